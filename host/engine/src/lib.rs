@@ -1,1 +1,13 @@
+//! What Shunt decides, apart from any I/O.
+//!
+//! Everything here is a function of its arguments: `now` is a number of milliseconds, keys for
+//! hashing come from the caller, and nothing waits. So a test can put any moment and any order of
+//! events before it. The crate's own `clippy.toml` keeps it so.
 
+#![forbid(unsafe_code)]
+
+pub mod hash;
+pub mod health;
+pub mod member;
+pub mod persistence;
+pub mod selection;

@@ -1,0 +1,240 @@
+//! The live state of a member: what workers read for each choice, and what they count.
+
+use std::fmt;
+use std::str::FromStr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering::Relaxed};
+
+/// One member of one pool, shared by the workers and the control thread. It outlives reloads: a
+/// member that stays in the configuration keeps its state.
+///
+/// Everything is relaxed: each value is read for itself, and a choice that is a few nanoseconds
+/// late is the same as one made a few nanoseconds earlier.
+#[derive(Debug, Default)]
+pub struct MemberState {
+    /// Read by every choice, seldom written: kept apart from the counters, whose line moves between
+    /// cores with every request.
+    standing: CacheLine<Standing>,
+    load: CacheLine<Load>,
+}
+
+/// What the operator wants of a member.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Admin {
+    #[default]
+    Enabled = 0,
+    /// Takes no new clients; those that are bound to it stay.
+    Draining = 1,
+    /// Takes nothing.
+    Disabled = 2,
+}
+
+/// Counts over the life of the process.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Totals {
+    /// Requests and connections that were given to the member.
+    pub started: u64,
+    /// Connects that failed.
+    pub connect_failures: u64,
+}
+
+impl MemberState {
+    /// A member that is up and enabled.
+    #[must_use]
+    pub fn new() -> Arc<Self> {
+        Arc::default()
+    }
+
+    /// What its monitor says; up where there is no monitor.
+    #[must_use]
+    pub fn is_up(&self) -> bool {
+        !self.standing.down.load(Relaxed)
+    }
+
+    pub fn set_up(&self, up: bool) {
+        self.standing.down.store(!up, Relaxed);
+    }
+
+    #[must_use]
+    pub fn admin(&self) -> Admin {
+        match self.standing.admin.load(Relaxed) {
+            0 => Admin::Enabled,
+            1 => Admin::Draining,
+            _ => Admin::Disabled,
+        }
+    }
+
+    pub fn set_admin(&self, admin: Admin) {
+        self.standing.admin.store(admin as u8, Relaxed);
+    }
+
+    /// May it be chosen for a client that is not bound to it?
+    #[must_use]
+    pub fn usable_for_new(&self) -> bool {
+        self.is_up() && self.admin() == Admin::Enabled
+    }
+
+    /// May a client that is bound to it go on? Also while it drains.
+    #[must_use]
+    pub fn usable_for_persistent(&self) -> bool {
+        self.is_up() && self.admin() != Admin::Disabled
+    }
+
+    /// Counts a request or connection as under way until the guard is dropped.
+    #[must_use]
+    pub fn begin(self: &Arc<Self>) -> Active {
+        self.load.active.fetch_add(1, Relaxed);
+        self.load.started.fetch_add(1, Relaxed);
+        Active(Arc::clone(self))
+    }
+
+    /// Requests and connections under way, over all workers.
+    #[must_use]
+    pub fn active(&self) -> u32 {
+        self.load.active.load(Relaxed)
+    }
+
+    /// Counts a connect that failed.
+    pub fn connect_failed(&self) {
+        self.load.connect_failures.fetch_add(1, Relaxed);
+    }
+
+    #[must_use]
+    pub fn totals(&self) -> Totals {
+        Totals {
+            started: self.load.started.load(Relaxed),
+            connect_failures: self.load.connect_failures.load(Relaxed),
+        }
+    }
+}
+
+/// A request or connection under way; it is counted until this is dropped.
+#[derive(Debug)]
+pub struct Active(Arc<MemberState>);
+
+impl Active {
+    #[must_use]
+    pub fn member(&self) -> &Arc<MemberState> {
+        &self.0
+    }
+}
+
+impl Drop for Active {
+    fn drop(&mut self) {
+        self.0.load.active.fetch_sub(1, Relaxed);
+    }
+}
+
+impl Admin {
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Enabled => "enabled",
+            Self::Draining => "draining",
+            Self::Disabled => "disabled",
+        }
+    }
+}
+
+impl fmt::Display for Admin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+impl FromStr for Admin {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<Self, ()> {
+        [Self::Enabled, Self::Draining, Self::Disabled]
+            .into_iter()
+            .find(|admin| admin.as_str() == text)
+            .ok_or(())
+    }
+}
+
+#[derive(Debug, Default)]
+struct Standing {
+    down: AtomicBool,
+    admin: AtomicU8,
+}
+
+#[derive(Debug, Default)]
+struct Load {
+    active: AtomicU32,
+    started: AtomicU64,
+    connect_failures: AtomicU64,
+}
+
+/// 128 bytes: x86 fetches lines of 64 in pairs, and newer Arm cores have lines of 128.
+#[derive(Debug, Default)]
+#[repr(align(128))]
+struct CacheLine<T>(T);
+
+impl<T> std::ops::Deref for CacheLine<T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        &self.0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_may_use_a_member() {
+        let member = MemberState::new();
+        let table = [
+            (true, Admin::Enabled, true, true),
+            (true, Admin::Draining, false, true),
+            (true, Admin::Disabled, false, false),
+            (false, Admin::Enabled, false, false),
+            (false, Admin::Draining, false, false),
+            (false, Admin::Disabled, false, false),
+        ];
+        for (up, admin, new, persistent) in table {
+            member.set_up(up);
+            member.set_admin(admin);
+            assert_eq!((member.is_up(), member.admin()), (up, admin));
+            assert_eq!(member.usable_for_new(), new, "new: up {up}, {admin}");
+            assert_eq!(member.usable_for_persistent(), persistent, "persistent: up {up}, {admin}");
+            assert_eq!(admin.as_str().parse(), Ok(admin));
+        }
+        assert_eq!("Enabled".parse::<Admin>(), Err(()));
+    }
+
+    #[test]
+    fn what_is_under_way_gives_itself_back() {
+        let member = MemberState::new();
+        let threads: Vec<_> = (0..4)
+            .map(|_| {
+                let member = Arc::clone(&member);
+                std::thread::Builder::new()
+                    .spawn(move || {
+                        for _ in 0..1_000 {
+                            let outer = member.begin();
+                            let inner = outer.member().begin();
+                            drop(outer);
+                            drop(inner);
+                        }
+                    })
+                    .unwrap()
+            })
+            .collect();
+        for thread in threads {
+            thread.join().unwrap();
+        }
+        member.connect_failed();
+        assert_eq!(member.active(), 0);
+        assert_eq!(member.totals(), Totals { started: 8_000, connect_failures: 1 });
+    }
+
+    #[test]
+    fn counters_have_a_line_of_their_own() {
+        assert_eq!(size_of::<MemberState>(), 256);
+        assert_eq!(align_of::<MemberState>(), 128);
+    }
+}
