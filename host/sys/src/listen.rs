@@ -1,0 +1,200 @@
+//! Listening sockets.
+
+use std::fmt;
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+
+use socket2::{Domain, Protocol, Socket, Type};
+
+/// An address that cannot be listened on.
+#[derive(Debug)]
+pub struct ListenError {
+    pub address: SocketAddr,
+    pub source: io::Error,
+}
+
+/// Opens `sockets` listeners on one address, one for each worker; the kernel spreads connections over
+/// them by the hash of their addresses (`SO_REUSEPORT`). With port 0 the kernel chooses one port for
+/// all of them.
+///
+/// The sockets are non-blocking and closed on exec. One on `[::]` takes IPv6 only, so that what is
+/// written is what is bound, and `0.0.0.0` can stand beside it. `backlog` is how many connections may
+/// wait for accept on each; the kernel cuts it to `net.core.somaxconn`.
+///
+/// An address that is in use is refused even where its holder allows sharing: another Shunt of the
+/// same user would, and each would get an unknown part of the traffic.
+///
+/// # Errors
+///
+/// [`ListenError`]; no socket stays open then.
+pub fn tcp_group(address: SocketAddr, sockets: usize, backlog: u32) -> Result<Vec<TcpListener>, ListenError> {
+    let open = || {
+        let first = listener(address, backlog, Sharing::CheckedFirst)?;
+        let bound = first.local_addr()?;
+        let mut group = vec![first];
+        while group.len() < sockets {
+            group.push(listener(bound, backlog, Sharing::Shared)?);
+        }
+        Ok(group)
+    };
+    open().map_err(|source| ListenError { address, source })
+}
+
+/// Opens one more listener beside those that this process holds on the same address or on one that
+/// covers it (`0.0.0.0:80` beside `10.0.0.1:80`).
+///
+/// # Errors
+///
+/// [`ListenError`].
+pub fn tcp_join(address: SocketAddr, backlog: u32) -> Result<TcpListener, ListenError> {
+    listener(address, backlog, Sharing::Shared).map_err(|source| ListenError { address, source })
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Sharing {
+    /// The address must be free of others when the socket is bound.
+    CheckedFirst,
+    Shared,
+}
+
+fn listener(address: SocketAddr, backlog: u32, sharing: Sharing) -> io::Result<TcpListener> {
+    if sharing == Sharing::CheckedFirst && address.port() != 0 {
+        // Binding without SO_REUSEPORT fails where anyone listens, shared or not. The socket closes
+        // before the real one opens; who comes in between shares, which the kernel cannot prevent.
+        bound(address, false)?;
+    }
+    let socket = bound(address, true)?;
+    socket.listen(i32::try_from(backlog).unwrap_or(i32::MAX))?;
+    Ok(socket.into())
+}
+
+fn bound(address: SocketAddr, shared: bool) -> io::Result<Socket> {
+    let socket =
+        Socket::new(Domain::for_address(address), Type::STREAM.nonblocking().cloexec(), Some(Protocol::TCP))?;
+    // Connections in TIME_WAIT from before a restart do not hold the port (ip(7), socket(7)).
+    socket.set_reuse_address(true)?;
+    socket.set_reuse_port(shared)?;
+    if address.is_ipv6() {
+        socket.set_only_v6(true)?;
+    }
+    socket.bind(&address.into())?;
+    Ok(socket)
+}
+
+impl fmt::Display for ListenError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { address, source } = self;
+        let (ip, port) = (address.ip(), address.port());
+        match source.kind() {
+            io::ErrorKind::AddrInUse => {
+                write!(
+                    f,
+                    "cannot listen on {address}: port {port} is in use; `ss -ltnp 'sport = :{port}'` shows by whom"
+                )
+            }
+            io::ErrorKind::PermissionDenied => write!(
+                f,
+                "cannot listen on {address}: ports below 1024 need root or CAP_NET_BIND_SERVICE \
+                 (systemd: AmbientCapabilities=CAP_NET_BIND_SERVICE), or a lower net.ipv4.ip_unprivileged_port_start"
+            ),
+            io::ErrorKind::AddrNotAvailable => {
+                write!(
+                    f,
+                    "cannot listen on {address}: no interface has the address {ip}; `ip address` lists those there are"
+                )
+            }
+            _ if source.raw_os_error() == Some(libc::EAFNOSUPPORT) => {
+                write!(
+                    f,
+                    "cannot listen on {address}: this system has no {}",
+                    if ip.is_ipv6() { "IPv6" } else { "IPv4" }
+                )
+            }
+            _ if source.raw_os_error() == Some(libc::EMFILE) => {
+                write!(
+                    f,
+                    "cannot listen on {address}: the limit of open files is reached; raise it (systemd: LimitNOFILE=)"
+                )
+            }
+            _ => write!(f, "cannot listen on {address}: {source}"),
+        }
+    }
+}
+
+impl std::error::Error for ListenError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        Some(&self.source)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::net::TcpStream;
+
+    const ANY_PORT: &str = "127.0.0.1:0";
+
+    #[test]
+    fn a_group_shares_one_port() {
+        let group = tcp_group(ANY_PORT.parse().unwrap(), 3, 16).unwrap();
+        let address = group[0].local_addr().unwrap();
+        assert_eq!(group.len(), 3);
+        assert!(group.iter().all(|listener| listener.local_addr().unwrap() == address));
+        let joined = tcp_join(address, 16).unwrap();
+        assert_eq!(joined.local_addr().unwrap(), address);
+        assert_eq!(group[0].accept().unwrap_err().kind(), io::ErrorKind::WouldBlock);
+        TcpStream::connect(address).unwrap();
+    }
+
+    #[test]
+    fn a_port_in_use_is_named_even_where_its_holder_would_share() {
+        let holder = tcp_group(ANY_PORT.parse().unwrap(), 1, 16).unwrap();
+        let address = holder[0].local_addr().unwrap();
+        let error = tcp_group(address, 1, 16).unwrap_err();
+        assert_eq!(error.source.kind(), io::ErrorKind::AddrInUse);
+        let port = address.port();
+        assert_eq!(
+            error.to_string(),
+            format!(
+                "cannot listen on {address}: port {port} is in use; `ss -ltnp 'sport = :{port}'` shows by whom"
+            )
+        );
+        drop(holder);
+        tcp_group(address, 1, 16).unwrap();
+    }
+
+    #[test]
+    fn a_port_comes_free_while_old_connections_are_in_time_wait() {
+        let group = tcp_group(ANY_PORT.parse().unwrap(), 1, 16).unwrap();
+        let address = group[0].local_addr().unwrap();
+        let client = TcpStream::connect(address).unwrap();
+        group[0].set_nonblocking(false).unwrap();
+        let (server, _) = group[0].accept().unwrap();
+        // The side that closes first waits.
+        drop(server);
+        drop(client);
+        drop(group);
+        tcp_group(address, 2, 16).unwrap();
+    }
+
+    #[test]
+    fn both_families_stand_side_by_side() {
+        let Ok(v6) = tcp_group("[::]:0".parse().unwrap(), 1, 16) else {
+            eprintln!("skipped: this system has no IPv6");
+            return;
+        };
+        let port = v6[0].local_addr().unwrap().port();
+        tcp_group(SocketAddr::from(([0, 0, 0, 0], port)), 1, 16).unwrap();
+    }
+
+    #[test]
+    fn errors_say_what_to_do() {
+        let address: SocketAddr = "192.0.2.1:80".parse().unwrap();
+        let text = |code| ListenError { address, source: io::Error::from_raw_os_error(code) }.to_string();
+        assert!(text(libc::EACCES).contains("CAP_NET_BIND_SERVICE"));
+        assert!(text(libc::EADDRNOTAVAIL).contains("no interface has the address 192.0.2.1"));
+        assert!(text(libc::EMFILE).contains("LimitNOFILE"));
+        assert!(text(libc::EAFNOSUPPORT).contains("no IPv4"));
+        assert!(text(libc::EIO).contains("192.0.2.1:80"));
+    }
+}
