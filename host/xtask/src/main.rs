@@ -1,1 +1,58 @@
-fn main() {}
+//! `cargo xtask`: the one door through which people and CI build, test, show and measure Shunt.
+
+mod bench;
+mod book;
+mod demo;
+mod lint;
+mod packs;
+mod terminal;
+mod test;
+mod tools;
+
+use std::process::ExitCode;
+
+use terminal::Terminal;
+
+const USAGE: &str = "\
+cargo xtask <command>
+
+  demo [--once]   see Shunt at work: a rule chooses, and is replaced while requests run;
+                  --once ends with exit code 0 or 1 instead of serving on
+  test [NAME]     every test, or those whose names contain NAME
+  lint            format and lints, of the host and of the rules
+  bench [NAME]    what a rule call costs, measured by criterion
+  docs [--write]  check the book, and build it where mdbook is there;
+                  --write makes its generated parts anew
+";
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let terminal = Terminal::new();
+    let outcome = match arguments.as_slice() {
+        ["demo"] => demo::run(&terminal, demo::End::WhenInterrupted),
+        ["demo", "--once"] => demo::run(&terminal, demo::End::Once),
+        ["test"] => test::run(&terminal, None),
+        ["test", name] if !name.starts_with('-') => test::run(&terminal, Some(name)),
+        ["lint"] => lint::run(&terminal),
+        ["bench"] => bench::run(&terminal, None),
+        ["bench", name] if !name.starts_with('-') => bench::run(&terminal, Some(name)),
+        ["docs"] => book::run(&terminal, book::Generated::Check),
+        ["docs", "--write"] => book::run(&terminal, book::Generated::Write),
+        [] | ["help" | "--help" | "-h"] => {
+            print!("{USAGE}");
+            return ExitCode::SUCCESS;
+        }
+        other => {
+            eprintln!("cargo xtask: cannot understand `{}`\n\n{USAGE}", other.join(" "));
+            return ExitCode::from(2);
+        }
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            terminal.failure(&error);
+            ExitCode::FAILURE
+        }
+    }
+}
