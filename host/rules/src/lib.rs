@@ -1,1 +1,75 @@
+//! The rule host: runs WebAssembly rules within budgets.
+//!
+//! A [`Pack`] is read, compiled by the [`RuleHost`] to a [`Rule`], and attached with an operator's
+//! choices to an [`Attachment`]; every worker calls it through a [`Runner`] of its own:
+//!
+//! ```no_run
+//! # use std::{path::Path, sync::Arc};
+//! # use shunt_rules::*;
+//! # fn show(environment: Arc<dyn Environment>, exchange: &mut Exchange) -> Result<(), Box<dyn std::error::Error>> {
+//! let host = RuleHost::new()?;
+//! let rule = host.compile(&Pack::read(Path::new("rules/canary"))?)?;
+//! let attachment = rule.attach(AttachOptions::new("shop/canary", environment))?;
+//! let mut runner = Runner::new(attachment);
+//! match runner.on_request(exchange)? {
+//!     RequestVerdict::To(target) => println!("to {target:?}"),
+//!     other => println!("{}", other.name()),
+//! }
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! Nothing here knows sockets: what the world is to a rule comes through [`Environment`] and
+//! [`Exchange`].
 
+mod abi;
+mod attach;
+mod breaker;
+mod capabilities;
+mod digest;
+mod environment;
+mod epoch;
+mod exchange;
+mod fault;
+mod hook;
+mod host;
+mod instance;
+mod judge;
+mod manifest;
+mod pack;
+mod rule;
+mod runner;
+mod settings;
+mod state;
+pub mod stats;
+pub mod suggest;
+#[cfg(test)]
+mod testing;
+mod vars;
+mod verdict;
+
+pub use attach::{
+    AttachError, AttachOptions, AttachProblem, Attachment, Budget, Isolation, OnFault, SlotBinding,
+};
+pub use digest::Digest;
+pub use environment::{Environment, Level, MemberState, MemberStatus, PoolState};
+pub use exchange::{
+    ConnectCause, ConnectFailure, Exchange, Flow, HeaderEdit, Outcome, Scheme, Summary, Transport,
+};
+pub use fault::{Fault, FaultKind};
+pub use hook::{Hook, HookSet};
+pub use host::{HostError, RuleHost};
+pub use manifest::{Manifest, ManifestError};
+pub use pack::{MAX_PACK_BYTES, Pack, PackError};
+pub use rule::{Rule, RuleError};
+pub use runner::Runner;
+pub use settings::{Field, Kind, Schema, SettingsError, Shape};
+pub use stats::RuleStats;
+pub use vars::Vars;
+pub use verdict::{
+    Answer, BodyVerdict, ConnectFailedVerdict, FlowVerdict, Mode, PersistKey, RequestVerdict,
+    ResponseVerdict, Target,
+};
+
+/// Settings as the operator wrote them: an object.
+pub type SettingsTree = serde_json::Value;

@@ -1,0 +1,23 @@
+//! The contract's values as the component model carries them: one type per item of `wit/`.
+//!
+//! They are written out and not generated, because generated ones own every string and
+//! every list on its way out; the test beside this module links a component that
+//! has the whole contract, so that the two cannot drift apart.
+
+mod hooks;
+mod types;
+
+pub(crate) use hooks::*;
+pub(crate) use types::*;
+
+/// Where the contract's interfaces live.
+pub(crate) const PACKAGE: &str = "shunt:rule";
+/// The version that this host speaks.
+pub(crate) const VERSION: &str = "0.1.0";
+/// What a pack says in `wit = "…"` to be called by this host.
+pub(crate) const WIT: &str = "0.1";
+
+/// `shunt:rule/log@0.1.0`
+pub(crate) fn interface(name: &str) -> String {
+    format!("{PACKAGE}/{name}@{VERSION}")
+}

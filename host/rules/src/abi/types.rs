@@ -1,0 +1,301 @@
+//! `wit/types.wit`, `wit/http.wit` and `wit/capabilities.wit`.
+
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+
+use wasmtime::component::{ComponentType, Lift, Lower};
+
+use crate::environment::{self, MemberStatus};
+use crate::{exchange, verdict};
+
+/// Tag of the resource `request`.
+pub(crate) struct Request;
+/// Tag of the resource `response`.
+pub(crate) struct Response;
+
+#[derive(ComponentType, Lift, Lower, Clone, Copy)]
+#[component(record)]
+pub(crate) struct Address {
+    hi: u64,
+    lo: u64,
+}
+
+impl From<IpAddr> for Address {
+    fn from(address: IpAddr) -> Address {
+        let bits = match address {
+            IpAddr::V4(v4) => v4.to_ipv6_mapped(),
+            IpAddr::V6(v6) => v6,
+        }
+        .to_bits();
+        Address { hi: (bits >> 64) as u64, lo: bits as u64 }
+    }
+}
+
+impl From<Address> for IpAddr {
+    fn from(address: Address) -> IpAddr {
+        // RFC 4291 section 2.5.5.2: ::ffff:a.b.c.d is the IPv4 address.
+        Ipv6Addr::from_bits(u128::from(address.hi) << 64 | u128::from(address.lo)).to_canonical()
+    }
+}
+
+#[derive(ComponentType, Lift, Lower, Clone, Copy)]
+#[component(record)]
+pub(crate) struct Endpoint {
+    address: Address,
+    port: u16,
+}
+
+impl From<SocketAddr> for Endpoint {
+    fn from(address: SocketAddr) -> Endpoint {
+        Endpoint { address: address.ip().into(), port: address.port() }
+    }
+}
+
+impl From<Endpoint> for SocketAddr {
+    fn from(endpoint: Endpoint) -> SocketAddr {
+        SocketAddr::new(endpoint.address.into(), endpoint.port)
+    }
+}
+
+#[derive(ComponentType, Lower, Clone, Copy)]
+#[component(enum)]
+#[repr(u8)]
+pub(crate) enum Transport {
+    #[component(name = "tcp")]
+    Tcp,
+    #[component(name = "udp")]
+    Udp,
+    #[component(name = "icmp")]
+    Icmp,
+    #[component(name = "other")]
+    Other,
+}
+
+#[derive(ComponentType, Lower, Clone, Copy)]
+#[component(record)]
+pub(crate) struct Flow {
+    id: u64,
+    client: Endpoint,
+    vip: Endpoint,
+    transport: Transport,
+    ingress: u32,
+}
+
+impl From<&exchange::Flow> for Flow {
+    fn from(flow: &exchange::Flow) -> Flow {
+        Flow {
+            id: flow.id,
+            client: flow.client.into(),
+            vip: flow.vip.into(),
+            transport: match flow.transport {
+                exchange::Transport::Tcp => Transport::Tcp,
+                exchange::Transport::Udp => Transport::Udp,
+                exchange::Transport::Icmp => Transport::Icmp,
+                exchange::Transport::Other => Transport::Other,
+            },
+            ingress: flow.ingress,
+        }
+    }
+}
+
+#[derive(ComponentType, Lift, Clone, Copy)]
+#[component(enum)]
+#[repr(u8)]
+pub(crate) enum Mode {
+    #[component(name = "proxy")]
+    Proxy,
+    #[component(name = "nat")]
+    Nat,
+    #[component(name = "snat")]
+    Snat,
+    #[component(name = "l2dsr")]
+    L2dsr,
+    #[component(name = "l3dsr-dscp")]
+    L3dsrDscp,
+    #[component(name = "l3dsr-ipip")]
+    L3dsrIpip,
+    #[component(name = "l3dsr-gre")]
+    L3dsrGre,
+    #[component(name = "l3dsr-gue")]
+    L3dsrGue,
+}
+
+impl From<Mode> for verdict::Mode {
+    fn from(mode: Mode) -> verdict::Mode {
+        match mode {
+            Mode::Proxy => verdict::Mode::Proxy,
+            Mode::Nat => verdict::Mode::Nat,
+            Mode::Snat => verdict::Mode::Snat,
+            Mode::L2dsr => verdict::Mode::L2dsr,
+            Mode::L3dsrDscp => verdict::Mode::L3dsrDscp,
+            Mode::L3dsrIpip => verdict::Mode::L3dsrIpip,
+            Mode::L3dsrGre => verdict::Mode::L3dsrGre,
+            Mode::L3dsrGue => verdict::Mode::L3dsrGue,
+        }
+    }
+}
+
+#[derive(ComponentType, Lift)]
+#[component(record)]
+pub(crate) struct PersistKey {
+    pub key: Vec<u8>,
+    #[component(name = "timeout-ms")]
+    pub timeout_ms: u32,
+}
+
+#[derive(ComponentType, Lift)]
+#[component(record)]
+pub(crate) struct Target {
+    pub pool: Option<String>,
+    pub member: Option<Endpoint>,
+    pub mode: Option<Mode>,
+    #[component(name = "snat-pool")]
+    pub snat_pool: Option<String>,
+    pub persist: Option<PersistKey>,
+}
+
+#[derive(ComponentType, Lower, Clone, Copy, Debug, PartialEq, Eq)]
+#[component(enum)]
+#[repr(u8)]
+pub(crate) enum FieldError {
+    #[component(name = "invalid")]
+    Invalid,
+    #[component(name = "forbidden")]
+    Forbidden,
+    #[component(name = "too-large")]
+    TooLarge,
+}
+
+#[derive(ComponentType, Lower, Clone, Copy)]
+#[component(enum)]
+#[repr(u8)]
+pub(crate) enum Version {
+    #[component(name = "http10")]
+    Http10,
+    #[component(name = "http11")]
+    Http11,
+    #[component(name = "http2")]
+    Http2,
+    #[component(name = "http3")]
+    Http3,
+}
+
+#[derive(ComponentType, Lower, Clone, Copy)]
+#[component(enum)]
+#[repr(u8)]
+pub(crate) enum Scheme {
+    #[component(name = "http")]
+    Http,
+    #[component(name = "https")]
+    Https,
+}
+
+#[derive(ComponentType, Lift)]
+#[component(record)]
+pub(crate) struct Answer {
+    pub status: u16,
+    pub headers: Vec<(String, Vec<u8>)>,
+    pub body: Vec<u8>,
+}
+
+#[derive(ComponentType, Lift, Clone, Copy)]
+#[component(enum)]
+#[repr(u8)]
+pub(crate) enum Level {
+    #[component(name = "error")]
+    Error,
+    #[component(name = "warn")]
+    Warn,
+    #[component(name = "info")]
+    Info,
+    #[component(name = "debug")]
+    Debug,
+}
+
+impl From<Level> for environment::Level {
+    fn from(level: Level) -> environment::Level {
+        match level {
+            Level::Error => environment::Level::Error,
+            Level::Warn => environment::Level::Warn,
+            Level::Info => environment::Level::Info,
+            Level::Debug => environment::Level::Debug,
+        }
+    }
+}
+
+#[derive(ComponentType, Lift, Clone, Copy)]
+#[component(enum)]
+#[repr(u8)]
+pub(crate) enum Scope {
+    #[component(name = "request")]
+    Request,
+    #[component(name = "flow")]
+    Flow,
+}
+
+#[derive(ComponentType, Lower, Clone, Copy)]
+#[component(record)]
+pub(crate) struct Pool {
+    members: u32,
+    usable: u32,
+    active: u32,
+}
+
+impl From<environment::PoolState> for Pool {
+    fn from(pool: environment::PoolState) -> Pool {
+        Pool { members: pool.members, usable: pool.usable, active: pool.active }
+    }
+}
+
+#[derive(ComponentType, Lower, Clone, Copy)]
+#[component(enum)]
+#[repr(u8)]
+pub(crate) enum MemberState {
+    #[component(name = "up")]
+    Up,
+    #[component(name = "down")]
+    Down,
+    #[component(name = "draining")]
+    Draining,
+    #[component(name = "disabled")]
+    Disabled,
+}
+
+#[derive(ComponentType, Lower, Clone, Copy)]
+#[component(record)]
+pub(crate) struct Member {
+    address: Endpoint,
+    state: MemberState,
+    weight: u32,
+    active: u32,
+}
+
+impl From<environment::MemberState> for Member {
+    fn from(member: environment::MemberState) -> Member {
+        Member {
+            address: member.address.into(),
+            state: match member.status {
+                MemberStatus::Up => MemberState::Up,
+                MemberStatus::Down => MemberState::Down,
+                MemberStatus::Draining => MemberState::Draining,
+                MemberStatus::Disabled => MemberState::Disabled,
+            },
+            weight: member.weight,
+            active: member.active,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_cross_as_128_bits_and_come_back() {
+        for text in ["192.0.2.7:80", "[2001:db8::1]:443", "0.0.0.0:0", "[::1]:65535"] {
+            let address: SocketAddr = text.parse().unwrap();
+            assert_eq!(SocketAddr::from(Endpoint::from(address)), address);
+        }
+        let mapped = Address::from(IpAddr::from([192, 0, 2, 7]));
+        assert_eq!((mapped.hi, mapped.lo), (0, 0x0000_ffff_c000_0207));
+    }
+}

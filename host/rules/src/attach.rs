@@ -1,0 +1,281 @@
+//! A rule with an operator's choices: slots bound, settings checked, budgets set.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::Value;
+
+use crate::abi::Node;
+use crate::breaker::Breaker;
+use crate::epoch::EpochClock;
+use crate::host::MAX_MEMORY;
+use crate::instance::Instance;
+use crate::stats::Meter;
+use crate::suggest::hint;
+use crate::{
+    Environment, Fault, FaultKind, Hook, HookSet, Rule, RuleStats, Schema, SettingsError, SettingsTree,
+    settings,
+};
+
+/// What the operator says where a rule is used.
+pub struct AttachOptions {
+    /// `virtual/rule`: marks log lines, and owns the variables.
+    pub name: String,
+    pub slots: Vec<SlotBinding>,
+    pub settings: SettingsTree,
+    pub isolation: Isolation,
+    pub budget: Budget,
+    pub on_fault: OnFault,
+    /// What the rule's virtual can fire. A hook beyond that is refused: it would never be called.
+    pub fires: HookSet,
+    /// Bytes that a request or response head may grow to by a rule's doing.
+    pub header_limit: usize,
+    pub environment: Arc<dyn Environment>,
+    pub stats: Arc<RuleStats>,
+}
+
+/// A slot of the pack and the pool that it stands for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SlotBinding {
+    pub slot: String,
+    /// The pool's name in the configuration.
+    pub pool: String,
+}
+
+/// How far instances of a rule are shared.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Isolation {
+    /// One warm instance per runner, and a runner per worker.
+    #[default]
+    Worker,
+    /// As `Worker`, and the caller makes a runner per connection or flow.
+    Flow,
+    /// A fresh instance per call.
+    Call,
+}
+
+/// What one hook call may use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Budget {
+    /// Rounded up to milliseconds; a call may get one more, see the decision on epochs.
+    pub time: Duration,
+    /// Bytes of linear memory; at most 256 MiB.
+    pub memory: u64,
+}
+
+impl Default for Budget {
+    /// 10 ms and 16 MiB.
+    fn default() -> Budget {
+        Budget { time: Duration::from_millis(10), memory: 16 << 20 }
+    }
+}
+
+/// What happens in the rule's place when it faults.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum OnFault {
+    /// The request is answered 500, the flow is refused.
+    #[default]
+    Reject,
+    /// As if the rule were not there.
+    Continue,
+    /// To this pool, by its name in the configuration.
+    Pool(String),
+}
+
+impl AttachOptions {
+    /// The defaults of the configuration: no slots, no settings, every hook may fire, heads up to 64 KiB.
+    pub fn new(name: impl Into<String>, environment: Arc<dyn Environment>) -> AttachOptions {
+        AttachOptions {
+            name: name.into(),
+            slots: Vec::new(),
+            settings: Value::Object(serde_json::Map::new()),
+            isolation: Isolation::default(),
+            budget: Budget::default(),
+            on_fault: OnFault::default(),
+            fires: HookSet::ALL,
+            header_limit: 64 << 10,
+            environment,
+            stats: RuleStats::new(),
+        }
+    }
+}
+
+/// Why a rule cannot be used as the operator asks: everything that is wrong.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AttachError(pub Vec<AttachProblem>);
+
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum AttachProblem {
+    #[error(
+        "the rule exports {0}, which its virtual never fires; use it at a virtual that does, or build it without"
+    )]
+    NeverFires(HookSet),
+    #[error("the pack has no slot {slot:?}{hint}")]
+    UnknownSlot { slot: String, hint: String },
+    #[error("slot {slot:?} ({purpose}) is bound to no pool; write slots = {{ {slot} = \"…\" }}")]
+    MissingSlot { slot: String, purpose: String },
+    #[error("slot {0:?} is bound twice")]
+    SlotTwice(String),
+    #[error(transparent)]
+    Settings(#[from] SettingsError),
+    #[error("a memory budget of {0} bytes is more than 256 MiB")]
+    Memory(u64),
+    /// The text that the rule gave.
+    #[error("the rule refuses its settings: {0}")]
+    Refused(String),
+    /// Its `on-load` faulted, or no instance could be made.
+    #[error("the rule fails to load: {0}")]
+    OnLoad(Fault),
+    #[error("{hook} is not as the contract has it: {message}; build the rule with a matching shunt-sdk")]
+    Contract { hook: Hook, message: String },
+}
+
+impl std::error::Error for AttachError {}
+
+/// One problem per line.
+impl fmt::Display for AttachError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, problem) in self.0.iter().enumerate() {
+            if index > 0 {
+                f.write_str("\n")?;
+            }
+            write!(f, "{problem}")?;
+        }
+        Ok(())
+    }
+}
+
+/// A rule that is ready to be called, by any number of [`Runner`](crate::Runner)s.
+pub struct Attachment {
+    rule: Arc<Rule>,
+    name: Arc<str>,
+    slots: Vec<SlotBinding>,
+    isolation: Isolation,
+    on_fault: OnFault,
+    pub(crate) settings: Vec<Node>,
+    pub(crate) budget: Budget,
+    /// [`Budget::time`] in epochs.
+    pub(crate) ticks: u64,
+    pub(crate) header_limit: usize,
+    pub(crate) environment: Arc<dyn Environment>,
+    pub(crate) stats: Arc<RuleStats>,
+    pub(crate) breaker: Breaker,
+}
+
+impl Rule {
+    /// Checks the operator's choices and runs `on-load` once, under the budget, on the calling thread.
+    ///
+    /// # Errors
+    /// Everything that is wrong; `on-load` runs only when all else is right.
+    pub fn attach(self: &Arc<Self>, options: AttachOptions) -> Result<Arc<Attachment>, AttachError> {
+        let problems = self.problems(&options);
+        if !problems.is_empty() {
+            return Err(AttachError(problems));
+        }
+        let ticks = EpochClock::ticks(options.budget.time);
+        self.clock().announce(ticks);
+        let attachment = Arc::new(Attachment {
+            rule: self.clone(),
+            name: options.name.into(),
+            settings: settings::flatten(&options.settings),
+            slots: options.slots,
+            isolation: options.isolation,
+            budget: options.budget,
+            ticks,
+            on_fault: options.on_fault,
+            header_limit: options.header_limit,
+            environment: options.environment,
+            stats: options.stats,
+            breaker: Breaker::new(),
+        });
+        let one = |problem| Err(AttachError(vec![problem]));
+        match Instance::new(&attachment, &mut Meter::new(&attachment.stats)) {
+            Ok(mut instance) => match instance.check_hooks() {
+                Ok(()) => Ok(attachment),
+                Err((hook, message)) => one(AttachProblem::Contract { hook, message }),
+            },
+            Err(failure) if failure.fault.kind == FaultKind::Instance && failure.blame => {
+                one(AttachProblem::Refused(failure.fault.message))
+            }
+            Err(failure) => one(AttachProblem::OnLoad(failure.fault)),
+        }
+    }
+
+    fn problems(&self, options: &AttachOptions) -> Vec<AttachProblem> {
+        let mut problems = Vec::new();
+        let idle = self.hooks().without(options.fires.with(Hook::OnLoad));
+        if !idle.is_empty() {
+            problems.push(AttachProblem::NeverFires(idle));
+        }
+        let declared = &self.manifest().slots;
+        for (index, SlotBinding { slot, .. }) in options.slots.iter().enumerate() {
+            if !declared.contains_key(slot) {
+                let hint = match declared.len() {
+                    0 => "; it declares none".to_owned(),
+                    _ => hint(slot, declared.keys().map(String::as_str)),
+                };
+                problems.push(AttachProblem::UnknownSlot { slot: slot.clone(), hint });
+            } else if options.slots[..index].iter().any(|before| before.slot == *slot) {
+                problems.push(AttachProblem::SlotTwice(slot.clone()));
+            }
+        }
+        for (slot, purpose) in declared {
+            if !options.slots.iter().any(|binding| binding.slot == *slot) {
+                problems.push(AttachProblem::MissingSlot { slot: slot.clone(), purpose: purpose.clone() });
+            }
+        }
+        let none = Schema { fields: Vec::new() };
+        let schema = self.schema().unwrap_or(&none);
+        problems.extend(schema.check(&options.settings).into_iter().map(AttachProblem::from));
+        if options.budget.memory > MAX_MEMORY {
+            problems.push(AttachProblem::Memory(options.budget.memory));
+        }
+        problems
+    }
+}
+
+impl Attachment {
+    pub fn rule(&self) -> &Arc<Rule> {
+        &self.rule
+    }
+
+    /// `virtual/rule`
+    pub fn name(&self) -> &Arc<str> {
+        &self.name
+    }
+
+    pub fn hooks(&self) -> HookSet {
+        self.rule.hooks()
+    }
+
+    /// What the indices in a [`Target`](crate::Target) mean.
+    pub fn slots(&self) -> &[SlotBinding] {
+        &self.slots
+    }
+
+    pub fn isolation(&self) -> Isolation {
+        self.isolation
+    }
+
+    pub fn budget(&self) -> Budget {
+        self.budget
+    }
+
+    pub fn on_fault(&self) -> &OnFault {
+        &self.on_fault
+    }
+
+    pub fn stats(&self) -> &Arc<RuleStats> {
+        &self.stats
+    }
+
+    /// Whether calls are being refused because the rule faulted too often.
+    pub fn breaker_is_open(&self) -> bool {
+        self.breaker.is_open()
+    }
+
+    pub(crate) fn slot_index(&self, slot: &str) -> Option<usize> {
+        self.slots.iter().position(|binding| binding.slot == slot)
+    }
+}

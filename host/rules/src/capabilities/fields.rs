@@ -1,0 +1,122 @@
+//! Header fields: which may be changed, to what, and how far a head may grow.
+
+use http::header::{self, HeaderMap, HeaderName, HeaderValue};
+
+use crate::abi::FieldError;
+use crate::exchange::HeaderEdit;
+
+/// What a field costs in a head beyond its name and value: `: ` and the line's end.
+const OVERHEAD: usize = 4;
+
+/// Whether rules may read and not change it: the fields that decide framing or belong to one
+/// connection, which the host writes anew (RFC 9110 section 7.6.1, RFC 9112 section 6).
+pub(crate) fn is_forbidden(name: &HeaderName) -> bool {
+    // The two without a constant in `http`.
+    const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
+    const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
+    [
+        header::CONNECTION,
+        header::CONTENT_LENGTH,
+        header::HOST,
+        KEEP_ALIVE,
+        PROXY_CONNECTION,
+        header::TE,
+        header::TRAILER,
+        header::TRANSFER_ENCODING,
+        header::UPGRADE,
+    ]
+    .contains(name)
+}
+
+/// A name that a rule may change.
+pub(super) fn name(text: &str) -> Result<HeaderName, FieldError> {
+    let name = HeaderName::from_bytes(text.as_bytes()).map_err(|_| FieldError::Invalid)?;
+    if is_forbidden(&name) { Err(FieldError::Forbidden) } else { Ok(name) }
+}
+
+pub(super) fn value(bytes: &[u8]) -> Result<HeaderValue, FieldError> {
+    HeaderValue::from_bytes(bytes).map_err(|_| FieldError::Invalid)
+}
+
+/// A head whose size is watched. The size is counted at the first change of a call, for most
+/// calls change nothing.
+pub(super) struct Head<'a> {
+    pub headers: &'a mut HeaderMap,
+    /// Bytes of all fields, once they were counted.
+    pub size: &'a mut Option<usize>,
+    pub limit: usize,
+}
+
+impl Head<'_> {
+    /// Replaces all values of a field by one.
+    pub fn set(&mut self, name: HeaderName, value: HeaderValue) -> Result<(), FieldError> {
+        self.make_room(field_size(&name, &value), fields_size(self.headers, &name))?;
+        self.headers.try_insert(name, value).map_err(|_| FieldError::TooLarge)?;
+        Ok(())
+    }
+
+    /// Adds a value after those that are there.
+    pub fn add(&mut self, name: HeaderName, value: HeaderValue) -> Result<(), FieldError> {
+        self.make_room(field_size(&name, &value), 0)?;
+        self.headers.try_append(name, value).map_err(|_| FieldError::TooLarge)?;
+        Ok(())
+    }
+
+    /// Removes all values of a field.
+    pub fn remove(&mut self, name: &HeaderName) {
+        if let Some(size) = self.size {
+            *size = size.saturating_sub(fields_size(self.headers, name));
+        }
+        self.headers.remove(name);
+    }
+
+    /// Accounts for `more` bytes in place of `less`. What makes a head no larger is always allowed.
+    pub fn make_room(&mut self, more: usize, less: usize) -> Result<(), FieldError> {
+        let size = self
+            .size
+            .get_or_insert_with(|| self.headers.iter().map(|(name, value)| field_size(name, value)).sum());
+        let after = (*size + more).saturating_sub(less);
+        if after > self.limit && more > less {
+            return Err(FieldError::TooLarge);
+        }
+        *size = after;
+        Ok(())
+    }
+}
+
+/// Notes a change to the answer that is still to come. The last one to a field is the one
+/// that counts, so a field is there once.
+pub(super) fn note_edit(
+    edits: &mut Vec<HeaderEdit>,
+    edit: HeaderEdit,
+    limit: usize,
+) -> Result<(), FieldError> {
+    edits.retain(|other| edit_name(other) != edit_name(&edit));
+    let size: usize = edits.iter().chain([&edit]).map(edit_size).sum();
+    if size > limit {
+        return Err(FieldError::TooLarge);
+    }
+    edits.push(edit);
+    Ok(())
+}
+
+fn edit_name(edit: &HeaderEdit) -> &HeaderName {
+    match edit {
+        HeaderEdit::Set(name, _) | HeaderEdit::Remove(name) => name,
+    }
+}
+
+fn edit_size(edit: &HeaderEdit) -> usize {
+    match edit {
+        HeaderEdit::Set(name, value) => field_size(name, value),
+        HeaderEdit::Remove(name) => name.as_str().len() + OVERHEAD,
+    }
+}
+
+fn field_size(name: &HeaderName, value: &HeaderValue) -> usize {
+    name.as_str().len() + value.len() + OVERHEAD
+}
+
+fn fields_size(headers: &HeaderMap, name: &HeaderName) -> usize {
+    headers.get_all(name).iter().map(|value| field_size(name, value)).sum()
+}

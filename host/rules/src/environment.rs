@@ -1,0 +1,63 @@
+//! The one seam through which capabilities reach the world.
+
+use std::net::SocketAddr;
+
+/// What the daemon, or the case runner, lends to rules. Called on the worker's thread in
+/// the middle of a hook call: nothing here may block.
+pub trait Environment: Send + Sync {
+    /// Whether a line of that level would be written.
+    fn log_enabled(&self, level: Level) -> bool;
+    /// Writes a line; `rule` is the attachment's name. At most 4,096 bytes of `message`.
+    fn log(&self, rule: &str, level: Level, message: &str);
+    /// Milliseconds since 1970-01-01 00:00 UTC.
+    fn unix_ms(&self) -> u64;
+    /// Microseconds since some moment; never runs back.
+    fn monotonic_us(&self) -> u64;
+    /// From a cryptographically secure generator.
+    fn fill_random(&self, bytes: &mut [u8]);
+    /// The live state of a pool, by its name in the configuration.
+    fn pool(&self, pool: &str) -> Option<PoolState>;
+    /// The members of a pool in the order of the configuration; empty if there is no such pool.
+    fn members(&self, pool: &str) -> Vec<MemberState>;
+    /// The breaker of an attachment opened: it faulted too often and is not called for a while.
+    fn breaker_opened(&self, rule: &str);
+}
+
+/// How much a log line matters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Level {
+    Error,
+    Warn,
+    Info,
+    Debug,
+}
+
+/// A pool, summed over its members and all workers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct PoolState {
+    pub members: u32,
+    /// Up, enabled and not draining.
+    pub usable: u32,
+    /// Requests and connections under way.
+    pub active: u32,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MemberState {
+    pub address: SocketAddr,
+    pub status: MemberStatus,
+    pub weight: u32,
+    /// Requests and connections under way, over all workers.
+    pub active: u32,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum MemberStatus {
+    Up,
+    /// Its monitor says so.
+    Down,
+    /// Takes no new clients.
+    Draining,
+    /// Taken out by the operator.
+    Disabled,
+}

@@ -1,0 +1,162 @@
+//! What a hook call shows to its rule.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::{HeaderName, HeaderValue, request, response};
+
+use crate::Vars;
+
+/// What one request shows to its rules.
+///
+/// A call moves it into the rule's store and back (`mem::swap`); nothing is copied, and a
+/// rule reads and changes `request` and `response` in place.
+#[derive(Debug)]
+pub struct Exchange {
+    pub flow: Flow,
+    pub scheme: Scheme,
+    pub request: request::Parts,
+    /// Set for `on-response`.
+    pub response: Option<response::Parts>,
+    /// The member that served it; set for `on-response`.
+    pub member: Option<SocketAddr>,
+    /// The name of the pool that served it; set for `on-response`.
+    pub pool: Option<Arc<str>>,
+    /// Variables of the request.
+    pub vars: Vars,
+    /// Variables of the connection that it came on.
+    pub flow_vars: Vars,
+    /// What rules asked to be done to the answer, whoever makes it; applied in this order
+    /// after `on-response`.
+    pub response_edits: Vec<HeaderEdit>,
+}
+
+/// A change to the head of an answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum HeaderEdit {
+    /// Replaces all values of the field.
+    Set(HeaderName, HeaderValue),
+    Remove(HeaderName),
+}
+
+impl HeaderEdit {
+    pub fn apply(self, headers: &mut http::HeaderMap) {
+        match self {
+            HeaderEdit::Set(name, value) => {
+                headers.insert(name, value);
+            }
+            HeaderEdit::Remove(name) => {
+                headers.remove(name);
+            }
+        }
+    }
+}
+
+impl Default for Exchange {
+    fn default() -> Exchange {
+        Exchange {
+            flow: Flow::default(),
+            scheme: Scheme::Http,
+            request: http::Request::new(()).into_parts().0,
+            response: None,
+            member: None,
+            pool: None,
+            vars: Vars::default(),
+            flow_vars: Vars::default(),
+            response_edits: Vec::new(),
+        }
+    }
+}
+
+/// The scheme that the client used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Scheme {
+    Http,
+    Https,
+}
+
+/// What is known of a flow from its first packet, or at accept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Flow {
+    /// Unique within the life of the process.
+    pub id: u64,
+    pub client: SocketAddr,
+    /// The address and port of the virtual that it came to.
+    pub vip: SocketAddr,
+    pub transport: Transport,
+    /// Index of the interface that it came in on; 0 when unknown.
+    pub ingress: u32,
+}
+
+impl Default for Flow {
+    fn default() -> Flow {
+        let nowhere = SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0));
+        Flow { id: 0, client: nowhere, vip: nowhere, transport: Transport::Tcp, ingress: 0 }
+    }
+}
+
+/// What carries a flow.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Transport {
+    Tcp,
+    Udp,
+    Icmp,
+    Other,
+}
+
+/// What `on-connect-failed` is told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ConnectFailure {
+    /// The member that was tried; `None` with [`ConnectCause::NoMember`].
+    pub member: Option<SocketAddr>,
+    pub cause: ConnectCause,
+    /// How many members were tried for this request so far.
+    pub attempts: u32,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum ConnectCause {
+    /// The pool has no member that is up and enabled.
+    NoMember,
+    Refused,
+    TimedOut,
+    Unreachable,
+    Other,
+}
+
+/// What `on-done` is told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Summary {
+    pub flow: Flow,
+    pub outcome: Outcome,
+    /// The status that was sent; 0 where there is none.
+    pub status: u16,
+    /// The member that served it.
+    pub member: Option<SocketAddr>,
+    /// Bytes of bodies (requests) or of packets (flows).
+    pub bytes_to_server: u64,
+    pub bytes_to_client: u64,
+    /// 0 for requests.
+    pub packets_to_server: u64,
+    pub packets_to_client: u64,
+    /// From the head of the request, or the first packet, to the end.
+    pub duration: Duration,
+    /// To the response head of the member.
+    pub first_byte: Option<Duration>,
+}
+
+/// How a request or a flow ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Outcome {
+    /// The whole answer was sent.
+    Complete,
+    /// The client went away before the end.
+    ClientGone,
+    /// The member broke off, or did not answer in time.
+    MemberFailed,
+    /// Shunt answered in the member's place.
+    Answered,
+    /// It was refused or dropped.
+    Refused,
+}

@@ -1,0 +1,110 @@
+//! The process's WebAssembly engine: how it is configured, and what every rule is linked to.
+
+use std::sync::Arc;
+
+use wasmtime::component::Linker;
+use wasmtime::{
+    Config, Enabled, Engine, InstanceAllocationStrategy, OptLevel, PoolingAllocationConfig, Strategy,
+};
+
+use crate::capabilities;
+use crate::epoch::EpochClock;
+use crate::state::State;
+use crate::{Pack, Rule, RuleError};
+
+/// Bytes of linear memory that a budget may allow; the most that the instance pool can hold.
+pub(crate) const MAX_MEMORY: u64 = 256 << 20;
+/// Instances at once: workers times rules, and with isolation `flow` one per connection. Each
+/// reserves 4 GiB of addresses (which lets the compiler leave bounds checks to the MMU) and no
+/// memory: 16 TiB of the 128 that a process has.
+const INSTANCES: u32 = 4096;
+/// Bytes of native stack for a rule. Half of what the smallest thread that calls rules has.
+const STACK: usize = 512 << 10;
+/// Core modules in a component: the rule, and the shims that `wit-component` adds for its imports.
+const MODULES_PER_RULE: u32 = 4;
+/// Elements of a table: the functions that a rule calls through pointers.
+pub(crate) const MAX_TABLE: usize = 16 << 10;
+/// Bytes of a memory that a freed slot keeps: what a small rule touches is wiped, which is
+/// quicker than giving the pages back and faulting them in again.
+const KEEP_RESIDENT: usize = 64 << 10;
+/// Slots that keep them at most; bounds what an idle process holds on to.
+const WARM_SLOTS: u32 = 32;
+
+/// One per process: engine, linker and the clock of the time budgets.
+pub struct RuleHost {
+    engine: Engine,
+    linker: Linker<State>,
+    clock: Arc<EpochClock>,
+}
+
+/// Why rules cannot be run on this machine.
+#[derive(Debug, thiserror::Error)]
+pub enum HostError {
+    #[error("the WebAssembly engine cannot be set up: {0:#}")]
+    Engine(wasmtime::Error),
+    #[error("the thread that keeps the time budgets cannot be started: {0}")]
+    Thread(#[from] std::io::Error),
+}
+
+impl RuleHost {
+    /// # Errors
+    /// See [`HostError`]; most likely a limit on address space (`ulimit -v`).
+    pub fn new() -> Result<Arc<RuleHost>, HostError> {
+        let engine = Engine::new(&config()).map_err(HostError::Engine)?;
+        let mut linker = Linker::new(&engine);
+        capabilities::link(&mut linker).map_err(HostError::Engine)?;
+        let clock = Arc::new(EpochClock::start(&engine)?);
+        Ok(Arc::new(RuleHost { engine, linker, clock }))
+    }
+
+    /// Compiles a pack and checks it against the contract.
+    ///
+    /// Takes about a second per MiB of code, at most [`MAX_PACK_BYTES`](crate::MAX_PACK_BYTES) of
+    /// them, on the calling thread: call it where nothing waits. Code that was compiled
+    /// elsewhere is never taken.
+    ///
+    /// # Errors
+    /// See [`RuleError`].
+    pub fn compile(&self, pack: &Pack) -> Result<Arc<Rule>, RuleError> {
+        Rule::compile(&self.engine, &self.linker, &self.clock, pack)
+    }
+}
+
+fn config() -> Config {
+    let mut pool = PoolingAllocationConfig::new();
+    pool.total_component_instances(INSTANCES)
+        .total_core_instances(INSTANCES * MODULES_PER_RULE)
+        .total_memories(INSTANCES)
+        .total_tables(INSTANCES * 2)
+        .max_core_instances_per_component(MODULES_PER_RULE)
+        .max_memories_per_component(1)
+        .max_tables_per_component(2)
+        .max_memory_size(MAX_MEMORY as usize)
+        .table_elements(MAX_TABLE)
+        .linear_memory_keep_resident(KEEP_RESIDENT)
+        .table_keep_resident(4096)
+        .pagemap_scan(Enabled::Auto)
+        .max_unused_warm_slots(WARM_SLOTS);
+
+    let mut config = Config::new();
+    config
+        .strategy(Strategy::Cranelift)
+        .cranelift_opt_level(OptLevel::Speed)
+        .allocation_strategy(InstanceAllocationStrategy::Pooling(pool))
+        .memory_init_cow(true)
+        .max_wasm_stack(STACK)
+        // The time budget. Fuel would count instructions, which is not what an operator buys.
+        .epoch_interruption(true)
+        .consume_fuel(false)
+        // A rule is stripped of names, and nobody reads a backtrace of numbers.
+        .wasm_backtrace_max_frames(None)
+        .generate_address_map(false)
+        .native_unwind_info(false)
+        // What rules do not need is not there to be attacked.
+        .concurrency_support(false)
+        .wasm_relaxed_simd(false)
+        .wasm_multi_memory(false)
+        .wasm_memory64(false)
+        .wasm_tail_call(false);
+    config
+}

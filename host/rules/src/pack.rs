@@ -1,0 +1,235 @@
+//! A pack: one component file that carries its own manifest and settings schema.
+
+use std::io::Read as _;
+use std::path::{Path, PathBuf};
+
+use wasmparser::{Encoding, Parser, Payload};
+
+use crate::Digest;
+use crate::manifest::{Manifest, ManifestError};
+use crate::settings::Schema;
+
+/// Custom section that holds the text of `pack.toml`.
+pub(crate) const PACK_SECTION: &str = "shunt:pack";
+/// Custom section that holds the settings schema as JSON; written by the SDK's derive.
+pub(crate) const SETTINGS_SECTION: &str = "shunt:settings";
+/// Bytes of a pack. A rule is some 20 KiB; a hundred times that, twice over, leaves room for
+/// tables of data and bounds what one load can make the compiler do (about a second per MiB).
+pub const MAX_PACK_BYTES: usize = 8 << 20;
+/// Bytes of a manifest or a schema.
+const MAX_SECTION_BYTES: usize = 256 << 10;
+
+/// A pack that was read and whose own statements hold together. Nothing in it was compiled.
+#[derive(Clone, Debug)]
+pub struct Pack {
+    bytes: Vec<u8>,
+    manifest: Manifest,
+    schema: Option<Schema>,
+    digest: Digest,
+}
+
+/// Why a file is no pack. The text says what to do.
+#[derive(Debug, thiserror::Error)]
+pub enum PackError {
+    #[error("cannot read {}: {source}", path.display())]
+    Io { path: PathBuf, source: std::io::Error },
+    #[error("{} is not built: there is no {}; run `shunt rule build {}`", folder.display(), file.display(), folder.display())]
+    NotBuilt { folder: PathBuf, file: PathBuf },
+    #[error("the pack is larger than {} MiB", MAX_PACK_BYTES >> 20)]
+    TooLarge,
+    #[error("this is not WebAssembly; give the folder of a pack, or the file that `shunt rule build` wrote")]
+    NotWasm,
+    #[error("this is a core module; build it with `shunt rule build`, which makes a component of it")]
+    CoreModule,
+    #[error("the file is cut short or damaged ({0}); build or copy it again")]
+    Damaged(String),
+    #[error(
+        "the component has no `shunt:pack` section; build it with `shunt rule build`, which embeds pack.toml"
+    )]
+    NoManifest,
+    #[error("the section `{name}` is there twice, or larger than {} KiB; build the pack again", MAX_SECTION_BYTES >> 10)]
+    Section { name: &'static str },
+    #[error(transparent)]
+    Manifest(#[from] ManifestError),
+    #[error("the settings schema cannot be read ({0}); build the pack again with a matching shunt-sdk")]
+    Schema(String),
+}
+
+impl Pack {
+    /// Reads a pack from its file, or from its folder: then `dist/<name>.wasm` in it.
+    ///
+    /// # Errors
+    /// See [`PackError`].
+    pub fn read(path: &Path) -> Result<Pack, PackError> {
+        let io = |path: &Path| {
+            let path = path.to_owned();
+            move |source| PackError::Io { path, source }
+        };
+        let file = if path.is_dir() {
+            let manifest = path.join("pack.toml");
+            let text = std::fs::read_to_string(&manifest).map_err(io(&manifest))?;
+            let file = path.join("dist").join(Manifest::parse(&text)?.name + ".wasm");
+            if !file.exists() {
+                return Err(PackError::NotBuilt { folder: path.to_owned(), file });
+            }
+            file
+        } else {
+            path.to_owned()
+        };
+        let mut bytes = Vec::new();
+        let limit = MAX_PACK_BYTES as u64 + 1;
+        std::fs::File::open(&file)
+            .and_then(|open| open.take(limit).read_to_end(&mut bytes))
+            .map_err(io(&file))?;
+        Pack::from_bytes(bytes)
+    }
+
+    /// # Errors
+    /// See [`PackError`].
+    pub fn from_bytes(bytes: Vec<u8>) -> Result<Pack, PackError> {
+        let sections = Sections::read(&bytes)?;
+        let manifest = sections.manifest.ok_or(PackError::NoManifest)?;
+        let manifest = std::str::from_utf8(manifest)
+            .map_err(|error| ManifestError::Syntax(error.to_string()).into())
+            .and_then(|text| Manifest::parse(text).map_err(PackError::from))?;
+        let schema = match sections.schema {
+            Some(json) => Some(Schema::parse(json).map_err(PackError::Schema)?),
+            None => None,
+        };
+        let digest = Digest::of(&bytes);
+        Ok(Pack { bytes, manifest, schema, digest })
+    }
+
+    pub fn manifest(&self) -> &Manifest {
+        &self.manifest
+    }
+
+    /// The schema of its settings; `None`: it takes none.
+    pub fn schema(&self) -> Option<&Schema> {
+        self.schema.as_ref()
+    }
+
+    /// Of the whole file.
+    pub fn digest(&self) -> Digest {
+        self.digest
+    }
+
+    /// The file.
+    pub fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
+/// The sections of Shunt at the top level of a component.
+struct Sections<'a> {
+    manifest: Option<&'a [u8]>,
+    schema: Option<&'a [u8]>,
+}
+
+impl<'a> Sections<'a> {
+    fn read(bytes: &'a [u8]) -> Result<Sections<'a>, PackError> {
+        if bytes.len() > MAX_PACK_BYTES {
+            return Err(PackError::TooLarge);
+        }
+        if !bytes.starts_with(b"\0asm") {
+            return Err(PackError::NotWasm);
+        }
+        let mut sections = Sections { manifest: None, schema: None };
+        // Sections of nested modules are those modules' own affair.
+        let mut depth = 0_u32;
+        for payload in Parser::new(0).parse_all(bytes) {
+            match payload.map_err(|error| PackError::Damaged(error.to_string()))? {
+                Payload::Version { encoding: Encoding::Module, .. } if depth == 0 => {
+                    return Err(PackError::CoreModule);
+                }
+                Payload::ModuleSection { .. } | Payload::ComponentSection { .. } => depth += 1,
+                Payload::End(_) => depth = depth.saturating_sub(1),
+                Payload::CustomSection(section) if depth == 0 => {
+                    let (name, place) = match section.name() {
+                        PACK_SECTION => (PACK_SECTION, &mut sections.manifest),
+                        SETTINGS_SECTION => (SETTINGS_SECTION, &mut sections.schema),
+                        _ => continue,
+                    };
+                    if section.data().len() > MAX_SECTION_BYTES || place.replace(section.data()).is_some() {
+                        return Err(PackError::Section { name });
+                    }
+                }
+                _ => {}
+            }
+        }
+        Ok(sections)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::component;
+
+    const MANIFEST: &str = "[pack]\nname = \"t\"\nversion = \"1.0.0\"\nwit = \"0.1\"\n";
+
+    #[test]
+    fn a_component_with_a_manifest_is_a_pack() {
+        let bytes = component("(component)", &[(PACK_SECTION, MANIFEST.as_bytes())]);
+        let digest = Digest::of(&bytes);
+        let pack = Pack::from_bytes(bytes).unwrap();
+        assert_eq!(pack.manifest().name, "t");
+        assert_eq!(pack.digest(), digest);
+        assert_eq!(pack.digest().to_string().len(), 64);
+        assert!(pack.schema().is_none());
+    }
+
+    #[test]
+    fn what_is_no_pack_says_what_to_do() {
+        let good = component("(component (core module))", &[(PACK_SECTION, MANIFEST.as_bytes())]);
+        let says = |bytes: Vec<u8>| Pack::from_bytes(bytes).unwrap_err().to_string();
+        assert!(says(b"#!/bin/sh".to_vec()).contains("not WebAssembly"));
+        assert!(says(Vec::new()).contains("not WebAssembly"));
+        assert!(
+            says(wat::parse_str("(module)").unwrap())
+                .contains("core module; build it with `shunt rule build`")
+        );
+        assert!(says(wat::parse_str("(component)").unwrap()).contains("no `shunt:pack` section"));
+        assert!(says(good[..good.len() - 3].to_vec()).contains("cut short"));
+        assert!(says(good[..20].to_vec()).contains("cut short"));
+        let twice = [(PACK_SECTION, MANIFEST.as_bytes()), (PACK_SECTION, MANIFEST.as_bytes())];
+        assert!(says(component("(component)", &twice)).contains("`shunt:pack` is there twice"));
+        let wrong = MANIFEST.replace("0.1", "7.0");
+        assert!(
+            says(component("(component)", &[(PACK_SECTION, wrong.as_bytes())])).contains("wit = \"7.0\"")
+        );
+        let schema = [(PACK_SECTION, MANIFEST.as_bytes()), (SETTINGS_SECTION, &b"{"[..])];
+        assert!(says(component("(component)", &schema)).contains("settings schema"));
+        assert!(matches!(Pack::from_bytes(vec![0; MAX_PACK_BYTES + 1]), Err(PackError::TooLarge)));
+    }
+
+    #[test]
+    fn sections_of_nested_modules_do_not_count() {
+        let module = r#"(component (core module (@custom "shunt:pack" "[pack]")))"#;
+        assert!(matches!(Pack::from_bytes(wat::parse_str(module).unwrap()), Err(PackError::NoManifest)));
+    }
+
+    #[test]
+    fn a_folder_that_is_not_built_is_named() {
+        let folder = tempfile::tempdir().unwrap();
+        assert!(matches!(Pack::read(folder.path()), Err(PackError::Io { .. })));
+        std::fs::write(folder.path().join("pack.toml"), MANIFEST).unwrap();
+        let error = Pack::read(folder.path()).unwrap_err().to_string();
+        assert!(error.contains("shunt rule build"), "{error}");
+        std::fs::create_dir(folder.path().join("dist")).unwrap();
+        let bytes = component("(component)", &[(PACK_SECTION, MANIFEST.as_bytes())]);
+        std::fs::write(folder.path().join("dist/t.wasm"), bytes).unwrap();
+        assert_eq!(Pack::read(folder.path()).unwrap().manifest().name, "t");
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn damage_never_panics(at in 0usize..200, with: u8) {
+            let mut bytes = component("(component (core module))", &[(PACK_SECTION, MANIFEST.as_bytes())]);
+            if let Some(byte) = bytes.get_mut(at) {
+                *byte = with;
+            }
+            let _ = Pack::from_bytes(bytes);
+        }
+    }
+}

@@ -1,0 +1,173 @@
+//! A compiled rule.
+
+use std::sync::Arc;
+
+use wasmtime::Engine;
+use wasmtime::component::{Component, ComponentExportIndex, InstancePre, Linker};
+
+use crate::epoch::EpochClock;
+use crate::state::State;
+use crate::{Digest, Hook, HookSet, Manifest, Pack, Schema, abi, capabilities};
+
+/// A pack, compiled and checked against the contract. Cheap to share; instances are made from it
+/// without looking at the component again.
+pub struct Rule {
+    manifest: Manifest,
+    schema: Option<Schema>,
+    digest: Digest,
+    hooks: HookSet,
+    pre: InstancePre<State>,
+    exports: [Option<ComponentExportIndex>; Hook::COUNT],
+    clock: Arc<EpochClock>,
+}
+
+/// Why a pack cannot be run here. The text says what to do.
+#[derive(Debug, thiserror::Error)]
+pub enum RuleError {
+    #[error("the component does not compile: {0}; build it again with `shunt rule build`")]
+    Compile(String),
+    #[error(
+        "the component asks for what Shunt does not offer: {}; a rule is built for wasm32-unknown-unknown \
+         by `shunt rule build` and may import {}",
+        .0.join(", "), capabilities::OFFERED.join(", ")
+    )]
+    Imports(Vec<String>),
+    #[error(
+        "the component speaks another version of the rule contract ({}), this Shunt speaks {}; \
+         build it with a matching shunt-sdk", .0.join(", "), abi::VERSION
+    )]
+    Version(Vec<String>),
+    #[error("the component exports {}, which this Shunt never calls; it knows {}", .0.join(", "), HookSet::ALL)]
+    UnknownHooks(Vec<String>),
+    #[error(
+        "the component exports no hook, so it would never be called; a rule exports one or more of {}",
+        HookSet::ALL
+    )]
+    NoHook,
+    #[error("the component does not fit the contract: {0}; build it with a matching shunt-sdk")]
+    Contract(String),
+}
+
+impl Rule {
+    pub(crate) fn compile(
+        engine: &Engine,
+        linker: &Linker<State>,
+        clock: &Arc<EpochClock>,
+        pack: &Pack,
+    ) -> Result<Arc<Rule>, RuleError> {
+        let component = Component::from_binary(engine, pack.bytes())
+            .map_err(|error| RuleError::Compile(format!("{error:#}")))?;
+        check_names(engine, &component)?;
+
+        let mut exports = [const { None }; Hook::COUNT];
+        for hook in Hook::ALL {
+            exports[hook as usize] = component
+                .get_export_index(None, abi::interface(hook.name()).as_str())
+                .and_then(|interface| component.get_export_index(Some(&interface), hook.name()));
+        }
+        let hooks: HookSet = Hook::ALL.into_iter().filter(|hook| exports[*hook as usize].is_some()).collect();
+        if hooks.without(HookSet::EMPTY.with(Hook::OnLoad)).is_empty() {
+            return Err(RuleError::NoHook);
+        }
+        let pre =
+            linker.instantiate_pre(&component).map_err(|error| RuleError::Contract(format!("{error:#}")))?;
+        Ok(Arc::new(Rule {
+            manifest: pack.manifest().clone(),
+            schema: pack.schema().cloned(),
+            digest: pack.digest(),
+            hooks,
+            pre,
+            exports,
+            clock: clock.clone(),
+        }))
+    }
+
+    pub fn manifest(&self) -> &Manifest {
+        &self.manifest
+    }
+
+    /// The schema of its settings; `None`: it takes none.
+    pub fn schema(&self) -> Option<&Schema> {
+        self.schema.as_ref()
+    }
+
+    /// Of the pack's file.
+    pub fn digest(&self) -> Digest {
+        self.digest
+    }
+
+    /// The hooks that it exports.
+    pub fn hooks(&self) -> HookSet {
+        self.hooks
+    }
+
+    pub(crate) fn pre(&self) -> &InstancePre<State> {
+        &self.pre
+    }
+
+    pub(crate) fn export(&self, hook: Hook) -> Option<&ComponentExportIndex> {
+        self.exports[hook as usize].as_ref()
+    }
+
+    pub(crate) fn clock(&self) -> &EpochClock {
+        &self.clock
+    }
+}
+
+/// Checks the names of imports and exports, so that what does not fit is told in the
+/// contract's words before the linker tells it in its own.
+fn check_names(engine: &Engine, component: &Component) -> Result<(), RuleError> {
+    let ty = component.component_type();
+    let (mut foreign, mut other_version, mut unknown) = (Vec::new(), Vec::new(), Vec::new());
+    for (name, _) in ty.imports(engine) {
+        match contract_name(name) {
+            Some((interface, _)) if !capabilities::OFFERED.contains(&interface) => {
+                foreign.push(name.to_owned())
+            }
+            Some((_, false)) => other_version.push(name.to_owned()),
+            Some((_, true)) => {}
+            None => foreign.push(name.to_owned()),
+        }
+    }
+    for (name, _) in ty.exports(engine) {
+        match contract_name(name) {
+            Some((_, false)) => other_version.push(name.to_owned()),
+            Some((interface, true)) if Hook::from_name(interface).is_none() => unknown.push(name.to_owned()),
+            // Exports of other packages are no affair of ours.
+            _ => {}
+        }
+    }
+    if !other_version.is_empty() {
+        return Err(RuleError::Version(other_version));
+    }
+    if !foreign.is_empty() {
+        return Err(RuleError::Imports(foreign));
+    }
+    if !unknown.is_empty() {
+        return Err(RuleError::UnknownHooks(unknown));
+    }
+    Ok(())
+}
+
+/// The interface that `shunt:rule/<interface>@<version>` names, and whether this host speaks
+/// the version: before 1.0, patch versions are compatible.
+fn contract_name(name: &str) -> Option<(&str, bool)> {
+    let (interface, version) = name.strip_prefix(abi::PACKAGE)?.strip_prefix('/')?.split_once('@')?;
+    let ours = version.rsplit_once('.').is_some_and(|(minor, _)| minor == abi::WIT);
+    Some((interface, ours))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_of_the_contract_carry_their_version() {
+        assert_eq!(contract_name("shunt:rule/log@0.1.0"), Some(("log", true)));
+        assert_eq!(contract_name("shunt:rule/log@0.1.9"), Some(("log", true)));
+        assert_eq!(contract_name("shunt:rule/log@0.2.0"), Some(("log", false)));
+        assert_eq!(contract_name("shunt:rule/log@1.0.1.0"), Some(("log", false)));
+        assert_eq!(contract_name("wasi:cli/environment@0.2.3"), None);
+        assert_eq!(contract_name("shunt:rules/log@0.1.0"), None);
+    }
+}

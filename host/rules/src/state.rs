@@ -1,0 +1,150 @@
+//! What a rule's store holds: the exchange of the call under way, and what the call may still use.
+
+use std::sync::Arc;
+
+use wasmtime::ResourceLimiter;
+
+use crate::host::MAX_TABLE;
+use crate::{Attachment, Exchange};
+
+/// Host calls that one hook call may make. The time budget ends a flood of dear ones; this
+/// ends one of cheap ones, which would stretch it.
+const HOST_CALLS: u32 = 100_000;
+/// Lines that one hook call may log, as `wit/capabilities.wit` says.
+const LOG_LINES: u32 = 64;
+/// Bytes of chance that one hook call may draw.
+const RANDOM_BYTES: u32 = 64 << 10;
+
+pub(crate) struct State {
+    pub attachment: Arc<Attachment>,
+    /// That of the caller, for as long as a call runs; an empty one between calls.
+    pub exchange: Exchange,
+    /// Whether variables of the request are those of the flow: in hooks of the flow.
+    pub flow_only: bool,
+    pub usage: Usage,
+    pub memory: Memory,
+}
+
+/// What the call under way has used of the host.
+#[derive(Default)]
+pub(crate) struct Usage {
+    host_calls: u32,
+    log_lines: u32,
+    random_bytes: u32,
+    /// Bytes of the heads, where a change made it worth counting.
+    pub request_head: Option<usize>,
+    pub response_head: Option<usize>,
+    /// The last line that the SDK's panic hook wrote.
+    pub panic: Option<String>,
+}
+
+/// The host refuses to go on with a call. Becomes a trap, and then a fault.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Refusal {
+    #[error("{0}")]
+    HostCalls(String),
+    #[error("needs {} KiB of memory, and its budget is {} KiB", desired.div_ceil(1024), budget / 1024)]
+    Memory { desired: usize, budget: usize },
+    #[error("needs a table of {0} elements, and {MAX_TABLE} are allowed")]
+    Table(usize),
+}
+
+impl Refusal {
+    pub fn host_call(why: impl Into<String>) -> wasmtime::Error {
+        Refusal::HostCalls(why.into()).into()
+    }
+}
+
+impl Usage {
+    #[inline]
+    pub fn host_call(&mut self) -> wasmtime::Result<()> {
+        self.host_calls += 1;
+        if self.host_calls > HOST_CALLS {
+            return Err(Refusal::host_call(format!("made more than {HOST_CALLS} host calls")));
+        }
+        Ok(())
+    }
+
+    pub fn log_line(&mut self) -> wasmtime::Result<()> {
+        self.log_lines += 1;
+        if self.log_lines > LOG_LINES {
+            return Err(Refusal::host_call(format!("logged more than {LOG_LINES} lines")));
+        }
+        Ok(())
+    }
+
+    pub fn random_bytes(&mut self, len: u32) -> wasmtime::Result<()> {
+        self.random_bytes = self.random_bytes.saturating_add(len);
+        if self.random_bytes > RANDOM_BYTES {
+            return Err(Refusal::host_call(format!("drew more than {RANDOM_BYTES} random bytes")));
+        }
+        Ok(())
+    }
+}
+
+/// The memory budget of one instance.
+pub(crate) struct Memory {
+    budget: usize,
+    /// Bytes of linear memory now.
+    used: usize,
+    /// Bytes when it was ready for its first call.
+    ready: usize,
+}
+
+impl Memory {
+    pub fn new(budget: u64) -> Memory {
+        Memory { budget: usize::try_from(budget).unwrap_or(usize::MAX), used: 0, ready: 0 }
+    }
+
+    /// The instance is ready: what it uses now is what a fresh one would.
+    pub fn settle(&mut self) {
+        self.ready = self.used;
+    }
+
+    /// Whether a fresh instance should take this one's place before it hits its budget: linear
+    /// memory never shrinks, and a rule that leaks would else fault at some request.
+    pub fn wants_fresh(&self) -> bool {
+        self.used > self.ready && self.used > self.budget / 4 * 3
+    }
+}
+
+impl ResourceLimiter for Memory {
+    fn memory_growing(&mut self, current: usize, desired: usize, _: Option<usize>) -> wasmtime::Result<bool> {
+        let used = self.used.saturating_sub(current).saturating_add(desired);
+        if used > self.budget {
+            // An error and not `false`, which a guest could take for anything: the fault says what happened.
+            return Err(Refusal::Memory { desired: used, budget: self.budget }.into());
+        }
+        self.used = used;
+        Ok(true)
+    }
+
+    fn table_growing(&mut self, _: usize, desired: usize, _: Option<usize>) -> wasmtime::Result<bool> {
+        if desired > MAX_TABLE { Err(Refusal::Table(desired).into()) } else { Ok(true) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn memory_is_refused_past_the_budget_and_renewed_before_it() {
+        let mut memory = Memory::new(1 << 20);
+        assert!(memory.memory_growing(0, 512 << 10, None).unwrap());
+        memory.settle();
+        assert!(!memory.wants_fresh());
+        assert!(memory.memory_growing(512 << 10, 832 << 10, None).unwrap());
+        assert!(memory.wants_fresh());
+        let error = memory.memory_growing(832 << 10, 2 << 20, None).unwrap_err();
+        assert_eq!(error.to_string(), "needs 2048 KiB of memory, and its budget is 1024 KiB");
+    }
+
+    #[test]
+    fn an_instance_that_starts_large_is_not_renewed_for_that() {
+        let mut memory = Memory::new(1 << 20);
+        assert!(memory.memory_growing(0, 1 << 20, None).unwrap());
+        memory.settle();
+        assert!(!memory.wants_fresh());
+    }
+}
