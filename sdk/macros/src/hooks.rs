@@ -1,0 +1,280 @@
+//! The hooks that a rule can have, and what their methods look like.
+
+use proc_macro2::{Span, TokenStream};
+use quote::{format_ident, quote, quote_spanned};
+use syn::spanned::Spanned;
+use syn::{Attribute, Error, FnArg, Ident, ImplItemFn, ReturnType, Type};
+
+/// One argument of a hook after `&self`.
+pub(crate) struct Argument {
+    /// Its name in the contract, and in what we show.
+    name: &'static str,
+    /// Its type as a rule writes it, behind `&`.
+    shown: &'static str,
+    crossing: Crossing,
+}
+
+/// How an argument of the contract becomes the one that the rule is shown.
+enum Crossing {
+    /// A resource: the SDK's type wraps the contract's.
+    Resource,
+    /// A record: the SDK's type is made from it.
+    Record,
+    /// The contract's type is the SDK's.
+    Same,
+}
+
+/// A hook after `on_load`.
+pub(crate) struct Hook {
+    pub(crate) name: &'static str,
+    arguments: &'static [Argument],
+    /// What it returns, as a rule writes it; empty for nothing.
+    returns: &'static str,
+}
+
+const REQUEST: Argument = Argument { name: "request", shown: "Request", crossing: Crossing::Resource };
+
+/// `on_load` stands apart: it takes the settings to the rule, and every rule exports it.
+pub(crate) const ON_LOAD: &str = "on_load";
+
+pub(crate) const HOOKS: &[Hook] = &[
+    Hook {
+        name: "on_flow",
+        arguments: &[Argument { name: "flow", shown: "Flow", crossing: Crossing::Record }],
+        returns: "flow::Verdict",
+    },
+    Hook { name: "on_request", arguments: &[REQUEST], returns: "request::Verdict" },
+    Hook {
+        name: "on_request_body",
+        arguments: &[REQUEST, Argument { name: "body", shown: "request_body::Body", crossing: Crossing::Same }],
+        returns: "request_body::Verdict",
+    },
+    Hook {
+        name: "on_connect_failed",
+        arguments: &[
+            REQUEST,
+            Argument { name: "failure", shown: "connect_failed::Failure", crossing: Crossing::Record },
+        ],
+        returns: "connect_failed::Verdict",
+    },
+    Hook {
+        name: "on_response",
+        arguments: &[
+            REQUEST,
+            Argument { name: "response", shown: "Response", crossing: Crossing::Resource },
+        ],
+        returns: "response::Verdict",
+    },
+    Hook {
+        name: "on_done",
+        arguments: &[Argument { name: "summary", shown: "done::Summary", crossing: Crossing::Record }],
+        returns: "",
+    },
+];
+
+impl Hook {
+    /// The hook that a method is meant to be: one of that name. `None` for plain
+    /// methods; an error for a name that looks like a hook and is none.
+    pub(crate) fn of(method: &ImplItemFn) -> Result<Option<&'static Hook>, Error> {
+        let name = method.sig.ident.to_string();
+        if let Some(hook) = HOOKS.iter().find(|hook| hook.name == name) {
+            return Ok(Some(hook));
+        }
+        if !name.starts_with("on_") {
+            return Ok(None);
+        }
+        let names: Vec<&str> = [ON_LOAD].into_iter().chain(HOOKS.iter().map(|hook| hook.name)).collect();
+        let near = names.iter().min_by_key(|known| distance(known, &name));
+        let hint = match near.filter(|known| distance(known, &name) <= 1 + name.len() / 4) {
+            Some(near) => format!("did you mean `{near}`?"),
+            None => format!("the hooks are `{}`; other methods may not begin with `on_`", names.join("`, `")),
+        };
+        Err(Error::new(method.sig.ident.span(), format!("there is no hook `{name}`: {hint}")))
+    }
+
+    /// How the method is declared, for messages.
+    fn declaration(&self) -> String {
+        let arguments: String =
+            self.arguments.iter().map(|argument| format!(", {}: &{}", argument.name, argument.shown)).collect();
+        let arrow = if self.returns.is_empty() { "" } else { " -> " };
+        format!("fn {}(&self{arguments}){arrow}{}", self.name, self.returns)
+    }
+
+    /// Checks what can be seen without types: receiver, qualifiers, number of arguments.
+    pub(crate) fn check(&self, method: &ImplItemFn) -> Result<(), Error> {
+        let declaration = self.declaration();
+        check_qualifiers(method, &declaration)?;
+        match method.sig.inputs.first() {
+            Some(FnArg::Receiver(receiver))
+                if receiver.reference.is_some() && receiver.mutability.is_none() => {}
+            Some(FnArg::Receiver(receiver)) => {
+                return Err(Error::new(
+                    receiver.span(),
+                    format!("a hook takes `&self`: a rule keeps what it learns in `vars`, not in itself\nwrite `{declaration}`"),
+                ));
+            }
+            _ => return Err(Error::new(method.sig.ident.span(), format!("a hook takes `&self`\nwrite `{declaration}`"))),
+        }
+        if method.sig.inputs.len() != 1 + self.arguments.len() {
+            let span = method.sig.inputs.iter().nth(1 + self.arguments.len()).map_or(method.sig.ident.span(), Spanned::span);
+            return Err(Error::new(span, format!("`{}` has other arguments\nwrite `{declaration}`", self.name)));
+        }
+        if matches!(method.sig.output, ReturnType::Default) && !self.returns.is_empty() {
+            return Err(Error::new(
+                method.sig.ident.span(),
+                format!("`{}` returns a verdict\nwrite `{declaration}`", self.name),
+            ));
+        }
+        Ok(())
+    }
+
+    /// The module of the hook in the SDK's bindings.
+    fn module(&self) -> Ident {
+        format_ident!("{}", self.name)
+    }
+
+    /// What the hook returns in the contract.
+    fn wire(&self) -> TokenStream {
+        let module = self.module();
+        if self.returns.is_empty() {
+            quote!(())
+        } else {
+            quote!(::shunt_sdk::__rt::bindings::#module::Verdict)
+        }
+    }
+
+    /// A check, in the author's scope, that the types of the signature fit; its errors
+    /// point at them.
+    pub(crate) fn type_check(&self, method: &ImplItemFn) -> TokenStream {
+        let ReturnType::Type(_, returned) = &method.sig.output else {
+            return TokenStream::new();
+        };
+        let wire = self.wire();
+        let cfgs = cfgs(&method.attrs);
+        quote! {
+            #(#cfgs)*
+            const _: fn() = ::shunt_sdk::__rt::returns::<#returned, #wire>;
+        }
+    }
+
+    /// The export: what the host calls, and what it calls in turn.
+    pub(crate) fn export(&self, rule: &Ident, method: &ImplItemFn) -> TokenStream {
+        let module = self.module();
+        let name = Ident::new(self.name, method.sig.ident.span());
+        let wire = self.wire();
+        let cfgs = cfgs(&method.attrs);
+        let types = method.sig.inputs.iter().skip(1).map(|argument| match argument {
+            FnArg::Typed(argument) => argument.ty.span(),
+            FnArg::Receiver(receiver) => receiver.span(),
+        });
+        let (parameters, shown): (Vec<_>, Vec<_>) =
+            self.arguments.iter().zip(types).map(|(argument, span)| argument.cross(self, span)).unzip();
+        quote! {
+            #(#cfgs)*
+            impl ::shunt_sdk::__rt::bindings::#module::Guest for Exports {
+                fn #module(#(#parameters),*) -> #wire {
+                    ::shunt_sdk::__rt::call(&RULE, |rule| #rule::#name(rule, #(#shown),*))
+                }
+            }
+            #(#cfgs)*
+            ::shunt_sdk::__rt::bindings::#module::export!(
+                Exports with_types_in ::shunt_sdk::__rt::bindings::#module
+            );
+        }
+    }
+}
+
+impl Argument {
+    /// The parameter as the contract declares it, and the expression that the rule's
+    /// method gets. A mismatch of types is shown at `span`, where the author wrote it.
+    fn cross(&self, hook: &Hook, span: Span) -> (TokenStream, TokenStream) {
+        let name = format_ident!("{}", self.name);
+        let shown: Type = match syn::parse_str(self.shown) {
+            Ok(shown) => shown,
+            Err(error) => return (error.to_compile_error(), TokenStream::new()),
+        };
+        let last = self.shown.rsplit("::").next().unwrap_or(self.shown);
+        let last = format_ident!("{last}");
+        let module = hook.module();
+        match self.crossing {
+            Crossing::Resource => (
+                quote!(#name: &::shunt_sdk::__rt::bindings::http::#last),
+                quote_spanned!(span=> ::shunt_sdk::__rt::wrap::<::shunt_sdk::#shown, _>(#name)),
+            ),
+            Crossing::Record => (
+                quote!(#name: ::shunt_sdk::__rt::bindings::#module::#last),
+                quote_spanned!(span=> &<::shunt_sdk::#shown as ::core::convert::From<_>>::from(#name)),
+            ),
+            Crossing::Same => (
+                quote!(#name: ::shunt_sdk::__rt::bindings::#module::#last),
+                quote_spanned!(span=> &#name),
+            ),
+        }
+    }
+}
+
+/// Refuses what a function of the contract cannot be.
+pub(crate) fn check_qualifiers(method: &ImplItemFn, declaration: &str) -> Result<(), Error> {
+    let signature = &method.sig;
+    let refuse = |span: Span, what: &str| Err(Error::new(span, format!("{what}\nwrite `{declaration}`")));
+    if let Some(token) = &signature.asyncness {
+        return refuse(token.span, "a hook is not async: calls of the host return at once, so there is nothing to await");
+    }
+    if let Some(token) = &signature.constness {
+        return refuse(token.span, "a hook is not const");
+    }
+    if let Some(token) = &signature.unsafety {
+        return refuse(token.span, "a hook is not unsafe");
+    }
+    if let Some(abi) = &signature.abi {
+        return refuse(abi.extern_token.span, "a hook is a plain `fn`; the macro writes the export");
+    }
+    if let Some(parameter) = signature.generics.params.first() {
+        return refuse(parameter.span(), "a hook is not generic: the host calls it with one type only");
+    }
+    Ok(())
+}
+
+/// The conditions under which a method is compiled.
+pub(crate) fn cfgs(attributes: &[Attribute]) -> Vec<&Attribute> {
+    attributes.iter().filter(|attribute| attribute.path().is_ident("cfg")).collect()
+}
+
+/// How many letters must be added, removed or replaced (Levenshtein).
+fn distance(one: &str, other: &str) -> usize {
+    let other: Vec<char> = other.chars().collect();
+    let mut row: Vec<usize> = (0..=other.len()).collect();
+    for (i, a) in one.chars().enumerate() {
+        let mut diagonal = i;
+        row[0] = i + 1;
+        for (j, b) in other.iter().enumerate() {
+            let replaced = diagonal + usize::from(a != *b);
+            diagonal = row[j + 1];
+            row[j + 1] = replaced.min(row[j] + 1).min(diagonal + 1);
+        }
+    }
+    row[other.len()]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn distances_of_words() {
+        assert_eq!(distance("on_request", "on_request"), 0);
+        assert_eq!(distance("on_request", "on_reqest"), 1);
+        assert_eq!(distance("on_request", "on_response"), 5);
+        assert_eq!(distance("", "abc"), 3);
+    }
+
+    #[test]
+    fn declarations_are_what_an_author_writes() {
+        let declarations: Vec<String> = HOOKS.iter().map(Hook::declaration).collect();
+        assert_eq!(declarations[0], "fn on_flow(&self, flow: &Flow) -> flow::Verdict");
+        assert_eq!(declarations[5], "fn on_done(&self, summary: &done::Summary)");
+        for declaration in declarations {
+            syn::parse_str::<syn::TraitItemFn>(&format!("{declaration};")).expect("is Rust");
+        }
+    }
+}

@@ -1,0 +1,281 @@
+//! The hooks: what each is shown and may return.
+//!
+//! | method of the rule | arguments | returns |
+//! |---|---|---|
+//! | `on_load` | `&self` or `&mut self` | `Result<(), String>` |
+//! | `on_flow` | `&self, flow: &Flow` | [`flow::Verdict`](crate::flow::Verdict) |
+//! | `on_request` | `&self, request: &Request` | [`request::Verdict`](crate::request::Verdict) |
+//! | `on_request_body` | `&self, request: &Request, body: &request_body::Body` | [`request_body::Verdict`] |
+//! | `on_connect_failed` | `&self, request: &Request, failure: &connect_failed::Failure` | [`connect_failed::Verdict`] |
+//! | `on_response` | `&self, request: &Request, response: &Response` | [`response::Verdict`](crate::response::Verdict) |
+//! | `on_done` | `&self, summary: &done::Summary` | nothing |
+//!
+//! Every hook may also return a `Result` of that: an error is written to the log
+//! and faults the call, so the operator's `on-fault` decides in its place.
+
+use std::fmt::Display;
+
+use crate::Verdict;
+use crate::bindings::http::Answer;
+use crate::bindings::types::Target;
+
+/// A hook that returns a verdict.
+pub trait Hook {
+    /// Its verdict as the contract writes it.
+    #[doc(hidden)]
+    type Wire;
+    #[doc(hidden)]
+    fn next() -> Self::Wire;
+}
+
+/// A hook that may say where to send it.
+#[diagnostic::on_unimplemented(
+    message = "the hook `{Self}` cannot say where to send it",
+    label = "not a verdict of this hook",
+    note = "`to_pool` and its like belong to `on_flow`, `on_request`, `on_request_body` and `on_connect_failed`"
+)]
+pub trait Steers: Hook {
+    #[doc(hidden)]
+    fn to(target: Target) -> Self::Wire;
+    #[doc(hidden)]
+    fn target(wire: &mut Self::Wire) -> Option<&mut Target>;
+}
+
+/// A hook that may answer in the member's place.
+#[diagnostic::on_unimplemented(
+    message = "the hook `{Self}` cannot answer",
+    label = "not a verdict of this hook",
+    note = "`respond` and `redirect` belong to the hooks of requests and responses"
+)]
+pub trait Answers: Hook {
+    #[doc(hidden)]
+    fn answer(answer: Answer) -> Self::Wire;
+    #[doc(hidden)]
+    fn answer_mut(wire: &mut Self::Wire) -> Option<&mut Answer>;
+}
+
+/// A hook that may refuse.
+#[diagnostic::on_unimplemented(
+    message = "the hook `{Self}` cannot reject",
+    label = "not a verdict of this hook",
+    note = "`reject` belongs to `on_flow`, `on_request` and `on_request_body`; elsewhere answer with `respond`"
+)]
+pub trait Refuses: Hook {
+    #[doc(hidden)]
+    fn reject() -> Self::Wire;
+}
+
+/// A hook that may ask for another member.
+#[diagnostic::on_unimplemented(
+    message = "the hook `{Self}` cannot retry",
+    label = "not a verdict of this hook",
+    note = "`retry` belongs to `on_connect_failed` and `on_response`"
+)]
+pub trait Retries: Hook {
+    #[doc(hidden)]
+    fn retry() -> Self::Wire;
+}
+
+/// What a hook may return: a verdict, or a `Result` of one.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not what this hook returns",
+    label = "must be the `Verdict` of this hook, or a `Result` of it",
+    note = "see the table in `shunt_sdk::hooks`"
+)]
+pub trait Returns<W> {
+    #[doc(hidden)]
+    fn into_wire(self) -> W;
+}
+
+impl<H: Hook<Wire = W>, W> Returns<W> for Verdict<H> {
+    fn into_wire(self) -> W {
+        Verdict::into_wire(self)
+    }
+}
+
+impl<T: Returns<W>, W, E: Display> Returns<W> for Result<T, E> {
+    fn into_wire(self) -> W {
+        match self {
+            Ok(verdict) => verdict.into_wire(),
+            Err(error) => crate::fault::end_call(&error.to_string()),
+        }
+    }
+}
+
+impl Returns<()> for () {
+    fn into_wire(self) {}
+}
+
+/// Makes the marker of a hook and says what it can return.
+macro_rules! hook {
+    ($(#[$doc:meta])* $hook:ident in $module:ident: $($ability:ident)*) => {
+        $(#[$doc])*
+        #[derive(Debug)]
+        pub enum $hook {}
+
+        impl $crate::hooks::Hook for $hook {
+            type Wire = $crate::bindings::$module::Verdict;
+            fn next() -> Self::Wire {
+                Self::Wire::Next
+            }
+        }
+
+        $($crate::hooks::hook!(@$ability $hook $module);)*
+    };
+    (@steers $hook:ident $module:ident) => {
+        impl $crate::hooks::Steers for $hook {
+            fn to(target: $crate::bindings::types::Target) -> Self::Wire {
+                Self::Wire::To(target)
+            }
+            fn target(wire: &mut Self::Wire) -> Option<&mut $crate::bindings::types::Target> {
+                if let Self::Wire::To(target) = wire { Some(target) } else { None }
+            }
+        }
+    };
+    (@answers $hook:ident $module:ident) => {
+        $crate::hooks::hook!(@answers_by Respond $hook);
+    };
+    (@replaces $hook:ident $module:ident) => {
+        $crate::hooks::hook!(@answers_by Replace $hook);
+    };
+    (@answers_by $case:ident $hook:ident) => {
+        impl $crate::hooks::Answers for $hook {
+            fn answer(answer: $crate::bindings::http::Answer) -> Self::Wire {
+                Self::Wire::$case(answer)
+            }
+            fn answer_mut(wire: &mut Self::Wire) -> Option<&mut $crate::bindings::http::Answer> {
+                if let Self::Wire::$case(answer) = wire { Some(answer) } else { None }
+            }
+        }
+    };
+    (@refuses $hook:ident $module:ident) => {
+        impl $crate::hooks::Refuses for $hook {
+            fn reject() -> Self::Wire {
+                Self::Wire::Reject
+            }
+        }
+    };
+    (@retries $hook:ident $module:ident) => {
+        impl $crate::hooks::Retries for $hook {
+            fn retry() -> Self::Wire {
+                Self::Wire::Retry
+            }
+        }
+    };
+}
+pub(crate) use hook;
+
+/// `on_request_body`: the body that `on_request` asked for is in.
+pub mod request_body {
+    use crate::bindings::on_request_body as wire;
+
+    super::hook! {
+        /// The hook `on_request_body`.
+        OnRequestBody in on_request_body: steers answers refuses
+    }
+
+    /// What `on_request_body` may return: `next()`, `to_pool(…)`, `respond(…)`,
+    /// `reject()` and [`replace_body`].
+    pub type Verdict = crate::Verdict<OnRequestBody>;
+
+    pub use wire::Body;
+
+    /// Sends these bytes in place of those that were shown; what follows them stays
+    /// as it is.
+    pub fn replace_body(bytes: impl Into<Vec<u8>>) -> Verdict {
+        Verdict::new(wire::Verdict::Replace(bytes.into()))
+    }
+}
+
+/// `on_connect_failed`: no connection to a member could be had.
+pub mod connect_failed {
+    use std::net::SocketAddr;
+
+    use crate::address::from_endpoint;
+    use crate::bindings::on_connect_failed as wire;
+
+    super::hook! {
+        /// The hook `on_connect_failed`.
+        OnConnectFailed in on_connect_failed: steers answers retries
+    }
+
+    /// What `on_connect_failed` may return: `next()`, `to_pool(…)`, `respond(…)` and
+    /// `retry()`.
+    pub type Verdict = crate::Verdict<OnConnectFailed>;
+
+    pub use wire::Cause;
+
+    /// What went wrong.
+    #[derive(Debug, Clone, PartialEq, Eq)]
+    pub struct Failure {
+        /// The member that was tried; `None` with [`Cause::NoMember`].
+        pub member: Option<SocketAddr>,
+        /// Why it did not work.
+        pub cause: Cause,
+        /// How many members were tried for this request so far.
+        pub attempts: u32,
+    }
+
+    #[doc(hidden)]
+    impl From<wire::Failure> for Failure {
+        fn from(failure: wire::Failure) -> Self {
+            let wire::Failure { member, cause, attempts } = failure;
+            Failure { member: member.map(from_endpoint), cause, attempts }
+        }
+    }
+}
+
+/// `on_done`: a request or a flow is finished, however it ended.
+pub mod done {
+    use std::net::SocketAddr;
+    use std::time::Duration;
+
+    use crate::Flow;
+    use crate::address::from_endpoint;
+    use crate::bindings::on_done as wire;
+
+    pub use wire::Outcome;
+
+    /// How a request or a flow went.
+    #[derive(Debug, Clone, PartialEq, Eq)]
+    pub struct Summary {
+        /// The flow, or the connection that the request came on.
+        pub flow: Flow,
+        /// How it ended.
+        pub outcome: Outcome,
+        /// The status that was sent; `None` for flows and where no answer was sent.
+        pub status: Option<u16>,
+        /// The member that served it.
+        pub member: Option<SocketAddr>,
+        /// Bytes of bodies (requests) or of packets (flows) to the member.
+        pub bytes_to_server: u64,
+        /// Bytes of bodies (requests) or of packets (flows) to the client.
+        pub bytes_to_client: u64,
+        /// Packets to the member; 0 for requests.
+        pub packets_to_server: u64,
+        /// Packets to the client; 0 for requests.
+        pub packets_to_client: u64,
+        /// From the head of the request, or the first packet, to the end.
+        pub duration: Duration,
+        /// To the response head of the member, where there was one.
+        pub first_byte: Option<Duration>,
+    }
+
+    #[doc(hidden)]
+    impl From<wire::Summary> for Summary {
+        fn from(summary: wire::Summary) -> Self {
+            Summary {
+                flow: summary.flow.into(),
+                outcome: summary.outcome,
+                status: (summary.status != 0).then_some(summary.status),
+                member: summary.member.map(from_endpoint),
+                bytes_to_server: summary.bytes_to_server,
+                bytes_to_client: summary.bytes_to_client,
+                packets_to_server: summary.packets_to_server,
+                packets_to_client: summary.packets_to_client,
+                duration: Duration::from_micros(summary.duration_us),
+                first_byte: (summary.first_byte_us != 0).then(|| Duration::from_micros(summary.first_byte_us)),
+            }
+        }
+    }
+}

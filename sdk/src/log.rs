@@ -1,0 +1,65 @@
+//! Lines in the operator's log, marked with the virtual and the rule.
+//!
+//! `log::error!`, `log::warn!`, `log::info!` and `log::debug!` take what `format!`
+//! takes, and make the text only if a line of that level would be written. Text past
+//! 4,096 bytes is cut; more than 64 lines in a call of a hook is a fault.
+//!
+//! ```
+//! # use shunt_sdk::prelude::*;
+//! # fn show(request: &Request) {
+//! log::debug!("{} {} goes to canary", request.method(), request.path());
+//! # }
+//! ```
+
+use crate::bindings::log as wire;
+
+pub use crate::{__log_debug as debug, __log_error as error, __log_info as info, __log_warn as warn};
+pub use wire::Level;
+
+/// Whether a line of that level would be written.
+pub fn enabled(level: Level) -> bool {
+    wire::enabled(level)
+}
+
+/// Writes a line, whole and without asking.
+pub fn write(level: Level, message: &str) {
+    wire::write(level, message);
+}
+
+/// Writes a line at level error.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __log_error {
+    ($($text:tt)+) => { $crate::__log_at!(Error, $($text)+) };
+}
+
+/// Writes a line at level warn.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __log_warn {
+    ($($text:tt)+) => { $crate::__log_at!(Warn, $($text)+) };
+}
+
+/// Writes a line at level info.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __log_info {
+    ($($text:tt)+) => { $crate::__log_at!(Info, $($text)+) };
+}
+
+/// Writes a line at level debug.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __log_debug {
+    ($($text:tt)+) => { $crate::__log_at!(Debug, $($text)+) };
+}
+
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __log_at {
+    ($level:ident, $($text:tt)+) => {
+        if $crate::log::enabled($crate::log::Level::$level) {
+            $crate::log::write($crate::log::Level::$level, &::std::format!($($text)+));
+        }
+    };
+}

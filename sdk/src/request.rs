@@ -1,0 +1,173 @@
+//! The request head.
+
+use ref_cast::RefCast;
+
+use crate::bindings::{http, on_request as wire};
+use crate::flow::Flow;
+use crate::text;
+
+pub use http::{FieldError, Scheme, Version};
+
+crate::hooks::hook! {
+    /// The hook `on_request`.
+    OnRequest in on_request: steers answers refuses
+}
+
+/// What `on_request` may return: `next()`, `to_pool(…)`, `respond(…)`, `redirect(…)`,
+/// `reject()` and [`need_body`].
+pub type Verdict = crate::Verdict<OnRequest>;
+
+/// Collects the body, up to so many bytes, and then calls `on_request_body`. In a
+/// rule without that hook it is a fault.
+pub fn need_body(max: u32) -> Verdict {
+    Verdict::new(wire::Verdict::NeedBody(max))
+}
+
+/// The head of a request, and what is to be done to the answer that it will get.
+///
+/// The head stays in the host; a call fetches or changes one part of it. Names of
+/// fields are case-insensitive.
+///
+/// Changes return a [`FieldError`] when the name or value is no HTTP, when the field
+/// is one that rules may only read (`host`, and those that frame the message or
+/// belong to one connection), or when the head would grow past its limit. The head
+/// is then as it was. Where that cannot happen or does not matter, end the line with
+/// `.ok()`; else use `?` in a hook that returns a `Result`.
+#[derive(Debug, RefCast)]
+#[repr(transparent)]
+pub struct Request(http::Request);
+
+impl Request {
+    /// The connection that it came on.
+    pub fn flow(&self) -> Flow {
+        self.0.flow().into()
+    }
+
+    /// The HTTP version that the client used.
+    pub fn version(&self) -> Version {
+        self.0.version()
+    }
+
+    /// The scheme that the client used.
+    pub fn scheme(&self) -> Scheme {
+        self.0.scheme()
+    }
+
+    /// As sent: `GET`.
+    pub fn method(&self) -> String {
+        self.0.method()
+    }
+
+    /// The path without the query, as sent (not decoded): `/a/b`.
+    pub fn path(&self) -> String {
+        self.0.path()
+    }
+
+    /// What follows `?`, if there is one.
+    pub fn query(&self) -> Option<String> {
+        self.0.query()
+    }
+
+    /// The path and the query, as sent: `/a/b?c=d`.
+    pub fn path_and_query(&self) -> String {
+        let mut whole = self.path();
+        if let Some(query) = self.query() {
+            whole.push('?');
+            whole.push_str(&query);
+        }
+        whole
+    }
+
+    /// The host that was asked for, with its port if one was given, as sent:
+    /// `Shop.example:8080`. Empty where HTTP/1.0 sent none.
+    pub fn authority(&self) -> String {
+        self.0.authority()
+    }
+
+    /// The host that was asked for, without port and in lower case: `shop.example`.
+    pub fn host(&self) -> String {
+        let mut host = self.authority();
+        host.truncate(text::host_len(&host));
+        host.make_ascii_lowercase();
+        host
+    }
+
+    /// The first value of a field. Octets that are not UTF-8 become U+FFFD, so a
+    /// field that is there is never missed; [`header_bytes`](Self::header_bytes) has
+    /// them as they are.
+    pub fn header(&self, name: &str) -> Option<String> {
+        self.0.header(name).map(text::from_bytes)
+    }
+
+    /// The first value of a field, as sent.
+    pub fn header_bytes(&self, name: &str) -> Option<Vec<u8>> {
+        self.0.header(name)
+    }
+
+    /// Whether the first value of a field is exactly this.
+    pub fn header_is(&self, name: &str, value: impl AsRef<[u8]>) -> bool {
+        self.0.header(name).is_some_and(|own| own == value.as_ref())
+    }
+
+    /// Every value of a field, in order; text as in [`header`](Self::header).
+    pub fn headers(&self, name: &str) -> Vec<String> {
+        self.0.headers(name).into_iter().map(text::from_bytes).collect()
+    }
+
+    /// Every value of a field, in order, as sent.
+    pub fn headers_bytes(&self, name: &str) -> Vec<Vec<u8>> {
+        self.0.headers(name)
+    }
+
+    /// The names of the fields, each once, in lower case.
+    pub fn header_names(&self) -> Vec<String> {
+        self.0.header_names()
+    }
+
+    /// The value of a cookie that the client sent (RFC 6265 section 4.2), without the
+    /// quotes around it if it has any. The first, where there are several of the name.
+    pub fn cookie(&self, name: &str) -> Option<String> {
+        self.0.headers("cookie").into_iter().map(text::from_bytes).find_map(|field| text::cookie(&field, name))
+    }
+
+    /// Replaces the path; the query stays. Must begin with `/`.
+    pub fn set_path(&self, path: &str) -> Result<(), FieldError> {
+        self.0.set_path(path)
+    }
+
+    /// Replaces or removes the query.
+    pub fn set_query(&self, query: Option<&str>) -> Result<(), FieldError> {
+        self.0.set_query(query)
+    }
+
+    /// Replaces the host that the member is asked for.
+    pub fn set_authority(&self, authority: &str) -> Result<(), FieldError> {
+        self.0.set_authority(authority)
+    }
+
+    /// Replaces all values of a field by one.
+    pub fn set_header(&self, name: &str, value: impl AsRef<[u8]>) -> Result<(), FieldError> {
+        self.0.set_header(name, value.as_ref())
+    }
+
+    /// Adds a value after those that are there.
+    pub fn add_header(&self, name: &str, value: impl AsRef<[u8]>) -> Result<(), FieldError> {
+        self.0.add_header(name, value.as_ref())
+    }
+
+    /// Removes all values of a field; one that is not there is no error.
+    pub fn remove_header(&self, name: &str) -> Result<(), FieldError> {
+        self.0.remove_header(name)
+    }
+
+    /// Sets a field of the answer that this request will get, whoever makes it: a
+    /// member, a rule or Shunt itself. Cheaper than `on_response`, and applied after it.
+    pub fn set_response_header(&self, name: &str, value: impl AsRef<[u8]>) -> Result<(), FieldError> {
+        self.0.set_response_header(name, value.as_ref())
+    }
+
+    /// Removes a field of the answer that this request will get.
+    pub fn remove_response_header(&self, name: &str) -> Result<(), FieldError> {
+        self.0.remove_response_header(name)
+    }
+}

@@ -1,0 +1,86 @@
+//! What the macros write calls of. No part of the SDK's promise.
+
+use std::cell::OnceCell;
+use std::thread::LocalKey;
+
+use ref_cast::RefCast;
+
+pub use crate::bindings;
+use crate::bindings::on_load::Node;
+use crate::hooks::Returns;
+use crate::settings::Settings;
+pub use crate::settings::Value;
+use crate::settings::schema;
+pub use crate::settings::schema::{Field, Kind};
+
+/// Stands for a rule that is no unit struct: it is made from settings.
+#[derive(Debug, Clone, Copy)]
+pub struct FromSettings;
+
+/// How a rule comes to be: a unit struct is its own value, another reads its settings.
+#[diagnostic::on_unimplemented(
+    message = "`{T}` can be made neither from nothing nor from settings",
+    label = "must be a unit struct (`struct {T};`) or derive `Settings`"
+)]
+pub trait Origin<T> {
+    const FIELDS: &'static [Field];
+    fn make(self, settings: &Value<'_>) -> Result<T, String>;
+}
+
+impl<T> Origin<T> for T {
+    const FIELDS: &'static [Field] = &[];
+
+    fn make(self, _: &Value<'_>) -> Result<T, String> {
+        Ok(self)
+    }
+}
+
+impl<T: Settings> Origin<T> for FromSettings {
+    const FIELDS: &'static [Field] = T::FIELDS;
+
+    fn make(self, settings: &Value<'_>) -> Result<T, String> {
+        Settings::read(settings)
+    }
+}
+
+/// The length of the schema of a rule's settings.
+pub const fn schema_len<O: Origin<T>, T>(_: &O) -> usize {
+    schema::len(O::FIELDS)
+}
+
+/// The schema of a rule's settings.
+pub const fn schema<O: Origin<T>, T, const N: usize>(_: &O) -> [u8; N] {
+    schema::write(O::FIELDS)
+}
+
+/// Makes the rule when its instance is loaded.
+pub fn load<T>(origin: impl Origin<T>, settings: &[Node]) -> Result<T, String> {
+    crate::fault::report_panics();
+    origin.make(&Value::root(settings))
+}
+
+/// The rule's own `on_load`.
+pub fn loaded(result: Result<(), impl Into<String>>) -> Result<(), String> {
+    result.map_err(Into::into)
+}
+
+/// Keeps the rule for the calls of its hooks.
+pub fn keep<T>(place: &'static LocalKey<OnceCell<T>>, rule: T) -> Result<(), String> {
+    place.with(|place| place.set(rule)).map_err(|_| "on-load was called twice".to_owned())
+}
+
+/// Calls a hook of the rule.
+pub fn call<T, R: Returns<W>, W>(place: &'static LocalKey<OnceCell<T>>, hook: impl FnOnce(&T) -> R) -> W {
+    place.with(|place| match place.get() {
+        Some(rule) => hook(rule).into_wire(),
+        None => crate::fault::end_call("on-load was not called"),
+    })
+}
+
+/// A resource of the contract as the type that rules see.
+pub fn wrap<T: RefCast<From = F>, F>(resource: &F) -> &T {
+    T::ref_cast(resource)
+}
+
+/// Holds if a hook may return this.
+pub fn returns<R: Returns<W>, W>() {}

@@ -1,0 +1,285 @@
+//! Settings: what the operator writes, read into the rule's own type.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::str::FromStr;
+
+use crate::Prefix;
+use crate::bindings::on_load::Node;
+use crate::text::push_number;
+
+pub mod schema;
+
+use schema::{Field, Kind};
+
+/// A struct that is read from settings. Derived, with `#[derive(Settings)]`; see the
+/// [derive](macro@crate::Settings) for what it understands.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` has no settings that could be read",
+    label = "derive `Settings` for it, or make it a unit struct (`struct {Self};`)"
+)]
+pub trait Settings: Sized {
+    /// Its fields, in order.
+    #[doc(hidden)]
+    const FIELDS: &'static [Field];
+    #[doc(hidden)]
+    fn read(value: &Value<'_>) -> Result<Self, String>;
+}
+
+/// A type that a field of settings can have.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot be a setting",
+    label = "not a type of a setting",
+    note = "a setting is `bool`, an integer, `f64`, `String`, `IpAddr`, `Prefix`, `Option<T>`, `Vec<T>`, \
+            `BTreeMap<String, T>` or a struct that derives `Settings`"
+)]
+pub trait Setting: Sized {
+    #[doc(hidden)]
+    const KIND: Kind;
+    /// Whether it must be written.
+    #[doc(hidden)]
+    const REQUIRED: bool = true;
+    #[doc(hidden)]
+    fn read(value: &Value<'_>) -> Result<Self, String>;
+    /// What it is when it is not written, if it need not be.
+    #[doc(hidden)]
+    fn absent() -> Option<Self> {
+        None
+    }
+}
+
+/// A value among the nodes that the host hands over, and how to name it.
+#[doc(hidden)]
+#[derive(Debug, Clone, Copy)]
+pub struct Value<'a> {
+    nodes: &'a [Node],
+    index: u32,
+    place: Place<'a>,
+}
+
+/// Where a value stands. `routes.2.prefix` is kept as the way to it.
+#[derive(Debug, Clone, Copy)]
+enum Place<'a> {
+    Root,
+    Key(&'a Place<'a>, &'a str),
+    Element(&'a Place<'a>, usize),
+}
+
+impl Place<'_> {
+    /// Adds the way to here.
+    fn push_to(&self, text: &mut String) {
+        match self {
+            Place::Root => {}
+            Place::Key(parent, key) => {
+                parent.push_with_dot(text);
+                text.push_str(key);
+            }
+            Place::Element(parent, at) => {
+                parent.push_with_dot(text);
+                push_number(text, *at as u64);
+            }
+        }
+    }
+
+    fn push_with_dot(&self, text: &mut String) {
+        if !matches!(self, Place::Root) {
+            self.push_to(text);
+            text.push('.');
+        }
+    }
+
+    /// `routes.2.prefix: …`
+    fn error(&self, parts: &[&str]) -> String {
+        let mut text = String::new();
+        match self {
+            Place::Root => text.push_str("settings"),
+            _ => self.push_to(&mut text),
+        }
+        text.push_str(": ");
+        for part in parts {
+            text.push_str(part);
+        }
+        text
+    }
+
+    /// A number that its type cannot hold.
+    fn out_of_range(&self, number: i64, least: i64, most: u64) -> String {
+        let mut text = self.error(&[]);
+        push_signed(&mut text, number);
+        text.push_str(" is not from ");
+        push_signed(&mut text, least);
+        text.push_str(" to ");
+        push_number(&mut text, most);
+        text
+    }
+}
+
+fn push_signed(text: &mut String, number: i64) {
+    if number < 0 {
+        text.push('-');
+    }
+    push_number(text, number.unsigned_abs());
+}
+
+impl<'a> Value<'a> {
+    /// The table that holds all settings.
+    pub(crate) fn root(nodes: &'a [Node]) -> Self {
+        Value { nodes, index: 0, place: Place::Root }
+    }
+
+    /// One field of this table, or what it is when it is not written.
+    pub fn field<T: Setting>(&self, key: &str, default: Option<fn() -> T>) -> Result<T, String> {
+        let Some(Node::Table(entries)) = self.node() else {
+            return Err(self.expected("table"));
+        };
+        match entries.iter().find(|(own, _)| own == key) {
+            Some((_, index)) => {
+                let place = Place::Key(&self.place, key);
+                T::read(&Value { nodes: self.nodes, index: *index, place })
+            }
+            None => default
+                .map(|default| default())
+                .or_else(T::absent)
+                .ok_or_else(|| Place::Key(&self.place, key).error(&["missing"])),
+        }
+    }
+
+    fn node(&self) -> Option<&'a Node> {
+        self.nodes.get(self.index as usize)
+    }
+
+    fn expected(&self, wanted: &str) -> String {
+        let found = match self.node() {
+            Some(Node::Boolean(_)) => "boolean",
+            Some(Node::Integer(_)) => "integer",
+            Some(Node::Decimal(_)) => "decimal",
+            Some(Node::Text(_)) => "text",
+            Some(Node::Elements(_)) => "list",
+            Some(Node::Table(_)) => "table",
+            None => "nothing",
+        };
+        self.place.error(&["expected ", wanted, ", found ", found])
+    }
+
+    fn text(&self) -> Result<&'a str, String> {
+        match self.node() {
+            Some(Node::Text(text)) => Ok(text),
+            _ => Err(self.expected("text")),
+        }
+    }
+
+    /// A value that is written as text of some form.
+    fn parse<T: FromStr>(&self, form: &str) -> Result<T, String> {
+        let text = self.text()?;
+        text.parse().map_err(|_| self.place.error(&["expected ", form, ", found \"", text, "\""]))
+    }
+}
+
+impl Setting for bool {
+    const KIND: Kind = Kind::Boolean;
+
+    fn read(value: &Value<'_>) -> Result<Self, String> {
+        match value.node() {
+            Some(Node::Boolean(own)) => Ok(*own),
+            _ => Err(value.expected("boolean")),
+        }
+    }
+}
+
+macro_rules! integers {
+    ($($integer:ident)*) => {$(
+        impl Setting for $integer {
+            const KIND: Kind = Kind::Integer;
+
+            fn read(value: &Value<'_>) -> Result<Self, String> {
+                match value.node() {
+                    Some(Node::Integer(own)) => $integer::try_from(*own)
+                        .map_err(|_| value.place.out_of_range(*own, $integer::MIN as i64, $integer::MAX as u64)),
+                    _ => Err(value.expected("integer")),
+                }
+            }
+        }
+    )*};
+}
+
+integers! { u8 u16 u32 u64 usize i8 i16 i32 i64 isize }
+
+impl Setting for f64 {
+    const KIND: Kind = Kind::Decimal;
+
+    fn read(value: &Value<'_>) -> Result<Self, String> {
+        match value.node() {
+            Some(Node::Decimal(own)) => Ok(*own),
+            // Who writes 5 means 5.0.
+            Some(Node::Integer(own)) => Ok(*own as f64),
+            _ => Err(value.expected("decimal")),
+        }
+    }
+}
+
+impl Setting for String {
+    const KIND: Kind = Kind::Text;
+
+    fn read(value: &Value<'_>) -> Result<Self, String> {
+        value.text().map(str::to_owned)
+    }
+}
+
+impl Setting for Prefix {
+    const KIND: Kind = Kind::Text;
+
+    fn read(value: &Value<'_>) -> Result<Self, String> {
+        value.parse("an address or a prefix such as 192.0.2.0/24")
+    }
+}
+
+impl Setting for IpAddr {
+    const KIND: Kind = Kind::Text;
+
+    fn read(value: &Value<'_>) -> Result<Self, String> {
+        value.parse("an address")
+    }
+}
+
+impl<T: Setting> Setting for Option<T> {
+    const KIND: Kind = T::KIND;
+    const REQUIRED: bool = false;
+
+    fn read(value: &Value<'_>) -> Result<Self, String> {
+        T::read(value).map(Some)
+    }
+
+    fn absent() -> Option<Self> {
+        Some(None)
+    }
+}
+
+impl<T: Setting> Setting for Vec<T> {
+    const KIND: Kind = Kind::List(&T::KIND);
+
+    fn read(value: &Value<'_>) -> Result<Self, String> {
+        let Some(Node::Elements(indices)) = value.node() else {
+            return Err(value.expected("list"));
+        };
+        let element = |(at, index): (usize, &u32)| {
+            T::read(&Value { nodes: value.nodes, index: *index, place: Place::Element(&value.place, at) })
+        };
+        indices.iter().enumerate().map(element).collect()
+    }
+}
+
+impl<T: Setting> Setting for BTreeMap<String, T> {
+    const KIND: Kind = Kind::Map(&T::KIND);
+
+    fn read(value: &Value<'_>) -> Result<Self, String> {
+        let Some(Node::Table(entries)) = value.node() else {
+            return Err(value.expected("table"));
+        };
+        let entry = |(key, index): &(String, u32)| {
+            let place = Place::Key(&value.place, key);
+            Ok((key.clone(), T::read(&Value { nodes: value.nodes, index: *index, place })?))
+        };
+        entries.iter().map(entry).collect()
+    }
+}
+

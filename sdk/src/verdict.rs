@@ -1,0 +1,212 @@
+//! Verdicts: what a hook decided, and the words to say it with.
+
+use std::marker::PhantomData;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use crate::address::to_endpoint;
+use crate::bindings::http::Answer;
+use crate::bindings::types::{PersistKey, Target};
+use crate::flow::Mode;
+use crate::hash::Key;
+use crate::hooks::{Answers, Hook, Refuses, Retries, Steers};
+
+/// What a hook decided.
+///
+/// `H` is the hook: each has its own verdicts, and one that a hook cannot return
+/// does not compile there. Rules name it through the module of the hook
+/// (`request::Verdict`, `flow::Verdict`, …) and make it with [`next`], [`to_pool`],
+/// [`respond`] and the other functions of this module.
+///
+/// `S` is seen only while a verdict is built: [`to_pool`] begins one that steers,
+/// so [`persist`](Verdict::persist) may follow; [`respond`] begins one that answers,
+/// so [`header`](Verdict::header) and [`body`](Verdict::body) may follow.
+#[must_use = "a verdict decides only when the hook returns it"]
+pub struct Verdict<H: Hook, S = Decided> {
+    wire: H::Wire,
+    stage: PhantomData<S>,
+}
+
+/// A verdict that is ready to be returned.
+#[derive(Debug)]
+pub struct Decided;
+
+/// A verdict that says where to send it, while it is built.
+#[derive(Debug)]
+pub struct Steering;
+
+/// A verdict that answers, while it is built.
+#[derive(Debug)]
+pub struct Answering;
+
+/// How a verdict that steers may go on: be built further, or be done.
+#[diagnostic::on_unimplemented(
+    message = "a verdict that says where to send it cannot be given an answer",
+    label = "this verdict sends it somewhere",
+    note = "`header`, `body`, `text` and `html` belong to `respond(…)`"
+)]
+pub trait FromSteering {}
+impl FromSteering for Steering {}
+impl FromSteering for Decided {}
+
+/// How a verdict that answers may go on: be built further, or be done.
+#[diagnostic::on_unimplemented(
+    message = "a verdict that answers cannot say where to send it",
+    label = "this verdict is an answer",
+    note = "`member`, `mode`, `persist` and `snat_pool` belong to `to_pool(…)`"
+)]
+pub trait FromAnswering {}
+impl FromAnswering for Answering {}
+impl FromAnswering for Decided {}
+
+/// Leaves the decision to later rules and the configuration.
+pub fn next<H: Hook>() -> Verdict<H> {
+    Verdict::new(H::next())
+}
+
+/// Sends it to the pool that the operator bound to the slot.
+///
+/// A slot that `pack.toml` does not declare is a fault.
+///
+/// ```
+/// # use shunt_sdk::prelude::*;
+/// # fn show(user: &str) -> request::Verdict {
+/// to_pool("api").persist(user)
+/// # }
+/// ```
+pub fn to_pool<H: Steers, S: FromSteering>(slot: &str) -> Verdict<H, S> {
+    Verdict::new(H::to(Target { pool: Some(slot.to_owned()), ..AS_CONFIGURED }))
+}
+
+/// Sends it to one member of the configured pool, by its address. One that the pool
+/// does not have is a fault; one that is down is passed over.
+///
+/// For a member of another pool: `to_pool("slot").member(address)`.
+pub fn to_member<H: Steers, S: FromSteering>(address: SocketAddr) -> Verdict<H, S> {
+    Verdict::new(H::to(Target { member: Some(to_endpoint(address)), ..AS_CONFIGURED }))
+}
+
+/// Sends it where the configuration says, in a manner that this rule says:
+/// `as_configured().persist(key)`. Unlike [`next`] it is final.
+pub fn as_configured<H: Steers>() -> Verdict<H, Steering> {
+    Verdict::new(H::to(AS_CONFIGURED))
+}
+
+/// Answers it here, with a status from 200 to 599; no member is asked. In
+/// `on_response` the answer takes the place of the member's.
+///
+/// ```
+/// # use shunt_sdk::prelude::*;
+/// # fn show() -> request::Verdict {
+/// respond(503).header("retry-after", "120").text("Back in two minutes.\n")
+/// # }
+/// ```
+pub fn respond<H: Answers, S: FromAnswering>(status: u16) -> Verdict<H, S> {
+    Verdict::new(H::answer(Answer { status, headers: Vec::new(), body: Vec::new() }))
+}
+
+/// Answers with a redirect. Status 308 keeps the method of the request for good,
+/// 307 for now; 301 and 302 let clients turn it into `GET`.
+pub fn redirect<H: Answers, S: FromAnswering>(status: u16, location: &str) -> Verdict<H, S> {
+    respond::<H, Answering>(status).header("location", location)
+}
+
+/// Refuses it: a TCP reset or an ICMP unreachable in `on_flow`, else status 403 and
+/// the end of the connection.
+pub fn reject<H: Refuses>() -> Verdict<H> {
+    Verdict::new(H::reject())
+}
+
+/// Sends it to another member of the same pool.
+pub fn retry<H: Retries>() -> Verdict<H> {
+    Verdict::new(H::retry())
+}
+
+const AS_CONFIGURED: Target = Target { pool: None, member: None, mode: None, snat_pool: None, persist: None };
+
+impl<H: Hook, S> Verdict<H, S> {
+    pub(crate) fn new(wire: H::Wire) -> Self {
+        Verdict { wire, stage: PhantomData }
+    }
+
+    /// The verdict as the contract writes it.
+    pub(crate) fn into_wire(self) -> H::Wire {
+        self.wire
+    }
+}
+
+/// After [`to_pool`], [`to_member`] and [`as_configured`].
+impl<H: Steers> Verdict<H, Steering> {
+    /// One member of the pool, by its address.
+    pub fn member<S: FromSteering>(self, address: SocketAddr) -> Verdict<H, S> {
+        self.with(|target| target.member = Some(to_endpoint(address)))
+    }
+
+    /// How packets reach the member. Packet virtuals only; a proxy ignores it.
+    pub fn mode<S: FromSteering>(self, mode: Mode) -> Verdict<H, S> {
+        self.with(|target| target.mode = Some(mode))
+    }
+
+    /// The SNAT pool that leases the source port, by its slot. Packet virtuals only;
+    /// a proxy ignores it.
+    pub fn snat_pool<S: FromSteering>(self, slot: &str) -> Verdict<H, S> {
+        self.with(|target| target.snat_pool = Some(slot.to_owned()))
+    }
+
+    /// What has the same key goes to the same member while that is usable, for as
+    /// long as the virtual is configured to remember. At most 256 bytes.
+    pub fn persist<S: FromSteering>(self, key: impl Key) -> Verdict<H, S> {
+        self.remember(key, 0)
+    }
+
+    /// The same, remembered for this long after the last use.
+    pub fn persist_for<S: FromSteering>(self, key: impl Key, timeout: Duration) -> Verdict<H, S> {
+        // Zero would mean "as configured", and a timeout past 49 days is "for ever".
+        self.remember(key, u32::try_from(timeout.as_millis()).unwrap_or(u32::MAX).max(1))
+    }
+
+    fn remember<S: FromSteering>(self, key: impl Key, timeout_ms: u32) -> Verdict<H, S> {
+        let key = key.with_bytes(<[u8]>::to_vec);
+        self.with(|target| target.persist = Some(PersistKey { key, timeout_ms }))
+    }
+
+    fn with<S>(mut self, change: impl FnOnce(&mut Target)) -> Verdict<H, S> {
+        if let Some(target) = H::target(&mut self.wire) {
+            change(target);
+        }
+        Verdict::new(self.wire)
+    }
+}
+
+/// After [`respond`] and [`redirect`].
+impl<H: Answers> Verdict<H, Answering> {
+    /// Adds a field. Framing is the host's: `content-length` and the like are its own.
+    pub fn header<S: FromAnswering>(self, name: &str, value: impl AsRef<[u8]>) -> Verdict<H, S> {
+        self.with(|answer| answer.headers.push((name.to_owned(), value.as_ref().to_vec())))
+    }
+
+    /// Sets the body. Its type is said with `header("content-type", …)`.
+    pub fn body<S: FromAnswering>(self, body: impl Into<Vec<u8>>) -> Verdict<H, S> {
+        self.with(|answer| answer.body = body.into())
+    }
+
+    /// Sets a body of plain text, and its type.
+    pub fn text<S: FromAnswering>(self, text: impl Into<String>) -> Verdict<H, S> {
+        self.header::<Answering>("content-type", "text/plain; charset=utf-8").body(text.into())
+    }
+
+    /// Sets a body of HTML, and its type.
+    pub fn html<S: FromAnswering>(self, page: impl Into<String>) -> Verdict<H, S> {
+        self.header::<Answering>("content-type", "text/html; charset=utf-8").body(page.into())
+    }
+
+    fn with<S>(mut self, change: impl FnOnce(&mut Answer)) -> Verdict<H, S> {
+        if let Some(answer) = H::answer_mut(&mut self.wire) {
+            change(answer);
+        }
+        Verdict::new(self.wire)
+    }
+}
+
+
+
