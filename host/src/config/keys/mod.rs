@@ -1,0 +1,81 @@
+//! The keys of a configuration: each declared once, by the call that reads it, with its type, range,
+//! default and meaning. Order and words are those of the reference.
+
+mod pools;
+mod rules;
+mod virtuals;
+
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::containers::tables;
+use super::model::{Admin, Pool, Process, Virtual};
+use super::shape::{duration, integer, socket};
+use super::walk::Table;
+
+pub(super) const MILLISECOND: Duration = Duration::from_millis(1);
+pub(super) const SECOND: Duration = Duration::from_secs(1);
+pub(super) const HOUR: Duration = Duration::from_secs(60 * 60);
+pub(super) const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+pub(super) const KIB: u64 = 1 << 10;
+pub(super) const MIB: u64 = 1 << 20;
+pub(super) const GIB: u64 = 1 << 30;
+
+/// What one file says. Files of a folder are parts of one configuration.
+#[derive(Debug)]
+pub(super) struct Part {
+    pub(super) process: Option<Process>,
+    pub(super) admin: Option<Admin>,
+    pub(super) virtuals: Vec<Virtual>,
+    pub(super) pools: Vec<Pool>,
+}
+
+pub(super) fn file(table: &mut Table<'_>) -> Option<Part> {
+    let part = Part {
+        process: table.section_of_one_file("process", "The process as a whole.", process),
+        admin: table.section_of_one_file(
+            "admin",
+            "The socket through which the CLI and tools reach the daemon.",
+            admin,
+        ),
+        virtuals: table
+            .optional(
+                "virtual",
+                "A virtual server: an address that clients reach, and what becomes of them. At least one.",
+                tables(virtuals::virtual_server),
+            )
+            .unwrap_or_default(),
+        pools: table
+            .optional("pool", "A pool of members that serve the same thing.", tables(pools::pool))
+            .unwrap_or_default(),
+    };
+    table.later(&["snat-pool"], "belongs to packet virtuals");
+    Some(part)
+}
+
+pub(super) fn process(table: &mut Table<'_>) -> Option<Process> {
+    let workers = table.derived(
+        "workers",
+        "Worker threads. Each has its own listeners, rule instances and connections.",
+        integer(1..=1024u32),
+        "one per core",
+    );
+    let drain = table.or(
+        "drain",
+        "How long SIGTERM waits for what is under way.",
+        duration(Duration::ZERO..=DAY),
+        30 * SECOND,
+    );
+    Some(Process { workers: workers.and_then(|workers| NonZeroUsize::new(workers as usize)), drain })
+}
+
+pub(super) fn admin(table: &mut Table<'_>) -> Option<Admin> {
+    let socket = table.or(
+        "socket",
+        "Where the socket is made. Only the user that Shunt runs as may connect. A relative path starts from the folder of the file.",
+        socket(),
+        PathBuf::from("/run/shunt/admin.sock"),
+    );
+    Some(Admin { socket })
+}

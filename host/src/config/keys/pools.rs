@@ -1,0 +1,98 @@
+//! `[[pool]]`
+
+use super::super::containers::{list, once, one_or_list, table as in_table};
+use super::super::model::{Balance, Member, Monitor, Pool, Probe};
+use super::super::report::{Cause, Refusal};
+use super::super::shape::{OnlyTrue, duration, host, integer, member_address, name, request_path, words};
+use super::super::units::{DURATION, milliseconds};
+use super::super::walk::Table;
+use super::{HOUR, MILLISECOND, SECOND};
+
+pub(in super::super) fn pool(table: &mut Table<'_>) -> Option<Pool> {
+    table.walk.seen.members.clear();
+    let name = table.required(
+        "name",
+        "How virtuals, slots and commands call it.",
+        once(name(), |walk| &mut walk.seen.pools, "there is already a pool"),
+    );
+    let balance = table.derived(
+        "balance",
+        "How a member is chosen where nothing else decides. `round-robin` takes each in turn, whatever its weight; \
+         `least-connections` the one with the fewest requests under way, in proportion to its weight.",
+        words(&[
+            ("round-robin", Balance::RoundRobin),
+            ("weighted-round-robin", Balance::WeightedRoundRobin),
+            ("least-connections", Balance::LeastConnections),
+        ]),
+        "`\"round-robin\"`; `\"weighted-round-robin\"` where weights differ",
+    );
+    let monitor = table.derived(
+        "monitor",
+        "How members are found to be up or down.",
+        in_table(monitor),
+        "every member counts as up",
+    );
+    let members = table.required("members", "Who serves, at least one.", list(in_table(member)));
+    let members = members?;
+    let alike = members.windows(2).all(|pair| pair[0].weight == pair[1].weight);
+    let natural = if alike { Balance::RoundRobin } else { Balance::WeightedRoundRobin };
+    Some(Pool { name: name?, balance: balance.unwrap_or(natural), monitor, members })
+}
+
+fn member(table: &mut Table<'_>) -> Option<Member> {
+    let address = table.required(
+        "address",
+        "Its address and port: `10.0.0.1:80`, `[2001:db8::1]:80`.",
+        once(member_address(), |walk| &mut walk.seen.members, "this pool has already a member"),
+    );
+    let weight = table.or("weight", "Its share beside the other members'.", integer(1..=256u32), 1);
+    Some(Member { address: address?, weight })
+}
+
+fn monitor(table: &mut Table<'_>) -> Option<Monitor> {
+    let tcp = table.optional("tcp", "A connection is enough.", OnlyTrue);
+    let path = table.optional("http", "A GET of this path must be answered as expected.", request_path());
+    let expect = table.or(
+        "expect",
+        "Statuses of a good answer to `http`.",
+        one_or_list(integer(200..=599u16)),
+        vec![200],
+    );
+    let host =
+        table.derived("host", "What the `http` probe sends as its Host.", host(), "the member's address");
+    let interval = table.or(
+        "interval",
+        "From the start of a probe to the start of the next.",
+        duration(10 * MILLISECOND..=HOUR),
+        5 * SECOND,
+    );
+    let timeout = table.derived(
+        "timeout",
+        "For one probe; at most `interval`.",
+        duration(MILLISECOND..=HOUR),
+        "`\"2s\"`, or `interval` where that is shorter",
+    );
+    let rise = table.or("rise", "Good probes in a row until a member is up.", integer(1..=100u32), 2);
+    let fall = table.or("fall", "Failed probes in a row until a member is down.", integer(1..=100u32), 3);
+
+    table.exactly_one(&["tcp", "http"]);
+    if table.wrote("tcp") {
+        table.only_with(&["expect", "host"], "http");
+    }
+    if let Some(timeout) = timeout.filter(|timeout| *timeout > interval) {
+        let shown = |duration| DURATION.show(milliseconds(duration));
+        let message =
+            format!("a probe may take {}, but the next begins after {}", shown(timeout), shown(interval));
+        let refusal = Refusal::new(Cause::Conflict, message)
+            .label("longer than `interval`")
+            .help(format!("at most `{}`, or a longer `interval`", shown(interval)));
+        table.refuse("timeout", table.also(refusal, "interval"));
+    }
+
+    let probe = match (tcp, path) {
+        (_, Some(path)) => Probe::Http { path, host, expect },
+        (Some(()), None) => Probe::Tcp,
+        (None, None) => return None,
+    };
+    Some(Monitor { probe, interval, timeout: timeout.unwrap_or(interval.min(2 * SECOND)), rise, fall })
+}

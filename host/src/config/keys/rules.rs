@@ -1,0 +1,68 @@
+//! `[[virtual.rule]]`
+
+use serde_json::Value;
+
+use super::super::containers::{Settings, map, once, or_table};
+use super::super::model::{Budget, Isolation, OnFault, RuleUse};
+use super::super::shape::{duration, name, pack, pool_name, size, words};
+use super::super::walk::Table;
+use super::{KIB, MIB, MILLISECOND, SECOND};
+
+pub(super) fn rule(table: &mut Table<'_>) -> Option<RuleUse> {
+    let name = table.required(
+        "name",
+        "How this use of the pack is called in commands, logs and metrics.",
+        once(name(), |walk| &mut walk.seen.rules, "this virtual has already a rule"),
+    );
+    let pack = table.required(
+        "pack",
+        "The rule pack: its folder or its file; relative to the folder of the file.",
+        pack(),
+    );
+    let slots = table.derived(
+        "slots",
+        "Which pool each slot of the pack stands for: `{ primary = \"web\" }`. Every slot of the pack must be bound.",
+        map(pool_name()),
+        "the pack has no slots",
+    );
+    let settings = table.or(
+        "settings",
+        "The rule's own settings; its pack says which there are.",
+        Settings,
+        Value::Object(serde_json::Map::new()),
+    );
+    let isolation = table.or(
+        "isolation",
+        "How far an instance of the rule is shared: one per `worker`, one per connection (`flow`), or a fresh one per `call`.",
+        words(&[("worker", Isolation::Worker), ("flow", Isolation::Flow), ("call", Isolation::Call)]),
+        Isolation::Worker,
+    );
+    let budget = table.section("budget", "What the rule may use up.", budget);
+    let on_fault = table.or(
+        "on-fault",
+        "What becomes of a request whose rule failed: `reject` answers it with 500, `continue` goes on as if the rule \
+         were not there, `{ pool = \"…\" }` sends it to that pool.",
+        or_table(words(&[("reject", OnFault::Reject), ("continue", OnFault::Continue)]), on_fault_pool),
+        OnFault::Reject,
+    );
+    Some(RuleUse {
+        name: name?,
+        pack: pack?,
+        slots: slots.unwrap_or_default(),
+        settings,
+        isolation,
+        budget: budget?,
+        on_fault,
+    })
+}
+
+fn budget(table: &mut Table<'_>) -> Option<Budget> {
+    Some(Budget {
+        time: table.or("time", "For one call of a hook.", duration(MILLISECOND..=SECOND), 10 * MILLISECOND),
+        memory: table.or("memory", "Memory of an instance.", size(64 * KIB..=256 * MIB), 16 * MIB),
+    })
+}
+
+fn on_fault_pool(table: &mut Table<'_>) -> Option<OnFault> {
+    table.required("pool", "Where such requests go.", pool_name()).map(OnFault::Pool)
+}

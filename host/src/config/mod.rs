@@ -1,0 +1,226 @@
+//! The configuration: TOML text to a checked [`Config`], or a [`Report`] of everything that is wrong
+//! with it.
+//!
+//! | module | what |
+//! |---|---|
+//! | [`model`] | what a checked configuration is |
+//! | `source` | files and places in them |
+//! | `syntax` | what is not TOML |
+//! | `walk` | the walk through a document, collecting problems |
+//! | `shape`, `containers` | what values look like |
+//! | `text`, `units` | the grammar of values |
+//! | `keys` | every key, declared once |
+//! | `reference` | the keys told: reference, JSON schema |
+//! | `report` | problems, rendered |
+
+mod containers;
+mod files;
+mod keys;
+pub mod model;
+mod reference;
+mod report;
+mod shape;
+mod source;
+mod suggest;
+mod syntax;
+mod text;
+mod units;
+mod walk;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+use std::sync::Arc;
+
+use toml::de::DeTable;
+
+pub use model::Config;
+pub use reference::{Entry, entries, reference_markdown, schema};
+pub use report::{Also, Cause, Problem, Report};
+
+use keys::Part;
+use report::{Finding, KeyPath, Refusal};
+use source::{Place, Source};
+use suggest::{nearest, quoted};
+use walk::{NamedFile, Walk};
+
+/// Reads and checks a configuration: a file, or all `*.toml` of a folder as one. Files that it names
+/// are not opened.
+///
+/// # Errors
+///
+/// Everything that is wrong, in one report.
+pub fn load(path: &Path) -> Result<Config, Report> {
+    Document::read(path).map(|document| document.config)
+}
+
+/// A checked configuration that still knows where it stands in its files, for those who find out
+/// later that something in it does not hold.
+#[derive(Clone, Debug)]
+pub struct Document {
+    pub config: Config,
+    sources: Arc<[Source]>,
+    places: BTreeMap<String, Place>,
+    files: Vec<NamedFile>,
+}
+
+impl Document {
+    /// As [`load`].
+    ///
+    /// # Errors
+    ///
+    /// Everything that is wrong, in one report.
+    pub fn read(path: &Path) -> Result<Document, Report> {
+        let (sources, unread) = source::read(path);
+        let sources: Arc<[Source]> = sources.into();
+        let mut walk = Walk::default();
+        let mut broken: BTreeSet<usize> = unread.iter().map(|(place, _)| place.source).collect();
+        for (place, refusal) in unread {
+            walk.refuse(&place, None, refusal);
+        }
+        let mut parts = Vec::new();
+        for (index, source) in sources.iter().enumerate() {
+            if broken.contains(&index) {
+                continue;
+            }
+            walk.source = index;
+            walk.folder = source.path.parent().map(Path::to_path_buf).unwrap_or_default();
+            let (part, is_toml) = read_part(source, &mut walk);
+            parts.extend(part);
+            if !is_toml {
+                broken.insert(index);
+            }
+        }
+        let config = merge(parts, broken.is_empty(), &mut walk);
+        match config.filter(|_| walk.findings.is_empty()) {
+            Some(config) => Ok(Document { config, sources, places: walk.places, files: walk.files }),
+            None => Err(Report::new(sources, walk.findings)),
+        }
+    }
+
+    /// Whether the certificates, keys and packs that it names are there and can be opened.
+    ///
+    /// # Errors
+    ///
+    /// Those that are not, at the keys that name them.
+    pub fn verify_files(&self) -> Result<(), Report> {
+        let refused = |file: &NamedFile| {
+            let refusal = files::check(file)?;
+            Some(Finding { place: file.place.clone(), key: Some(file.key.clone()), refusal })
+        };
+        let findings: Vec<Finding> = self.files.iter().filter_map(refused).collect();
+        if findings.is_empty() { Ok(()) } else { Err(Report::new(self.sources.clone(), findings)) }
+    }
+
+    /// A report of what was found out about this configuration after it was read: that a pack is not
+    /// built, that its rule refuses its settings.
+    pub fn refuse(&self, remarks: impl IntoIterator<Item = Remark>) -> Report {
+        let finding = |remark: Remark| {
+            // The nearest key that is written, outwards; the first file, if none is.
+            let depths = (1..=remark.key.len()).rev();
+            let mut written = depths.filter_map(|depth| {
+                let path =
+                    remark.key[..depth].iter().fold(String::new(), |path, name| report::join(&path, name));
+                self.places.get(&path)
+            });
+            let place = written.next().cloned().unwrap_or(Place { source: 0, span: None });
+            let key = remark.key.iter().fold(KeyPath::default(), |path, name| path.named(name));
+            let mut refusal = Refusal::new(Cause::Refused, remark.message);
+            refusal.help = remark.help;
+            Finding { place, key: Some(key), refusal }
+        };
+        Report::new(self.sources.clone(), remarks.into_iter().map(finding).collect())
+    }
+}
+
+/// What somebody found out about a key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Remark {
+    /// Its tables and itself, named ones by name: `["virtual", "shop", "rule", "canary", "settings"]`.
+    /// Where it is not written, the remark stands at the table that it would be in.
+    pub key: Vec<String>,
+    pub message: String,
+    /// What to do.
+    pub help: Option<String>,
+}
+
+/// Reads one file. What the parser saved of a file that is not TOML is read too, for what else is
+/// wrong with it. Whether it is TOML is said beside.
+fn read_part(source: &Source, walk: &mut Walk) -> (Option<Part>, bool) {
+    let (document, errors) = DeTable::parse_recoverable(&source.text);
+    let before = walk.findings.len();
+    let content = document.into_inner();
+    let place = Place { source: walk.source, span: None };
+    let part = walk.table(&place, &KeyPath::default(), &content, keys::file);
+    if errors.is_empty() {
+        return (part, true);
+    }
+    // Recovery drops what it does not understand and makes up empty values; neither is the
+    // operator's. Of what is left, only that which is there and away from the errors is told.
+    let lines: BTreeSet<usize> =
+        errors.iter().filter_map(|error| Some(source.line_of(error.span()?.start))).collect();
+    let mut rest = walk.findings.split_off(before);
+    rest.retain(|finding| {
+        let there = finding
+            .place
+            .span
+            .as_ref()
+            .is_some_and(|span| !span.is_empty() && !lines.contains(&source.line_of(span.start)));
+        there && finding.refusal.cause != Cause::MissingKey
+    });
+    walk.findings.append(&mut rest);
+    syntax::refuse(source, &errors, walk);
+    (part, false)
+}
+
+/// One configuration of all files, once names are known. `whole`: all of them could be read.
+fn merge(parts: Vec<Part>, whole: bool, walk: &mut Walk) -> Option<Config> {
+    resolve(whole, walk);
+    let (mut process, mut admin) = (None, None);
+    let (mut virtuals, mut pools) = (Vec::new(), Vec::new());
+    for part in parts {
+        process = process.or(part.process);
+        admin = admin.or(part.admin);
+        virtuals.extend(part.virtuals);
+        pools.extend(part.pools);
+    }
+    if whole && walk.findings.is_empty() && virtuals.is_empty() {
+        let refusal = Refusal::new(Cause::MissingKey, "there is no `[[virtual]]`: nothing would be carried")
+            .help("add one with `name`, `listen`, `protocol` and `pool`");
+        let key = KeyPath::default().key("virtual");
+        walk.refuse(&Place { source: 0, span: None }, Some(&key), refusal);
+    }
+    Some(Config {
+        process: process.or_else(|| walk::absent(keys::process))?,
+        admin: admin.or_else(|| walk::absent(keys::admin))?,
+        virtuals,
+        pools,
+    })
+}
+
+/// Every pool that is named must be there.
+fn resolve(whole: bool, walk: &mut Walk) {
+    if !whole {
+        // It may stand in what could not be read.
+        return;
+    }
+    let references = std::mem::take(&mut walk.references);
+    for (name, place, key) in references {
+        let pools = &walk.seen.pools.0;
+        if pools.contains_key(&name) {
+            continue;
+        }
+        let refusal = Refusal::new(Cause::Unresolved, format!("there is no pool {}", quoted(&name)));
+        let refusal = match nearest(&name, pools.keys().map(String::as_str)) {
+            Some(pool) => refusal.help(format!("did you mean `{pool}`?")),
+            None if pools.is_empty() => refusal.help("add a `[[pool]]` of this name"),
+            None => {
+                let pools: Vec<String> = pools.keys().take(10).map(|pool| format!("`{pool}`")).collect();
+                refusal.help(format!(
+                    "add a `[[pool]]` of this name, or name another: {}",
+                    suggest::or_list(&pools)
+                ))
+            }
+        };
+        walk.refuse(&place, Some(&key), refusal);
+    }
+}

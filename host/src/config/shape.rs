@@ -1,0 +1,408 @@
+//! The shapes that values have. A shape reads a value and describes itself; the description is
+//! what error messages, the reference and the schema say, so they cannot differ.
+
+use std::net::SocketAddr;
+use std::ops::RangeInclusive;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use toml::de::DeValue;
+
+use super::reference::Type;
+use super::report::{Cause, KeyPath, Refusal};
+use super::suggest::{nearest, quoted};
+use super::text;
+use super::units::{DURATION, SIZE, Units, milliseconds};
+use super::walk::{At, NamedFile, Walk};
+
+/// What may be written for a key, and what it means.
+pub(super) trait Shape {
+    type Value;
+
+    fn describe(&self) -> Type;
+
+    /// `None`: it is wrong, and the walk knows why.
+    fn read(&self, at: At<'_>, walk: &mut Walk) -> Option<Self::Value>;
+}
+
+/// A shape whose values can be written back: what a default may be of.
+pub(super) trait Written: Shape {
+    /// As TOML.
+    fn write(&self, value: &Self::Value) -> String;
+}
+
+/// Refuses a value of a type that the shape does not take.
+pub(super) fn wrong_type(at: &At<'_>, takes: &Type, walk: &mut Walk) {
+    let found = match at.value {
+        DeValue::String(_) => "text",
+        DeValue::Integer(_) => "a whole number",
+        DeValue::Float(_) => "a decimal number",
+        DeValue::Boolean(_) => "true or false",
+        DeValue::Datetime(_) => "a date or time",
+        DeValue::Array(_) => "a list",
+        DeValue::Table(_) => "a table",
+    };
+    let name = last(&at.key);
+    let which = if !at.key.here.ends_with(name) { "an element of " } else { "" };
+    let mut refusal = Refusal::new(Cause::WrongType, format!("{which}`{name}` takes {takes}, not {found}"));
+    if let Some(help) = rewrite(at, takes) {
+        refusal = refusal.help(help);
+    }
+    walk.refuse_at(at, refusal);
+}
+
+/// How the same thing is written rightly, where that is plain.
+fn rewrite(at: &At<'_>, takes: &Type) -> Option<String> {
+    let with_unit = |units: &Units| {
+        let number = whole(at.value)?.try_into().ok()?;
+        Some(format!("numbers have a unit: did you mean `\"{}\"`?", units.with_unit(number)))
+    };
+    match (takes, at.value) {
+        (Type::Duration(_), DeValue::Integer(_)) => with_unit(&DURATION),
+        (Type::Size(_), DeValue::Integer(_)) => with_unit(&SIZE),
+        (Type::Integer(_), DeValue::String(text)) if text.parse::<i64>().is_ok() => {
+            Some(format!("write it without quotes: `{text}`"))
+        }
+        (Type::OnlyTrue, DeValue::String(text)) if text == "true" => {
+            Some("write it without quotes: `true`".to_string())
+        }
+        (Type::Tables(_), DeValue::Table(_)) => {
+            Some(format!("there may be several: write `[[{}]]`", at.key.entry))
+        }
+        (Type::Table(table) | Type::Tables(table), _) => Some(table.to_string()),
+        (Type::List(_), _) => Some("write it in brackets: `[ … ]`".to_string()),
+        _ => None,
+    }
+}
+
+fn last(key: &KeyPath) -> &str {
+    key.entry.rsplit('.').next().unwrap_or_default()
+}
+
+fn whole(value: &DeValue<'_>) -> Option<i64> {
+    let number = value.as_integer()?;
+    i64::from_str_radix(number.as_str(), number.radix()).ok()
+}
+
+/// Text with a grammar.
+pub(super) struct Text<T> {
+    what: Type,
+    parse: fn(&str) -> Result<T, Refusal>,
+    write: fn(&T) -> String,
+}
+
+impl<T> Shape for Text<T> {
+    type Value = T;
+
+    fn describe(&self) -> Type {
+        self.what.clone()
+    }
+
+    fn read(&self, at: At<'_>, walk: &mut Walk) -> Option<T> {
+        let DeValue::String(text) = at.value else {
+            wrong_type(&at, &self.what, walk);
+            return None;
+        };
+        (self.parse)(text).map_err(|refusal| walk.refuse_at(&at, refusal)).ok()
+    }
+}
+
+impl<T> Written for Text<T> {
+    fn write(&self, value: &T) -> String {
+        format!("{:?}", (self.write)(value))
+    }
+}
+
+/// The name of something of ours: letters, digits, `.`, `_`, `-`, at most 64.
+pub(super) fn name() -> Text<String> {
+    let what = Type::Text { what: "a name", pattern: Some(text::NAME_PATTERN) };
+    Text { what, parse: text::name, write: String::clone }
+}
+
+/// Address and port to listen on.
+pub(super) fn listen_address() -> Text<SocketAddr> {
+    let what = Type::Text { what: "an address and port", pattern: None };
+    Text { what, parse: text::listen_address, write: SocketAddr::to_string }
+}
+
+/// Address and port to connect to.
+pub(super) fn member_address() -> Text<SocketAddr> {
+    let what = Type::Text { what: "an address and port", pattern: None };
+    Text { what, parse: text::member_address, write: SocketAddr::to_string }
+}
+
+/// A cookie's name.
+pub(super) fn cookie() -> Text<String> {
+    let what = Type::Text { what: "the name of a cookie", pattern: Some(text::COOKIE_PATTERN) };
+    Text { what, parse: text::cookie, write: String::clone }
+}
+
+/// Path and query of a request.
+pub(super) fn request_path() -> Text<String> {
+    let what = Type::Text { what: "a path that begins with `/`", pattern: Some("^/") };
+    Text { what, parse: text::request_path, write: String::clone }
+}
+
+/// What a Host field may hold.
+pub(super) fn host() -> Text<String> {
+    let what = Type::Text { what: "a host name, with a port where it needs one", pattern: None };
+    Text { what, parse: text::host, write: String::clone }
+}
+
+/// The name of a pool, which must be there.
+pub(super) struct PoolName(Text<String>);
+
+pub(super) fn pool_name() -> PoolName {
+    let what = Type::Text { what: "the name of a pool", pattern: Some(text::NAME_PATTERN) };
+    PoolName(Text { what, ..name() })
+}
+
+impl Shape for PoolName {
+    type Value = String;
+
+    fn describe(&self) -> Type {
+        self.0.describe()
+    }
+
+    fn read(&self, at: At<'_>, walk: &mut Walk) -> Option<String> {
+        let (place, key) = (at.place.clone(), at.key.clone());
+        let name = self.0.read(at, walk)?;
+        walk.references.push((name.clone(), place, key));
+        Some(name)
+    }
+}
+
+/// A path; relative ones start from the folder of the file.
+pub(super) struct FilePath {
+    what: &'static str,
+    kind: PathKind,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum PathKind {
+    File,
+    FileOrFolder,
+    Socket,
+}
+
+/// A file to read.
+pub(super) fn file(what: &'static str) -> FilePath {
+    FilePath { what, kind: PathKind::File }
+}
+
+/// A rule pack.
+pub(super) fn pack() -> FilePath {
+    FilePath { what: "the path of a pack's folder or file", kind: PathKind::FileOrFolder }
+}
+
+/// A unix socket to make.
+pub(super) fn socket() -> FilePath {
+    FilePath { what: "the path of a unix socket", kind: PathKind::Socket }
+}
+
+impl Shape for FilePath {
+    type Value = PathBuf;
+
+    fn describe(&self) -> Type {
+        Type::Text { what: self.what, pattern: Some("^.") }
+    }
+
+    fn read(&self, at: At<'_>, walk: &mut Walk) -> Option<PathBuf> {
+        let DeValue::String(written) = at.value else {
+            wrong_type(&at, &self.describe(), walk);
+            return None;
+        };
+        let path = walk.folder.join(written.as_ref());
+        let sound = match self.kind {
+            PathKind::File => text::path(written),
+            PathKind::FileOrFolder => text::pack(written),
+            PathKind::Socket => text::socket(written, &path),
+        };
+        if let Err(refusal) = sound {
+            walk.refuse_at(&at, refusal);
+            return None;
+        }
+        if self.kind != PathKind::Socket {
+            let may_be_folder = self.kind == PathKind::FileOrFolder;
+            walk.files.push(NamedFile { path: path.clone(), may_be_folder, place: at.place, key: at.key });
+        }
+        Some(path)
+    }
+}
+
+impl Written for FilePath {
+    fn write(&self, value: &PathBuf) -> String {
+        format!("{:?}", value.display().to_string())
+    }
+}
+
+/// An amount with a unit.
+pub(super) struct Amount<T> {
+    units: &'static Units,
+    range: RangeInclusive<u64>,
+    what: fn(RangeInclusive<u64>) -> Type,
+    from: fn(u64) -> T,
+    amount: fn(&T) -> u64,
+}
+
+/// A duration within these bounds.
+pub(super) fn duration(range: RangeInclusive<Duration>) -> Amount<Duration> {
+    Amount {
+        units: &DURATION,
+        range: milliseconds(*range.start())..=milliseconds(*range.end()),
+        what: Type::Duration,
+        from: Duration::from_millis,
+        amount: |duration| milliseconds(*duration),
+    }
+}
+
+/// Bytes within these bounds.
+pub(super) fn size(range: RangeInclusive<u64>) -> Amount<u64> {
+    Amount { units: &SIZE, range, what: Type::Size, from: |bytes| bytes, amount: |bytes| *bytes }
+}
+
+impl<T> Shape for Amount<T> {
+    type Value = T;
+
+    fn describe(&self) -> Type {
+        (self.what)(self.range.clone())
+    }
+
+    fn read(&self, at: At<'_>, walk: &mut Walk) -> Option<T> {
+        let DeValue::String(text) = at.value else {
+            wrong_type(&at, &self.describe(), walk);
+            return None;
+        };
+        match self.units.parse(text, &self.range) {
+            Ok(amount) => Some((self.from)(amount)),
+            Err(refusal) => {
+                walk.refuse_at(&at, refusal);
+                None
+            }
+        }
+    }
+}
+
+impl<T> Written for Amount<T> {
+    fn write(&self, value: &T) -> String {
+        format!("{:?}", self.units.show((self.amount)(value)))
+    }
+}
+
+/// A whole number within bounds.
+pub(super) struct Integer<T> {
+    range: RangeInclusive<T>,
+}
+
+pub(super) fn integer<T>(range: RangeInclusive<T>) -> Integer<T> {
+    Integer { range }
+}
+
+impl<T: Copy + Into<u64> + TryFrom<u64>> Shape for Integer<T> {
+    type Value = T;
+
+    fn describe(&self) -> Type {
+        Type::Integer((*self.range.start()).into()..=(*self.range.end()).into())
+    }
+
+    fn read(&self, at: At<'_>, walk: &mut Walk) -> Option<T> {
+        let (least, most): (u64, u64) = ((*self.range.start()).into(), (*self.range.end()).into());
+        let DeValue::Integer(number) = at.value else {
+            wrong_type(&at, &self.describe(), walk);
+            return None;
+        };
+        let read = u64::from_str_radix(number.as_str(), number.radix()).ok();
+        let value = read.filter(|read| (least..=most).contains(read)).and_then(|read| T::try_from(read).ok());
+        if value.is_none() {
+            let message = format!("{} is not within {least} to {most}", quoted(&number.to_string()));
+            walk.refuse_at(&at, Refusal::new(Cause::OutOfRange, message));
+        }
+        value
+    }
+}
+
+impl<T: Copy + Into<u64> + TryFrom<u64>> Written for Integer<T> {
+    fn write(&self, value: &T) -> String {
+        (*value).into().to_string()
+    }
+}
+
+/// `true`, where leaving the key out is how to say no.
+pub(super) struct OnlyTrue;
+
+impl Shape for OnlyTrue {
+    type Value = ();
+
+    fn describe(&self) -> Type {
+        Type::OnlyTrue
+    }
+
+    fn read(&self, at: At<'_>, walk: &mut Walk) -> Option<()> {
+        match at.value {
+            DeValue::Boolean(true) => return Some(()),
+            DeValue::Boolean(false) => {
+                let message = format!("`{} = false` says nothing", last(&at.key));
+                walk.refuse_at(&at, Refusal::new(Cause::BadValue, message).help("leave the key out"));
+            }
+            _ => wrong_type(&at, &Type::OnlyTrue, walk),
+        }
+        None
+    }
+}
+
+/// One of some words.
+pub(super) struct Words<T: 'static> {
+    words: &'static [(&'static str, T)],
+    /// Known, and not there yet.
+    later: &'static [&'static str],
+}
+
+pub(super) fn words<T>(words: &'static [(&'static str, T)]) -> Words<T> {
+    Words { words, later: &[] }
+}
+
+impl<T> Words<T> {
+    /// Words that a later version will take.
+    pub(super) fn later(self, later: &'static [&'static str]) -> Self {
+        Words { later, ..self }
+    }
+}
+
+impl<T: Clone> Shape for Words<T> {
+    type Value = T;
+
+    fn describe(&self) -> Type {
+        Type::Words(self.words.iter().map(|(word, _)| *word).collect())
+    }
+
+    fn read(&self, at: At<'_>, walk: &mut Walk) -> Option<T> {
+        let DeValue::String(text) = at.value else {
+            wrong_type(&at, &self.describe(), walk);
+            return None;
+        };
+        if let Some((_, value)) = self.words.iter().find(|(word, _)| word == text) {
+            return Some(value.clone());
+        }
+        let name = last(&at.key);
+        let takes = self.describe();
+        let refusal = if self.later.contains(&text.as_ref()) {
+            Refusal::new(Cause::NotBuilt, format!("`{name} = \"{text}\"` is not built yet"))
+                .help(format!("this version of Shunt takes {takes}"))
+        } else {
+            let refusal = Refusal::new(Cause::BadValue, format!("{} is no `{name}`", quoted(text)));
+            match nearest(text, self.words.iter().map(|(word, _)| *word)) {
+                Some(word) => refusal.help(format!("did you mean `{word}`?")),
+                None => refusal.help(format!("it is {takes}")),
+            }
+        };
+        walk.refuse_at(&at, refusal);
+        None
+    }
+}
+
+impl<T: Clone + PartialEq> Written for Words<T> {
+    fn write(&self, value: &T) -> String {
+        let word = self.words.iter().find(|(_, known)| known == value).map_or("", |(word, _)| *word);
+        format!("{word:?}")
+    }
+}

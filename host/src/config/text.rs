@@ -1,0 +1,214 @@
+//! The grammar of names, addresses and paths, and what to say to those who missed it.
+
+use std::net::{IpAddr, SocketAddr};
+use std::path::Path;
+
+use http::uri::{Authority, PathAndQuery};
+
+use super::report::{Cause, Refusal};
+use super::suggest::quoted;
+
+/// Names stand in URLs of the admin socket, in labels of metrics and in `virtual/rule`.
+pub(super) const NAME_PATTERN: &str = "^[A-Za-z0-9_][A-Za-z0-9._-]{0,63}$";
+
+/// RFC 6265 section 4.1.1: a token.
+pub(super) const COOKIE_PATTERN: &str = "^[!#$%&'*+.^_`|~0-9A-Za-z-]{1,64}$";
+
+/// Longest name of ours, in bytes.
+const NAME_LONGEST: usize = 64;
+
+/// Bytes of `sockaddr_un.sun_path` on Linux, less the closing zero (unix(7)).
+const SOCKET_LONGEST: usize = 107;
+
+pub(super) fn name(text: &str) -> Result<String, Refusal> {
+    let inner = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
+    let first = text.bytes().next().is_some_and(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
+    if first && text.len() <= NAME_LONGEST && text.bytes().all(inner) {
+        return Ok(text.to_string());
+    }
+    Err(Refusal::new(Cause::BadValue, format!("{} is not a name", quoted(text))).help(format!(
+        "a name has letters, digits, `.`, `_` and `-`, begins with a letter, a digit or `_`, and has at most {NAME_LONGEST} of them"
+    )))
+}
+
+pub(super) fn listen_address(text: &str) -> Result<SocketAddr, Refusal> {
+    address(text)
+}
+
+/// Somebody must be able to answer there.
+pub(super) fn member_address(text: &str) -> Result<SocketAddr, Refusal> {
+    let address = address(text)?;
+    let refused = if address.ip().is_unspecified() {
+        "it means every address of a machine, and names none"
+    } else if address.ip().is_multicast() {
+        "it is a multicast group"
+    } else {
+        return Ok(address);
+    };
+    Err(Refusal::new(Cause::BadValue, format!("{} is not a member's address", quoted(text)))
+        .label(refused)
+        .help("write the address that the member listens on"))
+}
+
+pub(super) fn cookie(text: &str) -> Result<String, Refusal> {
+    // RFC 9110 section 5.6.2: tchar.
+    let letter = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
+    if !text.is_empty() && text.len() <= NAME_LONGEST && text.bytes().all(letter) {
+        return Ok(text.to_string());
+    }
+    Err(Refusal::new(Cause::BadValue, format!("{} cannot be the name of a cookie", quoted(text)))
+        .help(format!("write at most {NAME_LONGEST} letters, digits and dashes, such as `SHUNT`")))
+}
+
+pub(super) fn request_path(text: &str) -> Result<String, Refusal> {
+    if text.starts_with('/') && !text.contains('#') && text.parse::<PathAndQuery>().is_ok() {
+        return Ok(text.to_string());
+    }
+    let refusal = Refusal::new(Cause::BadValue, format!("{} is not the path of a request", quoted(text)));
+    if text.contains("://") {
+        return Err(refusal.help("write the path alone; the member says where, and `host` under which name"));
+    }
+    Err(refusal.help("it begins with `/`, and what is no URL character is escaped: `/health?deep=1`"))
+}
+
+pub(super) fn host(text: &str) -> Result<String, Refusal> {
+    // RFC 9110 section 7.2: no user information.
+    let sound = text.parse::<Authority>().is_ok_and(|host| !host.host().is_empty());
+    if sound && !text.contains('@') {
+        return Ok(text.to_string());
+    }
+    Err(Refusal::new(Cause::BadValue, format!("{} is not a host", quoted(text)))
+        .help("write a name or address, and a port where it is not 80: `shop.example`, `shop.example:8080`"))
+}
+
+pub(super) fn path(text: &str) -> Result<(), Refusal> {
+    if !text.is_empty() && !text.contains('\0') {
+        return Ok(());
+    }
+    Err(Refusal::new(Cause::BadValue, format!("{} is not a path", quoted(text)))
+        .help("write the path of a file"))
+}
+
+pub(super) fn pack(text: &str) -> Result<(), Refusal> {
+    if text.contains("://") {
+        let message = "packs from a registry are not built yet";
+        return Err(Refusal::new(Cause::NotBuilt, message).help("name the pack's folder or file"));
+    }
+    path(text)
+}
+
+/// `resolved`: with the folder that a relative path starts from.
+pub(super) fn socket(text: &str, resolved: &Path) -> Result<(), Refusal> {
+    path(text)?;
+    let length = resolved.as_os_str().len();
+    if length <= SOCKET_LONGEST {
+        return Ok(());
+    }
+    let message = format!("the path of the socket is {length} bytes long; the system takes {SOCKET_LONGEST}");
+    Err(Refusal::new(Cause::OutOfRange, message)
+        .help("choose a shorter one, such as `/run/shunt/admin.sock`"))
+}
+
+fn address(text: &str) -> Result<SocketAddr, Refusal> {
+    let message = format!("{} is not an address and port", quoted(text));
+    let refusal = Refusal::new(Cause::BadValue, message);
+    match text.parse::<SocketAddr>() {
+        Ok(address) if address.port() != 0 => Ok(address),
+        Ok(_) => Err(refusal.label("port 0 is no port").help("ports are from 1 to 65535")),
+        Err(_) => Err(refusal.help(meant(text))),
+    }
+}
+
+/// What somebody meant who wrote no address and port.
+fn meant(text: &str) -> String {
+    if let Ok(ip) = text.trim_matches(['[', ']']).parse::<IpAddr>() {
+        return match ip {
+            // `::1:80` is an address without a port as much as one with it.
+            IpAddr::V6(ip) => format!("the port is missing, and IPv6 stands in brackets: `[{ip}]:8080`"),
+            IpAddr::V4(ip) => format!("the port is missing: `{ip}:8080`"),
+        };
+    }
+    let everywhere = |port: u16| format!("did you mean `0.0.0.0:{port}`, or `[::]:{port}` for IPv6?");
+    if let Ok(port) = text.parse() {
+        return everywhere(port);
+    }
+    if text.contains("://") {
+        return "write address and port alone, such as `10.0.0.1:80`".to_string();
+    }
+    let Some((host, port)) = text.rsplit_once(':') else {
+        return "write an IP address and a port, such as `10.0.0.1:80` or `[2001:db8::1]:80`".to_string();
+    };
+    let Ok(port) = port.parse::<u16>() else {
+        return format!("{} is no port: ports are from 1 to 65535", quoted(port));
+    };
+    match host {
+        "" | "*" => everywhere(port),
+        "localhost" => format!("names are not looked up: did you mean `127.0.0.1:{port}`?"),
+        _ if host.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.') => {
+            format!("{} is no IPv4 address", quoted(host))
+        }
+        _ if host.contains(':') => format!("{} is no IPv6 address in brackets", quoted(host)),
+        _ => "names are not looked up: write the IP address".to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn addresses_that_are_none_say_why() {
+        for (text, help) in [
+            ("10.0.0.1", "the port is missing: `10.0.0.1:8080`"),
+            ("::1", "the port is missing, and IPv6 stands in brackets: `[::1]:8080`"),
+            ("[::1]", "the port is missing, and IPv6 stands in brackets: `[::1]:8080`"),
+            ("8080", "did you mean `0.0.0.0:8080`, or `[::]:8080` for IPv6?"),
+            (":8080", "did you mean `0.0.0.0:8080`, or `[::]:8080` for IPv6?"),
+            ("*:8080", "did you mean `0.0.0.0:8080`, or `[::]:8080` for IPv6?"),
+            ("localhost:80", "names are not looked up: did you mean `127.0.0.1:80`?"),
+            ("shop.example:80", "names are not looked up: write the IP address"),
+            ("http://10.0.0.1:80", "write address and port alone, such as `10.0.0.1:80`"),
+            ("10.0.0.256:80", "`10.0.0.256` is no IPv4 address"),
+            ("10.0.0.1:70000", "`70000` is no port: ports are from 1 to 65535"),
+            ("10.0.0.1:", "`\"\"` is no port: ports are from 1 to 65535"),
+            ("[::g]:80", "`[::g]` is no IPv6 address in brackets"),
+            ("", "write an IP address and a port, such as `10.0.0.1:80` or `[2001:db8::1]:80`"),
+        ] {
+            assert_eq!(listen_address(text).unwrap_err().help.as_deref(), Some(help), "{text}");
+        }
+        assert!(listen_address("127.0.0.1:0").is_err());
+        assert!(listen_address("[::]:443").is_ok() && listen_address("0.0.0.0:8443").is_ok());
+        assert!(member_address("0.0.0.0:80").is_err() && member_address("224.0.0.1:80").is_err());
+    }
+
+    #[test]
+    fn names_are_safe_in_urls_and_labels() {
+        for text in ["web", "web-next", "shop.example", "_x", "0"] {
+            assert!(name(text).is_ok(), "{text}");
+        }
+        for text in ["", "a/b", "a b", "-a", ".", "größe", &"x".repeat(65)] {
+            assert!(name(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn hosts_and_paths_fit_a_request() {
+        assert!(host("shop.example").is_ok() && host("[::1]:80").is_ok());
+        for text in ["", "a b", "user@shop.example", "http://shop.example", "shop.example/x", ":80"] {
+            assert!(host(text).is_err(), "{text}");
+        }
+        assert!(request_path("/health?deep=1").is_ok());
+        for text in ["", "health", "/a b", "/a#b", "http://shop.example/", "/\r\nX: y"] {
+            assert!(request_path(text).is_err(), "{text}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_text_panics(text in any::<String>()) {
+            let _ = (name(&text), listen_address(&text), member_address(&text), cookie(&text));
+            let _ = (request_path(&text), host(&text), pack(&text));
+        }
+    }
+}
