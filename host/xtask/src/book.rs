@@ -1,7 +1,7 @@
 //! `cargo xtask docs`: the book, checked against the product.
 //!
-//! Three things make a book wrong: a link to nowhere, a table that was true once, and an example
-//! that the product refuses. All three are tests.
+//! Four things make a book wrong: a link to nowhere, a page that nothing leads to, a table that was
+//! true once, and an example that the product refuses. All four are tests.
 
 mod generated;
 
@@ -58,9 +58,15 @@ pub(crate) fn check(terminal: &Terminal, shunt: &Path) -> Result<Counts> {
             wrong.iter().for_each(|wrong| terminal.line(format_args!("  {wrong}")));
         }
     };
+    let docs = root().join("host/docs");
+    let contents = read(&docs.join("src/SUMMARY.md"))? + &read(&docs.join("src/decisions.md"))?;
     for page in pages()? {
         let text = read(&page)?;
         let mut wrong = dead_links(&page, &text);
+        let name = page.file_name().unwrap_or_default().to_string_lossy();
+        if !contents.contains(&*name) && name != "README.md" && name != "SUMMARY.md" {
+            wrong.push("neither SUMMARY.md nor decisions.md leads to it".to_owned());
+        }
         if generated::renew(&text, shunt)?.is_some() {
             wrong.push("a generated part is old; run `cargo xtask docs --write`".to_owned());
         }

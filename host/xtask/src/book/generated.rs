@@ -24,6 +24,7 @@ pub(crate) fn renew(page: &str, shunt: &Path) -> Result<Option<String>> {
             body.split_once(END).with_context(|| format!("the generated part `{name}` has no end"))?;
         let content = match name {
             "hooks" => hooks(&read("wit/hooks.wit")?),
+            "configuration" => stdout(shunt, &["check", "--reference"])?,
             "commands" => commands(shunt)?,
             _ => bail!("nothing generates a part `{name}`"),
         };
@@ -88,18 +89,20 @@ fn commands(shunt: &Path) -> Result<String> {
 }
 
 fn help(shunt: &Path, words: &[String]) -> Result<String> {
-    // A page of the book is wider than no terminal at all.
-    let output = Command::new(shunt)
-        .args(words)
-        .arg("--help")
-        .env("COLUMNS", "100")
-        .output()
-        .context("cannot start shunt")?;
-    if !output.status.success() {
-        bail!("`shunt {} --help` ended with {}", words.join(" "), output.status);
-    }
-    let text = String::from_utf8_lossy(&output.stdout);
+    let words: Vec<&str> = words.iter().map(String::as_str).chain(["--help"]).collect();
+    let text = stdout(shunt, &words)?;
     Ok(text.lines().map(str::trim_end).collect::<Vec<_>>().join("\n"))
+}
+
+/// What the program prints.
+fn stdout(shunt: &Path, words: &[&str]) -> Result<String> {
+    // clap breaks lines at the width of the terminal, and a page has none.
+    let output =
+        Command::new(shunt).args(words).env("COLUMNS", "100").output().context("cannot start shunt")?;
+    if !output.status.success() {
+        bail!("`shunt {}` ended with {}", words.join(" "), output.status);
+    }
+    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
 }
 
 /// The names under `Commands:` in a help text.
