@@ -34,12 +34,12 @@ pub(crate) enum Leave {
 }
 
 impl Breaker {
-    pub fn new() -> Breaker {
+    pub(crate) fn new() -> Breaker {
         Breaker { noted: AtomicBool::new(false), state: Mutex::new(State::Closed { faults: 0 }) }
     }
 
     /// Asks for leave to call; `None` while it is open. `now_us` is read only where it is needed.
-    pub fn ask(&self, now_us: impl FnOnce() -> u64) -> Option<Leave> {
+    pub(crate) fn ask(&self, now_us: impl FnOnce() -> u64) -> Option<Leave> {
         // Relaxed: which of two workers sees a fault first does not matter.
         if !self.noted.load(Ordering::Relaxed) {
             return Some(Leave::Normal);
@@ -56,7 +56,7 @@ impl Breaker {
     }
 
     /// The call gave a verdict.
-    pub fn good(&self, leave: Leave) {
+    pub(crate) fn good(&self, leave: Leave) {
         if !self.noted.load(Ordering::Relaxed) {
             return;
         }
@@ -69,7 +69,7 @@ impl Breaker {
     }
 
     /// The call faulted. True if that opened the breaker, which was closed.
-    pub fn bad(&self, leave: Leave, now_us: u64) -> bool {
+    pub(crate) fn bad(&self, leave: Leave, now_us: u64) -> bool {
         let mut state = self.lock();
         self.noted.store(true, Ordering::Relaxed);
         match &mut *state {
@@ -93,7 +93,7 @@ impl Breaker {
     }
 
     /// Whether calls are being refused.
-    pub fn is_open(&self) -> bool {
+    pub(crate) fn is_open(&self) -> bool {
         self.noted.load(Ordering::Relaxed) && matches!(*self.lock(), State::Open { .. })
     }
 

@@ -35,7 +35,7 @@ struct Shared {
 impl EpochClock {
     /// # Errors
     /// If no thread can be started.
-    pub fn start(engine: &Engine) -> std::io::Result<EpochClock> {
+    pub(crate) fn start(engine: &Engine) -> std::io::Result<EpochClock> {
         let shared = Arc::new(Shared { state: AtomicU8::new(QUIET), longest: AtomicU64::new(0) });
         let thread = thread::Builder::new().name("rule-clock".into()).spawn({
             let (shared, engine) = (shared.clone(), engine.clone());
@@ -46,12 +46,12 @@ impl EpochClock {
 
     /// Ticks that arm a budget: a call gets the budget and up to one tick more, for the tick
     /// under way counts as one.
-    pub fn ticks(budget: Duration) -> u64 {
+    pub(crate) fn ticks(budget: Duration) -> u64 {
         u64::try_from(budget.as_nanos().div_ceil(TICK.as_nanos())).unwrap_or(u64::MAX).saturating_add(1)
     }
 
     /// Says that calls may run for so many ticks.
-    pub fn announce(&self, ticks: u64) {
+    pub(crate) fn announce(&self, ticks: u64) {
         self.shared.longest.fetch_max(ticks, Ordering::Relaxed);
     }
 
@@ -62,7 +62,7 @@ impl EpochClock {
     /// miss a `QUIET` that was stored nanoseconds ago; that is why the thread, which counts from
     /// that very store, goes on for [`IDLE_TICKS`] more than any budget before it parks.
     #[inline]
-    pub fn touch(&self) {
+    pub(crate) fn touch(&self) {
         if self.shared.state.load(Ordering::Acquire) != CALLED {
             self.wake();
         }

@@ -43,7 +43,7 @@ pub(crate) struct Failure {
 
 impl Instance {
     /// Makes an instance and runs its `on-load`, all under the budget.
-    pub fn new(attachment: &Arc<Attachment>, meter: &mut Meter) -> Result<Instance, Failure> {
+    pub(crate) fn new(attachment: &Arc<Attachment>, meter: &mut Meter) -> Result<Instance, Failure> {
         let rule = attachment.rule();
         let state = State {
             attachment: attachment.clone(),
@@ -74,8 +74,8 @@ impl Instance {
     fn on_load(&mut self) -> Result<(), Failure> {
         let attachment = self.store.data().attachment.clone();
         let loaded = self
-            .function::<(&[abi::Node],), (Result<(), String>,)>(Hook::OnLoad)
-            .and_then(|function| function.call(&mut self.store, (&attachment.settings,)));
+            .function(Hook::OnLoad)
+            .and_then(|function: abi::OnLoad<'_>| function.call(&mut self.store, (&attachment.settings,)));
         match loaded {
             Ok((Ok(()),)) => Ok(()),
             Ok((Err(message),)) => Err(Failure {
@@ -87,7 +87,7 @@ impl Instance {
     }
 
     /// Checks that every exported hook has the contract's type.
-    pub fn check_hooks(&mut self) -> Result<(), (Hook, String)> {
+    pub(crate) fn check_hooks(&mut self) -> Result<(), (Hook, String)> {
         for hook in self.store.data().attachment.hooks().iter() {
             let checked = match hook {
                 // It was called.
@@ -104,17 +104,17 @@ impl Instance {
         Ok(())
     }
 
-    pub fn on_flow(&mut self, flow: &Flow, vars: &mut Vars) -> wasmtime::Result<abi::FlowVerdict> {
+    pub(crate) fn on_flow(&mut self, flow: &Flow, vars: &mut Vars) -> wasmtime::Result<abi::FlowVerdict> {
         let function = self.on_flow_function()?;
         self.with_flow(flow, vars, |store| function.call(store, (flow.into(),)).map(first))
     }
 
-    pub fn on_request(&mut self, exchange: &mut Exchange) -> wasmtime::Result<abi::RequestVerdict> {
+    pub(crate) fn on_request(&mut self, exchange: &mut Exchange) -> wasmtime::Result<abi::RequestVerdict> {
         let function = self.on_request_function()?;
         self.with(exchange, |store| function.call(store, (request(),)).map(first))
     }
 
-    pub fn on_request_body(
+    pub(crate) fn on_request_body(
         &mut self,
         exchange: &mut Exchange,
         body: abi::Body<'_>,
@@ -123,7 +123,7 @@ impl Instance {
         self.with(exchange, |store| function.call(store, (request(), body)).map(first))
     }
 
-    pub fn on_connect_failed(
+    pub(crate) fn on_connect_failed(
         &mut self,
         exchange: &mut Exchange,
         failure: &ConnectFailure,
@@ -132,14 +132,14 @@ impl Instance {
         self.with(exchange, |store| function.call(store, (request(), failure.into())).map(first))
     }
 
-    pub fn on_response(&mut self, exchange: &mut Exchange) -> wasmtime::Result<abi::ResponseVerdict> {
+    pub(crate) fn on_response(&mut self, exchange: &mut Exchange) -> wasmtime::Result<abi::ResponseVerdict> {
         let function = self.on_response_function()?;
         self.with(exchange, |store| {
             function.call(store, (request(), Resource::new_borrow(RESPONSE))).map(first)
         })
     }
 
-    pub fn on_done(
+    pub(crate) fn on_done(
         &mut self,
         summary: &Summary,
         vars: Option<&mut Vars>,
@@ -157,19 +157,19 @@ impl Instance {
     }
 
     /// Whether a fresh one should serve the next call.
-    pub fn wants_fresh(&self) -> bool {
+    pub(crate) fn wants_fresh(&self) -> bool {
         self.store.data().memory.wants_fresh()
     }
 
     /// Gives the next call its whole budget.
     #[inline]
-    pub fn arm(&mut self) {
+    pub(crate) fn arm(&mut self) {
         self.store.data_mut().usage = Usage::default();
         arm(&mut self.store);
     }
 
     /// Says what a call that failed ran into. The instance is not to be called again.
-    pub fn explain(&mut self, hook: Hook, error: wasmtime::Error) -> Failure {
+    pub(crate) fn explain(&mut self, hook: Hook, error: wasmtime::Error) -> Failure {
         explain(&mut self.store, hook, error)
     }
 
@@ -280,7 +280,7 @@ fn explain(store: &mut Store<State>, hook: Hook, error: wasmtime::Error) -> Fail
     let message = match kind {
         FaultKind::Timeout => format!("ran for longer than {:?}", state.attachment.budget.time),
         FaultKind::Stack => "recursed too deeply".to_owned(),
-        FaultKind::Panic => match state.usage.panic.take() {
+        FaultKind::Panic => match state.usage.last_error.take() {
             Some(panic) => panic,
             None => "reached unreachable code".to_owned(),
         },

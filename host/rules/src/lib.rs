@@ -25,6 +25,7 @@
 mod abi;
 mod attach;
 mod breaker;
+pub mod build;
 mod capabilities;
 mod digest;
 mod environment;

@@ -34,8 +34,8 @@ pub(crate) struct Usage {
     /// Bytes of the heads, where a change made it worth counting.
     pub request_head: Option<usize>,
     pub response_head: Option<usize>,
-    /// The last line that the SDK's panic hook wrote.
-    pub panic: Option<String>,
+    /// The last line of level `error`: where a panic is told before it becomes a trap.
+    pub last_error: Option<String>,
 }
 
 /// The host refuses to go on with a call. Becomes a trap, and then a fault.
@@ -50,14 +50,14 @@ pub(crate) enum Refusal {
 }
 
 impl Refusal {
-    pub fn host_call(why: impl Into<String>) -> wasmtime::Error {
+    pub(crate) fn host_call(why: impl Into<String>) -> wasmtime::Error {
         Refusal::HostCalls(why.into()).into()
     }
 }
 
 impl Usage {
     #[inline]
-    pub fn host_call(&mut self) -> wasmtime::Result<()> {
+    pub(crate) fn host_call(&mut self) -> wasmtime::Result<()> {
         self.host_calls += 1;
         if self.host_calls > HOST_CALLS {
             return Err(Refusal::host_call(format!("made more than {HOST_CALLS} host calls")));
@@ -65,7 +65,7 @@ impl Usage {
         Ok(())
     }
 
-    pub fn log_line(&mut self) -> wasmtime::Result<()> {
+    pub(crate) fn log_line(&mut self) -> wasmtime::Result<()> {
         self.log_lines += 1;
         if self.log_lines > LOG_LINES {
             return Err(Refusal::host_call(format!("logged more than {LOG_LINES} lines")));
@@ -73,7 +73,7 @@ impl Usage {
         Ok(())
     }
 
-    pub fn random_bytes(&mut self, len: u32) -> wasmtime::Result<()> {
+    pub(crate) fn random_bytes(&mut self, len: u32) -> wasmtime::Result<()> {
         self.random_bytes = self.random_bytes.saturating_add(len);
         if self.random_bytes > RANDOM_BYTES {
             return Err(Refusal::host_call(format!("drew more than {RANDOM_BYTES} random bytes")));
@@ -92,18 +92,18 @@ pub(crate) struct Memory {
 }
 
 impl Memory {
-    pub fn new(budget: u64) -> Memory {
+    pub(crate) fn new(budget: u64) -> Memory {
         Memory { budget: usize::try_from(budget).unwrap_or(usize::MAX), used: 0, ready: 0 }
     }
 
     /// The instance is ready: what it uses now is what a fresh one would.
-    pub fn settle(&mut self) {
+    pub(crate) fn settle(&mut self) {
         self.ready = self.used;
     }
 
     /// Whether a fresh instance should take this one's place before it hits its budget: linear
     /// memory never shrinks, and a rule that leaks would else fault at some request.
-    pub fn wants_fresh(&self) -> bool {
+    pub(crate) fn wants_fresh(&self) -> bool {
         self.used > self.ready && self.used > self.budget / 4 * 3
     }
 }

@@ -143,7 +143,7 @@ pub(crate) struct Meter {
 }
 
 impl Meter {
-    pub fn new(stats: &Arc<RuleStats>) -> Meter {
+    pub(crate) fn new(stats: &Arc<RuleStats>) -> Meter {
         let mut shards = stats.lock();
         let shard = shards.free.pop().unwrap_or_else(|| {
             let shard = Arc::<Shard>::default();
@@ -156,7 +156,7 @@ impl Meter {
 
     /// Counts a call that is about to be made; the time if it is to be timed.
     #[inline]
-    pub fn begin(&mut self, hook: Hook) -> Option<Instant> {
+    pub(crate) fn begin(&mut self, hook: Hook) -> Option<Instant> {
         let calls = &self.shard.hooks[hook as usize].calls;
         let before = calls.load(Ordering::Relaxed);
         calls.store(before + 1, Ordering::Relaxed);
@@ -164,7 +164,7 @@ impl Meter {
     }
 
     #[inline]
-    pub fn end(&mut self, hook: Hook, started: Option<Instant>) {
+    pub(crate) fn end(&mut self, hook: Hook, started: Option<Instant>) {
         let Some(started) = started else { return };
         let ns = u64::try_from(started.elapsed().as_nanos()).unwrap_or(u64::MAX);
         let cell = &self.shard.hooks[hook as usize];
@@ -172,7 +172,7 @@ impl Meter {
         add(&cell.buckets[bucket_of(ns)], 1);
     }
 
-    pub fn fault(&mut self, hook: Hook, kind: FaultKind) {
+    pub(crate) fn fault(&mut self, hook: Hook, kind: FaultKind) {
         add(&self.shard.hooks[hook as usize].faults[kind as usize], 1);
     }
 }

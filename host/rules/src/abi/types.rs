@@ -98,6 +98,7 @@ impl From<&exchange::Flow> for Flow {
 }
 
 #[derive(ComponentType, Lift, Clone, Copy)]
+#[expect(dead_code, reason = "made by lifting")]
 #[component(enum)]
 #[repr(u8)]
 pub(crate) enum Mode {
@@ -198,6 +199,7 @@ pub(crate) struct Answer {
 }
 
 #[derive(ComponentType, Lift, Clone, Copy)]
+#[expect(dead_code, reason = "made by lifting")]
 #[component(enum)]
 #[repr(u8)]
 pub(crate) enum Level {
@@ -223,6 +225,7 @@ impl From<Level> for environment::Level {
 }
 
 #[derive(ComponentType, Lift, Clone, Copy)]
+#[expect(dead_code, reason = "made by lifting")]
 #[component(enum)]
 #[repr(u8)]
 pub(crate) enum Scope {

@@ -49,21 +49,21 @@ pub(super) struct Head<'a> {
 
 impl Head<'_> {
     /// Replaces all values of a field by one.
-    pub fn set(&mut self, name: HeaderName, value: HeaderValue) -> Result<(), FieldError> {
+    pub(super) fn set(&mut self, name: HeaderName, value: HeaderValue) -> Result<(), FieldError> {
         self.make_room(field_size(&name, &value), fields_size(self.headers, &name))?;
         self.headers.try_insert(name, value).map_err(|_| FieldError::TooLarge)?;
         Ok(())
     }
 
     /// Adds a value after those that are there.
-    pub fn add(&mut self, name: HeaderName, value: HeaderValue) -> Result<(), FieldError> {
+    pub(super) fn add(&mut self, name: HeaderName, value: HeaderValue) -> Result<(), FieldError> {
         self.make_room(field_size(&name, &value), 0)?;
         self.headers.try_append(name, value).map_err(|_| FieldError::TooLarge)?;
         Ok(())
     }
 
     /// Removes all values of a field.
-    pub fn remove(&mut self, name: &HeaderName) {
+    pub(super) fn remove(&mut self, name: &HeaderName) {
         if let Some(size) = self.size {
             *size = size.saturating_sub(fields_size(self.headers, name));
         }
@@ -71,7 +71,7 @@ impl Head<'_> {
     }
 
     /// Accounts for `more` bytes in place of `less`. What makes a head no larger is always allowed.
-    pub fn make_room(&mut self, more: usize, less: usize) -> Result<(), FieldError> {
+    pub(super) fn make_room(&mut self, more: usize, less: usize) -> Result<(), FieldError> {
         let size = self
             .size
             .get_or_insert_with(|| self.headers.iter().map(|(name, value)| field_size(name, value)).sum());

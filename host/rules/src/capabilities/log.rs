@@ -8,8 +8,6 @@ use crate::environment::Level;
 
 /// Bytes of a line, as the contract says.
 const MAX_LINE: usize = 4096;
-/// How the SDK's panic hook begins its line.
-const PANICKED: &str = "panicked at";
 
 pub(super) fn define(log: &mut Interface<'_>) -> wasmtime::Result<()> {
     log.function("enabled", |context, (level,): (abi::Level,)| {
@@ -24,10 +22,10 @@ pub(super) fn define(log: &mut Interface<'_>) -> wasmtime::Result<()> {
         if attachment.environment.log_enabled(level) {
             attachment.environment.log(attachment.name(), level, line);
         }
-        if level == Level::Error && line.starts_with(PANICKED) {
-            let panic = Some(line.to_owned());
-            drop(message);
-            context.data_mut().usage.panic = panic;
+        if level == Level::Error {
+            // The SDK's panic hook comes this way; so does the reason of a call that it ends itself.
+            let line = line.to_owned();
+            context.data_mut().usage.last_error = Some(line);
         }
         Ok(())
     })

@@ -1,0 +1,165 @@
+//! From a pack's folder to its one file: cargo, then a component, then the pack's own sections.
+//!
+//! No tool but cargo is run. What comes out holds only what the contract offers, whatever the
+//! rule's dependencies wished for.
+
+mod cargo;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use wasm_encoder::{ComponentSection as _, CustomSection};
+use wasmparser::{Parser, Payload};
+use wit_component::ComponentEncoder;
+
+use crate::capabilities::OFFERED;
+use crate::pack::{PACK_SECTION, SETTINGS_SECTION};
+use crate::{Digest, Manifest, ManifestError, Pack, PackError, abi};
+
+pub use cargo::Progress;
+
+/// How to build.
+#[derive(Clone, Debug, Default)]
+pub struct BuildOptions {
+    /// Where cargo keeps its work; `None`: where it would by itself.
+    pub target_dir: Option<PathBuf>,
+    /// What becomes of the compiler's messages.
+    pub progress: Progress,
+}
+
+/// A pack that was built.
+#[derive(Clone, Debug)]
+pub struct BuildOutput {
+    /// `DIR/dist/<name>.wasm`
+    pub file: PathBuf,
+    pub manifest: Manifest,
+    /// Bytes of the file.
+    pub size: usize,
+    pub digest: Digest,
+}
+
+/// Why a pack cannot be built. The text says what to do.
+#[derive(Debug, thiserror::Error)]
+pub enum BuildError {
+    #[error("cannot read or write {}: {source}", path.display())]
+    Io { path: PathBuf, source: std::io::Error },
+    #[error(transparent)]
+    Manifest(#[from] ManifestError),
+    #[error("cargo is not installed; see https://rustup.rs")]
+    NoCargo,
+    #[error("the compiler has no target wasm32-unknown-unknown; run `rustup target add wasm32-unknown-unknown`")]
+    NoTarget,
+    /// Cargo's messages, where they were asked for; else they were shown.
+    #[error("the rule does not compile{}{messages}", if messages.is_empty() { "" } else { ":\n" })]
+    Compile { messages: String },
+    #[error("the crate makes no cdylib; write crate-type = [\"cdylib\"] under [lib] in its Cargo.toml")]
+    NoCdylib,
+    #[error(
+        "the rule asks for what Shunt does not offer: {}; a dependency wants an operating system or a browser: \
+         do without it, or switch off the feature that does (`cargo tree -e features` shows whose)", .0.join(", ")
+    )]
+    Imports(Vec<String>),
+    #[error("the rule is no component of the contract: {0}; use a matching shunt-sdk and put #[rule] before its impl")]
+    Component(String),
+    #[error("what was built is no pack: {0}")]
+    Pack(#[from] PackError),
+}
+
+/// Builds the pack in `folder` and writes `dist/<name>.wasm` there, whole or not at all.
+///
+/// # Errors
+/// See [`BuildError`]; the file that was there before stays.
+pub fn build(folder: &Path, options: &BuildOptions) -> Result<BuildOutput, BuildError> {
+    let io = |path: &Path| {
+        let path = path.to_owned();
+        move |source| BuildError::Io { path, source }
+    };
+    let manifest_file = folder.join("pack.toml");
+    let text = fs::read_to_string(&manifest_file).map_err(io(&manifest_file))?;
+    let name = Manifest::parse(&text)?.name;
+
+    let module_file = cargo::build(folder, options)?;
+    let module = fs::read(&module_file).map_err(io(&module_file))?;
+    let pack = Pack::from_bytes(componentize(&module, &text)?)?;
+
+    let dist = folder.join("dist");
+    fs::create_dir_all(&dist).map_err(io(&dist))?;
+    let file = dist.join(format!("{name}.wasm"));
+    // Beside it, so that the rename cannot cross a file system.
+    let unfinished = dist.join(format!(".{name}.wasm.{}", std::process::id()));
+    let written = fs::write(&unfinished, pack.bytes()).and_then(|()| fs::rename(&unfinished, &file));
+    if let Err(error) = written {
+        // What is left of it is nobody's, and the first error is the one to tell.
+        let _ = fs::remove_file(&unfinished);
+        return Err(io(&file)(error));
+    }
+    Ok(BuildOutput { file, size: pack.bytes().len(), digest: pack.digest(), manifest: pack.manifest().clone() })
+}
+
+/// Makes a pack of a core module that was compiled with the SDK, and of the text of `pack.toml`.
+///
+/// # Errors
+/// [`BuildError::Imports`], [`BuildError::Component`].
+pub fn componentize(module: &[u8], manifest: &str) -> Result<Vec<u8>, BuildError> {
+    let refused = |error: &dyn std::fmt::Display| BuildError::Component(error.to_string());
+    let core = Core::read(module).map_err(|error| refused(&error))?;
+    // Before wit-component says so in its own words.
+    if !core.foreign.is_empty() {
+        return Err(BuildError::Imports(core.foreign));
+    }
+    let mut component = ComponentEncoder::default()
+        .validate(true)
+        .module(module)
+        .and_then(|encoder| encoder.encode())
+        .map_err(|error| BuildError::Component(format!("{error:#}")))?;
+    let mut sections = vec![(PACK_SECTION, manifest.as_bytes())];
+    if let Some(settings) = core.settings {
+        sections.push((SETTINGS_SECTION, settings));
+    }
+    for (name, data) in sections {
+        CustomSection { name: name.into(), data: data.into() }.append_to_component(&mut component);
+    }
+    Ok(component)
+}
+
+/// What the core module says.
+struct Core<'a> {
+    /// Modules and functions that it imports and that are not of the contract.
+    foreign: Vec<String>,
+    settings: Option<&'a [u8]>,
+}
+
+impl<'a> Core<'a> {
+    fn read(module: &'a [u8]) -> wasmparser::Result<Core<'a>> {
+        let mut core = Core { foreign: Vec::new(), settings: None };
+        for payload in Parser::new(0).parse_all(module) {
+            match payload? {
+                Payload::ImportSection(imports) => {
+                    for import in imports.into_imports() {
+                        let import = import?;
+                        if !is_ours(import.module) {
+                            core.foreign.push(format!("{}#{}", import.module, import.name));
+                        }
+                    }
+                }
+                Payload::CustomSection(section) if section.name() == SETTINGS_SECTION => {
+                    core.settings = Some(section.data());
+                }
+                _ => {}
+            }
+        }
+        Ok(core)
+    }
+}
+
+/// Whether a core import's module is an interface of the contract, as wit-bindgen names it.
+fn is_ours(module: &str) -> bool {
+    let interface = module.strip_prefix(abi::PACKAGE).and_then(|rest| rest.strip_prefix('/'));
+    interface.is_some_and(|interface| {
+        let name = interface.split('@').next().unwrap_or_default();
+        OFFERED.contains(&name)
+    })
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,103 @@
+//! Runs cargo on a pack.
+
+use std::io::{BufRead as _, BufReader, Read as _};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::thread;
+
+use serde::Deserialize;
+
+use super::{BuildError, BuildOptions};
+
+/// What becomes of the compiler's messages.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Progress {
+    /// To this process's standard error, as cargo writes them.
+    Show,
+    /// Kept for [`BuildError::Compile`].
+    #[default]
+    Keep,
+}
+
+/// A rule is a few kilobytes that are compiled at each load: small code wins, and the call's cost
+/// is at the border. Set here and not in each pack, so that a pack need not know.
+const PROFILE: [&str; 5] = [
+    "profile.release.opt-level=\"s\"",
+    "profile.release.lto=true",
+    "profile.release.codegen-units=1",
+    "profile.release.panic=\"abort\"",
+    "profile.release.strip=true",
+];
+
+/// The lines of cargo's that matter: which files it made.
+#[derive(Deserialize)]
+#[serde(tag = "reason", rename_all = "kebab-case")]
+enum Message {
+    CompilerArtifact {
+        manifest_path: PathBuf,
+        target: Target,
+        filenames: Vec<PathBuf>,
+    },
+    #[serde(other)]
+    Other,
+}
+
+#[derive(Deserialize)]
+struct Target {
+    crate_types: Vec<String>,
+}
+
+/// Compiles the crate in `folder`; the file of its core module.
+pub(super) fn build(folder: &Path, options: &BuildOptions) -> Result<PathBuf, BuildError> {
+    let manifest = folder.join("Cargo.toml");
+    let io = |source| BuildError::Io { path: manifest.clone(), source };
+    let manifest_path = manifest.canonicalize().map_err(io)?;
+
+    let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    command
+        .current_dir(folder)
+        .args(["build", "--release", "--lib", "--target", "wasm32-unknown-unknown"])
+        .args(["--message-format", "json-render-diagnostics", "--manifest-path"])
+        .arg(&manifest_path);
+    for setting in PROFILE {
+        command.args(["--config", setting]);
+    }
+    if let Some(target_dir) = &options.target_dir {
+        command.arg("--target-dir").arg(target_dir);
+    }
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(match options.progress {
+        Progress::Show => Stdio::inherit(),
+        Progress::Keep => Stdio::piped(),
+    });
+    let mut child = command.spawn().map_err(|error| match error.kind() {
+        std::io::ErrorKind::NotFound => BuildError::NoCargo,
+        _ => io(error),
+    })?;
+    // Both pipes at once: a full one would stop cargo.
+    let errors = child.stderr.take().map(|mut pipe| {
+        thread::spawn(move || {
+            let mut text = Vec::new();
+            // What could be read is what there is to show.
+            let _ = pipe.read_to_end(&mut text);
+            String::from_utf8_lossy(&text).into_owned()
+        })
+    });
+    let mut module = None;
+    for line in child.stdout.take().map(BufReader::new).into_iter().flat_map(BufReader::lines) {
+        if let Ok(Message::CompilerArtifact { manifest_path: made_from, target, filenames }) =
+            serde_json::from_str(&line.map_err(io)?)
+            && made_from == manifest_path
+            && target.crate_types.iter().any(|kind| kind == "cdylib")
+        {
+            module = filenames.into_iter().find(|file| file.extension().is_some_and(|kind| kind == "wasm"));
+        }
+    }
+    let done = child.wait().map_err(io)?;
+    let errors = errors.and_then(|thread| thread.join().ok()).unwrap_or_default();
+    if !done.success() {
+        // E0463: the standard library of the target is not there.
+        let no_target = errors.contains("E0463") && errors.contains("wasm32-unknown-unknown");
+        return Err(if no_target { BuildError::NoTarget } else { BuildError::Compile { messages: errors } });
+    }
+    module.ok_or(BuildError::NoCdylib)
+}
