@@ -11,8 +11,9 @@ use dashmap::{DashMap, Entry};
 
 use crate::hash::Keyed;
 
-/// The longest key in bytes, as the rule contract has it.
-pub const MAX_KEY: usize = 256;
+/// The longest key in bytes: 256 of a rule, as the contract has it, after the 8 with which each
+/// virtual keeps its keys apart from those of others.
+pub const MAX_KEY: usize = 8 + 256;
 
 /// How many keys a new one looks at for expired ones. More than one, so that the table is swept
 /// faster than it grows.

@@ -96,21 +96,6 @@ fn least_connections_weighs() {
     assert_eq!(picks(&mut selector, &[loaded(0, 2), loaded(0, 1)], 6), "abaaba");
 }
 
-#[test]
-fn tried_members_are_remembered() {
-    let mut tried = Tried::new();
-    for member in [0, 63, 64, 200] {
-        assert!(!tried.contains(member));
-        assert!(tried.insert(member));
-        assert!(!tried.insert(member));
-        assert!(tried.contains(member));
-    }
-    assert_eq!(tried.count(), 4);
-    assert!(!tried.contains(1) && !tried.contains(128) && !tried.contains(10_000));
-    tried.clear();
-    assert!(!tried.contains(200) && !tried.contains(0) && tried.count() == 0);
-}
-
 proptest! {
     /// Any window as long as the sum of the weights holds each member as often as its weight.
     #[test]
