@@ -59,7 +59,7 @@ pub fn load(path: &Path) -> Result<Config, Report> {
 pub struct Document {
     pub config: Config,
     sources: Arc<[Source]>,
-    places: BTreeMap<String, Place>,
+    places: BTreeMap<String, (Place, String)>,
     files: Vec<NamedFile>,
 }
 
@@ -116,17 +116,16 @@ impl Document {
     pub fn refuse(&self, remarks: impl IntoIterator<Item = Remark>) -> Report {
         let finding = |remark: Remark| {
             // The nearest key that is written, outwards; the first file, if none is.
-            let depths = (1..=remark.key.len()).rev();
-            let mut written = depths.filter_map(|depth| {
-                let path =
-                    remark.key[..depth].iter().fold(String::new(), |path, name| report::join(&path, name));
-                self.places.get(&path)
-            });
-            let place = written.next().cloned().unwrap_or(Place { source: 0, span: None });
-            let key = remark.key.iter().fold(KeyPath::default(), |path, name| path.named(name));
+            let path = |depth| {
+                remark.key[..depth].iter().fold(String::new(), |path, name| report::join(&path, name))
+            };
+            let written = (1..=remark.key.len()).rev().find_map(|depth| self.places.get(&path(depth)));
+            let place = written.map_or(Place { source: 0, span: None }, |(place, _)| place.clone());
+            let entry = written.map(|(_, entry)| entry.clone()).unwrap_or_default();
+            let key = Some(KeyPath { here: path(remark.key.len()), entry });
             let mut refusal = Refusal::new(Cause::Refused, remark.message);
             refusal.help = remark.help;
-            Finding { place, key: Some(key), refusal }
+            Finding { place, key, refusal }
         };
         Report::new(self.sources.clone(), remarks.into_iter().map(finding).collect())
     }

@@ -162,7 +162,7 @@ impl Report {
             line,
             column,
             key: finding.key.as_ref().map(|key| key.here.clone()),
-            entry: finding.key.as_ref().map(|key| key.entry.clone()),
+            entry: finding.key.as_ref().map(|key| key.entry.clone()).filter(|entry| !entry.is_empty()),
             message: finding.refusal.message.clone(),
             help: finding.refusal.help.clone(),
             also: also.collect(),

@@ -39,9 +39,9 @@ pub(super) fn quoted(text: &str) -> String {
     for letter in text.chars().take(SHOWN) {
         // Quotes read better as they are; everything else that does not print is escaped.
         if matches!(letter, '\'' | '"' | '\\') {
-            shown.push(letter)
+            shown.push(letter);
         } else {
-            shown.extend(letter.escape_debug())
+            shown.extend(letter.escape_debug());
         }
     }
     if text.chars().nth(SHOWN).is_some() {

@@ -26,8 +26,8 @@ pub(super) struct Walk {
     pub(super) source: usize,
     pub(super) folder: PathBuf,
     pub(super) findings: Vec<Finding>,
-    /// Where every key stands, by its path in this configuration.
-    pub(super) places: BTreeMap<String, Place>,
+    /// Where every key stands, by its path in this configuration, and its entry in the reference.
+    pub(super) places: BTreeMap<String, (Place, String)>,
     pub(super) files: Vec<NamedFile>,
     /// Names of pools, wherever one is asked for.
     pub(super) references: Vec<(String, Place, KeyPath)>,
@@ -99,7 +99,7 @@ impl Walk {
 
     pub(super) fn at<'d>(&mut self, value: &'d Spanned<DeValue<'d>>, key: KeyPath) -> At<'d> {
         let place = self.place(value.span());
-        self.places.insert(key.here.clone(), place.clone());
+        self.places.insert(key.here.clone(), (place.clone(), key.entry.clone()));
         At { value: value.get_ref(), place, key }
     }
 
