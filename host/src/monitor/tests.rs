@@ -1,0 +1,239 @@
+use std::collections::VecDeque;
+use std::io::{Read, Write};
+use std::net::{Ipv4Addr, TcpListener};
+use std::sync::Mutex;
+
+use tokio::time::sleep;
+
+use super::probe::{Failure, Good, Probe};
+use super::*;
+use crate::config::model::{Balance, Probe as Does};
+use crate::live::counters::Sharded;
+use crate::live::{Member, Pool};
+
+const SECOND: Duration = Duration::from_secs(1);
+
+fn get(path: &str, expect: &[u16]) -> Does {
+    Does::Http { path: path.to_owned(), host: None, expect: expect.to_vec() }
+}
+
+/// The sides that a member is on after probes with these results, one each interval; rise 2, fall 3.
+async fn sides(mut script: VecDeque<Result<Good, Failure>>, seen: bool, state: Arc<MemberState>) -> Vec<bool> {
+    let settings =
+        model::Monitor { probe: Does::Tcp, interval: SECOND, timeout: SECOND, rise: 2, fall: 3 };
+    let watched = Watched {
+        pool: "web".to_owned(),
+        address: (Ipv4Addr::LOCALHOST, 80).into(),
+        settings,
+        state: Arc::clone(&state),
+        said: Arc::default(),
+    };
+    let probes = script.len();
+    let look = async {
+        let mut sides = Vec::new();
+        // Between the probes.
+        sleep(SECOND / 2).await;
+        for _ in 0..probes {
+            sides.push(state.is_up());
+            sleep(SECOND).await;
+        }
+        sides
+    };
+    tokio::select! {
+        () = watch::run(&watched, seen, Duration::ZERO, || std::future::ready(script.pop_front().unwrap_or(Ok(Good::Connected)))) => unreachable!(),
+        sides = look => sides,
+    }
+}
+
+fn good() -> Result<Good, Failure> {
+    Ok(Good::Connected)
+}
+
+fn bad() -> Result<Good, Failure> {
+    Err(Failure::Connect(std::io::ErrorKind::ConnectionRefused.into()))
+}
+
+#[tokio::test(start_paused = true)]
+async fn probes_move_a_member_at_their_times() {
+    let script = [good(), bad(), bad(), bad(), good(), bad(), good(), good()];
+    let up = sides(script.into(), false, MemberState::new()).await;
+    assert_eq!(up, [true, true, true, false, false, false, false, true]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_first_probe_decides_about_a_new_member_and_only_there() {
+    let state = MemberState::new();
+    assert_eq!(sides([bad(), good(), good()].into(), false, Arc::clone(&state)).await, [false, false, true]);
+    assert_eq!(sides([bad(), bad(), bad()].into(), true, state).await, [true, true, false]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_trouble_of_our_own_takes_nobody_down() {
+    // EMFILE.
+    let ours = || Err(Failure::Connect(std::io::Error::from_raw_os_error(24)));
+    let up = sides([good(), ours(), ours(), ours(), ours()].into(), false, MemberState::new()).await;
+    assert_eq!(up, [true; 5]);
+}
+
+/// A listener that gives each connection this answer, and keeps what was asked.
+fn origin(answer: &'static [u8]) -> (SocketAddr, Arc<Mutex<Vec<String>>>) {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let address = listener.local_addr().unwrap();
+    let asked = Arc::new(Mutex::new(Vec::new()));
+    let heads = Arc::clone(&asked);
+    std::thread::Builder::new()
+        .spawn(move || {
+            while let Ok((mut stream, _)) = listener.accept() {
+                let mut head = Vec::new();
+                let mut byte = [0];
+                while !head.ends_with(b"\r\n\r\n") && stream.read(&mut byte).is_ok_and(|read| read > 0) {
+                    head.push(byte[0]);
+                }
+                heads.lock().unwrap().push(String::from_utf8(head).unwrap());
+                // The prober may have heard enough.
+                let _ = stream.write_all(answer);
+            }
+        })
+        .unwrap();
+    (address, asked)
+}
+
+/// A port of loopback that nobody listens on.
+fn closed_port() -> SocketAddr {
+    TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap()
+}
+
+async fn told(address: SocketAddr, does: Does, timeout: Duration) -> String {
+    match (Probe { address, does, timeout }).run().await {
+        Ok(good) => format!("good: {good}"),
+        Err(failure) => {
+            assert!(!failure.is_ours());
+            failure.to_string()
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_a_tcp_probe_says() {
+    let (address, _) = origin(b"");
+    assert_eq!(told(address, Does::Tcp, 5 * SECOND).await, "good: connected");
+    assert_eq!(told(closed_port(), Does::Tcp, 5 * SECOND).await, "connection refused");
+}
+
+#[tokio::test]
+async fn what_an_http_probe_says() {
+    let ok = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
+    let (address, asked) = origin(ok);
+    assert_eq!(told(address, get("/health?deep=1", &[200]), 5 * SECOND).await, "good: status 200");
+    let head = asked.lock().unwrap().remove(0).to_ascii_lowercase();
+    assert!(head.starts_with("get /health?deep=1 http/1.1\r\n"), "{head}");
+    assert!(head.contains(&format!("\r\nhost: {address}\r\n")), "{head}");
+    assert!(head.contains("\r\nconnection: close\r\n"), "{head}");
+
+    let named = Does::Http { path: "/".to_owned(), host: Some("shop.example".to_owned()), expect: vec![204] };
+    assert_eq!(told(address, named, 5 * SECOND).await, "status 200, expected 204");
+    assert!(asked.lock().unwrap().remove(0).contains("shop.example"));
+    assert_eq!(told(address, get("/", &[201, 204]), 5 * SECOND).await, "status 200, expected 201 or 204");
+
+    for (answer, says) in [
+        (&b"SSH-2.0-OpenSSH_9.9\r\n"[..], "the answer is not HTTP/1.1"),
+        (b"", "closed before the answer was whole"),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nshort", "closed before the answer was whole"),
+        // Without a length: the end is the close.
+        (b"HTTP/1.0 200 OK\r\n\r\nall of it", "good: status 200"),
+    ] {
+        let (address, _) = origin(answer);
+        let said = told(address, get("/", &[200]), 5 * SECOND).await;
+        assert_eq!(said, says, "{}", String::from_utf8_lossy(answer));
+    }
+    assert_eq!(told(closed_port(), get("/", &[200]), 5 * SECOND).await, "connection refused");
+}
+
+#[tokio::test]
+async fn a_probe_ends_in_time() {
+    // Its backlog takes the connection, and nobody answers.
+    let silent = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let timeout = Duration::from_millis(20);
+    assert_eq!(told(silent.local_addr().unwrap(), get("/", &[200]), timeout).await, "timed out after 20ms");
+}
+
+#[tokio::test]
+async fn a_long_body_is_not_read_to_its_end() {
+    let long = [&b"HTTP/1.1 200 OK\r\nContent-Length: 999999999\r\n\r\n"[..], &vec![b'x'; 4 * 64 << 10]].concat();
+    let (address, _) = origin(long.leak());
+    assert_eq!(told(address, get("/", &[200]), 5 * SECOND).await, "good: status 200");
+}
+
+fn snapshot(members: &[(SocketAddr, &Arc<MemberState>)], monitor: Option<model::Monitor>) -> Snapshot {
+    let settings = |address| model::Member { address, weight: 1 };
+    let pool = Pool {
+        settings: model::Pool {
+            name: "web".to_owned(),
+            balance: Balance::RoundRobin,
+            monitor,
+            members: members.iter().map(|(address, _)| settings(*address)).collect(),
+        },
+        members: members
+            .iter()
+            .map(|(address, state)| Member {
+                settings: settings(*address),
+                state: Arc::clone(state),
+                counters: Sharded::new(1),
+            })
+            .collect(),
+        bindings: Arc::new(shunt_engine::persistence::PersistenceTable::new(16, [1, 2])),
+    };
+    Snapshot { epoch: 1, virtuals: Vec::new(), pools: vec![Arc::new(pool)] }
+}
+
+async fn until(what: impl Fn() -> bool) {
+    while !what() {
+        tokio::task::yield_now().await;
+    }
+}
+
+#[tokio::test]
+async fn a_snapshot_is_watched_and_the_next_changes_only_what_differs() {
+    let address = closed_port();
+    let (state, other) = (MemberState::new(), MemberState::new());
+    let monitor = |fall| model::Monitor { probe: Does::Tcp, interval: SECOND, timeout: SECOND, rise: 2, fall };
+    let mut monitors = Monitors::new();
+
+    monitors.apply(&snapshot(&[(address, &state)], Some(monitor(3))));
+    assert_eq!(monitors.reason("web", address), None);
+    assert!(state.is_up());
+    until(|| !state.is_up()).await;
+    assert_eq!(monitors.reason("web", address).as_deref(), Some("connection refused"));
+
+    let task = |monitors: &Monitors| monitors.watches[&("web".to_owned(), address)].task.id();
+    let first = task(&monitors);
+    monitors.apply(&snapshot(&[(address, &state)], Some(monitor(3))));
+    assert_eq!(task(&monitors), first, "the same monitor goes on");
+
+    monitors.apply(&snapshot(&[(address, &state)], Some(monitor(4))));
+    assert_ne!(task(&monitors), first, "another monitor is another task");
+    assert!(!state.is_up(), "and the member stays where it was");
+
+    monitors.apply(&snapshot(&[(address, &other)], Some(monitor(4))));
+    assert_eq!(monitors.reason("web", address), None, "a member that came back is new");
+    until(|| !other.is_up()).await;
+
+    monitors.apply(&snapshot(&[(address, &other)], None));
+    assert!(other.is_up(), "without a monitor it is up");
+    assert_eq!(monitors.reason("web", address), None);
+    assert!(monitors.watches.is_empty());
+}
+
+#[test]
+fn first_probes_are_spread_and_always_the_same() {
+    let delays: Vec<Duration> = (1..=200u16)
+        .map(|port| delay("web", (Ipv4Addr::LOCALHOST, port).into(), SECOND))
+        .collect();
+    assert!(delays.iter().all(|delay| *delay <= SPREAD));
+    let early = delays.iter().filter(|delay| **delay < SPREAD / 2).count();
+    assert!((60..=140).contains(&early), "{early} of 200 in the first half");
+    let again = delay("web", (Ipv4Addr::LOCALHOST, 1).into(), SECOND);
+    assert_eq!(again, delays[0]);
+    let short = Duration::from_millis(10);
+    assert!(delay("web", (Ipv4Addr::LOCALHOST, 1).into(), short) <= short);
+}
