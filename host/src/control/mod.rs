@@ -1,0 +1,60 @@
+//! The control thread's side: what turns a configuration into a snapshot, and everything that changes
+//! one. Nothing here is on the way of a request.
+//!
+//! A change is a plan first: what can fail (reading, binding, compiling, certificates) is done before
+//! anything is touched; then the workers get the new snapshot in one message; then what is not needed
+//! any more is released. A change that fails leaves everything as it was.
+
+mod apply;
+mod environment;
+mod rules;
+mod status;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use shunt_rules::RuleHost;
+use thiserror::Error;
+use tokio::sync::mpsc;
+
+use crate::config::model::Config;
+use crate::config::Report;
+use crate::live::Snapshot;
+use crate::live::registry::Registry;
+use crate::monitor::Monitors;
+use crate::worker::Worker;
+use environment::DaemonEnvironment;
+
+pub use apply::{NotFound, Summary, check};
+pub use rules::{LoadError, LoadedRule, RuleName};
+pub use status::{MemberStatus, PoolStatus, ReloadSummary, RuleStatus, Status, VirtualStatus};
+
+/// The running process, as the admin interface sees it. One change at a time.
+pub struct Control {
+    path: PathBuf,
+    config: Config,
+    host: Arc<RuleHost>,
+    environment: Arc<DaemonEnvironment>,
+    registry: Registry,
+    rules: rules::Histories,
+    snapshot: Arc<ArcSwap<Snapshot>>,
+    workers: Vec<Worker>,
+    monitors: Monitors,
+    started: std::time::Instant,
+    /// Names of rules whose breaker opened; taken by whoever acts on them.
+    opened: Option<mpsc::UnboundedReceiver<String>>,
+}
+
+/// Why a configuration cannot be put in force. Nothing was changed.
+#[derive(Debug, Error)]
+pub enum ApplyError {
+    /// Problems in the text of the configuration.
+    #[error("{}", .0.render(false))]
+    Config(Report),
+    /// What the text names cannot be used: one line each, with the key that names it.
+    #[error("{}", .0.join("\n"))]
+    Resources(Vec<String>),
+    #[error("{0}")]
+    System(String),
+}

@@ -1,0 +1,215 @@
+//! Rules where they are attached: their versions, which of them runs, and what is checked before one may.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::str::FromStr;
+use std::sync::Arc;
+
+use serde::Serialize;
+use shunt_rules::{
+    AttachError, AttachOptions, Attachment, Budget, Digest, Environment, HookSet, Isolation, OnFault, Pack,
+    PackError, Rule, RuleError, RuleHost, RuleStats, SlotBinding,
+};
+use thiserror::Error;
+
+use crate::config::model;
+
+/// Versions of a rule that are kept for `rollback`. A compiled rule is some hundred kilobytes.
+const MOST_VERSIONS: usize = 8;
+
+/// A rule where it is attached: `virtual/rule`.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct RuleName {
+    pub virtual_name: String,
+    pub rule: String,
+}
+
+impl fmt::Display for RuleName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.virtual_name, self.rule)
+    }
+}
+
+impl FromStr for RuleName {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text.split_once('/') {
+            Some((virtual_name, rule)) if !virtual_name.is_empty() && !rule.is_empty() => {
+                Ok(RuleName { virtual_name: virtual_name.to_owned(), rule: rule.to_owned() })
+            }
+            _ => Err(format!("{text:?} does not name a rule: write VIRTUAL/RULE, as `shunt rule list` shows it")),
+        }
+    }
+}
+
+/// Why a rule was not put in force. Nothing was changed.
+#[derive(Debug, Error)]
+pub enum LoadError {
+    #[error("there is no rule {name}; the configuration has {}", if known.is_empty() { "none".to_owned() } else { known.join(", ") })]
+    NoSuchRule { name: RuleName, known: Vec<String> },
+    #[error("there is no version of {0} to go back to")]
+    NoEarlierVersion(RuleName),
+    #[error("{0} is not loaded")]
+    NotLoaded(RuleName),
+    #[error(transparent)]
+    Pack(#[from] PackError),
+    #[error(transparent)]
+    Component(#[from] RuleError),
+    #[error(transparent)]
+    Attach(#[from] AttachError),
+    #[error("the rule could not be checked: {0}")]
+    System(String),
+}
+
+impl LoadError {
+    /// A stable name for programs.
+    pub fn kind(&self) -> &'static str {
+        use shunt_rules::AttachProblem as Problem;
+        match self {
+            LoadError::NoSuchRule { .. } => "no-such-rule",
+            LoadError::NoEarlierVersion(_) => "no-earlier-version",
+            LoadError::NotLoaded(_) => "not-loaded",
+            LoadError::Pack(_) => "pack",
+            LoadError::Component(_) => "component",
+            LoadError::Attach(error) => match error.0.first() {
+                Some(Problem::NeverFires(_) | Problem::Contract { .. }) => "hooks",
+                Some(Problem::UnknownSlot { .. } | Problem::MissingSlot { .. } | Problem::SlotTwice(_)) => "slots",
+                Some(Problem::Settings(_)) => "settings",
+                Some(Problem::Memory(_)) => "budget",
+                Some(Problem::Refused(_) | Problem::OnLoad(_)) | None => "on-load",
+            },
+            LoadError::System(_) => "system",
+        }
+    }
+}
+
+/// What is in force after a load or a rollback.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct LoadedRule {
+    pub name: String,
+    /// The number of the version that runs now.
+    pub running: u64,
+    pub pack: String,
+    pub version: String,
+    pub digest: String,
+    pub hooks: Vec<String>,
+    /// The number of the version that ran before.
+    pub replaced: Option<u64>,
+}
+
+/// One version of a rule, compiled.
+#[derive(Clone)]
+pub(super) struct Version {
+    pub(super) number: u64,
+    pub(super) rule: Arc<Rule>,
+    pub(super) loaded_unix_ms: u64,
+    /// Its breaker opened while an earlier version was there to go back to.
+    pub(super) faulty: bool,
+}
+
+/// The versions of one rule, the oldest first.
+#[derive(Clone, Default)]
+pub(super) struct History {
+    pub(super) versions: Vec<Version>,
+    /// What runs; `None` while it is unloaded.
+    pub(super) running: Option<Running>,
+    next_number: u64,
+    /// What the configuration's pack was when it was last read. While it stays the same, a reload keeps
+    /// what was hot-loaded.
+    pub(super) configured: Option<Digest>,
+}
+
+#[derive(Clone)]
+pub(super) struct Running {
+    pub(super) number: u64,
+    pub(super) attachment: Arc<Attachment>,
+    /// What it was attached with: another use of it means to attach it anew.
+    pub(super) using: Using,
+}
+
+/// Everything of the configuration that an attachment depends on.
+#[derive(Clone, PartialEq)]
+pub(super) struct Using {
+    rule: model::RuleUse,
+    header_limit: usize,
+}
+
+pub(super) type Histories = BTreeMap<RuleName, History>;
+
+impl Using {
+    pub(super) fn new(virtual_: &model::Virtual, rule: &model::RuleUse) -> Self {
+        // Where the pack came from does not matter once it is read.
+        let rule = model::RuleUse { pack: Default::default(), ..rule.clone() };
+        Using { rule, header_limit: virtual_.limits.head }
+    }
+}
+
+impl History {
+    /// Makes a version the one that runs; remembers it if it is new. Returns the number of the one before.
+    pub(super) fn run(&mut self, rule: Arc<Rule>, attachment: Arc<Attachment>, using: Using, now_ms: u64) -> u64 {
+        let known = self.versions.iter().find(|it| Arc::ptr_eq(&it.rule, &rule)).map(|it| it.number);
+        let number = known.unwrap_or_else(|| {
+            self.next_number += 1;
+            let (number, loaded_unix_ms) = (self.next_number, now_ms);
+            self.versions.push(Version { number, rule, loaded_unix_ms, faulty: false });
+            if self.versions.len() > MOST_VERSIONS {
+                self.versions.remove(0);
+            }
+            number
+        });
+        self.running = Some(Running { number, attachment, using });
+        number
+    }
+
+    /// The version to go back to: the newest before the one that runs, or the newest of all while none
+    /// does; never one that was found faulty.
+    pub(super) fn earlier(&self) -> Option<&Version> {
+        let before = self.running.as_ref().map_or(u64::MAX, |running| running.number);
+        self.versions.iter().rev().find(|it| it.number < before && !it.faulty)
+    }
+
+    pub(super) fn running_version(&self) -> Option<&Version> {
+        let number = self.running.as_ref()?.number;
+        self.versions.iter().find(|it| it.number == number)
+    }
+}
+
+/// Compiles a pack. Takes milliseconds to a second of one core: call it off the data path.
+pub(super) fn compile(host: &RuleHost, pack: &Pack) -> Result<Arc<Rule>, LoadError> {
+    Ok(host.compile(pack)?)
+}
+
+/// Attaches a rule as the configuration says, which runs its `on-load` once.
+pub(super) fn attach(
+    rule: &Arc<Rule>,
+    name: &RuleName,
+    using: &Using,
+    environment: Arc<dyn Environment>,
+    stats: Arc<RuleStats>,
+) -> Result<Arc<Attachment>, LoadError> {
+    let use_ = &using.rule;
+    let slots = use_.slots.iter().map(|(slot, pool)| SlotBinding { slot: slot.clone(), pool: pool.clone() });
+    let options = AttachOptions {
+        name: name.to_string(),
+        slots: slots.collect(),
+        settings: use_.settings.clone(),
+        isolation: match use_.isolation {
+            model::Isolation::Worker => Isolation::Worker,
+            model::Isolation::Flow => Isolation::Flow,
+            model::Isolation::Call => Isolation::Call,
+        },
+        budget: Budget { time: use_.budget.time, memory: use_.budget.memory },
+        on_fault: match &use_.on_fault {
+            model::OnFault::Reject => OnFault::Reject,
+            model::OnFault::Continue => OnFault::Continue,
+            model::OnFault::Pool(pool) => OnFault::Pool(pool.clone()),
+        },
+        fires: HookSet::HTTP,
+        header_limit: using.header_limit,
+        environment,
+        stats,
+    };
+    Ok(rule.attach(options)?)
+}

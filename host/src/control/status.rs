@@ -1,0 +1,249 @@
+//! What the process says of itself, in the shapes that the admin interface sends.
+
+use serde::Serialize;
+
+use crate::control::Control;
+use shunt_rules::stats::{HookReading, bucket_bound};
+use shunt_rules::{FaultKind, Hook};
+
+use super::rules::{History, RuleName, Version};
+use crate::config::model::Balance;
+use crate::live::{Member, Pool, Virtual};
+
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Status {
+    pub version: &'static str,
+    /// Of the snapshot in force; one more with every change.
+    pub epoch: u64,
+    pub uptime_seconds: u64,
+    pub workers: usize,
+    pub virtuals: Vec<VirtualStatus>,
+    pub pools: Vec<PoolStatus>,
+}
+
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct VirtualStatus {
+    pub name: String,
+    pub listen: String,
+    pub tls: bool,
+    pub pool: Option<String>,
+    pub rules: Vec<RuleStatus>,
+    pub connections: u64,
+    pub open: u64,
+    pub refused: u64,
+    pub handshakes_failed: u64,
+    pub requests: u64,
+    /// By the first digit of the status, from 1xx to 5xx.
+    pub answers: [u64; 5],
+    /// Answers that Shunt made because of an error.
+    pub errors: u64,
+}
+
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct PoolStatus {
+    pub name: String,
+    pub balance: &'static str,
+    pub usable: usize,
+    pub members: Vec<MemberStatus>,
+}
+
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct MemberStatus {
+    pub address: String,
+    pub weight: u32,
+    /// What its monitor says: `up` or `down`; `up` without a monitor.
+    pub health: &'static str,
+    /// Why it is down, or what the last probe said.
+    pub reason: Option<String>,
+    /// What the operator wants: `enabled`, `draining` or `disabled`.
+    pub admin: &'static str,
+    /// Requests under way.
+    pub active: u32,
+    pub requests: u64,
+    pub connects: u64,
+    pub connects_failed: u64,
+    pub failures: u64,
+    pub bytes_to_client: u64,
+    pub bytes_to_server: u64,
+}
+
+/// A rule where it is attached.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct RuleStatus {
+    /// `virtual/rule`.
+    pub name: String,
+    /// `None` while it is unloaded.
+    pub running: Option<u64>,
+    /// Every version that is kept, the oldest first.
+    pub versions: Vec<RuleVersion>,
+    pub hooks: Vec<HookStatus>,
+    /// `closed`, or `open`: it faulted too often and is not called.
+    pub breaker: Option<&'static str>,
+}
+
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct RuleVersion {
+    /// Counted from 1 for each rule, never used twice.
+    pub number: u64,
+    pub pack: String,
+    pub version: String,
+    /// SHA-256 of the component, in hexadecimal.
+    pub digest: String,
+    /// Milliseconds since 1970.
+    pub loaded_unix_ms: u64,
+    pub hooks: Vec<String>,
+    /// It faulted so often that an earlier version took over.
+    pub faulty: bool,
+}
+
+/// Counted since the process began, over all versions of the rule.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct HookStatus {
+    pub hook: String,
+    pub calls: u64,
+    /// Kind and count; kinds that never happened are left out.
+    pub faults: std::collections::BTreeMap<String, u64>,
+    /// Of the calls that were timed: the upper bound of the bucket that the quantile falls into.
+    pub p50_ns: Option<u64>,
+    pub p99_ns: Option<u64>,
+}
+
+/// What a reload did.
+#[derive(Clone, Debug, Default, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct ReloadSummary {
+    pub epoch: u64,
+    pub added: Vec<String>,
+    pub changed: Vec<String>,
+    pub removed: Vec<String>,
+    pub unchanged: usize,
+}
+
+impl Control {
+    pub fn status(&self) -> Status {
+        let snapshot = self.snapshot.load();
+        Status {
+            version: env!("CARGO_PKG_VERSION"),
+            epoch: snapshot.epoch,
+            uptime_seconds: self.started.elapsed().as_secs(),
+            workers: self.workers.len(),
+            virtuals: snapshot.virtuals.iter().map(|it| self.virtual_status(it)).collect(),
+            pools: snapshot.pools.iter().map(|it| self.pool_status(it)).collect(),
+        }
+    }
+
+    fn virtual_status(&self, virtual_: &Virtual) -> VirtualStatus {
+        let (settings, counters) = (&virtual_.settings, &virtual_.counters);
+        let rules = settings.rules.iter().filter_map(|rule| {
+            let name = RuleName { virtual_name: settings.name.clone(), rule: rule.name.clone() };
+            let history = self.rules.get(&name)?;
+            Some(rule_status(&name, history))
+        });
+        VirtualStatus {
+            name: settings.name.clone(),
+            listen: settings.listen.to_string(),
+            tls: virtual_.tls.is_some(),
+            pool: settings.pool.clone(),
+            rules: rules.collect(),
+            connections: counters.sum(|it| &it.connections),
+            open: counters.sum(|it| &it.open),
+            refused: counters.sum(|it| &it.refused),
+            handshakes_failed: counters.sum(|it| &it.handshakes_failed),
+            requests: counters.sum(|it| &it.requests),
+            answers: std::array::from_fn(|class| counters.sum(|it| &it.answers[class + 1])),
+            errors: counters.sum(|it| &it.errors),
+        }
+    }
+
+    fn pool_status(&self, pool: &Pool) -> PoolStatus {
+        PoolStatus {
+            name: pool.settings.name.clone(),
+            balance: match pool.settings.balance {
+                Balance::RoundRobin => "round-robin",
+                Balance::WeightedRoundRobin => "weighted-round-robin",
+                Balance::LeastConnections => "least-connections",
+            },
+            usable: pool.members.iter().filter(|it| it.state.usable_for_new()).count(),
+            members: pool.members.iter().map(|it| self.member_status(pool, it)).collect(),
+        }
+    }
+
+    pub(super) fn member_status(&self, pool: &Pool, member: &Member) -> MemberStatus {
+        let counters = &member.counters;
+        MemberStatus {
+            address: member.settings.address.to_string(),
+            weight: member.settings.weight,
+            health: if member.state.is_up() { "up" } else { "down" },
+            reason: self.monitors.reason(&pool.settings.name, member.settings.address),
+            admin: member.state.admin().as_str(),
+            active: member.state.active(),
+            requests: counters.sum(|it| &it.requests),
+            connects: counters.sum(|it| &it.connects),
+            connects_failed: counters.sum(|it| &it.connects_failed),
+            failures: counters.sum(|it| &it.failures),
+            bytes_to_client: counters.sum(|it| &it.bytes_to_client),
+            bytes_to_server: counters.sum(|it| &it.bytes_to_server),
+        }
+    }
+}
+
+fn rule_status(name: &RuleName, history: &History) -> RuleStatus {
+    let running = history.running.as_ref();
+    RuleStatus {
+        name: name.to_string(),
+        running: running.map(|it| it.number),
+        versions: history.versions.iter().map(rule_version).collect(),
+        hooks: running.map(|it| hook_statuses(&it.attachment)).unwrap_or_default(),
+        breaker: running.map(|it| if it.attachment.breaker_is_open() { "open" } else { "closed" }),
+    }
+}
+
+fn rule_version(version: &Version) -> RuleVersion {
+    let manifest = version.rule.manifest();
+    RuleVersion {
+        number: version.number,
+        pack: manifest.name.clone(),
+        version: manifest.version.clone(),
+        digest: version.rule.digest().to_string(),
+        loaded_unix_ms: version.loaded_unix_ms,
+        hooks: version.rule.hooks().iter().map(|hook| hook.to_string()).collect(),
+        faulty: version.faulty,
+    }
+}
+
+fn hook_statuses(attachment: &shunt_rules::Attachment) -> Vec<HookStatus> {
+    let reading = attachment.stats().read();
+    let status = |hook: Hook| {
+        let read = reading.hook(hook);
+        let faults = FaultKind::ALL.into_iter().map(|kind| (kind.to_string(), read.fault(kind)));
+        HookStatus {
+            hook: hook.to_string(),
+            calls: read.calls,
+            faults: faults.filter(|(_, count)| *count > 0).collect(),
+            p50_ns: quantile_ns(read, 0.5),
+            p99_ns: quantile_ns(read, 0.99),
+        }
+    };
+    attachment.hooks().iter().map(status).collect()
+}
+
+/// The upper bound of the bucket that a quantile falls into; `None` without a timed call, and past the
+/// last bound.
+fn quantile_ns(reading: &HookReading, share: f64) -> Option<u64> {
+    // Counts are far below 2^52, where a float stops being exact.
+    #[allow(clippy::cast_precision_loss, clippy::cast_possible_truncation, clippy::cast_sign_loss)]
+    let rank = (reading.timed as f64 * share).ceil() as u64;
+    let mut below = 0;
+    let bucket = reading.buckets.iter().position(|count| {
+        below += count;
+        below >= rank.max(1)
+    })?;
+    u64::try_from(bucket_bound(bucket)?.as_nanos()).ok()
+}

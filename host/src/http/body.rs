@@ -1,0 +1,364 @@
+//! Bodies on their way through: streamed both ways, never collected unless a rule asked for it.
+
+use std::cell::Cell;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use http_body::{Body, Frame, SizeHint};
+use hyper::body::Incoming;
+use thiserror::Error;
+
+use crate::http::deadline::Deadline;
+use crate::http::finish::Finish;
+use crate::http::member::Lease;
+
+/// Why a body ended before its end.
+#[derive(Debug, Error)]
+pub(crate) enum BodyError {
+    /// The client sent more than the virtual allows.
+    #[error("the request body is larger than the limit")]
+    TooLarge,
+    /// The client's bytes were not what its framing said, or it went away.
+    #[error("the client broke off the request body: {0}")]
+    Client(hyper::Error),
+    /// The member broke off.
+    #[error("the member broke off the response body: {0}")]
+    Member(hyper::Error),
+    /// Neither side made progress for the idle time-out.
+    #[error("no progress within the idle time-out")]
+    Stalled,
+}
+
+/// How the request body went, told to the phases that wait for the response.
+#[derive(Debug, Default)]
+pub(crate) struct RequestBodyState {
+    /// Bytes handed to the member so far.
+    pub(crate) sent: Cell<u64>,
+    /// It was given to a member as it came from the client, so it is not at hand any more.
+    pub(crate) given_away: Cell<bool>,
+    /// Set when it ended in an error on the client's side.
+    pub(crate) failed: Cell<Option<RequestBodyFailure>>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum RequestBodyFailure {
+    TooLarge,
+    Malformed,
+}
+
+/// What is sent to a member.
+pub(crate) enum RequestBody {
+    Empty,
+    /// From the client as it comes, behind what was already collected of it.
+    Streamed {
+        prefix: Option<Bytes>,
+        rest: Option<Incoming>,
+        /// Bytes that may still come from the client.
+        allowance: u64,
+        state: Rc<RequestBodyState>,
+        deadline: Option<Rc<Deadline>>,
+    },
+}
+
+impl RequestBody {
+    /// The client's body, of at most `limit` bytes.
+    pub(crate) fn streamed(
+        incoming: Incoming,
+        limit: Option<u64>,
+        state: &Rc<RequestBodyState>,
+        deadline: &Rc<Deadline>,
+    ) -> Self {
+        if incoming.is_end_stream() {
+            return RequestBody::Empty;
+        }
+        RequestBody::Streamed {
+            prefix: None,
+            rest: Some(incoming),
+            allowance: limit.unwrap_or(u64::MAX),
+            state: Rc::clone(state),
+            deadline: Some(Rc::clone(deadline)),
+        }
+    }
+
+    /// A body that is at hand.
+    pub(crate) fn whole(bytes: Bytes, state: &Rc<RequestBodyState>) -> Self {
+        if bytes.is_empty() {
+            return RequestBody::Empty;
+        }
+        let state = Rc::clone(state);
+        RequestBody::Streamed { prefix: Some(bytes), rest: None, allowance: 0, state, deadline: None }
+    }
+
+    /// What is left of this one, behind what was already collected of it.
+    pub(crate) fn behind(self, collected: Bytes) -> Self {
+        match self {
+            RequestBody::Streamed { rest, allowance, state, deadline, .. } => {
+                RequestBody::Streamed { prefix: Some(collected), rest, allowance, state, deadline }
+            }
+            RequestBody::Empty => RequestBody::Empty,
+        }
+    }
+
+    /// Whether its framing says so before any of it has come.
+    pub(crate) fn is_larger_than_allowed(&self) -> bool {
+        match self {
+            RequestBody::Empty => false,
+            RequestBody::Streamed { rest, allowance, .. } => {
+                rest.as_ref().and_then(|it| it.size_hint().exact()).is_some_and(|size| size > *allowance)
+            }
+        }
+    }
+}
+
+impl Body for RequestBody {
+    type Data = Bytes;
+    type Error = BodyError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        let RequestBody::Streamed { prefix, rest, allowance, state, deadline } = &mut *self else {
+            return Poll::Ready(None);
+        };
+        if let Some(bytes) = prefix.take() {
+            state.sent.set(state.sent.get() + bytes.len() as u64);
+            return Poll::Ready(Some(Ok(Frame::data(bytes))));
+        }
+        let Some(incoming) = rest else { return Poll::Ready(None) };
+        let frame = match Pin::new(incoming).poll_frame(cx) {
+            Poll::Pending => return Poll::Pending,
+            Poll::Ready(None) => return Poll::Ready(None),
+            Poll::Ready(Some(Ok(frame))) => frame,
+            Poll::Ready(Some(Err(error))) => {
+                state.failed.set(Some(RequestBodyFailure::Malformed));
+                return Poll::Ready(Some(Err(BodyError::Client(error))));
+            }
+        };
+        if let Some(deadline) = deadline {
+            deadline.progress();
+        }
+        if let Some(data) = frame.data_ref() {
+            let size = data.len() as u64;
+            let Some(left) = allowance.checked_sub(size) else {
+                state.failed.set(Some(RequestBodyFailure::TooLarge));
+                return Poll::Ready(Some(Err(BodyError::TooLarge)));
+            };
+            *allowance = left;
+            state.sent.set(state.sent.get() + size);
+        }
+        Poll::Ready(Some(Ok(frame)))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match self {
+            RequestBody::Empty => true,
+            RequestBody::Streamed { prefix, rest, .. } => {
+                prefix.is_none() && rest.as_ref().is_none_or(Body::is_end_stream)
+            }
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self {
+            RequestBody::Empty => SizeHint::with_exact(0),
+            RequestBody::Streamed { prefix, rest, .. } => {
+                let held = prefix.as_ref().map_or(0, |bytes| bytes.len() as u64);
+                let coming = rest.as_ref().map_or_else(|| SizeHint::with_exact(0), Body::size_hint);
+                match coming.exact() {
+                    Some(exact) => SizeHint::with_exact(exact + held),
+                    None => SizeHint::default(),
+                }
+            }
+        }
+    }
+}
+
+/// What is sent to a client, with what has to happen when it ends.
+pub(crate) struct ResponseBody {
+    source: Source,
+    finish: Option<Box<Finish>>,
+}
+
+enum Source {
+    Empty,
+    Whole(Bytes),
+    Member(MemberBody),
+}
+
+impl ResponseBody {
+    pub(crate) fn whole(bytes: Bytes) -> Self {
+        let source = if bytes.is_empty() { Source::Empty } else { Source::Whole(bytes) };
+        ResponseBody { source, finish: None }
+    }
+
+    pub(crate) fn from_member(body: MemberBody) -> Self {
+        ResponseBody { source: Source::Member(body), finish: None }
+    }
+
+    /// Runs `finish` when the body has ended or is dropped.
+    pub(crate) fn finish_with(&mut self, finish: Box<Finish>) {
+        self.finish = Some(finish);
+    }
+}
+
+impl Body for ResponseBody {
+    type Data = Bytes;
+    type Error = BodyError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        let this = &mut *self;
+        let polled = match &mut this.source {
+            Source::Empty => Poll::Ready(None),
+            Source::Whole(bytes) => {
+                let bytes = std::mem::take(bytes);
+                this.source = Source::Empty;
+                Poll::Ready(Some(Ok(Frame::data(bytes))))
+            }
+            Source::Member(body) => body.poll_frame(cx),
+        };
+        if let (Some(finish), Poll::Ready(frame)) = (&mut this.finish, &polled) {
+            match frame {
+                Some(Ok(frame)) => finish.sent(frame.data_ref().map_or(0, Bytes::len)),
+                Some(Err(_)) => finish.member_failed(),
+                None => finish.complete(),
+            }
+        }
+        polled
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match &self.source {
+            Source::Empty => true,
+            Source::Whole(bytes) => bytes.is_empty(),
+            Source::Member(body) => body.incoming.is_end_stream(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match &self.source {
+            Source::Empty => SizeHint::with_exact(0),
+            Source::Whole(bytes) => SizeHint::with_exact(bytes.len() as u64),
+            Source::Member(body) => body.incoming.size_hint(),
+        }
+    }
+}
+
+impl Drop for ResponseBody {
+    fn drop(&mut self) {
+        if let Some(finish) = &mut self.finish
+            && matches!(&self.source, Source::Empty | Source::Member(_))
+            && self.source.ended()
+        {
+            finish.complete();
+        }
+    }
+}
+
+impl Source {
+    fn ended(&self) -> bool {
+        match self {
+            Source::Empty => true,
+            Source::Whole(bytes) => bytes.is_empty(),
+            Source::Member(body) => body.incoming.is_end_stream(),
+        }
+    }
+}
+
+/// The body of a member's response, together with the connection that it comes on.
+///
+/// The connection has no task of its own: whoever reads the body drives it. That saves two wake-ups
+/// per request and gives back-pressure for free.
+pub(crate) struct MemberBody {
+    incoming: Incoming,
+    lease: Option<Lease>,
+    deadline: Rc<Deadline>,
+}
+
+impl MemberBody {
+    pub(crate) fn new(incoming: Incoming, lease: Lease, deadline: Rc<Deadline>) -> Self {
+        let mut body = MemberBody { incoming, lease: Some(lease), deadline };
+        body.release_at_end();
+        body
+    }
+
+    fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        let mut driven = false;
+        loop {
+            match Pin::new(&mut self.incoming).poll_frame(cx) {
+                Poll::Ready(Some(Ok(frame))) => {
+                    self.deadline.progress();
+                    self.release_at_end();
+                    return Poll::Ready(Some(Ok(frame)));
+                }
+                Poll::Ready(Some(Err(error))) => {
+                    self.lease = None;
+                    return Poll::Ready(Some(Err(BodyError::Member(error))));
+                }
+                Poll::Ready(None) => {
+                    self.release_at_end();
+                    return Poll::Ready(None);
+                }
+                Poll::Pending if driven => {
+                    if self.deadline.expired() {
+                        self.lease = None;
+                        return Poll::Ready(Some(Err(BodyError::Stalled)));
+                    }
+                    return Poll::Pending;
+                }
+                Poll::Pending => {
+                    driven = true;
+                    if let Some(lease) = &mut self.lease {
+                        lease.drive(cx);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Gives the connection back as soon as nothing more of this response comes on it.
+    fn release_at_end(&mut self) {
+        if self.incoming.is_end_stream()
+            && let Some(lease) = self.lease.take()
+        {
+            lease.give_back();
+        }
+    }
+}
+
+/// A body that is dropped before its end takes its connection with it: more of it would come there.
+impl Drop for MemberBody {
+    fn drop(&mut self) {
+        self.release_at_end();
+    }
+}
+
+/// Collects a request body for a rule: at least `most` bytes, unless it ends before; says whether it
+/// ended. Trailers that come within them are dropped: what is sent on is framed anew.
+pub(crate) async fn collect(body: &mut RequestBody, most: usize) -> Result<(Bytes, bool), BodyError> {
+    let mut collected = Vec::new();
+    let complete = loop {
+        if collected.len() >= most {
+            break body.is_end_stream();
+        }
+        match std::future::poll_fn(|cx| Pin::new(&mut *body).poll_frame(cx)).await {
+            None => break true,
+            Some(Err(error)) => return Err(error),
+            Some(Ok(frame)) => {
+                if let Ok(data) = frame.into_data() {
+                    collected.extend_from_slice(&data);
+                }
+            }
+        }
+    };
+    if let RequestBody::Streamed { state, .. } = body {
+        // It went to a rule, not to a member.
+        state.sent.set(0);
+    }
+    Ok((collected.into(), complete))
+}

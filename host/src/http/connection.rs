@@ -1,0 +1,175 @@
+//! A client's connection: HTTP/1 by hyper, one deadline, and what its requests share.
+
+use std::cell::{Cell, RefCell};
+use std::future::{Future, poll_fn};
+use std::pin::{Pin, pin};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::Poll;
+use std::time::Duration;
+
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::TokioIo;
+use shunt_rules::{Flow, Isolation, Runner, Vars};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncReadExt, AsyncWriteExt};
+use tokio::time::Instant;
+
+use crate::http::deadline::{Deadline, Waiting};
+use crate::http::fields::Forwarding;
+use crate::http::guard::{Findings, Guarded};
+use crate::http::phases;
+use crate::http::phases::route::Route;
+use crate::http::tunnel::Tunnel;
+use crate::worker::listener::Listener;
+use crate::worker::view::{RuleView, VirtualView};
+
+/// What the requests of one connection share.
+pub(crate) struct ClientConnection {
+    pub(crate) flow: Flow,
+    pub(crate) tls: bool,
+    pub(crate) listener: Rc<Listener>,
+    pub(crate) forwarding: Forwarding,
+    pub(crate) deadline: Rc<Deadline>,
+    pub(crate) findings: Rc<Findings>,
+    /// Where `on-flow` sent the connection; requests go there unless a rule says otherwise.
+    pub(crate) route: Route,
+    /// Variables of scope `flow`.
+    pub(crate) vars: RefCell<Vars>,
+    /// Requests whose head was read.
+    requests: Cell<u64>,
+    /// Instances of rules with isolation `flow`, made when first called.
+    runners: RefCell<Vec<(Rc<RuleView>, Runner)>>,
+    /// Set when a request switched protocols: what the connection becomes.
+    tunnel: RefCell<Option<Tunnel>>,
+}
+
+/// How long, and for how many bytes, a connection is read on after its last answer, so that the answer
+/// to a request that was refused in its middle is not lost to a reset (RFC 9112 section 9.6).
+const LINGER: Duration = Duration::from_secs(2);
+const LINGER_BYTES: usize = 1 << 20;
+
+async fn discard(stream: &mut (impl AsyncRead + Unpin)) -> std::io::Result<()> {
+    let (mut buffer, mut left) = (vec![0; 16 << 10], LINGER_BYTES);
+    while left > 0 {
+        match stream.read(&mut buffer).await? {
+            0 => break,
+            count => left = left.saturating_sub(count),
+        }
+    }
+    Ok(())
+}
+
+enum End {
+    /// hyper is done: the connection is to be closed, or has become a tunnel.
+    Done,
+    /// The peer broke HTTP or the connection.
+    Broken,
+    TimedOut,
+}
+
+impl ClientConnection {
+    pub(crate) fn new(listener: &Rc<Listener>, view: &VirtualView, flow: Flow, tls: bool) -> Self {
+        let timeouts = &view.virtual_.settings.timeouts;
+        // A client that connects has the idle time to begin its first request, as for any later one.
+        let deadline = Deadline::new(Waiting::Request, Instant::now() + timeouts.idle, timeouts.idle);
+        ClientConnection {
+            flow,
+            tls,
+            listener: Rc::clone(listener),
+            forwarding: Forwarding::new(flow.client.ip(), tls),
+            deadline: Rc::new(deadline),
+            findings: Rc::default(),
+            route: Route::default(),
+            vars: RefCell::default(),
+            requests: Cell::new(0),
+            runners: RefCell::default(),
+            tunnel: RefCell::default(),
+        }
+    }
+
+    /// The ordinal of a request whose head has just been read; the first is 1.
+    pub(crate) fn count_request(&self) -> u64 {
+        let ordinal = self.requests.get() + 1;
+        self.requests.set(ordinal);
+        ordinal
+    }
+
+    /// Turns into a tunnel once the answer (101) is out.
+    pub(crate) fn switch_to(&self, tunnel: Tunnel) {
+        self.tunnel.replace(Some(tunnel));
+    }
+
+    /// Calls a rule through the instance that its isolation asks for.
+    pub(crate) fn with_runner<T>(&self, rule: &Rc<RuleView>, call: impl FnOnce(&mut Runner) -> T) -> T {
+        if rule.attachment.isolation() != Isolation::Flow {
+            return call(&mut rule.runner.borrow_mut());
+        }
+        let mut runners = self.runners.borrow_mut();
+        let index = runners.iter().position(|(of, _)| Arc::ptr_eq(&of.attachment, &rule.attachment));
+        let index = index.unwrap_or_else(|| {
+            runners.push((Rc::clone(rule), Runner::new(rule.attachment.clone())));
+            runners.len() - 1
+        });
+        call(&mut runners[index].1)
+    }
+
+    /// Serves requests until the connection ends.
+    pub(crate) async fn serve<S>(self: Rc<Self>, stream: S)
+    where
+        S: AsyncRead + AsyncWrite + Unpin + 'static,
+    {
+        let view = self.listener.view();
+        let (timeouts, limits) = (&view.virtual_.settings.timeouts, &view.virtual_.settings.limits);
+        let service = service_fn(|request| phases::serve(Rc::clone(&self), request));
+        let mut http = http1::Builder::new()
+            .pipeline_flush(true)
+            .max_buf_size(limits.head)
+            .serve_connection(TokioIo::new(Guarded::new(stream, Rc::clone(&self.findings))), service);
+
+        let mut closing = pin!(self.listener.closing());
+        let mut told = false;
+        let end = poll_fn(|cx| {
+            if !told && closing.as_mut().poll(cx).is_ready() {
+                told = true;
+                Pin::new(&mut http).graceful_shutdown();
+            }
+            loop {
+                if let Poll::Ready(result) = Pin::new(&mut http).poll(cx) {
+                    return Poll::Ready(if result.is_ok() { End::Done } else { End::Broken });
+                }
+                if self.findings.inside_head() && self.deadline.waiting() == Waiting::Request {
+                    self.deadline.wait_for(Waiting::Head, Instant::now() + timeouts.head);
+                }
+                let expired = self.deadline.expired();
+                if self.deadline.poll(cx).is_pending() {
+                    return Poll::Pending;
+                }
+                if expired {
+                    // Whoever waits was asked and had nothing to say.
+                    return Poll::Ready(End::TimedOut);
+                }
+            }
+        })
+        .await;
+
+        let parts = http.into_parts();
+        let mut stream = parts.io.into_inner().into_inner();
+        match (end, self.tunnel.take()) {
+            (End::Done, Some(tunnel)) => tunnel.carry(stream, parts.read_buf).await,
+            (End::TimedOut, _) if self.deadline.waiting() == Waiting::Head => {
+                // Best effort: who sends a head this slowly may not read either.
+                let answer = b"HTTP/1.1 408 Request Timeout\r\nconnection: close\r\ncontent-length: 0\r\n\r\n";
+                let _ = tokio::time::timeout(timeouts.head, async {
+                    stream.write_all(answer).await?;
+                    stream.shutdown().await
+                })
+                .await;
+            }
+            (End::Done, None) if self.findings.inside_message() => {
+                let _ = tokio::time::timeout(LINGER, discard(&mut stream)).await;
+            }
+            (End::Done, None) | (End::Broken | End::TimedOut, _) => {}
+        }
+    }
+}

@@ -1,0 +1,159 @@
+//! One coarse deadline per client connection, in place of a timer per phase.
+//!
+//! Moving it costs a cell; the timer itself is touched only when the deadline comes nearer than what
+//! it is set to, or when it fires and finds that there was progress.
+
+use std::cell::{Cell, RefCell};
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use tokio::time::{Instant, Sleep, sleep_until};
+
+/// What a connection waits for; it decides what happens when the time is up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Waiting {
+    /// The TLS handshake, or the rest of a request head that has begun.
+    Head,
+    /// The next request on a connection that is kept alive.
+    Request,
+    /// The response head of a member.
+    FirstByte,
+    /// Bytes of a body, either way.
+    Body,
+}
+
+#[derive(Debug)]
+pub(crate) struct Deadline {
+    waiting: Cell<Waiting>,
+    at: Cell<Instant>,
+    /// Something moved since the timer was last looked at: a sign of life costs no clock.
+    progressed: Cell<bool>,
+    expired: Cell<bool>,
+    /// How long each wait without progress may last once the first one was extended.
+    idle: Duration,
+    timer: RefCell<Pin<Box<Sleep>>>,
+    /// The timer knows whom to wake.
+    registered: Cell<bool>,
+}
+
+impl Deadline {
+    /// `idle` is how far the deadline moves when the timer fires after progress.
+    pub(crate) fn new(waiting: Waiting, at: Instant, idle: Duration) -> Self {
+        Deadline {
+            waiting: Cell::new(waiting),
+            at: Cell::new(at),
+            progressed: Cell::new(false),
+            expired: Cell::new(false),
+            idle,
+            timer: RefCell::new(Box::pin(sleep_until(at))),
+            registered: Cell::new(false),
+        }
+    }
+
+    pub(crate) fn waiting(&self) -> Waiting {
+        self.waiting.get()
+    }
+
+    /// Waits for something else, until `at`.
+    pub(crate) fn wait_for(&self, waiting: Waiting, at: Instant) {
+        self.waiting.set(waiting);
+        self.at.set(at);
+        self.expired.set(false);
+        self.progressed.set(false);
+        let mut timer = self.timer.borrow_mut();
+        if at < timer.deadline() || timer.is_elapsed() {
+            timer.as_mut().reset(at);
+            self.registered.set(false);
+        }
+    }
+
+    /// Waits for something else, for the idle time from now on, give or take as much again.
+    pub(crate) fn wait_idle(&self, waiting: Waiting) {
+        if self.expired.get() {
+            self.wait_for(waiting, Instant::now() + self.idle);
+        } else {
+            self.waiting.set(waiting);
+            self.progressed.set(true);
+        }
+    }
+
+    /// Bytes went through.
+    pub(crate) fn progress(&self) {
+        self.progressed.set(true);
+    }
+
+    pub(crate) fn expired(&self) -> bool {
+        self.expired.get()
+    }
+
+    /// To be called at the end of every poll of the connection's task. `Ready` once the time is up; it
+    /// stays so until the connection waits for something else.
+    pub(crate) fn poll(&self, cx: &mut Context<'_>) -> Poll<()> {
+        if self.expired.get() {
+            return Poll::Ready(());
+        }
+        let mut timer = self.timer.borrow_mut();
+        if self.registered.get() && !timer.is_elapsed() {
+            return Poll::Pending;
+        }
+        while timer.as_mut().poll(cx).is_ready() {
+            if self.progressed.take() {
+                self.at.set(Instant::now() + self.idle);
+            } else if Instant::now() >= self.at.get() {
+                self.expired.set(true);
+                self.registered.set(false);
+                return Poll::Ready(());
+            }
+            timer.as_mut().reset(self.at.get());
+        }
+        self.registered.set(true);
+        Poll::Pending
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::poll_fn;
+
+    use super::*;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    async fn runs_out(deadline: &Deadline) -> Duration {
+        let start = Instant::now();
+        poll_fn(|cx| deadline.poll(cx)).await;
+        start.elapsed()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn expires_when_nothing_happens() {
+        let deadline = Deadline::new(Waiting::Head, Instant::now() + 10 * SECOND, 60 * SECOND);
+        assert_eq!(runs_out(&deadline).await.as_secs(), 10);
+        assert!(deadline.expired());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn progress_moves_it_by_the_idle_time() {
+        let deadline = Deadline::new(Waiting::Body, Instant::now() + 10 * SECOND, 60 * SECOND);
+        deadline.progress();
+        assert_eq!(runs_out(&deadline).await.as_secs(), 70);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_nearer_wait_takes_effect_and_an_expired_one_can_be_left() {
+        let deadline = Deadline::new(Waiting::Request, Instant::now() + 60 * SECOND, 60 * SECOND);
+        deadline.wait_for(Waiting::FirstByte, Instant::now() + 2 * SECOND);
+        assert_eq!(runs_out(&deadline).await.as_secs(), 2);
+        deadline.wait_for(Waiting::Head, Instant::now() + 3 * SECOND);
+        assert!(!deadline.expired());
+        assert_eq!(runs_out(&deadline).await.as_secs(), 3);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_farther_wait_is_kept_though_the_timer_fires_earlier() {
+        let deadline = Deadline::new(Waiting::Request, Instant::now() + 5 * SECOND, 60 * SECOND);
+        deadline.wait_for(Waiting::FirstByte, Instant::now() + 50 * SECOND);
+        assert_eq!(runs_out(&deadline).await.as_secs(), 50);
+    }
+}

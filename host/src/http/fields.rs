@@ -1,0 +1,352 @@
+//! Header fields that belong to one connection, and those that a proxy adds.
+//!
+//! One pass over a head notes what has to be done; a head with nothing to remove costs only the pass.
+
+use http::header::{self, HeaderMap, HeaderName, HeaderValue};
+use std::net::IpAddr;
+
+use crate::config::model::Forwarded;
+use crate::http::problem::Problem;
+
+const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
+const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
+
+/// What a request head asks of the connection that it came on.
+#[derive(Debug, Default)]
+pub(crate) struct Requested {
+    /// It asks to switch protocols (RFC 9110 section 7.8).
+    pub(crate) upgrade: bool,
+}
+
+/// What one pass over a head saw.
+#[derive(Debug, Default)]
+struct Seen {
+    hosts: u32,
+    connection: bool,
+    /// Any field of [`PER_CONNECTION`] but `connection`.
+    others: bool,
+    expect: bool,
+    upgrade: bool,
+    forwarding: bool,
+}
+
+/// Fields that say something about one connection only (RFC 9110 section 7.6.1). `trailer` is not
+/// among them: it names end-to-end fields and is needed to send them on.
+const PER_CONNECTION: [HeaderName; 6] =
+    [header::CONNECTION, KEEP_ALIVE, PROXY_CONNECTION, header::TE, header::TRANSFER_ENCODING, header::UPGRADE];
+
+fn look(headers: &HeaderMap) -> Seen {
+    let mut seen = Seen::default();
+    for name in headers.keys() {
+        match *name {
+            // `keys` gives each name once; how many values it has is looked up below.
+            header::HOST => seen.hosts = 1,
+            header::CONNECTION => seen.connection = true,
+            header::UPGRADE => (seen.upgrade, seen.others) = (true, true),
+            header::TE | header::TRANSFER_ENCODING => seen.others = true,
+            header::EXPECT => seen.expect = true,
+            header::FORWARDED => seen.forwarding = true,
+            _ => match name.as_str() {
+                "keep-alive" | "proxy-connection" => seen.others = true,
+                "x-forwarded-for" | "x-forwarded-proto" => seen.forwarding = true,
+                _ => {}
+            },
+        }
+    }
+    if seen.hosts == 1 && headers.get_all(header::HOST).iter().nth(1).is_some() {
+        seen.hosts = 2;
+    }
+    seen
+}
+
+/// Makes the fields of a request fit to send to a member, and says what else it asks for.
+///
+/// # Errors
+/// A head without a `Host` that HTTP/1.1 demands, with several, or with one that is no host
+/// (RFC 9112 section 3.2).
+pub(crate) fn prepare_request(
+    headers: &mut HeaderMap,
+    host_needed: bool,
+    forwarding: &Forwarding,
+    policy: Forwarded,
+) -> Result<Requested, Problem> {
+    let seen = look(headers);
+    match seen.hosts {
+        0 if host_needed => return Err(Problem::BadRequest("no Host")),
+        2.. => return Err(Problem::BadRequest("more than one Host")),
+        _ => {}
+    }
+    if let Some(host) = headers.get(header::HOST)
+        && !host.as_bytes().iter().all(|&byte| is_host_byte(byte))
+    {
+        return Err(Problem::BadRequest("Host is not a host"));
+    }
+
+    let mut requested = Requested::default();
+    let trailers_wanted = seen.others && lists(headers, &header::TE, "trailers");
+    if seen.connection {
+        requested.upgrade = seen.upgrade && lists(headers, &header::CONNECTION, "upgrade");
+        remove_nominated(headers);
+    }
+    if seen.connection || seen.others {
+        let upgrade = if requested.upgrade { headers.get(header::UPGRADE).cloned() } else { None };
+        for name in &PER_CONNECTION {
+            headers.remove(name);
+        }
+        if let Some(protocols) = upgrade {
+            headers.insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
+            headers.insert(header::UPGRADE, protocols);
+        } else if trailers_wanted {
+            // Said anew for our own connection: what comes is passed on (RFC 9110 section 6.5.1).
+            headers.insert(header::CONNECTION, HeaderValue::from_static("te"));
+            headers.insert(header::TE, HeaderValue::from_static("trailers"));
+        }
+    }
+    if seen.expect {
+        // Shunt itself answers 100 when it begins to read the body, so the member is not asked again
+        // (RFC 9110 section 10.1.1).
+        headers.remove(header::EXPECT);
+    }
+    forwarding.apply(headers, policy, seen.forwarding);
+    Ok(requested)
+}
+
+/// Makes the fields of a member's response fit to send to a client. Framing is hyper's.
+pub(crate) fn prepare_response(headers: &mut HeaderMap, switched: bool) {
+    let seen = look(headers);
+    if seen.connection {
+        remove_nominated(headers);
+    }
+    if seen.connection || seen.others {
+        let protocol = if switched { headers.get(header::UPGRADE).cloned() } else { None };
+        for name in &PER_CONNECTION {
+            headers.remove(name);
+        }
+        if let Some(protocol) = protocol {
+            headers.insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
+            headers.insert(header::UPGRADE, protocol);
+        }
+    }
+}
+
+/// RFC 3986 section 3.2.2: reg-name, IP literals in brackets, and a port; never user information.
+fn is_host_byte(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=:[]%".contains(&byte)
+}
+
+/// Whether a field that is a list of tokens has this one (RFC 9110 section 5.6.1).
+fn lists(headers: &HeaderMap, name: &HeaderName, token: &str) -> bool {
+    headers.get_all(name).iter().any(|value| {
+        value.as_bytes().split(|&byte| byte == b',').any(|item| {
+            let item = item.split(|&byte| byte == b';').next().unwrap_or_default();
+            item.trim_ascii().eq_ignore_ascii_case(token.as_bytes())
+        })
+    })
+}
+
+/// Removes the fields that `Connection` names. Fields that say where a message goes or how long it is
+/// stay: naming them there is how one proxy's checks are undone for the next.
+fn remove_nominated(headers: &mut HeaderMap) {
+    let nominated: Vec<HeaderName> = headers
+        .get_all(header::CONNECTION)
+        .iter()
+        .flat_map(|value| value.as_bytes().split(|&byte| byte == b','))
+        .filter_map(|token| HeaderName::from_bytes(token.trim_ascii()).ok())
+        .filter(|name| {
+            ![header::HOST, header::CONTENT_LENGTH, header::TRANSFER_ENCODING, header::UPGRADE, header::TE]
+                .contains(name)
+        })
+        .collect();
+    for name in nominated {
+        headers.remove(name);
+    }
+}
+
+/// What a member is told of the client, made once per connection.
+#[derive(Debug)]
+pub(crate) struct Forwarding {
+    /// `X-Forwarded-For`: the bare address.
+    address: HeaderValue,
+    /// `Forwarded` (RFC 7239): `for=…;proto=…`; an IPv6 address in brackets and quotes (section 6).
+    element: HeaderValue,
+    proto: HeaderValue,
+}
+
+impl Forwarding {
+    pub(crate) fn new(client: IpAddr, tls: bool) -> Self {
+        let proto = if tls { "https" } else { "http" };
+        let client = client.to_canonical();
+        let node = match client {
+            IpAddr::V4(address) => format!("for={address};proto={proto}"),
+            IpAddr::V6(address) => format!("for=\"[{address}]\";proto={proto}"),
+        };
+        // Both are ASCII by construction.
+        let value = |text: String| {
+            HeaderValue::from_maybe_shared(bytes::Bytes::from(text))
+                .unwrap_or_else(|_| HeaderValue::from_static("unknown"))
+        };
+        Forwarding {
+            address: value(client.to_string()),
+            element: value(node),
+            proto: HeaderValue::from_static(proto),
+        }
+    }
+
+    fn apply(&self, headers: &mut HeaderMap, policy: Forwarded, present: bool) {
+        match policy {
+            Forwarded::Off => return,
+            Forwarded::Append if present => {
+                let for_ = joined(headers, &X_FORWARDED_FOR, &self.address);
+                headers.insert(X_FORWARDED_FOR, for_);
+                let element = joined(headers, &header::FORWARDED, &self.element);
+                headers.insert(header::FORWARDED, element);
+                // The first proxy knows what the client used.
+                headers.entry(X_FORWARDED_PROTO).or_insert_with(|| self.proto.clone());
+                return;
+            }
+            Forwarded::Append | Forwarded::Replace => {}
+        }
+        headers.insert(X_FORWARDED_FOR, self.address.clone());
+        headers.insert(X_FORWARDED_PROTO, self.proto.clone());
+        headers.insert(header::FORWARDED, self.element.clone());
+    }
+}
+
+/// All values of a list field and one more, as one value.
+fn joined(headers: &HeaderMap, name: &HeaderName, last: &HeaderValue) -> HeaderValue {
+    let mut text = Vec::new();
+    for value in headers.get_all(name) {
+        text.extend_from_slice(value.as_bytes());
+        text.extend_from_slice(b", ");
+    }
+    text.extend_from_slice(last.as_bytes());
+    HeaderValue::from_maybe_shared(bytes::Bytes::from(text)).unwrap_or_else(|_| last.clone())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn head(lines: &[(&str, &str)]) -> HeaderMap {
+        lines
+            .iter()
+            .map(|(name, value)| {
+                (HeaderName::from_bytes(name.as_bytes()).unwrap(), HeaderValue::from_str(value).unwrap())
+            })
+            .collect()
+    }
+
+    fn text(headers: &HeaderMap) -> Vec<String> {
+        let mut lines: Vec<_> =
+            headers.iter().map(|(name, value)| format!("{name}: {}", value.to_str().unwrap())).collect();
+        lines.sort();
+        lines
+    }
+
+    /// Prepares a request as it is, without a word about the client.
+    fn prepare(headers: &mut HeaderMap, host_needed: bool) -> Result<Requested, Problem> {
+        let forwarding = Forwarding::new("192.0.2.7".parse().unwrap(), false);
+        prepare_request(headers, host_needed, &forwarding, Forwarded::Off)
+    }
+
+    #[test]
+    fn fields_of_one_connection_stay_on_it() {
+        let mut headers = head(&[
+            ("host", "a"),
+            ("connection", "close, X-Secret, host"),
+            ("x-secret", "1"),
+            ("keep-alive", "timeout=5"),
+            ("proxy-connection", "keep-alive"),
+            ("transfer-encoding", "chunked"),
+            ("expect", "100-continue"),
+            ("accept", "*/*"),
+        ]);
+        prepare(&mut headers, true).unwrap();
+        assert_eq!(text(&headers), ["accept: */*", "host: a"]);
+    }
+
+    #[test]
+    fn an_upgrade_is_asked_for_anew() {
+        let mut headers =
+            head(&[("host", "a"), ("connection", "keep-alive, Upgrade"), ("upgrade", "websocket")]);
+        assert!(prepare(&mut headers, true).unwrap().upgrade);
+        assert_eq!(text(&headers), ["connection: upgrade", "host: a", "upgrade: websocket"]);
+
+        // Without the connection option it is no request to switch (RFC 9110 section 7.8).
+        let mut headers = head(&[("host", "a"), ("upgrade", "websocket")]);
+        assert!(!prepare(&mut headers, true).unwrap().upgrade);
+        assert_eq!(text(&headers), ["host: a"]);
+    }
+
+    #[test]
+    fn trailers_are_asked_for_anew() {
+        let mut headers = head(&[("host", "a"), ("te", "gzip;q=0.5, trailers"), ("connection", "te")]);
+        prepare(&mut headers, true).unwrap();
+        assert_eq!(text(&headers), ["connection: te", "host: a", "te: trailers"]);
+    }
+
+    #[test]
+    fn hosts_are_checked() {
+        let refused = |lines: &[(&str, &str)]| prepare(&mut head(lines), true).is_err();
+        assert!(refused(&[]));
+        assert!(refused(&[("host", "a"), ("host", "a")]));
+        assert!(refused(&[("host", "a b")]));
+        assert!(refused(&[("host", "user@a")]));
+        assert!(refused(&[("host", "a/b")]));
+        assert!(!refused(&[("host", "[2001:db8::1]:8080")]));
+        assert!(prepare(&mut HeaderMap::new(), false).is_ok(), "HTTP/1.0 may leave it out");
+    }
+
+    #[test]
+    fn what_a_client_claims_of_itself_is_replaced_or_kept() {
+        let sent = [("host", "a"), ("x-forwarded-for", "10.0.0.1"), ("x-forwarded-for", "10.0.0.2")];
+        let with = |policy, client: &str| {
+            let mut headers = head(&sent);
+            let forwarding = Forwarding::new(client.parse().unwrap(), true);
+            prepare_request(&mut headers, true, &forwarding, policy).unwrap();
+            text(&headers)
+        };
+        assert_eq!(
+            with(Forwarded::Replace, "192.0.2.7"),
+            [
+                "forwarded: for=192.0.2.7;proto=https",
+                "host: a",
+                "x-forwarded-for: 192.0.2.7",
+                "x-forwarded-proto: https"
+            ]
+        );
+        assert_eq!(
+            with(Forwarded::Append, "2001:db8::7"),
+            [
+                "forwarded: for=\"[2001:db8::7]\";proto=https",
+                "host: a",
+                "x-forwarded-for: 10.0.0.1, 10.0.0.2, 2001:db8::7",
+                "x-forwarded-proto: https"
+            ]
+        );
+        assert_eq!(
+            with(Forwarded::Off, "192.0.2.7"),
+            ["host: a", "x-forwarded-for: 10.0.0.1", "x-forwarded-for: 10.0.0.2"]
+        );
+        // A v4 client of a dual-stack listener is a v4 client.
+        assert_eq!(with(Forwarded::Replace, "::ffff:192.0.2.7")[2], "x-forwarded-for: 192.0.2.7");
+    }
+
+    #[test]
+    fn responses_lose_the_same_fields() {
+        let mut headers = head(&[
+            ("connection", "keep-alive, x-hop"),
+            ("x-hop", "1"),
+            ("keep-alive", "timeout=5"),
+            ("content-length", "3"),
+        ]);
+        prepare_response(&mut headers, false);
+        assert_eq!(text(&headers), ["content-length: 3"]);
+
+        let mut headers = head(&[("connection", "upgrade"), ("upgrade", "websocket")]);
+        prepare_response(&mut headers, true);
+        assert_eq!(text(&headers), ["connection: upgrade", "upgrade: websocket"]);
+    }
+}

@@ -1,0 +1,126 @@
+use super::*;
+
+/// Feeds a connection's bytes in one piece; gives the refusal and the request it falls on.
+fn read(bytes: &[u8]) -> Result<u64, (u64, Refusal)> {
+    let mut framing = Framing::default();
+    framing.follow(bytes).map_err(|why| (framing.ordinal, why))?;
+    Ok(framing.ordinal)
+}
+
+#[test]
+fn counts_requests_through_every_kind_of_body() {
+    let conversation = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n\
+        POST /b HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nGET /\
+        \r\nPOST /c HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n\
+        5;ext=\"x\"\r\nab\r\nc\r\n0\r\nX-Trailer: 1\r\n\r\n\
+        GET /d HTTP/1.1\r\nHost: a\r\n\r\n";
+    assert_eq!(read(conversation), Ok(5));
+}
+
+#[test]
+fn refuses_what_two_parsers_could_read_differently() {
+    let head = |rest: &str| format!("POST / HTTP/1.1\r\nHost: a\r\n{rest}");
+    for (what, bytes, why) in [
+        (
+            "both lengths",
+            head("Content-Length: 4\r\nTransfer-Encoding: chunked\r\n\r\n"),
+            Refusal::BothLengths,
+        ),
+        (
+            "both lengths, other order and case",
+            head("tRaNsFeR-eNcOdInG: chunked\r\ncOnTeNt-LeNgTh: 4\r\n\r\n"),
+            Refusal::BothLengths,
+        ),
+        ("LF in the request line", "GET / HTTP/1.1\nHost: a\r\n\r\n".to_owned(), Refusal::BareLf),
+        ("LF after a field", head("X: 1\n\r\n"), Refusal::BareLf),
+        ("LF as the end of the head", head("X: 1\r\n\n"), Refusal::BareLf),
+        ("a sign", head("Content-Length: +4\r\n\r\n"), Refusal::BadLength),
+        ("a list", head("Content-Length: 4, 4\r\n\r\n"), Refusal::BadLength),
+        ("two that differ", head("Content-Length: 4\r\nContent-Length: 5\r\n\r\n"), Refusal::BadLength),
+        ("no number", head("Content-Length:\r\n\r\n"), Refusal::BadLength),
+        ("past 2^64", head("Content-Length: 18446744073709551616\r\n\r\n"), Refusal::BadLength),
+        ("no hex digit", head("Transfer-Encoding: chunked\r\n\r\nz\r\n"), Refusal::BadChunk),
+        ("0x", head("Transfer-Encoding: chunked\r\n\r\n0x5\r\n"), Refusal::BadChunk),
+        ("17 digits", head("Transfer-Encoding: chunked\r\n\r\n00000000000000001\r\n"), Refusal::BadChunk),
+        ("2^64 - 1", head("Transfer-Encoding: chunked\r\n\r\nffffffffffffffff\r\n"), Refusal::BadChunk),
+        ("empty size", head("Transfer-Encoding: chunked\r\n\r\n\r\n"), Refusal::BadChunk),
+        ("data past its size", head("Transfer-Encoding: chunked\r\n\r\n3\r\nabcd\r\n"), Refusal::BadChunk),
+        ("LF after a size", head("Transfer-Encoding: chunked\r\n\r\n3\nabc\r\n"), Refusal::BareLf),
+    ] {
+        assert_eq!(read(bytes.as_bytes()), Err((1, why)), "{what}");
+    }
+}
+
+#[test]
+fn names_the_request_that_is_wrong_not_the_one_before_it() {
+    let bytes = b"GET / HTTP/1.1\r\nHost: a\r\n\r\nPOST / HTTP/1.1\r\nHost: a\r\n\
+        Content-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n";
+    assert_eq!(read(bytes), Err((2, Refusal::BothLengths)));
+    let findings = Findings::default();
+    findings.refused.set(Some((2, Refusal::BothLengths)));
+    assert_eq!(findings.refusal(1), None);
+    assert_eq!(findings.refusal(2), Some(Refusal::BothLengths));
+    assert_eq!(findings.refusal(3), Some(Refusal::BothLengths), "nothing after it is served either");
+}
+
+#[test]
+fn empty_lines_before_a_request_are_ignored() {
+    assert_eq!(read(b"\r\n\r\nGET / HTTP/1.1\r\nHost: a\r\n\r\n"), Ok(2));
+}
+
+#[test]
+fn says_when_a_head_is_incomplete() {
+    let mut framing = Framing::default();
+    assert!(!framing.inside_head());
+    for (bytes, inside) in [
+        (&b"GE"[..], true),
+        (b"T / HTTP/1.1\r\nHo", true),
+        (b"st: a\r\n", true),
+        (b"Content-Length: 2\r\n\r\n", false),
+        (b"xy", false),
+        (b"G", true),
+    ] {
+        assert_eq!(framing.follow(bytes), Ok(()));
+        assert_eq!(framing.inside_head(), inside, "after {:?}", String::from_utf8_lossy(bytes));
+    }
+}
+
+mod properties {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// A message whose framing is known, or a piece of garbage.
+    fn piece() -> impl Strategy<Value = Vec<u8>> {
+        prop_oneof![
+            Just(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n".to_vec()),
+            Just(b"POST / HTTP/1.1\r\nContent-Length: 3\r\n\r\nabc".to_vec()),
+            Just(b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n".to_vec()),
+            Just(b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\nContent-Length: 3\r\n\r\nabc".to_vec()),
+            proptest::collection::vec(any::<u8>(), 0..40),
+            "[0-9a-fA-F;\r\n:]{0,20}".prop_map(String::into_bytes),
+        ]
+    }
+
+    proptest! {
+        /// How the network cuts the bytes must not change what is seen, and nothing panics.
+        #[test]
+        fn cuts_do_not_matter(pieces in proptest::collection::vec(piece(), 0..6),
+                              cuts in proptest::collection::vec(1usize..9, 1..40)) {
+            let bytes = pieces.concat();
+            let whole = read(&bytes);
+            let mut framing = Framing::default();
+            let mut cut = Ok(());
+            let mut rest = &bytes[..];
+            for size in cuts.iter().cycle() {
+                if rest.is_empty() || cut.is_err() {
+                    break;
+                }
+                let (now, later) = rest.split_at((*size).min(rest.len()));
+                cut = framing.follow(now);
+                rest = later;
+            }
+            prop_assert_eq!(whole, cut.map(|()| framing.ordinal).map_err(|why| (framing.ordinal, why)));
+        }
+    }
+}

@@ -1,0 +1,12 @@
+//! HTTP carriage. What becomes of a request is in [`phases`]; everything else here serves it.
+
+pub(crate) mod body;
+pub(crate) mod connection;
+pub(crate) mod deadline;
+pub(crate) mod fields;
+pub(crate) mod finish;
+pub(crate) mod guard;
+pub(crate) mod member;
+pub(crate) mod phases;
+pub(crate) mod problem;
+pub(crate) mod tunnel;

@@ -1,0 +1,83 @@
+//! Connect: from a pool to a connection that a request can be sent on.
+
+use std::rc::Rc;
+
+use shunt_rules::{ConnectCause, ConnectFailure};
+
+use crate::http::member::{ConnectError, Lease, MemberView};
+use crate::http::phases::rules::AfterFailure;
+use crate::http::phases::{Stop, Transaction};
+use crate::http::problem::Problem;
+use crate::worker::view::PoolView;
+
+/// Members tried for one request before it is given up: a pool of dead members must not hold a client
+/// for the connect time-out of each.
+const MOST_ATTEMPTS: usize = 3;
+
+impl Transaction {
+    /// Chooses members until one can be connected to.
+    pub(super) async fn connect(&mut self) -> Result<(Rc<PoolView>, Lease), Stop> {
+        loop {
+            let pool = self.pool()?;
+            let failure = match self.choose(&pool) {
+                None => self.failure(None, ConnectCause::NoMember),
+                Some(member) => match self.lease(&member).await {
+                    Ok(lease) => return Ok((pool, lease)),
+                    Err(cause) => {
+                        self.tried.push(member.address);
+                        self.failure(Some(&member), cause)
+                    }
+                },
+            };
+            match self.on_connect_failed(&failure)? {
+                AfterFailure::AsConfigured | AfterFailure::SamePool
+                    if failure.cause == ConnectCause::NoMember =>
+                {
+                    // Nothing is left of this pool; was there ever anything?
+                    let problem = match self.tried.is_empty() {
+                        true => Problem::NoMember(Rc::clone(&pool).name.clone()),
+                        false => Problem::NotConnected,
+                    };
+                    return Err(problem.into());
+                }
+                AfterFailure::AsConfigured if self.tried.len() >= MOST_ATTEMPTS => {
+                    return Err(Problem::NotConnected.into());
+                }
+                AfterFailure::AsConfigured | AfterFailure::SamePool | AfterFailure::Elsewhere => {}
+            }
+        }
+    }
+
+    async fn lease(&mut self, member: &Rc<MemberView>) -> Result<Lease, ConnectCause> {
+        if let Some(lease) = member.reuse() {
+            return Ok(lease);
+        }
+        self.connect_anew(member).await
+    }
+
+    pub(super) async fn connect_anew(&mut self, member: &Rc<MemberView>) -> Result<Lease, ConnectCause> {
+        let within = self.view.virtual_.settings.timeouts.connect;
+        match member.connect(within).await {
+            Ok(lease) => {
+                member.counters.connects.add(1);
+                Ok(lease)
+            }
+            Err(error) => {
+                member.counters.connects_failed.add(1);
+                member.state.connect_failed();
+                tracing::debug!(member = %member.address, ?error, "connect failed");
+                Err(match error {
+                    ConnectError::Refused => ConnectCause::Refused,
+                    ConnectError::TimedOut => ConnectCause::TimedOut,
+                    ConnectError::Unreachable => ConnectCause::Unreachable,
+                    ConnectError::Other(_) => ConnectCause::Other,
+                })
+            }
+        }
+    }
+
+    fn failure(&self, member: Option<&Rc<MemberView>>, cause: ConnectCause) -> ConnectFailure {
+        let attempts = u32::try_from(self.tried.len()).unwrap_or(u32::MAX);
+        ConnectFailure { member: member.map(|it| it.address), cause, attempts }
+    }
+}

@@ -1,0 +1,41 @@
+//! Stream: a response on its way to the client.
+
+use std::rc::Rc;
+
+use http::{Response, StatusCode, Version, header};
+use hyper::body::Incoming;
+use shunt_rules::Answer;
+
+use crate::http::body::{MemberBody, ResponseBody};
+use crate::http::fields;
+use crate::http::member::Lease;
+use crate::http::phases::Transaction;
+use crate::http::tunnel::Tunnel;
+
+impl Transaction {
+    /// Turns a member's response into the one that the client gets; its body streams.
+    pub(super) fn stream(&mut self, response: Response<Incoming>, lease: Lease) -> Response<ResponseBody> {
+        let (mut head, incoming) = response.into_parts();
+        let switched = head.status == StatusCode::SWITCHING_PROTOCOLS && self.upgrade;
+        fields::prepare_response(&mut head.headers, switched);
+        head.version = Version::HTTP_11;
+        if switched {
+            self.connection.switch_to(Tunnel::new(lease));
+            return Response::from_parts(head, ResponseBody::whole(bytes::Bytes::new()));
+        }
+        let body = MemberBody::new(incoming, lease, Rc::clone(&self.connection.deadline));
+        Response::from_parts(head, ResponseBody::from_member(body))
+    }
+}
+
+/// The answer that a rule made. hyper adds the framing.
+pub(super) fn from_rule(answer: Answer) -> Response<ResponseBody> {
+    let mut response = Response::new(ResponseBody::whole(answer.body));
+    *response.status_mut() = answer.status;
+    *response.headers_mut() = answer.headers;
+    // What decides framing is ours alone, whatever the rule host let through.
+    for name in [header::CONTENT_LENGTH, header::TRANSFER_ENCODING, header::CONNECTION] {
+        response.headers_mut().remove(name);
+    }
+    response
+}

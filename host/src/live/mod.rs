@@ -1,0 +1,69 @@
+//! What runs: the snapshot, which a reload replaces as a whole, and what it carries over by identity.
+
+pub mod counters;
+pub mod registry;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use shunt_engine::member::MemberState;
+use shunt_engine::persistence::PersistenceTable;
+use shunt_rules::Attachment;
+
+use crate::config::model;
+use crate::tls::Tls;
+use counters::{MemberCounters, Sharded, VirtualCounters};
+
+/// A configuration in force. Never changed: a reload, or a rule that is loaded, makes the next one.
+#[derive(Debug)]
+pub struct Snapshot {
+    /// One more than that of the snapshot before it.
+    pub epoch: u64,
+    pub virtuals: Vec<Arc<Virtual>>,
+    pub pools: Vec<Arc<Pool>>,
+}
+
+/// A virtual server with all that it needs to serve.
+pub struct Virtual {
+    pub settings: model::Virtual,
+    /// `None`: no TLS.
+    pub tls: Option<Arc<Tls>>,
+    /// In the order in which they are called.
+    pub rules: Vec<Arc<Attachment>>,
+    pub counters: Arc<Sharded<VirtualCounters>>,
+}
+
+pub struct Pool {
+    pub settings: model::Pool,
+    pub members: Vec<Member>,
+    /// Keys bound to members, from source addresses and from rules. Shared by all workers.
+    pub bindings: Arc<PersistenceTable<SocketAddr>>,
+}
+
+pub struct Member {
+    pub settings: model::Member,
+    pub state: Arc<MemberState>,
+    pub counters: Arc<Sharded<MemberCounters>>,
+}
+
+impl Snapshot {
+    pub fn pool(&self, name: &str) -> Option<&Arc<Pool>> {
+        self.pools.iter().find(|pool| pool.settings.name == name)
+    }
+
+    pub fn virtual_named(&self, name: &str) -> Option<&Arc<Virtual>> {
+        self.virtuals.iter().find(|it| it.settings.name == name)
+    }
+}
+
+impl std::fmt::Debug for Virtual {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Virtual").field("settings", &self.settings).finish_non_exhaustive()
+    }
+}
+
+impl std::fmt::Debug for Pool {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Pool").field("settings", &self.settings).finish_non_exhaustive()
+    }
+}

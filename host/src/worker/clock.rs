@@ -1,0 +1,16 @@
+//! The monotonic clock of the process, as the numbers that the engine takes.
+
+use std::sync::LazyLock;
+use std::time::Instant;
+
+static START: LazyLock<Instant> = LazyLock::new(Instant::now);
+
+/// Milliseconds since some moment before the first call.
+pub(crate) fn monotonic_ms() -> u64 {
+    u64::try_from(START.elapsed().as_millis()).unwrap_or(u64::MAX)
+}
+
+/// Microseconds since the same moment.
+pub(crate) fn monotonic_us() -> u64 {
+    u64::try_from(START.elapsed().as_micros()).unwrap_or(u64::MAX)
+}
