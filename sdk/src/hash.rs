@@ -86,7 +86,10 @@ fn xxh64(bytes: &[u8]) -> u64 {
 
     let (words, rest) = rest.as_chunks::<8>();
     for word in words {
-        hash = (hash ^ round(0, u64::from_le_bytes(*word))).rotate_left(27).wrapping_mul(PRIME_1).wrapping_add(PRIME_4);
+        hash = (hash ^ round(0, u64::from_le_bytes(*word)))
+            .rotate_left(27)
+            .wrapping_mul(PRIME_1)
+            .wrapping_add(PRIME_4);
     }
     let (halves, rest) = rest.as_chunks::<4>();
     for half in halves {

@@ -19,11 +19,15 @@ use crate::Verdict;
 use crate::bindings::http::Answer;
 use crate::bindings::types::Target;
 
-/// A hook that returns a verdict.
+/// A hook.
 pub trait Hook {
-    /// Its verdict as the contract writes it.
+    /// What it returns, as the contract writes it.
     #[doc(hidden)]
     type Wire;
+}
+
+/// A hook that returns a verdict.
+pub trait Decides: Hook {
     #[doc(hidden)]
     fn next() -> Self::Wire;
 }
@@ -34,7 +38,7 @@ pub trait Hook {
     label = "not a verdict of this hook",
     note = "`to_pool` and its like belong to `on_flow`, `on_request`, `on_request_body` and `on_connect_failed`"
 )]
-pub trait Steers: Hook {
+pub trait Steers: Decides {
     #[doc(hidden)]
     fn to(target: Target) -> Self::Wire;
     #[doc(hidden)]
@@ -47,7 +51,7 @@ pub trait Steers: Hook {
     label = "not a verdict of this hook",
     note = "`respond` and `redirect` belong to the hooks of requests and responses"
 )]
-pub trait Answers: Hook {
+pub trait Answers: Decides {
     #[doc(hidden)]
     fn answer(answer: Answer) -> Self::Wire;
     #[doc(hidden)]
@@ -60,7 +64,7 @@ pub trait Answers: Hook {
     label = "not a verdict of this hook",
     note = "`reject` belongs to `on_flow`, `on_request` and `on_request_body`; elsewhere answer with `respond`"
 )]
-pub trait Refuses: Hook {
+pub trait Refuses: Decides {
     #[doc(hidden)]
     fn reject() -> Self::Wire;
 }
@@ -71,30 +75,32 @@ pub trait Refuses: Hook {
     label = "not a verdict of this hook",
     note = "`retry` belongs to `on_connect_failed` and `on_response`"
 )]
-pub trait Retries: Hook {
+pub trait Retries: Decides {
     #[doc(hidden)]
     fn retry() -> Self::Wire;
 }
 
-/// What a hook may return: a verdict, or a `Result` of one.
+/// What the hook `H` may return: its verdict, or a `Result` of it.
 #[diagnostic::on_unimplemented(
-    message = "`{Self}` is not what this hook returns",
+    message = "`{Self}` is not what the hook `{H}` returns",
     label = "must be the `Verdict` of this hook, or a `Result` of it",
-    note = "see the table in `shunt_sdk::hooks`"
+    note = "`shunt_sdk::hooks` has a table of what each hook returns"
 )]
-pub trait Returns<W> {
+pub trait Returns<H: Hook> {
     #[doc(hidden)]
-    fn into_wire(self) -> W;
+    fn into_wire(self) -> H::Wire;
 }
 
-impl<H: Hook<Wire = W>, W> Returns<W> for Verdict<H> {
-    fn into_wire(self) -> W {
+#[diagnostic::do_not_recommend]
+impl<H: Decides> Returns<H> for Verdict<H> {
+    fn into_wire(self) -> H::Wire {
         Verdict::into_wire(self)
     }
 }
 
-impl<T: Returns<W>, W, E: Display> Returns<W> for Result<T, E> {
-    fn into_wire(self) -> W {
+#[diagnostic::do_not_recommend]
+impl<T: Returns<H>, H: Hook, E: Display> Returns<H> for Result<T, E> {
+    fn into_wire(self) -> H::Wire {
         match self {
             Ok(verdict) => verdict.into_wire(),
             Err(error) => crate::fault::end_call(&error.to_string()),
@@ -102,7 +108,8 @@ impl<T: Returns<W>, W, E: Display> Returns<W> for Result<T, E> {
     }
 }
 
-impl Returns<()> for () {
+#[diagnostic::do_not_recommend]
+impl Returns<done::OnDone> for () {
     fn into_wire(self) {}
 }
 
@@ -115,6 +122,9 @@ macro_rules! hook {
 
         impl $crate::hooks::Hook for $hook {
             type Wire = $crate::bindings::$module::Verdict;
+        }
+
+        impl $crate::hooks::Decides for $hook {
             fn next() -> Self::Wire {
                 Self::Wire::Next
             }
@@ -123,6 +133,7 @@ macro_rules! hook {
         $($crate::hooks::hook!(@$ability $hook $module);)*
     };
     (@steers $hook:ident $module:ident) => {
+        #[diagnostic::do_not_recommend]
         impl $crate::hooks::Steers for $hook {
             fn to(target: $crate::bindings::types::Target) -> Self::Wire {
                 Self::Wire::To(target)
@@ -139,6 +150,7 @@ macro_rules! hook {
         $crate::hooks::hook!(@answers_by Replace $hook);
     };
     (@answers_by $case:ident $hook:ident) => {
+        #[diagnostic::do_not_recommend]
         impl $crate::hooks::Answers for $hook {
             fn answer(answer: $crate::bindings::http::Answer) -> Self::Wire {
                 Self::Wire::$case(answer)
@@ -149,6 +161,7 @@ macro_rules! hook {
         }
     };
     (@refuses $hook:ident $module:ident) => {
+        #[diagnostic::do_not_recommend]
         impl $crate::hooks::Refuses for $hook {
             fn reject() -> Self::Wire {
                 Self::Wire::Reject
@@ -156,6 +169,7 @@ macro_rules! hook {
         }
     };
     (@retries $hook:ident $module:ident) => {
+        #[diagnostic::do_not_recommend]
         impl $crate::hooks::Retries for $hook {
             fn retry() -> Self::Wire {
                 Self::Wire::Retry
@@ -236,6 +250,14 @@ pub mod done {
 
     pub use wire::Outcome;
 
+    /// The hook `on_done`.
+    #[derive(Debug)]
+    pub enum OnDone {}
+
+    impl super::Hook for OnDone {
+        type Wire = ();
+    }
+
     /// How a request or a flow went.
     #[derive(Debug, Clone, PartialEq, Eq)]
     pub struct Summary {
@@ -274,7 +296,8 @@ pub mod done {
                 packets_to_server: summary.packets_to_server,
                 packets_to_client: summary.packets_to_client,
                 duration: Duration::from_micros(summary.duration_us),
-                first_byte: (summary.first_byte_us != 0).then(|| Duration::from_micros(summary.first_byte_us)),
+                first_byte: (summary.first_byte_us != 0)
+                    .then(|| Duration::from_micros(summary.first_byte_us)),
             }
         }
     }

@@ -27,8 +27,11 @@ pub fn pool(slot: &str) -> Pool {
 
 /// The members of a pool, in the order of the configuration.
 pub fn members(slot: &str) -> Vec<Member> {
-    let member = |wire::Member { address, state, weight, active }| {
-        Member { address: from_endpoint(address), state, weight, active }
+    let member = |wire::Member { address, state, weight, active }| Member {
+        address: from_endpoint(address),
+        state,
+        weight,
+        active,
     };
     wire::members(slot).into_iter().map(member).collect()
 }

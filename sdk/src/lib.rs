@@ -1,6 +1,92 @@
-//! x
-pub mod bindings;
+//! Write rules for Shunt, the load balancer that is programmed in WebAssembly.
+//!
+//! A rule is a Rust type. Its methods are the hooks it needs; its fields are what the
+//! operator sets. `#[rule]` makes it a component that exports just those hooks and
+//! imports just the capabilities that it uses: what a rule can do is what its import
+//! list says, and nothing else.
+//!
+//! ```
+//! use shunt_sdk::prelude::*;
+//!
+//! /// Sends a share of the clients to the canary pool; a client stays where it went.
+//! #[derive(Settings)]
+//! struct Canary {
+//!     /// Share of clients, 0 to 100.
+//!     percent: u8,
+//! }
+//!
+//! #[rule]
+//! impl Canary {
+//!     fn on_request(&self, request: &Request) -> request::Verdict {
+//!         let client = request.flow().client.ip();
+//!         if stable_hash(client) % 100 < u64::from(self.percent) { to_pool("canary") } else { to_pool("primary") }
+//!     }
+//! }
+//! # fn main() {}
+//! ```
+//!
+//! `shunt rule new NAME` begins a pack with such a rule, `shunt rule build` compiles it
+//! and `shunt rule test` runs its cases.
+//!
+//! # Hooks and verdicts
+//!
+//! [`hooks`] lists the hooks with what each is shown and may return. A verdict is a
+//! value: [`next`] leaves the decision to later rules and the configuration, and any
+//! other is final. What a hook cannot decide does not compile in it.
+//!
+//! | to | write |
+//! |---|---|
+//! | leave it to others | [`next()`](next) |
+//! | choose a pool | [`to_pool("api")`](to_pool), by the name in the pack's `[slots]` |
+//! | choose a member | [`to_member(address)`](to_member), `to_pool("api").member(address)` |
+//! | keep a user at a member | [`to_pool("api").persist(user)`](Verdict::persist), [`as_configured().persist(user)`](as_configured) |
+//! | answer | [`respond(503).header("retry-after", "120").text("…")`](respond), [`redirect(308, "https://…")`](redirect) |
+//! | refuse | [`reject()`](reject), [`drop_flow()`](flow::drop_flow) |
+//! | try again | [`retry()`](retry) |
+//! | see the body first | [`need_body(65_536)`](request::need_body) |
+//!
+//! A hook may return a `Result` of its verdict, and so use `?`. An error is written to
+//! the log and faults the call, as a panic does: the operator's `on-fault` decides in
+//! the rule's place, and the next call finds a fresh instance.
+//!
+//! # Settings
+//!
+//! [`#[derive(Settings)]`](macro@Settings) reads the type from what the operator wrote
+//! and tells the host what may be written, so that mistakes are shown before the rule
+//! is loaded. A rule without settings is a unit struct: `struct Https;`. What no type
+//! can say, `on_load` checks:
+//!
+//! ```
+//! # use shunt_sdk::prelude::*;
+//! # #[derive(Settings)]
+//! # struct Canary { percent: u8 }
+//! #[rule]
+//! impl Canary {
+//!     fn on_load(&self) -> Result<(), String> {
+//!         if self.percent > 100 { Err("percent: at most 100".into()) } else { Ok(()) }
+//!     }
+//! #   fn on_request(&self, _: &Request) -> request::Verdict { next() }
+//! }
+//! # fn main() {}
+//! ```
+//!
+//! # Capabilities
+//!
+//! [`log`], [`clock`], [`random`], [`vars`] (variables that live as long as a request or a
+//! flow) and [`lb`] (the live state of pools). Every rule imports `log`: a panic writes
+//! its message and place there. Fields of a rule are not for keeping state: an instance
+//! serves many requests on one worker and is replaced at will.
+
+// The macros name this crate by its name, also in the crate's own tests.
+#[cfg(test)]
+extern crate self as shunt_sdk;
+
+#[path = "rt.rs"]
+#[doc(hidden)]
+pub mod __rt;
 mod address;
+#[doc(hidden)]
+pub mod bindings;
 pub mod clock;
 mod fault;
 pub mod flow;
@@ -11,9 +97,6 @@ pub mod log;
 pub mod random;
 pub mod request;
 pub mod response;
-#[doc(hidden)]
-#[path = "rt.rs"]
-pub mod __rt;
 pub mod settings;
 mod text;
 pub mod vars;
@@ -26,18 +109,86 @@ pub use hooks::{connect_failed, done, request_body};
 pub use request::Request;
 pub use response::Response;
 pub use settings::Settings;
-pub use shunt_sdk_macros::{Settings, rule};
-pub use verdict::*;
+pub use verdict::{
+    Answering, Decided, FromAnswering, FromSteering, Steering, Verdict, as_configured, next, redirect,
+    reject, respond, retry, to_member, to_pool,
+};
 
+/// Makes a type a rule. It stands before the `impl` that holds the hooks.
+///
+/// Methods that are not hooks stay what they are; one that begins with `on_` and is no
+/// hook is an error. The type is either a unit struct or derives [`macro@Settings`].
+/// A crate holds one rule.
+///
+/// ```
+/// use shunt_sdk::prelude::*;
+///
+/// struct Https;
+///
+/// #[rule]
+/// impl Https {
+///     fn on_request(&self, request: &Request) -> request::Verdict {
+///         match request.scheme() {
+///             Scheme::Https => next(),
+///             Scheme::Http => redirect(308, &self.secure(request)),
+///         }
+///     }
+///
+///     fn secure(&self, request: &Request) -> String {
+///         format!("https://{}{}", request.host(), request.path_and_query())
+///     }
+/// }
+/// # fn main() {}
+/// ```
+pub use shunt_sdk_macros::rule;
+
+/// Reads a struct from the settings that the operator writes, and gives the host their
+/// schema.
+///
+/// A field is a `bool`, an integer, an `f64`, a `String`, an `IpAddr`, a [`Prefix`], a
+/// `Vec<T>`, a `BTreeMap<String, T>`, or another struct that derives `Settings`. It must
+/// be written, unless it is an `Option<T>` or has a default: `#[settings(default = 5)]`,
+/// with a literal, or `#[settings(default)]` for what Rust's `Default` gives. The operator
+/// writes its name in kebab-case, and sees its documentation.
+///
+/// ```
+/// use shunt_sdk::prelude::*;
+///
+/// #[derive(Settings)]
+/// struct Switch {
+///     /// Where what matches no route goes.
+///     default_slot: String,
+///     /// Tried in order; the first that matches decides.
+///     #[settings(default)]
+///     routes: Vec<Route>,
+/// }
+///
+/// #[derive(Settings)]
+/// struct Route {
+///     /// Beginning of the path.
+///     #[settings(default = "/")]
+///     prefix: String,
+///     slot: String,
+/// }
+/// # fn main() {}
+/// ```
+///
+/// ```toml
+/// settings = { default-slot = "web", routes = [{ prefix = "/api/", slot = "api" }] }
+/// ```
+pub use shunt_sdk_macros::Settings;
+
+/// What a rule needs, in one line: `use shunt_sdk::prelude::*;`.
 pub mod prelude {
     pub use std::net::{IpAddr, SocketAddr};
     pub use std::time::Duration;
 
     pub use crate::flow::{self, Flow, Mode, Transport, drop_flow};
+    pub use crate::hooks::{connect_failed, done, request_body};
     pub use crate::request::{self, FieldError, Request, Scheme, need_body};
-    pub use crate::response::{self, Response};
-    pub use crate::{clock, connect_failed, done, lb, log, random, request_body, vars};
     pub use crate::request_body::replace_body;
+    pub use crate::response::{self, Response};
     pub use crate::{Prefix, Settings, rule, stable_hash};
     pub use crate::{as_configured, next, redirect, reject, respond, retry, to_member, to_pool};
+    pub use crate::{clock, lb, log, random, vars};
 }

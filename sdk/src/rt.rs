@@ -7,7 +7,7 @@ use ref_cast::RefCast;
 
 pub use crate::bindings;
 use crate::bindings::on_load::Node;
-use crate::hooks::Returns;
+use crate::hooks::{Hook, Returns};
 use crate::settings::Settings;
 pub use crate::settings::Value;
 use crate::settings::schema;
@@ -27,6 +27,7 @@ pub trait Origin<T> {
     fn make(self, settings: &Value<'_>) -> Result<T, String>;
 }
 
+#[diagnostic::do_not_recommend]
 impl<T> Origin<T> for T {
     const FIELDS: &'static [Field] = &[];
 
@@ -35,11 +36,12 @@ impl<T> Origin<T> for T {
     }
 }
 
+#[diagnostic::do_not_recommend]
 impl<T: Settings> Origin<T> for FromSettings {
     const FIELDS: &'static [Field] = T::FIELDS;
 
     fn make(self, settings: &Value<'_>) -> Result<T, String> {
-        Settings::read(settings)
+        T::read(settings)
     }
 }
 
@@ -70,17 +72,19 @@ pub fn keep<T>(place: &'static LocalKey<OnceCell<T>>, rule: T) -> Result<(), Str
 }
 
 /// Calls a hook of the rule.
-pub fn call<T, R: Returns<W>, W>(place: &'static LocalKey<OnceCell<T>>, hook: impl FnOnce(&T) -> R) -> W {
+pub fn call<T, W>(place: &'static LocalKey<OnceCell<T>>, hook: impl FnOnce(&T) -> W) -> W {
     place.with(|place| match place.get() {
-        Some(rule) => hook(rule).into_wire(),
+        Some(rule) => hook(rule),
         None => crate::fault::end_call("on-load was not called"),
     })
+}
+
+/// What a hook of the rule returned, as the contract writes it.
+pub fn into_wire<R: Returns<H>, H: Hook>(returned: R) -> H::Wire {
+    returned.into_wire()
 }
 
 /// A resource of the contract as the type that rules see.
 pub fn wrap<T: RefCast<From = F>, F>(resource: &F) -> &T {
     T::ref_cast(resource)
 }
-
-/// Holds if a hook may return this.
-pub fn returns<R: Returns<W>, W>() {}

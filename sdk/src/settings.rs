@@ -18,12 +18,10 @@ use schema::{Field, Kind};
     message = "`{Self}` has no settings that could be read",
     label = "derive `Settings` for it, or make it a unit struct (`struct {Self};`)"
 )]
-pub trait Settings: Sized {
+pub trait Settings: Setting {
     /// Its fields, in order.
     #[doc(hidden)]
     const FIELDS: &'static [Field];
-    #[doc(hidden)]
-    fn read(value: &Value<'_>) -> Result<Self, String>;
 }
 
 /// A type that a field of settings can have.
@@ -189,7 +187,7 @@ impl Setting for bool {
 macro_rules! integers {
     ($($integer:ident)*) => {$(
         impl Setting for $integer {
-            const KIND: Kind = Kind::Integer;
+            const KIND: Kind = Kind::Integer { least: $integer::MIN as i64, most: $integer::MAX as u64 };
 
             fn read(value: &Value<'_>) -> Result<Self, String> {
                 match value.node() {
@@ -283,3 +281,5 @@ impl<T: Setting> Setting for BTreeMap<String, T> {
     }
 }
 
+#[cfg(test)]
+mod tests;

@@ -9,7 +9,7 @@ use crate::bindings::http::Answer;
 use crate::bindings::types::{PersistKey, Target};
 use crate::flow::Mode;
 use crate::hash::Key;
-use crate::hooks::{Answers, Hook, Refuses, Retries, Steers};
+use crate::hooks::{Answers, Decides, Refuses, Retries, Steers};
 
 /// What a hook decided.
 ///
@@ -22,7 +22,7 @@ use crate::hooks::{Answers, Hook, Refuses, Retries, Steers};
 /// so [`persist`](Verdict::persist) may follow; [`respond`] begins one that answers,
 /// so [`header`](Verdict::header) and [`body`](Verdict::body) may follow.
 #[must_use = "a verdict decides only when the hook returns it"]
-pub struct Verdict<H: Hook, S = Decided> {
+pub struct Verdict<H: Decides, S = Decided> {
     wire: H::Wire,
     stage: PhantomData<S>,
 }
@@ -46,7 +46,9 @@ pub struct Answering;
     note = "`header`, `body`, `text` and `html` belong to `respond(…)`"
 )]
 pub trait FromSteering {}
+#[diagnostic::do_not_recommend]
 impl FromSteering for Steering {}
+#[diagnostic::do_not_recommend]
 impl FromSteering for Decided {}
 
 /// How a verdict that answers may go on: be built further, or be done.
@@ -56,11 +58,13 @@ impl FromSteering for Decided {}
     note = "`member`, `mode`, `persist` and `snat_pool` belong to `to_pool(…)`"
 )]
 pub trait FromAnswering {}
+#[diagnostic::do_not_recommend]
 impl FromAnswering for Answering {}
+#[diagnostic::do_not_recommend]
 impl FromAnswering for Decided {}
 
 /// Leaves the decision to later rules and the configuration.
-pub fn next<H: Hook>() -> Verdict<H> {
+pub fn next<H: Decides>() -> Verdict<H> {
     Verdict::new(H::next())
 }
 
@@ -108,7 +112,7 @@ pub fn respond<H: Answers, S: FromAnswering>(status: u16) -> Verdict<H, S> {
 /// Answers with a redirect. Status 308 keeps the method of the request for good,
 /// 307 for now; 301 and 302 let clients turn it into `GET`.
 pub fn redirect<H: Answers, S: FromAnswering>(status: u16, location: &str) -> Verdict<H, S> {
-    respond::<H, Answering>(status).header("location", location)
+    respond(status).header("location", location)
 }
 
 /// Refuses it: a TCP reset or an ICMP unreachable in `on_flow`, else status 403 and
@@ -124,7 +128,7 @@ pub fn retry<H: Retries>() -> Verdict<H> {
 
 const AS_CONFIGURED: Target = Target { pool: None, member: None, mode: None, snat_pool: None, persist: None };
 
-impl<H: Hook, S> Verdict<H, S> {
+impl<H: Decides, S> Verdict<H, S> {
     pub(crate) fn new(wire: H::Wire) -> Self {
         Verdict { wire, stage: PhantomData }
     }
@@ -192,12 +196,12 @@ impl<H: Answers> Verdict<H, Answering> {
 
     /// Sets a body of plain text, and its type.
     pub fn text<S: FromAnswering>(self, text: impl Into<String>) -> Verdict<H, S> {
-        self.header::<Answering>("content-type", "text/plain; charset=utf-8").body(text.into())
+        self.header("content-type", "text/plain; charset=utf-8").body(text.into())
     }
 
     /// Sets a body of HTML, and its type.
     pub fn html<S: FromAnswering>(self, page: impl Into<String>) -> Verdict<H, S> {
-        self.header::<Answering>("content-type", "text/html; charset=utf-8").body(page.into())
+        self.header("content-type", "text/html; charset=utf-8").body(page.into())
     }
 
     fn with<S>(mut self, change: impl FnOnce(&mut Answer)) -> Verdict<H, S> {
@@ -208,5 +212,5 @@ impl<H: Answers> Verdict<H, Answering> {
     }
 }
 
-
-
+#[cfg(test)]
+mod tests;

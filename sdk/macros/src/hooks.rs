@@ -3,7 +3,7 @@
 use proc_macro2::{Span, TokenStream};
 use quote::{format_ident, quote, quote_spanned};
 use syn::spanned::Spanned;
-use syn::{Attribute, Error, FnArg, Ident, ImplItemFn, ReturnType, Type};
+use syn::{Attribute, Error, FnArg, Ident, ImplItemFn, Path, ReturnType, Type, parse_quote};
 
 /// One argument of a hook after `&self`.
 pub(crate) struct Argument {
@@ -30,6 +30,8 @@ pub(crate) struct Hook {
     arguments: &'static [Argument],
     /// What it returns, as a rule writes it; empty for nothing.
     returns: &'static str,
+    /// The type of the SDK that stands for the hook.
+    marker: &'static str,
 }
 
 const REQUEST: Argument = Argument { name: "request", shown: "Request", crossing: Crossing::Resource };
@@ -42,12 +44,22 @@ pub(crate) const HOOKS: &[Hook] = &[
         name: "on_flow",
         arguments: &[Argument { name: "flow", shown: "Flow", crossing: Crossing::Record }],
         returns: "flow::Verdict",
+        marker: "flow::OnFlow",
     },
-    Hook { name: "on_request", arguments: &[REQUEST], returns: "request::Verdict" },
+    Hook {
+        name: "on_request",
+        arguments: &[REQUEST],
+        returns: "request::Verdict",
+        marker: "request::OnRequest",
+    },
     Hook {
         name: "on_request_body",
-        arguments: &[REQUEST, Argument { name: "body", shown: "request_body::Body", crossing: Crossing::Same }],
+        arguments: &[
+            REQUEST,
+            Argument { name: "body", shown: "request_body::Body", crossing: Crossing::Same },
+        ],
         returns: "request_body::Verdict",
+        marker: "request_body::OnRequestBody",
     },
     Hook {
         name: "on_connect_failed",
@@ -56,19 +68,19 @@ pub(crate) const HOOKS: &[Hook] = &[
             Argument { name: "failure", shown: "connect_failed::Failure", crossing: Crossing::Record },
         ],
         returns: "connect_failed::Verdict",
+        marker: "connect_failed::OnConnectFailed",
     },
     Hook {
         name: "on_response",
-        arguments: &[
-            REQUEST,
-            Argument { name: "response", shown: "Response", crossing: Crossing::Resource },
-        ],
+        arguments: &[REQUEST, Argument { name: "response", shown: "Response", crossing: Crossing::Resource }],
         returns: "response::Verdict",
+        marker: "response::OnResponse",
     },
     Hook {
         name: "on_done",
         arguments: &[Argument { name: "summary", shown: "done::Summary", crossing: Crossing::Record }],
         returns: "",
+        marker: "done::OnDone",
     },
 ];
 
@@ -94,8 +106,11 @@ impl Hook {
 
     /// How the method is declared, for messages.
     fn declaration(&self) -> String {
-        let arguments: String =
-            self.arguments.iter().map(|argument| format!(", {}: &{}", argument.name, argument.shown)).collect();
+        let arguments: String = self
+            .arguments
+            .iter()
+            .map(|argument| format!(", {}: &{}", argument.name, argument.shown))
+            .collect();
         let arrow = if self.returns.is_empty() { "" } else { " -> " };
         format!("fn {}(&self{arguments}){arrow}{}", self.name, self.returns)
     }
@@ -110,14 +125,29 @@ impl Hook {
             Some(FnArg::Receiver(receiver)) => {
                 return Err(Error::new(
                     receiver.span(),
-                    format!("a hook takes `&self`: a rule keeps what it learns in `vars`, not in itself\nwrite `{declaration}`"),
+                    format!(
+                        "a hook takes `&self`: a rule keeps what it learns in `vars`, not in itself\nwrite `{declaration}`"
+                    ),
                 ));
             }
-            _ => return Err(Error::new(method.sig.ident.span(), format!("a hook takes `&self`\nwrite `{declaration}`"))),
+            _ => {
+                return Err(Error::new(
+                    method.sig.ident.span(),
+                    format!("a hook takes `&self`\nwrite `{declaration}`"),
+                ));
+            }
         }
         if method.sig.inputs.len() != 1 + self.arguments.len() {
-            let span = method.sig.inputs.iter().nth(1 + self.arguments.len()).map_or(method.sig.ident.span(), Spanned::span);
-            return Err(Error::new(span, format!("`{}` has other arguments\nwrite `{declaration}`", self.name)));
+            let span = method
+                .sig
+                .inputs
+                .iter()
+                .nth(1 + self.arguments.len())
+                .map_or(method.sig.ident.span(), Spanned::span);
+            return Err(Error::new(
+                span,
+                format!("`{}` has other arguments\nwrite `{declaration}`", self.name),
+            ));
         }
         if matches!(method.sig.output, ReturnType::Default) && !self.returns.is_empty() {
             return Err(Error::new(
@@ -143,17 +173,33 @@ impl Hook {
         }
     }
 
-    /// A check, in the author's scope, that the types of the signature fit; its errors
-    /// point at them.
-    pub(crate) fn type_check(&self, method: &ImplItemFn) -> TokenStream {
-        let ReturnType::Type(_, returned) = &method.sig.output else {
-            return TokenStream::new();
+    /// The constant that turns what the method returns into what the contract wants.
+    fn convert(&self) -> Ident {
+        format_ident!("__shunt_{}", self.name)
+    }
+
+    /// That constant. It stands in the author's scope, where the type that the method
+    /// returns has its name, and a type that does not fit is shown there and once.
+    pub(crate) fn conversion(&self, method: &ImplItemFn) -> TokenStream {
+        let nothing: Type = parse_quote!(());
+        let returned = match &method.sig.output {
+            ReturnType::Type(_, returned) => returned,
+            ReturnType::Default => &nothing,
+        };
+        let Hook { marker, .. } = self;
+        let marker: Path = match syn::parse_str(marker) {
+            Ok(marker) => marker,
+            Err(error) => return error.to_compile_error(),
         };
         let wire = self.wire();
+        let convert = self.convert();
         let cfgs = cfgs(&method.attrs);
         quote! {
             #(#cfgs)*
-            const _: fn() = ::shunt_sdk::__rt::returns::<#returned, #wire>;
+            #[doc(hidden)]
+            #[allow(non_upper_case_globals)]
+            const #convert: fn(#returned) -> #wire =
+                ::shunt_sdk::__rt::into_wire::<#returned, ::shunt_sdk::#marker>;
         }
     }
 
@@ -162,6 +208,7 @@ impl Hook {
         let module = self.module();
         let name = Ident::new(self.name, method.sig.ident.span());
         let wire = self.wire();
+        let convert = self.convert();
         let cfgs = cfgs(&method.attrs);
         let types = method.sig.inputs.iter().skip(1).map(|argument| match argument {
             FnArg::Typed(argument) => argument.ty.span(),
@@ -173,7 +220,7 @@ impl Hook {
             #(#cfgs)*
             impl ::shunt_sdk::__rt::bindings::#module::Guest for Exports {
                 fn #module(#(#parameters),*) -> #wire {
-                    ::shunt_sdk::__rt::call(&RULE, |rule| #rule::#name(rule, #(#shown),*))
+                    ::shunt_sdk::__rt::call(&RULE, |rule| super::#convert(#rule::#name(rule, #(#shown),*)))
                 }
             }
             #(#cfgs)*
@@ -205,10 +252,9 @@ impl Argument {
                 quote!(#name: ::shunt_sdk::__rt::bindings::#module::#last),
                 quote_spanned!(span=> &<::shunt_sdk::#shown as ::core::convert::From<_>>::from(#name)),
             ),
-            Crossing::Same => (
-                quote!(#name: ::shunt_sdk::__rt::bindings::#module::#last),
-                quote_spanned!(span=> &#name),
-            ),
+            Crossing::Same => {
+                (quote!(#name: ::shunt_sdk::__rt::bindings::#module::#last), quote_spanned!(span=> &#name))
+            }
         }
     }
 }
@@ -218,7 +264,10 @@ pub(crate) fn check_qualifiers(method: &ImplItemFn, declaration: &str) -> Result
     let signature = &method.sig;
     let refuse = |span: Span, what: &str| Err(Error::new(span, format!("{what}\nwrite `{declaration}`")));
     if let Some(token) = &signature.asyncness {
-        return refuse(token.span, "a hook is not async: calls of the host return at once, so there is nothing to await");
+        return refuse(
+            token.span,
+            "a hook is not async: calls of the host return at once, so there is nothing to await",
+        );
     }
     if let Some(token) = &signature.constness {
         return refuse(token.span, "a hook is not const");

@@ -12,14 +12,17 @@ pub(crate) fn expand(arguments: TokenStream, item: TokenStream) -> Result<TokenS
         return Err(Error::new_spanned(arguments, "`#[rule]` takes no arguments"));
     }
     let place = item.clone();
-    let block: ItemImpl = syn::parse2(item)
-        .map_err(|_| Error::new_spanned(place, "`#[rule]` stands before `impl YourRule { … }` with its hooks"))?;
+    let block: ItemImpl = syn::parse2(item).map_err(|_| {
+        Error::new_spanned(place, "`#[rule]` stands before `impl YourRule { … }` with its hooks")
+    })?;
     let rule = type_of(&block)?;
 
     let mut hooks = Vec::new();
     let mut on_load = None;
     let mut errors: Option<Error> = None;
-    for method in block.items.iter().filter_map(|item| if let ImplItem::Fn(f) = item { Some(f) } else { None }) {
+    for method in
+        block.items.iter().filter_map(|item| if let ImplItem::Fn(f) = item { Some(f) } else { None })
+    {
         let seen = if method.sig.ident == hooks::ON_LOAD {
             on_load = Some(method);
             check_on_load(method)
@@ -40,7 +43,10 @@ pub(crate) fn expand(arguments: TokenStream, item: TokenStream) -> Result<TokenS
         let names: Vec<_> = hooks::HOOKS.iter().map(|hook| hook.name).collect();
         errors = Some(Error::new(
             block.self_ty.span(),
-            format!("this rule has no hook, so it would never be called; the hooks are `{}`", names.join("`, `")),
+            format!(
+                "this rule has no hook, so it would never be called; the hooks are `{}`",
+                names.join("`, `")
+            ),
         ));
     }
     if let Some(errors) = errors {
@@ -49,14 +55,14 @@ pub(crate) fn expand(arguments: TokenStream, item: TokenStream) -> Result<TokenS
         return Ok(quote!(#block #errors));
     }
 
-    let checks = hooks.iter().map(|(hook, method)| hook.type_check(method));
+    let conversions = hooks.iter().map(|(hook, method)| hook.conversion(method));
     let exports = hooks.iter().map(|(hook, method)| hook.export(&rule, method));
     let load = export_on_load(&rule, on_load);
     let module = format_ident!("__shunt_rule_{rule}");
     Ok(quote! {
         #block
 
-        #(#checks)*
+        #(#conversions)*
 
         // The host finds one set of hooks in a component: a second rule cannot have its own.
         #[doc(hidden)]
@@ -91,16 +97,24 @@ pub(crate) fn expand(arguments: TokenStream, item: TokenStream) -> Result<TokenS
 /// The type that the block is for: a plain name, so that its value can be found too.
 fn type_of(block: &ItemImpl) -> Result<Ident, Error> {
     if let Some((_, path, _)) = &block.trait_ {
-        return Err(Error::new_spanned(path, "the hooks of a rule are plain methods: write `impl YourRule { … }`"));
+        return Err(Error::new_spanned(
+            path,
+            "the hooks of a rule are plain methods: write `impl YourRule { … }`",
+        ));
     }
     if !block.generics.params.is_empty() {
-        return Err(Error::new_spanned(&block.generics, "a rule is not generic: the host makes one value of one type"));
+        return Err(Error::new_spanned(
+            &block.generics,
+            "a rule is not generic: the host makes one value of one type",
+        ));
     }
     match &*block.self_ty {
         Type::Path(path) => path.path.get_ident().cloned(),
         _ => None,
     }
-    .ok_or_else(|| Error::new_spanned(&block.self_ty, "a rule is a struct of this module, named without a path"))
+    .ok_or_else(|| {
+        Error::new_spanned(&block.self_ty, "a rule is a struct of this module, named without a path")
+    })
 }
 
 const ON_LOAD_DECLARATION: &str = "fn on_load(&self) -> Result<(), String>";
@@ -108,10 +122,14 @@ const ON_LOAD_DECLARATION: &str = "fn on_load(&self) -> Result<(), String>";
 fn check_on_load(method: &ImplItemFn) -> Result<(), Error> {
     hooks::check_qualifiers(method, ON_LOAD_DECLARATION)?;
     match method.sig.inputs.first() {
-        Some(FnArg::Receiver(receiver)) if receiver.reference.is_some() && method.sig.inputs.len() == 1 => Ok(()),
+        Some(FnArg::Receiver(receiver)) if receiver.reference.is_some() && method.sig.inputs.len() == 1 => {
+            Ok(())
+        }
         _ => Err(Error::new(
             method.sig.ident.span(),
-            format!("`on_load` takes `&self` or `&mut self`: the settings have been read into it\nwrite `{ON_LOAD_DECLARATION}`"),
+            format!(
+                "`on_load` takes `&self` or `&mut self`: the settings have been read into it\nwrite `{ON_LOAD_DECLARATION}`"
+            ),
         )),
     }
 }

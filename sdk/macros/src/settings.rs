@@ -3,7 +3,9 @@
 use proc_macro2::TokenStream;
 use quote::quote;
 use syn::spanned::Spanned;
-use syn::{Attribute, Data, DeriveInput, Error, Expr, ExprLit, ExprUnary, Field, Fields, Ident, Lit, Meta, UnOp};
+use syn::{
+    Attribute, Data, DeriveInput, Error, Expr, ExprLit, ExprUnary, Field, Fields, Ident, Lit, Meta, UnOp,
+};
 
 pub(crate) fn expand(input: DeriveInput) -> Result<TokenStream, Error> {
     let name = &input.ident;
@@ -12,7 +14,10 @@ pub(crate) fn expand(input: DeriveInput) -> Result<TokenStream, Error> {
             Fields::Named(fields) => fields.named.iter().collect(),
             Fields::Unit => Vec::new(),
             Fields::Unnamed(_) => {
-                return Err(Error::new_spanned(name, "settings have names: write a struct with named fields"));
+                return Err(Error::new_spanned(
+                    name,
+                    "settings have names: write a struct with named fields",
+                ));
             }
         },
         Data::Enum(_) => {
@@ -34,12 +39,6 @@ pub(crate) fn expand(input: DeriveInput) -> Result<TokenStream, Error> {
         #[automatically_derived]
         impl ::shunt_sdk::Settings for #name {
             const FIELDS: &'static [::shunt_sdk::__rt::Field] = &[#(#descriptions),*];
-
-            fn read(
-                value: &::shunt_sdk::__rt::Value<'_>,
-            ) -> ::core::result::Result<Self, ::std::string::String> {
-                ::core::result::Result::Ok(#name { #(#reads),* })
-            }
         }
 
         #[automatically_derived]
@@ -50,7 +49,7 @@ pub(crate) fn expand(input: DeriveInput) -> Result<TokenStream, Error> {
             fn read(
                 value: &::shunt_sdk::__rt::Value<'_>,
             ) -> ::core::result::Result<Self, ::std::string::String> {
-                <#name as ::shunt_sdk::Settings>::read(value)
+                ::core::result::Result::Ok(#name { #(#reads),* })
             }
         }
     })
@@ -80,7 +79,10 @@ impl<'a> Setting<'a> {
         let ident = field.ident.as_ref().ok_or_else(|| Error::new_spanned(field, "settings have names"))?;
         let key = ident.to_string().trim_start_matches("r#").replace('_', "-");
         if !key.is_ascii() {
-            return Err(Error::new_spanned(ident, "the name of a setting is ASCII, so that every keyboard can write it"));
+            return Err(Error::new_spanned(
+                ident,
+                "the name of a setting is ASCII, so that every keyboard can write it",
+            ));
         }
         let mut default = None;
         for attribute in field.attrs.iter().filter(|attribute| attribute.path().is_ident("settings")) {

@@ -24,8 +24,8 @@ pub struct Field {
 pub enum Kind {
     /// `true` or `false`.
     Boolean,
-    /// A whole number.
-    Integer,
+    /// A whole number in the range of its Rust type.
+    Integer { least: i64, most: u64 },
     /// A number.
     Decimal,
     /// A string.
@@ -96,7 +96,21 @@ impl<const N: usize> Json<N> {
     const fn kind(&mut self, kind: &Kind) {
         match kind {
             Kind::Boolean => self.put("\"type\":\"boolean\""),
-            Kind::Integer => self.put("\"type\":\"integer\""),
+            Kind::Integer { least, most } => {
+                self.put("\"type\":\"integer\"");
+                // What TOML can write anyway needs no limit.
+                if *least > i64::MIN {
+                    self.put(",\"minimum\":");
+                    if *least < 0 {
+                        self.put("-");
+                    }
+                    self.number(least.unsigned_abs());
+                }
+                if *most < i64::MAX as u64 {
+                    self.put(",\"maximum\":");
+                    self.number(*most);
+                }
+            }
             Kind::Decimal => self.put("\"type\":\"decimal\""),
             Kind::Text => self.put("\"type\":\"text\""),
             Kind::List(items) => self.items("\"type\":\"list\",\"items\":{", items),
@@ -114,15 +128,26 @@ impl<const N: usize> Json<N> {
         self.put("}");
     }
 
+    const fn number(&mut self, number: u64) {
+        if number > 9 {
+            self.number(number / 10);
+        }
+        self.byte(b'0' + (number % 10) as u8);
+    }
+
     const fn put(&mut self, text: &str) {
         let text = text.as_bytes();
         let mut at = 0;
         while at < text.len() {
-            if self.len < N {
-                self.bytes[self.len] = text[at];
-            }
-            self.len += 1;
+            self.byte(text[at]);
             at += 1;
         }
+    }
+
+    const fn byte(&mut self, byte: u8) {
+        if self.len < N {
+            self.bytes[self.len] = byte;
+        }
+        self.len += 1;
     }
 }

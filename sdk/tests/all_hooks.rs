@@ -1,0 +1,71 @@
+//! A rule with every hook, in the shapes that authors may write them, compiles.
+
+use shunt_sdk::prelude::*;
+
+/// Sends some away.
+#[derive(Settings)]
+struct Everything {
+    /// Who may come in.
+    #[settings(default)]
+    allowed: Vec<Prefix>,
+    names: Option<Vec<String>>,
+}
+
+#[rule]
+impl Everything {
+    const SORRY: &str = "sorry";
+
+    fn on_load(&mut self) -> Result<(), String> {
+        self.names.iter_mut().flatten().for_each(|name| name.make_ascii_lowercase());
+        if self.allowed.is_empty() { Err("allowed: at least one".into()) } else { Ok(()) }
+    }
+
+    fn on_flow(&self, flow: &Flow) -> flow::Verdict {
+        if self.may_enter(flow.client.ip()) { to_pool("in").persist(flow.client.ip()) } else { drop_flow() }
+    }
+
+    fn on_request(&self, request: &Request) -> Result<request::Verdict, FieldError> {
+        request.set_header("x-from", "shunt")?;
+        request.remove_header("x-secret").ok();
+        Ok(if request.header_is("content-type", "text/plain") { need_body(1_000) } else { next() })
+    }
+
+    fn on_request_body(&self, _request: &Request, body: &request_body::Body) -> request_body::Verdict {
+        if body.complete { replace_body(body.bytes.to_ascii_lowercase()) } else { reject() }
+    }
+
+    fn on_connect_failed(
+        &self,
+        request: &Request,
+        failure: &connect_failed::Failure,
+    ) -> connect_failed::Verdict {
+        log::warn!("{} failed: {:?}", request.path(), failure.cause);
+        match failure.attempts {
+            0..3 => retry(),
+            _ => respond(503).header("retry-after", "5").text(Self::SORRY),
+        }
+    }
+
+    fn on_response(&self, _: &Request, response: &Response) -> response::Verdict {
+        if response.status() == 502 { retry() } else { next() }
+    }
+
+    #[cfg(all())]
+    fn on_done(&self, summary: &done::Summary) {
+        log::info!("{:?} after {:?}", summary.outcome, summary.duration);
+    }
+
+    #[cfg(any())]
+    fn on_done(&self, _: &done::Summary) {}
+
+    fn may_enter(&self, client: IpAddr) -> bool {
+        self.allowed.iter().any(|prefix| prefix.contains(client))
+    }
+}
+
+#[test]
+fn plain_methods_can_be_tested_without_a_host() {
+    let rule = Everything { allowed: vec!["192.0.2.0/24".parse().unwrap()], names: None };
+    assert!(rule.may_enter("192.0.2.7".parse().unwrap()));
+    assert!(!rule.may_enter("198.51.100.7".parse().unwrap()));
+}

@@ -1,0 +1,6 @@
+use shunt_sdk::prelude::*;
+
+#[rule]
+struct Rule;
+
+fn main() {}
