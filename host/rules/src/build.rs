@@ -8,13 +8,13 @@ mod cargo;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use wasm_encoder::{ComponentSection as _, CustomSection};
+use wasm_encoder::{ComponentSection as _, CustomSection, RawSection};
 use wasmparser::{Parser, Payload};
 use wit_component::ComponentEncoder;
 
 use crate::capabilities::OFFERED;
 use crate::pack::{PACK_SECTION, SETTINGS_SECTION};
-use crate::{Digest, Manifest, ManifestError, Pack, PackError, abi};
+use crate::{Digest, Hook, Manifest, ManifestError, Pack, PackError, abi};
 
 pub use cargo::Progress;
 
@@ -59,8 +59,10 @@ pub enum BuildError {
          do without it, or switch off the feature that does (`cargo tree -e features` shows whose)", .0.join(", ")
     )]
     Imports(Vec<String>),
-    #[error("the rule is no component of the contract: {0}; use a matching shunt-sdk and put #[rule] before its impl")]
+    #[error("the rule is no component of the contract: {0}; use a matching shunt-sdk")]
     Component(String),
+    #[error("the rule exports no hook, so it would never be called; put #[rule] before the impl that holds its hooks")]
+    NoHook,
     #[error("what was built is no pack: {0}")]
     Pack(#[from] PackError),
 }
@@ -99,7 +101,7 @@ pub fn build(folder: &Path, options: &BuildOptions) -> Result<BuildOutput, Build
 /// Makes a pack of a core module that was compiled with the SDK, and of the text of `pack.toml`.
 ///
 /// # Errors
-/// [`BuildError::Imports`], [`BuildError::Component`].
+/// [`BuildError::Imports`], [`BuildError::Component`], [`BuildError::NoHook`].
 pub fn componentize(module: &[u8], manifest: &str) -> Result<Vec<u8>, BuildError> {
     let refused = |error: &dyn std::fmt::Display| BuildError::Component(error.to_string());
     let core = Core::read(module).map_err(|error| refused(&error))?;
@@ -107,11 +109,17 @@ pub fn componentize(module: &[u8], manifest: &str) -> Result<Vec<u8>, BuildError
     if !core.foreign.is_empty() {
         return Err(BuildError::Imports(core.foreign));
     }
-    let mut component = ComponentEncoder::default()
+    // wit-component reads and drops its own sections; the others help nobody in a finished pack.
+    let module = strip(module, |name| name.starts_with("component-type")).map_err(|error| refused(&error))?;
+    let component = ComponentEncoder::default()
         .validate(true)
-        .module(module)
+        .module(&module)
         .and_then(|encoder| encoder.encode())
         .map_err(|error| BuildError::Component(format!("{error:#}")))?;
+    let mut component = strip(&component, |_| false).map_err(|error| refused(&error))?;
+    if !exports_a_hook(&component).map_err(|error| refused(&error))? {
+        return Err(BuildError::NoHook);
+    }
     let mut sections = vec![(PACK_SECTION, manifest.as_bytes())];
     if let Some(settings) = core.settings {
         sections.push((SETTINGS_SECTION, settings));
@@ -150,6 +158,41 @@ impl<'a> Core<'a> {
         }
         Ok(core)
     }
+}
+
+/// A module or a component without the custom sections at its top level, but for some.
+fn strip(bytes: &[u8], keep: impl Fn(&str) -> bool) -> wasmparser::Result<Vec<u8>> {
+    // The preamble: magic, version, layer.
+    let mut stripped = bytes[..8].to_vec();
+    let mut depth = 0_u32;
+    for payload in Parser::new(0).parse_all(bytes) {
+        let payload = payload?;
+        let dropped = matches!(&payload, Payload::CustomSection(section) if !keep(section.name()));
+        if let (0, false, Some((id, range))) = (depth, dropped, payload.as_section()) {
+            RawSection { id, data: &bytes[range] }.append_to_component(&mut stripped);
+        }
+        match payload {
+            Payload::ModuleSection { .. } | Payload::ComponentSection { .. } => depth += 1,
+            Payload::End(_) => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+    }
+    Ok(stripped)
+}
+
+fn exports_a_hook(component: &[u8]) -> wasmparser::Result<bool> {
+    for payload in Parser::new(0).parse_all(component) {
+        if let Payload::ComponentExportSection(exports) = payload? {
+            for export in exports {
+                let interface = export?.name.name.strip_prefix("shunt:rule/");
+                let hook = interface.and_then(|interface| Hook::from_name(interface.split('@').next()?));
+                if hook.is_some_and(|hook| hook != Hook::OnLoad) {
+                    return Ok(true);
+                }
+            }
+        }
+    }
+    Ok(false)
 }
 
 /// Whether a core import's module is an interface of the contract, as wit-bindgen names it.

@@ -1,0 +1,363 @@
+//! One test per host function and per verdict.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use http::{HeaderMap, StatusCode};
+use serde_json::json;
+use shunt_rules::{
+    Answer, BodyVerdict, ConnectCause, ConnectFailedVerdict, ConnectFailure, Exchange, Fault, FlowVerdict, HeaderEdit,
+    Level, Mode, Outcome, PersistKey, RequestVerdict, ResponseVerdict, Runner, Scheme, Summary, Target, Vars,
+};
+
+use crate::world::{World, exchange, flow, options, rule, runner};
+
+/// Calls `on-request`; the text that it answered.
+fn ask(exchange: &mut Exchange) -> String {
+    text(runner("surface", &World::new()).on_request(exchange))
+}
+
+fn text(verdict: Result<RequestVerdict, Fault>) -> String {
+    match verdict {
+        Ok(RequestVerdict::Respond(answer)) => body(&answer),
+        other => panic!("{other:?}"),
+    }
+}
+
+fn body(answer: &Answer) -> String {
+    String::from_utf8(answer.body.to_vec()).unwrap()
+}
+
+#[test]
+fn the_head_is_read() {
+    let mut exchange = exchange("/flow?a=1", &[("host", "shop.example:8080"), ("x-a", "1"), ("X-B", "2"), ("x-a", "3")]);
+    assert_eq!(ask(&mut exchange), "42 192.0.2.7:5555 198.51.100.1:443 Transport::Tcp 3");
+    let mut at = |path: &str| {
+        exchange.request.uri = path.parse().unwrap();
+        ask(&mut exchange)
+    };
+    assert_eq!(at("/version"), "Version::Http11");
+    assert_eq!(at("/scheme"), "Scheme::Http");
+    assert_eq!(at("/method"), "GET");
+    assert_eq!(at("/path?x"), "/path");
+    assert_eq!(at("/query?x=%20y&z"), "Some(\"x=%20y&z\")");
+    assert_eq!(at("/query"), "None");
+    assert_eq!(at("/authority"), "shop.example:8080");
+    assert_eq!(at("http://other.example/authority"), "other.example");
+    assert_eq!(at("/header?X-A"), "Some(\"1\")");
+    assert_eq!(at("/header?x-c"), "None");
+    assert_eq!(at("/header?b%20d"), "None", "a name that HTTP does not allow is not there");
+    assert_eq!(at("/headers?x-a"), "1|3");
+    assert_eq!(at("/header-names"), "host x-a x-b");
+}
+
+#[test]
+fn the_head_is_shown_as_it_came() {
+    let mut exchange = exchange("/scheme", &[]);
+    exchange.scheme = Scheme::Https;
+    assert_eq!(ask(&mut exchange), "Scheme::Https");
+    exchange.request.uri = "/version".parse().unwrap();
+    exchange.request.version = http::Version::HTTP_10;
+    assert_eq!(ask(&mut exchange), "Version::Http10");
+    exchange.request.uri = "/authority".parse().unwrap();
+    assert_eq!(ask(&mut exchange), "", "HTTP/1.0 may have no host");
+    exchange.request.uri = "/method".parse().unwrap();
+    exchange.request.method = http::Method::from_bytes(b"PURGE").unwrap();
+    assert_eq!(ask(&mut exchange), "PURGE");
+}
+
+const OK: &str = "ok";
+const INVALID: &str = "invalid";
+const FORBIDDEN: &str = "forbidden";
+
+/// Asks for a change; what came of it, and the request after it.
+fn change(target: &str, headers: &[(&str, &str)]) -> (String, http::request::Parts) {
+    let mut exchange = exchange(target, headers);
+    (ask(&mut exchange), exchange.request)
+}
+
+#[test]
+fn the_path_and_the_query_change_apart() {
+    let (result, request) = change("/set-path?/b/c", &[]);
+    assert_eq!((result.as_str(), request.uri.to_string().as_str()), (OK, "/b/c?/b/c"));
+    let (result, request) = change("/set-query?x=1", &[]);
+    assert_eq!((result.as_str(), request.uri.to_string().as_str()), (OK, "/set-query?x=1"));
+    let (result, request) = change("/remove-query?x=1", &[]);
+    assert_eq!((result.as_str(), request.uri.to_string().as_str()), (OK, "/remove-query"));
+    let (result, request) = change("http://shop.example/set-path?/b", &[]);
+    assert_eq!((result.as_str(), request.uri.to_string().as_str()), (OK, "http://shop.example/b?/b"));
+    for bad in ["b", "/a?b", "*"] {
+        let (result, request) = change(&format!("/set-path?{bad}"), &[]);
+        assert_eq!((result.as_str(), request.uri.path()), (INVALID, "/set-path"), "{bad}");
+    }
+    let (result, request) = change("/set-query?a+b", &[]);
+    assert_eq!((result.as_str(), request.uri.query()), (INVALID, Some("a+b")), "a space ends the target");
+}
+
+#[test]
+fn the_authority_changes_in_both_places() {
+    let (result, request) = change("/set-authority?b.example:81", &[("host", "a.example")]);
+    assert_eq!(result, OK);
+    assert_eq!(request.headers["host"], "b.example:81");
+    let (result, request) = change("http://a.example/set-authority?b.example", &[("host", "a.example")]);
+    assert_eq!(result, OK);
+    assert_eq!(request.uri.host(), Some("b.example"));
+    assert_eq!(request.headers["host"], "b.example");
+    for bad in ["user@b.example", "b/c", "a,b@c"] {
+        let (result, request) = change(&format!("/set-authority?{bad}"), &[("host", "a.example")]);
+        assert_eq!(result, INVALID, "{bad}");
+        assert_eq!(request.headers["host"], "a.example");
+    }
+}
+
+#[test]
+fn fields_are_set_added_and_removed() {
+    let headers = [("x-a", "1"), ("x-a", "2"), ("te", "trailers")];
+    let values = |request: &http::request::Parts, name: &str| -> Vec<String> {
+        request.headers.get_all(name).iter().map(|value| value.to_str().unwrap().to_owned()).collect()
+    };
+    let (result, request) = change("/set-header?X-A", &headers);
+    assert_eq!((result.as_str(), values(&request, "x-a")), (OK, vec!["set".to_owned()]));
+    let (result, request) = change("/add-header?x-a", &headers);
+    assert_eq!((result.as_str(), values(&request, "x-a").join(" ").as_str()), (OK, "1 2 added"));
+    let (result, request) = change("/remove-header?x-a", &headers);
+    assert_eq!((result.as_str(), values(&request, "x-a").len()), (OK, 0));
+    assert_eq!(change("/remove-header?x-none", &headers).0, OK);
+    for action in ["set-header", "add-header", "remove-header", "set-response-header"] {
+        assert_eq!(change(&format!("/{action}?no:colon"), &headers).0, INVALID, "{action}");
+        for field in [
+            "Connection", "content-length", "host", "keep-alive", "proxy-connection", "te", "trailer",
+            "transfer-encoding", "upgrade",
+        ] {
+            let (result, request) = change(&format!("/{action}?{field}"), &headers);
+            assert_eq!(result, FORBIDDEN, "{action} {field}");
+            assert_eq!(request.headers["te"], "trailers");
+        }
+    }
+    assert_eq!(change("/set-value", &headers).0, INVALID);
+}
+
+#[test]
+fn a_head_grows_to_its_limit_and_no_further() {
+    let mut exchange = exchange("/grow", &[("x-before", "1")]);
+    let answer = ask(&mut exchange);
+    // 64 KiB in fields of 1,010 bytes.
+    assert_eq!(answer, "64 too-large");
+    assert_eq!(exchange.request.headers.get_all("x-grow").iter().count(), 64);
+}
+
+#[test]
+fn edits_of_the_answer_are_kept_in_order_and_once_per_field() {
+    let mut exchange = exchange("/set-response-header?x-b", &[]);
+    assert_eq!(ask(&mut exchange), OK);
+    let mut headers = HeaderMap::new();
+    headers.insert("server", "x".parse().unwrap());
+    assert_eq!(exchange.response_edits.len(), 3);
+    assert!(matches!(&exchange.response_edits[1], HeaderEdit::Remove(name) if name == "server"));
+    for edit in exchange.response_edits {
+        edit.apply(&mut headers);
+    }
+    assert_eq!(headers.len(), 2);
+    assert_eq!((&headers["x-a"], &headers["x-b"]), (&"1".parse().unwrap(), &"x".parse().unwrap()));
+}
+
+#[test]
+fn lines_reach_the_log_with_their_level_and_rule() {
+    let world = World::new();
+    let verdict = runner("surface", &world).on_request(&mut exchange("/log", &[]));
+    assert_eq!(verdict, Ok(RequestVerdict::Next));
+    let lines = world.lines.lock().unwrap();
+    let levels: Vec<_> = lines.iter().map(|(level, _)| *level).collect();
+    assert_eq!(levels, [Level::Error, Level::Warn, Level::Info, Level::Info], "debug is off");
+    assert_eq!(lines[1].1, "shop/test: w none");
+    assert_eq!(lines[3].1.len(), "shop/test: ".len() + 4096, "long lines are cut at a character");
+}
+
+#[test]
+fn the_clock_is_the_environments() {
+    let world = World::new();
+    world.advance_ms(1500);
+    let answer = text(runner("surface", &world).on_request(&mut exchange("/clock", &[])));
+    assert_eq!(answer, "1700000001.5s 1.5s");
+}
+
+#[test]
+fn chance_is_the_environments() {
+    let number = u64::from_ne_bytes([0, 1, 2, 3, 4, 5, 6, 7]);
+    assert_eq!(ask(&mut exchange("/random", &[])), format!("{number} 16"));
+}
+
+#[test]
+fn variables_live_as_long_as_their_scope() {
+    let mut runner = runner("surface", &World::new());
+    let mut exchange = exchange("/vars", &[]);
+    runner.on_flow(&flow("192.0.2.7:5555"), &mut exchange.flow_vars).unwrap();
+    let first = text(runner.on_request(&mut exchange));
+    assert_eq!(first, r#"(None, None, Some("192.0.2.7:5555")) Some("r") Some("f") None"#);
+    let again = text(runner.on_request(&mut exchange));
+    assert!(again.starts_with(r#"(Some("r"), Some("f"), "#), "{again}");
+    exchange.vars.clear();
+    let next_request = text(runner.on_request(&mut exchange));
+    assert!(next_request.starts_with(r#"(None, Some("f"), "#), "{next_request}");
+}
+
+#[test]
+fn pools_are_seen_by_slot() {
+    assert_eq!(ask(&mut exchange("/pool", &[])), "3 2 7");
+    assert_eq!(
+        ask(&mut exchange("/members", &[])),
+        "192.0.2.1:80 MemberState::Up 1 4|[2001:db8::2]:8080 MemberState::Draining 2 3|192.0.2.3:80 MemberState::Disabled 1 0"
+    );
+}
+
+#[test]
+fn settings_of_every_type_arrive() {
+    let (world, rule) = (World::new(), rule("surface"));
+    let mut options = options(&rule, &world);
+    options.settings = json!({
+        "flag": true, "number": 255, "ratio": 2.5, "text": "t", "list": ["a", "b"], "labels": { "z": "1", "a": "2" },
+    });
+    let mut runner = Runner::new(rule.attach(options).unwrap());
+    let answer = text(runner.on_request(&mut exchange("/settings", &[])));
+    assert_eq!(answer, r#"true 255 Some(2.5) t Some(["a", "b"]) Some({"a": "2", "z": "1"})"#);
+    assert_eq!(ask(&mut exchange("/settings", &[])), "false 7 None none None None");
+}
+
+#[test]
+fn verdicts_on_a_flow() {
+    let mut runner = runner("surface", &World::new());
+    let mut at = |port: u16| runner.on_flow(&flow(&format!("192.0.2.7:{port}")), &mut Vars::default()).unwrap();
+    let other = Target { pool: Some(0), ..Target::default() };
+    assert_eq!(at(1), FlowVerdict::Reject);
+    assert_eq!(at(2), FlowVerdict::Drop);
+    assert_eq!(at(3), FlowVerdict::To(other.clone()), "slots are sorted: other, primary");
+    assert_eq!(
+        at(4),
+        FlowVerdict::To(Target {
+            member: Some("[2001:db8::1]:443".parse().unwrap()),
+            mode: Some(Mode::L3dsrIpip),
+            snat_pool: Some(1),
+            persist: Some(PersistKey { key: b"key".to_vec(), timeout: Some(Duration::from_secs(90)) }),
+            ..other
+        })
+    );
+    let member = Some("192.0.2.9:8080".parse().unwrap());
+    assert_eq!(at(5), FlowVerdict::To(Target { member, ..Target::default() }));
+    assert_eq!(at(6), FlowVerdict::Next);
+}
+
+#[test]
+fn verdicts_on_a_request() {
+    let mut runner = runner("surface", &World::new());
+    let mut at = |path: &str| runner.on_request(&mut exchange(path, &[])).unwrap();
+    let persist = Some(PersistKey { key: b"who".to_vec(), timeout: None });
+    assert_eq!(at("/to"), RequestVerdict::To(Target { pool: Some(0), persist, ..Target::default() }));
+    assert_eq!(at("/reject"), RequestVerdict::Reject);
+    assert_eq!(at("/need-body"), RequestVerdict::NeedBody(5));
+    assert_eq!(at("/else"), RequestVerdict::Next);
+    let RequestVerdict::Respond(answer) = at("/respond") else { panic!() };
+    assert_eq!((answer.status, body(&answer).as_str()), (StatusCode::IM_A_TEAPOT, "short and stout"));
+    assert_eq!(answer.headers.get_all("x-a").iter().count(), 2);
+    assert_eq!(answer.headers["location"], "/b");
+}
+
+#[test]
+fn verdicts_on_a_body() {
+    let mut runner = runner("surface", &World::new());
+    let mut with = |to_do: &str, complete| {
+        runner.on_request_body(&mut exchange("/", &[("x-do", to_do)]), b"abc", complete).unwrap()
+    };
+    assert_eq!(with("replace", true), BodyVerdict::Replace("cba".into()));
+    assert_eq!(with("to", true), BodyVerdict::To(Target { pool: Some(0), ..Target::default() }));
+    assert_eq!(with("reject", true), BodyVerdict::Reject);
+    assert_eq!(with("", true), BodyVerdict::Next);
+    let BodyVerdict::Respond(answer) = with("respond", false) else { panic!() };
+    assert_eq!(body(&answer), "3 false");
+}
+
+#[test]
+fn verdicts_on_a_failed_connect() {
+    let mut runner = runner("surface", &World::new());
+    let member: SocketAddr = "192.0.2.1:80".parse().unwrap();
+    let failure = ConnectFailure { member: Some(member), cause: ConnectCause::TimedOut, attempts: 2 };
+    let mut with = |to_do: &str, failure: &ConnectFailure| {
+        runner.on_connect_failed(&mut exchange("/", &[("x-do", to_do)]), failure).unwrap()
+    };
+    assert_eq!(with("retry", &failure), ConnectFailedVerdict::Retry);
+    assert_eq!(with("to", &failure), ConnectFailedVerdict::To(Target { pool: Some(0), ..Target::default() }));
+    assert_eq!(with("", &failure), ConnectFailedVerdict::Next);
+    let ConnectFailedVerdict::Respond(answer) = with("respond", &failure) else { panic!() };
+    assert_eq!(body(&answer), "Some(192.0.2.1:80) Cause::TimedOut 2");
+    let none = ConnectFailure { member: None, cause: ConnectCause::NoMember, attempts: 0 };
+    let ConnectFailedVerdict::Respond(answer) = with("respond", &none) else { panic!() };
+    assert_eq!(body(&answer), "None Cause::NoMember 0");
+}
+
+/// An exchange whose member has answered.
+fn answered(to_do: &str, pool: &str) -> Exchange {
+    let response = http::Response::builder()
+        .status(201)
+        .header("server", "origin")
+        .header("x-many", "1")
+        .header("x-many", "2")
+        .header("content-length", "9");
+    Exchange {
+        response: Some(response.body(()).unwrap().into_parts().0),
+        member: Some("192.0.2.1:80".parse().unwrap()),
+        pool: Some(pool.into()),
+        ..exchange("/", &[("x-do", to_do)])
+    }
+}
+
+#[test]
+fn verdicts_on_a_response() {
+    let mut runner = runner("surface", &World::new());
+    assert_eq!(runner.on_response(&mut answered("retry", "p")), Ok(ResponseVerdict::Retry));
+    assert_eq!(runner.on_response(&mut answered("", "p")), Ok(ResponseVerdict::Next));
+    let mut read = |pool| match runner.on_response(&mut answered("read", pool)) {
+        Ok(ResponseVerdict::Replace(answer)) => body(&answer),
+        other => panic!("{other:?}"),
+    };
+    let head = "201 Some(\"origin\") 1|2 server x-many content-length";
+    assert_eq!(read("pool-primary"), format!("{head} Some(\"primary\") 192.0.2.1:80"));
+    assert_eq!(read("pool-of-another-rule"), format!("{head} None 192.0.2.1:80"));
+}
+
+#[test]
+fn a_response_head_is_changed() {
+    let mut exchange = answered("change", "p");
+    assert_eq!(runner("surface", &World::new()).on_response(&mut exchange), Ok(ResponseVerdict::Next));
+    let response = exchange.response.unwrap();
+    assert_eq!(response.status, 299);
+    assert_eq!(response.headers["x-set"], "1");
+    assert_eq!(response.headers.get_all("x-many").iter().count(), 3);
+    assert!(!response.headers.contains_key("server"));
+    assert_eq!(response.headers["content-length"], "9");
+    let HeaderEdit::Set(_, results) = &exchange.response_edits[0] else { panic!() };
+    assert_eq!(results, format!("{OK} {INVALID} {OK} {OK} {OK} {FORBIDDEN} {INVALID}").as_str());
+}
+
+#[test]
+fn the_end_of_a_request_and_of_a_flow_are_told() {
+    let world = World::new();
+    let mut runner = runner("surface", &world);
+    let mut exchange = exchange("/vars", &[]);
+    runner.on_request(&mut exchange).unwrap();
+    let mut summary = Summary {
+        flow: exchange.flow,
+        outcome: Outcome::Complete,
+        status: 200,
+        member: Some("192.0.2.1:80".parse().unwrap()),
+        bytes_to_server: 1,
+        bytes_to_client: 2,
+        packets_to_server: 0,
+        packets_to_client: 0,
+        duration: Duration::from_micros(1500),
+        first_byte: Some(Duration::from_micros(700)),
+    };
+    runner.on_done(&summary, Some(&mut exchange.vars), &mut exchange.flow_vars).unwrap();
+    assert!(world.logged(r#"done Outcome::Complete Some(200) Some(192.0.2.1:80) 1 2 1.5ms Some(700µs) Some("r")"#));
+    (summary.outcome, summary.status, summary.member, summary.first_byte) = (Outcome::Refused, 0, None, None);
+    runner.on_done(&summary, None, &mut exchange.flow_vars).unwrap();
+    assert!(world.logged(r#"done Outcome::Refused None None 1 2 1.5ms None Some("f")"#), "both scopes are the flow's");
+}

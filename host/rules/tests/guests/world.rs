@@ -1,0 +1,157 @@
+//! What the tests share: built guests, an environment that stands still, exchanges.
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, OnceLock};
+
+use shunt_rules::build::{BuildOptions, build};
+use shunt_rules::{
+    AttachOptions, Attachment, Environment, Exchange, Flow, Level, MemberState, MemberStatus, Pack, PoolState,
+    Rule, RuleHost, Runner, SlotBinding, Transport,
+};
+
+/// The guest of that name, built once per process; cargo knows when there is nothing to do.
+pub(crate) fn pack(name: &str) -> Pack {
+    static BUILT: OnceLock<Mutex<HashMap<String, Pack>>> = OnceLock::new();
+    let mut built = BUILT.get_or_init(Mutex::default).lock().unwrap();
+    if let Some(pack) = built.get(name) {
+        return pack.clone();
+    }
+    let output = build(&folder(name), &build_options()).unwrap_or_else(|error| panic!("{name}: {error}"));
+    let pack = Pack::read(&output.file).unwrap();
+    built.insert(name.to_owned(), pack.clone());
+    pack
+}
+
+pub(crate) fn folder(name: &str) -> PathBuf {
+    root().join("tests/guests").join(name)
+}
+
+pub(crate) fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize().unwrap()
+}
+
+pub(crate) fn build_options() -> BuildOptions {
+    BuildOptions { target_dir: Some(root().join("target/guests")), ..BuildOptions::default() }
+}
+
+/// One host for all tests, as in the daemon.
+pub(crate) fn host() -> &'static Arc<RuleHost> {
+    static HOST: OnceLock<Arc<RuleHost>> = OnceLock::new();
+    HOST.get_or_init(|| RuleHost::new().unwrap())
+}
+
+pub(crate) fn rule(name: &str) -> Arc<Rule> {
+    static RULES: OnceLock<Mutex<HashMap<String, Arc<Rule>>>> = OnceLock::new();
+    let pack = pack(name);
+    let mut rules = RULES.get_or_init(Mutex::default).lock().unwrap();
+    rules.entry(name.to_owned()).or_insert_with(|| host().compile(&pack).unwrap()).clone()
+}
+
+/// An environment whose clock moves when a test moves it.
+#[derive(Default)]
+pub(crate) struct World {
+    pub(crate) lines: Mutex<Vec<(Level, String)>>,
+    pub(crate) now_us: AtomicU64,
+    pub(crate) opened: Mutex<Vec<String>>,
+    random: AtomicU64,
+}
+
+impl World {
+    pub(crate) fn new() -> Arc<World> {
+        Arc::default()
+    }
+
+    pub(crate) fn advance_ms(&self, ms: u64) {
+        self.now_us.fetch_add(ms * 1000, Ordering::Relaxed);
+    }
+
+    pub(crate) fn logged(&self, text: &str) -> bool {
+        self.lines.lock().unwrap().iter().any(|(_, line)| line.contains(text))
+    }
+}
+
+impl Environment for World {
+    fn log_enabled(&self, level: Level) -> bool {
+        level != Level::Debug
+    }
+
+    fn log(&self, rule: &str, level: Level, message: &str) {
+        assert!(message.len() <= 4096);
+        self.lines.lock().unwrap().push((level, format!("{rule}: {message}")));
+    }
+
+    fn unix_ms(&self) -> u64 {
+        1_700_000_000_000 + self.monotonic_us() / 1000
+    }
+
+    fn monotonic_us(&self) -> u64 {
+        self.now_us.load(Ordering::Relaxed)
+    }
+
+    fn fill_random(&self, bytes: &mut [u8]) {
+        for byte in bytes {
+            *byte = self.random.fetch_add(1, Ordering::Relaxed) as u8;
+        }
+    }
+
+    fn pool(&self, pool: &str) -> Option<PoolState> {
+        (pool != "gone").then_some(PoolState { members: 3, usable: 2, active: 7 })
+    }
+
+    fn members(&self, _: &str) -> Vec<MemberState> {
+        let member = |address: &str, status, weight, active| MemberState {
+            address: address.parse().unwrap(),
+            status,
+            weight,
+            active,
+        };
+        vec![
+            member("192.0.2.1:80", MemberStatus::Up, 1, 4),
+            member("[2001:db8::2]:8080", MemberStatus::Draining, 2, 3),
+            member("192.0.2.3:80", MemberStatus::Disabled, 1, 0),
+        ]
+    }
+
+    fn breaker_opened(&self, rule: &str) {
+        self.opened.lock().unwrap().push(rule.to_owned());
+    }
+}
+
+/// The guest attached with every slot bound to the pool `pool-<slot>`.
+pub(crate) fn options(rule: &Rule, world: &Arc<World>) -> AttachOptions {
+    let mut options = AttachOptions::new("shop/test", world.clone());
+    let slots = rule.manifest().slots.keys();
+    options.slots = slots.map(|slot| SlotBinding { slot: slot.clone(), pool: format!("pool-{slot}") }).collect();
+    options
+}
+
+pub(crate) fn attach(name: &str, world: &Arc<World>) -> Arc<Attachment> {
+    let rule = rule(name);
+    rule.attach(options(&rule, world)).unwrap_or_else(|error| panic!("{error}"))
+}
+
+pub(crate) fn runner(name: &str, world: &Arc<World>) -> Runner {
+    Runner::new(attach(name, world))
+}
+
+pub(crate) fn flow(client: &str) -> Flow {
+    Flow {
+        id: 42,
+        client: client.parse::<SocketAddr>().unwrap(),
+        vip: "198.51.100.1:443".parse().unwrap(),
+        transport: Transport::Tcp,
+        ingress: 3,
+    }
+}
+
+pub(crate) fn exchange(target: &str, headers: &[(&str, &str)]) -> Exchange {
+    let mut request = http::Request::builder().uri(target);
+    for (name, value) in headers {
+        request = request.header(*name, *value);
+    }
+    let request = request.body(()).unwrap().into_parts().0;
+    Exchange { flow: flow("192.0.2.7:5555"), request, ..Exchange::default() }
+}

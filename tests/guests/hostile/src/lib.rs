@@ -1,0 +1,118 @@
+//! Does everything that a rule must not, as the request's path says; `/ok` is good.
+
+use std::hint::black_box;
+
+use shunt_sdk::prelude::*;
+
+/// What to do, and when.
+#[derive(Settings)]
+struct Hostile {
+    /// What `on-load` does: `ok`, `refuse`, `loop`, `panic` or `memory`.
+    #[settings(default = "ok")]
+    load: String,
+}
+
+#[rule]
+impl Hostile {
+    fn on_load(&self) -> Result<(), String> {
+        match self.load.as_str() {
+            "refuse" => Err("no licence for this virtual".to_owned()),
+            "loop" => endless(),
+            "panic" => panic!("cannot load"),
+            "memory" => bomb(),
+            _ => Ok(()),
+        }
+    }
+
+    fn on_request(&self, request: &Request) -> request::Verdict {
+        match request.path().as_str() {
+            "/ok" => to_pool("web"),
+            "/loop" => endless(),
+            "/memory" => bomb(),
+            "/leak" => {
+                // Kept for good: 1 MiB per request.
+                std::mem::forget(vec![1_u8; 1 << 20]);
+                next()
+            }
+            "/recursion" => {
+                black_box(recurse(1));
+                next()
+            }
+            "/panic" => panic!("the author was wrong about {}", request.path()),
+            "/abort" => std::process::abort(),
+            "/error" => {
+                let _: u32 = request.path().parse().unwrap_or_else(|_| {
+                    log::error!("not a number");
+                    std::process::abort()
+                });
+                next()
+            }
+            "/log-flood" => loop {
+                log::info!("and again");
+            },
+            "/host-calls" => loop {
+                black_box(clock::unix());
+            },
+            "/random-flood" => {
+                black_box(random::bytes(4097));
+                next()
+            }
+            "/random-much" => loop {
+                black_box(random::bytes(4096));
+            },
+            "/vars-many" => {
+                for name in 0..65 {
+                    vars::request().set(&name.to_string(), "");
+                }
+                next()
+            }
+            "/vars-long" => {
+                vars::request().set("v", [0; 4097]);
+                next()
+            }
+            "/vars-name" => {
+                vars::request().set(&"n".repeat(257), "");
+                next()
+            }
+            "/pool" => {
+                lb::pool("nowhere");
+                next()
+            }
+            "/slot" => to_pool("nowhere"),
+            "/snat-slot" => as_configured().snat_pool("nowhere"),
+            "/persist" => as_configured().persist([7_u8; 257].as_slice()),
+            "/status" => respond(99),
+            "/framing" => respond(200).header("content-length", "5").text("hello"),
+            "/bad-name" => respond(200).header("no spaces", "x").text(""),
+            "/bad-value" => respond(200).header("x", "a\r\nset-cookie: b").text(""),
+            "/long-head" => respond(200).header("x", "y".repeat(70_000)).text(""),
+            "/need-body" => request::need_body(10),
+            _ => next(),
+        }
+    }
+
+    fn on_flow(&self, flow: &Flow) -> flow::Verdict {
+        match flow.client.port() {
+            666 => endless(),
+            _ => next(),
+        }
+    }
+}
+
+fn endless<T>() -> T {
+    let mut n = 0_u64;
+    loop {
+        n = black_box(n + 1);
+    }
+}
+
+fn bomb<T>() -> T {
+    let mut all = Vec::new();
+    loop {
+        all.push(black_box(vec![1_u8; 1 << 20]));
+    }
+}
+
+fn recurse(depth: u64) -> u64 {
+    if black_box(depth) == 0 { 0 } else { black_box(recurse(depth + 1)) + 1 }
+}

@@ -1,0 +1,219 @@
+//! Calls every host function and returns every verdict, as the request's path says. What a
+//! function gave is answered as text.
+
+use std::collections::BTreeMap;
+
+use shunt_sdk::prelude::*;
+
+/// One setting of each type.
+#[derive(Settings)]
+struct Surface {
+    #[settings(default = false)]
+    flag: bool,
+    #[settings(default = 7)]
+    number: u8,
+    ratio: Option<f64>,
+    #[settings(default = "none")]
+    text: String,
+    list: Option<Vec<String>>,
+    labels: Option<BTreeMap<String, String>>,
+}
+
+#[rule]
+impl Surface {
+    fn on_flow(&self, flow: &Flow) -> flow::Verdict {
+        vars::flow().set("client", flow.client.to_string());
+        match flow.client.port() {
+            1 => reject(),
+            2 => flow::drop_flow(),
+            3 => to_pool("other"),
+            4 => to_pool("other")
+                .member("[2001:db8::1]:443".parse().unwrap())
+                .mode(Mode::L3dsrIpip)
+                .snat_pool("primary")
+                .persist_for("key", Duration::from_secs(90)),
+            5 => to_member("192.0.2.9:8080".parse().unwrap()),
+            _ => next(),
+        }
+    }
+
+    fn on_request(&self, request: &Request) -> request::Verdict {
+        let query = request.query();
+        let argument = query.as_deref().unwrap_or_default();
+        match request.path().as_str() {
+            // The head, read.
+            "/flow" => {
+                let Flow { id, client, vip, transport, ingress } = request.flow();
+                answer(format!("{id} {client} {vip} {transport:?} {ingress}"))
+            }
+            "/version" => answer(format!("{:?}", request.version())),
+            "/scheme" => answer(format!("{:?}", request.scheme())),
+            "/method" => answer(request.method()),
+            "/path" => answer(request.path()),
+            "/query" => answer(format!("{query:?}")),
+            "/authority" => answer(request.authority()),
+            "/header" => answer(format!("{:?}", request.header(argument))),
+            "/headers" => answer(request.headers(argument).join("|")),
+            "/header-names" => answer(request.header_names().join(" ")),
+
+            // The head, changed.
+            "/set-path" => result(request.set_path(argument)),
+            "/set-query" => result(request.set_query(Some(&argument.replace('+', " ")))),
+            "/remove-query" => result(request.set_query(None)),
+            "/set-authority" => result(request.set_authority(argument)),
+            "/set-header" => result(request.set_header(argument, "set")),
+            "/set-value" => result(request.set_header("x-value", "a\nb")),
+            "/add-header" => result(request.add_header(argument, "added")),
+            "/remove-header" => result(request.remove_header(argument)),
+            "/grow" => {
+                let value = "v".repeat(1000);
+                let added = (0..).take_while(|_| request.add_header("x-grow", &value).is_ok()).count();
+                answer(format!("{added} {}", name(request.add_header("x-grow", &value))))
+            }
+            "/set-response-header" => {
+                request.set_response_header("x-a", "lost").ok();
+                request.set_response_header("x-a", "1").ok();
+                request.remove_response_header("server").ok();
+                result(request.set_response_header(argument, "x"))
+            }
+
+            // Capabilities.
+            "/log" => {
+                log::error!("e");
+                log::warn!("w {}", self.text);
+                log::info!("i");
+                log::debug!("d");
+                log::info!("{}", "é".repeat(4000));
+                next()
+            }
+            "/clock" => answer(format!("{:?} {:?}", clock::unix(), clock::monotonic())),
+            "/random" => answer(format!("{} {}", random::number(), random::bytes(16).len())),
+            "/vars" => {
+                let (request, flow) = (vars::request(), vars::flow());
+                let before = (request.text("n"), flow.text("n"), flow.text("client"));
+                request.set("n", "r");
+                flow.set("n", "f");
+                flow.set("gone", "x");
+                flow.remove("gone");
+                answer(format!("{before:?} {:?} {:?} {:?}", request.text("n"), flow.text("n"), flow.text("gone")))
+            }
+            "/pool" => {
+                let lb::Pool { members, usable, active } = lb::pool("primary");
+                answer(format!("{members} {usable} {active}"))
+            }
+            "/members" => {
+                let members = lb::members("primary").into_iter();
+                answer(
+                    members
+                        .map(|member| {
+                            format!("{} {:?} {} {}", member.address, member.state, member.weight, member.active)
+                        })
+                        .collect::<Vec<_>>()
+                        .join("|"),
+                )
+            }
+            "/settings" => answer(format!(
+                "{} {} {:?} {} {:?} {:?}",
+                self.flag, self.number, self.ratio, self.text, self.list, self.labels
+            )),
+
+            // Verdicts.
+            "/to" => to_pool("other").persist("who"),
+            "/respond" => {
+                respond(418).header("x-a", "1").header("x-a", "2").header("location", "/b").text("short and stout")
+            }
+            "/reject" => reject(),
+            "/need-body" => request::need_body(5),
+            _ => next(),
+        }
+    }
+
+    fn on_request_body(&self, request: &Request, body: &request_body::Body) -> request_body::Verdict {
+        match request.header("x-do").as_deref() {
+            Some("replace") => {
+                let mut bytes = body.bytes.clone();
+                bytes.reverse();
+                replace_body(bytes)
+            }
+            Some("to") => to_pool("other"),
+            Some("respond") => respond(200).text(format!("{} {}", body.bytes.len(), body.complete)),
+            Some("reject") => reject(),
+            _ => next(),
+        }
+    }
+
+    fn on_connect_failed(
+        &self,
+        request: &Request,
+        failure: &connect_failed::Failure,
+    ) -> connect_failed::Verdict {
+        match request.header("x-do").as_deref() {
+            Some("retry") => retry(),
+            Some("to") => to_pool("other"),
+            Some("respond") => {
+                respond(503).text(format!("{:?} {:?} {}", failure.member, failure.cause, failure.attempts))
+            }
+            _ => next(),
+        }
+    }
+
+    fn on_response(&self, request: &Request, response: &Response) -> response::Verdict {
+        match request.header("x-do").as_deref() {
+            Some("retry") => retry(),
+            Some("read") => respond(200).text(format!(
+                "{} {:?} {} {} {:?} {}",
+                response.status(),
+                response.header("server"),
+                response.headers("x-many").join("|"),
+                response.header_names().join(" "),
+                response.slot(),
+                response.member(),
+            )),
+            Some("change") => {
+                let results = [
+                    response.set_status(299),
+                    response.set_status(199),
+                    response.set_header("x-set", "1"),
+                    response.add_header("x-many", "3"),
+                    response.remove_header("server"),
+                    response.set_header("content-length", "1"),
+                    response.set_header("bad name", "1"),
+                ];
+                request.set_response_header("x-results", results.map(name).join(" ")).ok();
+                next()
+            }
+            _ => next(),
+        }
+    }
+
+    fn on_done(&self, summary: &done::Summary) {
+        log::info!(
+            "done {:?} {:?} {:?} {} {} {:?} {:?} {:?}",
+            summary.outcome,
+            summary.status,
+            summary.member,
+            summary.bytes_to_server,
+            summary.bytes_to_client,
+            summary.duration,
+            summary.first_byte,
+            vars::request().text("n"),
+        );
+    }
+}
+
+fn answer(text: String) -> request::Verdict {
+    respond(200).text(text)
+}
+
+fn result(result: Result<(), FieldError>) -> request::Verdict {
+    answer(name(result).to_owned())
+}
+
+fn name(result: Result<(), FieldError>) -> &'static str {
+    match result {
+        Ok(()) => "ok",
+        Err(FieldError::Invalid) => "invalid",
+        Err(FieldError::Forbidden) => "forbidden",
+        Err(FieldError::TooLarge) => "too-large",
+    }
+}
