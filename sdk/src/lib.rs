@@ -85,6 +85,8 @@ extern crate self as shunt_sdk;
 #[doc(hidden)]
 pub mod __rt;
 mod address;
+#[cfg(target_arch = "wasm32")]
+mod allocator;
 #[doc(hidden)]
 pub mod bindings;
 pub mod clock;

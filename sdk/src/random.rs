@@ -12,7 +12,7 @@ pub fn number() -> u64 {
 /// Each is equally likely to within `end` in 2⁶⁴.
 pub fn below(end: u64) -> u64 {
     // The high half of the product is the fraction of `end` (Lemire 2019).
-    (u128::from(number()) * u128::from(end) >> 64) as u64
+    ((u128::from(number()) * u128::from(end)) >> 64) as u64
 }
 
 /// So many bytes; more than 4,096 is a fault.
