@@ -150,11 +150,13 @@ fn io_text(error: &io::Error) -> String {
 
 fn http_text(error: &hyper::Error) -> String {
     let source = std::error::Error::source(error);
-    if let Some(io) = source.and_then(|source| source.downcast_ref::<io::Error>()) {
-        return io_text(io);
-    }
-    if error.is_incomplete_message() {
+    let io = source.and_then(|source| source.downcast_ref::<io::Error>());
+    // In the head it is one error of hyper's, in the body another.
+    if error.is_incomplete_message() || io.is_some_and(|io| io.kind() == io::ErrorKind::UnexpectedEof) {
         return "closed before the answer was whole".to_owned();
+    }
+    if let Some(io) = io {
+        return io_text(io);
     }
     if error.is_parse() {
         return "the answer is not HTTP/1.1".to_owned();

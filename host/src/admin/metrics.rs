@@ -1,0 +1,215 @@
+//! The counters as OpenMetrics 1.0 text. One table says what there is; tests and the book walk it.
+
+use std::fmt;
+
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::text::encode as encode_text;
+use prometheus_client::encoding::{DescriptorEncoder, NoLabelSet};
+use prometheus_client::metrics::MetricType;
+use prometheus_client::registry::Registry;
+
+use crate::control::{MemberStatus, RuleStatus, Status, VirtualStatus};
+
+/// What goes with the text.
+pub(super) const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+/// All of them as text.
+///
+/// # Errors
+/// None that is known: text can always be appended to.
+pub(super) fn encode(status: Status) -> Result<String, fmt::Error> {
+    let mut registry = Registry::with_prefix("shunt");
+    registry.register_collector(Box::new(Reading(status)));
+    let mut text = String::new();
+    encode_text(&mut text, &registry)?;
+    Ok(text)
+}
+
+/// Metrics of one name.
+struct Family {
+    /// Without the prefix `shunt_`, and for counters without the suffix `_total`.
+    name: &'static str,
+    help: &'static str,
+    values: Values,
+}
+
+enum Values {
+    Counter(fn(&Status) -> Vec<(Labels, u64)>),
+    Gauge(fn(&Status) -> Vec<(Labels, f64)>),
+}
+
+type Labels = Vec<(&'static str, String)>;
+
+const FAMILIES: &[Family] = &[
+    gauge("build_info", "The version that runs, as a label; always 1", |status| {
+        vec![(vec![("version", status.version.to_owned())], 1.0)]
+    }),
+    gauge("uptime_seconds", "Seconds since the process began", |status| one(status.uptime_seconds)),
+    gauge("epoch", "Number of the snapshot in force; one more with every change", |status| one(status.epoch)),
+    gauge("workers", "Worker threads", |status| one(status.workers as u64)),
+    counter("virtual_connections", "Connections accepted", |status| virtuals(status, |it| it.connections)),
+    gauge("virtual_connections_open", "Connections open now", |status| floats(virtuals(status, |it| it.open))),
+    counter("virtual_connections_refused", "Connections refused: too many, or by a rule", |status| {
+        virtuals(status, |it| it.refused)
+    }),
+    counter("virtual_handshakes_failed", "TLS handshakes that failed", |status| {
+        virtuals(status, |it| it.handshakes_failed)
+    }),
+    counter("virtual_requests", "Requests whose head was read", |status| virtuals(status, |it| it.requests)),
+    counter("virtual_answers", "Answers by the class of their status", |status| {
+        let answers = |it: &VirtualStatus| {
+            let of = it.name.clone();
+            let class = move |(class, count)| (vec![("virtual", of.clone()), ("class", format!("{}xx", class + 1))], count);
+            it.answers.into_iter().enumerate().map(class)
+        };
+        status.virtuals.iter().flat_map(answers).collect()
+    }),
+    counter("virtual_errors", "Answers that Shunt made in a member's place because of an error", |status| {
+        virtuals(status, |it| it.errors)
+    }),
+    gauge("member_up", "1 if its monitor finds it up, or it has none", |status| {
+        floats(members(status, |it| u64::from(it.health == "up")))
+    }),
+    gauge("member_enabled", "1 if it takes new clients as far as the operator is concerned", |status| {
+        floats(members(status, |it| u64::from(it.admin == "enabled")))
+    }),
+    gauge("member_active", "Requests under way", |status| floats(members(status, |it| it.active.into()))),
+    counter("member_requests", "Requests sent to the member", |status| members(status, |it| it.requests)),
+    counter("member_connects", "Connections opened to it", |status| members(status, |it| it.connects)),
+    counter("member_connects_failed", "Connects that failed", |status| members(status, |it| it.connects_failed)),
+    counter("member_failures", "Responses that did not come, came late or broke off", |status| {
+        members(status, |it| it.failures)
+    }),
+    counter("member_response_bytes", "Bytes of response bodies", |status| members(status, |it| it.bytes_to_client)),
+    counter("member_request_bytes", "Bytes of request bodies", |status| members(status, |it| it.bytes_to_server)),
+    gauge("rule_version", "Number of the version that runs; 0 while it is unloaded", |status| {
+        floats(rules(status, |it| it.running.unwrap_or(0)))
+    }),
+    gauge("rule_breaker_open", "1 while the rule is not called because it faulted too often", |status| {
+        floats(rules(status, |it| u64::from(it.breaker == Some("open"))))
+    }),
+    counter("rule_calls", "Hook calls", |status| {
+        hooks(status).map(|(labels, hook)| (labels, hook.calls)).collect()
+    }),
+    counter("rule_faults", "Hook calls that gave no verdict, by kind", |status| {
+        let faults = hooks(status).flat_map(|(labels, hook)| {
+            let kind = move |(kind, count): (&String, &u64)| ([&labels[..], &[("kind", kind.clone())]].concat(), *count);
+            hook.faults.iter().map(kind)
+        });
+        faults.collect()
+    }),
+    gauge("rule_call_seconds", "How long a hook call takes, over all that were timed", |status| {
+        let quantiles = hooks(status).flat_map(|(labels, hook)| {
+            let quantiles = [("0.5", hook.p50_ns), ("0.99", hook.p99_ns)];
+            quantiles.into_iter().filter_map(move |(quantile, ns)| {
+                Some(([&labels[..], &[("quantile", quantile.to_owned())]].concat(), ns? as f64 / 1e9))
+            })
+        });
+        quantiles.collect()
+    }),
+];
+
+const fn counter(name: &'static str, help: &'static str, values: fn(&Status) -> Vec<(Labels, u64)>) -> Family {
+    Family { name, help, values: Values::Counter(values) }
+}
+
+const fn gauge(name: &'static str, help: &'static str, values: fn(&Status) -> Vec<(Labels, f64)>) -> Family {
+    Family { name, help, values: Values::Gauge(values) }
+}
+
+fn one(value: u64) -> Vec<(Labels, f64)> {
+    vec![(Vec::new(), value as f64)]
+}
+
+fn floats(values: Vec<(Labels, u64)>) -> Vec<(Labels, f64)> {
+    values.into_iter().map(|(labels, value)| (labels, value as f64)).collect()
+}
+
+fn virtuals(status: &Status, value: fn(&VirtualStatus) -> u64) -> Vec<(Labels, u64)> {
+    status.virtuals.iter().map(|it| (vec![("virtual", it.name.clone())], value(it))).collect()
+}
+
+fn members(status: &Status, value: fn(&MemberStatus) -> u64) -> Vec<(Labels, u64)> {
+    let pools = status.pools.iter().flat_map(|pool| pool.members.iter().map(move |member| (pool, member)));
+    pools
+        .map(|(pool, member)| (vec![("pool", pool.name.clone()), ("member", member.address.clone())], value(member)))
+        .collect()
+}
+
+fn all_rules(status: &Status) -> impl Iterator<Item = &RuleStatus> {
+    status.virtuals.iter().flat_map(|it| &it.rules)
+}
+
+fn rules(status: &Status, value: fn(&RuleStatus) -> u64) -> Vec<(Labels, u64)> {
+    all_rules(status).map(|it| (vec![("rule", it.name.clone())], value(it))).collect()
+}
+
+fn hooks(status: &Status) -> impl Iterator<Item = (Labels, &crate::control::HookStatus)> {
+    all_rules(status).flat_map(|rule| {
+        rule.hooks.iter().map(|hook| (vec![("rule", rule.name.clone()), ("hook", hook.hook.clone())], hook))
+    })
+}
+
+/// The status at one moment.
+#[derive(Debug)]
+struct Reading(Status);
+
+impl Collector for Reading {
+    fn encode(&self, mut encoder: DescriptorEncoder) -> fmt::Result {
+        for family in FAMILIES {
+            match family.values {
+                Values::Counter(values) => {
+                    let mut metric = encoder.encode_descriptor(family.name, family.help, None, MetricType::Counter)?;
+                    for (labels, value) in values(&self.0) {
+                        metric.encode_family(&labels)?.encode_counter::<NoLabelSet, _, u64>(&value, None)?;
+                    }
+                }
+                Values::Gauge(values) => {
+                    let mut metric = encoder.encode_descriptor(family.name, family.help, None, MetricType::Gauge)?;
+                    for (labels, value) in values(&self.0) {
+                        metric.encode_family(&labels)?.encode_gauge(&value)?;
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+    use crate::admin::sample;
+
+    #[test]
+    fn what_is_encoded() {
+        let text = encode(sample::status()).unwrap();
+        for line in [
+            "# HELP shunt_virtual_requests Requests whose head was read",
+            "# TYPE shunt_virtual_requests counter",
+            "shunt_build_info{version=\"0.1.0\"} 1.0",
+            "shunt_virtual_requests_total{virtual=\"shop\"} 1234",
+            "shunt_virtual_answers_total{virtual=\"shop\",class=\"5xx\"} 5",
+            "shunt_member_up{pool=\"web\",member=\"10.0.0.2:80\"} 0.0",
+            "shunt_member_response_bytes_total{pool=\"web\",member=\"10.0.0.1:80\"} 4096",
+            "shunt_rule_version{rule=\"shop/canary\"} 2.0",
+            "shunt_rule_faults_total{rule=\"shop/canary\",hook=\"on-request\",kind=\"timeout\"} 3",
+            "shunt_rule_call_seconds{rule=\"shop/canary\",hook=\"on-request\",quantile=\"0.99\"} 0.000002",
+        ] {
+            assert!(text.lines().any(|it| it == line), "no line {line:?} in\n{text}");
+        }
+        assert!(text.ends_with("# EOF\n"));
+    }
+
+    #[test]
+    fn each_name_is_there_once_with_a_sample() {
+        let text = encode(sample::status()).unwrap();
+        let names: BTreeSet<_> = FAMILIES.iter().map(|family| family.name).collect();
+        assert_eq!(names.len(), FAMILIES.len());
+        for name in names {
+            assert!(text.lines().any(|line| line.starts_with(&format!("shunt_{name}"))), "{name} has no sample");
+        }
+    }
+}

@@ -1,0 +1,113 @@
+//! How the admin interface says no: one JSON shape for every reason.
+
+use axum::Json;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use serde::Serialize;
+
+use crate::config::Problem;
+use crate::control::{ApplyError, LoadError, NotFound};
+
+/// Why something was not done. As JSON: `{"error": {"kind": …, "message": …, "help": …}}`.
+#[derive(Clone, Debug)]
+pub struct Refusal {
+    status: StatusCode,
+    error: Error,
+}
+
+#[derive(Clone, Debug, Serialize)]
+struct Error {
+    /// A stable name for programs.
+    kind: &'static str,
+    message: String,
+    /// What to do.
+    help: Option<String>,
+    /// Each mistake of a configuration, with its place.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    problems: Vec<Problem>,
+}
+
+#[derive(Serialize)]
+struct Envelope<'a> {
+    error: &'a Error,
+}
+
+impl Refusal {
+    pub fn new(status: StatusCode, kind: &'static str, message: impl Into<String>) -> Refusal {
+        let error = Error { kind, message: message.into(), help: None, problems: Vec::new() };
+        Refusal { status, error }
+    }
+
+    #[must_use]
+    pub fn help(mut self, help: impl Into<String>) -> Refusal {
+        self.error.help = Some(help.into());
+        self
+    }
+
+    pub fn kind(&self) -> &'static str {
+        self.error.kind
+    }
+
+    /// The JSON that is sent.
+    pub fn json(&self) -> serde_json::Value {
+        // A structure of texts and numbers can always be written.
+        serde_json::to_value(Envelope { error: &self.error }).unwrap_or_default()
+    }
+}
+
+impl IntoResponse for Refusal {
+    fn into_response(self) -> Response {
+        (self.status, Json(Envelope { error: &self.error })).into_response()
+    }
+}
+
+impl From<&ApplyError> for Refusal {
+    fn from(error: &ApplyError) -> Refusal {
+        let unprocessable = |kind, message: String| Refusal::new(StatusCode::UNPROCESSABLE_ENTITY, kind, message);
+        match error {
+            ApplyError::Config(report) => {
+                let mut refusal = unprocessable("config", report.to_string());
+                refusal.error.problems = report.problems();
+                refusal.help("mend the configuration and reload; what ran before runs on")
+            }
+            ApplyError::Resources(_) => unprocessable("resources", error.to_string()),
+            ApplyError::System(_) => {
+                Refusal::new(StatusCode::INTERNAL_SERVER_ERROR, "system", error.to_string())
+            }
+        }
+    }
+}
+
+impl From<&LoadError> for Refusal {
+    fn from(error: &LoadError) -> Refusal {
+        let (status, help) = match error {
+            LoadError::NoSuchRule { .. } => {
+                (StatusCode::NOT_FOUND, Some("`[[virtual.rule]]` makes a place for a rule; then reload"))
+            }
+            LoadError::NoEarlierVersion(_) => {
+                (StatusCode::CONFLICT, Some("`shunt rule list` shows the versions that are kept"))
+            }
+            LoadError::NotLoaded(_) => (StatusCode::CONFLICT, None),
+            LoadError::System(_) => (StatusCode::INTERNAL_SERVER_ERROR, None),
+            LoadError::Pack(_) | LoadError::Component(_) | LoadError::Attach(_) => {
+                (StatusCode::UNPROCESSABLE_ENTITY, None)
+            }
+        };
+        let refusal = Refusal::new(status, error.kind(), error.to_string());
+        match help {
+            Some(help) => refusal.help(help),
+            None => refusal,
+        }
+    }
+}
+
+impl From<NotFound> for Refusal {
+    fn from(missing: NotFound) -> Refusal {
+        let refusal = Refusal::new(StatusCode::NOT_FOUND, "not-found", format!("there is no {}", missing.what));
+        if missing.known.is_empty() {
+            refusal
+        } else {
+            refusal.help(format!("there is: {}", missing.known.join(", ")))
+        }
+    }
+}

@@ -1,0 +1,192 @@
+//! What can be asked of the admin interface.
+
+use std::net::SocketAddr;
+use std::str::FromStr;
+
+use axum::Json;
+use axum::Router;
+use axum::body::Bytes;
+use axum::extract::rejection::{BytesRejection, JsonRejection, PathRejection};
+use axum::extract::{DefaultBodyLimit, Path, State};
+use axum::http::header::CONTENT_TYPE;
+use axum::http::{Method, StatusCode};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{MethodRouter, delete, get, post, put};
+use serde::{Deserialize, Serialize};
+use shunt_engine::member::Admin;
+use shunt_rules::{MAX_PACK_BYTES, Pack};
+
+use super::refusal::Refusal;
+use super::{SharedControl, metrics};
+use crate::control::{LoadError, LoadedRule, MemberStatus, PoolStatus, ReloadSummary, RuleName, RuleStatus, Status};
+
+/// Described in OpenAPI 3.1.
+const OPENAPI: &str = include_str!("openapi.json");
+
+type Answer<T> = Result<Json<T>, Refusal>;
+
+/// Everything that is served.
+pub(super) fn router(control: SharedControl) -> Router {
+    routes()
+        .into_iter()
+        .fold(Router::new(), |router, (_, path, handler)| router.route(path, handler))
+        .fallback(no_such_path)
+        .method_not_allowed_fallback(no_such_method)
+        .layer(DefaultBodyLimit::max(MAX_PACK_BYTES))
+        .with_state(control)
+}
+
+fn routes() -> Vec<(Method, &'static str, MethodRouter<SharedControl>)> {
+    vec![
+        (Method::GET, "/v1/status", get(status)),
+        (Method::GET, "/v1/pools", get(pools)),
+        (Method::PUT, "/v1/pools/{pool}/members/{address}", put(set_member)),
+        (Method::GET, "/v1/rules", get(rules)),
+        (Method::PUT, "/v1/rules/{virtual}/{rule}", put(load_rule)),
+        (Method::DELETE, "/v1/rules/{virtual}/{rule}", delete(unload_rule)),
+        (Method::POST, "/v1/rules/{virtual}/{rule}/rollback", post(rollback_rule)),
+        (Method::POST, "/v1/reload", post(reload)),
+        (Method::GET, "/v1/metrics", get(metrics)),
+        (Method::GET, "/v1/openapi.json", get(openapi)),
+    ]
+}
+
+#[derive(Serialize)]
+struct Pools {
+    pools: Vec<PoolStatus>,
+}
+
+#[derive(Serialize)]
+struct Rules {
+    rules: Vec<RuleStatus>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct MemberChange {
+    admin: String,
+}
+
+#[derive(Serialize)]
+struct Unloaded {
+    name: String,
+}
+
+async fn status(State(control): State<SharedControl>) -> Json<Status> {
+    Json(control.lock().await.status())
+}
+
+async fn pools(State(control): State<SharedControl>) -> Json<Pools> {
+    Json(Pools { pools: control.lock().await.status().pools })
+}
+
+async fn rules(State(control): State<SharedControl>) -> Json<Rules> {
+    let virtuals = control.lock().await.status().virtuals;
+    Json(Rules { rules: virtuals.into_iter().flat_map(|it| it.rules).collect() })
+}
+
+async fn set_member(
+    State(control): State<SharedControl>,
+    path: Result<Path<(String, String)>, PathRejection>,
+    change: Result<Json<MemberChange>, JsonRejection>,
+) -> Answer<MemberStatus> {
+    let Path((pool, address)) = path.map_err(|error| bad_request(error.body_text()))?;
+    let address = SocketAddr::from_str(&address).map_err(|_| {
+        bad_request(format!("{address:?} is no member's address")).help("write address and port, as in 10.0.0.1:80")
+    })?;
+    let Json(change) = change.map_err(|error| bad_request(error.body_text()))?;
+    let admin = change.admin.parse::<Admin>().map_err(|()| {
+        bad_request(format!("a member cannot be made {:?}", change.admin))
+            .help("`admin` is one of enabled, draining, disabled")
+    })?;
+    Ok(Json(control.lock().await.set_member(&pool, address, admin)?))
+}
+
+async fn load_rule(
+    State(control): State<SharedControl>,
+    path: Result<Path<(String, String)>, PathRejection>,
+    body: Result<Bytes, BytesRejection>,
+) -> Answer<LoadedRule> {
+    let name = rule_name(path)?;
+    let bytes = body.map_err(|error| {
+        let too_large = error.status() == StatusCode::PAYLOAD_TOO_LARGE;
+        let kind = if too_large { "too-large" } else { "bad-request" };
+        let refusal = Refusal::new(error.status(), kind, error.body_text());
+        if too_large { refusal.help(format!("a pack has {} MiB at most", MAX_PACK_BYTES >> 20)) } else { refusal }
+    })?;
+    let loaded = to_the_end(async move {
+        let pack = Pack::from_bytes(bytes.into()).map_err(LoadError::from)?;
+        control.lock().await.load_rule(&name, pack).await
+    });
+    Ok(Json(loaded.await?.map_err(|error| Refusal::from(&error))?))
+}
+
+async fn rollback_rule(
+    State(control): State<SharedControl>,
+    path: Result<Path<(String, String)>, PathRejection>,
+) -> Answer<LoadedRule> {
+    let name = rule_name(path)?;
+    let back = to_the_end(async move { control.lock().await.rollback_rule(&name).await });
+    Ok(Json(back.await?.map_err(|error| Refusal::from(&error))?))
+}
+
+async fn unload_rule(
+    State(control): State<SharedControl>,
+    path: Result<Path<(String, String)>, PathRejection>,
+) -> Answer<Unloaded> {
+    let name = rule_name(path)?;
+    let unloaded = Unloaded { name: name.to_string() };
+    let done = to_the_end(async move { control.lock().await.unload_rule(&name).await });
+    done.await?.map_err(|error| Refusal::from(&error))?;
+    Ok(Json(unloaded))
+}
+
+async fn reload(State(control): State<SharedControl>) -> Answer<ReloadSummary> {
+    let summary = to_the_end(async move { control.lock().await.reload().await });
+    Ok(Json(summary.await?.map_err(|error| Refusal::from(&error))?))
+}
+
+async fn metrics(State(control): State<SharedControl>) -> Response {
+    let status = control.lock().await.status();
+    match metrics::encode(status) {
+        Ok(text) => ([(CONTENT_TYPE, metrics::CONTENT_TYPE)], text).into_response(),
+        Err(error) => {
+            Refusal::new(StatusCode::INTERNAL_SERVER_ERROR, "system", error.to_string()).into_response()
+        }
+    }
+}
+
+async fn openapi() -> Response {
+    ([(CONTENT_TYPE, "application/json")], OPENAPI).into_response()
+}
+
+async fn no_such_path() -> Refusal {
+    Refusal::new(StatusCode::NOT_FOUND, "no-such-path", "nothing is served under this path")
+        .help("GET /v1/openapi.json tells what is")
+}
+
+async fn no_such_method() -> Refusal {
+    Refusal::new(StatusCode::METHOD_NOT_ALLOWED, "no-such-method", "this path does not take this method")
+        .help("GET /v1/openapi.json tells what is served")
+}
+
+fn rule_name(path: Result<Path<(String, String)>, PathRejection>) -> Result<RuleName, Refusal> {
+    let Path((virtual_name, rule)) = path.map_err(|error| bad_request(error.body_text()))?;
+    Ok(RuleName { virtual_name, rule })
+}
+
+fn bad_request(message: impl Into<String>) -> Refusal {
+    Refusal::new(StatusCode::BAD_REQUEST, "bad-request", message)
+}
+
+/// Goes on with a change when the one who asked for it goes away, for a change is made as a whole or
+/// not at all.
+async fn to_the_end<T: Send + 'static>(change: impl Future<Output = T> + Send + 'static) -> Result<T, Refusal> {
+    tokio::spawn(change).await.map_err(|error| {
+        tracing::error!(%error, "a change broke off");
+        Refusal::new(StatusCode::INTERNAL_SERVER_ERROR, "system", "the change broke off; see the daemon's log")
+    })
+}
+
+#[cfg(test)]
+mod tests;

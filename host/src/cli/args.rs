@@ -1,0 +1,159 @@
+//! What can be written on the command line.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use super::failure::EXIT_CODES;
+use crate::control::RuleName;
+
+/// Shunt, a load balancer that you program.
+#[derive(Debug, Parser)]
+#[command(name = "shunt", version, after_help = EXIT_CODES)]
+pub(super) struct Arguments {
+    /// The daemon's admin socket
+    #[arg(long, global = true, value_name = "PATH", default_value = "/run/shunt/admin.sock")]
+    pub(super) socket: PathBuf,
+
+    /// The format of results and errors
+    #[arg(short, long, global = true, value_enum, value_name = "FORMAT", default_value = "text")]
+    pub(super) output: Format,
+
+    #[command(subcommand)]
+    pub(super) command: Command,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum Format {
+    /// For people
+    Text,
+    /// For programs, as the admin interface has it
+    Json,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// Carry traffic, until SIGTERM
+    ///
+    /// SIGHUP reads the configuration again, as `shunt reload` does. SIGTERM and SIGINT stop accepting and
+    /// wait for what is under way, at most for `process.drain`; a second one ends at once. SHUNT_LOG says
+    /// what is logged: error, warn, info (the default), debug, or a filter as in `info,shunt::http=debug`.
+    Run {
+        /// A TOML file, or a folder of them
+        #[arg(short, long, value_name = "PATH", default_value = DEFAULT_CONFIG)]
+        config: PathBuf,
+    },
+    /// Check a configuration with all that it names, without privileges and without changing anything
+    Check {
+        /// A TOML file, or a folder of them
+        #[arg(value_name = "PATH", default_value = DEFAULT_CONFIG)]
+        config: PathBuf,
+    },
+    /// Show what runs: virtuals, pools and rules with their counters
+    Status,
+    /// Read the configuration again and put it in force, or change nothing
+    Reload,
+    /// Load, list and take back rules; write, build and test packs
+    #[command(subcommand)]
+    Rule(RuleCommand),
+    /// Look at pools
+    #[command(subcommand)]
+    Pool(PoolCommand),
+    /// Take members out of their pool, and put them back
+    #[command(subcommand)]
+    Member(MemberCommand),
+}
+
+const DEFAULT_CONFIG: &str = "/etc/shunt/shunt.toml";
+
+#[derive(Debug, Subcommand)]
+pub(super) enum RuleCommand {
+    /// Load a version of a rule, for the next flow and the next request
+    ///
+    /// It is checked first: the component, its imports, its hooks against the virtual, slots, settings and
+    /// what the rule itself says to them. What does not pass changes nothing.
+    Load {
+        /// The rule, as in the configuration: shop/canary
+        #[arg(value_name = "VIRTUAL/RULE")]
+        rule: RuleName,
+        /// A pack folder that was built, or the file that `shunt rule build` wrote
+        pack: PathBuf,
+    },
+    /// List rules with the versions that are kept
+    List,
+    /// Go back to the version before the one that runs
+    Rollback {
+        #[arg(value_name = "VIRTUAL/RULE")]
+        rule: RuleName,
+    },
+    /// Take a rule out of its virtual; `load` and `rollback` bring it back
+    Unload {
+        #[arg(value_name = "VIRTUAL/RULE")]
+        rule: RuleName,
+    },
+    /// Make the folder of a new pack, with a rule that builds and cases that pass
+    New {
+        /// The folder to make; its last part names the pack
+        #[arg(value_name = "NAME")]
+        folder: PathBuf,
+    },
+    /// Compile a pack to DIR/dist/NAME.wasm
+    Build {
+        /// The pack's folder
+        #[arg(value_name = "DIR", default_value = ".")]
+        folder: PathBuf,
+    },
+    /// Run the cases of a pack on the rule host, without a daemon
+    Test {
+        /// The pack's folder
+        #[arg(value_name = "DIR", default_value = ".")]
+        folder: PathBuf,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum PoolCommand {
+    /// List pools with their members
+    List,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum MemberCommand {
+    /// Send it no new clients; those that are bound to it stay
+    Drain(MemberName),
+    /// Send it clients again
+    Enable(MemberName),
+    /// Send it nobody
+    Disable(MemberName),
+}
+
+#[derive(Debug, Args)]
+pub(super) struct MemberName {
+    /// The pool's name
+    pub(super) pool: String,
+    /// The member's address and port: 10.0.0.1:80
+    pub(super) address: SocketAddr,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_arguments_hold_together() {
+        Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn global_options_stand_anywhere() {
+        for words in [
+            ["shunt", "-o", "json", "--socket", "/s", "rule", "list"],
+            ["shunt", "rule", "list", "--socket", "/s", "--output", "json"],
+        ] {
+            let arguments = Arguments::try_parse_from(words).unwrap();
+            assert_eq!((arguments.output, arguments.socket), (Format::Json, PathBuf::from("/s")));
+        }
+    }
+}

@@ -1,0 +1,143 @@
+//! The daemon, as the commands reach it: one request on one connection.
+
+use std::io;
+use std::path::PathBuf;
+
+use bytes::Bytes;
+use http::header::{CONTENT_TYPE, HOST};
+use http::{Method, Request, StatusCode};
+use http_body_util::{BodyExt, Full};
+use hyper::client::conn::http1;
+use hyper_util::rt::TokioIo;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+use tokio::net::UnixStream;
+
+use super::failure::{Exit, Failure};
+
+#[derive(Debug)]
+pub(super) struct Client {
+    socket: PathBuf,
+}
+
+/// What is sent along.
+#[derive(Debug)]
+pub(super) enum Body {
+    None,
+    Json(Value),
+    Pack(Vec<u8>),
+}
+
+impl Client {
+    pub(super) fn new(socket: PathBuf) -> Self {
+        Client { socket }
+    }
+
+    /// Asks, and gives the answer's JSON. `path` is what follows `/v1`, in parts.
+    ///
+    /// # Errors
+    /// No daemon answers, or it refuses.
+    pub(super) fn ask(&self, method: Method, path: &[&str], body: Body) -> Result<Value, Failure> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        let runtime = runtime.map_err(|error| Failure::failed("system", error))?;
+        let (status, body) = runtime.block_on(self.exchange(method, path, body))?;
+        if !status.is_success() {
+            return Err(Failure::from_daemon(status, &body));
+        }
+        serde_json::from_slice(&body).map_err(|error| self.not_understood(&error))
+    }
+
+    /// As `ask`, with a GET.
+    ///
+    /// # Errors
+    /// As `ask`.
+    pub(super) fn get(&self, path: &str) -> Result<Value, Failure> {
+        self.ask(Method::GET, &[path], Body::None)
+    }
+
+    /// What the commands show of an answer.
+    ///
+    /// # Errors
+    /// It is not in the shape that this version knows.
+    pub(super) fn read<T: DeserializeOwned>(&self, answer: &Value) -> Result<T, Failure> {
+        T::deserialize(answer).map_err(|error| self.not_understood(&error))
+    }
+
+    async fn exchange(&self, method: Method, path: &[&str], body: Body) -> Result<(StatusCode, Bytes), Failure> {
+        let stream = UnixStream::connect(&self.socket).await.map_err(|error| self.unreachable(&error))?;
+        let (mut sender, connection) =
+            http1::handshake(TokioIo::new(stream)).await.map_err(|error| self.broken_off(&error))?;
+        let request = request(method, path, body).map_err(|error| Failure::failed("usage", error))?;
+        let exchange = async move {
+            // `sender` ends with this, and the connection with it.
+            let response = sender.send_request(request).await?;
+            let status = response.status();
+            Ok((status, response.into_body().collect().await?.to_bytes()))
+        };
+        // What goes wrong with the connection is told to the exchange as well.
+        let (answer, _) = tokio::join!(exchange, connection);
+        answer.map_err(|error: hyper::Error| self.broken_off(&error))
+    }
+
+    fn unreachable(&self, error: &io::Error) -> Failure {
+        let socket = self.socket.display();
+        let (why, help) = match error.kind() {
+            io::ErrorKind::NotFound => ("there is no such socket", "is `shunt run` running? `--socket` names another socket"),
+            io::ErrorKind::ConnectionRefused => ("nobody listens", "is `shunt run` running? `--socket` names another socket"),
+            io::ErrorKind::PermissionDenied => ("permission denied", "it speaks to its own user and to root"),
+            _ => return Failure::new(Exit::Unreachable, "unreachable", format!("cannot reach the daemon at {socket}: {error}"))
+                .help("`--socket` names another socket"),
+        };
+        Failure::new(Exit::Unreachable, "unreachable", format!("cannot reach the daemon at {socket}: {why}")).help(help)
+    }
+
+    fn broken_off(&self, error: &hyper::Error) -> Failure {
+        let message = format!("the daemon at {} gave no answer: {error}", self.socket.display());
+        Failure::new(Exit::Unreachable, "unreachable", message)
+            .help("it speaks to its own user and to root; its log says whom it refused")
+    }
+
+    fn not_understood(&self, error: &serde_json::Error) -> Failure {
+        let message = format!("the answer of {} is not understood: {error}", self.socket.display());
+        Failure::failed("protocol", message).help("is the daemon another version? `-o json` shows what it sent")
+    }
+}
+
+fn request(method: Method, path: &[&str], body: Body) -> Result<Request<Full<Bytes>>, http::Error> {
+    let path = path.iter().fold("/v1".to_owned(), |path, part| path + "/" + &encoded(part));
+    let request = Request::builder().method(method).uri(path).header(HOST, "localhost");
+    match body {
+        Body::None => request.body(Full::default()),
+        Body::Json(value) => {
+            request.header(CONTENT_TYPE, "application/json").body(Full::from(value.to_string()))
+        }
+        Body::Pack(bytes) => request.header(CONTENT_TYPE, "application/wasm").body(Full::from(bytes)),
+    }
+}
+
+/// One part of a path: what is not unreserved in RFC 3986 section 2.3 is percent-encoded.
+fn encoded(part: &str) -> String {
+    let mut text = String::with_capacity(part.len());
+    for byte in part.bytes() {
+        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
+            text.push(char::from(byte));
+        } else {
+            text.push_str(&format!("%{byte:02X}"));
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parts_of_a_path_stay_parts() {
+        assert_eq!(encoded("web-1_a.b~"), "web-1_a.b~");
+        assert_eq!(encoded("a/b c"), "a%2Fb%20c");
+        assert_eq!(encoded("[::1]:80"), "%5B%3A%3A1%5D%3A80");
+        let request = request(Method::GET, &["pools", "a/b"], Body::None).unwrap();
+        assert_eq!(request.uri().path(), "/v1/pools/a%2Fb");
+    }
+}

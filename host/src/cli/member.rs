@@ -1,0 +1,92 @@
+//! `shunt pool list` and `shunt member …`
+
+use http::Method;
+use serde_json::json;
+use shunt_engine::member::Admin;
+
+use super::args::{MemberCommand, MemberName};
+use super::client::{Body, Client};
+use super::failure::Failure;
+use super::screen::{Screen, Tone};
+use super::shapes::{Member, Pool, Pools};
+use super::table::{Align, Cell, Table};
+use super::words;
+
+/// Lists pools with their members.
+///
+/// # Errors
+/// No daemon answers.
+pub(super) fn list(client: &Client, screen: &Screen) -> Result<(), Failure> {
+    let answer = client.get("pools")?;
+    let pools = client.read::<Pools>(&answer)?.pools;
+    screen.show(&answer, |paint| {
+        if pools.is_empty() {
+            return "no pools\n".to_owned();
+        }
+        format!("{}\n{}", summary(&pools).render(paint), table(&pools).render(paint))
+    });
+    Ok(())
+}
+
+/// Changes what the operator wants of a member.
+///
+/// # Errors
+/// No daemon answers, or there is no such member.
+pub(super) fn set(command: MemberCommand, client: &Client, screen: &Screen) -> Result<(), Failure> {
+    let (MemberName { pool, address }, admin) = match command {
+        MemberCommand::Drain(name) => (name, Admin::Draining),
+        MemberCommand::Enable(name) => (name, Admin::Enabled),
+        MemberCommand::Disable(name) => (name, Admin::Disabled),
+    };
+    let address = address.to_string();
+    let change = Body::Json(json!({ "admin": admin.as_str() }));
+    let answer = client.ask(Method::PUT, &["pools", &pool, "members", &address], change)?;
+    let member: Member = client.read(&answer)?;
+    screen.show(&answer, |_| {
+        let under_way = words::count(usize::try_from(member.active).unwrap_or(usize::MAX), "request");
+        format!("{} in pool {pool} is {}, {under_way} under way\n", member.address, member.admin)
+    });
+    Ok(())
+}
+
+fn summary(pools: &[Pool]) -> Table {
+    let mut table = Table::new([("POOL", Align::Left), ("BALANCE", Align::Left), ("USABLE", Align::Left)]);
+    for pool in pools {
+        let tone = if pool.usable == 0 { Tone::Bad } else { Tone::Plain };
+        let usable = format!("{} of {}", pool.usable, pool.members.len());
+        table.row([(&pool.name).into(), (&pool.balance).into(), Cell::from(usable).tone(tone)]);
+    }
+    table
+}
+
+/// All members of all pools.
+pub(super) fn table(pools: &[Pool]) -> Table {
+    use Align::{Left, Right};
+    let mut table = Table::new([
+        ("POOL", Left),
+        ("MEMBER", Left),
+        ("WEIGHT", Right),
+        ("ADMIN", Left),
+        ("HEALTH", Left),
+        ("ACTIVE", Right),
+        ("REQUESTS", Right),
+        ("FAILED", Right),
+        ("LAST PROBE", Left),
+    ]);
+    for (pool, member) in pools.iter().flat_map(|pool| pool.members.iter().map(move |member| (pool, member))) {
+        let admin = if member.admin == "enabled" { Tone::Plain } else { Tone::Faint };
+        let health = if member.health == "up" { Tone::Good } else { Tone::Bad };
+        table.row([
+            (&pool.name).into(),
+            (&member.address).into(),
+            member.weight.into(),
+            Cell::from(&member.admin).tone(admin),
+            Cell::from(&member.health).tone(health),
+            member.active.into(),
+            member.requests.into(),
+            (member.connects_failed + member.failures).into(),
+            member.reason.as_ref().into(),
+        ]);
+    }
+    table
+}

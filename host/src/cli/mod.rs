@@ -1,0 +1,63 @@
+//! The command line. The daemon and its client are one program; everything that a command asks of a
+//! running daemon goes through the admin socket.
+//!
+//! Results go to stdout and refusals to stderr, both in the format that `-o` names. The exit codes
+//! are in [`failure`].
+
+mod args;
+mod check;
+mod client;
+mod failure;
+mod member;
+mod reload;
+mod rule;
+mod rule_author;
+mod run;
+mod screen;
+mod shapes;
+mod status;
+mod table;
+mod words;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use args::{Arguments, Command, RuleCommand};
+use client::Client;
+use failure::Failure;
+use screen::Screen;
+
+/// Does what the arguments of the process say.
+pub fn main() -> ExitCode {
+    let Arguments { socket, output, command } = Arguments::parse();
+    let screen = Screen::new(output);
+    let client = Client::new(socket);
+    match dispatch(command, &client, &screen) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            screen.refuse(&failure);
+            failure.exit.into()
+        }
+    }
+}
+
+fn dispatch(command: Command, client: &Client, screen: &Screen) -> Result<(), Failure> {
+    match command {
+        Command::Run { config } => run::run(config, screen),
+        Command::Check { config } => check::check(&config, screen),
+        Command::Status => status::status(client, screen),
+        Command::Reload => reload::reload(client, screen),
+        Command::Pool(args::PoolCommand::List) => member::list(client, screen),
+        Command::Member(command) => member::set(command, client, screen),
+        Command::Rule(command) => match command {
+            RuleCommand::List => rule::list(client, screen),
+            RuleCommand::Load { rule, pack } => rule::load(&rule, &pack, client, screen),
+            RuleCommand::Rollback { rule } => rule::rollback(&rule, client, screen),
+            RuleCommand::Unload { rule } => rule::unload(&rule, client, screen),
+            RuleCommand::New { folder } => rule_author::new(&folder, screen),
+            RuleCommand::Build { folder } => rule_author::build(&folder, screen),
+            RuleCommand::Test { folder } => rule_author::test(&folder, screen),
+        },
+    }
+}

@@ -1,0 +1,49 @@
+//! `shunt reload`
+
+use http::Method;
+
+use super::client::{Body, Client};
+use super::failure::Failure;
+use super::screen::Screen;
+use super::shapes::ReloadSummary;
+
+/// Has the daemon read its configuration again.
+///
+/// # Errors
+/// No daemon answers, or the configuration is refused.
+pub(super) fn reload(client: &Client, screen: &Screen) -> Result<(), Failure> {
+    let answer = client.ask(Method::POST, &["reload"], Body::None)?;
+    let summary: ReloadSummary = client.read(&answer)?;
+    screen.show(&answer, |_| told(&summary));
+    Ok(())
+}
+
+fn told(summary: &ReloadSummary) -> String {
+    let ReloadSummary { epoch, added, changed, removed, unchanged } = summary;
+    let mut text = format!("reloaded: epoch {epoch}, {unchanged} unchanged\n");
+    for (what, names) in [("added", added), ("changed", changed), ("removed", removed)] {
+        for name in names {
+            text.push_str(&format!("  {what:<8}{name}\n"));
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_told() {
+        let summary = ReloadSummary {
+            epoch: 3,
+            added: vec!["virtual shop".to_owned()],
+            changed: vec!["pool web".to_owned()],
+            removed: vec!["pool old".to_owned()],
+            unchanged: 2,
+        };
+        let expected =
+            "reloaded: epoch 3, 2 unchanged\n  added   virtual shop\n  changed pool web\n  removed pool old\n";
+        assert_eq!(told(&summary), expected);
+    }
+}

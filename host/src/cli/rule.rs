@@ -1,0 +1,180 @@
+//! `shunt rule load|list|rollback|unload`: what is asked of a running daemon.
+
+use std::path::Path;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use http::Method;
+use serde_json::Value;
+use shunt_rules::Pack;
+
+use super::client::{Body, Client};
+use super::failure::Failure;
+use super::screen::{Paint, Screen, Tone};
+use super::shapes::{LoadedRule, Rule, Rules};
+use super::status::state;
+use super::table::{Align, Cell, Table};
+use super::words;
+use crate::control::RuleName;
+
+/// Digits of a digest that tell versions apart for a person.
+const SHORT_DIGEST: usize = 12;
+
+/// Loads a version of a rule.
+///
+/// # Errors
+/// The pack cannot be read, no daemon answers, or it refuses the rule.
+pub(super) fn load(rule: &RuleName, pack: &Path, client: &Client, screen: &Screen) -> Result<(), Failure> {
+    let pack = Pack::read(pack).map_err(|error| Failure::failed("pack", error))?;
+    let path = ["rules", &rule.virtual_name, &rule.rule];
+    let answer = client.ask(Method::PUT, &path, Body::Pack(pack.bytes().to_vec()))?;
+    show_loaded(&answer, client, screen)
+}
+
+/// Goes back to the version before.
+///
+/// # Errors
+/// No daemon answers, or there is no earlier version.
+pub(super) fn rollback(rule: &RuleName, client: &Client, screen: &Screen) -> Result<(), Failure> {
+    let path = ["rules", &rule.virtual_name, &rule.rule, "rollback"];
+    let answer = client.ask(Method::POST, &path, Body::None)?;
+    show_loaded(&answer, client, screen)
+}
+
+/// Takes a rule out of its virtual.
+///
+/// # Errors
+/// No daemon answers, or there is no such rule, or none that is loaded.
+pub(super) fn unload(rule: &RuleName, client: &Client, screen: &Screen) -> Result<(), Failure> {
+    let path = ["rules", &rule.virtual_name, &rule.rule];
+    let answer = client.ask(Method::DELETE, &path, Body::None)?;
+    screen.show(&answer, |_| format!("{rule} is unloaded; `shunt rule rollback {rule}` brings it back\n"));
+    Ok(())
+}
+
+/// Lists rules with their versions, and how their hooks do.
+///
+/// # Errors
+/// No daemon answers.
+pub(super) fn list(client: &Client, screen: &Screen) -> Result<(), Failure> {
+    let answer = client.get("rules")?;
+    let rules = client.read::<Rules>(&answer)?.rules;
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    screen.show(&answer, |paint| listed(&rules, u64::try_from(now.as_millis()).unwrap_or(u64::MAX), paint));
+    Ok(())
+}
+
+fn show_loaded(answer: &Value, client: &Client, screen: &Screen) -> Result<(), Failure> {
+    let loaded: LoadedRule = client.read(answer)?;
+    screen.show(answer, |_| {
+        let LoadedRule { name, running, pack, version, digest, hooks, replaced } = &loaded;
+        let replaced = match replaced {
+            Some(before) if before != running => format!(" in place of version {before}"),
+            _ => String::new(),
+        };
+        let hooks = if hooks.is_empty() { "no hooks".to_owned() } else { hooks.join(", ") };
+        format!("{name}: version {running} runs{replaced} ({pack} {version}, {}; {hooks})\n", short(digest))
+    });
+    Ok(())
+}
+
+fn listed(rules: &[Rule], now_unix_ms: u64, paint: Paint) -> String {
+    if rules.is_empty() {
+        return "no rules\n".to_owned();
+    }
+    let (versions, hooks) = (versions(rules, now_unix_ms), hooks(rules));
+    let mut text = versions.render(paint);
+    if !hooks.is_empty() {
+        text = format!("{text}\n{}", hooks.render(paint));
+    }
+    text
+}
+
+/// One row for each version, the newest first; one for a rule without any.
+fn versions(rules: &[Rule], now_unix_ms: u64) -> Table {
+    use Align::{Left, Right};
+    let mut table = Table::new([
+        ("RULE", Left),
+        ("NO", Right),
+        ("PACK", Left),
+        ("VERSION", Left),
+        ("DIGEST", Left),
+        ("LOADED", Left),
+        ("STATE", Left),
+        ("HOOKS", Left),
+    ]);
+    for rule in rules {
+        for version in rule.versions.iter().rev() {
+            let (text, tone) = if rule.running == Some(version.number) {
+                state(rule)
+            } else if version.faulty {
+                ("faulty", Tone::Bad)
+            } else {
+                ("kept", Tone::Faint)
+            };
+            let age = now_unix_ms.saturating_sub(version.loaded_unix_ms) / 1_000;
+            table.row([
+                (&rule.name).into(),
+                version.number.into(),
+                (&version.pack).into(),
+                (&version.version).into(),
+                short(&version.digest).into(),
+                format!("{} ago", words::span(age)).into(),
+                Cell::from(text).tone(tone),
+                version.hooks.join(", ").into(),
+            ]);
+        }
+    }
+    table
+}
+
+/// One row for each hook that was called.
+fn hooks(rules: &[Rule]) -> Table {
+    use Align::{Left, Right};
+    let mut table = Table::new([
+        ("RULE", Left),
+        ("HOOK", Left),
+        ("CALLS", Right),
+        ("HALF BELOW", Right),
+        ("99% BELOW", Right),
+        ("FAULTS", Left),
+    ]);
+    for (rule, hook) in rules.iter().flat_map(|rule| rule.hooks.iter().map(move |hook| (rule, hook))) {
+        let faults = hook.faults.iter().map(|(kind, count)| format!("{count} {kind}"));
+        let faults = faults.collect::<Vec<_>>().join(", ");
+        let tone = if faults.is_empty() { Tone::Plain } else { Tone::Bad };
+        table.row([
+            (&rule.name).into(),
+            (&hook.hook).into(),
+            hook.calls.into(),
+            hook.p50_ns.map(words::nanoseconds).into(),
+            hook.p99_ns.map(words::nanoseconds).into(),
+            Cell::from(faults).tone(tone),
+        ]);
+    }
+    table
+}
+
+fn short(digest: &str) -> &str {
+    digest.get(..SHORT_DIGEST).unwrap_or(digest)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::admin::sample;
+
+    #[test]
+    fn what_is_listed() {
+        let rule: Rule = serde_json::from_value(serde_json::to_value(sample::rule()).unwrap()).unwrap();
+        let expected = "\
+RULE         NO  PACK    VERSION  DIGEST        LOADED     STATE    HOOKS
+shop/canary   2  canary  1.2.0    b2b2b2b2b2b2  1m 5s ago  running  on-request
+shop/canary   1  canary  1.0.0    a1a1a1a1a1a1  1m 5s ago  kept     on-request
+
+RULE         HOOK        CALLS  HALF BELOW  99% BELOW  FAULTS
+shop/canary  on-request   1234       1.0µs      2.0µs  3 timeout
+";
+        assert_eq!(listed(&[rule], 1_700_000_065_000, Paint(false)), expected);
+        assert_eq!(listed(&[], 0, Paint(false)), "no rules\n");
+    }
+}

@@ -1,0 +1,156 @@
+//! `shunt run`: the daemon, from its start to its end.
+
+use std::io::{self, IsTerminal, Write};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use tokio::runtime::Builder;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::{Mutex, mpsc};
+use tracing_subscriber::EnvFilter;
+
+use super::failure::{Exit, Failure};
+use super::screen::Screen;
+use super::words::count;
+use crate::admin::socket::AdminSocket;
+use crate::admin::{self, SharedControl};
+use crate::config;
+use crate::control::{ApplyError, Control};
+
+/// What is logged, see the help of `shunt run`.
+const LOG: &str = "SHUNT_LOG";
+
+/// Carries traffic until a signal ends it.
+///
+/// # Errors
+/// Whatever keeps it from starting; nothing is left behind then.
+pub(super) fn run(config: PathBuf, screen: &Screen) -> Result<(), Failure> {
+    start_log(screen)?;
+    if let Err(error) = shunt_sys::files::raise_limit() {
+        tracing::warn!(%error, "cannot raise the limit of open files");
+    }
+    let runtime = Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.map_err(|error| Failure::failed("system", error))?;
+    let ended = runtime.block_on(serve(config));
+    // A compilation that is still running has nobody to report to.
+    runtime.shutdown_background();
+    ended
+}
+
+fn start_log(screen: &Screen) -> Result<(), Failure> {
+    let filter = match std::env::var(LOG) {
+        Ok(text) if !text.is_empty() => EnvFilter::try_new(&text).map_err(|error| {
+            Failure::new(Exit::Usage, "usage", format!("{LOG}={text}: {error}"))
+                .help("write a level (error, warn, info, debug), or a filter as in info,shunt::http=debug")
+        })?,
+        _ => EnvFilter::new("info"),
+    };
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).with_ansi(screen.err.0);
+    // Where the log is read later the times in it matter; on a terminal they only take room.
+    let started = if io::stderr().is_terminal() { log.without_time().try_init() } else { log.try_init() };
+    started.map_err(|error| Failure::failed("system", error))
+}
+
+async fn serve(config: PathBuf) -> Result<(), Failure> {
+    // Before anything else: from here on a signal ends in order whatever has been begun.
+    let mut signals = Signals::catch().map_err(|error| Failure::failed("system", error))?;
+    let outcome = "Shunt does not start";
+    let refused = |error: ApplyError| Failure::not_applied(&error, outcome);
+
+    let socket = config::load(&config).map_err(|report| refused(ApplyError::Config(report)))?.admin.socket;
+    // First of what it opens, so that a second daemon of the same configuration gets no further.
+    let socket = AdminSocket::bind(&socket).await.map_err(|error| Failure::failed("admin-socket", error))?;
+    let path = socket.path().display().to_string();
+    let mut control = tokio::select! {
+        control = Control::start(config) => control.map_err(refused)?,
+        () = signals.end() => return Ok(()),
+    };
+    let opened = control.opened_breakers();
+    let status = control.status();
+    let control: SharedControl = Arc::new(Mutex::new(control));
+    let admin = tokio::spawn(admin::serve(socket, Arc::clone(&control)));
+    let (virtuals, pools) = (count(status.virtuals.len(), "virtual"), count(status.pools.len(), "pool"));
+    let workers = count(status.workers, "worker");
+    say(&format!("shunt {} ready: {virtuals}, {pools}, {workers}, admin socket {path}", status.version));
+
+    attend(&control, &mut signals, opened).await;
+
+    // No more changes, and the way is free for a successor.
+    admin.abort();
+    let _ = admin.await;
+    tracing::info!("draining; a second signal ends at once");
+    tokio::select! {
+        () = async { control.lock().await.drain().await } => Ok(()),
+        () = signals.end() => Err(Failure::failed("cut", "ended before every connection had ended")),
+    }
+}
+
+/// Does what signals and rules ask for, until it is asked to end.
+async fn attend(control: &SharedControl, signals: &mut Signals, opened: Option<mpsc::UnboundedReceiver<String>>) {
+    let (_none, never) = mpsc::unbounded_channel();
+    let mut opened = opened.unwrap_or(never);
+    loop {
+        tokio::select! {
+            asked = signals.next() => match asked {
+                Asked::End => return,
+                Asked::Reload => reload(control).await,
+            },
+            Some(name) = opened.recv() => {
+                if let Ok(name) = name.parse() {
+                    control.lock().await.breaker_opened(&name).await;
+                }
+            }
+        }
+    }
+}
+
+async fn reload(control: &SharedControl) {
+    match control.lock().await.reload().await {
+        Ok(summary) => tracing::info!(epoch = summary.epoch, "reloaded"),
+        Err(error) => {
+            let failure = Failure::not_applied(&error, "nothing was changed");
+            tracing::error!("the configuration is refused\n{}", failure.plain());
+        }
+    }
+}
+
+struct Signals {
+    hangup: Signal,
+    interrupt: Signal,
+    terminate: Signal,
+}
+
+/// What a signal asks for.
+enum Asked {
+    Reload,
+    End,
+}
+
+impl Signals {
+    fn catch() -> io::Result<Self> {
+        Ok(Signals {
+            hangup: signal(SignalKind::hangup())?,
+            interrupt: signal(SignalKind::interrupt())?,
+            terminate: signal(SignalKind::terminate())?,
+        })
+    }
+
+    async fn next(&mut self) -> Asked {
+        tokio::select! {
+            _ = self.hangup.recv() => Asked::Reload,
+            _ = self.interrupt.recv() => Asked::End,
+            _ = self.terminate.recv() => Asked::End,
+        }
+    }
+
+    /// Waits for one of those that end the process.
+    async fn end(&mut self) {
+        while !matches!(self.next().await, Asked::End) {}
+    }
+}
+
+/// The one line on stdout. Whoever started this may not read it.
+fn say(line: &str) {
+    let mut out = io::stdout();
+    let _ = writeln!(out, "{line}").and_then(|()| out.flush());
+}

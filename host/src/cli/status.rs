@@ -1,0 +1,123 @@
+//! `shunt status`
+
+use super::client::Client;
+use super::failure::Failure;
+use super::screen::{Paint, Screen, Tone};
+use super::shapes::{Rule, Status};
+use super::table::{Align, Cell, Table};
+use super::{member, words};
+
+/// Shows what runs.
+///
+/// # Errors
+/// No daemon answers.
+pub(super) fn status(client: &Client, screen: &Screen) -> Result<(), Failure> {
+    let answer = client.get("status")?;
+    let status: Status = client.read(&answer)?;
+    screen.show(&answer, |paint| told(&status, paint));
+    Ok(())
+}
+
+fn told(status: &Status, paint: Paint) -> String {
+    let Status { version, epoch, uptime_seconds, workers, .. } = status;
+    let (up, workers) = (words::span(*uptime_seconds), words::count(*workers, "worker"));
+    let mut parts = vec![format!("shunt {version}, up {up}, {workers}, epoch {epoch}\n")];
+    parts.push(virtuals(status).render(paint));
+    if !status.pools.is_empty() {
+        parts.push(member::table(&status.pools).render(paint));
+    }
+    let rules = rules(status);
+    if !rules.is_empty() {
+        parts.push(rules.render(paint));
+    }
+    parts.join("\n")
+}
+
+fn virtuals(status: &Status) -> Table {
+    use Align::{Left, Right};
+    let mut table = Table::new([
+        ("VIRTUAL", Left),
+        ("LISTEN", Left),
+        ("TLS", Left),
+        ("POOL", Left),
+        ("OPEN", Right),
+        ("CONNECTIONS", Right),
+        ("REQUESTS", Right),
+        ("2XX", Right),
+        ("3XX", Right),
+        ("4XX", Right),
+        ("5XX", Right),
+        ("ERRORS", Right),
+    ]);
+    for it in &status.virtuals {
+        let [_, ok, elsewhere, client, server] = it.answers;
+        table.row([
+            (&it.name).into(),
+            (&it.listen).into(),
+            if it.tls { "yes" } else { "no" }.into(),
+            it.pool.as_ref().into(),
+            it.open.into(),
+            it.connections.into(),
+            it.requests.into(),
+            ok.into(),
+            elsewhere.into(),
+            client.into(),
+            server.into(),
+            it.errors.into(),
+        ]);
+    }
+    table
+}
+
+fn rules(status: &Status) -> Table {
+    use Align::{Left, Right};
+    let mut table =
+        Table::new([("RULE", Left), ("RUNS", Left), ("CALLS", Right), ("FAULTS", Right), ("STATE", Left)]);
+    for rule in status.virtuals.iter().flat_map(|it| &it.rules) {
+        let running = rule.versions.iter().find(|version| Some(version.number) == rule.running);
+        let (state, tone) = state(rule);
+        table.row([
+            (&rule.name).into(),
+            running.map(|version| format!("{} {}", version.pack, version.version)).into(),
+            rule.hooks.iter().map(|hook| hook.calls).sum::<u64>().into(),
+            rule.hooks.iter().flat_map(|hook| hook.faults.values()).sum::<u64>().into(),
+            Cell::from(state).tone(tone),
+        ]);
+    }
+    table
+}
+
+/// How a rule does, in a word.
+pub(super) fn state(rule: &Rule) -> (&'static str, Tone) {
+    match (rule.running, rule.breaker.as_deref()) {
+        (None, _) => ("unloaded", Tone::Faint),
+        (Some(_), Some("open")) => ("breaker open", Tone::Bad),
+        (Some(_), _) => ("running", Tone::Good),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::admin::sample;
+
+    #[test]
+    fn what_is_shown() {
+        let status = serde_json::to_value(sample::status()).unwrap();
+        let status: Status = serde_json::from_value(status).unwrap();
+        let expected = "\
+shunt 0.1.0, up 1h 2m, 2 workers, epoch 4
+
+VIRTUAL  LISTEN        TLS  POOL  OPEN  CONNECTIONS  REQUESTS   2XX  3XX  4XX  5XX  ERRORS
+shop     0.0.0.0:8443  yes  web      7          100      1234  1200   20    9    5       4
+
+POOL  MEMBER       WEIGHT  ADMIN    HEALTH  ACTIVE  REQUESTS  FAILED  LAST PROBE
+web   10.0.0.1:80       1  enabled  up           3       617       3  status 200
+web   10.0.0.2:80       1  enabled  down         3       617       3  connection refused
+
+RULE         RUNS          CALLS  FAULTS  STATE
+shop/canary  canary 1.2.0   1234       3  running
+";
+        assert_eq!(told(&status, Paint(false)), expected);
+    }
+}
