@@ -58,9 +58,11 @@ pub(crate) fn run(terminal: &Terminal, end: End) -> Result<()> {
     terminal.done(tools::from_here(&shunt).display());
 
     terminal.stage("Building the rule, a WebAssembly component written in Rust");
-    let first = tools::root().join("rules-examples").join(second_version::PACK);
+    let first = second_version::first();
     let component = packs::build(&shunt, &first)?;
     terminal.done(format_args!("{} ({})", tools::from_here(&component).display(), size(&component)?));
+    println!();
+    second_version::source()?.lines().for_each(|line| terminal.line(terminal.faint(line)));
 
     terminal.stage("Starting two pools of HTTP servers on loopback");
     let blue = [Origin::start("blue")?, Origin::start("blue")?];
@@ -82,10 +84,8 @@ pub(crate) fn run(terminal: &Terminal, end: End) -> Result<()> {
 
     terminal.stage("A second version of the rule: one line changed");
     let second = second_version::make(folder.path())?;
-    second_version::EDIT.iter().for_each(|(old, new)| {
-        terminal.line(terminal.bad(format_args!("- {}", old.trim())));
-        terminal.line(terminal.good(format_args!("+ {}", new.trim())));
-    });
+    terminal.line(terminal.bad(format_args!("- {}", second_version::OLD)));
+    terminal.line(terminal.good(format_args!("+ {}", second_version::NEW)));
     packs::build(&shunt, &second)?;
     terminal.done("built");
 

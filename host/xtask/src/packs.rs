@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 
 use crate::tools;
 
@@ -33,16 +33,16 @@ pub(crate) fn build(shunt: &Path, folder: &Path) -> Result<PathBuf> {
     let output = Command::new(shunt)
         .args(["rule", "build"])
         .arg(folder)
+        // One target folder for all packs, wherever they stand: the SDK is compiled once.
+        .env("CARGO_TARGET_DIR", tools::target_folder(shunt))
         .stderr(Stdio::inherit())
         .output()
         .context("cannot start shunt")?;
     if !output.status.success() {
         bail!("the pack {} does not build:\n{}", name(folder), String::from_utf8_lossy(&output.stdout));
     }
-    let dist = folder.join("dist");
-    let files = std::fs::read_dir(&dist).with_context(|| format!("cannot read {}", dist.display()))?;
-    files
-        .filter_map(|entry| Some(entry.ok()?.path()))
-        .find(|path| path.extension().is_some_and(|extension| extension == "wasm"))
-        .with_context(|| format!("no component in {}", dist.display()))
+    // An example is called as its folder.
+    let component = folder.join("dist").join(name(folder)).with_extension("wasm");
+    ensure!(component.is_file(), "`shunt rule build` wrote no {}", component.display());
+    Ok(component)
 }

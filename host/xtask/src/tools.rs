@@ -88,6 +88,11 @@ pub(crate) fn build_shunt() -> Result<PathBuf> {
     path.context("cargo did not say where it put `shunt`")
 }
 
+/// Cargo's target folder, in which `shunt` was built: `target/debug/shunt`.
+pub(crate) fn target_folder(shunt: &Path) -> &Path {
+    shunt.ancestors().nth(2).unwrap_or(shunt)
+}
+
 fn guest_target_installed() -> Result<bool> {
     let output = Command::new("rustc")
         .args(["--print", "target-libdir", "--target", GUEST_TARGET])
