@@ -4,7 +4,7 @@
 use std::panic::PanicHookInfo;
 
 use crate::log::{self, Level};
-use crate::text::push_number;
+use crate::text::{digits, join};
 
 /// Has panics of this instance written to the log: `panicked at src/lib.rs:7:5: …`.
 pub(crate) fn report_panics() {
@@ -20,16 +20,12 @@ pub(crate) fn end_call(message: &str) -> ! {
 /// What `PanicHookInfo` says of itself, in one line. Made by hand, because every rule
 /// carries this: `format!` would add a tenth to the smallest rule.
 fn describe(panic: &PanicHookInfo<'_>) -> String {
-    let mut text = String::from("panicked");
-    if let Some(place) = panic.location() {
-        text.push_str(" at ");
-        text.push_str(place.file());
-        text.push(':');
-        push_number(&mut text, place.line().into());
-        text.push(':');
-        push_number(&mut text, place.column().into());
+    let message = panic.payload_as_str().unwrap_or("(no message)");
+    match panic.location() {
+        Some(place) => {
+            let (line, column) = (digits(place.line().into()), digits(place.column().into()));
+            join(&["panicked at ", place.file(), ":", &line, ":", &column, ": ", message])
+        }
+        None => join(&["panicked: ", message]),
     }
-    text.push_str(": ");
-    text.push_str(panic.payload_as_str().unwrap_or("(no message)"));
-    text
 }

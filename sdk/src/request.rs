@@ -127,11 +127,7 @@ impl Request {
     /// The value of a cookie that the client sent (RFC 6265 section 4.2), without the
     /// quotes around it if it has any. The first, where there are several of the name.
     pub fn cookie(&self, name: &str) -> Option<String> {
-        self.0
-            .headers("cookie")
-            .into_iter()
-            .map(text::from_bytes)
-            .find_map(|field| text::cookie(&field, name))
+        self.0.headers("cookie").iter().find_map(|field| text::cookie(field, name))
     }
 
     /// Replaces the path; the query stays. Must begin with `/`.

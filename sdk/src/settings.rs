@@ -6,7 +6,7 @@ use std::str::FromStr;
 
 use crate::Prefix;
 use crate::bindings::on_load::Node;
-use crate::text::push_number;
+use crate::text::{digits, join};
 
 pub mod schema;
 
@@ -64,59 +64,36 @@ enum Place<'a> {
 }
 
 impl Place<'_> {
-    /// Adds the way to here.
-    fn push_to(&self, text: &mut String) {
-        match self {
-            Place::Root => {}
-            Place::Key(parent, key) => {
-                parent.push_with_dot(text);
-                text.push_str(key);
-            }
-            Place::Element(parent, at) => {
-                parent.push_with_dot(text);
-                push_number(text, *at as u64);
-            }
-        }
-    }
-
-    fn push_with_dot(&self, text: &mut String) {
-        if !matches!(self, Place::Root) {
-            self.push_to(text);
-            text.push('.');
+    /// `routes.2.prefix`
+    fn way(&self) -> String {
+        let (parent, step) = match self {
+            Place::Root => return String::new(),
+            Place::Key(parent, key) => (parent, (*key).to_owned()),
+            Place::Element(parent, at) => (parent, digits(*at as u64)),
+        };
+        match parent {
+            Place::Root => step,
+            _ => join(&[&parent.way(), ".", &step]),
         }
     }
 
     /// `routes.2.prefix: …`
-    fn error(&self, parts: &[&str]) -> String {
-        let mut text = String::new();
-        match self {
-            Place::Root => text.push_str("settings"),
-            _ => self.push_to(&mut text),
-        }
-        text.push_str(": ");
-        for part in parts {
-            text.push_str(part);
-        }
-        text
+    fn error(&self, what: &[&str]) -> String {
+        let way = match self {
+            Place::Root => "settings".to_owned(),
+            _ => self.way(),
+        };
+        join(&[&way, ": ", &join(what)])
     }
 
     /// A number that its type cannot hold.
     fn out_of_range(&self, number: i64, least: i64, most: u64) -> String {
-        let mut text = self.error(&[]);
-        push_signed(&mut text, number);
-        text.push_str(" is not from ");
-        push_signed(&mut text, least);
-        text.push_str(" to ");
-        push_number(&mut text, most);
-        text
+        self.error(&[&signed(number), " is not from ", &signed(least), " to ", &digits(most)])
     }
 }
 
-fn push_signed(text: &mut String, number: i64) {
-    if number < 0 {
-        text.push('-');
-    }
-    push_number(text, number.unsigned_abs());
+fn signed(number: i64) -> String {
+    join(&[if number < 0 { "-" } else { "" }, &digits(number.unsigned_abs())])
 }
 
 impl<'a> Value<'a> {
@@ -273,11 +250,13 @@ impl<T: Setting> Setting for BTreeMap<String, T> {
         let Some(Node::Table(entries)) = value.node() else {
             return Err(value.expected("table"));
         };
-        let entry = |(key, index): &(String, u32)| {
+        // One by one: `collect` would sort first, with 5 KB of code.
+        let mut map = BTreeMap::new();
+        for (key, index) in entries {
             let place = Place::Key(&value.place, key);
-            Ok((key.clone(), T::read(&Value { nodes: value.nodes, index: *index, place })?))
-        };
-        entries.iter().map(entry).collect()
+            map.insert(key.clone(), T::read(&Value { nodes: value.nodes, index: *index, place })?);
+        }
+        Ok(map)
     }
 }
 

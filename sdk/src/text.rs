@@ -16,24 +16,32 @@ pub(crate) fn host_len(authority: &str) -> usize {
 }
 
 /// The value of a cookie in one `Cookie` field (RFC 6265 section 4.2.1).
-pub(crate) fn cookie(field: &str, name: &str) -> Option<String> {
-    field.split(';').find_map(|pair| {
-        let (own, value) = pair.split_once('=')?;
-        if own.trim_ascii() != name {
+pub(crate) fn cookie(field: &[u8], name: &str) -> Option<String> {
+    field.split(|byte| *byte == b';').find_map(|pair| {
+        let equals = pair.iter().position(|byte| *byte == b'=')?;
+        let (own, value) = (pair[..equals].trim_ascii(), pair[equals + 1..].trim_ascii());
+        if own != name.as_bytes() {
             return None;
         }
-        let value = value.trim_ascii();
-        let bare = value.strip_prefix('"').and_then(|value| value.strip_suffix('"'));
-        Some(bare.unwrap_or(value).to_owned())
+        let bare = value.strip_prefix(b"\"").and_then(|value| value.strip_suffix(b"\""));
+        Some(from_bytes(bare.unwrap_or(value).to_vec()))
     })
 }
 
-/// Adds the digits of a number.
-pub(crate) fn push_number(text: &mut String, number: u64) {
-    if number > 9 {
-        push_number(text, number / 10);
+/// The parts in one. `concat` would bring the formatting of its own panic along.
+pub(crate) fn join(parts: &[&str]) -> String {
+    let mut text = String::new();
+    for part in parts {
+        text.push_str(part);
     }
+    text
+}
+
+/// A number as text.
+pub(crate) fn digits(number: u64) -> String {
+    let mut text = if number > 9 { digits(number / 10) } else { String::new() };
     text.push(char::from(b'0' + (number % 10) as u8));
+    text
 }
 
 #[cfg(test)]
@@ -43,22 +51,20 @@ mod tests {
     #[test]
     fn numbers_as_rust_writes_them() {
         for number in [0, 7, 10, u64::MAX] {
-            let mut text = String::new();
-            push_number(&mut text, number);
-            assert_eq!(text, number.to_string());
+            assert_eq!(digits(number), number.to_string());
         }
     }
 
     #[test]
     fn cookies_are_found_by_their_whole_name() {
-        let field = "xid=0; id=7; theme=\"dark\";flag; empty=; id=8; eq=a=b";
+        let field = b"xid=0; id=7; theme=\"dark\";flag; empty=; id=8; eq=a=b";
         assert_eq!(cookie(field, "id").as_deref(), Some("7"));
         assert_eq!(cookie(field, "theme").as_deref(), Some("dark"));
         assert_eq!(cookie(field, "empty").as_deref(), Some(""));
         assert_eq!(cookie(field, "eq").as_deref(), Some("a=b"));
         assert_eq!(cookie(field, "flag"), None);
         assert_eq!(cookie(field, "ID"), None);
-        assert_eq!(cookie("q=\"", "q").as_deref(), Some("\""), "one quote is part of the value");
+        assert_eq!(cookie(b"q=\"", "q").as_deref(), Some("\""), "one quote is part of the value");
     }
 
     #[test]
