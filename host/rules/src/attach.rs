@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use crate::abi::Node;
 use crate::breaker::Breaker;
-use crate::epoch::EpochClock;
+use crate::budget::TimeBudget;
 use crate::host::MAX_MEMORY;
 use crate::instance::Instance;
 use crate::stats::Meter;
@@ -58,7 +58,8 @@ pub enum Isolation {
 /// What one hook call may use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Budget {
-    /// Rounded up to milliseconds; a call may get one more, see the decision on epochs.
+    /// Processor time: a call that had to wait for a processor is not to blame. Watched in steps
+    /// of a millisecond, so a call may get two more.
     pub time: Duration,
     /// Bytes of linear memory; at most 256 MiB.
     pub memory: u64,
@@ -155,8 +156,7 @@ pub struct Attachment {
     on_fault: OnFault,
     pub(crate) settings: Vec<Node>,
     pub(crate) budget: Budget,
-    /// [`Budget::time`] in epochs.
-    pub(crate) ticks: u64,
+    pub(crate) time: TimeBudget,
     pub(crate) header_limit: usize,
     pub(crate) environment: Arc<dyn Environment>,
     pub(crate) stats: Arc<RuleStats>,
@@ -173,8 +173,8 @@ impl Rule {
         if !problems.is_empty() {
             return Err(AttachError(problems));
         }
-        let ticks = EpochClock::ticks(options.budget.time);
-        self.clock().announce(ticks);
+        let time = TimeBudget::new(options.budget.time);
+        self.clock().announce(time.first_ticks());
         let attachment = Arc::new(Attachment {
             rule: self.clone(),
             name: options.name.into(),
@@ -182,7 +182,7 @@ impl Rule {
             slots: options.slots,
             isolation: options.isolation,
             budget: options.budget,
-            ticks,
+            time,
             on_fault: options.on_fault,
             header_limit: options.header_limit,
             environment: options.environment,

@@ -169,7 +169,8 @@ fn strip(bytes: &[u8], keep: impl Fn(&str) -> bool) -> wasmparser::Result<Vec<u8
         let payload = payload?;
         let dropped = matches!(&payload, Payload::CustomSection(section) if !keep(section.name()));
         if let (0, false, Some((id, range))) = (depth, dropped, payload.as_section()) {
-            RawSection { id, data: &bytes[range] }.append_to_component(&mut stripped);
+            let data = &bytes[range.start as usize..range.end as usize];
+            RawSection { id, data }.append_to_component(&mut stripped);
         }
         match payload {
             Payload::ModuleSection { .. } | Payload::ComponentSection { .. } => depth += 1,

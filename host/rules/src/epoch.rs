@@ -44,13 +44,7 @@ impl EpochClock {
         Ok(EpochClock { shared, thread: Some(thread) })
     }
 
-    /// Ticks that arm a budget: a call gets the budget and up to one tick more, for the tick
-    /// under way counts as one.
-    pub(crate) fn ticks(budget: Duration) -> u64 {
-        u64::try_from(budget.as_nanos().div_ceil(TICK.as_nanos())).unwrap_or(u64::MAX).saturating_add(1)
-    }
-
-    /// Says that calls may run for so many ticks.
+    /// Says that a call may run for so many ticks before it touches the clock again.
     pub(crate) fn announce(&self, ticks: u64) {
         self.shared.longest.fetch_max(ticks, Ordering::Relaxed);
     }

@@ -4,9 +4,10 @@ use std::mem;
 use std::sync::Arc;
 
 use wasmtime::component::{ComponentNamedList, Lift, Lower, Resource, TypedFunc};
-use wasmtime::{PoolConcurrencyLimitError, Store, Trap};
+use wasmtime::{PoolConcurrencyLimitError, Store, StoreContextMut, Trap, UpdateDeadline};
 
 use crate::abi;
+use crate::budget::{CallTime, Expiry, thread_time};
 use crate::exchange::{ConnectFailure, Flow, Summary};
 use crate::state::{Memory, Refusal, State, Usage};
 use crate::stats::Meter;
@@ -50,6 +51,7 @@ impl Instance {
             exchange: Exchange::default(),
             flow_only: true,
             usage: Usage::default(),
+            time: CallTime::default(),
             memory: Memory::new(attachment.budget.memory),
         };
         let mut store = Store::new(rule.pre().engine(), state);
@@ -57,6 +59,7 @@ impl Instance {
         // What a guest can make the host copy in one call; a list of strings that all name the
         // same bytes would else multiply its memory.
         store.set_hostcall_fuel(usize::try_from(attachment.budget.memory).unwrap_or(usize::MAX));
+        store.epoch_deadline_callback(at_deadline);
         arm(&mut store);
         let component =
             rule.pre().instantiate(&mut store).map_err(|error| explain(&mut store, Hook::OnLoad, error))?;
@@ -164,7 +167,9 @@ impl Instance {
     /// Gives the next call its whole budget.
     #[inline]
     pub(crate) fn arm(&mut self) {
-        self.store.data_mut().usage = Usage::default();
+        let state = self.store.data_mut();
+        state.usage = Usage::default();
+        state.time = CallTime::default();
         arm(&mut self.store);
     }
 
@@ -253,8 +258,19 @@ fn first<T>((value,): (T,)) -> T {
 fn arm(store: &mut Store<State>) {
     let attachment = &store.data().attachment;
     attachment.rule().clock().touch();
-    let ticks = attachment.ticks;
+    let ticks = attachment.time.first_ticks();
     store.set_epoch_deadline(ticks);
+}
+
+/// The epoch has reached the deadline of a call.
+fn at_deadline(mut store: StoreContextMut<'_, State>) -> wasmtime::Result<UpdateDeadline> {
+    let State { attachment, time, .. } = store.data_mut();
+    // The clock may not fall asleep over a call that goes on.
+    attachment.rule().clock().touch();
+    Ok(match attachment.time.expired(time, thread_time()) {
+        Expiry::Stop => UpdateDeadline::Interrupt,
+        Expiry::GoOn(ticks) => UpdateDeadline::Continue(ticks),
+    })
 }
 
 fn explain(store: &mut Store<State>, hook: Hook, error: wasmtime::Error) -> Failure {

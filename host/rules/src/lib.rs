@@ -25,6 +25,7 @@
 mod abi;
 mod attach;
 mod breaker;
+mod budget;
 pub mod build;
 mod capabilities;
 mod digest;
@@ -40,6 +41,7 @@ mod manifest;
 mod pack;
 mod rule;
 mod runner;
+pub mod scaffold;
 mod settings;
 mod state;
 pub mod stats;

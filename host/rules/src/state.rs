@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use wasmtime::ResourceLimiter;
 
+use crate::budget::CallTime;
 use crate::host::MAX_TABLE;
 use crate::{Attachment, Exchange};
 
@@ -22,6 +23,7 @@ pub(crate) struct State {
     /// Whether variables of the request are those of the flow: in hooks of the flow.
     pub flow_only: bool,
     pub usage: Usage,
+    pub time: CallTime,
     pub memory: Memory,
 }
 

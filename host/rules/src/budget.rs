@@ -1,0 +1,114 @@
+//! The time budget of a call: wall clock to notice, processor time to decide.
+//!
+//! The epoch advances with the wall clock, and a machine may leave a thread waiting for longer than
+//! any budget in the middle of a call that needs a microsecond. Such a call is not to blame, so it
+//! is stopped only for processor time. Reading that clock is a system call, too dear for each
+//! call; therefore the budget is armed in two halves. Almost every call ends in the first. One
+//! that does not has its processor time read there (the first half is taken as used), and has
+//! to use up the second half by that clock before it is stopped.
+
+use std::time::Duration;
+
+use nix::time::{ClockId, clock_gettime};
+
+use crate::epoch::TICK;
+
+/// What is left in a call that is as good as used: the clock of the epochs is no finer.
+const SLACK: Duration = Duration::from_micros(100);
+
+/// The time that one call may use.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct TimeBudget {
+    second_half: Duration,
+    first_ticks: u64,
+}
+
+/// How far a call under way has come.
+#[derive(Debug, Default)]
+pub(crate) struct CallTime {
+    /// The thread's processor time when the first half was over.
+    half: Option<Duration>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Expiry {
+    Stop,
+    /// Look again after so many epochs.
+    GoOn(u64),
+}
+
+impl TimeBudget {
+    pub(crate) fn new(budget: Duration) -> TimeBudget {
+        let first = budget / 2;
+        TimeBudget { second_half: budget - first, first_ticks: ticks(first) }
+    }
+
+    /// Epochs after which a call is first looked at.
+    pub(crate) fn first_ticks(&self) -> u64 {
+        self.first_ticks
+    }
+
+    /// Decides at an expired deadline; `used` is the thread's processor time.
+    pub(crate) fn expired(&self, call: &mut CallTime, used: Duration) -> Expiry {
+        let Some(half) = call.half else {
+            call.half = Some(used);
+            return Expiry::GoOn(ticks(self.second_half));
+        };
+        let left = self.second_half.saturating_sub(used.saturating_sub(half));
+        if left <= SLACK { Expiry::Stop } else { Expiry::GoOn(ticks(left)) }
+    }
+}
+
+/// Processor time of the calling thread.
+pub(crate) fn thread_time() -> Duration {
+    // The clock is there since Linux 2.6.12. Without it time stands still, and a call would
+    // never be stopped: then rather the wall clock's view, which is that it was used up.
+    clock_gettime(ClockId::CLOCK_THREAD_CPUTIME_ID).map_or(Duration::MAX, Duration::from)
+}
+
+/// Epochs that are at least so long: the one under way counts as one.
+fn ticks(time: Duration) -> u64 {
+    u64::try_from(time.as_nanos().div_ceil(TICK.as_nanos())).unwrap_or(u64::MAX).saturating_add(1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const fn ms(ms: u64) -> Duration {
+        Duration::from_millis(ms)
+    }
+
+    #[test]
+    fn a_call_that_computes_all_the_time_is_stopped_at_its_budget() {
+        let (budget, mut call) = (TimeBudget::new(ms(10)), CallTime::default());
+        assert_eq!(budget.first_ticks(), 6);
+        assert_eq!(budget.expired(&mut call, ms(100)), Expiry::GoOn(6));
+        assert_eq!(budget.expired(&mut call, ms(105)), Expiry::Stop);
+    }
+
+    #[test]
+    fn a_call_that_waited_for_a_processor_is_not() {
+        let (budget, mut call) = (TimeBudget::new(ms(10)), CallTime::default());
+        assert_eq!(budget.expired(&mut call, ms(100)), Expiry::GoOn(6));
+        assert_eq!(budget.expired(&mut call, ms(101)), Expiry::GoOn(5));
+        assert_eq!(budget.expired(&mut call, ms(101)), Expiry::GoOn(5));
+        assert_eq!(budget.expired(&mut call, ms(103)), Expiry::GoOn(3));
+        assert_eq!(budget.expired(&mut call, ms(105)), Expiry::Stop);
+    }
+
+    #[test]
+    fn the_least_budget_is_one_look_and_another() {
+        let (budget, mut call) = (TimeBudget::new(ms(1)), CallTime::default());
+        assert_eq!(budget.first_ticks(), 2);
+        assert_eq!(budget.expired(&mut call, ms(1)), Expiry::GoOn(2));
+        assert_eq!(budget.expired(&mut call, ms(2)), Expiry::Stop);
+    }
+
+    #[test]
+    fn the_threads_time_passes_while_it_computes() {
+        let before = thread_time();
+        while thread_time() == before {}
+        assert!(thread_time() < Duration::from_secs(100_000));
+    }
+}

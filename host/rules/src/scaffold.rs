@@ -1,0 +1,116 @@
+//! A new pack: a rule that builds, does something, and passes its own cases.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use crate::{abi, manifest};
+
+/// Where a new pack takes the SDK from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SdkSource {
+    /// A version in the registry: `0.1`.
+    Version(String),
+    /// A folder; written as it is given, so make it absolute or relative to the new pack.
+    Path(PathBuf),
+}
+
+/// Why a pack was not made.
+#[derive(Debug, thiserror::Error)]
+pub enum ScaffoldError {
+    #[error("{0:?} cannot name a pack: use 1 to 64 lower-case letters, digits and hyphens, beginning with a letter")]
+    Name(String),
+    #[error("{} is there already; choose another name, or remove it", .0.display())]
+    Exists(PathBuf),
+    #[error("cannot write {}: {source}", path.display())]
+    Io { path: PathBuf, source: std::io::Error },
+}
+
+/// Writes a pack into `folder`, which must not be there yet; gives the files that were written.
+///
+/// # Errors
+/// See [`ScaffoldError`].
+pub fn new_pack(folder: &Path, name: &str, sdk: &SdkSource) -> Result<Vec<PathBuf>, ScaffoldError> {
+    if !manifest::is_name(name) {
+        return Err(ScaffoldError::Name(name.to_owned()));
+    }
+    if folder.exists() {
+        return Err(ScaffoldError::Exists(folder.to_owned()));
+    }
+    let io = |path: &Path| {
+        let path = path.to_owned();
+        move |source| ScaffoldError::Io { path, source }
+    };
+    let mut written = Vec::new();
+    for (file, template) in TEMPLATES {
+        let path = folder.join(file);
+        if let Some(parent) = path.parent() {
+            fs::create_dir_all(parent).map_err(io(parent))?;
+        }
+        fs::write(&path, fill(template, name, sdk)).map_err(io(&path))?;
+        written.push(path);
+    }
+    Ok(written)
+}
+
+const TEMPLATES: [(&str, &str); 6] = [
+    ("pack.toml", include_str!("scaffold/pack.toml")),
+    ("Cargo.toml", include_str!("scaffold/Cargo.toml.template")),
+    ("src/lib.rs", include_str!("scaffold/lib.rs.template")),
+    ("cases/canary.toml", include_str!("scaffold/canary.toml")),
+    ("README.md", include_str!("scaffold/README.md")),
+    (".gitignore", "/dist/\n/target/\n"),
+];
+
+fn fill(template: &str, name: &str, sdk: &SdkSource) -> String {
+    // As a TOML string, quotes and all: a path may hold anything.
+    let sdk = match sdk {
+        SdkSource::Version(version) => toml::Value::from(version.as_str()).to_string(),
+        SdkSource::Path(path) => format!("{{ path = {} }}", toml::Value::from(path.to_string_lossy().as_ref())),
+    };
+    template.replace("@name@", name).replace("@type@", &type_name(name)).replace("@sdk@", &sdk).replace("@wit@", abi::WIT)
+}
+
+/// `canary-split` → `CanarySplit`
+fn type_name(name: &str) -> String {
+    let words = name.split('-').filter(|word| !word.is_empty());
+    words
+        .map(|word| {
+            let (first, rest) = word.split_at(1);
+            first.to_ascii_uppercase() + rest
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Manifest;
+
+    #[test]
+    fn what_is_written_can_be_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let pack = folder.path().join("canary-split");
+        let sdk = SdkSource::Path("/where \"it\" is".into());
+        let written = new_pack(&pack, "canary-split", &sdk).unwrap();
+        assert_eq!(written.len(), TEMPLATES.len());
+        for path in &written {
+            let text = fs::read_to_string(path).unwrap();
+            assert!(!text.contains('@'), "{}: {text}", path.display());
+        }
+        let manifest = Manifest::parse(&fs::read_to_string(pack.join("pack.toml")).unwrap()).unwrap();
+        assert_eq!(manifest.name, "canary-split");
+        let cargo: toml::Table = fs::read_to_string(pack.join("Cargo.toml")).unwrap().parse().unwrap();
+        assert_eq!(cargo["dependencies"]["shunt-sdk"]["path"].as_str(), Some("/where \"it\" is"));
+        assert!(fs::read_to_string(pack.join("src/lib.rs")).unwrap().contains("struct CanarySplit"));
+    }
+
+    #[test]
+    fn nothing_is_overwritten() {
+        let folder = tempfile::tempdir().unwrap();
+        let sdk = SdkSource::Version("0.1".into());
+        assert!(matches!(new_pack(folder.path(), "x", &sdk), Err(ScaffoldError::Exists(_))));
+        let error = new_pack(&folder.path().join("x"), "Not A Name", &sdk).unwrap_err();
+        assert!(error.to_string().contains("lower-case letters"), "{error}");
+        assert!(!folder.path().join("x").exists());
+    }
+}
