@@ -10,7 +10,7 @@ use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 use thiserror::Error;
 
-use crate::http::deadline::Deadline;
+use crate::http::deadline::{Deadline, Waiting};
 use crate::http::finish::Finish;
 use crate::http::member::Lease;
 
@@ -46,6 +46,8 @@ pub(crate) struct RequestBodyState {
 pub(crate) enum RequestBodyFailure {
     TooLarge,
     Malformed,
+    /// The client stopped sending.
+    Stalled,
 }
 
 /// What is sent to a member.
@@ -128,9 +130,18 @@ impl Body for RequestBody {
             return Poll::Ready(Some(Ok(Frame::data(bytes))));
         }
         let Some(incoming) = rest else { return Poll::Ready(None) };
-        let frame = match Pin::new(incoming).poll_frame(cx) {
+        let frame = match Pin::new(&mut *incoming).poll_frame(cx) {
+            Poll::Pending if deadline.as_ref().is_some_and(|it| it.expired()) => {
+                state.failed.set(Some(RequestBodyFailure::Stalled));
+                return Poll::Ready(Some(Err(BodyError::Stalled)));
+            }
             Poll::Pending => return Poll::Pending,
-            Poll::Ready(None) => return Poll::Ready(None),
+            Poll::Ready(None) => {
+                if let Some(deadline) = deadline {
+                    deadline.request_sent();
+                }
+                return Poll::Ready(None);
+            }
             Poll::Ready(Some(Ok(frame))) => frame,
             Poll::Ready(Some(Err(error))) => {
                 state.failed.set(Some(RequestBodyFailure::Malformed));
@@ -139,6 +150,9 @@ impl Body for RequestBody {
         };
         if let Some(deadline) = deadline {
             deadline.progress();
+            if frame.is_trailers() || incoming.is_end_stream() {
+                deadline.request_sent();
+            }
         }
         if let Some(data) = frame.data_ref() {
             let size = data.len() as u64;
@@ -198,6 +212,11 @@ impl ResponseBody {
         ResponseBody { source: Source::Member(body), finish: None }
     }
 
+    /// Whether more of it has to come from a member.
+    pub(crate) fn is_streaming(&self) -> bool {
+        matches!(&self.source, Source::Member(body) if !body.ended)
+    }
+
     /// Runs `finish` when the body has ended or is dropped.
     pub(crate) fn finish_with(&mut self, finish: Box<Finish>) {
         self.finish = Some(finish);
@@ -236,7 +255,7 @@ impl Body for ResponseBody {
         match &self.source {
             Source::Empty => true,
             Source::Whole(bytes) => bytes.is_empty(),
-            Source::Member(body) => body.incoming.is_end_stream(),
+            Source::Member(body) => body.ended,
         }
     }
 
@@ -251,21 +270,12 @@ impl Body for ResponseBody {
 
 impl Drop for ResponseBody {
     fn drop(&mut self) {
-        if let Some(finish) = &mut self.finish
-            && matches!(&self.source, Source::Empty | Source::Member(_))
-            && self.source.ended()
-        {
-            finish.complete();
-        }
-    }
-}
-
-impl Source {
-    fn ended(&self) -> bool {
-        match self {
-            Source::Empty => true,
-            Source::Whole(bytes) => bytes.is_empty(),
-            Source::Member(body) => body.incoming.is_end_stream(),
+        let Some(finish) = &mut self.finish else { return };
+        match &self.source {
+            // hyper does not ask for the body where there is none to send (HEAD, 204, 304).
+            Source::Empty | Source::Whole(_) => finish.complete(),
+            Source::Member(body) if body.ended => finish.complete(),
+            Source::Member(_) => {}
         }
     }
 }
@@ -278,30 +288,48 @@ pub(crate) struct MemberBody {
     incoming: Incoming,
     lease: Option<Lease>,
     deadline: Rc<Deadline>,
+    /// Nothing more of it comes.
+    ended: bool,
+    /// It broke off, which is not told yet.
+    broken: Option<BodyError>,
 }
 
 impl MemberBody {
     pub(crate) fn new(incoming: Incoming, lease: Lease, deadline: Rc<Deadline>) -> Self {
-        let mut body = MemberBody { incoming, lease: Some(lease), deadline };
-        body.release_at_end();
+        let mut body = MemberBody { incoming, lease: Some(lease), deadline, ended: false, broken: None };
+        if body.incoming.is_end_stream() {
+            body.end();
+        }
         body
     }
 
     fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        if let Some(error) = self.broken.take() {
+            return Poll::Ready(Some(Err(error)));
+        }
         let mut driven = false;
         loop {
             match Pin::new(&mut self.incoming).poll_frame(cx) {
                 Poll::Ready(Some(Ok(frame))) => {
                     self.deadline.progress();
-                    self.release_at_end();
+                    if let (Some(lease), Some(data)) = (&self.lease, frame.data_ref()) {
+                        lease.member().counters.bytes_to_client.add(data.len() as u64);
+                    }
+                    // A chunked body does not know its end before it is asked for more; trailers are it.
+                    if frame.is_trailers() || self.incoming.is_end_stream() {
+                        self.end();
+                    }
                     return Poll::Ready(Some(Ok(frame)));
                 }
                 Poll::Ready(Some(Err(error))) => {
                     self.lease = None;
-                    return Poll::Ready(Some(Err(BodyError::Member(error))));
+                    // hyper drops what it has not written when a body fails: what came before goes out first.
+                    self.broken = Some(BodyError::Member(error));
+                    cx.waker().wake_by_ref();
+                    return Poll::Pending;
                 }
                 Poll::Ready(None) => {
-                    self.release_at_end();
+                    self.end();
                     return Poll::Ready(None);
                 }
                 Poll::Pending if driven => {
@@ -321,11 +349,11 @@ impl MemberBody {
         }
     }
 
-    /// Gives the connection back as soon as nothing more of this response comes on it.
-    fn release_at_end(&mut self) {
-        if self.incoming.is_end_stream()
-            && let Some(lease) = self.lease.take()
-        {
+    /// Gives the connection back: nothing more of this response comes on it.
+    fn end(&mut self) {
+        self.ended = true;
+        if let Some(lease) = self.lease.take() {
+            self.deadline.wait_idle(Waiting::Request);
             lease.give_back();
         }
     }
@@ -334,7 +362,9 @@ impl MemberBody {
 /// A body that is dropped before its end takes its connection with it: more of it would come there.
 impl Drop for MemberBody {
     fn drop(&mut self) {
-        self.release_at_end();
+        if !self.ended {
+            self.deadline.wait_idle(Waiting::Request);
+        }
     }
 }
 

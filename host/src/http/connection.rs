@@ -12,7 +12,7 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use shunt_rules::{Flow, Isolation, Runner, Vars};
-use tokio::io::{AsyncRead, AsyncWrite, AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::time::Instant;
 
 use crate::http::deadline::{Deadline, Waiting};
@@ -44,17 +44,17 @@ pub(crate) struct ClientConnection {
     tunnel: RefCell<Option<Tunnel>>,
 }
 
-/// How long, and for how many bytes, a connection is read on after its last answer, so that the answer
-/// to a request that was refused in its middle is not lost to a reset (RFC 9112 section 9.6).
-const LINGER: Duration = Duration::from_secs(2);
-const LINGER_BYTES: usize = 1 << 20;
+/// How long a connection is read on after its last answer, so that the answer to a request that was
+/// refused in its middle is not lost to a reset (RFC 9112 section 9.6): in silence, and in all.
+const LINGER_SILENT: Duration = Duration::from_secs(2);
+const LINGER: Duration = Duration::from_secs(30);
 
-async fn discard(stream: &mut (impl AsyncRead + Unpin)) -> std::io::Result<()> {
-    let (mut buffer, mut left) = (vec![0; 16 << 10], LINGER_BYTES);
-    while left > 0 {
-        match stream.read(&mut buffer).await? {
-            0 => break,
-            count => left = left.saturating_sub(count),
+async fn discard(stream: &mut (impl AsyncRead + AsyncWrite + Unpin)) -> std::io::Result<()> {
+    stream.shutdown().await?;
+    let mut buffer = vec![0; 16 << 10];
+    while let Ok(read) = tokio::time::timeout(LINGER_SILENT, stream.read(&mut buffer)).await {
+        if read? == 0 {
+            break;
         }
     }
     Ok(())
@@ -72,7 +72,7 @@ impl ClientConnection {
     pub(crate) fn new(listener: &Rc<Listener>, view: &VirtualView, flow: Flow, tls: bool) -> Self {
         let timeouts = &view.virtual_.settings.timeouts;
         // A client that connects has the idle time to begin its first request, as for any later one.
-        let deadline = Deadline::new(Waiting::Request, Instant::now() + timeouts.idle, timeouts.idle);
+        let deadline = Deadline::new(Waiting::Request, Instant::now() + timeouts.idle, timeouts.idle, timeouts.first_byte);
         ClientConnection {
             flow,
             tls,
@@ -123,7 +123,9 @@ impl ClientConnection {
         let (timeouts, limits) = (&view.virtual_.settings.timeouts, &view.virtual_.settings.limits);
         let service = service_fn(|request| phases::serve(Rc::clone(&self), request));
         let mut http = http1::Builder::new()
-            .pipeline_flush(true)
+            // Head and body in one write. Not `pipeline_flush`, which flattens too: it holds an answer back
+            // while the beginning of another request is there, and buffers a body without limit.
+            .writev(false)
             .max_buf_size(limits.head)
             .serve_connection(TokioIo::new(Guarded::new(stream, Rc::clone(&self.findings))), service);
 
@@ -166,10 +168,12 @@ impl ClientConnection {
                 })
                 .await;
             }
-            (End::Done, None) if self.findings.inside_message() => {
+            (End::Done, None) if !self.findings.inside_message() && parts.read_buf.is_empty() => {}
+            // hyper has answered what is no HTTP, or the client may have more to say: it reads first.
+            (End::Done | End::Broken, _) => {
                 let _ = tokio::time::timeout(LINGER, discard(&mut stream)).await;
             }
-            (End::Done, None) | (End::Broken | End::TimedOut, _) => {}
+            (End::TimedOut, _) => {}
         }
     }
 }

@@ -32,6 +32,8 @@ pub(crate) struct Deadline {
     expired: Cell<bool>,
     /// How long each wait without progress may last once the first one was extended.
     idle: Duration,
+    /// How long a member may think once it has the whole request.
+    first_byte: Duration,
     timer: RefCell<Pin<Box<Sleep>>>,
     /// The timer knows whom to wake.
     registered: Cell<bool>,
@@ -39,13 +41,14 @@ pub(crate) struct Deadline {
 
 impl Deadline {
     /// `idle` is how far the deadline moves when the timer fires after progress.
-    pub(crate) fn new(waiting: Waiting, at: Instant, idle: Duration) -> Self {
+    pub(crate) fn new(waiting: Waiting, at: Instant, idle: Duration, first_byte: Duration) -> Self {
         Deadline {
             waiting: Cell::new(waiting),
             at: Cell::new(at),
             progressed: Cell::new(false),
             expired: Cell::new(false),
             idle,
+            first_byte,
             timer: RefCell::new(Box::pin(sleep_until(at))),
             registered: Cell::new(false),
         }
@@ -75,6 +78,13 @@ impl Deadline {
         } else {
             self.waiting.set(waiting);
             self.progressed.set(true);
+        }
+    }
+
+    /// The last of a request body is on its way: the member's time begins, unless it has answered already.
+    pub(crate) fn request_sent(&self) {
+        if self.waiting.get() == Waiting::FirstByte {
+            self.wait_for(Waiting::FirstByte, Instant::now() + self.first_byte);
         }
     }
 
@@ -128,21 +138,21 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn expires_when_nothing_happens() {
-        let deadline = Deadline::new(Waiting::Head, Instant::now() + 10 * SECOND, 60 * SECOND);
+        let deadline = Deadline::new(Waiting::Head, Instant::now() + 10 * SECOND, 60 * SECOND, SECOND);
         assert_eq!(runs_out(&deadline).await.as_secs(), 10);
         assert!(deadline.expired());
     }
 
     #[tokio::test(start_paused = true)]
     async fn progress_moves_it_by_the_idle_time() {
-        let deadline = Deadline::new(Waiting::Body, Instant::now() + 10 * SECOND, 60 * SECOND);
+        let deadline = Deadline::new(Waiting::Body, Instant::now() + 10 * SECOND, 60 * SECOND, SECOND);
         deadline.progress();
         assert_eq!(runs_out(&deadline).await.as_secs(), 70);
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_nearer_wait_takes_effect_and_an_expired_one_can_be_left() {
-        let deadline = Deadline::new(Waiting::Request, Instant::now() + 60 * SECOND, 60 * SECOND);
+        let deadline = Deadline::new(Waiting::Request, Instant::now() + 60 * SECOND, 60 * SECOND, SECOND);
         deadline.wait_for(Waiting::FirstByte, Instant::now() + 2 * SECOND);
         assert_eq!(runs_out(&deadline).await.as_secs(), 2);
         deadline.wait_for(Waiting::Head, Instant::now() + 3 * SECOND);
@@ -152,7 +162,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_farther_wait_is_kept_though_the_timer_fires_earlier() {
-        let deadline = Deadline::new(Waiting::Request, Instant::now() + 5 * SECOND, 60 * SECOND);
+        let deadline = Deadline::new(Waiting::Request, Instant::now() + 5 * SECOND, 60 * SECOND, SECOND);
         deadline.wait_for(Waiting::FirstByte, Instant::now() + 50 * SECOND);
         assert_eq!(runs_out(&deadline).await.as_secs(), 50);
     }

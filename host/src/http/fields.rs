@@ -24,6 +24,7 @@ pub(crate) struct Requested {
 #[derive(Debug, Default)]
 struct Seen {
     hosts: u32,
+    length: bool,
     connection: bool,
     /// Any field of [`PER_CONNECTION`] but `connection`.
     others: bool,
@@ -43,6 +44,7 @@ fn look(headers: &HeaderMap) -> Seen {
         match *name {
             // `keys` gives each name once; how many values it has is looked up below.
             header::HOST => seen.hosts = 1,
+            header::CONTENT_LENGTH => seen.length = true,
             header::CONNECTION => seen.connection = true,
             header::UPGRADE => (seen.upgrade, seen.others) = (true, true),
             header::TE | header::TRANSFER_ENCODING => seen.others = true,
@@ -61,20 +63,21 @@ fn look(headers: &HeaderMap) -> Seen {
     seen
 }
 
-/// Makes the fields of a request fit to send to a member, and says what else it asks for.
+/// Makes the fields of a request fit to send to a member, and says what else it asks for. `http_11`: that
+/// is what the client speaks, and not HTTP/1.0.
 ///
 /// # Errors
 /// A head without a `Host` that HTTP/1.1 demands, with several, or with one that is no host
 /// (RFC 9112 section 3.2).
 pub(crate) fn prepare_request(
     headers: &mut HeaderMap,
-    host_needed: bool,
+    http_11: bool,
     forwarding: &Forwarding,
     policy: Forwarded,
 ) -> Result<Requested, Problem> {
     let seen = look(headers);
     match seen.hosts {
-        0 if host_needed => return Err(Problem::BadRequest("no Host")),
+        0 if http_11 => return Err(Problem::BadRequest("no Host")),
         2.. => return Err(Problem::BadRequest("more than one Host")),
         _ => {}
     }
@@ -87,7 +90,8 @@ pub(crate) fn prepare_request(
     let mut requested = Requested::default();
     let trailers_wanted = seen.others && lists(headers, &header::TE, "trailers");
     if seen.connection {
-        requested.upgrade = seen.upgrade && lists(headers, &header::CONNECTION, "upgrade");
+        // A client of HTTP/1.0 cannot ask for it (RFC 9110 section 7.8).
+        requested.upgrade = http_11 && seen.upgrade && lists(headers, &header::CONNECTION, "upgrade");
         remove_nominated(headers);
     }
     if seen.connection || seen.others {
@@ -116,6 +120,10 @@ pub(crate) fn prepare_request(
 /// Makes the fields of a member's response fit to send to a client. Framing is hyper's.
 pub(crate) fn prepare_response(headers: &mut HeaderMap, switched: bool) {
     let seen = look(headers);
+    if seen.length && (seen.others && headers.contains_key(header::TRANSFER_ENCODING) || !has_one_length(headers)) {
+        // hyper decided on the length (RFC 9112 section 6.3) and says it anew where the body has one.
+        headers.remove(header::CONTENT_LENGTH);
+    }
     if seen.connection {
         remove_nominated(headers);
     }
@@ -134,6 +142,13 @@ pub(crate) fn prepare_response(headers: &mut HeaderMap, switched: bool) {
 /// RFC 3986 section 3.2.2: reg-name, IP literals in brackets, and a port; never user information.
 fn is_host_byte(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=:[]%".contains(&byte)
+}
+
+/// Whether `Content-Length` is one number in one field (RFC 9110 section 8.6).
+fn has_one_length(headers: &HeaderMap) -> bool {
+    let mut lengths = headers.get_all(header::CONTENT_LENGTH).iter();
+    let first = lengths.next().map(HeaderValue::as_bytes).unwrap_or_default();
+    !first.is_empty() && first.iter().all(u8::is_ascii_digit) && lengths.next().is_none()
 }
 
 /// Whether a field that is a list of tokens has this one (RFC 9110 section 5.6.1).
@@ -246,9 +261,9 @@ mod tests {
     }
 
     /// Prepares a request as it is, without a word about the client.
-    fn prepare(headers: &mut HeaderMap, host_needed: bool) -> Result<Requested, Problem> {
+    fn prepare(headers: &mut HeaderMap, http_11: bool) -> Result<Requested, Problem> {
         let forwarding = Forwarding::new("192.0.2.7".parse().unwrap(), false);
-        prepare_request(headers, host_needed, &forwarding, Forwarded::Off)
+        prepare_request(headers, http_11, &forwarding, Forwarded::Off)
     }
 
     #[test]
@@ -344,6 +359,16 @@ mod tests {
         ]);
         prepare_response(&mut headers, false);
         assert_eq!(text(&headers), ["content-length: 3"]);
+
+        for lengths in [
+            &[("content-length", "3"), ("transfer-encoding", "chunked")][..],
+            &[("content-length", "3, 3")],
+            &[("content-length", "3"), ("content-length", "3")],
+        ] {
+            let mut headers = head(lengths);
+            prepare_response(&mut headers, false);
+            assert!(headers.is_empty(), "{lengths:?}");
+        }
 
         let mut headers = head(&[("connection", "upgrade"), ("upgrade", "websocket")]);
         prepare_response(&mut headers, true);

@@ -18,7 +18,8 @@ pub(crate) struct Finish {
     pub(crate) connection: Rc<ClientConnection>,
     pub(crate) view: Rc<VirtualView>,
     pub(crate) started: Instant,
-    pub(crate) status: StatusCode,
+    /// `None`: the client went away before there was an answer.
+    pub(crate) status: Option<StatusCode>,
     pub(crate) member: Option<SocketAddr>,
     pub(crate) first_byte: Option<Duration>,
     pub(crate) request_body: Rc<RequestBodyState>,
@@ -51,7 +52,7 @@ impl Drop for Finish {
         let summary = Summary {
             flow: self.connection.flow,
             outcome: if self.ended { self.outcome } else { Outcome::ClientGone },
-            status: self.status.as_u16(),
+            status: self.status.map_or(0, |status| status.as_u16()),
             member: self.member,
             bytes_to_server: self.request_body.sent.get(),
             bytes_to_client: self.bytes_to_client,
@@ -62,10 +63,13 @@ impl Drop for Finish {
         };
         let mut flow_vars = self.connection.vars.take();
         for rule in self.view.rules.iter().filter(|rule| rule.attachment.hooks().contains(Hook::OnDone)) {
-            // A fault here changes nothing for anyone; the rule host counts it.
-            let _ = self.connection.with_runner(rule, |runner| {
+            let done = self.connection.with_runner(rule, |runner| {
                 runner.on_done(&summary, Some(&mut self.vars), &mut flow_vars)
             });
+            if let Err(fault) = done {
+                // It changes nothing for anyone any more.
+                rule.log(&fault);
+            }
         }
         self.connection.vars.replace(flow_vars);
     }

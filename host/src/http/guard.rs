@@ -23,6 +23,9 @@ pub(crate) enum Refusal {
     BareLf,
     /// A `Content-Length` that is not digits alone, or several that differ (RFC 9112 section 6.3, item 5).
     BadLength,
+    /// A `Transfer-Encoding` that is not `chunked` alone: what else it names would stay on the body
+    /// (RFC 9112 section 6.1).
+    Coding,
     /// A chunk size that is not 1 to 16 hexadecimal digits, or a chunk not ended by CRLF (RFC 9112 section 7.1).
     BadChunk,
 }
@@ -34,6 +37,7 @@ impl Refusal {
             Refusal::BothLengths => "both Content-Length and Transfer-Encoding",
             Refusal::BareLf => "line not ended by CRLF",
             Refusal::BadLength => "Content-Length is not one number",
+            Refusal::Coding => "Transfer-Encoding is not chunked",
             Refusal::BadChunk => "malformed chunk",
         }
     }
@@ -262,7 +266,10 @@ impl Framing {
                 return Err(Refusal::BadLength);
             }
             self.head.length = Some(length);
-        } else if field(line, b"transfer-encoding:").is_some() {
+        } else if let Some(coding) = field(line, b"transfer-encoding:") {
+            if self.head.chunked || !coding.eq_ignore_ascii_case(b"chunked") {
+                return Err(Refusal::Coding);
+            }
             self.head.chunked = true;
         }
         Ok(())

@@ -59,7 +59,7 @@ pub(crate) enum ConnectError {
     Refused,
     TimedOut,
     Unreachable,
-    Other(io::Error),
+    Other,
 }
 
 /// Why there is no response.
@@ -118,7 +118,7 @@ impl MemberView {
         let io = TokioIo::new(stream);
         let (sender, driver) = match hyper::client::conn::http1::handshake(io).await {
             Ok(pair) => pair,
-            Err(error) => return Err(ConnectError::Other(io::Error::other(error))),
+            Err(_) => return Err(ConnectError::Other),
         };
         Ok(Lease::new(Box::new(ServerConnection { sender, driver, closed: false }), self, false))
     }
@@ -150,7 +150,7 @@ impl From<io::Error> for ConnectError {
             io::ErrorKind::ConnectionRefused => ConnectError::Refused,
             io::ErrorKind::TimedOut => ConnectError::TimedOut,
             io::ErrorKind::HostUnreachable | io::ErrorKind::NetworkUnreachable => ConnectError::Unreachable,
-            _ => ConnectError::Other(error),
+            _ => ConnectError::Other,
         }
     }
 }
@@ -174,6 +174,7 @@ impl ServerConnection {
 pub(crate) struct Lease {
     connection: Box<ServerConnection>,
     member: Rc<MemberView>,
+    /// Another request was on it before.
     reused: bool,
     active: Active,
 }
@@ -181,11 +182,6 @@ pub(crate) struct Lease {
 impl Lease {
     fn new(connection: Box<ServerConnection>, member: &Rc<MemberView>, reused: bool) -> Self {
         Lease { connection, member: Rc::clone(member), reused, active: member.state.begin() }
-    }
-
-    /// Whether another request was on it before.
-    pub(crate) fn reused(&self) -> bool {
-        self.reused
     }
 
     pub(crate) fn member(&self) -> &Rc<MemberView> {

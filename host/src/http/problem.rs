@@ -17,6 +17,8 @@ pub(crate) enum Problem {
     Framing(Refusal),
     /// The client: the body is larger than the virtual takes.
     BodyTooLarge,
+    /// The client: it stopped in the middle of its body.
+    BodyStalled,
     /// The client: a method that a reverse proxy does not serve.
     Method,
     /// A rule refused it.
@@ -43,6 +45,9 @@ impl Problem {
             Problem::Framing(why) => (StatusCode::BAD_REQUEST, format!("bad request: {}", why.reason()), true),
             Problem::BodyTooLarge => {
                 (StatusCode::PAYLOAD_TOO_LARGE, "the request body is too large".to_owned(), true)
+            }
+            Problem::BodyStalled => {
+                (StatusCode::REQUEST_TIMEOUT, "the request body did not come in time".to_owned(), true)
             }
             Problem::Method => {
                 (StatusCode::METHOD_NOT_ALLOWED, "this method is not served here".to_owned(), true)

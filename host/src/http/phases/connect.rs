@@ -3,7 +3,9 @@
 use std::rc::Rc;
 
 use shunt_rules::{ConnectCause, ConnectFailure};
+use tokio::time::Instant;
 
+use crate::http::deadline::Waiting;
 use crate::http::member::{ConnectError, Lease, MemberView};
 use crate::http::phases::rules::AfterFailure;
 use crate::http::phases::{Stop, Transaction};
@@ -35,7 +37,7 @@ impl Transaction {
                 {
                     // Nothing is left of this pool; was there ever anything?
                     let problem = match self.tried.is_empty() {
-                        true => Problem::NoMember(Rc::clone(&pool).name.clone()),
+                        true => Problem::NoMember(pool.name.clone()),
                         false => Problem::NotConnected,
                     };
                     return Err(problem.into());
@@ -56,8 +58,16 @@ impl Transaction {
     }
 
     pub(super) async fn connect_anew(&mut self, member: &Rc<MemberView>) -> Result<Lease, ConnectCause> {
-        let within = self.view.virtual_.settings.timeouts.connect;
-        match member.connect(within).await {
+        let (within, first_byte) = {
+            let timeouts = &self.view.virtual_.settings.timeouts;
+            (timeouts.connect, timeouts.first_byte)
+        };
+        // The member's time begins when the request can be sent.
+        let deadline = Rc::clone(&self.connection.deadline);
+        deadline.wait_for(Waiting::FirstByte, Instant::now() + within + first_byte);
+        let connected = member.connect(within).await;
+        deadline.wait_for(Waiting::FirstByte, Instant::now() + first_byte);
+        match connected {
             Ok(lease) => {
                 member.counters.connects.add(1);
                 Ok(lease)
@@ -70,7 +80,7 @@ impl Transaction {
                     ConnectError::Refused => ConnectCause::Refused,
                     ConnectError::TimedOut => ConnectCause::TimedOut,
                     ConnectError::Unreachable => ConnectCause::Unreachable,
-                    ConnectError::Other(_) => ConnectCause::Other,
+                    ConnectError::Other => ConnectCause::Other,
                 })
             }
         }

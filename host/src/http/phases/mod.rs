@@ -69,6 +69,20 @@ pub(crate) struct Transaction {
     first_byte: Option<Duration>,
     /// A cookie that binds the client to the chosen member.
     set_cookie: Option<http::HeaderValue>,
+    /// There is an answer.
+    concluded: bool,
+}
+
+/// Without an answer the client went away while it waited: that is an end, too.
+impl Drop for Transaction {
+    fn drop(&mut self) {
+        if !self.concluded {
+            self.connection.vars.replace(std::mem::take(&mut self.exchange.flow_vars));
+            if self.view.hooks.contains(Hook::OnDone) {
+                drop(self.finish(None, Outcome::ClientGone));
+            }
+        }
+    }
 }
 
 /// Serves one request: runs the phases and makes the answer whatever happens.
@@ -120,6 +134,7 @@ impl Transaction {
             served_by: None,
             first_byte: None,
             set_cookie: None,
+            concluded: false,
         }
     }
 
@@ -158,21 +173,26 @@ impl Transaction {
         for edit in self.exchange.response_edits.drain(..) {
             edit.apply(response.headers_mut());
         }
-        if let Some(cookie) = self.set_cookie.take() {
+        if let Some(cookie) = self.set_cookie.take()
+            && self.served_by.is_some()
+        {
             response.headers_mut().append(http::header::SET_COOKIE, cookie);
         }
+        self.concluded = true;
         self.view.counters.answered(response.status());
         if self.view.hooks.contains(Hook::OnDone) {
-            let finish = self.finish(response.status(), outcome);
+            let finish = self.finish(Some(response.status()), outcome);
             response.body_mut().finish_with(Box::new(finish));
         }
         self.connection.vars.replace(std::mem::take(&mut self.exchange.flow_vars));
-        let next = if response.status() == StatusCode::SWITCHING_PROTOCOLS { Waiting::Body } else { Waiting::Request };
+        let switched = response.status() == StatusCode::SWITCHING_PROTOCOLS;
+        // A body says when it has ended.
+        let next = if switched || response.body().is_streaming() { Waiting::Body } else { Waiting::Request };
         self.connection.deadline.wait_idle(next);
         response
     }
 
-    fn finish(&mut self, status: StatusCode, outcome: Outcome) -> Finish {
+    fn finish(&mut self, status: Option<StatusCode>, outcome: Outcome) -> Finish {
         Finish {
             connection: Rc::clone(&self.connection),
             view: Rc::clone(&self.view),

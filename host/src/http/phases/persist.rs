@@ -25,6 +25,7 @@ impl Transaction {
 
     /// The member of `pool` that is next, or `None` when there is none left to choose.
     pub(super) fn choose(&mut self, pool: &Rc<PoolView>) -> Option<Rc<MemberView>> {
+        self.set_cookie = None;
         let fresh = |member: &&Rc<MemberView>| !self.tried.contains(&member.address);
         if let Some(address) = self.route.member {
             let named = pool.member(address).filter(fresh);

@@ -8,7 +8,9 @@ use shunt_rules::{
     BodyVerdict, ConnectFailedVerdict, ConnectFailure, Exchange, Fault, Hook, OnFault, RequestVerdict,
     ResponseVerdict, Runner, Target,
 };
+use tokio::time::Instant;
 
+use crate::http::deadline::Waiting;
 use crate::http::body::{BodyError, RequestBody, ResponseBody, collect};
 use crate::http::member::Lease;
 use crate::http::phases::route::Route;
@@ -57,11 +59,16 @@ impl Transaction {
     /// Whether the rule decided.
     async fn on_request_body(&mut self, rule: &Rc<RuleView>, most: u32) -> Result<bool, Stop> {
         let most = usize::try_from(most).unwrap_or(usize::MAX).min(MOST_COLLECTED);
+        let deadline = Rc::clone(&self.connection.deadline);
+        deadline.wait_idle(Waiting::Body);
         let (bytes, ended) = match collect(&mut self.body, most).await {
             Ok(collected) => collected,
             Err(BodyError::TooLarge) => return Err(Problem::BodyTooLarge.into()),
+            Err(BodyError::Stalled) => return Err(Problem::BodyStalled.into()),
             Err(_) => return Err(Problem::BadRequest("the body broke off").into()),
         };
+        let first_byte = self.view.virtual_.settings.timeouts.first_byte;
+        deadline.wait_for(Waiting::FirstByte, Instant::now() + first_byte);
         let shown = bytes.len().min(most);
         let complete = ended && shown == bytes.len();
         let verdict = self.call(rule, |runner, exchange| {
@@ -174,7 +181,11 @@ impl Transaction {
         hook: impl FnOnce(&mut Runner, &mut Exchange) -> Result<T, Fault>,
     ) -> Result<T, Fault> {
         let exchange = &mut self.exchange;
-        self.connection.with_runner(rule, |runner| hook(runner, exchange))
+        let result = self.connection.with_runner(rule, |runner| hook(runner, exchange));
+        if let Err(fault) = &result {
+            rule.log(fault);
+        }
+        result
     }
 
     /// Takes over a target. Says whether the rule decided: a target that means nothing is a fault.
@@ -182,7 +193,8 @@ impl Transaction {
         match self.route.redirect(rule, target, self.view.pool.as_ref()) {
             Ok(()) => Ok(true),
             Err(why) => {
-                self.connection.with_runner(rule, |runner| runner.refuse_verdict(hook, why));
+                let fault = self.connection.with_runner(rule, |runner| runner.refuse_verdict(hook, why));
+                rule.log(&fault);
                 self.after_fault(rule)
             }
         }

@@ -2,7 +2,8 @@
 
 use std::rc::Rc;
 
-use http::{Method, Request, Response, Version};
+use http::{HeaderValue, Method, Request, Response, StatusCode, Version, header};
+use http_body::Body;
 use hyper::body::Incoming;
 
 use crate::http::body::{RequestBody, RequestBodyFailure};
@@ -22,7 +23,7 @@ impl Transaction {
     pub(super) async fn send(&mut self, _pool: &Rc<PoolView>, lease: Lease) -> Result<Sent, Stop> {
         let member = Rc::clone(lease.member());
         match self.send_once(lease).await {
-            Ok((response, lease)) => Ok(self.sent(response, lease)),
+            Ok((response, lease)) => self.sent(response, lease),
             Err(SendError::Stale(error, unsent)) if self.can_send_again(unsent.is_some()) => {
                 if let Some(body) = unsent {
                     self.body = body;
@@ -36,7 +37,7 @@ impl Transaction {
                         Ok(Sent::Again)
                     }
                     Ok(lease) => match self.send_once(lease).await {
-                        Ok((response, lease)) => Ok(self.sent(response, lease)),
+                        Ok((response, lease)) => self.sent(response, lease),
                         Err(error) => Err(self.failed(&member, error)),
                     },
                 }
@@ -45,13 +46,19 @@ impl Transaction {
         }
     }
 
-    fn sent(&mut self, response: Response<Incoming>, lease: Lease) -> Sent {
-        self.served_by = Some(lease.member().address);
+    fn sent(&mut self, response: Response<Incoming>, lease: Lease) -> Result<Sent, Stop> {
+        let member = lease.member();
+        if !is_asked_for(&response, self.upgrade) {
+            member.counters.failures.add(1);
+            return Err(Problem::NoResponse.into());
+        }
+        member.counters.bytes_to_server.add(self.body_state.sent.get());
+        self.served_by = Some(member.address);
         if self.view.hooks.contains(shunt_rules::Hook::OnDone) {
             self.first_byte = Some(self.started.elapsed());
         }
         self.connection.deadline.wait_idle(Waiting::Body);
-        Sent::Response(response, lease)
+        Ok(Sent::Response(response, lease))
     }
 
     async fn send_once(&mut self, mut lease: Lease) -> Result<(Response<Incoming>, Lease), SendError> {
@@ -67,6 +74,10 @@ impl Transaction {
                 std::mem::replace(&mut self.body, RequestBody::Empty)
             }
         };
+        if body.size_hint().exact().is_none() {
+            // Said outright, for hyper leaves a body of unknown length out of a GET.
+            head.headers.insert(header::TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
+        }
         let request = Request::from_parts(head, body);
         let response = lease.send(request, &self.connection.deadline).await?;
         Ok((response, lease))
@@ -86,6 +97,7 @@ impl Transaction {
         let problem = match (self.body_state.failed.get(), error) {
             (Some(RequestBodyFailure::TooLarge), _) => Problem::BodyTooLarge,
             (Some(RequestBodyFailure::Malformed), _) => Problem::BadRequest("the body broke off"),
+            (Some(RequestBodyFailure::Stalled), _) => Problem::BodyStalled,
             (None, SendError::FirstByte) => {
                 member.counters.failures.add(1);
                 Problem::TimedOut
@@ -98,6 +110,16 @@ impl Transaction {
         };
         problem.into()
     }
+}
+
+/// Whether a response is none of those that only a client may get who asked for them: another protocol
+/// (RFC 9110 section 15.2.2), a transfer coding besides `chunked` (RFC 9112 section 6.1).
+fn is_asked_for(response: &Response<Incoming>, upgrade: bool) -> bool {
+    if response.status() == StatusCode::SWITCHING_PROTOCOLS {
+        return upgrade;
+    }
+    let mut codings = response.headers().get_all(header::TRANSFER_ENCODING).iter();
+    codings.next().is_none_or(|it| it.as_bytes().eq_ignore_ascii_case(b"chunked")) && codings.next().is_none()
 }
 
 /// RFC 9110 section 9.2.2.
