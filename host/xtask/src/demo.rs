@@ -48,7 +48,6 @@ const CROWD: usize = 4;
 const WHILE: Duration = Duration::from_millis(1_500);
 
 pub(crate) fn run(terminal: &Terminal, end: End) -> Result<()> {
-    // First of all: threads inherit which signals are blocked.
     let interrupt = Interrupt::catch()?;
     tools::prepare(terminal)?;
     let folder = tempfile::Builder::new().prefix("shunt-demo-").tempdir().context("cannot make a folder")?;

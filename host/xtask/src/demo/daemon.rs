@@ -5,12 +5,14 @@ use std::net::{SocketAddr, TcpStream};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command};
-use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
-use nix::sys::signal::{SigSet, Signal, kill};
+use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
 /// `shunt run`, ended when this is dropped.
 pub(crate) struct Daemon {
@@ -112,29 +114,28 @@ impl Drop for Daemon {
 }
 
 /// The user wants it to end: Ctrl-C, or SIGTERM.
-pub(crate) struct Interrupt(Receiver<()>);
+pub(crate) struct Interrupt(Arc<AtomicBool>);
 
 impl Interrupt {
-    /// From now on such a signal does not kill, but is told here. To be called before there are
-    /// other threads: they inherit that the signals are blocked. (Child processes do not:
-    /// `std::process` unblocks all signals for them.)
+    /// From now on such a signal does not kill, but is told here. Child processes keep what is usual.
     pub(crate) fn catch() -> Result<Self> {
-        let signals = SigSet::from_iter([Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP]);
-        signals.thread_block().context("cannot block signals")?;
-        let (sender, receiver) = mpsc::channel();
-        std::thread::Builder::new().spawn(
-            move || {
-                while signals.wait().is_ok() && sender.send(()).is_ok() {}
-            },
-        )?;
-        Ok(Self(receiver))
+        let seen = Arc::new(AtomicBool::new(false));
+        for signal in [SIGINT, SIGTERM, SIGHUP] {
+            signal_hook::flag::register(signal, Arc::clone(&seen)).context("cannot catch signals")?;
+        }
+        Ok(Self(seen))
     }
 
     /// Waits; an error if the user does not want to.
     pub(crate) fn sleep(&self, time: Duration) -> Result<()> {
-        match self.0.recv_timeout(time) {
-            Err(RecvTimeoutError::Timeout) => Ok(()),
-            Ok(()) | Err(RecvTimeoutError::Disconnected) => bail!("interrupted"),
+        let end = Instant::now() + time;
+        while !self.0.load(SeqCst) {
+            let left = end.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return Ok(());
+            }
+            std::thread::sleep(left.min(TICK));
         }
+        bail!("interrupted");
     }
 }

@@ -36,7 +36,16 @@ pub(crate) fn make(folder: &Path) -> Result<PathBuf> {
         ("src/lib.rs", &[(OLD, NEW)]),
         ("pack.toml", &[(r#"version = "1.0.0""#, r#"version = "2.0.0""#)]),
         // It stands alone there: not in our workspace, and not beside the SDK.
-        ("Cargo.toml", &[("../../sdk", &sdk()), ("[package]", "[workspace]\n\n[package]")]),
+        // And under another crate name: cargo would write both versions to the same file of the
+        // target folder, and take one for the other.
+        (
+            "Cargo.toml",
+            &[
+                ("../../sdk", &sdk()),
+                ("[package]", "[workspace]\n\n[package]"),
+                ("shunt-example-", "shunt-second-"),
+            ],
+        ),
     ];
     for (file, edits) in edits {
         let mut text = read(&from.join(file))?;
