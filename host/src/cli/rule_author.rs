@@ -2,13 +2,15 @@
 
 use std::path::{Path, PathBuf};
 
-use serde_json::json;
-use shunt_rules::build::{BuildOptions, Progress};
+use serde_json::{Value, json};
+use shunt_rules::build::{BuildOptions, BuildOutput, Progress};
+use shunt_rules::cases::Report;
 use shunt_rules::scaffold::SdkSource;
-use shunt_rules::{build, scaffold};
+use shunt_rules::{Pack, RuleHost, build, cases, scaffold};
 
 use super::failure::Failure;
-use super::screen::{Screen, Tone};
+use super::screen::{Paint, Screen, Tone};
+use super::words::count;
 
 /// Makes the folder of a new pack.
 ///
@@ -44,10 +46,7 @@ fn sdk() -> SdkSource {
 /// # Errors
 /// It does not compile, or is no rule; the compiler's messages were shown.
 pub(super) fn build(folder: &Path, screen: &Screen) -> Result<(), Failure> {
-    // Programs get the messages with the error, in one piece.
-    let progress = if screen.is_json() { Progress::Keep } else { Progress::Show };
-    let built = build::build(folder, &BuildOptions { target_dir: None, progress })
-        .map_err(|error| Failure::failed("build", error))?;
+    let built = compile(folder, screen)?;
     let (file, manifest, digest) = (built.file.display().to_string(), built.manifest, built.digest.to_string());
     let answer = json!({
         "file": file, "name": manifest.name, "version": manifest.version, "bytes": built.size, "digest": digest,
@@ -59,10 +58,78 @@ pub(super) fn build(folder: &Path, screen: &Screen) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Runs the cases of a pack.
+/// Runs the cases of a pack, after it was built as its sources are now.
 ///
 /// # Errors
 /// It does not build, or a case fails.
 pub(super) fn test(folder: &Path, screen: &Screen) -> Result<(), Failure> {
-    Ok(())
+    if folder.join("Cargo.toml").is_file() {
+        compile(folder, screen)?;
+    }
+    let pack = Pack::read(folder).map_err(|error| Failure::failed("pack", error))?;
+    let host = RuleHost::new().map_err(|error| Failure::failed("system", error))?;
+    let report = cases::run(&host, &pack, &folder.join("cases")).map_err(|error| Failure::failed("cases", error))?;
+    let failed = report.failed().count();
+    screen.show(&report_json(&report), |paint| told(&report, paint));
+    if failed == 0 { Ok(()) } else { Err(Failure::failed("cases", format!("{} failed", count(failed, "case")))) }
+}
+
+fn compile(folder: &Path, screen: &Screen) -> Result<BuildOutput, Failure> {
+    // Programs get the messages with the error, in one piece.
+    let progress = if screen.is_json() { Progress::Keep } else { Progress::Show };
+    build::build(folder, &BuildOptions { target_dir: None, progress }).map_err(|error| Failure::failed("build", error))
+}
+
+fn report_json(report: &Report) -> Value {
+    let cases = report.cases.iter().map(|case| {
+        let differences: Vec<String> = case.differences.iter().map(ToString::to_string).collect();
+        json!({
+            "name": case.name, "file": case.file.display().to_string(), "line": case.line,
+            "passed": differences.is_empty(), "differences": differences, "log": case.log,
+        })
+    });
+    let cases: Vec<Value> = cases.collect();
+    let failed = report.failed().count();
+    json!({ "passed": cases.len() - failed, "failed": failed, "cases": cases })
+}
+
+/// A line for each case, what is wrong below it, and the counts in a line of their own at the end.
+fn told(report: &Report, paint: Paint) -> String {
+    let mut text = String::new();
+    for case in &report.cases {
+        if case.differences.is_empty() {
+            text.push_str(&format!("{}  {}\n", paint.on(Tone::Good, "ok"), case.name));
+            continue;
+        }
+        let wrong = case.to_string();
+        let (first, rest) = wrong.split_once('\n').unwrap_or((&wrong, ""));
+        text.push_str(&format!("{}  {first}\n", paint.on(Tone::Bad, "no")));
+        let log = case.log.iter().map(|line| format!("logged {line}"));
+        for line in rest.lines().map(str::to_owned).chain(log) {
+            text.push_str(&format!("    {line}\n"));
+        }
+    }
+    let failed = report.failed().count();
+    text.push_str(&format!("\n{} passed, {failed} failed\n", report.cases.len() - failed));
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use shunt_rules::cases::CaseReport;
+
+    #[test]
+    fn what_is_told() {
+        let good = CaseReport {
+            file: "cases/a.toml".into(),
+            line: 1,
+            name: "all".to_owned(),
+            differences: Vec::new(),
+            log: vec!["info: x".to_owned()],
+        };
+        let report = Report { cases: vec![good.clone(), good] };
+        assert_eq!(told(&report, Paint(false)), "ok  all\nok  all\n\n2 passed, 0 failed\n");
+        assert_eq!(report_json(&report)["passed"], 2);
+    }
 }
