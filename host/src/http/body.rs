@@ -3,7 +3,7 @@
 use std::cell::Cell;
 use std::pin::Pin;
 use std::rc::Rc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
@@ -307,9 +307,16 @@ impl MemberBody {
         if let Some(error) = self.broken.take() {
             return Poll::Ready(Some(Err(error)));
         }
-        let mut driven = false;
-        loop {
-            match Pin::new(&mut self.incoming).poll_frame(cx) {
+        // For nobody first, with the waker only if nothing came: see `ServerConnection`.
+        let nobody = &mut Context::from_waker(Waker::noop());
+        for attempt in 0..3 {
+            match attempt {
+                0 => {}
+                1 => self.drive(nobody),
+                _ => self.drive(cx),
+            }
+            match Pin::new(&mut self.incoming).poll_frame(nobody) {
+                Poll::Pending => {}
                 Poll::Ready(Some(Ok(frame))) => {
                     self.deadline.progress();
                     if let (Some(lease), Some(data)) = (&self.lease, frame.data_ref()) {
@@ -332,20 +339,18 @@ impl MemberBody {
                     self.end();
                     return Poll::Ready(None);
                 }
-                Poll::Pending if driven => {
-                    if self.deadline.expired() {
-                        self.lease = None;
-                        return Poll::Ready(Some(Err(BodyError::Stalled)));
-                    }
-                    return Poll::Pending;
-                }
-                Poll::Pending => {
-                    driven = true;
-                    if let Some(lease) = &mut self.lease {
-                        lease.drive(cx);
-                    }
-                }
             }
+        }
+        if self.deadline.expired() {
+            self.lease = None;
+            return Poll::Ready(Some(Err(BodyError::Stalled)));
+        }
+        Poll::Pending
+    }
+
+    fn drive(&mut self, cx: &mut Context<'_>) {
+        if let Some(lease) = &mut self.lease {
+            lease.drive(cx);
         }
     }
 

@@ -130,11 +130,15 @@ impl ClientConnection {
             .serve_connection(TokioIo::new(Guarded::new(stream, Rc::clone(&self.findings))), service);
 
         let mut closing = pin!(self.listener.closing());
-        let mut told = false;
+        let (mut registered, mut told) = (false, false);
         let end = poll_fn(|cx| {
-            if !told && closing.as_mut().poll(cx).is_ready() {
-                told = true;
-                Pin::new(&mut http).graceful_shutdown();
+            // Once to be told of it; after that a flag says whether asking is worth it.
+            if !registered || self.listener.is_closed() && !told {
+                registered = true;
+                told = closing.as_mut().poll(cx).is_ready();
+                if told {
+                    Pin::new(&mut http).graceful_shutdown();
+                }
             }
             loop {
                 if let Poll::Ready(result) = Pin::new(&mut http).poll(cx) {

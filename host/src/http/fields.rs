@@ -26,17 +26,14 @@ struct Seen {
     hosts: u32,
     length: bool,
     connection: bool,
-    /// Any field of [`PER_CONNECTION`] but `connection`.
-    others: bool,
-    expect: bool,
+    keep_alive: bool,
+    proxy_connection: bool,
+    te: bool,
+    transfer_encoding: bool,
     upgrade: bool,
+    expect: bool,
     forwarding: bool,
 }
-
-/// Fields that say something about one connection only (RFC 9110 section 7.6.1). `trailer` is not
-/// among them: it names end-to-end fields and is needed to send them on.
-const PER_CONNECTION: [HeaderName; 6] =
-    [header::CONNECTION, KEEP_ALIVE, PROXY_CONNECTION, header::TE, header::TRANSFER_ENCODING, header::UPGRADE];
 
 fn look(headers: &HeaderMap) -> Seen {
     let mut seen = Seen::default();
@@ -46,12 +43,14 @@ fn look(headers: &HeaderMap) -> Seen {
             header::HOST => seen.hosts = 1,
             header::CONTENT_LENGTH => seen.length = true,
             header::CONNECTION => seen.connection = true,
-            header::UPGRADE => (seen.upgrade, seen.others) = (true, true),
-            header::TE | header::TRANSFER_ENCODING => seen.others = true,
+            header::UPGRADE => seen.upgrade = true,
+            header::TE => seen.te = true,
+            header::TRANSFER_ENCODING => seen.transfer_encoding = true,
             header::EXPECT => seen.expect = true,
             header::FORWARDED => seen.forwarding = true,
             _ => match name.as_str() {
-                "keep-alive" | "proxy-connection" => seen.others = true,
+                "keep-alive" => seen.keep_alive = true,
+                "proxy-connection" => seen.proxy_connection = true,
                 "x-forwarded-for" | "x-forwarded-proto" => seen.forwarding = true,
                 _ => {}
             },
@@ -61,6 +60,29 @@ fn look(headers: &HeaderMap) -> Seen {
         seen.hosts = 2;
     }
     seen
+}
+
+impl Seen {
+    /// Removes the fields that say something about one connection only (RFC 9110 section 7.6.1), and
+    /// those that `Connection` names. `trailer` is not among them: it names end-to-end fields and is
+    /// needed to send them on.
+    fn remove_per_connection(&self, headers: &mut HeaderMap) {
+        if self.connection {
+            remove_nominated(headers);
+        }
+        for (seen, name) in [
+            (self.connection, header::CONNECTION),
+            (self.keep_alive, KEEP_ALIVE),
+            (self.proxy_connection, PROXY_CONNECTION),
+            (self.te, header::TE),
+            (self.transfer_encoding, header::TRANSFER_ENCODING),
+            (self.upgrade, header::UPGRADE),
+        ] {
+            if seen {
+                headers.remove(name);
+            }
+        }
+    }
 }
 
 /// Makes the fields of a request fit to send to a member, and says what else it asks for. `http_11`: that
@@ -87,26 +109,18 @@ pub(crate) fn prepare_request(
         return Err(Problem::BadRequest("Host is not a host"));
     }
 
-    let mut requested = Requested::default();
-    let trailers_wanted = seen.others && lists(headers, &header::TE, "trailers");
-    if seen.connection {
-        // A client of HTTP/1.0 cannot ask for it (RFC 9110 section 7.8).
-        requested.upgrade = http_11 && seen.upgrade && lists(headers, &header::CONNECTION, "upgrade");
-        remove_nominated(headers);
-    }
-    if seen.connection || seen.others {
-        let upgrade = if requested.upgrade { headers.get(header::UPGRADE).cloned() } else { None };
-        for name in &PER_CONNECTION {
-            headers.remove(name);
-        }
-        if let Some(protocols) = upgrade {
-            headers.insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
-            headers.insert(header::UPGRADE, protocols);
-        } else if trailers_wanted {
-            // Said anew for our own connection: what comes is passed on (RFC 9110 section 6.5.1).
-            headers.insert(header::CONNECTION, HeaderValue::from_static("te"));
-            headers.insert(header::TE, HeaderValue::from_static("trailers"));
-        }
+    let trailers_wanted = seen.te && lists(headers, &header::TE, "trailers");
+    // A client of HTTP/1.0 cannot ask for it (RFC 9110 section 7.8).
+    let upgrade = http_11 && seen.upgrade && lists(headers, &header::CONNECTION, "upgrade");
+    let protocols = if upgrade { headers.get(header::UPGRADE).cloned() } else { None };
+    seen.remove_per_connection(headers);
+    if let Some(protocols) = protocols {
+        headers.insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
+        headers.insert(header::UPGRADE, protocols);
+    } else if trailers_wanted {
+        // Said anew for our own connection: what comes is passed on (RFC 9110 section 6.5.1).
+        headers.insert(header::CONNECTION, HeaderValue::from_static("te"));
+        headers.insert(header::TE, HeaderValue::from_static("trailers"));
     }
     if seen.expect {
         // Shunt itself answers 100 when it begins to read the body, so the member is not asked again
@@ -114,28 +128,21 @@ pub(crate) fn prepare_request(
         headers.remove(header::EXPECT);
     }
     forwarding.apply(headers, policy, seen.forwarding);
-    Ok(requested)
+    Ok(Requested { upgrade })
 }
 
 /// Makes the fields of a member's response fit to send to a client. Framing is hyper's.
 pub(crate) fn prepare_response(headers: &mut HeaderMap, switched: bool) {
     let seen = look(headers);
-    if seen.length && (seen.others && headers.contains_key(header::TRANSFER_ENCODING) || !has_one_length(headers)) {
+    if seen.length && (seen.transfer_encoding || !has_one_length(headers)) {
         // hyper decided on the length (RFC 9112 section 6.3) and says it anew where the body has one.
         headers.remove(header::CONTENT_LENGTH);
     }
-    if seen.connection {
-        remove_nominated(headers);
-    }
-    if seen.connection || seen.others {
-        let protocol = if switched { headers.get(header::UPGRADE).cloned() } else { None };
-        for name in &PER_CONNECTION {
-            headers.remove(name);
-        }
-        if let Some(protocol) = protocol {
-            headers.insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
-            headers.insert(header::UPGRADE, protocol);
-        }
+    let protocol = if switched { headers.get(header::UPGRADE).cloned() } else { None };
+    seen.remove_per_connection(headers);
+    if let Some(protocol) = protocol {
+        headers.insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
+        headers.insert(header::UPGRADE, protocol);
     }
 }
 
@@ -164,6 +171,10 @@ fn lists(headers: &HeaderMap, name: &HeaderName, token: &str) -> bool {
 /// Removes the fields that `Connection` names. Fields that say where a message goes or how long it is
 /// stay: naming them there is how one proxy's checks are undone for the next.
 fn remove_nominated(headers: &mut HeaderMap) {
+    let usual = |value: &HeaderValue| value == "keep-alive" || value == "close";
+    if headers.get_all(header::CONNECTION).iter().all(usual) {
+        return;
+    }
     let nominated: Vec<HeaderName> = headers
         .get_all(header::CONNECTION)
         .iter()

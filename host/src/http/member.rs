@@ -46,7 +46,12 @@ struct Idle {
     sweeps: u8,
 }
 
-/// An HTTP/1.1 connection to a member. It has no task: who waits for its answer drives it.
+/// An HTTP/1.1 connection to a member. It has no task: who waits for something from it drives it.
+///
+/// Whoever drives it looks at what came of it right after, so nothing inside it needs to wake anyone:
+/// it is driven for nobody first, and with the task's waker only where there is something to wait for.
+/// Else each response would wake its own task twice, and each request the task that used the connection
+/// before.
 struct ServerConnection {
     sender: SendRequest<RequestBody>,
     driver: Connection<TokioIo<TcpStream>, RequestBody>,
@@ -94,16 +99,11 @@ impl MemberView {
         }
     }
 
-    /// A connection that was kept alive and, as far as this worker knows, still is.
+    /// A connection that was kept alive. The member may have closed it in the meantime: then sending
+    /// on it fails before anything was written, see [`SendError::Stale`].
     pub(crate) fn reuse(self: &Rc<Self>) -> Option<Lease> {
-        loop {
-            let mut connection = self.idle.borrow_mut().pop()?.connection;
-            // No one watched it while it was idle: look once. Costs no system call, for the runtime
-            // knows from its last wait whether there is anything to read.
-            if connection.is_usable() {
-                return Some(Lease::new(connection, self, true));
-            }
-        }
+        let connection = self.idle.borrow_mut().pop()?.connection;
+        Some(Lease::new(connection, self, true))
     }
 
     /// A new connection.
@@ -188,7 +188,7 @@ impl Lease {
         &self.member
     }
 
-    /// Moves bytes; to be called by who waits for something from this connection.
+    /// Moves bytes, and wakes the task of `cx` when more can be moved.
     pub(crate) fn drive(&mut self, cx: &mut Context<'_>) {
         self.connection.drive(cx);
     }
@@ -202,11 +202,24 @@ impl Lease {
         let connection = &mut *self.connection;
         let mut response = pin!(connection.sender.try_send_request(request));
         let (driver, closed) = (&mut connection.driver, &mut connection.closed);
-        let answer = poll_fn(|cx| {
+        let mut drive = |cx: &mut Context<'_>| {
             if !*closed && driver.poll_without_shutdown(cx).is_ready() {
                 *closed = true;
             }
-            match response.as_mut().poll(cx) {
+        };
+        let mut written = false;
+        let answer = poll_fn(|cx| {
+            let nobody = &mut Context::from_waker(Waker::noop());
+            // The first time there is a request to write and surely no answer yet.
+            if written {
+                drive(nobody);
+                if let Poll::Ready(answer) = response.as_mut().poll(nobody) {
+                    return Poll::Ready(Some(answer));
+                }
+            }
+            written = true;
+            drive(cx);
+            match response.as_mut().poll(nobody) {
                 Poll::Ready(answer) => Poll::Ready(Some(answer)),
                 Poll::Pending if deadline.expired() => Poll::Ready(None),
                 Poll::Pending => Poll::Pending,

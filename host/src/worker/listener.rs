@@ -69,6 +69,10 @@ impl Listener {
         self.closing.notify_waiters();
     }
 
+    pub(crate) fn is_closed(&self) -> bool {
+        self.closed.get()
+    }
+
     /// Resolves once [`Listener::close`] was called.
     pub(crate) async fn closing(&self) {
         let closing = self.closing.notified();
@@ -201,6 +205,9 @@ fn on_flow(connection: &mut ClientConnection, view: &VirtualView) -> Admission {
                 Err(why) => Err(runner.refuse_verdict(Hook::OnFlow, why)),
             }
         });
+        if let Err(fault) = &verdict {
+            rule.log(fault);
+        }
         admission = match (verdict, rule.attachment.on_fault(), &rule.fallback) {
             (Ok(None), _, _) => Some(Admission::Serve(Route::default())),
             (Ok(Some(FlowVerdict::Reject)), _, _) | (Err(_), OnFault::Reject, _) => Some(Admission::Reset),

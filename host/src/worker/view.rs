@@ -1,19 +1,20 @@
 //! The snapshot as one worker sees it: the same names, with what only this worker touches beside them
 //! (turns, kept connections, warm rule instances). Carried from snapshot to snapshot by identity.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 
 use shunt_engine::selection::{Balance, Candidate, Selector};
-use shunt_rules::{Attachment, HookSet, OnFault, Runner};
+use shunt_rules::{Attachment, Fault, FaultKind, HookSet, OnFault, Runner};
 
 use crate::config::model;
 use crate::http::member::MemberView;
 use crate::live::counters::VirtualCounters;
 use crate::live::{Pool, Snapshot, Virtual};
+use crate::worker::clock;
 
 pub(crate) struct PoolView {
     pub(crate) pool: Arc<Pool>,
@@ -41,6 +42,23 @@ pub(crate) struct RuleView {
     pub(crate) slots: Vec<Rc<PoolView>>,
     /// The pool of `on-fault = { pool = … }`.
     pub(crate) fallback: Option<Rc<PoolView>>,
+    /// When a fault was last written to the log, in milliseconds.
+    logged: Cell<Option<u64>>,
+}
+
+/// Faults of one rule are written to the log at most so often by each worker; all are counted.
+const LOG_EVERY_MS: u64 = 1000;
+
+impl RuleView {
+    /// Tells the operator what a fault was, unless one was told a moment ago.
+    pub(crate) fn log(&self, fault: &Fault) {
+        let now = clock::monotonic_ms();
+        let due = self.logged.get().is_none_or(|last| now - last >= LOG_EVERY_MS);
+        if due && fault.kind != FaultKind::BreakerOpen {
+            self.logged.set(Some(now));
+            tracing::warn!(rule = %self.attachment.name(), fault = %fault.to_string().escape_debug(), "fault");
+        }
+    }
 }
 
 /// Everything that one worker sees.
@@ -126,7 +144,7 @@ impl Views {
             Some(rule) => rule.runner.replace(Runner::new(Arc::clone(&attachment))),
             None => Runner::new(Arc::clone(&attachment)),
         };
-        Rc::new(RuleView { attachment, runner: RefCell::new(runner), slots, fallback })
+        Rc::new(RuleView { attachment, runner: RefCell::new(runner), slots, fallback, logged: Cell::default() })
     }
 }
 

@@ -51,10 +51,12 @@ impl Transaction {
     }
 
     async fn lease(&mut self, member: &Rc<MemberView>) -> Result<Lease, ConnectCause> {
-        if let Some(lease) = member.reuse() {
-            return Ok(lease);
+        match member.reuse() {
+            Some(lease) => Ok(lease),
+            // Boxed, and with it all that connecting takes: it is rare, and every request would carry its
+            // size around.
+            None => Box::pin(self.connect_anew(member)).await,
         }
-        self.connect_anew(member).await
     }
 
     pub(super) async fn connect_anew(&mut self, member: &Rc<MemberView>) -> Result<Lease, ConnectCause> {

@@ -142,7 +142,7 @@ impl Transaction {
         self.on_request().await?;
         loop {
             let (pool, lease) = self.connect().await?;
-            match self.send(&pool, lease).await? {
+            match self.send(lease).await? {
                 Sent::Response(response, lease) => {
                     if let Some(response) = self.on_response(&pool, response, lease)? {
                         return Ok(response);

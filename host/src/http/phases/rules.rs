@@ -46,7 +46,7 @@ impl Transaction {
                 Ok(RequestVerdict::To(target)) => self.redirect(rule, Hook::OnRequest, target)?,
                 Ok(RequestVerdict::Respond(answer)) => return Err(Stop::Answer(answer)),
                 Ok(RequestVerdict::Reject) => return Err(Problem::Rejected.into()),
-                Ok(RequestVerdict::NeedBody(most)) => self.on_request_body(rule, most).await?,
+                Ok(RequestVerdict::NeedBody(most)) => Box::pin(self.on_request_body(rule, most)).await?,
                 Err(_) => self.after_fault(rule)?,
             };
             if decided {

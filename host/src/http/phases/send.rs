@@ -11,7 +11,6 @@ use crate::http::deadline::Waiting;
 use crate::http::member::{Lease, MemberView, SendError};
 use crate::http::phases::{Stop, Transaction};
 use crate::http::problem::Problem;
-use crate::worker::view::PoolView;
 
 pub(super) enum Sent {
     Response(Response<Incoming>, Lease),
@@ -20,29 +19,34 @@ pub(super) enum Sent {
 }
 
 impl Transaction {
-    pub(super) async fn send(&mut self, _pool: &Rc<PoolView>, lease: Lease) -> Result<Sent, Stop> {
+    pub(super) async fn send(&mut self, lease: Lease) -> Result<Sent, Stop> {
         let member = Rc::clone(lease.member());
         match self.send_once(lease).await {
             Ok((response, lease)) => self.sent(response, lease),
             Err(SendError::Stale(error, unsent)) if self.can_send_again(unsent.is_some()) => {
+                tracing::debug!(member = %member.address, %error, "kept connection was closed, connecting anew");
                 if let Some(body) = unsent {
                     self.body = body;
                     self.body_state.given_away.set(false);
                 }
-                // The member closed it while it was idle: no fault of its own, so it gets a second chance.
-                tracing::debug!(member = %member.address, %error, "kept connection was closed, connecting anew");
-                match self.connect_anew(&member).await {
-                    Err(_) => {
-                        self.tried.push(member.address);
-                        Ok(Sent::Again)
-                    }
-                    Ok(lease) => match self.send_once(lease).await {
-                        Ok((response, lease)) => self.sent(response, lease),
-                        Err(error) => Err(self.failed(&member, error)),
-                    },
-                }
+                Box::pin(self.send_anew(&member)).await
             }
             Err(error) => Err(self.failed(&member, error)),
+        }
+    }
+
+    /// The member closed a connection while it was idle. That is no fault of its own, so it gets a second
+    /// chance.
+    async fn send_anew(&mut self, member: &Rc<MemberView>) -> Result<Sent, Stop> {
+        match self.connect_anew(member).await {
+            Err(_) => {
+                self.tried.push(member.address);
+                Ok(Sent::Again)
+            }
+            Ok(lease) => match self.send_once(lease).await {
+                Ok((response, lease)) => self.sent(response, lease),
+                Err(error) => Err(self.failed(member, error)),
+            },
         }
     }
 
