@@ -47,7 +47,9 @@ pub enum BuildError {
     Manifest(#[from] ManifestError),
     #[error("cargo is not installed; see https://rustup.rs")]
     NoCargo,
-    #[error("the compiler has no target wasm32-unknown-unknown; run `rustup target add wasm32-unknown-unknown`")]
+    #[error(
+        "the compiler has no target wasm32-unknown-unknown; run `rustup target add wasm32-unknown-unknown`"
+    )]
     NoTarget,
     /// Cargo's messages, where they were asked for; else they were shown.
     #[error("the rule does not compile{}{messages}", if messages.is_empty() { "" } else { ":\n" })]
@@ -61,7 +63,9 @@ pub enum BuildError {
     Imports(Vec<String>),
     #[error("the rule is no component of the contract: {0}; use a matching shunt-sdk")]
     Component(String),
-    #[error("the rule exports no hook, so it would never be called; put #[rule] before the impl that holds its hooks")]
+    #[error(
+        "the rule exports no hook, so it would never be called; put #[rule] before the impl that holds its hooks"
+    )]
     NoHook,
     #[error("what was built is no pack: {0}")]
     Pack(#[from] PackError),
@@ -95,7 +99,12 @@ pub fn build(folder: &Path, options: &BuildOptions) -> Result<BuildOutput, Build
         let _ = fs::remove_file(&unfinished);
         return Err(io(&file)(error));
     }
-    Ok(BuildOutput { file, size: pack.bytes().len(), digest: pack.digest(), manifest: pack.manifest().clone() })
+    Ok(BuildOutput {
+        file,
+        size: pack.bytes().len(),
+        digest: pack.digest(),
+        manifest: pack.manifest().clone(),
+    })
 }
 
 /// Makes a pack of a core module that was compiled with the SDK, and of the text of `pack.toml`.

@@ -28,6 +28,7 @@ mod breaker;
 mod budget;
 pub mod build;
 mod capabilities;
+pub mod cases;
 mod digest;
 mod environment;
 mod epoch;

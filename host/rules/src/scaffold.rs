@@ -17,7 +17,9 @@ pub enum SdkSource {
 /// Why a pack was not made.
 #[derive(Debug, thiserror::Error)]
 pub enum ScaffoldError {
-    #[error("{0:?} cannot name a pack: use 1 to 64 lower-case letters, digits and hyphens, beginning with a letter")]
+    #[error(
+        "{0:?} cannot name a pack: use 1 to 64 lower-case letters, digits and hyphens, beginning with a letter"
+    )]
     Name(String),
     #[error("{} is there already; choose another name, or remove it", .0.display())]
     Exists(PathBuf),
@@ -65,9 +67,15 @@ fn fill(template: &str, name: &str, sdk: &SdkSource) -> String {
     // As a TOML string, quotes and all: a path may hold anything.
     let sdk = match sdk {
         SdkSource::Version(version) => toml::Value::from(version.as_str()).to_string(),
-        SdkSource::Path(path) => format!("{{ path = {} }}", toml::Value::from(path.to_string_lossy().as_ref())),
+        SdkSource::Path(path) => {
+            format!("{{ path = {} }}", toml::Value::from(path.to_string_lossy().as_ref()))
+        }
     };
-    template.replace("@name@", name).replace("@type@", &type_name(name)).replace("@sdk@", &sdk).replace("@wit@", abi::WIT)
+    template
+        .replace("@name@", name)
+        .replace("@type@", &type_name(name))
+        .replace("@sdk@", &sdk)
+        .replace("@wit@", abi::WIT)
 }
 
 /// `canary-split` → `CanarySplit`

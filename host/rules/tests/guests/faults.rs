@@ -118,7 +118,9 @@ fn variables_survive_a_fault() {
     request.request.uri = "/panic".parse().unwrap();
     assert!(runner("hostile", &world).on_request(&mut request).is_err());
     request.request.uri = "/vars".parse().unwrap();
-    let Ok(RequestVerdict::Respond(answer)) = runner("surface", &world).on_request(&mut request) else { panic!() };
+    let Ok(RequestVerdict::Respond(answer)) = runner("surface", &world).on_request(&mut request) else {
+        panic!()
+    };
     assert!(answer.body.starts_with(b"(Some(\"r\")"));
 }
 
@@ -147,7 +149,11 @@ fn the_breaker_opens_probes_and_closes() {
     let refused = a.on_request(&mut exchange("/ok", &[])).unwrap_err();
     assert_eq!((refused.kind, refused.message.as_str()), (FaultKind::BreakerOpen, ""));
     world.advance_ms(1000);
-    assert_eq!(a.on_request(&mut exchange("/panic", &[])).unwrap_err().kind, FaultKind::Panic, "the probe runs");
+    assert_eq!(
+        a.on_request(&mut exchange("/panic", &[])).unwrap_err().kind,
+        FaultKind::Panic,
+        "the probe runs"
+    );
     world.advance_ms(1999);
     assert_eq!(b.on_request(&mut exchange("/ok", &[])).unwrap_err().kind, FaultKind::BreakerOpen);
     world.advance_ms(1);

@@ -32,9 +32,14 @@ fn a_rule_that_does_not_compile_says_why() {
     let copy = tempfile::tempdir_in(folder("")).unwrap();
     let name = copy.path().file_name().unwrap().to_str().unwrap().to_owned();
     fs::create_dir(copy.path().join("src")).unwrap();
-    let manifest = "[package]\nname = \"broken\"\nversion = \"1.0.0\"\nedition = \"2024\"\n[lib]\n[workspace]\n";
+    let manifest =
+        "[package]\nname = \"broken\"\nversion = \"1.0.0\"\nedition = \"2024\"\n[lib]\n[workspace]\n";
     fs::write(copy.path().join("Cargo.toml"), manifest).unwrap();
-    fs::write(copy.path().join("pack.toml"), "[pack]\nname = \"broken\"\nversion = \"1.0.0\"\nwit = \"0.1\"\n").unwrap();
+    fs::write(
+        copy.path().join("pack.toml"),
+        "[pack]\nname = \"broken\"\nversion = \"1.0.0\"\nwit = \"0.1\"\n",
+    )
+    .unwrap();
     fs::write(copy.path().join("src/lib.rs"), "pub fn broken() -> u8 { \"\" }").unwrap();
     match build(copy.path(), &build_options()) {
         Err(BuildError::Compile { messages }) => assert!(messages.contains("mismatched types"), "{messages}"),
@@ -47,8 +52,10 @@ fn a_rule_that_does_not_compile_says_why() {
 
 /// A pack made of a component in the text format.
 fn text_pack(component: &str) -> Pack {
-    let manifest = "[pack]\nname = \\\"t\\\"\nversion = \\\"1.0.0\\\"\nwit = \\\"0.1\\\"\n".replace('\n', "\\n");
-    let text = component.replacen("(component", &format!("(component (@custom \"shunt:pack\" \"{manifest}\")"), 1);
+    let manifest =
+        "[pack]\nname = \\\"t\\\"\nversion = \\\"1.0.0\\\"\nwit = \\\"0.1\\\"\n".replace('\n', "\\n");
+    let text =
+        component.replacen("(component", &format!("(component (@custom \"shunt:pack\" \"{manifest}\")"), 1);
     Pack::from_bytes(wat::parse_str(&text).unwrap()).unwrap()
 }
 
@@ -71,7 +78,9 @@ fn components_of_another_world_are_refused_by_what_they_ask_for() {
     assert!(matches!(error, RuleError::Imports(names) if names == ["wasi:cli/environment@0.2.3"]), "{text}");
     assert!(text.contains("shunt rule build"), "{text}");
 
-    let error = refusal(r#"(component (import "shunt:rule/clock@0.2.0" (instance (export "unix-ms" (func (result u64))))))"#);
+    let error = refusal(
+        r#"(component (import "shunt:rule/clock@0.2.0" (instance (export "unix-ms" (func (result u64))))))"#,
+    );
     assert!(matches!(&error, RuleError::Version(_)) && error.to_string().contains("0.2.0"), "{error}");
 
     let error = refusal("(component)");
@@ -90,14 +99,19 @@ fn components_of_another_world_are_refused_by_what_they_ask_for() {
         )
     };
     let error = refusal(&hook("on-timer", "u32"));
-    assert!(matches!(&error, RuleError::UnknownHooks(_)) && error.to_string().contains("on-timer"), "{error}");
+    assert!(
+        matches!(&error, RuleError::UnknownHooks(_)) && error.to_string().contains("on-timer"),
+        "{error}"
+    );
 
-    let error = refusal(r#"(component (import "shunt:rule/clock@0.1.0" (instance (export "unix-ms" (func (result string)))))
+    let error = refusal(
+        r#"(component (import "shunt:rule/clock@0.1.0" (instance (export "unix-ms" (func (result string)))))
         (core module $m (memory (export "m") 1) (func (export "f") (result i32) i32.const 0))
         (core instance $i (instantiate $m))
         (func $f (result u32) (canon lift (core func $i "f")))
         (instance $h (export "on-flow" (func $f)))
-        (export "shunt:rule/on-flow@0.1.0" (instance $h)))"#);
+        (export "shunt:rule/on-flow@0.1.0" (instance $h)))"#,
+    );
     assert!(matches!(&error, RuleError::Contract(text) if text.contains("unix-ms")), "{error}");
 
     // The right name with the wrong type.
@@ -141,7 +155,9 @@ fn everything_that_is_wrong_at_attach_is_told_at_once() {
 fn on_load_may_refuse_and_may_not_misbehave() {
     let load = |what: &str| problems(|options| options.settings = json!({ "load": what }));
     assert_eq!(load("refuse").0, [AttachProblem::Refused("no licence for this virtual".into())]);
-    for (what, kind) in [("loop", FaultKind::Timeout), ("panic", FaultKind::Panic), ("memory", FaultKind::Memory)] {
+    for (what, kind) in
+        [("loop", FaultKind::Timeout), ("panic", FaultKind::Panic), ("memory", FaultKind::Memory)]
+    {
         let error = load(what);
         match &error.0[..] {
             [AttachProblem::OnLoad(fault)] => assert_eq!((fault.kind, fault.hook), (kind, Hook::OnLoad)),

@@ -6,8 +6,9 @@ use std::time::Duration;
 use http::{HeaderMap, StatusCode};
 use serde_json::json;
 use shunt_rules::{
-    Answer, BodyVerdict, ConnectCause, ConnectFailedVerdict, ConnectFailure, Exchange, Fault, FlowVerdict, HeaderEdit,
-    Level, Mode, Outcome, PersistKey, RequestVerdict, ResponseVerdict, Runner, Scheme, Summary, Target, Vars,
+    Answer, BodyVerdict, ConnectCause, ConnectFailedVerdict, ConnectFailure, Exchange, Fault, FlowVerdict,
+    HeaderEdit, Level, Mode, Outcome, PersistKey, RequestVerdict, ResponseVerdict, Runner, Scheme, Summary,
+    Target, Vars,
 };
 
 use crate::world::{World, exchange, flow, options, rule, runner};
@@ -30,7 +31,8 @@ fn body(answer: &Answer) -> String {
 
 #[test]
 fn the_head_is_read() {
-    let mut exchange = exchange("/flow?a=1", &[("host", "shop.example:8080"), ("x-a", "1"), ("X-B", "2"), ("x-a", "3")]);
+    let mut exchange =
+        exchange("/flow?a=1", &[("host", "shop.example:8080"), ("x-a", "1"), ("X-B", "2"), ("x-a", "3")]);
     assert_eq!(ask(&mut exchange), "42 192.0.2.7:5555 198.51.100.1:443 Transport::Tcp 3");
     let mut at = |path: &str| {
         exchange.request.uri = path.parse().unwrap();
@@ -126,8 +128,15 @@ fn fields_are_set_added_and_removed() {
     for action in ["set-header", "add-header", "remove-header", "set-response-header"] {
         assert_eq!(change(&format!("/{action}?no:colon"), &headers).0, INVALID, "{action}");
         for field in [
-            "Connection", "content-length", "host", "keep-alive", "proxy-connection", "te", "trailer",
-            "transfer-encoding", "upgrade",
+            "Connection",
+            "content-length",
+            "host",
+            "keep-alive",
+            "proxy-connection",
+            "te",
+            "trailer",
+            "transfer-encoding",
+            "upgrade",
         ] {
             let (result, request) = change(&format!("/{action}?{field}"), &headers);
             assert_eq!(result, FORBIDDEN, "{action} {field}");
@@ -226,7 +235,8 @@ fn settings_of_every_type_arrive() {
 #[test]
 fn verdicts_on_a_flow() {
     let mut runner = runner("surface", &World::new());
-    let mut at = |port: u16| runner.on_flow(&flow(&format!("192.0.2.7:{port}")), &mut Vars::default()).unwrap();
+    let mut at =
+        |port: u16| runner.on_flow(&flow(&format!("192.0.2.7:{port}")), &mut Vars::default()).unwrap();
     let other = Target { pool: Some(0), ..Target::default() };
     assert_eq!(at(1), FlowVerdict::Reject);
     assert_eq!(at(2), FlowVerdict::Drop);
@@ -356,8 +366,14 @@ fn the_end_of_a_request_and_of_a_flow_are_told() {
         first_byte: Some(Duration::from_micros(700)),
     };
     runner.on_done(&summary, Some(&mut exchange.vars), &mut exchange.flow_vars).unwrap();
-    assert!(world.logged(r#"done Outcome::Complete Some(200) Some(192.0.2.1:80) 1 2 1.5ms Some(700µs) Some("r")"#));
+    assert!(
+        world
+            .logged(r#"done Outcome::Complete Some(200) Some(192.0.2.1:80) 1 2 1.5ms Some(700µs) Some("r")"#)
+    );
     (summary.outcome, summary.status, summary.member, summary.first_byte) = (Outcome::Refused, 0, None, None);
     runner.on_done(&summary, None, &mut exchange.flow_vars).unwrap();
-    assert!(world.logged(r#"done Outcome::Refused None None 1 2 1.5ms None Some("f")"#), "both scopes are the flow's");
+    assert!(
+        world.logged(r#"done Outcome::Refused None None 1 2 1.5ms None Some("f")"#),
+        "both scopes are the flow's"
+    );
 }

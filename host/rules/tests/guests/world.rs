@@ -8,8 +8,8 @@ use std::sync::{Arc, Mutex, OnceLock};
 
 use shunt_rules::build::{BuildOptions, build};
 use shunt_rules::{
-    AttachOptions, Attachment, Environment, Exchange, Flow, Level, MemberState, MemberStatus, Pack, PoolState,
-    Rule, RuleHost, Runner, SlotBinding, Transport,
+    AttachOptions, Attachment, Environment, Exchange, Flow, Level, MemberState, MemberStatus, Pack,
+    PoolState, Rule, RuleHost, Runner, SlotBinding, Transport,
 };
 
 /// The guest of that name, built once per process; cargo knows when there is nothing to do.
@@ -124,7 +124,8 @@ impl Environment for World {
 pub(crate) fn options(rule: &Rule, world: &Arc<World>) -> AttachOptions {
     let mut options = AttachOptions::new("shop/test", world.clone());
     let slots = rule.manifest().slots.keys();
-    options.slots = slots.map(|slot| SlotBinding { slot: slot.clone(), pool: format!("pool-{slot}") }).collect();
+    options.slots =
+        slots.map(|slot| SlotBinding { slot: slot.clone(), pool: format!("pool-{slot}") }).collect();
     options
 }
 

@@ -1,0 +1,367 @@
+//! The files that cases are written in.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+
+use serde::Deserialize;
+use serde_json::Value;
+use toml::Spanned;
+
+use crate::Manifest;
+use crate::suggest::{hint, nearest};
+
+/// The cases of a file, each with the line that it begins in.
+///
+/// # Errors
+/// What is wrong, with its line.
+pub(super) fn parse(text: &str, manifest: &Manifest) -> Result<Vec<(usize, Case)>, String> {
+    let file: File = toml::from_str(text).map_err(|error| with_suggestion(&error.to_string()))?;
+    let mut cases = Vec::new();
+    for spanned in file.case {
+        let line = text[..spanned.span().start.min(text.len())].matches('\n').count() + 1;
+        let case = spanned.into_inner();
+        check(&case, manifest).map_err(|message| format!("line {line}: case {:?}: {message}", case.name))?;
+        cases.push((line, case));
+    }
+    Ok(cases)
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct File {
+    case: Vec<Spanned<Case>>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(super) struct Case {
+    pub name: String,
+    /// As the operator would write them.
+    #[serde(default = "no_settings")]
+    pub settings: Value,
+    /// By slot.
+    #[serde(default)]
+    pub pools: BTreeMap<String, PoolCase>,
+    pub flow: Option<FlowCase>,
+    pub request: Option<RequestCase>,
+    pub connect_failed: Option<ConnectFailedCase>,
+    pub response: Option<ResponseCase>,
+    pub done: Option<DoneCase>,
+    pub expect: Expect,
+}
+
+#[derive(Clone, Copy, Deserialize)]
+#[serde(deny_unknown_fields, default, rename_all = "kebab-case")]
+pub(super) struct PoolCase {
+    pub members: u32,
+    /// The first so many of them are up; default all.
+    pub usable: Option<u32>,
+    /// Requests under way at all of them.
+    pub active: u32,
+}
+
+impl Default for PoolCase {
+    fn default() -> PoolCase {
+        PoolCase { members: 2, usable: None, active: 0 }
+    }
+}
+
+#[derive(Clone, Deserialize)]
+#[serde(deny_unknown_fields, default, rename_all = "kebab-case")]
+pub(super) struct FlowCase {
+    pub client: Client,
+    pub vip: SocketAddr,
+    pub transport: TransportCase,
+}
+
+impl Default for FlowCase {
+    fn default() -> FlowCase {
+        FlowCase {
+            client: Client::default(),
+            // RFC 5737: an address for documentation.
+            vip: SocketAddr::from(([198, 51, 100, 1], 80)),
+            transport: TransportCase::Tcp,
+        }
+    }
+}
+
+/// A client: an address, with or without a port.
+#[derive(Clone, Copy, Deserialize)]
+#[serde(try_from = "String")]
+pub(super) struct Client(pub SocketAddr);
+
+impl Default for Client {
+    fn default() -> Client {
+        Client(SocketAddr::from(([192, 0, 2, 1], CLIENT_PORT)))
+    }
+}
+
+/// The port of a client that was written without one.
+const CLIENT_PORT: u16 = 40_000;
+
+impl TryFrom<String> for Client {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Client, String> {
+        let alone = text.parse().map(|ip| SocketAddr::new(ip, CLIENT_PORT));
+        alone
+            .or_else(|_| text.parse())
+            .map(Client)
+            .map_err(|_| format!("{text:?} is no address; write \"192.0.2.7\""))
+    }
+}
+
+#[derive(Clone, Copy, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum TransportCase {
+    Tcp,
+    Udp,
+    Icmp,
+    Other,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, default, rename_all = "kebab-case")]
+pub(super) struct RequestCase {
+    pub method: String,
+    /// With its query: `/a?x=1`.
+    pub path: String,
+    pub host: String,
+    pub scheme: SchemeCase,
+    /// Default: that of `flow`.
+    pub client: Option<Client>,
+    pub version: VersionCase,
+    pub headers: BTreeMap<String, Values>,
+    pub body: Option<String>,
+}
+
+impl Default for RequestCase {
+    fn default() -> RequestCase {
+        RequestCase {
+            method: "GET".to_owned(),
+            path: "/".to_owned(),
+            host: "shop.example".to_owned(),
+            scheme: SchemeCase::Http,
+            client: None,
+            version: VersionCase::Http11,
+            headers: BTreeMap::new(),
+            body: None,
+        }
+    }
+}
+
+#[derive(Clone, Copy, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum SchemeCase {
+    Http,
+    Https,
+}
+
+#[derive(Clone, Copy, Deserialize)]
+pub(super) enum VersionCase {
+    #[serde(rename = "1.0")]
+    Http10,
+    #[serde(rename = "1.1")]
+    Http11,
+    #[serde(rename = "2")]
+    Http2,
+    #[serde(rename = "3")]
+    Http3,
+}
+
+/// One value of a field, or several in order.
+#[derive(Clone, Deserialize)]
+#[serde(untagged)]
+pub(super) enum Values {
+    One(String),
+    Many(Vec<String>),
+}
+
+impl Values {
+    pub(super) fn as_slice(&self) -> &[String] {
+        match self {
+            Values::One(one) => std::slice::from_ref(one),
+            Values::Many(many) => many,
+        }
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(super) struct ConnectFailedCase {
+    pub cause: CauseCase,
+    #[serde(default = "one")]
+    pub attempts: u32,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum CauseCase {
+    NoMember,
+    Refused,
+    TimedOut,
+    Unreachable,
+    Other,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, default, rename_all = "kebab-case")]
+pub(super) struct ResponseCase {
+    pub status: u16,
+    pub headers: BTreeMap<String, Values>,
+    /// The slot of the pool that made it; default: where the rule sent the request.
+    pub slot: Option<String>,
+}
+
+impl Default for ResponseCase {
+    fn default() -> ResponseCase {
+        ResponseCase { status: 200, headers: BTreeMap::new(), slot: None }
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, default, rename_all = "kebab-case")]
+pub(super) struct DoneCase {
+    pub status: u16,
+    pub outcome: OutcomeCase,
+}
+
+impl Default for DoneCase {
+    fn default() -> DoneCase {
+        DoneCase { status: 200, outcome: OutcomeCase::Complete }
+    }
+}
+
+#[derive(Clone, Copy, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum OutcomeCase {
+    Complete,
+    ClientGone,
+    MemberFailed,
+    Answered,
+    Refused,
+}
+
+/// What must hold; what is not given is not looked at.
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields, default, rename_all = "kebab-case")]
+pub(super) struct Expect {
+    /// The slot that the rule sent it to, on any hook.
+    pub pool: Option<String>,
+    /// The member that the rule sent it to.
+    pub member: Option<SocketAddr>,
+    /// The verdict of the last hook; `fault` if that faulted.
+    pub verdict: Option<String>,
+    /// What the fault's message contains.
+    pub fault: Option<String>,
+    /// What the text contains with which the rule refuses its settings.
+    pub refused: Option<String>,
+    /// The answer of the rule, or the response as the rule left it.
+    pub status: Option<u16>,
+    pub headers: BTreeMap<String, FieldExpect>,
+    pub body: Option<String>,
+    pub body_contains: Option<String>,
+    /// The request as the rule left it.
+    pub request_headers: BTreeMap<String, FieldExpect>,
+    /// With the query, if a `?` is in it.
+    pub path: Option<String>,
+    pub host: Option<String>,
+    /// What the client gets, edits included.
+    pub response_headers: BTreeMap<String, FieldExpect>,
+    /// The persistence key.
+    pub persist: Option<String>,
+    /// Text that a logged line contains.
+    pub log: Option<Values>,
+}
+
+/// What is expected of a field: its values, or whether it is there.
+#[derive(Clone, Deserialize)]
+#[serde(untagged)]
+pub(super) enum FieldExpect {
+    Present(bool),
+    Values(Values),
+}
+
+impl Expect {
+    fn is_empty(&self) -> bool {
+        let Expect {
+            pool,
+            member,
+            verdict,
+            fault,
+            refused,
+            status,
+            headers,
+            body,
+            body_contains,
+            request_headers,
+            path,
+            host,
+            response_headers,
+            persist,
+            log,
+        } = self;
+        let texts = [pool, verdict, fault, refused, body, body_contains, path, host, persist];
+        texts.into_iter().all(Option::is_none)
+            && member.is_none()
+            && status.is_none()
+            && log.is_none()
+            && [headers, request_headers, response_headers].into_iter().all(BTreeMap::is_empty)
+    }
+}
+
+/// The names that `verdict` may have.
+const VERDICTS: [&str; 9] =
+    ["next", "to", "respond", "need-body", "reject", "retry", "replace", "drop", "fault"];
+
+/// What types alone cannot say.
+fn check(case: &Case, manifest: &Manifest) -> Result<(), String> {
+    if case.expect.is_empty() {
+        return Err("expects nothing; write what must hold, as in expect = { verdict = \"next\" }".to_owned());
+    }
+    if case.flow.is_none() && case.request.is_none() {
+        return Err("has neither a request nor a flow; write request = { path = \"/\" }".to_owned());
+    }
+    if case.request.is_none() && (case.connect_failed.is_some() || case.response.is_some()) {
+        return Err(
+            "connect-failed and response belong to a request; write request = { path = \"/\" }".to_owned()
+        );
+    }
+    if let Some(verdict) = &case.expect.verdict
+        && !VERDICTS.contains(&verdict.as_str())
+    {
+        return Err(format!("no verdict is named {verdict:?}{}", hint(verdict, VERDICTS)));
+    }
+    let response_slot = case.response.as_ref().and_then(|response| response.slot.as_ref());
+    let slots = case.pools.keys().chain(&case.expect.pool).chain(response_slot);
+    for slot in slots {
+        if !manifest.slots.contains_key(slot) {
+            let hint = hint(slot, manifest.slots.keys().map(String::as_str));
+            return Err(format!("the pack has no slot {slot:?}{hint}"));
+        }
+    }
+    Ok(())
+}
+
+/// Adds "did you mean" to an unknown key, whose message lists the known ones.
+fn with_suggestion(message: &str) -> String {
+    let message = message.trim_end();
+    let suggestion =
+        message.split_once("unknown field `").or_else(|| message.split_once("unknown variant `"));
+    let suggestion = suggestion.and_then(|(_, rest)| {
+        let (given, rest) = rest.split_once('`')?;
+        nearest(given, rest.split('`').skip(1).step_by(2))
+    });
+    match suggestion {
+        Some(suggestion) => format!("{message}\ndid you mean `{suggestion}`?"),
+        None => message.to_owned(),
+    }
+}
+
+fn no_settings() -> Value {
+    Value::Object(serde_json::Map::new())
+}
+
+fn one() -> u32 {
+    1
+}

@@ -1,0 +1,316 @@
+//! Plays one case: the hooks in the order in which a request meets them.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
+
+use super::compare::{self, Difference};
+use super::file::{
+    Case, CauseCase, ConnectFailedCase, DoneCase, OutcomeCase, RequestCase, ResponseCase, SchemeCase,
+    TransportCase, Values, VersionCase,
+};
+use super::stage::Stage;
+use crate::{
+    Answer, AttachOptions, BodyVerdict, ConnectCause, ConnectFailedVerdict, ConnectFailure, Exchange, Fault,
+    Flow, FlowVerdict, HeaderEdit, Outcome, RequestVerdict, ResponseVerdict, Rule, Runner, Scheme,
+    SlotBinding, Summary, Target, Transport,
+};
+
+/// What a case came to.
+#[derive(Default)]
+pub(super) struct Played {
+    /// The text with which the rule was refused; then nothing was played.
+    pub refused: Option<String>,
+    /// The name of the last hook's verdict.
+    pub verdict: &'static str,
+    pub fault: Option<Fault>,
+    /// Of the last verdict that sent it somewhere.
+    pub target: Option<Target>,
+    /// The rule's answer.
+    pub answer: Option<Answer>,
+    pub exchange: Exchange,
+    /// What the indices of `target` mean.
+    pub slots: Vec<String>,
+    pub log: Vec<String>,
+}
+
+/// Plays a case and compares; the differences, and what was logged.
+pub(super) fn play(rule: &Arc<Rule>, case: &Case) -> (Vec<Difference>, Vec<String>) {
+    let stage = Arc::new(Stage::new(case, rule.manifest()));
+    let slots =
+        rule.manifest().slots.keys().map(|slot| SlotBinding { slot: slot.clone(), pool: slot.clone() });
+    let mut options = AttachOptions::new("case", stage.clone());
+    options.slots = slots.collect();
+    options.settings = case.settings.clone();
+    let mut played = Played { slots: rule.manifest().slots.keys().cloned().collect(), ..Played::default() };
+    match rule.attach(options) {
+        Ok(attachment) => match Play::new(case, &stage, Runner::new(attachment), &mut played).run() {
+            Ok(()) => {}
+            Err(Stop::Fault(fault)) => {
+                played.verdict = "fault";
+                played.fault = Some(fault);
+            }
+            Err(Stop::Case(message)) => return (vec![Difference::case(message)], stage.log()),
+        },
+        Err(error) => {
+            played.refused = Some(error.to_string());
+            played.verdict = "refused";
+        }
+    }
+    played.log = stage.log();
+    (compare::compare(&case.expect, &played), played.log)
+}
+
+/// Why a case ends early.
+enum Stop {
+    Fault(Fault),
+    /// The case itself is wrong: a request that HTTP does not allow.
+    Case(String),
+}
+
+impl From<Fault> for Stop {
+    fn from(fault: Fault) -> Stop {
+        Stop::Fault(fault)
+    }
+}
+
+struct Play<'a> {
+    case: &'a Case,
+    stage: &'a Stage,
+    runner: Runner,
+    played: &'a mut Played,
+}
+
+impl<'a> Play<'a> {
+    fn new(case: &'a Case, stage: &'a Stage, runner: Runner, played: &'a mut Played) -> Play<'a> {
+        Play { case, stage, runner, played }
+    }
+
+    fn run(mut self) -> Result<(), Stop> {
+        self.played.exchange.flow = flow(self.case);
+        if self.case.flow.is_some() {
+            self.on_flow()?;
+        }
+        if let Some(request) = &self.case.request {
+            set_request(&mut self.played.exchange, request).map_err(Stop::Case)?;
+            self.on_request(request)?;
+        }
+        if let Some(failed) = &self.case.connect_failed {
+            self.on_connect_failed(failed)?;
+        }
+        if let Some(response) = &self.case.response {
+            self.set_response(response)?;
+            self.on_response()?;
+        }
+        match &self.case.done {
+            Some(done) => self.on_done(done),
+            None => Ok(()),
+        }
+    }
+
+    fn on_flow(&mut self) -> Result<(), Stop> {
+        let flow = self.played.exchange.flow;
+        let verdict = self.runner.on_flow(&flow, &mut self.played.exchange.flow_vars)?;
+        self.played.verdict = verdict.name();
+        match verdict {
+            FlowVerdict::To(target) => self.played.target = Some(target),
+            FlowVerdict::Next | FlowVerdict::Reject | FlowVerdict::Drop => {}
+        }
+        Ok(())
+    }
+
+    fn on_request(&mut self, request: &RequestCase) -> Result<(), Stop> {
+        let verdict = self.runner.on_request(&mut self.played.exchange)?;
+        self.played.verdict = verdict.name();
+        match verdict {
+            RequestVerdict::To(target) => self.played.target = Some(target),
+            RequestVerdict::Respond(answer) => self.played.answer = Some(answer),
+            RequestVerdict::NeedBody(max) => {
+                if let Some(body) = &request.body {
+                    let shown = body.len().min(usize::try_from(max).unwrap_or(usize::MAX));
+                    return self.on_request_body(&body.as_bytes()[..shown], shown == body.len());
+                }
+            }
+            RequestVerdict::Next | RequestVerdict::Reject => {}
+        }
+        Ok(())
+    }
+
+    fn on_request_body(&mut self, body: &[u8], complete: bool) -> Result<(), Stop> {
+        let verdict = self.runner.on_request_body(&mut self.played.exchange, body, complete)?;
+        self.played.verdict = verdict.name();
+        match verdict {
+            BodyVerdict::To(target) => self.played.target = Some(target),
+            BodyVerdict::Respond(answer) => self.played.answer = Some(answer),
+            // So that `body` in `expect` can look at it.
+            BodyVerdict::Replace(bytes) => {
+                self.played.answer =
+                    Some(Answer { status: StatusCode::OK, headers: HeaderMap::new(), body: bytes });
+            }
+            BodyVerdict::Next | BodyVerdict::Reject => {}
+        }
+        Ok(())
+    }
+
+    fn on_connect_failed(&mut self, failed: &ConnectFailedCase) -> Result<(), Stop> {
+        let member = (failed.cause != CauseCase::NoMember).then(|| self.member());
+        let cause = match failed.cause {
+            CauseCase::NoMember => ConnectCause::NoMember,
+            CauseCase::Refused => ConnectCause::Refused,
+            CauseCase::TimedOut => ConnectCause::TimedOut,
+            CauseCase::Unreachable => ConnectCause::Unreachable,
+            CauseCase::Other => ConnectCause::Other,
+        };
+        let failure = ConnectFailure { member, cause, attempts: failed.attempts };
+        let verdict = self.runner.on_connect_failed(&mut self.played.exchange, &failure)?;
+        self.played.verdict = verdict.name();
+        match verdict {
+            ConnectFailedVerdict::To(target) => self.played.target = Some(target),
+            ConnectFailedVerdict::Respond(answer) => self.played.answer = Some(answer),
+            ConnectFailedVerdict::Next | ConnectFailedVerdict::Retry => {}
+        }
+        Ok(())
+    }
+
+    fn set_response(&mut self, response: &ResponseCase) -> Result<(), Stop> {
+        let mut parts = http::Response::new(()).into_parts().0;
+        parts.status = StatusCode::from_u16(response.status)
+            .map_err(|error| Stop::Case(format!("response: {error}")))?;
+        for (name, values) in &response.headers {
+            append(&mut parts.headers, name, values).map_err(Stop::Case)?;
+        }
+        let slot = response.slot.clone().or_else(|| self.slot().map(str::to_owned));
+        self.played.exchange.member = Some(match &response.slot {
+            Some(slot) => self.stage.first_member(Some(slot)),
+            None => self.member(),
+        });
+        self.played.exchange.pool = slot.map(Into::into);
+        self.played.exchange.response = Some(parts);
+        Ok(())
+    }
+
+    fn on_response(&mut self) -> Result<(), Stop> {
+        let verdict = self.runner.on_response(&mut self.played.exchange)?;
+        self.played.verdict = verdict.name();
+        match verdict {
+            ResponseVerdict::Replace(answer) => self.played.answer = Some(answer),
+            ResponseVerdict::Next | ResponseVerdict::Retry => {}
+        }
+        Ok(())
+    }
+
+    fn on_done(&mut self, done: &DoneCase) -> Result<(), Stop> {
+        let summary = Summary {
+            flow: self.played.exchange.flow,
+            outcome: match done.outcome {
+                OutcomeCase::Complete => Outcome::Complete,
+                OutcomeCase::ClientGone => Outcome::ClientGone,
+                OutcomeCase::MemberFailed => Outcome::MemberFailed,
+                OutcomeCase::Answered => Outcome::Answered,
+                OutcomeCase::Refused => Outcome::Refused,
+            },
+            status: done.status,
+            member: self.case.response.is_some().then(|| self.member()),
+            bytes_to_server: 0,
+            bytes_to_client: 0,
+            packets_to_server: 0,
+            packets_to_client: 0,
+            duration: Duration::from_millis(1),
+            first_byte: None,
+        };
+        let Exchange { vars, flow_vars, .. } = &mut self.played.exchange;
+        self.runner.on_done(&summary, self.case.request.is_some().then_some(vars), flow_vars)?;
+        Ok(())
+    }
+
+    /// The slot that the rule sent it to.
+    fn slot(&self) -> Option<&str> {
+        let pool = self.played.target.as_ref()?.pool?;
+        self.played.slots.get(pool).map(String::as_str)
+    }
+
+    fn member(&self) -> SocketAddr {
+        let named = self.played.target.as_ref().and_then(|target| target.member);
+        named.unwrap_or_else(|| self.stage.first_member(self.slot()))
+    }
+}
+
+fn flow(case: &Case) -> Flow {
+    let flow = case.flow.clone().unwrap_or_default();
+    let client = case.request.as_ref().and_then(|request| request.client).unwrap_or(flow.client);
+    Flow {
+        id: 1,
+        client: client.0,
+        vip: flow.vip,
+        transport: match flow.transport {
+            TransportCase::Tcp => Transport::Tcp,
+            TransportCase::Udp => Transport::Udp,
+            TransportCase::Icmp => Transport::Icmp,
+            TransportCase::Other => Transport::Other,
+        },
+        ingress: 1,
+    }
+}
+
+fn set_request(exchange: &mut Exchange, request: &RequestCase) -> Result<(), String> {
+    let parts = &mut exchange.request;
+    parts.method = Method::from_bytes(request.method.as_bytes())
+        .map_err(|error| format!("method {:?}: {error}", request.method))?;
+    parts.uri = request.path.parse().map_err(|error| format!("path {:?}: {error}", request.path))?;
+    parts.version = match request.version {
+        VersionCase::Http10 => http::Version::HTTP_10,
+        VersionCase::Http11 => http::Version::HTTP_11,
+        VersionCase::Http2 => http::Version::HTTP_2,
+        VersionCase::Http3 => http::Version::HTTP_3,
+    };
+    if !request.host.is_empty() {
+        let host = HeaderValue::from_str(&request.host).map_err(|error| format!("host: {error}"))?;
+        parts.headers.insert(header::HOST, host);
+    }
+    for (name, values) in &request.headers {
+        append(&mut parts.headers, name, values)?;
+    }
+    exchange.scheme = match request.scheme {
+        SchemeCase::Http => Scheme::Http,
+        SchemeCase::Https => Scheme::Https,
+    };
+    Ok(())
+}
+
+fn append(headers: &mut HeaderMap, name: &str, values: &Values) -> Result<(), String> {
+    for value in values.as_slice() {
+        let field =
+            HeaderName::from_bytes(name.as_bytes()).map_err(|error| format!("header {name:?}: {error}"))?;
+        let value = HeaderValue::from_str(value).map_err(|error| format!("header {name:?}: {error}"))?;
+        headers.append(field, value);
+    }
+    Ok(())
+}
+
+impl Played {
+    /// The head that the client gets before edits: of the rule's answer, or of the response.
+    pub(super) fn answered(&self) -> Option<(StatusCode, &HeaderMap)> {
+        match (&self.answer, &self.exchange.response) {
+            (Some(answer), _) => Some((answer.status, &answer.headers)),
+            (None, Some(response)) => Some((response.status, &response.headers)),
+            (None, None) => None,
+        }
+    }
+
+    /// The fields that the client gets, edits included. Where nobody has answered, the edits alone.
+    pub(super) fn sent_headers(&self) -> HeaderMap {
+        let mut headers = self.answered().map(|(_, headers)| headers.clone()).unwrap_or_default();
+        self.exchange.response_edits.iter().cloned().for_each(|edit| edit.apply(&mut headers));
+        headers
+    }
+
+    /// Whether a field's absence means something: it is not there, and somebody answered or it
+    /// was taken out.
+    pub(super) fn is_removed(&self, name: &str) -> bool {
+        let removed = |edit: &HeaderEdit| matches!(edit, HeaderEdit::Remove(field) if field.as_str().eq_ignore_ascii_case(name));
+        !self.sent_headers().contains_key(name)
+            && (self.answered().is_some() || self.exchange.response_edits.iter().any(removed))
+    }
+}

@@ -1,0 +1,108 @@
+//! The world of a case: pools as it says, a clock that stands still, chance with a seed.
+
+use std::net::SocketAddr;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use super::file::{Case, PoolCase};
+use crate::{Environment, Level, Manifest, MemberState, MemberStatus, PoolState};
+
+/// 2026-01-01 00:00 UTC.
+const NOW_UNIX_MS: u64 = 1_767_225_600_000;
+const NOW_MONOTONIC_US: u64 = 1_000_000;
+
+/// Pools have the names of their slots here.
+pub(super) struct Stage {
+    pools: Vec<(String, PoolCase)>,
+    log: Mutex<Vec<String>>,
+    random: AtomicU64,
+}
+
+impl Stage {
+    pub(super) fn new(case: &Case, manifest: &Manifest) -> Stage {
+        let slots = manifest.slots.keys();
+        let pools = slots.map(|slot| (slot.clone(), case.pools.get(slot).copied().unwrap_or_default()));
+        Stage { pools: pools.collect(), log: Mutex::default(), random: AtomicU64::new(0) }
+    }
+
+    /// What was logged so far: `info: text`.
+    pub(super) fn log(&self) -> Vec<String> {
+        self.log.lock().map(|log| log.clone()).unwrap_or_default()
+    }
+
+    /// The member of a pool that serves where nothing else decides.
+    pub(super) fn first_member(&self, pool: Option<&str>) -> SocketAddr {
+        let index = self.pools.iter().position(|(name, _)| Some(name.as_str()) == pool).unwrap_or_default();
+        address(index, 0)
+    }
+
+    fn find(&self, pool: &str) -> Option<(usize, &PoolCase)> {
+        let index = self.pools.iter().position(|(name, _)| name == pool)?;
+        Some((index, &self.pools[index].1))
+    }
+}
+
+/// `10.0.<pool>.<member>:80`, both from 1.
+fn address(pool: usize, member: usize) -> SocketAddr {
+    let octet = |index: usize| u8::try_from(index + 1).unwrap_or(u8::MAX);
+    SocketAddr::from(([10, 0, octet(pool), octet(member)], 80))
+}
+
+impl Environment for Stage {
+    fn log_enabled(&self, _: Level) -> bool {
+        true
+    }
+
+    fn log(&self, _: &str, level: Level, message: &str) {
+        let level = match level {
+            Level::Error => "error",
+            Level::Warn => "warn",
+            Level::Info => "info",
+            Level::Debug => "debug",
+        };
+        if let Ok(mut log) = self.log.lock() {
+            log.push(format!("{level}: {message}"));
+        }
+    }
+
+    fn unix_ms(&self) -> u64 {
+        NOW_UNIX_MS
+    }
+
+    fn monotonic_us(&self) -> u64 {
+        NOW_MONOTONIC_US
+    }
+
+    fn fill_random(&self, bytes: &mut [u8]) {
+        for chunk in bytes.chunks_mut(8) {
+            // SplitMix64 (Steele, Lea, Flood 2014): the same numbers in every run.
+            let seed = self.random.fetch_add(0x9e37_79b9_7f4a_7c15, Ordering::Relaxed);
+            let mixed = (seed ^ (seed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+            let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+            chunk.copy_from_slice(&(mixed ^ (mixed >> 31)).to_le_bytes()[..chunk.len()]);
+        }
+    }
+
+    fn pool(&self, pool: &str) -> Option<PoolState> {
+        self.find(pool).map(|(_, pool)| PoolState {
+            members: pool.members,
+            usable: pool.usable.unwrap_or(pool.members).min(pool.members),
+            active: pool.active,
+        })
+    }
+
+    fn members(&self, pool: &str) -> Vec<MemberState> {
+        let Some((index, pool)) = self.find(pool) else { return Vec::new() };
+        let usable = pool.usable.unwrap_or(pool.members);
+        let members = (0..pool.members).map(|member| MemberState {
+            address: address(index, member as usize),
+            status: if member < usable { MemberStatus::Up } else { MemberStatus::Down },
+            weight: 1,
+            // What is under way is spread over them, the first taking what is over.
+            active: pool.active / pool.members + u32::from(member < pool.active % pool.members),
+        });
+        members.collect()
+    }
+
+    fn breaker_opened(&self, _: &str) {}
+}
