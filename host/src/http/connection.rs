@@ -119,15 +119,19 @@ impl ClientConnection {
     where
         S: AsyncRead + AsyncWrite + Unpin + 'static,
     {
-        let view = self.listener.view();
-        let (timeouts, limits) = (&view.virtual_.settings.timeouts, &view.virtual_.settings.limits);
+        // Copies, for a view that is held here would keep its rules alive as long as the connection.
+        let (timeouts, most_head) = {
+            let settings = &self.listener.view().virtual_.settings;
+            (settings.timeouts.clone(), settings.limits.head)
+        };
         let service = service_fn(|request| phases::serve(Rc::clone(&self), request));
+        let guarded = Guarded::new(stream, Rc::clone(&self.findings), self.tls);
         let mut http = http1::Builder::new()
             // Head and body in one write. Not `pipeline_flush`, which flattens too: it holds an answer back
             // while the beginning of another request is there, and buffers a body without limit.
             .writev(false)
-            .max_buf_size(limits.head)
-            .serve_connection(TokioIo::new(Guarded::new(stream, Rc::clone(&self.findings))), service);
+            .max_buf_size(most_head)
+            .serve_connection(TokioIo::new(guarded), service);
 
         let mut closing = pin!(self.listener.closing());
         let (mut registered, mut told) = (false, false);

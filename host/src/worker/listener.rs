@@ -16,6 +16,7 @@ use tokio_rustls::TlsAcceptor;
 
 use crate::http::connection::ClientConnection;
 use crate::http::phases::route::Route;
+use crate::live::counters::VirtualCounters;
 use crate::worker::view::VirtualView;
 
 /// How long accepting pauses when descriptors or memory are used up: the connections that hold them
@@ -122,20 +123,20 @@ impl Listener {
         }
         self.open.set(self.open.get() + 1);
         view.counters.open.add(1);
-        let place = Place { listener: Rc::clone(self), view };
-        tokio::task::spawn_local(place.serve(stream, client));
+        let place = Place { listener: Rc::clone(self), counters: Arc::clone(&view.counters) };
+        tokio::task::spawn_local(place.serve(view, stream, client));
     }
 }
 
 /// A connection's place among those that are open; given back when it is dropped.
 struct Place {
     listener: Rc<Listener>,
-    view: Rc<VirtualView>,
+    counters: Arc<VirtualCounters>,
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
-        self.view.counters.open.subtract(1);
+        self.counters.open.subtract(1);
         self.listener.open.set(self.listener.open.get() - 1);
         if self.listener.open.get() == 0 {
             self.listener.emptied.notify_waiters();
@@ -144,9 +145,7 @@ impl Drop for Place {
 }
 
 impl Place {
-    async fn serve(self, stream: TcpStream, client: SocketAddr) {
-        // Best effort: without it small writes wait for the peer's delayed ACK.
-        let _ = stream.set_nodelay(true);
+    async fn serve(self, view: Rc<VirtualView>, stream: TcpStream, client: SocketAddr) {
         let vip = if self.listener.address.ip().is_unspecified() {
             stream.local_addr().unwrap_or(self.listener.address)
         } else {
@@ -159,30 +158,33 @@ impl Place {
             transport: Transport::Tcp,
             ingress: 0,
         };
-        let tls = self.view.virtual_.tls.clone();
-        let mut connection = ClientConnection::new(&self.listener, &self.view, flow, tls.is_some());
-        match on_flow(&mut connection, &self.view) {
+        let tls = view.virtual_.tls.clone();
+        let mut connection = ClientConnection::new(&self.listener, &view, flow, tls.is_some());
+        match on_flow(&mut connection, &view) {
             Admission::Serve(route) => connection.route = route,
             Admission::Reset => {
-                self.view.counters.refused.add(1);
+                self.counters.refused.add(1);
                 return reset(&stream);
             }
             Admission::Close => {
-                self.view.counters.refused.add(1);
+                self.counters.refused.add(1);
                 return;
             }
         }
         let connection = Rc::new(connection);
+        let handshake_time = view.virtual_.settings.timeouts.head;
+        // What is held here lives as long as the connection.
+        drop(view);
         let Some(tls) = tls else { return connection.serve(stream).await };
         // HTTP/2 is chosen here, by ALPN, once it is there.
         let handshake = TlsAcceptor::from(Arc::clone(&tls.config)).accept(stream);
-        match timeout(self.view.virtual_.settings.timeouts.head, handshake).await {
+        match timeout(handshake_time, handshake).await {
             Ok(Ok(stream)) => connection.serve(stream).await,
             Ok(Err(error)) => {
-                self.view.counters.handshakes_failed.add(1);
+                self.counters.handshakes_failed.add(1);
                 tracing::debug!(%client, %error, "TLS handshake failed");
             }
-            Err(_) => self.view.counters.handshakes_failed.add(1),
+            Err(_) => self.counters.handshakes_failed.add(1),
         }
     }
 }
