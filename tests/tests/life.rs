@@ -1,0 +1,275 @@
+//! A daemon's life: start, what keeps it from starting, signals, the end.
+
+use std::fs::{self, Permissions};
+use std::net::TcpListener;
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::{UnixListener, UnixStream};
+
+use shunt_tests::daemon::{Daemon, Folder, Signal, until};
+use shunt_tests::origin::{Origin, ok};
+use shunt_tests::raw::Client;
+use shunt_tests::{address, program, root};
+
+/// One virtual and one pool with one member.
+fn config(listen: std::net::SocketAddr, member: std::net::SocketAddr) -> String {
+    format!(
+        "[process]\nworkers = 1\ndrain = \"20s\"\n\n\
+         [[virtual]]\nname = \"shop\"\nlisten = \"{listen}\"\nprotocol = \"http\"\npool = \"web\"\n\n\
+         [[pool]]\nname = \"web\"\nmembers = [{{ address = \"{member}\" }}]\n"
+    )
+}
+
+#[test]
+fn it_says_when_it_is_ready_and_ends_in_order() {
+    let origin = Origin::named("web");
+    let listen = address::free();
+    let mut daemon = Daemon::start(&config(listen, origin.address()));
+    let socket = daemon.folder().socket();
+    assert_eq!(
+        daemon.ready,
+        format!("shunt 0.1.0 ready: 1 virtual, 1 pool, 1 worker, admin socket {}", socket.display())
+    );
+    assert_eq!(Client::connect(listen).get("/").text(), "web");
+    assert_eq!(fs::metadata(&socket).unwrap().permissions().mode() & 0o7777, 0o600);
+
+    daemon.signal(Signal::SIGTERM);
+    assert_eq!(daemon.wait().code(), Some(0), "{}", daemon.log());
+    assert!(!socket.exists(), "its socket goes with it");
+    assert!(Client::try_connect(listen).is_err());
+}
+
+#[test]
+fn sigterm_lets_what_is_under_way_finish() {
+    let origin = Origin::start(|call| {
+        call.request()?;
+        call.mark("asked");
+        call.await_mark("answer")?;
+        call.send(ok("whole"))
+    });
+    let listen = address::free();
+    let mut daemon = Daemon::start(&config(listen, origin.address()));
+    let mut client = Client::connect(listen);
+    client.send("GET / HTTP/1.1\r\nHost: shop\r\n\r\n");
+    origin.wait_mark("asked");
+
+    daemon.signal(Signal::SIGTERM);
+    daemon.wait_log("draining");
+    until("the listener is closed", || Client::try_connect(listen).is_err());
+    until("the socket is gone", || !daemon.folder().socket().exists());
+    assert!(daemon.runs(), "it waits for the request");
+    origin.tell("answer");
+    let answer = client.answer();
+    assert_eq!((answer.status(), answer.text().as_str()), (200, "whole"));
+    assert_eq!(daemon.wait().code(), Some(0), "{}", daemon.log());
+}
+
+#[test]
+fn a_second_signal_ends_at_once() {
+    let origin = Origin::start(|call| {
+        call.request()?;
+        call.mark("asked");
+        call.until_end();
+        Ok(())
+    });
+    let listen = address::free();
+    let mut daemon = Daemon::start(&config(listen, origin.address()));
+    let mut client = Client::connect(listen);
+    client.send("GET / HTTP/1.1\r\nHost: shop\r\n\r\n");
+    origin.wait_mark("asked");
+    daemon.signal(Signal::SIGTERM);
+    daemon.wait_log("draining");
+    daemon.signal(Signal::SIGINT);
+    assert_eq!(daemon.wait().code(), Some(1), "what was cut is not a success");
+}
+
+#[test]
+fn the_drain_time_is_a_limit() {
+    let origin = Origin::start(|call| {
+        call.request()?;
+        call.mark("asked");
+        call.until_end();
+        Ok(())
+    });
+    let listen = address::free();
+    let text = config(listen, origin.address()).replace("20s", "100ms");
+    let mut daemon = Daemon::start(&text);
+    let mut client = Client::connect(listen);
+    client.send("GET / HTTP/1.1\r\nHost: shop\r\n\r\n");
+    origin.wait_mark("asked");
+    daemon.signal(Signal::SIGTERM);
+    assert_eq!(daemon.wait().code(), Some(0));
+    assert!(daemon.log().contains("still open after the drain time"), "{}", daemon.log());
+}
+
+#[test]
+fn sighup_reloads_or_changes_nothing() {
+    let (blue, green) = (Origin::named("blue"), Origin::named("green"));
+    let listen = address::free();
+    let daemon = Daemon::start(&config(listen, blue.address()));
+    daemon.folder().configure(&config(listen, green.address()).replace("pool = \"web\"", "pol = \"web\""));
+    daemon.signal(Signal::SIGHUP);
+    daemon.wait_log("nothing was changed");
+    assert!(daemon.log().contains("shunt.toml:9:1"), "{}", daemon.log());
+    assert_eq!(Client::connect(listen).get("/").text(), "blue");
+
+    daemon.folder().configure(&config(listen, green.address()));
+    daemon.signal(Signal::SIGHUP);
+    daemon.wait_log("reloaded");
+    assert_eq!(Client::connect(listen).get("/").text(), "green");
+}
+
+#[test]
+fn a_socket_that_was_left_behind_is_replaced() {
+    let folder = Folder::new();
+    drop(UnixListener::bind(folder.socket()).unwrap());
+    folder.configure(&config(address::free(), address::free()));
+    let daemon = Daemon::start_in(folder);
+    assert!(UnixStream::connect(daemon.folder().socket()).is_ok());
+    assert!(daemon.log().contains("replacing the admin socket of a process that is gone"), "{}", daemon.log());
+}
+
+#[test]
+fn killed_it_can_be_started_again() {
+    let listen = address::free();
+    let text = config(listen, address::free());
+    let folder = Folder::new();
+    folder.configure(&text);
+    let socket = folder.socket();
+    let mut first = Daemon::start_in(folder);
+    first.signal(Signal::SIGKILL);
+    first.wait();
+    assert!(socket.exists());
+    let folder = Folder::new();
+    folder.configure(&format!("{text}\n[admin]\nsocket = \"{}\"\n", socket.display()));
+    let second = Daemon::start_in(folder);
+    assert!(second.ready.contains("ready"));
+}
+
+#[test]
+fn a_second_daemon_takes_nothing_from_the_first() {
+    let origin = Origin::named("first");
+    let listen = address::free();
+    let first = Daemon::start(&config(listen, origin.address()));
+    let folder = Folder::new();
+    let socket = first.folder().socket();
+    folder.configure(&format!(
+        "{}\n[admin]\nsocket = \"{}\"\n",
+        config(address::free(), address::free()),
+        socket.display()
+    ));
+    let refused = Daemon::try_start(folder).err().unwrap().refused(1);
+    let says = format!("error: another Shunt (process {}) serves on {}; end it first", first.pid(), socket.display());
+    assert!(refused.contains(&says), "{refused}");
+    assert_eq!(first.status()["epoch"], 1);
+    assert_eq!(Client::connect(listen).get("/").text(), "first");
+}
+
+#[test]
+fn a_file_in_the_place_of_the_socket_is_kept() {
+    let folder = Folder::new();
+    let notes = folder.write("admin.sock", "mine");
+    folder.configure(&config(address::free(), address::free()));
+    let path = folder.path().to_owned();
+    let refused = Daemon::try_start(folder).err().unwrap().refused(1);
+    assert!(refused.contains(&format!("{}/admin.sock is there and is no socket", path.display())), "{refused}");
+    drop(notes);
+}
+
+#[test]
+fn a_port_in_use_is_named() {
+    let listen = address::free();
+    let holder = TcpListener::bind(listen).unwrap();
+    let folder = Folder::new();
+    folder.configure(&config(listen, address::free()));
+    let socket = folder.socket();
+    let refused = Daemon::try_start(folder).err().unwrap().refused(1);
+    assert!(refused.contains("virtual shop") && refused.contains(&listen.to_string()), "{refused}");
+    assert!(refused.contains("in use"), "{refused}");
+    assert!(refused.contains("Shunt does not start"), "{refused}");
+    assert!(!socket.exists(), "nothing is left behind");
+    drop(holder);
+}
+
+#[test]
+fn two_daemons_do_not_share_a_port() {
+    let origin = Origin::named("first");
+    let listen = address::free();
+    let _first = Daemon::start(&config(listen, origin.address()));
+    let folder = Folder::new();
+    folder.configure(&config(listen, address::free()));
+    let refused = Daemon::try_start(folder).err().unwrap().refused(1);
+    assert!(refused.contains("in use"), "{refused}");
+    for _ in 0..8 {
+        assert_eq!(Client::connect(listen).get("/").text(), "first");
+    }
+}
+
+#[test]
+fn a_folder_that_cannot_be_made_is_named() {
+    let folder = Folder::new();
+    folder.write("file", "");
+    let text = config(address::free(), address::free());
+    folder.configure(&format!("{text}\n[admin]\nsocket = \"file/admin.sock\"\n"));
+    let refused = Daemon::try_start(folder).err().unwrap().refused(1);
+    assert!(refused.contains("cannot make the folder") && refused.contains("`admin.socket`"), "{refused}");
+}
+
+#[test]
+fn a_full_disk_for_the_socket_is_told_and_nothing_is_lost() {
+    if !root::is_root("to mount a file system that is full") {
+        return;
+    }
+    let folder = Folder::new();
+    let full = root::FullFileSystem::mount(&folder.path().join("full"));
+    let text = config(address::free(), address::free());
+    let socket = full.path().join("admin.sock");
+    folder.configure(&format!("{text}\n[admin]\nsocket = \"{}\"\n", socket.display()));
+    let config = folder.config();
+    let before = fs::read(&config).unwrap();
+    let ended = program::ended(program::command().args(["run", "--config"]).arg(&config));
+    let refused = ended.refused(1);
+    assert!(refused.contains(&format!("cannot make the admin socket {}: No space left", socket.display())), "{refused}");
+    assert!(refused.contains("free some space there"), "{refused}");
+    assert_eq!(fs::read(&config).unwrap(), before);
+
+    // As soon as there is room it starts.
+    full.make_room();
+    let daemon = Daemon::start_in(folder);
+    assert!(daemon.ready.contains("ready"));
+    drop(daemon);
+}
+
+#[test]
+fn another_user_is_not_let_in() {
+    if !root::is_root("to be another user") {
+        return;
+    }
+    let daemon = Daemon::start(&config(address::free(), address::free()));
+    let folder = daemon.folder().path();
+    // As careless as it can be: everybody may open the folder and the socket.
+    fs::set_permissions(folder, Permissions::from_mode(0o777)).unwrap();
+    let program = folder.join("shunt");
+    fs::copy(program::path(), &program).unwrap();
+    let ask = || {
+        let mut command = root::as_nobody(&program);
+        program::ended(command.arg("--socket").arg(daemon.folder().socket()).arg("status"))
+    };
+    let refused = ask().refused(3);
+    assert!(refused.contains("permission denied"), "{refused}");
+
+    fs::set_permissions(daemon.folder().socket(), Permissions::from_mode(0o666)).unwrap();
+    let refused = ask().refused(3);
+    assert!(refused.contains("gave no answer") && refused.contains("its own user and to root"), "{refused}");
+    daemon.wait_log("refused at the admin socket uid=65534");
+}
+
+#[test]
+fn a_filter_of_the_log_that_is_none_is_wrong_usage() {
+    let folder = Folder::new();
+    folder.configure(&config(address::free(), address::free()));
+    let mut command = program::command();
+    let ended = program::ended(command.env("SHUNT_LOG", "shunt=loud").args(["run", "-c"]).arg(folder.config()));
+    let refused = ended.refused(2);
+    assert!(refused.starts_with("error: SHUNT_LOG=shunt=loud: "), "{refused}");
+    assert!(refused.contains("help: write a level (error, warn, info, debug)"), "{refused}");
+}
