@@ -122,7 +122,7 @@ fn check_names(engine: &Engine, component: &Component) -> Result<(), RuleError> 
     for (name, _) in ty.imports(engine) {
         match contract_name(name) {
             Some((interface, _)) if !capabilities::OFFERED.contains(&interface) => {
-                foreign.push(name.to_owned())
+                foreign.push(name.to_owned());
             }
             Some((_, false)) => other_version.push(name.to_owned()),
             Some((_, true)) => {}

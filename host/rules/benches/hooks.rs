@@ -1,0 +1,108 @@
+//! What a call of a rule costs: hooks, a fresh instance, each host function by itself.
+//!
+//! `cargo bench -p shunt-rules`. The guests are those of `tests/guests`; the allocator is the daemon's.
+
+// A bench that cannot go on stops.
+#![allow(clippy::unwrap_used, clippy::panic)]
+
+#[path = "../tests/guests/world.rs"]
+#[allow(dead_code, reason = "shared with the tests")]
+mod world;
+
+use std::hint::black_box;
+
+use criterion::{Criterion, Throughput, criterion_group, criterion_main};
+use shunt_rules::{Isolation, Runner, Vars};
+use world::{World, exchange, flow, host, options, pack, rule, runner};
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+/// A head such as a browser sends.
+const HEADERS: [(&str, &str); 8] = [
+    ("host", "shop.example"),
+    ("user-agent", "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"),
+    ("accept", "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"),
+    ("accept-language", "en-GB,en;q=0.7,de;q=0.3"),
+    ("accept-encoding", "gzip, deflate, br, zstd"),
+    ("cookie", "session=0123456789abcdef0123456789abcdef; theme=dark"),
+    ("x-canary", "1"),
+    ("priority", "u=0, i"),
+];
+
+fn hooks(criterion: &mut Criterion) {
+    let mut steer = runner("steer", &World::new());
+    let (flow, mut vars) = (flow("192.0.2.7:5555"), Vars::default());
+    criterion.bench_function("on-flow", |bench| bench.iter(|| steer.on_flow(black_box(&flow), &mut vars)));
+
+    // Path and one header read, one header set, a pool picked.
+    let mut request = exchange("/api/items?page=2", &HEADERS);
+    criterion.bench_function("on-request", |bench| bench.iter(|| steer.on_request(black_box(&mut request))));
+
+    let mut plain = runner("plain", &World::new());
+    let mut request = exchange("/else", &HEADERS);
+    criterion.bench_function("on-request, path only", |bench| {
+        bench.iter(|| plain.on_request(black_box(&mut request)));
+    });
+
+    for name in ["plain", "steer"] {
+        let (world, rule) = (World::new(), rule(name));
+        let mut options = options(&rule, &world);
+        options.isolation = Isolation::Call;
+        let mut runner = Runner::new(rule.attach(options).unwrap());
+        criterion.bench_function(&format!("on-request, fresh instance of {name}"), |bench| {
+            bench.iter(|| runner.on_request(black_box(&mut request)));
+        });
+    }
+}
+
+fn faults(criterion: &mut Criterion) {
+    let world = World::new();
+    let mut hostile = runner("hostile", &world);
+    let (mut bad, mut good) = (exchange("/abort", &HEADERS), exchange("/ok", &HEADERS));
+    // A good call between them, so that the breaker stays closed.
+    criterion.bench_function("a fault, and a call on the fresh instance", |bench| {
+        bench.iter(|| {
+            hostile.on_request(black_box(&mut bad)).unwrap_err();
+            hostile.on_request(black_box(&mut good)).unwrap();
+        });
+    });
+    let mut opened = runner("hostile", &world);
+    for _ in 0..5 {
+        opened.on_request(&mut bad).unwrap_err();
+    }
+    criterion.bench_function("a call that an open breaker refuses", |bench| {
+        bench.iter(|| opened.on_request(black_box(&mut good)));
+    });
+}
+
+fn host_functions(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("host function");
+    group.throughput(Throughput::Elements(100));
+    for function in [
+        "none", "flow", "version", "scheme", "method", "path", "query", "authority", "header", "headers",
+        "header-names", "set-path", "set-query", "set-authority", "set-header", "add-and-remove-header",
+        "set-response-header", "log-enabled", "unix", "monotonic", "random-number", "random-bytes", "vars-set",
+        "vars-get", "pool", "members",
+    ] {
+        let mut runner = runner("calls", &World::new());
+        let mut request = exchange(&format!("/{function}?a=1"), &HEADERS);
+        request.vars = Vars::default();
+        group.bench_function(function, |bench| bench.iter(|| runner.on_request(&mut request).unwrap()));
+    }
+    group.finish();
+}
+
+fn loading(criterion: &mut Criterion) {
+    let (world, pack) = (World::new(), pack("steer"));
+    criterion.bench_function("compile", |bench| bench.iter(|| host().compile(&pack).unwrap()));
+    let rule = rule("steer");
+    criterion.bench_function("attach", |bench| bench.iter(|| rule.attach(options(&rule, &world)).unwrap()));
+}
+
+criterion_group! {
+    name = benches;
+    config = Criterion::default().sample_size(50).warm_up_time(std::time::Duration::from_millis(500)).measurement_time(std::time::Duration::from_secs(2));
+    targets = hooks, faults, host_functions, loading
+}
+criterion_main!(benches);

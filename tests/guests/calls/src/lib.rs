@@ -1,0 +1,52 @@
+//! Calls one host function a hundred times, for the benches; the path says which.
+
+use std::hint::black_box;
+
+use shunt_sdk::prelude::*;
+
+struct Calls;
+
+#[rule]
+impl Calls {
+    fn on_request(&self, request: &Request) -> request::Verdict {
+        match request.path().as_str() {
+            "/flow" => times(|| request.flow()),
+            "/version" => times(|| request.version()),
+            "/scheme" => times(|| request.scheme()),
+            "/method" => times(|| request.method()),
+            "/path" => times(|| request.path()),
+            "/query" => times(|| request.query()),
+            "/authority" => times(|| request.authority()),
+            "/header" => times(|| request.header_bytes("user-agent")),
+            "/headers" => times(|| request.headers_bytes("user-agent")),
+            "/header-names" => times(|| request.header_names()),
+            "/set-path" => times(|| request.set_path("/set-path")),
+            "/set-query" => times(|| request.set_query(Some("a=1"))),
+            "/set-authority" => times(|| request.set_authority("shop.example")),
+            "/set-header" => times(|| request.set_header("x-pool", "primary")),
+            // Kept small, so that each finds the same head.
+            "/add-and-remove-header" => times(|| {
+                request.add_header("x-pool", "primary").ok();
+                request.remove_header("x-pool")
+            }),
+            "/set-response-header" => times(|| request.set_response_header("x-pool", "primary")),
+            "/log-enabled" => times(|| log::enabled(log::Level::Debug)),
+            "/unix" => times(clock::unix),
+            "/monotonic" => times(clock::monotonic),
+            "/random-number" => times(random::number),
+            "/random-bytes" => times(|| random::bytes(16)),
+            "/vars-set" => times(|| vars::request().set("n", "value")),
+            "/vars-get" => times(|| vars::request().get("n")),
+            "/pool" => times(|| lb::pool("web")),
+            "/members" => times(|| lb::members("web")),
+            _ => {}
+        }
+        next()
+    }
+}
+
+fn times<T>(call: impl Fn() -> T) {
+    for _ in 0..100 {
+        black_box(call());
+    }
+}
