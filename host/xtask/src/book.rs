@@ -15,6 +15,11 @@ use crate::terminal::Terminal;
 use crate::test::Counts;
 use crate::tools::{self, installed, root};
 
+/// For editors: completes and checks configurations while they are written.
+const SCHEMA: &str = "host/docs/shunt.schema.json";
+
+const OLD: &str = "what is generated is old; run `cargo xtask docs --write`";
+
 /// What to do with the parts that come from the product.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Generated {
@@ -27,12 +32,16 @@ pub(crate) fn run(terminal: &Terminal, generated: Generated) -> Result<()> {
     let shunt = tools::build_shunt()?;
     terminal.stage("The book");
     if generated == Generated::Write {
+        let write = |path: &Path, text: String| {
+            terminal.done(format_args!("wrote {}", shown(path)));
+            std::fs::write(path, text).with_context(|| format!("cannot write {}", path.display()))
+        };
         for page in pages()? {
             if let Some(new) = generated::renew(&read(&page)?, &shunt)? {
-                std::fs::write(&page, new).with_context(|| format!("cannot write {}", page.display()))?;
-                terminal.done(format_args!("wrote {}", shown(&page)));
+                write(&page, new)?;
             }
         }
+        write(&root().join(SCHEMA), generated::schema()?)?;
     }
     let counts = check(terminal, &shunt)?;
     if counts.failed > 0 {
@@ -68,14 +77,17 @@ pub(crate) fn check(terminal: &Terminal, shunt: &Path) -> Result<Counts> {
             wrong.push("neither SUMMARY.md nor decisions.md leads to it".to_owned());
         }
         if generated::renew(&text, shunt)?.is_some() {
-            wrong.push("a generated part is old; run `cargo xtask docs --write`".to_owned());
+            wrong.push(OLD.to_owned());
         }
         count(shown(&page), wrong);
         for (line, example) in configurations(&text) {
             count(format!("{}:{line}", shown(&page)), refused(shunt, &example)?);
         }
     }
-    terminal.done(format_args!("{} pages and examples are right", counts.passed));
+    let schema = std::fs::read_to_string(root().join(SCHEMA)).unwrap_or_default();
+    let old = (schema != generated::schema()?).then(|| OLD.to_owned());
+    count(SCHEMA.to_owned(), old.into_iter().collect());
+    terminal.done(format_args!("{} pages, examples and generated files are right", counts.passed));
     Ok(counts)
 }
 

@@ -3,11 +3,11 @@
 
 use std::fmt::Write as _;
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, bail};
 
-use crate::tools::root;
+use crate::tools::{self, cargo, root};
 
 const BEGIN: &str = "<!-- generated: ";
 const END: &str = "<!-- end -->";
@@ -24,7 +24,7 @@ pub(crate) fn renew(page: &str, shunt: &Path) -> Result<Option<String>> {
             body.split_once(END).with_context(|| format!("the generated part `{name}` has no end"))?;
         let content = match name {
             "hooks" => hooks(&read("wit/hooks.wit")?),
-            "configuration" => stdout(shunt, &["check", "--reference"])?,
+            "configuration" => reference(&[])?,
             "commands" => commands(shunt)?,
             _ => bail!("nothing generates a part `{name}`"),
         };
@@ -73,10 +73,14 @@ fn trailing_doc(text: &str) -> String {
 
 /// Every command with its help text.
 fn commands(shunt: &Path) -> Result<String> {
+    let general = options(&help(shunt, &[])?).1;
     let mut text = String::new();
     let mut waiting = vec![Vec::new()];
     while let Some(words) = waiting.pop() {
-        let help = help(shunt, &words)?;
+        let mut help = help(shunt, &words)?;
+        if !words.is_empty() {
+            help = without(&help, &general);
+        }
         let title =
             std::iter::once("shunt").chain(words.iter().map(String::as_str)).collect::<Vec<_>>().join(" ");
         write!(text, "\n### `{title}`\n\n```text\n{}\n```\n", help.trim_end())?;
@@ -94,6 +98,22 @@ fn help(shunt: &Path, words: &[String]) -> Result<String> {
     Ok(text.lines().map(str::trim_end).collect::<Vec<_>>().join("\n"))
 }
 
+/// The JSON schema of the configuration, as editors take it.
+pub(crate) fn schema() -> Result<String> {
+    reference(&["schema"])
+}
+
+/// What the product's own list of keys says. It needs no place in the program that people run.
+fn reference(words: &[&str]) -> Result<String> {
+    let mut command = cargo();
+    command.args(["run", "--quiet", "--package", "shunt", "--example", "reference", "--"]).args(words);
+    let output = command.stderr(Stdio::inherit()).output().context("cannot start cargo")?;
+    if !output.status.success() {
+        bail!("{} ended with {}", tools::shown(&command), output.status);
+    }
+    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+}
+
 /// What the program prints.
 fn stdout(shunt: &Path, words: &[&str]) -> Result<String> {
     // clap breaks lines at the width of the terminal, and a page has none.
@@ -103,6 +123,33 @@ fn stdout(shunt: &Path, words: &[&str]) -> Result<String> {
         bail!("`shunt {}` ended with {}", words.join(" "), output.status);
     }
     Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+}
+
+/// A help text without the options that every command has.
+fn without(help: &str, general: &[String]) -> String {
+    let name = |entry: &str| entry.lines().next().unwrap_or_default().trim().to_owned();
+    let general: Vec<String> = general.iter().map(|entry| name(entry)).collect();
+    let (before, mut own) = options(help);
+    own.retain(|entry| !general.contains(&name(entry)));
+    if own.is_empty() { before } else { format!("{before}\nOptions:\n{}", own.concat()) }
+}
+
+/// What stands before `Options:` in a help text, and the options with their descriptions.
+fn options(help: &str) -> (String, Vec<String>) {
+    let Some((before, list)) = help.split_once("\nOptions:\n") else {
+        return (help.to_owned(), Vec::new());
+    };
+    let mut entries: Vec<String> = Vec::new();
+    for line in list.lines() {
+        // Descriptions are further in than any name of an option.
+        let begins = line.trim_start().starts_with('-') && line.len() - line.trim_start().len() <= 6;
+        let line = format!("{line}\n");
+        match entries.last_mut() {
+            Some(entry) if !begins => entry.push_str(&line),
+            _ => entries.push(line),
+        }
+    }
+    (before.to_owned(), entries)
 }
 
 /// The names under `Commands:` in a help text.
@@ -140,6 +187,19 @@ mod tests {
     fn subcommands_come_from_the_help() {
         let help = "Usage: shunt\n\nCommands:\n  run   Runs\n        on\n  rule  Rules\n  help  Help\n\nOptions:\n  -h\n";
         assert_eq!(subcommands(help), ["run", "rule"]);
+    }
+
+    #[test]
+    fn options_of_all_commands_are_told_once() {
+        let top = "Usage: x\n\nOptions:\n      --socket <PATH>\n          Where\n\n  -h, --help\n          Print help\n";
+        let run = "Usage: x run\n\nOptions:\n  -c, --config <PATH>\n          A file\n\n      --socket <PATH>\n          Where\n";
+        let general = options(top).1;
+        assert_eq!(general.len(), 2);
+        assert_eq!(
+            without(run, &general),
+            "Usage: x run\n\nOptions:\n  -c, --config <PATH>\n          A file\n\n"
+        );
+        assert_eq!(without(top, &general), "Usage: x\n");
     }
 
     #[test]
