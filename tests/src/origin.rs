@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::thread::JoinHandle;
 
+use crate::address;
 use crate::raw::{Conversation, Head, Message, PATIENCE, prepared};
 
 /// A server on loopback. Each connection is played by the script in a thread of its own.
@@ -43,15 +44,15 @@ struct State {
 impl Origin {
     /// An error ends a connection; the peer may go away at any time.
     pub fn start(script: impl Fn(&mut Call) -> io::Result<()> + Send + Sync + 'static) -> Origin {
-        let listener = TcpListener::bind("127.0.0.1:0").expect("a port on loopback");
-        Origin::on(listener, script)
+        Origin::at(address::free(), script)
     }
 
-    pub fn on(
-        listener: TcpListener,
+    /// At an address of which the test knows already.
+    pub fn at(
+        address: SocketAddr,
         script: impl Fn(&mut Call) -> io::Result<()> + Send + Sync + 'static,
     ) -> Origin {
-        let address = listener.local_addr().expect("the address of a listener");
+        let listener = TcpListener::bind(address).expect("an address that is free");
         let (seen, stopping) = (Arc::<Seen>::default(), Arc::new(AtomicBool::new(false)));
         let script = Arc::new(script);
         let accepting = std::thread::spawn({
@@ -96,16 +97,6 @@ impl Origin {
             call.request()?;
             call.send(&answer)?;
         })
-    }
-
-    /// An address on which nobody listens. Nothing else of this machine's tests can take it.
-    #[must_use]
-    pub fn nobody() -> SocketAddr {
-        // Held, bound and not listening: connects are refused, and no one else gets the port.
-        let socket = TcpListener::bind("127.0.0.1:0").expect("a port on loopback");
-        let address = socket.local_addr().expect("the address of a listener");
-        drop(socket);
-        address
     }
 
     #[must_use]
