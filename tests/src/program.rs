@@ -54,7 +54,6 @@ impl Ended {
     /// # Panics
     /// It failed.
     #[track_caller]
-    #[must_use]
     pub fn good(self) -> String {
         assert_eq!(self.code, Some(0), "stdout:\n{}\nstderr:\n{}", self.stdout, self.stderr);
         self.stdout
@@ -65,7 +64,6 @@ impl Ended {
     /// # Panics
     /// It ended otherwise.
     #[track_caller]
-    #[must_use]
     pub fn refused(self, code: i32) -> String {
         assert_eq!(self.code, Some(code), "stdout:\n{}\nstderr:\n{}", self.stdout, self.stderr);
         self.stderr
