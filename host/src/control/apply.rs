@@ -137,7 +137,8 @@ impl Control {
             Ok((rule, attachment, using))
         })
         .await?;
-        self.run_rule(name, rule, attachment, using).await
+        let number = self.rules.entry(name.clone()).or_default().add(rule, unix_ms());
+        self.run_rule(name, Running { number, attachment, using }).await
     }
 
     /// Goes back to the version before the one that runs.
@@ -147,15 +148,16 @@ impl Control {
     pub async fn rollback_rule(&mut self, name: &RuleName) -> Result<LoadedRule, LoadError> {
         let using = self.using(name)?;
         let earlier = self.rules.get(name).and_then(History::earlier);
-        let rule = Arc::clone(&earlier.ok_or_else(|| LoadError::NoEarlierVersion(name.clone()))?.rule);
+        let earlier = earlier.ok_or_else(|| LoadError::NoEarlierVersion(name.clone()))?;
+        let (number, rule) = (earlier.number, Arc::clone(&earlier.rule));
         let (_, environment, stats) = self.rule_parts(name);
         let target = name.clone();
-        let (rule, attachment, using) = off_thread(move || {
+        let (attachment, using) = off_thread(move || {
             let attachment = rules::attach(&rule, &target, &using, environment, stats)?;
-            Ok((rule, attachment, using))
+            Ok((attachment, using))
         })
         .await?;
-        self.run_rule(name, rule, attachment, using).await
+        self.run_rule(name, Running { number, attachment, using }).await
     }
 
     /// Takes a rule out of its virtual; `rollback` and `load` bring it back.
@@ -253,25 +255,20 @@ impl Control {
         (Arc::clone(&self.host), Arc::clone(&self.environment) as Arc<dyn Environment>, stats)
     }
 
-    async fn run_rule(
-        &mut self,
-        name: &RuleName,
-        rule: Arc<shunt_rules::Rule>,
-        attachment: Arc<Attachment>,
-        using: Using,
-    ) -> Result<LoadedRule, LoadError> {
+    async fn run_rule(&mut self, name: &RuleName, running: Running) -> Result<LoadedRule, LoadError> {
         let history = self.rules.entry(name.clone()).or_default();
         let replaced = history.running.as_ref().map(|running| running.number);
-        let manifest = rule.manifest();
+        let rule = running.attachment.rule();
         let loaded = LoadedRule {
             name: name.to_string(),
-            pack: manifest.name.clone(),
-            version: manifest.version.clone(),
+            running: running.number,
+            pack: rule.manifest().name.clone(),
+            version: rule.manifest().version.clone(),
             digest: rule.digest().to_string(),
             hooks: rule.hooks().iter().map(|hook| hook.to_string()).collect(),
-            running: history.run(Arc::clone(&rule), attachment, using, unix_ms()),
             replaced,
         };
+        history.running = Some(running);
         self.swap_rules().await;
         tracing::info!(rule = %name, version = %loaded.version, number = loaded.running, "loaded");
         Ok(loaded)
@@ -312,7 +309,10 @@ impl Control {
             let history = self.rules.entry(name).or_default();
             history.configured = Some(plan.configured);
             if let Some((rule, attachment, using)) = plan.run {
-                history.run(rule, attachment, using, unix_ms());
+                // A rule that only runs with other options stays the version that it is.
+                let same = history.running_version().filter(|it| Arc::ptr_eq(&it.rule, &rule)).map(|it| it.number);
+                let number = same.unwrap_or_else(|| history.add(rule, unix_ms()));
+                history.running = Some(Running { number, attachment, using });
             }
         }
         self.rules.retain(|name, _| {

@@ -28,7 +28,9 @@ use environment::DaemonEnvironment;
 
 pub use apply::{NotFound, Summary, check};
 pub use rules::{LoadError, LoadedRule, RuleName};
-pub use status::{MemberStatus, PoolStatus, ReloadSummary, RuleStatus, Status, VirtualStatus};
+pub use status::{
+    HookStatus, MemberStatus, PoolStatus, ReloadSummary, RuleStatus, RuleVersion, Status, VirtualStatus,
+};
 
 /// The running process, as the admin interface sees it. One change at a time.
 pub struct Control {

@@ -147,20 +147,15 @@ impl Using {
 }
 
 impl History {
-    /// Makes a version the one that runs; remembers it if it is new. Returns the number of the one before.
-    pub(super) fn run(&mut self, rule: Arc<Rule>, attachment: Arc<Attachment>, using: Using, now_ms: u64) -> u64 {
-        let known = self.versions.iter().find(|it| Arc::ptr_eq(&it.rule, &rule)).map(|it| it.number);
-        let number = known.unwrap_or_else(|| {
-            self.next_number += 1;
-            let (number, loaded_unix_ms) = (self.next_number, now_ms);
-            self.versions.push(Version { number, rule, loaded_unix_ms, faulty: false });
-            if self.versions.len() > MOST_VERSIONS {
-                self.versions.remove(0);
-            }
-            number
-        });
-        self.running = Some(Running { number, attachment, using });
-        number
+    /// Remembers a version that was loaded; gives its number. The same pack loaded again is another
+    /// version, so that `rollback` always means what ran before.
+    pub(super) fn add(&mut self, rule: Arc<Rule>, loaded_unix_ms: u64) -> u64 {
+        self.next_number += 1;
+        self.versions.push(Version { number: self.next_number, rule, loaded_unix_ms, faulty: false });
+        if self.versions.len() > MOST_VERSIONS {
+            self.versions.remove(0);
+        }
+        self.next_number
     }
 
     /// The version to go back to: the newest before the one that runs, or the newest of all while none
