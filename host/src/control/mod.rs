@@ -7,6 +7,8 @@
 
 mod apply;
 mod environment;
+mod operate;
+mod plan;
 mod rules;
 mod status;
 
@@ -26,7 +28,8 @@ use crate::monitor::Monitors;
 use crate::worker::Worker;
 use environment::DaemonEnvironment;
 
-pub use apply::{NotFound, Summary, check};
+pub use operate::NotFound;
+pub use plan::{Summary, check};
 pub use rules::{LoadError, LoadedRule, RuleName};
 pub use status::{
     HookStatus, MemberStatus, PoolStatus, ReloadSummary, RuleStatus, RuleVersion, Status, VirtualStatus,

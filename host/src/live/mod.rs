@@ -47,6 +47,11 @@ pub struct Member {
 }
 
 impl Snapshot {
+    /// Before the first configuration.
+    pub fn empty() -> Self {
+        Snapshot { epoch: 0, virtuals: Vec::new(), pools: Vec::new() }
+    }
+
     pub fn pool(&self, name: &str) -> Option<&Arc<Pool>> {
         self.pools.iter().find(|pool| pool.settings.name == name)
     }
