@@ -80,10 +80,32 @@ fn host_functions(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("host function");
     group.throughput(Throughput::Elements(100));
     for function in [
-        "none", "flow", "version", "scheme", "method", "path", "query", "authority", "header", "headers",
-        "header-names", "set-path", "set-query", "set-authority", "set-header", "add-and-remove-header",
-        "set-response-header", "log-enabled", "unix", "monotonic", "random-number", "random-bytes", "vars-set",
-        "vars-get", "pool", "members",
+        "none",
+        "flow",
+        "version",
+        "scheme",
+        "method",
+        "path",
+        "query",
+        "authority",
+        "header",
+        "headers",
+        "header-names",
+        "set-path",
+        "set-query",
+        "set-authority",
+        "set-header",
+        "add-and-remove-header",
+        "set-response-header",
+        "log-enabled",
+        "unix",
+        "monotonic",
+        "random-number",
+        "random-bytes",
+        "vars-set",
+        "vars-get",
+        "pool",
+        "members",
     ] {
         let mut runner = runner("calls", &World::new());
         let mut request = exchange(&format!("/{function}?a=1"), &HEADERS);

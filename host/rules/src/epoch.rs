@@ -108,3 +108,34 @@ impl Shared {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn wait_for(clock: &EpochClock, state: u8) {
+        while clock.shared.state.load(Ordering::Acquire) != state {
+            thread::yield_now();
+        }
+    }
+
+    #[test]
+    fn sleeps_when_nobody_calls_and_wakes_with_the_next_call() {
+        let clock = EpochClock::start(&Engine::default()).unwrap();
+        for _ in 0..3 {
+            clock.touch();
+            wait_for(&clock, QUIET);
+            wait_for(&clock, PARKED);
+        }
+        clock.touch();
+        wait_for(&clock, QUIET);
+    }
+
+    #[test]
+    fn stops_awake_and_asleep() {
+        drop(EpochClock::start(&Engine::default()).unwrap());
+        let clock = EpochClock::start(&Engine::default()).unwrap();
+        wait_for(&clock, PARKED);
+        drop(clock);
+    }
+}

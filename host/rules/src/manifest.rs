@@ -151,4 +151,11 @@ mod tests {
         assert!(!is_version("1.0.0 "));
         assert!(!is_version("../1.0.0"));
     }
+
+    proptest::proptest! {
+        #[test]
+        fn any_text_is_a_manifest_or_an_error(text: String) {
+            let _ = Manifest::parse(&text);
+        }
+    }
 }

@@ -11,7 +11,7 @@ use shunt_rules::{
     Target, Vars,
 };
 
-use crate::world::{World, exchange, flow, options, rule, runner};
+use crate::world::{World, exchange, flow, options, pack, root, rule, runner};
 
 /// Calls `on-request`; the text that it answered.
 fn ask(exchange: &mut Exchange) -> String {
@@ -376,4 +376,29 @@ fn the_end_of_a_request_and_of_a_flow_are_told() {
         world.logged(r#"done Outcome::Refused None None 1 2 1.5ms None Some("f")"#),
         "both scopes are the flow's"
     );
+}
+
+/// Whatever the contract offers, the guest of these tests uses: so nothing is forgotten here.
+#[test]
+fn the_guest_calls_every_function_of_the_contract() {
+    let pack = pack("surface");
+    let bytes = pack.bytes();
+    for file in ["capabilities.wit", "http.wit"] {
+        let text = std::fs::read_to_string(root().join("wit").join(file)).unwrap();
+        let (mut resource, mut functions) = (String::new(), 0);
+        for line in text.lines().map(str::trim) {
+            if let Some(name) = line.strip_prefix("resource ") {
+                resource = name.trim_end_matches(" {").to_owned();
+            } else if let Some((name, _)) = line.split_once(": func(") {
+                let import =
+                    if resource.is_empty() { name.to_owned() } else { format!("[method]{resource}.{name}") };
+                assert!(
+                    bytes.windows(import.len()).any(|window| window == import.as_bytes()),
+                    "{import} is not called"
+                );
+                functions += 1;
+            }
+        }
+        assert!(functions > 5, "{file} was not understood");
+    }
 }
