@@ -217,6 +217,11 @@ impl Call {
         &mut self.conversation
     }
 
+    #[must_use]
+    pub fn stream(&self) -> &TcpStream {
+        self.conversation.stream()
+    }
+
     /// # Errors
     /// The peer is gone.
     pub fn send(&mut self, bytes: impl AsRef<[u8]>) -> io::Result<()> {

@@ -1,0 +1,258 @@
+//! How much and how long: what a client or a member may not exceed, and what it gets when it does.
+
+use std::io::ErrorKind;
+use std::thread;
+
+use shunt_tests::daemon::until;
+use shunt_tests::origin::Origin;
+use shunt_tests::raw::Client;
+use shunt_tests::site::Site;
+
+#[test]
+fn bodies_that_are_too_large() {
+    let origin = Origin::named("a");
+    let site = Site::with("limits = { body = \"8B\" }", &[&origin]);
+    let length = |body: &str| format!("POST / HTTP/1.1\r\nHost: h\r\nContent-Length: {}\r\n\r\n{body}", body.len());
+    let chunks = |chunks: &str| format!("POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n{chunks}");
+    for (what, request, status) in [
+        ("just enough", length("12345678"), 200),
+        ("just enough in chunks", chunks("4\r\n1234\r\n4\r\n5678\r\n0\r\n\r\n"), 200),
+        ("one more", length("123456789"), 413),
+        ("one more in chunks", chunks("4\r\n1234\r\n5\r\n56789\r\n0\r\n\r\n"), 413),
+        ("declared only", "POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 99999999999\r\n\r\n".to_owned(), 413),
+        ("a chunk that never ends", chunks("fffffff\r\n123456789"), 413),
+    ] {
+        let mut client = site.client();
+        assert_eq!(client.ask(request).status(), status, "{what}");
+        if status == 413 {
+            assert!(client.ended(), "{what}");
+        }
+    }
+    assert_eq!(origin.count(), 2);
+}
+
+#[test]
+fn heads_that_are_too_large() {
+    let origin = Origin::named("a");
+    let site = Site::with("limits = { head = \"8KiB\" }", &[&origin]);
+    let with = |fields: &str| format!("GET / HTTP/1.1\r\nHost: h\r\n{fields}\r\n");
+    for (what, request, status) in [
+        ("just enough", with(&format!("X: {}\r\n", "x".repeat(8_000))), 200),
+        ("a field", with(&format!("X: {}\r\n", "x".repeat(9_000))), 431),
+        ("much more", with(&format!("X: {}\r\n", "x".repeat(1_000_000))), 431),
+        ("a target", format!("GET /{} HTTP/1.1\r\nHost: h\r\n\r\n", "x".repeat(9_000)), 431),
+        ("many fields", with(&"X: y\r\n".repeat(101)), 431),
+        ("empty lines", "\r\n".repeat(10_000), 431),
+    ] {
+        let mut client = site.client();
+        // The answer comes before all of it is out.
+        let _ = client.try_send(&request);
+        let answer = client.try_answer().unwrap_or_else(|error| panic!("{what}: no answer: {error}"));
+        assert_eq!(answer.status(), status, "{what}");
+        if status == 431 {
+            assert!(client.ended(), "{what}");
+        }
+    }
+    assert_eq!(origin.count(), 1);
+}
+
+#[test]
+fn a_head_that_does_not_come() {
+    let origin = Origin::named("a");
+    let site = Site::with("timeouts = { head = \"1s\" }", &[&origin]);
+    let mut fresh = site.client();
+    fresh.send("GET / HT");
+    let mut used = site.client();
+    assert_eq!(used.get("/").text(), "a");
+    used.send("GET / HTTP/1.1\r\nHost: h\r\n");
+    for mut client in [fresh, used] {
+        let answer = client.answer();
+        assert_eq!((answer.status(), answer.get("connection")), (408, Some("close")));
+        assert!(client.ended());
+    }
+    // A body is not held to the time of a head.
+    let mut client = site.client();
+    client.send("POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 2\r\n\r\n1");
+    head_time_passes(&site);
+    assert_eq!(client.ask("2").text(), "a");
+}
+
+/// The daemon is its own clock: it gives up on a head that begins now.
+fn head_time_passes(site: &Site) {
+    assert_eq!(site.client().ask("G").status(), 408);
+}
+
+/// The next request has begun while an answer still streams: its time is not this answer's.
+#[test]
+fn a_late_head_does_not_spoil_the_answer_before_it() {
+    let origin = Origin::start(|call| {
+        call.request()?;
+        call.send("HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nfir")?;
+        call.await_mark("go on")?;
+        call.send("st!")
+    });
+    let site = Site::with("timeouts = { head = \"1s\" }", &[&origin]);
+    let mut client = site.client();
+    client.send("GET / HTTP/1.1\r\nHost: h\r\n\r\nGET /ne");
+    assert_eq!(client.answer_head().status(), 200);
+    assert_eq!(client.exact(3), b"fir");
+    head_time_passes(&site);
+    head_time_passes(&site);
+    origin.tell("go on");
+    assert_eq!(client.exact(3), b"st!");
+}
+
+#[test]
+fn a_body_that_does_not_come() {
+    let origin = Origin::named("a");
+    let site = Site::with("timeouts = { idle = \"1s\", first-byte = \"1s\" }", &[&origin]);
+    for body in ["Content-Length: 9\r\n\r\nhalf", "Transfer-Encoding: chunked\r\n\r\n4\r\nhalf\r\n", "Content-Length: 9\r\n\r\n"] {
+        let mut client = site.client();
+        let answer = client.ask(format!("POST / HTTP/1.1\r\nHost: h\r\n{body}"));
+        assert_eq!(answer.status(), 408, "{body:?}");
+        assert!(client.ended(), "{body:?}");
+    }
+    assert_eq!(origin.count(), 0);
+    assert_eq!(site.daemon.status()["pools"][0]["members"][0]["failures"], 0, "it was not the member");
+}
+
+#[test]
+fn an_answer_that_does_not_come() {
+    let origin = Origin::start(|call| {
+        call.request()?;
+        call.until_end();
+        Ok(())
+    });
+    let site = Site::with("timeouts = { first-byte = \"1s\" }", &[&origin]);
+    let mut client = site.client();
+    for request in [
+        "GET / HTTP/1.1\r\nHost: h\r\n\r\n",
+        "POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\n\r\nhello",
+        "POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n",
+    ] {
+        let answer = client.ask(request);
+        assert_eq!(answer.status(), 504, "{request}");
+        assert!(!answer.head.has("connection"), "the client may go on: {request}");
+    }
+    origin.wait_ended(3);
+    assert_eq!((origin.accepts(), origin.count()), (3, 3), "nothing is sent twice");
+    assert_eq!(site.daemon.status()["pools"][0]["members"][0]["failures"], 3);
+}
+
+#[test]
+fn an_answer_that_stops() {
+    let origin = Origin::start(|call| {
+        call.request()?;
+        call.send("HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhalf")?;
+        call.until_end();
+        call.mark("cut");
+        Ok(())
+    });
+    let site = Site::with("timeouts = { idle = \"1s\" }", &[&origin]);
+    let mut client = site.client();
+    client.send("GET / HTTP/1.1\r\nHost: h\r\n\r\n");
+    assert_eq!(client.answer_head().status(), 200);
+    assert_eq!(client.try_rest().unwrap(), b"half");
+    origin.wait_mark("cut");
+}
+
+#[test]
+fn a_client_that_stops_reading() {
+    let origin = Origin::start(|call| {
+        call.request()?;
+        call.send("HTTP/1.1 200 OK\r\nContent-Length: 1000000000\r\n\r\n")?;
+        while call.send([0; 1 << 16]).is_ok() {}
+        call.mark("cut");
+        Ok(())
+    });
+    let site = Site::with("timeouts = { idle = \"1s\" }", &[&origin]);
+    let mut client = site.client();
+    client.send("GET / HTTP/1.1\r\nHost: h\r\n\r\n");
+    assert_eq!(client.answer_head().status(), 200);
+    origin.wait_mark("cut");
+    until("the connection is let go", || site.daemon.status()["virtuals"][0]["open"] == 0);
+}
+
+#[test]
+fn clients_that_say_nothing() {
+    let origin = Origin::named("a");
+    let site = Site::with("timeouts = { idle = \"1s\" }", &[&origin]);
+    let fresh = site.client();
+    let mut used = site.client();
+    assert_eq!(used.get("/").text(), "a");
+    for mut client in [fresh, used] {
+        assert!(client.ended());
+    }
+    until("all are gone", || site.daemon.status()["virtuals"][0]["open"] == 0);
+}
+
+#[test]
+fn more_connections_than_allowed() {
+    let origin = Origin::named("a");
+    let site = Site::with("limits = { connections = 2 }", &[&origin]);
+    let mut clients = [site.client(), site.client()];
+    clients.iter_mut().for_each(|client| assert_eq!(client.get("/").text(), "a"));
+    // One too many is reset at once; it may notice as early as it connects.
+    let refused = Client::try_connect(site.address).and_then(|mut client| {
+        client.try_send("GET / HTTP/1.1\r\nHost: h\r\n\r\n")?;
+        client.try_answer()
+    });
+    let error = refused.expect_err("a refusal").kind();
+    assert!(matches!(error, ErrorKind::ConnectionReset | ErrorKind::BrokenPipe | ErrorKind::UnexpectedEof), "{error}");
+    let status = site.daemon.status();
+    assert_eq!((&status["virtuals"][0]["refused"], &status["virtuals"][0]["open"]), (&1.into(), &2.into()));
+
+    let [first, mut second] = clients;
+    drop(first);
+    until("its place is free", || site.daemon.status()["virtuals"][0]["open"] == 1);
+    assert_eq!(site.client().get("/").text(), "a");
+    assert_eq!(second.get("/").text(), "a");
+}
+
+/// The answer comes while the client still sends. It must arrive whole, though nobody reads the body.
+#[test]
+fn an_answer_before_the_body_has_come() {
+    let early = "HTTP/1.1 403 Forbidden\r\nContent-Length: 2\r\n\r\nno";
+    let origin = Origin::start(move |call| {
+        call.head()?;
+        call.send(early)?;
+        call.end()?;
+        call.until_end();
+        Ok(())
+    });
+    let silent = Origin::start(|call| {
+        call.until_end();
+        Ok(())
+    });
+    let patient = Site::of(&[&origin]);
+    let limited = Site::with("limits = { body = \"1MiB\" }", &[&silent]);
+    for (what, site, framing, status) in [
+        ("by the member", &patient, "Content-Length: 67108864", 403),
+        ("by the member, chunks", &patient, "Transfer-Encoding: chunked", 403),
+        ("by the daemon", &limited, "Content-Length: 67108864", 413),
+        ("by the daemon, chunks", &limited, "Transfer-Encoding: chunked", 413),
+    ] {
+        let mut client = site.client();
+        client.send(format!("POST / HTTP/1.1\r\nHost: h\r\n{framing}\r\n\r\n"));
+        let chunked = framing.starts_with('T');
+        let mut twin = client.twin();
+        // It reads nothing before it has sent everything, as simple clients do.
+        let sender = thread::spawn(move || {
+            let block = vec![b'x'; 1 << 16];
+            for _ in 0..1024 {
+                if chunked {
+                    twin.try_send("10000\r\n")?;
+                }
+                twin.try_send(&block)?;
+                if chunked {
+                    twin.try_send("\r\n")?;
+                }
+            }
+            if chunked { twin.try_send("0\r\n\r\n") } else { Ok(()) }
+        });
+        sender.join().unwrap().unwrap_or_else(|error| panic!("{what}: reset while it sent: {error}"));
+        let answer = client.try_answer().unwrap_or_else(|error| panic!("{what}: no answer: {error}"));
+        assert_eq!(answer.status(), status, "{what}");
+        assert!(client.ended(), "{what}");
+    }
+}
