@@ -2,6 +2,7 @@
 
 #![allow(clippy::expect_used, clippy::panic, reason = "a test that cannot go on says so and ends")]
 
+use std::collections::BTreeMap;
 use std::io::{self, ErrorKind};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
@@ -39,6 +40,8 @@ struct State {
     requests: Vec<Message>,
     /// What scripts did, in their own words.
     marks: Vec<String>,
+    /// Those that are open, to be ended by the test.
+    open: BTreeMap<usize, TcpStream>,
 }
 
 impl Origin {
@@ -68,12 +71,16 @@ impl Origin {
                     });
                     let (script, seen) = (Arc::clone(&script), Arc::clone(&seen));
                     std::thread::spawn(move || {
-                        if let Ok(stream) = prepared(stream) {
+                        if let (Ok(twin), Ok(stream)) = (stream.try_clone(), prepared(stream)) {
+                            seen.note(|state| state.open.insert(number, twin));
                             let conversation = Conversation::new(stream);
                             let mut call = Call { conversation, number, seen: Arc::clone(&seen) };
                             let _ = script(&mut call);
                         }
-                        seen.note(|state| state.ended += 1);
+                        seen.note(|state| {
+                            state.open.remove(&number);
+                            state.ended += 1;
+                        });
                     });
                 }
             }
@@ -155,6 +162,13 @@ impl Origin {
         self.stopping.store(true, SeqCst);
         drop(TcpStream::connect(self.address));
         accepting.join().expect("the accepting thread");
+    }
+
+    /// Ends every connection, whatever its script is doing.
+    pub fn end_all(&self) {
+        for stream in self.seen.lock().open.values() {
+            let _ = stream.shutdown(Shutdown::Both);
+        }
     }
 
     fn wait(&self, what: &str, until: impl Fn(&State) -> bool) {

@@ -3,8 +3,10 @@
 #![allow(clippy::expect_used, clippy::panic, reason = "a test that cannot go on says so and ends")]
 
 use std::io::{self, ErrorKind, Read, Write};
-use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::net::{IpAddr, Shutdown, SocketAddr, TcpStream};
 use std::time::Duration;
+
+use socket2::{Domain, Socket, Type};
 
 /// How long anything may take before the test fails. Nothing waits so long where all is well.
 pub const PATIENCE: Duration = Duration::from_secs(30);
@@ -111,6 +113,15 @@ impl Client {
         Ok(Conversation::new(prepared(TcpStream::connect_timeout(&address, PATIENCE)?)?))
     }
 
+    /// As the client at this address of loopback.
+    #[must_use]
+    pub fn connect_from(source: IpAddr, address: SocketAddr) -> Client {
+        let socket = Socket::new(Domain::for_address(address), Type::STREAM, None).expect("a socket");
+        socket.bind(&SocketAddr::new(source, 0).into()).expect("an address of loopback");
+        socket.connect_timeout(&address.into(), PATIENCE).expect("a connection");
+        Conversation::new(prepared(socket.into()).expect("a socket with time-outs"))
+    }
+
     /// Says that nothing more will be sent.
     pub fn end(&self) {
         self.stream.shutdown(Shutdown::Write).expect("shutdown");
@@ -138,6 +149,10 @@ impl<S: Read + Write> Conversation<S> {
 
     pub fn stream(&self) -> &S {
         &self.stream
+    }
+
+    pub fn into_stream(self) -> S {
+        self.stream
     }
 
     /// # Errors

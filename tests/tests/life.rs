@@ -248,12 +248,9 @@ fn another_user_is_not_let_in() {
     let folder = daemon.folder().path();
     // As careless as it can be: everybody may open the folder and the socket.
     fs::set_permissions(folder, Permissions::from_mode(0o777)).unwrap();
-    let program = folder.join("shunt");
-    fs::copy(program::path(), &program).unwrap();
-    let ask = || {
-        let mut command = root::as_nobody(&program);
-        program::ended(command.arg("--socket").arg(daemon.folder().socket()).arg("status"))
-    };
+    let mut command = root::as_nobody(folder);
+    command.arg("--socket").arg(daemon.folder().socket()).arg("status");
+    let mut ask = || program::ended(&mut command);
     let refused = ask().refused(3);
     assert!(refused.contains("permission denied"), "{refused}");
 

@@ -54,7 +54,8 @@ struct Idle {
 /// before.
 struct ServerConnection {
     sender: SendRequest<RequestBody>,
-    driver: Connection<TokioIo<TcpStream>, RequestBody>,
+    /// `None` once it is closed and nothing of it is needed any more.
+    driver: Option<Connection<TokioIo<TcpStream>, RequestBody>>,
     closed: bool,
 }
 
@@ -120,7 +121,7 @@ impl MemberView {
             Ok(pair) => pair,
             Err(_) => return Err(ConnectError::Other),
         };
-        Ok(Lease::new(Box::new(ServerConnection { sender, driver, closed: false }), self, false))
+        Ok(Lease::new(Box::new(ServerConnection { sender, driver: Some(driver), closed: false }), self, false))
     }
 
     /// Closes what is idle for too long or was closed by the member.
@@ -157,10 +158,7 @@ impl From<io::Error> for ConnectError {
 
 impl ServerConnection {
     fn drive(&mut self, cx: &mut Context<'_>) {
-        if !self.closed && self.driver.poll_without_shutdown(cx).is_ready() {
-            // An error reaches whoever waits for the response or reads its body.
-            self.closed = true;
-        }
+        drive(&mut self.driver, &mut self.closed, cx);
     }
 
     fn is_usable(&mut self) -> bool {
@@ -202,24 +200,25 @@ impl Lease {
         let connection = &mut *self.connection;
         let mut response = pin!(connection.sender.try_send_request(request));
         let (driver, closed) = (&mut connection.driver, &mut connection.closed);
-        let mut drive = |cx: &mut Context<'_>| {
-            if !*closed && driver.poll_without_shutdown(cx).is_ready() {
-                *closed = true;
-            }
-        };
         let mut written = false;
         let answer = poll_fn(|cx| {
             let nobody = &mut Context::from_waker(Waker::noop());
             // The first time there is a request to write and surely no answer yet.
             if written {
-                drive(nobody);
+                drive(driver, closed, nobody);
                 if let Poll::Ready(answer) = response.as_mut().poll(nobody) {
                     return Poll::Ready(Some(answer));
                 }
             }
             written = true;
-            drive(cx);
-            match response.as_mut().poll(nobody) {
+            drive(driver, closed, cx);
+            let mut polled = response.as_mut().poll(nobody);
+            if polled.is_pending() && *closed {
+                // It ended without a look at the request, which comes back when hyper lets go of it.
+                *driver = None;
+                polled = response.as_mut().poll(nobody);
+            }
+            match polled {
                 Poll::Ready(answer) => Poll::Ready(Some(answer)),
                 Poll::Pending if deadline.expired() => Poll::Ready(None),
                 Poll::Pending => Poll::Pending,
@@ -252,9 +251,21 @@ impl Lease {
 
     /// The raw connection after the member switched protocols (RFC 9110 section 15.2.2), and what it
     /// sent already in the new one.
-    pub(crate) async fn into_stream(mut self) -> (Parts<TokioIo<TcpStream>>, Active) {
-        poll_fn(|cx| Pin::new(&mut self.connection.driver).poll_without_shutdown(cx).map(drop)).await;
-        (self.connection.driver.into_parts(), self.active)
+    pub(crate) async fn into_stream(self) -> Option<(Parts<TokioIo<TcpStream>>, Active)> {
+        let mut driver = self.connection.driver?;
+        poll_fn(|cx| Pin::new(&mut driver).poll_without_shutdown(cx).map(drop)).await;
+        Some((driver.into_parts(), self.active))
+    }
+}
+
+/// An error reaches whoever waits for the response or reads its body.
+fn drive(
+    driver: &mut Option<Connection<TokioIo<TcpStream>, RequestBody>>,
+    closed: &mut bool,
+    cx: &mut Context<'_>,
+) {
+    if !*closed && driver.as_mut().is_none_or(|it| it.poll_without_shutdown(cx).is_ready()) {
+        *closed = true;
     }
 }
 

@@ -23,7 +23,7 @@ impl Tunnel {
     where
         S: AsyncRead + AsyncWrite + Unpin,
     {
-        let (parts, active) = self.lease.into_stream().await;
+        let Some((parts, active)) = self.lease.into_stream().await else { return };
         let mut server: TcpStream = TokioIo::into_inner(parts.io);
         let _held: Active = active;
         // Errors end a tunnel as its end does; either side sees it closed.

@@ -1,0 +1,328 @@
+//! Which member gets a request, and what happens when it does not take it.
+
+use std::collections::BTreeMap;
+use std::net::{SocketAddr, TcpStream};
+
+use shunt_tests::address;
+use shunt_tests::daemon::until;
+use shunt_tests::origin::{Origin, ok};
+use shunt_tests::raw::Client;
+use shunt_tests::site::{self, Site};
+use socket2::{Domain, Socket, Type};
+
+const POST: &str = "POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\n\r\nhello";
+
+/// Answers once on each connection, and ends it when the next request is there.
+fn forgetful(good_from: usize) -> Origin {
+    Origin::start(move |call| {
+        call.request()?;
+        call.send(ok("a"))?;
+        call.request()?;
+        while call.number() >= good_from {
+            call.send(ok("a"))?;
+            call.request()?;
+        }
+        Ok(())
+    })
+}
+
+#[test]
+fn a_kept_connection_that_dies_is_replaced_once() {
+    let put = "PUT / HTTP/1.1\r\nHost: h\r\nContent-Length: 0\r\n\r\n";
+    for (what, request, status, requests) in [
+        ("GET", "GET / HTTP/1.1\r\nHost: h\r\n\r\n", 200, 3),
+        ("PUT without a body", put, 200, 3),
+        // It may have been acted on.
+        ("POST", POST, 502, 2),
+        ("POST without a body", "POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 0\r\n\r\n", 502, 2),
+        // Its body is gone.
+        ("PUT", "PUT / HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\n\r\nhello", 502, 2),
+    ] {
+        let origin = forgetful(2);
+        let site = Site::of(&[&origin]);
+        let mut client = site.client();
+        assert_eq!(client.get("/").text(), "a");
+        assert_eq!(client.ask(request).status(), status, "{what}");
+        assert_eq!(origin.count(), requests, "{what}");
+        assert_eq!(client.get("/").text(), "a", "{what}: the client goes on");
+    }
+}
+
+#[test]
+fn a_new_connection_that_dies_is_not_replaced() {
+    let origin = Origin::start(|call| call.request().map(drop));
+    let site = Site::of(&[&origin]);
+    let mut client = site.client();
+    for count in 1..3 {
+        let answer = client.get("/");
+        assert_eq!((answer.status(), origin.count(), origin.accepts()), (502, count, count));
+    }
+}
+
+/// The member closed it while it was idle, and nothing of the request was written: any method goes through.
+#[test]
+fn a_connection_that_was_closed_while_idle_is_not_used() {
+    for ending in ["", "HTTP/1.1 408 Request Timeout\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"] {
+        let origin = Origin::start(move |call| {
+            call.request()?;
+            call.send(ok("a"))?;
+            call.await_mark("close")?;
+            call.send(ending)
+        });
+        let site = Site::of(&[&origin]);
+        let mut client = site.client();
+        assert_eq!(client.ask(POST).text(), "a");
+        origin.tell("close");
+        origin.wait_ended(1);
+        for number in 2..5 {
+            assert_eq!(client.ask(POST).text(), "a");
+            origin.wait_ended(number);
+        }
+        assert_eq!((origin.accepts(), origin.count()), (4, 4));
+    }
+}
+
+#[test]
+fn a_member_that_refuses_is_passed_over() {
+    let origin = Origin::named("a");
+    let site = Site::members("", &[address::free(), origin.address(), address::free()]);
+    let mut client = site.client();
+    for _ in 0..6 {
+        assert_eq!(client.ask(POST).text(), "a");
+    }
+    assert_eq!(origin.count(), 6);
+    let status = site.daemon.status();
+    let failed: u64 = (0..3).map(|n| status["pools"][0]["members"][n]["connects-failed"].as_u64().unwrap()).sum();
+    assert!(failed > 0, "{status}");
+    assert_eq!(status["virtuals"][0]["errors"], 0);
+}
+
+#[test]
+fn nobody_to_connect_to() {
+    let dead: Vec<_> = (0..4).map(|_| address::free()).collect();
+    let site = Site::members("", &dead);
+    let mut client = site.client();
+    for _ in 0..2 {
+        let answer = client.ask(POST);
+        assert_eq!((answer.status(), answer.text().as_str()), (502, "no member could be connected to\n"));
+    }
+    let status = site.daemon.status();
+    let failed: u64 = (0..4).map(|n| status["pools"][0]["members"][n]["connects-failed"].as_u64().unwrap()).sum();
+    assert_eq!(failed, 6, "three members are tried for a request, and no more");
+}
+
+/// A listener whose queue is full: connects to it hang. Holds what fills it.
+struct Deaf {
+    address: SocketAddr,
+    _listener: Socket,
+    _queued: Vec<TcpStream>,
+}
+
+impl Deaf {
+    fn new() -> Deaf {
+        let address = address::free();
+        let listener = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+        listener.bind(&address.into()).unwrap();
+        listener.listen(0).unwrap();
+        let soon = std::time::Duration::from_millis(200);
+        let queued = std::iter::from_fn(|| TcpStream::connect_timeout(&address, soon).ok()).collect();
+        Deaf { address, _listener: listener, _queued: queued }
+    }
+}
+
+#[test]
+fn a_member_that_does_not_accept_is_given_up() {
+    let deaf = Deaf::new();
+    let origin = Origin::named("a");
+    let site = Site::members("timeouts = { connect = \"300ms\" }", &[deaf.address, origin.address()]);
+    let mut client = site.client();
+    for _ in 0..4 {
+        assert_eq!(client.get("/").text(), "a");
+    }
+    // It has its own time, which is not that of the first byte.
+    let site = Site::members("timeouts = { connect = \"1s\", first-byte = \"200ms\" }", &[deaf.address]);
+    let answer = site.client().get("/");
+    assert_eq!((answer.status(), answer.text().as_str()), (502, "no member could be connected to\n"));
+}
+
+#[test]
+fn no_pool_and_no_live_member() {
+    let site = Site::configured(|address| site::config(address, "", "").replace("pool = \"web\"", ""));
+    let answer = site.client().get("/");
+    assert_eq!((answer.status(), answer.text().as_str()), (503, "no pool for this request\n"));
+
+    let mut origin = Origin::named("a");
+    let monitor = "monitor = { tcp = true, interval = \"20ms\", rise = 1, fall = 1 }";
+    let pool = site::pool("web", monitor, &[origin.address()]);
+    let site = Site::configured(|address| site::config(address, "", &pool));
+    let health = || site.daemon.status()["pools"][0]["members"][0]["health"].clone();
+    until("the member is up", || health() == "up");
+    let mut client = site.client();
+    assert_eq!(client.get("/").text(), "a");
+    origin.stop();
+    origin.end_all();
+    until("the member is down", || health() == "down");
+    let answer = client.get("/");
+    assert_eq!((answer.status(), answer.text().as_str()), (503, "pool web has no live member\n"));
+    let _back = Origin::at(origin.address(), |call| loop {
+        call.request()?;
+        call.send(ok("back"))?;
+    });
+    until("the member is up again", || health() == "up");
+    assert_eq!(client.get("/").text(), "back");
+}
+
+fn shares(site: &Site, requests: usize) -> BTreeMap<String, usize> {
+    let mut client = site.client();
+    let mut shares = BTreeMap::new();
+    for _ in 0..requests {
+        *shares.entry(client.get("/").text()).or_default() += 1;
+    }
+    shares
+}
+
+fn weighted(balance: &str, weights: &[(&Origin, u32)]) -> Site {
+    let members: Vec<_> = weights
+        .iter()
+        .map(|(origin, weight)| format!("{{ address = \"{}\", weight = {weight} }}", origin.address()))
+        .collect();
+    let pool = format!("[[pool]]\nname = \"web\"\nmembers = [{}]\n{balance}", members.join(", "));
+    Site::configured(|address| site::config(address, "", &pool))
+}
+
+#[test]
+fn requests_are_shared_out() {
+    let (a, b, c) = (Origin::named("a"), Origin::named("b"), Origin::named("c"));
+    for (balance, weights, expected) in [
+        ("", [1, 1, 1], [4, 4, 4]),
+        ("balance = \"round-robin\"", [5, 1, 1], [4, 4, 4]),
+        ("", [3, 2, 1], [6, 4, 2]),
+        ("balance = \"weighted-round-robin\"", [3, 2, 1], [6, 4, 2]),
+        // One after the other: nothing is under way, so the weights decide.
+        ("balance = \"least-connections\"", [1, 1, 1], [4, 4, 4]),
+        ("balance = \"least-connections\"", [3, 2, 1], [6, 4, 2]),
+    ] {
+        let site = weighted(balance, &[(&a, weights[0]), (&b, weights[1]), (&c, weights[2])]);
+        let got = shares(&site, 12);
+        let expected = ["a", "b", "c"].map(str::to_owned).into_iter().zip(expected).collect();
+        assert_eq!(got, expected, "{balance} {weights:?}");
+    }
+}
+
+#[test]
+fn who_is_busy_gets_less() {
+    let busy = Origin::start(|call| {
+        call.request()?;
+        call.mark("busy");
+        call.await_mark("answer")?;
+        call.send(ok("busy"))
+    });
+    let (b, c) = (Origin::named("b"), Origin::named("c"));
+    let site = weighted("balance = \"least-connections\"", &[(&busy, 1), (&b, 1), (&c, 1)]);
+    let mut waiting = site.client();
+    waiting.send("GET / HTTP/1.1\r\nHost: h\r\n\r\n");
+    busy.wait_mark("busy");
+    assert_eq!(shares(&site, 10), [("b".to_owned(), 5), ("c".to_owned(), 5)].into());
+    busy.tell("answer");
+    assert_eq!(waiting.answer().text(), "busy");
+}
+
+#[test]
+fn a_source_address_stays_with_its_member() {
+    let (a, b, c) = (Origin::named("a"), Origin::named("b"), Origin::named("c"));
+    let site = Site::with("persistence = { source = true }", &[&a, &b, &c]);
+    let mut homes = BTreeMap::new();
+    for round in 0..3 {
+        for last in 1..=9 {
+            let mut client = Client::connect_from([127, 0, 1, last].into(), site.address);
+            let member = client.get("/").text();
+            assert_eq!(homes.entry(last).or_insert(member.clone()), &member, "round {round}");
+            assert_eq!(client.get("/").text(), member);
+        }
+    }
+    let used: std::collections::BTreeSet<_> = homes.values().collect();
+    assert_eq!(used.len(), 3, "{homes:?}");
+}
+
+/// The cookie of an answer, as a client sends it back.
+fn cookie(value: &str) -> String {
+    value.split(';').next().unwrap_or_default().to_owned()
+}
+
+fn with_cookie(client: &mut Client, cookie: &str) -> shunt_tests::raw::Message {
+    client.ask(format!("GET / HTTP/1.1\r\nHost: h\r\nCookie: other=1; {cookie}; more=2\r\n\r\n"))
+}
+
+#[test]
+fn a_cookie_binds_a_client() {
+    let (a, b) = (Origin::named("a"), Origin::named("b"));
+    for (keys, age) in [
+        ("persistence = { cookie = \"SHUNT\" }", None),
+        ("persistence = { cookie = \"SHUNT\", timeout = \"1h\" }", Some("Max-Age=3600")),
+    ] {
+        let site = Site::with(keys, &[&a, &b]);
+        let mut client = site.client();
+        let first = client.get("/");
+        let set = first.get("set-cookie").expect("a cookie");
+        let parts: Vec<_> = set.split("; ").collect();
+        let mut expected = vec!["Path=/", "HttpOnly", "SameSite=Lax"];
+        expected.extend(age);
+        assert_eq!(&parts[1..], &expected[..], "{set}");
+        assert!(parts[0].starts_with("SHUNT=") && !set.contains("127."), "{set}");
+        for _ in 0..4 {
+            let again = with_cookie(&mut site.client(), &cookie(set));
+            assert_eq!((again.text(), again.get("set-cookie")), (first.text(), None), "a cookie is set once");
+        }
+        // One that no member is behind is replaced.
+        for wrong in ["SHUNT=0123456789abcdef", "SHUNT=", "SHUNT=\"x\""] {
+            assert!(with_cookie(&mut client, wrong).head.has("set-cookie"), "{wrong}");
+        }
+    }
+}
+
+#[test]
+fn a_draining_member_keeps_its_clients_and_a_disabled_one_does_not() {
+    let (a, b) = (Origin::named("a"), Origin::named("b"));
+    let site = Site::with("persistence = { cookie = \"S\" }", &[&a, &b]);
+    let mut client = site.client();
+    let first = client.get("/");
+    let (home, other) = if first.text() == "a" { (&a, "b") } else { (&b, "a") };
+    let bound = cookie(first.get("set-cookie").expect("a cookie"));
+    let address = home.address().to_string();
+
+    site.daemon.shunt(&["member", "drain", "web", &address]).good();
+    for _ in 0..4 {
+        assert_eq!(with_cookie(&mut client, &bound).text(), first.text(), "who is bound stays");
+        assert_eq!(client.get("/").text(), other, "who is not goes elsewhere");
+    }
+    site.daemon.shunt(&["member", "disable", "web", &address]).good();
+    let moved = with_cookie(&mut client, &bound);
+    assert_eq!(moved.text(), other);
+    let new = cookie(moved.get("set-cookie").expect("another cookie"));
+    assert_ne!(new, bound);
+    site.daemon.shunt(&["member", "enable", "web", &address]).good();
+    assert_eq!(with_cookie(&mut client, &new).text(), other, "it stays where it went");
+    assert_eq!(with_cookie(&mut client, &bound).text(), first.text());
+}
+
+#[test]
+fn a_client_bound_to_a_dead_member_gets_another() {
+    let mut a = Origin::named("a");
+    let b = Origin::named("b");
+    let site = Site::with("persistence = { cookie = \"S\" }", &[&a, &b]);
+    let mut client = site.client();
+    let answers = [client.get("/"), client.get("/")];
+    let bound = answers.iter().find(|it| it.text() == "a").expect("each in turn");
+    let bound = cookie(bound.get("set-cookie").expect("a cookie"));
+    // Connections that are open would go on.
+    a.stop();
+    a.end_all();
+    let moved = with_cookie(&mut client, &bound);
+    assert_eq!(moved.text(), "b");
+    assert_ne!(cookie(moved.get("set-cookie").expect("another cookie")), bound);
+
+    // Nobody to be bound to: no cookie for a client that got no member.
+    let site = Site::members("persistence = { cookie = \"S\" }", &[address::free()]);
+    let answer = site.client().get("/");
+    assert_eq!((answer.status(), answer.get("set-cookie")), (502, None));
+}

@@ -1,0 +1,217 @@
+//! TLS towards clients: certificates by name, and what HTTP notices of it.
+
+use std::net::TcpStream;
+use std::sync::Arc;
+
+use rcgen::{CertificateParams, KeyPair};
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::crypto::{CryptoProvider, aws_lc_rs};
+use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::{ClientConfig, ClientConnection, DigitallySignedStruct, SignatureScheme, StreamOwned};
+use shunt_tests::address;
+use shunt_tests::daemon::{Daemon, Folder, Signal, until};
+use shunt_tests::origin::Origin;
+use shunt_tests::raw::{Client, Conversation};
+use shunt_tests::site::{self, Site};
+
+/// Takes every certificate: which one it is, is what the tests look at.
+#[derive(Debug)]
+struct Anyone(Arc<CryptoProvider>);
+
+impl ServerCertVerifier for Anyone {
+    fn verify_server_cert(
+        &self,
+        _: &CertificateDer<'_>,
+        _: &[CertificateDer<'_>],
+        _: &ServerName<'_>,
+        _: &[u8],
+        _: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        Ok(ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        rustls::crypto::verify_tls12_signature(message, certificate, signed, &self.0.signature_verification_algorithms)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        rustls::crypto::verify_tls13_signature(message, certificate, signed, &self.0.signature_verification_algorithms)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.0.signature_verification_algorithms.supported_schemes()
+    }
+}
+
+type TlsClient = Conversation<StreamOwned<ClientConnection, TcpStream>>;
+
+/// A client that asks for `name`; an IP address asks for none.
+fn connect(site: &Site, name: &str, version: &'static rustls::SupportedProtocolVersion) -> TlsClient {
+    let provider = Arc::new(aws_lc_rs::default_provider());
+    let mut config = ClientConfig::builder_with_provider(Arc::clone(&provider))
+        .with_protocol_versions(&[version])
+        .unwrap()
+        .dangerous()
+        .with_custom_certificate_verifier(Arc::new(Anyone(provider)))
+        .with_no_client_auth();
+    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    let name = ServerName::try_from(name.to_owned()).unwrap();
+    let session = ClientConnection::new(Arc::new(config), name).unwrap();
+    let socket = Client::connect(site.address).into_stream();
+    Conversation::new(StreamOwned::new(session, socket))
+}
+
+/// Certificates for these names, the first for who asks for none of them.
+fn secure(keys: &str, origin: &Origin, names: &[&[&str]]) -> (Site, Vec<CertificateDer<'static>>) {
+    let folder = Folder::new();
+    let mut ders = Vec::new();
+    let mut entries = Vec::new();
+    for (number, names) in names.iter().enumerate() {
+        let key = KeyPair::generate().unwrap();
+        let names: Vec<_> = names.iter().map(|&it| it.to_owned()).collect();
+        let certificate = CertificateParams::new(names).unwrap().self_signed(&key).unwrap();
+        folder.write(&format!("{number}.pem"), certificate.pem());
+        folder.write(&format!("{number}.key"), key.serialize_pem());
+        entries.push(format!("{{ certificate = \"{number}.pem\", key = \"{number}.key\" }}"));
+        ders.push(certificate.der().clone());
+    }
+    let address = address::free();
+    let tls = format!("tls = [{}]\n{keys}", entries.join(", "));
+    folder.configure(&site::config(address, &tls, &site::pool("web", "", &[origin.address()])));
+    (Site { daemon: Daemon::start_in(folder), address }, ders)
+}
+
+#[test]
+fn certificates_are_chosen_by_name() {
+    let origin = Origin::named("a");
+    let names: &[&[&str]] = &[&["first.example"], &["shop.example", "*.shop.example"], &["*.example"]];
+    let (site, certificates) = secure("", &origin, names);
+    for version in [&rustls::version::TLS13, &rustls::version::TLS12] {
+        for (name, expected) in [
+            ("first.example", 0),
+            ("shop.example", 1),
+            ("SHOP.example", 1),
+            ("www.shop.example", 1),
+            ("other.example", 2),
+            // A wildcard stands for one label (RFC 9525 section 6.3).
+            ("a.b.shop.example", 0),
+            ("elsewhere.test", 0),
+            ("127.0.0.1", 0),
+        ] {
+            let mut client = connect(&site, name, version);
+            assert_eq!(client.get("/").text(), "a", "{name}");
+            let session = &client.stream().conn;
+            let presented = session.peer_certificates().unwrap();
+            assert_eq!(presented, &certificates[expected..=expected], "{name}");
+            assert_eq!(session.alpn_protocol(), Some(&b"http/1.1"[..]), "{name}");
+        }
+    }
+}
+
+#[test]
+fn http_goes_through_tls() {
+    let origin = Origin::start(|call| {
+        loop {
+            let request = call.request()?;
+            call.send(format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", request.body.len()))?;
+            call.send(&request.body)?;
+        }
+    });
+    let (site, _) = secure("persistence = { cookie = \"S\" }", &origin, &[&["a.example"]]);
+    let mut client = connect(&site, "a.example", &rustls::version::TLS13);
+    let answer = client.get("/");
+    let set = answer.get("set-cookie").expect("a cookie");
+    assert!(set.split("; ").any(|it| it == "Secure"), "{set}");
+    let seen = origin.request();
+    assert_eq!(seen.get("x-forwarded-proto"), Some("https"));
+    assert_eq!(seen.get("forwarded"), Some("for=127.0.0.1;proto=https"));
+
+    let body = vec![b'x'; 1 << 20];
+    let (head, chunks) = ("POST / HTTP/1.1\r\nHost: h\r\n", "Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n");
+    assert_eq!(client.ask([format!("{head}Content-Length: {}\r\n\r\n", body.len()).as_bytes(), &body].concat()).body, body);
+    assert_eq!(client.ask(format!("{head}{chunks}")).body, b"hello");
+    assert_eq!(client.ask("nonsense\r\n\r\n").status(), 400);
+    // The end is said in TLS, too: without it this is an error.
+    assert!(client.ended());
+    assert_eq!(origin.accepts(), 1);
+}
+
+#[test]
+fn answers_of_its_own_end_in_order() {
+    let origin = Origin::named("a");
+    let (site, _) = secure("timeouts = { head = \"1s\" }\nlimits = { body = \"1B\" }", &origin, &[&["a.example"]]);
+    for (sent, status) in [
+        ("GET / HT", 408),
+        ("POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\n\r\nhel", 413),
+        ("GET / HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n", 200),
+    ] {
+        let mut client = connect(&site, "a.example", &rustls::version::TLS13);
+        assert_eq!(client.ask(sent).status(), status, "{sent:?}");
+        assert!(client.ended(), "{sent:?}");
+    }
+}
+
+#[test]
+fn handshakes_that_come_to_nothing() {
+    let origin = Origin::named("a");
+    let (site, _) = secure("timeouts = { head = \"1s\" }", &origin, &[&["a.example"]]);
+    let mut silent = site.client();
+    let mut halfway = site.client();
+    halfway.send([0x16, 3, 1, 2, 0, 1]);
+    let mut plain = site.client();
+    plain.send("GET / HTTP/1.1\r\nHost: h\r\n\r\n");
+    // Others are served in the meantime.
+    assert_eq!(connect(&site, "a.example", &rustls::version::TLS13).get("/").text(), "a");
+    for client in [&mut silent, &mut halfway, &mut plain] {
+        // An alert may come before the end; a reset is one, too.
+        let _ = client.try_rest();
+    }
+    until("all are counted", || site.daemon.status()["virtuals"][0]["handshakes-failed"] == 3);
+    assert_eq!(origin.count(), 1);
+}
+
+#[test]
+fn a_reload_takes_over_new_certificates() {
+    let origin = Origin::named("a");
+    let (site, before) = secure("", &origin, &[&["a.example"]]);
+    let mut kept = connect(&site, "a.example", &rustls::version::TLS13);
+    assert_eq!(kept.get("/").text(), "a");
+
+    let key = KeyPair::generate().unwrap();
+    let certificate = CertificateParams::new(vec!["a.example".to_owned()]).unwrap().self_signed(&key).unwrap();
+    let folder = site.daemon.folder();
+    folder.write("0.pem", certificate.pem());
+    // The key does not fit yet: nothing changes.
+    assert_ne!(site.daemon.shunt(&["reload"]).code, Some(0));
+    let mut client = connect(&site, "a.example", &rustls::version::TLS13);
+    assert_eq!(client.get("/").text(), "a");
+    assert_eq!(client.stream().conn.peer_certificates().unwrap(), &before[..]);
+
+    folder.write("0.key", key.serialize_pem());
+    site.daemon.shunt(&["reload"]).good();
+    let mut client = connect(&site, "a.example", &rustls::version::TLS13);
+    assert_eq!(client.get("/").text(), "a");
+    assert_eq!(client.stream().conn.peer_certificates().unwrap(), &[certificate.der().clone()][..]);
+    assert_eq!(kept.get("/").text(), "a", "connections that are open go on");
+}
+
+#[test]
+fn a_daemon_that_ends_says_so_in_tls() {
+    let origin = Origin::named("a");
+    let (mut site, _) = secure("", &origin, &[&["a.example"]]);
+    let mut client = connect(&site, "a.example", &rustls::version::TLS13);
+    assert_eq!(client.get("/").text(), "a");
+    site.daemon.signal(Signal::SIGTERM);
+    assert!(client.ended());
+    assert_eq!(site.daemon.wait().code(), Some(0));
+}
