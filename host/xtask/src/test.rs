@@ -3,6 +3,7 @@
 mod report;
 
 use std::io::{BufRead, BufReader};
+use std::path::Path;
 use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, bail};
@@ -17,9 +18,10 @@ pub(crate) fn run(terminal: &Terminal, name: Option<&str>) -> Result<()> {
     tools::prepare(terminal)?;
     let mut counts = Counts::default();
 
+    // The tests of the product take the program that they find.
+    let shunt = tools::build_shunt(tools::Profile::Dev)?;
     if name.is_none() {
         terminal.stage("Example packs and their cases");
-        let shunt = tools::build_shunt()?;
         for folder in packs::folders()? {
             counts += pack(terminal, &shunt, &folder)?;
         }
@@ -28,7 +30,7 @@ pub(crate) fn run(terminal: &Terminal, name: Option<&str>) -> Result<()> {
     }
 
     terminal.stage("Workspace");
-    let cargo = workspace(terminal, name)?;
+    let cargo = workspace(terminal, &shunt, name)?;
     counts += cargo.counts;
     for reason in &cargo.skipped {
         terminal.line(terminal.faint(format_args!("skipped: {reason}")));
@@ -45,14 +47,18 @@ pub(crate) fn run(terminal: &Terminal, name: Option<&str>) -> Result<()> {
 }
 
 /// Builds a pack and runs its cases; each counts as a test.
-fn pack(terminal: &Terminal, shunt: &std::path::Path, folder: &std::path::Path) -> Result<Counts> {
+fn pack(terminal: &Terminal, shunt: &Path, folder: &Path) -> Result<Counts> {
     let name = packs::name(folder);
     if let Err(error) = packs::build(shunt, folder) {
         terminal.failure(&error);
         return Ok(Counts { failed: 1, ..Counts::default() });
     }
-    let output =
-        Command::new(shunt).args(["rule", "test"]).arg(folder).output().context("cannot start shunt")?;
+    let output = Command::new(shunt)
+        .args(["rule", "test"])
+        .arg(folder)
+        .env("CARGO_TARGET_DIR", tools::target_folder(shunt))
+        .output()
+        .context("cannot start shunt")?;
     let text = String::from_utf8_lossy(&output.stdout);
     let mut counts = report::pack_counts(&text).unwrap_or_default();
     if output.status.success() && counts.failed == 0 {
@@ -65,12 +71,12 @@ fn pack(terminal: &Terminal, shunt: &std::path::Path, folder: &std::path::Path) 
     Ok(counts)
 }
 
-fn workspace(terminal: &Terminal, name: Option<&str>) -> Result<CargoReport> {
+fn workspace(terminal: &Terminal, shunt: &Path, name: Option<&str>) -> Result<CargoReport> {
     let mut command = cargo();
     command.args(["test", "--workspace", "--no-fail-fast"]);
     // What a test prints is shown for those that pass as well, because it is how one says that it
     // was skipped.
-    command.arg("--").arg("--show-output").args(name);
+    command.arg("--").arg("--show-output").args(name).env("SHUNT_BIN", shunt);
     let mut child = command.stdout(Stdio::piped()).spawn().context("cannot start cargo")?;
     let output = child.stdout.take().context("cargo has no output")?;
     let mut report = CargoReport::default();

@@ -8,7 +8,7 @@ use anyhow::{Context, Result, bail};
 
 use crate::terminal::Terminal;
 
-const GUEST_TARGET: &str = "wasm32-unknown-unknown";
+pub(crate) const GUEST_TARGET: &str = "wasm32-unknown-unknown";
 
 /// The root of the repository.
 pub(crate) fn root() -> PathBuf {
@@ -66,10 +66,22 @@ pub(crate) fn prepare(terminal: &Terminal) -> Result<()> {
     run(Command::new("rustup").args(["target", "add", GUEST_TARGET]).current_dir(root()))
 }
 
-/// Builds the `shunt` program with debug assertions and gives its path.
-pub(crate) fn build_shunt() -> Result<PathBuf> {
+/// How `shunt` is built.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Profile {
+    /// Quickly, with debug assertions.
+    Dev,
+    /// As it is shipped; takes minutes.
+    Release,
+}
+
+/// Builds the `shunt` program and gives its path.
+pub(crate) fn build_shunt(profile: Profile) -> Result<PathBuf> {
     let mut command = cargo();
     command.args(["build", "--package", "shunt", "--message-format", "json-render-diagnostics"]);
+    if profile == Profile::Release {
+        command.arg("--release");
+    }
     let output =
         command.stdout(Stdio::piped()).stderr(Stdio::inherit()).output().context("cannot start cargo")?;
     if !output.status.success() {
