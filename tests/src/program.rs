@@ -25,7 +25,9 @@ pub fn path() -> PathBuf {
     }
     let test = std::env::current_exe().expect("the path of this test");
     let found = test.ancestors().skip(1).map(|folder| folder.join("shunt")).find(|path| path.is_file());
-    found.unwrap_or_else(|| panic!("no `shunt` above {}: run `cargo build` first, or set SHUNT_BIN", test.display()))
+    found.unwrap_or_else(|| {
+        panic!("no `shunt` above {}: run `cargo build` first, or set SHUNT_BIN", test.display())
+    })
 }
 
 /// The program, in surroundings that do not depend on who runs the test.

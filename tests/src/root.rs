@@ -9,6 +9,8 @@ use std::process::{Command, Stdio};
 
 use nix::mount::{MsFlags, mount, umount};
 
+use crate::program;
+
 /// Whether this process is root. Where it is not, the test says that it is skipped, as `cargo xtask
 /// test` counts it; with `SHUNT_REQUIRE_ROOT=1` it fails.
 ///
@@ -72,11 +74,19 @@ impl Drop for FullFileSystem {
     }
 }
 
-/// A program, to be run by the user `nobody`.
+/// The program under test, copied to a folder that everybody may open, to be run by the user `nobody`.
+///
+/// # Panics
+/// It cannot be copied.
 #[must_use]
-pub fn as_nobody(program: &Path) -> Command {
+pub fn as_nobody(folder: &Path) -> Command {
     /// Of `nobody` on every distribution that matters here; the kernel's overflow user.
     const NOBODY: u32 = 65_534;
+    let program = folder.join("shunt");
+    // By another process: a file that this one has open for writing cannot be run, nor can it while a
+    // child that another test is just starting has inherited it.
+    let copied = Command::new("cp").arg(program::path()).arg(&program).status();
+    assert!(copied.is_ok_and(|status| status.success()), "cannot copy the program to {}", program.display());
     let mut command = Command::new(program);
     command.uid(NOBODY).gid(NOBODY).stdin(Stdio::null()).env_clear();
     command

@@ -1,5 +1,7 @@
 //! A daemon's life: start, what keeps it from starting, signals, the end.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on ends")]
+
 use std::fs::{self, Permissions};
 use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt;
@@ -125,7 +127,11 @@ fn a_socket_that_was_left_behind_is_replaced() {
     folder.configure(&config(address::free(), address::free()));
     let daemon = Daemon::start_in(folder);
     assert!(UnixStream::connect(daemon.folder().socket()).is_ok());
-    assert!(daemon.log().contains("replacing the admin socket of a process that is gone"), "{}", daemon.log());
+    assert!(
+        daemon.log().contains("replacing the admin socket of a process that is gone"),
+        "{}",
+        daemon.log()
+    );
 }
 
 #[test]
@@ -158,7 +164,11 @@ fn a_second_daemon_takes_nothing_from_the_first() {
         socket.display()
     ));
     let refused = Daemon::try_start(folder).err().unwrap().refused(1);
-    let says = format!("error: another Shunt (process {}) serves on {}; end it first", first.pid(), socket.display());
+    let says = format!(
+        "error: another Shunt (process {}) serves on {}; end it first",
+        first.pid(),
+        socket.display()
+    );
     assert!(refused.contains(&says), "{refused}");
     assert_eq!(first.status()["epoch"], 1);
     assert_eq!(Client::connect(listen).get("/").text(), "first");
@@ -171,7 +181,10 @@ fn a_file_in_the_place_of_the_socket_is_kept() {
     folder.configure(&config(address::free(), address::free()));
     let path = folder.path().to_owned();
     let refused = Daemon::try_start(folder).err().unwrap().refused(1);
-    assert!(refused.contains(&format!("{}/admin.sock is there and is no socket", path.display())), "{refused}");
+    assert!(
+        refused.contains(&format!("{}/admin.sock is there and is no socket", path.display())),
+        "{refused}"
+    );
     drop(notes);
 }
 
@@ -228,7 +241,10 @@ fn a_full_disk_for_the_socket_is_told_and_nothing_is_lost() {
     let before = fs::read(&config).unwrap();
     let ended = program::ended(program::command().args(["run", "--config"]).arg(&config));
     let refused = ended.refused(1);
-    assert!(refused.contains(&format!("cannot make the admin socket {}: No space left", socket.display())), "{refused}");
+    assert!(
+        refused.contains(&format!("cannot make the admin socket {}: No space left", socket.display())),
+        "{refused}"
+    );
     assert!(refused.contains("free some space there"), "{refused}");
     assert_eq!(fs::read(&config).unwrap(), before);
 
@@ -265,7 +281,8 @@ fn a_filter_of_the_log_that_is_none_is_wrong_usage() {
     let folder = Folder::new();
     folder.configure(&config(address::free(), address::free()));
     let mut command = program::command();
-    let ended = program::ended(command.env("SHUNT_LOG", "shunt=loud").args(["run", "-c"]).arg(folder.config()));
+    let ended =
+        program::ended(command.env("SHUNT_LOG", "shunt=loud").args(["run", "-c"]).arg(folder.config()));
     let refused = ended.refused(2);
     assert!(refused.starts_with("error: SHUNT_LOG=shunt=loud: "), "{refused}");
     assert!(refused.contains("help: write a level (error, warn, info, debug)"), "{refused}");

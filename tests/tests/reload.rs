@@ -1,5 +1,7 @@
 //! A reload changes what differs, touches nothing else, or is refused as a whole.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on ends")]
+
 use std::net::SocketAddr;
 
 use shunt_tests::address;
@@ -8,7 +10,9 @@ use shunt_tests::origin::{Origin, ok};
 use shunt_tests::raw::Client;
 
 fn virtual_(name: &str, listen: SocketAddr, pool: &str) -> String {
-    format!("[[virtual]]\nname = \"{name}\"\nlisten = \"{listen}\"\nprotocol = \"http\"\npool = \"{pool}\"\n\n")
+    format!(
+        "[[virtual]]\nname = \"{name}\"\nlisten = \"{listen}\"\nprotocol = \"http\"\npool = \"{pool}\"\n\n"
+    )
 }
 
 fn pool(name: &str, members: &[SocketAddr]) -> String {
@@ -21,12 +25,22 @@ fn what_it_did_is_told() {
     let (old, kept, new) = (address::free(), address::free(), address::free());
     let member = address::free();
     let daemon = Daemon::start(
-        &[virtual_("old", old, "web"), virtual_("kept", kept, "web"), pool("web", &[member]), pool("gone", &[member])]
-            .concat(),
+        &[
+            virtual_("old", old, "web"),
+            virtual_("kept", kept, "web"),
+            pool("web", &[member]),
+            pool("gone", &[member]),
+        ]
+        .concat(),
     );
     let summary = daemon.reload(
-        &[virtual_("kept", kept, "web"), virtual_("new", new, "more"), pool("web", &[member]), pool("more", &[member])]
-            .concat(),
+        &[
+            virtual_("kept", kept, "web"),
+            virtual_("new", new, "more"),
+            pool("web", &[member]),
+            pool("more", &[member]),
+        ]
+        .concat(),
     );
     assert_eq!(summary["epoch"], 2);
     assert_eq!(summary["added"], serde_json::json!(["pool more", "virtual new"]));
@@ -59,11 +73,13 @@ fn a_connection_outlives_it_and_sees_the_new_pool() {
 
 #[test]
 fn a_request_under_way_finishes_where_it_began() {
-    let slow = Origin::start(|call| loop {
-        call.request()?;
-        call.mark("asked");
-        call.await_mark("answer")?;
-        call.send(ok("slow"))?;
+    let slow = Origin::start(|call| {
+        loop {
+            call.request()?;
+            call.mark("asked");
+            call.await_mark("answer")?;
+            call.send(ok("slow"))?;
+        }
     });
     let fast = Origin::named("fast");
     let listen = address::free();
@@ -88,7 +104,9 @@ fn a_virtual_that_goes_away_finishes_its_requests() {
     });
     let (gone, kept) = (address::free(), address::free());
     let pools = pool("web", &[slow.address()]);
-    let daemon = Daemon::start(&[virtual_("gone", gone, "web"), virtual_("kept", kept, "web"), pools.clone()].concat());
+    let daemon = Daemon::start(
+        &[virtual_("gone", gone, "web"), virtual_("kept", kept, "web"), pools.clone()].concat(),
+    );
     let mut client = Client::connect(gone);
     client.send("GET / HTTP/1.1\r\nHost: shop\r\n\r\n");
     slow.wait_mark("asked");
@@ -117,7 +135,8 @@ fn one_that_is_refused_changes_nothing() {
 
     // One new listener that can be had, one that cannot: neither is opened.
     let free = address::free();
-    let text = refused(&[good.as_str(), &virtual_("one", free, "web"), &virtual_("two", other, "web")].concat());
+    let text =
+        refused(&[good.as_str(), &virtual_("one", free, "web"), &virtual_("two", other, "web")].concat());
     assert!(text.contains("virtual two") && text.contains("in use"), "{text}");
     assert!(Client::try_connect(free).is_err());
 
@@ -177,16 +196,21 @@ fn monitors_take_members_down_and_up_and_a_reload_lets_them_be() {
     let daemon = Daemon::start(&config(""));
     let health = || {
         let member = daemon.status()["pools"][0]["members"][0].clone();
-        (member["health"].as_str().unwrap().to_owned(), member["reason"].as_str().unwrap_or_default().to_owned())
+        (
+            member["health"].as_str().unwrap().to_owned(),
+            member["reason"].as_str().unwrap_or_default().to_owned(),
+        )
     };
     until("it is down", || health() == ("down".to_owned(), "connection refused".to_owned()));
     let answer = Client::connect(listen).get("/");
     assert_eq!((answer.status(), answer.text().as_str()), (503, "pool web has no live member\n"));
 
-    let origin = Origin::at(member, |call| loop {
-        let request = call.request()?;
-        assert!(request.head.line.starts_with("GET /"));
-        call.send(ok("back"))?;
+    let origin = Origin::at(member, |call| {
+        loop {
+            let request = call.request()?;
+            assert!(request.head.line.starts_with("GET /"));
+            call.send(ok("back"))?;
+        }
     });
     until("it is up", || health() == ("up".to_owned(), "status 200".to_owned()));
     assert_eq!(Client::connect(listen).get("/").text(), "back");
@@ -199,5 +223,8 @@ fn monitors_take_members_down_and_up_and_a_reload_lets_them_be() {
     until("it is down again", || health().0 == "down");
     let log = daemon.log();
     assert_eq!(log.matches("member up").count(), 1, "{log}");
-    assert!(log.contains(&format!("member down pool=web member={member} reason=connection refused")), "{log}");
+    assert!(
+        log.contains(&format!("member down pool=web member={member} reason=connection refused")),
+        "{log}"
+    );
 }

@@ -48,7 +48,9 @@ const FAMILIES: &[Family] = &[
     gauge("epoch", "Number of the snapshot in force; one more with every change", |status| one(status.epoch)),
     gauge("workers", "Worker threads", |status| one(status.workers as u64)),
     counter("virtual_connections", "Connections accepted", |status| virtuals(status, |it| it.connections)),
-    gauge("virtual_connections_open", "Connections open now", |status| floats(virtuals(status, |it| it.open))),
+    gauge("virtual_connections_open", "Connections open now", |status| {
+        floats(virtuals(status, |it| it.open))
+    }),
     counter("virtual_connections_refused", "Connections refused: too many, or by a rule", |status| {
         virtuals(status, |it| it.refused)
     }),
@@ -59,7 +61,9 @@ const FAMILIES: &[Family] = &[
     counter("virtual_answers", "Answers by the class of their status", |status| {
         let answers = |it: &VirtualStatus| {
             let of = it.name.clone();
-            let class = move |(class, count)| (vec![("virtual", of.clone()), ("class", format!("{}xx", class + 1))], count);
+            let class = move |(class, count)| {
+                (vec![("virtual", of.clone()), ("class", format!("{}xx", class + 1))], count)
+            };
             it.answers.into_iter().enumerate().map(class)
         };
         status.virtuals.iter().flat_map(answers).collect()
@@ -76,12 +80,18 @@ const FAMILIES: &[Family] = &[
     gauge("member_active", "Requests under way", |status| floats(members(status, |it| it.active.into()))),
     counter("member_requests", "Requests sent to the member", |status| members(status, |it| it.requests)),
     counter("member_connects", "Connections opened to it", |status| members(status, |it| it.connects)),
-    counter("member_connects_failed", "Connects that failed", |status| members(status, |it| it.connects_failed)),
+    counter("member_connects_failed", "Connects that failed", |status| {
+        members(status, |it| it.connects_failed)
+    }),
     counter("member_failures", "Responses that did not come, came late or broke off", |status| {
         members(status, |it| it.failures)
     }),
-    counter("member_response_bytes", "Bytes of response bodies", |status| members(status, |it| it.bytes_to_client)),
-    counter("member_request_bytes", "Bytes of request bodies", |status| members(status, |it| it.bytes_to_server)),
+    counter("member_response_bytes", "Bytes of response bodies", |status| {
+        members(status, |it| it.bytes_to_client)
+    }),
+    counter("member_request_bytes", "Bytes of request bodies", |status| {
+        members(status, |it| it.bytes_to_server)
+    }),
     gauge("rule_version", "Number of the version that runs; 0 while it is unloaded", |status| {
         floats(rules(status, |it| it.running.unwrap_or(0)))
     }),
@@ -93,7 +103,9 @@ const FAMILIES: &[Family] = &[
     }),
     counter("rule_faults", "Hook calls that gave no verdict, by kind", |status| {
         let faults = hooks(status).flat_map(|(labels, hook)| {
-            let kind = move |(kind, count): (&String, &u64)| ([&labels[..], &[("kind", kind.clone())]].concat(), *count);
+            let kind = move |(kind, count): (&String, &u64)| {
+                ([&labels[..], &[("kind", kind.clone())]].concat(), *count)
+            };
             hook.faults.iter().map(kind)
         });
         faults.collect()
@@ -109,7 +121,11 @@ const FAMILIES: &[Family] = &[
     }),
 ];
 
-const fn counter(name: &'static str, help: &'static str, values: fn(&Status) -> Vec<(Labels, u64)>) -> Family {
+const fn counter(
+    name: &'static str,
+    help: &'static str,
+    values: fn(&Status) -> Vec<(Labels, u64)>,
+) -> Family {
     Family { name, help, values: Values::Counter(values) }
 }
 
@@ -132,7 +148,9 @@ fn virtuals(status: &Status, value: fn(&VirtualStatus) -> u64) -> Vec<(Labels, u
 fn members(status: &Status, value: fn(&MemberStatus) -> u64) -> Vec<(Labels, u64)> {
     let pools = status.pools.iter().flat_map(|pool| pool.members.iter().map(move |member| (pool, member)));
     pools
-        .map(|(pool, member)| (vec![("pool", pool.name.clone()), ("member", member.address.clone())], value(member)))
+        .map(|(pool, member)| {
+            (vec![("pool", pool.name.clone()), ("member", member.address.clone())], value(member))
+        })
         .collect()
 }
 
@@ -159,13 +177,15 @@ impl Collector for Reading {
         for family in FAMILIES {
             match family.values {
                 Values::Counter(values) => {
-                    let mut metric = encoder.encode_descriptor(family.name, family.help, None, MetricType::Counter)?;
+                    let mut metric =
+                        encoder.encode_descriptor(family.name, family.help, None, MetricType::Counter)?;
                     for (labels, value) in values(&self.0) {
                         metric.encode_family(&labels)?.encode_counter::<NoLabelSet, _, u64>(&value, None)?;
                     }
                 }
                 Values::Gauge(values) => {
-                    let mut metric = encoder.encode_descriptor(family.name, family.help, None, MetricType::Gauge)?;
+                    let mut metric =
+                        encoder.encode_descriptor(family.name, family.help, None, MetricType::Gauge)?;
                     for (labels, value) in values(&self.0) {
                         metric.encode_family(&labels)?.encode_gauge(&value)?;
                     }
@@ -209,7 +229,10 @@ mod tests {
         let names: BTreeSet<_> = FAMILIES.iter().map(|family| family.name).collect();
         assert_eq!(names.len(), FAMILIES.len());
         for name in names {
-            assert!(text.lines().any(|line| line.starts_with(&format!("shunt_{name}"))), "{name} has no sample");
+            assert!(
+                text.lines().any(|line| line.starts_with(&format!("shunt_{name}"))),
+                "{name} has no sample"
+            );
         }
     }
 }

@@ -63,7 +63,8 @@ impl IntoResponse for Refusal {
 
 impl From<&ApplyError> for Refusal {
     fn from(error: &ApplyError) -> Refusal {
-        let unprocessable = |kind, message: String| Refusal::new(StatusCode::UNPROCESSABLE_ENTITY, kind, message);
+        let unprocessable =
+            |kind, message: String| Refusal::new(StatusCode::UNPROCESSABLE_ENTITY, kind, message);
         match error {
             ApplyError::Config(report) => {
                 let mut refusal = unprocessable("config", report.to_string());
@@ -103,7 +104,8 @@ impl From<&LoadError> for Refusal {
 
 impl From<NotFound> for Refusal {
     fn from(missing: NotFound) -> Refusal {
-        let refusal = Refusal::new(StatusCode::NOT_FOUND, "not-found", format!("there is no {}", missing.what));
+        let refusal =
+            Refusal::new(StatusCode::NOT_FOUND, "not-found", format!("there is no {}", missing.what));
         if missing.known.is_empty() {
             refusal
         } else {

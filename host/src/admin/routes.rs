@@ -6,19 +6,22 @@ use std::str::FromStr;
 use axum::Json;
 use axum::Router;
 use axum::body::Bytes;
-use axum::extract::rejection::{BytesRejection, JsonRejection, PathRejection};
-use axum::extract::{DefaultBodyLimit, Path, State};
+use axum::extract::rejection::{JsonRejection, PathRejection};
+use axum::extract::{DefaultBodyLimit, FromRequest, Path, Request, State};
 use axum::http::header::CONTENT_TYPE;
 use axum::http::{Method, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodRouter, delete, get, post, put};
+use http_body::Body;
 use serde::{Deserialize, Serialize};
 use shunt_engine::member::Admin;
 use shunt_rules::{MAX_PACK_BYTES, Pack};
 
 use super::refusal::Refusal;
 use super::{SharedControl, metrics};
-use crate::control::{LoadError, LoadedRule, MemberStatus, PoolStatus, ReloadSummary, RuleName, RuleStatus, Status};
+use crate::control::{
+    LoadError, LoadedRule, MemberStatus, PoolStatus, ReloadSummary, RuleName, RuleStatus, Status,
+};
 
 /// Described in OpenAPI 3.1.
 const OPENAPI: &str = include_str!("openapi.json");
@@ -92,7 +95,8 @@ async fn set_member(
 ) -> Answer<MemberStatus> {
     let Path((pool, address)) = path.map_err(|error| bad_request(error.body_text()))?;
     let address = SocketAddr::from_str(&address).map_err(|_| {
-        bad_request(format!("{address:?} is no member's address")).help("write address and port, as in 10.0.0.1:80")
+        bad_request(format!("{address:?} is no member's address"))
+            .help("write address and port, as in 10.0.0.1:80")
     })?;
     let Json(change) = change.map_err(|error| bad_request(error.body_text()))?;
     let admin = change.admin.parse::<Admin>().map_err(|()| {
@@ -105,15 +109,10 @@ async fn set_member(
 async fn load_rule(
     State(control): State<SharedControl>,
     path: Result<Path<(String, String)>, PathRejection>,
-    body: Result<Bytes, BytesRejection>,
+    request: Request,
 ) -> Answer<LoadedRule> {
     let name = rule_name(path)?;
-    let bytes = body.map_err(|error| {
-        let too_large = error.status() == StatusCode::PAYLOAD_TOO_LARGE;
-        let kind = if too_large { "too-large" } else { "bad-request" };
-        let refusal = Refusal::new(error.status(), kind, error.body_text());
-        if too_large { refusal.help(format!("a pack has {} MiB at most", MAX_PACK_BYTES >> 20)) } else { refusal }
-    })?;
+    let bytes = pack_bytes(request).await?;
     let loaded = to_the_end(async move {
         let pack = Pack::from_bytes(bytes.into()).map_err(LoadError::from)?;
         control.lock().await.load_rule(&name, pack).await
@@ -170,6 +169,21 @@ async fn no_such_method() -> Refusal {
         .help("GET /v1/openapi.json tells what is served")
 }
 
+/// The body of a request, as long as a pack may be. One that says that it is longer is not waited for.
+async fn pack_bytes(request: Request) -> Result<Bytes, Refusal> {
+    let too_large = || {
+        Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, "too-large", "the pack is too large")
+            .help(format!("it may have {} MiB", MAX_PACK_BYTES >> 20))
+    };
+    if request.body().size_hint().lower() > MAX_PACK_BYTES as u64 {
+        return Err(too_large());
+    }
+    Bytes::from_request(request, &()).await.map_err(|error| match error.status() {
+        StatusCode::PAYLOAD_TOO_LARGE => too_large(),
+        _ => bad_request(error.body_text()),
+    })
+}
+
 fn rule_name(path: Result<Path<(String, String)>, PathRejection>) -> Result<RuleName, Refusal> {
     let Path((virtual_name, rule)) = path.map_err(|error| bad_request(error.body_text()))?;
     Ok(RuleName { virtual_name, rule })
@@ -181,10 +195,16 @@ fn bad_request(message: impl Into<String>) -> Refusal {
 
 /// Goes on with a change when the one who asked for it goes away, for a change is made as a whole or
 /// not at all.
-async fn to_the_end<T: Send + 'static>(change: impl Future<Output = T> + Send + 'static) -> Result<T, Refusal> {
+async fn to_the_end<T: Send + 'static>(
+    change: impl Future<Output = T> + Send + 'static,
+) -> Result<T, Refusal> {
     tokio::spawn(change).await.map_err(|error| {
         tracing::error!(%error, "a change broke off");
-        Refusal::new(StatusCode::INTERNAL_SERVER_ERROR, "system", "the change broke off; see the daemon's log")
+        Refusal::new(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            "system",
+            "the change broke off; see the daemon's log",
+        )
     })
 }
 

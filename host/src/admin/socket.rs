@@ -56,7 +56,8 @@ impl AdminSocket {
         .map_err(failed)?;
         // Until the next line has run the file has the mode that the umask leaves; who connects in
         // between is looked at like everybody else, when it is accepted.
-        let owned = fs::set_permissions(path, Permissions::from_mode(0o600)).and_then(|()| fs::metadata(path));
+        let owned =
+            fs::set_permissions(path, Permissions::from_mode(0o600)).and_then(|()| fs::metadata(path));
         match owned {
             Ok(file) => Ok(AdminSocket {
                 listener,
@@ -110,7 +111,8 @@ impl axum::serve::Listener for AdminSocket {
 
 impl Drop for AdminSocket {
     fn drop(&mut self) {
-        let ours = fs::symlink_metadata(&self.path).is_ok_and(|file| (file.dev(), file.ino()) == self.identity);
+        let ours =
+            fs::symlink_metadata(&self.path).is_ok_and(|file| (file.dev(), file.ino()) == self.identity);
         if ours && let Err(error) = fs::remove_file(&self.path) {
             tracing::warn!(path = %self.path.display(), %error, "cannot remove the admin socket");
         }
@@ -183,7 +185,10 @@ mod tests {
         let first = AdminSocket::bind(&path).await.unwrap();
         let error = AdminSocket::bind(&path).await.unwrap_err().to_string();
         let pid = std::process::id();
-        assert!(error.starts_with(&format!("another Shunt (process {pid}) serves on {}", path.display())), "{error}");
+        assert!(
+            error.starts_with(&format!("another Shunt (process {pid}) serves on {}", path.display())),
+            "{error}"
+        );
         assert!(net::UnixStream::connect(first.path()).is_ok());
     }
 

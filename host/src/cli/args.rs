@@ -26,9 +26,9 @@ pub(super) struct Arguments {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(super) enum Format {
-    /// For people
+    // For people.
     Text,
-    /// For programs, as the admin interface has it
+    // For programs, as the admin interface sends it.
     Json,
 }
 
@@ -36,9 +36,11 @@ pub(super) enum Format {
 pub(super) enum Command {
     /// Carry traffic, until SIGTERM
     ///
-    /// SIGHUP reads the configuration again, as `shunt reload` does. SIGTERM and SIGINT stop accepting and
-    /// wait for what is under way, at most for `process.drain`; a second one ends at once. SHUNT_LOG says
-    /// what is logged: error, warn, info (the default), debug, or a filter as in `info,shunt::http=debug`.
+    /// SIGHUP reads the configuration again, as `shunt reload` does. SIGTERM and SIGINT stop
+    /// accepting and wait for what is under way, at most for `process.drain`; a second one ends
+    /// at once. SHUNT_LOG says what is logged: error, warn, info (the default), debug, or a
+    /// filter as in `info,shunt::http=debug`.
+    #[command(verbatim_doc_comment)]
     Run {
         /// A TOML file, or a folder of them
         #[arg(short, long, value_name = "PATH", default_value = DEFAULT_CONFIG)]
@@ -71,8 +73,9 @@ const DEFAULT_CONFIG: &str = "/etc/shunt/shunt.toml";
 pub(super) enum RuleCommand {
     /// Load a version of a rule, for the next flow and the next request
     ///
-    /// It is checked first: the component, its imports, its hooks against the virtual, slots, settings and
-    /// what the rule itself says to them. What does not pass changes nothing.
+    /// It is checked first: the component, its imports, its hooks against the virtual, slots,
+    /// settings and what the rule itself says to them. What does not pass changes nothing.
+    #[command(verbatim_doc_comment)]
     Load {
         /// The rule, as in the configuration: shop/canary
         #[arg(value_name = "VIRTUAL/RULE")]

@@ -14,12 +14,13 @@ use crate::control::{self, Summary};
 /// # Errors
 /// Everything that is wrong with it.
 pub(super) fn check(config: &Path, screen: &Screen) -> Result<(), Failure> {
-    let Summary { virtuals, pools, rules } =
-        control::check(config).map_err(|error| Failure::not_applied(&error, "this configuration cannot be used"))?;
+    let Summary { virtuals, pools, rules } = control::check(config)
+        .map_err(|error| Failure::not_applied(&error, "this configuration cannot be used"))?;
     let answer = json!({ "virtuals": virtuals, "pools": pools, "rules": rules });
     screen.show(&answer, |paint| {
         let right = paint.on(Tone::Good, "is right");
-        let (virtuals, pools, rules) = (count(virtuals, "virtual"), count(pools, "pool"), count(rules, "rule"));
+        let (virtuals, pools, rules) =
+            (count(virtuals, "virtual"), count(pools, "pool"), count(rules, "rule"));
         format!("{} {right}: {virtuals}, {pools}, {rules}\n", config.display())
     });
     Ok(())

@@ -63,7 +63,12 @@ impl Client {
         T::deserialize(answer).map_err(|error| self.not_understood(&error))
     }
 
-    async fn exchange(&self, method: Method, path: &[&str], body: Body) -> Result<(StatusCode, Bytes), Failure> {
+    async fn exchange(
+        &self,
+        method: Method,
+        path: &[&str],
+        body: Body,
+    ) -> Result<(StatusCode, Bytes), Failure> {
         let stream = UnixStream::connect(&self.socket).await.map_err(|error| self.unreachable(&error))?;
         let (mut sender, connection) =
             http1::handshake(TokioIo::new(stream)).await.map_err(|error| self.broken_off(&error))?;
@@ -82,13 +87,24 @@ impl Client {
     fn unreachable(&self, error: &io::Error) -> Failure {
         let socket = self.socket.display();
         let (why, help) = match error.kind() {
-            io::ErrorKind::NotFound => ("there is no such socket", "is `shunt run` running? `--socket` names another socket"),
-            io::ErrorKind::ConnectionRefused => ("nobody listens", "is `shunt run` running? `--socket` names another socket"),
+            io::ErrorKind::NotFound => {
+                ("there is no such socket", "is `shunt run` running? `--socket` names another socket")
+            }
+            io::ErrorKind::ConnectionRefused => {
+                ("nobody listens", "is `shunt run` running? `--socket` names another socket")
+            }
             io::ErrorKind::PermissionDenied => ("permission denied", "it speaks to its own user and to root"),
-            _ => return Failure::new(Exit::Unreachable, "unreachable", format!("cannot reach the daemon at {socket}: {error}"))
-                .help("`--socket` names another socket"),
+            _ => {
+                return Failure::new(
+                    Exit::Unreachable,
+                    "unreachable",
+                    format!("cannot reach the daemon at {socket}: {error}"),
+                )
+                .help("`--socket` names another socket");
+            }
         };
-        Failure::new(Exit::Unreachable, "unreachable", format!("cannot reach the daemon at {socket}: {why}")).help(help)
+        Failure::new(Exit::Unreachable, "unreachable", format!("cannot reach the daemon at {socket}: {why}"))
+            .help(help)
     }
 
     fn broken_off(&self, error: &hyper::Error) -> Failure {
@@ -99,7 +115,8 @@ impl Client {
 
     fn not_understood(&self, error: &serde_json::Error) -> Failure {
         let message = format!("the answer of {} is not understood: {error}", self.socket.display());
-        Failure::failed("protocol", message).help("is the daemon another version? `-o json` shows what it sent")
+        Failure::failed("protocol", message)
+            .help("is the daemon another version? `-o json` shows what it sent")
     }
 }
 

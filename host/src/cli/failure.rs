@@ -8,7 +8,8 @@ use crate::admin::refusal::Refusal;
 use crate::control::ApplyError;
 
 /// Shown under `shunt --help`.
-pub(super) const EXIT_CODES: &str = "Exit codes: 0 done, 1 refused or failed, 2 wrong usage, 3 no daemon answers";
+pub(super) const EXIT_CODES: &str =
+    "Exit codes: 0 done, 1 refused or failed, 2 wrong usage, 3 no daemon answers";
 
 /// The exit codes. They are stable; clap gives 2 for wrong usage by itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -89,8 +90,11 @@ impl Failure {
         let json: Value = serde_json::from_slice(body).unwrap_or_default();
         let text = |name: &str| json["error"][name].as_str().map(str::to_owned);
         let Some(message) = text("message") else {
-            return Failure::failed("protocol", format!("the daemon answered with status {status} and no reason"))
-                .help("is it a Shunt that listens there?");
+            return Failure::failed(
+                "protocol",
+                format!("the daemon answered with status {status} and no reason"),
+            )
+            .help("is it a Shunt that listens there?");
         };
         let message = match text("kind").as_deref() {
             Some("config") => Message::Report { plain: message.clone(), styled: message },

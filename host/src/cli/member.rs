@@ -73,7 +73,8 @@ pub(super) fn table(pools: &[Pool]) -> Table {
         ("FAILED", Right),
         ("LAST PROBE", Left),
     ]);
-    for (pool, member) in pools.iter().flat_map(|pool| pool.members.iter().map(move |member| (pool, member))) {
+    for (pool, member) in pools.iter().flat_map(|pool| pool.members.iter().map(move |member| (pool, member)))
+    {
         let admin = if member.admin == "enabled" { Tone::Plain } else { Tone::Faint };
         let health = if member.health == "up" { Tone::Good } else { Tone::Bad };
         table.row([

@@ -42,8 +42,7 @@ mod tests {
             removed: vec!["pool old".to_owned()],
             unchanged: 2,
         };
-        let expected =
-            "reloaded: epoch 3, 2 unchanged\n  added   virtual shop\n  changed pool web\n  removed pool old\n";
+        let expected = "reloaded: epoch 3, 2 unchanged\n  added   virtual shop\n  changed pool web\n  removed pool old\n";
         assert_eq!(told(&summary), expected);
     }
 }

@@ -21,8 +21,9 @@ pub(super) fn new(folder: &Path, screen: &Screen) -> Result<(), Failure> {
     let files = scaffold::new_pack(folder, &name, &sdk()).map_err(|error| Failure::failed("pack", error))?;
     let files: Vec<String> = files.iter().map(|file| file.display().to_string()).collect();
     screen.show(&json!({ "name": name, "files": files }), |paint| {
-        let mut text: String = files.iter().map(|file| format!("{} {file}\n", paint.on(Tone::Good, "wrote"))).collect();
-        text.push_str(&format!("next: shunt rule build {0} && shunt rule test {0}\n", folder.display()));
+        let mut text: String =
+            files.iter().map(|file| format!("{} {file}\n", paint.on(Tone::Good, "wrote"))).collect();
+        text.push_str(&format!("next: shunt rule test {}\n", folder.display()));
         text
     });
     Ok(())
@@ -32,12 +33,13 @@ pub(super) fn new(folder: &Path, screen: &Screen) -> Result<(), Failure> {
 fn sdk() -> SdkSource {
     let program = std::env::current_exe().unwrap_or_default();
     let beside = program.ancestors().skip(1).map(|folder| folder.join("sdk"));
-    let is_sdk = |folder: &PathBuf| folder.join("macros/Cargo.toml").is_file() && folder.join("Cargo.toml").is_file();
+    let is_sdk =
+        |folder: &PathBuf| folder.join("macros/Cargo.toml").is_file() && folder.join("Cargo.toml").is_file();
     match beside.into_iter().find(is_sdk) {
         Some(folder) => SdkSource::Path(folder),
-        None => {
-            SdkSource::Version(concat!(env!("CARGO_PKG_VERSION_MAJOR"), ".", env!("CARGO_PKG_VERSION_MINOR")).to_owned())
-        }
+        None => SdkSource::Version(
+            concat!(env!("CARGO_PKG_VERSION_MAJOR"), ".", env!("CARGO_PKG_VERSION_MINOR")).to_owned(),
+        ),
     }
 }
 
@@ -47,13 +49,19 @@ fn sdk() -> SdkSource {
 /// It does not compile, or is no rule; the compiler's messages were shown.
 pub(super) fn build(folder: &Path, screen: &Screen) -> Result<(), Failure> {
     let built = compile(folder, screen)?;
-    let (file, manifest, digest) = (built.file.display().to_string(), built.manifest, built.digest.to_string());
+    let (file, manifest, digest) =
+        (built.file.display().to_string(), built.manifest, built.digest.to_string());
     let answer = json!({
         "file": file, "name": manifest.name, "version": manifest.version, "bytes": built.size, "digest": digest,
     });
     screen.show(&answer, |paint| {
         let size = built.size.div_ceil(1024);
-        format!("{} {} {}, {size} KiB: {file}\n", paint.on(Tone::Good, "built"), manifest.name, manifest.version)
+        format!(
+            "{} {} {}, {size} KiB: {file}\n",
+            paint.on(Tone::Good, "built"),
+            manifest.name,
+            manifest.version
+        )
     });
     Ok(())
 }
@@ -68,16 +76,22 @@ pub(super) fn test(folder: &Path, screen: &Screen) -> Result<(), Failure> {
     }
     let pack = Pack::read(folder).map_err(|error| Failure::failed("pack", error))?;
     let host = RuleHost::new().map_err(|error| Failure::failed("system", error))?;
-    let report = cases::run(&host, &pack, &folder.join("cases")).map_err(|error| Failure::failed("cases", error))?;
+    let report =
+        cases::run(&host, &pack, &folder.join("cases")).map_err(|error| Failure::failed("cases", error))?;
     let failed = report.failed().count();
     screen.show(&report_json(&report), |paint| told(&report, paint));
-    if failed == 0 { Ok(()) } else { Err(Failure::failed("cases", format!("{} failed", count(failed, "case")))) }
+    if failed == 0 {
+        Ok(())
+    } else {
+        Err(Failure::failed("cases", format!("{} failed", count(failed, "case"))))
+    }
 }
 
 fn compile(folder: &Path, screen: &Screen) -> Result<BuildOutput, Failure> {
     // Programs get the messages with the error, in one piece.
     let progress = if screen.is_json() { Progress::Keep } else { Progress::Show };
-    build::build(folder, &BuildOptions { target_dir: None, progress }).map_err(|error| Failure::failed("build", error))
+    build::build(folder, &BuildOptions { target_dir: None, progress })
+        .map_err(|error| Failure::failed("build", error))
 }
 
 fn report_json(report: &Report) -> Value {

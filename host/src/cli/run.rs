@@ -45,7 +45,8 @@ fn start_log(screen: &Screen) -> Result<(), Failure> {
         })?,
         _ => EnvFilter::new("info"),
     };
-    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).with_ansi(screen.err.0);
+    let log =
+        tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).with_ansi(screen.err.0);
     // Where the log is read later the times in it matter; on a terminal they only take room.
     let started = if io::stderr().is_terminal() { log.without_time().try_init() } else { log.try_init() };
     started.map_err(|error| Failure::failed("system", error))
@@ -86,7 +87,11 @@ async fn serve(config: PathBuf) -> Result<(), Failure> {
 }
 
 /// Does what signals and rules ask for, until it is asked to end.
-async fn attend(control: &SharedControl, signals: &mut Signals, opened: Option<mpsc::UnboundedReceiver<String>>) {
+async fn attend(
+    control: &SharedControl,
+    signals: &mut Signals,
+    opened: Option<mpsc::UnboundedReceiver<String>>,
+) {
     let (_none, never) = mpsc::unbounded_channel();
     let mut opened = opened.unwrap_or(never);
     loop {

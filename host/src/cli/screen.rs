@@ -92,7 +92,10 @@ mod tests {
     fn what_a_refusal_looks_like() {
         let failure = Failure::failed("x", "no rule").help("load one");
         assert_eq!(told(&failure, Paint(false)), "error: no rule\nhelp: load one\n");
-        assert_eq!(told(&failure, Paint(true)), "\x1b[1;31merror:\x1b[0m no rule\n\x1b[1mhelp:\x1b[0m load one\n");
+        assert_eq!(
+            told(&failure, Paint(true)),
+            "\x1b[1;31merror:\x1b[0m no rule\n\x1b[1mhelp:\x1b[0m load one\n"
+        );
         assert_eq!(failure.json["error"]["help"], "load one");
     }
 }

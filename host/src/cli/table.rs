@@ -37,9 +37,11 @@ impl Table {
     }
 
     pub(super) fn render(&self, paint: Paint) -> String {
-        let head: Vec<Cell> = self.columns.iter().map(|(name, _)| Cell::from(*name).tone(Tone::Head)).collect();
+        let head: Vec<Cell> =
+            self.columns.iter().map(|(name, _)| Cell::from(*name).tone(Tone::Head)).collect();
         let lines = || std::iter::once(&head).chain(&self.rows);
-        let width = |column: usize| lines().filter_map(|row| row.get(column)).map(Cell::width).max().unwrap_or(0);
+        let width =
+            |column: usize| lines().filter_map(|row| row.get(column)).map(Cell::width).max().unwrap_or(0);
         let widths: Vec<usize> = (0..self.columns.len()).map(width).collect();
         let mut text = String::new();
         for row in lines() {

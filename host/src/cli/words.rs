@@ -37,6 +37,9 @@ mod tests {
     fn how_it_is_said() {
         assert_eq!([0, 1, 2].map(|number| count(number, "pool")), ["0 pools", "1 pool", "2 pools"]);
         assert_eq!([0, 59, 60, 3_725, 90_000].map(span), ["0s", "59s", "1m 0s", "1h 2m", "1d 1h"]);
-        assert_eq!([0, 999, 1_250, 16_000, 16_384_000].map(nanoseconds), ["0ns", "999ns", "1.2µs", "16µs", "16ms"]);
+        assert_eq!(
+            [0, 999, 1_250, 16_000, 16_384_000].map(nanoseconds),
+            ["0ns", "999ns", "1.2µs", "16µs", "16ms"]
+        );
     }
 }

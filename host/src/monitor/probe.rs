@@ -87,8 +87,7 @@ impl Probe {
 
 /// The status of the answer, once its body is there, or as much of it as a probe reads.
 async fn get(stream: TcpStream, request: Request<Empty<Bytes>>) -> Result<StatusCode, Failure> {
-    let (mut sender, connection) =
-        http1::handshake(TokioIo::new(stream)).await.map_err(Failure::Exchange)?;
+    let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(Failure::Exchange)?;
     let exchange = async {
         let response = sender.send_request(request).await?;
         let status = response.status();

@@ -45,8 +45,7 @@ where
     let Watched { pool, address, settings, state, said } = watched;
     let count = |probes| NonZeroU32::new(probes).unwrap_or(NonZeroU32::MIN);
     let (rise, fall) = (count(settings.rise), count(settings.fall));
-    let mut health =
-        if seen { Health::resume(rise, fall, state.is_up()) } else { Health::new(rise, fall) };
+    let mut health = if seen { Health::resume(rise, fall, state.is_up()) } else { Health::new(rise, fall) };
     state.set_up(health.is_up());
 
     let mut times = interval_at(Instant::now() + delay, settings.interval);

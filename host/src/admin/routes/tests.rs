@@ -19,7 +19,10 @@ fn every_route_is_described_and_nothing_else() {
     for (path, item) in document["paths"].as_object().unwrap() {
         for (method, operation) in item.as_object().unwrap() {
             described.insert((path.clone(), method.to_uppercase()));
-            assert!(operation["summary"].is_string() && operation["operationId"].is_string(), "{method} {path}");
+            assert!(
+                operation["summary"].is_string() && operation["operationId"].is_string(),
+                "{method} {path}"
+            );
             let parameters = operation["parameters"].as_array().map_or(0, Vec::len);
             assert_eq!(parameters, path.matches('{').count(), "the parameters of {method} {path}");
         }
@@ -58,7 +61,11 @@ fn fits(value: &Value, schema: &Value, at: &str) {
             }
             let properties = schema["properties"].as_object().unwrap_or_else(|| panic!("{at} is no object"));
             let names = |keys: Vec<&String>| keys.into_iter().cloned().collect::<BTreeSet<_>>();
-            assert_eq!(names(fields.keys().collect()), names(properties.keys().collect()), "the fields of {at}");
+            assert_eq!(
+                names(fields.keys().collect()),
+                names(properties.keys().collect()),
+                "the fields of {at}"
+            );
             for (name, value) in fields {
                 fits(value, &properties[name], &format!("{at}.{name}"));
             }
@@ -85,7 +92,11 @@ fn what_is_sent_is_what_is_described() {
     sent(serde_json::to_value(sample::status()).unwrap(), "Status");
     sent(serde_json::to_value(Pools { pools: sample::status().pools }).unwrap(), "Pools");
     sent(serde_json::to_value(Rules { rules: vec![sample::rule()] }).unwrap(), "Rules");
-    sent(serde_json::to_value(ReloadSummary { added: vec!["pool web".to_owned()], ..Default::default() }).unwrap(), "ReloadSummary");
+    sent(
+        serde_json::to_value(ReloadSummary { added: vec!["pool web".to_owned()], ..Default::default() })
+            .unwrap(),
+        "ReloadSummary",
+    );
     sent(serde_json::to_value(Unloaded { name: "shop/canary".to_owned() }).unwrap(), "Unloaded");
     let loaded = LoadedRule {
         name: "shop/canary".to_owned(),

@@ -1,0 +1,178 @@
+//! What the commands print, and what they end with.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on ends")]
+
+use std::os::unix::net::UnixListener;
+
+use shunt_tests::daemon::{Daemon, Folder};
+use shunt_tests::origin::Origin;
+use shunt_tests::raw::Client;
+use shunt_tests::{address, program, stored};
+
+#[test]
+fn help_is_as_stored() {
+    let mut text = String::new();
+    for words in [
+        &["--help"][..],
+        &["run", "--help"],
+        &["rule", "--help"],
+        &["rule", "load", "--help"],
+        &["member", "--help"],
+    ] {
+        text.push_str(&format!("$ shunt {}\n{}\n", words.join(" "), program::run(words).good()));
+    }
+    // What clap leaves at the end of lines says nothing.
+    let text = text.lines().map(|line| format!("{}\n", line.trim_end())).collect::<String>();
+    stored::compare("help.txt", &text, &[]);
+}
+
+#[test]
+fn what_cannot_be_meant_is_wrong_usage() {
+    for words in [
+        &[][..],
+        &["reboot"],
+        &["rule", "load"],
+        &["rule", "load", "no-slash", "pack"],
+        &["member", "drain", "web", "10.0.0.1"],
+        &["status", "-o", "xml"],
+    ] {
+        program::run(words).refused(2);
+    }
+    let text = program::run(&["rule", "rollback", "shop"]).refused(2);
+    assert!(text.contains("write VIRTUAL/RULE, as `shunt rule list` shows it"), "{text}");
+}
+
+#[test]
+fn no_daemon_is_said_to_be_none() {
+    let folder = Folder::new();
+    let path = folder.path().display().to_string();
+    let socket = folder.socket();
+    let ask = |words: &[&str]| program::ended(program::command().arg("--socket").arg(&socket).args(words));
+    let mut text = ask(&["status"]).refused(3);
+    // Left behind by one that was killed.
+    drop(UnixListener::bind(&socket).unwrap());
+    text.push_str(&ask(&["reload"]).refused(3));
+    text.push_str(&ask(&["rule", "list", "-o", "json"]).refused(3));
+    stored::compare("no-daemon.txt", &text, &[(&path, "FOLDER")]);
+}
+
+#[test]
+fn what_is_no_shunt_is_found_out() {
+    let folder = Folder::new();
+    let listener = UnixListener::bind(folder.socket()).unwrap();
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            use std::io::{Read, Write};
+            let (mut stream, _) = listener.accept().unwrap();
+            let mut held = [0; 1024];
+            assert!(stream.read(&mut held).unwrap() > 0);
+            stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello").unwrap();
+        });
+        let ended = program::ended(program::command().arg("--socket").arg(folder.socket()).arg("status"));
+        let text = ended.refused(1);
+        assert!(text.contains("is not understood"), "{text}");
+    });
+}
+
+#[test]
+fn tables_of_what_runs() {
+    let origin = Origin::named("web");
+    let (listen, member, down) = (address::free(), origin.address(), address::free());
+    let daemon = Daemon::start(&format!(
+        "[process]\nworkers = 2\n\n[[virtual]]\nname = \"shop\"\nlisten = \"{listen}\"\nprotocol = \"http\"\n\
+         pool = \"web\"\n\n[[pool]]\nname = \"web\"\nbalance = \"least-connections\"\n\
+         members = [{{ address = \"{member}\", weight = 2 }}]\n\n\
+         [[pool]]\nname = \"spare\"\nmembers = [{{ address = \"{down}\" }}]\n\
+         monitor = {{ tcp = true, interval = \"20ms\" }}\n"
+    ));
+    daemon.wait_log("member down");
+    assert_eq!(Client::connect(listen).get("/").text(), "web");
+    let (listen, member, down) = (listen.to_string(), member.to_string(), down.to_string());
+    let mut text = String::new();
+    let mut tell = |words: &[&str]| {
+        let ended = daemon.shunt(words);
+        let said = [ended.stdout, ended.stderr].concat();
+        text.push_str(&format!(
+            "$ shunt {}\n{}\n[{}]\n\n",
+            words.join(" "),
+            said.trim_end(),
+            ended.code.unwrap()
+        ));
+    };
+    tell(&["pool", "list"]);
+    tell(&["rule", "list"]);
+    tell(&["member", "drain", "web", &member]);
+    tell(&["member", "disable", "spare", &down]);
+    tell(&["pool", "list"]);
+    tell(&["member", "enable", "web", &member]);
+    tell(&["member", "enable", "web", "192.0.2.1:80"]);
+    tell(&["member", "enable", "wbe", &member]);
+    tell(&["rule", "unload", "shop/none"]);
+    let status = daemon.shunt(&["status"]).good();
+    let (first, tables) = status.split_once('\n').unwrap();
+    assert!(first.starts_with("shunt 0.1.0, up ") && first.ends_with("s, 2 workers, epoch 1"), "{first}");
+    text.push_str(&format!("$ shunt status\n{tables}"));
+    stored::compare_tables("tables.txt", &text, &[(&listen, "LISTEN"), (&member, "MEMBER"), (&down, "DOWN")]);
+}
+
+#[test]
+fn json_is_what_the_admin_interface_sends() {
+    let daemon = Daemon::start(&format!(
+        "[[virtual]]\nname = \"shop\"\nlisten = \"{}\"\nprotocol = \"http\"\n",
+        address::free()
+    ));
+    let status = daemon.shunt(&["-o", "json", "status"]).json();
+    assert_eq!(status["virtuals"][0]["name"], "shop");
+    assert_eq!(daemon.shunt(&["pool", "list", "-o", "json"]).json(), serde_json::json!({ "pools": [] }));
+    assert_eq!(daemon.shunt(&["pool", "list"]).good(), "no pools\n");
+    let refused = daemon.shunt(&["member", "drain", "web", "192.0.2.1:80", "-o", "json"]).refused(1);
+    let refused: serde_json::Value = serde_json::from_str(&refused).unwrap();
+    assert_eq!(refused["error"]["kind"], "not-found");
+}
+
+#[test]
+fn a_pipe_that_is_closed_is_no_trouble() {
+    let mut child = program::command().arg("--help").stdout(std::process::Stdio::piped()).spawn().unwrap();
+    drop(child.stdout.take());
+    assert!(child.wait().unwrap().code().is_some(), "no signal, no panic");
+}
+
+#[test]
+fn a_new_pack_builds_and_passes_its_cases() {
+    let folder = Folder::new();
+    let run = |words: &[&str]| {
+        let mut command = program::command();
+        command.current_dir(folder.path());
+        command.env("CARGO_TARGET_DIR", shunt_tests::packs::root().join("target/guests"));
+        program::ended(command.args(words))
+    };
+    let text = run(&["rule", "new", "my-rule"]).good();
+    assert!(text.ends_with("next: shunt rule test my-rule\n"), "{text}");
+    let text = run(&["rule", "test", "my-rule"]).good();
+    assert!(text.ends_with("passed, 0 failed\n") && text.starts_with("ok  "), "{text}");
+    assert!(folder.path().join("my-rule/dist/my-rule.wasm").is_file());
+    let built = run(&["rule", "build", "my-rule", "-o", "json"]).json();
+    assert_eq!((&built["name"], &built["file"]), (&"my-rule".into(), &"my-rule/dist/my-rule.wasm".into()));
+
+    let refused = run(&["rule", "new", "my-rule"]).refused(1);
+    assert!(refused.contains("is there already"), "{refused}");
+    let refused = run(&["rule", "new", "My_Rule"]).refused(1);
+    assert!(refused.contains("cannot name a pack"), "{refused}");
+    let refused = run(&["rule", "build", "none"]).refused(1);
+    assert!(refused.contains("pack.toml"), "{refused}");
+
+    // A case that expects something else, and a rule that does not compile.
+    let cases = folder.path().join("my-rule/cases/canary.toml");
+    let wrong = std::fs::read_to_string(&cases).unwrap().replace("pool = \"primary\"", "pool = \"canary\"");
+    std::fs::write(&cases, wrong).unwrap();
+    let ended = run(&["rule", "test", "my-rule"]);
+    assert!(ended.stdout.contains("no  my-rule/cases/canary.toml:3: "), "{}", ended.stdout);
+    assert!(ended.stdout.contains("expected") && ended.stdout.contains(", 1 failed\n"), "{}", ended.stdout);
+    assert!(ended.refused(1).contains("error: 1 case failed"));
+    std::fs::write(folder.path().join("my-rule/src/lib.rs"), "fn rule( {").unwrap();
+    let refused = run(&["rule", "build", "my-rule"]).refused(1);
+    assert!(
+        refused.contains("src/lib.rs:1") && refused.contains("error: the rule does not compile"),
+        "{refused}"
+    );
+}
