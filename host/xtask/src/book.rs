@@ -29,7 +29,7 @@ pub(crate) enum Generated {
 
 pub(crate) fn run(terminal: &Terminal, generated: Generated) -> Result<()> {
     tools::prepare(terminal)?;
-    let shunt = tools::build_shunt()?;
+    let shunt = tools::build_shunt(tools::Profile::Dev)?;
     terminal.stage("The book");
     if generated == Generated::Write {
         let write = |path: &Path, text: String| {

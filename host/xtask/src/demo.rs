@@ -53,7 +53,7 @@ pub(crate) fn run(terminal: &Terminal, end: End) -> Result<()> {
     let folder = tempfile::Builder::new().prefix("shunt-demo-").tempdir().context("cannot make a folder")?;
 
     terminal.stage("Building Shunt (the first time takes a few minutes)");
-    let shunt = tools::build_shunt()?;
+    let shunt = tools::build_shunt(tools::Profile::Dev)?;
     terminal.done(tools::from_here(&shunt).display());
 
     terminal.stage("Building the rule, a WebAssembly component written in Rust");

@@ -2,6 +2,7 @@
 
 mod bench;
 mod book;
+mod compare;
 mod demo;
 mod lint;
 mod packs;
@@ -21,6 +22,7 @@ cargo xtask <command>
   test [NAME]     every test, or those whose names contain NAME
   lint            format and lints, of the host and of the rules
   bench [NAME]    what a rule call costs, measured by criterion
+  compare [-- …]  Shunt beside the proxies that are installed, see tests/bench/README.md
   docs [--write]  check the book, and build it where mdbook is there;
                   --write makes its generated parts anew
 ";
@@ -37,6 +39,8 @@ fn main() -> ExitCode {
         ["lint"] => lint::run(&terminal),
         ["bench"] => bench::run(&terminal, None),
         ["bench", name] if !name.starts_with('-') => bench::run(&terminal, Some(name)),
+        ["compare"] => compare::run(&terminal, &[]),
+        ["compare", "--", rest @ ..] => compare::run(&terminal, rest),
         ["docs"] => book::run(&terminal, book::Generated::Check),
         ["docs", "--write"] => book::run(&terminal, book::Generated::Write),
         [] | ["help" | "--help" | "-h"] => {
