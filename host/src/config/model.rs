@@ -87,7 +87,7 @@ pub enum PersistBy {
 pub struct Timeouts {
     /// From the first byte of a request head to its last, and for the TLS handshake. Default 10 s.
     pub head: Duration,
-    /// Between requests on a client's connection, and without progress of a body either way. Default 60 s.
+    /// Between requests on a client's connection, and without progress of a body or a tunnel. Default 60 s.
     pub idle: Duration,
     /// To connect to a member. Default 5 s.
     pub connect: Duration,

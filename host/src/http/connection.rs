@@ -166,7 +166,7 @@ impl ClientConnection {
         let parts = http.into_parts();
         let mut stream = parts.io.into_inner().into_inner();
         match (end, self.tunnel.take()) {
-            (End::Done, Some(tunnel)) => tunnel.carry(stream, parts.read_buf).await,
+            (End::Done, Some(tunnel)) => tunnel.carry(stream, parts.read_buf, timeouts.idle).await,
             (End::TimedOut, _) if self.deadline.waiting() == Waiting::Head => {
                 // Best effort: who sends a head this slowly may not read either.
                 let answer = b"HTTP/1.1 408 Request Timeout\r\nconnection: close\r\ncontent-length: 0\r\n\r\n";
