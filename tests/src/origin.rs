@@ -91,18 +91,22 @@ impl Origin {
     /// Answers every request with 200 and its name, and keeps connections alive.
     #[must_use]
     pub fn named(name: &'static str) -> Origin {
-        Origin::start(move |call| loop {
-            call.request()?;
-            call.send(ok(name))?;
+        Origin::start(move |call| {
+            loop {
+                call.request()?;
+                call.send(ok(name))?;
+            }
         })
     }
 
     /// Plays one answer for every request, whatever it is.
     #[must_use]
     pub fn answering(answer: impl AsRef<[u8]> + Send + Sync + 'static) -> Origin {
-        Origin::start(move |call| loop {
-            call.request()?;
-            call.send(&answer)?;
+        Origin::start(move |call| {
+            loop {
+                call.request()?;
+                call.send(&answer)?;
+            }
         })
     }
 
@@ -132,7 +136,12 @@ impl Origin {
     #[must_use]
     pub fn request(&self) -> Message {
         let requests = self.requests();
-        assert_eq!(requests.len(), 1, "requests: {:?}", requests.iter().map(|it| &it.head.line).collect::<Vec<_>>());
+        assert_eq!(
+            requests.len(),
+            1,
+            "requests: {:?}",
+            requests.iter().map(|it| &it.head.line).collect::<Vec<_>>()
+        );
         requests[0].clone()
     }
 
@@ -252,7 +261,11 @@ impl Call {
         let state = self.seen.lock();
         let waiting = |state: &mut State| !state.marks.iter().any(|it| it == mark);
         let waited = self.seen.changed.wait_timeout_while(state, PATIENCE, waiting);
-        if waited.is_ok_and(|(_, waited)| !waited.timed_out()) { Ok(()) } else { Err(ErrorKind::TimedOut.into()) }
+        if waited.is_ok_and(|(_, waited)| !waited.timed_out()) {
+            Ok(())
+        } else {
+            Err(ErrorKind::TimedOut.into())
+        }
     }
 
     /// Ends what is sent; what comes can still be read.

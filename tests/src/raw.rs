@@ -11,6 +11,9 @@ use socket2::{Domain, Socket, Type};
 /// How long anything may take before the test fails. Nothing waits so long where all is well.
 pub const PATIENCE: Duration = Duration::from_secs(30);
 
+/// Names in lower case, and values.
+pub type Fields = Vec<(String, String)>;
+
 /// One end of a connection, with what was read from it and not yet taken.
 pub struct Conversation<S> {
     stream: S,
@@ -27,8 +30,7 @@ pub struct Head {
     pub raw: Vec<u8>,
     /// The request or status line.
     pub line: String,
-    /// Names in lower case.
-    pub fields: Vec<(String, String)>,
+    pub fields: Fields,
 }
 
 /// A message whose framing has been taken off.
@@ -36,7 +38,7 @@ pub struct Head {
 pub struct Message {
     pub head: Head,
     pub body: Vec<u8>,
-    pub trailers: Vec<(String, String)>,
+    pub trailers: Fields,
 }
 
 impl Head {
@@ -116,10 +118,16 @@ impl Client {
     /// As the client at this address of loopback.
     #[must_use]
     pub fn connect_from(source: IpAddr, address: SocketAddr) -> Client {
-        let socket = Socket::new(Domain::for_address(address), Type::STREAM, None).expect("a socket");
-        socket.bind(&SocketAddr::new(source, 0).into()).expect("an address of loopback");
-        socket.connect_timeout(&address.into(), PATIENCE).expect("a connection");
-        Conversation::new(prepared(socket.into()).expect("a socket with time-outs"))
+        Client::try_connect_from((source, 0).into(), address).expect("a connection")
+    }
+
+    /// # Errors
+    /// It is not accepted, or the source is no address of this machine.
+    pub fn try_connect_from(source: SocketAddr, address: SocketAddr) -> io::Result<Client> {
+        let socket = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
+        socket.bind(&source.into())?;
+        socket.connect_timeout(&address.into(), PATIENCE)?;
+        Ok(Conversation::new(prepared(socket.into())?))
     }
 
     /// Says that nothing more will be sent.
@@ -281,7 +289,7 @@ impl<S: Read + Write> Conversation<S> {
         }
     }
 
-    fn try_chunked(&mut self) -> io::Result<(Vec<u8>, Vec<(String, String)>)> {
+    fn try_chunked(&mut self) -> io::Result<(Vec<u8>, Fields)> {
         let mut body = Vec::new();
         loop {
             let chunk = self.try_chunk()?;

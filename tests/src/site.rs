@@ -1,5 +1,7 @@
 //! The configuration that most tests of HTTP need: one virtual, one pool, one worker.
 
+#![allow(clippy::expect_used, reason = "a test that cannot go on says so and ends")]
+
 use std::net::SocketAddr;
 
 use crate::address;
@@ -42,6 +44,15 @@ impl Site {
     pub fn configured(config: impl FnOnce(SocketAddr) -> String) -> Site {
         let address = address::free();
         Site { daemon: Daemon::start(&config(address)), address }
+    }
+
+    /// Resident memory of the daemon, in bytes.
+    #[must_use]
+    pub fn resident(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.daemon.pid()));
+        let status = status.expect("a process that is there");
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap_or_default();
+        line.split_whitespace().next().and_then(|it| it.parse::<u64>().ok()).expect("a size") << 10
     }
 
     #[must_use]

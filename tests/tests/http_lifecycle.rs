@@ -1,14 +1,19 @@
 //! What happens to traffic when the daemon changes or ends.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test that cannot go on says so and ends"
+)]
+
 use std::io::ErrorKind;
 use std::net::SocketAddr;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
-use std::thread::{self, JoinHandle};
 
 use serde_json::Value;
 use shunt_tests::address;
 use shunt_tests::daemon::{Signal, until};
+use shunt_tests::load::Load;
 use shunt_tests::origin::{Origin, ok};
 use shunt_tests::raw::Client;
 use shunt_tests::site::{self, Site};
@@ -98,51 +103,6 @@ fn who_does_not_end_is_cut_in_the_end() {
     assert!(site.daemon.log().contains("still open after the drain time"), "{}", site.daemon.log());
 }
 
-/// Clients that send one request after another, each on a connection that must never end.
-struct Load {
-    stop: Arc<AtomicBool>,
-    done: Arc<AtomicUsize>,
-    clients: Vec<JoinHandle<usize>>,
-}
-
-impl Load {
-    fn start(address: SocketAddr, clients: usize) -> Load {
-        let (stop, done) = (Arc::<AtomicBool>::default(), Arc::<AtomicUsize>::default());
-        let clients = (0..clients).map(|number| {
-            let (stop, done) = (Arc::clone(&stop), Arc::clone(&done));
-            thread::spawn(move || {
-                let mut client = Client::connect(address);
-                let mut count = 0;
-                while !stop.load(SeqCst) {
-                    let answer = if number % 2 == 0 {
-                        client.get("/")
-                    } else {
-                        client.ask("POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\n\r\nhello")
-                    };
-                    assert_eq!(answer.status(), 200, "{}", answer.text());
-                    count += 1;
-                    done.fetch_add(1, SeqCst);
-                }
-                count
-            })
-        });
-        let clients = clients.collect();
-        Load { stop, done, clients }
-    }
-
-    /// Waits until some more requests were answered.
-    fn go_on(&self) {
-        let before = self.done.load(SeqCst);
-        until("requests go on", || self.done.load(SeqCst) >= before + 10 || self.clients.iter().any(JoinHandle::is_finished));
-    }
-
-    /// Every client must have got through.
-    fn end(self) -> usize {
-        self.stop.store(true, SeqCst);
-        self.clients.into_iter().map(|client| client.join().expect("a client without a failure")).sum()
-    }
-}
-
 fn epoch(site: &Site) -> u64 {
     site.daemon.status()["epoch"].as_u64().expect("an epoch")
 }
@@ -171,7 +131,7 @@ fn a_reload_under_load_fails_no_request_and_closes_no_connection() {
     let load = Load::start(address, 6);
     for config in configs.iter().cycle().take(30) {
         site.daemon.reload(config);
-        load.go_on();
+        load.go_on(10);
     }
     let done = load.end();
     let status = site.daemon.status();
@@ -196,11 +156,16 @@ fn a_reload_that_fails_changes_nothing() {
         ("no TOML", "[[virtual".to_owned()),
         ("an unknown key", good.replace("protocol =", "protocoll =")),
         ("an unknown pool", good.replace("pool = \"web\"", "pool = \"wbe\"")),
-        ("a file that is not there", good.replace("pool = \"web\"", "pool = \"web\"\ntls = { certificate = \"no\", key = \"no\" }")),
+        (
+            "a file that is not there",
+            good.replace("pool = \"web\"", "pool = \"web\"\ntls = { certificate = \"no\", key = \"no\" }"),
+        ),
         // What could be opened before is let go of again.
         ("an address that is taken", {
             let virtual_ = |name: &str, listen: SocketAddr| {
-                format!("[[virtual]]\nname = \"{name}\"\nlisten = \"{listen}\"\nprotocol = \"http\"\npool = \"web\"\n\n")
+                format!(
+                    "[[virtual]]\nname = \"{name}\"\nlisten = \"{listen}\"\nprotocol = \"http\"\npool = \"web\"\n\n"
+                )
             };
             let more = virtual_("free", bound) + &virtual_("taken", taken.address());
             good.replace("[[pool]]", &format!("{more}[[pool]]"))
@@ -250,7 +215,10 @@ fn what_the_operator_set_outlives_a_reload() {
     let pool = site::pool("web", "balance = \"least-connections\"", &[a.address(), b.address()]);
     site.daemon.reload(&site::config(site.address, "", &pool));
     let status = site.daemon.status();
-    assert_eq!((&status["pools"][0]["members"][0]["admin"], &requests(&status)), (&"disabled".into(), &before));
+    assert_eq!(
+        (&status["pools"][0]["members"][0]["admin"], &requests(&status)),
+        (&"disabled".into(), &before)
+    );
     assert_eq!(client.get("/").text(), "b");
     assert_eq!(b.accepts(), 1, "kept connections outlive it, too");
 }

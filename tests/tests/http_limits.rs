@@ -1,5 +1,12 @@
 //! How much and how long: what a client or a member may not exceed, and what it gets when it does.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test that cannot go on says so and ends"
+)]
+
 use std::io::ErrorKind;
 use std::thread;
 
@@ -12,14 +19,20 @@ use shunt_tests::site::Site;
 fn bodies_that_are_too_large() {
     let origin = Origin::named("a");
     let site = Site::with("limits = { body = \"8B\" }", &[&origin]);
-    let length = |body: &str| format!("POST / HTTP/1.1\r\nHost: h\r\nContent-Length: {}\r\n\r\n{body}", body.len());
-    let chunks = |chunks: &str| format!("POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n{chunks}");
+    let length =
+        |body: &str| format!("POST / HTTP/1.1\r\nHost: h\r\nContent-Length: {}\r\n\r\n{body}", body.len());
+    let chunks =
+        |chunks: &str| format!("POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n{chunks}");
     for (what, request, status) in [
         ("just enough", length("12345678"), 200),
         ("just enough in chunks", chunks("4\r\n1234\r\n4\r\n5678\r\n0\r\n\r\n"), 200),
         ("one more", length("123456789"), 413),
         ("one more in chunks", chunks("4\r\n1234\r\n5\r\n56789\r\n0\r\n\r\n"), 413),
-        ("declared only", "POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 99999999999\r\n\r\n".to_owned(), 413),
+        (
+            "declared only",
+            "POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 99999999999\r\n\r\n".to_owned(),
+            413,
+        ),
         ("a chunk that never ends", chunks("fffffff\r\n123456789"), 413),
     ] {
         let mut client = site.client();
@@ -106,7 +119,11 @@ fn a_late_head_does_not_spoil_the_answer_before_it() {
 fn a_body_that_does_not_come() {
     let origin = Origin::named("a");
     let site = Site::with("timeouts = { idle = \"1s\", first-byte = \"1s\" }", &[&origin]);
-    for body in ["Content-Length: 9\r\n\r\nhalf", "Transfer-Encoding: chunked\r\n\r\n4\r\nhalf\r\n", "Content-Length: 9\r\n\r\n"] {
+    for body in [
+        "Content-Length: 9\r\n\r\nhalf",
+        "Transfer-Encoding: chunked\r\n\r\n4\r\nhalf\r\n",
+        "Content-Length: 9\r\n\r\n",
+    ] {
         let mut client = site.client();
         let answer = client.ask(format!("POST / HTTP/1.1\r\nHost: h\r\n{body}"));
         assert_eq!(answer.status(), 408, "{body:?}");
@@ -198,7 +215,10 @@ fn more_connections_than_allowed() {
         client.try_answer()
     });
     let error = refused.expect_err("a refusal").kind();
-    assert!(matches!(error, ErrorKind::ConnectionReset | ErrorKind::BrokenPipe | ErrorKind::UnexpectedEof), "{error}");
+    assert!(
+        matches!(error, ErrorKind::ConnectionReset | ErrorKind::BrokenPipe | ErrorKind::UnexpectedEof),
+        "{error}"
+    );
     let status = site.daemon.status();
     assert_eq!((&status["virtuals"][0]["refused"], &status["virtuals"][0]["open"]), (&1.into(), &2.into()));
 

@@ -1,5 +1,12 @@
 //! Which member gets a request, and what happens when it does not take it.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test that cannot go on says so and ends"
+)]
+
 use std::collections::BTreeMap;
 use std::net::{SocketAddr, TcpStream};
 
@@ -92,7 +99,8 @@ fn a_member_that_refuses_is_passed_over() {
     }
     assert_eq!(origin.count(), 6);
     let status = site.daemon.status();
-    let failed: u64 = (0..3).map(|n| status["pools"][0]["members"][n]["connects-failed"].as_u64().unwrap()).sum();
+    let failed: u64 =
+        (0..3).map(|n| status["pools"][0]["members"][n]["connects-failed"].as_u64().unwrap()).sum();
     assert!(failed > 0, "{status}");
     assert_eq!(status["virtuals"][0]["errors"], 0);
 }
@@ -107,7 +115,8 @@ fn nobody_to_connect_to() {
         assert_eq!((answer.status(), answer.text().as_str()), (502, "no member could be connected to\n"));
     }
     let status = site.daemon.status();
-    let failed: u64 = (0..4).map(|n| status["pools"][0]["members"][n]["connects-failed"].as_u64().unwrap()).sum();
+    let failed: u64 =
+        (0..4).map(|n| status["pools"][0]["members"][n]["connects-failed"].as_u64().unwrap()).sum();
     assert_eq!(failed, 6, "three members are tried for a request, and no more");
 }
 
@@ -164,9 +173,11 @@ fn no_pool_and_no_live_member() {
     until("the member is down", || health() == "down");
     let answer = client.get("/");
     assert_eq!((answer.status(), answer.text().as_str()), (503, "pool web has no live member\n"));
-    let _back = Origin::at(origin.address(), |call| loop {
-        call.request()?;
-        call.send(ok("back"))?;
+    let _back = Origin::at(origin.address(), |call| {
+        loop {
+            call.request()?;
+            call.send(ok("back"))?;
+        }
     });
     until("the member is up again", || health() == "up");
     assert_eq!(client.get("/").text(), "back");

@@ -1,5 +1,12 @@
 //! Messages on their way through: versions, framing, fields, and what becomes of connections.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test that cannot go on says so and ends"
+)]
+
 use shunt_tests::origin::{Origin, ok};
 use shunt_tests::site::Site;
 
@@ -33,7 +40,8 @@ fn a_client_of_http_1_0_may_keep_its_connection() {
 
 #[test]
 fn a_client_of_http_1_0_gets_no_chunks_and_cannot_upgrade() {
-    let origin = Origin::answering("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n");
+    let origin =
+        Origin::answering("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n");
     let site = Site::of(&[&origin]);
     let mut client = site.client();
     let answer = client.ask("GET / HTTP/1.0\r\nConnection: keep-alive, Upgrade\r\nUpgrade: x\r\n\r\n");
@@ -71,7 +79,8 @@ fn connections_are_kept_on_both_sides() {
     let answers = [
         ok("length"),
         "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n7\r\nchunked\r\n0\r\n\r\n".to_owned(),
-        "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTrailer: x-t\r\n\r\n1\r\nt\r\n0\r\nX-T: 1\r\n\r\n".to_owned(),
+        "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTrailer: x-t\r\n\r\n1\r\nt\r\n0\r\nX-T: 1\r\n\r\n"
+            .to_owned(),
         "HTTP/1.1 204 No Content\r\n\r\n".to_owned(),
         "HTTP/1.1 304 Not Modified\r\nETag: \"1\"\r\n\r\n".to_owned(),
         ok(""),
@@ -203,7 +212,13 @@ fn request_bodies_are_framed_as_they_were() {
             true,
             "hello",
         ),
-        ("GET with a length", "GET / HTTP/1.1\r\nHost: h\r\nContent-Length: 2\r\n\r\nhi", Some("2"), false, "hi"),
+        (
+            "GET with a length",
+            "GET / HTTP/1.1\r\nHost: h\r\nContent-Length: 2\r\n\r\nhi",
+            Some("2"),
+            false,
+            "hi",
+        ),
     ] {
         let origin = Origin::named("a");
         let site = Site::of(&[&origin]);
@@ -282,7 +297,8 @@ fn fields_of_a_connection_stay_on_it() {
         "GET / HTTP/1.1\r\nHost: h\r\nConnection: keep-alive, x-hop, host, content-length\r\nKeep-Alive: timeout=9\r\n\
          X-Hop: 1\r\nX-End: 1\r\nProxy-Connection: keep-alive\r\nTE: gzip\r\nUpgrade: h2c\r\nContent-Length: 2\r\n\r\nhi",
     );
-    let gone = ["connection", "keep-alive", "x-hop", "proxy-connection", "te", "upgrade", "transfer-encoding"];
+    let gone =
+        ["connection", "keep-alive", "x-hop", "proxy-connection", "te", "upgrade", "transfer-encoding"];
     let seen = origin.request();
     for (what, head) in [("answer", &answer.head), ("request", &seen.head)] {
         for name in gone {
@@ -296,13 +312,21 @@ fn fields_of_a_connection_stay_on_it() {
 #[test]
 fn members_are_told_of_the_client_as_the_operator_wants() {
     let claims = "X-Forwarded-For: 10.9.9.9\r\nX-Forwarded-For: 10.8.8.8\r\nX-Forwarded-Proto: https\r\nForwarded: for=10.9.9.9\r\n";
-    let ours = [("x-forwarded-for", "127.0.0.1"), ("x-forwarded-proto", "http"), ("forwarded", "for=127.0.0.1;proto=http")];
+    let ours = [
+        ("x-forwarded-for", "127.0.0.1"),
+        ("x-forwarded-proto", "http"),
+        ("forwarded", "for=127.0.0.1;proto=http"),
+    ];
     let appended = [
         ("x-forwarded-for", "10.9.9.9, 10.8.8.8, 127.0.0.1"),
         ("x-forwarded-proto", "https"),
         ("forwarded", "for=10.9.9.9, for=127.0.0.1;proto=http"),
     ];
-    let kept = [("x-forwarded-for", "10.9.9.9|10.8.8.8"), ("x-forwarded-proto", "https"), ("forwarded", "for=10.9.9.9")];
+    let kept = [
+        ("x-forwarded-for", "10.9.9.9|10.8.8.8"),
+        ("x-forwarded-proto", "https"),
+        ("forwarded", "for=10.9.9.9"),
+    ];
     let none = [("x-forwarded-for", ""), ("x-forwarded-proto", ""), ("forwarded", "")];
     for (policy, sent, expected) in [
         ("", claims, ours),
@@ -334,7 +358,9 @@ fn targets_and_values_go_through_untouched() {
     let targets = ["/", "/a%2Fb//c/../d;p?x=%00&y=a/b?c", "/?", "*", long.as_str()];
     for target in targets {
         let method = if target == "*" { "OPTIONS" } else { "GET" };
-        client.send(format!("{method} {target} HTTP/1.1\r\nHost: H.example:81\r\nX-Odd: \t a  b\t\r\nX-Latin: "));
+        client.send(format!(
+            "{method} {target} HTTP/1.1\r\nHost: H.example:81\r\nX-Odd: \t a  b\t\r\nX-Latin: "
+        ));
         assert_eq!(client.ask(b"caf\xe9\r\n\r\n").text(), "a");
     }
     for (seen, target) in origin.requests().iter().zip(targets) {
@@ -358,7 +384,11 @@ fn the_absolute_form_names_the_host() {
     }
     for seen in origin.requests() {
         assert_eq!(seen.head.line, "GET /x?y HTTP/1.1");
-        assert!(seen.get("host").is_some_and(|it| it.eq_ignore_ascii_case("shop.example")), "{:?}", seen.get("host"));
+        assert!(
+            seen.get("host").is_some_and(|it| it.eq_ignore_ascii_case("shop.example")),
+            "{:?}",
+            seen.get("host")
+        );
     }
 }
 
@@ -382,8 +412,12 @@ fn informational_answers_do_not_confuse() {
 
 #[test]
 fn an_answer_with_two_lengths_is_framed_by_its_chunks() {
-    for lengths in ["Content-Length: 3\r\nTransfer-Encoding: chunked", "Transfer-Encoding: chunked\r\nContent-Length: 300"] {
-        let origin = Origin::answering(format!("HTTP/1.1 200 OK\r\n{lengths}\r\n\r\n5\r\nhello\r\n0\r\n\r\n"));
+    for lengths in [
+        "Content-Length: 3\r\nTransfer-Encoding: chunked",
+        "Transfer-Encoding: chunked\r\nContent-Length: 300",
+    ] {
+        let origin =
+            Origin::answering(format!("HTTP/1.1 200 OK\r\n{lengths}\r\n\r\n5\r\nhello\r\n0\r\n\r\n"));
         let site = Site::of(&[&origin]);
         let mut client = site.client();
         for _ in 0..2 {

@@ -1,5 +1,12 @@
 //! Requests that two parsers could read differently are refused, and what hides behind them reaches nobody.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test that cannot go on says so and ends"
+)]
+
 use shunt_tests::origin::Origin;
 use shunt_tests::raw::Client;
 use shunt_tests::site::Site;
@@ -30,7 +37,12 @@ fn refused(cases: &[(&str, String)]) {
             assert!(client.ended(), "{what}");
         }
     }
-    assert_eq!(origin.count(), 0, "{:?}", origin.requests().iter().map(|it| &it.head.line).collect::<Vec<_>>());
+    assert_eq!(
+        origin.count(),
+        0,
+        "{:?}",
+        origin.requests().iter().map(|it| &it.head.line).collect::<Vec<_>>()
+    );
     assert_eq!(site.client().get("/").text(), "a", "the site is there for others");
 }
 
@@ -66,7 +78,10 @@ fn other_codings() {
         ("nearly", post("Transfer-Encoding: xchunked", "0\r\n\r\n")),
         ("a vertical tab", post("Transfer-Encoding: \x0bchunked", "0\r\n\r\n")),
         ("quoted", post("Transfer-Encoding: \"chunked\"", "0\r\n\r\n")),
-        ("in HTTP/1.0", "POST / HTTP/1.0\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n".to_owned()),
+        (
+            "in HTTP/1.0",
+            "POST / HTTP/1.0\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n".to_owned(),
+        ),
     ]);
 }
 

@@ -1,5 +1,12 @@
 //! Bodies on their way: as they come, both ways at once, and never more of them than a few buffers.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test that cannot go on says so and ends"
+)]
+
 use std::io::{ErrorKind, Write};
 use std::net::TcpStream;
 use std::sync::Arc;
@@ -14,13 +21,6 @@ use shunt_tests::site::Site;
 const SIZE: usize = 128 << 20;
 const HELD: u64 = 16 << 20;
 const BLOCK: usize = 1 << 16;
-
-/// Resident memory of the daemon, in bytes.
-fn resident(site: &Site) -> u64 {
-    let status = std::fs::read_to_string(format!("/proc/{}/status", site.daemon.pid())).unwrap();
-    let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
-    line.split_whitespace().nth(1).unwrap().parse::<u64>().unwrap() << 10
-}
 
 /// The block of a body at this place; no two are alike.
 fn block(number: usize) -> Vec<u8> {
@@ -65,13 +65,13 @@ fn a_large_answer_for_a_slow_client() {
             Ok(())
         });
         let site = Site::of(&[&origin]);
-        let before = resident(&site);
+        let before = site.resident();
         let mut client = site.client();
         client.send("GET / HTTP/1.1\r\nHost: h\r\n\r\n");
         assert_eq!(client.answer_head().status(), 200);
         origin.wait_mark("full");
         assert!(!origin.marks().contains(&"whole".to_owned()), "someone holds all of it");
-        let mut most = resident(&site);
+        let mut most = site.resident();
         let mut held = Vec::new();
         for number in 0..SIZE / BLOCK {
             while held.len() < BLOCK {
@@ -81,7 +81,7 @@ fn a_large_answer_for_a_slow_client() {
             assert!(held == block(number), "block {number}");
             held = rest;
             if number % 64 == 0 {
-                most = most.max(resident(&site));
+                most = most.max(site.resident());
             }
         }
         if chunked {
@@ -111,7 +111,7 @@ fn a_large_request_for_a_slow_member() {
             call.send("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nwhole")
         });
         let site = Site::of(&[&origin]);
-        let before = resident(&site);
+        let before = site.resident();
         let mut client = site.client();
         client.send(format!("POST / HTTP/1.1\r\nHost: h\r\n{}\r\n\r\n", framing(chunked)));
         let twin = client.twin();
@@ -122,11 +122,11 @@ fn a_large_request_for_a_slow_member() {
         });
         shunt_tests::daemon::until("the way is full", || full.load(SeqCst));
         assert!(!sender.is_finished(), "someone holds all of it");
-        let most = resident(&site);
+        let most = site.resident();
         origin.tell("read");
         sender.join().unwrap();
         assert_eq!(client.answer().text(), "whole");
-        let most = most.max(resident(&site));
+        let most = most.max(site.resident());
         assert!(most - before < HELD, "chunked {chunked}: {} MiB more", (most - before) >> 20);
     }
 }

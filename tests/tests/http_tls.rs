@@ -1,5 +1,12 @@
 //! TLS towards clients: certificates by name, and what HTTP notices of it.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test that cannot go on says so and ends"
+)]
+
 use std::net::TcpStream;
 use std::sync::Arc;
 
@@ -36,7 +43,12 @@ impl ServerCertVerifier for Anyone {
         certificate: &CertificateDer<'_>,
         signed: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        rustls::crypto::verify_tls12_signature(message, certificate, signed, &self.0.signature_verification_algorithms)
+        rustls::crypto::verify_tls12_signature(
+            message,
+            certificate,
+            signed,
+            &self.0.signature_verification_algorithms,
+        )
     }
 
     fn verify_tls13_signature(
@@ -45,7 +57,12 @@ impl ServerCertVerifier for Anyone {
         certificate: &CertificateDer<'_>,
         signed: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        rustls::crypto::verify_tls13_signature(message, certificate, signed, &self.0.signature_verification_algorithms)
+        rustls::crypto::verify_tls13_signature(
+            message,
+            certificate,
+            signed,
+            &self.0.signature_verification_algorithms,
+        )
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
@@ -137,8 +154,12 @@ fn http_goes_through_tls() {
     assert_eq!(seen.get("forwarded"), Some("for=127.0.0.1;proto=https"));
 
     let body = vec![b'x'; 1 << 20];
-    let (head, chunks) = ("POST / HTTP/1.1\r\nHost: h\r\n", "Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n");
-    assert_eq!(client.ask([format!("{head}Content-Length: {}\r\n\r\n", body.len()).as_bytes(), &body].concat()).body, body);
+    let (head, chunks) =
+        ("POST / HTTP/1.1\r\nHost: h\r\n", "Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n");
+    assert_eq!(
+        client.ask([format!("{head}Content-Length: {}\r\n\r\n", body.len()).as_bytes(), &body].concat()).body,
+        body
+    );
     assert_eq!(client.ask(format!("{head}{chunks}")).body, b"hello");
     assert_eq!(client.ask("nonsense\r\n\r\n").status(), 400);
     // The end is said in TLS, too: without it this is an error.
@@ -149,7 +170,8 @@ fn http_goes_through_tls() {
 #[test]
 fn answers_of_its_own_end_in_order() {
     let origin = Origin::named("a");
-    let (site, _) = secure("timeouts = { head = \"1s\" }\nlimits = { body = \"1B\" }", &origin, &[&["a.example"]]);
+    let (site, _) =
+        secure("timeouts = { head = \"1s\" }\nlimits = { body = \"1B\" }", &origin, &[&["a.example"]]);
     for (sent, status) in [
         ("GET / HT", 408),
         ("POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\n\r\nhel", 413),
@@ -188,7 +210,8 @@ fn a_reload_takes_over_new_certificates() {
     assert_eq!(kept.get("/").text(), "a");
 
     let key = KeyPair::generate().unwrap();
-    let certificate = CertificateParams::new(vec!["a.example".to_owned()]).unwrap().self_signed(&key).unwrap();
+    let certificate =
+        CertificateParams::new(vec!["a.example".to_owned()]).unwrap().self_signed(&key).unwrap();
     let folder = site.daemon.folder();
     folder.write("0.pem", certificate.pem());
     // The key does not fit yet: nothing changes.
