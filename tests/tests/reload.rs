@@ -189,7 +189,7 @@ fn monitors_take_members_down_and_up_and_a_reload_lets_them_be() {
     let config = |extra: &str| {
         let web = format!(
             "[[pool]]\nname = \"web\"\nmembers = [{{ address = \"{member}\" }}]\n\
-             monitor = {{ http = \"/health\", interval = \"20ms\", rise = 1, fall = 1 }}\n\n"
+             monitor = {{ http = \"/health\", interval = \"100ms\", rise = 1, fall = 5 }}\n\n"
         );
         [virtual_("shop", listen, "web"), web, extra.to_owned()].concat()
     };

@@ -107,10 +107,15 @@ fn versions_come_and_go_while_it_runs() {
     tell(&["rule", "rollback", "none/main"]);
     let second = digest(&newer);
     let folder = shop.daemon.folder().path().display().to_string();
-    let mut names = vec![(folder.as_str(), "FOLDER"), (&first, "DIGEST-ONE"), (&second, "DIGEST-TWO")];
-    // However slow the machine is.
-    names.extend([("1s ago", "0s ago"), ("2s ago", "0s ago"), ("3s ago", "0s ago")]);
+    let names = [(folder.as_str(), "FOLDER"), (&first, "DIGEST-ONE"), (&second, "DIGEST-TWO")];
+    let story = story.lines().map(|line| ageless(line) + "\n").collect::<String>();
     stored::compare_tables("rules.txt", &story, &names);
+}
+
+/// A row of a table, without how long ago something was.
+fn ageless(line: &str) -> String {
+    let age = line.find(" ago").and_then(|end| Some(line[..end].rfind("  ")? + 2..end));
+    age.map_or_else(|| line.to_owned(), |age| [&line[..age.start], "AGE", &line[age.end..]].concat())
 }
 
 #[test]
@@ -216,7 +221,8 @@ fn a_rule_that_does_not_want_its_settings_is_refused() {
 
 #[test]
 fn faults_are_counted_and_named() {
-    let shop = Shop::start(&packs::guest("hostile"), "on-fault = \"continue\"");
+    let shop =
+        Shop::start(&packs::guest("hostile"), "on-fault = \"continue\"\nbudget = { time = \"200ms\" }");
     for (path, kind) in
         [("/panic", "panic"), ("/loop", "timeout"), ("/recursion", "stack"), ("/slot", "verdict")]
     {
