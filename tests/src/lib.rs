@@ -10,9 +10,11 @@
 
 pub mod address;
 pub mod daemon;
+pub mod load;
 pub mod origin;
 pub mod packs;
 pub mod program;
 pub mod raw;
 pub mod root;
+pub mod site;
 pub mod stored;
