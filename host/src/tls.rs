@@ -46,7 +46,8 @@ impl Tls {
     pub fn load(certificates: &[Certificate], before: Option<&Arc<Tls>>) -> Result<Arc<Tls>, TlsError> {
         let mut bytes = Vec::new();
         for path in certificates.iter().flat_map(|it| [&it.certificate, &it.key]) {
-            let file = std::fs::read(path).map_err(|error| TlsError::Read(path.display().to_string(), error))?;
+            let file =
+                std::fs::read(path).map_err(|error| TlsError::Read(path.display().to_string(), error))?;
             bytes.extend_from_slice(&(file.len() as u64).to_be_bytes());
             bytes.extend_from_slice(&file);
         }
@@ -89,7 +90,10 @@ struct BySni {
 }
 
 impl BySni {
-    fn load(certificates: &[Certificate], provider: &rustls::crypto::CryptoProvider) -> Result<Self, TlsError> {
+    fn load(
+        certificates: &[Certificate],
+        provider: &rustls::crypto::CryptoProvider,
+    ) -> Result<Self, TlsError> {
         let mut names = HashMap::new();
         let mut fallback = None;
         for certificate in certificates {
@@ -130,7 +134,8 @@ fn certified_key(
     if chain.is_empty() {
         return Err(TlsError::Empty(shown(&files.certificate)));
     }
-    let key = PrivateKeyDer::from_pem_file(&files.key).map_err(|error| TlsError::Pem(shown(&files.key), error))?;
+    let key =
+        PrivateKeyDer::from_pem_file(&files.key).map_err(|error| TlsError::Pem(shown(&files.key), error))?;
     CertifiedKey::from_der(chain, key, provider).map_err(|error| TlsError::Key(shown(&files.key), error))
 }
 

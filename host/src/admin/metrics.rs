@@ -8,7 +8,7 @@ use prometheus_client::encoding::{DescriptorEncoder, NoLabelSet};
 use prometheus_client::metrics::MetricType;
 use prometheus_client::registry::Registry;
 
-use crate::control::{MemberStatus, RuleStatus, Status, VirtualStatus};
+use crate::control::{MemberStatus, RuleStatus, Status, Times, VirtualStatus};
 
 /// What goes with the text.
 pub(super) const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -36,6 +36,7 @@ struct Family {
 enum Values {
     Counter(fn(&Status) -> Vec<(Labels, u64)>),
     Gauge(fn(&Status) -> Vec<(Labels, f64)>),
+    Histogram(fn(&Status) -> Vec<(Labels, Times)>),
 }
 
 type Labels = Vec<(&'static str, String)>;
@@ -110,15 +111,13 @@ const FAMILIES: &[Family] = &[
         });
         faults.collect()
     }),
-    gauge("rule_call_seconds", "How long a hook call takes, over all that were timed", |status| {
-        let quantiles = hooks(status).flat_map(|(labels, hook)| {
-            let quantiles = [("0.5", hook.p50_ns), ("0.99", hook.p99_ns)];
-            quantiles.into_iter().filter_map(move |(quantile, ns)| {
-                Some(([&labels[..], &[("quantile", quantile.to_owned())]].concat(), ns? as f64 / 1e9))
-            })
-        });
-        quantiles.collect()
-    }),
+    Family {
+        name: "rule_call_seconds",
+        help: "How long a hook call takes; one call of sixteen is timed",
+        values: Values::Histogram(|status| {
+            hooks(status).map(|(labels, hook)| (labels, hook.times.clone())).collect()
+        }),
+    },
 ];
 
 const fn counter(
@@ -190,6 +189,15 @@ impl Collector for Reading {
                         metric.encode_family(&labels)?.encode_gauge(&value)?;
                     }
                 }
+                Values::Histogram(values) => {
+                    let mut metric =
+                        encoder.encode_descriptor(family.name, family.help, None, MetricType::Histogram)?;
+                    for (labels, times) in values(&self.0) {
+                        let Times { seconds, count, buckets } = times;
+                        let mut metric = metric.encode_family(&labels)?;
+                        metric.encode_histogram::<NoLabelSet>(seconds, count, &buckets, None)?;
+                    }
+                }
             }
         }
         Ok(())
@@ -216,7 +224,8 @@ mod tests {
             "shunt_member_response_bytes_total{pool=\"web\",member=\"10.0.0.1:80\"} 4096",
             "shunt_rule_version{rule=\"shop/canary\"} 2.0",
             "shunt_rule_faults_total{rule=\"shop/canary\",hook=\"on-request\",kind=\"timeout\"} 3",
-            "shunt_rule_call_seconds{rule=\"shop/canary\",hook=\"on-request\",quantile=\"0.99\"} 0.000002",
+            "shunt_rule_call_seconds_bucket{le=\"0.000002\",rule=\"shop/canary\",hook=\"on-request\"} 3",
+            "shunt_rule_call_seconds_count{rule=\"shop/canary\",hook=\"on-request\"} 4",
         ] {
             assert!(text.lines().any(|it| it == line), "no line {line:?} in\n{text}");
         }

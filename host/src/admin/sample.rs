@@ -1,6 +1,8 @@
 //! A status with something of everything in it, for tests.
 
-use crate::control::{HookStatus, MemberStatus, PoolStatus, RuleStatus, RuleVersion, Status, VirtualStatus};
+use crate::control::{
+    HookStatus, MemberStatus, PoolStatus, RuleStatus, RuleVersion, Status, Times, VirtualStatus,
+};
 
 pub(crate) fn status() -> Status {
     Status {
@@ -45,6 +47,11 @@ pub(crate) fn rule() -> RuleStatus {
             faults: [("timeout".to_owned(), 3)].into(),
             p50_ns: Some(1_000),
             p99_ns: Some(2_000),
+            times: Times {
+                count: 4,
+                seconds: 0.000_005,
+                buckets: vec![(0.000_001, 1), (0.000_002, 2), (f64::MAX, 1)],
+            },
         }],
         breaker: Some("closed"),
     }

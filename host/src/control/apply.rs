@@ -117,7 +117,8 @@ impl Control {
             history.configured = Some(plan.configured);
             if let Some((rule, attachment, using)) = plan.run {
                 // A rule that only runs with other options stays the version that it is.
-                let same = history.running_version().filter(|it| Arc::ptr_eq(&it.rule, &rule)).map(|it| it.number);
+                let same =
+                    history.running_version().filter(|it| Arc::ptr_eq(&it.rule, &rule)).map(|it| it.number);
                 let number = same.unwrap_or_else(|| history.add(rule, unix_ms()));
                 history.running = Some(Running { number, attachment, using });
             }
@@ -201,14 +202,19 @@ impl Control {
     }
 
     /// The one step in which a change takes effect. Returns when every worker has it.
-    pub(super) async fn swap(&mut self, snapshot: Snapshot, mut sockets: BTreeMap<SocketAddr, Vec<TcpListener>>) {
+    pub(super) async fn swap(
+        &mut self,
+        snapshot: Snapshot,
+        mut sockets: BTreeMap<SocketAddr, Vec<TcpListener>>,
+    ) {
         let snapshot = Arc::new(snapshot);
         self.snapshot.store(Arc::clone(&snapshot));
         let mut waits = Vec::new();
         for worker in &self.workers {
             let (done, applied) = oneshot::channel();
             let sockets = sockets.iter_mut().filter_map(|(address, group)| Some((*address, group.pop()?)));
-            let command = Command::Apply { snapshot: Arc::clone(&snapshot), sockets: sockets.collect(), done };
+            let command =
+                Command::Apply { snapshot: Arc::clone(&snapshot), sockets: sockets.collect(), done };
             if worker.send(command) {
                 waits.push(applied);
             } else {

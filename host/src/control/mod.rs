@@ -20,8 +20,8 @@ use shunt_rules::RuleHost;
 use thiserror::Error;
 use tokio::sync::mpsc;
 
-use crate::config::model::Config;
 use crate::config::Report;
+use crate::config::model::Config;
 use crate::live::Snapshot;
 use crate::live::registry::Registry;
 use crate::monitor::Monitors;
@@ -32,7 +32,8 @@ pub use operate::NotFound;
 pub use plan::{Summary, check};
 pub use rules::{LoadError, LoadedRule, RuleName};
 pub use status::{
-    HookStatus, MemberStatus, PoolStatus, ReloadSummary, RuleStatus, RuleVersion, Status, VirtualStatus,
+    HookStatus, MemberStatus, PoolStatus, ReloadSummary, RuleStatus, RuleVersion, Status, Times,
+    VirtualStatus,
 };
 
 /// The running process, as the admin interface sees it. One change at a time.

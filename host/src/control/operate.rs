@@ -32,7 +32,11 @@ impl Control {
     pub async fn load_rule(&mut self, name: &RuleName, pack: Pack) -> Result<LoadedRule, LoadError> {
         let using = self.using(name)?;
         let same = self.rules.get(name).and_then(|history| {
-            history.versions.iter().find(|it| it.rule.digest() == pack.digest()).map(|it| Arc::clone(&it.rule))
+            history
+                .versions
+                .iter()
+                .find(|it| it.rule.digest() == pack.digest())
+                .map(|it| Arc::clone(&it.rule))
         });
         let (host, environment, stats) = self.rule_parts(name);
         let target = name.clone();
@@ -94,7 +98,9 @@ impl Control {
             version.faulty = true;
         }
         match self.rollback_rule(name).await {
-            Ok(loaded) => tracing::warn!(rule = %name, from = number, to = loaded.running, "rolled back to the last good version"),
+            Ok(loaded) => {
+                tracing::warn!(rule = %name, from = number, to = loaded.running, "rolled back to the last good version")
+            }
             Err(error) => tracing::error!(rule = %name, %error, "cannot roll back"),
         }
     }
@@ -108,7 +114,12 @@ impl Control {
     ///
     /// # Errors
     /// There is no such pool, or it has no such member.
-    pub fn set_member(&mut self, pool: &str, address: SocketAddr, admin: Admin) -> Result<MemberStatus, NotFound> {
+    pub fn set_member(
+        &mut self,
+        pool: &str,
+        address: SocketAddr,
+        admin: Admin,
+    ) -> Result<MemberStatus, NotFound> {
         let snapshot = self.snapshot.load_full();
         let names = || snapshot.pools.iter().map(|pool| pool.settings.name.clone()).collect();
         let found = snapshot.pool(pool);
@@ -174,11 +185,8 @@ impl Control {
             let (settings, tls) = (virtual_.settings.clone(), virtual_.tls.clone());
             Arc::new(Virtual { settings, tls, rules, counters: Arc::clone(&virtual_.counters) })
         });
-        let snapshot = Snapshot {
-            epoch: before.epoch + 1,
-            virtuals: virtuals.collect(),
-            pools: before.pools.clone(),
-        };
+        let snapshot =
+            Snapshot { epoch: before.epoch + 1, virtuals: virtuals.collect(), pools: before.pools.clone() };
         self.swap(snapshot, BTreeMap::new()).await;
     }
 }
@@ -193,4 +201,3 @@ async fn off_thread<T: Send + 'static>(
         Err(error) => Err(LoadError::System(error.to_string())),
     }
 }
-

@@ -35,7 +35,10 @@ pub fn check(path: &Path) -> Result<Summary, ApplyError> {
     let document = Document::read(path).map_err(ApplyError::Config)?;
     document.verify_files().map_err(ApplyError::Config)?;
     let host = RuleHost::new().map_err(|error| ApplyError::System(error.to_string()))?;
-    let environment = Arc::new(DaemonEnvironment::new(Arc::new(ArcSwap::from_pointee(Snapshot::empty())), mpsc::unbounded_channel().0));
+    let environment = Arc::new(DaemonEnvironment::new(
+        Arc::new(ArcSwap::from_pointee(Snapshot::empty())),
+        mpsc::unbounded_channel().0,
+    ));
     let mut registry = Registry::new(1, [0; 2]);
     let planned = plan_rules(&document, &Histories::new(), &host, &environment, &mut registry)?;
     plan_tls(&document, &Snapshot::empty())?;
@@ -117,7 +120,9 @@ fn remark(name: &RuleName, error: &LoadError) -> Vec<Remark> {
             .iter()
             .map(|problem| {
                 let key = match problem {
-                    Problem::UnknownSlot { .. } | Problem::MissingSlot { .. } | Problem::SlotTwice(_) => "slots",
+                    Problem::UnknownSlot { .. } | Problem::MissingSlot { .. } | Problem::SlotTwice(_) => {
+                        "slots"
+                    }
                     Problem::Settings(_) | Problem::Refused(_) => "settings",
                     Problem::Memory(_) => "budget",
                     Problem::NeverFires(_) | Problem::OnLoad(_) | Problem::Contract { .. } => "pack",
@@ -149,4 +154,3 @@ pub(super) fn plan_tls(document: &Document, before: &Snapshot) -> Result<Vec<Opt
     let planned: Vec<_> = planned.collect();
     if remarks.is_empty() { Ok(planned) } else { Err(ApplyError::Config(document.refuse(remarks))) }
 }
-

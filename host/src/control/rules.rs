@@ -38,7 +38,9 @@ impl FromStr for RuleName {
             Some((virtual_name, rule)) if !virtual_name.is_empty() && !rule.is_empty() => {
                 Ok(RuleName { virtual_name: virtual_name.to_owned(), rule: rule.to_owned() })
             }
-            _ => Err(format!("{text:?} does not name a rule: write VIRTUAL/RULE, as `shunt rule list` shows it")),
+            _ => Err(format!(
+                "{text:?} does not name a rule: write VIRTUAL/RULE, as `shunt rule list` shows it"
+            )),
         }
     }
 }
@@ -74,7 +76,9 @@ impl LoadError {
             LoadError::Component(_) => "component",
             LoadError::Attach(error) => match error.0.first() {
                 Some(Problem::NeverFires(_) | Problem::Contract { .. }) => "hooks",
-                Some(Problem::UnknownSlot { .. } | Problem::MissingSlot { .. } | Problem::SlotTwice(_)) => "slots",
+                Some(Problem::UnknownSlot { .. } | Problem::MissingSlot { .. } | Problem::SlotTwice(_)) => {
+                    "slots"
+                }
                 Some(Problem::Settings(_)) => "settings",
                 Some(Problem::Memory(_)) => "budget",
                 Some(Problem::Refused(_) | Problem::OnLoad(_)) | None => "on-load",

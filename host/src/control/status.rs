@@ -113,6 +113,18 @@ pub struct HookStatus {
     /// Of the calls that were timed: the upper bound of the bucket that the quantile falls into.
     pub p50_ns: Option<u64>,
     pub p99_ns: Option<u64>,
+    /// For the metrics, which have their own form for it.
+    #[serde(skip)]
+    pub times: Times,
+}
+
+/// A histogram of the calls that were timed.
+#[derive(Clone, Debug, Default)]
+pub struct Times {
+    pub count: u64,
+    pub seconds: f64,
+    /// Upper bound in seconds, and how many calls took no more than that and more than the bound before.
+    pub buckets: Vec<(f64, u64)>,
 }
 
 /// What a reload did.
@@ -229,6 +241,16 @@ fn hook_statuses(attachment: &shunt_rules::Attachment) -> Vec<HookStatus> {
             faults: faults.filter(|(_, count)| *count > 0).collect(),
             p50_ns: quantile_ns(read, 0.5),
             p99_ns: quantile_ns(read, 0.99),
+            times: Times {
+                count: read.timed,
+                seconds: read.time.as_secs_f64(),
+                buckets: (0..)
+                    .zip(&read.buckets)
+                    .map(|(bucket, count)| {
+                        (bucket_bound(bucket).map_or(f64::MAX, |bound| bound.as_secs_f64()), *count)
+                    })
+                    .collect(),
+            },
         }
     };
     attachment.hooks().iter().map(status).collect()

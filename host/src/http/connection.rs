@@ -72,7 +72,12 @@ impl ClientConnection {
     pub(crate) fn new(listener: &Rc<Listener>, view: &VirtualView, flow: Flow, tls: bool) -> Self {
         let timeouts = &view.virtual_.settings.timeouts;
         // A client that connects has the idle time to begin its first request, as for any later one.
-        let deadline = Deadline::new(Waiting::Request, Instant::now() + timeouts.idle, timeouts.idle, timeouts.first_byte);
+        let deadline = Deadline::new(
+            Waiting::Request,
+            Instant::now() + timeouts.idle,
+            timeouts.idle,
+            timeouts.first_byte,
+        );
         ClientConnection {
             flow,
             tls,
@@ -169,7 +174,8 @@ impl ClientConnection {
             (End::Done, Some(tunnel)) => tunnel.carry(stream, parts.read_buf, timeouts.idle).await,
             (End::TimedOut, _) if self.deadline.waiting() == Waiting::Head => {
                 // Best effort: who sends a head this slowly may not read either.
-                let answer = b"HTTP/1.1 408 Request Timeout\r\nconnection: close\r\ncontent-length: 0\r\n\r\n";
+                let answer =
+                    b"HTTP/1.1 408 Request Timeout\r\nconnection: close\r\ncontent-length: 0\r\n\r\n";
                 let _ = tokio::time::timeout(timeouts.head, async {
                     stream.write_all(answer).await?;
                     stream.shutdown().await

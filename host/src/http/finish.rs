@@ -63,9 +63,9 @@ impl Drop for Finish {
         };
         let mut flow_vars = self.connection.vars.take();
         for rule in self.view.rules.iter().filter(|rule| rule.attachment.hooks().contains(Hook::OnDone)) {
-            let done = self.connection.with_runner(rule, |runner| {
-                runner.on_done(&summary, Some(&mut self.vars), &mut flow_vars)
-            });
+            let done = self
+                .connection
+                .with_runner(rule, |runner| runner.on_done(&summary, Some(&mut self.vars), &mut flow_vars));
             if let Err(fault) = done {
                 // It changes nothing for anyone any more.
                 rule.log(&fault);

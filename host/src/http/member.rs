@@ -122,7 +122,11 @@ impl MemberView {
             Ok(pair) => pair,
             Err(_) => return Err(ConnectError::Other),
         };
-        Ok(Lease::new(Box::new(ServerConnection { sender, driver: Some(driver), closed: false }), self, false))
+        Ok(Lease::new(
+            Box::new(ServerConnection { sender, driver: Some(driver), closed: false }),
+            self,
+            false,
+        ))
     }
 
     /// Closes what is idle for too long or was closed by the member.
@@ -237,7 +241,11 @@ impl Lease {
                     || error.is_incomplete_message()
                     || error.is_closed()
                     || is_reset(&error);
-                Err(if self.reused && gone { SendError::Stale(error, unsent) } else { SendError::Member(error) })
+                Err(if self.reused && gone {
+                    SendError::Stale(error, unsent)
+                } else {
+                    SendError::Member(error)
+                })
             }
         }
     }

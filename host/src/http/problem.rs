@@ -42,7 +42,9 @@ impl Problem {
     fn answer(&self) -> (StatusCode, String, bool) {
         let (status, text, close) = match self {
             Problem::BadRequest(what) => (StatusCode::BAD_REQUEST, format!("bad request: {what}"), true),
-            Problem::Framing(why) => (StatusCode::BAD_REQUEST, format!("bad request: {}", why.reason()), true),
+            Problem::Framing(why) => {
+                (StatusCode::BAD_REQUEST, format!("bad request: {}", why.reason()), true)
+            }
             Problem::BodyTooLarge => {
                 (StatusCode::PAYLOAD_TOO_LARGE, "the request body is too large".to_owned(), true)
             }
@@ -56,7 +58,9 @@ impl Problem {
             Problem::Fault => {
                 (StatusCode::INTERNAL_SERVER_ERROR, "a rule of this service failed".to_owned(), false)
             }
-            Problem::NoPool => (StatusCode::SERVICE_UNAVAILABLE, "no pool for this request".to_owned(), false),
+            Problem::NoPool => {
+                (StatusCode::SERVICE_UNAVAILABLE, "no pool for this request".to_owned(), false)
+            }
             Problem::NoMember(pool) => {
                 (StatusCode::SERVICE_UNAVAILABLE, format!("pool {pool} has no live member"), false)
             }

@@ -151,13 +151,8 @@ impl Place {
         } else {
             self.listener.address
         };
-        let flow = Flow {
-            id: NEXT_FLOW.fetch_add(1, Relaxed),
-            client,
-            vip,
-            transport: Transport::Tcp,
-            ingress: 0,
-        };
+        let flow =
+            Flow { id: NEXT_FLOW.fetch_add(1, Relaxed), client, vip, transport: Transport::Tcp, ingress: 0 };
         let tls = view.virtual_.tls.clone();
         let mut connection = ClientConnection::new(&self.listener, &view, flow, tls.is_some());
         match on_flow(&mut connection, &view) {

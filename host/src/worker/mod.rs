@@ -25,7 +25,11 @@ use view::Views;
 pub(crate) enum Command {
     /// Take over a snapshot, with the sockets of the listeners that it adds. Listeners that it does not
     /// have are closed and their connections drained; all others are left alone.
-    Apply { snapshot: Arc<Snapshot>, sockets: Vec<(SocketAddr, std::net::TcpListener)>, done: oneshot::Sender<()> },
+    Apply {
+        snapshot: Arc<Snapshot>,
+        sockets: Vec<(SocketAddr, std::net::TcpListener)>,
+        done: oneshot::Sender<()>,
+    },
     /// Stop accepting, and answer when every connection has ended.
     Drain { done: oneshot::Sender<()> },
 }
@@ -51,13 +55,14 @@ impl Worker {
                 // It works unpinned too, with caches that are less warm.
                 tracing::debug!(number, core, %error, "not pinned");
             }
-            let runtime = match Builder::new_current_thread().enable_all().build_local(LocalOptions::default()) {
-                Ok(runtime) => runtime,
-                Err(error) => {
-                    let _ = ready.send(Err(error));
-                    return;
-                }
-            };
+            let runtime =
+                match Builder::new_current_thread().enable_all().build_local(LocalOptions::default()) {
+                    Ok(runtime) => runtime,
+                    Err(error) => {
+                        let _ = ready.send(Err(error));
+                        return;
+                    }
+                };
             let _ = ready.send(Ok(()));
             runtime.block_on(run(number, inbox));
         })?;

@@ -144,7 +144,13 @@ impl Views {
             Some(rule) => rule.runner.replace(Runner::new(Arc::clone(&attachment))),
             None => Runner::new(Arc::clone(&attachment)),
         };
-        Rc::new(RuleView { attachment, runner: RefCell::new(runner), slots, fallback, logged: Cell::default() })
+        Rc::new(RuleView {
+            attachment,
+            runner: RefCell::new(runner),
+            slots,
+            fallback,
+            logged: Cell::default(),
+        })
     }
 }
 

@@ -35,7 +35,11 @@ fn refuses_what_two_parsers_could_read_differently() {
         ("LF after a field", head("X: 1\n\r\n"), Refusal::BareLf),
         ("LF as the end of the head", head("X: 1\r\n\n"), Refusal::BareLf),
         ("another coding", head("Transfer-Encoding: gzip, chunked\r\n\r\n"), Refusal::Coding),
-        ("chunked twice", head("Transfer-Encoding: chunked\r\ntransfer-encoding: chunked\r\n\r\n"), Refusal::Coding),
+        (
+            "chunked twice",
+            head("Transfer-Encoding: chunked\r\ntransfer-encoding: chunked\r\n\r\n"),
+            Refusal::Coding,
+        ),
         ("hidden coding", head("Transfer-Encoding: xchunked\r\n\r\n"), Refusal::Coding),
         ("a sign", head("Content-Length: +4\r\n\r\n"), Refusal::BadLength),
         ("a list", head("Content-Length: 4, 4\r\n\r\n"), Refusal::BadLength),

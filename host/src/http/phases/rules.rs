@@ -10,8 +10,8 @@ use shunt_rules::{
 };
 use tokio::time::Instant;
 
-use crate::http::deadline::Waiting;
 use crate::http::body::{BodyError, RequestBody, ResponseBody, collect};
+use crate::http::deadline::Waiting;
 use crate::http::member::Lease;
 use crate::http::phases::route::Route;
 use crate::http::phases::{Stop, Transaction};
@@ -71,9 +71,8 @@ impl Transaction {
         deadline.wait_for(Waiting::FirstByte, Instant::now() + first_byte);
         let shown = bytes.len().min(most);
         let complete = ended && shown == bytes.len();
-        let verdict = self.call(rule, |runner, exchange| {
-            runner.on_request_body(exchange, &bytes[..shown], complete)
-        });
+        let verdict =
+            self.call(rule, |runner, exchange| runner.on_request_body(exchange, &bytes[..shown], complete));
         let mut forwarded = bytes.clone();
         let decided = match verdict {
             Ok(BodyVerdict::Next) => false,
