@@ -7,6 +7,7 @@ use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 
+use shunt_engine::persistence::MemberTag;
 use shunt_engine::selection::{Balance, Candidate, Selector};
 use shunt_rules::{Attachment, Fault, FaultKind, HookSet, OnFault, Runner};
 
@@ -21,6 +22,8 @@ pub(crate) struct PoolView {
     pub(crate) name: Arc<str>,
     selector: RefCell<Selector>,
     pub(crate) members: Vec<Rc<MemberView>>,
+    /// What a cookie calls each of the members.
+    tags: Vec<MemberTag>,
 }
 
 pub(crate) struct VirtualView {
@@ -190,7 +193,9 @@ impl PoolView {
             Some(view) if view.selector.borrow().balance() == balance => view.selector.borrow().clone(),
             _ => Selector::new(balance, worker),
         };
+        let tags = members.iter().map(|it| MemberTag::of(&pool.settings.name, it.address)).collect();
         Rc::new(PoolView {
+            tags,
             name: pool.settings.name.as_str().into(),
             pool: Arc::clone(pool),
             selector: RefCell::new(selector),
@@ -210,6 +215,11 @@ impl PoolView {
         };
         let index = self.selector.borrow_mut().pick(self.members.len(), candidate)?;
         self.members.get(index)
+    }
+
+    /// The members, each with what a cookie calls it.
+    pub(crate) fn tagged(&self) -> impl Iterator<Item = (&MemberTag, &Rc<MemberView>)> {
+        self.tags.iter().zip(&self.members)
     }
 
     pub(crate) fn member(&self, address: SocketAddr) -> Option<&Rc<MemberView>> {

@@ -80,12 +80,12 @@ impl Transaction {
     fn choose_by_cookie(&mut self, pool: &Rc<PoolView>, name: &str) -> Option<Rc<MemberView>> {
         let sent = cookie(&self.exchange.request.headers, name).and_then(MemberTag::parse);
         if let Some(tag) = sent {
-            let bound = pool.members.iter().find(|member| {
-                member.state.usable_for_persistent()
+            let bound = pool.tagged().find(|(known, member)| {
+                **known == tag
+                    && member.state.usable_for_persistent()
                     && !self.tried.contains(&member.address)
-                    && MemberTag::of(&pool.name, member.address) == tag
             });
-            if let Some(member) = bound {
+            if let Some((_, member)) = bound {
                 return Some(Rc::clone(member));
             }
         }
