@@ -18,9 +18,12 @@ use std::fmt::Display;
 use crate::Verdict;
 use crate::bindings::http::Answer;
 use crate::bindings::types::Target;
+use crate::text::join;
 
 /// A hook.
 pub trait Hook {
+    #[doc(hidden)]
+    const NAME: &'static str;
     /// What it returns, as the contract writes it.
     #[doc(hidden)]
     type Wire;
@@ -103,7 +106,7 @@ impl<T: Returns<H>, H: Hook, E: Display> Returns<H> for Result<T, E> {
     fn into_wire(self) -> H::Wire {
         match self {
             Ok(verdict) => verdict.into_wire(),
-            Err(error) => crate::fault::end_call(&error.to_string()),
+            Err(error) => crate::fault::end_call(&join(&[H::NAME, ": ", &error.to_string()])),
         }
     }
 }
@@ -121,6 +124,7 @@ macro_rules! hook {
         pub enum $hook {}
 
         impl $crate::hooks::Hook for $hook {
+            const NAME: &'static str = stringify!($module);
             type Wire = $crate::bindings::$module::Verdict;
         }
 
@@ -255,6 +259,7 @@ pub mod done {
     pub enum OnDone {}
 
     impl super::Hook for OnDone {
+        const NAME: &'static str = "on_done";
         type Wire = ();
     }
 

@@ -91,6 +91,7 @@ mod allocator;
 pub mod bindings;
 pub mod clock;
 mod fault;
+mod field_error;
 pub mod flow;
 mod hash;
 pub mod hooks;
@@ -105,6 +106,7 @@ pub mod vars;
 mod verdict;
 
 pub use address::{Prefix, PrefixError};
+pub use field_error::FieldError;
 pub use flow::Flow;
 pub use hash::{Key, stable_hash};
 pub use hooks::{connect_failed, done, request_body};
@@ -187,10 +189,10 @@ pub mod prelude {
 
     pub use crate::flow::{self, Flow, Mode, Transport, drop_flow};
     pub use crate::hooks::{connect_failed, done, request_body};
-    pub use crate::request::{self, FieldError, Request, Scheme, need_body};
+    pub use crate::request::{self, Request, Scheme, need_body};
     pub use crate::request_body::replace_body;
     pub use crate::response::{self, Response};
-    pub use crate::{Prefix, Settings, rule, stable_hash};
+    pub use crate::{FieldError, Prefix, Settings, rule, stable_hash};
     pub use crate::{as_configured, next, redirect, reject, respond, retry, to_member, to_pool};
     pub use crate::{clock, lb, log, random, vars};
 }

@@ -3,10 +3,11 @@
 use ref_cast::RefCast;
 
 use crate::bindings::{http, on_request as wire};
+use crate::field_error::FieldError;
 use crate::flow::Flow;
 use crate::text;
 
-pub use http::{FieldError, Scheme, Version};
+pub use http::{Scheme, Version};
 
 crate::hooks::hook! {
     /// The hook `on_request`.
@@ -132,42 +133,42 @@ impl Request {
 
     /// Replaces the path; the query stays. Must begin with `/`.
     pub fn set_path(&self, path: &str) -> Result<(), FieldError> {
-        self.0.set_path(path)
+        Ok(self.0.set_path(path)?)
     }
 
     /// Replaces or removes the query.
     pub fn set_query(&self, query: Option<&str>) -> Result<(), FieldError> {
-        self.0.set_query(query)
+        Ok(self.0.set_query(query)?)
     }
 
     /// Replaces the host that the member is asked for.
     pub fn set_authority(&self, authority: &str) -> Result<(), FieldError> {
-        self.0.set_authority(authority)
+        Ok(self.0.set_authority(authority)?)
     }
 
     /// Replaces all values of a field by one.
     pub fn set_header(&self, name: &str, value: impl AsRef<[u8]>) -> Result<(), FieldError> {
-        self.0.set_header(name, value.as_ref())
+        Ok(self.0.set_header(name, value.as_ref())?)
     }
 
     /// Adds a value after those that are there.
     pub fn add_header(&self, name: &str, value: impl AsRef<[u8]>) -> Result<(), FieldError> {
-        self.0.add_header(name, value.as_ref())
+        Ok(self.0.add_header(name, value.as_ref())?)
     }
 
     /// Removes all values of a field; one that is not there is no error.
     pub fn remove_header(&self, name: &str) -> Result<(), FieldError> {
-        self.0.remove_header(name)
+        Ok(self.0.remove_header(name)?)
     }
 
     /// Sets a field of the answer that this request will get, whoever makes it: a
     /// member, a rule or Shunt itself. Cheaper than `on_response`, and applied after it.
     pub fn set_response_header(&self, name: &str, value: impl AsRef<[u8]>) -> Result<(), FieldError> {
-        self.0.set_response_header(name, value.as_ref())
+        Ok(self.0.set_response_header(name, value.as_ref())?)
     }
 
     /// Removes a field of the answer that this request will get.
     pub fn remove_response_header(&self, name: &str) -> Result<(), FieldError> {
-        self.0.remove_response_header(name)
+        Ok(self.0.remove_response_header(name)?)
     }
 }

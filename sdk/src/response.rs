@@ -6,7 +6,7 @@ use ref_cast::RefCast;
 
 use crate::address::from_endpoint;
 use crate::bindings::http;
-use crate::request::FieldError;
+use crate::field_error::FieldError;
 use crate::text;
 
 crate::hooks::hook! {
@@ -32,7 +32,7 @@ impl Response {
 
     /// Replaces the status: 200 to 599.
     pub fn set_status(&self, status: u16) -> Result<(), FieldError> {
-        self.0.set_status(status)
+        Ok(self.0.set_status(status)?)
     }
 
     /// The first value of a field. Octets that are not UTF-8 become U+FFFD.
@@ -67,17 +67,17 @@ impl Response {
 
     /// Replaces all values of a field by one.
     pub fn set_header(&self, name: &str, value: impl AsRef<[u8]>) -> Result<(), FieldError> {
-        self.0.set_header(name, value.as_ref())
+        Ok(self.0.set_header(name, value.as_ref())?)
     }
 
     /// Adds a value after those that are there.
     pub fn add_header(&self, name: &str, value: impl AsRef<[u8]>) -> Result<(), FieldError> {
-        self.0.add_header(name, value.as_ref())
+        Ok(self.0.add_header(name, value.as_ref())?)
     }
 
     /// Removes all values of a field; one that is not there is no error.
     pub fn remove_header(&self, name: &str) -> Result<(), FieldError> {
-        self.0.remove_header(name)
+        Ok(self.0.remove_header(name)?)
     }
 
     /// The slot of this rule that is bound to the pool which served the request;
