@@ -1,6 +1,8 @@
 //! What a call of a rule costs: hooks, a fresh instance, each host function by itself.
 //!
-//! `cargo bench -p shunt-rules`. The guests are those of `tests/guests`; the allocator is the daemon's.
+//! `cargo bench -p shunt-rules`. The guests are those of `tests/guests`; the allocator is the
+//! daemon's. Measured is the thread's processor time, which another program on the machine
+//! disturbs less than the wall clock.
 
 // A bench that cannot go on stops.
 #![allow(clippy::unwrap_used, clippy::panic)]
@@ -10,8 +12,11 @@
 mod world;
 
 use std::hint::black_box;
+use std::time::Duration;
 
+use criterion::measurement::{Measurement, ValueFormatter, WallTime};
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
+use nix::time::{ClockId, clock_gettime};
 use shunt_rules::{Isolation, Runner, Vars};
 use world::{World, exchange, flow, host, options, pack, rule, runner};
 
@@ -30,7 +35,41 @@ const HEADERS: [(&str, &str); 8] = [
     ("priority", "u=0, i"),
 ];
 
-fn hooks(criterion: &mut Criterion) {
+/// Processor time of the thread that measures.
+struct ProcessorTime;
+
+impl Measurement for ProcessorTime {
+    type Intermediate = Duration;
+    type Value = Duration;
+
+    fn start(&self) -> Duration {
+        clock_gettime(ClockId::CLOCK_THREAD_CPUTIME_ID).unwrap().into()
+    }
+
+    fn end(&self, start: Duration) -> Duration {
+        self.start() - start
+    }
+
+    fn add(&self, left: &Duration, right: &Duration) -> Duration {
+        *left + *right
+    }
+
+    fn zero(&self) -> Duration {
+        Duration::ZERO
+    }
+
+    fn to_f64(&self, value: &Duration) -> f64 {
+        value.as_nanos() as f64
+    }
+
+    fn formatter(&self) -> &dyn ValueFormatter {
+        WallTime.formatter()
+    }
+}
+
+type Bench = Criterion<ProcessorTime>;
+
+fn hooks(criterion: &mut Bench) {
     let mut steer = runner("steer", &World::new());
     let (flow, mut vars) = (flow("192.0.2.7:5555"), Vars::default());
     criterion.bench_function("on-flow", |bench| bench.iter(|| steer.on_flow(black_box(&flow), &mut vars)));
@@ -56,7 +95,7 @@ fn hooks(criterion: &mut Criterion) {
     }
 }
 
-fn faults(criterion: &mut Criterion) {
+fn faults(criterion: &mut Bench) {
     let world = World::new();
     let mut hostile = runner("hostile", &world);
     let (mut bad, mut good) = (exchange("/abort", &HEADERS), exchange("/ok", &HEADERS));
@@ -76,7 +115,7 @@ fn faults(criterion: &mut Criterion) {
     });
 }
 
-fn host_functions(criterion: &mut Criterion) {
+fn host_functions(criterion: &mut Bench) {
     let mut group = criterion.benchmark_group("host function");
     group.throughput(Throughput::Elements(100));
     for function in [
@@ -115,7 +154,7 @@ fn host_functions(criterion: &mut Criterion) {
     group.finish();
 }
 
-fn loading(criterion: &mut Criterion) {
+fn loading(criterion: &mut Bench) {
     let (world, pack) = (World::new(), pack("steer"));
     criterion.bench_function("compile", |bench| bench.iter(|| host().compile(&pack).unwrap()));
     let rule = rule("steer");
@@ -124,7 +163,11 @@ fn loading(criterion: &mut Criterion) {
 
 criterion_group! {
     name = benches;
-    config = Criterion::default().sample_size(50).warm_up_time(std::time::Duration::from_millis(500)).measurement_time(std::time::Duration::from_secs(2));
+    config = Criterion::default()
+        .with_measurement(ProcessorTime)
+        .sample_size(50)
+        .warm_up_time(Duration::from_millis(500))
+        .measurement_time(Duration::from_secs(2));
     targets = hooks, faults, host_functions, loading
 }
 criterion_main!(benches);

@@ -193,5 +193,5 @@ fn when_no_instance_is_free_the_new_is_refused_and_the_old_is_served() {
     }
     assert!(!attachment.breaker_is_open(), "the rule is not to blame");
     runners.pop();
-    assert!(Runner::new(attachment.clone()).on_request(&mut exchange("/", &[])).is_ok());
+    assert!(Runner::new(attachment).on_request(&mut exchange("/", &[])).is_ok());
 }

@@ -31,7 +31,7 @@ impl Hostile {
             "/memory" => bomb(),
             "/leak" => {
                 // Kept for good: 1 MiB per request.
-                std::mem::forget(vec![1_u8; 1 << 20]);
+                std::mem::forget(black_box(vec![1_u8; 1 << 20]));
                 next()
             }
             "/recursion" => {
