@@ -8,7 +8,7 @@
 mod world;
 
 use shunt_rules::{RuleHost, Runner};
-use world::{World, exchange, host, options, pack, runner};
+use world::{World, attach, exchange, host, options, pack, runner};
 
 #[test]
 fn a_thousand_loads_and_as_many_faults_leave_nothing_behind() {
@@ -24,6 +24,16 @@ fn a_thousand_loads_and_as_many_faults_leave_nothing_behind() {
         let mut runner = Runner::new(rule.attach(options(&rule, &world)).unwrap());
         runner.on_request(&mut exchange("/", &[])).unwrap();
     };
+
+    // DESIGN section 9: at most 256 KiB per rule and worker.
+    let attachment = attach("plain", &world);
+    let before_runners = resident_kib();
+    let mut runners: Vec<Runner> = (0..200).map(|_| Runner::new(attachment.clone())).collect();
+    runners.iter_mut().for_each(|runner| drop(runner.on_request(&mut exchange("/", &[])).unwrap()));
+    let each = (resident_kib() - before_runners) / 200;
+    assert!(each < 64, "an instance takes {each} KiB");
+    drop(runners);
+
     let mut hostile = runner("hostile", &world);
     let mut fault = || {
         hostile.on_request(&mut exchange("/abort", &[])).unwrap_err();

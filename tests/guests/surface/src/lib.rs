@@ -95,7 +95,12 @@ impl Surface {
                 flow.set("n", "f");
                 flow.set("gone", "x");
                 flow.remove("gone");
-                answer(format!("{before:?} {:?} {:?} {:?}", request.text("n"), flow.text("n"), flow.text("gone")))
+                answer(format!(
+                    "{before:?} {:?} {:?} {:?}",
+                    request.text("n"),
+                    flow.text("n"),
+                    flow.text("gone")
+                ))
             }
             "/pool" => {
                 let lb::Pool { members, usable, active } = lb::pool("primary");
@@ -106,7 +111,10 @@ impl Surface {
                 answer(
                     members
                         .map(|member| {
-                            format!("{} {:?} {} {}", member.address, member.state, member.weight, member.active)
+                            format!(
+                                "{} {:?} {} {}",
+                                member.address, member.state, member.weight, member.active
+                            )
                         })
                         .collect::<Vec<_>>()
                         .join("|"),
@@ -119,9 +127,11 @@ impl Surface {
 
             // Verdicts.
             "/to" => to_pool("other").persist("who"),
-            "/respond" => {
-                respond(418).header("x-a", "1").header("x-a", "2").header("location", "/b").text("short and stout")
-            }
+            "/respond" => respond(418)
+                .header("x-a", "1")
+                .header("x-a", "2")
+                .header("location", "/b")
+                .text("short and stout"),
             "/reject" => reject(),
             "/need-body" => request::need_body(5),
             _ => next(),
