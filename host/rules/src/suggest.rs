@@ -1,13 +1,31 @@
 //! "Did you mean": the nearest of the names that would have been right.
 
-/// The candidate that is at most a third of its letters away, if there is one.
-pub fn nearest<'a>(given: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+/// The candidate that `wrong` is a slip of: at most one edit in three letters, swapped neighbours
+/// being one edit. The first of equals wins.
+pub fn nearest<'a>(wrong: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    // Nothing that we name is longer, and the distance costs the product of the lengths.
+    const LONGEST: usize = 64;
+    if wrong.len() > LONGEST {
+        return None;
+    }
+    let allowed = (wrong.chars().count() / 3).max(1);
     candidates
         .into_iter()
-        .map(|candidate| (distance(given, candidate), candidate))
-        .filter(|(distance, candidate)| *distance <= candidate.chars().count().div_ceil(3))
+        .filter(|candidate| candidate.len() <= LONGEST)
+        .map(|candidate| (distance(wrong, candidate), candidate))
+        .filter(|(distance, _)| *distance <= allowed)
         .min_by_key(|(distance, _)| *distance)
         .map(|(_, candidate)| candidate)
+}
+
+/// Edits between two names. Letter case and `_` for `-` are one edit together, however many there are.
+pub fn distance(left: &str, right: &str) -> usize {
+    let plain = |name: &str| name.to_lowercase().replace('_', "-");
+    let (left_plain, right_plain) = (plain(left), plain(right));
+    if left_plain == right_plain {
+        return usize::from(left != right);
+    }
+    strsim::osa_distance(&left_plain, &right_plain).max(1)
 }
 
 /// `; did you mean "primary"?`, or `; expected one of …`, or nothing.
@@ -19,28 +37,20 @@ pub(crate) fn hint<'a>(given: &str, candidates: impl IntoIterator<Item = &'a str
     if all.is_empty() { String::new() } else { format!("; expected one of {}", all.join(", ")) }
 }
 
-/// Edits between two words, a swap of neighbours counting as one (optimal string alignment).
-fn distance(left: &str, right: &str) -> usize {
-    let right: Vec<char> = right.chars().collect();
-    let mut before = vec![0; right.len() + 1];
-    let mut row: Vec<usize> = (0..=right.len()).collect();
-    let mut previous = None;
-    for (i, l) in left.chars().enumerate() {
-        let mut next = vec![i + 1; right.len() + 1];
-        for (j, &r) in right.iter().enumerate() {
-            next[j + 1] = (row[j] + usize::from(l != r)).min(row[j + 1] + 1).min(next[j] + 1);
-            if j > 0 && previous == Some(r) && right[j - 1] == l {
-                next[j + 1] = next[j + 1].min(before[j - 1] + 1);
-            }
-        }
-        (before, row, previous) = (row, next, Some(l));
-    }
-    row[right.len()]
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn slips_are_found_and_strangers_are_not() {
+        let keys = ["listen", "limits", "pool", "persistence", "on-fault"];
+        assert_eq!(nearest("lisen", keys), Some("listen"));
+        assert_eq!(nearest("limist", keys), Some("limits"));
+        assert_eq!(nearest("On_Fault", keys), Some("on-fault"));
+        assert_eq!(nearest("presistance", keys), Some("persistence"));
+        assert_eq!(nearest("balance", keys), None);
+        assert_eq!(nearest(&"x".repeat(100_000), keys), None);
+    }
 
     #[test]
     fn finds_what_was_meant() {
@@ -51,6 +61,5 @@ mod tests {
         assert_eq!(hint("primry", names), "; did you mean \"primary\"?");
         assert_eq!(hint("blue", names), "; expected one of \"primary\", \"canary\"");
         assert_eq!(hint("blue", []), "");
-        assert_eq!((distance("ab", "ba"), distance("", "abc"), distance("abc", "abc")), (1, 3, 0));
     }
 }

@@ -145,7 +145,12 @@ impl Views {
         let runner = match same {
             // The instance stays warm when only a pool changed.
             Some(rule) => rule.runner.replace(Runner::new(Arc::clone(&attachment))),
-            None => Runner::new(Arc::clone(&attachment)),
+            None => {
+                let mut runner = Runner::new(Arc::clone(&attachment));
+                // So that the first request does not wait for it; where it fails, that request's call says why.
+                let _ = runner.warm();
+                runner
+            }
         };
         Rc::new(RuleView {
             attachment,

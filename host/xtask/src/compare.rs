@@ -15,7 +15,9 @@ pub(crate) fn run(terminal: &Terminal, rest: &[&str]) -> Result<()> {
         [("python3", "python3"), ("wrk", "wrk"), ("ab", "apache2-utils"), ("nginx", "nginx-light")]
     {
         if !tools::installed(program) {
-            bail!("{program} is missing; install it: `apt-get install {package}` (see tests/bench/README.md)");
+            bail!(
+                "{program} is missing; install it: `apt-get install {package}` (see tests/bench/README.md)"
+            );
         }
     }
     let shunt = tools::build_shunt(Profile::Release)?;
