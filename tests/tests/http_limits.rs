@@ -113,6 +113,8 @@ fn a_late_head_does_not_spoil_the_answer_before_it() {
     head_time_passes(&site);
     origin.tell("go on");
     assert_eq!(client.exact(3), b"st!");
+    assert_eq!(client.answer().status(), 408, "now it is its turn");
+    assert!(client.ended());
 }
 
 #[test]

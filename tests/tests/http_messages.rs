@@ -75,6 +75,20 @@ fn origins_of_http_1_0_are_understood() {
 }
 
 #[test]
+fn an_origin_that_ends_its_connections_does_not_end_those_of_clients() {
+    let origin = Origin::start(|call| {
+        call.request()?;
+        call.send("HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 1\r\n\r\na")
+    });
+    let site = Site::of(&[&origin]);
+    let mut client = site.client();
+    for count in 1..4 {
+        let answer = client.ask("POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 2\r\n\r\nhi");
+        assert_eq!((answer.text().as_str(), answer.get("connection"), origin.accepts()), ("a", None, count));
+    }
+}
+
+#[test]
 fn connections_are_kept_on_both_sides() {
     let answers = [
         ok("length"),
@@ -129,6 +143,11 @@ fn pipelined_requests_are_answered_in_order() {
     });
     let site = Site::of(&[&origin]);
     let mut client = site.client();
+    const MANY: usize = 500;
+    client.send("GET /many HTTP/1.1\r\nHost: h\r\n\r\n".repeat(MANY));
+    for _ in 0..MANY {
+        assert_eq!(client.answer().text(), "GET /many HTTP/1.1 0");
+    }
     client.send(
         "GET /1 HTTP/1.1\r\nHost: h\r\n\r\n\
          POST /2 HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\n\r\nhello\

@@ -131,6 +131,34 @@ fn a_large_request_for_a_slow_member() {
     }
 }
 
+/// The answer is large and early, and the client reads nothing of it before all of its own is out. The
+/// member takes what comes meanwhile; nobody waits for the other.
+#[test]
+fn a_request_goes_on_while_nobody_reads_the_answer() {
+    const ANSWER: usize = 32 << 20;
+    let origin = Origin::start(|call| {
+        call.head()?;
+        let mut answering = call.stream().try_clone()?;
+        let answer = thread::spawn(move || {
+            answering.set_write_timeout(None)?;
+            answering.write_all(format!("HTTP/1.1 200 OK\r\nContent-Length: {ANSWER}\r\n\r\n").as_bytes())?;
+            answering.write_all(&vec![b'a'; ANSWER])
+        });
+        for _ in 0..SIZE / BLOCK {
+            call.wire().try_exact(BLOCK)?;
+        }
+        call.mark("whole");
+        answer.join().expect("a thread that ends")
+    });
+    let site = Site::of(&[&origin]);
+    let mut client = site.client();
+    client.send(format!("POST / HTTP/1.1\r\nHost: h\r\n{}\r\n\r\n", framing(false)));
+    pour(client.stream(), false, || {});
+    origin.wait_mark("whole");
+    let answer = client.answer();
+    assert!(answer.body == vec![b'a'; ANSWER]);
+}
+
 /// Each piece arrives before the next is sent: nobody waits for more.
 #[test]
 fn pieces_go_through_as_they_come() {

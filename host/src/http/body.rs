@@ -38,8 +38,17 @@ pub(crate) struct RequestBodyState {
     pub(crate) sent: Cell<u64>,
     /// It was given to a member as it came from the client, so it is not at hand any more.
     pub(crate) given_away: Cell<bool>,
+    /// All that came from the client was handed to the member.
+    ended: Cell<bool>,
     /// Set when it ended in an error on the client's side.
     pub(crate) failed: Cell<Option<RequestBodyFailure>>,
+}
+
+impl RequestBodyState {
+    /// Whether a member that has it waits for more of it.
+    pub(crate) fn is_under_way(&self) -> bool {
+        self.given_away.get() && !self.ended.get()
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -137,6 +146,7 @@ impl Body for RequestBody {
             }
             Poll::Pending => return Poll::Pending,
             Poll::Ready(None) => {
+                state.ended.set(true);
                 if let Some(deadline) = deadline {
                     deadline.request_sent();
                 }
@@ -148,9 +158,11 @@ impl Body for RequestBody {
                 return Poll::Ready(Some(Err(BodyError::Client(error))));
             }
         };
+        let last = frame.is_trailers() || incoming.is_end_stream();
+        state.ended.set(last);
         if let Some(deadline) = deadline {
             deadline.progress();
-            if frame.is_trailers() || incoming.is_end_stream() {
+            if last {
                 deadline.request_sent();
             }
         }
@@ -315,7 +327,9 @@ impl MemberBody {
                 1 => self.drive(nobody),
                 _ => self.drive(cx),
             }
-            match Pin::new(&mut self.incoming).poll_frame(nobody) {
+            // What a task of its own drives must wake this one.
+            let aside = attempt == 2 && self.lease.as_ref().is_some_and(Lease::is_driven_aside);
+            match Pin::new(&mut self.incoming).poll_frame(if aside { cx } else { nobody }) {
                 Poll::Pending => {}
                 Poll::Ready(Some(Ok(frame))) => {
                     self.deadline.progress();

@@ -17,6 +17,7 @@ use hyper::client::conn::http1::{Builder, Connection, Parts, SendRequest};
 use hyper_util::rt::TokioIo;
 use shunt_engine::member::{Active, MemberState};
 use tokio::net::TcpStream;
+use tokio::task::{AbortHandle, spawn_local};
 use tokio::time::timeout;
 
 use crate::http::body::RequestBody;
@@ -46,7 +47,8 @@ struct Idle {
     sweeps: u8,
 }
 
-/// An HTTP/1.1 connection to a member. It has no task: who waits for something from it drives it.
+/// An HTTP/1.1 connection to a member. It has no task: who waits for something from it drives it. (Only
+/// where an answer comes before the whole request does the connection get one, see [`Lease::drive_aside`].)
 ///
 /// Whoever drives it looks at what came of it right after, so nothing inside it needs to wake anyone:
 /// it is driven for nobody first, and with the task's waker only where there is something to wait for.
@@ -57,6 +59,17 @@ struct ServerConnection {
     /// `None` once it is closed and nothing of it is needed any more.
     driver: Option<Connection<TokioIo<TcpStream>, RequestBody>>,
     closed: bool,
+    /// The task that drives it in the place of whoever has it. Such a connection is not used again.
+    aside: Option<Aside>,
+}
+
+/// A task that ends with what it works for.
+struct Aside(AbortHandle);
+
+impl Drop for Aside {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
 }
 
 /// Why no connection could be had.
@@ -123,7 +136,7 @@ impl MemberView {
             Err(_) => return Err(ConnectError::Other),
         };
         Ok(Lease::new(
-            Box::new(ServerConnection { sender, driver: Some(driver), closed: false }),
+            Box::new(ServerConnection { sender, driver: Some(driver), closed: false, aside: None }),
             self,
             false,
         ))
@@ -194,6 +207,18 @@ impl Lease {
     /// Moves bytes, and wakes the task of `cx` when more can be moved.
     pub(crate) fn drive(&mut self, cx: &mut Context<'_>) {
         self.connection.drive(cx);
+    }
+
+    /// Lets the connection move by itself from now on, whether anyone waits for something from it or not.
+    pub(crate) fn drive_aside(&mut self) {
+        if let Some(mut driver) = self.connection.driver.take() {
+            let task = spawn_local(poll_fn(move |cx| driver.poll_without_shutdown(cx).map(drop)));
+            self.connection.aside = Some(Aside(task.abort_handle()));
+        }
+    }
+
+    pub(crate) fn is_driven_aside(&self) -> bool {
+        self.connection.aside.is_some()
     }
 
     /// Sends a request and waits for the head of its response, or for the deadline.

@@ -14,7 +14,11 @@ use crate::http::tunnel::Tunnel;
 
 impl Transaction {
     /// Turns a member's response into the one that the client gets; its body streams.
-    pub(super) fn stream(&mut self, response: Response<Incoming>, lease: Lease) -> Response<ResponseBody> {
+    pub(super) fn stream(
+        &mut self,
+        response: Response<Incoming>,
+        mut lease: Lease,
+    ) -> Response<ResponseBody> {
         let (mut head, incoming) = response.into_parts();
         let switched = head.status == StatusCode::SWITCHING_PROTOCOLS && self.upgrade;
         fields::prepare_response(&mut head.headers, switched);
@@ -22,6 +26,10 @@ impl Transaction {
         if switched {
             self.connection.switch_to(Tunnel::new(lease));
             return Response::from_parts(head, ResponseBody::whole(bytes::Bytes::new()));
+        }
+        if self.body_state.is_under_way() {
+            // The client may want to send all of it before it reads anything.
+            lease.drive_aside();
         }
         let body = MemberBody::new(incoming, lease, Rc::clone(&self.connection.deadline));
         Response::from_parts(head, ResponseBody::from_member(body))
