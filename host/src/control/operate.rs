@@ -99,7 +99,8 @@ impl Control {
         }
         match self.rollback_rule(name).await {
             Ok(loaded) => {
-                tracing::warn!(rule = %name, from = number, to = loaded.running, "rolled back to the last good version")
+                let to = loaded.running;
+                tracing::warn!(rule = %name, from = number, to, "rolled back to the last good version");
             }
             Err(error) => tracing::error!(rule = %name, %error, "cannot roll back"),
         }

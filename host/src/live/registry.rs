@@ -15,13 +15,16 @@ use crate::live::{Member, Pool, Snapshot};
 /// Bindings that a pool remembers at most. An entry is about 150 bytes, and only those in use exist.
 const MOST_BINDINGS: usize = 1 << 20;
 
+/// What is kept of a member.
+type LiveMember = (Arc<MemberState>, Arc<Sharded<MemberCounters>>);
+
 /// Who is who: virtuals, pools and rules by their name, members by their pool and address.
 pub struct Registry {
     workers: usize,
     hash_key: [u64; 2],
     virtuals: HashMap<String, Arc<Sharded<VirtualCounters>>>,
     bindings: HashMap<String, Arc<PersistenceTable<SocketAddr>>>,
-    members: HashMap<(String, SocketAddr), (Arc<MemberState>, Arc<Sharded<MemberCounters>>)>,
+    members: HashMap<(String, SocketAddr), LiveMember>,
     rules: HashMap<String, Arc<RuleStats>>,
 }
 
@@ -45,7 +48,7 @@ impl Registry {
 
     /// `name` is `virtual/rule`.
     pub fn rule_stats(&mut self, name: &str) -> Arc<RuleStats> {
-        Arc::clone(self.rules.entry(name.to_owned()).or_insert_with(RuleStats::new))
+        Arc::clone(self.rules.entry(name.to_owned()).or_default())
     }
 
     pub fn pool(&mut self, settings: &model::Pool) -> Pool {

@@ -36,8 +36,8 @@ use send::Sent;
 /// Why the list of phases ends early: something else answers.
 pub(crate) enum Stop {
     Problem(Problem),
-    /// A rule made the answer.
-    Answer(Answer),
+    /// A rule made the answer. Boxed: it is large, and every phase returns room for it.
+    Answer(Box<Answer>),
 }
 
 impl From<Problem> for Stop {
@@ -157,7 +157,7 @@ impl Transaction {
     fn conclude(mut self, result: Result<Response<ResponseBody>, Stop>) -> Response<ResponseBody> {
         let (mut response, outcome) = match result {
             Ok(response) => (response, Outcome::Complete),
-            Err(Stop::Answer(answer)) => (respond::from_rule(answer), Outcome::Answered),
+            Err(Stop::Answer(answer)) => (respond::from_rule(*answer), Outcome::Answered),
             Err(Stop::Problem(problem)) => {
                 self.view.counters.errors.add(1);
                 let outcome = match problem {

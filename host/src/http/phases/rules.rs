@@ -44,7 +44,7 @@ impl Transaction {
             let decided = match self.call(rule, Runner::on_request) {
                 Ok(RequestVerdict::Next) => false,
                 Ok(RequestVerdict::To(target)) => self.redirect(rule, Hook::OnRequest, target)?,
-                Ok(RequestVerdict::Respond(answer)) => return Err(Stop::Answer(answer)),
+                Ok(RequestVerdict::Respond(answer)) => return Err(Stop::Answer(Box::new(answer))),
                 Ok(RequestVerdict::Reject) => return Err(Problem::Rejected.into()),
                 Ok(RequestVerdict::NeedBody(most)) => Box::pin(self.on_request_body(rule, most)).await?,
                 Err(_) => self.after_fault(rule)?,
@@ -82,7 +82,7 @@ impl Transaction {
                 true
             }
             Ok(BodyVerdict::To(target)) => self.redirect(rule, Hook::OnRequestBody, target)?,
-            Ok(BodyVerdict::Respond(answer)) => return Err(Stop::Answer(answer)),
+            Ok(BodyVerdict::Respond(answer)) => return Err(Stop::Answer(Box::new(answer))),
             Ok(BodyVerdict::Reject) => return Err(Problem::Rejected.into()),
             Err(_) => self.after_fault(rule)?,
         };
@@ -105,7 +105,7 @@ impl Transaction {
             match self.call(rule, |runner, exchange| runner.on_connect_failed(exchange, failure)) {
                 Ok(ConnectFailedVerdict::Next) => {}
                 Ok(ConnectFailedVerdict::Retry) => return Ok(AfterFailure::SamePool),
-                Ok(ConnectFailedVerdict::Respond(answer)) => return Err(Stop::Answer(answer)),
+                Ok(ConnectFailedVerdict::Respond(answer)) => return Err(Stop::Answer(Box::new(answer))),
                 Ok(ConnectFailedVerdict::To(target)) => {
                     if self.detours >= MOST_DETOURS {
                         // Around in circles: the configuration takes over.
@@ -150,7 +150,7 @@ impl Transaction {
         for rule in view.rules.iter().filter(|rule| rule.attachment.hooks().contains(Hook::OnResponse)) {
             match self.call(rule, Runner::on_response) {
                 Ok(ResponseVerdict::Next) => {}
-                Ok(ResponseVerdict::Replace(answer)) => return Err(Stop::Answer(answer)),
+                Ok(ResponseVerdict::Replace(answer)) => return Err(Stop::Answer(Box::new(answer))),
                 Ok(ResponseVerdict::Retry) => {
                     let tried = lease.member().address;
                     let another = pool.members.iter().any(|member| {
