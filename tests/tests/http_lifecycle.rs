@@ -100,7 +100,7 @@ fn who_does_not_end_is_cut_in_the_end() {
     site.daemon.signal(Signal::SIGTERM);
     assert_eq!(site.daemon.wait().code(), Some(0));
     assert_eq!(client.try_rest().unwrap_or_default(), b"half");
-    assert!(site.daemon.log().contains("still open after the drain time"), "{}", site.daemon.log());
+    site.daemon.wait_log("still open after the drain time");
 }
 
 fn epoch(site: &Site) -> u64 {

@@ -10,6 +10,7 @@
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use shunt_tests::address;
@@ -440,6 +441,21 @@ fn what_a_fault_comes_to_is_the_operators_choice() {
     }
 }
 
+/// Median and p99 of a thousand requests, each of them answered well.
+fn latencies(site: &Site) -> (Duration, Duration) {
+    let mut client = site.client();
+    let mut took: Vec<_> = (0..1_000)
+        .map(|_| {
+            let begin = Instant::now();
+            let answer = client.get("/");
+            assert_eq!((answer.status(), answer.text().as_str()), (200, "web"));
+            begin.elapsed()
+        })
+        .collect();
+    took.sort_unstable();
+    (took[took.len() / 2], took[took.len() * 99 / 100])
+}
+
 /// Four hostile rules beside a good one, on one worker.
 #[test]
 fn hostile_rules_hurt_only_themselves() {
@@ -464,6 +480,7 @@ fn hostile_rules_hurt_only_themselves() {
     let mut site =
         Site { daemon: shunt_tests::daemon::Daemon::start(&site::config(good, "", &rest)), address: good };
 
+    let alone = latencies(&site);
     let attackers: Vec<_> = bad
         .iter()
         .map(|&(path, _, address)| {
@@ -475,13 +492,12 @@ fn hostile_rules_hurt_only_themselves() {
             })
         })
         .collect();
-    let mut client = site.client();
-    for _ in 0..1_000 {
-        let answer = client.get("/");
-        assert_eq!((answer.status(), answer.text().as_str()), (200, "web"));
-    }
+    let beside = latencies(&site);
     attackers.into_iter().for_each(|attacker| attacker.join().expect("an answer for every request"));
     assert!(site.daemon.runs());
+    println!(
+        "median and p99 of the good rule's requests: {alone:?} alone, {beside:?} beside the hostile ones"
+    );
 
     let status = site.daemon.status();
     let rules = |name: &str| {
@@ -499,18 +515,6 @@ fn hostile_rules_hurt_only_themselves() {
     let good = rules("web");
     assert_eq!((&good["breaker"], &hook(&good, "on-request")["faults"]), (&"closed".into(), &json!({})));
     site.daemon.wait_log("faulted too often");
-    for (path, _, address) in &bad {
-        // The guest looks at connections, too: those are refused, until a probe goes well.
-        assert!(
-            Client::try_connect(*address)
-                .and_then(|mut client| {
-                    client.try_send("GET / HTTP/1.1\r\nHost: h\r\n\r\n")?;
-                    client.try_answer()
-                })
-                .is_err(),
-            "{path}"
-        );
-    }
 }
 
 /// Better than being shut out: the version before takes over.
@@ -524,7 +528,7 @@ fn a_version_that_does_nothing_but_fault_is_taken_back() {
     let mut client = site.client();
     assert_eq!(client.get("/panic").status(), 500);
     // Some faults are needed, and what follows them is not waited for.
-    let begin = std::time::Instant::now();
+    let begin = Instant::now();
     while client.get("/panic").status() != 200 {
         assert!(begin.elapsed() < PATIENCE, "it is not taken back");
     }
