@@ -44,6 +44,9 @@ fn refused(cases: &[(&str, String)]) {
         origin.requests().iter().map(|it| &it.head.line).collect::<Vec<_>>()
     );
     assert_eq!(site.client().get("/").text(), "a", "the site is there for others");
+    let web = &site.daemon.status()["virtuals"][0];
+    let counted = (&web["errors"], &web["answers"][3], &web["answers"][1]);
+    assert_eq!(counted, (&(2 * cases.len()).into(), &(2 * cases.len()).into(), &1.into()), "each is counted");
 }
 
 fn post(fields: &str, body: &str) -> String {

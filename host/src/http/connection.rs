@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
+use http::StatusCode;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
@@ -119,6 +120,13 @@ impl ClientConnection {
         call(&mut runners[index].1)
     }
 
+    /// Counts an answer of ours to what did not come to be a request.
+    fn count_refusal(&self) {
+        let view = self.listener.view();
+        view.counters.errors.add(1);
+        view.counters.answered(StatusCode::BAD_REQUEST);
+    }
+
     /// Serves requests until the connection ends.
     pub(crate) async fn serve<S>(self: Rc<Self>, stream: S)
     where
@@ -150,8 +158,16 @@ impl ClientConnection {
                 }
             }
             loop {
-                if let Poll::Ready(result) = Pin::new(&mut http).poll(cx) {
-                    return Poll::Ready(if result.is_ok() { End::Done } else { End::Broken });
+                match Pin::new(&mut http).poll(cx) {
+                    Poll::Ready(Ok(())) => return Poll::Ready(End::Done),
+                    Poll::Ready(Err(error)) => {
+                        if error.is_parse() {
+                            // hyper has answered 400, 414 or 431.
+                            self.count_refusal();
+                        }
+                        return Poll::Ready(End::Broken);
+                    }
+                    Poll::Pending => {}
                 }
                 if self.findings.inside_head() && self.deadline.waiting() == Waiting::Request {
                     self.deadline.wait_for(Waiting::Head, Instant::now() + timeouts.head);
@@ -173,6 +189,7 @@ impl ClientConnection {
         match (end, self.tunnel.take()) {
             (End::Done, Some(tunnel)) => tunnel.carry(stream, parts.read_buf, timeouts.idle).await,
             (End::TimedOut, _) if self.deadline.waiting() == Waiting::Head => {
+                self.count_refusal();
                 // Best effort: who sends a head this slowly may not read either.
                 let answer =
                     b"HTTP/1.1 408 Request Timeout\r\nconnection: close\r\ncontent-length: 0\r\n\r\n";
