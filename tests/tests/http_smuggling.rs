@@ -100,6 +100,7 @@ fn bad_chunks() {
         ("two sizes", chunks("5 5\r\nhello\r\n0\r\n\r\n")),
         ("past 2^64", chunks("10000000000000005\r\nhello\r\n0\r\n\r\n")),
         ("2^64 - 1", chunks("ffffffffffffffff\r\nhello\r\n0\r\n\r\n")),
+        ("more digits than a size has", chunks("00000000000000005\r\nhello\r\n0\r\n\r\n")),
         ("too short", chunks("4\r\nhello\r\n0\r\n\r\n")),
         ("too long", chunks("6\r\nhello\r\n0\r\n\r\n")),
         ("LF behind a size", chunks("5\nhello\r\n0\r\n\r\n")),

@@ -12,6 +12,7 @@ use thiserror::Error;
 
 use crate::http::deadline::{Deadline, Waiting};
 use crate::http::finish::Finish;
+use crate::http::guard::{Findings, Refusal};
 use crate::http::member::Lease;
 
 /// Why a body ended before its end.
@@ -23,6 +24,9 @@ pub(crate) enum BodyError {
     /// The client's bytes were not what its framing said, or it went away.
     #[error("the client broke off the request body: {0}")]
     Client(hyper::Error),
+    /// The guard refused its framing where hyper takes it.
+    #[error("the request body is framed in a way that could be read differently: {}", .0.reason())]
+    Framing(Refusal),
     /// The member broke off.
     #[error("the member broke off the response body: {0}")]
     Member(hyper::Error),
@@ -55,6 +59,7 @@ impl RequestBodyState {
 pub(crate) enum RequestBodyFailure {
     TooLarge,
     Malformed,
+    Framing(Refusal),
     /// The client stopped sending.
     Stalled,
 }
@@ -70,6 +75,8 @@ pub(crate) enum RequestBody {
         allowance: u64,
         state: Rc<RequestBodyState>,
         deadline: Option<Rc<Deadline>>,
+        /// What the guard finds, and the request that this belongs to.
+        guard: Option<(Rc<Findings>, u64)>,
     },
 }
 
@@ -80,6 +87,7 @@ impl RequestBody {
         limit: Option<u64>,
         state: &Rc<RequestBodyState>,
         deadline: &Rc<Deadline>,
+        (findings, ordinal): (&Rc<Findings>, u64),
     ) -> Self {
         if incoming.is_end_stream() {
             return RequestBody::Empty;
@@ -90,6 +98,7 @@ impl RequestBody {
             allowance: limit.unwrap_or(u64::MAX),
             state: Rc::clone(state),
             deadline: Some(Rc::clone(deadline)),
+            guard: Some((Rc::clone(findings), ordinal)),
         }
     }
 
@@ -99,14 +108,21 @@ impl RequestBody {
             return RequestBody::Empty;
         }
         let state = Rc::clone(state);
-        RequestBody::Streamed { prefix: Some(bytes), rest: None, allowance: 0, state, deadline: None }
+        RequestBody::Streamed {
+            prefix: Some(bytes),
+            rest: None,
+            allowance: 0,
+            state,
+            deadline: None,
+            guard: None,
+        }
     }
 
     /// What is left of this one, behind what was already collected of it.
     pub(crate) fn behind(self, collected: Bytes) -> Self {
         match self {
-            RequestBody::Streamed { rest, allowance, state, deadline, .. } => {
-                RequestBody::Streamed { prefix: Some(collected), rest, allowance, state, deadline }
+            RequestBody::Streamed { rest, allowance, state, deadline, guard, .. } => {
+                RequestBody::Streamed { prefix: Some(collected), rest, allowance, state, deadline, guard }
             }
             RequestBody::Empty => RequestBody::Empty,
         }
@@ -131,9 +147,13 @@ impl Body for RequestBody {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
-        let RequestBody::Streamed { prefix, rest, allowance, state, deadline } = &mut *self else {
+        let RequestBody::Streamed { prefix, rest, allowance, state, deadline, guard } = &mut *self else {
             return Poll::Ready(None);
         };
+        if let Some(why) = guard.as_ref().and_then(|(findings, ordinal)| findings.refusal(*ordinal)) {
+            state.failed.set(Some(RequestBodyFailure::Framing(why)));
+            return Poll::Ready(Some(Err(BodyError::Framing(why))));
+        }
         if let Some(bytes) = prefix.take() {
             state.sent.set(state.sent.get() + bytes.len() as u64);
             return Poll::Ready(Some(Ok(Frame::data(bytes))));

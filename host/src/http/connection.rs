@@ -41,6 +41,8 @@ pub(crate) struct ClientConnection {
     requests: Cell<u64>,
     /// Instances of rules with isolation `flow`, made when first called.
     runners: RefCell<Vec<(Rc<RuleView>, Runner)>>,
+    /// An answer of ours said that it is the last.
+    pub(crate) ended_by_us: Cell<bool>,
     /// Set when a request switched protocols: what the connection becomes.
     tunnel: RefCell<Option<Tunnel>>,
 }
@@ -90,6 +92,7 @@ impl ClientConnection {
             vars: RefCell::default(),
             requests: Cell::new(0),
             runners: RefCell::default(),
+            ended_by_us: Cell::new(false),
             tunnel: RefCell::default(),
         }
     }
@@ -199,7 +202,10 @@ impl ClientConnection {
                 })
                 .await;
             }
-            (End::Done, None) if !self.findings.inside_message() && parts.read_buf.is_empty() => {}
+            (End::Done, None)
+                if !self.findings.inside_message()
+                    && parts.read_buf.is_empty()
+                    && !self.ended_by_us.get() => {}
             // hyper has answered what is no HTTP, or the client may have more to say: it reads first.
             (End::Done | End::Broken, _) => {
                 let _ = tokio::time::timeout(LINGER, discard(&mut stream)).await;

@@ -92,7 +92,7 @@ pub(crate) async fn serve(
 ) -> Result<Response<ResponseBody>, Infallible> {
     let ordinal = connection.count_request();
     let view = connection.listener.view();
-    let mut transaction = Transaction::new(&connection, &view, request);
+    let mut transaction = Transaction::new(&connection, &view, request, ordinal);
     let result = match transaction.read_head(ordinal) {
         Ok(()) => transaction.run().await,
         Err(problem) => Err(problem.into()),
@@ -101,11 +101,18 @@ pub(crate) async fn serve(
 }
 
 impl Transaction {
-    fn new(connection: &Rc<ClientConnection>, view: &Rc<VirtualView>, request: Request<Incoming>) -> Self {
+    fn new(
+        connection: &Rc<ClientConnection>,
+        view: &Rc<VirtualView>,
+        request: Request<Incoming>,
+        ordinal: u64,
+    ) -> Self {
         let settings = &view.virtual_.settings;
         let (parts, body) = request.into_parts();
         let body_state = Rc::<RequestBodyState>::default();
-        let body = RequestBody::streamed(body, settings.limits.body, &body_state, &connection.deadline);
+        let guard = (&connection.findings, ordinal);
+        let body =
+            RequestBody::streamed(body, settings.limits.body, &body_state, &connection.deadline, guard);
         let started = Instant::now();
         connection.deadline.wait_for(Waiting::FirstByte, started + settings.timeouts.first_byte);
         view.counters.requests.add(1);
@@ -154,7 +161,7 @@ impl Transaction {
     }
 
     /// Makes the answer of whatever the phases came to, and leaves the connection ready for the next.
-    fn conclude(mut self, result: Result<Response<ResponseBody>, Stop>) -> Response<ResponseBody> {
+    fn conclude(&mut self, result: Result<Response<ResponseBody>, Stop>) -> Response<ResponseBody> {
         let (mut response, outcome) = match result {
             Ok(response) => (response, Outcome::Complete),
             Err(Stop::Answer(answer)) => (respond::from_rule(*answer), Outcome::Answered),
@@ -167,7 +174,11 @@ impl Transaction {
                     }
                     _ => Outcome::Refused,
                 };
-                (problem.into_response(), outcome)
+                let response = problem.into_response();
+                if response.headers().contains_key(http::header::CONNECTION) {
+                    self.connection.ended_by_us.set(true);
+                }
+                (response, outcome)
             }
         };
         for edit in self.exchange.response_edits.drain(..) {

@@ -101,6 +101,7 @@ impl Transaction {
         let problem = match (self.body_state.failed.get(), error) {
             (Some(RequestBodyFailure::TooLarge), _) => Problem::BodyTooLarge,
             (Some(RequestBodyFailure::Malformed), _) => Problem::BadRequest("the body broke off"),
+            (Some(RequestBodyFailure::Framing(why)), _) => Problem::Framing(why),
             (Some(RequestBodyFailure::Stalled), _) => Problem::BodyStalled,
             (None, SendError::FirstByte) => {
                 member.counters.failures.add(1);
