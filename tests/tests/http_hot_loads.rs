@@ -70,13 +70,6 @@ fn load(versions: usize, warm: usize, drift: u64) {
 }
 
 #[test]
-fn a_hundred_versions_under_load() {
-    load(100, 50, 8 * 1024);
-}
-
-/// Takes minutes in a program that is not optimised: `cargo test … -- --ignored`.
-#[test]
-#[ignore = "takes minutes"]
 fn a_thousand_versions_under_load() {
     load(1_000, 100, 8 * 1024);
 }

@@ -160,7 +160,8 @@ pub struct Attachment {
     pub(crate) header_limit: usize,
     pub(crate) environment: Arc<dyn Environment>,
     pub(crate) stats: Arc<RuleStats>,
-    pub(crate) breaker: Breaker,
+    /// One per hook: a hook that is fine says nothing about another that is not.
+    pub(crate) breakers: [Breaker; Hook::COUNT],
 }
 
 impl Rule {
@@ -187,7 +188,7 @@ impl Rule {
             header_limit: options.header_limit,
             environment: options.environment,
             stats: options.stats,
-            breaker: Breaker::new(),
+            breakers: std::array::from_fn(|_| Breaker::new()),
         });
         let one = |problem| Err(AttachError(vec![problem]));
         match Instance::new(&attachment, &mut Meter::new(&attachment.stats)) {
@@ -270,9 +271,9 @@ impl Attachment {
         &self.stats
     }
 
-    /// Whether calls are being refused because the rule faulted too often.
+    /// Whether calls of any hook are being refused because it faulted too often.
     pub fn breaker_is_open(&self) -> bool {
-        self.breaker.is_open()
+        self.breakers.iter().any(Breaker::is_open)
     }
 
     pub(crate) fn slot_index(&self, slot: &str) -> Option<usize> {

@@ -1,6 +1,6 @@
-//! Stops calling a rule that does nothing but fault.
+//! Stops calling a hook of a rule that does nothing but fault.
 //!
-//! One per attachment, shared by all workers. A call on the closed path reads one relaxed
+//! One per hook of an attachment, shared by all workers. A call on the closed path reads one relaxed
 //! atomic before and one after; nothing is written unless something went wrong.
 
 use std::sync::atomic::{AtomicBool, Ordering};

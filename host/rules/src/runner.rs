@@ -44,7 +44,7 @@ impl Runner {
         if self.instance.is_none() && self.attachment.isolation() != Isolation::Call {
             match Instance::new(&self.attachment, &mut self.meter) {
                 Ok(instance) => self.instance = Some(instance),
-                Err(failure) => return Err(self.faulted(Leave::Normal, failure)),
+                Err(failure) => return Err(self.faulted(Hook::OnLoad, Leave::Normal, failure)),
             }
         }
         Ok(())
@@ -133,7 +133,7 @@ impl Runner {
     pub fn refuse_verdict(&mut self, hook: Hook, message: impl Into<String>) -> Fault {
         self.instance = None;
         let fault = Fault { kind: FaultKind::Verdict, hook, message: message.into() };
-        self.faulted(Leave::Normal, Failure { fault, blame: true })
+        self.faulted(hook, Leave::Normal, Failure { fault, blame: true })
     }
 
     #[inline]
@@ -143,7 +143,9 @@ impl Runner {
         run: impl FnOnce(&mut Instance) -> wasmtime::Result<R>,
         judge: impl FnOnce(R, &Attachment) -> Result<V, String>,
     ) -> Result<V, Fault> {
-        let Some(leave) = self.attachment.breaker.ask(|| self.attachment.environment.monotonic_us()) else {
+        let Some(leave) =
+            self.attachment.breakers[hook as usize].ask(|| self.attachment.environment.monotonic_us())
+        else {
             self.meter.fault(hook, FaultKind::BreakerOpen);
             return Err(Fault { kind: FaultKind::BreakerOpen, hook, message: String::new() });
         };
@@ -152,10 +154,10 @@ impl Runner {
         self.meter.end(hook, started);
         match result {
             Ok(verdict) => {
-                self.attachment.breaker.good(leave);
+                self.attachment.breakers[hook as usize].good(leave);
                 Ok(verdict)
             }
-            Err(failure) => Err(self.faulted(leave, failure)),
+            Err(failure) => Err(self.faulted(hook, leave, failure)),
         }
     }
 
@@ -185,11 +187,11 @@ impl Runner {
     }
 
     #[cold]
-    fn faulted(&mut self, leave: Leave, Failure { fault, blame }: Failure) -> Fault {
+    fn faulted(&mut self, hook: Hook, leave: Leave, Failure { fault, blame }: Failure) -> Fault {
         self.meter.fault(fault.hook, fault.kind);
         let environment = &self.attachment.environment;
         // An instance pool that is used up says nothing about this rule.
-        if blame && self.attachment.breaker.bad(leave, environment.monotonic_us()) {
+        if blame && self.attachment.breakers[hook as usize].bad(leave, environment.monotonic_us()) {
             environment.breaker_opened(self.attachment.name());
         }
         fault

@@ -33,10 +33,12 @@ pub(super) fn new(folder: &Path, screen: &Screen) -> Result<(), Failure> {
 fn sdk() -> SdkSource {
     let program = std::env::current_exe().unwrap_or_default();
     let beside = program.ancestors().skip(1).map(|folder| folder.join("sdk"));
+    // A target folder may be anywhere: then the sources that this was built from, if they are still there.
+    let beside = beside.chain([PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../sdk"))]);
     let is_sdk =
         |folder: &PathBuf| folder.join("macros/Cargo.toml").is_file() && folder.join("Cargo.toml").is_file();
     match beside.into_iter().find(is_sdk) {
-        Some(folder) => SdkSource::Path(folder),
+        Some(folder) => SdkSource::Path(folder.canonicalize().unwrap_or(folder)),
         None => SdkSource::Version(
             concat!(env!("CARGO_PKG_VERSION_MAJOR"), ".", env!("CARGO_PKG_VERSION_MINOR")).to_owned(),
         ),

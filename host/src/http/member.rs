@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use http::{Request, Response};
 use hyper::body::Incoming;
+use hyper::client::conn::TrySendError;
 use hyper::client::conn::http1::{Builder, Connection, Parts, SendRequest};
 use hyper_util::rt::TokioIo;
 use shunt_engine::member::{Active, MemberState};
@@ -222,55 +223,46 @@ impl Lease {
     }
 
     /// Sends a request and waits for the head of its response, or for the deadline.
-    pub(crate) async fn send(
-        &mut self,
+    pub(crate) fn send<'a>(
+        &'a mut self,
         request: Request<RequestBody>,
-        deadline: &Deadline,
-    ) -> Result<Response<Incoming>, SendError> {
-        let connection = &mut *self.connection;
-        let mut response = pin!(connection.sender.try_send_request(request));
-        let (driver, closed) = (&mut connection.driver, &mut connection.closed);
-        let mut written = false;
-        let answer = poll_fn(|cx| {
-            let nobody = &mut Context::from_waker(Waker::noop());
-            // The first time there is a request to write and surely no answer yet.
-            if written {
-                drive(driver, closed, nobody);
-                if let Poll::Ready(answer) = response.as_mut().poll(nobody) {
-                    return Poll::Ready(Some(answer));
+        deadline: &'a Deadline,
+    ) -> impl Future<Output = Result<Response<Incoming>, SendError>> + 'a {
+        let reused = self.reused;
+        let ServerConnection { sender, driver, closed, .. } = &mut *self.connection;
+        // Handed over at once and not when first polled: the future would carry it around.
+        let response = sender.try_send_request(request);
+        async move {
+            let mut response = pin!(response);
+            let mut written = false;
+            let answer = poll_fn(|cx| {
+                let nobody = &mut Context::from_waker(Waker::noop());
+                // The first time there is a request to write and surely no answer yet.
+                if written {
+                    drive(driver, closed, nobody);
+                    if let Poll::Ready(answer) = response.as_mut().poll(nobody) {
+                        return Poll::Ready(Some(answer));
+                    }
                 }
-            }
-            written = true;
-            drive(driver, closed, cx);
-            let mut polled = response.as_mut().poll(nobody);
-            if polled.is_pending() && *closed {
-                // It ended without a look at the request, which comes back when hyper lets go of it.
-                *driver = None;
-                polled = response.as_mut().poll(nobody);
-            }
-            match polled {
-                Poll::Ready(answer) => Poll::Ready(Some(answer)),
-                Poll::Pending if deadline.expired() => Poll::Ready(None),
-                Poll::Pending => Poll::Pending,
-            }
-        })
-        .await;
-        match answer {
-            None => Err(SendError::FirstByte),
-            Some(Ok(response)) => Ok(response),
-            Some(Err(mut failed)) => {
-                let unsent = failed.take_message().map(Request::into_body);
-                let error = failed.into_error();
-                // Nothing of an answer came, and it was closed or reset: the member had closed it.
-                let gone = unsent.is_some()
-                    || error.is_incomplete_message()
-                    || error.is_closed()
-                    || is_reset(&error);
-                Err(if self.reused && gone {
-                    SendError::Stale(error, unsent)
-                } else {
-                    SendError::Member(error)
-                })
+                written = true;
+                drive(driver, closed, cx);
+                let mut polled = response.as_mut().poll(nobody);
+                if polled.is_pending() && *closed {
+                    // It ended without a look at the request, which comes back when hyper lets go of it.
+                    *driver = None;
+                    polled = response.as_mut().poll(nobody);
+                }
+                match polled {
+                    Poll::Ready(answer) => Poll::Ready(Some(answer)),
+                    Poll::Pending if deadline.expired() => Poll::Ready(None),
+                    Poll::Pending => Poll::Pending,
+                }
+            })
+            .await;
+            match answer {
+                None => Err(SendError::FirstByte),
+                Some(Ok(response)) => Ok(response),
+                Some(Err(failed)) => Err(sort(failed, reused)),
             }
         }
     }
@@ -301,6 +293,15 @@ fn drive(
     if !*closed && driver.as_mut().is_none_or(|it| it.poll_without_shutdown(cx).is_ready()) {
         *closed = true;
     }
+}
+
+/// Why there is no answer. `reused`: another request was on the connection before.
+fn sort(mut failed: TrySendError<Request<RequestBody>>, reused: bool) -> SendError {
+    let unsent = failed.take_message().map(Request::into_body);
+    let error = failed.into_error();
+    // Nothing of an answer came, and it was closed or reset: the member had closed it.
+    let gone = unsent.is_some() || error.is_incomplete_message() || error.is_closed() || is_reset(&error);
+    if reused && gone { SendError::Stale(error, unsent) } else { SendError::Member(error) }
 }
 
 fn is_reset(error: &hyper::Error) -> bool {
