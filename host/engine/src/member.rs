@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, Ordering::Relaxed};
 
 /// One member of one pool, shared by the workers and the control thread. It outlives reloads: a
 /// member that stays in the configuration keeps its state.
@@ -28,15 +28,6 @@ pub enum Admin {
     Draining = 1,
     /// Takes nothing.
     Disabled = 2,
-}
-
-/// Counts over the life of the process.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Totals {
-    /// Requests and connections that were given to the member.
-    pub started: u64,
-    /// Connects that failed.
-    pub connect_failures: u64,
 }
 
 impl MemberState {
@@ -85,7 +76,6 @@ impl MemberState {
     #[must_use]
     pub fn begin(self: &Arc<Self>) -> Active {
         self.load.active.fetch_add(1, Relaxed);
-        self.load.started.fetch_add(1, Relaxed);
         Active(Arc::clone(self))
     }
 
@@ -93,19 +83,6 @@ impl MemberState {
     #[must_use]
     pub fn active(&self) -> u32 {
         self.load.active.load(Relaxed)
-    }
-
-    /// Counts a connect that failed.
-    pub fn connect_failed(&self) {
-        self.load.connect_failures.fetch_add(1, Relaxed);
-    }
-
-    #[must_use]
-    pub fn totals(&self) -> Totals {
-        Totals {
-            started: self.load.started.load(Relaxed),
-            connect_failures: self.load.connect_failures.load(Relaxed),
-        }
     }
 }
 
@@ -163,8 +140,6 @@ struct Standing {
 #[derive(Debug, Default)]
 struct Load {
     active: AtomicU32,
-    started: AtomicU64,
-    connect_failures: AtomicU64,
 }
 
 /// 128 bytes: x86 fetches lines of 64 in pairs, and newer Arm cores have lines of 128.
@@ -227,9 +202,7 @@ mod tests {
         for thread in threads {
             thread.join().unwrap();
         }
-        member.connect_failed();
         assert_eq!(member.active(), 0);
-        assert_eq!(member.totals(), Totals { started: 8_000, connect_failures: 1 });
     }
 
     #[test]

@@ -76,7 +76,6 @@ impl Transaction {
             }
             Err(error) => {
                 member.counters.connects_failed.add(1);
-                member.state.connect_failed();
                 tracing::debug!(member = %member.address, ?error, "connect failed");
                 Err(match error {
                     ConnectError::Refused => ConnectCause::Refused,
