@@ -6,8 +6,11 @@
 
 #![forbid(unsafe_code)]
 
+pub mod datapath;
 pub mod hash;
 pub mod health;
 pub mod member;
+pub mod network;
+pub mod packet;
 pub mod persistence;
 pub mod selection;

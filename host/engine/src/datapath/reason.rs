@@ -1,0 +1,190 @@
+//! Why a packet is not carried.
+
+use std::fmt;
+
+use super::stage::Stage;
+
+/// Declares the reasons once: variant, name, the stage of the slow path that gives it, remedy.
+macro_rules! reasons {
+    ($($(#[$doc:meta])* $reason:ident = $name:literal, $stage:expr, $remedy:literal;)*) => {
+        /// Why a packet was dropped or refused. Each has a counter and a name, and a sentence for the
+        /// operator who wonders.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        #[repr(u8)]
+        pub enum DropReason {
+            $($(#[$doc])* $reason,)*
+        }
+
+        impl DropReason {
+            /// All of them; the place of each is its number.
+            pub const ALL: [Self; [$($name),*].len()] = [$(Self::$reason),*];
+
+            /// Its name in counters, logs and on the command line.
+            #[must_use]
+            pub const fn as_str(self) -> &'static str {
+                match self { $(Self::$reason => $name),* }
+            }
+
+            /// What the operator can do about it.
+            #[must_use]
+            pub const fn remedy(self) -> &'static str {
+                match self { $(Self::$reason => $remedy),* }
+            }
+
+            /// The stage of the slow path that gives it; `None` where it is given to packets outside of it.
+            #[must_use]
+            pub const fn stage(self) -> Option<Stage> {
+                match self { $(Self::$reason => $stage),* }
+            }
+        }
+    };
+}
+
+reasons! {
+    /// The frame is cut short, or its headers contradict each other.
+    Malformed = "malformed", None,
+        "Look at the sender, or at the network card's offloads: `shunt doctor` checks them.";
+    /// Neither IPv4, IPv6 nor ARP, or tagged twice.
+    OtherEthertype = "other-ethertype", None,
+        "Nothing to do: such frames are not Shunt's. Many of them mean that it is attached to the wrong port.";
+    /// A source address that no host has, or a source route.
+    Forged = "forged", None,
+        "Filter such packets at the edge of the network; no honest host sends them.";
+    /// A part of a packet.
+    Fragment = "fragment", None,
+        "Make senders use smaller packets: check path MTU discovery, EDNS buffer sizes, and the `mss` of the virtual.";
+    /// Neither TCP, UDP nor ICMP.
+    OtherProtocol = "other-protocol", None,
+        "No virtual carries this protocol. Send it to an address that Shunt does not own.";
+    /// Addressed to nothing that Shunt owns, and of no flow.
+    NotOurs = "not-ours", None,
+        "The sender thinks that Shunt's host is a router. Check routes toward this host.";
+    /// Its link-layer address is a group of stations, its IP address one of Shunt's.
+    GroupMac = "group-mac", None,
+        "A switch floods, or a neighbour maps the address to a multicast MAC. Clear stale ARP entries.";
+    /// An address of Shunt's, but no virtual has this port.
+    NoVirtual = "no-virtual", Some(Stage::Virtual),
+        "Clients try a port that no virtual listens on. Add a virtual, or ignore scanners.";
+    /// The virtual does not take clients from this interface.
+    WrongInterface = "wrong-interface", Some(Stage::Virtual),
+        "Add the interface to `interfaces` of the virtual, or mend the route that brings clients in by it.";
+    /// More new connections in a second than the virtual allows.
+    SynRate = "syn-rate", Some(Stage::Limits),
+        "Under attack: nothing to do. Else raise `limits.syn-rate` of the virtual.";
+    /// The virtual has as many flows as it may have.
+    VirtualFull = "virtual-full", Some(Stage::Limits),
+        "Raise `limits.flows` of the virtual, or shorten its time-outs.";
+    /// The worker's flow table is full.
+    TableFull = "table-full", Some(Stage::Limits),
+        "Raise the number of flows that the process may hold, or shorten time-outs.";
+    /// A rule said to drop it.
+    RuleDrop = "rule-drop", Some(Stage::Rule),
+        "A rule decided so; `shunt rule trace` shows which and why.";
+    /// A rule said to reject it.
+    RuleReject = "rule-reject", Some(Stage::Rule),
+        "A rule decided so; `shunt rule trace` shows which and why.";
+    /// A rule failed, and `on-fault` is to reject.
+    RuleFault = "rule-fault", Some(Stage::Rule),
+        "Mend the rule (`shunt rule trace` shows the fault), roll it back, or set `on-fault` to `continue`.";
+    /// A rule chose a mode for which the virtual has no SNAT pool, or no DSCP.
+    ModeIncomplete = "mode-incomplete", Some(Stage::Rule),
+        "Give the virtual what the rule's mode needs: `snat-pool` for snat, `dscp` for l3dsr-dscp.";
+    /// Neither the virtual nor a rule names a pool.
+    NoPool = "no-pool", Some(Stage::Selection),
+        "Give the virtual a `pool`, or make the rule choose one for every flow.";
+    /// A rule named a member that the pool has not got.
+    NoSuchMember = "no-such-member", Some(Stage::Selection),
+        "The rule names an address that is no member of the pool. Mend the rule, or add the member.";
+    /// No member of the pool may take a new flow.
+    NoMember = "no-member", Some(Stage::Selection),
+        "All members are down, disabled, draining or of weight 0: `shunt status` shows which, and why.";
+    /// The middle of a TCP connection that Shunt does not know and cannot tell the member of.
+    MidStream = "mid-stream", Some(Stage::Selection),
+        "After a restart: clients reconnect by themselves. Else a router moves flows between balancers, or idle time-outs are too short.";
+    /// The usable members are of the other IP family, and the mode cannot bridge that.
+    OtherFamily = "other-family", Some(Stage::Translation),
+        "Add members of the client's IP family to the pool, or choose a tunnel mode.";
+    /// The SNAT pool has no port left toward this member.
+    SnatExhausted = "snat-exhausted", Some(Stage::SnatLease),
+        "Add addresses to the SNAT pool, or shorten its `time-wait`; `shunt status` shows its occupancy.";
+    /// The SNAT pool has no address of the client's IP family.
+    SnatFamily = "snat-family", Some(Stage::SnatLease),
+        "Add addresses of the client's IP family to the SNAT pool.";
+    /// There is no route to the member, or back to the client.
+    NoRoute = "no-route", Some(Stage::Compile),
+        "Add a route on this host; `ip route get` with the member's address shows what is missing.";
+    /// `l2dsr`, but a router stands between Shunt and the member.
+    NotOnLink = "not-on-link", Some(Stage::Compile),
+        "l2dsr reaches members of the same segment only. Move the member, or choose an l3dsr mode.";
+    /// The interface toward the member has no address to send a tunnel from.
+    NoTunnelSource = "no-tunnel-source", Some(Stage::Compile),
+        "Give the interface toward the member an address of the member's IP family.";
+    /// Another flow has the same addresses and ports toward the member.
+    TupleTaken = "tuple-taken", Some(Stage::Insert),
+        "One client reached the same member through two virtuals from one port. It tries again by itself; use snat where this is frequent.";
+    /// The member of the flow went down or was disabled.
+    MemberDown = "member-down", None,
+        "Clients reconnect by themselves, to another member. `shunt status` shows why the member is down.";
+    /// The virtual of the flow is not in the configuration any more.
+    VirtualGone = "virtual-gone", None,
+        "A reload removed or moved the virtual; clients have to connect anew.";
+    /// The SNAT address of the flow is not in the configuration any more.
+    SnatGone = "snat-gone", None,
+        "A reload removed the SNAT address; clients have to connect anew.";
+    /// From a member or to a SNAT address, and of no flow.
+    NoFlow = "no-flow", None,
+        "Late answers after a flow ended are normal. Else a member speaks first: that needs a virtual of its own.";
+    /// A TCP reset of no flow: nothing is left to reset, and resets are not answered.
+    LateReset = "late-reset", None,
+        "Nothing to do: the flow had ended before.";
+    /// An ICMP error about a packet of no flow.
+    StrayError = "stray-error", None,
+        "Late errors after a flow ended are normal; many of them are a sign of forgery.";
+    /// Larger than the way to its destination carries; its sender was told.
+    TooBig = "too-big", None,
+        "Path MTU discovery mends this where ICMP is let through. Raise the MTU toward members, or set the `mss` of the virtual.";
+    /// The hop limit ended at Shunt; its sender was told.
+    HopLimit = "hop-limit", None,
+        "A routing loop, or a traceroute.";
+    /// The frame has no room for what must be put in front of it.
+    NoRoom = "no-room", None,
+        "A bug in the driver of Shunt, which must leave headroom: please report it.";
+    /// The next hop is being asked for, and more packets wait for it than are kept.
+    HoldFull = "hold-full", None,
+        "A burst toward a host that has not answered yet. If it goes on, the next hop is dead.";
+    /// The next hop did not answer in time.
+    NextHopSilent = "next-hop-silent", None,
+        "The member or gateway does not answer ARP or neighbour discovery: check that it is up, and its VLAN.";
+    /// Another worker owns the flow, and its queue is full.
+    HandOverFull = "hand-over-full", None,
+        "One worker is overloaded: check that the network card spreads flows over its queues (`shunt doctor`).";
+    /// The interface takes no more frames.
+    SendFull = "send-full", None,
+        "The interface is slower than its traffic, or its driver is stuck.";
+}
+
+impl fmt::Display for DropReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_kebab_case_and_remedies_are_sentences() {
+        for (number, reason) in DropReason::ALL.into_iter().enumerate() {
+            assert_eq!(reason as usize, number);
+            let name = reason.as_str();
+            assert!(name.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'-'), "{name}");
+            assert_eq!(DropReason::ALL.iter().filter(|other| other.as_str() == name).count(), 1, "{name}");
+            let remedy = reason.remedy();
+            assert!(
+                remedy.starts_with(|it: char| it.is_ascii_uppercase()) && remedy.ends_with('.'),
+                "{name}"
+            );
+        }
+    }
+}

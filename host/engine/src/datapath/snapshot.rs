@@ -1,0 +1,309 @@
+//! What is configured, as the datapath sees it: one value, replaced as a whole.
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::ops::RangeInclusive;
+use std::sync::Arc;
+
+use shunt_wire::{Address, Endpoint, Family};
+
+use super::mode::{Mode, Modes};
+use super::world::FlowProtocol;
+use crate::hash::Keyed;
+use crate::member::MemberState;
+use crate::persistence::PersistenceTable;
+use crate::selection::Balance;
+
+/// The place of a virtual in a [`Snapshot`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct VirtualIndex(pub usize);
+
+/// The place of a pool in a [`Snapshot`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct PoolIndex(pub usize);
+
+/// The place of a SNAT pool in a [`Snapshot`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct SnatPoolIndex(pub usize);
+
+/// Packet virtuals, and the pools that they use. Everything that an index in it names is there.
+#[derive(Debug)]
+pub struct Snapshot {
+    virtuals: Vec<Virtual>,
+    pools: Vec<Pool>,
+    snat_pools: Vec<SnatPool>,
+    listening: HashMap<(Endpoint, FlowProtocol), VirtualIndex, Keyed>,
+    owned: HashMap<Address, Owned, Keyed>,
+}
+
+/// A virtual server whose packets Shunt carries.
+///
+/// Its name, address and transport are its identity: flows outlive a reload that leaves these three as
+/// they are.
+#[derive(Clone, Debug)]
+pub struct Virtual {
+    pub name: Arc<str>,
+    pub listen: Endpoint,
+    pub transport: Transport,
+    /// The links that clients come in by, by the kernel's numbers; a VLAN has a number of its own.
+    pub interfaces: Vec<u32>,
+    /// Where flows go that no rule sent elsewhere. Without it such flows are refused.
+    pub pool: Option<PoolIndex>,
+    pub modes: Modes,
+    /// The UDP port that members take GUE on.
+    pub gue_port: u16,
+    /// What SYNs may announce at most, in bytes.
+    pub mss: Option<u16>,
+    pub persistence: Option<SourcePersistence>,
+    /// How long a flow may be silent, in milliseconds: of open TCP connections, and of flows of any
+    /// other kind. `None`: [`DEFAULT_TCP_IDLE`](super::DEFAULT_TCP_IDLE) and
+    /// [`DEFAULT_IDLE`](super::DEFAULT_IDLE).
+    pub idle: Option<u64>,
+    pub limits: Limits,
+    pub hooks: Hooks,
+}
+
+/// What a virtual carries.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Transport {
+    Tcp,
+    Udp,
+    /// TCP and UDP on its port, and ICMP echo.
+    Any,
+}
+
+/// A client address stays with its member.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SourcePersistence {
+    /// After its last new flow, in milliseconds.
+    pub timeout: u64,
+}
+
+/// What one virtual may take, over all workers. `None`: as much as there is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Limits {
+    /// Flows at once.
+    pub flows: Option<u32>,
+    /// New flows per second.
+    pub flow_rate: Option<u32>,
+    /// New TCP connections per second.
+    pub syn_rate: Option<u32>,
+}
+
+/// What the rules of a virtual take part in.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Hooks {
+    pub on_flow: bool,
+    pub on_done: bool,
+}
+
+/// Members among which one is chosen. Its name is its identity.
+#[derive(Clone)]
+pub struct Pool {
+    pub name: Arc<str>,
+    pub balance: Balance,
+    pub members: Vec<Member>,
+    /// Which client is bound to which member; the same table that proxies of the pool use.
+    pub bindings: Arc<PersistenceTable<SocketAddr>>,
+}
+
+#[derive(Clone, Debug)]
+pub struct Member {
+    pub endpoint: Endpoint,
+    pub weight: u32,
+    /// Shared with monitors, operators and the other workers.
+    pub state: Arc<MemberState>,
+}
+
+/// Addresses whose ports are leased. Each address's identity is the address.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SnatPool {
+    pub name: Arc<str>,
+    pub addresses: Vec<Address>,
+    /// All workers together; each leases those of its own blocks.
+    pub ports: RangeInclusive<u16>,
+    /// How long a port rests toward a member that closed first, in milliseconds.
+    pub time_wait: u64,
+}
+
+/// Why an address is Shunt's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Owned {
+    /// Virtuals listen on it.
+    Vip,
+    /// It is of a SNAT pool.
+    Snat(SnatPoolIndex),
+}
+
+/// Why a snapshot cannot be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Conflict {
+    /// Two virtuals of one name.
+    Name(Arc<str>),
+    /// Two virtuals take the same packets.
+    Listen([Arc<str>; 2]),
+    /// A virtual names a pool that is not there.
+    Pool(Arc<str>),
+    /// A virtual names a SNAT pool that is not there.
+    SnatPool(Arc<str>),
+    /// An address is in two SNAT pools, or a virtual listens on it.
+    Address(Address),
+}
+
+impl Snapshot {
+    /// # Errors
+    /// The first thing that contradicts another.
+    pub fn new(
+        virtuals: Vec<Virtual>,
+        pools: Vec<Pool>,
+        snat_pools: Vec<SnatPool>,
+    ) -> Result<Self, Conflict> {
+        // Strangers look keys up, but only the operator inserts any.
+        let hasher = Keyed::new([0, 0]);
+        let mut listening = HashMap::with_hasher(hasher);
+        let mut owned = HashMap::with_hasher(hasher);
+        for (place, pool) in snat_pools.iter().enumerate() {
+            for address in &pool.addresses {
+                if owned.insert(*address, Owned::Snat(SnatPoolIndex(place))).is_some() {
+                    return Err(Conflict::Address(*address));
+                }
+            }
+        }
+        for (place, virtual_) in virtuals.iter().enumerate() {
+            virtual_.check(&virtuals[..place], pools.len(), snat_pools.len())?;
+            if let Some(Owned::Snat(_)) = owned.insert(virtual_.listen.address, Owned::Vip) {
+                return Err(Conflict::Address(virtual_.listen.address));
+            }
+            for protocol in virtual_.transport.protocols() {
+                if let Some(VirtualIndex(other)) =
+                    listening.insert((virtual_.listen, *protocol), VirtualIndex(place))
+                {
+                    let names = [&virtuals[other].name, &virtual_.name].map(Arc::clone);
+                    return Err(Conflict::Listen(names));
+                }
+            }
+            if virtual_.transport == Transport::Any {
+                let echo = Endpoint { port: 0, ..virtual_.listen };
+                listening.entry((echo, FlowProtocol::Icmp)).or_insert(VirtualIndex(place));
+            }
+        }
+        Ok(Self { virtuals, pools, snat_pools, listening, owned })
+    }
+
+    #[must_use]
+    pub fn virtuals(&self) -> &[Virtual] {
+        &self.virtuals
+    }
+
+    #[must_use]
+    pub fn pools(&self) -> &[Pool] {
+        &self.pools
+    }
+
+    #[must_use]
+    pub fn snat_pools(&self) -> &[SnatPool] {
+        &self.snat_pools
+    }
+
+    #[must_use]
+    pub fn virtual_(&self, index: VirtualIndex) -> Option<&Virtual> {
+        self.virtuals.get(index.0)
+    }
+
+    #[must_use]
+    pub fn pool(&self, index: PoolIndex) -> Option<&Pool> {
+        self.pools.get(index.0)
+    }
+
+    #[must_use]
+    pub fn snat_pool(&self, index: SnatPoolIndex) -> Option<&SnatPool> {
+        self.snat_pools.get(index.0)
+    }
+
+    /// Why the address is Shunt's, if it is.
+    #[must_use]
+    pub fn owned(&self, address: Address) -> Option<Owned> {
+        self.owned.get(&address).copied()
+    }
+
+    /// Every address that Shunt answers for.
+    pub fn owned_addresses(&self) -> impl Iterator<Item = (Address, Owned)> {
+        self.owned.iter().map(|(address, owned)| (*address, *owned))
+    }
+
+    /// The virtual that takes packets to `destination`. Echo requests have no port: they go to the first
+    /// virtual on the address that carries any transport.
+    #[must_use]
+    pub fn listening(&self, destination: Endpoint, protocol: FlowProtocol) -> Option<VirtualIndex> {
+        self.listening.get(&(destination, protocol)).copied()
+    }
+}
+
+impl Virtual {
+    /// Whether flows of the one go on as flows of the other.
+    #[must_use]
+    pub fn is_same(&self, other: &Self) -> bool {
+        self.name == other.name && self.listen == other.listen && self.transport == other.transport
+    }
+
+    fn check(&self, before: &[Self], pools: usize, snat_pools: usize) -> Result<(), Conflict> {
+        if before.iter().any(|other| other.name == self.name) {
+            return Err(Conflict::Name(Arc::clone(&self.name)));
+        }
+        if self.pool.is_some_and(|pool| pool.0 >= pools) {
+            return Err(Conflict::Pool(Arc::clone(&self.name)));
+        }
+        let default = match self.modes.default_mode() {
+            Mode::Snat(pool) => Some(pool),
+            _ => None,
+        };
+        if [default, self.modes.snat_pool()].into_iter().flatten().any(|pool| pool.0 >= snat_pools) {
+            return Err(Conflict::SnatPool(Arc::clone(&self.name)));
+        }
+        Ok(())
+    }
+}
+
+impl Pool {
+    /// The place of the member with this endpoint.
+    #[must_use]
+    pub fn position(&self, endpoint: Endpoint) -> Option<usize> {
+        self.members.iter().position(|member| member.endpoint == endpoint)
+    }
+}
+
+impl SnatPool {
+    /// The addresses of a family.
+    pub fn of_family(&self, family: Family) -> impl Iterator<Item = Address> {
+        self.addresses.iter().copied().filter(move |address| address.family() == family)
+    }
+}
+
+impl Transport {
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Tcp => "tcp",
+            Self::Udp => "udp",
+            Self::Any => "any",
+        }
+    }
+
+    /// What it takes on the port of its virtual.
+    const fn protocols(self) -> &'static [FlowProtocol] {
+        match self {
+            Self::Tcp => &[FlowProtocol::Tcp],
+            Self::Udp => &[FlowProtocol::Udp],
+            Self::Any => &[FlowProtocol::Tcp, FlowProtocol::Udp],
+        }
+    }
+}
+
+impl std::fmt::Debug for Pool {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Pool")
+            .field("name", &self.name)
+            .field("members", &self.members)
+            .finish_non_exhaustive()
+    }
+}

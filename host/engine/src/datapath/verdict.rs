@@ -1,0 +1,45 @@
+//! What becomes of a frame.
+
+use super::reason::DropReason;
+
+/// What becomes of one frame; every frame gets exactly one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use]
+pub enum Verdict {
+    /// The frame, changed in place, leaves by this interface.
+    Send { interface: u32 },
+    /// The frame is now Shunt's own answer to a question for one of its addresses (ARP, neighbour
+    /// discovery, echo), and leaves by this interface.
+    Answer { interface: u32 },
+    /// A copy waits until the MAC of the next hop is known.
+    Held,
+    /// Another worker owns the flow. The frame is as it came.
+    HandOver { worker: usize },
+    /// It is not carried, and the frame is now the refusal to its sender (a TCP reset or an ICMP error),
+    /// which leaves by this interface.
+    Refuse { interface: u32, reason: DropReason },
+    /// It is not carried, and nobody is told.
+    Drop(DropReason),
+}
+
+impl Verdict {
+    /// The interface by which the frame, as it is now, has to leave.
+    #[must_use]
+    pub const fn interface(self) -> Option<u32> {
+        match self {
+            Self::Send { interface } | Self::Answer { interface } | Self::Refuse { interface, .. } => {
+                Some(interface)
+            }
+            Self::Held | Self::HandOver { .. } | Self::Drop(_) => None,
+        }
+    }
+
+    /// Why it is not carried, if so.
+    #[must_use]
+    pub const fn reason(self) -> Option<DropReason> {
+        match self {
+            Self::Refuse { reason, .. } | Self::Drop(reason) => Some(reason),
+            Self::Send { .. } | Self::Answer { .. } | Self::Held | Self::HandOver { .. } => None,
+        }
+    }
+}

@@ -1,0 +1,125 @@
+//! What the datapath asks of who drives it.
+
+use std::sync::Arc;
+
+use shunt_wire::{Address, Endpoint};
+
+use super::mode::{Mode, ModeName};
+use super::snapshot::{PoolIndex, SnatPoolIndex, VirtualIndex};
+
+/// The side of the driver. Every method returns at once.
+pub trait World {
+    /// Asks the rules of a virtual. Called only where [`Hooks::on_flow`](super::snapshot::Hooks) is set.
+    fn on_flow(&mut self, virtual_: VirtualIndex, flow: &NewFlow) -> Ruling;
+
+    /// A flow ended. Called only where [`Hooks::on_done`](super::snapshot::Hooks) is set.
+    fn on_done(&mut self, done: &Done);
+
+    /// Sends a frame beside the one that is being received: a reset, a packet that was held, an announcement.
+    fn send(&mut self, interface: u32, frame: &[u8]);
+
+    /// Asks the kernel to find the MAC of a neighbour on a link.
+    fn solicit(&mut self, link: u32, neighbour: Address);
+
+    /// An unpredictable number.
+    fn random(&mut self) -> u64;
+}
+
+/// What a rule is shown of a flow whose first packet came.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NewFlow {
+    /// Unique within the life of the process.
+    pub id: FlowId,
+    pub client: Endpoint,
+    pub vip: Endpoint,
+    pub protocol: FlowProtocol,
+    /// The interface that the packet came in by.
+    pub ingress: u32,
+}
+
+/// The number of a flow: the worker in the upper 16 bits, then a count.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct FlowId(pub u64);
+
+/// What carries a flow.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum FlowProtocol {
+    Tcp,
+    Udp,
+    /// Echo requests and their replies.
+    Icmp,
+}
+
+/// What the rules of a virtual decided, or `on-fault` in their place.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Ruling {
+    /// As configured.
+    Next,
+    To(Target),
+    /// A TCP reset, or an ICMP error.
+    Reject,
+    Drop,
+    /// The rule failed, and its `on-fault` is to reject.
+    Fault,
+}
+
+/// Where a rule sends a flow. `None` means: as configured.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Target {
+    pub pool: Option<PoolIndex>,
+    /// A member of the pool; taken as long as it is up and not disabled, else another one is chosen.
+    pub member: Option<Endpoint>,
+    pub mode: Option<ModeName>,
+    pub snat_pool: Option<SnatPoolIndex>,
+    pub persist: Option<PersistKey>,
+}
+
+/// Equal keys of one virtual go to the same member while it is usable.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PersistKey {
+    /// At most 256 bytes.
+    pub key: Vec<u8>,
+    /// How long the binding outlives its last use, in milliseconds; `None`: as the virtual is configured.
+    pub timeout: Option<u64>,
+}
+
+/// A flow that ended, whatever ended it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Done {
+    pub flow: NewFlow,
+    /// The name of its virtual.
+    pub virtual_: Arc<str>,
+    /// Where the virtual stands in the current snapshot, if it is still there.
+    pub index: Option<VirtualIndex>,
+    pub pool: Arc<str>,
+    pub member: Endpoint,
+    pub mode: Mode,
+    pub outcome: Outcome,
+    pub to_server: Traffic,
+    pub to_client: Traffic,
+    /// From its first packet to its last, in milliseconds.
+    pub duration: u64,
+    /// To the first packet of the member, in milliseconds; `None` where none was seen.
+    pub first_answer: Option<u64>,
+}
+
+/// How a flow ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Outcome {
+    /// Both sides closed, or a flow without connection was idle for its time.
+    Complete,
+    /// The client reset it, or fell silent.
+    ClientGone,
+    /// The member reset it, never answered, or went down.
+    MemberFailed,
+    /// An operator or a reload ended it.
+    Refused,
+}
+
+/// What one direction carried, as it came in.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Traffic {
+    pub packets: u64,
+    /// Bytes of IP datagrams.
+    pub bytes: u64,
+}

@@ -1,0 +1,181 @@
+//! The network as the kernel knows it, as values: interfaces, neighbours, routes.
+//!
+//! Who follows the kernel builds a [`Network`] and gives the datapath a new one when something
+//! changed. Nothing here asks the kernel: what is not known is said to be so ([`NextHop`]).
+
+mod prefix;
+mod routes;
+#[cfg(test)]
+mod tests;
+
+pub use prefix::Prefix;
+pub use routes::{Hop, Route};
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use shunt_wire::Address;
+use shunt_wire::ethernet::Mac;
+
+use routes::Routes;
+
+/// An Ethernet interface, or a VLAN on one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Interface {
+    /// The kernel's number of it.
+    pub index: u32,
+    pub name: Arc<str>,
+    pub mac: Mac,
+    /// The largest IP datagram that it carries, in bytes.
+    pub mtu: u16,
+    /// Its own addresses, each with the length of the prefix that is on link, in bits.
+    pub addresses: Vec<(Address, u8)>,
+    /// Set where this is a VLAN: frames leave tagged, by the parent.
+    pub vlan: Option<Vlan>,
+}
+
+/// Where the frames of a VLAN travel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Vlan {
+    /// The interface that carries it.
+    pub parent: u32,
+    /// 1 to 4094.
+    pub id: u16,
+}
+
+/// Everything that is known of the network at one moment.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Network {
+    interfaces: BTreeMap<u32, Interface>,
+    neighbours: BTreeMap<(u32, Address), Mac>,
+    routes: Routes,
+}
+
+/// The way to the next hop: how a frame leaves, and who takes it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Via {
+    /// The interface that frames are sent by.
+    pub interface: u32,
+    /// The interface that neighbours are asked on: the VLAN, where there is one.
+    pub link: u32,
+    /// The VLAN that frames are tagged with.
+    pub vlan: Option<u16>,
+    pub source_mac: Mac,
+    /// The largest IP datagram that fits, in bytes.
+    pub mtu: u16,
+    /// Whose MAC is needed: the gateway, or the destination where it is on link.
+    pub neighbour: Address,
+    /// The neighbour is the destination itself.
+    pub on_link: bool,
+}
+
+/// What is known of the way to an address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NextHop {
+    Known(Via, Mac),
+    /// The kernel has to ask for the neighbour's MAC.
+    NeedsSolicitation(Via),
+    NoRoute,
+}
+
+impl Network {
+    /// The next hop on the way to `destination`, by its longest prefix.
+    #[must_use]
+    pub fn next_hop(&self, destination: Address) -> NextHop {
+        let Some(via) = self.via(destination) else { return NextHop::NoRoute };
+        match self.neighbours.get(&(via.link, via.neighbour)) {
+            Some(mac) => NextHop::Known(via, *mac),
+            None => NextHop::NeedsSolicitation(via),
+        }
+    }
+
+    #[must_use]
+    pub fn interface(&self, index: u32) -> Option<&Interface> {
+        self.interfaces.get(&index)
+    }
+
+    pub fn interfaces(&self) -> impl Iterator<Item = &Interface> {
+        self.interfaces.values()
+    }
+
+    #[must_use]
+    pub fn neighbour(&self, link: u32, address: Address) -> Option<Mac> {
+        self.neighbours.get(&(link, address)).copied()
+    }
+
+    /// The interface that a frame belongs to which came in by `index` with this tag: the VLAN where
+    /// there is one, else the interface itself.
+    #[must_use]
+    pub fn link(&self, index: u32, vlan: Option<u16>) -> u32 {
+        let Some(id) = vlan else { return index };
+        let tagged = Some(Vlan { parent: index, id });
+        self.interfaces.values().find(|interface| interface.vlan == tagged).map_or(index, |it| it.index)
+    }
+
+    /// The address that Shunt speaks from toward `peer` on an interface: one that shares a prefix
+    /// with it, else the first of its family.
+    ///
+    /// Link-local addresses mean nothing past the link, and are never taken.
+    #[must_use]
+    pub fn own_address(&self, link: u32, peer: Address) -> Option<Address> {
+        let usable = |address: &Address| {
+            address.family() == peer.family() && address.hi >> 54 != 0x3fa // fe80::/10
+        };
+        let own = &self.interfaces.get(&link)?.addresses;
+        let mut of_family = own.iter().filter(|(address, _)| usable(address));
+        let shared = of_family
+            .clone()
+            .find(|(address, length)| Prefix::new(*address, *length).is_some_and(|it| it.contains(peer)));
+        shared.or_else(|| of_family.next()).map(|(address, _)| *address)
+    }
+
+    /// Adds an interface, or replaces what was known of it.
+    pub fn set_interface(&mut self, interface: Interface) {
+        self.interfaces.insert(interface.index, interface);
+    }
+
+    /// Forgets an interface and its neighbours. Routes by it lead nowhere until it is back.
+    pub fn remove_interface(&mut self, index: u32) {
+        self.interfaces.remove(&index);
+        self.neighbours.retain(|(link, _), _| *link != index);
+    }
+
+    /// Learns a neighbour's MAC.
+    pub fn set_neighbour(&mut self, link: u32, address: Address, mac: Mac) {
+        self.neighbours.insert((link, address), mac);
+    }
+
+    /// Forgets a neighbour: it is gone, or does not answer.
+    pub fn remove_neighbour(&mut self, link: u32, address: Address) {
+        self.neighbours.remove(&(link, address));
+    }
+
+    /// Adds a route. Several of one prefix may stand beside each other: the lowest metric counts, and
+    /// among equal ones the destination decides.
+    pub fn add_route(&mut self, route: Route) {
+        self.routes.add(route);
+    }
+
+    /// Removes the route that equals this one.
+    pub fn remove_route(&mut self, route: &Route) {
+        self.routes.remove(route);
+    }
+
+    fn via(&self, destination: Address) -> Option<Via> {
+        let hop = self.routes.find(destination)?;
+        let link = self.interfaces.get(&hop.interface)?;
+        let (carrier, vlan) = match link.vlan {
+            Some(Vlan { parent, id }) => (self.interfaces.get(&parent)?, Some(id)),
+            None => (link, None),
+        };
+        Some(Via {
+            interface: carrier.index,
+            link: link.index,
+            vlan,
+            source_mac: link.mac,
+            mtu: link.mtu,
+            neighbour: hop.gateway.unwrap_or(destination),
+            on_link: hop.gateway.is_none(),
+        })
+    }
+}
