@@ -10,10 +10,12 @@
 //! | `shape`, `containers` | what values look like |
 //! | `text`, `units` | the grammar of values |
 //! | `keys` | every key, declared once |
+//! | `cross` | keys of different tables that do not fit together |
 //! | `reference` | the keys told: reference, JSON schema |
 //! | `report` | problems, rendered |
 
 mod containers;
+mod cross;
 mod files;
 mod keys;
 pub mod model;
@@ -38,10 +40,11 @@ pub use reference::{Entry, entries, reference_markdown, schema};
 pub use report::{Also, Cause, Problem, Report};
 
 use keys::Part;
+use keys::virtuals::AnyVirtual;
 use report::{Finding, KeyPath, Refusal};
 use source::{Place, Source};
 use suggest::{nearest, quoted};
-use walk::{NamedFile, Walk};
+use walk::{Named, NamedFile, Reference, Unique, Walk};
 
 /// Reads and checks a configuration: a file, or all `*.toml` of a folder as one. Files that it names
 /// are not opened.
@@ -175,25 +178,38 @@ fn read_part(source: &Source, walk: &mut Walk) -> (Option<Part>, bool) {
 fn merge(parts: Vec<Part>, whole: bool, walk: &mut Walk) -> Option<Config> {
     resolve(whole, walk);
     let (mut process, mut admin) = (None, None);
-    let (mut virtuals, mut pools) = (Vec::new(), Vec::new());
+    let (mut virtuals, mut packet_virtuals) = (Vec::new(), Vec::new());
+    let (mut pools, mut snat_pools) = (Vec::new(), Vec::new());
     for part in parts {
         process = process.or(part.process);
         admin = admin.or(part.admin);
-        virtuals.extend(part.virtuals);
+        for virtual_ in part.virtuals {
+            match virtual_ {
+                AnyVirtual::Proxy(virtual_) => virtuals.push(virtual_),
+                AnyVirtual::Packet(virtual_) => packet_virtuals.push(virtual_),
+            }
+        }
         pools.extend(part.pools);
+        snat_pools.extend(part.snat_pools);
     }
-    if whole && walk.findings.is_empty() && virtuals.is_empty() {
+    if whole && walk.findings.is_empty() && virtuals.is_empty() && packet_virtuals.is_empty() {
         let refusal = Refusal::new(Cause::MissingKey, "there is no `[[virtual]]`: nothing would be carried")
             .help("add one with `name`, `listen`, `protocol` and `pool`");
         let key = KeyPath::default().key("virtual");
         walk.refuse(&Place { source: 0, span: None }, Some(&key), refusal);
     }
-    Some(Config {
+    let config = Config {
         process: process.or_else(|| walk::absent(keys::process))?,
         admin: admin.or_else(|| walk::absent(keys::admin))?,
         virtuals,
+        packet_virtuals,
         pools,
-    })
+        snat_pools,
+    };
+    if whole {
+        cross::check(&config, walk);
+    }
+    Some(config)
 }
 
 /// Every pool that is named must be there.
@@ -202,23 +218,30 @@ fn resolve(whole: bool, walk: &mut Walk) {
         // It may stand in what could not be read.
         return;
     }
-    let references = std::mem::take(&mut walk.references);
-    for (name, place, key) in references {
-        let pools = &walk.seen.pools.0;
-        if pools.contains_key(&name) {
+    for reference in std::mem::take(&mut walk.references) {
+        let Reference { name, to, place, key } = reference;
+        let (pools, snat_pools) = (&walk.seen.pools, &walk.seen.snat_pools);
+        let (what, tables, all): (_, _, &[&Unique<String>]) = match to {
+            Named::Pool => ("pool", "a `[[pool]]`", &[pools]),
+            Named::SnatPool => ("SNAT pool", "a `[[snat-pool]]`", &[snat_pools]),
+            Named::Either => ("pool", "a `[[pool]]` or `[[snat-pool]]`", &[pools, snat_pools]),
+        };
+        if all.iter().any(|names| names.0.contains_key(&name)) {
             continue;
         }
-        let refusal = Refusal::new(Cause::Unresolved, format!("there is no pool {}", quoted(&name)));
-        let refusal = match nearest(&name, pools.keys().map(String::as_str)) {
-            Some(pool) => refusal.help(format!("did you mean `{pool}`?")),
-            None if pools.is_empty() => refusal.help("add a `[[pool]]` of this name"),
-            None => {
-                let pools: Vec<String> = pools.keys().take(10).map(|pool| format!("`{pool}`")).collect();
-                refusal.help(format!(
-                    "add a `[[pool]]` of this name, or name another: {}",
-                    suggest::or_list(&pools)
-                ))
-            }
+        let refusal = Refusal::new(Cause::Unresolved, format!("there is no {what} {}", quoted(&name)));
+        let names = || all.iter().flat_map(|names| names.0.keys()).map(String::as_str);
+        let refusal = if to == Named::Pool && snat_pools.0.contains_key(&name) {
+            refusal.help("the SNAT pool of this name has no members; slots of packet virtuals may name it")
+        } else if to == Named::SnatPool && pools.0.contains_key(&name) {
+            refusal.help("the pool of this name has members, and no addresses to lease")
+        } else if let Some(near) = nearest(&name, names()) {
+            refusal.help(format!("did you mean `{near}`?"))
+        } else if names().next().is_none() {
+            refusal.help(format!("add {tables} of this name"))
+        } else {
+            let names: Vec<String> = names().take(10).map(|name| format!("`{name}`")).collect();
+            refusal.help(format!("add {tables} of this name, or name another: {}", suggest::or_list(&names)))
         };
         walk.refuse(&place, Some(&key), refusal);
     }

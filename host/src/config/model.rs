@@ -1,8 +1,9 @@
 //! What a configuration says, once it is known to be right: names resolve, numbers are in range,
 //! units are types. Nothing here has been opened, bound or compiled yet.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::num::NonZeroUsize;
+use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -11,10 +12,16 @@ use std::time::Duration;
 pub struct Config {
     pub process: Process,
     pub admin: Admin,
-    /// In the order of the file; names and listen addresses are unique.
+    /// Proxies, in the order of the file; names are unique over all virtuals, and so is what they
+    /// listen on.
     pub virtuals: Vec<Virtual>,
+    /// Packet virtuals, in the order of the file.
+    pub packet_virtuals: Vec<PacketVirtual>,
     /// In the order of the file; names are unique.
     pub pools: Vec<Pool>,
+    /// In the order of the file; no pool and no other SNAT pool has the same name, and no two have an
+    /// address in common.
+    pub snat_pools: Vec<SnatPool>,
 }
 
 /// `[process]`
@@ -33,7 +40,7 @@ pub struct Admin {
     pub socket: PathBuf,
 }
 
-/// `[[virtual]]`
+/// `[[virtual]]` of a proxy.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Virtual {
     pub name: String,
@@ -52,7 +59,7 @@ pub struct Virtual {
     pub rules: Vec<RuleUse>,
 }
 
-/// What a virtual speaks.
+/// What a proxy speaks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Protocol {
     Http,
@@ -117,13 +124,121 @@ pub enum Forwarded {
     Off,
 }
 
+/// `[[virtual]]` with `protocol = "packet"`: packets, not sockets.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PacketVirtual {
+    pub name: String,
+    /// One address, which Shunt alone owns.
+    pub listen: SocketAddr,
+    pub transport: Transport,
+    /// At least one, each once.
+    pub interfaces: Vec<String>,
+    /// Where flows go that no rule sent elsewhere. Without it such flows are refused.
+    pub pool: Option<String>,
+    /// Of flows for which no rule chose another.
+    pub mode: Mode,
+    /// There with mode `snat`; with another mode it is for rules.
+    pub snat_pool: Option<String>,
+    /// 1 to 63; there with mode `l3dsr-dscp`. With another mode it is for rules.
+    pub dscp: Option<u8>,
+    /// UDP port that members take GUE on. Default 6080.
+    pub gue_port: u16,
+    /// What SYNs may offer at most, in bytes; `None`: as they come, less what a tunnel takes.
+    pub mss: Option<u16>,
+    /// A client stays with its member for so long after its last new flow.
+    pub persistence: Option<Duration>,
+    pub timeouts: PacketTimeouts,
+    pub limits: PacketLimits,
+    /// In the order in which they are called.
+    pub rules: Vec<RuleUse>,
+}
+
+/// What a packet virtual carries.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Transport {
+    /// The default.
+    Tcp,
+    Udp,
+    /// TCP and UDP on its port, and ICMP echo.
+    Any,
+}
+
+/// How the packets of a flow reach their member.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Mode {
+    /// The destination is rewritten. The default.
+    Nat,
+    /// Source and destination are rewritten.
+    Snat,
+    /// The destination's MAC is rewritten; the member answers the client directly.
+    L2dsr,
+    /// The destination and the DSCP are rewritten.
+    L3dsrDscp,
+    L3dsrIpip,
+    L3dsrGre,
+    L3dsrGue,
+}
+
+impl Mode {
+    pub const ALL: [Mode; 7] = [
+        Mode::Nat,
+        Mode::Snat,
+        Mode::L2dsr,
+        Mode::L3dsrDscp,
+        Mode::L3dsrIpip,
+        Mode::L3dsrGre,
+        Mode::L3dsrGue,
+    ];
+
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Mode::Nat => "nat",
+            Mode::Snat => "snat",
+            Mode::L2dsr => "l2dsr",
+            Mode::L3dsrDscp => "l3dsr-dscp",
+            Mode::L3dsrIpip => "l3dsr-ipip",
+            Mode::L3dsrGre => "l3dsr-gre",
+            Mode::L3dsrGue => "l3dsr-gue",
+        }
+    }
+
+    /// Whether the member's own port is what it gets packets on. In the other modes it sees the
+    /// virtual's.
+    pub const fn rewrites_port(self) -> bool {
+        matches!(self, Mode::Nat | Mode::Snat)
+    }
+
+    /// Whether packets travel inside others, whose family may be another.
+    pub const fn is_tunnel(self) -> bool {
+        matches!(self, Mode::L3dsrIpip | Mode::L3dsrGre | Mode::L3dsrGue)
+    }
+}
+
+/// `timeouts = { idle = "5m" }` of a packet virtual.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PacketTimeouts {
+    /// After the last packet of a flow. Default 5 min for open TCP connections, 1 min for the rest.
+    pub idle: Option<Duration>,
+}
+
+/// `limits = { flows = 100000, flow-rate = 5000, syn-rate = 1000 }` of a packet virtual.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PacketLimits {
+    /// Flows at once, over all workers.
+    pub flows: Option<u32>,
+    /// New flows per second, over all workers.
+    pub flow_rate: Option<u32>,
+    /// SYNs per second that would open flows, over all workers.
+    pub syn_rate: Option<u32>,
+}
+
 /// `[[virtual.rule]]`
 #[derive(Clone, Debug, PartialEq)]
 pub struct RuleUse {
     pub name: String,
     /// A pack folder or file; relative to the configuration file.
     pub pack: PathBuf,
-    /// Slot to pool, sorted by slot.
+    /// Slot to pool, or to SNAT pool at a packet virtual; sorted by slot.
     pub slots: Vec<(String, String)>,
     /// An object; checked against the pack's schema when the pack is read.
     pub settings: serde_json::Value,
@@ -190,6 +305,18 @@ pub struct Member {
     pub address: SocketAddr,
     /// 1 to 256. Default 1.
     pub weight: u32,
+}
+
+/// `[[snat-pool]]`
+#[derive(Clone, Debug, PartialEq)]
+pub struct SnatPool {
+    pub name: String,
+    /// In the order of the file, of one family, each once; at least one. Shunt alone owns them.
+    pub addresses: Vec<IpAddr>,
+    /// Default 1024 to 65535.
+    pub ports: RangeInclusive<u16>,
+    /// How long a port rests toward a server that closed first. Default 60 s.
+    pub time_wait: Duration,
 }
 
 /// `monitor = { http = "/health", expect = 200, interval = "2s", … }`

@@ -85,8 +85,6 @@ pub(super) enum Need {
 #[derive(Clone, Debug, Default)]
 pub(super) struct TableType {
     pub(super) keys: Vec<Key>,
-    /// Of a later version.
-    pub(super) later: Vec<&'static str>,
     /// One of these must be there; empty: no such thing.
     pub(super) exactly_one: &'static [&'static str],
 }

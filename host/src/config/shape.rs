@@ -1,7 +1,7 @@
 //! The shapes that values have. A shape reads a value and describes itself; the description is
 //! what error messages, the reference and the schema say, so they cannot differ.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -13,7 +13,7 @@ use super::report::{Cause, KeyPath, Refusal};
 use super::suggest::{nearest, quoted};
 use super::text;
 use super::units::{DURATION, SIZE, Units, milliseconds};
-use super::walk::{At, NamedFile, Walk};
+use super::walk::{At, Kind, Named, NamedFile, Reference, Walk};
 
 /// What may be written for a key, and what it means.
 pub(super) trait Shape {
@@ -149,25 +149,64 @@ pub(super) fn host() -> Text<String> {
     Text { what, parse: text::host, write: String::clone }
 }
 
-/// The name of a pool, which must be there.
-pub(super) struct PoolName(Text<String>);
-
-pub(super) fn pool_name() -> PoolName {
-    let what = Type::Text { what: "the name of a pool", pattern: Some(text::NAME_PATTERN) };
-    PoolName(Text { what, ..name() })
+/// The name of a network interface.
+pub(super) fn interface() -> Text<String> {
+    let what = Type::Text { what: "the name of an interface", pattern: Some(text::INTERFACE_PATTERN) };
+    Text { what, parse: text::interface, write: String::clone }
 }
 
-impl Shape for PoolName {
+/// An IP address, or the first and the last of some.
+pub(super) fn addresses() -> Text<RangeInclusive<IpAddr>> {
+    let what = Type::Text { what: "an IP address, or the first and the last of several", pattern: None };
+    Text { what, parse: text::addresses, write: |range| format!("{}-{}", range.start(), range.end()) }
+}
+
+/// A port, or the first and the last of some.
+pub(super) fn ports() -> Text<RangeInclusive<u16>> {
+    let what = Type::Text { what: "the first and the last port", pattern: Some(text::PORTS_PATTERN) };
+    Text { what, parse: text::ports, write: |range| format!("{}-{}", range.start(), range.end()) }
+}
+
+/// The name of a pool or a SNAT pool, which must be there.
+pub(super) struct Reach {
+    name: Text<String>,
+    /// `None`: as the virtual at hand allows.
+    to: Option<Named>,
+}
+
+pub(super) fn pool_name() -> Reach {
+    Reach::new("the name of a pool", Some(Named::Pool))
+}
+
+pub(super) fn snat_pool_name() -> Reach {
+    Reach::new("the name of a SNAT pool", Some(Named::SnatPool))
+}
+
+/// What a slot stands for.
+pub(super) fn slot_name() -> Reach {
+    Reach::new("the name of a pool, or of a SNAT pool at a packet virtual", None)
+}
+
+impl Reach {
+    fn new(what: &'static str, to: Option<Named>) -> Reach {
+        let what = Type::Text { what, pattern: Some(text::NAME_PATTERN) };
+        Reach { name: Text { what, ..name() }, to }
+    }
+}
+
+impl Shape for Reach {
     type Value = String;
 
     fn describe(&self) -> Type {
-        self.0.describe()
+        self.name.describe()
     }
 
     fn read(&self, at: At<'_>, walk: &mut Walk) -> Option<String> {
         let (place, key) = (at.place.clone(), at.key.clone());
-        let name = self.0.read(at, walk)?;
-        walk.references.push((name.clone(), place, key));
+        let name = self.name.read(at, walk)?;
+        let allowed = if walk.kind == Some(Kind::Proxy) { Named::Pool } else { Named::Either };
+        let to = self.to.unwrap_or(allowed);
+        walk.references.push(Reference { name: name.clone(), to, place, key });
         Some(name)
     }
 }

@@ -1,6 +1,7 @@
 //! The grammar of names, addresses and paths, and what to say to those who missed it.
 
 use std::net::{IpAddr, SocketAddr};
+use std::ops::RangeInclusive;
 use std::path::Path;
 
 use http::uri::{Authority, PathAndQuery};
@@ -13,6 +14,14 @@ pub(super) const NAME_PATTERN: &str = "^[A-Za-z0-9_][A-Za-z0-9._-]{0,63}$";
 
 /// RFC 6265 section 4.1.1: a token.
 pub(super) const COOKIE_PATTERN: &str = "^[!#$%&'*+.^_`|~0-9A-Za-z-]{1,64}$";
+
+/// What the kernel takes as the name of an interface (`dev_valid_name`): fewer than 16 bytes.
+pub(super) const INTERFACE_PATTERN: &str = r"^[^/:\s]{1,15}$";
+
+pub(super) const PORTS_PATTERN: &str = "^[0-9]{1,5}(-[0-9]{1,5})?$";
+
+/// Longest name of an interface, in bytes: `IFNAMSIZ` less the closing zero.
+const INTERFACE_LONGEST: usize = 15;
 
 /// Longest name of ours, in bytes.
 const NAME_LONGEST: usize = 64;
@@ -48,6 +57,88 @@ pub(super) fn member_address(text: &str) -> Result<SocketAddr, Refusal> {
     Err(Refusal::new(Cause::BadValue, format!("{} is not a member's address", quoted(text)))
         .label(refused)
         .help("write the address that the member listens on"))
+}
+
+/// An address that packets of strangers may come to, which Shunt owns alone.
+pub(super) fn owned(address: IpAddr) -> Result<(), Refusal> {
+    let ours = |why: &str| {
+        let message = format!("{} cannot be an address of Shunt's own", quoted(&address.to_string()));
+        Refusal::new(Cause::BadValue, message).label(why)
+    };
+    if address.is_unspecified() {
+        let message = "virtuals that take packets to every address are not built yet";
+        return Err(Refusal::new(Cause::NotBuilt, message).help("write one address"));
+    }
+    if address.is_multicast() {
+        return Err(ours("it is a multicast group").help("write the address of one host"));
+    }
+    if matches!(address, IpAddr::V4(v4) if v4.is_broadcast()) {
+        return Err(ours("it is everyone's").help("write the address of one host"));
+    }
+    if address.is_loopback() {
+        return Err(ours("it never leaves its host").help("write an address that others have a route to"));
+    }
+    // RFC 4291 section 2.5.5.2: such addresses stand for IPv4 in programs, never in packets.
+    if let IpAddr::V6(v6) = address
+        && let Some(v4) = v6.to_ipv4_mapped()
+    {
+        return Err(ours("no packet has such an address").help(format!("did you mean `{v4}`?")));
+    }
+    Ok(())
+}
+
+pub(super) fn addresses(text: &str) -> Result<RangeInclusive<IpAddr>, Refusal> {
+    let refusal = |help: String| {
+        Refusal::new(Cause::BadValue, format!("{} is no range of addresses", quoted(text))).help(help)
+    };
+    let form =
+        || "write an address, or the first and the last with a dash: `10.10.1.1-10.10.1.4`".to_string();
+    let (first, last) = text.split_once('-').unwrap_or((text, text));
+    let (Ok(first), Ok(last)) = (first.trim().parse::<IpAddr>(), last.trim().parse::<IpAddr>()) else {
+        return Err(match text.parse::<SocketAddr>() {
+            Ok(address) => refusal(format!("ports stand in `ports`: did you mean `{}`?", address.ip())),
+            Err(_) if text.contains('/') => {
+                refusal("a network is written as its first and last address".into())
+            }
+            Err(_) => refusal(form()),
+        });
+    };
+    if first.is_ipv4() != last.is_ipv4() {
+        return Err(refusal("both ends are IPv4, or both are IPv6".into()));
+    }
+    if first > last {
+        return Err(refusal(format!("the first comes first: did you mean `{last}-{first}`?")));
+    }
+    owned(first)?;
+    owned(last)?;
+    Ok(first..=last)
+}
+
+pub(super) fn ports(text: &str) -> Result<RangeInclusive<u16>, Refusal> {
+    let refusal = Refusal::new(Cause::BadValue, format!("{} is no range of ports", quoted(text)));
+    let (first, last) = text.split_once('-').unwrap_or((text, text));
+    match (first.trim().parse::<u16>(), last.trim().parse::<u16>()) {
+        (Ok(0), Ok(_)) => Err(refusal.help("ports are from 1 to 65535")),
+        (Ok(first), Ok(last)) if first <= last => Ok(first..=last),
+        (Ok(first), Ok(last)) => {
+            Err(refusal.help(format!("the first comes first: did you mean `{last}-{first}`?")))
+        }
+        _ => Err(refusal.help("write the first and the last with a dash: `1024-65535`")),
+    }
+}
+
+pub(super) fn interface(text: &str) -> Result<String, Refusal> {
+    let letter = |byte: u8| byte > b' ' && byte != 0x7f && !b"/:".contains(&byte);
+    let sound = !text.is_empty()
+        && text.len() <= INTERFACE_LONGEST
+        && text != "."
+        && text != ".."
+        && text.bytes().all(letter);
+    if sound {
+        return Ok(text.to_string());
+    }
+    Err(Refusal::new(Cause::BadValue, format!("{} is not the name of an interface", quoted(text)))
+        .help("`ip link` lists those there are, such as `eth0`"))
 }
 
 pub(super) fn cookie(text: &str) -> Result<String, Refusal> {
@@ -204,11 +295,44 @@ mod tests {
         }
     }
 
+    #[test]
+    fn ranges_are_read() {
+        let range = |first: &str, last: &str| first.parse().unwrap()..=last.parse().unwrap();
+        assert_eq!(addresses("10.10.1.1").unwrap(), range("10.10.1.1", "10.10.1.1"));
+        assert_eq!(addresses("10.10.1.1-10.10.1.4").unwrap(), range("10.10.1.1", "10.10.1.4"));
+        assert_eq!(addresses("2001:db8::1 - 2001:db8::ff").unwrap(), range("2001:db8::1", "2001:db8::ff"));
+        assert_eq!((ports("1024-65535").unwrap(), ports("40000").unwrap()), (1024..=65535, 40000..=40000));
+    }
+
+    #[test]
+    fn ranges_that_are_none_say_why() {
+        let help = |refusal: Refusal| refusal.help.unwrap_or_default();
+        for (text, expected) in [
+            ("10.10.1.4-10.10.1.1", "the first comes first: did you mean `10.10.1.1-10.10.1.4`?"),
+            ("10.10.1.0/24", "a network is written as its first and last address"),
+            ("10.10.1.1:80", "ports stand in `ports`: did you mean `10.10.1.1`?"),
+            ("10.10.1.1-::1", "both ends are IPv4, or both are IPv6"),
+            ("out", "write an address, or the first and the last with a dash: `10.10.1.1-10.10.1.4`"),
+            ("127.0.0.1", "write an address that others have a route to"),
+            ("::ffff:10.0.0.1", "did you mean `10.0.0.1`?"),
+        ] {
+            assert_eq!(help(addresses(text).unwrap_err()), expected, "{text}");
+        }
+        for text in ["0-10", "70000", "1-", "-", "", "9-1", "http"] {
+            assert!(ports(text).is_err(), "{text}");
+        }
+        for text in ["", ".", "..", "eth 0", "a/b", "eth0:1", "sixteen-letters-"] {
+            assert!(interface(text).is_err(), "{text}");
+        }
+        assert!(interface("eth0").is_ok() && interface("fifteen-letters").is_ok());
+    }
+
     proptest! {
         #[test]
         fn no_text_panics(text in any::<String>()) {
             let _ = (name(&text), listen_address(&text), member_address(&text), cookie(&text));
             let _ = (request_path(&text), host(&text), pack(&text));
+            let _ = (addresses(&text), ports(&text), interface(&text));
         }
     }
 }

@@ -29,9 +29,11 @@ pub(super) struct Walk {
     /// Where every key stands, by its path in this configuration, and its entry in the reference.
     pub(super) places: BTreeMap<String, (Place, String)>,
     pub(super) files: Vec<NamedFile>,
-    /// Names of pools, wherever one is asked for.
-    pub(super) references: Vec<(String, Place, KeyPath)>,
+    /// Names of pools and SNAT pools, wherever one is asked for.
+    pub(super) references: Vec<Reference>,
     pub(super) seen: Seen,
+    /// Of the virtual at hand, once its protocol is known.
+    pub(super) kind: Option<Kind>,
     /// All keys, once somebody asks where an unknown one belongs.
     keys: OnceCell<Vec<Entry>>,
 }
@@ -41,12 +43,40 @@ pub(super) struct Walk {
 pub(super) struct Seen {
     pub(super) sections: Unique<&'static str>,
     pub(super) virtuals: Unique<String>,
-    pub(super) listens: Unique<SocketAddr>,
+    /// Addresses and ports, each with the protocol number of TCP or UDP.
+    pub(super) listens: Unique<(SocketAddr, u8)>,
     pub(super) pools: Unique<String>,
+    pub(super) snat_pools: Unique<String>,
     /// Of the virtual at hand.
     pub(super) rules: Unique<String>,
     /// Of the pool at hand.
     pub(super) members: Unique<SocketAddr>,
+    /// Of the virtual at hand.
+    pub(super) interfaces: Unique<String>,
+}
+
+/// What a virtual is, which decides what its keys may be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    Proxy,
+    Packet,
+}
+
+/// The name of something that must be there.
+#[derive(Clone, Debug)]
+pub(super) struct Reference {
+    pub(super) name: String,
+    pub(super) to: Named,
+    pub(super) place: Place,
+    pub(super) key: KeyPath,
+}
+
+/// What a reference may name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Named {
+    Pool,
+    SnatPool,
+    Either,
 }
 
 /// Values and where they were seen first.
@@ -101,6 +131,13 @@ impl Walk {
         let place = self.place(value.span());
         self.places.insert(key.here.clone(), (place.clone(), key.entry.clone()));
         At { value: value.get_ref(), place, key }
+    }
+
+    /// Where a key stands that was read, by its path in this configuration.
+    pub(super) fn spot(&self, here: &str) -> (Place, KeyPath) {
+        let (place, entry) =
+            self.places.get(here).cloned().unwrap_or((Place { source: 0, span: None }, String::new()));
+        (place, KeyPath { here: here.to_string(), entry })
     }
 
     pub(super) fn place(&self, span: Range<usize>) -> Place {
@@ -227,17 +264,23 @@ impl<'t> Table<'t> {
         value
     }
 
-    /// Keys of what this version does not carry yet: known, and refused as such.
-    pub(super) fn later(&mut self, names: &[&'static str], what: &str) {
-        for name in names {
+    /// Keys that mean nothing at a virtual of this kind, each with the reason.
+    pub(super) fn useless_at(&mut self, kind: Kind, keys: &[(&'static str, &str)]) {
+        if self.walk.kind != Some(kind) {
+            return;
+        }
+        let what = match kind {
+            Kind::Proxy => "a proxy",
+            Kind::Packet => "a packet virtual",
+        };
+        for (name, why) in keys {
             if let Some((span, _)) = self.entry(name) {
-                let refusal = Refusal::new(Cause::NotBuilt, format!("`{name}` is not built yet"))
-                    .label(what)
-                    .help("this version of Shunt carries HTTP; leave the key out");
+                let refusal = Refusal::new(Cause::Conflict, format!("`{name}` means nothing at {what}"))
+                    .label(*why)
+                    .help("leave it out");
                 let (place, key) = (self.walk.place(span), self.key.key(name));
                 self.walk.refuse(&place, Some(&key), refusal);
             }
-            self.declared.later.push(name);
         }
     }
 
@@ -303,7 +346,8 @@ impl<'t> Table<'t> {
         }
     }
 
-    fn place_of(&self, name: &str) -> Place {
+    /// Of the value of a key; of the table, where the key is not written.
+    pub(super) fn place_of(&self, name: &str) -> Place {
         match self.content.and_then(|content| content.get(name)) {
             Some(value) => self.walk.place(value.span()),
             None => self.place.clone(),
@@ -343,7 +387,7 @@ impl<'t> Table<'t> {
         let Some(content) = self.content else { return };
         for name in content.keys() {
             let text = name.get_ref().as_ref();
-            if self.declared.keys.iter().any(|key| key.name == text) || self.declared.later.contains(&text) {
+            if self.declared.keys.iter().any(|key| key.name == text) {
                 continue;
             }
             let near = nearest(text, self.declared.keys.iter().map(|key| key.name));

@@ -1,6 +1,6 @@
 //! From a configuration to a snapshot in force: plan, make what can fail, swap, release.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{SocketAddr, TcpListener};
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
@@ -13,7 +13,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::environment::DaemonEnvironment;
 use super::plan::{plan_rules, plan_tls};
-use super::rules::{Histories, RuleName, Running};
+use super::rules::{self, Histories, RuleName, Running};
 use super::status::ReloadSummary;
 use super::{ApplyError, Control};
 use crate::config::{Document, model};
@@ -105,6 +105,11 @@ impl Control {
         document.verify_files().map_err(ApplyError::Config)?;
         let before = self.snapshot.load_full();
         let config = document.config.clone();
+        if let Some(virtual_) = config.packet_virtuals.first() {
+            let problem =
+                format!("virtual {}: this version checks packet virtuals and carries none", virtual_.name);
+            return Err(ApplyError::Resources(vec![problem]));
+        }
 
         // What can fail.
         let planned = plan_rules(&document, &self.rules, &self.host, &self.environment, &mut self.registry)?;
@@ -123,10 +128,8 @@ impl Control {
                 history.running = Some(Running { number, attachment, using });
             }
         }
-        self.rules.retain(|name, _| {
-            let virtual_ = config.virtuals.iter().find(|it| it.name == name.virtual_name);
-            virtual_.is_some_and(|it| it.rules.iter().any(|rule| rule.name == name.rule))
-        });
+        let named: BTreeSet<RuleName> = rules::uses(&config).map(|rule| rule.name).collect();
+        self.rules.retain(|name, _| named.contains(name));
         let mut summary = ReloadSummary { epoch: before.epoch + 1, ..ReloadSummary::default() };
         let pools: Vec<_> = config.pools.iter().map(|it| self.pool(it, &before, &mut summary)).collect();
         let virtuals = config.virtuals.iter().zip(tls).map(|(settings, tls)| {

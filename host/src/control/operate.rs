@@ -13,7 +13,6 @@ use super::Control;
 use super::apply::{running, same_rules, unix_ms};
 use super::rules::{self, History, LoadError, LoadedRule, RuleName, Running, Using};
 use super::status::MemberStatus;
-use crate::config::model;
 use crate::live::{Snapshot, Virtual};
 
 /// Something that a command names does not exist.
@@ -136,19 +135,14 @@ impl Control {
     }
 
     fn using(&self, name: &RuleName) -> Result<Using, LoadError> {
-        let virtual_ = self.config.virtuals.iter().find(|it| it.name == name.virtual_name);
-        let rule = virtual_.and_then(|it| it.rules.iter().find(|rule| rule.name == name.rule));
-        match (virtual_, rule) {
-            (Some(virtual_), Some(rule)) => Ok(Using::new(virtual_, rule)),
-            _ => {
-                let names = |it: &model::Virtual| {
-                    let (of, rules) = (it.name.clone(), it.rules.clone());
-                    rules.into_iter().map(move |rule| format!("{of}/{}", rule.name))
-                };
-                let known = self.config.virtuals.iter().flat_map(names).collect();
-                Err(LoadError::NoSuchRule { name: name.clone(), known })
+        let mut known = Vec::new();
+        for rule in rules::uses(&self.config) {
+            if rule.name == *name {
+                return Ok(rule.using);
             }
+            known.push(rule.name.to_string());
         }
+        Err(LoadError::NoSuchRule { name: name.clone(), known })
     }
 
     fn rule_parts(&mut self, name: &RuleName) -> (Arc<RuleHost>, Arc<dyn Environment>, Arc<RuleStats>) {

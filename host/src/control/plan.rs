@@ -43,7 +43,8 @@ pub fn check(path: &Path) -> Result<Summary, ApplyError> {
     let planned = plan_rules(&document, &Histories::new(), &host, &environment, &mut registry)?;
     plan_tls(&document, &Snapshot::empty())?;
     let config = &document.config;
-    Ok(Summary { virtuals: config.virtuals.len(), pools: config.pools.len(), rules: planned.len() })
+    let virtuals = config.virtuals.len() + config.packet_virtuals.len();
+    Ok(Summary { virtuals, pools: config.pools.len(), rules: planned.len() })
 }
 
 /// What a configuration asks of one rule.
@@ -63,16 +64,12 @@ pub(super) fn plan_rules(
 ) -> Result<BTreeMap<RuleName, RulePlan>, ApplyError> {
     let mut planned = BTreeMap::new();
     let mut remarks = Vec::new();
-    for virtual_ in &document.config.virtuals {
-        for rule in &virtual_.rules {
-            let name = RuleName { virtual_name: virtual_.name.clone(), rule: rule.name.clone() };
-            let stats = registry.rule_stats(&name.to_string());
-            let environment = Arc::clone(environment) as Arc<dyn Environment>;
-            let using = Using::new(virtual_, rule);
-            match plan_rule(&name, rule, using, histories.get(&name), host, environment, stats) {
-                Ok(plan) => drop(planned.insert(name, plan)),
-                Err(error) => remarks.extend(remark(&name, &error)),
-            }
+    for rules::RuleUse { name, written, using } in rules::uses(&document.config) {
+        let stats = registry.rule_stats(&name.to_string());
+        let environment = Arc::clone(environment) as Arc<dyn Environment>;
+        match plan_rule(&name, written, using, histories.get(&name), host, environment, stats) {
+            Ok(plan) => drop(planned.insert(name, plan)),
+            Err(error) => remarks.extend(remark(&name, &error)),
         }
     }
     if remarks.is_empty() { Ok(planned) } else { Err(ApplyError::Config(document.refuse(remarks))) }

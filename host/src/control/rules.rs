@@ -7,8 +7,8 @@ use std::sync::Arc;
 
 use serde::Serialize;
 use shunt_rules::{
-    AttachError, AttachOptions, Attachment, Budget, Digest, Environment, HookSet, Isolation, OnFault, Pack,
-    PackError, Rule, RuleError, RuleHost, RuleStats, SlotBinding,
+    AttachError, AttachOptions, Attachment, Budget, Digest, Environment, Hook, HookSet, Isolation, OnFault,
+    Pack, PackError, Rule, RuleError, RuleHost, RuleStats, SlotBinding,
 };
 use thiserror::Error;
 
@@ -138,15 +138,40 @@ pub(super) struct Running {
 pub(super) struct Using {
     rule: model::RuleUse,
     header_limit: usize,
+    fires: HookSet,
+}
+
+/// A rule of a configuration, where it is attached.
+pub(super) struct RuleUse<'c> {
+    pub(super) name: RuleName,
+    pub(super) written: &'c model::RuleUse,
+    pub(super) using: Using,
 }
 
 pub(super) type Histories = BTreeMap<RuleName, History>;
 
-impl Using {
-    pub(super) fn new(virtual_: &model::Virtual, rule: &model::RuleUse) -> Self {
+/// What a packet virtual can fire.
+const OF_PACKETS: HookSet = HookSet::EMPTY.with(Hook::OnLoad).with(Hook::OnFlow).with(Hook::OnDone);
+
+/// Every rule of a configuration.
+pub(super) fn uses(config: &model::Config) -> impl Iterator<Item = RuleUse<'_>> {
+    let proxies = config.virtuals.iter().flat_map(|it| {
+        it.rules.iter().map(|rule| RuleUse::of(&it.name, rule, it.limits.head, HookSet::HTTP))
+    });
+    // Packet virtuals have no heads that a rule could grow.
+    let packets = config
+        .packet_virtuals
+        .iter()
+        .flat_map(|it| it.rules.iter().map(|rule| RuleUse::of(&it.name, rule, 0, OF_PACKETS)));
+    proxies.chain(packets)
+}
+
+impl<'c> RuleUse<'c> {
+    fn of(virtual_name: &str, written: &'c model::RuleUse, header_limit: usize, fires: HookSet) -> Self {
+        let name = RuleName { virtual_name: virtual_name.to_owned(), rule: written.name.clone() };
         // Where the pack came from does not matter once it is read.
-        let rule = model::RuleUse { pack: Default::default(), ..rule.clone() };
-        Using { rule, header_limit: virtual_.limits.head }
+        let rule = model::RuleUse { pack: Default::default(), ..written.clone() };
+        RuleUse { name, written, using: Using { rule, header_limit, fires } }
     }
 }
 
@@ -205,7 +230,7 @@ pub(super) fn attach(
             model::OnFault::Continue => OnFault::Continue,
             model::OnFault::Pool(pool) => OnFault::Pool(pool.clone()),
         },
-        fires: HookSet::HTTP,
+        fires: using.fires,
         header_limit: using.header_limit,
         environment,
         stats,

@@ -1,18 +1,21 @@
 //! The keys of a configuration: each declared once, by the call that reads it, with its type, range,
 //! default and meaning. Order and words are those of the reference.
 
+mod packets;
 mod pools;
 mod rules;
-mod virtuals;
+mod snat;
+pub(super) mod virtuals;
 
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use super::containers::tables;
-use super::model::{Admin, Pool, Process, Virtual};
+use super::model::{Admin, Pool, Process, SnatPool};
 use super::shape::{duration, integer, socket};
 use super::walk::Table;
+use virtuals::AnyVirtual;
 
 pub(super) const MILLISECOND: Duration = Duration::from_millis(1);
 pub(super) const SECOND: Duration = Duration::from_secs(1);
@@ -27,8 +30,9 @@ pub(super) const GIB: u64 = 1 << 30;
 pub(super) struct Part {
     pub(super) process: Option<Process>,
     pub(super) admin: Option<Admin>,
-    pub(super) virtuals: Vec<Virtual>,
+    pub(super) virtuals: Vec<AnyVirtual>,
     pub(super) pools: Vec<Pool>,
+    pub(super) snat_pools: Vec<SnatPool>,
 }
 
 pub(super) fn file(table: &mut Table<'_>) -> Option<Part> {
@@ -49,15 +53,22 @@ pub(super) fn file(table: &mut Table<'_>) -> Option<Part> {
         pools: table
             .optional("pool", "A pool of members that serve the same thing.", tables(pools::pool))
             .unwrap_or_default(),
+        snat_pools: table
+            .optional(
+                "snat-pool",
+                "Addresses and ports that stand in for clients toward members, in mode `snat` of packet virtuals.",
+                tables(snat::snat_pool),
+            )
+            .unwrap_or_default(),
     };
-    table.later(&["snat-pool"], "belongs to packet virtuals");
     Some(part)
 }
 
 pub(super) fn process(table: &mut Table<'_>) -> Option<Process> {
     let workers = table.derived(
         "workers",
-        "Worker threads. Each has its own listeners, rule instances and connections.",
+        "Worker threads. Each has its own listeners, rule instances and connections. Packet virtuals get as many \
+         threads of their own, but no more than their interfaces have receive queues.",
         integer(1..=1024u32),
         "one per core",
     );

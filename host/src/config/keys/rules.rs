@@ -4,8 +4,9 @@ use serde_json::Value;
 
 use super::super::containers::{Settings, map, once, or_table};
 use super::super::model::{Budget, Isolation, OnFault, RuleUse};
-use super::super::shape::{duration, name, pack, pool_name, size, words};
-use super::super::walk::Table;
+use super::super::report::{Cause, Refusal};
+use super::super::shape::{duration, name, pack, pool_name, size, slot_name, words};
+use super::super::walk::{Kind, Table};
 use super::{KIB, MIB, MILLISECOND, SECOND};
 
 pub(super) fn rule(table: &mut Table<'_>) -> Option<RuleUse> {
@@ -21,8 +22,9 @@ pub(super) fn rule(table: &mut Table<'_>) -> Option<RuleUse> {
     );
     let slots = table.derived(
         "slots",
-        "Which pool each slot of the pack stands for: `{ primary = \"web\" }`. Every slot of the pack must be bound.",
-        map(pool_name()),
+        "Which pool each slot of the pack stands for: `{ primary = \"web\" }`. Every slot of the pack must be bound. \
+         At a packet virtual a slot may stand for a SNAT pool.",
+        map(slot_name()),
         "the pack has no slots",
     );
     let settings = table.or(
@@ -37,11 +39,17 @@ pub(super) fn rule(table: &mut Table<'_>) -> Option<RuleUse> {
         words(&[("worker", Isolation::Worker), ("flow", Isolation::Flow), ("call", Isolation::Call)]),
         Isolation::Worker,
     );
+    if isolation == Isolation::Flow && table.walk.kind == Some(Kind::Packet) {
+        let refusal = Refusal::new(Cause::Conflict, "a packet virtual has no instance for each flow")
+            .label("it may hold a million flows")
+            .help("write `\"worker\"`, or `\"call\"` for a fresh instance each time");
+        table.refuse("isolation", refusal);
+    }
     let budget = table.section("budget", "What the rule may use up.", budget);
     let on_fault = table.or(
         "on-fault",
-        "What becomes of a request whose rule failed: `reject` answers it with 500, `continue` goes on as if the rule \
-         were not there, `{ pool = \"…\" }` sends it to that pool.",
+        "What becomes of a request or flow whose rule failed: `reject` answers a request with 500 and refuses a flow, \
+         `continue` goes on as if the rule were not there, `{ pool = \"…\" }` sends it to that pool.",
         or_table(words(&[("reject", OnFault::Reject), ("continue", OnFault::Continue)]), on_fault_pool),
         OnFault::Reject,
     );

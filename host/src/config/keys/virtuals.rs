@@ -1,17 +1,37 @@
 //! `[[virtual]]`
 
+use std::net::SocketAddr;
+
 use super::super::containers::{once, one_or_list, table as in_table, tables};
 use super::super::model::{
-    Certificate, Forwarded, Limits, PersistBy, Persistence, Protocol, Timeouts, Virtual,
+    Certificate, Forwarded, Limits, PacketLimits, PacketTimeouts, PacketVirtual, PersistBy, Persistence,
+    Protocol, Timeouts, Transport, Virtual,
 };
+use super::super::report::{Cause, Refusal};
 use super::super::shape::{
     OnlyTrue, cookie, duration, file, integer, listen_address, name, pool_name, size, words,
 };
-use super::super::walk::Table;
+use super::super::suggest::quoted;
+use super::super::walk::{Kind, Table};
+use super::packets::{Shared, packet_keys, packet_virtual};
 use super::rules::rule;
 use super::{DAY, GIB, HOUR, KIB, MIB, MILLISECOND, SECOND};
 
-pub(in super::super) fn virtual_server(table: &mut Table<'_>) -> Option<Virtual> {
+/// A virtual of either kind.
+#[derive(Debug)]
+pub(in super::super) enum AnyVirtual {
+    Proxy(Virtual),
+    Packet(PacketVirtual),
+}
+
+/// What a virtual speaks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Speaks {
+    Proxy(Protocol),
+    Packet,
+}
+
+pub(super) fn virtual_server(table: &mut Table<'_>) -> Option<AnyVirtual> {
     table.walk.seen.rules.clear();
     let name = table.required(
         "name",
@@ -20,14 +40,20 @@ pub(in super::super) fn virtual_server(table: &mut Table<'_>) -> Option<Virtual>
     );
     let listen = table.required(
         "listen",
-        "Address and port that clients connect to: `0.0.0.0:8443`, `[::]:443`.",
-        once(listen_address(), |walk| &mut walk.seen.listens, "another virtual listens already on"),
+        "Address and port that clients connect to: `0.0.0.0:8443`, `[::]:443`. That of a packet virtual belongs to Shunt \
+         alone: no host may have it.",
+        listen_address(),
     );
     let protocol = table.required(
         "protocol",
-        "What it speaks.",
-        words(&[("http", Protocol::Http)]).later(&["tcp", "udp", "packet"]),
+        "What it speaks: `http` as a proxy; `packet` carries packets, and the connection is the member's own.",
+        words(&[("http", Speaks::Proxy(Protocol::Http)), ("packet", Speaks::Packet)]).later(&["tcp", "udp"]),
     );
+    table.walk.kind = protocol.map(|protocol| match protocol {
+        Speaks::Proxy(_) => Kind::Proxy,
+        Speaks::Packet => Kind::Packet,
+    });
+    let packet_keys = packet_keys(table);
     let tls = table.derived(
         "tls",
         "Certificates, chosen by the name that the client asks for. The first serves names that no other knows.",
@@ -36,9 +62,9 @@ pub(in super::super) fn virtual_server(table: &mut Table<'_>) -> Option<Virtual>
     );
     let pool = table.derived(
         "pool",
-        "Where requests go that no rule sent elsewhere.",
+        "Where requests and flows go that no rule sent elsewhere.",
         pool_name(),
-        "such requests get 503",
+        "such requests get 503, such flows are refused",
     );
     let persistence = table.optional("persistence", "Keeps a client with its member.", in_table(persistence));
     let timeouts = table.section("timeouts", "How long Shunt waits for others.", timeouts);
@@ -51,19 +77,57 @@ pub(in super::super) fn virtual_server(table: &mut Table<'_>) -> Option<Virtual>
         Forwarded::Replace,
     );
     let rules = table.optional("rule", "A rule, called in the order of the file.", tables(rule));
-    table.later(&["interfaces", "transport", "mode"], "belongs to packet virtuals");
-    Some(Virtual {
-        name: name?,
-        listen: listen?,
-        protocol: protocol?,
-        tls: tls.unwrap_or_default(),
-        pool,
-        persistence,
-        timeouts: timeouts?,
-        limits: limits?,
-        forwarded,
-        rules: rules.unwrap_or_default(),
-    })
+    table.useless_at(
+        Kind::Packet,
+        &[
+            ("tls", "packets pass as they are, and TLS is the member's"),
+            ("forwarded", "packets have no header fields"),
+        ],
+    );
+    listen_once(table, listen, packet_keys.transport());
+    let rules = rules.unwrap_or_default();
+    let (proxy_timeouts, packet_timeouts) = timeouts.unzip();
+    let (proxy_limits, packet_limits) = limits.unzip();
+    match protocol? {
+        Speaks::Packet => {
+            let (timeouts, limits) = (packet_timeouts, packet_limits);
+            let shared = Shared { name, listen, pool, persistence, timeouts, limits, rules };
+            packet_virtual(table, shared, packet_keys).map(AnyVirtual::Packet)
+        }
+        Speaks::Proxy(protocol) => Some(AnyVirtual::Proxy(Virtual {
+            name: name?,
+            listen: listen?,
+            protocol,
+            tls: tls.unwrap_or_default(),
+            pool,
+            persistence,
+            timeouts: proxy_timeouts?,
+            limits: proxy_limits?,
+            forwarded,
+            rules,
+        })),
+    }
+}
+
+/// Each address and port has one virtual for TCP and one for UDP.
+fn listen_once(table: &mut Table<'_>, listen: Option<SocketAddr>, transport: Transport) {
+    // Protocol numbers of IP.
+    const TCP: u8 = 6;
+    const UDP: u8 = 17;
+    let Some(listen) = listen else { return };
+    let protocols: &[u8] = match (table.walk.kind, transport) {
+        (Some(Kind::Packet), Transport::Any) => &[TCP, UDP],
+        (Some(Kind::Packet), Transport::Udp) => &[UDP],
+        _ => &[TCP],
+    };
+    let place = table.place_of("listen");
+    let first =
+        protocols.iter().filter_map(|protocol| table.walk.seen.listens.insert((listen, *protocol), &place));
+    if let Some(first) = first.last() {
+        let message = format!("another virtual listens already on {}", quoted(&listen.to_string()));
+        let refusal = Refusal::new(Cause::Duplicate, message).label("again here").also(first, "first here");
+        table.refuse("listen", refusal);
+    }
 }
 
 fn certificate(table: &mut Table<'_>) -> Option<Certificate> {
@@ -90,6 +154,7 @@ fn persistence(table: &mut Table<'_>) -> Option<Persistence> {
         "`\"1h\"` with `source`; with `cookie` as long as the browser",
     );
     table.exactly_one(&["source", "cookie"]);
+    table.useless_at(Kind::Packet, &[("cookie", "packets have no cookies")]);
     match (source, cookie) {
         (Some(()), _) => Some(Persistence { by: PersistBy::Source, timeout: timeout.or(Some(HOUR)) }),
         (None, Some(name)) => Some(Persistence { by: PersistBy::Cookie(name), timeout }),
@@ -97,31 +162,33 @@ fn persistence(table: &mut Table<'_>) -> Option<Persistence> {
     }
 }
 
-fn timeouts(table: &mut Table<'_>) -> Option<Timeouts> {
-    Some(Timeouts {
-        head: table.or(
-            "head",
-            "From the first byte of a request head to its last, and for the TLS handshake.",
-            duration(MILLISECOND..=HOUR),
-            10 * SECOND,
-        ),
-        idle: table.or(
-            "idle",
-            "Between requests on a client's connection, and without progress of a body either way.",
-            duration(MILLISECOND..=DAY),
-            60 * SECOND,
-        ),
-        connect: table.or("connect", "To connect to a member.", duration(MILLISECOND..=HOUR), 5 * SECOND),
-        first_byte: table.or(
-            "first-byte",
-            "From the request sent to the first byte of the response.",
-            duration(MILLISECOND..=DAY),
-            60 * SECOND,
-        ),
-    })
+fn timeouts(table: &mut Table<'_>) -> Option<(Timeouts, PacketTimeouts)> {
+    let head = table.or(
+        "head",
+        "From the first byte of a request head to its last, and for the TLS handshake.",
+        duration(MILLISECOND..=HOUR),
+        10 * SECOND,
+    );
+    let idle = table.derived(
+        "idle",
+        "Between requests on a client's connection, and without progress of a body either way; after the last packet of \
+         a flow.",
+        duration(MILLISECOND..=DAY),
+        "`\"1m\"`; at packet virtuals `\"5m\"` for open TCP connections and `\"1m\"` for UDP and ICMP echo",
+    );
+    let connect = table.or("connect", "To connect to a member.", duration(MILLISECOND..=HOUR), 5 * SECOND);
+    let first_byte = table.or(
+        "first-byte",
+        "From the request sent to the first byte of the response.",
+        duration(MILLISECOND..=DAY),
+        60 * SECOND,
+    );
+    let why = "the connection is the client's and the member's own";
+    table.useless_at(Kind::Packet, &["head", "connect", "first-byte"].map(|name| (name, why)));
+    Some((Timeouts { head, idle: idle.unwrap_or(60 * SECOND), connect, first_byte }, PacketTimeouts { idle }))
 }
 
-fn limits(table: &mut Table<'_>) -> Option<Limits> {
+fn limits(table: &mut Table<'_>) -> Option<(Limits, PacketLimits)> {
     // hyper takes no smaller buffer for a head.
     let head = table.or("head", "Size of a request head.", size(8 * KIB..=MIB), 64 * KIB);
     let body = table.derived("body", "Size of a request body.", size(1..=1024 * GIB), "no limit");
@@ -131,5 +198,30 @@ fn limits(table: &mut Table<'_>) -> Option<Limits> {
         integer(1..=10_000_000u32),
         10_000,
     );
-    Some(Limits { head: usize::try_from(head).ok()?, body, connections: connections as usize })
+    let flows = table.derived(
+        "flows",
+        "Packet virtuals: flows at once, over all workers.",
+        integer(1..=100_000_000u32),
+        "as many as there is room for",
+    );
+    let flow_rate = table.derived(
+        "flow-rate",
+        "Packet virtuals: new flows per second, over all workers. More are dropped before any rule is asked.",
+        integer(1..=100_000_000u32),
+        "no limit",
+    );
+    let syn_rate = table.derived(
+        "syn-rate",
+        "Packet virtuals: SYNs of new flows per second, over all workers. More are dropped before any rule is asked.",
+        integer(1..=100_000_000u32),
+        "no limit",
+    );
+    let (message, count) = ("packets have no messages", "a packet virtual counts `flows`");
+    table.useless_at(Kind::Packet, &[("head", message), ("body", message), ("connections", count)]);
+    let why = "a proxy has connections and requests";
+    table.useless_at(Kind::Proxy, &["flows", "flow-rate", "syn-rate"].map(|name| (name, why)));
+    Some((
+        Limits { head: usize::try_from(head).ok()?, body, connections: connections as usize },
+        PacketLimits { flows, flow_rate, syn_rate },
+    ))
 }

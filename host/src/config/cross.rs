@@ -1,0 +1,208 @@
+//! What shows only where the whole configuration is there: keys of different tables that do not fit
+//! together.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+
+use super::model::{Config, Mode, OnFault, PacketVirtual, Pool};
+use super::report::{Cause, Refusal, join};
+use super::source::Place;
+use super::walk::Walk;
+
+pub(super) fn check(config: &Config, walk: &mut Walk) {
+    names_apart(walk);
+    let owned = owned_addresses(config, walk);
+    strangers_among(&owned, config, walk);
+    for virtual_ in &config.packet_virtuals {
+        members_fit(virtual_, config, walk);
+        snat_fits(virtual_, config, walk);
+    }
+    numbers_tell_addresses(config, walk);
+}
+
+/// A slot names either, so one name cannot be both.
+fn names_apart(walk: &mut Walk) {
+    let (pools, snat_pools) = (&walk.seen.pools.0, &walk.seen.snat_pools.0);
+    let both: Vec<(String, Place, Place)> = snat_pools
+        .iter()
+        .filter_map(|(name, place)| Some((name.clone(), place.clone(), pools.get(name)?.clone())))
+        .collect();
+    for (name, place, first) in both {
+        let (_, key) = walk.spot(&path(&["snat-pool", &name, "name"]));
+        let refusal = Refusal::new(Cause::Duplicate, format!("there is already a pool `{name}`"))
+            .label("a slot could mean either")
+            .also(first, "first here")
+            .help("give one of them another name");
+        walk.refuse(&place, Some(&key), refusal);
+    }
+}
+
+/// Addresses that Shunt alone owns: whose each is, in words, and where that is written.
+type Owned = BTreeMap<IpAddr, (String, Place)>;
+
+fn owned_addresses(config: &Config, walk: &mut Walk) -> Owned {
+    let mut owned = Owned::new();
+    for virtual_ in &config.packet_virtuals {
+        let (place, _) = walk.spot(&path(&["virtual", &virtual_.name, "listen"]));
+        // Virtuals of one address and different ports belong together.
+        let whose = format!("packet virtual `{}`", virtual_.name);
+        owned.entry(virtual_.listen.ip()).or_insert((whose, place));
+    }
+    for pool in &config.snat_pools {
+        let (place, key) = walk.spot(&path(&["snat-pool", &pool.name, "addresses"]));
+        let mut told = false;
+        for address in &pool.addresses {
+            let whose = format!("SNAT pool `{}`", pool.name);
+            let before = owned.entry(*address).or_insert_with(|| (whose, place.clone()));
+            if before.1 != place && !told {
+                told = true;
+                let (whose, first) = before.clone();
+                let refusal = Refusal::new(Cause::Duplicate, format!("`{address}` is an address of {whose}"))
+                    .label("again here")
+                    .also(first, "first here")
+                    .help("give the SNAT pool addresses that nothing else has");
+                walk.refuse(&place, Some(&key), refusal);
+            }
+        }
+    }
+    owned
+}
+
+/// The kernel sees nothing of what comes to such an address, so neither proxies nor members can have it.
+fn strangers_among(owned: &Owned, config: &Config, walk: &mut Walk) {
+    let mut refuse = |here: String, address: IpAddr, help: &str| {
+        let Some((whose, first)) = owned.get(&address) else { return };
+        let (place, key) = walk.spot(&here);
+        let refusal = Refusal::new(Cause::Conflict, format!("`{address}` is an address of {whose}"))
+            .label("its packets never reach a socket")
+            .also(first.clone(), "owned here")
+            .help(help);
+        walk.refuse(&place, Some(&key), refusal);
+    };
+    for virtual_ in &config.virtuals {
+        let here = path(&["virtual", &virtual_.name, "listen"]);
+        refuse(here, virtual_.listen.ip(), "let the proxy listen on an address of the host");
+    }
+    for pool in &config.pools {
+        for (index, member) in pool.members.iter().enumerate() {
+            let here = member_path(pool, index);
+            refuse(here, member.address.ip(), "write the address of the member itself");
+        }
+    }
+}
+
+/// Members of the pools that flows go to by configuration. What a rule chooses is looked at when it does.
+fn members_fit(virtual_: &PacketVirtual, config: &Config, walk: &mut Walk) {
+    let here = path(&["virtual", &virtual_.name]);
+    let configured = virtual_.pool.iter().map(|pool| (pool, join(&here, "pool")));
+    let fallbacks = virtual_.rules.iter().filter_map(|rule| match &rule.on_fault {
+        OnFault::Pool(pool) => {
+            Some((pool, path(&["virtual", &virtual_.name, "rule", &rule.name, "on-fault", "pool"])))
+        }
+        OnFault::Reject | OnFault::Continue => None,
+    });
+    for (name, key) in configured.chain(fallbacks) {
+        if let Some(pool) = config.pools.iter().find(|pool| pool.name == *name) {
+            families_match(virtual_, pool, &key, walk);
+            ports_match(virtual_, pool, &key, walk);
+        }
+    }
+}
+
+fn families_match(virtual_: &PacketVirtual, pool: &Pool, here: &str, walk: &mut Walk) {
+    let is_v4 = virtual_.listen.is_ipv4();
+    let other = pool.members.iter().position(|member| member.address.is_ipv4() != is_v4);
+    let Some(index) = other.filter(|_| !virtual_.mode.is_tunnel()) else { return };
+    let (name, member) = (&pool.name, pool.members[index].address);
+    let message = format!("`listen` is {}, and `{name}` has a member of {}", family(is_v4), family(!is_v4));
+    let (place, key) = walk.spot(here);
+    let (first, _) = walk.spot(&member_path(pool, index));
+    let refusal = Refusal::new(Cause::NotBuilt, message)
+        .also(first, format!("`{member}` is {}", family(!is_v4)))
+        .help(format!(
+            "translation between IPv4 and IPv6 comes in a later version; until then take a pool of {} members, \
+             or a tunnel: `l3dsr-ipip`, `l3dsr-gre` or `l3dsr-gue`",
+            family(is_v4)
+        ));
+    walk.refuse(&place, Some(&key), refusal);
+}
+
+fn ports_match(virtual_: &PacketVirtual, pool: &Pool, here: &str, walk: &mut Walk) {
+    let port = virtual_.listen.port();
+    let other = pool.members.iter().position(|member| member.address.port() != port);
+    let Some(index) = other.filter(|_| !virtual_.mode.rewrites_port()) else { return };
+    let (mode, member) = (virtual_.mode.as_str(), pool.members[index].address);
+    let message =
+        format!("mode `{mode}` leaves port {port} as it is, and `{}` has a member with another", pool.name);
+    let (place, key) = walk.spot(here);
+    let (first, _) = walk.spot(&member_path(pool, index));
+    let refusal = Refusal::new(Cause::Conflict, message)
+        .also(first, format!("gets packets for port {port}"))
+        .help(format!(
+            "write `{}`, or choose mode `nat` or `snat`",
+            std::net::SocketAddr::new(member.ip(), port)
+        ));
+    walk.refuse(&place, Some(&key), refusal);
+}
+
+fn snat_fits(virtual_: &PacketVirtual, config: &Config, walk: &mut Walk) {
+    let is_v4 = virtual_.listen.is_ipv4();
+    let pool = virtual_.snat_pool.as_ref();
+    let pool = pool.and_then(|name| config.snat_pools.iter().find(|pool| pool.name == *name));
+    let Some(pool) = pool.filter(|pool| pool.addresses.iter().any(|it| it.is_ipv4() != is_v4)) else {
+        return;
+    };
+    let (place, key) = walk.spot(&path(&["virtual", &virtual_.name, "snat-pool"]));
+    let (first, _) = walk.spot(&path(&["snat-pool", &pool.name, "addresses"]));
+    let message =
+        format!("`listen` is {}, and `{}` has {} addresses", family(is_v4), pool.name, family(!is_v4));
+    let refusal = Refusal::new(Cause::NotBuilt, message).also(first, "its addresses").help(format!(
+        "translation between IPv4 and IPv6 comes in a later version; until then name a SNAT pool of {} addresses",
+        family(is_v4)
+    ));
+    walk.refuse(&place, Some(&key), refusal);
+}
+
+/// A member finds the virtual's address by the DSCP alone, so each number is one address to it.
+fn numbers_tell_addresses(config: &Config, walk: &mut Walk) {
+    let mut known: BTreeMap<(IpAddr, u8), &PacketVirtual> = BTreeMap::new();
+    for virtual_ in &config.packet_virtuals {
+        let Some(dscp) = virtual_.dscp else { continue };
+        let clash = members_of(virtual_, config).into_iter().find_map(|member| {
+            let first = *known.entry((member, dscp)).or_insert(virtual_);
+            (first.listen.ip() != virtual_.listen.ip()).then_some((member, first))
+        });
+        let Some((member, first)) = clash else { continue };
+        let (place, key) = walk.spot(&path(&["virtual", &virtual_.name, "dscp"]));
+        let (before, _) = walk.spot(&path(&["virtual", &first.name, "dscp"]));
+        let (this, that) = (virtual_.listen.ip(), first.listen.ip());
+        let message = format!("member `{member}` cannot tell `{this}` from `{that}` by DSCP {dscp}");
+        let refusal = Refusal::new(Cause::Duplicate, message)
+            .label("again here")
+            .also(before, format!("`{that}` has it"))
+            .help("give each address of `listen` a number of its own");
+        walk.refuse(&place, Some(&key), refusal);
+    }
+}
+
+/// Addresses of members that flows of a virtual can reach in mode `l3dsr-dscp`.
+fn members_of(virtual_: &PacketVirtual, config: &Config) -> Vec<IpAddr> {
+    let configured =
+        virtual_.pool.iter().filter(|_| virtual_.mode == Mode::L3dsrDscp || !virtual_.rules.is_empty());
+    let slots = virtual_.rules.iter().flat_map(|rule| rule.slots.iter().map(|(_, pool)| pool));
+    let names: Vec<&String> = configured.chain(slots).collect();
+    let pools = config.pools.iter().filter(|pool| names.contains(&&pool.name));
+    pools.flat_map(|pool| pool.members.iter().map(|member| member.address.ip())).collect()
+}
+
+fn family(is_v4: bool) -> &'static str {
+    if is_v4 { "IPv4" } else { "IPv6" }
+}
+
+fn path(names: &[&str]) -> String {
+    names.iter().fold(String::new(), |path, name| join(&path, name))
+}
+
+fn member_path(pool: &Pool, index: usize) -> String {
+    format!("{}[{index}].address", path(&["pool", &pool.name, "members"]))
+}

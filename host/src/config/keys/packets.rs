@@ -1,0 +1,198 @@
+//! The keys of `[[virtual]]` that make it a packet virtual.
+
+use std::net::SocketAddr;
+
+use super::super::containers::{list, once};
+use super::super::model::{
+    Mode, PacketLimits, PacketTimeouts, PacketVirtual, Persistence, RuleUse, Transport,
+};
+use super::super::report::{Cause, Refusal};
+use super::super::shape::{integer, interface, snat_pool_name, words};
+use super::super::text;
+use super::super::walk::{Kind, Table};
+
+/// The port that IANA gave to GUE.
+const GUE_PORT: u16 = 6080;
+
+/// What only packet virtuals have.
+pub(super) struct PacketKeys {
+    transport: Transport,
+    interfaces: Option<Vec<String>>,
+    mode: Mode,
+    /// What was written of it is right.
+    mode_is_known: bool,
+    snat_pool: Option<String>,
+    dscp: Option<u8>,
+    gue_port: u16,
+    mss: Option<u16>,
+}
+
+/// What a packet virtual has in common with a proxy.
+pub(super) struct Shared {
+    pub(super) name: Option<String>,
+    pub(super) listen: Option<SocketAddr>,
+    pub(super) pool: Option<String>,
+    pub(super) persistence: Option<Persistence>,
+    pub(super) timeouts: Option<PacketTimeouts>,
+    pub(super) limits: Option<PacketLimits>,
+    pub(super) rules: Vec<RuleUse>,
+}
+
+impl PacketKeys {
+    pub(super) fn transport(&self) -> Transport {
+        self.transport
+    }
+}
+
+pub(super) fn packet_keys(table: &mut Table<'_>) -> PacketKeys {
+    table.walk.seen.interfaces.clear();
+    let transport = table.or(
+        "transport",
+        "Packet virtuals: what is carried. `any` takes TCP and UDP on the port of `listen`, and ICMP echo.",
+        words(&[("tcp", Transport::Tcp), ("udp", Transport::Udp), ("any", Transport::Any)]),
+        Transport::Tcp,
+    );
+    let interfaces = table.derived(
+        "interfaces",
+        "Packet virtuals: where packets of clients come in, and those of members that answer through Shunt.",
+        list(once(interface(), |walk| &mut walk.seen.interfaces, "this virtual has already")),
+        "a packet virtual needs it",
+    );
+    let before_mode = table.walk.findings.len();
+    let mode = table.or(
+        "mode",
+        "Packet virtuals: how packets reach the member where no rule says otherwise. `nat` and `snat` go through \
+         Shunt both ways; with the others the member answers the client directly.",
+        words(&[
+            ("nat", Mode::Nat),
+            ("snat", Mode::Snat),
+            ("l2dsr", Mode::L2dsr),
+            ("l3dsr-dscp", Mode::L3dsrDscp),
+            ("l3dsr-ipip", Mode::L3dsrIpip),
+            ("l3dsr-gre", Mode::L3dsrGre),
+            ("l3dsr-gue", Mode::L3dsrGue),
+        ]),
+        Mode::Nat,
+    );
+    let keys = PacketKeys {
+        transport,
+        interfaces,
+        mode,
+        mode_is_known: table.walk.findings.len() == before_mode,
+        snat_pool: table.optional(
+            "snat-pool",
+            "Packet virtuals, mode `snat`: the SNAT pool that stands in for clients.",
+            snat_pool_name(),
+        ),
+        dscp: table.optional(
+            "dscp",
+            "Packet virtuals, mode `l3dsr-dscp`: the number by which members know the address of `listen`.",
+            integer(1..=63u8),
+        ),
+        gue_port: table.or(
+            "gue-port",
+            "Packet virtuals, mode `l3dsr-gue`: the UDP port that members take GUE on.",
+            integer(1..=u16::MAX),
+            GUE_PORT,
+        ),
+        mss: table.derived(
+            "mss",
+            "Packet virtuals: the largest TCP segment that a SYN may offer, in bytes.",
+            // RFC 9293 section 3.7.1: 536 is what IPv4 takes without being asked.
+            integer(536..=u16::MAX),
+            "as the two ends offer",
+        ),
+    };
+    let kernel = "the kernel carries the packets of a proxy";
+    let packet_keys = ["transport", "interfaces", "mode", "snat-pool", "dscp", "gue-port", "mss"];
+    table.useless_at(Kind::Proxy, &packet_keys.map(|name| (name, kernel)));
+    keys
+}
+
+/// A packet virtual of its keys, or what is wrong with them.
+pub(super) fn packet_virtual(
+    table: &mut Table<'_>,
+    shared: Shared,
+    keys: PacketKeys,
+) -> Option<PacketVirtual> {
+    if let Some(address) = shared.listen
+        && let Err(refusal) = text::owned(address.ip())
+    {
+        table.refuse("listen", refusal);
+    }
+    if !table.wrote("interfaces") {
+        let refusal = Refusal::new(Cause::MissingKey, "`interfaces` is missing")
+            .label("a packet virtual needs `interfaces`")
+            .help("name those on which its packets come in: `interfaces = [\"eth0\"]`");
+        table.refuse("interfaces", refusal);
+    }
+    of_modes(table, &keys, !shared.rules.is_empty());
+    of_transport(table, &keys, shared.limits.as_ref());
+    Some(PacketVirtual {
+        name: shared.name?,
+        listen: shared.listen?,
+        transport: keys.transport,
+        interfaces: keys.interfaces?,
+        pool: shared.pool,
+        mode: keys.mode,
+        snat_pool: keys.snat_pool,
+        dscp: keys.dscp,
+        gue_port: keys.gue_port,
+        mss: keys.mss,
+        persistence: shared.persistence.and_then(|persistence| persistence.timeout),
+        timeouts: shared.timeouts?,
+        limits: shared.limits?,
+        rules: shared.rules,
+    })
+}
+
+/// Keys that one mode needs and that mean nothing where no flow can be in it.
+fn of_modes(table: &mut Table<'_>, keys: &PacketKeys, has_rules: bool) {
+    if !keys.mode_is_known {
+        return;
+    }
+    let needs = [
+        (Mode::Snat, "snat-pool", "name the `[[snat-pool]]` whose addresses members see"),
+        (Mode::L3dsrDscp, "dscp", "give `listen`'s address a number that the members know: `dscp = 1`"),
+    ];
+    for (mode, name, help) in needs {
+        let word = mode.as_str();
+        if keys.mode == mode && !table.wrote(name) {
+            let refusal = Refusal::new(Cause::MissingKey, format!("mode `{word}` needs `{name}`")).help(help);
+            table.refuse("mode", refusal);
+        }
+    }
+    // A rule may choose another mode for a flow.
+    if has_rules {
+        return;
+    }
+    let of = [(Mode::Snat, "snat-pool"), (Mode::L3dsrDscp, "dscp"), (Mode::L3dsrGue, "gue-port")];
+    for (mode, name) in of {
+        if keys.mode != mode && table.wrote(name) {
+            let word = mode.as_str();
+            let message = format!("`{name}` means nothing without mode `{word}`");
+            let refusal = Refusal::new(Cause::Conflict, message)
+                .label(format!("no rule is there that could choose `{word}`"))
+                .help(format!("write `mode = \"{word}\"`, or leave `{name}` out"));
+            table.refuse(name, refusal);
+        }
+    }
+}
+
+/// What only TCP has.
+fn of_transport(table: &mut Table<'_>, keys: &PacketKeys, limits: Option<&PacketLimits>) {
+    if keys.transport != Transport::Udp {
+        return;
+    }
+    let only_tcp = |what: &str| {
+        Refusal::new(Cause::Conflict, format!("{what}, which UDP has not"))
+            .label("`transport` is `udp`")
+            .help("leave it out")
+    };
+    if keys.mss.is_some() {
+        table.refuse("mss", only_tcp("`mss` is about TCP segments"));
+    }
+    if limits.is_some_and(|limits| limits.syn_rate.is_some()) {
+        table.refuse("limits", only_tcp("`syn-rate` counts SYNs"));
+    }
+}

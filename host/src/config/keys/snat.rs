@@ -1,0 +1,89 @@
+//! `[[snat-pool]]`
+
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+use std::time::Duration;
+
+use super::super::containers::{list, once};
+use super::super::model::SnatPool;
+use super::super::report::{Cause, Refusal};
+use super::super::shape::{addresses, duration, name, ports};
+use super::super::walk::Table;
+use super::{HOUR, SECOND};
+
+/// Addresses of one pool at most. Each has a table of ports for every member endpoint that it reaches.
+const MOST_ADDRESSES: usize = 256;
+
+pub(super) fn snat_pool(table: &mut Table<'_>) -> Option<SnatPool> {
+    let name = table.required(
+        "name",
+        "How virtuals, slots and commands call it. No pool may have the same name.",
+        once(name(), |walk| &mut walk.seen.snat_pools, "there is already a SNAT pool"),
+    );
+    let ranges = table.required(
+        "addresses",
+        "Source addresses that members see, of one family: `[\"10.10.1.1-10.10.1.4\", \"10.10.2.1\"]`. Shunt alone \
+         owns them: no host has them, and members have a route to Shunt for them.",
+        list(addresses()),
+    );
+    let ports = table.or(
+        "ports",
+        "Source ports, the first and the last. Each worker leases those of a block of its own.",
+        ports(),
+        1024..=u16::MAX,
+    );
+    let time_wait = table.or(
+        "time-wait",
+        "How long a port is not used again toward a member that closed first, or ended in a way that was not seen. As \
+         long as the members' own TIME_WAIT. `0s` gives up the promise.",
+        duration(Duration::ZERO..=HOUR),
+        60 * SECOND,
+    );
+    let addresses = expand(table, &ranges?)?;
+    Some(SnatPool { name: name?, addresses, ports, time_wait })
+}
+
+/// Every address of some ranges.
+fn expand(table: &mut Table<'_>, ranges: &[std::ops::RangeInclusive<IpAddr>]) -> Option<Vec<IpAddr>> {
+    let mut refuse = |cause, message: String, help: String| {
+        table.refuse("addresses", Refusal::new(cause, message).help(help));
+        None
+    };
+    if ranges.iter().any(|range| range.start().is_ipv4() != ranges[0].start().is_ipv4()) {
+        return refuse(
+            Cause::Conflict,
+            "a SNAT pool has addresses of one family".to_string(),
+            "make one pool for IPv4 and another for IPv6".to_string(),
+        );
+    }
+    let mut all = Vec::new();
+    let mut seen = BTreeSet::new();
+    for range in ranges {
+        for address in each(range).take(MOST_ADDRESSES + 1) {
+            if !seen.insert(address) {
+                let message = format!("`{address}` is there twice");
+                return refuse(Cause::Duplicate, message, "write each address once".to_string());
+            }
+            all.push(address);
+        }
+    }
+    if all.len() > MOST_ADDRESSES {
+        let message = format!("the ranges have more than {MOST_ADDRESSES} addresses");
+        let help = "a few suffice: each gives some 64,000 ports toward every member".to_string();
+        return refuse(Cause::OutOfRange, message, help);
+    }
+    Some(all)
+}
+
+fn each(range: &std::ops::RangeInclusive<IpAddr>) -> Box<dyn Iterator<Item = IpAddr>> {
+    match (*range.start(), *range.end()) {
+        (IpAddr::V4(first), IpAddr::V4(last)) => {
+            Box::new((first.to_bits()..=last.to_bits()).map(|bits| IpAddr::V4(bits.into())))
+        }
+        (IpAddr::V6(first), IpAddr::V6(last)) => {
+            Box::new((first.to_bits()..=last.to_bits()).map(|bits| IpAddr::V6(bits.into())))
+        }
+        // Refused when it was read.
+        _ => Box::new(std::iter::empty()),
+    }
+}
