@@ -3,6 +3,8 @@
 use core::fmt;
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
+use crate::Family;
+
 /// An IPv4 or IPv6 address as one 128-bit number in network order.
 ///
 /// IPv4 is v4-mapped (`::ffff:a.b.c.d`, RFC 4291 section 2.5.5.2). The mapping is one to one: an IPv6
@@ -38,6 +40,12 @@ impl Address {
             Some(v4) => IpAddr::V4(v4),
             None => IpAddr::V6(Ipv6Addr::from_bits((self.hi as u128) << 64 | self.lo as u128)),
         }
+    }
+
+    /// IPv4 if it is a v4-mapped address.
+    #[must_use]
+    pub const fn family(self) -> Family {
+        if self.to_ipv4().is_some() { Family::V4 } else { Family::V6 }
     }
 
     /// The 16 octets in network order.

@@ -1,5 +1,7 @@
 //! The Internet checksum (RFC 1071), and how it changes when a field changes (RFC 1624).
 
+use crate::Address;
+
 /// The ones' complement sum of `bytes`, folded to 16 bits; an odd last byte is padded with zero
 /// (RFC 1071 section 4.1). The checksum of a header is the complement of this.
 #[must_use]
@@ -16,6 +18,69 @@ pub fn sum(bytes: &[u8]) -> u16 {
 #[must_use]
 pub fn checksum(bytes: &[u8]) -> u16 {
     !sum(bytes)
+}
+
+/// A sum under way: for what is not in one piece, such as a segment and its pseudo-header.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Sum(u64);
+
+impl Sum {
+    #[must_use]
+    pub const fn new() -> Self {
+        Self(0)
+    }
+
+    /// The pseudo-header of TCP, UDP and ICMPv6: addresses, protocol, and the length of the transport
+    /// header with its payload (RFC 9293 section 3.1, RFC 768, RFC 8200 section 8.1).
+    ///
+    /// One form serves both families: the `::ffff` of a v4-mapped address adds `0xffff`, which is zero in
+    /// ones' complement.
+    #[must_use]
+    pub const fn pseudo(source: Address, destination: Address, protocol: u8, len: u32) -> Self {
+        Self::new().address(source).address(destination).u16(protocol as u16).u32(len)
+    }
+
+    #[must_use]
+    pub const fn u16(self, field: u16) -> Self {
+        Self(self.0 + field as u64)
+    }
+
+    #[must_use]
+    pub const fn u32(self, field: u32) -> Self {
+        self.u16((field >> 16) as u16).u16(field as u16)
+    }
+
+    #[must_use]
+    pub const fn address(self, address: Address) -> Self {
+        self.u32((address.hi >> 32) as u32)
+            .u32(address.hi as u32)
+            .u32((address.lo >> 32) as u32)
+            .u32(address.lo as u32)
+    }
+
+    /// Bytes from an even offset on. Only the last ones may be odd in number.
+    #[must_use]
+    pub fn bytes(self, bytes: &[u8]) -> Self {
+        self.u16(sum(bytes))
+    }
+
+    /// The checksum to write where zero was summed.
+    #[must_use]
+    pub const fn checksum(self) -> u16 {
+        !fold(self.0)
+    }
+
+    /// The same for UDP, where zero would say that there is none: it is sent as all ones (RFC 768).
+    #[must_use]
+    pub const fn udp_checksum(self) -> u16 {
+        all_ones_if_zero(self.checksum())
+    }
+
+    /// Does what was summed hold its right checksum?
+    #[must_use]
+    pub const fn is_valid(self) -> bool {
+        fold(self.0) == 0xffff
+    }
 }
 
 /// What a rewrite does to a checksum. Collected over all fields that change, applied once.
@@ -38,10 +103,44 @@ impl Delta {
         Self(self.0 + (!old) as u64 + new as u64)
     }
 
+    /// A 16-bit field at an odd offset changes: its bytes lie in two words, and the sum does not mind
+    /// which of a word's bytes is swapped for all (RFC 1071 section 2 B).
+    #[must_use]
+    pub const fn u16_at_odd(self, old: u16, new: u16) -> Self {
+        self.u16(old.swap_bytes(), new.swap_bytes())
+    }
+
     /// A 32-bit field at an even offset changes.
     #[must_use]
     pub const fn u32(self, old: u32, new: u32) -> Self {
         self.u16((old >> 16) as u16, (new >> 16) as u16).u16(old as u16, new as u16)
+    }
+
+    /// An address changes, to one of the same family.
+    #[must_use]
+    pub const fn address(self, old: Address, new: Address) -> Self {
+        self.u32((old.hi >> 32) as u32, (new.hi >> 32) as u32)
+            .u32(old.hi as u32, new.hi as u32)
+            .u32((old.lo >> 32) as u32, (new.lo >> 32) as u32)
+            .u32(old.lo as u32, new.lo as u32)
+    }
+
+    /// Both rewrites.
+    #[must_use]
+    pub const fn and(self, other: Self) -> Self {
+        Self(self.0 + other.0)
+    }
+
+    /// The whole in 16 bits, to be kept.
+    #[must_use]
+    pub const fn folded(self) -> u16 {
+        fold(self.0)
+    }
+
+    /// What [`folded`](Delta::folded) gave.
+    #[must_use]
+    pub const fn from_folded(sum: u16) -> Self {
+        Self(sum as u64)
     }
 
     /// The checksum `old` after the rewrite.
@@ -49,6 +148,19 @@ impl Delta {
     pub const fn apply(self, old: u16) -> u16 {
         !fold(self.0 + (!old) as u64)
     }
+
+    /// The UDP checksum `old` after the rewrite. Zero says that the sender computed none, and stays
+    /// (RFC 768; over IPv6, RFC 6936 section 5 wants such datagrams carried on as they are). A sum that becomes zero is
+    /// sent as all ones.
+    #[must_use]
+    pub const fn apply_udp(self, old: u16) -> u16 {
+        if old == 0 { 0 } else { all_ones_if_zero(self.apply(old)) }
+    }
+}
+
+/// Zero and all ones are the same number in ones' complement; UDP sends the second.
+const fn all_ones_if_zero(checksum: u16) -> u16 {
+    if checksum == 0 { 0xffff } else { checksum }
 }
 
 /// Ones' complement addition is addition with the carries put back in at the low end.
@@ -90,7 +202,36 @@ mod tests {
         assert_eq!(Delta::none().u16(7, 7).apply(0x1234), 0x1234);
     }
 
+    /// RFC 768: a sum of zero is sent as all ones. RFC 8200 section 8.1 says the same.
+    #[test]
+    fn udp_has_no_zero_that_is_not_meant() {
+        assert_eq!(Sum::new().u16(0xffff).checksum(), 0);
+        assert_eq!(Sum::new().u16(0xffff).udp_checksum(), 0xffff);
+        assert_eq!(Delta::none().u16(0x5555, 0x3285).apply_udp(0xdd2f), 0xffff);
+        assert_eq!(Delta::none().u16(1, 2).apply_udp(0), 0);
+    }
+
     proptest! {
+        /// The pseudo-header of a v4-mapped address is that of the IPv4 address.
+        #[test]
+        fn one_pseudo_header_for_both_families(source: u32, destination: u32, protocol: u8, len: u16) {
+            let mut v4 = [0; 12];
+            v4[..4].copy_from_slice(&source.to_be_bytes());
+            v4[4..8].copy_from_slice(&destination.to_be_bytes());
+            v4[9] = protocol;
+            v4[10..].copy_from_slice(&len.to_be_bytes());
+            let address = |bits: u32| Address::from(core::net::Ipv4Addr::from_bits(bits));
+            let pseudo = Sum::pseudo(address(source), address(destination), protocol, u32::from(len));
+            // A segment is never all zero, so the two zeros of ones' complement never meet.
+            prop_assert_eq!(pseudo.u16(1).checksum(), Sum::new().bytes(&v4).u16(1).checksum());
+        }
+
+        #[test]
+        fn a_folded_delta_is_the_delta(changes in proptest::collection::vec(any::<(u16, u16)>(), 0..9), old: u16) {
+            let delta = changes.iter().fold(Delta::none(), |delta, (from, to)| delta.u16(*from, *to));
+            prop_assert_eq!(Delta::from_folded(delta.folded()).apply(old), delta.apply(old));
+        }
+
         /// A header of 20 bytes with its checksum at offset 10, as IPv4 has it: writing new words and
         /// applying the delta gives what summing everything anew gives.
         #[test]

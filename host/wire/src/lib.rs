@@ -2,10 +2,30 @@
 //!
 //! What stands here has one layout for every reader: the host, the rules and (later) the kernel
 //! program. No allocation, no I/O, no time, no unsafe.
+//!
+//! Packets are read elsewhere. Here they are rewritten in place ([`rewrite`]) and answered
+//! ([`icmp`], [`tcp`], [`arp`], [`ndp`]), by a [`Layout`] that says where their headers are.
 
 #![no_std]
 
 mod address;
+pub mod arp;
+mod bytes;
 pub mod checksum;
+pub mod ethernet;
+pub mod flow;
+pub mod frame;
+pub mod icmp;
+pub mod ip;
+pub mod layout;
+pub mod ndp;
+pub mod rewrite;
+pub mod steering;
+pub mod tcp;
 
 pub use address::{Address, Endpoint};
+pub use ethernet::Mac;
+pub use flow::FlowKey;
+pub use frame::Frame;
+pub use layout::{Family, Layout};
+pub use rewrite::Rewrite;

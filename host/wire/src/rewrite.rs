@@ -1,0 +1,168 @@
+//! What is done to every packet of one direction of a flow: decided once, replayed for each.
+
+mod dscp;
+mod embedded;
+mod header;
+mod translate;
+mod tunnel;
+
+pub use dscp::Dscp;
+pub use translate::Translate;
+pub use tunnel::{Outer, Tunnel};
+
+use crate::{Frame, Layout, Mac, ethernet, tcp};
+
+/// A compiled decision. A copy of one fills at most two cache lines and needs nothing else.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(C)]
+pub struct Rewrite {
+    /// The snapshot that it was compiled from. Who replays it compares; nothing here does.
+    pub epoch: u32,
+    /// The index of the interface that the frame leaves by.
+    pub interface: u32,
+    pub destination_mac: Mac,
+    pub source_mac: Mac,
+    /// The longest IP datagram that the way out carries, with all headers that are put in front.
+    pub mtu: u16,
+    /// The largest TCP maximum segment size that a SYN may announce; 0 leaves it.
+    pub mss: u16,
+    pub hop: Hop,
+    pub change: Change,
+}
+
+const _: () = assert!(size_of::<Rewrite>() <= 128);
+
+/// What becomes of the time to live, or hop limit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Hop {
+    /// As a router does (RFC 1812 section 5.3.1, RFC 8200 section 3).
+    Decrement,
+    /// As a bridge does: `l2dsr`.
+    Keep,
+}
+
+/// What changes behind the Ethernet header.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(C, u8)]
+pub enum Change {
+    /// Nothing: `l2dsr`.
+    None,
+    /// Addresses and ports: `nat` and `snat`.
+    Translate(Translate),
+    /// The destination address and the DSCP field: `l3dsr-dscp`.
+    Dscp(Dscp),
+    /// A header in front: `l3dsr-ipip`, `l3dsr-gre`, `l3dsr-gue`.
+    Encapsulate(Outer),
+}
+
+/// Why a frame was not rewritten. It is as it was.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Misfit {
+    /// The result would not fit the way out. The sender may send datagrams of `mtu` bytes.
+    TooBig { mtu: u16 },
+    /// It may travel no further: the hop limit ends here.
+    HopLimit,
+    /// The buffer has less room in front than the rewrite needs: [`crate::frame::HEADROOM`] is enough.
+    NoRoom,
+    /// The rewrite was not compiled for this frame: it is of the other family, or shorter than its layout.
+    Foreign,
+}
+
+impl Rewrite {
+    /// Rewrites one packet of the flow.
+    ///
+    /// # Errors
+    ///
+    /// Why it cannot be; the frame is then as it was.
+    #[inline]
+    pub fn apply(&self, frame: &mut Frame<'_>, layout: &Layout) -> Result<(), Misfit> {
+        self.check(frame, layout)?;
+        let bytes = frame.bytes_mut();
+        if self.mss != 0 {
+            tcp::clamp_mss(bytes, layout, self.mss);
+        }
+        self.change_packet(frame, layout).ok_or(Misfit::Foreign)?;
+        self.readdress(frame)
+    }
+
+    /// Rewrites an ICMP error that travels in the direction of the flow, about a packet (`embedded`) that
+    /// travelled in the other one: the packet in it becomes what its sender had sent.
+    ///
+    /// Modes whose answers do not come back through Shunt leave what is embedded alone.
+    ///
+    /// # Errors
+    ///
+    /// Why it cannot be; the frame is then as it was.
+    pub fn apply_to_error(
+        &self,
+        frame: &mut Frame<'_>,
+        layout: &Layout,
+        embedded: &Layout,
+    ) -> Result<(), Misfit> {
+        self.check(frame, layout)?;
+        match &self.change {
+            Change::Translate(translate) => {
+                if !embedded::fits(layout, embedded) {
+                    return Err(Misfit::Foreign);
+                }
+                translate.apply_to_error(frame.bytes_mut(), layout, embedded, self.hop)
+            }
+            Change::None | Change::Dscp(_) | Change::Encapsulate(_) => self.change_packet(frame, layout),
+        }
+        .ok_or(Misfit::Foreign)?;
+        self.readdress(frame)
+    }
+
+    /// By how many bytes the rewrite makes a datagram longer.
+    #[must_use]
+    pub const fn overhead(&self) -> u16 {
+        match &self.change {
+            Change::Encapsulate(outer) => outer.len(),
+            Change::None | Change::Translate(_) | Change::Dscp(_) => 0,
+        }
+    }
+
+    /// Everything that may refuse, before anything is written.
+    #[inline]
+    fn check(&self, frame: &Frame<'_>, layout: &Layout) -> Result<(), Misfit> {
+        let bytes = frame.bytes();
+        let ends_inside = usize::from(layout.end) <= bytes.len() && layout.holds_headers();
+        let family = match &self.change {
+            Change::Translate(translate) => translate.destination().address.family(),
+            Change::Dscp(dscp) => dscp.destination().family(),
+            Change::None | Change::Encapsulate(_) => layout.family,
+        };
+        if !ends_inside || family != layout.family {
+            return Err(Misfit::Foreign);
+        }
+        // RFC 1812 section 5.3.1, RFC 4443 section 3.3: what would leave with zero does not leave.
+        if self.hop == Hop::Decrement && header::hop_limit(bytes, layout).is_none_or(|limit| limit <= 1) {
+            return Err(Misfit::HopLimit);
+        }
+        let overhead = self.overhead();
+        let room = self.mtu.saturating_sub(overhead);
+        if layout.datagram_len() > room {
+            return Err(Misfit::TooBig { mtu: room });
+        }
+        if frame.headroom() < usize::from(overhead) {
+            return Err(Misfit::NoRoom);
+        }
+        Ok(())
+    }
+
+    #[inline]
+    fn change_packet(&self, frame: &mut Frame<'_>, layout: &Layout) -> Option<()> {
+        match &self.change {
+            Change::None => header::pass_on(frame.bytes_mut(), layout, self.hop),
+            Change::Translate(translate) => translate.apply(frame.bytes_mut(), layout, self.hop),
+            Change::Dscp(dscp) => dscp.apply(frame.bytes_mut(), layout, self.hop),
+            Change::Encapsulate(outer) => outer.apply(frame, layout, self.hop),
+        }
+    }
+
+    #[inline]
+    fn readdress(&self, frame: &mut Frame<'_>) -> Result<(), Misfit> {
+        ethernet::readdress(frame.bytes_mut(), self.destination_mac, self.source_mac).ok_or(Misfit::Foreign)
+    }
+}
