@@ -1,0 +1,161 @@
+//! What the kernel program and user space say to each other: keys and values of the maps through which
+//! the program learns whose frames are whose, and the names of what it does with a frame.
+//!
+//! Numbers are in the machine's own byte order on both sides. All padding is written out, so that equal
+//! keys are equal bytes.
+
+use crate::Address;
+
+/// The map of addresses that somebody on this host has: [`Address`] to [`Owner`].
+pub const ADDRESSES: &str = "ADDRESSES";
+/// The map of endpoints whose packets are replies to what Shunt sent: [`Replier`] to 1.
+pub const REPLIERS: &str = "REPLIERS";
+/// The map of interfaces: index to [`Interface`].
+pub const INTERFACES: &str = "INTERFACES";
+/// The AF_XDP sockets, each interface's side by side: see [`Interface::first`].
+pub const SOCKETS: &str = "SOCKETS";
+/// How often each [`Outcome`] was, per CPU.
+pub const OUTCOMES: &str = "OUTCOMES";
+/// The program.
+pub const PROGRAM: &str = "steer";
+
+/// How many addresses the program can know.
+pub const MAX_ADDRESSES: u32 = 1 << 16;
+/// How many repliers the program can know; each address with a replier counts once more.
+pub const MAX_REPLIERS: u32 = 1 << 18;
+/// How many interfaces the program can run on.
+pub const MAX_INTERFACES: u32 = 64;
+/// How many sockets there can be over all interfaces.
+pub const MAX_SOCKETS: u32 = 1 << 12;
+
+/// Who answers for an address of this host.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[repr(u32)]
+pub enum Owner {
+    /// A virtual's or a SNAT pool's: the kernel never sees its traffic.
+    Shunt = 1,
+    /// The kernel's own: what goes there is not Shunt's, whoever sent it.
+    Host = 2,
+}
+
+/// Where replies to Shunt come from: a member's endpoint, of a mode in which they pass through Shunt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[repr(C)]
+pub struct Replier {
+    address: Address,
+    port: u16,
+    protocol: u8,
+    zero: [u8; 5],
+}
+
+impl Replier {
+    /// The endpoint of `protocol` (an IP protocol number). The port is 0 where packets carry none, as
+    /// with echo replies (protocols 1 and 58).
+    #[must_use]
+    pub const fn new(address: Address, port: u16, protocol: u8) -> Self {
+        Self { address, port, protocol, zero: [0; 5] }
+    }
+
+    /// Any endpoint of the address: what a fragment without ports is matched with. IP protocol 0 is
+    /// IPv6's hop-by-hop options, which no endpoint has.
+    #[must_use]
+    pub const fn any(address: Address) -> Self {
+        Self::new(address, 0, 0)
+    }
+
+    #[must_use]
+    pub const fn address(&self) -> Address {
+        self.address
+    }
+}
+
+/// An interface that the program runs on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(C)]
+pub struct Interface {
+    /// The place of its queue 0 in [`SOCKETS`].
+    pub first: u32,
+    /// How many queues have a place there.
+    pub queues: u32,
+    /// Its own address: a frame to another one is a bystander's (a bridge's, a macvlan's).
+    pub mac: [u8; 6],
+    zero: [u8; 2],
+}
+
+impl Interface {
+    #[must_use]
+    pub const fn new(first: u32, queues: u32, mac: [u8; 6]) -> Self {
+        Self { first, queues, mac, zero: [0; 2] }
+    }
+}
+
+/// What became of a frame.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[repr(u32)]
+pub enum Outcome {
+    /// To the kernel: not Shunt's.
+    Pass,
+    /// To the kernel: shorter than its headers say.
+    Unreadable,
+    /// To the socket: for an address of Shunt's.
+    Owned,
+    /// To the socket: somebody asks for the MAC of an address of Shunt's.
+    Resolution,
+    /// To the socket: from a member's endpoint.
+    Reply,
+    /// To the socket: an ICMP error about a packet of Shunt's.
+    Error,
+    /// To the socket: a later fragment from a member's address.
+    Fragment,
+    /// Dropped: Shunt's, but no socket takes frames of this queue.
+    NoSocket,
+}
+
+impl Outcome {
+    /// All, in the order of their numbers.
+    pub const ALL: [Self; 8] = [
+        Self::Pass,
+        Self::Unreadable,
+        Self::Owned,
+        Self::Resolution,
+        Self::Reply,
+        Self::Error,
+        Self::Fragment,
+        Self::NoSocket,
+    ];
+
+    /// As counters and logs have it.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Pass => "pass",
+            Self::Unreadable => "unreadable",
+            Self::Owned => "owned",
+            Self::Resolution => "resolution",
+            Self::Reply => "reply",
+            Self::Error => "error",
+            Self::Fragment => "fragment",
+            Self::NoSocket => "no-socket",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn all_is_all_in_order() {
+        for (number, outcome) in Outcome::ALL.into_iter().enumerate() {
+            assert_eq!(outcome as usize, number);
+            assert_eq!(Outcome::ALL.iter().filter(|other| other.name() == outcome.name()).count(), 1);
+        }
+    }
+
+    /// A hole would hold bytes that differ between equal keys.
+    #[test]
+    fn there_are_no_holes() {
+        assert_eq!(size_of::<Replier>(), size_of::<Address>() + 2 + 1 + 5);
+        assert_eq!(size_of::<Interface>(), 4 + 4 + 6 + 2);
+    }
+}
