@@ -1,0 +1,132 @@
+//! A member: a Linux host that serves, configured as the book says.
+
+use std::net::IpAddr;
+
+use anyhow::Result;
+
+use crate::address::{Family, Mode};
+use crate::echo::Echo;
+use crate::host::Host;
+use crate::origin::Origin;
+use crate::topology::{Shape, default_route};
+use crate::tunnel::TunnelEnd;
+
+/// A host that serves HTTP and answers datagrams, both on the ports of virtuals and on others, so that a port that is
+/// translated shows.
+#[derive(Debug)]
+pub struct Member {
+    pub host: Host,
+    shape: Shape,
+    station: u8,
+    listening: Vec<IpAddr>,
+    tunnel: Option<TunnelEnd>,
+    origin: Option<Origin>,
+    echo: Option<Echo>,
+    said: Vec<String>,
+}
+
+impl Member {
+    pub const HTTP: [u16; 2] = [80, 8080];
+    pub const ECHO: [u16; 2] = [53, 5353];
+
+    /// What the virtual's number in DSCP is, where the member goes by it.
+    pub const DSCP: u8 = 10;
+
+    pub(crate) fn new(host: Host, shape: Shape, station: u8) -> Self {
+        Member {
+            host,
+            shape,
+            station,
+            listening: Vec::new(),
+            tunnel: None,
+            origin: None,
+            echo: None,
+            said: Vec::new(),
+        }
+    }
+
+    pub(crate) fn serve(&mut self, modes: &[Mode], virtuals: [IpAddr; 2]) -> Result<()> {
+        self.said = self.commands(modes, virtuals)?;
+        self.host.all(&self.said)?;
+        if modes.contains(&Mode::L3dsrDscp) {
+            self.host.feed("nft -f -", &dscp_table(virtuals))?;
+        }
+        if let Some(mode) = modes.iter().copied().find(|it| it.overhead(Family::V4) > 0) {
+            self.tunnel = Some(TunnelEnd::start(&self.host, mode)?);
+        }
+        self.listening =
+            Family::BOTH.map(|family| self.shape.servers().address(family, self.station)).to_vec();
+        if modes.iter().any(|it| it.is_direct()) {
+            self.listening.extend(virtuals);
+        }
+        self.recover()
+    }
+
+    /// What an operator does on the member. Linux knows tunnels by devices as well; see the book. Here it is a
+    /// program, for not every kernel has them.
+    fn commands(&self, modes: &[Mode], virtuals: [IpAddr; 2]) -> Result<Vec<String>> {
+        let mut commands = Vec::new();
+        for family in Family::BOTH {
+            let ways = modes.iter().map(|mode| self.shape.way_back(*mode, family));
+            let way = ways.collect::<Result<Vec<_>>>()?.into_iter().flatten().next();
+            commands.extend(way.map(default_route));
+        }
+        if modes.iter().any(|it| it.is_direct()) {
+            // Its neighbours would else learn that the virtual's address is here.
+            commands.push("sysctl -w net.ipv4.conf.all.arp_ignore=1".to_owned());
+            commands.push("sysctl -w net.ipv4.conf.all.arp_announce=2".to_owned());
+            for (family, address) in Family::BOTH.iter().zip(virtuals) {
+                commands.push(format!("ip address add {address}/{} dev lo", family.bits()));
+            }
+        }
+        Ok(commands)
+    }
+
+    /// The commands by which it became a member.
+    #[must_use]
+    pub fn said(&self) -> &[String] {
+        &self.said
+    }
+
+    /// The end of the tunnel, in a mode that has one.
+    #[must_use]
+    pub fn tunnel(&self) -> Option<&TunnelEnd> {
+        self.tunnel.as_ref()
+    }
+
+    /// What it serves HTTP with.
+    #[must_use]
+    pub fn origin(&self) -> Option<&Origin> {
+        self.origin.as_ref()
+    }
+
+    /// Its programs end, as if they were killed; the host goes on and refuses.
+    pub fn kill(&mut self) {
+        self.origin = None;
+        self.echo = None;
+    }
+
+    /// Its programs start again.
+    ///
+    /// # Errors
+    /// They are there already.
+    pub fn recover(&mut self) -> Result<()> {
+        self.origin = Some(Origin::start(&self.host, &self.listening, &Member::HTTP)?);
+        self.echo = Some(Echo::start(&self.host, &self.listening, &Member::ECHO)?);
+        Ok(())
+    }
+}
+
+/// The rewrite that `l3dsr-dscp` asks of a member: without connection tracking, each packet by itself.
+fn dscp_table([v4, v6]: [IpAddr; 2]) -> String {
+    let number = Member::DSCP;
+    format!(
+        "table inet shunt {{
+           chain dscp {{
+             type filter hook prerouting priority raw;
+             ip dscp {number} ip daddr set {v4}
+             ip6 dscp {number} ip6 daddr set {v6}
+           }}
+         }}"
+    )
+}
