@@ -7,10 +7,13 @@
 #![forbid(unsafe_code)]
 
 pub mod datapath;
+pub mod flow;
 pub mod hash;
 pub mod health;
+pub mod limit;
 pub mod member;
 pub mod network;
 pub mod packet;
 pub mod persistence;
 pub mod selection;
+pub mod timer;
