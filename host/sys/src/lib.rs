@@ -1,7 +1,12 @@
 //! What Shunt asks of the kernel, as calls that say what went wrong and what to do about it.
 //!
-//! The one crate that may hold unsafe code. It holds none yet: what is here has safe bindings.
+//! The one crate that may hold unsafe code; each block says why it is sound.
 
 pub mod cores;
 pub mod files;
 pub mod listen;
+pub mod netlink;
+pub mod raw;
+pub mod waker;
+pub mod xdp;
+pub mod xsk;

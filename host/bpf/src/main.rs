@@ -1,0 +1,106 @@
+//! Steers frames: Shunt's to its sockets, all others to the kernel.
+//!
+//! Knows no policy. What is Shunt's is what the maps say, and the maps are `shunt_wire::steering`'s;
+//! what is done with it is decided in user space.
+
+#![no_std]
+#![no_main]
+#![feature(asm_experimental_arch)]
+
+mod bytes;
+mod judge;
+mod packet;
+
+use aya_ebpf::bindings::{BPF_F_NO_PREALLOC, xdp_action};
+use aya_ebpf::macros::{map, xdp};
+use aya_ebpf::maps::{HashMap, PerCpuArray, XskMap};
+use aya_ebpf::programs::XdpContext;
+use shunt_wire::Address;
+use shunt_wire::steering::{
+    Interface, MAX_ADDRESSES, MAX_INTERFACES, MAX_REPLIERS, MAX_SOCKETS, Outcome, Owner, Replier,
+};
+
+use bytes::Bytes;
+
+// Not preallocated: an entry that user space removes while it is read here stays what it was.
+#[map]
+static ADDRESSES: HashMap<Address, u32> = HashMap::with_max_entries(MAX_ADDRESSES, BPF_F_NO_PREALLOC);
+#[map]
+static REPLIERS: HashMap<Replier, u32> = HashMap::with_max_entries(MAX_REPLIERS, BPF_F_NO_PREALLOC);
+#[map]
+static INTERFACES: HashMap<u32, Interface> = HashMap::with_max_entries(MAX_INTERFACES, BPF_F_NO_PREALLOC);
+#[map]
+static SOCKETS: XskMap = XskMap::with_max_entries(MAX_SOCKETS, 0);
+#[map]
+static OUTCOMES: PerCpuArray<u64> = PerCpuArray::with_max_entries(Outcome::ALL.len() as u32, 0);
+
+/// Whose an address is.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Whose {
+    Shunts,
+    Hosts,
+    Others,
+}
+
+#[xdp]
+fn steer(context: XdpContext) -> u32 {
+    // Without its entry the program is not meant to run on the interface (yet, or any more).
+    let Some(interface) = interface(context.ingress_ifindex() as u32) else {
+        return xdp_action::XDP_PASS;
+    };
+    let outcome = judge::judge(&Bytes::new(&context), interface.mac).unwrap_or(Outcome::Unreadable);
+    let (outcome, action) = match outcome {
+        Outcome::Pass | Outcome::Unreadable => (outcome, xdp_action::XDP_PASS),
+        mine => to_socket(&interface, context.rx_queue_index(), mine),
+    };
+    count(outcome);
+    action
+}
+
+/// Shunt's frames are never the kernel's: it would forward or refuse what it knows nothing of.
+fn to_socket(interface: &Interface, queue: u32, outcome: Outcome) -> (Outcome, u32) {
+    if queue < interface.queues {
+        let otherwise = u64::from(xdp_action::XDP_DROP);
+        if let Ok(redirect) = SOCKETS.redirect(interface.first + queue, otherwise) {
+            return (outcome, redirect);
+        }
+    }
+    (Outcome::NoSocket, xdp_action::XDP_DROP)
+}
+
+fn count(outcome: Outcome) {
+    if let Some(counter) = OUTCOMES.get_ptr_mut(outcome as u32) {
+        // SAFETY: the entry is this CPU's, and the program is not interrupted by itself.
+        unsafe { *counter += 1 };
+    }
+}
+
+fn interface(index: u32) -> Option<Interface> {
+    // SAFETY: the map is not preallocated.
+    unsafe { INTERFACES.get(index) }.copied()
+}
+
+fn whose(address: Address) -> Whose {
+    // SAFETY: the map is not preallocated.
+    match unsafe { ADDRESSES.get(address) } {
+        Some(&owner) if owner == Owner::Shunt as u32 => Whose::Shunts,
+        Some(_) => Whose::Hosts,
+        None => Whose::Others,
+    }
+}
+
+fn is_replier(replier: Replier) -> bool {
+    // SAFETY: the map is not preallocated.
+    unsafe { REPLIERS.get(replier) }.is_some()
+}
+
+/// What the verifier needs of the loader; helpers that only GPL programs may call are not used.
+#[unsafe(no_mangle)]
+#[unsafe(link_section = "license")]
+static LICENSE: [u8; 13] = *b"Dual MIT/GPL\0";
+
+/// Nothing here panics, and the linker drops this; the compiler asks for it.
+#[panic_handler]
+fn panic(_: &core::panic::PanicInfo<'_>) -> ! {
+    loop {}
+}

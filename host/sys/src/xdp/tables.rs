@@ -1,0 +1,130 @@
+//! The maps that tell the program whose frames are whose.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use aya::maps::{HashMap, MapData};
+use aya::{Ebpf, Pod};
+use shunt_wire::Address;
+use shunt_wire::steering::{self, Interface, Owner, Replier};
+
+use super::XdpError;
+use super::error::is_full;
+
+/// What the program shall know.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Wanted {
+    /// The addresses of virtuals and SNAT pools.
+    pub owned: BTreeSet<Address>,
+    /// The kernel's own addresses, of all interfaces. One that is owned as well is Shunt's.
+    pub host: BTreeSet<Address>,
+    /// The endpoints of members whose replies pass through Shunt.
+    pub repliers: BTreeSet<Replier>,
+}
+
+pub(super) struct Tables {
+    addresses: Mirror<Address>,
+    repliers: Mirror<Replier>,
+    interfaces: HashMap<MapData, u32, Shared<Interface>>,
+}
+
+/// A map of the program's that is kept equal to one that user space remembers.
+struct Mirror<K> {
+    what: &'static str,
+    /// How many entries fit.
+    most: u32,
+    map: HashMap<MapData, Shared<K>, u32>,
+    /// What is in the map.
+    known: BTreeMap<Shared<K>, u32>,
+}
+
+/// A type of [`steering`], read by the kernel byte by byte.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[repr(transparent)]
+struct Shared<T>(T);
+
+// SAFETY: `Address` is `repr(C)`, two integers of the same size, so that no byte of it is padding.
+unsafe impl Pod for Shared<Address> {}
+// SAFETY: `Replier` is `repr(C)`, made of integers, its padding written out as its own test says.
+unsafe impl Pod for Shared<Replier> {}
+// SAFETY: `Interface` is `repr(C)`, made of integers, its padding written out as its own test says.
+unsafe impl Pod for Shared<Interface> {}
+
+impl Tables {
+    pub(super) fn take(ebpf: &mut Ebpf) -> Result<Self, XdpError> {
+        let interfaces = ebpf.take_map(steering::INTERFACES).ok_or(XdpError::Object)?;
+        Ok(Self {
+            addresses: Mirror::take(ebpf, "addresses", steering::ADDRESSES, steering::MAX_ADDRESSES)?,
+            repliers: Mirror::take(ebpf, "members' endpoints", steering::REPLIERS, steering::MAX_REPLIERS)?,
+            interfaces: interfaces.try_into().map_err(XdpError::Map)?,
+        })
+    }
+
+    pub(super) fn steer(&mut self, wanted: &Wanted) -> Result<(), XdpError> {
+        let host = wanted.host.iter().map(|address| (Shared(*address), Owner::Host as u32));
+        let owned = wanted.owned.iter().map(|address| (Shared(*address), Owner::Shunt as u32));
+        // Of equal keys the later one counts.
+        let addresses: BTreeMap<_, _> = host.chain(owned).collect();
+        let exact = wanted.repliers.iter().copied();
+        let any = wanted.repliers.iter().map(|replier| Replier::any(replier.address()));
+        let repliers: BTreeMap<_, _> = exact.chain(any).map(|replier| (Shared(replier), 1)).collect();
+
+        self.addresses.admits(addresses.len())?;
+        self.repliers.admits(repliers.len())?;
+        self.addresses.set(addresses)?;
+        self.repliers.set(repliers)
+    }
+
+    pub(super) fn set_interface(&mut self, index: u32, interface: Interface) -> Result<(), XdpError> {
+        self.interfaces.insert(index, Shared(interface), 0).map_err(|error| {
+            if is_full(&error) {
+                XdpError::Full { what: "interfaces", most: steering::MAX_INTERFACES }
+            } else {
+                XdpError::Map(error)
+            }
+        })
+    }
+
+    pub(super) fn remove_interface(&mut self, index: u32) {
+        // It is not there where attaching did not come so far.
+        let _ = self.interfaces.remove(&index);
+    }
+}
+
+impl<K: Copy + Ord + 'static> Mirror<K>
+where
+    Shared<K>: Pod,
+{
+    fn take(ebpf: &mut Ebpf, what: &'static str, name: &str, most: u32) -> Result<Self, XdpError> {
+        let map = ebpf.take_map(name).ok_or(XdpError::Object)?;
+        Ok(Self { what, most, map: map.try_into().map_err(XdpError::Map)?, known: BTreeMap::new() })
+    }
+
+    fn admits(&self, count: usize) -> Result<(), XdpError> {
+        let Self { what, most, .. } = *self;
+        if count > most as usize { Err(XdpError::Full { what, most }) } else { Ok(()) }
+    }
+
+    fn set(&mut self, wanted: BTreeMap<Shared<K>, u32>) -> Result<(), XdpError> {
+        let gone: Vec<_> = self.known.keys().filter(|key| !wanted.contains_key(key)).copied().collect();
+        // Additions first, unless old and new together do not fit.
+        let fits = wanted.len() + gone.len() <= self.most as usize;
+        if !fits {
+            self.remove(&gone)?;
+        }
+        for (key, value) in wanted {
+            if self.known.get(&key) != Some(&value) {
+                self.map.insert(key, value, 0).map_err(XdpError::Map)?;
+                self.known.insert(key, value);
+            }
+        }
+        if fits { self.remove(&gone) } else { Ok(()) }
+    }
+
+    fn remove(&mut self, keys: &[Shared<K>]) -> Result<(), XdpError> {
+        for key in keys {
+            self.map.remove(key).map_err(XdpError::Map)?;
+            self.known.remove(key);
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,230 @@
+//! All that one thread receives from and sends to.
+
+use std::io;
+use std::os::fd::AsRawFd;
+use std::time::Duration;
+
+use shunt_wire::frame::HEADROOM;
+use xdp::Packet;
+use xdp::slab::{HeapSlab, Slab};
+
+use super::{Socket, Statistics};
+use crate::raw::Sender;
+use crate::waker::Waker;
+
+/// How many frames of a socket are taken before the next socket's turn.
+const BATCH: usize = 64;
+/// How soon the kernel is asked again to send what it did not take.
+const KICK_AGAIN: Duration = Duration::from_millis(1);
+
+/// The sockets of one thread: of the queues that it was dealt, and for interfaces where it has none.
+pub struct Sockets {
+    sockets: Vec<Socket>,
+    senders: Vec<Sender>,
+    waker: Waker,
+    /// Of each socket in order, then the waker's. Those of interfaces that are gone are -1, which
+    /// poll(2) passes over.
+    polled: Vec<libc::pollfd>,
+    batch: HeapSlab,
+    /// Frames for interfaces that no socket and no sender is for.
+    no_interface: u64,
+}
+
+/// A frame that was received: `buffer[start..end]`. What stands around it in the buffer is room to grow.
+#[derive(Debug)]
+pub struct Received<'a> {
+    /// The kernel's number of the interface that it came in by.
+    pub interface: u32,
+    pub buffer: &'a mut [u8],
+    pub start: usize,
+    pub end: usize,
+}
+
+/// What becomes of a received frame's buffer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fate {
+    /// The frame is done with.
+    Recycle,
+    /// `buffer[start..end]` leaves by an interface.
+    Send { interface: u32, start: usize, end: usize },
+}
+
+/// A frame was not sent. Each is counted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Unsent {
+    #[error("as many frames are on their way out as there is room for")]
+    Full,
+    #[error("the frame is empty, or longer than the interface takes")]
+    TooLong,
+    #[error("nothing is open for this interface")]
+    NoInterface,
+}
+
+/// Sends frames beside the received one.
+pub struct Outbox<'a> {
+    sockets: &'a mut Sockets,
+}
+
+// SAFETY: all that is not `Send` by itself are packets in `batch`, and that is empty outside of
+// `receive`, which has the sockets borrowed.
+unsafe impl Send for Sockets {}
+
+impl Sockets {
+    /// `senders` are asked for the interfaces that no socket is of.
+    ///
+    /// # Errors
+    ///
+    /// No file descriptor is left for the waker.
+    pub fn new(sockets: Vec<Socket>, senders: Vec<Sender>) -> io::Result<Self> {
+        let waker = Waker::new()?;
+        let fds = sockets.iter().map(AsRawFd::as_raw_fd).chain([waker.as_raw_fd()]);
+        let polled = fds.map(|fd| libc::pollfd { fd, events: libc::POLLIN, revents: 0 }).collect();
+        let batch = HeapSlab::with_capacity(BATCH);
+        Ok(Self { sockets, senders, waker, polled, batch, no_interface: 0 })
+    }
+
+    /// Wakes the thread that waits in [`wait`](Self::wait).
+    #[must_use]
+    pub fn waker(&self) -> Waker {
+        self.waker.clone()
+    }
+
+    /// Waits until a frame has come, until woken, or until `timeout` is over. It may return sooner.
+    ///
+    /// # Errors
+    ///
+    /// As poll(2) gives them, except that a signal ends the wait without one.
+    pub fn wait(&mut self, timeout: Option<Duration>) -> io::Result<()> {
+        let unfinished = self.sockets.iter().any(Socket::wants_kick);
+        let timeout = if unfinished { Some(timeout.unwrap_or(KICK_AGAIN).min(KICK_AGAIN)) } else { timeout };
+        // Rounded up: waking before the time would be waking twice.
+        let milliseconds =
+            timeout.map_or(-1, |it| i32::try_from(it.as_micros().div_ceil(1000)).unwrap_or(i32::MAX));
+        let count = self.polled.len() as libc::nfds_t;
+        // SAFETY: the array is as long as said, and its descriptors are open as long as `self`.
+        let ready = unsafe { libc::poll(self.polled.as_mut_ptr(), count, milliseconds) };
+        if ready < 0 {
+            let error = io::Error::last_os_error();
+            return if error.kind() == io::ErrorKind::Interrupted { Ok(()) } else { Err(error) };
+        }
+        for polled in &mut self.polled {
+            // The interface is gone or down for good; it would be ready for ever.
+            if polled.revents & (libc::POLLERR | libc::POLLHUP | libc::POLLNVAL) != 0 {
+                polled.fd = -1;
+            }
+        }
+        self.waker.clear();
+        if unfinished {
+            self.flush();
+        }
+        Ok(())
+    }
+
+    /// Lends each frame that has come to `each`, and does with it as `each` says; then sends what is to
+    /// be sent. Takes at most 64 frames of each socket, so that timers get their turn. Returns how many
+    /// there were.
+    pub fn receive(&mut self, mut each: impl FnMut(Received<'_>, &mut Outbox<'_>) -> Fate) -> usize {
+        let mut count = 0;
+        let mut batch = std::mem::replace(&mut self.batch, HeapSlab::with_capacity(0));
+        for index in 0..self.sockets.len() {
+            let Some(socket) = self.sockets.get_mut(index) else { continue };
+            let interface = socket.interface();
+            // SAFETY: each goes back to the socket below. If `each` panics they are forgotten.
+            count += unsafe { socket.take(&mut batch) };
+            while let Some(mut packet) = batch.pop_back() {
+                let end = widen(&mut packet);
+                let received = Received { interface, buffer: &mut packet, start: HEADROOM, end };
+                let fate = each(received, &mut Outbox { sockets: self });
+                self.dispose(index, packet, fate);
+            }
+        }
+        self.batch = batch;
+        self.flush();
+        count
+    }
+
+    /// Sends frames outside of [`receive`](Self::receive). They leave with the next
+    /// [`flush`](Self::flush).
+    pub fn outbox(&mut self) -> Outbox<'_> {
+        Outbox { sockets: self }
+    }
+
+    /// Gives the kernel what is to be sent.
+    pub fn flush(&mut self) {
+        self.sockets.iter_mut().for_each(Socket::flush);
+    }
+
+    /// What went through each socket: interface, queue and counts. Senders have no queue.
+    pub fn statistics(&self) -> impl Iterator<Item = (u32, Option<u32>, io::Result<Statistics>)> {
+        let sockets = self.sockets.iter().map(|it| (it.interface(), Some(it.queue()), it.statistics()));
+        let senders = self.senders.iter().map(|it| (it.interface(), None, Ok(it.statistics())));
+        sockets.chain(senders)
+    }
+
+    /// How many frames were for an interface that nothing is open for.
+    #[must_use]
+    pub fn no_interface(&self) -> u64 {
+        self.no_interface
+    }
+
+    fn dispose(&mut self, index: usize, mut packet: Packet, fate: Fate) {
+        if let Fate::Send { interface, start, end } = fate {
+            let own = self.sockets.get(index).is_some_and(|socket| socket.interface() == interface);
+            if !own {
+                // Each is counted where it happens.
+                let _ = self.send(interface, packet.get(start..end).unwrap_or_default());
+            } else if narrow(&mut packet, start, end) {
+                let _ = self.sockets.get_mut(index).map(|socket| socket.queue_packet(packet));
+                return;
+            }
+        }
+        if let Some(socket) = self.sockets.get_mut(index) {
+            socket.give_back(packet);
+        }
+    }
+
+    fn send(&mut self, interface: u32, frame: &[u8]) -> Result<(), Unsent> {
+        if let Some(socket) = self.sockets.iter_mut().find(|socket| socket.interface() == interface) {
+            return socket.queue_copy(frame);
+        }
+        if let Some(sender) = self.senders.iter_mut().find(|sender| sender.interface() == interface) {
+            return sender.send(frame).map_err(|error| match error.raw_os_error() {
+                Some(libc::EMSGSIZE | libc::EINVAL) => Unsent::TooLong,
+                _ => Unsent::Full,
+            });
+        }
+        self.no_interface += 1;
+        Err(Unsent::NoInterface)
+    }
+}
+
+impl Outbox<'_> {
+    /// Sends a copy of a frame by an interface.
+    ///
+    /// # Errors
+    ///
+    /// [`Unsent`].
+    pub fn send(&mut self, interface: u32, frame: &[u8]) -> Result<(), Unsent> {
+        self.sockets.send(interface, frame)
+    }
+}
+
+/// Lets the packet span its whole buffer; returns where the frame in it ends. It starts at [`HEADROOM`],
+/// where the kernel was told to put it.
+fn widen(packet: &mut Packet) -> usize {
+    let end = HEADROOM + packet.len();
+    let behind = packet.capacity() - end;
+    let widened = packet.adjust_head(-(HEADROOM as i32)).and_then(|()| packet.adjust_tail(behind as i32));
+    debug_assert!(widened.is_ok(), "a received frame lies within its buffer");
+    end
+}
+
+/// Lets a widened packet span `start..end` of its buffer. False, and nothing done, if those are not in
+/// order within it, or the same.
+fn narrow(packet: &mut Packet, start: usize, end: usize) -> bool {
+    if start >= end || end > packet.len() {
+        return false;
+    }
+    let behind = packet.len() - end;
+    packet.adjust_tail(-(behind as i32)).and_then(|()| packet.adjust_head(start as i32)).is_ok()
+}

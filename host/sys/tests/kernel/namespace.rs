@@ -1,0 +1,57 @@
+//! A network namespace for a test.
+
+use std::panic::resume_unwind;
+use std::process::Command;
+use std::thread;
+
+use nix::sched::{CloneFlags, unshare};
+use shunt_sys::netlink::{Link, Netlink};
+
+/// Runs a test in a new network namespace, whose loopback interface is up. Where this process is not
+/// root, the test says that it is skipped, as `cargo xtask test` counts it; with `SHUNT_REQUIRE_ROOT=1`
+/// it fails.
+pub(crate) fn within(why: &str, test: impl FnOnce() + Send) {
+    if !nix::unistd::geteuid().is_root() {
+        assert!(std::env::var_os("SHUNT_REQUIRE_ROOT").is_none_or(|it| it != "1"), "this needs root: {why}");
+        println!("skipped: needs root: {why}");
+        return;
+    }
+    let outcome = thread::scope(|scope| {
+        let inside = || {
+            // Of this thread alone, and of the processes that it starts.
+            unshare(CloneFlags::CLONE_NEWNET).unwrap();
+            ip("link set dev lo up");
+            test();
+        };
+        scope.spawn(inside).join()
+    });
+    if let Err(panic) = outcome {
+        resume_unwind(panic);
+    }
+}
+
+/// Runs `ip` with these words.
+pub(crate) fn ip(words: &str) {
+    run("ip", words);
+}
+
+pub(crate) fn run(program: &str, words: &str) {
+    let output = Command::new(program).args(words.split_whitespace()).output().unwrap();
+    assert!(output.status.success(), "{program} {words}: {}", String::from_utf8_lossy(&output.stderr));
+}
+
+/// Two interfaces, `left` and `right`, joined by a cable. Their MACs end in 1 and 2.
+pub(crate) fn cable() -> (Link, Link) {
+    ip("link add left address 02:00:00:00:00:01 type veth peer name right address 02:00:00:00:00:02");
+    for end in ["left", "right"] {
+        // Frames of the kernel's own would be in the way.
+        std::fs::write(format!("/proc/sys/net/ipv6/conf/{end}/disable_ipv6"), "1").unwrap();
+        ip(&format!("link set dev {end} up"));
+    }
+    (link("left"), link("right"))
+}
+
+pub(crate) fn link(name: &str) -> Link {
+    let netlink = Netlink::open().unwrap();
+    netlink.picture().links.values().find(|link| link.name == name).unwrap().clone()
+}

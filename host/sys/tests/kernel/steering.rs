@@ -1,0 +1,353 @@
+//! What the kernel program does with frames, by its test run.
+
+use std::net::IpAddr;
+
+use shunt_sys::xdp::{Mode, Steering, Wanted, XdpError};
+use shunt_sys::xsk::{Options, Socket};
+use shunt_wire::steering::{Outcome, Replier};
+use shunt_wire::{Address, Mac};
+
+use crate::frames::*;
+use crate::namespace::{cable, link, within};
+
+const VIP: &str = "203.0.113.80";
+const VIP6: &str = "2001:db8:f::80";
+const SNAT: &str = "198.51.100.9";
+const HOST: &str = "192.0.2.254";
+const HOST6: &str = "2001:db8::fe";
+const MEMBER: &str = "10.0.0.1";
+const MEMBER6: &str = "2001:db8:a::1";
+const CLIENT: &str = "192.0.2.7";
+const CLIENT6: &str = "2001:db8::7";
+/// The member's port; it has others, which are nothing to Shunt.
+const PORT: u16 = 80;
+
+/// The actions of linux/bpf.h.
+const DROP: u32 = 1;
+const PASS: u32 = 2;
+const REDIRECT: u32 = 4;
+
+fn address(text: &str) -> Address {
+    text.parse::<IpAddr>().unwrap().into()
+}
+
+fn wanted() -> Wanted {
+    let replier = |text, port, protocol| Replier::new(address(text), port, protocol);
+    Wanted {
+        owned: [VIP, VIP6, SNAT].map(address).into(),
+        host: [HOST, HOST6].map(address).into(),
+        repliers: [
+            replier(MEMBER, PORT, TCP),
+            replier(MEMBER, 0, ICMP),
+            replier(MEMBER6, PORT, UDP),
+            replier(MEMBER6, 0, ICMPV6),
+        ]
+        .into(),
+    }
+}
+
+/// The program on loopback, where test runs come in, with a socket for its one queue.
+fn steering() -> (Steering, Socket) {
+    let mut lo = link("lo");
+    (lo.mac, lo.mtu) = (Mac(OWN_MAC), 1500);
+    let socket = Socket::open(&lo, 0, Options { frames: 64 }).unwrap();
+    let mut steering = Steering::load().unwrap();
+    let mode = steering.attach(&lo, [&socket]).unwrap();
+    assert!(matches!(mode, Mode::Generic { .. }), "loopback has no XDP of its own");
+    steering.steer(&wanted()).unwrap();
+    (steering, socket)
+}
+
+/// What became of the frame: the one outcome that was counted, and the action.
+fn run(steering: &mut Steering, frame: &[u8]) -> (Outcome, u32) {
+    let before = steering.outcomes().unwrap();
+    let ran = steering.test_run(frame, 1).unwrap();
+    let after = steering.outcomes().unwrap();
+    let counted: Vec<Outcome> =
+        before.iter().zip(&after).filter(|(old, new)| old.1 != new.1).map(|(_, new)| new.0).collect();
+    let [outcome] = counted[..] else { panic!("counted {counted:?} for {frame:02x?}") };
+    (outcome, ran.action)
+}
+
+fn cases() -> Vec<(&'static str, Outcome, Vec<u8>)> {
+    use Outcome::*;
+    let to_member = || ip(CLIENT, MEMBER, TCP, &ports(40000, PORT));
+    let to_member6 = || ip(CLIENT6, MEMBER6, UDP, &ports(40000, PORT));
+    let reply = || packet(MEMBER, CLIENT, TCP, &ports(PORT, 40000));
+    let reply6 = || packet(MEMBER6, CLIENT6, UDP, &ports(PORT, 40000));
+    vec![
+        ("a client's segment", Owned, packet(CLIENT, VIP, TCP, &ports(40000, 443))),
+        ("a client's datagram over IPv6", Owned, packet(CLIENT6, VIP6, UDP, &ports(40000, 53))),
+        ("a reply to a SNAT address", Owned, packet(MEMBER, SNAT, TCP, &ports(PORT, 40000))),
+        ("a ping of a virtual", Owned, packet(CLIENT, VIP, ICMP, &icmp(8, b"ping"))),
+        ("any protocol to a virtual", Owned, packet(CLIENT, VIP, 132, b"sctp")),
+        ("a client's segment in a VLAN", Owned, tagged(packet(CLIENT, VIP, TCP, &ports(40000, 443)))),
+        ("a segment with options", Owned, with_options(packet(CLIENT, VIP, TCP, &ports(4, 443)), 10)),
+        ("a client's later fragment", Owned, fragment_v4(packet(CLIENT, VIP, UDP, b"rest"), 100, false)),
+        (
+            "an error about an answer",
+            Owned,
+            packet("192.0.2.1", VIP, ICMP, &icmp(3, &ip(VIP, CLIENT, TCP, &ports(443, 4)))),
+        ),
+        (
+            "a unicast solicitation",
+            Owned,
+            packet(
+                CLIENT6,
+                VIP6,
+                ICMPV6,
+                &icmp(135, &"2001:db8:f::80".parse::<std::net::Ipv6Addr>().unwrap().octets()),
+            ),
+        ),
+        ("ARP for a virtual", Resolution, arp(1, [192, 0, 2, 7], [203, 0, 113, 80])),
+        ("ARP for a SNAT address", Resolution, arp(1, [192, 0, 2, 7], [198, 51, 100, 9])),
+        ("ARP in a VLAN", Resolution, tagged(arp(1, [192, 0, 2, 7], [203, 0, 113, 80]))),
+        ("a solicitation for a virtual", Resolution, solicitation(VIP6)),
+        ("ARP for the host", Pass, arp(1, [192, 0, 2, 7], [192, 0, 2, 254])),
+        ("an ARP answer", Pass, arp(2, [192, 0, 2, 7], [203, 0, 113, 80])),
+        ("a solicitation for the host", Pass, solicitation(HOST6)),
+        ("a member's reply", Reply, reply()),
+        ("a member's reply over IPv6", Reply, reply6()),
+        ("a member's reply in a VLAN", Reply, tagged(reply())),
+        ("a member's reply with options", Reply, with_options(reply(), 3)),
+        (
+            "a member's reply behind hop-by-hop and destination options",
+            Reply,
+            packet(MEMBER6, CLIENT6, 0, &options_v6(60, &options_v6(UDP, &ports(PORT, 40000)))),
+        ),
+        ("the first fragment of a member's reply", Reply, fragment_v4(reply(), 0, true)),
+        (
+            "the first fragment over IPv6",
+            Reply,
+            packet(MEMBER6, CLIENT6, FRAGMENT, &fragment_v6(UDP, 0, true, &ports(PORT, 40000))),
+        ),
+        ("a member's echo reply", Reply, packet(MEMBER, CLIENT, ICMP, &icmp(0, b"ping"))),
+        ("a member's echo reply over IPv6", Reply, packet(MEMBER6, CLIENT6, ICMPV6, &icmp(129, b"ping"))),
+        ("a member's ping", Pass, packet(MEMBER, CLIENT, ICMP, &icmp(8, b"ping"))),
+        ("a member's ping over IPv6", Pass, packet(MEMBER6, CLIENT6, ICMPV6, &icmp(128, b"ping"))),
+        ("another port of a member", Pass, packet(MEMBER, CLIENT, TCP, &ports(22, 40000))),
+        ("another protocol of a member", Pass, packet(MEMBER, CLIENT, UDP, &ports(PORT, 40000))),
+        ("a member as a client", Pass, packet(MEMBER, CLIENT, TCP, &ports(40000, PORT))),
+        ("the answer to a monitor", Pass, packet(MEMBER, HOST, TCP, &ports(PORT, 40000))),
+        ("the answer to a monitor over IPv6", Pass, packet(MEMBER6, HOST6, UDP, &ports(PORT, 40000))),
+        (
+            "what a member tells a group",
+            Pass,
+            to([0x33, 0x33, 0, 0, 0, 1], packet(MEMBER6, "ff02::1", UDP, &ports(PORT, 5353))),
+        ),
+        (
+            "a later fragment of a member's",
+            Fragment,
+            fragment_v4(packet(MEMBER, CLIENT, TCP, b"rest"), 100, false),
+        ),
+        (
+            "a later fragment over IPv6",
+            Fragment,
+            packet(MEMBER6, CLIENT6, FRAGMENT, &fragment_v6(UDP, 100, false, b"rest")),
+        ),
+        (
+            "a later fragment that looks like a next header",
+            Fragment,
+            packet(MEMBER6, CLIENT6, FRAGMENT, &fragment_v6(0, 100, true, b"rest")),
+        ),
+        (
+            "a later fragment of a stranger's",
+            Pass,
+            fragment_v4(packet(CLIENT, "192.0.2.8", TCP, b"rest"), 100, false),
+        ),
+        (
+            "a member's later fragment to the host",
+            Pass,
+            fragment_v4(packet(MEMBER, HOST, TCP, b"rest"), 100, false),
+        ),
+        (
+            "a router's error about a packet to a member",
+            Error,
+            packet("10.9.9.9", CLIENT, ICMP, &icmp(3, &to_member())),
+        ),
+        ("a member's error", Error, packet(MEMBER, CLIENT, ICMP, &icmp(3, &to_member()))),
+        ("the same over IPv6", Error, packet(MEMBER6, CLIENT6, ICMPV6, &icmp(2, &to_member6()))),
+        (
+            "an error about an echo to a member",
+            Error,
+            packet("10.9.9.9", CLIENT, ICMP, &icmp(11, &ip(CLIENT, MEMBER, ICMP, &icmp(8, b"")))),
+        ),
+        (
+            "an error about a later fragment to a member",
+            Error,
+            packet(
+                MEMBER6,
+                CLIENT6,
+                ICMPV6,
+                &icmp(1, &ip(CLIENT6, MEMBER6, FRAGMENT, &fragment_v6(UDP, 90, false, b"rest"))),
+            ),
+        ),
+        (
+            "an error that has lost its way, about a packet of a virtual's",
+            Error,
+            packet("10.9.9.9", CLIENT, ICMP, &icmp(11, &ip(VIP, CLIENT, TCP, &ports(443, 4)))),
+        ),
+        (
+            "an error about a monitor's packet",
+            Pass,
+            packet(MEMBER, HOST, ICMP, &icmp(3, &ip(HOST, MEMBER, TCP, &ports(4, PORT)))),
+        ),
+        (
+            "an error about somebody's packet",
+            Pass,
+            packet("10.9.9.9", CLIENT, ICMP, &icmp(3, &ip(CLIENT, "10.0.0.2", TCP, &ports(4, PORT)))),
+        ),
+        (
+            "an error about a packet to another port",
+            Pass,
+            packet(MEMBER, CLIENT, ICMP, &icmp(3, &ip(CLIENT, MEMBER, TCP, &ports(4, 22)))),
+        ),
+        ("an error that says nothing", Pass, packet(MEMBER, CLIENT, ICMP, &icmp(3, b""))),
+        ("somebody's segment", Pass, packet(CLIENT, "192.0.2.8", TCP, &ports(1, 2))),
+        ("the host's own", Pass, packet(CLIENT, HOST, TCP, &ports(40000, 22))),
+        (
+            "a frame to another station",
+            Pass,
+            to([2, 0, 0, 0, 0, 9], packet(CLIENT, VIP, TCP, &ports(40000, 443))),
+        ),
+        ("another network protocol", Pass, ethernet(0x88cc, b"a station tells of itself")),
+        ("two VLAN tags", Pass, tagged(tagged(packet(CLIENT, VIP, TCP, &ports(40000, 443))))),
+        ("half an IPv4 header", Unreadable, packet(CLIENT, VIP, TCP, b"")[..24].to_vec()),
+        ("half an IPv6 header", Unreadable, packet(CLIENT6, VIP6, TCP, b"")[..50].to_vec()),
+        ("a header of 16 bytes", Unreadable, {
+            let mut frame = packet(CLIENT, "192.0.2.8", TCP, &ports(1, 2));
+            frame[14] = 0x44;
+            frame
+        }),
+        ("half an ARP packet", Unreadable, arp(1, [192, 0, 2, 7], [203, 0, 113, 80])[..30].to_vec()),
+        ("options that never end", Unreadable, packet(MEMBER6, CLIENT6, 0, &[60, 200, 0, 0, 0, 0, 0, 0])),
+    ]
+}
+
+#[test]
+fn each_frame_goes_where_it_belongs() {
+    within("a BPF program", || {
+        let (mut steering, _socket) = steering();
+        let cases = cases();
+        for (story, expected, frame) in &cases {
+            let action = match expected {
+                Outcome::Pass | Outcome::Unreadable => PASS,
+                _ => REDIRECT,
+            };
+            assert_eq!(run(&mut steering, frame), (*expected, action), "{story}");
+        }
+        for outcome in Outcome::ALL {
+            let has_case = cases.iter().any(|(_, expected, _)| *expected == outcome);
+            assert!(has_case || outcome == Outcome::NoSocket, "no case for {}", outcome.name());
+        }
+    });
+}
+
+#[test]
+fn without_a_socket_shunts_frames_are_dropped_and_others_pass() {
+    within("a BPF program", || {
+        let (mut steering, socket) = steering();
+        drop(socket);
+        let mine = packet(CLIENT, VIP, TCP, &ports(40000, 443));
+        assert_eq!(run(&mut steering, &mine), (Outcome::NoSocket, DROP));
+        let others = packet(CLIENT, HOST, TCP, &ports(40000, 22));
+        assert_eq!(run(&mut steering, &others), (Outcome::Pass, PASS));
+    });
+}
+
+#[test]
+fn what_is_wanted_replaces_what_was() {
+    within("a BPF program", || {
+        let (mut steering, _socket) = steering();
+        let to_vip = packet(CLIENT, VIP, TCP, &ports(40000, 443));
+        let to_host = packet(CLIENT, HOST, TCP, &ports(40000, 443));
+        let reply = packet(MEMBER, CLIENT, TCP, &ports(PORT, 40000));
+        let fragment = fragment_v4(packet(MEMBER, CLIENT, TCP, b"rest"), 100, false);
+
+        // The host gives its address to Shunt, the virtual moves to the host, the member loses a port.
+        let mut other = wanted();
+        other.owned = [HOST].map(address).into();
+        other.host = [VIP].map(address).into();
+        other.repliers.remove(&Replier::new(address(MEMBER), PORT, TCP));
+        steering.steer(&other).unwrap();
+        assert_eq!(run(&mut steering, &to_vip).0, Outcome::Pass);
+        assert_eq!(run(&mut steering, &to_host).0, Outcome::Owned);
+        assert_eq!(run(&mut steering, &reply).0, Outcome::Pass);
+        assert_eq!(run(&mut steering, &fragment).0, Outcome::Fragment, "it has another endpoint");
+
+        steering.steer(&Wanted::default()).unwrap();
+        for frame in [&to_vip, &to_host, &reply, &fragment] {
+            assert_eq!(run(&mut steering, frame).0, Outcome::Pass);
+        }
+        steering.steer(&wanted()).unwrap();
+        assert_eq!(run(&mut steering, &to_vip).0, Outcome::Owned);
+    });
+}
+
+#[test]
+fn a_full_table_can_be_replaced_and_not_exceeded() {
+    within("a BPF program", || {
+        let mut steering = Steering::load().unwrap();
+        let most = u64::from(shunt_wire::steering::MAX_ADDRESSES);
+        let many = |first| (first..first + most).map(|lo| Address { hi: 1, lo });
+        let all = |owned| Wanted { owned, ..Wanted::default() };
+        steering.steer(&all(many(0).collect())).unwrap();
+        steering.steer(&all(many(most / 2).collect())).unwrap();
+        let error = steering.steer(&all(many(0).chain([address(VIP)]).collect())).unwrap_err();
+        assert_eq!(error.to_string(), "too many addresses for the XDP program: it can know 65536");
+    });
+}
+
+#[test]
+fn another_mac_of_the_interface_is_followed() {
+    within("a BPF program", || {
+        let (mut steering, _socket) = steering();
+        let frame = packet(CLIENT, VIP, TCP, &ports(40000, 443));
+        steering.set_mac(1, Mac([2, 0, 0, 0, 0, 7])).unwrap();
+        assert_eq!(run(&mut steering, &frame).0, Outcome::Pass);
+        assert_eq!(run(&mut steering, &to([2, 0, 0, 0, 0, 7], frame)).0, Outcome::Owned);
+        // Not attached there: nothing to follow.
+        steering.set_mac(99, Mac(OWN_MAC)).unwrap();
+    });
+}
+
+#[test]
+fn a_program_that_is_there_is_left_there() {
+    within("a BPF program", || {
+        let (left, _right) = cable();
+        let mut first = Steering::load().unwrap();
+        assert!(matches!(first.attach(&left, []).unwrap(), Mode::Native));
+
+        let mut second = Steering::load().unwrap();
+        let error = second.attach(&left, []).unwrap_err();
+        assert!(matches!(error, XdpError::OtherProgram { .. }), "{error}");
+        assert!(error.to_string().contains("ip link set dev left xdp off"), "{error}");
+
+        first.detach(left.index);
+        second.attach(&left, []).unwrap();
+        drop(second);
+        first.attach(&left, []).unwrap();
+    });
+}
+
+#[test]
+fn an_interface_that_is_not_there_is_named() {
+    within("a BPF program", || {
+        let mut gone = link("lo");
+        (gone.index, gone.name) = (4711, "gone".to_owned());
+        let error = Steering::load().unwrap().attach(&gone, []).unwrap_err();
+        assert_eq!(error.to_string(), "there is no interface gone");
+    });
+}
+
+#[test]
+fn a_frame_costs_little() {
+    within("a BPF program", || {
+        let (mut steering, _socket) = steering();
+        let frame = packet(CLIENT, VIP, TCP, &ports(40000, 443));
+        let ran = steering.test_run(&frame, 100_000).unwrap();
+        println!("to the socket: {} ns", ran.nanoseconds);
+        // An interpreted program takes microseconds; what it takes compiled is the bench's business.
+        assert!(ran.nanoseconds < 2_000, "{} ns", ran.nanoseconds);
+    });
+}
