@@ -16,4 +16,5 @@ pub mod network;
 pub mod packet;
 pub mod persistence;
 pub mod selection;
+pub mod snat;
 pub mod timer;

@@ -1,12 +1,18 @@
 //! What was counted: plain numbers of one worker.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use shunt_wire::Endpoint;
+use shunt_wire::{Address, Endpoint};
 
+use super::Datapath;
 use super::mode::ModeName;
 use super::reason::DropReason;
+use super::snapshot::{PoolIndex, VirtualIndex};
+use super::verdict::Verdict;
 use super::world::Traffic;
+use crate::flow::Direction;
+use crate::snat::{self, AddressOccupancy};
 
 /// A copy of everything that one worker counted.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -19,10 +25,14 @@ pub struct Counters {
     pub modes: [FlowCounters; ModeName::ALL.len()],
     /// By [`DropReason`] as index.
     pub drops: [u64; DropReason::ALL.len()],
-    /// Of the SNAT addresses of its pools, in their order.
-    pub snat: Vec<SnatCounters>,
+    /// Of each SNAT address with ports that are leased or rest.
+    pub snat: BTreeMap<Address, AddressOccupancy>,
+    /// Leases ever, and refused ones.
+    pub leases: snat::Counts,
     /// Flows in the table now.
     pub flows: u64,
+    /// Bytes that flows, their timers and ports take.
+    pub memory: u64,
     /// Packets that wait for a next hop now.
     pub held: u64,
     /// Frames received.
@@ -62,16 +72,103 @@ pub struct MemberCounters {
     pub carried: FlowCounters,
 }
 
-/// How full one SNAT address is, as this worker sees it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SnatCounters {
-    pub pool: Arc<str>,
-    /// Ports leased now, over all member endpoints.
-    pub leased: u64,
-    /// Ports that rest until they may be used again.
-    pub resting: u64,
-    /// Leases that could not be had.
-    pub exhausted: u64,
+/// What is counted of the worker as a whole.
+#[derive(Clone, Debug)]
+pub(super) struct Tally {
+    pub(super) received: u64,
+    pub(super) handed_over: u64,
+    pub(super) answered: u64,
+    pub(super) answers_withheld: u64,
+    pub(super) modes: [FlowCounters; ModeName::ALL.len()],
+    drops: [u64; DropReason::ALL.len()],
+}
+
+impl Default for Tally {
+    fn default() -> Self {
+        Self {
+            received: 0,
+            handed_over: 0,
+            answered: 0,
+            answers_withheld: 0,
+            modes: [FlowCounters::default(); ModeName::ALL.len()],
+            drops: [0; DropReason::ALL.len()],
+        }
+    }
+}
+
+impl Datapath {
+    /// What this worker counted so far.
+    #[must_use]
+    pub fn counters(&self) -> Counters {
+        let places = 0..self.snapshot.virtuals().len();
+        let seats = places.filter_map(|place| self.seats.of_virtual(VirtualIndex(place)));
+        let virtuals = seats.filter_map(|seat| self.seats.virtual_(seat)).map(|seat| VirtualCounters {
+            name: Arc::clone(&seat.virtual_.name),
+            carried: seat.carried,
+            refused: seat.refused,
+        });
+        let members = (0..).zip(self.snapshot.pools()).flat_map(|(pool, settings)| {
+            let places = 0..settings.members.len();
+            places.filter_map(move |place| self.seats.of_member(PoolIndex(pool), place))
+        });
+        let members = members.filter_map(|seat| self.seats.member(seat)).map(|seat| MemberCounters {
+            pool: Arc::clone(&seat.pool),
+            member: seat.member.endpoint,
+            carried: seat.carried,
+        });
+        Counters {
+            virtuals: virtuals.collect(),
+            members: members.collect(),
+            modes: self.tally.modes,
+            drops: self.tally.drops,
+            snat: self.leases.occupancy_by_address(),
+            leases: self.leases.counts(),
+            flows: self.flows.len() as u64,
+            memory: (self.flows.memory() + self.timers.memory() + self.leases.memory()) as u64,
+            held: self.hold.len() as u64,
+            received: self.tally.received,
+            handed_over: self.tally.handed_over,
+            answered: self.tally.answered,
+            answers_withheld: self.tally.answers_withheld,
+        }
+    }
+}
+
+impl Tally {
+    /// Counts what became of a frame.
+    pub(super) const fn take(&mut self, verdict: Verdict) {
+        match verdict {
+            Verdict::HandOver { .. } => self.handed_over += 1,
+            Verdict::Refuse { reason, .. } | Verdict::Drop(reason) => self.dropped(reason),
+            Verdict::Answer { .. } => self.answered += 1,
+            Verdict::Send { .. } | Verdict::Held => {}
+        }
+    }
+
+    pub(super) const fn dropped(&mut self, reason: DropReason) {
+        self.drops[reason as usize] += 1;
+    }
+}
+
+impl FlowCounters {
+    /// Counts one packet.
+    pub(super) const fn count(&mut self, direction: Direction, bytes: u16) {
+        match direction {
+            Direction::ToServer => self.to_server.add(bytes),
+            Direction::ToClient => self.to_client.add(bytes),
+        }
+    }
+
+    /// Counts a flow that begins.
+    pub(super) const fn begin(&mut self) {
+        self.flows += 1;
+        self.active += 1;
+    }
+
+    /// Counts a flow that ends.
+    pub(super) const fn end(&mut self) {
+        self.active -= 1;
+    }
 }
 
 impl Traffic {

@@ -4,8 +4,12 @@ use std::sync::Arc;
 
 use shunt_wire::{Address, Endpoint};
 
+use super::carried::Carried;
+use super::end::Why;
 use super::mode::ModeName;
-use super::world::{FlowId, FlowProtocol, Traffic};
+use super::world::{FlowProtocol, Traffic, World};
+use super::{Datapath, words};
+use crate::flow::{Cursor, Direction, Flow, FlowId};
 
 /// Which flows to show; `None` is any.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -50,4 +54,76 @@ pub struct FlowDetails {
     pub to_server: Vec<String>,
     /// What is done to packets of the member, in words; empty where they do not come through Shunt.
     pub to_client: Vec<String>,
+}
+
+impl Filter {
+    fn matches(&self, summary: &FlowSummary) -> bool {
+        self.virtual_.as_ref().is_none_or(|name| *name == summary.virtual_)
+            && self.client.is_none_or(|client| client == summary.client.address)
+            && self.member.is_none_or(|member| member == summary.member)
+            && self.state.as_ref().is_none_or(|state| state == summary.state)
+    }
+}
+
+impl Datapath {
+    /// Shows the flows of the next `steps` slots of the table that match, and says where to go on; none if
+    /// that was the last. A few thousand at a time keep the worker free for packets.
+    pub fn flows(
+        &self,
+        now: u64,
+        filter: &Filter,
+        from: Cursor,
+        steps: usize,
+        mut show: impl FnMut(FlowSummary),
+    ) -> Option<Cursor> {
+        self.flows.walk(from, steps, |id, flow| {
+            let summary = self.summary(now, id, flow);
+            if filter.matches(&summary) {
+                show(summary);
+            }
+        })
+    }
+
+    /// All about one flow.
+    #[must_use]
+    pub fn flow(&self, now: u64, id: FlowId) -> Option<FlowDetails> {
+        let flow = self.flows.get(id)?;
+        let paths = &flow.value.paths;
+        let to_client = flow.reverse().map(|key| words::of(key, &paths[Direction::ToClient as usize]));
+        Some(FlowDetails {
+            summary: self.summary(now, id, flow),
+            to_server: words::of(flow.forward(), &paths[Direction::ToServer as usize]),
+            to_client: to_client.unwrap_or_default(),
+        })
+    }
+
+    /// Ends a flow; both ends of a TCP connection through Shunt get a reset. False if there is none.
+    pub fn delete(&mut self, now: u64, id: FlowId, world: &mut impl World) -> bool {
+        let is_there = self.flows.get(id).is_some();
+        self.end(now, id, Why::Deleted, world);
+        is_there
+    }
+
+    fn summary(&self, now: u64, id: FlowId, flow: &Flow<Carried>) -> FlowSummary {
+        let carried = &flow.value;
+        let virtual_ = self.seats.virtual_(carried.virtual_).map(|seat| seat.virtual_.name.clone());
+        let seat = self.seats.member(carried.member);
+        FlowSummary {
+            id,
+            virtual_: virtual_.unwrap_or_default(),
+            protocol: FlowProtocol::of(flow.forward().protocol()).unwrap_or(FlowProtocol::Icmp),
+            client: flow.forward().source(),
+            vip: flow.forward().destination(),
+            pool: seat.map(|seat| seat.pool.clone()).unwrap_or_default(),
+            member: seat.map_or(carried.plan.member, |seat| seat.member.endpoint),
+            mode: carried.plan.mode.name(),
+            snat: carried.plan.snat,
+            state: carried.state(),
+            age: now.saturating_sub(carried.begun),
+            idle: now.saturating_sub(carried.last),
+            expires_in: carried.deadline().saturating_sub(now),
+            to_server: carried.traffic[Direction::ToServer as usize],
+            to_client: carried.traffic[Direction::ToClient as usize],
+        }
+    }
 }

@@ -4,16 +4,32 @@
 //! passes the list of [`Stage`]s, and leaves a flow behind for those that follow. Everything else is
 //! an answer, or a [`DropReason`].
 
+mod announce;
+mod answer;
+mod carried;
 mod counters;
+mod end;
+mod errors;
+mod hit;
+mod hold;
 mod list;
 mod mode;
+mod owner;
 mod reason;
+mod seats;
 mod snapshot;
 mod stage;
+mod stages;
+mod tag;
+#[cfg(test)]
+mod tests;
+mod unreadable;
 mod verdict;
+mod waiting;
+mod words;
 mod world;
 
-pub use counters::{Counters, FlowCounters, MemberCounters, SnatCounters, VirtualCounters};
+pub use counters::{Counters, FlowCounters, MemberCounters, VirtualCounters};
 pub use list::{Filter, FlowDetails, FlowSummary};
 pub use mode::{Dscp, Lacks, Mode, ModeName, Modes};
 pub use reason::DropReason;
@@ -23,17 +39,25 @@ pub use snapshot::{
 };
 pub use stage::Stage;
 pub use verdict::Verdict;
-pub use world::{Done, FlowId, FlowProtocol, NewFlow, Outcome, PersistKey, Ruling, Target, Traffic, World};
+pub use world::{Done, FlowProtocol, NewFlow, Outcome, PersistKey, Ruling, Target, Traffic, World};
 
 use std::sync::Arc;
 
 use shunt_wire::Frame;
 
+use crate::flow::{Cursor, Table};
 use crate::hash::Keyed;
+use crate::limit::TokenBucket;
 use crate::network::Network;
+use crate::packet::{Kind, Packet, dissect};
+use crate::snat::{Blocks, Ports};
+use crate::timer::Wheel;
+use carried::Carried;
+use counters::Tally;
+use hold::Hold;
+use seats::Seats;
 
-/// How long an open TCP connection may be silent, in milliseconds. Longer than the 2 hours of a TCP keep-alive
-/// (RFC 9293 section 3.8.4) would hold dead flows for too long; this is what F5 and IPVS's neighbours take.
+/// How long an open TCP connection may be silent, in milliseconds.
 pub const DEFAULT_TCP_IDLE: u64 = 300_000;
 /// How long a flow of any other kind may be silent, in milliseconds.
 pub const DEFAULT_IDLE: u64 = 60_000;
@@ -43,6 +67,18 @@ pub struct Datapath {
     options: Options,
     snapshot: Arc<Snapshot>,
     network: Arc<Network>,
+    /// Counts snapshots and networks: a rewrite that bears another number is checked before it is replayed.
+    epoch: u32,
+    flows: Table<Carried>,
+    timers: Wheel,
+    seats: Seats,
+    leases: Ports,
+    hold: Hold,
+    /// ICMP errors that may be sent.
+    errors: TokenBucket,
+    tally: Tally,
+    /// How far the search for flows of virtuals that are gone has come.
+    sweep: Option<Cursor>,
 }
 
 /// What stays the same over the life of a worker.
@@ -57,11 +93,34 @@ pub struct Options {
     pub flows: usize,
 }
 
+/// A frame that came in, as it was read.
+struct Arrival<'a> {
+    packet: &'a Packet,
+    /// The interface that it came in by.
+    ingress: u32,
+    /// It waited for its next hop, and was counted when it came.
+    again: bool,
+}
+
 impl Datapath {
     #[must_use]
     pub fn new(now: u64, options: Options, snapshot: Arc<Snapshot>, network: Arc<Network>) -> Self {
-        let _ = now;
-        Self { options, snapshot, network }
+        let mut seats = Seats::new(options.worker, options.workers);
+        seats.replace(now, &snapshot);
+        Self {
+            flows: Table::new(options.worker as u16, options.flows, options.key),
+            timers: Wheel::new(now),
+            errors: TokenBucket::new(answer::ERRORS_PER_SECOND, answer::ERRORS_PER_SECOND, now),
+            epoch: stages::compile::NEVER + 1,
+            leases: Ports::new(Blocks::new(options.worker as u16, options.workers as u16), options.key, now),
+            seats,
+            hold: Hold::default(),
+            tally: Tally::default(),
+            sweep: None,
+            options,
+            snapshot,
+            network,
+        }
     }
 
     /// One frame in, and what becomes of it. May change the frame in place.
@@ -77,58 +136,96 @@ impl Datapath {
         frame: &mut Frame<'_>,
         world: &mut impl World,
     ) -> Verdict {
-        todo!()
+        self.tally.received += 1;
+        let verdict = match dissect(frame.bytes()) {
+            Ok(packet) => self.carry(now, &Arrival { packet: &packet, ingress, again: false }, frame, world),
+            Err(cause) => Verdict::Drop(unreadable::reason(cause)),
+        };
+        self.tally.take(verdict);
+        verdict
     }
 
     /// Does what time asks for: ends flows that were silent for too long, and gives up packets whose next
     /// hop does not answer. Cheap when nothing is due; call it after every batch, and at least every 100 ms.
     pub fn tick(&mut self, now: u64, world: &mut impl World) {
-        todo!()
+        self.end_silent(now, world);
+        self.end_homeless(now, world);
+        self.give_up_waiting(now, world);
+        self.leases.advance(now);
     }
 
     /// Takes over a snapshot. Flows keep what was decided for them, unless their virtual or their SNAT
     /// address is gone.
     pub fn replace(&mut self, now: u64, snapshot: Arc<Snapshot>) {
-        todo!()
+        self.seats.replace(now, &snapshot);
+        self.snapshot = snapshot;
+        self.next_epoch();
+        self.sweep = Some(Cursor::default());
     }
 
     /// Takes over what is now known of the network: sends what waited for a neighbour that has appeared, in
     /// order. Flows find their next hop anew with their next packet.
     pub fn network_changed(&mut self, now: u64, network: Arc<Network>, world: &mut impl World) {
-        todo!()
-    }
-
-    /// Tells the neighbours on every link that Shunt's addresses are here (gratuitous ARP, unsolicited
-    /// advertisements). One worker does it when it starts.
-    pub fn announce(&self, world: &mut impl World) {
-        todo!()
+        self.network = network;
+        self.next_epoch();
+        self.release_waiting(now, world);
     }
 
     /// Counts a frame that the driver lost: [`DropReason::HandOverFull`] or [`DropReason::SendFull`].
     pub fn lost(&mut self, reason: DropReason) {
-        todo!()
+        self.tally.dropped(reason);
     }
 
-    /// The flows that match.
-    pub fn flows(&self, now: u64, filter: &Filter) -> impl Iterator<Item = FlowSummary> {
-        let _ = (now, filter);
-        std::iter::empty()
+    /// What becomes of a frame that could be read.
+    fn carry(
+        &mut self,
+        now: u64,
+        arrival: &Arrival<'_>,
+        frame: &mut Frame<'_>,
+        world: &mut impl World,
+    ) -> Verdict {
+        match &arrival.packet.kind {
+            Kind::Flow(flow) => {
+                if let Some(verdict) = self.hit(now, arrival, flow, frame, world) {
+                    return verdict;
+                }
+                match self.stranger(arrival) {
+                    Some(verdict) => verdict,
+                    None => self.first_packet(now, arrival, flow, frame, world),
+                }
+            }
+            Kind::IcmpError(error) => self.deliver_error(now, arrival, error, frame, world),
+            Kind::Arp(request) => self.answer_arp(arrival, frame, request),
+            Kind::NeighbourSolicitation(it) => self.answer_solicitation(arrival, frame, it),
+            // Reassembly comes with translation; until then a fragment has no ports to be known by.
+            Kind::Fragment(_) => Verdict::Drop(DropReason::Fragment),
+            Kind::Other(other) => Verdict::Drop(match self.snapshot.owned(other.destination) {
+                Some(_) => DropReason::OtherProtocol,
+                None => DropReason::NotOurs,
+            }),
+        }
     }
 
-    /// All about one flow.
-    #[must_use]
-    pub fn flow(&self, now: u64, id: FlowId) -> Option<FlowDetails> {
-        todo!()
+    /// What becomes of a packet of no flow of this worker, before anything is asked about it.
+    fn stranger(&self, arrival: &Arrival<'_>) -> Option<Verdict> {
+        if arrival.packet.destination_mac.is_group() {
+            return Some(Verdict::Drop(DropReason::GroupMac));
+        }
+        let worker = self.owner(arrival.packet).filter(|worker| *worker != self.options.worker)?;
+        Some(Verdict::HandOver { worker })
     }
 
-    /// Ends a flow; both sides of a TCP connection through Shunt get a reset. False if there is none.
-    pub fn delete(&mut self, now: u64, id: FlowId, world: &mut impl World) -> bool {
-        todo!()
+    fn next_epoch(&mut self) {
+        self.epoch = match self.epoch.wrapping_add(1) {
+            stages::compile::NEVER => stages::compile::NEVER + 1,
+            epoch => epoch,
+        };
     }
+}
 
-    /// What this worker counted so far.
-    #[must_use]
-    pub fn counters(&self) -> Counters {
-        todo!()
+impl Arrival<'_> {
+    /// The link that it came in by: the VLAN, if it has a tag that names one.
+    fn link(&self, network: &Network) -> u32 {
+        network.link(self.ingress, self.packet.vlan.and_then(tag::number))
     }
 }

@@ -43,7 +43,10 @@ macro_rules! reasons {
 reasons! {
     /// The frame is cut short, or its headers contradict each other.
     Malformed = "malformed", None,
-        "Look at the sender, or at the network card's offloads: `shunt doctor` checks them.";
+        "Look at the sender: no such frame ever worked. Many of them mean a broken network card or cable.";
+    /// The checksum of a header is wrong.
+    BadChecksum = "bad-checksum", None,
+        "Damage on the way, or checksums left to a network card that never made them: `shunt doctor` checks offloads.";
     /// Neither IPv4, IPv6 nor ARP, or tagged twice.
     OtherEthertype = "other-ethertype", None,
         "Nothing to do: such frames are not Shunt's. Many of them mean that it is attached to the wrong port.";
@@ -68,9 +71,15 @@ reasons! {
     /// The virtual does not take clients from this interface.
     WrongInterface = "wrong-interface", Some(Stage::Virtual),
         "Add the interface to `interfaces` of the virtual, or mend the route that brings clients in by it.";
+    /// Another host says that it has an address of Shunt's.
+    AddressConflict = "address-conflict", None,
+        "Take the address away from the other host (`arping -D` finds it), or from Shunt.";
     /// More new connections in a second than the virtual allows.
     SynRate = "syn-rate", Some(Stage::Limits),
         "Under attack: nothing to do. Else raise `limits.syn-rate` of the virtual.";
+    /// More new flows in a second than the virtual allows.
+    FlowRate = "flow-rate", Some(Stage::Limits),
+        "Under attack: nothing to do. Else raise `limits.flow-rate` of the virtual.";
     /// The virtual has as many flows as it may have.
     VirtualFull = "virtual-full", Some(Stage::Limits),
         "Raise `limits.flows` of the virtual, or shorten its time-outs.";

@@ -2,10 +2,9 @@
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
-use std::ops::RangeInclusive;
 use std::sync::Arc;
 
-use shunt_wire::{Address, Endpoint, Family};
+use shunt_wire::{Address, Endpoint};
 
 use super::mode::{Mode, Modes};
 use super::world::FlowProtocol;
@@ -13,6 +12,7 @@ use crate::hash::Keyed;
 use crate::member::MemberState;
 use crate::persistence::PersistenceTable;
 use crate::selection::Balance;
+use crate::snat;
 
 /// The place of a virtual in a [`Snapshot`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -115,15 +115,11 @@ pub struct Member {
     pub state: Arc<MemberState>,
 }
 
-/// Addresses whose ports are leased. Each address's identity is the address.
+/// Addresses whose ports are leased. The identity of each is the address.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SnatPool {
     pub name: Arc<str>,
-    pub addresses: Vec<Address>,
-    /// All workers together; each leases those of its own blocks.
-    pub ports: RangeInclusive<u16>,
-    /// How long a port rests toward a member that closed first, in milliseconds.
-    pub time_wait: u64,
+    pub ports: snat::Pool,
 }
 
 /// Why an address is Shunt's.
@@ -163,7 +159,7 @@ impl Snapshot {
         let mut listening = HashMap::with_hasher(hasher);
         let mut owned = HashMap::with_hasher(hasher);
         for (place, pool) in snat_pools.iter().enumerate() {
-            for address in &pool.addresses {
+            for address in pool.ports.addresses() {
                 if owned.insert(*address, Owned::Snat(SnatPoolIndex(place))).is_some() {
                     return Err(Conflict::Address(*address));
                 }
@@ -269,13 +265,6 @@ impl Pool {
     #[must_use]
     pub fn position(&self, endpoint: Endpoint) -> Option<usize> {
         self.members.iter().position(|member| member.endpoint == endpoint)
-    }
-}
-
-impl SnatPool {
-    /// The addresses of a family.
-    pub fn of_family(&self, family: Family) -> impl Iterator<Item = Address> {
-        self.addresses.iter().copied().filter(move |address| address.family() == family)
     }
 }
 

@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
-use shunt_wire::{Address, Endpoint};
+use shunt_wire::{Address, Endpoint, ip};
 
-use super::mode::{Mode, ModeName};
+use super::mode::ModeName;
 use super::snapshot::{PoolIndex, SnatPoolIndex, VirtualIndex};
+use crate::flow::FlowId;
 
 /// The side of the driver. Every method returns at once.
 pub trait World {
@@ -28,7 +29,6 @@ pub trait World {
 /// What a rule is shown of a flow whose first packet came.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NewFlow {
-    /// Unique within the life of the process.
     pub id: FlowId,
     pub client: Endpoint,
     pub vip: Endpoint,
@@ -37,10 +37,6 @@ pub struct NewFlow {
     pub ingress: u32,
 }
 
-/// The number of a flow: the worker in the upper 16 bits, then a count.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct FlowId(pub u64);
-
 /// What carries a flow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum FlowProtocol {
@@ -48,6 +44,28 @@ pub enum FlowProtocol {
     Udp,
     /// Echo requests and their replies.
     Icmp,
+}
+
+impl FlowProtocol {
+    /// Of an IP protocol number; `None` where Shunt carries no such flows.
+    #[must_use]
+    pub const fn of(number: u8) -> Option<Self> {
+        match number {
+            ip::TCP => Some(Self::Tcp),
+            ip::UDP => Some(Self::Udp),
+            ip::ICMP | ip::ICMPV6 => Some(Self::Icmp),
+            _ => None,
+        }
+    }
+
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Tcp => "tcp",
+            Self::Udp => "udp",
+            Self::Icmp => "icmp",
+        }
+    }
 }
 
 /// What the rules of a virtual decided, or `on-fault` in their place.
@@ -93,7 +111,7 @@ pub struct Done {
     pub index: Option<VirtualIndex>,
     pub pool: Arc<str>,
     pub member: Endpoint,
-    pub mode: Mode,
+    pub mode: ModeName,
     pub outcome: Outcome,
     pub to_server: Traffic,
     pub to_client: Traffic,

@@ -1,0 +1,49 @@
+//! Telling the neighbours where Shunt's addresses are.
+
+use shunt_wire::frame::HEADROOM;
+use shunt_wire::{Address, Frame, arp, ndp};
+
+use super::Datapath;
+use super::snapshot::Owned;
+use super::world::World;
+use crate::network::{Interface, NextHop};
+
+/// An Ethernet header with tag, an IPv6 header and an advertisement with its option: rounded up.
+const LONGEST: usize = 128;
+
+impl Datapath {
+    /// Tells the neighbours on every link that Shunt's addresses are here (gratuitous ARP, unsolicited
+    /// advertisements). One worker does it when it starts.
+    ///
+    /// A VIP is announced where its virtuals take clients from, a SNAT address on the link that it is on. One that
+    /// is on no link is reached by a route, and needs no announcement.
+    pub fn announce(&self, world: &mut impl World) {
+        for virtual_ in self.snapshot.virtuals() {
+            for link in &virtual_.interfaces {
+                self.announce_on(*link, virtual_.listen.address, world);
+            }
+        }
+        for (address, owned) in self.snapshot.owned_addresses() {
+            if let (Owned::Snat(_), NextHop::Known(via, _) | NextHop::NeedsSolicitation(via)) =
+                (owned, self.network.next_hop(address))
+                && via.on_link
+            {
+                self.announce_on(via.link, address, world);
+            }
+        }
+    }
+
+    fn announce_on(&self, link: u32, address: Address, world: &mut impl World) {
+        let Some(Interface { mac, vlan, index, .. }) = self.network.interface(link) else { return };
+        let (carrier, tag) = vlan.map_or((*index, None), |vlan| (vlan.parent, Some(vlan.id)));
+        let mut buffer = [0; HEADROOM + LONGEST];
+        let mut frame = Frame::new(&mut buffer, HEADROOM, HEADROOM);
+        let written = match address.to_ip() {
+            std::net::IpAddr::V4(address) => arp::announce(&mut frame, tag, *mac, address),
+            std::net::IpAddr::V6(address) => ndp::announce(&mut frame, tag, *mac, address),
+        };
+        if written.is_some() {
+            world.send(carrier, frame.bytes());
+        }
+    }
+}

@@ -1,0 +1,183 @@
+//! How flows end: their keys, timers, ports and counts go back, and whoever has to know is told.
+
+use shunt_wire::{FlowKey, Frame, frame, tcp};
+
+use super::carried::Carried;
+use super::world::{Done, NewFlow, Outcome, World};
+use super::{Datapath, FlowProtocol};
+use crate::flow::tcp::State;
+use crate::flow::{Cursor, Direction, Ending, FlowId};
+
+/// What ends a flow.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Why {
+    /// Its time is up, or both sides had ended it before.
+    Over,
+    /// Its member went down or was disabled.
+    MemberDown,
+    /// A reload took its virtual or its SNAT address.
+    Homeless,
+    /// An operator deleted it.
+    Deleted,
+}
+
+/// Flows that end by time in one call at most, so that a call stays short; the rest ends in the next.
+const AT_ONCE: usize = 1024;
+/// Slots that are looked through for flows of virtuals that are gone, in one call.
+const SWEEP: usize = 4096;
+
+impl Datapath {
+    /// Ends flows whose time is up.
+    pub(super) fn end_silent(&mut self, now: u64, world: &mut impl World) {
+        for _ in 0..AT_ONCE {
+            let Some(slot) = self.timers.take_due(now) else { return };
+            let Some(id) = self.flows.in_slot(slot) else { continue };
+            // Packets do not move the timer: it is moved when it comes.
+            let deadline = self.flows.get(id).map_or(now, |flow| flow.value.deadline());
+            if deadline > now {
+                self.timers.schedule(slot, deadline);
+            } else {
+                self.end(now, id, Why::Over, world);
+            }
+        }
+    }
+
+    /// Ends flows that a reload left without virtual or SNAT address, a part of the table in each call.
+    pub(super) fn end_homeless(&mut self, now: u64, world: &mut impl World) {
+        let Some(cursor) = self.sweep else { return };
+        let mut all: Vec<FlowId> = Vec::new();
+        let next: Option<Cursor> = self.flows.walk(cursor, SWEEP, |id, _| all.push(id));
+        for id in all {
+            if self.homeless(id).is_some() {
+                self.end(now, id, Why::Homeless, world);
+            }
+        }
+        self.sweep = next;
+    }
+
+    /// Ends a flow: both ends of an open connection through Shunt are reset, then everything that the flow
+    /// held goes back.
+    pub(super) fn end(&mut self, now: u64, id: FlowId, why: Why, world: &mut impl World) {
+        let Some(carried) = self.flows.get(id).map(|flow| &flow.value) else { return };
+        let ending = match why {
+            Why::Over => carried.ending(),
+            Why::MemberDown | Why::Homeless | Why::Deleted => Ending::Unknown,
+        };
+        let breaks_off = why != Why::Over || ending == Ending::Idle;
+        let resets = breaks_off && carried.plan.mode.name().is_two_way() && is_open(carried);
+        if resets {
+            // As an endpoint does whose user gives up (RFC 9293 section 3.10.5).
+            for direction in Direction::BOTH {
+                self.reset(id, direction, world);
+            }
+        }
+        let Some(mut flow) = self.flows.remove(id) else { return };
+        if let Some(lease) = flow.value.lease.take() {
+            let last = if resets { now } else { flow.value.last };
+            self.leases.end(lease, ending, last, now);
+        }
+        self.timers.cancel(id.slot());
+        let key = *flow.forward();
+        self.settle(id, &key, &flow.value, (why, ending), world);
+    }
+
+    /// Counts a flow that ended, and tells its rules.
+    fn settle(
+        &mut self,
+        id: FlowId,
+        key: &FlowKey,
+        carried: &Carried,
+        (why, ending): (Why, Ending),
+        world: &mut impl World,
+    ) {
+        self.tally.modes[carried.plan.mode.name() as usize].end();
+        if let Some(seat) = self.seats.member_mut(carried.member) {
+            seat.carried.end();
+        }
+        if let Some(seat) = self.seats.virtual_mut(carried.virtual_) {
+            seat.carried.end();
+            if seat.virtual_.hooks.on_done {
+                let (name, index) = (seat.virtual_.name.clone(), seat.index);
+                let pool = self.seats.member(carried.member).map(|member| member.pool.clone());
+                world.on_done(&Done {
+                    flow: NewFlow {
+                        id,
+                        client: key.source(),
+                        vip: key.destination(),
+                        protocol: FlowProtocol::of(key.protocol()).unwrap_or(FlowProtocol::Icmp),
+                        ingress: carried.ingress,
+                    },
+                    virtual_: name,
+                    index,
+                    pool: pool.unwrap_or_default(),
+                    member: carried.plan.member,
+                    mode: carried.plan.mode.name(),
+                    outcome: outcome(why, ending, carried.conversation.is_some()),
+                    to_server: carried.traffic[Direction::ToServer as usize],
+                    to_client: carried.traffic[Direction::ToClient as usize],
+                    duration: carried.last.saturating_sub(carried.begun),
+                    first_answer: carried.first_answer.map(|at| at.saturating_sub(carried.begun)),
+                });
+            }
+        }
+    }
+
+    /// Sends a reset in one direction, as the other side would: with the number that is expected next.
+    fn reset(&mut self, id: FlowId, direction: Direction, world: &mut impl World) {
+        let epoch = self.epoch;
+        let Some(flow) = self.flows.get_mut(id) else { return };
+        let Some(conversation) = flow.value.conversation else { return };
+        let (Some(seq), ack) =
+            (conversation.expected(direction), conversation.expected(direction.reversed()))
+        else {
+            return;
+        };
+        let key = match direction {
+            Direction::ToServer => *flow.forward(),
+            Direction::ToClient => match flow.reverse() {
+                Some(reverse) => *reverse,
+                None => return,
+            },
+        };
+        if flow.value.path(direction).rewrite.epoch != epoch {
+            match flow.value.plan.compile(direction, &self.network, epoch) {
+                Ok(compiled) if compiled.unresolved.is_none() => {
+                    flow.value.paths[direction as usize] = compiled.path;
+                }
+                // Nobody waits for a reset: it is not worth holding one.
+                _ => return,
+            }
+        }
+        let path = *flow.value.path(direction);
+        let mut buffer = [0; frame::HEADROOM + RESET_LEN];
+        let mut frame = Frame::new(&mut buffer, frame::HEADROOM, frame::HEADROOM);
+        let Some(layout) = tcp::reset(&mut frame, &key, path.vlan, seq, ack) else { return };
+        if path.rewrite.apply(&mut frame, &layout).is_ok() {
+            world.send(path.rewrite.interface, frame.bytes());
+        }
+    }
+}
+
+/// An Ethernet header, the larger IP header and a TCP header without options, rounded up to a cache line.
+const RESET_LEN: usize = 128;
+
+/// Is it a connection that an end may still believe in?
+fn is_open(carried: &Carried) -> bool {
+    carried.conversation.is_some_and(|conversation| {
+        !matches!(conversation.state(), State::SynSent | State::Closed | State::Reset(_))
+    })
+}
+
+/// What rules are told.
+const fn outcome(why: Why, ending: Ending, connection: bool) -> Outcome {
+    match (why, ending) {
+        (Why::MemberDown, _) => Outcome::MemberFailed,
+        (Why::Homeless | Why::Deleted, _) => Outcome::Refused,
+        (Why::Over, Ending::ServerReset | Ending::SynUnanswered) => Outcome::MemberFailed,
+        (Why::Over, Ending::ClientReset) => Outcome::ClientGone,
+        (Why::Over, Ending::Idle) if connection => Outcome::ClientGone,
+        (Why::Over, Ending::ServerClosed | Ending::ClientClosed | Ending::Idle | Ending::Unknown) => {
+            Outcome::Complete
+        }
+    }
+}

@@ -1,0 +1,53 @@
+//! ICMP errors about packets that Shunt carried: delivered to who sent the packet, in the words that he
+//! knows.
+
+use shunt_wire::Frame;
+use shunt_wire::rewrite::Misfit;
+
+use super::hit::Blocked;
+use super::reason::DropReason;
+use super::verdict::Verdict;
+use super::world::World;
+use super::{Arrival, Datapath, tag};
+use crate::packet::ErrorPacket;
+
+impl Datapath {
+    /// Sends an error on to the end of the flow that sent the packet which it is about.
+    ///
+    /// The error travels against that packet, so it is rewritten as the packets of its own direction are, and
+    /// the packet in it as it was before Shunt rewrote it. In modes whose answers do not come through Shunt
+    /// an error about an answer comes to the VIP: the member that sent the answer gets it, on the way by
+    /// which it gets the client's packets.
+    pub(super) fn deliver_error(
+        &mut self,
+        now: u64,
+        arrival: &Arrival<'_>,
+        error: &ErrorPacket,
+        frame: &mut Frame<'_>,
+        world: &mut impl World,
+    ) -> Verdict {
+        let Some((id, direction)) = self.flows.find(&error.embedded.reversed()) else {
+            return self.stranger(arrival).unwrap_or(Verdict::Drop(DropReason::StrayError));
+        };
+        match self.ready(now, id, direction, world) {
+            Ok(()) => {}
+            Err(Blocked::Unresolved(via)) => return self.wait(now, &via, arrival, frame, world),
+            // Nobody is told of an error about an error (RFC 1812 section 4.3.2.7).
+            Err(Blocked::Refused(reason)) => return Verdict::Drop(reason),
+        }
+        let Some(flow) = self.flows.get(id) else { return Verdict::Drop(DropReason::StrayError) };
+        let path = flow.value.path(direction);
+        let embedded = &error.embedded_layout;
+        match path.rewrite.apply_to_error(frame, &arrival.packet.layout, embedded) {
+            Ok(()) => {}
+            Err(Misfit::TooBig { .. }) => return Verdict::Drop(DropReason::TooBig),
+            Err(Misfit::HopLimit) => return Verdict::Drop(DropReason::HopLimit),
+            Err(Misfit::NoRoom) => return Verdict::Drop(DropReason::NoRoom),
+            Err(Misfit::Foreign) => return Verdict::Drop(DropReason::Malformed),
+        }
+        match tag::change(frame, arrival.packet.vlan, path.vlan) {
+            Some(()) => Verdict::Send { interface: path.rewrite.interface },
+            None => Verdict::Drop(DropReason::NoRoom),
+        }
+    }
+}

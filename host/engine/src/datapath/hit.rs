@@ -1,0 +1,176 @@
+//! A packet of a known flow: what was decided is replayed.
+
+use shunt_wire::Frame;
+use shunt_wire::rewrite::Misfit;
+use shunt_wire::tcp::SYN;
+
+use super::end::Why;
+use super::reason::DropReason;
+use super::snapshot::Owned;
+use super::verdict::Verdict;
+use super::world::World;
+use super::{Arrival, Datapath, tag};
+use crate::flow::tcp::{State, Step};
+use crate::flow::{Direction, FlowId};
+use crate::network::Via;
+use crate::packet::FlowPacket;
+
+/// Why a path cannot be replayed now.
+pub(super) enum Blocked {
+    /// The MAC of the next hop has to be asked for.
+    Unresolved(Via),
+    Refused(DropReason),
+}
+
+/// What a packet means to its flow.
+enum Meaning {
+    /// It goes on.
+    GoesOn,
+    /// It is over; the packet is the first of another one.
+    Over,
+    /// The member may not be used any more.
+    MemberDown,
+}
+
+impl Datapath {
+    /// Carries a packet of a known flow; `None` if it belongs to none, or is the first of a new one.
+    pub(super) fn hit(
+        &mut self,
+        now: u64,
+        arrival: &Arrival<'_>,
+        packet: &FlowPacket,
+        frame: &mut Frame<'_>,
+        world: &mut impl World,
+    ) -> Option<Verdict> {
+        let (id, direction) = self.flows.find(&packet.key)?;
+        if !arrival.again {
+            match self.observe(now, id, direction, packet)? {
+                Meaning::GoesOn => {}
+                Meaning::Over => {
+                    self.end(now, id, Why::Over, world);
+                    return None;
+                }
+                Meaning::MemberDown => return self.leave_member(now, id, arrival, packet, frame, world),
+            }
+        }
+        Some(self.replay(now, id, direction, arrival, frame, world))
+    }
+
+    /// Rewrites a packet as was decided, and sends it.
+    pub(super) fn replay(
+        &mut self,
+        now: u64,
+        id: FlowId,
+        direction: Direction,
+        arrival: &Arrival<'_>,
+        frame: &mut Frame<'_>,
+        world: &mut impl World,
+    ) -> Verdict {
+        match self.ready(now, id, direction, world) {
+            Ok(()) => {}
+            Err(Blocked::Unresolved(via)) => return self.wait(now, &via, arrival, frame, world),
+            Err(Blocked::Refused(reason)) => return self.refuse(now, arrival, frame, reason),
+        }
+        let Some(flow) = self.flows.get(id) else { return Verdict::Drop(DropReason::NoFlow) };
+        let path = flow.value.path(direction);
+        match path.rewrite.apply(frame, &arrival.packet.layout) {
+            Ok(()) => {}
+            Err(Misfit::TooBig { mtu }) => return self.refuse_too_big(now, arrival, frame, mtu),
+            Err(Misfit::HopLimit) => return self.refuse(now, arrival, frame, DropReason::HopLimit),
+            Err(Misfit::NoRoom) => return Verdict::Drop(DropReason::NoRoom),
+            Err(Misfit::Foreign) => return Verdict::Drop(DropReason::Malformed),
+        }
+        if arrival.packet.vlan != path.vlan && tag::change(frame, arrival.packet.vlan, path.vlan).is_none() {
+            return Verdict::Drop(DropReason::NoRoom);
+        }
+        Verdict::Send { interface: path.rewrite.interface }
+    }
+
+    /// Sees to it that a path fits the snapshot and the network of this moment.
+    pub(super) fn ready(
+        &mut self,
+        now: u64,
+        id: FlowId,
+        direction: Direction,
+        world: &mut impl World,
+    ) -> Result<(), Blocked> {
+        let Some(flow) = self.flows.get_mut(id) else { return Err(Blocked::Refused(DropReason::NoFlow)) };
+        let carried = &mut flow.value;
+        if carried.path(direction).rewrite.epoch == self.epoch {
+            return Ok(());
+        }
+        if let Some(reason) = self.homeless(id) {
+            self.end(now, id, Why::Homeless, world);
+            return Err(Blocked::Refused(reason));
+        }
+        let Some(flow) = self.flows.get_mut(id) else { return Err(Blocked::Refused(DropReason::NoFlow)) };
+        let compiled =
+            flow.value.plan.compile(direction, &self.network, self.epoch).map_err(Blocked::Refused)?;
+        flow.value.paths[direction as usize] = compiled.path;
+        compiled.unresolved.map_or(Ok(()), |via| Err(Blocked::Unresolved(via)))
+    }
+
+    /// Why a flow has no place in the current snapshot, if so.
+    pub(super) fn homeless(&self, id: FlowId) -> Option<DropReason> {
+        let carried = &self.flows.get(id)?.value;
+        if self.seats.virtual_(carried.virtual_).is_none_or(|seat| seat.index.is_none()) {
+            return Some(DropReason::VirtualGone);
+        }
+        let snat = carried.plan.snat?;
+        let still = matches!(self.snapshot.owned(snat.address), Some(Owned::Snat(_)));
+        if still { None } else { Some(DropReason::SnatGone) }
+    }
+
+    /// Takes a packet into what is known of its flow.
+    fn observe(
+        &mut self,
+        now: u64,
+        id: FlowId,
+        direction: Direction,
+        packet: &FlowPacket,
+    ) -> Option<Meaning> {
+        let carried = &mut self.flows.get_mut(id)?.value;
+        // What a member still says proves that it lives; only clients are turned away from it.
+        if direction == Direction::ToServer && !carried.active.member().usable_for_persistent() {
+            return Some(Meaning::MemberDown);
+        }
+        if let (Some(conversation), Some(segment)) = (&mut carried.conversation, &packet.tcp) {
+            match conversation.observe(direction, segment) {
+                Step::Same => {}
+                Step::NewConversation => return Some(Meaning::Over),
+                Step::Changed => {
+                    self.timers.schedule_by(id.slot(), now.saturating_add(carried.lifetime()));
+                }
+            }
+        }
+        if direction == Direction::ToClient && carried.first_answer.is_none() {
+            carried.first_answer = Some(now);
+        }
+        carried.last = now;
+        carried.traffic[direction as usize].add(packet.length);
+        self.seats.count(carried, direction, packet.length);
+        self.tally.modes[carried.plan.mode.name() as usize].count(direction, packet.length);
+        Some(Meaning::GoesOn)
+    }
+
+    /// The member of a flow is down or disabled. A connection cannot be moved: both ends are reset, so that
+    /// the client connects anew, and is not left to wait. What has no connection yet, or never will, is
+    /// taken as new, and goes to another member.
+    fn leave_member(
+        &mut self,
+        now: u64,
+        id: FlowId,
+        arrival: &Arrival<'_>,
+        packet: &FlowPacket,
+        frame: &mut Frame<'_>,
+        world: &mut impl World,
+    ) -> Option<Verdict> {
+        let state = self.flows.get(id)?.value.conversation.map(|conversation| conversation.state());
+        self.end(now, id, Why::MemberDown, world);
+        let opens = packet.tcp.is_none_or(|segment| segment.flags & SYN != 0);
+        if opens && matches!(state, None | Some(State::SynSent)) {
+            return None;
+        }
+        Some(self.refuse(now, arrival, frame, DropReason::MemberDown))
+    }
+}

@@ -1,0 +1,226 @@
+//! What this worker keeps beside the snapshot for each virtual, pool and member: counters, limits and
+//! whose turn it is. Carried over from snapshot to snapshot by identity.
+
+use std::sync::Arc;
+
+use super::carried::Carried;
+use super::counters::FlowCounters;
+use super::snapshot::{Member, Pool, PoolIndex, Snapshot, Virtual, VirtualIndex};
+use crate::flow::Direction;
+use crate::limit::{SynLimit, TokenBucket, share};
+use crate::selection::Selector;
+
+/// The number of a virtual's or a member's seat: what a flow remembers of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Seat(u32);
+
+/// All seats of a worker. One is kept as long as the snapshot or a flow needs it.
+pub(super) struct Seats {
+    worker: usize,
+    workers: usize,
+    virtuals: Vec<VirtualSeat>,
+    members: Vec<MemberSeat>,
+    /// In the order of the snapshot.
+    of_virtual: Vec<Seat>,
+    pools: Vec<PoolSeat>,
+}
+
+pub(super) struct VirtualSeat {
+    /// As the last snapshot had it.
+    pub(super) virtual_: Virtual,
+    /// `None`: a reload took it away.
+    pub(super) index: Option<VirtualIndex>,
+    pub(super) carried: FlowCounters,
+    pub(super) refused: u64,
+    pub(super) limits: Limits,
+}
+
+/// This worker's share in the limits of a virtual.
+#[derive(Default)]
+pub(super) struct Limits {
+    pub(super) flows: Option<u32>,
+    pub(super) flow_rate: Option<TokenBucket>,
+    pub(super) syn_rate: Option<SynLimit>,
+}
+
+pub(super) struct MemberSeat {
+    pub(super) pool: Arc<str>,
+    pub(super) member: Member,
+    pub(super) is_current: bool,
+    pub(super) carried: FlowCounters,
+}
+
+pub(super) struct PoolSeat {
+    name: Arc<str>,
+    pub(super) selector: Selector,
+    /// In the order of the pool.
+    members: Vec<Seat>,
+}
+
+impl Seats {
+    pub(super) const fn new(worker: usize, workers: usize) -> Self {
+        Self {
+            worker,
+            workers,
+            virtuals: Vec::new(),
+            members: Vec::new(),
+            of_virtual: Vec::new(),
+            pools: Vec::new(),
+        }
+    }
+
+    /// Takes over a snapshot. True if a virtual is gone that has flows.
+    pub(super) fn replace(&mut self, now: u64, snapshot: &Snapshot) -> bool {
+        self.virtuals.iter_mut().for_each(|seat| seat.index = None);
+        self.members.iter_mut().for_each(|seat| seat.is_current = false);
+        // Whoever has a seat keeps it, before those who are new take the free ones.
+        for (place, virtual_) in snapshot.virtuals().iter().enumerate() {
+            self.keep_virtual(now, VirtualIndex(place), virtual_);
+        }
+        self.of_virtual = (0..)
+            .zip(snapshot.virtuals())
+            .map(|(place, virtual_)| self.seat_virtual(now, VirtualIndex(place), virtual_))
+            .collect();
+        for pool in snapshot.pools() {
+            pool.members.iter().for_each(|member| self.keep_member(&pool.name, member));
+        }
+        let mut before = std::mem::take(&mut self.pools);
+        self.pools = snapshot.pools().iter().map(|pool| self.seat_pool(pool, &mut before)).collect();
+        self.virtuals.iter().any(|seat| seat.index.is_none() && seat.carried.active > 0)
+    }
+
+    pub(super) fn of_virtual(&self, index: VirtualIndex) -> Option<Seat> {
+        self.of_virtual.get(index.0).copied()
+    }
+
+    pub(super) fn of_member(&self, pool: PoolIndex, place: usize) -> Option<Seat> {
+        self.pools.get(pool.0)?.members.get(place).copied()
+    }
+
+    pub(super) fn virtual_(&self, seat: Seat) -> Option<&VirtualSeat> {
+        self.virtuals.get(seat.0 as usize)
+    }
+
+    pub(super) fn virtual_mut(&mut self, seat: Seat) -> Option<&mut VirtualSeat> {
+        self.virtuals.get_mut(seat.0 as usize)
+    }
+
+    pub(super) fn member(&self, seat: Seat) -> Option<&MemberSeat> {
+        self.members.get(seat.0 as usize)
+    }
+
+    pub(super) fn member_mut(&mut self, seat: Seat) -> Option<&mut MemberSeat> {
+        self.members.get_mut(seat.0 as usize)
+    }
+
+    pub(super) fn pool_mut(&mut self, pool: PoolIndex) -> Option<&mut PoolSeat> {
+        self.pools.get_mut(pool.0)
+    }
+
+    /// Counts a packet of a flow.
+    pub(super) fn count(&mut self, carried: &Carried, direction: Direction, bytes: u16) {
+        if let Some(seat) = self.virtual_mut(carried.virtual_) {
+            seat.carried.count(direction, bytes);
+        }
+        if let Some(seat) = self.member_mut(carried.member) {
+            seat.carried.count(direction, bytes);
+        }
+    }
+
+    fn keep_virtual(&mut self, now: u64, index: VirtualIndex, virtual_: &Virtual) {
+        if let Some(seat) = self.virtuals.iter_mut().find(|seat| seat.virtual_.is_same(virtual_)) {
+            seat.limits.change(now, virtual_.limits, self.worker, self.workers);
+            (seat.index, seat.virtual_) = (Some(index), virtual_.clone());
+        }
+    }
+
+    fn seat_virtual(&mut self, now: u64, index: VirtualIndex, virtual_: &Virtual) -> Seat {
+        if let Some(place) = self.virtuals.iter().position(|seat| seat.index == Some(index)) {
+            return Seat(place as u32);
+        }
+        let mut limits = Limits::default();
+        limits.change(now, virtual_.limits, self.worker, self.workers);
+        let seat = VirtualSeat {
+            virtual_: virtual_.clone(),
+            index: Some(index),
+            carried: FlowCounters::default(),
+            refused: 0,
+            limits,
+        };
+        Seat(put(&mut self.virtuals, |seat| seat.index.is_none() && seat.carried.active == 0, seat))
+    }
+
+    fn seat_pool(&mut self, pool: &Pool, before: &mut Vec<PoolSeat>) -> PoolSeat {
+        let members = pool.members.iter().map(|member| self.seat_member(&pool.name, member)).collect();
+        let same = |old: &PoolSeat| old.name == pool.name && old.selector.balance() == pool.balance;
+        let selector = match before.iter().position(same) {
+            Some(place) => before.swap_remove(place).selector,
+            None => Selector::new(pool.balance, self.worker),
+        };
+        PoolSeat { name: Arc::clone(&pool.name), selector, members }
+    }
+
+    fn keep_member(&mut self, pool: &Arc<str>, member: &Member) {
+        if let Some(place) = self.place_of_member(pool, member) {
+            let seat = &mut self.members[place];
+            (seat.is_current, seat.member) = (true, member.clone());
+        }
+    }
+
+    fn seat_member(&mut self, pool: &Arc<str>, member: &Member) -> Seat {
+        if let Some(place) = self.place_of_member(pool, member) {
+            return Seat(place as u32);
+        }
+        let seat = MemberSeat {
+            pool: Arc::clone(pool),
+            member: member.clone(),
+            is_current: true,
+            carried: FlowCounters::default(),
+        };
+        Seat(put(&mut self.members, |seat| !seat.is_current && seat.carried.active == 0, seat))
+    }
+
+    fn place_of_member(&self, pool: &Arc<str>, member: &Member) -> Option<usize> {
+        self.members.iter().position(|seat| seat.pool == *pool && seat.member.endpoint == member.endpoint)
+    }
+}
+
+impl Limits {
+    /// Goes on with the limits that a virtual has now: what has been taken stays taken.
+    fn change(&mut self, now: u64, limits: super::snapshot::Limits, worker: usize, workers: usize) {
+        let of_worker = |limit: u32| share(limit, worker as u32, workers as u32);
+        self.flows = limits.flows.map(of_worker);
+        let rate = limits.flow_rate.map(of_worker);
+        self.flow_rate = match (self.flow_rate.take(), rate) {
+            (Some(mut bucket), Some(rate)) => {
+                bucket.change(rate, rate, now);
+                Some(bucket)
+            }
+            (None, Some(rate)) => Some(TokenBucket::new(rate, rate, now)),
+            (_, None) => None,
+        };
+        let rate = limits.syn_rate.map(of_worker);
+        self.syn_rate = match (self.syn_rate.take(), rate) {
+            (Some(mut limit), Some(rate)) => {
+                limit.change(rate, now);
+                Some(limit)
+            }
+            (None, Some(rate)) => Some(SynLimit::new(rate, now)),
+            (_, None) => None,
+        };
+    }
+}
+
+/// Puts a seat where one is free, else at the end.
+fn put<S>(seats: &mut Vec<S>, free: impl Fn(&S) -> bool, seat: S) -> u32 {
+    match seats.iter().position(free) {
+        Some(place) => {
+            seats[place] = seat;
+            place as u32
+        }
+        None => {
+            seats.push(seat);
+            seats.len() as u32 - 1
+        }
+    }
+}

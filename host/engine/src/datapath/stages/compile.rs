@@ -1,0 +1,192 @@
+//! Compile: what is done to every packet of a direction, decided once.
+
+use std::hash::BuildHasher;
+
+use shunt_wire::rewrite::{self, Change, Hop, Outer, Translate, Tunnel};
+use shunt_wire::{Address, Endpoint, Family, FlowKey, Rewrite};
+
+use super::selection::Chosen;
+use super::{Choice, First};
+use crate::datapath::Datapath;
+use crate::datapath::mode::Mode;
+use crate::datapath::reason::DropReason;
+use crate::flow::Direction;
+use crate::network::{Network, NextHop, Via};
+use crate::snat::Lease;
+
+/// No network has this epoch: a path that bears it is compiled anew before it is used.
+pub(in crate::datapath) const NEVER: u32 = 0;
+
+/// Everything about a flow that its rewrites follow from, apart from the network.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::datapath) struct Plan {
+    pub(in crate::datapath) mode: Mode,
+    /// The client and the VIP.
+    pub(in crate::datapath) forward: FlowKey,
+    pub(in crate::datapath) member: Endpoint,
+    /// The leased port, in mode `snat`.
+    pub(in crate::datapath) snat: Option<Endpoint>,
+    pub(in crate::datapath) gue_port: u16,
+    /// What SYNs may announce at most; 0 leaves them.
+    pub(in crate::datapath) mss: u16,
+    /// A hash of the flow: what varies in outer headers.
+    pub(in crate::datapath) entropy: u32,
+}
+
+/// What is replayed on the packets of one direction.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::datapath) struct Path {
+    pub(in crate::datapath) rewrite: Rewrite,
+    /// The VLAN that frames leave on.
+    pub(in crate::datapath) vlan: Option<u16>,
+}
+
+/// A compiled direction; where the MAC of its next hop is not known, whom to ask.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::datapath) struct Compiled {
+    pub(in crate::datapath) path: Path,
+    pub(in crate::datapath) unresolved: Option<Via>,
+}
+
+impl Datapath {
+    /// Compiles both directions; that of the answers only where they come through Shunt.
+    pub(super) fn compile(
+        &self,
+        first: &First<'_>,
+        choice: &Choice,
+        chosen: &Chosen,
+        lease: Option<&Lease>,
+    ) -> Result<(Plan, [Path; 2]), DropReason> {
+        let virtual_ = self.snapshot.virtual_(first.index).ok_or(DropReason::NoVirtual)?;
+        let forward = first.packet.key;
+        let two_way = choice.mode.name().is_two_way();
+        let member = first.toward(chosen.member.endpoint);
+        let plan = Plan {
+            mode: choice.mode,
+            forward,
+            member,
+            snat: lease.map(Lease::endpoint),
+            gue_port: virtual_.gue_port,
+            mss: mss(virtual_.mss, two_way, first.client().address, member.address, &self.network),
+            entropy: self.options.key.hash_one(forward) as u32,
+        };
+        let to_server = plan.compile(Direction::ToServer, &self.network, self.epoch)?.path;
+        let to_client = match two_way {
+            true => plan.compile(Direction::ToClient, &self.network, self.epoch)?.path,
+            false => to_server,
+        };
+        Ok((plan, [to_server, to_client]))
+    }
+}
+
+impl Plan {
+    /// The key of the packets that the member sends, where they come through Shunt.
+    pub(in crate::datapath) fn reverse(&self) -> Option<FlowKey> {
+        let client = match self.mode {
+            Mode::Nat => self.forward.source(),
+            Mode::Snat(_) => self.snat?,
+            _ => return None,
+        };
+        Some(FlowKey::new(self.member, client, self.forward.protocol()))
+    }
+
+    /// Compiles one direction for the network as it is now.
+    pub(in crate::datapath) fn compile(
+        &self,
+        direction: Direction,
+        network: &Network,
+        epoch: u32,
+    ) -> Result<Compiled, DropReason> {
+        let (via, mac) = match network.next_hop(self.destination(direction)) {
+            NextHop::Known(via, mac) => (via, Some(mac)),
+            NextHop::NeedsSolicitation(via) => (via, None),
+            NextHop::NoRoute => return Err(DropReason::NoRoute),
+        };
+        let rewrite = Rewrite {
+            // What leads nowhere yet is compiled anew with the next packet.
+            epoch: if mac.is_some() { epoch } else { NEVER },
+            interface: via.interface,
+            destination_mac: mac.unwrap_or_default(),
+            source_mac: via.source_mac,
+            mtu: via.mtu,
+            mss: self.mss,
+            hop: if self.mode == Mode::L2dsr { Hop::Keep } else { Hop::Decrement },
+            change: self.change(direction, network, &via)?,
+        };
+        let unresolved = mac.is_none().then_some(via);
+        Ok(Compiled { path: Path { rewrite, vlan: via.vlan }, unresolved })
+    }
+
+    /// Where packets of a direction are sent.
+    const fn destination(&self, direction: Direction) -> Address {
+        match direction {
+            Direction::ToServer => self.member.address,
+            Direction::ToClient => self.forward.source().address,
+        }
+    }
+
+    fn change(&self, direction: Direction, network: &Network, via: &Via) -> Result<Change, DropReason> {
+        // Checked when the member was chosen; only a v4-mapped surprise could come here.
+        let other_family = DropReason::OtherFamily;
+        if direction == Direction::ToClient {
+            let reverse = self.reverse().ok_or(DropReason::NoFlow)?;
+            let translate = Translate::new(&reverse, self.forward.destination(), self.forward.source());
+            return translate.map(Change::Translate).ok_or(other_family);
+        }
+        match self.mode {
+            Mode::Nat => {
+                let translate = Translate::new(&self.forward, self.forward.source(), self.member);
+                translate.map(Change::Translate).ok_or(other_family)
+            }
+            Mode::Snat(_) => {
+                let source = self.snat.ok_or(DropReason::SnatGone)?;
+                let translate = Translate::new(&self.forward, source, self.member);
+                translate.map(Change::Translate).ok_or(other_family)
+            }
+            Mode::L2dsr if via.on_link => Ok(Change::None),
+            Mode::L2dsr => Err(DropReason::NotOnLink),
+            Mode::L3dsrDscp(dscp) => {
+                let marked = rewrite::Dscp::new(&self.forward, self.member.address, dscp.get());
+                marked.map(Change::Dscp).ok_or(other_family)
+            }
+            Mode::L3dsrIpip => self.encapsulate(network, via, Tunnel::Ipip),
+            Mode::L3dsrGre => self.encapsulate(network, via, Tunnel::Gre),
+            Mode::L3dsrGue => {
+                // RFC 6335 section 6: a source port that nobody listens on.
+                let source_port = 49_152 | self.entropy as u16 & 0x3fff;
+                self.encapsulate(network, via, Tunnel::Gue { source_port, destination_port: self.gue_port })
+            }
+        }
+    }
+
+    /// The outer source is the interface's own address: members know it, and errors about the tunnel come
+    /// back to this host.
+    fn encapsulate(&self, network: &Network, via: &Via, tunnel: Tunnel) -> Result<Change, DropReason> {
+        let source = network.own_address(via.link, self.member.address).ok_or(DropReason::NoTunnelSource)?;
+        let outer = Outer::new(source, self.member.address, tunnel, self.entropy);
+        outer.map(Change::Encapsulate).ok_or(DropReason::NoTunnelSource)
+    }
+}
+
+/// The largest TCP segment in a datagram of `mtu` bytes, without options (RFC 6691 section 2).
+const fn segment(mtu: u16, family: Family) -> u16 {
+    let headers = match family {
+        Family::V4 => 20 + 20,
+        Family::V6 => 40 + 20,
+    };
+    mtu.saturating_sub(headers)
+}
+
+/// What SYNs of a flow may announce: as the virtual says, and where both halves of the conversation pass
+/// here no more than either link carries, so that no segment meets a link that it does not fit.
+///
+/// Where the member answers directly, the client's SYN bounds segments that never come here; what
+/// comes here is bounded by the member's own SYN-ACK. So there only what the virtual says counts.
+fn mss(configured: Option<u16>, two_way: bool, client: Address, member: Address, network: &Network) -> u16 {
+    let of = |address| match network.next_hop(address) {
+        NextHop::Known(via, _) | NextHop::NeedsSolicitation(via) => Some(segment(via.mtu, client.family())),
+        NextHop::NoRoute => None,
+    };
+    let links = if two_way { [of(client), of(member)] } else { [None, None] };
+    links.into_iter().chain([configured]).flatten().min().unwrap_or(0)
+}

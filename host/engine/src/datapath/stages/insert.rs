@@ -1,0 +1,74 @@
+//! Insert: from here on the flow is found by its packets, in both directions.
+
+use super::First;
+use super::compile::{Path, Plan};
+use super::selection::Chosen;
+use crate::datapath::carried::Carried;
+use crate::datapath::reason::DropReason;
+use crate::datapath::world::Traffic;
+use crate::datapath::{DEFAULT_IDLE, DEFAULT_TCP_IDLE, Datapath};
+use crate::flow::tcp::Sight;
+use crate::flow::{Direction, FlowId, Refusal};
+use crate::snat::Lease;
+
+impl Datapath {
+    pub(super) fn insert(
+        &mut self,
+        first: &First<'_>,
+        chosen: &Chosen,
+        (plan, paths): (Plan, [Path; 2]),
+        lease: Option<Lease>,
+    ) -> Result<FlowId, DropReason> {
+        let sight = if plan.mode.name().is_two_way() { Sight::BothWays } else { Sight::ToServer };
+        let conversation = first.conversation(sight)?;
+        let virtual_ = self.snapshot.virtual_(first.index).ok_or(DropReason::NoVirtual)?;
+        let default = if conversation.is_some() { DEFAULT_TCP_IDLE } else { DEFAULT_IDLE };
+        let mut traffic = [Traffic::default(); 2];
+        traffic[Direction::ToServer as usize].add(first.packet.length);
+        let carried = Carried {
+            paths,
+            traffic,
+            last: first.now,
+            conversation,
+            active: chosen.member.state.begin(),
+            virtual_: first.seat,
+            member: chosen.seat,
+            begun: first.now,
+            first_answer: None,
+            idle: virtual_.idle.unwrap_or(default),
+            ingress: first.arrival.ingress,
+            plan,
+            lease,
+        };
+        let deadline = carried.deadline();
+        let inserted = self.flows.insert(first.packet.key, plan.reverse(), carried);
+        let id = match inserted {
+            Ok(id) => id,
+            Err(refused) => {
+                if let Some(lease) = refused.value.lease {
+                    self.leases.cancel(lease, first.now);
+                }
+                return Err(match refused.why {
+                    Refusal::Full => DropReason::TableFull,
+                    Refusal::Taken { .. } | Refusal::Mirrored => DropReason::TupleTaken,
+                });
+            }
+        };
+        self.timers.schedule(id.slot(), deadline);
+        self.count_new(first, chosen, plan);
+        Ok(id)
+    }
+
+    fn count_new(&mut self, first: &First<'_>, chosen: &Chosen, plan: Plan) {
+        let of_mode = &mut self.tally.modes[plan.mode.name() as usize];
+        let of_virtual = self.seats.virtual_mut(first.seat).map(|seat| &mut seat.carried);
+        for counters in [Some(of_mode), of_virtual].into_iter().flatten() {
+            counters.begin();
+            counters.count(Direction::ToServer, first.packet.length);
+        }
+        if let Some(seat) = self.seats.member_mut(chosen.seat) {
+            seat.carried.begin();
+            seat.carried.count(Direction::ToServer, first.packet.length);
+        }
+    }
+}

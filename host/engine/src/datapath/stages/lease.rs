@@ -1,0 +1,46 @@
+//! SNAT lease: the source that the member sees, in mode `snat`.
+
+use shunt_wire::Endpoint;
+
+use super::selection::Chosen;
+use super::{Choice, First};
+use crate::datapath::Datapath;
+use crate::datapath::mode::Mode;
+use crate::datapath::reason::DropReason;
+use crate::datapath::world::{FlowProtocol, World};
+use crate::snat::{Lease, Refusal};
+
+impl Datapath {
+    /// The middle of a connection cannot go on under another port than it began with: that is not known any
+    /// more, so the client is reset, and connects anew.
+    pub(super) fn snat_lease(
+        &mut self,
+        first: &First<'_>,
+        choice: &Choice,
+        chosen: &Chosen,
+        world: &mut impl World,
+    ) -> Result<Option<Lease>, DropReason> {
+        let Mode::Snat(index) = choice.mode else { return Ok(None) };
+        if first.is_mid_stream() {
+            return Err(DropReason::MidStream);
+        }
+        let pool = self.snapshot.snat_pool(index).ok_or(DropReason::ModeIncomplete)?;
+        let member = first.toward(chosen.member.endpoint);
+        let protocol = first.packet.key.protocol();
+        match self.leases.lease(&pool.ports, protocol, member, world.random(), first.now) {
+            Ok(lease) => Ok(Some(lease)),
+            Err(Refusal::Exhausted) => Err(DropReason::SnatExhausted),
+            Err(Refusal::NoAddress) => Err(DropReason::SnatFamily),
+        }
+    }
+}
+
+impl First<'_> {
+    /// The endpoint of a member that the flow goes to: echo requests have no port.
+    pub(super) fn toward(&self, member: Endpoint) -> Endpoint {
+        match self.protocol {
+            FlowProtocol::Icmp => Endpoint { port: 0, ..member },
+            FlowProtocol::Tcp | FlowProtocol::Udp => member,
+        }
+    }
+}

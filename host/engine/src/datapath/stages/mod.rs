@@ -1,0 +1,120 @@
+//! The slow path: the first packet of a flow passes these stages, in this order.
+
+pub(super) mod compile;
+mod insert;
+mod lease;
+mod limits;
+mod persistence;
+mod rule;
+mod selection;
+mod translation;
+mod virtual_;
+
+use shunt_wire::{Endpoint, Frame};
+
+use super::mode::Mode;
+use super::reason::DropReason;
+use super::seats::Seat;
+use super::snapshot::{PoolIndex, VirtualIndex};
+use super::verdict::Verdict;
+use super::world::{FlowProtocol, World};
+use super::{Arrival, Datapath};
+use crate::flow::Direction;
+use crate::flow::tcp::{Conversation, Sight};
+use crate::packet::FlowPacket;
+use persistence::Key;
+
+/// The first packet of a flow.
+pub(super) struct First<'a> {
+    now: u64,
+    arrival: &'a Arrival<'a>,
+    packet: &'a FlowPacket,
+    protocol: FlowProtocol,
+    index: VirtualIndex,
+    seat: Seat,
+}
+
+/// What the stages decided so far.
+struct Choice {
+    pool: PoolIndex,
+    /// The member that a rule named.
+    named: Option<Endpoint>,
+    mode: Mode,
+    /// By what the client is bound to a member.
+    key: Option<Key>,
+}
+
+impl Datapath {
+    /// Decides about a flow by its first packet.
+    pub(super) fn first_packet(
+        &mut self,
+        now: u64,
+        arrival: &Arrival<'_>,
+        packet: &FlowPacket,
+        frame: &mut Frame<'_>,
+        world: &mut impl World,
+    ) -> Verdict {
+        let index = match self.find_virtual(arrival, packet) {
+            Ok(index) => index,
+            Err(virtual_::NotFound::Ping) => return Self::answer_echo(arrival, frame),
+            Err(virtual_::NotFound::Because(reason)) => return self.refuse(now, arrival, frame, reason),
+        };
+        let (Some(protocol), Some(seat)) =
+            (FlowProtocol::of(packet.key.protocol()), self.seats.of_virtual(index))
+        else {
+            return Verdict::Drop(DropReason::OtherProtocol);
+        };
+        let first = First { now, arrival, packet, protocol, index, seat };
+        let verdict = match self.decide(&first, world) {
+            Ok(id) => self.replay(now, id, Direction::ToServer, arrival, frame, world),
+            Err(reason) => self.refuse(now, arrival, frame, reason),
+        };
+        if verdict.reason().is_some()
+            && let Some(seat) = self.seats.virtual_mut(seat)
+        {
+            seat.refused += 1;
+        }
+        verdict
+    }
+
+    /// The stages between the virtual and the first replay. [`Stage`](super::Stage) lists them for everyone.
+    fn decide(
+        &mut self,
+        first: &First<'_>,
+        world: &mut impl World,
+    ) -> Result<crate::flow::FlowId, DropReason> {
+        // A segment that can begin nothing takes up nothing.
+        first.conversation(Sight::BothWays)?;
+        self.limits(first)?;
+        let choice = self.rule(first, world)?;
+        let bound = self.persistence(first, &choice);
+        let member = self.selection(first, &choice, bound)?;
+        let lease = self.snat_lease(first, &choice, &member, world)?;
+        self.translation(first, &choice, &member)?;
+        let compiled = self.compile(first, &choice, &member, lease.as_ref())?;
+        self.insert(first, &member, compiled, lease)
+    }
+}
+
+impl First<'_> {
+    /// The middle of a connection: its beginning was seen by nobody here.
+    fn is_mid_stream(&self) -> bool {
+        self.packet.tcp.is_some_and(|segment| segment.flags & shunt_wire::tcp::SYN == 0)
+    }
+
+    fn client(&self) -> Endpoint {
+        self.packet.key.source()
+    }
+
+    fn vip(&self) -> Endpoint {
+        self.packet.key.destination()
+    }
+
+    /// The conversation that it begins; an error if it is a segment that can begin none.
+    fn conversation(&self, sight: Sight) -> Result<Option<Conversation>, DropReason> {
+        match &self.packet.tcp {
+            Some(segment) => Conversation::begin(segment, sight).map(Some).ok_or(DropReason::MidStream),
+            None => Ok(None),
+        }
+    }
+}

@@ -1,0 +1,63 @@
+//! Virtual: whose packet it is.
+
+use shunt_wire::tcp::RST;
+
+use crate::datapath::reason::DropReason;
+use crate::datapath::snapshot::{Owned, VirtualIndex};
+use crate::datapath::world::FlowProtocol;
+use crate::datapath::{Arrival, Datapath};
+use crate::packet::FlowPacket;
+
+/// Why there is no virtual.
+pub(super) enum NotFound {
+    /// None is needed: Shunt answers pings of its addresses itself.
+    Ping,
+    Because(DropReason),
+}
+
+impl Datapath {
+    pub(super) fn find_virtual(
+        &self,
+        arrival: &Arrival<'_>,
+        packet: &FlowPacket,
+    ) -> Result<VirtualIndex, NotFound> {
+        let is_reset = packet.tcp.is_some_and(|segment| segment.flags & RST != 0);
+        let otherwise = |reason| NotFound::Because(if is_reset { DropReason::LateReset } else { reason });
+        let destination = packet.key.destination();
+        let is_echo = packet.tcp.is_none() && destination.port == 0;
+        let Some(protocol) = FlowProtocol::of(packet.key.protocol()) else {
+            return Err(NotFound::Because(DropReason::OtherProtocol));
+        };
+        match self.snapshot.owned(destination.address) {
+            Some(Owned::Vip) => {}
+            Some(Owned::Snat(_)) if protocol == FlowProtocol::Icmp && is_echo => return Err(NotFound::Ping),
+            Some(Owned::Snat(_)) => return Err(otherwise(DropReason::NoFlow)),
+            // The kernel program lets through what members send; anything else was never meant for Shunt.
+            None if self.is_from_member(packet) => return Err(otherwise(DropReason::NoFlow)),
+            None => return Err(NotFound::Because(DropReason::NotOurs)),
+        }
+        let Some(index) = self.snapshot.listening(destination, protocol) else {
+            return Err(match protocol {
+                FlowProtocol::Icmp if is_echo => NotFound::Ping,
+                FlowProtocol::Icmp => NotFound::Because(DropReason::NoFlow),
+                FlowProtocol::Tcp | FlowProtocol::Udp => otherwise(DropReason::NoVirtual),
+            });
+        };
+        let virtual_ = self.snapshot.virtual_(index).ok_or(NotFound::Because(DropReason::NoVirtual))?;
+        if !virtual_.interfaces.contains(&arrival.link(&self.network)) {
+            return Err(NotFound::Because(DropReason::WrongInterface));
+        }
+        if is_reset {
+            return Err(NotFound::Because(DropReason::LateReset));
+        }
+        Ok(index)
+    }
+
+    fn is_from_member(&self, packet: &FlowPacket) -> bool {
+        let source = packet.key.source();
+        self.snapshot.pools().iter().flat_map(|pool| &pool.members).any(|member| {
+            member.endpoint.address == source.address
+                && (member.endpoint.port == source.port || packet.tcp.is_none())
+        })
+    }
+}

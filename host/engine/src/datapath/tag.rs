@@ -1,0 +1,87 @@
+//! The VLAN tag of a frame that leaves: kept, or changed where the next hop is on another VLAN.
+
+use shunt_wire::Frame;
+use shunt_wire::ethernet::{EtherType, VLAN_LEN};
+
+/// Where the tag stands: behind the two MACs.
+const TAG: usize = 12;
+/// The bits of the tag control information that are the VLAN's number (IEEE 802.1Q section 9.6).
+const NUMBER: u16 = 0x0fff;
+
+/// The number of the VLAN that a tag names. 0 is no VLAN: such a tag carries a priority only.
+pub(super) const fn number(tci: u16) -> Option<u16> {
+    match tci & NUMBER {
+        0 => None,
+        number => Some(number),
+    }
+}
+
+/// Makes the frame, which has the tag `tci`, one of VLAN `to`, or an untagged one. Priority bits stay.
+/// None if there is no room for a tag; the frame is then as it was.
+pub(super) fn change(frame: &mut Frame<'_>, tci: Option<u16>, to: Option<u16>) -> Option<()> {
+    match (tci, to) {
+        (None, None) => Some(()),
+        (Some(tci), Some(to)) => write(frame, tci & !NUMBER | to),
+        (None, Some(to)) => {
+            frame.grow_front(VLAN_LEN)?;
+            frame.bytes_mut().copy_within(VLAN_LEN..VLAN_LEN + TAG, 0);
+            write(frame, to)
+        }
+        // A tag that carries a priority only is not the wrong one on an untagged link.
+        (Some(tci), None) if number(tci).is_none() => Some(()),
+        (Some(_), None) => {
+            frame.bytes_mut().copy_within(..TAG, VLAN_LEN);
+            frame.shrink_front(VLAN_LEN)
+        }
+    }
+}
+
+fn write(frame: &mut Frame<'_>, tci: u16) -> Option<()> {
+    let tag = frame.bytes_mut().get_mut(TAG..TAG + VLAN_LEN)?;
+    let (kind, control) = tag.split_at_mut(2);
+    kind.copy_from_slice(&EtherType::VLAN.0.to_be_bytes());
+    control.copy_from_slice(&tci.to_be_bytes());
+    Some(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MACS: [u8; 12] = [2, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 2];
+
+    fn changed(frame: &[u8], tci: Option<u16>, to: Option<u16>) -> Vec<u8> {
+        let mut buffer = [&[0xee; 8], frame].concat();
+        let end = buffer.len();
+        let mut frame = Frame::new(&mut buffer, 8, end);
+        change(&mut frame, tci, to).unwrap();
+        frame.bytes().to_vec()
+    }
+
+    #[test]
+    fn a_tag_is_put_on_taken_off_and_changed() {
+        let plain = [&MACS[..], &[0x08, 0x00, 0x45]].concat();
+        let tagged = [&MACS[..], &[0x81, 0x00, 0x00, 70, 0x08, 0x00, 0x45]].concat();
+        let urgent = [&MACS[..], &[0x81, 0x00, 0xe0, 70, 0x08, 0x00, 0x45]].concat();
+        let moved = [&MACS[..], &[0x81, 0x00, 0xe0, 71, 0x08, 0x00, 0x45]].concat();
+        assert_eq!(changed(&plain, None, None), plain);
+        assert_eq!(changed(&plain, None, Some(70)), tagged);
+        assert_eq!(changed(&tagged, Some(70), None), plain);
+        assert_eq!(changed(&urgent, Some(0xe000 | 70), Some(71)), moved);
+        assert_eq!((number(0xe000 | 70), number(0xe000)), (Some(70), None));
+    }
+
+    #[test]
+    fn a_priority_tag_stays_on_an_untagged_link() {
+        let urgent = [&MACS[..], &[0x81, 0x00, 0xe0, 0, 0x08, 0x00, 0x45]].concat();
+        assert_eq!(changed(&urgent, Some(0xe000), None), urgent);
+    }
+
+    #[test]
+    fn without_room_nothing_is_done() {
+        let mut buffer = [7; 20];
+        let mut frame = Frame::new(&mut buffer, 0, 20);
+        assert_eq!(change(&mut frame, None, Some(70)), None);
+        assert_eq!(frame.bytes(), [7; 20]);
+    }
+}
