@@ -12,6 +12,7 @@ pub mod address;
 pub mod daemon;
 pub mod load;
 pub mod origin;
+pub mod packet;
 pub mod packs;
 pub mod program;
 pub mod raw;

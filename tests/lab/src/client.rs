@@ -1,7 +1,8 @@
 //! What clients do: real programs with the kernel's own TCP.
 
 use std::fs;
-use std::net::{IpAddr, SocketAddr, UdpSocket};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{IpAddr, SocketAddr, TcpStream, UdpSocket};
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
@@ -18,7 +19,6 @@ pub struct Request {
     to: SocketAddr,
     upload: usize,
     download: usize,
-    hold: bool,
     patience: Duration,
 }
 
@@ -29,6 +29,14 @@ pub struct Answer {
     pub member: String,
     /// Whom the member saw.
     pub client: SocketAddr,
+}
+
+/// A transfer that waits in the middle.
+#[derive(Debug)]
+pub struct Held {
+    answer: Answer,
+    bytes: usize,
+    input: BufReader<TcpStream>,
 }
 
 /// A curl that runs.
@@ -43,7 +51,7 @@ impl Request {
     /// For an empty body.
     #[must_use]
     pub fn new(from: IpAddr, to: SocketAddr) -> Self {
-        Request { from, to, upload: 0, download: 0, hold: false, patience: PATIENCE }
+        Request { from, to, upload: 0, download: 0, patience: PATIENCE }
     }
 
     /// Sends a body of so many bytes.
@@ -56,12 +64,6 @@ impl Request {
     #[must_use]
     pub fn download(self, bytes: usize) -> Self {
         Request { download: bytes, ..self }
-    }
-
-    /// Asks for the second half of it only when the origin is told to send it.
-    #[must_use]
-    pub fn held(self) -> Self {
-        Request { hold: true, ..self }
     }
 
     /// How long curl may take.
@@ -78,8 +80,7 @@ impl Request {
 
     fn asks(&self) -> String {
         let Request { from, to, download, .. } = self;
-        let hold = if self.hold { "hold/" } else { "" };
-        format!("--interface {from} http://{to}/{hold}{download}")
+        format!("--interface {from} http://{to}/{download}")
     }
 }
 
@@ -113,6 +114,26 @@ impl Host {
         }
         let curl = self.start(&line)?;
         Ok(Fetch { request: request.clone(), folder, curl })
+    }
+
+    /// Begins a transfer of so many bytes that stops in the middle, until the origin is told to go on.
+    ///
+    /// # Errors
+    /// Nobody answers, or something else comes.
+    pub fn hold(&self, from: IpAddr, to: SocketAddr, bytes: usize) -> Result<Held> {
+        let mut stream = self.connect(from, to)?;
+        write!(stream, "GET /hold/{bytes} HTTP/1.1\r\nHost: {to}\r\nConnection: close\r\n\r\n")?;
+        let mut input = BufReader::new(stream);
+        let (mut head, mut line) = (String::new(), String::new());
+        while input.read_line(&mut line)? > 2 {
+            head.push_str(&line);
+            line.clear();
+        }
+        let answer = Answer::of(&head)?;
+        let mut body = vec![0; bytes / 2];
+        input.read_exact(&mut body)?;
+        ensure!(body == stream::bytes(body.len()), "the first half is not what the origin sent");
+        Ok(Held { answer, bytes, input })
     }
 
     /// A socket for datagrams, connected.
@@ -173,6 +194,40 @@ pub fn ask(socket: &UdpSocket, question: &[u8]) -> Result<Answer> {
     }
 }
 
+impl Answer {
+    fn of(head: &str) -> Result<Self> {
+        let member = field(head, "X-Member")?.to_owned();
+        Ok(Answer { member, client: field(head, "X-Client")?.parse()? })
+    }
+}
+
+fn field<'a>(head: &'a str, name: &str) -> Result<&'a str> {
+    let found = head.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(": "));
+    found.with_context(|| format!("no {name} in {head}"))
+}
+
+impl Held {
+    /// Who answers.
+    #[must_use]
+    pub fn answer(&self) -> &Answer {
+        &self.answer
+    }
+
+    /// Takes the second half.
+    ///
+    /// # Errors
+    /// It does not come whole.
+    pub fn finish(mut self) -> Result<Answer> {
+        let mut rest = Vec::new();
+        self.input.read_to_end(&mut rest).context("in the second half")?;
+        ensure!(
+            rest == stream::bytes(self.bytes)[self.bytes / 2..],
+            "the second half is not what the origin sent"
+        );
+        Ok(self.answer)
+    }
+}
+
 impl Fetch {
     /// Waits for its end.
     ///
@@ -182,16 +237,15 @@ impl Fetch {
         let Fetch { request, folder, curl } = self;
         curl.finish()?;
         let head = fs::read_to_string(folder.path().join("head"))?;
-        let field = |name: &str| -> Result<&str> {
-            let found = head.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(": "));
-            found.with_context(|| format!("no {name} in {head}"))
-        };
         // curl makes no file for an empty body.
         let body = fs::read(folder.path().join("body")).unwrap_or_default();
         ensure!(body == stream::bytes(request.download), "the answer is not what the origin sent");
         let sent = stream::bytes(request.upload);
-        ensure!(field("X-Length")?.parse() == Ok(sent.len()), "the origin received {}", field("X-Length")?);
-        ensure!(field("X-Digest")? == stream::digest(&sent), "the origin received something else");
-        Ok(Answer { member: field("X-Member")?.to_owned(), client: field("X-Client")?.parse()? })
+        ensure!(
+            field(&head, "X-Length")?.parse() == Ok(sent.len()),
+            "the origin did not receive all: {head}"
+        );
+        ensure!(field(&head, "X-Digest")? == stream::digest(&sent), "the origin received something else");
+        Answer::of(&head)
     }
 }

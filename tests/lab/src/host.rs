@@ -116,9 +116,17 @@ impl Host {
     /// # Errors
     /// It is refused, or nobody answers in time.
     pub fn connect(&self, from: IpAddr, to: SocketAddr) -> Result<TcpStream> {
+        self.connect_from(SocketAddr::new(from, 0), to)
+    }
+
+    /// A TCP connection from one of its addresses and ports.
+    ///
+    /// # Errors
+    /// As [`connect`](Self::connect).
+    pub fn connect_from(&self, from: SocketAddr, to: SocketAddr) -> Result<TcpStream> {
         self.within(|| -> std::io::Result<TcpStream> {
             let socket = socket2::Socket::new(socket2::Domain::for_address(to), socket2::Type::STREAM, None)?;
-            socket.bind(&SocketAddr::new(from, 0).into())?;
+            socket.bind(&from.into())?;
             socket.connect_timeout(&to.into(), PATIENCE)?;
             socket.set_read_timeout(Some(PATIENCE))?;
             socket.set_write_timeout(Some(PATIENCE))?;

@@ -28,7 +28,7 @@ mod tunnel;
 use std::time::Duration;
 
 pub use address::{Family, Mode, Place};
-pub use client::{Answer, Fetch, Request, ask};
+pub use client::{Answer, Fetch, Held, Request, ask};
 pub use daemon::Shunt;
 pub use host::Host;
 pub use member::Member;

@@ -71,8 +71,12 @@ impl Lab {
         let port = format!("{}-{}", host.name(), segment.number);
         let (inside, switch) = (host.namespace().name(), self.switch.namespace().name());
         let mac = mac(segment, station);
-        let make =
-            format!("link add {link} address {mac} netns {inside} type veth peer name {port} netns {switch}");
+        // Several queues, as network cards have: packets of one flow stay in one.
+        let queues = "numtxqueues 2 numrxqueues 2";
+        let make = format!(
+            "link add {link} {queues} address {mac} netns {inside} type veth \
+             peer name {port} {queues} netns {switch}"
+        );
         namespace::ip(&make.split(' ').collect::<Vec<_>>())?;
         // An XDP program sees frames before a checksum that was left to hardware is there.
         host.run(&format!("ethtool -K {link} tx off"))?;

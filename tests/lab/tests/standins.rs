@@ -5,7 +5,7 @@
 
 mod standin;
 
-use shunt_lab::{Family, Member, Mode, Request, Shape, Topology};
+use shunt_lab::{Family, Member, Mode, Place, Request, Shape, Topology};
 use standin::{Encapsulator, is_root};
 
 /// Enough for many windows.
@@ -206,22 +206,19 @@ fn a_member_is_killed_unplugged_and_recovers() {
     let mut topology = topology(Mode::Nat, Shape::TwoArm);
     translate(&topology, |_, _| String::new());
     let (from, to) = (topology.client_address(Family::V4, 0), topology.virtual_address(Family::V4, 80));
-    let request = Request::new(from, to).download(LARGE).held();
-    let fetch = topology.client.start_fetch(&request).unwrap();
-    topology.members[CHOSEN].origin().unwrap().wait_held(1).unwrap();
+    let held = topology.client.hold(from, to, LARGE).unwrap();
     topology.members[CHOSEN].kill();
-    assert!(fetch.finish().is_err(), "its transfer ends with it");
+    assert!(held.finish().is_err(), "its transfer ends with it");
     assert!(topology.client.connect(from, to).is_err(), "nobody listens");
     topology.members[CHOSEN].recover().unwrap();
     topology.client.fetch(&Request::new(from, to)).unwrap();
 
-    let fetch = topology.client.start_fetch(&request).unwrap();
-    topology.members[CHOSEN].origin().unwrap().wait_held(1).unwrap();
-    let servers = topology.segment(shunt_lab::Place::Servers);
+    let held = topology.client.hold(from, to, LARGE).unwrap();
+    let servers = topology.segment(Place::Servers);
     topology.lab.set_plugged(&topology.members[CHOSEN].host, servers, false).unwrap();
     topology.members[CHOSEN].origin().unwrap().release();
     topology.lab.set_plugged(&topology.members[CHOSEN].host, servers, true).unwrap();
-    assert_eq!(fetch.finish().unwrap().member, NAME, "TCP has sent again what was lost");
+    assert_eq!(held.finish().unwrap().member, NAME, "TCP has sent again what was lost");
 }
 
 #[test]
