@@ -153,6 +153,11 @@ const BOTH_WAYS: &[Story] = &[
         ending: Ending::Idle, lifetime: IDLE,
     },
     Story {
+        about: "data far ahead, which a stranger may have sent, makes no more resets believable",
+        segments: &[("> S 100", "syn-sent"), ("< SA 500 101", "syn-received"), ("> A 101 501", "established"), ("> A 1000000000 501 +1", "established"), ("> R 900000000", "established"), ("> R 101", "client-reset")],
+        ending: Ending::ClientReset, lifetime: RESET,
+    },
+    Story {
         about: "a reset that was not the client's: it has more to say",
         segments: &[("> S 100", "syn-sent"), ("< SA 500 101", "syn-received"), ("> A 101 501", "established"), ("> R 101", "client-reset"),
             ("< A 501 101 +10", "client-reset"), ("> A 101 501", "client-reset"), ("> A 101 511", "established")],

@@ -1,0 +1,305 @@
+//! All SNAT ports of one worker.
+
+use std::collections::hash_map::Entry;
+use std::collections::{BTreeMap, HashMap};
+use std::ops::Range;
+
+use shunt_wire::{Address, Endpoint};
+
+use super::lease::{Desk, Held};
+use super::stock::Stock;
+use super::{Blocks, Lease, Pool, longest, quarantine};
+use crate::flow::Ending;
+use crate::hash::Keyed;
+use crate::timer::Wheel;
+
+/// Which port of which SNAT address each flow of a worker has.
+///
+/// It knows no pools: they come with each lease, from the configuration of that moment, and what is leased or
+/// rests is kept by address, protocol and member endpoint. So a reload touches nothing here. Ports of an
+/// address that left its pool end with their flows; a time-wait that changed is that of leases from then on.
+///
+/// For each of these there is a [`Stock`], made when its first port is leased and gone when all are
+/// free again.
+#[derive(Debug)]
+pub struct Ports {
+    blocks: Blocks,
+    /// By protocol and member endpoint: its stocks, in the order of their addresses.
+    toward: HashMap<(u8, Endpoint), Vec<(Address, u32)>, Keyed>,
+    stocks: Vec<Option<Owned>>,
+    unused: Vec<u32>,
+    /// When the next ports of a stock are free.
+    wheel: Wheel,
+    dropped: Desk,
+    counts: Counts,
+}
+
+/// Why there is no lease.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// Every port of this worker is leased or rests, on every address of the pool, toward this member.
+    Exhausted,
+    /// The pool has no address of the member's family.
+    NoAddress,
+}
+
+/// Counts over the life of the worker.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    pub leases: u64,
+    /// [`Refusal::Exhausted`]. Not zero: the pool needs more addresses.
+    pub exhausted: u64,
+    /// Leases that were dropped without an ending.
+    pub dropped: u64,
+}
+
+/// How far the ports of one address toward one member endpoint are used, in the share of the worker.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Occupancy {
+    pub address: Address,
+    pub protocol: u8,
+    pub member: Endpoint,
+    pub free: u32,
+    pub leased: u32,
+    pub quarantined: u32,
+}
+
+/// How far the ports of one address are used, in the share of the worker. An address toward which nothing
+/// is leased or rests is in no list: all its ports are free.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AddressOccupancy {
+    /// Toward the member endpoint that has the fewest left.
+    pub free: u32,
+    /// Over all member endpoints.
+    pub leased: u32,
+    /// Over all member endpoints.
+    pub quarantined: u32,
+}
+
+#[derive(Debug)]
+struct Owned {
+    stock: Stock,
+    address: Address,
+    protocol: u8,
+    member: Endpoint,
+}
+
+impl Ports {
+    /// Those in `blocks`. `now` in milliseconds.
+    #[must_use]
+    pub fn new(blocks: Blocks, hash: Keyed, now: u64) -> Self {
+        Self {
+            blocks,
+            toward: HashMap::with_hasher(hash),
+            stocks: Vec::new(),
+            unused: Vec::new(),
+            wheel: Wheel::new(now),
+            dropped: Desk::default(),
+            counts: Counts::default(),
+        }
+    }
+
+    /// Leases a port toward a member, on the address of the pool that has most left. A refusal changes
+    /// nothing for those who have a lease.
+    ///
+    /// `protocol` is an IP protocol number; a member of ICMP echo has port 0. `random` must be unpredictable
+    /// (RFC 6056).
+    pub fn lease(
+        &mut self,
+        pool: &Pool,
+        protocol: u8,
+        member: Endpoint,
+        random: u64,
+        now: u64,
+    ) -> Result<Lease, Refusal> {
+        self.advance(now);
+        let range = self.blocks.indices(&pool.ports);
+        let refused = |why, counts: &mut Counts| {
+            counts.exhausted += u64::from(why == Refusal::Exhausted);
+            Err(why)
+        };
+        let address = match self.choose(pool, (protocol, member), &range, random as u32) {
+            Some((address, free)) if free > 0 => address,
+            Some(_) => return refused(Refusal::Exhausted, &mut self.counts),
+            None => return refused(Refusal::NoAddress, &mut self.counts),
+        };
+        let stock = self.stock(address, protocol, member, pool.time_wait, now);
+        let leased = self.stocks[stock as usize].as_mut();
+        let Some(index) = leased.and_then(|owned| owned.stock.lease(&range, (random >> 32) as u32)) else {
+            return refused(Refusal::Exhausted, &mut self.counts);
+        };
+        self.counts.leases += 1;
+        let endpoint = Endpoint { address, port: self.blocks.port(index) };
+        Ok(Lease::new(Held { endpoint, stock, index, time_wait: pool.time_wait }, &self.dropped))
+    }
+
+    /// Takes a lease back. Its port is offered again when the [`quarantine`] of this ending is over, counted
+    /// from the flow's last segment at `last` (ms): also one that Shunt itself sent to end it.
+    pub fn end(&mut self, lease: Lease, ending: Ending, last: u64, now: u64) {
+        if let Some(held) = lease.redeem(&self.dropped) {
+            self.put_back(held, last.saturating_add(quarantine(ending, held.time_wait)), now);
+        }
+    }
+
+    /// Takes a lease back under which nothing was sent: its port is free at once.
+    pub fn cancel(&mut self, lease: Lease, now: u64) {
+        if let Some(held) = lease.redeem(&self.dropped) {
+            self.put_back(held, now, now);
+        }
+    }
+
+    /// Frees what has rested long enough, and takes in leases that were dropped. Cheap where there is nothing.
+    pub fn advance(&mut self, now: u64) {
+        for held in self.dropped.take() {
+            self.counts.dropped += 1;
+            let rest = quarantine(Ending::Unknown, held.time_wait);
+            self.put_back(held, now.saturating_add(rest), now);
+        }
+        while let Some(stock) = self.wheel.take_due(now) {
+            if let Some(owned) = &mut self.stocks[stock as usize] {
+                owned.stock.pass(now);
+            }
+            self.settle(stock);
+        }
+    }
+
+    /// Each address and member endpoint with a port that is leased or rests.
+    pub fn occupancy(&self) -> impl Iterator<Item = Occupancy> {
+        self.stocks.iter().flatten().map(|Owned { stock, address, protocol, member }| Occupancy {
+            address: *address,
+            protocol: *protocol,
+            member: *member,
+            free: stock.free_now(),
+            leased: stock.leased(),
+            quarantined: stock.resting(),
+        })
+    }
+
+    /// The same, summed up for each address.
+    #[must_use]
+    pub fn occupancy_by_address(&self) -> BTreeMap<Address, AddressOccupancy> {
+        let mut addresses = BTreeMap::new();
+        for Occupancy { address, free, leased, quarantined, .. } in self.occupancy() {
+            let sum = addresses.entry(address).or_insert(AddressOccupancy {
+                free: u32::MAX,
+                leased: 0,
+                quarantined: 0,
+            });
+            sum.free = sum.free.min(free);
+            sum.leased += leased;
+            sum.quarantined += quarantined;
+        }
+        addresses
+    }
+
+    #[must_use]
+    pub const fn counts(&self) -> Counts {
+        self.counts
+    }
+
+    /// The worker's share, which says who owns a port.
+    #[must_use]
+    pub const fn blocks(&self) -> Blocks {
+        self.blocks
+    }
+
+    /// Bytes that it holds.
+    #[must_use]
+    pub fn memory(&self) -> usize {
+        let lists: usize =
+            self.toward.values().map(|list| list.capacity() * size_of::<(Address, u32)>()).sum();
+        size_of::<Self>()
+            + self.toward.capacity() * (size_of::<((u8, Endpoint), Vec<(Address, u32)>)>() + 1)
+            + lists
+            + self.stocks.capacity() * size_of::<Option<Owned>>()
+            + self.stocks.iter().flatten().map(|owned| owned.stock.memory()).sum::<usize>()
+            + self.wheel.memory()
+    }
+
+    /// The address with most free ports, of those in the family of the member, and how many it has.
+    /// Among equals, `random` chooses.
+    fn choose(
+        &self,
+        pool: &Pool,
+        toward: (u8, Endpoint),
+        range: &Range<u32>,
+        mut random: u32,
+    ) -> Option<(Address, u32)> {
+        // Both lists are in the order of addresses.
+        let mut stocks = self.toward.get(&toward).map_or(&[][..], Vec::as_slice).iter().peekable();
+        let (mut best, mut equals) = (None, 0);
+        let family = toward.1.address.family();
+        for &address in pool.addresses.iter().filter(|address| address.family() == family) {
+            while stocks.next_if(|(other, _)| *other < address).is_some() {}
+            let stock = stocks.next_if(|(other, _)| *other == address);
+            let owned = stock.and_then(|&(_, stock)| self.stocks[stock as usize].as_ref());
+            let free = owned.map_or(range.len() as u32, |owned| owned.stock.free(range));
+            equals = match best {
+                Some((_, most)) if free < most => continue,
+                Some((_, most)) if free == most => equals + 1,
+                _ => 1,
+            };
+            // The nth of equals takes the place of the one before with a chance of 1 in n, so that all have
+            // the same. The constant is 2^32 divided by the golden ratio (Knuth, section 6.4).
+            random = random.wrapping_mul(0x9e37_79b9).rotate_left(15);
+            if u64::from(random) * equals >> 32 == 0 {
+                best = Some((address, free));
+            }
+        }
+        best
+    }
+
+    /// The stock of an address toward a member; a new one if there is none.
+    fn stock(&mut self, address: Address, protocol: u8, member: Endpoint, time_wait: u64, now: u64) -> u32 {
+        let list = self.toward.entry((protocol, member)).or_default();
+        let place = match list.binary_search_by_key(&address, |(address, _)| *address) {
+            Ok(place) => return list[place].1,
+            Err(place) => place,
+        };
+        let stock = Stock::new(self.blocks.words(), longest(time_wait), now);
+        let owned = Some(Owned { stock, address, protocol, member });
+        let index = if let Some(index) = self.unused.pop() {
+            self.stocks[index as usize] = owned;
+            index
+        } else {
+            self.stocks.push(owned);
+            self.stocks.len() as u32 - 1
+        };
+        list.insert(place, (address, index));
+        index
+    }
+
+    /// A port is free again at `due`.
+    fn put_back(&mut self, held: Held, due: u64, now: u64) {
+        if let Some(owned) = &mut self.stocks[held.stock as usize] {
+            if due <= now {
+                owned.stock.release(held.index);
+            } else {
+                owned.stock.rest(held.index, due);
+            }
+        }
+        self.settle(held.stock);
+    }
+
+    /// Sets the timer of a stock, or does away with it if it is not used any more.
+    fn settle(&mut self, index: u32) {
+        let Some(owned) = &self.stocks[index as usize] else {
+            return;
+        };
+        if let Some(next) = owned.stock.next_slot() {
+            self.wheel.schedule_by(index, next);
+        }
+        if !owned.stock.is_unused() {
+            return;
+        }
+        if let Entry::Occupied(mut list) = self.toward.entry((owned.protocol, owned.member)) {
+            list.get_mut().retain(|(_, stock)| *stock != index);
+            if list.get().is_empty() {
+                list.remove();
+            }
+        }
+        self.stocks[index as usize] = None;
+        self.wheel.cancel(index);
+        self.unused.push(index);
+    }
+}
