@@ -1,0 +1,51 @@
+//! Every golden case, and for every drop reason one.
+
+use std::path::PathBuf;
+
+use shunt_engine::datapath::DropReason;
+
+use crate::{case, script};
+
+fn folder() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("golden")
+}
+
+#[test]
+fn every_case_goes_as_it_says() {
+    let mut failed = Vec::new();
+    let cases = case::all(&folder()).unwrap();
+    for (name, case) in &cases {
+        if let Err(error) = script::run(case) {
+            failed.push(format!("{name}: {error}"));
+        }
+    }
+    assert!(
+        failed.is_empty(),
+        "{} of {} cases failed:\n\n{}",
+        failed.len(),
+        cases.len(),
+        failed.join("\n\n")
+    );
+}
+
+/// `golden/drops/NAME.txt` is a case in which packets are dropped for that reason.
+#[test]
+fn every_drop_reason_has_a_case() {
+    let cases = case::all(&folder()).unwrap();
+    for reason in DropReason::ALL {
+        let name = format!("drops/{reason}");
+        let (_, case) =
+            cases.iter().find(|(other, _)| *other == name).unwrap_or_else(|| panic!("no {name}.txt"));
+        let dropped = script::run(case).unwrap_or_else(|error| panic!("{name}: {error}"));
+        assert!(dropped.contains(&reason), "{name} dropped for {dropped:?}");
+    }
+}
+
+#[test] // TEMPORARY
+fn record() {
+    if let Ok(only) = std::env::var("RECORD") {
+        for (name, case) in case::all(&folder()).unwrap() {
+            if name == only { println!("{:?}", script::run(&case)); }
+        }
+    }
+}

@@ -1,0 +1,378 @@
+//! The network that all cases are set in, and the words that set virtuals into it.
+//!
+//! Clients are behind a router on `eth0`, members on `eth1`:
+//!
+//! | | `eth0` | `eth1` |
+//! |---|---|---|
+//! | Shunt | `02:00:00:00:00:01`, 192.0.2.1/24, 2001:db8:2::1/64 | `02:00:00:00:00:02`, 10.0.0.254/24, 2001:db8:a::fe/64 |
+//! | neighbours | router `02:00:00:00:0a:01`, 192.0.2.254, 2001:db8:2::fe | members `02:00:00:00:0b:01` 10.0.0.1, 2001:db8:a::1; `…:02` 10.0.0.2, 2001:db8:a::2 |
+//!
+//! Words of a setting:
+//!
+//! ```text
+//! virtual NAME ENDPOINT tcp|udp|any MODE [dscp N] [snat] [mss N] [idle MS] [persist MS] [syn-rate N]
+//!     [flow-rate N] [flows N] [gue-port N] [on eth0,eth1] [no-pool] [rule] [done]
+//! member ENDPOINT [weight N] [down] [draining] [disabled]
+//! snat FIRST-LAST-PORT ADDRESS…
+//! mtu INTERFACE BYTES
+//! vlan PARENT ID ADDRESS/LENGTH
+//! neighbour INTERFACE ADDRESS MAC
+//! route PREFIX/LENGTH INTERFACE GATEWAY|-|none
+//! workers N WORKER
+//! table FLOWS
+//! ruling next|reject|drop|fault|to [pool N] [member E] [mode M] [snat] [key TEXT]
+//! ```
+
+use std::collections::BTreeMap;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+
+use shunt_engine::datapath::{
+    Datapath, Dscp, Hooks, Limits, Member, ModeName, Modes, Options, PersistKey, Pool, PoolIndex, Ruling,
+    Snapshot, SnatPool, SnatPoolIndex, SourcePersistence, Target, Transport, Virtual,
+};
+use shunt_engine::hash::Keyed;
+use shunt_engine::member::{Admin, MemberState};
+use shunt_engine::network::{Hop, Interface, Network, Prefix, Route, Vlan};
+use shunt_engine::persistence::PersistenceTable;
+use shunt_engine::selection::Balance;
+use shunt_engine::snat;
+use shunt_wire::{Address, Endpoint, Family, Mac};
+
+use crate::case::Line;
+
+pub(crate) const ETH0: u32 = 1;
+pub(crate) const ETH1: u32 = 2;
+
+/// What a case is set in.
+pub(crate) struct Lab {
+    pub(crate) network: Network,
+    pub(crate) virtuals: Vec<Virtual>,
+    pub(crate) pool: Pool,
+    pub(crate) snat_pools: Vec<SnatPool>,
+    pub(crate) options: Options,
+    pub(crate) ruling: Ruling,
+    pub(crate) states: BTreeMap<Endpoint, Arc<MemberState>>,
+}
+
+impl Default for Lab {
+    fn default() -> Self {
+        Self {
+            network: network(),
+            virtuals: Vec::new(),
+            pool: Pool {
+                name: "web".into(),
+                balance: Balance::RoundRobin,
+                members: Vec::new(),
+                bindings: Arc::new(PersistenceTable::new(1000, [7, 7])),
+            },
+            snat_pools: Vec::new(),
+            options: Options { worker: 0, workers: 1, key: Keyed::new([1, 2]), flows: 1000 },
+            ruling: Ruling::Next,
+            states: BTreeMap::new(),
+        }
+    }
+}
+
+impl Lab {
+    /// Sets up what the lines of a case say.
+    pub(crate) fn new(setting: &[Line]) -> Result<Self, String> {
+        let mut lab = Self::default();
+        for line in setting {
+            lab.set(&line.word, &line.rest).map_err(|error| format!("line {}: {error}", line.number))?;
+        }
+        Ok(lab)
+    }
+
+    pub(crate) fn datapath(&self, now: u64) -> Result<Datapath, String> {
+        Ok(Datapath::new(now, self.options, self.snapshot()?, Arc::new(self.network.clone())))
+    }
+
+    pub(crate) fn snapshot(&self) -> Result<Arc<Snapshot>, String> {
+        let (virtuals, snat_pools) = (self.virtuals.clone(), self.snat_pools.clone());
+        // The second pool is for rules to choose: it has the same members in the opposite order.
+        let mut other = self.pool.clone();
+        other.name = "other".into();
+        other.members.reverse();
+        let pools = vec![self.pool.clone(), other];
+        Ok(Arc::new(Snapshot::new(virtuals, pools, snat_pools).map_err(|conflict| format!("{conflict:?}"))?))
+    }
+
+    pub(crate) fn set(&mut self, word: &str, rest: &str) -> Result<(), String> {
+        let mut words = Words(rest.split_whitespace().collect::<Vec<_>>().into_iter());
+        match word {
+            "virtual" => self.set_virtual(&mut words)?,
+            "no-virtual" => {
+                let name = words.next()?;
+                self.virtuals.retain(|virtual_| &*virtual_.name != name);
+            }
+            "member" => self.set_member(&mut words)?,
+            "snat" => {
+                let (first, last) = words.next()?.split_once('-').ok_or("FIRST-LAST-PORT")?;
+                let ports = number::<u16>(first)?..=number::<u16>(last)?;
+                let addresses = words.0.by_ref().map(address).collect::<Result<Vec<_>, _>>()?;
+                let name = format!("out{}", self.snat_pools.len()).into();
+                self.snat_pools.push(SnatPool { name, ports: snat::Pool::new(&addresses, ports, 60_000) });
+            }
+            "no-snat" => {
+                self.snat_pools.clear();
+            }
+            "mtu" => {
+                let index = interface(words.next()?)?;
+                let mut changed = self.network.interface(index).cloned().ok_or("no such interface")?;
+                changed.mtu = number(words.next()?)?;
+                self.network.set_interface(changed);
+            }
+            "vlan" => {
+                let parent = interface(words.next()?)?;
+                let id = number(words.next()?)?;
+                let (own, length) = prefix(words.next()?)?;
+                let index = 100 + u32::from(id);
+                let mac = self.network.interface(parent).map(|it| it.mac).ok_or("no such interface")?;
+                self.network.set_interface(Interface {
+                    index,
+                    name: format!("vlan{id}").into(),
+                    mac,
+                    mtu: 1500,
+                    addresses: vec![(own, length)],
+                    vlan: Some(Vlan { parent, id }),
+                });
+                let destination = Prefix::new(own, length).ok_or("no prefix")?;
+                let hop = Some(Hop { gateway: None, interface: index });
+                self.network.add_route(Route { destination, hop, metric: 0 });
+            }
+            "neighbour" => {
+                let link = interface(words.next()?)?;
+                self.network.set_neighbour(link, address(words.next()?)?, mac(words.next()?)?);
+            }
+            "no-neighbour" => {
+                let link = interface(words.next()?)?;
+                self.network.remove_neighbour(link, address(words.next()?)?);
+            }
+            "route" => {
+                let (bits, length) = prefix(words.next()?)?;
+                let destination = Prefix::new(bits, length).ok_or("no prefix")?;
+                let interface = interface(words.next()?)?;
+                let hop = match words.next()? {
+                    "none" => None,
+                    "-" => Some(Hop { gateway: None, interface }),
+                    gateway => Some(Hop { gateway: Some(address(gateway)?), interface }),
+                };
+                self.network.add_route(Route { destination, hop, metric: 0 });
+            }
+            "no-route" => {
+                for (family, gateway) in [(Family::V4, "192.0.2.254"), (Family::V6, "2001:db8:2::fe")] {
+                    self.network.remove_route(&default_route(family, gateway)?);
+                }
+            }
+            "workers" => {
+                self.options.workers = number(words.next()?)?;
+                self.options.worker = number(words.next()?)?;
+            }
+            "table" => self.options.flows = number(words.next()?)?,
+            "ruling" => self.ruling = ruling(&mut words)?,
+            other => return Err(format!("no word of a setting: {other}")),
+        }
+        words.end()
+    }
+
+    fn set_virtual(&mut self, words: &mut Words<'_>) -> Result<(), String> {
+        let name = words.next()?;
+        let listen = endpoint(words.next()?)?;
+        let transport = match words.next()? {
+            "tcp" => Transport::Tcp,
+            "udp" => Transport::Udp,
+            "any" => Transport::Any,
+            other => return Err(format!("no transport: {other}")),
+        };
+        let mode: ModeName = words.next()?.parse().map_err(|()| "no mode")?;
+        let mut virtual_ = Virtual {
+            name: name.into(),
+            listen,
+            transport,
+            interfaces: vec![ETH0],
+            pool: Some(PoolIndex(0)),
+            modes: Modes::new(ModeName::Nat, None, None).map_err(|lacks| format!("{lacks:?}"))?,
+            gue_port: 6080,
+            mss: None,
+            persistence: None,
+            idle: None,
+            limits: Limits::default(),
+            hooks: Hooks::default(),
+        };
+        let (mut dscp, mut snat_pool) = (None, None);
+        while let Some(word) = words.0.next() {
+            match word {
+                "dscp" => dscp = Some(Dscp::new(number(words.next()?)?).ok_or("no DSCP")?),
+                "snat" => snat_pool = Some(SnatPoolIndex(0)),
+                "mss" => virtual_.mss = Some(number(words.next()?)?),
+                "idle" => virtual_.idle = Some(number(words.next()?)?),
+                "persist" => {
+                    virtual_.persistence = Some(SourcePersistence { timeout: number(words.next()?)? });
+                }
+                "syn-rate" => virtual_.limits.syn_rate = Some(number(words.next()?)?),
+                "flow-rate" => virtual_.limits.flow_rate = Some(number(words.next()?)?),
+                "flows" => virtual_.limits.flows = Some(number(words.next()?)?),
+                "gue-port" => virtual_.gue_port = number(words.next()?)?,
+                "on" => {
+                    virtual_.interfaces =
+                        words.next()?.split(',').map(interface).collect::<Result<_, _>>()?;
+                }
+                "no-pool" => virtual_.pool = None,
+                "rule" => virtual_.hooks.on_flow = true,
+                "done" => virtual_.hooks.on_done = true,
+                other => return Err(format!("no word of a virtual: {other}")),
+            }
+        }
+        virtual_.modes = Modes::new(mode, snat_pool, dscp).map_err(|lacks| format!("it lacks {lacks:?}"))?;
+        self.virtuals.push(virtual_);
+        Ok(())
+    }
+
+    /// A member; one that is there already changes its state.
+    fn set_member(&mut self, words: &mut Words<'_>) -> Result<(), String> {
+        let endpoint = endpoint(words.next()?)?;
+        let state = Arc::clone(self.states.entry(endpoint).or_insert_with(MemberState::new));
+        state.set_up(true);
+        state.set_admin(Admin::Enabled);
+        let mut weight = 1;
+        while let Some(word) = words.0.next() {
+            match word {
+                "weight" => weight = number(words.next()?)?,
+                "down" => state.set_up(false),
+                "draining" => state.set_admin(Admin::Draining),
+                "disabled" => state.set_admin(Admin::Disabled),
+                other => return Err(format!("no word of a member: {other}")),
+            }
+        }
+        match self.pool.position(endpoint) {
+            Some(place) => self.pool.members[place].weight = weight,
+            None => self.pool.members.push(Member { endpoint, weight, state }),
+        }
+        Ok(())
+    }
+}
+
+/// The interface of a name.
+pub(crate) fn interface(name: &str) -> Result<u32, String> {
+    match name {
+        "eth0" => Ok(ETH0),
+        "eth1" => Ok(ETH1),
+        _ => match name.strip_prefix("vlan") {
+            Some(id) => Ok(100 + number::<u32>(id)?),
+            None => Err(format!("no interface: {name}")),
+        },
+    }
+}
+
+pub(crate) fn interface_name(index: u32) -> String {
+    match index {
+        ETH0 => "eth0".to_owned(),
+        ETH1 => "eth1".to_owned(),
+        vlan => format!("vlan{}", vlan - 100),
+    }
+}
+
+pub(crate) fn address(text: &str) -> Result<Address, String> {
+    text.parse::<IpAddr>().map(Address::from).map_err(|_| format!("no address: {text}"))
+}
+
+pub(crate) fn endpoint(text: &str) -> Result<Endpoint, String> {
+    text.parse::<SocketAddr>().map(Endpoint::from).map_err(|_| format!("no endpoint: {text}"))
+}
+
+pub(crate) fn number<T: std::str::FromStr>(text: &str) -> Result<T, String> {
+    text.parse().map_err(|_| format!("no number for its place: {text}"))
+}
+
+fn mac(text: &str) -> Result<Mac, String> {
+    let octets: Vec<u8> = text.split(':').filter_map(|octet| u8::from_str_radix(octet, 16).ok()).collect();
+    octets.try_into().map(Mac).map_err(|_| format!("no MAC: {text}"))
+}
+
+fn prefix(text: &str) -> Result<(Address, u8), String> {
+    let (bits, length) = text.split_once('/').ok_or_else(|| format!("no prefix: {text}"))?;
+    Ok((address(bits)?, number(length)?))
+}
+
+fn ruling(words: &mut Words<'_>) -> Result<Ruling, String> {
+    Ok(match words.next()? {
+        "next" => Ruling::Next,
+        "reject" => Ruling::Reject,
+        "drop" => Ruling::Drop,
+        "fault" => Ruling::Fault,
+        "to" => {
+            let mut target = Target::default();
+            while let Some(word) = words.0.next() {
+                match word {
+                    "pool" => target.pool = Some(PoolIndex(number(words.next()?)?)),
+                    "member" => target.member = Some(endpoint(words.next()?)?),
+                    "mode" => target.mode = Some(words.next()?.parse().map_err(|()| "no mode")?),
+                    "snat" => target.snat_pool = Some(SnatPoolIndex(0)),
+                    "key" => {
+                        target.persist = Some(PersistKey { key: words.next()?.into(), timeout: None });
+                    }
+                    other => return Err(format!("no word of a ruling: {other}")),
+                }
+            }
+            Ruling::To(target)
+        }
+        other => return Err(format!("no ruling: {other}")),
+    })
+}
+
+fn network() -> Network {
+    let of = |text: &str| text.parse::<IpAddr>().unwrap().into();
+    let mut network = Network::default();
+    let mut interface = |index, last, addresses: [(&str, u8); 2]| {
+        let addresses = addresses.map(|(text, length)| (of(text), length)).to_vec();
+        for (own, length) in &addresses {
+            network.add_route(Route {
+                destination: Prefix::new(*own, *length).unwrap(),
+                hop: Some(Hop { gateway: None, interface: index }),
+                metric: 0,
+            });
+        }
+        let name = interface_name(index).into();
+        network.set_interface(Interface {
+            index,
+            name,
+            mac: Mac([2, 0, 0, 0, 0, last]),
+            mtu: 1500,
+            addresses,
+            vlan: None,
+        });
+    };
+    interface(ETH0, 1, [("192.0.2.1", 24), ("2001:db8:2::1", 64)]);
+    interface(ETH1, 2, [("10.0.0.254", 24), ("2001:db8:a::fe", 64)]);
+    network.add_route(default_route(Family::V4, "192.0.2.254").unwrap());
+    network.add_route(default_route(Family::V6, "2001:db8:2::fe").unwrap());
+    for (link, addresses, mac) in [
+        (ETH0, ["192.0.2.254", "2001:db8:2::fe"], [0x0a, 1]),
+        (ETH1, ["10.0.0.1", "2001:db8:a::1"], [0x0b, 1]),
+        (ETH1, ["10.0.0.2", "2001:db8:a::2"], [0x0b, 2]),
+    ] {
+        for text in addresses {
+            network.set_neighbour(link, of(text), Mac([2, 0, 0, 0, mac[0], mac[1]]));
+        }
+    }
+    network
+}
+
+fn default_route(family: Family, gateway: &str) -> Result<Route, String> {
+    let hop = Some(Hop { gateway: Some(address(gateway)?), interface: ETH0 });
+    Ok(Route { destination: Prefix::all(family), hop, metric: 0 })
+}
+
+/// The words of a line.
+struct Words<'a>(std::vec::IntoIter<&'a str>);
+
+impl<'a> Words<'a> {
+    fn next(&mut self) -> Result<&'a str, String> {
+        self.0.next().ok_or_else(|| "a word is missing".to_owned())
+    }
+
+    fn end(&mut self) -> Result<(), String> {
+        self.0.next().map_or(Ok(()), |word| Err(format!("too much: {word}")))
+    }
+}

@@ -1,0 +1,10 @@
+//! The packet datapath from outside: golden cases, and a simulated network.
+
+#[path = "../golden/case.rs"]
+mod case;
+#[path = "../golden/frame/mod.rs"]
+mod frame;
+mod golden;
+mod lab;
+mod script;
+mod world;

@@ -1,0 +1,227 @@
+//! Runs a golden case against the datapath.
+//!
+//! Beside `in`, `out` and `verdict` a conversation has these words, and those of a [setting](crate::lab), which
+//! are a reload or a change of the network:
+//!
+//! ```text
+//! at MS                            the clock goes on to so many milliseconds; timers fire
+//! lost REASON                      the driver lost a frame
+//! delete                           an operator deletes the oldest flow
+//! solicits INTERFACE ADDRESS       the kernel was asked for a neighbour
+//! state WORD                       of the only flow
+//! flows N                          in the table
+//! done OUTCOME PACKETS/BYTES PACKETS/BYTES      what rules are told, to the server and to the client
+//! counts REASON N                  how often
+//! words to-server|to-client TEXT   a line of what `shunt flow show` says
+//! ```
+
+use std::sync::Arc;
+
+use shunt_engine::datapath::{Datapath, Done, DropReason, Filter, FlowSummary, Verdict};
+use shunt_engine::flow::Cursor;
+use shunt_wire::Frame;
+use shunt_wire::frame::HEADROOM;
+
+use crate::case::{Case, Line, Step};
+use crate::frame;
+use crate::lab::{Lab, address, interface, interface_name, number};
+use crate::world::Recorder;
+
+/// When every case begins, in milliseconds.
+const START: u64 = 1_000_000;
+
+/// A case that runs.
+struct Script {
+    lab: Lab,
+    datapath: Datapath,
+    world: Recorder,
+    now: u64,
+    /// What went out and was not asked about.
+    out: Vec<(u32, Vec<u8>)>,
+    verdict: Option<Verdict>,
+}
+
+/// Runs a case. The error says where it went another way; else the reasons of its drops come back.
+pub(crate) fn run(case: &Case) -> Result<Vec<DropReason>, String> {
+    let lab = Lab::new(&case.setting)?;
+    let datapath = lab.datapath(START)?;
+    let world = Recorder { ruling: lab.ruling.clone(), ..Recorder::default() };
+    let mut script = Script { lab, datapath, world, now: START, out: Vec::new(), verdict: None };
+    for (at, step) in case.steps.iter().enumerate() {
+        script.step(step).map_err(|error| format!("step {}: {error}", at + 1))?;
+        if let Ok(name) = std::env::var("RECORD") { // TEMPORARY
+            if let Some(verdict) = script.verdict.take() { println!("@@ {name} {at} verdict {}", words(verdict)); }
+            for (interface, frame) in script.out.drain(..) { println!("@@ {name} {at} out {} {}", interface_name(interface), frame::write(&frame)); }
+        }
+    }
+    script.nothing_left()?;
+    let drops = script.datapath.counters().drops;
+    Ok(DropReason::ALL.into_iter().filter(|reason| drops[*reason as usize] > 0).collect())
+}
+
+impl Script {
+    fn step(&mut self, step: &Step) -> Result<(), String> {
+        match step {
+            Step::In { interface, frame } => {
+                self.nothing_left()?;
+                self.receive(interface, frame)
+            }
+            Step::Out { interface, frame } => self.expect(interface, frame),
+            Step::Verdict(expected) => {
+                let verdict = self.verdict.take().ok_or("no frame came in before")?;
+                same(&words(verdict), expected)
+            }
+            Step::Other(line) => self.other(line),
+        }
+    }
+
+    fn receive(&mut self, name: &str, bytes: &[u8]) -> Result<(), String> {
+        let mut buffer = vec![0xee; HEADROOM + bytes.len() + 2048];
+        let end = HEADROOM + bytes.len();
+        buffer[HEADROOM..end].copy_from_slice(bytes);
+        let mut frame = Frame::new(&mut buffer, HEADROOM, end);
+        let verdict = self.datapath.receive(self.now, interface(name)?, &mut frame, &mut self.world);
+        if let Some(interface) = verdict.interface() {
+            self.out.push((interface, frame.bytes().to_vec()));
+        }
+        self.verdict = Some(verdict);
+        self.take_sent();
+        Ok(())
+    }
+
+    fn expect(&mut self, name: &str, bytes: &[u8]) -> Result<(), String> {
+        if self.out.is_empty() {
+            return Err(format!("nothing went out; expected {name} {}", frame::write(bytes)));
+        }
+        let (interface, sent) = self.out.remove(0);
+        let line = |interface: &str, bytes| format!("{interface} {}", frame::write(bytes));
+        same(&line(&interface_name(interface), &sent), &line(name, bytes))?;
+        if sent == bytes { Ok(()) } else { Err(format!("equal as text, but {sent:02x?}")) }
+    }
+
+    fn other(&mut self, line: &Line) -> Result<(), String> {
+        let words: Vec<&str> = line.rest.split_whitespace().collect();
+        match (line.word.as_str(), &words[..]) {
+            ("at", [ms]) => {
+                self.nothing_left()?;
+                self.now = START + number::<u64>(ms)?;
+                self.datapath.tick(self.now, &mut self.world);
+                self.take_sent();
+            }
+            ("announce", []) => {
+                self.datapath.announce(&mut self.world);
+                self.take_sent();
+            }
+            ("lost", [name]) => self.datapath.lost(reason(name)?),
+            ("delete", []) => {
+                let flow = self.flows().into_iter().next().ok_or("there is no flow")?;
+                assert!(self.datapath.delete(self.now, flow.id, &mut self.world), "it was listed");
+                self.take_sent();
+            }
+            ("solicits", [name, neighbour]) => {
+                let expected = (interface(name)?, address(neighbour)?);
+                let place = self.world.solicited.iter().position(|it| *it == expected);
+                self.world.solicited.remove(place.ok_or("nobody was asked for")?);
+            }
+            ("state", [state]) => {
+                let flow = self.flows().into_iter().next().ok_or("there is no flow")?;
+                same(flow.state, state)?;
+            }
+            ("flows", [count]) => same(&self.flows().len().to_string(), count)?,
+            ("done", _) => {
+                if self.world.done.is_empty() {
+                    return Err("no flow is done".to_owned());
+                }
+                let done = self.world.done.remove(0);
+                same(&of_done(&done), &line.rest)?;
+            }
+            ("counts", [name, count]) => {
+                let drops = self.datapath.counters().drops;
+                same(&drops[reason(name)? as usize].to_string(), count)?;
+            }
+            ("words", [direction, ..]) => {
+                let flow = self.flows().into_iter().next().ok_or("there is no flow")?;
+                let details = self.datapath.flow(self.now, flow.id).ok_or("it is gone")?;
+                let said = if *direction == "to-server" { details.to_server } else { details.to_client };
+                same(&said.join("; "), line.rest[direction.len()..].trim())?;
+            }
+            // Anything else changes the setting.
+            _ => self.change(line)?,
+        }
+        Ok(())
+    }
+
+    fn change(&mut self, line: &Line) -> Result<(), String> {
+        self.nothing_left()?;
+        let before = self.lab.network.clone();
+        self.lab.set(&line.word, &line.rest)?;
+        self.world.ruling = self.lab.ruling.clone();
+        if self.lab.network != before {
+            let network = Arc::new(self.lab.network.clone());
+            self.datapath.network_changed(self.now, network, &mut self.world);
+        } else {
+            self.datapath.replace(self.now, self.lab.snapshot()?);
+        }
+        self.take_sent();
+        Ok(())
+    }
+
+    fn flows(&self) -> Vec<FlowSummary> {
+        let mut flows = Vec::new();
+        let end = self.datapath.flows(self.now, &Filter::default(), Cursor::default(), usize::MAX, |flow| {
+            flows.push(flow);
+        });
+        assert!(end.is_none(), "one walk is enough");
+        flows
+    }
+
+    fn take_sent(&mut self) {
+        self.out.append(&mut self.world.sent);
+    }
+
+    /// Every frame that goes out is in the case, and the verdict of every frame.
+    fn nothing_left(&self) -> Result<(), String> {
+        if let Some(verdict) = self.verdict {
+            return Err(format!("the verdict is missing: {}", words(verdict)));
+        }
+        match self.out.first() {
+            Some((interface, frame)) => Err(format!(
+                "this went out, and the case does not say so:\nout {} {}",
+                interface_name(*interface),
+                frame::write(frame)
+            )),
+            None => Ok(()),
+        }
+    }
+}
+
+fn words(verdict: Verdict) -> String {
+    match verdict {
+        Verdict::Send { interface } => format!("send {}", interface_name(interface)),
+        Verdict::Answer { interface } => format!("answer {}", interface_name(interface)),
+        Verdict::Held => "held".to_owned(),
+        Verdict::HandOver { worker } => format!("hand-over {worker}"),
+        Verdict::Refuse { interface, reason } => format!("refuse {} {reason}", interface_name(interface)),
+        Verdict::Drop(reason) => format!("drop {reason}"),
+    }
+}
+
+fn of_done(done: &Done) -> String {
+    format!(
+        "{:?} {}/{} {}/{}",
+        done.outcome,
+        done.to_server.packets,
+        done.to_server.bytes,
+        done.to_client.packets,
+        done.to_client.bytes
+    )
+}
+
+fn reason(name: &str) -> Result<DropReason, String> {
+    let mut all = DropReason::ALL.into_iter();
+    all.find(|reason| reason.as_str() == name).ok_or_else(|| format!("no reason: {name}"))
+}
+
+fn same(found: &str, expected: &str) -> Result<(), String> {
+    if found == expected { Ok(()) } else { Err(format!("\n  found    {found}\n  expected {expected}")) }
+}

@@ -1,0 +1,53 @@
+//! A driver that writes down what the datapath asks of it.
+
+use shunt_engine::datapath::{Done, NewFlow, Ruling, VirtualIndex, World};
+use shunt_wire::Address;
+
+#[derive(Debug)]
+pub(crate) struct Recorder {
+    /// Frames beside the one that was received, by interface.
+    pub(crate) sent: Vec<(u32, Vec<u8>)>,
+    pub(crate) solicited: Vec<(u32, Address)>,
+    pub(crate) asked: Vec<NewFlow>,
+    pub(crate) done: Vec<Done>,
+    /// What the rules say of every flow.
+    pub(crate) ruling: Ruling,
+    /// The next number of chance.
+    pub(crate) random: u64,
+}
+
+impl Default for Recorder {
+    fn default() -> Self {
+        Self {
+            sent: Vec::new(),
+            solicited: Vec::new(),
+            asked: Vec::new(),
+            done: Vec::new(),
+            ruling: Ruling::Next,
+            random: 0,
+        }
+    }
+}
+
+impl World for Recorder {
+    fn on_flow(&mut self, _: VirtualIndex, flow: &NewFlow) -> Ruling {
+        self.asked.push(*flow);
+        self.ruling.clone()
+    }
+
+    fn on_done(&mut self, done: &Done) {
+        self.done.push(done.clone());
+    }
+
+    fn send(&mut self, interface: u32, frame: &[u8]) {
+        self.sent.push((interface, frame.to_vec()));
+    }
+
+    fn solicit(&mut self, link: u32, neighbour: Address) {
+        self.solicited.push((link, neighbour));
+    }
+
+    fn random(&mut self) -> u64 {
+        self.random
+    }
+}

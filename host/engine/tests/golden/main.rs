@@ -1,0 +1,12 @@
+//! Golden packets: the text that they are written in.
+
+#![allow(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a test that cannot go on says so and ends"
+)]
+
+mod case;
+mod frame;
+mod text;
