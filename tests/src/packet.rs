@@ -4,12 +4,11 @@
 
 mod traffic;
 
-use std::fmt::Write as _;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
-use shunt_lab::{Answer, Family, Member, Mode, Request, Shape, Shunt, Topology};
+use shunt_lab::{Answer, Family, Member, Mode, Plan, Request, Shape, Shunt, Topology};
 
 use crate::program;
 use crate::raw::PATIENCE;
@@ -20,111 +19,6 @@ pub struct PacketSite {
     // Ended before its network goes.
     pub shunt: Shunt,
     pub topology: Topology,
-}
-
-/// A configuration: for each family a virtual `web-4` or `web-6` for TCP on port 80, `echo-4` or `echo-6` for UDP and ICMP
-/// echo on port 53, and a pool of the same name for each.
-#[derive(Clone, Debug)]
-pub struct Plan {
-    pub mode: Mode,
-    /// The family of the members, where it is not the virtual's: behind tunnels.
-    pub outer: Option<Family>,
-    /// How many of the members there are.
-    pub members: usize,
-    /// More keys of every virtual.
-    pub keys: String,
-    /// A rule of every virtual: `[[virtual.rule]]` and its keys, in which `POOL` and `OUT` stand for the names of the
-    /// virtual's pool and SNAT pool.
-    pub rule: String,
-    /// More keys of every pool.
-    pub pool: String,
-    /// More keys of the SNAT pools.
-    pub snat: String,
-    pub workers: usize,
-}
-
-impl Plan {
-    #[must_use]
-    pub fn new(mode: Mode) -> Plan {
-        Plan {
-            mode,
-            outer: None,
-            members: 2,
-            keys: String::new(),
-            rule: String::new(),
-            pool: String::new(),
-            snat: String::new(),
-            workers: 1,
-        }
-    }
-
-    /// With a monitor that is quick to see what becomes of a member.
-    #[must_use]
-    pub fn watched(mode: Mode) -> Plan {
-        let pool = "monitor = { tcp = true, interval = \"100ms\", rise = 2, fall = 2 }".to_owned();
-        Plan { pool, ..Plan::new(mode) }
-    }
-
-    /// The name of a virtual and its pool.
-    #[must_use]
-    pub fn name(kind: &str, family: Family) -> String {
-        format!("{kind}-{}", &family.option()[1..])
-    }
-
-    /// The port of the members, which is another one where it is translated.
-    #[must_use]
-    pub fn port(&self, ports: [u16; 2]) -> u16 {
-        ports[usize::from(!self.mode.is_direct())]
-    }
-
-    /// The configuration of this plan.
-    #[must_use]
-    pub fn config(&self, topology: &Topology) -> String {
-        let mut text = format!("[process]\nworkers = {}\n\n", self.workers);
-        for family in Family::BOTH {
-            self.add_virtual(&mut text, topology, family, "web", "tcp", Member::HTTP);
-            self.add_virtual(&mut text, topology, family, "echo", "any", Member::ECHO);
-            let (name, snat) = (Plan::name("out", family), topology.snat_address(family));
-            let _ =
-                write!(text, "[[snat-pool]]\nname = \"{name}\"\naddresses = [\"{snat}\"]\n{}\n\n", self.snat);
-        }
-        text
-    }
-
-    fn add_virtual(
-        &self,
-        text: &mut String,
-        topology: &Topology,
-        family: Family,
-        kind: &str,
-        transport: &str,
-        ports: [u16; 2],
-    ) {
-        let (name, mode, pool_keys) = (Plan::name(kind, family), self.mode, &self.pool);
-        let listen = topology.virtual_address(family, ports[0]);
-        let outer = self.outer.unwrap_or(family);
-        let members: Vec<_> = (0..self.members)
-            .map(|at| format!("{{ address = \"{}\" }}", topology.member_address(outer, at, self.port(ports))))
-            .collect();
-        let members = members.join(", ");
-        let out = Plan::name("out", family);
-        let has_rule = !self.rule.is_empty();
-        let mut keys = self.keys.clone();
-        if mode == Mode::Snat || has_rule {
-            let _ = write!(keys, "\nsnat-pool = \"{out}\"");
-        }
-        if mode == Mode::L3dsrDscp || has_rule {
-            let _ = write!(keys, "\ndscp = {}", Member::DSCP);
-        }
-        let rule = self.rule.replace("POOL", &name).replace("OUT", &out);
-        let interfaces = topology.interfaces();
-        let _ = write!(
-            text,
-            "[[virtual]]\nname = \"{name}\"\nlisten = \"{listen}\"\nprotocol = \"packet\"\n\
-             transport = \"{transport}\"\ninterfaces = {interfaces:?}\nmode = \"{mode}\"\npool = \"{name}\"\n{keys}\n{rule}\n\
-             [[pool]]\nname = \"{name}\"\nmembers = [{members}]\n{pool_keys}\n\n"
-        );
-    }
 }
 
 impl PacketSite {

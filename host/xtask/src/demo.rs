@@ -14,10 +14,11 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
 
+use crate::interrupt::Interrupt;
 use crate::terminal::Terminal;
 use crate::{packs, tools};
 use client::{Client, Crowd, Request, Tally};
-use daemon::{Daemon, Interrupt};
+use daemon::Daemon;
 use origin::Origin;
 
 /// What happens after the story.
@@ -72,7 +73,7 @@ pub(crate) fn run(terminal: &Terminal, end: End) -> Result<()> {
     std::fs::write(&config, &text).context("cannot write the configuration")?;
     terminal.done(format_args!("configuration: {}", config.display()));
     println!();
-    text.lines().for_each(|line| terminal.line(paint_toml(terminal, line)));
+    text.lines().for_each(|line| terminal.line(terminal.toml(line)));
 
     terminal.stage("Starting Shunt");
     let mut daemon = Daemon::start(&shunt, &config, folder.path(), listen, &interrupt)?;
@@ -257,15 +258,6 @@ fn grouped(number: u64) -> String {
 fn paint_pool(terminal: &Terminal, pool: &str) -> String {
     let code = if pool == "green" { "1;32" } else { "1;34" };
     terminal.paint(code, pool)
-}
-
-fn paint_toml(terminal: &Terminal, line: &str) -> String {
-    let (line, comment) = line.split_at(line.find('#').unwrap_or(line.len()));
-    let painted = match line.split_once(" = ") {
-        Some((key, value)) => format!("{} = {value}", terminal.accent(key)),
-        None => terminal.strong(line),
-    };
-    format!("{painted}{}", terminal.faint(comment))
 }
 
 #[cfg(test)]

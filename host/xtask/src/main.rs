@@ -4,6 +4,8 @@ mod bench;
 mod book;
 mod compare;
 mod demo;
+mod interrupt;
+mod lab;
 mod lint;
 mod packs;
 mod terminal;
@@ -19,6 +21,9 @@ cargo xtask <command>
 
   demo [--once]   see Shunt at work: a rule chooses, and is replaced while requests run;
                   --once ends with exit code 0 or 1 instead of serving on
+  lab MODE [--once]
+                  packets through Shunt between network namespaces, in one of its packet modes, to play with (root);
+                  --once sends the traffic once and ends with exit code 0 or 1
   test [NAME]     every test, or those whose names contain NAME
   lint            format and lints, of the host and of the rules
   bench [NAME]    what a rule call costs, measured by criterion
@@ -34,6 +39,8 @@ fn main() -> ExitCode {
     let outcome = match arguments.as_slice() {
         ["demo"] => demo::run(&terminal, demo::End::WhenInterrupted),
         ["demo", "--once"] => demo::run(&terminal, demo::End::Once),
+        ["lab", mode] => lab::run(&terminal, mode, lab::End::WhenInterrupted),
+        ["lab", mode, "--once"] | ["lab", "--once", mode] => lab::run(&terminal, mode, lab::End::Once),
         ["test"] => test::run(&terminal, None),
         ["test", name] if !name.starts_with('-') => test::run(&terminal, Some(name)),
         ["lint"] => lint::run(&terminal),

@@ -57,6 +57,16 @@ impl Terminal {
         self.paint("36", text)
     }
 
+    /// A line of a configuration.
+    pub(crate) fn toml(&self, line: &str) -> String {
+        let (line, comment) = line.split_at(line.find('#').unwrap_or(line.len()));
+        let painted = match line.split_once(" = ") {
+            Some((key, value)) => format!("{} = {value}", self.accent(key)),
+            None => self.strong(line),
+        };
+        format!("{painted}{}", self.faint(comment))
+    }
+
     /// `code`: the number of an SGR sequence (ECMA-48 section 8.3.117).
     pub(crate) fn paint(&self, code: &str, text: impl Display) -> String {
         if self.colours { format!("\x1b[{code}m{text}\x1b[0m") } else { text.to_string() }

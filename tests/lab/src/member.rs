@@ -49,7 +49,9 @@ impl Member {
         self.said = self.commands(modes, virtuals)?;
         self.host.all(&self.said)?;
         if modes.contains(&Mode::L3dsrDscp) {
-            self.host.feed("nft -f -", &dscp_table(virtuals))?;
+            let table = dscp_table(virtuals);
+            self.host.feed("nft -f -", &table)?;
+            self.said.push(format!("nft -f - <<END\n{table}\nEND"));
         }
         if let Some(mode) = modes.iter().copied().find(|it| it.overhead(Family::V4) > 0) {
             self.tunnel = Some(TunnelEnd::start(&self.host, mode)?);
@@ -82,7 +84,7 @@ impl Member {
         Ok(commands)
     }
 
-    /// The commands by which it became a member.
+    /// The commands by which it became a member, as an operator types them.
     #[must_use]
     pub fn said(&self) -> &[String] {
         &self.said
@@ -121,12 +123,13 @@ impl Member {
 fn dscp_table([v4, v6]: [IpAddr; 2]) -> String {
     let number = Member::DSCP;
     format!(
-        "table inet shunt {{
-           chain dscp {{
-             type filter hook prerouting priority raw;
-             ip dscp {number} ip daddr set {v4}
-             ip6 dscp {number} ip6 daddr set {v6}
-           }}
-         }}"
+        "\
+table inet shunt {{
+  chain dscp {{
+    type filter hook prerouting priority raw
+    ip dscp {number} ip daddr set {v4}
+    ip6 dscp {number} ip6 daddr set {v6}
+  }}
+}}"
     )
 }

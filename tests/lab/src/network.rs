@@ -39,6 +39,12 @@ impl Lab {
         Ok(Lab { number, captures: Captures::new(story)?, switch })
     }
 
+    /// Where the segments are, each a bridge of its name: the place to run tcpdump.
+    #[must_use]
+    pub fn switch(&self) -> &Host {
+        &self.switch
+    }
+
     /// A host without links.
     ///
     /// # Errors

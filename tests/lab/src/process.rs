@@ -1,6 +1,7 @@
 //! A program that runs beside the test, and what it has said.
 
 use std::io::{BufRead, BufReader, Read};
+use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -38,6 +39,8 @@ impl Process {
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
+            // Not in the terminal's group: Ctrl-C is for whoever made the lab, who ends everything in order.
+            .process_group(0)
             .spawn()
             .with_context(|| format!("cannot start `{shown}`"))?;
         let stdout = child.stdout.take().map(Said::listen).unwrap_or_default();

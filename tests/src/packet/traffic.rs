@@ -4,9 +4,9 @@
 
 use std::collections::BTreeSet;
 
-use shunt_lab::{Family, Held, Mode, Place};
+use shunt_lab::{Family, Held, Mode, Place, Plan};
 
-use super::{PacketSite, Plan};
+use super::PacketSite;
 
 /// Enough for many windows of TCP.
 pub const LARGE: usize = 4 << 20;

@@ -1,18 +1,17 @@
-//! The Shunt of the demo, and the wish of the user to end it.
+//! The Shunt of the demo.
 
 use std::fs::File;
 use std::net::{SocketAddr, TcpStream};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+
+use crate::interrupt::Interrupt;
 
 /// `shunt run`, ended when this is dropped.
 pub(crate) struct Daemon {
@@ -110,32 +109,5 @@ impl Drop for Daemon {
             }
             std::thread::sleep(TICK);
         }
-    }
-}
-
-/// The user wants it to end: Ctrl-C, or SIGTERM.
-pub(crate) struct Interrupt(Arc<AtomicBool>);
-
-impl Interrupt {
-    /// From now on such a signal does not kill, but is told here. Child processes keep what is usual.
-    pub(crate) fn catch() -> Result<Self> {
-        let seen = Arc::new(AtomicBool::new(false));
-        for signal in [SIGINT, SIGTERM, SIGHUP] {
-            signal_hook::flag::register(signal, Arc::clone(&seen)).context("cannot catch signals")?;
-        }
-        Ok(Self(seen))
-    }
-
-    /// Waits; an error if the user does not want to.
-    pub(crate) fn sleep(&self, time: Duration) -> Result<()> {
-        let end = Instant::now() + time;
-        while !self.0.load(SeqCst) {
-            let left = end.saturating_duration_since(Instant::now());
-            if left.is_zero() {
-                return Ok(());
-            }
-            std::thread::sleep(left.min(TICK));
-        }
-        bail!("interrupted");
     }
 }

@@ -1,0 +1,118 @@
+//! What Shunt is told in a lab.
+
+use crate::address::{Family, Mode};
+use crate::member::Member;
+use crate::topology::Topology;
+
+/// A configuration: for each family a virtual `web-4` or `web-6` for TCP on port 80, `echo-4` or `echo-6` for UDP and ICMP
+/// echo on port 53, and a pool of the same name for each.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    pub mode: Mode,
+    /// The family of the members, where it is not the virtual's: behind tunnels.
+    pub outer: Option<Family>,
+    /// How many of the members there are.
+    pub members: usize,
+    /// More keys of every virtual.
+    pub keys: String,
+    /// A rule of every virtual: `[[virtual.rule]]` and its keys, in which `POOL` and `OUT` stand for the names of the
+    /// virtual's pool and SNAT pool.
+    pub rule: String,
+    /// More keys of every pool.
+    pub pool: String,
+    /// More keys of the SNAT pools.
+    pub snat: String,
+    pub workers: usize,
+}
+
+impl Plan {
+    #[must_use]
+    pub fn new(mode: Mode) -> Plan {
+        Plan {
+            mode,
+            outer: None,
+            members: 2,
+            keys: String::new(),
+            rule: String::new(),
+            pool: String::new(),
+            snat: String::new(),
+            workers: 1,
+        }
+    }
+
+    /// With a monitor that is quick to see what becomes of a member.
+    #[must_use]
+    pub fn watched(mode: Mode) -> Plan {
+        let pool = "monitor = { tcp = true, interval = \"100ms\", rise = 2, fall = 2 }".to_owned();
+        Plan { pool, ..Plan::new(mode) }
+    }
+
+    /// The name of a virtual and its pool.
+    #[must_use]
+    pub fn name(kind: &str, family: Family) -> String {
+        format!("{kind}-{}", &family.option()[1..])
+    }
+
+    /// The port of the members, which is another one where it is translated.
+    #[must_use]
+    pub fn port(&self, ports: [u16; 2]) -> u16 {
+        ports[usize::from(!self.mode.is_direct())]
+    }
+
+    /// The configuration of this plan.
+    #[must_use]
+    pub fn config(&self, topology: &Topology) -> String {
+        let mut lines = vec!["[process]".to_owned(), format!("workers = {}", self.workers), String::new()];
+        for family in Family::BOTH {
+            self.add_virtual(&mut lines, topology, family, "web", "tcp", Member::HTTP);
+            self.add_virtual(&mut lines, topology, family, "echo", "any", Member::ECHO);
+            if self.mode == Mode::Snat || !self.rule.is_empty() {
+                let (name, address) = (Plan::name("out", family), topology.snat_address(family));
+                lines.push("[[snat-pool]]".to_owned());
+                lines.push(format!("name = \"{name}\"\naddresses = [\"{address}\"]"));
+                lines.extend(more(&self.snat));
+            }
+        }
+        lines.join("\n") + "\n"
+    }
+
+    fn add_virtual(
+        &self,
+        lines: &mut Vec<String>,
+        topology: &Topology,
+        family: Family,
+        kind: &str,
+        transport: &str,
+        ports: [u16; 2],
+    ) {
+        let (name, mode) = (Plan::name(kind, family), self.mode);
+        let (out, has_rule) = (Plan::name("out", family), !self.rule.is_empty());
+        let listen = topology.virtual_address(family, ports[0]);
+        lines.push("[[virtual]]".to_owned());
+        lines.push(format!("name = \"{name}\"\nlisten = \"{listen}\"\nprotocol = \"packet\""));
+        lines.push(format!("transport = \"{transport}\"\ninterfaces = {:?}", topology.interfaces()));
+        lines.push(format!("pool = \"{name}\"\nmode = \"{mode}\""));
+        // A rule may choose any mode, each with what it needs.
+        if mode == Mode::Snat || has_rule {
+            lines.push(format!("snat-pool = \"{out}\""));
+        }
+        if mode == Mode::L3dsrDscp || has_rule {
+            lines.push(format!("dscp = {}", Member::DSCP));
+        }
+        let rule = self.rule.replace("POOL", &name).replace("OUT", &out);
+        lines.extend(more(&format!("{}\n{rule}", self.keys)));
+
+        let outer = self.outer.unwrap_or(family);
+        let address = |at| topology.member_address(outer, at, self.port(ports));
+        let members: Vec<_> =
+            (0..self.members).map(|at| format!("{{ address = \"{}\" }}", address(at))).collect();
+        lines.push(format!("[[pool]]\nname = \"{name}\"\nmembers = [{}]", members.join(", ")));
+        lines.extend(more(&self.pool));
+    }
+}
+
+/// More keys, and the blank line after a table.
+fn more(keys: &str) -> impl Iterator<Item = String> {
+    let keys = Some(keys.trim().to_owned()).filter(|it| !it.is_empty());
+    keys.into_iter().chain([String::new()])
+}
