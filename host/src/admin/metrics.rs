@@ -8,7 +8,10 @@ use prometheus_client::encoding::{DescriptorEncoder, NoLabelSet};
 use prometheus_client::metrics::MetricType;
 use prometheus_client::registry::Registry;
 
-use crate::control::{MemberStatus, RuleStatus, Status, Times, VirtualStatus};
+use crate::control::{
+    CarriedStatus, InterfaceStatus, MemberStatus, PacketStatus, RuleStatus, SnatPoolStatus, Status, Times,
+    VirtualStatus,
+};
 
 /// What goes with the text.
 pub(super) const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -93,6 +96,104 @@ const FAMILIES: &[Family] = &[
     counter("member_request_bytes", "Bytes of request bodies", |status| {
         members(status, |it| it.bytes_to_server)
     }),
+    gauge("packet_flows", "Flows of packet virtuals now", |status| packets(status, |it| it.flows)),
+    gauge("packet_memory_bytes", "Bytes that flows, their timers and ports take", |status| {
+        packets(status, |it| it.memory)
+    }),
+    gauge("packet_held", "Packets that wait for a next hop now", |status| packets(status, |it| it.held)),
+    counter("packet_received", "Frames received", |status| totals(status, |it| it.received)),
+    counter("packet_handed_over", "Frames handed over from one packet worker to another", |status| {
+        totals(status, |it| it.handed_over)
+    }),
+    counter(
+        "packet_answered",
+        "Questions for Shunt's addresses answered: ARP, neighbour discovery, echo",
+        |status| totals(status, |it| it.answered),
+    ),
+    counter("packet_answers_withheld", "Refusals that were not sent because too many had been", |status| {
+        totals(status, |it| it.answers_withheld)
+    }),
+    counter("packet_drops", "Packets that were not carried, by reason", |status| {
+        let drops = status.packets.iter().flat_map(|packets| &packets.drops);
+        drops.map(|it| (vec![("reason", it.reason.to_owned())], it.count)).collect()
+    }),
+    gauge("packet_virtual_flows_active", "Flows now", |status| {
+        floats(packet_virtuals(status, |it| it.active))
+    }),
+    counter("packet_virtual_flows", "Flows", |status| packet_virtuals(status, |it| it.flows)),
+    counter("packet_virtual_refused", "First packets that became no flow", |status| {
+        let virtuals = status.packets.iter().flat_map(|packets| &packets.virtuals);
+        virtuals.map(|it| (vec![("virtual", it.name.clone())], it.refused)).collect()
+    }),
+    counter("packet_virtual_packets", "Packets carried, by direction", |status| {
+        directions(
+            packet_virtuals(status, |it| it.packets_to_server),
+            packet_virtuals(status, |it| it.packets_to_client),
+        )
+    }),
+    counter("packet_virtual_bytes", "Bytes of IP datagrams carried, by direction", |status| {
+        directions(
+            packet_virtuals(status, |it| it.bytes_to_server),
+            packet_virtuals(status, |it| it.bytes_to_client),
+        )
+    }),
+    gauge("packet_member_flows_active", "Flows now", |status| floats(packet_members(status, |it| it.active))),
+    counter("packet_member_flows", "Flows", |status| packet_members(status, |it| it.flows)),
+    counter("packet_member_packets", "Packets carried, by direction", |status| {
+        directions(
+            packet_members(status, |it| it.packets_to_server),
+            packet_members(status, |it| it.packets_to_client),
+        )
+    }),
+    counter("packet_member_bytes", "Bytes of IP datagrams carried, by direction", |status| {
+        directions(
+            packet_members(status, |it| it.bytes_to_server),
+            packet_members(status, |it| it.bytes_to_client),
+        )
+    }),
+    gauge("packet_mode_flows_active", "Flows now", |status| floats(modes(status, |it| it.active))),
+    counter("packet_mode_flows", "Flows", |status| modes(status, |it| it.flows)),
+    counter("packet_mode_packets", "Packets carried, by direction", |status| {
+        directions(modes(status, |it| it.packets_to_server), modes(status, |it| it.packets_to_client))
+    }),
+    gauge("snat_ports_leased", "Ports leased now, over all members", |status| {
+        floats(snat_pools(status, |it| it.leased))
+    }),
+    gauge("snat_ports_resting", "Ports that rest until they may be used again", |status| {
+        floats(snat_pools(status, |it| it.resting))
+    }),
+    gauge("snat_ports_least_free", "Ports left where they are fewest", |status| {
+        let pools = status.packets.iter().flat_map(|packets| &packets.snat_pools);
+        let least = |it: &SnatPoolStatus| Some((vec![("pool", it.name.clone())], it.least_free?.into()));
+        pools.filter_map(least).collect()
+    }),
+    counter("snat_exhausted", "Leases that could not be had", |status| {
+        totals(status, |it| it.snat_exhausted)
+    }),
+    counter("interface_received", "Frames that the packet workers received", |status| {
+        interfaces(status, |it| it.received)
+    }),
+    counter("interface_sent", "Frames that the packet workers sent", |status| {
+        interfaces(status, |it| it.sent)
+    }),
+    counter("interface_copied", "Frames sent that had to be copied", |status| {
+        interfaces(status, |it| it.copied)
+    }),
+    counter("interface_lost", "Frames lost at the packet workers' sockets, by cause", |status| {
+        let causes: [(_, fn(&InterfaceStatus) -> u64); 4] = [
+            ("send-full", |it| it.send_full),
+            ("receive-full", |it| it.receive_full),
+            ("no-buffer", |it| it.no_buffer),
+            ("dropped", |it| it.dropped),
+        ];
+        let lost =
+            causes.into_iter().flat_map(|(cause, count)| labelled("cause", cause, interfaces(status, count)));
+        lost.collect()
+    }),
+    counter("steering_frames", "What the XDP program did with frames", |status| {
+        let outcomes = status.packets.iter().flat_map(|packets| &packets.steering);
+        outcomes.map(|(outcome, count)| (vec![("outcome", (*outcome).to_owned())], *count)).collect()
+    }),
     gauge("rule_version", "Number of the version that runs; 0 while it is unloaded", |status| {
         floats(rules(status, |it| it.running.unwrap_or(0)))
     }),
@@ -153,8 +254,61 @@ fn members(status: &Status, value: fn(&MemberStatus) -> u64) -> Vec<(Labels, u64
         .collect()
 }
 
+fn packets(status: &Status, value: fn(&PacketStatus) -> u64) -> Vec<(Labels, f64)> {
+    floats(totals(status, value))
+}
+
+fn totals(status: &Status, value: fn(&PacketStatus) -> u64) -> Vec<(Labels, u64)> {
+    status.packets.iter().map(|packets| (Vec::new(), value(packets))).collect()
+}
+
+fn packet_virtuals(status: &Status, value: fn(&CarriedStatus) -> u64) -> Vec<(Labels, u64)> {
+    let virtuals = status.packets.iter().flat_map(|packets| &packets.virtuals);
+    virtuals.map(|it| (vec![("virtual", it.name.clone())], value(&it.carried))).collect()
+}
+
+fn packet_members(status: &Status, value: fn(&CarriedStatus) -> u64) -> Vec<(Labels, u64)> {
+    let members = status.packets.iter().flat_map(|packets| &packets.members);
+    members
+        .map(|it| (vec![("pool", it.pool.clone()), ("member", it.member.clone())], value(&it.carried)))
+        .collect()
+}
+
+fn modes(status: &Status, value: fn(&CarriedStatus) -> u64) -> Vec<(Labels, u64)> {
+    let modes = status.packets.iter().flat_map(|packets| &packets.modes);
+    modes.map(|it| (vec![("mode", it.mode.to_owned())], value(&it.carried))).collect()
+}
+
+fn snat_pools(status: &Status, value: fn(&SnatPoolStatus) -> u64) -> Vec<(Labels, u64)> {
+    let pools = status.packets.iter().flat_map(|packets| &packets.snat_pools);
+    pools.map(|it| (vec![("pool", it.name.clone())], value(it))).collect()
+}
+
+fn interfaces(status: &Status, value: fn(&InterfaceStatus) -> u64) -> Vec<(Labels, u64)> {
+    let interfaces = status.packets.iter().flat_map(|packets| &packets.interfaces);
+    interfaces.map(|it| (vec![("interface", it.name.clone())], value(it))).collect()
+}
+
+fn directions(to_server: Vec<(Labels, u64)>, to_client: Vec<(Labels, u64)>) -> Vec<(Labels, u64)> {
+    labelled("direction", "to-server", to_server)
+        .chain(labelled("direction", "to-client", to_client))
+        .collect()
+}
+
+/// With one more label.
+fn labelled(
+    name: &'static str,
+    value: &'static str,
+    values: Vec<(Labels, u64)>,
+) -> impl Iterator<Item = (Labels, u64)> {
+    values.into_iter().map(move |(mut labels, count)| {
+        labels.push((name, value.to_owned()));
+        (labels, count)
+    })
+}
+
 fn all_rules(status: &Status) -> impl Iterator<Item = &RuleStatus> {
-    status.virtuals.iter().flat_map(|it| &it.rules)
+    status.rules()
 }
 
 fn rules(status: &Status, value: fn(&RuleStatus) -> u64) -> Vec<(Labels, u64)> {
@@ -222,6 +376,13 @@ mod tests {
             "shunt_virtual_answers_total{virtual=\"shop\",class=\"5xx\"} 5",
             "shunt_member_up{pool=\"web\",member=\"10.0.0.2:80\"} 0.0",
             "shunt_member_response_bytes_total{pool=\"web\",member=\"10.0.0.1:80\"} 4096",
+            "shunt_packet_flows 12.0",
+            "shunt_packet_drops_total{reason=\"no-virtual\"} 17",
+            "shunt_packet_virtual_packets_total{virtual=\"resolvers\",direction=\"to-client\"} 3000",
+            "shunt_packet_member_flows_total{pool=\"resolvers\",member=\"10.0.0.4:53\"} 1200",
+            "shunt_snat_ports_resting{pool=\"out\"} 30.0",
+            "shunt_interface_lost_total{interface=\"eth0\",cause=\"receive-full\"} 2",
+            "shunt_steering_frames_total{outcome=\"owned\"} 4000",
             "shunt_rule_version{rule=\"shop/canary\"} 2.0",
             "shunt_rule_faults_total{rule=\"shop/canary\",hook=\"on-request\",kind=\"timeout\"} 3",
             "shunt_rule_call_seconds_bucket{le=\"0.000002\",rule=\"shop/canary\",hook=\"on-request\"} 3",

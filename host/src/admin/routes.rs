@@ -6,21 +6,24 @@ use std::str::FromStr;
 use axum::Json;
 use axum::Router;
 use axum::body::Bytes;
-use axum::extract::rejection::{JsonRejection, PathRejection};
-use axum::extract::{DefaultBodyLimit, FromRequest, Path, Request, State};
+use axum::extract::rejection::{JsonRejection, PathRejection, QueryRejection};
+use axum::extract::{DefaultBodyLimit, FromRequest, Path, Query, Request, State};
 use axum::http::header::CONTENT_TYPE;
 use axum::http::{Method, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodRouter, delete, get, post, put};
 use http_body::Body;
 use serde::{Deserialize, Serialize};
+use shunt_engine::datapath::ModeName;
+use shunt_engine::flow::FlowId;
 use shunt_engine::member::Admin;
 use shunt_rules::{MAX_PACK_BYTES, Pack};
 
 use super::refusal::Refusal;
 use super::{SharedControl, metrics};
 use crate::control::{
-    LoadError, LoadedRule, MemberStatus, PoolStatus, ReloadSummary, RuleName, RuleStatus, Status,
+    FlowDetails, FlowQuery, Flows, LoadError, LoadedRule, MemberStatus, PoolStatus, ReloadSummary, RuleName,
+    RuleStatus, Status,
 };
 
 /// Described in OpenAPI 3.1.
@@ -48,6 +51,9 @@ fn routes() -> Vec<(Method, &'static str, MethodRouter<SharedControl>)> {
         (Method::PUT, "/v1/rules/{virtual}/{rule}", put(load_rule)),
         (Method::DELETE, "/v1/rules/{virtual}/{rule}", delete(unload_rule)),
         (Method::POST, "/v1/rules/{virtual}/{rule}/rollback", post(rollback_rule)),
+        (Method::GET, "/v1/flows", get(flows)),
+        (Method::GET, "/v1/flows/{id}", get(flow)),
+        (Method::DELETE, "/v1/flows/{id}", delete(delete_flow)),
         (Method::POST, "/v1/reload", post(reload)),
         (Method::GET, "/v1/metrics", get(metrics)),
         (Method::GET, "/v1/openapi.json", get(openapi)),
@@ -71,21 +77,26 @@ struct MemberChange {
 }
 
 #[derive(Serialize)]
+struct DeletedFlow {
+    id: String,
+}
+
+#[derive(Serialize)]
 struct Unloaded {
     name: String,
 }
 
 async fn status(State(control): State<SharedControl>) -> Json<Status> {
-    Json(control.lock().await.status())
+    Json(control.lock().await.status().await)
 }
 
 async fn pools(State(control): State<SharedControl>) -> Json<Pools> {
-    Json(Pools { pools: control.lock().await.status().pools })
+    Json(Pools { pools: control.lock().await.status().await.pools })
 }
 
 async fn rules(State(control): State<SharedControl>) -> Json<Rules> {
-    let virtuals = control.lock().await.status().virtuals;
-    Json(Rules { rules: virtuals.into_iter().flat_map(|it| it.rules).collect() })
+    let status = control.lock().await.status().await;
+    Json(Rules { rules: status.rules().cloned().collect() })
 }
 
 async fn set_member(
@@ -140,13 +151,99 @@ async fn unload_rule(
     Ok(Json(unloaded))
 }
 
+/// What the query of a list of flows may say.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct FlowsQuery {
+    #[serde(rename = "virtual")]
+    virtual_name: Option<String>,
+    client: Option<String>,
+    member: Option<String>,
+    mode: Option<String>,
+    state: Option<String>,
+    limit: Option<usize>,
+}
+
+/// Flows that a list has where it is not said how many, and at most.
+const FLOWS: usize = 100;
+const MOST_FLOWS: usize = 10_000;
+
+async fn flows(
+    State(control): State<SharedControl>,
+    query: Result<Query<FlowsQuery>, QueryRejection>,
+) -> Answer<Flows> {
+    let Query(asked) = query.map_err(|error| bad_request(error.body_text()))?;
+    let limit = asked.limit.unwrap_or(FLOWS);
+    if !(1..=MOST_FLOWS).contains(&limit) {
+        return Err(
+            bad_request(format!("a list of {limit} flows")).help(format!("1 to {MOST_FLOWS} can be listed"))
+        );
+    }
+    let query = FlowQuery {
+        virtual_name: asked.virtual_name,
+        client: parsed(asked.client, "a client's address", "write an IP address, as in 192.0.2.7")?,
+        member: parsed(asked.member, "a member's address", "write address and port, as in 10.0.0.1:80")?,
+        mode: asked.mode.map(mode).transpose()?,
+        state: asked.state,
+        limit,
+    };
+    Ok(Json(control.lock().await.flows(&query).await))
+}
+
+async fn flow(
+    State(control): State<SharedControl>,
+    path: Result<Path<String>, PathRejection>,
+) -> Answer<FlowDetails> {
+    let id = flow_id(path)?;
+    let found = control.lock().await.flow(id).await;
+    found.map(Json).ok_or_else(|| no_such_flow(id))
+}
+
+async fn delete_flow(
+    State(control): State<SharedControl>,
+    path: Result<Path<String>, PathRejection>,
+) -> Answer<DeletedFlow> {
+    let id = flow_id(path)?;
+    if control.lock().await.delete_flow(id).await {
+        Ok(Json(DeletedFlow { id: id.to_string() }))
+    } else {
+        Err(no_such_flow(id))
+    }
+}
+
+fn parsed<T: FromStr>(text: Option<String>, what: &str, help: &str) -> Result<Option<T>, Refusal> {
+    let parse =
+        |text: String| text.parse().map_err(|_| bad_request(format!("{text:?} is not {what}")).help(help));
+    text.map(parse).transpose()
+}
+
+fn mode(text: String) -> Result<ModeName, Refusal> {
+    text.parse().map_err(|()| {
+        let modes = ModeName::ALL.map(ModeName::as_str).join(", ");
+        bad_request(format!("{text:?} is no mode")).help(format!("it is one of {modes}"))
+    })
+}
+
+fn flow_id(path: Result<Path<String>, PathRejection>) -> Result<FlowId, Refusal> {
+    let Path(text) = path.map_err(|error| bad_request(error.body_text()))?;
+    text.parse().map_err(|_| {
+        bad_request(format!("{text:?} is not the id of a flow"))
+            .help("write it as the list of flows shows it")
+    })
+}
+
+fn no_such_flow(id: FlowId) -> Refusal {
+    Refusal::new(StatusCode::NOT_FOUND, "no-such-flow", format!("there is no flow {id}"))
+        .help("it may have ended; `shunt flow list` shows those there are")
+}
+
 async fn reload(State(control): State<SharedControl>) -> Answer<ReloadSummary> {
     let summary = to_the_end(async move { control.lock().await.reload().await });
     Ok(Json(summary.await?.map_err(|error| Refusal::from(&error))?))
 }
 
 async fn metrics(State(control): State<SharedControl>) -> Response {
-    let status = control.lock().await.status();
+    let status = control.lock().await.status().await;
     match metrics::encode(status) {
         Ok(text) => ([(CONTENT_TYPE, metrics::CONTENT_TYPE)], text).into_response(),
         Err(error) => {

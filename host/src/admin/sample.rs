@@ -1,7 +1,9 @@
 //! A status with something of everything in it, for tests.
 
 use crate::control::{
-    HookStatus, MemberStatus, PoolStatus, RuleStatus, RuleVersion, Status, Times, VirtualStatus,
+    CarriedStatus, DropStatus, FlowDetails, FlowStatus, HookStatus, InterfaceStatus, MemberStatus,
+    ModeStatus, PacketMemberStatus, PacketStatus, PacketVirtualStatus, PoolStatus, RuleStatus, RuleVersion,
+    SnatPoolStatus, Status, Times, VirtualStatus,
 };
 
 pub(crate) fn status() -> Status {
@@ -33,6 +35,103 @@ pub(crate) fn status() -> Status {
                 member("10.0.0.2:80", "down", "connection refused"),
             ],
         }],
+        packets: Some(packets()),
+    }
+}
+
+fn packets() -> PacketStatus {
+    PacketStatus {
+        workers: 2,
+        flows: 12,
+        memory: 6_144,
+        held: 0,
+        received: 4_000,
+        handed_over: 40,
+        answered: 3,
+        answers_withheld: 1,
+        virtuals: vec![PacketVirtualStatus {
+            name: "resolvers".to_owned(),
+            listen: "203.0.113.53:53".to_owned(),
+            transport: "udp",
+            interfaces: vec!["eth0".to_owned()],
+            mode: "snat",
+            pool: Some("resolvers".to_owned()),
+            rules: vec![RuleStatus { name: "resolvers/by-client".to_owned(), ..rule() }],
+            refused: 17,
+            carried: carried(),
+        }],
+        members: vec![PacketMemberStatus {
+            pool: "resolvers".to_owned(),
+            member: "10.0.0.4:53".to_owned(),
+            carried: carried(),
+        }],
+        modes: vec![
+            ModeStatus { mode: "nat", carried: CarriedStatus::default() },
+            ModeStatus { mode: "snat", carried: carried() },
+        ],
+        drops: vec![DropStatus {
+            reason: "no-virtual",
+            count: 17,
+            remedy: "Clients try a port that no virtual listens on.",
+        }],
+        snat_pools: vec![SnatPoolStatus {
+            name: "out".to_owned(),
+            addresses: 4,
+            leased: 12,
+            resting: 30,
+            least_free: Some(32_000),
+        }],
+        snat_exhausted: 0,
+        interfaces: vec![InterfaceStatus {
+            name: "eth0".to_owned(),
+            mode: "native",
+            queues: 2,
+            received: 4_000,
+            sent: 3_900,
+            copied: 40,
+            send_full: 0,
+            receive_full: 2,
+            no_buffer: 0,
+            dropped: 0,
+        }],
+        steering: [("owned", 4_000), ("pass", 9)].into(),
+    }
+}
+
+fn carried() -> CarriedStatus {
+    CarriedStatus {
+        active: 12,
+        flows: 1_200,
+        packets_to_server: 3_100,
+        bytes_to_server: 201_500,
+        packets_to_client: 3_000,
+        bytes_to_client: 1_560_000,
+    }
+}
+
+pub(crate) fn flow() -> FlowDetails {
+    FlowDetails {
+        flow: FlowStatus {
+            id: "40000008000003".to_owned(),
+            virtual_name: "resolvers".to_owned(),
+            protocol: "udp",
+            client: "192.0.2.7:40000".to_owned(),
+            vip: "203.0.113.53:53".to_owned(),
+            pool: "resolvers".to_owned(),
+            member: "10.0.0.4:53".to_owned(),
+            mode: "snat",
+            snat: Some("10.10.1.1:1024".to_owned()),
+            state: "active",
+            age_ms: 65_000,
+            idle_ms: 1_500,
+            expires_ms: 58_500,
+            packets_to_server: 3,
+            bytes_to_server: 195,
+            packets_to_client: 3,
+            bytes_to_client: 1_560,
+        },
+        to_server: vec!["source 10.10.1.1:1024".to_owned(), "destination 10.0.0.4:53".to_owned()],
+        to_client: vec!["source 203.0.113.53:53".to_owned(), "destination 192.0.2.7:40000".to_owned()],
     }
 }
 

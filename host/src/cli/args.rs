@@ -1,9 +1,10 @@
 //! What can be written on the command line.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use shunt_engine::flow::FlowId;
 
 use super::failure::EXIT_CODES;
 use crate::control::RuleName;
@@ -65,6 +66,18 @@ pub(super) enum Command {
     /// Take members out of their pool, and put them back
     #[command(subcommand)]
     Member(MemberCommand),
+    /// Look at the flows of packet virtuals, and end them
+    #[command(subcommand)]
+    Flow(FlowCommand),
+    /// Look for what keeps packet virtuals from working: on this host, without the daemon
+    ///
+    /// Each thing that is wrong says what to do about it. Exit code 1 if there is any.
+    #[command(verbatim_doc_comment)]
+    Doctor {
+        /// A TOML file, or a folder of them
+        #[arg(value_name = "PATH", default_value = DEFAULT_CONFIG)]
+        config: PathBuf,
+    },
 }
 
 const DEFAULT_CONFIG: &str = "/etc/shunt/shunt.toml";
@@ -129,6 +142,44 @@ pub(super) enum MemberCommand {
     Enable(MemberName),
     /// Send it nobody
     Disable(MemberName),
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum FlowCommand {
+    /// List flows, the oldest first
+    List(FlowFilter),
+    /// Show a flow, and what is done to its packets
+    Show {
+        /// As the list shows it
+        id: FlowId,
+    },
+    /// End a flow; both sides of a TCP connection get a reset where its answers come through Shunt
+    Delete {
+        /// As the list shows it
+        id: FlowId,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(super) struct FlowFilter {
+    /// Of this virtual
+    #[arg(long = "virtual", value_name = "NAME")]
+    pub(super) virtual_name: Option<String>,
+    /// Of this client
+    #[arg(long, value_name = "ADDRESS")]
+    pub(super) client: Option<IpAddr>,
+    /// To this member: 10.0.0.1:80
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    pub(super) member: Option<SocketAddr>,
+    /// Carried in this mode: nat, snat, l2dsr, l3dsr-dscp, l3dsr-ipip, l3dsr-gre or l3dsr-gue
+    #[arg(long)]
+    pub(super) mode: Option<String>,
+    /// In this state, as the list shows it
+    #[arg(long)]
+    pub(super) state: Option<String>,
+    /// How many at most
+    #[arg(long, default_value_t = 100)]
+    pub(super) limit: usize,
 }
 
 #[derive(Debug, Args)]

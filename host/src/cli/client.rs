@@ -38,13 +38,7 @@ impl Client {
     /// # Errors
     /// No daemon answers, or it refuses.
     pub(super) fn ask(&self, method: Method, path: &[&str], body: Body) -> Result<Value, Failure> {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-        let runtime = runtime.map_err(|error| Failure::failed("system", error))?;
-        let (status, body) = runtime.block_on(self.exchange(method, path, body))?;
-        if !status.is_success() {
-            return Err(Failure::from_daemon(status, &body));
-        }
-        serde_json::from_slice(&body).map_err(|error| self.not_understood(&error))
+        self.send(request(method, path, &[], body))
     }
 
     /// As `ask`, with a GET.
@@ -55,6 +49,25 @@ impl Client {
         self.ask(Method::GET, &[path], Body::None)
     }
 
+    /// As `get`, with names and values of a query.
+    ///
+    /// # Errors
+    /// As `ask`.
+    pub(super) fn search(&self, path: &str, query: &[(&str, String)]) -> Result<Value, Failure> {
+        self.send(request(Method::GET, &[path], query, Body::None))
+    }
+
+    fn send(&self, request: Result<Request<Full<Bytes>>, http::Error>) -> Result<Value, Failure> {
+        let request = request.map_err(|error| Failure::failed("usage", error))?;
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        let runtime = runtime.map_err(|error| Failure::failed("system", error))?;
+        let (status, body) = runtime.block_on(self.exchange(request))?;
+        if !status.is_success() {
+            return Err(Failure::from_daemon(status, &body));
+        }
+        serde_json::from_slice(&body).map_err(|error| self.not_understood(&error))
+    }
+
     /// What the commands show of an answer.
     ///
     /// # Errors
@@ -63,16 +76,10 @@ impl Client {
         T::deserialize(answer).map_err(|error| self.not_understood(&error))
     }
 
-    async fn exchange(
-        &self,
-        method: Method,
-        path: &[&str],
-        body: Body,
-    ) -> Result<(StatusCode, Bytes), Failure> {
+    async fn exchange(&self, request: Request<Full<Bytes>>) -> Result<(StatusCode, Bytes), Failure> {
         let stream = UnixStream::connect(&self.socket).await.map_err(|error| self.unreachable(&error))?;
         let (mut sender, connection) =
             http1::handshake(TokioIo::new(stream)).await.map_err(|error| self.broken_off(&error))?;
-        let request = request(method, path, body).map_err(|error| Failure::failed("usage", error))?;
         let exchange = async move {
             // `sender` ends with this, and the connection with it.
             let response = sender.send_request(request).await?;
@@ -120,9 +127,16 @@ impl Client {
     }
 }
 
-fn request(method: Method, path: &[&str], body: Body) -> Result<Request<Full<Bytes>>, http::Error> {
+fn request(
+    method: Method,
+    path: &[&str],
+    query: &[(&str, String)],
+    body: Body,
+) -> Result<Request<Full<Bytes>>, http::Error> {
     let path = path.iter().fold("/v1".to_owned(), |path, part| path + "/" + &encoded(part));
-    let request = Request::builder().method(method).uri(path).header(HOST, "localhost");
+    let parts: Vec<String> = query.iter().map(|(name, value)| format!("{name}={}", encoded(value))).collect();
+    let uri = if parts.is_empty() { path } else { format!("{path}?{}", parts.join("&")) };
+    let request = Request::builder().method(method).uri(uri).header(HOST, "localhost");
     match body {
         Body::None => request.body(Full::default()),
         Body::Json(value) => {
@@ -154,7 +168,9 @@ mod tests {
         assert_eq!(encoded("web-1_a.b~"), "web-1_a.b~");
         assert_eq!(encoded("a/b c"), "a%2Fb%20c");
         assert_eq!(encoded("[::1]:80"), "%5B%3A%3A1%5D%3A80");
-        let request = request(Method::GET, &["pools", "a/b"], Body::None).unwrap();
-        assert_eq!(request.uri().path(), "/v1/pools/a%2Fb");
+        let to = |path, query| request(Method::GET, path, query, Body::None).unwrap().uri().to_string();
+        assert_eq!(to(&["pools", "a/b"], &[]), "/v1/pools/a%2Fb");
+        let query = [("member", "[::1]:53".to_owned()), ("limit", "5".to_owned())];
+        assert_eq!(to(&["flows"], &query), "/v1/flows?member=%5B%3A%3A1%5D%3A53&limit=5");
     }
 }

@@ -7,8 +7,11 @@
 mod args;
 mod check;
 mod client;
+mod doctor;
 mod failure;
+mod flow;
 mod member;
+mod packet_status;
 mod reload;
 mod rule;
 mod rule_author;
@@ -23,7 +26,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
-use args::{Arguments, Command, RuleCommand};
+use args::{Arguments, Command, FlowCommand, RuleCommand};
 use client::Client;
 use failure::Failure;
 use screen::Screen;
@@ -50,6 +53,12 @@ fn dispatch(command: Command, client: &Client, screen: &Screen) -> Result<(), Fa
         Command::Reload => reload::reload(client, screen),
         Command::Pool(args::PoolCommand::List) => member::list(client, screen),
         Command::Member(command) => member::set(command, client, screen),
+        Command::Flow(command) => match command {
+            FlowCommand::List(filter) => flow::list(&filter, client, screen),
+            FlowCommand::Show { id } => flow::show(id, client, screen),
+            FlowCommand::Delete { id } => flow::delete(id, client, screen),
+        },
+        Command::Doctor { config } => doctor::doctor(&config, screen),
         Command::Rule(command) => match command {
             RuleCommand::List => rule::list(client, screen),
             RuleCommand::Load { rule, pack } => rule::load(&rule, &pack, client, screen),

@@ -67,10 +67,12 @@ async fn serve(config: PathBuf) -> Result<(), Failure> {
         () = signals.end() => return Ok(()),
     };
     let opened = control.opened_breakers();
-    let status = control.status();
+    let status = control.status().await;
     let control: SharedControl = Arc::new(Mutex::new(control));
     let admin = tokio::spawn(admin::serve(socket, Arc::clone(&control)));
-    let (virtuals, pools) = (count(status.virtuals.len(), "virtual"), count(status.pools.len(), "pool"));
+    let packets = status.packets.as_ref().map_or(0, |packets| packets.virtuals.len());
+    let virtuals = count(status.virtuals.len() + packets, "virtual");
+    let pools = count(status.pools.len(), "pool");
     let workers = count(status.workers, "worker");
     say(&format!("shunt {} ready: {virtuals}, {pools}, {workers}, admin socket {path}", status.version));
 

@@ -14,6 +14,7 @@ pub(super) struct Status {
     pub(super) workers: usize,
     pub(super) virtuals: Vec<Virtual>,
     pub(super) pools: Vec<Pool>,
+    pub(super) packets: Option<Packets>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -116,4 +117,126 @@ pub(super) struct ReloadSummary {
     pub(super) changed: Vec<String>,
     pub(super) removed: Vec<String>,
     pub(super) unchanged: usize,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(super) struct Packets {
+    pub(super) workers: usize,
+    pub(super) flows: u64,
+    pub(super) memory: u64,
+    pub(super) virtuals: Vec<PacketVirtual>,
+    pub(super) members: Vec<PacketMember>,
+    pub(super) modes: Vec<Mode>,
+    pub(super) drops: Vec<Drop>,
+    pub(super) snat_pools: Vec<SnatPool>,
+    pub(super) interfaces: Vec<Interface>,
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct PacketVirtual {
+    pub(super) name: String,
+    pub(super) listen: String,
+    pub(super) transport: String,
+    pub(super) mode: String,
+    pub(super) pool: Option<String>,
+    pub(super) rules: Vec<Rule>,
+    pub(super) refused: u64,
+    #[serde(flatten)]
+    pub(super) carried: Carried,
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct PacketMember {
+    pub(super) pool: String,
+    pub(super) member: String,
+    #[serde(flatten)]
+    pub(super) carried: Carried,
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct Mode {
+    pub(super) mode: String,
+    #[serde(flatten)]
+    pub(super) carried: Carried,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(super) struct Carried {
+    pub(super) active: u64,
+    pub(super) flows: u64,
+    pub(super) packets_to_server: u64,
+    pub(super) bytes_to_server: u64,
+    pub(super) packets_to_client: u64,
+    pub(super) bytes_to_client: u64,
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct Drop {
+    pub(super) reason: String,
+    pub(super) count: u64,
+    pub(super) remedy: String,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(super) struct SnatPool {
+    pub(super) name: String,
+    pub(super) addresses: usize,
+    pub(super) leased: u64,
+    pub(super) resting: u64,
+    pub(super) least_free: Option<u64>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(super) struct Interface {
+    pub(super) name: String,
+    pub(super) mode: String,
+    pub(super) queues: u64,
+    pub(super) received: u64,
+    pub(super) sent: u64,
+    pub(super) send_full: u64,
+    pub(super) receive_full: u64,
+    pub(super) no_buffer: u64,
+    pub(super) dropped: u64,
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct Flows {
+    pub(super) flows: Vec<Flow>,
+    pub(super) more: bool,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(super) struct Flow {
+    pub(super) id: String,
+    #[serde(rename = "virtual")]
+    pub(super) virtual_name: String,
+    pub(super) protocol: String,
+    pub(super) client: String,
+    pub(super) vip: String,
+    pub(super) pool: String,
+    pub(super) member: String,
+    pub(super) mode: String,
+    pub(super) snat: Option<String>,
+    pub(super) state: String,
+    pub(super) age_ms: u64,
+    pub(super) idle_ms: u64,
+    pub(super) expires_ms: u64,
+    pub(super) packets_to_server: u64,
+    pub(super) bytes_to_server: u64,
+    pub(super) packets_to_client: u64,
+    pub(super) bytes_to_client: u64,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(super) struct FlowDetails {
+    #[serde(flatten)]
+    pub(super) flow: Flow,
+    pub(super) to_server: Vec<String>,
+    pub(super) to_client: Vec<String>,
 }

@@ -5,7 +5,7 @@ use super::failure::Failure;
 use super::screen::{Paint, Screen, Tone};
 use super::shapes::{Rule, Status};
 use super::table::{Align, Cell, Table};
-use super::{member, words};
+use super::{member, packet_status, words};
 
 /// Shows what runs.
 ///
@@ -22,9 +22,16 @@ fn told(status: &Status, paint: Paint) -> String {
     let Status { version, epoch, uptime_seconds, workers, .. } = status;
     let (up, workers) = (words::span(*uptime_seconds), words::count(*workers, "worker"));
     let mut parts = vec![format!("shunt {version}, up {up}, {workers}, epoch {epoch}\n")];
-    parts.push(virtuals(status).render(paint));
+    if !status.virtuals.is_empty() {
+        parts.push(virtuals(status).render(paint));
+    }
     if !status.pools.is_empty() {
         parts.push(member::table(&status.pools).render(paint));
+    }
+    if let Some(packets) = &status.packets {
+        let tables = packet_status::tables(packets);
+        parts.push(packet_status::head(packets));
+        parts.extend(tables.iter().map(|table| table.render(paint)));
     }
     let rules = rules(status);
     if !rules.is_empty() {
@@ -73,7 +80,8 @@ fn rules(status: &Status) -> Table {
     use Align::{Left, Right};
     let mut table =
         Table::new([("RULE", Left), ("RUNS", Left), ("CALLS", Right), ("FAULTS", Right), ("STATE", Left)]);
-    for rule in status.virtuals.iter().flat_map(|it| &it.rules) {
+    let packets = status.packets.iter().flat_map(|it| &it.virtuals).flat_map(|it| &it.rules);
+    for rule in status.virtuals.iter().flat_map(|it| &it.rules).chain(packets) {
         let running = rule.versions.iter().find(|version| Some(version.number) == rule.running);
         let (state, tone) = state(rule);
         table.row([

@@ -29,6 +29,21 @@ pub(super) fn nanoseconds(ns: u64) -> String {
     if value < 10.0 { format!("{value:.1}{unit}") } else { format!("{value:.0}{unit}") }
 }
 
+/// `999 B`, `1.5 KiB`, `12 MiB`
+pub(super) fn bytes(bytes: u64) -> String {
+    let units = ["KiB", "MiB", "GiB", "TiB"];
+    if bytes < 1024 {
+        return format!("{bytes} B");
+    }
+    let mut value = bytes as f64 / 1024.0;
+    let mut unit = 0;
+    while value >= 1024.0 && unit + 1 < units.len() {
+        value /= 1024.0;
+        unit += 1;
+    }
+    if value < 10.0 { format!("{value:.1} {}", units[unit]) } else { format!("{value:.0} {}", units[unit]) }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -37,6 +52,8 @@ mod tests {
     fn how_it_is_said() {
         assert_eq!([0, 1, 2].map(|number| count(number, "pool")), ["0 pools", "1 pool", "2 pools"]);
         assert_eq!([0, 59, 60, 3_725, 90_000].map(span), ["0s", "59s", "1m 0s", "1h 2m", "1d 1h"]);
+        let sizes = [0, 1_023, 1_536, 12 << 20, u64::MAX].map(bytes);
+        assert_eq!(sizes, ["0 B", "1023 B", "1.5 KiB", "12 MiB", "16777216 TiB"]);
         assert_eq!(
             [0, 999, 1_250, 16_000, 16_384_000].map(nanoseconds),
             ["0ns", "999ns", "1.2µs", "16µs", "16ms"]

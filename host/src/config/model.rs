@@ -163,6 +163,16 @@ pub enum Transport {
     Any,
 }
 
+impl Transport {
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Transport::Tcp => "tcp",
+            Transport::Udp => "udp",
+            Transport::Any => "any",
+        }
+    }
+}
+
 /// How the packets of a flow reach their member.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Mode {
@@ -180,16 +190,6 @@ pub enum Mode {
 }
 
 impl Mode {
-    pub const ALL: [Mode; 7] = [
-        Mode::Nat,
-        Mode::Snat,
-        Mode::L2dsr,
-        Mode::L3dsrDscp,
-        Mode::L3dsrIpip,
-        Mode::L3dsrGre,
-        Mode::L3dsrGue,
-    ];
-
     pub const fn as_str(self) -> &'static str {
         match self {
             Mode::Nat => "nat",

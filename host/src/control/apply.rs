@@ -39,10 +39,12 @@ impl Control {
         let snapshot = Arc::new(ArcSwap::from_pointee(Snapshot::empty()));
         let (breakers, opened) = mpsc::unbounded_channel();
         let environment = Arc::new(DaemonEnvironment::new(Arc::clone(&snapshot), breakers));
-        let mut hash_key = [0; 16];
-        environment.fill_random(&mut hash_key);
-        let (high, low) = hash_key.split_at(8);
-        let half = |bytes: &[u8]| bytes.iter().fold(0, |sum, &byte| sum << 8 | u64::from(byte));
+        let random_key = || {
+            let mut key = [0; 16];
+            environment.fill_random(&mut key);
+            let (high, low) = key.split_at(8);
+            [high, low].map(|half| half.iter().fold(0, |sum, &byte| sum << 8 | u64::from(byte)))
+        };
         let workers = (0..count)
             // Pinned only where each has a core of its own: elsewhere the scheduler knows better.
             .map(|number| Worker::start(number, (count == cores.len()).then(|| cores[number])))
@@ -52,11 +54,13 @@ impl Control {
             path,
             config: document.config.clone(),
             host,
+            registry: Registry::new(count, random_key()),
+            flow_key: random_key(),
             environment,
-            registry: Registry::new(count, [half(high), half(low)]),
             rules: Histories::new(),
             snapshot,
             workers,
+            packets: None,
             monitors: Monitors::new(),
             started: Instant::now(),
             opened: Some(opened),
@@ -81,7 +85,7 @@ impl Control {
         self.put_in_force(document).await
     }
 
-    /// Stops accepting and waits until every connection has ended, at most for the configured time.
+    /// Stops accepting and waits until every connection and flow has ended, at most for the configured time.
     pub async fn drain(&mut self) {
         let mut waits = Vec::new();
         for worker in &self.workers {
@@ -94,9 +98,12 @@ impl Control {
             for drained in waits {
                 let _ = drained.await;
             }
+            if let Some(packets) = &self.packets {
+                packets.drained().await;
+            }
         };
         if tokio::time::timeout(self.config.process.drain, all).await.is_err() {
-            tracing::warn!("connections were still open after the drain time and are cut");
+            tracing::warn!("connections or flows were still open after the drain time and are cut");
         }
     }
 
@@ -105,16 +112,14 @@ impl Control {
         document.verify_files().map_err(ApplyError::Config)?;
         let before = self.snapshot.load_full();
         let config = document.config.clone();
-        if let Some(virtual_) = config.packet_virtuals.first() {
-            let problem =
-                format!("virtual {}: this version checks packet virtuals and carries none", virtual_.name);
-            return Err(ApplyError::Resources(vec![problem]));
-        }
 
         // What can fail.
         let planned = plan_rules(&document, &self.rules, &self.host, &self.environment, &mut self.registry)?;
         let tls = plan_tls(&document, &before)?;
         let sockets = self.bind(&config, &before)?;
+        let mut summary = ReloadSummary { epoch: before.epoch + 1, ..ReloadSummary::default() };
+        let pools: Vec<_> = config.pools.iter().map(|it| self.pool(it, &before, &mut summary)).collect();
+        let packets = self.plan_packets(&config)?;
 
         // What cannot.
         for (name, plan) in planned {
@@ -130,10 +135,8 @@ impl Control {
         }
         let named: BTreeSet<RuleName> = rules::uses(&config).map(|rule| rule.name).collect();
         self.rules.retain(|name, _| named.contains(name));
-        let mut summary = ReloadSummary { epoch: before.epoch + 1, ..ReloadSummary::default() };
-        let pools: Vec<_> = config.pools.iter().map(|it| self.pool(it, &before, &mut summary)).collect();
         let virtuals = config.virtuals.iter().zip(tls).map(|(settings, tls)| {
-            let rules = running(&self.rules, settings);
+            let rules = running(&self.rules, &settings.name, &settings.rules);
             let old = before.virtual_named(&settings.name);
             if let Some(old) = old
                 && old.settings == *settings
@@ -149,16 +152,26 @@ impl Control {
             Arc::new(Virtual { settings: settings.clone(), tls, rules, counters })
         });
         let virtuals: Vec<_> = virtuals.collect();
+        let packet_virtuals =
+            config.packet_virtuals.iter().map(|it| self.packet_virtual(it, &before, &mut summary));
+        let packet_virtuals: Vec<_> = packet_virtuals.collect();
         let gone = |kind: &str, names: Vec<&String>, stays: &dyn Fn(&str) -> bool| -> Vec<String> {
             names.into_iter().filter(|name| !stays(name)).map(|name| format!("{kind} {name}")).collect()
         };
-        let names = before.virtuals.iter().map(|it| &it.settings.name).collect();
-        summary.removed = gone("virtual", names, &|name| config.virtuals.iter().any(|it| it.name == name));
+        let proxies = before.virtuals.iter().map(|it| &it.settings.name);
+        let names = proxies.chain(before.packet_virtuals.iter().map(|it| &it.settings.name)).collect();
+        let stays = |name: &str| {
+            let packets = || config.packet_virtuals.iter().any(|it| it.name == name);
+            config.virtuals.iter().any(|it| it.name == name) || packets()
+        };
+        summary.removed = gone("virtual", names, &stays);
         let names = before.pools.iter().map(|it| &it.settings.name).collect();
         summary.removed.extend(gone("pool", names, &|name| config.pools.iter().any(|it| it.name == name)));
 
-        self.swap(Snapshot { epoch: summary.epoch, virtuals, pools }, sockets).await;
+        let snapshot = Snapshot { epoch: summary.epoch, virtuals, packet_virtuals, pools };
         self.config = config;
+        self.swap(snapshot, sockets).await;
+        self.swap_packets(packets).await;
         let snapshot = self.snapshot.load_full();
         self.monitors.apply(&snapshot);
         self.registry.retain(&snapshot);
@@ -239,12 +252,16 @@ impl Drop for Control {
 }
 
 /// What runs at a virtual, in the order of its configuration.
-pub(super) fn running(histories: &Histories, virtual_: &model::Virtual) -> Vec<Arc<Attachment>> {
+pub(super) fn running(
+    histories: &Histories,
+    virtual_: &str,
+    rules: &[model::RuleUse],
+) -> Vec<Arc<Attachment>> {
     let attachment = |rule: &model::RuleUse| {
-        let name = RuleName { virtual_name: virtual_.name.clone(), rule: rule.name.clone() };
+        let name = RuleName { virtual_name: virtual_.to_owned(), rule: rule.name.clone() };
         Some(Arc::clone(&histories.get(&name)?.running.as_ref()?.attachment))
     };
-    virtual_.rules.iter().filter_map(attachment).collect()
+    rules.iter().filter_map(attachment).collect()
 }
 
 pub(super) fn same_rules(left: &[Arc<Attachment>], right: &[Arc<Attachment>]) -> bool {

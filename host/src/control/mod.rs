@@ -7,7 +7,10 @@
 
 mod apply;
 mod environment;
+mod flows;
 mod operate;
+mod packet_status;
+mod packets;
 mod plan;
 mod rules;
 mod status;
@@ -25,10 +28,16 @@ use crate::config::model::Config;
 use crate::live::Snapshot;
 use crate::live::registry::Registry;
 use crate::monitor::Monitors;
+use crate::packet::Packets;
 use crate::worker::Worker;
 use environment::DaemonEnvironment;
 
+pub use flows::{FlowDetails, FlowQuery, FlowStatus, Flows};
 pub use operate::NotFound;
+pub use packet_status::{
+    CarriedStatus, DropStatus, InterfaceStatus, ModeStatus, PacketMemberStatus, PacketStatus,
+    PacketVirtualStatus, SnatPoolStatus,
+};
 pub use plan::{Summary, check};
 pub use rules::{LoadError, LoadedRule, RuleName};
 pub use status::{
@@ -46,6 +55,10 @@ pub struct Control {
     rules: rules::Histories,
     snapshot: Arc<ArcSwap<Snapshot>>,
     workers: Vec<Worker>,
+    /// While there are packet virtuals.
+    packets: Option<Packets>,
+    /// Drawn at random: decides which packet worker owns a flow.
+    flow_key: [u64; 2],
     monitors: Monitors,
     started: std::time::Instant,
     /// Names of rules whose breaker opened; taken by whoever acts on them.

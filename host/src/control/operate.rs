@@ -11,9 +11,10 @@ use tokio::sync::mpsc;
 
 use super::Control;
 use super::apply::{running, same_rules, unix_ms};
+use super::packets::PacketPlan;
 use super::rules::{self, History, LoadError, LoadedRule, RuleName, Running, Using};
 use super::status::MemberStatus;
-use crate::live::{Snapshot, Virtual};
+use crate::live::{PacketVirtual, Snapshot, Virtual};
 
 /// Something that a command names does not exist.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -173,16 +174,29 @@ impl Control {
     async fn swap_rules(&mut self) {
         let before = self.snapshot.load_full();
         let virtuals = before.virtuals.iter().map(|virtual_| {
-            let rules = running(&self.rules, &virtual_.settings);
+            let rules = running(&self.rules, &virtual_.settings.name, &virtual_.settings.rules);
             if same_rules(&rules, &virtual_.rules) {
                 return Arc::clone(virtual_);
             }
             let (settings, tls) = (virtual_.settings.clone(), virtual_.tls.clone());
             Arc::new(Virtual { settings, tls, rules, counters: Arc::clone(&virtual_.counters) })
         });
-        let snapshot =
-            Snapshot { epoch: before.epoch + 1, virtuals: virtuals.collect(), pools: before.pools.clone() };
+        let packet_virtuals = before.packet_virtuals.iter().map(|virtual_| {
+            let settings = &virtual_.settings;
+            let rules = running(&self.rules, &settings.name, &settings.rules);
+            if same_rules(&rules, &virtual_.rules) {
+                return Arc::clone(virtual_);
+            }
+            Arc::new(PacketVirtual { settings: settings.clone(), rules })
+        });
+        let snapshot = Snapshot {
+            epoch: before.epoch + 1,
+            virtuals: virtuals.collect(),
+            packet_virtuals: packet_virtuals.collect(),
+            pools: before.pools.clone(),
+        };
         self.swap(snapshot, BTreeMap::new()).await;
+        self.swap_packets(PacketPlan::Keep).await;
     }
 }
 

@@ -6,8 +6,9 @@ use crate::control::Control;
 use shunt_rules::stats::{HookReading, bucket_bound};
 use shunt_rules::{FaultKind, Hook};
 
+use super::packet_status::PacketStatus;
 use super::rules::{History, RuleName, Version};
-use crate::config::model::Balance;
+use crate::config::model::{Balance, RuleUse};
 use crate::live::{Member, Pool, Virtual};
 
 #[derive(Clone, Debug, Serialize)]
@@ -18,8 +19,11 @@ pub struct Status {
     pub epoch: u64,
     pub uptime_seconds: u64,
     pub workers: usize,
+    /// Proxies.
     pub virtuals: Vec<VirtualStatus>,
     pub pools: Vec<PoolStatus>,
+    /// `None`: there are no packet virtuals.
+    pub packets: Option<PacketStatus>,
 }
 
 #[derive(Clone, Debug, Serialize)]
@@ -138,8 +142,17 @@ pub struct ReloadSummary {
     pub unchanged: usize,
 }
 
+impl Status {
+    /// The rules of all virtuals.
+    pub fn rules(&self) -> impl Iterator<Item = &RuleStatus> {
+        let packets = self.packets.iter().flat_map(|packets| &packets.virtuals);
+        self.virtuals.iter().flat_map(|it| &it.rules).chain(packets.flat_map(|it| &it.rules))
+    }
+}
+
 impl Control {
-    pub fn status(&self) -> Status {
+    pub async fn status(&self) -> Status {
+        let packets = self.packet_status().await;
         let snapshot = self.snapshot.load();
         Status {
             version: env!("CARGO_PKG_VERSION"),
@@ -148,22 +161,27 @@ impl Control {
             workers: self.workers.len(),
             virtuals: snapshot.virtuals.iter().map(|it| self.virtual_status(it)).collect(),
             pools: snapshot.pools.iter().map(|it| self.pool_status(it)).collect(),
+            packets,
         }
+    }
+
+    /// The rules of one virtual.
+    pub(super) fn rule_statuses(&self, virtual_name: &str, rules: &[RuleUse]) -> Vec<RuleStatus> {
+        let status = |rule: &RuleUse| {
+            let name = RuleName { virtual_name: virtual_name.to_owned(), rule: rule.name.clone() };
+            Some(rule_status(&name, self.rules.get(&name)?))
+        };
+        rules.iter().filter_map(status).collect()
     }
 
     fn virtual_status(&self, virtual_: &Virtual) -> VirtualStatus {
         let (settings, counters) = (&virtual_.settings, &virtual_.counters);
-        let rules = settings.rules.iter().filter_map(|rule| {
-            let name = RuleName { virtual_name: settings.name.clone(), rule: rule.name.clone() };
-            let history = self.rules.get(&name)?;
-            Some(rule_status(&name, history))
-        });
         VirtualStatus {
             name: settings.name.clone(),
             listen: settings.listen.to_string(),
             tls: virtual_.tls.is_some(),
             pool: settings.pool.clone(),
-            rules: rules.collect(),
+            rules: self.rule_statuses(&settings.name, &settings.rules),
             connections: counters.sum(|it| &it.connections),
             open: counters.sum(|it| &it.open),
             refused: counters.sum(|it| &it.refused),

@@ -20,6 +20,7 @@ pub struct Snapshot {
     /// One more than that of the snapshot before it.
     pub epoch: u64,
     pub virtuals: Vec<Arc<Virtual>>,
+    pub packet_virtuals: Vec<Arc<PacketVirtual>>,
     pub pools: Vec<Arc<Pool>>,
 }
 
@@ -31,6 +32,13 @@ pub struct Virtual {
     /// In the order in which they are called.
     pub rules: Vec<Arc<Attachment>>,
     pub counters: Arc<Sharded<VirtualCounters>>,
+}
+
+/// A packet virtual. What it counts is counted by the packet workers.
+pub struct PacketVirtual {
+    pub settings: model::PacketVirtual,
+    /// In the order in which they are called.
+    pub rules: Vec<Arc<Attachment>>,
 }
 
 pub struct Pool {
@@ -49,7 +57,7 @@ pub struct Member {
 impl Snapshot {
     /// Before the first configuration.
     pub fn empty() -> Self {
-        Snapshot { epoch: 0, virtuals: Vec::new(), pools: Vec::new() }
+        Snapshot { epoch: 0, virtuals: Vec::new(), packet_virtuals: Vec::new(), pools: Vec::new() }
     }
 
     pub fn pool(&self, name: &str) -> Option<&Arc<Pool>> {
@@ -59,11 +67,27 @@ impl Snapshot {
     pub fn virtual_named(&self, name: &str) -> Option<&Arc<Virtual>> {
         self.virtuals.iter().find(|it| it.settings.name == name)
     }
+
+    pub fn packet_virtual(&self, name: &str) -> Option<&Arc<PacketVirtual>> {
+        self.packet_virtuals.iter().find(|it| it.settings.name == name)
+    }
+
+    /// The rules that a virtual of either kind is configured with.
+    pub fn rules_of(&self, name: &str) -> Option<&[model::RuleUse]> {
+        let packets = || self.packet_virtual(name).map(|it| it.settings.rules.as_slice());
+        self.virtual_named(name).map(|it| it.settings.rules.as_slice()).or_else(packets)
+    }
 }
 
 impl std::fmt::Debug for Virtual {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Virtual").field("settings", &self.settings).finish_non_exhaustive()
+    }
+}
+
+impl std::fmt::Debug for PacketVirtual {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("PacketVirtual").field("settings", &self.settings).finish_non_exhaustive()
     }
 }
 

@@ -81,8 +81,7 @@ impl Registry {
         self.rules.retain(|name, _| {
             let parts = name.split_once('/');
             parts.is_some_and(|(virtual_, rule)| {
-                let rules = snapshot.virtual_named(virtual_).map(|it| &it.settings.rules);
-                rules.is_some_and(|rules| rules.iter().any(|it| it.name == rule))
+                snapshot.rules_of(virtual_).is_some_and(|rules| rules.iter().any(|it| it.name == rule))
             })
         });
     }

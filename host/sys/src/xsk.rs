@@ -15,5 +15,5 @@ mod sockets;
 
 pub use error::{Cause, XskError};
 pub use queues::queues;
-pub use socket::{Options, Socket, Statistics};
+pub use socket::{MAX_MTU, Options, Socket, Statistics};
 pub use sockets::{Fate, Outbox, Received, Sockets, Unsent};

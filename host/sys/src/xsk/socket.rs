@@ -21,6 +21,8 @@ use crate::netlink::Link;
 const KERNEL_HEADROOM: usize = xdp::libc::xdp::XDP_PACKET_HEADROOM as usize;
 /// An Ethernet header and one VLAN tag: what a frame has beyond the interface's MTU.
 const LINK_HEADER: usize = 18;
+/// The largest MTU that an interface may have, in bytes: a frame lies in one page.
+pub const MAX_MTU: u32 = mtu_of(4096);
 /// One send takes 32 frames to the driver (net/xdp/xsk.c, `TX_BATCH_SIZE`).
 const KERNEL_BATCH: usize = 32;
 
@@ -315,11 +317,14 @@ impl AsRawFd for &Socket {
 
 /// The smaller buffer where the largest frame of the interface fits, with its headroom.
 fn frame_size(mtu: u32) -> Result<FrameSize, Cause> {
-    let around = KERNEL_HEADROOM + HEADROOM + LINK_HEADER;
-    let most = |size: usize| (size - around) as u32;
     match mtu {
-        mtu if mtu <= most(2048) => Ok(FrameSize::TwoK),
-        mtu if mtu <= most(4096) => Ok(FrameSize::FourK),
-        mtu => Err(Cause::Mtu { mtu, most: most(4096) }),
+        mtu if mtu <= mtu_of(2048) => Ok(FrameSize::TwoK),
+        mtu if mtu <= MAX_MTU => Ok(FrameSize::FourK),
+        mtu => Err(Cause::Mtu { mtu, most: MAX_MTU }),
     }
+}
+
+/// The largest MTU whose frames fit a buffer of this size.
+const fn mtu_of(buffer: usize) -> u32 {
+    (buffer - KERNEL_HEADROOM - HEADROOM - LINK_HEADER) as u32
 }

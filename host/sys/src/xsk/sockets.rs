@@ -83,6 +83,28 @@ impl Sockets {
         Ok(Self { sockets, senders, waker, polled, batch, no_interface: 0 })
     }
 
+    /// Takes one more socket.
+    pub fn add(&mut self, socket: Socket) {
+        // The waker stays the last.
+        let polled = libc::pollfd { fd: socket.as_raw_fd(), events: libc::POLLIN, revents: 0 };
+        self.polled.insert(self.sockets.len(), polled);
+        self.sockets.push(socket);
+    }
+
+    /// Closes the sockets of an interface. What is in them is lost: the program is detached first.
+    pub fn remove(&mut self, interface: u32) {
+        let (gone, stay): (Vec<_>, Vec<_>) = std::mem::take(&mut self.sockets)
+            .into_iter()
+            .zip(self.polled.drain(..))
+            .partition(|(socket, _)| socket.interface() == interface);
+        drop(gone);
+        let waker = libc::pollfd { fd: self.waker.as_raw_fd(), events: libc::POLLIN, revents: 0 };
+        let (sockets, polled): (Vec<_>, Vec<_>) = stay.into_iter().unzip();
+        self.sockets = sockets;
+        self.polled = polled;
+        self.polled.push(waker);
+    }
+
     /// Wakes the thread that waits in [`wait`](Self::wait).
     #[must_use]
     pub fn waker(&self) -> Waker {

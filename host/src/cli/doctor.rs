@@ -1,0 +1,55 @@
+//! `shunt doctor`
+
+use std::path::Path;
+
+use serde_json::json;
+
+use super::failure::{Exit, Failure};
+use super::screen::{Paint, Screen, Tone};
+use super::words::count;
+use crate::config;
+use crate::control::ApplyError;
+use crate::doctor::{self, Facts, Finding, Outcome};
+
+/// Looks for what keeps packet virtuals from working.
+///
+/// # Errors
+/// The configuration or the network cannot be read, or something is wrong.
+pub(super) fn doctor(config: &Path, screen: &Screen) -> Result<(), Failure> {
+    let config = config::load(config)
+        .map_err(|report| Failure::not_applied(&ApplyError::Config(report), "nothing was looked at"))?;
+    let facts = Facts::read(&config).map_err(|error| Failure::failed("system", error))?;
+    let findings = doctor::examine(&config, &facts);
+    let failed = findings.iter().filter(|it| it.result == Outcome::Failed).count();
+    screen.show(&json!({ "findings": findings, "failed": failed }), |paint| told(&findings, paint));
+    if failed == 0 {
+        return Ok(());
+    }
+    let message = format!(
+        "{} in the way of packet virtuals",
+        if failed == 1 { "1 thing is".to_owned() } else { format!("{failed} things are") }
+    );
+    Err(Failure::new(Exit::Failed, "unhealthy", message))
+}
+
+/// A line for each finding, and one for what to do; what failed comes last, where it is seen.
+fn told(findings: &[Finding], paint: Paint) -> String {
+    let mut text = String::new();
+    for result in [Outcome::Good, Outcome::Note, Outcome::Failed] {
+        let (word, tone) = match result {
+            Outcome::Good => ("ok  ", Tone::Good),
+            Outcome::Note => ("note", Tone::Head),
+            Outcome::Failed => ("FAIL", Tone::Bad),
+        };
+        for Finding { about, found, remedy, .. } in findings.iter().filter(|it| it.result == result) {
+            text.push_str(&format!("{}  {about}: {found}\n", paint.on(tone, word)));
+            if let Some(remedy) = remedy {
+                text.push_str(&format!("      {} {remedy}\n", paint.on(Tone::Faint, "->")));
+            }
+        }
+    }
+    let number = |result| findings.iter().filter(|it| it.result == result).count();
+    let (good, notes) = (number(Outcome::Good), count(number(Outcome::Note), "note"));
+    text.push_str(&format!("\n{good} ok, {notes}, {} failed\n", number(Outcome::Failed)));
+    text
+}

@@ -1,0 +1,139 @@
+//! What `shunt status` shows of packet virtuals.
+
+use super::screen::Tone;
+use super::shapes::{Carried, Packets};
+use super::table::{Align, Cell, Table};
+use super::words::{self, count};
+
+/// One line above the tables.
+pub(super) fn head(packets: &Packets) -> String {
+    let flows = count(usize::try_from(packets.flows).unwrap_or(usize::MAX), "flow");
+    let memory = words::bytes(packets.memory);
+    format!("packets: {flows} in {memory}, {}\n", count(packets.workers, "worker"))
+}
+
+/// The tables that have rows.
+pub(super) fn tables(packets: &Packets) -> Vec<Table> {
+    let all = [
+        virtuals(packets),
+        members(packets),
+        modes(packets),
+        snat(packets),
+        interfaces(packets),
+        drops(packets),
+    ];
+    all.into_iter().filter(|table| !table.is_empty()).collect()
+}
+
+fn virtuals(packets: &Packets) -> Table {
+    let mut table = Table::new(columns([
+        ("PACKET VIRTUAL", Align::Left),
+        ("LISTEN", Align::Left),
+        ("CARRIES", Align::Left),
+        ("POOL", Align::Left),
+        ("MODE", Align::Left),
+        ("REFUSED", Align::Right),
+    ]));
+    for it in &packets.virtuals {
+        let own: [Cell; 6] = [
+            (&it.name).into(),
+            (&it.listen).into(),
+            (&it.transport).into(),
+            it.pool.as_ref().into(),
+            (&it.mode).into(),
+            it.refused.into(),
+        ];
+        table.row(own.into_iter().chain(carried(&it.carried)));
+    }
+    table
+}
+
+fn members(packets: &Packets) -> Table {
+    let mut table = Table::new(columns([("POOL", Align::Left), ("MEMBER", Align::Left)]));
+    for it in &packets.members {
+        table.row([Cell::from(&it.pool), (&it.member).into()].into_iter().chain(carried(&it.carried)));
+    }
+    table
+}
+
+/// Those that carried anything.
+fn modes(packets: &Packets) -> Table {
+    let mut table = Table::new(columns([("MODE", Align::Left)]));
+    for it in packets.modes.iter().filter(|it| it.carried.flows > 0) {
+        table.row([Cell::from(&it.mode)].into_iter().chain(carried(&it.carried)));
+    }
+    table
+}
+
+fn snat(packets: &Packets) -> Table {
+    use Align::{Left, Right};
+    let mut table = Table::new([
+        ("SNAT POOL", Left),
+        ("ADDRESSES", Right),
+        ("LEASED", Right),
+        ("RESTING", Right),
+        ("LEAST FREE", Right),
+    ]);
+    for it in &packets.snat_pools {
+        let tone = if it.least_free == Some(0) { Tone::Bad } else { Tone::Plain };
+        table.row([
+            (&it.name).into(),
+            (it.addresses as u64).into(),
+            it.leased.into(),
+            it.resting.into(),
+            Cell::from(it.least_free.map(u64::from)).tone(tone),
+        ]);
+    }
+    table
+}
+
+fn interfaces(packets: &Packets) -> Table {
+    use Align::{Left, Right};
+    let mut table = Table::new([
+        ("INTERFACE", Left),
+        ("XDP", Left),
+        ("QUEUES", Right),
+        ("RECEIVED", Right),
+        ("SENT", Right),
+        ("LOST", Right),
+    ]);
+    for it in &packets.interfaces {
+        let mode = if it.mode == "native" { Tone::Plain } else { Tone::Bad };
+        let lost = it.send_full + it.receive_full + it.no_buffer + it.dropped;
+        table.row([
+            (&it.name).into(),
+            Cell::from(&it.mode).tone(mode),
+            it.queues.into(),
+            it.received.into(),
+            it.sent.into(),
+            Cell::from(lost).tone(if lost > 0 { Tone::Bad } else { Tone::Plain }),
+        ]);
+    }
+    table
+}
+
+fn drops(packets: &Packets) -> Table {
+    use Align::{Left, Right};
+    let mut table = Table::new([("NOT CARRIED", Left), ("PACKETS", Right), ("WHAT TO DO", Left)]);
+    for it in &packets.drops {
+        table.row([(&it.reason).into(), it.count.into(), (&it.remedy).into()]);
+    }
+    table
+}
+
+/// These, and what flows carried.
+fn columns<const N: usize>(own: [(&'static str, Align); N]) -> impl Iterator<Item = (&'static str, Align)> {
+    let carried = ["ACTIVE", "FLOWS", "PACKETS TO SERVER", "BYTES", "PACKETS TO CLIENT", "BYTES"];
+    own.into_iter().chain(carried.map(|name| (name, Align::Right)))
+}
+
+fn carried(carried: &Carried) -> [Cell; 6] {
+    [
+        carried.active.into(),
+        carried.flows.into(),
+        carried.packets_to_server.into(),
+        words::bytes(carried.bytes_to_server).into(),
+        carried.packets_to_client.into(),
+        words::bytes(carried.bytes_to_client).into(),
+    ]
+}

@@ -1,0 +1,127 @@
+//! Flows of packet virtuals, in the shapes that the admin interface sends.
+
+use std::net::{IpAddr, SocketAddr};
+
+use serde::Serialize;
+use shunt_engine::datapath::{self as engine, Filter, FlowSummary, ModeName, Traffic};
+use shunt_engine::flow::FlowId;
+
+use super::Control;
+
+/// Which flows to list; `None` is any.
+#[derive(Clone, Debug)]
+pub struct FlowQuery {
+    pub virtual_name: Option<String>,
+    pub client: Option<IpAddr>,
+    pub member: Option<SocketAddr>,
+    pub mode: Option<ModeName>,
+    pub state: Option<String>,
+    pub limit: usize,
+}
+
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct Flows {
+    /// The oldest first.
+    pub flows: Vec<FlowStatus>,
+    /// More of them match than were asked for.
+    pub more: bool,
+}
+
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct FlowStatus {
+    pub id: String,
+    #[serde(rename = "virtual")]
+    pub virtual_name: String,
+    /// `tcp`, `udp` or `icmp`.
+    pub protocol: &'static str,
+    pub client: String,
+    pub vip: String,
+    pub pool: String,
+    pub member: String,
+    pub mode: &'static str,
+    /// The leased source, in mode `snat`.
+    pub snat: Option<String>,
+    pub state: &'static str,
+    pub age_ms: u64,
+    pub idle_ms: u64,
+    /// Until it ends if nothing more comes.
+    pub expires_ms: u64,
+    pub packets_to_server: u64,
+    pub bytes_to_server: u64,
+    /// 0 in modes in which answers do not come through Shunt.
+    pub packets_to_client: u64,
+    pub bytes_to_client: u64,
+}
+
+/// A flow, and what is done to its packets.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct FlowDetails {
+    #[serde(flatten)]
+    pub flow: FlowStatus,
+    pub to_server: Vec<String>,
+    /// Empty where answers do not come through Shunt.
+    pub to_client: Vec<String>,
+}
+
+impl Control {
+    /// The flows that match.
+    pub async fn flows(&self, query: &FlowQuery) -> Flows {
+        let Some(packets) = &self.packets else { return Flows::default() };
+        let filter = Filter {
+            virtual_: query.virtual_name.as_deref().map(Into::into),
+            client: query.client.map(Into::into),
+            member: query.member.map(Into::into),
+            state: query.state.clone(),
+        };
+        let mut found = packets.flows(&filter, query.mode, query.limit + 1).await;
+        let more = found.len() > query.limit;
+        found.truncate(query.limit);
+        Flows { flows: found.into_iter().map(FlowStatus::from).collect(), more }
+    }
+
+    /// All about one flow.
+    pub async fn flow(&self, id: FlowId) -> Option<FlowDetails> {
+        let engine::FlowDetails { summary, to_server, to_client } = self.packets.as_ref()?.flow(id).await?;
+        Some(FlowDetails { flow: summary.into(), to_server, to_client })
+    }
+
+    /// Ends a flow; `false` if there is none.
+    pub async fn delete_flow(&self, id: FlowId) -> bool {
+        match &self.packets {
+            Some(packets) => packets.delete(id).await,
+            None => false,
+        }
+    }
+}
+
+impl From<FlowSummary> for FlowStatus {
+    fn from(flow: FlowSummary) -> FlowStatus {
+        let Traffic { packets: packets_to_server, bytes: bytes_to_server } = flow.to_server;
+        let Traffic { packets: packets_to_client, bytes: bytes_to_client } = flow.to_client;
+        FlowStatus {
+            id: flow.id.to_string(),
+            virtual_name: flow.virtual_.to_string(),
+            protocol: match flow.protocol {
+                engine::FlowProtocol::Tcp => "tcp",
+                engine::FlowProtocol::Udp => "udp",
+                engine::FlowProtocol::Icmp => "icmp",
+            },
+            client: flow.client.to_string(),
+            vip: flow.vip.to_string(),
+            pool: flow.pool.to_string(),
+            member: flow.member.to_string(),
+            mode: flow.mode.as_str(),
+            snat: flow.snat.map(|snat| snat.to_string()),
+            state: flow.state,
+            age_ms: flow.age,
+            idle_ms: flow.idle,
+            expires_ms: flow.expires_in,
+            packets_to_server,
+            bytes_to_server,
+            packets_to_client,
+            bytes_to_client,
+        }
+    }
+}

@@ -1,0 +1,244 @@
+//! What packet virtuals say of themselves, in the shapes that the admin interface sends.
+
+use serde::Serialize;
+use shunt_engine::datapath::{DropReason, FlowCounters};
+use shunt_sys::xsk::Statistics;
+use shunt_wire::Address;
+
+use super::Control;
+use super::status::RuleStatus;
+use crate::config::model::SnatPool;
+use crate::live::PacketVirtual;
+use crate::packet::report::{InterfaceTotals, Totals};
+
+/// Counted since the first packet virtual was there.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct PacketStatus {
+    /// Threads that carry packets.
+    pub workers: usize,
+    /// Flows now.
+    pub flows: u64,
+    /// Bytes that flows, their timers and ports take.
+    pub memory: u64,
+    /// Packets that wait for a next hop now.
+    pub held: u64,
+    /// Frames received.
+    pub received: u64,
+    /// Frames handed over from one worker to another.
+    pub handed_over: u64,
+    /// Questions for Shunt's addresses answered: ARP, neighbour discovery, echo.
+    pub answered: u64,
+    /// Refusals that were not sent because too many had been.
+    pub answers_withheld: u64,
+    pub virtuals: Vec<PacketVirtualStatus>,
+    /// Members that packets can go to.
+    pub members: Vec<PacketMemberStatus>,
+    pub modes: Vec<ModeStatus>,
+    /// Reasons that occurred, the most frequent first.
+    pub drops: Vec<DropStatus>,
+    pub snat_pools: Vec<SnatPoolStatus>,
+    /// Leases that could not be had, of all SNAT pools.
+    pub snat_exhausted: u64,
+    pub interfaces: Vec<InterfaceStatus>,
+    /// What the XDP program did with frames.
+    pub steering: std::collections::BTreeMap<&'static str, u64>,
+}
+
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct PacketVirtualStatus {
+    pub name: String,
+    pub listen: String,
+    pub transport: &'static str,
+    pub interfaces: Vec<String>,
+    pub mode: &'static str,
+    pub pool: Option<String>,
+    pub rules: Vec<RuleStatus>,
+    /// First packets that became no flow.
+    pub refused: u64,
+    #[serde(flatten)]
+    pub carried: CarriedStatus,
+}
+
+#[derive(Clone, Debug, Serialize)]
+pub struct PacketMemberStatus {
+    pub pool: String,
+    pub member: String,
+    #[serde(flatten)]
+    pub carried: CarriedStatus,
+}
+
+#[derive(Clone, Debug, Serialize)]
+pub struct ModeStatus {
+    pub mode: &'static str,
+    #[serde(flatten)]
+    pub carried: CarriedStatus,
+}
+
+/// What flows carried.
+#[derive(Clone, Debug, Default, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct CarriedStatus {
+    /// Flows now.
+    pub active: u64,
+    /// Flows ever.
+    pub flows: u64,
+    pub packets_to_server: u64,
+    pub bytes_to_server: u64,
+    /// 0 in modes in which answers do not come through Shunt.
+    pub packets_to_client: u64,
+    pub bytes_to_client: u64,
+}
+
+#[derive(Clone, Debug, Serialize)]
+pub struct DropStatus {
+    pub reason: &'static str,
+    pub count: u64,
+    /// What the operator can do about it.
+    pub remedy: &'static str,
+}
+
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct SnatPoolStatus {
+    pub name: String,
+    pub addresses: usize,
+    /// Ports leased now, over all members.
+    pub leased: u64,
+    /// Ports that rest until they may be used again.
+    pub resting: u64,
+    /// Ports left where they are fewest: toward one member, in one worker's share of one address.
+    /// `None` while all are free.
+    pub least_free: Option<u32>,
+}
+
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct InterfaceStatus {
+    pub name: String,
+    /// `native`, or `generic` where its driver runs no XDP program.
+    pub mode: &'static str,
+    pub queues: u32,
+    pub received: u64,
+    pub sent: u64,
+    /// Of those sent, copied from elsewhere in memory.
+    pub copied: u64,
+    /// Not sent: the interface took no more.
+    pub send_full: u64,
+    /// Lost: the workers did not take frames fast enough.
+    pub receive_full: u64,
+    /// Lost: no buffer was free.
+    pub no_buffer: u64,
+    /// Lost: larger than a buffer.
+    pub dropped: u64,
+}
+
+impl Control {
+    /// `None`: there are no packet virtuals.
+    pub(super) async fn packet_status(&self) -> Option<PacketStatus> {
+        let totals = self.packets.as_ref()?.totals().await;
+        let snapshot = self.snapshot.load_full();
+        let virtuals = snapshot.packet_virtuals.iter().map(|it| self.packet_virtual_status(it, &totals));
+        let members = totals.members.iter().map(|((pool, member), carried)| PacketMemberStatus {
+            pool: pool.to_string(),
+            member: member.to_string(),
+            carried: carried.into(),
+        });
+        let modes = totals
+            .modes
+            .iter()
+            .map(|(mode, carried)| ModeStatus { mode: mode.as_str(), carried: carried.into() });
+        let snat_pools = self.config.snat_pools.iter().map(|pool| snat_pool_status(pool, &totals));
+        Some(PacketStatus {
+            workers: totals.workers,
+            flows: totals.flows,
+            memory: totals.memory,
+            held: totals.held,
+            received: totals.received,
+            handed_over: totals.handed_over,
+            answered: totals.answered,
+            answers_withheld: totals.answers_withheld,
+            virtuals: virtuals.collect(),
+            members: members.collect(),
+            modes: modes.collect(),
+            drops: drops(&totals),
+            snat_pools: snat_pools.collect(),
+            snat_exhausted: totals.leases_exhausted,
+            interfaces: totals.interfaces.iter().map(InterfaceStatus::from).collect(),
+            steering: totals.outcomes.iter().copied().collect(),
+        })
+    }
+
+    fn packet_virtual_status(&self, virtual_: &PacketVirtual, totals: &Totals) -> PacketVirtualStatus {
+        let settings = &virtual_.settings;
+        let (carried, refused) = totals.virtuals.get(settings.name.as_str()).copied().unwrap_or_default();
+        PacketVirtualStatus {
+            name: settings.name.clone(),
+            listen: settings.listen.to_string(),
+            transport: settings.transport.as_str(),
+            interfaces: settings.interfaces.clone(),
+            mode: settings.mode.as_str(),
+            pool: settings.pool.clone(),
+            rules: self.rule_statuses(&settings.name, &settings.rules),
+            refused,
+            carried: (&carried).into(),
+        }
+    }
+}
+
+fn snat_pool_status(pool: &SnatPool, totals: &Totals) -> SnatPoolStatus {
+    let used = || pool.addresses.iter().filter_map(|address| totals.snat.get(&Address::from(*address)));
+    SnatPoolStatus {
+        name: pool.name.clone(),
+        addresses: pool.addresses.len(),
+        leased: used().map(|it| it.leased).sum(),
+        resting: used().map(|it| it.resting).sum(),
+        least_free: used().filter_map(|it| it.least_free).min(),
+    }
+}
+
+/// Those that occurred, the most frequent first.
+fn drops(totals: &Totals) -> Vec<DropStatus> {
+    let occurred = totals.drops.iter().filter(|(_, count)| *count > 0);
+    let mut drops: Vec<(DropReason, u64)> = occurred.copied().collect();
+    drops.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
+    let status = |(reason, count): (DropReason, u64)| DropStatus {
+        reason: reason.as_str(),
+        count,
+        remedy: reason.remedy(),
+    };
+    drops.into_iter().map(status).collect()
+}
+
+impl From<&FlowCounters> for CarriedStatus {
+    fn from(counters: &FlowCounters) -> CarriedStatus {
+        CarriedStatus {
+            active: counters.active,
+            flows: counters.flows,
+            packets_to_server: counters.to_server.packets,
+            bytes_to_server: counters.to_server.bytes,
+            packets_to_client: counters.to_client.packets,
+            bytes_to_client: counters.to_client.bytes,
+        }
+    }
+}
+
+impl From<&InterfaceTotals> for InterfaceStatus {
+    fn from(interface: &InterfaceTotals) -> InterfaceStatus {
+        let InterfaceTotals { name, mode, queues, statistics } = interface;
+        let Statistics { received, sent, copied, send_full, receive_full, no_buffer, dropped } = *statistics;
+        InterfaceStatus {
+            name: name.clone(),
+            mode,
+            queues: *queues,
+            received,
+            sent,
+            copied,
+            send_full,
+            receive_full,
+            no_buffer,
+            dropped,
+        }
+    }
+}

@@ -1,0 +1,73 @@
+//! Packet virtuals in a change: what can fail, and what follows from the new snapshot.
+
+use std::sync::Arc;
+
+use super::apply::{running, same_rules};
+use super::{ApplyError, Control, ReloadSummary};
+use crate::config::model;
+use crate::live::{PacketVirtual, Snapshot};
+use crate::packet::{Change, Packets};
+
+/// What a change means to the threads that carry packets.
+pub(super) enum PacketPlan {
+    /// There are no packet virtuals any more.
+    Close,
+    /// They are the first.
+    Open(Packets, Change),
+    Change(Change),
+    /// The interfaces stay as they are.
+    Keep,
+}
+
+impl Control {
+    /// Opens what packet virtuals need.
+    pub(super) fn plan_packets(&self, config: &model::Config) -> Result<PacketPlan, ApplyError> {
+        let refused = ApplyError::Resources;
+        if config.packet_virtuals.is_empty() {
+            return Ok(PacketPlan::Close);
+        }
+        if let Some(packets) = &self.packets {
+            return packets.prepare(config).map(PacketPlan::Change).map_err(refused);
+        }
+        let packets = Packets::open(config, self.workers.len(), self.flow_key).map_err(refused)?;
+        let change = packets.prepare(config).map_err(refused)?;
+        Ok(PacketPlan::Open(packets, change))
+    }
+
+    /// The packet virtual of the next snapshot.
+    pub(super) fn packet_virtual(
+        &self,
+        settings: &model::PacketVirtual,
+        before: &Snapshot,
+        summary: &mut ReloadSummary,
+    ) -> Arc<PacketVirtual> {
+        let rules = running(&self.rules, &settings.name, &settings.rules);
+        let old = before.packet_virtual(&settings.name);
+        if let Some(old) = old.filter(|old| old.settings == *settings && same_rules(&rules, &old.rules)) {
+            summary.unchanged += 1;
+            return Arc::clone(old);
+        }
+        let list = if old.is_some() { &mut summary.changed } else { &mut summary.added };
+        list.push(format!("virtual {}", settings.name));
+        Arc::new(PacketVirtual { settings: settings.clone(), rules })
+    }
+
+    /// Gives the packet workers the snapshot in force. Returns when every one has it.
+    pub(super) async fn swap_packets(&mut self, plan: PacketPlan) {
+        let change = match plan {
+            PacketPlan::Close => {
+                self.packets = None;
+                return;
+            }
+            PacketPlan::Open(packets, change) => {
+                self.packets = Some(packets);
+                change
+            }
+            PacketPlan::Change(change) => change,
+            PacketPlan::Keep => Change::default(),
+        };
+        if let Some(packets) = &mut self.packets {
+            packets.apply(change, &self.snapshot.load_full(), &self.config.snat_pools).await;
+        }
+    }
+}

@@ -1,0 +1,83 @@
+//! What this host is, as far as packet virtuals depend on it.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::path::Path;
+
+use shunt_engine::network::Network;
+use shunt_sys::netlink::{Netlink, Picture};
+use shunt_sys::{ethtool, xsk};
+
+use crate::config::model::Config;
+use crate::packet::network_of;
+
+/// Read once; what is not known is absent.
+#[derive(Clone, Debug, Default)]
+pub struct Facts {
+    /// The release of the kernel: `6.18.5`.
+    pub kernel: String,
+    /// The effective capabilities of this process, as a set of bits (capabilities(7)).
+    pub capabilities: u64,
+    pub cores: usize,
+    pub picture: Picture,
+    pub network: Network,
+    /// Of the interfaces that the configuration names, and the carriers of VLANs among them, by number.
+    pub ports: BTreeMap<u32, PortFacts>,
+    /// By their path under `/proc/sys`.
+    pub sysctls: BTreeMap<String, String>,
+}
+
+#[derive(Clone, Debug, Default)]
+pub struct PortFacts {
+    /// Receive queues.
+    pub queues: Option<u32>,
+    /// The name of its driver.
+    pub driver: Option<String>,
+}
+
+impl Facts {
+    /// Reads what the configuration makes interesting. Needs no privilege.
+    ///
+    /// # Errors
+    /// The network cannot be read.
+    pub fn read(config: &Config) -> io::Result<Facts> {
+        let picture = Netlink::open()?.picture().clone();
+        let named: Vec<&String> = config.packet_virtuals.iter().flat_map(|it| &it.interfaces).collect();
+        let mut ports = BTreeMap::new();
+        for link in picture.links.values().filter(|link| named.contains(&&link.name)) {
+            let carrier = link.vlan.and_then(|vlan| picture.links.get(&vlan.parent));
+            for port in [Some(link), carrier].into_iter().flatten() {
+                let facts =
+                    PortFacts { queues: xsk::queues(port).ok(), driver: ethtool::driver(&port.name).ok() };
+                ports.insert(port.index, facts);
+            }
+        }
+        let sysctl = |name: String| {
+            let text = std::fs::read_to_string(Path::new("/proc/sys").join(&name)).ok()?;
+            Some((name, text.trim().to_owned()))
+        };
+        let of_interfaces = named.iter().map(|name| format!("net/ipv6/conf/{name}/disable_ipv6"));
+        let general =
+            ["kernel/osrelease", "net/ipv4/ip_forward", "net/ipv6/conf/all/forwarding"].map(str::to_owned);
+        let sysctls: BTreeMap<_, _> = general.into_iter().chain(of_interfaces).filter_map(sysctl).collect();
+        Ok(Facts {
+            kernel: sysctls.get("kernel/osrelease").cloned().unwrap_or_default(),
+            capabilities: capabilities(),
+            cores: shunt_sys::cores::usable()?.len(),
+            network: network_of(&picture),
+            picture,
+            ports,
+            sysctls,
+        })
+    }
+
+    pub(super) fn sysctl(&self, name: &str) -> Option<&str> {
+        self.sysctls.get(name).map(String::as_str)
+    }
+}
+
+fn capabilities() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let bits = status.lines().find_map(|line| line.strip_prefix("CapEff:"));
+    bits.and_then(|bits| u64::from_str_radix(bits.trim(), 16).ok()).unwrap_or_default()
+}

@@ -1,0 +1,82 @@
+//! `shunt doctor`: what on this host keeps packet virtuals from working, found without the daemon.
+//!
+//! | module | what |
+//! |---|---|
+//! | `facts` | what this host is, read once |
+//! | `host` | privileges and the kernel |
+//! | `ports` | interfaces: there, up, whose addresses, how fast |
+//! | `ways` | the ways to members and back |
+//! | `members` | what members have to be set up with, which cannot be seen from here |
+//!
+//! Checks take facts and give findings: nothing is changed, and nothing is sent.
+
+mod facts;
+mod host;
+mod members;
+mod ports;
+mod ways;
+
+use serde::Serialize;
+
+use crate::config::model::Config;
+pub use facts::Facts;
+
+/// What was looked at, and what came of it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Finding {
+    pub result: Outcome,
+    /// What was looked at: `interface eth0`, `virtual web`.
+    pub about: String,
+    pub found: String,
+    /// What to do.
+    pub remedy: Option<String>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Outcome {
+    Good,
+    /// It cannot be seen from here, or it works and could be better.
+    Note,
+    /// It does not work like this.
+    Failed,
+}
+
+/// Looks at everything that a configuration uses.
+pub fn examine(config: &Config, facts: &Facts) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    if config.packet_virtuals.is_empty() {
+        findings
+            .push(Finding::good("configuration", "has no packet virtuals, and needs nothing of this host"));
+        return findings;
+    }
+    host::check(facts, &mut findings);
+    ports::check(config, facts, &mut findings);
+    ways::check(config, facts, &mut findings);
+    members::remind(config, facts, &mut findings);
+    findings
+}
+
+impl Finding {
+    fn good(about: impl Into<String>, found: impl Into<String>) -> Finding {
+        Finding { result: Outcome::Good, about: about.into(), found: found.into(), remedy: None }
+    }
+
+    fn note(about: impl Into<String>, found: impl Into<String>, remedy: impl Into<String>) -> Finding {
+        Finding {
+            result: Outcome::Note,
+            about: about.into(),
+            found: found.into(),
+            remedy: Some(remedy.into()),
+        }
+    }
+
+    fn failed(about: impl Into<String>, found: impl Into<String>, remedy: impl Into<String>) -> Finding {
+        Finding {
+            result: Outcome::Failed,
+            about: about.into(),
+            found: found.into(),
+            remedy: Some(remedy.into()),
+        }
+    }
+}

@@ -1,0 +1,137 @@
+//! Interfaces: whether they are there and up, and what they cost.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use shunt_rules::suggest::nearest;
+use shunt_sys::netlink::Link;
+use shunt_sys::xsk;
+
+use super::facts::PortFacts;
+use super::{Facts, Finding};
+use crate::config::model::Config;
+use crate::packet::{carrier, holder};
+
+pub(super) fn check(config: &Config, facts: &Facts, findings: &mut Vec<Finding>) {
+    let mut carriers = BTreeSet::new();
+    let named: BTreeSet<&String> = config.packet_virtuals.iter().flat_map(|it| &it.interfaces).collect();
+    for name in named {
+        match carrier(name, &facts.picture) {
+            Ok((link, carrier)) => {
+                carriers.insert(carrier);
+                findings.extend(facts.picture.links.get(&link).map(is_up));
+            }
+            Err(problem) => {
+                let names = facts.picture.links.values().map(|link| link.name.as_str());
+                let remedy = match nearest(name, names.clone()) {
+                    Some(near) => format!("did you mean {near}? mend `interfaces`"),
+                    None => format!("name one of {}", names.collect::<Vec<_>>().join(", ")),
+                };
+                findings.push(Finding::failed(format!("interface {name}"), problem, remedy));
+            }
+        }
+    }
+    for link in carriers.iter().filter_map(|index| facts.picture.links.get(index)) {
+        let port = facts.ports.get(&link.index).cloned().unwrap_or_default();
+        findings.push(frames_fit(link));
+        findings.push(queues(link, &port, facts.cores));
+        findings.extend(offloads(link, &port));
+    }
+    addresses(config, facts, findings);
+    findings.extend(families(config, facts));
+}
+
+fn is_up(link: &Link) -> Finding {
+    let (about, name) = (format!("interface {}", link.name), &link.name);
+    if link.up {
+        Finding::good(about, "is up")
+    } else {
+        let remedy = format!("`ip link set dev {name} up`; if it is, look at the cable and the switch");
+        Finding::failed(about, "is down, or has no carrier", remedy)
+    }
+}
+
+fn frames_fit(link: &Link) -> Finding {
+    let (about, name, mtu) = (format!("interface {}", link.name), &link.name, link.mtu);
+    if mtu <= xsk::MAX_MTU {
+        return Finding::good(about, format!("its MTU of {mtu} fits a buffer"));
+    }
+    let most = xsk::MAX_MTU;
+    let remedy = format!("`ip link set dev {name} mtu {most}`");
+    Finding::failed(about, format!("its MTU is {mtu}, and frames of {most} fit a buffer"), remedy)
+}
+
+fn queues(link: &Link, port: &PortFacts, cores: usize) -> Finding {
+    let (about, name) = (format!("interface {}", link.name), &link.name);
+    match port.queues {
+        Some(1) if cores > 1 => Finding::note(
+            about,
+            format!("has 1 receive queue: of {cores} cores one carries all of its packets"),
+            format!("`ethtool -L {name} combined {cores}`, where the hardware has as many"),
+        ),
+        Some(queues) => {
+            Finding::good(about, format!("has {queues} receive queues, {cores} cores carry them"))
+        }
+        None => Finding::note(
+            about,
+            "does not tell how many receive queues it has",
+            format!("`ls /sys/class/net/{name}/queues` shows them"),
+        ),
+    }
+}
+
+/// What a veth's other end leaves undone.
+fn offloads(link: &Link, port: &PortFacts) -> Option<Finding> {
+    let name = &link.name;
+    (port.driver.as_deref() == Some("veth")).then(|| {
+        Finding::note(
+            format!("interface {name}"),
+            "is a veth: what comes from its other end has unfinished checksums where that offloads them",
+            "`ethtool -K PEER tx off` at the other end, in its namespace",
+        )
+    })
+}
+
+/// Addresses that are Shunt's alone.
+fn addresses(config: &Config, facts: &Facts, findings: &mut Vec<Finding>) {
+    let vips = config.packet_virtuals.iter().map(|it| (it.listen.ip(), format!("virtual {}", it.name)));
+    let leased = config
+        .snat_pools
+        .iter()
+        .flat_map(|pool| pool.addresses.iter().map(move |it| (*it, format!("snat-pool {}", pool.name))));
+    let mut free = BTreeMap::<String, Vec<String>>::new();
+    let mut seen = BTreeSet::new();
+    for (address, about) in vips.chain(leased).filter(|(address, _)| seen.insert(*address)) {
+        if let Some((link, prefix)) = holder(&facts.picture, address) {
+            let remedy = format!("`ip address del {address}/{prefix} dev {}`", link.name);
+            findings.push(Finding::failed(
+                about,
+                format!("{address} is an address of this host, and must be Shunt's alone"),
+                remedy,
+            ));
+        } else {
+            free.entry(about).or_default().push(address.to_string());
+        }
+    }
+    for (about, addresses) in free {
+        let more = addresses.len().saturating_sub(2);
+        let shown = addresses.into_iter().take(2).collect::<Vec<_>>().join(", ");
+        let rest = if more > 0 { format!(" and {more} more") } else { String::new() };
+        findings.push(Finding::good(about, format!("{shown}{rest}: no address of this host")));
+    }
+}
+
+fn families(config: &Config, facts: &Facts) -> Vec<Finding> {
+    let v6 = config.packet_virtuals.iter().filter(|it| it.listen.is_ipv6());
+    let interfaces: BTreeSet<&String> = v6.flat_map(|it| &it.interfaces).collect();
+    let off = interfaces
+        .into_iter()
+        .filter(|name| facts.sysctl(&format!("net/ipv6/conf/{name}/disable_ipv6")) == Some("1"));
+    off.map(|name| {
+        Finding::failed(
+            format!("interface {name}"),
+            "IPv6 is switched off, and an IPv6 virtual uses it",
+            format!("`sysctl -w net.ipv6.conf.{name}.disable_ipv6=0`"),
+        )
+    })
+    .collect()
+}

@@ -1,0 +1,253 @@
+//! Packet virtuals as the control thread holds them: opened, changed by a plan, closed.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use shunt_engine::datapath::{Filter, FlowDetails, FlowSummary, ModeName};
+use shunt_engine::flow::{Cursor, FlowId};
+use shunt_sys::netlink::Netlink;
+use shunt_sys::xsk::Socket;
+use tokio::sync::oneshot;
+
+use super::network::Follower;
+use super::ports::{self, Needs, Steered, chain};
+use super::report::{InterfaceTotals, Report, Totals};
+use super::snapshot;
+use super::worker::{self, Command, Worker};
+use crate::config::model::{self, Config};
+use crate::live::Snapshot;
+
+/// Flows that all workers together hold at most. Their tables grow as they are needed.
+const MOST_FLOWS: usize = 1 << 22;
+/// How often draining looks whether flows are left.
+const DRAIN_LOOK: Duration = Duration::from_millis(100);
+
+/// All that carries packets. When it is dropped, threads end, sockets close and the XDP program leaves.
+pub struct Packets {
+    // Fields are dropped in this order: who sends to the workers first, then the workers with their
+    // sockets, then the program.
+    follower: Follower,
+    workers: Vec<Worker>,
+    steered: Arc<Mutex<Steered>>,
+    links: HashMap<String, u32>,
+}
+
+/// What a configuration changes, made as far as it can fail. By default nothing.
+#[derive(Default)]
+pub struct Change {
+    /// The kernel's numbers of the interfaces that virtuals name; `None`: as they are.
+    links: Option<HashMap<String, u32>>,
+    /// Of new interfaces, by worker.
+    sockets: Vec<Vec<Socket>>,
+    /// Interfaces that are not used any more.
+    gone: Vec<u32>,
+}
+
+impl Packets {
+    /// Loads the XDP program and starts the workers: no more than `most_workers`, and no more than the
+    /// interfaces have receive queues. Nothing is attached yet.
+    ///
+    /// # Errors
+    /// Everything that is in the way, a line each.
+    pub fn open(config: &Config, most_workers: usize, key: [u64; 2]) -> Result<Packets, Vec<String>> {
+        let one = |problem: String| vec![problem];
+        let system = |error: std::io::Error| one(format!("packet virtuals: {error}"));
+        let netlink = Netlink::open().map_err(system)?;
+        let needed = ports::find(config, netlink.picture())?;
+        let queues = needed.ports.iter().map(|needs| needs.queues as usize).max().unwrap_or(1);
+        let steered = Steered::load().map_err(|error| one(format!("packet virtuals: {}", chain(&error))))?;
+        let steered = Arc::new(Mutex::new(steered));
+        let count = most_workers.min(queues).max(1);
+        let workers = worker::start(count, key, MOST_FLOWS / count).map_err(system)?;
+        let handles = workers.iter().map(|worker| worker.handle().clone()).collect();
+        let follower = Follower::start(handles, Arc::clone(&steered)).map_err(system)?;
+        Ok(Packets { follower, workers, steered, links: HashMap::new() })
+    }
+
+    pub fn workers(&self) -> usize {
+        self.workers.len()
+    }
+
+    /// Opens what a configuration needs and is not open yet: sockets, and the program on their interfaces.
+    ///
+    /// # Errors
+    /// Everything that is in the way, a line each; nothing has changed then.
+    pub fn prepare(&self, config: &Config) -> Result<Change, Vec<String>> {
+        let netlink = Netlink::open().map_err(|error| vec![format!("packet virtuals: {error}")])?;
+        let needed = ports::find(config, netlink.picture())?;
+        let mut problems: Vec<String> = config
+            .snat_pools
+            .iter()
+            .filter(|pool| pool.ports.len() < self.workers.len())
+            .map(|pool| {
+                format!("snat-pool {}: each of {} workers needs a port of it", pool.name, self.workers.len())
+            })
+            .collect();
+        let mut steered = self.steered();
+        let is_open = |needs: &Needs| steered.ports().contains_key(&needs.link.index);
+        let gone = steered.ports().keys().copied();
+        let gone = gone.filter(|index| needed.ports.iter().all(|needs| needs.link.index != *index)).collect();
+        let mut opened = Vec::new();
+        for needs in needed.ports.iter().filter(|needs| !is_open(needs)) {
+            match ports::open(needs) {
+                Ok(sockets) => opened.push((needs, sockets)),
+                Err(problem) => problems.push(problem),
+            }
+        }
+        if problems.is_empty() {
+            for (needs, sockets) in &opened {
+                if let Err(error) = steered.attach(needs, sockets) {
+                    problems.push(chain(&error));
+                }
+            }
+        }
+        if !problems.is_empty() {
+            opened.iter().for_each(|(needs, _)| steered.detach(needs.link.index));
+            return Err(problems);
+        }
+        let mut sockets: Vec<Vec<Socket>> = self.workers.iter().map(|_| Vec::new()).collect();
+        let count = sockets.len();
+        for socket in opened.into_iter().flat_map(|(_, sockets)| sockets) {
+            let worker = socket.queue() as usize % count;
+            sockets[worker].push(socket);
+        }
+        Ok(Change { links: Some(needed.links), sockets, gone })
+    }
+
+    /// Puts a change in force. Returns when every worker has it.
+    pub async fn apply(&mut self, change: Change, snapshot: &Snapshot, snat_pools: &[model::SnatPool]) {
+        let Change { links, sockets, gone } = change;
+        self.links = links.unwrap_or(std::mem::take(&mut self.links));
+        let loaded = match snapshot::load(snapshot, snat_pools, &self.links) {
+            Ok(loaded) => Arc::new(loaded),
+            // The configuration was checked for all that could be.
+            Err(conflict) => return tracing::error!(?conflict, "packet virtuals stay as they were"),
+        };
+        let mut waits = Vec::new();
+        let mut sockets = sockets.into_iter();
+        for worker in &self.workers {
+            let sockets = sockets.next().unwrap_or_default();
+            let (done, applied) = oneshot::channel();
+            worker.handle().send(Command::Apply { loaded: Arc::clone(&loaded), sockets, done });
+            waits.push(applied);
+        }
+        all(waits).await;
+        // Only now are frames steered to workers that know what they are.
+        if let Err(error) = self.steered().steer(loaded.wanted()) {
+            tracing::error!(error = %chain(&error), "the XDP program does not know of all changes; reload again");
+        }
+        gone.iter().for_each(|interface| self.steered().detach(*interface));
+        let mut waits = Vec::new();
+        for worker in self.workers.iter().filter(|_| !gone.is_empty()) {
+            let (done, closed) = oneshot::channel();
+            worker.handle().send(Command::Close { interfaces: gone.clone(), done });
+            waits.push(closed);
+        }
+        all(waits).await;
+        self.follower.watch(loaded.destinations.clone());
+        if let Some(worker) = self.workers.first() {
+            worker.handle().send(Command::Announce);
+        }
+    }
+
+    /// Waits until no flow is left.
+    pub async fn drained(&self) {
+        while self.totals().await.flows > 0 {
+            tokio::time::sleep(DRAIN_LOOK).await;
+        }
+    }
+
+    /// The flows that match, `limit` at most, the oldest first.
+    pub async fn flows(&self, filter: &Filter, mode: Option<ModeName>, limit: usize) -> Vec<FlowSummary> {
+        let mut flows = Vec::new();
+        for worker in &self.workers {
+            let mut part = Vec::new();
+            let mut from = Some(Cursor::default());
+            // A part at a time: frames must not wait for a list.
+            while let Some(cursor) = from.filter(|_| part.len() < limit) {
+                let (reply, answer) = oneshot::channel();
+                worker.handle().send(Command::Flows { filter: filter.clone(), from: cursor, reply });
+                let Ok((shown, next)) = answer.await else { break };
+                part.extend(shown.into_iter().filter(|flow| mode.is_none_or(|mode| flow.mode == mode)));
+                from = next;
+            }
+            flows.extend(part);
+        }
+        flows.sort_unstable_by_key(|flow| (std::cmp::Reverse(flow.age), flow.id));
+        flows.truncate(limit);
+        flows
+    }
+
+    /// All about one flow.
+    pub async fn flow(&self, id: FlowId) -> Option<FlowDetails> {
+        self.ask(|reply| Command::Flow { id, reply }).await.into_iter().flatten().next()
+    }
+
+    /// Ends a flow; `false` if there is none.
+    pub async fn delete(&self, id: FlowId) -> bool {
+        self.ask(|reply| Command::Delete { id, reply }).await.into_iter().any(|deleted| deleted)
+    }
+
+    /// What was counted so far.
+    pub async fn totals(&self) -> Totals {
+        let mut totals = Totals::default();
+        let reports: Vec<Report> = self.ask(|reply| Command::Report { reply }).await;
+        let (mut interfaces, outcomes) = {
+            let steered = self.steered();
+            let interfaces: BTreeMap<u32, InterfaceTotals> = steered
+                .ports()
+                .iter()
+                .map(|(index, port)| {
+                    let mode = if port.native { "native" } else { "generic" };
+                    let (name, queues) = (port.name.clone(), port.queues);
+                    (*index, InterfaceTotals { name, mode, queues, ..InterfaceTotals::default() })
+                })
+                .collect();
+            (interfaces, steered.outcomes())
+        };
+        for report in reports {
+            totals.add(&report.counters);
+            for socket in &report.sockets {
+                if let Some(interface) = interfaces.get_mut(&socket.interface) {
+                    interface.add(&socket.statistics);
+                }
+            }
+        }
+        totals.interfaces = interfaces.into_values().collect();
+        totals.outcomes = outcomes;
+        totals
+    }
+
+    /// Asks every worker; those that have nothing yet do not answer.
+    async fn ask<T>(&self, command: impl Fn(oneshot::Sender<T>) -> Command) -> Vec<T> {
+        let mut waits = Vec::new();
+        for worker in &self.workers {
+            let (reply, answer) = oneshot::channel();
+            worker.handle().send(command(reply));
+            waits.push(answer);
+        }
+        let mut answers = Vec::new();
+        for answer in waits {
+            answers.extend(answer.await.ok());
+        }
+        answers
+    }
+
+    fn steered(&self) -> MutexGuard<'_, Steered> {
+        self.steered.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Packets {
+    fn drop(&mut self) {
+        // Before the sockets close: the program would drop what no socket takes.
+        self.steered().detach_all();
+    }
+}
+
+async fn all(waits: Vec<oneshot::Receiver<()>>) {
+    for wait in waits {
+        let _ = wait.await;
+    }
+}

@@ -1,0 +1,55 @@
+//! Frames for flows of other workers.
+
+use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+
+use shunt_sys::waker::Waker;
+use shunt_wire::frame::HEADROOM;
+
+/// How many frames wait for one worker at most. What does not fit is dropped, and counted by who had it:
+/// a worker that cannot follow must not take the memory of all.
+const MOST_WAITING: usize = 1024;
+/// Room behind a frame, as a socket's buffer has it: for what an ICMP error adds.
+const TAILROOM: usize = 64;
+
+/// A frame with room around it.
+pub(super) struct HandedOver {
+    /// The interface that it came in by.
+    pub(super) ingress: u32,
+    pub(super) buffer: Vec<u8>,
+    pub(super) start: usize,
+    pub(super) end: usize,
+}
+
+/// Where a worker's frames arrive.
+pub(super) type Inbox = Receiver<HandedOver>;
+
+/// The way to one worker.
+#[derive(Clone)]
+pub(super) struct Outlet {
+    queue: SyncSender<HandedOver>,
+    waker: Waker,
+}
+
+/// The queue of a worker that `waker` wakes.
+pub(super) fn queue(waker: Waker) -> (Outlet, Inbox) {
+    let (queue, inbox) = sync_channel(MOST_WAITING);
+    (Outlet { queue, waker }, inbox)
+}
+
+impl Outlet {
+    /// Hands a copy of a frame over. `false`: there is no room.
+    pub(super) fn offer(&self, ingress: u32, frame: &[u8]) -> bool {
+        let end = HEADROOM + frame.len();
+        let mut buffer = vec![0; end + TAILROOM];
+        if let Some(room) = buffer.get_mut(HEADROOM..end) {
+            room.copy_from_slice(frame);
+        }
+        match self.queue.try_send(HandedOver { ingress, buffer, start: HEADROOM, end }) {
+            Ok(()) => {
+                self.waker.wake();
+                true
+            }
+            Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) => false,
+        }
+    }
+}

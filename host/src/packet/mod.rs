@@ -1,0 +1,30 @@
+//! Packet virtuals: threads that carry frames between AF_XDP sockets and the engine's datapath.
+//!
+//! | module | what |
+//! |---|---|
+//! | [`carry`] | all of it, as the control thread holds it: opened, changed by a plan, closed |
+//! | `ports` | interfaces: sockets opened, the XDP program attached and told whose frames are whose |
+//! | `snapshot` | the configuration and its live parts, as the engine takes them |
+//! | `worker` | a thread: frames, timers, commands |
+//! | `world` | what the datapath asks of its thread |
+//! | `rules` | a thread's instances of rules, and what their verdicts mean to packets |
+//! | `hand_over` | frames for flows of other threads |
+//! | `network` | the kernel's interfaces, neighbours and routes, followed |
+//! | [`report`] | what the threads counted, put together |
+//!
+//! The threads share nothing but members' health, bindings, and bounded queues. What reaches them from
+//! outside is a command.
+
+pub mod carry;
+mod hand_over;
+mod network;
+mod ports;
+pub mod report;
+mod rules;
+mod snapshot;
+mod worker;
+mod world;
+
+pub use carry::{Change, Packets};
+pub(crate) use network::{holder, network_of};
+pub(crate) use ports::carrier;

@@ -1,0 +1,192 @@
+//! The kernel's interfaces, neighbours and routes: followed on a thread of their own, and given to the
+//! workers as values.
+
+use std::collections::BTreeSet;
+use std::io;
+use std::net::IpAddr;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use shunt_engine::network::{self as engine, Network, NextHop, Prefix};
+use shunt_sys::netlink::{Link, Neighbour, Netlink, Picture, Solicitor};
+use shunt_sys::waker::Waker;
+use shunt_wire::{Address, Mac};
+
+use super::ports::Steered;
+use super::worker::{Command, Handle};
+
+/// How often a neighbour that packets go to is confirmed. The kernel asks only about what it uses itself,
+/// and a member that changed its MAC without saying so would be lost until its entry is gone.
+const FRESHEN_EVERY: Duration = Duration::from_secs(10);
+
+/// The thread that follows the network.
+pub(super) struct Follower {
+    ends: Arc<AtomicBool>,
+    destinations: Arc<Mutex<Vec<Address>>>,
+    waker: Waker,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Follower {
+    /// What the network is now is on its way to the workers when this returns.
+    ///
+    /// # Errors
+    /// As the kernel gives them.
+    pub(super) fn start(workers: Vec<Handle>, steered: Arc<Mutex<Steered>>) -> io::Result<Follower> {
+        let netlink = Netlink::open()?;
+        let waker = netlink.waker();
+        let ends = Arc::<AtomicBool>::default();
+        let destinations = Arc::<Mutex<Vec<Address>>>::default();
+        let mut following = Following {
+            netlink,
+            solicitor: Solicitor::open()?,
+            workers,
+            steered,
+            destinations: Arc::clone(&destinations),
+            freshened: None,
+        };
+        let network = following.publish();
+        let asked = Arc::clone(&ends);
+        let thread = std::thread::Builder::new()
+            .name("shunt-network".to_owned())
+            .spawn(move || following.run(network, &asked))?;
+        Ok(Follower { ends, destinations, waker, thread: Some(thread) })
+    }
+
+    /// The addresses that packets are sent to: whose next hops are to be known before they are needed.
+    pub(super) fn watch(&self, destinations: Vec<Address>) {
+        *self.destinations.lock().unwrap_or_else(PoisonError::into_inner) = destinations;
+        self.waker.wake();
+    }
+}
+
+impl Drop for Follower {
+    fn drop(&mut self) {
+        self.ends.store(true, Relaxed);
+        self.waker.wake();
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+struct Following {
+    netlink: Netlink,
+    solicitor: Solicitor,
+    workers: Vec<Handle>,
+    steered: Arc<Mutex<Steered>>,
+    destinations: Arc<Mutex<Vec<Address>>>,
+    /// The destinations whose next hops were last confirmed, and when.
+    freshened: Option<(Vec<Address>, Instant)>,
+}
+
+impl Following {
+    fn run(&mut self, mut network: Arc<Network>, ends: &AtomicBool) {
+        while !ends.load(Relaxed) {
+            match self.netlink.wait(Some(FRESHEN_EVERY)) {
+                Ok(true) => network = self.publish(),
+                Ok(false) => {}
+                Err(error) => {
+                    tracing::error!(%error, "cannot follow the network; trying again");
+                    std::thread::sleep(Duration::from_secs(1));
+                }
+            }
+            self.freshen(&network);
+        }
+    }
+
+    /// Tells the workers and the XDP program what the network is now.
+    fn publish(&self) -> Arc<Network> {
+        let picture = self.netlink.picture();
+        let network = Arc::new(network_of(picture));
+        for worker in &self.workers {
+            worker.send(Command::Network(Arc::clone(&network)));
+        }
+        self.steered.lock().unwrap_or_else(PoisonError::into_inner).network_changed(picture);
+        network
+    }
+
+    /// Has the kernel confirm the next hops of all destinations, those of new ones at once.
+    fn freshen(&mut self, network: &Network) {
+        let wanted = self.destinations.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let due = match &self.freshened {
+            Some((done, at)) => *done != wanted || at.elapsed() >= FRESHEN_EVERY,
+            None => true,
+        };
+        if !due {
+            return;
+        }
+        let hops = wanted.iter().filter_map(|destination| match network.next_hop(*destination) {
+            NextHop::Known(via, _) | NextHop::NeedsSolicitation(via) => Some((via.link, via.neighbour)),
+            NextHop::NoRoute => None,
+        });
+        for (link, neighbour) in hops.collect::<BTreeSet<_>>() {
+            // What was confirmed a moment ago needs no asking.
+            let known = self.netlink.picture().neighbours.get(&(link, neighbour.to_ip()));
+            if !matches!(known, Some(Neighbour::Known { stale: false, .. }))
+                && let Err(error) = self.solicitor.solicit(link, neighbour.to_ip())
+            {
+                tracing::debug!(%neighbour, %error, "cannot ask for a neighbour");
+            }
+        }
+        self.freshened = Some((wanted, Instant::now()));
+    }
+}
+
+/// A picture as the engine has it. Interfaces without a MAC carry no Ethernet and are left out, and so
+/// routes by them lead nowhere.
+pub(crate) fn network_of(picture: &Picture) -> Network {
+    let mut network = Network::default();
+    let mut loopback = None;
+    for link in picture.links.values() {
+        if is_ethernet(link) {
+            network.set_interface(interface(link, picture));
+        } else if link.name == "lo" {
+            loopback = Some(link.index);
+        }
+    }
+    for ((link, address), neighbour) in &picture.neighbours {
+        if let Neighbour::Known { mac, .. } = neighbour
+            && Some(*link) != loopback
+        {
+            network.set_neighbour(*link, Address::from(*address), *mac);
+        }
+    }
+    for route in &picture.routes {
+        let Some(destination) = Prefix::new(route.destination.into(), route.prefix) else { continue };
+        let entry = |hop| engine::Route { destination, hop, metric: route.metric };
+        if route.hops.is_empty() {
+            network.add_route(entry(None));
+        }
+        for hop in &route.hops {
+            let gateway = hop.gateway.map(Address::from);
+            network.add_route(entry(Some(engine::Hop { gateway, interface: hop.interface })));
+        }
+    }
+    network
+}
+
+/// Whether an interface carries Ethernet frames, as packet virtuals need it.
+pub(super) fn is_ethernet(link: &Link) -> bool {
+    link.mac != Mac([0; 6])
+}
+
+fn interface(link: &Link, picture: &Picture) -> engine::Interface {
+    let own = picture.addresses.iter().filter(|address| address.interface == link.index);
+    engine::Interface {
+        index: link.index,
+        name: link.name.as_str().into(),
+        mac: link.mac,
+        mtu: u16::try_from(link.mtu).unwrap_or(u16::MAX),
+        addresses: own.map(|own| (Address::from(own.address), own.prefix)).collect(),
+        vlan: link.vlan.map(|vlan| engine::Vlan { parent: vlan.parent, id: vlan.id }),
+    }
+}
+
+/// The interface of this host that has an address.
+pub(crate) fn holder(picture: &Picture, address: IpAddr) -> Option<(&Link, u8)> {
+    let held = picture.addresses.iter().find(|own| own.address == address)?;
+    Some((picture.links.get(&held.interface)?, held.prefix))
+}

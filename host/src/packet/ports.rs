@@ -1,0 +1,258 @@
+//! Interfaces: what is wrong with them told at once, sockets opened, the XDP program attached and told
+//! whose frames are whose.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::net::IpAddr;
+
+use shunt_rules::suggest::nearest;
+use shunt_sys::netlink::{Link, Picture};
+use shunt_sys::xdp::{Mode, Steering, Wanted, XdpError};
+use shunt_sys::xsk::{self, Socket};
+use shunt_wire::Address;
+use shunt_wire::steering;
+
+use super::network::{holder, is_ethernet};
+use super::snapshot::reaches;
+use crate::config::model::{Config, PacketVirtual};
+
+/// The XDP program, and what it was told. Shared by the control thread and the one that follows the
+/// network.
+pub(super) struct Steered {
+    steering: Steering,
+    wanted: Wanted,
+    ports: BTreeMap<u32, OpenPort>,
+}
+
+/// An interface that the program runs on.
+#[derive(Clone, Debug)]
+pub(super) struct OpenPort {
+    pub(super) name: String,
+    pub(super) queues: u32,
+    pub(super) native: bool,
+}
+
+/// What a configuration needs of the interfaces, found to be there.
+pub(super) struct Needed {
+    /// The numbers of the interfaces that virtuals name.
+    pub(super) links: HashMap<String, u32>,
+    /// The interfaces that frames come in by: those that are named, and the carriers of VLANs.
+    pub(super) ports: Vec<Needs>,
+}
+
+/// An interface with its receive queues.
+pub(super) struct Needs {
+    pub(super) link: Link,
+    pub(super) queues: u32,
+}
+
+/// Looks up what a configuration needs.
+///
+/// # Errors
+/// Everything that is wrong, a line each.
+pub(super) fn find(config: &Config, picture: &Picture) -> Result<Needed, Vec<String>> {
+    let mut problems = Vec::new();
+    let mut links = HashMap::new();
+    let mut carriers = BTreeSet::new();
+    for virtual_ in &config.packet_virtuals {
+        for name in &virtual_.interfaces {
+            match carrier(name, picture) {
+                Ok((link, carrier)) => {
+                    links.insert(name.clone(), link);
+                    carriers.insert(carrier);
+                }
+                Err(problem) => problems.push(format!("virtual {}: {problem}", virtual_.name)),
+            }
+        }
+    }
+    problems.extend(addresses_of_others(config, picture));
+    problems.extend(too_many(config, picture));
+    let mut ports = Vec::new();
+    for link in carriers.into_iter().filter_map(|index| picture.links.get(&index)) {
+        match xsk::queues(link) {
+            Ok(queues) => ports.push(Needs { link: link.clone(), queues }),
+            Err(error) => problems.push(format!("interface {}: cannot tell its queues: {error}", link.name)),
+        }
+    }
+    if problems.is_empty() { Ok(Needed { links, ports }) } else { Err(problems) }
+}
+
+/// The number of an interface, and of the one that carries its frames.
+pub(crate) fn carrier(name: &str, picture: &Picture) -> Result<(u32, u32), String> {
+    let link = picture.links.values().find(|link| link.name == name).ok_or_else(|| {
+        let hint = match nearest(name, picture.links.values().map(|link| link.name.as_str())) {
+            Some(near) => format!("did you mean {near}?"),
+            None => "`ip link` lists those there are".to_owned(),
+        };
+        format!("there is no interface {name}; {hint}")
+    })?;
+    if !is_ethernet(link) {
+        return Err(format!("interface {name} carries no Ethernet frames, which packet virtuals need"));
+    }
+    let carrier = link.vlan.map_or(link.index, |vlan| vlan.parent);
+    let found = picture.links.get(&carrier).filter(|carrier| carrier.vlan.is_none() && is_ethernet(carrier));
+    match found {
+        Some(_) => Ok((link.index, carrier)),
+        None => {
+            Err(format!("interface {name} is a VLAN inside another; packet virtuals look through one tag"))
+        }
+    }
+}
+
+/// Addresses that Shunt has to own alone, and that the host has.
+fn addresses_of_others(config: &Config, picture: &Picture) -> Vec<String> {
+    let mut problems = Vec::new();
+    let mut seen = BTreeSet::new();
+    let mut refuse = |what: String, address: IpAddr| {
+        if let Some((link, prefix)) = holder(picture, address)
+            && seen.insert(address)
+        {
+            let name = &link.name;
+            problems.push(format!(
+                "{what}: {address} is an address of this host, and must be Shunt's alone; \
+                 `ip address del {address}/{prefix} dev {name}` takes it off"
+            ));
+        }
+    };
+    for virtual_ in &config.packet_virtuals {
+        refuse(format!("virtual {}", virtual_.name), virtual_.listen.ip());
+    }
+    for pool in &config.snat_pools {
+        for address in &pool.addresses {
+            refuse(format!("snat-pool {}", pool.name), *address);
+        }
+    }
+    problems
+}
+
+/// More than the XDP program can know.
+fn too_many(config: &Config, picture: &Picture) -> Vec<String> {
+    let vips = config.packet_virtuals.iter().map(|it| it.listen.ip());
+    let leased = config.snat_pools.iter().flat_map(|it| it.addresses.iter().copied());
+    let own = picture.addresses.iter().map(|it| it.address);
+    let addresses = vips.chain(leased).chain(own).collect::<BTreeSet<_>>().len();
+    let members = |virtual_: &PacketVirtual| -> usize {
+        let pools = config.pools.iter().filter(|pool| reaches(virtual_, &pool.name));
+        pools.map(|pool| pool.members.len()).sum()
+    };
+    // Four protocols at most, and one entry more for each address.
+    let repliers: usize = config.packet_virtuals.iter().map(|it| members(it) * 5).sum();
+    let mut problems = Vec::new();
+    for (what, count, most) in [
+        ("addresses of this host and of Shunt", addresses, steering::MAX_ADDRESSES),
+        ("endpoints of members", repliers, steering::MAX_REPLIERS),
+    ] {
+        if count > most as usize {
+            problems.push(format!("too many {what} for the XDP program: {count}, and it can know {most}"));
+        }
+    }
+    problems
+}
+
+/// Opens a socket for each queue of an interface.
+///
+/// # Errors
+/// What keeps it from that.
+pub(super) fn open(needs: &Needs) -> Result<Vec<Socket>, String> {
+    (0..needs.queues)
+        .map(|queue| {
+            Socket::open(&needs.link, queue, xsk::Options::default()).map_err(|error| error.to_string())
+        })
+        .collect()
+}
+
+impl Steered {
+    /// Loads the program; it runs nowhere yet.
+    ///
+    /// # Errors
+    /// The kernel does not let it in.
+    pub(super) fn load() -> Result<Steered, XdpError> {
+        Ok(Steered { steering: Steering::load()?, wanted: Wanted::default(), ports: BTreeMap::new() })
+    }
+
+    pub(super) fn ports(&self) -> &BTreeMap<u32, OpenPort> {
+        &self.ports
+    }
+
+    /// Attaches the program to an interface whose sockets are open.
+    ///
+    /// # Errors
+    /// The interface is then as it was.
+    pub(super) fn attach(&mut self, needs: &Needs, sockets: &[Socket]) -> Result<(), XdpError> {
+        let Link { index, name, .. } = &needs.link;
+        let native = match self.steering.attach(&needs.link, sockets)? {
+            Mode::Native => true,
+            Mode::Generic { refusal } => {
+                tracing::warn!(interface = %name, %refusal, "its driver runs no XDP program: every frame costs more");
+                false
+            }
+        };
+        self.ports.insert(*index, OpenPort { name: name.clone(), queues: needs.queues, native });
+        Ok(())
+    }
+
+    pub(super) fn detach(&mut self, interface: u32) {
+        self.steering.detach(interface);
+        self.ports.remove(&interface);
+    }
+
+    pub(super) fn detach_all(&mut self) {
+        for interface in std::mem::take(&mut self.ports).into_keys() {
+            self.steering.detach(interface);
+        }
+    }
+
+    /// Whose frames are whose from now on; the host's own addresses stay as they are known.
+    ///
+    /// # Errors
+    /// As the kernel gives them.
+    pub(super) fn steer(&mut self, wanted: Wanted) -> Result<(), XdpError> {
+        self.wanted = Wanted { host: std::mem::take(&mut self.wanted.host), ..wanted };
+        self.steering.steer(&self.wanted)
+    }
+
+    /// Tells the program what the host's addresses and MACs are now.
+    pub(super) fn network_changed(&mut self, picture: &Picture) {
+        let host: BTreeSet<Address> = picture.addresses.iter().map(|own| own.address.into()).collect();
+        if host != self.wanted.host {
+            for address in host.difference(&self.wanted.host).filter(|it| self.wanted.owned.contains(it)) {
+                tracing::error!(%address, "this host was given an address that is Shunt's alone");
+            }
+            self.wanted.host = host;
+            if let Err(error) = self.steering.steer(&self.wanted) {
+                tracing::error!(error = %chain(&error), "the XDP program does not know the host's new addresses");
+            }
+        }
+        for (index, port) in &self.ports {
+            let Some(link) = picture.links.get(index) else {
+                tracing::warn!(interface = %port.name, "the interface is gone; `shunt reload` finds one that took its place");
+                continue;
+            };
+            if let Err(error) = self.steering.set_mac(*index, link.mac) {
+                tracing::error!(interface = %port.name, error = %chain(&error), "its new MAC is not known to the XDP program");
+            }
+        }
+    }
+
+    /// How often the program did what.
+    pub(super) fn outcomes(&self) -> Vec<(&'static str, u64)> {
+        match self.steering.outcomes() {
+            Ok(outcomes) => outcomes.into_iter().map(|(outcome, count)| (outcome.name(), count)).collect(),
+            Err(error) => {
+                tracing::warn!(error = %chain(&error), "cannot read the counters of the XDP program");
+                Vec::new()
+            }
+        }
+    }
+}
+
+/// An error with all that lies beneath it.
+pub(super) fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text.push_str(": ");
+        text.push_str(&error.to_string());
+        cause = error.source();
+    }
+    text
+}

@@ -1,0 +1,192 @@
+//! The configuration and its live parts, as the engine takes them.
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
+use std::time::Duration;
+
+use shunt_engine::datapath::{
+    Conflict, Dscp, Hooks, Limits, Member, ModeName, Modes, Pool, PoolIndex, Snapshot, SnatPool,
+    SnatPoolIndex, SourcePersistence, Transport, Virtual,
+};
+use shunt_engine::{selection, snat};
+use shunt_rules::{Hook, HookSet};
+use shunt_sys::xdp::Wanted;
+use shunt_wire::Address;
+use shunt_wire::steering::Replier;
+
+use crate::config::model;
+use crate::live::{self, PacketVirtual};
+
+/// A snapshot as a worker takes it over.
+pub(super) struct Loaded {
+    pub(super) engine: Arc<Snapshot>,
+    /// In the order of the engine's.
+    pub(super) virtuals: Vec<Arc<PacketVirtual>>,
+    /// Addresses that packets are sent to.
+    pub(super) destinations: Vec<Address>,
+    /// Members' endpoints whose packets can be answers to Shunt.
+    pub(super) repliers: BTreeSet<Replier>,
+}
+
+impl Loaded {
+    pub(super) fn pool(&self, name: &str) -> Option<PoolIndex> {
+        self.engine.pools().iter().position(|pool| *pool.name == *name).map(PoolIndex)
+    }
+
+    pub(super) fn snat_pool(&self, name: &str) -> Option<SnatPoolIndex> {
+        self.engine.snat_pools().iter().position(|pool| *pool.name == *name).map(SnatPoolIndex)
+    }
+
+    /// Whose frames are whose, but for the host's own addresses.
+    pub(super) fn wanted(&self) -> Wanted {
+        let owned = self.engine.owned_addresses().map(|(address, _)| address);
+        Wanted { owned: owned.collect(), host: BTreeSet::new(), repliers: self.repliers.clone() }
+    }
+}
+
+/// Makes what workers take over. `links` has the kernel's numbers of the interfaces by their names.
+///
+/// # Errors
+/// A contradiction, which a configuration that was checked does not hold.
+pub(super) fn load(
+    snapshot: &live::Snapshot,
+    snat_pools: &[model::SnatPool],
+    links: &HashMap<String, u32>,
+) -> Result<Loaded, Conflict> {
+    let (virtuals, pools) = (snapshot.packet_virtuals.clone(), &snapshot.pools);
+    let names = Names { pools, snat_pools, links };
+    let engine = Snapshot::new(
+        virtuals.iter().map(|it| names.virtual_(it)).collect::<Result<_, _>>()?,
+        pools.iter().map(|it| pool(it)).collect(),
+        snat_pools.iter().map(snat_pool).collect(),
+    )?;
+    let reached =
+        |it: &PacketVirtual| pools.iter().filter(|pool| reaches(&it.settings, &pool.settings.name)).collect();
+    let mut destinations = BTreeSet::new();
+    let mut repliers = BTreeSet::new();
+    for virtual_ in &virtuals {
+        let reached: Vec<&Arc<live::Pool>> = reached(virtual_);
+        for member in reached.iter().flat_map(|pool| &pool.members) {
+            let address = Address::from(member.settings.address.ip());
+            destinations.insert(address);
+            // A rule may choose any mode.
+            if virtual_.settings.mode == model::Mode::Nat || !virtual_.settings.rules.is_empty() {
+                let port = member.settings.address.port();
+                let endpoints = protocols(virtual_.settings.transport);
+                repliers.extend(endpoints.iter().map(|(protocol, has_port)| {
+                    Replier::new(address, if *has_port { port } else { 0 }, *protocol)
+                }));
+            }
+        }
+    }
+    Ok(Loaded {
+        engine: Arc::new(engine),
+        virtuals,
+        destinations: destinations.into_iter().collect(),
+        repliers,
+    })
+}
+
+/// Whether flows of a virtual can go to a pool: by configuration, by a rule, or by its fault.
+pub(super) fn reaches(virtual_: &model::PacketVirtual, pool: &str) -> bool {
+    virtual_.pool.as_deref() == Some(pool)
+        || virtual_.rules.iter().any(|rule| {
+            let fallback = matches!(&rule.on_fault, model::OnFault::Pool(name) if name == pool);
+            fallback || rule.slots.iter().any(|(_, name)| name == pool)
+        })
+}
+
+/// The IP protocols of what a virtual carries, and whether each has ports.
+fn protocols(transport: model::Transport) -> &'static [(u8, bool)] {
+    const TCP: (u8, bool) = (6, true);
+    const UDP: (u8, bool) = (17, true);
+    const ICMP: (u8, bool) = (1, false);
+    const ICMPV6: (u8, bool) = (58, false);
+    match transport {
+        model::Transport::Tcp => &[TCP],
+        model::Transport::Udp => &[UDP],
+        model::Transport::Any => &[TCP, UDP, ICMP, ICMPV6],
+    }
+}
+
+/// What names of the configuration mean to the engine.
+struct Names<'a> {
+    pools: &'a [Arc<live::Pool>],
+    snat_pools: &'a [model::SnatPool],
+    links: &'a HashMap<String, u32>,
+}
+
+impl Names<'_> {
+    fn virtual_(&self, virtual_: &PacketVirtual) -> Result<Virtual, Conflict> {
+        let settings = &virtual_.settings;
+        let name: Arc<str> = settings.name.as_str().into();
+        let pool = |name: &String| self.pools.iter().position(|it| it.settings.name == *name).map(PoolIndex);
+        let snat_pool = settings.snat_pool.as_ref();
+        let snat_pool = snat_pool
+            .and_then(|name| self.snat_pools.iter().position(|it| it.name == *name))
+            .map(SnatPoolIndex);
+        let modes = Modes::new(mode_name(settings.mode), snat_pool, settings.dscp.and_then(Dscp::new));
+        let hooks = virtual_.rules.iter().fold(HookSet::EMPTY, |all, rule| all.union(rule.hooks()));
+        let model::PacketLimits { flows, flow_rate, syn_rate } = settings.limits;
+        Ok(Virtual {
+            listen: settings.listen.into(),
+            transport: match settings.transport {
+                model::Transport::Tcp => Transport::Tcp,
+                model::Transport::Udp => Transport::Udp,
+                model::Transport::Any => Transport::Any,
+            },
+            interfaces: settings.interfaces.iter().filter_map(|name| self.links.get(name)).copied().collect(),
+            pool: settings.pool.as_ref().and_then(pool),
+            modes: modes.map_err(|_| Conflict::SnatPool(Arc::clone(&name)))?,
+            gue_port: settings.gue_port,
+            mss: settings.mss,
+            persistence: settings
+                .persistence
+                .map(|timeout| SourcePersistence { timeout: milliseconds(timeout) }),
+            idle: settings.timeouts.idle.map(milliseconds),
+            limits: Limits { flows, flow_rate, syn_rate },
+            hooks: Hooks { on_flow: hooks.contains(Hook::OnFlow), on_done: hooks.contains(Hook::OnDone) },
+            name,
+        })
+    }
+}
+
+fn pool(pool: &live::Pool) -> Pool {
+    let member = |member: &live::Member| Member {
+        endpoint: member.settings.address.into(),
+        weight: member.settings.weight,
+        state: Arc::clone(&member.state),
+    };
+    Pool {
+        name: pool.settings.name.as_str().into(),
+        balance: match pool.settings.balance {
+            model::Balance::RoundRobin => selection::Balance::RoundRobin,
+            model::Balance::WeightedRoundRobin => selection::Balance::WeightedRoundRobin,
+            model::Balance::LeastConnections => selection::Balance::LeastConnections,
+        },
+        members: pool.members.iter().map(member).collect(),
+        bindings: Arc::clone(&pool.bindings),
+    }
+}
+
+fn snat_pool(pool: &model::SnatPool) -> SnatPool {
+    let addresses: Vec<Address> = pool.addresses.iter().map(|address| Address::from(*address)).collect();
+    let ports = snat::Pool::new(&addresses, pool.ports.clone(), milliseconds(pool.time_wait));
+    SnatPool { name: pool.name.as_str().into(), ports }
+}
+
+fn mode_name(mode: model::Mode) -> ModeName {
+    match mode {
+        model::Mode::Nat => ModeName::Nat,
+        model::Mode::Snat => ModeName::Snat,
+        model::Mode::L2dsr => ModeName::L2dsr,
+        model::Mode::L3dsrDscp => ModeName::L3dsrDscp,
+        model::Mode::L3dsrIpip => ModeName::L3dsrIpip,
+        model::Mode::L3dsrGre => ModeName::L3dsrGre,
+        model::Mode::L3dsrGue => ModeName::L3dsrGue,
+    }
+}
+
+fn milliseconds(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}

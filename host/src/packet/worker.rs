@@ -1,0 +1,299 @@
+//! A packet worker: a thread with a datapath of its own, the sockets of the queues that it was dealt,
+//! and its own instances of rules.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use shunt_engine::datapath::{Datapath, DropReason, Filter, FlowDetails, FlowSummary, Options, Verdict};
+use shunt_engine::flow::{Cursor, FlowId};
+use shunt_engine::hash::Keyed;
+use shunt_engine::network::Network;
+use shunt_sys::netlink::Solicitor;
+use shunt_sys::waker::Waker;
+use shunt_sys::xsk::{Fate, Received, Socket, Sockets};
+use shunt_wire::Frame;
+use tokio::sync::oneshot;
+
+use super::hand_over::{self, HandedOver, Inbox, Outlet};
+use super::report::{Report, SocketCounts};
+use super::rules::Rules;
+use super::snapshot::Loaded;
+use super::world::{Hands, Tools};
+use crate::worker::clock;
+
+/// How long a worker waits for frames before it looks at its timers. The datapath wants it at least so
+/// often.
+const TICK: Duration = Duration::from_millis(100);
+/// How many frames of other workers are taken before its own have their turn.
+const HANDED_OVER_AT_ONCE: usize = 64;
+
+/// How many slots of the table are looked through between batches of frames: some 100 µs.
+const FLOWS_AT_ONCE: usize = 4096;
+
+/// What is asked of a worker.
+pub(super) enum Command {
+    /// Take over a snapshot, with the sockets of interfaces that are new.
+    Apply {
+        loaded: Arc<Loaded>,
+        sockets: Vec<Socket>,
+        done: oneshot::Sender<()>,
+    },
+    /// Close the sockets of interfaces that are not used any more.
+    Close {
+        interfaces: Vec<u32>,
+        done: oneshot::Sender<()>,
+    },
+    Network(Arc<Network>),
+    /// Tell the neighbours where Shunt's addresses are.
+    Announce,
+    /// The flows of a part of the table, and where to go on.
+    Flows {
+        filter: Filter,
+        from: Cursor,
+        reply: oneshot::Sender<(Vec<FlowSummary>, Option<Cursor>)>,
+    },
+    Flow {
+        id: FlowId,
+        reply: oneshot::Sender<Option<FlowDetails>>,
+    },
+    Delete {
+        id: FlowId,
+        reply: oneshot::Sender<bool>,
+    },
+    Report {
+        reply: oneshot::Sender<Report>,
+    },
+    Stop,
+}
+
+/// The way to a worker.
+#[derive(Clone)]
+pub(super) struct Handle {
+    commands: Sender<Command>,
+    waker: Waker,
+}
+
+impl Handle {
+    /// Nothing happens where the worker is gone: who waits for an answer is told by that.
+    pub(super) fn send(&self, command: Command) {
+        if self.commands.send(command).is_ok() {
+            self.waker.wake();
+        }
+    }
+}
+
+/// A worker that runs. It ends when this is dropped.
+pub(super) struct Worker {
+    handle: Handle,
+    thread: Option<JoinHandle<()>>,
+}
+
+/// What makes a worker.
+struct Ready {
+    number: usize,
+    sockets: Sockets,
+    commands: Receiver<Command>,
+    inbox: Inbox,
+    solicitor: Solicitor,
+}
+
+/// Starts the workers. `key` decides who owns a flow, and `flows` is how many one may hold.
+///
+/// # Errors
+/// As the kernel gives them; none is left running then.
+pub(super) fn start(count: usize, key: [u64; 2], flows: usize) -> io::Result<Vec<Worker>> {
+    let (mut ready, mut outlets, mut handles) = (Vec::new(), Vec::new(), Vec::new());
+    for number in 0..count {
+        let sockets = Sockets::new(Vec::new(), Vec::new())?;
+        let (commands, orders) = channel();
+        let (outlet, inbox) = hand_over::queue(sockets.waker());
+        handles.push(Handle { commands, waker: sockets.waker() });
+        outlets.push(outlet);
+        ready.push(Ready { number, sockets, commands: orders, inbox, solicitor: Solicitor::open()? });
+    }
+    let mut workers = Vec::new();
+    for (it, handle) in ready.into_iter().zip(handles) {
+        let peers = outlets.clone();
+        let options = Options { worker: it.number, workers: count, key: Keyed::new(key), flows };
+        let thread = std::thread::Builder::new()
+            .name(format!("shunt-packet-{}", it.number))
+            .spawn(move || Thread::new(it, peers, options).run())?;
+        workers.push(Worker { handle, thread: Some(thread) });
+    }
+    Ok(workers)
+}
+
+impl Worker {
+    pub(super) fn handle(&self) -> &Handle {
+        &self.handle
+    }
+}
+
+impl Drop for Worker {
+    fn drop(&mut self) {
+        self.handle.send(Command::Stop);
+        if let Some(thread) = self.thread.take()
+            && thread.join().is_err()
+        {
+            tracing::error!("a packet worker had ended by a panic");
+        }
+    }
+}
+
+/// The thread's own.
+struct Thread {
+    options: Options,
+    sockets: Sockets,
+    commands: Receiver<Command>,
+    inbox: Inbox,
+    /// All workers in their order; its own is among them and not used.
+    peers: Vec<Outlet>,
+    tools: Tools,
+    /// From the first snapshot on.
+    work: Option<Work>,
+}
+
+struct Work {
+    datapath: Datapath,
+    rules: Rules,
+}
+
+impl Thread {
+    fn new(ready: Ready, peers: Vec<Outlet>, options: Options) -> Thread {
+        let Ready { sockets, commands, inbox, solicitor, .. } = ready;
+        Thread { options, sockets, commands, inbox, peers, tools: Tools::new(solicitor), work: None }
+    }
+
+    fn run(mut self) {
+        loop {
+            if let Err(error) = self.sockets.wait(Some(TICK)) {
+                // It is about the process (no memory), and may pass.
+                tracing::error!(%error, "a packet worker cannot wait for frames");
+                std::thread::sleep(TICK);
+            }
+            let now = clock::monotonic_ms();
+            while let Ok(command) = self.commands.try_recv() {
+                if matches!(command, Command::Stop) {
+                    return;
+                }
+                self.obey(now, command);
+            }
+            self.carry(now);
+        }
+    }
+
+    /// A batch of frames, and what time asks for.
+    fn carry(&mut self, now: u64) {
+        let Thread { sockets, inbox, peers, tools, work, .. } = self;
+        let Some(Work { datapath, rules }) = work else { return };
+        sockets.receive(|Received { interface: ingress, buffer, start, end }, outbox| {
+            let mut frame = Frame::new(buffer, start, end);
+            let mut hands = Hands { rules: &mut *rules, tools: &mut *tools, outbox };
+            let verdict = datapath.receive(now, ingress, &mut frame, &mut hands);
+            hands.rules.decided(is_a_flow(verdict));
+            if let Verdict::HandOver { worker } = verdict {
+                if !peers.get(worker).is_some_and(|peer| peer.offer(ingress, frame.bytes())) {
+                    datapath.lost(DropReason::HandOverFull);
+                }
+                return Fate::Recycle;
+            }
+            match verdict.interface() {
+                Some(interface) if interface == ingress => {
+                    let start = frame.headroom();
+                    Fate::Send { interface, start, end: start + frame.len() }
+                }
+                Some(interface) => {
+                    hands.transmit(interface, frame.bytes());
+                    Fate::Recycle
+                }
+                None => Fate::Recycle,
+            }
+        });
+        for HandedOver { ingress, mut buffer, start, end } in inbox.try_iter().take(HANDED_OVER_AT_ONCE) {
+            let mut frame = Frame::new(&mut buffer, start, end);
+            let mut hands = Hands { rules: &mut *rules, tools: &mut *tools, outbox: &mut sockets.outbox() };
+            let verdict = datapath.receive(now, ingress, &mut frame, &mut hands);
+            hands.rules.decided(is_a_flow(verdict));
+            if let Some(interface) = verdict.interface() {
+                hands.transmit(interface, frame.bytes());
+            } else if matches!(verdict, Verdict::HandOver { .. }) {
+                // Two workers that have different snapshots could pass it on for ever.
+                datapath.lost(DropReason::HandOverFull);
+            }
+        }
+        datapath.tick(now, &mut Hands { rules, tools, outbox: &mut sockets.outbox() });
+        for _ in 0..tools.take_unsent() {
+            datapath.lost(DropReason::SendFull);
+        }
+        sockets.flush();
+    }
+
+    fn obey(&mut self, now: u64, command: Command) {
+        let Thread { options, sockets, tools, work, .. } = self;
+        match (command, work) {
+            (Command::Apply { loaded, sockets: new, done }, work) => {
+                for socket in new {
+                    sockets.add(socket);
+                }
+                match work {
+                    Some(Work { datapath, rules }) => {
+                        rules.replace(&loaded);
+                        datapath.replace(now, Arc::clone(&loaded.engine));
+                    }
+                    None => {
+                        let network = Arc::clone(&tools.network);
+                        let engine = Arc::clone(&loaded.engine);
+                        let datapath = Datapath::new(now, *options, engine, network);
+                        *work = Some(Work { datapath, rules: Rules::new(&loaded) });
+                    }
+                }
+                let _ = done.send(());
+            }
+            (Command::Close { interfaces, done }, _) => {
+                interfaces.iter().for_each(|interface| sockets.remove(*interface));
+                let _ = done.send(());
+            }
+            (Command::Network(network), work) => {
+                tools.network_changed(Arc::clone(&network));
+                if let Some(Work { datapath, rules }) = work {
+                    let mut hands = Hands { rules, tools, outbox: &mut sockets.outbox() };
+                    datapath.network_changed(now, network, &mut hands);
+                }
+            }
+            (Command::Announce, Some(Work { datapath, rules })) => {
+                datapath.announce(&mut Hands { rules, tools, outbox: &mut sockets.outbox() });
+            }
+            (Command::Flows { filter, from, reply }, Some(Work { datapath, .. })) => {
+                let mut shown = Vec::new();
+                let next = datapath.flows(now, &filter, from, FLOWS_AT_ONCE, |flow| shown.push(flow));
+                let _ = reply.send((shown, next));
+            }
+            (Command::Flow { id, reply }, Some(Work { datapath, .. })) => {
+                let _ = reply.send(datapath.flow(now, id));
+            }
+            (Command::Delete { id, reply }, Some(Work { datapath, rules })) => {
+                let mut hands = Hands { rules, tools, outbox: &mut sockets.outbox() };
+                let _ = reply.send(datapath.delete(now, id, &mut hands));
+            }
+            (Command::Report { reply }, Some(Work { datapath, .. })) => {
+                let _ = reply.send(Report { counters: datapath.counters(), sockets: counts(sockets) });
+            }
+            // There is nothing yet; who waits for an answer gets none.
+            (_, None) | (Command::Stop, _) => {}
+        }
+    }
+}
+
+fn is_a_flow(verdict: Verdict) -> bool {
+    matches!(verdict, Verdict::Send { .. } | Verdict::Held)
+}
+
+fn counts(sockets: &Sockets) -> Vec<SocketCounts> {
+    let counts = |(interface, queue, read): (u32, Option<u32>, io::Result<_>)| {
+        Some(SocketCounts { interface, queue: queue?, statistics: read.ok()? })
+    };
+    sockets.statistics().filter_map(counts).collect()
+}

@@ -1,0 +1,147 @@
+//! What the datapath asks of its thread.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use rustls::crypto::SecureRandom;
+use shunt_engine::datapath::{Done, NewFlow, Ruling, VirtualIndex, World};
+use shunt_engine::network::Network;
+use shunt_sys::netlink::{Link, Solicitor, Vlan};
+use shunt_sys::raw::Sender;
+use shunt_sys::xsk::{Outbox, Unsent};
+use shunt_wire::Address;
+
+use super::rules::Rules;
+
+/// The datapath's side of a worker, while one frame or command is worked on.
+pub(super) struct Hands<'a, 'o> {
+    pub(super) rules: &'a mut Rules,
+    pub(super) tools: &'a mut Tools,
+    pub(super) outbox: &'a mut Outbox<'o>,
+}
+
+/// What a worker has beside rules and sockets.
+pub(super) struct Tools {
+    solicitor: Solicitor,
+    random: Random,
+    /// For interfaces of which this worker has no queue; `None` where one cannot be had.
+    senders: HashMap<u32, Option<Sender>>,
+    pub(super) network: Arc<Network>,
+    /// Frames beside the received ones that were not sent.
+    unsent: u64,
+}
+
+impl Tools {
+    pub(super) fn new(solicitor: Solicitor) -> Tools {
+        Tools {
+            solicitor,
+            random: Random::new(),
+            senders: HashMap::new(),
+            network: Arc::default(),
+            unsent: 0,
+        }
+    }
+
+    /// Interfaces may be others now under the same numbers.
+    pub(super) fn network_changed(&mut self, network: Arc<Network>) {
+        let same = |index: &u32| self.network.interface(*index) == network.interface(*index);
+        self.senders.retain(|index, sender| sender.is_some() && same(index));
+        self.network = network;
+    }
+
+    /// How many frames were not sent since this was last asked.
+    pub(super) fn take_unsent(&mut self) -> u64 {
+        std::mem::take(&mut self.unsent)
+    }
+
+    /// Sends by an interface of which this worker has no queue.
+    fn send_elsewhere(&mut self, interface: u32, frame: &[u8]) {
+        let network = &self.network;
+        let sender = self.senders.entry(interface).or_insert_with(|| {
+            let link = link(network, interface)?;
+            Sender::open(&link)
+                .inspect_err(|error| tracing::warn!(interface = %link.name, %error, "cannot send"))
+                .ok()
+        });
+        if sender.as_mut().is_none_or(|sender| sender.send(frame).is_err()) {
+            self.unsent += 1;
+        }
+    }
+}
+
+impl Hands<'_, '_> {
+    /// Sends a frame by an interface.
+    pub(super) fn transmit(&mut self, interface: u32, frame: &[u8]) {
+        match self.outbox.send(interface, frame) {
+            Ok(()) => {}
+            Err(Unsent::NoInterface) => self.tools.send_elsewhere(interface, frame),
+            Err(Unsent::Full | Unsent::TooLong) => self.tools.unsent += 1,
+        }
+    }
+}
+
+impl World for Hands<'_, '_> {
+    fn on_flow(&mut self, virtual_: VirtualIndex, flow: &NewFlow) -> Ruling {
+        self.rules.on_flow(virtual_, flow)
+    }
+
+    fn on_done(&mut self, done: &Done) {
+        self.rules.on_done(done);
+    }
+
+    fn send(&mut self, interface: u32, frame: &[u8]) {
+        self.transmit(interface, frame);
+    }
+
+    fn solicit(&mut self, link: u32, neighbour: Address) {
+        if let Err(error) = self.tools.solicitor.solicit(link, neighbour.to_ip()) {
+            tracing::debug!(link, %neighbour, %error, "cannot ask for a neighbour");
+        }
+    }
+
+    fn random(&mut self) -> u64 {
+        self.tools.random.next()
+    }
+}
+
+fn link(network: &Network, index: u32) -> Option<Link> {
+    let interface = network.interface(index)?;
+    Some(Link {
+        index,
+        name: interface.name.to_string(),
+        mac: interface.mac,
+        mtu: interface.mtu.into(),
+        up: true,
+        vlan: interface.vlan.map(|vlan| Vlan { parent: vlan.parent, id: vlan.id }),
+    })
+}
+
+/// Numbers of the system's generator, drawn a page at a time.
+struct Random {
+    source: &'static dyn SecureRandom,
+    drawn: Vec<u64>,
+}
+
+impl Random {
+    /// Numbers drawn at once: one call of the generator for so many ports.
+    const DRAWN: usize = 512;
+
+    fn new() -> Random {
+        let source = rustls::crypto::aws_lc_rs::default_provider().secure_random;
+        Random { source, drawn: Vec::with_capacity(Random::DRAWN) }
+    }
+
+    fn next(&mut self) -> u64 {
+        if let Some(number) = self.drawn.pop() {
+            return number;
+        }
+        let mut bytes = [0; Random::DRAWN * 8];
+        if self.source.fill(&mut bytes).is_err() {
+            // The kernel's generator does not fail once it has been seeded.
+            tracing::error!("no random numbers from the system");
+        }
+        let (numbers, _) = bytes.as_chunks::<8>();
+        self.drawn.extend(numbers.iter().map(|bytes| u64::from_ne_bytes(*bytes)));
+        self.drawn.pop().unwrap_or_default()
+    }
+}
