@@ -1,0 +1,18 @@
+//! What is read of frames that are written as text, and what is not read.
+
+#![allow(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a test that cannot go on says so and ends"
+)]
+
+#[path = "../golden/frame/mod.rs"]
+mod frame;
+#[path = "../../../wire/tests/wire/packets.rs"]
+#[expect(dead_code, reason = "what rewrites are tested with besides")]
+mod packets;
+
+mod hostile;
+mod kinds;
+mod refusals;
