@@ -102,6 +102,8 @@ fn is_about_mine(bytes: &Bytes<'_>, at: usize, version: Version) -> Option<bool>
     Some(match whose(addresses.source) {
         Whose::Shunts => true,
         Whose::Hosts => false,
-        Whose::Others => transport.replier(bytes, addresses.destination, End::Destination).is_some_and(is_replier),
+        Whose::Others => {
+            transport.replier(bytes, addresses.destination, End::Destination).is_some_and(is_replier)
+        }
     })
 }

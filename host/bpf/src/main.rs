@@ -1,7 +1,7 @@
 //! Steers frames: Shunt's to its sockets, all others to the kernel.
 //!
-//! Knows no policy. What is Shunt's is what the maps say, and the maps are `shunt_wire::steering`'s;
-//! what is done with it is decided in user space.
+//! Knows no policy. What is Shunt's is what the maps say, which are described in the steering module of
+//! `shunt-wire`; what is done with it is decided in user space.
 
 #![no_std]
 #![no_main]

@@ -53,6 +53,7 @@ pub struct Netlink {
     routes_rest: Option<Instant>,
     buffer: Vec<u8>,
     undecodable: u64,
+    resynchronized: u64,
 }
 
 /// What has to be asked for anew.
@@ -93,6 +94,7 @@ impl Netlink {
             routes_rest: None,
             buffer: vec![0; 64 << 10],
             undecodable: 0,
+            resynchronized: 0,
         };
         netlink.ask()?;
         Ok(netlink)
@@ -114,6 +116,12 @@ impl Netlink {
     #[must_use]
     pub fn undecodable(&self) -> u64 {
         self.undecodable
+    }
+
+    /// How often messages were lost, and everything was asked for anew.
+    #[must_use]
+    pub fn resynchronized(&self) -> u64 {
+        self.resynchronized
     }
 
     /// Waits until the network changes, until woken, or until `timeout` is over. Changes that come close
@@ -162,6 +170,7 @@ impl Netlink {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
                 Err(error) if error.raw_os_error() == Some(libc::ENOBUFS) => {
                     self.stale = Stale { links: true, addresses: true, neighbours: true, routes: true };
+                    self.resynchronized += 1;
                     continue;
                 }
                 Err(error) => return Err(error),

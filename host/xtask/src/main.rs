@@ -2,6 +2,7 @@
 
 mod bench;
 mod book;
+mod bpf;
 mod compare;
 mod demo;
 mod interrupt;
@@ -30,6 +31,8 @@ cargo xtask <command>
   compare [-- …]  Shunt beside the proxies that are installed, see tests/bench/README.md
   docs [--write]  check the book, and build it where mdbook is there;
                   --write makes its generated parts anew
+  bpf [--check]   build the XDP program that is committed in host/bpf; --check builds it
+                  where its tool chain is there, and compares
 ";
 
 fn main() -> ExitCode {
@@ -50,6 +53,8 @@ fn main() -> ExitCode {
         ["compare", "--", rest @ ..] => compare::run(&terminal, rest),
         ["docs"] => book::run(&terminal, book::Generated::Check),
         ["docs", "--write"] => book::run(&terminal, book::Generated::Write),
+        ["bpf"] => bpf::run(&terminal, bpf::Built::Commit),
+        ["bpf", "--check"] => bpf::run(&terminal, bpf::Built::Compare),
         [] | ["help" | "--help" | "-h"] => {
             print!("{USAGE}");
             return ExitCode::SUCCESS;

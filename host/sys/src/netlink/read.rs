@@ -162,3 +162,6 @@ fn vlan_id(infos: &[LinkInfo]) -> Option<u16> {
         _ => None,
     })
 }
+
+#[cfg(test)]
+mod tests;

@@ -242,3 +242,33 @@ pub(super) fn messages(
     }
     unreadable
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Each cut and each wrong length is counted once, and nothing panics.
+    #[test]
+    fn what_is_no_message_is_counted() {
+        let mut header = [0; 16];
+        header[..4].copy_from_slice(&16u32.to_ne_bytes());
+        // NLMSG_DONE.
+        header[4..6].copy_from_slice(&3u16.to_ne_bytes());
+        let count = |datagram: &[u8]| {
+            let mut read = 0;
+            let unread = messages(datagram, |_, _| read += 1);
+            (read, unread)
+        };
+        assert_eq!(count(&[]), (0, 0));
+        assert_eq!(count(&header[..12]), (0, 1));
+        for length in [0u32, 15, 17, u32::MAX] {
+            let mut wrong = header;
+            wrong[..4].copy_from_slice(&length.to_ne_bytes());
+            assert_eq!(count(&wrong), (0, 1), "a length of {length}");
+        }
+        // RTM_NEWLINK, cut short.
+        let mut short = header;
+        short[4..6].copy_from_slice(&16u16.to_ne_bytes());
+        assert_eq!(count(&[short, short].concat()), (0, 2));
+    }
+}

@@ -7,7 +7,7 @@ use aya::maps::MapError;
 use aya::programs::ProgramError;
 use aya::sys::SyscallError;
 use aya::util::KernelVersion;
-use nix::net::if_::if_indextoname;
+use nix::net::if_::if_nametoindex;
 
 use crate::netlink::Link;
 
@@ -79,7 +79,7 @@ impl XdpError {
         }
         match refusal.raw_os_error() {
             Some(libc::EINVAL) if knows_no_links() => Self::KernelTooOld,
-            Some(libc::EINVAL) if if_indextoname(link.index).is_err() => {
+            Some(libc::EINVAL) if if_nametoindex(link.name.as_str()) != Ok(link.index) => {
                 Self::NoInterface { interface: link.name.clone() }
             }
             _ => Self::Attach { interface: link.name.clone(), source: refusal },

@@ -53,9 +53,6 @@ impl fmt::Display for XskError {
                 "another AF_XDP socket is bound to queue {queue} of {interface}; `ss --xdp` shows whose"
             ),
             (_, Some(libc::ENODEV)) => write!(f, "the interface {interface} is not there any more"),
-            (_, Some(libc::ENETDOWN)) => {
-                write!(f, "the interface {interface} is down: `ip link set dev {interface} up`")
-            }
             (Cause::Socket(SocketError::Bind(_)), Some(libc::EINVAL)) => write!(
                 f,
                 "{interface} has no queue {queue}: `ethtool -l {interface}` shows how many there are"

@@ -5,6 +5,8 @@
 
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd, RawFd};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use nix::sys::socket::{MsgFlags, send, setsockopt, sockopt};
 use shunt_wire::frame::HEADROOM;
@@ -25,6 +27,9 @@ const LINK_HEADER: usize = 18;
 pub const MAX_MTU: u32 = mtu_of(4096);
 /// One send takes 32 frames to the driver (net/xdp/xsk.c, `TX_BATCH_SIZE`).
 const KERNEL_BATCH: usize = 32;
+/// A closed socket lets go of its queue when the kernel comes round to it, after the process that closed
+/// it may be gone (net/xdp/xsk_buff_pool.c, `xp_put_pool`). Until then the queue is busy.
+const LETTING_GO: Duration = Duration::from_secs(1);
 
 /// How a socket is made.
 #[derive(Clone, Copy, Debug)]
@@ -94,8 +99,22 @@ impl Socket {
     ///
     /// [`XskError`], which says what to do.
     pub fn open(link: &Link, queue: u32, options: Options) -> Result<Self, XskError> {
-        let error = |cause| XskError { interface: link.name.clone(), queue, cause };
-        let frame_size = frame_size(link.mtu).map_err(error)?;
+        let deadline = Instant::now() + LETTING_GO;
+        loop {
+            match Self::open_once(link, queue, options) {
+                Err(Cause::Socket(SocketError::Bind(error)))
+                    if error.raw_os_error() == Some(libc::EBUSY) && Instant::now() < deadline =>
+                {
+                    thread::sleep(LETTING_GO / 100);
+                }
+                Err(cause) => return Err(XskError { interface: link.name.clone(), queue, cause }),
+                Ok(socket) => return Ok(socket),
+            }
+        }
+    }
+
+    fn open_once(link: &Link, queue: u32, options: Options) -> Result<Self, Cause> {
+        let frame_size = frame_size(link.mtu)?;
         let umem = UmemCfgBuilder {
             frame_size,
             head_room: HEADROOM as u32,
@@ -105,23 +124,22 @@ impl Socket {
             #[cfg(debug_assertions)]
             software_checksum: false,
         };
-        let umem = umem.build().map_err(|cause| error(Cause::Options(cause)))?;
-        let umem = Umem::map(umem).map_err(|cause| error(Cause::Memory(cause)))?;
+        let umem = umem.build().map_err(Cause::Options)?;
+        let umem = Umem::map(umem).map_err(Cause::Memory)?;
         let rings = RingConfigBuilder {
             rx_count: options.frames,
             tx_count: options.frames,
             fill_count: options.frames,
             completion_count: options.frames,
         };
-        let rings = rings.build().map_err(|cause| error(Cause::Options(cause)))?;
-        let failed = |cause| error(Cause::Socket(cause));
-        let mut builder = XdpSocketBuilder::new().map_err(failed)?;
-        let (rings, mut flags) = builder.build_wakable_rings(&umem, rings).map_err(failed)?;
+        let rings = rings.build().map_err(Cause::Options)?;
+        let mut builder = XdpSocketBuilder::new().map_err(Cause::Socket)?;
+        let (rings, mut flags) = builder.build_wakable_rings(&umem, rings).map_err(Cause::Socket)?;
         flags.force_copy();
-        let socket = builder.bind(NicIndex::new(link.index), queue, flags).map_err(failed)?;
+        let socket = builder.bind(NicIndex::new(link.index), queue, flags).map_err(Cause::Socket)?;
         // Both are asked for above.
         let (Some(rx), Some(tx)) = (rings.rx_ring, rings.tx_ring) else {
-            return Err(failed(SocketError::SocketCreation(io::ErrorKind::Unsupported.into())));
+            return Err(Cause::Socket(SocketError::SocketCreation(io::ErrorKind::Unsupported.into())));
         };
         let frames = options.frames as usize;
         let mut socket = Self {

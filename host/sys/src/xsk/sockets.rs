@@ -135,7 +135,10 @@ impl Sockets {
                 polled.fd = -1;
             }
         }
-        self.waker.clear();
+        // The waker is the last.
+        if self.polled.last().is_some_and(|waker| waker.revents != 0) {
+            self.waker.clear();
+        }
         if unfinished {
             self.flush();
         }
