@@ -376,7 +376,7 @@ mod tests {
             "shunt_virtual_answers_total{virtual=\"shop\",class=\"5xx\"} 5",
             "shunt_member_up{pool=\"web\",member=\"10.0.0.2:80\"} 0.0",
             "shunt_member_response_bytes_total{pool=\"web\",member=\"10.0.0.1:80\"} 4096",
-            "shunt_packet_flows 12.0",
+            "shunt_packet_flows{} 12.0",
             "shunt_packet_drops_total{reason=\"no-virtual\"} 17",
             "shunt_packet_virtual_packets_total{virtual=\"resolvers\",direction=\"to-client\"} 3000",
             "shunt_packet_member_flows_total{pool=\"resolvers\",member=\"10.0.0.4:53\"} 1200",

@@ -130,8 +130,14 @@ pub(crate) fn flow() -> FlowDetails {
             packets_to_client: 3,
             bytes_to_client: 1_560,
         },
-        to_server: vec!["source 10.10.1.1:1024".to_owned(), "destination 10.0.0.4:53".to_owned()],
-        to_client: vec!["source 203.0.113.53:53".to_owned(), "destination 192.0.2.7:40000".to_owned()],
+        to_server: vec![
+            "source becomes 10.10.1.1:1024".to_owned(),
+            "destination becomes 10.0.0.4:53".to_owned(),
+        ],
+        to_client: vec![
+            "source becomes 203.0.113.53:53".to_owned(),
+            "destination becomes 192.0.2.7:40000".to_owned(),
+        ],
     }
 }
 

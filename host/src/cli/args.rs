@@ -146,7 +146,7 @@ pub(super) enum MemberCommand {
 
 #[derive(Debug, Subcommand)]
 pub(super) enum FlowCommand {
-    /// List flows, the oldest first
+    /// List flows
     List(FlowFilter),
     /// Show a flow, and what is done to its packets
     Show {

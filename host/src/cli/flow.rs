@@ -11,7 +11,7 @@ use super::shapes::{Flow, FlowDetails, Flows};
 use super::table::{Align, Cell, Table};
 use super::words;
 
-/// Lists flows.
+/// Lists flows, those that are shown by their age.
 ///
 /// # Errors
 /// No daemon answers, or it does not know what is asked for.
@@ -116,15 +116,14 @@ fn told(details: &FlowDetails, paint: Paint) -> String {
         "state",
         &format!("{}, {age} old, last packet {idle} ago, ends in {left} without another", flow.state),
     );
-    let way = |packets: u64, bytes: u64, done: &[String]| {
-        let counted = format!("{packets} packets, {}", words::bytes(bytes));
-        if done.is_empty() { counted } else { format!("{counted}: {}", done.join(", ")) }
-    };
-    line("to server", &way(flow.packets_to_server, flow.bytes_to_server, to_server));
+    let way = |packets: u64, bytes: u64| format!("{packets} packets, {}", words::bytes(bytes));
+    line("to server", &way(flow.packets_to_server, flow.bytes_to_server));
+    to_server.iter().for_each(|done| line("", done));
     if to_client.is_empty() {
         line("to client", "the member answers directly");
     } else {
-        line("to client", &way(flow.packets_to_client, flow.bytes_to_client, to_client));
+        line("to client", &way(flow.packets_to_client, flow.bytes_to_client));
+        to_client.iter().for_each(|done| line("", done));
     }
     text
 }
@@ -159,8 +158,12 @@ client     192.0.2.7:40000
 member     10.0.0.4:53 of pool resolvers
 mode       snat from 10.10.1.1:1024
 state      active, 1m 5s old, last packet 1s ago, ends in 58s without another
-to server  3 packets, 195 B: source 10.10.1.1:1024, destination 10.0.0.4:53
-to client  3 packets, 1.5 KiB: source 203.0.113.53:53, destination 192.0.2.7:40000
+to server  3 packets, 195 B
+           source becomes 10.10.1.1:1024
+           destination becomes 10.0.0.4:53
+to client  3 packets, 1.5 KiB
+           source becomes 203.0.113.53:53
+           destination becomes 192.0.2.7:40000
 ";
         assert_eq!(told(&flow, Paint(false)), expected);
     }

@@ -8,8 +8,7 @@ use super::words::{self, count};
 /// One line above the tables.
 pub(super) fn head(packets: &Packets) -> String {
     let flows = count(usize::try_from(packets.flows).unwrap_or(usize::MAX), "flow");
-    let memory = words::bytes(packets.memory);
-    format!("packets: {flows} in {memory}, {}\n", count(packets.workers, "worker"))
+    format!("packets: {flows}, {}\n", count(packets.workers, "worker"))
 }
 
 /// The tables that have rows.
@@ -123,17 +122,15 @@ fn drops(packets: &Packets) -> Table {
 
 /// These, and what flows carried.
 fn columns<const N: usize>(own: [(&'static str, Align); N]) -> impl Iterator<Item = (&'static str, Align)> {
-    let carried = ["ACTIVE", "FLOWS", "PACKETS TO SERVER", "BYTES", "PACKETS TO CLIENT", "BYTES"];
+    let carried = ["ACTIVE", "FLOWS", "TO SERVER", "TO CLIENT"];
     own.into_iter().chain(carried.map(|name| (name, Align::Right)))
 }
 
-fn carried(carried: &Carried) -> [Cell; 6] {
+fn carried(carried: &Carried) -> [Cell; 4] {
     [
         carried.active.into(),
         carried.flows.into(),
-        carried.packets_to_server.into(),
         words::bytes(carried.bytes_to_server).into(),
-        carried.packets_to_client.into(),
         words::bytes(carried.bytes_to_client).into(),
     ]
 }

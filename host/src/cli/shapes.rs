@@ -124,7 +124,6 @@ pub(super) struct ReloadSummary {
 pub(super) struct Packets {
     pub(super) workers: usize,
     pub(super) flows: u64,
-    pub(super) memory: u64,
     pub(super) virtuals: Vec<PacketVirtual>,
     pub(super) members: Vec<PacketMember>,
     pub(super) modes: Vec<Mode>,
@@ -166,9 +165,7 @@ pub(super) struct Mode {
 pub(super) struct Carried {
     pub(super) active: u64,
     pub(super) flows: u64,
-    pub(super) packets_to_server: u64,
     pub(super) bytes_to_server: u64,
-    pub(super) packets_to_client: u64,
     pub(super) bytes_to_client: u64,
 }
 

@@ -123,8 +123,29 @@ POOL  MEMBER       WEIGHT  ADMIN    HEALTH  ACTIVE  REQUESTS  FAILED  LAST PROBE
 web   10.0.0.1:80       1  enabled  up           3       617       3  status 200
 web   10.0.0.2:80       1  enabled  down         3       617       3  connection refused
 
-RULE         RUNS          CALLS  FAULTS  STATE
-shop/canary  canary 1.2.0   1234       3  running
+packets: 12 flows, 2 workers
+
+PACKET VIRTUAL  LISTEN           CARRIES  POOL       MODE  REFUSED  ACTIVE  FLOWS  TO SERVER  TO CLIENT
+resolvers       203.0.113.53:53  udp      resolvers  snat       17      12   1200    197 KiB    1.5 MiB
+
+POOL       MEMBER       ACTIVE  FLOWS  TO SERVER  TO CLIENT
+resolvers  10.0.0.4:53      12   1200    197 KiB    1.5 MiB
+
+MODE  ACTIVE  FLOWS  TO SERVER  TO CLIENT
+snat      12   1200    197 KiB    1.5 MiB
+
+SNAT POOL  ADDRESSES  LEASED  RESTING  LEAST FREE
+out                4      12       30       32000
+
+INTERFACE  XDP     QUEUES  RECEIVED  SENT  LOST
+eth0       native       2      4000  3900     2
+
+NOT CARRIED  PACKETS  WHAT TO DO
+no-virtual        17  Clients try a port that no virtual listens on.
+
+RULE                 RUNS          CALLS  FAULTS  STATE
+shop/canary          canary 1.2.0   1234       3  running
+resolvers/by-client  canary 1.2.0   1234       3  running
 ";
         assert_eq!(told(&status, Paint(false)), expected);
     }

@@ -94,6 +94,9 @@ impl Control {
                 waits.push(drained);
             }
         }
+        if let Some(packets) = &mut self.packets {
+            packets.close(&self.snapshot.load_full(), &self.config.snat_pools).await;
+        }
         let all = async {
             for drained in waits {
                 let _ = drained.await;

@@ -21,7 +21,7 @@ pub struct FlowQuery {
 
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct Flows {
-    /// The oldest first.
+    /// Of those that are shown the oldest first.
     pub flows: Vec<FlowStatus>,
     /// More of them match than were asked for.
     pub more: bool,

@@ -187,7 +187,7 @@ fn snapshot(members: &[(SocketAddr, &Arc<MemberState>)], monitor: Option<model::
             .collect(),
         bindings: Arc::new(shunt_engine::persistence::PersistenceTable::new(16, [1, 2])),
     };
-    Snapshot { epoch: 1, virtuals: Vec::new(), pools: vec![Arc::new(pool)] }
+    Snapshot { epoch: 1, pools: vec![Arc::new(pool)], ..Snapshot::empty() }
 }
 
 async fn until(what: impl Fn() -> bool) {

@@ -13,15 +13,19 @@ use tokio::sync::oneshot;
 use super::network::Follower;
 use super::ports::{self, Needs, Steered, chain};
 use super::report::{InterfaceTotals, Report, Totals};
-use super::snapshot;
+use super::snapshot::{self, Takes};
 use super::worker::{self, Command, Worker};
 use crate::config::model::{self, Config};
 use crate::live::Snapshot;
 
-/// Flows that all workers together hold at most. Their tables grow as they are needed.
-const MOST_FLOWS: usize = 1 << 22;
+/// Flows that all workers together hold at most, unless virtuals are allowed more. Each costs 32 bytes of
+/// address space from the start, and memory when it is there.
+const MOST_FLOWS: usize = 1 << 20;
 /// How often draining looks whether flows are left.
 const DRAIN_LOOK: Duration = Duration::from_millis(100);
+
+/// The states of flows that have ended, and are kept for what may come late.
+const ENDED: [&str; 3] = ["closed", "client-reset", "server-reset"];
 
 /// All that carries packets. When it is dropped, threads end, sockets close and the XDP program leaves.
 pub struct Packets {
@@ -59,7 +63,9 @@ impl Packets {
         let steered = Steered::load().map_err(|error| one(format!("packet virtuals: {}", chain(&error))))?;
         let steered = Arc::new(Mutex::new(steered));
         let count = most_workers.min(queues).max(1);
-        let workers = worker::start(count, key, MOST_FLOWS / count).map_err(system)?;
+        let allowed = config.packet_virtuals.iter().filter_map(|it| it.limits.flows);
+        let flows = MOST_FLOWS.max(allowed.map(|flows| flows as usize).sum());
+        let workers = worker::start(count, key, flows.div_ceil(count)).map_err(system)?;
         let handles = workers.iter().map(|worker| worker.handle().clone()).collect();
         let follower = Follower::start(handles, Arc::clone(&steered)).map_err(system)?;
         Ok(Packets { follower, workers, steered, links: HashMap::new() })
@@ -117,9 +123,22 @@ impl Packets {
 
     /// Puts a change in force. Returns when every worker has it.
     pub async fn apply(&mut self, change: Change, snapshot: &Snapshot, snat_pools: &[model::SnatPool]) {
+        self.take(change, snapshot, snat_pools, Takes::NewFlows).await;
+        if let Some(worker) = self.workers.first() {
+            worker.handle().send(Command::Announce);
+        }
+    }
+
+    async fn take(
+        &mut self,
+        change: Change,
+        snapshot: &Snapshot,
+        snat_pools: &[model::SnatPool],
+        takes: Takes,
+    ) {
         let Change { links, sockets, gone } = change;
         self.links = links.unwrap_or(std::mem::take(&mut self.links));
-        let loaded = match snapshot::load(snapshot, snat_pools, &self.links) {
+        let loaded = match snapshot::load(snapshot, snat_pools, &self.links, takes) {
             Ok(loaded) => Arc::new(loaded),
             // The configuration was checked for all that could be.
             Err(conflict) => return tracing::error!(?conflict, "packet virtuals stay as they were"),
@@ -146,19 +165,37 @@ impl Packets {
         }
         all(waits).await;
         self.follower.watch(loaded.destinations.clone());
-        if let Some(worker) = self.workers.first() {
-            worker.handle().send(Command::Announce);
-        }
     }
 
-    /// Waits until no flow is left.
+    /// Takes no new flows from now on; those that are there go on.
+    pub async fn close(&mut self, snapshot: &Snapshot, snat_pools: &[model::SnatPool]) {
+        self.take(Change::default(), snapshot, snat_pools, Takes::Nothing).await;
+    }
+
+    /// Waits until no flow is left that anyone waits for.
     pub async fn drained(&self) {
-        while self.totals().await.flows > 0 {
+        while self.has_open_flows().await {
             tokio::time::sleep(DRAIN_LOOK).await;
         }
     }
 
-    /// The flows that match, `limit` at most, the oldest first.
+    async fn has_open_flows(&self) -> bool {
+        for worker in &self.workers {
+            let mut from = Some(Cursor::default());
+            while let Some(cursor) = from {
+                let (reply, answer) = oneshot::channel();
+                worker.handle().send(Command::Flows { filter: Filter::default(), from: cursor, reply });
+                let Ok((shown, next)) = answer.await else { break };
+                if shown.iter().any(|flow| !ENDED.contains(&flow.state)) {
+                    return true;
+                }
+                from = next;
+            }
+        }
+        false
+    }
+
+    /// Flows that match, `limit` at most: not the oldest of all, but in the order of their age.
     pub async fn flows(&self, filter: &Filter, mode: Option<ModeName>, limit: usize) -> Vec<FlowSummary> {
         let mut flows = Vec::new();
         for worker in &self.workers {

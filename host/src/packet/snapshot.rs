@@ -44,6 +44,14 @@ impl Loaded {
     }
 }
 
+/// Whether virtuals take new flows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Takes {
+    NewFlows,
+    /// Shunt is about to end. Clients are not told: they try again, and come to whoever takes over.
+    Nothing,
+}
+
 /// Makes what workers take over. `links` has the kernel's numbers of the interfaces by their names.
 ///
 /// # Errors
@@ -52,9 +60,10 @@ pub(super) fn load(
     snapshot: &live::Snapshot,
     snat_pools: &[model::SnatPool],
     links: &HashMap<String, u32>,
+    takes: Takes,
 ) -> Result<Loaded, Conflict> {
     let (virtuals, pools) = (snapshot.packet_virtuals.clone(), &snapshot.pools);
-    let names = Names { pools, snat_pools, links };
+    let names = Names { pools, snat_pools, links, takes };
     let engine = Snapshot::new(
         virtuals.iter().map(|it| names.virtual_(it)).collect::<Result<_, _>>()?,
         pools.iter().map(|it| pool(it)).collect(),
@@ -114,6 +123,7 @@ struct Names<'a> {
     pools: &'a [Arc<live::Pool>],
     snat_pools: &'a [model::SnatPool],
     links: &'a HashMap<String, u32>,
+    takes: Takes,
 }
 
 impl Names<'_> {
@@ -128,6 +138,7 @@ impl Names<'_> {
         let modes = Modes::new(mode_name(settings.mode), snat_pool, settings.dscp.and_then(Dscp::new));
         let hooks = virtual_.rules.iter().fold(HookSet::EMPTY, |all, rule| all.union(rule.hooks()));
         let model::PacketLimits { flows, flow_rate, syn_rate } = settings.limits;
+        let flow_rate = if self.takes == Takes::Nothing { Some(0) } else { flow_rate };
         Ok(Virtual {
             listen: settings.listen.into(),
             transport: match settings.transport {
