@@ -6,7 +6,7 @@ mod table;
 pub mod tcp;
 
 pub use id::FlowId;
-pub use table::{Cursor, Flow, Found, Refusal, Refused, Table};
+pub use table::{BATCH, Cursor, Flow, Found, Refusal, Refused, Table};
 
 /// Which way a packet of a flow travels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -25,7 +25,8 @@ impl FlowId {
     pub(super) const fn new(worker: u16, serial: u32, slot: u32) -> Self {
         let worker = (worker % Self::WORKERS) as u64;
         let serial = (serial % Self::SERIALS) as u64;
-        Self((worker << SERIAL_BITS | serial) << SLOT_BITS | slot as u64 % Self::SLOTS as u64)
+        let slot = slot as u64 % Self::SLOTS as u64;
+        Self((worker << SERIAL_BITS | serial) << SLOT_BITS | slot)
     }
 
     /// The worker whose flow it is.

@@ -4,6 +4,7 @@
 mod tests;
 
 use std::hash::BuildHasher;
+use std::hint::black_box;
 
 use shunt_wire::FlowKey;
 
@@ -37,7 +38,9 @@ pub struct Table<T> {
 }
 
 /// What the table holds of one flow.
+// In this order: what every packet reads stands together, and `value` should begin so too.
 #[derive(Debug)]
+#[repr(C)]
 pub struct Flow<T> {
     /// By [`Direction`]. Of a one-way flow only the first counts.
     keys: [FlowKey; 2],
@@ -77,6 +80,9 @@ pub struct Refused<T> {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Cursor(u32);
 
+/// As many keys as [`Table::warm`] takes.
+pub const BATCH: usize = 64;
+
 /// Slots per chunk.
 const CHUNK: usize = 1 << 12;
 
@@ -113,6 +119,29 @@ impl<T> Table<T> {
         let slot = self.slot_mut(place.slot())?;
         let id = FlowId::new(worker, slot.serial, place.slot());
         Some(Found { id, direction: place.direction(), flow: slot.flow.as_mut()? })
+    }
+
+    /// Brings into the cache what finding these keys reads, up to [`BATCH`] of them.
+    ///
+    /// In a large table a lookup waits for memory two or three times, each time longer than everything
+    /// else takes. The processor waits for many of these reads at once if nothing stands between them. So
+    /// a worker that takes a batch of packets names their keys here before it looks at the first.
+    pub fn warm(&self, keys: &[FlowKey]) {
+        let mut hashes = [0; BATCH];
+        let len = hashes.iter_mut().zip(keys).map(|(hash, key)| *hash = self.hash.hash_one(key)).count();
+        let hashes = &hashes[..len];
+        black_box(hashes.iter().fold(0, |all, hash| all ^ self.directory.touch(*hash)));
+
+        let mut places = [Place(0); BATCH];
+        for (place, hash) in places.iter_mut().zip(hashes) {
+            // Of equal hashes the first is as good as the others.
+            *place = Place(self.directory.find(*hash, |_| true).unwrap_or(0));
+        }
+        black_box(places[..len].iter().fold(0, |all, place| {
+            let slot = self.slot(place.slot());
+            let port = slot.and_then(|slot| slot.flow.as_ref()).map_or(0, |flow| flow.keys[1].source().port);
+            all ^ slot.map_or(0, |slot| slot.serial) ^ u32::from(port)
+        }));
     }
 
     /// Takes in a flow: the key of its packets to the server, and that of the packets to the client if
@@ -271,7 +300,7 @@ impl<T> Table<T> {
             return index;
         }
         let index = self.slots() as u32;
-        if index as usize % CHUNK == 0 {
+        if (index as usize).is_multiple_of(CHUNK) {
             self.chunks.push(Vec::with_capacity(CHUNK));
         }
         if let Some(chunk) = self.chunks.last_mut() {
@@ -312,11 +341,13 @@ impl<T> Flow<T> {
     }
 }
 
+/// Begins with a cache line of its own, so that the keys and the beginning of the value fill two.
+#[repr(C, align(64))]
 struct Slot<T> {
-    flow: Option<Flow<T>>,
     /// That of the flow, or of the last one that was here.
     serial: u32,
     next_free: Option<u32>,
+    flow: Option<Flow<T>>,
 }
 
 /// Where a key stands: slot and direction.

@@ -68,7 +68,7 @@ impl Stock {
         if self.free == 0 {
             return None;
         }
-        let start = range.start + (u64::from(random) * range.len() as u64 >> 32) as u32;
+        let start = range.start + ((u64::from(random) * range.len() as u64) >> 32) as u32;
         let index =
             self.busy.first_clear(start..range.end).or_else(|| self.busy.first_clear(range.start..start))?;
         self.busy.set(index);

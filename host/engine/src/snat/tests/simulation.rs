@@ -79,15 +79,15 @@ fn simulate(seed: u64, opens: u64) -> Seen {
     let mut load = 40;
     while seen.opened < opens {
         let dice = random(&mut state);
-        if dice % (1 << 16) == 0 {
+        if dice.is_multiple_of(1 << 16) {
             pool = configure(&mut state);
             load = 20 + random(&mut state) % 30;
         }
         // Mostly fractions of a millisecond pass, seldom seconds, once in a while days.
         now += match dice >> 16 & 0xffff {
-            0 if dice % 16 == 0 => 3 * 24 * 60 * 60 * SECOND,
-            0..4 => random(&mut state) % (20 * SECOND),
-            0..16_000 => 1,
+            0 if dice.is_multiple_of(16) => 3 * 24 * 60 * 60 * SECOND,
+            0..=3 => random(&mut state) % (20 * SECOND),
+            4..16_000 => 1,
             _ => 0,
         };
         if dice >> 32 & 63 < load {
@@ -103,7 +103,7 @@ fn simulate(seed: u64, opens: u64) -> Seen {
                 Err(refusal) => {
                     assert_eq!(refusal, Refusal::Exhausted);
                     seen.exhausted += 1;
-                    if seen.exhausted % 256 == 0 {
+                    if seen.exhausted.is_multiple_of(256) {
                         assert_nothing_is_free(&model, &pool, blocks, member, now);
                     }
                 }
@@ -133,7 +133,8 @@ fn simulate(seed: u64, opens: u64) -> Seen {
 
 /// Some of the addresses, a part of the range, and a time that is seldom zero.
 fn configure(state: &mut u64) -> Pool {
-    let addresses: Vec<_> = (1..=ADDRESSES as u64).filter(|_| random(state) % 4 > 0).map(address).collect();
+    let addresses: Vec<_> =
+        (1..=ADDRESSES as u64).filter(|_| !random(state).is_multiple_of(4)).map(address).collect();
     let addresses = if addresses.is_empty() { vec![address(1)] } else { addresses };
     let last = FIRST + PORTS as u16 - 1;
     let range = FIRST + (random(state) % 500) as u16..=last - (random(state) % 500) as u16;
