@@ -89,6 +89,11 @@ impl Datapath {
                     None => Verdict::Drop(reason),
                 };
             }
+            // Nobody expects an answer to a reply, and an echo request has no port that could be closed.
+            Telling::Closed(_) if is_echo(arrival) && reason == DropReason::NoFlow => {
+                return Verdict::Drop(reason);
+            }
+            Telling::Closed(Report::PortUnreachable) if is_echo(arrival) => Report::HostUnreachable,
             Telling::Closed(report) | Telling::Report(report) => report,
         };
         self.report(now, arrival, frame, reason, report)
@@ -192,6 +197,10 @@ impl Datapath {
         };
         if here { Some(self.network.interface(arrival.link(&self.network))?.mac) } else { None }
     }
+}
+
+fn is_echo(arrival: &Arrival<'_>) -> bool {
+    matches!(arrival.packet.layout.protocol, ip::ICMP | ip::ICMPV6)
 }
 
 /// Source and destination of an IP packet.

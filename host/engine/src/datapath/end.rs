@@ -37,7 +37,7 @@ impl Datapath {
             if deadline > now {
                 self.timers.schedule(slot, deadline);
             } else {
-                self.end(now, id, Why::Over, world);
+                self.end(now, id, Why::Over, None, world);
             }
         }
     }
@@ -49,15 +49,23 @@ impl Datapath {
         let next: Option<Cursor> = self.flows.walk(cursor, SWEEP, |id, _| all.push(id));
         for id in all {
             if self.homeless(id).is_some() {
-                self.end(now, id, Why::Homeless, world);
+                self.end(now, id, Why::Homeless, None, world);
             }
         }
         self.sweep = next;
     }
 
     /// Ends a flow: both ends of an open connection through Shunt are reset, then everything that the flow
-    /// held goes back.
-    pub(super) fn end(&mut self, now: u64, id: FlowId, why: Why, world: &mut impl World) {
+    /// held goes back. Who sent the packet that led to this, in the direction `told`, is told in
+    /// answer to it.
+    pub(super) fn end(
+        &mut self,
+        now: u64,
+        id: FlowId,
+        why: Why,
+        told: Option<Direction>,
+        world: &mut impl World,
+    ) {
         let Some(carried) = self.flows.get(id).map(|flow| &flow.value) else { return };
         let ending = match why {
             Why::Over => carried.ending(),
@@ -67,7 +75,8 @@ impl Datapath {
         let resets = breaks_off && carried.plan.mode.name().is_two_way() && is_open(carried);
         if resets {
             // As an endpoint does whose user gives up (RFC 9293 section 3.10.5).
-            for direction in Direction::BOTH {
+            let untold = |direction: &Direction| told != Some(direction.reversed());
+            for direction in Direction::BOTH.into_iter().filter(untold) {
                 self.reset(id, direction, world);
             }
         }

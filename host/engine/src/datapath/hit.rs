@@ -43,34 +43,51 @@ impl Datapath {
         world: &mut impl World,
     ) -> Option<Verdict> {
         let (id, direction) = self.flows.find(&packet.key)?;
+        let ready = self.ready(now, id, direction, world);
+        if let Err(Blocked::Refused(reason)) = ready {
+            return Some(self.refuse(now, arrival, frame, reason));
+        }
         if !arrival.again {
             match self.observe(now, id, direction, packet)? {
                 Meaning::GoesOn => {}
                 Meaning::Over => {
-                    self.end(now, id, Why::Over, world);
+                    self.end(now, id, Why::Over, None, world);
                     return None;
                 }
                 Meaning::MemberDown => return self.leave_member(now, id, arrival, packet, frame, world),
             }
         }
-        Some(self.replay(now, id, direction, arrival, frame, world))
+        Some(match ready {
+            Err(Blocked::Unresolved(via)) => self.wait(now, &via, arrival, frame, world),
+            _ => self.replay(now, id, direction, arrival, frame),
+        })
     }
 
-    /// Rewrites a packet as was decided, and sends it.
-    pub(super) fn replay(
+    /// Sends the first packet of a flow, as all that follow.
+    pub(super) fn send_first(
+        &mut self,
+        now: u64,
+        id: FlowId,
+        arrival: &Arrival<'_>,
+        frame: &mut Frame<'_>,
+        world: &mut impl World,
+    ) -> Verdict {
+        match self.ready(now, id, Direction::ToServer, world) {
+            Ok(()) => self.replay(now, id, Direction::ToServer, arrival, frame),
+            Err(Blocked::Unresolved(via)) => self.wait(now, &via, arrival, frame, world),
+            Err(Blocked::Refused(reason)) => self.refuse(now, arrival, frame, reason),
+        }
+    }
+
+    /// Rewrites a packet as was decided.
+    fn replay(
         &mut self,
         now: u64,
         id: FlowId,
         direction: Direction,
         arrival: &Arrival<'_>,
         frame: &mut Frame<'_>,
-        world: &mut impl World,
     ) -> Verdict {
-        match self.ready(now, id, direction, world) {
-            Ok(()) => {}
-            Err(Blocked::Unresolved(via)) => return self.wait(now, &via, arrival, frame, world),
-            Err(Blocked::Refused(reason)) => return self.refuse(now, arrival, frame, reason),
-        }
         let Some(flow) = self.flows.get(id) else { return Verdict::Drop(DropReason::NoFlow) };
         let path = flow.value.path(direction);
         match path.rewrite.apply(frame, &arrival.packet.layout) {
@@ -100,7 +117,7 @@ impl Datapath {
             return Ok(());
         }
         if let Some(reason) = self.homeless(id) {
-            self.end(now, id, Why::Homeless, world);
+            self.end(now, id, Why::Homeless, Some(direction), world);
             return Err(Blocked::Refused(reason));
         }
         let Some(flow) = self.flows.get_mut(id) else { return Err(Blocked::Refused(DropReason::NoFlow)) };
@@ -166,7 +183,7 @@ impl Datapath {
         world: &mut impl World,
     ) -> Option<Verdict> {
         let state = self.flows.get(id)?.value.conversation.map(|conversation| conversation.state());
-        self.end(now, id, Why::MemberDown, world);
+        self.end(now, id, Why::MemberDown, Some(Direction::ToServer), world);
         let opens = packet.tcp.is_none_or(|segment| segment.flags & SYN != 0);
         if opens && matches!(state, None | Some(State::SynSent)) {
             return None;

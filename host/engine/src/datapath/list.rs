@@ -100,7 +100,7 @@ impl Datapath {
     /// Ends a flow; both ends of a TCP connection through Shunt get a reset. False if there is none.
     pub fn delete(&mut self, now: u64, id: FlowId, world: &mut impl World) -> bool {
         let is_there = self.flows.get(id).is_some();
-        self.end(now, id, Why::Deleted, world);
+        self.end(now, id, Why::Deleted, None, world);
         is_there
     }
 

@@ -124,7 +124,7 @@ reasons! {
         "Add a route on this host; `ip route get` with the member's address shows what is missing.";
     /// `l2dsr`, but a router stands between Shunt and the member.
     NotOnLink = "not-on-link", Some(Stage::Compile),
-        "l2dsr reaches members of the same segment only. Move the member, or choose an l3dsr mode.";
+        "Only members of the same segment can be reached by l2dsr. Move the member, or choose an l3dsr mode.";
     /// The interface toward the member has no address to send a tunnel from.
     NoTunnelSource = "no-tunnel-source", Some(Stage::Compile),
         "Give the interface toward the member an address of the member's IP family.";

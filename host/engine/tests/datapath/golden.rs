@@ -40,12 +40,3 @@ fn every_drop_reason_has_a_case() {
         assert!(dropped.contains(&reason), "{name} dropped for {dropped:?}");
     }
 }
-
-#[test] // TEMPORARY
-fn record() {
-    if let Ok(only) = std::env::var("RECORD") {
-        for (name, case) in case::all(&folder()).unwrap() {
-            if name == only { println!("{:?}", script::run(&case)); }
-        }
-    }
-}

@@ -4,8 +4,8 @@
 //!
 //! | | `eth0` | `eth1` |
 //! |---|---|---|
-//! | Shunt | `02:00:00:00:00:01`, 192.0.2.1/24, 2001:db8:2::1/64 | `02:00:00:00:00:02`, 10.0.0.254/24, 2001:db8:a::fe/64 |
-//! | neighbours | router `02:00:00:00:0a:01`, 192.0.2.254, 2001:db8:2::fe | members `02:00:00:00:0b:01` 10.0.0.1, 2001:db8:a::1; `…:02` 10.0.0.2, 2001:db8:a::2 |
+//! | Shunt | `02:00:00:00:00:01`, 198.18.0.1/24, 2001:db8:2::1/64 | `02:00:00:00:00:02`, 10.0.0.254/24, 2001:db8:a::fe/64 |
+//! | neighbours | router `02:00:00:00:0a:01`, 198.18.0.254, 2001:db8:2::fe | members `02:00:00:00:0b:01` 10.0.0.1, 2001:db8:a::1; `…:02` 10.0.0.2, 2001:db8:a::2 |
 //!
 //! Words of a setting:
 //!
@@ -161,7 +161,7 @@ impl Lab {
                 self.network.add_route(Route { destination, hop, metric: 0 });
             }
             "no-route" => {
-                for (family, gateway) in [(Family::V4, "192.0.2.254"), (Family::V6, "2001:db8:2::fe")] {
+                for (family, gateway) in [(Family::V4, "198.18.0.254"), (Family::V6, "2001:db8:2::fe")] {
                     self.network.remove_route(&default_route(family, gateway)?);
                 }
             }
@@ -343,12 +343,12 @@ fn network() -> Network {
             vlan: None,
         });
     };
-    interface(ETH0, 1, [("192.0.2.1", 24), ("2001:db8:2::1", 64)]);
+    interface(ETH0, 1, [("198.18.0.1", 24), ("2001:db8:2::1", 64)]);
     interface(ETH1, 2, [("10.0.0.254", 24), ("2001:db8:a::fe", 64)]);
-    network.add_route(default_route(Family::V4, "192.0.2.254").unwrap());
+    network.add_route(default_route(Family::V4, "198.18.0.254").unwrap());
     network.add_route(default_route(Family::V6, "2001:db8:2::fe").unwrap());
     for (link, addresses, mac) in [
-        (ETH0, ["192.0.2.254", "2001:db8:2::fe"], [0x0a, 1]),
+        (ETH0, ["198.18.0.254", "2001:db8:2::fe"], [0x0a, 1]),
         (ETH1, ["10.0.0.1", "2001:db8:a::1"], [0x0b, 1]),
         (ETH1, ["10.0.0.2", "2001:db8:a::2"], [0x0b, 2]),
     ] {

@@ -5,6 +5,9 @@
 //!
 //! ```text
 //! at MS                            the clock goes on to so many milliseconds; timers fire
+//! again N INTERFACE FRAME          the frame comes in so often, and is held each time
+//! headroom BYTES                   what the driver leaves in front of frames from now on
+//! announce                         Shunt starts
 //! lost REASON                      the driver lost a frame
 //! delete                           an operator deletes the oldest flow
 //! solicits INTERFACE ADDRESS       the kernel was asked for a neighbour
@@ -36,6 +39,7 @@ struct Script {
     datapath: Datapath,
     world: Recorder,
     now: u64,
+    headroom: usize,
     /// What went out and was not asked about.
     out: Vec<(u32, Vec<u8>)>,
     verdict: Option<Verdict>,
@@ -46,13 +50,10 @@ pub(crate) fn run(case: &Case) -> Result<Vec<DropReason>, String> {
     let lab = Lab::new(&case.setting)?;
     let datapath = lab.datapath(START)?;
     let world = Recorder { ruling: lab.ruling.clone(), ..Recorder::default() };
-    let mut script = Script { lab, datapath, world, now: START, out: Vec::new(), verdict: None };
+    let (now, headroom) = (START, HEADROOM);
+    let mut script = Script { lab, datapath, world, now, headroom, out: Vec::new(), verdict: None };
     for (at, step) in case.steps.iter().enumerate() {
         script.step(step).map_err(|error| format!("step {}: {error}", at + 1))?;
-        if let Ok(name) = std::env::var("RECORD") { // TEMPORARY
-            if let Some(verdict) = script.verdict.take() { println!("@@ {name} {at} verdict {}", words(verdict)); }
-            for (interface, frame) in script.out.drain(..) { println!("@@ {name} {at} out {} {}", interface_name(interface), frame::write(&frame)); }
-        }
     }
     script.nothing_left()?;
     let drops = script.datapath.counters().drops;
@@ -69,17 +70,17 @@ impl Script {
             Step::Out { interface, frame } => self.expect(interface, frame),
             Step::Verdict(expected) => {
                 let verdict = self.verdict.take().ok_or("no frame came in before")?;
-                same(&words(verdict), expected)
+                same(&of_verdict(verdict), expected)
             }
             Step::Other(line) => self.other(line),
         }
     }
 
     fn receive(&mut self, name: &str, bytes: &[u8]) -> Result<(), String> {
-        let mut buffer = vec![0xee; HEADROOM + bytes.len() + 2048];
-        let end = HEADROOM + bytes.len();
-        buffer[HEADROOM..end].copy_from_slice(bytes);
-        let mut frame = Frame::new(&mut buffer, HEADROOM, end);
+        let end = self.headroom + bytes.len();
+        let mut buffer = vec![0xee; end + HEADROOM];
+        buffer[self.headroom..end].copy_from_slice(bytes);
+        let mut frame = Frame::new(&mut buffer, self.headroom, end);
         let verdict = self.datapath.receive(self.now, interface(name)?, &mut frame, &mut self.world);
         if let Some(interface) = verdict.interface() {
             self.out.push((interface, frame.bytes().to_vec()));
@@ -108,6 +109,15 @@ impl Script {
                 self.datapath.tick(self.now, &mut self.world);
                 self.take_sent();
             }
+            ("again", [count, name, ..]) => {
+                let text = line.rest.splitn(3, ' ').nth(2).unwrap_or_default();
+                let bytes = frame::read(text)?;
+                for _ in 0..number::<usize>(count)? {
+                    self.receive(name, &bytes)?;
+                    same(&self.verdict.take().map(of_verdict).unwrap_or_default(), "held")?;
+                }
+            }
+            ("headroom", [bytes]) => self.headroom = number(bytes)?,
             ("announce", []) => {
                 self.datapath.announce(&mut self.world);
                 self.take_sent();
@@ -182,7 +192,7 @@ impl Script {
     /// Every frame that goes out is in the case, and the verdict of every frame.
     fn nothing_left(&self) -> Result<(), String> {
         if let Some(verdict) = self.verdict {
-            return Err(format!("the verdict is missing: {}", words(verdict)));
+            return Err(format!("the verdict is missing: {}", of_verdict(verdict)));
         }
         match self.out.first() {
             Some((interface, frame)) => Err(format!(
@@ -195,7 +205,7 @@ impl Script {
     }
 }
 
-fn words(verdict: Verdict) -> String {
+fn of_verdict(verdict: Verdict) -> String {
     match verdict {
         Verdict::Send { interface } => format!("send {}", interface_name(interface)),
         Verdict::Answer { interface } => format!("answer {}", interface_name(interface)),

@@ -19,7 +19,6 @@ use super::snapshot::{PoolIndex, VirtualIndex};
 use super::verdict::Verdict;
 use super::world::{FlowProtocol, World};
 use super::{Arrival, Datapath};
-use crate::flow::Direction;
 use crate::flow::tcp::{Conversation, Sight};
 use crate::packet::FlowPacket;
 use persistence::Key;
@@ -66,7 +65,7 @@ impl Datapath {
         };
         let first = First { now, arrival, packet, protocol, index, seat };
         let verdict = match self.decide(&first, world) {
-            Ok(id) => self.replay(now, id, Direction::ToServer, arrival, frame, world),
+            Ok(id) => self.send_first(now, id, arrival, frame, world),
             Err(reason) => self.refuse(now, arrival, frame, reason),
         };
         if verdict.reason().is_some()
