@@ -4,14 +4,20 @@ use crate::Address;
 
 /// The ones' complement sum of `bytes`, folded to 16 bits; an odd last byte is padded with zero
 /// (RFC 1071 section 4.1). The checksum of a header is the complement of this.
+#[inline]
 #[must_use]
 pub fn sum(bytes: &[u8]) -> u16 {
-    let (words, rest) = bytes.as_chunks::<2>();
-    let mut total: u64 = words.iter().map(|word| u64::from(u16::from_be_bytes(*word))).sum();
-    if let [last] = rest {
-        total += u64::from(*last) << 8;
-    }
-    fold(total)
+    // Neither wider words nor the machine's byte order change the sum, but for the order of its own two
+    // bytes (RFC 1071 section 2 B and C).
+    let (words, rest) = bytes.as_chunks::<4>();
+    let total: u64 = words.iter().map(|word| u64::from(u32::from_ne_bytes(*word))).sum();
+    let last = match *rest {
+        [a] => u32::from_ne_bytes([a, 0, 0, 0]),
+        [a, b] => u32::from_ne_bytes([a, b, 0, 0]),
+        [a, b, c] => u32::from_ne_bytes([a, b, c, 0]),
+        _ => 0,
+    };
+    u16::from_be(fold(total + u64::from(last)))
 }
 
 /// The checksum to write into a header whose checksum field holds zero.
@@ -149,9 +155,9 @@ impl Delta {
         !fold(self.0 + (!old) as u64)
     }
 
-    /// The UDP checksum `old` after the rewrite. Zero says that the sender computed none, and stays
-    /// (RFC 768; over IPv6, RFC 6936 section 5 wants such datagrams carried on as they are). A sum that becomes zero is
-    /// sent as all ones.
+    /// The UDP checksum `old` after the rewrite. Zero says that the sender computed none, and stays (RFC
+    /// 768; over IPv6, RFC 6936 section 5 wants such datagrams carried on as they are). A sum that becomes
+    /// zero is sent as all ones.
     #[must_use]
     pub const fn apply_udp(self, old: u16) -> u16 {
         if old == 0 { 0 } else { all_ones_if_zero(self.apply(old)) }
@@ -164,11 +170,12 @@ const fn all_ones_if_zero(checksum: u16) -> u16 {
 }
 
 /// Ones' complement addition is addition with the carries put back in at the low end.
-const fn fold(mut total: u64) -> u16 {
-    while total > 0xffff {
-        total = (total & 0xffff) + (total >> 16);
-    }
-    total as u16
+#[inline]
+const fn fold(total: u64) -> u16 {
+    let total = (total >> 32) + (total & 0xffff_ffff);
+    let total = (total >> 16) + (total & 0xffff);
+    let total = (total >> 16) + (total & 0xffff);
+    ((total >> 16) + (total & 0xffff)) as u16
 }
 
 #[cfg(test)]
@@ -224,6 +231,26 @@ mod tests {
             let pseudo = Sum::pseudo(address(source), address(destination), protocol, u32::from(len));
             // A segment is never all zero, so the two zeros of ones' complement never meet.
             prop_assert_eq!(pseudo.u16(1).checksum(), Sum::new().bytes(&v4).u16(1).checksum());
+        }
+
+        /// Word by word, as RFC 1071 section 1 has it.
+        #[test]
+        fn the_sum_is_that_of_its_words(bytes in proptest::collection::vec(any::<u8>(), 0..99)) {
+            let mut total: u32 = 0;
+            for word in bytes.chunks(2) {
+                total += u32::from(word[0]) << 8 | u32::from(word.get(1).copied().unwrap_or(0));
+                total = (total & 0xffff) + (total >> 16);
+            }
+            prop_assert_eq!(u32::from(sum(&bytes)), total);
+        }
+
+        #[test]
+        fn folding_keeps_the_carries(total: u64) {
+            let mut looped = total;
+            while looped > 0xffff {
+                looped = (looped & 0xffff) + (looped >> 16);
+            }
+            prop_assert_eq!(u64::from(fold(total)), looped);
         }
 
         #[test]

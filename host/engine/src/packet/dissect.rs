@@ -8,8 +8,8 @@ use super::{Kind, Packet, Unreadable, network, transport};
 
 /// Reads a frame from its first Ethernet byte on.
 ///
-/// A single VLAN tag is read; lengths and the checksum of an IPv4 header are checked, those of TCP and UDP are
-/// left to the end that they are for.
+/// A single VLAN tag is read; lengths and the checksum of an IPv4 header are checked, those of TCP and UDP
+/// are left to the end that they are for.
 ///
 /// # Errors
 ///
@@ -25,19 +25,19 @@ pub fn dissect(bytes: &[u8]) -> Result<Packet, Unreadable> {
     } else {
         (ethernet::HEADER_LEN, None, frame.ether_type())
     };
-    let (layout, kind) = match ether_type {
-        EtherType::IPV4 => datagram(bytes, l3, Family::V4)?,
-        EtherType::IPV6 => datagram(bytes, l3, Family::V6)?,
-        EtherType::ARP => arp_request(bytes, l3)?,
+    let (source_mac, destination_mac) = (Mac(frame.source()), Mac(frame.destination()));
+    let family = match ether_type {
+        EtherType::IPV4 => Family::V4,
+        EtherType::IPV6 => Family::V6,
+        EtherType::ARP => {
+            let (layout, kind) = arp_request(bytes, l3)?;
+            return Ok(Packet { layout, source_mac, destination_mac, vlan, kind });
+        }
         other => return Err(Unreadable::EtherType(other.0)),
     };
-    let (source_mac, destination_mac) = (Mac(frame.source()), Mac(frame.destination()));
-    Ok(Packet { layout, source_mac, destination_mac, vlan, kind })
-}
-
-fn datagram(bytes: &[u8], l3: usize, family: Family) -> Result<(Layout, Kind), Unreadable> {
     let datagram = network::read(bytes, l3, family)?;
-    Ok((datagram.layout, transport::read(bytes, &datagram)?))
+    let kind = transport::read(bytes, &datagram)?;
+    Ok(Packet { layout: datagram.layout, source_mac, destination_mac, vlan, kind })
 }
 
 /// The tag control information (IEEE 802.1Q section 9.6).

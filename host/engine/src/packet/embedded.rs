@@ -32,7 +32,8 @@ pub(super) fn read(
     })
 }
 
-/// The flow of the quoted packet. Eight bytes of its payload are there at least (RFC 792), which hold the ports.
+/// The flow of the quoted packet. Eight bytes of its payload are there at least (RFC 792), which hold the
+/// ports.
 fn key(bytes: &[u8], quoted: &Datagram) -> Option<FlowKey> {
     let payload = bytes.get(usize::from(quoted.layout.l4)..usize::from(quoted.layout.end))?;
     let [a, b, c, d, e, f, ..] = *payload.first_chunk::<8>()?;

@@ -78,6 +78,7 @@ pub(super) fn read_quoted(bytes: &[u8], l3: usize, family: Family) -> Result<Dat
     }
 }
 
+#[inline]
 fn read_v4(bytes: &[u8], l3: usize) -> Result<Datagram, Unreadable> {
     let header = v4_header(bytes.get(l3..).unwrap_or_default())?;
     if checksum::sum(header.slice()) != 0xffff {
@@ -100,6 +101,7 @@ fn read_v4(bytes: &[u8], l3: usize) -> Result<Datagram, Unreadable> {
     Ok(datagram)
 }
 
+#[inline]
 fn v4_header(datagram: &[u8]) -> Result<Ipv4HeaderSlice<'_>, Unreadable> {
     use err::ipv4::{HeaderError, HeaderSliceError};
     Ipv4HeaderSlice::from_slice(datagram).map_err(|error| match error {
@@ -109,6 +111,7 @@ fn v4_header(datagram: &[u8]) -> Result<Ipv4HeaderSlice<'_>, Unreadable> {
     })
 }
 
+#[inline]
 fn v4_datagram(header: &Ipv4HeaderSlice<'_>, l3: usize, end: usize) -> Result<Datagram, Unreadable> {
     let piece = Piece {
         identification: header.identification().into(),
@@ -142,12 +145,15 @@ fn check_options(mut options: &[u8]) -> Result<(), Unreadable> {
             // No operation.
             [1, ref rest @ ..] => options = rest,
             [LOOSE_SOURCE_ROUTE | STRICT_SOURCE_ROUTE, ..] => return Err(Unreadable::SourceRoute),
-            [_, len, ..] if len >= 2 => options = options.get(usize::from(len)..).ok_or(Unreadable::IpHeader)?,
+            [_, len, ..] if len >= 2 => {
+                options = options.get(usize::from(len)..).ok_or(Unreadable::IpHeader)?;
+            }
             _ => return Err(Unreadable::IpHeader),
         }
     }
 }
 
+#[inline]
 fn read_v6(bytes: &[u8], l3: usize) -> Result<Datagram, Unreadable> {
     let header = v6_header(bytes.get(l3..).unwrap_or_default())?;
     let end = l3 + header.slice().len() + usize::from(header.payload_length());
@@ -170,6 +176,7 @@ fn read_v6(bytes: &[u8], l3: usize) -> Result<Datagram, Unreadable> {
     Ok(datagram)
 }
 
+#[inline]
 fn v6_header(datagram: &[u8]) -> Result<Ipv6HeaderSlice<'_>, Unreadable> {
     use err::ipv6::{HeaderError, HeaderSliceError};
     Ipv6HeaderSlice::from_slice(datagram).map_err(|error| match error {
@@ -178,6 +185,7 @@ fn v6_header(datagram: &[u8]) -> Result<Ipv6HeaderSlice<'_>, Unreadable> {
     })
 }
 
+#[inline]
 fn v6_datagram(
     header: &Ipv6HeaderSlice<'_>,
     bytes: &[u8],
@@ -205,8 +213,8 @@ fn v6_datagram(
     })
 }
 
-/// Such an address means IPv4 inside of programs and is not to be seen on a wire (RFC 5156 section 2.2). Taken as it
-/// is, it would be the IPv4 flow's.
+/// Such an address means IPv4 inside of programs and is not to be seen on a wire (RFC 5156 section 2.2).
+/// Taken as it is, it would be the IPv4 flow's.
 fn is_mapped(address: Ipv6Addr) -> bool {
     Address::from(address).to_ipv4().is_some()
 }
@@ -223,6 +231,7 @@ struct Extensions {
 impl Extensions {
     /// Reads the chain up to what is no extension header, or hides what follows: the authentication header
     /// (whose packets nobody may change) and a fragment header in a fragment that is not the first.
+    #[inline]
     fn read(first: IpNumber, payload: &[u8]) -> Result<Self, Unreadable> {
         let mut chain = Self { next: first, len: 0, piece: Piece::default() };
         for position in 0..=MAX_EXTENSIONS {
@@ -259,8 +268,9 @@ impl Extensions {
     }
 }
 
-/// RFC 791 section 3.2, RFC 8200 section 4.5: all but the last are multiples of eight bytes, and the whole is no longer
-/// than the length fields can say.
+/// RFC 791 section 3.2, RFC 8200 section 4.5: all but the last are multiples of eight bytes, and the whole
+/// is no longer than the length fields can say.
+#[inline]
 fn check_fragment(datagram: &Datagram) -> Result<(), Unreadable> {
     if datagram.layout.part == Part::Whole {
         return Ok(());
@@ -273,6 +283,7 @@ fn check_fragment(datagram: &Datagram) -> Result<(), Unreadable> {
     Ok(())
 }
 
+#[inline]
 fn offset(at: usize) -> Result<u16, Unreadable> {
     u16::try_from(at).map_err(|_| Unreadable::TooLong)
 }

@@ -33,6 +33,7 @@ pub(super) fn read(bytes: &[u8], datagram: &Datagram) -> Result<Kind, Unreadable
 }
 
 /// The flow of a datagram between two ports.
+#[inline]
 pub(super) fn key(datagram: &Datagram, source: u16, destination: u16) -> FlowKey {
     FlowKey::new(
         Endpoint { address: datagram.source, port: source },
@@ -49,6 +50,7 @@ pub(super) fn echo_key(datagram: &Datagram, echo: Echo, identifier: u16) -> Flow
     }
 }
 
+#[inline]
 fn tcp(datagram: &Datagram, payload: &[u8]) -> Result<Kind, Unreadable> {
     let segment = TcpSlice::from_slice(payload).map_err(|_| Unreadable::Tcp)?;
     let [.., flags] = segment.header_slice().first_chunk::<14>().copied().unwrap_or_default();
@@ -65,6 +67,7 @@ fn tcp(datagram: &Datagram, payload: &[u8]) -> Result<Kind, Unreadable> {
     ))
 }
 
+#[inline]
 fn udp(datagram: &Datagram, payload: &[u8]) -> Result<Kind, Unreadable> {
     let udp = UdpSlice::from_slice(payload).map_err(|_| Unreadable::Udp)?;
     // Zero is a jumbogram's (RFC 2675 section 4), which no frame here holds.
@@ -149,6 +152,7 @@ fn echo(datagram: &Datagram, kind: u8, rest: [u8; 4]) -> Kind {
     }
 }
 
+#[inline]
 fn flow(datagram: &Datagram, key: FlowKey, tcp: Option<TcpSegment>) -> Kind {
     Kind::Flow(FlowPacket {
         key,

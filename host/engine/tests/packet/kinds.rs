@@ -173,7 +173,8 @@ fn fragments() {
     assert_eq!((got.protocol, got.identification, got.offset, got.more), (60, 70_000, 1448, true));
     // Protocols without ports, and first fragments too short to hold them.
     assert_eq!(fragment("ip4 192.0.2.7 > 203.0.113.1 mf proto 1 | bytes 8").1.key, None);
-    // What follows the fragment header in the first one is read like any other chain: the ports are 1 and 0x203.
+    // What follows the fragment header in the first one is read like any other chain: the ports are 1 and
+    // 0x203.
     let text = "ip6 2001:db8::7 > 2001:db8:1::1 | fragment mf next 60 | hex 1100010400000000 | bytes 8";
     let (layout, got) = fragment(text);
     assert_eq!((layout.l4, got.protocol), (14 + 56, ip::UDP));

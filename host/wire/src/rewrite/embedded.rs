@@ -19,7 +19,8 @@ impl Translate {
     /// destinations, and the other way round (RFC 5508 section 4.2, requirements 4 and 5).
     ///
     /// The error's own source becomes the source of this direction where this direction has a new one: a
-    /// router between Shunt and the member has an address that the client need not know, nor be able to reach.
+    /// router between Shunt and the member has an address that the client need not know, nor be able to
+    /// reach.
     pub(super) fn apply_to_error(
         &self,
         bytes: &mut [u8],
@@ -49,8 +50,8 @@ impl Translate {
         header::mend_transport(bytes, layout, addresses, body)
     }
 
-    /// Makes the embedded packet what its sender sent. Returns what that changed in the body of the error, where
-    /// all of it lies at even offsets.
+    /// Makes the embedded packet what its sender sent. Returns what that changed in the body of the error,
+    /// where all of it lies at even offsets.
     fn restore(&self, bytes: &mut [u8], embedded: &Layout) -> Option<Delta> {
         let mut body = Delta::none();
         let (source, destination) = (self.destination(), self.source());

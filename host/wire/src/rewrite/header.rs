@@ -5,8 +5,8 @@ use crate::bytes::{put, u16_at};
 use crate::checksum::Delta;
 use crate::{Family, Layout, ip};
 
-/// Taking one off the time to live, the high byte of its word, takes `0x0100` off the sum of the header. In ones'
-/// complement that is adding the complement.
+/// Taking one off the time to live, the high byte of its word, takes `0x0100` off the sum of the header. In
+/// ones' complement that is adding the complement.
 const ONE_HOP: u16 = !0x0100;
 
 /// The time to live or hop limit.
@@ -64,9 +64,9 @@ pub(super) fn count_v6(header: &mut [u8; ip::V6_HEADER_LEN], hop: Hop) {
     }
 }
 
-/// Mends the transport checksum after `addresses` changed in the pseudo-header and `rest` behind it. ICMP over
-/// IPv4 sums no pseudo-header (RFC 792); ICMPv6 does (RFC 4443 section 2.3). A protocol that is not known
-/// here has no checksum that Shunt would know of.
+/// Mends the transport checksum after `addresses` changed in the pseudo-header and `rest` behind it. ICMP
+/// over IPv4 sums no pseudo-header (RFC 792); ICMPv6 does (RFC 4443 section 2.3). A protocol that is not
+/// known here has no checksum that Shunt would know of.
 #[inline]
 pub(super) fn mend_transport(bytes: &mut [u8], layout: &Layout, addresses: Delta, rest: Delta) -> Option<()> {
     if !layout.has_transport() {

@@ -33,7 +33,8 @@ pub enum Tunnel {
     Ipip,
     /// A GRE header without options (RFC 2784, RFC 7676).
     Gre,
-    /// UDP and a GUE header without options (draft-ietf-intarea-gue-09). The source port varies with the flow.
+    /// UDP and a GUE header without options (draft-ietf-intarea-gue-09). The source port varies with the
+    /// flow.
     Gue { source_port: u16, destination_port: u16 },
 }
 
@@ -94,8 +95,8 @@ impl Outer {
         put(bytes, l3.checked_sub(2)?, ether_type(self.source.family()).0.to_be_bytes())?;
 
         let outer = Header {
-            // The DSCP field and the ECN field of the packet, so that it is treated alike and congestion marks
-            // are not lost (RFC 6040 section 4.1, normal mode; RFC 9601 where a shim stands between).
+            // The DSCP field and the ECN field of the packet, so that it is treated alike and congestion
+            // marks are not lost (RFC 6040 section 4.1, normal mode; RFC 9601 where a shim stands between).
             traffic_class,
             flow_label: self.flow_label,
             ..Header::new(self.source, self.destination, self.protocol(layout.family))
@@ -135,9 +136,10 @@ impl Outer {
         }
     }
 
-    /// Over IPv4 the outer UDP header says that it has no checksum (RFC 768): the packet has its own.
-    /// Over IPv6 a receiver drops such datagrams unless it was told of the tunnel (RFC 8200 section 8.1, RFC 6935
-    /// section 5), and the outer header has no checksum of its own either (RFC 6936 section 3): there it is computed.
+    /// Over IPv4 the outer UDP header says that it has no checksum (RFC 768): the packet has its own. Over
+    /// IPv6 a receiver drops such datagrams unless it was told of the tunnel (RFC 8200 section 8.1, RFC
+    /// 6935 section 5), and an IPv6 header has no checksum of its own that would guard its addresses: there
+    /// it is computed.
     const fn sums_payload(&self) -> bool {
         matches!(self.tunnel, Tunnel::Gue { .. }) && matches!(self.source.family(), Family::V6)
     }

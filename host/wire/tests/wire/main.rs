@@ -1,5 +1,5 @@
-//! Packets in, packets out, in the text form of golden packets. What stands behind an arrow is built anew from its fields,
-//! with every checksum summed in full, by code that shares nothing with what is tested.
+//! Packets in, packets out, in the text form of golden packets. What stands behind an arrow is built anew
+//! from its fields, with every checksum summed in full, by code that shares nothing with what is tested.
 
 #![allow(
     clippy::expect_used,

@@ -160,8 +160,8 @@ fn what_cannot_be_compiled() {
     assert_eq!(Outer::new(address("10.0.0.1"), address("2001:db8::1"), Tunnel::Gre, 0), None);
 }
 
-/// A member's answer in `nat`, an error of a router behind Shunt: the client hears it from the virtual server, about the packet that
-/// it sent.
+/// A member's answer in `nat`, an error of a router behind Shunt: the client hears it from the virtual
+/// server, about the packet that it sent.
 #[test]
 fn an_error_on_its_way_to_the_client() {
     let of = key(MEMBER, CLIENT, ip::TCP);
@@ -184,8 +184,8 @@ fn an_error_on_its_way_to_the_client() {
     }
 }
 
-/// An error of a router on the client's side about a member's packet: in `nat` the member hears it from the router; in `snat`,
-/// where it knows no client, from the SNAT address.
+/// An error of a router on the client's side about a member's packet: in `nat` the member hears it from the
+/// router; in `snat`, where it knows no client, from the SNAT address.
 #[test]
 fn an_error_on_its_way_to_the_member() {
     let forward = key(CLIENT6, VIP6, ip::UDP);
@@ -339,8 +339,8 @@ proptest! {
         prop_assert_eq!(rewrite.overhead(), outer.len());
     }
 
-    /// Of a packet that was translated an error comes back about what its receiver saw, cut anywhere, and its sender hears of what
-    /// it sent.
+    /// Of a packet that was translated an error comes back about what its receiver saw, cut anywhere, and
+    /// its sender hears of what it sent.
     #[test]
     fn an_error_is_about_what_was_sent((packet, source, destination) in packets(), cut in 0usize..80) {
         // Half a checksum cannot be mended.

@@ -51,8 +51,8 @@ fn what_is_not_refused() {
     }
 }
 
-/// A flow that idles out: the client's reset is written as the client would send it, and the flow's rewrite takes it to the
-/// member.
+/// A flow that idles out: the client's reset is written as the client would send it, and the flow's rewrite
+/// takes it to the member.
 #[test]
 fn a_reset_of_a_flow() {
     let (client, vip) = ("192.0.2.7:40000", "203.0.113.1:80");

@@ -26,11 +26,12 @@
 //! | `cut N` | last: what an ICMP error quotes, else the frame, ends after N bytes |
 //! | `pad N` | last: the frame is filled with zeros to N bytes |
 //!
-//! Lengths, protocols and checksums are computed unless they are given; numbers may be written `0x…`. It is read
-//! and written with etherparse's headers alone, so it shares nothing with the code under test.
+//! Lengths, protocols and checksums are computed unless they are given; numbers may be written `0x…`. It is
+//! read and written with etherparse's headers alone, so it shares nothing with the code under test.
 
 mod layer;
 mod read;
+mod words;
 mod write;
 
 pub(crate) use read::read;
