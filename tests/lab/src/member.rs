@@ -113,7 +113,9 @@ impl Member {
     /// # Errors
     /// They are there already.
     pub fn recover(&mut self) -> Result<()> {
-        self.origin = Some(Origin::start(&self.host, &self.listening, &Member::HTTP)?);
+        // TCP on the ports for datagrams as well, as servers of names have it: monitors connect there.
+        let tcp = [Member::HTTP, Member::ECHO].concat();
+        self.origin = Some(Origin::start(&self.host, &self.listening, &tcp)?);
         self.echo = Some(Echo::start(&self.host, &self.listening, &Member::ECHO)?);
         Ok(())
     }

@@ -20,7 +20,7 @@ pub struct Plan {
     pub rule: String,
     /// More keys of every pool.
     pub pool: String,
-    /// More keys of the SNAT pools.
+    /// More keys of the SNAT pools, which are there where the mode or a rule may want them, or these keys.
     pub snat: String,
     pub workers: usize,
 }
@@ -66,7 +66,7 @@ impl Plan {
         for family in Family::BOTH {
             self.add_virtual(&mut lines, topology, family, "web", "tcp", Member::HTTP);
             self.add_virtual(&mut lines, topology, family, "echo", "any", Member::ECHO);
-            if self.mode == Mode::Snat || !self.rule.is_empty() {
+            if self.mode == Mode::Snat || !self.rule.is_empty() || !self.snat.is_empty() {
                 let (name, address) = (Plan::name("out", family), topology.snat_address(family));
                 lines.push("[[snat-pool]]".to_owned());
                 lines.push(format!("name = \"{name}\"\naddresses = [\"{address}\"]"));

@@ -132,20 +132,20 @@ fn take(
         // The sender's address is wanted only where the header is not shown; `peek_sender` would wait as long.
         let Ok(from) = socket.peek_sender() else { continue };
         let Ok(length) = socket.read(&mut buffer) else { continue };
-        let outcome = inner(family, mode, &buffer[..length]).and_then(|(class, bytes)| {
-            let datagram = IpSlice::from_slice(bytes).map_err(|error| error.to_string())?;
-            let destination = datagram.destination_addr();
-            out.give(bytes, destination).map_err(|error| format!("{destination}: {error}"))?;
-            Ok(class.map(|class| (class, traffic_class(&datagram))))
+        let bytes = &buffer[..length];
+        // Noted before it is given: whoever gets an answer finds it here.
+        let outcome = inner(family, mode, bytes).and_then(|(class, datagram)| {
+            let read = IpSlice::from_slice(datagram).map_err(|error| error.to_string())?;
+            let mut heard = heard.lock().unwrap_or_else(PoisonError::into_inner);
+            heard.taken += 1;
+            heard.sources.extend(from.as_socket());
+            heard.classes.extend(class.map(|class| (class, traffic_class(&read))));
+            drop(heard);
+            let destination = read.destination_addr();
+            out.give(datagram, destination).map_err(|error| format!("{destination}: {error}"))
         });
-        let mut heard = heard.lock().unwrap_or_else(PoisonError::into_inner);
-        match outcome {
-            Ok(class) => {
-                heard.taken += 1;
-                heard.sources.extend(from.as_socket());
-                heard.classes.extend(class);
-            }
-            Err(why) => heard.refused.push(why),
+        if let Err(why) = outcome {
+            heard.lock().unwrap_or_else(PoisonError::into_inner).refused.push(why);
         }
     }
 }
