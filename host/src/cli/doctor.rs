@@ -4,8 +4,10 @@ use std::path::Path;
 
 use serde_json::json;
 
+use super::client::Client;
 use super::failure::{Exit, Failure};
 use super::screen::{Paint, Screen, Tone};
+use super::shapes::Status;
 use super::words::count;
 use crate::config;
 use crate::control::ApplyError;
@@ -19,7 +21,8 @@ pub(super) fn doctor(config: &Path, screen: &Screen) -> Result<(), Failure> {
     let config = config::load(config)
         .map_err(|report| Failure::not_applied(&ApplyError::Config(report), "nothing was looked at"))?;
     let facts = Facts::read(&config).map_err(|error| Failure::failed("system", error))?;
-    let findings = doctor::examine(&config, &facts);
+    let mut findings = doctor::examine(&config, &facts);
+    findings.extend(running(&Client::new(config.admin.socket)));
     let failed = findings.iter().filter(|it| it.result == Outcome::Failed).count();
     screen.show(&json!({ "findings": findings, "failed": failed }), |paint| told(&findings, paint));
     if failed == 0 {
@@ -30,6 +33,14 @@ pub(super) fn doctor(config: &Path, screen: &Screen) -> Result<(), Failure> {
         if failed == 1 { "1 thing is".to_owned() } else { format!("{failed} things are") }
     );
     Err(Failure::new(Exit::Failed, "unhealthy", message))
+}
+
+/// What the daemon says, where one runs: how the kernel runs its program is not known before.
+fn running(client: &Client) -> Vec<Finding> {
+    let status = client.get("status").and_then(|answer| client.read::<Status>(&answer));
+    let packets = status.ok().and_then(|status| status.packets);
+    let interfaces = packets.into_iter().flat_map(|packets| packets.interfaces);
+    interfaces.map(|it| doctor::attached(&it.name, &it.mode)).collect()
 }
 
 /// A line for each finding, and one for what to do; what failed comes last, where it is seen.

@@ -14,6 +14,8 @@ mod facts;
 mod host;
 mod members;
 mod ports;
+#[cfg(test)]
+mod tests;
 mod ways;
 
 use serde::Serialize;
@@ -55,6 +57,19 @@ pub fn examine(config: &Config, facts: &Facts) -> Vec<Finding> {
     ways::check(config, facts, &mut findings);
     members::remind(config, facts, &mut findings);
     findings
+}
+
+/// What a daemon that runs says of the XDP program on an interface.
+pub fn attached(interface: &str, mode: &str) -> Finding {
+    let about = format!("interface {interface}");
+    if mode == "native" {
+        return Finding::good(about, "runs the XDP program in its driver");
+    }
+    Finding::note(
+        about,
+        "its driver runs no XDP program: every frame costs the kernel a packet of its own first",
+        "use a driver that does (`ethtool -i` names this one); drivers of virtual machines may want more queues for it",
+    )
 }
 
 impl Finding {

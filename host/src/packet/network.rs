@@ -9,12 +9,15 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use shunt_engine::datapath::Filter;
+use shunt_engine::flow::Cursor;
 use shunt_engine::network::{self as engine, Network, NextHop, Prefix};
 use shunt_sys::netlink::{Link, Neighbour, Netlink, Picture, Solicitor};
 use shunt_sys::waker::Waker;
 use shunt_wire::{Address, Mac};
+use tokio::sync::oneshot;
 
-use super::ports::Steered;
+use super::ports::{Steered, chain};
 use super::worker::{Command, Handle};
 
 /// How often a neighbour that packets go to is confirmed. The kernel asks only about what it uses itself,
@@ -93,7 +96,10 @@ impl Following {
                     std::thread::sleep(Duration::from_secs(1));
                 }
             }
-            self.freshen(&network);
+            if self.is_due() {
+                self.freshen(&network);
+                self.release();
+            }
         }
     }
 
@@ -108,16 +114,30 @@ impl Following {
         network
     }
 
-    /// Has the kernel confirm the next hops of all destinations, those of new ones at once.
-    fn freshen(&mut self, network: &Network) {
-        let wanted = self.destinations.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        let due = match &self.freshened {
-            Some((done, at)) => *done != wanted || at.elapsed() >= FRESHEN_EVERY,
-            None => true,
-        };
-        if !due {
+    /// Lets the XDP program forget members that left the configuration, once no flow goes to them.
+    fn release(&self) {
+        let steered = || self.steered.lock().unwrap_or_else(PoisonError::into_inner);
+        if !steered().remembers() {
             return;
         }
+        let in_use = self.workers.iter().flat_map(members_in_use).collect();
+        if let Err(error) = steered().release(&in_use) {
+            tracing::error!(error = %chain(&error), "the XDP program does not forget members that left");
+        }
+    }
+
+    /// Whether there are new destinations, or the old ones were confirmed long ago.
+    fn is_due(&self) -> bool {
+        let wanted = self.destinations.lock().unwrap_or_else(PoisonError::into_inner);
+        match &self.freshened {
+            Some((done, at)) => *done != *wanted || at.elapsed() >= FRESHEN_EVERY,
+            None => true,
+        }
+    }
+
+    /// Has the kernel confirm the next hops of all destinations.
+    fn freshen(&mut self, network: &Network) {
+        let wanted = self.destinations.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let hops = wanted.iter().filter_map(|destination| match network.next_hop(*destination) {
             NextHop::Known(via, _) | NextHop::NeedsSolicitation(via) => Some((via.link, via.neighbour)),
             NextHop::NoRoute => None,
@@ -133,6 +153,20 @@ impl Following {
         }
         self.freshened = Some((wanted, Instant::now()));
     }
+}
+
+/// The members that a worker's flows go to.
+fn members_in_use(worker: &Handle) -> BTreeSet<Address> {
+    let mut members = BTreeSet::new();
+    let mut from = Some(Cursor::default());
+    while let Some(cursor) = from {
+        let (reply, answer) = oneshot::channel();
+        worker.send(Command::Flows { filter: Filter::default(), from: cursor, reply });
+        let Ok((flows, next)) = answer.blocking_recv() else { break };
+        members.extend(flows.iter().map(|flow| flow.member.address));
+        from = next;
+    }
+    members
 }
 
 /// A picture as the engine has it. Interfaces without a MAC carry no Ethernet and are left out, and so

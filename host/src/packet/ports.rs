@@ -9,7 +9,7 @@ use shunt_sys::netlink::{Link, Picture};
 use shunt_sys::xdp::{Mode, Steering, Wanted, XdpError};
 use shunt_sys::xsk::{self, Socket};
 use shunt_wire::Address;
-use shunt_wire::steering;
+use shunt_wire::steering::{self, Replier};
 
 use super::network::{holder, is_ethernet};
 use super::snapshot::reaches;
@@ -19,7 +19,10 @@ use crate::config::model::{Config, PacketVirtual};
 /// network.
 pub(super) struct Steered {
     steering: Steering,
+    /// What the configuration wants.
     wanted: Wanted,
+    /// Endpoints of members that left it, and that flows may still have answers of.
+    leaving: BTreeSet<Replier>,
     ports: BTreeMap<u32, OpenPort>,
 }
 
@@ -166,7 +169,8 @@ impl Steered {
     /// # Errors
     /// The kernel does not let it in.
     pub(super) fn load() -> Result<Steered, XdpError> {
-        Ok(Steered { steering: Steering::load()?, wanted: Wanted::default(), ports: BTreeMap::new() })
+        let steering = Steering::load()?;
+        Ok(Steered { steering, wanted: Wanted::default(), leaving: BTreeSet::new(), ports: BTreeMap::new() })
     }
 
     pub(super) fn ports(&self) -> &BTreeMap<u32, OpenPort> {
@@ -201,13 +205,36 @@ impl Steered {
         }
     }
 
-    /// Whose frames are whose from now on; the host's own addresses stay as they are known.
+    /// Whose frames are whose from now on; the host's own addresses stay as they are known. Members that
+    /// are gone are remembered until [`release`](Self::release).
     ///
     /// # Errors
     /// As the kernel gives them.
     pub(super) fn steer(&mut self, wanted: Wanted) -> Result<(), XdpError> {
+        self.leaving.extend(&self.wanted.repliers);
+        self.leaving.retain(|replier| !wanted.repliers.contains(replier));
         self.wanted = Wanted { host: std::mem::take(&mut self.wanted.host), ..wanted };
-        self.steering.steer(&self.wanted)
+        self.tell()
+    }
+
+    /// Whether members that left are remembered.
+    pub(super) fn remembers(&self) -> bool {
+        !self.leaving.is_empty()
+    }
+
+    /// Forgets the members that left, but for those at these addresses.
+    ///
+    /// # Errors
+    /// As the kernel gives them.
+    pub(super) fn release(&mut self, in_use: &BTreeSet<Address>) -> Result<(), XdpError> {
+        self.leaving.retain(|replier| in_use.contains(&replier.address()));
+        self.tell()
+    }
+
+    fn tell(&mut self) -> Result<(), XdpError> {
+        let mut told = self.wanted.clone();
+        told.repliers.extend(&self.leaving);
+        self.steering.steer(&told)
     }
 
     /// Tells the program what the host's addresses and MACs are now.
@@ -218,7 +245,7 @@ impl Steered {
                 tracing::error!(%address, "this host was given an address that is Shunt's alone");
             }
             self.wanted.host = host;
-            if let Err(error) = self.steering.steer(&self.wanted) {
+            if let Err(error) = self.tell() {
                 tracing::error!(error = %chain(&error), "the XDP program does not know the host's new addresses");
             }
         }

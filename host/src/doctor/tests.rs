@@ -1,0 +1,283 @@
+use std::fs;
+use std::net::IpAddr;
+
+use shunt_sys::netlink::{Hop, InterfaceAddress, Link, Neighbour, Picture, Route, Vlan};
+use shunt_wire::Mac;
+
+use super::facts::PortFacts;
+use super::*;
+use crate::config;
+use crate::packet::network_of;
+
+const CLIENTS: u32 = 2;
+const SERVERS: u32 = 3;
+
+fn ip(text: &str) -> IpAddr {
+    text.parse().unwrap()
+}
+
+fn link(index: u32, name: &str) -> Link {
+    let mac = Mac([2, 0, 0, 0, 0, index as u8]);
+    Link { index, name: name.to_owned(), mac, mtu: 1500, up: true, vlan: None }
+}
+
+/// A host between clients (eth0) and servers (eth1), where nothing is in the way.
+fn facts() -> Facts {
+    let mut picture = Picture::default();
+    for link in [link(CLIENTS, "eth0"), link(SERVERS, "eth1")] {
+        picture.links.insert(link.index, link);
+    }
+    for (interface, address) in [(CLIENTS, "192.0.2.1"), (SERVERS, "10.0.0.254")] {
+        picture.addresses.push(InterfaceAddress { interface, address: ip(address), prefix: 24 });
+        let mut destination = ip(address).to_string();
+        destination.replace_range(destination.rfind('.').unwrap().., ".0");
+        let hops = vec![Hop { interface, gateway: None }];
+        picture.routes.push(Route { destination: ip(&destination), prefix: 24, metric: 0, hops });
+    }
+    let port = PortFacts { queues: Some(4), driver: Some("ice".to_owned()) };
+    Facts {
+        kernel: "6.18.5-cloud".to_owned(),
+        capabilities: u64::MAX,
+        cores: 4,
+        network: network_of(&picture),
+        picture,
+        ports: [(CLIENTS, port.clone()), (SERVERS, port)].into(),
+        sysctls: [("net/ipv4/ip_forward".to_owned(), "1".to_owned())].into(),
+    }
+}
+
+/// A virtual with two members and these keys.
+fn configured(keys: &str) -> Config {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("shunt.toml");
+    let text = format!(
+        "[[virtual]]\nname = 'web'\nlisten = '203.0.113.1:80'\nprotocol = 'packet'\npool = 'web'\n{keys}\n\
+         [[pool]]\nname = 'web'\nmembers = [{{ address = '10.0.0.1:80' }}, {{ address = '10.0.0.2:80' }}]\n\
+         [[snat-pool]]\nname = 'out'\naddresses = ['10.0.0.100-10.0.0.103']\n"
+    );
+    fs::write(&path, text).unwrap();
+    config::load(&path).unwrap_or_else(|report| panic!("{report}"))
+}
+
+const BOTH: &str = "interfaces = ['eth0', 'eth1']";
+
+/// What was found to be so, in words.
+fn found(result: Outcome, config: &Config, facts: &Facts) -> Vec<String> {
+    let findings = examine(config, facts);
+    let some = findings.into_iter().filter(|it| it.result == result);
+    some.map(|it| format!("{}: {}", it.about, it.found)).collect()
+}
+
+#[track_caller]
+fn fails(config: &Config, facts: &Facts, expected: &[&str]) {
+    assert_eq!(found(Outcome::Failed, config, facts), expected);
+    for it in examine(config, facts) {
+        let says_what_to_do = it.remedy.as_ref().is_some_and(|remedy| !remedy.is_empty());
+        assert_eq!(says_what_to_do, it.result != Outcome::Good, "{it:?}");
+    }
+}
+
+#[test]
+fn nothing_is_in_the_way() {
+    fails(&configured(BOTH), &facts(), &[]);
+    let notes = found(Outcome::Note, &configured(BOTH), &facts());
+    let gateway = "virtual web: nat: members must answer through this host, also those of their own segment";
+    assert_eq!(notes, [gateway]);
+}
+
+#[test]
+fn without_packet_virtuals_nothing_is_asked_of_the_host() {
+    let config = Config { packet_virtuals: Vec::new(), ..configured(BOTH) };
+    let findings = examine(&config, &Facts::default());
+    assert!(findings.len() == 1 && findings[0].result == Outcome::Good, "{findings:?}");
+}
+
+#[test]
+fn privileges_are_the_daemons_and_only_noted() {
+    let facts = Facts { capabilities: 1 << 12, ..facts() };
+    fails(&configured(BOTH), &facts, &[]);
+    let notes = found(Outcome::Note, &configured(BOTH), &facts);
+    assert!(
+        notes.contains(&"privileges: this user has no CAP_NET_RAW, CAP_PERFMON, CAP_BPF".to_owned()),
+        "{notes:?}"
+    );
+}
+
+#[test]
+fn a_kernel_that_is_too_old_fails() {
+    let facts = Facts { kernel: "5.4.0-150-generic".to_owned(), ..facts() };
+    fails(&configured(BOTH), &facts, &["kernel: Linux 5.4.0-150-generic is older than 5.9"]);
+}
+
+#[test]
+fn interfaces_must_be_there_and_up_with_an_mtu_that_fits() {
+    let mut facts = facts();
+    if let Some(link) = facts.picture.links.get_mut(&CLIENTS) {
+        (link.up, link.mtu) = (false, 9000);
+    }
+    let config = configured("interfaces = ['eth0', 'eth1', 'eth3', 'lan']");
+    let findings = examine(&config, &facts);
+    let remedy = |about: &str| {
+        let it = findings.iter().find(|it| it.about == about && it.result == Outcome::Failed);
+        it.and_then(|it| it.remedy.clone()).unwrap_or_default()
+    };
+    assert!(remedy("interface eth3").starts_with("did you mean eth0?"), "{}", remedy("interface eth3"));
+    assert_eq!(remedy("interface lan"), "name one of eth0, eth1");
+    let failed = found(Outcome::Failed, &config, &facts);
+    assert!(failed.contains(&"interface eth0: is down, or has no carrier".to_owned()), "{failed:?}");
+    assert!(failed.iter().any(|it| it.starts_with("interface eth0: its MTU is 9000")), "{failed:?}");
+}
+
+#[test]
+fn a_vlan_is_carried_by_its_parent() {
+    let mut facts = facts();
+    let vlan = Some(Vlan { parent: CLIENTS, id: 20 });
+    facts.picture.links.insert(9, Link { vlan, ..link(9, "eth0.20") });
+    facts.ports.remove(&SERVERS);
+    let config = configured("interfaces = ['eth0.20', 'eth1']");
+    fails(&config, &facts, &[]);
+    let notes = found(Outcome::Note, &config, &facts);
+    assert!(
+        notes.contains(&"interface eth1: does not tell how many receive queues it has".to_owned()),
+        "{notes:?}"
+    );
+}
+
+#[test]
+fn one_queue_and_a_veth_are_noted() {
+    let mut facts = facts();
+    facts.ports.insert(CLIENTS, PortFacts { queues: Some(1), driver: Some("veth".to_owned()) });
+    fails(&configured(BOTH), &facts, &[]);
+    let notes = found(Outcome::Note, &configured(BOTH), &facts).join("\n");
+    assert!(notes.contains("interface eth0: has 1 receive queue: of 4 cores one carries all"), "{notes}");
+    assert!(notes.contains("interface eth0: is a veth"), "{notes}");
+}
+
+#[test]
+fn addresses_of_the_host_are_not_shunts() {
+    let mut facts = facts();
+    for address in ["203.0.113.1", "10.0.0.101"] {
+        facts.picture.addresses.push(InterfaceAddress {
+            interface: CLIENTS,
+            address: ip(address),
+            prefix: 32,
+        });
+    }
+    let expected = [
+        "virtual web: 203.0.113.1 is an address of this host, and must be Shunt's alone",
+        "snat-pool out: 10.0.0.101 is an address of this host, and must be Shunt's alone",
+    ];
+    fails(&configured(BOTH), &facts, &expected);
+}
+
+#[test]
+fn the_ways_to_members_are_looked_at() {
+    let mut facts = facts();
+    facts.picture.neighbours.insert((SERVERS, ip("10.0.0.2")), Neighbour::Failed);
+    fails(&configured(BOTH), &facts, &["virtual web: member 10.0.0.2 does not answer ARP"]);
+    facts.picture.routes.clear();
+    facts.network = network_of(&facts.picture);
+    let expected = [
+        "virtual web: there is no route to member 10.0.0.1",
+        "virtual web: there is no route to member 10.0.0.2",
+    ];
+    fails(&configured(BOTH), &facts, &expected);
+}
+
+#[test]
+fn answers_come_in_where_shunt_takes_them() {
+    let only_clients = "interfaces = ['eth0']";
+    let expected = ["virtual web: members answer by eth1, where Shunt takes no packets of it"];
+    fails(&configured(only_clients), &facts(), &expected);
+    // Answers of a direct mode go past it.
+    fails(&configured(&format!("mode = 'l2dsr'\n{only_clients}")), &facts(), &[]);
+}
+
+#[test]
+fn l2dsr_needs_one_segment_and_tunnels_an_address() {
+    let mut facts = facts();
+    let gateway = Some(ip("192.0.2.254"));
+    let hops = vec![Hop { interface: CLIENTS, gateway }];
+    facts.picture.routes[1] = Route { destination: ip("10.0.0.0"), prefix: 24, metric: 0, hops };
+    facts.network = network_of(&facts.picture);
+    let far = |number| {
+        format!("virtual web: l2dsr, but a router stands between this host and member 10.0.0.{number}")
+    };
+    let expected = [far(1), far(2)];
+    fails(&configured("mode = 'l2dsr'\ninterfaces = ['eth0']"), &facts, &[&expected[0], &expected[1]]);
+    facts.picture.addresses.clear();
+    facts.network = network_of(&facts.picture);
+    let failed = found(Outcome::Failed, &configured("mode = 'l3dsr-gre'\ninterfaces = ['eth0']"), &facts);
+    assert!(
+        failed[0].contains("eth0, toward member 10.0.0.1, has no IPv4 address to send a tunnel from"),
+        "{failed:?}"
+    );
+}
+
+/// What members offer must leave room for the outer header, which an MSS clamp here cannot do.
+#[test]
+fn tunnels_that_are_too_small_say_by_how_much() {
+    for (mode, room, needed, advmss) in
+        [("l3dsr-ipip", 1480, 1520, 1440), ("l3dsr-gre", 1476, 1524, 1436), ("l3dsr-gue", 1468, 1532, 1428)]
+    {
+        let config = configured(&format!("mode = '{mode}'\ninterfaces = ['eth0']"));
+        let findings = examine(&config, &facts());
+        let small = findings.iter().find(|it| it.found.contains("fit its tunnels")).unwrap();
+        assert_eq!(small.result, Outcome::Note);
+        assert!(small.found.contains(&format!("and {room} fit")), "{}", small.found);
+        let remedy = small.remedy.as_deref().unwrap();
+        assert!(
+            remedy.contains(&format!("mtu {needed}")) && remedy.contains(&format!("advmss {advmss}`")),
+            "{remedy}"
+        );
+
+        let mut wide = facts();
+        wide.picture.links.get_mut(&SERVERS).unwrap().mtu = 1600;
+        wide.network = network_of(&wide.picture);
+        let good = found(Outcome::Good, &config, &wide);
+        assert!(good.contains(&"virtual web: packets of 1500 bytes fit its tunnels".to_owned()), "{good:?}");
+    }
+}
+
+#[test]
+fn each_mode_reminds_of_what_members_need() {
+    for (keys, word) in [
+        ("", "ip route replace default via 10.0.0.254"),
+        ("mode = 'l2dsr'", "arp_ignore=1"),
+        ("mode = 'l3dsr-dscp'\ndscp = 7", "dscp 7"),
+        ("mode = 'l3dsr-ipip'", "type ipip"),
+        ("mode = 'l3dsr-gre'", "type gre"),
+        ("mode = 'l3dsr-gue'\ngue-port = 6081", "encap-dport 6081"),
+    ] {
+        let findings = examine(&configured(&format!("{keys}\n{BOTH}")), &facts());
+        let remedies = findings.iter().filter_map(|it| it.remedy.as_deref());
+        assert!(remedies.clone().any(|it| it.contains(word)), "{keys}: {:?}", remedies.collect::<Vec<_>>());
+    }
+    // Leased addresses of the members' own segment need no route.
+    let near = configured(&format!("mode = 'snat'\nsnat-pool = 'out'\n{BOTH}"));
+    assert_eq!(found(Outcome::Note, &near, &facts()), Vec::<String>::new());
+    let mut far = near;
+    far.snat_pools[0].addresses = vec![ip("10.9.0.1")];
+    let notes = found(Outcome::Note, &far, &facts());
+    assert_eq!(notes, ["virtual web: snat: 10.9.0.1 of `out` is of no segment of the members"]);
+}
+
+#[test]
+fn what_a_running_daemon_says_of_its_interfaces() {
+    let findings = [attached("eth0", "native"), attached("eth1", "generic")];
+    assert_eq!(findings.map(|it| it.result), [Outcome::Good, Outcome::Note]);
+}
+
+#[test]
+fn sysctls_that_matter_are_read() {
+    let mut facts = facts();
+    facts.sysctls.insert("net/ipv4/ip_forward".to_owned(), "0".to_owned());
+    let notes = found(Outcome::Note, &configured(BOTH), &facts).join("\n");
+    assert!(notes.contains("net.ipv4.ip_forward is 0"), "{notes}");
+    facts.sysctls.insert("net/ipv6/conf/eth0/disable_ipv6".to_owned(), "1".to_owned());
+    fails(&configured(BOTH), &facts, &[]);
+    let mut v6 = configured(BOTH);
+    v6.packet_virtuals[0].listen = "[2001:db8::1]:80".parse().unwrap();
+    v6.packet_virtuals[0].pool = None;
+    fails(&v6, &facts, &["interface eth0: IPv6 is switched off, and an IPv6 virtual uses it"]);
+}
