@@ -3,7 +3,7 @@
 use std::cell::Cell;
 use std::pin::Pin;
 use std::rc::Rc;
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
@@ -29,7 +29,7 @@ pub(crate) enum BodyError {
     Framing(Refusal),
     /// The member broke off.
     #[error("the member broke off the response body: {0}")]
-    Member(hyper::Error),
+    Member(String),
     /// Neither side made progress for the idle time-out.
     #[error("no progress within the idle time-out")]
     Stalled,
@@ -42,17 +42,8 @@ pub(crate) struct RequestBodyState {
     pub(crate) sent: Cell<u64>,
     /// It was given to a member as it came from the client, so it is not at hand any more.
     pub(crate) given_away: Cell<bool>,
-    /// All that came from the client was handed to the member.
-    ended: Cell<bool>,
     /// Set when it ended in an error on the client's side.
     pub(crate) failed: Cell<Option<RequestBodyFailure>>,
-}
-
-impl RequestBodyState {
-    /// Whether a member that has it waits for more of it.
-    pub(crate) fn is_under_way(&self) -> bool {
-        self.given_away.get() && !self.ended.get()
-    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -166,7 +157,6 @@ impl Body for RequestBody {
             }
             Poll::Pending => return Poll::Pending,
             Poll::Ready(None) => {
-                state.ended.set(true);
                 if let Some(deadline) = deadline {
                     deadline.request_sent();
                 }
@@ -179,7 +169,6 @@ impl Body for RequestBody {
             }
         };
         let last = frame.is_trailers() || incoming.is_end_stream();
-        state.ended.set(last);
         if let Some(deadline) = deadline {
             deadline.progress();
             if last {
@@ -295,7 +284,7 @@ impl Body for ResponseBody {
         match &self.source {
             Source::Empty => SizeHint::with_exact(0),
             Source::Whole(bytes) => SizeHint::with_exact(bytes.len() as u64),
-            Source::Member(body) => body.incoming.size_hint(),
+            Source::Member(body) => body.size_hint(),
         }
     }
 }
@@ -317,21 +306,18 @@ impl Drop for ResponseBody {
 /// The connection has no task of its own: whoever reads the body drives it. That saves two wake-ups
 /// per request and gives back-pressure for free.
 pub(crate) struct MemberBody {
-    incoming: Incoming,
+    /// `None` once nothing more of the body comes.
     lease: Option<Lease>,
     deadline: Rc<Deadline>,
-    /// Nothing more of it comes.
     ended: bool,
     /// It broke off, which is not told yet.
     broken: Option<BodyError>,
 }
 
 impl MemberBody {
-    pub(crate) fn new(incoming: Incoming, lease: Lease, deadline: Rc<Deadline>) -> Self {
-        let mut body = MemberBody { incoming, lease: Some(lease), deadline, ended: false, broken: None };
-        if body.incoming.is_end_stream() {
-            body.end();
-        }
+    pub(crate) fn new(lease: Lease, deadline: Rc<Deadline>) -> Self {
+        let mut body = MemberBody { lease: Some(lease), deadline, ended: false, broken: None };
+        body.end_if_answered();
         body
     }
 
@@ -339,59 +325,38 @@ impl MemberBody {
         if let Some(error) = self.broken.take() {
             return Poll::Ready(Some(Err(error)));
         }
-        // For nobody first, with the waker only if nothing came: see `ServerConnection`.
-        let nobody = &mut Context::from_waker(Waker::noop());
-        for attempt in 0..3 {
-            match attempt {
-                0 => {}
-                1 => self.drive(nobody),
-                _ => self.drive(cx),
+        let Some(lease) = &mut self.lease else { return Poll::Ready(None) };
+        match lease.poll_frame(cx) {
+            Poll::Pending if self.deadline.expired() => {
+                self.lease = None;
+                Poll::Ready(Some(Err(BodyError::Stalled)))
             }
-            // What a task of its own drives must wake this one.
-            let aside = attempt == 2 && self.lease.as_ref().is_some_and(Lease::is_driven_aside);
-            match Pin::new(&mut self.incoming).poll_frame(if aside { cx } else { nobody }) {
-                Poll::Pending => {}
-                Poll::Ready(Some(Ok(frame))) => {
-                    self.deadline.progress();
-                    if let (Some(lease), Some(data)) = (&self.lease, frame.data_ref()) {
-                        lease.member().counters.bytes_to_client.add(data.len() as u64);
-                    }
-                    // A chunked body does not know its end before it is asked for more; trailers are it.
-                    if frame.is_trailers() || self.incoming.is_end_stream() {
-                        self.end();
-                    }
-                    return Poll::Ready(Some(Ok(frame)));
-                }
-                Poll::Ready(Some(Err(error))) => {
-                    self.lease = None;
-                    // hyper drops what it has not written when a body fails: what came before goes out first.
-                    self.broken = Some(BodyError::Member(error));
-                    cx.waker().wake_by_ref();
-                    return Poll::Pending;
-                }
-                Poll::Ready(None) => {
-                    self.end();
-                    return Poll::Ready(None);
-                }
+            Poll::Pending => Poll::Pending,
+            Poll::Ready(Some(Err(error))) => {
+                self.lease = None;
+                // hyper drops what it has not written when a body fails: what came before goes out first.
+                self.broken = Some(BodyError::Member(error.to_string()));
+                cx.waker().wake_by_ref();
+                Poll::Pending
             }
-        }
-        if self.deadline.expired() {
-            self.lease = None;
-            return Poll::Ready(Some(Err(BodyError::Stalled)));
-        }
-        Poll::Pending
-    }
-
-    fn drive(&mut self, cx: &mut Context<'_>) {
-        if let Some(lease) = &mut self.lease {
-            lease.drive(cx);
+            Poll::Ready(frame) => {
+                self.deadline.progress();
+                self.end_if_answered();
+                Poll::Ready(frame.map(|it| it.map_err(|error| BodyError::Member(error.to_string()))))
+            }
         }
     }
 
-    /// Gives the connection back: nothing more of this response comes on it.
-    fn end(&mut self) {
-        self.ended = true;
-        if let Some(lease) = self.lease.take() {
+    fn size_hint(&self) -> SizeHint {
+        self.lease.as_ref().map_or_else(|| SizeHint::with_exact(0), Lease::size_hint)
+    }
+
+    /// Gives the connection back when nothing more of this response comes on it.
+    fn end_if_answered(&mut self) {
+        if self.lease.as_ref().is_some_and(Lease::is_answered)
+            && let Some(lease) = self.lease.take()
+        {
+            self.ended = true;
             self.deadline.wait_idle(Waiting::Request);
             lease.give_back();
         }

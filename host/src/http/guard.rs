@@ -14,6 +14,8 @@ use std::task::{Context, Poll, ready};
 use memchr::memchr;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
+use crate::http::framing::{chunk_size, decimal};
+
 /// Why a request is refused. Each is answered with 400 and the end of the connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Refusal {
@@ -319,33 +321,6 @@ fn field<'a>(line: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {
     }
     let (start, value) = line.split_at(name.len());
     start.eq_ignore_ascii_case(name).then(|| value.trim_ascii())
-}
-
-/// RFC 9110 section 8.6: `1*DIGIT`; no sign, no list.
-fn decimal(value: &[u8]) -> Option<u64> {
-    if value.is_empty() {
-        return None;
-    }
-    value.iter().try_fold(0u64, |sum, &digit| {
-        if !digit.is_ascii_digit() {
-            return None;
-        }
-        sum.checked_mul(10)?.checked_add(u64::from(digit - b'0'))
-    })
-}
-
-/// RFC 9112 section 7.1: `chunk-size [ chunk-ext ]`. White space before the extension is "bad
-/// whitespace" (RFC 9112 section 7.1.1) and taken; anything else after the digits is not.
-fn chunk_size(line: &[u8]) -> Option<u64> {
-    let digits = line.iter().position(|b| !b.is_ascii_hexdigit()).unwrap_or(line.len());
-    if digits == 0 || digits > 16 {
-        return None;
-    }
-    if !matches!(line[digits..].trim_ascii_start().first(), None | Some(b';')) {
-        return None;
-    }
-    let text = std::str::from_utf8(&line[..digits]).ok()?;
-    u64::from_str_radix(text, 16).ok()
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@ pub(crate) mod connection;
 pub(crate) mod deadline;
 pub(crate) mod fields;
 pub(crate) mod finish;
+pub(crate) mod framing;
 pub(crate) mod guard;
 pub(crate) mod member;
 pub(crate) mod phases;

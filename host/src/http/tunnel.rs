@@ -7,10 +7,7 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
-use hyper_util::rt::TokioIo;
-use shunt_engine::member::Active;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf, copy_bidirectional};
-use tokio::net::TcpStream;
 use tokio::time::sleep;
 
 use crate::http::member::Lease;
@@ -31,13 +28,11 @@ impl Tunnel {
     where
         S: AsyncRead + AsyncWrite + Unpin,
     {
-        let Some((parts, active)) = self.lease.into_stream().await else { return };
-        let mut server: TcpStream = TokioIo::into_inner(parts.io);
-        let _held: Active = active;
+        let Some((mut server, greeting, _active)) = self.lease.into_stream() else { return };
         let moved = Cell::new(true);
         let carried = async {
             server.write_all(&early).await?;
-            client.write_all(&parts.read_buf).await?;
+            client.write_all(&greeting).await?;
             let mut client = Watched { stream: &mut client, moved: &moved };
             let mut server = Watched { stream: &mut server, moved: &moved };
             copy_bidirectional(&mut client, &mut server).await

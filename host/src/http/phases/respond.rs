@@ -2,8 +2,7 @@
 
 use std::rc::Rc;
 
-use http::{Response, StatusCode, Version, header};
-use hyper::body::Incoming;
+use http::{Response, StatusCode, Version, header, response};
 use shunt_rules::Answer;
 
 use crate::http::body::{MemberBody, ResponseBody};
@@ -14,12 +13,7 @@ use crate::http::tunnel::Tunnel;
 
 impl Transaction {
     /// Turns a member's response into the one that the client gets; its body streams.
-    pub(super) fn stream(
-        &mut self,
-        response: Response<Incoming>,
-        mut lease: Lease,
-    ) -> Response<ResponseBody> {
-        let (mut head, incoming) = response.into_parts();
+    pub(super) fn stream(&mut self, mut head: response::Parts, mut lease: Lease) -> Response<ResponseBody> {
         let switched = head.status == StatusCode::SWITCHING_PROTOCOLS && self.upgrade;
         fields::prepare_response(&mut head.headers, switched);
         head.version = Version::HTTP_11;
@@ -27,11 +21,14 @@ impl Transaction {
             self.connection.switch_to(Tunnel::new(lease));
             return Response::from_parts(head, ResponseBody::whole(bytes::Bytes::new()));
         }
-        if self.body_state.is_under_way() {
+        if !lease.is_sent() {
             // The client may want to send all of it before it reads anything.
-            lease.drive_aside();
+            lease.send_aside();
+        } else if let Some(body) = lease.whole_body() {
+            lease.give_back();
+            return Response::from_parts(head, ResponseBody::whole(body));
         }
-        let body = MemberBody::new(incoming, lease, Rc::clone(&self.connection.deadline));
+        let body = MemberBody::new(lease, Rc::clone(&self.connection.deadline));
         Response::from_parts(head, ResponseBody::from_member(body))
     }
 }

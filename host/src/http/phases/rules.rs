@@ -2,8 +2,7 @@
 
 use std::rc::Rc;
 
-use http::Response;
-use hyper::body::Incoming;
+use http::{Response, response};
 use shunt_rules::{
     BodyVerdict, ConnectFailedVerdict, ConnectFailure, Exchange, Fault, Hook, OnFault, RequestVerdict,
     ResponseVerdict, Runner, Target,
@@ -136,14 +135,13 @@ impl Transaction {
     pub(super) fn on_response(
         &mut self,
         pool: &Rc<PoolView>,
-        response: Response<Incoming>,
+        head: response::Parts,
         lease: Lease,
     ) -> Result<Option<Response<ResponseBody>>, Stop> {
         if !self.view.hooks.contains(Hook::OnResponse) {
-            return Ok(Some(self.stream(response, lease)));
+            return Ok(Some(self.stream(head, lease)));
         }
         let view = Rc::clone(&self.view);
-        let (head, incoming) = response.into_parts();
         self.exchange.response = Some(head);
         self.exchange.member = Some(lease.member().address);
         self.exchange.pool = Some(pool.name.clone());
@@ -171,7 +169,7 @@ impl Transaction {
             }
         }
         let head = self.exchange.response.take().unwrap_or_else(|| Response::new(()).into_parts().0);
-        Ok(Some(self.stream(Response::from_parts(head, incoming), lease)))
+        Ok(Some(self.stream(head, lease)))
     }
 
     fn call<T>(

@@ -2,9 +2,7 @@
 
 use std::rc::Rc;
 
-use http::{HeaderValue, Method, Request, Response, StatusCode, Version, header};
-use http_body::Body;
-use hyper::body::Incoming;
+use http::{Method, StatusCode, response};
 
 use crate::http::body::{RequestBody, RequestBodyFailure};
 use crate::http::deadline::Waiting;
@@ -13,7 +11,7 @@ use crate::http::phases::{Stop, Transaction};
 use crate::http::problem::Problem;
 
 pub(super) enum Sent {
-    Response(Response<Incoming>, Lease),
+    Response(response::Parts, Lease),
     /// The request can be sent again, to another member.
     Again,
 }
@@ -28,6 +26,7 @@ impl Transaction {
                 if let Some(body) = unsent {
                     self.body = body;
                     self.body_state.given_away.set(false);
+                    self.body_state.sent.set(0);
                 }
                 Box::pin(self.send_anew(&member)).await
             }
@@ -50,9 +49,10 @@ impl Transaction {
         }
     }
 
-    fn sent(&mut self, response: Response<Incoming>, lease: Lease) -> Result<Sent, Stop> {
+    fn sent(&mut self, response: response::Parts, lease: Lease) -> Result<Sent, Stop> {
         let member = lease.member();
-        if !is_asked_for(&response, self.upgrade) {
+        if response.status == StatusCode::SWITCHING_PROTOCOLS && !self.upgrade {
+            // Only who asked for another protocol may get it (RFC 9110 section 15.2.2).
             member.counters.failures.add(1);
             return Err(Problem::NoResponse.into());
         }
@@ -65,12 +65,8 @@ impl Transaction {
         Ok(Sent::Response(response, lease))
     }
 
-    async fn send_once(&mut self, mut lease: Lease) -> Result<(Response<Incoming>, Lease), SendError> {
+    async fn send_once(&mut self, mut lease: Lease) -> Result<(response::Parts, Lease), SendError> {
         lease.member().counters.requests.add(1);
-        // A copy of the head stays here, for `on-response` and for a second try. Its values are shared.
-        let mut head = self.exchange.request.clone();
-        head.version = Version::HTTP_11;
-        head.extensions.clear();
         let body = match &self.replay {
             Some(bytes) => RequestBody::whole(bytes.clone(), &self.body_state),
             None => {
@@ -78,12 +74,7 @@ impl Transaction {
                 std::mem::replace(&mut self.body, RequestBody::Empty)
             }
         };
-        if body.size_hint().exact().is_none() {
-            // Said outright, for hyper leaves a body of unknown length out of a GET.
-            head.headers.insert(header::TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
-        }
-        let request = Request::from_parts(head, body);
-        let response = lease.send(request, &self.connection.deadline).await?;
+        let response = lease.send(&self.exchange.request, body, &self.connection.deadline).await?;
         Ok((response, lease))
     }
 
@@ -115,16 +106,6 @@ impl Transaction {
         };
         problem.into()
     }
-}
-
-/// Whether a response is none of those that only a client may get who asked for them: another protocol
-/// (RFC 9110 section 15.2.2), a transfer coding besides `chunked` (RFC 9112 section 6.1).
-fn is_asked_for(response: &Response<Incoming>, upgrade: bool) -> bool {
-    if response.status() == StatusCode::SWITCHING_PROTOCOLS {
-        return upgrade;
-    }
-    let mut codings = response.headers().get_all(header::TRANSFER_ENCODING).iter();
-    codings.next().is_none_or(|it| it.as_bytes().eq_ignore_ascii_case(b"chunked")) && codings.next().is_none()
 }
 
 /// RFC 9110 section 9.2.2.
