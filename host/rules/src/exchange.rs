@@ -10,8 +10,8 @@ use crate::Vars;
 
 /// What one request shows to its rules.
 ///
-/// A call moves it into the rule's store and back (`mem::swap`); nothing is copied, and a
-/// rule reads and changes `request` and `response` in place.
+/// It is large, so it is boxed: a call moves the box into the rule's store and back, nothing is copied,
+/// and a rule reads and changes `request` and `response` in place.
 #[derive(Debug)]
 pub struct Exchange {
     pub flow: Flow,

@@ -48,7 +48,7 @@ impl Instance {
         let rule = attachment.rule();
         let state = State {
             attachment: attachment.clone(),
-            exchange: Exchange::default(),
+            exchange: Box::default(),
             flow_only: true,
             usage: Usage::default(),
             time: CallTime::default(),
@@ -112,14 +112,17 @@ impl Instance {
         self.with_flow(flow, vars, |store| function.call(store, (flow.into(),)).map(first))
     }
 
-    pub(crate) fn on_request(&mut self, exchange: &mut Exchange) -> wasmtime::Result<abi::RequestVerdict> {
+    pub(crate) fn on_request(
+        &mut self,
+        exchange: &mut Box<Exchange>,
+    ) -> wasmtime::Result<abi::RequestVerdict> {
         let function = self.on_request_function()?;
         self.with(exchange, |store| function.call(store, (request(),)).map(first))
     }
 
     pub(crate) fn on_request_body(
         &mut self,
-        exchange: &mut Exchange,
+        exchange: &mut Box<Exchange>,
         body: abi::Body<'_>,
     ) -> wasmtime::Result<abi::BodyVerdict> {
         let function: abi::OnRequestBody<'_> = self.on_request_body_function()?;
@@ -128,14 +131,17 @@ impl Instance {
 
     pub(crate) fn on_connect_failed(
         &mut self,
-        exchange: &mut Exchange,
+        exchange: &mut Box<Exchange>,
         failure: &ConnectFailure,
     ) -> wasmtime::Result<abi::ConnectFailedVerdict> {
         let function = self.on_connect_failed_function()?;
         self.with(exchange, |store| function.call(store, (request(), failure.into())).map(first))
     }
 
-    pub(crate) fn on_response(&mut self, exchange: &mut Exchange) -> wasmtime::Result<abi::ResponseVerdict> {
+    pub(crate) fn on_response(
+        &mut self,
+        exchange: &mut Box<Exchange>,
+    ) -> wasmtime::Result<abi::ResponseVerdict> {
         let function = self.on_response_function()?;
         self.with(exchange, |store| {
             function.call(store, (request(), Resource::new_borrow(RESPONSE))).map(first)
@@ -180,7 +186,7 @@ impl Instance {
 
     /// Runs a call with the exchange in the store.
     #[inline]
-    fn with<R>(&mut self, exchange: &mut Exchange, call: impl FnOnce(&mut Store<State>) -> R) -> R {
+    fn with<R>(&mut self, exchange: &mut Box<Exchange>, call: impl FnOnce(&mut Store<State>) -> R) -> R {
         let state = self.store.data_mut();
         state.flow_only = false;
         mem::swap(&mut state.exchange, exchange);

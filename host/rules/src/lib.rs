@@ -6,7 +6,7 @@
 //! ```no_run
 //! # use std::{path::Path, sync::Arc};
 //! # use shunt_rules::*;
-//! # fn show(environment: Arc<dyn Environment>, exchange: &mut Exchange) -> Result<(), Box<dyn std::error::Error>> {
+//! # fn show(environment: Arc<dyn Environment>, exchange: &mut Box<Exchange>) -> Result<(), Box<dyn std::error::Error>> {
 //! let host = RuleHost::new()?;
 //! let rule = host.compile(&Pack::read(Path::new("rules/canary"))?)?;
 //! let attachment = rule.attach(AttachOptions::new("shop/canary", environment))?;

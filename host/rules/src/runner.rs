@@ -63,7 +63,7 @@ impl Runner {
 
     /// # Errors
     /// A fault of this call.
-    pub fn on_request(&mut self, exchange: &mut Exchange) -> Result<RequestVerdict, Fault> {
+    pub fn on_request(&mut self, exchange: &mut Box<Exchange>) -> Result<RequestVerdict, Fault> {
         if !self.attachment.hooks().contains(Hook::OnRequest) {
             return Ok(RequestVerdict::Next);
         }
@@ -76,7 +76,7 @@ impl Runner {
     /// A fault of this call.
     pub fn on_request_body(
         &mut self,
-        exchange: &mut Exchange,
+        exchange: &mut Box<Exchange>,
         body: &[u8],
         complete: bool,
     ) -> Result<BodyVerdict, Fault> {
@@ -91,7 +91,7 @@ impl Runner {
     /// A fault of this call.
     pub fn on_connect_failed(
         &mut self,
-        exchange: &mut Exchange,
+        exchange: &mut Box<Exchange>,
         failure: &ConnectFailure,
     ) -> Result<ConnectFailedVerdict, Fault> {
         if !self.attachment.hooks().contains(Hook::OnConnectFailed) {
@@ -105,7 +105,7 @@ impl Runner {
     ///
     /// # Errors
     /// A fault of this call.
-    pub fn on_response(&mut self, exchange: &mut Exchange) -> Result<ResponseVerdict, Fault> {
+    pub fn on_response(&mut self, exchange: &mut Box<Exchange>) -> Result<ResponseVerdict, Fault> {
         if !self.attachment.hooks().contains(Hook::OnResponse) {
             return Ok(ResponseVerdict::Next);
         }

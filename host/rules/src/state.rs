@@ -19,7 +19,7 @@ const RANDOM_BYTES: u32 = 64 << 10;
 pub(crate) struct State {
     pub attachment: Arc<Attachment>,
     /// That of the caller, for as long as a call runs; an empty one between calls.
-    pub exchange: Exchange,
+    pub exchange: Box<Exchange>,
     /// Whether variables of the request are those of the flow: in hooks of the flow.
     pub flow_only: bool,
     pub usage: Usage,

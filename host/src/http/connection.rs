@@ -1,6 +1,6 @@
 //! A client's connection: HTTP/1 by hyper, one deadline, and what its requests share.
 
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, OnceCell, RefCell};
 use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
 use std::rc::Rc;
@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
+use bytes::Bytes;
 use http::StatusCode;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -16,7 +17,8 @@ use shunt_rules::{Flow, Isolation, Runner, Vars};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::time::Instant;
 
-use crate::http::deadline::{Deadline, Waiting};
+use crate::http::client::ClientStream;
+use crate::http::deadline::{Deadline, Due, Waiting};
 use crate::http::fields::Forwarding;
 use crate::http::guard::{Findings, Guarded};
 use crate::http::phases;
@@ -30,7 +32,7 @@ pub(crate) struct ClientConnection {
     pub(crate) flow: Flow,
     pub(crate) tls: bool,
     pub(crate) listener: Rc<Listener>,
-    pub(crate) forwarding: Forwarding,
+    forwarding: OnceCell<Forwarding>,
     pub(crate) deadline: Rc<Deadline>,
     pub(crate) findings: Rc<Findings>,
     /// Where `on-flow` sent the connection; requests go there unless a rule says otherwise.
@@ -68,6 +70,8 @@ enum End {
     Done,
     /// The peer broke HTTP or the connection.
     Broken,
+    /// Nothing is under way, and nothing came for a while.
+    Silent,
     TimedOut,
 }
 
@@ -85,7 +89,7 @@ impl ClientConnection {
             flow,
             tls,
             listener: Rc::clone(listener),
-            forwarding: Forwarding::new(flow.client.ip(), tls),
+            forwarding: OnceCell::new(),
             deadline: Rc::new(deadline),
             findings: Rc::default(),
             route: Route::default(),
@@ -95,6 +99,11 @@ impl ClientConnection {
             ended_by_us: Cell::new(false),
             tunnel: RefCell::default(),
         }
+    }
+
+    /// What members are told of the client; made when the first is.
+    pub(crate) fn forwarding(&self) -> &Forwarding {
+        self.forwarding.get_or_init(|| Forwarding::new(self.flow.client.ip(), self.tls))
     }
 
     /// The ordinal of a request whose head has just been read; the first is 1.
@@ -130,18 +139,50 @@ impl ClientConnection {
         view.counters.answered(StatusCode::BAD_REQUEST);
     }
 
-    /// Serves requests until the connection ends.
-    pub(crate) async fn serve<S>(self: Rc<Self>, stream: S)
-    where
-        S: AsyncRead + AsyncWrite + Unpin + 'static,
-    {
+    /// Serves requests until the connection ends. Between them it may rest: then it is no more than its
+    /// socket and this future.
+    pub(crate) async fn serve<S: ClientStream>(self: Rc<Self>, mut stream: S) {
+        let mut closing = pin!(self.listener.closing());
+        loop {
+            let spoke = poll_fn(|cx| {
+                if closing.as_mut().poll(cx).is_ready() {
+                    return Poll::Ready(false);
+                }
+                if let Poll::Ready(readable) = stream.poll_readable(cx) {
+                    return Poll::Ready(readable.is_ok());
+                }
+                loop {
+                    match self.deadline.poll(cx) {
+                        Poll::Ready(Due::Expired) => return Poll::Ready(false),
+                        Poll::Ready(Due::Silent) => {}
+                        Poll::Pending => return Poll::Pending,
+                    }
+                }
+            });
+            if !spoke.await {
+                return;
+            }
+            // Boxed, so that its size is paid for only while there is something to do.
+            match Box::pin(Rc::clone(&self).converse(stream, closing.as_mut())).await {
+                Some(rests) => stream = rests,
+                None => return,
+            }
+        }
+    }
+
+    /// Speaks HTTP until the connection ends, or falls silent between two requests: then it comes back.
+    async fn converse<S: ClientStream>(
+        self: Rc<Self>,
+        stream: S,
+        mut closing: Pin<&mut impl Future<Output = ()>>,
+    ) -> Option<S> {
         // Copies, for a view that is held here would keep its rules alive as long as the connection.
-        let (timeouts, most_head) = {
+        let (head_time, most_head) = {
             let settings = &self.listener.view().virtual_.settings;
-            (settings.timeouts.clone(), settings.limits.head)
+            (settings.timeouts.head, settings.limits.head)
         };
-        let service = service_fn(|request| phases::serve(Rc::clone(&self), request));
-        let guarded = Guarded::new(stream, Rc::clone(&self.findings), self.tls);
+        let service = service_fn(|request| phases::serve(&self, request));
+        let guarded = Guarded::new(stream, Rc::clone(&self.findings), self.requests.get() + 1, self.tls);
         let mut http = http1::Builder::new()
             // Head and body in one write. Not `pipeline_flush`, which flattens too: it holds an answer back
             // while the beginning of another request is there, and buffers a body without limit.
@@ -149,7 +190,6 @@ impl ClientConnection {
             .max_buf_size(most_head)
             .serve_connection(TokioIo::new(guarded), service);
 
-        let mut closing = pin!(self.listener.closing());
         let (mut registered, mut told) = (false, false);
         let end = poll_fn(|cx| {
             // Once to be told of it; after that a flag says whether asking is worth it.
@@ -173,41 +213,53 @@ impl ClientConnection {
                     Poll::Pending => {}
                 }
                 if self.findings.inside_head() && self.deadline.waiting() == Waiting::Request {
-                    self.deadline.wait_for(Waiting::Head, Instant::now() + timeouts.head);
+                    self.deadline.wait_for(Waiting::Head, Instant::now() + head_time);
                 }
                 let expired = self.deadline.expired();
-                if self.deadline.poll(cx).is_pending() {
-                    return Poll::Pending;
-                }
-                if expired {
+                match self.deadline.poll(cx) {
+                    Poll::Pending => return Poll::Pending,
                     // Whoever waits was asked and had nothing to say.
-                    return Poll::Ready(End::TimedOut);
+                    Poll::Ready(Due::Expired) if expired => return Poll::Ready(End::TimedOut),
+                    Poll::Ready(Due::Silent) if self.findings.at_rest() && !told => {
+                        return Poll::Ready(End::Silent);
+                    }
+                    Poll::Ready(Due::Expired | Due::Silent) => {}
                 }
             }
         })
         .await;
 
         let parts = http.into_parts();
-        let mut stream = parts.io.into_inner().into_inner();
+        let stream = parts.io.into_inner().into_inner();
+        if matches!(end, End::Silent) && parts.read_buf.is_empty() {
+            return Some(stream);
+        }
+        self.part(stream, end, parts.read_buf).await;
+        None
+    }
+
+    /// Ends a connection as it deserves; `early` is what was read and not understood as HTTP.
+    async fn part<S: ClientStream>(&self, mut stream: S, end: End, early: Bytes) {
         match (end, self.tunnel.take()) {
-            (End::Done, Some(tunnel)) => tunnel.carry(stream, parts.read_buf, timeouts.idle).await,
+            (End::Done, Some(tunnel)) => {
+                let idle = self.listener.view().virtual_.settings.timeouts.idle;
+                Box::pin(tunnel.carry(stream, early, idle)).await;
+            }
             (End::TimedOut, _) if self.deadline.waiting() == Waiting::Head => {
                 self.count_refusal();
                 // Best effort: who sends a head this slowly may not read either.
                 let answer =
                     b"HTTP/1.1 408 Request Timeout\r\nconnection: close\r\ncontent-length: 0\r\n\r\n";
-                let _ = tokio::time::timeout(timeouts.head, async {
+                let _ = tokio::time::timeout(LINGER_SILENT, async {
                     stream.write_all(answer).await?;
                     stream.shutdown().await
                 })
                 .await;
             }
             (End::Done, None)
-                if !self.findings.inside_message()
-                    && parts.read_buf.is_empty()
-                    && !self.ended_by_us.get() => {}
+                if !self.findings.inside_message() && early.is_empty() && !self.ended_by_us.get() => {}
             // hyper has answered what is no HTTP, or the client may have more to say: it reads first.
-            (End::Done | End::Broken, _) => {
+            (End::Done | End::Broken | End::Silent, _) => {
                 let _ = tokio::time::timeout(LINGER, discard(&mut stream)).await;
             }
             (End::TimedOut, _) => {}

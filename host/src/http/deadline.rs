@@ -1,7 +1,8 @@
 //! One coarse deadline per client connection, in place of a timer per phase.
 //!
 //! Moving it costs a cell; the timer itself is touched only when the deadline comes nearer than what
-//! it is set to, or when it fires and finds that there was progress.
+//! it is set to, or when it fires and finds that there was progress. It fires sooner than the deadline
+//! on a connection that serves requests, to tell when it has fallen silent.
 
 use std::cell::{Cell, RefCell};
 use std::pin::Pin;
@@ -23,6 +24,17 @@ pub(crate) enum Waiting {
     Body,
 }
 
+/// What the time has come for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Due {
+    /// Nothing happened for [`SILENCE`], and less than the deadline.
+    Silent,
+    Expired,
+}
+
+/// After how long without a request a connection gives back what it needs only for requests.
+const SILENCE: Duration = Duration::from_secs(2);
+
 #[derive(Debug)]
 pub(crate) struct Deadline {
     waiting: Cell<Waiting>,
@@ -30,6 +42,8 @@ pub(crate) struct Deadline {
     /// Something moved since the timer was last looked at: a sign of life costs no clock.
     progressed: Cell<bool>,
     expired: Cell<bool>,
+    /// The timer is set to notice silence, before the deadline.
+    listening: Cell<bool>,
     /// How long each wait without progress may last once the first one was extended.
     idle: Duration,
     /// How long a member may think once it has the whole request.
@@ -47,6 +61,7 @@ impl Deadline {
             at: Cell::new(at),
             progressed: Cell::new(false),
             expired: Cell::new(false),
+            listening: Cell::new(false),
             idle,
             first_byte,
             timer: RefCell::new(Box::pin(sleep_until(at))),
@@ -64,10 +79,13 @@ impl Deadline {
         self.at.set(at);
         self.expired.set(false);
         self.progressed.set(false);
-        let mut timer = self.timer.borrow_mut();
-        if at < timer.deadline() || timer.is_elapsed() {
-            timer.as_mut().reset(at);
-            self.registered.set(false);
+        let sooner = {
+            let timer = self.timer.borrow();
+            at < timer.deadline() || timer.is_elapsed()
+        };
+        if sooner {
+            self.listening.set(false);
+            self.set_timer(at);
         }
     }
 
@@ -78,7 +96,15 @@ impl Deadline {
         } else {
             self.waiting.set(waiting);
             self.progressed.set(true);
+            if waiting == Waiting::Request && !self.listening.replace(true) {
+                self.set_timer(Instant::now() + SILENCE.min(self.idle));
+            }
         }
+    }
+
+    fn set_timer(&self, at: Instant) {
+        self.timer.borrow_mut().as_mut().reset(at);
+        self.registered.set(false);
     }
 
     /// The last of a request body is on its way: the member's time begins, unless it has answered already.
@@ -97,25 +123,33 @@ impl Deadline {
         self.expired.get()
     }
 
-    /// To be called at the end of every poll of the connection's task. `Ready` once the time is up; it
-    /// stays so until the connection waits for something else.
-    pub(crate) fn poll(&self, cx: &mut Context<'_>) -> Poll<()> {
+    /// To be called at the end of every poll of the connection's task. `Expired` once the time is up; it
+    /// stays so until the connection waits for something else. `Silent` once for each silence.
+    pub(crate) fn poll(&self, cx: &mut Context<'_>) -> Poll<Due> {
         if self.expired.get() {
-            return Poll::Ready(());
+            return Poll::Ready(Due::Expired);
         }
         let mut timer = self.timer.borrow_mut();
         if self.registered.get() && !timer.is_elapsed() {
             return Poll::Pending;
         }
         while timer.as_mut().poll(cx).is_ready() {
+            let now = Instant::now();
             if self.progressed.take() {
-                self.at.set(Instant::now() + self.idle);
-            } else if Instant::now() >= self.at.get() {
+                self.at.set(now + self.idle);
+                let next = if self.listening.get() { SILENCE.min(self.idle) } else { self.idle };
+                timer.as_mut().reset(now + next);
+                continue;
+            }
+            self.registered.set(false);
+            if now >= self.at.get() {
                 self.expired.set(true);
-                self.registered.set(false);
-                return Poll::Ready(());
+                return Poll::Ready(Due::Expired);
             }
             timer.as_mut().reset(self.at.get());
+            if self.listening.take() && self.waiting.get() == Waiting::Request {
+                return Poll::Ready(Due::Silent);
+            }
         }
         self.registered.set(true);
         Poll::Pending
@@ -132,8 +166,22 @@ mod tests {
 
     async fn runs_out(deadline: &Deadline) -> Duration {
         let start = Instant::now();
-        poll_fn(|cx| deadline.poll(cx)).await;
+        while poll_fn(|cx| deadline.poll(cx)).await != Due::Expired {}
         start.elapsed()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn silence_between_requests_is_told_once() {
+        let start = Instant::now();
+        let deadline = Deadline::new(Waiting::Request, start + 60 * SECOND, 60 * SECOND, SECOND);
+        for request in 1..=2 {
+            deadline.wait_for(Waiting::FirstByte, Instant::now() + 60 * SECOND);
+            deadline.wait_idle(Waiting::Request);
+            assert_eq!(poll_fn(|cx| deadline.poll(cx)).await, Due::Silent);
+            // The timer is set once; it finds the progress, and after that the silence.
+            assert_eq!(start.elapsed(), request * 2 * SILENCE);
+        }
+        assert_eq!(runs_out(&deadline).await.as_secs(), 58);
     }
 
     #[tokio::test(start_paused = true)]

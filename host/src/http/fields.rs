@@ -24,6 +24,8 @@ pub(crate) struct Requested {
 #[derive(Debug, Default)]
 struct Seen {
     hosts: u32,
+    /// One of them is no host.
+    odd_host: bool,
     length: bool,
     connection: bool,
     keep_alive: bool,
@@ -37,10 +39,12 @@ struct Seen {
 
 fn look(headers: &HeaderMap) -> Seen {
     let mut seen = Seen::default();
-    for name in headers.keys() {
+    for (name, value) in headers {
         match *name {
-            // `keys` gives each name once; how many values it has is looked up below.
-            header::HOST => seen.hosts = 1,
+            header::HOST => {
+                seen.hosts += 1;
+                seen.odd_host |= !value.as_bytes().iter().all(|&byte| is_host_byte(byte));
+            }
             header::CONTENT_LENGTH => seen.length = true,
             header::CONNECTION => seen.connection = true,
             header::UPGRADE => seen.upgrade = true,
@@ -55,9 +59,6 @@ fn look(headers: &HeaderMap) -> Seen {
                 _ => {}
             },
         }
-    }
-    if seen.hosts == 1 && headers.get_all(header::HOST).iter().nth(1).is_some() {
-        seen.hosts = 2;
     }
     seen
 }
@@ -91,11 +92,11 @@ impl Seen {
 /// # Errors
 /// A head without a `Host` that HTTP/1.1 demands, with several, or with one that is no host
 /// (RFC 9112 section 3.2).
-pub(crate) fn prepare_request(
+pub(crate) fn prepare_request<'a>(
     headers: &mut HeaderMap,
     http_11: bool,
-    forwarding: &Forwarding,
     policy: Forwarded,
+    forwarding: impl FnOnce() -> &'a Forwarding,
 ) -> Result<Requested, Problem> {
     let seen = look(headers);
     match seen.hosts {
@@ -103,9 +104,7 @@ pub(crate) fn prepare_request(
         2.. => return Err(Problem::BadRequest("more than one Host")),
         _ => {}
     }
-    if let Some(host) = headers.get(header::HOST)
-        && !host.as_bytes().iter().all(|&byte| is_host_byte(byte))
-    {
+    if seen.odd_host {
         return Err(Problem::BadRequest("Host is not a host"));
     }
 
@@ -127,7 +126,9 @@ pub(crate) fn prepare_request(
         // (RFC 9110 section 10.1.1).
         headers.remove(header::EXPECT);
     }
-    forwarding.apply(headers, policy, seen.forwarding);
+    if policy != Forwarded::Off {
+        forwarding().apply(headers, policy == Forwarded::Append && seen.forwarding);
+    }
     Ok(Requested { upgrade })
 }
 
@@ -220,19 +221,16 @@ impl Forwarding {
         }
     }
 
-    fn apply(&self, headers: &mut HeaderMap, policy: Forwarded, present: bool) {
-        match policy {
-            Forwarded::Off => return,
-            Forwarded::Append if present => {
-                let for_ = joined(headers, &X_FORWARDED_FOR, &self.address);
-                headers.insert(X_FORWARDED_FOR, for_);
-                let element = joined(headers, &header::FORWARDED, &self.element);
-                headers.insert(header::FORWARDED, element);
-                // The first proxy knows what the client used.
-                headers.entry(X_FORWARDED_PROTO).or_insert_with(|| self.proto.clone());
-                return;
-            }
-            Forwarded::Append | Forwarded::Replace => {}
+    /// `append`: to what is there already.
+    fn apply(&self, headers: &mut HeaderMap, append: bool) {
+        if append {
+            let for_ = joined(headers, &X_FORWARDED_FOR, &self.address);
+            headers.insert(X_FORWARDED_FOR, for_);
+            let element = joined(headers, &header::FORWARDED, &self.element);
+            headers.insert(header::FORWARDED, element);
+            // The first proxy knows what the client used.
+            headers.entry(X_FORWARDED_PROTO).or_insert_with(|| self.proto.clone());
+            return;
         }
         headers.insert(X_FORWARDED_FOR, self.address.clone());
         headers.insert(X_FORWARDED_PROTO, self.proto.clone());
@@ -273,8 +271,7 @@ mod tests {
 
     /// Prepares a request as it is, without a word about the client.
     fn prepare(headers: &mut HeaderMap, http_11: bool) -> Result<Requested, Problem> {
-        let forwarding = Forwarding::new("192.0.2.7".parse().unwrap(), false);
-        prepare_request(headers, http_11, &forwarding, Forwarded::Off)
+        prepare_request(headers, http_11, Forwarded::Off, || unreachable!("nobody is told"))
     }
 
     #[test]
@@ -331,7 +328,7 @@ mod tests {
         let with = |policy, client: &str| {
             let mut headers = head(&sent);
             let forwarding = Forwarding::new(client.parse().unwrap(), true);
-            prepare_request(&mut headers, true, &forwarding, policy).unwrap();
+            prepare_request(&mut headers, true, policy, || &forwarding).unwrap();
             text(&headers)
         };
         assert_eq!(

@@ -54,6 +54,8 @@ pub(crate) struct Findings {
     inside_head: Cell<bool>,
     /// The last message that came in is not known to be complete.
     inside_message: Cell<bool>,
+    /// Something that was to be written waits for the client to read.
+    unwritten: Cell<bool>,
 }
 
 impl Findings {
@@ -74,6 +76,13 @@ impl Findings {
     }
 }
 
+impl Findings {
+    /// Whether the connection is between two requests with nothing under way in either direction.
+    pub(crate) fn at_rest(&self) -> bool {
+        !self.inside_head() && !self.inside_message() && !self.unwritten.get()
+    }
+}
+
 /// A client's stream under guard.
 pub(crate) struct Guarded<S> {
     stream: S,
@@ -83,10 +92,10 @@ pub(crate) struct Guarded<S> {
 }
 
 impl<S> Guarded<S> {
-    /// `goodbye`: the stream has something to say before it is closed (TLS: close_notify). Else shutting
+    /// `ordinal`: that of the next request, 1 for the first of the connection. `goodbye`: the stream has something to say before it is closed (TLS: close_notify). Else shutting
     /// it down is left to closing, which says the same in one system call less.
-    pub(crate) fn new(stream: S, findings: Rc<Findings>, goodbye: bool) -> Self {
-        Guarded { stream, framing: Framing::default(), findings, goodbye }
+    pub(crate) fn new(stream: S, findings: Rc<Findings>, ordinal: u64, goodbye: bool) -> Self {
+        Guarded { stream, framing: Framing { ordinal, ..Framing::default() }, findings, goodbye }
     }
 
     /// The stream, for what is not HTTP any more (an upgraded connection).
@@ -117,23 +126,17 @@ impl<S: AsyncRead + Unpin> AsyncRead for Guarded<S> {
 
 impl<S: AsyncWrite + Unpin> AsyncWrite for Guarded<S> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(cx, buf)
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bufs: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write_vectored(cx, bufs)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.stream.is_write_vectored()
+        let written = Pin::new(&mut self.stream).poll_write(cx, buf);
+        self.findings.unwritten.set(!matches!(written, Poll::Ready(Ok(count)) if count == buf.len()));
+        written
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(cx)
+        let flushed = Pin::new(&mut self.stream).poll_flush(cx);
+        if flushed.is_pending() {
+            self.findings.unwritten.set(true);
+        }
+        flushed
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {

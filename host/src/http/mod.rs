@@ -1,6 +1,7 @@
 //! HTTP carriage. What becomes of a request is in [`phases`]; everything else here serves it.
 
 pub(crate) mod body;
+pub(crate) mod client;
 pub(crate) mod connection;
 pub(crate) mod deadline;
 pub(crate) mod fields;

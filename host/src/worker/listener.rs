@@ -17,6 +17,7 @@ use tokio_rustls::TlsAcceptor;
 use crate::http::connection::ClientConnection;
 use crate::http::phases::route::Route;
 use crate::live::counters::VirtualCounters;
+use crate::tls::Tls;
 use crate::worker::view::VirtualView;
 
 /// How long accepting pauses when descriptors or memory are used up: the connections that hold them
@@ -170,14 +171,27 @@ impl Place {
         let handshake_time = view.virtual_.settings.timeouts.head;
         // What is held here lives as long as the connection.
         drop(view);
-        let Some(tls) = tls else { return connection.serve(stream).await };
+        match tls {
+            None => connection.serve(stream).await,
+            // Boxed, for it is large, and plain connections would carry its size.
+            Some(tls) => Box::pin(self.serve_tls(connection, stream, tls, handshake_time)).await,
+        }
+    }
+
+    async fn serve_tls(
+        &self,
+        connection: Rc<ClientConnection>,
+        stream: TcpStream,
+        tls: Arc<Tls>,
+        handshake_time: Duration,
+    ) {
         // HTTP/2 is chosen here, by ALPN, once it is there.
         let handshake = TlsAcceptor::from(Arc::clone(&tls.config)).accept(stream);
         match timeout(handshake_time, handshake).await {
             Ok(Ok(stream)) => connection.serve(stream).await,
             Ok(Err(error)) => {
                 self.counters.handshakes_failed.add(1);
-                tracing::debug!(%client, %error, "TLS handshake failed");
+                tracing::debug!(client = %connection.flow.client, %error, "TLS handshake failed");
             }
             Err(_) => self.counters.handshakes_failed.add(1),
         }

@@ -30,7 +30,7 @@ pub(super) struct Played {
     pub target: Option<Target>,
     /// The rule's answer.
     pub answer: Option<Answer>,
-    pub exchange: Exchange,
+    pub exchange: Box<Exchange>,
     /// What the indices of `target` mean.
     pub slots: Vec<String>,
     pub log: Vec<String>,
@@ -220,7 +220,7 @@ impl<'a> Play<'a> {
             duration: Duration::from_millis(1),
             first_byte: None,
         };
-        let Exchange { vars, flow_vars, .. } = &mut self.played.exchange;
+        let Exchange { vars, flow_vars, .. } = &mut *self.played.exchange;
         self.runner.on_done(&summary, self.case.request.is_some().then_some(vars), flow_vars)?;
         Ok(())
     }

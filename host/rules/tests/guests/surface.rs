@@ -14,7 +14,7 @@ use shunt_rules::{
 use crate::world::{World, exchange, flow, options, pack, root, rule, runner};
 
 /// Calls `on-request`; the text that it answered.
-fn ask(exchange: &mut Exchange) -> String {
+fn ask(exchange: &mut Box<Exchange>) -> String {
     text(runner("surface", &World::new()).on_request(exchange))
 }
 
@@ -304,19 +304,19 @@ fn verdicts_on_a_failed_connect() {
 }
 
 /// An exchange whose member has answered.
-fn answered(to_do: &str, pool: &str) -> Exchange {
+fn answered(to_do: &str, pool: &str) -> Box<Exchange> {
     let response = http::Response::builder()
         .status(201)
         .header("server", "origin")
         .header("x-many", "1")
         .header("x-many", "2")
         .header("content-length", "9");
-    Exchange {
+    Box::new(Exchange {
         response: Some(response.body(()).unwrap().into_parts().0),
         member: Some("192.0.2.1:80".parse().unwrap()),
         pool: Some(pool.into()),
-        ..exchange("/", &[("x-do", to_do)])
-    }
+        ..*exchange("/", &[("x-do", to_do)])
+    })
 }
 
 #[test]

@@ -148,11 +148,11 @@ pub(crate) fn flow(client: &str) -> Flow {
     }
 }
 
-pub(crate) fn exchange(target: &str, headers: &[(&str, &str)]) -> Exchange {
+pub(crate) fn exchange(target: &str, headers: &[(&str, &str)]) -> Box<Exchange> {
     let mut request = http::Request::builder().uri(target);
     for (name, value) in headers {
         request = request.header(*name, *value);
     }
     let request = request.body(()).unwrap().into_parts().0;
-    Exchange { flow: flow("192.0.2.7:5555"), request, ..Exchange::default() }
+    Box::new(Exchange { flow: flow("192.0.2.7:5555"), request, ..Exchange::default() })
 }

@@ -16,7 +16,7 @@ impl Transaction {
         if let Some(refusal) = self.connection.findings.refusal(ordinal) {
             return Err(Problem::Framing(refusal));
         }
-        let settings = &self.view.virtual_.settings;
+        let forwarded = self.view.virtual_.settings.forwarded;
         if self.body.is_larger_than_allowed() {
             return Err(Problem::BodyTooLarge);
         }
@@ -28,12 +28,9 @@ impl Transaction {
             absolute_to_origin(request)?;
         }
         let http_11 = request.version >= Version::HTTP_11;
-        let requested = fields::prepare_request(
-            &mut request.headers,
-            http_11,
-            &self.connection.forwarding,
-            settings.forwarded,
-        )?;
+        let requested = fields::prepare_request(&mut request.headers, http_11, forwarded, || {
+            self.connection.forwarding()
+        })?;
         if !http_11 && !request.headers.contains_key(header::HOST) {
             // HTTP/1.1 towards the member needs one; the address that the client came to is what it meant.
             if let Ok(host) = HeaderValue::from_str(&self.connection.flow.vip.to_string()) {

@@ -53,7 +53,7 @@ pub(crate) struct Transaction {
     view: Rc<VirtualView>,
     started: Instant,
     /// The request head, as rules see and change it.
-    exchange: Exchange,
+    exchange: Box<Exchange>,
     body: RequestBody,
     body_state: Rc<RequestBodyState>,
     /// A body that was collected, and can be sent again.
@@ -86,18 +86,23 @@ impl Drop for Transaction {
 }
 
 /// Serves one request: runs the phases and makes the answer whatever happens.
-pub(crate) async fn serve(
-    connection: Rc<ClientConnection>,
+///
+/// The head is read before the future is made, which is moved about and should not carry the request twice.
+pub(crate) fn serve(
+    connection: &Rc<ClientConnection>,
     request: Request<Incoming>,
-) -> Result<Response<ResponseBody>, Infallible> {
+) -> impl Future<Output = Result<Response<ResponseBody>, Infallible>> + use<> {
     let ordinal = connection.count_request();
     let view = connection.listener.view();
-    let mut transaction = Transaction::new(&connection, &view, request, ordinal);
-    let result = match transaction.read_head(ordinal) {
-        Ok(()) => transaction.run().await,
-        Err(problem) => Err(problem.into()),
-    };
-    Ok(transaction.conclude(result))
+    let mut transaction = Transaction::new(connection, &view, request, ordinal);
+    let head = transaction.read_head(ordinal);
+    async move {
+        let result = match head {
+            Ok(()) => transaction.run().await,
+            Err(problem) => Err(problem.into()),
+        };
+        Ok(transaction.conclude(result))
+    }
 }
 
 impl Transaction {
@@ -120,7 +125,7 @@ impl Transaction {
             connection: Rc::clone(connection),
             view: Rc::clone(view),
             started,
-            exchange: Exchange {
+            exchange: Box::new(Exchange {
                 flow: connection.flow,
                 scheme: if connection.tls { shunt_rules::Scheme::Https } else { shunt_rules::Scheme::Http },
                 request: parts,
@@ -130,7 +135,7 @@ impl Transaction {
                 vars: shunt_rules::Vars::default(),
                 flow_vars: connection.vars.take(),
                 response_edits: Vec::new(),
-            },
+            }),
             body,
             body_state,
             replay: None,

@@ -175,7 +175,7 @@ impl Transaction {
     fn call<T>(
         &mut self,
         rule: &Rc<RuleView>,
-        hook: impl FnOnce(&mut Runner, &mut Exchange) -> Result<T, Fault>,
+        hook: impl FnOnce(&mut Runner, &mut Box<Exchange>) -> Result<T, Fault>,
     ) -> Result<T, Fault> {
         let exchange = &mut self.exchange;
         let result = self.connection.with_runner(rule, |runner| hook(runner, exchange));

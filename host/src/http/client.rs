@@ -1,0 +1,28 @@
+//! A client's stream while nobody says anything: all that an idle connection should hold is its socket.
+
+use std::io;
+use std::task::{Context, Poll};
+
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
+use tokio_rustls::server::TlsStream;
+
+/// A stream that can be waited for without a buffer to read into.
+pub(crate) trait ClientStream: AsyncRead + AsyncWrite + Unpin + 'static {
+    /// Ready when a read may find something: bytes, the end, or an error.
+    fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>>;
+}
+
+impl ClientStream for TcpStream {
+    fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.poll_read_ready(cx)
+    }
+}
+
+impl ClientStream for TlsStream<TcpStream> {
+    fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let (stream, session) = self.get_ref();
+        // A session that wants nothing from the socket holds bytes, or has seen the end.
+        if session.wants_read() { stream.poll_read_ready(cx) } else { Poll::Ready(Ok(())) }
+    }
+}
