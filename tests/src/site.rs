@@ -83,6 +83,14 @@ protocol = "http"
     )
 }
 
+/// A second virtual on the pool `web`, to stand behind the first.
+#[must_use]
+pub fn another(name: &str, listen: SocketAddr, keys: &str) -> String {
+    format!(
+        "[[virtual]]\nname = \"{name}\"\nlisten = \"{listen}\"\nprotocol = \"http\"\npool = \"web\"\n{keys}\n"
+    )
+}
+
 #[must_use]
 pub fn pool(name: &str, keys: &str, members: &[SocketAddr]) -> String {
     let members: Vec<_> = members.iter().map(|it| format!("{{ address = \"{it}\" }}")).collect();

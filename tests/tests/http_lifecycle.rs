@@ -222,3 +222,28 @@ fn what_the_operator_set_outlives_a_reload() {
     assert_eq!(client.get("/").text(), "b");
     assert_eq!(b.accepts(), 1, "kept connections outlive it, too");
 }
+
+/// A connection gives its buffers back after some seconds of silence. Another one, that is closed for
+/// its silence after as long, tells the time.
+#[test]
+fn a_connection_that_rested_goes_on() {
+    let (origin, brief) = (Origin::named("a"), address::free());
+    let pool = site::pool("web", "", &[origin.address()]);
+    let rest = pool + &site::another("brief", brief, "timeouts = { idle = \"5s\" }");
+    let mut site = Site::configured(|at| site::config(at, "", &rest));
+    let (mut resting, mut fresh, mut leaving) = (site.client(), site.client(), site.client());
+    assert_eq!(resting.get("/").text(), "a");
+    assert_eq!(leaving.get("/").text(), "a");
+    let mut clock = Client::connect(brief);
+    assert_eq!(clock.get("/").text(), "a");
+    assert!(clock.ended(), "also a connection at rest is closed when its time is up");
+    assert_eq!(fresh.get("/").text(), "a", "one that never said anything");
+    for _ in 0..2 {
+        assert_eq!(resting.get("/").text(), "a");
+    }
+    resting.send("GET / HTTP/1.1\r\nHost: h\nX: 1\r\n\r\n");
+    assert_eq!(resting.answer().status(), 400, "requests are still counted as the guard counts them");
+    site.daemon.signal(Signal::SIGTERM);
+    assert!(leaving.ended(), "a connection at rest does not hold up the end");
+    assert_eq!(site.daemon.wait().code(), Some(0));
+}

@@ -90,6 +90,16 @@ fn connect(site: &Site, name: &str, version: &'static rustls::SupportedProtocolV
 
 /// Certificates for these names, the first for who asks for none of them.
 fn secure(keys: &str, origin: &Origin, names: &[&[&str]]) -> (Site, Vec<CertificateDer<'static>>) {
+    secure_beside(keys, origin, names, "")
+}
+
+/// The same with another virtual behind it.
+fn secure_beside(
+    keys: &str,
+    origin: &Origin,
+    names: &[&[&str]],
+    another: &str,
+) -> (Site, Vec<CertificateDer<'static>>) {
     let folder = Folder::new();
     let mut ders = Vec::new();
     let mut entries = Vec::new();
@@ -104,7 +114,8 @@ fn secure(keys: &str, origin: &Origin, names: &[&[&str]]) -> (Site, Vec<Certific
     }
     let address = address::free();
     let tls = format!("tls = [{}]\n{keys}", entries.join(", "));
-    folder.configure(&site::config(address, &tls, &site::pool("web", "", &[origin.address()])));
+    let rest = site::pool("web", "", &[origin.address()]) + another;
+    folder.configure(&site::config(address, &tls, &rest));
     (Site { daemon: Daemon::start_in(folder), address }, ders)
 }
 
@@ -236,5 +247,25 @@ fn a_daemon_that_ends_says_so_in_tls() {
     assert_eq!(client.get("/").text(), "a");
     site.daemon.signal(Signal::SIGTERM);
     assert!(client.ended());
+    assert_eq!(site.daemon.wait().code(), Some(0));
+}
+
+/// The session outlives the buffers of a connection at rest; what tells the time is a plain connection.
+#[test]
+fn a_connection_that_rested_goes_on() {
+    let (origin, brief) = (Origin::named("a"), address::free());
+    let another = site::another("brief", brief, "timeouts = { idle = \"5s\" }");
+    let (mut site, _) = secure_beside("", &origin, &[&["a.example"]], &another);
+    let mut resting = connect(&site, "a.example", &rustls::version::TLS13);
+    let mut leaving = connect(&site, "a.example", &rustls::version::TLS12);
+    assert_eq!((resting.get("/").text(), leaving.get("/").text()), ("a".to_owned(), "a".to_owned()));
+    let mut clock = Client::connect(brief);
+    assert_eq!(clock.get("/").text(), "a");
+    assert!(clock.ended());
+    for _ in 0..2 {
+        assert_eq!(resting.get("/").text(), "a");
+    }
+    site.daemon.signal(Signal::SIGTERM);
+    assert!(leaving.ended());
     assert_eq!(site.daemon.wait().code(), Some(0));
 }

@@ -160,6 +160,10 @@ impl ClientConnection {
                 }
             });
             if !spoke.await {
+                if self.tls {
+                    // close_notify, so that the end is not taken for an attack (RFC 8446 section 6.1).
+                    let _ = tokio::time::timeout(LINGER_SILENT, stream.shutdown()).await;
+                }
                 return;
             }
             // Boxed, so that its size is paid for only while there is something to do.
