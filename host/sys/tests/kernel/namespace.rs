@@ -3,6 +3,7 @@
 use std::panic::resume_unwind;
 use std::process::Command;
 use std::thread;
+use std::time::{Duration, Instant};
 
 use nix::sched::{CloneFlags, unshare};
 use shunt_sys::netlink::{Link, Netlink};
@@ -48,7 +49,20 @@ pub(crate) fn cable() -> (Link, Link) {
         std::fs::write(format!("/proc/sys/net/ipv6/conf/{end}/disable_ipv6"), "1").unwrap();
         ip(&format!("link set dev {end} up"));
     }
-    (link("left"), link("right"))
+    (link_that_is_up("left"), link_that_is_up("right"))
+}
+
+/// The kernel takes note of a carrier a little later than it is there.
+fn link_that_is_up(name: &str) -> Link {
+    let deadline = Instant::now() + Duration::from_secs(10);
+    let mut netlink = Netlink::open().unwrap();
+    loop {
+        if let Some(link) = netlink.picture().links.values().find(|link| link.name == name && link.up) {
+            return link.clone();
+        }
+        assert!(Instant::now() < deadline, "{name} does not come up");
+        netlink.wait(Some(Duration::from_millis(100))).unwrap();
+    }
 }
 
 pub(crate) fn link(name: &str) -> Link {

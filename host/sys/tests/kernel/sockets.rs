@@ -1,6 +1,7 @@
 //! AF_XDP sockets: what comes in on one end of a cable, and what leaves.
 
 use std::io::{ErrorKind, Read};
+use std::net::Ipv4Addr;
 use std::os::fd::AsRawFd;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -10,23 +11,29 @@ use shunt_sys::raw::Sender;
 use shunt_sys::xdp::{Mode, Steering, Wanted};
 use shunt_sys::xsk::{Fate, Options, Received, Socket, Sockets, Statistics, Unsent, queues};
 use shunt_wire::frame::HEADROOM;
-use shunt_wire::{Address, Frame};
+use shunt_wire::{Address, Frame, Mac};
 use socket2::{Domain, Type};
 
 use crate::frames::{OTHER_MAC, OWN_MAC, UDP, packet, ports};
 use crate::namespace::{cable, ip, link, run, within};
 
-const VIP: [u8; 4] = [203, 0, 113, 80];
+const VIP: Ipv4Addr = Ipv4Addr::new(203, 0, 113, 80);
 const SMALL: Options = Options { frames: 64 };
 /// Longer than anything here takes.
 const LONG: Duration = Duration::from_secs(10);
 
-/// The program and one socket on the interface, for frames to `VIP`.
+/// The program, for frames to `VIP`.
+fn steering() -> Steering {
+    let mut steering = Steering::load().unwrap();
+    let owned = [Address::from(VIP)].into();
+    steering.steer(&Wanted { owned, ..Wanted::default() }).unwrap();
+    steering
+}
+
+/// The program and one socket on the interface.
 fn open(link: &Link, options: Options) -> (Steering, Sockets) {
     let socket = Socket::open(link, 0, options).unwrap();
-    let mut steering = Steering::load().unwrap();
-    let owned = [Address::from(std::net::Ipv4Addr::from(VIP))].into();
-    steering.steer(&Wanted { owned, ..Wanted::default() }).unwrap();
+    let mut steering = steering();
     assert!(matches!(steering.attach(link, [&socket]).unwrap(), Mode::Native));
     (steering, Sockets::new(vec![socket], vec![]).unwrap())
 }
@@ -118,6 +125,28 @@ fn frames_come_back_as_they_went() {
 }
 
 #[test]
+fn without_a_driver_for_it_frames_come_all_the_same() {
+    within("AF_XDP sockets", || {
+        let lo = Link { mac: Mac(OWN_MAC), mtu: 1500, ..link("lo") };
+        let socket = Socket::open(&lo, 0, SMALL).unwrap();
+        let mut steering = steering();
+        let mode = steering.attach(&lo, [&socket]).unwrap();
+        assert!(
+            matches!(mode, Mode::Generic { refusal } if refusal.raw_os_error() == Some(libc::EOPNOTSUPP))
+        );
+        let mut sockets = Sockets::new(vec![socket], vec![]).unwrap();
+        let mut station = Station::on(&lo);
+        for length in [0, 1, 1400] {
+            station.send(&frame(5, length));
+            take(&mut sockets, 1, echo);
+            let mut expected = frame(5, length);
+            expected[..12].copy_from_slice(&[OTHER_MAC, OWN_MAC].concat());
+            assert_eq!(station.receive(), expected);
+        }
+    });
+}
+
+#[test]
 fn headers_are_put_in_front_and_bytes_behind() {
     within("AF_XDP sockets", || {
         let (left, right) = cable();
@@ -154,9 +183,7 @@ fn frames_leave_by_another_interface() {
         ip("link set dev far up");
         let (near, far) = (link("near"), link("far"));
         let socket = Socket::open(&left, 0, SMALL).unwrap();
-        let mut steering = Steering::load().unwrap();
-        let owned = [Address::from(std::net::Ipv4Addr::from(VIP))].into();
-        steering.steer(&Wanted { owned, ..Wanted::default() }).unwrap();
+        let mut steering = steering();
         steering.attach(&left, [&socket]).unwrap();
         let (mut sent, mut answered) = (Station::on(&right), Station::on(&far));
         let to_station = |mut frame: Vec<u8>| {
@@ -274,6 +301,33 @@ fn a_frame_that_is_no_frame_is_refused() {
 }
 
 #[test]
+fn sockets_come_and_go_while_others_stay() {
+    within("AF_XDP sockets", || {
+        let (left, right) = cable();
+        let mut steering = steering();
+        let mut sockets = Sockets::new(vec![Socket::open(&right, 0, SMALL).unwrap()], vec![]).unwrap();
+        let waker = sockets.waker();
+        for number in 0..3 {
+            let socket = Socket::open(&left, 0, SMALL).unwrap();
+            steering.attach(&left, [&socket]).unwrap();
+            sockets.add(socket);
+            // From the one that stays to the one that came.
+            sockets.outbox().send(right.index, &frame(number, 10)).unwrap();
+            sockets.flush();
+            take(&mut sockets, 1, |received| {
+                assert_eq!(received.buffer[received.end - 1], number);
+                Fate::Recycle
+            });
+            waker.wake();
+            sockets.wait(None).unwrap();
+            steering.detach(left.index);
+            sockets.remove(left.index);
+            assert_eq!(sockets.outbox().send(left.index, &frame(number, 10)), Err(Unsent::NoInterface));
+        }
+    });
+}
+
+#[test]
 fn a_wait_ends_when_woken() {
     within("AF_XDP sockets", || {
         let (left, _right) = cable();
@@ -318,7 +372,7 @@ fn what_cannot_be_opened_says_why() {
         drop(first);
         assert!(text(&left, 9).starts_with("left has no queue 9"), "{}", text(&left, 9));
         assert!(text(&Link { mtu: 9000, ..left.clone() }, 0).starts_with("the MTU of left is 9000"));
-        let gone = Link { index: 4711, name: "gone".to_owned(), ..left.clone() };
+        let gone = Link { index: 4711, name: "gone".to_owned(), ..left };
         assert_eq!(text(&gone, 0), "the interface gone is not there any more");
     });
 }
@@ -347,9 +401,7 @@ fn each_queue_has_its_socket() {
         let (left, right) = (link("left"), link("right"));
         let sockets: Vec<Socket> = (0..2).map(|queue| Socket::open(&left, queue, SMALL).unwrap()).collect();
         assert!(sockets.iter().all(|socket| socket.as_raw_fd() >= 0));
-        let mut steering = Steering::load().unwrap();
-        let owned = [Address::from(std::net::Ipv4Addr::from(VIP))].into();
-        steering.steer(&Wanted { owned, ..Wanted::default() }).unwrap();
+        let mut steering = steering();
         steering.attach(&left, &sockets).unwrap();
         let mut sockets = Sockets::new(sockets, vec![]).unwrap();
         // A socket sends by its queue, and a cable leads from each queue to the same one.
