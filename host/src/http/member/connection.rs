@@ -2,7 +2,7 @@
 //!
 //! It has no task of its own: who waits for something from it drives it, in one call and with one waker.
 //! That is why it is not hyper's client, which hands requests, answers and pieces of bodies from task to
-//! task (`host/docs/decisions/0007-own-client-side-of-members.md`). Only where an answer comes before the
+//! task (`host/docs/decisions/0008-own-client-side-of-members.md`). Only where an answer comes before the
 //! whole request is out does the rest of the request get a task, see [`ServerConnection::send_aside`].
 
 use std::future::{Future, poll_fn};
