@@ -7,12 +7,16 @@ use crate::tools::{self, cargo};
 
 /// The rules that tests of the rule host run: a workspace of their own, built for wasm only.
 const GUESTS: &str = "tests/guests/Cargo.toml";
+/// The kernel program: formatted like the rest; its lints need its own tool chain.
+const BPF: &str = "host/bpf/Cargo.toml";
 
 pub(crate) fn run(terminal: &Terminal) -> Result<()> {
     tools::prepare(terminal)?;
     terminal.stage("Format");
     tools::run(cargo().args(["fmt", "--all", "--check"]))?;
-    tools::run(cargo().args(["fmt", "--all", "--check", "--manifest-path", GUESTS]))?;
+    for workspace in [GUESTS, BPF] {
+        tools::run(cargo().args(["fmt", "--all", "--check", "--manifest-path", workspace]))?;
+    }
 
     terminal.stage("Lints");
     clippy(&["--workspace", "--all-targets"])?;
