@@ -8,7 +8,7 @@ use serde_json::Value;
 use shunt_lab::{Family, Mode, Plan, Shape};
 use shunt_tests::packet::PacketSite;
 use shunt_tests::program::{self, Ended};
-use shunt_tests::root;
+use shunt_tests::{packs, root};
 
 const WHY: &str = "packets between network namespaces";
 
@@ -146,6 +146,38 @@ fn what_is_carried_is_counted() {
     ] {
         assert!(metrics.contains(line), "no {line} in\n{metrics}");
     }
+}
+
+/// A rule cannot send flows to a SNAT pool, nor carry them past ports that only nat and snat rewrite.
+#[test]
+fn verdicts_that_cannot_be_are_faults_of_the_rule() {
+    if !root::is_root(WHY) {
+        return;
+    }
+    let clients = ["bare-snat", "l2dsr"].into_iter().enumerate().map(|(number, how)| {
+        let last = shunt_lab::Topology::CLIENTS[number];
+        format!("{{ from = \"192.0.2.{last}/32\", how = \"{how}\" }}")
+    });
+    let clients: Vec<_> = clients.collect();
+    let rule = format!(
+        "[[virtual.rule]]\nname = \"by-client\"\npack = \"{}\"\non-fault = \"continue\"\n\
+         slots = {{ main = \"POOL\", other = \"POOL\", out = \"OUT\" }}\nsettings = {{ clients = [{}] }}",
+        packs::guest("packets").display(),
+        clients.join(", ")
+    );
+    let site = PacketSite::start("operators-verdicts", Shape::TwoArm, &Plan { rule, ..Plan::new(Mode::Nat) });
+    for number in 0..3 {
+        site.fetch(Family::V4, number, 100, 100);
+    }
+    let rules = site.told(&["rule", "list"]);
+    let rule = rules["rules"].as_array().unwrap().iter().find(|it| it["name"] == "web-4/by-client").unwrap();
+    let hook = rule["hooks"].as_array().unwrap().iter().find(|it| it["hook"] == "on-flow").unwrap();
+    assert_eq!(
+        (&hook["calls"], &hook["faults"]),
+        (&3.into(), &serde_json::json!({ "verdict": 2 })),
+        "{rule:#}"
+    );
+    site.wait_log("sent it to the slot \\\"out\\\", which is bound to no pool");
 }
 
 #[test]

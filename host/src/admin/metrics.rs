@@ -180,15 +180,12 @@ const FAMILIES: &[Family] = &[
         interfaces(status, |it| it.copied)
     }),
     counter("interface_lost", "Frames lost at the packet workers' sockets, by cause", |status| {
-        let causes: [(_, fn(&InterfaceStatus) -> u64); 4] = [
-            ("send-full", |it| it.send_full),
-            ("receive-full", |it| it.receive_full),
-            ("no-buffer", |it| it.no_buffer),
-            ("dropped", |it| it.dropped),
-        ];
-        let lost =
-            causes.into_iter().flat_map(|(cause, count)| labelled("cause", cause, interfaces(status, count)));
-        lost.collect()
+        let lost = |cause, count| labelled("cause", cause, interfaces(status, count));
+        lost("send-full", |it| it.send_full)
+            .chain(lost("receive-full", |it| it.receive_full))
+            .chain(lost("no-buffer", |it| it.no_buffer))
+            .chain(lost("dropped", |it| it.dropped))
+            .collect()
     }),
     counter("steering_frames", "What the XDP program did with frames", |status| {
         let outcomes = status.packets.iter().flat_map(|packets| &packets.steering);

@@ -80,7 +80,7 @@ fn snat(packets: &Packets) -> Table {
             (it.addresses as u64).into(),
             it.leased.into(),
             it.resting.into(),
-            Cell::from(it.least_free.map(u64::from)).tone(tone),
+            Cell::from(it.least_free).tone(tone),
         ]);
     }
     table

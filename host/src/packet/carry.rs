@@ -123,8 +123,9 @@ impl Packets {
 
     /// Puts a change in force. Returns when every worker has it.
     pub async fn apply(&mut self, change: Change, snapshot: &Snapshot, snat_pools: &[model::SnatPool]) {
+        let may_be_news = change.links.is_some();
         self.take(change, snapshot, snat_pools, Takes::NewFlows).await;
-        if let Some(worker) = self.workers.first() {
+        if let Some(worker) = self.workers.first().filter(|_| may_be_news) {
             worker.handle().send(Command::Announce);
         }
     }
@@ -285,6 +286,8 @@ impl Drop for Packets {
 
 async fn all(waits: Vec<oneshot::Receiver<()>>) {
     for wait in waits {
-        let _ = wait.await;
+        if wait.await.is_err() {
+            tracing::error!("a packet worker has ended; restart Shunt");
+        }
     }
 }

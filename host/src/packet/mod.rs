@@ -22,6 +22,8 @@ mod ports;
 pub mod report;
 mod rules;
 mod snapshot;
+#[cfg(test)]
+mod tests;
 mod worker;
 mod world;
 

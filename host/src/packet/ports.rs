@@ -32,6 +32,8 @@ pub(super) struct OpenPort {
     pub(super) name: String,
     pub(super) queues: u32,
     pub(super) native: bool,
+    /// It was there when the network was last looked at.
+    is_there: bool,
 }
 
 /// What a configuration needs of the interfaces, found to be there.
@@ -190,7 +192,8 @@ impl Steered {
                 false
             }
         };
-        self.ports.insert(*index, OpenPort { name: name.clone(), queues: needs.queues, native });
+        self.ports
+            .insert(*index, OpenPort { name: name.clone(), queues: needs.queues, native, is_there: true });
         Ok(())
     }
 
@@ -249,13 +252,16 @@ impl Steered {
                 tracing::error!(error = %chain(&error), "the XDP program does not know the host's new addresses");
             }
         }
-        for (index, port) in &self.ports {
-            let Some(link) = picture.links.get(index) else {
-                tracing::warn!(interface = %port.name, "the interface is gone; `shunt reload` finds one that took its place");
-                continue;
-            };
-            if let Err(error) = self.steering.set_mac(*index, link.mac) {
-                tracing::error!(interface = %port.name, error = %chain(&error), "its new MAC is not known to the XDP program");
+        for (index, port) in &mut self.ports {
+            let (link, name) = (picture.links.get(index), &port.name);
+            if link.is_none() && port.is_there {
+                tracing::warn!(interface = %name, "the interface is gone; `shunt reload` takes one of its name that comes");
+            }
+            port.is_there = link.is_some();
+            if let Some(link) = link
+                && let Err(error) = self.steering.set_mac(*index, link.mac)
+            {
+                tracing::error!(interface = %name, error = %chain(&error), "the XDP program does not know its new MAC");
             }
         }
     }

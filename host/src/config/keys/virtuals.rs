@@ -200,9 +200,9 @@ fn limits(table: &mut Table<'_>) -> Option<(Limits, PacketLimits)> {
     );
     let flows = table.derived(
         "flows",
-        "Packet virtuals: flows at once, over all workers.",
+        "Packet virtuals: flows at once, over all workers. Virtuals that are allowed more have room for more.",
         integer(1..=100_000_000u32),
-        "as many as there is room for",
+        "1,048,576 of all virtuals together",
     );
     let flow_rate = table.derived(
         "flow-rate",

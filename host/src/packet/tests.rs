@@ -1,0 +1,242 @@
+use std::collections::HashMap;
+use std::fs;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use shunt_engine::datapath::{
+    Counters, DropReason, FlowCounters, MemberCounters, ModeName, Traffic, VirtualCounters,
+};
+use shunt_engine::network::NextHop;
+use shunt_engine::snat::{AddressOccupancy, Counts};
+use shunt_sys::netlink::{Hop, InterfaceAddress, Link, Neighbour, Picture, Route, Vlan};
+use shunt_sys::xsk::Sockets;
+use shunt_wire::steering::Replier;
+use shunt_wire::{Address, Mac};
+
+use super::report::{Snat, Totals};
+use super::snapshot::{Takes, load};
+use super::*;
+use crate::config;
+use crate::config::model::Config;
+use crate::live::registry::Registry;
+use crate::live::{PacketVirtual, Snapshot};
+
+const CLIENTS: u32 = 2;
+const SERVERS: u32 = 3;
+const TAGGED: u32 = 9;
+const MAC: Mac = Mac([2, 0, 0, 0, 0, 1]);
+
+fn ip(text: &str) -> IpAddr {
+    text.parse().unwrap()
+}
+
+fn address(text: &str) -> Address {
+    ip(text).into()
+}
+
+/// Two interfaces, a VLAN on the first, and loopback.
+fn picture() -> Picture {
+    let mut picture = Picture::default();
+    let link = |index, name: &str, mac, vlan| {
+        (index, Link { index, name: name.to_owned(), mac, mtu: 1500, up: true, vlan })
+    };
+    let vlan = Some(Vlan { parent: CLIENTS, id: 20 });
+    let nested = Some(Vlan { parent: TAGGED, id: 30 });
+    picture.links.extend([
+        link(1, "lo", Mac([0; 6]), None),
+        link(CLIENTS, "eth0", MAC, None),
+        link(SERVERS, "eth1", MAC, None),
+        link(TAGGED, "eth0.20", MAC, vlan),
+        link(10, "eth0.20.30", MAC, nested),
+    ]);
+    picture.addresses.push(InterfaceAddress { interface: SERVERS, address: ip("10.0.0.254"), prefix: 24 });
+    let hop = |interface, gateway: Option<&str>| Hop { interface, gateway: gateway.map(ip) };
+    let route =
+        |destination: &str, prefix, hops| Route { destination: ip(destination), prefix, metric: 0, hops };
+    picture.routes = vec![
+        route("10.0.0.0", 24, vec![hop(SERVERS, None)]),
+        route("10.20.0.0", 16, vec![hop(TAGGED, Some("10.20.0.1"))]),
+        route("10.66.0.0", 16, Vec::new()),
+    ];
+    picture.neighbours.insert((SERVERS, ip("10.0.0.1")), Neighbour::Known { mac: MAC, stale: true });
+    picture.neighbours.insert((SERVERS, ip("10.0.0.2")), Neighbour::Failed);
+    picture
+}
+
+#[test]
+fn a_picture_becomes_a_network() {
+    let network = network_of(&picture());
+    let hop = |to: &str| network.next_hop(address(to));
+    // Stale is good to use, failed is not.
+    let NextHop::Known(via, MAC) = hop("10.0.0.1") else { panic!("{:?}", hop("10.0.0.1")) };
+    assert_eq!((via.interface, via.on_link, via.mtu), (SERVERS, true, 1500));
+    assert!(matches!(hop("10.0.0.2"), NextHop::NeedsSolicitation(_)));
+    // A VLAN's frames leave tagged, by what carries it.
+    let NextHop::NeedsSolicitation(via) = hop("10.20.7.7") else { panic!("{:?}", hop("10.20.7.7")) };
+    assert_eq!((via.interface, via.link, via.vlan), (CLIENTS, TAGGED, Some(20)));
+    assert_eq!(via.neighbour, address("10.20.0.1"));
+    // An unreachable route and none at all.
+    assert_eq!((hop("10.66.0.1"), hop("192.0.2.1")), (NextHop::NoRoute, NextHop::NoRoute));
+    assert_eq!(network.own_address(SERVERS, address("10.0.0.1")), Some(address("10.0.0.254")));
+    assert!(network.interface(1).is_none(), "loopback carries no Ethernet");
+}
+
+#[test]
+fn interfaces_are_found_with_what_carries_them() {
+    let picture = picture();
+    assert_eq!(carrier("eth1", &picture), Ok((SERVERS, SERVERS)));
+    assert_eq!(carrier("eth0.20", &picture), Ok((TAGGED, CLIENTS)));
+    let refused = |name| carrier(name, &picture).unwrap_err();
+    assert!(refused("eth7").contains("did you mean eth"), "{}", refused("eth7"));
+    assert!(refused("lan").contains("`ip link` lists"), "{}", refused("lan"));
+    assert!(refused("lo").contains("no Ethernet"), "{}", refused("lo"));
+    assert!(refused("eth0.20.30").contains("one tag"), "{}", refused("eth0.20.30"));
+}
+
+#[test]
+fn what_waits_for_another_worker_is_bounded() {
+    let sockets = Sockets::new(Vec::new(), Vec::new()).unwrap();
+    let (outlet, inbox) = hand_over::queue(sockets.waker());
+    let taken = (0..10_000).take_while(|_| outlet.offer(CLIENTS, b"frame")).count();
+    assert!((1..10_000).contains(&taken));
+    let first = inbox.try_recv().unwrap();
+    assert_eq!((first.ingress, &first.buffer[first.start..first.end]), (CLIENTS, &b"frame"[..]));
+    assert!(first.start >= shunt_wire::frame::HEADROOM && first.end < first.buffer.len(), "room around it");
+    assert!(outlet.offer(CLIENTS, b"frame"), "room again");
+}
+
+const CONFIG: &str = "
+[[virtual]]
+name = 'web'
+listen = '203.0.113.1:80'
+protocol = 'packet'
+transport = 'any'
+interfaces = ['eth1', 'eth0']
+pool = 'web'
+timeouts = { idle = '7s' }
+limits = { flow-rate = 10 }
+
+[[virtual]]
+name = 'leased'
+listen = '203.0.113.2:80'
+protocol = 'packet'
+interfaces = ['eth0']
+mode = 'snat'
+snat-pool = 'out'
+pool = 'other'
+persistence = { source = true, timeout = '5s' }
+
+[[pool]]
+name = 'other'
+members = [{ address = '10.0.0.3:8080' }]
+
+[[pool]]
+name = 'web'
+members = [{ address = '10.0.0.1:80' }, { address = '10.0.0.2:80', weight = 3 }]
+
+[[snat-pool]]
+name = 'out'
+addresses = ['10.10.1.2', '10.10.1.1']
+time-wait = '9s'
+";
+
+fn configured() -> Config {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("shunt.toml");
+    fs::write(&path, CONFIG).unwrap();
+    config::load(&path).unwrap_or_else(|report| panic!("{report}"))
+}
+
+fn live(config: &Config) -> Snapshot {
+    let mut registry = Registry::new(1, [1, 2]);
+    let virtuals = config.packet_virtuals.iter();
+    Snapshot {
+        pools: config.pools.iter().map(|pool| Arc::new(registry.pool(pool))).collect(),
+        packet_virtuals: virtuals
+            .map(|it| Arc::new(PacketVirtual { settings: it.clone(), rules: Vec::new() }))
+            .collect(),
+        ..Snapshot::empty()
+    }
+}
+
+#[test]
+fn names_become_places() {
+    let (config, links) =
+        (configured(), HashMap::from([("eth0".to_owned(), CLIENTS), ("eth1".to_owned(), SERVERS)]));
+    let live = live(&config);
+    let loaded = load(&live, &config.snat_pools, &links, Takes::NewFlows).unwrap();
+    let [web, leased] = loaded.engine.virtuals() else { panic!("two virtuals") };
+    assert_eq!((&*web.name, &web.interfaces[..], web.idle), ("web", &[SERVERS, CLIENTS][..], Some(7_000)));
+    assert_eq!((web.pool, leased.pool), (loaded.pool("web"), loaded.pool("other")));
+    assert_eq!(leased.modes.default_mode().name(), ModeName::Snat);
+    assert_eq!(leased.modes.snat_pool(), loaded.snat_pool("out"));
+    assert_eq!(leased.persistence.map(|it| it.timeout), Some(5_000));
+    assert_eq!((web.limits.flow_rate, leased.limits.flow_rate), (Some(10), None));
+    assert!(!web.hooks.on_flow && !web.hooks.on_done);
+    assert_eq!(loaded.engine.snat_pools()[0].ports.time_wait(), 9_000);
+    // Members are those that monitors and proxies know.
+    let pool = loaded.engine.pool(web.pool.unwrap()).unwrap();
+    assert!(Arc::ptr_eq(&pool.members[1].state, &live.pools[1].members[1].state));
+    assert!(Arc::ptr_eq(&pool.bindings, &live.pools[1].bindings));
+    assert_eq!(pool.members[1].weight, 3);
+
+    let closing = load(&live, &config.snat_pools, &links, Takes::Nothing).unwrap();
+    assert!(closing.engine.virtuals().iter().all(|it| it.limits.flow_rate == Some(0)));
+}
+
+#[test]
+fn frames_are_steered_by_what_is_configured() {
+    let config = configured();
+    let loaded = load(&live(&config), &config.snat_pools, &HashMap::new(), Takes::NewFlows).unwrap();
+    let wanted = loaded.wanted();
+    let owned = ["203.0.113.1", "203.0.113.2", "10.10.1.1", "10.10.1.2"].map(address);
+    assert_eq!(wanted.owned, owned.into());
+    // Answers of nat alone come to addresses that are not Shunt's.
+    let web = ["10.0.0.1", "10.0.0.2"].map(address);
+    let expected = web.into_iter().flat_map(|member| {
+        [(80, 6), (80, 17), (0, 1), (0, 58)].map(|(port, protocol)| Replier::new(member, port, protocol))
+    });
+    assert_eq!(wanted.repliers, expected.collect());
+    assert_eq!(loaded.destinations, ["10.0.0.1", "10.0.0.2", "10.0.0.3"].map(address));
+}
+
+#[test]
+fn counts_of_workers_add_up() {
+    let traffic = |packets| Traffic { packets, bytes: 100 * packets };
+    let carried = FlowCounters { active: 1, flows: 5, to_server: traffic(10), to_client: traffic(8) };
+    let counters = |exhausted, free| Counters {
+        virtuals: vec![VirtualCounters { name: "web".into(), carried, refused: 2 }],
+        members: vec![MemberCounters {
+            pool: "web".into(),
+            member: "10.0.0.1:80".parse::<std::net::SocketAddr>().unwrap().into(),
+            carried,
+        }],
+        modes: ModeName::ALL
+            .map(|mode| if mode == ModeName::Snat { carried } else { FlowCounters::default() }),
+        drops: DropReason::ALL.map(|reason| u64::from(reason == DropReason::NoMember)),
+        snat: [(address("10.10.1.1"), AddressOccupancy { free, leased: 3, quarantined: 4 })].into(),
+        leases: Counts { exhausted, ..Counts::default() },
+        flows: 1,
+        memory: 1_000,
+        held: 0,
+        received: 20,
+        handed_over: 7,
+        answered: 1,
+        answers_withheld: 0,
+    };
+    let mut totals = Totals::default();
+    totals.add(&counters(1, 500));
+    totals.add(&counters(2, 400));
+    assert_eq!((totals.workers, totals.flows, totals.received, totals.handed_over), (2, 2, 40, 14));
+    let (web, refused) = totals.virtuals["web"];
+    assert_eq!((web.flows, web.to_server, refused), (10, traffic(20), 4));
+    assert_eq!(totals.members.values().map(|it| it.flows).collect::<Vec<_>>(), [10]);
+    let flows = |mode| totals.modes.iter().find(|(it, _)| *it == mode).map(|(_, it)| it.flows);
+    assert_eq!((flows(ModeName::Snat), flows(ModeName::Nat)), (Some(10), Some(0)));
+    assert_eq!(
+        totals.drops.iter().filter(|(_, count)| *count > 0).collect::<Vec<_>>(),
+        [&(DropReason::NoMember, 2)]
+    );
+    let fullest = Snat { leased: 6, resting: 8, least_free: Some(400) };
+    assert_eq!((totals.snat[&address("10.10.1.1")], totals.leases_exhausted), (fullest, 3));
+}
