@@ -152,7 +152,9 @@ fn suggest(terminal: &Terminal, topology: &Topology, shunt: &Shunt, program: &Pa
     let client = topology.client.namespace().name();
     let segment = topology.shape.servers().name();
     let web = |family| topology.virtual_address(family, Member::HTTP[0]);
-    let shunt = format!("{} --socket {}", tools::from_here(program).display(), shunt.socket().display());
+    let program = tools::from_here(program).display();
+    let doctor = format!("{program} doctor {}", shunt.config().display());
+    let shunt = format!("{program} --socket {}", shunt.socket().display());
     terminal.stage("Try next, in another terminal (as root)");
     terminal.line(at(client, format!("curl -i http://{}/1000", web(Family::V4))));
     terminal.line(at(client, format!("curl -gi http://{}/1000", web(Family::V6))));
@@ -162,7 +164,7 @@ fn suggest(terminal: &Terminal, topology: &Topology, shunt: &Shunt, program: &Pa
     }
     terminal.line(terminal.accent(format_args!("{shunt} flow list")));
     terminal.line(terminal.accent(format_args!("{shunt} status")));
-    terminal.line(terminal.accent(format_args!("{shunt} doctor")));
+    terminal.line(at(topology.shunt.namespace().name(), doctor));
     println!("\n  Everything stays; {} takes it down.", terminal.strong("Ctrl-C"));
 }
 

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::{Context, Result};
 use nix::sys::signal::Signal;
@@ -92,11 +93,19 @@ impl Shunt {
 
 impl Drop for Shunt {
     fn drop(&mut self) {
+        // Twice: what clients left open is not waited for.
+        let _ = self.process.signal(Signal::SIGTERM);
+        if !matches!(self.process.wait_at_most(DRAIN), Ok(Some(_))) {
+            let _ = self.process.signal(Signal::SIGTERM);
+        }
         if std::thread::panicking() {
             eprintln!("Shunt said:\n{}", self.log());
         }
     }
 }
+
+/// How long it may wait for flows that are open.
+const DRAIN: Duration = Duration::from_millis(200);
 
 const CONFIG: &str = "shunt.toml";
 

@@ -201,41 +201,42 @@ impl Topology {
         })
     }
 
-    /// What it looks like, for a terminal.
+    /// What it looks like, for a terminal, and who has which addresses.
     #[must_use]
     pub fn drawing(&self) -> String {
-        let at = |place: Place, station: u8| place.address(Family::V4, station).to_string();
-        let (client, vip) = (at(Place::Clients, Self::CLIENTS[0]), at(Place::Service, VIRTUAL));
-        let (shunt, m1, m2) = (
-            at(Place::Service, SHUNT),
-            at(self.shape.servers(), MEMBERS[0]),
-            at(self.shape.servers(), MEMBERS[1]),
-        );
-        match self.shape {
-            Shape::TwoArm => format!(
-                "\
-  client ──────── router ──────── shunt ────────┬──── m1 {m1}
-  {client:<15} clients    service  VIP {vip:<15}└──── m2 {m2}   servers
-                                  own {shunt}
-"
-            ),
-            Shape::OneArm => format!(
-                "\
-  client ──────── router ────────┬──── shunt  VIP {vip}, own {shunt}
-  {client:<15} clients    service├──── m1     {m1}
-                                 └──── m2     {m2}
-"
-            ),
-            Shape::Routed => format!(
-                "\
-                              service
-  client ──────── router ────────────── shunt  VIP {vip}, own {shunt}
-  {client:<15} clients │
-                       └───────┬─────── m1     {m1}
-                        servers└─────── m2     {m2}
-"
-            ),
-        }
+        let picture: &[&str] = match self.shape {
+            Shape::TwoArm => &[
+                "    clients          service          servers",
+                "client ─────── router ─────── shunt ──────┬────── m1",
+                "                                          └────── m2",
+            ],
+            Shape::OneArm => &[
+                "    clients          service",
+                "client ─────── router ───────┬────── shunt",
+                "                             ├────── m1",
+                "                             └────── m2",
+            ],
+            Shape::Routed => &[
+                "    clients          service",
+                "client ─────── router ────────────── shunt",
+                "                 │       servers",
+                "                 └───────────┬────── m1",
+                "                             └────── m2",
+            ],
+        };
+        let addresses = [
+            ("client", Place::Clients, Self::CLIENTS[0]),
+            ("router", Place::Service, ROUTER),
+            ("shunt", Place::Service, SHUNT),
+            ("virtuals", Place::Service, VIRTUAL),
+            ("m1", self.shape.servers(), MEMBERS[0]),
+            ("m2", self.shape.servers(), MEMBERS[1]),
+        ];
+        let lines = addresses.map(|(name, place, station)| {
+            let [v4, v6] = Family::BOTH.map(|family| place.address(family, station).to_string());
+            format!("{name:<10}{v4:<17}{v6}\n")
+        });
+        format!("{}\n\n{}", picture.join("\n"), lines.concat())
     }
 }
 
