@@ -189,6 +189,10 @@ impl Datapath {
                 if let Some(verdict) = self.hit(now, arrival, flow, frame, world) {
                     return verdict;
                 }
+                if arrival.again {
+                    // Its flow ended while it waited.
+                    return Verdict::Drop(DropReason::NextHopSilent);
+                }
                 match self.stranger(arrival) {
                     Some(verdict) => verdict,
                     None => self.first_packet(now, arrival, flow, frame, world),

@@ -7,4 +7,5 @@ mod frame;
 mod golden;
 mod lab;
 mod script;
+mod simulation;
 mod world;

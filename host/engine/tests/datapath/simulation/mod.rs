@@ -1,0 +1,523 @@
+//! A simulated network around the datapath: clients, members, reloads, clock jumps, members that come and
+//! go, ports that run out, frames that get lost.
+//!
+//! Everything follows from a seed. After each step what must always hold is checked; in the end every count is zero.
+
+mod chance;
+mod endpoint;
+mod wire;
+
+use std::collections::{BTreeMap, HashMap};
+use std::net::{IpAddr, SocketAddr};
+use std::panic::catch_unwind;
+use std::sync::Arc;
+
+use shunt_engine::datapath::{Datapath, Filter, Verdict};
+use shunt_engine::flow::Cursor;
+use shunt_engine::member::Admin;
+use shunt_wire::frame::HEADROOM;
+use shunt_wire::{Endpoint, Frame};
+
+use crate::lab::{ETH0, ETH1, Lab};
+use crate::world::Recorder;
+use chance::Chance;
+use endpoint::{End, State};
+use wire::{ACK, Message, RST, SYN, Tcp};
+
+const ROUTER: [u8; 6] = [2, 0, 0, 0, 0x0a, 1];
+const SHUNT: [[u8; 6]; 2] = [[2, 0, 0, 0, 0, 1], [2, 0, 0, 0, 0, 2]];
+const START: u64 = 1_000_000;
+
+/// VIPs by family, and the port of each mode on them.
+const VIPS: [&str; 2] = ["203.0.113.1", "2001:db8:f::1"];
+const NAT: u16 = 80;
+const SNAT: u16 = 81;
+const L2DSR: u16 = 82;
+const IPIP: u16 = 83;
+const PORTS: [u16; 4] = [NAT, SNAT, L2DSR, IPIP];
+const MODES: [&str; 4] = ["nat", "snat snat", "l2dsr", "l3dsr-ipip"];
+
+/// A member's MAC ends with its number.
+const MEMBERS: [[&str; 2]; 2] = [["10.0.0.1", "10.0.0.2"], ["2001:db8:a::1", "2001:db8:a::2"]];
+
+#[test]
+fn seeds() {
+    for seed in 0..150 {
+        let result = catch_unwind(|| Simulation::new(seed).run(1_500));
+        assert!(result.is_ok(), "the simulation fails with seed {seed}");
+    }
+}
+
+struct Simulation {
+    chance: Chance,
+    lab: Lab,
+    datapath: Datapath,
+    world: Recorder,
+    now: u64,
+    /// Connections by the client's endpoint and the VIP.
+    clients: BTreeMap<(SocketAddr, SocketAddr), End>,
+    /// Datagrams that were sent: what the answer has to say.
+    questions: BTreeMap<(SocketAddr, SocketAddr), u64>,
+    /// Connections by the member and who it talks to, with who is really behind it.
+    servers: HashMap<(SocketAddr, SocketAddr), Served>,
+    /// Frames that are on their way to Shunt.
+    on_the_way: Vec<(u32, Vec<u8>)>,
+    next_port: u16,
+    verdicts: u64,
+    answers: u64,
+}
+
+/// What a member knows of one peer endpoint.
+struct Served {
+    end: End,
+    /// The first sequence number of the client: it tells connections apart.
+    began: u32,
+    /// When a segment of it last came from Shunt, in milliseconds.
+    last: u64,
+}
+
+impl Simulation {
+    fn new(seed: u64) -> Self {
+        let mut lab = Lab::default();
+        for (family, vip) in VIPS.into_iter().enumerate() {
+            for (port, mode) in PORTS.into_iter().zip(MODES) {
+                let listen = SocketAddr::new(vip.parse().unwrap(), port);
+                lab.set("virtual", &format!("v{family}-{port} {listen} any {mode} done")).unwrap();
+            }
+        }
+        for address in MEMBERS.as_flattened() {
+            let member = SocketAddr::new(address.parse().unwrap(), 8080);
+            lab.set("member", &member.to_string()).unwrap();
+        }
+        // Few ports: they run out.
+        lab.set("snat", "2000-2015 10.0.0.100 2001:db8:a::100").unwrap();
+        lab.options.flows = 120;
+        let datapath = lab.datapath(START).unwrap();
+        Self {
+            chance: Chance::new(seed),
+            datapath,
+            lab,
+            world: Recorder::default(),
+            now: START,
+            clients: BTreeMap::new(),
+            questions: BTreeMap::new(),
+            servers: HashMap::new(),
+            on_the_way: Vec::new(),
+            next_port: 1024,
+            verdicts: 0,
+            answers: 0,
+        }
+    }
+
+    fn run(mut self, steps: usize) {
+        for _ in 0..steps {
+            self.step();
+            self.check();
+        }
+        assert!(self.answers > 20, "{} answers reached a client: nothing was simulated", self.answers);
+        self.wind_down();
+    }
+
+    fn step(&mut self) {
+        self.world.random = self.chance.number();
+        match self.chance.below(100) {
+            0..20 => self.open(),
+            20..28 => self.ask(),
+            28..70 => self.go_on(),
+            70..80 => self.pass(50),
+            80..86 => self.pass(4_000),
+            86 => self.pass(400_000),
+            87..90 => self.flap(),
+            90..92 => self.reload(),
+            92..94 => self.change_network(),
+            94 => self.delete(),
+            95..98 => self.damage(),
+            _ => self.fall_silent(),
+        }
+        self.deliver();
+    }
+
+    /// A client connects.
+    fn open(&mut self) {
+        let (client, vip) = self.pair();
+        let (end, syn) = End::connect(self.chance.number() as u32);
+        self.clients.insert((client, vip), end);
+        self.from_client(client, vip, Some(syn), Vec::new());
+    }
+
+    /// A client asks by datagram.
+    fn ask(&mut self) {
+        let (client, vip) = self.pair();
+        let number = self.chance.number();
+        self.questions.insert((client, vip), number);
+        self.from_client(client, vip, None, number.to_be_bytes().to_vec());
+    }
+
+    /// Some end of some connection does something.
+    fn go_on(&mut self) {
+        if let Some((client, vip)) = pick(&mut self.chance, &self.clients) {
+            let what = self.chance.below(10);
+            let end = self.clients.get_mut(&(client, vip)).unwrap();
+            let (segment, bytes) = match what {
+                0..5 => (end.send(8), 8),
+                5..9 => (end.close(), 0),
+                _ => (end.abort(), 0),
+            };
+            if let Some(segment) = segment {
+                self.from_client(client, vip, Some(segment), vec![7; bytes]);
+            }
+        }
+        let mut keys: Vec<_> = self.servers.keys().copied().collect();
+        keys.sort_unstable();
+        if keys.is_empty() {
+            return;
+        }
+        let key = keys[self.chance.below(keys.len())];
+        let what = self.chance.below(10);
+        let served = self.servers.get_mut(&key).unwrap();
+        let (segment, bytes) = match what {
+            0..5 => (served.end.send(8), 8),
+            5..9 => (served.end.close(), 0),
+            _ => (served.end.abort(), 0),
+        };
+        if let Some(segment) = segment {
+            self.from_member(key, Some(segment), vec![9; bytes]);
+        }
+    }
+
+    /// The clock goes on.
+    fn pass(&mut self, most: usize) {
+        self.now += self.chance.below(most) as u64;
+        self.datapath.tick(self.now, &mut self.world);
+        self.take_sent();
+    }
+
+    fn flap(&mut self) {
+        let members = &self.lab.pool.members;
+        let state = &members[self.chance.below(members.len())].state;
+        match self.chance.below(5) {
+            0 => state.set_up(false),
+            1 => state.set_admin(Admin::Disabled),
+            2 => state.set_admin(Admin::Draining),
+            _ => {
+                state.set_up(true);
+                state.set_admin(Admin::Enabled);
+            }
+        }
+    }
+
+    fn reload(&mut self) {
+        let place = self.chance.below(self.lab.virtuals.len());
+        match self.chance.below(3) {
+            // A virtual goes; its flows go with it.
+            0 => {
+                let gone = self.lab.virtuals.remove(place);
+                self.datapath.replace(self.now, self.lab.snapshot().unwrap());
+                self.deliver();
+                self.lab.virtuals.insert(place, gone);
+            }
+            1 => self.lab.virtuals[place].limits.syn_rate = Some(self.chance.below(50) as u32 + 1),
+            _ => self.lab.pool.members.rotate_left(1),
+        }
+        self.datapath.replace(self.now, self.lab.snapshot().unwrap());
+    }
+
+    /// A member's MAC is lost, or is there again.
+    fn change_network(&mut self) {
+        let (family, member) = (self.chance.below(2), self.chance.below(2));
+        let address = MEMBERS[family][member];
+        let word = if self.chance.percent(60) {
+            let mac = format!("02:00:00:00:0b:0{}", member + 1);
+            self.lab.set("neighbour", &format!("eth1 {address} {mac}"))
+        } else {
+            self.lab.set("no-neighbour", &format!("eth1 {address}"))
+        };
+        word.unwrap();
+        let network = Arc::new(self.lab.network.clone());
+        self.datapath.network_changed(self.now, network, &mut self.world);
+        self.take_sent();
+    }
+
+    fn delete(&mut self) {
+        let flows = self.flows();
+        if !flows.is_empty() {
+            let id = flows[self.chance.below(flows.len())].id;
+            assert!(self.datapath.delete(self.now, id, &mut self.world));
+            assert!(!self.datapath.delete(self.now, id, &mut self.world), "it was deleted");
+            self.take_sent();
+        }
+    }
+
+    /// A frame arrives damaged, or is made of chance alone. What it leads to is nobody's.
+    fn damage(&mut self) {
+        let (client, vip) = self.pair();
+        let (_, syn) = End::connect(self.chance.number() as u32);
+        let message = Message { source: client, destination: vip, tcp: Some(syn), payload: Vec::new() };
+        let mut frame = message.frame(ROUTER, SHUNT[0]);
+        // Not the addresses and ports: that would be another client's frame.
+        let header = if client.is_ipv4() { 14..26 } else { 14..22 };
+        let place = header.start + self.chance.below(header.len());
+        frame[place] ^= 1 << self.chance.below(8);
+        frame.truncate(14 + self.chance.below(frame.len() - 13));
+        self.receive(ETH0, &frame, false);
+    }
+
+    /// A client or a member forgets a connection without a word.
+    fn fall_silent(&mut self) {
+        if let Some(key) = pick(&mut self.chance, &self.clients) {
+            self.clients.remove(&key);
+        }
+    }
+
+    /// A client and a VIP of one family; the client's port is used once in a while only.
+    fn pair(&mut self) -> (SocketAddr, SocketAddr) {
+        let family = self.chance.below(2);
+        let host = self.chance.below(6) + 1;
+        let client = if family == 0 { format!("192.0.2.{host}") } else { format!("2001:db8:c::{host}") };
+        let port = PORTS[self.chance.below(4)];
+        self.next_port = if self.next_port > 60_000 { 1024 } else { self.next_port + 1 };
+        let vip = VIPS[family].parse::<IpAddr>().unwrap();
+        (SocketAddr::new(client.parse().unwrap(), self.next_port), SocketAddr::new(vip, port))
+    }
+
+    fn from_client(&mut self, client: SocketAddr, vip: SocketAddr, tcp: Option<Tcp>, payload: Vec<u8>) {
+        let message = Message { source: client, destination: vip, tcp, payload };
+        // What is lost before Shunt was never seen by it.
+        if !self.chance.percent(3) {
+            self.on_the_way.push((ETH0, message.frame(ROUTER, SHUNT[0])));
+        }
+    }
+
+    /// A member speaks. Where it answers directly, the client hears it without Shunt.
+    fn from_member(&mut self, (member, peer): (SocketAddr, SocketAddr), tcp: Option<Tcp>, payload: Vec<u8>) {
+        let message = Message { source: member, destination: peer, tcp, payload };
+        if is_vip(member) {
+            self.at_client(message);
+        } else {
+            self.on_the_way.push((ETH1, message.frame(mac_of(member), SHUNT[1])));
+        }
+    }
+
+    /// Frames arrive until none is on its way.
+    fn deliver(&mut self) {
+        while let Some((interface, frame)) = (!self.on_the_way.is_empty()).then(|| self.on_the_way.remove(0))
+        {
+            self.receive(interface, &frame, true);
+        }
+    }
+
+    fn receive(&mut self, interface: u32, bytes: &[u8], counts: bool) {
+        let end = HEADROOM + bytes.len();
+        let mut buffer = vec![0xee; end + HEADROOM];
+        buffer[HEADROOM..end].copy_from_slice(bytes);
+        let mut frame = Frame::new(&mut buffer, HEADROOM, end);
+        let verdict = self.datapath.receive(self.now, interface, &mut frame, &mut self.world);
+        self.verdicts += 1;
+        assert!(!matches!(verdict, Verdict::HandOver { .. }), "there is one worker");
+        if let Some(interface) = verdict.interface()
+            && counts
+        {
+            let sent = frame.bytes().to_vec();
+            self.arrive(interface, &sent);
+        }
+        self.take_sent();
+    }
+
+    fn take_sent(&mut self) {
+        for (interface, frame) in std::mem::take(&mut self.world.sent) {
+            self.arrive(interface, &frame);
+        }
+    }
+
+    /// A frame of Shunt's arrives where it is sent to.
+    fn arrive(&mut self, interface: u32, frame: &[u8]) {
+        assert_eq!(frame[6..12], SHUNT[interface as usize - 1], "it comes from Shunt");
+        let Some((message, tunnelled)) = Message::read(frame) else { return };
+        match interface {
+            ETH0 => {
+                assert_eq!(frame[..6], ROUTER, "clients are behind the router");
+                assert!(!tunnelled, "no client gets a tunnel");
+                if !self.chance.percent(3) {
+                    self.at_client(message);
+                }
+            }
+            ETH1 => {
+                assert_eq!(frame[..5], [2, 0, 0, 0, 0x0b], "members are on the link");
+                if !self.chance.percent(3) {
+                    self.at_member(message);
+                }
+            }
+            other => panic!("there is no interface {other}"),
+        }
+    }
+
+    /// Whatever reaches a client comes from the VIP that it talks to.
+    fn at_client(&mut self, message: Message) {
+        let Message { source: vip, destination: client, tcp, payload } = message;
+        assert!(is_vip(vip), "{client} got something from {vip}");
+        let key = (client, vip);
+        let Some(segment) = tcp else {
+            if let Some(question) = self.questions.remove(&key) {
+                assert_eq!(payload, question.to_be_bytes(), "the answer is to another question");
+                self.answers += 1;
+            }
+            return;
+        };
+        let Some(end) = self.clients.get_mut(&key) else {
+            // It forgot the connection, and says so.
+            if segment.flags & RST == 0 {
+                let reset = Tcp { flags: RST, seq: segment.ack, ack: 0 };
+                self.from_client(client, vip, Some(reset), Vec::new());
+            }
+            return;
+        };
+        let reaction = end.take(self.now, segment, payload.len());
+        self.answers += u64::from(reaction.is_news);
+        if let Some(answer) = reaction.answer {
+            self.from_client(client, vip, Some(answer), Vec::new());
+        }
+    }
+
+    /// What reaches a member is addressed to it, or in direct modes to the VIP that it has; and a new
+    /// connection never meets one that the member still remembers.
+    fn at_member(&mut self, message: Message) {
+        let Message { source: peer, destination: member, tcp, payload } = message;
+        assert!(is_vip(member) || member.port() == 8080, "{member} is no member");
+        let is_snat = peer.ip() == self.lab.snat_pools[0].ports.addresses()[0].to_ip()
+            || peer.ip() == self.lab.snat_pools[0].ports.addresses()[1].to_ip();
+        if is_snat {
+            assert!((2000..=2015).contains(&peer.port()), "{peer} is of no SNAT pool");
+        }
+        let key = (member, peer);
+        let Some(segment) = tcp else {
+            self.from_member(key, None, payload);
+            return;
+        };
+        if segment.flags & (SYN | ACK | RST) == SYN {
+            self.accept(key, segment, is_snat);
+            return;
+        }
+        let Some(served) = self.servers.get_mut(&key) else {
+            if segment.flags & RST == 0 {
+                let reset = Tcp { flags: RST, seq: segment.ack, ack: 0 };
+                self.from_member(key, Some(reset), Vec::new());
+            }
+            return;
+        };
+        served.last = self.now;
+        let reaction = served.end.take(self.now, segment, payload.len());
+        if served.end.state == State::Closed {
+            self.servers.remove(&key);
+        }
+        if let Some(answer) = reaction.answer {
+            self.from_member(key, Some(answer), Vec::new());
+        }
+    }
+
+    /// A SYN at a member.
+    fn accept(&mut self, key: (SocketAddr, SocketAddr), syn: Tcp, is_snat: bool) {
+        if let Some(served) = self.servers.get(&key)
+            && is_snat
+            && served.began != syn.seq
+        {
+            let now = self.now;
+            let silent = now - served.last;
+            match served.end.state {
+                State::TimeWait(until) => {
+                    assert!(now >= until, "{} is used again toward {} in its TIME_WAIT", key.1, key.0);
+                }
+                State::Closed => {}
+                // It would send its FIN again and again, and Shunt would see that; these ends do not.
+                _ if served.end.waits_for_last_acknowledgement() => {}
+                // What told it that the connection is over got lost: the shortest rest then is that
+                // after a client's reset, which Shunt saw and the member did not.
+                state => assert!(
+                    silent >= 16_000,
+                    "{} is used again toward {} after {silent} ms of {state:?}",
+                    key.1,
+                    key.0
+                ),
+            }
+        }
+        let (end, answer) = End::accept(syn, self.chance.number() as u32);
+        self.servers.insert(key, Served { end, began: syn.seq, last: self.now });
+        self.from_member(key, Some(answer), Vec::new());
+    }
+
+    fn flows(&self) -> Vec<shunt_engine::datapath::FlowSummary> {
+        let mut flows = Vec::new();
+        self.datapath.flows(self.now, &Filter::default(), Cursor::default(), usize::MAX, |flow| {
+            flows.push(flow);
+        });
+        flows
+    }
+
+    /// What always holds.
+    fn check(&mut self) {
+        let counters = self.datapath.counters();
+        let flows = self.flows();
+        assert_eq!(counters.flows, flows.len() as u64);
+        assert!(counters.flows <= self.lab.options.flows as u64);
+        assert!(counters.held <= 1024);
+        assert_eq!(counters.received, self.verdicts);
+        let by_mode: u64 = counters.modes.iter().map(|mode| mode.active).sum();
+        assert_eq!(by_mode, counters.flows);
+        let leased: u32 = counters.snat.values().map(|address| address.leased).sum();
+        assert_eq!(leased as usize, flows.iter().filter(|flow| flow.snat.is_some()).count());
+        let mut of_member: HashMap<Endpoint, u32> = HashMap::new();
+        flows.iter().for_each(|flow| *of_member.entry(flow.member).or_default() += 1);
+        for member in &self.lab.pool.members {
+            let active = of_member.get(&member.endpoint).copied().unwrap_or(0);
+            assert_eq!(member.state.active(), active, "{}", member.endpoint);
+        }
+        let mut ports: Vec<_> =
+            flows.iter().filter_map(|flow| Some((flow.snat?, flow.member, flow.protocol))).collect();
+        ports.sort_unstable();
+        ports.windows(2).for_each(|pair| assert_ne!(pair[0], pair[1], "two flows have one port"));
+        for done in std::mem::take(&mut self.world.done) {
+            assert!(done.to_server.packets > 0, "{done:?}");
+        }
+        self.world.solicited.clear();
+    }
+
+    /// Everybody falls silent. An hour later nothing is left of anything.
+    fn wind_down(&mut self) {
+        self.clients.clear();
+        self.servers.clear();
+        for _ in 0..3_600 {
+            self.now += 1_000;
+            self.datapath.tick(self.now, &mut self.world);
+            self.world.sent.clear();
+        }
+        self.check();
+        let counters = self.datapath.counters();
+        assert_eq!((counters.flows, counters.held), (0, 0));
+        assert!(counters.snat.is_empty(), "every port is free again: {:?}", counters.snat);
+        for virtual_ in &counters.virtuals {
+            assert_eq!(virtual_.carried.active, 0, "{}", virtual_.name);
+        }
+        for member in &self.lab.pool.members {
+            assert_eq!(member.state.active(), 0, "{}", member.endpoint);
+        }
+    }
+}
+
+fn pick<V>(
+    chance: &mut Chance,
+    from: &BTreeMap<(SocketAddr, SocketAddr), V>,
+) -> Option<(SocketAddr, SocketAddr)> {
+    if from.is_empty() {
+        return None;
+    }
+    let place = chance.below(from.len());
+    from.keys().nth(place).copied()
+}
+
+fn is_vip(address: SocketAddr) -> bool {
+    VIPS.iter().any(|vip| vip.parse() == Ok(address.ip()))
+}
+
+fn mac_of(member: SocketAddr) -> [u8; 6] {
+    let number = MEMBERS.as_flattened().iter().position(|text| text.parse() == Ok(member.ip())).unwrap_or(0);
+    [2, 0, 0, 0, 0x0b, (number % 2) as u8 + 1]
+}
