@@ -12,7 +12,7 @@ use shunt_wire::rewrite::{Change, Dscp, Hop, Outer, Translate, Tunnel};
 use shunt_wire::{Address, Endpoint, FlowKey, Frame, Mac, Rewrite};
 
 #[path = "../tests/golden/frame/mod.rs"]
-#[allow(dead_code, reason = "frames are only read here")]
+#[allow(dead_code, unused_imports, reason = "frames are only read here")]
 mod frame;
 
 /// Frames of 64 bytes on the wire, FCS not counted, and of an MTU.

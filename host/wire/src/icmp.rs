@@ -164,6 +164,9 @@ pub const fn protocol_of(family: Family) -> u8 {
 fn may_answer(bytes: &[u8], layout: &Layout) -> Result<Address, Silence> {
     let datagram = bytes.get(usize::from(layout.l3)..usize::from(layout.end)).ok_or(Silence::Foreign)?;
     let (source, destination) = ip::addresses(datagram, layout.family).ok_or(Silence::Foreign)?;
+    if !layout.holds_headers() {
+        return Err(Silence::Foreign);
+    }
     if layout.part == Part::Later {
         return Err(Silence::LaterFragment);
     }

@@ -1,6 +1,6 @@
 //! Where the headers of a frame are.
 
-use crate::ip;
+use crate::{ethernet, ip};
 
 /// The version of IP.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -54,12 +54,14 @@ impl Layout {
         !matches!(self.part, Part::Later)
     }
 
-    /// Are the headers that a rewrite touches wholly before `end`, and in order?
+    /// Are the headers that a rewrite touches behind an Ethernet header, in order, and wholly before `end`?
     #[must_use]
     pub(crate) const fn holds_headers(&self) -> bool {
         let network = ip::header_len(self.family);
         let transport = if self.has_transport() { transport_len(self.protocol) } else { 0 };
-        self.l3 as usize + network <= self.l4 as usize && self.l4 as usize + transport <= self.end as usize
+        self.l3 as usize >= ethernet::HEADER_LEN
+            && self.l3 as usize + network <= self.l4 as usize
+            && self.l4 as usize + transport <= self.end as usize
     }
 }
 

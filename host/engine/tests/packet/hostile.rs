@@ -2,40 +2,10 @@
 
 use proptest::prelude::*;
 use shunt_engine::packet::{Kind, dissect};
-use shunt_wire::layout::Part;
-use shunt_wire::{Layout, ip};
 
 use crate::frame::read;
 use crate::packets::{IN, layout, packets};
-
-/// What everything behind relies on.
-fn check(bytes: &[u8]) {
-    let Ok(packet) = dissect(bytes) else { return };
-    inside(&packet.layout, bytes.len());
-    match packet.kind {
-        Kind::Flow(flow) => {
-            assert_eq!(packet.layout.part, Part::Whole);
-            assert_eq!(flow.key.family(), packet.layout.family);
-            assert_eq!(flow.tcp.is_some(), flow.key.protocol() == ip::TCP);
-            assert_eq!(flow.length, packet.layout.end - packet.layout.l3);
-        }
-        Kind::IcmpError(error) => {
-            inside(&error.embedded_layout, usize::from(packet.layout.end));
-            assert!(error.embedded_layout.l3 >= packet.layout.l4 + 8);
-            assert_eq!(error.embedded_layout.family, packet.layout.family);
-            assert_eq!(error.embedded.family(), packet.layout.family);
-        }
-        Kind::Fragment(fragment) => {
-            assert_ne!(packet.layout.part, Part::Whole);
-            assert!(fragment.key.is_none() || packet.layout.part == Part::First);
-        }
-        Kind::Arp(_) | Kind::NeighbourSolicitation(_) | Kind::Other(_) => {}
-    }
-}
-
-fn inside(layout: &Layout, len: usize) {
-    assert!(layout.l3 <= layout.l4 && layout.l4 <= layout.end && usize::from(layout.end) <= len);
-}
+use crate::targets;
 
 /// Frames of every kind, to be damaged.
 const FRAMES: [&str; 8] = [
@@ -54,7 +24,7 @@ proptest! {
 
     #[test]
     fn any_bytes(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
-        check(&bytes);
+        targets::dissect(&bytes);
     }
 
     #[test]
@@ -62,7 +32,7 @@ proptest! {
         ether_type in prop_oneof![Just([0x08, 0]), Just([0x86, 0xdd]), Just([0x08, 6]), Just([0x81, 0])],
         bytes in proptest::collection::vec(any::<u8>(), 0..200),
     ) {
-        check(&[&[0; 12][..], &ether_type, &bytes].concat());
+        targets::dissect(&[&[0; 12][..], &ether_type, &bytes].concat());
     }
 
     #[test]
@@ -86,7 +56,7 @@ proptest! {
             let check = shunt_wire::checksum::checksum(header);
             header[10..12].copy_from_slice(&check.to_be_bytes());
         }
-        check(&bytes);
+        targets::dissect(&bytes);
     }
 
     /// Two readers see the same headers at the same places.

@@ -13,6 +13,11 @@ mod frame;
 #[expect(dead_code, reason = "what rewrites are tested with besides")]
 mod packets;
 
+#[path = "../../../fuzz/src/lib.rs"]
+#[allow(unreachable_pub, reason = "it is a crate of its own where it is fuzzed")]
+mod targets;
+
+mod corpus;
 mod hostile;
 mod kinds;
 mod refusals;
