@@ -22,7 +22,7 @@ pub struct Host {
 impl Host {
     pub(crate) fn create(lab: u32, name: &str) -> Result<Self> {
         let host = Host { name: name.to_owned(), namespace: Namespace::create(lab, name)? };
-        // Nobody else is in these networks: addresses need not be tried before they are used.
+        // Link-local addresses are there at once, others only where they were configured.
         host.all(&[
             "sysctl -w net.ipv6.conf.default.accept_dad=0",
             "sysctl -w net.ipv6.conf.default.accept_ra=0",

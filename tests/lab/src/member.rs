@@ -78,7 +78,9 @@ impl Member {
             commands.push("sysctl -w net.ipv4.conf.all.arp_ignore=1".to_owned());
             commands.push("sysctl -w net.ipv4.conf.all.arp_announce=2".to_owned());
             for (family, address) in Family::BOTH.iter().zip(virtuals) {
-                commands.push(format!("ip address add {address}/{} dev lo", family.bits()));
+                // Without trying it first, which takes a moment even on the loopback.
+                let untried = if *family == Family::V6 { " nodad" } else { "" };
+                commands.push(format!("ip address add {address}/{} dev lo{untried}", family.bits()));
             }
         }
         Ok(commands)
