@@ -6,8 +6,8 @@
 //! endpoint, no port is offered again until a time after its last segment that depends on how its flow
 //! [ended](Ending).
 //!
-//! What that costs: with all ports from 1024 and a time of 60 s, which in [`Ports`] becomes 61 on average,
-//! 1,057 new connections per second for each SNAT address and member endpoint, over all workers. Where clients
+//! What that costs: with all ports from 1024 and a time of 66 s, which in [`Ports`] becomes 67 on average,
+//! 961 new connections per second for each SNAT address and member endpoint, over all workers. Where clients
 //! close first it is twenty times as many.
 
 mod blocks;
@@ -27,8 +27,9 @@ pub use ports::{AddressOccupancy, Counts, Occupancy, Ports, Refusal};
 
 use crate::flow::Ending;
 
-/// The default of a pool's time-wait, in milliseconds: Linux keeps TIME_WAIT for 60 s (`TCP_TIMEWAIT_LEN`).
-pub const TIME_WAIT: u64 = 60_000;
+/// The default of a pool's time-wait, in milliseconds. Linux keeps TIME_WAIT for 60 s (`TCP_TIMEWAIT_LEN`) of a timer wheel
+/// that rounds up, to 65 s where it ticks slowest (`host/docs/decisions/0009-time-wait-is-66-seconds.md`).
+pub const TIME_WAIT: u64 = 66_000;
 /// The client holds the TIME_WAIT, or the server has nothing any more: only packets on the way count.
 pub const BRIEF: u64 = 2_000;
 /// The server may not have got the client's reset, and send again what it has: Linux for the sixth time 12.6 s

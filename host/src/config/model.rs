@@ -315,7 +315,7 @@ pub struct SnatPool {
     pub addresses: Vec<IpAddr>,
     /// Default 1024 to 65535.
     pub ports: RangeInclusive<u16>,
-    /// How long a port rests toward a server that closed first. Default 60 s.
+    /// How long a port rests toward a server that closed first. Default 66 s.
     pub time_wait: Duration,
 }
 

@@ -88,13 +88,13 @@ reasons! {
         "Raise the number of flows that the process may hold, or shorten time-outs.";
     /// A rule said to drop it.
     RuleDrop = "rule-drop", Some(Stage::Rule),
-        "A rule decided so; `shunt rule trace` shows which and why.";
+        "A rule decided so: the rules of the virtual, in their order, and what they log say why.";
     /// A rule said to reject it.
     RuleReject = "rule-reject", Some(Stage::Rule),
-        "A rule decided so; `shunt rule trace` shows which and why.";
+        "A rule decided so: the rules of the virtual, in their order, and what they log say why.";
     /// A rule failed, and `on-fault` is to reject.
     RuleFault = "rule-fault", Some(Stage::Rule),
-        "Mend the rule (`shunt rule trace` shows the fault), roll it back, or set `on-fault` to `continue`.";
+        "Mend the rule (the log names the fault), roll it back, or set `on-fault` to `continue`.";
     /// A rule chose a mode for which the virtual has no SNAT pool, or no DSCP.
     ModeIncomplete = "mode-incomplete", Some(Stage::Rule),
         "Give the virtual what the rule's mode needs: `snat-pool` for snat, `dscp` for l3dsr-dscp.";

@@ -35,7 +35,7 @@ struct Slot {
     count: u32,
 }
 
-/// In how many slots the longest quarantine is divided. With the default of 60 s a slot is 2 s long: that
+/// In how many slots the longest quarantine is divided. With the default of 66 s a slot is 2.2 s long: that
 /// is what a port may rest too long. Up to 31 bitmaps are in use, each of 8 KiB over all workers.
 const SLOTS: u64 = 30;
 

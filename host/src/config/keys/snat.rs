@@ -34,10 +34,10 @@ pub(super) fn snat_pool(table: &mut Table<'_>) -> Option<SnatPool> {
     );
     let time_wait = table.or(
         "time-wait",
-        "How long a port is not used again toward a member that closed first, or ended in a way that was not seen. As \
-         long as the members' own TIME_WAIT. `0s` gives up the promise.",
+        "How long a port is not used again toward a member that closed first, or ended in a way that was not seen. At \
+         least as long as the members' own TIME_WAIT, which Linux rounds up from 60 s to at most 65 s. `0s` gives up the promise.",
         duration(Duration::ZERO..=HOUR),
-        60 * SECOND,
+        66 * SECOND,
     );
     let addresses = expand(table, &ranges?)?;
     Some(SnatPool { name: name?, addresses, ports, time_wait })
