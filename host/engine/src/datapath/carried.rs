@@ -1,45 +1,55 @@
 //! What is remembered of a flow.
 
+use super::mode::ModeName;
 use super::seats::Seat;
-use super::stages::compile::{Path, Plan};
+use super::stages::compile::{Ends, Path, Plan};
 use super::world::Traffic;
 use crate::flow::tcp::Conversation;
-use crate::flow::{Direction, Ending};
+use crate::flow::{Direction, Ending, Flow};
 use crate::member::Active;
 use crate::snat::Lease;
 
-/// A flow that is carried. What every packet touches stands first.
+/// A flow that is carried. What every packet touches stands first: behind the keys, in the same three cache
+/// lines, and the path of its direction in the next ones.
 #[repr(C)]
 pub(super) struct Carried {
-    /// By [`Direction`]. Of a flow whose answers go elsewhere only the first counts.
-    pub(super) paths: [Path; 2],
-    /// What each direction carried, by [`Direction`].
-    pub(super) traffic: [Traffic; 2],
     /// When its last packet came, in milliseconds.
     pub(super) last: u64,
     /// If it is TCP.
     pub(super) conversation: Option<Conversation>,
+    pub(super) virtual_: Seat,
     /// The member, counted as busy with this flow until it ends.
     pub(super) active: Active,
-    pub(super) virtual_: Seat,
     pub(super) member: Seat,
+    pub(super) mode: ModeName,
+    /// What each direction carried, by [`Direction`].
+    pub(super) traffic: [Traffic; 2],
+    /// By [`Direction`]. Of a flow whose answers go elsewhere only the first counts.
+    pub(super) paths: [Path; 2],
+    pub(super) plan: Plan,
     /// When its first packet came, in milliseconds.
     pub(super) begun: u64,
     /// When the first packet of the member came, in milliseconds.
     pub(super) first_answer: Option<u64>,
-    /// How long it may be silent, in milliseconds; of TCP: while it is open.
-    pub(super) idle: u64,
     /// The interface that its first packet came in by.
     pub(super) ingress: u32,
-    pub(super) plan: Plan,
+    /// How long it may be silent, in milliseconds; of TCP: while it is open. At most 49 days.
+    pub(super) idle: u32,
     /// The port that it has in mode `snat`.
     pub(super) lease: Option<Lease>,
+}
+
+/// Between whom a flow is, and how.
+pub(super) fn ends(flow: &Flow<Carried>) -> Ends {
+    let snat = flow.value.lease.as_ref().map(Lease::endpoint);
+    Ends { forward: *flow.forward(), snat, mode: flow.value.mode }
 }
 
 impl Carried {
     /// How long it lives after its last packet, in milliseconds.
     pub(super) fn lifetime(&self) -> u64 {
-        self.conversation.map_or(self.idle, |conversation| conversation.lifetime(self.idle))
+        let idle = u64::from(self.idle);
+        self.conversation.map_or(idle, |conversation| conversation.lifetime(idle))
     }
 
     /// When it ends if nothing more comes.
@@ -59,5 +69,20 @@ impl Carried {
 
     pub(super) const fn path(&self, direction: Direction) -> &Path {
         &self.paths[direction as usize]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::mem::offset_of;
+
+    use super::*;
+
+    /// A flow fills eight cache lines with its keys. What a hit touches beside a path ends within the third.
+    #[test]
+    fn a_flow_has_eight_cache_lines() {
+        let before = 16 + offset_of!(Flow<Carried>, value);
+        assert!(before + offset_of!(Carried, paths) <= 3 * 64, "{}", before + offset_of!(Carried, paths));
+        assert!(16 + size_of::<Flow<Carried>>() <= 8 * 64, "{}", 16 + size_of::<Flow<Carried>>());
     }
 }

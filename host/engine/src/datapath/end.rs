@@ -2,7 +2,7 @@
 
 use shunt_wire::{FlowKey, Frame, frame, tcp};
 
-use super::carried::Carried;
+use super::carried::{Carried, ends};
 use super::world::{Done, NewFlow, Outcome, World};
 use super::{Datapath, FlowProtocol};
 use crate::flow::tcp::State;
@@ -72,7 +72,7 @@ impl Datapath {
             Why::MemberDown | Why::Homeless | Why::Deleted => Ending::Unknown,
         };
         let breaks_off = why != Why::Over || ending == Ending::Idle;
-        let resets = breaks_off && carried.plan.mode.name().is_two_way() && is_open(carried);
+        let resets = breaks_off && carried.mode.is_two_way() && is_open(carried);
         if resets {
             // As an endpoint does whose user gives up (RFC 9293 section 3.10.5).
             let untold = |direction: &Direction| told != Some(direction.reversed());
@@ -99,7 +99,7 @@ impl Datapath {
         (why, ending): (Why, Ending),
         world: &mut impl World,
     ) {
-        self.tally.modes[carried.plan.mode.name() as usize].end();
+        self.tally.modes[carried.mode as usize].end();
         if let Some(seat) = self.seats.member_mut(carried.member) {
             seat.carried.end();
         }
@@ -120,7 +120,7 @@ impl Datapath {
                     index,
                     pool: pool.unwrap_or_default(),
                     member: carried.plan.member,
-                    mode: carried.plan.mode.name(),
+                    mode: carried.mode,
                     outcome: outcome(why, ending, carried.conversation.is_some()),
                     to_server: carried.traffic[Direction::ToServer as usize],
                     to_client: carried.traffic[Direction::ToClient as usize],
@@ -149,7 +149,7 @@ impl Datapath {
             },
         };
         if flow.value.path(direction).rewrite.epoch != epoch {
-            match flow.value.plan.compile(direction, &self.network, epoch) {
+            match flow.value.plan.compile(&ends(flow), direction, &self.network, epoch) {
                 Ok(compiled) if compiled.unresolved.is_none() => {
                     flow.value.paths[direction as usize] = compiled.path;
                 }

@@ -4,6 +4,7 @@ use shunt_wire::Frame;
 use shunt_wire::rewrite::Misfit;
 use shunt_wire::tcp::SYN;
 
+use super::carried::ends;
 use super::end::Why;
 use super::reason::DropReason;
 use super::snapshot::Owned;
@@ -121,8 +122,8 @@ impl Datapath {
             return Err(Blocked::Refused(reason));
         }
         let Some(flow) = self.flows.get_mut(id) else { return Err(Blocked::Refused(DropReason::NoFlow)) };
-        let compiled =
-            flow.value.plan.compile(direction, &self.network, self.epoch).map_err(Blocked::Refused)?;
+        let (plan, ends) = (flow.value.plan, ends(flow));
+        let compiled = plan.compile(&ends, direction, &self.network, self.epoch).map_err(Blocked::Refused)?;
         flow.value.paths[direction as usize] = compiled.path;
         compiled.unresolved.map_or(Ok(()), |via| Err(Blocked::Unresolved(via)))
     }
@@ -133,8 +134,8 @@ impl Datapath {
         if self.seats.virtual_(carried.virtual_).is_none_or(|seat| seat.index.is_none()) {
             return Some(DropReason::VirtualGone);
         }
-        let snat = carried.plan.snat?;
-        let still = matches!(self.snapshot.owned(snat.address), Some(Owned::Snat(_)));
+        let snat = carried.lease.as_ref()?.address();
+        let still = matches!(self.snapshot.owned(snat), Some(Owned::Snat(_)));
         if still { None } else { Some(DropReason::SnatGone) }
     }
 
@@ -166,7 +167,7 @@ impl Datapath {
         carried.last = now;
         carried.traffic[direction as usize].add(packet.length);
         self.seats.count(carried, direction, packet.length);
-        self.tally.modes[carried.plan.mode.name() as usize].count(direction, packet.length);
+        self.tally.modes[carried.mode as usize].count(direction, packet.length);
         Some(Meaning::GoesOn)
     }
 

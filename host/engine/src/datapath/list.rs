@@ -10,6 +10,7 @@ use super::mode::ModeName;
 use super::world::{FlowProtocol, Traffic, World};
 use super::{Datapath, words};
 use crate::flow::{Cursor, Direction, Flow, FlowId};
+use crate::snat::Lease;
 
 /// Which flows to show; `None` is any.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -116,8 +117,8 @@ impl Datapath {
             vip: flow.forward().destination(),
             pool: seat.map(|seat| seat.pool.clone()).unwrap_or_default(),
             member: seat.map_or(carried.plan.member, |seat| seat.member.endpoint),
-            mode: carried.plan.mode.name(),
-            snat: carried.plan.snat,
+            mode: carried.mode,
+            snat: carried.lease.as_ref().map(Lease::endpoint),
             state: carried.state(),
             age: now.saturating_sub(carried.begun),
             idle: now.saturating_sub(carried.last),

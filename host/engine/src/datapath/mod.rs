@@ -26,6 +26,7 @@ mod tests;
 mod unreadable;
 mod verdict;
 mod waiting;
+mod warm;
 mod words;
 mod world;
 

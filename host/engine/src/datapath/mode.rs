@@ -1,6 +1,7 @@
 //! How a flow is carried, and what each way needs.
 
 use std::fmt;
+use std::num::NonZeroU8;
 use std::str::FromStr;
 
 use super::snapshot::SnatPoolIndex;
@@ -35,7 +36,7 @@ pub enum Mode {
 
 /// The number that a VIP has in the DSCP field (RFC 2474 section 3): 1 to 63.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Dscp(u8);
+pub struct Dscp(NonZeroU8);
 
 /// The mode of a virtual, and what it has at hand for the modes that a rule may choose instead.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -109,12 +110,15 @@ impl Dscp {
     /// None outside of 1 to 63: 0 is what unmarked packets have.
     #[must_use]
     pub const fn new(number: u8) -> Option<Self> {
-        if number >= 1 && number <= 63 { Some(Self(number)) } else { None }
+        match NonZeroU8::new(number) {
+            Some(number) if number.get() <= 63 => Some(Self(number)),
+            _ => None,
+        }
     }
 
     #[must_use]
     pub const fn get(self) -> u8 {
-        self.0
+        self.0.get()
     }
 }
 

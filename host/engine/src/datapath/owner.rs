@@ -35,6 +35,6 @@ impl Datapath {
     fn owner_of_client(&self, client: Endpoint) -> usize {
         // The upper half of a product: no division.
         let hash = self.options.key.hash_one(client) >> 32;
-        (hash * self.options.workers as u64 >> 32) as usize
+        ((hash * self.options.workers as u64) >> 32) as usize
     }
 }

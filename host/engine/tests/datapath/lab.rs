@@ -232,7 +232,7 @@ impl Lab {
     /// A member; one that is there already changes its state.
     fn set_member(&mut self, words: &mut Words<'_>) -> Result<(), String> {
         let endpoint = endpoint(words.next()?)?;
-        let state = Arc::clone(self.states.entry(endpoint).or_insert_with(MemberState::new));
+        let state = Arc::clone(self.states.entry(endpoint).or_default());
         state.set_up(true);
         state.set_admin(Admin::Enabled);
         let mut weight = 1;

@@ -1,5 +1,7 @@
 //! The packet datapath from outside: golden cases, and a simulated network.
 
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on fails")]
+
 #[path = "../golden/case.rs"]
 mod case;
 #[path = "../golden/frame/mod.rs"]

@@ -8,7 +8,7 @@ use shunt_wire::{Address, Endpoint, Family, FlowKey, Rewrite};
 use super::selection::Chosen;
 use super::{Choice, First};
 use crate::datapath::Datapath;
-use crate::datapath::mode::Mode;
+use crate::datapath::mode::{Dscp, Mode, ModeName};
 use crate::datapath::reason::DropReason;
 use crate::flow::Direction;
 use crate::network::{Network, NextHop, Via};
@@ -17,20 +17,27 @@ use crate::snat::Lease;
 /// No network has this epoch: a path that bears it is compiled anew before it is used.
 pub(in crate::datapath) const NEVER: u32 = 0;
 
-/// Everything about a flow that its rewrites follow from, apart from the network.
+/// What was decided for a flow. With its [`Ends`] and the network its rewrites follow from it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::datapath) struct Plan {
-    pub(in crate::datapath) mode: Mode,
-    /// The client and the VIP.
-    pub(in crate::datapath) forward: FlowKey,
     pub(in crate::datapath) member: Endpoint,
-    /// The leased port, in mode `snat`.
-    pub(in crate::datapath) snat: Option<Endpoint>,
+    /// A hash of the flow: what varies in outer headers.
+    pub(in crate::datapath) entropy: u32,
     pub(in crate::datapath) gue_port: u16,
     /// What SYNs may announce at most; 0 leaves them.
     pub(in crate::datapath) mss: u16,
-    /// A hash of the flow: what varies in outer headers.
-    pub(in crate::datapath) entropy: u32,
+    /// The number of the VIP, in mode `l3dsr-dscp`.
+    pub(in crate::datapath) dscp: Option<Dscp>,
+}
+
+/// Between whom a flow is, and how.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::datapath) struct Ends {
+    /// The client and the VIP.
+    pub(in crate::datapath) forward: FlowKey,
+    /// Whom the member sees, in mode `snat`.
+    pub(in crate::datapath) snat: Option<Endpoint>,
+    pub(in crate::datapath) mode: ModeName,
 }
 
 /// What is replayed on the packets of one direction.
@@ -56,48 +63,49 @@ impl Datapath {
         choice: &Choice,
         chosen: &Chosen,
         lease: Option<&Lease>,
-    ) -> Result<(Plan, [Path; 2]), DropReason> {
+    ) -> Result<(Plan, Ends, [Path; 2]), DropReason> {
         let virtual_ = self.snapshot.virtual_(first.index).ok_or(DropReason::NoVirtual)?;
-        let forward = first.packet.key;
-        let two_way = choice.mode.name().is_two_way();
+        let mode = choice.mode.name();
+        let ends = Ends { forward: first.packet.key, snat: lease.map(Lease::endpoint), mode };
+        let two_way = mode.is_two_way();
         let member = first.toward(chosen.member.endpoint);
         let plan = Plan {
-            mode: choice.mode,
-            forward,
             member,
-            snat: lease.map(Lease::endpoint),
+            entropy: self.options.key.hash_one(ends.forward) as u32,
             gue_port: virtual_.gue_port,
             mss: mss(virtual_.mss, two_way, first.client().address, member.address, &self.network),
-            entropy: self.options.key.hash_one(forward) as u32,
+            dscp: match choice.mode {
+                Mode::L3dsrDscp(dscp) => Some(dscp),
+                _ => None,
+            },
         };
-        let to_server = plan.compile(Direction::ToServer, &self.network, self.epoch)?.path;
-        let to_client = match two_way {
-            true => plan.compile(Direction::ToClient, &self.network, self.epoch)?.path,
-            false => to_server,
-        };
-        Ok((plan, [to_server, to_client]))
+        let compile = |direction| plan.compile(&ends, direction, &self.network, self.epoch);
+        let to_server = compile(Direction::ToServer)?.path;
+        let to_client = if two_way { compile(Direction::ToClient)?.path } else { to_server };
+        Ok((plan, ends, [to_server, to_client]))
     }
 }
 
 impl Plan {
     /// The key of the packets that the member sends, where they come through Shunt.
-    pub(in crate::datapath) fn reverse(&self) -> Option<FlowKey> {
-        let client = match self.mode {
-            Mode::Nat => self.forward.source(),
-            Mode::Snat(_) => self.snat?,
+    pub(in crate::datapath) fn reverse(&self, ends: &Ends) -> Option<FlowKey> {
+        let client = match ends.mode {
+            ModeName::Nat => ends.forward.source(),
+            ModeName::Snat => ends.snat?,
             _ => return None,
         };
-        Some(FlowKey::new(self.member, client, self.forward.protocol()))
+        Some(FlowKey::new(self.member, client, ends.forward.protocol()))
     }
 
     /// Compiles one direction for the network as it is now.
     pub(in crate::datapath) fn compile(
         &self,
+        ends: &Ends,
         direction: Direction,
         network: &Network,
         epoch: u32,
     ) -> Result<Compiled, DropReason> {
-        let (via, mac) = match network.next_hop(self.destination(direction)) {
+        let (via, mac) = match network.next_hop(self.destination(ends, direction)) {
             NextHop::Known(via, mac) => (via, Some(mac)),
             NextHop::NeedsSolicitation(via) => (via, None),
             NextHop::NoRoute => return Err(DropReason::NoRoute),
@@ -110,48 +118,50 @@ impl Plan {
             source_mac: via.source_mac,
             mtu: via.mtu,
             mss: self.mss,
-            hop: if self.mode == Mode::L2dsr { Hop::Keep } else { Hop::Decrement },
-            change: self.change(direction, network, &via)?,
+            hop: if ends.mode == ModeName::L2dsr { Hop::Keep } else { Hop::Decrement },
+            change: self.change(ends, direction, network, &via)?,
         };
         let unresolved = mac.is_none().then_some(via);
         Ok(Compiled { path: Path { rewrite, vlan: via.vlan }, unresolved })
     }
 
     /// Where packets of a direction are sent.
-    const fn destination(&self, direction: Direction) -> Address {
+    const fn destination(&self, ends: &Ends, direction: Direction) -> Address {
         match direction {
             Direction::ToServer => self.member.address,
-            Direction::ToClient => self.forward.source().address,
+            Direction::ToClient => ends.forward.source().address,
         }
     }
 
-    fn change(&self, direction: Direction, network: &Network, via: &Via) -> Result<Change, DropReason> {
-        // Checked when the member was chosen; only a v4-mapped surprise could come here.
-        let other_family = DropReason::OtherFamily;
+    fn change(
+        &self,
+        ends: &Ends,
+        direction: Direction,
+        network: &Network,
+        via: &Via,
+    ) -> Result<Change, DropReason> {
+        let forward = &ends.forward;
+        // Families were compared when the member was chosen.
+        let translate = |of: &FlowKey, source, destination| {
+            Translate::new(of, source, destination).map(Change::Translate).ok_or(DropReason::OtherFamily)
+        };
         if direction == Direction::ToClient {
-            let reverse = self.reverse().ok_or(DropReason::NoFlow)?;
-            let translate = Translate::new(&reverse, self.forward.destination(), self.forward.source());
-            return translate.map(Change::Translate).ok_or(other_family);
+            let reverse = self.reverse(ends).ok_or(DropReason::NoFlow)?;
+            return translate(&reverse, forward.destination(), forward.source());
         }
-        match self.mode {
-            Mode::Nat => {
-                let translate = Translate::new(&self.forward, self.forward.source(), self.member);
-                translate.map(Change::Translate).ok_or(other_family)
+        match ends.mode {
+            ModeName::Nat => translate(forward, forward.source(), self.member),
+            ModeName::Snat => translate(forward, ends.snat.ok_or(DropReason::SnatGone)?, self.member),
+            ModeName::L2dsr if via.on_link => Ok(Change::None),
+            ModeName::L2dsr => Err(DropReason::NotOnLink),
+            ModeName::L3dsrDscp => {
+                let code_point = self.dscp.ok_or(DropReason::ModeIncomplete)?.get();
+                let marked = rewrite::Dscp::new(forward, self.member.address, code_point);
+                marked.map(Change::Dscp).ok_or(DropReason::OtherFamily)
             }
-            Mode::Snat(_) => {
-                let source = self.snat.ok_or(DropReason::SnatGone)?;
-                let translate = Translate::new(&self.forward, source, self.member);
-                translate.map(Change::Translate).ok_or(other_family)
-            }
-            Mode::L2dsr if via.on_link => Ok(Change::None),
-            Mode::L2dsr => Err(DropReason::NotOnLink),
-            Mode::L3dsrDscp(dscp) => {
-                let marked = rewrite::Dscp::new(&self.forward, self.member.address, dscp.get());
-                marked.map(Change::Dscp).ok_or(other_family)
-            }
-            Mode::L3dsrIpip => self.encapsulate(network, via, Tunnel::Ipip),
-            Mode::L3dsrGre => self.encapsulate(network, via, Tunnel::Gre),
-            Mode::L3dsrGue => {
+            ModeName::L3dsrIpip => self.encapsulate(network, via, Tunnel::Ipip),
+            ModeName::L3dsrGre => self.encapsulate(network, via, Tunnel::Gre),
+            ModeName::L3dsrGue => {
                 // RFC 6335 section 6: a source port that nobody listens on.
                 let source_port = 49_152 | self.entropy as u16 & 0x3fff;
                 self.encapsulate(network, via, Tunnel::Gue { source_port, destination_port: self.gue_port })

@@ -1,9 +1,10 @@
 //! Insert: from here on the flow is found by its packets, in both directions.
 
 use super::First;
-use super::compile::{Path, Plan};
+use super::compile::{Ends, Path, Plan};
 use super::selection::Chosen;
 use crate::datapath::carried::Carried;
+use crate::datapath::mode::ModeName;
 use crate::datapath::reason::DropReason;
 use crate::datapath::world::Traffic;
 use crate::datapath::{DEFAULT_IDLE, DEFAULT_TCP_IDLE, Datapath};
@@ -16,10 +17,10 @@ impl Datapath {
         &mut self,
         first: &First<'_>,
         chosen: &Chosen,
-        (plan, paths): (Plan, [Path; 2]),
+        (plan, ends, paths): (Plan, Ends, [Path; 2]),
         lease: Option<Lease>,
     ) -> Result<FlowId, DropReason> {
-        let sight = if plan.mode.name().is_two_way() { Sight::BothWays } else { Sight::ToServer };
+        let sight = if ends.mode.is_two_way() { Sight::BothWays } else { Sight::ToServer };
         let conversation = first.conversation(sight)?;
         let virtual_ = self.snapshot.virtual_(first.index).ok_or(DropReason::NoVirtual)?;
         let default = if conversation.is_some() { DEFAULT_TCP_IDLE } else { DEFAULT_IDLE };
@@ -31,17 +32,18 @@ impl Datapath {
             last: first.now,
             conversation,
             active: chosen.member.state.begin(),
+            mode: ends.mode,
             virtual_: first.seat,
             member: chosen.seat,
             begun: first.now,
             first_answer: None,
-            idle: virtual_.idle.unwrap_or(default),
+            idle: u32::try_from(virtual_.idle.unwrap_or(default)).unwrap_or(u32::MAX),
             ingress: first.arrival.ingress,
             plan,
             lease,
         };
         let deadline = carried.deadline();
-        let inserted = self.flows.insert(first.packet.key, plan.reverse(), carried);
+        let inserted = self.flows.insert(first.packet.key, plan.reverse(&ends), carried);
         let id = match inserted {
             Ok(id) => id,
             Err(refused) => {
@@ -55,12 +57,12 @@ impl Datapath {
             }
         };
         self.timers.schedule(id.slot(), deadline);
-        self.count_new(first, chosen, plan);
+        self.count_new(first, chosen, ends.mode);
         Ok(id)
     }
 
-    fn count_new(&mut self, first: &First<'_>, chosen: &Chosen, plan: Plan) {
-        let of_mode = &mut self.tally.modes[plan.mode.name() as usize];
+    fn count_new(&mut self, first: &First<'_>, chosen: &Chosen, mode: ModeName) {
+        let of_mode = &mut self.tally.modes[mode as usize];
         let of_virtual = self.seats.virtual_mut(first.seat).map(|seat| &mut seat.carried);
         for counters in [Some(of_mode), of_virtual].into_iter().flatten() {
             counters.begin();

@@ -142,7 +142,7 @@ impl Simulation {
         let (client, vip) = self.pair();
         let (end, syn) = End::connect(self.chance.number() as u32);
         self.clients.insert((client, vip), end);
-        self.from_client(client, vip, Some(syn), Vec::new());
+        self.client_sends(client, vip, Some(syn), Vec::new());
     }
 
     /// A client asks by datagram.
@@ -150,7 +150,7 @@ impl Simulation {
         let (client, vip) = self.pair();
         let number = self.chance.number();
         self.questions.insert((client, vip), number);
-        self.from_client(client, vip, None, number.to_be_bytes().to_vec());
+        self.client_sends(client, vip, None, number.to_be_bytes().to_vec());
     }
 
     /// Some end of some connection does something.
@@ -164,7 +164,7 @@ impl Simulation {
                 _ => (end.abort(), 0),
             };
             if let Some(segment) = segment {
-                self.from_client(client, vip, Some(segment), vec![7; bytes]);
+                self.client_sends(client, vip, Some(segment), vec![7; bytes]);
             }
         }
         let mut keys: Vec<_> = self.servers.keys().copied().collect();
@@ -181,7 +181,7 @@ impl Simulation {
             _ => (served.end.abort(), 0),
         };
         if let Some(segment) = segment {
-            self.from_member(key, Some(segment), vec![9; bytes]);
+            self.member_sends(key, Some(segment), vec![9; bytes]);
         }
     }
 
@@ -280,7 +280,7 @@ impl Simulation {
         (SocketAddr::new(client.parse().unwrap(), self.next_port), SocketAddr::new(vip, port))
     }
 
-    fn from_client(&mut self, client: SocketAddr, vip: SocketAddr, tcp: Option<Tcp>, payload: Vec<u8>) {
+    fn client_sends(&mut self, client: SocketAddr, vip: SocketAddr, tcp: Option<Tcp>, payload: Vec<u8>) {
         let message = Message { source: client, destination: vip, tcp, payload };
         // What is lost before Shunt was never seen by it.
         if !self.chance.percent(3) {
@@ -289,7 +289,7 @@ impl Simulation {
     }
 
     /// A member speaks. Where it answers directly, the client hears it without Shunt.
-    fn from_member(&mut self, (member, peer): (SocketAddr, SocketAddr), tcp: Option<Tcp>, payload: Vec<u8>) {
+    fn member_sends(&mut self, (member, peer): (SocketAddr, SocketAddr), tcp: Option<Tcp>, payload: Vec<u8>) {
         let message = Message { source: member, destination: peer, tcp, payload };
         if is_vip(member) {
             self.at_client(message);
@@ -367,14 +367,14 @@ impl Simulation {
             // It forgot the connection, and says so.
             if segment.flags & RST == 0 {
                 let reset = Tcp { flags: RST, seq: segment.ack, ack: 0 };
-                self.from_client(client, vip, Some(reset), Vec::new());
+                self.client_sends(client, vip, Some(reset), Vec::new());
             }
             return;
         };
         let reaction = end.take(self.now, segment, payload.len());
         self.answers += u64::from(reaction.is_news);
         if let Some(answer) = reaction.answer {
-            self.from_client(client, vip, Some(answer), Vec::new());
+            self.client_sends(client, vip, Some(answer), Vec::new());
         }
     }
 
@@ -390,7 +390,7 @@ impl Simulation {
         }
         let key = (member, peer);
         let Some(segment) = tcp else {
-            self.from_member(key, None, payload);
+            self.member_sends(key, None, payload);
             return;
         };
         if segment.flags & (SYN | ACK | RST) == SYN {
@@ -400,7 +400,7 @@ impl Simulation {
         let Some(served) = self.servers.get_mut(&key) else {
             if segment.flags & RST == 0 {
                 let reset = Tcp { flags: RST, seq: segment.ack, ack: 0 };
-                self.from_member(key, Some(reset), Vec::new());
+                self.member_sends(key, Some(reset), Vec::new());
             }
             return;
         };
@@ -410,7 +410,7 @@ impl Simulation {
             self.servers.remove(&key);
         }
         if let Some(answer) = reaction.answer {
-            self.from_member(key, Some(answer), Vec::new());
+            self.member_sends(key, Some(answer), Vec::new());
         }
     }
 
@@ -441,7 +441,7 @@ impl Simulation {
         }
         let (end, answer) = End::accept(syn, self.chance.number() as u32);
         self.servers.insert(key, Served { end, began: syn.seq, last: self.now });
-        self.from_member(key, Some(answer), Vec::new());
+        self.member_sends(key, Some(answer), Vec::new());
     }
 
     fn flows(&self) -> Vec<shunt_engine::datapath::FlowSummary> {
