@@ -289,7 +289,7 @@ fn summary(done: &Done) -> Summary {
             Outcome::Refused => host::Outcome::Refused,
         },
         status: 0,
-        member: Some(SocketAddr::from(done.member)),
+        member: done.member.map(SocketAddr::from),
         bytes_to_server: done.to_server.bytes,
         bytes_to_client: done.to_client.bytes,
         packets_to_server: done.to_server.packets,

@@ -107,7 +107,7 @@ impl Datapath {
             seat.carried.end();
             if seat.virtual_.hooks.on_done {
                 let (name, index) = (seat.virtual_.name.clone(), seat.index);
-                let pool = self.seats.member(carried.member).map(|member| member.pool.clone());
+                let member = self.seats.member(carried.member);
                 world.on_done(&Done {
                     flow: NewFlow {
                         id,
@@ -118,9 +118,9 @@ impl Datapath {
                     },
                     virtual_: name,
                     index,
-                    pool: pool.unwrap_or_default(),
-                    member: carried.plan.member,
-                    mode: carried.mode,
+                    pool: member.map(|seat| seat.pool.clone()),
+                    member: member.map(|seat| seat.member.endpoint),
+                    mode: Some(carried.mode),
                     outcome: outcome(why, ending, carried.conversation.is_some()),
                     to_server: carried.traffic[Direction::ToServer as usize],
                     to_client: carried.traffic[Direction::ToClient as usize],

@@ -101,7 +101,7 @@ pub struct PersistKey {
     pub timeout: Option<u64>,
 }
 
-/// A flow that ended, whatever ended it.
+/// A flow that ended, whatever ended it; also one that was refused after its rules had been asked.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Done {
     pub flow: NewFlow,
@@ -109,9 +109,10 @@ pub struct Done {
     pub virtual_: Arc<str>,
     /// Where the virtual stands in the current snapshot, if it is still there.
     pub index: Option<VirtualIndex>,
-    pub pool: Arc<str>,
-    pub member: Endpoint,
-    pub mode: ModeName,
+    /// `None`, as the next two: it was refused, and never carried.
+    pub pool: Option<Arc<str>>,
+    pub member: Option<Endpoint>,
+    pub mode: Option<ModeName>,
     pub outcome: Outcome,
     pub to_server: Traffic,
     pub to_client: Traffic,
@@ -130,7 +131,7 @@ pub enum Outcome {
     ClientGone,
     /// The member reset it, never answered, or went down.
     MemberFailed,
-    /// An operator or a reload ended it.
+    /// It was refused, or an operator or a reload ended it.
     Refused,
 }
 

@@ -8,6 +8,7 @@ mod case;
 mod frame;
 mod golden;
 mod lab;
+mod operate;
 mod script;
 mod simulation;
 mod world;

@@ -13,7 +13,7 @@
 //! solicits INTERFACE ADDRESS       the kernel was asked for a neighbour
 //! state WORD                       of the only flow
 //! flows N                          in the table
-//! done OUTCOME PACKETS/BYTES PACKETS/BYTES      what rules are told, to the server and to the client
+//! done OUTCOME PACKETS/BYTES PACKETS/BYTES [MEMBER]      what rules are told, to the server and to the client
 //! counts REASON N                  how often
 //! words to-server|to-client TEXT   a line of what `shunt flow show` says
 //! ```
@@ -218,12 +218,13 @@ fn of_verdict(verdict: Verdict) -> String {
 
 fn of_done(done: &Done) -> String {
     format!(
-        "{:?} {}/{} {}/{}",
+        "{:?} {}/{} {}/{}{}",
         done.outcome,
         done.to_server.packets,
         done.to_server.bytes,
         done.to_client.packets,
-        done.to_client.bytes
+        done.to_client.bytes,
+        done.member.map(|member| format!(" {member}")).unwrap_or_default()
     )
 }
 

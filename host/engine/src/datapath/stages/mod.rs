@@ -10,6 +10,8 @@ mod selection;
 mod translation;
 mod virtual_;
 
+use std::sync::Arc;
+
 use shunt_wire::{Endpoint, Frame};
 
 use super::mode::Mode;
@@ -17,8 +19,9 @@ use super::reason::DropReason;
 use super::seats::Seat;
 use super::snapshot::{PoolIndex, VirtualIndex};
 use super::verdict::Verdict;
-use super::world::{FlowProtocol, World};
+use super::world::{Done, FlowProtocol, NewFlow, Outcome, Traffic, World};
 use super::{Arrival, Datapath};
+use crate::flow::FlowId;
 use crate::flow::tcp::{Conversation, Sight};
 use crate::packet::FlowPacket;
 use persistence::Key;
@@ -64,8 +67,14 @@ impl Datapath {
             return Verdict::Drop(DropReason::OtherProtocol);
         };
         let first = First { now, arrival, packet, protocol, index, seat };
-        let verdict = match self.decide(&first, world) {
-            Ok(id) => self.send_first(now, id, arrival, frame, world),
+        let verdict = match self.admit(&first) {
+            Ok(()) => match self.decide(&first, world) {
+                Ok(id) => self.send_first(now, id, arrival, frame, world),
+                Err(reason) => {
+                    self.done_before_it_began(&first, world);
+                    self.refuse(now, arrival, frame, reason)
+                }
+            },
             Err(reason) => self.refuse(now, arrival, frame, reason),
         };
         if verdict.reason().is_some()
@@ -76,15 +85,15 @@ impl Datapath {
         verdict
     }
 
-    /// The stages between the virtual and the first replay. [`Stage`](super::Stage) lists them for everyone.
-    fn decide(
-        &mut self,
-        first: &First<'_>,
-        world: &mut impl World,
-    ) -> Result<crate::flow::FlowId, DropReason> {
+    /// What stands between a flood and the rules.
+    fn admit(&mut self, first: &First<'_>) -> Result<(), DropReason> {
         // A segment that can begin nothing takes up nothing.
         first.conversation(Sight::BothWays)?;
-        self.limits(first)?;
+        self.limits(first)
+    }
+
+    /// The stages from the rules to the table. [`Stage`](super::Stage) lists them for everyone.
+    fn decide(&mut self, first: &First<'_>, world: &mut impl World) -> Result<FlowId, DropReason> {
         let choice = self.rule(first, world)?;
         let bound = self.persistence(first, &choice);
         let member = self.selection(first, &choice, bound)?;
@@ -92,6 +101,39 @@ impl Datapath {
         self.translation(first, &choice, &member)?;
         let compiled = self.compile(first, &choice, &member, lease.as_ref())?;
         self.insert(first, &member, compiled, lease)
+    }
+
+    /// Tells the rules of a flow that was refused after they had been asked.
+    fn done_before_it_began(&mut self, first: &First<'_>, world: &mut impl World) {
+        let flow = self.new_flow(first);
+        let Some(virtual_) = self.snapshot.virtual_(first.index) else { return };
+        if virtual_.hooks.on_done {
+            world.on_done(&Done {
+                flow,
+                virtual_: Arc::clone(&virtual_.name),
+                index: Some(first.index),
+                pool: None,
+                member: None,
+                mode: None,
+                outcome: Outcome::Refused,
+                to_server: Traffic { packets: 1, bytes: u64::from(first.packet.length) },
+                to_client: Traffic::default(),
+                duration: 0,
+                first_answer: None,
+            });
+        }
+        self.flows.skip_id();
+    }
+
+    /// What rules are shown.
+    fn new_flow(&self, first: &First<'_>) -> NewFlow {
+        NewFlow {
+            id: self.flows.next_id(),
+            client: first.client(),
+            vip: first.vip(),
+            protocol: first.protocol,
+            ingress: first.arrival.ingress,
+        }
     }
 }
 

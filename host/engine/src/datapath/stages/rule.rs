@@ -4,20 +4,13 @@ use super::persistence::{DEFAULT_TIMEOUT, Key};
 use super::{Choice, First};
 use crate::datapath::Datapath;
 use crate::datapath::reason::DropReason;
-use crate::datapath::world::{NewFlow, Ruling, Target, World};
+use crate::datapath::world::{Ruling, Target, World};
 
 impl Datapath {
     pub(super) fn rule(&self, first: &First<'_>, world: &mut impl World) -> Result<Choice, DropReason> {
         let virtual_ = self.snapshot.virtual_(first.index).ok_or(DropReason::NoVirtual)?;
         let target = if virtual_.hooks.on_flow {
-            let flow = NewFlow {
-                id: self.flows.next_id(),
-                client: first.client(),
-                vip: first.vip(),
-                protocol: first.protocol,
-                ingress: first.arrival.ingress,
-            };
-            match world.on_flow(first.index, &flow) {
+            match world.on_flow(first.index, &self.new_flow(first)) {
                 Ruling::Next => Target::default(),
                 Ruling::To(target) => target,
                 Ruling::Reject => return Err(DropReason::RuleReject),

@@ -51,7 +51,8 @@ fn seeds() {
 struct Simulation {
     chance: Chance,
     lab: Lab,
-    datapath: Datapath,
+    /// One of each worker.
+    datapaths: Vec<Datapath>,
     world: Recorder,
     now: u64,
     /// Connections by the client's endpoint and the VIP.
@@ -89,13 +90,18 @@ impl Simulation {
             let member = SocketAddr::new(address.parse().unwrap(), 8080);
             lab.set("member", &member.to_string()).unwrap();
         }
-        // Few ports: they run out.
-        lab.set("snat", "2000-2015 10.0.0.100 2001:db8:a::100").unwrap();
+        // Few ports, of two blocks: they run out.
+        lab.set("snat", "2040-2055 10.0.0.100 2001:db8:a::100").unwrap();
         lab.options.flows = 120;
-        let datapath = lab.datapath(START).unwrap();
+        lab.options.workers = 1 + seed as usize % 3;
+        let mut datapaths = Vec::new();
+        for worker in 0..lab.options.workers {
+            lab.options.worker = worker;
+            datapaths.push(lab.datapath(START).unwrap());
+        }
         Self {
             chance: Chance::new(seed),
-            datapath,
+            datapaths,
             lab,
             world: Recorder::default(),
             now: START,
@@ -188,8 +194,14 @@ impl Simulation {
     /// The clock goes on.
     fn pass(&mut self, most: usize) {
         self.now += self.chance.below(most) as u64;
-        self.datapath.tick(self.now, &mut self.world);
+        self.tick();
         self.take_sent();
+    }
+
+    fn tick(&mut self) {
+        for datapath in &mut self.datapaths {
+            datapath.tick(self.now, &mut self.world);
+        }
     }
 
     fn flap(&mut self) {
@@ -212,14 +224,21 @@ impl Simulation {
             // A virtual goes; its flows go with it.
             0 => {
                 let gone = self.lab.virtuals.remove(place);
-                self.datapath.replace(self.now, self.lab.snapshot().unwrap());
+                self.replace();
                 self.deliver();
                 self.lab.virtuals.insert(place, gone);
             }
             1 => self.lab.virtuals[place].limits.syn_rate = Some(self.chance.below(50) as u32 + 1),
             _ => self.lab.pool.members.rotate_left(1),
         }
-        self.datapath.replace(self.now, self.lab.snapshot().unwrap());
+        self.replace();
+    }
+
+    fn replace(&mut self) {
+        let snapshot = self.lab.snapshot().unwrap();
+        for datapath in &mut self.datapaths {
+            datapath.replace(self.now, Arc::clone(&snapshot));
+        }
     }
 
     /// A member's MAC is lost, or is there again.
@@ -234,7 +253,9 @@ impl Simulation {
         };
         word.unwrap();
         let network = Arc::new(self.lab.network.clone());
-        self.datapath.network_changed(self.now, network, &mut self.world);
+        for datapath in &mut self.datapaths {
+            datapath.network_changed(self.now, Arc::clone(&network), &mut self.world);
+        }
         self.take_sent();
     }
 
@@ -242,8 +263,9 @@ impl Simulation {
         let flows = self.flows();
         if !flows.is_empty() {
             let id = flows[self.chance.below(flows.len())].id;
-            assert!(self.datapath.delete(self.now, id, &mut self.world));
-            assert!(!self.datapath.delete(self.now, id, &mut self.world), "it was deleted");
+            let datapath = &mut self.datapaths[usize::from(id.worker())];
+            assert!(datapath.delete(self.now, id, &mut self.world));
+            assert!(!datapath.delete(self.now, id, &mut self.world), "it was deleted");
             self.take_sent();
         }
     }
@@ -311,9 +333,18 @@ impl Simulation {
         let mut buffer = vec![0xee; end + HEADROOM];
         buffer[HEADROOM..end].copy_from_slice(bytes);
         let mut frame = Frame::new(&mut buffer, HEADROOM, end);
-        let verdict = self.datapath.receive(self.now, interface, &mut frame, &mut self.world);
+        // Whichever queue it came by.
+        let mut worker = self.chance.below(self.datapaths.len());
+        let mut verdict = self.datapaths[worker].receive(self.now, interface, &mut frame, &mut self.world);
         self.verdicts += 1;
-        assert!(!matches!(verdict, Verdict::HandOver { .. }), "there is one worker");
+        if let Verdict::HandOver { worker: owner } = verdict {
+            assert_ne!(owner, worker, "it has the frame");
+            worker = owner;
+            assert_eq!(frame.bytes(), bytes, "a frame that is handed over is as it came");
+            verdict = self.datapaths[worker].receive(self.now, interface, &mut frame, &mut self.world);
+            self.verdicts += 1;
+        }
+        assert!(!matches!(verdict, Verdict::HandOver { .. }), "workers agree who owns a flow");
         if let Some(interface) = verdict.interface()
             && counts
         {
@@ -386,7 +417,7 @@ impl Simulation {
         let is_snat = peer.ip() == self.lab.snat_pools[0].ports.addresses()[0].to_ip()
             || peer.ip() == self.lab.snat_pools[0].ports.addresses()[1].to_ip();
         if is_snat {
-            assert!((2000..=2015).contains(&peer.port()), "{peer} is of no SNAT pool");
+            assert!((2040..=2055).contains(&peer.port()), "{peer} is of no SNAT pool");
         }
         let key = (member, peer);
         let Some(segment) = tcp else {
@@ -446,23 +477,29 @@ impl Simulation {
 
     fn flows(&self) -> Vec<shunt_engine::datapath::FlowSummary> {
         let mut flows = Vec::new();
-        self.datapath.flows(self.now, &Filter::default(), Cursor::default(), usize::MAX, |flow| {
-            flows.push(flow);
-        });
+        for datapath in &self.datapaths {
+            datapath.flows(self.now, &Filter::default(), Cursor::default(), usize::MAX, |flow| {
+                flows.push(flow);
+            });
+        }
         flows
     }
 
     /// What always holds.
     fn check(&mut self) {
-        let counters = self.datapath.counters();
         let flows = self.flows();
-        assert_eq!(counters.flows, flows.len() as u64);
-        assert!(counters.flows <= self.lab.options.flows as u64);
-        assert!(counters.held <= 1024);
-        assert_eq!(counters.received, self.verdicts);
-        let by_mode: u64 = counters.modes.iter().map(|mode| mode.active).sum();
-        assert_eq!(by_mode, counters.flows);
-        let leased: u32 = counters.snat.values().map(|address| address.leased).sum();
+        let (mut all, mut received, mut leased) = (0, 0, 0);
+        for datapath in &self.datapaths {
+            let counters = datapath.counters();
+            assert!(counters.flows <= self.lab.options.flows as u64);
+            assert!(counters.held <= 1024);
+            let by_mode: u64 = counters.modes.iter().map(|mode| mode.active).sum();
+            assert_eq!(by_mode, counters.flows);
+            all += counters.flows;
+            received += counters.received;
+            leased += counters.snat.values().map(|address| address.leased).sum::<u32>();
+        }
+        assert_eq!((all, received), (flows.len() as u64, self.verdicts));
         assert_eq!(leased as usize, flows.iter().filter(|flow| flow.snat.is_some()).count());
         let mut of_member: HashMap<Endpoint, u32> = HashMap::new();
         flows.iter().for_each(|flow| *of_member.entry(flow.member).or_default() += 1);
@@ -486,15 +523,17 @@ impl Simulation {
         self.servers.clear();
         for _ in 0..3_600 {
             self.now += 1_000;
-            self.datapath.tick(self.now, &mut self.world);
+            self.tick();
             self.world.sent.clear();
         }
         self.check();
-        let counters = self.datapath.counters();
-        assert_eq!((counters.flows, counters.held), (0, 0));
-        assert!(counters.snat.is_empty(), "every port is free again: {:?}", counters.snat);
-        for virtual_ in &counters.virtuals {
-            assert_eq!(virtual_.carried.active, 0, "{}", virtual_.name);
+        for datapath in &self.datapaths {
+            let counters = datapath.counters();
+            assert_eq!((counters.flows, counters.held), (0, 0));
+            assert!(counters.snat.is_empty(), "every port is free again: {:?}", counters.snat);
+            for virtual_ in &counters.virtuals {
+                assert_eq!(virtual_.carried.active, 0, "{}", virtual_.name);
+            }
         }
         for member in &self.lab.pool.members {
             assert_eq!(member.state.active(), 0, "{}", member.endpoint);
