@@ -1,10 +1,12 @@
 //! What is fuzzed: functions that take any bytes, and panic if something does not hold.
 
 mod carry;
+mod datapath;
 mod dissect;
 mod rewrite;
 
 pub use carry::carry;
+pub use datapath::datapath;
 pub use dissect::dissect;
 pub use rewrite::rewrite;
 
@@ -12,4 +14,5 @@ pub use rewrite::rewrite;
 pub type Target = (&'static str, fn(&[u8]));
 
 /// Every target.
-pub const TARGETS: [Target; 3] = [("dissect", dissect), ("rewrite", rewrite), ("carry", carry)];
+pub const TARGETS: [Target; 4] =
+    [("dissect", dissect), ("rewrite", rewrite), ("carry", carry), ("datapath", datapath)];

@@ -167,8 +167,11 @@ impl Datapath {
     /// Takes over what is now known of the network: sends what waited for a neighbour that has appeared, in
     /// order. Flows find their next hop anew with their next packet.
     pub fn network_changed(&mut self, now: u64, network: Arc<Network>, world: &mut impl World) {
-        self.network = network;
-        self.next_epoch();
+        // Neighbours are confirmed all the time; only what is different makes flows look again.
+        if *self.network != *network {
+            self.network = network;
+            self.next_epoch();
+        }
         self.release_waiting(now, world);
     }
 

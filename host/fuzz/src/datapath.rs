@@ -1,0 +1,324 @@
+//! The datapath, by sequences of operations: packets of both sides, time, reloads, members and neighbours
+//! that come and go, operators.
+
+use std::net::Ipv4Addr;
+use std::sync::Arc;
+
+use shunt_engine::datapath::{
+    Datapath, Done, Dscp, Filter, Hooks, Limits, Member, ModeName, Modes, NewFlow, Options, Pool, PoolIndex,
+    Ruling, Snapshot, SnatPool, SnatPoolIndex, SourcePersistence, Target, Transport, Verdict, Virtual,
+    VirtualIndex, World,
+};
+use shunt_engine::flow::{Cursor, FlowId};
+use shunt_engine::hash::Keyed;
+use shunt_engine::member::{Admin, MemberState};
+use shunt_engine::network::{Hop, Interface, Network, Prefix, Route};
+use shunt_engine::persistence::PersistenceTable;
+use shunt_engine::selection::Balance;
+use shunt_engine::snat;
+use shunt_wire::frame::HEADROOM;
+use shunt_wire::{Address, Endpoint, Family, Frame, Mac, checksum};
+
+const CLIENTS: u32 = 1;
+const MEMBERS: u32 = 2;
+/// Ports of the VIP, one for each mode.
+const FIRST_PORT: u16 = 80;
+
+/// Reads operations until the bytes end, and checks what always holds. In the end everything was given back.
+pub fn datapath(data: &[u8]) {
+    let mut bytes = data.iter().copied();
+    let mut scene = Scene::new();
+    while let Some(operation) = bytes.next() {
+        scene.operate(operation, &mut || bytes.next().unwrap_or(0));
+        scene.check();
+    }
+    scene.wind_down();
+}
+
+struct Scene {
+    datapath: Datapath,
+    states: [Arc<MemberState>; 2],
+    bindings: Pool,
+    network: Network,
+    now: u64,
+    driver: Driver,
+    received: u64,
+}
+
+/// What the datapath asked for.
+#[derive(Default)]
+struct Driver {
+    /// A byte that says what the next rule does.
+    rule: u8,
+    begun: u64,
+}
+
+impl World for Driver {
+    fn on_flow(&mut self, _: VirtualIndex, _: &NewFlow) -> Ruling {
+        self.begun += 1;
+        match self.rule % 16 {
+            0 => Ruling::Reject,
+            1 => Ruling::Drop,
+            2 => Ruling::Fault,
+            number @ 3..10 => {
+                let mode = ModeName::ALL.get(usize::from(number - 3)).copied();
+                Ruling::To(Target { mode, ..Target::default() })
+            }
+            10 => Ruling::To(Target { member: Some(endpoint([10, 0, 0, 1], 8080)), ..Target::default() }),
+            11 => Ruling::To(Target { member: Some(endpoint([10, 0, 0, 9], 8080)), ..Target::default() }),
+            _ => Ruling::Next,
+        }
+    }
+
+    fn on_done(&mut self, done: &Done) {
+        assert!(done.to_server.packets > 0, "it had a first packet");
+        assert_eq!(done.pool.is_some(), done.member.is_some());
+    }
+
+    fn send(&mut self, interface: u32, frame: &[u8]) {
+        assert!(interface == CLIENTS || interface == MEMBERS);
+        assert!(frame.len() >= 14, "less than a header");
+    }
+
+    fn solicit(&mut self, link: u32, _: Address) {
+        assert!(link == CLIENTS || link == MEMBERS);
+    }
+
+    fn random(&mut self) -> u64 {
+        u64::from(self.rule) << 40 | self.begun
+    }
+}
+
+impl Scene {
+    fn new() -> Self {
+        let states = [MemberState::new(), MemberState::new()];
+        let members = [1, 2].into_iter().zip(&states).map(|(host, state)| Member {
+            endpoint: endpoint([10, 0, 0, host], 8080),
+            weight: 1,
+            state: Arc::clone(state),
+        });
+        let pool = Pool {
+            name: "web".into(),
+            balance: Balance::RoundRobin,
+            members: members.collect(),
+            bindings: Arc::new(PersistenceTable::new(16, [3, 4])),
+        };
+        let network = network();
+        let options = Options { worker: 0, workers: 1, key: Keyed::new([1, 2]), flows: 24 };
+        let snapshot = snapshot(&pool, 0xff);
+        let datapath = Datapath::new(0, options, snapshot, Arc::new(network.clone()));
+        Self { datapath, states, bindings: pool, network, now: 0, driver: Driver::default(), received: 0 }
+    }
+
+    fn operate(&mut self, operation: u8, next: &mut dyn FnMut() -> u8) {
+        match operation % 16 {
+            0..6 => {
+                let frame = from_client(next);
+                self.receive(CLIENTS, frame);
+            }
+            6..9 => {
+                let frame = from_member(next);
+                self.receive(MEMBERS, frame);
+            }
+            9 => {
+                let count = usize::from(next());
+                let frame = (0..count).map(|_| next()).collect();
+                self.receive(CLIENTS, frame);
+            }
+            10 | 11 => {
+                self.now += u64::from(next()) << (next() % 16);
+                self.datapath.tick(self.now, &mut self.driver);
+            }
+            12 => {
+                let snapshot = snapshot(&self.bindings, next());
+                self.datapath.replace(self.now, snapshot);
+            }
+            13 => {
+                let (host, mac) = (next() % 2 + 1, next());
+                let address = Ipv4Addr::new(10, 0, 0, host).into();
+                if mac < 100 {
+                    self.network.remove_neighbour(MEMBERS, address);
+                } else {
+                    self.network.set_neighbour(MEMBERS, address, Mac([2, 0, 0, 0, mac, host]));
+                }
+                let network = Arc::new(self.network.clone());
+                self.datapath.network_changed(self.now, network, &mut self.driver);
+            }
+            14 => {
+                let (state, what) = (next(), next());
+                let state = &self.states[usize::from(state % 2)];
+                state.set_up(what % 4 != 0);
+                state
+                    .set_admin([Admin::Enabled, Admin::Draining, Admin::Disabled][usize::from(what / 4 % 3)]);
+            }
+            _ => {
+                self.driver.rule = next();
+                let flows = self.flows();
+                if let Some(id) = flows.get(usize::from(next())) {
+                    assert!(self.datapath.flow(self.now, *id).is_some());
+                    assert!(self.datapath.delete(self.now, *id, &mut self.driver));
+                }
+            }
+        }
+    }
+
+    fn receive(&mut self, ingress: u32, bytes: Vec<u8>) {
+        let end = HEADROOM + bytes.len();
+        let mut buffer = vec![0; end + HEADROOM];
+        buffer[HEADROOM..end].copy_from_slice(&bytes);
+        let mut frame = Frame::new(&mut buffer, HEADROOM, end);
+        let verdict = self.datapath.receive(self.now, ingress, &mut frame, &mut self.driver);
+        self.received += 1;
+        match verdict {
+            Verdict::HandOver { .. } => panic!("there is one worker"),
+            Verdict::Held => assert_eq!(frame.bytes(), bytes, "what waits is as it came"),
+            Verdict::Send { interface }
+            | Verdict::Answer { interface }
+            | Verdict::Refuse { interface, .. } => {
+                assert!(interface == CLIENTS || interface == MEMBERS);
+            }
+            Verdict::Drop(_) => {}
+        }
+    }
+
+    fn flows(&self) -> Vec<FlowId> {
+        let mut flows = Vec::new();
+        self.datapath
+            .flows(self.now, &Filter::default(), Cursor::default(), usize::MAX, |flow| flows.push(flow.id));
+        flows
+    }
+
+    fn check(&self) {
+        let counters = self.datapath.counters();
+        assert_eq!(counters.received, self.received);
+        assert_eq!(counters.flows, self.flows().len() as u64);
+        assert_eq!(counters.modes.iter().map(|mode| mode.active).sum::<u64>(), counters.flows);
+        let busy: u32 = self.states.iter().map(|state| state.active()).sum();
+        assert_eq!(u64::from(busy), counters.flows);
+    }
+
+    /// A day later nothing is left.
+    fn wind_down(&mut self) {
+        for _ in 0..24 {
+            self.now += 3_600_000;
+            self.datapath.tick(self.now, &mut self.driver);
+        }
+        self.check();
+        let counters = self.datapath.counters();
+        assert_eq!((counters.flows, counters.held, counters.snat.len()), (0, 0, 0));
+    }
+}
+
+/// A segment, a datagram or a ping of one of a few clients to one of the virtuals, or to nothing.
+fn from_client(next: &mut dyn FnMut() -> u8) -> Vec<u8> {
+    let (client, port) = (next(), next());
+    let source = endpoint([192, 0, 2, client % 4 + 1], 1024 + u16::from(client / 4));
+    packet(source, endpoint([203, 0, 113, 1], FIRST_PORT + u16::from(port % 9)), [2, 0, 0, 0, 0, 1], next)
+}
+
+/// The same from a member, to a client or to a SNAT port.
+fn from_member(next: &mut dyn FnMut() -> u8) -> Vec<u8> {
+    let (client, host) = (next(), next());
+    let to = match host & 2 {
+        0 => endpoint([192, 0, 2, client % 4 + 1], 1024 + u16::from(client / 4)),
+        _ => endpoint([10, 0, 0, 100], 2000 + u16::from(client % 4)),
+    };
+    packet(endpoint([10, 0, 0, host % 2 + 1], 8080), to, [2, 0, 0, 0, 0, 2], next)
+}
+
+/// A packet of IPv4 whose IP header is right; what stands behind it may be anything.
+fn packet(source: Endpoint, destination: Endpoint, mac: [u8; 6], next: &mut dyn FnMut() -> u8) -> Vec<u8> {
+    let (kind, flags, number, length) = (next(), next(), next(), next());
+    let mut rest = Vec::new();
+    let protocol = match kind % 8 {
+        0..5 => {
+            rest.extend(source.port.to_be_bytes());
+            rest.extend(destination.port.to_be_bytes());
+            rest.extend(u32::from(number).to_be_bytes());
+            rest.extend(u32::from(number / 2).to_be_bytes());
+            rest.extend([5 << 4, flags & 0x1f, 1, 0, 0, 0, 0, 0]);
+            6
+        }
+        5 | 6 => {
+            rest.extend(source.port.to_be_bytes());
+            rest.extend(destination.port.to_be_bytes());
+            rest.extend((8 + u16::from(length)).to_be_bytes());
+            rest.extend([0, 0]);
+            17
+        }
+        _ => {
+            rest.extend([flags & 8, 0, 0, 0, 0, number, 0, 1]);
+            1
+        }
+    };
+    rest.extend((0..length).map(|place| place ^ number));
+    let mut header = [0; 20];
+    header[0] = 0x45;
+    header[2..4].copy_from_slice(&(20 + rest.len() as u16).to_be_bytes());
+    header[8] = if kind & 8 == 0 { 64 } else { 1 };
+    header[9] = protocol;
+    header[12..16].copy_from_slice(&source.address.octets()[12..]);
+    header[16..20].copy_from_slice(&destination.address.octets()[12..]);
+    let check = checksum::checksum(&header);
+    header[10..12].copy_from_slice(&check.to_be_bytes());
+    let ethernet = [&mac[..], &[2, 0, 0, 0, 9, 9], &[8, 0]].concat();
+    [ethernet.as_slice(), &header, &rest].concat()
+}
+
+/// A virtual for each mode, those whose bit is set in `there`; the last one asks its rules.
+fn snapshot(pool: &Pool, there: u8) -> Arc<Snapshot> {
+    let virtuals =
+        (0u16..).zip(ModeName::ALL.into_iter().chain([ModeName::Nat])).map(|(place, mode)| Virtual {
+            name: format!("v{place}").into(),
+            listen: endpoint([203, 0, 113, 1], FIRST_PORT + place),
+            transport: Transport::Any,
+            interfaces: vec![CLIENTS],
+            pool: Some(PoolIndex(0)),
+            modes: Modes::new(mode, Some(SnatPoolIndex(0)), Dscp::new(7))
+                .expect("it has all that a mode needs"),
+            gue_port: 6080,
+            mss: Some(1200),
+            persistence: (place == 2).then_some(SourcePersistence { timeout: 10_000 }),
+            idle: None,
+            limits: Limits { flows: Some(9), flow_rate: None, syn_rate: (place == 3).then_some(5) },
+            hooks: Hooks { on_flow: place == 7, on_done: true },
+        });
+    let virtuals = virtuals.enumerate().filter(|(place, _)| there & 1 << place != 0);
+    let snat = snat::Pool::new(&[Ipv4Addr::new(10, 0, 0, 100).into()], 2000..=2003, 1_000);
+    let snat_pools = vec![SnatPool { name: "out".into(), ports: snat }];
+    let virtuals = virtuals.map(|(_, virtual_)| virtual_).collect();
+    Arc::new(Snapshot::new(virtuals, vec![pool.clone()], snat_pools).expect("nothing contradicts itself"))
+}
+
+fn network() -> Network {
+    let mut network = Network::default();
+    for (index, own) in [(CLIENTS, [198, 18, 0, 1]), (MEMBERS, [10, 0, 0, 254])] {
+        let address = Ipv4Addr::from(own).into();
+        network.set_interface(Interface {
+            index,
+            name: format!("eth{index}").into(),
+            mac: Mac([2, 0, 0, 0, 0, index as u8]),
+            mtu: 250,
+            addresses: vec![(address, 24)],
+            vlan: None,
+        });
+        let destination = Prefix::new(address, 24).expect("a prefix");
+        network.add_route(Route {
+            destination,
+            hop: Some(Hop { gateway: None, interface: index }),
+            metric: 0,
+        });
+    }
+    let router = Ipv4Addr::new(198, 18, 0, 254).into();
+    let hop = Some(Hop { gateway: Some(router), interface: CLIENTS });
+    network.add_route(Route { destination: Prefix::all(Family::V4), hop, metric: 0 });
+    network.set_neighbour(CLIENTS, router, Mac([2, 0, 0, 0, 9, 9]));
+    for host in [1, 2] {
+        network.set_neighbour(MEMBERS, Ipv4Addr::new(10, 0, 0, host).into(), Mac([2, 0, 0, 0, 8, host]));
+    }
+    network
+}
+
+fn endpoint(address: [u8; 4], port: u16) -> Endpoint {
+    Endpoint { address: Ipv4Addr::from(address).into(), port }
+}
