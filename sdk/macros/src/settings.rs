@@ -1,7 +1,7 @@
 //! `#[derive(Settings)]`: how a struct is read, and its schema.
 
 use proc_macro2::TokenStream;
-use quote::quote;
+use quote::{quote, quote_spanned};
 use syn::spanned::Spanned;
 use syn::{
     Attribute, Data, DeriveInput, Error, Expr, ExprLit, ExprUnary, Field, Fields, Ident, Lit, Meta, UnOp,
@@ -147,7 +147,9 @@ impl<'a> Setting<'a> {
 fn literal_of(literal: &Expr) -> Result<(TokenStream, String), Error> {
     match literal {
         Expr::Lit(ExprLit { lit: Lit::Str(text), .. }) => {
-            Ok((quote!(::core::convert::Into::into(#text)), format!("\"{}\"", json_escaped(&text.value()))))
+            // Named, so that a field of another type is told what it is offered.
+            let own = quote_spanned!(text.span()=> ::std::string::String::from(#text));
+            Ok((own, format!("\"{}\"", json_escaped(&text.value()))))
         }
         Expr::Lit(ExprLit { lit: Lit::Int(number), .. }) => {
             Ok((quote!(#number), number.base10_digits().to_owned()))
