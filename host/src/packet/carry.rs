@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use shunt_engine::datapath::{Filter, FlowDetails, FlowSummary, ModeName};
 use shunt_engine::flow::{Cursor, FlowId};
+use shunt_engine::snat::Blocks;
 use shunt_sys::netlink::Netlink;
 use shunt_sys::xsk::Socket;
 use tokio::sync::oneshot;
@@ -82,14 +83,8 @@ impl Packets {
     pub fn prepare(&self, config: &Config) -> Result<Change, Vec<String>> {
         let netlink = Netlink::open().map_err(|error| vec![format!("packet virtuals: {error}")])?;
         let needed = ports::find(config, netlink.picture())?;
-        let mut problems: Vec<String> = config
-            .snat_pools
-            .iter()
-            .filter(|pool| pool.ports.len() < self.workers.len())
-            .map(|pool| {
-                format!("snat-pool {}: each of {} workers needs a port of it", pool.name, self.workers.len())
-            })
-            .collect();
+        let mut problems: Vec<String> =
+            config.snat_pools.iter().filter_map(|pool| without_ports(pool, self.workers.len())).collect();
         let mut steered = self.steered();
         let is_open = |needs: &Needs| steered.ports().contains_key(&needs.link.index);
         let gone = steered.ports().keys().copied();
@@ -290,4 +285,14 @@ async fn all(waits: Vec<oneshot::Receiver<()>>) {
             tracing::error!("a packet worker has ended; restart Shunt");
         }
     }
+}
+
+/// What is wrong with a SNAT pool of which a worker would have no port: they are dealt out in blocks.
+pub(super) fn without_ports(pool: &model::SnatPool, workers: usize) -> Option<String> {
+    let workers = u16::try_from(workers).unwrap_or(u16::MAX);
+    let all_have = (0..workers).all(|worker| Blocks::new(worker, workers).count(&pool.ports) > 0);
+    (!all_have).then(|| {
+        let (name, enough) = (&pool.name, Blocks::enough(workers));
+        format!("snat-pool {name}: its ports do not reach for {workers} workers; give it {enough} or more")
+    })
 }

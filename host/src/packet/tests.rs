@@ -240,3 +240,17 @@ fn counts_of_workers_add_up() {
     let fullest = Snat { leased: 6, resting: 8, least_free: Some(400) };
     assert_eq!((totals.snat[&address("10.10.1.1")], totals.leases_exhausted), (fullest, 3));
 }
+
+#[test]
+fn a_snat_pool_has_ports_for_every_worker_or_is_refused() {
+    let pool = |ports| config::model::SnatPool {
+        name: "out".to_owned(),
+        addresses: vec![ip("10.9.0.1")],
+        ports,
+        time_wait: std::time::Duration::ZERO,
+    };
+    assert_eq!(carry::without_ports(&pool(20_000..=20_000), 1), None);
+    assert_eq!(carry::without_ports(&pool(1_024..=1_151), 2), None);
+    let refused = carry::without_ports(&pool(1_024..=1_087), 2).unwrap();
+    assert_eq!(refused, "snat-pool out: its ports do not reach for 2 workers; give it 65 or more");
+}

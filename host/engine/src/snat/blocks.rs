@@ -28,6 +28,12 @@ impl Blocks {
         Self { worker: worker as u32 % workers, workers }
     }
 
+    /// So many ports in a row give each of `workers` at least one, wherever they begin.
+    #[must_use]
+    pub const fn enough(workers: u16) -> u32 {
+        BLOCK * (workers as u32).saturating_sub(1) + 1
+    }
+
     /// The worker that owns a port.
     #[must_use]
     pub const fn owner(&self, port: u16) -> u16 {
@@ -88,6 +94,17 @@ mod tests {
                 counts += blocks.count(&(first..=last));
             }
             prop_assert_eq!(counts, (first..=last).count() as u32);
+        }
+    }
+
+    #[test]
+    fn enough_is_the_least_that_reaches_for_all() {
+        let reaches = |workers, ports| (0..workers).all(|it| Blocks::new(it, workers).count(&ports) > 0);
+        for workers in [1u16, 2, 3, 16] {
+            let enough = u16::try_from(Blocks::enough(workers)).unwrap();
+            assert!((1_024..1_100).all(|first| reaches(workers, first..=first + enough - 1)), "{workers}");
+            let less = (1_024..1_100).any(|first| !reaches(workers, first..=first + enough - 2));
+            assert!(less || workers == 1, "{workers}");
         }
     }
 
