@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use shunt_rules::suggest::nearest;
 use shunt_sys::netlink::Link;
 use shunt_sys::xsk;
+use shunt_wire::Mac;
 
 use super::facts::PortFacts;
 use super::{Facts, Finding};
@@ -21,7 +22,9 @@ pub(super) fn check(config: &Config, facts: &Facts, findings: &mut Vec<Finding>)
                 findings.extend(facts.picture.links.get(&link).map(is_up));
             }
             Err(problem) => {
-                let names = facts.picture.links.values().map(|link| link.name.as_str());
+                // Loopback and tunnels have no frames, and so no MAC.
+                let links = facts.picture.links.values().filter(|link| link.mac != Mac::default());
+                let names = links.map(|link| link.name.as_str()).filter(|other| other != name);
                 let remedy = match nearest(name, names.clone()) {
                     Some(near) => format!("did you mean {near}? mend `interfaces`"),
                     None => format!("name one of {}", names.collect::<Vec<_>>().join(", ")),
