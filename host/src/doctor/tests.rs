@@ -18,7 +18,7 @@ fn ip(text: &str) -> IpAddr {
 
 fn link(index: u32, name: &str) -> Link {
     let mac = Mac([2, 0, 0, 0, 0, index as u8]);
-    Link { index, name: name.to_owned(), mac, mtu: 1500, up: true, vlan: None }
+    Link { index, name: name.to_owned(), mac, mtu: 1500, up: true, vlan: None, tun: false }
 }
 
 /// A host between clients (eth0) and servers (eth1), where nothing is in the way.

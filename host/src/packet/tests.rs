@@ -38,7 +38,7 @@ fn address(text: &str) -> Address {
 fn picture() -> Picture {
     let mut picture = Picture::default();
     let link = |index, name: &str, mac, vlan| {
-        (index, Link { index, name: name.to_owned(), mac, mtu: 1500, up: true, vlan })
+        (index, Link { index, name: name.to_owned(), mac, mtu: 1500, up: true, vlan, tun: false })
     };
     let vlan = Some(Vlan { parent: CLIENTS, id: 20 });
     let nested = Some(Vlan { parent: TAGGED, id: 30 });

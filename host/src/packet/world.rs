@@ -113,6 +113,7 @@ fn link(network: &Network, index: u32) -> Option<Link> {
         mtu: interface.mtu.into(),
         up: true,
         vlan: interface.vlan.map(|vlan| Vlan { parent: vlan.parent, id: vlan.id }),
+        tun: false,
     })
 }
 

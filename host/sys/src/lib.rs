@@ -8,6 +8,7 @@ pub mod files;
 pub mod listen;
 pub mod netlink;
 pub mod raw;
+pub mod tun;
 pub mod waker;
 pub mod xdp;
 pub mod xsk;

@@ -4,10 +4,12 @@
 //! only says that something changed, and what changed is asked for anew: the kernel does not tell of
 //! every route that leaves (not of those that leave with their interface), but answers in full.
 
+mod edit;
 mod picture;
 mod read;
 mod request;
 
+pub use edit::Editor;
 pub use picture::{Hop, InterfaceAddress, Link, Neighbour, Picture, Route, Vlan};
 pub use request::Solicitor;
 

@@ -32,6 +32,8 @@ pub struct Link {
     pub up: bool,
     /// Set where it is a VLAN (802.1Q) on another interface.
     pub vlan: Option<Vlan>,
+    /// Set where it is a TUN: its other end is a process, and nothing stands in front of IP datagrams.
+    pub tun: bool,
 }
 
 /// Where the frames of a VLAN travel.

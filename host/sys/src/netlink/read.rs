@@ -4,7 +4,9 @@ use std::net::IpAddr;
 
 use netlink_packet_route::AddressFamily;
 use netlink_packet_route::address::{AddressAttribute, AddressMessage};
-use netlink_packet_route::link::{InfoData, InfoVlan, LinkAttribute, LinkFlags, LinkInfo, LinkMessage};
+use netlink_packet_route::link::{
+    InfoData, InfoKind, InfoVlan, LinkAttribute, LinkFlags, LinkInfo, LinkMessage,
+};
 use netlink_packet_route::neighbour::{
     NeighbourAddress, NeighbourAttribute, NeighbourMessage, NeighbourState,
 };
@@ -25,6 +27,7 @@ pub(super) fn link(message: &LinkMessage) -> Option<Link> {
         mtu: 0,
         up: flags.contains(LinkFlags::Up | LinkFlags::Running),
         vlan: None,
+        tun: false,
     };
     let (mut parent, mut id) = (None, None);
     for attribute in &message.attributes {
@@ -33,13 +36,18 @@ pub(super) fn link(message: &LinkMessage) -> Option<Link> {
             LinkAttribute::Address(bytes) => link.mac = mac(bytes).unwrap_or(link.mac),
             LinkAttribute::Mtu(mtu) => link.mtu = *mtu,
             LinkAttribute::Link(index) => parent = Some(*index),
-            LinkAttribute::LinkInfo(infos) => id = vlan_id(infos),
+            LinkAttribute::LinkInfo(infos) => {
+                id = vlan_id(infos);
+                link.tun = infos.contains(&LinkInfo::Kind(InfoKind::Tun));
+            }
             _ => {}
         }
     }
     if let (Some(parent), Some(id)) = (parent, id) {
         link.vlan = Some(Vlan { parent, id });
     }
+    // A TAP is of the same kind; it carries Ethernet frames, and has a MAC.
+    link.tun &= link.mac == Mac([0; 6]);
     // Every interface has a name; a message without one tells of something else about it.
     (!link.name.is_empty()).then_some(link)
 }

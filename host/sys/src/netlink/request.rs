@@ -174,28 +174,29 @@ impl Solicitor {
         };
         message.attributes.push(NeighbourAttribute::Destination(address));
         let message = RouteNetlinkMessage::NewNeighbour(message);
-        send(&self.socket, message, NLM_F_REQUEST | NLM_F_CREATE | NLM_F_ACK, 0)?;
-        self.answer()
-    }
-
-    /// The kernel has answered when the call that asked returns.
-    fn answer(&self) -> io::Result<()> {
-        let mut buffer = [0; 4096];
-        let length = self.socket.recv(&mut buffer.as_mut_slice(), 0)?;
-        let mut outcome = Ok(());
-        messages(buffer.get(..length).unwrap_or_default(), |_, payload| {
-            // An error of code 0 is the acknowledgement (netlink(7)).
-            if let NetlinkPayload::Error(error) = payload
-                && error.code.is_some()
-            {
-                outcome = Err(error.to_io());
-            }
-        });
-        outcome
+        order(&self.socket, message, NLM_F_CREATE)
     }
 }
 
-fn open() -> io::Result<Socket> {
+/// Has the kernel do something, and hears whether it did: it has answered when the call that asked
+/// returns.
+pub(super) fn order(socket: &Socket, message: RouteNetlinkMessage, flags: u16) -> io::Result<()> {
+    send(socket, message, NLM_F_REQUEST | NLM_F_ACK | flags, 0)?;
+    let mut buffer = [0; 4096];
+    let length = socket.recv(&mut buffer.as_mut_slice(), 0)?;
+    let mut outcome = Ok(());
+    messages(buffer.get(..length).unwrap_or_default(), |_, payload| {
+        // An error of code 0 is the acknowledgement (netlink(7)).
+        if let NetlinkPayload::Error(error) = payload
+            && error.code.is_some()
+        {
+            outcome = Err(error.to_io());
+        }
+    });
+    outcome
+}
+
+pub(super) fn open() -> io::Result<Socket> {
     let mut socket = Socket::new(NETLINK_ROUTE)?;
     socket.bind_auto()?;
     socket.connect(&SocketAddr::new(0, 0))?;

@@ -4,12 +4,14 @@ use std::io;
 use std::os::fd::AsRawFd;
 use std::time::Duration;
 
+use shunt_wire::ethernet::{EtherType, HEADER_LEN};
 use shunt_wire::frame::HEADROOM;
 use xdp::Packet;
 use xdp::slab::{HeapSlab, Slab};
 
 use super::{Socket, Statistics};
 use crate::raw::Sender;
+use crate::tun::{self, Tun};
 use crate::waker::Waker;
 
 /// How many frames of a socket are taken before the next socket's turn.
@@ -17,15 +19,25 @@ const BATCH: usize = 64;
 /// How soon the kernel is asked again to send what it did not take.
 const KICK_AGAIN: Duration = Duration::from_millis(1);
 
+/// The largest IP datagram.
+const DATAGRAM: usize = u16::MAX as usize;
+
 /// The sockets of one thread: of the queues that it was dealt, and for interfaces where it has none.
+/// TUN devices are among them as if they carried Ethernet: a header with MACs of zeros is put in front of
+/// each datagram that comes, and whatever header a frame has is taken off before it leaves.
 pub struct Sockets {
     sockets: Vec<Socket>,
+    tuns: Vec<Tun>,
+    /// For TUN devices that another thread reads.
+    writers: Vec<tun::Writer>,
     senders: Vec<Sender>,
     waker: Waker,
-    /// Of each socket in order, then the waker's. Those of interfaces that are gone are -1, which
-    /// poll(2) passes over.
+    /// Of each socket in order, then of each TUN device, then the waker's. Those of interfaces that are
+    /// gone are -1, which poll(2) passes over.
     polled: Vec<libc::pollfd>,
     batch: HeapSlab,
+    /// Where datagrams of TUN devices are read into; empty as long as there is none.
+    datagram: Vec<u8>,
     /// Frames for interfaces that no socket and no sender is for.
     no_interface: u64,
 }
@@ -54,7 +66,7 @@ pub enum Fate {
 pub enum Unsent {
     #[error("as many frames are on their way out as there is room for")]
     Full,
-    #[error("the frame is empty, or longer than the interface takes")]
+    #[error("the frame is empty, longer than the interface takes, or nothing that it carries")]
     TooLong,
     #[error("nothing is open for this interface")]
     NoInterface,
@@ -76,33 +88,54 @@ impl Sockets {
     ///
     /// No file descriptor is left for the waker.
     pub fn new(sockets: Vec<Socket>, senders: Vec<Sender>) -> io::Result<Self> {
-        let waker = Waker::new()?;
-        let fds = sockets.iter().map(AsRawFd::as_raw_fd).chain([waker.as_raw_fd()]);
-        let polled = fds.map(|fd| libc::pollfd { fd, events: libc::POLLIN, revents: 0 }).collect();
-        let batch = HeapSlab::with_capacity(BATCH);
-        Ok(Self { sockets, senders, waker, polled, batch, no_interface: 0 })
+        let mut sockets = Self {
+            sockets,
+            tuns: Vec::new(),
+            writers: Vec::new(),
+            senders,
+            waker: Waker::new()?,
+            polled: Vec::new(),
+            batch: HeapSlab::with_capacity(BATCH),
+            datagram: Vec::new(),
+            no_interface: 0,
+        };
+        sockets.poll_all();
+        Ok(sockets)
     }
 
     /// Takes one more socket.
     pub fn add(&mut self, socket: Socket) {
-        // The waker stays the last.
-        let polled = libc::pollfd { fd: socket.as_raw_fd(), events: libc::POLLIN, revents: 0 };
-        self.polled.insert(self.sockets.len(), polled);
         self.sockets.push(socket);
+        self.poll_all();
     }
 
-    /// Closes the sockets of an interface. What is in them is lost: the program is detached first.
+    /// Reads and writes one more TUN device.
+    pub fn add_tun(&mut self, tun: Tun) {
+        self.tuns.push(tun);
+        self.datagram.resize(HEADROOM + HEADER_LEN + DATAGRAM + HEADROOM, 0);
+        self.poll_all();
+    }
+
+    /// Writes to one more TUN device, which another thread reads.
+    pub fn add_writer(&mut self, writer: tun::Writer) {
+        self.writers.push(writer);
+    }
+
+    /// Closes the sockets of an interface, or its TUN device. What is in them is lost: the program is
+    /// detached first.
     pub fn remove(&mut self, interface: u32) {
-        let (gone, stay): (Vec<_>, Vec<_>) = std::mem::take(&mut self.sockets)
-            .into_iter()
-            .zip(self.polled.drain(..))
-            .partition(|(socket, _)| socket.interface() == interface);
-        drop(gone);
-        let waker = libc::pollfd { fd: self.waker.as_raw_fd(), events: libc::POLLIN, revents: 0 };
-        let (sockets, polled): (Vec<_>, Vec<_>) = stay.into_iter().unzip();
-        self.sockets = sockets;
-        self.polled = polled;
-        self.polled.push(waker);
+        self.sockets.retain(|socket| socket.interface() != interface);
+        self.tuns.retain(|tun| tun.interface() != interface);
+        self.writers.retain(|writer| writer.interface() != interface);
+        self.poll_all();
+    }
+
+    /// The next wait finds out again which interfaces are gone.
+    fn poll_all(&mut self) {
+        let sockets = self.sockets.iter().map(AsRawFd::as_raw_fd);
+        let tuns = self.tuns.iter().map(AsRawFd::as_raw_fd);
+        let fds = sockets.chain(tuns).chain([self.waker.as_raw_fd()]);
+        self.polled = fds.map(|fd| libc::pollfd { fd, events: libc::POLLIN, revents: 0 }).collect();
     }
 
     /// Wakes the thread that waits in [`wait`](Self::wait).
@@ -146,8 +179,8 @@ impl Sockets {
     }
 
     /// Lends each frame that has come to `each`, and does with it as `each` says; then sends what is to
-    /// be sent. Takes at most 64 frames of each socket, so that timers get their turn. Returns how many
-    /// there were.
+    /// be sent. Takes at most 64 frames of each socket and TUN device, so that timers get their turn.
+    /// Returns how many there were.
     pub fn receive(&mut self, mut each: impl FnMut(Received<'_>, &mut Outbox<'_>) -> Fate) -> usize {
         let mut count = 0;
         let mut batch = std::mem::replace(&mut self.batch, HeapSlab::with_capacity(0));
@@ -164,7 +197,33 @@ impl Sockets {
             }
         }
         self.batch = batch;
+        count += self.receive_datagrams(&mut each);
         self.flush();
+        count
+    }
+
+    /// As [`receive`](Self::receive), of the TUN devices.
+    fn receive_datagrams(&mut self, each: &mut impl FnMut(Received<'_>, &mut Outbox<'_>) -> Fate) -> usize {
+        const START: usize = HEADROOM + HEADER_LEN;
+        let mut count = 0;
+        let mut buffer = std::mem::take(&mut self.datagram);
+        for index in 0..self.tuns.len() {
+            for _ in 0..BATCH {
+                let Some(tun) = self.tuns.get_mut(index) else { break };
+                let (interface, room) = (tun.interface(), buffer.get_mut(START..START + DATAGRAM));
+                // Where the device is gone the next wait finds out.
+                let Ok(Some(length)) = tun.read(room.unwrap_or_default()) else { break };
+                count += 1;
+                let Some(()) = put_header(&mut buffer, HEADROOM) else { continue };
+                let end = START + length;
+                let received = Received { interface, buffer: &mut buffer, start: HEADROOM, end };
+                if let Fate::Send { interface, start, end } = each(received, &mut Outbox { sockets: self }) {
+                    // Each is counted where it happens.
+                    let _ = self.send(interface, buffer.get(start..end).unwrap_or_default());
+                }
+            }
+        }
+        self.datagram = buffer;
         count
     }
 
@@ -179,11 +238,14 @@ impl Sockets {
         self.sockets.iter_mut().for_each(Socket::flush);
     }
 
-    /// What went through each socket: interface, queue and counts. Senders have no queue.
+    /// What went through each socket: interface, queue and counts. A TUN device has one queue, whoever
+    /// writes to it; senders have none.
     pub fn statistics(&self) -> impl Iterator<Item = (u32, Option<u32>, io::Result<Statistics>)> {
         let sockets = self.sockets.iter().map(|it| (it.interface(), Some(it.queue()), it.statistics()));
+        let tuns = self.tuns.iter().map(|it| (it.interface(), Some(0), Ok(it.statistics())));
+        let writers = self.writers.iter().map(|it| (it.interface(), Some(0), Ok(it.statistics())));
         let senders = self.senders.iter().map(|it| (it.interface(), None, Ok(it.statistics())));
-        sockets.chain(senders)
+        sockets.chain(tuns).chain(writers).chain(senders)
     }
 
     /// How many frames were for an interface that nothing is open for.
@@ -212,6 +274,15 @@ impl Sockets {
         if let Some(socket) = self.sockets.iter_mut().find(|socket| socket.interface() == interface) {
             return socket.queue_copy(frame);
         }
+        let tun = self.tuns.iter_mut().find(|tun| tun.interface() == interface).map(Tun::as_writer);
+        let writer = self.writers.iter_mut().find(|writer| writer.interface() == interface);
+        if let Some(writer) = tun.or(writer) {
+            let datagram = frame.get(HEADER_LEN..).unwrap_or_default();
+            return writer.write(datagram).map_err(|error| match error.kind() {
+                io::ErrorKind::InvalidInput => Unsent::TooLong,
+                _ => Unsent::Full,
+            });
+        }
         if let Some(sender) = self.senders.iter_mut().find(|sender| sender.interface() == interface) {
             return sender.send(frame).map_err(|error| match error.raw_os_error() {
                 Some(libc::EMSGSIZE | libc::EINVAL) => Unsent::TooLong,
@@ -232,6 +303,20 @@ impl Outbox<'_> {
     pub fn send(&mut self, interface: u32, frame: &[u8]) -> Result<(), Unsent> {
         self.sockets.send(interface, frame)
     }
+}
+
+/// Writes an Ethernet header at `start`, by the version of the IP datagram behind it. `None`, and nothing
+/// done, where there is none of either version.
+fn put_header(buffer: &mut [u8], start: usize) -> Option<()> {
+    let (header, datagram) = buffer.get_mut(start..)?.split_first_chunk_mut::<HEADER_LEN>()?;
+    let EtherType(of_version) = match datagram.first()? >> 4 {
+        4 => EtherType::IPV4,
+        6 => EtherType::IPV6,
+        _ => return None,
+    };
+    let [high, low] = of_version.to_be_bytes();
+    *header = [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, high, low];
+    Some(())
 }
 
 /// Lets the packet span its whole buffer; returns where the frame in it ends. It starts at [`HEADROOM`],

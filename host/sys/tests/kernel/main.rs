@@ -11,3 +11,4 @@ mod object;
 mod privilege;
 mod sockets;
 mod steering;
+mod tun;

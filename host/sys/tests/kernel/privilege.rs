@@ -4,8 +4,9 @@ use std::fs;
 use std::os::unix::process::CommandExt;
 use std::process::Command;
 
-use shunt_sys::netlink::{Netlink, Solicitor};
+use shunt_sys::netlink::{Editor, Netlink, Solicitor};
 use shunt_sys::raw::Sender;
+use shunt_sys::tun::Tun;
 use shunt_sys::xdp::Steering;
 use shunt_sys::xsk::{Options, Socket};
 
@@ -53,6 +54,10 @@ fn ask_as_nobody() {
     assert_eq!(error.kind(), std::io::ErrorKind::PermissionDenied);
     let error = Solicitor::open().unwrap().solicit(1, [127, 0, 0, 2].into()).unwrap_err();
     assert_eq!(error.kind(), std::io::ErrorKind::PermissionDenied);
+    let error = Editor::open().unwrap().bring_up(1).unwrap_err();
+    assert_eq!(error.kind(), std::io::ErrorKind::PermissionDenied);
+    let error = Tun::create("mine").err().unwrap().to_string();
+    assert!(error.contains("CAP_NET_ADMIN"), "{error}");
     // Looking is free.
     assert_eq!(Netlink::open().unwrap().picture().links[&1].name, "lo");
 }

@@ -26,6 +26,7 @@ fn a_vlan_names_its_parent_and_its_number() {
         mtu: 1496,
         up: false,
         vlan: Some(Vlan { parent: 3, id: 70 }),
+        tun: false,
     };
     assert_eq!(link(&message), Some(expected), "switched on, and without a carrier");
     // The other end of a veth is a parent too, and no VLAN.
