@@ -157,16 +157,17 @@ impl Writer {
     /// As the kernel gives them; each is counted. `InvalidInput`: it is neither IPv4 nor IPv6. Of code
     /// `EIO`: the interface is down.
     pub fn write(&mut self, datagram: &[u8]) -> io::Result<()> {
-        match (&self.device.file).write(datagram) {
-            Ok(_) => {
-                self.counters.sent += 1;
-                Ok(())
-            }
-            Err(error) => {
-                self.counters.send_full += 1;
-                Err(error)
-            }
+        // The device takes a datagram whole with one call, or not at all.
+        let outcome = if datagram.is_empty() {
+            Err(io::ErrorKind::InvalidInput.into())
+        } else {
+            (&self.device.file).write_all(datagram)
+        };
+        match outcome {
+            Ok(()) => self.counters.sent += 1,
+            Err(_) => self.counters.send_full += 1,
         }
+        outcome
     }
 
     /// What was written by this.
