@@ -59,11 +59,11 @@ impl<'a> Bytes<'a> {
     }
 }
 
-/// The same address, of which the compiler knows nothing. It would compute it again from its parts
+/// The same number, of which the compiler knows nothing. An address it would compute again from its parts
 /// where it is used, and then the verifier does not see that what is read is what was checked.
 #[inline(always)]
-fn opaque(mut address: usize) -> usize {
+pub(crate) fn opaque(mut number: usize) -> usize {
     // SAFETY: no instruction at all.
-    unsafe { asm!("/* {0} */", inout(reg) address, options(nomem, nostack, preserves_flags)) };
-    address
+    unsafe { asm!("/* {0} */", inout(reg) number, options(nomem, nostack, preserves_flags)) };
+    number
 }

@@ -1,10 +1,10 @@
 //! Whose a frame is.
 
-use shunt_wire::steering::Outcome;
+use shunt_wire::steering::{Outcome, Segment};
 
 use crate::bytes::Bytes;
 use crate::packet::{Addresses, End, ICMP, ICMPV6, Transport, Version, v4, v6};
-use crate::{Whose, is_replier, whose};
+use crate::{Whose, is_replier, is_tunnel, takes_all, whose};
 
 /// Ethernet types.
 const IPV4: u16 = 0x0800;
@@ -14,23 +14,29 @@ const IPV6: u16 = 0x86dd;
 
 /// ICMPv6's neighbour solicitation (RFC 4861 section 4.3).
 const NEIGHBOUR_SOLICITATION: u8 = 135;
+/// What stations of a link tell each other: its types are the first and the last (RFC 4861 section 4).
+const FIRST_OF_DISCOVERY: u8 = 133;
+const LAST_OF_DISCOVERY: u8 = 137;
 
-/// What becomes of the frame; none where it ends before its headers do.
+/// What becomes of the frame that came in by an interface whose MAC this is; none where it ends before its
+/// headers do.
 #[inline(always)]
-pub(crate) fn judge(bytes: &Bytes<'_>, mac: [u8; 6]) -> Option<Outcome> {
+pub(crate) fn judge(bytes: &Bytes<'_>, interface: u32, mac: [u8; 6]) -> Option<Outcome> {
     let destination: [u8; 6] = bytes.at(0)?;
     let to_group = destination[0] & 1 != 0;
     // A bridge or a macvlan on the interface has frames of its own.
     if !to_group && destination != mac {
         return Some(Outcome::Pass);
     }
-    let (mut ether_type, mut at) = (bytes.u16(12)?, 14);
+    let (mut ether_type, mut vlan, mut at) = (bytes.u16(12)?, 0, 14);
     if ether_type == VLAN {
-        (ether_type, at) = (bytes.u16(16)?, 18);
+        // The lower 12 bits of the tag; above them stands a priority.
+        (ether_type, vlan, at) = (bytes.u16(16)?, bytes.u16(14)? & 0xfff, 18);
     }
+    let segment = Segment::new(interface, vlan);
     match ether_type {
-        IPV4 => ip(bytes, at, Version::V4, to_group),
-        IPV6 => ip(bytes, at, Version::V6, to_group),
+        IPV4 => ip(bytes, at, Version::V4, to_group, segment),
+        IPV6 => ip(bytes, at, Version::V6, to_group, segment),
         ARP => arp(bytes, at),
         _ => Some(Outcome::Pass),
     }
@@ -46,12 +52,33 @@ fn arp(bytes: &Bytes<'_>, at: usize) -> Option<Outcome> {
 }
 
 #[inline(always)]
-fn ip(bytes: &Bytes<'_>, at: usize, version: Version, to_group: bool) -> Option<Outcome> {
+fn ip(bytes: &Bytes<'_>, at: usize, version: Version, to_group: bool, segment: Segment) -> Option<Outcome> {
     let addresses = Addresses::read(bytes, at, version)?;
     let receiver = whose(addresses.destination);
     if receiver == Whose::Shunts {
         return Some(Outcome::Owned);
     }
+    let outcome = of_others(bytes, at, version, to_group, addresses, receiver);
+    match outcome {
+        Some(Outcome::Pass) | None => {
+            // Also what cannot be read: the kernel might forward what Shunt has to see.
+            let may = !to_group && receiver == Whose::Others && addresses.travel(version);
+            if may && takes_all(segment) { Some(Outcome::Segment) } else { outcome }
+        }
+        other => other,
+    }
+}
+
+/// What is not for an address of Shunt's.
+#[inline(always)]
+fn of_others(
+    bytes: &Bytes<'_>,
+    at: usize,
+    version: Version,
+    to_group: bool,
+    addresses: Addresses,
+    receiver: Whose,
+) -> Option<Outcome> {
     let transport = Transport::read(bytes, at, version)?;
     let icmp = match (version, transport.protocol) {
         (Version::V4, ICMP) | (Version::V6, ICMPV6) if !transport.later_fragment => {
@@ -67,6 +94,11 @@ fn ip(bytes: &Bytes<'_>, at: usize, version: Version, to_group: bool) -> Option<
     // Nobody replies to a group.
     if to_group {
         return Some(Outcome::Pass);
+    }
+    if receiver == Whose::Hosts && whose(addresses.source) == Whose::Shunts {
+        let of_neighbours = version == Version::V6
+            && icmp.is_some_and(|kind| matches!(kind, FIRST_OF_DISCOVERY..=LAST_OF_DISCOVERY));
+        return Some(if of_neighbours { Outcome::Pass } else { Outcome::Direct });
     }
     if icmp.is_some_and(|kind| is_error(version, kind)) {
         let mine = is_about_mine(bytes, transport.offset + 8, version).unwrap_or(false);
@@ -93,15 +125,16 @@ fn is_error(version: Version, kind: u8) -> bool {
     }
 }
 
-/// Whether Shunt sent the packet that an error is about: from an address of its own, or a client's to a
-/// member. What the host itself sent to a member (a monitor's) is the host's.
+/// Whether Shunt sent the packet that an error is about: from an address of its own, a client's to a
+/// member, or one in a tunnel to a member. What else the host sent to a member (a monitor's) is the host's.
 #[inline(always)]
 fn is_about_mine(bytes: &Bytes<'_>, at: usize, version: Version) -> Option<bool> {
     let addresses = Addresses::read(bytes, at, version)?;
     let transport = Transport::read(bytes, at, version)?;
+    let tunnelled = || transport.tunnel_end(bytes, addresses.destination).is_some_and(is_tunnel);
     Some(match whose(addresses.source) {
         Whose::Shunts => true,
-        Whose::Hosts => false,
+        Whose::Hosts => tunnelled(),
         Whose::Others => {
             transport.replier(bytes, addresses.destination, End::Destination).is_some_and(is_replier)
         }

@@ -17,7 +17,8 @@ use aya_ebpf::maps::{HashMap, PerCpuArray, XskMap};
 use aya_ebpf::programs::XdpContext;
 use shunt_wire::Address;
 use shunt_wire::steering::{
-    Interface, MAX_ADDRESSES, MAX_INTERFACES, MAX_REPLIERS, MAX_SOCKETS, Outcome, Owner, Replier,
+    Interface, MAX_ADDRESSES, MAX_INTERFACES, MAX_REPLIERS, MAX_SEGMENTS, MAX_SOCKETS, MAX_TUNNELS, Outcome,
+    Owner, Replier, Segment, Takes, TunnelEnd,
 };
 
 use bytes::Bytes;
@@ -27,6 +28,10 @@ use bytes::Bytes;
 static ADDRESSES: HashMap<Address, u32> = HashMap::with_max_entries(MAX_ADDRESSES, BPF_F_NO_PREALLOC);
 #[map]
 static REPLIERS: HashMap<Replier, u32> = HashMap::with_max_entries(MAX_REPLIERS, BPF_F_NO_PREALLOC);
+#[map]
+static TUNNELS: HashMap<TunnelEnd, u32> = HashMap::with_max_entries(MAX_TUNNELS, BPF_F_NO_PREALLOC);
+#[map]
+static SEGMENTS: HashMap<Segment, u32> = HashMap::with_max_entries(MAX_SEGMENTS, BPF_F_NO_PREALLOC);
 #[map]
 static INTERFACES: HashMap<u32, Interface> = HashMap::with_max_entries(MAX_INTERFACES, BPF_F_NO_PREALLOC);
 #[map]
@@ -45,10 +50,11 @@ enum Whose {
 #[xdp]
 fn steer(context: XdpContext) -> u32 {
     // Without its entry the program is not meant to run on the interface (yet, or any more).
-    let Some(interface) = interface(context.ingress_ifindex() as u32) else {
+    let index = context.ingress_ifindex() as u32;
+    let Some(interface) = interface(index) else {
         return xdp_action::XDP_PASS;
     };
-    let outcome = judge::judge(&Bytes::new(&context), interface.mac).unwrap_or(Outcome::Unreadable);
+    let outcome = judge::judge(&Bytes::new(&context), index, interface.mac).unwrap_or(Outcome::Unreadable);
     let (outcome, action) = match outcome {
         Outcome::Pass | Outcome::Unreadable => (outcome, xdp_action::XDP_PASS),
         mine => to_socket(&interface, context.rx_queue_index(), mine),
@@ -82,16 +88,29 @@ fn interface(index: u32) -> Option<Interface> {
 
 fn whose(address: Address) -> Whose {
     // SAFETY: the map is not preallocated.
-    match unsafe { ADDRESSES.get(address) } {
-        Some(&owner) if owner == Owner::Shunt as u32 => Whose::Shunts,
-        Some(_) => Whose::Hosts,
-        None => Whose::Others,
+    let owner = unsafe { ADDRESSES.get(address) }.map_or(0, |owner| *owner as usize);
+    // Opaque: else the compiler asks whether there is an entry together with something else, and the
+    // verifier has no arithmetic with pointers.
+    match bytes::opaque(owner) {
+        0 => Whose::Others,
+        owner if owner == Owner::Shunt as usize => Whose::Shunts,
+        _ => Whose::Hosts,
     }
 }
 
 fn is_replier(replier: Replier) -> bool {
     // SAFETY: the map is not preallocated.
     unsafe { REPLIERS.get(replier) }.is_some()
+}
+
+fn is_tunnel(end: TunnelEnd) -> bool {
+    // SAFETY: the map is not preallocated.
+    unsafe { TUNNELS.get(end) }.is_some()
+}
+
+fn takes_all(segment: Segment) -> bool {
+    // SAFETY: the map is not preallocated.
+    unsafe { SEGMENTS.get(segment) }.is_some_and(|takes| *takes == Takes::All as u32)
 }
 
 /// What the verifier needs of the loader; helpers that only GPL programs may call are not used.

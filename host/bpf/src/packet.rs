@@ -1,14 +1,17 @@
 //! What an IP header says, as far as steering asks.
 
 use shunt_wire::Address;
-use shunt_wire::steering::Replier;
+use shunt_wire::steering::{Replier, TunnelEnd};
 
 use crate::bytes::Bytes;
 
 /// Assigned internet protocol numbers.
 pub(crate) const ICMP: u8 = 1;
+const IPV4_INSIDE: u8 = 4;
 const TCP: u8 = 6;
 const UDP: u8 = 17;
+const IPV6_INSIDE: u8 = 41;
+const GRE: u8 = 47;
 pub(crate) const ICMPV6: u8 = 58;
 /// Extension headers (RFC 8200 section 4, RFC 4302).
 const HOP_BY_HOP: u8 = 0;
@@ -59,6 +62,30 @@ impl Addresses {
     }
 }
 
+impl Addresses {
+    /// Whether a router forwards a packet with these addresses: from one station to another, and neither
+    /// only on its link (RFC 3927 section 7, RFC 4291 section 2.5.6) nor nowhere (RFC 6890).
+    #[inline(always)]
+    pub(crate) fn travel(&self, version: Version) -> bool {
+        travels(self.source, version) && travels(self.destination, version)
+    }
+}
+
+#[inline(always)]
+fn travels(address: Address, version: Version) -> bool {
+    match version {
+        Version::V4 => {
+            let bits = address.lo as u32;
+            // This network, loopback, link-local; from 224 on groups, what is reserved, and all.
+            !matches!(bits >> 24, 0 | 127 | 224..) && bits >> 16 != 0xa9fe
+        }
+        Version::V6 => {
+            let nobody_or_self = address.hi == 0 && address.lo <= 1;
+            !nobody_or_self && address.hi >> 56 != 0xff && address.hi >> 54 != 0xfe80 >> 6
+        }
+    }
+}
+
 impl Transport {
     #[inline(always)]
     pub(crate) fn read(bytes: &Bytes<'_>, at: usize, version: Version) -> Option<Self> {
@@ -83,6 +110,18 @@ impl Transport {
             _ => return None,
         };
         Some(Replier::new(address, port, self.protocol))
+    }
+
+    /// The far end of the tunnel that a packet would have gone into: None where it carries no packet.
+    #[inline(always)]
+    pub(crate) fn tunnel_end(&self, bytes: &Bytes<'_>, address: Address) -> Option<TunnelEnd> {
+        match self.protocol {
+            IPV4_INSIDE | IPV6_INSIDE | GRE => Some(TunnelEnd::of_protocol(address, self.protocol)),
+            UDP if !self.later_fragment => {
+                Some(TunnelEnd::udp(address, bytes.u16(self.offset + End::Destination as usize)?))
+            }
+            _ => None,
+        }
     }
 
     /// RFC 791 section 3.1.

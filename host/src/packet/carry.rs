@@ -12,7 +12,7 @@ use shunt_sys::xsk::Socket;
 use tokio::sync::oneshot;
 
 use super::network::Follower;
-use super::ports::{self, Needs, Steered, chain};
+use super::ports::{self, Named, Needs, Steered, chain};
 use super::report::{InterfaceTotals, Report, Totals};
 use super::snapshot::{self, Takes};
 use super::worker::{self, Command, Worker};
@@ -35,14 +35,14 @@ pub struct Packets {
     follower: Follower,
     workers: Vec<Worker>,
     steered: Arc<Mutex<Steered>>,
-    links: HashMap<String, u32>,
+    links: HashMap<String, Named>,
 }
 
 /// What a configuration changes, made as far as it can fail. By default nothing.
 #[derive(Default)]
 pub struct Change {
-    /// The kernel's numbers of the interfaces that virtuals name; `None`: as they are.
-    links: Option<HashMap<String, u32>>,
+    /// The interfaces that virtuals name; `None`: as they are.
+    links: Option<HashMap<String, Named>>,
     /// Of new interfaces, by worker.
     sockets: Vec<Vec<Socket>>,
     /// Interfaces that are not used any more.

@@ -9,10 +9,10 @@ use shunt_sys::netlink::{Link, Picture};
 use shunt_sys::xdp::{Mode, Steering, Wanted, XdpError};
 use shunt_sys::xsk::{self, Socket};
 use shunt_wire::Address;
-use shunt_wire::steering::{self, Replier};
+use shunt_wire::steering::{self, Replier, Segment, Takes, TunnelEnd};
 
 use super::network::{holder, is_ethernet};
-use super::snapshot::reaches;
+use super::snapshot::{reaches, tunnel_protocols};
 use crate::config::model::{Config, PacketVirtual};
 
 /// The XDP program, and what it was told. Shared by the control thread and the one that follows the
@@ -23,6 +23,8 @@ pub(super) struct Steered {
     wanted: Wanted,
     /// Endpoints of members that left it, and that flows may still have answers of.
     leaving: BTreeSet<Replier>,
+    /// Ends of tunnels that left it, and that flows may still go into.
+    leaving_tunnels: BTreeSet<TunnelEnd>,
     ports: BTreeMap<u32, OpenPort>,
 }
 
@@ -38,10 +40,26 @@ pub(super) struct OpenPort {
 
 /// What a configuration needs of the interfaces, found to be there.
 pub(super) struct Needed {
-    /// The numbers of the interfaces that virtuals name.
-    pub(super) links: HashMap<String, u32>,
+    /// The interfaces that virtuals name.
+    pub(super) links: HashMap<String, Named>,
     /// The interfaces that frames come in by: those that are named, and the carriers of VLANs.
     pub(super) ports: Vec<Needs>,
+}
+
+/// What the kernel knows an interface by that virtuals name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Named {
+    pub(super) link: u32,
+    /// Its frames, as they come in.
+    pub(super) segment: Segment,
+}
+
+impl Named {
+    /// An interface whose frames come in by its carrier.
+    pub(super) fn new(link: u32, carrier: u32, picture: &Picture) -> Named {
+        let vlan = picture.links.get(&link).and_then(|it| it.vlan);
+        Named { link, segment: Segment::new(carrier, vlan.map_or(0, |vlan| vlan.id)) }
+    }
 }
 
 /// An interface with its receive queues.
@@ -62,7 +80,7 @@ pub(super) fn find(config: &Config, picture: &Picture) -> Result<Needed, Vec<Str
         for name in &virtual_.interfaces {
             match carrier(name, picture) {
                 Ok((link, carrier)) => {
-                    links.insert(name.clone(), link);
+                    links.insert(name.clone(), Named::new(link, carrier, picture));
                     carriers.insert(carrier);
                 }
                 Err(problem) => problems.push(format!("virtual {}: {problem}", virtual_.name)),
@@ -79,6 +97,11 @@ pub(super) fn find(config: &Config, picture: &Picture) -> Result<Needed, Vec<Str
         }
     }
     if problems.is_empty() { Ok(Needed { links, ports }) } else { Err(problems) }
+}
+
+/// Which frames a virtual needs of its interfaces: all modes of today have addresses of their own.
+pub(super) fn takes(_virtual: &PacketVirtual) -> Takes {
+    Takes::Owned
 }
 
 /// The number of an interface, and of the one that carries its frames.
@@ -141,10 +164,13 @@ fn too_many(config: &Config, picture: &Picture) -> Vec<String> {
     };
     // Four protocols at most, and one entry more for each address.
     let repliers: usize = config.packet_virtuals.iter().map(|it| members(it) * 5).sum();
+    let ends = |it: &PacketVirtual| members(it) * tunnel_protocols(it).len();
+    let tunnels: usize = config.packet_virtuals.iter().map(ends).sum();
     let mut problems = Vec::new();
     for (what, count, most) in [
         ("addresses of this host and of Shunt", addresses, steering::MAX_ADDRESSES),
         ("endpoints of members", repliers, steering::MAX_REPLIERS),
+        ("ends of tunnels", tunnels, steering::MAX_TUNNELS),
     ] {
         if count > most as usize {
             problems.push(format!("too many {what} for the XDP program: {count}, and it can know {most}"));
@@ -172,7 +198,13 @@ impl Steered {
     /// The kernel does not let it in.
     pub(super) fn load() -> Result<Steered, XdpError> {
         let steering = Steering::load()?;
-        Ok(Steered { steering, wanted: Wanted::default(), leaving: BTreeSet::new(), ports: BTreeMap::new() })
+        Ok(Steered {
+            steering,
+            wanted: Wanted::default(),
+            leaving: BTreeSet::new(),
+            leaving_tunnels: BTreeSet::new(),
+            ports: BTreeMap::new(),
+        })
     }
 
     pub(super) fn ports(&self) -> &BTreeMap<u32, OpenPort> {
@@ -216,13 +248,15 @@ impl Steered {
     pub(super) fn steer(&mut self, wanted: Wanted) -> Result<(), XdpError> {
         self.leaving.extend(&self.wanted.repliers);
         self.leaving.retain(|replier| !wanted.repliers.contains(replier));
+        self.leaving_tunnels.extend(&self.wanted.tunnels);
+        self.leaving_tunnels.retain(|end| !wanted.tunnels.contains(end));
         self.wanted = Wanted { host: std::mem::take(&mut self.wanted.host), ..wanted };
         self.tell()
     }
 
     /// Whether members that left are remembered.
     pub(super) fn remembers(&self) -> bool {
-        !self.leaving.is_empty()
+        !self.leaving.is_empty() || !self.leaving_tunnels.is_empty()
     }
 
     /// Forgets the members that left, but for those at these addresses.
@@ -231,12 +265,14 @@ impl Steered {
     /// As the kernel gives them.
     pub(super) fn release(&mut self, in_use: &BTreeSet<Address>) -> Result<(), XdpError> {
         self.leaving.retain(|replier| in_use.contains(&replier.address()));
+        self.leaving_tunnels.retain(|end| in_use.contains(&end.address()));
         self.tell()
     }
 
     fn tell(&mut self) -> Result<(), XdpError> {
         let mut told = self.wanted.clone();
         told.repliers.extend(&self.leaving);
+        told.tunnels.extend(&self.leaving_tunnels);
         self.steering.steer(&told)
     }
 

@@ -12,10 +12,17 @@ use shunt_engine::{selection, snat};
 use shunt_rules::{Hook, HookSet};
 use shunt_sys::xdp::Wanted;
 use shunt_wire::Address;
-use shunt_wire::steering::Replier;
+use shunt_wire::steering::{self, Replier, Segment, TunnelEnd};
 
+use super::ports::{self, Named};
 use crate::config::model;
 use crate::live::{self, PacketVirtual};
+
+/// Assigned internet protocol numbers.
+const IPV4_INSIDE: u8 = 4;
+const UDP: u8 = 17;
+const IPV6_INSIDE: u8 = 41;
+const GRE: u8 = 47;
 
 /// A snapshot as a worker takes it over.
 pub(super) struct Loaded {
@@ -26,6 +33,10 @@ pub(super) struct Loaded {
     pub(super) destinations: Vec<Address>,
     /// Members' endpoints whose packets can be answers to Shunt.
     pub(super) repliers: BTreeSet<Replier>,
+    /// Where tunnels lead.
+    pub(super) tunnels: BTreeSet<TunnelEnd>,
+    /// Segments of which a virtual needs every frame.
+    pub(super) whole: BTreeSet<Segment>,
 }
 
 impl Loaded {
@@ -40,7 +51,13 @@ impl Loaded {
     /// Whose frames are whose, but for the host's own addresses.
     pub(super) fn wanted(&self) -> Wanted {
         let owned = self.engine.owned_addresses().map(|(address, _)| address);
-        Wanted { owned: owned.collect(), host: BTreeSet::new(), repliers: self.repliers.clone() }
+        Wanted {
+            owned: owned.collect(),
+            host: BTreeSet::new(),
+            repliers: self.repliers.clone(),
+            tunnels: self.tunnels.clone(),
+            whole: self.whole.clone(),
+        }
     }
 }
 
@@ -52,14 +69,14 @@ pub(super) enum Takes {
     Nothing,
 }
 
-/// Makes what workers take over. `links` has the kernel's numbers of the interfaces by their names.
+/// Makes what workers take over. `links` has the interfaces by their names.
 ///
 /// # Errors
 /// A contradiction, which a configuration that was checked does not hold.
 pub(super) fn load(
     snapshot: &live::Snapshot,
     snat_pools: &[model::SnatPool],
-    links: &HashMap<String, u32>,
+    links: &HashMap<String, Named>,
     takes: Takes,
 ) -> Result<Loaded, Conflict> {
     let (virtuals, pools) = (snapshot.packet_virtuals.clone(), &snapshot.pools);
@@ -73,11 +90,22 @@ pub(super) fn load(
         |it: &PacketVirtual| pools.iter().filter(|pool| reaches(&it.settings, &pool.settings.name)).collect();
     let mut destinations = BTreeSet::new();
     let mut repliers = BTreeSet::new();
+    let mut tunnels = BTreeSet::new();
+    let mut whole = BTreeSet::new();
     for virtual_ in &virtuals {
+        if ports::takes(&virtual_.settings) == steering::Takes::All {
+            let named = virtual_.settings.interfaces.iter().filter_map(|name| links.get(name));
+            whole.extend(named.map(|named| named.segment));
+        }
+        let into = tunnel_protocols(&virtual_.settings);
         let reached: Vec<&Arc<live::Pool>> = reached(virtual_);
         for member in reached.iter().flat_map(|pool| &pool.members) {
             let address = Address::from(member.settings.address.ip());
             destinations.insert(address);
+            tunnels.extend(into.iter().map(|protocol| match *protocol {
+                UDP => TunnelEnd::udp(address, virtual_.settings.gue_port),
+                protocol => TunnelEnd::of_protocol(address, protocol),
+            }));
             // A rule may choose any mode.
             if virtual_.settings.mode == model::Mode::Nat || !virtual_.settings.rules.is_empty() {
                 let port = member.settings.address.port();
@@ -93,6 +121,8 @@ pub(super) fn load(
         virtuals,
         destinations: destinations.into_iter().collect(),
         repliers,
+        tunnels,
+        whole,
     })
 }
 
@@ -105,10 +135,24 @@ pub(super) fn reaches(virtual_: &model::PacketVirtual, pool: &str) -> bool {
         })
 }
 
+/// The IP protocols that members of a virtual take tunnelled packets by.
+pub(super) fn tunnel_protocols(virtual_: &model::PacketVirtual) -> &'static [u8] {
+    // A rule may choose any mode.
+    if !virtual_.rules.is_empty() {
+        return &[IPV4_INSIDE, IPV6_INSIDE, GRE, UDP];
+    }
+    match virtual_.mode {
+        model::Mode::L3dsrIpip => &[IPV4_INSIDE, IPV6_INSIDE],
+        model::Mode::L3dsrGre => &[GRE],
+        model::Mode::L3dsrGue => &[UDP],
+        model::Mode::Nat | model::Mode::Snat | model::Mode::L2dsr | model::Mode::L3dsrDscp => &[],
+    }
+}
+
 /// The IP protocols of what a virtual carries, and whether each has ports.
 fn protocols(transport: model::Transport) -> &'static [(u8, bool)] {
     const TCP: (u8, bool) = (6, true);
-    const UDP: (u8, bool) = (17, true);
+    const UDP: (u8, bool) = (self::UDP, true);
     const ICMP: (u8, bool) = (1, false);
     const ICMPV6: (u8, bool) = (58, false);
     match transport {
@@ -122,7 +166,7 @@ fn protocols(transport: model::Transport) -> &'static [(u8, bool)] {
 struct Names<'a> {
     pools: &'a [Arc<live::Pool>],
     snat_pools: &'a [model::SnatPool],
-    links: &'a HashMap<String, u32>,
+    links: &'a HashMap<String, Named>,
     takes: Takes,
 }
 
@@ -146,7 +190,12 @@ impl Names<'_> {
                 model::Transport::Udp => Transport::Udp,
                 model::Transport::Any => Transport::Any,
             },
-            interfaces: settings.interfaces.iter().filter_map(|name| self.links.get(name)).copied().collect(),
+            interfaces: settings
+                .interfaces
+                .iter()
+                .filter_map(|name| self.links.get(name))
+                .map(|named| named.link)
+                .collect(),
             pool: settings.pool.as_ref().and_then(pool),
             modes: modes.map_err(|_| Conflict::SnatPool(Arc::clone(&name)))?,
             gue_port: settings.gue_port,

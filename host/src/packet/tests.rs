@@ -10,14 +10,15 @@ use shunt_engine::network::NextHop;
 use shunt_engine::snat::{AddressOccupancy, Counts};
 use shunt_sys::netlink::{Hop, InterfaceAddress, Link, Neighbour, Picture, Route, Vlan};
 use shunt_sys::xsk::Sockets;
-use shunt_wire::steering::Replier;
+use shunt_wire::steering::{Replier, Segment, TunnelEnd};
 use shunt_wire::{Address, Mac};
 
+use super::ports::Named;
 use super::report::{Snat, Totals};
 use super::snapshot::{Takes, load};
 use super::*;
 use crate::config;
-use crate::config::model::Config;
+use crate::config::model::{Config, Mode};
 use crate::live::registry::Registry;
 use crate::live::{PacketVirtual, Snapshot};
 
@@ -91,6 +92,10 @@ fn interfaces_are_found_with_what_carries_them() {
     assert!(refused("lan").contains("`ip link` lists"), "{}", refused("lan"));
     assert!(refused("lo").contains("no Ethernet"), "{}", refused("lo"));
     assert!(refused("eth0.20.30").contains("one tag"), "{}", refused("eth0.20.30"));
+
+    let of = |link, carrier| Named::new(link, carrier, &picture);
+    assert_eq!(of(SERVERS, SERVERS), Named { link: SERVERS, segment: Segment::new(SERVERS, 0) });
+    assert_eq!(of(TAGGED, CLIENTS), Named { link: TAGGED, segment: Segment::new(CLIENTS, 20) });
 }
 
 #[test]
@@ -161,8 +166,9 @@ fn live(config: &Config) -> Snapshot {
 
 #[test]
 fn names_become_places() {
-    let (config, links) =
-        (configured(), HashMap::from([("eth0".to_owned(), CLIENTS), ("eth1".to_owned(), SERVERS)]));
+    let (config, picture) = (configured(), picture());
+    let links = [("eth0", CLIENTS), ("eth1", SERVERS)];
+    let links = links.map(|(name, link)| (name.to_owned(), Named::new(link, link, &picture))).into();
     let live = live(&config);
     let loaded = load(&live, &config.snat_pools, &links, Takes::NewFlows).unwrap();
     let [web, leased] = loaded.engine.virtuals() else { panic!("two virtuals") };
@@ -198,6 +204,24 @@ fn frames_are_steered_by_what_is_configured() {
     });
     assert_eq!(wanted.repliers, expected.collect());
     assert_eq!(loaded.destinations, ["10.0.0.1", "10.0.0.2", "10.0.0.3"].map(address));
+    assert!(wanted.tunnels.is_empty() && wanted.whole.is_empty());
+}
+
+#[test]
+fn errors_about_tunnels_are_steered_by_the_modes_that_have_them() {
+    let mut config = configured();
+    let mut tunnels = |mode| {
+        let leased = &mut config.packet_virtuals[1];
+        (leased.mode, leased.snat_pool) = (mode, None);
+        leased.dscp = (mode == Mode::L3dsrDscp).then_some(1);
+        load(&live(&config), &config.snat_pools, &HashMap::new(), Takes::NewFlows).unwrap().wanted().tunnels
+    };
+    let member = address("10.0.0.3");
+    let of = |protocols: &[u8]| protocols.iter().map(|it| TunnelEnd::of_protocol(member, *it)).collect();
+    assert_eq!(tunnels(Mode::L3dsrIpip), of(&[4, 41]));
+    assert_eq!(tunnels(Mode::L3dsrGre), of(&[47]));
+    assert_eq!(tunnels(Mode::L3dsrGue), [TunnelEnd::udp(member, 6080)].into());
+    assert!(tunnels(Mode::L3dsrDscp).is_empty());
 }
 
 #[test]

@@ -10,6 +10,10 @@ use crate::Address;
 pub const ADDRESSES: &str = "ADDRESSES";
 /// The map of endpoints whose packets are replies to what Shunt sent: [`Replier`] to 1.
 pub const REPLIERS: &str = "REPLIERS";
+/// The map of ends of tunnels that Shunt sends into: [`TunnelEnd`] to 1.
+pub const TUNNELS: &str = "TUNNELS";
+/// The map of segments: [`Segment`] to [`Takes`]. Of one that is not there, what is owned is taken.
+pub const SEGMENTS: &str = "SEGMENTS";
 /// The map of interfaces: index to [`Interface`].
 pub const INTERFACES: &str = "INTERFACES";
 /// The AF_XDP sockets, each interface's side by side: see [`Interface::first`].
@@ -23,6 +27,10 @@ pub const PROGRAM: &str = "steer";
 pub const MAX_ADDRESSES: u32 = 1 << 16;
 /// How many repliers the program can know; each address with a replier counts once more.
 pub const MAX_REPLIERS: u32 = 1 << 18;
+/// How many ends of tunnels the program can know.
+pub const MAX_TUNNELS: u32 = 1 << 18;
+/// How many segments the program can know.
+pub const MAX_SEGMENTS: u32 = 1 << 12;
 /// How many interfaces the program can run on.
 pub const MAX_INTERFACES: u32 = 64;
 /// How many sockets there can be over all interfaces.
@@ -69,6 +77,65 @@ impl Replier {
     }
 }
 
+/// The far end of a tunnel: a member, and what it takes tunnelled packets by. Errors about what was sent
+/// there are Shunt's, also where the outer source is an address of the host's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[repr(C)]
+pub struct TunnelEnd {
+    address: Address,
+    port: u16,
+    protocol: u8,
+    zero: [u8; 5],
+}
+
+impl TunnelEnd {
+    /// What is in a packet of the IP protocol itself: 4 and 41 (RFC 2003, RFC 4213), 47 (GRE).
+    #[must_use]
+    pub const fn of_protocol(address: Address, protocol: u8) -> Self {
+        Self { address, port: 0, protocol, zero: [0; 5] }
+    }
+
+    /// What is in UDP to a port, as with GUE.
+    #[must_use]
+    pub const fn udp(address: Address, port: u16) -> Self {
+        Self { address, port, protocol: 17, zero: [0; 5] }
+    }
+
+    #[must_use]
+    pub const fn address(&self) -> Address {
+        self.address
+    }
+}
+
+/// Frames that come in by one interface under one VLAN tag.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[repr(C)]
+pub struct Segment {
+    interface: u32,
+    vlan: u16,
+    zero: [u8; 2],
+}
+
+impl Segment {
+    /// The frames of an interface that the program runs on, with the VLAN that they are in; 0 is none
+    /// (IEEE 802.1Q: such a tag says a priority alone).
+    #[must_use]
+    pub const fn new(interface: u32, vlan: u16) -> Self {
+        Self { interface, vlan, zero: [0; 2] }
+    }
+}
+
+/// Which frames of a segment are Shunt's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[repr(u32)]
+pub enum Takes {
+    /// Those that have to do with addresses of Shunt's, and replies of members.
+    Owned = 0,
+    /// Also every packet that a router would forward: to this station's MAC, and neither to an address
+    /// of the host's nor to or from one that no router forwards.
+    All = 1,
+}
+
 /// An interface that the program runs on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(C)]
@@ -107,13 +174,18 @@ pub enum Outcome {
     Error,
     /// To the socket: a later fragment from a member's address.
     Fragment,
+    /// To the socket: from an address of Shunt's to the host. A member that has the address as well
+    /// answers a probe directly.
+    Direct,
+    /// To the socket: none of the above, of a segment that Shunt takes whole.
+    Segment,
     /// Dropped: Shunt's, but no socket takes frames of this queue.
     NoSocket,
 }
 
 impl Outcome {
     /// All, in the order of their numbers.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 10] = [
         Self::Pass,
         Self::Unreadable,
         Self::Owned,
@@ -121,6 +193,8 @@ impl Outcome {
         Self::Reply,
         Self::Error,
         Self::Fragment,
+        Self::Direct,
+        Self::Segment,
         Self::NoSocket,
     ];
 
@@ -135,6 +209,8 @@ impl Outcome {
             Self::Reply => "reply",
             Self::Error => "error",
             Self::Fragment => "fragment",
+            Self::Direct => "direct",
+            Self::Segment => "segment",
             Self::NoSocket => "no-socket",
         }
     }
@@ -156,6 +232,8 @@ mod tests {
     #[test]
     fn there_are_no_holes() {
         assert_eq!(size_of::<Replier>(), size_of::<Address>() + 2 + 1 + 5);
+        assert_eq!(size_of::<TunnelEnd>(), size_of::<Address>() + 2 + 1 + 5);
+        assert_eq!(size_of::<Segment>(), 4 + 2 + 2);
         assert_eq!(size_of::<Interface>(), 4 + 4 + 6 + 2);
     }
 }

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use aya::maps::{HashMap, MapData};
 use aya::{Ebpf, Pod};
 use shunt_wire::Address;
-use shunt_wire::steering::{self, Interface, Owner, Replier};
+use shunt_wire::steering::{self, Interface, Owner, Replier, Segment, Takes, TunnelEnd};
 
 use super::XdpError;
 use super::error::is_full;
@@ -19,11 +19,17 @@ pub struct Wanted {
     pub host: BTreeSet<Address>,
     /// The endpoints of members whose replies pass through Shunt.
     pub repliers: BTreeSet<Replier>,
+    /// Where tunnels lead.
+    pub tunnels: BTreeSet<TunnelEnd>,
+    /// The segments that Shunt takes whole.
+    pub whole: BTreeSet<Segment>,
 }
 
 pub(super) struct Tables {
     addresses: Mirror<Address>,
     repliers: Mirror<Replier>,
+    tunnels: Mirror<TunnelEnd>,
+    segments: Mirror<Segment>,
     interfaces: HashMap<MapData, u32, Shared<Interface>>,
 }
 
@@ -46,6 +52,10 @@ struct Shared<T>(T);
 unsafe impl Pod for Shared<Address> {}
 // SAFETY: `Replier` is `repr(C)`, made of integers, its padding written out as its own test says.
 unsafe impl Pod for Shared<Replier> {}
+// SAFETY: `TunnelEnd` is `repr(C)`, made of integers, its padding written out as its own test says.
+unsafe impl Pod for Shared<TunnelEnd> {}
+// SAFETY: `Segment` is `repr(C)`, made of integers, its padding written out as its own test says.
+unsafe impl Pod for Shared<Segment> {}
 // SAFETY: `Interface` is `repr(C)`, made of integers, its padding written out as its own test says.
 unsafe impl Pod for Shared<Interface> {}
 
@@ -55,6 +65,8 @@ impl Tables {
         Ok(Self {
             addresses: Mirror::take(ebpf, "addresses", steering::ADDRESSES, steering::MAX_ADDRESSES)?,
             repliers: Mirror::take(ebpf, "members' endpoints", steering::REPLIERS, steering::MAX_REPLIERS)?,
+            tunnels: Mirror::take(ebpf, "ends of tunnels", steering::TUNNELS, steering::MAX_TUNNELS)?,
+            segments: Mirror::take(ebpf, "segments", steering::SEGMENTS, steering::MAX_SEGMENTS)?,
             interfaces: interfaces.try_into().map_err(XdpError::Map)?,
         })
     }
@@ -68,10 +80,18 @@ impl Tables {
         let any = wanted.repliers.iter().map(|replier| Replier::any(replier.address()));
         let repliers: BTreeMap<_, _> = exact.chain(any).map(|replier| (Shared(replier), 1)).collect();
 
+        let tunnels: BTreeMap<_, _> = wanted.tunnels.iter().map(|end| (Shared(*end), 1)).collect();
+        let whole = wanted.whole.iter().map(|segment| (Shared(*segment), Takes::All as u32));
+        let segments: BTreeMap<_, _> = whole.collect();
+
         self.addresses.admits(addresses.len())?;
         self.repliers.admits(repliers.len())?;
+        self.tunnels.admits(tunnels.len())?;
+        self.segments.admits(segments.len())?;
         self.addresses.set(addresses)?;
-        self.repliers.set(repliers)
+        self.repliers.set(repliers)?;
+        self.tunnels.set(tunnels)?;
+        self.segments.set(segments)
     }
 
     pub(super) fn set_interface(&mut self, index: u32, interface: Interface) -> Result<(), XdpError> {

@@ -23,9 +23,9 @@ pub(crate) fn to(mac: [u8; 6], mut frame: Vec<u8>) -> Vec<u8> {
     frame
 }
 
-/// The same frame, with a VLAN tag.
+/// The same frame, in VLAN 7 and with a priority.
 pub(crate) fn tagged(mut frame: Vec<u8>) -> Vec<u8> {
-    frame.splice(12..12, [0x81, 0x00, 0x00, 0x07]);
+    frame.splice(12..12, [0x81, 0x00, 0x60, 0x07]);
     frame
 }
 

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use shunt_sys::xdp::{Mode, Steering, Wanted, XdpError};
 use shunt_sys::xsk::{Options, Socket};
-use shunt_wire::steering::{Outcome, Replier};
+use shunt_wire::steering::{self, Outcome, Replier, TunnelEnd};
 use shunt_wire::{Address, Mac};
 
 use crate::frames::*;
@@ -21,6 +21,7 @@ const CLIENT: &str = "192.0.2.7";
 const CLIENT6: &str = "2001:db8::7";
 /// The member's port; it has others, which are nothing to Shunt.
 const PORT: u16 = 80;
+const GUE: u16 = 6080;
 
 /// The actions of linux/bpf.h.
 const DROP: u32 = 1;
@@ -43,6 +44,14 @@ fn wanted() -> Wanted {
             replier(MEMBER6, 0, ICMPV6),
         ]
         .into(),
+        tunnels: [
+            TunnelEnd::of_protocol(address(MEMBER), 4),
+            TunnelEnd::of_protocol(address(MEMBER), 47),
+            TunnelEnd::udp(address(MEMBER), GUE),
+            TunnelEnd::of_protocol(address(MEMBER6), 41),
+        ]
+        .into(),
+        whole: [].into(),
     }
 }
 
@@ -193,6 +202,59 @@ fn cases() -> Vec<(&'static str, Outcome, Vec<u8>)> {
             packet(MEMBER, HOST, ICMP, &icmp(3, &ip(HOST, MEMBER, TCP, &ports(4, PORT)))),
         ),
         (
+            "a router's error about a tunnel of the host's to a member",
+            Error,
+            packet("10.9.9.9", HOST, ICMP, &icmp(3, &ip(HOST, MEMBER, 4, &to_member()))),
+        ),
+        (
+            "a member that takes no GRE",
+            Error,
+            packet(MEMBER, HOST, ICMP, &icmp(3, &ip(HOST, MEMBER, 47, &[0, 0, 8, 0]))),
+        ),
+        (
+            "a member that takes no GUE",
+            Error,
+            packet(MEMBER, HOST, ICMP, &icmp(3, &ip(HOST, MEMBER, UDP, &ports(50000, GUE)))),
+        ),
+        (
+            "too big for the way to a member, over IPv6",
+            Error,
+            packet("2001:db8:9::9", HOST6, ICMPV6, &icmp(2, &ip(HOST6, MEMBER6, 41, &to_member6()))),
+        ),
+        (
+            "an error about a tunnel from an address of Shunt's",
+            Error,
+            packet("10.9.9.9", HOST, ICMP, &icmp(3, &ip(SNAT, MEMBER, 4, &to_member()))),
+        ),
+        (
+            "an error about a tunnel of the host's own",
+            Pass,
+            packet("10.9.9.9", HOST, ICMP, &icmp(3, &ip(HOST, "10.0.0.2", 4, &to_member()))),
+        ),
+        (
+            "an error about another protocol to the member of a tunnel",
+            Pass,
+            packet("10.9.9.9", HOST, ICMP, &icmp(3, &ip(HOST, MEMBER, 41, &to_member6()))),
+        ),
+        (
+            "an error about another port than GUE's",
+            Pass,
+            packet(MEMBER, HOST, ICMP, &icmp(3, &ip(HOST, MEMBER, UDP, &ports(50000, GUE + 1)))),
+        ),
+        ("a member that answers a probe as the virtual", Direct, packet(VIP, HOST, TCP, &ports(443, 4))),
+        ("the same over IPv6", Direct, packet(VIP6, HOST6, UDP, &ports(53, 4))),
+        (
+            "a member that asks the host for its MAC as the virtual",
+            Pass,
+            packet(
+                VIP6,
+                HOST6,
+                ICMPV6,
+                &icmp(135, &"2001:db8::fe".parse::<std::net::Ipv6Addr>().unwrap().octets()),
+            ),
+        ),
+        ("a member that tells the host its MAC", Pass, packet(VIP6, HOST6, ICMPV6, &icmp(136, &[0; 16]))),
+        (
             "an error about somebody's packet",
             Pass,
             packet("10.9.9.9", CLIENT, ICMP, &icmp(3, &ip(CLIENT, "10.0.0.2", TCP, &ports(4, PORT)))),
@@ -238,9 +300,66 @@ fn each_frame_goes_where_it_belongs() {
         }
         for outcome in Outcome::ALL {
             let has_case = cases.iter().any(|(_, expected, _)| *expected == outcome);
-            assert!(has_case || outcome == Outcome::NoSocket, "no case for {}", outcome.name());
+            let elsewhere = [Outcome::NoSocket, Outcome::Segment].contains(&outcome);
+            assert!(has_case || elsewhere, "no case for {}", outcome.name());
         }
     });
+}
+
+/// Loopback is interface 1 in every namespace. Its untagged frames are Shunt's, those of VLAN 7 are not,
+/// and the other way round.
+#[test]
+fn a_segment_is_taken_whole_but_for_the_hosts_own_and_what_stays_on_the_link() {
+    use Outcome::*;
+    let segment = packet(CLIENT, "198.18.0.1", TCP, &ports(40000, 443));
+    let over_ipv6 = packet(CLIENT6, "2001:db8:77::1", 132, b"sctp");
+    let to_all = packet(CLIENT, "192.0.2.255", UDP, &ports(4, 67));
+    let discovery = |from, target: &str, kind| packet(from, target, ICMPV6, &icmp(kind, &[0; 16]));
+    let cases = [
+        ("somebody's segment", Segment, segment.clone()),
+        ("any protocol over IPv6", Segment, over_ipv6.clone()),
+        ("a later fragment", Segment, fragment_v4(segment.clone(), 100, false)),
+        ("somebody's error", Segment, packet("10.9.9.9", "198.18.0.1", ICMP, &icmp(3, b""))),
+        ("options that never end", Segment, {
+            packet(CLIENT6, "2001:db8:77::1", 0, &[60, 200, 0, 0, 0, 0, 0, 0])
+        }),
+        ("a client's segment to a virtual", Owned, packet(CLIENT, VIP, TCP, &ports(40000, 443))),
+        ("a member's reply", Reply, packet(MEMBER, CLIENT, TCP, &ports(PORT, 40000))),
+        ("the host's own", Pass, packet(CLIENT, HOST, TCP, &ports(40000, 22))),
+        ("the host's own over IPv6", Pass, packet(CLIENT6, HOST6, UDP, &ports(40000, 53))),
+        ("to all on the link", Pass, to([0xff; 6], to_all)),
+        ("to all, in a frame to this station", Pass, packet(CLIENT, "255.255.255.255", UDP, &ports(4, 67))),
+        ("to a group, in a frame to this station", Pass, packet(CLIENT, "224.0.0.5", 89, b"ospf")),
+        ("to a group over IPv6, in a frame to this station", Pass, packet(CLIENT6, "ff05::2", 89, b"ospf")),
+        ("link-local", Pass, packet("169.254.1.2", "169.254.1.1", TCP, &ports(4, 5))),
+        ("from a link-local address", Pass, packet("fe80::7", "2001:db8:77::1", UDP, &ports(4, 5))),
+        ("to a link-local address", Pass, packet("2001:db8:77::1", "fe80::7", UDP, &ports(4, 5))),
+        ("from nobody", Pass, packet("0.0.0.0", "198.18.0.1", UDP, &ports(68, 67))),
+        ("from nobody over IPv6", Pass, packet("::", "2001:db8:77::1", UDP, &ports(4, 5))),
+        ("loopback from outside", Pass, packet("127.0.0.1", "198.18.0.1", TCP, &ports(4, 5))),
+        ("a solicitation of a neighbour's", Pass, discovery("fe80::7", "fe80::1", 135)),
+        ("a frame to another station", Pass, to([2, 0, 0, 0, 0, 9], segment.clone())),
+        ("ARP for somebody", Pass, arp(1, [192, 0, 2, 7], [192, 0, 2, 8])),
+    ];
+    within("a BPF program", || {
+        let (mut steering, _socket) = steering();
+        let (whole, vlan) = (Wanted { whole: [segment_of(0)].into(), ..wanted() }, segment_of(7));
+        steering.steer(&whole).unwrap();
+        for (story, expected, frame) in &cases {
+            let action = if *expected == Pass { PASS } else { REDIRECT };
+            assert_eq!(run(&mut steering, frame), (*expected, action), "{story}");
+        }
+        assert_eq!(run(&mut steering, &tagged(segment.clone())).0, Pass, "another segment");
+
+        steering.steer(&Wanted { whole: [vlan].into(), ..wanted() }).unwrap();
+        assert_eq!(run(&mut steering, &segment).0, Pass);
+        assert_eq!(run(&mut steering, &tagged(segment)).0, Segment);
+        assert_eq!(run(&mut steering, &tagged(over_ipv6)).0, Segment);
+    });
+}
+
+fn segment_of(vlan: u16) -> steering::Segment {
+    steering::Segment::new(1, vlan)
 }
 
 #[test]
@@ -288,7 +407,7 @@ fn what_is_wanted_replaces_what_was() {
 fn a_full_table_can_be_replaced_and_not_exceeded() {
     within("a BPF program", || {
         let mut steering = Steering::load().unwrap();
-        let most = u64::from(shunt_wire::steering::MAX_ADDRESSES);
+        let most = u64::from(steering::MAX_ADDRESSES);
         let many = |first| (first..first + most).map(|lo| Address { hi: 1, lo });
         let all = |owned| Wanted { owned, ..Wanted::default() };
         steering.steer(&all(many(0).collect())).unwrap();
