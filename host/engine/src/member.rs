@@ -37,6 +37,15 @@ impl MemberState {
         Arc::default()
     }
 
+    /// The same member, up or down by itself: as the clients of one virtual find it. What the operator wants
+    /// of it and what is under way stays one thing.
+    #[must_use]
+    pub fn view(self: &Arc<Self>) -> Arc<Self> {
+        let whole = Arc::clone(self.standing.whole.as_ref().unwrap_or(self));
+        let standing = Standing { whole: Some(whole), ..Standing::default() };
+        Arc::new(Self { standing: CacheLine(standing), ..Self::default() })
+    }
+
     /// What its monitor says; up where there is no monitor.
     #[must_use]
     pub fn is_up(&self) -> bool {
@@ -49,7 +58,7 @@ impl MemberState {
 
     #[must_use]
     pub fn admin(&self) -> Admin {
-        match self.standing.admin.load(Relaxed) {
+        match self.whole().standing.admin.load(Relaxed) {
             0 => Admin::Enabled,
             1 => Admin::Draining,
             _ => Admin::Disabled,
@@ -57,7 +66,7 @@ impl MemberState {
     }
 
     pub fn set_admin(&self, admin: Admin) {
-        self.standing.admin.store(admin as u8, Relaxed);
+        self.whole().standing.admin.store(admin as u8, Relaxed);
     }
 
     /// May it be chosen for a client that is not bound to it?
@@ -75,14 +84,18 @@ impl MemberState {
     /// Counts a request or connection as under way until the guard is dropped.
     #[must_use]
     pub fn begin(self: &Arc<Self>) -> Active {
-        self.load.active.fetch_add(1, Relaxed);
+        self.whole().load.active.fetch_add(1, Relaxed);
         Active(Arc::clone(self))
     }
 
     /// Requests and connections under way, over all workers.
     #[must_use]
     pub fn active(&self) -> u32 {
-        self.load.active.load(Relaxed)
+        self.whole().load.active.load(Relaxed)
+    }
+
+    fn whole(&self) -> &Self {
+        self.standing.whole.as_deref().unwrap_or(self)
     }
 }
 
@@ -99,7 +112,7 @@ impl Active {
 
 impl Drop for Active {
     fn drop(&mut self) {
-        self.0.load.active.fetch_sub(1, Relaxed);
+        self.0.whole().load.active.fetch_sub(1, Relaxed);
     }
 }
 
@@ -135,6 +148,8 @@ impl FromStr for Admin {
 struct Standing {
     down: AtomicBool,
     admin: AtomicU8,
+    /// Set in a [view](MemberState::view): who has the operator's will and the load.
+    whole: Option<Arc<MemberState>>,
 }
 
 #[derive(Debug, Default)]
@@ -202,6 +217,20 @@ mod tests {
         for thread in threads {
             thread.join().unwrap();
         }
+        assert_eq!(member.active(), 0);
+    }
+
+    #[test]
+    fn a_view_is_down_by_itself() {
+        let member = MemberState::new();
+        let views = [member.view(), member.view().view()];
+        views[0].set_up(false);
+        assert_eq!([&member, &views[0], &views[1]].map(|it| it.is_up()), [true, false, true]);
+        views[1].set_admin(Admin::Draining);
+        assert_eq!([&member, &views[0], &views[1]].map(|it| it.admin()), [Admin::Draining; 3]);
+        let active = views.each_ref().map(MemberState::begin);
+        assert_eq!([&member, &views[0], &views[1]].map(|it| it.active()), [2; 3]);
+        drop(active);
         assert_eq!(member.active(), 0);
     }
 

@@ -78,6 +78,15 @@ pub enum NextHop {
     NoRoute,
 }
 
+impl Interface {
+    /// Is an address of a prefix that is on this link?
+    #[must_use]
+    pub fn has_on_link(&self, address: Address) -> bool {
+        let prefixes = self.addresses.iter().filter_map(|(own, length)| Prefix::new(*own, *length));
+        prefixes.into_iter().any(|prefix| prefix.contains(address))
+    }
+}
+
 impl Network {
     /// The next hop on the way to `destination`, by its longest prefix.
     #[must_use]

@@ -277,6 +277,7 @@ fn snapshot(pool: &Pool, there: u8) -> Arc<Snapshot> {
             modes: Modes::new(mode, Some(SnatPoolIndex(0)), Dscp::new(7))
                 .expect("it has all that a mode needs"),
             gue_port: 6080,
+            on_path: None,
             mss: Some(1200),
             persistence: (place == 2).then_some(SourcePersistence { timeout: 10_000 }),
             idle: None,

@@ -206,6 +206,7 @@ impl Names<'_> {
             idle: settings.timeouts.idle.map(milliseconds),
             limits: Limits { flows, flow_rate, syn_rate },
             hooks: Hooks { on_flow: hooks.contains(Hook::OnFlow), on_done: hooks.contains(Hook::OnDone) },
+            on_path: None,
             name,
         })
     }

@@ -22,6 +22,8 @@ pub(super) struct Carried {
     pub(super) active: Active,
     pub(super) member: Seat,
     pub(super) mode: ModeName,
+    /// A monitor's: it counts for nobody.
+    pub(super) is_probe: bool,
     /// What each direction carried, by [`Direction`].
     pub(super) traffic: [Traffic; 2],
     /// By [`Direction`]. Of a flow whose answers go elsewhere only the first counts.

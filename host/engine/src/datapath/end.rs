@@ -99,6 +99,9 @@ impl Datapath {
         (why, ending): (Why, Ending),
         world: &mut impl World,
     ) {
+        if carried.is_probe {
+            return self.settle_probe(carried);
+        }
         self.tally.modes[carried.mode as usize].end();
         if let Some(seat) = self.seats.member_mut(carried.member) {
             seat.carried.end();

@@ -27,8 +27,13 @@ impl Datapath {
         world: &mut impl World,
     ) -> Verdict {
         let Some((id, direction)) = self.flows.find(&error.embedded.reversed()) else {
-            return self.stranger(arrival).unwrap_or(Verdict::Drop(DropReason::StrayError));
+            if let Some(verdict) = self.stranger(arrival) {
+                return verdict;
+            }
+            let probe = self.error_about_probe(arrival, error, frame, world);
+            return probe.unwrap_or(Verdict::Drop(DropReason::StrayError));
         };
+        self.notice_error(id, error, world);
         match self.ready(now, id, direction, world) {
             Ok(()) => {}
             Err(Blocked::Unresolved(via)) => return self.wait(now, &via, arrival, frame, world),

@@ -31,6 +31,8 @@ enum Meaning {
     Over,
     /// The member may not be used any more.
     MemberDown,
+    /// It is a probe's, which means other things.
+    Probe,
 }
 
 impl Datapath {
@@ -55,6 +57,14 @@ impl Datapath {
                     self.end(now, id, Why::Over, None, world);
                     return None;
                 }
+                Meaning::Probe => match self.observe_probe(now, id, direction, (arrival, packet), world) {
+                    Ok(()) => {}
+                    Err(Some(verdict)) => return Some(verdict),
+                    Err(None) => {
+                        self.end(now, id, Why::Over, None, world);
+                        return None;
+                    }
+                },
                 Meaning::MemberDown => return self.leave_member(now, id, arrival, packet, frame, world),
             }
         }
@@ -148,6 +158,9 @@ impl Datapath {
         packet: &FlowPacket,
     ) -> Option<Meaning> {
         let carried = &mut self.flows.get_mut(id)?.value;
+        if carried.is_probe {
+            return Some(Meaning::Probe);
+        }
         // What a member still says proves that it lives; only clients are turned away from it.
         if direction == Direction::ToServer && !carried.active.member().usable_for_persistent() {
             return Some(Meaning::MemberDown);

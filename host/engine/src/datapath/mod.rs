@@ -15,6 +15,7 @@ mod hold;
 mod list;
 mod mode;
 mod owner;
+mod probes;
 mod reason;
 mod seats;
 mod snapshot;
@@ -33,9 +34,10 @@ mod world;
 pub use counters::{Counters, FlowCounters, MemberCounters, VirtualCounters};
 pub use list::{Filter, FlowDetails, FlowSummary};
 pub use mode::{Dscp, Lacks, Mode, ModeName, Modes};
+pub use probes::{Notice, Probed};
 pub use reason::DropReason;
 pub use snapshot::{
-    Conflict, Hooks, Limits, Member, Owned, Pool, PoolIndex, Snapshot, SnatPool, SnatPoolIndex,
+    Conflict, Hooks, Limits, Member, OnPath, Owned, Pool, PoolIndex, Snapshot, SnatPool, SnatPoolIndex,
     SourcePersistence, Transport, Virtual, VirtualIndex,
 };
 pub use stage::Stage;
@@ -49,8 +51,9 @@ use shunt_wire::Frame;
 use crate::flow::{Cursor, Table};
 use crate::hash::Keyed;
 use crate::limit::TokenBucket;
+use crate::member::MemberState;
 use crate::network::Network;
-use crate::packet::{Kind, Packet, dissect};
+use crate::packet::{FlowPacket, Kind, Packet, dissect};
 use crate::snat::{Blocks, Ports};
 use crate::timer::Wheel;
 use carried::Carried;
@@ -77,6 +80,8 @@ pub struct Datapath {
     hold: Hold,
     /// ICMP errors that may be sent.
     errors: TokenBucket,
+    /// Stands in for the members of probes: never down, and what it has to do counts for nobody.
+    probed: Arc<MemberState>,
     tally: Tally,
     /// How far the search for flows of virtuals that are gone has come.
     sweep: Option<Cursor>,
@@ -116,6 +121,7 @@ impl Datapath {
             leases: Ports::new(Blocks::new(options.worker as u16, options.workers as u16), options.key, now),
             seats,
             hold: Hold::default(),
+            probed: MemberState::new(),
             tally: Tally::default(),
             sweep: None,
             options,
@@ -190,17 +196,11 @@ impl Datapath {
     ) -> Verdict {
         match &arrival.packet.kind {
             Kind::Flow(flow) => {
-                if let Some(verdict) = self.hit(now, arrival, flow, frame, world) {
-                    return verdict;
+                let verdict = self.carry_flow(now, arrival, flow, frame, world);
+                if let Some(reason) = verdict.reason() {
+                    self.tell_of_refusal(arrival, flow, reason, world);
                 }
-                if arrival.again {
-                    // Its flow ended while it waited.
-                    return Verdict::Drop(DropReason::NextHopSilent);
-                }
-                match self.stranger(arrival) {
-                    Some(verdict) => verdict,
-                    None => self.first_packet(now, arrival, flow, frame, world),
-                }
+                verdict
             }
             Kind::IcmpError(error) => self.deliver_error(now, arrival, error, frame, world),
             Kind::Arp(request) => self.answer_arp(arrival, frame, request),
@@ -212,6 +212,30 @@ impl Datapath {
                 None => DropReason::NotOurs,
             }),
         }
+    }
+
+    fn carry_flow(
+        &mut self,
+        now: u64,
+        arrival: &Arrival<'_>,
+        flow: &FlowPacket,
+        frame: &mut Frame<'_>,
+        world: &mut impl World,
+    ) -> Verdict {
+        if let Some(verdict) = self.hit(now, arrival, flow, frame, world) {
+            return verdict;
+        }
+        if arrival.again {
+            // Its flow ended while it waited.
+            return Verdict::Drop(DropReason::NextHopSilent);
+        }
+        if let Some(verdict) = self.stranger(arrival) {
+            return verdict;
+        }
+        if let Some(verdict) = self.about_probes(now, arrival, flow, frame, world) {
+            return verdict;
+        }
+        self.first_packet(now, arrival, flow, frame, world)
     }
 
     /// What becomes of a packet of no flow of this worker, before anything is asked about it.

@@ -28,7 +28,8 @@ impl Datapath {
         match self.snapshot.owned(key.destination().address) {
             Some(Owned::Vip) => self.owner_of_client(key.source()),
             Some(Owned::Snat(_)) => usize::from(self.leases.blocks().owner(key.destination().port)),
-            None => self.owner_of_client(key.destination()),
+            // A probe's address stands where a client's does.
+            Some(Owned::Probe) | None => self.owner_of_client(key.destination()),
         }
     }
 

@@ -146,6 +146,9 @@ reasons! {
     /// A TCP reset of no flow: nothing is left to reset, and resets are not answered.
     LateReset = "late-reset", None,
         "Nothing to do: the flow had ended before.";
+    /// Sent by the link of probes and by no monitor, or to the address of probes and not in answer to one.
+    StrayProbe = "stray-probe", Some(Stage::Virtual),
+        "Late answers to probes are normal. Else `shunt pool list` says what monitors found, or a program on this host speaks to a virtual: this host is no client.";
     /// An ICMP error about a packet of no flow.
     StrayError = "stray-error", None,
         "Late errors after a flow ended are normal; many of them are a sign of forgery.";

@@ -31,6 +31,8 @@ pub(super) struct VirtualSeat {
     /// `None`: a reload took it away.
     pub(super) index: Option<VirtualIndex>,
     pub(super) carried: FlowCounters,
+    /// Flows of probes, which count for nothing else.
+    pub(super) probes: u32,
     pub(super) refused: u64,
     pub(super) limits: Limits,
 }
@@ -48,6 +50,8 @@ pub(super) struct MemberSeat {
     pub(super) member: Member,
     pub(super) is_current: bool,
     pub(super) carried: FlowCounters,
+    /// Flows of probes, which count for nothing else.
+    pub(super) probes: u32,
 }
 
 pub(super) struct PoolSeat {
@@ -86,7 +90,7 @@ impl Seats {
         }
         let mut before = std::mem::take(&mut self.pools);
         self.pools = snapshot.pools().iter().map(|pool| self.seat_pool(pool, &mut before)).collect();
-        self.virtuals.iter().any(|seat| seat.index.is_none() && seat.carried.active > 0)
+        self.virtuals.iter().any(|seat| seat.index.is_none() && seat.has_flows())
     }
 
     pub(super) fn of_virtual(&self, index: VirtualIndex) -> Option<Seat> {
@@ -144,10 +148,11 @@ impl Seats {
             virtual_: virtual_.clone(),
             index: Some(index),
             carried: FlowCounters::default(),
+            probes: 0,
             refused: 0,
             limits,
         };
-        Seat(put(&mut self.virtuals, |seat| seat.index.is_none() && seat.carried.active == 0, seat))
+        Seat(put(&mut self.virtuals, |seat| seat.index.is_none() && !seat.has_flows(), seat))
     }
 
     fn seat_pool(&mut self, pool: &Pool, before: &mut Vec<PoolSeat>) -> PoolSeat {
@@ -176,12 +181,25 @@ impl Seats {
             member: member.clone(),
             is_current: true,
             carried: FlowCounters::default(),
+            probes: 0,
         };
-        Seat(put(&mut self.members, |seat| !seat.is_current && seat.carried.active == 0, seat))
+        Seat(put(&mut self.members, |seat| !seat.is_current && !seat.has_flows(), seat))
     }
 
     fn place_of_member(&self, pool: &Arc<str>, member: &Member) -> Option<usize> {
         self.members.iter().position(|seat| seat.pool == *pool && seat.member.endpoint == member.endpoint)
+    }
+}
+
+impl VirtualSeat {
+    const fn has_flows(&self) -> bool {
+        self.carried.active > 0 || self.probes > 0
+    }
+}
+
+impl MemberSeat {
+    const fn has_flows(&self) -> bool {
+        self.carried.active > 0 || self.probes > 0
     }
 }
 

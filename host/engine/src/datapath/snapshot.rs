@@ -34,6 +34,8 @@ pub struct Snapshot {
     snat_pools: Vec<SnatPool>,
     listening: HashMap<(Endpoint, FlowProtocol), VirtualIndex, Keyed>,
     owned: HashMap<Address, Owned, Keyed>,
+    /// The link of probes.
+    probes: Option<u32>,
 }
 
 /// A virtual server whose packets Shunt carries.
@@ -61,6 +63,20 @@ pub struct Virtual {
     pub idle: Option<u64>,
     pub limits: Limits,
     pub hooks: Hooks,
+    /// Members are probed on the way that its clients take; `None`: their health is that of the pool.
+    pub on_path: Option<OnPath>,
+}
+
+/// How members are probed on the way that a virtual's clients take.
+#[derive(Clone, Debug)]
+pub struct OnPath {
+    /// Where probes come from. Shunt owns it, and members must have a way back to it.
+    pub from: Address,
+    /// The link that probes come in by and answers leave by: nothing but probes comes in there.
+    pub link: u32,
+    /// The members' health as it was found on this way, in the order of each pool's members. Pools without a
+    /// monitor are not there.
+    pub health: Vec<(PoolIndex, Vec<Arc<MemberState>>)>,
 }
 
 /// What a virtual carries.
@@ -129,6 +145,8 @@ pub enum Owned {
     Vip,
     /// It is of a SNAT pool.
     Snat(SnatPoolIndex),
+    /// Probes come from it.
+    Probe,
 }
 
 /// Why a snapshot cannot be.
@@ -142,7 +160,7 @@ pub enum Conflict {
     Pool(Arc<str>),
     /// A virtual names a SNAT pool that is not there.
     SnatPool(Arc<str>),
-    /// An address is in two SNAT pools, or a virtual listens on it.
+    /// An address is in two SNAT pools, or a virtual listens on it, or probes come from it as well.
     Address(Address),
 }
 
@@ -167,7 +185,7 @@ impl Snapshot {
         }
         for (place, virtual_) in virtuals.iter().enumerate() {
             virtual_.check(&virtuals[..place], pools.len(), snat_pools.len())?;
-            if let Some(Owned::Snat(_)) = owned.insert(virtual_.listen.address, Owned::Vip) {
+            if let Some(Owned::Snat(_) | Owned::Probe) = owned.insert(virtual_.listen.address, Owned::Vip) {
                 return Err(Conflict::Address(virtual_.listen.address));
             }
             for protocol in virtual_.transport.protocols() {
@@ -178,12 +196,18 @@ impl Snapshot {
                     return Err(Conflict::Listen(names));
                 }
             }
+            if let Some(OnPath { from, .. }) = &virtual_.on_path
+                && owned.insert(*from, Owned::Probe).is_some_and(|before| before != Owned::Probe)
+            {
+                return Err(Conflict::Address(*from));
+            }
             if virtual_.transport == Transport::Any {
                 let echo = Endpoint { port: 0, ..virtual_.listen };
                 listening.entry((echo, FlowProtocol::Icmp)).or_insert(VirtualIndex(place));
             }
         }
-        Ok(Self { virtuals, pools, snat_pools, listening, owned })
+        let probes = virtuals.iter().find_map(|virtual_| Some(virtual_.on_path.as_ref()?.link));
+        Ok(Self { virtuals, pools, snat_pools, listening, owned, probes })
     }
 
     #[must_use]
@@ -222,6 +246,12 @@ impl Snapshot {
         self.owned.get(&address).copied()
     }
 
+    /// Is it a link that nothing but probes comes in by?
+    #[must_use]
+    pub fn is_for_probes(&self, link: u32) -> bool {
+        self.probes == Some(link)
+    }
+
     /// Every address that Shunt answers for.
     pub fn owned_addresses(&self) -> impl Iterator<Item = (Address, Owned)> {
         self.owned.iter().map(|(address, owned)| (*address, *owned))
@@ -240,6 +270,14 @@ impl Virtual {
     #[must_use]
     pub fn is_same(&self, other: &Self) -> bool {
         self.name == other.name && self.listen == other.listen && self.transport == other.transport
+    }
+
+    /// The state of a member of a pool as this virtual's flows find it.
+    #[must_use]
+    pub fn state<'a>(&'a self, pool: PoolIndex, place: usize, member: &'a Member) -> &'a Arc<MemberState> {
+        let on_path = self.on_path.iter().flat_map(|it| &it.health);
+        let mut of_pool = on_path.filter(|(index, _)| *index == pool);
+        of_pool.next().and_then(|(_, members)| members.get(place)).unwrap_or(&member.state)
     }
 
     fn check(&self, before: &[Self], pools: usize, snat_pools: usize) -> Result<(), Conflict> {

@@ -9,7 +9,7 @@ use super::verdict::Verdict;
 use super::world::World;
 use super::{Arrival, Datapath};
 use crate::network::Via;
-use crate::packet::{Packet, dissect};
+use crate::packet::{Kind, Packet, dissect};
 
 impl Datapath {
     /// Keeps a packet, as it came, until the MAC of its next hop is known.
@@ -51,7 +51,10 @@ impl Datapath {
             return;
         }
         for waiting in self.hold.give_up(now) {
-            self.again(&waiting, world, |datapath, arrival, frame, _| {
+            self.again(&waiting, world, |datapath, arrival, frame, world| {
+                if let Kind::Flow(packet) = &arrival.packet.kind {
+                    datapath.tell_of_refusal(arrival, packet, DropReason::NextHopSilent, world);
+                }
                 datapath.refuse(now, arrival, frame, DropReason::NextHopSilent)
             });
         }

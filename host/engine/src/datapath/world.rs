@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
-use shunt_wire::{Address, Endpoint, ip};
+use shunt_wire::{Address, Endpoint, FlowKey, ip};
 
 use super::mode::ModeName;
+use super::probes::{Notice, Probed};
 use super::snapshot::{PoolIndex, SnatPoolIndex, VirtualIndex};
 use crate::flow::FlowId;
 
@@ -24,6 +25,19 @@ pub trait World {
 
     /// An unpredictable number.
     fn random(&mut self) -> u64;
+
+    /// Which member a monitor probes by a packet that came in by the [link](super::OnPath) of probes; `None`: no
+    /// monitor sent it. A driver without monitors knows of none.
+    fn probed(&mut self, flow: &FlowKey) -> Option<Probed> {
+        let _ = flow;
+        None
+    }
+
+    /// Something came of a probe, whose packets have the source of `flow`; of such as the driver does not
+    /// know (any more) it is told as well.
+    fn noticed(&mut self, flow: &FlowKey, notice: Notice) {
+        let _ = (flow, notice);
+    }
 }
 
 /// What a rule is shown of a flow whose first packet came.

@@ -11,8 +11,10 @@
 //!
 //! ```text
 //! virtual NAME ENDPOINT tcp|udp|any MODE [dscp N] [snat] [mss N] [idle MS] [persist MS] [syn-rate N]
-//!     [flow-rate N] [flows N] [gue-port N] [on eth0,eth1] [no-pool] [rule] [done]
-//! member ENDPOINT [weight N] [down] [draining] [disabled]
+//!     [flow-rate N] [flows N] [gue-port N] [on eth0,eth1] [no-pool] [rule] [done] [probe-from ADDRESS]
+//! member ENDPOINT [weight N] [down] [down-on-path] [draining] [disabled]
+//! probe ADDRESS:PORT ENDPOINT tcp|udp|icmp VIRTUAL MEMBER      a monitor sends it
+//! forget-probes
 //! snat FIRST-LAST-PORT ADDRESS…
 //! mtu INTERFACE BYTES
 //! vlan PARENT ID ADDRESS/LENGTH
@@ -28,8 +30,9 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use shunt_engine::datapath::{
-    Datapath, Dscp, Hooks, Limits, Member, ModeName, Modes, Options, PersistKey, Pool, PoolIndex, Ruling,
-    Snapshot, SnatPool, SnatPoolIndex, SourcePersistence, Target, Transport, Virtual,
+    Datapath, Dscp, Hooks, Limits, Member, ModeName, Modes, OnPath, Options, PersistKey, Pool, PoolIndex,
+    Probed, Ruling, Snapshot, SnatPool, SnatPoolIndex, SourcePersistence, Target, Transport, Virtual,
+    VirtualIndex,
 };
 use shunt_engine::hash::Keyed;
 use shunt_engine::member::{Admin, MemberState};
@@ -37,12 +40,14 @@ use shunt_engine::network::{Hop, Interface, Network, Prefix, Route, Vlan};
 use shunt_engine::persistence::PersistenceTable;
 use shunt_engine::selection::Balance;
 use shunt_engine::snat;
-use shunt_wire::{Address, Endpoint, Family, Mac};
+use shunt_wire::{Address, Endpoint, Family, FlowKey, Mac, icmp, ip};
 
 use crate::case::Line;
 
 pub(crate) const ETH0: u32 = 1;
 pub(crate) const ETH1: u32 = 2;
+/// The link of probes.
+pub(crate) const PROBES: u32 = 3;
 
 /// What a case is set in.
 pub(crate) struct Lab {
@@ -53,6 +58,10 @@ pub(crate) struct Lab {
     pub(crate) options: Options,
     pub(crate) ruling: Ruling,
     pub(crate) states: BTreeMap<Endpoint, Arc<MemberState>>,
+    /// The same members as they were found on the service path.
+    pub(crate) on_path: BTreeMap<Endpoint, Arc<MemberState>>,
+    /// What monitors have sent: source, destination and protocol, virtual and member.
+    pub(crate) probes: Vec<(FlowKey, String, Endpoint)>,
 }
 
 impl Default for Lab {
@@ -70,6 +79,8 @@ impl Default for Lab {
             options: Options { worker: 0, workers: 1, key: Keyed::new([1, 2]), flows: 1000 },
             ruling: Ruling::Next,
             states: BTreeMap::new(),
+            on_path: BTreeMap::new(),
+            probes: Vec::new(),
         }
     }
 }
@@ -95,7 +106,21 @@ impl Lab {
         other.name = "other".into();
         other.members.reverse();
         let pools = vec![self.pool.clone(), other];
+        let mut virtuals = virtuals;
+        for on_path in virtuals.iter_mut().filter_map(|it| it.on_path.as_mut()) {
+            let states = self.pool.members.iter().map(|it| Arc::clone(&self.on_path[&it.endpoint]));
+            on_path.health = vec![(PoolIndex(0), states.collect())];
+        }
         Ok(Arc::new(Snapshot::new(virtuals, pools, snat_pools).map_err(|conflict| format!("{conflict:?}"))?))
+    }
+
+    /// What monitors have sent, as the datapath asks for it.
+    pub(crate) fn probed(&self) -> Vec<(FlowKey, Probed)> {
+        let probed = |(key, name, member): &(FlowKey, String, Endpoint)| {
+            let virtual_ = self.virtuals.iter().position(|it| *it.name == **name).map(VirtualIndex)?;
+            Some((*key, Probed { virtual_, pool: PoolIndex(0), member: *member }))
+        };
+        self.probes.iter().filter_map(probed).collect()
     }
 
     pub(crate) fn set(&mut self, word: &str, rest: &str) -> Result<(), String> {
@@ -107,6 +132,18 @@ impl Lab {
                 self.virtuals.retain(|virtual_| &*virtual_.name != name);
             }
             "member" => self.set_member(&mut words)?,
+            "probe" => {
+                let (from, to) = (endpoint(words.next()?)?, endpoint(words.next()?)?);
+                let protocol = match (words.next()?, from.address.family()) {
+                    ("tcp", _) => ip::TCP,
+                    ("udp", _) => ip::UDP,
+                    ("icmp", family) => icmp::protocol_of(family),
+                    (other, _) => return Err(format!("no protocol: {other}")),
+                };
+                let (virtual_, member) = (words.next()?.to_owned(), endpoint(words.next()?)?);
+                self.probes.push((FlowKey::new(from, to, protocol), virtual_, member));
+            }
+            "forget-probes" => self.probes.clear(),
             "snat" => {
                 let (first, last) = words.next()?.split_once('-').ok_or("FIRST-LAST-PORT")?;
                 let ports = number::<u16>(first)?..=number::<u16>(last)?;
@@ -199,6 +236,7 @@ impl Lab {
             idle: None,
             limits: Limits::default(),
             hooks: Hooks::default(),
+            on_path: None,
         };
         let (mut dscp, mut snat_pool) = (None, None);
         while let Some(word) = words.0.next() {
@@ -218,6 +256,11 @@ impl Lab {
                     virtual_.interfaces =
                         words.next()?.split(',').map(interface).collect::<Result<_, _>>()?;
                 }
+                "probe-from" => {
+                    let from = address(words.next()?)?;
+                    self.add_probe_link(from);
+                    virtual_.on_path = Some(OnPath { from, link: PROBES, health: Vec::new() });
+                }
                 "no-pool" => virtual_.pool = None,
                 "rule" => virtual_.hooks.on_flow = true,
                 "done" => virtual_.hooks.on_done = true,
@@ -233,6 +276,8 @@ impl Lab {
     fn set_member(&mut self, words: &mut Words<'_>) -> Result<(), String> {
         let endpoint = endpoint(words.next()?)?;
         let state = Arc::clone(self.states.entry(endpoint).or_default());
+        let on_path = Arc::clone(self.on_path.entry(endpoint).or_insert_with(|| state.view()));
+        on_path.set_up(true);
         state.set_up(true);
         state.set_admin(Admin::Enabled);
         let mut weight = 1;
@@ -240,6 +285,7 @@ impl Lab {
             match word {
                 "weight" => weight = number(words.next()?)?,
                 "down" => state.set_up(false),
+                "down-on-path" => on_path.set_up(false),
                 "draining" => state.set_admin(Admin::Draining),
                 "disabled" => state.set_admin(Admin::Disabled),
                 other => return Err(format!("no word of a member: {other}")),
@@ -253,11 +299,32 @@ impl Lab {
     }
 }
 
+impl Lab {
+    /// What drivers see to: the link that probes come in by, and the way back to their address.
+    fn add_probe_link(&mut self, from: Address) {
+        self.network.set_interface(Interface {
+            index: PROBES,
+            name: "probes".into(),
+            mac: Mac([0; 6]),
+            mtu: 1500,
+            addresses: Vec::new(),
+            vlan: None,
+        });
+        self.network.set_neighbour(PROBES, from, Mac([0; 6]));
+        let bits = if from.family() == Family::V4 { 32 } else { 128 };
+        if let Some(destination) = Prefix::new(from, bits) {
+            let hop = Some(Hop { gateway: None, interface: PROBES });
+            self.network.add_route(Route { destination, hop, metric: 0 });
+        }
+    }
+}
+
 /// The interface of a name.
 pub(crate) fn interface(name: &str) -> Result<u32, String> {
     match name {
         "eth0" => Ok(ETH0),
         "eth1" => Ok(ETH1),
+        "probes" => Ok(PROBES),
         _ => match name.strip_prefix("vlan") {
             Some(id) => Ok(100 + number::<u32>(id)?),
             None => Err(format!("no interface: {name}")),
@@ -269,6 +336,7 @@ pub(crate) fn interface_name(index: u32) -> String {
     match index {
         ETH0 => "eth0".to_owned(),
         ETH1 => "eth1".to_owned(),
+        PROBES => "probes".to_owned(),
         vlan => format!("vlan{}", vlan - 100),
     }
 }

@@ -15,12 +15,14 @@
 //! flows N                          in the table
 //! done OUTCOME PACKETS/BYTES PACKETS/BYTES [MEMBER]      what rules are told, to the server and to the client
 //! counts REASON N                  how often
+//! noticed ADDRESS:PORT WORDS       what the monitor is told of its probe from there
+//! carried N                        flows and packets to the server, counted by virtuals, members and modes
 //! words to-server|to-client TEXT   a line of what `shunt flow show` says
 //! ```
 
 use std::sync::Arc;
 
-use shunt_engine::datapath::{Datapath, Done, DropReason, Filter, FlowSummary, Verdict};
+use shunt_engine::datapath::{Datapath, Done, DropReason, Filter, FlowSummary, Notice, Verdict};
 use shunt_engine::flow::Cursor;
 use shunt_wire::Frame;
 use shunt_wire::frame::HEADROOM;
@@ -49,7 +51,7 @@ struct Script {
 pub(crate) fn run(case: &Case) -> Result<Vec<DropReason>, String> {
     let lab = Lab::new(&case.setting)?;
     let datapath = lab.datapath(START)?;
-    let world = Recorder { ruling: lab.ruling.clone(), ..Recorder::default() };
+    let world = Recorder { ruling: lab.ruling.clone(), probes: lab.probed(), ..Recorder::default() };
     let (now, headroom) = (START, HEADROOM);
     let mut script = Script { lab, datapath, world, now, headroom, out: Vec::new(), verdict: None };
     for (at, step) in case.steps.iter().enumerate() {
@@ -145,6 +147,20 @@ impl Script {
                 let done = self.world.done.remove(0);
                 same(&of_done(&done), &line.rest)?;
             }
+            ("noticed", [from, ..]) => {
+                if self.world.noticed.is_empty() {
+                    return Err("nothing was noticed".to_owned());
+                }
+                let (key, notice) = self.world.noticed.remove(0);
+                same(&format!("{} {}", key.source(), of_notice(notice)), &line.rest)?;
+                same(&key.source().to_string(), from)?;
+            }
+            ("carried", [count]) => {
+                let counters = self.datapath.counters();
+                let virtuals = counters.virtuals.iter().map(|it| it.carried);
+                let all = virtuals.chain(counters.members.iter().map(|it| it.carried)).chain(counters.modes);
+                same(&all.map(|it| it.flows + it.to_server.packets).sum::<u64>().to_string(), count)?;
+            }
             ("counts", [name, count]) => {
                 let drops = self.datapath.counters().drops;
                 same(&drops[reason(name)? as usize].to_string(), count)?;
@@ -166,6 +182,7 @@ impl Script {
         let before = self.lab.network.clone();
         self.lab.set(&line.word, &line.rest)?;
         self.world.ruling = self.lab.ruling.clone();
+        self.world.probes = self.lab.probed();
         if self.lab.network != before {
             let network = Arc::new(self.lab.network.clone());
             self.datapath.network_changed(self.now, network, &mut self.world);
@@ -194,6 +211,9 @@ impl Script {
         if let Some(verdict) = self.verdict {
             return Err(format!("the verdict is missing: {}", of_verdict(verdict)));
         }
+        if let Some((key, notice)) = self.world.noticed.first() {
+            return Err(format!("not said: noticed {} {}", key.source(), of_notice(*notice)));
+        }
         match self.out.first() {
             Some((interface, frame)) => Err(format!(
                 "this went out, and the case does not say so:\nout {} {}",
@@ -213,6 +233,18 @@ fn of_verdict(verdict: Verdict) -> String {
         Verdict::HandOver { worker } => format!("hand-over {worker}"),
         Verdict::Refuse { interface, reason } => format!("refuse {} {reason}", interface_name(interface)),
         Verdict::Drop(reason) => format!("drop {reason}"),
+    }
+}
+
+fn of_notice(notice: Notice) -> String {
+    match notice {
+        Notice::Carried { from } => format!("carried from {from}"),
+        Notice::Refused(reason) => format!("refused {reason}"),
+        Notice::Answered => "answered".to_owned(),
+        Notice::AnsweredBy(other) => format!("answered-by {other}"),
+        Notice::Detour { gateway } => format!("detour {gateway}"),
+        Notice::Returned => "returned".to_owned(),
+        Notice::Error { by, icmp_type, icmp_code } => format!("error {icmp_type}/{icmp_code} by {by}"),
     }
 }
 

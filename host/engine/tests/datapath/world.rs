@@ -1,7 +1,7 @@
 //! A driver that writes down what the datapath asks of it.
 
-use shunt_engine::datapath::{Done, NewFlow, Ruling, VirtualIndex, World};
-use shunt_wire::Address;
+use shunt_engine::datapath::{Done, NewFlow, Notice, Probed, Ruling, VirtualIndex, World};
+use shunt_wire::{Address, FlowKey};
 
 #[derive(Debug)]
 pub(crate) struct Recorder {
@@ -14,6 +14,9 @@ pub(crate) struct Recorder {
     pub(crate) ruling: Ruling,
     /// The next number of chance.
     pub(crate) random: u64,
+    /// What monitors have sent, and what they probe by it.
+    pub(crate) probes: Vec<(FlowKey, Probed)>,
+    pub(crate) noticed: Vec<(FlowKey, Notice)>,
 }
 
 impl Default for Recorder {
@@ -25,6 +28,8 @@ impl Default for Recorder {
             done: Vec::new(),
             ruling: Ruling::Next,
             random: 0,
+            probes: Vec::new(),
+            noticed: Vec::new(),
         }
     }
 }
@@ -49,5 +54,14 @@ impl World for Recorder {
 
     fn random(&mut self) -> u64 {
         self.random
+    }
+
+    fn probed(&mut self, flow: &FlowKey) -> Option<Probed> {
+        let (_, probed) = self.probes.iter().find(|(key, _)| key == flow)?;
+        Some(*probed)
+    }
+
+    fn noticed(&mut self, flow: &FlowKey, notice: Notice) {
+        self.noticed.push((*flow, notice));
     }
 }

@@ -23,6 +23,7 @@ impl Datapath {
         let sight = if ends.mode.is_two_way() { Sight::BothWays } else { Sight::ToServer };
         let conversation = first.conversation(sight)?;
         let virtual_ = self.snapshot.virtual_(first.index).ok_or(DropReason::NoVirtual)?;
+        let idle = if first.is_probe { Some(DEFAULT_IDLE) } else { virtual_.idle };
         let default = if conversation.is_some() { DEFAULT_TCP_IDLE } else { DEFAULT_IDLE };
         let mut traffic = [Traffic::default(); 2];
         traffic[Direction::ToServer as usize].add(first.packet.length);
@@ -31,13 +32,14 @@ impl Datapath {
             traffic,
             last: first.now,
             conversation,
-            active: chosen.member.state.begin(),
+            active: if first.is_probe { self.probed.begin() } else { chosen.member.state.begin() },
             mode: ends.mode,
+            is_probe: first.is_probe,
             virtual_: first.seat,
             member: chosen.seat,
             begun: first.now,
             first_answer: None,
-            idle: u32::try_from(virtual_.idle.unwrap_or(default)).unwrap_or(u32::MAX),
+            idle: u32::try_from(idle.unwrap_or(default)).unwrap_or(u32::MAX),
             ingress: first.arrival.ingress,
             plan,
             lease,
@@ -57,7 +59,11 @@ impl Datapath {
             }
         };
         self.timers.schedule(id.slot(), deadline);
-        self.count_new(first, chosen, ends.mode);
+        if first.is_probe {
+            self.seat_probe(first.seat, chosen.seat);
+        } else {
+            self.count_new(first, chosen, ends.mode);
+        }
         Ok(id)
     }
 

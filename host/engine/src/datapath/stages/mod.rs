@@ -5,6 +5,7 @@ mod insert;
 mod lease;
 mod limits;
 mod persistence;
+mod probe;
 mod rule;
 mod selection;
 mod translation;
@@ -34,6 +35,8 @@ pub(super) struct First<'a> {
     protocol: FlowProtocol,
     index: VirtualIndex,
     seat: Seat,
+    /// A monitor sent it.
+    is_probe: bool,
 }
 
 /// What the stages decided so far.
@@ -66,7 +69,7 @@ impl Datapath {
         else {
             return Verdict::Drop(DropReason::OtherProtocol);
         };
-        let first = First { now, arrival, packet, protocol, index, seat };
+        let first = First { now, arrival, packet, protocol, index, seat, is_probe: false };
         let verdict = match self.admit(&first) {
             Ok(()) => match self.decide(&first, world) {
                 Ok(id) => self.send_first(now, id, arrival, frame, world),

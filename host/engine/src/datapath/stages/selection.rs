@@ -1,13 +1,15 @@
 //! Selection: which member takes the flow.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use super::{Choice, First};
 use crate::datapath::Datapath;
 use crate::datapath::mode::ModeName;
 use crate::datapath::reason::DropReason;
 use crate::datapath::seats::Seat;
-use crate::datapath::snapshot::{Member, Pool};
+use crate::datapath::snapshot::{Member, Pool, PoolIndex, Virtual};
+use crate::member::MemberState;
 use crate::selection::Candidate;
 
 /// The member that takes the flow.
@@ -29,10 +31,12 @@ impl Datapath {
         choice: &Choice,
         bound: Option<SocketAddr>,
     ) -> Result<Chosen, DropReason> {
+        let virtual_ = self.snapshot.virtual_(first.index).ok_or(DropReason::NoVirtual)?;
         let pool = self.snapshot.pool(choice.pool).ok_or(DropReason::NoPool)?;
-        let place = match named(pool, choice)? {
+        let among = Among { virtual_, index: choice.pool, pool };
+        let place = match among.named(choice)? {
             Some(place) => place,
-            None => match usable_binding(pool, bound) {
+            None => match among.usable_binding(bound) {
                 Some(place) => place,
                 None if first.is_mid_stream() && pool.members.len() != 1 => {
                     return Err(DropReason::MidStream);
@@ -42,49 +46,76 @@ impl Datapath {
                     let seat = self.seats.pool_mut(choice.pool).ok_or(DropReason::NoPool)?;
                     let turn = seat.selector.pick(pool.members.len(), |place| {
                         pool.members.get(place).map_or_else(Candidate::default, |member| Candidate {
-                            usable: member.state.usable_for_new() && fits(member),
+                            usable: among.state(place, member).usable_for_new() && fits(member),
                             weight: member.weight,
                             active: member.state.active(),
                         })
                     });
-                    bind(first, choice, pool, turn.ok_or_else(|| nobody(pool, choice.mode.name(), first))?)
+                    let turn = turn.ok_or_else(|| among.nobody(choice.mode.name(), first))?;
+                    among.bind(first, choice, turn)
                 }
             },
         };
-        let member = pool.members.get(place).cloned().ok_or(DropReason::NoMember)?;
+        let member = among.member(place).ok_or(DropReason::NoMember)?;
         let seat = self.seats.of_member(choice.pool, place).ok_or(DropReason::NoMember)?;
         Ok(Chosen { member, seat })
     }
 }
 
-/// The member that a rule named, as long as it may be used.
-fn named(pool: &Pool, choice: &Choice) -> Result<Option<usize>, DropReason> {
-    let Some(endpoint) = choice.named else { return Ok(None) };
-    let place = pool.position(endpoint).ok_or(DropReason::NoSuchMember)?;
-    Ok(Some(place).filter(|place| pool.members[*place].state.usable_for_persistent()))
+/// The members of a pool as the flows of one virtual find them.
+struct Among<'a> {
+    virtual_: &'a Virtual,
+    index: PoolIndex,
+    pool: &'a Pool,
 }
 
-/// The place of the member that a client is bound to, as long as it may be used.
-fn usable_binding(pool: &Pool, bound: Option<SocketAddr>) -> Option<usize> {
-    let place = pool.position(bound?.into())?;
-    pool.members[place].state.usable_for_persistent().then_some(place)
-}
+impl Among<'_> {
+    fn state<'a>(&'a self, place: usize, member: &'a Member) -> &'a Arc<MemberState> {
+        self.virtual_.state(self.index, place, member)
+    }
 
-/// Binds the client to the member whose turn it is, unless another worker was quicker.
-fn bind(first: &First<'_>, choice: &Choice, pool: &Pool, turn: usize) -> usize {
-    let (Some(key), Some(member)) = (&choice.key, pool.members.get(turn)) else { return turn };
-    let address = SocketAddr::from(member.endpoint);
-    let keep = |bound: &SocketAddr| usable_binding(pool, Some(*bound)).is_some();
-    let bound = pool.bindings.bind(key.bytes(), address, key.timeout, first.now, keep).into_inner();
-    pool.position(bound.into()).unwrap_or(turn)
-}
+    /// A member with the state that it has here.
+    fn member(&self, place: usize) -> Option<Member> {
+        let member = self.pool.members.get(place)?;
+        Some(Member { state: Arc::clone(self.state(place, member)), ..member.clone() })
+    }
 
-/// Why there is none to choose.
-fn nobody(pool: &Pool, mode: ModeName, first: &First<'_>) -> DropReason {
-    let fits = super::translation::fits(mode, first.client().address);
-    let usable = |member: &&Member| member.state.usable_for_new() && member.weight > 0;
-    match pool.members.iter().find(usable) {
-        Some(member) if !fits(member) => DropReason::OtherFamily,
-        _ => DropReason::NoMember,
+    fn is_usable(&self, place: usize) -> bool {
+        self.pool.members.get(place).is_some_and(|member| self.state(place, member).usable_for_persistent())
+    }
+
+    /// The member that a rule named, as long as it may be used.
+    fn named(&self, choice: &Choice) -> Result<Option<usize>, DropReason> {
+        let Some(endpoint) = choice.named else { return Ok(None) };
+        let place = self.pool.position(endpoint).ok_or(DropReason::NoSuchMember)?;
+        Ok(Some(place).filter(|place| self.is_usable(*place)))
+    }
+
+    /// The place of the member that a client is bound to, as long as it may be used.
+    fn usable_binding(&self, bound: Option<SocketAddr>) -> Option<usize> {
+        let place = self.pool.position(bound?.into())?;
+        self.is_usable(place).then_some(place)
+    }
+
+    /// Binds the client to the member whose turn it is, unless another worker was quicker.
+    fn bind(&self, first: &First<'_>, choice: &Choice, turn: usize) -> usize {
+        let (Some(key), Some(member)) = (&choice.key, self.pool.members.get(turn)) else { return turn };
+        let address = SocketAddr::from(member.endpoint);
+        let keep = |bound: &SocketAddr| self.usable_binding(Some(*bound)).is_some();
+        let bound = self.pool.bindings.bind(key.bytes(), address, key.timeout, first.now, keep).into_inner();
+        self.pool.position(bound.into()).unwrap_or(turn)
+    }
+
+    /// Why there is none to choose.
+    fn nobody(&self, mode: ModeName, first: &First<'_>) -> DropReason {
+        let fits = super::translation::fits(mode, first.client().address);
+        let mut members = (0..).zip(&self.pool.members);
+        let usable = |(place, member): &(usize, &Member)| {
+            self.state(*place, member).usable_for_new() && member.weight > 0
+        };
+        match members.find(usable) {
+            Some((_, member)) if !fits(member) => DropReason::OtherFamily,
+            _ => DropReason::NoMember,
+        }
     }
 }

@@ -30,8 +30,11 @@ impl Datapath {
         };
         match self.snapshot.owned(destination.address) {
             Some(Owned::Vip) => {}
-            Some(Owned::Snat(_)) if protocol == FlowProtocol::Icmp && is_echo => return Err(NotFound::Ping),
+            Some(Owned::Snat(_) | Owned::Probe) if protocol == FlowProtocol::Icmp && is_echo => {
+                return Err(NotFound::Ping);
+            }
             Some(Owned::Snat(_)) => return Err(otherwise(DropReason::NoFlow)),
+            Some(Owned::Probe) => return Err(NotFound::Because(DropReason::StrayProbe)),
             // The kernel program lets through what members send; anything else was never meant for Shunt.
             None if self.is_from_member(packet) => return Err(otherwise(DropReason::NoFlow)),
             None => return Err(NotFound::Because(DropReason::NotOurs)),
