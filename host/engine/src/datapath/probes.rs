@@ -151,6 +151,11 @@ impl Datapath {
         (arrival, packet): (&Arrival<'_>, &FlowPacket),
         world: &mut impl World,
     ) -> Result<(), Option<Verdict>> {
+        if direction == Direction::ToServer && !self.snapshot.is_for_probes(arrival.ingress) {
+            // Sent to the member once more it would go round for as many times as it has hops left.
+            world.noticed(&packet.key, Notice::Returned);
+            return Err(Some(Verdict::Drop(DropReason::Forged)));
+        }
         if direction == Direction::ToServer && self.is_another(id, packet, world) {
             return Err(None);
         }
