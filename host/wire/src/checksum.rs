@@ -70,6 +70,12 @@ impl Sum {
         self.u16(sum(bytes))
     }
 
+    /// The whole in 16 bits: what a [`Delta`] adds or takes away.
+    #[must_use]
+    pub const fn folded(self) -> u16 {
+        fold(self.0)
+    }
+
     /// The checksum to write where zero was summed.
     #[must_use]
     pub const fn checksum(self) -> u16 {
@@ -122,7 +128,7 @@ impl Delta {
         self.u16((old >> 16) as u16, (new >> 16) as u16).u16(old as u16, new as u16)
     }
 
-    /// An address changes, to one of the same family.
+    /// An address changes. It may change its family too: a v4-mapped address sums as the IPv4 address does.
     #[must_use]
     pub const fn address(self, old: Address, new: Address) -> Self {
         self.u32((old.hi >> 32) as u32, (new.hi >> 32) as u32)

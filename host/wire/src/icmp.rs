@@ -37,6 +37,9 @@ pub enum Report {
     HostUnreachable,
     /// Policy forbids the packet (RFC 1812 section 5.2.7.1, RFC 4443 section 3.1).
     Prohibited,
+    /// The packet says by which way it wants to go, and cannot (RFC 7915 sections 4.1 and 5.1). In IPv6,
+    /// `pointer` is where it says that.
+    SourceRoute { pointer: u16 },
 }
 
 /// Why no error is sent about a packet (RFC 1812 section 4.3.2.7, RFC 4443 section 2.4 e).
@@ -223,10 +226,10 @@ fn write_report(
         traffic_class: traffic_class(layout.family),
         ..Header::new(source, destination, protocol_of(layout.family))
     };
-    let (kind, code, mtu) = message(layout.family, report);
+    let (kind, code, word) = message(layout.family, report);
     let message = bytes.get_mut(network_len..)?;
     put(message, 0, [kind, code, 0, 0])?;
-    put(message, 4, u32::from(mtu).to_be_bytes())?;
+    put(message, 4, u32::from(word).to_be_bytes())?;
     let len = message.len();
     let sum = match layout.family {
         Family::V4 => Sum::new(),
@@ -237,7 +240,7 @@ fn write_report(
     ip.write(bytes, len)
 }
 
-/// Type, code and the MTU field, which ends where the second word of the header does in both families.
+/// Type, code and the end of the header's second word: an MTU, in both families, or a pointer.
 const fn message(family: Family, report: Report) -> (u8, u8, u16) {
     match (family, report) {
         (Family::V4, Report::TooBig { mtu }) => (V4_UNREACHABLE, 4, mtu),
@@ -245,16 +248,18 @@ const fn message(family: Family, report: Report) -> (u8, u8, u16) {
         (Family::V4, Report::PortUnreachable) => (V4_UNREACHABLE, 3, 0),
         (Family::V4, Report::HostUnreachable) => (V4_UNREACHABLE, 1, 0),
         (Family::V4, Report::Prohibited) => (V4_UNREACHABLE, 13, 0),
+        (Family::V4, Report::SourceRoute { .. }) => (V4_UNREACHABLE, 5, 0),
         (Family::V6, Report::TooBig { mtu }) => (V6_TOO_BIG, 0, mtu),
         (Family::V6, Report::HopLimit) => (V6_TIME_EXCEEDED, 0, 0),
         (Family::V6, Report::PortUnreachable) => (V6_UNREACHABLE, 4, 0),
         (Family::V6, Report::HostUnreachable) => (V6_UNREACHABLE, 3, 0),
         (Family::V6, Report::Prohibited) => (V6_UNREACHABLE, 1, 0),
+        (Family::V6, Report::SourceRoute { pointer }) => (V6_PARAMETER_PROBLEM, 0, pointer),
     }
 }
 
 /// The length of the longest error: 1280 bytes over IPv6 (RFC 4443 section 2.4 c).
-const fn max_len(family: Family) -> usize {
+pub(crate) const fn max_len(family: Family) -> usize {
     match family {
         Family::V4 => V4_MAX_LEN,
         Family::V6 => ip::V6_MIN_MTU as usize,

@@ -7,18 +7,29 @@ use crate::checksum::{Sum, checksum};
 use crate::{Address, Family};
 
 /// Assigned numbers of the IPv4 protocol and IPv6 next-header fields.
+pub const HOP_BY_HOP: u8 = 0;
 pub const ICMP: u8 = 1;
+pub const IGMP: u8 = 2;
 pub const IPIP: u8 = 4;
 pub const TCP: u8 = 6;
 pub const UDP: u8 = 17;
 pub const IPV6: u8 = 41;
+pub const ROUTING: u8 = 43;
+pub const FRAGMENT: u8 = 44;
 pub const GRE: u8 = 47;
+pub const AUTHENTICATION: u8 = 51;
 pub const ICMPV6: u8 = 58;
+pub const DESTINATION_OPTIONS: u8 = 60;
+pub const MOBILITY: u8 = 135;
+pub const HOST_IDENTITY: u8 = 139;
+pub const SHIM6: u8 = 140;
 
 /// An IPv4 header without options (RFC 791 section 3.1).
 pub const V4_HEADER_LEN: usize = 20;
 /// An IPv6 header without extension headers (RFC 8200 section 3).
 pub const V6_HEADER_LEN: usize = 40;
+/// An IPv6 fragment header (RFC 8200 section 4.5).
+pub const FRAGMENT_HEADER_LEN: usize = 8;
 /// The hop limit of what Shunt sends itself (RFC 1700, IP time to live parameter).
 pub const DEFAULT_HOP_LIMIT: u8 = 64;
 /// Every IPv6 link carries packets of this length (RFC 8200 section 5).

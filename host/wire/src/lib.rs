@@ -3,8 +3,8 @@
 //! What stands here has one layout for every reader: the host, the rules and (later) the kernel
 //! program. No allocation, no I/O, no time, no unsafe.
 //!
-//! Packets are read elsewhere. Here they are rewritten in place ([`rewrite`]) and answered
-//! ([`icmp`], [`tcp`], [`arp`], [`ndp`]), by a [`Layout`] that says where their headers are.
+//! Packets are read elsewhere. Here they are rewritten in place ([`rewrite`], [`translation`],
+//! [`fragment`]) and answered ([`icmp`], [`tcp`], [`arp`], [`ndp`]), by a [`Layout`] that says where their headers are.
 
 #![no_std]
 
@@ -14,6 +14,7 @@ mod bytes;
 pub mod checksum;
 pub mod ethernet;
 pub mod flow;
+pub mod fragment;
 pub mod frame;
 pub mod icmp;
 pub mod ip;
@@ -22,6 +23,7 @@ pub mod ndp;
 pub mod rewrite;
 pub mod steering;
 pub mod tcp;
+pub mod translation;
 
 pub use address::{Address, Endpoint};
 pub use ethernet::Mac;

@@ -1,15 +1,18 @@
 //! What is done to every packet of one direction of a flow: decided once, replayed for each.
 
+mod cross;
 mod dscp;
 mod embedded;
 mod header;
 mod translate;
 mod tunnel;
 
+pub use cross::Cross;
 pub use dscp::Dscp;
 pub use translate::Translate;
 pub use tunnel::{Outer, Tunnel};
 
+use crate::translation::Fit;
 use crate::{Frame, Layout, Mac, ethernet, tcp};
 
 /// A compiled decision. A copy of one fills at most two cache lines and needs nothing else.
@@ -50,6 +53,8 @@ pub enum Change {
     None,
     /// Addresses and ports: `nat` and `snat`.
     Translate(Translate),
+    /// The IP header, for one of the other family, addresses and ports: `nat` and `snat` between IPv4 and IPv6.
+    Cross(Cross),
     /// The destination address and the DSCP field: `l3dsr-dscp`.
     Dscp(Dscp),
     /// A header in front: `l3dsr-ipip`, `l3dsr-gre`, `l3dsr-gue`.
@@ -59,14 +64,27 @@ pub enum Change {
 /// Why a frame was not rewritten. It is as it was.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Misfit {
-    /// The result would not fit the way out. The sender may send datagrams of `mtu` bytes.
+    /// The result would not fit the way out. The sender may send datagrams of `mtu` bytes, as it counts them.
     TooBig { mtu: u16 },
+    /// The result would not fit the way out, and is to be fragmented: by [`Rewrite::apply_to_cut`] or
+    /// [`translate_to_cut`](crate::translation::translate_to_cut).
+    MustFragment,
     /// It may travel no further: the hop limit ends here.
     HopLimit,
     /// The buffer has less room in front than the rewrite needs: [`crate::frame::HEADROOM`] is enough.
     NoRoom,
     /// The rewrite was not compiled for this frame: it is of the other family, or shorter than its layout.
     Foreign,
+    /// It wants to be routed by what it says itself, which the other family cannot say. In IPv6, `pointer` is
+    /// where it says how far it is from its end (RFC 7915 sections 4.1 and 5.1).
+    SourceRoute { pointer: u16 },
+    /// Behind its fragment header follow headers that the other family cannot have (RFC 7915 section 5.1.1).
+    ExtendedFragment,
+    /// The first fragment of a datagram over IPv4 that its sender did not sum. IPv6 wants a sum, and only the
+    /// whole has one (RFC 7915 section 4.5).
+    NoChecksum,
+    /// It has no counterpart in the other family, and nobody is to be told.
+    Untranslatable,
 }
 
 impl Rewrite {
@@ -77,6 +95,10 @@ impl Rewrite {
     /// Why it cannot be; the frame is then as it was.
     #[inline]
     pub fn apply(&self, frame: &mut Frame<'_>, layout: &Layout) -> Result<(), Misfit> {
+        if let Change::Cross(cross) = &self.change {
+            cross.apply(self, frame, layout, Fit::Whole)?;
+            return self.readdress(frame);
+        }
         self.check(frame, layout)?;
         let bytes = frame.bytes_mut();
         if self.mss != 0 {
@@ -84,6 +106,20 @@ impl Rewrite {
         }
         self.change_packet(frame, layout).ok_or(Misfit::Foreign)?;
         self.readdress(frame)
+    }
+
+    /// Rewrites a packet that [`apply`](Self::apply) refused with [`Misfit::MustFragment`]. What comes of it is too
+    /// long for the way out, and fit to be [`cut`](crate::fragment::cut) into datagrams of the length that is
+    /// returned.
+    ///
+    /// # Errors
+    ///
+    /// Why it cannot be; the frame is then as it was.
+    pub fn apply_to_cut(&self, frame: &mut Frame<'_>, layout: &Layout) -> Result<u16, Misfit> {
+        let Change::Cross(cross) = &self.change else { return Err(Misfit::Foreign) };
+        let longest = cross.apply(self, frame, layout, Fit::Cut)?;
+        self.readdress(frame)?;
+        Ok(longest)
     }
 
     /// Rewrites an ICMP error that travels in the direction of the flow, about a packet (`embedded`) that
@@ -100,6 +136,10 @@ impl Rewrite {
         layout: &Layout,
         embedded: &Layout,
     ) -> Result<(), Misfit> {
+        if matches!(self.change, Change::Cross(_)) {
+            // What is quoted is read again, as its options and extension headers matter.
+            return self.apply(frame, layout);
+        }
         self.check(frame, layout)?;
         match &self.change {
             Change::Translate(translate) => {
@@ -108,18 +148,31 @@ impl Rewrite {
                 }
                 translate.apply_to_error(frame.bytes_mut(), layout, embedded, self.hop)
             }
-            Change::None | Change::Dscp(_) | Change::Encapsulate(_) => self.change_packet(frame, layout),
+            Change::None | Change::Cross(_) | Change::Dscp(_) | Change::Encapsulate(_) => {
+                self.change_packet(frame, layout)
+            }
         }
         .ok_or(Misfit::Foreign)?;
         self.readdress(frame)
     }
 
-    /// By how many bytes the rewrite makes a datagram longer.
+    /// By how many bytes the rewrite makes a datagram longer; negative where it gets shorter. Between IPv4 and
+    /// IPv6 that is so for packets without options, extension headers and fragment headers.
     #[must_use]
-    pub const fn overhead(&self) -> u16 {
+    pub const fn overhead(&self) -> i16 {
+        match &self.change {
+            Change::Cross(cross) => cross.growth(),
+            Change::None | Change::Translate(_) | Change::Dscp(_) | Change::Encapsulate(_) => {
+                self.front() as i16
+            }
+        }
+    }
+
+    /// How many bytes are put in front of a datagram.
+    const fn front(&self) -> u16 {
         match &self.change {
             Change::Encapsulate(outer) => outer.len(),
-            Change::None | Change::Translate(_) | Change::Dscp(_) => 0,
+            Change::None | Change::Translate(_) | Change::Cross(_) | Change::Dscp(_) => 0,
         }
     }
 
@@ -131,7 +184,7 @@ impl Rewrite {
         let family = match &self.change {
             Change::Translate(translate) => translate.destination().address.family(),
             Change::Dscp(dscp) => dscp.destination().family(),
-            Change::None | Change::Encapsulate(_) => layout.family,
+            Change::None | Change::Cross(_) | Change::Encapsulate(_) => layout.family,
         };
         if !ends_inside || family != layout.family {
             return Err(Misfit::Foreign);
@@ -140,7 +193,7 @@ impl Rewrite {
         if self.hop == Hop::Decrement && header::hop_limit(bytes, layout).is_none_or(|limit| limit <= 1) {
             return Err(Misfit::HopLimit);
         }
-        let overhead = self.overhead();
+        let overhead = self.front();
         let room = self.mtu.saturating_sub(overhead);
         if layout.datagram_len() > room {
             return Err(Misfit::TooBig { mtu: room });
@@ -156,6 +209,8 @@ impl Rewrite {
         match &self.change {
             Change::None => header::pass_on(frame.bytes_mut(), layout, self.hop),
             Change::Translate(translate) => translate.apply(frame.bytes_mut(), layout, self.hop),
+            // Has its own way, as it is the packet that says how much shorter or longer it gets.
+            Change::Cross(_) => None,
             Change::Dscp(dscp) => dscp.apply(frame.bytes_mut(), layout, self.hop),
             Change::Encapsulate(outer) => outer.apply(frame, layout, self.hop),
         }

@@ -48,7 +48,14 @@ impl Datapath {
             Err(Misfit::TooBig { .. }) => return Verdict::Drop(DropReason::TooBig),
             Err(Misfit::HopLimit) => return Verdict::Drop(DropReason::HopLimit),
             Err(Misfit::NoRoom) => return Verdict::Drop(DropReason::NoRoom),
-            Err(Misfit::Foreign) => return Verdict::Drop(DropReason::Malformed),
+            Err(
+                Misfit::Foreign
+                | Misfit::MustFragment
+                | Misfit::SourceRoute { .. }
+                | Misfit::ExtendedFragment
+                | Misfit::NoChecksum
+                | Misfit::Untranslatable,
+            ) => return Verdict::Drop(DropReason::Malformed),
         }
         match tag::change(frame, arrival.packet.vlan, path.vlan) {
             Some(()) => Verdict::Send { interface: path.rewrite.interface },

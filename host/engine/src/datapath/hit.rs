@@ -106,7 +106,14 @@ impl Datapath {
             Err(Misfit::TooBig { mtu }) => return self.refuse_too_big(now, arrival, frame, mtu),
             Err(Misfit::HopLimit) => return self.refuse(now, arrival, frame, DropReason::HopLimit),
             Err(Misfit::NoRoom) => return Verdict::Drop(DropReason::NoRoom),
-            Err(Misfit::Foreign) => return Verdict::Drop(DropReason::Malformed),
+            Err(
+                Misfit::Foreign
+                | Misfit::MustFragment
+                | Misfit::SourceRoute { .. }
+                | Misfit::ExtendedFragment
+                | Misfit::NoChecksum
+                | Misfit::Untranslatable,
+            ) => return Verdict::Drop(DropReason::Malformed),
         }
         if arrival.packet.vlan != path.vlan && tag::change(frame, arrival.packet.vlan, path.vlan).is_none() {
             return Verdict::Drop(DropReason::NoRoom);

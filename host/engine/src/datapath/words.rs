@@ -1,7 +1,7 @@
 //! A compiled rewrite, in words.
 
-use shunt_wire::FlowKey;
 use shunt_wire::rewrite::{Change, Hop, Tunnel};
+use shunt_wire::{Endpoint, FlowKey};
 
 use super::stages::compile::{NEVER, Path};
 
@@ -12,14 +12,9 @@ pub(super) fn of(key: &FlowKey, path: &Path) -> Vec<String> {
     match &rewrite.change {
         Change::None => {}
         Change::Translate(translate) => {
-            let (source, destination) = (translate.source(), translate.destination());
-            if source != key.source() {
-                lines.push(format!("source {} becomes {source}", key.source()));
-            }
-            if destination != key.destination() {
-                lines.push(format!("destination {} becomes {destination}", key.destination()));
-            }
+            readdress(&mut lines, key, translate.source(), translate.destination());
         }
+        Change::Cross(cross) => readdress(&mut lines, key, cross.source(), cross.destination()),
         Change::Dscp(dscp) => {
             let (old, new) = (key.destination().address, dscp.destination());
             lines.push(format!("destination {old} becomes {new}"));
@@ -52,4 +47,13 @@ pub(super) fn of(key: &FlowKey, path: &Path) -> Vec<String> {
     };
     lines.push(format!("{next_hop}, by interface {}{vlan}, up to {} bytes", rewrite.interface, rewrite.mtu));
     lines
+}
+
+fn readdress(lines: &mut Vec<String>, key: &FlowKey, source: Endpoint, destination: Endpoint) {
+    if source != key.source() {
+        lines.push(format!("source {} becomes {source}", key.source()));
+    }
+    if destination != key.destination() {
+        lines.push(format!("destination {} becomes {destination}", key.destination()));
+    }
 }

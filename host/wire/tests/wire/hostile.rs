@@ -4,7 +4,7 @@ use proptest::prelude::*;
 use shunt_wire::frame::HEADROOM;
 use shunt_wire::icmp::{self, Report};
 use shunt_wire::layout::Part;
-use shunt_wire::rewrite::{Change, Dscp, Hop, Outer, Translate, Tunnel};
+use shunt_wire::rewrite::{Change, Cross, Dscp, Hop, Outer, Translate, Tunnel};
 use shunt_wire::{Family, Frame, Layout, Rewrite, tcp};
 
 use crate::packets::{address, endpoint, key, rewrite};
@@ -34,6 +34,8 @@ fn changes() -> impl Strategy<Value = Change> {
         Just(Change::None),
         Just(Change::Translate(Translate::new(&of, endpoint("10.0.0.1:3"), endpoint("10.0.0.2:4")).unwrap())),
         Just(Change::Translate(Translate::new(&of6, of6.destination(), of6.source()).unwrap())),
+        Just(Change::Cross(Cross::new(&of, of6.source(), of6.destination()).unwrap())),
+        Just(Change::Cross(Cross::new(&of6, of.source(), of.destination()).unwrap())),
         Just(Change::Dscp(Dscp::new(&of, address("10.0.0.1"), 3).unwrap())),
         Just(Change::Dscp(Dscp::new(&of6, address("2001:db8::9"), 3).unwrap())),
         Just(Change::Encapsulate(

@@ -12,6 +12,7 @@
 mod frame;
 
 mod answers;
+mod crossings;
 mod hostile;
 mod packets;
 mod rewrites;

@@ -336,7 +336,7 @@ proptest! {
         let inner = Packet { ttl: packet.ttl - 1, ..packet }.text();
         let text = format!("{OUT} {tag} | {network} {shim} | {inner}");
         prop_assert_eq!(result, Ok(read(&text).unwrap()), "{}", text);
-        prop_assert_eq!(rewrite.overhead(), outer.len());
+        prop_assert_eq!(rewrite.overhead(), outer.len() as i16);
     }
 
     /// Of a packet that was translated an error comes back about what its receiver saw, cut anywhere, and

@@ -1,0 +1,170 @@
+//! What stands behind an IP header: checksums that cover its addresses, ports, ICMP types (RFC 7915 sections
+//! 4.5 and 5.5).
+
+use super::head::Head;
+use super::{Pair, Ports};
+use crate::bytes::{put, u16_at};
+use crate::checksum::{Delta, Sum};
+use crate::icmp::{self, Echo};
+use crate::layout::Part;
+use crate::rewrite::Misfit;
+use crate::{Family, ip};
+
+/// Headers without options, and where their checksums are.
+const TCP_LEN: usize = 20;
+const TCP_CHECKSUM_AT: usize = 16;
+const UDP_LEN: usize = 8;
+const UDP_CHECKSUM_AT: usize = 6;
+const ICMP_LEN: usize = 8;
+const ICMP_CHECKSUM_AT: usize = 2;
+
+/// What has to be done behind an IP header.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    Tcp,
+    Udp,
+    Echo(Echo),
+    /// An ICMP error or redirect.
+    Error,
+    /// Nothing: a fragment that is not the first, or a transport that Shunt does not know. It is carried all the
+    /// same, and its end finds whether it came to harm (RFC 7915 sections 4.5 and 5.5).
+    Opaque,
+}
+
+/// Of which kind is what follows the header?
+#[inline]
+pub(super) fn kind(payload: &[u8], head: &Head) -> Result<Kind, Misfit> {
+    let part = head.part();
+    match (head.family, head.protocol) {
+        (_, ip::TCP | ip::UDP) if part == Part::Later => Ok(Kind::Opaque),
+        (_, ip::TCP) => Ok(Kind::Tcp),
+        (_, ip::UDP) => Ok(Kind::Udp),
+        (Family::V4, ip::ICMP) | (Family::V6, ip::ICMPV6) => {
+            // RFC 7915 section 1.2: fragmented ICMP is not translated. The checksum of ICMPv6 covers the length
+            // of the whole, which no fragment tells.
+            if part != Part::Whole {
+                return Err(Misfit::Untranslatable);
+            }
+            let kind = *payload.first().ok_or(Misfit::Untranslatable)?;
+            match icmp::echo(head.family, kind) {
+                Some(half) => Ok(Kind::Echo(half)),
+                None if icmp::is_error(head.family, kind) => Ok(Kind::Error),
+                // RFC 7915 sections 4.2 and 5.2: messages of one hop, obsolete ones, and unknown ones.
+                None => Err(Misfit::Untranslatable),
+            }
+        }
+        // RFC 7915 section 4.2: IGMP is of one hop.
+        (Family::V4, ip::IGMP)
+        // The other family's ICMP would become that family's own, unread; the numbers of extension headers are
+        // no transport, and would be read as extension headers.
+        | (Family::V4, ip::ICMPV6 | ip::HOP_BY_HOP | ip::ROUTING | ip::FRAGMENT | ip::DESTINATION_OPTIONS)
+        | (Family::V6, ip::ICMP) => Err(Misfit::Untranslatable),
+        _ => Ok(Kind::Opaque),
+    }
+}
+
+/// Is everything there that a translation needs?
+#[inline]
+pub(super) fn check(payload: &[u8], head: &Head, kind: Kind) -> Result<(), Misfit> {
+    let needed = match kind {
+        Kind::Tcp => TCP_LEN,
+        Kind::Udp => UDP_LEN,
+        Kind::Echo(_) | Kind::Error => ICMP_LEN,
+        Kind::Opaque => 0,
+    };
+    if payload.len() < needed {
+        return Err(Misfit::Untranslatable);
+    }
+    if kind == Kind::Udp && head.family == Family::V4 && u16_at(payload, UDP_CHECKSUM_AT) == Some(0) {
+        // RFC 7915 section 4.5: what the sender did not sum cannot be summed from a fragment.
+        if head.part() != Part::Whole {
+            return Err(Misfit::NoChecksum);
+        }
+        datagram(payload).ok_or(Misfit::Untranslatable)?;
+    }
+    Ok(())
+}
+
+/// Translates the transport header, or as much of it as is there.
+#[inline]
+pub(super) fn rewrite(payload: &mut [u8], head: &Head, kind: Kind, pair: &Pair) {
+    let addresses =
+        Delta::none().address(head.source, pair.source).address(head.destination, pair.destination);
+    match kind {
+        Kind::Tcp => {
+            let ports = set_ports(payload, pair.ports);
+            replace(payload, TCP_CHECKSUM_AT, |check| addresses.and(ports).apply(check));
+        }
+        Kind::Udp => {
+            let ports = set_ports(payload, pair.ports);
+            match u16_at(payload, UDP_CHECKSUM_AT) {
+                Some(0) if head.family == Family::V4 && head.part() == Part::Whole => sum_udp(payload, pair),
+                // RFC 7915 sections 4.5 and 5.5; over IPv4 there may be none.
+                _ => {
+                    replace(payload, UDP_CHECKSUM_AT, |check| addresses.and(ports).apply_udp(check));
+                }
+            }
+        }
+        Kind::Echo(half) => rewrite_echo(payload, head, half, pair),
+        Kind::Error | Kind::Opaque => {}
+    }
+}
+
+#[inline]
+fn set_ports(payload: &mut [u8], ports: Option<Ports>) -> Delta {
+    let Some(ports) = ports else { return Delta::none() };
+    let source = replace(payload, 0, |_| ports.source);
+    source.and(replace(payload, 2, |_| ports.destination))
+}
+
+/// RFC 7915 section 4.5: calculates what the sender left out, if all of the datagram is there.
+fn sum_udp(payload: &mut [u8], pair: &Pair) {
+    let Some(datagram) = datagram(payload) else { return };
+    let len = datagram.len() as u32;
+    let check = Sum::pseudo(pair.source, pair.destination, ip::UDP, len).bytes(datagram).udp_checksum();
+    put(payload, UDP_CHECKSUM_AT, check.to_be_bytes());
+}
+
+/// The UDP datagram with the length that it says it has (RFC 768).
+fn datagram(payload: &[u8]) -> Option<&[u8]> {
+    let len = usize::from(u16_at(payload, 4)?);
+    payload.get(..len).filter(|datagram| datagram.len() >= UDP_LEN)
+}
+
+/// RFC 7915 sections 4.2 and 5.2: another type, and a checksum that covers a pseudo-header in ICMPv6 and none in
+/// ICMPv4.
+fn rewrite_echo(payload: &mut [u8], head: &Head, half: Echo, pair: &Pair) {
+    let kind = match (head.family, half) {
+        (Family::V4, Echo::Request) => icmp::V6_ECHO_REQUEST,
+        (Family::V4, Echo::Reply) => icmp::V6_ECHO_REPLY,
+        (Family::V6, Echo::Request) => icmp::V4_ECHO_REQUEST,
+        (Family::V6, Echo::Reply) => icmp::V4_ECHO_REPLY,
+    };
+    let Some(first) = payload.first_mut() else { return };
+    let old = core::mem::replace(first, kind);
+    let mut delta = Delta::none().u16(u16::from(old) << 8, u16::from(kind) << 8);
+    if let Some(ports) = pair.ports {
+        let identifier = match half {
+            Echo::Request => ports.source,
+            Echo::Reply => ports.destination,
+        };
+        delta = delta.and(replace(payload, 4, |_| identifier));
+    }
+    let len = head.payload_len as u32;
+    let pseudo = match head.family {
+        Family::V4 => Sum::pseudo(pair.source, pair.destination, ip::ICMPV6, len).folded(),
+        // Taking away is adding the complement.
+        Family::V6 => !Sum::pseudo(head.source, head.destination, ip::ICMPV6, len).folded(),
+    };
+    let delta = delta.and(Delta::from_folded(pseudo));
+    replace(payload, ICMP_CHECKSUM_AT, |check| delta.apply(check));
+}
+
+/// Changes the 16-bit field at `at`, if it is there. Returns what that changes in a sum.
+#[inline]
+fn replace(bytes: &mut [u8], at: usize, change: impl FnOnce(u16) -> u16) -> Delta {
+    let Some(old) = u16_at(bytes, at) else { return Delta::none() };
+    let new = change(old);
+    put(bytes, at, new.to_be_bytes());
+    Delta::none().u16(old, new)
+}
