@@ -19,7 +19,8 @@ use shunt_wire::ethernet::Mac;
 
 use routes::Routes;
 
-/// An Ethernet interface, or a VLAN on one.
+/// An Ethernet interface, or a VLAN on one; or a TUN, whose datagrams bear an Ethernet header with MACs of
+/// zeros here.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Interface {
     /// The kernel's number of it.
@@ -32,6 +33,9 @@ pub struct Interface {
     pub addresses: Vec<(Address, u8)>,
     /// Set where this is a VLAN: frames leave tagged, by the parent.
     pub vlan: Option<Vlan>,
+    /// There is one station at the other end, which takes everything: nobody has a MAC, and nobody is asked
+    /// for one.
+    pub point_to_point: bool,
 }
 
 /// Where the frames of a VLAN travel.
@@ -92,6 +96,9 @@ impl Network {
     #[must_use]
     pub fn next_hop(&self, destination: Address) -> NextHop {
         let Some(via) = self.via(destination) else { return NextHop::NoRoute };
+        if self.interface(via.link).is_some_and(|link| link.point_to_point) {
+            return NextHop::Known(via, Mac::default());
+        }
         match self.neighbours.get(&(via.link, via.neighbour)) {
             Some(mac) => NextHop::Known(via, *mac),
             None => NextHop::NeedsSolicitation(via),

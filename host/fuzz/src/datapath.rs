@@ -302,6 +302,7 @@ fn network() -> Network {
             mtu: 250,
             addresses: vec![(address, 24)],
             vlan: None,
+            point_to_point: false,
         });
         let destination = Prefix::new(address, 24).expect("a prefix");
         network.add_route(Route {

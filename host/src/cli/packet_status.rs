@@ -97,7 +97,7 @@ fn interfaces(packets: &Packets) -> Table {
         ("LOST", Right),
     ]);
     for it in &packets.interfaces {
-        let mode = if it.mode == "native" { Tone::Plain } else { Tone::Bad };
+        let mode = if it.mode == "generic" { Tone::Bad } else { Tone::Plain };
         let lost = it.send_full + it.receive_full + it.no_buffer + it.dropped;
         table.row([
             (&it.name).into(),

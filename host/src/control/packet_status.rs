@@ -117,7 +117,7 @@ pub struct SnatPoolStatus {
 #[serde(rename_all = "kebab-case")]
 pub struct InterfaceStatus {
     pub name: String,
-    /// `native`, or `generic` where its driver runs no XDP program.
+    /// `native`, `generic` where its driver runs no XDP program, or `tun`.
     pub mode: &'static str,
     pub queues: u32,
     pub received: u64,

@@ -52,6 +52,8 @@ impl Facts {
                 ports.insert(port.index, facts);
             }
         }
+        let named_tuns = picture.links.values().filter(|link| link.tun && named.contains(&&link.name));
+        let tuns = named_tuns.map(|link| link.index).collect();
         let sysctl = |name: String| {
             let text = std::fs::read_to_string(Path::new("/proc/sys").join(&name)).ok()?;
             Some((name, text.trim().to_owned()))
@@ -64,7 +66,7 @@ impl Facts {
             kernel: sysctls.get("kernel/osrelease").cloned().unwrap_or_default(),
             capabilities: capabilities(),
             cores: shunt_sys::cores::usable()?.len(),
-            network: network_of(&picture),
+            network: network_of(&picture, &tuns),
             picture,
             ports,
             sysctls,

@@ -65,6 +65,9 @@ pub fn attached(interface: &str, mode: &str) -> Finding {
     if mode == "native" {
         return Finding::good(about, "runs the XDP program in its driver");
     }
+    if mode == "tun" {
+        return Finding::good(about, "is a TUN, whose datagrams the first packet worker reads");
+    }
     Finding::note(
         about,
         "its driver runs no XDP program: every frame costs the kernel a packet of its own first",

@@ -22,8 +22,9 @@ pub(super) fn check(config: &Config, facts: &Facts, findings: &mut Vec<Finding>)
                 findings.extend(facts.picture.links.get(&link).map(is_up));
             }
             Err(problem) => {
-                // Loopback and tunnels have no frames, and so no MAC.
-                let links = facts.picture.links.values().filter(|link| link.mac != Mac::default());
+                // Loopback and tunnels have no frames, and so no MAC; a TUN has Shunt at its other end.
+                let links = facts.picture.links.values();
+                let links = links.filter(|link| link.tun || link.mac != Mac::default());
                 let names = links.map(|link| link.name.as_str()).filter(|other| other != name);
                 let remedy = match nearest(name, names.clone()) {
                     Some(near) => format!("did you mean {near}? mend `interfaces`"),
@@ -33,7 +34,8 @@ pub(super) fn check(config: &Config, facts: &Facts, findings: &mut Vec<Finding>)
             }
         }
     }
-    for link in carriers.iter().filter_map(|index| facts.picture.links.get(index)) {
+    let links = carriers.iter().filter_map(|index| facts.picture.links.get(index));
+    for link in links.filter(|link| !link.tun) {
         let port = facts.ports.get(&link.index).cloned().unwrap_or_default();
         findings.push(frames_fit(link));
         findings.push(queues(link, &port, facts.cores));
@@ -47,6 +49,9 @@ fn is_up(link: &Link) -> Finding {
     let (about, name) = (format!("interface {}", link.name), &link.name);
     if link.up {
         Finding::good(about, "is up")
+    } else if link.tun {
+        let found = "is a TUN that is down, or whose other end nobody has; Shunt takes it when it runs";
+        Finding::note(about, found, format!("`ip link set dev {name} up`, if it is not"))
     } else {
         let remedy = format!("`ip link set dev {name} up`; if it is, look at the cable and the switch");
         Finding::failed(about, "is down, or has no carrier", remedy)

@@ -1,3 +1,4 @@
+use std::collections::BTreeSet;
 use std::fs;
 use std::net::IpAddr;
 
@@ -39,7 +40,7 @@ fn facts() -> Facts {
         kernel: "6.18.5-cloud".to_owned(),
         capabilities: u64::MAX,
         cores: 4,
-        network: network_of(&picture),
+        network: network_of(&picture, &BTreeSet::new()),
         picture,
         ports: [(CLIENTS, port.clone()), (SERVERS, port)].into(),
         sysctls: [("net/ipv4/ip_forward".to_owned(), "1".to_owned())].into(),
@@ -176,7 +177,7 @@ fn the_ways_to_members_are_looked_at() {
     facts.picture.neighbours.insert((SERVERS, ip("10.0.0.2")), Neighbour::Failed);
     fails(&configured(BOTH), &facts, &["virtual web: member 10.0.0.2 does not answer ARP"]);
     facts.picture.routes.clear();
-    facts.network = network_of(&facts.picture);
+    facts.network = network_of(&facts.picture, &BTreeSet::new());
     let expected = [
         "virtual web: there is no route to member 10.0.0.1",
         "virtual web: there is no route to member 10.0.0.2",
@@ -199,14 +200,14 @@ fn l2dsr_needs_one_segment_and_tunnels_an_address() {
     let gateway = Some(ip("192.0.2.254"));
     let hops = vec![Hop { interface: CLIENTS, gateway }];
     facts.picture.routes[1] = Route { destination: ip("10.0.0.0"), prefix: 24, metric: 0, hops };
-    facts.network = network_of(&facts.picture);
+    facts.network = network_of(&facts.picture, &BTreeSet::new());
     let far = |number| {
         format!("virtual web: l2dsr, but a router stands between this host and member 10.0.0.{number}")
     };
     let expected = [far(1), far(2)];
     fails(&configured("mode = 'l2dsr'\ninterfaces = ['eth0']"), &facts, &[&expected[0], &expected[1]]);
     facts.picture.addresses.clear();
-    facts.network = network_of(&facts.picture);
+    facts.network = network_of(&facts.picture, &BTreeSet::new());
     let failed = found(Outcome::Failed, &configured("mode = 'l3dsr-gre'\ninterfaces = ['eth0']"), &facts);
     assert!(
         failed[0].contains("eth0, toward member 10.0.0.1, has no IPv4 address to send a tunnel from"),
@@ -233,7 +234,7 @@ fn tunnels_that_are_too_small_say_by_how_much() {
 
         let mut wide = facts();
         wide.picture.links.get_mut(&SERVERS).unwrap().mtu = 1600;
-        wide.network = network_of(&wide.picture);
+        wide.network = network_of(&wide.picture, &BTreeSet::new());
         let good = found(Outcome::Good, &config, &wide);
         assert!(good.contains(&"virtual web: packets of 1500 bytes fit its tunnels".to_owned()), "{good:?}");
     }

@@ -7,12 +7,12 @@ use std::time::Duration;
 use shunt_engine::datapath::{Filter, FlowDetails, FlowSummary, ModeName};
 use shunt_engine::flow::{Cursor, FlowId};
 use shunt_engine::snat::Blocks;
-use shunt_sys::netlink::Netlink;
-use shunt_sys::xsk::Socket;
+use shunt_sys::netlink::{Link, Netlink};
+use shunt_sys::tun::Tun;
 use tokio::sync::oneshot;
 
-use super::network::Follower;
-use super::ports::{self, Named, Needs, Steered, chain};
+use super::network::{Follower, Watched};
+use super::ports::{self, Named, Opened, Steered, chain};
 use super::report::{InterfaceTotals, Report, Totals};
 use super::snapshot::{self, Takes};
 use super::worker::{self, Command, Worker};
@@ -44,7 +44,7 @@ pub struct Change {
     /// The interfaces that virtuals name; `None`: as they are.
     links: Option<HashMap<String, Named>>,
     /// Of new interfaces, by worker.
-    sockets: Vec<Vec<Socket>>,
+    opened: Vec<Opened>,
     /// Interfaces that are not used any more.
     gone: Vec<u32>,
 }
@@ -86,14 +86,23 @@ impl Packets {
         let mut problems: Vec<String> =
             config.snat_pools.iter().filter_map(|pool| without_ports(pool, self.workers.len())).collect();
         let mut steered = self.steered();
-        let is_open = |needs: &Needs| steered.ports().contains_key(&needs.link.index);
-        let gone = steered.ports().keys().copied();
-        let gone = gone.filter(|index| needed.ports.iter().all(|needs| needs.link.index != *index)).collect();
-        let mut opened = Vec::new();
-        for needs in needed.ports.iter().filter(|needs| !is_open(needs)) {
+        let is_open = |link: &Link| steered.ports().contains_key(&link.index);
+        let is_needed = |index: &u32| {
+            let mut ports = needed.ports.iter().map(|needs| &needs.link).chain(&needed.tuns);
+            ports.any(|link| link.index == *index)
+        };
+        let gone = steered.ports().keys().copied().filter(|index| !is_needed(index)).collect();
+        let (mut opened, mut tuns) = (Vec::new(), Vec::new());
+        for needs in needed.ports.iter().filter(|needs| !is_open(&needs.link)) {
             match ports::open(needs) {
                 Ok(sockets) => opened.push((needs, sockets)),
                 Err(problem) => problems.push(problem),
+            }
+        }
+        for link in needed.tuns.iter().filter(|link| !is_open(link)) {
+            match Tun::open(link) {
+                Ok(tun) => tuns.push((link, tun)),
+                Err(error) => problems.push(error.to_string()),
             }
         }
         if problems.is_empty() {
@@ -107,13 +116,19 @@ impl Packets {
             opened.iter().for_each(|(needs, _)| steered.detach(needs.link.index));
             return Err(problems);
         }
-        let mut sockets: Vec<Vec<Socket>> = self.workers.iter().map(|_| Vec::new()).collect();
-        let count = sockets.len();
+        let mut shares: Vec<Opened> = self.workers.iter().map(|_| Opened::default()).collect();
+        let count = shares.len();
         for socket in opened.into_iter().flat_map(|(_, sockets)| sockets) {
             let worker = socket.queue() as usize % count;
-            sockets[worker].push(socket);
+            shares[worker].sockets.push(socket);
         }
-        Ok(Change { links: Some(needed.links), sockets, gone })
+        for (link, tun) in tuns {
+            steered.add_tun(link);
+            // A device has one queue; the first worker reads it, and all write.
+            shares.iter_mut().skip(1).for_each(|share| share.writers.push(tun.writer()));
+            shares[0].tuns.push(tun);
+        }
+        Ok(Change { links: Some(needed.links), opened: shares, gone })
     }
 
     /// Puts a change in force. Returns when every worker has it.
@@ -132,7 +147,7 @@ impl Packets {
         snat_pools: &[model::SnatPool],
         takes: Takes,
     ) {
-        let Change { links, sockets, gone } = change;
+        let Change { links, opened, gone } = change;
         self.links = links.unwrap_or(std::mem::take(&mut self.links));
         let loaded = match snapshot::load(snapshot, snat_pools, &self.links, takes) {
             Ok(loaded) => Arc::new(loaded),
@@ -140,11 +155,11 @@ impl Packets {
             Err(conflict) => return tracing::error!(?conflict, "packet virtuals stay as they were"),
         };
         let mut waits = Vec::new();
-        let mut sockets = sockets.into_iter();
+        let mut opened = opened.into_iter();
         for worker in &self.workers {
-            let sockets = sockets.next().unwrap_or_default();
+            let opened = opened.next().unwrap_or_default();
             let (done, applied) = oneshot::channel();
-            worker.handle().send(Command::Apply { loaded: Arc::clone(&loaded), sockets, done });
+            worker.handle().send(Command::Apply { loaded: Arc::clone(&loaded), opened, done });
             waits.push(applied);
         }
         all(waits).await;
@@ -160,7 +175,8 @@ impl Packets {
             waits.push(closed);
         }
         all(waits).await;
-        self.follower.watch(loaded.destinations.clone());
+        let tuns = self.steered().tuns();
+        self.follower.watch(Watched { destinations: loaded.destinations.clone(), tuns });
     }
 
     /// Takes no new flows from now on; those that are there go on.
@@ -232,8 +248,7 @@ impl Packets {
                 .ports()
                 .iter()
                 .map(|(index, port)| {
-                    let mode = if port.native { "native" } else { "generic" };
-                    let (name, queues) = (port.name.clone(), port.queues);
+                    let (name, mode, queues) = (port.name.clone(), port.way.as_str(), port.queues);
                     (*index, InterfaceTotals { name, mode, queues, ..InterfaceTotals::default() })
                 })
                 .collect();

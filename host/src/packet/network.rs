@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::io;
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -27,9 +27,18 @@ const FRESHEN_EVERY: Duration = Duration::from_secs(10);
 /// The thread that follows the network.
 pub(super) struct Follower {
     ends: Arc<AtomicBool>,
-    destinations: Arc<Mutex<Vec<Address>>>,
+    watched: Arc<Mutex<Watched>>,
     waker: Waker,
     thread: Option<JoinHandle<()>>,
+}
+
+/// What the configuration makes of the network.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Watched {
+    /// Addresses that packets are sent to: whose next hops are to be known before they are needed.
+    pub(super) destinations: Vec<Address>,
+    /// The TUN devices whose ends Shunt has: routes by them lead somewhere.
+    pub(super) tuns: BTreeSet<u32>,
 }
 
 impl Follower {
@@ -41,13 +50,14 @@ impl Follower {
         let netlink = Netlink::open()?;
         let waker = netlink.waker();
         let ends = Arc::<AtomicBool>::default();
-        let destinations = Arc::<Mutex<Vec<Address>>>::default();
+        let watched = Arc::<Mutex<Watched>>::default();
         let mut following = Following {
             netlink,
             solicitor: Solicitor::open()?,
             workers,
             steered,
-            destinations: Arc::clone(&destinations),
+            watched: Arc::clone(&watched),
+            tuns: BTreeSet::new(),
             freshened: None,
         };
         let network = following.publish();
@@ -55,12 +65,12 @@ impl Follower {
         let thread = std::thread::Builder::new()
             .name("shunt-network".to_owned())
             .spawn(move || following.run(network, &asked))?;
-        Ok(Follower { ends, destinations, waker, thread: Some(thread) })
+        Ok(Follower { ends, watched, waker, thread: Some(thread) })
     }
 
-    /// The addresses that packets are sent to: whose next hops are to be known before they are needed.
-    pub(super) fn watch(&self, destinations: Vec<Address>) {
-        *self.destinations.lock().unwrap_or_else(PoisonError::into_inner) = destinations;
+    /// Another configuration is in force.
+    pub(super) fn watch(&self, watched: Watched) {
+        *self.watched.lock().unwrap_or_else(PoisonError::into_inner) = watched;
         self.waker.wake();
     }
 }
@@ -80,7 +90,9 @@ struct Following {
     solicitor: Solicitor,
     workers: Vec<Handle>,
     steered: Arc<Mutex<Steered>>,
-    destinations: Arc<Mutex<Vec<Address>>>,
+    watched: Arc<Mutex<Watched>>,
+    /// The TUN devices that the workers know of.
+    tuns: BTreeSet<u32>,
     /// The destinations whose next hops were last confirmed, and when.
     freshened: Option<(Vec<Address>, Instant)>,
 }
@@ -89,8 +101,8 @@ impl Following {
     fn run(&mut self, mut network: Arc<Network>, ends: &AtomicBool) {
         while !ends.load(Relaxed) {
             match self.netlink.wait(Some(FRESHEN_EVERY)) {
-                Ok(true) => network = self.publish(),
-                Ok(false) => {}
+                Ok(changed) if changed || self.has_other_tuns() => network = self.publish(),
+                Ok(_) => {}
                 Err(error) => {
                     tracing::error!(%error, "cannot follow the network; trying again");
                     std::thread::sleep(Duration::from_secs(1));
@@ -104,14 +116,24 @@ impl Following {
     }
 
     /// Tells the workers and the XDP program what the network is now.
-    fn publish(&self) -> Arc<Network> {
+    fn publish(&mut self) -> Arc<Network> {
+        let tuns = self.watched().tuns.clone();
+        self.tuns = tuns;
         let picture = self.netlink.picture();
-        let network = Arc::new(network_of(picture));
+        let network = Arc::new(network_of(picture, &self.tuns));
         for worker in &self.workers {
             worker.send(Command::Network(Arc::clone(&network)));
         }
         self.steered.lock().unwrap_or_else(PoisonError::into_inner).network_changed(picture);
         network
+    }
+
+    fn has_other_tuns(&self) -> bool {
+        self.watched().tuns != self.tuns
+    }
+
+    fn watched(&self) -> MutexGuard<'_, Watched> {
+        self.watched.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Lets the XDP program forget members that left the configuration, once no flow goes to them.
@@ -128,20 +150,21 @@ impl Following {
 
     /// Whether there are new destinations, or the old ones were confirmed long ago.
     fn is_due(&self) -> bool {
-        let wanted = self.destinations.lock().unwrap_or_else(PoisonError::into_inner);
         match &self.freshened {
-            Some((done, at)) => *done != *wanted || at.elapsed() >= FRESHEN_EVERY,
+            Some((done, at)) => *done != self.watched().destinations || at.elapsed() >= FRESHEN_EVERY,
             None => true,
         }
     }
 
     /// Has the kernel confirm the next hops of all destinations.
     fn freshen(&mut self, network: &Network) {
-        let wanted = self.destinations.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let wanted = self.watched().destinations.clone();
         let hops = wanted.iter().filter_map(|destination| match network.next_hop(*destination) {
             NextHop::Known(via, _) | NextHop::NeedsSolicitation(via) => Some((via.link, via.neighbour)),
             NextHop::NoRoute => None,
         });
+        let has_neighbours = |link: u32| network.interface(link).is_some_and(|it| !it.point_to_point);
+        let hops = hops.filter(|(link, _)| has_neighbours(*link));
         for (link, neighbour) in hops.collect::<BTreeSet<_>>() {
             // What was confirmed a moment ago needs no asking.
             let known = self.netlink.picture().neighbours.get(&(link, neighbour.to_ip()));
@@ -170,12 +193,12 @@ fn members_in_use(worker: &Handle) -> BTreeSet<Address> {
 }
 
 /// A picture as the engine has it. Interfaces without a MAC carry no Ethernet and are left out, and so
-/// routes by them lead nowhere.
-pub(crate) fn network_of(picture: &Picture) -> Network {
+/// routes by them lead nowhere; but for these TUN devices, whose ends Shunt has.
+pub(crate) fn network_of(picture: &Picture, tuns: &BTreeSet<u32>) -> Network {
     let mut network = Network::default();
     let mut loopback = None;
     for link in picture.links.values() {
-        if is_ethernet(link) {
+        if is_ethernet(link) || tuns.contains(&link.index) {
             network.set_interface(interface(link, picture));
         } else if link.name == "lo" {
             loopback = Some(link.index);
@@ -216,6 +239,7 @@ fn interface(link: &Link, picture: &Picture) -> engine::Interface {
         mtu: u16::try_from(link.mtu).unwrap_or(u16::MAX),
         addresses: own.map(|own| (Address::from(own.address), own.prefix)).collect(),
         vlan: link.vlan.map(|vlan| engine::Vlan { parent: vlan.parent, id: vlan.id }),
+        point_to_point: link.tun,
     }
 }
 

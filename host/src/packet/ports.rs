@@ -6,6 +6,7 @@ use std::net::IpAddr;
 
 use shunt_rules::suggest::nearest;
 use shunt_sys::netlink::{Link, Picture};
+use shunt_sys::tun::{self, Tun};
 use shunt_sys::xdp::{Mode, Steering, Wanted, XdpError};
 use shunt_sys::xsk::{self, Socket};
 use shunt_wire::Address;
@@ -28,14 +29,45 @@ pub(super) struct Steered {
     ports: BTreeMap<u32, OpenPort>,
 }
 
-/// An interface that the program runs on.
+/// An interface that the program runs on, or a TUN device.
 #[derive(Clone, Debug)]
 pub(super) struct OpenPort {
     pub(super) name: String,
     pub(super) queues: u32,
-    pub(super) native: bool,
+    pub(super) way: Way,
     /// It was there when the network was last looked at.
     is_there: bool,
+}
+
+/// How frames of an interface come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Way {
+    /// Its driver runs the program.
+    Native,
+    /// The kernel's general receive path runs it.
+    Generic,
+    /// As datagrams, of a TUN device.
+    Tun,
+}
+
+impl Way {
+    pub(super) fn as_str(self) -> &'static str {
+        match self {
+            Way::Native => "native",
+            Way::Generic => "generic",
+            Way::Tun => "tun",
+        }
+    }
+}
+
+/// What is open for one worker.
+#[derive(Default)]
+pub(super) struct Opened {
+    pub(super) sockets: Vec<Socket>,
+    /// The TUN devices that it reads.
+    pub(super) tuns: Vec<Tun>,
+    /// For the TUN devices that another reads.
+    pub(super) writers: Vec<tun::Writer>,
 }
 
 /// What a configuration needs of the interfaces, found to be there.
@@ -44,6 +76,8 @@ pub(super) struct Needed {
     pub(super) links: HashMap<String, Named>,
     /// The interfaces that frames come in by: those that are named, and the carriers of VLANs.
     pub(super) ports: Vec<Needs>,
+    /// The TUN devices that are named.
+    pub(super) tuns: Vec<Link>,
 }
 
 /// What the kernel knows an interface by that virtuals name.
@@ -89,14 +123,18 @@ pub(super) fn find(config: &Config, picture: &Picture) -> Result<Needed, Vec<Str
     }
     problems.extend(addresses_of_others(config, picture));
     problems.extend(too_many(config, picture));
-    let mut ports = Vec::new();
+    let (mut ports, mut tuns) = (Vec::new(), Vec::new());
     for link in carriers.into_iter().filter_map(|index| picture.links.get(&index)) {
+        if link.tun {
+            tuns.push(link.clone());
+            continue;
+        }
         match xsk::queues(link) {
             Ok(queues) => ports.push(Needs { link: link.clone(), queues }),
             Err(error) => problems.push(format!("interface {}: cannot tell its queues: {error}", link.name)),
         }
     }
-    if problems.is_empty() { Ok(Needed { links, ports }) } else { Err(problems) }
+    if problems.is_empty() { Ok(Needed { links, ports, tuns }) } else { Err(problems) }
 }
 
 /// Which frames a virtual needs of its interfaces: all modes of today have addresses of their own.
@@ -113,6 +151,9 @@ pub(crate) fn carrier(name: &str, picture: &Picture) -> Result<(u32, u32), Strin
         };
         format!("there is no interface {name}; {hint}")
     })?;
+    if link.tun {
+        return Ok((link.index, link.index));
+    }
     if !is_ethernet(link) {
         return Err(format!("interface {name} carries no Ethernet frames, which packet virtuals need"));
     }
@@ -217,16 +258,26 @@ impl Steered {
     /// The interface is then as it was.
     pub(super) fn attach(&mut self, needs: &Needs, sockets: &[Socket]) -> Result<(), XdpError> {
         let Link { index, name, .. } = &needs.link;
-        let native = match self.steering.attach(&needs.link, sockets)? {
-            Mode::Native => true,
+        let way = match self.steering.attach(&needs.link, sockets)? {
+            Mode::Native => Way::Native,
             Mode::Generic { refusal } => {
                 tracing::warn!(interface = %name, %refusal, "its driver runs no XDP program: every frame costs more");
-                false
+                Way::Generic
             }
         };
-        self.ports
-            .insert(*index, OpenPort { name: name.clone(), queues: needs.queues, native, is_there: true });
+        self.ports.insert(*index, OpenPort { name: name.clone(), queues: needs.queues, way, is_there: true });
         Ok(())
+    }
+
+    /// Takes note of a TUN device whose end is open; the program has no part in it.
+    pub(super) fn add_tun(&mut self, link: &Link) {
+        let port = OpenPort { name: link.name.clone(), queues: 1, way: Way::Tun, is_there: true };
+        self.ports.insert(link.index, port);
+    }
+
+    /// The TUN devices whose ends are open.
+    pub(super) fn tuns(&self) -> BTreeSet<u32> {
+        self.ports.iter().filter(|(_, port)| port.way == Way::Tun).map(|(index, _)| *index).collect()
     }
 
     pub(super) fn detach(&mut self, interface: u32) {

@@ -60,11 +60,11 @@ pub struct Snat {
     pub least_free: Option<u32>,
 }
 
-/// An interface that the XDP program runs on, with all its sockets together.
+/// An interface that the XDP program runs on, or a TUN device, with all its sockets together.
 #[derive(Clone, Debug, Default)]
 pub struct InterfaceTotals {
     pub name: String,
-    /// `native`, or `generic` where the driver runs no XDP program.
+    /// `native`, `generic` where the driver runs no XDP program, or `tun`.
     pub mode: &'static str,
     pub queues: u32,
     pub statistics: Statistics,

@@ -1,4 +1,4 @@
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::fs;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -25,6 +25,7 @@ use crate::live::{PacketVirtual, Snapshot};
 const CLIENTS: u32 = 2;
 const SERVERS: u32 = 3;
 const TAGGED: u32 = 9;
+const TUN: u32 = 11;
 const MAC: Mac = Mac([2, 0, 0, 0, 0, 1]);
 
 fn ip(text: &str) -> IpAddr {
@@ -50,6 +51,8 @@ fn picture() -> Picture {
         link(TAGGED, "eth0.20", MAC, vlan),
         link(10, "eth0.20.30", MAC, nested),
     ]);
+    let (_, tun) = link(TUN, "siit", Mac([0; 6]), None);
+    picture.links.insert(TUN, Link { tun: true, ..tun });
     picture.addresses.push(InterfaceAddress { interface: SERVERS, address: ip("10.0.0.254"), prefix: 24 });
     let hop = |interface, gateway: Option<&str>| Hop { interface, gateway: gateway.map(ip) };
     let route =
@@ -58,6 +61,7 @@ fn picture() -> Picture {
         route("10.0.0.0", 24, vec![hop(SERVERS, None)]),
         route("10.20.0.0", 16, vec![hop(TAGGED, Some("10.20.0.1"))]),
         route("10.66.0.0", 16, Vec::new()),
+        route("10.77.0.0", 16, vec![hop(TUN, None)]),
     ];
     picture.neighbours.insert((SERVERS, ip("10.0.0.1")), Neighbour::Known { mac: MAC, stale: true });
     picture.neighbours.insert((SERVERS, ip("10.0.0.2")), Neighbour::Failed);
@@ -66,7 +70,7 @@ fn picture() -> Picture {
 
 #[test]
 fn a_picture_becomes_a_network() {
-    let network = network_of(&picture());
+    let network = network_of(&picture(), &BTreeSet::new());
     let hop = |to: &str| network.next_hop(address(to));
     // Stale is good to use, failed is not.
     let NextHop::Known(via, MAC) = hop("10.0.0.1") else { panic!("{:?}", hop("10.0.0.1")) };
@@ -80,6 +84,13 @@ fn a_picture_becomes_a_network() {
     assert_eq!((hop("10.66.0.1"), hop("192.0.2.1")), (NextHop::NoRoute, NextHop::NoRoute));
     assert_eq!(network.own_address(SERVERS, address("10.0.0.1")), Some(address("10.0.0.254")));
     assert!(network.interface(1).is_none(), "loopback carries no Ethernet");
+    // A TUN leads somewhere where Shunt is its other end.
+    assert_eq!(hop("10.77.0.1"), NextHop::NoRoute);
+    let network = network_of(&picture(), &BTreeSet::from([TUN]));
+    let NextHop::Known(via, Mac([0, 0, 0, 0, 0, 0])) = network.next_hop(address("10.77.0.1")) else {
+        panic!("{:?}", network.next_hop(address("10.77.0.1")));
+    };
+    assert_eq!(via.interface, TUN);
 }
 
 #[test]
@@ -87,6 +98,7 @@ fn interfaces_are_found_with_what_carries_them() {
     let picture = picture();
     assert_eq!(carrier("eth1", &picture), Ok((SERVERS, SERVERS)));
     assert_eq!(carrier("eth0.20", &picture), Ok((TAGGED, CLIENTS)));
+    assert_eq!(carrier("siit", &picture), Ok((TUN, TUN)));
     let refused = |name| carrier(name, &picture).unwrap_err();
     assert!(refused("eth7").contains("did you mean eth"), "{}", refused("eth7"));
     assert!(refused("lan").contains("`ip link` lists"), "{}", refused("lan"));

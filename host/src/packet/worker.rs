@@ -13,11 +13,12 @@ use shunt_engine::hash::Keyed;
 use shunt_engine::network::Network;
 use shunt_sys::netlink::Solicitor;
 use shunt_sys::waker::Waker;
-use shunt_sys::xsk::{Fate, Received, Socket, Sockets};
+use shunt_sys::xsk::{Fate, Received, Sockets};
 use shunt_wire::Frame;
 use tokio::sync::oneshot;
 
 use super::hand_over::{self, HandedOver, Inbox, Outlet};
+use super::ports::Opened;
 use super::report::{Report, SocketCounts};
 use super::rules::Rules;
 use super::snapshot::Loaded;
@@ -35,10 +36,10 @@ const FLOWS_AT_ONCE: usize = 4096;
 
 /// What is asked of a worker.
 pub(super) enum Command {
-    /// Take over a snapshot, with the sockets of interfaces that are new.
+    /// Take over a snapshot, with what is open of interfaces that are new.
     Apply {
         loaded: Arc<Loaded>,
-        sockets: Vec<Socket>,
+        opened: Opened,
         done: oneshot::Sender<()>,
     },
     /// Close the sockets of interfaces that are not used any more.
@@ -234,10 +235,10 @@ impl Thread {
     fn obey(&mut self, now: u64, command: Command) {
         let Thread { options, sockets, tools, work, .. } = self;
         match (command, work) {
-            (Command::Apply { loaded, sockets: new, done }, work) => {
-                for socket in new {
-                    sockets.add(socket);
-                }
+            (Command::Apply { loaded, opened, done }, work) => {
+                opened.sockets.into_iter().for_each(|socket| sockets.add(socket));
+                opened.tuns.into_iter().for_each(|tun| sockets.add_tun(tun));
+                opened.writers.into_iter().for_each(|writer| sockets.add_writer(writer));
                 match work {
                     Some(Work { datapath, rules }) => {
                         rules.replace(&loaded);

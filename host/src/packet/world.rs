@@ -105,7 +105,8 @@ impl World for Hands<'_, '_> {
 }
 
 fn link(network: &Network, index: u32) -> Option<Link> {
-    let interface = network.interface(index)?;
+    // A TUN takes no Ethernet frames; whose end Shunt has, every worker writes to.
+    let interface = network.interface(index).filter(|it| !it.point_to_point)?;
     Some(Link {
         index,
         name: interface.name.to_string(),

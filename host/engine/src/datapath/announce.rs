@@ -39,7 +39,10 @@ impl Datapath {
     }
 
     fn announce_on(&self, link: u32, address: Address, world: &mut impl World) {
-        let Some(Interface { mac, vlan, index, .. }) = self.network.interface(link) else { return };
+        let Some(Interface { mac, vlan, index, point_to_point: false, .. }) = self.network.interface(link)
+        else {
+            return;
+        };
         let (carrier, tag) = vlan.map_or((*index, None), |vlan| (vlan.parent, Some(vlan.id)));
         let mut buffer = [0; HEADROOM + LONGEST];
         let mut frame = Frame::new(&mut buffer, HEADROOM, HEADROOM);

@@ -20,6 +20,7 @@ fn interface(index: u32, addresses: &[(&str, u8)], vlan: Option<Vlan>) -> Interf
         mtu: 1500,
         addresses: addresses.iter().map(|(text, length)| (address(text), *length)).collect(),
         vlan,
+        point_to_point: false,
     }
 }
 
@@ -120,6 +121,20 @@ fn frames_of_a_vlan_leave_by_its_parent() {
     let NextHop::NeedsSolicitation(via) = network.next_hop(address("10.7.0.9")) else { panic!("known") };
     assert_eq!((via.interface, via.link, via.vlan), (2, 7, Some(70)));
     assert_eq!((network.link(2, Some(70)), network.link(2, Some(71)), network.link(2, None)), (7, 2, 2));
+}
+
+#[test]
+fn nobody_is_asked_for_at_the_other_end_of_a_line() {
+    let mut network = network();
+    network.set_interface(Interface { mac: Mac::default(), point_to_point: true, ..interface(9, &[], None) });
+    network.add_route(route("198.51.100.0/24", None, 9, 0));
+    network.add_route(route("2001:db8:9::/48", Some("fe80::9"), 9, 0));
+    for destination in ["198.51.100.1", "2001:db8:9::1"] {
+        let NextHop::Known(via, mac) = network.next_hop(address(destination)) else {
+            panic!("{destination}")
+        };
+        assert_eq!((via.interface, via.source_mac, mac), (9, Mac::default(), Mac::default()));
+    }
 }
 
 #[test]

@@ -173,6 +173,7 @@ impl Lab {
                     mtu: 1500,
                     addresses: vec![(own, length)],
                     vlan: Some(Vlan { parent, id }),
+                    point_to_point: false,
                 });
                 let destination = Prefix::new(own, length).ok_or("no prefix")?;
                 let hop = Some(Hop { gateway: None, interface: index });
@@ -409,6 +410,7 @@ fn network() -> Network {
             mtu: 1500,
             addresses,
             vlan: None,
+            point_to_point: false,
         });
     };
     interface(ETH0, 1, [("198.18.0.1", 24), ("2001:db8:2::1", 64)]);
