@@ -100,27 +100,36 @@ fn datagrams_come_as_frames_and_frames_leave_as_datagrams() {
         others.add_writer(writer);
         for ((near, far, _), ether_type) in ENDS.into_iter().zip([[0x08, 0x00], [0x86, 0xdd]]) {
             let (client, far) = (client(near), SocketAddr::new(address(far), 53));
-            for length in [0, 1, 1400, 8900] {
-                let sent = vec![7; length];
-                client.send_to(&sent, far).unwrap();
-                take(&mut sockets, |received| {
-                    let Received { interface, buffer, start, end } = received;
-                    assert_eq!((interface, start), (index, HEADROOM));
-                    assert_eq!(buffer[start..start + 14], [[0; 12].as_slice(), &ether_type].concat());
-                    turn(&mut buffer[start + 14..end]);
-                    others.outbox().send(index, &buffer[start..end]).unwrap();
-                    Fate::Send { interface, start, end }
-                });
-                let mut buffer = [0; 9000];
-                for _ in 0..2 {
-                    assert_eq!(client.recv_from(&mut buffer).unwrap(), (length, far));
-                    assert_eq!(buffer[..length], sent);
-                }
+            // Kernels drop where other tests keep this core busy: then it is tried again.
+            client.set_read_timeout(Some(Duration::from_secs(1))).unwrap();
+            for length in [1, 100, 1400, 8900] {
+                let come = |attempt: u8| {
+                    let sent = vec![attempt; length];
+                    client.send_to(&sent, far).unwrap();
+                    take(&mut sockets, |received| {
+                        let Received { interface, buffer, start, end } = received;
+                        assert_eq!((interface, start), (index, HEADROOM));
+                        assert_eq!(buffer[start..start + 14], [[0; 12].as_slice(), &ether_type].concat());
+                        turn(&mut buffer[start + 14..end]);
+                        others.outbox().send(index, &buffer[start..end]).unwrap();
+                        Fate::Send { interface, start, end }
+                    });
+                    let mut buffer = [0; 9000];
+                    let mut answers = 0;
+                    while answers < 2 {
+                        let Ok((length, from)) = client.recv_from(&mut buffer) else { return false };
+                        assert_eq!(from, far);
+                        answers += u8::from(buffer[..length] == sent);
+                    }
+                    true
+                };
+                assert!((1..10).any(come), "{far}: {length} bytes");
             }
         }
         let counts = |sockets: &Sockets| -> Statistics { sockets.statistics().next().unwrap().2.unwrap() };
-        assert_eq!((counts(&sockets).sent, counts(&others).sent), (8, 8));
-        assert!(counts(&sockets).received >= 8);
+        let (reader, writer) = (counts(&sockets), counts(&others));
+        assert_eq!(reader.sent, writer.sent);
+        assert!(reader.sent >= 8 && reader.received >= reader.sent, "{reader:?}");
     });
 }
 
