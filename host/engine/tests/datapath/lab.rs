@@ -310,8 +310,8 @@ impl Lab {
             mtu: 1500,
             addresses: Vec::new(),
             vlan: None,
+            point_to_point: true,
         });
-        self.network.set_neighbour(PROBES, from, Mac([0; 6]));
         let bits = if from.family() == Family::V4 { 32 } else { 128 };
         if let Some(destination) = Prefix::new(from, bits) {
             let hop = Some(Hop { gateway: None, interface: PROBES });
