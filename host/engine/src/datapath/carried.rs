@@ -41,6 +41,16 @@ pub(super) struct Carried {
     pub(super) lease: Option<Lease>,
 }
 
+/// What packets change of a flow.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Standing {
+    last: u64,
+    conversation: Option<Conversation>,
+    traffic: [Traffic; 2],
+    paths: [Path; 2],
+    first_answer: Option<u64>,
+}
+
 /// Between whom a flow is, and how.
 pub(super) fn ends(flow: &Flow<Carried>) -> Ends {
     let snat = flow.value.lease.as_ref().map(Lease::endpoint);
@@ -62,6 +72,25 @@ impl Carried {
     /// How it ended, if it ends now because its time is up.
     pub(super) fn ending(&self) -> Ending {
         self.conversation.map_or(Ending::Idle, |conversation| conversation.ending())
+    }
+
+    /// May packets of this direction not go on because of the member? What a member still says proves that it
+    /// lives; only clients are turned away from it.
+    pub(super) fn has_lost_member(&self, direction: Direction) -> bool {
+        direction == Direction::ToServer && !self.active.member().usable_for_persistent()
+    }
+
+    /// All that a packet changes.
+    pub(super) const fn standing(&self) -> Standing {
+        let Self { last, conversation, traffic, paths, first_answer, .. } = *self;
+        Standing { last, conversation, traffic, paths, first_answer }
+    }
+
+    /// As it was before a packet.
+    pub(super) const fn restore(&mut self, before: Standing) {
+        let Standing { last, conversation, traffic, paths, first_answer } = before;
+        (self.last, self.conversation, self.first_answer) = (last, conversation, first_answer);
+        (self.traffic, self.paths) = (traffic, paths);
     }
 
     /// Its state, as operators see it.

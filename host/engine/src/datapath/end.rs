@@ -72,14 +72,7 @@ impl Datapath {
             Why::MemberDown | Why::Homeless | Why::Deleted => Ending::Unknown,
         };
         let breaks_off = why != Why::Over || ending == Ending::Idle;
-        let resets = breaks_off && carried.mode.is_two_way() && is_open(carried);
-        if resets {
-            // As an endpoint does whose user gives up (RFC 9293 section 3.10.5).
-            let untold = |direction: &Direction| told != Some(direction.reversed());
-            for direction in Direction::BOTH.into_iter().filter(untold) {
-                self.reset(id, direction, world);
-            }
-        }
+        let resets = breaks_off && self.reset_ends(id, told, world);
         let Some(mut flow) = self.flows.remove(id) else { return };
         if let Some(lease) = flow.value.lease.take() {
             let last = if resets { now } else { flow.value.last };
@@ -90,8 +83,23 @@ impl Datapath {
         self.settle(id, &key, &flow.value, (why, ending), world);
     }
 
+    /// Resets the ends of an open connection through Shunt, but for the one that is told otherwise. False if
+    /// the flow is none.
+    pub(super) fn reset_ends(&mut self, id: FlowId, told: Option<Direction>, world: &mut impl World) -> bool {
+        let Some(carried) = self.flows.get(id).map(|flow| &flow.value) else { return false };
+        if !carried.mode.is_two_way() || !is_open(carried) {
+            return false;
+        }
+        // As an endpoint does whose user gives up (RFC 9293 section 3.10.5).
+        let untold = |direction: &Direction| told != Some(direction.reversed());
+        for direction in Direction::BOTH.into_iter().filter(untold) {
+            self.reset(id, direction, world);
+        }
+        true
+    }
+
     /// Counts a flow that ended, and tells its rules.
-    fn settle(
+    pub(super) fn settle(
         &mut self,
         id: FlowId,
         key: &FlowKey,

@@ -24,7 +24,8 @@ pub(super) enum Blocked {
 }
 
 /// What a packet means to its flow.
-enum Meaning {
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Meaning {
     /// It goes on.
     GoesOn,
     /// It is over; the packet is the first of another one.
@@ -74,17 +75,41 @@ impl Datapath {
         })
     }
 
-    /// Sends the first packet of a flow, as all that follow.
-    pub(super) fn send_first(
+    /// What a packet means to its flow, which is left as it is; `None` if there is no such flow.
+    pub(super) fn meaning(&self, id: FlowId, direction: Direction, packet: &FlowPacket) -> Option<Meaning> {
+        let carried = &self.flows.get(id)?.value;
+        if !carried.is_probe && carried.has_lost_member(direction) {
+            return Some(Meaning::MemberDown);
+        }
+        let is_over = carried.conversation.zip(packet.tcp).is_some_and(|(mut conversation, segment)| {
+            conversation.observe(direction, &segment) == Step::NewConversation
+        });
+        Some(match carried.is_probe {
+            _ if is_over => Meaning::Over,
+            true => Meaning::Probe,
+            false => Meaning::GoesOn,
+        })
+    }
+
+    /// Whether a packet whose flow has lost its member is taken as new: what has no connection yet, or never
+    /// will.
+    pub(super) fn moves_on(&self, id: FlowId, packet: &FlowPacket) -> bool {
+        let conversation = self.flows.get(id).and_then(|flow| flow.value.conversation);
+        let opens = packet.tcp.is_none_or(|segment| segment.flags & SYN != 0);
+        opens && matches!(conversation.map(|it| it.state()), None | Some(State::SynSent))
+    }
+
+    /// Sends a packet of a flow, as its path of this moment says.
+    pub(super) fn send(
         &mut self,
         now: u64,
-        id: FlowId,
+        (id, direction): (FlowId, Direction),
         arrival: &Arrival<'_>,
         frame: &mut Frame<'_>,
         world: &mut impl World,
     ) -> Verdict {
-        match self.ready(now, id, Direction::ToServer, world) {
-            Ok(()) => self.replay(now, id, Direction::ToServer, arrival, frame),
+        match self.ready(now, id, direction, world) {
+            Ok(()) => self.replay(now, id, direction, arrival, frame),
             Err(Blocked::Unresolved(via)) => self.wait(now, &via, arrival, frame, world),
             Err(Blocked::Refused(reason)) => self.refuse(now, arrival, frame, reason),
         }
@@ -168,8 +193,7 @@ impl Datapath {
         if carried.is_probe {
             return Some(Meaning::Probe);
         }
-        // What a member still says proves that it lives; only clients are turned away from it.
-        if direction == Direction::ToServer && !carried.active.member().usable_for_persistent() {
+        if carried.has_lost_member(direction) {
             return Some(Meaning::MemberDown);
         }
         if let (Some(conversation), Some(segment)) = (&mut carried.conversation, &packet.tcp) {
@@ -203,10 +227,9 @@ impl Datapath {
         frame: &mut Frame<'_>,
         world: &mut impl World,
     ) -> Option<Verdict> {
-        let state = self.flows.get(id)?.value.conversation.map(|conversation| conversation.state());
+        let moves_on = self.moves_on(id, packet);
         self.end(now, id, Why::MemberDown, Some(Direction::ToServer), world);
-        let opens = packet.tcp.is_none_or(|segment| segment.flags & SYN != 0);
-        if opens && matches!(state, None | Some(State::SynSent)) {
+        if moves_on {
             return None;
         }
         Some(self.refuse(now, arrival, frame, DropReason::MemberDown))

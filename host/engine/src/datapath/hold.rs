@@ -17,7 +17,7 @@ pub(super) const PATIENCE: u64 = 3_000;
 const ASK_AGAIN: u64 = 1_000;
 
 /// All packets that wait, by next hop, each queue in the order in which they came.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Hold {
     queues: BTreeMap<NextHopKey, Queue>,
     total: usize,
@@ -41,7 +41,7 @@ pub(super) struct Waiting {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Full;
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Queue {
     packets: VecDeque<Waiting>,
     since: u64,

@@ -10,6 +10,7 @@ mod carried;
 mod counters;
 mod end;
 mod errors;
+mod explain;
 mod hit;
 mod hold;
 mod list;
@@ -24,6 +25,7 @@ mod stages;
 mod tag;
 #[cfg(test)]
 mod tests;
+mod trace;
 mod unreadable;
 mod verdict;
 mod waiting;
@@ -32,6 +34,7 @@ mod words;
 mod world;
 
 pub use counters::{Counters, FlowCounters, MemberCounters, VirtualCounters};
+pub use explain::{Asked, Explanation, Leaving, Question, Unasked};
 pub use list::{Filter, FlowDetails, FlowSummary};
 pub use mode::{Dscp, Lacks, Mode, ModeName, Modes};
 pub use probes::{Notice, Probed};
@@ -41,6 +44,7 @@ pub use snapshot::{
     SourcePersistence, Transport, Virtual, VirtualIndex,
 };
 pub use stage::Stage;
+pub use trace::{Considered, Note, Point, Standing};
 pub use verdict::Verdict;
 pub use world::{Done, FlowProtocol, NewFlow, Outcome, PersistKey, Ruling, Target, Traffic, World};
 
@@ -60,6 +64,7 @@ use carried::Carried;
 use counters::Tally;
 use hold::Hold;
 use seats::Seats;
+use trace::Trace;
 
 /// How long an open TCP connection may be silent, in milliseconds.
 pub const DEFAULT_TCP_IDLE: u64 = 300_000;
@@ -85,6 +90,8 @@ pub struct Datapath {
     tally: Tally,
     /// How far the search for flows of virtuals that are gone has come.
     sweep: Option<Cursor>,
+    /// Listens while one packet is explained, and never while packets are carried.
+    trace: Trace,
 }
 
 /// What stays the same over the life of a worker.
@@ -124,6 +131,7 @@ impl Datapath {
             probed: MemberState::new(),
             tally: Tally::default(),
             sweep: None,
+            trace: Trace::default(),
             options,
             snapshot,
             network,
@@ -243,8 +251,9 @@ impl Datapath {
         if arrival.packet.destination_mac.is_group() {
             return Some(Verdict::Drop(DropReason::GroupMac));
         }
-        let worker = self.owner(arrival.packet).filter(|worker| *worker != self.options.worker)?;
-        Some(Verdict::HandOver { worker })
+        let worker = self.owner(arrival.packet)?;
+        self.trace.note(Point::Worker, || format!("worker {worker} of {} owns it", self.options.workers));
+        (worker != self.options.worker).then_some(Verdict::HandOver { worker })
     }
 
     fn next_epoch(&mut self) {

@@ -15,6 +15,7 @@ use crate::selection::Selector;
 pub(super) struct Seat(u32);
 
 /// All seats of a worker. One is kept as long as the snapshot or a flow needs it.
+#[derive(Clone)]
 pub(super) struct Seats {
     worker: usize,
     workers: usize,
@@ -25,6 +26,7 @@ pub(super) struct Seats {
     pools: Vec<PoolSeat>,
 }
 
+#[derive(Clone)]
 pub(super) struct VirtualSeat {
     /// As the last snapshot had it.
     pub(super) virtual_: Virtual,
@@ -38,13 +40,14 @@ pub(super) struct VirtualSeat {
 }
 
 /// This worker's share in the limits of a virtual.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(super) struct Limits {
     pub(super) flows: Option<u32>,
     pub(super) flow_rate: Option<TokenBucket>,
     pub(super) syn_rate: Option<SynLimit>,
 }
 
+#[derive(Clone)]
 pub(super) struct MemberSeat {
     pub(super) pool: Arc<str>,
     pub(super) member: Member,
@@ -54,6 +57,7 @@ pub(super) struct MemberSeat {
     pub(super) probes: u32,
 }
 
+#[derive(Clone)]
 pub(super) struct PoolSeat {
     name: Arc<str>,
     pub(super) selector: Selector,

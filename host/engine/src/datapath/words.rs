@@ -1,9 +1,11 @@
-//! A compiled rewrite, in words.
+//! A compiled rewrite, and the ways that lead through the network, in words.
 
 use shunt_wire::rewrite::{Change, Hop, Tunnel};
-use shunt_wire::{Endpoint, FlowKey};
+use shunt_wire::{Address, Endpoint, Family, FlowKey};
 
+use super::Datapath;
 use super::stages::compile::{NEVER, Path};
+use crate::network::NextHop;
 
 /// What is done to the packets of a direction, a line for each thing.
 pub(super) fn of(key: &FlowKey, path: &Path) -> Vec<String> {
@@ -55,5 +57,34 @@ fn readdress(lines: &mut Vec<String>, key: &FlowKey, source: Endpoint, destinati
     }
     if destination != key.destination() {
         lines.push(format!("destination {} becomes {destination}", key.destination()));
+    }
+}
+
+pub(super) const fn family(family: Family) -> &'static str {
+    match family {
+        Family::V4 => "IPv4",
+        Family::V6 => "IPv6",
+    }
+}
+
+impl Datapath {
+    /// The names of links, or their numbers where the kernel has taken them away.
+    pub(super) fn links(&self, links: &[u32]) -> String {
+        let name = |link: &u32| match self.network.interface(*link) {
+            Some(interface) => interface.name.to_string(),
+            None => format!("interface {link}"),
+        };
+        links.iter().map(name).collect::<Vec<_>>().join(", ")
+    }
+
+    /// How packets get to an address.
+    pub(super) fn way(&self, destination: Address) -> String {
+        let (via, mac) = match self.network.next_hop(destination) {
+            NextHop::Known(via, mac) => (via, mac.to_string()),
+            NextHop::NeedsSolicitation(via) => (via, "a MAC that must be asked for".to_owned()),
+            NextHop::NoRoute => return format!("there is no route to {destination}"),
+        };
+        let by = if via.on_link { "on link".to_owned() } else { format!("by gateway {}", via.neighbour) };
+        format!("{destination} is reached {by} on {}, at {mac}", self.links(&[via.link]))
     }
 }

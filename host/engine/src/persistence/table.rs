@@ -92,6 +92,13 @@ impl<V: Clone> PersistenceTable<V> {
         found
     }
 
+    /// As [`find`](Self::find), but no use: nothing is counted, and the time of the entry goes on.
+    #[must_use]
+    pub fn look(&self, key: &[u8], now: u64) -> Option<V> {
+        let record = self.entries.get(key)?;
+        (!record.is_expired(now)).then(|| record.value.clone())
+    }
+
     /// Binds the key to `choice`, unless it is bound already and `keep` says of that member that it
     /// may stay so. In one step, so that requests of one client that come at the same time to several
     /// workers all go to one member.

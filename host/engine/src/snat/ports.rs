@@ -197,6 +197,11 @@ impl Ports {
         self.counts
     }
 
+    /// Takes back what was counted since: it was asked for, and never meant.
+    pub(crate) const fn recount(&mut self, counts: Counts) {
+        self.counts = counts;
+    }
+
     /// The worker's share, which says who owns a port.
     #[must_use]
     pub const fn blocks(&self) -> Blocks {

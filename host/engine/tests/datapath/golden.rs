@@ -28,6 +28,17 @@ fn every_case_goes_as_it_says() {
     );
 }
 
+/// What is explained is what happens, and only that: in every case, of every frame.
+#[test]
+fn every_case_goes_as_it_is_explained() {
+    let cases = case::all(&folder()).unwrap();
+    let run = |(name, case): &(String, case::Case)| {
+        script::run_explained(case).err().map(|error| format!("{name}: {error}"))
+    };
+    let failed: Vec<String> = cases.iter().filter_map(run).collect();
+    assert!(failed.is_empty(), "{} cases failed:\n\n{}", failed.len(), failed.join("\n\n"));
+}
+
 /// `golden/drops/NAME.txt` is a case in which packets are dropped for that reason.
 #[test]
 fn every_drop_reason_has_a_case() {

@@ -4,6 +4,7 @@
 
 #[path = "../golden/case.rs"]
 mod case;
+mod explain;
 #[path = "../golden/frame/mod.rs"]
 mod frame;
 mod golden;

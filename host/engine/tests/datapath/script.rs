@@ -20,9 +20,12 @@
 //! words to-server|to-client TEXT   a line of what `shunt flow show` says
 //! ```
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use shunt_engine::datapath::{Datapath, Done, DropReason, Filter, FlowSummary, Notice, Verdict};
+use shunt_engine::datapath::{
+    Asked, Counters, Datapath, Done, DropReason, Filter, FlowSummary, Notice, Question, Verdict,
+};
 use shunt_engine::flow::Cursor;
 use shunt_wire::Frame;
 use shunt_wire::frame::HEADROOM;
@@ -35,6 +38,9 @@ use crate::world::Recorder;
 /// When every case begins, in milliseconds.
 const START: u64 = 1_000_000;
 
+/// A frame, and the interface that it went out by.
+type Sent = (u32, Vec<u8>);
+
 /// A case that runs.
 struct Script {
     lab: Lab,
@@ -43,17 +49,28 @@ struct Script {
     now: u64,
     headroom: usize,
     /// What went out and was not asked about.
-    out: Vec<(u32, Vec<u8>)>,
+    out: Vec<Sent>,
     verdict: Option<Verdict>,
+    /// Every frame is explained before it comes in.
+    explains: bool,
 }
 
 /// Runs a case. The error says where it went another way; else the reasons of its drops come back.
 pub(crate) fn run(case: &Case) -> Result<Vec<DropReason>, String> {
+    play(case, false)
+}
+
+/// Runs a case, in which every frame goes as it was explained, and explaining it changes nothing.
+pub(crate) fn run_explained(case: &Case) -> Result<(), String> {
+    play(case, true).map(drop)
+}
+
+fn play(case: &Case, explains: bool) -> Result<Vec<DropReason>, String> {
     let lab = Lab::new(&case.setting)?;
     let datapath = lab.datapath(START)?;
     let world = Recorder { ruling: lab.ruling.clone(), probes: lab.probed(), ..Recorder::default() };
     let (now, headroom) = (START, HEADROOM);
-    let mut script = Script { lab, datapath, world, now, headroom, out: Vec::new(), verdict: None };
+    let mut script = Script { lab, datapath, world, now, headroom, out: Vec::new(), verdict: None, explains };
     for (at, step) in case.steps.iter().enumerate() {
         script.step(step).map_err(|error| format!("step {}: {error}", at + 1))?;
     }
@@ -83,13 +100,53 @@ impl Script {
         let mut buffer = vec![0xee; end + HEADROOM];
         buffer[self.headroom..end].copy_from_slice(bytes);
         let mut frame = Frame::new(&mut buffer, self.headroom, end);
+        // What the driver leaves in front is not asked about.
+        let explained =
+            (self.explains && self.headroom == HEADROOM).then(|| self.explain(name, bytes)).transpose()?;
         let verdict = self.datapath.receive(self.now, interface(name)?, &mut frame, &mut self.world);
         if let Some(interface) = verdict.interface() {
             self.out.push((interface, frame.bytes().to_vec()));
         }
         self.verdict = Some(verdict);
         self.take_sent();
+        if let Some((verdict, leaves)) = explained {
+            same(&of_verdict(verdict), &self.verdict.map(of_verdict).unwrap_or_default())?;
+            let left = |frames: &[Sent]| {
+                let line = |(interface, bytes): &Sent| {
+                    format!("{} {}", interface_name(*interface), frame::write(bytes))
+                };
+                frames.iter().map(line).collect::<BTreeSet<_>>()
+            };
+            let (found, expected) = (left(&leaves), left(&self.out));
+            if found != expected {
+                return Err(format!("explained as {found:#?}, and it was {expected:#?}"));
+            }
+        }
         Ok(())
+    }
+
+    /// What is said to become of a frame, and nothing else changes.
+    fn explain(&mut self, name: &str, bytes: &[u8]) -> Result<(Verdict, Vec<Sent>), String> {
+        let before = (self.counted(), self.flows());
+        let question = Question { link: Some(interface(name)?), asked: Asked::Frame(bytes.to_vec()) };
+        let probes = self.lab.probed();
+        let mut world = Recorder { ruling: self.lab.ruling.clone(), probes, ..Recorder::default() };
+        let told =
+            self.datapath.explain(self.now, &question, &mut world).map_err(|why| format!("{why:?}"))?;
+        if before != (self.counted(), self.flows()) {
+            return Err("explaining it changed something".to_owned());
+        }
+        let is_quiet = world.sent.is_empty() && world.noticed.is_empty();
+        if world.asked.len() != usize::from(told.rules_were_asked) || !is_quiet {
+            return Err(format!("explaining it did this: {world:?}"));
+        }
+        let leaves = told.leaves.into_iter().map(|it| Ok((interface(&it.interface)?, it.bytes)));
+        Ok((told.verdict, leaves.collect::<Result<_, String>>()?))
+    }
+
+    /// Everything that is counted, but for memory: that of a flow is kept for the next.
+    fn counted(&self) -> Counters {
+        Counters { memory: 0, ..self.datapath.counters() }
     }
 
     fn expect(&mut self, name: &str, bytes: &[u8]) -> Result<(), String> {

@@ -10,6 +10,7 @@ use super::{Choice, First};
 use crate::datapath::Datapath;
 use crate::datapath::mode::{Dscp, Mode, ModeName};
 use crate::datapath::reason::DropReason;
+use crate::datapath::stage::Stage;
 use crate::flow::Direction;
 use crate::network::{Network, NextHop, Via};
 use crate::snat::Lease;
@@ -79,7 +80,10 @@ impl Datapath {
                 _ => None,
             },
         };
-        let compile = |direction| plan.compile(&ends, direction, &self.network, self.epoch);
+        let compile = |direction| {
+            self.trace.at(Stage::Compile, || self.way(plan.destination(&ends, direction)));
+            plan.compile(&ends, direction, &self.network, self.epoch)
+        };
         let to_server = compile(Direction::ToServer)?.path;
         let to_client = if two_way { compile(Direction::ToClient)?.path } else { to_server };
         Ok((plan, ends, [to_server, to_client]))

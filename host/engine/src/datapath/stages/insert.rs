@@ -6,6 +6,7 @@ use super::selection::Chosen;
 use crate::datapath::carried::Carried;
 use crate::datapath::mode::ModeName;
 use crate::datapath::reason::DropReason;
+use crate::datapath::stage::Stage;
 use crate::datapath::world::Traffic;
 use crate::datapath::{DEFAULT_IDLE, DEFAULT_TCP_IDLE, Datapath};
 use crate::flow::tcp::Sight;
@@ -32,7 +33,12 @@ impl Datapath {
             traffic,
             last: first.now,
             conversation,
-            active: if first.is_probe { self.probed.begin() } else { chosen.member.state.begin() },
+            // Neither a probe nor what is only explained is a load of the member.
+            active: if first.is_probe || self.trace.listens() {
+                self.probed.begin()
+            } else {
+                chosen.member.state.begin()
+            },
             mode: ends.mode,
             is_probe: first.is_probe,
             virtual_: first.seat,
@@ -45,7 +51,12 @@ impl Datapath {
             lease,
         };
         let deadline = carried.deadline();
-        let inserted = self.flows.insert(first.packet.key, plan.reverse(&ends), carried);
+        let reverse = plan.reverse(&ends);
+        self.trace.at(Stage::Insert, || match reverse {
+            Some(reverse) => format!("answers come as {} > {}", reverse.source(), reverse.destination()),
+            None => "the member answers the client directly".to_owned(),
+        });
+        let inserted = self.flows.insert(first.packet.key, reverse, carried);
         let id = match inserted {
             Ok(id) => id,
             Err(refused) => {

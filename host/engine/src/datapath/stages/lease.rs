@@ -7,6 +7,7 @@ use super::{Choice, First};
 use crate::datapath::Datapath;
 use crate::datapath::mode::Mode;
 use crate::datapath::reason::DropReason;
+use crate::datapath::stage::Stage;
 use crate::datapath::world::{FlowProtocol, World};
 use crate::snat::{Lease, Refusal};
 
@@ -20,7 +21,10 @@ impl Datapath {
         chosen: &Chosen,
         world: &mut impl World,
     ) -> Result<Option<Lease>, DropReason> {
-        let Mode::Snat(index) = choice.mode else { return Ok(None) };
+        let Mode::Snat(index) = choice.mode else {
+            self.trace.at(Stage::SnatLease, || format!("mode {} needs no port", choice.mode.name()));
+            return Ok(None);
+        };
         if first.is_mid_stream() {
             return Err(DropReason::MidStream);
         }
@@ -28,8 +32,18 @@ impl Datapath {
         let member = first.toward(chosen.member.endpoint);
         let protocol = first.packet.key.protocol();
         match self.leases.lease(&pool.ports, protocol, member, world.random(), first.now) {
-            Ok(lease) => Ok(Some(lease)),
-            Err(Refusal::Exhausted) => Err(DropReason::SnatExhausted),
+            Ok(lease) => {
+                self.trace.at(Stage::SnatLease, || {
+                    format!("{} of SNAT pool {} is free toward {member}", lease.endpoint(), pool.name)
+                });
+                Ok(Some(lease))
+            }
+            Err(Refusal::Exhausted) => {
+                self.trace.at(Stage::SnatLease, || {
+                    format!("every port of SNAT pool {} is in use or rests toward {member}", pool.name)
+                });
+                Err(DropReason::SnatExhausted)
+            }
             Err(Refusal::NoAddress) => Err(DropReason::SnatFamily),
         }
     }

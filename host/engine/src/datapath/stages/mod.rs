@@ -22,8 +22,8 @@ use super::snapshot::{PoolIndex, VirtualIndex};
 use super::verdict::Verdict;
 use super::world::{Done, FlowProtocol, NewFlow, Outcome, Traffic, World};
 use super::{Arrival, Datapath};
-use crate::flow::FlowId;
 use crate::flow::tcp::{Conversation, Sight};
+use crate::flow::{Direction, FlowId};
 use crate::packet::FlowPacket;
 use persistence::Key;
 
@@ -72,7 +72,7 @@ impl Datapath {
         let first = First { now, arrival, packet, protocol, index, seat, is_probe: false };
         let verdict = match self.admit(&first) {
             Ok(()) => match self.decide(&first, world) {
-                Ok(id) => self.send_first(now, id, arrival, frame, world),
+                Ok(id) => self.send(now, (id, Direction::ToServer), arrival, frame, world),
                 Err(reason) => {
                     self.done_before_it_began(&first, world);
                     self.refuse(now, arrival, frame, reason)

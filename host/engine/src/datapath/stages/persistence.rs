@@ -6,6 +6,7 @@ use shunt_wire::Address;
 
 use super::{Choice, First};
 use crate::datapath::Datapath;
+use crate::datapath::stage::Stage;
 use crate::hash;
 use crate::persistence::source_key;
 
@@ -39,7 +40,20 @@ impl Key {
 impl Datapath {
     /// The member that the client's key is bound to, whether or not it may still be used.
     pub(super) fn persistence(&self, first: &First<'_>, choice: &Choice) -> Option<SocketAddr> {
-        let key = choice.key.as_ref()?;
-        self.snapshot.pool(choice.pool)?.bindings.find(key.bytes(), first.now)
+        let Some(key) = &choice.key else {
+            self.trace.at(Stage::Persistence, || "clients are not bound to members".to_owned());
+            return None;
+        };
+        let bindings = &self.snapshot.pool(choice.pool)?.bindings;
+        let bound = if self.trace.listens() {
+            bindings.look(key.bytes(), first.now)
+        } else {
+            bindings.find(key.bytes(), first.now)
+        };
+        self.trace.at(Stage::Persistence, || match bound {
+            Some(member) => format!("the client is bound to {member}"),
+            None => "the client is bound to no member yet".to_owned(),
+        });
+        bound
     }
 }

@@ -8,10 +8,11 @@ use super::{Choice, First};
 use crate::datapath::mode::Mode;
 use crate::datapath::probes::{Notice, Probed};
 use crate::datapath::reason::DropReason;
+use crate::datapath::stage::Stage;
 use crate::datapath::verdict::Verdict;
 use crate::datapath::world::{FlowProtocol, World};
 use crate::datapath::{Arrival, Datapath};
-use crate::flow::FlowId;
+use crate::flow::{Direction, FlowId};
 use crate::packet::FlowPacket;
 
 impl Datapath {
@@ -31,6 +32,13 @@ impl Datapath {
             return Verdict::Drop(DropReason::StrayProbe);
         }
         let index = probed.virtual_;
+        self.trace.at(Stage::Virtual, || {
+            let name = self.snapshot.virtual_(index).map(|virtual_| &*virtual_.name).unwrap_or_default();
+            format!(
+                "a monitor probes {} through {name}: limits, rules and choices are passed by",
+                probed.member
+            )
+        });
         let (Some(protocol), Some(seat)) =
             (FlowProtocol::of(packet.key.protocol()), self.seats.of_virtual(index))
         else {
@@ -40,7 +48,7 @@ impl Datapath {
         match self.decide_probe(&first, probed, world) {
             Ok(id) => {
                 self.notice_carried(id, &packet.key, world);
-                self.send_first(now, id, arrival, frame, world)
+                self.send(now, (id, Direction::ToServer), arrival, frame, world)
             }
             Err(reason) => self.refuse(now, arrival, frame, reason),
         }

@@ -4,13 +4,16 @@ use super::persistence::{DEFAULT_TIMEOUT, Key};
 use super::{Choice, First};
 use crate::datapath::Datapath;
 use crate::datapath::reason::DropReason;
+use crate::datapath::stage::Stage;
 use crate::datapath::world::{Ruling, Target, World};
 
 impl Datapath {
     pub(super) fn rule(&self, first: &First<'_>, world: &mut impl World) -> Result<Choice, DropReason> {
         let virtual_ = self.snapshot.virtual_(first.index).ok_or(DropReason::NoVirtual)?;
         let target = if virtual_.hooks.on_flow {
-            match world.on_flow(first.index, &self.new_flow(first)) {
+            let ruling = world.on_flow(first.index, &self.new_flow(first));
+            self.trace.at(Stage::Rule, || self.said(&ruling));
+            match ruling {
                 Ruling::Next => Target::default(),
                 Ruling::To(target) => target,
                 Ruling::Reject => return Err(DropReason::RuleReject),
@@ -18,6 +21,7 @@ impl Datapath {
                 Ruling::Fault => return Err(DropReason::RuleFault),
             }
         } else {
+            self.trace.at(Stage::Rule, || "no rule of the virtual takes part in flows".to_owned());
             Target::default()
         };
         let Target { pool, member, mode, snat_pool, persist } = target;
@@ -32,6 +36,35 @@ impl Datapath {
             (None, Some(timeout)) => Some(Key::of_client(&virtual_.name, first.client().address, timeout)),
             (None, None) => None,
         };
+        self.trace.at(Stage::Rule, || {
+            let name = self.snapshot.pool(pool).map(|pool| &*pool.name).unwrap_or_default();
+            format!("so it goes to pool {name}, in mode {}", mode.name())
+        });
         Ok(Choice { pool, named: member, mode, key })
+    }
+
+    /// A ruling, in words.
+    fn said(&self, ruling: &Ruling) -> String {
+        let Target { pool, member, mode, snat_pool, persist } = match ruling {
+            Ruling::Next => return "the rules leave it as configured".to_owned(),
+            Ruling::Reject => return "a rule rejects it".to_owned(),
+            Ruling::Drop => return "a rule drops it".to_owned(),
+            Ruling::Fault => return "a rule failed, and its `on-fault` is to reject".to_owned(),
+            Ruling::To(target) => target,
+        };
+        let pool = pool.and_then(|pool| self.snapshot.pool(pool)).map(|pool| format!("pool {}", pool.name));
+        let snat = snat_pool.and_then(|pool| self.snapshot.snat_pool(pool));
+        let named = [
+            pool,
+            member.map(|member| format!("member {member}")),
+            mode.map(|mode| format!("mode {mode}")),
+            snat.map(|pool| format!("SNAT pool {}", pool.name)),
+            persist.as_ref().map(|persist| format!("a persistence key of {} bytes", persist.key.len())),
+        ];
+        let named: Vec<String> = named.into_iter().flatten().collect();
+        if named.is_empty() {
+            return "a rule decides, and leaves all as configured".to_owned();
+        }
+        format!("a rule chooses {}", named.join(", "))
     }
 }

@@ -9,7 +9,9 @@ use crate::datapath::mode::ModeName;
 use crate::datapath::reason::DropReason;
 use crate::datapath::seats::Seat;
 use crate::datapath::snapshot::{Member, Pool, PoolIndex, Virtual};
-use crate::member::MemberState;
+use crate::datapath::stage::Stage;
+use crate::datapath::trace::{Considered, Standing};
+use crate::member::{Admin, MemberState};
 use crate::selection::Candidate;
 
 /// The member that takes the flow.
@@ -34,10 +36,11 @@ impl Datapath {
         let virtual_ = self.snapshot.virtual_(first.index).ok_or(DropReason::NoVirtual)?;
         let pool = self.snapshot.pool(choice.pool).ok_or(DropReason::NoPool)?;
         let among = Among { virtual_, index: choice.pool, pool };
-        let place = match among.named(choice)? {
-            Some(place) => place,
+        self.trace.consider(|| among.considered(choice, first, None));
+        let (place, why) = match among.named(choice)? {
+            Some(place) => (place, Standing::Named),
             None => match among.usable_binding(bound) {
-                Some(place) => place,
+                Some(place) => (place, Standing::Bound),
                 None if first.is_mid_stream() && pool.members.len() != 1 => {
                     return Err(DropReason::MidStream);
                 }
@@ -52,11 +55,14 @@ impl Datapath {
                         })
                     });
                     let turn = turn.ok_or_else(|| among.nobody(choice.mode.name(), first))?;
-                    among.bind(first, choice, turn)
+                    let place = if self.trace.listens() { turn } else { among.bind(first, choice, turn) };
+                    (place, Standing::Turn)
                 }
             },
         };
+        self.trace.consider(|| among.considered(choice, first, Some((place, why))));
         let member = among.member(place).ok_or(DropReason::NoMember)?;
+        self.trace.at(Stage::Selection, || format!("{} takes it: {}", member.endpoint, why.means()));
         let seat = self.seats.of_member(choice.pool, place).ok_or(DropReason::NoMember)?;
         Ok(Chosen { member, seat })
     }
@@ -117,5 +123,37 @@ impl Among<'_> {
             Some((_, member)) if !fits(member) => DropReason::OtherFamily,
             _ => DropReason::NoMember,
         }
+    }
+
+    /// What spoke for and against each member.
+    fn considered(
+        &self,
+        choice: &Choice,
+        first: &First<'_>,
+        chosen: Option<(usize, Standing)>,
+    ) -> impl Iterator<Item = Considered> {
+        let fits = super::translation::fits(choice.mode.name(), first.client().address);
+        (0..).zip(&self.pool.members).map(move |(place, member)| {
+            let state = self.state(place, member);
+            let why = match chosen {
+                Some((chosen, why)) if chosen == place => why,
+                _ if !state.is_up() => Standing::Down,
+                _ if state.admin() == Admin::Disabled => Standing::Disabled,
+                _ if state.admin() == Admin::Draining => Standing::Draining,
+                _ if member.weight == 0 => Standing::WeightZero,
+                _ if !fits(member) => Standing::OtherFamily,
+                Some((_, Standing::Named)) => Standing::AnotherNamed,
+                Some((_, Standing::Bound)) => Standing::AnotherBound,
+                Some(_) => Standing::AnotherTurn,
+                None => Standing::NotAsked,
+            };
+            Considered {
+                pool: Arc::clone(&self.pool.name),
+                member: member.endpoint,
+                weight: member.weight,
+                active: state.active(),
+                why,
+            }
+        })
     }
 }

@@ -12,6 +12,8 @@ use crate::datapath::Datapath;
 use crate::datapath::mode::ModeName;
 use crate::datapath::reason::DropReason;
 use crate::datapath::snapshot::Member;
+use crate::datapath::stage::Stage;
+use crate::datapath::words;
 
 impl Datapath {
     pub(super) fn translation(
@@ -21,6 +23,15 @@ impl Datapath {
         chosen: &Chosen,
     ) -> Result<(), DropReason> {
         let fits = fits(choice.mode.name(), first.client().address);
+        self.trace.at(Stage::Translation, || {
+            let (client, member) = (first.client().address.family(), chosen.member.endpoint.address.family());
+            if client == member {
+                "client and member are of one family: nothing to settle".to_owned()
+            } else {
+                let [client, member] = [client, member].map(words::family);
+                format!("the client is of {client}, the member of {member}")
+            }
+        });
         if fits(&chosen.member) { Ok(()) } else { Err(DropReason::OtherFamily) }
     }
 }
