@@ -11,7 +11,10 @@
 mod error;
 mod head;
 mod message;
+mod subject;
 mod transport;
+
+pub use subject::Subject;
 
 use head::Head;
 use transport::Kind;
@@ -46,8 +49,8 @@ pub struct Limits {
 /// The value of `lowest-ipv6-mtu` unless another is known (RFC 7915 section 4.1).
 pub const LOWEST_IPV6_MTU: u16 = ip::V6_MIN_MTU;
 
-/// Makes of a packet one of the other family. Of `layout`, the start and the end of the datagram and its family
-/// are used.
+/// Makes of a packet one of the other family. [`Subject::read`] gives its layout, of which the start and the end of
+/// the datagram and its family are used.
 ///
 /// # Errors
 ///

@@ -108,7 +108,7 @@ fn has_source_route(mut options: &[u8]) -> bool {
         match *options {
             [] | [END_OF_OPTIONS, ..] => return false,
             [NO_OPERATION, ref rest @ ..] => options = rest,
-            [LOOSE_SOURCE_ROUTE | STRICT_SOURCE_ROUTE, len, pointer, ..] if pointer < len => return true,
+            [LOOSE_SOURCE_ROUTE | STRICT_SOURCE_ROUTE, len, pointer, ..] if pointer <= len => return true,
             [_, len, ..] if len >= 2 => options = options.get(usize::from(len)..).unwrap_or_default(),
             _ => return false,
         }

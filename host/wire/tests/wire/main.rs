@@ -17,3 +17,4 @@ mod hostile;
 mod packets;
 mod rewrites;
 mod segments;
+mod translations;
