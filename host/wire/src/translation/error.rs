@@ -175,17 +175,17 @@ impl<'a> Body<'a> {
     }
 }
 
-/// Puts a datagram of `family` in the place of the one at `l3`, wherever there is room for it.
+/// Puts a datagram of `family` in the place of the one at `l3`: in the room in front, and what it needs more in
+/// the room behind.
 fn replace(frame: &mut Frame<'_>, l3: usize, written: &[u8], family: Family) -> Result<(), Misfit> {
-    let (old, new) = (frame.len(), l3 + written.len());
-    if let Some(more) = new.checked_sub(old).filter(|more| *more > 0) {
-        if frame.headroom() >= more {
-            super::move_link_header(frame, l3, 0, more).ok_or(Misfit::NoRoom)?;
-        } else {
-            frame.grow_back(more).ok_or(Misfit::NoRoom)?;
-        }
+    let len = l3 + written.len();
+    let more = len.saturating_sub(frame.len());
+    let front = more.min(frame.headroom());
+    if more - front > frame.tailroom() {
+        return Err(Misfit::NoRoom);
     }
-    frame.set_len(new).ok_or(Misfit::NoRoom)?;
+    super::move_link_header(frame, l3, 0, front).ok_or(Misfit::Foreign)?;
+    frame.set_len(len).ok_or(Misfit::NoRoom)?;
     let bytes = frame.bytes_mut();
     set_ether_type(bytes, l3, family).ok_or(Misfit::Foreign)?;
     bytes.get_mut(l3..).ok_or(Misfit::Foreign)?.copy_from_slice(written);

@@ -50,11 +50,11 @@ fn frame_of(text: &str) -> Vec<u8> {
     read(&format!("{IN} | {text}")).unwrap_or_else(|error| panic!("{text}: {error}"))
 }
 
-/// Puts the frame into a buffer with headroom, and no room behind. A refusal must leave it as it was.
+/// Puts the frame into a buffer with headroom, and less room behind than the longest padding. A refusal must leave it as it was.
 fn within<T>(bytes: &[u8], how: impl FnOnce(&mut Frame<'_>) -> Result<T, Misfit>) -> Result<T, Misfit> {
-    let mut buffer = vec![0xaa; HEADROOM + bytes.len()];
-    buffer[HEADROOM..].copy_from_slice(bytes);
-    let end = buffer.len();
+    let end = HEADROOM + bytes.len();
+    let mut buffer = vec![0xaa; end + 64];
+    buffer[HEADROOM..end].copy_from_slice(bytes);
     let mut frame = Frame::new(&mut buffer, HEADROOM, end);
     let result = how(&mut frame);
     if result.is_err() {
