@@ -2,8 +2,11 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on says so and ends")]
 
-use shunt_lab::{Family, Mode, Plan, Shape, ask};
-use shunt_tests::packet::{MTU, PacketSite};
+use std::collections::BTreeSet;
+use std::net::{IpAddr, SocketAddr};
+
+use shunt_lab::{Family, Mode, Place, Plan, Shape, ask};
+use shunt_tests::packet::{MTU, NARROW, PacketSite};
 use shunt_tests::root;
 
 const WHY: &str = "packets between network namespaces";
@@ -67,6 +70,53 @@ fn gre_in_either_family() {
 #[test]
 fn gue_in_either_family() {
     tunnel(Mode::L3dsrGue);
+}
+
+/// A router on the way to the members has a narrower link than Shunt. It tells where the tunnel starts, Shunt
+/// tells the clients, and what they send goes through: RFC 2003 section 5.1.
+fn narrow(mode: Mode, outer: Family, has_sources: bool) {
+    if !root::is_root(WHY) {
+        return;
+    }
+    let [first, last] = [220, 235].map(|station| Family::BOTH.map(|it| Place::Service.address(it, station)));
+    let range = |at: usize| format!("\"{}-{}\"", first[at], last[at]);
+    let keys = format!("tunnel-sources = [{}, {}]", range(0), range(1));
+    let keys = if has_sources { keys } else { String::new() };
+    let plan = Plan { outer: Some(outer), keys, ..Plan::new(mode) };
+    let site = PacketSite::start(&format!("{mode}-{outer}-narrow"), Shape::Routed, &plan);
+    site.exchange(&plan, &Family::BOTH);
+    site.topology.narrow_servers(NARROW).unwrap();
+    site.errors_reach_clients(&Family::BOTH, NARROW - mode.overhead(outer));
+    site.exchange(&plan, &Family::BOTH);
+
+    let shunt = site.topology.shunt_address(outer);
+    let starts_right = |source: IpAddr| match has_sources {
+        true => first.iter().zip(last).any(|(first, last)| (*first..=last).contains(&source)),
+        false => source == shunt,
+    };
+    let mut sources = BTreeSet::new();
+    for member in &site.topology.members {
+        let heard = member.tunnel().unwrap().heard();
+        assert_eq!(heard.refused, [""; 0], "{mode} in {outer}");
+        sources.extend(heard.sources.iter().map(SocketAddr::ip));
+    }
+    assert!(!sources.is_empty() && sources.iter().all(|it| starts_right(*it)), "{sources:?}");
+    assert_eq!(sources.len() > 1, has_sources, "each flow has its source: {sources:?}");
+}
+
+#[test]
+fn the_way_into_ipip_narrows() {
+    narrow(Mode::L3dsrIpip, Family::V4, true);
+}
+
+#[test]
+fn the_way_into_gre_over_ipv6_narrows() {
+    narrow(Mode::L3dsrGre, Family::V6, true);
+}
+
+#[test]
+fn the_way_into_gue_from_the_hosts_address_narrows() {
+    narrow(Mode::L3dsrGue, Family::V4, false);
 }
 
 /// RFC 6040 section 4.1: the outer header has the inner one's ECN; the DSCP is copied as well.

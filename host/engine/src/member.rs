@@ -1,5 +1,9 @@
 //! The live state of a member: what workers read for each choice, and what they count.
 
+mod tunnel;
+
+pub use tunnel::{Trouble, Troubles, TunnelPath};
+
 use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
@@ -81,6 +85,12 @@ impl MemberState {
         self.is_up() && self.admin() != Admin::Disabled
     }
 
+    /// The way into the tunnel to it, in modes that have one.
+    #[must_use]
+    pub fn tunnel(&self) -> &TunnelPath {
+        &self.whole().standing.tunnel
+    }
+
     /// Counts a request or connection as under way until the guard is dropped.
     #[must_use]
     pub fn begin(self: &Arc<Self>) -> Active {
@@ -150,6 +160,7 @@ struct Standing {
     admin: AtomicU8,
     /// Set in a [view](MemberState::view): who has the operator's will and the load.
     whole: Option<Arc<MemberState>>,
+    tunnel: TunnelPath,
 }
 
 #[derive(Debug, Default)]

@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use shunt_engine::datapath::{
     Datapath, Done, Dscp, Filter, Hooks, Limits, Member, ModeName, Modes, NewFlow, Options, Pool, PoolIndex,
-    Ruling, Snapshot, SnatPool, SnatPoolIndex, SourcePersistence, Target, Transport, Verdict, Virtual,
-    VirtualIndex, World,
+    Ruling, Snapshot, SnatPool, SnatPoolIndex, SourcePersistence, Target, Transport, TunnelSources, Verdict,
+    Virtual, VirtualIndex, World,
 };
 use shunt_engine::flow::{Cursor, FlowId};
 use shunt_engine::hash::Keyed;
@@ -278,6 +278,9 @@ fn snapshot(pool: &Pool, there: u8) -> Arc<Snapshot> {
                 .expect("it has all that a mode needs"),
             gue_port: 6080,
             on_path: None,
+            tunnel_sources: TunnelSources::new(
+                (place & 1 == 0).then_some(Ipv4Addr::new(10, 0, 0, 101).into()),
+            ),
             mss: Some(1200),
             persistence: (place == 2).then_some(SourcePersistence { timeout: 10_000 }),
             idle: None,

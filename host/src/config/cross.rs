@@ -49,23 +49,35 @@ fn owned_addresses(config: &Config, walk: &mut Walk) -> Owned {
         owned.entry(virtual_.listen.ip()).or_insert((whose, place));
     }
     for pool in &config.snat_pools {
-        let (place, key) = walk.spot(&path(&["snat-pool", &pool.name, "addresses"]));
-        let mut told = false;
-        for address in &pool.addresses {
-            let whose = format!("SNAT pool `{}`", pool.name);
-            let before = owned.entry(*address).or_insert_with(|| (whose, place.clone()));
-            if before.1 != place && !told {
-                told = true;
-                let (whose, first) = before.clone();
-                let refusal = Refusal::new(Cause::Duplicate, format!("`{address}` is an address of {whose}"))
-                    .label("again here")
-                    .also(first, "first here")
-                    .help("give the SNAT pool addresses that nothing else has");
-                walk.refuse(&place, Some(&key), refusal);
-            }
-        }
+        let here = path(&["snat-pool", &pool.name, "addresses"]);
+        let whose = format!("SNAT pool `{}`", pool.name);
+        own(&mut owned, &pool.addresses, (&here, &whose), "the SNAT pool", walk);
+    }
+    for virtual_ in &config.packet_virtuals {
+        let here = path(&["virtual", &virtual_.name, "tunnel-sources"]);
+        own(&mut owned, &virtual_.tunnel_sources, (&here, TUNNELS), "the tunnels", walk);
     }
     owned
+}
+
+/// Whose an address is at which tunnels start, which may be those of several virtuals.
+const TUNNELS: &str = "the start of tunnels";
+
+/// Adds addresses that nothing else may have.
+fn own(owned: &mut Owned, addresses: &[IpAddr], (here, whose): (&str, &str), what: &str, walk: &mut Walk) {
+    let (place, key) = walk.spot(here);
+    for address in addresses {
+        let before = owned.entry(*address).or_insert_with(|| (whose.to_owned(), place.clone()));
+        if before.1 != place && !(whose == TUNNELS && before.0 == TUNNELS) {
+            let (whose, first) = before.clone();
+            let refusal = Refusal::new(Cause::Duplicate, format!("`{address}` is an address of {whose}"))
+                .label("again here")
+                .also(first, "first here")
+                .help(format!("give {what} addresses that nothing else has"));
+            // One of them is enough to see.
+            return walk.refuse(&place, Some(&key), refusal);
+        }
+    }
 }
 
 /// The kernel sees nothing of what comes to such an address, so neither proxies nor members can have it.

@@ -143,6 +143,9 @@ pub struct PacketVirtual {
     pub dscp: Option<u8>,
     /// UDP port that members take GUE on. Default 6080.
     pub gue_port: u16,
+    /// Where tunnels to members start: addresses that Shunt alone owns. Of a family of which there is none: at
+    /// that of the interface.
+    pub tunnel_sources: Vec<IpAddr>,
     /// What SYNs may offer at most, in bytes; `None`: as they come, less what a tunnel takes.
     pub mss: Option<u16>,
     /// A client stays with its member for so long after its last new flow.

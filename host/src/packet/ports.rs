@@ -184,6 +184,9 @@ fn addresses_of_others(config: &Config, picture: &Picture) -> Vec<String> {
     };
     for virtual_ in &config.packet_virtuals {
         refuse(format!("virtual {}", virtual_.name), virtual_.listen.ip());
+        for address in &virtual_.tunnel_sources {
+            refuse(format!("tunnel-sources of virtual {}", virtual_.name), *address);
+        }
     }
     for pool in &config.snat_pools {
         for address in &pool.addresses {
@@ -198,7 +201,8 @@ fn too_many(config: &Config, picture: &Picture) -> Vec<String> {
     let vips = config.packet_virtuals.iter().map(|it| it.listen.ip());
     let leased = config.snat_pools.iter().flat_map(|it| it.addresses.iter().copied());
     let own = picture.addresses.iter().map(|it| it.address);
-    let addresses = vips.chain(leased).chain(own).collect::<BTreeSet<_>>().len();
+    let sources = config.packet_virtuals.iter().flat_map(|it| it.tunnel_sources.iter().copied());
+    let addresses = vips.chain(leased).chain(sources).chain(own).collect::<BTreeSet<_>>().len();
     let members = |virtual_: &PacketVirtual| -> usize {
         let pools = config.pools.iter().filter(|pool| reaches(virtual_, &pool.name));
         pools.map(|pool| pool.members.len()).sum()

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use shunt_engine::datapath::{
     Conflict, Dscp, Hooks, Limits, Member, ModeName, Modes, Pool, PoolIndex, Snapshot, SnatPool,
-    SnatPoolIndex, SourcePersistence, Transport, Virtual,
+    SnatPoolIndex, SourcePersistence, Transport, TunnelSources, Virtual,
 };
 use shunt_engine::{selection, snat};
 use shunt_rules::{Hook, HookSet};
@@ -199,6 +199,7 @@ impl Names<'_> {
             pool: settings.pool.as_ref().and_then(pool),
             modes: modes.map_err(|_| Conflict::SnatPool(Arc::clone(&name)))?,
             gue_port: settings.gue_port,
+            tunnel_sources: TunnelSources::new(settings.tunnel_sources.iter().copied().map(Address::from)),
             mss: settings.mss,
             persistence: settings
                 .persistence

@@ -15,8 +15,8 @@ impl Datapath {
     /// Tells the neighbours on every link that Shunt's addresses are here (gratuitous ARP, unsolicited
     /// advertisements). One worker does it when it starts.
     ///
-    /// A VIP is announced where its virtuals take clients from, a SNAT address and that of probes on the link that
-    /// it is on. One that is on no link is reached by a route, and needs no announcement.
+    /// A VIP is announced where its virtuals take clients from; an address that Shunt speaks to members from, or
+    /// probes, on the link that it is on. One that is on no link is reached by a route, and needs no announcement.
     pub fn announce(&self, world: &mut impl World) {
         for virtual_ in self.snapshot.virtuals() {
             for link in &virtual_.interfaces {
@@ -29,8 +29,9 @@ impl Datapath {
                 let near = self.network.interfaces().filter(|link| link.has_on_link(address));
                 near.for_each(|link| self.announce_on(link.index, address, world));
             }
-            if let (Owned::Snat(_), NextHop::Known(via, _) | NextHop::NeedsSolicitation(via)) =
-                (owned, self.network.next_hop(address))
+            if let Owned::Snat(_) | Owned::TunnelSource = owned
+                && let NextHop::Known(via, _) | NextHop::NeedsSolicitation(via) =
+                    self.network.next_hop(address)
                 && via.on_link
             {
                 self.announce_on(via.link, address, world);

@@ -66,6 +66,9 @@ const fn telling(reason: DropReason) -> Telling {
         | DropReason::LateReset
         | DropReason::StrayProbe
         | DropReason::StrayError
+        | DropReason::TunnelTooBig
+        | DropReason::TunnelRefused
+        | DropReason::TunnelUnreachable
         | DropReason::NoRoom
         | DropReason::HoldFull
         | DropReason::HandOverFull
@@ -187,10 +190,10 @@ impl Datapath {
     }
 
     /// The MAC that has the address on the link of a frame, if Shunt answers for it there: for a VIP where its
-    /// virtuals take clients from, for a SNAT address and that of probes wherever a member asks.
+    /// virtuals take clients from, for an address that it speaks to members from wherever one asks.
     fn speaks_for(&self, arrival: &Arrival<'_>, address: Address) -> Option<shunt_wire::Mac> {
         let here = match self.snapshot.owned(address)? {
-            Owned::Snat(_) | Owned::Probe => true,
+            Owned::Snat(_) | Owned::Probe | Owned::TunnelSource => true,
             Owned::Vip => self.snapshot.virtuals().iter().any(|virtual_| {
                 virtual_.listen.address == address
                     && virtual_.interfaces.contains(&arrival.link(&self.network))

@@ -2,7 +2,7 @@
 
 use shunt_wire::{FlowKey, Frame, frame, tcp};
 
-use super::carried::{Carried, ends};
+use super::carried::Carried;
 use super::world::{Done, NewFlow, Outcome, World};
 use super::{Datapath, FlowProtocol};
 use crate::flow::tcp::State;
@@ -72,7 +72,7 @@ impl Datapath {
             Why::MemberDown | Why::Homeless | Why::Deleted => Ending::Unknown,
         };
         let breaks_off = why != Why::Over || ending == Ending::Idle;
-        let resets = breaks_off && self.reset_ends(id, told, world);
+        let resets = breaks_off && self.reset_ends(now, id, told, world);
         let Some(mut flow) = self.flows.remove(id) else { return };
         if let Some(lease) = flow.value.lease.take() {
             let last = if resets { now } else { flow.value.last };
@@ -85,7 +85,13 @@ impl Datapath {
 
     /// Resets the ends of an open connection through Shunt, but for the one that is told otherwise. False if
     /// the flow is none.
-    pub(super) fn reset_ends(&mut self, id: FlowId, told: Option<Direction>, world: &mut impl World) -> bool {
+    pub(super) fn reset_ends(
+        &mut self,
+        now: u64,
+        id: FlowId,
+        told: Option<Direction>,
+        world: &mut impl World,
+    ) -> bool {
         let Some(carried) = self.flows.get(id).map(|flow| &flow.value) else { return false };
         if !carried.mode.is_two_way() || !is_open(carried) {
             return false;
@@ -93,7 +99,7 @@ impl Datapath {
         // As an endpoint does whose user gives up (RFC 9293 section 3.10.5).
         let untold = |direction: &Direction| told != Some(direction.reversed());
         for direction in Direction::BOTH.into_iter().filter(untold) {
-            self.reset(id, direction, world);
+            self.reset(now, id, direction, world);
         }
         true
     }
@@ -143,9 +149,8 @@ impl Datapath {
     }
 
     /// Sends a reset in one direction, as the other side would: with the number that is expected next.
-    fn reset(&mut self, id: FlowId, direction: Direction, world: &mut impl World) {
-        let epoch = self.epoch;
-        let Some(flow) = self.flows.get_mut(id) else { return };
+    fn reset(&mut self, now: u64, id: FlowId, direction: Direction, world: &mut impl World) {
+        let Some(flow) = self.flows.get(id) else { return };
         let Some(conversation) = flow.value.conversation else { return };
         let (Some(seq), ack) =
             (conversation.expected(direction), conversation.expected(direction.reversed()))
@@ -159,15 +164,13 @@ impl Datapath {
                 None => return,
             },
         };
-        if flow.value.path(direction).rewrite.epoch != epoch {
-            match flow.value.plan.compile(&ends(flow), direction, &self.network, epoch) {
-                Ok(compiled) if compiled.unresolved.is_none() => {
-                    flow.value.paths[direction as usize] = compiled.path;
-                }
-                // Nobody waits for a reset: it is not worth holding one.
-                _ => return,
-            }
+        // Nobody waits for a reset: it is not worth holding one.
+        if flow.value.path(direction).rewrite.epoch != self.epoch
+            && self.renew(now, id, direction) != Ok(None)
+        {
+            return;
         }
+        let Some(flow) = self.flows.get(id) else { return };
         let path = *flow.value.path(direction);
         let mut buffer = [0; frame::HEADROOM + RESET_LEN];
         let mut frame = Frame::new(&mut buffer, frame::HEADROOM, frame::HEADROOM);

@@ -27,6 +27,9 @@ impl Datapath {
         world: &mut impl World,
     ) -> Verdict {
         let Some((id, direction)) = self.flows.find(&error.embedded.reversed()) else {
+            if let Some(reason) = self.tunnel_error(now, error) {
+                return Verdict::Drop(reason);
+            }
             if let Some(verdict) = self.stranger(arrival) {
                 return verdict;
             }

@@ -160,7 +160,7 @@ impl Datapath {
                         apart.known(now, id, verdict)
                     }),
                     Reception::Ends(reason) => self.apart(now, trace, Lends::All, |apart| {
-                        apart.reset_ends(id, Some(direction), world);
+                        apart.reset_ends(now, id, Some(direction), world);
                         let verdict = apart.refuse(now, arrival, frame, reason);
                         apart.known(now, id, verdict)
                     }),
@@ -179,7 +179,7 @@ impl Datapath {
                     let verdict = match homeless {
                         // Nobody is told of an error about an error (RFC 1812 section 4.3.2.7).
                         Some(reason) => {
-                            apart.reset_ends(id, Some(direction), world);
+                            apart.reset_ends(now, id, Some(direction), world);
                             Verdict::Drop(reason)
                         }
                         None => apart.carry(now, arrival, frame, world),

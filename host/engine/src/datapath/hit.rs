@@ -8,6 +8,7 @@ use super::carried::ends;
 use super::end::Why;
 use super::reason::DropReason;
 use super::snapshot::Owned;
+use super::tunnels::Outside;
 use super::verdict::Verdict;
 use super::world::World;
 use super::{Arrival, Datapath, tag};
@@ -163,11 +164,26 @@ impl Datapath {
             self.end(now, id, Why::Homeless, Some(direction), world);
             return Err(Blocked::Refused(reason));
         }
-        let Some(flow) = self.flows.get_mut(id) else { return Err(Blocked::Refused(DropReason::NoFlow)) };
+        let unresolved = self.renew(now, id, direction).map_err(Blocked::Refused)?;
+        unresolved.map_or(Ok(()), |via| Err(Blocked::Unresolved(via)))
+    }
+
+    /// Compiles a direction of a flow for the snapshot and the network of this moment; if the MAC of its next hop
+    /// is not known, whom to ask.
+    pub(super) fn renew(
+        &mut self,
+        now: u64,
+        id: FlowId,
+        direction: Direction,
+    ) -> Result<Option<Via>, DropReason> {
+        let flow = self.flows.get_mut(id).ok_or(DropReason::NoFlow)?;
         let (plan, ends) = (flow.value.plan, ends(flow));
-        let compiled = plan.compile(&ends, direction, &self.network, self.epoch).map_err(Blocked::Refused)?;
+        let virtual_ = self.seats.virtual_(flow.value.virtual_).map(|seat| &seat.virtual_);
+        let member = self.seats.member(flow.value.member).map(|seat| &*seat.member.state);
+        let outside = Outside::new(virtual_, (plan.member.address, member), plan.entropy, now);
+        let compiled = plan.compile(&ends, direction, &outside, &self.network, self.epoch)?;
         flow.value.paths[direction as usize] = compiled.path;
-        compiled.unresolved.map_or(Ok(()), |via| Err(Blocked::Unresolved(via)))
+        Ok(compiled.unresolved)
     }
 
     /// Why a flow has no place in the current snapshot, if so.

@@ -26,6 +26,7 @@ mod tag;
 #[cfg(test)]
 mod tests;
 mod trace;
+mod tunnels;
 mod unreadable;
 mod verdict;
 mod waiting;
@@ -45,6 +46,7 @@ pub use snapshot::{
 };
 pub use stage::Stage;
 pub use trace::{Considered, Note, Point, Standing};
+pub use tunnels::TunnelSources;
 pub use verdict::Verdict;
 pub use world::{Done, FlowProtocol, NewFlow, Outcome, PersistKey, Ruling, Target, Traffic, World};
 
@@ -88,6 +90,7 @@ pub struct Datapath {
     /// Stands in for the members of probes: never down, and what it has to do counts for nobody.
     probed: Arc<MemberState>,
     tally: Tally,
+    tunnels: tunnels::Watch,
     /// How far the search for flows of virtuals that are gone has come.
     sweep: Option<Cursor>,
     /// Listens while one packet is explained, and never while packets are carried.
@@ -130,6 +133,7 @@ impl Datapath {
             hold: Hold::default(),
             probed: MemberState::new(),
             tally: Tally::default(),
+            tunnels: tunnels::Watch::default(),
             sweep: None,
             trace: Trace::default(),
             options,
@@ -163,6 +167,7 @@ impl Datapath {
     /// Does what time asks for: ends flows that were silent for too long, and gives up packets whose next
     /// hop does not answer. Cheap when nothing is due; call it after every batch, and at least every 100 ms.
     pub fn tick(&mut self, now: u64, world: &mut impl World) {
+        self.watch_tunnels(now);
         self.end_silent(now, world);
         self.end_homeless(now, world);
         self.give_up_waiting(now, world);

@@ -83,6 +83,12 @@ impl ModeName {
         matches!(self, Self::Nat | Self::Snat)
     }
 
+    /// The packet travels whole behind an outer header.
+    #[must_use]
+    pub const fn is_tunnel(self) -> bool {
+        matches!(self, Self::L3dsrIpip | Self::L3dsrGre | Self::L3dsrGue)
+    }
+
     /// The client's packet itself is put on the way to the member's address: both must be of one family.
     /// A tunnel has an outer header of its own, and `l2dsr` needs only the member's MAC.
     #[must_use]

@@ -26,7 +26,7 @@ impl Datapath {
     /// SNAT address: there the port tells, for each worker leases those of its own blocks.
     fn owner_of(&self, key: &FlowKey) -> usize {
         match self.snapshot.owned(key.destination().address) {
-            Some(Owned::Vip) => self.owner_of_client(key.source()),
+            Some(Owned::Vip | Owned::TunnelSource) => self.owner_of_client(key.source()),
             Some(Owned::Snat(_)) => usize::from(self.leases.blocks().owner(key.destination().port)),
             // A probe's address stands where a client's does.
             Some(Owned::Probe) | None => self.owner_of_client(key.destination()),

@@ -152,6 +152,16 @@ reasons! {
     /// An ICMP error about a packet of no flow.
     StrayError = "stray-error", None,
         "Late errors after a flow ended are normal; many of them are a sign of forgery.";
+    /// An ICMP error: a packet in a tunnel did not fit a link on the way to the member. Senders of such packets
+    /// are told what fits from now on.
+    TunnelTooBig = "tunnel-too-big", None,
+        "Path MTU discovery mends this. To spare clients the wait, raise the MTU toward the members, or make their SYN-ACKs offer less.";
+    /// An ICMP error: the member does not take what the tunnel brings.
+    TunnelRefused = "tunnel-refused", None,
+        "Set up the tunnel on the member (the book has the commands for each mode), and let its firewall pass it.";
+    /// An ICMP error: the tunnel does not reach the member.
+    TunnelUnreachable = "tunnel-unreachable", None,
+        "A router on the way to the member has no route or forbids the tunnel's protocol: `ip route get` and its filter rules show which.";
     /// Larger than the way to its destination carries; its sender was told.
     TooBig = "too-big", None,
         "Path MTU discovery mends this where ICMP is let through. Raise the MTU toward members, or set the `mss` of the virtual.";

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use shunt_wire::{Address, Endpoint};
 
 use super::mode::{Mode, Modes};
+use super::tunnels::TunnelSources;
 use super::world::FlowProtocol;
 use crate::hash::Keyed;
 use crate::member::MemberState;
@@ -54,6 +55,8 @@ pub struct Virtual {
     pub modes: Modes,
     /// The UDP port that members take GUE on.
     pub gue_port: u16,
+    /// Where tunnels to members start. Of a family of which it has none: at the address of the interface.
+    pub tunnel_sources: TunnelSources,
     /// What SYNs may announce at most, in bytes.
     pub mss: Option<u16>,
     pub persistence: Option<SourcePersistence>,
@@ -147,6 +150,8 @@ pub enum Owned {
     Snat(SnatPoolIndex),
     /// Probes come from it.
     Probe,
+    /// Tunnels start there.
+    TunnelSource,
 }
 
 /// Why a snapshot cannot be.
@@ -160,7 +165,8 @@ pub enum Conflict {
     Pool(Arc<str>),
     /// A virtual names a SNAT pool that is not there.
     SnatPool(Arc<str>),
-    /// An address is in two SNAT pools, or a virtual listens on it, or probes come from it as well.
+    /// An address serves two ends: two SNAT pools, a virtual, probes, or tunnels. Probes and tunnels of several
+    /// virtuals may share one.
     Address(Address),
 }
 
@@ -204,6 +210,12 @@ impl Snapshot {
             if virtual_.transport == Transport::Any {
                 let echo = Endpoint { port: 0, ..virtual_.listen };
                 listening.entry((echo, FlowProtocol::Icmp)).or_insert(VirtualIndex(place));
+            }
+        }
+        for address in virtuals.iter().flat_map(|it| it.tunnel_sources.addresses()) {
+            if owned.insert(address, Owned::TunnelSource).is_some_and(|before| before != Owned::TunnelSource)
+            {
+                return Err(Conflict::Address(address));
             }
         }
         let probes = virtuals.iter().find_map(|virtual_| Some(virtual_.on_path.as_ref()?.link));

@@ -11,7 +11,8 @@
 //!
 //! ```text
 //! virtual NAME ENDPOINT tcp|udp|any MODE [dscp N] [snat] [mss N] [idle MS] [persist MS] [syn-rate N]
-//!     [flow-rate N] [flows N] [gue-port N] [on eth0,eth1] [no-pool] [rule] [done] [probe-from ADDRESS]
+//!     [flow-rate N] [flows N] [gue-port N] [tunnel-from ADDRESS,ADDRESS] [on eth0,eth1] [no-pool] [rule] [done]
+//!     [probe-from ADDRESS]
 //! member ENDPOINT [weight N] [down] [down-on-path] [draining] [disabled]
 //! probe ADDRESS:PORT ENDPOINT tcp|udp|icmp VIRTUAL MEMBER      a monitor sends it
 //! forget-probes
@@ -31,8 +32,8 @@ use std::sync::Arc;
 
 use shunt_engine::datapath::{
     Datapath, Dscp, Hooks, Limits, Member, ModeName, Modes, OnPath, Options, PersistKey, Pool, PoolIndex,
-    Probed, Ruling, Snapshot, SnatPool, SnatPoolIndex, SourcePersistence, Target, Transport, Virtual,
-    VirtualIndex,
+    Probed, Ruling, Snapshot, SnatPool, SnatPoolIndex, SourcePersistence, Target, Transport, TunnelSources,
+    Virtual, VirtualIndex,
 };
 use shunt_engine::hash::Keyed;
 use shunt_engine::member::{Admin, MemberState};
@@ -232,6 +233,7 @@ impl Lab {
             pool: Some(PoolIndex(0)),
             modes: Modes::new(ModeName::Nat, None, None).map_err(|lacks| format!("{lacks:?}"))?,
             gue_port: 6080,
+            tunnel_sources: TunnelSources::default(),
             mss: None,
             persistence: None,
             idle: None,
@@ -252,6 +254,10 @@ impl Lab {
                 "syn-rate" => virtual_.limits.syn_rate = Some(number(words.next()?)?),
                 "flow-rate" => virtual_.limits.flow_rate = Some(number(words.next()?)?),
                 "flows" => virtual_.limits.flows = Some(number(words.next()?)?),
+                "tunnel-from" => {
+                    let sources = words.next()?.split(',').map(address).collect::<Result<Vec<_>, _>>()?;
+                    virtual_.tunnel_sources = TunnelSources::new(sources);
+                }
                 "gue-port" => virtual_.gue_port = number(words.next()?)?,
                 "on" => {
                     virtual_.interfaces =

@@ -1,15 +1,16 @@
 //! The keys of `[[virtual]]` that make it a packet virtual.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use super::super::containers::{list, once};
 use super::super::model::{
     Mode, PacketLimits, PacketTimeouts, PacketVirtual, Persistence, RuleUse, Transport,
 };
 use super::super::report::{Cause, Refusal};
-use super::super::shape::{integer, interface, snat_pool_name, words};
+use super::super::shape::{addresses, integer, interface, snat_pool_name, words};
 use super::super::text;
 use super::super::walk::{Kind, Table};
+use super::snat::expand;
 
 /// The port that IANA gave to GUE.
 const GUE_PORT: u16 = 6080;
@@ -24,6 +25,7 @@ pub(super) struct PacketKeys {
     snat_pool: Option<String>,
     dscp: Option<u8>,
     gue_port: u16,
+    tunnel_sources: Vec<IpAddr>,
     mss: Option<u16>,
 }
 
@@ -95,6 +97,7 @@ pub(super) fn packet_keys(table: &mut Table<'_>) -> PacketKeys {
             integer(1..=u16::MAX),
             GUE_PORT,
         ),
+        tunnel_sources: tunnel_sources(table),
         mss: table.derived(
             "mss",
             "Packet virtuals: the largest TCP segment that a SYN may offer, in bytes.",
@@ -104,9 +107,24 @@ pub(super) fn packet_keys(table: &mut Table<'_>) -> PacketKeys {
         ),
     };
     let kernel = "the kernel carries the packets of a proxy";
-    let packet_keys = ["transport", "interfaces", "mode", "snat-pool", "dscp", "gue-port", "mss"];
+    let packet_keys =
+        ["transport", "interfaces", "mode", "snat-pool", "dscp", "gue-port", "tunnel-sources", "mss"];
     table.useless_at(Kind::Proxy, &packet_keys.map(|name| (name, kernel)));
     keys
+}
+
+/// Where tunnels start.
+fn tunnel_sources(table: &mut Table<'_>) -> Vec<IpAddr> {
+    let ranges = table.derived(
+        "tunnel-sources",
+        "Packet virtuals, modes `l3dsr-ipip`, `l3dsr-gre` and `l3dsr-gue`: outer source addresses, of which each flow has \
+         one: `[\"10.0.0.32-10.0.0.47\"]`. Members that spread what they receive by addresses spread flows by them. Shunt alone \
+         owns them: no host has them, and the way to the members has a route to Shunt for them.",
+        list(addresses()),
+        "the address of the interface toward the member",
+    );
+    let enough = "a few for each receive queue of a member suffice";
+    ranges.and_then(|ranges| expand(table, "tunnel-sources", &ranges, enough)).unwrap_or_default()
 }
 
 /// A packet virtual of its keys, or what is wrong with them.
@@ -138,6 +156,7 @@ pub(super) fn packet_virtual(
         snat_pool: keys.snat_pool,
         dscp: keys.dscp,
         gue_port: keys.gue_port,
+        tunnel_sources: keys.tunnel_sources,
         mss: keys.mss,
         persistence: shared.persistence.and_then(|persistence| persistence.timeout),
         timeouts: shared.timeouts?,
@@ -176,6 +195,12 @@ fn of_modes(table: &mut Table<'_>, keys: &PacketKeys, has_rules: bool) {
                 .help(format!("write `mode = \"{word}\"`, or leave `{name}` out"));
             table.refuse(name, refusal);
         }
+    }
+    if !keys.mode.is_tunnel() && table.wrote("tunnel-sources") {
+        let refusal = Refusal::new(Cause::Conflict, "`tunnel-sources` means nothing without a tunnel")
+            .label("no rule is there that could choose one")
+            .help("write `mode = \"l3dsr-ipip\"`, `-gre` or `-gue`, or leave `tunnel-sources` out");
+        table.refuse("tunnel-sources", refusal);
     }
 }
 

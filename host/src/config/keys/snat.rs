@@ -11,7 +11,8 @@ use super::super::shape::{addresses, duration, name, ports};
 use super::super::walk::Table;
 use super::{HOUR, SECOND};
 
-/// Addresses of one pool at most. Each has a table of ports for every member endpoint that it reaches.
+/// Addresses of one pool at most. Each has a table of ports for every member endpoint that it reaches. No
+/// more serve tunnels either.
 const MOST_ADDRESSES: usize = 256;
 
 pub(super) fn snat_pool(table: &mut Table<'_>) -> Option<SnatPool> {
@@ -39,38 +40,43 @@ pub(super) fn snat_pool(table: &mut Table<'_>) -> Option<SnatPool> {
         duration(Duration::ZERO..=HOUR),
         66 * SECOND,
     );
-    let addresses = expand(table, &ranges?)?;
+    let ranges = ranges?;
+    if ranges.iter().any(|range| range.start().is_ipv4() != ranges[0].start().is_ipv4()) {
+        let refusal = Refusal::new(Cause::Conflict, "a SNAT pool has addresses of one family")
+            .help("make one pool for IPv4 and another for IPv6");
+        table.refuse("addresses", refusal);
+        return None;
+    }
+    let enough = "a few suffice: each gives some 64,000 ports toward every member";
+    let addresses = expand(table, "addresses", &ranges, enough)?;
     Some(SnatPool { name: name?, addresses, ports, time_wait })
 }
 
-/// Every address of some ranges.
-fn expand(table: &mut Table<'_>, ranges: &[std::ops::RangeInclusive<IpAddr>]) -> Option<Vec<IpAddr>> {
-    let mut refuse = |cause, message: String, help: String| {
-        table.refuse("addresses", Refusal::new(cause, message).help(help));
+/// Every address of the ranges of a key; `enough` says why fewer do.
+pub(super) fn expand(
+    table: &mut Table<'_>,
+    key: &str,
+    ranges: &[std::ops::RangeInclusive<IpAddr>],
+    enough: &str,
+) -> Option<Vec<IpAddr>> {
+    let mut refuse = |cause, message: String, help: &str| {
+        table.refuse(key, Refusal::new(cause, message).help(help));
         None
     };
-    if ranges.iter().any(|range| range.start().is_ipv4() != ranges[0].start().is_ipv4()) {
-        return refuse(
-            Cause::Conflict,
-            "a SNAT pool has addresses of one family".to_string(),
-            "make one pool for IPv4 and another for IPv6".to_string(),
-        );
-    }
     let mut all = Vec::new();
     let mut seen = BTreeSet::new();
     for range in ranges {
         for address in each(range).take(MOST_ADDRESSES + 1) {
             if !seen.insert(address) {
                 let message = format!("`{address}` is there twice");
-                return refuse(Cause::Duplicate, message, "write each address once".to_string());
+                return refuse(Cause::Duplicate, message, "write each address once");
             }
             all.push(address);
         }
     }
     if all.len() > MOST_ADDRESSES {
         let message = format!("the ranges have more than {MOST_ADDRESSES} addresses");
-        let help = "a few suffice: each gives some 64,000 ports toward every member".to_string();
-        return refuse(Cause::OutOfRange, message, help);
+        return refuse(Cause::OutOfRange, message, enough);
     }
     Some(all)
 }

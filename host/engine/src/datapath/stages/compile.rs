@@ -11,6 +11,7 @@ use crate::datapath::Datapath;
 use crate::datapath::mode::{Dscp, Mode, ModeName};
 use crate::datapath::reason::DropReason;
 use crate::datapath::stage::Stage;
+use crate::datapath::tunnels::Outside;
 use crate::flow::Direction;
 use crate::network::{Network, NextHop, Via};
 use crate::snat::Lease;
@@ -80,9 +81,15 @@ impl Datapath {
                 _ => None,
             },
         };
+        let outside = Outside::new(
+            Some(virtual_),
+            (member.address, Some(&*chosen.member.state)),
+            plan.entropy,
+            first.now,
+        );
         let compile = |direction| {
             self.trace.at(Stage::Compile, || self.way(plan.destination(&ends, direction)));
-            plan.compile(&ends, direction, &self.network, self.epoch)
+            plan.compile(&ends, direction, &outside, &self.network, self.epoch)
         };
         let to_server = compile(Direction::ToServer)?.path;
         let to_client = if two_way { compile(Direction::ToClient)?.path } else { to_server };
@@ -106,6 +113,7 @@ impl Plan {
         &self,
         ends: &Ends,
         direction: Direction,
+        outside: &Outside,
         network: &Network,
         epoch: u32,
     ) -> Result<Compiled, DropReason> {
@@ -120,10 +128,10 @@ impl Plan {
             interface: via.interface,
             destination_mac: mac.unwrap_or_default(),
             source_mac: via.source_mac,
-            mtu: via.mtu,
+            mtu: if ends.mode.is_tunnel() { via.mtu.min(outside.mtu) } else { via.mtu },
             mss: self.mss,
             hop: if ends.mode == ModeName::L2dsr { Hop::Keep } else { Hop::Decrement },
-            change: self.change(ends, direction, network, &via)?,
+            change: self.change(ends, direction, outside, network, &via)?,
         };
         let unresolved = mac.is_none().then_some(via);
         Ok(Compiled { path: Path { rewrite, vlan: via.vlan }, unresolved })
@@ -141,6 +149,7 @@ impl Plan {
         &self,
         ends: &Ends,
         direction: Direction,
+        outside: &Outside,
         network: &Network,
         via: &Via,
     ) -> Result<Change, DropReason> {
@@ -163,20 +172,28 @@ impl Plan {
                 let marked = rewrite::Dscp::new(forward, self.member.address, code_point);
                 marked.map(Change::Dscp).ok_or(DropReason::OtherFamily)
             }
-            ModeName::L3dsrIpip => self.encapsulate(network, via, Tunnel::Ipip),
-            ModeName::L3dsrGre => self.encapsulate(network, via, Tunnel::Gre),
+            ModeName::L3dsrIpip => self.encapsulate(outside, network, via, Tunnel::Ipip),
+            ModeName::L3dsrGre => self.encapsulate(outside, network, via, Tunnel::Gre),
             ModeName::L3dsrGue => {
                 // RFC 6335 section 6: a source port that nobody listens on.
                 let source_port = 49_152 | self.entropy as u16 & 0x3fff;
-                self.encapsulate(network, via, Tunnel::Gue { source_port, destination_port: self.gue_port })
+                let tunnel = Tunnel::Gue { source_port, destination_port: self.gue_port };
+                self.encapsulate(outside, network, via, tunnel)
             }
         }
     }
 
-    /// The outer source is the interface's own address: members know it, and errors about the tunnel come
-    /// back to this host.
-    fn encapsulate(&self, network: &Network, via: &Via, tunnel: Tunnel) -> Result<Change, DropReason> {
-        let source = network.own_address(via.link, self.member.address).ok_or(DropReason::NoTunnelSource)?;
+    /// The outer source is one that the virtual was given, else the interface's own address: members know it,
+    /// and errors about the tunnel come back to this host.
+    fn encapsulate(
+        &self,
+        outside: &Outside,
+        network: &Network,
+        via: &Via,
+        tunnel: Tunnel,
+    ) -> Result<Change, DropReason> {
+        let own = || network.own_address(via.link, self.member.address);
+        let source = outside.source.or_else(own).ok_or(DropReason::NoTunnelSource)?;
         let outer = Outer::new(source, self.member.address, tunnel, self.entropy);
         outer.map(Change::Encapsulate).ok_or(DropReason::NoTunnelSource)
     }

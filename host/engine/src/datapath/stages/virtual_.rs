@@ -32,7 +32,9 @@ impl Datapath {
         };
         match self.snapshot.owned(destination.address) {
             Some(Owned::Vip) => {}
-            Some(Owned::Snat(_) | Owned::Probe) if protocol == FlowProtocol::Icmp && is_echo => {
+            Some(Owned::Snat(_) | Owned::Probe | Owned::TunnelSource)
+                if protocol == FlowProtocol::Icmp && is_echo =>
+            {
                 return Err(NotFound::Ping);
             }
             Some(Owned::Snat(_)) => {
@@ -42,6 +44,10 @@ impl Datapath {
             Some(Owned::Probe) => {
                 self.trace.at(Stage::Virtual, || format!("monitors probe from {}", destination.address));
                 return Err(NotFound::Because(DropReason::StrayProbe));
+            }
+            Some(Owned::TunnelSource) => {
+                self.trace.at(Stage::Virtual, || format!("tunnels start at {}", destination.address));
+                return Err(otherwise(DropReason::NoVirtual));
             }
             // The kernel program lets through what members send; anything else was never meant for Shunt.
             None if self.is_from_member(packet) => {
