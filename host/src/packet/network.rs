@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use shunt_engine::datapath::Filter;
 use shunt_engine::flow::Cursor;
 use shunt_engine::network::{self as engine, Network, NextHop, Prefix};
-use shunt_sys::netlink::{Link, Neighbour, Netlink, Picture, Solicitor};
+use shunt_sys::netlink::{InterfaceAddress, Link, Neighbour, Netlink, Picture, Solicitor};
 use shunt_sys::waker::Waker;
 use shunt_wire::{Address, Mac};
 use tokio::sync::oneshot;
@@ -222,7 +222,29 @@ pub(crate) fn network_of(picture: &Picture, tuns: &BTreeSet<u32>) -> Network {
             network.add_route(entry(Some(engine::Hop { gateway, interface: hop.interface })));
         }
     }
+    ways_to_host(&mut network, picture, tuns);
     network
+}
+
+/// The other end of a TUN device is this host, with all its addresses.
+fn ways_to_host(network: &mut Network, picture: &Picture, tuns: &BTreeSet<u32>) {
+    let Some(first) = tuns.first() else { return };
+    for own in picture.addresses.iter().filter(|own| is_beyond_link(own.address)) {
+        let interface = if tuns.contains(&own.interface) { own.interface } else { *first };
+        let bits = if own.address.is_ipv4() { 32 } else { 128 };
+        if let Some(destination) = Prefix::new(own.address.into(), bits) {
+            let hop = Some(engine::Hop { gateway: None, interface });
+            network.add_route(engine::Route { destination, hop, metric: 0 });
+        }
+    }
+}
+
+/// Whether an address means something on other links than its own.
+fn is_beyond_link(address: IpAddr) -> bool {
+    match address {
+        IpAddr::V4(v4) => !v4.is_loopback() && !v4.is_link_local(),
+        IpAddr::V6(v6) => !v6.is_loopback() && !v6.is_unicast_link_local(),
+    }
 }
 
 /// Whether an interface carries Ethernet frames, as packet virtuals need it.
@@ -231,13 +253,22 @@ pub(super) fn is_ethernet(link: &Link) -> bool {
 }
 
 fn interface(link: &Link, picture: &Picture) -> engine::Interface {
-    let own = picture.addresses.iter().filter(|address| address.interface == link.index);
+    let own = |it: &&InterfaceAddress| it.interface == link.index;
+    let mut addresses: Vec<&InterfaceAddress> = picture.addresses.iter().filter(own).collect();
+    // A line without an address speaks from another of this host's (RFC 1812 section 2.2.7: unnumbered lines).
+    for is_of_family in [IpAddr::is_ipv4, IpAddr::is_ipv6] {
+        let usable = |it: &&InterfaceAddress| is_of_family(&it.address) && is_beyond_link(it.address);
+        if link.tun && !addresses.iter().any(usable) {
+            addresses.extend(picture.addresses.iter().find(usable));
+        }
+    }
+    let addresses = addresses.into_iter().map(|own| (Address::from(own.address), own.prefix)).collect();
     engine::Interface {
         index: link.index,
         name: link.name.as_str().into(),
         mac: link.mac,
         mtu: u16::try_from(link.mtu).unwrap_or(u16::MAX),
-        addresses: own.map(|own| (Address::from(own.address), own.prefix)).collect(),
+        addresses,
         vlan: link.vlan.map(|vlan| engine::Vlan { parent: vlan.parent, id: vlan.id }),
         point_to_point: link.tun,
     }

@@ -91,6 +91,12 @@ fn a_picture_becomes_a_network() {
         panic!("{:?}", network.next_hop(address("10.77.0.1")));
     };
     assert_eq!(via.interface, TUN);
+    // There is this host, at its other addresses as well; and Shunt speaks from one of them.
+    let NextHop::Known(via, _) = network.next_hop(address("10.0.0.254")) else {
+        panic!("no way to the host")
+    };
+    assert_eq!(via.interface, TUN);
+    assert_eq!(network.own_address(TUN, address("10.77.0.1")), Some(address("10.0.0.254")));
 }
 
 #[test]
