@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 
 use criterion::{Criterion, criterion_group, criterion_main};
 use shunt_engine::datapath::{Datapath, Done, NewFlow, Ruling, Target, Verdict, VirtualIndex, World};
+use shunt_engine::fragment::PartOf;
 use shunt_wire::frame::HEADROOM;
 use shunt_wire::{Address, Frame};
 
@@ -41,6 +42,10 @@ impl World for Rules {
     fn on_done(&mut self, _: &Done) {}
 
     fn send(&mut self, _: u32, _: &[u8]) {}
+
+    fn hand_over(&mut self, _: usize, _: u32, _: &[u8], _: Option<PartOf>) -> bool {
+        true
+    }
 
     fn solicit(&mut self, _: u32, _: Address) {}
 

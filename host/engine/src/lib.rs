@@ -8,6 +8,7 @@
 
 pub mod datapath;
 pub mod flow;
+pub mod fragment;
 pub mod hash;
 pub mod health;
 pub mod limit;

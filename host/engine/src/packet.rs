@@ -93,12 +93,17 @@ pub struct Fragment {
     pub source: Address,
     pub destination: Address,
     pub protocol: u8,
-    /// The flow, if this is the first fragment and holds the ports.
-    pub key: Option<FlowKey>,
+    /// What the packet says of its flow, if this is the first fragment and holds the whole transport header
+    /// of a flow. The length, and the payload of a segment, are the fragment's.
+    pub head: Option<FlowPacket>,
     /// What the fragments of one packet share; 16 bits in IPv4.
     pub identification: u32,
+    /// Where the identification stands in the frame.
+    pub identification_at: u16,
     /// Where its payload stands in the packet's, in bytes.
     pub offset: u16,
+    /// How long its payload is, in bytes. In IPv6 that is all that follows the fragment header.
+    pub payload: u16,
     /// Do more follow?
     pub more: bool,
     /// The length of the IP datagram in bytes.

@@ -10,6 +10,7 @@ use shunt_engine::datapath::{
     Virtual, VirtualIndex, World,
 };
 use shunt_engine::flow::{Cursor, FlowId};
+use shunt_engine::fragment::PartOf;
 use shunt_engine::hash::Keyed;
 use shunt_engine::member::{Admin, MemberState};
 use shunt_engine::network::{Hop, Interface, Network, Prefix, Route};
@@ -78,6 +79,10 @@ impl World for Driver {
     fn send(&mut self, interface: u32, frame: &[u8]) {
         assert!(interface == CLIENTS || interface == MEMBERS);
         assert!(frame.len() >= 14, "less than a header");
+    }
+
+    fn hand_over(&mut self, _: usize, _: u32, _: &[u8], _: Option<PartOf>) -> bool {
+        panic!("there is one worker")
     }
 
     fn solicit(&mut self, link: u32, _: Address) {
@@ -177,7 +182,7 @@ impl Scene {
             | Verdict::Refuse { interface, .. } => {
                 assert!(interface == CLIENTS || interface == MEMBERS);
             }
-            Verdict::Drop(_) => {}
+            Verdict::Sent | Verdict::Drop(_) => {}
         }
     }
 
@@ -205,7 +210,8 @@ impl Scene {
         }
         self.check();
         let counters = self.datapath.counters();
-        assert_eq!((counters.flows, counters.held, counters.snat.len()), (0, 0, 0));
+        let waiting = (counters.held, counters.fragments_held);
+        assert_eq!((counters.flows, waiting, counters.snat.len()), (0, (0, 0), 0));
     }
 }
 
@@ -226,7 +232,7 @@ fn from_member(next: &mut dyn FnMut() -> u8) -> Vec<u8> {
     packet(endpoint([10, 0, 0, host % 2 + 1], 8080), to, [2, 0, 0, 0, 0, 2], next)
 }
 
-/// A packet of IPv4 whose IP header is right; what stands behind it may be anything.
+/// A packet of IPv4 whose IP header is right, or a fragment; what stands behind it may be anything.
 fn packet(source: Endpoint, destination: Endpoint, mac: [u8; 6], next: &mut dyn FnMut() -> u8) -> Vec<u8> {
     let (kind, flags, number, length) = (next(), next(), next(), next());
     let mut rest = Vec::new();
@@ -254,6 +260,17 @@ fn packet(source: Endpoint, destination: Endpoint, mac: [u8; 6], next: &mut dyn 
     rest.extend((0..length).map(|place| place ^ number));
     let mut header = [0; 20];
     header[0] = 0x45;
+    if kind & 0x30 == 0x30 {
+        // Of few packets, and from few places in them, so that fragments meet.
+        let (place, more) = (u16::from(flags >> 5), kind & 0x40);
+        header[5] = kind >> 7;
+        header[6] = more >> 1;
+        header[7] = place as u8;
+        let from = usize::from(place) * 8;
+        let len = rest.len().saturating_sub(from).min(32);
+        let len = if more == 0 { len } else { len & !7 };
+        rest = rest.get(from..from + len).unwrap_or_default().to_vec();
+    }
     header[2..4].copy_from_slice(&(20 + rest.len() as u16).to_be_bytes());
     header[8] = if kind & 8 == 0 { 64 } else { 1 };
     header[9] = protocol;

@@ -21,7 +21,9 @@ pub fn dissect(data: &[u8]) {
         }
         Kind::Fragment(fragment) => {
             assert_ne!(packet.layout.part, Part::Whole);
-            assert!(fragment.key.is_none() || packet.layout.part == Part::First);
+            assert!(fragment.head.is_none() || packet.layout.part == Part::First);
+            assert!(fragment.payload > 0 && fragment.offset.checked_add(fragment.payload).is_some());
+            assert!(fragment.identification_at < packet.layout.l4);
         }
         Kind::Arp(_) | Kind::NeighbourSolicitation(_) | Kind::Other(_) => {}
     }

@@ -97,10 +97,13 @@ const FAMILIES: &[Family] = &[
         members(status, |it| it.bytes_to_server)
     }),
     gauge("packet_flows", "Flows of packet virtuals now", |status| packets(status, |it| it.flows)),
-    gauge("packet_memory_bytes", "Bytes that flows, their timers and ports take", |status| {
+    gauge("packet_memory_bytes", "Bytes that flows, their timers and ports take, and fragments", |status| {
         packets(status, |it| it.memory)
     }),
     gauge("packet_held", "Packets that wait for a next hop now", |status| packets(status, |it| it.held)),
+    gauge("packet_fragments_held", "Fragments that wait for the first one of their packet now", |status| {
+        packets(status, |it| it.fragments_held)
+    }),
     counter("packet_received", "Frames received", |status| totals(status, |it| it.received)),
     counter("packet_handed_over", "Frames handed over from one packet worker to another", |status| {
         totals(status, |it| it.handed_over)

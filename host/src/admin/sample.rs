@@ -45,6 +45,7 @@ fn packets() -> PacketStatus {
         flows: 12,
         memory: 6_144,
         held: 0,
+        fragments_held: 0,
         received: 4_000,
         handed_over: 40,
         answered: 3,

@@ -19,10 +19,12 @@ pub struct PacketStatus {
     pub workers: usize,
     /// Flows now.
     pub flows: u64,
-    /// Bytes that flows, their timers and ports take.
+    /// Bytes that flows, their timers and ports take, and fragments.
     pub memory: u64,
     /// Packets that wait for a next hop now.
     pub held: u64,
+    /// Fragments that wait for the first one of their packet now.
+    pub fragments_held: u64,
     /// Frames received.
     pub received: u64,
     /// Frames handed over from one worker to another.
@@ -155,6 +157,7 @@ impl Control {
             flows: totals.flows,
             memory: totals.memory,
             held: totals.held,
+            fragments_held: totals.fragments_held,
             received: totals.received,
             handed_over: totals.handed_over,
             answered: totals.answered,

@@ -2,6 +2,7 @@
 
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 
+use shunt_engine::fragment::PartOf;
 use shunt_sys::waker::Waker;
 use shunt_wire::frame::HEADROOM;
 
@@ -15,6 +16,8 @@ const TAILROOM: usize = 64;
 pub(super) struct HandedOver {
     /// The interface that it came in by.
     pub(super) ingress: u32,
+    /// If it is a fragment whose flow is known: of what.
+    pub(super) part: Option<PartOf>,
     pub(super) buffer: Vec<u8>,
     pub(super) start: usize,
     pub(super) end: usize,
@@ -38,13 +41,13 @@ pub(super) fn queue(waker: Waker) -> (Outlet, Inbox) {
 
 impl Outlet {
     /// Hands a copy of a frame over. `false`: there is no room.
-    pub(super) fn offer(&self, ingress: u32, frame: &[u8]) -> bool {
+    pub(super) fn offer(&self, ingress: u32, frame: &[u8], part: Option<PartOf>) -> bool {
         let end = HEADROOM + frame.len();
         let mut buffer = vec![0; end + TAILROOM];
         if let Some(room) = buffer.get_mut(HEADROOM..end) {
             room.copy_from_slice(frame);
         }
-        match self.queue.try_send(HandedOver { ingress, buffer, start: HEADROOM, end }) {
+        match self.queue.try_send(HandedOver { ingress, part, buffer, start: HEADROOM, end }) {
             Ok(()) => {
                 self.waker.wake();
                 true

@@ -39,9 +39,10 @@ pub struct Totals {
     /// Leases that could not be had.
     pub leases_exhausted: u64,
     pub flows: u64,
-    /// Bytes that flows, their timers and ports take.
+    /// Bytes that flows, their timers and ports take, and fragments.
     pub memory: u64,
     pub held: u64,
+    pub fragments_held: u64,
     pub received: u64,
     pub handed_over: u64,
     pub answered: u64,
@@ -101,6 +102,7 @@ impl Totals {
         self.memory += counters.memory;
         self.flows += counters.flows;
         self.held += counters.held;
+        self.fragments_held += counters.fragments_held;
         self.received += counters.received;
         self.handed_over += counters.handed_over;
         self.answered += counters.answered;

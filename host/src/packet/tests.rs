@@ -120,12 +120,12 @@ fn interfaces_are_found_with_what_carries_them() {
 fn what_waits_for_another_worker_is_bounded() {
     let sockets = Sockets::new(Vec::new(), Vec::new()).unwrap();
     let (outlet, inbox) = hand_over::queue(sockets.waker());
-    let taken = (0..10_000).take_while(|_| outlet.offer(CLIENTS, b"frame")).count();
+    let taken = (0..10_000).take_while(|_| outlet.offer(CLIENTS, b"frame", None)).count();
     assert!((1..10_000).contains(&taken));
     let first = inbox.try_recv().unwrap();
     assert_eq!((first.ingress, &first.buffer[first.start..first.end]), (CLIENTS, &b"frame"[..]));
     assert!(first.start >= shunt_wire::frame::HEADROOM && first.end < first.buffer.len(), "room around it");
-    assert!(outlet.offer(CLIENTS, b"frame"), "room again");
+    assert!(outlet.offer(CLIENTS, b"frame", None), "room again");
 }
 
 const CONFIG: &str = "
@@ -261,6 +261,7 @@ fn counts_of_workers_add_up() {
         flows: 1,
         memory: 1_000,
         held: 0,
+        fragments_held: 0,
         received: 20,
         handed_over: 7,
         answered: 1,

@@ -192,15 +192,9 @@ impl Thread {
         let Some(Work { datapath, rules }) = work else { return };
         sockets.receive(|Received { interface: ingress, buffer, start, end }, outbox| {
             let mut frame = Frame::new(buffer, start, end);
-            let mut hands = Hands { rules: &mut *rules, tools: &mut *tools, outbox };
+            let mut hands = Hands { rules: &mut *rules, tools: &mut *tools, outbox, peers };
             let verdict = datapath.receive(now, ingress, &mut frame, &mut hands);
             hands.rules.decided(is_a_flow(verdict));
-            if let Verdict::HandOver { worker } = verdict {
-                if !peers.get(worker).is_some_and(|peer| peer.offer(ingress, frame.bytes())) {
-                    datapath.lost(DropReason::HandOverFull);
-                }
-                return Fate::Recycle;
-            }
             match verdict.interface() {
                 Some(interface) if interface == ingress => {
                     let start = frame.headroom();
@@ -213,19 +207,18 @@ impl Thread {
                 None => Fate::Recycle,
             }
         });
-        for HandedOver { ingress, mut buffer, start, end } in inbox.try_iter().take(HANDED_OVER_AT_ONCE) {
+        for HandedOver { ingress, part, mut buffer, start, end } in inbox.try_iter().take(HANDED_OVER_AT_ONCE)
+        {
             let mut frame = Frame::new(&mut buffer, start, end);
-            let mut hands = Hands { rules: &mut *rules, tools: &mut *tools, outbox: &mut sockets.outbox() };
-            let verdict = datapath.receive(now, ingress, &mut frame, &mut hands);
+            let outbox = &mut sockets.outbox();
+            let mut hands = Hands { rules: &mut *rules, tools: &mut *tools, outbox, peers };
+            let verdict = datapath.receive_handed_over(now, ingress, &mut frame, part, &mut hands);
             hands.rules.decided(is_a_flow(verdict));
             if let Some(interface) = verdict.interface() {
                 hands.transmit(interface, frame.bytes());
-            } else if matches!(verdict, Verdict::HandOver { .. }) {
-                // Two workers that have different snapshots could pass it on for ever.
-                datapath.lost(DropReason::HandOverFull);
             }
         }
-        datapath.tick(now, &mut Hands { rules, tools, outbox: &mut sockets.outbox() });
+        datapath.tick(now, &mut Hands { rules, tools, outbox: &mut sockets.outbox(), peers });
         for _ in 0..tools.take_unsent() {
             datapath.lost(DropReason::SendFull);
         }
@@ -233,7 +226,7 @@ impl Thread {
     }
 
     fn obey(&mut self, now: u64, command: Command) {
-        let Thread { options, sockets, tools, work, .. } = self;
+        let Thread { options, sockets, peers, tools, work, .. } = self;
         match (command, work) {
             (Command::Apply { loaded, opened, done }, work) => {
                 opened.sockets.into_iter().for_each(|socket| sockets.add(socket));
@@ -260,12 +253,12 @@ impl Thread {
             (Command::Network(network), work) => {
                 tools.network_changed(Arc::clone(&network));
                 if let Some(Work { datapath, rules }) = work {
-                    let mut hands = Hands { rules, tools, outbox: &mut sockets.outbox() };
+                    let mut hands = Hands { rules, tools, outbox: &mut sockets.outbox(), peers };
                     datapath.network_changed(now, network, &mut hands);
                 }
             }
             (Command::Announce, Some(Work { datapath, rules })) => {
-                datapath.announce(&mut Hands { rules, tools, outbox: &mut sockets.outbox() });
+                datapath.announce(&mut Hands { rules, tools, outbox: &mut sockets.outbox(), peers });
             }
             (Command::Flows { filter, from, reply }, Some(Work { datapath, .. })) => {
                 let mut shown = Vec::new();
@@ -276,7 +269,7 @@ impl Thread {
                 let _ = reply.send(datapath.flow(now, id));
             }
             (Command::Delete { id, reply }, Some(Work { datapath, rules })) => {
-                let mut hands = Hands { rules, tools, outbox: &mut sockets.outbox() };
+                let mut hands = Hands { rules, tools, outbox: &mut sockets.outbox(), peers };
                 let _ = reply.send(datapath.delete(now, id, &mut hands));
             }
             (Command::Report { reply }, Some(Work { datapath, .. })) => {
@@ -289,7 +282,7 @@ impl Thread {
 }
 
 fn is_a_flow(verdict: Verdict) -> bool {
-    matches!(verdict, Verdict::Send { .. } | Verdict::Held)
+    matches!(verdict, Verdict::Send { .. } | Verdict::Sent | Verdict::Held)
 }
 
 fn counts(sockets: &Sockets) -> Vec<SocketCounts> {

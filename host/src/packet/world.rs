@@ -5,12 +5,14 @@ use std::sync::Arc;
 
 use rustls::crypto::SecureRandom;
 use shunt_engine::datapath::{Done, NewFlow, Ruling, VirtualIndex, World};
+use shunt_engine::fragment::PartOf;
 use shunt_engine::network::Network;
 use shunt_sys::netlink::{Link, Solicitor, Vlan};
 use shunt_sys::raw::Sender;
 use shunt_sys::xsk::{Outbox, Unsent};
 use shunt_wire::Address;
 
+use super::hand_over::Outlet;
 use super::rules::Rules;
 
 /// The datapath's side of a worker, while one frame or command is worked on.
@@ -18,6 +20,8 @@ pub(super) struct Hands<'a, 'o> {
     pub(super) rules: &'a mut Rules,
     pub(super) tools: &'a mut Tools,
     pub(super) outbox: &'a mut Outbox<'o>,
+    /// All workers in their order.
+    pub(super) peers: &'a [Outlet],
 }
 
 /// What a worker has beside rules and sockets.
@@ -91,6 +95,10 @@ impl World for Hands<'_, '_> {
 
     fn send(&mut self, interface: u32, frame: &[u8]) {
         self.transmit(interface, frame);
+    }
+
+    fn hand_over(&mut self, worker: usize, ingress: u32, frame: &[u8], part: Option<PartOf>) -> bool {
+        self.peers.get(worker).is_some_and(|peer| peer.offer(ingress, frame, part))
     }
 
     fn solicit(&mut self, link: u32, neighbour: Address) {

@@ -17,6 +17,7 @@ pub mod flow;
 pub mod fragment;
 pub mod frame;
 pub mod icmp;
+pub mod identification;
 pub mod ip;
 pub mod layout;
 pub mod ndp;

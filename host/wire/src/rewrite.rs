@@ -156,6 +156,15 @@ impl Rewrite {
         self.readdress(frame)
     }
 
+    /// Does the packet leave under other addresses than those that it came under?
+    #[must_use]
+    pub const fn renames(&self) -> bool {
+        match &self.change {
+            Change::Translate(_) | Change::Cross(_) | Change::Dscp(_) => true,
+            Change::None | Change::Encapsulate(_) => false,
+        }
+    }
+
     /// By how many bytes the rewrite makes a datagram longer; negative where it gets shorter. Between IPv4 and
     /// IPv6 that is so for packets without options, extension headers and fragment headers.
     #[must_use]

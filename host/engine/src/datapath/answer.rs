@@ -54,7 +54,13 @@ const fn telling(reason: DropReason) -> Telling {
         | DropReason::BadChecksum
         | DropReason::OtherEthertype
         | DropReason::Forged
-        | DropReason::Fragment
+        | DropReason::FragmentOrphan
+        | DropReason::FragmentRefused
+        | DropReason::FragmentTiny
+        | DropReason::FragmentOverlap
+        | DropReason::FragmentLength
+        | DropReason::FragmentTwice
+        | DropReason::FragmentFull
         | DropReason::OtherProtocol
         | DropReason::NotOurs
         | DropReason::GroupMac

@@ -31,10 +31,12 @@ pub struct Counters {
     pub leases: snat::Counts,
     /// Flows in the table now.
     pub flows: u64,
-    /// Bytes that flows, their timers and ports take.
+    /// Bytes that flows, their timers and ports take, and fragments.
     pub memory: u64,
     /// Packets that wait for a next hop now.
     pub held: u64,
+    /// Fragments that wait for the first one of their packet now.
+    pub fragments_held: u64,
     /// Frames received.
     pub received: u64,
     /// Frames handed over to other workers.
@@ -124,8 +126,12 @@ impl Datapath {
             snat: self.leases.occupancy_by_address(),
             leases: self.leases.counts(),
             flows: self.flows.len() as u64,
-            memory: (self.flows.memory() + self.timers.memory() + self.leases.memory()) as u64,
+            memory: (self.flows.memory()
+                + self.timers.memory()
+                + self.leases.memory()
+                + self.fragments.memory()) as u64,
             held: self.hold.len() as u64,
+            fragments_held: self.fragments.held() as u64,
             received: self.tally.received,
             handed_over: self.tally.handed_over,
             answered: self.tally.answered,
@@ -141,12 +147,16 @@ impl Tally {
             Verdict::HandOver { .. } => self.handed_over += 1,
             Verdict::Refuse { reason, .. } | Verdict::Drop(reason) => self.dropped(reason),
             Verdict::Answer { .. } => self.answered += 1,
-            Verdict::Send { .. } | Verdict::Held => {}
+            Verdict::Send { .. } | Verdict::Sent | Verdict::Held => {}
         }
     }
 
     pub(super) const fn dropped(&mut self, reason: DropReason) {
-        self.drops[reason as usize] += 1;
+        self.dropped_many(reason, 1);
+    }
+
+    pub(super) const fn dropped_many(&mut self, reason: DropReason, count: usize) {
+        self.drops[reason as usize] += count as u64;
     }
 }
 

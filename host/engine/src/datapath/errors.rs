@@ -30,7 +30,7 @@ impl Datapath {
             if let Some(reason) = self.tunnel_error(now, error) {
                 return Verdict::Drop(reason);
             }
-            if let Some(verdict) = self.stranger(arrival) {
+            if let Some(verdict) = self.stranger(arrival, frame, world) {
                 return verdict;
             }
             let probe = self.error_about_probe(arrival, error, frame, world);

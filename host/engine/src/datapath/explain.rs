@@ -27,6 +27,7 @@ use super::verdict::Verdict;
 use super::world::{Done, NewFlow, Ruling, World};
 use super::{Arrival, Datapath, Options, unreadable};
 use crate::flow::{Direction, Ending, FlowId};
+use crate::fragment::PartOf;
 use crate::packet::{FlowPacket, Kind, dissect};
 
 /// Flows that a datapath apart holds of its own.
@@ -91,7 +92,8 @@ impl Datapath {
         let before = self.shown(&bytes);
         let mut outcome = match dissect(&bytes) {
             Ok(packet) => {
-                let arrival = Arrival { packet: &packet, ingress, again: false };
+                let arrival =
+                    Arrival { packet: &packet, ingress, again: false, handed_over: false, part: None };
                 self.take_way(now, &arrival, &mut frame, &mut silent)
             }
             Err(cause) => {
@@ -142,6 +144,11 @@ impl Datapath {
         let (known, is_of_flows) = match &arrival.packet.kind {
             Kind::Flow(packet) => (self.flows.find(&packet.key), true),
             Kind::IcmpError(error) => (self.flows.find(&error.embedded.reversed()), true),
+            Kind::Fragment(fragment) => {
+                let here = self.owner(arrival).is_none_or(|worker| worker == self.options.worker);
+                let flow = self.fragments.flow_of(fragment).filter(|_| here);
+                (flow.and_then(|flow| self.flows.find(&flow)), flow.is_some())
+            }
             _ => (None, false),
         };
         let Some((id, direction)) = known else {
@@ -152,28 +159,36 @@ impl Datapath {
                 .apart(now, trace, Lends::All, |apart| apart.stranger_comes(now, arrival, frame, world));
         };
         let before = self.flows.get(id).map(|flow| flow.value.standing());
-        let outcome = match &arrival.packet.kind {
-            Kind::Flow(packet) => {
-                match self.reception(now, (id, direction), arrival, packet, &trace, world) {
-                    Reception::GoesOn => self.apart(now, trace, Lends::All, |apart| {
-                        let verdict = apart.send(now, (id, direction), arrival, frame, world);
-                        apart.known(now, id, verdict)
-                    }),
-                    Reception::Ends(reason) => self.apart(now, trace, Lends::All, |apart| {
-                        apart.reset_ends(now, id, Some(direction), world);
-                        let verdict = apart.refuse(now, arrival, frame, reason);
-                        apart.known(now, id, verdict)
-                    }),
-                    Reception::Lost(verdict) => {
-                        self.apart(now, trace, Lends::All, |apart| apart.known(now, id, verdict))
-                    }
-                    Reception::IsNew => self.apart(now, trace, Lends::Ports, |apart| {
-                        apart.stranger_comes(now, arrival, frame, world)
-                    }),
+        let head = match &arrival.packet.kind {
+            Kind::Flow(packet) => Some(packet),
+            Kind::Fragment(fragment) => fragment.head.as_ref(),
+            _ => None,
+        };
+        let outcome = match head {
+            Some(packet) => match self.reception(now, (id, direction), arrival, packet, &trace, world) {
+                Reception::GoesOn => self.apart(now, trace, Lends::All, |apart| {
+                    let verdict = match &arrival.packet.kind {
+                        Kind::Fragment(_) => apart.carry(now, arrival, frame, world),
+                        _ => apart.send(now, (id, direction), arrival, frame, world),
+                    };
+                    apart.known(now, id, verdict)
+                }),
+                Reception::Ends(reason) => self.apart(now, trace, Lends::All, |apart| {
+                    apart.reset_ends(now, id, Some(direction), world);
+                    let verdict = apart.refuse(now, arrival, frame, reason);
+                    apart.known(now, id, verdict)
+                }),
+                Reception::Lost(verdict) => {
+                    self.apart(now, trace, Lends::All, |apart| apart.known(now, id, verdict))
                 }
-            }
-            _ => {
-                trace.note(Point::Table, || format!("it is an error about a packet of flow {id}"));
+                Reception::IsNew => self.apart(now, trace, Lends::Ports, |apart| {
+                    apart.stranger_comes(now, arrival, frame, world)
+                }),
+            },
+            None => {
+                let error = matches!(arrival.packet.kind, Kind::IcmpError(_));
+                let what = if error { "an error about a packet" } else { "a part of a packet" };
+                trace.note(Point::Table, || format!("it is {what} of flow {id}"));
                 let homeless = self.homeless(id);
                 self.apart(now, trace, Lends::All, |apart| {
                     let verdict = match homeless {
@@ -245,6 +260,7 @@ impl Datapath {
         apart.errors = self.errors;
         apart.seats = self.seats.clone();
         apart.hold = self.hold.clone();
+        apart.fragments = self.fragments.clone();
         apart.trace = trace;
         let counts = self.leases.counts();
         std::mem::swap(&mut apart.leases, &mut self.leases);
@@ -345,6 +361,10 @@ impl<W: World> World for Silent<'_, W> {
 
     fn send(&mut self, interface: u32, frame: &[u8]) {
         self.sent.push((interface, frame.to_vec()));
+    }
+
+    fn hand_over(&mut self, _: usize, _: u32, _: &[u8], _: Option<PartOf>) -> bool {
+        true
     }
 
     fn solicit(&mut self, _: u32, _: Address) {}

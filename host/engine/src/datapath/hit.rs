@@ -6,6 +6,7 @@ use shunt_wire::tcp::SYN;
 
 use super::carried::ends;
 use super::end::Why;
+use super::fragments::Renumbered;
 use super::reason::DropReason;
 use super::snapshot::Owned;
 use super::tunnels::Outside;
@@ -117,7 +118,7 @@ impl Datapath {
     }
 
     /// Rewrites a packet as was decided.
-    fn replay(
+    pub(super) fn replay(
         &mut self,
         now: u64,
         id: FlowId,
@@ -127,7 +128,11 @@ impl Datapath {
     ) -> Verdict {
         let Some(flow) = self.flows.get(id) else { return Verdict::Drop(DropReason::NoFlow) };
         let path = flow.value.path(direction);
-        match path.rewrite.apply(frame, &arrival.packet.layout) {
+        let applied = match Renumbered::of(arrival).filter(|_| path.rewrite.renames()) {
+            None => path.rewrite.apply(frame, &arrival.packet.layout),
+            Some(renumbered) => renumbered.apply(&path.rewrite, frame, &arrival.packet.layout),
+        };
+        match applied {
             Ok(()) => {}
             Err(Misfit::TooBig { mtu }) => return self.refuse_too_big(now, arrival, frame, mtu),
             Err(Misfit::HopLimit) => return self.refuse(now, arrival, frame, DropReason::HopLimit),
@@ -224,11 +229,18 @@ impl Datapath {
         if direction == Direction::ToClient && carried.first_answer.is_none() {
             carried.first_answer = Some(now);
         }
-        carried.last = now;
-        carried.traffic[direction as usize].add(packet.length);
-        self.seats.count(carried, direction, packet.length);
-        self.tally.modes[carried.mode as usize].count(direction, packet.length);
+        self.count(now, id, direction, packet.length);
         Some(Meaning::GoesOn)
+    }
+
+    /// Counts a packet of a flow, or a part of one.
+    pub(super) fn count(&mut self, now: u64, id: FlowId, direction: Direction, length: u16) {
+        let Some(flow) = self.flows.get_mut(id) else { return };
+        let carried = &mut flow.value;
+        carried.last = now;
+        carried.traffic[direction as usize].add(length);
+        self.seats.count(carried, direction, length);
+        self.tally.modes[carried.mode as usize].count(direction, length);
     }
 
     /// The member of a flow is down or disabled. A connection cannot be moved: both ends are reset, so that

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 
 use shunt_wire::Address;
 
+use crate::fragment::PartOf;
 use crate::network::Via;
 
 /// Packets that wait for one next hop at most. Linux keeps about a hundred small ones (`unres_qlen_bytes`).
@@ -34,6 +35,8 @@ pub(super) struct NextHopKey {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Waiting {
     pub(super) ingress: u32,
+    /// If it is a fragment: of what.
+    pub(super) part: Option<PartOf>,
     pub(super) bytes: Box<[u8]>,
 }
 
@@ -49,11 +52,11 @@ struct Queue {
 }
 
 impl Hold {
-    /// Keeps a copy of a frame. True if nothing waited for this next hop before: it must be asked for.
-    pub(super) fn keep(&mut self, now: u64, via: &Via, ingress: u32, bytes: &[u8]) -> Result<bool, Full> {
+    /// Keeps a frame. True if nothing waited for this next hop before: it must be asked for.
+    pub(super) fn keep(&mut self, now: u64, via: &Via, waiting: Waiting) -> Result<bool, Full> {
         let key = NextHopKey { link: via.link, neighbour: via.neighbour };
-        let waiting = self.queues.get(&key).map_or(0, |queue| queue.packets.len());
-        if waiting >= PER_NEXT_HOP || self.total >= IN_TOTAL {
+        let before = self.queues.get(&key).map_or(0, |queue| queue.packets.len());
+        if before >= PER_NEXT_HOP || self.total >= IN_TOTAL {
             return Err(Full);
         }
         let queue = self.queues.entry(key).or_insert_with(|| Queue {
@@ -61,9 +64,9 @@ impl Hold {
             since: now,
             asked: now,
         });
-        queue.packets.push_back(Waiting { ingress, bytes: bytes.into() });
+        queue.packets.push_back(waiting);
         self.total += 1;
-        Ok(waiting == 0)
+        Ok(before == 0)
     }
 
     /// What waited for the next hops of which `known` is true, in the order in which it came.
@@ -124,6 +127,10 @@ mod tests {
         }
     }
 
+    fn frame(number: u8) -> Waiting {
+        Waiting { ingress: 7, part: None, bytes: [number].into() }
+    }
+
     fn numbers(waiting: Vec<Waiting>) -> Vec<u8> {
         waiting.into_iter().map(|it| it.bytes[0]).collect()
     }
@@ -131,35 +138,35 @@ mod tests {
     #[test]
     fn they_leave_in_the_order_in_which_they_came() {
         let mut hold = Hold::default();
-        assert_eq!(hold.keep(0, &via(1), 7, &[1]), Ok(true));
-        assert_eq!(hold.keep(0, &via(2), 7, &[9]), Ok(true));
-        assert_eq!(hold.keep(5, &via(1), 7, &[2]), Ok(false));
+        assert_eq!(hold.keep(0, &via(1), frame(1)), Ok(true));
+        assert_eq!(hold.keep(0, &via(2), frame(9)), Ok(true));
+        assert_eq!(hold.keep(5, &via(1), frame(2)), Ok(false));
         let one = via(1).neighbour;
         assert_eq!(numbers(hold.release(|key| key.neighbour == one)), [1, 2]);
         assert_eq!(hold.len(), 1);
-        assert_eq!(hold.keep(9, &via(1), 7, &[3]), Ok(true), "it begins anew");
+        assert_eq!(hold.keep(9, &via(1), frame(3)), Ok(true), "it begins anew");
     }
 
     #[test]
     fn one_next_hop_and_all_of_them_are_bounded() {
         let mut hold = Hold::default();
         for _ in 0..PER_NEXT_HOP {
-            assert!(hold.keep(0, &via(1), 7, &[1]).is_ok());
+            assert!(hold.keep(0, &via(1), frame(1)).is_ok());
         }
-        assert_eq!(hold.keep(0, &via(1), 7, &[1]), Err(Full));
+        assert_eq!(hold.keep(0, &via(1), frame(1)), Err(Full));
         let rest = IN_TOTAL - PER_NEXT_HOP;
         for number in 0..rest {
-            assert!(hold.keep(0, &via(2 + (number / PER_NEXT_HOP) as u8), 7, &[1]).is_ok(), "{number}");
+            assert!(hold.keep(0, &via(2 + (number / PER_NEXT_HOP) as u8), frame(1)).is_ok(), "{number}");
         }
-        assert_eq!(hold.keep(0, &via(255), 7, &[1]), Err(Full));
+        assert_eq!(hold.keep(0, &via(255), frame(1)), Err(Full));
         assert_eq!((hold.release(|_| true).len(), hold.len(), hold.is_empty()), (IN_TOTAL, 0, true));
     }
 
     #[test]
     fn who_does_not_answer_is_asked_again_and_then_given_up() {
         let mut hold = Hold::default();
-        hold.keep(100, &via(1), 7, &[1]).unwrap();
-        hold.keep(2_000, &via(2), 7, &[2]).unwrap();
+        hold.keep(100, &via(1), frame(1)).unwrap();
+        hold.keep(2_000, &via(2), frame(2)).unwrap();
         assert_eq!(hold.ask_again(1_099).count(), 0);
         assert_eq!(hold.ask_again(1_100).count(), 1);
         assert_eq!(hold.ask_again(1_100).count(), 0, "not twice");

@@ -11,6 +11,7 @@ mod counters;
 mod end;
 mod errors;
 mod explain;
+mod fragments;
 mod hit;
 mod hold;
 mod list;
@@ -55,6 +56,7 @@ use std::sync::Arc;
 use shunt_wire::Frame;
 
 use crate::flow::{Cursor, Table};
+use crate::fragment::{Fragments, PartOf};
 use crate::hash::Keyed;
 use crate::limit::TokenBucket;
 use crate::member::MemberState;
@@ -85,6 +87,7 @@ pub struct Datapath {
     seats: Seats,
     leases: Ports,
     hold: Hold,
+    fragments: Fragments,
     /// ICMP errors that may be sent.
     errors: TokenBucket,
     /// Stands in for the members of probes: never down, and what it has to do counts for nobody.
@@ -116,6 +119,10 @@ struct Arrival<'a> {
     ingress: u32,
     /// It waited for its next hop, and was counted when it came.
     again: bool,
+    /// Another worker had it before, and it goes no further.
+    handed_over: bool,
+    /// If it is a fragment: of what, once that is known.
+    part: Option<PartOf>,
 }
 
 impl Datapath {
@@ -131,6 +138,7 @@ impl Datapath {
             leases: Ports::new(Blocks::new(options.worker as u16, options.workers as u16), options.key, now),
             seats,
             hold: Hold::default(),
+            fragments: Fragments::new(options.key),
             probed: MemberState::new(),
             tally: Tally::default(),
             tunnels: tunnels::Watch::default(),
@@ -145,9 +153,7 @@ impl Datapath {
     /// One frame in, and what becomes of it. May change the frame in place.
     ///
     /// `now` in milliseconds on a clock that does not go back; `ingress` is the interface that the frame
-    /// came in by, as the kernel numbers them. Who gets [`Verdict::HandOver`] for a frame that was already
-    /// handed over (workers take a new snapshot one after the other) counts it as
-    /// [`lost`](Self::lost) instead of passing it on for ever.
+    /// came in by, as the kernel numbers them.
     pub fn receive(
         &mut self,
         now: u64,
@@ -155,13 +161,19 @@ impl Datapath {
         frame: &mut Frame<'_>,
         world: &mut impl World,
     ) -> Verdict {
-        self.tally.received += 1;
-        let verdict = match dissect(frame.bytes()) {
-            Ok(packet) => self.carry(now, &Arrival { packet: &packet, ingress, again: false }, frame, world),
-            Err(cause) => Verdict::Drop(unreadable::reason(cause)),
-        };
-        self.tally.take(verdict);
-        verdict
+        self.take_in(now, ingress, frame, (false, None), world)
+    }
+
+    /// The same for a frame that another worker had [handed over](World::hand_over), with what it said.
+    pub fn receive_handed_over(
+        &mut self,
+        now: u64,
+        ingress: u32,
+        frame: &mut Frame<'_>,
+        part: Option<PartOf>,
+        world: &mut impl World,
+    ) -> Verdict {
+        self.take_in(now, ingress, frame, (true, part), world)
     }
 
     /// Does what time asks for: ends flows that were silent for too long, and gives up packets whose next
@@ -171,6 +183,7 @@ impl Datapath {
         self.end_silent(now, world);
         self.end_homeless(now, world);
         self.give_up_waiting(now, world);
+        self.give_up_fragments(now);
         self.leases.advance(now);
     }
 
@@ -194,9 +207,29 @@ impl Datapath {
         self.release_waiting(now, world);
     }
 
-    /// Counts a frame that the driver lost: [`DropReason::HandOverFull`] or [`DropReason::SendFull`].
+    /// Counts a frame that the driver lost: [`DropReason::SendFull`].
     pub fn lost(&mut self, reason: DropReason) {
         self.tally.dropped(reason);
+    }
+
+    fn take_in(
+        &mut self,
+        now: u64,
+        ingress: u32,
+        frame: &mut Frame<'_>,
+        (handed_over, part): (bool, Option<PartOf>),
+        world: &mut impl World,
+    ) -> Verdict {
+        self.tally.received += 1;
+        let verdict = match dissect(frame.bytes()) {
+            Ok(packet) => {
+                let arrival = Arrival { packet: &packet, ingress, again: false, handed_over, part };
+                self.carry(now, &arrival, frame, world)
+            }
+            Err(cause) => Verdict::Drop(unreadable::reason(cause)),
+        };
+        self.tally.take(verdict);
+        verdict
     }
 
     /// What becomes of a frame that could be read.
@@ -208,18 +241,11 @@ impl Datapath {
         world: &mut impl World,
     ) -> Verdict {
         match &arrival.packet.kind {
-            Kind::Flow(flow) => {
-                let verdict = self.carry_flow(now, arrival, flow, frame, world);
-                if let Some(reason) = verdict.reason() {
-                    self.tell_of_refusal(arrival, flow, reason, world);
-                }
-                verdict
-            }
+            Kind::Flow(flow) => self.carry_flow(now, arrival, flow, frame, world),
             Kind::IcmpError(error) => self.deliver_error(now, arrival, error, frame, world),
             Kind::Arp(request) => self.answer_arp(arrival, frame, request),
             Kind::NeighbourSolicitation(it) => self.answer_solicitation(arrival, frame, it),
-            // Reassembly comes with translation; until then a fragment has no ports to be known by.
-            Kind::Fragment(_) => Verdict::Drop(DropReason::Fragment),
+            Kind::Fragment(fragment) => self.carry_fragment(now, arrival, fragment, frame, world),
             Kind::Other(other) => Verdict::Drop(match self.snapshot.owned(other.destination) {
                 Some(_) => DropReason::OtherProtocol,
                 None => DropReason::NotOurs,
@@ -227,7 +253,23 @@ impl Datapath {
         }
     }
 
+    /// What becomes of a packet of a flow, or of its first fragment.
     fn carry_flow(
+        &mut self,
+        now: u64,
+        arrival: &Arrival<'_>,
+        flow: &FlowPacket,
+        frame: &mut Frame<'_>,
+        world: &mut impl World,
+    ) -> Verdict {
+        let verdict = self.hit_or_first(now, arrival, flow, frame, world);
+        if let Some(reason) = verdict.reason() {
+            self.tell_of_refusal(arrival, flow, reason, world);
+        }
+        verdict
+    }
+
+    fn hit_or_first(
         &mut self,
         now: u64,
         arrival: &Arrival<'_>,
@@ -242,7 +284,7 @@ impl Datapath {
             // Its flow ended while it waited.
             return Verdict::Drop(DropReason::NextHopSilent);
         }
-        if let Some(verdict) = self.stranger(arrival) {
+        if let Some(verdict) = self.stranger(arrival, frame, world) {
             return verdict;
         }
         if let Some(verdict) = self.about_probes(now, arrival, flow, frame, world) {
@@ -252,13 +294,13 @@ impl Datapath {
     }
 
     /// What becomes of a packet of no flow of this worker, before anything is asked about it.
-    fn stranger(&self, arrival: &Arrival<'_>) -> Option<Verdict> {
+    fn stranger(&self, arrival: &Arrival<'_>, frame: &Frame<'_>, world: &mut impl World) -> Option<Verdict> {
         if arrival.packet.destination_mac.is_group() {
             return Some(Verdict::Drop(DropReason::GroupMac));
         }
-        let worker = self.owner(arrival.packet)?;
+        let worker = self.owner(arrival)?;
         self.trace.note(Point::Worker, || format!("worker {worker} of {} owns it", self.options.workers));
-        (worker != self.options.worker).then_some(Verdict::HandOver { worker })
+        (worker != self.options.worker).then(|| self.hand_over(worker, arrival, frame, world))
     }
 
     fn next_epoch(&mut self) {

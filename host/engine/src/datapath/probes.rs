@@ -106,6 +106,17 @@ impl Datapath {
         Some(Verdict::Drop(DropReason::StrayProbe))
     }
 
+    /// Gives the rest of an answer, whose beginning was [given](Self::deliver_to_probe) before.
+    pub(super) fn part_of_answer_to_probe(
+        &self,
+        arrival: &Arrival<'_>,
+        frame: &mut Frame<'_>,
+        world: &mut impl World,
+    ) -> Option<Verdict> {
+        let probed = world.probed(&arrival.part?.flow.reversed())?;
+        Some(self.hand_in(arrival, &probed, frame))
+    }
+
     /// Notes an error that comes to the address of probes, and hands it in if it is about one as it was sent.
     pub(super) fn error_about_probe(
         &self,

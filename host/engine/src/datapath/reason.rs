@@ -53,9 +53,27 @@ reasons! {
     /// A source address that no host has, or a source route.
     Forged = "forged", None,
         "Filter such packets at the edge of the network; no honest host sends them.";
-    /// A part of a packet.
-    Fragment = "fragment", None,
-        "Make senders use smaller packets: check path MTU discovery, EDNS buffer sizes, and the `mss` of the virtual.";
+    /// A fragment whose packet's first fragment did not come in time.
+    FragmentOrphan = "fragment-orphan", None,
+        "The network lost the first fragment, or a router balances without looking at fragments. Else somebody floods with them.";
+    /// A fragment of a packet whose first fragment was not carried.
+    FragmentRefused = "fragment-refused", None,
+        "The reason is counted once, with the first fragment; or the flow ended in the middle of the packet.";
+    /// A first fragment that ends within the transport header.
+    FragmentTiny = "fragment-tiny", None,
+        "No honest sender cuts packets there: look at the sender, or for a link of an impossible MTU before it.";
+    /// Fragments of one packet have the same bytes.
+    FragmentOverlap = "fragment-overlap", None,
+        "No honest sender makes such fragments, but one that uses identifications again too soon: make it send smaller packets.";
+    /// Fragments of one packet disagree about where it ends.
+    FragmentLength = "fragment-length", None,
+        "No honest sender makes such fragments, but one that uses identifications again too soon: make it send smaller packets.";
+    /// A fragment that came before.
+    FragmentTwice = "fragment-twice", None,
+        "The network repeats frames: look for a loop or a mirrored port.";
+    /// More fragments wait, or of more packets, than are kept.
+    FragmentFull = "fragment-full", None,
+        "Under attack: nothing to do. Else make senders use smaller packets: path MTU discovery, EDNS buffer sizes.";
     /// Neither TCP, UDP nor ICMP.
     OtherProtocol = "other-protocol", None,
         "No virtual carries this protocol. Send it to an address that Shunt does not own.";

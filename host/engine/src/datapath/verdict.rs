@@ -11,9 +11,11 @@ pub enum Verdict {
     /// The frame is now Shunt's own answer to a question for one of its addresses (ARP, neighbour
     /// discovery, echo), and leaves by this interface.
     Answer { interface: u32 },
-    /// A copy waits until the MAC of the next hop is known.
+    /// A copy waits: until the MAC of the next hop is known, or for the first fragment of its packet.
     Held,
-    /// Another worker owns the flow. The frame is as it came.
+    /// It left by [`World::send`](super::World::send), before others that had waited for it.
+    Sent,
+    /// A copy went to another worker, by [`World::hand_over`](super::World::hand_over).
     HandOver { worker: usize },
     /// It is not carried, and the frame is now the refusal to its sender (a TCP reset or an ICMP error),
     /// which leaves by this interface.
@@ -30,7 +32,7 @@ impl Verdict {
             Self::Send { interface } | Self::Answer { interface } | Self::Refuse { interface, .. } => {
                 Some(interface)
             }
-            Self::Held | Self::HandOver { .. } | Self::Drop(_) => None,
+            Self::Held | Self::Sent | Self::HandOver { .. } | Self::Drop(_) => None,
         }
     }
 
@@ -39,7 +41,7 @@ impl Verdict {
     pub const fn reason(self) -> Option<DropReason> {
         match self {
             Self::Refuse { reason, .. } | Self::Drop(reason) => Some(reason),
-            Self::Send { .. } | Self::Answer { .. } | Self::Held | Self::HandOver { .. } => None,
+            Self::Send { .. } | Self::Answer { .. } | Self::Held | Self::Sent | Self::HandOver { .. } => None,
         }
     }
 }

@@ -21,7 +21,8 @@ impl Datapath {
         frame: &Frame<'_>,
         world: &mut impl World,
     ) -> Verdict {
-        match self.hold.keep(now, via, arrival.ingress, frame.bytes()) {
+        let waiting = Waiting { ingress: arrival.ingress, part: arrival.part, bytes: frame.bytes().into() };
+        match self.hold.keep(now, via, waiting) {
             Ok(first) => {
                 if first {
                     world.solicit(via.link, via.neighbour);
@@ -39,7 +40,7 @@ impl Datapath {
         }
         let network = &self.network;
         for waiting in self.hold.release(|key| network.neighbour(key.link, key.neighbour).is_some()) {
-            self.again(&waiting, world, |datapath, arrival, frame, world| {
+            self.take_up(&waiting, true, world, |datapath, arrival, frame, world| {
                 datapath.carry(now, arrival, frame, world)
             });
         }
@@ -51,7 +52,7 @@ impl Datapath {
             return;
         }
         for waiting in self.hold.give_up(now) {
-            self.again(&waiting, world, |datapath, arrival, frame, world| {
+            self.take_up(&waiting, true, world, |datapath, arrival, frame, world| {
                 if let Kind::Flow(packet) = &arrival.packet.kind {
                     datapath.tell_of_refusal(arrival, packet, DropReason::NextHopSilent, world);
                 }
@@ -63,10 +64,11 @@ impl Datapath {
         }
     }
 
-    /// Takes up a packet that waited.
-    fn again<W: World>(
+    /// Takes up a packet that waited; `again` if it was counted when it came.
+    pub(super) fn take_up<W: World>(
         &mut self,
         waiting: &Waiting,
+        again: bool,
         world: &mut W,
         act: impl FnOnce(&mut Self, &Arrival<'_>, &mut Frame<'_>, &mut W) -> Verdict,
     ) {
@@ -79,7 +81,8 @@ impl Datapath {
             // It was read when it came.
             Err(_) => return,
         };
-        let arrival = Arrival { packet: &packet, ingress: waiting.ingress, again: true };
+        let Waiting { ingress, part, .. } = *waiting;
+        let arrival = Arrival { packet: &packet, ingress, again, handed_over: false, part };
         let verdict = act(self, &arrival, &mut frame, world);
         self.tally.take(verdict);
         if let Some(interface) = verdict.interface() {

@@ -8,6 +8,7 @@ use super::mode::ModeName;
 use super::probes::{Notice, Probed};
 use super::snapshot::{PoolIndex, SnatPoolIndex, VirtualIndex};
 use crate::flow::FlowId;
+use crate::fragment::PartOf;
 
 /// The side of the driver. Every method returns at once.
 pub trait World {
@@ -20,14 +21,19 @@ pub trait World {
     /// Sends a frame beside the one that is being received: a reset, a packet that was held, an announcement.
     fn send(&mut self, interface: u32, frame: &[u8]);
 
+    /// Hands a frame, as it came in by `ingress`, to another worker, which
+    /// [receives](super::Datapath::receive_handed_over) it; with what it is a part of, if that is known. Frames for one
+    /// worker arrive there in their order. False: there is no room.
+    fn hand_over(&mut self, worker: usize, ingress: u32, frame: &[u8], part: Option<PartOf>) -> bool;
+
     /// Asks the kernel to find the MAC of a neighbour on a link.
     fn solicit(&mut self, link: u32, neighbour: Address);
 
     /// An unpredictable number.
     fn random(&mut self) -> u64;
 
-    /// Which member a monitor probes by a packet that came in by the [link](super::OnPath) of probes; `None`: no
-    /// monitor sent it. A driver without monitors knows of none.
+    /// Which member a monitor probes by a packet that came in by the [link](super::OnPath) of probes; `None`:
+    /// no monitor sent it. A driver without monitors knows of none.
     fn probed(&mut self, flow: &FlowKey) -> Option<Probed> {
         let _ = flow;
         None

@@ -28,6 +28,11 @@ pub(super) struct Datagram {
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Piece {
     pub(super) identification: u32,
+    /// Where the identification stands in the frame.
+    pub(super) identification_at: u16,
+    /// Where the fragmentable part begins in the frame: in IPv6, headers of the packet may stand before its
+    /// transport header.
+    pub(super) start: u16,
     /// In bytes.
     pub(super) offset: u16,
     pub(super) more: bool,
@@ -43,6 +48,11 @@ impl Piece {
         }
     }
 }
+
+/// Where the identification stands in an IPv4 header (RFC 791 section 3.1), and in a fragment header, which
+/// ends with it (RFC 8200 section 4.5).
+const V4_IDENTIFICATION: usize = 4;
+const V6_IDENTIFICATION: usize = 4;
 
 /// Extension headers at most. RFC 8200 section 4.1 has six that may come once and one that may come twice.
 const MAX_EXTENSIONS: usize = 8;
@@ -113,15 +123,18 @@ fn v4_header(datagram: &[u8]) -> Result<Ipv4HeaderSlice<'_>, Unreadable> {
 
 #[inline]
 fn v4_datagram(header: &Ipv4HeaderSlice<'_>, l3: usize, end: usize) -> Result<Datagram, Unreadable> {
+    let l4 = offset(l3 + header.slice().len())?;
     let piece = Piece {
         identification: header.identification().into(),
+        identification_at: offset(l3 + V4_IDENTIFICATION)?,
+        start: l4,
         offset: header.fragments_offset().value() << 3,
         more: header.more_fragments(),
     };
     Ok(Datagram {
         layout: Layout {
             l3: offset(l3)?,
-            l4: offset(l3 + header.slice().len())?,
+            l4,
             end: offset(end)?,
             family: Family::V4,
             protocol: header.protocol().0,
@@ -194,7 +207,7 @@ fn v6_datagram(
 ) -> Result<Datagram, Unreadable> {
     let start = l3 + header.slice().len();
     let payload = bytes.get(start..end).ok_or(Unreadable::IpLength)?;
-    let extensions = Extensions::read(header.next_header(), payload)?;
+    let extensions = Extensions::read(header.next_header(), payload, start)?;
     Ok(Datagram {
         layout: Layout {
             l3: offset(l3)?,
@@ -230,9 +243,10 @@ struct Extensions {
 
 impl Extensions {
     /// Reads the chain up to what is no extension header, or hides what follows: the authentication header
-    /// (whose packets nobody may change) and a fragment header in a fragment that is not the first.
+    /// (whose packets nobody may change) and a fragment header in a fragment that is not the first. `payload`
+    /// stands at `start` in the frame.
     #[inline]
-    fn read(first: IpNumber, payload: &[u8]) -> Result<Self, Unreadable> {
+    fn read(first: IpNumber, payload: &[u8], start: usize) -> Result<Self, Unreadable> {
         let mut chain = Self { next: first, len: 0, piece: Piece::default() };
         for position in 0..=MAX_EXTENSIONS {
             let rest = payload.get(chain.len..).unwrap_or_default();
@@ -250,10 +264,13 @@ impl Extensions {
                 ip_number::IPV6_FRAG => {
                     let header =
                         Ipv6FragmentHeaderSlice::from_slice(rest).map_err(|_| Unreadable::IpHeader)?;
+                    let at = start + chain.len;
                     chain.len += header.slice().len();
                     chain.next = header.next_header();
                     chain.piece = Piece {
                         identification: header.identification(),
+                        identification_at: offset(at + V6_IDENTIFICATION)?,
+                        start: offset(start + chain.len)?,
                         offset: header.fragment_offset().value() << 3,
                         more: header.more_fragments(),
                     };
@@ -275,7 +292,7 @@ fn check_fragment(datagram: &Datagram) -> Result<(), Unreadable> {
     if datagram.layout.part == Part::Whole {
         return Ok(());
     }
-    let len = datagram.layout.end - datagram.layout.l4;
+    let len = datagram.layout.end - datagram.piece.start;
     let cut = datagram.piece.more && !len.is_multiple_of(8);
     if len == 0 || cut || datagram.piece.offset.checked_add(len).is_none() {
         return Err(Unreadable::Fragment);

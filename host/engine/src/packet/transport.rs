@@ -1,7 +1,7 @@
 //! TCP, UDP and ICMP.
 
 use etherparse::icmpv6::{NdpOptionSlice, NeighborSolicitationPayloadSlice};
-use etherparse::{Icmpv4Slice, Icmpv6Slice, TcpSlice, UdpSlice};
+use etherparse::{Icmpv4Slice, Icmpv6Slice, TcpHeaderSlice, TcpSlice, UdpHeaderSlice, UdpSlice};
 use shunt_wire::checksum::Sum;
 use shunt_wire::icmp::{self, Echo};
 use shunt_wire::layout::Part;
@@ -10,8 +10,6 @@ use shunt_wire::{Endpoint, Family, FlowKey, Mac, ip, ndp};
 use super::network::Datagram;
 use super::{FlowPacket, Fragment, Kind, OtherPacket, TcpSegment, Unreadable, embedded};
 
-/// Bytes at the start of every transport header that tell the flow.
-const PORTS_LEN: usize = 4;
 /// RFC 768: the length counts the header.
 const UDP_HEADER_LEN: u16 = 8;
 
@@ -54,17 +52,15 @@ pub(super) fn echo_key(datagram: &Datagram, echo: Echo, identifier: u16) -> Flow
 fn tcp(datagram: &Datagram, payload: &[u8]) -> Result<Kind, Unreadable> {
     let segment = TcpSlice::from_slice(payload).map_err(|_| Unreadable::Tcp)?;
     let [.., flags] = segment.header_slice().first_chunk::<14>().copied().unwrap_or_default();
-    Ok(flow(
-        datagram,
-        key(datagram, segment.source_port(), segment.destination_port()),
-        Some(TcpSegment {
-            flags,
-            seq: segment.sequence_number(),
-            ack: segment.acknowledgment_number(),
-            window: segment.window_size(),
-            payload: segment.payload().len() as u16,
-        }),
-    ))
+    let said = TcpSegment {
+        flags,
+        seq: segment.sequence_number(),
+        ack: segment.acknowledgment_number(),
+        window: segment.window_size(),
+        payload: segment.payload().len() as u16,
+    };
+    let key = key(datagram, segment.source_port(), segment.destination_port());
+    Ok(Kind::Flow(flow(datagram, key, Some(said))))
 }
 
 #[inline]
@@ -74,7 +70,8 @@ fn udp(datagram: &Datagram, payload: &[u8]) -> Result<Kind, Unreadable> {
     if udp.length() < UDP_HEADER_LEN {
         return Err(Unreadable::Udp);
     }
-    Ok(flow(datagram, key(datagram, udp.source_port(), udp.destination_port()), None))
+    let key = key(datagram, udp.source_port(), udp.destination_port());
+    Ok(Kind::Flow(flow(datagram, key, None)))
 }
 
 fn icmp_v4(bytes: &[u8], datagram: &Datagram, payload: &[u8]) -> Result<Kind, Unreadable> {
@@ -147,37 +144,67 @@ fn echo(datagram: &Datagram, kind: u8, rest: [u8; 4]) -> Kind {
     let [high, low, ..] = rest;
     let identifier = u16::from_be_bytes([high, low]);
     match icmp::echo(datagram.layout.family, kind) {
-        Some(half) => flow(datagram, echo_key(datagram, half, identifier), None),
+        Some(half) => Kind::Flow(flow(datagram, echo_key(datagram, half, identifier), None)),
         None => other(datagram),
     }
 }
 
 #[inline]
-fn flow(datagram: &Datagram, key: FlowKey, tcp: Option<TcpSegment>) -> Kind {
-    Kind::Flow(FlowPacket {
+const fn flow(datagram: &Datagram, key: FlowKey, tcp: Option<TcpSegment>) -> FlowPacket {
+    FlowPacket {
         key,
         tcp,
         ttl: datagram.ttl,
         traffic_class: datagram.traffic_class,
         dont_fragment: datagram.dont_fragment,
         length: datagram.layout.datagram_len(),
-    })
+    }
 }
 
 fn fragment(datagram: &Datagram, payload: &[u8]) -> Fragment {
-    let ports = payload.first_chunk::<PORTS_LEN>().filter(|_| {
-        datagram.layout.part == Part::First && matches!(datagram.layout.protocol, ip::TCP | ip::UDP)
-    });
+    let first = datagram.layout.part == Part::First;
     Fragment {
         source: datagram.source,
         destination: datagram.destination,
         protocol: datagram.layout.protocol,
-        key: ports
-            .map(|[a, b, c, d]| key(datagram, u16::from_be_bytes([*a, *b]), u16::from_be_bytes([*c, *d]))),
+        head: if first { head(datagram, payload) } else { None },
         identification: datagram.piece.identification,
+        identification_at: datagram.piece.identification_at,
         offset: datagram.piece.offset,
+        payload: datagram.layout.end - datagram.piece.start,
         more: datagram.piece.more,
         length: datagram.layout.datagram_len(),
+    }
+}
+
+/// What a first fragment says of its flow. Its transport header has to be whole, options included: one that
+/// is cut hides from whoever looks at it what the packet is (RFC 1858 section 3, RFC 7112 section 5). Only
+/// the payload behind it may be.
+fn head(datagram: &Datagram, payload: &[u8]) -> Option<FlowPacket> {
+    match datagram.layout.protocol {
+        ip::TCP => {
+            let header = TcpHeaderSlice::from_slice(payload).ok()?;
+            let [.., flags] = *header.slice().first_chunk::<14>()?;
+            let said = TcpSegment {
+                flags,
+                seq: header.sequence_number(),
+                ack: header.acknowledgment_number(),
+                window: header.window_size(),
+                payload: (payload.len() - header.slice().len()) as u16,
+            };
+            let key = key(datagram, header.source_port(), header.destination_port());
+            Some(flow(datagram, key, Some(said)))
+        }
+        ip::UDP => {
+            let header = UdpHeaderSlice::from_slice(payload).ok()?;
+            Some(flow(datagram, key(datagram, header.source_port(), header.destination_port()), None))
+        }
+        protocol if protocol == icmp::protocol_of(datagram.layout.family) => {
+            let [kind, code, _, _, high, low, ..] = *payload.first_chunk::<8>()?;
+            let half = icmp::echo(datagram.layout.family, kind).filter(|_| code == 0)?;
+            Some(flow(datagram, echo_key(datagram, half, u16::from_be_bytes([high, low])), None))
+        }
+        _ => None,
     }
 }
 

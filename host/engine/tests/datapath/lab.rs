@@ -23,6 +23,7 @@
 //! route PREFIX/LENGTH INTERFACE GATEWAY|-|none
 //! workers N WORKER
 //! table FLOWS
+//! random N                         the next number of chance
 //! ruling next|reject|drop|fault|to [pool N] [member E] [mode M] [snat] [key TEXT]
 //! ```
 
@@ -58,6 +59,8 @@ pub(crate) struct Lab {
     pub(crate) snat_pools: Vec<SnatPool>,
     pub(crate) options: Options,
     pub(crate) ruling: Ruling,
+    /// The next number of chance.
+    pub(crate) random: u64,
     pub(crate) states: BTreeMap<Endpoint, Arc<MemberState>>,
     /// The same members as they were found on the service path.
     pub(crate) on_path: BTreeMap<Endpoint, Arc<MemberState>>,
@@ -79,6 +82,7 @@ impl Default for Lab {
             snat_pools: Vec::new(),
             options: Options { worker: 0, workers: 1, key: Keyed::new([1, 2]), flows: 1000 },
             ruling: Ruling::Next,
+            random: 0,
             states: BTreeMap::new(),
             on_path: BTreeMap::new(),
             probes: Vec::new(),
@@ -209,6 +213,7 @@ impl Lab {
                 self.options.worker = number(words.next()?)?;
             }
             "table" => self.options.flows = number(words.next()?)?,
+            "random" => self.random = number(words.next()?)?,
             "ruling" => self.ruling = ruling(&mut words)?,
             other => return Err(format!("no word of a setting: {other}")),
         }

@@ -5,6 +5,7 @@
 #[path = "../golden/case.rs"]
 mod case;
 mod explain;
+mod fragments;
 #[path = "../golden/frame/mod.rs"]
 mod frame;
 mod golden;

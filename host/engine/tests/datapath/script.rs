@@ -9,6 +9,9 @@
 //! headroom BYTES                   what the driver leaves in front of frames from now on
 //! announce                         Shunt starts
 //! lost REASON                      the driver lost a frame
+//! takes INTERFACE PART : FRAME     another worker hands over a frame, with what it is a part of, or `-`
+//! hands WORKER INTERFACE PART : FRAME      a fragment went to another worker; PART is
+//!                                  tcp|udp|icmp ENDPOINT > ENDPOINT as IDENTIFICATION
 //! delete                           an operator deletes the oldest flow
 //! solicits INTERFACE ADDRESS       the kernel was asked for a neighbour
 //! state WORD                       of the only flow
@@ -27,13 +30,14 @@ use shunt_engine::datapath::{
     Asked, Counters, Datapath, Done, DropReason, Filter, FlowSummary, Notice, Question, Verdict,
 };
 use shunt_engine::flow::Cursor;
-use shunt_wire::Frame;
+use shunt_engine::fragment::PartOf;
 use shunt_wire::frame::HEADROOM;
+use shunt_wire::{FlowKey, Frame, ip};
 
 use crate::case::{Case, Line, Step};
 use crate::frame;
-use crate::lab::{Lab, address, interface, interface_name, number};
-use crate::world::Recorder;
+use crate::lab::{Lab, address, endpoint, interface, interface_name, number};
+use crate::world::{HandedOver, Recorder};
 
 /// When every case begins, in milliseconds.
 const START: u64 = 1_000_000;
@@ -68,7 +72,8 @@ pub(crate) fn run_explained(case: &Case) -> Result<(), String> {
 fn play(case: &Case, explains: bool) -> Result<Vec<DropReason>, String> {
     let lab = Lab::new(&case.setting)?;
     let datapath = lab.datapath(START)?;
-    let world = Recorder { ruling: lab.ruling.clone(), probes: lab.probed(), ..Recorder::default() };
+    let ruling = lab.ruling.clone();
+    let world = Recorder { ruling, random: lab.random, probes: lab.probed(), ..Recorder::default() };
     let (now, headroom) = (START, HEADROOM);
     let mut script = Script { lab, datapath, world, now, headroom, out: Vec::new(), verdict: None, explains };
     for (at, step) in case.steps.iter().enumerate() {
@@ -122,7 +127,7 @@ impl Script {
                 return Err(format!("explained as {found:#?}, and it was {expected:#?}"));
             }
         }
-        Ok(())
+        self.as_it_came(bytes)
     }
 
     /// What is said to become of a frame, and nothing else changes.
@@ -130,7 +135,8 @@ impl Script {
         let before = (self.counted(), self.flows());
         let question = Question { link: Some(interface(name)?), asked: Asked::Frame(bytes.to_vec()) };
         let probes = self.lab.probed();
-        let mut world = Recorder { ruling: self.lab.ruling.clone(), probes, ..Recorder::default() };
+        let (ruling, random) = (self.lab.ruling.clone(), self.lab.random);
+        let mut world = Recorder { ruling, random, probes, ..Recorder::default() };
         let told =
             self.datapath.explain(self.now, &question, &mut world).map_err(|why| format!("{why:?}"))?;
         if before != (self.counted(), self.flows()) {
@@ -147,6 +153,31 @@ impl Script {
     /// Everything that is counted, but for memory: that of a flow is kept for the next.
     fn counted(&self) -> Counters {
         Counters { memory: 0, ..self.datapath.counters() }
+    }
+
+    /// What another worker hands over.
+    fn take(&mut self, name: &str, part: Option<PartOf>, bytes: &[u8]) -> Result<(), String> {
+        let end = self.headroom + bytes.len();
+        let mut buffer = vec![0xee; end + HEADROOM];
+        buffer[self.headroom..end].copy_from_slice(bytes);
+        let mut frame = Frame::new(&mut buffer, self.headroom, end);
+        let (now, world) = (self.now, &mut self.world);
+        let verdict = self.datapath.receive_handed_over(now, interface(name)?, &mut frame, part, world);
+        if let Some(interface) = verdict.interface() {
+            self.out.push((interface, frame.bytes().to_vec()));
+        }
+        self.verdict = Some(verdict);
+        self.take_sent();
+        Ok(())
+    }
+
+    /// A frame of which nothing is said goes to another worker as it came. Those with something beside them are
+    /// in the case.
+    fn as_it_came(&mut self, bytes: &[u8]) -> Result<(), String> {
+        let nothing_said = |it: &HandedOver| it.part.is_none();
+        let same = self.world.handed_over.iter().filter(|it| nothing_said(it)).all(|it| it.frame == bytes);
+        self.world.handed_over.retain(|it| !nothing_said(it));
+        if same { Ok(()) } else { Err("another frame was handed over".to_owned()) }
     }
 
     fn expect(&mut self, name: &str, bytes: &[u8]) -> Result<(), String> {
@@ -182,6 +213,27 @@ impl Script {
                 self.take_sent();
             }
             ("lost", [name]) => self.datapath.lost(reason(name)?),
+            ("takes", [name, ..]) => {
+                self.nothing_left()?;
+                let (part, frame) = handed(&line.rest[name.len()..])?;
+                self.take(name, part, &frame)?;
+            }
+            ("hands", [worker, name, ..]) => {
+                let expected = number::<usize>(worker)?;
+                let rest = line.rest.splitn(3, ' ').nth(2).unwrap_or_default();
+                let (part, frame) = handed(rest)?;
+                if self.world.handed_over.is_empty() {
+                    return Err("nothing was handed over".to_owned());
+                }
+                let HandedOver { worker, ingress, part: found, frame: bytes } =
+                    self.world.handed_over.remove(0);
+                let say = |worker, interface: &str, part: Option<PartOf>, bytes| {
+                    let part = part.map(|it| format!("{} as {}", it.flow, it.identification));
+                    format!("{worker} {interface} {} : {}", part.unwrap_or_default(), frame::write(bytes))
+                };
+                let found = say(worker, &interface_name(ingress), found, &bytes);
+                same(&found, &say(expected, name, part, &frame))?;
+            }
             ("delete", []) => {
                 let flow = self.flows().into_iter().next().ok_or("there is no flow")?;
                 assert!(self.datapath.delete(self.now, flow.id, &mut self.world), "it was listed");
@@ -238,7 +290,7 @@ impl Script {
         self.nothing_left()?;
         let before = self.lab.network.clone();
         self.lab.set(&line.word, &line.rest)?;
-        self.world.ruling = self.lab.ruling.clone();
+        (self.world.ruling, self.world.random) = (self.lab.ruling.clone(), self.lab.random);
         self.world.probes = self.lab.probed();
         if self.lab.network != before {
             let network = Arc::new(self.lab.network.clone());
@@ -271,6 +323,9 @@ impl Script {
         if let Some((key, notice)) = self.world.noticed.first() {
             return Err(format!("not said: noticed {} {}", key.source(), of_notice(*notice)));
         }
+        if let Some(handed) = self.world.handed_over.first() {
+            return Err(format!("this was handed over, and the case does not say so: {handed:?}"));
+        }
         match self.out.first() {
             Some((interface, frame)) => Err(format!(
                 "this went out, and the case does not say so:\nout {} {}",
@@ -287,6 +342,7 @@ fn of_verdict(verdict: Verdict) -> String {
         Verdict::Send { interface } => format!("send {}", interface_name(interface)),
         Verdict::Answer { interface } => format!("answer {}", interface_name(interface)),
         Verdict::Held => "held".to_owned(),
+        Verdict::Sent => "sent".to_owned(),
         Verdict::HandOver { worker } => format!("hand-over {worker}"),
         Verdict::Refuse { interface, reason } => format!("refuse {} {reason}", interface_name(interface)),
         Verdict::Drop(reason) => format!("drop {reason}"),
@@ -315,6 +371,28 @@ fn of_done(done: &Done) -> String {
         done.to_client.bytes,
         done.member.map(|member| format!(" {member}")).unwrap_or_default()
     )
+}
+
+/// What a frame is a part of, and the frame.
+fn handed(text: &str) -> Result<(Option<PartOf>, Vec<u8>), String> {
+    let (part, bytes) = text.split_once(" : ").ok_or("PART : FRAME")?;
+    if part.trim() == "-" {
+        return Ok((None, frame::read(bytes)?));
+    }
+    let words: Vec<&str> = part.split_whitespace().collect();
+    let [protocol, source, ">", destination, "as", identification] = words[..] else {
+        return Err(format!("no part of anything: {part}"));
+    };
+    let (source, destination) = (endpoint(source)?, endpoint(destination)?);
+    let protocol = match (protocol, source.address.to_ipv4()) {
+        ("tcp", _) => ip::TCP,
+        ("udp", _) => ip::UDP,
+        ("icmp", Some(_)) => ip::ICMP,
+        ("icmp", None) => ip::ICMPV6,
+        _ => return Err(format!("no protocol: {protocol}")),
+    };
+    let flow = FlowKey::new(source, destination, protocol);
+    Ok((Some(PartOf { flow, identification: number(identification)? }), frame::read(bytes)?))
 }
 
 fn reason(name: &str) -> Result<DropReason, String> {

@@ -1,6 +1,7 @@
 //! A driver that writes down what the datapath asks of it.
 
 use shunt_engine::datapath::{Done, NewFlow, Notice, Probed, Ruling, VirtualIndex, World};
+use shunt_engine::fragment::PartOf;
 use shunt_wire::{Address, FlowKey};
 
 #[derive(Debug)]
@@ -8,6 +9,8 @@ pub(crate) struct Recorder {
     /// Frames beside the one that was received, by interface.
     pub(crate) sent: Vec<(u32, Vec<u8>)>,
     pub(crate) solicited: Vec<(u32, Address)>,
+    /// Frames for other workers.
+    pub(crate) handed_over: Vec<HandedOver>,
     pub(crate) asked: Vec<NewFlow>,
     pub(crate) done: Vec<Done>,
     /// What the rules say of every flow.
@@ -17,6 +20,17 @@ pub(crate) struct Recorder {
     /// What monitors have sent, and what they probe by it.
     pub(crate) probes: Vec<(FlowKey, Probed)>,
     pub(crate) noticed: Vec<(FlowKey, Notice)>,
+    /// Do other workers take what is handed over?
+    pub(crate) has_room: bool,
+}
+
+/// A frame for another worker.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct HandedOver {
+    pub(crate) worker: usize,
+    pub(crate) ingress: u32,
+    pub(crate) frame: Vec<u8>,
+    pub(crate) part: Option<PartOf>,
 }
 
 impl Default for Recorder {
@@ -24,12 +38,14 @@ impl Default for Recorder {
         Self {
             sent: Vec::new(),
             solicited: Vec::new(),
+            handed_over: Vec::new(),
             asked: Vec::new(),
             done: Vec::new(),
             ruling: Ruling::Next,
             random: 0,
             probes: Vec::new(),
             noticed: Vec::new(),
+            has_room: true,
         }
     }
 }
@@ -46,6 +62,11 @@ impl World for Recorder {
 
     fn send(&mut self, interface: u32, frame: &[u8]) {
         self.sent.push((interface, frame.to_vec()));
+    }
+
+    fn hand_over(&mut self, worker: usize, ingress: u32, frame: &[u8], part: Option<PartOf>) -> bool {
+        self.handed_over.push(HandedOver { worker, ingress, frame: frame.to_vec(), part });
+        self.has_room
     }
 
     fn solicit(&mut self, link: u32, neighbour: Address) {

@@ -56,6 +56,20 @@ fn every_layer_comes_back() {
     }
 }
 
+/// The fragments of a packet are its bytes.
+#[test]
+fn a_part_is_cut_out() {
+    let datagram = "udp 40000 > 53 | bytes 24";
+    let whole = read(&format!("{ETH} | ip4 192.0.2.7 > 203.0.113.53 | {datagram}")).unwrap();
+    let part = |how: &str, from: usize| {
+        let text = format!("{ETH} | ip4 192.0.2.7 > 203.0.113.53 {how} | part {from} 16 | {datagram}");
+        read(&text).unwrap()[14 + 20..].to_vec()
+    };
+    assert_eq!([part("mf", 0), part("off 16", 16)].concat(), whole[14 + 20..]);
+    let beyond = read(&format!("{ETH} | ip4 192.0.2.7 > 203.0.113.53 mf | part 24 16 | {datagram}"));
+    assert_eq!(beyond, Err("a part that is not there".to_owned()));
+}
+
 /// A quoted packet is written whole, with the checksums that it had, and then cut.
 #[test]
 fn a_quote_is_cut() {

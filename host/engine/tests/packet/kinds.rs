@@ -148,37 +148,79 @@ fn fragments() {
         Kind::Fragment(fragment) => (packet(text).layout, fragment),
         other => panic!("{text}: {other:?}"),
     };
-    // In the first one the ports can be read: 0x9c40 is 40000.
+    // In the first one the flow can be read: 0x9c40 is 40000.
     let (layout, got) = fragment("ip4 192.0.2.7 > 203.0.113.1 id 9 mf proto 17 | hex 9c400050000c0000");
     assert_eq!((layout.part, layout.has_transport()), (Part::First, true));
+    let head = FlowPacket {
+        key: key("192.0.2.7:40000", "203.0.113.1:80", ip::UDP),
+        tcp: None,
+        ttl: 64,
+        traffic_class: 0,
+        dont_fragment: false,
+        length: 28,
+    };
     let expected = Fragment {
         source: address("192.0.2.7"),
         destination: address("203.0.113.1"),
         protocol: ip::UDP,
-        key: Some(key("192.0.2.7:40000", "203.0.113.1:80", ip::UDP)),
+        head: Some(head),
         identification: 9,
+        identification_at: 14 + 4,
         offset: 0,
+        payload: 8,
         more: true,
         length: 28,
     };
     assert_eq!(got, expected);
     let (layout, got) = fragment("ip4 192.0.2.7 > 203.0.113.1 id 9 off 8 proto 17 | hex 9c400050");
     assert_eq!((layout.part, layout.has_transport()), (Part::Later, false));
-    assert_eq!(got, Fragment { key: None, offset: 8, more: false, length: 24, ..expected });
+    assert_eq!(got, Fragment { head: None, offset: 8, payload: 4, more: false, length: 24, ..expected });
     // What stands in a later fragment is no extension header, whatever its number.
     let text =
         "ip6 2001:db8::7 > 2001:db8:1::1 | fragment id 70000 off 1448 mf next 60 | hex ffffffffffffffff";
     let (layout, got) = fragment(text);
     assert_eq!((layout.l4, layout.part), (14 + 48, Part::Later));
     assert_eq!((got.protocol, got.identification, got.offset, got.more), (60, 70_000, 1448, true));
-    // Protocols without ports, and first fragments too short to hold them.
-    assert_eq!(fragment("ip4 192.0.2.7 > 203.0.113.1 mf proto 1 | bytes 8").1.key, None);
+    assert_eq!((got.identification_at, got.payload), (14 + 40 + 4, 8));
+    // Echo: type 8 of ICMP, identifier 5. What the first fragment of another message says is no flow.
+    let echo = |hex| fragment(&format!("ip4 192.0.2.7 > 203.0.113.1 mf proto 1 | hex {hex}")).1.head;
+    let expected = key("192.0.2.7:5", "203.0.113.1:0", ip::ICMP);
+    assert_eq!(echo("0800000000050001").map(|head| head.key), Some(expected));
+    assert_eq!((echo("0801000000050001"), echo("0300000000050001")), (None, None));
     // What follows the fragment header in the first one is read like any other chain: the ports are 1 and
     // 0x203.
     let text = "ip6 2001:db8::7 > 2001:db8:1::1 | fragment mf next 60 | hex 1100010400000000 | bytes 8";
     let (layout, got) = fragment(text);
     assert_eq!((layout.l4, got.protocol), (14 + 56, ip::UDP));
-    assert_eq!(got.key, Some(key("[2001:db8::7]:1", "[2001:db8:1::1]:515", ip::UDP)));
+    let expected = key("[2001:db8::7]:1", "[2001:db8:1::1]:515", ip::UDP);
+    assert_eq!((got.head.map(|head| head.key), got.payload), (Some(expected), 16));
+}
+
+/// A transport header that goes on in the next fragment hides what the packet is.
+#[test]
+fn a_first_fragment_holds_the_whole_transport_header() {
+    let tcp = "9c40005000000001000000006002ffff00000000020405b4";
+    for (protocol, header) in [(6, tcp), (17, "9c40005000100000")] {
+        let head = |hex: &str| {
+            let text = format!("ip4 192.0.2.7 > 203.0.113.1 mf proto {protocol} | hex {hex}");
+            match packet(&text).kind {
+                Kind::Fragment(fragment) => fragment.head,
+                other => panic!("{text}: {other:?}"),
+            }
+        };
+        assert!(head(&format!("{header}0000000000000000")).is_some(), "{protocol}");
+        assert!(head(header).is_some(), "{protocol}: no payload yet");
+        // The options of TCP are eight bytes behind the first twenty.
+        let shorter = if protocol == 6 { &header[..32] } else { "" };
+        assert!(shorter.is_empty() || head(shorter).is_none(), "{protocol}");
+    }
+    let Kind::Fragment(first) =
+        packet(&format!("ip4 192.0.2.7 > 203.0.113.1 mf proto 6 | hex {tcp}6869686968696869")).kind
+    else {
+        panic!("no fragment");
+    };
+    let said = first.head.and_then(|head| head.tcp).unwrap();
+    assert_eq!((said.flags, said.seq, said.payload), (2, 1, 8));
 }
 
 #[test]

@@ -4,8 +4,9 @@
 use std::net::{Ipv4Addr, Ipv6Addr};
 
 use etherparse::{
-    ArpPacketSlice, Icmpv4Slice, Icmpv6Slice, LaxIpPayloadSlice, LaxLinkExtSlice, LaxNetSlice,
-    LaxSlicedPacket, TcpOptionElement, TcpSlice, TransportSlice, UdpSlice,
+    ArpPacketSlice, Icmpv4Slice, Icmpv6Slice, IpNumber, Ipv6FragmentHeader, LaxIpPayloadSlice,
+    LaxLinkExtSlice, LaxNetSlice, LaxSlicedPacket, TcpOptionElement, TcpSlice, TransportSlice, UdpSlice,
+    ip_number,
 };
 use shunt_wire::{Mac, ip};
 
@@ -65,11 +66,9 @@ impl Datapath {
                     header.hop_limit(),
                     class(header.traffic_class() >> 2, header.traffic_class() & 3),
                 ));
-                for extension in datagram.extensions().clone() {
-                    if let etherparse::Ipv6ExtensionSlice::Fragment(it) = extension {
-                        let (offset, more) = (it.fragment_offset().value(), it.more_fragments());
-                        lines.push(part(offset, more, it.identification()));
-                    }
+                if let Some(it) = fragment_header(header.next_header(), datagram.extensions().slice()) {
+                    let (offset, more) = (it.fragment_offset.value(), it.more_fragments);
+                    lines.push(part(offset, more, it.identification));
                 }
                 datagram.payload()
             }
@@ -130,6 +129,25 @@ impl Datapath {
         {
             self.show(&inner, depth - 1, lines);
         }
+    }
+}
+
+/// The fragment header of a chain of extension headers, which may be cut anywhere (RFC 8200 section 4).
+/// Etherparse's iterator takes it to be whole.
+fn fragment_header(first: IpNumber, chain: &[u8]) -> Option<Ipv6FragmentHeader> {
+    let (mut kind, mut chain) = (first, chain);
+    loop {
+        let [next, units, ..] = *chain else { return None };
+        let len = match kind {
+            ip_number::IPV6_HOP_BY_HOP | ip_number::IPV6_ROUTE | ip_number::IPV6_DEST_OPTIONS => {
+                usize::from(units) * 8 + 8
+            }
+            // RFC 4302 section 2.2.
+            ip_number::AUTH => usize::from(units) * 4 + 8,
+            ip_number::IPV6_FRAG => return Some(Ipv6FragmentHeader::from_slice(chain).ok()?.0),
+            _ => return None,
+        };
+        (kind, chain) = (IpNumber(next), chain.get(len..)?);
     }
 }
 

@@ -12,14 +12,14 @@ use std::net::{IpAddr, SocketAddr};
 use std::panic::catch_unwind;
 use std::sync::Arc;
 
-use shunt_engine::datapath::{Datapath, Filter, Verdict};
+use shunt_engine::datapath::{Datapath, DropReason, Filter, Verdict};
 use shunt_engine::flow::Cursor;
 use shunt_engine::member::Admin;
 use shunt_wire::frame::HEADROOM;
 use shunt_wire::{Endpoint, Frame};
 
 use crate::lab::{ETH0, ETH1, Lab};
-use crate::world::Recorder;
+use crate::world::{HandedOver, Recorder};
 use chance::Chance;
 use endpoint::{End, State};
 use wire::{ACK, Message, RST, SYN, Tcp};
@@ -334,22 +334,38 @@ impl Simulation {
         buffer[HEADROOM..end].copy_from_slice(bytes);
         let mut frame = Frame::new(&mut buffer, HEADROOM, end);
         // Whichever queue it came by.
-        let mut worker = self.chance.below(self.datapaths.len());
-        let mut verdict = self.datapaths[worker].receive(self.now, interface, &mut frame, &mut self.world);
-        self.verdicts += 1;
-        if let Verdict::HandOver { worker: owner } = verdict {
-            assert_ne!(owner, worker, "it has the frame");
-            worker = owner;
-            assert_eq!(frame.bytes(), bytes, "a frame that is handed over is as it came");
-            verdict = self.datapaths[worker].receive(self.now, interface, &mut frame, &mut self.world);
-            self.verdicts += 1;
+        let worker = self.chance.below(self.datapaths.len());
+        let verdict = self.datapaths[worker].receive(self.now, interface, &mut frame, &mut self.world);
+        for it in self.world.handed_over.iter().filter(|it| it.part.is_none()) {
+            assert_ne!(it.worker, worker, "it has the frame");
+            assert_eq!(it.frame, bytes, "a frame that is handed over is as it came");
         }
-        assert!(!matches!(verdict, Verdict::HandOver { .. }), "workers agree who owns a flow");
+        self.decided(verdict, frame.bytes(), counts);
+        // A fragment is handed over twice: to where its packet's meet, and to the owner of its flow.
+        for _ in 0..2 {
+            for HandedOver { worker: owner, ingress, frame, part } in
+                std::mem::take(&mut self.world.handed_over)
+            {
+                let end = HEADROOM + frame.len();
+                let mut buffer = vec![0xee; end + HEADROOM];
+                buffer[HEADROOM..end].copy_from_slice(&frame);
+                let mut frame = Frame::new(&mut buffer, HEADROOM, end);
+                let (now, world) = (self.now, &mut self.world);
+                let verdict =
+                    self.datapaths[owner].receive_handed_over(now, ingress, &mut frame, part, world);
+                self.decided(verdict, frame.bytes(), counts);
+            }
+        }
+        assert!(self.world.handed_over.is_empty(), "workers agree who owns a flow");
+    }
+
+    fn decided(&mut self, verdict: Verdict, frame: &[u8], counts: bool) {
+        self.verdicts += 1;
+        assert_ne!(verdict, Verdict::Drop(DropReason::HandOverFull), "workers agree who owns a flow");
         if let Some(interface) = verdict.interface()
             && counts
         {
-            let sent = frame.bytes().to_vec();
-            self.arrive(interface, &sent);
+            self.arrive(interface, frame);
         }
         self.take_sent();
     }

@@ -19,6 +19,7 @@ pub(super) enum Layer {
     Tcp { header: TcpHeader, check: Option<u16> },
     Udp { header: UdpHeader, len: Option<u16>, check: Option<u16> },
     Icmp { six: bool, kind: u8, code: u8, rest: [u8; 4], body: Vec<u8>, check: Option<u16> },
+    Part { from: usize, len: usize },
     Gre,
     Gue,
     Payload(Vec<u8>),

@@ -22,6 +22,7 @@
 //! | `icmp6 neighbour-solicitation ADDRESS` | `[mac M]` |
 //! | `icmp6 neighbour-advertisement ADDRESS` | `[solicited] [override] [mac M]` |
 //! | `gre`, `gue` | |
+//! | `part FROM LENGTH` | behind an IP or fragment header: of what follows, only so many bytes |
 //! | `"text"`, `hex HEX`, `bytes N` | payload; `bytes` counts up from 0 |
 //! | `cut N` | last: what an ICMP error quotes, else the frame, ends after N bytes |
 //! | `pad N` | last: the frame is filled with zeros to N bytes |

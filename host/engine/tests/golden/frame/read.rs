@@ -77,6 +77,7 @@ fn layer(words: &mut Words) -> Result<Layer, String> {
         }
         "icmp4" => icmp(words, false),
         "icmp6" => icmp(words, true),
+        "part" => Ok(Layer::Part { from: words.number()?, len: words.number()? }),
         "gre" => Ok(Layer::Gre),
         "gue" => Ok(Layer::Gue),
         "hex" => Ok(Layer::Payload(words.hex()?)),
@@ -249,7 +250,8 @@ fn build(
 ) -> Result<Vec<u8>, String> {
     let Some((layer, inner)) = layers.split_first() else { return Ok(Vec::new()) };
     let ether_type = || inner.first().and_then(Layer::ether_type);
-    let protocol = || inner.first().and_then(Layer::protocol);
+    let protocol =
+        || inner.iter().find(|layer| !matches!(layer, Layer::Part { .. })).and_then(Layer::protocol);
     let mut bytes = Vec::new();
     match layer {
         Layer::Ethernet { source, destination, ether_type: given } => {
@@ -345,6 +347,10 @@ fn build(
             bytes.extend(payload);
             let check = check.unwrap_or_else(|| icmp_checksum(&bytes, addresses.filter(|_| *six)));
             bytes[2..4].copy_from_slice(&check.to_be_bytes());
+        }
+        Layer::Part { from, len } => {
+            let whole = build(inner, addresses, cut)?;
+            bytes.extend(whole.get(*from..from + len).ok_or("a part that is not there")?);
         }
         Layer::Gre => {
             bytes.extend([0, 0]);

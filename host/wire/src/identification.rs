@@ -1,0 +1,60 @@
+//! What the fragments of one packet have in common (RFC 791 section 3.1, RFC 8200 section 4.5).
+
+use crate::bytes::{put, u16_at, u32_at};
+use crate::checksum::Delta;
+use crate::{Family, Layout};
+
+/// Gives a fragment another identification, which stands at `at`: in the IPv4 header, whose checksum is
+/// mended and which takes the low 16 bits, or in the fragment header. Returns the old one; none, and nothing
+/// done, if the frame is shorter than its layout says.
+pub fn replace(bytes: &mut [u8], layout: &Layout, at: u16, new: u32) -> Option<u32> {
+    let at = usize::from(at);
+    match layout.family {
+        Family::V4 => {
+            let check_at = usize::from(layout.l3) + 10;
+            let (old, check) = (u16_at(bytes, at)?, u16_at(bytes, check_at)?);
+            let new = new as u16;
+            put(bytes, at, new.to_be_bytes())?;
+            put(bytes, check_at, Delta::none().u16(old, new).apply(check).to_be_bytes())?;
+            Some(old.into())
+        }
+        Family::V6 => {
+            let old = u32_at(bytes, at)?;
+            put(bytes, at, new.to_be_bytes())?;
+            Some(old)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::checksum::checksum;
+    use crate::layout::Part;
+
+    const fn layout(family: Family) -> Layout {
+        Layout { l3: 0, l4: 20, end: 20, family, protocol: 17, part: Part::Later }
+    }
+
+    #[test]
+    fn the_ipv4_header_keeps_a_right_checksum() {
+        let mut header = [0x45, 0, 0, 20, 0x12, 0x34, 0, 9, 64, 17, 0, 0, 192, 0, 2, 7, 203, 0, 113, 1];
+        let sum = checksum(&header);
+        header[10..12].copy_from_slice(&sum.to_be_bytes());
+        let before = header;
+        assert_eq!(replace(&mut header, &layout(Family::V4), 4, 0x0007_abcd), Some(0x1234));
+        assert_eq!((&header[4..6], checksum(&header)), (&[0xab, 0xcd][..], 0));
+        assert_eq!(replace(&mut header, &layout(Family::V4), 4, 0x1234), Some(0xabcd));
+        assert_eq!(header, before);
+        assert_eq!(replace(&mut header[..11], &layout(Family::V4), 4, 7), None);
+        assert_eq!(header, before);
+    }
+
+    #[test]
+    fn a_fragment_header_has_32_bits() {
+        let mut header = [17, 0, 0, 8, 1, 2, 3, 4];
+        assert_eq!(replace(&mut header, &layout(Family::V6), 4, 0x0a0b_0c0d), Some(0x0102_0304));
+        assert_eq!(header, [17, 0, 0, 8, 10, 11, 12, 13]);
+        assert_eq!(replace(&mut header, &layout(Family::V6), 5, 7), None);
+    }
+}
