@@ -1,7 +1,7 @@
 use shunt_wire::frame::HEADROOM;
 use shunt_wire::icmp::{self, Report};
 use shunt_wire::layout::Part;
-use shunt_wire::rewrite::{Change, Dscp, Hop, Outer, Translate, Tunnel};
+use shunt_wire::rewrite::{Change, Cross, Dscp, Hop, Outer, Translate, Tunnel};
 use shunt_wire::{Address, Endpoint, Family, FlowKey, Frame, Layout, Mac, Rewrite, arp, ndp, tcp};
 
 /// The bytes in front of the frame: what is done, two layouts, and how.
@@ -60,7 +60,10 @@ fn compile(head: &[u8; HEAD]) -> Rewrite {
     let of = FlowKey::new(end(1), end(2), 6);
     let tunnel = [Tunnel::Ipip, Tunnel::Gre, Tunnel::Gue { source_port: 1, destination_port: 2 }]
         [usize::from(head[21]) % 3];
+    let other = if family == Family::V4 { Family::V6 } else { Family::V4 };
+    let beyond = |port| Endpoint { address: own(other), port };
     let change = match head[20] >> 1 & 3 {
+        0 if head[20] & 0x10 != 0 => Cross::new(&of, beyond(3), beyond(4)).map(Change::Cross),
         0 => None,
         1 => Translate::new(&of, end(3), end(4)).map(Change::Translate),
         2 => Dscp::new(&of, own(family), 5).map(Change::Dscp),

@@ -272,7 +272,11 @@ fn rewrite(
     }
     let payload = frame.bytes_mut().get_mut(l3 + old_len..).ok_or(Misfit::Foreign)?;
     let identification = head.identify(payload);
+    let to_sum = transport::lacks_checksum(payload, &head, kind);
     transport::rewrite(payload, &head, kind, pair);
+    if to_sum {
+        transport::sum_udp(payload, pair);
+    }
     move_link_header(frame, l3, old_len, new_len).ok_or(Misfit::Foreign)?;
     let bytes = frame.bytes_mut();
     set_ether_type(bytes, l3, pair.source.family()).ok_or(Misfit::Foreign)?;

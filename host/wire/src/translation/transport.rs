@@ -54,7 +54,7 @@ pub(super) fn kind(payload: &[u8], head: &Head) -> Result<Kind, Misfit> {
             }
         }
         // RFC 7915 section 4.2: IGMP is of one hop.
-        (Family::V4, ip::IGMP)
+        (_, ip::IGMP)
         // The other family's ICMP would become that family's own, unread; the numbers of extension headers are
         // no transport, and would be read as extension headers.
         | (Family::V4, ip::ICMPV6 | ip::HOP_BY_HOP | ip::ROUTING | ip::FRAGMENT | ip::DESTINATION_OPTIONS)
@@ -75,7 +75,7 @@ pub(super) fn check(payload: &[u8], head: &Head, kind: Kind) -> Result<(), Misfi
     if payload.len() < needed {
         return Err(Misfit::Untranslatable);
     }
-    if kind == Kind::Udp && head.family == Family::V4 && u16_at(payload, UDP_CHECKSUM_AT) == Some(0) {
+    if lacks_checksum(payload, head, kind) {
         // RFC 7915 section 4.5: what the sender did not sum cannot be summed from a fragment.
         if head.part() != Part::Whole {
             return Err(Misfit::NoChecksum);
@@ -97,13 +97,9 @@ pub(super) fn rewrite(payload: &mut [u8], head: &Head, kind: Kind, pair: &Pair) 
         }
         Kind::Udp => {
             let ports = set_ports(payload, pair.ports);
-            match u16_at(payload, UDP_CHECKSUM_AT) {
-                Some(0) if head.family == Family::V4 && head.part() == Part::Whole => sum_udp(payload, pair),
-                // RFC 7915 sections 4.5 and 5.5; over IPv4 there may be none.
-                _ => {
-                    replace(payload, UDP_CHECKSUM_AT, |check| addresses.and(ports).apply_udp(check));
-                }
-            }
+            // RFC 7915 sections 4.5 and 5.5. One that was left out stays so: from IPv6, as IPv4 may do without,
+            // and in an ICMP error, whose packet had none before it was translated either.
+            replace(payload, UDP_CHECKSUM_AT, |check| addresses.and(ports).apply_udp(check));
         }
         Kind::Echo(half) => rewrite_echo(payload, head, half, pair),
         Kind::Error | Kind::Opaque => {}
@@ -117,8 +113,14 @@ fn set_ports(payload: &mut [u8], ports: Option<Ports>) -> Delta {
     source.and(replace(payload, 2, |_| ports.destination))
 }
 
-/// RFC 7915 section 4.5: calculates what the sender left out, if all of the datagram is there.
-fn sum_udp(payload: &mut [u8], pair: &Pair) {
+/// Did the sender leave out a checksum that IPv6 wants?
+#[inline]
+pub(super) fn lacks_checksum(payload: &[u8], head: &Head, kind: Kind) -> bool {
+    kind == Kind::Udp && head.family == Family::V4 && u16_at(payload, UDP_CHECKSUM_AT) == Some(0)
+}
+
+/// RFC 7915 section 4.5: calculates what the sender left out, of a translated datagram.
+pub(super) fn sum_udp(payload: &mut [u8], pair: &Pair) {
     let Some(datagram) = datagram(payload) else { return };
     let len = datagram.len() as u32;
     let check = Sum::pseudo(pair.source, pair.destination, ip::UDP, len).bytes(datagram).udp_checksum();

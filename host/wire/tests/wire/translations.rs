@@ -4,6 +4,7 @@ mod errors;
 mod extensions;
 mod fragments;
 mod headers;
+mod properties;
 
 use shunt_wire::fragment::cut;
 use shunt_wire::frame::HEADROOM;

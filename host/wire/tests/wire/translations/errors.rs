@@ -158,12 +158,12 @@ fn the_packet_in_an_error() {
             v4("id 7 | icmp4 echo-request id 5 seq 6 | bytes 40 | cut 28"),
             v6("| icmp6 echo-request id 5 seq 6 | bytes 40 | cut 48"),
         ),
-        // The checksum that was left out cannot be made of a part, but of the whole.
+        // The checksum that was left out was left out by the sender in IPv6.
         (
             v4("id 7 | udp 5 > 6 no-checksum | bytes 40 | cut 30"),
             v6("| udp 5 > 6 no-checksum | bytes 40 | cut 50"),
         ),
-        (v4("id 7 | udp 5 > 6 no-checksum | bytes 40"), v6("| udp 5 > 6 | bytes 40")),
+        (v4("id 7 | udp 5 > 6 no-checksum | bytes 40"), v6("| udp 5 > 6 no-checksum | bytes 40")),
         (v4("id 7 options 94040000 | udp 5 > 6 | bytes 40"), v6("| udp 5 > 6 | bytes 40")),
         (v4("id 7 mf off 80 proto 17 | bytes 16"), v6("| fragment id 7 mf off 80 next 17 | bytes 16")),
     ];

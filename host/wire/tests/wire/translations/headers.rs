@@ -138,6 +138,7 @@ fn refusals() {
         (v6("hop 1 | udp 5 > 6"), Misfit::HopLimit),
         // IGMP, and messages of one hop, obsolete, or unknown.
         (v4("proto 2 | hex 1600000000000000"), Misfit::Untranslatable),
+        (v6("next 2 | hex 1600000000000000"), Misfit::Untranslatable),
         (v4("| icmp4 type 9 code 0"), Misfit::Untranslatable),
         (v4("| icmp4 type 10 code 0"), Misfit::Untranslatable),
         (v4("| icmp4 type 13 code 0"), Misfit::Untranslatable),
