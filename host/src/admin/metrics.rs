@@ -78,6 +78,11 @@ const FAMILIES: &[Family] = &[
     gauge("member_up", "1 if its monitor finds it up, or it has none", |status| {
         floats(members(status, |it| u64::from(it.health == "up")))
     }),
+    gauge(
+        "member_up_on_path",
+        "1 if its monitor finds it up on the way of the virtual's clients",
+        |status| floats(members_on_path(status)),
+    ),
     gauge("member_enabled", "1 if it takes new clients as far as the operator is concerned", |status| {
         floats(members(status, |it| u64::from(it.admin == "enabled")))
     }),
@@ -243,6 +248,22 @@ fn floats(values: Vec<(Labels, u64)>) -> Vec<(Labels, f64)> {
 
 fn virtuals(status: &Status, value: fn(&VirtualStatus) -> u64) -> Vec<(Labels, u64)> {
     status.virtuals.iter().map(|it| (vec![("virtual", it.name.clone())], value(it))).collect()
+}
+
+/// Members as the clients of virtuals find them.
+fn members_on_path(status: &Status) -> Vec<(Labels, u64)> {
+    let pools = status.pools.iter().flat_map(|pool| pool.members.iter().map(move |member| (pool, member)));
+    pools
+        .flat_map(|(pool, member)| member.on_path.iter().map(move |found| (pool, member, found)))
+        .map(|(pool, member, found)| {
+            let labels = vec![
+                ("virtual", found.virtual_name.clone()),
+                ("pool", pool.name.clone()),
+                ("member", member.address.clone()),
+            ];
+            (labels, u64::from(found.health == "up"))
+        })
+        .collect()
 }
 
 fn members(status: &Status, value: fn(&MemberStatus) -> u64) -> Vec<(Labels, u64)> {

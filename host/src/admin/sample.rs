@@ -2,8 +2,8 @@
 
 use crate::control::{
     CarriedStatus, DropStatus, FlowDetails, FlowStatus, HookStatus, InterfaceStatus, MemberStatus,
-    ModeStatus, PacketMemberStatus, PacketStatus, PacketVirtualStatus, PoolStatus, RuleStatus, RuleVersion,
-    SnatPoolStatus, Status, Times, VirtualStatus,
+    ModeStatus, OnPathStatus, PacketMemberStatus, PacketStatus, PacketVirtualStatus, PoolStatus, RuleStatus,
+    RuleVersion, SnatPoolStatus, Status, Times, VirtualStatus,
 };
 
 pub(crate) fn status() -> Status {
@@ -181,6 +181,11 @@ fn member(address: &str, health: &'static str, reason: &str) -> MemberStatus {
         weight: 1,
         health,
         reason: Some(reason.to_owned()),
+        on_path: vec![OnPathStatus {
+            virtual_name: "mail".to_owned(),
+            health: "up",
+            reason: Some("connected".to_owned()),
+        }],
         admin: "enabled",
         active: 3,
         requests: 617,

@@ -23,7 +23,9 @@ pub(super) fn list(client: &Client, screen: &Screen) -> Result<(), Failure> {
         if pools.is_empty() {
             return "no pools\n".to_owned();
         }
-        format!("{}\n{}", summary(&pools).render(paint), table(&pools).render(paint))
+        let tables = [summary(&pools), table(&pools), on_path(&pools)];
+        let shown = tables.iter().filter(|table| !table.is_empty()).map(|table| table.render(paint));
+        shown.collect::<Vec<_>>().join("\n")
     });
     Ok(())
 }
@@ -88,6 +90,33 @@ pub(super) fn table(pools: &[Pool]) -> Table {
             (member.connects_failed + member.failures).into(),
             member.reason.as_ref().into(),
         ]);
+    }
+    table
+}
+
+/// Members as the clients of virtuals find them that probe on their way.
+pub(super) fn on_path(pools: &[Pool]) -> Table {
+    use Align::Left;
+    let mut table = Table::new([
+        ("ON THE PATH OF", Left),
+        ("POOL", Left),
+        ("MEMBER", Left),
+        ("HEALTH", Left),
+        ("LAST PROBE", Left),
+    ]);
+    for pool in pools {
+        for member in &pool.members {
+            for found in &member.on_path {
+                let health = if found.health == "up" { Tone::Good } else { Tone::Bad };
+                table.row([
+                    (&found.virtual_).into(),
+                    (&pool.name).into(),
+                    (&member.address).into(),
+                    Cell::from(&found.health).tone(health),
+                    found.reason.as_ref().into(),
+                ]);
+            }
+        }
     }
     table
 }

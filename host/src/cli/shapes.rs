@@ -53,11 +53,20 @@ pub(super) struct Member {
     pub(super) weight: u64,
     pub(super) health: String,
     pub(super) reason: Option<String>,
+    pub(super) on_path: Vec<OnPath>,
     pub(super) admin: String,
     pub(super) active: u64,
     pub(super) requests: u64,
     pub(super) connects_failed: u64,
     pub(super) failures: u64,
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct OnPath {
+    #[serde(rename = "virtual")]
+    pub(super) virtual_: String,
+    pub(super) health: String,
+    pub(super) reason: Option<String>,
 }
 
 #[derive(Debug, Deserialize)]

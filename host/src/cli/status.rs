@@ -27,6 +27,10 @@ fn told(status: &Status, paint: Paint) -> String {
     }
     if !status.pools.is_empty() {
         parts.push(member::table(&status.pools).render(paint));
+        let on_path = member::on_path(&status.pools);
+        if !on_path.is_empty() {
+            parts.push(on_path.render(paint));
+        }
     }
     if let Some(packets) = &status.packets {
         let tables = packet_status::tables(packets);
@@ -122,6 +126,10 @@ shop     0.0.0.0:8443  yes  web      7          100      1234  1200   20    9   
 POOL  MEMBER       WEIGHT  ADMIN    HEALTH  ACTIVE  REQUESTS  FAILED  LAST PROBE
 web   10.0.0.1:80       1  enabled  up           3       617       3  status 200
 web   10.0.0.2:80       1  enabled  down         3       617       3  connection refused
+
+ON THE PATH OF  POOL  MEMBER       HEALTH  LAST PROBE
+mail            web   10.0.0.1:80  up      connected
+mail            web   10.0.0.2:80  up      connected
 
 packets: 12 flows, 2 workers
 

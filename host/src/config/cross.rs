@@ -1,6 +1,8 @@
 //! What shows only where the whole configuration is there: keys of different tables that do not fit
 //! together.
 
+mod on_path;
+
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
@@ -16,6 +18,7 @@ pub(super) fn check(config: &Config, walk: &mut Walk) {
     for virtual_ in &config.packet_virtuals {
         members_fit(virtual_, config, walk);
         snat_fits(virtual_, config, walk);
+        on_path::check(virtual_, config, walk);
     }
     numbers_tell_addresses(config, walk);
 }
@@ -48,6 +51,7 @@ fn owned_addresses(config: &Config, walk: &mut Walk) -> Owned {
         let whose = format!("packet virtual `{}`", virtual_.name);
         owned.entry(virtual_.listen.ip()).or_insert((whose, place));
     }
+    on_path::owned_addresses(config, &mut owned, walk);
     for pool in &config.snat_pools {
         let here = path(&["snat-pool", &pool.name, "addresses"]);
         let whose = format!("SNAT pool `{}`", pool.name);

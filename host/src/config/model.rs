@@ -146,6 +146,8 @@ pub struct PacketVirtual {
     /// Where tunnels to members start: addresses that Shunt alone owns. Of a family of which there is none: at
     /// that of the interface.
     pub tunnel_sources: Vec<IpAddr>,
+    /// Where monitors probe from on the way of its clients; `None`: they go straight to the member.
+    pub probe_from: Option<IpAddr>,
     /// What SYNs may offer at most, in bytes; `None`: as they come, less what a tunnel takes.
     pub mss: Option<u16>,
     /// A client stays with its member for so long after its last new flow.
@@ -214,6 +216,17 @@ impl Mode {
     /// Whether packets travel inside others, whose family may be another.
     pub const fn is_tunnel(self) -> bool {
         matches!(self, Mode::L3dsrIpip | Mode::L3dsrGre | Mode::L3dsrGue)
+    }
+}
+
+impl PacketVirtual {
+    /// Whether its flows can go to a pool: by configuration, by a rule, or by its fault.
+    pub fn reaches(&self, pool: &str) -> bool {
+        self.pool.as_deref() == Some(pool)
+            || self.rules.iter().any(|rule| {
+                let fallback = matches!(&rule.on_fault, OnFault::Pool(name) if name == pool);
+                fallback || rule.slots.iter().any(|(_, name)| name == pool)
+            })
     }
 }
 
@@ -344,4 +357,21 @@ pub enum Probe {
     /// `http = "/path"`: a GET must be answered by one of the statuses in `expect` (a number or a
     /// list; default 200), with `host` as its Host (default: the member's address).
     Http { path: String, host: Option<String>, expect: Vec<u16> },
+    /// `udp = { send = "…", expect = "…" }`: a datagram must be answered, by one that holds `expect`
+    /// (default: by any).
+    Udp { send: String, expect: Option<String> },
+    /// `ping = true`: an ICMP echo must come back.
+    Ping,
+}
+
+impl Probe {
+    /// The key that asks for it.
+    pub const fn as_str(&self) -> &'static str {
+        match self {
+            Probe::Tcp => "tcp",
+            Probe::Http { .. } => "http",
+            Probe::Udp { .. } => "udp",
+            Probe::Ping => "ping",
+        }
+    }
 }

@@ -161,6 +161,18 @@ pub(super) fn addresses() -> Text<RangeInclusive<IpAddr>> {
     Text { what, parse: text::addresses, write: |range| format!("{}-{}", range.start(), range.end()) }
 }
 
+/// An address that Shunt alone is to have.
+pub(super) fn own_address() -> Text<IpAddr> {
+    let what = Type::Text { what: "an IP address", pattern: None };
+    Text { what, parse: text::own_address, write: IpAddr::to_string }
+}
+
+/// What a datagram holds.
+pub(super) fn datagram() -> Text<String> {
+    let what = Type::Text { what: "text of 1 to 1024 bytes", pattern: None };
+    Text { what, parse: text::datagram, write: String::clone }
+}
+
 /// A port, or the first and the last of some.
 pub(super) fn ports() -> Text<RangeInclusive<u16>> {
     let what = Type::Text { what: "the first and the last port", pattern: Some(text::PORTS_PATTERN) };

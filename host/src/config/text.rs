@@ -87,6 +87,29 @@ pub(super) fn owned(address: IpAddr) -> Result<(), Refusal> {
     Ok(())
 }
 
+pub(super) fn own_address(text: &str) -> Result<IpAddr, Refusal> {
+    let refused =
+        |help: String| Refusal::new(Cause::BadValue, format!("{} is no IP address", quoted(text))).help(help);
+    let address = text.parse::<IpAddr>().map_err(|_| match text.parse::<SocketAddr>() {
+        Ok(address) => refused(format!("it has no port: did you mean `{}`?", address.ip())),
+        Err(_) => refused("write one like `192.0.2.10` or `2001:db8::10`".to_string()),
+    })?;
+    if address.is_unspecified() {
+        return Err(refused("it means every address; write one that nobody has".to_string()));
+    }
+    owned(address).map(|()| address)
+}
+
+pub(super) fn datagram(text: &str) -> Result<String, Refusal> {
+    // It fits the smallest MTU of IPv6 with every header that a mode puts in front.
+    const LONGEST: usize = 1024;
+    if (1..=LONGEST).contains(&text.len()) {
+        return Ok(text.to_string());
+    }
+    let message = format!("a datagram of {} bytes cannot be", text.len());
+    Err(Refusal::new(Cause::OutOfRange, message).help(format!("write 1 to {LONGEST} bytes")))
+}
+
 pub(super) fn addresses(text: &str) -> Result<RangeInclusive<IpAddr>, Refusal> {
     let refusal = |help: String| {
         Refusal::new(Cause::BadValue, format!("{} is no range of addresses", quoted(text))).help(help)

@@ -20,6 +20,7 @@ use crate::config::{Document, model};
 use crate::live::registry::Registry;
 use crate::live::{Pool, Snapshot, Virtual};
 use crate::monitor::Monitors;
+use crate::packet::Probes;
 use crate::worker::{Command, Worker};
 
 /// Connections that the kernel holds for a listener until they are accepted.
@@ -50,6 +51,7 @@ impl Control {
             .map(|number| Worker::start(number, (count == cores.len()).then(|| cores[number])))
             .collect::<Result<Vec<_>, _>>()
             .map_err(system)?;
+        let probes = Arc::<Probes>::default();
         let mut control = Control {
             path,
             config: document.config.clone(),
@@ -61,7 +63,8 @@ impl Control {
             snapshot,
             workers,
             packets: None,
-            monitors: Monitors::new(),
+            monitors: Monitors::new(Arc::clone(&probes)),
+            probes,
             started: Instant::now(),
             opened: Some(opened),
         };
@@ -156,7 +159,7 @@ impl Control {
         });
         let virtuals: Vec<_> = virtuals.collect();
         let packet_virtuals =
-            config.packet_virtuals.iter().map(|it| self.packet_virtual(it, &before, &mut summary));
+            config.packet_virtuals.iter().map(|it| self.packet_virtual(it, &before, &pools, &mut summary));
         let packet_virtuals: Vec<_> = packet_virtuals.collect();
         let gone = |kind: &str, names: Vec<&String>, stays: &dyn Fn(&str) -> bool| -> Vec<String> {
             names.into_iter().filter(|name| !stays(name)).map(|name| format!("{kind} {name}")).collect()

@@ -28,7 +28,7 @@ use crate::config::model::Config;
 use crate::live::Snapshot;
 use crate::live::registry::Registry;
 use crate::monitor::Monitors;
-use crate::packet::Packets;
+use crate::packet::{Packets, Probes};
 use crate::worker::Worker;
 use environment::DaemonEnvironment;
 
@@ -41,8 +41,8 @@ pub use packet_status::{
 pub use plan::{Summary, check};
 pub use rules::{LoadError, LoadedRule, RuleName};
 pub use status::{
-    HookStatus, MemberStatus, PoolStatus, ReloadSummary, RuleStatus, RuleVersion, Status, Times,
-    VirtualStatus,
+    HookStatus, MemberStatus, OnPathStatus, PoolStatus, ReloadSummary, RuleStatus, RuleVersion, Status,
+    Times, VirtualStatus,
 };
 
 /// The running process, as the admin interface sees it. One change at a time.
@@ -60,6 +60,8 @@ pub struct Control {
     /// Drawn at random: decides which packet worker owns a flow.
     flow_key: [u64; 2],
     monitors: Monitors,
+    /// What monitors have sent on the way of clients.
+    probes: Arc<Probes>,
     started: std::time::Instant,
     /// Names of rules whose breaker opened; taken by whoever acts on them.
     opened: Option<mpsc::UnboundedReceiver<String>>,

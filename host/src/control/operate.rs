@@ -187,7 +187,7 @@ impl Control {
             if same_rules(&rules, &virtual_.rules) {
                 return Arc::clone(virtual_);
             }
-            Arc::new(PacketVirtual { settings: settings.clone(), rules })
+            Arc::new(PacketVirtual { settings: settings.clone(), rules, on_path: virtual_.on_path.clone() })
         });
         let snapshot = Snapshot {
             epoch: before.epoch + 1,

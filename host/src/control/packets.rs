@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::apply::{running, same_rules};
 use super::{ApplyError, Control, ReloadSummary};
 use crate::config::model;
-use crate::live::{PacketVirtual, Snapshot};
+use crate::live::{PacketVirtual, Pool, Snapshot};
 use crate::packet::{Change, Packets};
 
 /// What a change means to the threads that carry packets.
@@ -29,27 +29,35 @@ impl Control {
         if let Some(packets) = &self.packets {
             return packets.prepare(config).map(PacketPlan::Change).map_err(refused);
         }
-        let packets = Packets::open(config, self.workers.len(), self.flow_key).map_err(refused)?;
+        let packets =
+            Packets::open(config, self.workers.len(), self.flow_key, &self.probes).map_err(refused)?;
         let change = packets.prepare(config).map_err(refused)?;
         Ok(PacketPlan::Open(packets, change))
     }
 
     /// The packet virtual of the next snapshot.
     pub(super) fn packet_virtual(
-        &self,
+        &mut self,
         settings: &model::PacketVirtual,
         before: &Snapshot,
+        pools: &[Arc<Pool>],
         summary: &mut ReloadSummary,
     ) -> Arc<PacketVirtual> {
         let rules = running(&self.rules, &settings.name, &settings.rules);
+        let on_path = self.registry.on_path(settings, pools);
         let old = before.packet_virtual(&settings.name);
         if let Some(old) = old.filter(|old| old.settings == *settings && same_rules(&rules, &old.rules)) {
             summary.unchanged += 1;
-            return Arc::clone(old);
+            let same_path = old.on_path.len() == on_path.len()
+                && old.on_path.iter().zip(&on_path).all(|(old, new)| old.is(new));
+            if same_path {
+                return Arc::clone(old);
+            }
+            return Arc::new(PacketVirtual { settings: settings.clone(), rules, on_path });
         }
         let list = if old.is_some() { &mut summary.changed } else { &mut summary.added };
         list.push(format!("virtual {}", settings.name));
-        Arc::new(PacketVirtual { settings: settings.clone(), rules })
+        Arc::new(PacketVirtual { settings: settings.clone(), rules, on_path })
     }
 
     /// Gives the packet workers the snapshot in force. Returns when every one has it.

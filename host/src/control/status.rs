@@ -10,6 +10,7 @@ use super::packet_status::PacketStatus;
 use super::rules::{History, RuleName, Version};
 use crate::config::model::{Balance, RuleUse};
 use crate::live::{Member, Pool, Virtual};
+use crate::monitor::OnPath;
 
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "kebab-case")]
@@ -61,8 +62,10 @@ pub struct MemberStatus {
     pub weight: u32,
     /// What its monitor says: `up` or `down`; `up` without a monitor.
     pub health: &'static str,
-    /// Why it is down, or what the last probe said.
+    /// Why it is down, or what the last probe said that went straight to it.
     pub reason: Option<String>,
+    /// How it is found on the way of clients, by each virtual that probes there.
+    pub on_path: Vec<OnPathStatus>,
     /// What the operator wants: `enabled`, `draining` or `disabled`.
     pub admin: &'static str,
     /// Requests under way.
@@ -73,6 +76,18 @@ pub struct MemberStatus {
     pub failures: u64,
     pub bytes_to_client: u64,
     pub bytes_to_server: u64,
+}
+
+/// A member as the clients of one virtual find it.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct OnPathStatus {
+    #[serde(rename = "virtual")]
+    pub virtual_name: String,
+    /// `up` or `down`.
+    pub health: &'static str,
+    /// Why it is down, or what the last probe said.
+    pub reason: Option<String>,
 }
 
 /// A rule where it is attached.
@@ -210,8 +225,18 @@ impl Control {
         MemberStatus {
             address: member.settings.address.to_string(),
             weight: member.settings.weight,
-            health: if member.state.is_up() { "up" } else { "down" },
+            health: health(member.state.is_up()),
             reason: self.monitors.reason(&pool.settings.name, member.settings.address),
+            on_path: self
+                .monitors
+                .on_path(&pool.settings.name, member.settings.address)
+                .into_iter()
+                .map(|OnPath { virtual_, up, reason }| OnPathStatus {
+                    virtual_name: virtual_,
+                    health: health(up),
+                    reason,
+                })
+                .collect(),
             admin: member.state.admin().as_str(),
             active: member.state.active(),
             requests: counters.sum(|it| &it.requests),
@@ -222,6 +247,10 @@ impl Control {
             bytes_to_server: counters.sum(|it| &it.bytes_to_server),
         }
     }
+}
+
+fn health(up: bool) -> &'static str {
+    if up { "up" } else { "down" }
 }
 
 fn rule_status(name: &RuleName, history: &History) -> RuleStatus {

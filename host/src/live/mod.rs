@@ -39,6 +39,26 @@ pub struct PacketVirtual {
     pub settings: model::PacketVirtual,
     /// In the order in which they are called.
     pub rules: Vec<Arc<Attachment>>,
+    /// Pools whose members are probed on the way of its clients.
+    pub on_path: Vec<PathPool>,
+}
+
+/// A pool as the clients of one virtual find it.
+#[derive(Clone)]
+pub struct PathPool {
+    pub pool: String,
+    /// In the order of the pool's. Each is a view of the pool's own state.
+    pub members: Vec<(SocketAddr, Arc<MemberState>)>,
+}
+
+impl PathPool {
+    /// Whether it is the same pool with the very same states.
+    pub fn is(&self, other: &PathPool) -> bool {
+        let pairs = || self.members.iter().zip(&other.members);
+        self.pool == other.pool
+            && self.members.len() == other.members.len()
+            && pairs().all(|((left, a), (right, b))| left == right && Arc::ptr_eq(a, b))
+    }
 }
 
 pub struct Pool {

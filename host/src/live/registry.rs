@@ -10,7 +10,7 @@ use shunt_rules::RuleStats;
 
 use crate::config::model;
 use crate::live::counters::{MemberCounters, Sharded, VirtualCounters};
-use crate::live::{Member, Pool, Snapshot};
+use crate::live::{Member, PathPool, Pool, Snapshot};
 
 /// Bindings that a pool remembers at most. An entry is about 150 bytes, and only those in use exist.
 const MOST_BINDINGS: usize = 1 << 20;
@@ -25,6 +25,8 @@ pub struct Registry {
     virtuals: HashMap<String, Arc<Sharded<VirtualCounters>>>,
     bindings: HashMap<String, Arc<PersistenceTable<SocketAddr>>>,
     members: HashMap<(String, SocketAddr), LiveMember>,
+    /// Views of members: by virtual, pool and address.
+    on_path: HashMap<(String, String, SocketAddr), Arc<MemberState>>,
     rules: HashMap<String, Arc<RuleStats>>,
 }
 
@@ -37,6 +39,7 @@ impl Registry {
             virtuals: HashMap::new(),
             bindings: HashMap::new(),
             members: HashMap::new(),
+            on_path: HashMap::new(),
             rules: HashMap::new(),
         }
     }
@@ -64,6 +67,26 @@ impl Registry {
         Pool { members: members.collect(), settings: settings.clone(), bindings }
     }
 
+    /// The pools that a virtual probes on the way of its clients.
+    pub fn on_path(&mut self, virtual_: &model::PacketVirtual, pools: &[Arc<Pool>]) -> Vec<PathPool> {
+        let probed = pools.iter().filter(|pool| {
+            virtual_.probe_from.is_some()
+                && pool.settings.monitor.is_some()
+                && virtual_.reaches(&pool.settings.name)
+        });
+        let mut view = |pool: &Pool, member: &Member| {
+            let address = member.settings.address;
+            let key = (virtual_.name.clone(), pool.settings.name.clone(), address);
+            (address, Arc::clone(self.on_path.entry(key).or_insert_with(|| member.state.view())))
+        };
+        probed
+            .map(|pool| PathPool {
+                pool: pool.settings.name.clone(),
+                members: pool.members.iter().map(|member| view(pool, member)).collect(),
+            })
+            .collect()
+    }
+
     /// Forgets what is not in force any more.
     pub fn retain(&mut self, snapshot: &Snapshot) {
         self.virtuals.retain(|name, _| snapshot.virtual_named(name).is_some());
@@ -77,6 +100,11 @@ impl Registry {
         self.members.retain(|(pool, address), _| {
             let pool = snapshot.pool(pool);
             pool.is_some_and(|pool| pool.members.iter().any(|it| it.settings.address == *address))
+        });
+        self.on_path.retain(|(name, pool, address), _| {
+            let pools = snapshot.packet_virtual(name).into_iter().flat_map(|it| &it.on_path);
+            let mut members = pools.filter(|it| it.pool == *pool).flat_map(|it| &it.members);
+            members.any(|(member, _)| member == address)
         });
         self.rules.retain(|name, _| {
             let parts = name.split_once('/');

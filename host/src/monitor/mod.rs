@@ -1,11 +1,17 @@
 //! Monitors: what asks each member, again and again, whether it serves.
 //!
-//! One task per watched member, on the control thread. What a probe does is in [`probe`], when a
-//! member counts as up or down is [`shunt_engine::health`], and the result is a bit in the member's
-//! state, which workers read for each choice. Probes of a proxy virtual go the way that its traffic
-//! goes: out of a plain socket of this process.
+//! One task per watch, on the control thread. What a probe does is in [`probe`], when a member counts as
+//! up or down is [`shunt_engine::health`], and the result is a bit in the member's state, which workers
+//! read for each choice.
+//!
+//! A member is watched straight, out of a plain socket of this process: so does the traffic of a proxy go. For a
+//! packet virtual with `probe-from` it is watched on the service path as well ([`on_path`]), where the result is
+//! that virtual's alone.
 
+mod on_path;
+mod ping;
 mod probe;
+mod reasons;
 mod watch;
 
 use std::collections::HashMap;
@@ -17,23 +23,45 @@ use shunt_engine::member::MemberState;
 use tokio::task::JoinHandle;
 
 use crate::config::model;
-use crate::live::Snapshot;
+use crate::live::{Member, Pool, Snapshot};
+use crate::packet::Probes;
+use on_path::ServicePath;
 use probe::Probe;
-use watch::{Said, Watched};
+use watch::{Said, Watched, Whole};
 
 /// All that is watched. Dropping it ends every probe.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Monitors {
-    watches: HashMap<(String, SocketAddr), Watch>,
+    probes: Arc<Probes>,
+    watches: HashMap<Key, Watch>,
+}
+
+/// What is watched.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct Key {
+    /// The virtual on whose clients' way; `None`: straight.
+    on_path_of: Option<String>,
+    pool: String,
+    member: SocketAddr,
 }
 
 /// A member under a monitor.
 #[derive(Debug)]
 struct Watch {
     settings: model::Monitor,
+    path: Option<ServicePath>,
     state: Arc<MemberState>,
     said: Arc<Said>,
     task: JoinHandle<()>,
+}
+
+/// A member as the clients of one virtual find it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OnPath {
+    pub virtual_: String,
+    pub up: bool,
+    /// What the last probe said; `None` before the first has come back.
+    pub reason: Option<String>,
 }
 
 /// First probes are spread over this much time, so that a thousand members do not cost a thousand
@@ -41,8 +69,8 @@ struct Watch {
 const SPREAD: Duration = Duration::from_millis(100);
 
 impl Monitors {
-    pub fn new() -> Self {
-        Self::default()
+    pub fn new(probes: Arc<Probes>) -> Self {
+        Monitors { probes, watches: HashMap::new() }
     }
 
     /// Watches what the snapshot says: a member whose monitor did not change is left to its task, one
@@ -52,56 +80,123 @@ impl Monitors {
         let mut before = std::mem::take(&mut self.watches);
         for pool in &snapshot.pools {
             for member in &pool.members {
-                let key = (pool.settings.name.clone(), member.settings.address);
-                let old = before.remove(&key);
-                if let Some(settings) = &pool.settings.monitor {
-                    let watch = Watch::next(old, &key, settings, &member.state);
-                    self.watches.insert(key, watch);
-                } else {
-                    drop(old);
+                let key = |on_path_of: Option<String>| {
+                    let (pool, member) = (pool.settings.name.clone(), member.settings.address);
+                    Key { on_path_of, pool, member }
+                };
+                let Some(settings) = &pool.settings.monitor else {
                     member.state.set_up(true);
+                    continue;
+                };
+                let paths = paths(snapshot, pool, member);
+                let straight = goes_straight(snapshot, pool);
+                let views: Vec<_> = paths.iter().map(|(_, state)| Arc::clone(state)).collect();
+                let whole = (!straight).then(|| Whole { state: Arc::clone(&member.state), views });
+                if straight {
+                    let key = key(None);
+                    let watch =
+                        Watch::next(before.remove(&key), &key, (settings, None), &member.state, &self.probes);
+                    self.watches.insert(key, watch);
+                }
+                for (path, state) in paths {
+                    let key = key(Some(path.virtual_.clone()));
+                    let old = before.remove(&key);
+                    let watch = Watch::next(old, &key, (settings, Some(path)), &state, &self.probes);
+                    watch.said.belong(whole.clone());
+                    self.watches.insert(key, watch);
                 }
             }
         }
     }
 
-    /// What the last probe said: `status 200`, `connection refused`, `timed out after 2s`. `None`
-    /// before the first has come back, and where nothing is watched.
+    /// What the last probe said that went straight to a member: `status 200`, `connection refused`, `timed out
+    /// after 2s`. `None` before the first has come back, and where nothing is watched so.
     pub fn reason(&self, pool: &str, member: SocketAddr) -> Option<String> {
-        self.watches.get(&(pool.to_owned(), member))?.said.last()
+        let key = Key { on_path_of: None, pool: pool.to_owned(), member };
+        self.watches.get(&key)?.said.last()
     }
+
+    /// How the clients of each virtual find a member that is watched on their way, by the virtuals' names.
+    pub fn on_path(&self, pool: &str, member: SocketAddr) -> Vec<OnPath> {
+        let watches = self.watches.iter().filter(|(key, _)| key.pool == pool && key.member == member);
+        let mut found: Vec<OnPath> = watches
+            .filter_map(|(key, watch)| {
+                let virtual_ = key.on_path_of.clone()?;
+                Some(OnPath { virtual_, up: watch.state.is_up(), reason: watch.said.last() })
+            })
+            .collect();
+        found.sort_by(|one, other| one.virtual_.cmp(&other.virtual_));
+        found
+    }
+}
+
+/// The ways by which clients come to a member and that are to be probed, each with what is known there.
+fn paths(snapshot: &Snapshot, pool: &Pool, member: &Member) -> Vec<(ServicePath, Arc<MemberState>)> {
+    let address = member.settings.address;
+    let of_virtual = |virtual_: &Arc<crate::live::PacketVirtual>| {
+        let on_path = virtual_.on_path.iter().find(|it| it.pool == pool.settings.name)?;
+        let (_, state) = on_path.members.iter().find(|(it, _)| *it == address)?;
+        let path = ServicePath::new(&virtual_.settings, &pool.settings, address)?;
+        Some((path, Arc::clone(state)))
+    };
+    snapshot.packet_virtuals.iter().filter_map(of_virtual).collect()
+}
+
+/// Whether somebody goes by what a pool's monitor finds straight at the members: a proxy, a packet virtual that does
+/// not probe on the way of its clients, or whoever looks at a pool that nothing uses.
+fn goes_straight(snapshot: &Snapshot, pool: &Pool) -> bool {
+    let name = &pool.settings.name;
+    let by_rule = |rules: &[model::RuleUse]| {
+        rules.iter().any(|rule| {
+            let fallback = matches!(&rule.on_fault, model::OnFault::Pool(pool) if pool == name);
+            fallback || rule.slots.iter().any(|(_, pool)| pool == name)
+        })
+    };
+    let mut proxies = snapshot.virtuals.iter().map(|it| &it.settings);
+    if proxies.any(|it| it.pool.as_ref() == Some(name) || by_rule(&it.rules)) {
+        return true;
+    }
+    let packets = snapshot.packet_virtuals.iter().map(|it| &it.settings);
+    let mut reaching = packets.filter(|it| it.reaches(name)).peekable();
+    reaching.peek().is_none() || reaching.any(|it| it.probe_from.is_none())
 }
 
 impl Watch {
     fn next(
         old: Option<Watch>,
-        (pool, address): &(String, SocketAddr),
-        settings: &model::Monitor,
+        key: &Key,
+        (settings, path): (&model::Monitor, Option<ServicePath>),
         state: &Arc<MemberState>,
+        probes: &Arc<Probes>,
     ) -> Watch {
         // A member that left and came back has a new state, of which its old watch knows nothing.
         let old = old.filter(|old| Arc::ptr_eq(&old.state, state));
         let seen = match old {
-            Some(old) if old.settings == *settings => return old,
+            Some(old) if old.settings == *settings && old.path == path => return old,
             // The old task ends here, before the new one begins.
             Some(old) => old.said.last().is_some(),
             None => false,
         };
         let said = Arc::<Said>::default();
         let watched = Watched {
-            pool: pool.clone(),
-            address: *address,
+            pool: key.pool.clone(),
+            address: key.member,
+            on_path_of: key.on_path_of.clone(),
             settings: settings.clone(),
             state: Arc::clone(state),
             said: Arc::clone(&said),
         };
-        let delay = delay(pool, *address, settings.interval);
+        let delay = delay(&key.pool, key.member, settings.interval);
+        let (probes, on_path) = (Arc::clone(probes), path.clone());
         let task = tokio::spawn(async move {
             let model::Monitor { probe, timeout, .. } = watched.settings.clone();
             let probe = Probe { address: watched.address, does: probe, timeout };
-            watch::run(&watched, seen, delay, || probe.run()).await;
+            match &on_path {
+                Some(path) => watch::run(&watched, seen, delay, || path.probe(&probe, &probes)).await,
+                None => watch::run(&watched, seen, delay, || probe.run()).await,
+            }
         });
-        Watch { settings: settings.clone(), state: Arc::clone(state), said, task }
+        Watch { settings: settings.clone(), path, state: Arc::clone(state), said, task }
     }
 }
 

@@ -1,8 +1,8 @@
-//! One probe: a connection, or a request on one.
+//! One probe: a connection, a request on one, a datagram or an echo.
 
 use std::fmt;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -12,8 +12,9 @@ use http_body_util::{BodyExt, Empty};
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use thiserror::Error;
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream, UdpSocket};
 
+use super::ping::Ping;
 use crate::config::model;
 
 /// How much of a body is read. A health page is short; what is longer is cut by closing.
@@ -22,10 +23,36 @@ const MAX_BODY_BYTES: usize = 64 << 10;
 /// A probe of one member, to be sent again and again.
 #[derive(Clone, Debug)]
 pub(super) struct Probe {
+    /// Where it goes to.
     pub(super) address: SocketAddr,
     pub(super) does: model::Probe,
     /// For all of it.
     pub(super) timeout: Duration,
+}
+
+/// Where the socket of a probe stands.
+pub(super) trait Stand {
+    /// What is held as long as the probe is under way.
+    type Held;
+
+    /// The address that it is sent from; `None`: as the kernel chooses.
+    fn from(&self) -> Option<IpAddr>;
+
+    /// Takes note of where it is sent from, before anything is sent. `protocol` is an IP protocol number.
+    fn begin(&self, protocol: u8, from: SocketAddr) -> Self::Held;
+}
+
+/// Straight to the member.
+pub(super) struct Straight;
+
+impl Stand for Straight {
+    type Held = ();
+
+    fn from(&self) -> Option<IpAddr> {
+        None
+    }
+
+    fn begin(&self, _: u8, _: SocketAddr) {}
 }
 
 /// What a member that serves did.
@@ -33,6 +60,9 @@ pub(super) struct Probe {
 pub(super) enum Good {
     Connected,
     Answered(StatusCode),
+    /// A datagram came back, as it is expected.
+    Datagram,
+    Echoed,
 }
 
 /// Why a probe failed.
@@ -48,29 +78,84 @@ pub(super) enum Failure {
     Exchange(hyper::Error),
     #[error("the request of the monitor cannot be made: {0}")]
     Request(http::Error),
+    #[error("the answer does not hold {0:?}")]
+    Unexpected(String),
+    /// It failed on the service path, and this is why.
+    #[error("{0}")]
+    OnPath(String),
+    /// Shunt did not carry it, for a reason that is no member's.
+    #[error("{0}")]
+    NotCarried(String),
 }
 
+/// IP protocol numbers.
+const TCP: u8 = 6;
+const UDP: u8 = 17;
+
 impl Probe {
-    /// Sends it once.
+    /// Sends it once, straight to the member.
     ///
     /// # Errors
     /// See [`Failure`].
     pub(super) async fn run(&self) -> Result<Good, Failure> {
-        let probe = async {
-            let stream = TcpStream::connect(self.address).await.map_err(Failure::Connect)?;
-            match &self.does {
-                model::Probe::Tcp => Ok(Good::Connected),
-                model::Probe::Http { path, host, expect } => {
-                    let got = get(stream, self.request(path, host.as_deref())?).await?;
-                    if expect.contains(&got.as_u16()) {
-                        Ok(Good::Answered(got))
-                    } else {
-                        Err(Failure::Status { got, expected: expect.clone() })
-                    }
+        self.run_at(&Straight).await.0
+    }
+
+    /// Sends it once. What was held meanwhile comes back with the outcome, if it came so far.
+    pub(super) async fn run_at<S: Stand>(&self, stand: &S) -> (Result<Good, Failure>, Option<S::Held>) {
+        let mut held = None;
+        let probe = self.exchange(stand, &mut held);
+        let outcome = tokio::time::timeout(self.timeout, probe).await;
+        (outcome.unwrap_or(Err(Failure::TimedOut(self.timeout))), held)
+    }
+
+    async fn exchange<S: Stand>(&self, stand: &S, held: &mut Option<S::Held>) -> Result<Good, Failure> {
+        match &self.does {
+            model::Probe::Tcp => {
+                self.connect(stand, held).await?;
+                Ok(Good::Connected)
+            }
+            model::Probe::Http { path, host, expect } => {
+                let stream = self.connect(stand, held).await?;
+                let got = get(stream, self.request(path, host.as_deref())?).await?;
+                if expect.contains(&got.as_u16()) {
+                    Ok(Good::Answered(got))
+                } else {
+                    Err(Failure::Status { got, expected: expect.clone() })
                 }
             }
-        };
-        tokio::time::timeout(self.timeout, probe).await.unwrap_or(Err(Failure::TimedOut(self.timeout)))
+            model::Probe::Udp { send, expect } => {
+                let socket = UdpSocket::bind(self.source(stand)).await.map_err(Failure::Connect)?;
+                let from = socket.local_addr().map_err(Failure::Connect)?;
+                *held = Some(stand.begin(UDP, from));
+                ask(&socket, self.address, send, expect.as_deref()).await
+            }
+            model::Probe::Ping => {
+                let socket = Ping::open(self.address.ip(), stand.from()).map_err(Failure::Connect)?;
+                let from = SocketAddr::new(self.source(stand).ip(), socket.identifier());
+                *held = Some(stand.begin(socket.protocol(), from));
+                socket.ask().await.map_err(Failure::Connect)?;
+                Ok(Good::Echoed)
+            }
+        }
+    }
+
+    async fn connect<S: Stand>(&self, stand: &S, held: &mut Option<S::Held>) -> Result<TcpStream, Failure> {
+        let socket = if self.address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() };
+        let socket = socket.map_err(Failure::Connect)?;
+        if stand.from().is_some() {
+            socket.bind(self.source(stand)).map_err(Failure::Connect)?;
+            let from = socket.local_addr().map_err(Failure::Connect)?;
+            *held = Some(stand.begin(TCP, from));
+        }
+        socket.connect(self.address).await.map_err(Failure::Connect)
+    }
+
+    /// Where it is sent from, with a port that the kernel chooses.
+    fn source(&self, stand: &impl Stand) -> SocketAddr {
+        let any: IpAddr =
+            if self.address.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
+        SocketAddr::new(stand.from().unwrap_or(any), 0)
     }
 
     fn request(&self, path: &str, host: Option<&str>) -> Result<Request<Empty<Bytes>>, Failure> {
@@ -83,6 +168,23 @@ impl Probe {
             .body(Empty::new())
             .map_err(Failure::Request)
     }
+}
+
+/// Sends a datagram and waits for a good answer. What others send to the socket does not count.
+async fn ask(socket: &UdpSocket, to: SocketAddr, send: &str, expect: Option<&str>) -> Result<Good, Failure> {
+    socket.connect(to).await.map_err(Failure::Connect)?;
+    socket.send(send.as_bytes()).await.map_err(Failure::Connect)?;
+    let mut buffer = vec![0; MAX_BODY_BYTES];
+    let length = socket.recv(&mut buffer).await.map_err(Failure::Connect)?;
+    let answer = buffer.get(..length).unwrap_or_default();
+    match expect {
+        Some(text) if !holds(answer, text.as_bytes()) => Err(Failure::Unexpected(text.to_owned())),
+        _ => Ok(Good::Datagram),
+    }
+}
+
+fn holds(answer: &[u8], part: &[u8]) -> bool {
+    answer.windows(part.len().max(1)).any(|window| window == part)
 }
 
 /// The status of the answer, once its body is there, or as much of it as a probe reads.
@@ -122,6 +224,7 @@ impl Failure {
                 matches!(error.kind(), io::ErrorKind::AddrNotAvailable | io::ErrorKind::OutOfMemory)
                     || error.raw_os_error().is_some_and(|code| NO_FILES.contains(&code))
             }
+            Failure::NotCarried(_) => true,
             _ => false,
         }
     }
@@ -132,6 +235,8 @@ impl fmt::Display for Good {
         match self {
             Good::Connected => f.write_str("connected"),
             Good::Answered(status) => write!(f, "status {}", status.as_u16()),
+            Good::Datagram => f.write_str("answered"),
+            Good::Echoed => f.write_str("echo came back"),
         }
     }
 }

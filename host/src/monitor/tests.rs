@@ -27,6 +27,7 @@ async fn sides(
     let watched = Watched {
         pool: "web".to_owned(),
         address: (Ipv4Addr::LOCALHOST, 80).into(),
+        on_path_of: None,
         settings,
         state: Arc::clone(&state),
         said: Arc::default(),
@@ -153,6 +154,28 @@ async fn what_an_http_probe_says() {
 }
 
 #[tokio::test]
+async fn what_a_udp_probe_says() {
+    let member = std::net::UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let address = member.local_addr().unwrap();
+    std::thread::Builder::new()
+        .spawn(move || {
+            let mut buffer = [0; 64];
+            while let Ok((length, client)) = member.recv_from(&mut buffer) {
+                let _ = member.send_to(&[b"you said ", &buffer[..length]].concat(), client);
+            }
+        })
+        .unwrap();
+    let ask =
+        |expect: Option<&str>| Does::Udp { send: "hello".to_owned(), expect: expect.map(str::to_owned) };
+    assert_eq!(told(address, ask(None), 5 * SECOND).await, "good: answered");
+    assert_eq!(told(address, ask(Some("said hello")), 5 * SECOND).await, "good: answered");
+    assert_eq!(told(address, ask(Some("bye")), 5 * SECOND).await, "the answer does not hold \"bye\"");
+    let silent = std::net::UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let timeout = Duration::from_millis(20);
+    assert_eq!(told(silent.local_addr().unwrap(), ask(None), timeout).await, "timed out after 20ms");
+}
+
+#[tokio::test]
 async fn a_probe_ends_in_time() {
     // Its backlog takes the connection, and nobody answers.
     let silent = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
@@ -202,7 +225,7 @@ async fn a_snapshot_is_watched_and_the_next_changes_only_what_differs() {
     let (state, other) = (MemberState::new(), MemberState::new());
     let monitor =
         |fall| model::Monitor { probe: Does::Tcp, interval: SECOND, timeout: SECOND, rise: 2, fall };
-    let mut monitors = Monitors::new();
+    let mut monitors = Monitors::new(Arc::default());
 
     monitors.apply(&snapshot(&[(address, &state)], Some(monitor(3))));
     assert_eq!(monitors.reason("web", address), None);
@@ -210,7 +233,8 @@ async fn a_snapshot_is_watched_and_the_next_changes_only_what_differs() {
     until(|| !state.is_up()).await;
     assert_eq!(monitors.reason("web", address).as_deref(), Some("connection refused"));
 
-    let task = |monitors: &Monitors| monitors.watches[&("web".to_owned(), address)].task.id();
+    let key = Key { on_path_of: None, pool: "web".to_owned(), member: address };
+    let task = |monitors: &Monitors| monitors.watches[&key].task.id();
     let first = task(&monitors);
     monitors.apply(&snapshot(&[(address, &state)], Some(monitor(3))));
     assert_eq!(task(&monitors), first, "the same monitor goes on");
@@ -227,6 +251,82 @@ async fn a_snapshot_is_watched_and_the_next_changes_only_what_differs() {
     assert!(other.is_up(), "without a monitor it is up");
     assert_eq!(monitors.reason("web", address), None);
     assert!(monitors.watches.is_empty());
+}
+
+/// What is in force by a configuration.
+fn in_force(text: &str) -> Snapshot {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("shunt.toml");
+    std::fs::write(&path, text).unwrap();
+    let config = crate::config::load(&path).unwrap_or_else(|report| panic!("{report}"));
+    let mut registry = crate::live::registry::Registry::new(1, [0; 2]);
+    let pools: Vec<_> = config.pools.iter().map(|pool| Arc::new(registry.pool(pool))).collect();
+    let of = |settings: &model::PacketVirtual| {
+        let on_path = registry.on_path(settings, &pools);
+        Arc::new(crate::live::PacketVirtual { settings: settings.clone(), rules: Vec::new(), on_path })
+    };
+    let packet_virtuals = config.packet_virtuals.iter().map(of).collect();
+    Snapshot { epoch: 1, packet_virtuals, pools, ..Snapshot::empty() }
+}
+
+const PROBED: &str = "
+[[virtual]]
+name = 'shop'
+listen = '203.0.113.1:80'
+protocol = 'packet'
+interfaces = ['eth0']
+pool = 'web'
+probe-from = '192.0.2.77'
+
+[[pool]]
+name = 'web'
+monitor = { tcp = true, interval = '1h' }
+members = [{ address = '127.0.0.1:1' }]
+
+[[pool]]
+name = 'unused'
+monitor = { tcp = true, interval = '1h' }
+members = [{ address = '127.0.0.1:1' }]
+";
+
+const PLAIN: &str = "
+[[virtual]]
+name = 'mail'
+listen = '203.0.113.1:25'
+protocol = 'packet'
+interfaces = ['eth0']
+pool = 'web'
+";
+
+#[tokio::test]
+async fn a_member_is_watched_on_every_way_that_somebody_goes_by() {
+    let mut monitors = Monitors::new(Arc::default());
+    let watched = |monitors: &Monitors| {
+        let mut keys: Vec<_> =
+            monitors.watches.keys().map(|key| (key.pool.clone(), key.on_path_of.clone())).collect();
+        keys.sort();
+        keys
+    };
+    let key = |pool: &str, on_path_of: Option<&str>| (pool.to_owned(), on_path_of.map(str::to_owned));
+    let on_path = in_force(PROBED);
+    monitors.apply(&on_path);
+    assert_eq!(watched(&monitors), [key("unused", None), key("web", Some("shop"))]);
+
+    // The member as a whole is as the only virtual finds it.
+    let (member, view) =
+        (&on_path.pools[0].members[0].state, &on_path.packet_virtuals[0].on_path[0].members[0].1);
+    view.set_up(false);
+    monitors.apply(&on_path);
+    let found = monitors.on_path("web", "127.0.0.1:1".parse().unwrap());
+    assert_eq!(found, [OnPath { virtual_: "shop".to_owned(), up: false, reason: None }]);
+    assert!(!member.is_up());
+
+    let both = in_force(&format!("{PROBED}{PLAIN}"));
+    monitors.apply(&both);
+    assert_eq!(watched(&monitors), [key("unused", None), key("web", None), key("web", Some("shop"))]);
+    both.packet_virtuals[0].on_path[0].members[0].1.set_up(false);
+    monitors.apply(&both);
+    assert!(both.pools[0].members[0].state.is_up(), "others find it by themselves");
 }
 
 #[test]

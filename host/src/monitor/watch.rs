@@ -17,22 +17,46 @@ use crate::config::model;
 pub(super) struct Watched {
     pub(super) pool: String,
     pub(super) address: SocketAddr,
+    /// The virtual on whose clients' way; `None`: straight.
+    pub(super) on_path_of: Option<String>,
     pub(super) settings: model::Monitor,
     pub(super) state: Arc<MemberState>,
     pub(super) said: Arc<Said>,
 }
 
-/// What the last probe said.
+/// What the last probe said, and what follows from it beyond the watch.
 #[derive(Debug, Default)]
-pub(super) struct Said(Mutex<Option<String>>);
+pub(super) struct Said {
+    text: Mutex<Option<String>>,
+    whole: Mutex<Option<Whole>>,
+}
+
+/// A member that is watched on service paths only: it is up as long as it is for anybody's clients.
+#[derive(Clone, Debug)]
+pub(super) struct Whole {
+    pub(super) state: Arc<MemberState>,
+    pub(super) views: Vec<Arc<MemberState>>,
+}
 
 impl Said {
     pub(super) fn last(&self) -> Option<String> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.text.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// From now on the member as a whole follows from this.
+    pub(super) fn belong(&self, whole: Option<Whole>) {
+        *self.whole.lock().unwrap_or_else(PoisonError::into_inner) = whole;
+        self.settle();
     }
 
     fn say(&self, text: String) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(text);
+        *self.text.lock().unwrap_or_else(PoisonError::into_inner) = Some(text);
+    }
+
+    fn settle(&self) {
+        if let Some(Whole { state, views }) = &*self.whole.lock().unwrap_or_else(PoisonError::into_inner) {
+            state.set_up(views.iter().any(|view| view.is_up()));
+        }
     }
 }
 
@@ -42,11 +66,13 @@ pub(super) async fn run<F>(watched: &Watched, seen: bool, delay: Duration, mut p
 where
     F: Future<Output = Result<Good, Failure>>,
 {
-    let Watched { pool, address, settings, state, said } = watched;
+    let Watched { pool, address, on_path_of, settings, state, said } = watched;
+    let on_path_of = on_path_of.as_ref().map(tracing::field::display);
     let count = |probes| NonZeroU32::new(probes).unwrap_or(NonZeroU32::MIN);
     let (rise, fall) = (count(settings.rise), count(settings.fall));
     let mut health = if seen { Health::resume(rise, fall, state.is_up()) } else { Health::new(rise, fall) };
     state.set_up(health.is_up());
+    said.settle();
 
     let mut times = interval_at(Instant::now() + delay, settings.interval);
     times.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -57,17 +83,20 @@ where
             Err(failure) if failure.is_ours() => {
                 // It tells nothing about the member, and to take all of them down for it would
                 // make a small trouble a great one.
-                tracing::warn!(%pool, member = %address, reason = %failure, "probe not sent");
+                tracing::warn!(%pool, member = %address, on_path_of, reason = %failure, "probe not sent");
                 continue;
             }
             Err(failure) => (false, failure.to_string()),
         };
         let change = health.observe(good);
         state.set_up(health.is_up());
+        said.settle();
         match change {
-            Some(Change::Up) => tracing::info!(%pool, member = %address, "member up"),
-            Some(Change::Down) => tracing::warn!(%pool, member = %address, reason = %text, "member down"),
-            None => tracing::trace!(%pool, member = %address, result = %text, "probe"),
+            Some(Change::Up) => tracing::info!(%pool, member = %address, on_path_of, "member up"),
+            Some(Change::Down) => {
+                tracing::warn!(%pool, member = %address, on_path_of, reason = %text, "member down");
+            }
+            None => tracing::trace!(%pool, member = %address, on_path_of, result = %text, "probe"),
         }
         said.say(text);
     }

@@ -13,6 +13,8 @@ use tokio::sync::oneshot;
 
 use super::network::{Follower, Watched};
 use super::ports::{self, Named, Opened, Steered, chain};
+use super::probe_link::{Places, ProbeLink};
+use super::probes::Probes;
 use super::report::{InterfaceTotals, Report, Totals};
 use super::snapshot::{self, Takes};
 use super::worker::{self, Command, Worker};
@@ -36,6 +38,8 @@ pub struct Packets {
     workers: Vec<Worker>,
     steered: Arc<Mutex<Steered>>,
     links: HashMap<String, Named>,
+    /// While a virtual probes on the way of its clients.
+    probe_link: Option<ProbeLink>,
 }
 
 /// What a configuration changes, made as far as it can fail. By default nothing.
@@ -47,6 +51,10 @@ pub struct Change {
     opened: Vec<Opened>,
     /// Interfaces that are not used any more.
     gone: Vec<u32>,
+    /// The link of probes, if it is new.
+    probe_link: Option<ProbeLink>,
+    /// What it is to have; `None`: what it has.
+    places: Option<Places>,
 }
 
 impl Packets {
@@ -55,7 +63,12 @@ impl Packets {
     ///
     /// # Errors
     /// Everything that is in the way, a line each.
-    pub fn open(config: &Config, most_workers: usize, key: [u64; 2]) -> Result<Packets, Vec<String>> {
+    pub fn open(
+        config: &Config,
+        most_workers: usize,
+        key: [u64; 2],
+        probes: &Arc<Probes>,
+    ) -> Result<Packets, Vec<String>> {
         let one = |problem: String| vec![problem];
         let system = |error: std::io::Error| one(format!("packet virtuals: {error}"));
         let netlink = Netlink::open().map_err(system)?;
@@ -66,10 +79,10 @@ impl Packets {
         let count = most_workers.min(queues).max(1);
         let allowed = config.packet_virtuals.iter().filter_map(|it| it.limits.flows);
         let flows = MOST_FLOWS.max(allowed.map(|flows| flows as usize).sum());
-        let workers = worker::start(count, key, flows.div_ceil(count)).map_err(system)?;
+        let workers = worker::start(count, key, flows.div_ceil(count), probes).map_err(system)?;
         let handles = workers.iter().map(|worker| worker.handle().clone()).collect();
         let follower = Follower::start(handles, Arc::clone(&steered)).map_err(system)?;
-        Ok(Packets { follower, workers, steered, links: HashMap::new() })
+        Ok(Packets { follower, workers, steered, links: HashMap::new(), probe_link: None })
     }
 
     pub fn workers(&self) -> usize {
@@ -82,7 +95,11 @@ impl Packets {
     /// Everything that is in the way, a line each; nothing has changed then.
     pub fn prepare(&self, config: &Config) -> Result<Change, Vec<String>> {
         let netlink = Netlink::open().map_err(|error| vec![format!("packet virtuals: {error}")])?;
-        let needed = ports::find(config, netlink.picture())?;
+        let mut picture = netlink.picture().clone();
+        // What the link of probes has was given to it here.
+        let own = self.probe_link.as_ref().map(ProbeLink::index);
+        picture.addresses.retain(|address| Some(address.interface) != own);
+        let needed = ports::find(config, &picture)?;
         let mut problems: Vec<String> =
             config.snat_pools.iter().filter_map(|pool| without_ports(pool, self.workers.len())).collect();
         let mut steered = self.steered();
@@ -103,6 +120,14 @@ impl Packets {
             match Tun::open(link) {
                 Ok(tun) => tuns.push((link, tun)),
                 Err(error) => problems.push(error.to_string()),
+            }
+        }
+        let places = Places::of(config);
+        let mut probe_link = None;
+        if !places.is_empty() && self.probe_link.is_none() {
+            match ProbeLink::open() {
+                Ok(new) => probe_link = Some(new),
+                Err(problem) => problems.push(problem),
             }
         }
         if problems.is_empty() {
@@ -128,7 +153,14 @@ impl Packets {
             shares.iter_mut().skip(1).for_each(|share| share.writers.push(tun.writer()));
             shares[0].tuns.push(tun);
         }
-        Ok(Change { links: Some(needed.links), opened: shares, gone })
+        let probe_link = probe_link.map(|(link, tun)| {
+            shares.iter_mut().skip(1).for_each(|share| share.writers.push(tun.writer()));
+            shares[0].tuns.push(tun);
+            link
+        });
+        let mut gone: Vec<u32> = gone;
+        gone.extend(own.filter(|_| places.is_empty()));
+        Ok(Change { links: Some(needed.links), opened: shares, gone, probe_link, places: Some(places) })
     }
 
     /// Puts a change in force. Returns when every worker has it.
@@ -147,9 +179,12 @@ impl Packets {
         snat_pools: &[model::SnatPool],
         takes: Takes,
     ) {
-        let Change { links, opened, gone } = change;
+        let Change { links, opened, gone, probe_link, places } = change;
         self.links = links.unwrap_or(std::mem::take(&mut self.links));
-        let loaded = match snapshot::load(snapshot, snat_pools, &self.links, takes) {
+        self.probe_link = probe_link.or(self.probe_link.take()).filter(|link| !gone.contains(&link.index()));
+        let probes = self.probe_link.as_ref().map(ProbeLink::index);
+        self.steered().set_probe_link(probes);
+        let loaded = match snapshot::load(snapshot, snat_pools, &self.links, probes, takes) {
             Ok(loaded) => Arc::new(loaded),
             // The configuration was checked for all that could be.
             Err(conflict) => return tracing::error!(?conflict, "packet virtuals stay as they were"),
@@ -175,8 +210,12 @@ impl Packets {
             waits.push(closed);
         }
         all(waits).await;
+        if let (Some(link), Some(places)) = (&mut self.probe_link, places) {
+            link.settle(places);
+        }
         let tuns = self.steered().tuns();
-        self.follower.watch(Watched { destinations: loaded.destinations.clone(), tuns });
+        let probes = self.probe_link.as_ref().map(ProbeLink::way);
+        self.follower.watch(Watched { destinations: loaded.destinations.clone(), tuns, probes });
     }
 
     /// Takes no new flows from now on; those that are there go on.

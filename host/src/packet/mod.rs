@@ -8,6 +8,8 @@
 //! | `worker` | a thread: frames, timers, commands |
 //! | `world` | what the datapath asks of its thread |
 //! | `rules` | a thread's instances of rules, and what their verdicts mean to packets |
+//! | `probes` | what monitors have sent on the way of clients, and what became of it |
+//! | `probe_link` | the TUN device by which that comes |
 //! | `hand_over` | frames for flows of other threads |
 //! | `network` | the kernel's interfaces, neighbours and routes, followed |
 //! | [`report`] | what the threads counted, put together |
@@ -19,6 +21,8 @@ pub mod carry;
 mod hand_over;
 mod network;
 mod ports;
+mod probe_link;
+mod probes;
 pub mod report;
 mod rules;
 mod snapshot;
@@ -30,3 +34,4 @@ mod world;
 pub use carry::{Change, Packets};
 pub(crate) use network::{holder, network_of};
 pub(crate) use ports::carrier;
+pub use probes::{Meant, Probes, Ticket};

@@ -18,6 +18,7 @@ use shunt_wire::{Address, Mac};
 use tokio::sync::oneshot;
 
 use super::ports::{Steered, chain};
+use super::probe_link::ProbeWay;
 use super::worker::{Command, Handle};
 
 /// How often a neighbour that packets go to is confirmed. The kernel asks only about what it uses itself,
@@ -39,6 +40,8 @@ pub(super) struct Watched {
     pub(super) destinations: Vec<Address>,
     /// The TUN devices whose ends Shunt has: routes by them lead somewhere.
     pub(super) tuns: BTreeSet<u32>,
+    /// The link of probes.
+    pub(super) probes: Option<ProbeWay>,
 }
 
 impl Follower {
@@ -58,6 +61,7 @@ impl Follower {
             steered,
             watched: Arc::clone(&watched),
             tuns: BTreeSet::new(),
+            probes: None,
             freshened: None,
         };
         let network = following.publish();
@@ -93,6 +97,8 @@ struct Following {
     watched: Arc<Mutex<Watched>>,
     /// The TUN devices that the workers know of.
     tuns: BTreeSet<u32>,
+    /// The link of probes that they know of.
+    probes: Option<ProbeWay>,
     /// The destinations whose next hops were last confirmed, and when.
     freshened: Option<(Vec<Address>, Instant)>,
 }
@@ -101,7 +107,7 @@ impl Following {
     fn run(&mut self, mut network: Arc<Network>, ends: &AtomicBool) {
         while !ends.load(Relaxed) {
             match self.netlink.wait(Some(FRESHEN_EVERY)) {
-                Ok(changed) if changed || self.has_other_tuns() => network = self.publish(),
+                Ok(changed) if changed || self.has_other_links() => network = self.publish(),
                 Ok(_) => {}
                 Err(error) => {
                     tracing::error!(%error, "cannot follow the network; trying again");
@@ -117,10 +123,14 @@ impl Following {
 
     /// Tells the workers and the XDP program what the network is now.
     fn publish(&mut self) -> Arc<Network> {
-        let tuns = self.watched().tuns.clone();
-        self.tuns = tuns;
+        let Watched { tuns, probes, .. } = self.watched().clone();
+        (self.tuns, self.probes) = (tuns, probes);
         let picture = self.netlink.picture();
-        let network = Arc::new(network_of(picture, &self.tuns));
+        let mut network = network_of(picture, &self.tuns);
+        if let Some(probes) = &self.probes {
+            probes.put_into(&mut network, picture);
+        }
+        let network = Arc::new(network);
         for worker in &self.workers {
             worker.send(Command::Network(Arc::clone(&network)));
         }
@@ -128,8 +138,9 @@ impl Following {
         network
     }
 
-    fn has_other_tuns(&self) -> bool {
-        self.watched().tuns != self.tuns
+    fn has_other_links(&self) -> bool {
+        let watched = self.watched();
+        watched.tuns != self.tuns || watched.probes != self.probes
     }
 
     fn watched(&self) -> MutexGuard<'_, Watched> {
@@ -252,7 +263,7 @@ pub(super) fn is_ethernet(link: &Link) -> bool {
     link.mac != Mac([0; 6])
 }
 
-fn interface(link: &Link, picture: &Picture) -> engine::Interface {
+pub(super) fn interface(link: &Link, picture: &Picture) -> engine::Interface {
     let own = |it: &&InterfaceAddress| it.interface == link.index;
     let mut addresses: Vec<&InterfaceAddress> = picture.addresses.iter().filter(own).collect();
     // A line without an address speaks from another of this host's (RFC 1812 section 2.2.7: unnumbered lines).

@@ -27,6 +27,8 @@ pub(super) struct Steered {
     /// Ends of tunnels that left it, and that flows may still go into.
     leaving_tunnels: BTreeSet<TunnelEnd>,
     ports: BTreeMap<u32, OpenPort>,
+    /// The link of probes, whose addresses are not the host's.
+    probe_link: Option<u32>,
 }
 
 /// An interface that the program runs on, or a TUN device.
@@ -187,6 +189,9 @@ fn addresses_of_others(config: &Config, picture: &Picture) -> Vec<String> {
         for address in &virtual_.tunnel_sources {
             refuse(format!("tunnel-sources of virtual {}", virtual_.name), *address);
         }
+        if let Some(from) = virtual_.probe_from {
+            refuse(format!("virtual {}: probe-from", virtual_.name), from);
+        }
     }
     for pool in &config.snat_pools {
         for address in &pool.addresses {
@@ -200,9 +205,10 @@ fn addresses_of_others(config: &Config, picture: &Picture) -> Vec<String> {
 fn too_many(config: &Config, picture: &Picture) -> Vec<String> {
     let vips = config.packet_virtuals.iter().map(|it| it.listen.ip());
     let leased = config.snat_pools.iter().flat_map(|it| it.addresses.iter().copied());
+    let probes = config.packet_virtuals.iter().filter_map(|it| it.probe_from);
     let own = picture.addresses.iter().map(|it| it.address);
     let sources = config.packet_virtuals.iter().flat_map(|it| it.tunnel_sources.iter().copied());
-    let addresses = vips.chain(leased).chain(sources).chain(own).collect::<BTreeSet<_>>().len();
+    let addresses = vips.chain(leased).chain(sources).chain(probes).chain(own).collect::<BTreeSet<_>>().len();
     let members = |virtual_: &PacketVirtual| -> usize {
         let pools = config.pools.iter().filter(|pool| reaches(virtual_, &pool.name));
         pools.map(|pool| pool.members.len()).sum()
@@ -249,6 +255,7 @@ impl Steered {
             leaving: BTreeSet::new(),
             leaving_tunnels: BTreeSet::new(),
             ports: BTreeMap::new(),
+            probe_link: None,
         })
     }
 
@@ -271,6 +278,11 @@ impl Steered {
         };
         self.ports.insert(*index, OpenPort { name: name.clone(), queues: needs.queues, way, is_there: true });
         Ok(())
+    }
+
+    /// Takes note of the link of probes.
+    pub(super) fn set_probe_link(&mut self, link: Option<u32>) {
+        self.probe_link = link;
     }
 
     /// Takes note of a TUN device whose end is open; the program has no part in it.
@@ -333,7 +345,8 @@ impl Steered {
 
     /// Tells the program what the host's addresses and MACs are now.
     pub(super) fn network_changed(&mut self, picture: &Picture) {
-        let host: BTreeSet<Address> = picture.addresses.iter().map(|own| own.address.into()).collect();
+        let own = picture.addresses.iter().filter(|own| Some(own.interface) != self.probe_link);
+        let host: BTreeSet<Address> = own.map(|own| own.address.into()).collect();
         if host != self.wanted.host {
             for address in host.difference(&self.wanted.host).filter(|it| self.wanted.owned.contains(it)) {
                 tracing::error!(%address, "this host was given an address that is Shunt's alone");

@@ -5,9 +5,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use shunt_engine::datapath::{
-    Conflict, Dscp, Hooks, Limits, Member, ModeName, Modes, Pool, PoolIndex, Snapshot, SnatPool,
-    SnatPoolIndex, SourcePersistence, Transport, TunnelSources, Virtual,
+    Conflict, Dscp, Hooks, Limits, Member, ModeName, Modes, OnPath, Pool, PoolIndex, Snapshot, SnatPool,
+    SnatPoolIndex, SourcePersistence, Transport, TunnelSources, Virtual, VirtualIndex,
 };
+use shunt_engine::member::MemberState;
 use shunt_engine::{selection, snat};
 use shunt_rules::{Hook, HookSet};
 use shunt_sys::xdp::Wanted;
@@ -40,6 +41,10 @@ pub(super) struct Loaded {
 }
 
 impl Loaded {
+    pub(super) fn virtual_(&self, name: &str) -> Option<VirtualIndex> {
+        self.engine.virtuals().iter().position(|it| *it.name == *name).map(VirtualIndex)
+    }
+
     pub(super) fn pool(&self, name: &str) -> Option<PoolIndex> {
         self.engine.pools().iter().position(|pool| *pool.name == *name).map(PoolIndex)
     }
@@ -77,10 +82,11 @@ pub(super) fn load(
     snapshot: &live::Snapshot,
     snat_pools: &[model::SnatPool],
     links: &HashMap<String, Named>,
+    probes: Option<u32>,
     takes: Takes,
 ) -> Result<Loaded, Conflict> {
     let (virtuals, pools) = (snapshot.packet_virtuals.clone(), &snapshot.pools);
-    let names = Names { pools, snat_pools, links, takes };
+    let names = Names { pools, snat_pools, links, probes, takes };
     let engine = Snapshot::new(
         virtuals.iter().map(|it| names.virtual_(it)).collect::<Result<_, _>>()?,
         pools.iter().map(|it| pool(it)).collect(),
@@ -128,11 +134,7 @@ pub(super) fn load(
 
 /// Whether flows of a virtual can go to a pool: by configuration, by a rule, or by its fault.
 pub(super) fn reaches(virtual_: &model::PacketVirtual, pool: &str) -> bool {
-    virtual_.pool.as_deref() == Some(pool)
-        || virtual_.rules.iter().any(|rule| {
-            let fallback = matches!(&rule.on_fault, model::OnFault::Pool(name) if name == pool);
-            fallback || rule.slots.iter().any(|(_, name)| name == pool)
-        })
+    virtual_.reaches(pool)
 }
 
 /// The IP protocols that members of a virtual take tunnelled packets by.
@@ -167,6 +169,8 @@ struct Names<'a> {
     pools: &'a [Arc<live::Pool>],
     snat_pools: &'a [model::SnatPool],
     links: &'a HashMap<String, Named>,
+    /// The link of probes.
+    probes: Option<u32>,
     takes: Takes,
 }
 
@@ -207,10 +211,22 @@ impl Names<'_> {
             idle: settings.timeouts.idle.map(milliseconds),
             limits: Limits { flows, flow_rate, syn_rate },
             hooks: Hooks { on_flow: hooks.contains(Hook::OnFlow), on_done: hooks.contains(Hook::OnDone) },
-            on_path: None,
+            on_path: settings.probe_from.zip(self.probes).map(|(from, link)| OnPath {
+                from: from.into(),
+                link,
+                health: virtual_
+                    .on_path
+                    .iter()
+                    .filter_map(|it| Some((pool(&it.pool)?, states(it))))
+                    .collect(),
+            }),
             name,
         })
     }
+}
+
+fn states(pool: &live::PathPool) -> Vec<Arc<MemberState>> {
+    pool.members.iter().map(|(_, state)| Arc::clone(state)).collect()
 }
 
 fn pool(pool: &live::Pool) -> Pool {

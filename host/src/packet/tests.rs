@@ -176,7 +176,9 @@ fn live(config: &Config) -> Snapshot {
     Snapshot {
         pools: config.pools.iter().map(|pool| Arc::new(registry.pool(pool))).collect(),
         packet_virtuals: virtuals
-            .map(|it| Arc::new(PacketVirtual { settings: it.clone(), rules: Vec::new() }))
+            .map(|it| {
+                Arc::new(PacketVirtual { settings: it.clone(), rules: Vec::new(), on_path: Vec::new() })
+            })
             .collect(),
         ..Snapshot::empty()
     }
@@ -188,7 +190,7 @@ fn names_become_places() {
     let links = [("eth0", CLIENTS), ("eth1", SERVERS)];
     let links = links.map(|(name, link)| (name.to_owned(), Named::new(link, link, &picture))).into();
     let live = live(&config);
-    let loaded = load(&live, &config.snat_pools, &links, Takes::NewFlows).unwrap();
+    let loaded = load(&live, &config.snat_pools, &links, None, Takes::NewFlows).unwrap();
     let [web, leased] = loaded.engine.virtuals() else { panic!("two virtuals") };
     assert_eq!((&*web.name, &web.interfaces[..], web.idle), ("web", &[SERVERS, CLIENTS][..], Some(7_000)));
     assert_eq!((web.pool, leased.pool), (loaded.pool("web"), loaded.pool("other")));
@@ -204,14 +206,14 @@ fn names_become_places() {
     assert!(Arc::ptr_eq(&pool.bindings, &live.pools[1].bindings));
     assert_eq!(pool.members[1].weight, 3);
 
-    let closing = load(&live, &config.snat_pools, &links, Takes::Nothing).unwrap();
+    let closing = load(&live, &config.snat_pools, &links, None, Takes::Nothing).unwrap();
     assert!(closing.engine.virtuals().iter().all(|it| it.limits.flow_rate == Some(0)));
 }
 
 #[test]
 fn frames_are_steered_by_what_is_configured() {
     let config = configured();
-    let loaded = load(&live(&config), &config.snat_pools, &HashMap::new(), Takes::NewFlows).unwrap();
+    let loaded = load(&live(&config), &config.snat_pools, &HashMap::new(), None, Takes::NewFlows).unwrap();
     let wanted = loaded.wanted();
     let owned = ["203.0.113.1", "203.0.113.2", "10.10.1.1", "10.10.1.2"].map(address);
     assert_eq!(wanted.owned, owned.into());
@@ -232,7 +234,10 @@ fn errors_about_tunnels_are_steered_by_the_modes_that_have_them() {
         let leased = &mut config.packet_virtuals[1];
         (leased.mode, leased.snat_pool) = (mode, None);
         leased.dscp = (mode == Mode::L3dsrDscp).then_some(1);
-        load(&live(&config), &config.snat_pools, &HashMap::new(), Takes::NewFlows).unwrap().wanted().tunnels
+        load(&live(&config), &config.snat_pools, &HashMap::new(), None, Takes::NewFlows)
+            .unwrap()
+            .wanted()
+            .tunnels
     };
     let member = address("10.0.0.3");
     let of = |protocols: &[u8]| protocols.iter().map(|it| TunnelEnd::of_protocol(member, *it)).collect();

@@ -19,6 +19,7 @@ use tokio::sync::oneshot;
 
 use super::hand_over::{self, HandedOver, Inbox, Outlet};
 use super::ports::Opened;
+use super::probes::Probes;
 use super::report::{Report, SocketCounts};
 use super::rules::Rules;
 use super::snapshot::Loaded;
@@ -99,13 +100,19 @@ struct Ready {
     commands: Receiver<Command>,
     inbox: Inbox,
     solicitor: Solicitor,
+    probes: Arc<Probes>,
 }
 
 /// Starts the workers. `key` decides who owns a flow, and `flows` is how many one may hold.
 ///
 /// # Errors
 /// As the kernel gives them; none is left running then.
-pub(super) fn start(count: usize, key: [u64; 2], flows: usize) -> io::Result<Vec<Worker>> {
+pub(super) fn start(
+    count: usize,
+    key: [u64; 2],
+    flows: usize,
+    probes: &Arc<Probes>,
+) -> io::Result<Vec<Worker>> {
     let (mut ready, mut outlets, mut handles) = (Vec::new(), Vec::new(), Vec::new());
     for number in 0..count {
         let sockets = Sockets::new(Vec::new(), Vec::new())?;
@@ -113,7 +120,14 @@ pub(super) fn start(count: usize, key: [u64; 2], flows: usize) -> io::Result<Vec
         let (outlet, inbox) = hand_over::queue(sockets.waker());
         handles.push(Handle { commands, waker: sockets.waker() });
         outlets.push(outlet);
-        ready.push(Ready { number, sockets, commands: orders, inbox, solicitor: Solicitor::open()? });
+        ready.push(Ready {
+            number,
+            sockets,
+            commands: orders,
+            inbox,
+            solicitor: Solicitor::open()?,
+            probes: Arc::clone(probes),
+        });
     }
     let mut workers = Vec::new();
     for (it, handle) in ready.into_iter().zip(handles) {
@@ -164,8 +178,8 @@ struct Work {
 
 impl Thread {
     fn new(ready: Ready, peers: Vec<Outlet>, options: Options) -> Thread {
-        let Ready { sockets, commands, inbox, solicitor, .. } = ready;
-        Thread { options, sockets, commands, inbox, peers, tools: Tools::new(solicitor), work: None }
+        let Ready { sockets, commands, inbox, solicitor, probes, .. } = ready;
+        Thread { options, sockets, commands, inbox, peers, tools: Tools::new(solicitor, probes), work: None }
     }
 
     fn run(mut self) {
@@ -232,6 +246,7 @@ impl Thread {
                 opened.sockets.into_iter().for_each(|socket| sockets.add(socket));
                 opened.tuns.into_iter().for_each(|tun| sockets.add_tun(tun));
                 opened.writers.into_iter().for_each(|writer| sockets.add_writer(writer));
+                tools.loaded = Some(Arc::clone(&loaded));
                 match work {
                     Some(Work { datapath, rules }) => {
                         rules.replace(&loaded);

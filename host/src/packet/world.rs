@@ -4,16 +4,18 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use rustls::crypto::SecureRandom;
-use shunt_engine::datapath::{Done, NewFlow, Ruling, VirtualIndex, World};
+use shunt_engine::datapath::{Done, NewFlow, Notice, Probed, Ruling, VirtualIndex, World};
 use shunt_engine::fragment::PartOf;
 use shunt_engine::network::Network;
 use shunt_sys::netlink::{Link, Solicitor, Vlan};
 use shunt_sys::raw::Sender;
 use shunt_sys::xsk::{Outbox, Unsent};
-use shunt_wire::Address;
+use shunt_wire::{Address, FlowKey};
 
 use super::hand_over::Outlet;
+use super::probes::Probes;
 use super::rules::Rules;
+use super::snapshot::Loaded;
 
 /// The datapath's side of a worker, while one frame or command is worked on.
 pub(super) struct Hands<'a, 'o> {
@@ -31,17 +33,22 @@ pub(super) struct Tools {
     /// For interfaces of which this worker has no queue; `None` where one cannot be had.
     senders: HashMap<u32, Option<Sender>>,
     pub(super) network: Arc<Network>,
+    probes: Arc<Probes>,
+    /// The snapshot that the worker has.
+    pub(super) loaded: Option<Arc<Loaded>>,
     /// Frames beside the received ones that were not sent.
     unsent: u64,
 }
 
 impl Tools {
-    pub(super) fn new(solicitor: Solicitor) -> Tools {
+    pub(super) fn new(solicitor: Solicitor, probes: Arc<Probes>) -> Tools {
         Tools {
             solicitor,
             random: Random::new(),
             senders: HashMap::new(),
             network: Arc::default(),
+            probes,
+            loaded: None,
             unsent: 0,
         }
     }
@@ -109,6 +116,14 @@ impl World for Hands<'_, '_> {
 
     fn random(&mut self) -> u64 {
         self.tools.random.next()
+    }
+
+    fn probed(&mut self, flow: &FlowKey) -> Option<Probed> {
+        self.tools.probes.probed(flow, self.tools.loaded.as_ref()?)
+    }
+
+    fn noticed(&mut self, flow: &FlowKey, notice: Notice) {
+        self.tools.probes.notice(flow, notice);
     }
 }
 

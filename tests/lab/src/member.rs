@@ -23,6 +23,7 @@ pub struct Member {
     origin: Option<Origin>,
     echo: Option<Echo>,
     said: Vec<String>,
+    virtuals: Vec<IpAddr>,
 }
 
 impl Member {
@@ -42,10 +43,12 @@ impl Member {
             origin: None,
             echo: None,
             said: Vec::new(),
+            virtuals: Vec::new(),
         }
     }
 
     pub(crate) fn serve(&mut self, modes: &[Mode], virtuals: [IpAddr; 2]) -> Result<()> {
+        self.virtuals = virtuals.to_vec();
         self.said = self.commands(modes, virtuals)?;
         self.host.all(&self.said)?;
         if modes.contains(&Mode::L3dsrDscp) {
@@ -102,6 +105,41 @@ impl Member {
     #[must_use]
     pub fn origin(&self) -> Option<&Origin> {
         self.origin.as_ref()
+    }
+
+    /// Takes the addresses of the virtuals off its loopback, or puts them there again.
+    ///
+    /// # Errors
+    /// They are not there, or there already.
+    pub fn has_virtuals(&self, has: bool) -> Result<()> {
+        self.virtuals.iter().try_for_each(|address| {
+            let (bits, nodad) = if address.is_ipv4() { (32, "") } else { (128, " nodad") };
+            let (verb, nodad) = if has { ("add", nodad) } else { ("del", "") };
+            self.host.run(&format!("ip address {verb} {address}/{bits} dev lo{nodad}")).map(drop)
+        })
+    }
+
+    /// Takes its rewrite of `l3dsr-dscp` away, or puts it there again.
+    ///
+    /// # Errors
+    /// It is not there, or there already.
+    pub fn has_rewrite(&self, has: bool) -> Result<()> {
+        match self.virtuals.as_slice() {
+            [v4, v6] if has => self.host.feed("nft -f -", &dscp_table([*v4, *v6])),
+            _ => self.host.run("nft delete table inet shunt").map(drop),
+        }
+    }
+
+    /// Ends its end of the tunnel, or starts it again.
+    ///
+    /// # Errors
+    /// The mode has no tunnel.
+    pub fn has_tunnel(&mut self, mode: Option<Mode>) -> Result<()> {
+        self.tunnel = None;
+        if let Some(mode) = mode {
+            self.tunnel = Some(TunnelEnd::start(&self.host, mode)?);
+        }
+        Ok(())
     }
 
     /// Its programs end, as if they were killed; the host goes on and refuses.

@@ -13,7 +13,7 @@ pub struct Plan {
     pub outer: Option<Family>,
     /// How many of the members there are.
     pub members: usize,
-    /// More keys of every virtual.
+    /// More keys of every virtual, in which `PROBES` stands for the address that monitors probe from.
     pub keys: String,
     /// A rule of every virtual: `[[virtual.rule]]` and its keys, in which `POOL` and `OUT` stand for the names of the
     /// virtual's pool and SNAT pool.
@@ -100,7 +100,8 @@ impl Plan {
             lines.push(format!("dscp = {}", Member::DSCP));
         }
         let rule = self.rule.replace("POOL", &name).replace("OUT", &out);
-        lines.extend(more(&format!("{}\n{rule}", self.keys)));
+        let keys = self.keys.replace("PROBES", &topology.probe_address(family).to_string());
+        lines.extend(more(&format!("{keys}\n{rule}")));
 
         let outer = self.outer.unwrap_or(family);
         let address = |at| topology.member_address(outer, at, self.port(ports));

@@ -93,6 +93,8 @@ impl Topology {
             "sysctl -w net.ipv4.conf.all.accept_local=1",
         ])?;
         for family in Family::BOTH {
+            let (probes, shunt) = (self.probe_address(family), self.shunt_address(family));
+            self.router.run(&format!("ip route add {probes} via {shunt}"))?;
             self.client.run(&default_route(Place::Clients.address(family, ROUTER)))?;
             self.shunt.run(&default_route(self.gateway(family)))?;
         }
@@ -149,6 +151,16 @@ impl Topology {
     #[must_use]
     pub fn virtual_address(&self, family: Family, port: u16) -> SocketAddr {
         Place::Service.socket(family, VIRTUAL, port)
+    }
+
+    /// An address of no network here, which the router has a route to: by the load balancer.
+    #[must_use]
+    pub fn probe_address(&self, family: Family) -> IpAddr {
+        match family {
+            // From the third range for documentation (RFC 5737).
+            Family::V4 => IpAddr::from([203, 0, 113, 77]),
+            Family::V6 => IpAddr::from([0x2001, 0xdb8, 0x77, 0, 0, 0, 0, 0x77]),
+        }
     }
 
     /// The first of 50 addresses for SNAT, on a network that the load balancer is on.

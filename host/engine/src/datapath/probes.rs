@@ -172,7 +172,7 @@ impl Datapath {
         }
         let detour = match direction {
             Direction::ToServer => None,
-            Direction::ToClient => self.detour(id, arrival),
+            Direction::ToClient => self.detour(id, arrival, world),
         };
         let Some(flow) = self.flows.get_mut(id) else { return Err(None) };
         let key = *flow.forward();
@@ -212,19 +212,20 @@ impl Datapath {
 
     /// The gateway toward clients, if an answer in mode `nat` came from there and the member is not behind it. To
     /// a client the member would have answered past Shunt: only the probe's address led here.
-    fn detour(&self, id: FlowId, arrival: &Arrival<'_>) -> Option<Address> {
+    fn detour(&self, id: FlowId, arrival: &Arrival<'_>, world: &mut impl World) -> Option<Address> {
         let carried = &self.flows.get(id)?.value;
         let from = arrival.packet.source_mac;
         if carried.mode != ModeName::Nat || carried.path(Direction::ToServer).rewrite.destination_mac == from
         {
             return None;
         }
-        let (gateway, mac, link) = self.gateway(arrival.packet.layout.family)?;
+        let (gateway, mac, link) = self.gateway(arrival.packet.layout.family, world)?;
         (mac == from && link == arrival.link(&self.network)).then_some(gateway)
     }
 
-    /// The next hop of the default route.
-    fn gateway(&self, family: Family) -> Option<(Address, Mac, u32)> {
+    /// The next hop of the default route. Until its MAC is known, which nothing else may ask for, the next answer has
+    /// to tell.
+    fn gateway(&self, family: Family, world: &mut impl World) -> Option<(Address, Mac, u32)> {
         // No route but the default one is for the unspecified address.
         let anywhere: Address = match family {
             Family::V4 => std::net::Ipv4Addr::UNSPECIFIED.into(),
@@ -232,6 +233,10 @@ impl Datapath {
         };
         match self.network.next_hop(anywhere) {
             NextHop::Known(via, mac) if !via.on_link => Some((via.neighbour, mac, via.link)),
+            NextHop::NeedsSolicitation(via) if !via.on_link => {
+                world.solicit(via.link, via.neighbour);
+                None
+            }
             _ => None,
         }
     }

@@ -7,7 +7,7 @@ use super::super::model::{
     Mode, PacketLimits, PacketTimeouts, PacketVirtual, Persistence, RuleUse, Transport,
 };
 use super::super::report::{Cause, Refusal};
-use super::super::shape::{addresses, integer, interface, snat_pool_name, words};
+use super::super::shape::{addresses, integer, interface, own_address, snat_pool_name, words};
 use super::super::text;
 use super::super::walk::{Kind, Table};
 use super::snat::expand;
@@ -27,6 +27,7 @@ pub(super) struct PacketKeys {
     gue_port: u16,
     tunnel_sources: Vec<IpAddr>,
     mss: Option<u16>,
+    probe_from: Option<IpAddr>,
 }
 
 /// What a packet virtual has in common with a proxy.
@@ -105,10 +106,26 @@ pub(super) fn packet_keys(table: &mut Table<'_>) -> PacketKeys {
             integer(536..=u16::MAX),
             "as the two ends offer",
         ),
+        probe_from: table.derived(
+            "probe-from",
+            "Packet virtuals: the address that monitors probe members from on the very way that clients' packets take. \
+             It is Shunt's alone, and members need a way back to it as to any client.",
+            own_address(),
+            "monitors go straight to the member, and say nothing of the way",
+        ),
     };
     let kernel = "the kernel carries the packets of a proxy";
-    let packet_keys =
-        ["transport", "interfaces", "mode", "snat-pool", "dscp", "gue-port", "tunnel-sources", "mss"];
+    let packet_keys = [
+        "transport",
+        "interfaces",
+        "mode",
+        "snat-pool",
+        "dscp",
+        "gue-port",
+        "tunnel-sources",
+        "mss",
+        "probe-from",
+    ];
     table.useless_at(Kind::Proxy, &packet_keys.map(|name| (name, kernel)));
     keys
 }
@@ -158,6 +175,7 @@ pub(super) fn packet_virtual(
         gue_port: keys.gue_port,
         tunnel_sources: keys.tunnel_sources,
         mss: keys.mss,
+        probe_from: keys.probe_from,
         persistence: shared.persistence.and_then(|persistence| persistence.timeout),
         timeouts: shared.timeouts?,
         limits: shared.limits?,

@@ -3,7 +3,9 @@
 use super::super::containers::{list, once, one_or_list, table as in_table};
 use super::super::model::{Balance, Member, Monitor, Pool, Probe};
 use super::super::report::{Cause, Refusal};
-use super::super::shape::{OnlyTrue, duration, host, integer, member_address, name, request_path, words};
+use super::super::shape::{
+    OnlyTrue, datagram, duration, host, integer, member_address, name, request_path, words,
+};
 use super::super::units::{DURATION, milliseconds};
 use super::super::walk::Table;
 use super::{HOUR, MILLISECOND, SECOND};
@@ -52,14 +54,20 @@ fn member(table: &mut Table<'_>) -> Option<Member> {
 fn monitor(table: &mut Table<'_>) -> Option<Monitor> {
     let tcp = table.optional("tcp", "A connection is enough.", OnlyTrue);
     let path = table.optional("http", "A GET of this path must be answered as expected.", request_path());
+    let udp = table.optional("udp", "A datagram that must be answered.", in_table(udp));
+    let ping = table.optional("ping", "An ICMP echo must come back.", OnlyTrue);
     let expect = table.or(
         "expect",
         "Statuses of a good answer to `http`.",
         one_or_list(integer(200..=599u16)),
         vec![200],
     );
-    let host =
-        table.derived("host", "What the `http` probe sends as its Host.", host(), "the member's address");
+    let host = table.derived(
+        "host",
+        "What the `http` probe sends as its Host.",
+        host(),
+        "the address that it goes to",
+    );
     let interval = table.or(
         "interval",
         "From the start of a probe to the start of the next.",
@@ -75,8 +83,8 @@ fn monitor(table: &mut Table<'_>) -> Option<Monitor> {
     let rise = table.or("rise", "Good probes in a row until a member is up.", integer(1..=100u32), 2);
     let fall = table.or("fall", "Failed probes in a row until a member is down.", integer(1..=100u32), 3);
 
-    table.exactly_one(&["tcp", "http"]);
-    if table.wrote("tcp") {
+    table.exactly_one(&["tcp", "http", "udp", "ping"]);
+    if ["tcp", "udp", "ping"].iter().any(|name| table.wrote(name)) {
         table.only_with(&["expect", "host"], "http");
     }
     if let Some(timeout) = timeout.filter(|timeout| *timeout > interval) {
@@ -89,10 +97,24 @@ fn monitor(table: &mut Table<'_>) -> Option<Monitor> {
         table.refuse("timeout", table.also(refusal, "interval"));
     }
 
-    let probe = match (tcp, path) {
-        (_, Some(path)) => Probe::Http { path, host, expect },
-        (Some(()), None) => Probe::Tcp,
-        (None, None) => return None,
+    let probe = match (path, udp, tcp, ping) {
+        (Some(path), ..) => Probe::Http { path, host, expect },
+        (None, Some((send, expect)), ..) => Probe::Udp { send, expect },
+        (None, None, Some(()), _) => Probe::Tcp,
+        (None, None, None, Some(())) => Probe::Ping,
+        (None, None, None, None) => return None,
     };
-    Some(Monitor { probe, interval, timeout: timeout.unwrap_or(interval.min(2 * SECOND)), rise, fall })
+    let timeout = timeout.unwrap_or(interval.min(2 * SECOND));
+    Some(Monitor { probe, interval, timeout, rise, fall })
+}
+
+fn udp(table: &mut Table<'_>) -> Option<(String, Option<String>)> {
+    let send = table.required(
+        "send",
+        "What the datagram holds; bytes that are no letters by `\\u00XX`, up to 7F.",
+        datagram(),
+    );
+    let expect =
+        table.derived("expect", "What a good answer holds somewhere.", datagram(), "any answer is good");
+    Some((send?, expect))
 }

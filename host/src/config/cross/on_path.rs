@@ -1,0 +1,88 @@
+//! Monitors on the service path: what `probe-from` asks of the rest.
+
+use super::super::model::{Config, Monitor, PacketVirtual, Pool, Probe, Transport};
+use super::super::report::{Cause, Refusal, join};
+use super::super::walk::Walk;
+use super::{Owned, family, path};
+
+/// What probes come from is Shunt's alone; virtuals may share it.
+pub(super) fn owned_addresses(config: &Config, owned: &mut Owned, walk: &mut Walk) {
+    for virtual_ in &config.packet_virtuals {
+        let Some(address) = virtual_.probe_from else { continue };
+        let (place, key) = walk.spot(&path(&["virtual", &virtual_.name, "probe-from"]));
+        let whose = format!("the probes of packet virtual `{}`", virtual_.name);
+        let before = owned.entry(address).or_insert_with(|| (whose, place.clone()));
+        if before.1 == place || before.0.starts_with("the probes") {
+            continue;
+        }
+        let (whose, first) = before.clone();
+        let refusal = Refusal::new(Cause::Duplicate, format!("`{address}` is an address of {whose}"))
+            .label("answers to probes could not be told from its packets")
+            .also(first, "owned here")
+            .help("give `probe-from` an address that nothing else has");
+        walk.refuse(&place, Some(&key), refusal);
+    }
+}
+
+pub(super) fn check(virtual_: &PacketVirtual, config: &Config, walk: &mut Walk) {
+    let Some(from) = virtual_.probe_from else { return };
+    let here = path(&["virtual", &virtual_.name, "probe-from"]);
+    let (place, key) = walk.spot(&here);
+    let is_v4 = virtual_.listen.is_ipv4();
+    if from.is_ipv4() != is_v4 {
+        let message = format!("`probe-from` is {}, and `listen` is {}", family(!is_v4), family(is_v4));
+        let (first, _) = walk.spot(&path(&["virtual", &virtual_.name, "listen"]));
+        let refusal = Refusal::new(Cause::Conflict, message)
+            .also(first, "clients come here")
+            .help(format!("probe from an {} address, as clients come from one", family(is_v4)));
+        walk.refuse(&place, Some(&key), refusal);
+    }
+    let watched: Vec<(&Pool, &Monitor)> = watched(virtual_, config).collect();
+    // One that is wrong is told of already.
+    let is_written = |pool: &Pool| walk.places.contains_key(&path(&["pool", &pool.name, "monitor"]));
+    let reached = config.pools.iter().filter(|pool| virtual_.reaches(&pool.name));
+    if watched.is_empty() && !reached.into_iter().any(is_written) {
+        let message = "`probe-from` means nothing: no pool of this virtual has a `monitor`";
+        let refusal = Refusal::new(Cause::Conflict, message).help("give the pool a `monitor`");
+        walk.refuse(&place, Some(&key), refusal);
+    }
+    for (pool, monitor) in watched {
+        let monitor_path = path(&["pool", &pool.name, "monitor"]);
+        if !carries(virtual_.transport, &monitor.probe) {
+            let (carried, kind) = (virtual_.transport.as_str(), monitor.probe.as_str());
+            let message = format!(
+                "`{kind}` of pool `{}` cannot take the way of clients: virtual `{}` carries only {carried}",
+                pool.name, virtual_.name
+            );
+            let (first, _) = walk.spot(&join(&monitor_path, kind));
+            let refusal = Refusal::new(Cause::Conflict, message)
+                .also(first, "the probe")
+                .help(probes_of(virtual_.transport));
+            walk.refuse(&place, Some(&key), refusal);
+        }
+    }
+}
+
+/// The pools that a virtual's flows can reach, and that have a monitor.
+fn watched<'a>(
+    virtual_: &'a PacketVirtual,
+    config: &'a Config,
+) -> impl Iterator<Item = (&'a Pool, &'a Monitor)> {
+    let reached = config.pools.iter().filter(|pool| virtual_.reaches(&pool.name));
+    reached.filter_map(|pool| Some((pool, pool.monitor.as_ref()?)))
+}
+
+const fn carries(transport: Transport, probe: &Probe) -> bool {
+    match (transport, probe) {
+        (Transport::Tcp, Probe::Tcp | Probe::Http { .. }) | (Transport::Udp, Probe::Udp { .. }) => true,
+        (Transport::Tcp | Transport::Udp, _) => false,
+        (Transport::Any, _) => true,
+    }
+}
+
+const fn probes_of(transport: Transport) -> &'static str {
+    match transport {
+        Transport::Udp => "a monitor of it asks by `udp`",
+        _ => "a monitor of it asks by `tcp` or `http`",
+    }
+}

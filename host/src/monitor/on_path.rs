@@ -1,0 +1,145 @@
+//! Probes on the service path: sent to the virtual, from the address that it probes from, and carried by the
+//! datapath to one member as the virtual's clients are carried there.
+//!
+//! When one fails, what the datapath noticed of it and two more questions tell why: does the member answer a plain
+//! probe, and does it answer one that takes the same way but comes from this host's own address?
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
+use std::sync::Arc;
+use std::time::Duration;
+
+use shunt_engine::datapath::Notice;
+
+use super::probe::{Failure, Good, Probe, Stand};
+use super::reasons::{self, Found};
+use crate::config::model;
+use crate::packet::{Meant, Probes, Ticket};
+
+/// The way that clients of a virtual take to a member.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct ServicePath {
+    pub(super) virtual_: String,
+    pub(super) pool: String,
+    pub(super) member: SocketAddr,
+    pub(super) mode: model::Mode,
+    pub(super) dscp: Option<u8>,
+    /// Where probes come from, and where they go to.
+    pub(super) from: IpAddr,
+    pub(super) to: SocketAddr,
+}
+
+/// For each of the questions that a failure raises.
+const QUESTION: Duration = Duration::from_secs(1);
+
+impl ServicePath {
+    /// `None`: the virtual does not probe on the way of its clients, or the pool has no monitor.
+    pub(super) fn new(
+        virtual_: &model::PacketVirtual,
+        pool: &model::Pool,
+        member: SocketAddr,
+    ) -> Option<ServicePath> {
+        let (from, monitor) = (virtual_.probe_from?, pool.monitor.as_ref()?);
+        let (to, port) = (virtual_.listen.ip(), virtual_.listen.port());
+        // An echo has no port.
+        let port = if monitor.probe == model::Probe::Ping { 0 } else { port };
+        Some(ServicePath {
+            virtual_: virtual_.name.clone(),
+            pool: pool.name.clone(),
+            member,
+            mode: virtual_.mode,
+            dscp: virtual_.dscp,
+            from,
+            to: SocketAddr::new(to, port),
+        })
+    }
+
+    /// Sends a probe once, and finds out why it failed if it did.
+    pub(super) async fn probe(&self, probe: &Probe, probes: &Arc<Probes>) -> Result<Good, Failure> {
+        let (outcome, ticket) = self.send(probe, self.from, probes).await;
+        let failure = match outcome {
+            Ok(good) => return Ok(good),
+            Err(failure) if failure.is_ours() => return Err(failure),
+            Err(failure) => failure,
+        };
+        let notices = ticket.map(|ticket| ticket.notices()).unwrap_or_default();
+        if let Some(why) = reasons::not_carried(&notices) {
+            return Err(Failure::NotCarried(why));
+        }
+        let answered = notices.contains(&Notice::Answered);
+        let (plainly, from_here) = if answered { (None, None) } else { self.ask_more(probe, probes).await };
+        let found = Found { path: self, failure: &failure, notices: &notices, plainly, from_here };
+        Err(Failure::OnPath(reasons::why(&found)))
+    }
+
+    async fn send(
+        &self,
+        probe: &Probe,
+        from: IpAddr,
+        probes: &Arc<Probes>,
+    ) -> (Result<Good, Failure>, Option<Ticket>) {
+        let stand = OnPath { path: self, from, probes };
+        Probe { address: self.to, ..probe.clone() }.run_at(&stand).await
+    }
+
+    /// Whether the member answers on its own address, and whether it answers this host's address on the way of
+    /// clients; `None`: it cannot be asked.
+    async fn ask_more(
+        &self,
+        probe: &Probe,
+        probes: &Arc<Probes>,
+    ) -> (Option<Result<(), String>>, Option<bool>) {
+        let does = match &probe.does {
+            model::Probe::Http { .. } => model::Probe::Tcp,
+            other => other.clone(),
+        };
+        let question = Probe { address: self.member, does, timeout: probe.timeout.min(QUESTION) };
+        let plainly = question.run();
+        let from_here = async {
+            let here = self.own_address().filter(|_| self.is_direct())?;
+            let (outcome, ticket) = self.send(&question, here, probes).await;
+            let answered = || ticket.is_some_and(|ticket| ticket.notices().contains(&Notice::Answered));
+            Some(outcome.is_ok() || answered())
+        };
+        let (plainly, from_here) = tokio::join!(plainly, from_here);
+        (Some(plainly.map(drop).map_err(|failure| failure.to_string())), from_here)
+    }
+
+    /// Whether members answer clients themselves.
+    pub(super) fn is_direct(&self) -> bool {
+        !matches!(self.mode, model::Mode::Nat | model::Mode::Snat)
+    }
+
+    /// The address that this host speaks from to the member, if it is of the family of clients.
+    fn own_address(&self) -> Option<IpAddr> {
+        // Connecting sends nothing, but chooses.
+        let any: IpAddr = if self.member.is_ipv4() {
+            Ipv4Addr::UNSPECIFIED.into()
+        } else {
+            std::net::Ipv6Addr::UNSPECIFIED.into()
+        };
+        let socket = UdpSocket::bind((any, 0)).ok()?;
+        socket.connect(self.member).ok()?;
+        let own = socket.local_addr().ok()?.ip();
+        (own.is_ipv4() == self.to.is_ipv4()).then_some(own)
+    }
+}
+
+/// A socket whose packets take the way of clients.
+struct OnPath<'a> {
+    path: &'a ServicePath,
+    from: IpAddr,
+    probes: &'a Arc<Probes>,
+}
+
+impl Stand for OnPath<'_> {
+    type Held = Ticket;
+
+    fn from(&self) -> Option<IpAddr> {
+        Some(self.from)
+    }
+
+    fn begin(&self, protocol: u8, from: SocketAddr) -> Ticket {
+        let ServicePath { virtual_, pool, member, to, .. } = self.path.clone();
+        self.probes.begin(protocol, from, Meant { virtual_, pool, member, to })
+    }
+}

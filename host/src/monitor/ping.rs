@@ -1,0 +1,135 @@
+//! One ICMP echo (RFC 792, RFC 4443 section 4.1).
+
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::atomic::{AtomicU16, Ordering::Relaxed};
+
+use shunt_wire::checksum;
+use socket2::{Domain, Protocol, Socket, Type};
+use tokio::net::UdpSocket;
+
+/// IP protocol numbers.
+const ICMP: u8 = 1;
+const ICMPV6: u8 = 58;
+/// Type, code, checksum, identifier and sequence number.
+const HEADER_LEN: usize = 8;
+/// What an echo carries, so that nobody else's is taken for it.
+const PAYLOAD: &[u8] = b"shunt asks whether you are there";
+
+/// A socket for one echo. Linux has sockets that may do nothing but this, where `net.ipv4.ping_group_range` lets the
+/// process have them; else it is a raw one, for which it needs CAP_NET_RAW.
+pub(super) struct Ping {
+    socket: UdpSocket,
+    identifier: u16,
+    is_v4: bool,
+}
+
+impl Ping {
+    /// # Errors
+    /// As the kernel gives them.
+    pub(super) fn open(to: IpAddr, from: Option<IpAddr>) -> io::Result<Ping> {
+        let is_v4 = to.is_ipv4();
+        let (domain, protocol) =
+            if is_v4 { (Domain::IPV4, Protocol::ICMPV4) } else { (Domain::IPV6, Protocol::ICMPV6) };
+        let open = |kind: Type| -> io::Result<Socket> {
+            let socket = Socket::new(domain, kind.nonblocking().cloexec(), Some(protocol))?;
+            if let Some(from) = from {
+                socket.bind(&SocketAddr::new(from, 0).into())?;
+            }
+            socket.connect(&SocketAddr::new(to, 0).into())?;
+            Ok(socket)
+        };
+        let (socket, given) = match open(Type::DGRAM) {
+            Ok(socket) => {
+                let given = socket.local_addr()?.as_socket().map(|address| address.port());
+                (socket, given)
+            }
+            Err(_) => (open(Type::RAW)?, None),
+        };
+        let identifier = given.filter(|it| *it != 0).unwrap_or_else(next_identifier);
+        // To tokio any socket that sends and receives is one of datagrams.
+        Ok(Ping { socket: UdpSocket::from_std(socket.into())?, identifier, is_v4 })
+    }
+
+    pub(super) fn identifier(&self) -> u16 {
+        self.identifier
+    }
+
+    /// The IP protocol number.
+    pub(super) fn protocol(&self) -> u8 {
+        if self.is_v4 { ICMP } else { ICMPV6 }
+    }
+
+    /// Asks, and waits for the answer.
+    ///
+    /// # Errors
+    /// As the kernel gives them, which knows of ICMP errors too.
+    pub(super) async fn ask(&self) -> io::Result<()> {
+        let request = request(self.is_v4, self.identifier);
+        self.socket.send(&request).await?;
+        let mut buffer = [0; 512];
+        loop {
+            let length = self.socket.recv(&mut buffer).await?;
+            if is_reply(self.is_v4, self.identifier, buffer.get(..length).unwrap_or_default()) {
+                return Ok(());
+            }
+        }
+    }
+}
+
+/// Each one after the other, so that a late answer is not taken for the next one's.
+fn next_identifier() -> u16 {
+    static NEXT: AtomicU16 = AtomicU16::new(1);
+    match NEXT.fetch_add(1, Relaxed) {
+        0 => NEXT.fetch_add(1, Relaxed),
+        identifier => identifier,
+    }
+}
+
+fn request(is_v4: bool, identifier: u16) -> Vec<u8> {
+    let kind = if is_v4 { 8 } else { 128 };
+    let mut message = vec![0; HEADER_LEN];
+    message[0] = kind;
+    message[4..6].copy_from_slice(&identifier.to_be_bytes());
+    message[6..8].copy_from_slice(&1u16.to_be_bytes());
+    message.extend_from_slice(PAYLOAD);
+    if is_v4 {
+        // Of ICMPv6 the kernel makes it, which knows the addresses (RFC 3542 section 3.1).
+        let sum = !checksum::sum(&message);
+        message[2..4].copy_from_slice(&sum.to_be_bytes());
+    }
+    message
+}
+
+/// Whether it is the answer; in IPv4 a raw socket shows the IP header in front (raw(7)).
+fn is_reply(is_v4: bool, identifier: u16, bytes: &[u8]) -> bool {
+    let header =
+        bytes.first().filter(|first| is_v4 && **first >> 4 == 4).map(|first| usize::from(first & 15) * 4);
+    let message = bytes.get(header.unwrap_or(0)..).unwrap_or_default();
+    let kind = if is_v4 { 0 } else { 129 };
+    let [high, low] = identifier.to_be_bytes();
+    matches!(message, [first, 0, _, _, a, b, ..] if (*first, *a, *b) == (kind, high, low))
+        && message.get(HEADER_LEN..) == Some(PAYLOAD)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_its_own_answer_is_one() {
+        for is_v4 in [true, false] {
+            let mut message = request(is_v4, 7);
+            assert!(!is_reply(is_v4, 7, &message), "a request is no answer");
+            message[0] = if is_v4 { 0 } else { 129 };
+            assert!(is_reply(is_v4, 7, &message));
+            assert!(!is_reply(is_v4, 8, &message));
+            assert!(!is_reply(is_v4, 7, &message[..20]));
+        }
+        let mut raw = vec![0x45; 20];
+        raw.extend(request(true, 7));
+        raw[20] = 0;
+        assert!(is_reply(true, 7, &raw));
+        assert_eq!(checksum::sum(&request(true, 7)), 0xffff);
+    }
+}

@@ -1,0 +1,248 @@
+//! Why a probe on the service path failed, from what was found.
+
+use std::net::IpAddr;
+
+use shunt_engine::datapath::{DropReason, Notice};
+
+use super::on_path::ServicePath;
+use super::probe::Failure;
+use crate::config::model::Mode;
+
+/// What is known of a probe that failed.
+pub(super) struct Found<'a> {
+    pub(super) path: &'a ServicePath,
+    /// What its socket says.
+    pub(super) failure: &'a Failure,
+    pub(super) notices: &'a [Notice],
+    /// Whether the member answers a plain probe of its own address; `None`: it was not asked.
+    pub(super) plainly: Option<Result<(), String>>,
+    /// Whether the member answers on the way of clients when this host's own address asks.
+    pub(super) from_here: Option<bool>,
+}
+
+/// Why Shunt did not carry it, if that is no trouble of the member's: to take members down for it would make a
+/// small trouble a great one.
+pub(super) fn not_carried(notices: &[Notice]) -> Option<String> {
+    let refused = notices.iter().find_map(|notice| match notice {
+        Notice::Refused(reason) => Some(*reason),
+        _ => None,
+    });
+    match refused {
+        Some(
+            reason @ (DropReason::TableFull
+            | DropReason::SnatExhausted
+            | DropReason::SnatFamily
+            | DropReason::HoldFull
+            | DropReason::HandOverFull
+            | DropReason::SendFull
+            | DropReason::StrayProbe
+            | DropReason::VirtualGone
+            | DropReason::SnatGone),
+        ) => Some(format!("Shunt did not carry it: {reason}")),
+        Some(_) => None,
+        None if notices.is_empty() => Some("it never came to the datapath".to_owned()),
+        None => None,
+    }
+}
+
+/// Why it failed, and where that cannot be told, what it can be.
+pub(super) fn why(found: &Found<'_>) -> String {
+    let Found { path, failure, notices, .. } = found;
+    let seen = notices.iter().find_map(|notice| of_notice(path, *notice));
+    if let Some(seen) = seen {
+        return seen;
+    }
+    if notices.contains(&Notice::Answered) {
+        // The way is there and back; the rest is the service's.
+        return failure.to_string();
+    }
+    let vip = path.to.ip();
+    match (&found.plainly, found.from_here) {
+        (Some(Err(plainly)), Some(false) | None) => {
+            format!("{failure}; nor does the member answer on its own address ({plainly})")
+        }
+        (_, Some(true)) => no_way_back(path, path.from),
+        (None, _) => failure.to_string(),
+        (Some(_), asked) => match path.mode {
+            Mode::Nat => format!(
+                "no answer to {}, though the member answers this host: its route to clients does not lead \
+                 through Shunt",
+                path.from
+            ),
+            Mode::Snat => no_way_back(path, seen_from(notices).unwrap_or(path.from)),
+            Mode::L2dsr | Mode::L3dsrDscp => {
+                maybe(path, asked, &format!("{vip} is missing on the member's loopback"))
+            }
+            Mode::L3dsrIpip | Mode::L3dsrGre | Mode::L3dsrGue => maybe(
+                path,
+                asked,
+                &format!(
+                    "{vip} is missing on the member's loopback, or its tunnel is down or drops by rp_filter"
+                ),
+            ),
+        },
+    }
+}
+
+/// What one notice says for certain.
+fn of_notice(path: &ServicePath, notice: Notice) -> Option<String> {
+    let vip = path.to.ip();
+    match notice {
+        Notice::Carried { .. } | Notice::Answered => None,
+        Notice::Refused(reason) => {
+            Some(refused(reason).map_or_else(|| format!("not carried: {reason}"), str::to_owned))
+        }
+        Notice::AnsweredBy(other) => Some(match (path.mode, path.dscp) {
+            (Mode::L3dsrDscp, Some(number)) => format!(
+                "the member answers from its own address {other} and not from {vip}: its rule for DSCP {number} is missing"
+            ),
+            _ => format!("{other} answers in place of {}", path.to),
+        }),
+        Notice::Detour { gateway } => Some(format!(
+            "answers come back by {gateway}: the member's route to clients leads there, past Shunt"
+        )),
+        Notice::Returned => {
+            Some(format!("the member sends packets for {vip} on to others: {vip} is missing on its loopback"))
+        }
+        Notice::Error { by, icmp_type, icmp_code } => {
+            Some(format!("{by} says: {}", error(by.to_ip(), icmp_type, icmp_code)))
+        }
+    }
+}
+
+/// Whom the member saw.
+fn seen_from(notices: &[Notice]) -> Option<IpAddr> {
+    notices.iter().find_map(|notice| match notice {
+        Notice::Carried { from } => Some(from.address.to_ip()),
+        _ => None,
+    })
+}
+
+fn no_way_back(path: &ServicePath, to: IpAddr) -> String {
+    let what = if path.mode == Mode::Snat { "the SNAT address " } else { "" };
+    format!(
+        "no answer to {what}{to}, though the member answers this host's own address: there is no route back to {to}"
+    )
+}
+
+/// A cause that is certain if the member did not answer this host either, and one of two if that could not be asked.
+fn maybe(path: &ServicePath, asked: Option<bool>, cause: &str) -> String {
+    let seen = "no answer, though the member answers on its own address";
+    match asked {
+        Some(_) => format!("{seen}: {cause}"),
+        None => format!("{seen}: {cause}, or there is no route back to {}", path.from),
+    }
+}
+
+const fn refused(reason: DropReason) -> Option<&'static str> {
+    match reason {
+        DropReason::NoRoute => Some("this host has no route to the member"),
+        DropReason::NextHopSilent => {
+            Some("the member, or the gateway to it, does not answer ARP or neighbour discovery")
+        }
+        DropReason::NotOnLink => Some("the member is not on a segment of this host, as l2dsr needs it"),
+        DropReason::NoTunnelSource => Some("this host has no address to send the tunnel from"),
+        DropReason::OtherFamily => Some("the member is of the other IP family, which the mode cannot bridge"),
+        _ => None,
+    }
+}
+
+/// An ICMP error in words (RFC 792, RFC 4443).
+fn error(by: IpAddr, icmp_type: u8, icmp_code: u8) -> String {
+    let known = match (by.is_ipv4(), icmp_type, icmp_code) {
+        (true, 3, 0) | (false, 1, 0) => "network unreachable",
+        (true, 3, 1) | (false, 1, 3) => "host unreachable",
+        (true, 3, 2) | (false, 4, 1) => "protocol unreachable",
+        (true, 3, 3) | (false, 1, 4) => "port unreachable",
+        (true, 3, 4) | (false, 2, _) => "packet too big",
+        (true, 3, 9 | 10 | 13) | (false, 1, 1) => "prohibited by a filter",
+        (true, 11, _) | (false, 3, _) => "hop limit exceeded",
+        _ => return format!("ICMP type {icmp_type}, code {icmp_code}"),
+    };
+    known.to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    const FROM: &str = "198.51.100.77";
+
+    fn path(mode: Mode) -> ServicePath {
+        ServicePath {
+            virtual_: "web".to_owned(),
+            pool: "web".to_owned(),
+            member: "10.0.0.1:80".parse().unwrap(),
+            mode,
+            dscp: (mode == Mode::L3dsrDscp).then_some(10),
+            from: FROM.parse().unwrap(),
+            to: "203.0.113.1:80".parse().unwrap(),
+        }
+    }
+
+    fn carried() -> Notice {
+        Notice::Carried { from: "10.9.0.1:1024".parse::<std::net::SocketAddr>().unwrap().into() }
+    }
+
+    fn told(mode: Mode, more: &[Notice], plainly: Result<(), &str>, from_here: Option<bool>) -> String {
+        let notices: Vec<Notice> = [carried()].iter().chain(more).copied().collect();
+        let failure = Failure::TimedOut(Duration::from_secs(2));
+        let plainly = Some(plainly.map_err(str::to_owned));
+        why(&Found { path: &path(mode), failure: &failure, notices: &notices, plainly, from_here })
+    }
+
+    #[test]
+    fn what_was_seen_tells_why() {
+        let own = "10.0.0.1:80".parse::<std::net::SocketAddr>().unwrap().into();
+        let gateway = "198.51.100.1".parse::<IpAddr>().unwrap().into();
+        let table = [
+            (Mode::L2dsr, vec![], Some(false), "203.0.113.1 is missing on the member's loopback"),
+            (Mode::L2dsr, vec![], Some(true), "there is no route back to 198.51.100.77"),
+            (Mode::L2dsr, vec![], None, "or there is no route back to 198.51.100.77"),
+            (Mode::L2dsr, vec![Notice::Returned], Some(false), "sends packets for 203.0.113.1 on to others"),
+            (Mode::L3dsrIpip, vec![], Some(false), "its tunnel is down"),
+            (Mode::L3dsrDscp, vec![Notice::AnsweredBy(own)], Some(false), "its rule for DSCP 10 is missing"),
+            (Mode::Snat, vec![], None, "no answer to the SNAT address 10.9.0.1"),
+            (Mode::Nat, vec![], None, "does not lead through Shunt"),
+            (Mode::Nat, vec![Notice::Detour { gateway }], None, "past Shunt"),
+            (Mode::Nat, vec![Notice::Refused(DropReason::NoRoute)], None, "no route to the member"),
+            (Mode::Nat, vec![Notice::Refused(DropReason::TooBig)], None, "not carried: too-big"),
+            (
+                Mode::L3dsrGue,
+                vec![Notice::Error { by: gateway, icmp_type: 3, icmp_code: 1 }],
+                Some(false),
+                "198.51.100.1 says: host unreachable",
+            ),
+        ];
+        for (mode, more, from_here, expected) in table {
+            let text = told(mode, &more, Ok(()), from_here);
+            assert!(text.contains(expected), "{}: {text}", mode.as_str());
+        }
+    }
+
+    #[test]
+    fn who_does_not_answer_at_all_is_not_said_to_be_badly_configured() {
+        let text = told(Mode::L2dsr, &[], Err("connection refused"), Some(false));
+        assert_eq!(
+            text,
+            "timed out after 2s; nor does the member answer on its own address (connection refused)"
+        );
+    }
+
+    #[test]
+    fn what_came_back_is_the_services_own() {
+        let text = told(Mode::Nat, &[Notice::Answered], Ok(()), None);
+        assert_eq!(text, "timed out after 2s");
+    }
+
+    #[test]
+    fn a_trouble_of_shunts_own_is_no_members() {
+        assert_eq!(not_carried(&[]).as_deref(), Some("it never came to the datapath"));
+        let full = [Notice::Refused(DropReason::TableFull)];
+        assert_eq!(not_carried(&full).as_deref(), Some("Shunt did not carry it: table-full"));
+        assert_eq!(not_carried(&[carried(), Notice::Refused(DropReason::NoRoute)]), None);
+        assert_eq!(not_carried(&[carried()]), None);
+    }
+}

@@ -1,0 +1,300 @@
+//! Monitors on the service path: green as long as clients are served, red with the reason as soon as they are not,
+//! where a plain check of the same member stays green.
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on says so and ends")]
+
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+use shunt_lab::{Family, Member, Mode, Plan, Shape, Shunt};
+use shunt_tests::packet::{PacketSite, topology};
+use shunt_tests::raw::PATIENCE;
+use shunt_tests::{program, root};
+
+const WHY: &str = "packets between network namespaces";
+
+/// A member of this number is the one that is misconfigured.
+const MEMBER: usize = 0;
+
+/// The mode of a plan, with monitors on the service path.
+fn plan(mode: Mode) -> Plan {
+    Plan {
+        keys: "probe-from = \"PROBES\"".to_owned(),
+        pool: "monitor = { tcp = true, interval = \"1s\", timeout = \"1s\", rise = 1, fall = 1 }".to_owned(),
+        ..Plan::new(mode)
+    }
+}
+
+/// The configuration of a plan, with a pool `plain-…` of the same members whose monitor goes straight to them.
+fn config(plan: &Plan, site: &shunt_lab::Topology) -> String {
+    let mut config = plan.config(site);
+    for family in Family::BOTH {
+        let outer = plan.outer.unwrap_or(family);
+        let member = site.member_address(outer, MEMBER, plan.port(Member::HTTP));
+        let name = Plan::name("plain", family);
+        config.push_str(&format!(
+            "[[pool]]\nname = \"{name}\"\nmembers = [{{ address = \"{member}\" }}]\n\
+             monitor = {{ tcp = true, interval = \"1s\", timeout = \"1s\", rise = 1, fall = 3 }}\n\n"
+        ));
+    }
+    config
+}
+
+fn start(story: &str, shape: Shape, plan: &Plan) -> PacketSite {
+    let topology = topology(story, shape, &[plan.mode]);
+    let config = config(plan, &topology);
+    let shunt = Shunt::start(&topology.shunt, &program::path(), &config);
+    PacketSite { shunt: shunt.unwrap_or_else(|error| panic!("{error:?}\n{config}")), topology }
+}
+
+/// How the clients of a virtual find the first member: `up`, or `down`, and what the last probe said.
+fn on_path(status: &Value, virtual_: &str) -> Option<(String, String)> {
+    let pool = status["pools"].as_array()?.iter().find(|pool| pool["name"] == virtual_)?;
+    let found = pool["members"][MEMBER]["on-path"].as_array()?.iter().find(|it| it["virtual"] == virtual_)?;
+    Some((found["health"].as_str()?.to_owned(), found["reason"].as_str()?.to_owned()))
+}
+
+/// Waits until both families find the first member so on the service path, and what was said holds this.
+#[track_caller]
+fn wait(site: &PacketSite, kinds: &[&str], health: &str, says: &str) {
+    let begin = Instant::now();
+    loop {
+        let status = site.told(&["status"]);
+        let names = kinds.iter().flat_map(|kind| Family::BOTH.map(|family| Plan::name(kind, family)));
+        let found: Vec<_> = names.map(|name| on_path(&status, &name)).collect();
+        let is_so = |it: &Option<(String, String)>| {
+            it.as_ref().is_some_and(|(found, said)| found == health && said.contains(says))
+        };
+        if found.iter().all(is_so) {
+            return;
+        }
+        assert!(begin.elapsed() < PATIENCE, "waited in vain for {health} with {says:?}: {found:#?}");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+}
+
+/// A plain check of the first member finds nothing wrong.
+#[track_caller]
+fn plain_is_green(site: &PacketSite) {
+    let status = site.told(&["status"]);
+    for family in Family::BOTH {
+        let name = Plan::name("plain", family);
+        let pools = status["pools"].as_array().unwrap();
+        let pool = pools.iter().find(|pool| pool["name"] == name.as_str()).unwrap();
+        assert_eq!(pool["members"][0]["health"], "up", "{pool:#}");
+    }
+}
+
+/// Green; red for a reason when it is broken, with a plain check green; green again when it is mended.
+fn misconfigured(
+    story: &str,
+    (shape, plan): (Shape, &Plan),
+    breaks: impl Fn(&mut PacketSite),
+    mends: impl Fn(&mut PacketSite),
+    says: &str,
+) {
+    if !root::is_root(WHY) {
+        return;
+    }
+    let mut site = start(story, shape, plan);
+    wait(&site, &["web", "echo"], "up", "connected");
+    breaks(&mut site);
+    wait(&site, &["web"], "down", says);
+    plain_is_green(&site);
+    mends(&mut site);
+    wait(&site, &["web", "echo"], "up", "connected");
+    // What is green serves.
+    for family in Family::BOTH {
+        site.fetch(family, 0, 1_000, 1_000);
+    }
+}
+
+/// Leaves a member no way but to the networks that it is on, and to this host's own address.
+fn lose_the_way_back(site: &mut PacketSite) {
+    let shape = site.topology.shape;
+    let member = &site.topology.members[MEMBER].host;
+    for family in Family::BOTH {
+        let option = family.option();
+        if shape == Shape::Routed {
+            let shunt = site.topology.shunt_address(family);
+            let gateway = shape.servers().address(family, 1);
+            member.run(&format!("ip {option} route add {shunt} via {gateway}")).unwrap();
+        }
+        member.run(&format!("ip {option} route del default")).unwrap();
+    }
+}
+
+fn find_the_way_back(site: &mut PacketSite, station: u8) {
+    let member = &site.topology.members[MEMBER].host;
+    for family in Family::BOTH {
+        let gateway = site.topology.shape.servers().address(family, station);
+        member.run(&format!("ip route replace default via {gateway}")).unwrap();
+    }
+}
+
+/// Stations of the lab.
+const ROUTER: u8 = 1;
+const SHUNT: u8 = 2;
+
+#[test]
+fn l2dsr_without_the_address_on_the_loopback() {
+    misconfigured(
+        "monitor-l2dsr-vip",
+        (Shape::OneArm, &plan(Mode::L2dsr)),
+        |site| site.topology.members[MEMBER].has_virtuals(false).unwrap(),
+        |site| site.topology.members[MEMBER].has_virtuals(true).unwrap(),
+        "is missing on the member's loopback",
+    );
+}
+
+#[test]
+fn l2dsr_without_a_way_back() {
+    misconfigured(
+        "monitor-l2dsr-back",
+        (Shape::OneArm, &plan(Mode::L2dsr)),
+        lose_the_way_back,
+        |site| find_the_way_back(site, ROUTER),
+        "there is no route back to",
+    );
+}
+
+#[test]
+fn dscp_without_the_rewrite() {
+    misconfigured(
+        "monitor-dscp-rule",
+        (Shape::Routed, &plan(Mode::L3dsrDscp)),
+        |site| site.topology.members[MEMBER].has_rewrite(false).unwrap(),
+        |site| site.topology.members[MEMBER].has_rewrite(true).unwrap(),
+        "its rule for DSCP 10 is missing",
+    );
+}
+
+#[test]
+fn dscp_without_the_address_on_the_loopback() {
+    misconfigured(
+        "monitor-dscp-vip",
+        (Shape::Routed, &plan(Mode::L3dsrDscp)),
+        |site| site.topology.members[MEMBER].has_virtuals(false).unwrap(),
+        |site| site.topology.members[MEMBER].has_virtuals(true).unwrap(),
+        "is missing on the member's loopback",
+    );
+}
+
+fn a_tunnel_is_down(mode: Mode) {
+    misconfigured(
+        &format!("monitor-{mode}-down"),
+        (Shape::Routed, &plan(mode)),
+        |site| site.topology.members[MEMBER].has_tunnel(None).unwrap(),
+        |site| site.topology.members[MEMBER].has_tunnel(Some(mode)).unwrap(),
+        "tunnel",
+    );
+}
+
+#[test]
+fn ipip_that_is_down() {
+    a_tunnel_is_down(Mode::L3dsrIpip);
+}
+
+#[test]
+fn gre_that_is_down() {
+    a_tunnel_is_down(Mode::L3dsrGre);
+}
+
+#[test]
+fn gue_that_is_down() {
+    a_tunnel_is_down(Mode::L3dsrGue);
+}
+
+#[test]
+fn a_tunnel_without_a_way_back() {
+    misconfigured(
+        "monitor-ipip-back",
+        (Shape::Routed, &plan(Mode::L3dsrIpip)),
+        lose_the_way_back,
+        |site| find_the_way_back(site, ROUTER),
+        "there is no route back to",
+    );
+}
+
+#[test]
+fn a_snat_address_without_a_route() {
+    misconfigured(
+        "monitor-snat-back",
+        (Shape::Routed, &plan(Mode::Snat)),
+        lose_the_way_back,
+        |site| find_the_way_back(site, ROUTER),
+        "no answer to the SNAT address",
+    );
+}
+
+#[test]
+fn nat_without_a_way_back() {
+    misconfigured(
+        "monitor-nat-back",
+        (Shape::TwoArm, &plan(Mode::Nat)),
+        lose_the_way_back,
+        |site| find_the_way_back(site, SHUNT),
+        "does not lead through Shunt",
+    );
+}
+
+/// Its answers to the probe come here by the router, which knows the way; a client's would not.
+#[test]
+fn nat_past_shunt() {
+    misconfigured(
+        "monitor-nat-past",
+        (Shape::OneArm, &plan(Mode::Nat)),
+        |site| find_the_way_back(site, ROUTER),
+        |site| find_the_way_back(site, SHUNT),
+        "past Shunt",
+    );
+}
+
+/// Every mode with every kind of probe, members of the other family behind a tunnel, and a service that dies.
+#[test]
+fn what_is_right_is_green() {
+    if !root::is_root(WHY) {
+        return;
+    }
+    let kinds = [
+        ("http = \"/10\"", "status 200"),
+        ("udp = { send = \"hello\", expect = \"m\" }", "answered"),
+        ("ping = true", "echo came back"),
+    ];
+    for (shape, mode, outer) in [
+        (Shape::TwoArm, Mode::Nat, None),
+        (Shape::OneArm, Mode::Snat, None),
+        (Shape::OneArm, Mode::L2dsr, None),
+        (Shape::Routed, Mode::L3dsrDscp, None),
+        (Shape::Routed, Mode::L3dsrIpip, Some(Family::V4)),
+        (Shape::Routed, Mode::L3dsrGre, Some(Family::V6)),
+        (Shape::Routed, Mode::L3dsrGue, None),
+    ] {
+        let story = format!("monitor-green-{mode}");
+        let mut plan = Plan { outer, workers: 2, ..plan(mode) };
+        let topology = topology(&story, shape, &[mode]);
+        let with = |plan: &Plan, probe: &str| {
+            // The virtual `web` is asked by what it carries.
+            let config = config(plan, &topology);
+            let parts: Vec<&str> = config.split("ASK").collect();
+            let asks = ["http = \"/10\"", probe, "http = \"/10\"", probe, ""];
+            parts.iter().zip(asks).map(|(part, ask)| format!("{part}{ask}")).collect::<String>()
+        };
+        plan.pool = plan.pool.replace("tcp = true", "ASK");
+        let shunt = Shunt::start(&topology.shunt, &program::path(), &with(&plan, kinds[0].0)).unwrap();
+        let mut reloads = Vec::new();
+        for (probe, _) in kinds {
+            reloads.push(with(&plan, probe));
+        }
+        let mut site = PacketSite { shunt, topology };
+        for (reload, (_, says)) in reloads.iter().zip(kinds) {
+            site.shunt.reload(reload).unwrap_or_else(|error| panic!("{error:?}\n{reload}"));
+            wait(&site, &["web"], "up", "status 200");
+            wait(&site, &["echo"], "up", says);
+        }
+        site.topology.members[MEMBER].kill();
+        wait(&site, &["web"], "down", "");
+        site.topology.members[MEMBER].recover().unwrap();
+        wait(&site, &["web"], "up", "status 200");
+    }
+}
