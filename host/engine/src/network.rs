@@ -177,8 +177,17 @@ impl Network {
         self.routes.remove(route);
     }
 
+    /// The way to a neighbour on a link, whatever the routes say.
+    #[must_use]
+    pub fn on_link(&self, link: u32, neighbour: Address) -> Option<Via> {
+        self.by(&Hop { gateway: None, interface: link }, neighbour)
+    }
+
     fn via(&self, destination: Address) -> Option<Via> {
-        let hop = self.routes.find(destination)?;
+        self.by(&self.routes.find(destination)?, destination)
+    }
+
+    fn by(&self, hop: &Hop, destination: Address) -> Option<Via> {
         let link = self.interfaces.get(&hop.interface)?;
         let (carrier, vlan) = match link.vlan {
             Some(Vlan { parent, id }) => (self.interfaces.get(&parent)?, Some(id)),

@@ -10,7 +10,7 @@ mod unreadable;
 pub use dissect::dissect;
 pub use unreadable::Unreadable;
 
-use shunt_wire::{Address, FlowKey, Layout, Mac, arp, ndp};
+use shunt_wire::{Address, Endpoint, FlowKey, Layout, Mac, arp, ip, ndp};
 
 /// One frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -115,6 +115,33 @@ pub struct OtherPacket {
     pub source: Address,
     pub destination: Address,
     pub protocol: u8,
+    /// The time to live, or hop limit.
+    pub ttl: u8,
+    /// DSCP and ECN.
+    pub traffic_class: u8,
+    /// As in [`FlowPacket`].
+    pub dont_fragment: bool,
     /// The length of the IP datagram in bytes.
     pub length: u16,
+}
+
+impl OtherPacket {
+    /// As a packet of a flow that is known by its addresses and protocol alone: its ports are 0. None for an
+    /// ICMP message that is neither echo nor error: those are between neighbours.
+    #[must_use]
+    pub const fn flow(&self) -> Option<FlowPacket> {
+        if matches!(self.protocol, ip::ICMP | ip::ICMPV6) {
+            return None;
+        }
+        let source = Endpoint { address: self.source, port: 0 };
+        let destination = Endpoint { address: self.destination, port: 0 };
+        Some(FlowPacket {
+            key: FlowKey::new(source, destination, self.protocol),
+            tcp: None,
+            ttl: self.ttl,
+            traffic_class: self.traffic_class,
+            dont_fragment: self.dont_fragment,
+            length: self.length,
+        })
+    }
 }

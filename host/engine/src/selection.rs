@@ -1,5 +1,6 @@
 //! Which member of a pool is next.
 
+pub mod rendezvous;
 #[cfg(test)]
 mod tests;
 
@@ -14,6 +15,10 @@ pub enum Balance {
     WeightedRoundRobin,
     /// The fewest requests under way in proportion to the weight; among equals, weighted turns.
     LeastConnections,
+    /// By the address that packets go to: equal destinations, equal members. Of packets only.
+    DestinationHash,
+    /// By both addresses, whichever is the source: both directions, equal members. Of packets only.
+    SymmetricHash,
 }
 
 /// What a choice needs to know of a member at this moment.
@@ -48,6 +53,14 @@ struct Seat {
     owed: i64,
 }
 
+impl Balance {
+    /// Do the addresses of a packet say which member it goes to?
+    #[must_use]
+    pub const fn is_hash(self) -> bool {
+        matches!(self, Self::DestinationHash | Self::SymmetricHash)
+    }
+}
+
 impl Selector {
     /// `ahead`: by how many picks this selector is ahead of one with 0; a worker gives its number.
     #[must_use]
@@ -67,7 +80,10 @@ impl Selector {
     /// anew. Members that are unusable for a while keep their place in it.
     pub fn pick(&mut self, members: usize, candidate: impl Fn(usize) -> Candidate) -> Option<usize> {
         match self.balance {
-            Balance::RoundRobin => self.next_in_turn(members, candidate),
+            // Who has no packet to hash takes turns.
+            Balance::RoundRobin | Balance::DestinationHash | Balance::SymmetricHash => {
+                self.next_in_turn(members, candidate)
+            }
             Balance::WeightedRoundRobin => {
                 self.seat(members, candidate);
                 take_weighted_turn(&mut self.seats, |candidate| candidate.usable)

@@ -61,12 +61,12 @@ impl World for Driver {
             0 => Ruling::Reject,
             1 => Ruling::Drop,
             2 => Ruling::Fault,
-            number @ 3..10 => {
+            number @ 3..11 => {
                 let mode = ModeName::ALL.get(usize::from(number - 3)).copied();
                 Ruling::To(Target { mode, ..Target::default() })
             }
-            10 => Ruling::To(Target { member: Some(endpoint([10, 0, 0, 1], 8080)), ..Target::default() }),
-            11 => Ruling::To(Target { member: Some(endpoint([10, 0, 0, 9], 8080)), ..Target::default() }),
+            11 => Ruling::To(Target { member: Some(endpoint([10, 0, 0, 1], 8080)), ..Target::default() }),
+            12 => Ruling::To(Target { member: Some(endpoint([10, 0, 0, 9], 8080)), ..Target::default() }),
             _ => Ruling::Next,
         }
     }
@@ -110,7 +110,7 @@ impl Scene {
         };
         let network = network();
         let options = Options { worker: 0, workers: 1, key: Keyed::new([1, 2]), flows: 24 };
-        let snapshot = snapshot(&pool, 0xff);
+        let snapshot = snapshot(&pool, 0x1ff);
         let datapath = Datapath::new(0, options, snapshot, Arc::new(network.clone()));
         Self { datapath, states, bindings: pool, network, now: 0, driver: Driver::default(), received: 0 }
     }
@@ -135,7 +135,8 @@ impl Scene {
                 self.datapath.tick(self.now, &mut self.driver);
             }
             12 => {
-                let snapshot = snapshot(&self.bindings, next());
+                let there = u16::from(next());
+                let snapshot = snapshot(&self.bindings, there | (there & 1) << 8);
                 self.datapath.replace(self.now, snapshot);
             }
             13 => {
@@ -283,7 +284,7 @@ fn packet(source: Endpoint, destination: Endpoint, mac: [u8; 6], next: &mut dyn 
 }
 
 /// A virtual for each mode, those whose bit is set in `there`; the last one asks its rules.
-fn snapshot(pool: &Pool, there: u8) -> Arc<Snapshot> {
+fn snapshot(pool: &Pool, there: u16) -> Arc<Snapshot> {
     let virtuals =
         (0u16..).zip(ModeName::ALL.into_iter().chain([ModeName::Nat])).map(|(place, mode)| Virtual {
             name: format!("v{place}").into(),
@@ -300,9 +301,10 @@ fn snapshot(pool: &Pool, there: u8) -> Arc<Snapshot> {
             ),
             mss: Some(1200),
             persistence: (place == 2).then_some(SourcePersistence { timeout: 10_000 }),
+            return_to_sender: place == 1,
             idle: None,
             limits: Limits { flows: Some(9), flow_rate: None, syn_rate: (place == 3).then_some(5) },
-            hooks: Hooks { on_flow: place == 7, on_done: true },
+            hooks: Hooks { on_flow: place == 8, on_done: true },
         });
     let virtuals = virtuals.enumerate().filter(|(place, _)| there & 1 << place != 0);
     let snat = snat::Pool::new(&[Ipv4Addr::new(10, 0, 0, 100).into()], 2000..=2003, 1_000);

@@ -115,7 +115,7 @@ pub(crate) fn flow() -> FlowDetails {
         flow: FlowStatus {
             id: "40000008000003".to_owned(),
             virtual_name: "resolvers".to_owned(),
-            protocol: "udp",
+            protocol: "udp".to_owned(),
             client: "192.0.2.7:40000".to_owned(),
             vip: "203.0.113.53:53".to_owned(),
             pool: "resolvers".to_owned(),

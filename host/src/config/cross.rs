@@ -2,6 +2,7 @@
 //! together.
 
 mod on_path;
+mod wildcards;
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -21,6 +22,7 @@ pub(super) fn check(config: &Config, walk: &mut Walk) {
         on_path::check(virtual_, config, walk);
     }
     numbers_tell_addresses(config, walk);
+    wildcards::check(config, walk);
 }
 
 /// A slot names either, so one name cannot be both.
@@ -45,7 +47,7 @@ type Owned = BTreeMap<IpAddr, (String, Place)>;
 
 fn owned_addresses(config: &Config, walk: &mut Walk) -> Owned {
     let mut owned = Owned::new();
-    for virtual_ in &config.packet_virtuals {
+    for virtual_ in config.packet_virtuals.iter().filter(|virtual_| !virtual_.is_wildcard()) {
         let (place, _) = walk.spot(&path(&["virtual", &virtual_.name, "listen"]));
         // Virtuals of one address and different ports belong together.
         let whose = format!("packet virtual `{}`", virtual_.name);
@@ -145,15 +147,18 @@ fn families_match(virtual_: &PacketVirtual, pool: &Pool, here: &str, walk: &mut 
 
 fn ports_match(virtual_: &PacketVirtual, pool: &Pool, here: &str, walk: &mut Walk) {
     let port = virtual_.listen.port();
-    let other = pool.members.iter().position(|member| member.address.port() != port);
-    let Some(index) = other.filter(|_| !virtual_.mode.rewrites_port()) else { return };
+    let other = pool.members.iter().position(|member| ![0, port].contains(&member.address.port()));
+    // To a router ports mean nothing.
+    let keeps = !virtual_.mode.rewrites_port() && virtual_.mode != Mode::Route;
+    let Some(index) = other.filter(|_| keeps) else { return };
     let (mode, member) = (virtual_.mode.as_str(), pool.members[index].address);
+    let ports = if port == 0 { "every port".to_owned() } else { format!("port {port}") };
     let message =
-        format!("mode `{mode}` leaves port {port} as it is, and `{}` has a member with another", pool.name);
+        format!("mode `{mode}` leaves {ports} as it is, and `{}` has a member with another", pool.name);
     let (place, key) = walk.spot(here);
     let (first, _) = walk.spot(&member_path(pool, index));
     let refusal = Refusal::new(Cause::Conflict, message)
-        .also(first, format!("gets packets for port {port}"))
+        .also(first, format!("gets packets for {ports}"))
         .help(format!(
             "write `{}`, or choose mode `nat` or `snat`",
             std::net::SocketAddr::new(member.ip(), port)

@@ -128,12 +128,16 @@ pub enum Forwarded {
 #[derive(Clone, Debug, PartialEq)]
 pub struct PacketVirtual {
     pub name: String,
-    /// One address, which Shunt alone owns.
+    /// One address, which Shunt alone owns; or the unspecified one of a family: every address that is nobody's
+    /// here. Port 0: every port.
     pub listen: SocketAddr,
     pub transport: Transport,
     /// At least one, each once.
     pub interfaces: Vec<String>,
-    /// Where flows go that no rule sent elsewhere. Without it such flows are refused.
+    /// Those of `interfaces` on which flows begin; at least one. Packets of the others can only be answers.
+    pub client_interfaces: Vec<String>,
+    /// Where flows go that no rule sent elsewhere. Without it such flows are refused; on any address, in the
+    /// modes `route` and `snat`, they go to the destination itself.
     pub pool: Option<String>,
     /// Of flows for which no rule chose another.
     pub mode: Mode,
@@ -150,12 +154,21 @@ pub struct PacketVirtual {
     pub probe_from: Option<IpAddr>,
     /// What SYNs may offer at most, in bytes; `None`: as they come, less what a tunnel takes.
     pub mss: Option<u16>,
+    /// Answers go to the MAC and the interface that the client's packets came from.
+    pub return_to_sender: bool,
     /// A client stays with its member for so long after its last new flow.
     pub persistence: Option<Duration>,
     pub timeouts: PacketTimeouts,
     pub limits: PacketLimits,
     /// In the order in which they are called.
     pub rules: Vec<RuleUse>,
+}
+
+impl PacketVirtual {
+    /// It takes packets to every address that is nobody's here.
+    pub fn is_wildcard(&self) -> bool {
+        self.listen.ip().is_unspecified()
+    }
 }
 
 /// What a packet virtual carries.
@@ -166,6 +179,8 @@ pub enum Transport {
     Udp,
     /// TCP and UDP on its port, and ICMP echo.
     Any,
+    /// The same, and every other IP protocol.
+    All,
 }
 
 impl Transport {
@@ -174,6 +189,7 @@ impl Transport {
             Transport::Tcp => "tcp",
             Transport::Udp => "udp",
             Transport::Any => "any",
+            Transport::All => "all",
         }
     }
 }
@@ -185,6 +201,8 @@ pub enum Mode {
     Nat,
     /// Source and destination are rewritten.
     Snat,
+    /// Nothing is rewritten; the member, or where there is no pool a router of the network, is the next hop.
+    Route,
     /// The destination's MAC is rewritten; the member answers the client directly.
     L2dsr,
     /// The destination and the DSCP are rewritten.
@@ -199,6 +217,7 @@ impl Mode {
         match self {
             Mode::Nat => "nat",
             Mode::Snat => "snat",
+            Mode::Route => "route",
             Mode::L2dsr => "l2dsr",
             Mode::L3dsrDscp => "l3dsr-dscp",
             Mode::L3dsrIpip => "l3dsr-ipip",
@@ -211,6 +230,11 @@ impl Mode {
     /// virtual's.
     pub const fn rewrites_port(self) -> bool {
         matches!(self, Mode::Nat | Mode::Snat)
+    }
+
+    /// Whether answers come back through Shunt.
+    pub const fn is_two_way(self) -> bool {
+        matches!(self, Mode::Nat | Mode::Snat | Mode::Route)
     }
 
     /// Whether packets travel inside others, whose family may be another.
@@ -313,11 +337,33 @@ pub enum Balance {
     WeightedRoundRobin,
     /// The fewest requests under way, in proportion to the weight.
     LeastConnections,
+    /// By the destination address of packets.
+    DestinationHash,
+    /// By both addresses of packets, the same in both directions.
+    SymmetricHash,
+}
+
+impl Balance {
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Balance::RoundRobin => "round-robin",
+            Balance::WeightedRoundRobin => "weighted-round-robin",
+            Balance::LeastConnections => "least-connections",
+            Balance::DestinationHash => "destination-hash",
+            Balance::SymmetricHash => "symmetric-hash",
+        }
+    }
+
+    /// Whether the addresses of packets choose the member.
+    pub const fn is_hash(self) -> bool {
+        matches!(self, Balance::DestinationHash | Balance::SymmetricHash)
+    }
 }
 
 /// `{ address = "10.0.0.1:80", weight = 2 }`
 #[derive(Clone, Debug, PartialEq)]
 pub struct Member {
+    /// Port 0, of packets only: the port that was asked for.
     pub address: SocketAddr,
     /// 1 to 256. Default 1.
     pub weight: u32,

@@ -40,8 +40,21 @@ pub(super) fn name(text: &str) -> Result<String, Refusal> {
     )))
 }
 
+/// Port 0 means something to packet virtuals only: see [`has_port`].
 pub(super) fn listen_address(text: &str) -> Result<SocketAddr, Refusal> {
     address(text)
+}
+
+/// What a socket is bound to.
+pub(super) fn has_port(address: SocketAddr) -> Result<(), Refusal> {
+    if address.port() != 0 {
+        return Ok(());
+    }
+    let message = format!("{} is not an address and port", quoted(&address.to_string()));
+    let refusal = Refusal::new(Cause::BadValue, message);
+    Err(refusal
+        .label("port 0 is no port")
+        .help("ports are from 1 to 65535; only packet virtuals take every port"))
 }
 
 /// Somebody must be able to answer there.
@@ -66,8 +79,7 @@ pub(super) fn owned(address: IpAddr) -> Result<(), Refusal> {
         Refusal::new(Cause::BadValue, message).label(why)
     };
     if address.is_unspecified() {
-        let message = "virtuals that take packets to every address are not built yet";
-        return Err(Refusal::new(Cause::NotBuilt, message).help("write one address"));
+        return Err(ours("it is every address").help("write the address of one host"));
     }
     if address.is_multicast() {
         return Err(ours("it is a multicast group").help("write the address of one host"));
@@ -227,8 +239,7 @@ fn address(text: &str) -> Result<SocketAddr, Refusal> {
     let message = format!("{} is not an address and port", quoted(text));
     let refusal = Refusal::new(Cause::BadValue, message);
     match text.parse::<SocketAddr>() {
-        Ok(address) if address.port() != 0 => Ok(address),
-        Ok(_) => Err(refusal.label("port 0 is no port").help("ports are from 1 to 65535")),
+        Ok(address) => Ok(address),
         Err(_) => Err(refusal.help(meant(text))),
     }
 }
@@ -291,7 +302,7 @@ mod tests {
         ] {
             assert_eq!(listen_address(text).unwrap_err().help.as_deref(), Some(help), "{text}");
         }
-        assert!(listen_address("127.0.0.1:0").is_err());
+        assert!(has_port(listen_address("127.0.0.1:0").unwrap()).is_err());
         assert!(listen_address("[::]:443").is_ok() && listen_address("0.0.0.0:8443").is_ok());
         assert!(member_address("0.0.0.0:80").is_err() && member_address("224.0.0.1:80").is_err());
     }

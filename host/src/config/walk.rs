@@ -53,6 +53,7 @@ pub(super) struct Seen {
     pub(super) members: Unique<SocketAddr>,
     /// Of the virtual at hand.
     pub(super) interfaces: Unique<String>,
+    pub(super) client_interfaces: Unique<String>,
 }
 
 /// What a virtual is, which decides what its keys may be.

@@ -33,10 +33,11 @@ pub struct FlowStatus {
     pub id: String,
     #[serde(rename = "virtual")]
     pub virtual_name: String,
-    /// `tcp`, `udp` or `icmp`.
-    pub protocol: &'static str,
+    /// `tcp`, `udp`, `icmp`, or the number of another IP protocol.
+    pub protocol: String,
     pub client: String,
     pub vip: String,
+    /// Empty where there is none: the flow goes to where it is addressed.
     pub pool: String,
     pub member: String,
     pub mode: &'static str,
@@ -104,9 +105,8 @@ impl From<FlowSummary> for FlowStatus {
             id: flow.id.to_string(),
             virtual_name: flow.virtual_.to_string(),
             protocol: match flow.protocol {
-                engine::FlowProtocol::Tcp => "tcp",
-                engine::FlowProtocol::Udp => "udp",
-                engine::FlowProtocol::Icmp => "icmp",
+                engine::FlowProtocol::Other(number) => number.to_string(),
+                named => named.to_string(),
             },
             client: flow.client.to_string(),
             vip: flow.vip.to_string(),

@@ -8,7 +8,7 @@ use shunt_rules::{FaultKind, Hook};
 
 use super::packet_status::PacketStatus;
 use super::rules::{History, RuleName, Version};
-use crate::config::model::{Balance, RuleUse};
+use crate::config::model::RuleUse;
 use crate::live::{Member, Pool, Virtual};
 use crate::monitor::OnPath;
 
@@ -210,11 +210,7 @@ impl Control {
     fn pool_status(&self, pool: &Pool) -> PoolStatus {
         PoolStatus {
             name: pool.settings.name.clone(),
-            balance: match pool.settings.balance {
-                Balance::RoundRobin => "round-robin",
-                Balance::WeightedRoundRobin => "weighted-round-robin",
-                Balance::LeastConnections => "least-connections",
-            },
+            balance: pool.settings.balance.as_str(),
             usable: pool.members.iter().filter(|it| it.state.usable_for_new()).count(),
             members: pool.members.iter().map(|it| self.member_status(pool, it)).collect(),
         }

@@ -18,6 +18,8 @@ pub(super) fn remind(config: &Config, facts: &Facts, findings: &mut Vec<Finding>
         let Some(first) = members.clone().next() else { continue };
         findings.extend(match virtual_.mode {
             Mode::Nat => nat(virtual_, first, facts),
+            // A router forwards what it gets.
+            Mode::Route => None,
             Mode::Snat => snat(virtual_, config, &vias, facts),
             Mode::L2dsr => Some(l2dsr(virtual_)),
             Mode::L3dsrDscp => Some(dscp(virtual_)),

@@ -62,9 +62,10 @@ fn way(virtual_: &PacketVirtual, member: &Member, facts: &Facts) -> Result<Via, 
             "look whether it is up, and in the VLAN that it should be in",
         ));
     }
-    if virtual_.mode == Mode::L2dsr && !via.on_link {
-        let found = format!("l2dsr, but a router stands between this host and member {address}");
-        let remedy = "move the member to a segment of this host, or choose an l3dsr mode";
+    if matches!(virtual_.mode, Mode::L2dsr | Mode::Route) && !via.on_link {
+        let mode = virtual_.mode.as_str();
+        let found = format!("{mode}, but a router stands between this host and member {address}");
+        let remedy = "move the member to a segment of this host, or choose another mode";
         return Err(Finding::failed(about, found, remedy));
     }
     if virtual_.mode.is_tunnel() && facts.network.own_address(via.link, address.into()).is_none() {
@@ -78,7 +79,7 @@ fn way(virtual_: &PacketVirtual, member: &Member, facts: &Facts) -> Result<Via, 
 
 /// Answers that pass through Shunt must come in where it takes them.
 fn answers_come_in(virtual_: &PacketVirtual, vias: &[Via], facts: &Facts) -> Vec<Finding> {
-    if !virtual_.mode.rewrites_port() {
+    if !virtual_.mode.is_two_way() {
         return Vec::new();
     }
     let links: BTreeSet<String> = vias.iter().map(|via| interface_name(facts, via.link)).collect();
@@ -102,7 +103,7 @@ fn tunnels_fit(virtual_: &PacketVirtual, reached: &[(&Member, Via)], facts: &Fac
         Mode::L3dsrIpip => 0,
         Mode::L3dsrGre => 4,
         Mode::L3dsrGue => 8 + 4,
-        Mode::Nat | Mode::Snat | Mode::L2dsr | Mode::L3dsrDscp => return None,
+        Mode::Nat | Mode::Snat | Mode::Route | Mode::L2dsr | Mode::L3dsrDscp => return None,
     };
     let clients = virtual_
         .interfaces

@@ -69,6 +69,10 @@ pub(super) fn why(found: &Found<'_>) -> String {
                  through Shunt",
                 path.from
             ),
+            Mode::Route => format!(
+                "no answer from {vip}, though the member answers this host: it does not send packets on to \
+                 {vip}, or their answers do not come back by it"
+            ),
             Mode::Snat => no_way_back(path, seen_from(notices).unwrap_or(path.from)),
             Mode::L2dsr | Mode::L3dsrDscp => {
                 maybe(path, asked, &format!("{vip} is missing on the member's loopback"))

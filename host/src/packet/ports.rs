@@ -14,7 +14,7 @@ use shunt_wire::steering::{self, Replier, Segment, Takes, TunnelEnd};
 
 use super::network::{holder, is_ethernet};
 use super::snapshot::{reaches, tunnel_protocols};
-use crate::config::model::{Config, PacketVirtual};
+use crate::config::model::{self, Config, PacketVirtual};
 
 /// The XDP program, and what it was told. Shared by the control thread and the one that follows the
 /// network.
@@ -139,9 +139,13 @@ pub(super) fn find(config: &Config, picture: &Picture) -> Result<Needed, Vec<Str
     if problems.is_empty() { Ok(Needed { links, ports, tuns }) } else { Err(problems) }
 }
 
-/// Which frames a virtual needs of its interfaces: all modes of today have addresses of their own.
-pub(super) fn takes(_virtual: &PacketVirtual) -> Takes {
-    Takes::Owned
+/// Which frames a virtual needs of one of its interfaces: more than those of Shunt's addresses and of members
+/// where flows to every address begin, and where answers come in that neither end tells.
+pub(super) fn takes(virtual_: &PacketVirtual, interface: &String) -> Takes {
+    let begins = virtual_.client_interfaces.contains(interface);
+    let may_be = |mode: model::Mode| virtual_.mode == mode || !virtual_.rules.is_empty();
+    let strangers_answer = may_be(model::Mode::Route) || may_be(model::Mode::Nat);
+    if virtual_.is_wildcard() && (begins || strangers_answer) { Takes::All } else { Takes::Owned }
 }
 
 /// The number of an interface, and of the one that carries its frames.
@@ -184,7 +188,7 @@ fn addresses_of_others(config: &Config, picture: &Picture) -> Vec<String> {
             ));
         }
     };
-    for virtual_ in &config.packet_virtuals {
+    for virtual_ in config.packet_virtuals.iter().filter(|virtual_| !virtual_.is_wildcard()) {
         refuse(format!("virtual {}", virtual_.name), virtual_.listen.ip());
         for address in &virtual_.tunnel_sources {
             refuse(format!("tunnel-sources of virtual {}", virtual_.name), *address);

@@ -274,6 +274,7 @@ fn shown(flow: &NewFlow) -> Flow {
             FlowProtocol::Tcp => Transport::Tcp,
             FlowProtocol::Udp => Transport::Udp,
             FlowProtocol::Icmp => Transport::Icmp,
+            FlowProtocol::Other(_) => Transport::Other,
         },
         ingress: flow.ingress,
     }

@@ -99,10 +99,10 @@ pub(super) fn load(
     let mut tunnels = BTreeSet::new();
     let mut whole = BTreeSet::new();
     for virtual_ in &virtuals {
-        if ports::takes(&virtual_.settings) == steering::Takes::All {
-            let named = virtual_.settings.interfaces.iter().filter_map(|name| links.get(name));
-            whole.extend(named.map(|named| named.segment));
-        }
+        let settings = &virtual_.settings;
+        let all =
+            settings.interfaces.iter().filter(|name| ports::takes(settings, name) == steering::Takes::All);
+        whole.extend(all.filter_map(|name| links.get(name)).map(|named| named.segment));
         let into = tunnel_protocols(&virtual_.settings);
         let reached: Vec<&Arc<live::Pool>> = reached(virtual_);
         for member in reached.iter().flat_map(|pool| &pool.members) {
@@ -113,8 +113,11 @@ pub(super) fn load(
                 protocol => TunnelEnd::of_protocol(address, protocol),
             }));
             // A rule may choose any mode.
-            if virtual_.settings.mode == model::Mode::Nat || !virtual_.settings.rules.is_empty() {
-                let port = member.settings.address.port();
+            if settings.mode == model::Mode::Nat || !settings.rules.is_empty() {
+                let port = match member.settings.address.port() {
+                    0 => settings.listen.port(),
+                    port => port,
+                };
                 let endpoints = protocols(virtual_.settings.transport);
                 repliers.extend(endpoints.iter().map(|(protocol, has_port)| {
                     Replier::new(address, if *has_port { port } else { 0 }, *protocol)
@@ -147,7 +150,11 @@ pub(super) fn tunnel_protocols(virtual_: &model::PacketVirtual) -> &'static [u8]
         model::Mode::L3dsrIpip => &[IPV4_INSIDE, IPV6_INSIDE],
         model::Mode::L3dsrGre => &[GRE],
         model::Mode::L3dsrGue => &[UDP],
-        model::Mode::Nat | model::Mode::Snat | model::Mode::L2dsr | model::Mode::L3dsrDscp => &[],
+        model::Mode::Nat
+        | model::Mode::Snat
+        | model::Mode::Route
+        | model::Mode::L2dsr
+        | model::Mode::L3dsrDscp => &[],
     }
 }
 
@@ -160,7 +167,7 @@ fn protocols(transport: model::Transport) -> &'static [(u8, bool)] {
     match transport {
         model::Transport::Tcp => &[TCP],
         model::Transport::Udp => &[UDP],
-        model::Transport::Any => &[TCP, UDP, ICMP, ICMPV6],
+        model::Transport::Any | model::Transport::All => &[TCP, UDP, ICMP, ICMPV6],
     }
 }
 
@@ -193,9 +200,10 @@ impl Names<'_> {
                 model::Transport::Tcp => Transport::Tcp,
                 model::Transport::Udp => Transport::Udp,
                 model::Transport::Any => Transport::Any,
+                model::Transport::All => Transport::All,
             },
             interfaces: settings
-                .interfaces
+                .client_interfaces
                 .iter()
                 .filter_map(|name| self.links.get(name))
                 .map(|named| named.link)
@@ -208,6 +216,7 @@ impl Names<'_> {
             persistence: settings
                 .persistence
                 .map(|timeout| SourcePersistence { timeout: milliseconds(timeout) }),
+            return_to_sender: settings.return_to_sender,
             idle: settings.timeouts.idle.map(milliseconds),
             limits: Limits { flows, flow_rate, syn_rate },
             hooks: Hooks { on_flow: hooks.contains(Hook::OnFlow), on_done: hooks.contains(Hook::OnDone) },
@@ -241,6 +250,8 @@ fn pool(pool: &live::Pool) -> Pool {
             model::Balance::RoundRobin => selection::Balance::RoundRobin,
             model::Balance::WeightedRoundRobin => selection::Balance::WeightedRoundRobin,
             model::Balance::LeastConnections => selection::Balance::LeastConnections,
+            model::Balance::DestinationHash => selection::Balance::DestinationHash,
+            model::Balance::SymmetricHash => selection::Balance::SymmetricHash,
         },
         members: pool.members.iter().map(member).collect(),
         bindings: Arc::clone(&pool.bindings),
@@ -257,6 +268,7 @@ fn mode_name(mode: model::Mode) -> ModeName {
     match mode {
         model::Mode::Nat => ModeName::Nat,
         model::Mode::Snat => ModeName::Snat,
+        model::Mode::Route => ModeName::Route,
         model::Mode::L2dsr => ModeName::L2dsr,
         model::Mode::L3dsrDscp => ModeName::L3dsrDscp,
         model::Mode::L3dsrIpip => ModeName::L3dsrIpip,

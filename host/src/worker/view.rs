@@ -174,6 +174,9 @@ impl PoolView {
             model::Balance::RoundRobin => Balance::RoundRobin,
             model::Balance::WeightedRoundRobin => Balance::WeightedRoundRobin,
             model::Balance::LeastConnections => Balance::LeastConnections,
+            // Of pools that no proxy uses.
+            model::Balance::DestinationHash => Balance::DestinationHash,
+            model::Balance::SymmetricHash => Balance::SymmetricHash,
         };
         let old = before.as_ref().map_or(&[][..], |view| &view.members);
         let members = pool

@@ -1,6 +1,6 @@
 //! Where the headers of a frame are.
 
-use crate::{ethernet, ip};
+use crate::{Address, ethernet, ip};
 
 /// The version of IP.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -8,6 +8,17 @@ use crate::{ethernet, ip};
 pub enum Family {
     V4 = 4,
     V6 = 6,
+}
+
+impl Family {
+    /// The address that is no host's (RFC 1122 section 3.2.1.3, RFC 4291 section 2.5.2).
+    #[must_use]
+    pub const fn unspecified(self) -> Address {
+        match self {
+            Self::V4 => Address { hi: 0, lo: 0xffff << 32 },
+            Self::V6 => Address { hi: 0, lo: 0 },
+        }
+    }
 }
 
 /// Where things are in a frame, in bytes from its start, said by who read the frame and checked its

@@ -18,7 +18,7 @@ impl Datapath {
     /// A VIP is announced where its virtuals take clients from; an address that Shunt speaks to members from, or
     /// probes, on the link that it is on. One that is on no link is reached by a route, and needs no announcement.
     pub fn announce(&self, world: &mut impl World) {
-        for virtual_ in self.snapshot.virtuals() {
+        for virtual_ in self.snapshot.virtuals().iter().filter(|virtual_| !virtual_.is_wildcard()) {
             for link in &virtual_.interfaces {
                 self.announce_on(*link, virtual_.listen.address, world);
             }

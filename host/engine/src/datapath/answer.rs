@@ -37,6 +37,7 @@ const fn telling(reason: DropReason) -> Telling {
         | DropReason::OtherFamily
         | DropReason::SnatExhausted
         | DropReason::SnatFamily
+        | DropReason::NoPorts
         | DropReason::ModeIncomplete
         | DropReason::NotOnLink
         | DropReason::NoTunnelSource

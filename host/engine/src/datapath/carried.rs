@@ -1,8 +1,10 @@
 //! What is remembered of a flow.
 
+use std::num::NonZeroU32;
+
 use super::mode::ModeName;
 use super::seats::Seat;
-use super::stages::compile::{Ends, Path, Plan};
+use super::stages::compile::{Ends, Path, Plan, Sender};
 use super::world::Traffic;
 use crate::flow::tcp::Conversation;
 use crate::flow::{Direction, Ending, Flow};
@@ -24,6 +26,8 @@ pub(super) struct Carried {
     pub(super) mode: ModeName,
     /// A monitor's: it counts for nobody.
     pub(super) is_probe: bool,
+    /// Its answers go to whom the client's packets come from: the path of answers tells who that was.
+    pub(super) returns: bool,
     /// What each direction carried, by [`Direction`].
     pub(super) traffic: [Traffic; 2],
     /// By [`Direction`]. Of a flow whose answers go elsewhere only the first counts.
@@ -31,12 +35,10 @@ pub(super) struct Carried {
     pub(super) plan: Plan,
     /// When its first packet came, in milliseconds.
     pub(super) begun: u64,
-    /// When the first packet of the member came, in milliseconds.
-    pub(super) first_answer: Option<u64>,
+    /// How long after its first packet that of the member came, in milliseconds, and one more.
+    pub(super) first_answer: Option<NonZeroU32>,
     /// The interface that its first packet came in by.
     pub(super) ingress: u32,
-    /// How long it may be silent, in milliseconds; of TCP: while it is open. At most 49 days.
-    pub(super) idle: u32,
     /// The port that it has in mode `snat`.
     pub(super) lease: Option<Lease>,
 }
@@ -48,25 +50,46 @@ pub(super) struct Standing {
     conversation: Option<Conversation>,
     traffic: [Traffic; 2],
     paths: [Path; 2],
-    first_answer: Option<u64>,
+    first_answer: Option<NonZeroU32>,
 }
 
 /// Between whom a flow is, and how.
 pub(super) fn ends(flow: &Flow<Carried>) -> Ends {
-    let snat = flow.value.lease.as_ref().map(Lease::endpoint);
-    Ends { forward: *flow.forward(), snat, mode: flow.value.mode }
+    let Carried { lease, mode, returns, .. } = &flow.value;
+    let back = flow.value.path(Direction::ToClient);
+    let sender = returns.then_some(Sender {
+        interface: back.rewrite.interface,
+        vlan: back.vlan,
+        mac: back.rewrite.destination_mac,
+    });
+    Ends { forward: *flow.forward(), snat: lease.as_ref().map(Lease::endpoint), mode: *mode, sender }
 }
 
 impl Carried {
     /// How long it lives after its last packet, in milliseconds.
     pub(super) fn lifetime(&self) -> u64 {
-        let idle = u64::from(self.idle);
+        let idle = u64::from(self.plan.idle);
         self.conversation.map_or(idle, |conversation| conversation.lifetime(idle))
     }
 
     /// When it ends if nothing more comes.
     pub(super) fn deadline(&self) -> u64 {
         self.last.saturating_add(self.lifetime())
+    }
+
+    /// Notes when the member answered; true if it is the first time.
+    pub(super) fn answered(&mut self, now: u64) -> bool {
+        let first = self.first_answer.is_none();
+        if first {
+            let after = u32::try_from(now.saturating_sub(self.begun)).unwrap_or(u32::MAX);
+            self.first_answer = Some(NonZeroU32::MIN.saturating_add(after));
+        }
+        first
+    }
+
+    /// How long its member took to answer, in milliseconds.
+    pub(super) fn first_answer(&self) -> Option<u64> {
+        self.first_answer.map(|after| u64::from(after.get() - 1))
     }
 
     /// How it ended, if it ends now because its time is up.

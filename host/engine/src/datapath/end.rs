@@ -3,6 +3,7 @@
 use shunt_wire::{FlowKey, Frame, frame, tcp};
 
 use super::carried::Carried;
+use super::mode::ModeName;
 use super::world::{Done, NewFlow, Outcome, World};
 use super::{Datapath, FlowProtocol};
 use crate::flow::tcp::State;
@@ -71,7 +72,8 @@ impl Datapath {
             Why::Over => carried.ending(),
             Why::MemberDown | Why::Homeless | Why::Deleted => Ending::Unknown,
         };
-        let breaks_off = why != Why::Over || ending == Ending::Idle;
+        // What was only routed can go on by the same way, and needs no flow for it.
+        let breaks_off = why != Why::Over || ending == Ending::Idle && carried.mode != ModeName::Route;
         let resets = breaks_off && self.reset_ends(now, id, told, world);
         let Some(mut flow) = self.flows.remove(id) else { return };
         if let Some(lease) = flow.value.lease.take() {
@@ -130,7 +132,7 @@ impl Datapath {
                         id,
                         client: key.source(),
                         vip: key.destination(),
-                        protocol: FlowProtocol::of(key.protocol()).unwrap_or(FlowProtocol::Icmp),
+                        protocol: FlowProtocol::of(key.protocol()),
                         ingress: carried.ingress,
                     },
                     virtual_: name,
@@ -142,7 +144,7 @@ impl Datapath {
                     to_server: carried.traffic[Direction::ToServer as usize],
                     to_client: carried.traffic[Direction::ToClient as usize],
                     duration: carried.last.saturating_sub(carried.begun),
-                    first_answer: carried.first_answer.map(|at| at.saturating_sub(carried.begun)),
+                    first_answer: carried.first_answer(),
                 });
             }
         }

@@ -141,15 +141,20 @@ impl Datapath {
         world: &mut Silent<'_, impl World>,
     ) -> Outcome {
         let trace = Trace::listening();
-        let (known, is_of_flows) = match &arrival.packet.kind {
-            Kind::Flow(packet) => (self.flows.find(&packet.key), true),
-            Kind::IcmpError(error) => (self.flows.find(&error.embedded.reversed()), true),
-            Kind::Fragment(fragment) => {
+        let packet = match &arrival.packet.kind {
+            Kind::Flow(packet) => Some(*packet),
+            Kind::Other(other) => other.flow(),
+            _ => None,
+        };
+        let (known, is_of_flows) = match (&packet, &arrival.packet.kind) {
+            (Some(packet), _) => (self.flows.find(&packet.key), true),
+            (None, Kind::IcmpError(error)) => (self.flows.find(&error.embedded.reversed()), true),
+            (None, Kind::Fragment(fragment)) => {
                 let here = self.owner(arrival).is_none_or(|worker| worker == self.options.worker);
                 let flow = self.fragments.flow_of(fragment).filter(|_| here);
                 (flow.and_then(|flow| self.flows.find(&flow)), flow.is_some())
             }
-            _ => (None, false),
+            (None, _) => (None, false),
         };
         let Some((id, direction)) = known else {
             if is_of_flows {
@@ -160,9 +165,8 @@ impl Datapath {
         };
         let before = self.flows.get(id).map(|flow| flow.value.standing());
         let head = match &arrival.packet.kind {
-            Kind::Flow(packet) => Some(packet),
             Kind::Fragment(fragment) => fragment.head.as_ref(),
-            _ => None,
+            _ => packet.as_ref(),
         };
         let outcome = match head {
             Some(packet) => match self.reception(now, (id, direction), arrival, packet, &trace, world) {

@@ -9,6 +9,7 @@ use super::end::Why;
 use super::fragments::Renumbered;
 use super::reason::DropReason;
 use super::snapshot::Owned;
+use super::stages::compile::NEVER;
 use super::tunnels::Outside;
 use super::verdict::Verdict;
 use super::world::World;
@@ -71,10 +72,23 @@ impl Datapath {
                 Meaning::MemberDown => return self.leave_member(now, id, arrival, packet, frame, world),
             }
         }
+        self.follow(id, direction, arrival);
         Some(match ready {
             Err(Blocked::Unresolved(via)) => self.wait(now, &via, arrival, frame, world),
             _ => self.replay(now, id, direction, arrival, frame),
         })
+    }
+
+    /// Where answers go back to the sender, the last one counts: the client's packets may have come to take another
+    /// way.
+    fn follow(&mut self, id: FlowId, direction: Direction, arrival: &Arrival<'_>) {
+        let Some(flow) = self.flows.get_mut(id).filter(|flow| flow.value.returns) else { return };
+        let (sender, back) = (arrival.sender(), &mut flow.value.paths[Direction::ToClient as usize]);
+        let known = (back.rewrite.interface, back.vlan, back.rewrite.destination_mac);
+        if direction == Direction::ToServer && known != (sender.interface, sender.vlan, sender.mac) {
+            (back.rewrite.interface, back.vlan) = (sender.interface, sender.vlan);
+            (back.rewrite.destination_mac, back.rewrite.epoch) = (sender.mac, NEVER);
+        }
     }
 
     /// What a packet means to its flow, which is left as it is; `None` if there is no such flow.
@@ -226,8 +240,8 @@ impl Datapath {
                 }
             }
         }
-        if direction == Direction::ToClient && carried.first_answer.is_none() {
-            carried.first_answer = Some(now);
+        if direction == Direction::ToClient {
+            carried.answered(now);
         }
         self.count(now, id, direction, packet.length);
         Some(Meaning::GoesOn)

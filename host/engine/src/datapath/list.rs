@@ -112,7 +112,7 @@ impl Datapath {
         FlowSummary {
             id,
             virtual_: virtual_.unwrap_or_default(),
-            protocol: FlowProtocol::of(flow.forward().protocol()).unwrap_or(FlowProtocol::Icmp),
+            protocol: FlowProtocol::of(flow.forward().protocol()),
             client: flow.forward().source(),
             vip: flow.forward().destination(),
             pool: seat.map(|seat| seat.pool.clone()).unwrap_or_default(),

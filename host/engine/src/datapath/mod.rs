@@ -15,6 +15,7 @@ mod fragments;
 mod hit;
 mod hold;
 mod list;
+mod listening;
 mod mode;
 mod owner;
 mod probes;
@@ -51,9 +52,10 @@ pub use tunnels::TunnelSources;
 pub use verdict::Verdict;
 pub use world::{Done, FlowProtocol, NewFlow, Outcome, PersistKey, Ruling, Target, Traffic, World};
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
-use shunt_wire::Frame;
+use shunt_wire::{Endpoint, Frame};
 
 use crate::flow::{Cursor, Table};
 use crate::fragment::{Fragments, PartOf};
@@ -68,6 +70,7 @@ use carried::Carried;
 use counters::Tally;
 use hold::Hold;
 use seats::Seats;
+use stages::compile::Sender;
 use trace::Trace;
 
 /// How long an open TCP connection may be silent, in milliseconds.
@@ -86,6 +89,10 @@ pub struct Datapath {
     timers: Wheel,
     seats: Seats,
     leases: Ports,
+    /// Endpoints of members that left: flows may still have answers of them, and each worker must know whose.
+    former: HashSet<Endpoint, Keyed>,
+    /// What flows that go to no member are counted on: it is always up.
+    nobody: Arc<MemberState>,
     hold: Hold,
     fragments: Fragments,
     /// ICMP errors that may be sent.
@@ -137,6 +144,8 @@ impl Datapath {
             epoch: stages::compile::NEVER + 1,
             leases: Ports::new(Blocks::new(options.worker as u16, options.workers as u16), options.key, now),
             seats,
+            former: HashSet::with_hasher(options.key),
+            nobody: MemberState::new(),
             hold: Hold::default(),
             fragments: Fragments::new(options.key),
             probed: MemberState::new(),
@@ -191,6 +200,7 @@ impl Datapath {
     /// address is gone.
     pub fn replace(&mut self, now: u64, snapshot: Arc<Snapshot>) {
         self.seats.replace(now, &snapshot);
+        self.former.extend(self.snapshot.members().filter(|member| !snapshot.has_member(*member)));
         self.snapshot = snapshot;
         self.next_epoch();
         self.sweep = Some(Cursor::default());
@@ -246,10 +256,13 @@ impl Datapath {
             Kind::Arp(request) => self.answer_arp(arrival, frame, request),
             Kind::NeighbourSolicitation(it) => self.answer_solicitation(arrival, frame, it),
             Kind::Fragment(fragment) => self.carry_fragment(now, arrival, fragment, frame, world),
-            Kind::Other(other) => Verdict::Drop(match self.snapshot.owned(other.destination) {
-                Some(_) => DropReason::OtherProtocol,
-                None => DropReason::NotOurs,
-            }),
+            Kind::Other(other) => match other.flow().filter(|_| self.snapshot.carries_all()) {
+                Some(flow) => self.carry_flow(now, arrival, &flow, frame, world),
+                None => Verdict::Drop(match self.snapshot.owned(other.destination) {
+                    Some(_) => DropReason::OtherProtocol,
+                    None => DropReason::NotOurs,
+                }),
+            },
         }
     }
 
@@ -315,5 +328,11 @@ impl Arrival<'_> {
     /// The link that it came in by: the VLAN, if it has a tag that names one.
     fn link(&self, network: &Network) -> u32 {
         network.link(self.ingress, self.packet.vlan.and_then(tag::number))
+    }
+
+    /// Who sent it.
+    fn sender(&self) -> Sender {
+        let vlan = self.packet.vlan.and_then(tag::number);
+        Sender { interface: self.ingress, vlan, mac: self.packet.source_mac }
     }
 }

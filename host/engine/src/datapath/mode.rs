@@ -11,6 +11,7 @@ use super::snapshot::SnatPoolIndex;
 pub enum ModeName {
     Nat,
     Snat,
+    Route,
     L2dsr,
     L3dsrDscp,
     L3dsrIpip,
@@ -25,6 +26,9 @@ pub enum Mode {
     Nat,
     /// Both ends rewritten; the source is a leased port of this pool.
     Snat(SnatPoolIndex),
+    /// As a router does it: addresses and ports stay. The next hop is the member, or where there is no pool the
+    /// one that the routes name; answers come back through Shunt.
+    Route,
     /// Destination MAC only; the member answers the client directly. So in all that follow.
     L2dsr,
     /// Destination rewritten, the VIP told by its number.
@@ -54,9 +58,10 @@ pub enum Lacks {
 }
 
 impl ModeName {
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Nat,
         Self::Snat,
+        Self::Route,
         Self::L2dsr,
         Self::L3dsrDscp,
         Self::L3dsrIpip,
@@ -69,6 +74,7 @@ impl ModeName {
         match self {
             Self::Nat => "nat",
             Self::Snat => "snat",
+            Self::Route => "route",
             Self::L2dsr => "l2dsr",
             Self::L3dsrDscp => "l3dsr-dscp",
             Self::L3dsrIpip => "l3dsr-ipip",
@@ -80,7 +86,7 @@ impl ModeName {
     /// Answers come back through Shunt, so it sees both halves of the conversation.
     #[must_use]
     pub const fn is_two_way(self) -> bool {
-        matches!(self, Self::Nat | Self::Snat)
+        matches!(self, Self::Nat | Self::Snat | Self::Route)
     }
 
     /// The packet travels whole behind an outer header.
@@ -90,7 +96,7 @@ impl ModeName {
     }
 
     /// The client's packet itself is put on the way to the member's address: both must be of one family.
-    /// A tunnel has an outer header of its own, and `l2dsr` needs only the member's MAC.
+    /// A tunnel has an outer header of its own, and `l2dsr` and `route` need only the member's MAC.
     #[must_use]
     pub const fn needs_same_family(self) -> bool {
         matches!(self, Self::Nat | Self::Snat | Self::L3dsrDscp)
@@ -103,6 +109,7 @@ impl Mode {
         match self {
             Self::Nat => ModeName::Nat,
             Self::Snat(_) => ModeName::Snat,
+            Self::Route => ModeName::Route,
             Self::L2dsr => ModeName::L2dsr,
             Self::L3dsrDscp(_) => ModeName::L3dsrDscp,
             Self::L3dsrIpip => ModeName::L3dsrIpip,
@@ -173,6 +180,7 @@ fn complete(name: ModeName, snat_pool: Option<SnatPoolIndex>, dscp: Option<Dscp>
     Ok(match name {
         ModeName::Nat => Mode::Nat,
         ModeName::Snat => Mode::Snat(snat_pool.ok_or(Lacks::SnatPool)?),
+        ModeName::Route => Mode::Route,
         ModeName::L2dsr => Mode::L2dsr,
         ModeName::L3dsrDscp => Mode::L3dsrDscp(dscp.ok_or(Lacks::Dscp)?),
         ModeName::L3dsrIpip => Mode::L3dsrIpip,

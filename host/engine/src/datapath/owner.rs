@@ -4,10 +4,11 @@ use std::hash::{BuildHasher, Hash};
 
 use shunt_wire::{Endpoint, FlowKey, Frame};
 
+use super::mode::ModeName;
 use super::reason::DropReason;
 use super::snapshot::Owned;
 use super::verdict::Verdict;
-use super::world::World;
+use super::world::{FlowProtocol, World};
 use super::{Arrival, Datapath};
 use crate::fragment::PacketId;
 use crate::packet::Kind;
@@ -19,15 +20,16 @@ impl Datapath {
             return None;
         }
         if let Some(part) = &arrival.part {
-            return Some(self.owner_of(&part.flow));
+            return Some(self.owner_of(&part.flow, arrival));
         }
         match &arrival.packet.kind {
-            Kind::Flow(flow) => Some(self.owner_of(&flow.key)),
+            Kind::Flow(flow) => Some(self.owner_of(&flow.key, arrival)),
+            Kind::Other(other) => Some(self.owner_of(&other.flow()?.key, arrival)),
             // It is about a packet that travelled the other way.
-            Kind::IcmpError(error) => Some(self.owner_of(&error.embedded.reversed())),
+            Kind::IcmpError(error) => Some(self.owner_of(&error.embedded.reversed(), arrival)),
             // Only the first fragment names the flow: all of them meet at one worker, which hands them on.
             Kind::Fragment(fragment) => Some(self.worker_of(PacketId::of(fragment))),
-            Kind::Arp(_) | Kind::NeighbourSolicitation(_) | Kind::Other(_) => None,
+            Kind::Arp(_) | Kind::NeighbourSolicitation(_) => None,
         }
     }
 
@@ -49,13 +51,46 @@ impl Datapath {
 
     /// The client's endpoint stands in both directions of a flow, except in what a member sends to a
     /// SNAT address: there the port tells, for each worker leases those of its own blocks.
-    fn owner_of(&self, key: &FlowKey) -> usize {
-        match self.snapshot.owned(key.destination().address) {
-            Some(Owned::Vip | Owned::TunnelSource) => self.owner_of_client(key.source()),
-            Some(Owned::Snat(_)) => usize::from(self.leases.blocks().owner(key.destination().port)),
+    fn owner_of(&self, key: &FlowKey, arrival: &Arrival<'_>) -> usize {
+        let (source, destination) = (key.source(), key.destination());
+        match (self.snapshot.owned(source.address), self.snapshot.owned(destination.address)) {
+            (_, Some(Owned::Snat(_))) => usize::from(self.leases.blocks().owner(destination.port)),
             // A probe's address stands where a client's does.
-            Some(Owned::Probe) | None => self.owner_of_client(key.destination()),
+            (Some(Owned::Probe), _) | (_, Some(Owned::Vip | Owned::TunnelSource)) => {
+                self.owner_of_client(source)
+            }
+            // A VIP answers where its packets were only routed to the member.
+            (_, Some(Owned::Probe)) | (Some(_), None) => self.owner_of_client(destination),
+            (None, None) => {
+                self.owner_between(source, destination, FlowProtocol::of(key.protocol()), arrival)
+            }
         }
+    }
+
+    /// Neither end is Shunt's own. What a member answers names its client; where a virtual on any address
+    /// gives flows to members in mode `nat`, their clients stand in the source. All else looks the same both
+    /// ways, so both ends count alike.
+    fn owner_between(
+        &self,
+        source: Endpoint,
+        destination: Endpoint,
+        protocol: FlowProtocol,
+        arrival: &Arrival<'_>,
+    ) -> usize {
+        let is_member =
+            |endpoint| self.snapshot.is_member(endpoint, protocol) || self.former.contains(&endpoint);
+        match (is_member(source), is_member(destination)) {
+            (true, false) => return self.owner_of_client(destination),
+            (false, true) => return self.owner_of_client(source),
+            (true, true) | (false, false) => {}
+        }
+        let link = arrival.link(&self.network);
+        let wildcard = self.snapshot.listening_anywhere(destination, protocol, link);
+        let wildcard = wildcard.and_then(|index| self.snapshot.virtual_(index));
+        if wildcard.is_some_and(|virtual_| virtual_.may_use(ModeName::Nat)) {
+            return self.owner_of_client(source);
+        }
+        self.worker_of(if source <= destination { (source, destination) } else { (destination, source) })
     }
 
     fn owner_of_client(&self, client: Endpoint) -> usize {

@@ -190,8 +190,7 @@ impl Datapath {
                 }
             }
         }
-        if direction == Direction::ToClient && carried.first_answer.is_none() {
-            carried.first_answer = Some(now);
+        if direction == Direction::ToClient && carried.answered(now) {
             world.noticed(&key, Notice::Answered);
         }
         carried.last = now;
@@ -227,11 +226,7 @@ impl Datapath {
     /// to tell.
     fn gateway(&self, family: Family, world: &mut impl World) -> Option<(Address, Mac, u32)> {
         // No route but the default one is for the unspecified address.
-        let anywhere: Address = match family {
-            Family::V4 => std::net::Ipv4Addr::UNSPECIFIED.into(),
-            Family::V6 => std::net::Ipv6Addr::UNSPECIFIED.into(),
-        };
-        match self.network.next_hop(anywhere) {
+        match self.network.next_hop(family.unspecified()) {
             NextHop::Known(via, mac) if !via.on_link => Some((via.neighbour, mac, via.link)),
             NextHop::NeedsSolicitation(via) if !via.on_link => {
                 world.solicit(via.link, via.neighbour);

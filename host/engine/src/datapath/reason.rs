@@ -113,9 +113,9 @@ reasons! {
     /// A rule failed, and `on-fault` is to reject.
     RuleFault = "rule-fault", Some(Stage::Rule),
         "Mend the rule (the log names the fault), roll it back, or set `on-fault` to `continue`.";
-    /// A rule chose a mode for which the virtual has no SNAT pool, or no DSCP.
+    /// A rule chose a mode that the virtual cannot have: it lacks the SNAT pool or the DSCP, or routes any address.
     ModeIncomplete = "mode-incomplete", Some(Stage::Rule),
-        "Give the virtual what the rule's mode needs: `snat-pool` for snat, `dscp` for l3dsr-dscp.";
+        "Give the virtual what the rule's mode needs: `snat-pool` for snat, `dscp` for l3dsr-dscp, and for nat a virtual whose own mode is not `route`.";
     /// Neither the virtual nor a rule names a pool.
     NoPool = "no-pool", Some(Stage::Selection),
         "Give the virtual a `pool`, or make the rule choose one for every flow.";
@@ -137,6 +137,9 @@ reasons! {
     /// The SNAT pool has no address of the client's IP family.
     SnatFamily = "snat-family", Some(Stage::SnatLease),
         "Add addresses of the client's IP family to the SNAT pool.";
+    /// `snat` of a protocol without ports: the answers could be anyone's.
+    NoPorts = "no-ports", Some(Stage::SnatLease),
+        "Only TCP, UDP and ping can share an address: carry other protocols by `nat` or `route`.";
     /// There is no route to the member, or back to the client.
     NoRoute = "no-route", Some(Stage::Compile),
         "Add a route on this host; `ip route get` with the member's address shows what is missing.";

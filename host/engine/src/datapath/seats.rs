@@ -14,6 +14,11 @@ use crate::selection::Selector;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Seat(u32);
 
+impl Seat {
+    /// Of a member that is none: where there is no pool.
+    pub(super) const NOBODY: Self = Self(u32::MAX);
+}
+
 /// All seats of a worker. One is kept as long as the snapshot or a flow needs it.
 #[derive(Clone)]
 pub(super) struct Seats {

@@ -1,12 +1,13 @@
 //! What is configured, as the datapath sees it: one value, replaced as a whole.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::net::SocketAddr;
 use std::sync::Arc;
 
 use shunt_wire::{Address, Endpoint};
 
-use super::mode::{Mode, Modes};
+use super::listening::{Deaf, Listening};
+use super::mode::{Mode, ModeName, Modes};
 use super::tunnels::TunnelSources;
 use super::world::FlowProtocol;
 use crate::hash::Keyed;
@@ -33,10 +34,13 @@ pub struct Snapshot {
     virtuals: Vec<Virtual>,
     pools: Vec<Pool>,
     snat_pools: Vec<SnatPool>,
-    listening: HashMap<(Endpoint, FlowProtocol), VirtualIndex, Keyed>,
+    listening: Listening,
     owned: HashMap<Address, Owned, Keyed>,
     /// The link of probes.
     probes: Option<u32>,
+    /// Endpoints that members answer from; with port 0, from any port.
+    members: HashSet<Endpoint, Keyed>,
+    member_addresses: HashSet<Address, Keyed>,
 }
 
 /// A virtual server whose packets Shunt carries.
@@ -46,11 +50,14 @@ pub struct Snapshot {
 #[derive(Clone, Debug)]
 pub struct Virtual {
     pub name: Arc<str>,
+    /// The unspecified address of a family is any address that is nobody's here: neither Shunt's nor the
+    /// host's. Port 0 is any port.
     pub listen: Endpoint,
     pub transport: Transport,
     /// The links that clients come in by, by the kernel's numbers; a VLAN has a number of its own.
     pub interfaces: Vec<u32>,
-    /// Where flows go that no rule sent elsewhere. Without it such flows are refused.
+    /// Where flows go that no rule sent elsewhere. Without it such flows are refused; on any address, in the
+    /// modes `route` and `snat`, they go to the destination itself.
     pub pool: Option<PoolIndex>,
     pub modes: Modes,
     /// The UDP port that members take GUE on.
@@ -60,6 +67,8 @@ pub struct Virtual {
     /// What SYNs may announce at most, in bytes.
     pub mss: Option<u16>,
     pub persistence: Option<SourcePersistence>,
+    /// Answers go to the MAC and the link that the client's last packet came from, whatever the routes say.
+    pub return_to_sender: bool,
     /// How long a flow may be silent, in milliseconds: of open TCP connections, and of flows of any
     /// other kind. `None`: [`DEFAULT_TCP_IDLE`](super::DEFAULT_TCP_IDLE) and
     /// [`DEFAULT_IDLE`](super::DEFAULT_IDLE).
@@ -89,6 +98,8 @@ pub enum Transport {
     Udp,
     /// TCP and UDP on its port, and ICMP echo.
     Any,
+    /// The same, and every other IP protocol.
+    All,
 }
 
 /// A client address stays with its member.
@@ -180,7 +191,6 @@ impl Snapshot {
     ) -> Result<Self, Conflict> {
         // Strangers look keys up, but only the operator inserts any.
         let hasher = Keyed::new([0, 0]);
-        let mut listening = HashMap::with_hasher(hasher);
         let mut owned = HashMap::with_hasher(hasher);
         for (place, pool) in snat_pools.iter().enumerate() {
             for address in pool.ports.addresses() {
@@ -191,25 +201,15 @@ impl Snapshot {
         }
         for (place, virtual_) in virtuals.iter().enumerate() {
             virtual_.check(&virtuals[..place], pools.len(), snat_pools.len())?;
-            if let Some(Owned::Snat(_) | Owned::Probe) = owned.insert(virtual_.listen.address, Owned::Vip) {
+            if !virtual_.is_wildcard()
+                && let Some(Owned::Snat(_) | Owned::Probe) = owned.insert(virtual_.listen.address, Owned::Vip)
+            {
                 return Err(Conflict::Address(virtual_.listen.address));
-            }
-            for protocol in virtual_.transport.protocols() {
-                if let Some(VirtualIndex(other)) =
-                    listening.insert((virtual_.listen, *protocol), VirtualIndex(place))
-                {
-                    let names = [&virtuals[other].name, &virtual_.name].map(Arc::clone);
-                    return Err(Conflict::Listen(names));
-                }
             }
             if let Some(OnPath { from, .. }) = &virtual_.on_path
                 && owned.insert(*from, Owned::Probe).is_some_and(|before| before != Owned::Probe)
             {
                 return Err(Conflict::Address(*from));
-            }
-            if virtual_.transport == Transport::Any {
-                let echo = Endpoint { port: 0, ..virtual_.listen };
-                listening.entry((echo, FlowProtocol::Icmp)).or_insert(VirtualIndex(place));
             }
         }
         for address in virtuals.iter().flat_map(|it| it.tunnel_sources.addresses()) {
@@ -218,8 +218,15 @@ impl Snapshot {
                 return Err(Conflict::Address(address));
             }
         }
+        let (mut members, mut member_addresses) =
+            (HashSet::with_hasher(hasher), HashSet::with_hasher(hasher));
+        for member in pools.iter().flat_map(|pool| &pool.members) {
+            members.insert(member.endpoint);
+            member_addresses.insert(member.endpoint.address);
+        }
+        let listening = Listening::new(&virtuals)?;
         let probes = virtuals.iter().find_map(|virtual_| Some(virtual_.on_path.as_ref()?.link));
-        Ok(Self { virtuals, pools, snat_pools, listening, owned, probes })
+        Ok(Self { virtuals, pools, snat_pools, listening, owned, probes, members, member_addresses })
     }
 
     #[must_use]
@@ -269,15 +276,68 @@ impl Snapshot {
         self.owned.iter().map(|(address, owned)| (*address, *owned))
     }
 
-    /// The virtual that takes packets to `destination`. Echo requests have no port: they go to the first
-    /// virtual on the address that carries any transport.
+    /// The virtual that takes packets to `destination` from a link; see [`Listening::find`].
+    pub(super) fn listening(
+        &self,
+        destination: Endpoint,
+        protocol: FlowProtocol,
+        link: u32,
+    ) -> Result<VirtualIndex, Deaf> {
+        self.listening.find(&self.virtuals, destination, protocol, link)
+    }
+
+    /// The virtual on any address that takes packets to `destination` from a link.
     #[must_use]
-    pub fn listening(&self, destination: Endpoint, protocol: FlowProtocol) -> Option<VirtualIndex> {
-        self.listening.get(&(destination, protocol)).copied()
+    pub(super) fn listening_anywhere(
+        &self,
+        destination: Endpoint,
+        protocol: FlowProtocol,
+        link: u32,
+    ) -> Option<VirtualIndex> {
+        let anywhere = Endpoint { address: destination.address.family().unspecified(), ..destination };
+        self.listening(anywhere, protocol, link).ok()
+    }
+
+    /// Does any virtual carry protocols other than TCP, UDP and ICMP?
+    pub(super) const fn carries_all(&self) -> bool {
+        self.listening.carries_all()
+    }
+
+    pub(super) fn members(&self) -> impl Iterator<Item = Endpoint> {
+        self.members.iter().copied()
+    }
+
+    pub(super) fn has_member(&self, endpoint: Endpoint) -> bool {
+        self.members.contains(&endpoint)
+    }
+
+    /// Is it an endpoint that members answer from? Protocols without ports have only the address.
+    pub(super) fn is_member(&self, endpoint: Endpoint, protocol: FlowProtocol) -> bool {
+        match protocol {
+            FlowProtocol::Tcp | FlowProtocol::Udp => {
+                let any_port = Endpoint { port: 0, ..endpoint };
+                self.members.contains(&endpoint) || self.members.contains(&any_port)
+            }
+            FlowProtocol::Icmp | FlowProtocol::Other(_) => self.member_addresses.contains(&endpoint.address),
+        }
     }
 }
 
 impl Virtual {
+    /// It takes packets to every address that is nobody's here.
+    #[must_use]
+    pub fn is_wildcard(&self) -> bool {
+        self.listen.address == self.listen.address.family().unspecified()
+    }
+
+    /// Can its flows be in a mode? A rule may choose any, but for `nat` in the place of `route` on any address:
+    /// workers could not tell from an answer whose flow it belongs to.
+    pub(super) fn may_use(&self, mode: ModeName) -> bool {
+        let default = self.modes.default_mode().name();
+        let kept = self.is_wildcard() && default == ModeName::Route && mode == ModeName::Nat;
+        mode == default || self.hooks.on_flow && !kept
+    }
+
     /// Whether flows of the one go on as flows of the other.
     #[must_use]
     pub fn is_same(&self, other: &Self) -> bool {
@@ -325,15 +385,7 @@ impl Transport {
             Self::Tcp => "tcp",
             Self::Udp => "udp",
             Self::Any => "any",
-        }
-    }
-
-    /// What it takes on the port of its virtual.
-    const fn protocols(self) -> &'static [FlowProtocol] {
-        match self {
-            Self::Tcp => &[FlowProtocol::Tcp],
-            Self::Udp => &[FlowProtocol::Udp],
-            Self::Any => &[FlowProtocol::Tcp, FlowProtocol::Udp],
+            Self::All => "all",
         }
     }
 }

@@ -57,6 +57,8 @@ pub enum Standing {
     Bound,
     /// It was its turn.
     Turn,
+    /// The addresses of the packet lead to it.
+    Hash,
     Down,
     Disabled,
     Draining,
@@ -69,6 +71,8 @@ pub enum Standing {
     AnotherBound,
     /// Another one's turn it was.
     AnotherTurn,
+    /// The addresses of the packet lead to another one.
+    AnotherHash,
     /// It might have been chosen, but nobody was.
     NotAsked,
 }
@@ -142,7 +146,7 @@ impl Standing {
     /// Is it the one that takes the flow?
     #[must_use]
     pub const fn is_chosen(self) -> bool {
-        matches!(self, Self::Named | Self::Bound | Self::Turn)
+        matches!(self, Self::Named | Self::Bound | Self::Turn | Self::Hash)
     }
 
     #[must_use]
@@ -151,6 +155,7 @@ impl Standing {
             Self::Named => "named",
             Self::Bound => "bound",
             Self::Turn => "turn",
+            Self::Hash => "hash",
             Self::Down => "down",
             Self::Disabled => "disabled",
             Self::Draining => "draining",
@@ -159,6 +164,7 @@ impl Standing {
             Self::AnotherNamed => "another-named",
             Self::AnotherBound => "another-bound",
             Self::AnotherTurn => "another-turn",
+            Self::AnotherHash => "another-hash",
             Self::NotAsked => "not-asked",
         }
     }
@@ -170,6 +176,7 @@ impl Standing {
             Self::Named => "the rule named it",
             Self::Bound => "the client is bound to it",
             Self::Turn => "it is its turn",
+            Self::Hash => "the hash of the addresses leads to it",
             Self::Down => "down",
             Self::Disabled => "disabled by an operator",
             Self::Draining => "draining: it takes no new clients",
@@ -178,6 +185,7 @@ impl Standing {
             Self::AnotherNamed => "usable, but the rule named another one",
             Self::AnotherBound => "usable, but the client is bound to another one",
             Self::AnotherTurn => "usable, but not its turn",
+            Self::AnotherHash => "usable, but the hash of the addresses leads to another one",
             Self::NotAsked => "usable, but no member was chosen",
         }
     }

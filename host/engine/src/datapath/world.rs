@@ -1,5 +1,6 @@
 //! What the datapath asks of who drives it.
 
+use std::fmt;
 use std::sync::Arc;
 
 use shunt_wire::{Address, Endpoint, FlowKey, ip};
@@ -64,26 +65,30 @@ pub enum FlowProtocol {
     Udp,
     /// Echo requests and their replies.
     Icmp,
+    /// Another IP protocol, whose packets are known by their addresses alone.
+    Other(u8),
 }
 
 impl FlowProtocol {
-    /// Of an IP protocol number; `None` where Shunt carries no such flows.
+    /// Of an IP protocol number.
     #[must_use]
-    pub const fn of(number: u8) -> Option<Self> {
+    pub const fn of(number: u8) -> Self {
         match number {
-            ip::TCP => Some(Self::Tcp),
-            ip::UDP => Some(Self::Udp),
-            ip::ICMP | ip::ICMPV6 => Some(Self::Icmp),
-            _ => None,
+            ip::TCP => Self::Tcp,
+            ip::UDP => Self::Udp,
+            ip::ICMP | ip::ICMPV6 => Self::Icmp,
+            other => Self::Other(other),
         }
     }
+}
 
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
+impl fmt::Display for FlowProtocol {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Tcp => "tcp",
-            Self::Udp => "udp",
-            Self::Icmp => "icmp",
+            Self::Tcp => f.pad("tcp"),
+            Self::Udp => f.pad("udp"),
+            Self::Icmp => f.pad("icmp"),
+            Self::Other(number) => f.pad(&format!("protocol {number}")),
         }
     }
 }
@@ -129,9 +134,10 @@ pub struct Done {
     pub virtual_: Arc<str>,
     /// Where the virtual stands in the current snapshot, if it is still there.
     pub index: Option<VirtualIndex>,
-    /// `None`, as the next two: it was refused, and never carried.
+    /// `None`, as the member: it went to none, or was refused and never carried.
     pub pool: Option<Arc<str>>,
     pub member: Option<Endpoint>,
+    /// `None`: it was refused, and never carried.
     pub mode: Option<ModeName>,
     pub outcome: Outcome,
     pub to_server: Traffic,

@@ -51,8 +51,7 @@ fn key(bytes: &[u8], quoted: &Datagram) -> Option<FlowKey> {
             let half = icmp::echo(family, a)?;
             Some(transport::echo_key(quoted, half, u16::from_be_bytes([e, f])))
         }
-        // Tunnels to members: their ends are known by addresses alone.
-        ip::IPIP | ip::IPV6 | ip::GRE => Some(transport::key(quoted, 0, 0)),
-        _ => None,
+        ip::ICMP | ip::ICMPV6 => None,
+        _ => Some(transport::key(quoted, 0, 0)),
     }
 }

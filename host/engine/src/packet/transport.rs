@@ -204,7 +204,8 @@ fn head(datagram: &Datagram, payload: &[u8]) -> Option<FlowPacket> {
             let half = icmp::echo(datagram.layout.family, kind).filter(|_| code == 0)?;
             Some(flow(datagram, echo_key(datagram, half, u16::from_be_bytes([high, low])), None))
         }
-        _ => None,
+        ip::ICMP | ip::ICMPV6 => None,
+        _ => Some(flow(datagram, key(datagram, 0, 0), None)),
     }
 }
 
@@ -213,6 +214,9 @@ fn other(datagram: &Datagram) -> Kind {
         source: datagram.source,
         destination: datagram.destination,
         protocol: datagram.layout.protocol,
+        ttl: datagram.ttl,
+        traffic_class: datagram.traffic_class,
+        dont_fragment: datagram.dont_fragment,
         length: datagram.layout.datagram_len(),
     })
 }

@@ -10,9 +10,10 @@
 //! Words of a setting:
 //!
 //! ```text
-//! virtual NAME ENDPOINT tcp|udp|any MODE [dscp N] [snat] [mss N] [idle MS] [persist MS] [syn-rate N]
-//!     [flow-rate N] [flows N] [gue-port N] [tunnel-from ADDRESS,ADDRESS] [on eth0,eth1] [no-pool] [rule] [done]
-//!     [probe-from ADDRESS]
+//! virtual NAME ENDPOINT tcp|udp|any|all MODE [dscp N] [snat] [mss N] [idle MS] [persist MS] [syn-rate N]
+//!     [flow-rate N] [flows N] [gue-port N] [tunnel-from ADDRESS,ADDRESS] [on eth0,eth1] [no-pool] [return]
+//!     [rule] [done] [probe-from ADDRESS]
+//! balance turns|destination|symmetric
 //! member ENDPOINT [weight N] [down] [down-on-path] [draining] [disabled]
 //! probe ADDRESS:PORT ENDPOINT tcp|udp|icmp VIRTUAL MEMBER      a monitor sends it
 //! forget-probes
@@ -149,6 +150,14 @@ impl Lab {
                 self.probes.push((FlowKey::new(from, to, protocol), virtual_, member));
             }
             "forget-probes" => self.probes.clear(),
+            "balance" => {
+                self.pool.balance = match words.next()? {
+                    "turns" => Balance::RoundRobin,
+                    "destination" => Balance::DestinationHash,
+                    "symmetric" => Balance::SymmetricHash,
+                    other => return Err(format!("no balance: {other}")),
+                }
+            }
             "snat" => {
                 let (first, last) = words.next()?.split_once('-').ok_or("FIRST-LAST-PORT")?;
                 let ports = number::<u16>(first)?..=number::<u16>(last)?;
@@ -227,6 +236,7 @@ impl Lab {
             "tcp" => Transport::Tcp,
             "udp" => Transport::Udp,
             "any" => Transport::Any,
+            "all" => Transport::All,
             other => return Err(format!("no transport: {other}")),
         };
         let mode: ModeName = words.next()?.parse().map_err(|()| "no mode")?;
@@ -241,6 +251,7 @@ impl Lab {
             tunnel_sources: TunnelSources::default(),
             mss: None,
             persistence: None,
+            return_to_sender: false,
             idle: None,
             limits: Limits::default(),
             hooks: Hooks::default(),
@@ -274,6 +285,7 @@ impl Lab {
                     virtual_.on_path = Some(OnPath { from, link: PROBES, health: Vec::new() });
                 }
                 "no-pool" => virtual_.pool = None,
+                "return" => virtual_.return_to_sender = true,
                 "rule" => virtual_.hooks.on_flow = true,
                 "done" => virtual_.hooks.on_done = true,
                 other => return Err(format!("no word of a virtual: {other}")),

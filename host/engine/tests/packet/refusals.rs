@@ -76,7 +76,7 @@ fn each_refusal_is_met() {
         ("ip4 192.0.2.7 > 203.0.113.1 | icmp4 time-exceeded", Unreadable::Embedded),
         (&format!("{quote} ip4 192.0.2.7 > 203.0.113.1 | udp 1 > 2 | cut 27"), Unreadable::Embedded),
         (&format!("{quote} ip4 192.0.2.7 > 203.0.113.1 off 8 proto 17 | bytes 8"), Unreadable::Embedded),
-        (&format!("{quote} ip4 192.0.2.7 > 203.0.113.1 proto 50 | bytes 8"), Unreadable::Embedded),
+        (&format!("{quote} ip4 192.0.2.7 > 203.0.113.1 proto 58 | bytes 8"), Unreadable::Embedded),
         (&format!("{quote} ip4 192.0.2.7 > 203.0.113.1 | icmp4 time-exceeded"), Unreadable::Embedded),
         (&format!("{quote} ip6 2001:db8::7 > 2001:db8:1::1 | udp 1 > 2"), Unreadable::Embedded),
         (

@@ -76,7 +76,7 @@ const fn carries(transport: Transport, probe: &Probe) -> bool {
     match (transport, probe) {
         (Transport::Tcp, Probe::Tcp | Probe::Http { .. }) | (Transport::Udp, Probe::Udp { .. }) => true,
         (Transport::Tcp | Transport::Udp, _) => false,
-        (Transport::Any, _) => true,
+        (Transport::Any | Transport::All, _) => true,
     }
 }
 

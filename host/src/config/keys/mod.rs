@@ -6,6 +6,7 @@ mod pools;
 mod rules;
 mod snat;
 pub(super) mod virtuals;
+mod wildcards;
 
 use std::num::NonZeroUsize;
 use std::path::PathBuf;

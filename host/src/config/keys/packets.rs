@@ -7,10 +7,12 @@ use super::super::model::{
     Mode, PacketLimits, PacketTimeouts, PacketVirtual, Persistence, RuleUse, Transport,
 };
 use super::super::report::{Cause, Refusal};
-use super::super::shape::{addresses, integer, interface, own_address, snat_pool_name, words};
+use super::super::shape::{OnlyTrue, addresses, integer, interface, own_address, snat_pool_name, words};
+use super::super::suggest::quoted;
 use super::super::text;
 use super::super::walk::{Kind, Table};
 use super::snat::expand;
+use super::wildcards::{self, Asked, Leads};
 
 /// The port that IANA gave to GUE.
 const GUE_PORT: u16 = 6080;
@@ -19,6 +21,7 @@ const GUE_PORT: u16 = 6080;
 pub(super) struct PacketKeys {
     transport: Transport,
     interfaces: Option<Vec<String>>,
+    client_interfaces: Option<Vec<String>>,
     mode: Mode,
     /// What was written of it is right.
     mode_is_known: bool,
@@ -28,6 +31,7 @@ pub(super) struct PacketKeys {
     tunnel_sources: Vec<IpAddr>,
     mss: Option<u16>,
     probe_from: Option<IpAddr>,
+    return_to_sender: Option<()>,
 }
 
 /// What a packet virtual has in common with a proxy.
@@ -49,10 +53,17 @@ impl PacketKeys {
 
 pub(super) fn packet_keys(table: &mut Table<'_>) -> PacketKeys {
     table.walk.seen.interfaces.clear();
+    table.walk.seen.client_interfaces.clear();
     let transport = table.or(
         "transport",
-        "Packet virtuals: what is carried. `any` takes TCP and UDP on the port of `listen`, and ICMP echo.",
-        words(&[("tcp", Transport::Tcp), ("udp", Transport::Udp), ("any", Transport::Any)]),
+        "Packet virtuals: what is carried. `any` takes TCP and UDP on the port of `listen`, and ICMP echo; `all` also every \
+         other IP protocol.",
+        words(&[
+            ("tcp", Transport::Tcp),
+            ("udp", Transport::Udp),
+            ("any", Transport::Any),
+            ("all", Transport::All),
+        ]),
         Transport::Tcp,
     );
     let interfaces = table.derived(
@@ -61,14 +72,22 @@ pub(super) fn packet_keys(table: &mut Table<'_>) -> PacketKeys {
         list(once(interface(), |walk| &mut walk.seen.interfaces, "this virtual has already")),
         "a packet virtual needs it",
     );
+    let client_interfaces = table.derived(
+        "client-interfaces",
+        "Packet virtuals: those of `interfaces` on which flows begin. What comes in by the others can only be an answer.",
+        list(once(interface(), |walk| &mut walk.seen.client_interfaces, "this virtual has already")),
+        "all of `interfaces`",
+    );
     let before_mode = table.walk.findings.len();
     let mode = table.or(
         "mode",
-        "Packet virtuals: how packets reach the member where no rule says otherwise. `nat` and `snat` go through \
-         Shunt both ways; with the others the member answers the client directly.",
+        "Packet virtuals: how packets reach the member where no rule says otherwise. `nat`, `snat` and `route` \
+         go through Shunt both ways; with the others the member answers the client directly. `route` rewrites nothing: \
+         members are routers, and without a pool packets go where this host's routes say.",
         words(&[
             ("nat", Mode::Nat),
             ("snat", Mode::Snat),
+            ("route", Mode::Route),
             ("l2dsr", Mode::L2dsr),
             ("l3dsr-dscp", Mode::L3dsrDscp),
             ("l3dsr-ipip", Mode::L3dsrIpip),
@@ -80,6 +99,7 @@ pub(super) fn packet_keys(table: &mut Table<'_>) -> PacketKeys {
     let keys = PacketKeys {
         transport,
         interfaces,
+        client_interfaces,
         mode,
         mode_is_known: table.walk.findings.len() == before_mode,
         snat_pool: table.optional(
@@ -106,6 +126,12 @@ pub(super) fn packet_keys(table: &mut Table<'_>) -> PacketKeys {
             integer(536..=u16::MAX),
             "as the two ends offer",
         ),
+        return_to_sender: table.optional(
+            "return-to-sender",
+            "Packet virtuals, modes `nat`, `snat` and `route`: answers go to the MAC and the interface that the client's \
+             packets came from, whatever the routes say.",
+            OnlyTrue,
+        ),
         probe_from: table.derived(
             "probe-from",
             "Packet virtuals: the address that monitors probe members from on the very way that clients' packets take. \
@@ -118,6 +144,7 @@ pub(super) fn packet_keys(table: &mut Table<'_>) -> PacketKeys {
     let packet_keys = [
         "transport",
         "interfaces",
+        "client-interfaces",
         "mode",
         "snat-pool",
         "dscp",
@@ -125,6 +152,7 @@ pub(super) fn packet_keys(table: &mut Table<'_>) -> PacketKeys {
         "tunnel-sources",
         "mss",
         "probe-from",
+        "return-to-sender",
     ];
     table.useless_at(Kind::Proxy, &packet_keys.map(|name| (name, kernel)));
     keys
@@ -151,6 +179,7 @@ pub(super) fn packet_virtual(
     keys: PacketKeys,
 ) -> Option<PacketVirtual> {
     if let Some(address) = shared.listen
+        && !address.ip().is_unspecified()
         && let Err(refusal) = text::owned(address.ip())
     {
         table.refuse("listen", refusal);
@@ -163,10 +192,17 @@ pub(super) fn packet_virtual(
     }
     of_modes(table, &keys, !shared.rules.is_empty());
     of_transport(table, &keys, shared.limits.as_ref());
+    of_clients(table, &keys);
+    if let Some(listen) = shared.listen.filter(|_| keys.mode_is_known) {
+        let what = Asked { listen, transport: keys.transport, mode: keys.mode };
+        let leads = Leads { pool: table.wrote("pool"), rules: !shared.rules.is_empty() };
+        wildcards::check(table, &what, &leads);
+    }
     Some(PacketVirtual {
         name: shared.name?,
         listen: shared.listen?,
         transport: keys.transport,
+        client_interfaces: keys.client_interfaces.or_else(|| keys.interfaces.clone())?,
         interfaces: keys.interfaces?,
         pool: shared.pool,
         mode: keys.mode,
@@ -176,6 +212,7 @@ pub(super) fn packet_virtual(
         tunnel_sources: keys.tunnel_sources,
         mss: keys.mss,
         probe_from: keys.probe_from,
+        return_to_sender: keys.return_to_sender.is_some(),
         persistence: shared.persistence.and_then(|persistence| persistence.timeout),
         timeouts: shared.timeouts?,
         limits: shared.limits?,
@@ -219,6 +256,17 @@ fn of_modes(table: &mut Table<'_>, keys: &PacketKeys, has_rules: bool) {
             .label("no rule is there that could choose one")
             .help("write `mode = \"l3dsr-ipip\"`, `-gre` or `-gue`, or leave `tunnel-sources` out");
         table.refuse("tunnel-sources", refusal);
+    }
+}
+
+/// Flows begin where packets come in, and answers return where there are any.
+fn of_clients(table: &mut Table<'_>, keys: &PacketKeys) {
+    let interfaces = keys.interfaces.as_deref().unwrap_or_default();
+    let clients = keys.client_interfaces.as_deref().unwrap_or_default();
+    if let Some(other) = clients.iter().find(|name| !interfaces.contains(name)) {
+        let message = format!("{} is not one of `interfaces`", quoted(other));
+        let refusal = Refusal::new(Cause::Conflict, message).help("name it there too, or leave it out here");
+        table.refuse("client-interfaces", refusal);
     }
 }
 

@@ -20,11 +20,15 @@ pub(in super::super) fn pool(table: &mut Table<'_>) -> Option<Pool> {
     let balance = table.derived(
         "balance",
         "How a member is chosen where nothing else decides. `round-robin` takes each in turn, whatever its weight; \
-         `least-connections` the one with the fewest requests under way, in proportion to its weight.",
+         `least-connections` the one with the fewest requests under way, in proportion to its weight. Of packet \
+         virtuals: `destination-hash` goes by the address that packets are sent to, `symmetric-hash` by both addresses, \
+         whichever is the source; a member that goes down moves only what was its own.",
         words(&[
             ("round-robin", Balance::RoundRobin),
             ("weighted-round-robin", Balance::WeightedRoundRobin),
             ("least-connections", Balance::LeastConnections),
+            ("destination-hash", Balance::DestinationHash),
+            ("symmetric-hash", Balance::SymmetricHash),
         ]),
         "`\"round-robin\"`; `\"weighted-round-robin\"` where weights differ",
     );
@@ -44,7 +48,8 @@ pub(in super::super) fn pool(table: &mut Table<'_>) -> Option<Pool> {
 fn member(table: &mut Table<'_>) -> Option<Member> {
     let address = table.required(
         "address",
-        "Its address and port: `10.0.0.1:80`, `[2001:db8::1]:80`.",
+        "Its address and port: `10.0.0.1:80`, `[2001:db8::1]:80`. Of packet virtuals, port 0 is the one that was asked \
+         for.",
         once(member_address(), |walk| &mut walk.seen.members, "this pool has already a member"),
     );
     let weight = table.or("weight", "Its share beside the other members'.", integer(1..=256u32), 1);

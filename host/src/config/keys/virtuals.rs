@@ -12,6 +12,7 @@ use super::super::shape::{
     OnlyTrue, cookie, duration, file, integer, listen_address, name, pool_name, size, words,
 };
 use super::super::suggest::quoted;
+use super::super::text;
 use super::super::walk::{Kind, Table};
 use super::packets::{Shared, packet_keys, packet_virtual};
 use super::rules::rule;
@@ -41,7 +42,8 @@ pub(super) fn virtual_server(table: &mut Table<'_>) -> Option<AnyVirtual> {
     let listen = table.required(
         "listen",
         "Address and port that clients connect to: `0.0.0.0:8443`, `[::]:443`. That of a packet virtual belongs to Shunt \
-         alone: no host may have it.",
+         alone: no host may have it. At packet virtuals port 0 is every port, and `0.0.0.0` or `[::]` every address that \
+         is neither Shunt's nor the host's.",
         listen_address(),
     );
     let protocol = table.required(
@@ -64,7 +66,8 @@ pub(super) fn virtual_server(table: &mut Table<'_>) -> Option<AnyVirtual> {
         "pool",
         "Where requests and flows go that no rule sent elsewhere.",
         pool_name(),
-        "such requests get 503, such flows are refused",
+        "such requests get 503, such flows are refused; at packet virtuals on every address, in the modes `route` and \
+         `snat`, they go to where packets are addressed",
     );
     let persistence = table.optional("persistence", "Keeps a client with its member.", in_table(persistence));
     let timeouts = table.section("timeouts", "How long Shunt waits for others.", timeouts);
@@ -85,6 +88,11 @@ pub(super) fn virtual_server(table: &mut Table<'_>) -> Option<AnyVirtual> {
         ],
     );
     listen_once(table, listen, packet_keys.transport());
+    if let (Some(listen), Some(Speaks::Proxy(_))) = (listen, protocol)
+        && let Err(refusal) = text::has_port(listen)
+    {
+        table.refuse("listen", refusal);
+    }
     let rules = rules.unwrap_or_default();
     let (proxy_timeouts, packet_timeouts) = timeouts.unzip();
     let (proxy_limits, packet_limits) = limits.unzip();
@@ -115,8 +123,12 @@ fn listen_once(table: &mut Table<'_>, listen: Option<SocketAddr>, transport: Tra
     const TCP: u8 = 6;
     const UDP: u8 = 17;
     let Some(listen) = listen else { return };
+    if table.walk.kind == Some(Kind::Packet) && listen.ip().is_unspecified() {
+        // Interfaces tell such apart; see `wildcards`.
+        return;
+    }
     let protocols: &[u8] = match (table.walk.kind, transport) {
-        (Some(Kind::Packet), Transport::Any) => &[TCP, UDP],
+        (Some(Kind::Packet), Transport::Any | Transport::All) => &[TCP, UDP],
         (Some(Kind::Packet), Transport::Udp) => &[UDP],
         _ => &[TCP],
     };

@@ -3,7 +3,7 @@
 use std::hash::BuildHasher;
 
 use shunt_wire::rewrite::{self, Change, Hop, Outer, Translate, Tunnel};
-use shunt_wire::{Address, Endpoint, Family, FlowKey, Rewrite};
+use shunt_wire::{Address, Endpoint, Family, FlowKey, Mac, Rewrite};
 
 use super::selection::Chosen;
 use super::{Choice, First};
@@ -30,6 +30,16 @@ pub(in crate::datapath) struct Plan {
     pub(in crate::datapath) mss: u16,
     /// The number of the VIP, in mode `l3dsr-dscp`.
     pub(in crate::datapath) dscp: Option<Dscp>,
+    /// How long it may be silent, in milliseconds; of TCP: while it is open. At most 49 days.
+    pub(in crate::datapath) idle: u32,
+}
+
+/// Who sent a packet of the client, and by where it came in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::datapath) struct Sender {
+    pub(in crate::datapath) interface: u32,
+    pub(in crate::datapath) vlan: Option<u16>,
+    pub(in crate::datapath) mac: Mac,
 }
 
 /// Between whom a flow is, and how.
@@ -40,6 +50,8 @@ pub(in crate::datapath) struct Ends {
     /// Whom the member sees, in mode `snat`.
     pub(in crate::datapath) snat: Option<Endpoint>,
     pub(in crate::datapath) mode: ModeName,
+    /// Whom answers go to, where not to whom the routes name.
+    pub(in crate::datapath) sender: Option<Sender>,
 }
 
 /// What is replayed on the packets of one direction.
@@ -68,14 +80,18 @@ impl Datapath {
     ) -> Result<(Plan, Ends, [Path; 2]), DropReason> {
         let virtual_ = self.snapshot.virtual_(first.index).ok_or(DropReason::NoVirtual)?;
         let mode = choice.mode.name();
-        let ends = Ends { forward: first.packet.key, snat: lease.map(Lease::endpoint), mode };
         let two_way = mode.is_two_way();
+        let sender = (two_way && virtual_.return_to_sender).then(|| first.arrival.sender());
+        let ends = Ends { forward: first.packet.key, snat: lease.map(Lease::endpoint), mode, sender };
         let member = first.toward(chosen.member.endpoint);
+        let client = first.client().address;
+        let ways = [way_back(sender, client, &self.network), self.network.next_hop(member.address)];
         let plan = Plan {
             member,
             entropy: self.options.key.hash_one(ends.forward) as u32,
             gue_port: virtual_.gue_port,
-            mss: mss(virtual_.mss, two_way, first.client().address, member.address, &self.network),
+            mss: mss(virtual_.mss, client.family(), if two_way { &ways } else { &[] }),
+            idle: first.idle(virtual_),
             dscp: match choice.mode {
                 Mode::L3dsrDscp(dscp) => Some(dscp),
                 _ => None,
@@ -88,7 +104,13 @@ impl Datapath {
             first.now,
         );
         let compile = |direction| {
-            self.trace.at(Stage::Compile, || self.way(plan.destination(&ends, direction)));
+            self.trace.at(Stage::Compile, || match (direction, ends.sender) {
+                (Direction::ToServer, _) => self.way(plan.member.address),
+                (Direction::ToClient, None) => self.way(client),
+                (Direction::ToClient, Some(Sender { mac, .. })) => {
+                    format!("answers go back to {mac}, which sent it")
+                }
+            });
             plan.compile(&ends, direction, &outside, &self.network, self.epoch)
         };
         let to_server = compile(Direction::ToServer)?.path;
@@ -103,6 +125,7 @@ impl Plan {
         let client = match ends.mode {
             ModeName::Nat => ends.forward.source(),
             ModeName::Snat => ends.snat?,
+            ModeName::Route => return Some(ends.forward.reversed()),
             _ => return None,
         };
         Some(FlowKey::new(self.member, client, ends.forward.protocol()))
@@ -117,7 +140,11 @@ impl Plan {
         network: &Network,
         epoch: u32,
     ) -> Result<Compiled, DropReason> {
-        let (via, mac) = match network.next_hop(self.destination(ends, direction)) {
+        let hop = match direction {
+            Direction::ToServer => network.next_hop(self.member.address),
+            Direction::ToClient => way_back(ends.sender, ends.forward.source().address, network),
+        };
+        let (via, mac) = match hop {
             NextHop::Known(via, mac) => (via, Some(mac)),
             NextHop::NeedsSolicitation(via) => (via, None),
             NextHop::NoRoute => return Err(DropReason::NoRoute),
@@ -137,14 +164,6 @@ impl Plan {
         Ok(Compiled { path: Path { rewrite, vlan: via.vlan }, unresolved })
     }
 
-    /// Where packets of a direction are sent.
-    const fn destination(&self, ends: &Ends, direction: Direction) -> Address {
-        match direction {
-            Direction::ToServer => self.member.address,
-            Direction::ToClient => ends.forward.source().address,
-        }
-    }
-
     fn change(
         &self,
         ends: &Ends,
@@ -154,6 +173,11 @@ impl Plan {
         via: &Via,
     ) -> Result<Change, DropReason> {
         let forward = &ends.forward;
+        if ends.mode == ModeName::Route {
+            let to_itself = self.member.address == forward.destination().address;
+            let reached = direction == Direction::ToClient || to_itself || via.on_link;
+            return if reached { Ok(Change::None) } else { Err(DropReason::NotOnLink) };
+        }
         // Families were compared when the member was chosen.
         let translate = |of: &FlowKey, source, destination| {
             Translate::new(of, source, destination).map(Change::Translate).ok_or(DropReason::OtherFamily)
@@ -165,6 +189,7 @@ impl Plan {
         match ends.mode {
             ModeName::Nat => translate(forward, forward.source(), self.member),
             ModeName::Snat => translate(forward, ends.snat.ok_or(DropReason::SnatGone)?, self.member),
+            ModeName::Route => Ok(Change::None),
             ModeName::L2dsr if via.on_link => Ok(Change::None),
             ModeName::L2dsr => Err(DropReason::NotOnLink),
             ModeName::L3dsrDscp => {
@@ -213,11 +238,17 @@ const fn segment(mtu: u16, family: Family) -> u16 {
 ///
 /// Where the member answers directly, the client's SYN bounds segments that never come here; what
 /// comes here is bounded by the member's own SYN-ACK. So there only what the virtual says counts.
-fn mss(configured: Option<u16>, two_way: bool, client: Address, member: Address, network: &Network) -> u16 {
-    let of = |address| match network.next_hop(address) {
-        NextHop::Known(via, _) | NextHop::NeedsSolicitation(via) => Some(segment(via.mtu, client.family())),
+fn mss(configured: Option<u16>, family: Family, ways: &[NextHop]) -> u16 {
+    let of = |hop: &NextHop| match hop {
+        NextHop::Known(via, _) | NextHop::NeedsSolicitation(via) => Some(segment(via.mtu, family)),
         NextHop::NoRoute => None,
     };
-    let links = if two_way { [of(client), of(member)] } else { [None, None] };
-    links.into_iter().chain([configured]).flatten().min().unwrap_or(0)
+    ways.iter().map(of).chain([configured]).flatten().min().unwrap_or(0)
+}
+
+/// Where answers go.
+fn way_back(sender: Option<Sender>, client: Address, network: &Network) -> NextHop {
+    let Some(Sender { interface, vlan, mac }) = sender else { return network.next_hop(client) };
+    let via = network.on_link(network.link(interface, vlan), client);
+    via.map_or(NextHop::NoRoute, |via| NextHop::Known(via, mac))
 }

@@ -6,6 +6,7 @@ use super::selection::Chosen;
 use crate::datapath::carried::Carried;
 use crate::datapath::mode::ModeName;
 use crate::datapath::reason::DropReason;
+use crate::datapath::snapshot::Virtual;
 use crate::datapath::stage::Stage;
 use crate::datapath::world::Traffic;
 use crate::datapath::{DEFAULT_IDLE, DEFAULT_TCP_IDLE, Datapath};
@@ -23,9 +24,6 @@ impl Datapath {
     ) -> Result<FlowId, DropReason> {
         let sight = if ends.mode.is_two_way() { Sight::BothWays } else { Sight::ToServer };
         let conversation = first.conversation(sight)?;
-        let virtual_ = self.snapshot.virtual_(first.index).ok_or(DropReason::NoVirtual)?;
-        let idle = if first.is_probe { Some(DEFAULT_IDLE) } else { virtual_.idle };
-        let default = if conversation.is_some() { DEFAULT_TCP_IDLE } else { DEFAULT_IDLE };
         let mut traffic = [Traffic::default(); 2];
         traffic[Direction::ToServer as usize].add(first.packet.length);
         let carried = Carried {
@@ -41,11 +39,11 @@ impl Datapath {
             },
             mode: ends.mode,
             is_probe: first.is_probe,
+            returns: ends.sender.is_some(),
             virtual_: first.seat,
             member: chosen.seat,
             begun: first.now,
             first_answer: None,
-            idle: u32::try_from(idle.unwrap_or(default)).unwrap_or(u32::MAX),
             ingress: first.arrival.ingress,
             plan,
             lease,
@@ -89,5 +87,14 @@ impl Datapath {
             seat.carried.begin();
             seat.carried.count(Direction::ToServer, first.packet.length);
         }
+    }
+}
+
+impl First<'_> {
+    /// How long the flow may be silent, in milliseconds.
+    pub(super) fn idle(&self, virtual_: &Virtual) -> u32 {
+        let default = if self.packet.tcp.is_some() { DEFAULT_TCP_IDLE } else { DEFAULT_IDLE };
+        let idle = if self.is_probe { DEFAULT_IDLE } else { virtual_.idle.unwrap_or(default) };
+        u32::try_from(idle).unwrap_or(u32::MAX)
     }
 }

@@ -25,6 +25,9 @@ impl Datapath {
             self.trace.at(Stage::SnatLease, || format!("mode {} needs no port", choice.mode.name()));
             return Ok(None);
         };
+        if let FlowProtocol::Other(_) = first.protocol {
+            return Err(DropReason::NoPorts);
+        }
         if first.is_mid_stream() {
             return Err(DropReason::MidStream);
         }
@@ -50,11 +53,13 @@ impl Datapath {
 }
 
 impl First<'_> {
-    /// The endpoint of a member that the flow goes to: echo requests have no port.
+    /// The endpoint of a member that the flow goes to: a member of any port gets the one that was asked for, and
+    /// what has no ports has none.
     pub(super) fn toward(&self, member: Endpoint) -> Endpoint {
         match self.protocol {
-            FlowProtocol::Icmp => Endpoint { port: 0, ..member },
-            FlowProtocol::Tcp | FlowProtocol::Udp => member,
+            FlowProtocol::Tcp | FlowProtocol::Udp if member.port != 0 => member,
+            FlowProtocol::Tcp | FlowProtocol::Udp => Endpoint { port: self.vip().port, ..member },
+            FlowProtocol::Icmp | FlowProtocol::Other(_) => Endpoint { port: 0, ..member },
         }
     }
 }

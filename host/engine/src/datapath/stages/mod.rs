@@ -41,7 +41,8 @@ pub(super) struct First<'a> {
 
 /// What the stages decided so far.
 struct Choice {
-    pool: PoolIndex,
+    /// `None`: to where the client's packets are addressed.
+    pool: Option<PoolIndex>,
     /// The member that a rule named.
     named: Option<Endpoint>,
     mode: Mode,
@@ -64,11 +65,8 @@ impl Datapath {
             Err(virtual_::NotFound::Ping) => return Self::answer_echo(arrival, frame),
             Err(virtual_::NotFound::Because(reason)) => return self.refuse(now, arrival, frame, reason),
         };
-        let (Some(protocol), Some(seat)) =
-            (FlowProtocol::of(packet.key.protocol()), self.seats.of_virtual(index))
-        else {
-            return Verdict::Drop(DropReason::OtherProtocol);
-        };
+        let Some(seat) = self.seats.of_virtual(index) else { return Verdict::Drop(DropReason::NoVirtual) };
+        let protocol = FlowProtocol::of(packet.key.protocol());
         let first = First { now, arrival, packet, protocol, index, seat, is_probe: false };
         let verdict = match self.admit(&first) {
             Ok(()) => match self.decide(&first, world) {

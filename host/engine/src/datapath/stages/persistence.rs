@@ -44,7 +44,7 @@ impl Datapath {
             self.trace.at(Stage::Persistence, || "clients are not bound to members".to_owned());
             return None;
         };
-        let bindings = &self.snapshot.pool(choice.pool)?.bindings;
+        let bindings = &self.snapshot.pool(choice.pool?)?.bindings;
         let bound = if self.trace.listens() {
             bindings.look(key.bytes(), first.now)
         } else {

@@ -39,11 +39,8 @@ impl Datapath {
                 probed.member
             )
         });
-        let (Some(protocol), Some(seat)) =
-            (FlowProtocol::of(packet.key.protocol()), self.seats.of_virtual(index))
-        else {
-            return Verdict::Drop(DropReason::StrayProbe);
-        };
+        let Some(seat) = self.seats.of_virtual(index) else { return Verdict::Drop(DropReason::StrayProbe) };
+        let protocol = FlowProtocol::of(packet.key.protocol());
         let first = First { now, arrival, packet, protocol, index, seat, is_probe: true };
         match self.decide_probe(&first, probed, world) {
             Ok(id) => {
@@ -62,11 +59,11 @@ impl Datapath {
     ) -> Result<FlowId, DropReason> {
         let mode: Mode =
             self.snapshot.virtual_(first.index).ok_or(DropReason::NoVirtual)?.modes.default_mode();
-        let choice = Choice { pool: probed.pool, named: Some(probed.member), mode, key: None };
-        let pool = self.snapshot.pool(choice.pool).ok_or(DropReason::NoPool)?;
+        let choice = Choice { pool: Some(probed.pool), named: Some(probed.member), mode, key: None };
+        let pool = self.snapshot.pool(probed.pool).ok_or(DropReason::NoPool)?;
         let place = pool.position(probed.member).ok_or(DropReason::NoSuchMember)?;
         let member = pool.members.get(place).cloned().ok_or(DropReason::NoSuchMember)?;
-        let seat = self.seats.of_member(choice.pool, place).ok_or(DropReason::NoSuchMember)?;
+        let seat = self.seats.of_member(probed.pool, place).ok_or(DropReason::NoSuchMember)?;
         let chosen = Chosen { member, seat };
         let lease = self.snat_lease(first, &choice, &chosen, world)?;
         self.translation(first, &choice, &chosen)?;

@@ -3,6 +3,7 @@
 use super::persistence::{DEFAULT_TIMEOUT, Key};
 use super::{Choice, First};
 use crate::datapath::Datapath;
+use crate::datapath::mode::Mode;
 use crate::datapath::reason::DropReason;
 use crate::datapath::stage::Stage;
 use crate::datapath::world::{Ruling, Target, World};
@@ -26,7 +27,15 @@ impl Datapath {
         };
         let Target { pool, member, mode, snat_pool, persist } = target;
         let mode = virtual_.modes.choose(mode, snat_pool).map_err(|_| DropReason::ModeIncomplete)?;
-        let pool = pool.or(virtual_.pool).ok_or(DropReason::NoPool)?;
+        if !virtual_.may_use(mode.name()) {
+            return Err(DropReason::ModeIncomplete);
+        }
+        let pool = pool.or(virtual_.pool);
+        // What a virtual on any address takes has a destination of its own.
+        let has_one = virtual_.is_wildcard() && matches!(mode, Mode::Route | Mode::Snat(_));
+        if pool.is_none() && !has_one {
+            return Err(DropReason::NoPool);
+        }
         let configured = virtual_.persistence.map(|persistence| persistence.timeout);
         let key = match (&persist, configured) {
             (Some(persist), _) => {
@@ -37,8 +46,9 @@ impl Datapath {
             (None, None) => None,
         };
         self.trace.at(Stage::Rule, || {
-            let name = self.snapshot.pool(pool).map(|pool| &*pool.name).unwrap_or_default();
-            format!("so it goes to pool {name}, in mode {}", mode.name())
+            let pool = pool.and_then(|pool| self.snapshot.pool(pool));
+            let goes = pool.map_or("on its own way".to_owned(), |pool| format!("to pool {}", pool.name));
+            format!("so it goes {goes}, in mode {}", mode.name())
         });
         Ok(Choice { pool, named: member, mode, key })
     }

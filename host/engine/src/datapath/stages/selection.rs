@@ -12,9 +12,9 @@ use crate::datapath::snapshot::{Member, Pool, PoolIndex, Virtual};
 use crate::datapath::stage::Stage;
 use crate::datapath::trace::{Considered, Standing};
 use crate::member::{Admin, MemberState};
-use crate::selection::Candidate;
+use crate::selection::{Balance, Candidate, rendezvous};
 
-/// The member that takes the flow.
+/// The member that takes the flow; without a pool, the destination itself.
 pub(super) struct Chosen {
     pub(super) member: Member,
     pub(super) seat: Seat,
@@ -25,46 +25,81 @@ impl Datapath {
     /// it is. A client whose member may not be used any more is bound to another.
     ///
     /// The middle of a connection is never given to whoever's turn it is: that member would know nothing
-    /// of it. Where a rule, a binding or a pool of one says which member has it, it goes on there; else
-    /// the client is reset, and connects anew.
+    /// of it. Where a rule, a binding, the addresses or a pool of one say which member has it, it goes on
+    /// there; else the client is reset, and connects anew.
     pub(super) fn selection(
         &mut self,
         first: &First<'_>,
         choice: &Choice,
         bound: Option<SocketAddr>,
     ) -> Result<Chosen, DropReason> {
+        let Some(index) = choice.pool else {
+            let state = Arc::clone(&self.nobody);
+            let member = Member { endpoint: first.vip(), weight: 1, state };
+            self.trace.at(Stage::Selection, || format!("no pool: it goes to {} itself", first.vip()));
+            return Ok(Chosen { member, seat: Seat::NOBODY });
+        };
         let virtual_ = self.snapshot.virtual_(first.index).ok_or(DropReason::NoVirtual)?;
-        let pool = self.snapshot.pool(choice.pool).ok_or(DropReason::NoPool)?;
-        let among = Among { virtual_, index: choice.pool, pool };
+        let pool = self.snapshot.pool(index).ok_or(DropReason::NoPool)?;
+        let among = Among { virtual_, index, pool };
         self.trace.consider(|| among.considered(choice, first, None));
         let (place, why) = match among.named(choice)? {
             Some(place) => (place, Standing::Named),
             None => match among.usable_binding(bound) {
                 Some(place) => (place, Standing::Bound),
-                None if first.is_mid_stream() && pool.members.len() != 1 => {
+                None if first.is_mid_stream() && pool.members.len() != 1 && !pool.balance.is_hash() => {
                     return Err(DropReason::MidStream);
                 }
                 None => {
                     let fits = super::translation::fits(choice.mode.name(), first.client().address);
-                    let seat = self.seats.pool_mut(choice.pool).ok_or(DropReason::NoPool)?;
-                    let turn = seat.selector.pick(pool.members.len(), |place| {
-                        pool.members.get(place).map_or_else(Candidate::default, |member| Candidate {
+                    let candidate = |place: usize| {
+                        pool.members.get(place).map_or_else(Candidate::default, |member: &Member| Candidate {
                             usable: among.state(place, member).usable_for_new() && fits(member),
                             weight: member.weight,
                             active: member.state.active(),
                         })
-                    });
+                    };
+                    let seat = self.seats.pool_mut(index).ok_or(DropReason::NoPool)?;
+                    let turn = match by_hash(pool, first, candidate) {
+                        Some(chosen) => chosen,
+                        None => seat.selector.pick(pool.members.len(), candidate),
+                    };
                     let turn = turn.ok_or_else(|| among.nobody(choice.mode.name(), first))?;
                     let place = if self.trace.listens() { turn } else { among.bind(first, choice, turn) };
-                    (place, Standing::Turn)
+                    (place, if pool.balance.is_hash() { Standing::Hash } else { Standing::Turn })
                 }
             },
         };
         self.trace.consider(|| among.considered(choice, first, Some((place, why))));
         let member = among.member(place).ok_or(DropReason::NoMember)?;
         self.trace.at(Stage::Selection, || format!("{} takes it: {}", member.endpoint, why.means()));
-        let seat = self.seats.of_member(choice.pool, place).ok_or(DropReason::NoMember)?;
+        let seat = self.seats.of_member(index, place).ok_or(DropReason::NoMember)?;
         Ok(Chosen { member, seat })
+    }
+}
+
+/// The member that the addresses of a flow lead to, where the pool goes by them.
+///
+/// By the destination alone members are known by their addresses, so that balancers of one configuration agree
+/// and a change of it moves few. By both ends they are known by their places: the balancers on both sides of
+/// the same firewalls know these under different addresses.
+fn by_hash(pool: &Pool, first: &First<'_>, candidate: impl Fn(usize) -> Candidate) -> Option<Option<usize>> {
+    let (client, vip) = (first.client().address, first.vip().address);
+    let members = pool.members.len();
+    match pool.balance {
+        Balance::DestinationHash => {
+            let name = |place: usize| {
+                let endpoint = pool.members.get(place).map(|member| member.endpoint).unwrap_or_default();
+                [&endpoint.address.octets()[..], &endpoint.port.to_be_bytes()].concat()
+            };
+            Some(rendezvous::choose(&vip.octets(), members, name, candidate))
+        }
+        Balance::SymmetricHash => {
+            let (low, high) = if client <= vip { (client, vip) } else { (vip, client) };
+            let pair = [low.octets(), high.octets()].concat();
+            Some(rendezvous::choose(&pair, members, |place| (place as u64).to_be_bytes(), candidate))
+        }
+        Balance::RoundRobin | Balance::WeightedRoundRobin | Balance::LeastConnections => None,
     }
 }
 
@@ -144,6 +179,7 @@ impl Among<'_> {
                 _ if !fits(member) => Standing::OtherFamily,
                 Some((_, Standing::Named)) => Standing::AnotherNamed,
                 Some((_, Standing::Bound)) => Standing::AnotherBound,
+                Some((_, Standing::Hash)) => Standing::AnotherHash,
                 Some(_) => Standing::AnotherTurn,
                 None => Standing::NotAsked,
             };

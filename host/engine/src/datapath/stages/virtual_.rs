@@ -1,8 +1,9 @@
 //! Virtual: whose packet it is.
 
 use shunt_wire::Address;
-use shunt_wire::tcp::RST;
+use shunt_wire::tcp::{ACK, RST, SYN};
 
+use crate::datapath::listening::{Deaf, may_travel};
 use crate::datapath::reason::DropReason;
 use crate::datapath::snapshot::{Owned, VirtualIndex};
 use crate::datapath::stage::Stage;
@@ -27,11 +28,10 @@ impl Datapath {
         let otherwise = |reason| NotFound::Because(if is_reset { DropReason::LateReset } else { reason });
         let destination = packet.key.destination();
         let is_echo = packet.tcp.is_none() && destination.port == 0;
-        let Some(protocol) = FlowProtocol::of(packet.key.protocol()) else {
-            return Err(NotFound::Because(DropReason::OtherProtocol));
-        };
-        match self.snapshot.owned(destination.address) {
-            Some(Owned::Vip) => {}
+        let protocol = FlowProtocol::of(packet.key.protocol());
+        let link = arrival.link(&self.network);
+        let found = match self.snapshot.owned(destination.address) {
+            Some(Owned::Vip) => self.snapshot.listening(destination, protocol, link),
             Some(Owned::Snat(_) | Owned::Probe | Owned::TunnelSource)
                 if protocol == FlowProtocol::Icmp && is_echo =>
             {
@@ -49,52 +49,72 @@ impl Datapath {
                 self.trace.at(Stage::Virtual, || format!("tunnels start at {}", destination.address));
                 return Err(otherwise(DropReason::NoVirtual));
             }
-            // The kernel program lets through what members send; anything else was never meant for Shunt.
-            None if self.is_from_member(packet) => {
-                self.trace.at(Stage::Virtual, || format!("{} is a member's", packet.key.source()));
-                return Err(otherwise(DropReason::NoFlow));
-            }
-            None => {
-                self.trace.at(Stage::Virtual, || format!("{} is not Shunt's", destination.address));
-                return Err(NotFound::Because(DropReason::NotOurs));
-            }
-        }
-        let Some(index) = self.snapshot.listening(destination, protocol) else {
-            self.trace.at(Stage::Virtual, || self.what_listens(destination.address));
-            return Err(match protocol {
-                FlowProtocol::Icmp if is_echo => NotFound::Ping,
-                FlowProtocol::Icmp => NotFound::Because(DropReason::NoFlow),
-                FlowProtocol::Tcp | FlowProtocol::Udp => otherwise(DropReason::NoVirtual),
-            });
+            None => match self.anywhere(packet, protocol, link) {
+                Some(index) => Ok(index),
+                // The kernel program lets through what members send; anything else was never meant for Shunt.
+                None if self.is_from_member(packet, protocol) => {
+                    self.trace.at(Stage::Virtual, || format!("{} is a member's", packet.key.source()));
+                    return Err(otherwise(DropReason::NoFlow));
+                }
+                None => {
+                    self.trace.at(Stage::Virtual, || format!("{} is not Shunt's", destination.address));
+                    return Err(NotFound::Because(DropReason::NotOurs));
+                }
+            },
         };
-        let virtual_ = self.snapshot.virtual_(index).ok_or(NotFound::Because(DropReason::NoVirtual))?;
-        let link = arrival.link(&self.network);
-        self.trace.at(Stage::Virtual, || {
-            let (name, listen, transport) = (&virtual_.name, virtual_.listen, virtual_.transport.as_str());
-            format!("{name} listens on {listen}, {transport}, on {}", self.links(&virtual_.interfaces))
-        });
-        if !virtual_.interfaces.contains(&link) {
-            self.trace.at(Stage::Virtual, || format!("it came in by {}", self.links(&[link])));
-            return Err(NotFound::Because(DropReason::WrongInterface));
+        match found {
+            Ok(index) => {
+                self.trace.at(Stage::Virtual, || self.what_is_found(index));
+                if is_reset { Err(NotFound::Because(DropReason::LateReset)) } else { Ok(index) }
+            }
+            Err(Deaf::OtherLink) => {
+                self.trace.at(Stage::Virtual, || self.what_listens(destination.address));
+                self.trace.at(Stage::Virtual, || format!("it came in by {}", self.links(&[link])));
+                Err(NotFound::Because(DropReason::WrongInterface))
+            }
+            Err(Deaf::Nobody) => {
+                self.trace.at(Stage::Virtual, || self.what_listens(destination.address));
+                Err(match protocol {
+                    FlowProtocol::Icmp if is_echo => NotFound::Ping,
+                    FlowProtocol::Icmp => NotFound::Because(DropReason::NoFlow),
+                    FlowProtocol::Tcp | FlowProtocol::Udp => otherwise(DropReason::NoVirtual),
+                    FlowProtocol::Other(_) => NotFound::Because(DropReason::OtherProtocol),
+                })
+            }
         }
-        if is_reset {
-            return Err(NotFound::Because(DropReason::LateReset));
-        }
-        Ok(index)
+    }
+
+    /// A virtual that takes the packet.
+    fn what_is_found(&self, index: VirtualIndex) -> String {
+        let Some(virtual_) = self.snapshot.virtual_(index) else { return String::new() };
+        let (name, listen, transport) = (&virtual_.name, virtual_.listen, virtual_.transport.as_str());
+        format!("{name} listens on {listen}, {transport}, on {}", self.links(&virtual_.interfaces))
     }
 
     /// What the virtuals on an address take.
     fn what_listens(&self, address: Address) -> String {
         let here = self.snapshot.virtuals().iter().filter(|virtual_| virtual_.listen.address == address);
-        let each = here.map(|it| format!("{} (port {}, {})", it.name, it.listen.port, it.transport.as_str()));
+        let each = here.map(|it| {
+            let (name, port, links) = (&it.name, it.listen.port, self.links(&it.interfaces));
+            format!("{name} (port {port}, {}, on {links})", it.transport.as_str())
+        });
         format!("on {address} there are: {}", each.collect::<Vec<_>>().join(", "))
     }
 
-    fn is_from_member(&self, packet: &FlowPacket) -> bool {
-        let source = packet.key.source();
-        self.snapshot.pools().iter().flat_map(|pool| &pool.members).any(|member| {
-            member.endpoint.address == source.address
-                && (member.endpoint.port == source.port || packet.tcp.is_none())
-        })
+    /// The virtual on any address that takes a packet between strangers. Not one that goes on with what a
+    /// member was asked: its flow has ended.
+    fn anywhere(&self, packet: &FlowPacket, protocol: FlowProtocol, link: u32) -> Option<VirtualIndex> {
+        let (source, destination) = (packet.key.source(), packet.key.destination());
+        let goes_on = packet.tcp.is_some_and(|segment| segment.flags & (SYN | ACK) != SYN);
+        if !may_travel(source.address, destination.address)
+            || goes_on && self.is_from_member(packet, protocol)
+        {
+            return None;
+        }
+        self.snapshot.listening_anywhere(destination, protocol, link)
+    }
+
+    fn is_from_member(&self, packet: &FlowPacket, protocol: FlowProtocol) -> bool {
+        self.snapshot.is_member(packet.key.source(), protocol)
     }
 }
