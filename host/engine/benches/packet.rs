@@ -8,8 +8,8 @@ use std::hint::black_box;
 use criterion::{Criterion, criterion_group, criterion_main};
 use shunt_engine::packet::{Kind, Packet, dissect};
 use shunt_wire::frame::HEADROOM;
-use shunt_wire::rewrite::{Change, Dscp, Hop, Outer, Translate, Tunnel};
-use shunt_wire::{Address, Endpoint, FlowKey, Frame, Mac, Rewrite};
+use shunt_wire::rewrite::{Change, Cross, Dscp, Hop, Outer, Translate, Tunnel};
+use shunt_wire::{Address, Endpoint, Family, FlowKey, Frame, Mac, Rewrite};
 
 #[path = "../tests/golden/frame/mod.rs"]
 #[allow(dead_code, unused_imports, reason = "frames are only read here")]
@@ -83,10 +83,16 @@ fn rewriting(criterion: &mut Criterion) {
 }
 
 fn changes(of: &FlowKey) -> Vec<(&'static str, Change)> {
-    let member: Address = match of.family() {
-        shunt_wire::Family::V4 => std::net::Ipv4Addr::new(10, 0, 0, 1).into(),
-        shunt_wire::Family::V6 => std::net::Ipv6Addr::new(0x2001, 0xdb8, 2, 0, 0, 0, 0, 1).into(),
+    let (v4, v6): (Address, Address) = (
+        std::net::Ipv4Addr::new(10, 0, 0, 1).into(),
+        std::net::Ipv6Addr::new(0x2001, 0xdb8, 2, 0, 0, 0, 0, 1).into(),
+    );
+    let (member, other) = match of.family() {
+        Family::V4 => (v4, v6),
+        Family::V6 => (v6, v4),
     };
+    let beyond = |port| Endpoint { address: other, port };
+    let cross = Cross::new(of, beyond(40000), beyond(8080));
     let nat = Translate::new(of, of.source(), Endpoint { address: member, port: 8080 });
     let dscp = Dscp::new(of, member, 5);
     let gue = Tunnel::Gue { source_port: 50001, destination_port: 6080 };
@@ -94,6 +100,7 @@ fn changes(of: &FlowKey) -> Vec<(&'static str, Change)> {
     [
         ("l2dsr", Some(Change::None)),
         ("nat", nat.map(Change::Translate)),
+        ("nat to the other family", cross.map(Change::Cross)),
         ("dscp", dscp.map(Change::Dscp)),
         ("ipip", outer(Tunnel::Ipip)),
         ("gre", outer(Tunnel::Gre)),

@@ -2,7 +2,7 @@ use shunt_wire::fragment::cut;
 use shunt_wire::frame::HEADROOM;
 use shunt_wire::rewrite::{Hop, Misfit};
 use shunt_wire::translation::{self, Limits, Mapped, Subject};
-use shunt_wire::{Address, Family, Frame, icmp};
+use shunt_wire::{Address, Family, Frame, Layout, icmp, ip};
 
 /// What an error may need behind it: the padding of what it quotes.
 const TAILROOM: usize = 128;
@@ -13,6 +13,10 @@ pub fn translate(data: &[u8]) {
     let Some((&how, bytes)) = data.split_first() else { return };
     let Some(family) = family_of(bytes) else { return };
     let Ok(subject) = Subject::read(bytes, 14, family) else { return };
+    // What has no checksum in IPv6 has none in IPv4, and cannot always go back.
+    if family == Family::V6 && lacks_checksum(bytes, &subject.layout) {
+        return;
+    }
     let mapped = Mapped {
         source: map(subject.source),
         destination: map(subject.destination),
@@ -37,6 +41,11 @@ pub fn translate(data: &[u8]) {
         Err(Misfit::MustFragment) => pieces(&mut frame, bytes, &subject, &mapped, &limits),
         Err(_) => {}
     }
+}
+
+fn lacks_checksum(bytes: &[u8], layout: &Layout) -> bool {
+    let at = usize::from(layout.l4) + 6;
+    layout.protocol == ip::UDP && layout.has_transport() && bytes[at..at + 2] == [0, 0]
 }
 
 fn pieces(frame: &mut Frame<'_>, bytes: &[u8], subject: &Subject, mapped: &Mapped, limits: &Limits) {

@@ -19,10 +19,11 @@ pub use subject::Subject;
 use head::Head;
 use transport::Kind;
 
+use crate::bytes::{array_at, put};
 use crate::ethernet::{self, EtherType};
 use crate::layout::Part;
 use crate::rewrite::{Hop, Misfit};
-use crate::{Address, Family, Frame, Layout, ip, tcp};
+use crate::{Address, Endpoint, Family, Frame, Layout, ip, tcp};
 
 /// What the addresses of a packet become, all of the other family.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -61,7 +62,7 @@ pub fn translate(
     mapped: &Mapped,
     limits: &Limits,
 ) -> Result<(), Misfit> {
-    carry(frame, layout, &mapped.ends(), &limits.way(Fit::Whole)).map(|_| ())
+    carry(frame, layout, &mapped.outer(), mapped.about(), &limits.way(Fit::Whole)).map(|_| ())
 }
 
 /// The same for a packet that [`translate`] refused with [`Misfit::MustFragment`]: what comes of it is too long
@@ -76,17 +77,19 @@ pub fn translate_to_cut(
     mapped: &Mapped,
     limits: &Limits,
 ) -> Result<u16, Misfit> {
-    carry(frame, layout, &mapped.ends(), &limits.way(Fit::Cut))
+    carry(frame, layout, &mapped.outer(), mapped.about(), &limits.way(Fit::Cut))
 }
 
 impl Mapped {
-    const fn ends(&self) -> Ends {
-        let outer = Pair { source: self.source, destination: self.destination, ports: None };
-        let inner = match self.inner {
-            Some((source, destination)) => Some(Pair { source, destination, ports: None }),
-            None => None,
-        };
-        Ends { outer, inner }
+    const fn outer(&self) -> Pair {
+        Pair::without_ports(self.source, self.destination)
+    }
+
+    const fn about(&self) -> About {
+        match self.inner {
+            Some((source, destination)) => About::Other(Pair::without_ports(source, destination)),
+            None => About::Nothing,
+        }
     }
 }
 
@@ -107,27 +110,58 @@ impl Limits {
     }
 }
 
-/// What a packet, and the packet in an ICMP error, become.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Ends {
-    pub(crate) outer: Pair,
-    pub(crate) inner: Option<Pair>,
-}
-
 /// Where a packet comes from and goes to, in its new family.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(C)]
 pub(crate) struct Pair {
-    pub(crate) source: Address,
-    pub(crate) destination: Address,
-    /// None leaves them.
-    pub(crate) ports: Option<Ports>,
+    pub(crate) source: Endpoint,
+    pub(crate) destination: Endpoint,
+    /// Are the ports new too? In an ICMP echo the port of the side that asked is the identifier.
+    pub(crate) with_ports: bool,
 }
 
-/// New ports. In an ICMP echo the port of the side that asked is the identifier.
+impl Pair {
+    const fn without_ports(source: Address, destination: Address) -> Self {
+        Self {
+            source: Endpoint { address: source, port: 0 },
+            destination: Endpoint { address: destination, port: 0 },
+            with_ports: false,
+        }
+    }
+
+    const fn reversed(&self) -> Self {
+        Self { source: self.destination, destination: self.source, with_ports: self.with_ports }
+    }
+
+    /// The family of the source.
+    pub(crate) const fn family(&self) -> Family {
+        self.source.address.family()
+    }
+
+    /// Are both ends of the family?
+    fn is_of(&self, family: Family) -> bool {
+        self.family() == family && self.destination.address.family() == family
+    }
+}
+
+/// What the packet becomes that an ICMP error is about.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Ports {
-    pub(crate) source: u16,
-    pub(crate) destination: u16,
+pub(crate) enum About {
+    /// It went the other way between the same ends.
+    Reversed,
+    Other(Pair),
+    /// Nobody knows.
+    Nothing,
+}
+
+impl About {
+    const fn pair(self, outer: &Pair) -> Option<Pair> {
+        match self {
+            Self::Reversed => Some(outer.reversed()),
+            Self::Other(pair) => Some(pair),
+            Self::Nothing => None,
+        }
+    }
 }
 
 /// What is done beside the translation, and how long its result may be.
@@ -153,9 +187,14 @@ pub(crate) enum Fit {
 
 /// Translates a packet, or an ICMP error with the packet in it. Returns how long a datagram of the result may be.
 #[inline]
-pub(crate) fn carry(frame: &mut Frame<'_>, layout: &Layout, ends: &Ends, way: &Way) -> Result<u16, Misfit> {
-    let to = ends.outer.source.family();
-    if to == layout.family || ends.outer.destination.family() != to {
+pub(crate) fn carry(
+    frame: &mut Frame<'_>,
+    layout: &Layout,
+    pair: &Pair,
+    about: About,
+    way: &Way,
+) -> Result<u16, Misfit> {
+    if layout.family == pair.family() || !pair.is_of(pair.family()) {
         return Err(Misfit::Foreign);
     }
     let (l3, end) = (usize::from(layout.l3), usize::from(layout.end));
@@ -172,7 +211,7 @@ pub(crate) fn carry(frame: &mut Frame<'_>, layout: &Layout, ends: &Ends, way: &W
     }
     let kind = transport::kind(payload, &head)?;
     if kind == Kind::Error {
-        error::carry(frame, l3, &head, ends, way)?;
+        error::carry(frame, l3, &head, pair, about, way)?;
         return Ok(way.mtu);
     }
     // RFC 7915 sections 4.1 and 5.1: an illegal source is for silence (RFC 1812 section 5.3.7), but for that
@@ -182,7 +221,7 @@ pub(crate) fn carry(frame: &mut Frame<'_>, layout: &Layout, ends: &Ends, way: &W
     }
     transport::check(payload, &head, kind)?;
     let longest = longest(&head, datagram.len(), way)?;
-    rewrite(frame, l3, head, kind, &ends.outer, way, longest.cut)?;
+    rewrite(frame, l3, head, kind, pair, way, longest.cut)?;
     Ok(longest.datagram)
 }
 
@@ -279,7 +318,7 @@ fn rewrite(
     }
     move_link_header(frame, l3, old_len, new_len).ok_or(Misfit::Foreign)?;
     let bytes = frame.bytes_mut();
-    set_ether_type(bytes, l3, pair.source.family()).ok_or(Misfit::Foreign)?;
+    set_ether_type(bytes, l3, pair.family()).ok_or(Misfit::Foreign)?;
     let header = bytes.get_mut(l3..).ok_or(Misfit::Foreign)?;
     head.write(header, pair, way.hop_limit(&head), identification).ok_or(Misfit::Foreign)
 }
@@ -297,14 +336,17 @@ fn clamp(bytes: &mut [u8], head: &Head, l3: usize, mss: u16) {
 /// Moves what stands in front of a header of `old` bytes to where one of `new` bytes will be, which ends in the
 /// same place.
 fn move_link_header(frame: &mut Frame<'_>, l3: usize, old: usize, new: usize) -> Option<()> {
-    if new > old {
-        frame.grow_front(new - old)?;
-        frame.bytes_mut().copy_within(new - old..new - old + l3, 0);
+    let (from, to) = (new.saturating_sub(old), old.saturating_sub(new));
+    frame.grow_front(from)?;
+    let bytes = frame.bytes_mut();
+    if l3 == ethernet::HEADER_LEN {
+        // A length that is known beforehand is moved in two words.
+        let link: [u8; ethernet::HEADER_LEN] = array_at(bytes, from)?;
+        put(bytes, to, link)?;
     } else {
-        frame.bytes_mut().copy_within(..l3, old - new);
-        frame.shrink_front(old - new)?;
+        bytes.copy_within(from..from + l3, to);
     }
-    Some(())
+    frame.shrink_front(to)
 }
 
 /// Says which family the datagram at `l3` is of.
@@ -313,5 +355,5 @@ fn set_ether_type(bytes: &mut [u8], l3: usize, family: Family) -> Option<()> {
         Family::V4 => EtherType::IPV4,
         Family::V6 => EtherType::IPV6,
     };
-    crate::bytes::put(bytes, l3.checked_sub(2)?, ether_type.0.to_be_bytes())
+    put(bytes, l3.checked_sub(2)?, ether_type.0.to_be_bytes())
 }

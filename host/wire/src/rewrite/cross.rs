@@ -1,15 +1,14 @@
 //! New addresses and ports in the other family: `nat` and `snat` between IPv4 and IPv6.
 
 use super::{Misfit, Rewrite};
-use crate::translation::{self, Ends, Fit, LOWEST_IPV6_MTU, Pair, Ports, Way};
+use crate::translation::{self, About, Fit, LOWEST_IPV6_MTU, Pair, Way};
 use crate::{Endpoint, Family, FlowKey, Frame, Layout};
 
 /// New addresses and ports, of the other family, for the packets of one direction of a flow (RFC 7915).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(C)]
 pub struct Cross {
-    source: Endpoint,
-    destination: Endpoint,
+    pair: Pair,
     lowest_ipv6_mtu: u16,
 }
 
@@ -29,7 +28,8 @@ impl Cross {
         {
             return None;
         }
-        Some(Self { source, destination, lowest_ipv6_mtu: LOWEST_IPV6_MTU })
+        let pair = Pair { source, destination, with_ports: true };
+        Some(Self { pair, lowest_ipv6_mtu: LOWEST_IPV6_MTU })
     }
 
     /// IPv4 packets that may be fragmented become IPv6 packets of `mtu` bytes at most, instead of 1280 (RFC 7915
@@ -41,17 +41,17 @@ impl Cross {
 
     #[must_use]
     pub const fn source(&self) -> Endpoint {
-        self.source
+        self.pair.source
     }
 
     #[must_use]
     pub const fn destination(&self) -> Endpoint {
-        self.destination
+        self.pair.destination
     }
 
     /// By how many bytes a packet without options, extension headers and fragment header gets longer.
     pub(super) const fn growth(&self) -> i16 {
-        match self.source.address.family() {
+        match self.pair.family() {
             Family::V4 => -(translation::GROWTH as i16),
             Family::V6 => translation::GROWTH as i16,
         }
@@ -66,36 +66,17 @@ impl Cross {
         layout: &Layout,
         fit: Fit,
     ) -> Result<u16, Misfit> {
-        translation::carry(frame, layout, &self.ends(), &self.way(rewrite, fit))
-    }
-
-    const fn ends(&self) -> Ends {
-        let (source, destination) = (self.source, self.destination);
-        Ends {
-            // A router between Shunt and the member has an address that the client need not know, nor be able
-            // to reach: the flow's own stands for it in errors too.
-            outer: pair(source, destination),
-            // The packet in an error went the other way (RFC 6146 sections 3.5.1.3 and 3.5.3).
-            inner: Some(pair(destination, source)),
-        }
-    }
-
-    const fn way(&self, rewrite: &Rewrite, fit: Fit) -> Way {
-        Way {
+        let way = Way {
             mtu: rewrite.mtu,
             mtu_back: u16::MAX,
             lowest_ipv6_mtu: self.lowest_ipv6_mtu,
             hop: rewrite.hop,
             mss: rewrite.mss,
             fit,
-        }
-    }
-}
-
-const fn pair(source: Endpoint, destination: Endpoint) -> Pair {
-    Pair {
-        source: source.address,
-        destination: destination.address,
-        ports: Some(Ports { source: source.port, destination: destination.port }),
+        };
+        // A router between Shunt and the member has an address that the client need not know, nor be able to
+        // reach: the flow's own source stands for it in errors too. The packet in one went the other way (RFC
+        // 6146 sections 3.5.1.3 and 3.5.3).
+        translation::carry(frame, layout, &self.pair, About::Reversed, &way)
     }
 }

@@ -3,7 +3,7 @@
 use super::head::{self, Head};
 use super::message::{Length, Message};
 use super::transport::{self, Kind};
-use super::{Ends, Pair, Way, set_ether_type};
+use super::{About, Pair, Way, set_ether_type};
 use crate::bytes::{array_at, put};
 use crate::checksum::{self, Sum};
 use crate::rewrite::Misfit;
@@ -25,30 +25,31 @@ pub(super) fn carry(
     frame: &mut Frame<'_>,
     l3: usize,
     outer: &Head,
-    ends: &Ends,
+    pair: &Pair,
+    about: About,
     way: &Way,
 ) -> Result<(), Misfit> {
     let at = l3 + outer.len;
     let message = frame.bytes().get(at..at + outer.payload_len).ok_or(Misfit::Foreign)?;
     let mut written = [0; LONGEST];
-    let len = write(&mut written, message, outer, ends, way)?;
+    let inner = about.pair(pair).ok_or(Misfit::Untranslatable)?;
+    let len = write(&mut written, message, outer, (pair, &inner), way)?;
     let written = written.get(..len).ok_or(Misfit::Foreign)?;
-    replace(frame, l3, written, ends.outer.source.family())
+    replace(frame, l3, written, pair.family())
 }
 
-/// Writes the datagram that the error becomes, and returns its length.
+/// Writes the datagram that the error becomes, between the first pair and about a packet between the second.
+/// Returns its length.
 fn write(
     written: &mut [u8; LONGEST],
     message: &[u8],
     outer: &Head,
-    ends: &Ends,
+    (pair, inner): (&Pair, &Pair),
     way: &Way,
 ) -> Result<usize, Misfit> {
-    let to = ends.outer.source.family();
-    let (Some(pair), Some(header)) = (ends.inner, array_at::<HEADER_LEN>(message, 0)) else {
-        return Err(Misfit::Untranslatable);
-    };
-    if pair.source.family() != to || pair.destination.family() != to {
+    let to = pair.family();
+    let header: [u8; HEADER_LEN] = array_at(message, 0).ok_or(Misfit::Untranslatable)?;
+    if !inner.is_of(to) {
         return Err(Misfit::Foreign);
     }
     // The checksum is calculated anew, which must not make a damaged message look sound (RFC 5508 section 4.2,
@@ -71,7 +72,7 @@ fn write(
     let start = header_len + HEADER_LEN;
     let len = start + shape.quoted + shape.extension;
     let (front, rest) = written.split_at_mut_checked(start).ok_or(Misfit::Untranslatable)?;
-    write_quoted(rest.get_mut(..shape.quoted).ok_or(Misfit::Foreign)?, &body, &quoted, &pair)?;
+    write_quoted(rest.get_mut(..shape.quoted).ok_or(Misfit::Foreign)?, &body, &quoted, inner)?;
     let extension = body.extension.get(..shape.extension).ok_or(Misfit::Foreign)?;
     rest.get_mut(shape.quoted..shape.quoted + shape.extension)
         .ok_or(Misfit::Foreign)?
@@ -90,14 +91,14 @@ fn write(
         Family::V4 => Sum::new(),
         Family::V6 => {
             let len = message.len() as u32;
-            Sum::pseudo(ends.outer.source, ends.outer.destination, ip::ICMPV6, len)
+            Sum::pseudo(pair.source.address, pair.destination.address, ip::ICMPV6, len)
         }
     };
     let identification = outer.identify(message);
     let check = sum.bytes(message).checksum();
     put(written, header_len + 2, check.to_be_bytes()).ok_or(Misfit::Foreign)?;
     let outer = Head { payload_len: len - header_len, ..*outer };
-    outer.write(written, &ends.outer, way.hop_limit(&outer), identification).ok_or(Misfit::Untranslatable)?;
+    outer.write(written, pair, way.hop_limit(&outer), identification).ok_or(Misfit::Untranslatable)?;
     Ok(len)
 }
 

@@ -1,8 +1,8 @@
 //! IP headers, read in one family and written in the other (RFC 7915 sections 4.1 and 5.1).
 
 use super::Pair;
-use crate::bytes::{array_at, put, u16_at};
-use crate::checksum::checksum;
+use crate::bytes::{array_at, put};
+use crate::checksum::Sum;
 use crate::layout::Part;
 use crate::rewrite::Misfit;
 use crate::{Address, Family, ip};
@@ -252,9 +252,8 @@ impl Head {
     /// The identification of the IPv4 packet that this IPv6 packet becomes, with the payload as it came.
     ///
     /// RFC 7915 section 5.1 wants a generator, and nothing is kept here. What tells packets of a flow apart is
-    /// in the first bytes of their payload (sequence numbers, checksum), so those are stirred: equal packets get
-    /// equal numbers, which does no harm (RFC 6864 section 4.1), and others differ as random numbers do. Whoever
-    /// does not see the flow cannot guess it. A packet that nobody may fragment needs none.
+    /// in the first bytes of their payload, so those are stirred (decision 0011). A packet that nobody may
+    /// fragment needs none.
     #[inline]
     pub(super) fn identify(&self, payload: &[u8]) -> u16 {
         match self.fragment {
@@ -288,28 +287,28 @@ impl Head {
     }
 
     /// RFC 7915 section 4.1. The flow label is zero.
+    #[inline]
     fn write_v6(&self, bytes: &mut [u8], pair: &Pair, hop_limit: u8) -> Option<()> {
         let next = if self.protocol == ip::ICMP { ip::ICMPV6 } else { self.protocol };
-        let first = 6 << 28 | u32::from(self.traffic_class) << 20;
-        let len = self.new_len() - ip::V6_HEADER_LEN + self.payload_len;
-        let mut header = [0; ip::V6_HEADER_LEN];
-        header[..4].copy_from_slice(&first.to_be_bytes());
-        header[4..6].copy_from_slice(&u16::try_from(len).ok()?.to_be_bytes());
-        header[6] = if self.fragment.is_some() { ip::FRAGMENT } else { next };
-        header[7] = hop_limit;
-        header[8..24].copy_from_slice(&pair.source.octets());
-        header[24..40].copy_from_slice(&pair.destination.octets());
+        let len = u16::try_from(self.new_len() - ip::V6_HEADER_LEN + self.payload_len).ok()?;
+        let header = bytes.get_mut(..self.new_len())?;
+        let version_and_class = 6 << 28 | u32::from(self.traffic_class) << 20;
+        put(header, 0, version_and_class.to_be_bytes())?;
+        let [a, b] = len.to_be_bytes();
+        let first = if self.fragment.is_some() { ip::FRAGMENT } else { next };
+        put(header, 4, [a, b, first, hop_limit])?;
+        put(header, 8, pair.source.address.octets())?;
+        put(header, 24, pair.destination.address.octets())?;
         if let Some(fragment) = self.fragment {
-            let offset = fragment.offset << 3 | u16::from(fragment.more);
-            let mut extension = [next, 0, 0, 0, 0, 0, 0, 0];
-            extension[2..4].copy_from_slice(&offset.to_be_bytes());
-            extension[4..].copy_from_slice(&fragment.identification.to_be_bytes());
-            put(bytes, ip::V6_HEADER_LEN, extension)?;
+            let [a, b] = (fragment.offset << 3 | u16::from(fragment.more)).to_be_bytes();
+            put(header, 40, [next, 0, a, b])?;
+            put(header, 44, fragment.identification.to_be_bytes())?;
         }
-        put(bytes, 0, header)
+        Some(())
     }
 
     /// RFC 7915 sections 5.1 and 5.1.1.
+    #[inline]
     fn write_v4(&self, bytes: &mut [u8], pair: &Pair, hop_limit: u8, identification: u16) -> Option<()> {
         let total = u16::try_from(ip::V4_HEADER_LEN + self.payload_len).ok()?;
         let flags = match self.fragment {
@@ -317,30 +316,36 @@ impl Head {
             None if self.must_not_be_fragmented() => DONT_FRAGMENT,
             None => 0,
         };
-        let mut header = [0; ip::V4_HEADER_LEN];
-        header[0] = 0x45;
-        header[1] = self.traffic_class;
-        header[2..4].copy_from_slice(&total.to_be_bytes());
-        header[4..6].copy_from_slice(&identification.to_be_bytes());
-        header[6..8].copy_from_slice(&flags.to_be_bytes());
-        header[8] = hop_limit;
-        header[9] = if self.protocol == ip::ICMPV6 { ip::ICMP } else { self.protocol };
-        header[12..16].copy_from_slice(&ip::v4_octets(pair.source));
-        header[16..20].copy_from_slice(&ip::v4_octets(pair.destination));
-        let check = checksum(&header);
-        header[10..12].copy_from_slice(&check.to_be_bytes());
-        put(bytes, 0, header)
+        let protocol = if self.protocol == ip::ICMPV6 { ip::ICMP } else { self.protocol };
+        let header: &mut [u8; ip::V4_HEADER_LEN] = bytes.first_chunk_mut()?;
+        // Five words, of which none is read back: the sum is that of the words.
+        let first = u32::from_be_bytes([0x45, self.traffic_class, 0, 0]) | u32::from(total);
+        let second = u32::from(identification) << 16 | u32::from(flags);
+        let third = u32::from_be_bytes([hop_limit, protocol, 0, 0]);
+        let [source, destination] =
+            [pair.source, pair.destination].map(|end| u32::from_be_bytes(ip::v4_octets(end.address)));
+        let sum = Sum::new().u32(first).u32(second).u32(third).u32(source).u32(destination);
+        let third = third | u32::from(sum.checksum());
+        for (word, value) in
+            header.as_chunks_mut().0.iter_mut().zip([first, second, third, source, destination])
+        {
+            *word = value.to_be_bytes();
+        }
+        Some(())
     }
 }
 
-/// A number of the first bytes, each of which matters. The multiplier is that of Fibonacci hashing (2^32 by the
+/// A number of the first bytes, each of which matters. The multiplier is that of Fibonacci hashing (2^64 by the
 /// golden ratio).
 fn stir(payload: &[u8]) -> u16 {
-    let mut number = 0_u32;
-    // As long as the header of TCP.
-    for at in (0..20).step_by(2) {
-        let Some(word) = u16_at(payload, at) else { break };
-        number = (number ^ u32::from(word)).wrapping_mul(0x9e37_79b1).rotate_left(13);
-    }
-    (number >> 16) as u16 ^ number as u16
+    const MULTIPLIER: u64 = 0x9e37_79b9_7f4a_7c15;
+    // As long as the header of TCP; what is missing is zero.
+    let mut first = [0; 20];
+    let len = payload.len().min(first.len());
+    first[..len].copy_from_slice(&payload[..len]);
+    let word = |at: usize| u64::from_be_bytes(array_at(&first, at).unwrap_or_default());
+    let mut number = word(0).wrapping_mul(MULTIPLIER);
+    number = (number.rotate_left(32) ^ word(8)).wrapping_mul(MULTIPLIER);
+    number = (number.rotate_left(32) ^ word(12)).wrapping_mul(MULTIPLIER);
+    (number >> 48) as u16
 }

@@ -1,8 +1,8 @@
 //! What stands behind an IP header: checksums that cover its addresses, ports, ICMP types (RFC 7915 sections
 //! 4.5 and 5.5).
 
+use super::Pair;
 use super::head::Head;
-use super::{Pair, Ports};
 use crate::bytes::{put, u16_at};
 use crate::checksum::{Delta, Sum};
 use crate::icmp::{self, Echo};
@@ -88,15 +88,16 @@ pub(super) fn check(payload: &[u8], head: &Head, kind: Kind) -> Result<(), Misfi
 /// Translates the transport header, or as much of it as is there.
 #[inline]
 pub(super) fn rewrite(payload: &mut [u8], head: &Head, kind: Kind, pair: &Pair) {
-    let addresses =
-        Delta::none().address(head.source, pair.source).address(head.destination, pair.destination);
+    let addresses = Delta::none()
+        .address(head.source, pair.source.address)
+        .address(head.destination, pair.destination.address);
     match kind {
         Kind::Tcp => {
-            let ports = set_ports(payload, pair.ports);
+            let ports = set_ports(payload, pair);
             replace(payload, TCP_CHECKSUM_AT, |check| addresses.and(ports).apply(check));
         }
         Kind::Udp => {
-            let ports = set_ports(payload, pair.ports);
+            let ports = set_ports(payload, pair);
             // RFC 7915 sections 4.5 and 5.5. One that was left out stays so: from IPv6, as IPv4 may do without,
             // and in an ICMP error, whose packet had none before it was translated either.
             replace(payload, UDP_CHECKSUM_AT, |check| addresses.and(ports).apply_udp(check));
@@ -107,10 +108,12 @@ pub(super) fn rewrite(payload: &mut [u8], head: &Head, kind: Kind, pair: &Pair) 
 }
 
 #[inline]
-fn set_ports(payload: &mut [u8], ports: Option<Ports>) -> Delta {
-    let Some(ports) = ports else { return Delta::none() };
-    let source = replace(payload, 0, |_| ports.source);
-    source.and(replace(payload, 2, |_| ports.destination))
+fn set_ports(payload: &mut [u8], pair: &Pair) -> Delta {
+    if !pair.with_ports {
+        return Delta::none();
+    }
+    let source = replace(payload, 0, |_| pair.source.port);
+    source.and(replace(payload, 2, |_| pair.destination.port))
 }
 
 /// Did the sender leave out a checksum that IPv6 wants?
@@ -123,7 +126,9 @@ pub(super) fn lacks_checksum(payload: &[u8], head: &Head, kind: Kind) -> bool {
 pub(super) fn sum_udp(payload: &mut [u8], pair: &Pair) {
     let Some(datagram) = datagram(payload) else { return };
     let len = datagram.len() as u32;
-    let check = Sum::pseudo(pair.source, pair.destination, ip::UDP, len).bytes(datagram).udp_checksum();
+    let check = Sum::pseudo(pair.source.address, pair.destination.address, ip::UDP, len)
+        .bytes(datagram)
+        .udp_checksum();
     put(payload, UDP_CHECKSUM_AT, check.to_be_bytes());
 }
 
@@ -145,16 +150,16 @@ fn rewrite_echo(payload: &mut [u8], head: &Head, half: Echo, pair: &Pair) {
     let Some(first) = payload.first_mut() else { return };
     let old = core::mem::replace(first, kind);
     let mut delta = Delta::none().u16(u16::from(old) << 8, u16::from(kind) << 8);
-    if let Some(ports) = pair.ports {
+    if pair.with_ports {
         let identifier = match half {
-            Echo::Request => ports.source,
-            Echo::Reply => ports.destination,
+            Echo::Request => pair.source.port,
+            Echo::Reply => pair.destination.port,
         };
         delta = delta.and(replace(payload, 4, |_| identifier));
     }
     let len = head.payload_len as u32;
     let pseudo = match head.family {
-        Family::V4 => Sum::pseudo(pair.source, pair.destination, ip::ICMPV6, len).folded(),
+        Family::V4 => Sum::pseudo(pair.source.address, pair.destination.address, ip::ICMPV6, len).folded(),
         // Taking away is adding the complement.
         Family::V6 => !Sum::pseudo(head.source, head.destination, ip::ICMPV6, len).folded(),
     };

@@ -180,6 +180,8 @@ proptest! {
             Ok(frame.bytes().to_vec())
         });
         if let Ok(got) = result {
+            // What has no checksum in IPv6 has none in IPv4, and cannot always go back.
+            prop_assume!(family == Family::V4 || got[23] != 17 || got[40..42] != [0, 0]);
             let read = Subject::read(&got, 14, other(family)).map(|subject| usize::from(subject.layout.end));
             prop_assert_eq!(read, Ok(got.len()));
         }
