@@ -159,13 +159,26 @@ impl Host {
         ask(&socket, question).with_context(|| format!("{question:?} over UDP from {from} to {to}"))
     }
 
-    /// Sends so many ICMP echo requests of so many bytes (without headers), and gives how many were answered.
+    /// Sends so many ICMP echo requests of so many bytes (without headers), not in fragments, and gives how many were
+    /// answered.
     ///
     /// # Errors
     /// There is no ping.
     pub fn ping(&self, from: IpAddr, to: IpAddr, count: u32, bytes: u32) -> Result<u32> {
-        // -M do: not in fragments. Its exit code says whether anything came back, which the count does as well.
-        let line = format!("ping -n -q -i 0.05 -W 2 -c {count} -s {bytes} -M do -I {from} {to}");
+        self.ping_with("-M do -W 2", from, to, count, bytes)
+    }
+
+    /// The same of any size: those that do not fit the way go in fragments.
+    ///
+    /// # Errors
+    /// There is no ping.
+    pub fn ping_in_pieces(&self, from: IpAddr, to: IpAddr, count: u32, bytes: u32) -> Result<u32> {
+        self.ping_with("-M want -W 10", from, to, count, bytes)
+    }
+
+    fn ping_with(&self, how: &str, from: IpAddr, to: IpAddr, count: u32, bytes: u32) -> Result<u32> {
+        // Its exit code says whether anything came back, which the count does as well.
+        let line = format!("ping -n -q -i 0.05 {how} -c {count} -s {bytes} -I {from} {to}");
         let mut ping = self.start(&line)?;
         ping.wait_at_most(PATIENCE)?.context("ping does not end")?;
         ping.wait_stdout("received").context("ping")?;

@@ -20,6 +20,7 @@ mod member;
 mod namespace;
 mod network;
 mod origin;
+mod pieces;
 mod plan;
 mod process;
 mod stream;
