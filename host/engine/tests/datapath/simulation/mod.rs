@@ -5,6 +5,7 @@
 
 mod chance;
 mod endpoint;
+mod pieces;
 mod wire;
 
 use std::collections::{BTreeMap, HashMap};
@@ -22,11 +23,14 @@ use crate::lab::{ETH0, ETH1, Lab};
 use crate::world::{HandedOver, Recorder};
 use chance::Chance;
 use endpoint::{End, State};
+use pieces::Joined;
 use wire::{ACK, Message, RST, SYN, Tcp};
 
 const ROUTER: [u8; 6] = [2, 0, 0, 0, 0x0a, 1];
 const SHUNT: [[u8; 6]; 2] = [[2, 0, 0, 0, 0, 1], [2, 0, 0, 0, 0, 2]];
 const START: u64 = 1_000_000;
+/// How much of a packet a fragment holds.
+const PIECE: usize = 64;
 
 /// VIPs by family, and the port of each mode on them.
 const VIPS: [&str; 2] = ["203.0.113.1", "2001:db8:f::1"];
@@ -63,6 +67,8 @@ struct Simulation {
     servers: HashMap<(SocketAddr, SocketAddr), Served>,
     /// Frames that are on their way to Shunt.
     on_the_way: Vec<(u32, Vec<u8>)>,
+    /// Where clients and members put fragments together.
+    joined: [Joined; 2],
     next_port: u16,
     verdicts: u64,
     answers: u64,
@@ -109,6 +115,7 @@ impl Simulation {
             questions: BTreeMap::new(),
             servers: HashMap::new(),
             on_the_way: Vec::new(),
+            joined: Default::default(),
             next_port: 1024,
             verdicts: 0,
             answers: 0,
@@ -121,6 +128,8 @@ impl Simulation {
             self.check();
         }
         assert!(self.answers > 20, "{} answers reached a client: nothing was simulated", self.answers);
+        let joined = self.joined.each_ref().map(|it| it.count);
+        assert!(joined.iter().all(|count| *count > 0), "{joined:?} packets came in fragments");
         self.wind_down();
     }
 
@@ -156,7 +165,9 @@ impl Simulation {
         let (client, vip) = self.pair();
         let number = self.chance.number();
         self.questions.insert((client, vip), number);
-        self.client_sends(client, vip, None, number.to_be_bytes().to_vec());
+        // One of two is larger than what fits into a frame.
+        let times = if self.chance.percent(50) { 1 } else { 2 * PIECE / 8 + self.chance.below(PIECE / 8) };
+        self.client_sends(client, vip, None, number.to_be_bytes().repeat(times));
     }
 
     /// Some end of some connection does something.
@@ -306,7 +317,7 @@ impl Simulation {
         let message = Message { source: client, destination: vip, tcp, payload };
         // What is lost before Shunt was never seen by it.
         if !self.chance.percent(3) {
-            self.on_the_way.push((ETH0, message.frame(ROUTER, SHUNT[0])));
+            self.leave(ETH0, message.frame(ROUTER, SHUNT[0]));
         }
     }
 
@@ -316,7 +327,24 @@ impl Simulation {
         if is_vip(member) {
             self.at_client(message);
         } else {
-            self.on_the_way.push((ETH1, message.frame(mac_of(member), SHUNT[1])));
+            self.leave(ETH1, message.frame(mac_of(member), SHUNT[1]));
+        }
+    }
+
+    /// A frame sets out: in fragments if it is large, which the network shuffles, repeats and loses.
+    fn leave(&mut self, interface: u32, frame: Vec<u8>) {
+        if frame.len() <= 2 * PIECE {
+            return self.on_the_way.push((interface, frame));
+        }
+        let mut pieces = pieces::cut(&frame, self.chance.number() as u32, PIECE);
+        while !pieces.is_empty() {
+            let piece = pieces.remove(self.chance.below(pieces.len()));
+            if self.chance.percent(3) {
+                self.on_the_way.push((interface, piece.clone()));
+            }
+            if !self.chance.percent(2) {
+                self.on_the_way.push((interface, piece));
+            }
         }
     }
 
@@ -379,7 +407,8 @@ impl Simulation {
     /// A frame of Shunt's arrives where it is sent to.
     fn arrive(&mut self, interface: u32, frame: &[u8]) {
         assert_eq!(frame[6..12], SHUNT[interface as usize - 1], "it comes from Shunt");
-        let Some((message, tunnelled)) = Message::read(frame) else { return };
+        let Some(whole) = self.joined[interface as usize - 1].take(frame) else { return };
+        let Some((message, tunnelled)) = Message::read(&whole) else { return };
         match interface {
             ETH0 => {
                 assert_eq!(frame[..6], ROUTER, "clients are behind the router");
@@ -405,7 +434,8 @@ impl Simulation {
         let key = (client, vip);
         let Some(segment) = tcp else {
             if let Some(question) = self.questions.remove(&key) {
-                assert_eq!(payload, question.to_be_bytes(), "the answer is to another question");
+                let is_answer = payload.chunks(8).all(|chunk| chunk == question.to_be_bytes());
+                assert!(is_answer && !payload.is_empty(), "the answer is to another question");
                 self.answers += 1;
             }
             return;
@@ -508,7 +538,7 @@ impl Simulation {
         for datapath in &self.datapaths {
             let counters = datapath.counters();
             assert!(counters.flows <= self.lab.options.flows as u64);
-            assert!(counters.held <= 1024);
+            assert!(counters.held <= 1024 && counters.fragments_held <= 1024);
             let by_mode: u64 = counters.modes.iter().map(|mode| mode.active).sum();
             assert_eq!(by_mode, counters.flows);
             all += counters.flows;
@@ -545,7 +575,7 @@ impl Simulation {
         self.check();
         for datapath in &self.datapaths {
             let counters = datapath.counters();
-            assert_eq!((counters.flows, counters.held), (0, 0));
+            assert_eq!((counters.flows, counters.held, counters.fragments_held), (0, 0, 0));
             assert!(counters.snat.is_empty(), "every port is free again: {:?}", counters.snat);
             for virtual_ in &counters.virtuals {
                 assert_eq!(virtual_.carried.active, 0, "{}", virtual_.name);
