@@ -2,7 +2,7 @@
 
 use shunt_wire::icmp::{Report, Silence, echo_reply, report};
 use shunt_wire::layout::Part;
-use shunt_wire::{Frame, Layout, Mac, arp, ndp};
+use shunt_wire::{Family, Frame, Layout, Mac, arp, ndp};
 
 use crate::frame::{read, write};
 use crate::packets::{BACK, IN, address, canonical, change, changed, layout};
@@ -32,6 +32,21 @@ fn errors_of_each_kind() {
         let after = format!("{BACK} | vlan 7 | ip6 2001:db8:1::1 > 2001:db8::7 hop 64 | icmp6 {name} | {v6}");
         assert_eq!(result, Ok(canonical(&after)));
     }
+}
+
+#[test]
+fn a_source_route_is_reported() {
+    let report = |frame: &mut Frame<'_>, layout: &Layout| {
+        let from = address(if layout.family == Family::V4 { "203.0.113.1" } else { "2001:db8:1::1" });
+        report(frame, layout, from, Report::SourceRoute { pointer: 43 })
+    };
+    let v4 = "ip4 192.0.2.7 > 198.51.100.2 options 830704c633640200 | udp 5 > 6";
+    let after = format!("{BACK} | ip4 203.0.113.1 > 192.0.2.7 tos 192 df | icmp4 type 3 code 5 | {v4}");
+    assert_eq!(changed(&format!("{IN} | {v4}"), report), Ok(canonical(&after)));
+    let v6 = "ip6 2001:db8::7 > 2001:db8::8 | routing 000100000000 | udp 5 > 6";
+    let after =
+        format!("{BACK} | ip6 2001:db8:1::1 > 2001:db8::7 | icmp6 type 4 code 0 rest 0000002b | {v6}");
+    assert_eq!(changed(&format!("{IN} | {v6}"), report), Ok(canonical(&after)));
 }
 
 /// 576 bytes over IPv4 (RFC 1812 section 4.3.2.3), 1280 over IPv6 (RFC 4443 section 2.4 c).

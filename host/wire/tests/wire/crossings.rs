@@ -1,9 +1,12 @@
 //! IPv4 becomes IPv6 and the other way round, as RFC 7915 has it.
 
-use shunt_wire::rewrite::{Change, Cross, Misfit};
-use shunt_wire::{Rewrite, ip};
+use shunt_wire::fragment::cut;
+use shunt_wire::frame::HEADROOM;
+use shunt_wire::rewrite::{Change, Cross, Hop, Misfit};
+use shunt_wire::{Frame, Rewrite, ip};
 
-use crate::packets::{IN, OUT, canonical, changed, endpoint, key, rewrite};
+use crate::frame::{read, write};
+use crate::packets::{IN, OUT, canonical, changed, endpoint, key, layout, rewrite};
 
 const CLIENT: &str = "192.0.2.7:40000";
 const VIP: &str = "203.0.113.1:80";
@@ -92,4 +95,103 @@ fn what_does_not_fit_is_said_in_terms_of_what_came() {
     }
     let fits = changed(&v4(" df"), |frame, layout| Rewrite { mtu: 1348, ..there }.apply(frame, layout));
     assert!(fits.is_ok());
+}
+
+#[test]
+fn refusals() {
+    let there = cross(CLIENT, VIP, CLIENT6, MEMBER6, ip::UDP);
+    let v4 = format!("{IN} | ip4 192.0.2.7 > 203.0.113.1 ttl 1 df | udp 40000 > 80");
+    let v6 = format!("{IN} | ip6 2001:db8:2::1 > 2001:db8::7 | udp 8080 > 40000");
+    for (text, rewrite, misfit) in [
+        (&v4, there, Misfit::HopLimit),
+        // Of the family that it makes.
+        (&v6, there, Misfit::Foreign),
+    ] {
+        assert_eq!(changed(text, |frame, layout| rewrite.apply(frame, layout)), Err(misfit));
+        assert_eq!(
+            changed(text, |frame, layout| rewrite.apply_to_cut(frame, layout).map(|_| ())),
+            Err(misfit)
+        );
+    }
+    assert!(changed(&v4, |frame, layout| Rewrite { hop: Hop::Keep, ..there }.apply(frame, layout)).is_ok());
+    let plain = rewrite(Change::None);
+    let result = changed(&v4, |frame, layout| plain.apply_to_cut(frame, layout).map(|_| ()));
+    assert_eq!(result, Err(Misfit::Foreign), "only crossings are cut");
+
+    // A buffer with less room in front than the headers grow.
+    let mut bytes = read(&v4.replace("ttl 1", "ttl 9")).unwrap();
+    let at = layout(&bytes);
+    bytes.splice(0..0, [0; 19]);
+    let end = bytes.len();
+    assert_eq!(there.apply(&mut Frame::new(&mut bytes, 19, end), &at), Err(Misfit::NoRoom));
+}
+
+#[test]
+fn what_cannot_be_compiled() {
+    let of = key(CLIENT, VIP, ip::TCP);
+    let new = |of, source, destination| Cross::new(&of, endpoint(source), endpoint(destination));
+    assert_eq!(new(of, CLIENT, VIP), None);
+    assert_eq!(new(of, CLIENT, MEMBER6), None);
+    assert_eq!(new(of, CLIENT6, VIP), None);
+    assert_eq!(new(key(CLIENT, MEMBER6, ip::TCP), CLIENT6, MEMBER6), None);
+    let there = new(of, CLIENT6, MEMBER6).unwrap();
+    assert_eq!((there.source(), there.destination()), (endpoint(CLIENT6), endpoint(MEMBER6)));
+    assert_eq!(rewrite(Change::Cross(there)).overhead(), 20);
+    let back = new(key(MEMBER6, CLIENT6, ip::TCP), VIP, CLIENT).unwrap();
+    assert_eq!(rewrite(Change::Cross(back)).overhead(), -20);
+}
+
+#[test]
+fn a_crossing_clamps() {
+    let there = Rewrite { mss: 1440, ..cross(CLIENT, VIP, CLIENT6, MEMBER6, ip::TCP) };
+    for (before, after) in [(1460, 1440), (1400, 1400)] {
+        let before = format!("{IN} | ip4 192.0.2.7 > 203.0.113.1 ttl 64 | tcp 40000 > 80 S mss {before}");
+        let after =
+            format!("{OUT} | ip6 2001:db8::7 > 2001:db8:2::1 hop 63 | tcp 40000 > 8080 S mss {after}");
+        let result = changed(&before, |frame, layout| there.apply(frame, layout));
+        assert_eq!(result, Ok(canonical(&after)));
+    }
+}
+
+#[test]
+fn what_must_be_fragmented_is_cut() {
+    let of = key(CLIENT, VIP, ip::UDP);
+    let cross = Cross::new(&of, endpoint(CLIENT6), endpoint(MEMBER6)).unwrap().with_lowest_ipv6_mtu(1400);
+    let there = rewrite(Change::Cross(cross));
+    let bytes = read(&format!(
+        "{IN} | vlan 9 | ip4 192.0.2.7 > 203.0.113.1 ttl 64 id 7 | udp 40000 > 80 | bytes 1400"
+    ));
+    let bytes = bytes.unwrap();
+    let mut buffer = [&[0; HEADROOM][..], &bytes].concat();
+    let end = buffer.len();
+    let mut frame = Frame::new(&mut buffer, HEADROOM, end);
+    assert_eq!(there.apply(&mut frame, &layout(&bytes)), Err(Misfit::MustFragment));
+    let longest = there.apply_to_cut(&mut frame, &layout(&bytes)).unwrap();
+    assert_eq!(longest, 1400);
+    let mut first = Vec::new();
+    cut(&mut frame, longest, |piece| first.push(write(piece))).unwrap();
+    let ip = format!("{OUT} | vlan 9 | ip6 2001:db8::7 > 2001:db8:2::1 hop 63 | fragment id 7");
+    assert_eq!(first.len(), 1);
+    assert!(first[0].starts_with(&format!("{ip} mf")), "{first:?}");
+    let rest: String = (1344..1400).map(|at| format!("{:02x}", at as u8)).collect();
+    assert_eq!(write(frame.bytes()), canonical(&format!("{ip} off 1352 next 17 | hex {rest}")));
+}
+
+/// A router behind Shunt, about a packet that Shunt translated: the client hears it from the virtual server.
+#[test]
+fn an_error_on_its_way_to_the_client() {
+    let back = cross(MEMBER6, CLIENT6, VIP, CLIENT, ip::TCP);
+    let before = format!(
+        "{IN} | ip6 2001:db8:9::9 > 2001:db8::7 hop 64 | icmp6 too-big mtu 1400 \
+         | ip6 2001:db8::7 > 2001:db8:2::1 hop 60 | tcp 40000 > 8080 A seq 1 | bytes 1361"
+    );
+    let after = format!(
+        "{OUT} | ip4 203.0.113.1 > 192.0.2.7 ttl 63 | icmp4 too-big mtu 1380 \
+         | ip4 192.0.2.7 > 203.0.113.1 ttl 60 df | tcp 40000 > 80 A seq 1 | bytes 1361 | cut 548"
+    );
+    let result = changed(&before, |frame, layout| {
+        let quoted = crate::packets::quoted_layout(frame.bytes(), layout);
+        back.apply_to_error(frame, layout, &quoted)
+    });
+    assert_eq!(result.map(unidentified), Ok(canonical(&after)));
 }
