@@ -94,10 +94,10 @@ fn write(
             Sum::pseudo(pair.source.address, pair.destination.address, ip::ICMPV6, len)
         }
     };
+    let outer = Head { payload_len: len - header_len, ..*outer };
     let identification = outer.identify(message);
     let check = sum.bytes(message).checksum();
     put(written, header_len + 2, check.to_be_bytes()).ok_or(Misfit::Foreign)?;
-    let outer = Head { payload_len: len - header_len, ..*outer };
     outer.write(written, pair, way.hop_limit(&outer), identification).ok_or(Misfit::Untranslatable)?;
     Ok(len)
 }
