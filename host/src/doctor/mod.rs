@@ -70,8 +70,12 @@ pub fn attached(interface: &str, mode: &str) -> Finding {
     }
     Finding::note(
         about,
-        "its driver runs no XDP program: every frame costs the kernel a packet of its own first",
-        "use a driver that does (`ethtool -i` names this one); drivers of virtual machines may want more queues for it",
+        "its driver runs no XDP program: every frame costs the kernel a packet of its own first, and a card that takes VLAN tags \
+         off hides them",
+        format!(
+            "use a driver that does (`ethtool -i` names this one); drivers of virtual machines may want more queues for \
+             it. With VLANs on it: `ethtool -K {interface} rxvlan off`"
+        ),
     )
 }
 

@@ -106,9 +106,13 @@ fn addresses(config: &Config, facts: &Facts, findings: &mut Vec<Finding>) {
         .snat_pools
         .iter()
         .flat_map(|pool| pool.addresses.iter().map(move |it| (*it, format!("snat-pool {}", pool.name))));
+    let sources = config.packet_virtuals.iter().flat_map(|virtual_| {
+        let about = format!("tunnel-sources of virtual {}", virtual_.name);
+        virtual_.tunnel_sources.iter().map(move |it| (*it, about.clone()))
+    });
     let mut free = BTreeMap::<String, Vec<String>>::new();
     let mut seen = BTreeSet::new();
-    for (address, about) in vips.chain(leased).filter(|(address, _)| seen.insert(*address)) {
+    for (address, about) in vips.chain(leased).chain(sources).filter(|(address, _)| seen.insert(*address)) {
         if let Some((link, prefix)) = holder(&facts.picture, address) {
             let remedy = format!("`ip address del {address}/{prefix} dev {}`", link.name);
             findings.push(Finding::failed(

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use shunt_engine::datapath::{Filter, FlowDetails, FlowSummary, ModeName};
+use shunt_engine::datapath::{Filter, FlowDetails, FlowProtocol, FlowSummary, ModeName};
 use shunt_engine::flow::{Cursor, FlowId};
 use shunt_engine::snat::Blocks;
 use shunt_sys::netlink::{Link, Netlink};
@@ -26,6 +26,11 @@ use crate::live::Snapshot;
 const MOST_FLOWS: usize = 1 << 20;
 /// How often draining looks whether flows are left.
 const DRAIN_LOOK: Duration = Duration::from_millis(100);
+
+/// How long a flow without a connection is silent before draining does not wait for it any more, in
+/// milliseconds. Questions and answers that belong together come closer to each other; what is asked later
+/// finds whoever takes over.
+const SILENT_MS: u64 = 2_000;
 
 /// The states of flows that have ended, and are kept for what may come late.
 const ENDED: [&str; 3] = ["closed", "client-reset", "server-reset"];
@@ -237,7 +242,7 @@ impl Packets {
                 let (reply, answer) = oneshot::channel();
                 worker.handle().send(Command::Flows { filter: Filter::default(), from: cursor, reply });
                 let Ok((shown, next)) = answer.await else { break };
-                if shown.iter().any(|flow| !ENDED.contains(&flow.state)) {
+                if shown.iter().any(|flow| is_waited_for(flow.protocol, flow.state, flow.idle)) {
                     return true;
                 }
                 from = next;
@@ -331,6 +336,12 @@ impl Drop for Packets {
         // Before the sockets close: the program would drop what no socket takes.
         self.steered().detach_all();
     }
+}
+
+/// Whether a flow under way would miss something if Shunt ended. Of one without a connection nobody ever says that
+/// it is over: it is, as far as anyone can tell, once nothing has come for a moment.
+pub(super) fn is_waited_for(protocol: FlowProtocol, state: &str, idle: u64) -> bool {
+    if protocol == FlowProtocol::Tcp { !ENDED.contains(&state) } else { idle < SILENT_MS }
 }
 
 async fn all(waits: Vec<oneshot::Receiver<()>>) {

@@ -2,6 +2,7 @@
 //!
 //! | module | what |
 //! |---|---|
+//! | `bare` | a worker without a kernel, for benches |
 //! | [`carry`] | all of it, as the control thread holds it: opened, changed by a plan, closed |
 //! | `ports` | interfaces: sockets opened, the XDP program attached and told whose frames are whose |
 //! | `snapshot` | the configuration and its live parts, as the engine takes them |
@@ -17,6 +18,7 @@
 //! The threads share nothing but members' health, bindings, and bounded queues. What reaches them from
 //! outside is a command.
 
+mod bare;
 pub mod carry;
 mod hand_over;
 mod network;
@@ -31,6 +33,8 @@ mod tests;
 mod worker;
 mod world;
 
+#[doc(hidden)]
+pub use bare::Bare;
 pub use carry::{Change, Packets};
 pub(crate) use network::{holder, network_of};
 pub(crate) use ports::carrier;

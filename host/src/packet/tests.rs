@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use shunt_engine::datapath::{
-    Counters, DropReason, FlowCounters, MemberCounters, ModeName, Traffic, VirtualCounters,
+    Counters, DropReason, FlowCounters, FlowProtocol, MemberCounters, ModeName, Traffic, VirtualCounters,
 };
 use shunt_engine::network::NextHop;
 use shunt_engine::snat::{AddressOccupancy, Counts};
@@ -12,10 +12,12 @@ use shunt_sys::netlink::{Hop, InterfaceAddress, Link, Neighbour, Picture, Route,
 use shunt_sys::xsk::Sockets;
 use shunt_wire::steering::{Replier, Segment, TunnelEnd};
 use shunt_wire::{Address, Mac};
+use tokio::sync::oneshot;
 
-use super::ports::Named;
+use super::ports::{Named, Opened};
 use super::report::{Snat, Totals};
 use super::snapshot::{Takes, load};
+use super::worker::Command;
 use super::*;
 use crate::config;
 use crate::config::model::{Config, Mode};
@@ -208,6 +210,35 @@ fn names_become_places() {
 
     let closing = load(&live, &config.snat_pools, &links, None, Takes::Nothing).unwrap();
     assert!(closing.engine.virtuals().iter().all(|it| it.limits.flow_rate == Some(0)));
+}
+
+/// What it did when it failed nobody knows, so its flows go with it; it takes commands and frames as before.
+#[tokio::test]
+async fn a_worker_that_fails_starts_again() {
+    let config = configured();
+    let probes = Arc::default();
+    let workers = worker::start(1, [1, 2], 100, &probes).unwrap();
+    let loaded = load(&live(&config), &config.snat_pools, &HashMap::new(), None, Takes::NewFlows).unwrap();
+    let (done, applied) = oneshot::channel();
+    let handle = workers[0].handle();
+    handle.send(Command::Apply { loaded: Arc::new(loaded), opened: Opened::default(), done });
+    applied.await.unwrap();
+    for _ in 0..3 {
+        handle.send(Command::Fail);
+        let (reply, answer) = oneshot::channel();
+        handle.send(Command::Report { reply });
+        let report = answer.await.expect("it answers again");
+        assert_eq!(report.counters.virtuals.len(), 2, "it has the configuration");
+    }
+}
+
+#[test]
+fn draining_waits_for_what_can_be_told_to_be_under_way() {
+    let waits = carry::is_waited_for;
+    assert!(waits(FlowProtocol::Tcp, "established", 250_000), "a connection may be silent");
+    assert!(!waits(FlowProtocol::Tcp, "closed", 0));
+    assert!(waits(FlowProtocol::Udp, "active", 500) && waits(FlowProtocol::Icmp, "active", 500));
+    assert!(!waits(FlowProtocol::Udp, "active", 5_000) && !waits(FlowProtocol::Icmp, "active", 5_000));
 }
 
 #[test]

@@ -2,6 +2,7 @@
 //! and its own instances of rules.
 
 use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::JoinHandle;
@@ -13,7 +14,7 @@ use shunt_engine::hash::Keyed;
 use shunt_engine::network::Network;
 use shunt_sys::netlink::Solicitor;
 use shunt_sys::waker::Waker;
-use shunt_sys::xsk::{Fate, Received, Sockets};
+use shunt_sys::xsk::{Fate, Outbox, Received, Reception, Sockets};
 use shunt_wire::Frame;
 use tokio::sync::oneshot;
 
@@ -31,6 +32,9 @@ use crate::worker::clock;
 const TICK: Duration = Duration::from_millis(100);
 /// How many frames of other workers are taken before its own have their turn.
 const HANDED_OVER_AT_ONCE: usize = 64;
+
+/// How often a worker starts again after a panic. More often, and something is wrong that does not pass.
+const MOST_RESTARTS: usize = 8;
 
 /// How many slots of the table are looked through between batches of frames: some 100 µs.
 const FLOWS_AT_ONCE: usize = 4096;
@@ -68,6 +72,9 @@ pub(super) enum Command {
     Report {
         reply: oneshot::Sender<Report>,
     },
+    /// Fail as by a bug.
+    #[cfg(test)]
+    Fail,
     Stop,
 }
 
@@ -182,7 +189,40 @@ impl Thread {
         Thread { options, sockets, commands, inbox, peers, tools: Tools::new(solicitor, probes), work: None }
     }
 
+    /// Runs until it is told to stop. A panic is a bug of Shunt's; it costs the flows of this worker, for nothing
+    /// can be said of them any more, but neither the other workers nor the proxies of the process.
     fn run(mut self) {
+        for _ in 0..=MOST_RESTARTS {
+            // Of all that it touches only the work is of use when half done, and that is made anew.
+            match catch_unwind(AssertUnwindSafe(|| self.serve())) {
+                Ok(()) => return,
+                Err(_) => self.start_again(),
+            }
+        }
+        tracing::error!(
+            "a packet worker failed again and again; Shunt ends, so that whoever watches it starts it anew"
+        );
+        std::process::exit(1);
+    }
+
+    fn start_again(&mut self) {
+        let worker = self.options.worker;
+        tracing::error!(
+            worker,
+            "a packet worker failed: a bug of Shunt's. Its flows are lost, and it starts again"
+        );
+        self.work = None;
+        if let Some(loaded) = self.tools.loaded.clone() {
+            self.work = Some(self.begin(clock::monotonic_ms(), &loaded));
+        }
+    }
+
+    fn begin(&self, now: u64, loaded: &Loaded) -> Work {
+        let (engine, network) = (Arc::clone(&loaded.engine), Arc::clone(&self.tools.network));
+        Work { datapath: Datapath::new(now, self.options, engine, network), rules: Rules::new(loaded) }
+    }
+
+    fn serve(&mut self) {
         loop {
             if let Err(error) = self.sockets.wait(Some(TICK)) {
                 // It is about the process (no memory), and may pass.
@@ -204,23 +244,7 @@ impl Thread {
     fn carry(&mut self, now: u64) {
         let Thread { sockets, inbox, peers, tools, work, .. } = self;
         let Some(Work { datapath, rules }) = work else { return };
-        sockets.receive(|Received { interface: ingress, buffer, start, end }, outbox| {
-            let mut frame = Frame::new(buffer, start, end);
-            let mut hands = Hands { rules: &mut *rules, tools: &mut *tools, outbox, peers };
-            let verdict = datapath.receive(now, ingress, &mut frame, &mut hands);
-            hands.rules.decided(is_a_flow(verdict));
-            match verdict.interface() {
-                Some(interface) if interface == ingress => {
-                    let start = frame.headroom();
-                    Fate::Send { interface, start, end: start + frame.len() }
-                }
-                Some(interface) => {
-                    hands.transmit(interface, frame.bytes());
-                    Fate::Recycle
-                }
-                None => Fate::Recycle,
-            }
-        });
+        sockets.receive_by(&mut Carrying { now, datapath, rules, tools, peers });
         for HandedOver { ingress, part, mut buffer, start, end } in inbox.try_iter().take(HANDED_OVER_AT_ONCE)
         {
             let mut frame = Frame::new(&mut buffer, start, end);
@@ -240,24 +264,19 @@ impl Thread {
     }
 
     fn obey(&mut self, now: u64, command: Command) {
-        let Thread { options, sockets, peers, tools, work, .. } = self;
+        if let (Command::Apply { loaded, .. }, None) = (&command, &self.work) {
+            self.work = Some(self.begin(now, loaded));
+        }
+        let Thread { sockets, peers, tools, work, .. } = self;
         match (command, work) {
             (Command::Apply { loaded, opened, done }, work) => {
                 opened.sockets.into_iter().for_each(|socket| sockets.add(socket));
                 opened.tuns.into_iter().for_each(|tun| sockets.add_tun(tun));
                 opened.writers.into_iter().for_each(|writer| sockets.add_writer(writer));
                 tools.loaded = Some(Arc::clone(&loaded));
-                match work {
-                    Some(Work { datapath, rules }) => {
-                        rules.replace(&loaded);
-                        datapath.replace(now, Arc::clone(&loaded.engine));
-                    }
-                    None => {
-                        let network = Arc::clone(&tools.network);
-                        let engine = Arc::clone(&loaded.engine);
-                        let datapath = Datapath::new(now, *options, engine, network);
-                        *work = Some(Work { datapath, rules: Rules::new(&loaded) });
-                    }
+                if let Some(Work { datapath, rules }) = work {
+                    rules.replace(&loaded);
+                    datapath.replace(now, Arc::clone(&loaded.engine));
                 }
                 let _ = done.send(());
             }
@@ -290,8 +309,45 @@ impl Thread {
             (Command::Report { reply }, Some(Work { datapath, .. })) => {
                 let _ = reply.send(Report { counters: datapath.counters(), sockets: counts(sockets) });
             }
+            #[cfg(test)]
+            (Command::Fail, _) => std::panic::resume_unwind(Box::new("as asked")),
             // There is nothing yet; who waits for an answer gets none.
             (_, None) | (Command::Stop, _) => {}
+        }
+    }
+}
+
+/// A worker while frames of its sockets are carried.
+struct Carrying<'a> {
+    now: u64,
+    datapath: &'a mut Datapath,
+    rules: &'a mut Rules,
+    tools: &'a mut Tools,
+    peers: &'a [Outlet],
+}
+
+impl Reception for Carrying<'_> {
+    fn batch<'f>(&mut self, frames: impl Iterator<Item = &'f [u8]>) {
+        self.datapath.warm(frames);
+    }
+
+    fn frame(&mut self, received: Received<'_>, outbox: &mut Outbox<'_>) -> Fate {
+        let Received { interface: ingress, buffer, start, end } = received;
+        let Carrying { now, datapath, rules, tools, peers } = self;
+        let mut frame = Frame::new(buffer, start, end);
+        let mut hands = Hands { rules, tools, outbox, peers };
+        let verdict = datapath.receive(*now, ingress, &mut frame, &mut hands);
+        hands.rules.decided(is_a_flow(verdict));
+        match verdict.interface() {
+            Some(interface) if interface == ingress => {
+                let start = frame.headroom();
+                Fate::Send { interface, start, end: start + frame.len() }
+            }
+            Some(interface) => {
+                hands.transmit(interface, frame.bytes());
+                Fate::Recycle
+            }
+            None => Fate::Recycle,
         }
     }
 }

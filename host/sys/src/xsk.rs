@@ -16,4 +16,4 @@ mod sockets;
 pub use error::{Cause, XskError};
 pub use queues::queues;
 pub use socket::{MAX_MTU, Options, Socket, Statistics};
-pub use sockets::{Fate, Outbox, Received, Sockets, Unsent};
+pub use sockets::{Fate, Outbox, Received, Reception, Sockets, Unsent};

@@ -198,7 +198,7 @@ impl Socket {
     ///
     /// They point into this socket's memory: each goes back by [`give_back`](Self::give_back) or
     /// [`queue_packet`](Self::queue_packet), or is forgotten, before the socket is dropped.
-    pub(super) unsafe fn take(&mut self, batch: &mut HeapSlab) -> usize {
+    pub(super) unsafe fn take(&mut self, batch: &mut impl Slab) -> usize {
         // SAFETY: what the caller promises is what this asks for.
         let count = unsafe { self.rx.recv(&self.umem, batch) };
         self.receiving -= count;

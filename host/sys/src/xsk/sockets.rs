@@ -1,5 +1,6 @@
 //! All that one thread receives from and sends to.
 
+use std::collections::VecDeque;
 use std::io;
 use std::os::fd::AsRawFd;
 use std::time::Duration;
@@ -7,7 +8,7 @@ use std::time::Duration;
 use shunt_wire::ethernet::{EtherType, HEADER_LEN};
 use shunt_wire::frame::HEADROOM;
 use xdp::Packet;
-use xdp::slab::{HeapSlab, Slab};
+use xdp::slab::Slab;
 
 use super::{Socket, Statistics};
 use crate::raw::Sender;
@@ -35,7 +36,7 @@ pub struct Sockets {
     /// Of each socket in order, then of each TUN device, then the waker's. Those of interfaces that are
     /// gone are -1, which poll(2) passes over.
     polled: Vec<libc::pollfd>,
-    batch: HeapSlab,
+    batch: Batch,
     /// Where datagrams of TUN devices are read into; empty as long as there is none.
     datagram: Vec<u8>,
     /// Frames for interfaces that no socket and no sender is for.
@@ -50,6 +51,27 @@ pub struct Received<'a> {
     pub buffer: &'a mut [u8],
     pub start: usize,
     pub end: usize,
+}
+
+/// Who takes received frames.
+pub trait Reception {
+    /// The frames of a socket's batch, all of them before the first is lent: what they need can be brought into
+    /// the cache at once.
+    fn batch<'f>(&mut self, frames: impl Iterator<Item = &'f [u8]>);
+
+    /// One frame, and what becomes of it.
+    fn frame(&mut self, received: Received<'_>, outbox: &mut Outbox<'_>) -> Fate;
+}
+
+/// Has no use for a batch.
+struct Each<F>(F);
+
+impl<F: FnMut(Received<'_>, &mut Outbox<'_>) -> Fate> Reception for Each<F> {
+    fn batch<'f>(&mut self, _: impl Iterator<Item = &'f [u8]>) {}
+
+    fn frame(&mut self, received: Received<'_>, outbox: &mut Outbox<'_>) -> Fate {
+        (self.0)(received, outbox)
+    }
 }
 
 /// What becomes of a received frame's buffer.
@@ -95,7 +117,7 @@ impl Sockets {
             senders,
             waker: Waker::new()?,
             polled: Vec::new(),
-            batch: HeapSlab::with_capacity(BATCH),
+            batch: Batch::with_room(BATCH),
             datagram: Vec::new(),
             no_interface: 0,
         };
@@ -178,32 +200,50 @@ impl Sockets {
         Ok(())
     }
 
-    /// Lends each frame that has come to `each`, and does with it as `each` says; then sends what is to
+    /// Lends each frame that has come to `reception`, and does with it as it says; then sends what is to
     /// be sent. Takes at most 64 frames of each socket and TUN device, so that timers get their turn.
     /// Returns how many there were.
-    pub fn receive(&mut self, mut each: impl FnMut(Received<'_>, &mut Outbox<'_>) -> Fate) -> usize {
+    pub fn receive_by(&mut self, reception: &mut impl Reception) -> usize {
         let mut count = 0;
-        let mut batch = std::mem::replace(&mut self.batch, HeapSlab::with_capacity(0));
+        self.mend();
+        let mut batch = std::mem::take(&mut self.batch);
         for index in 0..self.sockets.len() {
             let Some(socket) = self.sockets.get_mut(index) else { continue };
             let interface = socket.interface();
-            // SAFETY: each goes back to the socket below. If `each` panics they are forgotten.
+            // SAFETY: each goes back to the socket below. If `reception` panics they are forgotten.
             count += unsafe { socket.take(&mut batch) };
+            reception.batch(batch.frames());
             while let Some(mut packet) = batch.pop_back() {
                 let end = widen(&mut packet);
                 let received = Received { interface, buffer: &mut packet, start: HEADROOM, end };
-                let fate = each(received, &mut Outbox { sockets: self });
+                let fate = reception.frame(received, &mut Outbox { sockets: self });
                 self.dispose(index, packet, fate);
             }
         }
         self.batch = batch;
-        count += self.receive_datagrams(&mut each);
+        count += self.receive_datagrams(reception);
         self.flush();
         count
     }
 
-    /// As [`receive`](Self::receive), of the TUN devices.
-    fn receive_datagrams(&mut self, each: &mut impl FnMut(Received<'_>, &mut Outbox<'_>) -> Fate) -> usize {
+    /// What is lent to a reception is gone if that panics: the buffers of its frames for good, what they were
+    /// listed in until now.
+    fn mend(&mut self) {
+        if self.batch.room < BATCH {
+            self.batch = Batch::with_room(BATCH);
+        }
+        if self.datagram.is_empty() && !self.tuns.is_empty() {
+            self.datagram.resize(HEADROOM + HEADER_LEN + DATAGRAM + HEADROOM, 0);
+        }
+    }
+
+    /// As [`receive_by`](Self::receive_by), for who has no use for a batch.
+    pub fn receive(&mut self, each: impl FnMut(Received<'_>, &mut Outbox<'_>) -> Fate) -> usize {
+        self.receive_by(&mut Each(each))
+    }
+
+    /// As [`receive_by`](Self::receive_by), of the TUN devices.
+    fn receive_datagrams(&mut self, reception: &mut impl Reception) -> usize {
         const START: usize = HEADROOM + HEADER_LEN;
         let mut count = 0;
         let mut buffer = std::mem::take(&mut self.datagram);
@@ -217,7 +257,8 @@ impl Sockets {
                 let Some(()) = put_header(&mut buffer, HEADROOM) else { continue };
                 let end = START + length;
                 let received = Received { interface, buffer: &mut buffer, start: HEADROOM, end };
-                if let Fate::Send { interface, start, end } = each(received, &mut Outbox { sockets: self }) {
+                let fate = reception.frame(received, &mut Outbox { sockets: self });
+                if let Fate::Send { interface, start, end } = fate {
                     // Each is counted where it happens.
                     let _ = self.send(interface, buffer.get(start..end).unwrap_or_default());
                 }
@@ -302,6 +343,50 @@ impl Outbox<'_> {
     /// [`Unsent`].
     pub fn send(&mut self, interface: u32, frame: &[u8]) -> Result<(), Unsent> {
         self.sockets.send(interface, frame)
+    }
+}
+
+/// Frames of one socket, in the order in which they came.
+#[derive(Default)]
+struct Batch {
+    packets: VecDeque<Packet>,
+    room: usize,
+}
+
+impl Batch {
+    fn with_room(room: usize) -> Self {
+        Self { packets: VecDeque::with_capacity(room), room }
+    }
+
+    fn frames(&self) -> impl Iterator<Item = &[u8]> {
+        self.packets.iter().rev().map(|packet| &**packet)
+    }
+}
+
+/// What is pushed first is popped first.
+impl Slab for Batch {
+    fn available(&self) -> usize {
+        self.room - self.packets.len()
+    }
+
+    fn len(&self) -> usize {
+        self.packets.len()
+    }
+
+    fn is_empty(&self) -> bool {
+        self.packets.is_empty()
+    }
+
+    fn push_front(&mut self, packet: Packet) -> Option<Packet> {
+        if self.available() == 0 {
+            return Some(packet);
+        }
+        self.packets.push_front(packet);
+        None
+    }
+
+    fn pop_back(&mut self) -> Option<Packet> {
+        self.packets.pop_back()
     }
 }
 

@@ -1,15 +1,19 @@
 //! AF_XDP sockets: what comes in on one end of a cable, and what leaves.
 
+use std::collections::VecDeque;
 use std::io::{ErrorKind, Read};
 use std::net::Ipv4Addr;
 use std::os::fd::AsRawFd;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use shunt_sys::netlink::Link;
 use shunt_sys::raw::Sender;
 use shunt_sys::xdp::{Mode, Steering, Wanted};
-use shunt_sys::xsk::{Fate, Options, Received, Socket, Sockets, Statistics, Unsent, queues};
+use shunt_sys::xsk::{
+    Fate, Options, Outbox, Received, Reception, Socket, Sockets, Statistics, Unsent, queues,
+};
 use shunt_wire::frame::HEADROOM;
 use shunt_wire::{Address, Frame, Mac};
 use socket2::{Domain, Type};
@@ -121,6 +125,67 @@ fn frames_come_back_as_they_went() {
         let statistics = statistics(&sockets);
         assert_eq!((statistics.received, statistics.sent, statistics.copied), (800, 800, 0));
         assert_eq!((statistics.dropped, statistics.receive_full, statistics.no_buffer), (0, 0, 0));
+    });
+}
+
+/// Notes what it is shown: how many frames are ahead when each comes.
+#[derive(Default)]
+struct Noting {
+    ahead: VecDeque<Vec<u8>>,
+    batches: Vec<usize>,
+}
+
+impl Reception for Noting {
+    fn batch<'f>(&mut self, frames: impl Iterator<Item = &'f [u8]>) {
+        assert!(self.ahead.is_empty(), "all frames of the batch before have come");
+        self.ahead.extend(frames.map(<[u8]>::to_vec));
+        self.batches.extend(Some(self.ahead.len()).filter(|count| *count > 0));
+    }
+
+    fn frame(&mut self, received: Received<'_>, _: &mut Outbox<'_>) -> Fate {
+        let frame = received.buffer[received.start..received.end].to_vec();
+        assert_eq!(self.ahead.pop_front(), Some(frame), "in the order in which they were shown");
+        Fate::Recycle
+    }
+}
+
+#[test]
+fn a_batch_is_shown_before_its_first_frame() {
+    within("AF_XDP sockets", || {
+        let (left, right) = cable();
+        let (_steering, mut sockets) = open(&left, SMALL);
+        let mut station = Station::on(&right);
+        for number in 0..40 {
+            station.send(&frame(number, 10 + usize::from(number)));
+        }
+        let (mut noting, deadline) = (Noting::default(), Instant::now() + LONG);
+        while noting.batches.iter().sum::<usize>() < 40 {
+            assert!(Instant::now() < deadline, "{:?} came", noting.batches);
+            sockets.wait(Some(Duration::from_millis(100))).unwrap();
+            sockets.receive_by(&mut noting);
+        }
+        assert!(noting.ahead.is_empty());
+        assert!(noting.batches.iter().any(|count| *count > 1), "{:?}", noting.batches);
+    });
+}
+
+/// The bug is above; what comes later is not to be lost by it.
+#[test]
+fn a_panic_costs_no_more_than_its_batch() {
+    within("AF_XDP sockets", || {
+        let (left, right) = cable();
+        let (_steering, mut sockets) = open(&left, SMALL);
+        let mut station = Station::on(&right);
+        for round in 0..3 {
+            station.send(&frame(round, 10));
+            let failed = catch_unwind(AssertUnwindSafe(|| {
+                take(&mut sockets, 1, |_| resume_unwind(Box::new("a bug")));
+            }));
+            assert!(failed.is_err());
+            station.send(&frame(round, 20));
+            take(&mut sockets, 1, echo);
+            assert_eq!(station.receive().len(), frame(round, 20).len());
+        }
     });
 }
 
