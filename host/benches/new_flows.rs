@@ -3,7 +3,7 @@
 //! `cargo bench -p shunt --bench new_flows`. The guests are those of the tests. Measured is the thread's processor time,
 //! per flow: a thousand million nanoseconds by it are the new flows per second of one core.
 
-#![allow(clippy::unwrap_used, reason = "a bench that cannot go on stops")]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a bench that cannot go on stops")]
 #![allow(clippy::disallowed_methods, reason = "one that measures reads the clock")]
 
 use std::fs;
