@@ -20,10 +20,10 @@ use shunt_engine::member::Admin;
 use shunt_rules::{MAX_PACK_BYTES, Pack};
 
 use super::refusal::Refusal;
-use super::{SharedControl, metrics};
+use super::{SharedControl, explain, metrics};
 use crate::control::{
-    FlowDetails, FlowQuery, Flows, LoadError, LoadedRule, MemberStatus, PoolStatus, ReloadSummary, RuleName,
-    RuleStatus, Status,
+    Explained, FlowDetails, FlowQuery, Flows, LoadError, LoadedRule, MemberStatus, PoolStatus, ReloadSummary,
+    RuleName, RuleStatus, Status,
 };
 
 /// Described in OpenAPI 3.1.
@@ -54,6 +54,7 @@ fn routes() -> Vec<(Method, &'static str, MethodRouter<SharedControl>)> {
         (Method::GET, "/v1/flows", get(flows)),
         (Method::GET, "/v1/flows/{id}", get(flow)),
         (Method::DELETE, "/v1/flows/{id}", delete(delete_flow)),
+        (Method::POST, "/v1/explain", post(explain)),
         (Method::POST, "/v1/reload", post(reload)),
         (Method::GET, "/v1/metrics", get(metrics)),
         (Method::GET, "/v1/openapi.json", get(openapi)),
@@ -237,6 +238,15 @@ fn no_such_flow(id: FlowId) -> Refusal {
         .help("it may have ended; `shunt flow list` shows those there are")
 }
 
+async fn explain(
+    State(control): State<SharedControl>,
+    packet: Result<Json<explain::Packet>, JsonRejection>,
+) -> Answer<Explained> {
+    let Json(packet) = packet.map_err(|error| bad_request(error.body_text()))?;
+    let query = packet.query()?;
+    Ok(Json(control.lock().await.explain(&query).await.map_err(explain::refusal)?))
+}
+
 async fn reload(State(control): State<SharedControl>) -> Answer<ReloadSummary> {
     let summary = to_the_end(async move { control.lock().await.reload().await });
     Ok(Json(summary.await?.map_err(|error| Refusal::from(&error))?))
@@ -286,7 +296,7 @@ fn rule_name(path: Result<Path<(String, String)>, PathRejection>) -> Result<Rule
     Ok(RuleName { virtual_name, rule })
 }
 
-fn bad_request(message: impl Into<String>) -> Refusal {
+pub(super) fn bad_request(message: impl Into<String>) -> Refusal {
     Refusal::new(StatusCode::BAD_REQUEST, "bad-request", message)
 }
 

@@ -1,9 +1,10 @@
 //! A status with something of everything in it, for tests.
 
 use crate::control::{
-    CarriedStatus, DropStatus, FlowDetails, FlowStatus, HookStatus, InterfaceStatus, MemberStatus,
-    ModeStatus, OnPathStatus, PacketMemberStatus, PacketStatus, PacketVirtualStatus, PoolStatus, RuleStatus,
-    RuleVersion, SnatPoolStatus, Status, Times, VirtualStatus,
+    CarriedStatus, ConsideredStatus, DropStatus, Explained, FlowDetails, FlowStatus, HookStatus,
+    InterfaceStatus, LeavingStatus, MemberStatus, ModeStatus, OnPathStatus, PacketMemberStatus, PacketStatus,
+    PacketVirtualStatus, PoolStatus, RewriteStatus, RuleSaid, RuleStatus, RuleVersion, SnatPoolStatus,
+    StageStatus, Status, Times, VerdictStatus, VirtualStatus,
 };
 
 pub(crate) fn status() -> Status {
@@ -194,5 +195,62 @@ fn member(address: &str, health: &'static str, reason: &str) -> MemberStatus {
         failures: 2,
         bytes_to_client: 4_096,
         bytes_to_server: 1_024,
+    }
+}
+
+pub(crate) fn explained() -> Explained {
+    let stage = |stage, found: &[&str]| StageStatus {
+        stage,
+        found: found.iter().map(|text| (*text).to_owned()).collect(),
+    };
+    let member = |member: &str, active, chosen, standing, why: &str| ConsideredStatus {
+        pool: "resolvers".to_owned(),
+        member: member.to_owned(),
+        weight: 1,
+        active,
+        chosen,
+        standing,
+        why: why.to_owned(),
+    };
+    Explained {
+        interface: "eth0".to_owned(),
+        interface_is_a_guess: true,
+        packet: vec![
+            "Ethernet 02:00:00:00:0a:01 > 02:00:00:00:00:01".to_owned(),
+            "IPv4 192.0.2.7 > 203.0.113.53, 33 bytes, time to live 64".to_owned(),
+            "UDP 40000 > 53, 5 bytes".to_owned(),
+        ],
+        stages: vec![
+            stage("flow-table", &["it belongs to no flow of this worker"]),
+            stage("virtual", &["resolvers listens on 203.0.113.53:53, udp, on eth0"]),
+            stage("rule", &["resolvers/by-client says: next", "the rules leave it as configured"]),
+        ],
+        rules: vec![RuleSaid { rule: "resolvers/by-client".to_owned(), said: "next".to_owned() }],
+        members: vec![
+            member("10.0.0.4:53", 12, true, "turn", "it is its turn"),
+            member("10.0.0.5:53", 0, false, "down", "down: connection refused"),
+        ],
+        flow: None,
+        rewrite: Some(RewriteStatus {
+            virtual_name: "resolvers".to_owned(),
+            pool: "resolvers".to_owned(),
+            member: "10.0.0.4:53".to_owned(),
+            mode: "snat",
+            snat: Some("10.10.1.1:1024".to_owned()),
+            to_server: flow().to_server,
+            to_client: flow().to_client,
+        }),
+        verdict: VerdictStatus {
+            action: "send",
+            means: "it leaves by eth1".to_owned(),
+            reason: None,
+            stage: None,
+            remedy: None,
+        },
+        leaves: vec![LeavingStatus {
+            interface: "eth1".to_owned(),
+            packet: vec!["IPv4 10.10.1.1 > 10.0.0.4, 33 bytes, time to live 63".to_owned()],
+            hex: "4500".to_owned(),
+        }],
     }
 }

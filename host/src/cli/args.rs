@@ -69,6 +69,18 @@ pub(super) enum Command {
     /// Look at the flows of packet virtuals, and end them
     #[command(subcommand)]
     Flow(FlowCommand),
+    /// Tell what would become of a packet, and why
+    ///
+    /// It takes the way that such a packet would take now: every stage says what it found, every member
+    /// why it was not chosen. Nothing changes by it for any flow, binding, port or limit; rules are
+    /// really asked. Addresses are written with their ports, those of icmp (an echo request) without:
+    ///
+    ///   shunt explain tcp 192.0.2.7:40000 203.0.113.1:80
+    ///   shunt explain tcp 192.0.2.7:40000 '>' 203.0.113.1:80 --flags SA --interface eth0
+    ///   shunt explain icmp 2001:db8::7 2001:db8:f::1
+    ///   shunt explain --hex '45 00 00 1c …'
+    #[command(verbatim_doc_comment)]
+    Explain(PacketWords),
     /// Look for what keeps packet virtuals from working: on this host, without the daemon
     ///
     /// Each thing that is wrong says what to do about it. Exit code 1 if there is any.
@@ -180,6 +192,22 @@ pub(super) struct FlowFilter {
     /// How many at most
     #[arg(long, default_value_t = 100)]
     pub(super) limit: usize,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct PacketWords {
+    /// tcp, udp or icmp, the source, and the destination
+    #[arg(value_name = "PACKET", required_unless_present = "hex", num_args = 1..=4)]
+    pub(super) packet: Vec<String>,
+    /// Of TCP, a letter for each: S, A, F, R, P; S where none is given
+    #[arg(long, conflicts_with = "hex")]
+    pub(super) flags: Option<String>,
+    /// In place of a PACKET: the bytes of a frame or of an IP datagram
+    #[arg(long, value_name = "BYTES", conflicts_with = "packet")]
+    pub(super) hex: Option<String>,
+    /// Where it comes in; else where packets go back to its source
+    #[arg(long, value_name = "NAME")]
+    pub(super) interface: Option<String>,
 }
 
 #[derive(Debug, Args)]

@@ -8,6 +8,7 @@ mod args;
 mod check;
 mod client;
 mod doctor;
+mod explain;
 mod failure;
 mod flow;
 mod member;
@@ -58,6 +59,7 @@ fn dispatch(command: Command, client: &Client, screen: &Screen) -> Result<(), Fa
             FlowCommand::Show { id } => flow::show(id, client, screen),
             FlowCommand::Delete { id } => flow::delete(id, client, screen),
         },
+        Command::Explain(words) => explain::explain(&words, client, screen),
         Command::Doctor { config } => doctor::doctor(&config, screen),
         Command::Rule(command) => match command {
             RuleCommand::List => rule::list(client, screen),

@@ -246,3 +246,67 @@ pub(super) struct FlowDetails {
     pub(super) to_server: Vec<String>,
     pub(super) to_client: Vec<String>,
 }
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(super) struct Explained {
+    pub(super) interface: String,
+    pub(super) interface_is_a_guess: bool,
+    pub(super) packet: Vec<String>,
+    pub(super) stages: Vec<FoundStage>,
+    pub(super) rules: Vec<RuleSaid>,
+    pub(super) members: Vec<Considered>,
+    pub(super) flow: Option<String>,
+    pub(super) rewrite: Option<Rewrite>,
+    pub(super) verdict: Verdict,
+    pub(super) leaves: Vec<Leaving>,
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct FoundStage {
+    pub(super) stage: String,
+    pub(super) found: Vec<String>,
+}
+
+/// What it said stands among what its stage found.
+#[derive(Debug, Deserialize)]
+pub(super) struct RuleSaid {}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct Considered {
+    pub(super) pool: String,
+    pub(super) member: String,
+    pub(super) weight: u64,
+    pub(super) active: u64,
+    pub(super) chosen: bool,
+    pub(super) standing: String,
+    pub(super) why: String,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(super) struct Rewrite {
+    #[serde(rename = "virtual")]
+    pub(super) virtual_name: String,
+    pub(super) pool: String,
+    pub(super) member: String,
+    pub(super) mode: String,
+    pub(super) snat: Option<String>,
+    pub(super) to_server: Vec<String>,
+    pub(super) to_client: Vec<String>,
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct Verdict {
+    pub(super) action: String,
+    pub(super) means: String,
+    pub(super) reason: Option<String>,
+    pub(super) stage: Option<String>,
+    pub(super) remedy: Option<String>,
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct Leaving {
+    pub(super) interface: String,
+    pub(super) packet: Vec<String>,
+}

@@ -7,6 +7,7 @@
 
 mod apply;
 mod environment;
+mod explain;
 mod flows;
 mod operate;
 mod packet_status;
@@ -32,6 +33,10 @@ use crate::packet::{Packets, Probes};
 use crate::worker::Worker;
 use environment::DaemonEnvironment;
 
+pub use explain::{
+    ConsideredStatus, Explained, LeavingStatus, RewriteStatus, RuleSaid, StageStatus, Unexplained,
+    VerdictStatus,
+};
 pub use flows::{FlowDetails, FlowQuery, FlowStatus, Flows};
 pub use operate::NotFound;
 pub use packet_status::{

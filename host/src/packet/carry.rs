@@ -40,7 +40,7 @@ pub struct Packets {
     // Fields are dropped in this order: who sends to the workers first, then the workers with their
     // sockets, then the program.
     follower: Follower,
-    workers: Vec<Worker>,
+    pub(super) workers: Vec<Worker>,
     steered: Arc<Mutex<Steered>>,
     links: HashMap<String, Named>,
     /// While a virtual probes on the way of its clients.

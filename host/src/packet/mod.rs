@@ -11,6 +11,7 @@
 //! | `rules` | a thread's instances of rules, and what their verdicts mean to packets |
 //! | `probes` | what monitors have sent on the way of clients, and what became of it |
 //! | `probe_link` | the TUN device by which that comes |
+//! | [`explain`] | what would become of a packet, asked of the worker that has its flow |
 //! | `hand_over` | frames for flows of other threads |
 //! | `network` | the kernel's interfaces, neighbours and routes, followed |
 //! | [`report`] | what the threads counted, put together |
@@ -20,6 +21,7 @@
 
 mod bare;
 pub mod carry;
+pub mod explain;
 mod hand_over;
 mod network;
 mod ports;

@@ -11,16 +11,13 @@ use shunt_engine::datapath::{
 };
 use shunt_engine::flow::FlowId;
 use shunt_rules::{
-    self as host, Attachment, Fault, FaultKind, Flow, FlowVerdict, Hook, OnFault, Runner, Summary, Transport,
-    Vars,
+    self as host, Attachment, Fault, Flow, FlowVerdict, Hook, OnFault, Runner, Summary, Transport, Vars,
 };
 use shunt_wire::Endpoint;
 
+use super::explain::Heard;
 use super::snapshot::Loaded;
-use crate::worker::clock;
-
-/// Faults of one rule are written to the log at most so often by each worker; all are counted.
-const LOG_EVERY_MS: u64 = 1000;
+use crate::worker::fault_log::FaultLog;
 
 /// Sets the numbers of packet flows apart from those of connections: a rule may see both.
 const PACKET_FLOW: u64 = 1 << 63;
@@ -33,6 +30,8 @@ pub(super) struct Rules {
     vars: HashMap<FlowId, Vars>,
     /// Variables of the flow that is just being decided about.
     deciding: Option<(FlowId, Vars)>,
+    /// While somebody listens: what each rule says of a flow.
+    heard: Option<Vec<Heard>>,
 }
 
 struct Rule {
@@ -42,8 +41,7 @@ struct Rule {
     slots: Vec<Slot>,
     /// The pool of `on-fault = { pool = … }`.
     fallback: Option<PoolIndex>,
-    /// When a fault was last written to the log, in milliseconds.
-    logged: Option<u64>,
+    faults: FaultLog,
 }
 
 /// What a slot stands for.
@@ -60,6 +58,7 @@ impl Rules {
             virtuals: Vec::new(),
             vars: HashMap::new(),
             deciding: None,
+            heard: None,
         };
         rules.replace(loaded);
         rules
@@ -92,7 +91,11 @@ impl Rules {
         let mut vars = Vars::default();
         let mut ruling = Ruling::Next;
         for rule in rules.iter_mut().filter(|rule| rule.attachment.hooks().contains(Hook::OnFlow)) {
-            let verdict = match rule.runner.on_flow(&shown, &mut vars) {
+            let answer = rule.runner.on_flow(&shown, &mut vars);
+            if let Some(heard) = &mut self.heard {
+                heard.push(Heard { rule: rule.attachment.name().to_string(), said: rule.said(&answer) });
+            }
+            let verdict = match answer {
                 Ok(FlowVerdict::Next) => continue,
                 Ok(FlowVerdict::Reject) => Ok(Ruling::Reject),
                 Ok(FlowVerdict::Drop) => Ok(Ruling::Drop),
@@ -116,6 +119,16 @@ impl Rules {
         ruling
     }
 
+    /// Listens to what rules say from now on.
+    pub(super) fn listen(&mut self) {
+        self.heard = Some(Vec::new());
+    }
+
+    /// What was heard since; nobody listens any more.
+    pub(super) fn heard(&mut self) -> Vec<Heard> {
+        self.heard.take().unwrap_or_default()
+    }
+
     /// A frame is done with; whether a flow came of it.
     pub(super) fn decided(&mut self, became_a_flow: bool) {
         if let Some((id, vars)) = self.deciding.take()
@@ -135,7 +148,7 @@ impl Rules {
         for rule in rules {
             if let Err(fault) = rule.runner.on_done(&summary, None, &mut vars) {
                 // Nothing is left to decide.
-                rule.log(&fault);
+                rule.faults.tell(&rule.attachment, &fault);
             }
         }
     }
@@ -151,13 +164,13 @@ impl Rule {
             runner,
             slots: slots(attachment, loaded),
             fallback: fallback(attachment, loaded),
-            logged: None,
+            faults: FaultLog::default(),
         }
     }
 
     /// What `on-fault` makes of a fault; `None`: as if the rule were not there.
-    fn faulted(&mut self, fault: &Fault) -> Option<Ruling> {
-        self.log(fault);
+    fn faulted(&self, fault: &Fault) -> Option<Ruling> {
+        self.faults.tell(&self.attachment, fault);
         match self.attachment.on_fault() {
             OnFault::Continue => None,
             OnFault::Reject => Some(Ruling::Fault),
@@ -168,13 +181,28 @@ impl Rule {
         }
     }
 
-    fn log(&mut self, fault: &Fault) {
-        let now = clock::monotonic_ms();
-        let due = self.logged.is_none_or(|last| now - last >= LOG_EVERY_MS);
-        if due && fault.kind != FaultKind::BreakerOpen {
-            self.logged = Some(now);
-            tracing::warn!(rule = %self.attachment.name(), fault = %fault.to_string().escape_debug(), "fault");
-        }
+    /// What a rule said, in words.
+    fn said(&self, answer: &Result<FlowVerdict, Fault>) -> String {
+        let host::Target { pool, member, mode, snat_pool, persist } = match answer {
+            Ok(FlowVerdict::Next) => return "next".to_owned(),
+            Ok(FlowVerdict::Reject) => return "reject".to_owned(),
+            Ok(FlowVerdict::Drop) => return "drop".to_owned(),
+            Ok(FlowVerdict::To(target)) => target,
+            Err(fault) => return format!("fault: {fault}"),
+        };
+        let slot = |place: &usize| match self.attachment.slots().get(*place) {
+            Some(binding) => format!("{} (pool {})", binding.slot, binding.pool),
+            None => format!("slot {place}"),
+        };
+        let named = [
+            pool.as_ref().map(slot),
+            member.map(|member| format!("member {member}")),
+            mode.map(|mode| format!("mode {}", mode_name(mode).map_or("proxy", ModeName::as_str))),
+            snat_pool.as_ref().map(|place| format!("SNAT pool {}", slot(place))),
+            persist.as_ref().map(|persist| format!("a persistence key of {} bytes", persist.key.len())),
+        ];
+        let named: Vec<String> = named.into_iter().flatten().collect();
+        if named.is_empty() { "as configured".to_owned() } else { format!("to {}", named.join(", ")) }
     }
 
     /// The target as the engine takes it, or why it cannot be.

@@ -8,7 +8,9 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use shunt_engine::datapath::{Datapath, DropReason, Filter, FlowDetails, FlowSummary, Options, Verdict};
+use shunt_engine::datapath::{
+    Datapath, DropReason, Filter, FlowDetails, FlowSummary, Options, Unasked, Verdict,
+};
 use shunt_engine::flow::{Cursor, FlowId};
 use shunt_engine::hash::Keyed;
 use shunt_engine::network::Network;
@@ -18,6 +20,7 @@ use shunt_sys::xsk::{Fate, Outbox, Received, Reception, Sockets};
 use shunt_wire::Frame;
 use tokio::sync::oneshot;
 
+use super::explain;
 use super::hand_over::{self, HandedOver, Inbox, Outlet};
 use super::ports::Opened;
 use super::probes::Probes;
@@ -68,6 +71,10 @@ pub(super) enum Command {
     Delete {
         id: FlowId,
         reply: oneshot::Sender<bool>,
+    },
+    Explain {
+        query: explain::Query,
+        reply: oneshot::Sender<Result<explain::Told, Unasked>>,
     },
     Report {
         reply: oneshot::Sender<Report>,
@@ -305,6 +312,10 @@ impl Thread {
             (Command::Delete { id, reply }, Some(Work { datapath, rules })) => {
                 let mut hands = Hands { rules, tools, outbox: &mut sockets.outbox(), peers };
                 let _ = reply.send(datapath.delete(now, id, &mut hands));
+            }
+            (Command::Explain { query, reply }, Some(Work { datapath, rules })) => {
+                let mut hands = Hands { rules, tools, outbox: &mut sockets.outbox(), peers };
+                let _ = reply.send(explain::answer(now, query, datapath, &mut hands));
             }
             (Command::Report { reply }, Some(Work { datapath, .. })) => {
                 let _ = reply.send(Report { counters: datapath.counters(), sockets: counts(sockets) });

@@ -2,6 +2,7 @@
 //! to members. What reaches them from outside is one message per snapshot.
 
 pub(crate) mod clock;
+pub(crate) mod fault_log;
 pub(crate) mod listener;
 pub(crate) mod view;
 

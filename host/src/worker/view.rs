@@ -1,7 +1,7 @@
 //! The snapshot as one worker sees it: the same names, with what only this worker touches beside them
 //! (turns, kept connections, warm rule instances). Carried from snapshot to snapshot by identity.
 
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::rc::Rc;
@@ -9,13 +9,13 @@ use std::sync::Arc;
 
 use shunt_engine::persistence::MemberTag;
 use shunt_engine::selection::{Balance, Candidate, Selector};
-use shunt_rules::{Attachment, Fault, FaultKind, HookSet, OnFault, Runner};
+use shunt_rules::{Attachment, Fault, HookSet, OnFault, Runner};
 
 use crate::config::model;
 use crate::http::member::MemberView;
 use crate::live::counters::VirtualCounters;
 use crate::live::{Pool, Snapshot, Virtual};
-use crate::worker::clock;
+use crate::worker::fault_log::FaultLog;
 
 pub(crate) struct PoolView {
     pub(crate) pool: Arc<Pool>,
@@ -45,22 +45,13 @@ pub(crate) struct RuleView {
     pub(crate) slots: Vec<Rc<PoolView>>,
     /// The pool of `on-fault = { pool = … }`.
     pub(crate) fallback: Option<Rc<PoolView>>,
-    /// When a fault was last written to the log, in milliseconds.
-    logged: Cell<Option<u64>>,
+    faults: FaultLog,
 }
-
-/// Faults of one rule are written to the log at most so often by each worker; all are counted.
-const LOG_EVERY_MS: u64 = 1000;
 
 impl RuleView {
     /// Tells the operator what a fault was, unless one was told a moment ago.
     pub(crate) fn log(&self, fault: &Fault) {
-        let now = clock::monotonic_ms();
-        let due = self.logged.get().is_none_or(|last| now - last >= LOG_EVERY_MS);
-        if due && fault.kind != FaultKind::BreakerOpen {
-            self.logged.set(Some(now));
-            tracing::warn!(rule = %self.attachment.name(), fault = %fault.to_string().escape_debug(), "fault");
-        }
+        self.faults.tell(&self.attachment, fault);
     }
 }
 
@@ -157,7 +148,7 @@ impl Views {
             runner: RefCell::new(runner),
             slots,
             fallback,
-            logged: Cell::default(),
+            faults: FaultLog::default(),
         })
     }
 }

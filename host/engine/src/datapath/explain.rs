@@ -22,6 +22,7 @@ use super::list::FlowDetails;
 use super::probes::{Notice, Probed};
 use super::reason::DropReason;
 use super::snapshot::VirtualIndex;
+use super::stage::Stage;
 use super::trace::{Considered, Found, Note, Point, Trace};
 use super::verdict::Verdict;
 use super::world::{Done, NewFlow, Ruling, World};
@@ -110,6 +111,10 @@ impl Datapath {
         };
         if matches!(outcome.verdict, Verdict::HandOver { .. }) {
             outcome.found.members.clear();
+        }
+        if let Some(reason) = outcome.verdict.reason() {
+            let at = outcome.ended_at(reason);
+            outcome.found.notes.push(Note { at, text: format!("it ends here: {reason}") });
         }
         let beside = std::mem::take(&mut silent.sent);
         let last = outcome.verdict.interface().map(|interface| (interface, frame.bytes().to_vec()));
@@ -343,6 +348,19 @@ struct Outcome {
     found: Found,
     flow: Option<FlowDetails>,
     is_there: bool,
+}
+
+impl Outcome {
+    /// Where a packet was that was not carried.
+    fn ended_at(&self, reason: DropReason) -> Point {
+        match (reason.stage(), self.found.notes.last()) {
+            (Some(stage), _) => Point::Stage(stage),
+            // It was decided about, and what was decided could not be done to it.
+            (None, _) if self.flow.is_some() => Point::Stage(Stage::Send),
+            (None, Some(last)) => last.at,
+            (None, None) => Point::Shunt,
+        }
+    }
 }
 
 /// A driver that asks rules, and sends nothing.

@@ -90,10 +90,11 @@ impl Datapath {
     pub fn flow(&self, now: u64, id: FlowId) -> Option<FlowDetails> {
         let flow = self.flows.get(id)?;
         let paths = &flow.value.paths;
-        let to_client = flow.reverse().map(|key| words::of(key, &paths[Direction::ToClient as usize]));
+        let to_client =
+            flow.reverse().map(|key| words::of(key, &paths[Direction::ToClient as usize], &self.network));
         Some(FlowDetails {
             summary: self.summary(now, id, flow),
-            to_server: words::of(flow.forward(), &paths[Direction::ToServer as usize]),
+            to_server: words::of(flow.forward(), &paths[Direction::ToServer as usize], &self.network),
             to_client: to_client.unwrap_or_default(),
         })
     }

@@ -40,6 +40,8 @@ pub struct Note {
 /// A member that could have been chosen, and what spoke for or against it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Considered {
+    /// The virtual whose clients find the member so.
+    pub virtual_: Arc<str>,
     pub pool: Arc<str>,
     pub member: Endpoint,
     pub weight: u32,

@@ -5,10 +5,10 @@ use shunt_wire::{Address, Endpoint, Family, FlowKey};
 
 use super::Datapath;
 use super::stages::compile::{NEVER, Path};
-use crate::network::NextHop;
+use crate::network::{Network, NextHop};
 
 /// What is done to the packets of a direction, a line for each thing.
-pub(super) fn of(key: &FlowKey, path: &Path) -> Vec<String> {
+pub(super) fn of(key: &FlowKey, path: &Path, network: &Network) -> Vec<String> {
     let rewrite = &path.rewrite;
     let mut lines = Vec::new();
     match &rewrite.change {
@@ -47,7 +47,8 @@ pub(super) fn of(key: &FlowKey, path: &Path) -> Vec<String> {
     } else {
         format!("to {} from {}", rewrite.destination_mac, rewrite.source_mac)
     };
-    lines.push(format!("{next_hop}, by interface {}{vlan}, up to {} bytes", rewrite.interface, rewrite.mtu));
+    let by = link(network, rewrite.interface);
+    lines.push(format!("{next_hop}, by {by}{vlan}, up to {} bytes", rewrite.mtu));
     lines
 }
 
@@ -60,6 +61,11 @@ fn readdress(lines: &mut Vec<String>, key: &FlowKey, source: Endpoint, destinati
     }
 }
 
+/// The name of a link, or its number where the kernel has taken it away.
+fn link(network: &Network, index: u32) -> String {
+    network.interface(index).map_or_else(|| format!("interface {index}"), |it| it.name.to_string())
+}
+
 pub(super) const fn family(family: Family) -> &'static str {
     match family {
         Family::V4 => "IPv4",
@@ -68,13 +74,9 @@ pub(super) const fn family(family: Family) -> &'static str {
 }
 
 impl Datapath {
-    /// The names of links, or their numbers where the kernel has taken them away.
+    /// The names of links.
     pub(super) fn links(&self, links: &[u32]) -> String {
-        let name = |link: &u32| match self.network.interface(*link) {
-            Some(interface) => interface.name.to_string(),
-            None => format!("interface {link}"),
-        };
-        links.iter().map(name).collect::<Vec<_>>().join(", ")
+        links.iter().map(|index| link(&self.network, *index)).collect::<Vec<_>>().join(", ")
     }
 
     /// How packets get to an address.

@@ -109,6 +109,7 @@ fn each_member_says_why_not() {
     assert_eq!(standings(&told), expected);
     let told = of(&["virtual shop 203.0.113.1:80 tcp nat", "member 10.0.0.1:80 down"]);
     assert_eq!(told.verdict, Verdict::Refuse { interface: ETH0, reason: DropReason::NoMember });
+    assert_eq!(noted(&told, Stage::Selection), ["it ends here: no-member"]);
     assert_eq!((standings(&told), told.flow), (vec![Standing::Down], None));
 }
 
@@ -250,6 +251,24 @@ fn what_cannot_be_read_is_said() {
     assert_eq!(refused(None, Asked::Datagram(b"Shunt".to_vec())), Some(Unasked::NoDatagram));
     assert_eq!(refused(None, Asked::Datagram(vec![0x45; 10_000])), Some(Unasked::TooLong));
     assert_eq!(refused(Some(99), tcp(SYN)), Some(Unasked::UnknownLink));
+}
+
+/// A dump may begin with the Ethernet header or without it.
+#[test]
+fn bytes_are_taken_for_what_they_are_as_a_whole() {
+    for packet in ["ip4 192.0.2.7 > 203.0.113.1 | udp 1 > 2", "ip6 2001:db8::7 > 2001:db8::1 | udp 1 > 2"] {
+        // A MAC that begins as either version does.
+        for first in ["40", "60"] {
+            let text = format!("eth 02:00:00:00:0a:01 > {first}:00:00:00:00:01 | {packet}");
+            let bytes = frame::read(&text).unwrap();
+            assert_eq!(Asked::from_bytes(bytes.clone()), Asked::Frame(bytes.clone()));
+            assert_eq!(Asked::from_bytes(bytes[14..].to_vec()), Asked::Datagram(bytes[14..].to_vec()));
+            // Padding follows a short one.
+            let padded = [&bytes[..], &[0; 18]].concat();
+            assert_eq!(Asked::from_bytes(padded.clone()), Asked::Frame(padded));
+        }
+    }
+    assert_eq!(Asked::from_bytes(Vec::new()), Asked::Frame(Vec::new()));
 }
 
 #[test]

@@ -102,6 +102,7 @@ fn what_is_sent_is_what_is_described() {
     let flow = sample::flow();
     sent(serde_json::to_value(Flows { flows: vec![flow.flow.clone()], more: false }).unwrap(), "Flows");
     sent(serde_json::to_value(&flow).unwrap(), "FlowDetails");
+    sent(serde_json::to_value(sample::explained()).unwrap(), "Explained");
     sent(serde_json::to_value(DeletedFlow { id: flow.flow.id }).unwrap(), "DeletedFlow");
     let loaded = LoadedRule {
         name: "shop/canary".to_owned(),

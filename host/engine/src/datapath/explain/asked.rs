@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use etherparse::{IpHeaders, Ipv4Header, Ipv6Header, PacketBuilder, TcpHeader, TcpOptionElement, ip_number};
 use shunt_wire::ethernet::EtherType;
-use shunt_wire::{Address, Endpoint, Mac, tcp};
+use shunt_wire::{Address, Endpoint, Mac, ip, tcp};
 
 use crate::datapath::Datapath;
 use crate::flow::Direction;
@@ -69,6 +69,25 @@ const NEIGHBOUR: Mac = Mac([2, 0, 0, 0, 0, 0xfe]);
 /// A frame with the room around it must be one that a worker can have.
 const LONGEST: usize = 9_216;
 
+impl Asked {
+    /// About bytes that are a frame or a datagram: whatever they are as a whole.
+    #[must_use]
+    pub fn from_bytes(bytes: Vec<u8>) -> Self {
+        let length = |at: usize| bytes.get(at..at + 2).map(|it| u16::from_be_bytes([it[0], it[1]]));
+        let said = match bytes.first().map(|first| first >> 4) {
+            Some(4) => length(2).map(usize::from),
+            Some(6) => length(4).map(|payload| usize::from(payload) + ip::V6_HEADER_LEN),
+            _ => None,
+        };
+        let kinds = [EtherType::IPV4, EtherType::IPV6, EtherType::ARP, EtherType::VLAN];
+        let is_frame = length(12).is_some_and(|kind| kinds.iter().any(|it| it.0 == kind));
+        match said {
+            Some(said) if said == bytes.len() || !is_frame => Self::Datagram(bytes),
+            _ => Self::Frame(bytes),
+        }
+    }
+}
+
 impl Datapath {
     pub(super) fn arriving(&self, question: &Question) -> Result<Arriving, Unasked> {
         let datagram = match &question.asked {
@@ -92,23 +111,24 @@ impl Datapath {
                     // A single option of four bytes has room.
                     let _ = header.set_options(&[TcpOptionElement::MaximumSegmentSize(most)]);
                 }
-                let packet = PacketBuilder::ip(ip(source.address, destination.address)?).tcp_header(header);
+                let packet =
+                    PacketBuilder::ip(headers(source.address, destination.address)?).tcp_header(header);
                 written(packet.size(0), |bytes| packet.write(bytes, &[]).is_ok())?
             }
             Asked::Udp { source, destination } => {
-                let packet = PacketBuilder::ip(ip(source.address, destination.address)?)
+                let packet = PacketBuilder::ip(headers(source.address, destination.address)?)
                     .udp(source.port, destination.port);
                 written(packet.size(0), |bytes| packet.write(bytes, &[]).is_ok())?
             }
             Asked::Echo { source, destination } => {
-                let headers = PacketBuilder::ip(ip(source.address, *destination)?);
+                let built = PacketBuilder::ip(headers(source.address, *destination)?);
                 match source.address.family() {
                     shunt_wire::Family::V4 => {
-                        let packet = headers.icmpv4_echo_request(source.port, 1);
+                        let packet = built.icmpv4_echo_request(source.port, 1);
                         written(packet.size(0), |bytes| packet.write(bytes, &[]).is_ok())?
                     }
                     shunt_wire::Family::V6 => {
-                        let packet = headers.icmpv6_echo_request(source.port, 1);
+                        let packet = built.icmpv6_echo_request(source.port, 1);
                         written(packet.size(0), |bytes| packet.write(bytes, &[]).is_ok())?
                     }
                 }
@@ -174,7 +194,7 @@ fn written(size: usize, write: impl FnOnce(&mut Vec<u8>) -> bool) -> Result<Vec<
     if write(&mut bytes) { Ok(bytes) } else { Err(Unasked::TooLong) }
 }
 
-fn ip(source: Address, destination: Address) -> Result<IpHeaders, Unasked> {
+fn headers(source: Address, destination: Address) -> Result<IpHeaders, Unasked> {
     match (source.to_ip(), destination.to_ip()) {
         (IpAddr::V4(source), IpAddr::V4(destination)) => {
             // The protocol and the lengths are the builder's to fill in.

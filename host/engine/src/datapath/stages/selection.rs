@@ -184,6 +184,7 @@ impl Among<'_> {
                 None => Standing::NotAsked,
             };
             Considered {
+                virtual_: Arc::clone(&self.virtual_.name),
                 pool: Arc::clone(&self.pool.name),
                 member: member.endpoint,
                 weight: member.weight,
