@@ -46,6 +46,8 @@ REQUEST = b"GET / HTTP/1.1\r\nhost: shop.example\r\nuser-agent: idle\r\n\r\n"
 class Origin(http.server.BaseHTTPRequestHandler):
     """Answers everything with 1 KB."""
     protocol_version = "HTTP/1.1"
+    # Head and body in one segment: else each answer waits for a delayed acknowledgement.
+    wbufsize = -1
 
     def do_GET(self):
         body = b"x" * 1024
