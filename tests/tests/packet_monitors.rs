@@ -186,7 +186,7 @@ fn a_tunnel_is_down(mode: Mode) {
         (Shape::Routed, &plan(mode)),
         |site| site.topology.members[MEMBER].has_tunnel(None).unwrap(),
         |site| site.topology.members[MEMBER].has_tunnel(Some(mode)).unwrap(),
-        "tunnel",
+        "the member refuses the tunnel",
     );
 }
 

@@ -6,6 +6,7 @@
 //! | `host` | privileges and the kernel |
 //! | `ports` | interfaces: there, up, whose addresses, how fast |
 //! | `ways` | the ways to members and back |
+//! | `monitors` | whether they would see what clients see |
 //! | `members` | what members have to be set up with, which cannot be seen from here |
 //!
 //! Checks take facts and give findings: nothing is changed, and nothing is sent.
@@ -13,6 +14,7 @@
 mod facts;
 mod host;
 mod members;
+mod monitors;
 mod ports;
 #[cfg(test)]
 mod tests;
@@ -55,6 +57,7 @@ pub fn examine(config: &Config, facts: &Facts) -> Vec<Finding> {
     host::check(facts, &mut findings);
     ports::check(config, facts, &mut findings);
     ways::check(config, facts, &mut findings);
+    monitors::check(config, facts, &mut findings);
     members::remind(config, facts, &mut findings);
     findings
 }

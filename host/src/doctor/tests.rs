@@ -1,6 +1,7 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::net::IpAddr;
+use std::time::Duration;
 
 use shunt_sys::netlink::{Hop, InterfaceAddress, Link, Neighbour, Picture, Route, Vlan};
 use shunt_wire::Mac;
@@ -8,6 +9,7 @@ use shunt_wire::Mac;
 use super::facts::PortFacts;
 use super::*;
 use crate::config;
+use crate::config::model::{Monitor, Probe};
 use crate::packet::network_of;
 
 const CLIENTS: u32 = 2;
@@ -261,6 +263,26 @@ fn each_mode_reminds_of_what_members_need() {
     far.snat_pools[0].addresses = vec![ip("10.9.0.1")];
     let notes = found(Outcome::Note, &far, &facts());
     assert_eq!(notes, ["virtual web: snat: 10.9.0.1 of `out` is of no segment of the members"]);
+}
+
+#[test]
+fn monitors_that_do_not_take_the_way_of_clients_are_named() {
+    let mut config = configured(&format!("{BOTH}\nmode = 'l2dsr'"));
+    config.pools[0].monitor = Some(Monitor {
+        probe: Probe::Tcp,
+        interval: Duration::from_secs(5),
+        timeout: Duration::from_secs(2),
+        rise: 2,
+        fall: 3,
+    });
+    let notes = |config: &Config| found(Outcome::Note, config, &facts()).join("\n");
+    assert!(notes(&config).contains("the monitor of `web` goes straight to members"), "{}", notes(&config));
+    config.packet_virtuals[0].probe_from = Some(ip("10.0.0.200"));
+    assert!(notes(&config).contains("10.0.0.200 is on the members' own segment"), "{}", notes(&config));
+    config.packet_virtuals[0].probe_from = Some(ip("203.0.113.77"));
+    let findings = examine(&config, &facts());
+    let mut remedies = findings.iter().filter_map(|it| it.remedy.as_deref());
+    assert!(remedies.any(|it| it.contains("`ip route add 203.0.113.77 via 10.0.0.254`")), "{findings:?}");
 }
 
 #[test]

@@ -192,7 +192,9 @@ impl Watch {
             let model::Monitor { probe, timeout, .. } = watched.settings.clone();
             let probe = Probe { address: watched.address, does: probe, timeout };
             match &on_path {
-                Some(path) => watch::run(&watched, seen, delay, || path.probe(&probe, &probes)).await,
+                Some(path) => {
+                    watch::run(&watched, seen, delay, || path.probe(&probe, &watched.state, &probes)).await
+                }
                 None => watch::run(&watched, seen, delay, || probe.run()).await,
             }
         });

@@ -9,11 +9,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use shunt_engine::datapath::Notice;
+use shunt_engine::member::MemberState;
 
 use super::probe::{Failure, Good, Probe, Stand};
 use super::reasons::{self, Found};
 use crate::config::model;
 use crate::packet::{Meant, Probes, Ticket};
+use crate::worker::clock;
 
 /// The way that clients of a virtual take to a member.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -30,6 +32,9 @@ pub(super) struct ServicePath {
 
 /// For each of the questions that a failure raises.
 const QUESTION: Duration = Duration::from_secs(1);
+
+/// An error about the tunnel tells of a probe that began so many milliseconds later, as well.
+const RECENT: u64 = 5_000;
 
 impl ServicePath {
     /// `None`: the virtual does not probe on the way of its clients, or the pool has no monitor.
@@ -53,8 +58,14 @@ impl ServicePath {
         })
     }
 
-    /// Sends a probe once, and finds out why it failed if it did.
-    pub(super) async fn probe(&self, probe: &Probe, probes: &Arc<Probes>) -> Result<Good, Failure> {
+    /// Sends a probe once, and finds out why it failed if it did. `state` is the member's.
+    pub(super) async fn probe(
+        &self,
+        probe: &Probe,
+        state: &MemberState,
+        probes: &Arc<Probes>,
+    ) -> Result<Good, Failure> {
+        let began = clock::monotonic_ms();
         let (outcome, ticket) = self.send(probe, self.from, probes).await;
         let failure = match outcome {
             Ok(good) => return Ok(good),
@@ -67,7 +78,10 @@ impl ServicePath {
         }
         let answered = notices.contains(&Notice::Answered);
         let (plainly, from_here) = if answered { (None, None) } else { self.ask_more(probe, probes).await };
-        let found = Found { path: self, failure: &failure, notices: &notices, plainly, from_here };
+        // Hosts send few errors in a second, so that not every probe gets one.
+        let troubles = state.tunnel().troubles().filter(|it| it.at.saturating_add(RECENT) >= began);
+        let tunnel = troubles.map(|troubles| troubles.last);
+        let found = Found { path: self, failure: &failure, notices: &notices, tunnel, plainly, from_here };
         Err(Failure::OnPath(reasons::why(&found)))
     }
 

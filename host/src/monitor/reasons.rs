@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 
 use shunt_engine::datapath::{DropReason, Notice};
+use shunt_engine::member::Trouble;
 
 use super::on_path::ServicePath;
 use super::probe::Failure;
@@ -14,6 +15,8 @@ pub(super) struct Found<'a> {
     /// What its socket says.
     pub(super) failure: &'a Failure,
     pub(super) notices: &'a [Notice],
+    /// What errors told of the tunnel to it, of late.
+    pub(super) tunnel: Option<Trouble>,
     /// Whether the member answers a plain probe of its own address; `None`: it was not asked.
     pub(super) plainly: Option<Result<(), String>>,
     /// Whether the member answers on the way of clients when this host's own address asks.
@@ -55,6 +58,15 @@ pub(super) fn why(found: &Found<'_>) -> String {
     if notices.contains(&Notice::Answered) {
         // The way is there and back; the rest is the service's.
         return failure.to_string();
+    }
+    match found.tunnel.filter(|_| is_tunnel(path.mode)) {
+        Some(Trouble::Refused) => {
+            return format!("the member refuses the tunnel: it knows nothing of {}", path.mode.as_str());
+        }
+        Some(Trouble::Unreachable) => {
+            return "a router says that the tunnel does not reach the member".to_owned();
+        }
+        None => {}
     }
     let vip = path.to.ip();
     match (&found.plainly, found.from_here) {
@@ -112,6 +124,10 @@ fn of_notice(path: &ServicePath, notice: Notice) -> Option<String> {
             Some(format!("{by} says: {}", error(by.to_ip(), icmp_type, icmp_code)))
         }
     }
+}
+
+const fn is_tunnel(mode: Mode) -> bool {
+    matches!(mode, Mode::L3dsrIpip | Mode::L3dsrGre | Mode::L3dsrGue)
 }
 
 /// Whom the member saw.
@@ -194,7 +210,8 @@ mod tests {
         let notices: Vec<Notice> = [carried()].iter().chain(more).copied().collect();
         let failure = Failure::TimedOut(Duration::from_secs(2));
         let plainly = Some(plainly.map_err(str::to_owned));
-        why(&Found { path: &path(mode), failure: &failure, notices: &notices, plainly, from_here })
+        let path = path(mode);
+        why(&Found { path: &path, failure: &failure, notices: &notices, tunnel: None, plainly, from_here })
     }
 
     #[test]
@@ -224,6 +241,29 @@ mod tests {
             let text = told(mode, &more, Ok(()), from_here);
             assert!(text.contains(expected), "{}: {text}", mode.as_str());
         }
+    }
+
+    #[test]
+    fn errors_about_the_tunnel_tell_why() {
+        let failure = Failure::TimedOut(Duration::from_secs(2));
+        let notices = [carried()];
+        let told = |mode, trouble| {
+            let path = path(mode);
+            let tunnel = Some(trouble);
+            let plainly = Some(Ok(()));
+            why(&Found {
+                path: &path,
+                failure: &failure,
+                notices: &notices,
+                tunnel,
+                plainly,
+                from_here: None,
+            })
+        };
+        let refused = "the member refuses the tunnel: it knows nothing of l3dsr-gre";
+        assert_eq!(told(Mode::L3dsrGre, Trouble::Refused), refused);
+        assert!(told(Mode::L3dsrGre, Trouble::Unreachable).contains("does not reach the member"));
+        assert!(!told(Mode::L2dsr, Trouble::Refused).contains("tunnel"), "that of another virtual");
     }
 
     #[test]

@@ -1,0 +1,62 @@
+//! Monitors: whether they would see what clients see.
+
+use std::net::IpAddr;
+
+use shunt_engine::network::{NextHop, Via};
+
+use super::ways::is_on_link;
+use super::{Facts, Finding};
+use crate::config::model::{Config, Mode, PacketVirtual};
+
+pub(super) fn check(config: &Config, facts: &Facts, findings: &mut Vec<Finding>) {
+    for virtual_ in &config.packet_virtuals {
+        let watched =
+            config.pools.iter().filter(|pool| pool.monitor.is_some() && virtual_.reaches(&pool.name));
+        let watched: Vec<_> = watched.collect();
+        let Some(pool) = watched.first() else { continue };
+        let about = format!("virtual {}", virtual_.name);
+        let Some(from) = virtual_.probe_from else {
+            findings.push(Finding::note(
+                about,
+                format!("the monitor of `{}` goes straight to members: it is green also where clients are not served", pool.name),
+                "give the virtual a `probe-from`, so that probes take the way of clients",
+            ));
+            continue;
+        };
+        let members = watched.iter().flat_map(|pool| pool.members.iter().map(|it| it.address.ip()));
+        let vias: Vec<Via> = members.filter_map(|member| via(member, facts)).collect();
+        findings.push(way_back(virtual_, from, &vias, facts));
+    }
+}
+
+/// Members have to answer the address of probes as they answer clients.
+fn way_back(virtual_: &PacketVirtual, from: IpAddr, vias: &[Via], facts: &Facts) -> Finding {
+    let about = format!("virtual {}", virtual_.name);
+    if virtual_.mode != Mode::Snat && !vias.is_empty() && is_on_link(from, vias, facts) {
+        return Finding::note(
+            about,
+            format!(
+                "probe-from {from} is on the members' own segment: probes do not see whether members have a route to clients"
+            ),
+            "probe from an address that members have to route, as those of clients",
+        );
+    }
+    let own = vias.first().and_then(|via| facts.network.own_address(via.link, from.into()));
+    let own = own.map_or_else(|| "this host".to_owned(), |own| own.to_string());
+    match virtual_.mode {
+        Mode::Snat => Finding::good(about, "is probed on the way of its clients"),
+        Mode::Nat => Finding::good(about, format!("is probed on the way of its clients, from {from}")),
+        _ => Finding::note(
+            about,
+            format!("members answer probes at {from}, by the way that their answers to clients take"),
+            format!("on the router of that way: `ip route add {from} via {own}`, if it does not know it yet"),
+        ),
+    }
+}
+
+fn via(address: IpAddr, facts: &Facts) -> Option<Via> {
+    match facts.network.next_hop(address.into()) {
+        NextHop::Known(via, _) | NextHop::NeedsSolicitation(via) => Some(via),
+        NextHop::NoRoute => None,
+    }
+}
