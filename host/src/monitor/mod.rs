@@ -193,7 +193,7 @@ impl Watch {
             let probe = Probe { address: watched.address, does: probe, timeout };
             match &on_path {
                 Some(path) => {
-                    watch::run(&watched, seen, delay, || path.probe(&probe, &watched.state, &probes)).await
+                    watch::run(&watched, seen, delay, || path.probe(&probe, &watched.state, &probes)).await;
                 }
                 None => watch::run(&watched, seen, delay, || probe.run()).await,
             }
