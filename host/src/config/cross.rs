@@ -21,6 +21,7 @@ pub(super) fn check(config: &Config, walk: &mut Walk) {
         snat_fits(virtual_, config, walk);
         on_path::check(virtual_, config, walk);
     }
+    on_path::targets(config, walk);
     numbers_tell_addresses(config, walk);
     wildcards::check(config, walk);
 }

@@ -393,6 +393,15 @@ pub struct Monitor {
     pub rise: u32,
     /// Failed probes in a row until a member is down. Default 3.
     pub fall: u32,
+    /// Where probes on the service path go at virtuals that listen on every address: beyond the member.
+    pub target: Option<Target>,
+}
+
+/// `"192.0.2.1:80"`, or `"192.0.2.1"` where the virtual says the port.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Target {
+    pub address: IpAddr,
+    pub port: Option<u16>,
 }
 
 /// What a probe does.

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use toml::de::DeValue;
 
+use super::model::Target;
 use super::reference::Type;
 use super::report::{Cause, KeyPath, Refusal};
 use super::suggest::{nearest, quoted};
@@ -165,6 +166,16 @@ pub(super) fn addresses() -> Text<RangeInclusive<IpAddr>> {
 pub(super) fn own_address() -> Text<IpAddr> {
     let what = Type::Text { what: "an IP address", pattern: None };
     Text { what, parse: text::own_address, write: IpAddr::to_string }
+}
+
+/// Where a probe goes beyond a member.
+pub(super) fn target() -> Text<Target> {
+    let what = Type::Text { what: "an address, with a port where it needs one", pattern: None };
+    let write = |target: &Target| match target.port {
+        Some(port) => SocketAddr::new(target.address, port).to_string(),
+        None => target.address.to_string(),
+    };
+    Text { what, parse: text::target, write }
 }
 
 /// What a datagram holds.

@@ -6,6 +6,7 @@ use std::path::Path;
 
 use http::uri::{Authority, PathAndQuery};
 
+use super::model::Target;
 use super::report::{Cause, Refusal};
 use super::suggest::quoted;
 
@@ -110,6 +111,25 @@ pub(super) fn own_address(text: &str) -> Result<IpAddr, Refusal> {
         return Err(refused("it means every address; write one that nobody has".to_string()));
     }
     owned(address).map(|()| address)
+}
+
+pub(super) fn target(text: &str) -> Result<Target, Refusal> {
+    let (address, port) = match (text.parse::<IpAddr>(), text.parse::<SocketAddr>()) {
+        (Ok(address), _) => (address, None),
+        (_, Ok(address)) => (address.ip(), Some(address.port())),
+        _ => {
+            let message = format!("{} is no address", quoted(text));
+            let help = "write `192.0.2.1`, `192.0.2.1:80` or `[2001:db8::1]:80`";
+            return Err(Refusal::new(Cause::BadValue, message).help(help));
+        }
+    };
+    if address.is_unspecified() || address.is_multicast() || address.is_loopback() || port == Some(0) {
+        let message = format!("{} names nobody beyond a member", quoted(text));
+        return Err(Refusal::new(Cause::BadValue, message).help(
+            "write the address of somebody who answers there, such as the balancer of the other side",
+        ));
+    }
+    Ok(Target { address, port })
 }
 
 pub(super) fn datagram(text: &str) -> Result<String, Refusal> {

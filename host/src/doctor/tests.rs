@@ -274,6 +274,7 @@ fn monitors_that_do_not_take_the_way_of_clients_are_named() {
         timeout: Duration::from_secs(2),
         rise: 2,
         fall: 3,
+        target: None,
     });
     let notes = |config: &Config| found(Outcome::Note, config, &facts()).join("\n");
     assert!(notes(&config).contains("the monitor of `web` goes straight to members"), "{}", notes(&config));

@@ -44,7 +44,11 @@ impl ServicePath {
         member: SocketAddr,
     ) -> Option<ServicePath> {
         let (from, monitor) = (virtual_.probe_from?, pool.monitor.as_ref()?);
-        let (to, port) = (virtual_.listen.ip(), virtual_.listen.port());
+        let target = monitor.target.filter(|_| virtual_.is_wildcard());
+        let (to, port) = match target {
+            Some(target) => (target.address, target.port.unwrap_or(virtual_.listen.port())),
+            None => (virtual_.listen.ip(), virtual_.listen.port()),
+        };
         // An echo has no port.
         let port = if monitor.probe == model::Probe::Ping { 0 } else { port };
         Some(ServicePath {
@@ -120,7 +124,7 @@ impl ServicePath {
 
     /// Whether members answer clients themselves.
     pub(super) fn is_direct(&self) -> bool {
-        !matches!(self.mode, model::Mode::Nat | model::Mode::Snat)
+        !self.mode.is_two_way()
     }
 
     /// The address that this host speaks from to the member, if it is of the family of clients.

@@ -23,7 +23,14 @@ async fn sides(
     seen: bool,
     state: Arc<MemberState>,
 ) -> Vec<bool> {
-    let settings = model::Monitor { probe: Does::Tcp, interval: SECOND, timeout: SECOND, rise: 2, fall: 3 };
+    let settings = model::Monitor {
+        probe: Does::Tcp,
+        interval: SECOND,
+        timeout: SECOND,
+        rise: 2,
+        fall: 3,
+        target: None,
+    };
     let watched = Watched {
         pool: "web".to_owned(),
         address: (Ipv4Addr::LOCALHOST, 80).into(),
@@ -223,8 +230,14 @@ async fn until(what: impl Fn() -> bool) {
 async fn a_snapshot_is_watched_and_the_next_changes_only_what_differs() {
     let address = closed_port();
     let (state, other) = (MemberState::new(), MemberState::new());
-    let monitor =
-        |fall| model::Monitor { probe: Does::Tcp, interval: SECOND, timeout: SECOND, rise: 2, fall };
+    let monitor = |fall| model::Monitor {
+        probe: Does::Tcp,
+        interval: SECOND,
+        timeout: SECOND,
+        rise: 2,
+        fall,
+        target: None,
+    };
     let mut monitors = Monitors::new(Arc::default());
 
     monitors.apply(&snapshot(&[(address, &state)], Some(monitor(3))));

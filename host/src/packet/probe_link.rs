@@ -45,7 +45,13 @@ impl Places {
         for virtual_ in &config.packet_virtuals {
             let Some(from) = virtual_.probe_from else { continue };
             places.from.insert(from);
-            places.to.insert(virtual_.listen.ip());
+            if !virtual_.is_wildcard() {
+                places.to.insert(virtual_.listen.ip());
+                continue;
+            }
+            let reached = config.pools.iter().filter(|pool| virtual_.reaches(&pool.name));
+            let targets = reached.filter_map(|pool| pool.monitor.as_ref()?.target);
+            places.to.extend(targets.map(|target| target.address));
         }
         places
     }

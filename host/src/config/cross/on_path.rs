@@ -60,6 +60,50 @@ pub(super) fn check(virtual_: &PacketVirtual, config: &Config, walk: &mut Walk) 
                 .help(probes_of(virtual_.transport));
             walk.refuse(&place, Some(&key), refusal);
         }
+        if virtual_.is_wildcard() {
+            targeted(virtual_, monitor, &monitor_path, walk);
+        }
+    }
+}
+
+/// Where every address is listened on, somebody has to be named whom probes are for.
+fn targeted(virtual_: &PacketVirtual, monitor: &Monitor, here: &str, walk: &mut Walk) {
+    let (place, key) = walk.spot(here);
+    let is_v4 = virtual_.listen.is_ipv4();
+    let Some(target) = monitor.target else {
+        let message = format!("`target` is missing: virtual `{}` listens on every address", virtual_.name);
+        let refusal = Refusal::new(Cause::MissingKey, message)
+            .help("name who answers beyond the member: `target = \"192.0.2.1:80\"`");
+        return walk.refuse(&place, Some(&key), refusal);
+    };
+    let (place, key) = walk.spot(&join(here, "target"));
+    if target.address.is_ipv4() != is_v4 {
+        let message = format!("`target` is {}, and virtual `{}` is not", family(!is_v4), virtual_.name);
+        let refusal =
+            Refusal::new(Cause::Conflict, message).help(format!("name an {} address", family(is_v4)));
+        walk.refuse(&place, Some(&key), refusal);
+    }
+    let needs_port = monitor.probe != Probe::Ping && virtual_.listen.port() == 0;
+    if needs_port && target.port.is_none() {
+        let message = format!("`target` has no port, and virtual `{}` takes any", virtual_.name);
+        let help = format!("write `{}`", std::net::SocketAddr::new(target.address, 80));
+        walk.refuse(&place, Some(&key), Refusal::new(Cause::BadValue, message).help(help));
+    }
+}
+
+/// A target that no virtual would use.
+pub(super) fn targets(config: &Config, walk: &mut Walk) {
+    let uses = |pool: &Pool| {
+        config.packet_virtuals.iter().any(|virtual_| {
+            virtual_.probe_from.is_some() && virtual_.is_wildcard() && virtual_.reaches(&pool.name)
+        })
+    };
+    for pool in &config.pools {
+        if pool.monitor.as_ref().is_some_and(|monitor| monitor.target.is_some()) && !uses(pool) {
+            let (place, key) = walk.spot(&path(&["pool", &pool.name, "monitor", "target"]));
+            let message = "`target` means nothing: no virtual with `probe-from` that listens on every address uses the pool";
+            walk.refuse(&place, Some(&key), Refusal::new(Cause::Conflict, message).help("leave it out"));
+        }
     }
 }
 

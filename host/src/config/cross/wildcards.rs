@@ -1,7 +1,7 @@
 //! What shows only over several tables, of virtuals that take packets to every address, and of pools that
 //! only packets can use.
 
-use super::super::model::{Balance, Config, Mode, OnFault, PacketVirtual, Pool, RuleUse, Transport};
+use super::super::model::{Balance, Config, Mode, OnFault, PacketVirtual, Pool, Probe, RuleUse, Transport};
 use super::super::report::{Cause, Refusal};
 use super::super::walk::Walk;
 use super::{family, member_path, path};
@@ -74,9 +74,10 @@ fn ports_are_known(pool: &Pool, config: &Config, walk: &mut Walk) {
         let message =
             format!("proxy `{name}` connects to members of `{}`, and this one has no port", pool.name);
         walk.refuse(&place, Some(&key), refusal(message, "write the port that it listens on"));
-    } else if pool.monitor.is_some() {
+    } else if pool.monitor.as_ref().is_some_and(|monitor| monitor.probe != Probe::Ping) {
         let message = format!("the monitor of `{}` connects to members, and this one has no port", pool.name);
-        let help = "write a port that it answers on (to routers the port means nothing else), or leave `monitor` out";
+        let help =
+            "write a port that it answers on (to routers the port means nothing else), or ask by `ping`";
         walk.refuse(&place, Some(&key), refusal(message, help));
     }
 }

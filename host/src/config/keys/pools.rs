@@ -4,7 +4,7 @@ use super::super::containers::{list, once, one_or_list, table as in_table};
 use super::super::model::{Balance, Member, Monitor, Pool, Probe};
 use super::super::report::{Cause, Refusal};
 use super::super::shape::{
-    OnlyTrue, datagram, duration, host, integer, member_address, name, request_path, words,
+    OnlyTrue, datagram, duration, host, integer, member_address, name, request_path, target, words,
 };
 use super::super::units::{DURATION, milliseconds};
 use super::super::walk::Table;
@@ -88,6 +88,13 @@ fn monitor(table: &mut Table<'_>) -> Option<Monitor> {
     let rise = table.or("rise", "Good probes in a row until a member is up.", integer(1..=100u32), 2);
     let fall = table.or("fall", "Failed probes in a row until a member is down.", integer(1..=100u32), 3);
 
+    let target = table.optional(
+        "target",
+        "For packet virtuals that listen on every address and have `probe-from`: where probes go through the member, as \
+         to the balancer on the other side of a firewall.",
+        target(),
+    );
+
     table.exactly_one(&["tcp", "http", "udp", "ping"]);
     if ["tcp", "udp", "ping"].iter().any(|name| table.wrote(name)) {
         table.only_with(&["expect", "host"], "http");
@@ -110,7 +117,7 @@ fn monitor(table: &mut Table<'_>) -> Option<Monitor> {
         (None, None, None, None) => return None,
     };
     let timeout = timeout.unwrap_or(interval.min(2 * SECOND));
-    Some(Monitor { probe, interval, timeout, rise, fall })
+    Some(Monitor { probe, interval, timeout, rise, fall, target })
 }
 
 fn udp(table: &mut Table<'_>) -> Option<(String, Option<String>)> {
