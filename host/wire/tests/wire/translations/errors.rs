@@ -268,12 +268,18 @@ fn errors_are_short() {
         assert_is("to IPv6", &got, &v6(63, payload, 1232));
         assert_eq!(got.len() - 14, (96 + payload).min(1280));
     }
-    for (payload, mtu, longest) in
-        [(304, 1500, 576), (519, 1500, 576), (521, 1500, 576), (1144, 1500, 576), (604, 400, 400)]
-    {
-        let got = translated(&v6(64, payload, 1232), &Limits { mtu, ..WIDE }).unwrap();
+    for (payload, mtu, longest) in [
+        (304, 1500, 576),
+        (519, 1500, 576),
+        (521, 1500, 576),
+        (1144, 1500, 576),
+        (604, 400, 400),
+        (1400, 1500, 576),
+    ] {
+        let got = translated(&v6(64, payload, 1300), &Limits { mtu, ..WIDE }).unwrap();
         let cut = longest - 28;
-        let inner = format!("{INNER_V4} id ? | udp 5 > 6 | bytes {payload} | cut {cut}");
+        let flags = if payload > 1232 { "df id 0" } else { "id ?" };
+        let inner = format!("{INNER_V4} {flags} | udp 5 > 6 | bytes {payload} | cut {cut}");
         assert_is("to IPv4", &got, &format!("{V4} ttl 63 id ? | icmp4 port-unreachable | {inner}"));
         assert_eq!(got.len() - 14, (56 + payload).min(longest));
         // It may be fragmented, however long the error was before.
