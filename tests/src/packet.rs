@@ -2,6 +2,7 @@
 
 #![allow(clippy::expect_used, clippy::panic, reason = "a test that cannot go on says so and ends")]
 
+pub mod speaker;
 mod traffic;
 
 use std::net::SocketAddr;
@@ -125,7 +126,7 @@ impl PacketSite {
 
 /// Waits until something is so that gives no sign when it is.
 #[track_caller]
-fn until(is_so: impl Fn() -> bool, what: impl Fn() -> String) {
+pub fn until(is_so: impl Fn() -> bool, what: impl Fn() -> String) {
     let begin = Instant::now();
     while !is_so() {
         assert!(begin.elapsed() < PATIENCE, "waited in vain: {}", what());
