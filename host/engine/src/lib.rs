@@ -12,6 +12,7 @@ pub mod fragment;
 pub mod hash;
 pub mod health;
 pub mod limit;
+pub mod mapping;
 pub mod member;
 pub mod network;
 pub mod packet;

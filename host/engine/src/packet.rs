@@ -4,10 +4,12 @@
 mod dissect;
 mod embedded;
 mod network;
+mod routed;
 mod transport;
 mod unreadable;
 
 pub use dissect::dissect;
+pub use routed::{Routed, routed};
 pub use unreadable::Unreadable;
 
 use shunt_wire::{Address, Endpoint, FlowKey, Layout, Mac, arp, ip, ndp};

@@ -300,6 +300,7 @@ fn snapshot(pool: &Pool, there: u16) -> Arc<Snapshot> {
                 (place & 1 == 0).then_some(Ipv4Addr::new(10, 0, 0, 101).into()),
             ),
             mss: Some(1200),
+            translation: None,
             persistence: (place == 2).then_some(SourcePersistence { timeout: 10_000 }),
             return_to_sender: place == 1,
             idle: None,

@@ -10,7 +10,7 @@ use prometheus_client::registry::Registry;
 
 use crate::control::{
     CarriedStatus, InterfaceStatus, MemberStatus, PacketStatus, RuleStatus, SnatPoolStatus, Status, Times,
-    VirtualStatus,
+    TranslatorStatus, VirtualStatus,
 };
 
 /// What goes with the text.
@@ -144,6 +144,16 @@ const FAMILIES: &[Family] = &[
             packet_virtuals(status, |it| it.bytes_to_server),
             packet_virtuals(status, |it| it.bytes_to_client),
         )
+    }),
+    counter("packet_translated_packets", "Packets of virtuals of mode siit, by what they became", |status| {
+        translated(status, |it| it.packets_to_v4, |it| it.packets_to_v6)
+    }),
+    counter("packet_translated_bytes", "Bytes of IP datagrams that were translated", |status| {
+        translated(status, |it| it.bytes_to_v4, |it| it.bytes_to_v6)
+    }),
+    counter("packet_translated_refused", "Packets that were not translated", |status| {
+        let translators = status.packets.iter().flat_map(|packets| &packets.translators);
+        translators.map(|it| (vec![("virtual", it.name.clone())], it.refused)).collect()
     }),
     gauge("packet_member_flows_active", "Flows now", |status| floats(packet_members(status, |it| it.active))),
     counter("packet_member_flows", "Flows", |status| packet_members(status, |it| it.flows)),
@@ -286,6 +296,19 @@ fn totals(status: &Status, value: fn(&PacketStatus) -> u64) -> Vec<(Labels, u64)
 fn packet_virtuals(status: &Status, value: fn(&CarriedStatus) -> u64) -> Vec<(Labels, u64)> {
     let virtuals = status.packets.iter().flat_map(|packets| &packets.virtuals);
     virtuals.map(|it| (vec![("virtual", it.name.clone())], value(&it.carried))).collect()
+}
+
+fn translated(
+    status: &Status,
+    to_v4: fn(&TranslatorStatus) -> u64,
+    to_v6: fn(&TranslatorStatus) -> u64,
+) -> Vec<(Labels, u64)> {
+    let translators = status.packets.iter().flat_map(|packets| &packets.translators);
+    let both = |it: &TranslatorStatus| {
+        [("ipv4", to_v4(it)), ("ipv6", to_v6(it))]
+            .map(|(word, value)| (vec![("virtual", it.name.clone()), ("to", word.to_owned())], value))
+    };
+    translators.flat_map(both).collect()
 }
 
 fn packet_members(status: &Status, value: fn(&CarriedStatus) -> u64) -> Vec<(Labels, u64)> {

@@ -4,7 +4,7 @@ use crate::control::{
     CarriedStatus, ConsideredStatus, DropStatus, Explained, FlowDetails, FlowStatus, HookStatus,
     InterfaceStatus, LeavingStatus, MemberStatus, ModeStatus, OnPathStatus, PacketMemberStatus, PacketStatus,
     PacketVirtualStatus, PoolStatus, RewriteStatus, RuleSaid, RuleStatus, RuleVersion, SnatPoolStatus,
-    StageStatus, Status, Times, VerdictStatus, VirtualStatus,
+    StageStatus, Status, Times, TranslatorStatus, VerdictStatus, VirtualStatus,
 };
 
 pub(crate) fn status() -> Status {
@@ -61,6 +61,15 @@ fn packets() -> PacketStatus {
             rules: vec![RuleStatus { name: "resolvers/by-client".to_owned(), ..rule() }],
             refused: 17,
             carried: carried(),
+        }],
+        translators: vec![TranslatorStatus {
+            name: "clat".to_owned(),
+            interfaces: vec!["eth1".to_owned()],
+            packets_to_v4: 700,
+            bytes_to_v4: 90_000,
+            packets_to_v6: 650,
+            bytes_to_v6: 880_000,
+            refused: 2,
         }],
         members: vec![PacketMemberStatus {
             pool: "resolvers".to_owned(),

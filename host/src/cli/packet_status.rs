@@ -15,6 +15,7 @@ pub(super) fn head(packets: &Packets) -> String {
 pub(super) fn tables(packets: &Packets) -> Vec<Table> {
     let all = [
         virtuals(packets),
+        translators(packets),
         members(packets),
         modes(packets),
         snat(packets),
@@ -43,6 +44,31 @@ fn virtuals(packets: &Packets) -> Table {
             it.refused.into(),
         ];
         table.row(own.into_iter().chain(carried(&it.carried)));
+    }
+    table
+}
+
+fn translators(packets: &Packets) -> Table {
+    use Align::{Left, Right};
+    let mut table = Table::new([
+        ("TRANSLATOR", Left),
+        ("INTERFACES", Left),
+        ("REFUSED", Right),
+        ("PACKETS TO IPV4", Right),
+        ("BYTES", Right),
+        ("PACKETS TO IPV6", Right),
+        ("BYTES", Right),
+    ]);
+    for it in &packets.translators {
+        table.row([
+            Cell::from(&it.name),
+            (&it.interfaces.join(",")).into(),
+            it.refused.into(),
+            it.packets_to_v4.into(),
+            it.bytes_to_v4.into(),
+            it.packets_to_v6.into(),
+            it.bytes_to_v6.into(),
+        ]);
     }
     table
 }

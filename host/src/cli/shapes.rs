@@ -134,6 +134,7 @@ pub(super) struct Packets {
     pub(super) workers: usize,
     pub(super) flows: u64,
     pub(super) virtuals: Vec<PacketVirtual>,
+    pub(super) translators: Vec<Translator>,
     pub(super) members: Vec<PacketMember>,
     pub(super) modes: Vec<Mode>,
     pub(super) drops: Vec<Drop>,
@@ -152,6 +153,18 @@ pub(super) struct PacketVirtual {
     pub(super) refused: u64,
     #[serde(flatten)]
     pub(super) carried: Carried,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(super) struct Translator {
+    pub(super) name: String,
+    pub(super) interfaces: Vec<String>,
+    pub(super) packets_to_v4: u64,
+    pub(super) bytes_to_v4: u64,
+    pub(super) packets_to_v6: u64,
+    pub(super) bytes_to_v6: u64,
+    pub(super) refused: u64,
 }
 
 #[derive(Debug, Deserialize)]

@@ -24,6 +24,7 @@ pub(super) fn check(config: &Config, walk: &mut Walk) {
     on_path::targets(config, walk);
     numbers_tell_addresses(config, walk);
     wildcards::check(config, walk);
+    translators_apart(config, walk);
 }
 
 /// A slot names either, so one name cannot be both.
@@ -131,18 +132,29 @@ fn members_fit(virtual_: &PacketVirtual, config: &Config, walk: &mut Walk) {
 fn families_match(virtual_: &PacketVirtual, pool: &Pool, here: &str, walk: &mut Walk) {
     let is_v4 = virtual_.listen.is_ipv4();
     let other = pool.members.iter().position(|member| member.address.is_ipv4() != is_v4);
-    let Some(index) = other.filter(|_| !virtual_.mode.is_tunnel()) else { return };
+    let bridged = match virtual_.mode {
+        Mode::Nat => virtual_.translation.as_ref().is_some_and(|it| it.mapping.knows_any()),
+        Mode::Snat => true,
+        mode => mode.is_tunnel(),
+    };
+    let Some(index) = other.filter(|_| !bridged) else { return };
     let (name, member) = (&pool.name, pool.members[index].address);
     let message = format!("`listen` is {}, and `{name}` has a member of {}", family(is_v4), family(!is_v4));
     let (place, key) = walk.spot(here);
     let (first, _) = walk.spot(&member_path(pool, index));
-    let refusal = Refusal::new(Cause::NotBuilt, message)
+    let help = match virtual_.mode {
+        Mode::Nat => format!(
+            "give the virtual a `translation` that knows clients' addresses as {}, or mode `snat`",
+            family(!is_v4)
+        ),
+        mode => format!(
+            "`{}` cannot bridge that: choose `snat`, or a tunnel: `l3dsr-ipip`, `l3dsr-gre` or `l3dsr-gue`",
+            mode.as_str()
+        ),
+    };
+    let refusal = Refusal::new(Cause::Conflict, message)
         .also(first, format!("`{member}` is {}", family(!is_v4)))
-        .help(format!(
-            "translation between IPv4 and IPv6 comes in a later version; until then take a pool of {} members, \
-             or a tunnel: `l3dsr-ipip`, `l3dsr-gre` or `l3dsr-gue`",
-            family(is_v4)
-        ));
+        .help(help);
     walk.refuse(&place, Some(&key), refusal);
 }
 
@@ -167,22 +179,49 @@ fn ports_match(virtual_: &PacketVirtual, pool: &Pool, here: &str, walk: &mut Wal
     walk.refuse(&place, Some(&key), refusal);
 }
 
+/// Members see an address of the SNAT pool, which must be of their family; whatever the client's is.
 fn snat_fits(virtual_: &PacketVirtual, config: &Config, walk: &mut Walk) {
-    let is_v4 = virtual_.listen.is_ipv4();
-    let pool = virtual_.snat_pool.as_ref();
-    let pool = pool.and_then(|name| config.snat_pools.iter().find(|pool| pool.name == *name));
-    let Some(pool) = pool.filter(|pool| pool.addresses.iter().any(|it| it.is_ipv4() != is_v4)) else {
+    let snat = virtual_.snat_pool.as_ref().filter(|_| virtual_.mode == Mode::Snat);
+    let snat = snat.and_then(|name| config.snat_pools.iter().find(|pool| pool.name == *name));
+    let pool = virtual_.pool.as_ref();
+    let pool = pool.and_then(|name| config.pools.iter().find(|pool| pool.name == *name));
+    let (Some(snat), Some(pool)) = (snat, pool) else { return };
+    let Some(is_v4) = snat.addresses.first().map(IpAddr::is_ipv4) else { return };
+    let Some(index) = pool.members.iter().position(|member| member.address.is_ipv4() != is_v4) else {
         return;
     };
     let (place, key) = walk.spot(&path(&["virtual", &virtual_.name, "snat-pool"]));
-    let (first, _) = walk.spot(&path(&["snat-pool", &pool.name, "addresses"]));
-    let message =
-        format!("`listen` is {}, and `{}` has {} addresses", family(is_v4), pool.name, family(!is_v4));
-    let refusal = Refusal::new(Cause::NotBuilt, message).also(first, "its addresses").help(format!(
-        "translation between IPv4 and IPv6 comes in a later version; until then name a SNAT pool of {} addresses",
-        family(is_v4)
-    ));
+    let (first, _) = walk.spot(&member_path(pool, index));
+    let message = format!(
+        "`{}` has {} addresses, and `{}` has a member of {}",
+        snat.name,
+        family(is_v4),
+        pool.name,
+        family(!is_v4)
+    );
+    let refusal = Refusal::new(Cause::Conflict, message)
+        .also(first, format!("`{}` is {}", pool.members[index].address, family(!is_v4)))
+        .help(format!("name a SNAT pool of {} addresses", family(!is_v4)));
     walk.refuse(&place, Some(&key), refusal);
+}
+
+/// A packet has one translation.
+fn translators_apart(config: &Config, walk: &mut Walk) {
+    for (place, translator) in config.translators.iter().enumerate() {
+        let clash = config.translators[..place].iter().find_map(|other| {
+            let both = translator.interfaces.iter().find(|name| other.interfaces.contains(name))?;
+            Some((other, both))
+        });
+        let Some((other, both)) = clash else { continue };
+        let (here, key) = walk.spot(&path(&["virtual", &translator.name, "interfaces"]));
+        let (first, _) = walk.spot(&path(&["virtual", &other.name, "interfaces"]));
+        let message = format!("packets of `{both}` are translated by `{}` already", other.name);
+        let refusal = Refusal::new(Cause::Duplicate, message)
+            .label("again here")
+            .also(first, "first here")
+            .help("give each virtual of mode `siit` interfaces of its own");
+        walk.refuse(&here, Some(&key), refusal);
+    }
 }
 
 /// A member finds the virtual's address by the DSCP alone, so each number is one address to it.

@@ -178,7 +178,7 @@ fn read_part(source: &Source, walk: &mut Walk) -> (Option<Part>, bool) {
 fn merge(parts: Vec<Part>, whole: bool, walk: &mut Walk) -> Option<Config> {
     resolve(whole, walk);
     let (mut process, mut admin) = (None, None);
-    let (mut virtuals, mut packet_virtuals) = (Vec::new(), Vec::new());
+    let (mut virtuals, mut packet_virtuals, mut translators) = (Vec::new(), Vec::new(), Vec::new());
     let (mut pools, mut snat_pools) = (Vec::new(), Vec::new());
     for part in parts {
         process = process.or(part.process);
@@ -187,12 +187,14 @@ fn merge(parts: Vec<Part>, whole: bool, walk: &mut Walk) -> Option<Config> {
             match virtual_ {
                 AnyVirtual::Proxy(virtual_) => virtuals.push(virtual_),
                 AnyVirtual::Packet(virtual_) => packet_virtuals.push(virtual_),
+                AnyVirtual::Translator(translator) => translators.push(translator),
             }
         }
         pools.extend(part.pools);
         snat_pools.extend(part.snat_pools);
     }
-    if whole && walk.findings.is_empty() && virtuals.is_empty() && packet_virtuals.is_empty() {
+    let nothing = virtuals.is_empty() && packet_virtuals.is_empty() && translators.is_empty();
+    if whole && walk.findings.is_empty() && nothing {
         let refusal = Refusal::new(Cause::MissingKey, "there is no `[[virtual]]`: nothing would be carried")
             .help("add one with `name`, `listen`, `protocol` and `pool`");
         let key = KeyPath::default().key("virtual");
@@ -203,6 +205,7 @@ fn merge(parts: Vec<Part>, whole: bool, walk: &mut Walk) -> Option<Config> {
         admin: admin.or_else(|| walk::absent(keys::admin))?,
         virtuals,
         packet_virtuals,
+        translators,
         pools,
         snat_pools,
     };

@@ -5,7 +5,10 @@ use std::net::{IpAddr, SocketAddr};
 use std::num::NonZeroUsize;
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
+
+use shunt_engine::datapath::Translation;
 
 /// A whole configuration.
 #[derive(Clone, Debug, PartialEq)]
@@ -17,11 +20,26 @@ pub struct Config {
     pub virtuals: Vec<Virtual>,
     /// Packet virtuals, in the order of the file.
     pub packet_virtuals: Vec<PacketVirtual>,
+    /// Those of mode `siit`, in the order of the file; no two have an interface in common.
+    pub translators: Vec<Translator>,
     /// In the order of the file; names are unique.
     pub pools: Vec<Pool>,
     /// In the order of the file; no pool and no other SNAT pool has the same name, and no two have an
     /// address in common.
     pub snat_pools: Vec<SnatPool>,
+}
+
+impl Config {
+    /// The interfaces that packets come in by, some of them more than once.
+    pub fn packet_interfaces(&self) -> impl Iterator<Item = &String> {
+        let translators = self.translators.iter().flat_map(|it| &it.interfaces);
+        self.packet_virtuals.iter().flat_map(|it| &it.interfaces).chain(translators)
+    }
+
+    /// Whether any virtual carries packets.
+    pub fn carries_packets(&self) -> bool {
+        !self.packet_virtuals.is_empty() || !self.translators.is_empty()
+    }
 }
 
 /// `[process]`
@@ -156,6 +174,8 @@ pub struct PacketVirtual {
     pub mss: Option<u16>,
     /// Answers go to the MAC and the interface that the client's packets came from.
     pub return_to_sender: bool,
+    /// Between IPv4 and IPv6, in modes `nat` and `snat`.
+    pub translation: Option<Arc<Translation>>,
     /// A client stays with its member for so long after its last new flow.
     pub persistence: Option<Duration>,
     pub timeouts: PacketTimeouts,
@@ -169,6 +189,16 @@ impl PacketVirtual {
     pub fn is_wildcard(&self) -> bool {
         self.listen.ip().is_unspecified()
     }
+}
+
+/// `[[virtual]]` with `protocol = "packet"` and `mode = "siit"`: translates packet by packet, whoever's they are.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Translator {
+    pub name: String,
+    /// At least one, each once.
+    pub interfaces: Vec<String>,
+    /// It has a prefix or a map.
+    pub translation: Arc<Translation>,
 }
 
 /// What a packet virtual carries.

@@ -6,6 +6,7 @@ use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use shunt_engine::network::Prefix;
 use toml::de::DeValue;
 
 use super::model::Target;
@@ -182,6 +183,12 @@ pub(super) fn target() -> Text<Target> {
 pub(super) fn datagram() -> Text<String> {
     let what = Type::Text { what: "text of 1 to 1024 bytes", pattern: None };
     Text { what, parse: text::datagram, write: String::clone }
+}
+
+/// A prefix of addresses, or one address.
+pub(super) fn prefix() -> Text<Prefix> {
+    let what = Type::Text { what: "a prefix of IP addresses", pattern: None };
+    Text { what, parse: text::prefix, write: Prefix::to_string }
 }
 
 /// A port, or the first and the last of some.

@@ -5,6 +5,8 @@ use std::ops::RangeInclusive;
 use std::path::Path;
 
 use http::uri::{Authority, PathAndQuery};
+use shunt_engine::network::Prefix;
+use shunt_wire::Address;
 
 use super::model::Target;
 use super::report::{Cause, Refusal};
@@ -167,6 +169,32 @@ pub(super) fn addresses(text: &str) -> Result<RangeInclusive<IpAddr>, Refusal> {
     owned(first)?;
     owned(last)?;
     Ok(first..=last)
+}
+
+/// A prefix with its length in bits; an address is the prefix of all its bits. What stands behind the prefix is zero.
+pub(super) fn prefix(text: &str) -> Result<Prefix, Refusal> {
+    let refusal = |help: String| {
+        Refusal::new(Cause::BadValue, format!("{} is no prefix of addresses", quoted(text))).help(help)
+    };
+    let form =
+        || refusal("write an address and how many bits of it count: `192.0.2.0/24`, `64:ff9b::/96`".into());
+    let (bits, length) = text.split_once('/').map_or((text, None), |(bits, length)| (bits, Some(length)));
+    let address = bits.parse::<IpAddr>().map_err(|_| form())?;
+    let (word, most) = if address.is_ipv4() { ("IPv4", 32) } else { ("IPv6", 128) };
+    let length = match length.map(str::parse::<u8>) {
+        None => most,
+        Some(Ok(length)) if length <= most => length,
+        Some(Ok(_)) => return Err(refusal(format!("an address of {word} has {most} bits"))),
+        Some(Err(_)) => return Err(form()),
+    };
+    if matches!(address, IpAddr::V6(v6) if v6.to_ipv4_mapped().is_some()) {
+        return Err(refusal("no packet has a v4-mapped address: write the IPv4 address".into()));
+    }
+    let prefix = Prefix::new(address.into(), length).ok_or_else(form)?;
+    if prefix.first() != Address::from(address) {
+        return Err(refusal(format!("bits behind the prefix are set: did you mean `{prefix}`?")));
+    }
+    Ok(prefix)
 }
 
 pub(super) fn ports(text: &str) -> Result<RangeInclusive<u16>, Refusal> {

@@ -190,13 +190,18 @@ impl<'t> Table<'t> {
     ) -> Option<S::Value> {
         self.declare(name, doc, Need::Required, &shape);
         let value = self.read(name, shape);
+        self.needs(name);
+        value
+    }
+
+    /// A key that was declared, and must be there after all.
+    pub(super) fn needs(&mut self, name: &'static str) {
         if self.content.is_some() && !self.wrote(name) {
             let refusal = Refusal::new(Cause::MissingKey, format!("`{name}` is missing"))
                 .label(format!("this table needs `{name}`"))
-                .help(format!("{doc} It takes {}.", self.type_of(name)));
+                .help(format!("{} It takes {}.", self.doc_of(name), self.type_of(name)));
             self.missing.push((vec![name], self.key.key(name), refusal));
         }
-        value
     }
 
     /// A key without which there is none of it.

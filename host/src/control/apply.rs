@@ -12,6 +12,7 @@ use shunt_rules::{Attachment, Environment, RuleHost};
 use tokio::sync::{mpsc, oneshot};
 
 use super::environment::DaemonEnvironment;
+use super::packets::translator;
 use super::plan::{plan_rules, plan_tls};
 use super::rules::{self, Histories, RuleName, Running};
 use super::status::ReloadSummary;
@@ -161,20 +162,24 @@ impl Control {
         let packet_virtuals =
             config.packet_virtuals.iter().map(|it| self.packet_virtual(it, &before, &pools, &mut summary));
         let packet_virtuals: Vec<_> = packet_virtuals.collect();
+        let translators = config.translators.iter().map(|it| translator(it, &before, &mut summary));
+        let translators: Vec<_> = translators.collect();
         let gone = |kind: &str, names: Vec<&String>, stays: &dyn Fn(&str) -> bool| -> Vec<String> {
             names.into_iter().filter(|name| !stays(name)).map(|name| format!("{kind} {name}")).collect()
         };
         let proxies = before.virtuals.iter().map(|it| &it.settings.name);
-        let names = proxies.chain(before.packet_virtuals.iter().map(|it| &it.settings.name)).collect();
+        let of_packets = before.packet_virtuals.iter().map(|it| &it.settings.name);
+        let names = proxies.chain(of_packets).chain(before.translators.iter().map(|it| &it.name)).collect();
         let stays = |name: &str| {
             let packets = || config.packet_virtuals.iter().any(|it| it.name == name);
-            config.virtuals.iter().any(|it| it.name == name) || packets()
+            let translators = || config.translators.iter().any(|it| it.name == name);
+            config.virtuals.iter().any(|it| it.name == name) || packets() || translators()
         };
         summary.removed = gone("virtual", names, &stays);
         let names = before.pools.iter().map(|it| &it.settings.name).collect();
         summary.removed.extend(gone("pool", names, &|name| config.pools.iter().any(|it| it.name == name)));
 
-        let snapshot = Snapshot { epoch: summary.epoch, virtuals, packet_virtuals, pools };
+        let snapshot = Snapshot { epoch: summary.epoch, virtuals, packet_virtuals, translators, pools };
         self.config = config;
         self.swap(snapshot, sockets).await;
         self.swap_packets(packets).await;

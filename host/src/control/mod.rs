@@ -41,7 +41,7 @@ pub use flows::{FlowDetails, FlowQuery, FlowStatus, Flows};
 pub use operate::NotFound;
 pub use packet_status::{
     CarriedStatus, DropStatus, InterfaceStatus, ModeStatus, PacketMemberStatus, PacketStatus,
-    PacketVirtualStatus, SnatPoolStatus,
+    PacketVirtualStatus, SnatPoolStatus, TranslatorStatus,
 };
 pub use plan::{Summary, check};
 pub use rules::{LoadError, LoadedRule, RuleName};

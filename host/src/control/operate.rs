@@ -193,6 +193,7 @@ impl Control {
             epoch: before.epoch + 1,
             virtuals: virtuals.collect(),
             packet_virtuals: packet_virtuals.collect(),
+            translators: before.translators.clone(),
             pools: before.pools.clone(),
         };
         self.swap(snapshot, BTreeMap::new()).await;

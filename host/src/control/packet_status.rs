@@ -7,7 +7,7 @@ use shunt_wire::Address;
 
 use super::Control;
 use super::status::RuleStatus;
-use crate::config::model::SnatPool;
+use crate::config::model::{SnatPool, Translator};
 use crate::live::PacketVirtual;
 use crate::packet::report::{InterfaceTotals, Totals};
 
@@ -34,6 +34,8 @@ pub struct PacketStatus {
     /// Refusals that were not sent because too many had been.
     pub answers_withheld: u64,
     pub virtuals: Vec<PacketVirtualStatus>,
+    /// Virtuals of mode `siit`.
+    pub translators: Vec<TranslatorStatus>,
     /// Members that packets can go to.
     pub members: Vec<PacketMemberStatus>,
     pub modes: Vec<ModeStatus>,
@@ -61,6 +63,21 @@ pub struct PacketVirtualStatus {
     pub refused: u64,
     #[serde(flatten)]
     pub carried: CarriedStatus,
+}
+
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct TranslatorStatus {
+    pub name: String,
+    pub interfaces: Vec<String>,
+    /// Became IPv4.
+    pub packets_to_v4: u64,
+    pub bytes_to_v4: u64,
+    /// Became IPv6.
+    pub packets_to_v6: u64,
+    pub bytes_to_v6: u64,
+    /// Packets that were not translated.
+    pub refused: u64,
 }
 
 #[derive(Clone, Debug, Serialize)]
@@ -142,6 +159,7 @@ impl Control {
         let totals = self.packets.as_ref()?.totals().await;
         let snapshot = self.snapshot.load_full();
         let virtuals = snapshot.packet_virtuals.iter().map(|it| self.packet_virtual_status(it, &totals));
+        let translators = snapshot.translators.iter().map(|it| translator_status(it, &totals));
         let members = totals.members.iter().map(|((pool, member), carried)| PacketMemberStatus {
             pool: pool.to_string(),
             member: member.to_string(),
@@ -163,6 +181,7 @@ impl Control {
             answered: totals.answered,
             answers_withheld: totals.answers_withheld,
             virtuals: virtuals.collect(),
+            translators: translators.collect(),
             members: members.collect(),
             modes: modes.collect(),
             drops: drops(&totals),
@@ -187,6 +206,20 @@ impl Control {
             refused,
             carried: (&carried).into(),
         }
+    }
+}
+
+fn translator_status(translator: &Translator, totals: &Totals) -> TranslatorStatus {
+    let (to_v4, to_v6, refused) =
+        totals.translators.get(translator.name.as_str()).copied().unwrap_or_default();
+    TranslatorStatus {
+        name: translator.name.clone(),
+        interfaces: translator.interfaces.clone(),
+        packets_to_v4: to_v4.packets,
+        bytes_to_v4: to_v4.bytes,
+        packets_to_v6: to_v6.packets,
+        bytes_to_v6: to_v6.bytes,
+        refused,
     }
 }
 

@@ -23,7 +23,7 @@ impl Control {
     /// Opens what packet virtuals need.
     pub(super) fn plan_packets(&self, config: &model::Config) -> Result<PacketPlan, ApplyError> {
         let refused = ApplyError::Resources;
-        if config.packet_virtuals.is_empty() {
+        if !config.carries_packets() {
             return Ok(PacketPlan::Close);
         }
         if let Some(packets) = &self.packets {
@@ -78,4 +78,20 @@ impl Control {
             packets.apply(change, &self.snapshot.load_full(), &self.config.snat_pools).await;
         }
     }
+}
+
+/// The virtual of mode `siit` of the next snapshot.
+pub(super) fn translator(
+    settings: &model::Translator,
+    before: &Snapshot,
+    summary: &mut ReloadSummary,
+) -> Arc<model::Translator> {
+    let old = before.translators.iter().find(|old| old.name == settings.name);
+    if let Some(old) = old.filter(|old| ***old == *settings) {
+        summary.unchanged += 1;
+        return Arc::clone(old);
+    }
+    let list = if old.is_some() { &mut summary.changed } else { &mut summary.added };
+    list.push(format!("virtual {}", settings.name));
+    Arc::new(settings.clone())
 }

@@ -43,7 +43,7 @@ pub fn check(path: &Path) -> Result<Summary, ApplyError> {
     let planned = plan_rules(&document, &Histories::new(), &host, &environment, &mut registry)?;
     plan_tls(&document, &Snapshot::empty())?;
     let config = &document.config;
-    let virtuals = config.virtuals.len() + config.packet_virtuals.len();
+    let virtuals = config.virtuals.len() + config.packet_virtuals.len() + config.translators.len();
     Ok(Summary { virtuals, pools: config.pools.len(), rules: planned.len() })
 }
 

@@ -42,7 +42,7 @@ impl Facts {
     /// The network cannot be read.
     pub fn read(config: &Config) -> io::Result<Facts> {
         let picture = Netlink::open()?.picture().clone();
-        let named: Vec<&String> = config.packet_virtuals.iter().flat_map(|it| &it.interfaces).collect();
+        let named: Vec<&String> = config.packet_interfaces().collect();
         let mut ports = BTreeMap::new();
         for link in picture.links.values().filter(|link| named.contains(&&link.name)) {
             let carrier = link.vlan.and_then(|vlan| picture.links.get(&vlan.parent));

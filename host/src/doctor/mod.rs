@@ -49,7 +49,7 @@ pub enum Outcome {
 /// Looks at everything that a configuration uses.
 pub fn examine(config: &Config, facts: &Facts) -> Vec<Finding> {
     let mut findings = Vec::new();
-    if config.packet_virtuals.is_empty() {
+    if !config.carries_packets() {
         findings
             .push(Finding::good("configuration", "has no packet virtuals, and needs nothing of this host"));
         return findings;

@@ -14,7 +14,7 @@ use crate::packet::{carrier, holder};
 
 pub(super) fn check(config: &Config, facts: &Facts, findings: &mut Vec<Finding>) {
     let mut carriers = BTreeSet::new();
-    let named: BTreeSet<&String> = config.packet_virtuals.iter().flat_map(|it| &it.interfaces).collect();
+    let named: BTreeSet<&String> = config.packet_interfaces().collect();
     for name in named {
         match carrier(name, &facts.picture) {
             Ok((link, carrier)) => {

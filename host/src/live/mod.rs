@@ -21,6 +21,8 @@ pub struct Snapshot {
     pub epoch: u64,
     pub virtuals: Vec<Arc<Virtual>>,
     pub packet_virtuals: Vec<Arc<PacketVirtual>>,
+    /// Packet virtuals of mode `siit`.
+    pub translators: Vec<Arc<model::Translator>>,
     pub pools: Vec<Arc<Pool>>,
 }
 
@@ -77,7 +79,13 @@ pub struct Member {
 impl Snapshot {
     /// Before the first configuration.
     pub fn empty() -> Self {
-        Snapshot { epoch: 0, virtuals: Vec::new(), packet_virtuals: Vec::new(), pools: Vec::new() }
+        Snapshot {
+            epoch: 0,
+            virtuals: Vec::new(),
+            packet_virtuals: Vec::new(),
+            translators: Vec::new(),
+            pools: Vec::new(),
+        }
     }
 
     pub fn pool(&self, name: &str) -> Option<&Arc<Pool>> {

@@ -112,14 +112,16 @@ pub(super) fn find(config: &Config, picture: &Picture) -> Result<Needed, Vec<Str
     let mut problems = Vec::new();
     let mut links = HashMap::new();
     let mut carriers = BTreeSet::new();
-    for virtual_ in &config.packet_virtuals {
-        for name in &virtual_.interfaces {
+    let virtuals = config.packet_virtuals.iter().map(|it| (&it.name, &it.interfaces));
+    let translators = config.translators.iter().map(|it| (&it.name, &it.interfaces));
+    for (whose, interfaces) in virtuals.chain(translators) {
+        for name in interfaces {
             match carrier(name, picture) {
                 Ok((link, carrier)) => {
                     links.insert(name.clone(), Named::new(link, carrier, picture));
                     carriers.insert(carrier);
                 }
-                Err(problem) => problems.push(format!("virtual {}: {problem}", virtual_.name)),
+                Err(problem) => problems.push(format!("virtual {whose}: {problem}")),
             }
         }
     }

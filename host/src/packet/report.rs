@@ -28,6 +28,8 @@ pub struct Totals {
     pub workers: usize,
     /// By the virtual's name: what it carried, and first packets that became no flow.
     pub virtuals: BTreeMap<Arc<str>, (FlowCounters, u64)>,
+    /// Of virtuals of mode `siit`, by name: what became IPv4, what became IPv6, and what was not translated.
+    pub translators: BTreeMap<Arc<str>, (Traffic, Traffic, u64)>,
     /// By pool and member.
     pub members: BTreeMap<(Arc<str>, Endpoint), FlowCounters>,
     /// In the order of [`ModeName::ALL`].
@@ -79,6 +81,12 @@ impl Totals {
             add(carried, &it.carried);
             *refused += it.refused;
         }
+        for it in &counters.translators {
+            let (to_v4, to_v6, refused) = self.translators.entry(Arc::clone(&it.name)).or_default();
+            add_traffic(to_v4, &it.to_v4);
+            add_traffic(to_v6, &it.to_v6);
+            *refused += it.refused;
+        }
         for it in &counters.members {
             add(self.members.entry((Arc::clone(&it.pool), it.member)).or_default(), &it.carried);
         }
@@ -124,12 +132,13 @@ impl InterfaceTotals {
 }
 
 fn add(total: &mut FlowCounters, more: &FlowCounters) {
-    let traffic = |total: &mut Traffic, more: &Traffic| {
-        total.packets += more.packets;
-        total.bytes += more.bytes;
-    };
     total.active += more.active;
     total.flows += more.flows;
-    traffic(&mut total.to_server, &more.to_server);
-    traffic(&mut total.to_client, &more.to_client);
+    add_traffic(&mut total.to_server, &more.to_server);
+    add_traffic(&mut total.to_client, &more.to_client);
+}
+
+const fn add_traffic(total: &mut Traffic, more: &Traffic) {
+    total.packets += more.packets;
+    total.bytes += more.bytes;
 }

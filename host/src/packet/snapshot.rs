@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use shunt_engine::datapath::{
     Conflict, Dscp, Hooks, Limits, Member, ModeName, Modes, OnPath, Pool, PoolIndex, Snapshot, SnatPool,
-    SnatPoolIndex, SourcePersistence, Transport, TunnelSources, Virtual, VirtualIndex,
+    SnatPoolIndex, SourcePersistence, Translator, Transport, TunnelSources, Virtual, VirtualIndex,
 };
 use shunt_engine::member::MemberState;
 use shunt_engine::{selection, snat};
@@ -91,13 +91,18 @@ pub(super) fn load(
         virtuals.iter().map(|it| names.virtual_(it)).collect::<Result<_, _>>()?,
         pools.iter().map(|it| pool(it)).collect(),
         snat_pools.iter().map(snat_pool).collect(),
-    )?;
+    )?
+    .with_translators(snapshot.translators.iter().map(|it| names.translator(it)).collect())?;
     let reached =
         |it: &PacketVirtual| pools.iter().filter(|pool| reaches(&it.settings, &pool.settings.name)).collect();
     let mut destinations = BTreeSet::new();
     let mut repliers = BTreeSet::new();
     let mut tunnels = BTreeSet::new();
     let mut whole = BTreeSet::new();
+    for translator in &snapshot.translators {
+        let named = translator.interfaces.iter().filter_map(|name| links.get(name));
+        whole.extend(named.map(|named| named.segment));
+    }
     for virtual_ in &virtuals {
         let settings = &virtual_.settings;
         let all =
@@ -182,6 +187,19 @@ struct Names<'a> {
 }
 
 impl Names<'_> {
+    /// The kernel's numbers of interfaces.
+    fn numbers(&self, names: &[String]) -> Vec<u32> {
+        names.iter().filter_map(|name| self.links.get(name)).map(|named| named.link).collect()
+    }
+
+    fn translator(&self, translator: &model::Translator) -> Translator {
+        Translator {
+            name: translator.name.as_str().into(),
+            interfaces: self.numbers(&translator.interfaces),
+            translation: Arc::clone(&translator.translation),
+        }
+    }
+
     fn virtual_(&self, virtual_: &PacketVirtual) -> Result<Virtual, Conflict> {
         let settings = &virtual_.settings;
         let name: Arc<str> = settings.name.as_str().into();
@@ -202,17 +220,13 @@ impl Names<'_> {
                 model::Transport::Any => Transport::Any,
                 model::Transport::All => Transport::All,
             },
-            interfaces: settings
-                .client_interfaces
-                .iter()
-                .filter_map(|name| self.links.get(name))
-                .map(|named| named.link)
-                .collect(),
+            interfaces: self.numbers(&settings.client_interfaces),
             pool: settings.pool.as_ref().and_then(pool),
             modes: modes.map_err(|_| Conflict::SnatPool(Arc::clone(&name)))?,
             gue_port: settings.gue_port,
             tunnel_sources: TunnelSources::new(settings.tunnel_sources.iter().copied().map(Address::from)),
             mss: settings.mss,
+            translation: settings.translation.clone(),
             persistence: settings
                 .persistence
                 .map(|timeout| SourcePersistence { timeout: milliseconds(timeout) }),

@@ -283,6 +283,7 @@ fn counts_of_workers_add_up() {
     let traffic = |packets| Traffic { packets, bytes: 100 * packets };
     let carried = FlowCounters { active: 1, flows: 5, to_server: traffic(10), to_client: traffic(8) };
     let counters = |exhausted, free| Counters {
+        translators: Vec::new(),
         virtuals: vec![VirtualCounters { name: "web".into(), carried, refused: 2 }],
         members: vec![MemberCounters {
             pool: "web".into(),

@@ -65,7 +65,7 @@ pub fn source(frame: &[u8]) -> Option<Mac> {
 }
 
 /// Sets both addresses. None, and nothing done, if the frame is shorter than that.
-pub(crate) fn readdress(frame: &mut [u8], destination: Mac, source: Mac) -> Option<()> {
+pub fn readdress(frame: &mut [u8], destination: Mac, source: Mac) -> Option<()> {
     let addresses: &mut [u8; 12] = frame.first_chunk_mut()?;
     addresses[..6].copy_from_slice(&destination.0);
     addresses[6..].copy_from_slice(&source.0);

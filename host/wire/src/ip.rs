@@ -109,7 +109,8 @@ pub(crate) const fn header_len(family: Family) -> usize {
 }
 
 /// The addresses of the header at the start of `bytes`: source and destination.
-pub(crate) fn addresses(bytes: &[u8], family: Family) -> Option<(Address, Address)> {
+#[must_use]
+pub fn addresses(bytes: &[u8], family: Family) -> Option<(Address, Address)> {
     Some(match family {
         Family::V4 => (v4_address(array_at(bytes, 12)?), v4_address(array_at(bytes, 16)?)),
         Family::V6 => (v6_address(array_at(bytes, 8)?), v6_address(array_at(bytes, 24)?)),

@@ -1,17 +1,30 @@
 //! What Shunt says itself: answers to questions for its addresses, and refusals.
 
 use shunt_wire::icmp::{self, Report};
-use shunt_wire::{Address, Frame, arp, ip, ndp, tcp};
+use shunt_wire::{Address, Frame, Layout, arp, ip, ndp, tcp};
 
 use super::reason::DropReason;
 use super::snapshot::Owned;
 use super::verdict::Verdict;
 use super::{Arrival, Datapath};
+use crate::mapping::packet::Pair;
 use crate::packet::{Kind, Packet};
 
 /// ICMP errors per second at most, of one worker (RFC 4443 section 2.4 f, RFC 1812 section 4.3.2.8). As many as
 /// Linux sends in all (`icmp_msgs_per_sec`). Resets are not counted: each is smaller than what it answers.
 pub(super) const ERRORS_PER_SECOND: u32 = 1_000;
+
+/// A packet whose sender is told something.
+pub(super) struct About {
+    pub(super) layout: Layout,
+    pub(super) ends: Pair,
+    /// Its link-layer address is a group of stations.
+    pub(super) to_group: bool,
+    /// The interface that it came in by.
+    pub(super) ingress: u32,
+    /// The VLAN on it, if the packet has a tag that names one; else the interface itself.
+    pub(super) link: u32,
+}
 
 /// How the sender of a packet that is not carried is told.
 enum Telling {
@@ -35,6 +48,7 @@ const fn telling(reason: DropReason) -> Telling {
         | DropReason::NoMember
         | DropReason::MidStream
         | DropReason::OtherFamily
+        | DropReason::ClientUnmapped
         | DropReason::SnatExhausted
         | DropReason::SnatFamily
         | DropReason::NoPorts
@@ -67,6 +81,11 @@ const fn telling(reason: DropReason) -> Telling {
         | DropReason::GroupMac
         | DropReason::WrongInterface
         | DropReason::AddressConflict
+        | DropReason::NoMapping
+        | DropReason::NoChecksum
+        | DropReason::ExtendedFragment
+        | DropReason::SourceRoute
+        | DropReason::Untranslatable
         | DropReason::SynRate
         | DropReason::FlowRate
         | DropReason::RuleDrop
@@ -107,7 +126,7 @@ impl Datapath {
             Telling::Closed(Report::PortUnreachable) if is_echo(arrival) => Report::HostUnreachable,
             Telling::Closed(report) | Telling::Report(report) => report,
         };
-        self.report(now, arrival, frame, reason, report)
+        self.report_arrival(now, arrival, frame, reason, report)
     }
 
     /// Tells the sender of a packet what size would fit.
@@ -121,10 +140,10 @@ impl Datapath {
         frame: &mut Frame<'_>,
         mtu: u16,
     ) -> Verdict {
-        self.report(now, arrival, frame, DropReason::TooBig, Report::TooBig { mtu })
+        self.report_arrival(now, arrival, frame, DropReason::TooBig, Report::TooBig { mtu })
     }
 
-    fn report(
+    fn report_arrival(
         &mut self,
         now: u64,
         arrival: &Arrival<'_>,
@@ -133,9 +152,30 @@ impl Datapath {
         report: Report,
     ) -> Verdict {
         let packet = &arrival.packet;
-        let (Some((source, destination)), false) = (ends(packet), packet.destination_mac.is_group()) else {
-            return Verdict::Drop(reason);
+        let Some((source, destination)) = ends(packet) else { return Verdict::Drop(reason) };
+        let about = About {
+            layout: packet.layout,
+            ends: Pair { source, destination },
+            to_group: packet.destination_mac.is_group(),
+            ingress: arrival.ingress,
+            link: arrival.link(&self.network),
         };
+        self.report(now, &about, frame, reason, report)
+    }
+
+    /// Turns a frame that is not carried into an ICMP error about it.
+    pub(super) fn report(
+        &mut self,
+        now: u64,
+        about: &About,
+        frame: &mut Frame<'_>,
+        reason: DropReason,
+        report: Report,
+    ) -> Verdict {
+        let Pair { source, destination } = about.ends;
+        if about.to_group {
+            return Verdict::Drop(reason);
+        }
         if !self.errors.take(now) {
             self.tally.answers_withheld += 1;
             return Verdict::Drop(reason);
@@ -143,10 +183,10 @@ impl Datapath {
         // Whom the client asked answers; toward a member it is the interface that it sends to.
         let speaker = match self.snapshot.owned(destination) {
             Some(_) => Some(destination),
-            None => self.network.own_address(arrival.link(&self.network), source),
+            None => self.network.own_address(about.link, source),
         };
-        match icmp::report(frame, &packet.layout, speaker.unwrap_or(destination), report) {
-            Ok(()) => Verdict::Refuse { interface: arrival.ingress, reason },
+        match icmp::report(frame, &about.layout, speaker.unwrap_or(destination), report) {
+            Ok(()) => Verdict::Refuse { interface: about.ingress, reason },
             Err(_) => Verdict::Drop(reason),
         }
     }

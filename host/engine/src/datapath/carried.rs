@@ -2,6 +2,8 @@
 
 use std::num::NonZeroU32;
 
+use shunt_wire::FlowKey;
+
 use super::mode::ModeName;
 use super::seats::Seat;
 use super::stages::compile::{Ends, Path, Plan, Sender};
@@ -55,14 +57,15 @@ pub(super) struct Standing {
 
 /// Between whom a flow is, and how.
 pub(super) fn ends(flow: &Flow<Carried>) -> Ends {
-    let Carried { lease, mode, returns, .. } = &flow.value;
+    let Carried { mode, returns, .. } = &flow.value;
     let back = flow.value.path(Direction::ToClient);
     let sender = returns.then_some(Sender {
         interface: back.rewrite.interface,
         vlan: back.vlan,
         mac: back.rewrite.destination_mac,
     });
-    Ends { forward: *flow.forward(), snat: lease.as_ref().map(Lease::endpoint), mode: *mode, sender }
+    let seen = flow.reverse().map(FlowKey::destination);
+    Ends { forward: *flow.forward(), seen, mode: *mode, sender }
 }
 
 impl Carried {

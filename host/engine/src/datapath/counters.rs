@@ -3,15 +3,16 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use shunt_wire::{Address, Endpoint};
+use shunt_wire::{Address, Endpoint, Family};
 
 use super::Datapath;
 use super::mode::ModeName;
 use super::reason::DropReason;
-use super::snapshot::{PoolIndex, VirtualIndex};
+use super::snapshot::{PoolIndex, Snapshot, Translator, TranslatorIndex, VirtualIndex};
 use super::verdict::Verdict;
 use super::world::Traffic;
 use crate::flow::Direction;
+use crate::packet::Routed;
 use crate::snat::{self, AddressOccupancy};
 
 /// A copy of everything that one worker counted.
@@ -19,6 +20,8 @@ use crate::snat::{self, AddressOccupancy};
 pub struct Counters {
     /// Of the virtuals of the snapshot, in its order.
     pub virtuals: Vec<VirtualCounters>,
+    /// Of its virtuals of mode `siit`, in its order.
+    pub translators: Vec<TranslatorCounters>,
     /// Of the members of its pools, in their order.
     pub members: Vec<MemberCounters>,
     /// By [`ModeName`] as index.
@@ -67,6 +70,18 @@ pub struct VirtualCounters {
     pub refused: u64,
 }
 
+/// What a virtual of mode `siit` translated.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TranslatorCounters {
+    pub name: Arc<str>,
+    /// Packets that became IPv4, as they came.
+    pub to_v4: Traffic,
+    /// Packets that became IPv6, as they came.
+    pub to_v6: Traffic,
+    /// Packets that were not translated, whatever the reason.
+    pub refused: u64,
+}
+
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MemberCounters {
     pub pool: Arc<str>,
@@ -82,6 +97,8 @@ pub(super) struct Tally {
     pub(super) answered: u64,
     pub(super) answers_withheld: u64,
     pub(super) modes: [FlowCounters; ModeName::ALL.len()],
+    /// Of virtuals of mode `siit`, in the order of the snapshot.
+    translators: Vec<TranslatorCounters>,
     drops: [u64; DropReason::ALL.len()],
 }
 
@@ -93,6 +110,7 @@ impl Default for Tally {
             answered: 0,
             answers_withheld: 0,
             modes: [FlowCounters::default(); ModeName::ALL.len()],
+            translators: Vec::new(),
             drops: [0; DropReason::ALL.len()],
         }
     }
@@ -120,6 +138,7 @@ impl Datapath {
         });
         Counters {
             virtuals: virtuals.collect(),
+            translators: self.tally.translators.clone(),
             members: members.collect(),
             modes: self.tally.modes,
             drops: self.tally.drops,
@@ -149,6 +168,32 @@ impl Tally {
             Verdict::Answer { .. } => self.answered += 1,
             Verdict::Send { .. } | Verdict::Sent | Verdict::Held => {}
         }
+    }
+
+    /// Counts a packet of a virtual of mode `siit`. One that waits is counted when it goes on.
+    pub(super) fn translated(&mut self, index: TranslatorIndex, packet: &Routed, verdict: Verdict) {
+        let Some(counters) = self.translators.get_mut(index.0) else { return };
+        match (verdict, packet.layout.family) {
+            (Verdict::Send { .. }, Family::V4) => counters.to_v6.add(packet.layout.datagram_len()),
+            (Verdict::Send { .. }, Family::V6) => counters.to_v4.add(packet.layout.datagram_len()),
+            (Verdict::Refuse { .. } | Verdict::Drop(_), _) => counters.refused += 1,
+            _ => {}
+        }
+    }
+
+    /// Keeps the counters of virtuals of mode `siit` by their names.
+    pub(super) fn seat_translators(&mut self, snapshot: &Snapshot) {
+        let mut before = std::mem::take(&mut self.translators);
+        let seat = |translator: &Translator| {
+            let place = before.iter().position(|it| it.name == translator.name);
+            place.map(|place| before.swap_remove(place)).unwrap_or_else(|| TranslatorCounters {
+                name: Arc::clone(&translator.name),
+                to_v4: Traffic::default(),
+                to_v6: Traffic::default(),
+                refused: 0,
+            })
+        };
+        self.translators = snapshot.translators().iter().map(seat).collect();
     }
 
     pub(super) const fn dropped(&mut self, reason: DropReason) {

@@ -2,7 +2,6 @@
 //! knows.
 
 use shunt_wire::Frame;
-use shunt_wire::rewrite::Misfit;
 
 use super::hit::Blocked;
 use super::reason::DropReason;
@@ -48,17 +47,7 @@ impl Datapath {
         let embedded = &error.embedded_layout;
         match path.rewrite.apply_to_error(frame, &arrival.packet.layout, embedded) {
             Ok(()) => {}
-            Err(Misfit::TooBig { .. }) => return Verdict::Drop(DropReason::TooBig),
-            Err(Misfit::HopLimit) => return Verdict::Drop(DropReason::HopLimit),
-            Err(Misfit::NoRoom) => return Verdict::Drop(DropReason::NoRoom),
-            Err(
-                Misfit::Foreign
-                | Misfit::MustFragment
-                | Misfit::SourceRoute { .. }
-                | Misfit::ExtendedFragment
-                | Misfit::NoChecksum
-                | Misfit::Untranslatable,
-            ) => return Verdict::Drop(DropReason::Malformed),
+            Err(misfit) => return Verdict::Drop(DropReason::of_misfit(misfit)),
         }
         match tag::change(frame, arrival.packet.vlan, path.vlan) {
             Some(()) => Verdict::Send { interface: path.rewrite.interface },

@@ -92,6 +92,12 @@ impl Datapath {
         let mut frame = Frame::new(&mut buffer, HEADROOM, end);
         let before = self.shown(&bytes);
         let mut outcome = match dissect(&bytes) {
+            _ if self.translates(ingress, &bytes) => {
+                self.apart(now, Trace::listening(), Lends::All, |apart| {
+                    let verdict = apart.translate(now, ingress, &mut frame, &mut silent);
+                    apart.over(verdict.unwrap_or(Verdict::Drop(DropReason::NotOurs)))
+                })
+            }
             Ok(packet) => {
                 let arrival =
                     Arrival { packet: &packet, ingress, again: false, handed_over: false, part: None };

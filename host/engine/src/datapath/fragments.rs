@@ -6,7 +6,7 @@
 //! fragment, and from then on hands each over to the flow's owner, with the flow's name beside it.
 
 use shunt_wire::rewrite::Misfit;
-use shunt_wire::{Frame, Layout, Rewrite, icmp, identification, ip};
+use shunt_wire::{Frame, Layout, icmp, identification, ip};
 
 use super::hit::Blocked;
 use super::hold::Waiting;
@@ -172,7 +172,7 @@ impl Datapath {
         }
         match ready {
             Err(Blocked::Unresolved(via)) => self.wait(now, &via, arrival, frame, world),
-            _ => self.replay(now, id, direction, arrival, frame),
+            _ => self.replay(now, id, direction, arrival, frame, world),
         }
     }
 
@@ -191,6 +191,7 @@ impl Datapath {
 }
 
 /// A fragment that gets another identification where its packet leaves under other addresses.
+#[derive(Clone, Copy)]
 pub(super) struct Renumbered {
     at: u16,
     identification: u32,
@@ -206,17 +207,19 @@ impl Renumbered {
         }
     }
 
-    /// Rewrites the fragment under its new number; if that cannot be, it is as it was.
-    pub(super) fn apply(
-        &self,
-        rewrite: &Rewrite,
+    /// Rewrites a fragment under its new number, if there is one; if that cannot be, it is as it was.
+    #[inline]
+    pub(super) fn around<T>(
+        renumbered: Option<Self>,
         frame: &mut Frame<'_>,
         layout: &Layout,
-    ) -> Result<(), Misfit> {
-        let old = identification::replace(frame.bytes_mut(), layout, self.at, self.identification);
+        rewrite: impl FnOnce(&mut Frame<'_>) -> Result<T, Misfit>,
+    ) -> Result<T, Misfit> {
+        let Some(Self { at, identification }) = renumbered else { return rewrite(frame) };
+        let old = identification::replace(frame.bytes_mut(), layout, at, identification);
         let old = old.ok_or(Misfit::Foreign)?;
-        rewrite.apply(frame, layout).inspect_err(|_| {
-            identification::replace(frame.bytes_mut(), layout, self.at, old);
+        rewrite(frame).inspect_err(|_| {
+            identification::replace(frame.bytes_mut(), layout, at, old);
         })
     }
 }

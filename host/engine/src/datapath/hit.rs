@@ -1,8 +1,8 @@
 //! A packet of a known flow: what was decided is replayed.
 
-use shunt_wire::Frame;
 use shunt_wire::rewrite::Misfit;
 use shunt_wire::tcp::SYN;
+use shunt_wire::{Frame, fragment};
 
 use super::carried::ends;
 use super::end::Why;
@@ -75,7 +75,7 @@ impl Datapath {
         self.follow(id, direction, arrival);
         Some(match ready {
             Err(Blocked::Unresolved(via)) => self.wait(now, &via, arrival, frame, world),
-            _ => self.replay(now, id, direction, arrival, frame),
+            _ => self.replay(now, id, direction, arrival, frame, world),
         })
     }
 
@@ -125,7 +125,7 @@ impl Datapath {
         world: &mut impl World,
     ) -> Verdict {
         match self.ready(now, id, direction, world) {
-            Ok(()) => self.replay(now, id, direction, arrival, frame),
+            Ok(()) => self.replay(now, id, direction, arrival, frame, world),
             Err(Blocked::Unresolved(via)) => self.wait(now, &via, arrival, frame, world),
             Err(Blocked::Refused(reason)) => self.refuse(now, arrival, frame, reason),
         }
@@ -139,31 +139,36 @@ impl Datapath {
         direction: Direction,
         arrival: &Arrival<'_>,
         frame: &mut Frame<'_>,
+        world: &mut impl World,
     ) -> Verdict {
         let Some(flow) = self.flows.get(id) else { return Verdict::Drop(DropReason::NoFlow) };
         let path = flow.value.path(direction);
-        let applied = match Renumbered::of(arrival).filter(|_| path.rewrite.renames()) {
-            None => path.rewrite.apply(frame, &arrival.packet.layout),
-            Some(renumbered) => renumbered.apply(&path.rewrite, frame, &arrival.packet.layout),
+        let layout = &arrival.packet.layout;
+        let (rewrite, vlan) = (path.rewrite, path.vlan);
+        let renumbered = Renumbered::of(arrival).filter(|_| rewrite.renames());
+        let done = match Renumbered::around(renumbered, frame, layout, |frame| rewrite.apply(frame, layout)) {
+            Err(Misfit::MustFragment) => {
+                Renumbered::around(renumbered, frame, layout, |frame| rewrite.apply_to_cut(frame, layout))
+                    .map(Some)
+            }
+            done => done.map(|()| None),
         };
-        match applied {
-            Ok(()) => {}
+        let longest = match done {
+            Ok(longest) => longest,
             Err(Misfit::TooBig { mtu }) => return self.refuse_too_big(now, arrival, frame, mtu),
             Err(Misfit::HopLimit) => return self.refuse(now, arrival, frame, DropReason::HopLimit),
-            Err(Misfit::NoRoom) => return Verdict::Drop(DropReason::NoRoom),
-            Err(
-                Misfit::Foreign
-                | Misfit::MustFragment
-                | Misfit::SourceRoute { .. }
-                | Misfit::ExtendedFragment
-                | Misfit::NoChecksum
-                | Misfit::Untranslatable,
-            ) => return Verdict::Drop(DropReason::Malformed),
-        }
-        if arrival.packet.vlan != path.vlan && tag::change(frame, arrival.packet.vlan, path.vlan).is_none() {
+            Err(misfit) => return Verdict::Drop(DropReason::of_misfit(misfit)),
+        };
+        if arrival.packet.vlan != vlan && tag::change(frame, arrival.packet.vlan, vlan).is_none() {
             return Verdict::Drop(DropReason::NoRoom);
         }
-        Verdict::Send { interface: path.rewrite.interface }
+        // What is too long for the other family's links goes in parts, the last of which is left in the frame.
+        if let Some(longest) = longest
+            && fragment::cut(frame, longest, |part| world.send(rewrite.interface, part)).is_none()
+        {
+            return Verdict::Drop(DropReason::Untranslatable);
+        }
+        Verdict::Send { interface: rewrite.interface }
     }
 
     /// Sees to it that a path fits the snapshot and the network of this moment.

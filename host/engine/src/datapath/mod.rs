@@ -21,6 +21,7 @@ mod owner;
 mod probes;
 mod reason;
 mod seats;
+mod siit;
 mod snapshot;
 mod stage;
 mod stages;
@@ -36,7 +37,7 @@ mod warm;
 mod words;
 mod world;
 
-pub use counters::{Counters, FlowCounters, MemberCounters, VirtualCounters};
+pub use counters::{Counters, FlowCounters, MemberCounters, TranslatorCounters, VirtualCounters};
 pub use explain::{Asked, Explanation, Leaving, Question, Unasked};
 pub use list::{Filter, FlowDetails, FlowSummary};
 pub use mode::{Dscp, Lacks, Mode, ModeName, Modes};
@@ -44,7 +45,7 @@ pub use probes::{Notice, Probed};
 pub use reason::DropReason;
 pub use snapshot::{
     Conflict, Hooks, Limits, Member, OnPath, Owned, Pool, PoolIndex, Snapshot, SnatPool, SnatPoolIndex,
-    SourcePersistence, Transport, Virtual, VirtualIndex,
+    SourcePersistence, Translation, Translator, TranslatorIndex, Transport, Virtual, VirtualIndex,
 };
 pub use stage::Stage;
 pub use trace::{Considered, Note, Point, Standing};
@@ -137,6 +138,8 @@ impl Datapath {
     pub fn new(now: u64, options: Options, snapshot: Arc<Snapshot>, network: Arc<Network>) -> Self {
         let mut seats = Seats::new(options.worker, options.workers);
         seats.replace(now, &snapshot);
+        let mut tally = Tally::default();
+        tally.seat_translators(&snapshot);
         Self {
             flows: Table::new(options.worker as u16, options.flows, options.key),
             timers: Wheel::new(now),
@@ -149,7 +152,7 @@ impl Datapath {
             hold: Hold::default(),
             fragments: Fragments::new(options.key),
             probed: MemberState::new(),
-            tally: Tally::default(),
+            tally,
             tunnels: tunnels::Watch::default(),
             sweep: None,
             trace: Trace::default(),
@@ -201,6 +204,7 @@ impl Datapath {
     pub fn replace(&mut self, now: u64, snapshot: Arc<Snapshot>) {
         self.seats.replace(now, &snapshot);
         self.former.extend(self.snapshot.members().filter(|member| !snapshot.has_member(*member)));
+        self.tally.seat_translators(&snapshot);
         self.snapshot = snapshot;
         self.next_epoch();
         self.sweep = Some(Cursor::default());
@@ -231,12 +235,15 @@ impl Datapath {
         world: &mut impl World,
     ) -> Verdict {
         self.tally.received += 1;
-        let verdict = match dissect(frame.bytes()) {
-            Ok(packet) => {
-                let arrival = Arrival { packet: &packet, ingress, again: false, handed_over, part };
-                self.carry(now, &arrival, frame, world)
-            }
-            Err(cause) => Verdict::Drop(unreadable::reason(cause)),
+        let verdict = match self.translate(now, ingress, frame, world) {
+            Some(verdict) => verdict,
+            None => match dissect(frame.bytes()) {
+                Ok(packet) => {
+                    let arrival = Arrival { packet: &packet, ingress, again: false, handed_over, part };
+                    self.carry(now, &arrival, frame, world)
+                }
+                Err(cause) => Verdict::Drop(unreadable::reason(cause)),
+            },
         };
         self.tally.take(verdict);
         verdict

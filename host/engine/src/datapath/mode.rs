@@ -94,13 +94,6 @@ impl ModeName {
     pub const fn is_tunnel(self) -> bool {
         matches!(self, Self::L3dsrIpip | Self::L3dsrGre | Self::L3dsrGue)
     }
-
-    /// The client's packet itself is put on the way to the member's address: both must be of one family.
-    /// A tunnel has an outer header of its own, and `l2dsr` and `route` need only the member's MAC.
-    #[must_use]
-    pub const fn needs_same_family(self) -> bool {
-        matches!(self, Self::Nat | Self::Snat | Self::L3dsrDscp)
-    }
 }
 
 impl Mode {

@@ -94,7 +94,7 @@ impl Datapath {
     }
 
     fn owner_of_client(&self, client: Endpoint) -> usize {
-        self.worker_of(client)
+        self.worker_of(self.snapshot.one_name(client))
     }
 
     /// One of the workers, always the same for the same thing.

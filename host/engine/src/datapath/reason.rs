@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use shunt_wire::rewrite::Misfit;
+
 use super::stage::Stage;
 
 /// Declares the reasons once: variant, name, the stage of the slow path that gives it, remedy.
@@ -131,12 +133,15 @@ reasons! {
     /// The usable members are of the other IP family, and the mode cannot bridge that.
     OtherFamily = "other-family", Some(Stage::Translation),
         "Add members of the client's IP family to the pool, or choose a tunnel mode.";
+    /// The member is of the other IP family, and the virtual knows no address there for the client.
+    ClientUnmapped = "client-unmapped", Some(Stage::Translation),
+        "Use snat, or give the virtual's `translation` a prefix or a map for the client's address.";
     /// The SNAT pool has no port left toward this member.
     SnatExhausted = "snat-exhausted", Some(Stage::SnatLease),
         "Add addresses to the SNAT pool, or shorten its `time-wait`; `shunt status` shows its occupancy.";
-    /// The SNAT pool has no address of the client's IP family.
+    /// The SNAT pool has no address of the member's IP family.
     SnatFamily = "snat-family", Some(Stage::SnatLease),
-        "Add addresses of the client's IP family to the SNAT pool.";
+        "Add addresses of the member's IP family to the SNAT pool.";
     /// `snat` of a protocol without ports: the answers could be anyone's.
     NoPorts = "no-ports", Some(Stage::SnatLease),
         "Only TCP, UDP and ping can share an address: carry other protocols by `nat` or `route`.";
@@ -189,6 +194,21 @@ reasons! {
     /// The hop limit ended at Shunt; its sender was told.
     HopLimit = "hop-limit", None,
         "A routing loop, or a traceroute.";
+    /// Of mode `siit`: no prefix and no map knows one of its addresses.
+    NoMapping = "no-mapping", None,
+        "Give the virtual's `translation` a prefix or a map for both ends, or route such packets elsewhere.";
+    /// A fragment of UDP without a checksum, which IPv6 asks for and nobody can compute from a part.
+    NoChecksum = "no-checksum", None,
+        "Make the sender compute UDP checksums, or send smaller datagrams.";
+    /// It asks to be sent over an address that it names, which no translator can keep to.
+    SourceRoute = "source-route", None,
+        "Filter such packets at the edge of the network; no honest host sends them.";
+    /// A fragment of IPv6 in which headers follow that IPv4 has not got.
+    ExtendedFragment = "extended-fragment", None,
+        "Make the sender leave such headers out, or send smaller datagrams.";
+    /// There is no such packet in the other IP family: a message of one link, a fragment of ICMP, an error within an error.
+    Untranslatable = "untranslatable", None,
+        "Nothing to do: what means something on one side only stays there.";
     /// The frame has no room for what must be put in front of it.
     NoRoom = "no-room", None,
         "A bug in the driver of Shunt, which must leave headroom: please report it.";
@@ -204,6 +224,22 @@ reasons! {
     /// The interface takes no more frames.
     SendFull = "send-full", None,
         "The interface is slower than its traffic, or its driver is stuck.";
+}
+
+impl DropReason {
+    /// Why a packet is dropped that was not rewritten.
+    pub(super) const fn of_misfit(misfit: Misfit) -> Self {
+        match misfit {
+            Misfit::TooBig { .. } => Self::TooBig,
+            Misfit::HopLimit => Self::HopLimit,
+            Misfit::NoRoom => Self::NoRoom,
+            Misfit::NoChecksum => Self::NoChecksum,
+            Misfit::SourceRoute { .. } => Self::SourceRoute,
+            Misfit::ExtendedFragment => Self::ExtendedFragment,
+            Misfit::Untranslatable | Misfit::MustFragment => Self::Untranslatable,
+            Misfit::Foreign => Self::Malformed,
+        }
+    }
 }
 
 impl fmt::Display for DropReason {

@@ -11,6 +11,7 @@ use super::mode::{Mode, ModeName, Modes};
 use super::tunnels::TunnelSources;
 use super::world::FlowProtocol;
 use crate::hash::Keyed;
+use crate::mapping::Mapping;
 use crate::member::MemberState;
 use crate::persistence::PersistenceTable;
 use crate::selection::Balance;
@@ -28,6 +29,10 @@ pub struct PoolIndex(pub usize);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SnatPoolIndex(pub usize);
 
+/// The place of a virtual of mode `siit` in a [`Snapshot`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct TranslatorIndex(pub usize);
+
 /// Packet virtuals, and the pools that they use. Everything that an index in it names is there.
 #[derive(Debug)]
 pub struct Snapshot {
@@ -41,6 +46,9 @@ pub struct Snapshot {
     /// Endpoints that members answer from; with port 0, from any port.
     members: HashSet<Endpoint, Keyed>,
     member_addresses: HashSet<Address, Keyed>,
+    translators: Vec<Translator>,
+    /// By link.
+    translating: HashMap<u32, TranslatorIndex, Keyed>,
 }
 
 /// A virtual server whose packets Shunt carries.
@@ -66,6 +74,8 @@ pub struct Virtual {
     pub tunnel_sources: TunnelSources,
     /// What SYNs may announce at most, in bytes.
     pub mss: Option<u16>,
+    /// Between IPv4 and IPv6, where client and member are of different families.
+    pub translation: Option<Arc<Translation>>,
     pub persistence: Option<SourcePersistence>,
     /// Answers go to the MAC and the link that the client's last packet came from, whatever the routes say.
     pub return_to_sender: bool,
@@ -89,6 +99,24 @@ pub struct OnPath {
     /// The members' health as it was found on this way, in the order of each pool's members. Pools without a
     /// monitor are not there.
     pub health: Vec<(PoolIndex, Vec<Arc<MemberState>>)>,
+}
+
+/// Translation between IPv4 and IPv6, as a virtual does it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Translation {
+    pub mapping: Mapping,
+    /// The longest IPv6 datagram that comes of an IPv4 packet that may be fragmented, in bytes (RFC 7915 section 4.1).
+    pub lowest_ipv6_mtu: u16,
+}
+
+/// A virtual of mode `siit`: translates every packet that comes in by its links, whoever's it is. Its name is its
+/// identity.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Translator {
+    pub name: Arc<str>,
+    /// By the kernel's numbers; a VLAN has a number of its own.
+    pub interfaces: Vec<u32>,
+    pub translation: Arc<Translation>,
 }
 
 /// What a virtual carries.
@@ -179,6 +207,8 @@ pub enum Conflict {
     /// An address serves two ends: two SNAT pools, a virtual, probes, or tunnels. Probes and tunnels of several
     /// virtuals may share one.
     Address(Address),
+    /// Two virtuals of mode `siit` take the packets of one link.
+    Link(u32),
 }
 
 impl Snapshot {
@@ -226,7 +256,40 @@ impl Snapshot {
         }
         let listening = Listening::new(&virtuals)?;
         let probes = virtuals.iter().find_map(|virtual_| Some(virtual_.on_path.as_ref()?.link));
-        Ok(Self { virtuals, pools, snat_pools, listening, owned, probes, members, member_addresses })
+        let (translators, translating) = (Vec::new(), HashMap::with_hasher(hasher));
+        Ok(Self {
+            virtuals,
+            pools,
+            snat_pools,
+            listening,
+            owned,
+            probes,
+            members,
+            member_addresses,
+            translators,
+            translating,
+        })
+    }
+
+    /// The same with virtuals of mode `siit`.
+    ///
+    /// # Errors
+    /// Two have one name or one link.
+    pub fn with_translators(mut self, translators: Vec<Translator>) -> Result<Self, Conflict> {
+        for (place, translator) in translators.iter().enumerate() {
+            let mut names =
+                self.virtuals.iter().map(|it| &it.name).chain(translators[..place].iter().map(|it| &it.name));
+            if names.any(|name| *name == translator.name) {
+                return Err(Conflict::Name(Arc::clone(&translator.name)));
+            }
+            for link in &translator.interfaces {
+                if self.translating.insert(*link, TranslatorIndex(place)).is_some() {
+                    return Err(Conflict::Link(*link));
+                }
+            }
+        }
+        self.translators = translators;
+        Ok(self)
     }
 
     #[must_use]
@@ -242,6 +305,22 @@ impl Snapshot {
     #[must_use]
     pub fn snat_pools(&self) -> &[SnatPool] {
         &self.snat_pools
+    }
+
+    #[must_use]
+    pub fn translators(&self) -> &[Translator] {
+        &self.translators
+    }
+
+    #[must_use]
+    pub fn translator(&self, index: TranslatorIndex) -> Option<&Translator> {
+        self.translators.get(index.0)
+    }
+
+    /// The virtual of mode `siit` that translates what comes in by a link.
+    #[must_use]
+    pub fn translating(&self, link: u32) -> Option<TranslatorIndex> {
+        self.translating.get(&link).copied()
     }
 
     #[must_use]
@@ -274,6 +353,14 @@ impl Snapshot {
     /// Every address that Shunt answers for.
     pub fn owned_addresses(&self) -> impl Iterator<Item = (Address, Owned)> {
         self.owned.iter().map(|(address, owned)| (*address, *owned))
+    }
+
+    /// A client under the one address that all workers know it by, whichever family its packets or those to it are
+    /// of: where translation gives an IPv6 address one of IPv4, that.
+    pub(super) fn one_name(&self, client: Endpoint) -> Endpoint {
+        let mut mappings = self.virtuals.iter().filter_map(|it| Some(&it.translation.as_ref()?.mapping));
+        let address = mappings.find_map(|mapping| mapping.to_v4(client.address));
+        Endpoint { address: address.unwrap_or(client.address), ..client }
     }
 
     /// The virtual that takes packets to `destination` from a link; see [`Listening::find`].

@@ -9,7 +9,7 @@ use super::verdict::Verdict;
 use super::world::World;
 use super::{Arrival, Datapath};
 use crate::network::Via;
-use crate::packet::{Kind, Packet, dissect};
+use crate::packet::{Kind, dissect};
 
 impl Datapath {
     /// Keeps a packet, as it came, until the MAC of its next hop is known.
@@ -21,7 +21,16 @@ impl Datapath {
         frame: &Frame<'_>,
         world: &mut impl World,
     ) -> Verdict {
-        let waiting = Waiting { ingress: arrival.ingress, part: arrival.part, bytes: frame.bytes().into() };
+        self.keep(
+            now,
+            via,
+            Waiting { ingress: arrival.ingress, part: arrival.part, bytes: frame.bytes().into() },
+            world,
+        )
+    }
+
+    /// The same for a packet of which no more is known than where it came in.
+    pub(super) fn keep(&mut self, now: u64, via: &Via, waiting: Waiting, world: &mut impl World) -> Verdict {
         match self.hold.keep(now, via, waiting) {
             Ok(first) => {
                 if first {
@@ -40,6 +49,12 @@ impl Datapath {
         }
         let network = &self.network;
         for waiting in self.hold.release(|key| network.neighbour(key.link, key.neighbour).is_some()) {
+            let translated = self.anew(&waiting, world, |datapath, frame, world| {
+                datapath.translate(now, waiting.ingress, frame, world)
+            });
+            if translated {
+                continue;
+            }
             self.take_up(&waiting, true, world, |datapath, arrival, frame, world| {
                 datapath.carry(now, arrival, frame, world)
             });
@@ -52,6 +67,12 @@ impl Datapath {
             return;
         }
         for waiting in self.hold.give_up(now) {
+            let ingress = waiting.ingress;
+            if self
+                .anew(&waiting, world, |datapath, frame, _| datapath.give_up_translation(now, ingress, frame))
+            {
+                continue;
+            }
             self.take_up(&waiting, true, world, |datapath, arrival, frame, world| {
                 if let Kind::Flow(packet) = &arrival.packet.kind {
                     datapath.tell_of_refusal(arrival, packet, DropReason::NextHopSilent, world);
@@ -72,21 +93,31 @@ impl Datapath {
         world: &mut W,
         act: impl FnOnce(&mut Self, &Arrival<'_>, &mut Frame<'_>, &mut W) -> Verdict,
     ) {
+        self.anew(waiting, world, |datapath, frame, world| {
+            // It was read when it came.
+            let packet = dissect(frame.bytes()).ok()?;
+            let Waiting { ingress, part, .. } = *waiting;
+            let arrival = Arrival { packet: &packet, ingress, again, handed_over: false, part };
+            Some(act(datapath, &arrival, frame, world))
+        });
+    }
+
+    /// Gives a packet that waited a frame of its own, and sends what becomes of it. False if nothing did.
+    fn anew<W: World>(
+        &mut self,
+        waiting: &Waiting,
+        world: &mut W,
+        act: impl FnOnce(&mut Self, &mut Frame<'_>, &mut W) -> Option<Verdict>,
+    ) -> bool {
         let mut buffer = vec![0; HEADROOM + waiting.bytes.len() + HEADROOM];
         let end = HEADROOM + waiting.bytes.len();
         buffer[HEADROOM..end].copy_from_slice(&waiting.bytes);
         let mut frame = Frame::new(&mut buffer, HEADROOM, end);
-        let packet: Packet = match dissect(frame.bytes()) {
-            Ok(packet) => packet,
-            // It was read when it came.
-            Err(_) => return,
-        };
-        let Waiting { ingress, part, .. } = *waiting;
-        let arrival = Arrival { packet: &packet, ingress, again, handed_over: false, part };
-        let verdict = act(self, &arrival, &mut frame, world);
+        let Some(verdict) = act(self, &mut frame, world) else { return false };
         self.tally.take(verdict);
         if let Some(interface) = verdict.interface() {
             world.send(interface, frame.bytes());
         }
+        true
     }
 }

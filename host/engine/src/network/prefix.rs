@@ -43,13 +43,19 @@ impl Prefix {
         self.family
     }
 
+    /// Its first address: all bits behind the prefix are zero.
+    #[must_use]
+    pub const fn first(&self) -> Address {
+        Address { hi: (self.bits >> 64) as u64, lo: self.bits as u64 }
+    }
+
     /// The first bits, as a number of 128 bits whose rest is zero.
-    pub(super) const fn bits(&self) -> u128 {
+    pub(crate) const fn bits(&self) -> u128 {
         self.bits
     }
 
     /// How many bits count, of 128 in both families.
-    pub(super) const fn length(&self) -> u8 {
+    pub(crate) const fn length(&self) -> u8 {
         self.length
     }
 }
@@ -63,8 +69,7 @@ pub(super) fn first_bits(address: Address, length: u8) -> u128 {
 
 impl fmt::Display for Prefix {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let address = Address { hi: (self.bits >> 64) as u64, lo: self.bits as u64 };
         let length = if self.family == Family::V4 { self.length - 96 } else { self.length };
-        write!(f, "{address}/{length}")
+        write!(f, "{}/{length}", self.first())
     }
 }

@@ -41,7 +41,7 @@ pub fn dissect(bytes: &[u8]) -> Result<Packet, Unreadable> {
 }
 
 /// The tag control information (IEEE 802.1Q section 9.6).
-fn control(tag: &SingleVlanSlice<'_>) -> u16 {
+pub(super) fn control(tag: &SingleVlanSlice<'_>) -> u16 {
     u16::from(tag.priority_code_point().value()) << 13
         | u16::from(tag.drop_eligible_indicator()) << 12
         | tag.vlan_identifier().value()

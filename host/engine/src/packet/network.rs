@@ -10,6 +10,7 @@ use shunt_wire::layout::Part;
 use shunt_wire::{Address, Family, Layout, checksum};
 
 use super::Unreadable;
+use crate::mapping::packet::Pair;
 
 /// What IP says of a datagram.
 #[derive(Clone, Copy, Debug)]
@@ -86,6 +87,47 @@ pub(super) fn read_quoted(bytes: &[u8], l3: usize, family: Family) -> Result<Dat
             v6_datagram(&header, bytes, l3, end.min(bytes.len()))
         }
     }
+}
+
+/// Reads no more of the datagram at `l3` than where it is and between whom, and leaves the rest to be judged by
+/// who translates it.
+pub(super) fn read_routed(bytes: &[u8], l3: usize, family: Family) -> Result<(Layout, Pair), Unreadable> {
+    let start = bytes.get(l3..).unwrap_or_default();
+    let (layout, ends) = match family {
+        Family::V4 => {
+            let header = v4_header(start)?;
+            if checksum::sum(header.slice()) != 0xffff {
+                return Err(Unreadable::IpChecksum);
+            }
+            let total = usize::from(header.total_len());
+            if total < header.slice().len() {
+                return Err(Unreadable::IpLength);
+            }
+            let datagram = v4_datagram(&header, l3, l3 + total)?;
+            (datagram.layout, Pair { source: datagram.source, destination: datagram.destination })
+        }
+        Family::V6 => {
+            let header = v6_header(start)?;
+            let (source, destination) = (header.source_addr(), header.destination_addr());
+            if is_mapped(source) || is_mapped(destination) {
+                return Err(Unreadable::Mapped);
+            }
+            let l4 = l3 + header.slice().len();
+            let end = l4 + usize::from(header.payload_length());
+            let chain =
+                Extensions::skip(header.next_header(), bytes.get(l4..end).ok_or(Unreadable::IpLength)?);
+            let layout = Layout {
+                l3: offset(l3)?,
+                l4: offset(l4 + chain.len)?,
+                end: offset(end)?,
+                family,
+                protocol: chain.next.0,
+                part: chain.piece.part(),
+            };
+            (layout, Pair { source: source.into(), destination: destination.into() })
+        }
+    };
+    if usize::from(layout.end) > bytes.len() { Err(Unreadable::IpLength) } else { Ok((layout, ends)) }
 }
 
 #[inline]
@@ -282,6 +324,36 @@ impl Extensions {
             }
         }
         Err(Unreadable::IpHeader)
+    }
+}
+
+impl Extensions {
+    /// The chain as far as it can be read, up to a fragment header and with it.
+    fn skip(first: IpNumber, payload: &[u8]) -> Self {
+        let mut chain = Self { next: first, len: 0, piece: Piece::default() };
+        loop {
+            let rest = payload.get(chain.len..).unwrap_or_default();
+            match chain.next {
+                ip_number::IPV6_HOP_BY_HOP | ip_number::IPV6_DEST_OPTIONS | ip_number::IPV6_ROUTE => {
+                    let Ok(header) = Ipv6RawExtHeaderSlice::from_slice(rest) else { return chain };
+                    chain.len += header.slice().len();
+                    chain.next = header.next_header();
+                }
+                ip_number::IPV6_FRAG => {
+                    let Ok(header) = Ipv6FragmentHeaderSlice::from_slice(rest) else { return chain };
+                    chain.len += header.slice().len();
+                    chain.next = header.next_header();
+                    chain.piece = Piece {
+                        identification: header.identification(),
+                        offset: header.fragment_offset().value() << 3,
+                        more: header.more_fragments(),
+                        ..Piece::default()
+                    };
+                    return chain;
+                }
+                _ => return chain,
+            }
+        }
     }
 }
 

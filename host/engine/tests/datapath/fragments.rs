@@ -39,7 +39,7 @@ struct Workers {
 }
 
 impl Workers {
-    fn new(mode: &str, workers: usize) -> Self {
+    fn new(mode: &str, workers: usize, v6: bool) -> Self {
         let mut lab = Lab::default();
         for line in ["mtu eth0 9000", "mtu eth1 9000", "snat 1024-65535 10.0.0.100 2001:db8:a::100"] {
             let (word, rest) = line.split_once(' ').unwrap();
@@ -49,9 +49,11 @@ impl Workers {
             [("v4", "203.0.113.1:80", "10.0.0.1:8080"), ("v6", "[2001:db8:f::1]:80", "[2001:db8:a::1]:8080")]
         {
             lab.set("virtual", &format!("{name} {vip} any {mode}")).unwrap();
-            lab.set("member", member).unwrap();
+            // With members of both families packets would be translated, and cut for that.
+            if v6 == (name == "v6") {
+                lab.set("member", member).unwrap();
+            }
         }
-        // Members of the client's family are reached in every mode, tunnels included.
         lab.options.workers = workers;
         let mut datapaths = Vec::new();
         for worker in 0..workers {
@@ -185,7 +187,7 @@ proptest! {
             (true, false) => format!("icmp4 echo-request id 5 seq 1 | bytes {len}"),
             (true, true) => format!("icmp6 echo-request id 5 seq 1 | bytes {len}"),
         };
-        let mut reference = Workers::new(MODES[mode], workers);
+        let mut reference = Workers::new(MODES[mode], workers, v6);
         reference.receive(0, &format!("{headers} | {transport}"));
         let expected = reference.left();
         prop_assert_eq!(expected.len(), 1);
@@ -199,7 +201,7 @@ proptest! {
         let count = pieces.len();
         let mut keys = order.iter();
         pieces.sort_by_cached_key(|_| keys.next().map(|key| key.0));
-        let mut parallel = Workers::new(MODES[mode], workers);
+        let mut parallel = Workers::new(MODES[mode], workers, v6);
         for ((from, size), (_, worker)) in pieces.iter().zip(&order) {
             let place = if *from == 0 { String::new() } else { format!(" off {from}") };
             let more = if from + size < total { " mf" } else { "" };
@@ -225,7 +227,7 @@ proptest! {
 /// What another worker has no room for is lost, and counted.
 #[test]
 fn a_worker_without_room_takes_nothing() {
-    let mut workers = Workers::new("nat", 2);
+    let mut workers = Workers::new("nat", 2, false);
     workers.world.has_room = false;
     let bytes =
         frame::read(&format!("{CLIENT} | ip4 192.0.2.7 > 203.0.113.1 | udp 40000 > 80 | \"x\"")).unwrap();

@@ -12,7 +12,8 @@
 //! ```text
 //! virtual NAME ENDPOINT tcp|udp|any|all MODE [dscp N] [snat] [mss N] [idle MS] [persist MS] [syn-rate N]
 //!     [flow-rate N] [flows N] [gue-port N] [tunnel-from ADDRESS,ADDRESS] [on eth0,eth1] [no-pool] [return]
-//!     [rule] [done] [probe-from ADDRESS]
+//!     [rule] [done] [probe-from ADDRESS] [prefix PREFIX/LENGTH] [map V4/N=V6/M]… [lowest BYTES]
+//! siit NAME [on eth0,eth1] [prefix PREFIX/LENGTH] [map V4/N=V6/M]… [routers FIRST-LAST]… [lowest BYTES]
 //! balance turns|destination|symmetric
 //! member ENDPOINT [weight N] [down] [down-on-path] [draining] [disabled]
 //! probe ADDRESS:PORT ENDPOINT tcp|udp|icmp VIRTUAL MEMBER      a monitor sends it
@@ -28,14 +29,17 @@
 //! ruling next|reject|drop|fault|to [pool N] [member E] [mode M] [snat] [key TEXT]
 //! ```
 
+#[path = "knows.rs"]
+mod knows;
+
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use shunt_engine::datapath::{
     Datapath, Dscp, Hooks, Limits, Member, ModeName, Modes, OnPath, Options, PersistKey, Pool, PoolIndex,
-    Probed, Ruling, Snapshot, SnatPool, SnatPoolIndex, SourcePersistence, Target, Transport, TunnelSources,
-    Virtual, VirtualIndex,
+    Probed, Ruling, Snapshot, SnatPool, SnatPoolIndex, SourcePersistence, Target, Translator, Transport,
+    TunnelSources, Virtual, VirtualIndex,
 };
 use shunt_engine::hash::Keyed;
 use shunt_engine::member::{Admin, MemberState};
@@ -46,6 +50,7 @@ use shunt_engine::snat;
 use shunt_wire::{Address, Endpoint, Family, FlowKey, Mac, icmp, ip};
 
 use crate::case::Line;
+use knows::Knows;
 
 pub(crate) const ETH0: u32 = 1;
 pub(crate) const ETH1: u32 = 2;
@@ -56,6 +61,7 @@ pub(crate) const PROBES: u32 = 3;
 pub(crate) struct Lab {
     pub(crate) network: Network,
     pub(crate) virtuals: Vec<Virtual>,
+    pub(crate) translators: Vec<Translator>,
     pub(crate) pool: Pool,
     pub(crate) snat_pools: Vec<SnatPool>,
     pub(crate) options: Options,
@@ -74,6 +80,7 @@ impl Default for Lab {
         Self {
             network: network(),
             virtuals: Vec::new(),
+            translators: Vec::new(),
             pool: Pool {
                 name: "web".into(),
                 balance: Balance::RoundRobin,
@@ -117,7 +124,9 @@ impl Lab {
             let states = self.pool.members.iter().map(|it| Arc::clone(&self.on_path[&it.endpoint]));
             on_path.health = vec![(PoolIndex(0), states.collect())];
         }
-        Ok(Arc::new(Snapshot::new(virtuals, pools, snat_pools).map_err(|conflict| format!("{conflict:?}"))?))
+        let snapshot = Snapshot::new(virtuals, pools, snat_pools);
+        let snapshot = snapshot.and_then(|it| it.with_translators(self.translators.clone()));
+        Ok(Arc::new(snapshot.map_err(|conflict| format!("{conflict:?}"))?))
     }
 
     /// What monitors have sent, as the datapath asks for it.
@@ -223,6 +232,7 @@ impl Lab {
             }
             "table" => self.options.flows = number(words.next()?)?,
             "random" => self.random = number(words.next()?)?,
+            "siit" => self.set_siit(&mut words)?,
             "ruling" => self.ruling = ruling(&mut words)?,
             other => return Err(format!("no word of a setting: {other}")),
         }
@@ -250,6 +260,7 @@ impl Lab {
             gue_port: 6080,
             tunnel_sources: TunnelSources::default(),
             mss: None,
+            translation: None,
             persistence: None,
             return_to_sender: false,
             idle: None,
@@ -257,7 +268,7 @@ impl Lab {
             hooks: Hooks::default(),
             on_path: None,
         };
-        let (mut dscp, mut snat_pool) = (None, None);
+        let (mut dscp, mut snat_pool, mut knows) = (None, None, Knows::default());
         while let Some(word) = words.0.next() {
             match word {
                 "dscp" => dscp = Some(Dscp::new(number(words.next()?)?).ok_or("no DSCP")?),
@@ -288,11 +299,31 @@ impl Lab {
                 "return" => virtual_.return_to_sender = true,
                 "rule" => virtual_.hooks.on_flow = true,
                 "done" => virtual_.hooks.on_done = true,
+                other if knows.take(other, words.peek())? => drop(words.next()),
                 other => return Err(format!("no word of a virtual: {other}")),
             }
         }
         virtual_.modes = Modes::new(mode, snat_pool, dscp).map_err(|lacks| format!("it lacks {lacks:?}"))?;
+        virtual_.translation = knows.translation()?;
         self.virtuals.push(virtual_);
+        Ok(())
+    }
+
+    /// A virtual of mode `siit`; one of the name that is there already is replaced.
+    fn set_siit(&mut self, words: &mut Words<'_>) -> Result<(), String> {
+        let name = words.next()?;
+        let mut interfaces = vec![ETH0, ETH1];
+        let mut knows = Knows::default();
+        while let Some(word) = words.0.next() {
+            match word {
+                "on" => interfaces = words.next()?.split(',').map(interface).collect::<Result<_, _>>()?,
+                other if knows.take(other, words.peek())? => drop(words.next()),
+                other => return Err(format!("no word of mode siit: {other}")),
+            }
+        }
+        let translation = knows.translation()?.ok_or("it knows no address")?;
+        self.translators.retain(|it| &*it.name != name);
+        self.translators.push(Translator { name: name.into(), interfaces, translation });
         Ok(())
     }
 
@@ -461,6 +492,11 @@ fn default_route(family: Family, gateway: &str) -> Result<Route, String> {
 struct Words<'a>(std::vec::IntoIter<&'a str>);
 
 impl<'a> Words<'a> {
+    /// The next word, if there is one.
+    fn peek(&self) -> &'a str {
+        self.0.as_slice().first().copied().unwrap_or_default()
+    }
+
     fn next(&mut self) -> Result<&'a str, String> {
         self.0.next().ok_or_else(|| "a word is missing".to_owned())
     }

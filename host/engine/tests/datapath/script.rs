@@ -109,11 +109,12 @@ impl Script {
         let explained =
             (self.explains && self.headroom == HEADROOM).then(|| self.explain(name, bytes)).transpose()?;
         let verdict = self.datapath.receive(self.now, interface(name)?, &mut frame, &mut self.world);
+        // What was sent beside it left before it.
+        self.take_sent();
         if let Some(interface) = verdict.interface() {
             self.out.push((interface, frame.bytes().to_vec()));
         }
         self.verdict = Some(verdict);
-        self.take_sent();
         if let Some((verdict, leaves)) = explained {
             same(&of_verdict(verdict), &self.verdict.map(of_verdict).unwrap_or_default())?;
             let left = |frames: &[Sent]| {

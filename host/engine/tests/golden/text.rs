@@ -30,6 +30,7 @@ fn every_layer_comes_back() {
         "ip4 192.0.2.7 > 203.0.113.1 ttl 1 | tcp 1 > 2 FRPAUEC seq 4294967295 ack 9 win 0 urg 3 options 01010101 | \"x y\"",
         "ip4 192.0.2.7 > 203.0.113.1 ttl 1 | tcp 1 > 2 - seq 0 win 0 check 0x1234 | bytes 400",
         "ip4 192.0.2.7 > 203.0.113.1 ttl 64 mf off 1480 proto 17 | hex 0001",
+        "ip4 192.0.2.7 > 203.0.113.1 ttl 64 off 1480 proto 17 | hex 0001 | bytes 40 from 200",
         "ip4 192.0.2.7 > 203.0.113.1 ttl 64 check 0xffff | udp 5 > 6 no-checksum | hex 00",
         "ip4 192.0.2.7 > 203.0.113.1 ttl 64 | udp 5 > 6 | pad 60",
         "vlan 7 pcp 3 dei | ip4 192.0.2.7 > 203.0.113.1 ttl 64 | icmp4 echo-request id 1 seq 2 | \"abc\"",

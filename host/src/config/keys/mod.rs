@@ -5,6 +5,7 @@ mod packets;
 mod pools;
 mod rules;
 mod snat;
+mod translation;
 pub(super) mod virtuals;
 mod wildcards;
 

@@ -1,10 +1,13 @@
 //! The keys of `[[virtual]]` that make it a packet virtual.
 
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 
-use super::super::containers::{list, once};
+use shunt_engine::datapath::Translation;
+
+use super::super::containers::{list, once, table as in_table};
 use super::super::model::{
-    Mode, PacketLimits, PacketTimeouts, PacketVirtual, Persistence, RuleUse, Transport,
+    Mode, PacketLimits, PacketTimeouts, PacketVirtual, Persistence, RuleUse, Translator, Transport,
 };
 use super::super::report::{Cause, Refusal};
 use super::super::shape::{OnlyTrue, addresses, integer, interface, own_address, snat_pool_name, words};
@@ -12,6 +15,7 @@ use super::super::suggest::quoted;
 use super::super::text;
 use super::super::walk::{Kind, Table};
 use super::snat::expand;
+use super::translation::translation;
 use super::wildcards::{self, Asked, Leads};
 
 /// The port that IANA gave to GUE.
@@ -22,7 +26,7 @@ pub(super) struct PacketKeys {
     transport: Transport,
     interfaces: Option<Vec<String>>,
     client_interfaces: Option<Vec<String>>,
-    mode: Mode,
+    carries: Carries,
     /// What was written of it is right.
     mode_is_known: bool,
     snat_pool: Option<String>,
@@ -32,6 +36,15 @@ pub(super) struct PacketKeys {
     mss: Option<u16>,
     probe_from: Option<IpAddr>,
     return_to_sender: Option<()>,
+    translation: Option<Arc<Translation>>,
+}
+
+/// What is carried, and how.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Carries {
+    Flows(Mode),
+    /// Every packet by itself: mode `siit`.
+    Packets,
 }
 
 /// What a packet virtual has in common with a proxy.
@@ -48,6 +61,19 @@ pub(super) struct Shared {
 impl PacketKeys {
     pub(super) fn transport(&self) -> Transport {
         self.transport
+    }
+
+    /// Is it of mode `siit`, which has no flows?
+    pub(super) fn is_stateless(&self) -> bool {
+        self.carries == Carries::Packets
+    }
+
+    /// The mode of flows that no rule decides about.
+    const fn mode(&self) -> Option<Mode> {
+        match self.carries {
+            Carries::Flows(mode) => Some(mode),
+            Carries::Packets => None,
+        }
     }
 }
 
@@ -79,28 +105,30 @@ pub(super) fn packet_keys(table: &mut Table<'_>) -> PacketKeys {
         "all of `interfaces`",
     );
     let before_mode = table.walk.findings.len();
-    let mode = table.or(
+    let carries = table.or(
         "mode",
         "Packet virtuals: how packets reach the member where no rule says otherwise. `nat`, `snat` and `route` \
          go through Shunt both ways; with the others the member answers the client directly. `route` rewrites nothing: \
-         members are routers, and without a pool packets go where this host's routes say.",
+         members are routers, and without a pool packets go where this host's routes say. `siit` has neither pool nor \
+         flows: every packet that comes in by its `interfaces` is translated between IPv4 and IPv6, and routed on.",
         words(&[
-            ("nat", Mode::Nat),
-            ("snat", Mode::Snat),
-            ("route", Mode::Route),
-            ("l2dsr", Mode::L2dsr),
-            ("l3dsr-dscp", Mode::L3dsrDscp),
-            ("l3dsr-ipip", Mode::L3dsrIpip),
-            ("l3dsr-gre", Mode::L3dsrGre),
-            ("l3dsr-gue", Mode::L3dsrGue),
+            ("nat", Carries::Flows(Mode::Nat)),
+            ("snat", Carries::Flows(Mode::Snat)),
+            ("route", Carries::Flows(Mode::Route)),
+            ("l2dsr", Carries::Flows(Mode::L2dsr)),
+            ("l3dsr-dscp", Carries::Flows(Mode::L3dsrDscp)),
+            ("l3dsr-ipip", Carries::Flows(Mode::L3dsrIpip)),
+            ("l3dsr-gre", Carries::Flows(Mode::L3dsrGre)),
+            ("l3dsr-gue", Carries::Flows(Mode::L3dsrGue)),
+            ("siit", Carries::Packets),
         ]),
-        Mode::Nat,
+        Carries::Flows(Mode::Nat),
     );
     let keys = PacketKeys {
         transport,
         interfaces,
         client_interfaces,
-        mode,
+        carries,
         mode_is_known: table.walk.findings.len() == before_mode,
         snat_pool: table.optional(
             "snat-pool",
@@ -139,6 +167,11 @@ pub(super) fn packet_keys(table: &mut Table<'_>) -> PacketKeys {
             own_address(),
             "monitors go straight to the member, and say nothing of the way",
         ),
+        translation: table.optional(
+            "translation",
+            "Packet virtuals, modes `nat`, `snat` and `siit`: between IPv4 and IPv6.",
+            in_table(translation),
+        ),
     };
     let kernel = "the kernel carries the packets of a proxy";
     let packet_keys = [
@@ -153,6 +186,7 @@ pub(super) fn packet_keys(table: &mut Table<'_>) -> PacketKeys {
         "mss",
         "probe-from",
         "return-to-sender",
+        "translation",
     ];
     table.useless_at(Kind::Proxy, &packet_keys.map(|name| (name, kernel)));
     keys
@@ -184,17 +218,14 @@ pub(super) fn packet_virtual(
     {
         table.refuse("listen", refusal);
     }
-    if !table.wrote("interfaces") {
-        let refusal = Refusal::new(Cause::MissingKey, "`interfaces` is missing")
-            .label("a packet virtual needs `interfaces`")
-            .help("name those on which its packets come in: `interfaces = [\"eth0\"]`");
-        table.refuse("interfaces", refusal);
-    }
+    needs_interfaces(table);
     of_modes(table, &keys, !shared.rules.is_empty());
+    of_translation(table, &keys, !shared.rules.is_empty());
     of_transport(table, &keys, shared.limits.as_ref());
     of_clients(table, &keys);
-    if let Some(listen) = shared.listen.filter(|_| keys.mode_is_known) {
-        let what = Asked { listen, transport: keys.transport, mode: keys.mode };
+    let mode = keys.mode();
+    if let (Some(listen), Some(mode), true) = (shared.listen, mode, keys.mode_is_known) {
+        let what = Asked { listen, transport: keys.transport, mode };
         let leads = Leads { pool: table.wrote("pool"), rules: !shared.rules.is_empty() };
         wildcards::check(table, &what, &leads);
     }
@@ -205,7 +236,7 @@ pub(super) fn packet_virtual(
         client_interfaces: keys.client_interfaces.or_else(|| keys.interfaces.clone())?,
         interfaces: keys.interfaces?,
         pool: shared.pool,
-        mode: keys.mode,
+        mode: mode?,
         snat_pool: keys.snat_pool,
         dscp: keys.dscp,
         gue_port: keys.gue_port,
@@ -213,11 +244,93 @@ pub(super) fn packet_virtual(
         mss: keys.mss,
         probe_from: keys.probe_from,
         return_to_sender: keys.return_to_sender.is_some(),
+        translation: keys.translation,
         persistence: shared.persistence.and_then(|persistence| persistence.timeout),
         timeouts: shared.timeouts?,
         limits: shared.limits?,
         rules: shared.rules,
     })
+}
+
+/// A virtual of mode `siit` of its keys, or what is wrong with them.
+pub(super) fn translator(
+    table: &mut Table<'_>,
+    name: Option<String>,
+    keys: PacketKeys,
+) -> Option<Translator> {
+    needs_interfaces(table);
+    let whole = "every packet is translated, whoever's it is";
+    let stateless = "there are no flows";
+    let useless = [
+        ("listen", whole),
+        ("transport", whole),
+        ("pool", "packets are routed by their own destination"),
+        ("snat-pool", stateless),
+        ("dscp", stateless),
+        ("gue-port", stateless),
+        ("mss", stateless),
+        ("persistence", stateless),
+        ("timeouts", stateless),
+        ("limits", stateless),
+        ("rule", stateless),
+    ];
+    for (name, why) in useless {
+        if table.wrote(name) {
+            let message = format!("`{name}` means nothing in mode `siit`");
+            table.refuse(name, Refusal::new(Cause::Conflict, message).label(why).help("leave it out"));
+        }
+    }
+    // What was wrong with the table itself has been told.
+    let lacks = match &keys.translation {
+        Some(translation) => !translation.mapping.knows_any(),
+        None => !table.wrote("translation"),
+    };
+    if lacks {
+        let refusal =
+            Refusal::new(Cause::MissingKey, "mode `siit` needs `translation` with `prefix` or `map`").help(
+                "say which addresses stand for which: `translation = { prefix = \"2001:db8:64::/96\" }`",
+            );
+        table.refuse("translation", refusal);
+    }
+    Some(Translator { name: name?, interfaces: keys.interfaces?, translation: keys.translation? })
+}
+
+fn needs_interfaces(table: &mut Table<'_>) {
+    if !table.wrote("interfaces") {
+        let refusal = Refusal::new(Cause::MissingKey, "`interfaces` is missing")
+            .label("a packet virtual needs `interfaces`")
+            .help("name those on which its packets come in: `interfaces = [\"eth0\"]`");
+        table.refuse("interfaces", refusal);
+    }
+}
+
+/// Keys of `translation` that mean nothing where no flow can be in a mode that needs them.
+fn of_translation(table: &mut Table<'_>, keys: &PacketKeys, has_rules: bool) {
+    let Some(translation) = &keys.translation else { return };
+    let mut refuse = |message: String, label: &str| {
+        table.refuse("translation", Refusal::new(Cause::Conflict, message).label(label).help("leave it out"));
+    };
+    if !translation.mapping.routers().is_empty() {
+        let why = "errors of routers come to clients from the virtual's own address";
+        refuse("`routers` means nothing without mode `siit`".to_string(), why);
+    }
+    // A rule may choose another mode for a flow.
+    if has_rules || !keys.mode_is_known {
+        return;
+    }
+    let mapping = &translation.mapping;
+    match keys.mode() {
+        Some(Mode::Nat) | None => {}
+        Some(Mode::Snat) if !mapping.knows_any() => {}
+        Some(Mode::Snat) => {
+            let message = "`prefix` and `map` mean nothing in mode `snat`".to_string();
+            refuse(message, "members see addresses of the SNAT pool, whatever the client's is");
+        }
+        Some(mode) => {
+            let message = format!("`translation` means nothing in mode `{}`", mode.as_str());
+            refuse(message, "only `nat`, `snat` and `siit` translate");
+        }
+    }
 }
 
 /// Keys that one mode needs and that mean nothing where no flow can be in it.
@@ -231,7 +344,7 @@ fn of_modes(table: &mut Table<'_>, keys: &PacketKeys, has_rules: bool) {
     ];
     for (mode, name, help) in needs {
         let word = mode.as_str();
-        if keys.mode == mode && !table.wrote(name) {
+        if keys.mode() == Some(mode) && !table.wrote(name) {
             let refusal = Refusal::new(Cause::MissingKey, format!("mode `{word}` needs `{name}`")).help(help);
             table.refuse("mode", refusal);
         }
@@ -242,7 +355,7 @@ fn of_modes(table: &mut Table<'_>, keys: &PacketKeys, has_rules: bool) {
     }
     let of = [(Mode::Snat, "snat-pool"), (Mode::L3dsrDscp, "dscp"), (Mode::L3dsrGue, "gue-port")];
     for (mode, name) in of {
-        if keys.mode != mode && table.wrote(name) {
+        if keys.mode() != Some(mode) && table.wrote(name) {
             let word = mode.as_str();
             let message = format!("`{name}` means nothing without mode `{word}`");
             let refusal = Refusal::new(Cause::Conflict, message)
@@ -251,7 +364,7 @@ fn of_modes(table: &mut Table<'_>, keys: &PacketKeys, has_rules: bool) {
             table.refuse(name, refusal);
         }
     }
-    if !keys.mode.is_tunnel() && table.wrote("tunnel-sources") {
+    if !keys.mode().is_some_and(Mode::is_tunnel) && table.wrote("tunnel-sources") {
         let refusal = Refusal::new(Cause::Conflict, "`tunnel-sources` means nothing without a tunnel")
             .label("no rule is there that could choose one")
             .help("write `mode = \"l3dsr-ipip\"`, `-gre` or `-gue`, or leave `tunnel-sources` out");

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use super::super::containers::{once, one_or_list, table as in_table, tables};
 use super::super::model::{
     Certificate, Forwarded, Limits, PacketLimits, PacketTimeouts, PacketVirtual, PersistBy, Persistence,
-    Protocol, Timeouts, Transport, Virtual,
+    Protocol, Timeouts, Translator, Transport, Virtual,
 };
 use super::super::report::{Cause, Refusal};
 use super::super::shape::{
@@ -14,7 +14,7 @@ use super::super::shape::{
 use super::super::suggest::quoted;
 use super::super::text;
 use super::super::walk::{Kind, Table};
-use super::packets::{Shared, packet_keys, packet_virtual};
+use super::packets::{Shared, packet_keys, packet_virtual, translator};
 use super::rules::rule;
 use super::{DAY, GIB, HOUR, KIB, MIB, MILLISECOND, SECOND};
 
@@ -23,6 +23,7 @@ use super::{DAY, GIB, HOUR, KIB, MIB, MILLISECOND, SECOND};
 pub(in super::super) enum AnyVirtual {
     Proxy(Virtual),
     Packet(PacketVirtual),
+    Translator(Translator),
 }
 
 /// What a virtual speaks.
@@ -39,12 +40,13 @@ pub(super) fn virtual_server(table: &mut Table<'_>) -> Option<AnyVirtual> {
         "How it is called in commands, logs and metrics.",
         once(name(), |walk| &mut walk.seen.virtuals, "there is already a virtual"),
     );
-    let listen = table.required(
+    let listen = table.derived(
         "listen",
         "Address and port that clients connect to: `0.0.0.0:8443`, `[::]:443`. That of a packet virtual belongs to Shunt \
          alone: no host may have it. At packet virtuals port 0 is every port, and `0.0.0.0` or `[::]` every address that \
          is neither Shunt's nor the host's.",
         listen_address(),
+        "every virtual needs it but those of mode `siit`",
     );
     let protocol = table.required(
         "protocol",
@@ -87,6 +89,10 @@ pub(super) fn virtual_server(table: &mut Table<'_>) -> Option<AnyVirtual> {
             ("forwarded", "packets have no header fields"),
         ],
     );
+    if packet_keys.is_stateless() && protocol == Some(Speaks::Packet) {
+        return translator(table, name, packet_keys).map(AnyVirtual::Translator);
+    }
+    table.needs("listen");
     listen_once(table, listen, packet_keys.transport());
     if let (Some(listen), Some(Speaks::Proxy(_))) = (listen, protocol)
         && let Err(refusal) = text::has_port(listen)

@@ -2,13 +2,16 @@
 
 use super::{Misfit, Rewrite};
 use crate::translation::{self, About, Fit, LOWEST_IPV6_MTU, Pair, Way};
-use crate::{Endpoint, Family, FlowKey, Frame, Layout};
+use crate::{Address, Endpoint, Family, FlowKey, Frame, Layout};
 
 /// New addresses and ports, of the other family, for the packets of one direction of a flow (RFC 7915).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(C)]
 pub struct Cross {
-    pair: Pair,
+    source: Address,
+    destination: Address,
+    source_port: u16,
+    destination_port: u16,
     lowest_ipv6_mtu: u16,
 }
 
@@ -28,8 +31,13 @@ impl Cross {
         {
             return None;
         }
-        let pair = Pair { source, destination, with_ports: true };
-        Some(Self { pair, lowest_ipv6_mtu: LOWEST_IPV6_MTU })
+        Some(Self {
+            source: source.address,
+            destination: destination.address,
+            source_port: source.port,
+            destination_port: destination.port,
+            lowest_ipv6_mtu: LOWEST_IPV6_MTU,
+        })
     }
 
     /// IPv4 packets that may be fragmented become IPv6 packets of `mtu` bytes at most, instead of 1280 (RFC 7915
@@ -41,17 +49,17 @@ impl Cross {
 
     #[must_use]
     pub const fn source(&self) -> Endpoint {
-        self.pair.source
+        Endpoint { address: self.source, port: self.source_port }
     }
 
     #[must_use]
     pub const fn destination(&self) -> Endpoint {
-        self.pair.destination
+        Endpoint { address: self.destination, port: self.destination_port }
     }
 
     /// By how many bytes a packet without options, extension headers and fragment header gets longer.
     pub(super) const fn growth(&self) -> i16 {
-        match self.pair.family() {
+        match self.source.family() {
             Family::V4 => -(translation::GROWTH as i16),
             Family::V6 => translation::GROWTH as i16,
         }
@@ -74,9 +82,10 @@ impl Cross {
             mss: rewrite.mss,
             fit,
         };
+        let pair = Pair { source: self.source(), destination: self.destination(), with_ports: true };
         // A router between Shunt and the member has an address that the client need not know, nor be able to
         // reach: the flow's own source stands for it in errors too. The packet in one went the other way (RFC
         // 6146 sections 3.5.1.3 and 3.5.3).
-        translation::carry(frame, layout, &self.pair, About::Reversed, &way)
+        translation::carry(frame, layout, &pair, About::Reversed, &way)
     }
 }

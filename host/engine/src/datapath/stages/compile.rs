@@ -2,8 +2,9 @@
 
 use std::hash::BuildHasher;
 
-use shunt_wire::rewrite::{self, Change, Hop, Outer, Translate, Tunnel};
-use shunt_wire::{Address, Endpoint, Family, FlowKey, Mac, Rewrite};
+use shunt_wire::rewrite::{self, Change, Cross, Hop, Outer, Translate, Tunnel};
+use shunt_wire::translation::LOWEST_IPV6_MTU;
+use shunt_wire::{Address, Endpoint, Family, FlowKey, Mac, Rewrite, icmp, ip};
 
 use super::selection::Chosen;
 use super::{Choice, First};
@@ -14,7 +15,6 @@ use crate::datapath::stage::Stage;
 use crate::datapath::tunnels::Outside;
 use crate::flow::Direction;
 use crate::network::{Network, NextHop, Via};
-use crate::snat::Lease;
 
 /// No network has this epoch: a path that bears it is compiled anew before it is used.
 pub(in crate::datapath) const NEVER: u32 = 0;
@@ -28,6 +28,8 @@ pub(in crate::datapath) struct Plan {
     pub(in crate::datapath) gue_port: u16,
     /// What SYNs may announce at most; 0 leaves them.
     pub(in crate::datapath) mss: u16,
+    /// The longest IPv6 datagram that comes of an IPv4 packet that may be fragmented.
+    pub(in crate::datapath) lowest_ipv6_mtu: u16,
     /// The number of the VIP, in mode `l3dsr-dscp`.
     pub(in crate::datapath) dscp: Option<Dscp>,
     /// How long it may be silent, in milliseconds; of TCP: while it is open. At most 49 days.
@@ -47,8 +49,8 @@ pub(in crate::datapath) struct Sender {
 pub(in crate::datapath) struct Ends {
     /// The client and the VIP.
     pub(in crate::datapath) forward: FlowKey,
-    /// Whom the member sees, in mode `snat`.
-    pub(in crate::datapath) snat: Option<Endpoint>,
+    /// As whom the member sees the client, where its answers come through Shunt.
+    pub(in crate::datapath) seen: Option<Endpoint>,
     pub(in crate::datapath) mode: ModeName,
     /// Whom answers go to, where not to whom the routes name.
     pub(in crate::datapath) sender: Option<Sender>,
@@ -76,21 +78,27 @@ impl Datapath {
         first: &First<'_>,
         choice: &Choice,
         chosen: &Chosen,
-        lease: Option<&Lease>,
+        seen: Option<Endpoint>,
     ) -> Result<(Plan, Ends, [Path; 2]), DropReason> {
         let virtual_ = self.snapshot.virtual_(first.index).ok_or(DropReason::NoVirtual)?;
         let mode = choice.mode.name();
         let two_way = mode.is_two_way();
         let sender = (two_way && virtual_.return_to_sender).then(|| first.arrival.sender());
-        let ends = Ends { forward: first.packet.key, snat: lease.map(Lease::endpoint), mode, sender };
+        let ends = Ends { forward: first.packet.key, seen, mode, sender };
         let member = first.toward(chosen.member.endpoint);
         let client = first.client().address;
-        let ways = [way_back(sender, client, &self.network), self.network.next_hop(member.address)];
+        // A router takes packets as they are; any other member takes those of its own family.
+        let family = if mode == ModeName::Route { client.family() } else { member.address.family() };
+        let ways = [
+            (way_back(sender, client, &self.network), client.family()),
+            (self.network.next_hop(member.address), family),
+        ];
         let plan = Plan {
             member,
             entropy: self.options.key.hash_one(ends.forward) as u32,
             gue_port: virtual_.gue_port,
-            mss: mss(virtual_.mss, client.family(), if two_way { &ways } else { &[] }),
+            mss: mss(virtual_.mss, if two_way { &ways } else { &[] }),
+            lowest_ipv6_mtu: virtual_.translation.as_ref().map_or(LOWEST_IPV6_MTU, |it| it.lowest_ipv6_mtu),
             idle: first.idle(virtual_),
             dscp: match choice.mode {
                 Mode::L3dsrDscp(dscp) => Some(dscp),
@@ -122,13 +130,14 @@ impl Datapath {
 impl Plan {
     /// The key of the packets that the member sends, where they come through Shunt.
     pub(in crate::datapath) fn reverse(&self, ends: &Ends) -> Option<FlowKey> {
-        let client = match ends.mode {
-            ModeName::Nat => ends.forward.source(),
-            ModeName::Snat => ends.snat?,
-            ModeName::Route => return Some(ends.forward.reversed()),
-            _ => return None,
+        if ends.mode == ModeName::Route {
+            return Some(ends.forward.reversed());
+        }
+        let protocol = match ends.forward.protocol() {
+            ip::ICMP | ip::ICMPV6 => icmp::protocol_of(self.member.address.family()),
+            other => other,
         };
-        Some(FlowKey::new(self.member, client, ends.forward.protocol()))
+        Some(FlowKey::new(self.member, ends.seen?, protocol))
     }
 
     /// Compiles one direction for the network as it is now.
@@ -178,17 +187,23 @@ impl Plan {
             let reached = direction == Direction::ToClient || to_itself || via.on_link;
             return if reached { Ok(Change::None) } else { Err(DropReason::NotOnLink) };
         }
-        // Families were compared when the member was chosen.
-        let translate = |of: &FlowKey, source, destination| {
-            Translate::new(of, source, destination).map(Change::Translate).ok_or(DropReason::OtherFamily)
+        let translate = |of: &FlowKey, source, destination: Endpoint| {
+            let changed = if of.family() == destination.address.family() {
+                Translate::new(of, source, destination).map(Change::Translate)
+            } else {
+                let cross = Cross::new(of, source, destination);
+                cross.map(|cross| Change::Cross(cross.with_lowest_ipv6_mtu(self.lowest_ipv6_mtu)))
+            };
+            changed.ok_or(DropReason::OtherFamily)
         };
         if direction == Direction::ToClient {
             let reverse = self.reverse(ends).ok_or(DropReason::NoFlow)?;
             return translate(&reverse, forward.destination(), forward.source());
         }
         match ends.mode {
-            ModeName::Nat => translate(forward, forward.source(), self.member),
-            ModeName::Snat => translate(forward, ends.snat.ok_or(DropReason::SnatGone)?, self.member),
+            ModeName::Nat | ModeName::Snat => {
+                translate(forward, ends.seen.ok_or(DropReason::NoFlow)?, self.member)
+            }
             ModeName::Route => Ok(Change::None),
             ModeName::L2dsr if via.on_link => Ok(Change::None),
             ModeName::L2dsr => Err(DropReason::NotOnLink),
@@ -238,9 +253,9 @@ const fn segment(mtu: u16, family: Family) -> u16 {
 ///
 /// Where the member answers directly, the client's SYN bounds segments that never come here; what
 /// comes here is bounded by the member's own SYN-ACK. So there only what the virtual says counts.
-fn mss(configured: Option<u16>, family: Family, ways: &[NextHop]) -> u16 {
-    let of = |hop: &NextHop| match hop {
-        NextHop::Known(via, _) | NextHop::NeedsSolicitation(via) => Some(segment(via.mtu, family)),
+fn mss(configured: Option<u16>, ways: &[(NextHop, Family)]) -> u16 {
+    let of = |(hop, family): &(NextHop, Family)| match hop {
+        NextHop::Known(via, _) | NextHop::NeedsSolicitation(via) => Some(segment(via.mtu, *family)),
         NextHop::NoRoute => None,
     };
     ways.iter().map(of).chain([configured]).flatten().min().unwrap_or(0)

@@ -99,8 +99,8 @@ impl Datapath {
         let bound = self.persistence(first, &choice);
         let member = self.selection(first, &choice, bound)?;
         let lease = self.snat_lease(first, &choice, &member, world)?;
-        self.translation(first, &choice, &member)?;
-        let compiled = self.compile(first, &choice, &member, lease.as_ref())?;
+        let seen = self.translation(first, &choice, &member, lease.as_ref())?;
+        let compiled = self.compile(first, &choice, &member, seen)?;
         self.insert(first, &member, compiled, lease)
     }
 

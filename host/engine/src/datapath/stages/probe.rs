@@ -66,15 +66,15 @@ impl Datapath {
         let seat = self.seats.of_member(probed.pool, place).ok_or(DropReason::NoSuchMember)?;
         let chosen = Chosen { member, seat };
         let lease = self.snat_lease(first, &choice, &chosen, world)?;
-        self.translation(first, &choice, &chosen)?;
-        let compiled = self.compile(first, &choice, &chosen, lease.as_ref())?;
+        let seen = self.translation(first, &choice, &chosen, lease.as_ref())?;
+        let compiled = self.compile(first, &choice, &chosen, seen)?;
         self.insert(first, &chosen, compiled, lease)
     }
 
     /// Says whom the member sees.
     fn notice_carried(&self, id: FlowId, key: &shunt_wire::FlowKey, world: &mut impl World) {
         let Some(flow) = self.flows.get(id) else { return };
-        let leased = flow.value.lease.as_ref().map(crate::snat::Lease::endpoint);
-        world.noticed(key, Notice::Carried { from: leased.unwrap_or(key.source()) });
+        let seen = flow.reverse().map(shunt_wire::FlowKey::destination);
+        world.noticed(key, Notice::Carried { from: seen.unwrap_or(key.source()) });
     }
 }

@@ -3,9 +3,9 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use super::translation::Bridge;
 use super::{Choice, First};
 use crate::datapath::Datapath;
-use crate::datapath::mode::ModeName;
 use crate::datapath::reason::DropReason;
 use crate::datapath::seats::Seat;
 use crate::datapath::snapshot::{Member, Pool, PoolIndex, Virtual};
@@ -42,7 +42,8 @@ impl Datapath {
         let virtual_ = self.snapshot.virtual_(first.index).ok_or(DropReason::NoVirtual)?;
         let pool = self.snapshot.pool(index).ok_or(DropReason::NoPool)?;
         let among = Among { virtual_, index, pool };
-        self.trace.consider(|| among.considered(choice, first, None));
+        let bridge = Bridge::new(&self.snapshot, virtual_, choice.mode, first.client().address);
+        self.trace.consider(|| among.considered(&bridge, None));
         let (place, why) = match among.named(choice)? {
             Some(place) => (place, Standing::Named),
             None => match among.usable_binding(bound) {
@@ -51,10 +52,10 @@ impl Datapath {
                     return Err(DropReason::MidStream);
                 }
                 None => {
-                    let fits = super::translation::fits(choice.mode.name(), first.client().address);
                     let candidate = |place: usize| {
                         pool.members.get(place).map_or_else(Candidate::default, |member: &Member| Candidate {
-                            usable: among.state(place, member).usable_for_new() && fits(member),
+                            usable: among.state(place, member).usable_for_new()
+                                && bridge.why_not(member).is_none(),
                             weight: member.weight,
                             active: member.state.active(),
                         })
@@ -64,13 +65,13 @@ impl Datapath {
                         Some(chosen) => chosen,
                         None => seat.selector.pick(pool.members.len(), candidate),
                     };
-                    let turn = turn.ok_or_else(|| among.nobody(choice.mode.name(), first))?;
+                    let turn = turn.ok_or_else(|| among.nobody(&bridge))?;
                     let place = if self.trace.listens() { turn } else { among.bind(first, choice, turn) };
                     (place, if pool.balance.is_hash() { Standing::Hash } else { Standing::Turn })
                 }
             },
         };
-        self.trace.consider(|| among.considered(choice, first, Some((place, why))));
+        self.trace.consider(|| among.considered(&bridge, Some((place, why))));
         let member = among.member(place).ok_or(DropReason::NoMember)?;
         self.trace.at(Stage::Selection, || format!("{} takes it: {}", member.endpoint, why.means()));
         let seat = self.seats.of_member(index, place).ok_or(DropReason::NoMember)?;
@@ -148,26 +149,20 @@ impl Among<'_> {
     }
 
     /// Why there is none to choose.
-    fn nobody(&self, mode: ModeName, first: &First<'_>) -> DropReason {
-        let fits = super::translation::fits(mode, first.client().address);
-        let mut members = (0..).zip(&self.pool.members);
+    fn nobody(&self, bridge: &Bridge<'_>) -> DropReason {
         let usable = |(place, member): &(usize, &Member)| {
             self.state(*place, member).usable_for_new() && member.weight > 0
         };
-        match members.find(usable) {
-            Some((_, member)) if !fits(member) => DropReason::OtherFamily,
-            _ => DropReason::NoMember,
-        }
+        let first = self.pool.members.iter().enumerate().find(usable);
+        first.and_then(|(_, member)| bridge.why_not(member)).unwrap_or(DropReason::NoMember)
     }
 
     /// What spoke for and against each member.
     fn considered(
         &self,
-        choice: &Choice,
-        first: &First<'_>,
+        bridge: &Bridge<'_>,
         chosen: Option<(usize, Standing)>,
     ) -> impl Iterator<Item = Considered> {
-        let fits = super::translation::fits(choice.mode.name(), first.client().address);
         (0..).zip(&self.pool.members).map(move |(place, member)| {
             let state = self.state(place, member);
             let why = match chosen {
@@ -176,7 +171,7 @@ impl Among<'_> {
                 _ if state.admin() == Admin::Disabled => Standing::Disabled,
                 _ if state.admin() == Admin::Draining => Standing::Draining,
                 _ if member.weight == 0 => Standing::WeightZero,
-                _ if !fits(member) => Standing::OtherFamily,
+                _ if bridge.why_not(member).is_some() => Standing::OtherFamily,
                 Some((_, Standing::Named)) => Standing::AnotherNamed,
                 Some((_, Standing::Bound)) => Standing::AnotherBound,
                 Some((_, Standing::Hash)) => Standing::AnotherHash,

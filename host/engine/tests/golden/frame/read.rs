@@ -81,7 +81,11 @@ fn layer(words: &mut Words) -> Result<Layer, String> {
         "gre" => Ok(Layer::Gre),
         "gue" => Ok(Layer::Gue),
         "hex" => Ok(Layer::Payload(words.hex()?)),
-        "bytes" => Ok(Layer::Payload((0..words.number::<usize>()?).map(|at| at as u8).collect())),
+        "bytes" => {
+            let count: usize = words.number()?;
+            let first: usize = words.optional("from")?.unwrap_or(0);
+            Ok(Layer::Payload((first..first + count).map(|at| at as u8).collect()))
+        }
         other => Err(format!("no layer is called {other}")),
     }
 }

@@ -36,6 +36,9 @@ fn opaque(bytes: &[u8], layers: &mut Layers) {
 
 type Layers = Vec<String>;
 
+/// Bytes that count up at the end of others are worth a word of their own from so many on.
+const LONG: usize = 32;
+
 fn ethernet(bytes: &[u8], layers: &mut Layers) {
     let Ok((header, rest)) = Ethernet2Header::from_slice(bytes) else { return payload(bytes, layers) };
     let addresses = format!("eth {} > {}", mac(header.source), mac(header.destination));
@@ -340,8 +343,20 @@ fn gre(bytes: &[u8], layers: &mut Layers) {
     layers.append(&mut inner);
 }
 
-/// Text where it is printable, the number of bytes where they count up, else hexadecimal.
+/// Text where it is printable, the number of bytes where they count up, else hexadecimal; long ones that count up
+/// behind something else, as those of a fragment do, in two.
 fn payload(bytes: &[u8], layers: &mut Layers) {
+    let start = bytes.windows(2).rposition(|pair| pair[1] != pair[0].wrapping_add(1)).map_or(0, |at| at + 1);
+    if bytes.len() - start >= LONG {
+        let (head, tail) = bytes.split_at(start);
+        if !head.is_empty() {
+            layers.push(format!("hex {}", hex(head)));
+        }
+        let mut text = format!("bytes {}", tail.len());
+        optional(&mut text, "from", tail[0].into());
+        layers.push(text);
+        return;
+    }
     let printable = |byte: &u8| (b' '..=b'~').contains(byte) && *byte != b'"';
     if bytes.is_empty() {
     } else if bytes.len() > 3 && bytes.iter().enumerate().all(|(at, byte)| at as u8 == *byte) {
