@@ -125,6 +125,9 @@ impl PacketSite {
 }
 
 /// Waits until something is so that gives no sign when it is.
+///
+/// # Panics
+/// It does not become so.
 #[track_caller]
 pub fn until(is_so: impl Fn() -> bool, what: impl Fn() -> String) {
     let begin = Instant::now();

@@ -13,6 +13,14 @@ pub enum Family {
 impl Family {
     pub const BOTH: [Family; 2] = [Family::V4, Family::V6];
 
+    #[must_use]
+    pub fn other(self) -> Self {
+        match self {
+            Family::V4 => Family::V6,
+            Family::V6 => Family::V4,
+        }
+    }
+
     /// The option that makes `ip`, `curl` and `ping` use it.
     #[must_use]
     pub fn option(self) -> &'static str {

@@ -176,6 +176,32 @@ impl Host {
         self.ping_with("-M want -W 10", from, to, count, bytes)
     }
 
+    /// The same with requests that routers of IPv4 may cut (DF clear).
+    ///
+    /// # Errors
+    /// There is no ping.
+    pub fn ping_that_may_be_cut(&self, from: IpAddr, to: IpAddr, count: u32, bytes: u32) -> Result<u32> {
+        self.ping_with("-M dont -W 2", from, to, count, bytes)
+    }
+
+    /// Sends an echo request that may pass so many hops, and gives the address that ping has heard from, be it an error
+    /// or the answer.
+    ///
+    /// # Errors
+    /// There is no ping, or it has heard nothing.
+    pub fn ping_hops(&self, from: IpAddr, to: IpAddr, hops: usize) -> Result<IpAddr> {
+        let mut ping = self.start(&format!("ping -n -c 1 -W 5 -t {hops} -I {from} {to}"))?;
+        ping.wait_at_most(PATIENCE)?.context("ping does not end")?;
+        ping.wait_stdout("received").context("ping")?;
+        let said = ping.stdout();
+        // `From ADDRESS icmp_seq=1 Time to live exceeded`, `From ADDRESS: icmp_seq=1 …`, `64 bytes from ADDRESS: …`
+        let heard = said.lines().skip(1).find_map(|line| {
+            let mut words = line.split(' ').skip_while(|it| !it.eq_ignore_ascii_case("from")).skip(1);
+            words.next()?.trim_end_matches(':').parse().ok()
+        });
+        heard.with_context(|| format!("nobody was heard: {said}"))
+    }
+
     fn ping_with(&self, how: &str, from: IpAddr, to: IpAddr, count: u32, bytes: u32) -> Result<u32> {
         // Its exit code says whether anything came back, which the count does as well.
         let line = format!("ping -n -q -i 0.05 {how} -c {count} -s {bytes} -I {from} {to}");

@@ -191,7 +191,15 @@ impl Topology {
     /// # Errors
     /// The router refuses the route.
     pub fn narrow_clients(&self, mtu: u32) -> Result<()> {
-        self.narrow(Place::Clients, mtu)
+        Family::BOTH.into_iter().try_for_each(|family| self.narrow_clients_of(family, mtu))
+    }
+
+    /// The same for one family.
+    ///
+    /// # Errors
+    /// The router refuses the route.
+    pub fn narrow_clients_of(&self, family: Family, mtu: u32) -> Result<()> {
+        self.narrow(Place::Clients, family, mtu)
     }
 
     /// The same on the way from the load balancer to the members, where a router is between.
@@ -199,18 +207,24 @@ impl Topology {
     /// # Errors
     /// The router refuses the route.
     pub fn narrow_servers(&self, mtu: u32) -> Result<()> {
-        self.narrow(Place::Servers, mtu)
+        Family::BOTH.into_iter().try_for_each(|family| self.narrow_servers_of(family, mtu))
     }
 
-    fn narrow(&self, place: Place, mtu: u32) -> Result<()> {
-        Family::BOTH.into_iter().try_for_each(|family| {
-            let (option, network, link) = (family.option(), place.network(family), place.name());
-            // Before the kernel's own route, whose metric is 0 or 256. Locked: else the kernel heeds it only for
-            // what it sends itself.
-            let metric = if family == Family::V4 { 0 } else { 1 };
-            let route = format!("{network} dev {link} metric {metric} mtu lock {mtu}");
-            self.router.run(&format!("ip {option} route replace {route}")).map(drop)
-        })
+    /// The same for one family.
+    ///
+    /// # Errors
+    /// The router refuses the route.
+    pub fn narrow_servers_of(&self, family: Family, mtu: u32) -> Result<()> {
+        self.narrow(Place::Servers, family, mtu)
+    }
+
+    fn narrow(&self, place: Place, family: Family, mtu: u32) -> Result<()> {
+        let (option, network, link) = (family.option(), place.network(family), place.name());
+        // Before the kernel's own route, whose metric is 0 or 256. Locked: else the kernel heeds it only for
+        // what it sends itself.
+        let metric = if family == Family::V4 { 0 } else { 1 };
+        let route = format!("{network} dev {link} metric {metric} mtu lock {mtu}");
+        self.router.run(&format!("ip {option} route replace {route}")).map(drop)
     }
 
     /// What it looks like, for a terminal, and who has which addresses.

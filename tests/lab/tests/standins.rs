@@ -5,7 +5,7 @@
 
 mod standin;
 
-use shunt_lab::{Family, Member, Mode, Place, Request, Shape, Topology};
+use shunt_lab::{Family, Member, Mode, Place, Request, Shape, Siit, Through, Topology};
 use standin::{Encapsulator, is_root};
 
 /// Enough for many windows.
@@ -219,6 +219,26 @@ fn a_member_is_killed_unplugged_and_recovers() {
     topology.members[CHOSEN].origin().unwrap().release();
     topology.lab.set_plugged(&topology.members[CHOSEN].host, servers, true).unwrap();
     assert_eq!(held.finish().unwrap().member, NAME, "TCP has sent again what was lost");
+}
+
+/// Without a translator each end comes as far as the translator's host, and packets for the other family are lost there.
+#[test]
+fn the_line_of_two_families_ends_in_the_middle() {
+    if !is_root() {
+        return;
+    }
+    for through in [Through::Tun, Through::Links] {
+        let lab = Siit::build("standin-siit", through).unwrap();
+        for (family, middle) in [(Family::V6, "2001:db8:600::2"), (Family::V4, "203.0.113.2")] {
+            let ((from, to), client) = (lab.ends(family), lab.client_of(family));
+            assert_eq!(
+                client.ping(from, middle.parse().unwrap(), 3, 56).unwrap(),
+                3,
+                "{through:?}, {family}"
+            );
+            assert_eq!(client.ping(from, to, 1, 56).unwrap(), 0, "{through:?}, {family}");
+        }
+    }
 }
 
 #[test]

@@ -22,7 +22,9 @@ impl PacketSite {
     #[track_caller]
     pub fn exchange(&self, plan: &Plan, families: &[Family]) {
         for &family in families {
-            let seen = self.seen(plan, family);
+            let seen = [0, 1].map(|client| {
+                plan.seen(&self.topology, family, self.topology.client_address(family, client))
+            });
             let mut members = BTreeSet::new();
             for client in [0, 1] {
                 let answer = self.fetch(family, client, LARGE, LARGE);
@@ -54,7 +56,8 @@ impl PacketSite {
             let fetches: Vec<_> = (0..4 * ROUNDS).map(begin).collect();
             for fetch in fetches {
                 let answer = fetch.finish().unwrap_or_else(|error| panic!("{family}: {error:?}"));
-                assert_eq!(plan.mode == Mode::Snat, answer.client.ip() == self.topology.snat_address(family));
+                let leased = self.topology.snat_address(plan.behind(family));
+                assert_eq!(plan.mode == Mode::Snat, answer.client.ip() == leased);
             }
             for at in 0..4 * ROUNDS {
                 self.ask(family, at % 4, format!("question {at}").as_bytes());
@@ -147,14 +150,6 @@ impl PacketSite {
         } else {
             self.topology.members[number].kill();
         }
-    }
-
-    /// Whom members see of the first two clients.
-    fn seen(&self, plan: &Plan, family: Family) -> [std::net::IpAddr; 2] {
-        [0, 1].map(|client| match plan.mode {
-            Mode::Snat => self.topology.snat_address(family),
-            _ => self.topology.client_address(family, client),
-        })
     }
 
     /// What Shunt's segments carried, as tcpdump shows it.
