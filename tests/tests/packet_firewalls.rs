@@ -51,6 +51,14 @@ impl Net {
     }
 }
 
+/// Where the monitors of a balancer probe from, through each firewall to that of the other one.
+fn probes(family: Family, near: Net) -> IpAddr {
+    match family {
+        Family::V4 => IpAddr::from([10, 71, near as u8, 77]),
+        Family::V6 => IpAddr::from([0x2001, 0xdb8, 0x71, near as u16, 0, 0, 0, 0x77]),
+    }
+}
+
 /// Flows from one side go to the firewalls; what comes from these goes on, and its answers go back to the same one.
 const CONFIG: &str = r#"
 [[virtual]]
@@ -62,6 +70,7 @@ interfaces = ["NEAR", "FAR"]
 client-interfaces = ["NEAR"]
 pool = "firewalls-V"
 mode = "route"
+probe-from = "OWN"
 
 [[virtual]]
 name = "from-firewalls-V"
@@ -76,7 +85,7 @@ return-to-sender = true
 [[pool]]
 name = "firewalls-V"
 balance = "symmetric-hash"
-monitor = { tcp = true, interval = "100ms", rise = 2, fall = 2 }
+monitor = { ping = true, target = "BEYOND", interval = "1s", rise = 1, fall = 2 }
 members = [{ address = "F1" }, { address = "F2" }]
 "#;
 
@@ -142,23 +151,23 @@ fn sandwich() -> Sandwich {
         for host in &firewalls {
             route(host, family, &Net::Outside.network(family), Net::FwOut.address(family, BALANCER));
             route(host, family, &Net::Inside.network(family), Net::FwIn.address(family, BALANCER));
+            for (near, far) in [(Net::Outside, Net::FwOut), (Net::Inside, Net::FwIn)] {
+                route(host, family, &probes(family, near).to_string(), far.address(family, BALANCER));
+            }
         }
         for station in STATIONS {
             speakers.push(Speaker::start(&outside, Net::Outside.address(family, station), PORT));
             speakers.push(Speaker::start(&inside, Net::Inside.address(family, station), PORT));
         }
-        // For the monitors, on their own addresses.
-        for (host, station) in firewalls.iter().zip(FIREWALLS) {
-            for net in [Net::FwOut, Net::FwIn] {
-                speakers.push(Speaker::start(host, net.address(family, station), 7));
-            }
-        }
     }
     let start = |host: &Host, near: Net, far: Net| {
+        let other = if near as u8 == Net::Outside as u8 { Net::Inside } else { Net::Outside };
         let config = Family::BOTH.map(|family| {
             let any = if family == Family::V4 { "0.0.0.0" } else { "[::]" };
             let [f1, f2] = FIREWALLS.map(|it| SocketAddr::new(far.address(family, it), 7).to_string());
             let config = CONFIG.replace("V\"", &format!("{}\"", &family.option()[1..])).replace("ANY", any);
+            let [own, beyond] = [near, other].map(|net| probes(family, net).to_string());
+            let config = config.replace("OWN", &own).replace("BEYOND", &beyond);
             let config = config.replace("NEAR", near.name()).replace("FAR", far.name());
             config.replace("F1", &f1).replace("F2", &f2)
         });
@@ -253,9 +262,9 @@ fn no_flow_is_split() {
         talk.say("before").unwrap_or_else(|error| panic!("{to}: {error}"));
     }
     sockets.iter().for_each(|socket| drop(speaker::ask(socket, "before").unwrap()));
-    for net in [Net::FwOut, Net::FwIn] {
-        site.lab.set_plugged(&site.firewalls[0], &site.segments[net as usize - 1], false).unwrap();
-    }
+    // Its outer side goes on to answer: only who looks through it sees that nothing comes out.
+    let inner = &site.segments[Net::FwIn as usize - 1];
+    site.lab.set_plugged(&site.firewalls[0], inner, false).unwrap();
     site.wait_usable(1);
     let all = talks.len();
     let alive = talks.into_iter().filter_map(|(mut talk, _)| talk.say("after").ok()).count();
@@ -264,9 +273,7 @@ fn no_flow_is_split() {
     site.exchange();
     assert_eq!(site.counted(1, "split"), 0, "halves of flows at the firewall that is left");
 
-    for net in [Net::FwOut, Net::FwIn] {
-        site.lab.set_plugged(&site.firewalls[0], &site.segments[net as usize - 1], true).unwrap();
-    }
+    site.lab.set_plugged(&site.firewalls[0], inner, true).unwrap();
     site.wait_usable(2);
     site.exchange();
     for firewall in [0, 1] {
