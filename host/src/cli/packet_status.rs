@@ -54,20 +54,16 @@ fn translators(packets: &Packets) -> Table {
         ("TRANSLATOR", Left),
         ("INTERFACES", Left),
         ("REFUSED", Right),
-        ("PACKETS TO IPV4", Right),
-        ("BYTES", Right),
-        ("PACKETS TO IPV6", Right),
-        ("BYTES", Right),
+        ("TO IPV4", Right),
+        ("TO IPV6", Right),
     ]);
     for it in &packets.translators {
         table.row([
             Cell::from(&it.name),
             (&it.interfaces.join(",")).into(),
             it.refused.into(),
-            it.packets_to_v4.into(),
-            it.bytes_to_v4.into(),
-            it.packets_to_v6.into(),
-            it.bytes_to_v6.into(),
+            words::bytes(it.bytes_to_v4).into(),
+            words::bytes(it.bytes_to_v6).into(),
         ]);
     }
     table

@@ -160,9 +160,7 @@ pub(super) struct PacketVirtual {
 pub(super) struct Translator {
     pub(super) name: String,
     pub(super) interfaces: Vec<String>,
-    pub(super) packets_to_v4: u64,
     pub(super) bytes_to_v4: u64,
-    pub(super) packets_to_v6: u64,
     pub(super) bytes_to_v6: u64,
     pub(super) refused: u64,
 }

@@ -136,6 +136,9 @@ packets: 12 flows, 2 workers
 PACKET VIRTUAL  LISTEN           CARRIES  POOL       MODE  REFUSED  ACTIVE  FLOWS  TO SERVER  TO CLIENT
 resolvers       203.0.113.53:53  udp      resolvers  snat       17      12   1200    197 KiB    1.5 MiB
 
+TRANSLATOR  INTERFACES  REFUSED  TO IPV4  TO IPV6
+clat        eth1              2   88 KiB  859 KiB
+
 POOL       MEMBER       ACTIVE  FLOWS  TO SERVER  TO CLIENT
 resolvers  10.0.0.4:53      12   1200    197 KiB    1.5 MiB
 
