@@ -2,7 +2,10 @@
 //!
 //! The members are set up as the book tells operators; the traffic is curl's, ping's and datagrams, over the kernel's own TCP.
 
+mod siit;
+
 use std::collections::BTreeSet;
+use std::net::IpAddr;
 use std::path::Path;
 use std::time::Duration;
 
@@ -22,11 +25,39 @@ pub(crate) enum End {
     WhenInterrupted,
 }
 
+/// Of which family members are.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Members {
+    /// Of their clients'.
+    Alike,
+    /// Of the other: packets are translated.
+    Across,
+}
+
 /// Bytes of a body each way; enough for many windows of TCP.
 const LARGE: usize = 4 << 20;
 
-pub(crate) fn run(terminal: &Terminal, mode: &str, end: End) -> Result<()> {
-    let mode = mode_of(mode)?;
+/// What is asked for, in any order. `None`: these words mean nothing.
+pub(crate) fn asked<'a>(words: &[&'a str]) -> Option<(&'a str, End, Members)> {
+    let (mut mode, mut end, mut members) = (None, End::WhenInterrupted, Members::Alike);
+    for word in words {
+        match *word {
+            "--once" => end = End::Once,
+            "--across" => members = Members::Across,
+            word if mode.is_none() && !word.starts_with('-') => mode = Some(word),
+            _ => return None,
+        }
+    }
+    Some((mode?, end, members))
+}
+
+pub(crate) fn run(terminal: &Terminal, mode: &str, end: End, members: Members) -> Result<()> {
+    let is_siit = mode == SIIT;
+    if !is_siit {
+        let mode = mode_of(mode)?;
+        let translates = matches!(mode, Mode::Nat | Mode::Snat);
+        ensure!(translates || members == Members::Alike, "{mode} does not translate between families");
+    }
     ensure!(
         nix::unistd::geteuid().is_root(),
         "network namespaces need root: `sudo --preserve-env=PATH cargo xtask lab {mode}`"
@@ -36,7 +67,10 @@ pub(crate) fn run(terminal: &Terminal, mode: &str, end: End) -> Result<()> {
     terminal.stage("Building Shunt (the first time takes a few minutes)");
     let program = tools::build_shunt(tools::Profile::Dev)?;
     terminal.done(tools::from_here(&program).display());
-
+    if is_siit {
+        return siit::run(terminal, &interrupt, &program, end);
+    }
+    let mode = mode_of(mode)?;
     terminal.stage(format_args!("Building networks for {mode}"));
     let mut topology = Topology::build(&format!("lab-{mode}"), shape(mode))?;
     topology.serve(&[mode])?;
@@ -45,7 +79,8 @@ pub(crate) fn run(terminal: &Terminal, mode: &str, end: End) -> Result<()> {
     show_members(terminal, &topology, mode);
 
     terminal.stage("Starting Shunt");
-    let config = Plan::watched(mode).config(&topology);
+    let plan = Plan { crossed: members == Members::Across, ..Plan::watched(mode) };
+    let config = plan.config(&topology);
     let shunt = Shunt::start(&topology.shunt, &program, &config)?;
     terminal.done(format_args!("configuration: {}", shunt.config().display()));
     println!();
@@ -56,7 +91,7 @@ pub(crate) fn run(terminal: &Terminal, mode: &str, end: End) -> Result<()> {
 
     for family in Family::BOTH {
         interrupt.sleep(Duration::ZERO)?;
-        traffic(terminal, &topology, mode, family)?;
+        traffic(terminal, &topology, &plan, family)?;
     }
     terminal.stage("What Shunt knows of it");
     shunt.client(&["flow", "list"])?.lines().for_each(|line| terminal.line(line));
@@ -74,10 +109,13 @@ pub(crate) fn run(terminal: &Terminal, mode: &str, end: End) -> Result<()> {
 }
 
 fn mode_of(name: &str) -> Result<Mode> {
-    let known = Mode::ALL.map(Mode::name);
+    let known = [&Mode::ALL.map(Mode::name)[..], &[SIIT]].concat();
     let found = Mode::ALL.into_iter().find(|mode| mode.name() == name);
     found.with_context(|| format!("there is no mode {name:?}; there are {}", known.join(", ")))
 }
+
+/// Translation without members, in [`siit`].
+const SIIT: &str = "siit";
 
 /// Where the mode is at home.
 fn shape(mode: Mode) -> Shape {
@@ -106,7 +144,7 @@ fn show_members(terminal: &Terminal, topology: &Topology, mode: Mode) {
 }
 
 /// Large bodies, datagrams and pings of two clients; an error where one is not answered as it should be.
-fn traffic(terminal: &Terminal, topology: &Topology, mode: Mode, family: Family) -> Result<()> {
+fn traffic(terminal: &Terminal, topology: &Topology, plan: &Plan, family: Family) -> Result<()> {
     terminal.stage(format_args!("Traffic over {family}"));
     let web = topology.virtual_address(family, Member::HTTP[0]);
     let echo = topology.virtual_address(family, Member::ECHO[0]);
@@ -115,7 +153,7 @@ fn traffic(terminal: &Terminal, topology: &Topology, mode: Mode, family: Family)
         let from = topology.client_address(family, client);
         let request = Request::new(from, web).upload(LARGE).download(LARGE);
         let answer = topology.client.fetch(&request)?;
-        check(topology, mode, family, from, answer.client.ip())?;
+        check(plan.seen(topology, family, from), answer.client.ip())?;
         let (member, seen) = (terminal.accent(&answer.member), terminal.faint(answer.client));
         terminal.done(format_args!("{}: 4 MiB each way, {member} saw {seen}", request.line()));
         members.insert(answer.member);
@@ -123,7 +161,7 @@ fn traffic(terminal: &Terminal, topology: &Topology, mode: Mode, family: Family)
     ensure!(members.len() == topology.members.len(), "the members do not take turns");
     let from = topology.client_address(family, 2);
     let answer = topology.client.ask(from, echo, b"hello")?;
-    check(topology, mode, family, from, answer.client.ip())?;
+    check(plan.seen(topology, family, from), answer.client.ip())?;
     let (member, seen) = (terminal.accent(&answer.member), terminal.faint(answer.client));
     terminal.done(format_args!("a datagram to {echo}: {member} saw {seen}"));
     let answered = topology.client.ping(from, echo.ip(), 5, 56)?;
@@ -132,15 +170,8 @@ fn traffic(terminal: &Terminal, topology: &Topology, mode: Mode, family: Family)
     Ok(())
 }
 
-/// Whom a member sees is what distinguishes `snat`.
-fn check(
-    topology: &Topology,
-    mode: Mode,
-    family: Family,
-    from: std::net::IpAddr,
-    seen: std::net::IpAddr,
-) -> Result<()> {
-    let right = if mode == Mode::Snat { topology.snat_address(family) } else { from };
+/// Whom a member sees is what distinguishes `snat`, and translation.
+fn check(right: IpAddr, seen: IpAddr) -> Result<()> {
     if seen != right {
         bail!("the member should have seen {right}, and saw {seen}");
     }
@@ -179,6 +210,18 @@ fn play(interrupt: &Interrupt, mut shunt: Shunt) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn options_stand_anywhere() {
+        let of = |line: &str| {
+            let words: Vec<&str> = line.split(' ').collect();
+            asked(&words)
+                .map(|(mode, end, members)| (mode.to_owned(), end == End::Once, members == Members::Across))
+        };
+        assert_eq!(of("nat"), Some(("nat".to_owned(), false, false)));
+        assert_eq!(of("--once nat --across"), Some(("nat".to_owned(), true, true)));
+        assert_eq!((of("--once"), of("nat snat"), of("nat --twice")), (None, None, None));
+    }
 
     #[test]
     fn modes_are_named_as_in_the_configuration() {

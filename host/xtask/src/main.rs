@@ -22,8 +22,9 @@ cargo xtask <command>
 
   demo [--once]   see Shunt at work: a rule chooses, and is replaced while requests run;
                   --once ends with exit code 0 or 1 instead of serving on
-  lab MODE [--once]
+  lab MODE [--across] [--once]
                   packets through Shunt between network namespaces, in one of its packet modes, to play with (root);
+                  --across: members of `nat` and `snat` are of IPv4 where clients are of IPv6, and the other way round;
                   --once sends the traffic once and ends with exit code 0 or 1
   test [NAME]     every test, or those whose names contain NAME
   lint            format and lints, of the host and of the rules
@@ -42,8 +43,9 @@ fn main() -> ExitCode {
     let outcome = match arguments.as_slice() {
         ["demo"] => demo::run(&terminal, demo::End::WhenInterrupted),
         ["demo", "--once"] => demo::run(&terminal, demo::End::Once),
-        ["lab", mode] => lab::run(&terminal, mode, lab::End::WhenInterrupted),
-        ["lab", mode, "--once"] | ["lab", "--once", mode] => lab::run(&terminal, mode, lab::End::Once),
+        ["lab", words @ ..] if let Some((mode, end, members)) = lab::asked(words) => {
+            lab::run(&terminal, mode, end, members)
+        }
         ["test"] => test::run(&terminal, None),
         ["test", name] if !name.starts_with('-') => test::run(&terminal, Some(name)),
         ["lint"] => lint::run(&terminal),

@@ -156,7 +156,8 @@ impl Host {
     /// No answer, or one to something else.
     pub fn ask(&self, from: IpAddr, to: SocketAddr, question: &[u8]) -> Result<Answer> {
         let socket = self.datagrams(from, to)?;
-        ask(&socket, question).with_context(|| format!("{question:?} over UDP from {from} to {to}"))
+        ask(&socket, question)
+            .with_context(|| format!("{} bytes over UDP from {from} to {to}", question.len()))
     }
 
     /// Sends so many ICMP echo requests of so many bytes (without headers), not in fragments, and gives how many were

@@ -5,12 +5,13 @@ use std::io::Write;
 use std::net::{IpAddr, SocketAddr, TcpStream};
 use std::process::{Command, Stdio};
 use std::sync::Arc;
+use std::time::Instant;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 
 use crate::PATIENCE;
 use crate::namespace::{Namespace, output};
-use crate::process::Process;
+use crate::process::{Process, TICK};
 
 /// A host. What it is told is written as an operator would type it, so that it can be shown as well.
 #[derive(Clone, Debug)]
@@ -133,6 +134,19 @@ impl Host {
             Ok(socket.into())
         })?
         .with_context(|| format!("host {} cannot connect from {from} to {to}", self.name))
+    }
+
+    /// Waits until the kernel sends by a link: a moment after somebody has taken its other end. Before, it drops.
+    ///
+    /// # Errors
+    /// It has no such link, or nobody takes the other end.
+    pub fn wait_carrier(&self, link: &str) -> Result<()> {
+        let begin = Instant::now();
+        while self.run(&format!("ip -o link show dev {link}"))?.contains("NO-CARRIER") {
+            ensure!(begin.elapsed() < PATIENCE, "nobody has the other end of {link} on host {}", self.name);
+            std::thread::sleep(TICK);
+        }
+        Ok(())
     }
 
     /// The MAC of a link.

@@ -106,6 +106,14 @@ impl Siit {
         Ok(Siit { client, router6, shunt, router4, server, _serving: serving, through, segments, lab })
     }
 
+    /// Waits until packets come to the translator, which runs.
+    ///
+    /// # Errors
+    /// It has not taken its end of the device.
+    pub fn wait_ready(&self) -> Result<()> {
+        if self.through == Through::Tun { self.shunt.wait_carrier(TUN) } else { Ok(()) }
+    }
+
     /// What an operator types on the translator's host.
     #[must_use]
     pub fn ways(through: Through) -> Vec<String> {

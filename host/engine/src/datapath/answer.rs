@@ -1,13 +1,14 @@
 //! What Shunt says itself: answers to questions for its addresses, and refusals.
 
 use shunt_wire::icmp::{self, Report};
-use shunt_wire::{Address, Frame, Layout, arp, ip, ndp, tcp};
+use shunt_wire::{Address, Frame, Layout, arp, ethernet, ip, ndp, tcp};
 
 use super::reason::DropReason;
 use super::snapshot::Owned;
 use super::verdict::Verdict;
-use super::{Arrival, Datapath};
+use super::{Arrival, Datapath, tag};
 use crate::mapping::packet::Pair;
+use crate::network::NextHop;
 use crate::packet::{Kind, Packet};
 
 /// ICMP errors per second at most, of one worker (RFC 4443 section 2.4 f, RFC 1812 section 4.3.2.8). As many as
@@ -186,9 +187,23 @@ impl Datapath {
             None => self.network.own_address(about.link, source),
         };
         match icmp::report(frame, &about.layout, speaker.unwrap_or(destination), report) {
-            Ok(()) => Verdict::Refuse { interface: about.ingress, reason },
+            Ok(()) => Verdict::Refuse { interface: self.way_back(about, frame), reason },
             Err(_) => Verdict::Drop(reason),
         }
+    }
+
+    /// By which interface an error leaves: back to the station that the packet came from. Behind a TUN that is
+    /// the host, which forwards nothing of IPv4 that bears an address of its own: there it is the route of the sender.
+    fn way_back(&self, about: &About, frame: &mut Frame<'_>) -> u32 {
+        if self.network.interface(about.link).is_none_or(|link| !link.point_to_point) {
+            return about.ingress;
+        }
+        let NextHop::Known(via, mac) = self.network.next_hop(about.ends.source) else { return about.ingress };
+        let readdressed = ethernet::readdress(frame.bytes_mut(), mac, via.source_mac);
+        if readdressed.is_none() || via.vlan.is_some() && tag::change(frame, None, via.vlan).is_none() {
+            return about.ingress;
+        }
+        via.interface
     }
 
     /// Answers who asks for the MAC of an IPv4 address.

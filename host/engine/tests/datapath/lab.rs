@@ -183,6 +183,12 @@ impl Lab {
                 changed.mtu = number(words.next()?)?;
                 self.network.set_interface(changed);
             }
+            "tun" => {
+                let index = interface(words.next()?)?;
+                let known = self.network.interface(index).cloned().ok_or("no such interface")?;
+                let line = Interface { mac: Mac::default(), point_to_point: true, ..known };
+                self.network.set_interface(line);
+            }
             "vlan" => {
                 let parent = interface(words.next()?)?;
                 let id = number(words.next()?)?;
