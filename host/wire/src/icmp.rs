@@ -4,7 +4,7 @@ use crate::bytes::{put, u16_at};
 use crate::checksum::{Delta, Sum};
 use crate::ip::{self, Header};
 use crate::layout::Part;
-use crate::{Address, Family, Frame, Layout, ethernet};
+use crate::{Address, Family, Frame, Layout, ethernet, identification};
 
 /// The header of an error, in front of what it quotes.
 const HEADER_LEN: usize = 8;
@@ -237,7 +237,10 @@ fn write_report(
     };
     let check = sum.bytes(message).checksum();
     put(message, 2, check.to_be_bytes())?;
-    ip.write(bytes, len)
+    // A path that is too narrow for an error must not swallow it, for nobody would be told of that.
+    let about = HEADER_LEN + usize::from(layout.l4 - layout.l3);
+    let identification = identification::of(message.get(about..).unwrap_or_default());
+    Header { may_fragment: Some(identification), ..ip }.write(bytes, len)
 }
 
 /// Type, code and the end of the header's second word: an MTU, in both families, or a pointer.

@@ -1,6 +1,6 @@
 //! What the fragments of one packet have in common (RFC 791 section 3.1, RFC 8200 section 4.5).
 
-use crate::bytes::{put, u16_at, u32_at};
+use crate::bytes::{array_at, put, u16_at, u32_at};
 use crate::checksum::Delta;
 use crate::{Family, Layout};
 
@@ -24,6 +24,22 @@ pub fn replace(bytes: &mut [u8], layout: &Layout, at: u16, new: u32) -> Option<u
             Some(old)
         }
     }
+}
+
+/// A number for an IPv4 packet that may be fragmented, from its payload (decision 0011): each of the first bytes
+/// matters, which are as many as a TCP header has. The multiplier is that of Fibonacci hashing (2^64 by the golden
+/// ratio).
+pub(crate) fn of(payload: &[u8]) -> u16 {
+    const MULTIPLIER: u64 = 0x9e37_79b9_7f4a_7c15;
+    // What is missing is zero.
+    let mut first = [0; 20];
+    let len = payload.len().min(first.len());
+    first[..len].copy_from_slice(&payload[..len]);
+    let word = |at: usize| u64::from_be_bytes(array_at(&first, at).unwrap_or_default());
+    let mut number = word(0).wrapping_mul(MULTIPLIER);
+    number = (number.rotate_left(32) ^ word(8)).wrapping_mul(MULTIPLIER);
+    number = (number.rotate_left(32) ^ word(12)).wrapping_mul(MULTIPLIER);
+    (number >> 48) as u16
 }
 
 #[cfg(test)]

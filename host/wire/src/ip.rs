@@ -46,12 +46,22 @@ pub(crate) struct Header {
     /// 20 bits; IPv6 only.
     pub(crate) flow_label: u32,
     pub(crate) hop_limit: u8,
+    /// IPv4 only: routers may fragment it, under this identification.
+    pub(crate) may_fragment: Option<u16>,
 }
 
 impl Header {
     /// From Shunt itself, of no special class.
     pub(crate) const fn new(source: Address, destination: Address, protocol: u8) -> Self {
-        Self { source, destination, protocol, traffic_class: 0, flow_label: 0, hop_limit: DEFAULT_HOP_LIMIT }
+        Self {
+            source,
+            destination,
+            protocol,
+            traffic_class: 0,
+            flow_label: 0,
+            hop_limit: DEFAULT_HOP_LIMIT,
+            may_fragment: None,
+        }
     }
 
     /// Writes the header at the start of `bytes`, in front of `payload_len` bytes. None, and nothing
@@ -74,9 +84,12 @@ impl Header {
         header[0] = 0x45;
         header[1] = self.traffic_class;
         header[2..4].copy_from_slice(&total.to_be_bytes());
-        // Never fragmented, neither here nor on the way, so that its identification, zero, means nothing
-        // (RFC 6864 section 4.1).
-        header[6] = 0x40;
+        match self.may_fragment {
+            Some(identification) => header[4..6].copy_from_slice(&identification.to_be_bytes()),
+            // Never fragmented, neither here nor on the way, so that its identification, zero, means nothing
+            // (RFC 6864 section 4.1).
+            None => header[6] = 0x40,
+        }
         header[8] = self.hop_limit;
         header[9] = self.protocol;
         header[12..16].copy_from_slice(&v4_octets(self.source));

@@ -5,7 +5,7 @@ use crate::bytes::{array_at, put};
 use crate::checksum::Sum;
 use crate::layout::Part;
 use crate::rewrite::Misfit;
-use crate::{Address, Family, ip};
+use crate::{Address, Family, identification, ip};
 
 /// An IPv4 packet that is no longer comes of an IPv6 packet that every IPv6 link carries (RFC 7915 section 5).
 const NARROWEST: usize = ip::V6_MIN_MTU as usize + ip::V4_HEADER_LEN - ip::V6_HEADER_LEN;
@@ -260,7 +260,7 @@ impl Head {
             // RFC 7915 section 5.1.1: the low-order half.
             Some(fragment) => fragment.identification as u16,
             None if self.must_not_be_fragmented() => 0,
-            None => stir(payload),
+            None => identification::of(payload),
         }
     }
 
@@ -333,19 +333,4 @@ impl Head {
         }
         Some(())
     }
-}
-
-/// A number of the first bytes, each of which matters. The multiplier is that of Fibonacci hashing (2^64 by the
-/// golden ratio).
-fn stir(payload: &[u8]) -> u16 {
-    const MULTIPLIER: u64 = 0x9e37_79b9_7f4a_7c15;
-    // As long as the header of TCP; what is missing is zero.
-    let mut first = [0; 20];
-    let len = payload.len().min(first.len());
-    first[..len].copy_from_slice(&payload[..len]);
-    let word = |at: usize| u64::from_be_bytes(array_at(&first, at).unwrap_or_default());
-    let mut number = word(0).wrapping_mul(MULTIPLIER);
-    number = (number.rotate_left(32) ^ word(8)).wrapping_mul(MULTIPLIER);
-    number = (number.rotate_left(32) ^ word(12)).wrapping_mul(MULTIPLIER);
-    (number >> 48) as u16
 }

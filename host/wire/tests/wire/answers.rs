@@ -23,8 +23,10 @@ fn errors_of_each_kind() {
         let result = changed(&format!("{IN} | {v4} | pad 80"), |frame, layout| {
             report(frame, layout, address("203.0.113.1"), kind)
         });
-        // The precedence of internetwork control, and no padding in the quote.
-        let after = format!("{BACK} | ip4 203.0.113.1 > 192.0.2.7 ttl 64 tos 192 df | icmp4 {name} | {v4}");
+        // The precedence of internetwork control, an identification of what it is about, and no padding in the
+        // quote.
+        let ip = "ip4 203.0.113.1 > 192.0.2.7 ttl 64 tos 192 id 18579";
+        let after = format!("{BACK} | {ip} | icmp4 {name} | {v4}");
         assert_eq!(result, Ok(canonical(&after)));
         let result = changed(&format!("{IN} | vlan 7 | {v6}"), |frame, layout| {
             report(frame, layout, address("2001:db8:1::1"), kind)
@@ -41,7 +43,7 @@ fn a_source_route_is_reported() {
         report(frame, layout, from, Report::SourceRoute { pointer: 43 })
     };
     let v4 = "ip4 192.0.2.7 > 198.51.100.2 options 830704c633640200 | udp 5 > 6";
-    let after = format!("{BACK} | ip4 203.0.113.1 > 192.0.2.7 tos 192 df | icmp4 type 3 code 5 | {v4}");
+    let after = format!("{BACK} | ip4 203.0.113.1 > 192.0.2.7 tos 192 id 40230 | icmp4 type 3 code 5 | {v4}");
     assert_eq!(changed(&format!("{IN} | {v4}"), report), Ok(canonical(&after)));
     let v6 = "ip6 2001:db8::7 > 2001:db8::8 | routing 000100000000 | udp 5 > 6";
     let after =
