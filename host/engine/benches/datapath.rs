@@ -140,6 +140,54 @@ fn hits(criterion: &mut Criterion) {
     group.finish();
 }
 
+/// A member of the other family, in both directions. What has no checksum gets one on its way to IPv6, which is
+/// summed over the whole; `udp` is the same with one.
+fn translations(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("hit, one flow, translated");
+    let mut rules = Rules(1);
+    const V4: &str = "ip4 192.0.2.7 > 203.0.113.1 ttl 64 df";
+    const V6: &str = "ip6 2001:db8:c::7 > 2001:db8:f::1 hop 64";
+    const SEGMENT: &str = "tcp 40000 > 80 A seq 2 ack 101 win 65535 | \"abcdef\"";
+    for (name, mode, client, next) in [
+        ("nat, 4 to 6", "nat", V4, SEGMENT),
+        ("nat, 6 to 4", "nat", V6, SEGMENT),
+        ("snat, 4 to 6", "snat snat", V4, SEGMENT),
+        ("udp of 1 KB, 4 to 6", "nat", V4, "udp 40000 > 80 | bytes 1024"),
+        ("the same without checksum", "nat", V4, "udp 40000 > 80 no-checksum | bytes 1024"),
+    ] {
+        let mut lab = Lab::default();
+        lab.set("snat", "1024-65535 2001:db8:a::100").unwrap();
+        for (vip, member) in
+            [("203.0.113.1:80", "[2001:db8:a::1]:8080"), ("[2001:db8:f::1]:80", "10.0.0.1:8080")]
+        {
+            let knows = "prefix 2001:db8:64::/96 map 192.0.2.0/24=2001:db8:c::/120";
+            lab.set("virtual", &format!("{vip} {vip} any {mode} {knows}")).unwrap();
+            if vip.starts_with('[') == client.starts_with("ip6") {
+                lab.set("member", member).unwrap();
+            }
+        }
+        let mut datapath = lab.datapath(0).unwrap();
+        let first = if next.starts_with("udp") { next } else { "tcp 40000 > 80 S seq 1 win 65535 mss 1460" };
+        send(&mut datapath, 0, &mut Ring::new(&format!("{ETH} | {client} | {first}")), &mut rules);
+        let mut ring = Ring::new(&format!("{ETH} | {client} | {next}"));
+        send(&mut datapath, 1, &mut ring, &mut rules);
+        group.bench_function(name, |bencher| {
+            bencher.iter(|| black_box(datapath.receive(1, ETH0, &mut ring.frame(), &mut rules)));
+        });
+    }
+    // Without flows: packet by packet, by its addresses.
+    let mut lab = Lab::default();
+    lab.set("siit", "clat prefix 2001:db8:64::/96 map 192.0.2.7/32=2001:db8:a::1/128").unwrap();
+    lab.set("route", "192.0.2.7/32 eth1 -").unwrap();
+    let mut datapath = lab.datapath(0).unwrap();
+    let mut ring = Ring::new(&format!("{ETH} | ip4 198.51.100.9 > 192.0.2.7 ttl 64 df | {SEGMENT}"));
+    send(&mut datapath, 1, &mut ring, &mut rules);
+    group.bench_function("siit, 4 to 6", |bencher| {
+        bencher.iter(|| black_box(datapath.receive(1, ETH0, &mut ring.frame(), &mut rules)));
+    });
+    group.finish();
+}
+
 /// A table of a million flows is larger than the caches: *busy* packets are of a thousand flows, *spread*
 /// ones of all, so that nearly every read of memory is a miss.
 fn hits_among_a_million(criterion: &mut Criterion) {
@@ -238,5 +286,5 @@ fn misses(criterion: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, hits, hits_among_a_million, misses);
+criterion_group!(benches, hits, translations, hits_among_a_million, misses);
 criterion_main!(benches);

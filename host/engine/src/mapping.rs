@@ -52,13 +52,20 @@ impl Mapping {
     /// The IPv6 address that an IPv4 address has.
     #[must_use]
     pub fn to_v6(&self, v4: Address) -> Option<Address> {
-        self.maps.to_v6(v4).or_else(|| self.embed(v4))
+        self.maps.to_v6(v4).or_else(|| self.embed(v4)).filter(|address| !is_illegal(*address))
     }
 
-    /// The IPv4 address that an IPv6 address has.
+    /// The IPv4 address that an IPv6 address has. What anybody can write behind a prefix, and no host can have, is
+    /// none (RFC 6052 section 5.1, RFC 1812 section 5.3.7).
     #[must_use]
     pub fn to_v4(&self, v6: Address) -> Option<Address> {
-        self.to_v4_by(v6).map(|(address, _)| address)
+        self.to_v4_by(v6).map(|(address, _)| address).filter(|address| !is_illegal(*address))
+    }
+
+    /// Does an IPv6 address hold one of IPv4 that no host has? Then its packets are no host's either.
+    #[must_use]
+    pub fn is_forged(&self, v6: Address) -> bool {
+        self.to_v4_by(v6).is_some_and(|(address, _)| is_illegal(address))
     }
 
     /// The address of the other family.
@@ -141,6 +148,17 @@ impl Routers {
             place -= count;
         }
         None
+    }
+}
+
+/// What no packet may come from or go to through a router: RFC 1812 sections 4.2.2.11 and 5.3.7, RFC 4291
+/// sections 2.5.2, 2.5.3, 2.5.6 and 2.7. Groups are no single host, so no mapping knows them (RFC 7915 section 1.2).
+fn is_illegal(address: Address) -> bool {
+    match address.to_ip() {
+        std::net::IpAddr::V4(v4) => v4.octets()[0] == 0 || v4.is_loopback() || v4.octets()[0] >= 224,
+        std::net::IpAddr::V6(v6) => {
+            v6.is_unspecified() || v6.is_loopback() || v6.is_multicast() || v6.is_unicast_link_local()
+        }
     }
 }
 

@@ -17,9 +17,10 @@ mod lab;
 #[allow(dead_code, reason = "shared with the tests of the datapath")]
 mod world;
 
-use shunt_engine::datapath::{Datapath, Verdict};
-use shunt_wire::Frame;
+use shunt_engine::datapath::{Datapath, Done, NewFlow, Ruling, Verdict, VirtualIndex, World};
+use shunt_engine::fragment::PartOf;
 use shunt_wire::frame::HEADROOM;
+use shunt_wire::{Address, Frame};
 
 use lab::Lab;
 use world::Recorder;
@@ -75,6 +76,75 @@ fn a_hit_allocates_nothing() {
     }
 }
 
+/// Nor does a packet that becomes one of the other family: by a flow, in either direction, whole or cut to what the
+/// other family's links carry, or without flows.
+#[test]
+fn a_translation_allocates_nothing() {
+    let knows = "prefix 2001:db8:64::/96 map 192.0.2.0/24=2001:db8:c::/120";
+    let v4 = "ip4 192.0.2.7 > 203.0.113.1";
+    let v6 = "ip6 2001:db8:c::7 > 2001:db8:f::1";
+    for (vip, member, client, answer) in [
+        ("203.0.113.1:80", "[2001:db8:a::1]:80", v4, "ip6 2001:db8:a::1 > 2001:db8:c::7"),
+        ("[2001:db8:f::1]:80", "10.0.0.1:80", v6, "ip4 10.0.0.1 > 192.0.2.7"),
+    ] {
+        for mode in ["nat", "snat snat"] {
+            let mut lab = Lab::default();
+            lab.set("snat", "1024-65535 10.0.0.100 2001:db8:a::100").unwrap();
+            lab.set("virtual", &format!("shop {vip} any {mode} {knows}")).unwrap();
+            lab.set("member", member).unwrap();
+            let mut datapath = lab.datapath(0).unwrap();
+            let frames = [
+                format!("{CLIENT} | {client} | udp 40000 > 80 | \"hello\""),
+                format!("{CLIENT} | {client} | udp 40000 > 80 | bytes 400"),
+                format!("{CLIENT} | {client} | udp 40000 > 80 | bytes 1440"),
+                format!("{MEMBER} | {answer} | udp 80 > 40000 | bytes 400"),
+            ];
+            let frames = &frames[..if mode == "nat" { 4 } else { 3 }];
+            for (place, text) in frames.iter().enumerate() {
+                let ingress = if place == 3 { 2 } else { 1 };
+                // What the recorder writes down of a packet in parts is its own.
+                let mut world = Silent;
+                let (verdict, allocations) =
+                    receive(&mut datapath, &mut world, ingress, &frame::read(text).unwrap());
+                assert!(matches!(verdict, Verdict::Send { .. }), "{text}: {verdict:?}");
+                assert!(place == 0 || allocations == 0, "{mode}: {text}");
+            }
+        }
+    }
+    let mut lab = Lab::default();
+    lab.set("siit", &format!("clat {knows} on eth0")).unwrap();
+    let mut datapath = lab.datapath(0).unwrap();
+    for ip in ["ip4 192.0.2.7 > 198.51.100.9", "ip6 2001:db8:c::7 > 2001:db8:64::198.51.100.9"] {
+        let frame = frame::read(&format!("{CLIENT} | {ip} | udp 40000 > 80 | bytes 1440")).unwrap();
+        let (verdict, allocations) = receive(&mut datapath, &mut Silent, 1, &frame);
+        assert!(matches!(verdict, Verdict::Send { .. }), "{ip}: {verdict:?}");
+        assert_eq!(allocations, 0, "{ip}");
+    }
+}
+
+/// A driver that writes nothing down.
+struct Silent;
+
+impl World for Silent {
+    fn on_flow(&mut self, _: VirtualIndex, _: &NewFlow) -> Ruling {
+        Ruling::Next
+    }
+
+    fn on_done(&mut self, _: &Done) {}
+
+    fn send(&mut self, _: u32, _: &[u8]) {}
+
+    fn hand_over(&mut self, _: usize, _: u32, _: &[u8], _: Option<PartOf>) -> bool {
+        true
+    }
+
+    fn solicit(&mut self, _: u32, _: Address) {}
+
+    fn random(&mut self) -> u64 {
+        0
+    }
+}
+
 /// The counter counts: the first packet of a flow that a rule binds by a key does allocate.
 #[test]
 fn what_allocates_is_counted() {
@@ -87,7 +157,7 @@ fn what_allocates_is_counted() {
     assert!(allocations > 0);
 }
 
-fn receive(datapath: &mut Datapath, world: &mut Recorder, ingress: u32, bytes: &[u8]) -> (Verdict, u64) {
+fn receive(datapath: &mut Datapath, world: &mut impl World, ingress: u32, bytes: &[u8]) -> (Verdict, u64) {
     let end = HEADROOM + bytes.len();
     let mut buffer = vec![0; end + HEADROOM];
     buffer[HEADROOM..end].copy_from_slice(bytes);

@@ -60,15 +60,16 @@ impl Datapath {
         if self.snapshot.translators().is_empty() {
             return None;
         }
+        let link = self.network.link(ingress, tag::of(frame.bytes()).and_then(tag::number));
+        let index = self.snapshot.translating(link)?;
         let packet = match routed(frame.bytes()) {
             Ok(packet) => packet?,
-            Err(cause) => {
-                // Whose it is cannot be told but by where it came in.
-                self.snapshot.translating(ingress)?;
-                return Some(Verdict::Drop(unreadable::reason(cause)));
-            }
+            // Whose it is cannot be told but by where it came in.
+            Err(cause) => return Some(Verdict::Drop(unreadable::reason(cause))),
         };
-        let (index, link) = self.translator_of(ingress, &packet)?;
+        if !self.is_translated(&packet) {
+            return None;
+        }
         let verdict = if packet.destination_mac.is_group() {
             Verdict::Drop(DropReason::GroupMac)
         } else {
@@ -80,11 +81,12 @@ impl Datapath {
 
     /// Is a frame translated that comes in by an interface?
     pub(super) fn translates(&self, ingress: u32, bytes: &[u8]) -> bool {
-        match routed(bytes) {
-            Ok(Some(packet)) => self.translator_of(ingress, &packet).is_some(),
-            Ok(None) => false,
-            Err(_) => self.snapshot.translating(ingress).is_some(),
-        }
+        let link = self.network.link(ingress, tag::of(bytes).and_then(tag::number));
+        let takes = match routed(bytes) {
+            Ok(packet) => packet.is_some_and(|packet| self.is_translated(&packet)),
+            Err(_) => true,
+        };
+        takes && self.snapshot.translating(link).is_some()
     }
 
     /// Tells the sender of a packet that waited for too long for its next hop.
@@ -95,17 +97,15 @@ impl Datapath {
         frame: &mut Frame<'_>,
     ) -> Option<Verdict> {
         let packet = routed(frame.bytes()).ok()??;
-        let (_, link) = self.translator_of(ingress, &packet)?;
+        let link = self.network.link(ingress, packet.vlan.and_then(tag::number));
+        self.snapshot.translating(link).filter(|_| self.is_translated(&packet))?;
         let about = about(&packet, ingress, link);
         Some(self.report(now, &about, frame, DropReason::NextHopSilent, Report::HostUnreachable))
     }
 
-    /// The virtual whose packet it is, and the link that it came in by.
-    fn translator_of(&self, ingress: u32, packet: &Routed) -> Option<(TranslatorIndex, u32)> {
-        let link = self.network.link(ingress, packet.vlan.and_then(tag::number));
-        let index = self.snapshot.translating(link)?;
-        let is_ours = self.snapshot.owned(packet.ends.destination).is_some();
-        (packet.is_for_elsewhere() && !is_ours).then_some((index, link))
+    /// Is it for a host beyond, and not for Shunt itself?
+    fn is_translated(&self, packet: &Routed) -> bool {
+        packet.is_for_elsewhere() && self.snapshot.owned(packet.ends.destination).is_none()
     }
 
     fn carry_across(

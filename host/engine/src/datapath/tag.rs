@@ -16,6 +16,17 @@ pub(super) const fn number(tci: u16) -> Option<u16> {
     }
 }
 
+/// The tag control information of a frame's tag.
+#[inline]
+pub(super) fn of(frame: &[u8]) -> Option<u16> {
+    match *frame.get(TAG..TAG + VLAN_LEN)? {
+        [a, b, high, low] if EtherType(u16::from_be_bytes([a, b])) == EtherType::VLAN => {
+            Some(u16::from_be_bytes([high, low]))
+        }
+        _ => None,
+    }
+}
+
 /// Makes the frame, which has the tag `tci`, one of VLAN `to`, or an untagged one. Priority bits stay.
 /// None if there is no room for a tag; the frame is then as it was.
 pub(super) fn change(frame: &mut Frame<'_>, tci: Option<u16>, to: Option<u16>) -> Option<()> {

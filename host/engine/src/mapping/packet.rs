@@ -2,7 +2,7 @@
 
 use shunt_wire::{Address, Family};
 
-use super::{By, Mapping};
+use super::{By, Mapping, is_illegal};
 
 /// Source and destination of one packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -85,7 +85,12 @@ impl Mapping {
 
     fn packet_to_v4(&self, outer: Pair, inner: Option<Pair>) -> Result<Across, Untranslatable> {
         let (destination, by) = self.to_v4_by(outer.destination).ok_or(Untranslatable::Destination)?;
-        let mut source = self.to_v4(outer.source);
+        let source = self.to_v4_by(outer.source).map(|(address, _)| address);
+        // What is legal as IPv6 can hold an address of IPv4 that is not (RFC 6052 section 5.1).
+        if is_illegal(destination) || (inner.is_none() && source.is_some_and(is_illegal)) {
+            return Err(Untranslatable::Illegal);
+        }
+        let mut source = source.filter(|address| !is_illegal(*address));
         let Some(inner) = inner else {
             let source = Some(source.ok_or(Untranslatable::Source)?);
             let hairpin = by == By::Embedding && self.maps.to_v6(destination).is_some();
@@ -97,16 +102,5 @@ impl Mapping {
         let inner =
             Pair { source: asked, destination: self.to_v4(inner.destination).ok_or(Untranslatable::Inner)? };
         Ok(Across { source, destination, inner: Some(inner), hairpin })
-    }
-}
-
-/// What no packet may come from or go to through a router: RFC 1812 sections 4.2.2.11 and 5.3.7, RFC 4291
-/// sections 2.5.2, 2.5.3, 2.5.6 and 2.7. Groups are no single host, so no mapping knows them (RFC 7915 section 1.2).
-fn is_illegal(address: Address) -> bool {
-    match address.to_ip() {
-        std::net::IpAddr::V4(v4) => v4.octets()[0] == 0 || v4.is_loopback() || v4.octets()[0] >= 224,
-        std::net::IpAddr::V6(v6) => {
-            v6.is_unspecified() || v6.is_loopback() || v6.is_multicast() || v6.is_unicast_link_local()
-        }
     }
 }

@@ -77,6 +77,27 @@ fn private_addresses_are_not_behind_the_well_known_prefix() {
     assert!(well_known.to_v6(address("100.128.0.1")).is_some());
 }
 
+/// RFC 6052 section 5.1: what anybody can write behind a prefix is not always an address of a host.
+#[test]
+fn what_no_host_can_have_is_behind_no_prefix() {
+    let own = mapping(Some("2001:db8:64::/96"), &[("0.0.0.0/0", "2001:db8:99::/96")], &[]);
+    for illegal in ["127.0.0.1", "0.0.0.0", "0.1.2.3", "224.0.0.1", "240.0.0.1", "255.255.255.255"] {
+        for prefix in ["2001:db8:64::", "2001:db8:99::"] {
+            let v6 = format!("{prefix}{illegal}");
+            assert_eq!(own.to_v4(address(&v6)), None, "{v6}");
+            let sound = "2001:db8:64::198.51.100.1";
+            for (source, destination) in [(&*v6, sound), (sound, &*v6)] {
+                let found = own.packet(pair(source, destination), None, Half::First);
+                assert_eq!(found, Err(Untranslatable::Illegal), "{source} > {destination}");
+            }
+            // Whoever says so, an error is worth hearing.
+            let inner = Some(pair(sound, "2001:db8:64::198.51.100.2"));
+            let error = own.packet(pair(&v6, sound), inner, Half::First).unwrap();
+            assert_eq!(error.source, None, "{v6}");
+        }
+    }
+}
+
 /// The table of RFC 7757 section 3.1 and the addresses of section 3.4.
 #[test]
 fn explicit_maps_with_suffixes_of_every_kind() {

@@ -20,20 +20,22 @@ const MODES: [&str; 7] =
 
 /// A datagram as it leaves, whole or in part, without tunnel.
 #[derive(Clone, Debug, PartialEq, Eq)]
-struct Part {
-    addresses: Vec<u8>,
-    hops: u8,
-    class: u8,
-    protocol: u8,
-    identification: u32,
-    offset: usize,
-    more: bool,
-    bytes: Vec<u8>,
+pub(crate) struct Part {
+    /// Source and destination.
+    pub(crate) addresses: Vec<u8>,
+    pub(crate) hops: u8,
+    pub(crate) class: u8,
+    pub(crate) protocol: u8,
+    pub(crate) identification: u32,
+    pub(crate) offset: usize,
+    pub(crate) more: bool,
+    /// What stands behind the headers of IP.
+    pub(crate) bytes: Vec<u8>,
 }
 
 /// Workers that share a lab, as a driver runs them.
-struct Workers {
-    datapaths: Vec<Datapath>,
+pub(crate) struct Workers {
+    pub(crate) datapaths: Vec<Datapath>,
     world: Recorder,
     sent: Vec<Vec<u8>>,
 }
@@ -54,6 +56,10 @@ impl Workers {
                 lab.set("member", member).unwrap();
             }
         }
+        Self::of(lab, workers)
+    }
+
+    pub(crate) fn of(mut lab: Lab, workers: usize) -> Self {
         lab.options.workers = workers;
         let mut datapaths = Vec::new();
         for worker in 0..workers {
@@ -64,8 +70,12 @@ impl Workers {
     }
 
     fn receive(&mut self, worker: usize, text: &str) {
-        let bytes = frame::read(&format!("{CLIENT} | {text}")).unwrap();
-        self.take(worker, ETH0, &bytes, None, false);
+        self.receive_frame(worker, ETH0, &frame::read(&format!("{CLIENT} | {text}")).unwrap());
+    }
+
+    /// A frame comes in, and is carried, whoever has to.
+    pub(crate) fn receive_frame(&mut self, worker: usize, ingress: u32, bytes: &[u8]) {
+        self.take(worker, ingress, bytes, None, false);
         for _ in 0..2 {
             for HandedOver { worker, ingress, frame, part } in std::mem::take(&mut self.world.handed_over) {
                 self.take(worker, ingress, &frame, part, true);
@@ -95,12 +105,17 @@ impl Workers {
         }
     }
 
+    /// The frames that left since this was asked for.
+    pub(crate) fn frames(&mut self) -> Vec<Vec<u8>> {
+        std::mem::take(&mut self.sent)
+    }
+
     fn left(&mut self) -> Vec<Part> {
-        std::mem::take(&mut self.sent).iter().map(|frame| part(frame)).collect()
+        self.frames().iter().map(|frame| part(frame)).collect()
     }
 }
 
-fn part(frame: &[u8]) -> Part {
+pub(crate) fn part(frame: &[u8]) -> Part {
     let packet = SlicedPacket::from_ethernet(frame).unwrap();
     let payload = match packet.net.as_ref().unwrap() {
         NetSlice::Ipv4(ip) => ip.payload(),
@@ -158,7 +173,7 @@ fn of_datagram(packet: &SlicedPacket<'_>) -> Part {
 }
 
 /// Puts together what left.
-fn whole(parts: &[Part]) -> Part {
+pub(crate) fn whole(parts: &[Part]) -> Part {
     let by_place: BTreeMap<usize, &Part> = parts.iter().map(|part| (part.offset, part)).collect();
     assert_eq!(by_place.len(), parts.len(), "none left twice");
     let mut bytes = Vec::new();

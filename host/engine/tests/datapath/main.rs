@@ -13,4 +13,5 @@ mod lab;
 mod operate;
 mod script;
 mod simulation;
+mod translation;
 mod world;

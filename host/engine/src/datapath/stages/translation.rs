@@ -82,11 +82,18 @@ impl<'a> Bridge<'a> {
                 (!has).then_some(DropReason::SnatFamily)
             }
             Mode::Nat if same || self.client.is_some() => None,
-            Mode::Nat if self.virtual_.translation.as_ref().is_some_and(|it| it.mapping.knows_any()) => {
-                Some(DropReason::ClientUnmapped)
-            }
-            mode if mode.name().needs_same_family() && !same => Some(DropReason::OtherFamily),
+            mode if mode.name().needs_same_family() && !same => Some(self.unknown()),
             _ => None,
+        }
+    }
+
+    /// Why the client has no address of the other family.
+    fn unknown(&self) -> DropReason {
+        let translation = self.virtual_.translation.as_ref().filter(|_| self.mode == Mode::Nat);
+        match translation.map(|translation| &translation.mapping).filter(|mapping| mapping.knows_any()) {
+            Some(mapping) if mapping.is_forged(self.address) => DropReason::Forged,
+            Some(_) => DropReason::ClientUnmapped,
+            None => DropReason::OtherFamily,
         }
     }
 }
