@@ -92,6 +92,7 @@ pub mod bindings;
 pub mod clock;
 mod fault;
 mod field_error;
+mod fields;
 pub mod flow;
 mod hash;
 pub mod hooks;

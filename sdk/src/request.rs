@@ -93,37 +93,7 @@ impl Request {
         host
     }
 
-    /// The first value of a field. Octets that are not UTF-8 become U+FFFD, so a
-    /// field that is there is never missed; [`header_bytes`](Self::header_bytes) has
-    /// them as they are.
-    pub fn header(&self, name: &str) -> Option<String> {
-        self.0.header(name).map(text::from_bytes)
-    }
-
-    /// The first value of a field, as sent.
-    pub fn header_bytes(&self, name: &str) -> Option<Vec<u8>> {
-        self.0.header(name)
-    }
-
-    /// Whether the first value of a field is exactly this.
-    pub fn header_is(&self, name: &str, value: impl AsRef<[u8]>) -> bool {
-        self.0.header(name).is_some_and(|own| own == value.as_ref())
-    }
-
-    /// Every value of a field, in order; text as in [`header`](Self::header).
-    pub fn headers(&self, name: &str) -> Vec<String> {
-        self.0.headers(name).into_iter().map(text::from_bytes).collect()
-    }
-
-    /// Every value of a field, in order, as sent.
-    pub fn headers_bytes(&self, name: &str) -> Vec<Vec<u8>> {
-        self.0.headers(name)
-    }
-
-    /// The names of the fields, each once, in lower case.
-    pub fn header_names(&self) -> Vec<String> {
-        self.0.header_names()
-    }
+    crate::fields::fields!();
 
     /// The value of a cookie that the client sent (RFC 6265 section 4.2), without the
     /// quotes around it if it has any. The first, where there are several of the name.
@@ -144,21 +114,6 @@ impl Request {
     /// Replaces the host that the member is asked for.
     pub fn set_authority(&self, authority: &str) -> Result<(), FieldError> {
         Ok(self.0.set_authority(authority)?)
-    }
-
-    /// Replaces all values of a field by one.
-    pub fn set_header(&self, name: &str, value: impl AsRef<[u8]>) -> Result<(), FieldError> {
-        Ok(self.0.set_header(name, value.as_ref())?)
-    }
-
-    /// Adds a value after those that are there.
-    pub fn add_header(&self, name: &str, value: impl AsRef<[u8]>) -> Result<(), FieldError> {
-        Ok(self.0.add_header(name, value.as_ref())?)
-    }
-
-    /// Removes all values of a field; one that is not there is no error.
-    pub fn remove_header(&self, name: &str) -> Result<(), FieldError> {
-        Ok(self.0.remove_header(name)?)
     }
 
     /// Sets a field of the answer that this request will get, whoever makes it: a

@@ -7,7 +7,6 @@ use ref_cast::RefCast;
 use crate::address::from_endpoint;
 use crate::bindings::http;
 use crate::field_error::FieldError;
-use crate::text;
 
 crate::hooks::hook! {
     /// The hook `on_response`.
@@ -35,50 +34,7 @@ impl Response {
         Ok(self.0.set_status(status)?)
     }
 
-    /// The first value of a field. Octets that are not UTF-8 become U+FFFD.
-    pub fn header(&self, name: &str) -> Option<String> {
-        self.0.header(name).map(text::from_bytes)
-    }
-
-    /// The first value of a field, as sent.
-    pub fn header_bytes(&self, name: &str) -> Option<Vec<u8>> {
-        self.0.header(name)
-    }
-
-    /// Whether the first value of a field is exactly this.
-    pub fn header_is(&self, name: &str, value: impl AsRef<[u8]>) -> bool {
-        self.0.header(name).is_some_and(|own| own == value.as_ref())
-    }
-
-    /// Every value of a field, in order; text as in [`header`](Self::header).
-    pub fn headers(&self, name: &str) -> Vec<String> {
-        self.0.headers(name).into_iter().map(text::from_bytes).collect()
-    }
-
-    /// Every value of a field, in order, as sent.
-    pub fn headers_bytes(&self, name: &str) -> Vec<Vec<u8>> {
-        self.0.headers(name)
-    }
-
-    /// The names of the fields, each once, in lower case.
-    pub fn header_names(&self) -> Vec<String> {
-        self.0.header_names()
-    }
-
-    /// Replaces all values of a field by one.
-    pub fn set_header(&self, name: &str, value: impl AsRef<[u8]>) -> Result<(), FieldError> {
-        Ok(self.0.set_header(name, value.as_ref())?)
-    }
-
-    /// Adds a value after those that are there.
-    pub fn add_header(&self, name: &str, value: impl AsRef<[u8]>) -> Result<(), FieldError> {
-        Ok(self.0.add_header(name, value.as_ref())?)
-    }
-
-    /// Removes all values of a field; one that is not there is no error.
-    pub fn remove_header(&self, name: &str) -> Result<(), FieldError> {
-        Ok(self.0.remove_header(name)?)
-    }
+    crate::fields::fields!();
 
     /// The slot of this rule that is bound to the pool which served the request;
     /// `None` when it came from a pool that the rule has no slot for.
