@@ -1,9 +1,10 @@
 //! Whose a frame is.
 
+use shunt_wire::ip::{ICMP, ICMPV6};
 use shunt_wire::steering::{Outcome, Segment};
 
 use crate::bytes::Bytes;
-use crate::packet::{Addresses, End, ICMP, ICMPV6, Transport, Version, v4, v6};
+use crate::packet::{Addresses, End, Transport, Version, v4, v6};
 use crate::{Whose, is_replier, is_tunnel, takes_all, whose};
 
 /// Ethernet types.

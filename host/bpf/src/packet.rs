@@ -1,24 +1,14 @@
 //! What an IP header says, as far as steering asks.
 
 use shunt_wire::Address;
+use shunt_wire::ip::{
+    AUTHENTICATION, DESTINATION_OPTIONS, FRAGMENT, GRE, HOP_BY_HOP, ICMP, ICMPV6, IPIP, IPV6, ROUTING, TCP,
+    UDP,
+};
 use shunt_wire::steering::{Replier, TunnelEnd};
 
 use crate::bytes::Bytes;
 
-/// Assigned internet protocol numbers.
-pub(crate) const ICMP: u8 = 1;
-const IPV4_INSIDE: u8 = 4;
-const TCP: u8 = 6;
-const UDP: u8 = 17;
-const IPV6_INSIDE: u8 = 41;
-const GRE: u8 = 47;
-pub(crate) const ICMPV6: u8 = 58;
-/// Extension headers (RFC 8200 section 4, RFC 4302).
-const HOP_BY_HOP: u8 = 0;
-const ROUTING: u8 = 43;
-const FRAGMENT: u8 = 44;
-const AUTHENTICATION: u8 = 51;
-const DESTINATION_OPTIONS: u8 = 60;
 /// More stand in no packet that means well.
 const MOST_EXTENSIONS: usize = 6;
 
@@ -116,7 +106,7 @@ impl Transport {
     #[inline(always)]
     pub(crate) fn tunnel_end(&self, bytes: &Bytes<'_>, address: Address) -> Option<TunnelEnd> {
         match self.protocol {
-            IPV4_INSIDE | IPV6_INSIDE | GRE => Some(TunnelEnd::of_protocol(address, self.protocol)),
+            IPIP | IPV6 | GRE => Some(TunnelEnd::of_protocol(address, self.protocol)),
             UDP if !self.later_fragment => {
                 Some(TunnelEnd::udp(address, bytes.u16(self.offset + End::Destination as usize)?))
             }

@@ -4,13 +4,10 @@ use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::{AtomicU16, Ordering::Relaxed};
 
-use shunt_wire::checksum;
+use shunt_wire::{checksum, ip};
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::UdpSocket;
 
-/// IP protocol numbers.
-const ICMP: u8 = 1;
-const ICMPV6: u8 = 58;
 /// Type, code, checksum, identifier and sequence number.
 const HEADER_LEN: usize = 8;
 /// What an echo carries, so that nobody else's is taken for it.
@@ -57,7 +54,7 @@ impl Ping {
 
     /// The IP protocol number.
     pub(super) fn protocol(&self) -> u8 {
-        if self.is_v4 { ICMP } else { ICMPV6 }
+        if self.is_v4 { ip::ICMP } else { ip::ICMPV6 }
     }
 
     /// Asks, and waits for the answer.

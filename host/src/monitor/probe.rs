@@ -11,6 +11,7 @@ use http::{HeaderValue, Request, StatusCode};
 use http_body_util::{BodyExt, Empty};
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
+use shunt_wire::ip;
 use thiserror::Error;
 use tokio::net::{TcpSocket, TcpStream, UdpSocket};
 
@@ -88,10 +89,6 @@ pub(super) enum Failure {
     NotCarried(String),
 }
 
-/// IP protocol numbers.
-const TCP: u8 = 6;
-const UDP: u8 = 17;
-
 impl Probe {
     /// Sends it once, straight to the member.
     ///
@@ -127,7 +124,7 @@ impl Probe {
             model::Probe::Udp { send, expect } => {
                 let socket = UdpSocket::bind(self.source(stand)).await.map_err(Failure::Connect)?;
                 let from = socket.local_addr().map_err(Failure::Connect)?;
-                *held = Some(stand.begin(UDP, from));
+                *held = Some(stand.begin(ip::UDP, from));
                 ask(&socket, self.address, send, expect.as_deref()).await
             }
             model::Probe::Ping => {
@@ -146,7 +143,7 @@ impl Probe {
         if stand.from().is_some() {
             socket.bind(self.source(stand)).map_err(Failure::Connect)?;
             let from = socket.local_addr().map_err(Failure::Connect)?;
-            *held = Some(stand.begin(TCP, from));
+            *held = Some(stand.begin(ip::TCP, from));
         }
         socket.connect(self.address).await.map_err(Failure::Connect)
     }

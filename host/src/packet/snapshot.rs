@@ -12,18 +12,12 @@ use shunt_engine::member::MemberState;
 use shunt_engine::{selection, snat};
 use shunt_rules::{Hook, HookSet};
 use shunt_sys::xdp::Wanted;
-use shunt_wire::Address;
 use shunt_wire::steering::{self, Replier, Segment, TunnelEnd};
+use shunt_wire::{Address, ip};
 
 use super::ports::{self, Named};
 use crate::config::model;
 use crate::live::{self, PacketVirtual};
-
-/// Assigned internet protocol numbers.
-const IPV4_INSIDE: u8 = 4;
-const UDP: u8 = 17;
-const IPV6_INSIDE: u8 = 41;
-const GRE: u8 = 47;
 
 /// A snapshot as a worker takes it over.
 pub(super) struct Loaded {
@@ -114,7 +108,7 @@ pub(super) fn load(
             let address = Address::from(member.settings.address.ip());
             destinations.insert(address);
             tunnels.extend(into.iter().map(|protocol| match *protocol {
-                UDP => TunnelEnd::udp(address, virtual_.settings.gue_port),
+                ip::UDP => TunnelEnd::udp(address, virtual_.settings.gue_port),
                 protocol => TunnelEnd::of_protocol(address, protocol),
             }));
             // A rule may choose any mode.
@@ -149,12 +143,12 @@ pub(super) fn reaches(virtual_: &model::PacketVirtual, pool: &str) -> bool {
 pub(super) fn tunnel_protocols(virtual_: &model::PacketVirtual) -> &'static [u8] {
     // A rule may choose any mode.
     if !virtual_.rules.is_empty() {
-        return &[IPV4_INSIDE, IPV6_INSIDE, GRE, UDP];
+        return &[ip::IPIP, ip::IPV6, ip::GRE, ip::UDP];
     }
     match virtual_.mode {
-        model::Mode::L3dsrIpip => &[IPV4_INSIDE, IPV6_INSIDE],
-        model::Mode::L3dsrGre => &[GRE],
-        model::Mode::L3dsrGue => &[UDP],
+        model::Mode::L3dsrIpip => &[ip::IPIP, ip::IPV6],
+        model::Mode::L3dsrGre => &[ip::GRE],
+        model::Mode::L3dsrGue => &[ip::UDP],
         model::Mode::Nat
         | model::Mode::Snat
         | model::Mode::Route
@@ -165,10 +159,10 @@ pub(super) fn tunnel_protocols(virtual_: &model::PacketVirtual) -> &'static [u8]
 
 /// The IP protocols of what a virtual carries, and whether each has ports.
 fn protocols(transport: model::Transport) -> &'static [(u8, bool)] {
-    const TCP: (u8, bool) = (6, true);
-    const UDP: (u8, bool) = (self::UDP, true);
-    const ICMP: (u8, bool) = (1, false);
-    const ICMPV6: (u8, bool) = (58, false);
+    const TCP: (u8, bool) = (ip::TCP, true);
+    const UDP: (u8, bool) = (ip::UDP, true);
+    const ICMP: (u8, bool) = (ip::ICMP, false);
+    const ICMPV6: (u8, bool) = (ip::ICMPV6, false);
     match transport {
         model::Transport::Tcp => &[TCP],
         model::Transport::Udp => &[UDP],

@@ -1,28 +1,14 @@
 //! IP headers that Shunt writes (RFC 791, RFC 8200), and the numbers that stand in them.
 
+mod numbers;
+
+pub use numbers::*;
+
 use core::net::{Ipv4Addr, Ipv6Addr};
 
 use crate::bytes::{array_at, put};
 use crate::checksum::{Sum, checksum};
 use crate::{Address, Family};
-
-/// Assigned numbers of the IPv4 protocol and IPv6 next-header fields.
-pub const HOP_BY_HOP: u8 = 0;
-pub const ICMP: u8 = 1;
-pub const IGMP: u8 = 2;
-pub const IPIP: u8 = 4;
-pub const TCP: u8 = 6;
-pub const UDP: u8 = 17;
-pub const IPV6: u8 = 41;
-pub const ROUTING: u8 = 43;
-pub const FRAGMENT: u8 = 44;
-pub const GRE: u8 = 47;
-pub const AUTHENTICATION: u8 = 51;
-pub const ICMPV6: u8 = 58;
-pub const DESTINATION_OPTIONS: u8 = 60;
-pub const MOBILITY: u8 = 135;
-pub const HOST_IDENTITY: u8 = 139;
-pub const SHIM6: u8 = 140;
 
 /// An IPv4 header without options (RFC 791 section 3.1).
 pub const V4_HEADER_LEN: usize = 20;

@@ -2,6 +2,8 @@
 
 use std::net::SocketAddr;
 
+use shunt_wire::ip;
+
 use super::super::containers::{once, one_or_list, table as in_table, tables};
 use super::super::model::{
     Certificate, Forwarded, Limits, PacketLimits, PacketTimeouts, PacketVirtual, PersistBy, Persistence,
@@ -125,18 +127,15 @@ pub(super) fn virtual_server(table: &mut Table<'_>) -> Option<AnyVirtual> {
 
 /// Each address and port has one virtual for TCP and one for UDP.
 fn listen_once(table: &mut Table<'_>, listen: Option<SocketAddr>, transport: Transport) {
-    // Protocol numbers of IP.
-    const TCP: u8 = 6;
-    const UDP: u8 = 17;
     let Some(listen) = listen else { return };
     if table.walk.kind == Some(Kind::Packet) && listen.ip().is_unspecified() {
         // Interfaces tell such apart; see `wildcards`.
         return;
     }
     let protocols: &[u8] = match (table.walk.kind, transport) {
-        (Some(Kind::Packet), Transport::Any | Transport::All) => &[TCP, UDP],
-        (Some(Kind::Packet), Transport::Udp) => &[UDP],
-        _ => &[TCP],
+        (Some(Kind::Packet), Transport::Any | Transport::All) => &[ip::TCP, ip::UDP],
+        (Some(Kind::Packet), Transport::Udp) => &[ip::UDP],
+        _ => &[ip::TCP],
     };
     let place = table.place_of("listen");
     let first =
