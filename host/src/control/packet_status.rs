@@ -1,7 +1,7 @@
 //! What packet virtuals say of themselves, in the shapes that the admin interface sends.
 
 use serde::Serialize;
-use shunt_engine::datapath::{DropReason, FlowCounters};
+use shunt_engine::datapath::{Counters, DropReason, FlowCounters, ModeName, TranslatorCounters};
 use shunt_sys::xsk::Statistics;
 use shunt_wire::Address;
 
@@ -156,45 +156,45 @@ pub struct InterfaceStatus {
 impl Control {
     /// `None`: there are no packet virtuals.
     pub(super) async fn packet_status(&self) -> Option<PacketStatus> {
-        let totals = self.packets.as_ref()?.totals().await;
+        let Totals { workers, counters, interfaces, outcomes } = self.packets.as_ref()?.totals().await;
         let snapshot = self.snapshot.load_full();
-        let virtuals = snapshot.packet_virtuals.iter().map(|it| self.packet_virtual_status(it, &totals));
-        let translators = snapshot.translators.iter().map(|it| translator_status(it, &totals));
-        let members = totals.members.iter().map(|((pool, member), carried)| PacketMemberStatus {
+        let virtuals = snapshot.packet_virtuals.iter().map(|it| self.packet_virtual_status(it, &counters));
+        let translators = snapshot.translators.iter().map(|it| translator_status(it, &counters));
+        let members = counters.members.iter().map(|((pool, member), carried)| PacketMemberStatus {
             pool: pool.to_string(),
             member: member.to_string(),
             carried: carried.into(),
         });
-        let modes = totals
-            .modes
+        let modes = ModeName::ALL
             .iter()
+            .zip(&counters.modes)
             .map(|(mode, carried)| ModeStatus { mode: mode.as_str(), carried: carried.into() });
-        let snat_pools = self.config.snat_pools.iter().map(|pool| snat_pool_status(pool, &totals));
+        let snat_pools = self.config.snat_pools.iter().map(|pool| snat_pool_status(pool, &counters));
         Some(PacketStatus {
-            workers: totals.workers,
-            flows: totals.flows,
-            memory: totals.memory,
-            held: totals.held,
-            fragments_held: totals.fragments_held,
-            received: totals.received,
-            handed_over: totals.handed_over,
-            answered: totals.answered,
-            answers_withheld: totals.answers_withheld,
+            workers,
+            flows: counters.flows,
+            memory: counters.memory,
+            held: counters.held,
+            fragments_held: counters.fragments_held,
+            received: counters.received,
+            handed_over: counters.handed_over,
+            answered: counters.answered,
+            answers_withheld: counters.answers_withheld,
             virtuals: virtuals.collect(),
             translators: translators.collect(),
             members: members.collect(),
             modes: modes.collect(),
-            drops: drops(&totals),
+            drops: drops(&counters),
             snat_pools: snat_pools.collect(),
-            snat_exhausted: totals.leases_exhausted,
-            interfaces: totals.interfaces.iter().map(InterfaceStatus::from).collect(),
-            steering: totals.outcomes.iter().copied().collect(),
+            snat_exhausted: counters.leases.exhausted,
+            interfaces: interfaces.iter().map(InterfaceStatus::from).collect(),
+            steering: outcomes.into_iter().collect(),
         })
     }
 
-    fn packet_virtual_status(&self, virtual_: &PacketVirtual, totals: &Totals) -> PacketVirtualStatus {
+    fn packet_virtual_status(&self, virtual_: &PacketVirtual, counters: &Counters) -> PacketVirtualStatus {
         let settings = &virtual_.settings;
-        let (carried, refused) = totals.virtuals.get(settings.name.as_str()).copied().unwrap_or_default();
+        let counted = counters.virtuals.get(settings.name.as_str()).copied().unwrap_or_default();
         PacketVirtualStatus {
             name: settings.name.clone(),
             listen: settings.listen.to_string(),
@@ -203,15 +203,15 @@ impl Control {
             mode: settings.mode.as_str(),
             pool: settings.pool.clone(),
             rules: self.rule_statuses(&settings.name, &settings.rules),
-            refused,
-            carried: (&carried).into(),
+            refused: counted.refused,
+            carried: (&counted.carried).into(),
         }
     }
 }
 
-fn translator_status(translator: &Translator, totals: &Totals) -> TranslatorStatus {
-    let (to_v4, to_v6, refused) =
-        totals.translators.get(translator.name.as_str()).copied().unwrap_or_default();
+fn translator_status(translator: &Translator, counters: &Counters) -> TranslatorStatus {
+    let counted = counters.translators.get(translator.name.as_str()).copied().unwrap_or_default();
+    let TranslatorCounters { to_v4, to_v6, refused } = counted;
     TranslatorStatus {
         name: translator.name.clone(),
         interfaces: translator.interfaces.clone(),
@@ -223,21 +223,21 @@ fn translator_status(translator: &Translator, totals: &Totals) -> TranslatorStat
     }
 }
 
-fn snat_pool_status(pool: &SnatPool, totals: &Totals) -> SnatPoolStatus {
-    let used = || pool.addresses.iter().filter_map(|address| totals.snat.get(&Address::from(*address)));
+fn snat_pool_status(pool: &SnatPool, counters: &Counters) -> SnatPoolStatus {
+    let used = || pool.addresses.iter().filter_map(|address| counters.snat.get(&Address::from(*address)));
     SnatPoolStatus {
         name: pool.name.clone(),
         addresses: pool.addresses.len(),
-        leased: used().map(|it| it.leased).sum(),
-        resting: used().map(|it| it.resting).sum(),
-        least_free: used().filter_map(|it| it.least_free).min(),
+        leased: used().map(|it| u64::from(it.leased)).sum(),
+        resting: used().map(|it| u64::from(it.quarantined)).sum(),
+        least_free: used().map(|it| it.free).min(),
     }
 }
 
 /// Those that occurred, the most frequent first.
-fn drops(totals: &Totals) -> Vec<DropStatus> {
-    let occurred = totals.drops.iter().filter(|(_, count)| *count > 0);
-    let mut drops: Vec<(DropReason, u64)> = occurred.copied().collect();
+fn drops(counters: &Counters) -> Vec<DropStatus> {
+    let all = DropReason::ALL.into_iter().zip(counters.drops);
+    let mut drops: Vec<(DropReason, u64)> = all.filter(|(_, count)| *count > 0).collect();
     drops.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
     let status = |(reason, count): (DropReason, u64)| DropStatus {
         reason: reason.as_str(),

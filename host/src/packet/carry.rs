@@ -299,7 +299,8 @@ impl Packets {
             (interfaces, steered.outcomes())
         };
         for report in reports {
-            totals.add(&report.counters);
+            totals.workers += 1;
+            totals.counters += &report.counters;
             for socket in &report.sockets {
                 if let Some(interface) = interfaces.get_mut(&socket.interface) {
                     interface.add(&socket.statistics);

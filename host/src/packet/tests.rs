@@ -3,11 +3,8 @@ use std::fs;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use shunt_engine::datapath::{
-    Counters, DropReason, FlowCounters, FlowProtocol, MemberCounters, ModeName, Traffic, VirtualCounters,
-};
+use shunt_engine::datapath::{FlowProtocol, ModeName};
 use shunt_engine::network::NextHop;
-use shunt_engine::snat::{AddressOccupancy, Counts};
 use shunt_sys::netlink::{Hop, InterfaceAddress, Link, Neighbour, Picture, Route, Vlan};
 use shunt_sys::xsk::Sockets;
 use shunt_wire::steering::{Replier, Segment, TunnelEnd};
@@ -15,7 +12,6 @@ use shunt_wire::{Address, Mac};
 use tokio::sync::oneshot;
 
 use super::ports::{Named, Opened};
-use super::report::{Snat, Totals};
 use super::snapshot::{Takes, load};
 use super::worker::Command;
 use super::*;
@@ -276,49 +272,6 @@ fn errors_about_tunnels_are_steered_by_the_modes_that_have_them() {
     assert_eq!(tunnels(Mode::L3dsrGre), of(&[47]));
     assert_eq!(tunnels(Mode::L3dsrGue), [TunnelEnd::udp(member, 6080)].into());
     assert!(tunnels(Mode::L3dsrDscp).is_empty());
-}
-
-#[test]
-fn counts_of_workers_add_up() {
-    let traffic = |packets| Traffic { packets, bytes: 100 * packets };
-    let carried = FlowCounters { active: 1, flows: 5, to_server: traffic(10), to_client: traffic(8) };
-    let counters = |exhausted, free| Counters {
-        translators: Vec::new(),
-        virtuals: vec![VirtualCounters { name: "web".into(), carried, refused: 2 }],
-        members: vec![MemberCounters {
-            pool: "web".into(),
-            member: "10.0.0.1:80".parse::<std::net::SocketAddr>().unwrap().into(),
-            carried,
-        }],
-        modes: ModeName::ALL
-            .map(|mode| if mode == ModeName::Snat { carried } else { FlowCounters::default() }),
-        drops: DropReason::ALL.map(|reason| u64::from(reason == DropReason::NoMember)),
-        snat: [(address("10.10.1.1"), AddressOccupancy { free, leased: 3, quarantined: 4 })].into(),
-        leases: Counts { exhausted, ..Counts::default() },
-        flows: 1,
-        memory: 1_000,
-        held: 0,
-        fragments_held: 0,
-        received: 20,
-        handed_over: 7,
-        answered: 1,
-        answers_withheld: 0,
-    };
-    let mut totals = Totals::default();
-    totals.add(&counters(1, 500));
-    totals.add(&counters(2, 400));
-    assert_eq!((totals.workers, totals.flows, totals.received, totals.handed_over), (2, 2, 40, 14));
-    let (web, refused) = totals.virtuals["web"];
-    assert_eq!((web.flows, web.to_server, refused), (10, traffic(20), 4));
-    assert_eq!(totals.members.values().map(|it| it.flows).collect::<Vec<_>>(), [10]);
-    let flows = |mode| totals.modes.iter().find(|(it, _)| *it == mode).map(|(_, it)| it.flows);
-    assert_eq!((flows(ModeName::Snat), flows(ModeName::Nat)), (Some(10), Some(0)));
-    assert_eq!(
-        totals.drops.iter().filter(|(_, count)| *count > 0).collect::<Vec<_>>(),
-        [&(DropReason::NoMember, 2)]
-    );
-    let fullest = Snat { leased: 6, resting: 8, least_free: Some(400) };
-    assert_eq!((totals.snat[&address("10.10.1.1")], totals.leases_exhausted), (fullest, 3));
 }
 
 #[test]

@@ -1,6 +1,7 @@
-//! What was counted: plain numbers of one worker.
+//! What was counted: plain numbers of one worker, or of several.
 
 use std::collections::BTreeMap;
+use std::ops::AddAssign;
 use std::sync::Arc;
 
 use shunt_wire::{Address, Endpoint, Family};
@@ -15,15 +16,15 @@ use crate::flow::Direction;
 use crate::packet::Routed;
 use crate::snat::{self, AddressOccupancy};
 
-/// A copy of everything that one worker counted.
+/// A copy of everything that one worker counted. Those of several add up.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Counters {
-    /// Of the virtuals of the snapshot, in its order.
-    pub virtuals: Vec<VirtualCounters>,
-    /// Of its virtuals of mode `siit`, in its order.
-    pub translators: Vec<TranslatorCounters>,
-    /// Of the members of its pools, in their order.
-    pub members: Vec<MemberCounters>,
+    /// Of the virtuals of the snapshot, by name.
+    pub virtuals: BTreeMap<Arc<str>, VirtualCounters>,
+    /// Of its virtuals of mode `siit`, by name.
+    pub translators: BTreeMap<Arc<str>, TranslatorCounters>,
+    /// Of the members of its pools, by pool and endpoint.
+    pub members: BTreeMap<(Arc<str>, Endpoint), FlowCounters>,
     /// By [`ModeName`] as index.
     pub modes: [FlowCounters; ModeName::ALL.len()],
     /// By [`DropReason`] as index.
@@ -62,31 +63,22 @@ pub struct FlowCounters {
     pub to_client: Traffic,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct VirtualCounters {
-    pub name: Arc<str>,
     pub carried: FlowCounters,
     /// First packets that became no flow, whatever the reason.
     pub refused: u64,
 }
 
 /// What a virtual of mode `siit` translated.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct TranslatorCounters {
-    pub name: Arc<str>,
     /// Packets that became IPv4, as they came.
     pub to_v4: Traffic,
     /// Packets that became IPv6, as they came.
     pub to_v6: Traffic,
     /// Packets that were not translated, whatever the reason.
     pub refused: u64,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct MemberCounters {
-    pub pool: Arc<str>,
-    pub member: Endpoint,
-    pub carried: FlowCounters,
 }
 
 /// What is counted of the worker as a whole.
@@ -97,8 +89,8 @@ pub(super) struct Tally {
     pub(super) answered: u64,
     pub(super) answers_withheld: u64,
     pub(super) modes: [FlowCounters; ModeName::ALL.len()],
-    /// Of virtuals of mode `siit`, in the order of the snapshot.
-    translators: Vec<TranslatorCounters>,
+    /// Of virtuals of mode `siit`, by name, in the order of the snapshot.
+    translators: Vec<(Arc<str>, TranslatorCounters)>,
     drops: [u64; DropReason::ALL.len()],
 }
 
@@ -116,29 +108,129 @@ impl Default for Tally {
     }
 }
 
+impl Default for Counters {
+    fn default() -> Self {
+        Self {
+            virtuals: BTreeMap::new(),
+            translators: BTreeMap::new(),
+            members: BTreeMap::new(),
+            modes: [FlowCounters::default(); ModeName::ALL.len()],
+            drops: [0; DropReason::ALL.len()],
+            snat: BTreeMap::new(),
+            leases: snat::Counts::default(),
+            flows: 0,
+            memory: 0,
+            held: 0,
+            fragments_held: 0,
+            received: 0,
+            handed_over: 0,
+            answered: 0,
+            answers_withheld: 0,
+        }
+    }
+}
+
+impl AddAssign<&Counters> for Counters {
+    fn add_assign(&mut self, more: &Counters) {
+        // Named one by one, so that none is forgotten.
+        let Counters {
+            virtuals,
+            translators,
+            members,
+            modes,
+            drops,
+            snat,
+            leases,
+            flows,
+            memory,
+            held,
+            fragments_held,
+            received,
+            handed_over,
+            answered,
+            answers_withheld,
+        } = more;
+        for (name, more) in virtuals {
+            *self.virtuals.entry(Arc::clone(name)).or_default() += *more;
+        }
+        for (name, more) in translators {
+            *self.translators.entry(Arc::clone(name)).or_default() += *more;
+        }
+        for (member, more) in members {
+            *self.members.entry(member.clone()).or_default() += *more;
+        }
+        for (total, more) in self.modes.iter_mut().zip(modes) {
+            *total += *more;
+        }
+        for (total, more) in self.drops.iter_mut().zip(drops) {
+            *total += more;
+        }
+        for (address, more) in snat {
+            self.snat.entry(*address).and_modify(|it| it.join(*more)).or_insert(*more);
+        }
+        self.leases += *leases;
+        self.flows += flows;
+        self.memory += memory;
+        self.held += held;
+        self.fragments_held += fragments_held;
+        self.received += received;
+        self.handed_over += handed_over;
+        self.answered += answered;
+        self.answers_withheld += answers_withheld;
+    }
+}
+
+impl AddAssign for VirtualCounters {
+    fn add_assign(&mut self, more: VirtualCounters) {
+        self.carried += more.carried;
+        self.refused += more.refused;
+    }
+}
+
+impl AddAssign for TranslatorCounters {
+    fn add_assign(&mut self, more: TranslatorCounters) {
+        self.to_v4 += more.to_v4;
+        self.to_v6 += more.to_v6;
+        self.refused += more.refused;
+    }
+}
+
+impl AddAssign for FlowCounters {
+    fn add_assign(&mut self, more: FlowCounters) {
+        self.active += more.active;
+        self.flows += more.flows;
+        self.to_server += more.to_server;
+        self.to_client += more.to_client;
+    }
+}
+
+impl AddAssign for Traffic {
+    fn add_assign(&mut self, more: Traffic) {
+        self.packets += more.packets;
+        self.bytes += more.bytes;
+    }
+}
+
 impl Datapath {
     /// What this worker counted so far.
     #[must_use]
     pub fn counters(&self) -> Counters {
         let places = 0..self.snapshot.virtuals().len();
         let seats = places.filter_map(|place| self.seats.of_virtual(VirtualIndex(place)));
-        let virtuals = seats.filter_map(|seat| self.seats.virtual_(seat)).map(|seat| VirtualCounters {
-            name: Arc::clone(&seat.virtual_.name),
-            carried: seat.carried,
-            refused: seat.refused,
+        let virtuals = seats.filter_map(|seat| self.seats.virtual_(seat)).map(|seat| {
+            let counters = VirtualCounters { carried: seat.carried, refused: seat.refused };
+            (Arc::clone(&seat.virtual_.name), counters)
         });
         let members = (0..).zip(self.snapshot.pools()).flat_map(|(pool, settings)| {
             let places = 0..settings.members.len();
             places.filter_map(move |place| self.seats.of_member(PoolIndex(pool), place))
         });
-        let members = members.filter_map(|seat| self.seats.member(seat)).map(|seat| MemberCounters {
-            pool: Arc::clone(&seat.pool),
-            member: seat.member.endpoint,
-            carried: seat.carried,
-        });
+        let members = members
+            .filter_map(|seat| self.seats.member(seat))
+            .map(|seat| ((Arc::clone(&seat.pool), seat.member.endpoint), seat.carried));
         Counters {
             virtuals: virtuals.collect(),
-            translators: self.tally.translators.clone(),
+            translators: self.tally.translators.iter().cloned().collect(),
             members: members.collect(),
             modes: self.tally.modes,
             drops: self.tally.drops,
@@ -172,7 +264,7 @@ impl Tally {
 
     /// Counts a packet of a virtual of mode `siit`. One that waits is counted when it goes on.
     pub(super) fn translated(&mut self, index: TranslatorIndex, packet: &Routed, verdict: Verdict) {
-        let Some(counters) = self.translators.get_mut(index.0) else { return };
+        let Some((_, counters)) = self.translators.get_mut(index.0) else { return };
         match (verdict, packet.layout.family) {
             (Verdict::Send { .. }, Family::V4) => counters.to_v6.add(packet.layout.datagram_len()),
             (Verdict::Send { .. }, Family::V6) => counters.to_v4.add(packet.layout.datagram_len()),
@@ -185,13 +277,9 @@ impl Tally {
     pub(super) fn seat_translators(&mut self, snapshot: &Snapshot) {
         let mut before = std::mem::take(&mut self.translators);
         let seat = |translator: &Translator| {
-            let place = before.iter().position(|it| it.name == translator.name);
-            place.map(|place| before.swap_remove(place)).unwrap_or_else(|| TranslatorCounters {
-                name: Arc::clone(&translator.name),
-                to_v4: Traffic::default(),
-                to_v6: Traffic::default(),
-                refused: 0,
-            })
+            let place = before.iter().position(|(name, _)| *name == translator.name);
+            let counted = place.map(|place| before.swap_remove(place).1).unwrap_or_default();
+            (Arc::clone(&translator.name), counted)
         };
         self.translators = snapshot.translators().iter().map(seat).collect();
     }

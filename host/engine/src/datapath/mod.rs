@@ -37,7 +37,7 @@ mod warm;
 mod words;
 mod world;
 
-pub use counters::{Counters, FlowCounters, MemberCounters, TranslatorCounters, VirtualCounters};
+pub use counters::{Counters, FlowCounters, TranslatorCounters, VirtualCounters};
 pub use explain::{Asked, Explanation, Leaving, Question, Unasked};
 pub use list::{Filter, FlowDetails, FlowSummary};
 pub use mode::{Dscp, Lacks, Mode, ModeName, Modes};

@@ -2,7 +2,7 @@
 
 use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, HashMap};
-use std::ops::Range;
+use std::ops::{AddAssign, Range};
 
 use shunt_wire::{Address, Endpoint};
 
@@ -64,16 +64,33 @@ pub struct Occupancy {
     pub quarantined: u32,
 }
 
-/// How far the ports of one address are used, in the share of the worker. An address toward which nothing
-/// is leased or rests is in no list: all its ports are free.
+/// How far the ports of one address are used, in the shares of one worker or of several. An address toward
+/// which nothing is leased or rests is in no list: all its ports are free.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct AddressOccupancy {
-    /// Toward the member endpoint that has the fewest left.
+    /// In one worker's share, toward the member endpoint that has the fewest left.
     pub free: u32,
     /// Over all member endpoints.
     pub leased: u32,
     /// Over all member endpoints.
     pub quarantined: u32,
+}
+
+impl AddressOccupancy {
+    /// Takes in what is used toward another member endpoint, or in the share of another worker.
+    pub(crate) fn join(&mut self, more: AddressOccupancy) {
+        self.free = self.free.min(more.free);
+        self.leased += more.leased;
+        self.quarantined += more.quarantined;
+    }
+}
+
+impl AddAssign for Counts {
+    fn add_assign(&mut self, more: Counts) {
+        self.leases += more.leases;
+        self.exhausted += more.exhausted;
+        self.dropped += more.dropped;
+    }
 }
 
 #[derive(Debug)]
@@ -178,16 +195,10 @@ impl Ports {
     /// The same, summed up for each address.
     #[must_use]
     pub fn occupancy_by_address(&self) -> BTreeMap<Address, AddressOccupancy> {
-        let mut addresses = BTreeMap::new();
+        let mut addresses: BTreeMap<Address, AddressOccupancy> = BTreeMap::new();
         for Occupancy { address, free, leased, quarantined, .. } in self.occupancy() {
-            let sum = addresses.entry(address).or_insert(AddressOccupancy {
-                free: u32::MAX,
-                leased: 0,
-                quarantined: 0,
-            });
-            sum.free = sum.free.min(free);
-            sum.leased += leased;
-            sum.quarantined += quarantined;
+            let more = AddressOccupancy { free, leased, quarantined };
+            addresses.entry(address).and_modify(|it| it.join(more)).or_insert(more);
         }
         addresses
     }

@@ -2,8 +2,12 @@
 
 use std::sync::Arc;
 
-use shunt_engine::datapath::{Conflict, Datapath, DropReason, Filter, FlowSummary, Snapshot, Verdict};
+use shunt_engine::datapath::{
+    Conflict, Counters, Datapath, DropReason, Filter, FlowCounters, FlowSummary, ModeName, Snapshot, Traffic,
+    TranslatorCounters, Verdict, VirtualCounters,
+};
 use shunt_engine::flow::Cursor;
+use shunt_engine::snat::{AddressOccupancy, Counts};
 use shunt_wire::Frame;
 use shunt_wire::frame::HEADROOM;
 
@@ -85,7 +89,7 @@ fn counters_are_carried_over_by_name() {
     }
     let flows_of = |datapath: &Datapath| -> Vec<(String, u64)> {
         let virtuals = datapath.counters().virtuals;
-        virtuals.into_iter().map(|it| (it.name.to_string(), it.carried.flows)).collect()
+        virtuals.into_iter().map(|(name, it)| (name.to_string(), it.carried.flows)).collect()
     };
     assert_eq!(flows_of(&datapath), [("a".into(), 1), ("b".into(), 2)]);
     lab.set("no-virtual", "a").unwrap();
@@ -93,20 +97,19 @@ fn counters_are_carried_over_by_name() {
     lab.virtuals.reverse();
     lab.pool.members.reverse();
     datapath.replace(2, lab.snapshot().unwrap());
-    assert_eq!(flows_of(&datapath), [("c".into(), 0), ("b".into(), 2)]);
+    assert_eq!(flows_of(&datapath), [("b".into(), 2), ("c".into(), 0)]);
     let by_member = |datapath: &Datapath| -> Vec<(String, u64)> {
-        let of_web = |it: &shunt_engine::datapath::MemberCounters| &*it.pool == "web";
-        let members = datapath.counters().members.into_iter().filter(of_web);
-        members.map(|it| (it.member.to_string(), it.carried.flows)).collect()
+        let members = datapath.counters().members.into_iter().filter(|((pool, _), _)| &**pool == "web");
+        members.map(|((_, member), carried)| (member.to_string(), carried.flows)).collect()
     };
-    assert_eq!(by_member(&datapath), [("10.0.0.2:80".into(), 1), ("10.0.0.1:80".into(), 2)]);
+    assert_eq!(by_member(&datapath), [("10.0.0.1:80".into(), 2), ("10.0.0.2:80".into(), 1)]);
 
     // What has another address is another virtual, and takes the place of what is gone.
     datapath.tick(3, &mut Recorder::default());
     lab.set("no-virtual", "b").unwrap();
     lab.set("virtual", "b 203.0.113.9:80 tcp nat").unwrap();
     datapath.replace(4, lab.snapshot().unwrap());
-    assert_eq!(flows_of(&datapath), [("c".into(), 0), ("b".into(), 0)]);
+    assert_eq!(flows_of(&datapath), [("b".into(), 0), ("c".into(), 0)]);
     datapath.tick(5, &mut Recorder::default());
     assert_eq!(datapath.counters().flows, 0);
 }
@@ -151,6 +154,47 @@ fn icmp_errors_are_limited() {
     assert!(refused(receive(&mut datapath, 1, &syn(7, 1, "203.0.113.1", 9))), "a reset");
     assert_eq!(datapath.counters().answers_withheld, 1);
     assert!(refused(receive(&mut datapath, 2, datagram)), "a millisecond later there is one more");
+}
+
+#[test]
+fn counters_of_workers_add_up() {
+    let traffic = |packets| Traffic { packets, bytes: 100 * packets };
+    let carried = FlowCounters { active: 1, flows: 5, to_server: traffic(10), to_client: traffic(8) };
+    let member = ("web".into(), endpoint("10.0.0.1:80").unwrap());
+    let snat = address("10.10.1.1").unwrap();
+    let of_worker = |exhausted, free| Counters {
+        virtuals: [("web".into(), VirtualCounters { carried, refused: 2 })].into(),
+        members: [(member.clone(), carried)].into(),
+        modes: ModeName::ALL
+            .map(|mode| if mode == ModeName::Snat { carried } else { FlowCounters::default() }),
+        drops: DropReason::ALL.map(|reason| u64::from(reason == DropReason::NoMember)),
+        snat: [(snat, AddressOccupancy { free, leased: 3, quarantined: 4 })].into(),
+        leases: Counts { exhausted, ..Counts::default() },
+        received: 20,
+        handed_over: 7,
+        ..Counters::default()
+    };
+    let translator = TranslatorCounters { to_v4: traffic(1), to_v6: traffic(2), refused: 3 };
+    let mut total = Counters::default();
+    total += &of_worker(1, 500);
+    total += &of_worker(2, 400);
+    total += &Counters { translators: [("siit".into(), translator)].into(), ..Counters::default() };
+    let carried = FlowCounters { active: 2, flows: 10, to_server: traffic(20), to_client: traffic(16) };
+    let expected = Counters {
+        virtuals: [("web".into(), VirtualCounters { carried, refused: 4 })].into(),
+        translators: [("siit".into(), translator)].into(),
+        members: [(member.clone(), carried)].into(),
+        modes: ModeName::ALL
+            .map(|mode| if mode == ModeName::Snat { carried } else { FlowCounters::default() }),
+        drops: DropReason::ALL.map(|reason| 2 * u64::from(reason == DropReason::NoMember)),
+        // Ports are left where they are fewest.
+        snat: [(snat, AddressOccupancy { free: 400, leased: 6, quarantined: 8 })].into(),
+        leases: Counts { exhausted: 3, ..Counts::default() },
+        received: 40,
+        handed_over: 14,
+        ..Counters::default()
+    };
+    assert_eq!(total, expected);
 }
 
 #[test]

@@ -267,8 +267,8 @@ impl Script {
             }
             ("carried", [count]) => {
                 let counters = self.datapath.counters();
-                let virtuals = counters.virtuals.iter().map(|it| it.carried);
-                let all = virtuals.chain(counters.members.iter().map(|it| it.carried)).chain(counters.modes);
+                let virtuals = counters.virtuals.values().map(|it| it.carried);
+                let all = virtuals.chain(counters.members.values().copied()).chain(counters.modes);
                 same(&all.map(|it| it.flows + it.to_server.packets).sum::<u64>().to_string(), count)?;
             }
             ("counts", [name, count]) => {

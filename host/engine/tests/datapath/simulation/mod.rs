@@ -577,8 +577,8 @@ impl Simulation {
             let counters = datapath.counters();
             assert_eq!((counters.flows, counters.held, counters.fragments_held), (0, 0, 0));
             assert!(counters.snat.is_empty(), "every port is free again: {:?}", counters.snat);
-            for virtual_ in &counters.virtuals {
-                assert_eq!(virtual_.carried.active, 0, "{}", virtual_.name);
+            for (name, counters) in &counters.virtuals {
+                assert_eq!(counters.carried.active, 0, "{name}");
             }
         }
         for member in &self.lab.pool.members {
