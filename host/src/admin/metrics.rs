@@ -1,4 +1,4 @@
-//! The counters as OpenMetrics 1.0 text. One table says what there is; tests and the book walk it.
+//! The counters as OpenMetrics 1.0 text. One list says what there is; a test and the book walk it.
 
 use std::fmt;
 
@@ -28,6 +28,21 @@ pub(super) fn encode(status: Status) -> Result<String, fmt::Error> {
     Ok(text)
 }
 
+/// The list for the book: a table in Markdown.
+#[must_use]
+pub fn reference_markdown() -> String {
+    let mut table = String::from("| metric | kind | what |\n|---|---|---|\n");
+    for Family { name, help, values } in families() {
+        let (kind, suffix) = match values {
+            Values::Counter(_) => ("counter", "_total"),
+            Values::Gauge(_) => ("gauge", ""),
+            Values::Histogram(_) => ("histogram", ""),
+        };
+        table.push_str(&format!("| `shunt_{name}{suffix}` | {kind} | {help} |\n"));
+    }
+    table
+}
+
 /// Metrics of one name.
 struct Family {
     /// Without the prefix `shunt_`, and for counters without the suffix `_total`.
@@ -43,6 +58,37 @@ enum Values {
 }
 
 type Labels = Vec<(&'static str, String)>;
+
+/// What flows carried that are counted on `$subject`, as one function gives it.
+macro_rules! carried {
+    ($subject:literal, $each:ident) => {
+        [
+            gauge(concat!("packet_", $subject, "_flows_active"), "Flows now", |status| {
+                floats($each(status, |it| it.active))
+            }),
+            counter(concat!("packet_", $subject, "_flows"), "Flows", |status| $each(status, |it| it.flows)),
+            counter(concat!("packet_", $subject, "_packets"), "Packets carried, by direction", |status| {
+                directions($each(status, |it| it.packets_to_server), $each(status, |it| it.packets_to_client))
+            }),
+            counter(
+                concat!("packet_", $subject, "_bytes"),
+                "Bytes of IP datagrams carried, by direction",
+                |status| {
+                    directions($each(status, |it| it.bytes_to_server), $each(status, |it| it.bytes_to_client))
+                },
+            ),
+        ]
+    };
+}
+
+/// All there are.
+fn families() -> impl Iterator<Item = &'static Family> {
+    [FAMILIES, &VIRTUALS, &MEMBERS, &MODES].into_iter().flatten()
+}
+
+const VIRTUALS: [Family; 4] = carried!("virtual", packet_virtuals);
+const MEMBERS: [Family; 4] = carried!("member", packet_members);
+const MODES: [Family; 4] = carried!("mode", modes);
 
 const FAMILIES: &[Family] = &[
     gauge("build_info", "The version that runs, as a label; always 1", |status| {
@@ -125,25 +171,9 @@ const FAMILIES: &[Family] = &[
         let drops = status.packets.iter().flat_map(|packets| &packets.drops);
         drops.map(|it| (vec![("reason", it.reason.to_owned())], it.count)).collect()
     }),
-    gauge("packet_virtual_flows_active", "Flows now", |status| {
-        floats(packet_virtuals(status, |it| it.active))
-    }),
-    counter("packet_virtual_flows", "Flows", |status| packet_virtuals(status, |it| it.flows)),
     counter("packet_virtual_refused", "First packets that became no flow", |status| {
         let virtuals = status.packets.iter().flat_map(|packets| &packets.virtuals);
         virtuals.map(|it| (vec![("virtual", it.name.clone())], it.refused)).collect()
-    }),
-    counter("packet_virtual_packets", "Packets carried, by direction", |status| {
-        directions(
-            packet_virtuals(status, |it| it.packets_to_server),
-            packet_virtuals(status, |it| it.packets_to_client),
-        )
-    }),
-    counter("packet_virtual_bytes", "Bytes of IP datagrams carried, by direction", |status| {
-        directions(
-            packet_virtuals(status, |it| it.bytes_to_server),
-            packet_virtuals(status, |it| it.bytes_to_client),
-        )
     }),
     counter("packet_translated_packets", "Packets of virtuals of mode siit, by what they became", |status| {
         translated(status, |it| it.packets_to_v4, |it| it.packets_to_v6)
@@ -154,25 +184,6 @@ const FAMILIES: &[Family] = &[
     counter("packet_translated_refused", "Packets that were not translated", |status| {
         let translators = status.packets.iter().flat_map(|packets| &packets.translators);
         translators.map(|it| (vec![("virtual", it.name.clone())], it.refused)).collect()
-    }),
-    gauge("packet_member_flows_active", "Flows now", |status| floats(packet_members(status, |it| it.active))),
-    counter("packet_member_flows", "Flows", |status| packet_members(status, |it| it.flows)),
-    counter("packet_member_packets", "Packets carried, by direction", |status| {
-        directions(
-            packet_members(status, |it| it.packets_to_server),
-            packet_members(status, |it| it.packets_to_client),
-        )
-    }),
-    counter("packet_member_bytes", "Bytes of IP datagrams carried, by direction", |status| {
-        directions(
-            packet_members(status, |it| it.bytes_to_server),
-            packet_members(status, |it| it.bytes_to_client),
-        )
-    }),
-    gauge("packet_mode_flows_active", "Flows now", |status| floats(modes(status, |it| it.active))),
-    counter("packet_mode_flows", "Flows", |status| modes(status, |it| it.flows)),
-    counter("packet_mode_packets", "Packets carried, by direction", |status| {
-        directions(modes(status, |it| it.packets_to_server), modes(status, |it| it.packets_to_client))
     }),
     gauge("snat_ports_leased", "Ports leased now, over all members", |status| {
         floats(snat_pools(status, |it| it.leased))
@@ -371,7 +382,7 @@ struct Reading(Status);
 
 impl Collector for Reading {
     fn encode(&self, mut encoder: DescriptorEncoder) -> fmt::Result {
-        for family in FAMILIES {
+        for family in families() {
             match family.values {
                 Values::Counter(values) => {
                     let mut metric =
@@ -440,8 +451,8 @@ mod tests {
     #[test]
     fn each_name_is_there_once_with_a_sample() {
         let text = encode(sample::status()).unwrap();
-        let names: BTreeSet<_> = FAMILIES.iter().map(|family| family.name).collect();
-        assert_eq!(names.len(), FAMILIES.len());
+        let names: BTreeSet<_> = families().map(|family| family.name).collect();
+        assert_eq!(names.len(), families().count());
         for name in names {
             assert!(
                 text.lines().any(|line| line.starts_with(&format!("shunt_{name}"))),

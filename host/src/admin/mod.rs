@@ -6,13 +6,13 @@
 //! | `routes` | what can be asked; described for programs by `openapi.json` |
 //! | [`refusal`] | how it says no |
 //! | `explain` | the question what would become of a packet |
-//! | `metrics` | the counters as OpenMetrics |
+//! | [`metrics`] | the counters as OpenMetrics |
 //!
 //! Whoever may open the socket may do everything. It is the operator's door, and the command line is
 //! its first client.
 
 mod explain;
-mod metrics;
+pub mod metrics;
 pub mod refusal;
 mod routes;
 #[cfg(test)]

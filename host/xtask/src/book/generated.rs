@@ -26,6 +26,7 @@ pub(crate) fn renew(page: &str, shunt: &Path) -> Result<Option<String>> {
             "hooks" => hooks(&read("wit/hooks.wit")?),
             "configuration" => reference(&[])?,
             "commands" => commands(shunt)?,
+            "metrics" => reference(&["metrics"])?,
             _ => bail!("nothing generates a part `{name}`"),
         };
         write!(new, "{before}{BEGIN}{name} -->\n{content}{END}")?;
@@ -103,7 +104,7 @@ pub(crate) fn schema() -> Result<String> {
     reference(&["schema"])
 }
 
-/// What the product's own list of keys says. It needs no place in the program that people run.
+/// What the product's own lists of keys and metrics say. It needs no place in the program that people run.
 fn reference(words: &[&str]) -> Result<String> {
     let mut command = cargo();
     command.args(["run", "--quiet", "--package", "shunt", "--example", "reference", "--"]).args(words);
