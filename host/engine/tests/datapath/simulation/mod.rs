@@ -5,19 +5,18 @@
 
 mod chance;
 mod endpoint;
+mod invariants;
 mod pieces;
+mod trouble;
 mod wire;
 
 use std::collections::{BTreeMap, HashMap};
 use std::net::{IpAddr, SocketAddr};
 use std::panic::catch_unwind;
-use std::sync::Arc;
 
-use shunt_engine::datapath::{Datapath, DropReason, Filter, Verdict};
-use shunt_engine::flow::Cursor;
-use shunt_engine::member::Admin;
+use shunt_engine::datapath::{Datapath, DropReason, Verdict};
+use shunt_wire::Frame;
 use shunt_wire::frame::HEADROOM;
-use shunt_wire::{Endpoint, Frame};
 
 use crate::lab::{ETH0, ETH1, Lab};
 use crate::world::{HandedOver, Recorder};
@@ -212,93 +211,6 @@ impl Simulation {
     fn tick(&mut self) {
         for datapath in &mut self.datapaths {
             datapath.tick(self.now, &mut self.world);
-        }
-    }
-
-    fn flap(&mut self) {
-        let members = &self.lab.pool.members;
-        let state = &members[self.chance.below(members.len())].state;
-        match self.chance.below(5) {
-            0 => state.set_up(false),
-            1 => state.set_admin(Admin::Disabled),
-            2 => state.set_admin(Admin::Draining),
-            _ => {
-                state.set_up(true);
-                state.set_admin(Admin::Enabled);
-            }
-        }
-    }
-
-    fn reload(&mut self) {
-        let place = self.chance.below(self.lab.virtuals.len());
-        match self.chance.below(3) {
-            // A virtual goes; its flows go with it.
-            0 => {
-                let gone = self.lab.virtuals.remove(place);
-                self.replace();
-                self.deliver();
-                self.lab.virtuals.insert(place, gone);
-            }
-            1 => self.lab.virtuals[place].limits.syn_rate = Some(self.chance.below(50) as u32 + 1),
-            _ => self.lab.pool.members.rotate_left(1),
-        }
-        self.replace();
-    }
-
-    fn replace(&mut self) {
-        let snapshot = self.lab.snapshot().unwrap();
-        for datapath in &mut self.datapaths {
-            datapath.replace(self.now, Arc::clone(&snapshot));
-        }
-    }
-
-    /// A member's MAC is lost, or is there again.
-    fn change_network(&mut self) {
-        let (family, member) = (self.chance.below(2), self.chance.below(2));
-        let address = MEMBERS[family][member];
-        let word = if self.chance.percent(60) {
-            let mac = format!("02:00:00:00:0b:0{}", member + 1);
-            self.lab.set("neighbour", &format!("eth1 {address} {mac}"))
-        } else {
-            self.lab.set("no-neighbour", &format!("eth1 {address}"))
-        };
-        word.unwrap();
-        let network = Arc::new(self.lab.network.clone());
-        for datapath in &mut self.datapaths {
-            datapath.network_changed(self.now, Arc::clone(&network), &mut self.world);
-        }
-        self.take_sent();
-    }
-
-    fn delete(&mut self) {
-        let flows = self.flows();
-        if !flows.is_empty() {
-            let id = flows[self.chance.below(flows.len())].id;
-            let datapath = &mut self.datapaths[usize::from(id.worker())];
-            assert!(datapath.delete(self.now, id, &mut self.world));
-            assert!(!datapath.delete(self.now, id, &mut self.world), "it was deleted");
-            self.take_sent();
-        }
-    }
-
-    /// A frame arrives damaged, or is made of chance alone. What it leads to is nobody's.
-    fn damage(&mut self) {
-        let (client, vip) = self.pair();
-        let (_, syn) = End::connect(self.chance.number() as u32);
-        let message = Message { source: client, destination: vip, tcp: Some(syn), payload: Vec::new() };
-        let mut frame = message.frame(ROUTER, SHUNT[0]);
-        // Not the addresses and ports: that would be another client's frame.
-        let header = if client.is_ipv4() { 14..26 } else { 14..22 };
-        let place = header.start + self.chance.below(header.len());
-        frame[place] ^= 1 << self.chance.below(8);
-        frame.truncate(14 + self.chance.below(frame.len() - 13));
-        self.receive(ETH0, &frame, false);
-    }
-
-    /// A client or a member forgets a connection without a word.
-    fn fall_silent(&mut self) {
-        if let Some(key) = pick(&mut self.chance, &self.clients) {
-            self.clients.remove(&key);
         }
     }
 
@@ -519,71 +431,6 @@ impl Simulation {
         let (end, answer) = End::accept(syn, self.chance.number() as u32);
         self.servers.insert(key, Served { end, began: syn.seq, last: self.now });
         self.member_sends(key, Some(answer), Vec::new());
-    }
-
-    fn flows(&self) -> Vec<shunt_engine::datapath::FlowSummary> {
-        let mut flows = Vec::new();
-        for datapath in &self.datapaths {
-            datapath.flows(self.now, &Filter::default(), Cursor::default(), usize::MAX, |flow| {
-                flows.push(flow);
-            });
-        }
-        flows
-    }
-
-    /// What always holds.
-    fn check(&mut self) {
-        let flows = self.flows();
-        let (mut all, mut received, mut leased) = (0, 0, 0);
-        for datapath in &self.datapaths {
-            let counters = datapath.counters();
-            assert!(counters.flows <= self.lab.options.flows as u64);
-            assert!(counters.held <= 1024 && counters.fragments_held <= 1024);
-            let by_mode: u64 = counters.modes.iter().map(|mode| mode.active).sum();
-            assert_eq!(by_mode, counters.flows);
-            all += counters.flows;
-            received += counters.received;
-            leased += counters.snat.values().map(|address| address.leased).sum::<u32>();
-        }
-        assert_eq!((all, received), (flows.len() as u64, self.verdicts));
-        assert_eq!(leased as usize, flows.iter().filter(|flow| flow.snat.is_some()).count());
-        let mut of_member: HashMap<Endpoint, u32> = HashMap::new();
-        flows.iter().for_each(|flow| *of_member.entry(flow.member).or_default() += 1);
-        for member in &self.lab.pool.members {
-            let active = of_member.get(&member.endpoint).copied().unwrap_or(0);
-            assert_eq!(member.state.active(), active, "{}", member.endpoint);
-        }
-        let mut ports: Vec<_> =
-            flows.iter().filter_map(|flow| Some((flow.snat?, flow.member, flow.protocol))).collect();
-        ports.sort_unstable();
-        ports.windows(2).for_each(|pair| assert_ne!(pair[0], pair[1], "two flows have one port"));
-        for done in std::mem::take(&mut self.world.done) {
-            assert!(done.to_server.packets > 0, "{done:?}");
-        }
-        self.world.solicited.clear();
-    }
-
-    /// Everybody falls silent. An hour later nothing is left of anything.
-    fn wind_down(&mut self) {
-        self.clients.clear();
-        self.servers.clear();
-        for _ in 0..3_600 {
-            self.now += 1_000;
-            self.tick();
-            self.world.sent.clear();
-        }
-        self.check();
-        for datapath in &self.datapaths {
-            let counters = datapath.counters();
-            assert_eq!((counters.flows, counters.held, counters.fragments_held), (0, 0, 0));
-            assert!(counters.snat.is_empty(), "every port is free again: {:?}", counters.snat);
-            for (name, counters) in &counters.virtuals {
-                assert_eq!(counters.carried.active, 0, "{name}");
-            }
-        }
-        for member in &self.lab.pool.members {
-            assert_eq!(member.state.active(), 0, "{}", member.endpoint);
-        }
     }
 }
 
