@@ -3,6 +3,28 @@
 //! A frame of a known flow is rewritten as was decided when the flow began (`hit`). A frame of no flow
 //! passes the list of [`Stage`]s, and leaves a flow behind for those that follow. Everything else is
 //! an answer, or a [`DropReason`].
+//!
+//! | on the way of a frame | |
+//! |---|---|
+//! | `warm` | its batch is named before the first is looked at |
+//! | `unreadable`, `owner` | it cannot be read; another worker has its flow |
+//! | `hit`, `fragments` | its flow is known, or the packet that it is a part of |
+//! | `siit` | its virtual translates without flows |
+//! | `listening`, `stages`, `probes` | it begins a flow: a client's, or a monitor's |
+//! | `answer`, `errors` | it asks Shunt itself; it tells what became of a packet |
+//! | `hold`, `waiting`, `tag` | it leaves, when the next hop is known |
+//!
+//! | what is kept | |
+//! |---|---|
+//! | [`Snapshot`], [`Mode`] | what is configured, replaced as a whole |
+//! | `carried`, `end` | what is remembered of a flow, and how it is given back |
+//! | `seats`, [`Counters`] | what is counted and limited, carried over from snapshot to snapshot |
+//! | `tunnels` | what errors about tunnels said |
+//!
+//! | who looks in | |
+//! |---|---|
+//! | [`World`], [`Verdict`] | what the thread around it is asked and told; `announce` has it speak unasked |
+//! | `list`, `explain` | operators: the flows, and why a packet goes where it goes (`trace`, `words`) |
 
 mod announce;
 mod answer;
