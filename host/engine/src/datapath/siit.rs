@@ -1,6 +1,7 @@
 //! Mode `siit`: packets translated between IPv4 and IPv6 one by one, without flows (RFC 7915).
 
 use shunt_wire::icmp::Report;
+use shunt_wire::layout::Part;
 use shunt_wire::rewrite::{Hop, Misfit};
 use shunt_wire::translation::{self, Limits, Mapped};
 use shunt_wire::{Family, Frame, Layout, Mac, ethernet, fragment, ip};
@@ -286,8 +287,16 @@ fn telling(reason: DropReason, packet: &Routed) -> Option<Report> {
         DropReason::NoMapping | DropReason::NoChecksum | DropReason::ExtendedFragment => {
             Some(Report::Prohibited)
         }
+        // RFC 7915 section 1.2: a ping in parts. Of all that is not carried it is what somebody waits for.
+        DropReason::Untranslatable if packet.layout.protocol == ip::ICMP && is_first_part(packet) => {
+            Some(Report::Prohibited)
+        }
         _ => None,
     }
+}
+
+fn is_first_part(packet: &Routed) -> bool {
+    packet.layout.part == Part::First
 }
 
 const fn about(packet: &Routed, ingress: u32, link: u32) -> About {
