@@ -257,7 +257,7 @@ fn longest(head: &Head, len: usize, way: &Way) -> Result<Longest, Misfit> {
                 if len <= usize::from(ip::V6_MIN_MTU) {
                     return must_cut(way.mtu, way);
                 }
-                // RFC 7915 sections 1.4 and 5.
+                // RFC 7915 sections 1.4 and 5.1.1: more than that its sender can make smaller, and is told so.
                 let mtu = way.mtu.saturating_add(GROWTH).max(ip::V6_MIN_MTU);
                 return Err(Misfit::TooBig { mtu });
             }

@@ -104,7 +104,7 @@ impl Datapath {
         Some(self.report(now, &about, frame, DropReason::NextHopSilent, Report::HostUnreachable))
     }
 
-    /// Is it for a host beyond, and not for Shunt itself?
+    /// Is it for a host beyond, and not for Shunt itself (RFC 7915 sections 4.6 and 5.6)?
     fn is_translated(&self, packet: &Routed) -> bool {
         packet.is_for_elsewhere() && self.snapshot.owned(packet.ends.destination).is_none()
     }
@@ -288,15 +288,14 @@ fn telling(reason: DropReason, packet: &Routed) -> Option<Report> {
             Some(Report::Prohibited)
         }
         // RFC 7915 section 1.2: a ping in parts. Of all that is not carried it is what somebody waits for.
-        DropReason::Untranslatable if packet.layout.protocol == ip::ICMP && is_first_part(packet) => {
-            Some(Report::Prohibited)
-        }
+        DropReason::Untranslatable if is_part_of_ping(packet) => Some(Report::Prohibited),
         _ => None,
     }
 }
 
-fn is_first_part(packet: &Routed) -> bool {
-    packet.layout.part == Part::First
+/// The first part of one, or of an ICMP error, about which nobody is told anything.
+fn is_part_of_ping(packet: &Routed) -> bool {
+    packet.layout.protocol == ip::ICMP && packet.layout.part == Part::First
 }
 
 const fn about(packet: &Routed, ingress: u32, link: u32) -> About {

@@ -158,8 +158,9 @@ impl<'a> Body<'a> {
     }
 
     /// How much of what was quoted, and of what follows it, is sent in `room` bytes: 128 bytes of the packet come
-    /// first, then all of the extension, then the rest of the packet. Half an extension is worth nothing, so one
-    /// that does not fit is left out, and so is one that messages of the new type cannot have.
+    /// first, then all of the extension, then the rest of the packet. RFC 7915 section 4.2 cuts an extension that does
+    /// not fit; half of one is worth nothing, as its checksum covers all of it, so it is left out. So is one that
+    /// messages of the new type cannot have.
     fn fit(&self, quoted: &Head, length: Option<Length>, room: usize) -> Shape {
         let payload = self.quoted.len().saturating_sub(quoted.len);
         let whole = quoted.new_len() + payload;

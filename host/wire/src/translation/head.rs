@@ -286,7 +286,7 @@ impl Head {
         }
     }
 
-    /// RFC 7915 section 4.1. The flow label is zero.
+    /// RFC 7915 section 4.1: all eight bits of the type of service, a flow label of zero, and a length without options.
     #[inline]
     fn write_v6(&self, bytes: &mut [u8], pair: &Pair, hop_limit: u8) -> Option<()> {
         let next = if self.protocol == ip::ICMP { ip::ICMPV6 } else { self.protocol };
@@ -299,6 +299,7 @@ impl Head {
         put(header, 4, [a, b, first, hop_limit])?;
         put(header, 8, pair.source.address.octets())?;
         put(header, 24, pair.destination.address.octets())?;
+        // RFC 7915 section 4.1: offset, flag and identification go into a fragment header.
         if let Some(fragment) = self.fragment {
             let [a, b] = (fragment.offset << 3 | u16::from(fragment.more)).to_be_bytes();
             put(header, 40, [next, 0, a, b])?;
@@ -307,7 +308,8 @@ impl Head {
         Some(())
     }
 
-    /// RFC 7915 sections 5.1 and 5.1.1.
+    /// RFC 7915 sections 5.1 and 5.1.1: all eight bits of the traffic class, no options; the flags of a fragment are
+    /// those of its fragment header, without DF.
     #[inline]
     fn write_v4(&self, bytes: &mut [u8], pair: &Pair, hop_limit: u8, identification: u16) -> Option<()> {
         let total = u16::try_from(ip::V4_HEADER_LEN + self.payload_len).ok()?;

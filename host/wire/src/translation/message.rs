@@ -51,6 +51,7 @@ impl Message {
                 let [pointer, ..] = self.word.to_be_bytes();
                 Self { word: pointer_v6(pointer)?, ..Self::new(V6_PARAMETER_PROBLEM, 0) }
             }
+            // Other codes, source quenches and redirects.
             _ => return None,
         })
     }
@@ -73,7 +74,8 @@ impl Message {
         })
     }
 
-    /// What an IPv6 host may send, of what a router said of IPv4: never less than every IPv6 link carries.
+    /// What an IPv6 host may send, of what a router said of IPv4. RFC 7915 section 4.2: no more than the next links
+    /// carry either, and never less than every IPv6 link carries.
     fn mtu_v6(self, quoted: &Head, way: &Way) -> u32 {
         let growth = super::GROWTH;
         let reported = match self.word as u16 {
@@ -84,7 +86,8 @@ impl Message {
         mtu.max(ip::V6_MIN_MTU).into()
     }
 
-    /// What an IPv4 host may send, of what a router said of IPv6. A packet with a fragment header loses that too.
+    /// What an IPv4 host may send, of what a router said of IPv6. RFC 7915 section 5.2: no more than the next links
+    /// carry either. A packet with a fragment header loses that too.
     fn mtu_v4(self, quoted: &Head, way: &Way) -> u32 {
         let reported = u16::try_from(self.word).unwrap_or(u16::MAX);
         let extension = if quoted.fragment.is_some() { ip::FRAGMENT_HEADER_LEN as u16 } else { 0 };

@@ -55,8 +55,9 @@ pub(super) fn kind(payload: &[u8], head: &Head) -> Result<Kind, Misfit> {
         }
         // RFC 7915 section 4.2: IGMP is of one hop.
         (_, ip::IGMP)
-        // The other family's ICMP would become that family's own, unread; the numbers of extension headers are
-        // no transport, and would be read as extension headers.
+        // RFC 7915 section 4.1 copies all other numbers. Not these: the other family's ICMP would become that
+        // family's own, unread; the numbers of extension headers are no transport, and would be read as extension
+        // headers.
         | (Family::V4, ip::ICMPV6 | ip::HOP_BY_HOP | ip::ROUTING | ip::FRAGMENT | ip::DESTINATION_OPTIONS)
         | (Family::V6, ip::ICMP) => Err(Misfit::Untranslatable),
         _ => Ok(Kind::Opaque),
