@@ -1,7 +1,7 @@
 //! What clients do: real programs with the kernel's own TCP.
 
 use std::fs;
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
 use std::net::{IpAddr, SocketAddr, TcpStream, UdpSocket};
 use std::time::Duration;
 
@@ -224,7 +224,12 @@ pub fn ask(socket: &UdpSocket, question: &[u8]) -> Result<Answer> {
     socket.send(question)?;
     let mut buffer = vec![0; usize::from(u16::MAX)];
     loop {
-        let length = socket.recv(&mut buffer).context("no answer")?;
+        let length = match socket.recv(&mut buffer) {
+            Ok(length) => length,
+            // With a time-out it is not begun again for us, whatever the signal was (signal(7)).
+            Err(error) if error.kind() == ErrorKind::Interrupted => continue,
+            Err(error) => return Err(error).context("no answer"),
+        };
         let text = String::from_utf8_lossy(&buffer[..length]);
         let mut words = text.split(' ');
         let [member, client, digest] = [(); 3].map(|()| words.next().unwrap_or_default());
