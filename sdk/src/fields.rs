@@ -1,4 +1,4 @@
-//! The fields of a head. Requests and responses have the same methods for them, and the contract two resources.
+//! The fields of a head. The contract has two resources, whose methods for them are the same.
 
 /// The methods, in the `impl` block of a head that wraps its resource.
 macro_rules! fields {

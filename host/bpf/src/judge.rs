@@ -1,6 +1,6 @@
 //! Whose a frame is.
 
-use shunt_wire::ip::{ICMP, ICMPV6};
+use shunt_wire::ip::numbers::{ICMP, ICMPV6};
 use shunt_wire::steering::{Outcome, Segment};
 
 use crate::bytes::Bytes;

@@ -1,7 +1,7 @@
 //! What an IP header says, as far as steering asks.
 
 use shunt_wire::Address;
-use shunt_wire::ip::{
+use shunt_wire::ip::numbers::{
     AUTHENTICATION, DESTINATION_OPTIONS, FRAGMENT, GRE, HOP_BY_HOP, ICMP, ICMPV6, IPIP, IPV6, ROUTING, TCP,
     UDP,
 };

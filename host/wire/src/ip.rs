@@ -1,6 +1,6 @@
 //! IP headers that Shunt writes (RFC 791, RFC 8200), and the numbers that stand in them.
 
-mod numbers;
+pub mod numbers;
 
 pub use numbers::*;
 

@@ -1,6 +1,7 @@
 //! Assigned numbers of the IPv4 protocol and IPv6 next-header fields (IANA, protocol numbers).
 //!
-//! The kernel program is made from this file too, and built anew when it changes.
+//! The kernel program is made from this file too, and names them by this path: of the module above it
+//! uses nothing.
 
 pub const HOP_BY_HOP: u8 = 0;
 pub const ICMP: u8 = 1;
