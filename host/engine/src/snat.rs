@@ -11,6 +11,7 @@
 //! close first it is twenty times as many.
 
 mod blocks;
+mod indices;
 mod lease;
 mod ports;
 mod stock;

@@ -218,9 +218,14 @@ impl Thread {
             worker,
             "a packet worker failed: a bug of Shunt's. Its flows are lost, and it starts again"
         );
-        self.work = None;
+        let lost = self.work.take();
         if let Some(loaded) = self.tools.loaded.clone() {
-            self.work = Some(self.begin(clock::monotonic_ms(), &loaded));
+            let now = clock::monotonic_ms();
+            let Work { mut datapath, rules } = self.begin(now, &loaded);
+            if let Some(lost) = lost {
+                datapath = datapath.after_panic(now, lost.datapath);
+            }
+            self.work = Some(Work { datapath, rules });
         }
     }
 

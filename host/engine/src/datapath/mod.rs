@@ -184,6 +184,17 @@ impl Datapath {
         }
     }
 
+    /// Begins anew in the place of one whose worker has panicked, of which nothing is believed but which SNAT
+    /// ports are in use or rest. Its flows are lost.
+    #[must_use]
+    pub fn after_panic(mut self, now: u64, lost: Self) -> Self {
+        let Self { leases, flows, .. } = lost;
+        self.leases = leases.after_panic(now);
+        // Their leases give themselves back.
+        drop(flows);
+        self
+    }
+
     /// One frame in, and what becomes of it. May change the frame in place.
     ///
     /// `now` in milliseconds on a clock that does not go back; `ingress` is the interface that the frame

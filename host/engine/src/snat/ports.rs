@@ -32,12 +32,19 @@ pub struct Ports {
     wheel: Wheel,
     dropped: Desk,
     counts: Counts,
+    /// The longest quarantine that any lease so far may end with, in milliseconds.
+    longest: u64,
+    /// Until then nothing is leased: which ports rest has been forgotten.
+    silent_until: u64,
+    /// Something is half done.
+    pub(super) changing: bool,
 }
 
 /// Why there is no lease.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Refusal {
-    /// Every port of this worker is leased or rests, on every address of the pool, toward this member.
+    /// Every port of this worker is leased or rests, on every address of the pool, toward this member; or
+    /// any may, for it has been [forgotten](Ports::after_panic) which do.
     Exhausted,
     /// The pool has no address of the member's family.
     NoAddress,
@@ -113,6 +120,26 @@ impl Ports {
             wheel: Wheel::new(now),
             dropped: Desk::default(),
             counts: Counts::default(),
+            longest: 0,
+            silent_until: 0,
+            changing: false,
+        }
+    }
+
+    /// What is still known after its worker has panicked. The ports of flows that are lost rest, as of flows of
+    /// whose end nothing is known, once their leases are dropped. If the panic came in the midst of a change
+    /// here, nothing can be believed: then no port is offered until the last one that may have been
+    /// in use has rested.
+    #[must_use]
+    pub fn after_panic(self, now: u64) -> Self {
+        if !self.changing {
+            return self;
+        }
+        Self {
+            counts: self.counts,
+            longest: self.longest,
+            silent_until: now.saturating_add(self.longest).max(self.silent_until),
+            ..Self::new(self.blocks, *self.toward.hasher(), now)
         }
     }
 
@@ -129,55 +156,38 @@ impl Ports {
         random: u64,
         now: u64,
     ) -> Result<Lease, Refusal> {
-        self.advance(now);
-        let range = self.blocks.indices(&pool.ports);
-        let refused = |why, counts: &mut Counts| {
-            counts.exhausted += u64::from(why == Refusal::Exhausted);
-            Err(why)
-        };
-        let address = match self.choose(pool, (protocol, member), &range, random as u32) {
-            Some((address, free)) if free > 0 => address,
-            Some(_) => return refused(Refusal::Exhausted, &mut self.counts),
-            None => return refused(Refusal::NoAddress, &mut self.counts),
-        };
-        let stock = self.stock(address, protocol, member, pool.time_wait, now);
-        let leased = self.stocks[stock as usize].as_mut();
-        let Some(index) = leased.and_then(|owned| owned.stock.lease(&range, (random >> 32) as u32)) else {
-            return refused(Refusal::Exhausted, &mut self.counts);
-        };
-        self.counts.leases += 1;
-        let endpoint = Endpoint { address, port: self.blocks.port(index) };
-        Ok(Lease::new(Held { endpoint, stock, index, time_wait: pool.time_wait }, &self.dropped))
+        self.changing = true;
+        let outcome = self.lease_one(pool, (protocol, member), random, now);
+        self.counts.leases += u64::from(outcome.is_ok());
+        self.counts.exhausted += u64::from(matches!(outcome, Err(Refusal::Exhausted)));
+        self.changing = false;
+        outcome
     }
 
     /// Takes a lease back. Its port is offered again when the [`quarantine`] of this ending is over, counted
     /// from the flow's last segment at `last` (ms): also one that Shunt itself sent to end it.
     pub fn end(&mut self, lease: Lease, ending: Ending, last: u64, now: u64) {
+        self.changing = true;
         if let Some(held) = lease.redeem(&self.dropped) {
             self.put_back(held, last.saturating_add(quarantine(ending, held.time_wait)), now);
         }
+        self.changing = false;
     }
 
     /// Takes a lease back under which nothing was sent: its port is free at once.
     pub fn cancel(&mut self, lease: Lease, now: u64) {
+        self.changing = true;
         if let Some(held) = lease.redeem(&self.dropped) {
             self.put_back(held, now, now);
         }
+        self.changing = false;
     }
 
     /// Frees what has rested long enough, and takes in leases that were dropped. Cheap where there is nothing.
     pub fn advance(&mut self, now: u64) {
-        for held in self.dropped.take() {
-            self.counts.dropped += 1;
-            let rest = quarantine(Ending::Unknown, held.time_wait);
-            self.put_back(held, now.saturating_add(rest), now);
-        }
-        while let Some(stock) = self.wheel.take_due(now) {
-            if let Some(owned) = &mut self.stocks[stock as usize] {
-                owned.stock.pass(now);
-            }
-            self.settle(stock);
-        }
+        self.changing = true;
+        self.free_due(now);
+        self.changing = false;
     }
 
     /// Each address and member endpoint with a port that is leased or rests.
@@ -230,6 +240,44 @@ impl Ports {
             + self.stocks.capacity() * size_of::<Option<Owned>>()
             + self.stocks.iter().flatten().map(|owned| owned.stock.memory()).sum::<usize>()
             + self.wheel.memory()
+    }
+
+    fn lease_one(
+        &mut self,
+        pool: &Pool,
+        (protocol, member): (u8, Endpoint),
+        random: u64,
+        now: u64,
+    ) -> Result<Lease, Refusal> {
+        self.free_due(now);
+        let range = self.blocks.indices(&pool.ports);
+        let chosen = self.choose(pool, (protocol, member), &range, random as u32);
+        let (address, free) = chosen.ok_or(Refusal::NoAddress)?;
+        // Where there is no promise, none is broken.
+        if free == 0 || now < self.silent_until && pool.time_wait > 0 {
+            return Err(Refusal::Exhausted);
+        }
+        self.longest = self.longest.max(longest(pool.time_wait));
+        let stock = self.stock(address, protocol, member, pool.time_wait, now);
+        let leased = self.stocks[stock as usize].as_mut();
+        let index = leased.and_then(|owned| owned.stock.lease(&range, (random >> 32) as u32));
+        let index = index.ok_or(Refusal::Exhausted)?;
+        let endpoint = Endpoint { address, port: self.blocks.port(index) };
+        Ok(Lease::new(Held { endpoint, stock, index, time_wait: pool.time_wait }, &self.dropped))
+    }
+
+    fn free_due(&mut self, now: u64) {
+        for held in self.dropped.take() {
+            self.counts.dropped += 1;
+            let rest = quarantine(Ending::Unknown, held.time_wait);
+            self.put_back(held, now.saturating_add(rest), now);
+        }
+        while let Some(stock) = self.wheel.take_due(now) {
+            if let Some(owned) = &mut self.stocks[stock as usize] {
+                owned.stock.pass(now);
+            }
+            self.settle(stock);
+        }
     }
 
     /// The address with most free ports, of those in the family of the member, and how many it has.

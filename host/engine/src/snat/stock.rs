@@ -3,26 +3,28 @@
 use std::collections::VecDeque;
 use std::ops::Range;
 
+use super::indices::Indices;
+
 /// Which ports are leased, which rest, and which are free; of one worker, by index (see
 /// [`Blocks`](super::Blocks)).
 ///
-/// A port that rests stands in the bitmap of the *slot* in which its time is up. When a slot has passed, its
-/// bitmap as a whole is taken out of `busy`: no port has a timer, and the cost per slot is that of a
-/// bitmap. A port rests up to one slot longer than it must.
+/// A port that rests stands in the set of the *slot* in which its time is up. When a slot has passed, its
+/// set as a whole is taken out of `busy`: no port has a timer, and the cost per slot is that of a
+/// bitmap at most. A port rests up to one slot longer than it must.
 #[derive(Debug)]
 pub(super) struct Stock {
     /// Leased or resting.
-    busy: Bitmap,
+    busy: Indices,
     leased: u32,
     resting: u32,
-    /// Bitmaps of the slots from `first` on; the first one is there.
+    /// The slots from `first` on; the first one is there.
     slots: VecDeque<Option<Slot>>,
     first: u64,
     /// Where slot 0 ends, and the length of a slot, in milliseconds.
     origin: u64,
     step: u64,
-    /// The bitmap of a slot that has passed, empty again.
-    spare: Option<Bitmap>,
+    /// The set of a slot that has passed, empty again.
+    spare: Option<Indices>,
     /// The indices that the pool allows, as it last was, and how many of these are free.
     range: Range<u32>,
     free: u32,
@@ -31,12 +33,12 @@ pub(super) struct Stock {
 /// Ports whose time is up together.
 #[derive(Debug)]
 struct Slot {
-    ports: Bitmap,
+    ports: Indices,
     count: u32,
 }
 
 /// In how many slots the longest quarantine is divided. With the default of 66 s a slot is 2.2 s long: that
-/// is what a port may rest too long. Up to 31 bitmaps are in use, each of 8 KiB over all workers.
+/// is what a port may rest too long. Up to 31 sets are in use, each of 8 KiB over all workers at most.
 const SLOTS: u64 = 30;
 
 impl Stock {
@@ -44,7 +46,7 @@ impl Stock {
     /// is a part.
     pub(super) fn new(words: usize, longest: u64, now: u64) -> Self {
         Self {
-            busy: Bitmap::new(words),
+            busy: Indices::new(words),
             leased: 0,
             resting: 0,
             slots: VecDeque::new(),
@@ -102,7 +104,7 @@ impl Stock {
         }
         let Self { slots, spare, busy, .. } = self;
         let slot = slots[place].get_or_insert_with(|| {
-            let ports = spare.take().unwrap_or_else(|| Bitmap::new(busy.words.len()));
+            let ports = spare.take().unwrap_or_else(|| Indices::new(busy.words()));
             Slot { ports, count: 0 }
         });
         slot.ports.set(index);
@@ -155,59 +157,9 @@ impl Stock {
 
     /// Bytes that it holds.
     pub(super) fn memory(&self) -> usize {
-        let bitmaps = 1 + self.slots.iter().flatten().count() + usize::from(self.spare.is_some());
+        let sets = self.slots.iter().flatten().map(|slot| &slot.ports).chain([&self.busy]).chain(&self.spare);
         size_of::<Self>()
-            + bitmaps * self.busy.words.len() * size_of::<u64>()
+            + sets.map(Indices::memory).sum::<usize>()
             + self.slots.capacity() * size_of::<Option<Slot>>()
-    }
-}
-
-#[derive(Debug)]
-struct Bitmap {
-    words: Box<[u64]>,
-}
-
-impl Bitmap {
-    fn new(words: usize) -> Self {
-        Self { words: vec![0; words].into() }
-    }
-
-    fn set(&mut self, index: u32) {
-        self.words[index as usize / 64] |= 1 << (index % 64);
-    }
-
-    fn clear(&mut self, index: u32) {
-        self.words[index as usize / 64] &= !(1 << (index % 64));
-    }
-
-    /// Clears what is set in the other, and empties that.
-    fn take_out(&mut self, other: &mut Self) {
-        for (word, out) in self.words.iter_mut().zip(&mut other.words) {
-            *word &= !std::mem::take(out);
-        }
-    }
-
-    fn first_clear(&self, range: Range<u32>) -> Option<u32> {
-        self.clear_in(range).find(|(_, clear)| *clear != 0).map(|(at, clear)| at + clear.trailing_zeros())
-    }
-
-    fn count_clear(&self, range: &Range<u32>) -> u32 {
-        self.clear_in(range.clone()).map(|(_, clear)| clear.count_ones()).sum()
-    }
-
-    /// The words of a range, inverted and without what is outside; each with the index of its first bit.
-    fn clear_in(&self, range: Range<u32>) -> impl Iterator<Item = (u32, u64)> {
-        let words = if range.is_empty() { 0..0 } else { range.start / 64..range.end.div_ceil(64) };
-        words.map(move |word| {
-            let mut clear = !self.words.get(word as usize).copied().unwrap_or(u64::MAX);
-            let first = word * 64;
-            if first < range.start {
-                clear &= u64::MAX << (range.start - first);
-            }
-            if range.end - first < 64 {
-                clear &= !(u64::MAX << (range.end - first));
-            }
-            (first, clear)
-        })
     }
 }

@@ -232,3 +232,23 @@ fn warming_changes_nothing() {
     datapath.network_changed(2, Arc::new(lab.network), &mut Recorder::default());
     assert!(matches!(receive(&mut datapath, 2, &syn(7, 1024, "203.0.113.1", 80)), Verdict::Send { .. }));
 }
+
+/// A worker that failed by a bug begins anew: its flows are lost, and their SNAT ports rest.
+#[test]
+fn ports_rest_after_a_panic() {
+    let lab = lab(&[
+        "virtual shop 203.0.113.1:80 tcp snat snat",
+        "member 10.0.0.1:80",
+        "snat 2000-2001 10.0.0.100",
+    ]);
+    let mut lost = lab.datapath(0).unwrap();
+    assert_eq!(receive(&mut lost, 1, &syn(7, 40_000, "203.0.113.1", 80)), Verdict::Send { interface: 2 });
+    let mut datapath = lab.datapath(2).unwrap().after_panic(2, lost);
+    assert_eq!(flows(&datapath, &Filter::default()).len(), 0);
+    let mut verdicts =
+        |now| [8, 9].map(|host| receive(&mut datapath, now, &syn(host, 40_000, "203.0.113.1", 80)));
+    let [other, same] = verdicts(3);
+    assert_eq!(other, Verdict::Send { interface: 2 });
+    assert_eq!(same.reason(), Some(DropReason::SnatExhausted), "the other port rests");
+    assert_eq!(verdicts(70_000).map(|it| it.reason()), [None, None]);
+}
