@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 use shunt_lab::{Family, Member, Mode, Plan, Shape, Shunt};
-use shunt_tests::packet::{PacketSite, topology};
+use shunt_tests::packet::{PacketSite, topology, until};
 use shunt_tests::raw::PATIENCE;
 use shunt_tests::{program, root};
 
@@ -297,4 +297,38 @@ fn what_is_right_is_green() {
         site.topology.members[MEMBER].recover().unwrap();
         wait(&site, &["web"], "up", "status 200");
     }
+}
+
+/// The link of probes is there as long as somebody probes by it, and no longer; one that was taken away is made anew.
+#[test]
+fn the_link_of_probes_comes_and_goes() {
+    if !root::is_root(WHY) {
+        return;
+    }
+    let on_path = Plan { workers: 2, ..plan(Mode::Snat) };
+    let straight = Plan { keys: String::new(), ..on_path.clone() };
+    let site = start("monitor-link", Shape::Routed, &on_path);
+    let run = |words: &str| site.topology.shunt.run(words).unwrap();
+    let links = |words: &str| run(words).matches("shunt-probe").count();
+    let reload = |plan: &Plan| site.shunt.reload(&config(plan, &site.topology)).unwrap();
+    for _ in 0..2 {
+        wait(&site, &["web", "echo"], "up", "connected");
+        assert_eq!(links("ip -o link"), 1);
+        reload(&straight);
+        assert_eq!(links("ip -o link"), 0);
+        assert_eq!(links("ip route") + links("ip -6 route"), 0);
+        assert_eq!(on_path_of(&site, "web-4"), None);
+        reload(&on_path);
+    }
+    wait(&site, &["web", "echo"], "up", "connected");
+    run("ip link delete shunt-probe0");
+    wait(&site, &["web", "echo"], "up", "not probed");
+    reload(&on_path);
+    wait(&site, &["web", "echo"], "up", "connected");
+    site.shunt.kill().unwrap();
+    until(|| links("ip -o link") == 0, || "the link goes with its process".to_owned());
+}
+
+fn on_path_of(site: &PacketSite, virtual_: &str) -> Option<(String, String)> {
+    on_path(&site.told(&["status"]), virtual_)
 }

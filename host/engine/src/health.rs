@@ -40,6 +40,13 @@ impl Health {
         Self { rise, fall, up, probed: true, against: 0 }
     }
 
+    /// A member that was watched in another way until now: it begins on the side that it had there, of which
+    /// the first probe decides as of any guess.
+    #[must_use]
+    pub const fn guess(rise: NonZeroU32, fall: NonZeroU32, up: bool) -> Self {
+        Self { rise, fall, up, probed: false, against: 0 }
+    }
+
     #[must_use]
     pub const fn is_up(&self) -> bool {
         self.up

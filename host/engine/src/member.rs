@@ -7,7 +7,7 @@ pub use tunnel::{Trouble, Troubles, TunnelPath};
 use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, Ordering::Relaxed};
+use std::sync::atomic::{AtomicU8, AtomicU32, Ordering::Relaxed};
 
 /// One member of one pool, shared by the workers and the control thread. It outlives reloads: a
 /// member that stays in the configuration keeps its state.
@@ -53,11 +53,29 @@ impl MemberState {
     /// What its monitor says; up where there is no monitor.
     #[must_use]
     pub fn is_up(&self) -> bool {
-        !self.standing.down.load(Relaxed)
+        match self.standing.side.load(Relaxed) {
+            UP => true,
+            AS_A_WHOLE => self.whole().standing.side.load(Relaxed) == UP,
+            _ => false,
+        }
     }
 
     pub fn set_up(&self, up: bool) {
-        self.standing.down.store(!up, Relaxed);
+        self.standing.side.store(if up { UP } else { DOWN }, Relaxed);
+    }
+
+    /// From now on a view is up or down as the member is: nobody looks at it by itself any more, but flows may
+    /// still go by it.
+    pub fn follow(&self) {
+        if self.standing.whole.is_some() {
+            self.standing.side.store(AS_A_WHOLE, Relaxed);
+        }
+    }
+
+    /// The member that this is a view of; else itself.
+    #[must_use]
+    pub fn whole(&self) -> &Self {
+        self.standing.whole.as_deref().unwrap_or(self)
     }
 
     #[must_use]
@@ -102,10 +120,6 @@ impl MemberState {
     #[must_use]
     pub fn active(&self) -> u32 {
         self.whole().load.active.load(Relaxed)
-    }
-
-    fn whole(&self) -> &Self {
-        self.standing.whole.as_deref().unwrap_or(self)
     }
 }
 
@@ -154,9 +168,14 @@ impl FromStr for Admin {
     }
 }
 
+const UP: u8 = 0;
+const DOWN: u8 = 1;
+const AS_A_WHOLE: u8 = 2;
+
 #[derive(Debug, Default)]
 struct Standing {
-    down: AtomicBool,
+    /// [`UP`], [`DOWN`], or of a view [`AS_A_WHOLE`].
+    side: AtomicU8,
     admin: AtomicU8,
     /// Set in a [view](MemberState::view): who has the operator's will and the load.
     whole: Option<Arc<MemberState>>,
@@ -237,6 +256,12 @@ mod tests {
         let views = [member.view(), member.view().view()];
         views[0].set_up(false);
         assert_eq!([&member, &views[0], &views[1]].map(|it| it.is_up()), [true, false, true]);
+        // Nobody looks at the first one by itself any more.
+        views[0].follow();
+        assert!(views[0].is_up());
+        member.set_up(false);
+        member.follow();
+        assert_eq!([&member, &views[0], &views[1]].map(|it| it.is_up()), [false, false, true]);
         views[1].set_admin(Admin::Draining);
         assert_eq!([&member, &views[0], &views[1]].map(|it| it.admin()), [Admin::Draining; 3]);
         let active = views.each_ref().map(MemberState::begin);

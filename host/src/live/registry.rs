@@ -101,10 +101,15 @@ impl Registry {
             let pool = snapshot.pool(pool);
             pool.is_some_and(|pool| pool.members.iter().any(|it| it.settings.address == *address))
         });
-        self.on_path.retain(|(name, pool, address), _| {
+        self.on_path.retain(|(name, pool, address), view| {
             let pools = snapshot.packet_virtual(name).into_iter().flat_map(|it| &it.on_path);
             let mut members = pools.filter(|it| it.pool == *pool).flat_map(|it| &it.members);
-            members.any(|(member, _)| member == address)
+            let stays = members.any(|(member, _)| member == address);
+            if !stays {
+                // Flows that began by it go on, and nobody probes for it any more.
+                view.follow();
+            }
+            stays
         });
         self.rules.retain(|name, _| {
             let parts = name.split_once('/');

@@ -14,7 +14,7 @@ mod probe;
 mod reasons;
 mod watch;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -27,7 +27,7 @@ use crate::live::{Member, Pool, Snapshot};
 use crate::packet::Probes;
 use on_path::ServicePath;
 use probe::Probe;
-use watch::{Said, Watched, Whole};
+use watch::{Said, Seen, Watched, Whole};
 
 /// All that is watched. Dropping it ends every probe.
 #[derive(Debug)]
@@ -52,6 +52,8 @@ struct Watch {
     path: Option<ServicePath>,
     state: Arc<MemberState>,
     said: Arc<Said>,
+    /// What was known when it began.
+    seen: Seen,
     task: JoinHandle<()>,
 }
 
@@ -74,10 +76,13 @@ impl Monitors {
     }
 
     /// Watches what the snapshot says: a member whose monitor did not change is left to its task, one
-    /// whose monitor changed keeps its side until the new one finds otherwise, and one without a
-    /// monitor is up. To be called within a tokio runtime, on which the probes then run.
+    /// whose monitor changed, or that was watched in another way, keeps its side until the new one finds
+    /// otherwise, and one without a monitor is up. To be called within a tokio runtime, on which the probes then run.
     pub fn apply(&mut self, snapshot: &Snapshot) {
         let mut before = std::mem::take(&mut self.watches);
+        let watched = before.values().filter(|watch| watch.knows());
+        let watched: HashSet<*const MemberState> =
+            watched.map(|watch| std::ptr::from_ref(watch.state.whole())).collect();
         for pool in &snapshot.pools {
             for member in &pool.members {
                 let key = |on_path_of: Option<String>| {
@@ -88,19 +93,21 @@ impl Monitors {
                     member.state.set_up(true);
                     continue;
                 };
+                let is_known = watched.contains(&Arc::as_ptr(&member.state));
+                let seen = if is_known { Seen::Elsewhere(member.state.is_up()) } else { Seen::Never };
                 let paths = paths(snapshot, pool, member);
                 let straight = goes_straight(snapshot, pool);
                 let views: Vec<_> = paths.iter().map(|(_, state)| Arc::clone(state)).collect();
                 let whole = (!straight).then(|| Whole { state: Arc::clone(&member.state), views });
                 if straight {
                     let key = key(None);
-                    let watch =
-                        Watch::next(before.remove(&key), &key, (settings, None), &member.state, &self.probes);
+                    let old = (before.remove(&key), seen);
+                    let watch = Watch::next(old, &key, (settings, None), &member.state, &self.probes);
                     self.watches.insert(key, watch);
                 }
                 for (path, state) in paths {
                     let key = key(Some(path.virtual_.clone()));
-                    let old = before.remove(&key);
+                    let old = (before.remove(&key), seen);
                     let watch = Watch::next(old, &key, (settings, Some(path)), &state, &self.probes);
                     watch.said.belong(whole.clone());
                     self.watches.insert(key, watch);
@@ -163,7 +170,7 @@ fn goes_straight(snapshot: &Snapshot, pool: &Pool) -> bool {
 
 impl Watch {
     fn next(
-        old: Option<Watch>,
+        (old, elsewhere): (Option<Watch>, Seen),
         key: &Key,
         (settings, path): (&model::Monitor, Option<ServicePath>),
         state: &Arc<MemberState>,
@@ -174,8 +181,16 @@ impl Watch {
         let seen = match old {
             Some(old) if old.settings == *settings && old.path == path => return old,
             // The old task ends here, before the new one begins.
-            Some(old) => old.said.last().is_some(),
-            None => false,
+            Some(old) if old.said.last().is_some() => Seen::So,
+            Some(old) if old.knows() => Seen::Elsewhere(state.is_up()),
+            Some(_) => Seen::Never,
+            None => {
+                // Until its task runs, which may be after the first clients.
+                if let Seen::Elsewhere(up) = elsewhere {
+                    state.set_up(up);
+                }
+                elsewhere
+            }
         };
         let said = Arc::<Said>::default();
         let watched = Watched {
@@ -198,7 +213,14 @@ impl Watch {
                 None => watch::run(&watched, seen, delay, || probe.run()).await,
             }
         });
-        Watch { settings: settings.clone(), path, state: Arc::clone(state), said, task }
+        Watch { settings: settings.clone(), path, state: Arc::clone(state), said, seen, task }
+    }
+}
+
+impl Watch {
+    /// Whether the side of its member is more than a guess.
+    fn knows(&self) -> bool {
+        self.seen != Seen::Never || self.said.last().is_some()
     }
 }
 

@@ -20,7 +20,7 @@ fn get(path: &str, expect: &[u16]) -> Does {
 /// The sides that a member is on after probes with these results, one each interval; rise 2, fall 3.
 async fn sides(
     mut script: VecDeque<Result<Good, Failure>>,
-    seen: bool,
+    seen: Seen,
     state: Arc<MemberState>,
 ) -> Vec<bool> {
     let settings = model::Monitor {
@@ -67,22 +67,33 @@ fn bad() -> Result<Good, Failure> {
 #[tokio::test(start_paused = true)]
 async fn probes_move_a_member_at_their_times() {
     let script = [good(), bad(), bad(), bad(), good(), bad(), good(), good()];
-    let up = sides(script.into(), false, MemberState::new()).await;
+    let up = sides(script.into(), Seen::Never, MemberState::new()).await;
     assert_eq!(up, [true, true, true, false, false, false, false, true]);
 }
 
 #[tokio::test(start_paused = true)]
 async fn the_first_probe_decides_about_a_new_member_and_only_there() {
     let state = MemberState::new();
-    assert_eq!(sides([bad(), good(), good()].into(), false, Arc::clone(&state)).await, [false, false, true]);
-    assert_eq!(sides([bad(), bad(), bad()].into(), true, state).await, [true, true, false]);
+    assert_eq!(
+        sides([bad(), good(), good()].into(), Seen::Never, Arc::clone(&state)).await,
+        [false, false, true]
+    );
+    assert_eq!(sides([bad(), bad(), bad()].into(), Seen::So, state).await, [true, true, false]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_known_from_elsewhere_holds_until_the_first_probe() {
+    for (first, then) in [(good(), true), (bad(), false)] {
+        let script = [Err(Failure::NotCarried("yet".to_owned())), first];
+        assert_eq!(sides(script.into(), Seen::Elsewhere(false), MemberState::new()).await, [false, then]);
+    }
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_trouble_of_our_own_takes_nobody_down() {
     // EMFILE.
     let ours = || Err(Failure::Connect(std::io::Error::from_raw_os_error(24)));
-    let up = sides([good(), ours(), ours(), ours(), ours()].into(), false, MemberState::new()).await;
+    let up = sides([good(), ours(), ours(), ours(), ours()].into(), Seen::Never, MemberState::new()).await;
     assert_eq!(up, [true; 5]);
 }
 
@@ -268,11 +279,15 @@ async fn a_snapshot_is_watched_and_the_next_changes_only_what_differs() {
 
 /// What is in force by a configuration.
 fn in_force(text: &str) -> Snapshot {
+    next(text, &mut crate::live::registry::Registry::new(1, [0; 2]))
+}
+
+/// The same with what is known from before.
+fn next(text: &str, registry: &mut crate::live::registry::Registry) -> Snapshot {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("shunt.toml");
     std::fs::write(&path, text).unwrap();
     let config = crate::config::load(&path).unwrap_or_else(|report| panic!("{report}"));
-    let mut registry = crate::live::registry::Registry::new(1, [0; 2]);
     let pools: Vec<_> = config.pools.iter().map(|pool| Arc::new(registry.pool(pool))).collect();
     let of = |settings: &model::PacketVirtual| {
         let on_path = registry.on_path(settings, &pools);
@@ -340,6 +355,34 @@ async fn a_member_is_watched_on_every_way_that_somebody_goes_by() {
     both.packet_virtuals[0].on_path[0].members[0].1.set_up(false);
     monitors.apply(&both);
     assert!(both.pools[0].members[0].state.is_up(), "others find it by themselves");
+}
+
+/// A member that is down stays so for everyone while nobody knows better.
+#[tokio::test]
+async fn another_way_begins_with_what_is_known() {
+    let mut registry = crate::live::registry::Registry::new(1, [0; 2]);
+    let quick = PROBED.replace("1h", "20ms");
+    let plain = quick.replace("probe-from = '192.0.2.77'", "");
+    let mut monitors = Monitors::new(Arc::default());
+    let straight = next(&plain, &mut registry);
+    let member = Arc::clone(&straight.pools[0].members[0].state);
+    monitors.apply(&straight);
+    until(|| !member.is_up()).await;
+    until(|| monitors.reason("web", "127.0.0.1:1".parse().unwrap()).is_some()).await;
+
+    let on_path = next(PROBED, &mut registry);
+    let view = Arc::clone(&on_path.packet_virtuals[0].on_path[0].members[0].1);
+    monitors.apply(&on_path);
+    registry.retain(&on_path);
+    assert_eq!((member.is_up(), view.is_up()), (false, false), "probes on path have said nothing yet");
+
+    // Flows that began while it was probed on their way go by what is found straight from now on.
+    view.set_up(true);
+    monitors.apply(&straight);
+    registry.retain(&straight);
+    assert!(!member.is_up() && !view.is_up());
+    member.set_up(true);
+    assert!(view.is_up());
 }
 
 #[test]

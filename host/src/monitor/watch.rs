@@ -60,9 +60,19 @@ impl Said {
     }
 }
 
+/// What is known of a member when its watch begins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Seen {
+    Never,
+    /// By another monitor of the same way: its side is no guess.
+    So,
+    /// In another way, where it is up or not.
+    Elsewhere(bool),
+}
+
 /// Probes for ever: the first time after `delay`, then once each interval, counted from start to
-/// start. `seen`: another monitor has probed the member before, so that its side is not a guess.
-pub(super) async fn run<F>(watched: &Watched, seen: bool, delay: Duration, mut probe: impl FnMut() -> F)
+/// start.
+pub(super) async fn run<F>(watched: &Watched, seen: Seen, delay: Duration, mut probe: impl FnMut() -> F)
 where
     F: Future<Output = Result<Good, Failure>>,
 {
@@ -70,7 +80,11 @@ where
     let on_path_of = on_path_of.as_ref().map(tracing::field::display);
     let count = |probes| NonZeroU32::new(probes).unwrap_or(NonZeroU32::MIN);
     let (rise, fall) = (count(settings.rise), count(settings.fall));
-    let mut health = if seen { Health::resume(rise, fall, state.is_up()) } else { Health::new(rise, fall) };
+    let mut health = match seen {
+        Seen::Never => Health::new(rise, fall),
+        Seen::So => Health::resume(rise, fall, state.is_up()),
+        Seen::Elsewhere(up) => Health::guess(rise, fall, up),
+    };
     state.set_up(health.is_up());
     said.settle();
 
@@ -84,6 +98,10 @@ where
                 // It tells nothing about the member, and to take all of them down for it would
                 // make a small trouble a great one.
                 tracing::warn!(%pool, member = %address, on_path_of, reason = %failure, "probe not sent");
+                // What took it down stays true; that it is up is not known any more.
+                if health.is_up() {
+                    said.say(format!("not probed: {failure}"));
+                }
                 continue;
             }
             Err(failure) => (false, failure.to_string()),

@@ -129,7 +129,9 @@ impl Packets {
         }
         let places = Places::of(config);
         let mut probe_link = None;
-        if !places.is_empty() && self.probe_link.is_none() {
+        // Somebody may have taken the device away.
+        let has_own = own.is_some_and(|own| picture.links.contains_key(&own));
+        if !places.is_empty() && !has_own {
             match ProbeLink::open() {
                 Ok(new) => probe_link = Some(new),
                 Err(problem) => problems.push(problem),
@@ -164,7 +166,7 @@ impl Packets {
             link
         });
         let mut gone: Vec<u32> = gone;
-        gone.extend(own.filter(|_| places.is_empty()));
+        gone.extend(own.filter(|_| places.is_empty() || !has_own));
         Ok(Change { links: Some(needed.links), opened: shares, gone, probe_link, places: Some(places) })
     }
 
@@ -216,7 +218,7 @@ impl Packets {
         }
         all(waits).await;
         if let (Some(link), Some(places)) = (&mut self.probe_link, places) {
-            link.settle(places);
+            link.settle(&places);
         }
         let tuns = self.steered().tuns();
         let probes = self.probe_link.as_ref().map(ProbeLink::way);

@@ -190,8 +190,10 @@ fn addresses_of_others(config: &Config, picture: &Picture) -> Vec<String> {
             ));
         }
     };
-    for virtual_ in config.packet_virtuals.iter().filter(|virtual_| !virtual_.is_wildcard()) {
-        refuse(format!("virtual {}", virtual_.name), virtual_.listen.ip());
+    for virtual_ in &config.packet_virtuals {
+        if !virtual_.is_wildcard() {
+            refuse(format!("virtual {}", virtual_.name), virtual_.listen.ip());
+        }
         for address in &virtual_.tunnel_sources {
             refuse(format!("tunnel-sources of virtual {}", virtual_.name), *address);
         }

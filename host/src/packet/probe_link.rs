@@ -83,12 +83,13 @@ impl ProbeLink {
     }
 
     /// Gives it the addresses and routes that it is to have, and takes off those that it had.
-    pub(super) fn settle(&mut self, places: Places) {
+    pub(super) fn settle(&mut self, places: &Places) {
         let ProbeLink { index, editor, has } = self;
         let told = |what: &str, address: IpAddr, outcome: io::Result<()>| {
-            if let Err(error) = outcome {
+            if let Err(error) = &outcome {
                 tracing::error!(%address, %error, "cannot {what} on the link of probes");
             }
+            outcome.is_ok()
         };
         for gone in has.to.difference(&places.to) {
             told("remove a route", *gone, editor.remove_route(*gone, bits(*gone), *index));
@@ -96,13 +97,19 @@ impl ProbeLink {
         for gone in has.from.difference(&places.from) {
             told("remove an address", *gone, editor.remove_address(*index, *gone, bits(*gone)));
         }
-        for new in places.from.difference(&has.from) {
-            told("add an address", *new, editor.add_address(*index, *new, bits(*new)));
+        has.to.retain(|it| places.to.contains(it));
+        has.from.retain(|it| places.from.contains(it));
+        // What fails is tried again by the next reload.
+        for new in &places.from - &has.from {
+            if told("add an address", new, editor.add_address(*index, new, bits(new))) {
+                has.from.insert(new);
+            }
         }
-        for new in places.to.difference(&has.to) {
-            told("add a route", *new, editor.add_route(*new, bits(*new), *index));
+        for new in &places.to - &has.to {
+            if told("add a route", new, editor.add_route(new, bits(new), *index)) {
+                has.to.insert(new);
+            }
         }
-        *has = places;
     }
 }
 
@@ -124,8 +131,15 @@ impl ProbeWay {
         network.set_interface(interface);
         for from in &self.from {
             let Some(destination) = Prefix::new(Address::from(*from), bits(*from)) else { continue };
-            let hop = Some(Hop { gateway: None, interface: self.link });
-            network.add_route(Route { destination, hop, metric: 0 });
+            let by = |interface| {
+                let hop = Some(Hop { gateway: None, interface });
+                Route { destination, hop, metric: 0 }
+            };
+            // To other devices it looks like an address of the host as any other.
+            for other in picture.links.values().filter(|link| link.tun && link.index != self.link) {
+                network.remove_route(&by(other.index));
+            }
+            network.add_route(by(self.link));
         }
     }
 }

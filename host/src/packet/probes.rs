@@ -6,6 +6,7 @@
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use shunt_engine::datapath::{Notice, Probed};
@@ -17,6 +18,7 @@ use super::snapshot::Loaded;
 #[derive(Debug, Default)]
 pub struct Probes {
     sent: Mutex<HashMap<(u8, Endpoint), Sent>>,
+    begun: AtomicU64,
 }
 
 /// What one monitor probes.
@@ -31,6 +33,7 @@ pub struct Meant {
 
 #[derive(Debug)]
 struct Sent {
+    number: u64,
     meant: Meant,
     notices: Vec<Notice>,
 }
@@ -40,6 +43,8 @@ struct Sent {
 pub struct Ticket {
     probes: Arc<Probes>,
     key: (u8, Endpoint),
+    /// The kernel gives a port to the next socket as soon as it is closed, and a ticket is looked at later.
+    number: u64,
 }
 
 /// What a probe is told of at most: each kind of notice once, so that this is more than any has.
@@ -51,8 +56,9 @@ impl Probes {
     #[must_use]
     pub fn begin(self: &Arc<Self>, protocol: u8, from: SocketAddr, meant: Meant) -> Ticket {
         let key = (protocol, from.into());
-        self.sent().insert(key, Sent { meant, notices: Vec::new() });
-        Ticket { probes: Arc::clone(self), key }
+        let number = self.begun.fetch_add(1, Relaxed);
+        self.sent().insert(key, Sent { number, meant, notices: Vec::new() });
+        Ticket { probes: Arc::clone(self), key, number }
     }
 
     /// Which member a packet is for, as the snapshot knows it.
@@ -86,13 +92,18 @@ impl Ticket {
     /// What came of it so far, in order.
     #[must_use]
     pub fn notices(&self) -> Vec<Notice> {
-        self.probes.sent().get(&self.key).map(|sent| sent.notices.clone()).unwrap_or_default()
+        let sent = self.probes.sent();
+        let own = sent.get(&self.key).filter(|sent| sent.number == self.number);
+        own.map(|sent| sent.notices.clone()).unwrap_or_default()
     }
 }
 
 impl Drop for Ticket {
     fn drop(&mut self) {
-        self.probes.sent().remove(&self.key);
+        let mut sent = self.probes.sent();
+        if sent.get(&self.key).is_some_and(|sent| sent.number == self.number) {
+            sent.remove(&self.key);
+        }
     }
 }
 
@@ -111,14 +122,19 @@ mod tests {
             to: address("203.0.113.1:80"),
         };
         let ticket = probes.begin(6, address("192.0.2.1:40000"), meant.clone());
-        let other = probes.begin(17, address("192.0.2.1:40000"), meant);
+        let other = probes.begin(17, address("192.0.2.1:40000"), meant.clone());
         let flow = FlowKey::new(address("192.0.2.1:40000").into(), address("203.0.113.1:80").into(), 6);
         for _ in 0..2 {
             probes.notice(&flow, Notice::Answered);
         }
         probes.notice(&flow.reversed(), Notice::Returned);
         assert_eq!((ticket.notices(), other.notices()), (vec![Notice::Answered], Vec::new()));
+        // The next probe from the same port is another one, however long the first is looked at.
+        let next = probes.begin(6, address("192.0.2.1:40000"), meant);
         drop((ticket, other));
+        probes.notice(&flow, Notice::Answered);
+        assert_eq!(next.notices(), [Notice::Answered]);
+        drop(next);
         probes.notice(&flow, Notice::Returned);
         assert!(probes.sent().is_empty());
     }

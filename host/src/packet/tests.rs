@@ -12,6 +12,7 @@ use shunt_wire::{Address, Mac};
 use tokio::sync::oneshot;
 
 use super::ports::{Named, Opened};
+use super::probe_link::ProbeWay;
 use super::snapshot::{Takes, load};
 use super::worker::Command;
 use super::*;
@@ -97,6 +98,49 @@ fn a_picture_becomes_a_network() {
     assert_eq!(network.own_address(TUN, address("10.77.0.1")), Some(address("10.0.0.254")));
 }
 
+/// The address that probes come from is the host's, but not beyond any other device.
+#[test]
+fn answers_to_probes_leave_by_their_link() {
+    const PROBES: u32 = 12;
+    let mut picture = picture();
+    let link = Link { index: PROBES, name: "shunt-probe0".to_owned(), ..picture.links[&TUN].clone() };
+    picture.links.insert(PROBES, link);
+    let from = ip("192.0.2.77");
+    picture.addresses.push(InterfaceAddress { interface: PROBES, address: from, prefix: 32 });
+    let mut network = network_of(&picture, &BTreeSet::from([TUN]));
+    ProbeWay { link: PROBES, from: BTreeSet::from([from]) }.put_into(&mut network, &picture);
+    let NextHop::Known(via, _) = network.next_hop(from.into()) else { panic!("no way to {from}") };
+    assert_eq!(via.interface, PROBES);
+}
+
+/// What Shunt gives its own link, no other may have.
+#[test]
+fn addresses_of_the_host_are_refused() {
+    let text = CONFIG.replace("10.10.1.2", "10.0.0.254")
+        + "
+[[virtual]]
+name = 'anywhere'
+listen = '0.0.0.0:0'
+transport = 'all'
+protocol = 'packet'
+interfaces = ['eth0']
+pool = 'routers'
+mode = 'route'
+probe-from = '10.0.0.253'
+
+[[pool]]
+name = 'routers'
+members = [{ address = '10.0.0.9:0' }]
+monitor = { ping = true, target = '192.0.2.9' }
+";
+    let mut picture = picture();
+    picture.addresses.push(InterfaceAddress { interface: SERVERS, address: ip("10.0.0.253"), prefix: 24 });
+    let Err(problems) = ports::find(&configured_by(&text), &picture) else { panic!("it is not refused") };
+    let [probes, leased] = &problems[..] else { panic!("{problems:#?}") };
+    assert!(probes.starts_with("virtual anywhere: probe-from: 10.0.0.253 is an address of this host"));
+    assert!(leased.starts_with("snat-pool out: 10.0.0.254 is an address of this host"));
+}
+
 #[test]
 fn interfaces_are_found_with_what_carries_them() {
     let picture = picture();
@@ -162,9 +206,13 @@ time-wait = '9s'
 ";
 
 fn configured() -> Config {
+    configured_by(CONFIG)
+}
+
+fn configured_by(text: &str) -> Config {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("shunt.toml");
-    fs::write(&path, CONFIG).unwrap();
+    fs::write(&path, text).unwrap();
     config::load(&path).unwrap_or_else(|report| panic!("{report}"))
 }
 

@@ -185,10 +185,11 @@ impl Datapath {
     }
 
     /// Begins anew in the place of one whose worker has panicked, of which nothing is believed but which SNAT
-    /// ports are in use or rest. Its flows are lost.
+    /// ports are in use or rest, and which members there were: the other workers go by them. Its flows are lost.
     #[must_use]
     pub fn after_panic(mut self, now: u64, lost: Self) -> Self {
-        let Self { leases, flows, .. } = lost;
+        let Self { leases, flows, former, .. } = lost;
+        self.former = former;
         self.leases = leases.after_panic(now);
         // Their leases give themselves back.
         drop(flows);
@@ -236,7 +237,9 @@ impl Datapath {
     /// address is gone.
     pub fn replace(&mut self, now: u64, snapshot: Arc<Snapshot>) {
         self.seats.replace(now, &snapshot);
-        self.former.extend(self.snapshot.members().filter(|member| !snapshot.has_member(*member)));
+        self.former.extend(self.snapshot.members());
+        // Whoever came back is known by the snapshot again.
+        self.former.retain(|member| !snapshot.has_member(*member));
         self.tally.seat_translators(&snapshot);
         self.snapshot = snapshot;
         self.next_epoch();

@@ -91,14 +91,19 @@ impl Editor {
 
     /// Routes the addresses whose first `prefix` bits are those of `destination` to an interface, where
     /// they are on link. Of the routes to a destination this is the first choice in IPv4 and before most
-    /// in IPv6 (metric 0, and 1).
+    /// in IPv6 (metric 0, and 1). Another one that is there stays, and counts again when this one goes: VIPs
+    /// are announced by routes that nobody is to follow.
     ///
     /// # Errors
     ///
     /// As [`bring_up`](Self::bring_up).
     pub fn add_route(&self, destination: IpAddr, prefix: u8, interface: u32) -> io::Result<()> {
         let message = route(destination, prefix, interface);
-        self.order(RouteNetlinkMessage::NewRoute(message), NLM_F_CREATE | NLM_F_REPLACE)
+        // Without a word of others it is put before them (rtnetlink(7); `ip route prepend`).
+        match self.order(RouteNetlinkMessage::NewRoute(message), NLM_F_CREATE) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+            done => done,
+        }
     }
 
     /// Removes such a route.

@@ -199,6 +199,29 @@ fn routes_and_addresses_are_taken_away_again() {
     });
 }
 
+/// Whoever announces a VIP has a route to it that nobody is to follow.
+#[test]
+fn routes_of_others_stay() {
+    within("a TUN device", || {
+        let tun = device();
+        let editor = Editor::open().unwrap();
+        for (near, far, prefix) in ENDS {
+            let client = client(near);
+            let send = || client.send_to(&[1], SocketAddr::new(address(far), 53));
+            editor.remove_route(address(far), prefix, tun.interface()).unwrap();
+            ip(&format!("route add blackhole {far}/{prefix}"));
+            assert!(send().is_err());
+            for _ in 0..2 {
+                editor.add_route(address(far), prefix, tun.interface()).unwrap();
+                send().expect("the way by the device comes first");
+            }
+            editor.remove_route(address(far), prefix, tun.interface()).unwrap();
+            assert!(send().is_err());
+            ip(&format!("route delete blackhole {far}/{prefix}"));
+        }
+    });
+}
+
 #[test]
 fn what_cannot_be_opened_says_why() {
     within("TUN devices", || {
