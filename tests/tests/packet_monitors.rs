@@ -132,6 +132,22 @@ fn find_the_way_back(site: &mut PacketSite, station: u8) {
     }
 }
 
+#[test]
+fn draining_does_not_wait_for_probes() {
+    if !root::is_root(WHY) {
+        return;
+    }
+    let mut site = start("monitor-drain", Shape::Routed, &plan(Mode::L3dsrIpip));
+    wait(&site, &["web"], "up", "connected");
+    // From here on a SYN of a probe is never answered, and there is always one.
+    lose_the_way_back(&mut site);
+    wait(&site, &["web"], "down", "no route back");
+    let PacketSite { shunt, topology } = site;
+    let said = shunt.drain().unwrap();
+    assert!(!said.contains("are cut"), "nobody was there but monitors:\n{said}");
+    drop(topology);
+}
+
 /// Stations of the lab.
 const ROUTER: u8 = 1;
 const SHUNT: u8 = 2;

@@ -231,6 +231,37 @@ fn what_is_for_a_neighbour_turns_round() {
     assert_eq!(client.ping(from, to, 3, 56).unwrap(), 3);
 }
 
+/// The device is the operator's: where it is missing that is said, also when it goes later.
+#[test]
+fn a_device_that_is_not_there() {
+    if !root::is_root(WHY) {
+        return;
+    }
+    let lab = Lab::new("siit-gone").unwrap();
+    let host = lab.host("suite").unwrap();
+    let config = Siit::configured(Through::Tun, 1);
+    let error = Shunt::start(&host, &program::path(), &config).map(drop).unwrap_err();
+    assert!(format!("{error:?}").contains("`ip tuntap add mode tun dev siit`"), "{error:?}");
+
+    let make = ["ip tuntap add mode tun dev siit", "ip link set dev siit up"];
+    host.all(&make).unwrap();
+    let shunt = Shunt::start(&host, &program::path(), &config).unwrap_or_else(|error| panic!("{error:?}"));
+    let finds = |mode: &str| {
+        let status = || shunt.client(&["status", "-o", "json"]).unwrap();
+        let is_so = || {
+            let told: serde_json::Value = serde_json::from_str(&status()).unwrap();
+            told["packets"]["interfaces"][0]["mode"] == mode
+        };
+        until(is_so, || format!("the device is {mode}\n{}", status()));
+    };
+    finds("tun");
+    host.run("ip link del siit").unwrap();
+    finds("gone");
+    host.all(&make).unwrap();
+    shunt.client(&["reload"]).unwrap();
+    finds("tun");
+}
+
 /// What a suite does that is both sides itself: one namespace, both families routed to the device, and a packet socket on it.
 #[test]
 fn a_suite_is_both_sides() {

@@ -136,7 +136,7 @@ pub struct SnatPoolStatus {
 #[serde(rename_all = "kebab-case")]
 pub struct InterfaceStatus {
     pub name: String,
-    /// `native`, `generic` where its driver runs no XDP program, or `tun`.
+    /// `native`, `generic` where its driver runs no XDP program, `tun`, or `gone` where it is not there any more.
     pub mode: &'static str,
     pub queues: u32,
     pub received: u64,

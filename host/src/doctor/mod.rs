@@ -68,6 +68,9 @@ pub fn attached(interface: &str, mode: &str) -> Finding {
     if mode == "native" {
         return Finding::good(about, "runs the XDP program in its driver");
     }
+    if mode == "gone" {
+        return Finding::failed(about, "is gone", "`shunt reload`, once there is one of this name again");
+    }
     if mode == "tun" {
         return Finding::good(about, "is a TUN, whose datagrams the first packet worker reads");
     }

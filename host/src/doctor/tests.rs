@@ -288,8 +288,8 @@ fn monitors_that_do_not_take_the_way_of_clients_are_named() {
 
 #[test]
 fn what_a_running_daemon_says_of_its_interfaces() {
-    let findings = [attached("eth0", "native"), attached("eth1", "generic")];
-    assert_eq!(findings.map(|it| it.result), [Outcome::Good, Outcome::Note]);
+    let findings = [attached("eth0", "native"), attached("eth1", "generic"), attached("siit", "gone")];
+    assert_eq!(findings.map(|it| it.result), [Outcome::Good, Outcome::Note, Outcome::Failed]);
 }
 
 #[test]

@@ -244,7 +244,8 @@ impl Packets {
                 let (reply, answer) = oneshot::channel();
                 worker.handle().send(Command::Flows { filter: Filter::default(), from: cursor, reply });
                 let Ok((shown, next)) = answer.await else { break };
-                if shown.iter().any(|flow| is_waited_for(flow.protocol, flow.state, flow.idle)) {
+                let of_clients = shown.iter().filter(|flow| !flow.is_probe);
+                if of_clients.into_iter().any(|flow| is_waited_for(flow.protocol, flow.state, flow.idle)) {
                     return true;
                 }
                 from = next;
@@ -294,7 +295,8 @@ impl Packets {
                 .ports()
                 .iter()
                 .map(|(index, port)| {
-                    let (name, mode, queues) = (port.name.clone(), port.way.as_str(), port.queues);
+                    let mode = if port.is_there { port.way.as_str() } else { "gone" };
+                    let (name, queues) = (port.name.clone(), port.queues);
                     (*index, InterfaceTotals { name, mode, queues, ..InterfaceTotals::default() })
                 })
                 .collect();

@@ -38,7 +38,7 @@ pub(super) struct OpenPort {
     pub(super) queues: u32,
     pub(super) way: Way,
     /// It was there when the network was last looked at.
-    is_there: bool,
+    pub(super) is_there: bool,
 }
 
 /// How frames of an interface come.
@@ -112,16 +112,23 @@ pub(super) fn find(config: &Config, picture: &Picture) -> Result<Needed, Vec<Str
     let mut problems = Vec::new();
     let mut links = HashMap::new();
     let mut carriers = BTreeSet::new();
-    let virtuals = config.packet_virtuals.iter().map(|it| (&it.name, &it.interfaces));
-    let translators = config.translators.iter().map(|it| (&it.name, &it.interfaces));
-    for (whose, interfaces) in virtuals.chain(translators) {
+    let virtuals = config.packet_virtuals.iter().map(|it| (&it.name, &it.interfaces, false));
+    let translators = config.translators.iter().map(|it| (&it.name, &it.interfaces, true));
+    for (whose, interfaces, makes_tun) in virtuals.chain(translators) {
         for name in interfaces {
             match carrier(name, picture) {
                 Ok((link, carrier)) => {
                     links.insert(name.clone(), Named::new(link, carrier, picture));
                     carriers.insert(carrier);
                 }
-                Err(problem) => problems.push(format!("virtual {whose}: {problem}")),
+                Err(problem) => {
+                    let makes = if makes_tun && named(name, picture).is_none() {
+                        format!("; `ip tuntap add mode tun dev {name}` makes a TUN device")
+                    } else {
+                        String::new()
+                    };
+                    problems.push(format!("virtual {whose}: {problem}{makes}"));
+                }
             }
         }
     }
@@ -150,9 +157,13 @@ pub(super) fn takes(virtual_: &PacketVirtual, interface: &String) -> Takes {
     if virtual_.is_wildcard() && (begins || strangers_answer) { Takes::All } else { Takes::Owned }
 }
 
+fn named<'a>(name: &str, picture: &'a Picture) -> Option<&'a Link> {
+    picture.links.values().find(|link| link.name == name)
+}
+
 /// The number of an interface, and of the one that carries its frames.
 pub(crate) fn carrier(name: &str, picture: &Picture) -> Result<(u32, u32), String> {
-    let link = picture.links.values().find(|link| link.name == name).ok_or_else(|| {
+    let link = named(name, picture).ok_or_else(|| {
         let hint = match nearest(name, picture.links.values().map(|link| link.name.as_str())) {
             Some(near) => format!("did you mean {near}?"),
             None => "`ip link` lists those there are".to_owned(),
@@ -367,7 +378,7 @@ impl Steered {
         for (index, port) in &mut self.ports {
             let (link, name) = (picture.links.get(index), &port.name);
             if link.is_none() && port.is_there {
-                tracing::warn!(interface = %name, "the interface is gone; `shunt reload` takes one of its name that comes");
+                tracing::warn!(interface = %name, "the interface is gone; once there is one of this name again, `shunt reload` takes it");
             }
             port.is_there = link.is_some();
             if let Some(link) = link

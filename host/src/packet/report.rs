@@ -31,7 +31,7 @@ pub struct Totals {
 #[derive(Clone, Debug, Default)]
 pub struct InterfaceTotals {
     pub name: String,
-    /// `native`, `generic` where the driver runs no XDP program, or `tun`.
+    /// `native`, `generic` where the driver runs no XDP program, `tun`, or `gone`.
     pub mode: &'static str,
     pub queues: u32,
     pub statistics: Statistics,

@@ -80,6 +80,16 @@ impl Shunt {
         self.process.runs()
     }
 
+    /// Ends it as its supervisor does, and gives back all that it said.
+    ///
+    /// # Errors
+    /// It does not end for as long as it waits for flows, and longer.
+    pub fn drain(mut self) -> Result<String> {
+        self.process.signal(Signal::SIGTERM)?;
+        self.process.wait_at_most(PATIENCE)?.context("it does not end")?;
+        Ok(self.log())
+    }
+
     /// Ends it as the system does when there is no memory: at once, and without a farewell.
     ///
     /// # Errors

@@ -33,6 +33,8 @@ pub struct FlowSummary {
     pub pool: Arc<str>,
     pub member: Endpoint,
     pub mode: ModeName,
+    /// It is a monitor's, on the way of clients.
+    pub is_probe: bool,
     /// The leased SNAT endpoint, in mode `snat`.
     pub snat: Option<Endpoint>,
     /// Of TCP: as its handshake and end were seen. `active` for all else.
@@ -119,6 +121,7 @@ impl Datapath {
             pool: seat.map(|seat| seat.pool.clone()).unwrap_or_default(),
             member: seat.map_or(carried.plan.member, |seat| seat.member.endpoint),
             mode: carried.mode,
+            is_probe: carried.is_probe,
             snat: carried.lease.as_ref().map(Lease::endpoint),
             state: carried.state(),
             age: now.saturating_sub(carried.begun),
