@@ -115,7 +115,9 @@ fn flow(id: Option<&String>, rewrite: &Rewrite) -> String {
         None => "a new one".to_owned(),
     };
     let leased = snat.as_ref().map(|snat| format!(" from {snat}")).unwrap_or_default();
-    format!("{which}: {virtual_name} to {member} of pool {pool}, mode {mode}{leased}")
+    // Without a pool packets go to where they are addressed.
+    let of = if pool.is_empty() { String::new() } else { format!(" of pool {pool}") };
+    format!("{which}: {virtual_name} to {member}{of}, mode {mode}{leased}")
 }
 
 fn verdict(it: &Explained, text: &mut Sections) {
@@ -219,6 +221,14 @@ verdict      send: it leaves by eth1
              the rules were really asked: what they count themselves counts this packet
 ";
         assert_eq!(told(&explained(), Paint(false)), expected);
+    }
+
+    #[test]
+    fn a_flow_may_be_without_a_pool() {
+        let mut it = explained();
+        it.rewrite.as_mut().unwrap().pool.clear();
+        let text = told(&it, Paint(false));
+        assert!(text.contains("a new one: resolvers to 10.0.0.4:53, mode snat"), "{text}");
     }
 
     #[test]

@@ -70,7 +70,8 @@ async fn serve(config: PathBuf) -> Result<(), Failure> {
     let status = control.status().await;
     let control: SharedControl = Arc::new(Mutex::new(control));
     let admin = tokio::spawn(admin::serve(socket, Arc::clone(&control)));
-    let packets = status.packets.as_ref().map_or(0, |packets| packets.virtuals.len());
+    let packets =
+        status.packets.as_ref().map_or(0, |packets| packets.virtuals.len() + packets.translators.len());
     let virtuals = count(status.virtuals.len() + packets, "virtual");
     let pools = count(status.pools.len(), "pool");
     let workers = count(status.workers, "worker");

@@ -69,7 +69,7 @@ fn owned_addresses(config: &Config, walk: &mut Walk) -> Owned {
 }
 
 /// Whose an address is at which tunnels start, which may be those of several virtuals.
-const TUNNELS: &str = "the start of tunnels";
+const TUNNELS: &str = "`tunnel-sources`";
 
 /// Adds addresses that nothing else may have.
 fn own(owned: &mut Owned, addresses: &[IpAddr], (here, whose): (&str, &str), what: &str, walk: &mut Walk) {

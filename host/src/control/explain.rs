@@ -82,7 +82,7 @@ pub struct RewriteStatus {
 
 #[derive(Clone, Debug, Serialize)]
 pub struct VerdictStatus {
-    /// `send`, `answer`, `held`, `refuse` or `drop`.
+    /// `send`, `answer`, `held`, `refuse`, `drop`, or `pass` where Shunt leaves it to this host's kernel.
     pub action: &'static str,
     /// In a sentence without its end.
     pub means: String,
@@ -146,6 +146,7 @@ fn explained(told: Told, reason: impl Fn(&Considered) -> Option<String>) -> Expl
         flow,
         flow_is_there,
         verdict,
+        is_the_kernels,
         leaves,
     } = explanation;
     let notes = notes.into_iter().map(|note| (note.at, note.text));
@@ -159,7 +160,10 @@ fn explained(told: Told, reason: impl Fn(&Considered) -> Option<String>) -> Expl
         members: members.into_iter().map(|it| considered(&it, &reason)).collect(),
         flow: flow.as_ref().filter(|_| flow_is_there).map(|flow| flow.summary.id.to_string()),
         rewrite: flow.map(RewriteStatus::from),
-        verdict: VerdictStatus::new(verdict, interface.as_deref()),
+        verdict: match is_the_kernels {
+            true => VerdictStatus::pass(),
+            false => VerdictStatus::new(verdict, interface.as_deref()),
+        },
         leaves: leaves.into_iter().map(LeavingStatus::from).collect(),
     }
 }
@@ -220,6 +224,12 @@ impl From<Leaving> for LeavingStatus {
 }
 
 impl VerdictStatus {
+    /// Of what Shunt does not take from its interfaces.
+    fn pass() -> VerdictStatus {
+        let means = "Shunt does not take it: this host's own kernel gets it".to_owned();
+        VerdictStatus { action: "pass", means, reason: None, stage: None, remedy: None }
+    }
+
     /// `interface` is the one by which the packet, or an answer to it, leaves.
     fn new(verdict: Verdict, interface: Option<&str>) -> VerdictStatus {
         let interface = interface.unwrap_or_default();

@@ -54,6 +54,9 @@ pub struct Explanation {
     /// That flow is in the table. Else it was only decided about.
     pub flow_is_there: bool,
     pub verdict: Verdict,
+    /// It never comes here: the kernel program leaves it to the kernel of this host. The verdict is what would
+    /// become of it if it came.
+    pub is_the_kernels: bool,
     /// What leaves, in order.
     pub leaves: Vec<Leaving>,
 }
@@ -91,7 +94,20 @@ impl Datapath {
         }
         let mut frame = Frame::new(&mut buffer, HEADROOM, end);
         let before = self.shown(&bytes);
-        let mut outcome = match dissect(&bytes) {
+        let packet = dissect(&bytes);
+        let asked_about = match &packet {
+            Ok(packet) => match &packet.kind {
+                Kind::Flow(flow) => Some(flow),
+                _ => None,
+            },
+            Err(_) => None,
+        };
+        let is_for_host = asked_about.filter(|flow| self.is_for_host(flow));
+        let mut outcome = match &packet {
+            _ if let Some(flow) = is_for_host => {
+                let text = format!("{} is an address of this host", flow.key.destination().address);
+                Outcome::unseen(Point::Shunt, text, DropReason::NotOurs)
+            }
             _ if self.translates(ingress, &bytes) => {
                 self.apart(now, Trace::listening(), Lends::All, |apart| {
                     let verdict = apart.translate(now, ingress, &mut frame, &mut silent);
@@ -99,26 +115,21 @@ impl Datapath {
                 })
             }
             Ok(packet) => {
-                let arrival =
-                    Arrival { packet: &packet, ingress, again: false, handed_over: false, part: None };
+                let arrival = Arrival { packet, ingress, again: false, handed_over: false, part: None };
                 self.take_way(now, &arrival, &mut frame, &mut silent)
             }
             Err(cause) => {
-                let text = format!("it cannot be read: {}", unreadable::words(cause));
-                let notes = vec![Note { at: Point::Frame, text }];
-                let found = Found { notes, members: Vec::new() };
-                Outcome {
-                    verdict: Verdict::Drop(unreadable::reason(cause)),
-                    found,
-                    flow: None,
-                    is_there: false,
-                }
+                let text = format!("it cannot be read: {}", unreadable::words(*cause));
+                Outcome::unseen(Point::Frame, text, unreadable::reason(*cause))
             }
         };
         if matches!(outcome.verdict, Verdict::HandOver { .. }) {
             outcome.found.members.clear();
         }
-        if let Some(reason) = outcome.verdict.reason() {
+        let is_not_ours = outcome.verdict == Verdict::Drop(DropReason::NotOurs);
+        let is_the_kernels = asked_about
+            .is_some_and(|flow| is_for_host.is_some() || is_not_ours && self.leaves_to_kernel(link, flow));
+        if let Some(reason) = outcome.verdict.reason().filter(|_| !is_the_kernels) {
             let at = outcome.ended_at(reason);
             outcome.found.notes.push(Note { at, text: format!("it ends here: {reason}") });
         }
@@ -140,6 +151,7 @@ impl Datapath {
             flow: outcome.flow,
             flow_is_there: outcome.is_there,
             verdict: outcome.verdict,
+            is_the_kernels,
         })
     }
 
@@ -357,6 +369,12 @@ struct Outcome {
 }
 
 impl Outcome {
+    /// Of a packet that came to no decision.
+    fn unseen(at: Point, text: String, reason: DropReason) -> Self {
+        let found = Found { notes: vec![Note { at, text }], members: Vec::new() };
+        Self { verdict: Verdict::Drop(reason), found, flow: None, is_there: false }
+    }
+
     /// Where a packet was that was not carried.
     fn ended_at(&self, reason: DropReason) -> Point {
         match (reason.stage(), self.found.notes.last()) {

@@ -48,6 +48,29 @@ fn noted(told: &Explanation, stage: Stage) -> Vec<&str> {
 }
 
 #[test]
+fn what_is_the_hosts_never_comes() {
+    let rest = "virtual rest 0.0.0.0:0 all route no-pool on eth0";
+    let shop = "virtual shop 203.0.113.1:80 tcp nat";
+    let member = "member 10.0.0.1:8080";
+    for (lines, destination, is_the_kernels) in [
+        // An address of eth0, also where every address is carried.
+        (&[rest][..], "198.18.0.1:22", true),
+        (&[rest], "224.0.0.5:22", true),
+        (&[rest], "192.0.2.200:22", false),
+        (&[shop, member], "198.18.0.1:22", true),
+        (&[shop, member], "192.0.2.200:22", true),
+        // What is Shunt's is Shunt's to refuse.
+        (&[shop, member], "203.0.113.1:22", false),
+    ] {
+        let (lab, destination) = (lab(lines), endpoint(destination).unwrap());
+        let asked = Asked::Tcp { source: endpoint(CLIENT).unwrap(), destination, flags: SYN };
+        let told = explain(&lab, &mut lab.datapath(0).unwrap(), asked);
+        assert_eq!(told.is_the_kernels, is_the_kernels, "{lines:?} {destination}: {told:#?}");
+        assert!(!is_the_kernels || told.leaves.is_empty() && told.flow.is_none(), "{told:#?}");
+    }
+}
+
+#[test]
 fn a_first_packet_tells_every_stage() {
     let told = of(&["virtual shop 203.0.113.1:80 tcp nat", "member 10.0.0.1:8080", "member 10.0.0.2:8080"]);
     let mut stages: Vec<Stage> = told

@@ -83,6 +83,11 @@ fn targeted(virtual_: &PacketVirtual, monitor: &Monitor, here: &str, walk: &mut 
             Refusal::new(Cause::Conflict, message).help(format!("name an {} address", family(is_v4)));
         walk.refuse(&place, Some(&key), refusal);
     }
+    if monitor.probe == Probe::Ping && target.port.is_some() {
+        let refusal = Refusal::new(Cause::Conflict, "`target` has a port, and a ping has none")
+            .help(format!("write `{}`", target.address));
+        walk.refuse(&place, Some(&key), refusal);
+    }
     let needs_port = monitor.probe != Probe::Ping && virtual_.listen.port() == 0;
     if needs_port && target.port.is_none() {
         let message = format!("`target` has no port, and virtual `{}` takes any", virtual_.name);

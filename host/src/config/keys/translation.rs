@@ -105,7 +105,7 @@ fn maps_of(table: &mut Table<'_>, maps: Vec<Map>) -> Option<Maps> {
                 .help("the prefix of IPv6 must leave at least as many bits as that of IPv4: `/24` goes with `/120` or less")
         }
         Err(Unfit::Twice(first, second)) => {
-            let message = format!("{} and {} have a prefix in common", name(first), name(second));
+            let message = format!("{}, and again {}: they have a prefix in common", name(first), name(second));
             Refusal::new(Cause::Duplicate, message).help("each prefix stands for one other")
         }
         Err(Unfit::Mapped(place) | Unfit::Families(place)) => {

@@ -6,10 +6,11 @@ use etherparse::{IpHeaders, Ipv4Header, Ipv6Header, PacketBuilder, TcpHeader, Tc
 use shunt_wire::ethernet::EtherType;
 use shunt_wire::{Address, Endpoint, Mac, ip, tcp};
 
-use crate::datapath::Datapath;
+use crate::datapath::listening::may_travel;
+use crate::datapath::{Datapath, Virtual};
 use crate::flow::Direction;
 use crate::network::{Interface, NextHop};
-use crate::packet::{Kind, dissect};
+use crate::packet::{FlowPacket, Kind, dissect};
 
 /// A packet, and where it comes in.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -169,6 +170,26 @@ impl Datapath {
             || self.snapshot.virtuals().iter().flat_map(|virtual_| &virtual_.interfaces).next().copied();
         let link = back.or_else(first).ok_or(Unasked::NoLink)?;
         self.network.interface(link).map(|link| (link, true)).ok_or(Unasked::NoLink)
+    }
+}
+
+impl Datapath {
+    /// Whether a packet that comes in by a link is for this host itself. The kernel program leaves it such packets,
+    /// but for answers to Shunt's own addresses and errors about what Shunt sent.
+    pub(super) fn is_for_host(&self, packet: &FlowPacket) -> bool {
+        let (source, destination) = (packet.key.source().address, packet.key.destination().address);
+        let is_owned = |address| self.snapshot.owned(address).is_some();
+        let has = |link: &Interface| link.addresses.iter().any(|(own, _)| *own == destination);
+        !is_owned(source) && !is_owned(destination) && self.network.interfaces().any(has)
+    }
+
+    /// Whether Shunt takes nothing by a link but what has to do with its own addresses, or not such a packet.
+    pub(super) fn leaves_to_kernel(&self, link: u32, packet: &FlowPacket) -> bool {
+        let (source, destination) = (packet.key.source().address, packet.key.destination().address);
+        let takes_all = |it: &Virtual| it.is_wildcard() && it.interfaces.contains(&link);
+        let is_whole =
+            self.snapshot.translating(link).is_some() || self.snapshot.virtuals().iter().any(takes_all);
+        !is_whole || !may_travel(source, destination)
     }
 }
 
