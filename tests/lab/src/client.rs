@@ -98,7 +98,7 @@ impl Host {
     /// # Errors
     /// There is no curl.
     pub fn start_fetch(&self, request: &Request) -> Result<Fetch> {
-        let folder = tempfile::Builder::new().prefix("shunt-lab-curl-").tempdir()?;
+        let folder = crate::namespace::folder("curl")?;
         let path = |name: &str| folder.path().join(name).display().to_string();
         let mut line = format!(
             "curl -q --globoff --silent --show-error --fail {} --max-time {} --output {} --dump-header {}",

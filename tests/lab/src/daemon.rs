@@ -11,7 +11,7 @@ use tempfile::TempDir;
 
 use crate::PATIENCE;
 use crate::host::Host;
-use crate::namespace::output;
+use crate::namespace::{self, output};
 use crate::process::Process;
 
 /// `shunt run` in the namespace of a host. It is ended in order when this is dropped.
@@ -28,7 +28,7 @@ impl Shunt {
     /// # Errors
     /// It refuses to start; what it said is told.
     pub fn start(host: &Host, program: &Path, config: &str) -> Result<Self> {
-        let folder = tempfile::Builder::new().prefix("shunt-lab-").tempdir()?;
+        let folder = namespace::folder("shunt")?;
         write(&folder, config)?;
         let mut command = host.command(program);
         command.args(["run", "--config"]).arg(folder.path().join(CONFIG));

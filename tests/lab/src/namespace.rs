@@ -9,9 +9,13 @@ use anyhow::{Context, Result, anyhow, bail};
 use nix::sched::{CloneFlags, setns};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
+use tempfile::TempDir;
 
 /// All namespaces of all labs begin with it; the number of the process that made them comes next.
 const PREFIX: &str = "shunt-lab-";
+
+/// What comes behind that in names of folders.
+const FOLDER: &str = "files-";
 
 /// Where `ip netns` keeps the names.
 const NAMES: &str = "/run/netns";
@@ -75,11 +79,25 @@ impl Drop for Namespace {
     }
 }
 
+/// A folder for files of this process's labs. It goes with what is returned; where the process is killed, before the
+/// next lab is built: so nobody has to clean up by hand, and takes away what others use.
+pub(crate) fn folder(what: &str) -> Result<TempDir> {
+    let prefix = format!("{PREFIX}{}-{FOLDER}{what}-", std::process::id());
+    tempfile::Builder::new().prefix(&prefix).tempdir().context("cannot make a folder")
+}
+
 /// Removes what labs left behind whose process was killed, programs in them first.
 ///
 /// # Errors
 /// The names cannot be read.
 pub(crate) fn sweep() -> Result<()> {
+    let is_gone = |owner: u32| !Path::new("/proc").join(owner.to_string()).exists();
+    for folder in fs::read_dir(std::env::temp_dir()).into_iter().flatten().flatten() {
+        let name = folder.file_name();
+        if name.to_str().and_then(owner_of_folder).is_some_and(is_gone) {
+            let _ = fs::remove_dir_all(folder.path());
+        }
+    }
     let names = match fs::read_dir(NAMES) {
         Ok(names) => names,
         // Nobody has made a namespace yet.
@@ -88,7 +106,7 @@ pub(crate) fn sweep() -> Result<()> {
     };
     for name in names.flatten().filter_map(|it| it.file_name().into_string().ok()) {
         let Some(owner) = owner(&name) else { continue };
-        if Path::new("/proc").join(owner.to_string()).exists() {
+        if !is_gone(owner) {
             continue;
         }
         // Another process may be sweeping as well: what fails here has been done by it.
@@ -104,6 +122,12 @@ pub(crate) fn sweep() -> Result<()> {
 /// The process that made a namespace of this name; `None`: it is not of a lab.
 fn owner(name: &str) -> Option<u32> {
     name.strip_prefix(PREFIX)?.split('-').next()?.parse().ok()
+}
+
+/// The same of a [folder]; those with captures of a test that failed are kept for people.
+fn owner_of_folder(name: &str) -> Option<u32> {
+    let (owner, what) = name.strip_prefix(PREFIX)?.split_once('-')?;
+    what.starts_with(FOLDER).then(|| owner.parse().ok())?
 }
 
 /// Runs `ip` and gives what it printed.
@@ -136,5 +160,8 @@ mod tests {
         assert_eq!(owner("shunt-lab-17-0-client"), Some(17));
         assert_eq!(owner("shunt-lab-x-0-client"), None);
         assert_eq!(owner("blue"), None);
+        assert_eq!(owner_of_folder("shunt-lab-17-files-shunt-x7"), Some(17));
+        assert_eq!(owner_of_folder("shunt-lab-6-in-4-x7"), None, "captures of a story");
+        assert_eq!(owner_of_folder("shunt-lab-files-x7"), None);
     }
 }
