@@ -5,6 +5,7 @@
 //! addresses stands here; which addresses a packet gets, the one in an ICMP error included, in
 //! [`packet`].
 
+mod apart;
 mod embedding;
 mod explicit;
 pub mod packet;

@@ -1,17 +1,18 @@
 //! The datapath, by sequences of operations: packets of both sides, time, reloads, members and neighbours
 //! that come and go, operators.
 
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
 use shunt_engine::datapath::{
     Datapath, Done, Dscp, Filter, Hooks, Limits, Member, ModeName, Modes, NewFlow, Options, Pool, PoolIndex,
-    Ruling, Snapshot, SnatPool, SnatPoolIndex, SourcePersistence, Target, Transport, TunnelSources, Verdict,
-    Virtual, VirtualIndex, World,
+    Ruling, Snapshot, SnatPool, SnatPoolIndex, SourcePersistence, Target, Translation, Translator, Transport,
+    TunnelSources, Verdict, Virtual, VirtualIndex, World,
 };
 use shunt_engine::flow::{Cursor, FlowId};
 use shunt_engine::fragment::PartOf;
 use shunt_engine::hash::Keyed;
+use shunt_engine::mapping::{Embedding, Map, Mapping, Maps, Routers};
 use shunt_engine::member::{Admin, MemberState};
 use shunt_engine::network::{Hop, Interface, Network, Prefix, Route};
 use shunt_engine::persistence::PersistenceTable;
@@ -22,6 +23,8 @@ use shunt_wire::{Address, Endpoint, Family, Frame, Mac, checksum};
 
 const CLIENTS: u32 = 1;
 const MEMBERS: u32 = 2;
+/// Packets that come in here are translated one by one.
+const TRANSLATED: u32 = 3;
 /// Ports of the VIP, one for each mode.
 const FIRST_PORT: u16 = 80;
 
@@ -77,7 +80,7 @@ impl World for Driver {
     }
 
     fn send(&mut self, interface: u32, frame: &[u8]) {
-        assert!(interface == CLIENTS || interface == MEMBERS);
+        assert!((CLIENTS..=TRANSLATED).contains(&interface));
         assert!(frame.len() >= 14, "less than a header");
     }
 
@@ -86,7 +89,7 @@ impl World for Driver {
     }
 
     fn solicit(&mut self, link: u32, _: Address) {
-        assert!(link == CLIENTS || link == MEMBERS);
+        assert!((CLIENTS..=TRANSLATED).contains(&link));
     }
 
     fn random(&mut self) -> u64 {
@@ -117,12 +120,24 @@ impl Scene {
 
     fn operate(&mut self, operation: u8, next: &mut dyn FnMut() -> u8) {
         match operation % 16 {
-            0..6 => {
+            0..4 => {
                 let frame = from_client(next);
                 self.receive(CLIENTS, frame);
             }
-            6..9 => {
+            4 => {
+                let frame = of_ipv6(next);
+                self.receive(CLIENTS, frame);
+            }
+            5 => {
+                let frame = if next().is_multiple_of(2) { of_ipv6(next) } else { from_member(next) };
+                self.receive(TRANSLATED, frame);
+            }
+            6 | 7 => {
                 let frame = from_member(next);
+                self.receive(MEMBERS, frame);
+            }
+            8 => {
+                let frame = of_ipv6(next);
                 self.receive(MEMBERS, frame);
             }
             9 => {
@@ -181,7 +196,7 @@ impl Scene {
             Verdict::Send { interface }
             | Verdict::Answer { interface }
             | Verdict::Refuse { interface, .. } => {
-                assert!(interface == CLIENTS || interface == MEMBERS);
+                assert!((CLIENTS..=TRANSLATED).contains(&interface));
             }
             Verdict::Sent | Verdict::Drop(_) => {}
         }
@@ -231,6 +246,74 @@ fn from_member(next: &mut dyn FnMut() -> u8) -> Vec<u8> {
         _ => endpoint([10, 0, 0, 100], 2000 + u16::from(client % 4)),
     };
     packet(endpoint([10, 0, 0, host % 2 + 1], 8080), to, [2, 0, 0, 0, 0, 2], next)
+}
+
+/// A packet of IPv6 to the VIP, from its member, or to be translated: a segment, a datagram, a message of ICMPv6, a
+/// fragment of one, or with headers in front; what stands behind may be anything.
+fn of_ipv6(next: &mut dyn FnMut() -> u8) -> Vec<u8> {
+    const NAMES: [&str; 8] = [
+        "2001:db8:c::7",
+        "2001:db8:64::192.0.2.1",
+        "2001:db8:64::10.0.0.1",
+        "2001:db8:64::127.0.0.1",
+        "2001:db8:f::1",
+        "2001:db8:a::1",
+        "2001:db8:a::100",
+        "2001:db8:d::9",
+    ];
+    let (ends, kind, length, hops) = (next(), next(), next(), next());
+    let name = |number: u8| match NAMES[usize::from(number % 8)].parse() {
+        Ok(IpAddr::V6(v6)) => v6.octets(),
+        _ => [0; 16],
+    };
+    let (source, destination) = (name(ends), name(ends >> 4));
+    let ports = [156, 64, 0, FIRST_PORT as u8, 31, 144, 156, 64];
+    let mut rest = ports[usize::from(kind & 4)..][..4].to_vec();
+    let protocol = match kind % 4 {
+        0 => {
+            rest.extend([&[0; 8], &[5 << 4, next() & 0x1f, 1, 0, 0, 0, 0, 0][..]].concat());
+            6
+        }
+        1 => {
+            rest.extend([[0, length].as_slice(), &[next(), next()]].concat());
+            17
+        }
+        2 => {
+            // An error about what was sent the other way.
+            rest = vec![next() % 5, next() % 8, 0, 0, 0, 0, next(), next(), 0x60, 0, 0, 0, 0, 20, 17, 60];
+            rest.extend([destination, source].concat());
+            58
+        }
+        _ => {
+            rest = vec![128 | (next() & 1), 0, 0, 0, 0, 5, 0, 1];
+            58
+        }
+    };
+    rest.extend((0..length).map(|place| place ^ kind));
+    // The sum of ICMPv6 is right now and then.
+    if protocol == 58 && kind & 8 == 0 {
+        let (from, to) = (Address::from(IpAddr::from(source)), Address::from(IpAddr::from(destination)));
+        let sum = checksum::Sum::pseudo(from, to, protocol, rest.len() as u32).bytes(&rest);
+        let check = sum.checksum();
+        rest[2..4].copy_from_slice(&check.to_be_bytes());
+    }
+    let mut first = protocol;
+    if kind & 0x30 == 0x30 {
+        let place = usize::from(kind >> 6) * 8;
+        let more = u8::from(rest.len() > place + 32);
+        let part = rest.get(place..).unwrap_or_default();
+        let part = &part[..part.len().min(32)];
+        rest = [&[first, 0, 0, place as u8 | more, 0, 0, 0, hops % 4][..], part].concat();
+        first = 44;
+    } else if kind & 0x30 == 0x20 {
+        rest = [&[first, 0, next() % 4, next() % 2, 0, 0, 0, 0][..], &rest].concat();
+        first = [0, 43, 60, 51][usize::from(kind >> 6)];
+    }
+    let mut header = vec![0x60, next(), next(), 0, 0, rest.len() as u8, first, hops];
+    header[4] = (rest.len() >> 8) as u8;
+    header.extend([source, destination].concat());
+    let ethernet = [2, 0, 0, 0, 0, 1, 2, 0, 0, 0, 9, 9, 0x86, 0xdd];
+    [&ethernet[..], &header, &rest].concat()
 }
 
 /// A packet of IPv4 whose IP header is right, or a fragment; what stands behind it may be anything.
@@ -308,32 +391,68 @@ fn snapshot(pool: &Pool, there: u16) -> Arc<Snapshot> {
             hooks: Hooks { on_flow: place == 8, on_done: true },
         });
     let virtuals = virtuals.enumerate().filter(|(place, _)| there & 1 << place != 0);
-    let snat = snat::Pool::new(&[Ipv4Addr::new(10, 0, 0, 100).into()], 2000..=2003, 1_000);
+    let snat =
+        snat::Pool::new(&[Ipv4Addr::new(10, 0, 0, 100).into(), v6("2001:db8:a::100")], 2000..=2003, 1_000);
     let snat_pools = vec![SnatPool { name: "out".into(), ports: snat }];
-    let virtuals = virtuals.map(|(_, virtual_)| virtual_).collect();
-    Arc::new(Snapshot::new(virtuals, vec![pool.clone()], snat_pools).expect("nothing contradicts itself"))
+    let virtuals: Vec<Virtual> = virtuals.map(|(_, virtual_)| virtual_).collect();
+    // Each also listens for the other family, whose members the pool does not have.
+    let other = virtuals.iter().map(|virtual_| Virtual {
+        name: format!("{}-6", virtual_.name).into(),
+        listen: Endpoint { address: v6("2001:db8:f::1"), ..virtual_.listen },
+        tunnel_sources: TunnelSources::default(),
+        translation: Some(translation()),
+        ..virtual_.clone()
+    });
+    let virtuals = virtuals.iter().cloned().chain(other).collect();
+    let translator =
+        Translator { name: "clat".into(), interfaces: vec![TRANSLATED], translation: translation() };
+    let snapshot = Snapshot::new(virtuals, vec![pool.clone()], snat_pools);
+    let snapshot = snapshot.and_then(|snapshot| snapshot.with_translators(vec![translator]));
+    Arc::new(snapshot.expect("nothing contradicts itself"))
+}
+
+fn translation() -> Arc<Translation> {
+    let embedding = Prefix::new(v6("2001:db8:64::"), 96).and_then(Embedding::new);
+    let v4 = Prefix::new(Ipv4Addr::new(192, 0, 2, 0).into(), 24).expect("a prefix");
+    let map = Map { v4, v6: Prefix::new(v6("2001:db8:c::"), 120).expect("a prefix") };
+    let maps = Maps::new(vec![map]).expect("it fits");
+    let stands_in = Ipv4Addr::new(192, 0, 2, 200).into();
+    let routers = Routers::new(&[stands_in..=stands_in]).expect("a range");
+    Arc::new(Translation { mapping: Mapping::new(embedding, maps, routers), lowest_ipv6_mtu: 1280 })
+}
+
+fn v6(text: &str) -> Address {
+    Address::from(text.parse::<IpAddr>().expect("an address"))
 }
 
 fn network() -> Network {
     let mut network = Network::default();
-    for (index, own) in [(CLIENTS, [198, 18, 0, 1]), (MEMBERS, [10, 0, 0, 254])] {
+    for (index, own, own_v6) in [
+        (CLIENTS, [198, 18, 0, 1], "2001:db8:2::1"),
+        (MEMBERS, [10, 0, 0, 254], "2001:db8:a::fe"),
+        (TRANSLATED, [198, 18, 1, 1], "2001:db8:3::1"),
+    ] {
         let address = Ipv4Addr::from(own).into();
         network.set_interface(Interface {
             index,
             name: format!("eth{index}").into(),
             mac: Mac([2, 0, 0, 0, 0, index as u8]),
             mtu: 250,
-            addresses: vec![(address, 24)],
+            addresses: vec![(address, 24), (v6(own_v6), 64)],
             vlan: None,
             point_to_point: false,
         });
-        let destination = Prefix::new(address, 24).expect("a prefix");
-        network.add_route(Route {
-            destination,
-            hop: Some(Hop { gateway: None, interface: index }),
-            metric: 0,
-        });
+        for (address, length) in [(address, 24), (v6(own_v6), 64)] {
+            let destination = Prefix::new(address, length).expect("a prefix");
+            let hop = Some(Hop { gateway: None, interface: index });
+            network.add_route(Route { destination, hop, metric: 0 });
+        }
     }
+    let router = v6("2001:db8:2::fe");
+    let hop = Some(Hop { gateway: Some(router), interface: CLIENTS });
+    network.add_route(Route { destination: Prefix::all(Family::V6), hop, metric: 0 });
+    network.set_neighbour(CLIENTS, router, Mac([2, 0, 0, 0, 9, 9]));
+    network.set_neighbour(MEMBERS, v6("2001:db8:a::1"), Mac([2, 0, 0, 0, 8, 1]));
     let router = Ipv4Addr::new(198, 18, 0, 254).into();
     let hop = Some(Hop { gateway: Some(router), interface: CLIENTS });
     network.add_route(Route { destination: Prefix::all(Family::V4), hop, metric: 0 });

@@ -2,6 +2,7 @@
 //! together.
 
 mod on_path;
+mod translation;
 mod wildcards;
 
 use std::collections::BTreeMap;
@@ -24,7 +25,7 @@ pub(super) fn check(config: &Config, walk: &mut Walk) {
     on_path::targets(config, walk);
     numbers_tell_addresses(config, walk);
     wildcards::check(config, walk);
-    translators_apart(config, walk);
+    translation::check(config, walk);
 }
 
 /// A slot names either, so one name cannot be both.
@@ -203,25 +204,6 @@ fn snat_fits(virtual_: &PacketVirtual, config: &Config, walk: &mut Walk) {
         .also(first, format!("`{}` is {}", pool.members[index].address, family(!is_v4)))
         .help(format!("name a SNAT pool of {} addresses", family(!is_v4)));
     walk.refuse(&place, Some(&key), refusal);
-}
-
-/// A packet has one translation.
-fn translators_apart(config: &Config, walk: &mut Walk) {
-    for (place, translator) in config.translators.iter().enumerate() {
-        let clash = config.translators[..place].iter().find_map(|other| {
-            let both = translator.interfaces.iter().find(|name| other.interfaces.contains(name))?;
-            Some((other, both))
-        });
-        let Some((other, both)) = clash else { continue };
-        let (here, key) = walk.spot(&path(&["virtual", &translator.name, "interfaces"]));
-        let (first, _) = walk.spot(&path(&["virtual", &other.name, "interfaces"]));
-        let message = format!("packets of `{both}` are translated by `{}` already", other.name);
-        let refusal = Refusal::new(Cause::Duplicate, message)
-            .label("again here")
-            .also(first, "first here")
-            .help("give each virtual of mode `siit` interfaces of its own");
-        walk.refuse(&here, Some(&key), refusal);
-    }
 }
 
 /// A member finds the virtual's address by the DSCP alone, so each number is one address to it.

@@ -96,8 +96,7 @@ impl Rewrite {
     #[inline]
     pub fn apply(&self, frame: &mut Frame<'_>, layout: &Layout) -> Result<(), Misfit> {
         if let Change::Cross(cross) = &self.change {
-            cross.apply(self, frame, layout, Fit::Whole)?;
-            return self.readdress(frame);
+            return self.cross(cross, frame, layout);
         }
         self.check(frame, layout)?;
         let bytes = frame.bytes_mut();
@@ -211,6 +210,13 @@ impl Rewrite {
             return Err(Misfit::NoRoom);
         }
         Ok(())
+    }
+
+    /// By itself, so that what stays in its family is rewritten where it is called.
+    #[inline(never)]
+    fn cross(&self, cross: &Cross, frame: &mut Frame<'_>, layout: &Layout) -> Result<(), Misfit> {
+        cross.apply(self, frame, layout, Fit::Whole)?;
+        self.readdress(frame)
     }
 
     #[inline]

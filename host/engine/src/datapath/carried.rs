@@ -4,9 +4,10 @@ use std::num::NonZeroU32;
 
 use shunt_wire::FlowKey;
 
+use super::Arrival;
 use super::mode::ModeName;
 use super::seats::Seat;
-use super::stages::compile::{Ends, Path, Plan, Sender};
+use super::stages::compile::{Ends, NEVER, Path, Plan, Sender};
 use super::world::Traffic;
 use crate::flow::tcp::Conversation;
 use crate::flow::{Direction, Ending, Flow};
@@ -104,6 +105,21 @@ impl Carried {
     /// lives; only clients are turned away from it.
     pub(super) fn has_lost_member(&self, direction: Direction) -> bool {
         direction == Direction::ToServer && !self.active.member().usable_for_persistent()
+    }
+
+    /// Where answers go back to the sender, the last one counts: the client's packets may have come to take another
+    /// way.
+    #[inline]
+    pub(super) fn follow(&mut self, direction: Direction, arrival: &Arrival<'_>) {
+        if !self.returns || direction == Direction::ToClient {
+            return;
+        }
+        let (sender, back) = (arrival.sender(), &mut self.paths[Direction::ToClient as usize]);
+        let known = (back.rewrite.interface, back.vlan, back.rewrite.destination_mac);
+        if known != (sender.interface, sender.vlan, sender.mac) {
+            (back.rewrite.interface, back.vlan) = (sender.interface, sender.vlan);
+            (back.rewrite.destination_mac, back.rewrite.epoch) = (sender.mac, NEVER);
+        }
     }
 
     /// All that a packet changes.

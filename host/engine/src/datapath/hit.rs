@@ -2,14 +2,15 @@
 
 use shunt_wire::rewrite::Misfit;
 use shunt_wire::tcp::SYN;
-use shunt_wire::{Frame, fragment};
+use shunt_wire::{Frame, Rewrite, fragment};
 
-use super::carried::ends;
+use super::carried::{Carried, ends};
+use super::counters::Tally;
 use super::end::Why;
 use super::fragments::Renumbered;
 use super::reason::DropReason;
+use super::seats::Seats;
 use super::snapshot::Owned;
-use super::stages::compile::NEVER;
 use super::tunnels::Outside;
 use super::verdict::Verdict;
 use super::world::World;
@@ -55,7 +56,7 @@ impl Datapath {
             return Some(self.refuse(now, arrival, frame, reason));
         }
         if !arrival.again {
-            match self.observe(now, id, direction, packet)? {
+            match self.observe(now, id, direction, (arrival, packet))? {
                 Meaning::GoesOn => {}
                 Meaning::Over => {
                     self.end(now, id, Why::Over, None, world);
@@ -72,23 +73,10 @@ impl Datapath {
                 Meaning::MemberDown => return self.leave_member(now, id, arrival, packet, frame, world),
             }
         }
-        self.follow(id, direction, arrival);
         Some(match ready {
             Err(Blocked::Unresolved(via)) => self.wait(now, &via, arrival, frame, world),
             _ => self.replay(now, id, direction, arrival, frame, world),
         })
-    }
-
-    /// Where answers go back to the sender, the last one counts: the client's packets may have come to take another
-    /// way.
-    fn follow(&mut self, id: FlowId, direction: Direction, arrival: &Arrival<'_>) {
-        let Some(flow) = self.flows.get_mut(id).filter(|flow| flow.value.returns) else { return };
-        let (sender, back) = (arrival.sender(), &mut flow.value.paths[Direction::ToClient as usize]);
-        let known = (back.rewrite.interface, back.vlan, back.rewrite.destination_mac);
-        if direction == Direction::ToServer && known != (sender.interface, sender.vlan, sender.mac) {
-            (back.rewrite.interface, back.vlan) = (sender.interface, sender.vlan);
-            (back.rewrite.destination_mac, back.rewrite.epoch) = (sender.mac, NEVER);
-        }
     }
 
     /// What a packet means to its flow, which is left as it is; `None` if there is no such flow.
@@ -143,15 +131,16 @@ impl Datapath {
     ) -> Verdict {
         let Some(flow) = self.flows.get(id) else { return Verdict::Drop(DropReason::NoFlow) };
         let path = flow.value.path(direction);
+        // Read where it lies: a copy would cost more than all of it.
+        let (rewrite, vlan, interface) = (&path.rewrite, path.vlan, path.rewrite.interface);
         let layout = &arrival.packet.layout;
-        let (rewrite, vlan) = (path.rewrite, path.vlan);
-        let renumbered = Renumbered::of(arrival).filter(|_| rewrite.renames());
-        let done = match Renumbered::around(renumbered, frame, layout, |frame| rewrite.apply(frame, layout)) {
-            Err(Misfit::MustFragment) => {
-                Renumbered::around(renumbered, frame, layout, |frame| rewrite.apply_to_cut(frame, layout))
-                    .map(Some)
-            }
-            done => done.map(|()| None),
+        let done = match &arrival.part {
+            None => rewrite.apply(frame, layout).map(|()| None),
+            Some(_) => Self::rewrite_part(rewrite, arrival, frame),
+        };
+        let done = match done {
+            Err(Misfit::MustFragment) => Self::rewrite_to_cut(rewrite, arrival, frame).map(Some),
+            done => done,
         };
         let longest = match done {
             Ok(longest) => longest,
@@ -164,11 +153,35 @@ impl Datapath {
         }
         // What is too long for the other family's links goes in parts, the last of which is left in the frame.
         if let Some(longest) = longest
-            && fragment::cut(frame, longest, |part| world.send(rewrite.interface, part)).is_none()
+            && fragment::cut(frame, longest, |part| world.send(interface, part)).is_none()
         {
             return Verdict::Drop(DropReason::Untranslatable);
         }
-        Verdict::Send { interface: rewrite.interface }
+        Verdict::Send { interface }
+    }
+
+    /// Rewrites a fragment.
+    #[cold]
+    fn rewrite_part(
+        rewrite: &Rewrite,
+        arrival: &Arrival<'_>,
+        frame: &mut Frame<'_>,
+    ) -> Result<Option<u16>, Misfit> {
+        let layout = &arrival.packet.layout;
+        let renumbered = Renumbered::of(arrival).filter(|_| rewrite.renames());
+        Renumbered::around(renumbered, frame, layout, |frame| rewrite.apply(frame, layout)).map(|()| None)
+    }
+
+    /// Rewrites what has to be cut. Returns how long the parts may be.
+    #[cold]
+    fn rewrite_to_cut(
+        rewrite: &Rewrite,
+        arrival: &Arrival<'_>,
+        frame: &mut Frame<'_>,
+    ) -> Result<u16, Misfit> {
+        let layout = &arrival.packet.layout;
+        let renumbered = Renumbered::of(arrival).filter(|_| rewrite.renames());
+        Renumbered::around(renumbered, frame, layout, |frame| rewrite.apply_to_cut(frame, layout))
     }
 
     /// Sees to it that a path fits the snapshot and the network of this moment.
@@ -227,10 +240,11 @@ impl Datapath {
         now: u64,
         id: FlowId,
         direction: Direction,
-        packet: &FlowPacket,
+        (arrival, packet): (&Arrival<'_>, &FlowPacket),
     ) -> Option<Meaning> {
         let carried = &mut self.flows.get_mut(id)?.value;
         if carried.is_probe {
+            carried.follow(direction, arrival);
             return Some(Meaning::Probe);
         }
         if carried.has_lost_member(direction) {
@@ -248,18 +262,30 @@ impl Datapath {
         if direction == Direction::ToClient {
             carried.answered(now);
         }
-        self.count(now, id, direction, packet.length);
+        carried.follow(direction, arrival);
+        Self::count_on(carried, (&mut self.seats, &mut self.tally), now, direction, packet.length);
         Some(Meaning::GoesOn)
     }
 
     /// Counts a packet of a flow, or a part of one.
     pub(super) fn count(&mut self, now: u64, id: FlowId, direction: Direction, length: u16) {
         let Some(flow) = self.flows.get_mut(id) else { return };
-        let carried = &mut flow.value;
+        let to = (&mut self.seats, &mut self.tally);
+        Self::count_on(&mut flow.value, to, now, direction, length);
+    }
+
+    #[inline]
+    fn count_on(
+        carried: &mut Carried,
+        (seats, tally): (&mut Seats, &mut Tally),
+        now: u64,
+        direction: Direction,
+        length: u16,
+    ) {
         carried.last = now;
         carried.traffic[direction as usize].add(length);
-        self.seats.count(carried, direction, length);
-        self.tally.modes[carried.mode as usize].count(direction, length);
+        seats.count(carried, direction, length);
+        tally.modes[carried.mode as usize].count(direction, length);
     }
 
     /// The member of a flow is down or disabled. A connection cannot be moved: both ends are reset, so that

@@ -262,6 +262,7 @@ impl Datapath {
         self.tally.dropped(reason);
     }
 
+    #[inline]
     fn take_in(
         &mut self,
         now: u64,
@@ -271,7 +272,13 @@ impl Datapath {
         world: &mut impl World,
     ) -> Verdict {
         self.tally.received += 1;
-        let verdict = match self.translate(now, ingress, frame, world) {
+        // Most hosts translate nothing.
+        let translated = if self.snapshot.translators().is_empty() {
+            None
+        } else {
+            self.translate(now, ingress, frame, world)
+        };
+        let verdict = match translated {
             Some(verdict) => verdict,
             None => match dissect(frame.bytes()) {
                 Ok(packet) => {
@@ -286,6 +293,7 @@ impl Datapath {
     }
 
     /// What becomes of a frame that could be read.
+    #[inline]
     fn carry(
         &mut self,
         now: u64,
@@ -310,6 +318,7 @@ impl Datapath {
     }
 
     /// What becomes of a packet of a flow, or of its first fragment.
+    #[inline]
     fn carry_flow(
         &mut self,
         now: u64,
@@ -325,6 +334,7 @@ impl Datapath {
         verdict
     }
 
+    #[inline]
     fn hit_or_first(
         &mut self,
         now: u64,

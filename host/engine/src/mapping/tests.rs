@@ -98,6 +98,39 @@ fn what_no_host_can_have_is_behind_no_prefix() {
     }
 }
 
+#[test]
+fn two_mappings_may_know_an_address_by_one_name_only() {
+    let plain = mapping(Some("2001:db8:6464::/96"), &[], &[]);
+    let same = mapping(Some("2001:db8:6464::/96"), &[("192.0.2.1/32", "2001:db8::1/128")], &[]);
+    let apart = mapping(Some("2001:db8:65::/96"), &[("192.0.2.1/32", "2001:db8::2/128")], &[]);
+    let wider = mapping(Some("2001:db8::/32"), &[], &[]);
+    let shadow = mapping(Some("2001:db8:6464::/96"), &[("192.0.2.9/32", "2001:db8:6464::c000:201/128")], &[]);
+    let moved = mapping(None, &[("192.0.3.0/24", "2001:db8::/120")], &[]);
+    let agreed = mapping(None, &[("192.0.2.0/24", "2001:db8::/120")], &[]);
+    let deep = mapping(None, &[("10.0.0.0/8", "2001:db8:9::/104")], &[]);
+    let half =
+        mapping(None, &[("10.0.0.0/9", "2001:db8:9::/105"), ("11.0.0.0/9", "2001:db8:9::80:0/105")], &[]);
+    for (one, other, expected) in [
+        (&plain, &plain, false),
+        (&plain, &same, false),
+        (&same, &apart, false),
+        (&plain, &wider, true),
+        (&plain, &shadow, true),
+        (&same, &moved, true),
+        (&same, &agreed, false),
+        (&moved, &agreed, true),
+        (&deep, &half, true),
+    ] {
+        for (one, other) in [(one, other), (other, one)] {
+            let found = one.at_odds(other);
+            assert_eq!(found.is_some(), expected, "{one:?} {other:?}: {found:?}");
+            if let Some(address) = found {
+                assert_ne!(one.to_v4(address), other.to_v4(address));
+            }
+        }
+    }
+}
+
 /// The table of RFC 7757 section 3.1 and the addresses of section 3.4.
 #[test]
 fn explicit_maps_with_suffixes_of_every_kind() {
