@@ -29,20 +29,20 @@ snat-pool = "out-V"
 [[snat-pool]]
 name = "out-V"
 addresses = ["SNAT"]
-ports = "20032-20095"
+ports = "PORTS"
 "#;
 
 fn snat(family: Family) -> IpAddr {
     Place::Service.address(family, 201)
 }
 
-fn site() -> PacketSite {
-    let plan = Plan::new(Mode::Nat);
+fn site(workers: usize, ports: &str) -> PacketSite {
+    let plan = Plan { workers, ..Plan::new(Mode::Nat) };
     let topology = topology("outbound", Shape::TwoArm, &[Mode::Nat]);
     let out = Family::BOTH.map(|family| {
         let any = if family == Family::V4 { "0.0.0.0" } else { "[::]" };
         let config = OUT.replace("V\"", &format!("{}\"", &family.option()[1..])).replace("ANY", any);
-        config.replace("SNAT", &snat(family).to_string())
+        config.replace("SNAT", &snat(family).to_string()).replace("PORTS", ports)
     });
     let config = plan.config(&topology) + &out.concat();
     let shunt = Shunt::start(&topology.shunt, &program::path(), &config).unwrap();
@@ -54,7 +54,7 @@ fn members_speak_first() {
     if !root::is_root(WHY) {
         return;
     }
-    let site = site();
+    let site = site(2, "20000-20999");
     for family in Family::BOTH {
         let outside = site.topology.client_address(family, 0);
         let _speaker = Speaker::start(&site.topology.client, outside, 443);
@@ -81,7 +81,7 @@ fn ports_rest_toward_each_destination() {
     if !root::is_root(WHY) {
         return;
     }
-    let site = site();
+    let site = site(1, "20032-20095");
     let family = Family::V4;
     let member = &site.topology.members[0].host;
     let from = site.topology.member_address(family, 0, 0).ip();
