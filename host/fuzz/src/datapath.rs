@@ -267,7 +267,7 @@ fn of_ipv6(next: &mut dyn FnMut() -> u8) -> Vec<u8> {
         _ => [0; 16],
     };
     let (source, destination) = (name(ends), name(ends >> 4));
-    let ports = [156, 64, 0, FIRST_PORT as u8, 31, 144, 156, 64];
+    let ports = [4, 0, 0, FIRST_PORT as u8, 31, 144, 4, 0];
     let mut rest = ports[usize::from(kind & 4)..][..4].to_vec();
     let protocol = match kind % 4 {
         0 => {
