@@ -183,7 +183,7 @@ pub(super) struct FlowFilter {
     /// To this member: 10.0.0.1:80
     #[arg(long, value_name = "ADDRESS:PORT")]
     pub(super) member: Option<SocketAddr>,
-    /// Carried in this mode: nat, snat, l2dsr, l3dsr-dscp, l3dsr-ipip, l3dsr-gre or l3dsr-gue
+    /// Carried in this mode: nat, snat, route, l2dsr, l3dsr-dscp, l3dsr-ipip, l3dsr-gre or l3dsr-gue
     #[arg(long)]
     pub(super) mode: Option<String>,
     /// In this state, as the list shows it

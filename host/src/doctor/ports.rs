@@ -1,6 +1,7 @@
 //! Interfaces: whether they are there and up, and what they cost.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
 
 use shunt_rules::suggest::nearest;
 use shunt_sys::netlink::Link;
@@ -101,7 +102,12 @@ fn offloads(link: &Link, port: &PortFacts) -> Option<Finding> {
 
 /// Addresses that are Shunt's alone.
 fn addresses(config: &Config, facts: &Facts, findings: &mut Vec<Finding>) {
-    let vips = config.packet_virtuals.iter().map(|it| (it.listen.ip(), format!("virtual {}", it.name)));
+    // A virtual on every address has none of its own.
+    let vips = config
+        .packet_virtuals
+        .iter()
+        .filter(|it| !it.is_wildcard())
+        .map(|it| (it.listen.ip(), format!("virtual {}", it.name)));
     let leased = config
         .snat_pools
         .iter()
@@ -110,10 +116,19 @@ fn addresses(config: &Config, facts: &Facts, findings: &mut Vec<Finding>) {
         let about = format!("tunnel-sources of virtual {}", virtual_.name);
         virtual_.tunnel_sources.iter().map(move |it| (*it, about.clone()))
     });
+    let probes: BTreeMap<IpAddr, String> = config
+        .packet_virtuals
+        .iter()
+        .filter_map(|it| Some((it.probe_from?, format!("probe-from of virtual {}", it.name))))
+        .collect();
+    let owned = vips.chain(leased).chain(sources).chain(probes.clone());
     let mut free = BTreeMap::<String, Vec<String>>::new();
     let mut seen = BTreeSet::new();
-    for (address, about) in vips.chain(leased).chain(sources).filter(|(address, _)| seen.insert(*address)) {
-        if let Some((link, prefix)) = holder(&facts.picture, address) {
+    for (address, about) in owned.filter(|(address, _)| seen.insert(*address)) {
+        // A daemon that runs has the address of its probes on a TUN device of its own.
+        let is_its_own = |link: &Link| link.tun && probes.contains_key(&address);
+        let holder = holder(&facts.picture, address).filter(|(link, _)| !is_its_own(link));
+        if let Some((link, prefix)) = holder {
             let remedy = format!("`ip address del {address}/{prefix} dev {}`", link.name);
             findings.push(Finding::failed(
                 about,

@@ -287,6 +287,27 @@ fn monitors_that_do_not_take_the_way_of_clients_are_named() {
 }
 
 #[test]
+fn addresses_of_probes_are_shunts_alone() {
+    let mut config = configured(BOTH);
+    config.packet_virtuals[0].probe_from = Some(ip("192.0.2.1"));
+    let expected =
+        "probe-from of virtual web: 192.0.2.1 is an address of this host, and must be Shunt's alone";
+    fails(&config, &facts(), &[expected]);
+    // While a daemon runs it is on a TUN device of that.
+    let mut facts = facts();
+    facts.picture.links.get_mut(&CLIENTS).unwrap().tun = true;
+    assert!(!found(Outcome::Failed, &config, &facts).iter().any(|it| it == expected));
+}
+
+#[test]
+fn every_address_is_no_address() {
+    let mut config = configured(BOTH);
+    config.packet_virtuals[0].listen = "0.0.0.0:0".parse().unwrap();
+    let good = found(Outcome::Good, &config, &facts());
+    assert!(!good.iter().any(|it| it.contains("0.0.0.0")), "{good:?}");
+}
+
+#[test]
 fn what_a_running_daemon_says_of_its_interfaces() {
     let findings = [attached("eth0", "native"), attached("eth1", "generic"), attached("siit", "gone")];
     assert_eq!(findings.map(|it| it.result), [Outcome::Good, Outcome::Note, Outcome::Failed]);
