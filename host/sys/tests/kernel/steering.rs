@@ -459,21 +459,21 @@ fn an_interface_that_is_not_there_is_named() {
     });
 }
 
+/// Prints what a frame costs (`--nocapture`), for whoever measures: the book's figures come from here.
 #[test]
-fn a_frame_costs_little() {
+fn a_million_frames_are_judged_alike() {
     within("a BPF program", || {
         let (mut steering, _socket) = steering();
-        let frames = [
-            ("another station's", to([2, 0, 0, 0, 0, 9], packet(CLIENT, VIP, TCP, &ports(40000, 443)))),
-            ("somebody's", packet(CLIENT, "192.0.2.8", TCP, &ports(1, 2))),
-            ("to a virtual", packet(CLIENT, VIP, TCP, &ports(40000, 443))),
-            ("a member's reply", packet(MEMBER6, CLIENT6, UDP, &ports(PORT, 40000))),
-        ];
-        for (story, frame) in frames {
+        let others = [0x02, 0, 0, 0, 0, 9];
+        for (story, action, frame) in [
+            ("another station's", PASS, to(others, packet(CLIENT, VIP, TCP, &ports(40000, 443)))),
+            ("somebody's", PASS, packet(CLIENT, "192.0.2.8", TCP, &ports(1, 2))),
+            ("to a virtual", REDIRECT, packet(CLIENT, VIP, TCP, &ports(40000, 443))),
+            ("a member's reply", REDIRECT, packet(MEMBER6, CLIENT6, UDP, &ports(PORT, 40000))),
+        ] {
             let ran = steering.test_run(&frame, 1_000_000).unwrap();
             println!("{story}: {} ns", ran.nanoseconds);
-            // An interpreted program takes microseconds; what a compiled one takes is the bench's business.
-            assert!(ran.nanoseconds < 2_000, "{story}: {} ns", ran.nanoseconds);
+            assert_eq!(ran.action, action, "{story}");
         }
     });
 }
