@@ -4,10 +4,11 @@
 
 use std::collections::BTreeMap;
 use std::io::{self, ErrorKind};
-use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::net::{IpAddr, Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
 
 use crate::address;
 use crate::raw::{Conversation, Head, Message, PATIENCE, prepared};
@@ -165,6 +166,17 @@ impl Origin {
         self.wait("ends of connections", |state| state.ended >= count);
     }
 
+    /// Waits until so many connections have ended, and those who had them could know: a busy kernel carries the
+    /// end of a connection later than what its peer says next.
+    pub fn wait_ends_arrived(&self, count: usize) {
+        self.wait_ended(count);
+        let begin = Instant::now();
+        while established_to(self.address) > 0 {
+            assert!(begin.elapsed() < PATIENCE, "the end of a connection does not arrive");
+            std::thread::sleep(Duration::from_millis(1));
+        }
+    }
+
     /// Stops listening; connections that are open go on.
     pub fn stop(&mut self) {
         let Some(accepting) = self.accepting.take() else { return };
@@ -293,4 +305,16 @@ impl Origin {
 #[must_use]
 pub fn ok(body: &str) -> String {
     format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{body}", body.len())
+}
+
+/// How many sockets hold a connection to this address of IPv4 for open (proc_net_tcp: state 01).
+fn established_to(address: SocketAddr) -> usize {
+    let IpAddr::V4(ip) = address.ip() else { panic!("{address}: the table is IPv4's") };
+    let table = std::fs::read_to_string("/proc/net/tcp").expect("the kernel's table");
+    let peer = format!("{:08X}:{:04X}", u32::from_ne_bytes(ip.octets()), address.port());
+    let is_open = |line: &&str| {
+        let mut fields = line.split_whitespace().skip(2);
+        fields.next() == Some(&peer) && fields.next() == Some("01")
+    };
+    table.lines().filter(is_open).count()
 }

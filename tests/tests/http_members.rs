@@ -80,10 +80,10 @@ fn a_connection_that_was_closed_while_idle_is_not_used() {
         let mut client = site.client();
         assert_eq!(client.ask(POST).text(), "a");
         origin.tell("close");
-        origin.wait_ended(1);
+        origin.wait_ends_arrived(1);
         for number in 2..5 {
             assert_eq!(client.ask(POST).text(), "a");
-            origin.wait_ended(number);
+            origin.wait_ends_arrived(number);
         }
         assert_eq!((origin.accepts(), origin.count()), (4, 4));
     }
