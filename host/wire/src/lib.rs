@@ -25,6 +25,7 @@ pub mod rewrite;
 pub mod steering;
 pub mod tcp;
 pub mod translation;
+pub mod vlan;
 
 pub use address::{Address, Endpoint};
 pub use ethernet::Mac;

@@ -2,10 +2,12 @@
 
 use shunt_wire::{FlowKey, Frame, frame, tcp};
 
-use super::carried::Carried;
-use super::mode::ModeName;
-use super::world::{Done, NewFlow, Outcome, World};
-use super::{Datapath, FlowProtocol};
+use super::Datapath;
+use super::driver::World;
+use super::model::flow::FlowProtocol;
+use super::model::mode::ModeName;
+use super::model::ruling::{Done, NewFlow, Outcome};
+use super::state::flow::Carried;
 use crate::flow::tcp::State;
 use crate::flow::{Cursor, Direction, Ending, FlowId};
 

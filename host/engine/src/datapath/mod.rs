@@ -4,76 +4,53 @@
 //! passes the list of [`Stage`]s, and leaves a flow behind for those that follow. Everything else is
 //! an answer, or a [`DropReason`].
 //!
-//! | on the way of a frame | |
-//! |---|---|
-//! | `warm` | its batch is named before the first is looked at |
-//! | `unreadable`, `owner` | it cannot be read; another worker has its flow |
-//! | `hit`, `fragments` | its flow is known, or the packet that it is a part of |
-//! | `siit` | its virtual translates without flows |
-//! | `listening`, `stages`, `probes` | it begins a flow: a client's, or a monitor's |
-//! | `answer`, `errors` | it asks Shunt itself; it tells what became of a packet |
-//! | `hold`, `waiting`, `tag` | it leaves, when the next hop is known |
+//! Each folder imports only from those above it; what calls another way is a method of [`Datapath`].
 //!
-//! | what is kept | |
+//! | folder | |
 //! |---|---|
-//! | [`Snapshot`], [`Mode`] | what is configured, replaced as a whole |
-//! | `carried`, `end` | what is remembered of a flow, and how it is given back |
-//! | `seats`, [`Counters`] | what is counted and limited, carried over from snapshot to snapshot |
-//! | `tunnels` | what errors about tunnels said |
-//!
-//! | who looks in | |
-//! |---|---|
-//! | [`World`], [`Verdict`] | what the thread around it is asked and told; `announce` has it speak unasked |
-//! | `list`, `explain` | operators: the flows, and why a packet goes where it goes (`trace`, `words`) |
+//! | `model` | values: what is configured, what comes in, what becomes of it |
+//! | [`Snapshot`], `lookup`, [`World`] | what is configured as a whole; which virtual takes a packet; the thread around it |
+//! | `compile` | the plan of a flow, and the rewrites that follow from it and the network |
+//! | `state` | what a worker keeps: flows, counters and limits by virtual and member, packets that wait |
+//! | `end` | how flows end, and how what they hold is given back |
+//! | `local` | what Shunt says and hears itself: answers, errors, announcements, probes, waiting for neighbours |
+//! | `fast` | packets of known flows and their fragments; translation without flows; prefetching |
+//! | `slow` | the stages that a first packet passes, one file each |
+//! | `operate` | operators: flows, counters, why a packet goes where it goes |
 
-mod announce;
-mod answer;
-mod carried;
-mod counters;
+mod compile;
+mod driver;
 mod end;
-mod errors;
-mod explain;
-mod fragments;
-mod hit;
-mod hold;
-mod list;
-mod listening;
-mod mode;
-mod owner;
-mod probes;
-mod reason;
-mod seats;
-mod siit;
+mod fast;
+mod local;
+mod lookup;
+mod model;
+mod operate;
+mod slow;
 mod snapshot;
-mod stage;
-mod stages;
-mod tag;
+mod state;
 #[cfg(test)]
 mod tests;
-mod trace;
-mod tunnels;
-mod unreadable;
-mod verdict;
-mod waiting;
-mod warm;
-mod words;
-mod world;
 
-pub use counters::{Counters, FlowCounters, TranslatorCounters, VirtualCounters};
-pub use explain::{Asked, Explanation, Leaving, Question, Unasked};
-pub use list::{Filter, FlowDetails, FlowSummary};
-pub use mode::{Dscp, Lacks, Mode, ModeName, Modes};
-pub use probes::{Notice, Probed};
-pub use reason::DropReason;
-pub use snapshot::{
-    Conflict, Hooks, Limits, Member, OnPath, Owned, Pool, PoolIndex, Snapshot, SnatPool, SnatPoolIndex,
-    SourcePersistence, Translation, Translator, TranslatorIndex, Transport, Virtual, VirtualIndex,
-};
-pub use stage::Stage;
-pub use trace::{Considered, Note, Point, Standing};
-pub use tunnels::TunnelSources;
-pub use verdict::Verdict;
-pub use world::{Done, FlowProtocol, NewFlow, Outcome, PersistKey, Ruling, Target, Traffic, World};
+pub use driver::World;
+pub use model::conflict::Conflict;
+pub use model::flow::{FlowProtocol, Traffic};
+pub use model::index::{PoolIndex, SnatPoolIndex, TranslatorIndex, VirtualIndex};
+pub use model::mode::{Dscp, Lacks, Mode, ModeName, Modes};
+pub use model::pool::{Member, Pool, SnatPool};
+pub use model::probe::{Notice, Probed};
+pub use model::reason::DropReason;
+pub use model::ruling::{Done, NewFlow, Outcome, PersistKey, Ruling, Target};
+pub use model::stage::Stage;
+pub use model::translation::{Translation, Translator};
+pub use model::tunnel_sources::TunnelSources;
+pub use model::verdict::Verdict;
+pub use model::virtual_::{Hooks, Limits, OnPath, SourcePersistence, Transport, Virtual};
+pub use operate::explain::{Asked, Explanation, Leaving, Question, Unasked};
+pub use operate::list::{Filter, FlowDetails, FlowSummary};
+pub use snapshot::{Owned, Snapshot};
+pub use state::counters::{Counters, FlowCounters, TranslatorCounters, VirtualCounters};
+pub use state::trace::{Considered, Note, Point, Standing};
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -86,15 +63,18 @@ use crate::hash::Keyed;
 use crate::limit::TokenBucket;
 use crate::member::MemberState;
 use crate::network::Network;
-use crate::packet::{FlowPacket, Kind, Packet, dissect};
+use crate::packet::{FlowPacket, Kind, dissect};
 use crate::snat::{Blocks, Ports};
 use crate::timer::Wheel;
-use carried::Carried;
-use counters::Tally;
-use hold::Hold;
-use seats::Seats;
-use stages::compile::Sender;
-use trace::Trace;
+use compile::plan::NEVER;
+use local::{answer, tunnels};
+use model::arrival::Arrival;
+use model::unreadable;
+use state::counters::Tally;
+use state::flow::Carried;
+use state::pending::Hold;
+use state::per_worker::Seats;
+use state::trace::Trace;
 
 /// How long an open TCP connection may be silent, in milliseconds.
 pub const DEFAULT_TCP_IDLE: u64 = 300_000;
@@ -142,19 +122,6 @@ pub struct Options {
     pub flows: usize,
 }
 
-/// A frame that came in, as it was read.
-struct Arrival<'a> {
-    packet: &'a Packet,
-    /// The interface that it came in by.
-    ingress: u32,
-    /// It waited for its next hop, and was counted when it came.
-    again: bool,
-    /// Another worker had it before, and it goes no further.
-    handed_over: bool,
-    /// If it is a fragment: of what, once that is known.
-    part: Option<PartOf>,
-}
-
 impl Datapath {
     #[must_use]
     pub fn new(now: u64, options: Options, snapshot: Arc<Snapshot>, network: Arc<Network>) -> Self {
@@ -166,7 +133,7 @@ impl Datapath {
             flows: Table::new(options.worker as u16, options.flows, options.key),
             timers: Wheel::new(now),
             errors: TokenBucket::new(answer::ERRORS_PER_SECOND, answer::ERRORS_PER_SECOND, now),
-            epoch: stages::compile::NEVER + 1,
+            epoch: NEVER + 1,
             leases: Ports::new(Blocks::new(options.worker as u16, options.workers as u16), options.key, now),
             seats,
             former: HashSet::with_hasher(options.key),
@@ -371,21 +338,8 @@ impl Datapath {
 
     fn next_epoch(&mut self) {
         self.epoch = match self.epoch.wrapping_add(1) {
-            stages::compile::NEVER => stages::compile::NEVER + 1,
+            NEVER => NEVER + 1,
             epoch => epoch,
         };
-    }
-}
-
-impl Arrival<'_> {
-    /// The link that it came in by: the VLAN, if it has a tag that names one.
-    fn link(&self, network: &Network) -> u32 {
-        network.link(self.ingress, self.packet.vlan.and_then(tag::number))
-    }
-
-    /// Who sent it.
-    fn sender(&self) -> Sender {
-        let vlan = self.packet.vlan.and_then(tag::number);
-        Sender { interface: self.ingress, vlan, mac: self.packet.source_mac }
     }
 }

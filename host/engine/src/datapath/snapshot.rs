@@ -1,37 +1,18 @@
 //! What is configured, as the datapath sees it: one value, replaced as a whole.
 
 use std::collections::{HashMap, HashSet};
-use std::net::SocketAddr;
 use std::sync::Arc;
 
 use shunt_wire::{Address, Endpoint};
 
-use super::listening::{Deaf, Listening};
-use super::mode::{Mode, ModeName, Modes};
-use super::tunnels::TunnelSources;
-use super::world::FlowProtocol;
+use super::lookup::{Deaf, Listening};
+use super::model::conflict::Conflict;
+use super::model::flow::FlowProtocol;
+use super::model::index::{PoolIndex, SnatPoolIndex, TranslatorIndex, VirtualIndex};
+use super::model::pool::{Pool, SnatPool};
+use super::model::translation::Translator;
+use super::model::virtual_::{OnPath, Virtual};
 use crate::hash::Keyed;
-use crate::mapping::Mapping;
-use crate::member::MemberState;
-use crate::persistence::PersistenceTable;
-use crate::selection::Balance;
-use crate::snat;
-
-/// The place of a virtual in a [`Snapshot`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct VirtualIndex(pub usize);
-
-/// The place of a pool in a [`Snapshot`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct PoolIndex(pub usize);
-
-/// The place of a SNAT pool in a [`Snapshot`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct SnatPoolIndex(pub usize);
-
-/// The place of a virtual of mode `siit` in a [`Snapshot`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct TranslatorIndex(pub usize);
 
 /// Packet virtuals, and the pools that they use. Everything that an index in it names is there.
 #[derive(Debug)]
@@ -51,135 +32,6 @@ pub struct Snapshot {
     translating: HashMap<u32, TranslatorIndex, Keyed>,
 }
 
-/// A virtual server whose packets Shunt carries.
-///
-/// Its name, address and transport are its identity: flows outlive a reload that leaves these three as
-/// they are.
-#[derive(Clone, Debug)]
-pub struct Virtual {
-    pub name: Arc<str>,
-    /// The unspecified address of a family is any address that is nobody's here: neither Shunt's nor the
-    /// host's. Port 0 is any port.
-    pub listen: Endpoint,
-    pub transport: Transport,
-    /// The links that clients come in by, by the kernel's numbers; a VLAN has a number of its own.
-    pub interfaces: Vec<u32>,
-    /// Where flows go that no rule sent elsewhere. Without it such flows are refused; on any address, in the
-    /// modes `route` and `snat`, they go to the destination itself.
-    pub pool: Option<PoolIndex>,
-    pub modes: Modes,
-    /// The UDP port that members take GUE on.
-    pub gue_port: u16,
-    /// Where tunnels to members start. Of a family of which it has none: at the address of the interface.
-    pub tunnel_sources: TunnelSources,
-    /// What SYNs may announce at most, in bytes.
-    pub mss: Option<u16>,
-    /// Between IPv4 and IPv6, where client and member are of different families.
-    pub translation: Option<Arc<Translation>>,
-    pub persistence: Option<SourcePersistence>,
-    /// Answers go to the MAC and the link that the client's last packet came from, whatever the routes say.
-    pub return_to_sender: bool,
-    /// How long a flow may be silent, in milliseconds: of open TCP connections, and of flows of any
-    /// other kind. `None`: [`DEFAULT_TCP_IDLE`](super::DEFAULT_TCP_IDLE) and
-    /// [`DEFAULT_IDLE`](super::DEFAULT_IDLE).
-    pub idle: Option<u64>,
-    pub limits: Limits,
-    pub hooks: Hooks,
-    /// Members are probed on the way that its clients take; `None`: their health is that of the pool.
-    pub on_path: Option<OnPath>,
-}
-
-/// How members are probed on the way that a virtual's clients take.
-#[derive(Clone, Debug)]
-pub struct OnPath {
-    /// Where probes come from. Shunt owns it, and members must have a way back to it.
-    pub from: Address,
-    /// The link that probes come in by and answers leave by: nothing but probes comes in there.
-    pub link: u32,
-    /// The members' health as it was found on this way, in the order of each pool's members. Pools without a
-    /// monitor are not there.
-    pub health: Vec<(PoolIndex, Vec<Arc<MemberState>>)>,
-}
-
-/// Translation between IPv4 and IPv6, as a virtual does it.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Translation {
-    pub mapping: Mapping,
-    /// The longest IPv6 datagram that comes of an IPv4 packet that may be fragmented, in bytes (RFC 7915 section 4.1).
-    pub lowest_ipv6_mtu: u16,
-}
-
-/// A virtual of mode `siit`: translates every packet that comes in by its links, whoever's it is. Its name is its
-/// identity.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Translator {
-    pub name: Arc<str>,
-    /// By the kernel's numbers; a VLAN has a number of its own.
-    pub interfaces: Vec<u32>,
-    pub translation: Arc<Translation>,
-}
-
-/// What a virtual carries.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Transport {
-    Tcp,
-    Udp,
-    /// TCP and UDP on its port, and ICMP echo.
-    Any,
-    /// The same, and every other IP protocol.
-    All,
-}
-
-/// A client address stays with its member.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct SourcePersistence {
-    /// After its last new flow, in milliseconds.
-    pub timeout: u64,
-}
-
-/// What one virtual may take, over all workers. `None`: as much as there is.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Limits {
-    /// Flows at once.
-    pub flows: Option<u32>,
-    /// New flows per second.
-    pub flow_rate: Option<u32>,
-    /// New TCP connections per second.
-    pub syn_rate: Option<u32>,
-}
-
-/// What the rules of a virtual take part in.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Hooks {
-    pub on_flow: bool,
-    pub on_done: bool,
-}
-
-/// Members among which one is chosen. Its name is its identity.
-#[derive(Clone)]
-pub struct Pool {
-    pub name: Arc<str>,
-    pub balance: Balance,
-    pub members: Vec<Member>,
-    /// Which client is bound to which member; the same table that proxies of the pool use.
-    pub bindings: Arc<PersistenceTable<SocketAddr>>,
-}
-
-#[derive(Clone, Debug)]
-pub struct Member {
-    pub endpoint: Endpoint,
-    pub weight: u32,
-    /// Shared with monitors, operators and the other workers.
-    pub state: Arc<MemberState>,
-}
-
-/// Addresses whose ports are leased. The identity of each is the address.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SnatPool {
-    pub name: Arc<str>,
-    pub ports: snat::Pool,
-}
-
 /// Why an address is Shunt's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Owned {
@@ -191,24 +43,6 @@ pub enum Owned {
     Probe,
     /// Tunnels start there.
     TunnelSource,
-}
-
-/// Why a snapshot cannot be.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Conflict {
-    /// Two virtuals of one name.
-    Name(Arc<str>),
-    /// Two virtuals take the same packets.
-    Listen([Arc<str>; 2]),
-    /// A virtual names a pool that is not there.
-    Pool(Arc<str>),
-    /// A virtual names a SNAT pool that is not there.
-    SnatPool(Arc<str>),
-    /// An address serves two ends: two SNAT pools, a virtual, probes, or tunnels. Probes and tunnels of several
-    /// virtuals may share one.
-    Address(Address),
-    /// Two virtuals of mode `siit` take the packets of one link.
-    Link(u32),
 }
 
 impl Snapshot {
@@ -407,81 +241,5 @@ impl Snapshot {
             }
             FlowProtocol::Icmp | FlowProtocol::Other(_) => self.member_addresses.contains(&endpoint.address),
         }
-    }
-}
-
-impl Virtual {
-    /// It takes packets to every address that is nobody's here.
-    #[must_use]
-    pub fn is_wildcard(&self) -> bool {
-        self.listen.address == self.listen.address.family().unspecified()
-    }
-
-    /// Can its flows be in a mode? A rule may choose any, but for `nat` in the place of `route` on any address:
-    /// workers could not tell from an answer whose flow it belongs to.
-    pub(super) fn may_use(&self, mode: ModeName) -> bool {
-        let default = self.modes.default_mode().name();
-        let kept = self.is_wildcard() && default == ModeName::Route && mode == ModeName::Nat;
-        mode == default || self.hooks.on_flow && !kept
-    }
-
-    /// Whether flows of the one go on as flows of the other.
-    #[must_use]
-    pub fn is_same(&self, other: &Self) -> bool {
-        self.name == other.name && self.listen == other.listen && self.transport == other.transport
-    }
-
-    /// The state of a member of a pool as this virtual's flows find it.
-    #[must_use]
-    pub fn state<'a>(&'a self, pool: PoolIndex, place: usize, member: &'a Member) -> &'a Arc<MemberState> {
-        let on_path = self.on_path.iter().flat_map(|it| &it.health);
-        let mut of_pool = on_path.filter(|(index, _)| *index == pool);
-        of_pool.next().and_then(|(_, members)| members.get(place)).unwrap_or(&member.state)
-    }
-
-    fn check(&self, before: &[Self], pools: usize, snat_pools: usize) -> Result<(), Conflict> {
-        if before.iter().any(|other| other.name == self.name) {
-            return Err(Conflict::Name(Arc::clone(&self.name)));
-        }
-        if self.pool.is_some_and(|pool| pool.0 >= pools) {
-            return Err(Conflict::Pool(Arc::clone(&self.name)));
-        }
-        let default = match self.modes.default_mode() {
-            Mode::Snat(pool) => Some(pool),
-            _ => None,
-        };
-        if [default, self.modes.snat_pool()].into_iter().flatten().any(|pool| pool.0 >= snat_pools) {
-            return Err(Conflict::SnatPool(Arc::clone(&self.name)));
-        }
-        Ok(())
-    }
-}
-
-impl Pool {
-    /// The place of the member with this endpoint.
-    #[must_use]
-    pub fn position(&self, endpoint: Endpoint) -> Option<usize> {
-        self.members.iter().position(|member| member.endpoint == endpoint)
-    }
-}
-
-impl Transport {
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Tcp => "tcp",
-            Self::Udp => "udp",
-            Self::Any => "any",
-            Self::All => "all",
-        }
-    }
-}
-
-impl std::fmt::Debug for Pool {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Pool")
-            .field("name", &self.name)
-            .field("members", &self.members)
-            .finish_non_exhaustive()
     }
 }

@@ -18,3 +18,4 @@ mod packets;
 mod rewrites;
 mod segments;
 mod translations;
+mod vlan;

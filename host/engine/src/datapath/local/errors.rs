@@ -1,0 +1,59 @@
+//! ICMP errors about packets that Shunt carried: delivered to who sent the packet, in the words that he
+//! knows.
+
+use shunt_wire::Frame;
+use shunt_wire::vlan;
+
+use crate::datapath::Datapath;
+use crate::datapath::driver::World;
+use crate::datapath::model::arrival::Arrival;
+use crate::datapath::model::reason::DropReason;
+use crate::datapath::model::verdict::Verdict;
+use crate::datapath::state::path::Blocked;
+use crate::packet::ErrorPacket;
+
+impl Datapath {
+    /// Sends an error on to the end of the flow that sent the packet which it is about.
+    ///
+    /// The error travels against that packet, so it is rewritten as the packets of its own direction are, and
+    /// the packet in it as it was before Shunt rewrote it. In modes whose answers do not come through Shunt
+    /// an error about an answer comes to the VIP: the member that sent the answer gets it, on the way by
+    /// which it gets the client's packets.
+    pub(in crate::datapath) fn deliver_error(
+        &mut self,
+        now: u64,
+        arrival: &Arrival<'_>,
+        error: &ErrorPacket,
+        frame: &mut Frame<'_>,
+        world: &mut impl World,
+    ) -> Verdict {
+        let Some((id, direction)) = self.flows.find(&error.embedded.reversed()) else {
+            if let Some(reason) = self.tunnel_error(now, error) {
+                return Verdict::Drop(reason);
+            }
+            if let Some(verdict) = self.stranger(arrival, frame, world) {
+                return verdict;
+            }
+            let probe = self.error_about_probe(arrival, error, frame, world);
+            return probe.unwrap_or(Verdict::Drop(DropReason::StrayError));
+        };
+        self.notice_error(id, error, world);
+        match self.ready(now, id, direction, world) {
+            Ok(()) => {}
+            Err(Blocked::Unresolved(via)) => return self.wait(now, &via, arrival, frame, world),
+            // Nobody is told of an error about an error (RFC 1812 section 4.3.2.7).
+            Err(Blocked::Refused(reason)) => return Verdict::Drop(reason),
+        }
+        let Some(flow) = self.flows.get(id) else { return Verdict::Drop(DropReason::StrayError) };
+        let path = flow.value.path(direction);
+        let embedded = &error.embedded_layout;
+        match path.rewrite.apply_to_error(frame, &arrival.packet.layout, embedded) {
+            Ok(()) => {}
+            Err(misfit) => return Verdict::Drop(DropReason::of_misfit(misfit)),
+        }
+        match vlan::change(frame, arrival.packet.vlan, path.vlan) {
+            Some(()) => Verdict::Send { interface: path.rewrite.interface },
+            None => Verdict::Drop(DropReason::NoRoom),
+        }
+    }
+}

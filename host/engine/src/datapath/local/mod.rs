@@ -1,0 +1,8 @@
+//! What Shunt says and hears itself: answers, errors, announcements, probes, and packets that wait for a neighbour.
+
+mod announce;
+pub(in crate::datapath) mod answer;
+mod errors;
+mod pending;
+mod probes;
+pub(in crate::datapath) mod tunnels;

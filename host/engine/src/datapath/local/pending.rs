@@ -1,0 +1,130 @@
+//! Packets that wait for a next hop: kept, sent when it answers, given up when it does not.
+
+use shunt_wire::Frame;
+use shunt_wire::frame::HEADROOM;
+
+use crate::datapath::Datapath;
+use crate::datapath::driver::World;
+use crate::datapath::model::arrival::Arrival;
+use crate::datapath::model::reason::DropReason;
+use crate::datapath::model::verdict::Verdict;
+use crate::datapath::state::pending::{Full, Waiting};
+use crate::network::Via;
+use crate::packet::{Kind, dissect};
+
+impl Datapath {
+    /// Keeps a packet, as it came, until the MAC of its next hop is known.
+    pub(in crate::datapath) fn wait(
+        &mut self,
+        now: u64,
+        via: &Via,
+        arrival: &Arrival<'_>,
+        frame: &Frame<'_>,
+        world: &mut impl World,
+    ) -> Verdict {
+        self.keep(
+            now,
+            via,
+            Waiting { ingress: arrival.ingress, part: arrival.part, bytes: frame.bytes().into() },
+            world,
+        )
+    }
+
+    /// The same for a packet of which no more is known than where it came in.
+    pub(in crate::datapath) fn keep(
+        &mut self,
+        now: u64,
+        via: &Via,
+        waiting: Waiting,
+        world: &mut impl World,
+    ) -> Verdict {
+        match self.hold.keep(now, via, waiting) {
+            Ok(first) => {
+                if first {
+                    world.solicit(via.link, via.neighbour);
+                }
+                Verdict::Held
+            }
+            Err(Full) => Verdict::Drop(DropReason::HoldFull),
+        }
+    }
+
+    /// Sends what waited for neighbours that are known now.
+    pub(in crate::datapath) fn release_waiting(&mut self, now: u64, world: &mut impl World) {
+        if self.hold.is_empty() {
+            return;
+        }
+        let network = &self.network;
+        for waiting in self.hold.release(|key| network.neighbour(key.link, key.neighbour).is_some()) {
+            let translated = self.anew(&waiting, world, |datapath, frame, world| {
+                datapath.translate(now, waiting.ingress, frame, world)
+            });
+            if translated {
+                continue;
+            }
+            self.take_up(&waiting, true, world, |datapath, arrival, frame, world| {
+                datapath.carry(now, arrival, frame, world)
+            });
+        }
+    }
+
+    /// Tells the senders of packets that have waited for too long, and has the others asked for again.
+    pub(in crate::datapath) fn give_up_waiting(&mut self, now: u64, world: &mut impl World) {
+        if self.hold.is_empty() {
+            return;
+        }
+        for waiting in self.hold.give_up(now) {
+            let ingress = waiting.ingress;
+            if self
+                .anew(&waiting, world, |datapath, frame, _| datapath.give_up_translation(now, ingress, frame))
+            {
+                continue;
+            }
+            self.take_up(&waiting, true, world, |datapath, arrival, frame, world| {
+                if let Kind::Flow(packet) = &arrival.packet.kind {
+                    datapath.tell_of_refusal(arrival, packet, DropReason::NextHopSilent, world);
+                }
+                datapath.refuse(now, arrival, frame, DropReason::NextHopSilent)
+            });
+        }
+        for key in self.hold.ask_again(now) {
+            world.solicit(key.link, key.neighbour);
+        }
+    }
+
+    /// Takes up a packet that waited; `again` if it was counted when it came.
+    pub(in crate::datapath) fn take_up<W: World>(
+        &mut self,
+        waiting: &Waiting,
+        again: bool,
+        world: &mut W,
+        act: impl FnOnce(&mut Self, &Arrival<'_>, &mut Frame<'_>, &mut W) -> Verdict,
+    ) {
+        self.anew(waiting, world, |datapath, frame, world| {
+            // It was read when it came.
+            let packet = dissect(frame.bytes()).ok()?;
+            let Waiting { ingress, part, .. } = *waiting;
+            let arrival = Arrival { packet: &packet, ingress, again, handed_over: false, part };
+            Some(act(datapath, &arrival, frame, world))
+        });
+    }
+
+    /// Gives a packet that waited a frame of its own, and sends what becomes of it. False if nothing did.
+    fn anew<W: World>(
+        &mut self,
+        waiting: &Waiting,
+        world: &mut W,
+        act: impl FnOnce(&mut Self, &mut Frame<'_>, &mut W) -> Option<Verdict>,
+    ) -> bool {
+        let mut buffer = vec![0; HEADROOM + waiting.bytes.len() + HEADROOM];
+        let end = HEADROOM + waiting.bytes.len();
+        buffer[HEADROOM..end].copy_from_slice(&waiting.bytes);
+        let mut frame = Frame::new(&mut buffer, HEADROOM, end);
+        let Some(verdict) = act(self, &mut frame, world) else { return false };
+        self.tally.take(verdict);
+        if let Some(interface) = verdict.interface() {
+            world.send(interface, frame.bytes());
+        }
+        true
+    }
+}

@@ -1,0 +1,246 @@
+//! Probes of monitors: flows that take the way of a virtual's clients to one certain member.
+//!
+//! A monitor is a program with a socket. Its packets come in by a link of their own ([`OnPath::link`]) from an
+//! address that Shunt owns, are carried as the virtual's clients are, and answers leave by that link again. What
+//! becomes of them on the way is told to the driver: from that follows *why* a probe failed, which its end
+//! alone cannot tell.
+//!
+//! [`OnPath::link`]: super::OnPath::link
+
+use shunt_wire::vlan;
+use shunt_wire::{Address, Family, Frame, Mac};
+
+use crate::datapath::Datapath;
+use crate::datapath::driver::World;
+use crate::datapath::model::arrival::Arrival;
+use crate::datapath::model::mode::ModeName;
+use crate::datapath::model::probe::{Notice, Probed};
+use crate::datapath::model::reason::DropReason;
+use crate::datapath::model::verdict::Verdict;
+use crate::datapath::snapshot::Owned;
+use crate::datapath::state::flow::Carried;
+use crate::datapath::state::id::Seat;
+use crate::flow::tcp::Step;
+use crate::flow::{Direction, FlowId};
+use crate::network::NextHop;
+use crate::packet::{ErrorPacket, FlowPacket};
+
+impl Datapath {
+    /// What becomes of a packet of no flow if it has to do with probes.
+    pub(in crate::datapath) fn about_probes(
+        &mut self,
+        now: u64,
+        arrival: &Arrival<'_>,
+        packet: &FlowPacket,
+        frame: &mut Frame<'_>,
+        world: &mut impl World,
+    ) -> Option<Verdict> {
+        if self.snapshot.is_for_probes(arrival.ingress) {
+            return Some(match world.probed(&packet.key) {
+                Some(probed) => self.first_of_probe(now, arrival, packet, &probed, frame, world),
+                None => Verdict::Drop(DropReason::StrayProbe),
+            });
+        }
+        let (source, destination) = (packet.key.source().address, packet.key.destination().address);
+        let owned = [source, destination].map(|address| self.snapshot.owned(address));
+        match owned {
+            [Some(Owned::Probe), _] => {
+                world.noticed(&packet.key, Notice::Returned);
+                Some(Verdict::Drop(DropReason::Forged))
+            }
+            // From a VIP to the host: the answer to a probe that the host sent under an address of its own.
+            [_, Some(Owned::Probe)] | [Some(Owned::Vip), None] => {
+                self.deliver_to_probe(arrival, packet, frame, world)
+            }
+            _ => None,
+        }
+    }
+
+    /// Gives the answer of a member that answers directly to who waits for it.
+    fn deliver_to_probe(
+        &self,
+        arrival: &Arrival<'_>,
+        packet: &FlowPacket,
+        frame: &mut Frame<'_>,
+        world: &mut impl World,
+    ) -> Option<Verdict> {
+        let probe = packet.key.reversed();
+        if let Some(probed) = world.probed(&probe) {
+            world.noticed(&probe, Notice::Answered);
+            return Some(self.hand_in(arrival, &probed, frame));
+        }
+        if self.snapshot.owned(packet.key.destination().address) != Some(Owned::Probe) {
+            return None;
+        }
+        // A ping of the address itself, which says whether a way leads to it, is answered as that of any other.
+        let asks = packet.tcp.is_none() && packet.key.destination().port == 0;
+        if asks && shunt_wire::icmp::protocol_of(arrival.packet.layout.family) == packet.key.protocol() {
+            return None;
+        }
+        world.noticed(&probe, Notice::AnsweredBy(packet.key.source()));
+        Some(Verdict::Drop(DropReason::StrayProbe))
+    }
+
+    /// Gives the rest of an answer, whose beginning was [given](Self::deliver_to_probe) before.
+    pub(in crate::datapath) fn part_of_answer_to_probe(
+        &self,
+        arrival: &Arrival<'_>,
+        frame: &mut Frame<'_>,
+        world: &mut impl World,
+    ) -> Option<Verdict> {
+        let probed = world.probed(&arrival.part?.flow.reversed())?;
+        Some(self.hand_in(arrival, &probed, frame))
+    }
+
+    /// Notes an error that comes to the address of probes, and hands it in if it is about one as it was sent.
+    pub(in crate::datapath) fn error_about_probe(
+        &self,
+        arrival: &Arrival<'_>,
+        error: &ErrorPacket,
+        frame: &mut Frame<'_>,
+        world: &mut impl World,
+    ) -> Option<Verdict> {
+        if self.snapshot.owned(error.destination) != Some(Owned::Probe) {
+            return None;
+        }
+        world.noticed(&error.embedded, error.notice());
+        let probed = world.probed(&error.embedded)?;
+        Some(self.hand_in(arrival, &probed, frame))
+    }
+
+    /// Notes an error about a packet of a flow, if it is a probe's.
+    pub(in crate::datapath) fn notice_error(&self, id: FlowId, error: &ErrorPacket, world: &mut impl World) {
+        if let Some(flow) = self.flows.get(id).filter(|flow| flow.value.is_probe) {
+            world.noticed(flow.forward(), error.notice());
+        }
+    }
+
+    /// Sends a frame as it came by the link of probes.
+    fn hand_in(&self, arrival: &Arrival<'_>, probed: &Probed, frame: &mut Frame<'_>) -> Verdict {
+        let virtual_ = self.snapshot.virtual_(probed.virtual_);
+        let Some(on_path) = virtual_.and_then(|it| it.on_path.as_ref()) else {
+            return Verdict::Drop(DropReason::StrayProbe);
+        };
+        match vlan::change(frame, arrival.packet.vlan, None) {
+            Some(()) => Verdict::Send { interface: on_path.link },
+            None => Verdict::Drop(DropReason::NoRoom),
+        }
+    }
+
+    /// Takes a packet into what is known of a probe's flow. What is not to go on has a verdict; `None` within:
+    /// another probe begins.
+    pub(in crate::datapath) fn observe_probe(
+        &mut self,
+        now: u64,
+        id: FlowId,
+        direction: Direction,
+        (arrival, packet): (&Arrival<'_>, &FlowPacket),
+        world: &mut impl World,
+    ) -> Result<(), Option<Verdict>> {
+        if direction == Direction::ToServer && !self.snapshot.is_for_probes(arrival.ingress) {
+            // Sent to the member once more it would go round for as many times as it has hops left.
+            world.noticed(&packet.key, Notice::Returned);
+            return Err(Some(Verdict::Drop(DropReason::Forged)));
+        }
+        if direction == Direction::ToServer && self.is_another(id, packet, world) {
+            return Err(None);
+        }
+        let detour = match direction {
+            Direction::ToServer => None,
+            Direction::ToClient => self.detour(id, arrival, world),
+        };
+        let Some(flow) = self.flows.get_mut(id) else { return Err(None) };
+        let key = *flow.forward();
+        let carried = &mut flow.value;
+        if let Some(gateway) = detour {
+            world.noticed(&key, Notice::Detour { gateway });
+            return Err(Some(Verdict::Drop(DropReason::StrayProbe)));
+        }
+        if let (Some(conversation), Some(segment)) = (&mut carried.conversation, &packet.tcp) {
+            match conversation.observe(direction, segment) {
+                Step::Same => {}
+                Step::NewConversation => return Err(None),
+                Step::Changed => {
+                    self.timers.schedule_by(id.slot(), now.saturating_add(carried.lifetime()));
+                }
+            }
+        }
+        if direction == Direction::ToClient && carried.answered(now) {
+            world.noticed(&key, Notice::Answered);
+        }
+        carried.last = now;
+        carried.traffic[direction as usize].add(packet.length);
+        Ok(())
+    }
+
+    /// Does the monitor mean another member by these addresses and ports than it did before?
+    fn is_another(&self, id: FlowId, packet: &FlowPacket, world: &mut impl World) -> bool {
+        let (Some(flow), Some(probed)) = (self.flows.get(id), world.probed(&packet.key)) else {
+            return false;
+        };
+        let place = self.snapshot.pool(probed.pool).and_then(|pool| pool.position(probed.member));
+        let member = place.and_then(|place| self.seats.of_member(probed.pool, place));
+        let virtual_ = self.seats.of_virtual(probed.virtual_);
+        (virtual_, member) != (Some(flow.value.virtual_), Some(flow.value.member))
+    }
+
+    /// The gateway toward clients, if an answer in mode `nat` came from there and the member is not behind it. To
+    /// a client the member would have answered past Shunt: only the probe's address led here.
+    fn detour(&self, id: FlowId, arrival: &Arrival<'_>, world: &mut impl World) -> Option<Address> {
+        let carried = &self.flows.get(id)?.value;
+        let from = arrival.packet.source_mac;
+        if carried.mode != ModeName::Nat || carried.path(Direction::ToServer).rewrite.destination_mac == from
+        {
+            return None;
+        }
+        let (gateway, mac, link) = self.gateway(arrival.packet.layout.family, world)?;
+        (mac == from && link == arrival.link(&self.network)).then_some(gateway)
+    }
+
+    /// The next hop of the default route. Until its MAC is known, which nothing else may ask for, the next answer has
+    /// to tell.
+    fn gateway(&self, family: Family, world: &mut impl World) -> Option<(Address, Mac, u32)> {
+        // No route but the default one is for the unspecified address.
+        match self.network.next_hop(family.unspecified()) {
+            NextHop::Known(via, mac) if !via.on_link => Some((via.neighbour, mac, via.link)),
+            NextHop::NeedsSolicitation(via) if !via.on_link => {
+                world.solicit(via.link, via.neighbour);
+                None
+            }
+            _ => None,
+        }
+    }
+
+    /// Tells the driver that a packet of a probe was not carried.
+    pub(in crate::datapath) fn tell_of_refusal(
+        &self,
+        arrival: &Arrival<'_>,
+        packet: &FlowPacket,
+        reason: DropReason,
+        world: &mut impl World,
+    ) {
+        if self.snapshot.is_for_probes(arrival.ingress) {
+            world.noticed(&packet.key, Notice::Refused(reason));
+        }
+    }
+
+    /// Keeps the seats of a probe's flow.
+    pub(in crate::datapath) fn seat_probe(&mut self, virtual_: Seat, member: Seat) {
+        if let Some(seat) = self.seats.virtual_mut(virtual_) {
+            seat.probes += 1;
+        }
+        if let Some(seat) = self.seats.member_mut(member) {
+            seat.probes += 1;
+        }
+    }
+
+    /// Gives them back.
+    pub(in crate::datapath) fn settle_probe(&mut self, carried: &Carried) {
+        if let Some(seat) = self.seats.virtual_mut(carried.virtual_) {
+            seat.probes -= 1;
+        }
+        if let Some(seat) = self.seats.member_mut(carried.member) {
+            seat.probes -= 1;
+        }
+    }
+}

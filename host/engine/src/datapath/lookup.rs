@@ -1,0 +1,143 @@
+//! Which virtual takes a packet: the most specific one that takes packets from its link.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use shunt_wire::{Address, Endpoint};
+
+use super::model::conflict::Conflict;
+use super::model::flow::FlowProtocol;
+use super::model::index::VirtualIndex;
+use super::model::virtual_::{Transport, Virtual};
+use crate::hash::Keyed;
+
+/// Virtuals by what they listen on.
+#[derive(Debug)]
+pub(super) struct Listening {
+    /// On any address several may stand beside each other, each on links of its own.
+    virtuals: HashMap<(Endpoint, FlowProtocol), Vec<VirtualIndex>, Keyed>,
+    carries_all: bool,
+}
+
+/// Why no virtual takes a packet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Deaf {
+    /// None listens there.
+    Nobody,
+    /// One does, for packets of other links.
+    OtherLink,
+}
+
+/// All protocols without ports that have no name here are one.
+const REST: FlowProtocol = FlowProtocol::Other(0);
+
+impl Listening {
+    /// # Errors
+    /// Two virtuals that take the same packets.
+    pub(super) fn new(virtuals: &[Virtual]) -> Result<Self, Conflict> {
+        // Strangers look keys up, but only the operator inserts any.
+        let mut listening: HashMap<_, Vec<VirtualIndex>, _> = HashMap::with_hasher(Keyed::new([0, 0]));
+        for (place, virtual_) in virtuals.iter().enumerate() {
+            for protocol in virtual_.transport.with_ports() {
+                let there = listening.entry((virtual_.listen, *protocol)).or_default();
+                let mut others = there.iter().filter_map(|other| virtuals.get(other.0));
+                if let Some(other) = others.find(|other| other.takes_the_same_as(virtual_)) {
+                    return Err(Conflict::Listen([&other.name, &virtual_.name].map(Arc::clone)));
+                }
+                there.push(VirtualIndex(place));
+            }
+        }
+        // Who has no port of its own comes first to what has no ports.
+        for any_port in [true, false] {
+            for (place, virtual_) in virtuals.iter().enumerate() {
+                for protocol in virtual_.transport.without_ports() {
+                    if any_port == (virtual_.listen.port == 0) {
+                        let endpoint = Endpoint { port: 0, ..virtual_.listen };
+                        listening.entry((endpoint, *protocol)).or_default().push(VirtualIndex(place));
+                    }
+                }
+            }
+        }
+        let carries_all = virtuals.iter().any(|virtual_| virtual_.transport == Transport::All);
+        Ok(Self { virtuals: listening, carries_all })
+    }
+
+    /// The virtual that takes packets to an endpoint, or to any address if that is unspecified: the one on its
+    /// port, else the one on any port. What has no ports goes to the first virtual on the address that
+    /// carries it.
+    pub(super) fn find(
+        &self,
+        virtuals: &[Virtual],
+        destination: Endpoint,
+        protocol: FlowProtocol,
+        link: u32,
+    ) -> Result<VirtualIndex, Deaf> {
+        let any_port = Endpoint { port: 0, ..destination };
+        let places = match protocol {
+            FlowProtocol::Tcp | FlowProtocol::Udp => {
+                [Some((destination, protocol)), Some((any_port, protocol))]
+            }
+            // A reply has the identifier in the place of the port, and begins nothing.
+            FlowProtocol::Icmp if destination.port != 0 => [None, None],
+            FlowProtocol::Icmp => [Some((any_port, protocol)), None],
+            FlowProtocol::Other(_) => [Some((any_port, REST)), None],
+        };
+        let mut why = Deaf::Nobody;
+        for listening in places.into_iter().flatten().filter_map(|place| self.virtuals.get(&place)) {
+            why = Deaf::OtherLink;
+            let takes = |index: &&VirtualIndex| {
+                virtuals.get(index.0).is_some_and(|virtual_| virtual_.interfaces.contains(&link))
+            };
+            if let Some(index) = listening.iter().find(takes) {
+                return Ok(*index);
+            }
+        }
+        Err(why)
+    }
+
+    pub(super) const fn carries_all(&self) -> bool {
+        self.carries_all
+    }
+}
+
+/// Whether packets between two addresses may be carried by a virtual on any address: not what stays on its
+/// link (RFC 3927 section 7, RFC 4291 section 2.5.6), goes to a group, or is of no host
+/// (RFC 1812 section 5.3.7).
+pub(super) fn may_travel(source: Address, destination: Address) -> bool {
+    let is_local = |address: Address| match address.to_ip() {
+        std::net::IpAddr::V4(v4) => {
+            v4.is_link_local() || v4.is_loopback() || v4.octets()[0] == 0 || v4.octets()[0] >= 224
+        }
+        std::net::IpAddr::V6(v6) => {
+            v6.is_unicast_link_local() || v6.is_loopback() || v6.is_unspecified() || v6.is_multicast()
+        }
+    };
+    !is_local(source) && !is_local(destination)
+}
+
+impl Virtual {
+    /// Of two that listen on the same endpoint: on any address links tell them apart.
+    fn takes_the_same_as(&self, other: &Self) -> bool {
+        !self.is_wildcard() || self.interfaces.iter().any(|link| other.interfaces.contains(link))
+    }
+}
+
+impl Transport {
+    /// What it takes on the port of its virtual.
+    const fn with_ports(self) -> &'static [FlowProtocol] {
+        match self {
+            Self::Tcp => &[FlowProtocol::Tcp],
+            Self::Udp => &[FlowProtocol::Udp],
+            Self::Any | Self::All => &[FlowProtocol::Tcp, FlowProtocol::Udp],
+        }
+    }
+
+    /// What it takes that has no port.
+    const fn without_ports(self) -> &'static [FlowProtocol] {
+        match self {
+            Self::Tcp | Self::Udp => &[],
+            Self::Any => &[FlowProtocol::Icmp],
+            Self::All => &[FlowProtocol::Icmp, REST],
+        }
+    }
+}

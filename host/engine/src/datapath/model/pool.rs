@@ -1,0 +1,53 @@
+//! Pools: members, and addresses whose ports are leased.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use shunt_wire::Endpoint;
+
+use crate::member::MemberState;
+use crate::persistence::PersistenceTable;
+use crate::selection::Balance;
+use crate::snat;
+
+/// Members among which one is chosen. Its name is its identity.
+#[derive(Clone)]
+pub struct Pool {
+    pub name: Arc<str>,
+    pub balance: Balance,
+    pub members: Vec<Member>,
+    /// Which client is bound to which member; the same table that proxies of the pool use.
+    pub bindings: Arc<PersistenceTable<SocketAddr>>,
+}
+
+#[derive(Clone, Debug)]
+pub struct Member {
+    pub endpoint: Endpoint,
+    pub weight: u32,
+    /// Shared with monitors, operators and the other workers.
+    pub state: Arc<MemberState>,
+}
+
+/// Addresses whose ports are leased. The identity of each is the address.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SnatPool {
+    pub name: Arc<str>,
+    pub ports: snat::Pool,
+}
+
+impl Pool {
+    /// The place of the member with this endpoint.
+    #[must_use]
+    pub fn position(&self, endpoint: Endpoint) -> Option<usize> {
+        self.members.iter().position(|member| member.endpoint == endpoint)
+    }
+}
+
+impl std::fmt::Debug for Pool {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Pool")
+            .field("name", &self.name)
+            .field("members", &self.members)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,42 @@
+//! What a monitor finds out by probes that take the way of clients.
+
+use shunt_wire::{Address, Endpoint};
+
+use super::index::{PoolIndex, VirtualIndex};
+use super::reason::DropReason;
+use crate::packet::ErrorPacket;
+
+/// What a probe is to find out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Probed {
+    /// Whose clients' way it takes.
+    pub virtual_: VirtualIndex,
+    pub pool: PoolIndex,
+    pub member: Endpoint,
+}
+
+/// Something that came of a probe.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Notice {
+    /// It is on its way to the member, which sees it come from here.
+    Carried { from: Endpoint },
+    /// It was not carried.
+    Refused(DropReason),
+    /// The member answered.
+    Answered,
+    /// Somebody answered, but not whom it was sent to: the member under an address of its own.
+    AnsweredBy(Endpoint),
+    /// The answer came from the gateway toward clients, where it would not have come for a client.
+    Detour { gateway: Address },
+    /// The packet itself came back: whoever got it sent it on.
+    Returned,
+    /// An ICMP error.
+    Error { by: Address, icmp_type: u8, icmp_code: u8 },
+}
+
+impl ErrorPacket {
+    /// What a probe is told of it.
+    pub(in crate::datapath) const fn notice(&self) -> Notice {
+        Notice::Error { by: self.source, icmp_type: self.icmp_type, icmp_code: self.icmp_code }
+    }
+}

@@ -1,0 +1,430 @@
+//! Why a packet goes where it goes: it takes its way, and the way leaves no trace.
+//!
+//! A packet of a known flow is rewritten as that flow's packets are. Any other passes the very stages
+//! that it would pass, in a datapath apart: with copies of the counters, limits and turns, and with the
+//! flow table and the SNAT ports lent for the moment, so that both are as full as they are. The flow that comes
+//! of it is taken out again, and its port is free at once. Rules are really asked, and told of the end: what
+//! they count themselves counts this packet.
+
+mod asked;
+mod shown;
+
+pub use asked::{Asked, Question, Unasked};
+
+use std::sync::Arc;
+
+use shunt_wire::frame::HEADROOM;
+use shunt_wire::{Address, FlowKey, Frame};
+
+use crate::datapath::driver::World;
+use crate::datapath::end::Why;
+use crate::datapath::fast::hit::Meaning;
+use crate::datapath::model::arrival::Arrival;
+use crate::datapath::model::index::VirtualIndex;
+use crate::datapath::model::probe::{Notice, Probed};
+use crate::datapath::model::reason::DropReason;
+use crate::datapath::model::ruling::{Done, NewFlow, Ruling};
+use crate::datapath::model::stage::Stage;
+use crate::datapath::model::unreadable;
+use crate::datapath::model::verdict::Verdict;
+use crate::datapath::operate::list::FlowDetails;
+use crate::datapath::state::trace::{Considered, Found, Note, Point, Trace};
+use crate::datapath::{Datapath, Options};
+use crate::flow::{Direction, Ending, FlowId};
+use crate::fragment::PartOf;
+use crate::packet::{FlowPacket, Kind, dissect};
+
+/// Flows that a datapath apart holds of its own.
+const APART: usize = 4;
+
+/// What becomes of one packet, and why.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Explanation {
+    /// The link that it came in by.
+    pub link: Arc<str>,
+    /// It came in there because nothing else was said, and the way back to its source leads there.
+    pub link_is_a_guess: bool,
+    /// The packet as it came in, a line for each header.
+    pub frame: Vec<String>,
+    /// What was found on its way, in order.
+    pub notes: Vec<Note>,
+    /// The rules of its virtual were asked.
+    pub rules_were_asked: bool,
+    /// The members of the pool that it was to go to; empty where it came to no choice.
+    pub members: Vec<Considered>,
+    /// The flow that it belongs to, or the one that it would begin.
+    pub flow: Option<FlowDetails>,
+    /// That flow is in the table. Else it was only decided about.
+    pub flow_is_there: bool,
+    pub verdict: Verdict,
+    /// It never comes here: the kernel program leaves it to the kernel of this host. The verdict is what would
+    /// become of it if it came.
+    pub is_the_kernels: bool,
+    /// What leaves, in order.
+    pub leaves: Vec<Leaving>,
+}
+
+/// A frame that leaves.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Leaving {
+    /// The name of the interface.
+    pub interface: String,
+    pub bytes: Vec<u8>,
+    /// A line for each header.
+    pub frame: Vec<String>,
+}
+
+impl Datapath {
+    /// Tells what would become of a packet now, and why. Changes nothing for any flow.
+    ///
+    /// [`Verdict::HandOver`] names the worker that has to be asked instead.
+    ///
+    /// # Errors
+    ///
+    /// Why there can be no such packet.
+    pub fn explain(
+        &mut self,
+        now: u64,
+        question: &Question,
+        world: &mut impl World,
+    ) -> Result<Explanation, Unasked> {
+        let asked::Arriving { ingress, link, link_is_a_guess, bytes } = self.arriving(question)?;
+        let mut silent = Silent { world, sent: Vec::new(), asked: false };
+        let mut buffer = vec![0; HEADROOM + bytes.len() + HEADROOM];
+        let end = HEADROOM + bytes.len();
+        if let Some(room) = buffer.get_mut(HEADROOM..end) {
+            room.copy_from_slice(&bytes);
+        }
+        let mut frame = Frame::new(&mut buffer, HEADROOM, end);
+        let before = self.shown(&bytes);
+        let packet = dissect(&bytes);
+        let asked_about = match &packet {
+            Ok(packet) => match &packet.kind {
+                Kind::Flow(flow) => Some(flow),
+                _ => None,
+            },
+            Err(_) => None,
+        };
+        let is_for_host = asked_about.filter(|flow| self.is_for_host(flow));
+        let mut outcome = match &packet {
+            _ if let Some(flow) = is_for_host => {
+                let text = format!("{} is an address of this host", flow.key.destination().address);
+                Outcome::unseen(Point::Shunt, text, DropReason::NotOurs)
+            }
+            _ if self.translates(ingress, &bytes) => {
+                self.apart(now, Trace::listening(), Lends::All, |apart| {
+                    let verdict = apart.translate(now, ingress, &mut frame, &mut silent);
+                    apart.over(verdict.unwrap_or(Verdict::Drop(DropReason::NotOurs)))
+                })
+            }
+            Ok(packet) => {
+                let arrival = Arrival { packet, ingress, again: false, handed_over: false, part: None };
+                self.take_way(now, &arrival, &mut frame, &mut silent)
+            }
+            Err(cause) => {
+                let text = format!("it cannot be read: {}", unreadable::words(*cause));
+                Outcome::unseen(Point::Frame, text, unreadable::reason(*cause))
+            }
+        };
+        if matches!(outcome.verdict, Verdict::HandOver { .. }) {
+            outcome.found.members.clear();
+        }
+        let is_not_ours = outcome.verdict == Verdict::Drop(DropReason::NotOurs);
+        let is_the_kernels = asked_about
+            .is_some_and(|flow| is_for_host.is_some() || is_not_ours && self.leaves_to_kernel(link, flow));
+        if let Some(reason) = outcome.verdict.reason().filter(|_| !is_the_kernels) {
+            let at = outcome.ended_at(reason);
+            outcome.found.notes.push(Note { at, text: format!("it ends here: {reason}") });
+        }
+        let beside = std::mem::take(&mut silent.sent);
+        let last = outcome.verdict.interface().map(|interface| (interface, frame.bytes().to_vec()));
+        let leaves = beside.iter().chain(&last).map(|(interface, bytes)| Leaving {
+            interface: self.links(&[*interface]),
+            frame: self.shown(bytes),
+            bytes: bytes.clone(),
+        });
+        Ok(Explanation {
+            link: self.links(&[link]).into(),
+            link_is_a_guess,
+            frame: before,
+            rules_were_asked: silent.asked,
+            leaves: leaves.collect(),
+            notes: outcome.found.notes,
+            members: outcome.found.members,
+            flow: outcome.flow,
+            flow_is_there: outcome.is_there,
+            verdict: outcome.verdict,
+            is_the_kernels,
+        })
+    }
+
+    /// The way of a packet that could be read.
+    fn take_way(
+        &mut self,
+        now: u64,
+        arrival: &Arrival<'_>,
+        frame: &mut Frame<'_>,
+        world: &mut Silent<'_, impl World>,
+    ) -> Outcome {
+        let trace = Trace::listening();
+        let packet = match &arrival.packet.kind {
+            Kind::Flow(packet) => Some(*packet),
+            Kind::Other(other) => other.flow(),
+            _ => None,
+        };
+        let (known, is_of_flows) = match (&packet, &arrival.packet.kind) {
+            (Some(packet), _) => (self.flows.find(&packet.key), true),
+            (None, Kind::IcmpError(error)) => (self.flows.find(&error.embedded.reversed()), true),
+            (None, Kind::Fragment(fragment)) => {
+                let here = self.owner(arrival).is_none_or(|worker| worker == self.options.worker);
+                let flow = self.fragments.flow_of(fragment).filter(|_| here);
+                (flow.and_then(|flow| self.flows.find(&flow)), flow.is_some())
+            }
+            (None, _) => (None, false),
+        };
+        let Some((id, direction)) = known else {
+            if is_of_flows {
+                trace.note(Point::Table, || "it belongs to no flow of this worker".to_owned());
+            }
+            return self
+                .apart(now, trace, Lends::All, |apart| apart.stranger_comes(now, arrival, frame, world));
+        };
+        let before = self.flows.get(id).map(|flow| flow.value.standing());
+        let head = match &arrival.packet.kind {
+            Kind::Fragment(fragment) => fragment.head.as_ref(),
+            _ => packet.as_ref(),
+        };
+        let outcome = match head {
+            Some(packet) => match self.reception(now, (id, direction), arrival, packet, &trace, world) {
+                Reception::GoesOn => self.apart(now, trace, Lends::All, |apart| {
+                    let verdict = match &arrival.packet.kind {
+                        Kind::Fragment(_) => apart.carry(now, arrival, frame, world),
+                        _ => apart.send(now, (id, direction), arrival, frame, world),
+                    };
+                    apart.known(now, id, verdict)
+                }),
+                Reception::Ends(reason) => self.apart(now, trace, Lends::All, |apart| {
+                    apart.reset_ends(now, id, Some(direction), world);
+                    let verdict = apart.refuse(now, arrival, frame, reason);
+                    apart.known(now, id, verdict)
+                }),
+                Reception::Lost(verdict) => {
+                    self.apart(now, trace, Lends::All, |apart| apart.known(now, id, verdict))
+                }
+                Reception::IsNew => self.apart(now, trace, Lends::Ports, |apart| {
+                    apart.stranger_comes(now, arrival, frame, world)
+                }),
+            },
+            None => {
+                let error = matches!(arrival.packet.kind, Kind::IcmpError(_));
+                let what = if error { "an error about a packet" } else { "a part of a packet" };
+                trace.note(Point::Table, || format!("it is {what} of flow {id}"));
+                let homeless = self.homeless(id);
+                self.apart(now, trace, Lends::All, |apart| {
+                    let verdict = match homeless {
+                        // Nobody is told of an error about an error (RFC 1812 section 4.3.2.7).
+                        Some(reason) => {
+                            apart.reset_ends(now, id, Some(direction), world);
+                            Verdict::Drop(reason)
+                        }
+                        None => apart.carry(now, arrival, frame, world),
+                    };
+                    apart.known(now, id, verdict)
+                })
+            }
+        };
+        // Even that its rewrite was brought up to date would hide from its next packet that it has to be.
+        if let (Some(before), Some(flow)) = (before, self.flows.get_mut(id)) {
+            flow.value.restore(before);
+        }
+        outcome
+    }
+
+    /// What a packet means to its flow, with all that can have happened to that.
+    fn reception(
+        &mut self,
+        now: u64,
+        (id, direction): (FlowId, Direction),
+        arrival: &Arrival<'_>,
+        packet: &FlowPacket,
+        trace: &Trace,
+        world: &mut impl World,
+    ) -> Reception {
+        let way = asked::toward(direction);
+        trace.note(Point::Table, || format!("it belongs to flow {id}, {way}"));
+        if let Some(reason) = self.homeless(id) {
+            return Reception::Ends(reason);
+        }
+        let (reception, text) = match self.meaning(id, direction, packet) {
+            Some(Meaning::GoesOn) | None => (Reception::GoesOn, "what was decided for it is replayed"),
+            Some(Meaning::Over) => {
+                (Reception::IsNew, "that flow is over: the packet is the first of another")
+            }
+            Some(Meaning::MemberDown) if self.moves_on(id, packet) => {
+                (Reception::IsNew, "its member may not be used any more: the packet is taken as new")
+            }
+            Some(Meaning::MemberDown) => {
+                (Reception::Ends(DropReason::MemberDown), "its member may not be used any more")
+            }
+            Some(Meaning::Probe) => match self.observe_probe(now, id, direction, (arrival, packet), world) {
+                Ok(()) => (Reception::GoesOn, "it is a monitor's: what was decided for it is replayed"),
+                Err(None) => (Reception::IsNew, "it was a monitor's, and another probe begins"),
+                Err(Some(verdict)) => (Reception::Lost(verdict), "it is a monitor's, and goes no further"),
+            },
+        };
+        trace.note(Point::Table, || text.to_owned());
+        reception
+    }
+
+    /// Acts on a datapath that is as this one, and gives back what it lent.
+    fn apart(
+        &mut self,
+        now: u64,
+        trace: Trace,
+        lends: Lends,
+        act: impl FnOnce(&mut Self) -> Outcome,
+    ) -> Outcome {
+        let options = Options { flows: APART, ..self.options };
+        let mut apart = Self::new(now, options, Arc::clone(&self.snapshot), Arc::clone(&self.network));
+        apart.epoch = self.epoch;
+        apart.errors = self.errors;
+        apart.seats = self.seats.clone();
+        apart.hold = self.hold.clone();
+        apart.fragments = self.fragments.clone();
+        apart.trace = trace;
+        let counts = self.leases.counts();
+        std::mem::swap(&mut apart.leases, &mut self.leases);
+        let swap_flows = |apart: &mut Self, own: &mut Self| {
+            std::mem::swap(&mut apart.flows, &mut own.flows);
+            std::mem::swap(&mut apart.timers, &mut own.timers);
+        };
+        if lends == Lends::All {
+            swap_flows(&mut apart, self);
+        }
+        let outcome = act(&mut apart);
+        if lends == Lends::All {
+            swap_flows(&mut apart, self);
+        }
+        std::mem::swap(&mut apart.leases, &mut self.leases);
+        self.leases.recount(counts);
+        outcome
+    }
+
+    /// A packet of no flow. The flow that it may begin is taken out again.
+    fn stranger_comes(
+        &mut self,
+        now: u64,
+        arrival: &Arrival<'_>,
+        frame: &mut Frame<'_>,
+        world: &mut impl World,
+    ) -> Outcome {
+        let next = self.flows.next_id();
+        let verdict = self.carry(now, arrival, frame, world);
+        let flow = self.flow(now, next);
+        if let Some(mut gone) = self.flows.remove(next) {
+            self.timers.cancel(next.slot());
+            if let Some(lease) = gone.value.lease.take() {
+                self.leases.cancel(lease, now);
+            }
+            let key = *gone.forward();
+            self.settle(next, &key, &gone.value, (Why::Deleted, Ending::Unknown), world);
+        }
+        Outcome { flow, ..self.over(verdict) }
+    }
+
+    /// What came of a packet of a flow that is there.
+    fn known(&mut self, now: u64, id: FlowId, verdict: Verdict) -> Outcome {
+        Outcome { flow: self.flow(now, id), is_there: true, ..self.over(verdict) }
+    }
+
+    fn over(&mut self, verdict: Verdict) -> Outcome {
+        let found = std::mem::take(&mut self.trace).into_found();
+        Outcome { verdict, found, flow: None, is_there: false }
+    }
+}
+
+/// What a datapath apart gets for the moment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Lends {
+    All,
+    /// Not the flows: the one that the packet belonged to must not be met again.
+    Ports,
+}
+
+/// How a flow takes a packet of its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Reception {
+    GoesOn,
+    /// The flow ends, and the packet is not carried.
+    Ends(DropReason),
+    /// It gets this verdict.
+    Lost(Verdict),
+    /// The packet is the first of another flow.
+    IsNew,
+}
+
+/// What came of a packet.
+struct Outcome {
+    verdict: Verdict,
+    found: Found,
+    flow: Option<FlowDetails>,
+    is_there: bool,
+}
+
+impl Outcome {
+    /// Of a packet that came to no decision.
+    fn unseen(at: Point, text: String, reason: DropReason) -> Self {
+        let found = Found { notes: vec![Note { at, text }], members: Vec::new() };
+        Self { verdict: Verdict::Drop(reason), found, flow: None, is_there: false }
+    }
+
+    /// Where a packet was that was not carried.
+    fn ended_at(&self, reason: DropReason) -> Point {
+        match (reason.stage(), self.found.notes.last()) {
+            (Some(stage), _) => Point::Stage(stage),
+            // It was decided about, and what was decided could not be done to it.
+            (None, _) if self.flow.is_some() => Point::Stage(Stage::Send),
+            (None, Some(last)) => last.at,
+            (None, None) => Point::Shunt,
+        }
+    }
+}
+
+/// A driver that asks rules, and sends nothing.
+struct Silent<'a, W> {
+    world: &'a mut W,
+    /// What would have been sent beside the packet.
+    sent: Vec<(u32, Vec<u8>)>,
+    asked: bool,
+}
+
+impl<W: World> World for Silent<'_, W> {
+    fn on_flow(&mut self, virtual_: VirtualIndex, flow: &NewFlow) -> Ruling {
+        self.asked = true;
+        self.world.on_flow(virtual_, flow)
+    }
+
+    fn on_done(&mut self, done: &Done) {
+        self.world.on_done(done);
+    }
+
+    fn send(&mut self, interface: u32, frame: &[u8]) {
+        self.sent.push((interface, frame.to_vec()));
+    }
+
+    fn hand_over(&mut self, _: usize, _: u32, _: &[u8], _: Option<PartOf>) -> bool {
+        true
+    }
+
+    fn solicit(&mut self, _: u32, _: Address) {}
+
+    fn random(&mut self) -> u64 {
+        self.world.random()
+    }
+
+    fn probed(&mut self, flow: &FlowKey) -> Option<Probed> {
+        self.world.probed(flow)
+    }
+
+    fn noticed(&mut self, _: &FlowKey, _: Notice) {}
+}

@@ -1,0 +1,136 @@
+//! Flows as an operator sees them.
+
+use std::sync::Arc;
+
+use shunt_wire::{Address, Endpoint};
+
+use crate::datapath::Datapath;
+use crate::datapath::compile::render;
+use crate::datapath::driver::World;
+use crate::datapath::end::Why;
+use crate::datapath::model::flow::{FlowProtocol, Traffic};
+use crate::datapath::model::mode::ModeName;
+use crate::datapath::state::flow::Carried;
+use crate::flow::{Cursor, Direction, Flow, FlowId};
+use crate::snat::Lease;
+
+/// Which flows to show; `None` is any.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Filter {
+    pub virtual_: Option<Arc<str>>,
+    pub client: Option<Address>,
+    pub member: Option<Endpoint>,
+    /// As in [`FlowSummary::state`].
+    pub state: Option<String>,
+}
+
+/// One line of a list.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FlowSummary {
+    pub id: FlowId,
+    pub virtual_: Arc<str>,
+    pub protocol: FlowProtocol,
+    pub client: Endpoint,
+    pub vip: Endpoint,
+    pub pool: Arc<str>,
+    pub member: Endpoint,
+    pub mode: ModeName,
+    /// It is a monitor's, on the way of clients.
+    pub is_probe: bool,
+    /// The leased SNAT endpoint, in mode `snat`.
+    pub snat: Option<Endpoint>,
+    /// Of TCP: as its handshake and end were seen. `active` for all else.
+    pub state: &'static str,
+    /// Since its first packet, in milliseconds.
+    pub age: u64,
+    /// Since its last packet, in milliseconds.
+    pub idle: u64,
+    /// Until it ends if nothing more comes, in milliseconds.
+    pub expires_in: u64,
+    pub to_server: Traffic,
+    pub to_client: Traffic,
+}
+
+/// Everything about one flow.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FlowDetails {
+    pub summary: FlowSummary,
+    /// What is done to packets of the client, in words.
+    pub to_server: Vec<String>,
+    /// What is done to packets of the member, in words; empty where they do not come through Shunt.
+    pub to_client: Vec<String>,
+}
+
+impl Filter {
+    fn matches(&self, summary: &FlowSummary) -> bool {
+        self.virtual_.as_ref().is_none_or(|name| *name == summary.virtual_)
+            && self.client.is_none_or(|client| client == summary.client.address)
+            && self.member.is_none_or(|member| member == summary.member)
+            && self.state.as_ref().is_none_or(|state| state == summary.state)
+    }
+}
+
+impl Datapath {
+    /// Shows the flows of the next `steps` slots of the table that match, and says where to go on; none if
+    /// that was the last. A few thousand at a time keep the worker free for packets.
+    pub fn flows(
+        &self,
+        now: u64,
+        filter: &Filter,
+        from: Cursor,
+        steps: usize,
+        mut show: impl FnMut(FlowSummary),
+    ) -> Option<Cursor> {
+        self.flows.walk(from, steps, |id, flow| {
+            let summary = self.summary(now, id, flow);
+            if filter.matches(&summary) {
+                show(summary);
+            }
+        })
+    }
+
+    /// All about one flow.
+    #[must_use]
+    pub fn flow(&self, now: u64, id: FlowId) -> Option<FlowDetails> {
+        let flow = self.flows.get(id)?;
+        let paths = &flow.value.paths;
+        let to_client =
+            flow.reverse().map(|key| render::of(key, &paths[Direction::ToClient as usize], &self.network));
+        Some(FlowDetails {
+            summary: self.summary(now, id, flow),
+            to_server: render::of(flow.forward(), &paths[Direction::ToServer as usize], &self.network),
+            to_client: to_client.unwrap_or_default(),
+        })
+    }
+
+    /// Ends a flow; both ends of a TCP connection through Shunt get a reset. False if there is none.
+    pub fn delete(&mut self, now: u64, id: FlowId, world: &mut impl World) -> bool {
+        let is_there = self.flows.get(id).is_some();
+        self.end(now, id, Why::Deleted, None, world);
+        is_there
+    }
+
+    fn summary(&self, now: u64, id: FlowId, flow: &Flow<Carried>) -> FlowSummary {
+        let carried = &flow.value;
+        let virtual_ = self.seats.virtual_(carried.virtual_).map(|seat| seat.virtual_.name.clone());
+        let seat = self.seats.member(carried.member);
+        FlowSummary {
+            id,
+            virtual_: virtual_.unwrap_or_default(),
+            protocol: FlowProtocol::of(flow.forward().protocol()),
+            client: flow.forward().source(),
+            vip: flow.forward().destination(),
+            pool: seat.map(|seat| seat.pool.clone()).unwrap_or_default(),
+            member: seat.map_or(carried.plan.member, |seat| seat.member.endpoint),
+            mode: carried.mode,
+            is_probe: carried.is_probe,
+            snat: carried.lease.as_ref().map(Lease::endpoint),
+            state: carried.state(),
+            age: now.saturating_sub(carried.begun),
+            idle: now.saturating_sub(carried.last),
+            expires_in: carried.deadline().saturating_sub(now),
+            to_server: carried.traffic[Direction::ToServer as usize],
+            to_client: carried.traffic[Direction::ToClient as usize],
+        }
+    }
+}

@@ -1,0 +1,161 @@
+//! What is remembered of a flow.
+
+use std::num::NonZeroU32;
+
+use shunt_wire::FlowKey;
+
+use super::id::Seat;
+use crate::datapath::compile::plan::{Ends, NEVER, Path, Plan};
+use crate::datapath::model::arrival::{Arrival, Sender};
+use crate::datapath::model::flow::Traffic;
+use crate::datapath::model::mode::ModeName;
+use crate::flow::tcp::Conversation;
+use crate::flow::{Direction, Ending, Flow};
+use crate::member::Active;
+use crate::snat::Lease;
+
+/// A flow that is carried. What every packet touches stands first: behind the keys, in the same three cache
+/// lines, and the path of its direction in the next ones.
+#[repr(C)]
+pub(in crate::datapath) struct Carried {
+    /// When its last packet came, in milliseconds.
+    pub(in crate::datapath) last: u64,
+    /// If it is TCP.
+    pub(in crate::datapath) conversation: Option<Conversation>,
+    pub(in crate::datapath) virtual_: Seat,
+    /// The member, counted as busy with this flow until it ends.
+    pub(in crate::datapath) active: Active,
+    pub(in crate::datapath) member: Seat,
+    pub(in crate::datapath) mode: ModeName,
+    /// A monitor's: it counts for nobody.
+    pub(in crate::datapath) is_probe: bool,
+    /// Its answers go to whom the client's packets come from: the path of answers tells who that was.
+    pub(in crate::datapath) returns: bool,
+    /// What each direction carried, by [`Direction`].
+    pub(in crate::datapath) traffic: [Traffic; 2],
+    /// By [`Direction`]. Of a flow whose answers go elsewhere only the first counts.
+    pub(in crate::datapath) paths: [Path; 2],
+    pub(in crate::datapath) plan: Plan,
+    /// When its first packet came, in milliseconds.
+    pub(in crate::datapath) begun: u64,
+    /// How long after its first packet that of the member came, in milliseconds, and one more.
+    pub(in crate::datapath) first_answer: Option<NonZeroU32>,
+    /// The interface that its first packet came in by.
+    pub(in crate::datapath) ingress: u32,
+    /// The port that it has in mode `snat`.
+    pub(in crate::datapath) lease: Option<Lease>,
+}
+
+/// What packets change of a flow.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::datapath) struct Standing {
+    last: u64,
+    conversation: Option<Conversation>,
+    traffic: [Traffic; 2],
+    paths: [Path; 2],
+    first_answer: Option<NonZeroU32>,
+}
+
+/// Between whom a flow is, and how.
+pub(in crate::datapath) fn ends(flow: &Flow<Carried>) -> Ends {
+    let Carried { mode, returns, .. } = &flow.value;
+    let back = flow.value.path(Direction::ToClient);
+    let sender = returns.then_some(Sender {
+        interface: back.rewrite.interface,
+        vlan: back.vlan,
+        mac: back.rewrite.destination_mac,
+    });
+    let seen = flow.reverse().map(FlowKey::destination);
+    Ends { forward: *flow.forward(), seen, mode: *mode, sender }
+}
+
+impl Carried {
+    /// How long it lives after its last packet, in milliseconds.
+    pub(in crate::datapath) fn lifetime(&self) -> u64 {
+        let idle = u64::from(self.plan.idle);
+        self.conversation.map_or(idle, |conversation| conversation.lifetime(idle))
+    }
+
+    /// When it ends if nothing more comes.
+    pub(in crate::datapath) fn deadline(&self) -> u64 {
+        self.last.saturating_add(self.lifetime())
+    }
+
+    /// Notes when the member answered; true if it is the first time.
+    pub(in crate::datapath) fn answered(&mut self, now: u64) -> bool {
+        let first = self.first_answer.is_none();
+        if first {
+            let after = u32::try_from(now.saturating_sub(self.begun)).unwrap_or(u32::MAX);
+            self.first_answer = Some(NonZeroU32::MIN.saturating_add(after));
+        }
+        first
+    }
+
+    /// How long its member took to answer, in milliseconds.
+    pub(in crate::datapath) fn first_answer(&self) -> Option<u64> {
+        self.first_answer.map(|after| u64::from(after.get() - 1))
+    }
+
+    /// How it ended, if it ends now because its time is up.
+    pub(in crate::datapath) fn ending(&self) -> Ending {
+        self.conversation.map_or(Ending::Idle, |conversation| conversation.ending())
+    }
+
+    /// May packets of this direction not go on because of the member? What a member still says proves that it
+    /// lives; only clients are turned away from it.
+    pub(in crate::datapath) fn has_lost_member(&self, direction: Direction) -> bool {
+        direction == Direction::ToServer && !self.active.member().usable_for_persistent()
+    }
+
+    /// Where answers go back to the sender, the last one counts: the client's packets may have come to take another
+    /// way.
+    #[inline]
+    pub(in crate::datapath) fn follow(&mut self, direction: Direction, arrival: &Arrival<'_>) {
+        if !self.returns || direction == Direction::ToClient {
+            return;
+        }
+        let (sender, back) = (arrival.sender(), &mut self.paths[Direction::ToClient as usize]);
+        let known = (back.rewrite.interface, back.vlan, back.rewrite.destination_mac);
+        if known != (sender.interface, sender.vlan, sender.mac) {
+            (back.rewrite.interface, back.vlan) = (sender.interface, sender.vlan);
+            (back.rewrite.destination_mac, back.rewrite.epoch) = (sender.mac, NEVER);
+        }
+    }
+
+    /// All that a packet changes.
+    pub(in crate::datapath) const fn standing(&self) -> Standing {
+        let Self { last, conversation, traffic, paths, first_answer, .. } = *self;
+        Standing { last, conversation, traffic, paths, first_answer }
+    }
+
+    /// As it was before a packet.
+    pub(in crate::datapath) const fn restore(&mut self, before: Standing) {
+        let Standing { last, conversation, traffic, paths, first_answer } = before;
+        (self.last, self.conversation, self.first_answer) = (last, conversation, first_answer);
+        (self.traffic, self.paths) = (traffic, paths);
+    }
+
+    /// Its state, as operators see it.
+    pub(in crate::datapath) fn state(&self) -> &'static str {
+        self.conversation.map_or("active", |conversation| conversation.state().as_str())
+    }
+
+    pub(in crate::datapath) const fn path(&self, direction: Direction) -> &Path {
+        &self.paths[direction as usize]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::mem::offset_of;
+
+    use super::*;
+
+    /// A flow fills eight cache lines with its keys. What a hit touches beside a path ends within the third.
+    #[test]
+    fn a_flow_has_eight_cache_lines() {
+        let before = 16 + offset_of!(Flow<Carried>, value);
+        assert!(before + offset_of!(Carried, paths) <= 3 * 64, "{}", before + offset_of!(Carried, paths));
+        assert!(16 + size_of::<Flow<Carried>>() <= 8 * 64, "{}", 16 + size_of::<Flow<Carried>>());
+    }
+}

@@ -1,0 +1,10 @@
+//! The numbers by which flows remember what is kept for them.
+
+/// The number of a virtual's or a member's seat: what a flow remembers of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::datapath) struct Seat(pub(super) u32);
+
+impl Seat {
+    /// Of a member that is none: where there is no pool.
+    pub(in crate::datapath) const NOBODY: Self = Self(u32::MAX);
+}

@@ -1,0 +1,10 @@
+//! What a worker keeps from packet to packet.
+
+pub(in crate::datapath) mod counters;
+pub(in crate::datapath) mod flow;
+pub(in crate::datapath) mod id;
+mod owner;
+pub(in crate::datapath) mod path;
+pub(in crate::datapath) mod pending;
+pub(in crate::datapath) mod per_worker;
+pub(in crate::datapath) mod trace;

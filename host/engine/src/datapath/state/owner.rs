@@ -1,0 +1,108 @@
+//! Which worker a packet belongs to: the same one in both directions.
+
+use std::hash::{BuildHasher, Hash};
+
+use shunt_wire::{Endpoint, FlowKey, Frame};
+
+use crate::datapath::Datapath;
+use crate::datapath::driver::World;
+use crate::datapath::model::arrival::Arrival;
+use crate::datapath::model::flow::FlowProtocol;
+use crate::datapath::model::mode::ModeName;
+use crate::datapath::model::reason::DropReason;
+use crate::datapath::model::verdict::Verdict;
+use crate::datapath::snapshot::Owned;
+use crate::fragment::PacketId;
+use crate::packet::Kind;
+
+impl Datapath {
+    /// The worker that a frame belongs to; `None` where any worker will do.
+    pub(in crate::datapath) fn owner(&self, arrival: &Arrival<'_>) -> Option<usize> {
+        if self.options.workers < 2 {
+            return None;
+        }
+        if let Some(part) = &arrival.part {
+            return Some(self.owner_of(&part.flow, arrival));
+        }
+        match &arrival.packet.kind {
+            Kind::Flow(flow) => Some(self.owner_of(&flow.key, arrival)),
+            Kind::Other(other) => Some(self.owner_of(&other.flow()?.key, arrival)),
+            // It is about a packet that travelled the other way.
+            Kind::IcmpError(error) => Some(self.owner_of(&error.embedded.reversed(), arrival)),
+            // Only the first fragment names the flow: all of them meet at one worker, which hands them on.
+            Kind::Fragment(fragment) => Some(self.worker_of(PacketId::of(fragment))),
+            Kind::Arp(_) | Kind::NeighbourSolicitation(_) => None,
+        }
+    }
+
+    /// Hands a frame to the worker that it belongs to, with what it is a part of where that is known.
+    pub(in crate::datapath) fn hand_over(
+        &self,
+        worker: usize,
+        arrival: &Arrival<'_>,
+        frame: &Frame<'_>,
+        world: &mut impl World,
+    ) -> Verdict {
+        // Workers take a new snapshot one after the other, and two that have different ones could pass a
+        // frame on for ever.
+        if arrival.handed_over || !world.hand_over(worker, arrival.ingress, frame.bytes(), arrival.part) {
+            return Verdict::Drop(DropReason::HandOverFull);
+        }
+        Verdict::HandOver { worker }
+    }
+
+    /// The client's endpoint stands in both directions of a flow, except in what a member sends to a
+    /// SNAT address: there the port tells, for each worker leases those of its own blocks.
+    fn owner_of(&self, key: &FlowKey, arrival: &Arrival<'_>) -> usize {
+        let (source, destination) = (key.source(), key.destination());
+        match (self.snapshot.owned(source.address), self.snapshot.owned(destination.address)) {
+            (_, Some(Owned::Snat(_))) => usize::from(self.leases.blocks().owner(destination.port)),
+            // A probe's address stands where a client's does.
+            (Some(Owned::Probe), _) | (_, Some(Owned::Vip | Owned::TunnelSource)) => {
+                self.owner_of_client(source)
+            }
+            // A VIP answers where its packets were only routed to the member.
+            (_, Some(Owned::Probe)) | (Some(_), None) => self.owner_of_client(destination),
+            (None, None) => {
+                self.owner_between(source, destination, FlowProtocol::of(key.protocol()), arrival)
+            }
+        }
+    }
+
+    /// Neither end is Shunt's own. What a member answers names its client; where a virtual on any address
+    /// gives flows to members in mode `nat`, their clients stand in the source. All else looks the same both
+    /// ways, so both ends count alike.
+    fn owner_between(
+        &self,
+        source: Endpoint,
+        destination: Endpoint,
+        protocol: FlowProtocol,
+        arrival: &Arrival<'_>,
+    ) -> usize {
+        let is_member =
+            |endpoint| self.snapshot.is_member(endpoint, protocol) || self.former.contains(&endpoint);
+        match (is_member(source), is_member(destination)) {
+            (true, false) => return self.owner_of_client(destination),
+            (false, true) => return self.owner_of_client(source),
+            (true, true) | (false, false) => {}
+        }
+        let link = arrival.link(&self.network);
+        let wildcard = self.snapshot.listening_anywhere(destination, protocol, link);
+        let wildcard = wildcard.and_then(|index| self.snapshot.virtual_(index));
+        if wildcard.is_some_and(|virtual_| virtual_.may_use(ModeName::Nat)) {
+            return self.owner_of_client(source);
+        }
+        self.worker_of(if source <= destination { (source, destination) } else { (destination, source) })
+    }
+
+    fn owner_of_client(&self, client: Endpoint) -> usize {
+        self.worker_of(self.snapshot.one_name(client))
+    }
+
+    /// One of the workers, always the same for the same thing.
+    fn worker_of(&self, it: impl Hash) -> usize {
+        // The upper half of a product: no division.
+        let hash = self.options.key.hash_one(it) >> 32;
+        ((hash * self.options.workers as u64) >> 32) as usize
+    }
+}
