@@ -8,8 +8,8 @@ use std::hint::black_box;
 use criterion::{Criterion, criterion_group, criterion_main};
 use shunt_engine::packet::{Kind, Packet, dissect};
 use shunt_wire::frame::HEADROOM;
-use shunt_wire::rewrite::{Change, Cross, Dscp, Hop, Outer, Translate, Tunnel};
-use shunt_wire::{Address, Endpoint, Family, FlowKey, Frame, Mac, Rewrite};
+use shunt_wire::rewrite::{Change, Cross, Dscp, Outer, Translate, Tunnel};
+use shunt_wire::{Address, Endpoint, Family, FlowKey, Frame, Hop, Mac, Rewrite};
 
 #[path = "../tests/golden/frame/mod.rs"]
 #[allow(dead_code, unused_imports, reason = "frames are only read here")]

@@ -1,8 +1,8 @@
 use shunt_engine::packet::{ErrorPacket, FlowPacket, Kind, Packet, Unreadable, dissect};
 use shunt_wire::frame::HEADROOM;
 use shunt_wire::icmp::{self, Report};
-use shunt_wire::rewrite::{Change, Dscp, Hop, Misfit, Outer, Translate, Tunnel};
-use shunt_wire::{Address, Endpoint, Family, FlowKey, Frame, Mac, Rewrite, ip};
+use shunt_wire::rewrite::{Change, Dscp, Outer, Translate, Tunnel};
+use shunt_wire::{Address, Endpoint, Family, FlowKey, Frame, Hop, Mac, Misfit, Rewrite, ip};
 
 /// Takes a frame that can be read through what it can meet: the first byte says what, the others are the frame.
 pub fn carry(data: &[u8]) {

@@ -1,8 +1,8 @@
 use shunt_wire::frame::HEADROOM;
 use shunt_wire::icmp::{self, Report};
 use shunt_wire::layout::Part;
-use shunt_wire::rewrite::{Change, Cross, Dscp, Hop, Outer, Translate, Tunnel};
-use shunt_wire::{Address, Endpoint, Family, FlowKey, Frame, Layout, Mac, Rewrite, arp, ndp, tcp};
+use shunt_wire::rewrite::{Change, Cross, Dscp, Outer, Translate, Tunnel};
+use shunt_wire::{Address, Endpoint, Family, FlowKey, Frame, Hop, Layout, Mac, Rewrite, arp, ndp, tcp};
 
 /// The bytes in front of the frame: what is done, two layouts, and how.
 const HEAD: usize = 22;

@@ -1,8 +1,7 @@
 use shunt_wire::fragment::cut;
 use shunt_wire::frame::HEADROOM;
-use shunt_wire::rewrite::{Hop, Misfit};
 use shunt_wire::translation::{self, Limits, Mapped, Subject};
-use shunt_wire::{Address, Family, Frame, Layout, icmp, ip};
+use shunt_wire::{Address, Family, Frame, Hop, Layout, Misfit, icmp, ip};
 
 /// What an error may need behind it: the padding of what it quotes.
 const TAILROOM: usize = 128;

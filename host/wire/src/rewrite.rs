@@ -13,7 +13,7 @@ pub use translate::Translate;
 pub use tunnel::{Outer, Tunnel};
 
 use crate::translation::Fit;
-use crate::{Frame, Layout, Mac, ethernet, tcp};
+use crate::{Frame, Hop, Layout, Mac, Misfit, ethernet, tcp};
 
 /// A compiled decision. A copy of one fills at most two cache lines and needs nothing else.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,16 +35,6 @@ pub struct Rewrite {
 
 const _: () = assert!(size_of::<Rewrite>() <= 128);
 
-/// What becomes of the time to live, or hop limit.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(u8)]
-pub enum Hop {
-    /// As a router does (RFC 1812 section 5.3.1, RFC 8200 section 3).
-    Decrement,
-    /// As a bridge does: `l2dsr`.
-    Keep,
-}
-
 /// What changes behind the Ethernet header.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(C, u8)]
@@ -59,32 +49,6 @@ pub enum Change {
     Dscp(Dscp),
     /// A header in front: `l3dsr-ipip`, `l3dsr-gre`, `l3dsr-gue`.
     Encapsulate(Outer),
-}
-
-/// Why a frame was not rewritten. It is as it was.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Misfit {
-    /// The result would not fit the way out. The sender may send datagrams of `mtu` bytes, as it counts them.
-    TooBig { mtu: u16 },
-    /// The result would not fit the way out, and is to be fragmented: by [`Rewrite::apply_to_cut`] or
-    /// [`translate_to_cut`](crate::translation::translate_to_cut).
-    MustFragment,
-    /// It may travel no further: the hop limit ends here.
-    HopLimit,
-    /// The buffer has less room in front than the rewrite needs: [`crate::frame::HEADROOM`] is enough.
-    NoRoom,
-    /// The rewrite was not compiled for this frame: it is of the other family, or shorter than its layout.
-    Foreign,
-    /// It wants to be routed by what it says itself, which the other family cannot say. In IPv6, `pointer` is
-    /// where it says how far it is from its end (RFC 7915 sections 4.1 and 5.1).
-    SourceRoute { pointer: u16 },
-    /// Behind its fragment header follow headers that the other family cannot have (RFC 7915 section 5.1.1).
-    ExtendedFragment,
-    /// The first fragment of a datagram over IPv4 that its sender did not sum. IPv6 wants a sum, and only the
-    /// whole has one (RFC 7915 section 4.5).
-    NoChecksum,
-    /// It has no counterpart in the other family, and nobody is to be told.
-    Untranslatable,
 }
 
 impl Rewrite {

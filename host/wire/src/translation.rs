@@ -22,8 +22,7 @@ use transport::Kind;
 use crate::bytes::{array_at, put};
 use crate::ethernet::{self, EtherType};
 use crate::layout::Part;
-use crate::rewrite::{Hop, Misfit};
-use crate::{Address, Endpoint, Family, Frame, Layout, ip, tcp};
+use crate::{Address, Endpoint, Family, Frame, Hop, Layout, Misfit, ip, tcp};
 
 /// What the addresses of a packet become, all of the other family.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,8 +1,8 @@
 //! New addresses and ports in the other family: `nat` and `snat` between IPv4 and IPv6.
 
-use super::{Misfit, Rewrite};
+use super::Rewrite;
 use crate::translation::{self, About, Fit, LOWEST_IPV6_MTU, Pair, Way};
-use crate::{Address, Endpoint, Family, FlowKey, Frame, Layout};
+use crate::{Address, Endpoint, Family, FlowKey, Frame, Layout, Misfit};
 
 /// New addresses and ports, of the other family, for the packets of one direction of a flow (RFC 7915).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,8 +1,8 @@
 //! A destination address and a mark: `l3dsr-dscp`.
 
-use super::{Hop, header};
+use super::header;
 use crate::checksum::Delta;
-use crate::{Address, Family, FlowKey, Layout, ip};
+use crate::{Address, Family, FlowKey, Hop, Layout, ip};
 
 /// A new destination address, and a code point by which the member knows the virtual server.
 ///

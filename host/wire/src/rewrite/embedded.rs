@@ -1,9 +1,9 @@
 //! ICMP errors about a packet that was translated: `nat` and `snat`.
 
-use super::{Hop, Translate, header};
+use super::{Translate, header};
 use crate::bytes::{put, u16_at};
 use crate::checksum::Delta;
-use crate::{Address, Endpoint, Family, Layout, icmp, ip};
+use crate::{Address, Endpoint, Family, Hop, Layout, icmp, ip};
 
 /// Does the packet lie wholly within the body of the error, behind its eight bytes of header?
 pub(super) fn fits(layout: &Layout, embedded: &Layout) -> bool {

@@ -1,9 +1,8 @@
 //! The parts of a packet that more than one rewrite touches.
 
-use super::Hop;
 use crate::bytes::{put, u16_at};
 use crate::checksum::Delta;
-use crate::{Family, Layout, ip};
+use crate::{Family, Hop, Layout, ip};
 
 /// Taking one off the time to live, the high byte of its word, takes `0x0100` off the sum of the header. In
 /// ones' complement that is adding the complement.

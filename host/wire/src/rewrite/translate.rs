@@ -1,9 +1,9 @@
 //! New addresses and ports: `nat` and `snat`.
 
-use super::{Hop, header};
+use super::header;
 use crate::bytes::{put, u16_at};
 use crate::checksum::Delta;
-use crate::{Address, Endpoint, Family, FlowKey, Layout, icmp, ip};
+use crate::{Address, Endpoint, Family, FlowKey, Hop, Layout, icmp, ip};
 
 /// New addresses and ports for the packets of one direction of a flow, with what they do to checksums.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,12 +1,12 @@
 //! A header in front of the packet: `l3dsr-ipip`, `l3dsr-gre` and `l3dsr-gue`.
 
-use super::{Hop, header};
+use super::header;
 use crate::bytes::{array_at, put, u16_at};
 use crate::checksum::{Sum, sum};
 use crate::ethernet::EtherType;
 use crate::ip::{self, Header};
 use crate::layout::Part;
-use crate::{Address, Family, Frame, Layout};
+use crate::{Address, Family, Frame, Hop, Layout};
 
 /// A GRE header without options: flags, version and protocol (RFC 2784 section 2).
 const GRE_LEN: usize = 4;

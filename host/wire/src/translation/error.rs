@@ -6,8 +6,7 @@ use super::transport::{self, Kind};
 use super::{About, Pair, Way, set_ether_type};
 use crate::bytes::{array_at, put};
 use crate::checksum::{self, Sum};
-use crate::rewrite::Misfit;
-use crate::{Family, Frame, icmp, ip};
+use crate::{Family, Frame, Misfit, icmp, ip};
 
 /// The header of an error, in front of what it quotes.
 const HEADER_LEN: usize = 8;

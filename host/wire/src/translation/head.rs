@@ -4,8 +4,7 @@ use super::Pair;
 use crate::bytes::{array_at, put};
 use crate::checksum::Sum;
 use crate::layout::Part;
-use crate::rewrite::Misfit;
-use crate::{Address, Family, identification, ip};
+use crate::{Address, Family, Misfit, identification, ip};
 
 /// An IPv4 packet that is no longer comes of an IPv6 packet that every IPv6 link carries (RFC 7915 section 5).
 const NARROWEST: usize = ip::V6_MIN_MTU as usize + ip::V4_HEADER_LEN - ip::V6_HEADER_LEN;

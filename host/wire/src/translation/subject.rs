@@ -2,10 +2,9 @@
 
 use super::head::{self, Head};
 use super::transport::{self, Kind};
-use crate::checksum;
 use crate::ethernet;
-use crate::rewrite::Misfit;
 use crate::{Address, Family, Layout, ip};
+use crate::{Misfit, checksum};
 
 /// The header of an ICMP error, in front of what it quotes.
 const ICMP_LEN: usize = 8;

@@ -7,8 +7,7 @@ use crate::bytes::{put, u16_at};
 use crate::checksum::{Delta, Sum};
 use crate::icmp::{self, Echo};
 use crate::layout::Part;
-use crate::rewrite::Misfit;
-use crate::{Family, ip};
+use crate::{Family, Misfit, ip};
 
 /// Headers without options, and where their checksums are.
 const TCP_LEN: usize = 20;

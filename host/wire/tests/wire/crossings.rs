@@ -2,8 +2,8 @@
 
 use shunt_wire::fragment::cut;
 use shunt_wire::frame::HEADROOM;
-use shunt_wire::rewrite::{Change, Cross, Hop, Misfit};
-use shunt_wire::{Frame, Rewrite, ip};
+use shunt_wire::rewrite::{Change, Cross};
+use shunt_wire::{Frame, Hop, Misfit, Rewrite, ip};
 
 use crate::frame::{read, write};
 use crate::packets::{IN, OUT, canonical, changed, endpoint, key, layout, rewrite};

@@ -4,8 +4,8 @@ use proptest::prelude::*;
 use shunt_wire::frame::HEADROOM;
 use shunt_wire::icmp::{self, Report};
 use shunt_wire::layout::Part;
-use shunt_wire::rewrite::{Change, Cross, Dscp, Hop, Outer, Translate, Tunnel};
-use shunt_wire::{Family, Frame, Layout, Rewrite, tcp};
+use shunt_wire::rewrite::{Change, Cross, Dscp, Outer, Translate, Tunnel};
+use shunt_wire::{Family, Frame, Hop, Layout, Rewrite, tcp};
 
 use crate::packets::{address, endpoint, key, rewrite};
 

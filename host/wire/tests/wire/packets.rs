@@ -6,8 +6,8 @@ use etherparse::{NetSlice, SlicedPacket};
 use proptest::prelude::*;
 use shunt_wire::frame::HEADROOM;
 use shunt_wire::layout::Part;
-use shunt_wire::rewrite::{Change, Hop};
-use shunt_wire::{Address, Endpoint, Family, FlowKey, Frame, Layout, Mac, Rewrite, ip};
+use shunt_wire::rewrite::Change;
+use shunt_wire::{Address, Endpoint, Family, FlowKey, Frame, Hop, Layout, Mac, Rewrite, ip};
 
 use crate::frame::{read, write};
 

@@ -1,8 +1,8 @@
 //! Each rewrite does what its mode says and leaves right checksums.
 
 use proptest::prelude::*;
-use shunt_wire::rewrite::{Change, Dscp, Hop, Misfit, Outer, Translate, Tunnel};
-use shunt_wire::{Address, Endpoint, Family, Frame, Rewrite, ip};
+use shunt_wire::rewrite::{Change, Dscp, Outer, Translate, Tunnel};
+use shunt_wire::{Address, Endpoint, Family, Frame, Hop, Misfit, Rewrite, ip};
 
 use crate::frame::read;
 use crate::packets::{

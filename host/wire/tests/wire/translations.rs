@@ -8,9 +8,8 @@ mod properties;
 
 use shunt_wire::fragment::cut;
 use shunt_wire::frame::HEADROOM;
-use shunt_wire::rewrite::{Hop, Misfit};
 use shunt_wire::translation::{Limits, Mapped, Subject, translate, translate_to_cut};
-use shunt_wire::{Address, Family, Frame};
+use shunt_wire::{Address, Family, Frame, Hop, Misfit};
 
 use crate::frame::{read, write};
 use crate::packets::IN;

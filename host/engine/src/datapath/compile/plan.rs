@@ -1,7 +1,7 @@
 //! Compile: what is done to every packet of a direction, decided once.
 
-use shunt_wire::rewrite::{self, Change, Cross, Hop, Outer, Translate, Tunnel};
-use shunt_wire::{Address, Endpoint, Family, FlowKey, Rewrite, icmp, ip};
+use shunt_wire::rewrite::{self, Change, Cross, Outer, Translate, Tunnel};
+use shunt_wire::{Address, Endpoint, Family, FlowKey, Hop, Rewrite, icmp, ip};
 
 use super::outer::Outside;
 use crate::datapath::model::arrival::Sender;

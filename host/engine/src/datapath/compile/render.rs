@@ -1,7 +1,7 @@
 //! A compiled rewrite, and the ways that lead through the network, in words.
 
-use shunt_wire::rewrite::{Change, Hop, Tunnel};
-use shunt_wire::{Address, Endpoint, Family, FlowKey};
+use shunt_wire::rewrite::{Change, Tunnel};
+use shunt_wire::{Address, Endpoint, Family, FlowKey, Hop};
 
 use super::plan::{NEVER, Path};
 use crate::datapath::Datapath;

@@ -1,9 +1,8 @@
 //! A packet of a known flow: what was decided is replayed.
 
-use shunt_wire::rewrite::Misfit;
 use shunt_wire::tcp::SYN;
-use shunt_wire::vlan;
 use shunt_wire::{Frame, Rewrite, fragment};
+use shunt_wire::{Misfit, vlan};
 
 use super::renumber::Renumbered;
 use crate::datapath::Datapath;

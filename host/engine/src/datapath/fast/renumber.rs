@@ -1,7 +1,6 @@
 //! Fragments that leave under another identification.
 
-use shunt_wire::rewrite::Misfit;
-use shunt_wire::{Frame, Layout, identification};
+use shunt_wire::{Frame, Layout, Misfit, identification};
 
 use crate::datapath::model::arrival::Arrival;
 use crate::packet::{Fragment, Kind};

@@ -2,10 +2,9 @@
 
 use shunt_wire::icmp::Report;
 use shunt_wire::layout::Part;
-use shunt_wire::rewrite::{Hop, Misfit};
 use shunt_wire::translation::{self, Limits, Mapped};
-use shunt_wire::vlan;
 use shunt_wire::{Family, Frame, Layout, Mac, ethernet, fragment, ip};
+use shunt_wire::{Hop, Misfit, vlan};
 
 use crate::datapath::Datapath;
 use crate::datapath::driver::World;

@@ -1,8 +1,7 @@
 //! Why a packet is not carried.
 
+use shunt_wire::Misfit;
 use std::fmt;
-
-use shunt_wire::rewrite::Misfit;
 
 use super::stage::Stage;
 

@@ -1,6 +1,6 @@
 //! Sections 4.2, 4.3, 5.2 and 5.3: ICMP errors, with the packet in them.
 
-use shunt_wire::rewrite::Misfit;
+use shunt_wire::Misfit;
 use shunt_wire::translation::Limits;
 
 use super::{WIDE, assert_each, assert_is, translated};

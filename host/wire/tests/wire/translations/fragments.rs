@@ -1,6 +1,6 @@
 //! Sections 1.4, 4, 4.1, 5 and 5.1.1: what is too long, and what is in pieces.
 
-use shunt_wire::rewrite::Misfit;
+use shunt_wire::Misfit;
 use shunt_wire::translation::Limits;
 
 use super::{WIDE, assert_each, assert_is, frame_of, pieces, translated};

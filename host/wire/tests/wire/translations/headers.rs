@@ -1,8 +1,7 @@
 //! Sections 4.1, 4.5, 5.1 and 5.5: IP headers and what stands behind them.
 
-use shunt_wire::rewrite::Misfit;
-
 use super::{WIDE, assert_each, assert_is, translated};
+use shunt_wire::Misfit;
 
 const V4: &str = "ip4 192.0.2.7 > 198.51.100.2";
 const V6: &str = "ip6 2001:db8:64::192.0.2.7 > 2001:db8:64::198.51.100.2";

@@ -3,9 +3,9 @@
 use proptest::prelude::*;
 use shunt_wire::fragment::cut;
 use shunt_wire::frame::HEADROOM;
-use shunt_wire::rewrite::{Change, Cross, Hop};
+use shunt_wire::rewrite::{Change, Cross};
 use shunt_wire::translation::{Limits, Mapped, Subject, translate};
-use shunt_wire::{Endpoint, Family, FlowKey, Frame, Rewrite};
+use shunt_wire::{Endpoint, Family, FlowKey, Frame, Hop, Rewrite};
 
 use super::{WIDE, assert_is, change, frame_of, map, pieces, translated, within};
 use crate::packets::{IN, Kind, OUT, Packet, address, endpoints, packets, rewrite};
