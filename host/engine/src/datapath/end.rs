@@ -33,12 +33,12 @@ impl Datapath {
     /// Ends flows whose time is up.
     pub(super) fn end_silent(&mut self, now: u64, world: &mut impl World) {
         for _ in 0..AT_ONCE {
-            let Some(slot) = self.timers.take_due(now) else { return };
-            let Some(id) = self.flows.in_slot(slot) else { continue };
+            let Some(slot) = self.flows.timers.take_due(now) else { return };
+            let Some(id) = self.flows.table.in_slot(slot) else { continue };
             // Packets do not move the timer: it is moved when it comes.
-            let deadline = self.flows.get(id).map_or(now, |flow| flow.value.deadline());
+            let deadline = self.flows.get(id).map_or(now, Carried::deadline);
             if deadline > now {
-                self.timers.schedule(slot, deadline);
+                self.flows.timers.schedule(slot, deadline);
             } else {
                 self.end(now, id, Why::Over, None, world);
             }
@@ -47,15 +47,15 @@ impl Datapath {
 
     /// Ends flows that a reload left without virtual or SNAT address, a part of the table in each call.
     pub(super) fn end_homeless(&mut self, now: u64, world: &mut impl World) {
-        let Some(cursor) = self.sweep else { return };
+        let Some(cursor) = self.flows.sweep else { return };
         let mut all: Vec<FlowId> = Vec::new();
-        let next: Option<Cursor> = self.flows.walk(cursor, SWEEP, |id, _| all.push(id));
+        let next: Option<Cursor> = self.flows.table.walk(cursor, SWEEP, |id, _| all.push(id));
         for id in all {
-            if self.homeless(id).is_some() {
+            if self.flows.homeless(&self.config, &self.accounting, id).is_some() {
                 self.end(now, id, Why::Homeless, None, world);
             }
         }
-        self.sweep = next;
+        self.flows.sweep = next;
     }
 
     /// Ends a flow: both ends of an open connection through Shunt are reset, then everything that the flow
@@ -69,7 +69,7 @@ impl Datapath {
         told: Option<Direction>,
         world: &mut impl World,
     ) {
-        let Some(carried) = self.flows.get(id).map(|flow| &flow.value) else { return };
+        let Some(carried) = self.flows.get(id) else { return };
         let ending = match why {
             Why::Over => carried.ending(),
             Why::MemberDown | Why::Homeless | Why::Deleted => Ending::Unknown,
@@ -77,12 +77,12 @@ impl Datapath {
         // What was only routed can go on by the same way, and needs no flow for it.
         let breaks_off = why != Why::Over || ending == Ending::Idle && carried.mode != ModeName::Route;
         let resets = breaks_off && self.reset_ends(now, id, told, world);
-        let Some(mut flow) = self.flows.remove(id) else { return };
+        let Some(mut flow) = self.flows.table.remove(id) else { return };
         if let Some(lease) = flow.value.lease.take() {
             let last = if resets { now } else { flow.value.last };
-            self.leases.end(lease, ending, last, now);
+            self.flows.leases.end(lease, ending, last, now);
         }
-        self.timers.cancel(id.slot());
+        self.flows.timers.cancel(id.slot());
         let key = *flow.forward();
         self.settle(id, &key, &flow.value, (why, ending), world);
     }
@@ -96,7 +96,7 @@ impl Datapath {
         told: Option<Direction>,
         world: &mut impl World,
     ) -> bool {
-        let Some(carried) = self.flows.get(id).map(|flow| &flow.value) else { return false };
+        let Some(carried) = self.flows.get(id) else { return false };
         if !carried.mode.is_two_way() || !is_open(carried) {
             return false;
         }
@@ -118,17 +118,17 @@ impl Datapath {
         world: &mut impl World,
     ) {
         if carried.is_probe {
-            return self.settle_probe(carried);
+            return self.accounting.settle_probe(carried);
         }
-        self.tally.modes[carried.mode as usize].end();
-        if let Some(seat) = self.seats.member_mut(carried.member) {
+        self.accounting.tally.modes[carried.mode as usize].end();
+        if let Some(seat) = self.accounting.seats.member_mut(carried.member) {
             seat.carried.end();
         }
-        if let Some(seat) = self.seats.virtual_mut(carried.virtual_) {
+        if let Some(seat) = self.accounting.seats.virtual_mut(carried.virtual_) {
             seat.carried.end();
             if seat.virtual_.hooks.on_done {
                 let (name, index) = (seat.virtual_.name.clone(), seat.index);
-                let member = self.seats.member(carried.member);
+                let member = self.accounting.seats.member(carried.member);
                 world.on_done(&Done {
                     flow: NewFlow {
                         id,
@@ -154,7 +154,7 @@ impl Datapath {
 
     /// Sends a reset in one direction, as the other side would: with the number that is expected next.
     fn reset(&mut self, now: u64, id: FlowId, direction: Direction, world: &mut impl World) {
-        let Some(flow) = self.flows.get(id) else { return };
+        let Some(flow) = self.flows.table.get(id) else { return };
         let Some(conversation) = flow.value.conversation else { return };
         let (Some(seq), ack) =
             (conversation.expected(direction), conversation.expected(direction.reversed()))
@@ -169,12 +169,12 @@ impl Datapath {
             },
         };
         // Nobody waits for a reset: it is not worth holding one.
-        if flow.value.path(direction).rewrite.epoch != self.epoch
-            && self.renew(now, id, direction) != Ok(None)
+        if flow.value.path(direction).rewrite.epoch != self.config.epoch
+            && self.flows.renew(&self.config, &self.accounting, now, id, direction) != Ok(None)
         {
             return;
         }
-        let Some(flow) = self.flows.get(id) else { return };
+        let Some(flow) = self.flows.table.get(id) else { return };
         let path = *flow.value.path(direction);
         let mut buffer = [0; frame::HEADROOM + RESET_LEN];
         let mut frame = Frame::new(&mut buffer, frame::HEADROOM, frame::HEADROOM);

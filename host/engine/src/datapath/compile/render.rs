@@ -4,7 +4,6 @@ use shunt_wire::rewrite::{Change, Tunnel};
 use shunt_wire::{Address, Endpoint, Family, FlowKey, Hop};
 
 use super::plan::{NEVER, Path};
-use crate::datapath::Datapath;
 use crate::network::{Network, NextHop};
 
 /// What is done to the packets of a direction, a line for each thing.
@@ -73,20 +72,18 @@ pub(in crate::datapath) const fn family(family: Family) -> &'static str {
     }
 }
 
-impl Datapath {
-    /// The names of links.
-    pub(in crate::datapath) fn links(&self, links: &[u32]) -> String {
-        links.iter().map(|index| link(&self.network, *index)).collect::<Vec<_>>().join(", ")
-    }
+/// The names of links.
+pub(in crate::datapath) fn links(network: &Network, links: &[u32]) -> String {
+    links.iter().map(|index| link(network, *index)).collect::<Vec<_>>().join(", ")
+}
 
-    /// How packets get to an address.
-    pub(in crate::datapath) fn way(&self, destination: Address) -> String {
-        let (via, mac) = match self.network.next_hop(destination) {
-            NextHop::Known(via, mac) => (via, mac.to_string()),
-            NextHop::NeedsSolicitation(via) => (via, "a MAC that must be asked for".to_owned()),
-            NextHop::NoRoute => return format!("there is no route to {destination}"),
-        };
-        let by = if via.on_link { "on link".to_owned() } else { format!("by gateway {}", via.neighbour) };
-        format!("{destination} is reached {by} on {}, at {mac}", self.links(&[via.link]))
-    }
+/// How packets get to an address.
+pub(in crate::datapath) fn way(network: &Network, destination: Address) -> String {
+    let (via, mac) = match network.next_hop(destination) {
+        NextHop::Known(via, mac) => (via, mac.to_string()),
+        NextHop::NeedsSolicitation(via) => (via, "a MAC that must be asked for".to_owned()),
+        NextHop::NoRoute => return format!("there is no route to {destination}"),
+    };
+    let by = if via.on_link { "on link".to_owned() } else { format!("by gateway {}", via.neighbour) };
+    format!("{destination} is reached {by} on {}, at {mac}", links(network, &[via.link]))
 }

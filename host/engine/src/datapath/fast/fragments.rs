@@ -5,13 +5,15 @@
 //! at the one that their addresses and identification choose. It knows the flow as soon as it has the first
 //! fragment, and from then on hands each over to the flow's owner, with the flow's name beside it.
 
-use shunt_wire::{Frame, icmp, ip};
+use shunt_wire::{icmp, ip};
 
 use crate::datapath::Datapath;
+use crate::datapath::context::Context;
 use crate::datapath::driver::World;
 use crate::datapath::model::arrival::Arrival;
 use crate::datapath::model::reason::DropReason;
 use crate::datapath::model::verdict::Verdict;
+use crate::datapath::snapshot::Snapshot;
 use crate::datapath::state::path::Blocked;
 use crate::datapath::state::pending::Waiting;
 use crate::datapath::state::trace::Point;
@@ -21,76 +23,66 @@ use crate::packet::Fragment;
 impl Datapath {
     pub(in crate::datapath) fn carry_fragment(
         &mut self,
-        now: u64,
-        arrival: &Arrival<'_>,
+        cx: &mut Context<'_, '_, impl World>,
         fragment: &Fragment,
-        frame: &mut Frame<'_>,
-        world: &mut impl World,
     ) -> Verdict {
-        if arrival.part.is_some() {
-            return self.carry_part(now, arrival, fragment, frame, world);
+        if cx.arrival.part.is_some() {
+            return self.carry_part(cx, fragment);
         }
-        if let Some(verdict) = self.stranger(arrival, frame, world) {
+        if let Some(verdict) = self.stranger(cx) {
             return verdict;
         }
-        match self.fragments.take(now, fragment) {
+        match self.pending.fragments.take(cx.now, fragment) {
             Ok(Standing::Known(part)) => {
                 self.trace
                     .note(Point::Fragments, || format!("the first fragment said that it is {}", part.flow));
-                let arrival = Arrival { part: Some(part), handed_over: false, ..*arrival };
-                self.carry_part(now, &arrival, fragment, frame, world)
+                let arrival = Arrival { part: Some(part), handed_over: false, ..cx.arrival };
+                self.carry_part(&mut cx.with(arrival), fragment)
             }
-            Ok(Standing::Unknown) if fragment.offset == 0 => {
-                self.first_fragment(now, arrival, fragment, frame, world)
-            }
-            Ok(Standing::Unknown) => match self.fragments.hold(fragment, arrival.ingress, frame.bytes()) {
-                Ok(()) => {
-                    self.trace.note(Point::Fragments, || {
-                        "the first fragment of its packet has not come".to_owned()
-                    });
-                    Verdict::Held
+            Ok(Standing::Unknown) if fragment.offset == 0 => self.first_fragment(cx, fragment),
+            Ok(Standing::Unknown) => {
+                match self.pending.fragments.hold(fragment, cx.arrival.ingress, cx.frame.bytes()) {
+                    Ok(()) => {
+                        self.trace.note(Point::Fragments, || {
+                            "the first fragment of its packet has not come".to_owned()
+                        });
+                        Verdict::Held
+                    }
+                    Err(refused) => self.drop_fragments(refused),
                 }
-                Err(refused) => self.drop_fragments(refused),
-            },
+            }
             Err(refused) => self.drop_fragments(refused),
         }
     }
 
     /// Forgets packets that will never be whole.
     pub(in crate::datapath) fn give_up_fragments(&mut self, now: u64) {
-        let orphans = self.fragments.give_up(now);
-        self.tally.dropped_many(DropReason::FragmentOrphan, orphans);
+        let orphans = self.pending.fragments.give_up(now);
+        self.accounting.tally.dropped_many(DropReason::FragmentOrphan, orphans);
     }
 
     /// The first fragment of a packet: it and those that waited for it go the way of its flow.
-    fn first_fragment(
-        &mut self,
-        now: u64,
-        arrival: &Arrival<'_>,
-        fragment: &Fragment,
-        frame: &mut Frame<'_>,
-        world: &mut impl World,
-    ) -> Verdict {
+    fn first_fragment(&mut self, cx: &mut Context<'_, '_, impl World>, fragment: &Fragment) -> Verdict {
         let id = PacketId::of(fragment);
         let Some(head) = &fragment.head else {
-            let waiting = self.fragments.refuse(&id);
-            self.tally.dropped_many(DropReason::FragmentRefused, waiting);
-            return Verdict::Drop(self.headless(arrival, fragment));
+            let waiting = self.pending.fragments.refuse(&id);
+            self.accounting.tally.dropped_many(DropReason::FragmentRefused, waiting);
+            return Verdict::Drop(headless(&self.config.snapshot, &cx.arrival, fragment));
         };
         // Nobody who sees one number can tell the next (RFC 7739 section 5).
-        let part = PartOf { flow: head.key, identification: world.random() as u32 };
-        let waiting = self.fragments.learn(&id, part);
+        let part = PartOf { flow: head.key, identification: cx.world.random() as u32 };
+        let waiting = self.pending.fragments.learn(&id, part);
         self.trace.note(Point::Fragments, || match waiting.len() {
             0 => format!("it is the first fragment of a packet of {}", part.flow),
             count => {
                 format!("it is the first fragment of a packet of {}, and {count} wait for it", part.flow)
             }
         });
-        let arrival = Arrival { part: Some(part), handed_over: false, ..*arrival };
-        let verdict = self.carry_part(now, &arrival, fragment, frame, world);
+        let arrival = Arrival { part: Some(part), handed_over: false, ..cx.arrival };
+        let verdict = self.carry_part(&mut cx.with(arrival), fragment);
         if verdict.reason().is_some() {
-            self.fragments.refuse(&id);
-            self.tally.dropped_many(DropReason::FragmentRefused, waiting.len());
+            self.pending.fragments.refuse(&id);
+            self.accounting.tally.dropped_many(DropReason::FragmentRefused, waiting.len());
             return verdict;
         }
         if waiting.is_empty() {
@@ -98,81 +90,47 @@ impl Datapath {
         }
         let verdict = match verdict {
             Verdict::Send { interface } => {
-                world.send(interface, frame.bytes());
+                cx.world.send(interface, cx.frame.bytes());
                 Verdict::Sent
             }
             other => other,
         };
         for Held { ingress, bytes, .. } in waiting {
             let waiting = Waiting { ingress, part: Some(part), bytes };
-            self.take_up(&waiting, false, world, |datapath, arrival, frame, world| {
-                datapath.carry(now, arrival, frame, world)
-            });
+            self.take_up(cx.now, &waiting, false, cx.world, |datapath, cx| datapath.carry(cx));
         }
         verdict
     }
 
-    /// Why a first fragment names no flow.
-    fn headless(&self, arrival: &Arrival<'_>, fragment: &Fragment) -> DropReason {
-        let layout = &arrival.packet.layout;
-        let echo = icmp::protocol_of(layout.family);
-        let header = match fragment.protocol {
-            // Eight bytes of ICMP are a message of another kind, or an error; those are never fragmented, for
-            // they fit every link (RFC 1812 section 4.3.2.3, RFC 4443 section 2.4 c).
-            protocol if protocol == echo => 8,
-            ip::TCP | ip::UDP => u16::MAX,
-            _ => 0,
-        };
-        if layout.end - layout.l4 < header {
-            return DropReason::FragmentTiny;
-        }
-        match self.snapshot.owned(fragment.destination) {
-            Some(_) => DropReason::OtherProtocol,
-            None => DropReason::NotOurs,
-        }
-    }
-
     /// A fragment whose flow is known: it is this worker's, or another's.
-    fn carry_part(
-        &mut self,
-        now: u64,
-        arrival: &Arrival<'_>,
-        fragment: &Fragment,
-        frame: &mut Frame<'_>,
-        world: &mut impl World,
-    ) -> Verdict {
+    fn carry_part(&mut self, cx: &mut Context<'_, '_, impl World>, fragment: &Fragment) -> Verdict {
         match &fragment.head {
-            Some(head) => self.carry_flow(now, arrival, head, frame, world),
-            None => self.later_fragment(now, arrival, fragment, frame, world),
+            Some(head) => self.carry_flow(cx, head),
+            None => self.later_fragment(cx, fragment),
         }
     }
 
     /// Nobody is told of what becomes of it: errors are about first fragments (RFC 1812 section 4.3.2.7).
-    fn later_fragment(
-        &mut self,
-        now: u64,
-        arrival: &Arrival<'_>,
-        fragment: &Fragment,
-        frame: &mut Frame<'_>,
-        world: &mut impl World,
-    ) -> Verdict {
-        let found = arrival.part.and_then(|part| self.flows.find(&part.flow));
+    fn later_fragment(&mut self, cx: &mut Context<'_, '_, impl World>, fragment: &Fragment) -> Verdict {
+        let found = cx.arrival.part.and_then(|part| self.flows.table.find(&part.flow));
         let Some((id, direction)) = found else {
-            let elsewhere = if arrival.again { None } else { self.stranger(arrival, frame, world) };
+            let elsewhere = if cx.arrival.again { None } else { self.stranger(cx) };
             return elsewhere
-                .or_else(|| self.part_of_answer_to_probe(arrival, frame, world))
+                .or_else(|| self.part_of_answer_to_probe(cx))
                 .unwrap_or(Verdict::Drop(DropReason::FragmentRefused));
         };
-        let ready = self.ready(now, id, direction, world);
+        let ready = self.ready(cx, id, direction);
         if let Err(Blocked::Refused(reason)) = ready {
             return Verdict::Drop(reason);
         }
-        if !arrival.again {
-            self.count(now, id, direction, fragment.length);
+        if !cx.arrival.again
+            && let Some(flow) = self.flows.table.get_mut(id)
+        {
+            self.accounting.count(&mut flow.value, cx.now, direction, fragment.length);
         }
         match ready {
-            Err(Blocked::Unresolved(via)) => self.wait(now, &via, arrival, frame, world),
-            _ => self.replay(now, id, direction, arrival, frame, world),
+            Err(Blocked::Unresolved(via)) => self.wait(cx, &via),
+            _ => self.replay(cx, id, direction),
         }
     }
 
@@ -185,7 +143,27 @@ impl Datapath {
             Why::Full => DropReason::FragmentFull,
             Why::Refused => DropReason::FragmentRefused,
         };
-        self.tally.dropped_many(reason, refused.waiting);
+        self.accounting.tally.dropped_many(reason, refused.waiting);
         Verdict::Drop(reason)
+    }
+}
+
+/// Why a first fragment names no flow.
+fn headless(snapshot: &Snapshot, arrival: &Arrival<'_>, fragment: &Fragment) -> DropReason {
+    let layout = &arrival.packet.layout;
+    let echo = icmp::protocol_of(layout.family);
+    let header = match fragment.protocol {
+        // Eight bytes of ICMP are a message of another kind, or an error; those are never fragmented, for
+        // they fit every link (RFC 1812 section 4.3.2.3, RFC 4443 section 2.4 c).
+        protocol if protocol == echo => 8,
+        ip::TCP | ip::UDP => u16::MAX,
+        _ => 0,
+    };
+    if layout.end - layout.l4 < header {
+        return DropReason::FragmentTiny;
+    }
+    match snapshot.owned(fragment.destination) {
+        Some(_) => DropReason::OtherProtocol,
+        None => DropReason::NotOurs,
     }
 }

@@ -4,4 +4,5 @@ mod fragments;
 pub(in crate::datapath) mod hit;
 mod prefetch;
 mod renumber;
+mod replay;
 mod siit;

@@ -18,7 +18,7 @@ impl Datapath {
     /// Among a million flows a packet waits for memory half a dozen times, which is most of what it costs.
     /// The processor waits for the packets of a batch at once if it is told of them at once.
     pub fn warm<'f>(&self, frames: impl IntoIterator<Item = &'f [u8]>) {
-        if self.flows.len() < WORTH_IT {
+        if self.flows.table.len() < WORTH_IT {
             return;
         }
         let nobody = FlowKey::new(Endpoint::default(), Endpoint::default(), 0);
@@ -29,17 +29,17 @@ impl Datapath {
         });
         let count = keys.iter_mut().zip(of_flows).map(|(place, key)| *place = key).count();
         let keys = keys.get(..count).unwrap_or_default();
-        self.flows.warm(keys);
+        self.flows.table.warm(keys);
         // First all are found, then all are touched: between two reads that wait nothing else stands, so that
         // many wait together.
         let mut found = [None; BATCH];
         for (place, key) in found.iter_mut().zip(keys) {
-            *place = self.flows.find(key);
+            *place = self.flows.table.find(key);
         }
         // One word of each line that a hit touches; no branch depends on any.
         black_box(found.iter().flatten().fold(0, |all, (id, direction)| {
             let Some(flow) = self.flows.get(*id) else { return all };
-            let (traffic, path) = (&flow.value.traffic, flow.value.path(*direction));
+            let (traffic, path) = (&flow.traffic, flow.path(*direction));
             let path = path.rewrite.epoch ^ u32::from(path.rewrite.mss) ^ u32::from(path.vlan.is_some());
             all ^ traffic[1].bytes ^ u64::from(path)
         }));

@@ -8,14 +8,18 @@ use shunt_wire::{Hop, Misfit, vlan};
 
 use crate::datapath::Datapath;
 use crate::datapath::driver::World;
+use crate::datapath::local::answer;
 use crate::datapath::model::arrival::About;
 use crate::datapath::model::index::TranslatorIndex;
 use crate::datapath::model::reason::DropReason;
 use crate::datapath::model::stage::Stage;
 use crate::datapath::model::unreadable;
 use crate::datapath::model::verdict::Verdict;
+use crate::datapath::snapshot::Snapshot;
+use crate::datapath::state::config::Config;
 use crate::datapath::state::pending::Waiting;
 use crate::mapping::packet::{Across, Half, Pair, Untranslatable};
+use crate::network::Network;
 use crate::network::{NextHop, Via};
 use crate::packet::{Routed, routed};
 
@@ -59,17 +63,17 @@ impl Datapath {
         frame: &mut Frame<'_>,
         world: &mut impl World,
     ) -> Option<Verdict> {
-        if self.snapshot.translators().is_empty() {
+        if self.config.snapshot.translators().is_empty() {
             return None;
         }
-        let link = self.network.link(ingress, vlan::of(frame.bytes()).and_then(vlan::number));
-        let index = self.snapshot.translating(link)?;
+        let link = self.config.network.link(ingress, vlan::of(frame.bytes()).and_then(vlan::number));
+        let index = self.config.snapshot.translating(link)?;
         let packet = match routed(frame.bytes()) {
             Ok(packet) => packet?,
             // Whose it is cannot be told but by where it came in.
             Err(cause) => return Some(Verdict::Drop(unreadable::reason(cause))),
         };
-        if !self.is_translated(&packet) {
+        if !is_translated(&self.config.snapshot, &packet) {
             return None;
         }
         let verdict = if packet.destination_mac.is_group() {
@@ -77,18 +81,18 @@ impl Datapath {
         } else {
             self.carry_across(now, index, (ingress, link), &packet, frame, world)
         };
-        self.tally.translated(index, &packet, verdict);
+        self.accounting.tally.translated(index, &packet, verdict);
         Some(verdict)
     }
 
     /// Is a frame translated that comes in by an interface?
     pub(in crate::datapath) fn translates(&self, ingress: u32, bytes: &[u8]) -> bool {
-        let link = self.network.link(ingress, vlan::of(bytes).and_then(vlan::number));
+        let link = self.config.network.link(ingress, vlan::of(bytes).and_then(vlan::number));
         let takes = match routed(bytes) {
-            Ok(packet) => packet.is_some_and(|packet| self.is_translated(&packet)),
+            Ok(packet) => packet.is_some_and(|packet| is_translated(&self.config.snapshot, &packet)),
             Err(_) => true,
         };
-        takes && self.snapshot.translating(link).is_some()
+        takes && self.config.snapshot.translating(link).is_some()
     }
 
     /// Tells the sender of a packet that waited for too long for its next hop.
@@ -99,15 +103,17 @@ impl Datapath {
         frame: &mut Frame<'_>,
     ) -> Option<Verdict> {
         let packet = routed(frame.bytes()).ok()??;
-        let link = self.network.link(ingress, packet.vlan.and_then(vlan::number));
-        self.snapshot.translating(link).filter(|_| self.is_translated(&packet))?;
+        let link = self.config.network.link(ingress, packet.vlan.and_then(vlan::number));
+        self.config.snapshot.translating(link).filter(|_| is_translated(&self.config.snapshot, &packet))?;
         let about = about(&packet, ingress, link);
-        Some(self.report(now, &about, frame, DropReason::NextHopSilent, Report::HostUnreachable))
-    }
-
-    /// Is it for a host beyond, and not for Shunt itself (RFC 7915 sections 4.6 and 5.6)?
-    fn is_translated(&self, packet: &Routed) -> bool {
-        packet.is_for_elsewhere() && self.snapshot.owned(packet.ends.destination).is_none()
+        Some(answer::report(
+            &self.config,
+            &mut self.accounting,
+            now,
+            &about,
+            frame,
+            (DropReason::NextHopSilent, Report::HostUnreachable),
+        ))
     }
 
     fn carry_across(
@@ -119,9 +125,9 @@ impl Datapath {
         frame: &mut Frame<'_>,
         world: &mut impl World,
     ) -> Verdict {
-        let done = match self.route(index, link, packet) {
+        let done = match route(&self.config, index, link, packet) {
             Ok(route) => {
-                self.trace.at(Stage::Translation, || self.in_words(index, packet, &route));
+                self.trace.at(Stage::Translation, || in_words(&self.config.snapshot, index, packet, &route));
                 send(&route, packet, frame, world)
             }
             Err(stopped) => Err(stopped),
@@ -139,83 +145,90 @@ impl Datapath {
             Err(Stopped::Because(reason)) => (reason, telling(reason, packet)),
         };
         match report {
-            Some(report) => self.report(now, &about(packet, ingress, link), frame, reason, report),
+            Some(report) => answer::report(
+                &self.config,
+                &mut self.accounting,
+                now,
+                &about(packet, ingress, link),
+                frame,
+                (reason, report),
+            ),
             None => Verdict::Drop(reason),
         }
     }
+}
 
-    /// What becomes of the addresses, and who says so.
-    fn in_words(&self, index: TranslatorIndex, packet: &Routed, route: &Route) -> String {
-        let name = self.snapshot.translator(index).map(|it| &*it.name).unwrap_or_default();
-        let Pair { source, destination } = packet.ends;
-        let Mapped { source: new_source, destination: new_destination, .. } =
-            route.second.unwrap_or(route.first);
-        let turns = if route.second.is_some() { ", and back in its own family" } else { "" };
-        format!(
-            "{name} makes source {source} {new_source} and destination {destination} {new_destination}{turns}"
-        )
-    }
+/// Is it for a host beyond, and not for Shunt itself (RFC 7915 sections 4.6 and 5.6)?
+fn is_translated(snapshot: &Snapshot, packet: &Routed) -> bool {
+    packet.is_for_elsewhere() && snapshot.owned(packet.ends.destination).is_none()
+}
 
-    /// Where the packet goes, and under which addresses.
-    fn route(&self, index: TranslatorIndex, link: u32, packet: &Routed) -> Result<Route, Stopped> {
-        let translator = self.snapshot.translator(index).ok_or(DropReason::NoVirtual)?;
-        let mapping = &translator.translation.mapping;
-        let refused = |why: Untranslatable| match why {
-            Untranslatable::Illegal => DropReason::Forged,
-            Untranslatable::Source | Untranslatable::Destination | Untranslatable::Inner => {
-                DropReason::NoMapping
-            }
-        };
-        let first = mapping.packet(packet.ends, packet.inner, Half::First).map_err(refused)?;
-        let (first, second) = if first.hairpin {
-            let first = self.mapped(&first, link)?;
-            let ends = Pair { source: first.source, destination: first.destination };
-            let inner = first.inner.map(|(source, destination)| Pair { source, destination });
-            (first, Some(mapping.packet(ends, inner, Half::Hairpin).map_err(refused)?))
-        } else {
-            (self.mapped(&first, link)?, None)
-        };
-        let destination = second.map_or(first.destination, |second| second.destination);
-        let (via, mac) = match self.network.next_hop(destination) {
-            NextHop::Known(via, mac) => (via, mac),
-            NextHop::NeedsSolicitation(via) => return Err(Stopped::Unresolved(via)),
-            NextHop::NoRoute => return Err(DropReason::NoRoute.into()),
-        };
-        let second = match second {
-            // Back in the family that it came from it is no longer than it was.
-            Some(_) if packet.layout.datagram_len() > via.mtu => {
-                return Err(Stopped::TooBig { mtu: via.mtu });
-            }
-            Some(second) => Some(self.mapped(&second, via.link)?),
-            None => None,
-        };
-        let mtu_back = self.network.interface(link).map_or(u16::MAX, |interface| interface.mtu);
-        let limits = Limits {
-            mtu: if second.is_some() { u16::MAX } else { via.mtu },
-            mtu_back,
-            lowest_ipv6_mtu: translator.translation.lowest_ipv6_mtu,
-            hop: Hop::Decrement,
-        };
-        Ok(Route { first, second, via, mac, limits })
-    }
+/// Where the packet goes, and under which addresses.
+fn route(config: &Config, index: TranslatorIndex, link: u32, packet: &Routed) -> Result<Route, Stopped> {
+    let translator = config.snapshot.translator(index).ok_or(DropReason::NoVirtual)?;
+    let mapping = &translator.translation.mapping;
+    let refused = |why: Untranslatable| match why {
+        Untranslatable::Illegal => DropReason::Forged,
+        Untranslatable::Source | Untranslatable::Destination | Untranslatable::Inner => DropReason::NoMapping,
+    };
+    let first = mapping.packet(packet.ends, packet.inner, Half::First).map_err(refused)?;
+    let (first, second) = if first.hairpin {
+        let first = mapped(&config.network, &first, link)?;
+        let ends = Pair { source: first.source, destination: first.destination };
+        let inner = first.inner.map(|(source, destination)| Pair { source, destination });
+        (first, Some(mapping.packet(ends, inner, Half::Hairpin).map_err(refused)?))
+    } else {
+        (mapped(&config.network, &first, link)?, None)
+    };
+    let destination = second.map_or(first.destination, |second| second.destination);
+    let (via, mac) = match config.network.next_hop(destination) {
+        NextHop::Known(via, mac) => (via, mac),
+        NextHop::NeedsSolicitation(via) => return Err(Stopped::Unresolved(via)),
+        NextHop::NoRoute => return Err(DropReason::NoRoute.into()),
+    };
+    let second = match second {
+        // Back in the family that it came from it is no longer than it was.
+        Some(_) if packet.layout.datagram_len() > via.mtu => {
+            return Err(Stopped::TooBig { mtu: via.mtu });
+        }
+        Some(second) => Some(mapped(&config.network, &second, via.link)?),
+        None => None,
+    };
+    let mtu_back = config.network.interface(link).map_or(u16::MAX, |interface| interface.mtu);
+    let limits = Limits {
+        mtu: if second.is_some() { u16::MAX } else { via.mtu },
+        mtu_back,
+        lowest_ipv6_mtu: translator.translation.lowest_ipv6_mtu,
+        hop: Hop::Decrement,
+    };
+    Ok(Route { first, second, via, mac, limits })
+}
 
-    /// The addresses of a packet, with one of Shunt's own for a router that has none.
-    fn mapped(&self, across: &Across, link: u32) -> Result<Mapped, DropReason> {
-        let own = || {
-            let way = match self.network.next_hop(across.destination) {
-                NextHop::Known(via, _) | NextHop::NeedsSolicitation(via) => via.link,
-                NextHop::NoRoute => link,
-            };
-            self.network
-                .own_address(way, across.destination)
-                .or_else(|| self.network.own_address(link, across.destination))
+/// The addresses of a packet, with one of Shunt's own for a router that has none.
+fn mapped(network: &Network, across: &Across, link: u32) -> Result<Mapped, DropReason> {
+    let own = || {
+        let way = match network.next_hop(across.destination) {
+            NextHop::Known(via, _) | NextHop::NeedsSolicitation(via) => via.link,
+            NextHop::NoRoute => link,
         };
-        Ok(Mapped {
-            source: across.source.or_else(own).ok_or(DropReason::NoMapping)?,
-            destination: across.destination,
-            inner: across.inner.map(|inner| (inner.source, inner.destination)),
-        })
-    }
+        network.own_address(way, across.destination).or_else(|| network.own_address(link, across.destination))
+    };
+    Ok(Mapped {
+        source: across.source.or_else(own).ok_or(DropReason::NoMapping)?,
+        destination: across.destination,
+        inner: across.inner.map(|inner| (inner.source, inner.destination)),
+    })
+}
+
+/// What becomes of the addresses, and who says so.
+fn in_words(snapshot: &Snapshot, index: TranslatorIndex, packet: &Routed, route: &Route) -> String {
+    let name = snapshot.translator(index).map(|it| &*it.name).unwrap_or_default();
+    let Pair { source, destination } = packet.ends;
+    let Mapped { source: new_source, destination: new_destination, .. } = route.second.unwrap_or(route.first);
+    let turns = if route.second.is_some() { ", and back in its own family" } else { "" };
+    format!(
+        "{name} makes source {source} {new_source} and destination {destination} {new_destination}{turns}"
+    )
 }
 
 /// Writes the packet anew, and sends all of it but the last part. Returns the interface that this leaves by.

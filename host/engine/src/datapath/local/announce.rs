@@ -18,20 +18,20 @@ impl Datapath {
     /// A VIP is announced where its virtuals take clients from; an address that Shunt speaks to members from, or
     /// probes, on the link that it is on. One that is on no link is reached by a route, and needs no announcement.
     pub fn announce(&self, world: &mut impl World) {
-        for virtual_ in self.snapshot.virtuals().iter().filter(|virtual_| !virtual_.is_wildcard()) {
+        for virtual_ in self.config.snapshot.virtuals().iter().filter(|virtual_| !virtual_.is_wildcard()) {
             for link in &virtual_.interfaces {
                 self.announce_on(*link, virtual_.listen.address, world);
             }
         }
-        for (address, owned) in self.snapshot.owned_addresses() {
+        for (address, owned) in self.config.snapshot.owned_addresses() {
             if owned == Owned::Probe {
                 // Its route leads to the link of probes; where members could ask for it is another matter.
-                let near = self.network.interfaces().filter(|link| link.has_on_link(address));
+                let near = self.config.network.interfaces().filter(|link| link.has_on_link(address));
                 near.for_each(|link| self.announce_on(link.index, address, world));
             }
             if let Owned::Snat(_) | Owned::TunnelSource = owned
                 && let NextHop::Known(via, _) | NextHop::NeedsSolicitation(via) =
-                    self.network.next_hop(address)
+                    self.config.network.next_hop(address)
                 && via.on_link
             {
                 self.announce_on(via.link, address, world);
@@ -40,7 +40,8 @@ impl Datapath {
     }
 
     fn announce_on(&self, link: u32, address: Address, world: &mut impl World) {
-        let Some(Interface { mac, vlan, index, point_to_point: false, .. }) = self.network.interface(link)
+        let Some(Interface { mac, vlan, index, point_to_point: false, .. }) =
+            self.config.network.interface(link)
         else {
             return;
         };

@@ -4,18 +4,17 @@ use shunt_wire::icmp::{self, Report};
 use shunt_wire::vlan;
 use shunt_wire::{Address, Frame, arp, ethernet, ip, ndp, tcp};
 
-use crate::datapath::Datapath;
+use crate::datapath::context::Context;
 use crate::datapath::model::arrival::{About, Arrival};
 use crate::datapath::model::reason::DropReason;
 use crate::datapath::model::verdict::Verdict;
 use crate::datapath::snapshot::Owned;
+use crate::datapath::state::accounting::Accounting;
+use crate::datapath::state::config::Config;
 use crate::mapping::packet::Pair;
+use crate::network::Network;
 use crate::network::NextHop;
 use crate::packet::{Kind, Packet};
-
-/// ICMP errors per second at most, of one worker (RFC 4443 section 2.4 f, RFC 1812 section 4.3.2.8). As many as
-/// Linux sends in all (`icmp_msgs_per_sec`). Resets are not counted: each is smaller than what it answers.
-pub(in crate::datapath) const ERRORS_PER_SECOND: u32 = 1_000;
 
 /// How the sender of a packet that is not carried is told.
 enum Telling {
@@ -93,166 +92,159 @@ const fn telling(reason: DropReason) -> Telling {
     }
 }
 
-impl Datapath {
-    /// Turns a frame that is not carried into what its sender is told.
-    pub(in crate::datapath) fn refuse(
-        &mut self,
-        now: u64,
-        arrival: &Arrival<'_>,
-        frame: &mut Frame<'_>,
-        reason: DropReason,
-    ) -> Verdict {
-        let report = match telling(reason) {
-            Telling::Silence => return Verdict::Drop(reason),
-            Telling::Closed(_) if arrival.packet.layout.protocol == ip::TCP => {
-                return match tcp::refuse(frame, &arrival.packet.layout) {
-                    Some(()) => Verdict::Refuse { interface: arrival.ingress, reason },
-                    None => Verdict::Drop(reason),
-                };
-            }
-            // Nobody expects an answer to a reply, and an echo request has no port that could be closed.
-            Telling::Closed(_) if is_echo(arrival) && reason == DropReason::NoFlow => {
-                return Verdict::Drop(reason);
-            }
-            Telling::Closed(Report::PortUnreachable) if is_echo(arrival) => Report::HostUnreachable,
-            Telling::Closed(report) | Telling::Report(report) => report,
-        };
-        self.report_arrival(now, arrival, frame, reason, report)
-    }
-
-    /// Tells the sender of a packet what size would fit.
-    ///
-    /// Also where an IPv4 packet lets routers fragment it: Shunt does not, and every host that can receive
-    /// the error lowers its path MTU by it (RFC 1191 section 3), whatever the bit said.
-    pub(in crate::datapath) fn refuse_too_big(
-        &mut self,
-        now: u64,
-        arrival: &Arrival<'_>,
-        frame: &mut Frame<'_>,
-        mtu: u16,
-    ) -> Verdict {
-        self.report_arrival(now, arrival, frame, DropReason::TooBig, Report::TooBig { mtu })
-    }
-
-    fn report_arrival(
-        &mut self,
-        now: u64,
-        arrival: &Arrival<'_>,
-        frame: &mut Frame<'_>,
-        reason: DropReason,
-        report: Report,
-    ) -> Verdict {
-        let packet = &arrival.packet;
-        let Some((source, destination)) = ends(packet) else { return Verdict::Drop(reason) };
-        let about = About {
-            layout: packet.layout,
-            ends: Pair { source, destination },
-            to_group: packet.destination_mac.is_group(),
-            ingress: arrival.ingress,
-            link: arrival.link(&self.network),
-        };
-        self.report(now, &about, frame, reason, report)
-    }
-
-    /// Turns a frame that is not carried into an ICMP error about it.
-    pub(in crate::datapath) fn report(
-        &mut self,
-        now: u64,
-        about: &About,
-        frame: &mut Frame<'_>,
-        reason: DropReason,
-        report: Report,
-    ) -> Verdict {
-        let Pair { source, destination } = about.ends;
-        if about.to_group {
+/// Turns a frame that is not carried into what its sender is told.
+pub(in crate::datapath) fn refuse<W>(
+    config: &Config,
+    accounting: &mut Accounting,
+    cx: &mut Context<'_, '_, W>,
+    reason: DropReason,
+) -> Verdict {
+    let arrival = cx.arrival;
+    let report = match telling(reason) {
+        Telling::Silence => return Verdict::Drop(reason),
+        Telling::Closed(_) if arrival.packet.layout.protocol == ip::TCP => {
+            return match tcp::refuse(cx.frame, &arrival.packet.layout) {
+                Some(()) => Verdict::Refuse { interface: arrival.ingress, reason },
+                None => Verdict::Drop(reason),
+            };
+        }
+        // Nobody expects an answer to a reply, and an echo request has no port that could be closed.
+        Telling::Closed(_) if is_echo(&arrival) && reason == DropReason::NoFlow => {
             return Verdict::Drop(reason);
         }
-        if !self.errors.take(now) {
-            self.tally.answers_withheld += 1;
-            return Verdict::Drop(reason);
-        }
-        // Whom the client asked answers; toward a member it is the interface that it sends to.
-        let speaker = match self.snapshot.owned(destination) {
-            Some(_) => Some(destination),
-            None => self.network.own_address(about.link, source),
-        };
-        match icmp::report(frame, &about.layout, speaker.unwrap_or(destination), report) {
-            Ok(()) => Verdict::Refuse { interface: self.way_back(about, frame), reason },
-            Err(_) => Verdict::Drop(reason),
-        }
-    }
+        Telling::Closed(Report::PortUnreachable) if is_echo(&arrival) => Report::HostUnreachable,
+        Telling::Closed(report) | Telling::Report(report) => report,
+    };
+    report_arrival(config, accounting, cx, reason, report)
+}
 
-    /// By which interface an error leaves: back to the station that the packet came from. Behind a TUN that is
-    /// the host, which forwards nothing of IPv4 that bears an address of its own: there it is the route of the sender.
-    fn way_back(&self, about: &About, frame: &mut Frame<'_>) -> u32 {
-        if self.network.interface(about.link).is_none_or(|link| !link.point_to_point) {
-            return about.ingress;
-        }
-        let NextHop::Known(via, mac) = self.network.next_hop(about.ends.source) else { return about.ingress };
-        let readdressed = ethernet::readdress(frame.bytes_mut(), mac, via.source_mac);
-        if readdressed.is_none() || via.vlan.is_some() && vlan::change(frame, None, via.vlan).is_none() {
-            return about.ingress;
-        }
-        via.interface
-    }
+/// Tells the sender of a packet what size would fit.
+///
+/// Also where an IPv4 packet lets routers fragment it: Shunt does not, and every host that can receive
+/// the error lowers its path MTU by it (RFC 1191 section 3), whatever the bit said.
+pub(in crate::datapath) fn refuse_too_big<W>(
+    config: &Config,
+    accounting: &mut Accounting,
+    cx: &mut Context<'_, '_, W>,
+    mtu: u16,
+) -> Verdict {
+    report_arrival(config, accounting, cx, DropReason::TooBig, Report::TooBig { mtu })
+}
 
-    /// Answers who asks for the MAC of an IPv4 address.
-    pub(in crate::datapath) fn answer_arp(
-        &self,
-        arrival: &Arrival<'_>,
-        frame: &mut Frame<'_>,
-        request: &arp::Request,
-    ) -> Verdict {
-        let Some(mac) = self.speaks_for(arrival, request.target.into()) else {
-            return Verdict::Drop(DropReason::NotOurs);
-        };
-        if request.sender == request.target {
-            // An announcement (RFC 5227 section 2.3): our own that came back, or somebody else's claim.
-            let ours = request.sender_mac == mac;
-            return Verdict::Drop(if ours { DropReason::NotOurs } else { DropReason::AddressConflict });
-        }
-        match arp::answer(frame, arrival.packet.layout.l3, request, mac) {
-            Some(()) => Verdict::Answer { interface: arrival.ingress },
-            None => Verdict::Drop(DropReason::NoRoom),
-        }
-    }
+fn report_arrival<W>(
+    config: &Config,
+    accounting: &mut Accounting,
+    cx: &mut Context<'_, '_, W>,
+    reason: DropReason,
+    report: Report,
+) -> Verdict {
+    let Arrival { packet, ingress, .. } = cx.arrival;
+    let Some((source, destination)) = ends(packet) else { return Verdict::Drop(reason) };
+    let about = About {
+        layout: packet.layout,
+        ends: Pair { source, destination },
+        to_group: packet.destination_mac.is_group(),
+        ingress,
+        link: cx.arrival.link(&config.network),
+    };
+    self::report(config, accounting, cx.now, &about, cx.frame, (reason, report))
+}
 
-    /// Answers who asks for the MAC of an IPv6 address, or whether it is free.
-    pub(in crate::datapath) fn answer_solicitation(
-        &self,
-        arrival: &Arrival<'_>,
-        frame: &mut Frame<'_>,
-        solicitation: &ndp::Solicitation,
-    ) -> Verdict {
-        let Some(mac) = self.speaks_for(arrival, solicitation.target.into()) else {
-            return Verdict::Drop(DropReason::NotOurs);
-        };
-        match ndp::answer(frame, arrival.packet.layout.l3, solicitation, mac) {
-            Some(()) => Verdict::Answer { interface: arrival.ingress },
-            None => Verdict::Drop(DropReason::NoRoom),
-        }
+/// Turns a frame that is not carried into an ICMP error about it.
+pub(in crate::datapath) fn report(
+    config: &Config,
+    accounting: &mut Accounting,
+    now: u64,
+    about: &About,
+    frame: &mut Frame<'_>,
+    (reason, report): (DropReason, Report),
+) -> Verdict {
+    let Pair { source, destination } = about.ends;
+    if about.to_group {
+        return Verdict::Drop(reason);
     }
+    if !accounting.errors.take(now) {
+        accounting.tally.answers_withheld += 1;
+        return Verdict::Drop(reason);
+    }
+    // Whom the client asked answers; toward a member it is the interface that it sends to.
+    let speaker = match config.snapshot.owned(destination) {
+        Some(_) => Some(destination),
+        None => config.network.own_address(about.link, source),
+    };
+    match icmp::report(frame, &about.layout, speaker.unwrap_or(destination), report) {
+        Ok(()) => Verdict::Refuse { interface: way_back(&config.network, about, frame), reason },
+        Err(_) => Verdict::Drop(reason),
+    }
+}
 
-    /// Answers a ping of an address of Shunt's that no virtual takes.
-    pub(in crate::datapath) fn answer_echo(arrival: &Arrival<'_>, frame: &mut Frame<'_>) -> Verdict {
-        match icmp::echo_reply(frame, &arrival.packet.layout) {
-            Some(()) => Verdict::Answer { interface: arrival.ingress },
-            None => Verdict::Drop(DropReason::NoFlow),
-        }
+/// By which interface an error leaves: back to the station that the packet came from. Behind a TUN that is
+/// the host, which forwards nothing of IPv4 that bears an address of its own: there it is the route of the sender.
+fn way_back(network: &Network, about: &About, frame: &mut Frame<'_>) -> u32 {
+    if network.interface(about.link).is_none_or(|link| !link.point_to_point) {
+        return about.ingress;
     }
+    let NextHop::Known(via, mac) = network.next_hop(about.ends.source) else { return about.ingress };
+    let readdressed = ethernet::readdress(frame.bytes_mut(), mac, via.source_mac);
+    if readdressed.is_none() || via.vlan.is_some() && vlan::change(frame, None, via.vlan).is_none() {
+        return about.ingress;
+    }
+    via.interface
+}
 
-    /// The MAC that has the address on the link of a frame, if Shunt answers for it there: for a VIP where its
-    /// virtuals take clients from, for an address that it speaks to members from wherever one asks.
-    fn speaks_for(&self, arrival: &Arrival<'_>, address: Address) -> Option<shunt_wire::Mac> {
-        let here = match self.snapshot.owned(address)? {
-            Owned::Snat(_) | Owned::Probe | Owned::TunnelSource => true,
-            Owned::Vip => self.snapshot.virtuals().iter().any(|virtual_| {
-                virtual_.listen.address == address
-                    && virtual_.interfaces.contains(&arrival.link(&self.network))
-            }),
-        };
-        if here { Some(self.network.interface(arrival.link(&self.network))?.mac) } else { None }
+/// Answers who asks for the MAC of an IPv4 address.
+pub(in crate::datapath) fn answer_arp<W>(
+    config: &Config,
+    cx: &mut Context<'_, '_, W>,
+    request: &arp::Request,
+) -> Verdict {
+    let Some(mac) = speaks_for(config, &cx.arrival, request.target.into()) else {
+        return Verdict::Drop(DropReason::NotOurs);
+    };
+    if request.sender == request.target {
+        // An announcement (RFC 5227 section 2.3): our own that came back, or somebody else's claim.
+        let ours = request.sender_mac == mac;
+        return Verdict::Drop(if ours { DropReason::NotOurs } else { DropReason::AddressConflict });
     }
+    match arp::answer(cx.frame, cx.arrival.packet.layout.l3, request, mac) {
+        Some(()) => Verdict::Answer { interface: cx.arrival.ingress },
+        None => Verdict::Drop(DropReason::NoRoom),
+    }
+}
+
+/// Answers who asks for the MAC of an IPv6 address, or whether it is free.
+pub(in crate::datapath) fn answer_solicitation<W>(
+    config: &Config,
+    cx: &mut Context<'_, '_, W>,
+    solicitation: &ndp::Solicitation,
+) -> Verdict {
+    let Some(mac) = speaks_for(config, &cx.arrival, solicitation.target.into()) else {
+        return Verdict::Drop(DropReason::NotOurs);
+    };
+    match ndp::answer(cx.frame, cx.arrival.packet.layout.l3, solicitation, mac) {
+        Some(()) => Verdict::Answer { interface: cx.arrival.ingress },
+        None => Verdict::Drop(DropReason::NoRoom),
+    }
+}
+
+/// Answers a ping of an address of Shunt's that no virtual takes.
+pub(in crate::datapath) fn answer_echo<W>(cx: &mut Context<'_, '_, W>) -> Verdict {
+    match icmp::echo_reply(cx.frame, &cx.arrival.packet.layout) {
+        Some(()) => Verdict::Answer { interface: cx.arrival.ingress },
+        None => Verdict::Drop(DropReason::NoFlow),
+    }
+}
+
+/// The MAC that has the address on the link of a frame, if Shunt answers for it there: for a VIP where its
+/// virtuals take clients from, for an address that it speaks to members from wherever one asks.
+fn speaks_for(config: &Config, arrival: &Arrival<'_>, address: Address) -> Option<shunt_wire::Mac> {
+    let here = match config.snapshot.owned(address)? {
+        Owned::Snat(_) | Owned::Probe | Owned::TunnelSource => true,
+        Owned::Vip => config.snapshot.virtuals().iter().any(|virtual_| {
+            virtual_.listen.address == address && virtual_.interfaces.contains(&arrival.link(&config.network))
+        }),
+    };
+    if here { Some(config.network.interface(arrival.link(&config.network))?.mac) } else { None }
 }
 
 fn is_echo(arrival: &Arrival<'_>) -> bool {

@@ -1,12 +1,11 @@
 //! ICMP errors about packets that Shunt carried: delivered to who sent the packet, in the words that he
 //! knows.
 
-use shunt_wire::Frame;
 use shunt_wire::vlan;
 
 use crate::datapath::Datapath;
+use crate::datapath::context::Context;
 use crate::datapath::driver::World;
-use crate::datapath::model::arrival::Arrival;
 use crate::datapath::model::reason::DropReason;
 use crate::datapath::model::verdict::Verdict;
 use crate::datapath::state::path::Blocked;
@@ -21,37 +20,34 @@ impl Datapath {
     /// which it gets the client's packets.
     pub(in crate::datapath) fn deliver_error(
         &mut self,
-        now: u64,
-        arrival: &Arrival<'_>,
+        cx: &mut Context<'_, '_, impl World>,
         error: &ErrorPacket,
-        frame: &mut Frame<'_>,
-        world: &mut impl World,
     ) -> Verdict {
-        let Some((id, direction)) = self.flows.find(&error.embedded.reversed()) else {
-            if let Some(reason) = self.tunnel_error(now, error) {
+        let Some((id, direction)) = self.flows.table.find(&error.embedded.reversed()) else {
+            if let Some(reason) = self.tunnel_error(cx.now, error) {
                 return Verdict::Drop(reason);
             }
-            if let Some(verdict) = self.stranger(arrival, frame, world) {
+            if let Some(verdict) = self.stranger(cx) {
                 return verdict;
             }
-            let probe = self.error_about_probe(arrival, error, frame, world);
+            let probe = self.error_about_probe(cx, error);
             return probe.unwrap_or(Verdict::Drop(DropReason::StrayError));
         };
-        self.notice_error(id, error, world);
-        match self.ready(now, id, direction, world) {
+        self.notice_error(id, error, cx.world);
+        match self.ready(cx, id, direction) {
             Ok(()) => {}
-            Err(Blocked::Unresolved(via)) => return self.wait(now, &via, arrival, frame, world),
+            Err(Blocked::Unresolved(via)) => return self.wait(cx, &via),
             // Nobody is told of an error about an error (RFC 1812 section 4.3.2.7).
             Err(Blocked::Refused(reason)) => return Verdict::Drop(reason),
         }
         let Some(flow) = self.flows.get(id) else { return Verdict::Drop(DropReason::StrayError) };
-        let path = flow.value.path(direction);
+        let path = flow.path(direction);
         let embedded = &error.embedded_layout;
-        match path.rewrite.apply_to_error(frame, &arrival.packet.layout, embedded) {
+        match path.rewrite.apply_to_error(cx.frame, &cx.arrival.packet.layout, embedded) {
             Ok(()) => {}
             Err(misfit) => return Verdict::Drop(DropReason::of_misfit(misfit)),
         }
-        match vlan::change(frame, arrival.packet.vlan, path.vlan) {
+        match vlan::change(cx.frame, cx.arrival.packet.vlan, path.vlan) {
             Some(()) => Verdict::Send { interface: path.rewrite.interface },
             None => Verdict::Drop(DropReason::NoRoom),
         }

@@ -3,7 +3,9 @@
 use shunt_wire::Frame;
 use shunt_wire::frame::HEADROOM;
 
+use super::answer::refuse;
 use crate::datapath::Datapath;
+use crate::datapath::context::Context;
 use crate::datapath::driver::World;
 use crate::datapath::model::arrival::Arrival;
 use crate::datapath::model::reason::DropReason;
@@ -14,20 +16,9 @@ use crate::packet::{Kind, dissect};
 
 impl Datapath {
     /// Keeps a packet, as it came, until the MAC of its next hop is known.
-    pub(in crate::datapath) fn wait(
-        &mut self,
-        now: u64,
-        via: &Via,
-        arrival: &Arrival<'_>,
-        frame: &Frame<'_>,
-        world: &mut impl World,
-    ) -> Verdict {
-        self.keep(
-            now,
-            via,
-            Waiting { ingress: arrival.ingress, part: arrival.part, bytes: frame.bytes().into() },
-            world,
-        )
+    pub(in crate::datapath) fn wait(&mut self, cx: &mut Context<'_, '_, impl World>, via: &Via) -> Verdict {
+        let Arrival { ingress, part, .. } = cx.arrival;
+        self.keep(cx.now, via, Waiting { ingress, part, bytes: cx.frame.bytes().into() }, cx.world)
     }
 
     /// The same for a packet of which no more is known than where it came in.
@@ -38,7 +29,7 @@ impl Datapath {
         waiting: Waiting,
         world: &mut impl World,
     ) -> Verdict {
-        match self.hold.keep(now, via, waiting) {
+        match self.pending.next_hops.keep(now, via, waiting) {
             Ok(first) => {
                 if first {
                     world.solicit(via.link, via.neighbour);
@@ -51,43 +42,43 @@ impl Datapath {
 
     /// Sends what waited for neighbours that are known now.
     pub(in crate::datapath) fn release_waiting(&mut self, now: u64, world: &mut impl World) {
-        if self.hold.is_empty() {
+        if self.pending.next_hops.is_empty() {
             return;
         }
-        let network = &self.network;
-        for waiting in self.hold.release(|key| network.neighbour(key.link, key.neighbour).is_some()) {
+        let network = &self.config.network;
+        for waiting in
+            self.pending.next_hops.release(|key| network.neighbour(key.link, key.neighbour).is_some())
+        {
             let translated = self.anew(&waiting, world, |datapath, frame, world| {
                 datapath.translate(now, waiting.ingress, frame, world)
             });
             if translated {
                 continue;
             }
-            self.take_up(&waiting, true, world, |datapath, arrival, frame, world| {
-                datapath.carry(now, arrival, frame, world)
-            });
+            self.take_up(now, &waiting, true, world, |datapath, cx| datapath.carry(cx));
         }
     }
 
     /// Tells the senders of packets that have waited for too long, and has the others asked for again.
     pub(in crate::datapath) fn give_up_waiting(&mut self, now: u64, world: &mut impl World) {
-        if self.hold.is_empty() {
+        if self.pending.next_hops.is_empty() {
             return;
         }
-        for waiting in self.hold.give_up(now) {
+        for waiting in self.pending.next_hops.give_up(now) {
             let ingress = waiting.ingress;
             if self
                 .anew(&waiting, world, |datapath, frame, _| datapath.give_up_translation(now, ingress, frame))
             {
                 continue;
             }
-            self.take_up(&waiting, true, world, |datapath, arrival, frame, world| {
-                if let Kind::Flow(packet) = &arrival.packet.kind {
-                    datapath.tell_of_refusal(arrival, packet, DropReason::NextHopSilent, world);
+            self.take_up(now, &waiting, true, world, |datapath, cx| {
+                if let Kind::Flow(packet) = &cx.arrival.packet.kind {
+                    datapath.tell_of_refusal(cx, packet, DropReason::NextHopSilent);
                 }
-                datapath.refuse(now, arrival, frame, DropReason::NextHopSilent)
+                refuse(&datapath.config, &mut datapath.accounting, cx, DropReason::NextHopSilent)
             });
         }
-        for key in self.hold.ask_again(now) {
+        for key in self.pending.next_hops.ask_again(now) {
             world.solicit(key.link, key.neighbour);
         }
     }
@@ -95,17 +86,18 @@ impl Datapath {
     /// Takes up a packet that waited; `again` if it was counted when it came.
     pub(in crate::datapath) fn take_up<W: World>(
         &mut self,
+        now: u64,
         waiting: &Waiting,
         again: bool,
         world: &mut W,
-        act: impl FnOnce(&mut Self, &Arrival<'_>, &mut Frame<'_>, &mut W) -> Verdict,
+        act: impl FnOnce(&mut Self, &mut Context<'_, '_, W>) -> Verdict,
     ) {
         self.anew(waiting, world, |datapath, frame, world| {
             // It was read when it came.
             let packet = dissect(frame.bytes()).ok()?;
             let Waiting { ingress, part, .. } = *waiting;
             let arrival = Arrival { packet: &packet, ingress, again, handed_over: false, part };
-            Some(act(datapath, &arrival, frame, world))
+            Some(act(datapath, &mut Context { now, arrival, frame, world }))
         });
     }
 
@@ -121,7 +113,7 @@ impl Datapath {
         buffer[HEADROOM..end].copy_from_slice(&waiting.bytes);
         let mut frame = Frame::new(&mut buffer, HEADROOM, end);
         let Some(verdict) = act(self, &mut frame, world) else { return false };
-        self.tally.take(verdict);
+        self.accounting.tally.take(verdict);
         if let Some(interface) = verdict.interface() {
             world.send(interface, frame.bytes());
         }

@@ -8,9 +8,10 @@
 //! [`OnPath::link`]: super::OnPath::link
 
 use shunt_wire::vlan;
-use shunt_wire::{Address, Family, Frame, Mac};
+use shunt_wire::{Address, Family, Mac};
 
 use crate::datapath::Datapath;
+use crate::datapath::context::Context;
 use crate::datapath::driver::World;
 use crate::datapath::model::arrival::Arrival;
 use crate::datapath::model::mode::ModeName;
@@ -18,8 +19,6 @@ use crate::datapath::model::probe::{Notice, Probed};
 use crate::datapath::model::reason::DropReason;
 use crate::datapath::model::verdict::Verdict;
 use crate::datapath::snapshot::Owned;
-use crate::datapath::state::flow::Carried;
-use crate::datapath::state::id::Seat;
 use crate::flow::tcp::Step;
 use crate::flow::{Direction, FlowId};
 use crate::network::NextHop;
@@ -29,99 +28,84 @@ impl Datapath {
     /// What becomes of a packet of no flow if it has to do with probes.
     pub(in crate::datapath) fn about_probes(
         &mut self,
-        now: u64,
-        arrival: &Arrival<'_>,
+        cx: &mut Context<'_, '_, impl World>,
         packet: &FlowPacket,
-        frame: &mut Frame<'_>,
-        world: &mut impl World,
     ) -> Option<Verdict> {
-        if self.snapshot.is_for_probes(arrival.ingress) {
-            return Some(match world.probed(&packet.key) {
-                Some(probed) => self.first_of_probe(now, arrival, packet, &probed, frame, world),
+        if self.config.snapshot.is_for_probes(cx.arrival.ingress) {
+            return Some(match cx.world.probed(&packet.key) {
+                Some(probed) => self.first_of_probe(cx, packet, &probed),
                 None => Verdict::Drop(DropReason::StrayProbe),
             });
         }
         let (source, destination) = (packet.key.source().address, packet.key.destination().address);
-        let owned = [source, destination].map(|address| self.snapshot.owned(address));
+        let owned = [source, destination].map(|address| self.config.snapshot.owned(address));
         match owned {
             [Some(Owned::Probe), _] => {
-                world.noticed(&packet.key, Notice::Returned);
+                cx.world.noticed(&packet.key, Notice::Returned);
                 Some(Verdict::Drop(DropReason::Forged))
             }
             // From a VIP to the host: the answer to a probe that the host sent under an address of its own.
-            [_, Some(Owned::Probe)] | [Some(Owned::Vip), None] => {
-                self.deliver_to_probe(arrival, packet, frame, world)
-            }
+            [_, Some(Owned::Probe)] | [Some(Owned::Vip), None] => self.deliver_to_probe(cx, packet),
             _ => None,
         }
     }
 
     /// Gives the answer of a member that answers directly to who waits for it.
-    fn deliver_to_probe(
-        &self,
-        arrival: &Arrival<'_>,
-        packet: &FlowPacket,
-        frame: &mut Frame<'_>,
-        world: &mut impl World,
-    ) -> Option<Verdict> {
+    fn deliver_to_probe(&self, cx: &mut Context<'_, '_, impl World>, packet: &FlowPacket) -> Option<Verdict> {
         let probe = packet.key.reversed();
-        if let Some(probed) = world.probed(&probe) {
-            world.noticed(&probe, Notice::Answered);
-            return Some(self.hand_in(arrival, &probed, frame));
+        if let Some(probed) = cx.world.probed(&probe) {
+            cx.world.noticed(&probe, Notice::Answered);
+            return Some(self.hand_in(cx, &probed));
         }
-        if self.snapshot.owned(packet.key.destination().address) != Some(Owned::Probe) {
+        if self.config.snapshot.owned(packet.key.destination().address) != Some(Owned::Probe) {
             return None;
         }
         // A ping of the address itself, which says whether a way leads to it, is answered as that of any other.
         let asks = packet.tcp.is_none() && packet.key.destination().port == 0;
-        if asks && shunt_wire::icmp::protocol_of(arrival.packet.layout.family) == packet.key.protocol() {
+        if asks && shunt_wire::icmp::protocol_of(cx.arrival.packet.layout.family) == packet.key.protocol() {
             return None;
         }
-        world.noticed(&probe, Notice::AnsweredBy(packet.key.source()));
+        cx.world.noticed(&probe, Notice::AnsweredBy(packet.key.source()));
         Some(Verdict::Drop(DropReason::StrayProbe))
     }
 
     /// Gives the rest of an answer, whose beginning was [given](Self::deliver_to_probe) before.
     pub(in crate::datapath) fn part_of_answer_to_probe(
         &self,
-        arrival: &Arrival<'_>,
-        frame: &mut Frame<'_>,
-        world: &mut impl World,
+        cx: &mut Context<'_, '_, impl World>,
     ) -> Option<Verdict> {
-        let probed = world.probed(&arrival.part?.flow.reversed())?;
-        Some(self.hand_in(arrival, &probed, frame))
+        let probed = cx.world.probed(&cx.arrival.part?.flow.reversed())?;
+        Some(self.hand_in(cx, &probed))
     }
 
     /// Notes an error that comes to the address of probes, and hands it in if it is about one as it was sent.
     pub(in crate::datapath) fn error_about_probe(
         &self,
-        arrival: &Arrival<'_>,
+        cx: &mut Context<'_, '_, impl World>,
         error: &ErrorPacket,
-        frame: &mut Frame<'_>,
-        world: &mut impl World,
     ) -> Option<Verdict> {
-        if self.snapshot.owned(error.destination) != Some(Owned::Probe) {
+        if self.config.snapshot.owned(error.destination) != Some(Owned::Probe) {
             return None;
         }
-        world.noticed(&error.embedded, error.notice());
-        let probed = world.probed(&error.embedded)?;
-        Some(self.hand_in(arrival, &probed, frame))
+        cx.world.noticed(&error.embedded, error.notice());
+        let probed = cx.world.probed(&error.embedded)?;
+        Some(self.hand_in(cx, &probed))
     }
 
     /// Notes an error about a packet of a flow, if it is a probe's.
     pub(in crate::datapath) fn notice_error(&self, id: FlowId, error: &ErrorPacket, world: &mut impl World) {
-        if let Some(flow) = self.flows.get(id).filter(|flow| flow.value.is_probe) {
+        if let Some(flow) = self.flows.table.get(id).filter(|flow| flow.value.is_probe) {
             world.noticed(flow.forward(), error.notice());
         }
     }
 
     /// Sends a frame as it came by the link of probes.
-    fn hand_in(&self, arrival: &Arrival<'_>, probed: &Probed, frame: &mut Frame<'_>) -> Verdict {
-        let virtual_ = self.snapshot.virtual_(probed.virtual_);
+    fn hand_in<W>(&self, cx: &mut Context<'_, '_, W>, probed: &Probed) -> Verdict {
+        let virtual_ = self.config.snapshot.virtual_(probed.virtual_);
         let Some(on_path) = virtual_.and_then(|it| it.on_path.as_ref()) else {
             return Verdict::Drop(DropReason::StrayProbe);
         };
-        match vlan::change(frame, arrival.packet.vlan, None) {
+        match vlan::change(cx.frame, cx.arrival.packet.vlan, None) {
             Some(()) => Verdict::Send { interface: on_path.link },
             None => Verdict::Drop(DropReason::NoRoom),
         }
@@ -131,29 +115,27 @@ impl Datapath {
     /// another probe begins.
     pub(in crate::datapath) fn observe_probe(
         &mut self,
-        now: u64,
-        id: FlowId,
-        direction: Direction,
-        (arrival, packet): (&Arrival<'_>, &FlowPacket),
-        world: &mut impl World,
+        cx: &mut Context<'_, '_, impl World>,
+        (id, direction): (FlowId, Direction),
+        packet: &FlowPacket,
     ) -> Result<(), Option<Verdict>> {
-        if direction == Direction::ToServer && !self.snapshot.is_for_probes(arrival.ingress) {
+        if direction == Direction::ToServer && !self.config.snapshot.is_for_probes(cx.arrival.ingress) {
             // Sent to the member once more it would go round for as many times as it has hops left.
-            world.noticed(&packet.key, Notice::Returned);
+            cx.world.noticed(&packet.key, Notice::Returned);
             return Err(Some(Verdict::Drop(DropReason::Forged)));
         }
-        if direction == Direction::ToServer && self.is_another(id, packet, world) {
+        if direction == Direction::ToServer && self.is_another(id, packet, cx.world) {
             return Err(None);
         }
         let detour = match direction {
             Direction::ToServer => None,
-            Direction::ToClient => self.detour(id, arrival, world),
+            Direction::ToClient => self.detour(id, &cx.arrival, cx.world),
         };
-        let Some(flow) = self.flows.get_mut(id) else { return Err(None) };
+        let Some(flow) = self.flows.table.get_mut(id) else { return Err(None) };
         let key = *flow.forward();
         let carried = &mut flow.value;
         if let Some(gateway) = detour {
-            world.noticed(&key, Notice::Detour { gateway });
+            cx.world.noticed(&key, Notice::Detour { gateway });
             return Err(Some(Verdict::Drop(DropReason::StrayProbe)));
         }
         if let (Some(conversation), Some(segment)) = (&mut carried.conversation, &packet.tcp) {
@@ -161,47 +143,47 @@ impl Datapath {
                 Step::Same => {}
                 Step::NewConversation => return Err(None),
                 Step::Changed => {
-                    self.timers.schedule_by(id.slot(), now.saturating_add(carried.lifetime()));
+                    self.flows.timers.schedule_by(id.slot(), cx.now.saturating_add(carried.lifetime()));
                 }
             }
         }
-        if direction == Direction::ToClient && carried.answered(now) {
-            world.noticed(&key, Notice::Answered);
+        if direction == Direction::ToClient && carried.answered(cx.now) {
+            cx.world.noticed(&key, Notice::Answered);
         }
-        carried.last = now;
+        carried.last = cx.now;
         carried.traffic[direction as usize].add(packet.length);
         Ok(())
     }
 
     /// Does the monitor mean another member by these addresses and ports than it did before?
     fn is_another(&self, id: FlowId, packet: &FlowPacket, world: &mut impl World) -> bool {
-        let (Some(flow), Some(probed)) = (self.flows.get(id), world.probed(&packet.key)) else {
+        let (Some(flow), Some(probed)) = (self.flows.table.get(id), world.probed(&packet.key)) else {
             return false;
         };
-        let place = self.snapshot.pool(probed.pool).and_then(|pool| pool.position(probed.member));
-        let member = place.and_then(|place| self.seats.of_member(probed.pool, place));
-        let virtual_ = self.seats.of_virtual(probed.virtual_);
+        let place = self.config.snapshot.pool(probed.pool).and_then(|pool| pool.position(probed.member));
+        let member = place.and_then(|place| self.accounting.seats.of_member(probed.pool, place));
+        let virtual_ = self.accounting.seats.of_virtual(probed.virtual_);
         (virtual_, member) != (Some(flow.value.virtual_), Some(flow.value.member))
     }
 
     /// The gateway toward clients, if an answer in mode `nat` came from there and the member is not behind it. To
     /// a client the member would have answered past Shunt: only the probe's address led here.
     fn detour(&self, id: FlowId, arrival: &Arrival<'_>, world: &mut impl World) -> Option<Address> {
-        let carried = &self.flows.get(id)?.value;
+        let carried = &self.flows.table.get(id)?.value;
         let from = arrival.packet.source_mac;
         if carried.mode != ModeName::Nat || carried.path(Direction::ToServer).rewrite.destination_mac == from
         {
             return None;
         }
         let (gateway, mac, link) = self.gateway(arrival.packet.layout.family, world)?;
-        (mac == from && link == arrival.link(&self.network)).then_some(gateway)
+        (mac == from && link == arrival.link(&self.config.network)).then_some(gateway)
     }
 
     /// The next hop of the default route. Until its MAC is known, which nothing else may ask for, the next answer has
     /// to tell.
     fn gateway(&self, family: Family, world: &mut impl World) -> Option<(Address, Mac, u32)> {
         // No route but the default one is for the unspecified address.
-        match self.network.next_hop(family.unspecified()) {
+        match self.config.network.next_hop(family.unspecified()) {
             NextHop::Known(via, mac) if !via.on_link => Some((via.neighbour, mac, via.link)),
             NextHop::NeedsSolicitation(via) if !via.on_link => {
                 world.solicit(via.link, via.neighbour);
@@ -214,33 +196,12 @@ impl Datapath {
     /// Tells the driver that a packet of a probe was not carried.
     pub(in crate::datapath) fn tell_of_refusal(
         &self,
-        arrival: &Arrival<'_>,
+        cx: &mut Context<'_, '_, impl World>,
         packet: &FlowPacket,
         reason: DropReason,
-        world: &mut impl World,
     ) {
-        if self.snapshot.is_for_probes(arrival.ingress) {
-            world.noticed(&packet.key, Notice::Refused(reason));
-        }
-    }
-
-    /// Keeps the seats of a probe's flow.
-    pub(in crate::datapath) fn seat_probe(&mut self, virtual_: Seat, member: Seat) {
-        if let Some(seat) = self.seats.virtual_mut(virtual_) {
-            seat.probes += 1;
-        }
-        if let Some(seat) = self.seats.member_mut(member) {
-            seat.probes += 1;
-        }
-    }
-
-    /// Gives them back.
-    pub(in crate::datapath) fn settle_probe(&mut self, carried: &Carried) {
-        if let Some(seat) = self.seats.virtual_mut(carried.virtual_) {
-            seat.probes -= 1;
-        }
-        if let Some(seat) = self.seats.member_mut(carried.member) {
-            seat.probes -= 1;
+        if self.config.snapshot.is_for_probes(cx.arrival.ingress) {
+            cx.world.noticed(&packet.key, Notice::Refused(reason));
         }
     }
 }

@@ -34,14 +34,14 @@ impl Datapath {
         let (source, end) = (error.embedded.source(), error.embedded.destination());
         let tunnelled = match error.embedded.protocol() {
             ip::IPIP | ip::IPV6 | ip::GRE => true,
-            ip::UDP => self.snapshot.virtuals().iter().any(|it| it.gue_port == end.port),
+            ip::UDP => self.config.snapshot.virtuals().iter().any(|it| it.gue_port == end.port),
             _ => false,
         };
         if !tunnelled || !self.sends_tunnels_from(source.address) {
             return None;
         }
         let news = News::of(error)?;
-        let members = self.snapshot.pools().iter().flat_map(|pool| &pool.members);
+        let members = self.config.snapshot.pools().iter().flat_map(|pool| &pool.members);
         let mut paths: Vec<&TunnelPath> = Vec::new();
         for path in members.filter(|it| it.endpoint.address == end.address).map(|it| it.state.tunnel()) {
             // A member has one way, however many virtuals look at it.
@@ -74,20 +74,21 @@ impl Datapath {
     }
 
     fn look_at_tunnels(&mut self, now: u64) {
-        let members = self.snapshot.pools().iter().flat_map(|pool| &pool.members);
+        let members = self.config.snapshot.pools().iter().flat_map(|pool| &pool.members);
         let known = members.filter_map(|it| Some((it.endpoint.address, it.state.tunnel().mtu(now)?)));
-        let seen = known.fold(0, |all: u64, path| all.wrapping_add(self.options.key.hash_one(path)));
+        let seen = known.fold(0, |all: u64, path| all.wrapping_add(self.config.options.key.hash_one(path)));
         let before =
             std::mem::replace(&mut self.tunnels, Watch { seen, due: now.saturating_add(LOOK_EVERY) });
         if before.seen != seen {
-            self.next_epoch();
+            self.config.next_epoch();
         }
     }
 
     /// Whether the outer header of a tunnel may have this source.
     fn sends_tunnels_from(&self, address: Address) -> bool {
-        let own = || self.network.interfaces().any(|it| it.addresses.iter().any(|(own, _)| *own == address));
-        matches!(self.snapshot.owned(address), Some(Owned::TunnelSource)) || own()
+        let own =
+            || self.config.network.interfaces().any(|it| it.addresses.iter().any(|(own, _)| *own == address));
+        matches!(self.config.snapshot.owned(address), Some(Owned::TunnelSource)) || own()
     }
 }
 

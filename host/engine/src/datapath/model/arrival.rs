@@ -8,6 +8,7 @@ use crate::network::Network;
 use crate::packet::Packet;
 
 /// A frame that came in, as it was read.
+#[derive(Clone, Copy)]
 pub(in crate::datapath) struct Arrival<'a> {
     pub(in crate::datapath) packet: &'a Packet,
     /// The interface that it came in by.

@@ -1,7 +1,8 @@
 //! Why a packet is not carried.
 
-use shunt_wire::Misfit;
 use std::fmt;
+
+use shunt_wire::Misfit;
 
 use super::stage::Stage;
 

@@ -16,9 +16,13 @@ use std::sync::Arc;
 use shunt_wire::frame::HEADROOM;
 use shunt_wire::{Address, FlowKey, Frame};
 
+use crate::datapath::compile::render;
+use crate::datapath::context::Context;
 use crate::datapath::driver::World;
 use crate::datapath::end::Why;
+use crate::datapath::fast::hit;
 use crate::datapath::fast::hit::Meaning;
+use crate::datapath::local::answer::refuse;
 use crate::datapath::model::arrival::Arrival;
 use crate::datapath::model::index::VirtualIndex;
 use crate::datapath::model::probe::{Notice, Probed};
@@ -28,6 +32,7 @@ use crate::datapath::model::stage::Stage;
 use crate::datapath::model::unreadable;
 use crate::datapath::model::verdict::Verdict;
 use crate::datapath::operate::list::FlowDetails;
+use crate::datapath::state::flow::Carried;
 use crate::datapath::state::trace::{Considered, Found, Note, Point, Trace};
 use crate::datapath::{Datapath, Options};
 use crate::flow::{Direction, Ending, FlowId};
@@ -119,7 +124,7 @@ impl Datapath {
             }
             Ok(packet) => {
                 let arrival = Arrival { packet, ingress, again: false, handed_over: false, part: None };
-                self.take_way(now, &arrival, &mut frame, &mut silent)
+                self.take_way(&mut Context { now, arrival, frame: &mut frame, world: &mut silent })
             }
             Err(cause) => {
                 let text = format!("it cannot be read: {}", unreadable::words(*cause));
@@ -139,12 +144,12 @@ impl Datapath {
         let beside = std::mem::take(&mut silent.sent);
         let last = outcome.verdict.interface().map(|interface| (interface, frame.bytes().to_vec()));
         let leaves = beside.iter().chain(&last).map(|(interface, bytes)| Leaving {
-            interface: self.links(&[*interface]),
+            interface: render::links(&self.config.network, &[*interface]),
             frame: self.shown(bytes),
             bytes: bytes.clone(),
         });
         Ok(Explanation {
-            link: self.links(&[link]).into(),
+            link: render::links(&self.config.network, &[link]).into(),
             link_is_a_guess,
             frame: before,
             rules_were_asked: silent.asked,
@@ -159,26 +164,21 @@ impl Datapath {
     }
 
     /// The way of a packet that could be read.
-    fn take_way(
-        &mut self,
-        now: u64,
-        arrival: &Arrival<'_>,
-        frame: &mut Frame<'_>,
-        world: &mut Silent<'_, impl World>,
-    ) -> Outcome {
+    fn take_way(&mut self, cx: &mut Context<'_, '_, impl World>) -> Outcome {
         let trace = Trace::listening();
-        let packet = match &arrival.packet.kind {
+        let (now, arrived) = (cx.now, cx.arrival.packet);
+        let packet = match &arrived.kind {
             Kind::Flow(packet) => Some(*packet),
             Kind::Other(other) => other.flow(),
             _ => None,
         };
-        let (known, is_of_flows) = match (&packet, &arrival.packet.kind) {
-            (Some(packet), _) => (self.flows.find(&packet.key), true),
-            (None, Kind::IcmpError(error)) => (self.flows.find(&error.embedded.reversed()), true),
+        let (known, is_of_flows) = match (&packet, &arrived.kind) {
+            (Some(packet), _) => (self.flows.table.find(&packet.key), true),
+            (None, Kind::IcmpError(error)) => (self.flows.table.find(&error.embedded.reversed()), true),
             (None, Kind::Fragment(fragment)) => {
-                let here = self.owner(arrival).is_none_or(|worker| worker == self.options.worker);
-                let flow = self.fragments.flow_of(fragment).filter(|_| here);
-                (flow.and_then(|flow| self.flows.find(&flow)), flow.is_some())
+                let here = self.owner(&cx.arrival).is_none_or(|worker| worker == self.config.options.worker);
+                let flow = self.pending.fragments.flow_of(fragment).filter(|_| here);
+                (flow.and_then(|flow| self.flows.table.find(&flow)), flow.is_some())
             }
             (None, _) => (None, false),
         };
@@ -186,55 +186,52 @@ impl Datapath {
             if is_of_flows {
                 trace.note(Point::Table, || "it belongs to no flow of this worker".to_owned());
             }
-            return self
-                .apart(now, trace, Lends::All, |apart| apart.stranger_comes(now, arrival, frame, world));
+            return self.apart(now, trace, Lends::All, |apart| apart.stranger_comes(cx));
         };
-        let before = self.flows.get(id).map(|flow| flow.value.standing());
-        let head = match &arrival.packet.kind {
+        let before = self.flows.get(id).map(Carried::standing);
+        let head = match &arrived.kind {
             Kind::Fragment(fragment) => fragment.head.as_ref(),
             _ => packet.as_ref(),
         };
         let outcome = match head {
-            Some(packet) => match self.reception(now, (id, direction), arrival, packet, &trace, world) {
+            Some(packet) => match self.reception(cx, (id, direction), packet, &trace) {
                 Reception::GoesOn => self.apart(now, trace, Lends::All, |apart| {
-                    let verdict = match &arrival.packet.kind {
-                        Kind::Fragment(_) => apart.carry(now, arrival, frame, world),
-                        _ => apart.send(now, (id, direction), arrival, frame, world),
+                    let verdict = match &arrived.kind {
+                        Kind::Fragment(_) => apart.carry(cx),
+                        _ => apart.send(cx, (id, direction)),
                     };
                     apart.known(now, id, verdict)
                 }),
                 Reception::Ends(reason) => self.apart(now, trace, Lends::All, |apart| {
-                    apart.reset_ends(now, id, Some(direction), world);
-                    let verdict = apart.refuse(now, arrival, frame, reason);
+                    apart.reset_ends(now, id, Some(direction), cx.world);
+                    let verdict = refuse(&apart.config, &mut apart.accounting, cx, reason);
                     apart.known(now, id, verdict)
                 }),
                 Reception::Lost(verdict) => {
                     self.apart(now, trace, Lends::All, |apart| apart.known(now, id, verdict))
                 }
-                Reception::IsNew => self.apart(now, trace, Lends::Ports, |apart| {
-                    apart.stranger_comes(now, arrival, frame, world)
-                }),
+                Reception::IsNew => self.apart(now, trace, Lends::Ports, |apart| apart.stranger_comes(cx)),
             },
             None => {
-                let error = matches!(arrival.packet.kind, Kind::IcmpError(_));
+                let error = matches!(arrived.kind, Kind::IcmpError(_));
                 let what = if error { "an error about a packet" } else { "a part of a packet" };
                 trace.note(Point::Table, || format!("it is {what} of flow {id}"));
-                let homeless = self.homeless(id);
+                let homeless = self.flows.homeless(&self.config, &self.accounting, id);
                 self.apart(now, trace, Lends::All, |apart| {
                     let verdict = match homeless {
                         // Nobody is told of an error about an error (RFC 1812 section 4.3.2.7).
                         Some(reason) => {
-                            apart.reset_ends(now, id, Some(direction), world);
+                            apart.reset_ends(now, id, Some(direction), cx.world);
                             Verdict::Drop(reason)
                         }
-                        None => apart.carry(now, arrival, frame, world),
+                        None => apart.carry(cx),
                     };
                     apart.known(now, id, verdict)
                 })
             }
         };
         // Even that its rewrite was brought up to date would hide from its next packet that it has to be.
-        if let (Some(before), Some(flow)) = (before, self.flows.get_mut(id)) {
+        if let (Some(before), Some(flow)) = (before, self.flows.table.get_mut(id)) {
             flow.value.restore(before);
         }
         outcome
@@ -243,30 +240,28 @@ impl Datapath {
     /// What a packet means to its flow, with all that can have happened to that.
     fn reception(
         &mut self,
-        now: u64,
+        cx: &mut Context<'_, '_, impl World>,
         (id, direction): (FlowId, Direction),
-        arrival: &Arrival<'_>,
         packet: &FlowPacket,
         trace: &Trace,
-        world: &mut impl World,
     ) -> Reception {
         let way = asked::toward(direction);
         trace.note(Point::Table, || format!("it belongs to flow {id}, {way}"));
-        if let Some(reason) = self.homeless(id) {
+        if let Some(reason) = self.flows.homeless(&self.config, &self.accounting, id) {
             return Reception::Ends(reason);
         }
-        let (reception, text) = match self.meaning(id, direction, packet) {
+        let (reception, text) = match hit::meaning(&self.flows, (id, direction), packet) {
             Some(Meaning::GoesOn) | None => (Reception::GoesOn, "what was decided for it is replayed"),
             Some(Meaning::Over) => {
                 (Reception::IsNew, "that flow is over: the packet is the first of another")
             }
-            Some(Meaning::MemberDown) if self.moves_on(id, packet) => {
+            Some(Meaning::MemberDown) if hit::moves_on(&self.flows, id, packet) => {
                 (Reception::IsNew, "its member may not be used any more: the packet is taken as new")
             }
             Some(Meaning::MemberDown) => {
                 (Reception::Ends(DropReason::MemberDown), "its member may not be used any more")
             }
-            Some(Meaning::Probe) => match self.observe_probe(now, id, direction, (arrival, packet), world) {
+            Some(Meaning::Probe) => match self.observe_probe(cx, (id, direction), packet) {
                 Ok(()) => (Reception::GoesOn, "it is a monitor's: what was decided for it is replayed"),
                 Err(None) => (Reception::IsNew, "it was a monitor's, and another probe begins"),
                 Err(Some(verdict)) => (Reception::Lost(verdict), "it is a monitor's, and goes no further"),
@@ -284,50 +279,41 @@ impl Datapath {
         lends: Lends,
         act: impl FnOnce(&mut Self) -> Outcome,
     ) -> Outcome {
-        let options = Options { flows: APART, ..self.options };
-        let mut apart = Self::new(now, options, Arc::clone(&self.snapshot), Arc::clone(&self.network));
-        apart.epoch = self.epoch;
-        apart.errors = self.errors;
-        apart.seats = self.seats.clone();
-        apart.hold = self.hold.clone();
-        apart.fragments = self.fragments.clone();
+        let options = Options { flows: APART, ..self.config.options };
+        let (snapshot, network) = (Arc::clone(&self.config.snapshot), Arc::clone(&self.config.network));
+        let mut apart = Self::new(now, options, snapshot, network);
+        apart.config.epoch = self.config.epoch;
+        apart.accounting.errors = self.accounting.errors;
+        apart.accounting.seats = self.accounting.seats.clone();
+        apart.pending = self.pending.clone();
         apart.trace = trace;
-        let counts = self.leases.counts();
-        std::mem::swap(&mut apart.leases, &mut self.leases);
-        let swap_flows = |apart: &mut Self, own: &mut Self| {
-            std::mem::swap(&mut apart.flows, &mut own.flows);
-            std::mem::swap(&mut apart.timers, &mut own.timers);
+        let counts = self.flows.leases.counts();
+        let swap = |apart: &mut Self, own: &mut Self| {
+            std::mem::swap(&mut apart.flows.leases, &mut own.flows.leases);
+            if lends == Lends::All {
+                std::mem::swap(&mut apart.flows.table, &mut own.flows.table);
+                std::mem::swap(&mut apart.flows.timers, &mut own.flows.timers);
+            }
         };
-        if lends == Lends::All {
-            swap_flows(&mut apart, self);
-        }
+        swap(&mut apart, self);
         let outcome = act(&mut apart);
-        if lends == Lends::All {
-            swap_flows(&mut apart, self);
-        }
-        std::mem::swap(&mut apart.leases, &mut self.leases);
-        self.leases.recount(counts);
+        swap(&mut apart, self);
+        self.flows.leases.recount(counts);
         outcome
     }
 
     /// A packet of no flow. The flow that it may begin is taken out again.
-    fn stranger_comes(
-        &mut self,
-        now: u64,
-        arrival: &Arrival<'_>,
-        frame: &mut Frame<'_>,
-        world: &mut impl World,
-    ) -> Outcome {
-        let next = self.flows.next_id();
-        let verdict = self.carry(now, arrival, frame, world);
-        let flow = self.flow(now, next);
-        if let Some(mut gone) = self.flows.remove(next) {
-            self.timers.cancel(next.slot());
+    fn stranger_comes(&mut self, cx: &mut Context<'_, '_, impl World>) -> Outcome {
+        let next = self.flows.table.next_id();
+        let verdict = self.carry(cx);
+        let flow = self.flow(cx.now, next);
+        if let Some(mut gone) = self.flows.table.remove(next) {
+            self.flows.timers.cancel(next.slot());
             if let Some(lease) = gone.value.lease.take() {
-                self.leases.cancel(lease, now);
+                self.flows.leases.cancel(lease, cx.now);
             }
             let key = *gone.forward();
-            self.settle(next, &key, &gone.value, (Why::Deleted, Ending::Unknown), world);
+            self.settle(next, &key, &gone.value, (Why::Deleted, Ending::Unknown), cx.world);
         }
         Outcome { flow, ..self.over(verdict) }
     }

@@ -81,7 +81,7 @@ impl Datapath {
         steps: usize,
         mut show: impl FnMut(FlowSummary),
     ) -> Option<Cursor> {
-        self.flows.walk(from, steps, |id, flow| {
+        self.flows.table.walk(from, steps, |id, flow| {
             let summary = self.summary(now, id, flow);
             if filter.matches(&summary) {
                 show(summary);
@@ -92,13 +92,14 @@ impl Datapath {
     /// All about one flow.
     #[must_use]
     pub fn flow(&self, now: u64, id: FlowId) -> Option<FlowDetails> {
-        let flow = self.flows.get(id)?;
+        let flow = self.flows.table.get(id)?;
         let paths = &flow.value.paths;
-        let to_client =
-            flow.reverse().map(|key| render::of(key, &paths[Direction::ToClient as usize], &self.network));
+        let to_client = flow
+            .reverse()
+            .map(|key| render::of(key, &paths[Direction::ToClient as usize], &self.config.network));
         Some(FlowDetails {
             summary: self.summary(now, id, flow),
-            to_server: render::of(flow.forward(), &paths[Direction::ToServer as usize], &self.network),
+            to_server: render::of(flow.forward(), &paths[Direction::ToServer as usize], &self.config.network),
             to_client: to_client.unwrap_or_default(),
         })
     }
@@ -112,8 +113,9 @@ impl Datapath {
 
     fn summary(&self, now: u64, id: FlowId, flow: &Flow<Carried>) -> FlowSummary {
         let carried = &flow.value;
-        let virtual_ = self.seats.virtual_(carried.virtual_).map(|seat| seat.virtual_.name.clone());
-        let seat = self.seats.member(carried.member);
+        let virtual_ =
+            self.accounting.seats.virtual_(carried.virtual_).map(|seat| seat.virtual_.name.clone());
+        let seat = self.accounting.seats.member(carried.member);
         FlowSummary {
             id,
             virtual_: virtual_.unwrap_or_default(),

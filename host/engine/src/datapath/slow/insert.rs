@@ -7,94 +7,95 @@ use crate::datapath::model::flow::Traffic;
 use crate::datapath::model::mode::ModeName;
 use crate::datapath::model::reason::DropReason;
 use crate::datapath::model::stage::Stage;
-use crate::datapath::model::virtual_::Virtual;
+use crate::datapath::state::accounting::Accounting;
 use crate::datapath::state::flow::Carried;
-use crate::datapath::{DEFAULT_IDLE, DEFAULT_TCP_IDLE, Datapath};
+use crate::datapath::state::flows::Flows;
+use crate::datapath::{DEFAULT_IDLE, DEFAULT_TCP_IDLE};
 use crate::flow::tcp::Sight;
 use crate::flow::{Direction, FlowId, Refusal};
 use crate::snat::Lease;
 
-impl Datapath {
-    pub(super) fn insert(
-        &mut self,
-        first: &First<'_>,
-        chosen: &Chosen,
-        (plan, ends, paths): (Plan, Ends, [Path; 2]),
-        lease: Option<Lease>,
-    ) -> Result<FlowId, DropReason> {
-        let sight = if ends.mode.is_two_way() { Sight::BothWays } else { Sight::ToServer };
-        let conversation = first.conversation(sight)?;
-        let mut traffic = [Traffic::default(); 2];
-        traffic[Direction::ToServer as usize].add(first.packet.length);
-        let carried = Carried {
-            paths,
-            traffic,
-            last: first.now,
-            conversation,
-            // Neither a probe nor what is only explained is a load of the member.
-            active: if first.is_probe || self.trace.listens() {
-                self.probed.begin()
-            } else {
-                chosen.member.state.begin()
-            },
-            mode: ends.mode,
-            is_probe: first.is_probe,
-            returns: ends.sender.is_some(),
-            virtual_: first.seat,
-            member: chosen.seat,
-            begun: first.now,
-            first_answer: None,
-            ingress: first.arrival.ingress,
-            plan,
-            lease,
-        };
-        let deadline = carried.deadline();
-        let reverse = plan.reverse(&ends);
-        self.trace.at(Stage::Insert, || match reverse {
-            Some(reverse) => format!("answers come as {} > {}", reverse.source(), reverse.destination()),
-            None => "the member answers the client directly".to_owned(),
-        });
-        let inserted = self.flows.insert(first.packet.key, reverse, carried);
-        let id = match inserted {
-            Ok(id) => id,
-            Err(refused) => {
-                if let Some(lease) = refused.value.lease {
-                    self.leases.cancel(lease, first.now);
-                }
-                return Err(match refused.why {
-                    Refusal::Full => DropReason::TableFull,
-                    Refusal::Taken { .. } | Refusal::Mirrored => DropReason::TupleTaken,
-                });
-            }
-        };
-        self.timers.schedule(id.slot(), deadline);
-        if first.is_probe {
-            self.seat_probe(first.seat, chosen.seat);
+/// Puts the flow into the table, and counts it.
+pub(super) fn insert(
+    flows: &mut Flows,
+    accounting: &mut Accounting,
+    first: &First<'_>,
+    chosen: &Chosen,
+    (plan, ends, paths): (Plan, Ends, [Path; 2]),
+    lease: Option<Lease>,
+) -> Result<FlowId, DropReason> {
+    let sight = if ends.mode.is_two_way() { Sight::BothWays } else { Sight::ToServer };
+    let conversation = first.conversation(sight)?;
+    let mut traffic = [Traffic::default(); 2];
+    traffic[Direction::ToServer as usize].add(first.packet.length);
+    let carried = Carried {
+        paths,
+        traffic,
+        last: first.now,
+        conversation,
+        // Neither a probe nor what is only explained is a load of the member.
+        active: if first.is_probe || first.trace.listens() {
+            accounting.probed.begin()
         } else {
-            self.count_new(first, chosen, ends.mode);
+            chosen.member.state.begin()
+        },
+        mode: ends.mode,
+        is_probe: first.is_probe,
+        returns: ends.sender.is_some(),
+        virtual_: first.seat,
+        member: chosen.seat,
+        begun: first.now,
+        first_answer: None,
+        ingress: first.arrival.ingress,
+        plan,
+        lease,
+    };
+    let deadline = carried.deadline();
+    let reverse = plan.reverse(&ends);
+    first.trace.at(Stage::Insert, || match reverse {
+        Some(reverse) => format!("answers come as {} > {}", reverse.source(), reverse.destination()),
+        None => "the member answers the client directly".to_owned(),
+    });
+    let inserted = flows.table.insert(first.packet.key, reverse, carried);
+    let id = match inserted {
+        Ok(id) => id,
+        Err(refused) => {
+            if let Some(lease) = refused.value.lease {
+                flows.leases.cancel(lease, first.now);
+            }
+            return Err(match refused.why {
+                Refusal::Full => DropReason::TableFull,
+                Refusal::Taken { .. } | Refusal::Mirrored => DropReason::TupleTaken,
+            });
         }
-        Ok(id)
+    };
+    flows.timers.schedule(id.slot(), deadline);
+    if first.is_probe {
+        accounting.seat_probe(first.seat, chosen.seat);
+    } else {
+        count_new(accounting, first, chosen, ends.mode);
     }
+    Ok(id)
+}
 
-    fn count_new(&mut self, first: &First<'_>, chosen: &Chosen, mode: ModeName) {
-        let of_mode = &mut self.tally.modes[mode as usize];
-        let of_virtual = self.seats.virtual_mut(first.seat).map(|seat| &mut seat.carried);
-        for counters in [Some(of_mode), of_virtual].into_iter().flatten() {
-            counters.begin();
-            counters.count(Direction::ToServer, first.packet.length);
-        }
-        if let Some(seat) = self.seats.member_mut(chosen.seat) {
-            seat.carried.begin();
-            seat.carried.count(Direction::ToServer, first.packet.length);
-        }
+fn count_new(accounting: &mut Accounting, first: &First<'_>, chosen: &Chosen, mode: ModeName) {
+    let of_mode = &mut accounting.tally.modes[mode as usize];
+    let of_virtual = accounting.seats.virtual_mut(first.seat).map(|seat| &mut seat.carried);
+    for counters in [Some(of_mode), of_virtual].into_iter().flatten() {
+        counters.begin();
+        counters.count(Direction::ToServer, first.packet.length);
+    }
+    if let Some(seat) = accounting.seats.member_mut(chosen.seat) {
+        seat.carried.begin();
+        seat.carried.count(Direction::ToServer, first.packet.length);
     }
 }
 
 impl First<'_> {
     /// How long the flow may be silent, in milliseconds.
-    pub(super) fn idle(&self, virtual_: &Virtual) -> u32 {
+    pub(super) fn idle(&self) -> u32 {
         let default = if self.packet.tcp.is_some() { DEFAULT_TCP_IDLE } else { DEFAULT_IDLE };
-        let idle = if self.is_probe { DEFAULT_IDLE } else { virtual_.idle.unwrap_or(default) };
+        let idle = if self.is_probe { DEFAULT_IDLE } else { self.virtual_.idle.unwrap_or(default) };
         u32::try_from(idle).unwrap_or(u32::MAX)
     }
 }

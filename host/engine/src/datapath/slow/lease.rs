@@ -4,52 +4,52 @@ use shunt_wire::Endpoint;
 
 use super::selection::Chosen;
 use super::{Choice, First};
-use crate::datapath::Datapath;
 use crate::datapath::driver::World;
 use crate::datapath::model::flow::FlowProtocol;
 use crate::datapath::model::mode::Mode;
 use crate::datapath::model::reason::DropReason;
 use crate::datapath::model::stage::Stage;
+use crate::datapath::state::config::Config;
+use crate::snat::Ports;
 use crate::snat::{Lease, Refusal};
 
-impl Datapath {
-    /// The middle of a connection cannot go on under another port than it began with: that is not known any
-    /// more, so the client is reset, and connects anew.
-    pub(super) fn snat_lease(
-        &mut self,
-        first: &First<'_>,
-        choice: &Choice,
-        chosen: &Chosen,
-        world: &mut impl World,
-    ) -> Result<Option<Lease>, DropReason> {
-        let Mode::Snat(index) = choice.mode else {
-            self.trace.at(Stage::SnatLease, || format!("mode {} needs no port", choice.mode.name()));
-            return Ok(None);
-        };
-        if let FlowProtocol::Other(_) = first.protocol {
-            return Err(DropReason::NoPorts);
+/// The middle of a connection cannot go on under another port than it began with: that is not known any
+/// more, so the client is reset, and connects anew.
+pub(super) fn lease(
+    config: &Config,
+    leases: &mut Ports,
+    first: &First<'_>,
+    choice: &Choice,
+    chosen: &Chosen,
+    world: &mut impl World,
+) -> Result<Option<Lease>, DropReason> {
+    let Mode::Snat(index) = choice.mode else {
+        first.trace.at(Stage::SnatLease, || format!("mode {} needs no port", choice.mode.name()));
+        return Ok(None);
+    };
+    if let FlowProtocol::Other(_) = first.protocol {
+        return Err(DropReason::NoPorts);
+    }
+    if first.is_mid_stream() {
+        return Err(DropReason::MidStream);
+    }
+    let pool = config.snapshot.snat_pool(index).ok_or(DropReason::ModeIncomplete)?;
+    let member = first.toward(chosen.member.endpoint);
+    let protocol = first.packet.key.protocol();
+    match leases.lease(&pool.ports, protocol, member, world.random(), first.now) {
+        Ok(lease) => {
+            first.trace.at(Stage::SnatLease, || {
+                format!("{} of SNAT pool {} is free toward {member}", lease.endpoint(), pool.name)
+            });
+            Ok(Some(lease))
         }
-        if first.is_mid_stream() {
-            return Err(DropReason::MidStream);
+        Err(Refusal::Exhausted) => {
+            first.trace.at(Stage::SnatLease, || {
+                format!("every port of SNAT pool {} is in use or rests toward {member}", pool.name)
+            });
+            Err(DropReason::SnatExhausted)
         }
-        let pool = self.snapshot.snat_pool(index).ok_or(DropReason::ModeIncomplete)?;
-        let member = first.toward(chosen.member.endpoint);
-        let protocol = first.packet.key.protocol();
-        match self.leases.lease(&pool.ports, protocol, member, world.random(), first.now) {
-            Ok(lease) => {
-                self.trace.at(Stage::SnatLease, || {
-                    format!("{} of SNAT pool {} is free toward {member}", lease.endpoint(), pool.name)
-                });
-                Ok(Some(lease))
-            }
-            Err(Refusal::Exhausted) => {
-                self.trace.at(Stage::SnatLease, || {
-                    format!("every port of SNAT pool {} is in use or rests toward {member}", pool.name)
-                });
-                Err(DropReason::SnatExhausted)
-            }
-            Err(Refusal::NoAddress) => Err(DropReason::SnatFamily),
-        }
+        Err(Refusal::NoAddress) => Err(DropReason::SnatFamily),
     }
 }
 

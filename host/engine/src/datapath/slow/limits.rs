@@ -1,47 +1,46 @@
 //! Limits: what stands between a flood and the rules.
 
 use super::First;
-use crate::datapath::Datapath;
 use crate::datapath::model::reason::DropReason;
 use crate::datapath::model::stage::Stage;
+use crate::datapath::state::accounting::Accounting;
+use crate::datapath::state::flows::Flows;
 use crate::limit::{SynLimit, TokenBucket};
 
-impl Datapath {
-    /// Asks for room first: what is refused for want of it must not use up the rate.
-    pub(super) fn limits(&mut self, first: &First<'_>) -> Result<(), DropReason> {
-        self.trace.at(Stage::Limits, || {
-            format!("this worker has {} flows of at most {}", self.flows.len(), self.flows.limit())
-        });
-        if self.flows.len() >= self.flows.limit() {
-            return Err(DropReason::TableFull);
-        }
-        let seat = self.seats.virtual_mut(first.seat).ok_or(DropReason::NoVirtual)?;
-        if let Some(limit) = seat.limits.flows {
-            self.trace.at(Stage::Limits, || {
-                format!("the virtual has {} flows here of at most {limit}", seat.carried.active)
-            });
-        }
-        if seat.limits.flows.is_some_and(|limit| seat.carried.active >= u64::from(limit)) {
-            return Err(DropReason::VirtualFull);
-        }
-        // A segment out of nothing costs as much as a SYN, so it counts as one.
-        let syn = seat.limits.syn_rate.as_mut().filter(|_| first.packet.tcp.is_some());
-        let syn = syn.map(|limit: &mut SynLimit| limit.admit(first.now));
-        if let Some(admitted) = syn {
-            self.trace.at(Stage::Limits, || rate("syn-rate", admitted));
-        }
-        if syn == Some(false) {
-            return Err(DropReason::SynRate);
-        }
-        let flow = seat.limits.flow_rate.as_mut().map(|bucket: &mut TokenBucket| bucket.take(first.now));
-        if let Some(admitted) = flow {
-            self.trace.at(Stage::Limits, || rate("flow-rate", admitted));
-        }
-        if flow == Some(false) {
-            return Err(DropReason::FlowRate);
-        }
-        Ok(())
+/// Asks for room first: what is refused for want of it must not use up the rate.
+pub(super) fn admit(flows: &Flows, accounting: &mut Accounting, first: &First<'_>) -> Result<(), DropReason> {
+    first.trace.at(Stage::Limits, || {
+        format!("this worker has {} flows of at most {}", flows.table.len(), flows.table.limit())
+    });
+    if flows.table.len() >= flows.table.limit() {
+        return Err(DropReason::TableFull);
     }
+    let seat = accounting.seats.virtual_mut(first.seat).ok_or(DropReason::NoVirtual)?;
+    if let Some(limit) = seat.limits.flows {
+        first.trace.at(Stage::Limits, || {
+            format!("the virtual has {} flows here of at most {limit}", seat.carried.active)
+        });
+    }
+    if seat.limits.flows.is_some_and(|limit| seat.carried.active >= u64::from(limit)) {
+        return Err(DropReason::VirtualFull);
+    }
+    // A segment out of nothing costs as much as a SYN, so it counts as one.
+    let syn = seat.limits.syn_rate.as_mut().filter(|_| first.packet.tcp.is_some());
+    let syn = syn.map(|limit: &mut SynLimit| limit.admit(first.now));
+    if let Some(admitted) = syn {
+        first.trace.at(Stage::Limits, || rate("syn-rate", admitted));
+    }
+    if syn == Some(false) {
+        return Err(DropReason::SynRate);
+    }
+    let flow = seat.limits.flow_rate.as_mut().map(|bucket: &mut TokenBucket| bucket.take(first.now));
+    if let Some(admitted) = flow {
+        first.trace.at(Stage::Limits, || rate("flow-rate", admitted));
+    }
+    if flow == Some(false) {
+        return Err(DropReason::FlowRate);
+    }
+    Ok(())
 }
 
 /// What a rate says of one more.

@@ -14,10 +14,13 @@ mod virtual_;
 use std::sync::Arc;
 
 use persistence::Key;
-use shunt_wire::{Endpoint, Frame};
+use shunt_wire::Endpoint;
+use virtual_::NotFound;
 
 use crate::datapath::Datapath;
+use crate::datapath::context::Context;
 use crate::datapath::driver::World;
+use crate::datapath::local::answer::{answer_echo, refuse};
 use crate::datapath::model::arrival::Arrival;
 use crate::datapath::model::flow::{FlowProtocol, Traffic};
 use crate::datapath::model::index::{PoolIndex, VirtualIndex};
@@ -25,7 +28,12 @@ use crate::datapath::model::mode::Mode;
 use crate::datapath::model::reason::DropReason;
 use crate::datapath::model::ruling::{Done, NewFlow, Outcome};
 use crate::datapath::model::verdict::Verdict;
+use crate::datapath::model::virtual_::Virtual;
+use crate::datapath::state::accounting::Accounting;
+use crate::datapath::state::config::Config;
+use crate::datapath::state::flows::Flows;
 use crate::datapath::state::id::Seat;
+use crate::datapath::state::trace::Trace;
 use crate::flow::tcp::{Conversation, Sight};
 use crate::flow::{Direction, FlowId};
 use crate::packet::FlowPacket;
@@ -33,13 +41,15 @@ use crate::packet::FlowPacket;
 /// The first packet of a flow.
 pub(super) struct First<'a> {
     now: u64,
-    arrival: &'a Arrival<'a>,
+    arrival: Arrival<'a>,
     packet: &'a FlowPacket,
     protocol: FlowProtocol,
     index: VirtualIndex,
+    virtual_: &'a Virtual,
     seat: Seat,
     /// A monitor sent it.
     is_probe: bool,
+    trace: &'a Trace,
 }
 
 /// What the stages decided so far.
@@ -55,93 +65,105 @@ struct Choice {
 
 impl Datapath {
     /// Decides about a flow by its first packet.
-    pub(super) fn first_packet(
+    pub(in crate::datapath) fn first_packet(
         &mut self,
-        now: u64,
-        arrival: &Arrival<'_>,
+        cx: &mut Context<'_, '_, impl World>,
         packet: &FlowPacket,
-        frame: &mut Frame<'_>,
-        world: &mut impl World,
     ) -> Verdict {
-        let index = match self.find_virtual(arrival, packet) {
+        let Self { config, flows, accounting, trace, .. } = &mut *self;
+        let index = match virtual_::find(config, trace, &cx.arrival, packet) {
             Ok(index) => index,
-            Err(virtual_::NotFound::Ping) => return Self::answer_echo(arrival, frame),
-            Err(virtual_::NotFound::Because(reason)) => return self.refuse(now, arrival, frame, reason),
+            Err(NotFound::Ping) => return answer_echo(cx),
+            Err(NotFound::Because(reason)) => return refuse(config, accounting, cx, reason),
         };
-        let Some(seat) = self.seats.of_virtual(index) else { return Verdict::Drop(DropReason::NoVirtual) };
-        let protocol = FlowProtocol::of(packet.key.protocol());
-        let first = First { now, arrival, packet, protocol, index, seat, is_probe: false };
-        let verdict = match self.admit(&first) {
-            Ok(()) => match self.decide(&first, world) {
-                Ok(id) => self.send(now, (id, Direction::ToServer), arrival, frame, world),
+        let found = config.snapshot.virtual_(index).zip(accounting.seats.of_virtual(index));
+        let Some((virtual_, seat)) = found else { return Verdict::Drop(DropReason::NoVirtual) };
+        let first = First {
+            now: cx.now,
+            arrival: cx.arrival,
+            packet,
+            protocol: FlowProtocol::of(packet.key.protocol()),
+            index,
+            virtual_,
+            seat,
+            is_probe: false,
+            trace,
+        };
+        let verdict = match admit(flows, accounting, &first) {
+            Ok(()) => match decide(config, flows, accounting, &first, cx.world) {
+                Ok(id) => self.send(cx, (id, Direction::ToServer)),
                 Err(reason) => {
-                    self.done_before_it_began(&first, world);
-                    self.refuse(now, arrival, frame, reason)
+                    done_before_it_began(flows, &first, cx.world);
+                    refuse(config, accounting, cx, reason)
                 }
             },
-            Err(reason) => self.refuse(now, arrival, frame, reason),
+            Err(reason) => refuse(config, accounting, cx, reason),
         };
         if verdict.reason().is_some()
-            && let Some(seat) = self.seats.virtual_mut(seat)
+            && let Some(seat) = self.accounting.seats.virtual_mut(seat)
         {
             seat.refused += 1;
         }
         verdict
     }
+}
 
-    /// What stands between a flood and the rules.
-    fn admit(&mut self, first: &First<'_>) -> Result<(), DropReason> {
-        // A segment that can begin nothing takes up nothing.
-        first.conversation(Sight::BothWays)?;
-        self.limits(first)
-    }
+/// What stands between a flood and the rules.
+fn admit(flows: &Flows, accounting: &mut Accounting, first: &First<'_>) -> Result<(), DropReason> {
+    // A segment that can begin nothing takes up nothing.
+    first.conversation(Sight::BothWays)?;
+    limits::admit(flows, accounting, first)
+}
 
-    /// The stages from the rules to the table. [`Stage`](super::Stage) lists them for everyone.
-    fn decide(&mut self, first: &First<'_>, world: &mut impl World) -> Result<FlowId, DropReason> {
-        let choice = self.rule(first, world)?;
-        let bound = self.persistence(first, &choice);
-        let member = self.selection(first, &choice, bound)?;
-        let lease = self.snat_lease(first, &choice, &member, world)?;
-        let seen = self.translation(first, &choice, &member, lease.as_ref())?;
-        let compiled = self.compile(first, &choice, &member, seen)?;
-        self.insert(first, &member, compiled, lease)
-    }
+/// The stages from the rules to the table. [`Stage`](super::Stage) lists them for everyone.
+fn decide(
+    config: &Config,
+    flows: &mut Flows,
+    accounting: &mut Accounting,
+    first: &First<'_>,
+    world: &mut impl World,
+) -> Result<FlowId, DropReason> {
+    let choice = rule::choose(config, flows.table.next_id(), first, world)?;
+    let bound = persistence::bound(config, first, &choice);
+    let member = selection::select(config, accounting, first, &choice, bound)?;
+    let lease = lease::lease(config, &mut flows.leases, first, &choice, &member, world)?;
+    let seen = translation::seen(config, first, &choice, &member, lease.as_ref())?;
+    let compiled = compile::compile(config, first, &choice, &member, seen)?;
+    insert::insert(flows, accounting, first, &member, compiled, lease)
+}
 
-    /// Tells the rules of a flow that was refused after they had been asked.
-    fn done_before_it_began(&mut self, first: &First<'_>, world: &mut impl World) {
-        let flow = self.new_flow(first);
-        let Some(virtual_) = self.snapshot.virtual_(first.index) else { return };
-        if virtual_.hooks.on_done {
-            world.on_done(&Done {
-                flow,
-                virtual_: Arc::clone(&virtual_.name),
-                index: Some(first.index),
-                pool: None,
-                member: None,
-                mode: None,
-                outcome: Outcome::Refused,
-                to_server: Traffic { packets: 1, bytes: u64::from(first.packet.length) },
-                to_client: Traffic::default(),
-                duration: 0,
-                first_answer: None,
-            });
-        }
-        self.flows.skip_id();
+/// Tells the rules of a flow that was refused after they had been asked.
+fn done_before_it_began(flows: &mut Flows, first: &First<'_>, world: &mut impl World) {
+    if first.virtual_.hooks.on_done {
+        world.on_done(&Done {
+            flow: first.new_flow(flows.table.next_id()),
+            virtual_: Arc::clone(&first.virtual_.name),
+            index: Some(first.index),
+            pool: None,
+            member: None,
+            mode: None,
+            outcome: Outcome::Refused,
+            to_server: Traffic { packets: 1, bytes: u64::from(first.packet.length) },
+            to_client: Traffic::default(),
+            duration: 0,
+            first_answer: None,
+        });
     }
-
-    /// What rules are shown.
-    fn new_flow(&self, first: &First<'_>) -> NewFlow {
-        NewFlow {
-            id: self.flows.next_id(),
-            client: first.client(),
-            vip: first.vip(),
-            protocol: first.protocol,
-            ingress: first.arrival.ingress,
-        }
-    }
+    flows.table.skip_id();
 }
 
 impl First<'_> {
+    /// What rules are shown of it; it gets this number if it begins.
+    fn new_flow(&self, id: FlowId) -> NewFlow {
+        NewFlow {
+            id,
+            client: self.client(),
+            vip: self.vip(),
+            protocol: self.protocol,
+            ingress: self.arrival.ingress,
+        }
+    }
+
     /// The middle of a connection: its beginning was seen by nobody here.
     fn is_mid_stream(&self) -> bool {
         self.packet.tcp.is_some_and(|segment| segment.flags & shunt_wire::tcp::SYN == 0)

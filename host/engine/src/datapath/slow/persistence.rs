@@ -5,8 +5,8 @@ use std::net::SocketAddr;
 use shunt_wire::Address;
 
 use super::{Choice, First};
-use crate::datapath::Datapath;
 use crate::datapath::model::stage::Stage;
+use crate::datapath::state::config::Config;
 use crate::hash;
 use crate::persistence::source_key;
 
@@ -37,23 +37,21 @@ impl Key {
     }
 }
 
-impl Datapath {
-    /// The member that the client's key is bound to, whether or not it may still be used.
-    pub(super) fn persistence(&self, first: &First<'_>, choice: &Choice) -> Option<SocketAddr> {
-        let Some(key) = &choice.key else {
-            self.trace.at(Stage::Persistence, || "clients are not bound to members".to_owned());
-            return None;
-        };
-        let bindings = &self.snapshot.pool(choice.pool?)?.bindings;
-        let bound = if self.trace.listens() {
-            bindings.look(key.bytes(), first.now)
-        } else {
-            bindings.find(key.bytes(), first.now)
-        };
-        self.trace.at(Stage::Persistence, || match bound {
-            Some(member) => format!("the client is bound to {member}"),
-            None => "the client is bound to no member yet".to_owned(),
-        });
-        bound
-    }
+/// The member that the client's key is bound to, whether or not it may still be used.
+pub(super) fn bound(config: &Config, first: &First<'_>, choice: &Choice) -> Option<SocketAddr> {
+    let Some(key) = &choice.key else {
+        first.trace.at(Stage::Persistence, || "clients are not bound to members".to_owned());
+        return None;
+    };
+    let bindings = &config.snapshot.pool(choice.pool?)?.bindings;
+    let bound = if first.trace.listens() {
+        bindings.look(key.bytes(), first.now)
+    } else {
+        bindings.find(key.bytes(), first.now)
+    };
+    first.trace.at(Stage::Persistence, || match bound {
+        Some(member) => format!("the client is bound to {member}"),
+        None => "the client is bound to no member yet".to_owned(),
+    });
+    bound
 }

@@ -1,19 +1,24 @@
 //! The first packet of a probe: the stages that its clients pass, but for those that choose.
 
-use shunt_wire::Frame;
+use shunt_wire::FlowKey;
 use shunt_wire::tcp::SYN;
 
 use super::selection::Chosen;
 use super::{Choice, First};
+use super::{compile, insert, lease, translation};
 use crate::datapath::Datapath;
+use crate::datapath::context::Context;
 use crate::datapath::driver::World;
-use crate::datapath::model::arrival::Arrival;
+use crate::datapath::local::answer::refuse;
 use crate::datapath::model::flow::FlowProtocol;
 use crate::datapath::model::mode::Mode;
 use crate::datapath::model::probe::{Notice, Probed};
 use crate::datapath::model::reason::DropReason;
 use crate::datapath::model::stage::Stage;
 use crate::datapath::model::verdict::Verdict;
+use crate::datapath::state::accounting::Accounting;
+use crate::datapath::state::config::Config;
+use crate::datapath::state::flows::Flows;
 use crate::flow::{Direction, FlowId};
 use crate::packet::FlowPacket;
 
@@ -22,61 +27,67 @@ impl Datapath {
     /// have one. Limits, rules and persistence have no say in it, nor whether the member is down or disabled.
     pub(in crate::datapath) fn first_of_probe(
         &mut self,
-        now: u64,
-        arrival: &Arrival<'_>,
+        cx: &mut Context<'_, '_, impl World>,
         packet: &FlowPacket,
         probed: &Probed,
-        frame: &mut Frame<'_>,
-        world: &mut impl World,
     ) -> Verdict {
         // The rest of an exchange that is over: its end needs no telling.
         if packet.tcp.is_some_and(|segment| segment.flags & SYN == 0) {
             return Verdict::Drop(DropReason::StrayProbe);
         }
+        let Self { config, flows, accounting, trace, .. } = &mut *self;
         let index = probed.virtual_;
-        self.trace.at(Stage::Virtual, || {
-            let name = self.snapshot.virtual_(index).map(|virtual_| &*virtual_.name).unwrap_or_default();
-            format!(
-                "a monitor probes {} through {name}: limits, rules and choices are passed by",
-                probed.member
-            )
+        let found = config.snapshot.virtual_(index).zip(accounting.seats.of_virtual(index));
+        let Some((virtual_, seat)) = found else { return Verdict::Drop(DropReason::StrayProbe) };
+        trace.at(Stage::Virtual, || {
+            let (member, name) = (probed.member, &virtual_.name);
+            format!("a monitor probes {member} through {name}: limits, rules and choices are passed by")
         });
-        let Some(seat) = self.seats.of_virtual(index) else { return Verdict::Drop(DropReason::StrayProbe) };
-        let protocol = FlowProtocol::of(packet.key.protocol());
-        let first = First { now, arrival, packet, protocol, index, seat, is_probe: true };
-        match self.decide_probe(&first, probed, world) {
+        let first = First {
+            now: cx.now,
+            arrival: cx.arrival,
+            packet,
+            protocol: FlowProtocol::of(packet.key.protocol()),
+            index,
+            virtual_,
+            seat,
+            is_probe: true,
+            trace,
+        };
+        match decide(config, flows, accounting, &first, probed, cx.world) {
             Ok(id) => {
-                self.notice_carried(id, &packet.key, world);
-                self.send(now, (id, Direction::ToServer), arrival, frame, world)
+                notice_carried(flows, id, &packet.key, cx.world);
+                self.send(cx, (id, Direction::ToServer))
             }
-            Err(reason) => self.refuse(now, arrival, frame, reason),
+            Err(reason) => refuse(config, accounting, cx, reason),
         }
     }
+}
 
-    fn decide_probe(
-        &mut self,
-        first: &First<'_>,
-        probed: &Probed,
-        world: &mut impl World,
-    ) -> Result<FlowId, DropReason> {
-        let mode: Mode =
-            self.snapshot.virtual_(first.index).ok_or(DropReason::NoVirtual)?.modes.default_mode();
-        let choice = Choice { pool: Some(probed.pool), named: Some(probed.member), mode, key: None };
-        let pool = self.snapshot.pool(probed.pool).ok_or(DropReason::NoPool)?;
-        let place = pool.position(probed.member).ok_or(DropReason::NoSuchMember)?;
-        let member = pool.members.get(place).cloned().ok_or(DropReason::NoSuchMember)?;
-        let seat = self.seats.of_member(probed.pool, place).ok_or(DropReason::NoSuchMember)?;
-        let chosen = Chosen { member, seat };
-        let lease = self.snat_lease(first, &choice, &chosen, world)?;
-        let seen = self.translation(first, &choice, &chosen, lease.as_ref())?;
-        let compiled = self.compile(first, &choice, &chosen, seen)?;
-        self.insert(first, &chosen, compiled, lease)
-    }
+fn decide(
+    config: &Config,
+    flows: &mut Flows,
+    accounting: &mut Accounting,
+    first: &First<'_>,
+    probed: &Probed,
+    world: &mut impl World,
+) -> Result<FlowId, DropReason> {
+    let mode: Mode = first.virtual_.modes.default_mode();
+    let choice = Choice { pool: Some(probed.pool), named: Some(probed.member), mode, key: None };
+    let pool = config.snapshot.pool(probed.pool).ok_or(DropReason::NoPool)?;
+    let place = pool.position(probed.member).ok_or(DropReason::NoSuchMember)?;
+    let member = pool.members.get(place).cloned().ok_or(DropReason::NoSuchMember)?;
+    let seat = accounting.seats.of_member(probed.pool, place).ok_or(DropReason::NoSuchMember)?;
+    let chosen = Chosen { member, seat };
+    let lease = lease::lease(config, &mut flows.leases, first, &choice, &chosen, world)?;
+    let seen = translation::seen(config, first, &choice, &chosen, lease.as_ref())?;
+    let compiled = compile::compile(config, first, &choice, &chosen, seen)?;
+    insert::insert(flows, accounting, first, &chosen, compiled, lease)
+}
 
-    /// Says whom the member sees.
-    fn notice_carried(&self, id: FlowId, key: &shunt_wire::FlowKey, world: &mut impl World) {
-        let Some(flow) = self.flows.get(id) else { return };
-        let seen = flow.reverse().map(shunt_wire::FlowKey::destination);
-        world.noticed(key, Notice::Carried { from: seen.unwrap_or(key.source()) });
-    }
+/// Says whom the member sees.
+fn notice_carried(flows: &Flows, id: FlowId, key: &FlowKey, world: &mut impl World) {
+    let Some(flow) = flows.table.get(id) else { return };
+    let seen = flow.reverse().map(FlowKey::destination);
+    world.noticed(key, Notice::Carried { from: seen.unwrap_or(key.source()) });
 }

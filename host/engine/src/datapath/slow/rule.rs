@@ -2,80 +2,86 @@
 
 use super::persistence::{DEFAULT_TIMEOUT, Key};
 use super::{Choice, First};
-use crate::datapath::Datapath;
 use crate::datapath::driver::World;
 use crate::datapath::model::mode::Mode;
 use crate::datapath::model::reason::DropReason;
 use crate::datapath::model::ruling::{Ruling, Target};
 use crate::datapath::model::stage::Stage;
+use crate::datapath::snapshot::Snapshot;
+use crate::datapath::state::config::Config;
+use crate::flow::FlowId;
 
-impl Datapath {
-    pub(super) fn rule(&self, first: &First<'_>, world: &mut impl World) -> Result<Choice, DropReason> {
-        let virtual_ = self.snapshot.virtual_(first.index).ok_or(DropReason::NoVirtual)?;
-        let target = if virtual_.hooks.on_flow {
-            let ruling = world.on_flow(first.index, &self.new_flow(first));
-            self.trace.at(Stage::Rule, || self.said(&ruling));
-            match ruling {
-                Ruling::Next => Target::default(),
-                Ruling::To(target) => target,
-                Ruling::Reject => return Err(DropReason::RuleReject),
-                Ruling::Drop => return Err(DropReason::RuleDrop),
-                Ruling::Fault => return Err(DropReason::RuleFault),
-            }
-        } else {
-            self.trace.at(Stage::Rule, || "no rule of the virtual takes part in flows".to_owned());
-            Target::default()
-        };
-        let Target { pool, member, mode, snat_pool, persist } = target;
-        let mode = virtual_.modes.choose(mode, snat_pool).map_err(|_| DropReason::ModeIncomplete)?;
-        if !virtual_.may_use(mode.name()) {
-            return Err(DropReason::ModeIncomplete);
-        }
-        let pool = pool.or(virtual_.pool);
-        // What a virtual on any address takes has a destination of its own.
-        let has_one = virtual_.is_wildcard() && matches!(mode, Mode::Route | Mode::Snat(_));
-        if pool.is_none() && !has_one {
-            return Err(DropReason::NoPool);
-        }
-        let configured = virtual_.persistence.map(|persistence| persistence.timeout);
-        let key = match (&persist, configured) {
-            (Some(persist), _) => {
-                let timeout = persist.timeout.or(configured).unwrap_or(DEFAULT_TIMEOUT);
-                Some(Key::new(&virtual_.name, &persist.key, timeout))
-            }
-            (None, Some(timeout)) => Some(Key::of_client(&virtual_.name, first.client().address, timeout)),
-            (None, None) => None,
-        };
-        self.trace.at(Stage::Rule, || {
-            let pool = pool.and_then(|pool| self.snapshot.pool(pool));
-            let goes = pool.map_or("on its own way".to_owned(), |pool| format!("to pool {}", pool.name));
-            format!("so it goes {goes}, in mode {}", mode.name())
-        });
-        Ok(Choice { pool, named: member, mode, key })
-    }
-
-    /// A ruling, in words.
-    fn said(&self, ruling: &Ruling) -> String {
-        let Target { pool, member, mode, snat_pool, persist } = match ruling {
-            Ruling::Next => return "the rules leave it as configured".to_owned(),
-            Ruling::Reject => return "a rule rejects it".to_owned(),
-            Ruling::Drop => return "a rule drops it".to_owned(),
-            Ruling::Fault => return "a rule failed, and its `on-fault` is to reject".to_owned(),
+/// Asks the rules, and adds what is configured. `next` is the number that the flow gets if it begins.
+pub(super) fn choose(
+    config: &Config,
+    next: FlowId,
+    first: &First<'_>,
+    world: &mut impl World,
+) -> Result<Choice, DropReason> {
+    let virtual_ = first.virtual_;
+    let target = if virtual_.hooks.on_flow {
+        let ruling = world.on_flow(first.index, &first.new_flow(next));
+        first.trace.at(Stage::Rule, || said(&config.snapshot, &ruling));
+        match ruling {
+            Ruling::Next => Target::default(),
             Ruling::To(target) => target,
-        };
-        let pool = pool.and_then(|pool| self.snapshot.pool(pool)).map(|pool| format!("pool {}", pool.name));
-        let snat = snat_pool.and_then(|pool| self.snapshot.snat_pool(pool));
-        let named = [
-            pool,
-            member.map(|member| format!("member {member}")),
-            mode.map(|mode| format!("mode {mode}")),
-            snat.map(|pool| format!("SNAT pool {}", pool.name)),
-            persist.as_ref().map(|persist| format!("a persistence key of {} bytes", persist.key.len())),
-        ];
-        let named: Vec<String> = named.into_iter().flatten().collect();
-        if named.is_empty() {
-            return "a rule decides, and leaves all as configured".to_owned();
+            Ruling::Reject => return Err(DropReason::RuleReject),
+            Ruling::Drop => return Err(DropReason::RuleDrop),
+            Ruling::Fault => return Err(DropReason::RuleFault),
         }
-        format!("a rule chooses {}", named.join(", "))
+    } else {
+        first.trace.at(Stage::Rule, || "no rule of the virtual takes part in flows".to_owned());
+        Target::default()
+    };
+    let Target { pool, member, mode, snat_pool, persist } = target;
+    let mode = virtual_.modes.choose(mode, snat_pool).map_err(|_| DropReason::ModeIncomplete)?;
+    if !virtual_.may_use(mode.name()) {
+        return Err(DropReason::ModeIncomplete);
     }
+    let pool = pool.or(virtual_.pool);
+    // What a virtual on any address takes has a destination of its own.
+    let has_one = virtual_.is_wildcard() && matches!(mode, Mode::Route | Mode::Snat(_));
+    if pool.is_none() && !has_one {
+        return Err(DropReason::NoPool);
+    }
+    let configured = virtual_.persistence.map(|persistence| persistence.timeout);
+    let key = match (&persist, configured) {
+        (Some(persist), _) => {
+            let timeout = persist.timeout.or(configured).unwrap_or(DEFAULT_TIMEOUT);
+            Some(Key::new(&virtual_.name, &persist.key, timeout))
+        }
+        (None, Some(timeout)) => Some(Key::of_client(&virtual_.name, first.client().address, timeout)),
+        (None, None) => None,
+    };
+    first.trace.at(Stage::Rule, || {
+        let pool = pool.and_then(|pool| config.snapshot.pool(pool));
+        let goes = pool.map_or("on its own way".to_owned(), |pool| format!("to pool {}", pool.name));
+        format!("so it goes {goes}, in mode {}", mode.name())
+    });
+    Ok(Choice { pool, named: member, mode, key })
+}
+
+/// A ruling, in words.
+fn said(snapshot: &Snapshot, ruling: &Ruling) -> String {
+    let Target { pool, member, mode, snat_pool, persist } = match ruling {
+        Ruling::Next => return "the rules leave it as configured".to_owned(),
+        Ruling::Reject => return "a rule rejects it".to_owned(),
+        Ruling::Drop => return "a rule drops it".to_owned(),
+        Ruling::Fault => return "a rule failed, and its `on-fault` is to reject".to_owned(),
+        Ruling::To(target) => target,
+    };
+    let pool = pool.and_then(|pool| snapshot.pool(pool)).map(|pool| format!("pool {}", pool.name));
+    let snat = snat_pool.and_then(|pool| snapshot.snat_pool(pool));
+    let named = [
+        pool,
+        member.map(|member| format!("member {member}")),
+        mode.map(|mode| format!("mode {mode}")),
+        snat.map(|pool| format!("SNAT pool {}", pool.name)),
+        persist.as_ref().map(|persist| format!("a persistence key of {} bytes", persist.key.len())),
+    ];
+    let named: Vec<String> = named.into_iter().flatten().collect();
+    if named.is_empty() {
+        return "a rule decides, and leaves all as configured".to_owned();
+    }
+    format!("a rule chooses {}", named.join(", "))
 }

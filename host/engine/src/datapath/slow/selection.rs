@@ -5,12 +5,13 @@ use std::sync::Arc;
 
 use super::translation::Bridge;
 use super::{Choice, First};
-use crate::datapath::Datapath;
 use crate::datapath::model::index::PoolIndex;
 use crate::datapath::model::pool::{Member, Pool};
 use crate::datapath::model::reason::DropReason;
 use crate::datapath::model::stage::Stage;
 use crate::datapath::model::virtual_::Virtual;
+use crate::datapath::state::accounting::Accounting;
+use crate::datapath::state::config::Config;
 use crate::datapath::state::id::Seat;
 use crate::datapath::state::trace::{Considered, Standing};
 use crate::member::{Admin, MemberState};
@@ -22,63 +23,62 @@ pub(super) struct Chosen {
     pub(super) seat: Seat,
 }
 
-impl Datapath {
-    /// In this order: the member that the rule named, the one that the client is bound to, the one whose turn
-    /// it is. A client whose member may not be used any more is bound to another.
-    ///
-    /// The middle of a connection is never given to whoever's turn it is: that member would know nothing
-    /// of it. Where a rule, a binding, the addresses or a pool of one say which member has it, it goes on
-    /// there; else the client is reset, and connects anew.
-    pub(super) fn selection(
-        &mut self,
-        first: &First<'_>,
-        choice: &Choice,
-        bound: Option<SocketAddr>,
-    ) -> Result<Chosen, DropReason> {
-        let Some(index) = choice.pool else {
-            let state = Arc::clone(&self.nobody);
-            let member = Member { endpoint: first.vip(), weight: 1, state };
-            self.trace.at(Stage::Selection, || format!("no pool: it goes to {} itself", first.vip()));
-            return Ok(Chosen { member, seat: Seat::NOBODY });
-        };
-        let virtual_ = self.snapshot.virtual_(first.index).ok_or(DropReason::NoVirtual)?;
-        let pool = self.snapshot.pool(index).ok_or(DropReason::NoPool)?;
-        let among = Among { virtual_, index, pool };
-        let bridge = Bridge::new(&self.snapshot, virtual_, choice.mode, first.client().address);
-        self.trace.consider(|| among.considered(&bridge, None));
-        let (place, why) = match among.named(choice)? {
-            Some(place) => (place, Standing::Named),
-            None => match among.usable_binding(bound) {
-                Some(place) => (place, Standing::Bound),
-                None if first.is_mid_stream() && pool.members.len() != 1 && !pool.balance.is_hash() => {
-                    return Err(DropReason::MidStream);
-                }
-                None => {
-                    let candidate = |place: usize| {
-                        pool.members.get(place).map_or_else(Candidate::default, |member: &Member| Candidate {
-                            usable: among.state(place, member).usable_for_new()
-                                && bridge.why_not(member).is_none(),
-                            weight: member.weight,
-                            active: member.state.active(),
-                        })
-                    };
-                    let seat = self.seats.pool_mut(index).ok_or(DropReason::NoPool)?;
-                    let turn = match by_hash(pool, first, candidate) {
-                        Some(chosen) => chosen,
-                        None => seat.selector.pick(pool.members.len(), candidate),
-                    };
-                    let turn = turn.ok_or_else(|| among.nobody(&bridge))?;
-                    let place = if self.trace.listens() { turn } else { among.bind(first, choice, turn) };
-                    (place, if pool.balance.is_hash() { Standing::Hash } else { Standing::Turn })
-                }
-            },
-        };
-        self.trace.consider(|| among.considered(&bridge, Some((place, why))));
-        let member = among.member(place).ok_or(DropReason::NoMember)?;
-        self.trace.at(Stage::Selection, || format!("{} takes it: {}", member.endpoint, why.means()));
-        let seat = self.seats.of_member(index, place).ok_or(DropReason::NoMember)?;
-        Ok(Chosen { member, seat })
-    }
+/// In this order: the member that the rule named, the one that the client is bound to, the one whose turn
+/// it is. A client whose member may not be used any more is bound to another.
+///
+/// The middle of a connection is never given to whoever's turn it is: that member would know nothing
+/// of it. Where a rule, a binding, the addresses or a pool of one say which member has it, it goes on
+/// there; else the client is reset, and connects anew.
+pub(super) fn select(
+    config: &Config,
+    accounting: &mut Accounting,
+    first: &First<'_>,
+    choice: &Choice,
+    bound: Option<SocketAddr>,
+) -> Result<Chosen, DropReason> {
+    let Some(index) = choice.pool else {
+        let state = Arc::clone(&accounting.nobody);
+        let member = Member { endpoint: first.vip(), weight: 1, state };
+        first.trace.at(Stage::Selection, || format!("no pool: it goes to {} itself", first.vip()));
+        return Ok(Chosen { member, seat: Seat::NOBODY });
+    };
+    let virtual_ = first.virtual_;
+    let pool = config.snapshot.pool(index).ok_or(DropReason::NoPool)?;
+    let among = Among { virtual_, index, pool };
+    let bridge = Bridge::new(&config.snapshot, virtual_, choice.mode, first.client().address);
+    first.trace.consider(|| among.considered(&bridge, None));
+    let (place, why) = match among.named(choice)? {
+        Some(place) => (place, Standing::Named),
+        None => match among.usable_binding(bound) {
+            Some(place) => (place, Standing::Bound),
+            None if first.is_mid_stream() && pool.members.len() != 1 && !pool.balance.is_hash() => {
+                return Err(DropReason::MidStream);
+            }
+            None => {
+                let candidate = |place: usize| {
+                    pool.members.get(place).map_or_else(Candidate::default, |member: &Member| Candidate {
+                        usable: among.state(place, member).usable_for_new()
+                            && bridge.why_not(member).is_none(),
+                        weight: member.weight,
+                        active: member.state.active(),
+                    })
+                };
+                let seat = accounting.seats.pool_mut(index).ok_or(DropReason::NoPool)?;
+                let turn = match by_hash(pool, first, candidate) {
+                    Some(chosen) => chosen,
+                    None => seat.selector.pick(pool.members.len(), candidate),
+                };
+                let turn = turn.ok_or_else(|| among.nobody(&bridge))?;
+                let place = if first.trace.listens() { turn } else { among.bind(first, choice, turn) };
+                (place, if pool.balance.is_hash() { Standing::Hash } else { Standing::Turn })
+            }
+        },
+    };
+    first.trace.consider(|| among.considered(&bridge, Some((place, why))));
+    let member = among.member(place).ok_or(DropReason::NoMember)?;
+    first.trace.at(Stage::Selection, || format!("{} takes it: {}", member.endpoint, why.means()));
+    let seat = accounting.seats.of_member(index, place).ok_or(DropReason::NoMember)?;
+    Ok(Chosen { member, seat })
 }
 
 /// The member that the addresses of a flow lead to, where the pool goes by them.

@@ -9,7 +9,6 @@ use shunt_wire::{Address, Endpoint};
 
 use super::selection::Chosen;
 use super::{Choice, First};
-use crate::datapath::Datapath;
 use crate::datapath::compile::render;
 use crate::datapath::model::mode::{Mode, ModeName};
 use crate::datapath::model::pool::Member;
@@ -17,41 +16,39 @@ use crate::datapath::model::reason::DropReason;
 use crate::datapath::model::stage::Stage;
 use crate::datapath::model::virtual_::Virtual;
 use crate::datapath::snapshot::Snapshot;
+use crate::datapath::state::config::Config;
 use crate::snat::Lease;
 
-impl Datapath {
-    /// Whom the member sees; `None` where its answers do not come through Shunt.
-    pub(super) fn translation(
-        &self,
-        first: &First<'_>,
-        choice: &Choice,
-        chosen: &Chosen,
-        lease: Option<&Lease>,
-    ) -> Result<Option<Endpoint>, DropReason> {
-        let virtual_ = self.snapshot.virtual_(first.index).ok_or(DropReason::NoVirtual)?;
-        let bridge = Bridge::new(&self.snapshot, virtual_, choice.mode, first.client().address);
-        bridge.why_not(&chosen.member).map_or(Ok(()), Err)?;
-        let seen = match choice.mode {
-            Mode::Nat => {
-                let client = first.client();
-                let same = client.address.family() == chosen.member.endpoint.address.family();
-                let address = if same { Some(client.address) } else { bridge.client };
-                Some(Endpoint { address: address.ok_or(DropReason::ClientUnmapped)?, ..client })
-            }
-            Mode::Snat(_) => lease.map(Lease::endpoint),
-            _ => None,
-        };
-        self.trace.at(Stage::Translation, || {
-            let (client, member) = (first.client().address.family(), chosen.member.endpoint.address.family());
-            if client == member {
-                return "client and member are of one family: nothing to settle".to_owned();
-            }
-            let [client, member] = [client, member].map(render::family);
-            let seen = seen.map(|seen| format!(", which sees the client as {seen}")).unwrap_or_default();
-            format!("the client is of {client}, the member of {member}{seen}")
-        });
-        Ok(seen)
-    }
+/// Whom the member sees; `None` where its answers do not come through Shunt.
+pub(super) fn seen(
+    config: &Config,
+    first: &First<'_>,
+    choice: &Choice,
+    chosen: &Chosen,
+    lease: Option<&Lease>,
+) -> Result<Option<Endpoint>, DropReason> {
+    let bridge = Bridge::new(&config.snapshot, first.virtual_, choice.mode, first.client().address);
+    bridge.why_not(&chosen.member).map_or(Ok(()), Err)?;
+    let seen = match choice.mode {
+        Mode::Nat => {
+            let client = first.client();
+            let same = client.address.family() == chosen.member.endpoint.address.family();
+            let address = if same { Some(client.address) } else { bridge.client };
+            Some(Endpoint { address: address.ok_or(DropReason::ClientUnmapped)?, ..client })
+        }
+        Mode::Snat(_) => lease.map(Lease::endpoint),
+        _ => None,
+    };
+    first.trace.at(Stage::Translation, || {
+        let (client, member) = (first.client().address.family(), chosen.member.endpoint.address.family());
+        if client == member {
+            return "client and member are of one family: nothing to settle".to_owned();
+        }
+        let [client, member] = [client, member].map(render::family);
+        let seen = seen.map(|seen| format!(", which sees the client as {seen}")).unwrap_or_default();
+        format!("the client is of {client}, the member of {member}{seen}")
+    });
+    Ok(seen)
 }
 
 /// What a flow can bridge between IPv4 and IPv6.

@@ -1,7 +1,10 @@
 //! What a worker keeps from packet to packet.
 
+pub(in crate::datapath) mod accounting;
+pub(in crate::datapath) mod config;
 pub(in crate::datapath) mod counters;
 pub(in crate::datapath) mod flow;
+pub(in crate::datapath) mod flows;
 pub(in crate::datapath) mod id;
 mod owner;
 pub(in crate::datapath) mod path;

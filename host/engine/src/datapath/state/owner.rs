@@ -2,61 +2,43 @@
 
 use std::hash::{BuildHasher, Hash};
 
-use shunt_wire::{Endpoint, FlowKey, Frame};
+use shunt_wire::{Endpoint, FlowKey};
 
-use crate::datapath::Datapath;
-use crate::datapath::driver::World;
+use super::config::Config;
 use crate::datapath::model::arrival::Arrival;
 use crate::datapath::model::flow::FlowProtocol;
 use crate::datapath::model::mode::ModeName;
-use crate::datapath::model::reason::DropReason;
-use crate::datapath::model::verdict::Verdict;
 use crate::datapath::snapshot::Owned;
 use crate::fragment::PacketId;
 use crate::packet::Kind;
+use crate::snat::Blocks;
 
-impl Datapath {
+impl Config {
     /// The worker that a frame belongs to; `None` where any worker will do.
-    pub(in crate::datapath) fn owner(&self, arrival: &Arrival<'_>) -> Option<usize> {
+    pub(in crate::datapath) fn owner(&self, blocks: Blocks, arrival: &Arrival<'_>) -> Option<usize> {
         if self.options.workers < 2 {
             return None;
         }
         if let Some(part) = &arrival.part {
-            return Some(self.owner_of(&part.flow, arrival));
+            return Some(self.owner_of(&part.flow, blocks, arrival));
         }
         match &arrival.packet.kind {
-            Kind::Flow(flow) => Some(self.owner_of(&flow.key, arrival)),
-            Kind::Other(other) => Some(self.owner_of(&other.flow()?.key, arrival)),
+            Kind::Flow(flow) => Some(self.owner_of(&flow.key, blocks, arrival)),
+            Kind::Other(other) => Some(self.owner_of(&other.flow()?.key, blocks, arrival)),
             // It is about a packet that travelled the other way.
-            Kind::IcmpError(error) => Some(self.owner_of(&error.embedded.reversed(), arrival)),
+            Kind::IcmpError(error) => Some(self.owner_of(&error.embedded.reversed(), blocks, arrival)),
             // Only the first fragment names the flow: all of them meet at one worker, which hands them on.
             Kind::Fragment(fragment) => Some(self.worker_of(PacketId::of(fragment))),
             Kind::Arp(_) | Kind::NeighbourSolicitation(_) => None,
         }
     }
 
-    /// Hands a frame to the worker that it belongs to, with what it is a part of where that is known.
-    pub(in crate::datapath) fn hand_over(
-        &self,
-        worker: usize,
-        arrival: &Arrival<'_>,
-        frame: &Frame<'_>,
-        world: &mut impl World,
-    ) -> Verdict {
-        // Workers take a new snapshot one after the other, and two that have different ones could pass a
-        // frame on for ever.
-        if arrival.handed_over || !world.hand_over(worker, arrival.ingress, frame.bytes(), arrival.part) {
-            return Verdict::Drop(DropReason::HandOverFull);
-        }
-        Verdict::HandOver { worker }
-    }
-
     /// The client's endpoint stands in both directions of a flow, except in what a member sends to a
     /// SNAT address: there the port tells, for each worker leases those of its own blocks.
-    fn owner_of(&self, key: &FlowKey, arrival: &Arrival<'_>) -> usize {
+    fn owner_of(&self, key: &FlowKey, blocks: Blocks, arrival: &Arrival<'_>) -> usize {
         let (source, destination) = (key.source(), key.destination());
         match (self.snapshot.owned(source.address), self.snapshot.owned(destination.address)) {
-            (_, Some(Owned::Snat(_))) => usize::from(self.leases.blocks().owner(destination.port)),
+            (_, Some(Owned::Snat(_))) => usize::from(blocks.owner(destination.port)),
             // A probe's address stands where a client's does.
             (Some(Owned::Probe), _) | (_, Some(Owned::Vip | Owned::TunnelSource)) => {
                 self.owner_of_client(source)

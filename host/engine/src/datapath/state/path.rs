@@ -1,6 +1,13 @@
 //! Whether the path of a flow can be replayed.
 
+use super::accounting::Accounting;
+use super::config::Config;
+use super::flow::ends;
+use super::flows::Flows;
+use crate::datapath::compile::outer::Outside;
 use crate::datapath::model::reason::DropReason;
+use crate::datapath::snapshot::Owned;
+use crate::flow::{Direction, FlowId};
 use crate::network::Via;
 
 /// Why a path cannot be replayed now.
@@ -8,4 +15,42 @@ pub(in crate::datapath) enum Blocked {
     /// The MAC of the next hop has to be asked for.
     Unresolved(Via),
     Refused(DropReason),
+}
+
+impl Flows {
+    /// Compiles a direction of a flow for the snapshot and the network of this moment; if the MAC of its next hop
+    /// is not known, whom to ask.
+    pub(in crate::datapath) fn renew(
+        &mut self,
+        config: &Config,
+        accounting: &Accounting,
+        now: u64,
+        id: FlowId,
+        direction: Direction,
+    ) -> Result<Option<Via>, DropReason> {
+        let flow = self.table.get_mut(id).ok_or(DropReason::NoFlow)?;
+        let (plan, ends) = (flow.value.plan, ends(flow));
+        let virtual_ = accounting.seats.virtual_(flow.value.virtual_).map(|seat| &seat.virtual_);
+        let member = accounting.seats.member(flow.value.member).map(|seat| &*seat.member.state);
+        let outside = Outside::new(virtual_, (plan.member.address, member), plan.entropy, now);
+        let compiled = plan.compile(&ends, direction, &outside, &config.network, config.epoch)?;
+        flow.value.paths[direction as usize] = compiled.path;
+        Ok(compiled.unresolved)
+    }
+
+    /// Why a flow has no place in the current snapshot, if so.
+    pub(in crate::datapath) fn homeless(
+        &self,
+        config: &Config,
+        accounting: &Accounting,
+        id: FlowId,
+    ) -> Option<DropReason> {
+        let carried = self.get(id)?;
+        if accounting.seats.virtual_(carried.virtual_).is_none_or(|seat| seat.index.is_none()) {
+            return Some(DropReason::VirtualGone);
+        }
+        let snat = carried.lease.as_ref()?.address();
+        let still = matches!(config.snapshot.owned(snat), Some(Owned::Snat(_)));
+        if still { None } else { Some(DropReason::SnatGone) }
+    }
 }

@@ -1,10 +1,11 @@
-//! Packets that wait until the MAC of their next hop is known.
+//! Packets that wait: until the MAC of their next hop is known, or for the first fragment.
 
 use std::collections::{BTreeMap, VecDeque};
 
 use shunt_wire::Address;
 
-use crate::fragment::PartOf;
+use super::config::Options;
+use crate::fragment::{Fragments, PartOf};
 use crate::network::Via;
 
 /// Packets that wait for one next hop at most. Linux keeps about a hundred small ones (`unres_qlen_bytes`).
@@ -16,6 +17,15 @@ pub(in crate::datapath) const IN_TOTAL: usize = 1024;
 pub(in crate::datapath) const PATIENCE: u64 = 3_000;
 /// The kernel is asked again so often, in milliseconds, lest it forgot.
 const ASK_AGAIN: u64 = 1_000;
+
+/// Packets that go on when more is known.
+#[derive(Clone)]
+pub(in crate::datapath) struct Pending {
+    /// Until the MAC of their next hop is known.
+    pub(in crate::datapath) next_hops: Hold,
+    /// Until the first fragment of their packet has come.
+    pub(in crate::datapath) fragments: Fragments,
+}
 
 /// All packets that wait, by next hop, each queue in the order in which they came.
 #[derive(Clone, Debug, Default)]
@@ -49,6 +59,12 @@ struct Queue {
     packets: VecDeque<Waiting>,
     since: u64,
     asked: u64,
+}
+
+impl Pending {
+    pub(in crate::datapath) fn new(options: &Options) -> Self {
+        Self { next_hops: Hold::default(), fragments: Fragments::new(options.key) }
+    }
 }
 
 impl Hold {

@@ -4,7 +4,6 @@
 use std::sync::Arc;
 
 use super::counters::FlowCounters;
-use super::flow::Carried;
 use super::id::Seat;
 use crate::datapath::model::index::{PoolIndex, VirtualIndex};
 use crate::datapath::model::pool::{Member, Pool};
@@ -127,11 +126,16 @@ impl Seats {
     }
 
     /// Counts a packet of a flow.
-    pub(in crate::datapath) fn count(&mut self, carried: &Carried, direction: Direction, bytes: u16) {
-        if let Some(seat) = self.virtual_mut(carried.virtual_) {
+    pub(in crate::datapath) fn count(
+        &mut self,
+        (virtual_, member): (Seat, Seat),
+        direction: Direction,
+        bytes: u16,
+    ) {
+        if let Some(seat) = self.virtual_mut(virtual_) {
             seat.carried.count(direction, bytes);
         }
-        if let Some(seat) = self.member_mut(carried.member) {
+        if let Some(seat) = self.member_mut(member) {
             seat.carried.count(direction, bytes);
         }
     }

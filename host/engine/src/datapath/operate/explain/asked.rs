@@ -148,7 +148,7 @@ impl Datapath {
         };
         let source = source_of(&framed(Mac::default(), Mac::default(), None));
         let (link, link_is_a_guess) = self.link_of(question.link, source)?;
-        let sender = match source.map(|source| self.network.next_hop(source)) {
+        let sender = match source.map(|source| self.config.network.next_hop(source)) {
             Some(NextHop::Known(via, mac)) if via.link == link.index => mac,
             _ if link.point_to_point => Mac::default(),
             _ => NEIGHBOUR,
@@ -161,16 +161,22 @@ impl Datapath {
     /// members are there; else the first that clients come in by.
     fn link_of(&self, named: Option<u32>, source: Option<Address>) -> Result<(&Interface, bool), Unasked> {
         if let Some(named) = named {
-            return self.network.interface(named).map(|link| (link, false)).ok_or(Unasked::UnknownLink);
+            return self
+                .config
+                .network
+                .interface(named)
+                .map(|link| (link, false))
+                .ok_or(Unasked::UnknownLink);
         }
-        let back = match source.map(|source| self.network.next_hop(source)) {
+        let back = match source.map(|source| self.config.network.next_hop(source)) {
             Some(NextHop::Known(via, _) | NextHop::NeedsSolicitation(via)) => Some(via.link),
             Some(NextHop::NoRoute) | None => None,
         };
-        let first =
-            || self.snapshot.virtuals().iter().flat_map(|virtual_| &virtual_.interfaces).next().copied();
+        let first = || {
+            self.config.snapshot.virtuals().iter().flat_map(|virtual_| &virtual_.interfaces).next().copied()
+        };
         let link = back.or_else(first).ok_or(Unasked::NoLink)?;
-        self.network.interface(link).map(|link| (link, true)).ok_or(Unasked::NoLink)
+        self.config.network.interface(link).map(|link| (link, true)).ok_or(Unasked::NoLink)
     }
 }
 
@@ -179,17 +185,17 @@ impl Datapath {
     /// but for answers to Shunt's own addresses and errors about what Shunt sent.
     pub(super) fn is_for_host(&self, packet: &FlowPacket) -> bool {
         let (source, destination) = (packet.key.source().address, packet.key.destination().address);
-        let is_owned = |address| self.snapshot.owned(address).is_some();
+        let is_owned = |address| self.config.snapshot.owned(address).is_some();
         let has = |link: &Interface| link.addresses.iter().any(|(own, _)| *own == destination);
-        !is_owned(source) && !is_owned(destination) && self.network.interfaces().any(has)
+        !is_owned(source) && !is_owned(destination) && self.config.network.interfaces().any(has)
     }
 
     /// Whether Shunt takes nothing by a link but what has to do with its own addresses, or not such a packet.
     pub(super) fn leaves_to_kernel(&self, link: u32, packet: &FlowPacket) -> bool {
         let (source, destination) = (packet.key.source().address, packet.key.destination().address);
         let takes_all = |it: &Virtual| it.is_wildcard() && it.interfaces.contains(&link);
-        let is_whole =
-            self.snapshot.translating(link).is_some() || self.snapshot.virtuals().iter().any(takes_all);
+        let is_whole = self.config.snapshot.translating(link).is_some()
+            || self.config.snapshot.virtuals().iter().any(takes_all);
         !is_whole || !may_travel(source, destination)
     }
 }

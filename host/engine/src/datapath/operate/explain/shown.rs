@@ -108,7 +108,7 @@ impl Datapath {
 
     fn show_udp(&self, udp: &UdpSlice<'_>, depth: usize, lines: &mut Vec<String>) {
         let (source, destination) = (udp.source_port(), udp.destination_port());
-        let is_gue = self.snapshot.virtuals().iter().any(|virtual_| virtual_.gue_port == destination);
+        let is_gue = self.config.snapshot.virtuals().iter().any(|virtual_| virtual_.gue_port == destination);
         let inner = udp
             .payload()
             .get(TUNNEL_HEADER..)

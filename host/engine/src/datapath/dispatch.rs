@@ -1,0 +1,148 @@
+//! Where a frame goes within the datapath.
+
+use shunt_wire::Frame;
+
+use super::context::Context;
+use super::local::answer::{answer_arp, answer_solicitation};
+use super::model::arrival::Arrival;
+use super::model::unreadable;
+use super::state::trace::Point;
+use super::{Datapath, DropReason, Verdict, World};
+use crate::fragment::PartOf;
+use crate::packet::{FlowPacket, Kind, dissect};
+
+impl Datapath {
+    /// One frame in, and what becomes of it. May change the frame in place.
+    ///
+    /// `now` in milliseconds on a clock that does not go back; `ingress` is the interface that the frame
+    /// came in by, as the kernel numbers them.
+    pub fn receive(
+        &mut self,
+        now: u64,
+        ingress: u32,
+        frame: &mut Frame<'_>,
+        world: &mut impl World,
+    ) -> Verdict {
+        self.take_in(now, ingress, frame, (false, None), world)
+    }
+
+    /// The same for a frame that another worker had [handed over](World::hand_over), with what it said.
+    pub fn receive_handed_over(
+        &mut self,
+        now: u64,
+        ingress: u32,
+        frame: &mut Frame<'_>,
+        part: Option<PartOf>,
+        world: &mut impl World,
+    ) -> Verdict {
+        self.take_in(now, ingress, frame, (true, part), world)
+    }
+
+    #[inline]
+    fn take_in(
+        &mut self,
+        now: u64,
+        ingress: u32,
+        frame: &mut Frame<'_>,
+        (handed_over, part): (bool, Option<PartOf>),
+        world: &mut impl World,
+    ) -> Verdict {
+        self.accounting.tally.received += 1;
+        // Most hosts translate nothing.
+        let translated = if self.config.snapshot.translators().is_empty() {
+            None
+        } else {
+            self.translate(now, ingress, frame, world)
+        };
+        let verdict = match translated {
+            Some(verdict) => verdict,
+            None => match dissect(frame.bytes()) {
+                Ok(packet) => {
+                    let arrival = Arrival { packet: &packet, ingress, again: false, handed_over, part };
+                    self.carry(&mut Context { now, arrival, frame, world })
+                }
+                Err(cause) => Verdict::Drop(unreadable::reason(cause)),
+            },
+        };
+        self.accounting.tally.take(verdict);
+        verdict
+    }
+
+    /// What becomes of a frame that could be read.
+    #[inline]
+    pub(in crate::datapath) fn carry(&mut self, cx: &mut Context<'_, '_, impl World>) -> Verdict {
+        match &cx.arrival.packet.kind {
+            Kind::Flow(flow) => self.carry_flow(cx, flow),
+            Kind::IcmpError(error) => self.deliver_error(cx, error),
+            Kind::Arp(request) => answer_arp(&self.config, cx, request),
+            Kind::NeighbourSolicitation(it) => answer_solicitation(&self.config, cx, it),
+            Kind::Fragment(fragment) => self.carry_fragment(cx, fragment),
+            Kind::Other(other) => match other.flow().filter(|_| self.config.snapshot.carries_all()) {
+                Some(flow) => self.carry_flow(cx, &flow),
+                None => Verdict::Drop(match self.config.snapshot.owned(other.destination) {
+                    Some(_) => DropReason::OtherProtocol,
+                    None => DropReason::NotOurs,
+                }),
+            },
+        }
+    }
+
+    /// What becomes of a packet of a flow, or of its first fragment.
+    #[inline]
+    pub(in crate::datapath) fn carry_flow(
+        &mut self,
+        cx: &mut Context<'_, '_, impl World>,
+        flow: &FlowPacket,
+    ) -> Verdict {
+        let verdict = self.hit_or_first(cx, flow);
+        if let Some(reason) = verdict.reason() {
+            self.tell_of_refusal(cx, flow, reason);
+        }
+        verdict
+    }
+
+    #[inline]
+    fn hit_or_first(&mut self, cx: &mut Context<'_, '_, impl World>, flow: &FlowPacket) -> Verdict {
+        if let Some(verdict) = self.hit(cx, flow) {
+            return verdict;
+        }
+        if cx.arrival.again {
+            // Its flow ended while it waited.
+            return Verdict::Drop(DropReason::NextHopSilent);
+        }
+        if let Some(verdict) = self.stranger(cx) {
+            return verdict;
+        }
+        if let Some(verdict) = self.about_probes(cx, flow) {
+            return verdict;
+        }
+        self.first_packet(cx, flow)
+    }
+
+    /// What becomes of a packet of no flow of this worker, before anything is asked about it.
+    pub(in crate::datapath) fn stranger(&self, cx: &mut Context<'_, '_, impl World>) -> Option<Verdict> {
+        if cx.arrival.packet.destination_mac.is_group() {
+            return Some(Verdict::Drop(DropReason::GroupMac));
+        }
+        let worker = self.owner(&cx.arrival)?;
+        let options = &self.config.options;
+        self.trace.note(Point::Worker, || format!("worker {worker} of {} owns it", options.workers));
+        (worker != options.worker).then(|| hand_over(worker, cx))
+    }
+
+    /// The worker that a frame belongs to; `None` where any worker will do.
+    pub(in crate::datapath) fn owner(&self, arrival: &Arrival<'_>) -> Option<usize> {
+        self.config.owner(self.flows.leases.blocks(), arrival)
+    }
+}
+
+/// Hands a frame to the worker that it belongs to, with what it is a part of where that is known.
+fn hand_over(worker: usize, cx: &mut Context<'_, '_, impl World>) -> Verdict {
+    let Arrival { ingress, part, handed_over, .. } = cx.arrival;
+    // Workers take a new snapshot one after the other, and two that have different ones could pass a
+    // frame on for ever.
+    if handed_over || !cx.world.hand_over(worker, ingress, cx.frame.bytes(), part) {
+        return Verdict::Drop(DropReason::HandOverFull);
+    }
+    Verdict::HandOver { worker }
+}

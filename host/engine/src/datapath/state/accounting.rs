@@ -1,0 +1,84 @@
+//! What a worker counts and limits.
+
+use std::sync::Arc;
+
+use super::config::Options;
+use super::counters::Tally;
+use super::flow::Carried;
+use super::id::Seat;
+use super::per_worker::Seats;
+use crate::datapath::snapshot::Snapshot;
+use crate::flow::Direction;
+use crate::limit::TokenBucket;
+use crate::member::MemberState;
+
+/// ICMP errors per second at most, of one worker (RFC 4443 section 2.4 f, RFC 1812 section 4.3.2.8). As many as
+/// Linux sends in all (`icmp_msgs_per_sec`). Resets are not counted: each is smaller than what it answers.
+const ERRORS_PER_SECOND: u32 = 1_000;
+
+/// Counters and limits, of the worker as a whole and of each virtual and member.
+pub(in crate::datapath) struct Accounting {
+    pub(in crate::datapath) seats: Seats,
+    pub(in crate::datapath) tally: Tally,
+    /// ICMP errors that may be sent.
+    pub(in crate::datapath) errors: TokenBucket,
+    /// What flows that go to no member are counted on: it is always up.
+    pub(in crate::datapath) nobody: Arc<MemberState>,
+    /// Stands in for the members of probes: never down, and what it has to do counts for nobody.
+    pub(in crate::datapath) probed: Arc<MemberState>,
+}
+
+impl Accounting {
+    pub(in crate::datapath) fn new(now: u64, options: &Options, snapshot: &Snapshot) -> Self {
+        let mut accounting = Self {
+            seats: Seats::new(options.worker, options.workers),
+            tally: Tally::default(),
+            errors: TokenBucket::new(ERRORS_PER_SECOND, ERRORS_PER_SECOND, now),
+            nobody: MemberState::new(),
+            probed: MemberState::new(),
+        };
+        accounting.replace(now, snapshot);
+        accounting
+    }
+
+    /// Goes on with what is configured now.
+    pub(in crate::datapath) fn replace(&mut self, now: u64, snapshot: &Snapshot) {
+        self.seats.replace(now, snapshot);
+        self.tally.seat_translators(snapshot);
+    }
+
+    /// Keeps the seats of a probe's flow.
+    pub(in crate::datapath) fn seat_probe(&mut self, virtual_: Seat, member: Seat) {
+        if let Some(seat) = self.seats.virtual_mut(virtual_) {
+            seat.probes += 1;
+        }
+        if let Some(seat) = self.seats.member_mut(member) {
+            seat.probes += 1;
+        }
+    }
+
+    /// Gives them back.
+    pub(in crate::datapath) fn settle_probe(&mut self, carried: &Carried) {
+        if let Some(seat) = self.seats.virtual_mut(carried.virtual_) {
+            seat.probes -= 1;
+        }
+        if let Some(seat) = self.seats.member_mut(carried.member) {
+            seat.probes -= 1;
+        }
+    }
+
+    /// Counts a packet of a flow.
+    #[inline]
+    pub(in crate::datapath) fn count(
+        &mut self,
+        carried: &mut Carried,
+        now: u64,
+        direction: Direction,
+        length: u16,
+    ) {
+        carried.last = now;
+        carried.traffic[direction as usize].add(length);
+        self.seats.count((carried.virtual_, carried.member), direction, length);
+        self.tally.modes[carried.mode as usize].count(direction, length);
+    }
+}

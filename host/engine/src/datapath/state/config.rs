@@ -1,0 +1,58 @@
+//! What a worker decides by: what is configured, and what is known of the network.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use shunt_wire::Endpoint;
+
+use crate::datapath::compile::plan::NEVER;
+use crate::datapath::snapshot::Snapshot;
+use crate::hash::Keyed;
+use crate::network::Network;
+
+/// What stays the same over the life of a worker.
+#[derive(Clone, Copy)]
+pub struct Options {
+    /// Which worker this is, from 0.
+    pub worker: usize,
+    pub workers: usize,
+    /// The same for all workers, from a random source: they must agree on who owns a flow.
+    pub key: Keyed,
+    /// Flows in this worker's table at most.
+    pub flows: usize,
+}
+
+/// What decisions are made by. Packets change nothing of it.
+pub(in crate::datapath) struct Config {
+    pub(in crate::datapath) options: Options,
+    pub(in crate::datapath) snapshot: Arc<Snapshot>,
+    pub(in crate::datapath) network: Arc<Network>,
+    /// Counts snapshots and networks: a rewrite that bears another number is checked before it is replayed.
+    pub(in crate::datapath) epoch: u32,
+    /// Endpoints of members that left: flows may still have answers of them, and each worker must know whose.
+    pub(in crate::datapath) former: HashSet<Endpoint, Keyed>,
+}
+
+impl Config {
+    pub(in crate::datapath) fn new(options: Options, snapshot: Arc<Snapshot>, network: Arc<Network>) -> Self {
+        let former = HashSet::with_hasher(options.key);
+        Self { options, snapshot, network, epoch: NEVER + 1, former }
+    }
+
+    /// Goes on with what is configured now.
+    pub(in crate::datapath) fn replace(&mut self, snapshot: Arc<Snapshot>) {
+        self.former.extend(self.snapshot.members());
+        // Whoever came back is known by the snapshot again.
+        self.former.retain(|member| !snapshot.has_member(*member));
+        self.snapshot = snapshot;
+        self.next_epoch();
+    }
+
+    /// Every rewrite is checked before it is replayed again.
+    pub(in crate::datapath) const fn next_epoch(&mut self) {
+        self.epoch = match self.epoch.wrapping_add(1) {
+            NEVER => NEVER + 1,
+            epoch => epoch,
+        };
+    }
+}
