@@ -17,5 +17,6 @@ pub mod packs;
 pub mod program;
 pub mod raw;
 pub mod root;
+pub mod server;
 pub mod site;
 pub mod stored;

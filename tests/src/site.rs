@@ -1,8 +1,9 @@
-//! The configuration that most tests of HTTP need: one virtual, one pool, one worker.
+//! Configurations of HTTP virtuals: their tables, and the one that most tests need: one virtual, one pool, one worker.
 
 #![allow(clippy::expect_used, reason = "a test that cannot go on says so and ends")]
 
 use std::net::SocketAddr;
+use std::path::Path;
 
 use crate::address;
 use crate::daemon::Daemon;
@@ -83,16 +84,21 @@ protocol = "http"
     )
 }
 
-/// A second virtual on the pool `web`, to stand behind the first.
 #[must_use]
-pub fn another(name: &str, listen: SocketAddr, keys: &str) -> String {
+pub fn virtual_(name: &str, listen: SocketAddr, pool: &str, keys: &str) -> String {
     format!(
-        "[[virtual]]\nname = \"{name}\"\nlisten = \"{listen}\"\nprotocol = \"http\"\npool = \"web\"\n{keys}\n"
+        "[[virtual]]\nname = \"{name}\"\nlisten = \"{listen}\"\nprotocol = \"http\"\npool = \"{pool}\"\n{keys}\n\n"
     )
+}
+
+/// A rule of the virtual before it, from this pack.
+#[must_use]
+pub fn rule(name: &str, pack: &Path, keys: &str) -> String {
+    format!("[[virtual.rule]]\nname = \"{name}\"\npack = \"{}\"\n{keys}\n\n", pack.display())
 }
 
 #[must_use]
 pub fn pool(name: &str, keys: &str, members: &[SocketAddr]) -> String {
     let members: Vec<_> = members.iter().map(|it| format!("{{ address = \"{it}\" }}")).collect();
-    format!("[[pool]]\nname = \"{name}\"\nmembers = [{}]\n{keys}\n", members.join(", "))
+    format!("[[pool]]\nname = \"{name}\"\nmembers = [{}]\n{keys}\n\n", members.join(", "))
 }

@@ -27,6 +27,9 @@ cargo xtask <command>
                   --across: members of `nat` and `snat` are of IPv4 where clients are of IPv6, and the other way round;
                   --once sends the traffic once and ends with exit code 0 or 1
   test [NAME]     every test, or those whose names contain NAME
+  test slow       tests that wait for more than a minute, which `test` leaves out (root)
+  test members    tests with the servers of others as members, as far as they are installed;
+                  `test` leaves them out
   lint            format and lints, of the host and of the rules
   bench [NAME]    what a rule call costs, measured by criterion
   compare [-- …]  Shunt beside the proxies that are installed, see tests/bench/README.md
@@ -46,8 +49,8 @@ fn main() -> ExitCode {
         ["lab", words @ ..] if let Some((mode, end, members)) = lab::asked(words) => {
             lab::run(&terminal, mode, end, members)
         }
-        ["test"] => test::run(&terminal, None),
-        ["test", name] if !name.starts_with('-') => test::run(&terminal, Some(name)),
+        ["test"] => test::run(&terminal, test::Asked::All),
+        ["test", name] if !name.starts_with('-') => test::run(&terminal, test::Asked::named(name)),
         ["lint"] => lint::run(&terminal),
         ["bench"] => bench::run(&terminal, None),
         ["bench", name] if !name.starts_with('-') => bench::run(&terminal, Some(name)),

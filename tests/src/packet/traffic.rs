@@ -3,8 +3,9 @@
 #![allow(clippy::expect_used, clippy::panic, reason = "a test that cannot go on says so and ends")]
 
 use std::collections::BTreeSet;
+use std::io::ErrorKind;
 
-use shunt_lab::{Family, Held, Mode, Place, Plan};
+use shunt_lab::{Family, Held, Member, Mode, Place, Plan};
 
 use super::PacketSite;
 
@@ -90,6 +91,22 @@ impl PacketSite {
             let from = self.topology.client_address(family, 3);
             let learned = self.topology.client.path_mtu(from, self.echo(family).ip()).expect("a route");
             assert_eq!(learned, Some(mtu), "{family}: what the client has learned");
+        }
+    }
+
+    /// No program listens on a member's port: the client's socket gets the error, of UDP (by ICMP) and of TCP (by RST).
+    #[track_caller]
+    pub fn refusals_reach_clients(&mut self, families: &[Family]) {
+        self.topology.members.iter_mut().for_each(Member::kill);
+        for &family in families {
+            let from = self.topology.client_address(family, 0);
+            let socket = self.topology.client.datagrams(from, self.echo(family)).expect("a socket");
+            socket.send(b"is anybody there?").expect("a datagram that is sent");
+            let error = socket.recv(&mut [0; 64]).expect_err("an error");
+            assert_eq!(error.kind(), ErrorKind::ConnectionRefused, "{family}: {error}");
+            let error = self.topology.client.connect(from, self.web(family)).expect_err("an error");
+            let kind = error.downcast_ref::<std::io::Error>().map(std::io::Error::kind);
+            assert_eq!(kind, Some(ErrorKind::ConnectionRefused), "{family}: {error:?}");
         }
     }
 

@@ -1,7 +1,5 @@
 //! `shunt check`: everything that is wrong, at once, without privileges and without touching anything.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on ends")]
-
 use std::net::TcpListener;
 
 use serde_json::Value;

@@ -1,7 +1,5 @@
 //! What the commands print, and what they end with.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on ends")]
-
 use std::os::unix::net::UnixListener;
 
 use shunt_tests::daemon::{Daemon, Folder};

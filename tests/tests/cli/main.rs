@@ -1,5 +1,12 @@
 //! What the commands of the program print, and what they refuse.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test that cannot go on says so and ends"
+)]
+
 mod check;
 mod commands;
 mod rules;

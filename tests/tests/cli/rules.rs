@@ -1,7 +1,5 @@
 //! Rules through the command line: load, list, go back, take out; and everything that is refused.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on ends")]
-
 use std::net::SocketAddr;
 use std::path::Path;
 
@@ -9,7 +7,7 @@ use serde_json::{Value, json};
 use shunt_tests::daemon::{Daemon, Folder};
 use shunt_tests::origin::Origin;
 use shunt_tests::raw::Client;
-use shunt_tests::{address, packs, program, stored};
+use shunt_tests::{address, packs, program, site, stored};
 
 /// A virtual whose own pool is `default`, with one rule that may send to `web`.
 struct Shop {
@@ -28,17 +26,14 @@ impl Shop {
     }
 
     fn config(listen: SocketAddr, origins: &[Origin; 2], pack: &Path, settings: &str) -> String {
-        let pool = |name: &str, origin: &Origin| {
-            format!("[[pool]]\nname = \"{name}\"\nmembers = [{{ address = \"{}\" }}]\n\n", origin.address())
-        };
-        format!(
-            "[process]\nworkers = 2\n\n[[virtual]]\nname = \"shop\"\nlisten = \"{listen}\"\nprotocol = \"http\"\n\
-             pool = \"default\"\n\n[[virtual.rule]]\nname = \"main\"\npack = \"{}\"\nslots = {{ web = \"web\" }}\n\
-             {settings}\n\n{}{}",
-            pack.display(),
-            pool("default", &origins[0]),
-            pool("web", &origins[1]),
-        )
+        [
+            "[process]\nworkers = 2\n\n",
+            &site::virtual_("shop", listen, "default", ""),
+            &site::rule("main", pack, &format!("slots = {{ web = \"web\" }}\n{settings}")),
+            &site::pool("default", "", &[origins[0].address()]),
+            &site::pool("web", "", &[origins[1].address()]),
+        ]
+        .concat()
     }
 
     fn get(&self, path: &str) -> String {

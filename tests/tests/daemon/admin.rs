@@ -1,7 +1,5 @@
 //! The admin interface, spoken to as any program would.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on ends")]
-
 use std::net::SocketAddr;
 use std::os::unix::net::UnixStream;
 
@@ -9,15 +7,18 @@ use serde_json::{Value, json};
 use shunt_tests::daemon::Daemon;
 use shunt_tests::origin::Origin;
 use shunt_tests::raw::{Client, Conversation, Message, PATIENCE};
-use shunt_tests::{address, packs};
+use shunt_tests::{address, packs, site};
 
 fn start(listen: SocketAddr, member: SocketAddr) -> Daemon {
-    Daemon::start(&format!(
-        "[process]\nworkers = 1\n\n[[virtual]]\nname = \"shop\"\nlisten = \"{listen}\"\nprotocol = \"http\"\n\
-         pool = \"web\"\n\n[[virtual.rule]]\nname = \"main\"\npack = \"{}\"\nslots = {{ web = \"web\" }}\n\n\
-         [[pool]]\nname = \"web\"\nmembers = [{{ address = \"{member}\" }}]\n",
-        packs::guest("plain").display(),
-    ))
+    Daemon::start(
+        &[
+            "[process]\nworkers = 1\n\n",
+            &site::virtual_("shop", listen, "web", ""),
+            &site::rule("main", &packs::guest("plain"), "slots = { web = \"web\" }"),
+            &site::pool("web", "", &[member]),
+        ]
+        .concat(),
+    )
 }
 
 fn open(daemon: &Daemon) -> Conversation<UnixStream> {

@@ -1,7 +1,5 @@
 //! A daemon's life: start, what keeps it from starting, signals, the end.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on ends")]
-
 use std::fs::{self, Permissions};
 use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt;
@@ -10,15 +8,11 @@ use std::os::unix::net::{UnixListener, UnixStream};
 use shunt_tests::daemon::{Daemon, Folder, Signal, until};
 use shunt_tests::origin::{Origin, ok};
 use shunt_tests::raw::Client;
-use shunt_tests::{address, program, root};
+use shunt_tests::{address, program, root, site};
 
 /// One virtual and one pool with one member.
 fn config(listen: std::net::SocketAddr, member: std::net::SocketAddr) -> String {
-    format!(
-        "[process]\nworkers = 1\ndrain = \"20s\"\n\n\
-         [[virtual]]\nname = \"shop\"\nlisten = \"{listen}\"\nprotocol = \"http\"\npool = \"web\"\n\n\
-         [[pool]]\nname = \"web\"\nmembers = [{{ address = \"{member}\" }}]\n"
-    )
+    site::config(listen, "", &site::pool("web", "", &[member]))
 }
 
 #[test]
@@ -111,7 +105,7 @@ fn sighup_reloads_or_changes_nothing() {
     daemon.folder().configure(&config(listen, green.address()).replace("pool = \"web\"", "pol = \"web\""));
     daemon.signal(Signal::SIGHUP);
     daemon.wait_log("nothing was changed");
-    assert!(daemon.log().contains("shunt.toml:9:1"), "{}", daemon.log());
+    assert!(daemon.log().contains("shunt.toml:10:1"), "{}", daemon.log());
     assert_eq!(Client::connect(listen).get("/").text(), "blue");
 
     daemon.folder().configure(&config(listen, green.address()));
@@ -196,7 +190,7 @@ fn a_port_in_use_is_named() {
     folder.configure(&config(listen, address::free()));
     let socket = folder.socket();
     let refused = Daemon::try_start(folder).err().unwrap().refused(1);
-    assert!(refused.contains("virtual shop") && refused.contains(&listen.to_string()), "{refused}");
+    assert!(refused.contains("virtual web") && refused.contains(&listen.to_string()), "{refused}");
     assert!(refused.contains("in use"), "{refused}");
     assert!(refused.contains("Shunt does not start"), "{refused}");
     assert!(!socket.exists(), "nothing is left behind");

@@ -1,5 +1,12 @@
 //! The daemon's life, its reloads and its admin socket.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test that cannot go on says so and ends"
+)]
+
 mod admin;
 mod life;
 mod reload;

@@ -1,23 +1,18 @@
 //! A reload changes what differs, touches nothing else, or is refused as a whole.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on ends")]
-
 use std::net::SocketAddr;
 
-use shunt_tests::address;
 use shunt_tests::daemon::{Daemon, until};
 use shunt_tests::origin::{Origin, ok};
 use shunt_tests::raw::Client;
+use shunt_tests::{address, site};
 
 fn virtual_(name: &str, listen: SocketAddr, pool: &str) -> String {
-    format!(
-        "[[virtual]]\nname = \"{name}\"\nlisten = \"{listen}\"\nprotocol = \"http\"\npool = \"{pool}\"\n\n"
-    )
+    site::virtual_(name, listen, pool, "")
 }
 
 fn pool(name: &str, members: &[SocketAddr]) -> String {
-    let members: Vec<String> = members.iter().map(|it| format!("{{ address = \"{it}\" }}")).collect();
-    format!("[[pool]]\nname = \"{name}\"\nmembers = [{}]\n\n", members.join(", "))
+    site::pool(name, "", members)
 }
 
 #[test]

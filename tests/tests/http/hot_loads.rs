@@ -1,12 +1,5 @@
 //! Rules that are replaced while requests run: none fails, and nothing is left behind.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    reason = "a test that cannot go on says so and ends"
-)]
-
 use std::os::unix::net::UnixStream;
 
 use shunt_tests::load::Load;
@@ -18,10 +11,8 @@ use shunt_tests::site::{self, Site};
 /// Loads as many versions, each compiled anew, the first of them to warm up.
 fn load(versions: usize, warm: usize, drift: u64) {
     let origin = Origin::named("a");
-    let rule = format!(
-        "[[virtual.rule]]\nname = \"main\"\npack = \"{}\"\nslots = {{ primary = \"web\", canary = \"web\" }}\n\n",
-        packs::guest("steer").display()
-    );
+    let slots = "slots = { primary = \"web\", canary = \"web\" }";
+    let rule = site::rule("main", &packs::guest("steer"), slots);
     let site = Site::configured(|at| {
         let config = site::config(at, "", &(rule + &site::pool("web", "", &[origin.address()])));
         config.replace("workers = 1", "workers = 2")

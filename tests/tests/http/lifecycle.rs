@@ -1,12 +1,5 @@
 //! What happens to traffic when the daemon changes or ends.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    reason = "a test that cannot go on says so and ends"
-)]
-
 use std::io::ErrorKind;
 use std::net::SocketAddr;
 
@@ -116,9 +109,8 @@ fn a_reload_under_load_fails_no_request_and_closes_no_connection() {
     let address = site.address;
     let other = address::free();
     let more = |pool: &str| {
-        let second = site::config(other, "", pool).replace("\"web\"\nlisten", "\"more\"\nlisten");
-        let virtual_ = &second[second.find("[[virtual]]").unwrap()..];
-        site::config(address, "timeouts = { idle = \"50s\" }", virtual_)
+        let second = site::virtual_("more", other, "web", "") + pool;
+        site::config(address, "timeouts = { idle = \"50s\" }", &second)
     };
     let configs = [
         site::config(address, "", &one),
@@ -162,12 +154,8 @@ fn a_reload_that_fails_changes_nothing() {
         ),
         // What could be opened before is let go of again.
         ("an address that is taken", {
-            let virtual_ = |name: &str, listen: SocketAddr| {
-                format!(
-                    "[[virtual]]\nname = \"{name}\"\nlisten = \"{listen}\"\nprotocol = \"http\"\npool = \"web\"\n\n"
-                )
-            };
-            let more = virtual_("free", bound) + &virtual_("taken", taken.address());
+            let more = site::virtual_("free", bound, "web", "")
+                + &site::virtual_("taken", taken.address(), "web", "");
             good.replace("[[pool]]", &format!("{more}[[pool]]"))
         }),
     ] {
@@ -229,7 +217,7 @@ fn what_the_operator_set_outlives_a_reload() {
 fn a_connection_that_rested_goes_on() {
     let (origin, brief) = (Origin::named("a"), address::free());
     let pool = site::pool("web", "", &[origin.address()]);
-    let rest = pool + &site::another("brief", brief, "timeouts = { idle = \"5s\" }");
+    let rest = pool + &site::virtual_("brief", brief, "web", "timeouts = { idle = \"5s\" }");
     let mut site = Site::configured(|at| site::config(at, "", &rest));
     let (mut resting, mut fresh, mut leaving) = (site.client(), site.client(), site.client());
     assert_eq!(resting.get("/").text(), "a");

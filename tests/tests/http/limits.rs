@@ -1,12 +1,5 @@
 //! How much and how long: what a client or a member may not exceed, and what it gets when it does.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    reason = "a test that cannot go on says so and ends"
-)]
-
 use std::io::ErrorKind;
 use std::thread;
 

@@ -1,5 +1,12 @@
 //! Virtuals of HTTP on loopback.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test that cannot go on says so and ends"
+)]
+
 mod hot_loads;
 mod lifecycle;
 mod limits;

@@ -1,12 +1,5 @@
 //! Messages on their way through: versions, framing, fields, and what becomes of connections.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    reason = "a test that cannot go on says so and ends"
-)]
-
 use shunt_tests::origin::{Origin, ok};
 use shunt_tests::site::Site;
 

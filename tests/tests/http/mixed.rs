@@ -1,13 +1,6 @@
 //! Everything at once: bodies of all sizes and framings, in pieces of all sizes, over kept connections.
 //! What arrives must be what was sent.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    reason = "a test that cannot go on says so and ends"
-)]
-
 use std::io;
 use std::thread;
 use std::time::UNIX_EPOCH;

@@ -1,15 +1,7 @@
 //! Rules on real traffic: what they decide happens, and what goes wrong in them stays theirs.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    reason = "a test that cannot go on says so and ends"
-)]
-
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
-use std::path::Path;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
@@ -17,12 +9,7 @@ use shunt_tests::address;
 use shunt_tests::origin::{Origin, ok};
 use shunt_tests::packs;
 use shunt_tests::raw::{Client, PATIENCE};
-use shunt_tests::site::{self, Site};
-
-/// `[[virtual.rule]]` of this pack.
-fn rule(name: &str, pack: &Path, keys: &str) -> String {
-    format!("[[virtual.rule]]\nname = \"{name}\"\npack = \"{}\"\n{keys}\n\n", pack.display())
-}
+use shunt_tests::site::{self, Site, rule};
 
 fn pools(pools: &[(&str, &[&Origin])]) -> String {
     let pool = |(name, origins): &(&str, &[&Origin])| {
@@ -471,10 +458,8 @@ fn hostile_rules_hurt_only_themselves() {
     for (path, _, address) in &bad {
         // Only the loop is to run out of time, however slow the machine is.
         let time = if *path == "loop" { "5ms" } else { "1s" };
-        let virtual_ =
-            site::config(*address, "", &hostile("bad", &format!("budget = {{ time = \"{time}\" }}")));
-        let virtual_ = virtual_.replace("name = \"web\"\nlisten", &format!("name = \"{path}\"\nlisten"));
-        rest += &virtual_[virtual_.find("[[virtual]]").unwrap()..];
+        rest += &site::virtual_(path, *address, "web", "");
+        rest += &hostile("bad", &format!("budget = {{ time = \"{time}\" }}"));
     }
     rest += &pools(&[("web", &[&web])]);
     let mut site =

@@ -1,12 +1,5 @@
 //! Requests that two parsers could read differently are refused, and what hides behind them reaches nobody.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    reason = "a test that cannot go on says so and ends"
-)]
-
 use shunt_tests::origin::Origin;
 use shunt_tests::raw::Client;
 use shunt_tests::site::Site;

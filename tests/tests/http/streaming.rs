@@ -1,12 +1,5 @@
 //! Bodies on their way: as they come, both ways at once, and never more of them than a few buffers.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    reason = "a test that cannot go on says so and ends"
-)]
-
 use std::io::{ErrorKind, Write};
 use std::net::TcpStream;
 use std::sync::Arc;

@@ -1,12 +1,5 @@
 //! TLS towards clients: certificates by name, and what HTTP notices of it.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    reason = "a test that cannot go on says so and ends"
-)]
-
 use std::net::TcpStream;
 use std::sync::Arc;
 
@@ -254,7 +247,7 @@ fn a_daemon_that_ends_says_so_in_tls() {
 #[test]
 fn a_connection_that_rested_goes_on() {
     let (origin, brief) = (Origin::named("a"), address::free());
-    let another = site::another("brief", brief, "timeouts = { idle = \"5s\" }");
+    let another = site::virtual_("brief", brief, "web", "timeouts = { idle = \"5s\" }");
     let (mut site, _) = secure_beside("", &origin, &[&["a.example"]], &another);
     let mut resting = connect(&site, "a.example", &rustls::version::TLS13);
     let mut leaving = connect(&site, "a.example", &rustls::version::TLS12);

@@ -1,12 +1,5 @@
 //! Connections that become something else (RFC 9110 section 7.8).
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    reason = "a test that cannot go on says so and ends"
-)]
-
 use shunt_tests::daemon::until;
 use shunt_tests::origin::{Origin, ok};
 use shunt_tests::site::Site;

@@ -1,16 +1,15 @@
 //! Transparent caches: what clients ask of port 80 anywhere goes to a cache, chosen by where it was to go.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on says so and ends")]
-
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 
 use shunt_lab::{Family, Host, Segment, Shape, Shunt, Topology};
 use shunt_tests::packet::speaker::{Speaker, Talk};
 use shunt_tests::packet::until;
-use shunt_tests::{program, root};
+use shunt_tests::program;
 
-const WHY: &str = "packets between network namespaces";
+use crate::is_root;
+
 const ORIGINS: u8 = 12;
 
 /// Behind the router, beside the network of the service.
@@ -130,7 +129,7 @@ impl Site {
 
 #[test]
 fn one_destination_is_one_caches() {
-    if !root::is_root(WHY) {
+    if !is_root() {
         return;
     }
     let site = site();

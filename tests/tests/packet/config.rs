@@ -1,8 +1,6 @@
 //! Packet virtuals in a configuration: what `shunt check` says of them, without privileges and without
 //! an interface of that name.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on ends")]
-
 use shunt_tests::daemon::Folder;
 use shunt_tests::program::{self, Ended};
 use shunt_tests::{packs, stored};

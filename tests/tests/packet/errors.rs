@@ -1,19 +1,14 @@
 //! Errors of ICMP that routers, members and Shunt itself send: each reaches the one who can do something about it.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on says so and ends")]
-
-use std::io::ErrorKind;
-
 use shunt_lab::{Family, Mode, Plan, Shape};
 use shunt_tests::packet::{NARROW, PacketSite};
-use shunt_tests::root;
 
-const WHY: &str = "packets between network namespaces";
+use crate::is_root;
 
 /// The router behind Shunt sends the error to the SNAT address: only Shunt knows whose flow it is about.
 #[test]
 fn too_big_behind_snat_reaches_the_client() {
-    if root::is_root(WHY) {
+    if is_root() {
         let plan = Plan::new(Mode::Snat);
         let site = PacketSite::start("errors-snat", Shape::Routed, &plan);
         site.topology.narrow_servers(NARROW).unwrap();
@@ -24,7 +19,7 @@ fn too_big_behind_snat_reaches_the_client() {
 /// Shunt's own link toward the members is the narrow one.
 #[test]
 fn too_big_for_its_own_link_reaches_the_client() {
-    if !root::is_root(WHY) {
+    if !is_root() {
         return;
     }
     for mode in [Mode::Nat, Mode::Snat] {
@@ -45,8 +40,8 @@ fn too_big_for_its_own_link_reaches_the_client() {
 
 /// Nobody listens on the member's port: it says so, and the client's socket is told.
 #[test]
-fn a_closed_port_is_told_to_the_client() {
-    if !root::is_root(WHY) {
+fn a_closed_port_is_refused_to_the_client() {
+    if !is_root() {
         return;
     }
     for (mode, shape) in [
@@ -56,24 +51,14 @@ fn a_closed_port_is_told_to_the_client() {
         (Mode::L3dsrGue, Shape::Routed),
     ] {
         let mut site = PacketSite::start(&format!("errors-closed-{mode}"), shape, &Plan::new(mode));
-        site.topology.members.iter_mut().for_each(shunt_lab::Member::kill);
-        for family in Family::BOTH {
-            let from = site.topology.client_address(family, 0);
-            let socket = site.topology.client.datagrams(from, site.echo(family)).unwrap();
-            socket.send(b"is anybody there?").unwrap();
-            let error = socket.recv(&mut [0; 64]).unwrap_err();
-            assert_eq!(error.kind(), ErrorKind::ConnectionRefused, "{mode}, {family}: {error}");
-            let error = site.topology.client.connect(from, site.web(family)).unwrap_err();
-            let kind = error.downcast_ref::<std::io::Error>().map(std::io::Error::kind);
-            assert_eq!(kind, Some(ErrorKind::ConnectionRefused), "{mode}, {family}: {error:?}");
-        }
+        site.refusals_reach_clients(&Family::BOTH);
     }
 }
 
 /// Shunt is a hop like a router, in every mode but `l2dsr`.
 #[test]
 fn a_hop_limit_that_ends_at_shunt_is_told() {
-    if !root::is_root(WHY) {
+    if !is_root() {
         return;
     }
     for (mode, shape) in [(Mode::Nat, Shape::TwoArm), (Mode::L3dsrIpip, Shape::Routed)] {

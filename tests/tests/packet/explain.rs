@@ -1,14 +1,12 @@
 //! `shunt explain`: what is told of a packet is what happens to it, and asking changes nothing.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on says so and ends")]
-
 use serde_json::Value;
 use shunt_lab::{Family, Mode, Plan, Shape};
 use shunt_tests::packet::PacketSite;
+use shunt_tests::packs;
 use shunt_tests::program;
-use shunt_tests::{packs, root};
 
-const WHY: &str = "packets between network namespaces";
+use crate::is_root;
 
 fn texts<'a>(list: &'a Value, key: &str) -> Vec<&'a str> {
     list.as_array().unwrap().iter().map(|it| it[key].as_str().unwrap()).collect()
@@ -29,7 +27,7 @@ fn standing(site: &PacketSite) -> [Value; 3] {
 
 #[test]
 fn a_flow_is_explained_before_it_begins_and_when_it_is_there() {
-    if !root::is_root(WHY) {
+    if !is_root() {
         return;
     }
     let plan = Plan { workers: 2, ..Plan::new(Mode::Snat) };
@@ -70,7 +68,7 @@ fn a_flow_is_explained_before_it_begins_and_when_it_is_there() {
 
 #[test]
 fn what_is_refused_says_where_and_what_to_do() {
-    if !root::is_root(WHY) {
+    if !is_root() {
         return;
     }
     let plan = Plan::new(Mode::Nat);
@@ -115,7 +113,7 @@ fn what_is_refused_says_where_and_what_to_do() {
 
 #[test]
 fn rules_are_asked_and_told_of_the_end() {
-    if !root::is_root(WHY) {
+    if !is_root() {
         return;
     }
     let last = shunt_lab::Topology::CLIENTS[0];

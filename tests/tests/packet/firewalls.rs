@@ -1,16 +1,15 @@
 //! A firewall sandwich: two balancers with firewalls between them, which drop what belongs to no flow that they
 //! have seen from its beginning. Flows of both sides, also after one firewall has died.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on says so and ends")]
-
 use std::net::{IpAddr, SocketAddr, UdpSocket};
 
 use shunt_lab::{Family, Host, Lab, Segment, Shunt};
 use shunt_tests::packet::speaker::{self, Speaker, Talk};
 use shunt_tests::packet::until;
-use shunt_tests::{program, root};
+use shunt_tests::program;
 
-const WHY: &str = "packets between network namespaces";
+use crate::is_root;
+
 /// Hosts on each side, as addresses of one: pairs of them are what the balancers go by.
 const STATIONS: std::ops::Range<u8> = 11..17;
 const BALANCER: u8 = 1;
@@ -239,7 +238,7 @@ impl Sandwich {
 
 #[test]
 fn no_flow_is_split() {
-    if !root::is_root(WHY) {
+    if !is_root() {
         return;
     }
     let site = sandwich();

@@ -1,15 +1,12 @@
 //! Datagrams and pings larger than any link, both ways, in every mode: cut by the kernels of clients and members, and
 //! by hand in orders that kernels do not choose.
 
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on says so and ends")]
-
 use std::net::UdpSocket;
 
 use shunt_lab::{Family, Mode, Plan, Shape, bytes, digest};
 use shunt_tests::packet::{MTU, PacketSite};
-use shunt_tests::root;
 
-const WHY: &str = "packets between network namespaces";
+use crate::is_root;
 
 /// Three fragments over Ethernet.
 const SIZE: usize = 4_000;
@@ -43,7 +40,7 @@ fn take_answer(socket: &UdpSocket, question: &[u8]) {
 
 /// Everything in one mode, with two workers.
 fn mode(mode: Mode, shape: Shape) {
-    if !root::is_root(WHY) {
+    if !is_root() {
         return;
     }
     let plan = Plan { workers: 2, ..Plan::new(mode) };

@@ -1,16 +1,13 @@
 //! Mode `l2dsr` with real TCP and UDP: members on Shunt's segment answer clients by themselves.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on says so and ends")]
-
 use shunt_lab::{Family, Mode, Place, Plan, Shape};
 use shunt_tests::packet::PacketSite;
-use shunt_tests::root;
 
-const WHY: &str = "packets between network namespaces";
+use crate::is_root;
 
 #[test]
 fn traffic_on_one_arm() {
-    if !root::is_root(WHY) {
+    if !is_root() {
         return;
     }
     let plan = Plan::new(Mode::L2dsr);
@@ -30,7 +27,7 @@ fn traffic_on_one_arm() {
 /// A member is as near as Shunt itself is: who counts hops sees no difference.
 #[test]
 fn the_hop_limit_is_kept() {
-    if !root::is_root(WHY) {
+    if !is_root() {
         return;
     }
     let plan = Plan::new(Mode::L2dsr);
@@ -46,7 +43,7 @@ fn the_hop_limit_is_kept() {
 
 #[test]
 fn a_member_is_killed_and_recovers() {
-    if root::is_root(WHY) {
+    if is_root() {
         let plan = Plan::watched(Mode::L2dsr);
         let mut site = PacketSite::start("l2dsr-member", Shape::OneArm, &plan);
         site.a_member_goes_and_comes_back(&Family::BOTH);

@@ -1,19 +1,16 @@
 //! The modes `l3dsr-…` with real TCP and UDP: members behind a router answer clients by themselves.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on says so and ends")]
-
 use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr};
 
 use shunt_lab::{Family, Mode, Place, Plan, Shape, ask};
 use shunt_tests::packet::{MTU, NARROW, PacketSite};
-use shunt_tests::root;
 
-const WHY: &str = "packets between network namespaces";
+use crate::is_root;
 
 #[test]
 fn dscp_behind_a_router() {
-    if root::is_root(WHY) {
+    if is_root() {
         let plan = Plan::new(Mode::L3dsrDscp);
         let site = PacketSite::start("dscp-routed", Shape::Routed, &plan);
         site.exchange(&plan, &Family::BOTH);
@@ -23,7 +20,7 @@ fn dscp_behind_a_router() {
 
 #[test]
 fn dscp_on_one_arm() {
-    if root::is_root(WHY) {
+    if is_root() {
         let plan = Plan::new(Mode::L3dsrDscp);
         let site = PacketSite::start("dscp-one-arm", Shape::OneArm, &plan);
         site.exchange(&plan, &Family::BOTH);
@@ -33,7 +30,7 @@ fn dscp_on_one_arm() {
 
 /// Everything through a kind of tunnel, with members of either family.
 fn tunnel(mode: Mode) {
-    if !root::is_root(WHY) {
+    if !is_root() {
         return;
     }
     for outer in Family::BOTH {
@@ -75,7 +72,7 @@ fn gue_in_either_family() {
 /// A router on the way to the members has a narrower link than Shunt. It tells where the tunnel starts, Shunt
 /// tells the clients, and what they send goes through: RFC 2003 section 5.1.
 fn narrow(mode: Mode, outer: Family, has_sources: bool) {
-    if !root::is_root(WHY) {
+    if !is_root() {
         return;
     }
     let [first, last] = [220, 235].map(|station| Family::BOTH.map(|it| Place::Service.address(it, station)));
@@ -124,7 +121,7 @@ fn the_way_into_gue_from_the_hosts_address_narrows() {
 fn the_traffic_class_is_copied_to_the_outside() {
     /// Expedited forwarding, ECT(0).
     const CLASS: u8 = 46 << 2 | 0b10;
-    if !root::is_root(WHY) {
+    if !is_root() {
         return;
     }
     let plan = Plan { outer: Some(Family::V4), members: 1, ..Plan::new(Mode::L3dsrGre) };
@@ -138,7 +135,7 @@ fn the_traffic_class_is_copied_to_the_outside() {
 }
 
 fn member(mode: Mode) {
-    if root::is_root(WHY) {
+    if is_root() {
         let plan = Plan::watched(mode);
         let mut site = PacketSite::start(&format!("{mode}-member"), Shape::Routed, &plan);
         site.a_member_goes_and_comes_back(&Family::BOTH);

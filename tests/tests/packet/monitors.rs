@@ -1,17 +1,15 @@
 //! Monitors on the service path: green as long as clients are served, red with the reason as soon as they are not,
 //! where a plain check of the same member stays green.
 
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on says so and ends")]
-
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
 use shunt_lab::{Family, Member, Mode, Plan, Shape, Shunt};
 use shunt_tests::packet::{PacketSite, topology, until};
+use shunt_tests::program;
 use shunt_tests::raw::PATIENCE;
-use shunt_tests::{program, root};
 
-const WHY: &str = "packets between network namespaces";
+use crate::is_root;
 
 /// A member of this number is the one that is misconfigured.
 const MEMBER: usize = 0;
@@ -93,7 +91,7 @@ fn misconfigured(
     mends: impl Fn(&mut PacketSite),
     says: &str,
 ) {
-    if !root::is_root(WHY) {
+    if !is_root() {
         return;
     }
     let mut site = start(story, shape, plan);
@@ -134,7 +132,7 @@ fn find_the_way_back(site: &mut PacketSite, station: u8) {
 
 #[test]
 fn draining_does_not_wait_for_probes() {
-    if !root::is_root(WHY) {
+    if !is_root() {
         return;
     }
     let mut site = start("monitor-drain", Shape::Routed, &plan(Mode::L3dsrIpip));
@@ -269,7 +267,7 @@ fn nat_past_shunt() {
 /// Every mode with every kind of probe, members of the other family behind a tunnel, and a service that dies.
 #[test]
 fn what_is_right_is_green() {
-    if !root::is_root(WHY) {
+    if !is_root() {
         return;
     }
     let kinds = [
@@ -318,7 +316,7 @@ fn what_is_right_is_green() {
 /// The link of probes is there as long as somebody probes by it, and no longer; one that was taken away is made anew.
 #[test]
 fn the_link_of_probes_comes_and_goes() {
-    if !root::is_root(WHY) {
+    if !is_root() {
         return;
     }
     let on_path = Plan { workers: 2, ..plan(Mode::Snat) };

@@ -2,13 +2,12 @@
 
 use shunt_lab::{Family, Mode, Plan, Shape};
 use shunt_tests::packet::PacketSite;
-use shunt_tests::root;
 
-const WHY: &str = "packets between network namespaces";
+use crate::is_root;
 
 #[test]
 fn traffic_through_two_arms() {
-    if root::is_root(WHY) {
+    if is_root() {
         let plan = Plan::new(Mode::Nat);
         let site = PacketSite::start("nat-two-arm", Shape::TwoArm, &plan);
         site.exchange(&plan, &Family::BOTH);
@@ -18,7 +17,7 @@ fn traffic_through_two_arms() {
 
 #[test]
 fn traffic_on_one_arm() {
-    if root::is_root(WHY) {
+    if is_root() {
         let plan = Plan::new(Mode::Nat);
         let site = PacketSite::start("nat-one-arm", Shape::OneArm, &plan);
         site.exchange(&plan, &Family::BOTH);
@@ -28,7 +27,7 @@ fn traffic_on_one_arm() {
 
 #[test]
 fn workers_share_the_queues() {
-    if root::is_root(WHY) {
+    if is_root() {
         let plan = Plan { workers: 2, ..Plan::new(Mode::Nat) };
         let site = PacketSite::start("nat-workers", Shape::TwoArm, &plan);
         site.many_clients(&plan, &Family::BOTH);
@@ -37,7 +36,7 @@ fn workers_share_the_queues() {
 
 #[test]
 fn a_member_is_killed_and_recovers() {
-    if root::is_root(WHY) {
+    if is_root() {
         let plan = Plan::watched(Mode::Nat);
         let mut site = PacketSite::start("nat-member", Shape::TwoArm, &plan);
         site.a_member_goes_and_comes_back(&Family::BOTH);

@@ -1,16 +1,14 @@
 //! What operators see of packet virtuals: flows, counters, metrics, and what is in the way of a start.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on says so and ends")]
-
 use std::process::Command;
 
 use serde_json::Value;
 use shunt_lab::{Family, Mode, Plan, Shape};
 use shunt_tests::packet::PacketSite;
+use shunt_tests::packs;
 use shunt_tests::program::{self, Ended};
-use shunt_tests::{packs, root};
 
-const WHY: &str = "packets between network namespaces";
+use crate::is_root;
 
 /// The ids of a list of flows.
 fn ids(flows: &Value) -> Vec<String> {
@@ -32,7 +30,7 @@ fn doctor(site: &PacketSite, config: &str) -> Ended {
 
 #[test]
 fn flows_are_listed_shown_and_ended() {
-    if !root::is_root(WHY) {
+    if !is_root() {
         return;
     }
     let plan = Plan { workers: 2, ..Plan::new(Mode::Nat) };
@@ -85,7 +83,7 @@ fn flows_are_listed_shown_and_ended() {
 
 #[test]
 fn what_is_carried_is_counted() {
-    if !root::is_root(WHY) {
+    if !is_root() {
         return;
     }
     let plan = Plan::new(Mode::Snat);
@@ -151,7 +149,7 @@ fn what_is_carried_is_counted() {
 /// A rule cannot send flows to a SNAT pool, nor carry them past ports that only nat and snat rewrite.
 #[test]
 fn verdicts_that_cannot_be_are_faults_of_the_rule() {
-    if !root::is_root(WHY) {
+    if !is_root() {
         return;
     }
     let clients = ["bare-snat", "l2dsr"].into_iter().enumerate().map(|(number, how)| {
@@ -182,7 +180,7 @@ fn verdicts_that_cannot_be_are_faults_of_the_rule() {
 
 #[test]
 fn doctor_says_what_is_in_the_way() {
-    if !root::is_root(WHY) {
+    if !is_root() {
         return;
     }
     let plan = Plan::new(Mode::L3dsrIpip);

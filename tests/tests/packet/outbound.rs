@@ -1,17 +1,16 @@
 //! Connections that members behind `nat` open themselves: they leave from a SNAT address, under the same promise
 //! for its ports as any other.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on says so and ends")]
-
 use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr};
 
 use shunt_lab::{Family, Mode, Place, Plan, Shape, Shunt};
 use shunt_tests::packet::speaker::{self, Speaker, Talk};
 use shunt_tests::packet::{PacketSite, topology};
-use shunt_tests::{program, root};
+use shunt_tests::program;
 
-const WHY: &str = "packets between network namespaces";
+use crate::is_root;
+
 /// As many as the pool has.
 const PORTS: usize = 64;
 
@@ -51,7 +50,7 @@ fn site(workers: usize, ports: &str) -> PacketSite {
 
 #[test]
 fn members_speak_first() {
-    if !root::is_root(WHY) {
+    if !is_root() {
         return;
     }
     let site = site(2, "20000-20999");
@@ -78,7 +77,7 @@ fn members_speak_first() {
 /// The other side closes first and stays in TIME_WAIT: none of its ports is met again.
 #[test]
 fn ports_rest_toward_each_destination() {
-    if !root::is_root(WHY) {
+    if !is_root() {
         return;
     }
     let site = site(1, "20032-20095");

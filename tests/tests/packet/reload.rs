@@ -1,19 +1,16 @@
 //! Another configuration while packets flow, and the end of the daemon: what was decided for a flow stays, and the host is
 //! left as it was.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on says so and ends")]
-
 use std::io::{Read, Write};
 
 use shunt_lab::{Family, Mode, Plan, Shape, bytes};
 use shunt_tests::packet::{LARGE, PacketSite};
-use shunt_tests::root;
 
-const WHY: &str = "packets between network namespaces";
+use crate::is_root;
 
 /// A member is taken out of the configuration in the middle of transfers both ways through it.
 fn reload_in_mid_transfer(mode: Mode, shape: Shape) {
-    if !root::is_root(WHY) {
+    if !is_root() {
         return;
     }
     let both = Plan::new(mode);
@@ -94,7 +91,7 @@ fn gue_in_mid_transfer() {
 /// A flow keeps the mode that it began with; the next one gets the new one.
 #[test]
 fn another_mode_is_for_new_flows() {
-    if !root::is_root(WHY) {
+    if !is_root() {
         return;
     }
     let snat = Plan::new(Mode::Snat);
@@ -123,7 +120,7 @@ fn another_mode_is_for_new_flows() {
 
 #[test]
 fn a_refused_configuration_changes_nothing() {
-    if !root::is_root(WHY) {
+    if !is_root() {
         return;
     }
     let plan = Plan::new(Mode::Nat);
@@ -148,7 +145,7 @@ fn host_answers(site: &PacketSite) {
 
 #[test]
 fn the_host_is_itself_before_during_and_after() {
-    if !root::is_root(WHY) {
+    if !is_root() {
         return;
     }
     let plan = Plan::new(Mode::Nat);
@@ -168,7 +165,7 @@ fn the_host_is_itself_before_during_and_after() {
 /// Killed without a farewell, it leaves nothing attached that could stop the host's traffic.
 #[test]
 fn a_crash_leaves_nothing_attached() {
-    if !root::is_root(WHY) {
+    if !is_root() {
         return;
     }
     let plan = Plan::new(Mode::Nat);
@@ -185,7 +182,7 @@ fn a_crash_leaves_nothing_attached() {
 /// The kernel would answer for it, and swallow its packets.
 #[test]
 fn an_address_that_the_host_has_is_refused() {
-    if !root::is_root(WHY) {
+    if !is_root() {
         return;
     }
     let topology = shunt_tests::packet::topology("life-own", Shape::TwoArm, &[Mode::Nat]);

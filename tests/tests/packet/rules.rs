@@ -1,15 +1,13 @@
 //! Rules decide how packets are carried.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on says so and ends")]
-
 use std::io::ErrorKind;
 use std::time::Duration;
 
 use shunt_lab::{Family, Mode, Plan, Shape};
 use shunt_tests::packet::{LARGE, PacketSite};
-use shunt_tests::{packs, root};
+use shunt_tests::packs;
 
-const WHY: &str = "packets between network namespaces";
+use crate::is_root;
 
 /// The rule `tests/guests/packets`, which carries the clients of the lab as this says, in their order.
 fn rule(site_clients: &[&str], keys: &str) -> String {
@@ -32,7 +30,7 @@ fn rule(site_clients: &[&str], keys: &str) -> String {
 /// One virtual, four clients, four ways: each gets what the rule says for it, and all large bodies whole.
 #[test]
 fn the_mode_is_chosen_by_the_client() {
-    if !root::is_root(WHY) {
+    if !is_root() {
         return;
     }
     let modes = [Mode::Snat, Mode::L2dsr, Mode::L3dsrDscp, Mode::L3dsrGre];
@@ -63,7 +61,7 @@ fn the_mode_is_chosen_by_the_client() {
 
 #[test]
 fn a_client_is_refused_or_met_with_silence() {
-    if !root::is_root(WHY) {
+    if !is_root() {
         return;
     }
     let plan = Plan { rule: rule(&["reject", "drop", "nat"], ""), ..Plan::new(Mode::Nat) };
@@ -93,7 +91,7 @@ fn a_client_is_refused_or_met_with_silence() {
 
 #[test]
 fn a_fault_is_answered_as_configured() {
-    if !root::is_root(WHY) {
+    if !is_root() {
         return;
     }
     let panics = ["panic"; 4];

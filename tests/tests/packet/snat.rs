@@ -1,19 +1,16 @@
 //! Mode `snat` with real TCP and UDP. Members have no route to any client.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on says so and ends")]
-
 use std::collections::BTreeSet;
 use std::io::{ErrorKind, Read};
 
 use shunt_lab::{Family, Mode, Plan, Shape};
 use shunt_tests::packet::{LARGE, PacketSite};
-use shunt_tests::root;
 
-const WHY: &str = "packets between network namespaces";
+use crate::is_root;
 
 #[test]
 fn traffic_through_two_arms() {
-    if root::is_root(WHY) {
+    if is_root() {
         let plan = Plan::new(Mode::Snat);
         let site = PacketSite::start("snat-two-arm", Shape::TwoArm, &plan);
         site.exchange(&plan, &Family::BOTH);
@@ -23,7 +20,7 @@ fn traffic_through_two_arms() {
 
 #[test]
 fn traffic_on_one_arm() {
-    if root::is_root(WHY) {
+    if is_root() {
         let plan = Plan::new(Mode::Snat);
         let site = PacketSite::start("snat-one-arm", Shape::OneArm, &plan);
         site.exchange(&plan, &Family::BOTH);
@@ -33,7 +30,7 @@ fn traffic_on_one_arm() {
 
 #[test]
 fn members_behind_a_router() {
-    if root::is_root(WHY) {
+    if is_root() {
         let plan = Plan::new(Mode::Snat);
         let site = PacketSite::start("snat-routed", Shape::Routed, &plan);
         site.exchange(&plan, &Family::BOTH);
@@ -43,7 +40,7 @@ fn members_behind_a_router() {
 
 #[test]
 fn workers_share_the_ports() {
-    if root::is_root(WHY) {
+    if is_root() {
         let plan = Plan { workers: 2, ..Plan::new(Mode::Snat) };
         let site = PacketSite::start("snat-workers", Shape::TwoArm, &plan);
         site.many_clients(&plan, &Family::BOTH);
@@ -52,7 +49,7 @@ fn workers_share_the_ports() {
 
 #[test]
 fn a_member_is_killed_and_recovers() {
-    if root::is_root(WHY) {
+    if is_root() {
         let plan = Plan::watched(Mode::Snat);
         let mut site = PacketSite::start("snat-member", Shape::TwoArm, &plan);
         site.a_member_goes_and_comes_back(&Family::BOTH);
@@ -62,7 +59,7 @@ fn a_member_is_killed_and_recovers() {
 #[test]
 fn exhaustion_refuses_the_new_and_leaves_the_old_alone() {
     const PORTS: usize = 4;
-    if !root::is_root(WHY) {
+    if !is_root() {
         return;
     }
     let snat = "ports = \"20000-20003\"".to_owned();
@@ -88,7 +85,7 @@ fn exhaustion_refuses_the_new_and_leaves_the_old_alone() {
 
 #[test]
 fn clients_with_the_same_port_are_told_apart() {
-    if !root::is_root(WHY) {
+    if !is_root() {
         return;
     }
     let plan = Plan { members: 1, ..Plan::new(Mode::Snat) };

@@ -1,14 +1,9 @@
 //! Modes `nat` and `snat` between the families: clients of IPv6 with members of IPv4, and the other way round.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on says so and ends")]
-
-use std::io::ErrorKind;
-
 use shunt_lab::{Family, Mode, Plan, Shape};
 use shunt_tests::packet::{LARGE, MTU, PacketSite};
-use shunt_tests::root;
 
-const WHY: &str = "packets between network namespaces";
+use crate::is_root;
 
 /// The least that every link of IPv6 carries (RFC 8200 section 5).
 const LEAST_OF_V6: u32 = 1_280;
@@ -24,7 +19,7 @@ fn told(teller: Family, mtu: u32) -> u32 {
 
 #[test]
 fn traffic_with_clients_addresses() {
-    if !root::is_root(WHY) {
+    if !is_root() {
         return;
     }
     for (shape, story) in [(Shape::TwoArm, "two-arm"), (Shape::OneArm, "one-arm")] {
@@ -35,7 +30,7 @@ fn traffic_with_clients_addresses() {
 
 #[test]
 fn traffic_with_leased_addresses() {
-    if !root::is_root(WHY) {
+    if !is_root() {
         return;
     }
     for (shape, story) in [(Shape::TwoArm, "two-arm"), (Shape::OneArm, "one-arm"), (Shape::Routed, "routed")]
@@ -47,7 +42,7 @@ fn traffic_with_leased_addresses() {
 
 #[test]
 fn workers_share_the_queues() {
-    if !root::is_root(WHY) {
+    if !is_root() {
         return;
     }
     for mode in [Mode::Nat, Mode::Snat] {
@@ -61,7 +56,7 @@ fn workers_share_the_queues() {
 /// their own measure, and their answers come.
 #[test]
 fn a_narrow_way_to_clients() {
-    if !root::is_root(WHY) {
+    if !is_root() {
         return;
     }
     for mode in [Mode::Nat, Mode::Snat] {
@@ -85,7 +80,7 @@ fn a_narrow_way_to_clients() {
 /// The same toward members, behind a router: its errors come to the SNAT address, and clients hear of them.
 #[test]
 fn a_narrow_way_to_members() {
-    if !root::is_root(WHY) {
+    if !is_root() {
         return;
     }
     for (family, narrow) in
@@ -110,7 +105,7 @@ fn a_narrow_way_to_members() {
 /// Shunt's own link toward the members is narrow: it says so itself.
 #[test]
 fn its_own_link_is_narrow() {
-    if !root::is_root(WHY) {
+    if !is_root() {
         return;
     }
     for mode in [Mode::Nat, Mode::Snat] {
@@ -134,7 +129,7 @@ fn its_own_link_is_narrow() {
 /// Questions and answers that are larger than any link, from both families.
 #[test]
 fn fragments_go_both_ways() {
-    if !root::is_root(WHY) {
+    if !is_root() {
         return;
     }
     for mode in [Mode::Nat, Mode::Snat] {
@@ -153,7 +148,7 @@ fn fragments_go_both_ways() {
 /// What IPv4 lets routers cut (DF clear), and is larger than every network of IPv6 takes.
 #[test]
 fn what_may_be_cut_is_cut() {
-    if !root::is_root(WHY) {
+    if !is_root() {
         return;
     }
     let plan = Plan::crossed(Mode::Snat);
@@ -167,31 +162,21 @@ fn what_may_be_cut_is_cut() {
 
 /// Nobody listens on the member's port: it says so in its family, and the client's socket is told in its own.
 #[test]
-fn a_closed_port_is_told_to_the_client() {
-    if !root::is_root(WHY) {
+fn a_closed_port_is_refused_to_the_client() {
+    if !is_root() {
         return;
     }
     for mode in [Mode::Nat, Mode::Snat] {
         let plan = Plan::crossed(mode);
         let mut site = PacketSite::start(&format!("translation-{mode}-closed"), Shape::TwoArm, &plan);
-        site.topology.members.iter_mut().for_each(shunt_lab::Member::kill);
-        for family in Family::BOTH {
-            let from = site.topology.client_address(family, 0);
-            let socket = site.topology.client.datagrams(from, site.echo(family)).unwrap();
-            socket.send(b"is anybody there?").unwrap();
-            let error = socket.recv(&mut [0; 64]).unwrap_err();
-            assert_eq!(error.kind(), ErrorKind::ConnectionRefused, "{mode}, {family}: {error}");
-            let error = site.topology.client.connect(from, site.web(family)).unwrap_err();
-            let kind = error.downcast_ref::<std::io::Error>().map(std::io::Error::kind);
-            assert_eq!(kind, Some(ErrorKind::ConnectionRefused), "{mode}, {family}: {error:?}");
-        }
+        site.refusals_reach_clients(&Family::BOTH);
     }
 }
 
 /// Shunt is a hop to clients of either family.
 #[test]
 fn a_hop_limit_that_ends_at_shunt_is_told() {
-    if !root::is_root(WHY) {
+    if !is_root() {
         return;
     }
     for mode in [Mode::Nat, Mode::Snat] {

@@ -58,6 +58,9 @@ impl CargoReport {
             }
             (_, Place::Failures) => return true,
             (_, Place::Running) => {
+                if let Some((_, reason)) = line.split_once(" ... ignored, ") {
+                    self.skipped.push(reason.to_owned());
+                }
                 return line.ends_with("FAILED") || line.ends_with("has been running for over 60 seconds");
             }
         }
@@ -135,7 +138,7 @@ test result: FAILED. 2 passed; 1 failed; 0 ignored; 0 measured; 0 filtered out; 
 
 running 2 tests
 test d ... ok
-test e ... ignored
+test e ... ignored, waits a minute: cargo xtask test slow
 
 test result: ok. 1 passed; 0 failed; 1 ignored; 0 measured; 0 filtered out; finished in 0.01s
 ";
@@ -145,7 +148,7 @@ test result: ok. 1 passed; 0 failed; 1 ignored; 0 measured; 0 filtered out; fini
         let mut report = CargoReport::default();
         let shown: Vec<&str> = TWO_PROGRAMS.lines().filter(|line| report.take(line)).collect();
         assert_eq!(report.counts, Counts { passed: 2, failed: 1, skipped: 2 });
-        assert_eq!(report.skipped, ["needs root"]);
+        assert_eq!(report.skipped, ["needs root", "waits a minute: cargo xtask test slow"]);
         assert!(shown.contains(&"assertion failed") && shown.contains(&"test c ... FAILED"));
         assert!(!shown.contains(&"test a ... ok") && !shown.contains(&"skipped nothing"));
         assert_eq!(report.counts.to_string(), "2 passed, 1 failed, 2 skipped");
