@@ -5,6 +5,7 @@ mod book;
 mod bpf;
 mod compare;
 mod demo;
+mod fuzz;
 mod interrupt;
 mod lab;
 mod lint;
@@ -30,6 +31,8 @@ cargo xtask <command>
   test slow       tests that wait for more than a minute, which `test` leaves out (root)
   test members    tests with the servers of others as members, as far as they are installed;
                   `test` leaves them out
+  fuzz [--seconds N]
+                  every fuzz target for 10 or N seconds, its corpus first
   lint            format and lints, of the host and of the rules
   bench [NAME]    what a rule call costs, measured by criterion
   compare [-- …]  Shunt beside the proxies that are installed, see tests/bench/README.md
@@ -51,6 +54,8 @@ fn main() -> ExitCode {
         }
         ["test"] => test::run(&terminal, test::Asked::All),
         ["test", name] if !name.starts_with('-') => test::run(&terminal, test::Asked::named(name)),
+        ["fuzz"] => fuzz::run(&terminal, fuzz::SECONDS),
+        ["fuzz", "--seconds", seconds] if let Ok(seconds) = seconds.parse() => fuzz::run(&terminal, seconds),
         ["lint"] => lint::run(&terminal),
         ["bench"] => bench::run(&terminal, None),
         ["bench", name] if !name.starts_with('-') => bench::run(&terminal, Some(name)),

@@ -105,6 +105,20 @@ pub(crate) fn target_folder(shunt: &Path) -> &Path {
     shunt.ancestors().nth(2).unwrap_or(shunt)
 }
 
+/// Cargo's target folder of this workspace.
+pub(crate) fn workspace_target_folder() -> PathBuf {
+    std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from)
+}
+
+/// The target triple of programs that run here.
+pub(crate) fn host_target() -> Result<String> {
+    let output =
+        Command::new("rustc").arg("-vV").current_dir(root()).output().context("cannot start rustc")?;
+    let text = String::from_utf8_lossy(&output.stdout);
+    let host = text.lines().find_map(|line| line.strip_prefix("host: "));
+    Ok(host.context("rustc does not say what it builds for")?.to_owned())
+}
+
 fn guest_target_installed() -> Result<bool> {
     let output = Command::new("rustc")
         .args(["--print", "target-libdir", "--target", GUEST_TARGET])
