@@ -3,8 +3,9 @@
 #![allow(clippy::expect_used, clippy::panic, reason = "a test that cannot go on says so and ends")]
 
 use std::io::{BufRead, BufReader, Read};
+use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
-use std::process::{Child, ExitStatus, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::{Duration, Instant};
 
@@ -14,7 +15,7 @@ use nix::unistd::Pid;
 use tempfile::TempDir;
 
 use crate::program::{self, Ended};
-use crate::raw::PATIENCE;
+use crate::raw::{Conversation, Message, PATIENCE};
 
 /// A running daemon. It is ended when this is dropped.
 pub struct Daemon {
@@ -111,15 +112,23 @@ impl Daemon {
     /// # Panics
     /// It neither ends nor is ready.
     pub fn try_start(folder: Folder) -> Result<Daemon, Ended> {
-        let mut child = program::command()
-            .args(["run", "--config"])
-            .arg(folder.config())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .expect("a program that can be started");
+        Daemon::try_start_with(folder, |_| {})
+    }
+
+    /// As `try_start`, with a command that was changed: its standard error, its environment.
+    ///
+    /// # Errors
+    /// It ended before it was ready.
+    ///
+    /// # Panics
+    /// It neither ends nor is ready.
+    pub fn try_start_with(folder: Folder, change: impl FnOnce(&mut Command)) -> Result<Daemon, Ended> {
+        let mut command = program::command();
+        command.args(["run", "--config"]).arg(folder.config()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        change(&mut command);
+        let mut child = command.spawn().expect("a program that can be started");
         let stdout = Said::listen(child.stdout.take().expect("a pipe"));
-        let stderr = Said::listen(child.stderr.take().expect("a pipe"));
+        let stderr = child.stderr.take().map_or_else(Said::nothing, Said::listen);
         let mut daemon = Daemon { child, folder, ready: String::new(), stdout, stderr };
         if daemon.stdout.wait(|text| text.contains('\n')) {
             daemon.ready = daemon.stdout.text().trim_end().to_owned();
@@ -149,6 +158,21 @@ impl Daemon {
     #[must_use]
     pub fn status(&self) -> serde_json::Value {
         self.shunt(&["status", "-o", "json"]).json()
+    }
+
+    /// Asks the admin interface, as any program would: a request on a connection of its own.
+    ///
+    /// # Panics
+    /// Nobody answers.
+    #[must_use]
+    pub fn ask(&self, method: &str, path: &str, kind: &str, body: &[u8]) -> Message {
+        let stream = UnixStream::connect(self.folder.socket()).expect("the admin socket");
+        stream.set_read_timeout(Some(PATIENCE)).expect("a socket");
+        let head = format!(
+            "{method} {path} HTTP/1.1\r\nHost: admin\r\nContent-Type: {kind}\r\nContent-Length: {}\r\n\r\n",
+            body.len()
+        );
+        Conversation::new(stream).ask([head.as_bytes(), body].concat())
     }
 
     /// Writes another configuration and has it put in force.
@@ -246,6 +270,13 @@ impl Drop for Daemon {
 }
 
 impl Said {
+    /// Of a stream that goes elsewhere.
+    fn nothing() -> Arc<Said> {
+        let said = Arc::<Said>::default();
+        said.note(|(_, ended)| *ended = true);
+        said
+    }
+
     /// Reads a stream to its end, in a thread of its own.
     fn listen(stream: impl Read + Send + 'static) -> Arc<Said> {
         let said = Arc::<Said>::default();

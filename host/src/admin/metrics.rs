@@ -97,6 +97,11 @@ const FAMILIES: &[Family] = &[
     gauge("uptime_seconds", "Seconds since the process began", |status| one(status.uptime_seconds)),
     gauge("epoch", "Number of the snapshot in force; one more with every change", |status| one(status.epoch)),
     gauge("workers", "Worker threads", |status| one(status.workers as u64)),
+    counter(
+        "log_lines_lost",
+        "Lines of the log that could not be written: its reader was gone or too slow, or its disk full",
+        |status| vec![(Vec::new(), status.log_lines_lost)],
+    ),
     counter("virtual_connections", "Connections accepted", |status| virtuals(status, |it| it.connections)),
     gauge("virtual_connections_open", "Connections open now", |status| {
         floats(virtuals(status, |it| it.open))

@@ -13,6 +13,7 @@ pub(crate) fn status() -> Status {
         epoch: 4,
         uptime_seconds: 3_725,
         workers: 2,
+        log_lines_lost: 6,
         virtuals: vec![VirtualStatus {
             name: "shop".to_owned(),
             listen: "0.0.0.0:8443".to_owned(),

@@ -45,7 +45,7 @@ pub(super) fn set(command: MemberCommand, client: &Client, screen: &Screen) -> R
     let answer = client.ask(Method::PUT, &["pools", &pool, "members", &address], change)?;
     let member: Member = client.read(&answer)?;
     screen.show(&answer, |_| {
-        let under_way = words::count(usize::try_from(member.active).unwrap_or(usize::MAX), "request");
+        let under_way = words::count(member.active, "request");
         format!("{} in pool {pool} is {}, {under_way} under way\n", member.address, member.admin)
     });
     Ok(())

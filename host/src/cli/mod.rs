@@ -11,6 +11,7 @@ mod doctor;
 mod explain;
 mod failure;
 mod flow;
+mod log;
 mod member;
 mod packet_status;
 mod reload;
@@ -37,8 +38,12 @@ pub fn main() -> ExitCode {
     let Arguments { socket, output, command } = Arguments::parse();
     let screen = Screen::new(output);
     let client = Client::new(socket);
-    match dispatch(command, &client, &screen) {
-        Ok(()) => ExitCode::SUCCESS,
+    let done = dispatch(command, &client, &screen).and_then(|()| screen.written());
+    match done {
+        Ok(()) => {
+            crate::live::log::flush();
+            ExitCode::SUCCESS
+        }
         Err(failure) => {
             screen.refuse(&failure);
             failure.exit.into()

@@ -7,7 +7,7 @@ use super::words::{self, count};
 
 /// One line above the tables.
 pub(super) fn head(packets: &Packets) -> String {
-    let flows = count(usize::try_from(packets.flows).unwrap_or(usize::MAX), "flow");
+    let flows = count(packets.flows, "flow");
     format!("packets: {flows}, {}\n", count(packets.workers, "worker"))
 }
 

@@ -1,15 +1,15 @@
 //! `shunt run`: the daemon, from its start to its end.
 
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, Write};
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use tokio::runtime::Builder;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{Mutex, mpsc};
-use tracing_subscriber::EnvFilter;
 
-use super::failure::{Exit, Failure};
+use super::failure::Failure;
+use super::log;
 use super::screen::Screen;
 use super::words::count;
 use crate::admin::socket::AdminSocket;
@@ -17,15 +17,12 @@ use crate::admin::{self, SharedControl};
 use crate::config;
 use crate::control::{ApplyError, Control};
 
-/// What is logged, see the help of `shunt run`.
-const LOG: &str = "SHUNT_LOG";
-
 /// Carries traffic until a signal ends it.
 ///
 /// # Errors
 /// Whatever keeps it from starting; nothing is left behind then.
 pub(super) fn run(config: PathBuf, screen: &Screen) -> Result<(), Failure> {
-    start_log(screen)?;
+    log::start(screen.err.0)?;
     if let Err(error) = shunt_sys::files::raise_limit() {
         tracing::warn!(%error, "cannot raise the limit of open files");
     }
@@ -35,21 +32,6 @@ pub(super) fn run(config: PathBuf, screen: &Screen) -> Result<(), Failure> {
     // A compilation that is still running has nobody to report to.
     runtime.shutdown_background();
     ended
-}
-
-fn start_log(screen: &Screen) -> Result<(), Failure> {
-    let filter = match std::env::var(LOG) {
-        Ok(text) if !text.is_empty() => EnvFilter::try_new(&text).map_err(|error| {
-            Failure::new(Exit::Usage, "usage", format!("{LOG}={text}: {error}"))
-                .help("write a level (error, warn, info, debug), or a filter as in info,shunt::http=debug")
-        })?,
-        _ => EnvFilter::new("info"),
-    };
-    let log =
-        tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).with_ansi(screen.err.0);
-    // Where the log is read later the times in it matter; on a terminal they only take room.
-    let started = if io::stderr().is_terminal() { log.without_time().try_init() } else { log.try_init() };
-    started.map_err(|error| Failure::failed("system", error))
 }
 
 async fn serve(config: PathBuf) -> Result<(), Failure> {

@@ -1,15 +1,19 @@
 //! Where results and refusals are printed: as text for people, with colours on a terminal, or as JSON.
 
+use std::cell::RefCell;
 use std::io::{self, IsTerminal, Write};
 
 use serde_json::Value;
 
 use super::args::Format;
 use super::failure::{Failure, Message};
+use crate::live::log;
 
 #[derive(Debug)]
 pub(super) struct Screen {
     format: Format,
+    /// Why a result could not be printed.
+    unwritten: RefCell<Option<io::Error>>,
     /// Colours on stdout.
     pub(super) out: Paint,
     /// Colours on stderr.
@@ -35,7 +39,8 @@ impl Screen {
         // https://no-color.org: any value but the empty one.
         let wanted = std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
         let paint = |terminal: bool| Paint(wanted && terminal);
-        Screen { format, out: paint(io::stdout().is_terminal()), err: paint(io::stderr().is_terminal()) }
+        let (out, err) = (paint(io::stdout().is_terminal()), paint(io::stderr().is_terminal()));
+        Screen { format, unwritten: RefCell::new(None), out, err }
     }
 
     /// Whether programs read the result.
@@ -46,14 +51,32 @@ impl Screen {
     /// Prints a result.
     pub(super) fn show(&self, json: &Value, text: impl FnOnce(Paint) -> String) {
         let text = if self.is_json() { format!("{json:#}\n") } else { text(self.out) };
-        // Whoever reads may have read enough, as `head` does.
-        let _ = io::stdout().write_all(text.as_bytes());
+        let mut out = io::stdout();
+        if let Err(error) = out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+            self.unwritten.replace(Some(error));
+        }
+    }
+
+    /// Whether every result was printed. A reader that has read enough, as `head`, is no failure.
+    ///
+    /// # Errors
+    /// A result was not printed; what the command had to do is done.
+    pub(super) fn written(&self) -> Result<(), Failure> {
+        match self.unwritten.take() {
+            Some(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+                Err(Failure::failed("output", format!("the result cannot be written: {error}"))
+                    .help("the command did what it says; see where its standard output goes"))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Prints why there is no result.
     pub(super) fn refuse(&self, failure: &Failure) {
         let text = if self.is_json() { format!("{:#}\n", failure.json) } else { told(failure, self.err) };
-        let _ = io::stderr().write_all(text.as_bytes());
+        if !log::last(&text) {
+            let _ = io::stderr().write_all(text.as_bytes());
+        }
     }
 }
 

@@ -22,6 +22,10 @@ fn told(status: &Status, paint: Paint) -> String {
     let Status { version, epoch, uptime_seconds, workers, .. } = status;
     let (up, workers) = (words::span(*uptime_seconds), words::count(*workers, "worker"));
     let mut parts = vec![format!("shunt {version}, up {up}, {workers}, epoch {epoch}\n")];
+    if status.log_lines_lost > 0 {
+        let lost = words::count(status.log_lines_lost, "line");
+        parts.push(format!("the log lost {lost}: its reader was gone or too slow, or its disk was full\n"));
+    }
     if !status.virtuals.is_empty() {
         parts.push(virtuals(status).render(paint));
     }
@@ -119,6 +123,8 @@ mod tests {
         let status: Status = serde_json::from_value(status).unwrap();
         let expected = "\
 shunt 0.1.0, up 1h 2m, 2 workers, epoch 4
+
+the log lost 6 lines: its reader was gone or too slow, or its disk was full
 
 VIRTUAL  LISTEN        TLS  POOL  OPEN  CONNECTIONS  REQUESTS   2XX  3XX  4XX  5XX  ERRORS
 shop     0.0.0.0:8443  yes  web      7          100      1234  1200   20    9    5       4

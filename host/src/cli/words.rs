@@ -1,7 +1,8 @@
 //! Numbers and times as people say them.
 
 /// `1 pool`, `2 pools`
-pub(super) fn count(number: usize, thing: &str) -> String {
+pub(super) fn count(number: impl TryInto<u64>, thing: &str) -> String {
+    let number = number.try_into().unwrap_or(u64::MAX);
     if number == 1 { format!("1 {thing}") } else { format!("{number} {thing}s") }
 }
 

@@ -9,7 +9,7 @@ use shunt_rules::{FaultKind, Hook};
 use super::packet_status::PacketStatus;
 use super::rules::{History, RuleName, Version};
 use crate::config::model::RuleUse;
-use crate::live::{Member, Pool, Virtual};
+use crate::live::{Member, Pool, Virtual, log};
 use crate::monitor::OnPath;
 
 #[derive(Clone, Debug, Serialize)]
@@ -20,6 +20,8 @@ pub struct Status {
     pub epoch: u64,
     pub uptime_seconds: u64,
     pub workers: usize,
+    /// Lines of the log that could not be written.
+    pub log_lines_lost: u64,
     /// Proxies.
     pub virtuals: Vec<VirtualStatus>,
     pub pools: Vec<PoolStatus>,
@@ -174,6 +176,7 @@ impl Control {
             epoch: snapshot.epoch,
             uptime_seconds: self.started.elapsed().as_secs(),
             workers: self.workers.len(),
+            log_lines_lost: log::lost(),
             virtuals: snapshot.virtuals.iter().map(|it| self.virtual_status(it)).collect(),
             pools: snapshot.pools.iter().map(|it| self.pool_status(it)).collect(),
             packets,

@@ -209,6 +209,7 @@ impl Thread {
         tracing::error!(
             "a packet worker failed again and again; Shunt ends, so that whoever watches it starts it anew"
         );
+        crate::live::log::flush();
         std::process::exit(1);
     }
 

@@ -28,11 +28,7 @@ fn open(daemon: &Daemon) -> Conversation<UnixStream> {
 }
 
 fn ask(daemon: &Daemon, method: &str, path: &str, kind: &str, body: &[u8]) -> Message {
-    let head = format!(
-        "{method} {path} HTTP/1.1\r\nHost: admin\r\nContent-Type: {kind}\r\nContent-Length: {}\r\n\r\n",
-        body.len()
-    );
-    open(daemon).ask([head.as_bytes(), body].concat())
+    daemon.ask(method, path, kind, body)
 }
 
 fn read(message: &Message) -> Value {

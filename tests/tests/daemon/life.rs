@@ -274,10 +274,15 @@ fn another_user_is_not_let_in() {
 fn a_filter_of_the_log_that_is_none_is_wrong_usage() {
     let folder = Folder::new();
     folder.configure(&config(address::free(), address::free()));
-    let mut command = program::command();
-    let ended =
-        program::ended(command.env("SHUNT_LOG", "shunt=loud").args(["run", "-c"]).arg(folder.config()));
-    let refused = ended.refused(2);
-    assert!(refused.starts_with("error: SHUNT_LOG=shunt=loud: "), "{refused}");
-    assert!(refused.contains("help: write a level (error, warn, info, debug)"), "{refused}");
+    for (text, why) in [
+        ("shunt=loud", "there is no level `loud`"),
+        ("verbose", "there is no level `verbose`; did you mean `debug`?"),
+        ("shnt=debug", "nothing logs under `shnt`; did you mean `shunt`?"),
+    ] {
+        let mut command = program::command();
+        command.env("SHUNT_LOG", text).args(["run", "-c"]).arg(folder.config());
+        let refused = program::ended(&mut command).refused(2);
+        assert!(refused.starts_with(&format!("error: SHUNT_LOG={text}: {why}\n")), "{refused}");
+        assert!(refused.contains("help: write a level (off, error, warn, info, debug, trace)"), "{refused}");
+    }
 }
