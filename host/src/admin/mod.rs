@@ -24,14 +24,15 @@ use std::sync::Arc;
 use tokio::sync::Mutex;
 
 use crate::control::Control;
-use socket::AdminSocket;
+use socket::{AdminSocket, Peer};
 
 /// The control, one change at a time.
 pub type SharedControl = Arc<Mutex<Control>>;
 
 /// Serves until it is dropped, which closes the socket; what has been begun is then answered still.
 pub async fn serve(socket: AdminSocket, control: SharedControl) {
-    let served = axum::serve(socket, routes::router(control)).await;
+    let service = routes::router(control).into_make_service_with_connect_info::<Peer>();
+    let served = axum::serve(socket, service).await;
     // It ends on no error of a client or of the listener.
     if let Err(error) = served {
         tracing::error!(%error, "the admin socket is closed");

@@ -88,6 +88,9 @@ impl From<&LoadError> for Refusal {
             LoadError::NoEarlierVersion(_) => {
                 (StatusCode::CONFLICT, Some("`shunt rule list` shows the versions that are kept"))
             }
+            LoadError::NoSuchVersion { .. } => {
+                (StatusCode::NOT_FOUND, Some("`shunt rule list` shows the versions that are kept"))
+            }
             LoadError::NotLoaded(_) => (StatusCode::CONFLICT, None),
             LoadError::System(_) => (StatusCode::INTERNAL_SERVER_ERROR, None),
             LoadError::Pack(_) | LoadError::Component(_) | LoadError::Attach(_) => {

@@ -6,8 +6,8 @@ use std::str::FromStr;
 use axum::Json;
 use axum::Router;
 use axum::body::Bytes;
-use axum::extract::rejection::{JsonRejection, PathRejection, QueryRejection};
-use axum::extract::{DefaultBodyLimit, FromRequest, Path, Query, Request, State};
+use axum::extract::rejection::{BytesRejection, JsonRejection, PathRejection, QueryRejection};
+use axum::extract::{ConnectInfo, DefaultBodyLimit, FromRequest, Path, Query, Request, State};
 use axum::http::header::CONTENT_TYPE;
 use axum::http::{Method, StatusCode};
 use axum::response::{IntoResponse, Response};
@@ -20,9 +20,10 @@ use shunt_engine::member::Admin;
 use shunt_rules::{MAX_PACK_BYTES, Pack};
 
 use super::refusal::Refusal;
+use super::socket::Peer;
 use super::{SharedControl, explain, metrics};
 use crate::control::{
-    Explained, FlowDetails, FlowQuery, Flows, LoadError, LoadedRule, MemberStatus, PoolStatus, ReloadSummary,
+    Actor, Explained, FlowDetails, FlowQuery, Flows, LoadError, LoadedRule, MemberStatus, PoolStatus, ReloadSummary,
     RuleName, RuleStatus, Status,
 };
 
@@ -30,6 +31,9 @@ use crate::control::{
 const OPENAPI: &str = include_str!("openapi.json");
 
 type Answer<T> = Result<Json<T>, Refusal>;
+
+/// Who asks.
+type By = ConnectInfo<Peer>;
 
 /// Everything that is served.
 pub(super) fn router(control: SharedControl) -> Router {
@@ -77,6 +81,14 @@ struct MemberChange {
     admin: String,
 }
 
+/// What a way back may say; it may be empty.
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Rollback {
+    /// The number of a version that is kept; without it, what ran before.
+    to: Option<u64>,
+}
+
 #[derive(Serialize)]
 struct DeletedFlow {
     id: String,
@@ -102,6 +114,7 @@ async fn rules(State(control): State<SharedControl>) -> Json<Rules> {
 
 async fn set_member(
     State(control): State<SharedControl>,
+    by: By,
     path: Result<Path<(String, String)>, PathRejection>,
     change: Result<Json<MemberChange>, JsonRejection>,
 ) -> Answer<MemberStatus> {
@@ -115,11 +128,12 @@ async fn set_member(
         bad_request(format!("a member cannot be made {:?}", change.admin))
             .help("`admin` is one of enabled, draining, disabled")
     })?;
-    Ok(Json(control.lock().await.set_member(&pool, address, admin)?))
+    Ok(Json(control.lock().await.set_member(&pool, address, admin, &actor(by))?))
 }
 
 async fn load_rule(
     State(control): State<SharedControl>,
+    by: By,
     path: Result<Path<(String, String)>, PathRejection>,
     request: Request,
 ) -> Answer<LoadedRule> {
@@ -127,27 +141,38 @@ async fn load_rule(
     let bytes = pack_bytes(request).await?;
     let loaded = to_the_end(async move {
         let pack = Pack::from_bytes(bytes.into()).map_err(LoadError::from)?;
-        control.lock().await.load_rule(&name, pack).await
+        control.lock().await.load_rule(&name, pack, &actor(by)).await
     });
     Ok(Json(loaded.await?.map_err(|error| Refusal::from(&error))?))
 }
 
 async fn rollback_rule(
     State(control): State<SharedControl>,
+    by: By,
     path: Result<Path<(String, String)>, PathRejection>,
+    body: Result<Bytes, BytesRejection>,
 ) -> Answer<LoadedRule> {
     let name = rule_name(path)?;
-    let back = to_the_end(async move { control.lock().await.rollback_rule(&name).await });
+    let body = body.map_err(|error| bad_request(error.body_text()))?;
+    let Rollback { to } = if body.is_empty() {
+        Rollback::default()
+    } else {
+        serde_json::from_slice(&body).map_err(|error| {
+            bad_request(error.to_string()).help("send nothing, or the number of a version: {\"to\": 2}")
+        })?
+    };
+    let back = to_the_end(async move { control.lock().await.rollback_rule(&name, to, &actor(by)).await });
     Ok(Json(back.await?.map_err(|error| Refusal::from(&error))?))
 }
 
 async fn unload_rule(
     State(control): State<SharedControl>,
+    by: By,
     path: Result<Path<(String, String)>, PathRejection>,
 ) -> Answer<Unloaded> {
     let name = rule_name(path)?;
     let unloaded = Unloaded { name: name.to_string() };
-    let done = to_the_end(async move { control.lock().await.unload_rule(&name).await });
+    let done = to_the_end(async move { control.lock().await.unload_rule(&name, &actor(by)).await });
     done.await?.map_err(|error| Refusal::from(&error))?;
     Ok(Json(unloaded))
 }
@@ -202,10 +227,11 @@ async fn flow(
 
 async fn delete_flow(
     State(control): State<SharedControl>,
+    by: By,
     path: Result<Path<String>, PathRejection>,
 ) -> Answer<DeletedFlow> {
     let id = flow_id(path)?;
-    if control.lock().await.delete_flow(id).await {
+    if control.lock().await.delete_flow(id, &actor(by)).await {
         Ok(Json(DeletedFlow { id: id.to_string() }))
     } else {
         Err(no_such_flow(id))
@@ -247,8 +273,8 @@ async fn explain(
     Ok(Json(control.lock().await.explain(&query).await.map_err(explain::refusal)?))
 }
 
-async fn reload(State(control): State<SharedControl>) -> Answer<ReloadSummary> {
-    let summary = to_the_end(async move { control.lock().await.reload().await });
+async fn reload(State(control): State<SharedControl>, by: By) -> Answer<ReloadSummary> {
+    let summary = to_the_end(async move { control.lock().await.reload(&actor(by)).await });
     Ok(Json(summary.await?.map_err(|error| Refusal::from(&error))?))
 }
 
@@ -289,6 +315,11 @@ async fn pack_bytes(request: Request) -> Result<Bytes, Refusal> {
         StatusCode::PAYLOAD_TOO_LARGE => too_large(),
         _ => bad_request(error.body_text()),
     })
+}
+
+/// Who asks, as the control knows them.
+fn actor(ConnectInfo(Peer { uid, pid }): By) -> Actor {
+    Actor::Peer { uid, pid }
 }
 
 fn rule_name(path: Result<Path<(String, String)>, PathRejection>) -> Result<RuleName, Refusal> {

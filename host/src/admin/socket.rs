@@ -6,6 +6,8 @@ use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use axum::extract::connect_info::Connected;
+use axum::serve::IncomingStream;
 use thiserror::Error;
 use tokio::net::unix::UCred;
 use tokio::net::{UnixListener, UnixStream};
@@ -19,6 +21,20 @@ pub struct AdminSocket {
     identity: (u64, u64),
     /// User id of this process, who may speak to it besides root.
     owner: u32,
+}
+
+/// Who speaks to it, as the kernel says (`SO_PEERCRED`, unix(7)).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Peer {
+    pub uid: u32,
+    /// `None`: it is of a PID namespace that cannot be seen.
+    pub pid: Option<i32>,
+}
+
+impl Connected<IncomingStream<'_, AdminSocket>> for Peer {
+    fn connect_info(stream: IncomingStream<'_, AdminSocket>) -> Self {
+        *stream.remote_addr()
+    }
 }
 
 /// Why there is no socket. The text says what to do.
@@ -83,9 +99,9 @@ impl AdminSocket {
 
 impl axum::serve::Listener for AdminSocket {
     type Io = UnixStream;
-    type Addr = ();
+    type Addr = Peer;
 
-    async fn accept(&mut self) -> (UnixStream, ()) {
+    async fn accept(&mut self) -> (UnixStream, Peer) {
         loop {
             let stream = match self.listener.accept().await {
                 Ok((stream, _)) => stream,
@@ -97,15 +113,18 @@ impl axum::serve::Listener for AdminSocket {
                 }
             };
             match stream.peer_cred() {
-                Ok(peer) if self.admits(&peer) => return (stream, ()),
+                Ok(peer) if self.admits(&peer) => {
+                    return (stream, Peer { uid: peer.uid(), pid: peer.pid() });
+                }
                 Ok(peer) => tracing::warn!(uid = peer.uid(), pid = peer.pid(), "refused at the admin socket"),
                 Err(error) => tracing::warn!(%error, "the admin socket cannot tell who speaks"),
             }
         }
     }
 
-    fn local_addr(&self) -> io::Result<()> {
-        Ok(())
+    // No process of another: who listens here.
+    fn local_addr(&self) -> io::Result<Peer> {
+        Ok(Peer { uid: self.owner, pid: i32::try_from(std::process::id()).ok() })
     }
 }
 
@@ -230,7 +249,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let mut socket = AdminSocket::bind(&folder.path().join("admin.sock")).await.unwrap();
         let _client = net::UnixStream::connect(socket.path()).unwrap();
-        let (stream, ()) = axum::serve::Listener::accept(&mut socket).await;
+        let (stream, _) = axum::serve::Listener::accept(&mut socket).await;
         let peer = stream.peer_cred().unwrap();
         assert!(socket.admits(&peer));
         socket.owner = peer.uid() + 1;

@@ -110,10 +110,17 @@ pub(super) enum RuleCommand {
     },
     /// List rules with the versions that are kept
     List,
-    /// Go back to the version before the one that runs
+    /// Go back to the version that ran before the one that runs, or to one that is named
+    ///
+    /// It undoes the last step, be it a load, an unload, a reload that put another version in force, or a
+    /// rollback with `--to`; each further rollback undoes the step before.
+    #[command(verbatim_doc_comment)]
     Rollback {
         #[arg(value_name = "VIRTUAL/RULE")]
         rule: RuleName,
+        /// The number of the version, as the list shows it
+        #[arg(long, value_name = "NUMBER")]
+        to: Option<u64>,
     },
     /// Take a rule out of its virtual; `load` and `rollback` bring it back
     Unload {

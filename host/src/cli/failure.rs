@@ -78,13 +78,6 @@ impl Failure {
         Failure { exit: Exit::Failed, message, help: None, json }
     }
 
-    /// The message without colours.
-    pub(super) fn plain(&self) -> &str {
-        match &self.message {
-            Message::Plain(text) | Message::Report { plain: text, .. } => text.trim_end(),
-        }
-    }
-
     /// What the daemon answered in place of a result.
     pub(super) fn from_daemon(status: http::StatusCode, body: &[u8]) -> Failure {
         let json: Value = serde_json::from_slice(body).unwrap_or_default();

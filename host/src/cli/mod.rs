@@ -69,7 +69,7 @@ fn dispatch(command: Command, client: &Client, screen: &Screen) -> Result<(), Fa
         Command::Rule(command) => match command {
             RuleCommand::List => rule::list(client, screen),
             RuleCommand::Load { rule, pack } => rule::load(&rule, &pack, client, screen),
-            RuleCommand::Rollback { rule } => rule::rollback(&rule, client, screen),
+            RuleCommand::Rollback { rule, to } => rule::rollback(&rule, to, client, screen),
             RuleCommand::Unload { rule } => rule::unload(&rule, client, screen),
             RuleCommand::New { folder } => rule_author::new(&folder, screen),
             RuleCommand::Build { folder } => rule_author::build(&folder, screen),

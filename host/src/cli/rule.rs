@@ -4,7 +4,7 @@ use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use http::Method;
-use serde_json::Value;
+use serde_json::{Value, json};
 use shunt_rules::Pack;
 
 use super::client::{Body, Client};
@@ -30,13 +30,19 @@ pub(super) fn load(rule: &RuleName, pack: &Path, client: &Client, screen: &Scree
     show_loaded(&answer, client, screen)
 }
 
-/// Goes back to the version before.
+/// Goes back to the version that ran before, or to the one that is named.
 ///
 /// # Errors
-/// No daemon answers, or there is no earlier version.
-pub(super) fn rollback(rule: &RuleName, client: &Client, screen: &Screen) -> Result<(), Failure> {
+/// No daemon answers, or there is no such version.
+pub(super) fn rollback(
+    rule: &RuleName,
+    to: Option<u64>,
+    client: &Client,
+    screen: &Screen,
+) -> Result<(), Failure> {
     let path = ["rules", &rule.virtual_name, &rule.rule, "rollback"];
-    let answer = client.ask(Method::POST, &path, Body::None)?;
+    let body = to.map_or(Body::None, |to| Body::Json(json!({ "to": to })));
+    let answer = client.ask(Method::POST, &path, body)?;
     show_loaded(&answer, client, screen)
 }
 

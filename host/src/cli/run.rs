@@ -15,7 +15,7 @@ use super::words::count;
 use crate::admin::socket::AdminSocket;
 use crate::admin::{self, SharedControl};
 use crate::config;
-use crate::control::{ApplyError, Control};
+use crate::control::{Actor, ApplyError, Control};
 
 /// Carries traffic until a signal ends it.
 ///
@@ -83,23 +83,14 @@ async fn attend(
         tokio::select! {
             asked = signals.next() => match asked {
                 Asked::End => return,
-                Asked::Reload => reload(control).await,
+                // What is wrong with it stands in the log, and everything goes on.
+                Asked::Reload => drop(control.lock().await.reload(&Actor::Signal("SIGHUP")).await),
             },
             Some(name) = opened.recv() => {
                 if let Ok(name) = name.parse() {
                     control.lock().await.breaker_opened(&name).await;
                 }
             }
-        }
-    }
-}
-
-async fn reload(control: &SharedControl) {
-    match control.lock().await.reload().await {
-        Ok(summary) => tracing::info!(epoch = summary.epoch, "reloaded"),
-        Err(error) => {
-            let failure = Failure::not_applied(&error, "nothing was changed");
-            tracing::error!("the configuration is refused\n{}", failure.plain());
         }
     }
 }

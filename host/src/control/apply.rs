@@ -14,15 +14,23 @@ use tokio::sync::{mpsc, oneshot};
 use super::environment::DaemonEnvironment;
 use super::packets::translator;
 use super::plan::{plan_rules, plan_tls};
-use super::rules::{self, Histories, RuleName, Running};
+use super::history::{History, Running};
+use super::operate::shown;
+use super::rules::{self, Histories, RuleName};
 use super::status::ReloadSummary;
-use super::{ApplyError, Control};
+use super::{Actor, ApplyError, Control};
 use crate::config::{Document, model};
 use crate::live::registry::Registry;
 use crate::live::{Pool, Snapshot, Virtual};
 use crate::monitor::Monitors;
 use crate::packet::Probes;
 use crate::worker::{Command, Worker};
+
+/// What a list without names is shown as.
+const NOTHING: &str = "nothing";
+
+/// What came of a reload that failed.
+const UNCHANGED: &str = "nothing was changed";
 
 /// Connections that the kernel holds for a listener until they are accepted.
 const BACKLOG: u32 = 8192;
@@ -69,7 +77,7 @@ impl Control {
             started: Instant::now(),
             opened: Some(opened),
         };
-        control.put_in_force(document).await?;
+        control.put_in_force(document, None).await?;
         Ok(control)
     }
 
@@ -77,7 +85,23 @@ impl Control {
     ///
     /// # Errors
     /// Whatever is wrong with it; everything goes on as before.
-    pub async fn reload(&mut self) -> Result<ReloadSummary, ApplyError> {
+    pub async fn reload(&mut self, by: &Actor) -> Result<ReloadSummary, ApplyError> {
+        let reloaded = self.read_again(by).await;
+        match &reloaded {
+            Ok(summary) => {
+                let ReloadSummary { epoch, added, changed, removed, .. } = summary;
+                let list = |names: &[String]| if names.is_empty() { NOTHING.to_owned() } else { names.join(", ") };
+                let [added, changed, removed] = [added, changed, removed].map(|it| list(it));
+                tracing::info!(by = by.to_string(), epoch, added, changed, removed, "reloaded");
+            }
+            Err(error) => {
+                tracing::error!("the reload by {by} is refused\n{}", error.told(UNCHANGED));
+            }
+        }
+        reloaded
+    }
+
+    async fn read_again(&mut self, by: &Actor) -> Result<ReloadSummary, ApplyError> {
         let document = Document::read(&self.path).map_err(ApplyError::Config)?;
         let asked = document.config.process.workers.map(NonZeroUsize::get);
         if asked.is_some_and(|asked| asked != self.workers.len()) {
@@ -86,7 +110,7 @@ impl Control {
         if document.config.admin != self.config.admin {
             tracing::warn!("admin.socket is taken over at the next start only");
         }
-        self.put_in_force(document).await
+        self.put_in_force(document, Some(by)).await
     }
 
     /// Stops accepting and waits until every connection and flow has ended, at most for the configured time.
@@ -114,8 +138,12 @@ impl Control {
         }
     }
 
-    /// Puts a configuration in force, or changes nothing.
-    async fn put_in_force(&mut self, document: Document) -> Result<ReloadSummary, ApplyError> {
+    /// Puts a configuration in force, or changes nothing. `by`: who asked for it; `None` at the start.
+    async fn put_in_force(
+        &mut self,
+        document: Document,
+        by: Option<&Actor>,
+    ) -> Result<ReloadSummary, ApplyError> {
         document.verify_files().map_err(ApplyError::Config)?;
         let before = self.snapshot.load_full();
         let config = document.config.clone();
@@ -130,14 +158,19 @@ impl Control {
 
         // What cannot.
         for (name, plan) in planned {
+            let rule_name = name.to_string();
             let history = self.rules.entry(name).or_default();
             history.configured = Some(plan.configured);
-            if let Some((rule, attachment, using)) = plan.run {
-                // A rule that only runs with other options stays the version that it is.
-                let same =
-                    history.running_version().filter(|it| Arc::ptr_eq(&it.rule, &rule)).map(|it| it.number);
-                let number = same.unwrap_or_else(|| history.add(rule, unix_ms()));
-                history.running = Some(Running { number, attachment, using });
+            let Some((rule, attachment, using)) = plan.run else { continue };
+            let from = shown(history);
+            // A rule that only runs with other options stays the version that it is.
+            let same =
+                history.running_version().filter(|it| Arc::ptr_eq(&it.rule, &rule)).map(|it| it.number);
+            let number = same.unwrap_or_else(|| history.add(rule, unix_ms()));
+            history.run(Running { number, attachment, using });
+            if let Some(by) = by {
+                let (what, to) = (if same.is_some() { "rule set anew" } else { "rule loaded" }, shown(history));
+                tracing::info!(by = by.to_string(), rule = rule_name, from, to, "{what} by a reload");
             }
         }
         let named: BTreeSet<RuleName> = rules::uses(&config).map(|rule| rule.name).collect();
@@ -270,7 +303,7 @@ pub(super) fn running(
 ) -> Vec<Arc<Attachment>> {
     let attachment = |rule: &model::RuleUse| {
         let name = RuleName { virtual_name: virtual_.to_owned(), rule: rule.name.clone() };
-        Some(Arc::clone(&histories.get(&name)?.running.as_ref()?.attachment))
+        Some(Arc::clone(&histories.get(&name)?.running()?.attachment))
     };
     rules.iter().filter_map(attachment).collect()
 }

@@ -6,7 +6,7 @@ use serde::Serialize;
 use shunt_engine::datapath::{self as engine, Filter, FlowSummary, ModeName, Traffic};
 use shunt_engine::flow::FlowId;
 
-use super::Control;
+use super::{Actor, Control};
 
 /// Which flows to list; `None` is any.
 #[derive(Clone, Debug)]
@@ -89,11 +89,15 @@ impl Control {
     }
 
     /// Ends a flow; `false` if there is none.
-    pub async fn delete_flow(&self, id: FlowId) -> bool {
-        match &self.packets {
+    pub async fn delete_flow(&self, id: FlowId, by: &Actor) -> bool {
+        let deleted = match &self.packets {
             Some(packets) => packets.delete(id).await,
             None => false,
+        };
+        if deleted {
+            tracing::info!(by = by.to_string(), flow = %id, "flow deleted");
         }
+        deleted
     }
 }
 

@@ -5,10 +5,12 @@
 //! anything is touched; then the workers get the new snapshot in one message; then what is not needed
 //! any more is released. A change that fails leaves everything as it was.
 
+mod actor;
 mod apply;
 mod environment;
 mod explain;
 mod flows;
+mod history;
 mod operate;
 mod packet_status;
 mod packets;
@@ -33,6 +35,7 @@ use crate::packet::{Packets, Probes};
 use crate::worker::Worker;
 use environment::DaemonEnvironment;
 
+pub use actor::Actor;
 pub use explain::{
     ConsideredStatus, Explained, LeavingStatus, RewriteStatus, RuleSaid, StageStatus, Unexplained,
     VerdictStatus,
@@ -70,6 +73,16 @@ pub struct Control {
     started: std::time::Instant,
     /// Names of rules whose breaker opened; taken by whoever acts on them.
     opened: Option<mpsc::UnboundedReceiver<String>>,
+}
+
+impl ApplyError {
+    /// All that is wrong, and what came of it.
+    pub fn told(&self, outcome: &str) -> String {
+        match self {
+            ApplyError::Config(report) => format!("{}{}", report.render(false), report.summary(outcome)),
+            ApplyError::Resources(_) | ApplyError::System(_) => format!("{self}\n{outcome}"),
+        }
+    }
 }
 
 /// Why a configuration cannot be put in force. Nothing was changed.

@@ -9,11 +9,12 @@ use shunt_engine::member::Admin;
 use shunt_rules::{Environment, Pack, RuleHost, RuleStats};
 use tokio::sync::mpsc;
 
-use super::Control;
 use super::apply::{running, same_rules, unix_ms};
+use super::history::{History, Running, Version};
 use super::packets::PacketPlan;
-use super::rules::{self, History, LoadError, LoadedRule, RuleName, Running, Using};
+use super::rules::{self, LoadError, LoadedRule, RuleName, Using};
 use super::status::MemberStatus;
+use super::{Actor, Control};
 use crate::live::{PacketVirtual, Snapshot, Virtual};
 
 /// Something that a command names does not exist.
@@ -29,11 +30,16 @@ impl Control {
     ///
     /// # Errors
     /// Whatever is wrong with it; the version that runs goes on.
-    pub async fn load_rule(&mut self, name: &RuleName, pack: Pack) -> Result<LoadedRule, LoadError> {
+    pub async fn load_rule(
+        &mut self,
+        name: &RuleName,
+        pack: Pack,
+        by: &Actor,
+    ) -> Result<LoadedRule, LoadError> {
         let using = self.using(name)?;
         let same = self.rules.get(name).and_then(|history| {
             history
-                .versions
+                .versions()
                 .iter()
                 .find(|it| it.rule.digest() == pack.digest())
                 .map(|it| Arc::clone(&it.rule))
@@ -50,59 +56,70 @@ impl Control {
         })
         .await?;
         let number = self.rules.entry(name.clone()).or_default().add(rule, unix_ms());
-        self.run_rule(name, Running { number, attachment, using }).await
+        let (loaded, from, to) =
+            self.run_rule(name, Running { number, attachment, using }, History::run).await;
+        tracing::info!(by = by.to_string(), rule = %name, from, to, "rule loaded");
+        Ok(loaded)
     }
 
-    /// Goes back to the version before the one that runs.
+    /// Goes back to the version that ran before the one that runs, or to a version that is named.
     ///
     /// # Errors
     /// There is none, or it does not fit the configuration any more.
-    pub async fn rollback_rule(&mut self, name: &RuleName) -> Result<LoadedRule, LoadError> {
+    pub async fn rollback_rule(
+        &mut self,
+        name: &RuleName,
+        to: Option<u64>,
+        by: &Actor,
+    ) -> Result<LoadedRule, LoadError> {
         let using = self.using(name)?;
-        let earlier = self.rules.get(name).and_then(History::earlier);
-        let earlier = earlier.ok_or_else(|| LoadError::NoEarlierVersion(name.clone()))?;
-        let (number, rule) = (earlier.number, Arc::clone(&earlier.rule));
-        let (_, environment, stats) = self.rule_parts(name);
-        let target = name.clone();
-        let (attachment, using) = off_thread(move || {
-            let attachment = rules::attach(&rule, &target, &using, environment, stats)?;
-            Ok((attachment, using))
-        })
-        .await?;
-        self.run_rule(name, Running { number, attachment, using }).await
+        let history = self.rules.entry(name.clone()).or_default();
+        let version = match to {
+            None => history.before().ok_or_else(|| LoadError::NoEarlierVersion(name.clone())),
+            Some(number) => history.version(number).ok_or_else(|| LoadError::NoSuchVersion {
+                name: name.clone(),
+                number,
+                known: history.versions().iter().map(|it| it.number).collect(),
+            }),
+        }?
+        .clone();
+        // A version that is named is a step of its own, which can be undone.
+        let step = if to.is_some() { History::run } else { History::go_back };
+        self.run_kept(name, version, using, step, by).await
     }
 
     /// Takes a rule out of its virtual; `rollback` and `load` bring it back.
     ///
     /// # Errors
     /// It is not there, or not loaded.
-    pub async fn unload_rule(&mut self, name: &RuleName) -> Result<(), LoadError> {
+    pub async fn unload_rule(&mut self, name: &RuleName, by: &Actor) -> Result<(), LoadError> {
         self.using(name)?;
-        let history = self.rules.get_mut(name).filter(|history| history.running.is_some());
+        let history = self.rules.get_mut(name).filter(|history| history.running().is_some());
         let history = history.ok_or_else(|| LoadError::NotLoaded(name.clone()))?;
-        history.running = None;
+        let from = shown(history);
+        history.unload();
         self.swap_rules().await;
+        tracing::info!(by = by.to_string(), rule = %name, from, to = NO_VERSION, "rule unloaded");
         Ok(())
     }
 
-    /// A rule faulted too often: goes back to the last version that did not, if there is one.
+    /// A rule faulted too often: goes back to the version that ran before and was not found faulty, if there
+    /// is one.
     pub async fn breaker_opened(&mut self, name: &RuleName) {
         let Some(history) = self.rules.get_mut(name) else { return };
-        let Some(running) = &history.running else { return };
+        let Some(running) = history.running() else { return };
         // The news may be of a version that was replaced in the meantime.
-        if !running.attachment.breaker_is_open() || history.earlier().is_none() {
+        if !running.attachment.breaker_is_open() {
             return;
         }
-        let number = running.number;
-        for version in history.versions.iter_mut().filter(|it| it.number == number) {
-            version.faulty = true;
-        }
-        match self.rollback_rule(name).await {
-            Ok(loaded) => {
-                let to = loaded.running;
-                tracing::warn!(rule = %name, from = number, to, "rolled back to the last good version");
-            }
-            Err(error) => tracing::error!(rule = %name, %error, "cannot roll back"),
+        history.found_faulty();
+        let Some(good) = history.good_before().cloned() else {
+            tracing::warn!(rule = %name, version = shown(history), "no good version ran before it; it stays");
+            return;
+        };
+        let Ok(using) = self.using(name) else { return };
+        if let Err(error) = self.run_kept(name, good, using, History::go_back, &Actor::Breaker).await {
+            tracing::error!(rule = %name, %error, "cannot roll back");
         }
     }
 
@@ -120,6 +137,7 @@ impl Control {
         pool: &str,
         address: SocketAddr,
         admin: Admin,
+        by: &Actor,
     ) -> Result<MemberStatus, NotFound> {
         let snapshot = self.snapshot.load_full();
         let names = || snapshot.pools.iter().map(|pool| pool.settings.name.clone()).collect();
@@ -130,8 +148,9 @@ impl Control {
             what: format!("member {address} in pool {pool}"),
             known: found.members.iter().map(|it| it.settings.address.to_string()).collect(),
         })?;
+        let from = member.state.admin();
         member.state.set_admin(admin);
-        tracing::info!(pool, member = %address, %admin, "set by the operator");
+        tracing::info!(by = by.to_string(), pool, member = %address, %from, to = %admin, "member set");
         Ok(self.member_status(found, member))
     }
 
@@ -151,9 +170,36 @@ impl Control {
         (Arc::clone(&self.host), Arc::clone(&self.environment) as Arc<dyn Environment>, stats)
     }
 
-    async fn run_rule(&mut self, name: &RuleName, running: Running) -> Result<LoadedRule, LoadError> {
+    /// Runs a version that is kept.
+    async fn run_kept(
+        &mut self,
+        name: &RuleName,
+        version: Version,
+        using: Using,
+        step: fn(&mut History, Running),
+        by: &Actor,
+    ) -> Result<LoadedRule, LoadError> {
+        let (_, environment, stats) = self.rule_parts(name);
+        let (number, target) = (version.number, name.clone());
+        let (attachment, using) = off_thread(move || {
+            let attachment = rules::attach(&version.rule, &target, &using, environment, stats)?;
+            Ok((attachment, using))
+        })
+        .await?;
+        let (loaded, from, to) = self.run_rule(name, Running { number, attachment, using }, step).await;
+        tracing::info!(by = by.to_string(), rule = %name, from, to, "rule rolled back");
+        Ok(loaded)
+    }
+
+    /// Runs a version by this step. Gives what ran and what runs as the log shows them, too.
+    async fn run_rule(
+        &mut self,
+        name: &RuleName,
+        running: Running,
+        step: fn(&mut History, Running),
+    ) -> (LoadedRule, String, String) {
         let history = self.rules.entry(name.clone()).or_default();
-        let replaced = history.running.as_ref().map(|running| running.number);
+        let (replaced, from) = (history.running().map(|running| running.number), shown(history));
         let rule = running.attachment.rule();
         let loaded = LoadedRule {
             name: name.to_string(),
@@ -164,10 +210,10 @@ impl Control {
             hooks: rule.hooks().iter().map(|hook| hook.to_string()).collect(),
             replaced,
         };
-        history.running = Some(running);
+        step(history, running);
+        let to = shown(history);
         self.swap_rules().await;
-        tracing::info!(rule = %name, version = %loaded.version, number = loaded.running, "loaded");
-        Ok(loaded)
+        (loaded, from, to)
     }
 
     /// Puts the next snapshot in force: the same but for the rules.
@@ -199,6 +245,18 @@ impl Control {
         self.swap(snapshot, BTreeMap::new()).await;
         self.swap_packets(PacketPlan::Keep).await;
     }
+}
+
+/// As the log names the version of a rule that is unloaded.
+const NO_VERSION: &str = "none";
+
+/// The version that runs, as the log shows it: `2 (canary 1.0.1)`.
+pub(super) fn shown(history: &History) -> String {
+    let version = history.running_version().map(|it| (it.number, it.rule.manifest()));
+    version.map_or_else(
+        || NO_VERSION.to_owned(),
+        |(number, pack)| format!("{number} ({} {})", pack.name, pack.version),
+    )
 }
 
 /// Runs what takes the processor for a while on another thread, so that monitors and the admin

@@ -11,7 +11,8 @@ use tokio::sync::mpsc;
 
 use super::ApplyError;
 use super::environment::DaemonEnvironment;
-use super::rules::{self, Histories, History, LoadError, RuleName, Running, Using};
+use super::history::{History, Running};
+use super::rules::{self, Histories, LoadError, RuleName, Using};
 use crate::config::{Document, Remark, model};
 use crate::live::Snapshot;
 use crate::live::registry::Registry;
@@ -93,7 +94,7 @@ fn plan_rule(
         let attachment = attach(&compiled)?;
         return Ok(RulePlan { configured, run: Some((compiled, attachment, using)) });
     };
-    let run = match (&history.running, history.running_version()) {
+    let run = match (history.running(), history.running_version()) {
         (Some(Running { using: before, .. }), Some(version)) if *before != using => {
             let attachment = attach(&version.rule)?;
             Some((Arc::clone(&version.rule), attachment, using))

@@ -1,4 +1,5 @@
-//! Rules where they are attached: their versions, which of them runs, and what is checked before one may.
+//! Rules where they are attached: their names, what an attachment depends on, and what is checked before a
+//! version may run.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -7,15 +8,13 @@ use std::sync::Arc;
 
 use serde::Serialize;
 use shunt_rules::{
-    AttachError, AttachOptions, Attachment, Budget, Digest, Environment, Hook, HookSet, Isolation, OnFault,
-    Pack, PackError, Rule, RuleError, RuleHost, RuleStats, SlotBinding,
+    AttachError, AttachOptions, Attachment, Budget, Environment, Hook, HookSet, Isolation, OnFault, Pack,
+    PackError, Rule, RuleError, RuleHost, RuleStats, SlotBinding,
 };
 use thiserror::Error;
 
+use super::history::History;
 use crate::config::model;
-
-/// Versions of a rule that are kept for `rollback`. A compiled rule is some hundred kilobytes.
-const MOST_VERSIONS: usize = 8;
 
 /// A rule where it is attached: `virtual/rule`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -50,8 +49,10 @@ impl FromStr for RuleName {
 pub enum LoadError {
     #[error("there is no rule {name}; the configuration has {}", if known.is_empty() { "none".to_owned() } else { known.join(", ") })]
     NoSuchRule { name: RuleName, known: Vec<String> },
-    #[error("there is no version of {0} to go back to")]
+    #[error("nothing ran before at {0} that could run again")]
     NoEarlierVersion(RuleName),
+    #[error("{name} has no version {number}; it has {}", known.iter().map(u64::to_string).collect::<Vec<_>>().join(", "))]
+    NoSuchVersion { name: RuleName, number: u64, known: Vec<u64> },
     #[error("{0} is not loaded")]
     NotLoaded(RuleName),
     #[error(transparent)]
@@ -71,6 +72,7 @@ impl LoadError {
         match self {
             LoadError::NoSuchRule { .. } => "no-such-rule",
             LoadError::NoEarlierVersion(_) => "no-earlier-version",
+            LoadError::NoSuchVersion { .. } => "no-such-version",
             LoadError::NotLoaded(_) => "not-loaded",
             LoadError::Pack(_) => "pack",
             LoadError::Component(_) => "component",
@@ -101,36 +103,6 @@ pub struct LoadedRule {
     pub hooks: Vec<String>,
     /// The number of the version that ran before.
     pub replaced: Option<u64>,
-}
-
-/// One version of a rule, compiled.
-#[derive(Clone)]
-pub(super) struct Version {
-    pub(super) number: u64,
-    pub(super) rule: Arc<Rule>,
-    pub(super) loaded_unix_ms: u64,
-    /// Its breaker opened while an earlier version was there to go back to.
-    pub(super) faulty: bool,
-}
-
-/// The versions of one rule, the oldest first.
-#[derive(Clone, Default)]
-pub(super) struct History {
-    pub(super) versions: Vec<Version>,
-    /// What runs; `None` while it is unloaded.
-    pub(super) running: Option<Running>,
-    next_number: u64,
-    /// What the configuration's pack was when it was last read. While it stays the same, a reload keeps
-    /// what was hot-loaded.
-    pub(super) configured: Option<Digest>,
-}
-
-#[derive(Clone)]
-pub(super) struct Running {
-    pub(super) number: u64,
-    pub(super) attachment: Arc<Attachment>,
-    /// What it was attached with: another use of it means to attach it anew.
-    pub(super) using: Using,
 }
 
 /// Everything of the configuration that an attachment depends on.
@@ -172,31 +144,6 @@ impl<'c> RuleUse<'c> {
         // Where the pack came from does not matter once it is read.
         let rule = model::RuleUse { pack: Default::default(), ..written.clone() };
         RuleUse { name, written, using: Using { rule, header_limit, fires } }
-    }
-}
-
-impl History {
-    /// Remembers a version that was loaded; gives its number. The same pack loaded again is another
-    /// version, so that `rollback` always means what ran before.
-    pub(super) fn add(&mut self, rule: Arc<Rule>, loaded_unix_ms: u64) -> u64 {
-        self.next_number += 1;
-        self.versions.push(Version { number: self.next_number, rule, loaded_unix_ms, faulty: false });
-        if self.versions.len() > MOST_VERSIONS {
-            self.versions.remove(0);
-        }
-        self.next_number
-    }
-
-    /// The version to go back to: the newest before the one that runs, or the newest of all while none
-    /// does; never one that was found faulty.
-    pub(super) fn earlier(&self) -> Option<&Version> {
-        let before = self.running.as_ref().map_or(u64::MAX, |running| running.number);
-        self.versions.iter().rev().find(|it| it.number < before && !it.faulty)
-    }
-
-    pub(super) fn running_version(&self) -> Option<&Version> {
-        let number = self.running.as_ref()?.number;
-        self.versions.iter().find(|it| it.number == number)
     }
 }
 

@@ -7,7 +7,8 @@ use shunt_rules::stats::{HookReading, bucket_bound};
 use shunt_rules::{FaultKind, Hook};
 
 use super::packet_status::PacketStatus;
-use super::rules::{History, RuleName, Version};
+use super::history::{History, Version};
+use super::rules::RuleName;
 use crate::config::model::RuleUse;
 use crate::live::{Member, Pool, Virtual, log};
 use crate::monitor::OnPath;
@@ -119,7 +120,7 @@ pub struct RuleVersion {
     /// Milliseconds since 1970.
     pub loaded_unix_ms: u64,
     pub hooks: Vec<String>,
-    /// It faulted so often that an earlier version took over.
+    /// It faulted so often that its breaker opened; a breaker does not go back to it.
     pub faulty: bool,
 }
 
@@ -253,11 +254,11 @@ fn health(up: bool) -> &'static str {
 }
 
 fn rule_status(name: &RuleName, history: &History) -> RuleStatus {
-    let running = history.running.as_ref();
+    let running = history.running();
     RuleStatus {
         name: name.to_string(),
         running: running.map(|it| it.number),
-        versions: history.versions.iter().map(rule_version).collect(),
+        versions: history.versions().iter().map(rule_version).collect(),
         hooks: running.map(|it| hook_statuses(&it.attachment)).unwrap_or_default(),
         breaker: running.map(|it| if it.attachment.breaker_is_open() { "open" } else { "closed" }),
     }

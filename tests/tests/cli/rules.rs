@@ -98,6 +98,12 @@ fn versions_come_and_go_while_it_runs() {
     tell(&["rule", "list"]);
     tell(&["rule", "rollback", "shop/main"]);
     assert_eq!(shop.get("/"), "web");
+    tell(&["rule", "rollback", "shop/main"]);
+    tell(&["rule", "load", "shop/main", &path]);
+    tell(&["rule", "rollback", "shop/main"]);
+    tell(&["rule", "rollback", "shop/main", "--to", "3"]);
+    tell(&["rule", "rollback", "shop/main"]);
+    tell(&["rule", "rollback", "shop/main", "--to", "9"]);
     tell(&["rule", "rollback", "shop/none"]);
     tell(&["rule", "rollback", "none/main"]);
     let second = digest(&newer);
