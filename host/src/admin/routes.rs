@@ -18,13 +18,14 @@ use shunt_engine::datapath::ModeName;
 use shunt_engine::flow::FlowId;
 use shunt_engine::member::Admin;
 use shunt_rules::{MAX_PACK_BYTES, Pack};
+use tokio::sync::MutexGuard;
 
 use super::refusal::Refusal;
 use super::socket::Peer;
 use super::{SharedControl, explain, metrics};
 use crate::control::{
-    Actor, Explained, FlowDetails, FlowQuery, Flows, LoadError, LoadedRule, MemberStatus, PoolStatus, ReloadSummary,
-    RuleName, RuleStatus, Status,
+    Actor, Control, Explained, FlowDetails, FlowQuery, Flows, LoadError, LoadedRule, MemberStatus,
+    PoolStatus, ReloadSummary, RuleName, RuleStatus, Status,
 };
 
 /// Described in OpenAPI 3.1.
@@ -128,7 +129,7 @@ async fn set_member(
         bad_request(format!("a member cannot be made {:?}", change.admin))
             .help("`admin` is one of enabled, draining, disabled")
     })?;
-    Ok(Json(control.lock().await.set_member(&pool, address, admin, &actor(by))?))
+    Ok(Json(for_change(&control).await?.set_member(&pool, address, admin, &actor(by))?))
 }
 
 async fn load_rule(
@@ -140,10 +141,11 @@ async fn load_rule(
     let name = rule_name(path)?;
     let bytes = pack_bytes(request).await?;
     let loaded = to_the_end(async move {
-        let pack = Pack::from_bytes(bytes.into()).map_err(LoadError::from)?;
-        control.lock().await.load_rule(&name, pack, &actor(by)).await
+        let refused = |error| Refusal::from(&error);
+        let pack = Pack::from_bytes(bytes.into()).map_err(LoadError::from).map_err(refused)?;
+        for_change(&control).await?.load_rule(&name, pack, &actor(by)).await.map_err(refused)
     });
-    Ok(Json(loaded.await?.map_err(|error| Refusal::from(&error))?))
+    Ok(Json(loaded.await??))
 }
 
 async fn rollback_rule(
@@ -161,8 +163,11 @@ async fn rollback_rule(
             bad_request(error.to_string()).help("send nothing, or the number of a version: {\"to\": 2}")
         })?
     };
-    let back = to_the_end(async move { control.lock().await.rollback_rule(&name, to, &actor(by)).await });
-    Ok(Json(back.await?.map_err(|error| Refusal::from(&error))?))
+    let back = to_the_end(async move {
+        let back = for_change(&control).await?.rollback_rule(&name, to, &actor(by)).await;
+        back.map_err(|error| Refusal::from(&error))
+    });
+    Ok(Json(back.await??))
 }
 
 async fn unload_rule(
@@ -172,8 +177,11 @@ async fn unload_rule(
 ) -> Answer<Unloaded> {
     let name = rule_name(path)?;
     let unloaded = Unloaded { name: name.to_string() };
-    let done = to_the_end(async move { control.lock().await.unload_rule(&name, &actor(by)).await });
-    done.await?.map_err(|error| Refusal::from(&error))?;
+    let done = to_the_end(async move {
+        let done = for_change(&control).await?.unload_rule(&name, &actor(by)).await;
+        done.map_err(|error| Refusal::from(&error))
+    });
+    done.await??;
     Ok(Json(unloaded))
 }
 
@@ -274,8 +282,11 @@ async fn explain(
 }
 
 async fn reload(State(control): State<SharedControl>, by: By) -> Answer<ReloadSummary> {
-    let summary = to_the_end(async move { control.lock().await.reload(&actor(by)).await });
-    Ok(Json(summary.await?.map_err(|error| Refusal::from(&error))?))
+    let summary = to_the_end(async move {
+        let summary = for_change(&control).await?.reload(&actor(by)).await;
+        summary.map_err(|error| Refusal::from(&error))
+    });
+    Ok(Json(summary.await??))
 }
 
 async fn metrics(State(control): State<SharedControl>) -> Response {
@@ -329,6 +340,16 @@ fn rule_name(path: Result<Path<(String, String)>, PathRejection>) -> Result<Rule
 
 pub(super) fn bad_request(message: impl Into<String>) -> Refusal {
     Refusal::new(StatusCode::BAD_REQUEST, "bad-request", message)
+}
+
+/// The control, for a change. A process that has been told to end takes none.
+async fn for_change(control: &SharedControl) -> Result<MutexGuard<'_, Control>, Refusal> {
+    let control = control.lock().await;
+    if control.is_draining() {
+        return Err(Refusal::new(StatusCode::CONFLICT, "draining", "this Shunt drains and takes no changes")
+            .help("`shunt status` shows what is still open; change its successor instead"));
+    }
+    Ok(control)
 }
 
 /// Goes on with a change when the one who asked for it goes away, for a change is made as a whole or

@@ -13,6 +13,7 @@ pub(crate) fn status() -> Status {
         epoch: 4,
         uptime_seconds: 3_725,
         workers: 2,
+        draining: true,
         log_lines_lost: 6,
         virtuals: vec![VirtualStatus {
             name: "shop".to_owned(),

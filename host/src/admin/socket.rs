@@ -2,15 +2,27 @@
 
 use std::fs::{self, Permissions};
 use std::io;
+use std::mem;
 use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::connect_info::Connected;
 use axum::serve::IncomingStream;
+use bytes::Bytes;
+use http::Request;
+use http::header::HOST;
+use http_body_util::{BodyExt, Empty};
+use hyper::client::conn::http1;
+use hyper_util::rt::TokioIo;
 use thiserror::Error;
 use tokio::net::unix::UCred;
 use tokio::net::{UnixListener, UnixStream};
+use tokio::sync::Notify;
+
+/// How long a daemon that serves on the same path may take to say whether it drains.
+const QUESTION: Duration = Duration::from_secs(2);
 
 /// A listening socket. Its file is removed when this is dropped.
 #[derive(Debug)]
@@ -21,6 +33,18 @@ pub struct AdminSocket {
     identity: (u64, u64),
     /// User id of this process, who may speak to it besides root.
     owner: u32,
+    renewal: Renewal,
+}
+
+/// Asks the socket to make its file anew where it is gone.
+#[derive(Clone, Debug, Default)]
+pub struct Renewal(Arc<Notify>);
+
+impl Renewal {
+    /// Asks for it; the socket does so as soon as it is served.
+    pub fn renew(&self) {
+        self.0.notify_one();
+    }
 }
 
 /// Who speaks to it, as the kernel says (`SO_PEERCRED`, unix(7)).
@@ -80,6 +104,7 @@ impl AdminSocket {
                 path: path.to_owned(),
                 identity: (file.dev(), file.ino()),
                 owner: file.uid(),
+                renewal: Renewal::default(),
             }),
             Err(source) => {
                 let _ = fs::remove_file(path);
@@ -90,6 +115,31 @@ impl AdminSocket {
 
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    pub fn renewal(&self) -> Renewal {
+        self.renewal.clone()
+    }
+
+    /// Makes the file anew where it is gone, or another has taken its place that nobody serves on.
+    async fn renew(&mut self) {
+        if self.is_there() {
+            return;
+        }
+        match AdminSocket::bind(&self.path).await {
+            Ok(mut new) => {
+                // What is dropped here is the old listener, and it knows that the file is not its own.
+                mem::swap(&mut self.listener, &mut new.listener);
+                mem::swap(&mut self.identity, &mut new.identity);
+                tracing::info!(path = %self.path.display(), "the admin socket was gone and is there again");
+            }
+            Err(error) => tracing::error!(%error, "the admin socket is gone"),
+        }
+    }
+
+    /// Whether the file is the one that was made here.
+    fn is_there(&self) -> bool {
+        fs::symlink_metadata(&self.path).is_ok_and(|file| (file.dev(), file.ino()) == self.identity)
     }
 
     fn admits(&self, peer: &UCred) -> bool {
@@ -103,9 +153,18 @@ impl axum::serve::Listener for AdminSocket {
 
     async fn accept(&mut self) -> (UnixStream, Peer) {
         loop {
-            let stream = match self.listener.accept().await {
-                Ok((stream, _)) => stream,
-                Err(error) => {
+            let renewal = self.renewal();
+            let accepted = tokio::select! {
+                accepted = self.listener.accept() => Some(accepted),
+                () = renewal.0.notified() => None,
+            };
+            let stream = match accepted {
+                Some(Ok((stream, _))) => stream,
+                None => {
+                    self.renew().await;
+                    continue;
+                }
+                Some(Err(error)) => {
                     tracing::warn!(%error, "the admin socket cannot accept");
                     // It is out of files most likely, and to ask again at once would burn the processor.
                     tokio::time::sleep(Duration::from_millis(100)).await;
@@ -130,9 +189,9 @@ impl axum::serve::Listener for AdminSocket {
 
 impl Drop for AdminSocket {
     fn drop(&mut self) {
-        let ours =
-            fs::symlink_metadata(&self.path).is_ok_and(|file| (file.dev(), file.ino()) == self.identity);
-        if ours && let Err(error) = fs::remove_file(&self.path) {
+        if self.is_there()
+            && let Err(error) = fs::remove_file(&self.path)
+        {
             tracing::warn!(path = %self.path.display(), %error, "cannot remove the admin socket");
         }
     }
@@ -150,10 +209,33 @@ async fn make_way(path: &Path) -> Result<(), SocketError> {
             fs::remove_file(path).map_err(|source| SocketError::Bind { path: path.to_owned(), source })
         }
         answer => {
-            let pid = answer.ok().and_then(|stream| stream.peer_cred().ok()).and_then(|peer| peer.pid());
-            Err(SocketError::Taken { path: path.to_owned(), pid })
+            let stream = answer.ok();
+            let pid = stream.as_ref().and_then(|stream| stream.peer_cred().ok()).and_then(|peer| peer.pid());
+            let drains = match stream {
+                Some(stream) => tokio::time::timeout(QUESTION, is_draining(stream)).await.unwrap_or(false),
+                None => false,
+            };
+            if !drains {
+                return Err(SocketError::Taken { path: path.to_owned(), pid });
+            }
+            tracing::info!(pid, path = %path.display(), "taking over the admin socket of a process that drains");
+            fs::remove_file(path).map_err(|source| SocketError::Bind { path: path.to_owned(), source })
         }
     }
+}
+
+/// Whether the daemon at the other end drains, and leaves its place to a successor.
+async fn is_draining(stream: UnixStream) -> bool {
+    let exchange = async {
+        let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.ok()?;
+        let request =
+            Request::get("/v1/status").header(HOST, "localhost").body(Empty::<Bytes>::new()).ok()?;
+        let answer = async move { sender.send_request(request).await.ok()?.into_body().collect().await.ok() };
+        let (body, _) = tokio::join!(answer, connection);
+        let status: serde_json::Value = serde_json::from_slice(&body?.to_bytes()).ok()?;
+        status["draining"].as_bool()
+    };
+    exchange.await.unwrap_or(false)
 }
 
 fn remedy(error: &io::Error) -> &'static str {

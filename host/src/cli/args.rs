@@ -37,10 +37,13 @@ pub(super) enum Format {
 pub(super) enum Command {
     /// Carry traffic, until SIGTERM
     ///
-    /// SIGHUP reads the configuration again, as `shunt reload` does. SIGTERM and SIGINT stop
-    /// accepting and wait for what is under way, at most for `process.drain`; a second one ends
-    /// at once. SHUNT_LOG says what is logged: error, warn, info (the default), debug, or a
-    /// filter as in `info,shunt::http=debug`.
+    /// SIGHUP reads the configuration again, as `shunt reload` does, and makes the admin socket anew
+    /// if its file is gone. SIGTERM, SIGINT and SIGQUIT stop accepting and wait for what is under
+    /// way, at most for `process.drain`; a second one ends at once. While it waits, `shunt status`
+    /// shows what is open. Other signals end nothing and are logged.
+    ///
+    /// SHUNT_LOG says what is logged: off, error, warn, info (the default), debug, trace, or a
+    /// filter of targets and levels as in `info,rule=debug`.
     #[command(verbatim_doc_comment)]
     Run {
         /// A TOML file, or a folder of them

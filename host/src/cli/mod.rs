@@ -20,6 +20,7 @@ mod rule_author;
 mod run;
 mod screen;
 mod shapes;
+mod signals;
 mod status;
 mod table;
 mod words;

@@ -3,19 +3,23 @@
 use std::io::{self, Write};
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::runtime::Builder;
-use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{Mutex, mpsc};
 
 use super::failure::Failure;
 use super::log;
 use super::screen::Screen;
+use super::signals::{Asked, Signals};
 use super::words::count;
-use crate::admin::socket::AdminSocket;
+use crate::admin::socket::{AdminSocket, Renewal};
 use crate::admin::{self, SharedControl};
 use crate::config;
-use crate::control::{Actor, ApplyError, Control};
+use crate::control::{Actor, ApplyError, Control, Drain};
+
+/// Between two looks at whether flows are left while it drains.
+const FLOWS_LOOK: Duration = Duration::from_millis(100);
 
 /// Carries traffic until a signal ends it.
 ///
@@ -44,6 +48,7 @@ async fn serve(config: PathBuf) -> Result<(), Failure> {
     // First of what it opens, so that a second daemon of the same configuration gets no further.
     let socket = AdminSocket::bind(&socket).await.map_err(|error| Failure::failed("admin-socket", error))?;
     let path = socket.path().display().to_string();
+    let renewal = socket.renewal();
     let mut control = tokio::select! {
         control = Control::start(config) => control.map_err(refused)?,
         () = signals.end() => return Ok(()),
@@ -59,15 +64,32 @@ async fn serve(config: PathBuf) -> Result<(), Failure> {
     let workers = count(status.workers, "worker");
     say(&format!("shunt {} ready: {virtuals}, {pools}, {workers}, admin socket {path}", status.version));
 
-    attend(&control, &mut signals, opened).await;
+    attend(&control, &mut signals, opened, &renewal).await;
 
-    // No more changes, and the way is free for a successor.
+    // The admin socket stays, so that the drain can be watched; it takes no changes any more.
+    tracing::info!("draining; a second signal ends at once");
+    let ended = tokio::select! {
+        () = drain(&control) => Ok(()),
+        () = signals.end() => Err(Failure::failed("cut", "ended before every connection had ended")),
+    };
     admin.abort();
     let _ = admin.await;
-    tracing::info!("draining; a second signal ends at once");
-    tokio::select! {
-        () = async { control.lock().await.drain().await } => Ok(()),
-        () = signals.end() => Err(Failure::failed("cut", "ended before every connection had ended")),
+    ended
+}
+
+/// Stops accepting and waits until every connection and flow has ended, at most for the configured time.
+async fn drain(control: &SharedControl) {
+    let Drain { workers, most } = control.lock().await.begin_drain().await;
+    let all = async {
+        for drained in workers {
+            let _ = drained.await;
+        }
+        while control.lock().await.has_open_flows().await {
+            tokio::time::sleep(FLOWS_LOOK).await;
+        }
+    };
+    if tokio::time::timeout(most, all).await.is_err() {
+        tracing::warn!("connections or flows were still open after the drain time and are cut");
     }
 }
 
@@ -76,6 +98,7 @@ async fn attend(
     control: &SharedControl,
     signals: &mut Signals,
     opened: Option<mpsc::UnboundedReceiver<String>>,
+    socket: &Renewal,
 ) {
     let (_none, never) = mpsc::unbounded_channel();
     let mut opened = opened.unwrap_or(never);
@@ -83,8 +106,11 @@ async fn attend(
         tokio::select! {
             asked = signals.next() => match asked {
                 Asked::End => return,
-                // What is wrong with it stands in the log, and everything goes on.
-                Asked::Reload => drop(control.lock().await.reload(&Actor::Signal("SIGHUP")).await),
+                Asked::Reload => {
+                    socket.renew();
+                    // What is wrong with the configuration stands in the log, and everything goes on.
+                    drop(control.lock().await.reload(&Actor::Signal("SIGHUP")).await);
+                }
             },
             Some(name) = opened.recv() => {
                 if let Ok(name) = name.parse() {
@@ -92,41 +118,6 @@ async fn attend(
                 }
             }
         }
-    }
-}
-
-struct Signals {
-    hangup: Signal,
-    interrupt: Signal,
-    terminate: Signal,
-}
-
-/// What a signal asks for.
-enum Asked {
-    Reload,
-    End,
-}
-
-impl Signals {
-    fn catch() -> io::Result<Self> {
-        Ok(Signals {
-            hangup: signal(SignalKind::hangup())?,
-            interrupt: signal(SignalKind::interrupt())?,
-            terminate: signal(SignalKind::terminate())?,
-        })
-    }
-
-    async fn next(&mut self) -> Asked {
-        tokio::select! {
-            _ = self.hangup.recv() => Asked::Reload,
-            _ = self.interrupt.recv() => Asked::End,
-            _ = self.terminate.recv() => Asked::End,
-        }
-    }
-
-    /// Waits for one of those that end the process.
-    async fn end(&mut self) {
-        while !matches!(self.next().await, Asked::End) {}
     }
 }
 

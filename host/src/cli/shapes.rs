@@ -13,6 +13,8 @@ pub(super) struct Status {
     pub(super) uptime_seconds: u64,
     pub(super) workers: usize,
     #[serde(default)]
+    pub(super) draining: bool,
+    #[serde(default)]
     pub(super) log_lines_lost: u64,
     pub(super) virtuals: Vec<Virtual>,
     pub(super) pools: Vec<Pool>,

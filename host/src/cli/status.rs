@@ -21,7 +21,8 @@ pub(super) fn status(client: &Client, screen: &Screen) -> Result<(), Failure> {
 fn told(status: &Status, paint: Paint) -> String {
     let Status { version, epoch, uptime_seconds, workers, .. } = status;
     let (up, workers) = (words::span(*uptime_seconds), words::count(*workers, "worker"));
-    let mut parts = vec![format!("shunt {version}, up {up}, {workers}, epoch {epoch}\n")];
+    let draining = if status.draining { ", draining" } else { "" };
+    let mut parts = vec![format!("shunt {version}, up {up}, {workers}, epoch {epoch}{draining}\n")];
     if status.log_lines_lost > 0 {
         let lost = words::count(status.log_lines_lost, "line");
         parts.push(format!("the log lost {lost}: its reader was gone or too slow, or its disk was full\n"));
@@ -122,7 +123,7 @@ mod tests {
         let status = serde_json::to_value(sample::status()).unwrap();
         let status: Status = serde_json::from_value(status).unwrap();
         let expected = "\
-shunt 0.1.0, up 1h 2m, 2 workers, epoch 4
+shunt 0.1.0, up 1h 2m, 2 workers, epoch 4, draining
 
 the log lost 6 lines: its reader was gone or too slow, or its disk was full
 

@@ -12,13 +12,13 @@ use shunt_rules::{Attachment, Environment, RuleHost};
 use tokio::sync::{mpsc, oneshot};
 
 use super::environment::DaemonEnvironment;
+use super::history::Running;
+use super::operate::shown;
 use super::packets::translator;
 use super::plan::{plan_rules, plan_tls};
-use super::history::{History, Running};
-use super::operate::shown;
 use super::rules::{self, Histories, RuleName};
 use super::status::ReloadSummary;
-use super::{Actor, ApplyError, Control};
+use super::{Actor, ApplyError, Control, Drain};
 use crate::config::{Document, model};
 use crate::live::registry::Registry;
 use crate::live::{Pool, Snapshot, Virtual};
@@ -75,6 +75,7 @@ impl Control {
             monitors: Monitors::new(Arc::clone(&probes)),
             probes,
             started: Instant::now(),
+            draining: false,
             opened: Some(opened),
         };
         control.put_in_force(document, None).await?;
@@ -90,7 +91,8 @@ impl Control {
         match &reloaded {
             Ok(summary) => {
                 let ReloadSummary { epoch, added, changed, removed, .. } = summary;
-                let list = |names: &[String]| if names.is_empty() { NOTHING.to_owned() } else { names.join(", ") };
+                let list =
+                    |names: &[String]| if names.is_empty() { NOTHING.to_owned() } else { names.join(", ") };
                 let [added, changed, removed] = [added, changed, removed].map(|it| list(it));
                 tracing::info!(by = by.to_string(), epoch, added, changed, removed, "reloaded");
             }
@@ -113,28 +115,31 @@ impl Control {
         self.put_in_force(document, Some(by)).await
     }
 
-    /// Stops accepting and waits until every connection and flow has ended, at most for the configured time.
-    pub async fn drain(&mut self) {
-        let mut waits = Vec::new();
+    /// Stops accepting, and takes no changes from now on.
+    pub async fn begin_drain(&mut self) -> Drain {
+        self.draining = true;
+        let mut workers = Vec::new();
         for worker in &self.workers {
             let (done, drained) = oneshot::channel();
             if worker.send(Command::Drain { done }) {
-                waits.push(drained);
+                workers.push(drained);
             }
         }
         if let Some(packets) = &mut self.packets {
             packets.close(&self.snapshot.load_full(), &self.config.snat_pools).await;
         }
-        let all = async {
-            for drained in waits {
-                let _ = drained.await;
-            }
-            if let Some(packets) = &self.packets {
-                packets.drained().await;
-            }
-        };
-        if tokio::time::timeout(self.config.process.drain, all).await.is_err() {
-            tracing::warn!("connections or flows were still open after the drain time and are cut");
+        Drain { workers, most: self.config.process.drain }
+    }
+
+    pub fn is_draining(&self) -> bool {
+        self.draining
+    }
+
+    /// Whether packet flows are left that a drain waits for.
+    pub async fn has_open_flows(&self) -> bool {
+        match &self.packets {
+            Some(packets) => packets.has_open_flows().await,
+            None => false,
         }
     }
 
@@ -158,7 +163,7 @@ impl Control {
 
         // What cannot.
         for (name, plan) in planned {
-            let rule_name = name.to_string();
+            let rule_name = name.clone();
             let history = self.rules.entry(name).or_default();
             history.configured = Some(plan.configured);
             let Some((rule, attachment, using)) = plan.run else { continue };
@@ -169,8 +174,9 @@ impl Control {
             let number = same.unwrap_or_else(|| history.add(rule, unix_ms()));
             history.run(Running { number, attachment, using });
             if let Some(by) = by {
-                let (what, to) = (if same.is_some() { "rule set anew" } else { "rule loaded" }, shown(history));
-                tracing::info!(by = by.to_string(), rule = rule_name, from, to, "{what} by a reload");
+                let (what, to) =
+                    (if same.is_some() { "rule set anew" } else { "rule loaded" }, shown(history));
+                tracing::info!(by = by.to_string(), rule = %rule_name, from, to, "{what} by a reload");
             }
         }
         let named: BTreeSet<RuleName> = rules::uses(&config).map(|rule| rule.name).collect();

@@ -20,11 +20,12 @@ mod status;
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use shunt_rules::RuleHost;
 use thiserror::Error;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 
 use crate::config::Report;
 use crate::config::model::Config;
@@ -71,8 +72,18 @@ pub struct Control {
     /// What monitors have sent on the way of clients.
     probes: Arc<Probes>,
     started: std::time::Instant,
+    /// It takes no changes any more, and waits for what is open.
+    draining: bool,
     /// Names of rules whose breaker opened; taken by whoever acts on them.
     opened: Option<mpsc::UnboundedReceiver<String>>,
+}
+
+/// What a drain waits for, besides packet flows.
+pub struct Drain {
+    /// Each ends when a worker's last connection has ended.
+    pub workers: Vec<oneshot::Receiver<()>>,
+    /// How long it waits at most.
+    pub most: Duration,
 }
 
 impl ApplyError {

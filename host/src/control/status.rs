@@ -6,8 +6,8 @@ use crate::control::Control;
 use shunt_rules::stats::{HookReading, bucket_bound};
 use shunt_rules::{FaultKind, Hook};
 
-use super::packet_status::PacketStatus;
 use super::history::{History, Version};
+use super::packet_status::PacketStatus;
 use super::rules::RuleName;
 use crate::config::model::RuleUse;
 use crate::live::{Member, Pool, Virtual, log};
@@ -21,6 +21,8 @@ pub struct Status {
     pub epoch: u64,
     pub uptime_seconds: u64,
     pub workers: usize,
+    /// It has been told to end: it accepts nothing, takes no changes, and waits for what is open.
+    pub draining: bool,
     /// Lines of the log that could not be written.
     pub log_lines_lost: u64,
     /// Proxies.
@@ -177,6 +179,7 @@ impl Control {
             epoch: snapshot.epoch,
             uptime_seconds: self.started.elapsed().as_secs(),
             workers: self.workers.len(),
+            draining: self.draining,
             log_lines_lost: log::lost(),
             virtuals: snapshot.virtuals.iter().map(|it| self.virtual_status(it)).collect(),
             pools: snapshot.pools.iter().map(|it| self.pool_status(it)).collect(),

@@ -2,7 +2,6 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
 use shunt_engine::datapath::{Filter, FlowDetails, FlowProtocol, FlowSummary, ModeName};
 use shunt_engine::flow::{Cursor, FlowId};
@@ -24,8 +23,6 @@ use crate::live::Snapshot;
 /// Flows that all workers together hold at most, unless virtuals are allowed more. Each costs 32 bytes of
 /// address space from the start, and memory when it is there.
 const MOST_FLOWS: usize = 1 << 20;
-/// How often draining looks whether flows are left.
-const DRAIN_LOOK: Duration = Duration::from_millis(100);
 
 /// How long a flow without a connection is silent before draining does not wait for it any more, in
 /// milliseconds. Questions and answers that belong together come closer to each other; what is asked later
@@ -230,14 +227,8 @@ impl Packets {
         self.take(Change::default(), snapshot, snat_pools, Takes::Nothing).await;
     }
 
-    /// Waits until no flow is left that anyone waits for.
-    pub async fn drained(&self) {
-        while self.has_open_flows().await {
-            tokio::time::sleep(DRAIN_LOOK).await;
-        }
-    }
-
-    async fn has_open_flows(&self) -> bool {
+    /// Whether a flow is left that a drain waits for.
+    pub async fn has_open_flows(&self) -> bool {
         for worker in &self.workers {
             let mut from = Some(Cursor::default());
             while let Some(cursor) = from {

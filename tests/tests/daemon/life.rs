@@ -51,12 +51,96 @@ fn sigterm_lets_what_is_under_way_finish() {
     daemon.signal(Signal::SIGTERM);
     daemon.wait_log("draining");
     until("the listener is closed", || Client::try_connect(listen).is_err());
-    until("the socket is gone", || !daemon.folder().socket().exists());
+    // It can be watched, and takes no changes.
+    let status = daemon.status();
+    assert_eq!((&status["draining"], &status["virtuals"][0]["open"]), (&true.into(), &1.into()));
+    assert!(daemon.shunt(&["status"]).good().lines().next().unwrap().ends_with(", draining"));
+    let member = origin.address().to_string();
+    for words in [
+        &["reload"][..],
+        &["member", "drain", "web", &member],
+        &["rule", "unload", "shop/main"],
+        &["rule", "rollback", "shop/main"],
+    ] {
+        let refused = daemon.shunt(words).refused(1);
+        assert!(refused.starts_with("error: this Shunt drains and takes no changes\nhelp: "), "{refused}");
+    }
+    daemon.signal(Signal::SIGHUP);
+    daemon.wait_log("SIGHUP reloads nothing while Shunt starts or ends");
     assert!(daemon.runs(), "it waits for the request");
     origin.tell("answer");
     let answer = client.answer();
     assert_eq!((answer.status(), answer.text().as_str()), (200, "whole"));
     assert_eq!(daemon.wait().code(), Some(0), "{}", daemon.log());
+    assert!(!daemon.folder().socket().exists(), "its socket goes with it");
+}
+
+#[test]
+fn a_successor_takes_the_socket_over_from_one_that_drains() {
+    let origin = Origin::start(|call| {
+        call.request()?;
+        call.mark("asked");
+        call.await_mark("answer")?;
+        call.send(ok("whole"))
+    });
+    let listen = address::free();
+    let text = config(listen, origin.address());
+    let mut first = Daemon::start(&text);
+    let mut client = Client::connect(listen);
+    client.send("GET / HTTP/1.1\r\nHost: shop\r\n\r\n");
+    origin.wait_mark("asked");
+    first.signal(Signal::SIGTERM);
+    until("the listener is closed", || Client::try_connect(listen).is_err());
+
+    let socket = first.folder().socket();
+    let folder = Folder::new();
+    folder.configure(&format!("{text}\n[admin]\nsocket = \"{}\"\n", socket.display()));
+    let second = Daemon::start_in(folder);
+    let taken = format!("taking over the admin socket of a process that drains pid={}", first.pid());
+    assert!(second.log().contains(&taken), "{}", second.log());
+    origin.tell("answer");
+    assert_eq!(client.answer().status(), 200);
+    assert_eq!(first.wait().code(), Some(0), "{}", first.log());
+    // The socket is the successor's, and stays.
+    assert_eq!(first.status()["draining"], false);
+}
+
+#[test]
+fn signals_that_mean_nothing_are_told_and_end_nothing() {
+    let origin = Origin::named("web");
+    let listen = address::free();
+    let daemon = Daemon::start(&config(listen, origin.address()));
+    for (signal, name) in [
+        (Signal::SIGUSR1, "SIGUSR1"),
+        (Signal::SIGUSR2, "SIGUSR2"),
+        (Signal::SIGALRM, "SIGALRM"),
+        (Signal::SIGIO, "SIGIO"),
+        (Signal::SIGVTALRM, "SIGVTALRM"),
+        (Signal::SIGPROF, "SIGPROF"),
+        (Signal::SIGPWR, "SIGPWR"),
+        (Signal::SIGSTKFLT, "SIGSTKFLT"),
+    ] {
+        daemon.signal(signal);
+        daemon.wait_log(&format!("{name} means nothing to Shunt: SIGHUP reloads, SIGTERM ends"));
+    }
+    daemon.signal(Signal::SIGPIPE);
+    assert_eq!(Client::connect(listen).get("/").text(), "web");
+    assert_eq!(daemon.status()["epoch"], 1);
+}
+
+#[test]
+fn sighup_makes_a_socket_anew_that_is_gone() {
+    let daemon = Daemon::start(&config(address::free(), address::free()));
+    let socket = daemon.folder().socket();
+    fs::remove_file(&socket).unwrap();
+    daemon.signal(Signal::SIGHUP);
+    daemon.wait_log("the admin socket was gone and is there again");
+    assert_eq!(fs::metadata(&socket).unwrap().permissions().mode() & 0o7777, 0o600);
+    until("it is reloaded", || daemon.status()["epoch"] == 2);
+    // With its folder, too, as cleaners of /run do.
+    daemon.signal(Signal::SIGHUP);
+    until("it is reloaded", || daemon.status()["epoch"] == 3);
+    assert_eq!(daemon.log().matches("is there again").count(), 1, "one that is there stays");
 }
 
 #[test]
