@@ -1,6 +1,7 @@
 //! What runs: the snapshot, which a reload replaces as a whole, and what it carries over by identity.
 
 pub mod counters;
+pub mod dial;
 pub mod log;
 pub mod registry;
 

@@ -17,6 +17,7 @@ use tokio::net::{TcpSocket, TcpStream, UdpSocket};
 
 use super::ping::Ping;
 use crate::config::model;
+use crate::live::dial;
 
 /// How much of a body is read. A health page is short; what is longer is cut by closing.
 const MAX_BODY_BYTES: usize = 64 << 10;
@@ -145,7 +146,9 @@ impl Probe {
             let from = socket.local_addr().map_err(Failure::Connect)?;
             *held = Some(stand.begin(ip::TCP, from));
         }
-        socket.connect(self.address).await.map_err(Failure::Connect)
+        let stream = socket.connect(self.address).await.map_err(Failure::Connect)?;
+        dial::refuse_itself(&stream).map_err(Failure::Connect)?;
+        Ok(stream)
     }
 
     /// Where it is sent from, with a port that the kernel chooses.
@@ -170,6 +173,9 @@ impl Probe {
 /// Sends a datagram and waits for a good answer. What others send to the socket does not count.
 async fn ask(socket: &UdpSocket, to: SocketAddr, send: &str, expect: Option<&str>) -> Result<Good, Failure> {
     socket.connect(to).await.map_err(Failure::Connect)?;
+    if socket.local_addr().is_ok_and(|own| own == to) {
+        return Err(Failure::Connect(io::ErrorKind::ConnectionRefused.into()));
+    }
     socket.send(send.as_bytes()).await.map_err(Failure::Connect)?;
     let mut buffer = vec![0; MAX_BODY_BYTES];
     let length = socket.recv(&mut buffer).await.map_err(Failure::Connect)?;

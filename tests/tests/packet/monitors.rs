@@ -4,7 +4,7 @@
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
-use shunt_lab::{Family, Member, Mode, Plan, Shape, Shunt};
+use shunt_lab::{Family, Lab, Member, Mode, Plan, Shape, Shunt};
 use shunt_tests::packet::{PacketSite, topology, until};
 use shunt_tests::program;
 use shunt_tests::raw::PATIENCE;
@@ -345,4 +345,56 @@ fn the_link_of_probes_comes_and_goes() {
 
 fn on_path_of(site: &PacketSite, virtual_: &str) -> Option<(String, String)> {
     on_path(&site.told(&["status"]), virtual_)
+}
+
+/// A port that nothing listens on is down, also where it is one of those that the kernel connects from: then a socket
+/// can reach itself.
+#[test]
+fn a_probe_that_reaches_itself_is_no_answer() {
+    if !is_root() {
+        return;
+    }
+    let lab = Lab::new("a member on a port that the kernel chooses from").unwrap();
+    let host = lab.host("shunt").unwrap();
+    host.run("ip link set lo up").unwrap();
+    let range = "/proc/sys/net/ipv4/ip_local_port_range";
+    host.within(|| std::fs::write(range, "40000 40015")).unwrap().unwrap();
+    let often = "interval = \"10ms\", rise = 1, fall = 1";
+    let config = format!(
+        r#"
+[[virtual]]
+name = "web"
+listen = "127.0.0.1:8080"
+protocol = "http"
+pool = "tcp"
+
+[[pool]]
+name = "tcp"
+monitor = {{ tcp = true, {often} }}
+members = [{{ address = "127.0.0.1:40004" }}]
+
+[[pool]]
+name = "udp"
+monitor = {{ udp = {{ send = "x" }}, {often} }}
+members = [{{ address = "127.0.0.1:40004" }}]
+"#
+    );
+    let shunt = Shunt::start(&host, &program::path(), &config).unwrap();
+    // Of sixteen ports each probe has one: by then hundreds of them have had this one.
+    let counted = || host.run("cat /proc/net/snmp").unwrap();
+    let enough = || {
+        let counted = counted();
+        let sent = |protocol: &str, name: &str| {
+            let mut lines =
+                counted.lines().filter_map(|line| line.strip_prefix(protocol)?.strip_prefix(": "));
+            let (names, numbers) = (lines.next().unwrap(), lines.next().unwrap());
+            let place = names.split(' ').position(|it| it == name).unwrap();
+            numbers.split(' ').nth(place).unwrap().parse::<u64>().unwrap()
+        };
+        sent("Tcp", "ActiveOpens") > 300 && sent("Udp", "OutDatagrams") > 300
+    };
+    until(enough, counted);
+    let log = shunt.drain().unwrap();
+    let downs = log.matches("member down").count();
+    assert!(downs == 2 && !log.contains("member up"), "{log}");
 }

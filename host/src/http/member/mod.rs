@@ -25,6 +25,7 @@ use tokio::time::timeout;
 use crate::http::body::{BodyError, RequestBody};
 use crate::http::deadline::Deadline;
 use crate::live::counters::MemberCounters;
+use crate::live::dial;
 use connection::ServerConnection;
 use response::Piece;
 
@@ -138,6 +139,7 @@ impl MemberView {
             Ok(Err(error)) => return Err(error.into()),
             Ok(Ok(stream)) => stream,
         };
+        dial::refuse_itself(&stream)?;
         // Best effort: without it small writes wait for the peer's delayed ACK.
         let _ = stream.set_nodelay(true);
         Ok(Lease::new(Box::new(ServerConnection::new(stream)), self, false))

@@ -1,0 +1,49 @@
+//! What a connection that Shunt opens has to be.
+
+use std::io;
+use std::time::Duration;
+
+use socket2::SockRef;
+use tokio::net::TcpStream;
+
+/// Refuses a connection that reached itself.
+///
+/// Where a port of this host is among those that the kernel chooses from and nothing listens on it, the kernel may
+/// choose that very port to connect from. Then both ends send a SYN and open the connection (RFC 9293 section
+/// 3.5), and both are this socket. It is reset, so that the port is not kept in TIME-WAIT from who is to listen on it.
+///
+/// # Errors
+/// As if the connection had been refused, which it is where the kernel chooses any other port.
+pub fn refuse_itself(stream: &TcpStream) -> io::Result<()> {
+    if stream.local_addr()? != stream.peer_addr()? {
+        return Ok(());
+    }
+    let _ = SockRef::from(stream).set_linger(Some(Duration::ZERO));
+    Err(io::ErrorKind::ConnectionRefused.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::net::{Ipv4Addr, SocketAddr};
+    use tokio::net::{TcpListener, TcpSocket};
+
+    #[tokio::test]
+    async fn a_connection_to_itself_is_refused() {
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.bind((Ipv4Addr::LOCALHOST, 0).into()).unwrap();
+        let own = socket.local_addr().unwrap();
+        let stream = socket.connect(own).await.unwrap();
+        let refused = refuse_itself(&stream).unwrap_err();
+        assert_eq!(refused.kind(), io::ErrorKind::ConnectionRefused);
+        drop(stream);
+        TcpListener::bind(own).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_connection_to_another_is_not() {
+        let listener = TcpListener::bind(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))).await.unwrap();
+        let stream = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        refuse_itself(&stream).unwrap();
+    }
+}
