@@ -14,8 +14,14 @@ const STABLE_KEY: [u64; 2] = [u64::from_be_bytes(*b"shunt sh"), u64::from_be_byt
 /// values are. It is no defence against someone who chooses the bytes to collide; [`Keyed`] is.
 #[must_use]
 pub fn stable(bytes: &[u8]) -> u64 {
+    stable_of(&[bytes])
+}
+
+/// [`stable`] of all the bytes in their order, without putting them together first.
+#[must_use]
+pub fn stable_of(parts: &[&[u8]]) -> u64 {
     let mut hasher = SipHasher24::new_with_keys(STABLE_KEY[0], STABLE_KEY[1]);
-    hasher.write(bytes);
+    parts.iter().for_each(|part| hasher.write(part));
     hasher.finish()
 }
 

@@ -6,6 +6,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod balance;
 pub mod datapath;
 pub mod flow;
 pub mod fragment;
@@ -17,6 +18,5 @@ pub mod member;
 pub mod network;
 pub mod packet;
 pub mod persistence;
-pub mod selection;
 pub mod snat;
 pub mod timer;

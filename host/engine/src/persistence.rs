@@ -1,15 +1,10 @@
-//! Clients that stay with their member: a table of keys, and the tag that a cookie carries.
+//! Clients that stay with their member: by a key in a table, or by what their cookie says.
 
+pub mod cookie;
+mod key;
 mod table;
 mod tag;
 
+pub use key::{Key, key_prefix};
 pub use table::{Bound, Counts, MAX_KEY, PersistenceTable};
 pub use tag::MemberTag;
-
-use std::net::IpAddr;
-
-/// The key of a client that is known by its address alone.
-#[must_use]
-pub fn source_key(client: IpAddr) -> [u8; 16] {
-    shunt_wire::Address::from(client).octets()
-}

@@ -4,6 +4,7 @@
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
+use shunt_engine::balance::Balance;
 use shunt_engine::datapath::{
     Datapath, Done, Dscp, Filter, Hooks, Limits, Member, ModeName, Modes, NewFlow, Options, Pool, PoolIndex,
     Ruling, Snapshot, SnatPool, SnatPoolIndex, SourcePersistence, Target, Translation, Translator, Transport,
@@ -16,7 +17,6 @@ use shunt_engine::mapping::{Embedding, Map, Mapping, Maps, Routers};
 use shunt_engine::member::{Admin, MemberState};
 use shunt_engine::network::{Hop, Interface, Network, Prefix, Route};
 use shunt_engine::persistence::PersistenceTable;
-use shunt_engine::selection::Balance;
 use shunt_engine::snat;
 use shunt_wire::frame::HEADROOM;
 use shunt_wire::{Address, Endpoint, Family, Frame, Mac, checksum};

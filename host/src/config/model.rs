@@ -94,7 +94,7 @@ pub struct Certificate {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Persistence {
     pub by: PersistBy,
-    /// How long an entry outlives its last use; for a cookie, its `Max-Age`, and without one it
+    /// How long a binding outlives its last use; for a cookie, its `Max-Age`, and without one it
     /// lives as long as the browser. Default for tables 1 h.
     pub timeout: Option<Duration>,
 }

@@ -9,7 +9,7 @@ use shunt_engine::datapath::{
     SnatPoolIndex, SourcePersistence, Translator, Transport, TunnelSources, Virtual, VirtualIndex,
 };
 use shunt_engine::member::MemberState;
-use shunt_engine::{selection, snat};
+use shunt_engine::{balance, snat};
 use shunt_rules::{Hook, HookSet};
 use shunt_sys::xdp::Wanted;
 use shunt_wire::steering::{self, Replier, Segment, TunnelEnd};
@@ -255,11 +255,11 @@ fn pool(pool: &live::Pool) -> Pool {
     Pool {
         name: pool.settings.name.as_str().into(),
         balance: match pool.settings.balance {
-            model::Balance::RoundRobin => selection::Balance::RoundRobin,
-            model::Balance::WeightedRoundRobin => selection::Balance::WeightedRoundRobin,
-            model::Balance::LeastConnections => selection::Balance::LeastConnections,
-            model::Balance::DestinationHash => selection::Balance::DestinationHash,
-            model::Balance::SymmetricHash => selection::Balance::SymmetricHash,
+            model::Balance::RoundRobin => balance::Balance::RoundRobin,
+            model::Balance::WeightedRoundRobin => balance::Balance::WeightedRoundRobin,
+            model::Balance::LeastConnections => balance::Balance::LeastConnections,
+            model::Balance::DestinationHash => balance::Balance::DestinationHash,
+            model::Balance::SymmetricHash => balance::Balance::SymmetricHash,
         },
         members: pool.members.iter().map(member).collect(),
         bindings: Arc::clone(&pool.bindings),

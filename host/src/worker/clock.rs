@@ -1,7 +1,7 @@
 //! The monotonic clock of the process, as the numbers that the engine takes.
 
 use std::sync::LazyLock;
-use std::time::Instant;
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 static START: LazyLock<Instant> = LazyLock::new(Instant::now);
 
@@ -13,4 +13,10 @@ pub(crate) fn monotonic_ms() -> u64 {
 /// Microseconds since the same moment.
 pub(crate) fn monotonic_us() -> u64 {
     u64::try_from(START.elapsed().as_micros()).unwrap_or(u64::MAX)
+}
+
+/// Milliseconds since 1970, by the clock of the host: only for what other hosts, or a later run, read.
+pub(crate) fn unix_ms() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }

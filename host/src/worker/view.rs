@@ -7,9 +7,11 @@ use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use shunt_engine::persistence::MemberTag;
-use shunt_engine::selection::{Balance, Candidate, Selector};
+use shunt_engine::balance::choose::{self, Ask, Chosen, NotChosen};
+use shunt_engine::balance::{Balance, Candidate, Members, Selector};
+use shunt_engine::persistence::{MemberTag, key_prefix};
 use shunt_rules::{Attachment, Fault, HookSet, OnFault, Runner};
+use shunt_wire::Endpoint;
 
 use crate::config::model;
 use crate::http::member::MemberView;
@@ -22,8 +24,9 @@ pub(crate) struct PoolView {
     pub(crate) name: Arc<str>,
     selector: RefCell<Selector>,
     pub(crate) members: Vec<Rc<MemberView>>,
-    /// What a cookie calls each of the members.
-    tags: Vec<MemberTag>,
+    places: HashMap<SocketAddr, usize>,
+    /// What a cookie calls each of the members, with the member's place; sorted.
+    tags: Vec<(MemberTag, usize)>,
 }
 
 pub(crate) struct VirtualView {
@@ -46,6 +49,14 @@ pub(crate) struct RuleView {
     /// The pool of `on-fault = { pool = … }`.
     pub(crate) fallback: Option<Rc<PoolView>>,
     faults: FaultLog,
+}
+
+impl VirtualView {
+    /// The pools that requests can go to, some of them more than once.
+    pub(crate) fn pools(&self) -> impl Iterator<Item = &Rc<PoolView>> {
+        let by_rules = self.rules.iter().flat_map(|rule| rule.slots.iter().chain(&rule.fallback));
+        self.pool.iter().chain(by_rules)
+    }
 }
 
 impl RuleView {
@@ -102,11 +113,11 @@ impl Views {
     fn virtual_view(&self, virtual_: &Arc<Virtual>, before: Option<&VirtualView>) -> VirtualView {
         let rules: Vec<_> = virtual_.rules.iter().map(|it| self.rule_view(it, before)).collect();
         let hooks = rules.iter().fold(HookSet::EMPTY, |all, rule| all.union(rule.attachment.hooks()));
-        let name = virtual_.settings.name.as_bytes();
+        let name = &virtual_.settings.name;
         VirtualView {
             counters: virtual_.counters.shard(self.worker),
             pool: virtual_.settings.pool.as_ref().and_then(|name| self.pools.get(name)).cloned(),
-            binding_prefix: shunt_engine::hash::stable(name).to_be_bytes(),
+            binding_prefix: key_prefix(name),
             virtual_: Arc::clone(virtual_),
             rules,
             hooks,
@@ -169,13 +180,14 @@ impl PoolView {
             model::Balance::DestinationHash => Balance::DestinationHash,
             model::Balance::SymmetricHash => Balance::SymmetricHash,
         };
-        let old = before.as_ref().map_or(&[][..], |view| &view.members);
+        let place = |address| before.as_ref().and_then(|view| view.place(address));
+        let old = |address| before.as_ref().and_then(|view| view.members.get(place(address)?));
         let members = pool
             .members
             .iter()
             .map(|member| {
                 let (address, weight) = (member.settings.address, member.settings.weight);
-                match old.iter().find(|old| old.address == address) {
+                match old(address) {
                     Some(old) if old.weight == weight => Rc::clone(old),
                     Some(old) => Rc::new(old.with_weight(weight)),
                     None => {
@@ -185,16 +197,24 @@ impl PoolView {
                 }
             })
             .collect::<Vec<_>>();
-        for gone in old.iter().filter(|old| members.iter().all(|member| member.address != old.address)) {
+        let places: HashMap<_, _> = members.iter().map(|member| member.address).zip(0..).collect();
+        let before_members = before.iter().flat_map(|view| &view.members);
+        for gone in before_members.filter(|member| !places.contains_key(&member.address)) {
             gone.close_idle();
         }
         let selector = match &before {
-            Some(view) if view.selector.borrow().balance() == balance => view.selector.borrow().clone(),
-            _ => Selector::new(balance, worker),
+            Some(view) => {
+                let before = |at: usize| place(members.get(at)?.address);
+                view.selector.borrow().next(balance, worker, members.len(), before)
+            }
+            None => Selector::new(balance, worker),
         };
-        let tags = members.iter().map(|it| MemberTag::of(&pool.settings.name, it.address)).collect();
+        let tag = |member: &Rc<MemberView>| MemberTag::of(&pool.settings.name, member.address);
+        let mut tags: Vec<_> = members.iter().map(tag).zip(0..).collect();
+        tags.sort_unstable();
         Rc::new(PoolView {
             tags,
+            places,
             name: pool.settings.name.as_str().into(),
             pool: Arc::clone(pool),
             selector: RefCell::new(selector),
@@ -202,26 +222,67 @@ impl PoolView {
         })
     }
 
-    /// The next member, none of those that were `tried`.
-    pub(crate) fn pick(&self, tried: &[SocketAddr]) -> Option<&Rc<MemberView>> {
-        let candidate = |index: usize| {
-            let member = &self.members[index];
-            Candidate {
-                usable: member.state.usable_for_new() && !tried.contains(&member.address),
-                weight: member.weight,
-                active: member.state.active(),
-            }
-        };
-        let index = self.selector.borrow_mut().pick(self.members.len(), candidate)?;
-        self.members.get(index)
+    /// The member that a request goes to which has `tried` some.
+    pub(crate) fn choose(
+        &self,
+        tried: &[SocketAddr],
+        ask: &Ask<'_>,
+    ) -> Result<(Chosen, &Rc<MemberView>), NotChosen> {
+        let chosen = choose::choose(ask, &self.untried(tried), &mut self.selector.borrow_mut())?;
+        Ok((chosen, self.members.get(chosen.place).ok_or(NotChosen::NoMember)?))
     }
 
-    /// The members, each with what a cookie calls it.
-    pub(crate) fn tagged(&self) -> impl Iterator<Item = (&MemberTag, &Rc<MemberView>)> {
-        self.tags.iter().zip(&self.members)
+    /// Its members as a request finds them that has `tried` some.
+    pub(crate) fn untried<'a>(&'a self, tried: &'a [SocketAddr]) -> Untried<'a> {
+        Untried { pool: self, tried }
     }
 
-    pub(crate) fn member(&self, address: SocketAddr) -> Option<&Rc<MemberView>> {
-        self.members.iter().find(|member| member.address == address)
+    /// The place of the member that a cookie calls so.
+    pub(crate) fn tagged(&self, tag: &MemberTag) -> Option<usize> {
+        let place = self.tags.binary_search_by_key(tag, |(known, _)| *known).ok()?;
+        self.tags.get(place).map(|(_, place)| *place)
+    }
+
+    pub(crate) fn place(&self, address: SocketAddr) -> Option<usize> {
+        self.places.get(&address).copied()
+    }
+}
+
+/// The members of a pool, of which some were tried and did not serve.
+pub(crate) struct Untried<'a> {
+    pool: &'a PoolView,
+    tried: &'a [SocketAddr],
+}
+
+impl Untried<'_> {
+    fn is_tried(&self, member: &MemberView) -> bool {
+        self.tried.contains(&member.address)
+    }
+}
+
+impl Members for Untried<'_> {
+    fn count(&self) -> usize {
+        self.pool.members.len()
+    }
+
+    fn candidate(&self, place: usize) -> Candidate {
+        self.pool.members.get(place).map_or_else(Candidate::default, |member| Candidate {
+            usable: member.state.usable_for_new() && !self.is_tried(member),
+            weight: member.weight,
+            active: member.state.active(),
+        })
+    }
+
+    fn endpoint(&self, place: usize) -> Endpoint {
+        self.pool.members.get(place).map(|member| member.address.into()).unwrap_or_default()
+    }
+
+    fn serves_bound(&self, place: usize) -> bool {
+        let member = self.pool.members.get(place);
+        member.is_some_and(|member| member.state.usable_for_persistent() && !self.is_tried(member))
+    }
+
+    fn place(&self, member: SocketAddr) -> Option<usize> {
+        self.pool.place(member)
     }
 }

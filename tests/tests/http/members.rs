@@ -250,6 +250,37 @@ fn a_source_address_stays_with_its_member() {
     assert_eq!(used.len(), 3, "{homes:?}");
 }
 
+/// Turns go on over reloads, whoever comes and goes; also where weights become unequal, which changes the balance of a
+/// pool that does not say which it has.
+#[test]
+fn turns_go_on_over_reloads() {
+    let origins = ["a", "b", "c", "d"].map(Origin::named);
+    let three = |last: &str| {
+        let members = origins[..3].iter().zip([1, 1, 1]);
+        let members: String = members.map(|(it, weight)| member(it, weight)).collect();
+        format!("[[pool]]\nname = \"web\"\nmembers = [{members}{last}]\n")
+    };
+    let fourth = |weight| three(&member(&origins[3], weight));
+    for (what, other) in [("a member", fourth(1)), ("a heavy member", fourth(2))] {
+        let site = Site::configured(|at| site::config(at, "", &three("")));
+        let mut client = site.client();
+        let mut served = BTreeMap::new();
+        for turn in 0..30 {
+            let pool = if turn % 2 == 0 { other.clone() } else { three("") };
+            site.daemon.reload(&site::config(site.address, "", &pool));
+            *served.entry(client.get("/").text()).or_insert(0) += 1;
+        }
+        for name in ["a", "b", "c"] {
+            let times = served.get(name).copied().unwrap_or(0);
+            assert!((5..=12).contains(&times), "{what} comes and goes: {served:?}");
+        }
+    }
+}
+
+fn member(origin: &Origin, weight: u32) -> String {
+    format!("{{ address = \"{}\", weight = {weight} }}, ", origin.address())
+}
+
 /// The cookie of an answer, as a client sends it back.
 fn cookie(value: &str) -> String {
     value.split(';').next().unwrap_or_default().to_owned()
@@ -283,6 +314,41 @@ fn a_cookie_binds_a_client() {
         for wrong in ["SHUNT=0123456789abcdef", "SHUNT=", "SHUNT=\"x\""] {
             assert!(with_cookie(&mut client, wrong).head.has("set-cookie"), "{wrong}");
         }
+    }
+}
+
+/// A tag that is no member's does not hide one that is: browsers send cookies of other paths first.
+#[test]
+fn every_cookie_of_the_name_is_looked_at() {
+    let (a, b) = (Origin::named("a"), Origin::named("b"));
+    let site = Site::with("persistence = { cookie = \"SHUNT\" }", &[&a, &b]);
+    let first = site.client().get("/");
+    let bound = cookie(first.get("set-cookie").expect("a cookie"));
+    for others in ["SHUNT=0000000000000000", "SHUNT=x; SHUNT=", "SHUNT=0000000000000000.0123456789abcdef"] {
+        for _ in 0..3 {
+            let again = with_cookie(&mut site.client(), &format!("{others}; {bound}"));
+            assert_eq!((again.text(), again.get("set-cookie")), (first.text(), None), "{others}");
+        }
+    }
+}
+
+/// The cookie says when it lapses, for a client does not; here it is made to have lived for a while.
+#[test]
+fn a_cookie_is_set_again_before_it_lapses() {
+    let (a, b) = (Origin::named("a"), Origin::named("b"));
+    let site = Site::with("persistence = { cookie = \"SHUNT\", timeout = \"100s\" }", &[&a, &b]);
+    let first = site.client().get("/");
+    let bound = cookie(first.get("set-cookie").expect("a cookie"));
+    let (tag, lapse) = bound.split_once(".t").expect("when it lapses");
+    let lapse = u64::from_str_radix(lapse, 16).expect("hex digits");
+    let aged = |seconds: u64| format!("{tag}.t{:x}", lapse - seconds * 1000);
+    for sent in [aged(11), aged(99), aged(200), tag.to_owned(), format!("{tag}.t{:x}", lapse + 3_600_000)] {
+        let again = with_cookie(&mut site.client(), &sent);
+        assert_eq!(again.text(), first.text(), "{sent}");
+        let set = again.get("set-cookie").expect("the cookie anew");
+        assert!(set.starts_with(tag) && set.ends_with("; Max-Age=100"), "{sent}: {set}");
+        let renewed = with_cookie(&mut site.client(), &cookie(set));
+        assert_eq!((renewed.text(), renewed.get("set-cookie")), (first.text(), None), "{sent}");
     }
 }
 

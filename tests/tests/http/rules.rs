@@ -40,6 +40,29 @@ fn a_rule_chooses_the_pool_and_says_so() {
     assert_eq!(hook(&rule, "on-request")["calls"], 3, "{rule}");
 }
 
+/// One cookie binds a client in each pool that a rule sends it to.
+#[test]
+fn a_client_that_goes_to_two_pools_stays_in_both() {
+    let origins = ["a0", "a1", "a2", "b0", "b1", "b2"].map(Origin::named);
+    let [a, b] = [0, 3].map(|first| origins[first..first + 3].iter().collect::<Vec<_>>());
+    let rule = rule("canary", &packs::example("api-canary"), "slots = { a = \"web\", b = \"next\" }");
+    let rest = rule + &pools(&[("web", &a), ("next", &b)]);
+    let site = Site::configured(|at| site::config(at, "persistence = { cookie = \"SHUNT\" }", &rest));
+    let (mut held, mut set, mut served) = (String::new(), 0, Vec::new());
+    for _ in 0..4 {
+        for (line, fields) in [("GET /x", ""), ("GET /api/x", "X-Canary: 1\r\n")] {
+            let fields = format!("{fields}Cookie: {held}\r\n");
+            let answer = ask(&mut site.client(), line, &fields);
+            served.push(answer.text());
+            if let Some(cookie) = answer.get("set-cookie") {
+                set += 1;
+                held = cookie.split(';').next().expect("a pair").to_owned();
+            }
+        }
+    }
+    assert_eq!((served.join(" ").as_str(), set), ("a0 b0 a0 b0 a0 b0 a0 b0", 2), "{held}");
+}
+
 /// What the status says of a hook.
 fn hook<'a>(rule: &'a Value, name: &str) -> &'a Value {
     let hooks = rule["hooks"].as_array().expect("a list");

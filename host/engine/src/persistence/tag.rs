@@ -13,7 +13,7 @@ use crate::hash;
 /// address and the port, big-endian. It needs no table and no secret, so it survives a restart and
 /// is the same on every balancer with the same pool. It does not show the address, but it hides it
 /// only from a casual look: someone who knows the pool's name can try all addresses.
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct MemberTag([u8; 16]);
 
 impl MemberTag {

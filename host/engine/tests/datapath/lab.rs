@@ -36,6 +36,7 @@ use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
+use shunt_engine::balance::Balance;
 use shunt_engine::datapath::{
     Datapath, Dscp, Hooks, Limits, Member, ModeName, Modes, OnPath, Options, PersistKey, Pool, PoolIndex,
     Probed, Ruling, Snapshot, SnatPool, SnatPoolIndex, SourcePersistence, Target, Translator, Transport,
@@ -45,7 +46,6 @@ use shunt_engine::hash::Keyed;
 use shunt_engine::member::{Admin, MemberState};
 use shunt_engine::network::{Hop, Interface, Network, Prefix, Route, Vlan};
 use shunt_engine::persistence::PersistenceTable;
-use shunt_engine::selection::Balance;
 use shunt_engine::snat;
 use shunt_wire::{Address, Endpoint, Family, FlowKey, Mac, icmp, ip};
 

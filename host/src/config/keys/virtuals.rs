@@ -166,7 +166,7 @@ fn persistence(table: &mut Table<'_>) -> Option<Persistence> {
     let cookie = table.optional("cookie", "By a cookie of this name, which Shunt sets.", cookie());
     let timeout = table.derived(
         "timeout",
-        "How long it outlives its last use.",
+        "How long it outlives its last use. A cookie is set again once a tenth of it has passed.",
         duration(SECOND..=365 * DAY),
         "`\"1h\"` with `source`; with `cookie` as long as the browser",
     );

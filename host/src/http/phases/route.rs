@@ -30,7 +30,7 @@ impl Route {
         if let Some(address) = target.member {
             let within = pool.as_ref().or(self.pool.as_ref()).or(configured);
             match within {
-                Some(pool) if pool.member(address).is_some() => {}
+                Some(pool) if pool.place(address).is_some() => {}
                 Some(pool) => return Err(format!("pool {} has no member {address}", pool.name)),
                 None => return Err(format!("a member, {address}, without a pool")),
             }

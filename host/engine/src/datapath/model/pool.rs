@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use shunt_wire::Endpoint;
 
+use crate::balance::Balance;
 use crate::member::MemberState;
 use crate::persistence::PersistenceTable;
-use crate::selection::Balance;
 use crate::snat;
 
 /// Members among which one is chosen. Its name is its identity.

@@ -13,7 +13,6 @@ mod virtual_;
 
 use std::sync::Arc;
 
-use persistence::Key;
 use shunt_wire::Endpoint;
 use virtual_::NotFound;
 
@@ -37,6 +36,7 @@ use crate::datapath::state::trace::Trace;
 use crate::flow::tcp::{Conversation, Sight};
 use crate::flow::{Direction, FlowId};
 use crate::packet::FlowPacket;
+use crate::persistence::Key;
 
 /// The first packet of a flow.
 pub(super) struct First<'a> {

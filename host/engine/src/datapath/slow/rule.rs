@@ -1,6 +1,5 @@
 //! Rule: what the operator's code says, and what the configuration says where it says nothing.
 
-use super::persistence::{DEFAULT_TIMEOUT, Key};
 use super::{Choice, First};
 use crate::datapath::driver::World;
 use crate::datapath::model::mode::Mode;
@@ -10,6 +9,7 @@ use crate::datapath::model::stage::Stage;
 use crate::datapath::snapshot::Snapshot;
 use crate::datapath::state::config::Config;
 use crate::flow::FlowId;
+use crate::persistence::{Key, key_prefix};
 
 /// Asks the rules, and adds what is configured. `next` is the number that the flow gets if it begins.
 pub(super) fn choose(
@@ -45,12 +45,10 @@ pub(super) fn choose(
         return Err(DropReason::NoPool);
     }
     let configured = virtual_.persistence.map(|persistence| persistence.timeout);
+    let prefix = || key_prefix(&virtual_.name);
     let key = match (&persist, configured) {
-        (Some(persist), _) => {
-            let timeout = persist.timeout.or(configured).unwrap_or(DEFAULT_TIMEOUT);
-            Some(Key::new(&virtual_.name, &persist.key, timeout))
-        }
-        (None, Some(timeout)) => Some(Key::of_client(&virtual_.name, first.client().address, timeout)),
+        (Some(persist), _) => Some(Key::of_rule(prefix(), &persist.key, persist.timeout.or(configured))),
+        (None, Some(_)) => Some(Key::of_client(prefix(), first.client().address.to_ip(), configured)),
         (None, None) => None,
     };
     first.trace.at(Stage::Rule, || {

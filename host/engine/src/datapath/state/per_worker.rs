@@ -1,18 +1,22 @@
 //! What this worker keeps beside the snapshot for each virtual, pool and member: counters, limits and
 //! whose turn it is. Carried over from snapshot to snapshot by identity.
 
+use std::collections::HashMap;
 use std::sync::Arc;
+
+use shunt_wire::Endpoint;
 
 use super::counters::FlowCounters;
 use super::id::Seat;
+use crate::balance::Selector;
 use crate::datapath::model::index::{PoolIndex, VirtualIndex};
 use crate::datapath::model::pool::{Member, Pool};
 use crate::datapath::model::virtual_;
 use crate::datapath::model::virtual_::Virtual;
 use crate::datapath::snapshot::Snapshot;
 use crate::flow::Direction;
+use crate::hash::Keyed;
 use crate::limit::{SynLimit, TokenBucket, share};
-use crate::selection::Selector;
 
 /// All seats of a worker. One is kept as long as the snapshot or a flow needs it.
 #[derive(Clone)]
@@ -63,6 +67,7 @@ pub(in crate::datapath) struct PoolSeat {
     pub(in crate::datapath) selector: Selector,
     /// In the order of the pool.
     members: Vec<Seat>,
+    endpoints: Vec<Endpoint>,
 }
 
 impl Seats {
@@ -166,12 +171,12 @@ impl Seats {
 
     fn seat_pool(&mut self, pool: &Pool, before: &mut Vec<PoolSeat>) -> PoolSeat {
         let members = pool.members.iter().map(|member| self.seat_member(&pool.name, member)).collect();
-        let same = |old: &PoolSeat| old.name == pool.name && old.selector.balance() == pool.balance;
-        let selector = match before.iter().position(same) {
-            Some(place) => before.swap_remove(place).selector,
+        let endpoints = || pool.members.iter().map(|member| member.endpoint);
+        let selector = match before.iter().position(|old| old.name == pool.name) {
+            Some(place) => before.swap_remove(place).next(pool, self.worker),
             None => Selector::new(pool.balance, self.worker),
         };
-        PoolSeat { name: Arc::clone(&pool.name), selector, members }
+        PoolSeat { name: Arc::clone(&pool.name), selector, members, endpoints: endpoints().collect() }
     }
 
     fn keep_member(&mut self, pool: &Arc<str>, member: &Member) {
@@ -197,6 +202,20 @@ impl Seats {
 
     fn place_of_member(&self, pool: &Arc<str>, member: &Member) -> Option<usize> {
         self.members.iter().position(|seat| seat.pool == *pool && seat.member.endpoint == member.endpoint)
+    }
+}
+
+impl PoolSeat {
+    /// The selector of what the pool is now.
+    fn next(self, pool: &Pool, worker: usize) -> Selector {
+        let alike = self.endpoints.iter().eq(pool.members.iter().map(|member| &member.endpoint));
+        if alike && self.selector.balance() == pool.balance {
+            return self.selector;
+        }
+        let mut places = HashMap::with_hasher(Keyed::new([0, 0]));
+        places.extend(self.endpoints.iter().zip(0..));
+        let before = |place: usize| places.get(&pool.members.get(place)?.endpoint).copied();
+        self.selector.next(pool.balance, worker, pool.members.len(), before)
     }
 }
 

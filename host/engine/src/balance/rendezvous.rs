@@ -3,28 +3,27 @@
 //! When a member goes, only its keys move, each to the next in its own order; when it comes back, they return.
 //! Nothing is remembered, so whoever knows the same members chooses the same one.
 
-use super::Candidate;
+use super::Members;
 use crate::hash;
 
 /// The place of the member that a key goes to, by weight; none if none can be used.
 ///
 /// `name` is what a member is known by. The hash is no secret: balancers must agree on it, and who chooses
 /// keys can find such as go to one member.
-pub fn choose<N: AsRef<[u8]>>(
+pub(super) fn choose<N: AsRef<[u8]>>(
     key: &[u8],
-    members: usize,
+    members: &impl Members,
     name: impl Fn(usize) -> N,
-    candidate: impl Fn(usize) -> Candidate,
 ) -> Option<usize> {
     let key = hash::stable(key).to_be_bytes();
     let mut first: Option<(usize, u64, u64)> = None;
-    for place in 0..members {
-        let Candidate { usable, weight, .. } = candidate(place);
-        if !usable || weight == 0 {
+    for place in 0..members.count() {
+        let candidate = members.candidate(place);
+        if !candidate.may_be_chosen() {
             continue;
         }
-        let bits = hash::stable(&[&key[..], name(place).as_ref()].concat());
-        let (distance, weight) = (minus_log2(bits), u64::from(weight));
+        let bits = hash::stable_of(&[&key, name(place).as_ref()]);
+        let (distance, weight) = (minus_log2(bits), u64::from(candidate.weight));
         // distance / weight is the least where it is exponentially distributed with the rate `weight`: so often
         // as its share of all weights says (Schindelhauer and Schomaker, SPAA 2005).
         let before = |(_, least, heavy): &(usize, u64, u64)| {
@@ -58,11 +57,12 @@ fn minus_log2(bits: u64) -> u64 {
 
 #[cfg(test)]
 mod tests {
+    use super::super::tests::{Pool, weighted};
     use super::*;
 
     fn chosen(key: u32, weights: &[u32]) -> Option<usize> {
-        let candidate = |place: usize| Candidate { usable: true, weight: weights[place], active: 0 };
-        choose(&key.to_be_bytes(), weights.len(), |place| (place as u64).to_be_bytes(), candidate)
+        let members: Vec<_> = weights.iter().map(|weight| weighted(*weight)).collect();
+        choose(&key.to_be_bytes(), &Pool(&members), |place| (place as u64).to_be_bytes())
     }
 
     #[test]

@@ -1,0 +1,49 @@
+//! By the address that packets go to, as caches want it: what is asked of one address is with one member.
+
+use super::{Ends, Kind, Members, rendezvous};
+
+/// Members are known by their own addresses, so that balancers of one configuration agree and a change of it moves
+/// few.
+#[derive(Clone, Debug)]
+pub(super) struct DestinationHash;
+
+impl Kind for DestinationHash {
+    const BY_ADDRESSES: bool = true;
+
+    fn new(_: usize) -> Self {
+        Self
+    }
+
+    fn pick(&mut self, ends: &Ends, members: &impl Members) -> Option<usize> {
+        let name = |place: usize| {
+            let endpoint = members.endpoint(place);
+            let mut name = [0; 18];
+            name[..16].copy_from_slice(&endpoint.address.octets());
+            name[16..].copy_from_slice(&endpoint.port.to_be_bytes());
+            name
+        };
+        rendezvous::choose(&ends.destination.octets(), members, name)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::{Pool, ends, weighted};
+    use super::super::{Balance, Selector};
+
+    #[test]
+    fn equal_destinations_go_to_equal_members() {
+        let members = [weighted(1); 5];
+        let mut used = std::collections::BTreeSet::new();
+        for destination in 0..50 {
+            let chosen = |client| {
+                // Whoever asks, at whichever worker.
+                let mut selector = Selector::new(Balance::DestinationHash, client as usize);
+                selector.pick(&ends(client, destination), &Pool(&members)).unwrap()
+            };
+            assert_eq!(chosen(1), chosen(2));
+            used.insert(chosen(1));
+        }
+        assert_eq!(used.len(), members.len());
+    }
+}
