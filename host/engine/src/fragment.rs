@@ -176,7 +176,7 @@ impl Fragments {
         Ok(())
     }
 
-    /// Nothing more of a packet is carried. Returns how many of its fragments waited.
+    /// Nothing more of a packet is forwarded. Returns how many of its fragments waited.
     pub fn refuse(&mut self, id: &PacketId) -> usize {
         let waiting = self.packets.get_mut(id).map(Packet::become_refused).unwrap_or_default();
         self.let_go(id, &waiting);

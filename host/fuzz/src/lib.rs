@@ -1,14 +1,14 @@
 //! What is fuzzed: functions that take any bytes, and panic if something does not hold.
 
-mod carry;
 mod datapath;
 mod dissect;
+mod replay;
 mod rewrite;
 mod translate;
 
-pub use carry::carry;
 pub use datapath::datapath;
 pub use dissect::dissect;
+pub use replay::replay;
 pub use rewrite::rewrite;
 pub use translate::translate;
 
@@ -19,7 +19,7 @@ pub type Target = (&'static str, fn(&[u8]));
 pub const TARGETS: [Target; 5] = [
     ("dissect", dissect),
     ("rewrite", rewrite),
-    ("carry", carry),
+    ("replay", replay),
     ("translate", translate),
     ("datapath", datapath),
 ];

@@ -204,7 +204,7 @@ impl Control {
             pool: settings.pool.clone(),
             rules: self.rule_statuses(&settings.name, &settings.rules),
             refused: counted.refused,
-            carried: (&counted.carried).into(),
+            carried: (&counted.traffic).into(),
         }
     }
 }

@@ -104,7 +104,7 @@ pub(super) fn why(found: &Found<'_>) -> String {
 fn of_notice(path: &ServicePath, notice: Notice) -> Option<String> {
     let vip = path.to.ip();
     match notice {
-        Notice::Carried { .. } | Notice::Answered => None,
+        Notice::Forwarded { .. } | Notice::Answered => None,
         Notice::Refused(reason) => {
             Some(refused(reason).map_or_else(|| format!("not carried: {reason}"), str::to_owned))
         }
@@ -133,7 +133,7 @@ const fn is_tunnel(mode: Mode) -> bool {
 /// Whom the member saw.
 fn seen_from(notices: &[Notice]) -> Option<IpAddr> {
     notices.iter().find_map(|notice| match notice {
-        Notice::Carried { from } => Some(from.address.to_ip()),
+        Notice::Forwarded { from } => Some(from.address.to_ip()),
         _ => None,
     })
 }
@@ -203,7 +203,7 @@ mod tests {
     }
 
     fn carried() -> Notice {
-        Notice::Carried { from: "10.9.0.1:1024".parse::<std::net::SocketAddr>().unwrap().into() }
+        Notice::Forwarded { from: "10.9.0.1:1024".parse::<std::net::SocketAddr>().unwrap().into() }
     }
 
     fn told(mode: Mode, more: &[Notice], plainly: Result<(), &str>, from_here: Option<bool>) -> String {

@@ -61,7 +61,7 @@ pub fn translate(
     mapped: &Mapped,
     limits: &Limits,
 ) -> Result<(), Misfit> {
-    carry(frame, layout, &mapped.outer(), mapped.about(), &limits.way(Fit::Whole)).map(|_| ())
+    relay(frame, layout, &mapped.outer(), mapped.about(), &limits.way(Fit::Whole)).map(|_| ())
 }
 
 /// The same for a packet that [`translate`] refused with [`Misfit::MustFragment`]: what comes of it is too long
@@ -76,7 +76,7 @@ pub fn translate_to_cut(
     mapped: &Mapped,
     limits: &Limits,
 ) -> Result<u16, Misfit> {
-    carry(frame, layout, &mapped.outer(), mapped.about(), &limits.way(Fit::Cut))
+    relay(frame, layout, &mapped.outer(), mapped.about(), &limits.way(Fit::Cut))
 }
 
 impl Mapped {
@@ -186,7 +186,7 @@ pub(crate) enum Fit {
 
 /// Translates a packet, or an ICMP error with the packet in it. Returns how long a datagram of the result may be.
 #[inline]
-pub(crate) fn carry(
+pub(crate) fn relay(
     frame: &mut Frame<'_>,
     layout: &Layout,
     pair: &Pair,
@@ -210,7 +210,7 @@ pub(crate) fn carry(
     }
     let kind = transport::kind(payload, &head)?;
     if kind == Kind::Error {
-        error::carry(frame, l3, &head, pair, about, way)?;
+        error::translate(frame, l3, &head, pair, about, way)?;
         return Ok(way.mtu);
     }
     // RFC 7915 sections 4.1 and 5.1: an illegal source is for silence (RFC 1812 section 5.3.7), but for that

@@ -59,7 +59,7 @@ impl Datapath {
             None => match dissect(frame.bytes()) {
                 Ok(packet) => {
                     let arrival = Arrival { packet: &packet, ingress, again: false, handed_over, part };
-                    self.carry(&mut Context { now, arrival, frame, world })
+                    self.dispatch(&mut Context { now, arrival, frame, world })
                 }
                 Err(cause) => Verdict::Drop(unreadable::reason(cause)),
             },
@@ -70,26 +70,28 @@ impl Datapath {
 
     /// What becomes of a frame that could be read.
     #[inline]
-    pub(in crate::datapath) fn carry(&mut self, cx: &mut Context<'_, '_, impl World>) -> Verdict {
+    pub(in crate::datapath) fn dispatch(&mut self, cx: &mut Context<'_, '_, impl World>) -> Verdict {
         match &cx.arrival.packet.kind {
-            Kind::Flow(flow) => self.carry_flow(cx, flow),
+            Kind::Flow(flow) => self.dispatch_flow(cx, flow),
             Kind::IcmpError(error) => self.deliver_error(cx, error),
             Kind::Arp(request) => answer_arp(&self.config, cx, request),
             Kind::NeighbourSolicitation(it) => answer_solicitation(&self.config, cx, it),
-            Kind::Fragment(fragment) => self.carry_fragment(cx, fragment),
-            Kind::Other(other) => match other.flow().filter(|_| self.config.snapshot.carries_all()) {
-                Some(flow) => self.carry_flow(cx, &flow),
-                None => Verdict::Drop(match self.config.snapshot.owned(other.destination) {
-                    Some(_) => DropReason::OtherProtocol,
-                    None => DropReason::NotOurs,
-                }),
-            },
+            Kind::Fragment(fragment) => self.dispatch_fragment(cx, fragment),
+            Kind::Other(other) => {
+                match other.flow().filter(|_| self.config.snapshot.forwards_every_protocol()) {
+                    Some(flow) => self.dispatch_flow(cx, &flow),
+                    None => Verdict::Drop(match self.config.snapshot.owned(other.destination) {
+                        Some(_) => DropReason::OtherProtocol,
+                        None => DropReason::NotOurs,
+                    }),
+                }
+            }
         }
     }
 
     /// What becomes of a packet of a flow, or of its first fragment.
     #[inline]
-    pub(in crate::datapath) fn carry_flow(
+    pub(in crate::datapath) fn dispatch_flow(
         &mut self,
         cx: &mut Context<'_, '_, impl World>,
         flow: &FlowPacket,

@@ -7,7 +7,7 @@ use super::driver::World;
 use super::model::flow::FlowProtocol;
 use super::model::mode::ModeName;
 use super::model::ruling::{Done, NewFlow, Outcome};
-use super::state::flow::Carried;
+use super::state::flow::FlowState;
 use crate::flow::tcp::State;
 use crate::flow::{Cursor, Direction, Ending, FlowId};
 
@@ -36,7 +36,7 @@ impl Datapath {
             let Some(slot) = self.flows.timers.take_due(now) else { return };
             let Some(id) = self.flows.table.in_slot(slot) else { continue };
             // Packets do not move the timer: it is moved when it comes.
-            let deadline = self.flows.get(id).map_or(now, Carried::deadline);
+            let deadline = self.flows.get(id).map_or(now, FlowState::deadline);
             if deadline > now {
                 self.flows.timers.schedule(slot, deadline);
             } else {
@@ -69,13 +69,13 @@ impl Datapath {
         told: Option<Direction>,
         world: &mut impl World,
     ) {
-        let Some(carried) = self.flows.get(id) else { return };
+        let Some(state) = self.flows.get(id) else { return };
         let ending = match why {
-            Why::Over => carried.ending(),
+            Why::Over => state.ending(),
             Why::MemberDown | Why::Homeless | Why::Deleted => Ending::Unknown,
         };
         // What was only routed can go on by the same way, and needs no flow for it.
-        let breaks_off = why != Why::Over || ending == Ending::Idle && carried.mode != ModeName::Route;
+        let breaks_off = why != Why::Over || ending == Ending::Idle && state.mode != ModeName::Route;
         let resets = breaks_off && self.reset_ends(now, id, told, world);
         let Some(mut flow) = self.flows.table.remove(id) else { return };
         if let Some(lease) = flow.value.lease.take() {
@@ -96,8 +96,8 @@ impl Datapath {
         told: Option<Direction>,
         world: &mut impl World,
     ) -> bool {
-        let Some(carried) = self.flows.get(id) else { return false };
-        if !carried.mode.is_two_way() || !is_open(carried) {
+        let Some(state) = self.flows.get(id) else { return false };
+        if !state.mode.is_two_way() || !is_open(state) {
             return false;
         }
         // As an endpoint does whose user gives up (RFC 9293 section 3.10.5).
@@ -113,40 +113,40 @@ impl Datapath {
         &mut self,
         id: FlowId,
         key: &FlowKey,
-        carried: &Carried,
+        state: &FlowState,
         (why, ending): (Why, Ending),
         world: &mut impl World,
     ) {
-        if carried.is_probe {
-            return self.accounting.settle_probe(carried);
+        if state.is_probe {
+            return self.accounting.settle_probe(state);
         }
-        self.accounting.tally.modes[carried.mode as usize].end();
-        if let Some(seat) = self.accounting.seats.member_mut(carried.member) {
-            seat.carried.end();
+        self.accounting.tally.modes[state.mode as usize].end();
+        if let Some(seat) = self.accounting.seats.member_mut(state.member) {
+            seat.traffic.end();
         }
-        if let Some(seat) = self.accounting.seats.virtual_mut(carried.virtual_) {
-            seat.carried.end();
+        if let Some(seat) = self.accounting.seats.virtual_mut(state.virtual_) {
+            seat.traffic.end();
             if seat.virtual_.hooks.on_done {
                 let (name, index) = (seat.virtual_.name.clone(), seat.index);
-                let member = self.accounting.seats.member(carried.member);
+                let member = self.accounting.seats.member(state.member);
                 world.on_done(&Done {
                     flow: NewFlow {
                         id,
                         client: key.source(),
                         vip: key.destination(),
                         protocol: FlowProtocol::of(key.protocol()),
-                        ingress: carried.ingress,
+                        ingress: state.ingress,
                     },
                     virtual_: name,
                     index,
                     pool: member.map(|seat| seat.pool.clone()),
                     member: member.map(|seat| seat.member.endpoint),
-                    mode: Some(carried.mode),
-                    outcome: outcome(why, ending, carried.conversation.is_some()),
-                    to_server: carried.traffic[Direction::ToServer as usize],
-                    to_client: carried.traffic[Direction::ToClient as usize],
-                    duration: carried.last.saturating_sub(carried.begun),
-                    first_answer: carried.first_answer(),
+                    mode: Some(state.mode),
+                    outcome: outcome(why, ending, state.conversation.is_some()),
+                    to_server: state.traffic[Direction::ToServer as usize],
+                    to_client: state.traffic[Direction::ToClient as usize],
+                    duration: state.last.saturating_sub(state.begun),
+                    first_answer: state.first_answer(),
                 });
             }
         }
@@ -189,8 +189,8 @@ impl Datapath {
 const RESET_LEN: usize = 128;
 
 /// Is it a connection that an end may still believe in?
-fn is_open(carried: &Carried) -> bool {
-    carried.conversation.is_some_and(|conversation| {
+fn is_open(state: &FlowState) -> bool {
+    state.conversation.is_some_and(|conversation| {
         !matches!(conversation.state(), State::SynSent | State::Closed | State::Reset(_))
     })
 }

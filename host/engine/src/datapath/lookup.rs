@@ -16,7 +16,7 @@ use crate::hash::Keyed;
 pub(super) struct Listening {
     /// On any address several may stand beside each other, each on links of its own.
     virtuals: HashMap<(Endpoint, FlowProtocol), Vec<VirtualIndex>, Keyed>,
-    carries_all: bool,
+    forwards_every_protocol: bool,
 }
 
 /// Why no virtual takes a packet.
@@ -58,13 +58,13 @@ impl Listening {
                 }
             }
         }
-        let carries_all = virtuals.iter().any(|virtual_| virtual_.transport == Transport::All);
-        Ok(Self { virtuals: listening, carries_all })
+        let forwards_every_protocol = virtuals.iter().any(|virtual_| virtual_.transport == Transport::All);
+        Ok(Self { virtuals: listening, forwards_every_protocol })
     }
 
     /// The virtual that takes packets to an endpoint, or to any address if that is unspecified: the one on its
     /// port, else the one on any port. What has no ports goes to the first virtual on the address that
-    /// carries it.
+    /// takes it.
     pub(super) fn find(
         &self,
         virtuals: &[Virtual],
@@ -95,12 +95,12 @@ impl Listening {
         Err(why)
     }
 
-    pub(super) const fn carries_all(&self) -> bool {
-        self.carries_all
+    pub(super) const fn forwards_every_protocol(&self) -> bool {
+        self.forwards_every_protocol
     }
 }
 
-/// Whether packets between two addresses may be carried by a virtual on any address: not what stays on its
+/// Whether packets between two addresses may be forwarded by a virtual on any address: not what stays on its
 /// link (RFC 3927 section 7, RFC 4291 section 2.5.6), goes to a group, or is of no host
 /// (RFC 1812 section 5.3.7).
 pub(super) fn may_travel(source: Address, destination: Address) -> bool {

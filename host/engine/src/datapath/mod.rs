@@ -82,7 +82,7 @@ pub struct Datapath {
     pending: Pending,
     /// What errors about tunnels said.
     tunnels: tunnels::Watch,
-    /// Listens while one packet is explained, and never while packets are carried.
+    /// Listens while one packet is explained, and never while packets are forwarded.
     trace: Trace,
 }
 

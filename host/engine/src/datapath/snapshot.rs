@@ -219,9 +219,9 @@ impl Snapshot {
         self.listening(anywhere, protocol, link).ok()
     }
 
-    /// Does any virtual carry protocols other than TCP, UDP and ICMP?
-    pub(super) const fn carries_all(&self) -> bool {
-        self.listening.carries_all()
+    /// Does any virtual take protocols other than TCP, UDP and ICMP?
+    pub(super) const fn forwards_every_protocol(&self) -> bool {
+        self.listening.forwards_every_protocol()
     }
 
     pub(super) fn members(&self) -> impl Iterator<Item = Endpoint> {

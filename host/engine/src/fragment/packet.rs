@@ -104,7 +104,7 @@ impl Packet {
         Ok(())
     }
 
-    /// Has every byte come, of one that is carried?
+    /// Has every byte come, of one that is forwarded?
     pub(super) fn is_complete(&self) -> bool {
         let came: u32 = self.pieces.iter().map(|(start, end)| u32::from(end - start)).sum();
         !matches!(self.state, State::Refused) && self.length.is_some_and(|length| came == u32::from(length))

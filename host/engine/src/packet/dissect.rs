@@ -13,7 +13,7 @@ use super::{Kind, Packet, Unreadable, network, transport};
 ///
 /// # Errors
 ///
-/// Why it cannot be read, or must not be carried.
+/// Why it cannot be read, or must not be forwarded.
 pub fn dissect(bytes: &[u8]) -> Result<Packet, Unreadable> {
     if bytes.len() > usize::from(u16::MAX) {
         return Err(Unreadable::TooLong);

@@ -62,7 +62,7 @@ const MAX_EXTENSIONS: usize = 8;
 const LOOSE_SOURCE_ROUTE: u8 = 131;
 const STRICT_SOURCE_ROUTE: u8 = 137;
 
-/// Reads the datagram at `l3`, which must be whole and fit to be carried.
+/// Reads the datagram at `l3`, which must be whole and fit to be forwarded.
 #[inline]
 pub(super) fn read(bytes: &[u8], l3: usize, family: Family) -> Result<Datagram, Unreadable> {
     match family {
@@ -191,7 +191,7 @@ fn v4_datagram(header: &Ipv4HeaderSlice<'_>, l3: usize, end: usize) -> Result<Da
     })
 }
 
-/// Walks the options: all but two kinds are carried as they are.
+/// Walks the options: all but two kinds are forwarded as they are.
 fn check_options(mut options: &[u8]) -> Result<(), Unreadable> {
     loop {
         match *options {

@@ -53,7 +53,7 @@ fn what_is_the_hosts_never_comes() {
     let shop = "virtual shop 203.0.113.1:80 tcp nat";
     let member = "member 10.0.0.1:8080";
     for (lines, destination, is_the_kernels) in [
-        // An address of eth0, also where every address is carried.
+        // An address of eth0, also where every address is forwarded.
         (&[rest][..], "198.18.0.1:22", true),
         (&[rest], "224.0.0.5:22", true),
         (&[rest], "192.0.2.200:22", false),

@@ -73,7 +73,7 @@ impl Workers {
         self.receive_frame(worker, ETH0, &frame::read(&format!("{CLIENT} | {text}")).unwrap());
     }
 
-    /// A frame comes in, and is carried, whoever has to.
+    /// A frame comes in, and is forwarded, whichever worker has to.
     pub(crate) fn receive_frame(&mut self, worker: usize, ingress: u32, bytes: &[u8]) {
         self.take(worker, ingress, bytes, None, false);
         for _ in 0..2 {

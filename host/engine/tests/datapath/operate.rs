@@ -89,7 +89,7 @@ fn counters_are_carried_over_by_name() {
     }
     let flows_of = |datapath: &Datapath| -> Vec<(String, u64)> {
         let virtuals = datapath.counters().virtuals;
-        virtuals.into_iter().map(|(name, it)| (name.to_string(), it.carried.flows)).collect()
+        virtuals.into_iter().map(|(name, it)| (name.to_string(), it.traffic.flows)).collect()
     };
     assert_eq!(flows_of(&datapath), [("a".into(), 1), ("b".into(), 2)]);
     lab.set("no-virtual", "a").unwrap();
@@ -100,7 +100,7 @@ fn counters_are_carried_over_by_name() {
     assert_eq!(flows_of(&datapath), [("b".into(), 2), ("c".into(), 0)]);
     let by_member = |datapath: &Datapath| -> Vec<(String, u64)> {
         let members = datapath.counters().members.into_iter().filter(|((pool, _), _)| &**pool == "web");
-        members.map(|((_, member), carried)| (member.to_string(), carried.flows)).collect()
+        members.map(|((_, member), it)| (member.to_string(), it.flows)).collect()
     };
     assert_eq!(by_member(&datapath), [("10.0.0.1:80".into(), 2), ("10.0.0.2:80".into(), 1)]);
 
@@ -159,14 +159,14 @@ fn icmp_errors_are_limited() {
 #[test]
 fn counters_of_workers_add_up() {
     let traffic = |packets| Traffic { packets, bytes: 100 * packets };
-    let carried = FlowCounters { active: 1, flows: 5, to_server: traffic(10), to_client: traffic(8) };
+    let counted = FlowCounters { active: 1, flows: 5, to_server: traffic(10), to_client: traffic(8) };
     let member = ("web".into(), endpoint("10.0.0.1:80").unwrap());
     let snat = address("10.10.1.1").unwrap();
     let of_worker = |exhausted, free| Counters {
-        virtuals: [("web".into(), VirtualCounters { carried, refused: 2 })].into(),
-        members: [(member.clone(), carried)].into(),
+        virtuals: [("web".into(), VirtualCounters { traffic: counted, refused: 2 })].into(),
+        members: [(member.clone(), counted)].into(),
         modes: ModeName::ALL
-            .map(|mode| if mode == ModeName::Snat { carried } else { FlowCounters::default() }),
+            .map(|mode| if mode == ModeName::Snat { counted } else { FlowCounters::default() }),
         drops: DropReason::ALL.map(|reason| u64::from(reason == DropReason::NoMember)),
         snat: [(snat, AddressOccupancy { free, leased: 3, quarantined: 4 })].into(),
         leases: Counts { exhausted, ..Counts::default() },
@@ -179,13 +179,13 @@ fn counters_of_workers_add_up() {
     total += &of_worker(1, 500);
     total += &of_worker(2, 400);
     total += &Counters { translators: [("siit".into(), translator)].into(), ..Counters::default() };
-    let carried = FlowCounters { active: 2, flows: 10, to_server: traffic(20), to_client: traffic(16) };
+    let counted = FlowCounters { active: 2, flows: 10, to_server: traffic(20), to_client: traffic(16) };
     let expected = Counters {
-        virtuals: [("web".into(), VirtualCounters { carried, refused: 4 })].into(),
+        virtuals: [("web".into(), VirtualCounters { traffic: counted, refused: 4 })].into(),
         translators: [("siit".into(), translator)].into(),
-        members: [(member.clone(), carried)].into(),
+        members: [(member.clone(), counted)].into(),
         modes: ModeName::ALL
-            .map(|mode| if mode == ModeName::Snat { carried } else { FlowCounters::default() }),
+            .map(|mode| if mode == ModeName::Snat { counted } else { FlowCounters::default() }),
         drops: DropReason::ALL.map(|reason| 2 * u64::from(reason == DropReason::NoMember)),
         // Ports are left where they are fewest.
         snat: [(snat, AddressOccupancy { free: 400, leased: 6, quarantined: 8 })].into(),
@@ -201,7 +201,7 @@ fn counters_of_workers_add_up() {
 fn a_limit_is_shared_by_the_workers() {
     let mut lab = lab(&["virtual shop 203.0.113.1:80 tcp l2dsr flows 5", "member 10.0.0.1:80"]);
     lab.options.workers = 2;
-    let carried = [0, 1].map(|worker| {
+    let counted = [0, 1].map(|worker| {
         lab.options.worker = worker;
         let mut datapath = lab.datapath(0).unwrap();
         for port in 1..100 {
@@ -211,7 +211,7 @@ fn a_limit_is_shared_by_the_workers() {
         assert_eq!(counters.drops[DropReason::TableFull as usize], 0);
         (counters.flows, counters.handed_over > 20)
     });
-    assert_eq!(carried, [(3, true), (2, true)]);
+    assert_eq!(counted, [(3, true), (2, true)]);
 }
 
 /// A batch that was named beforehand goes as it would have gone.

@@ -19,7 +19,7 @@
 //! done OUTCOME PACKETS/BYTES PACKETS/BYTES [MEMBER]      what rules are told, to the server and to the client
 //! counts REASON N                  how often
 //! noticed ADDRESS:PORT WORDS       what the monitor is told of its probe from there
-//! carried N                        flows and packets to the server, counted by virtuals, members and modes
+//! forwarded N                      flows and packets to the server, counted by virtuals, members and modes
 //! words to-server|to-client TEXT   a line of what `shunt flow show` says
 //! ```
 
@@ -265,9 +265,9 @@ impl Script {
                 same(&format!("{} {}", key.source(), of_notice(notice)), &line.rest)?;
                 same(&key.source().to_string(), from)?;
             }
-            ("carried", [count]) => {
+            ("forwarded", [count]) => {
                 let counters = self.datapath.counters();
-                let virtuals = counters.virtuals.values().map(|it| it.carried);
+                let virtuals = counters.virtuals.values().map(|it| it.traffic);
                 let all = virtuals.chain(counters.members.values().copied()).chain(counters.modes);
                 same(&all.map(|it| it.flows + it.to_server.packets).sum::<u64>().to_string(), count)?;
             }
@@ -352,7 +352,7 @@ fn of_verdict(verdict: Verdict) -> String {
 
 fn of_notice(notice: Notice) -> String {
     match notice {
-        Notice::Carried { from } => format!("carried from {from}"),
+        Notice::Forwarded { from } => format!("forwarded from {from}"),
         Notice::Refused(reason) => format!("refused {reason}"),
         Notice::Answered => "answered".to_owned(),
         Notice::AnsweredBy(other) => format!("answered-by {other}"),

@@ -86,6 +86,6 @@ impl Cross {
         // A router between Shunt and the member has an address that the client need not know, nor be able to
         // reach: the flow's own source stands for it in errors too. The packet in one went the other way (RFC
         // 6146 sections 3.5.1.3 and 3.5.3).
-        translation::carry(frame, layout, &pair, About::Reversed, &way)
+        translation::relay(frame, layout, &pair, About::Reversed, &way)
     }
 }

@@ -20,7 +20,7 @@ const LONGEST: usize = ip::V6_MIN_MTU as usize;
 ///
 /// It is written anew beside the frame, as two headers change their lengths in it and its end moves, so that
 /// what refuses leaves the frame as it was. Errors are few and short.
-pub(super) fn carry(
+pub(super) fn translate(
     frame: &mut Frame<'_>,
     l3: usize,
     outer: &Head,

@@ -21,13 +21,13 @@ use crate::fragment::{Held, PacketId, PartOf, Refused, Standing, Why};
 use crate::packet::Fragment;
 
 impl Datapath {
-    pub(in crate::datapath) fn carry_fragment(
+    pub(in crate::datapath) fn dispatch_fragment(
         &mut self,
         cx: &mut Context<'_, '_, impl World>,
         fragment: &Fragment,
     ) -> Verdict {
         if cx.arrival.part.is_some() {
-            return self.carry_part(cx, fragment);
+            return self.forward_fragment(cx, fragment);
         }
         if let Some(verdict) = self.stranger(cx) {
             return verdict;
@@ -37,7 +37,7 @@ impl Datapath {
                 self.trace
                     .note(Point::Fragments, || format!("the first fragment said that it is {}", part.flow));
                 let arrival = Arrival { part: Some(part), handed_over: false, ..cx.arrival };
-                self.carry_part(&mut cx.with(arrival), fragment)
+                self.forward_fragment(&mut cx.with(arrival), fragment)
             }
             Ok(Standing::Unknown) if fragment.offset == 0 => self.first_fragment(cx, fragment),
             Ok(Standing::Unknown) => {
@@ -79,7 +79,7 @@ impl Datapath {
             }
         });
         let arrival = Arrival { part: Some(part), handed_over: false, ..cx.arrival };
-        let verdict = self.carry_part(&mut cx.with(arrival), fragment);
+        let verdict = self.forward_fragment(&mut cx.with(arrival), fragment);
         if verdict.reason().is_some() {
             self.pending.fragments.refuse(&id);
             self.accounting.tally.dropped_many(DropReason::FragmentRefused, waiting.len());
@@ -97,15 +97,15 @@ impl Datapath {
         };
         for Held { ingress, bytes, .. } in waiting {
             let waiting = Waiting { ingress, part: Some(part), bytes };
-            self.take_up(cx.now, &waiting, false, cx.world, |datapath, cx| datapath.carry(cx));
+            self.take_up(cx.now, &waiting, false, cx.world, |datapath, cx| datapath.dispatch(cx));
         }
         verdict
     }
 
     /// A fragment whose flow is known: it is this worker's, or another's.
-    fn carry_part(&mut self, cx: &mut Context<'_, '_, impl World>, fragment: &Fragment) -> Verdict {
+    fn forward_fragment(&mut self, cx: &mut Context<'_, '_, impl World>, fragment: &Fragment) -> Verdict {
         match &fragment.head {
-            Some(head) => self.carry_flow(cx, head),
+            Some(head) => self.dispatch_flow(cx, head),
             None => self.later_fragment(cx, fragment),
         }
     }

@@ -32,7 +32,7 @@ pub(in crate::datapath) enum Meaning {
 }
 
 impl Datapath {
-    /// Carries a packet of a known flow; `None` if it belongs to none, or is the first of a new one.
+    /// Forwards a packet of a known flow; `None` if it belongs to none, or is the first of a new one.
     pub(in crate::datapath) fn hit(
         &mut self,
         cx: &mut Context<'_, '_, impl World>,
@@ -150,14 +150,14 @@ pub(in crate::datapath) fn meaning(
     (id, direction): (FlowId, Direction),
     packet: &FlowPacket,
 ) -> Option<Meaning> {
-    let carried = flows.get(id)?;
-    if !carried.is_probe && carried.has_lost_member(direction) {
+    let state = flows.get(id)?;
+    if !state.is_probe && state.has_lost_member(direction) {
         return Some(Meaning::MemberDown);
     }
-    let is_over = carried.conversation.zip(packet.tcp).is_some_and(|(mut conversation, segment)| {
+    let is_over = state.conversation.zip(packet.tcp).is_some_and(|(mut conversation, segment)| {
         conversation.observe(direction, &segment) == Step::NewConversation
     });
-    Some(match carried.is_probe {
+    Some(match state.is_probe {
         _ if is_over => Meaning::Over,
         true => Meaning::Probe,
         false => Meaning::GoesOn,
@@ -167,7 +167,7 @@ pub(in crate::datapath) fn meaning(
 /// Whether a packet whose flow has lost its member is taken as new: what has no connection yet, or never
 /// will.
 pub(in crate::datapath) fn moves_on(flows: &Flows, id: FlowId, packet: &FlowPacket) -> bool {
-    let conversation = flows.get(id).and_then(|carried| carried.conversation);
+    let conversation = flows.get(id).and_then(|state| state.conversation);
     let opens = packet.tcp.is_none_or(|segment| segment.flags & SYN != 0);
     opens && matches!(conversation.map(|it| it.state()), None | Some(State::SynSent))
 }
@@ -181,27 +181,27 @@ fn observe<W>(
     (id, direction): (FlowId, Direction),
     packet: &FlowPacket,
 ) -> Option<Meaning> {
-    let carried = &mut flows.table.get_mut(id)?.value;
-    if carried.is_probe {
-        carried.follow(direction, &cx.arrival);
+    let state = &mut flows.table.get_mut(id)?.value;
+    if state.is_probe {
+        state.follow(direction, &cx.arrival);
         return Some(Meaning::Probe);
     }
-    if carried.has_lost_member(direction) {
+    if state.has_lost_member(direction) {
         return Some(Meaning::MemberDown);
     }
-    if let (Some(conversation), Some(segment)) = (&mut carried.conversation, &packet.tcp) {
+    if let (Some(conversation), Some(segment)) = (&mut state.conversation, &packet.tcp) {
         match conversation.observe(direction, segment) {
             Step::Same => {}
             Step::NewConversation => return Some(Meaning::Over),
             Step::Changed => {
-                flows.timers.schedule_by(id.slot(), cx.now.saturating_add(carried.lifetime()));
+                flows.timers.schedule_by(id.slot(), cx.now.saturating_add(state.lifetime()));
             }
         }
     }
     if direction == Direction::ToClient {
-        carried.answered(cx.now);
+        state.answered(cx.now);
     }
-    carried.follow(direction, &cx.arrival);
-    accounting.count(carried, cx.now, direction, packet.length);
+    state.follow(direction, &cx.arrival);
+    accounting.count(state, cx.now, direction, packet.length);
     Some(Meaning::GoesOn)
 }

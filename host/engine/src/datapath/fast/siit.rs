@@ -79,7 +79,7 @@ impl Datapath {
         let verdict = if packet.destination_mac.is_group() {
             Verdict::Drop(DropReason::GroupMac)
         } else {
-            self.carry_across(now, index, (ingress, link), &packet, frame, world)
+            self.translate_packet(now, index, (ingress, link), &packet, frame, world)
         };
         self.accounting.tally.translated(index, &packet, verdict);
         Some(verdict)
@@ -116,7 +116,7 @@ impl Datapath {
         ))
     }
 
-    fn carry_across(
+    fn translate_packet(
         &mut self,
         now: u64,
         index: TranslatorIndex,
@@ -301,7 +301,7 @@ fn telling(reason: DropReason, packet: &Routed) -> Option<Report> {
         DropReason::NoMapping | DropReason::NoChecksum | DropReason::ExtendedFragment => {
             Some(Report::Prohibited)
         }
-        // RFC 7915 section 1.2: a ping in parts. Of all that is not carried it is what somebody waits for.
+        // RFC 7915 section 1.2: a ping in parts. Of all that is not forwarded it is what somebody waits for.
         DropReason::Untranslatable if is_part_of_ping(packet) => Some(Report::Prohibited),
         _ => None,
     }

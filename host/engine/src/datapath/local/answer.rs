@@ -16,7 +16,7 @@ use crate::network::Network;
 use crate::network::NextHop;
 use crate::packet::{Kind, Packet};
 
-/// How the sender of a packet that is not carried is told.
+/// How the sender of a packet that is not forwarded is told.
 enum Telling {
     /// Not at all.
     Silence,
@@ -92,7 +92,7 @@ const fn telling(reason: DropReason) -> Telling {
     }
 }
 
-/// Turns a frame that is not carried into what its sender is told.
+/// Turns a frame that is not forwarded into what its sender is told.
 pub(in crate::datapath) fn refuse<W>(
     config: &Config,
     accounting: &mut Accounting,
@@ -150,7 +150,7 @@ fn report_arrival<W>(
     self::report(config, accounting, cx.now, &about, cx.frame, (reason, report))
 }
 
-/// Turns a frame that is not carried into an ICMP error about it.
+/// Turns a frame that is not forwarded into an ICMP error about it.
 pub(in crate::datapath) fn report(
     config: &Config,
     accounting: &mut Accounting,

@@ -1,4 +1,4 @@
-//! ICMP errors about packets that Shunt carried: delivered to who sent the packet, in the words that he
+//! ICMP errors about packets that Shunt forwarded: delivered to who sent the packet, in the words that he
 //! knows.
 
 use shunt_wire::vlan;

@@ -55,7 +55,7 @@ impl Datapath {
             if translated {
                 continue;
             }
-            self.take_up(now, &waiting, true, world, |datapath, cx| datapath.carry(cx));
+            self.take_up(now, &waiting, true, world, |datapath, cx| datapath.dispatch(cx));
         }
     }
 

@@ -1,7 +1,7 @@
 //! Probes of monitors: flows that take the way of a virtual's clients to one certain member.
 //!
 //! A monitor is a program with a socket. Its packets come in by a link of their own ([`OnPath::link`]) from an
-//! address that Shunt owns, are carried as the virtual's clients are, and answers leave by that link again. What
+//! address that Shunt owns, are forwarded as the virtual's clients are, and answers leave by that link again. What
 //! becomes of them on the way is told to the driver: from that follows *why* a probe failed, which its end
 //! alone cannot tell.
 //!
@@ -133,25 +133,25 @@ impl Datapath {
         };
         let Some(flow) = self.flows.table.get_mut(id) else { return Err(None) };
         let key = *flow.forward();
-        let carried = &mut flow.value;
+        let state = &mut flow.value;
         if let Some(gateway) = detour {
             cx.world.noticed(&key, Notice::Detour { gateway });
             return Err(Some(Verdict::Drop(DropReason::StrayProbe)));
         }
-        if let (Some(conversation), Some(segment)) = (&mut carried.conversation, &packet.tcp) {
+        if let (Some(conversation), Some(segment)) = (&mut state.conversation, &packet.tcp) {
             match conversation.observe(direction, segment) {
                 Step::Same => {}
                 Step::NewConversation => return Err(None),
                 Step::Changed => {
-                    self.flows.timers.schedule_by(id.slot(), cx.now.saturating_add(carried.lifetime()));
+                    self.flows.timers.schedule_by(id.slot(), cx.now.saturating_add(state.lifetime()));
                 }
             }
         }
-        if direction == Direction::ToClient && carried.answered(cx.now) {
+        if direction == Direction::ToClient && state.answered(cx.now) {
             cx.world.noticed(&key, Notice::Answered);
         }
-        carried.last = cx.now;
-        carried.traffic[direction as usize].add(packet.length);
+        state.last = cx.now;
+        state.traffic[direction as usize].add(packet.length);
         Ok(())
     }
 
@@ -169,10 +169,9 @@ impl Datapath {
     /// The gateway toward clients, if an answer in mode `nat` came from there and the member is not behind it. To
     /// a client the member would have answered past Shunt: only the probe's address led here.
     fn detour(&self, id: FlowId, arrival: &Arrival<'_>, world: &mut impl World) -> Option<Address> {
-        let carried = &self.flows.table.get(id)?.value;
+        let state = &self.flows.table.get(id)?.value;
         let from = arrival.packet.source_mac;
-        if carried.mode != ModeName::Nat || carried.path(Direction::ToServer).rewrite.destination_mac == from
-        {
+        if state.mode != ModeName::Nat || state.path(Direction::ToServer).rewrite.destination_mac == from {
             return None;
         }
         let (gateway, mac, link) = self.gateway(arrival.packet.layout.family, world)?;
@@ -193,7 +192,7 @@ impl Datapath {
         }
     }
 
-    /// Tells the driver that a packet of a probe was not carried.
+    /// Tells the driver that a packet of a probe was not forwarded.
     pub(in crate::datapath) fn tell_of_refusal(
         &self,
         cx: &mut Context<'_, '_, impl World>,

@@ -1,11 +1,11 @@
-//! What is carried: the protocol of a flow, and how much of it.
+//! The protocol of a flow, and its traffic.
 
 use std::fmt;
 use std::ops::AddAssign;
 
 use shunt_wire::ip;
 
-/// What carries a flow.
+/// The transport protocol of a flow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum FlowProtocol {
     Tcp,
@@ -40,7 +40,7 @@ impl fmt::Display for FlowProtocol {
     }
 }
 
-/// What one direction carried, as it came in.
+/// What was received in one direction, as it came in.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Traffic {
     pub packets: u64,

@@ -1,4 +1,4 @@
-//! How a flow is carried, and what each way needs.
+//! How a flow is forwarded, and what each way needs.
 
 use std::fmt;
 use std::num::NonZeroU8;

@@ -19,8 +19,8 @@ pub struct Probed {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Notice {
     /// It is on its way to the member, which sees it come from here.
-    Carried { from: Endpoint },
-    /// It was not carried.
+    Forwarded { from: Endpoint },
+    /// It was not forwarded.
     Refused(DropReason),
     /// The member answered.
     Answered,

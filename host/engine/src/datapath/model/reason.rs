@@ -1,4 +1,4 @@
-//! Why a packet is not carried.
+//! Why a packet is not forwarded.
 
 use std::fmt;
 
@@ -58,7 +58,7 @@ reasons! {
     /// A fragment whose packet's first fragment did not come in time.
     FragmentOrphan = "fragment-orphan", None,
         "The network lost the first fragment, or a router balances without looking at fragments. Else somebody floods with them.";
-    /// A fragment of a packet whose first fragment was not carried.
+    /// A fragment of a packet whose first fragment was not forwarded.
     FragmentRefused = "fragment-refused", None,
         "The reason is counted once, with the first fragment; or the flow ended in the middle of the packet.";
     /// A first fragment that ends within the transport header.

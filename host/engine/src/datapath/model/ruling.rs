@@ -61,10 +61,10 @@ pub struct Done {
     pub virtual_: Arc<str>,
     /// Where the virtual stands in the current snapshot, if it is still there.
     pub index: Option<VirtualIndex>,
-    /// `None`, as the member: it went to none, or was refused and never carried.
+    /// `None`, as the member: it went to none, or was refused and never forwarded.
     pub pool: Option<Arc<str>>,
     pub member: Option<Endpoint>,
-    /// `None`: it was refused, and never carried.
+    /// `None`: it was refused, and never forwarded.
     pub mode: Option<ModeName>,
     pub outcome: Outcome,
     pub to_server: Traffic,

@@ -17,10 +17,10 @@ pub enum Verdict {
     Sent,
     /// A copy went to another worker, by [`World::hand_over`](super::World::hand_over).
     HandOver { worker: usize },
-    /// It is not carried, and the frame is now the refusal to its sender (a TCP reset or an ICMP error),
+    /// It is not forwarded, and the frame is now the refusal to its sender (a TCP reset or an ICMP error),
     /// which leaves by this interface.
     Refuse { interface: u32, reason: DropReason },
-    /// It is not carried, and nobody is told.
+    /// It is not forwarded, and nobody is told.
     Drop(DropReason),
 }
 
@@ -36,7 +36,7 @@ impl Verdict {
         }
     }
 
-    /// Why it is not carried, if so.
+    /// Why it is not forwarded, if so.
     #[must_use]
     pub const fn reason(self) -> Option<DropReason> {
         match self {

@@ -1,4 +1,4 @@
-//! A virtual server whose flows Shunt carries.
+//! A virtual server whose flows Shunt forwards.
 
 use std::sync::Arc;
 
@@ -12,7 +12,7 @@ use super::translation::Translation;
 use super::tunnel_sources::TunnelSources;
 use crate::member::MemberState;
 
-/// A virtual server whose packets Shunt carries.
+/// A virtual server whose packets Shunt forwards.
 ///
 /// Its name, address and transport are its identity: flows outlive a reload that leaves these three as
 /// they are.
@@ -62,7 +62,7 @@ pub struct OnPath {
     pub health: Vec<(PoolIndex, Vec<Arc<MemberState>>)>,
 }
 
-/// What a virtual carries.
+/// The protocols that a virtual takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Transport {
     Tcp,

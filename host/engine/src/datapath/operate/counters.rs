@@ -13,7 +13,7 @@ impl Datapath {
         let places = 0..self.config.snapshot.virtuals().len();
         let seats = places.filter_map(|place| self.accounting.seats.of_virtual(VirtualIndex(place)));
         let virtuals = seats.filter_map(|seat| self.accounting.seats.virtual_(seat)).map(|seat| {
-            let counters = VirtualCounters { carried: seat.carried, refused: seat.refused };
+            let counters = VirtualCounters { traffic: seat.traffic, refused: seat.refused };
             (Arc::clone(&seat.virtual_.name), counters)
         });
         let members = (0..).zip(self.config.snapshot.pools()).flat_map(|(pool, settings)| {
@@ -22,7 +22,7 @@ impl Datapath {
         });
         let members = members
             .filter_map(|seat| self.accounting.seats.member(seat))
-            .map(|seat| ((Arc::clone(&seat.pool), seat.member.endpoint), seat.carried));
+            .map(|seat| ((Arc::clone(&seat.pool), seat.member.endpoint), seat.traffic));
         Counters {
             virtuals: virtuals.collect(),
             translators: self.accounting.tally.translators.iter().cloned().collect(),

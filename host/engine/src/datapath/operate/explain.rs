@@ -32,7 +32,7 @@ use crate::datapath::model::stage::Stage;
 use crate::datapath::model::unreadable;
 use crate::datapath::model::verdict::Verdict;
 use crate::datapath::operate::list::FlowDetails;
-use crate::datapath::state::flow::Carried;
+use crate::datapath::state::flow::FlowState;
 use crate::datapath::state::trace::{Considered, Found, Note, Point, Trace};
 use crate::datapath::{Datapath, Options};
 use crate::flow::{Direction, Ending, FlowId};
@@ -188,7 +188,7 @@ impl Datapath {
             }
             return self.apart(now, trace, Lends::All, |apart| apart.stranger_comes(cx));
         };
-        let before = self.flows.get(id).map(Carried::standing);
+        let before = self.flows.get(id).map(FlowState::standing);
         let head = match &arrived.kind {
             Kind::Fragment(fragment) => fragment.head.as_ref(),
             _ => packet.as_ref(),
@@ -197,7 +197,7 @@ impl Datapath {
             Some(packet) => match self.reception(cx, (id, direction), packet, &trace) {
                 Reception::GoesOn => self.apart(now, trace, Lends::All, |apart| {
                     let verdict = match &arrived.kind {
-                        Kind::Fragment(_) => apart.carry(cx),
+                        Kind::Fragment(_) => apart.dispatch(cx),
                         _ => apart.send(cx, (id, direction)),
                     };
                     apart.known(now, id, verdict)
@@ -224,7 +224,7 @@ impl Datapath {
                             apart.reset_ends(now, id, Some(direction), cx.world);
                             Verdict::Drop(reason)
                         }
-                        None => apart.carry(cx),
+                        None => apart.dispatch(cx),
                     };
                     apart.known(now, id, verdict)
                 })
@@ -305,7 +305,7 @@ impl Datapath {
     /// A packet of no flow. The flow that it may begin is taken out again.
     fn stranger_comes(&mut self, cx: &mut Context<'_, '_, impl World>) -> Outcome {
         let next = self.flows.table.next_id();
-        let verdict = self.carry(cx);
+        let verdict = self.dispatch(cx);
         let flow = self.flow(cx.now, next);
         if let Some(mut gone) = self.flows.table.remove(next) {
             self.flows.timers.cancel(next.slot());
@@ -341,7 +341,7 @@ enum Lends {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Reception {
     GoesOn,
-    /// The flow ends, and the packet is not carried.
+    /// The flow ends, and the packet is not forwarded.
     Ends(DropReason),
     /// It gets this verdict.
     Lost(Verdict),
@@ -364,7 +364,7 @@ impl Outcome {
         Self { verdict: Verdict::Drop(reason), found, flow: None, is_there: false }
     }
 
-    /// Where a packet was that was not carried.
+    /// Where a packet was that was not forwarded.
     fn ended_at(&self, reason: DropReason) -> Point {
         match (reason.stage(), self.found.notes.last()) {
             (Some(stage), _) => Point::Stage(stage),

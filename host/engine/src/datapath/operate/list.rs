@@ -10,7 +10,7 @@ use crate::datapath::driver::World;
 use crate::datapath::end::Why;
 use crate::datapath::model::flow::{FlowProtocol, Traffic};
 use crate::datapath::model::mode::ModeName;
-use crate::datapath::state::flow::Carried;
+use crate::datapath::state::flow::FlowState;
 use crate::flow::{Cursor, Direction, Flow, FlowId};
 use crate::snat::Lease;
 
@@ -111,11 +111,10 @@ impl Datapath {
         is_there
     }
 
-    fn summary(&self, now: u64, id: FlowId, flow: &Flow<Carried>) -> FlowSummary {
-        let carried = &flow.value;
-        let virtual_ =
-            self.accounting.seats.virtual_(carried.virtual_).map(|seat| seat.virtual_.name.clone());
-        let seat = self.accounting.seats.member(carried.member);
+    fn summary(&self, now: u64, id: FlowId, flow: &Flow<FlowState>) -> FlowSummary {
+        let state = &flow.value;
+        let virtual_ = self.accounting.seats.virtual_(state.virtual_).map(|seat| seat.virtual_.name.clone());
+        let seat = self.accounting.seats.member(state.member);
         FlowSummary {
             id,
             virtual_: virtual_.unwrap_or_default(),
@@ -123,16 +122,16 @@ impl Datapath {
             client: flow.forward().source(),
             vip: flow.forward().destination(),
             pool: seat.map(|seat| seat.pool.clone()).unwrap_or_default(),
-            member: seat.map_or(carried.plan.member, |seat| seat.member.endpoint),
-            mode: carried.mode,
-            is_probe: carried.is_probe,
-            snat: carried.lease.as_ref().map(Lease::endpoint),
-            state: carried.state(),
-            age: now.saturating_sub(carried.begun),
-            idle: now.saturating_sub(carried.last),
-            expires_in: carried.deadline().saturating_sub(now),
-            to_server: carried.traffic[Direction::ToServer as usize],
-            to_client: carried.traffic[Direction::ToClient as usize],
+            member: seat.map_or(state.plan.member, |seat| seat.member.endpoint),
+            mode: state.mode,
+            is_probe: state.is_probe,
+            snat: state.lease.as_ref().map(Lease::endpoint),
+            state: state.state(),
+            age: now.saturating_sub(state.begun),
+            idle: now.saturating_sub(state.last),
+            expires_in: state.deadline().saturating_sub(now),
+            to_server: state.traffic[Direction::ToServer as usize],
+            to_client: state.traffic[Direction::ToClient as usize],
         }
     }
 }

@@ -8,7 +8,7 @@ use crate::datapath::model::mode::ModeName;
 use crate::datapath::model::reason::DropReason;
 use crate::datapath::model::stage::Stage;
 use crate::datapath::state::accounting::Accounting;
-use crate::datapath::state::flow::Carried;
+use crate::datapath::state::flow::FlowState;
 use crate::datapath::state::flows::Flows;
 use crate::datapath::{DEFAULT_IDLE, DEFAULT_TCP_IDLE};
 use crate::flow::tcp::Sight;
@@ -28,7 +28,7 @@ pub(super) fn insert(
     let conversation = first.conversation(sight)?;
     let mut traffic = [Traffic::default(); 2];
     traffic[Direction::ToServer as usize].add(first.packet.length);
-    let carried = Carried {
+    let state = FlowState {
         paths,
         traffic,
         last: first.now,
@@ -50,13 +50,13 @@ pub(super) fn insert(
         plan,
         lease,
     };
-    let deadline = carried.deadline();
+    let deadline = state.deadline();
     let reverse = plan.reverse(&ends);
     first.trace.at(Stage::Insert, || match reverse {
         Some(reverse) => format!("answers come as {} > {}", reverse.source(), reverse.destination()),
         None => "the member answers the client directly".to_owned(),
     });
-    let inserted = flows.table.insert(first.packet.key, reverse, carried);
+    let inserted = flows.table.insert(first.packet.key, reverse, state);
     let id = match inserted {
         Ok(id) => id,
         Err(refused) => {
@@ -80,14 +80,14 @@ pub(super) fn insert(
 
 fn count_new(accounting: &mut Accounting, first: &First<'_>, chosen: &Chosen, mode: ModeName) {
     let of_mode = &mut accounting.tally.modes[mode as usize];
-    let of_virtual = accounting.seats.virtual_mut(first.seat).map(|seat| &mut seat.carried);
+    let of_virtual = accounting.seats.virtual_mut(first.seat).map(|seat| &mut seat.traffic);
     for counters in [Some(of_mode), of_virtual].into_iter().flatten() {
         counters.begin();
         counters.count(Direction::ToServer, first.packet.length);
     }
     if let Some(seat) = accounting.seats.member_mut(chosen.seat) {
-        seat.carried.begin();
-        seat.carried.count(Direction::ToServer, first.packet.length);
+        seat.traffic.begin();
+        seat.traffic.count(Direction::ToServer, first.packet.length);
     }
 }
 

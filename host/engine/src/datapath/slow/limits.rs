@@ -18,10 +18,10 @@ pub(super) fn admit(flows: &Flows, accounting: &mut Accounting, first: &First<'_
     let seat = accounting.seats.virtual_mut(first.seat).ok_or(DropReason::NoVirtual)?;
     if let Some(limit) = seat.limits.flows {
         first.trace.at(Stage::Limits, || {
-            format!("the virtual has {} flows here of at most {limit}", seat.carried.active)
+            format!("the virtual has {} flows here of at most {limit}", seat.traffic.active)
         });
     }
-    if seat.limits.flows.is_some_and(|limit| seat.carried.active >= u64::from(limit)) {
+    if seat.limits.flows.is_some_and(|limit| seat.traffic.active >= u64::from(limit)) {
         return Err(DropReason::VirtualFull);
     }
     // A segment out of nothing costs as much as a SYN, so it counts as one.

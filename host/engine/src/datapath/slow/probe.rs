@@ -23,7 +23,7 @@ use crate::flow::{Direction, FlowId};
 use crate::packet::FlowPacket;
 
 impl Datapath {
-    /// Carries a probe to its member, as the virtual's clients are carried: by its mode, with a SNAT port where they
+    /// Forwards a probe to its member, as the virtual's clients are forwarded: by its mode, with a SNAT port where they
     /// have one. Limits, rules and persistence have no say in it, nor whether the member is down or disabled.
     pub(in crate::datapath) fn first_of_probe(
         &mut self,
@@ -56,7 +56,7 @@ impl Datapath {
         };
         match decide(config, flows, accounting, &first, probed, cx.world) {
             Ok(id) => {
-                notice_carried(flows, id, &packet.key, cx.world);
+                notice_forwarded(flows, id, &packet.key, cx.world);
                 self.send(cx, (id, Direction::ToServer))
             }
             Err(reason) => refuse(config, accounting, cx, reason),
@@ -86,8 +86,8 @@ fn decide(
 }
 
 /// Says whom the member sees.
-fn notice_carried(flows: &Flows, id: FlowId, key: &FlowKey, world: &mut impl World) {
+fn notice_forwarded(flows: &Flows, id: FlowId, key: &FlowKey, world: &mut impl World) {
     let Some(flow) = flows.table.get(id) else { return };
     let seen = flow.reverse().map(FlowKey::destination);
-    world.noticed(key, Notice::Carried { from: seen.unwrap_or(key.source()) });
+    world.noticed(key, Notice::Forwarded { from: seen.unwrap_or(key.source()) });
 }

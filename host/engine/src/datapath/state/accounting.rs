@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::config::Options;
 use super::counters::Tally;
-use super::flow::Carried;
+use super::flow::FlowState;
 use super::id::Seat;
 use super::per_worker::Seats;
 use crate::datapath::snapshot::Snapshot;
@@ -58,11 +58,11 @@ impl Accounting {
     }
 
     /// Gives them back.
-    pub(in crate::datapath) fn settle_probe(&mut self, carried: &Carried) {
-        if let Some(seat) = self.seats.virtual_mut(carried.virtual_) {
+    pub(in crate::datapath) fn settle_probe(&mut self, state: &FlowState) {
+        if let Some(seat) = self.seats.virtual_mut(state.virtual_) {
             seat.probes -= 1;
         }
-        if let Some(seat) = self.seats.member_mut(carried.member) {
+        if let Some(seat) = self.seats.member_mut(state.member) {
             seat.probes -= 1;
         }
     }
@@ -71,14 +71,14 @@ impl Accounting {
     #[inline]
     pub(in crate::datapath) fn count(
         &mut self,
-        carried: &mut Carried,
+        state: &mut FlowState,
         now: u64,
         direction: Direction,
         length: u16,
     ) {
-        carried.last = now;
-        carried.traffic[direction as usize].add(length);
-        self.seats.count((carried.virtual_, carried.member), direction, length);
-        self.tally.modes[carried.mode as usize].count(direction, length);
+        state.last = now;
+        state.traffic[direction as usize].add(length);
+        self.seats.count((state.virtual_, state.member), direction, length);
+        self.tally.modes[state.mode as usize].count(direction, length);
     }
 }

@@ -52,7 +52,7 @@ pub struct Counters {
     pub answers_withheld: u64,
 }
 
-/// What flows carried.
+/// Flows, and what was received of them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct FlowCounters {
     /// Flows now.
@@ -66,7 +66,7 @@ pub struct FlowCounters {
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct VirtualCounters {
-    pub carried: FlowCounters,
+    pub traffic: FlowCounters,
     /// First packets that became no flow, whatever the reason.
     pub refused: u64,
 }
@@ -183,7 +183,7 @@ impl AddAssign<&Counters> for Counters {
 
 impl AddAssign for VirtualCounters {
     fn add_assign(&mut self, more: VirtualCounters) {
-        self.carried += more.carried;
+        self.traffic += more.traffic;
         self.refused += more.refused;
     }
 }

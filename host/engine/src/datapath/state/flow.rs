@@ -14,10 +14,10 @@ use crate::flow::{Direction, Ending, Flow};
 use crate::member::Active;
 use crate::snat::Lease;
 
-/// A flow that is carried. What every packet touches stands first: behind the keys, in the same three cache
+/// A flow that is forwarded. What every packet touches stands first: behind the keys, in the same three cache
 /// lines, and the path of its direction in the next ones.
 #[repr(C)]
-pub(in crate::datapath) struct Carried {
+pub(in crate::datapath) struct FlowState {
     /// When its last packet came, in milliseconds.
     pub(in crate::datapath) last: u64,
     /// If it is TCP.
@@ -31,7 +31,7 @@ pub(in crate::datapath) struct Carried {
     pub(in crate::datapath) is_probe: bool,
     /// Its answers go to whom the client's packets come from: the path of answers tells who that was.
     pub(in crate::datapath) returns: bool,
-    /// What each direction carried, by [`Direction`].
+    /// What was received in each direction, by [`Direction`].
     pub(in crate::datapath) traffic: [Traffic; 2],
     /// By [`Direction`]. Of a flow whose answers go elsewhere only the first counts.
     pub(in crate::datapath) paths: [Path; 2],
@@ -57,8 +57,8 @@ pub(in crate::datapath) struct Standing {
 }
 
 /// Between whom a flow is, and how.
-pub(in crate::datapath) fn ends(flow: &Flow<Carried>) -> Ends {
-    let Carried { mode, returns, .. } = &flow.value;
+pub(in crate::datapath) fn ends(flow: &Flow<FlowState>) -> Ends {
+    let FlowState { mode, returns, .. } = &flow.value;
     let back = flow.value.path(Direction::ToClient);
     let sender = returns.then_some(Sender {
         interface: back.rewrite.interface,
@@ -69,7 +69,7 @@ pub(in crate::datapath) fn ends(flow: &Flow<Carried>) -> Ends {
     Ends { forward: *flow.forward(), seen, mode: *mode, sender }
 }
 
-impl Carried {
+impl FlowState {
     /// How long it lives after its last packet, in milliseconds.
     pub(in crate::datapath) fn lifetime(&self) -> u64 {
         let idle = u64::from(self.plan.idle);
@@ -154,8 +154,8 @@ mod tests {
     /// A flow fills eight cache lines with its keys. What a hit touches beside a path ends within the third.
     #[test]
     fn a_flow_has_eight_cache_lines() {
-        let before = 16 + offset_of!(Flow<Carried>, value);
-        assert!(before + offset_of!(Carried, paths) <= 3 * 64, "{}", before + offset_of!(Carried, paths));
-        assert!(16 + size_of::<Flow<Carried>>() <= 8 * 64, "{}", 16 + size_of::<Flow<Carried>>());
+        let before = 16 + offset_of!(Flow<FlowState>, value);
+        assert!(before + offset_of!(FlowState, paths) <= 3 * 64, "{}", before + offset_of!(FlowState, paths));
+        assert!(16 + size_of::<Flow<FlowState>>() <= 8 * 64, "{}", 16 + size_of::<Flow<FlowState>>());
     }
 }

@@ -1,14 +1,14 @@
 //! The flows of a worker, and what they hold of its own.
 
 use crate::datapath::state::config::Options;
-use crate::datapath::state::flow::Carried;
+use crate::datapath::state::flow::FlowState;
 use crate::flow::{Cursor, FlowId, Table};
 use crate::snat::{Blocks, Ports};
 use crate::timer::Wheel;
 
 /// Flows, when each is over if nothing more comes, and the SNAT ports that they lease.
 pub(in crate::datapath) struct Flows {
-    pub(in crate::datapath) table: Table<Carried>,
+    pub(in crate::datapath) table: Table<FlowState>,
     pub(in crate::datapath) timers: Wheel,
     pub(in crate::datapath) leases: Ports,
     /// How far the search for flows of virtuals that are gone has come.
@@ -28,7 +28,7 @@ impl Flows {
 
     /// What a flow is remembered as.
     #[inline]
-    pub(in crate::datapath) fn get(&self, id: FlowId) -> Option<&Carried> {
+    pub(in crate::datapath) fn get(&self, id: FlowId) -> Option<&FlowState> {
         self.table.get(id).map(|flow| &flow.value)
     }
 

@@ -45,11 +45,11 @@ impl Flows {
         accounting: &Accounting,
         id: FlowId,
     ) -> Option<DropReason> {
-        let carried = self.get(id)?;
-        if accounting.seats.virtual_(carried.virtual_).is_none_or(|seat| seat.index.is_none()) {
+        let state = self.get(id)?;
+        if accounting.seats.virtual_(state.virtual_).is_none_or(|seat| seat.index.is_none()) {
             return Some(DropReason::VirtualGone);
         }
-        let snat = carried.lease.as_ref()?.address();
+        let snat = state.lease.as_ref()?.address();
         let still = matches!(config.snapshot.owned(snat), Some(Owned::Snat(_)));
         if still { None } else { Some(DropReason::SnatGone) }
     }

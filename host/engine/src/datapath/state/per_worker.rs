@@ -1,5 +1,5 @@
 //! What this worker keeps beside the snapshot for each virtual, pool and member: counters, limits and
-//! whose turn it is. Carried over from snapshot to snapshot by identity.
+//! whose turn it is. FlowState over from snapshot to snapshot by identity.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -36,7 +36,7 @@ pub(in crate::datapath) struct VirtualSeat {
     pub(in crate::datapath) virtual_: Virtual,
     /// `None`: a reload took it away.
     pub(in crate::datapath) index: Option<VirtualIndex>,
-    pub(in crate::datapath) carried: FlowCounters,
+    pub(in crate::datapath) traffic: FlowCounters,
     /// Flows of probes, which count for nothing else.
     pub(in crate::datapath) probes: u32,
     pub(in crate::datapath) refused: u64,
@@ -56,7 +56,7 @@ pub(in crate::datapath) struct MemberSeat {
     pub(in crate::datapath) pool: Arc<str>,
     pub(in crate::datapath) member: Member,
     pub(in crate::datapath) is_current: bool,
-    pub(in crate::datapath) carried: FlowCounters,
+    pub(in crate::datapath) traffic: FlowCounters,
     /// Flows of probes, which count for nothing else.
     pub(in crate::datapath) probes: u32,
 }
@@ -138,10 +138,10 @@ impl Seats {
         bytes: u16,
     ) {
         if let Some(seat) = self.virtual_mut(virtual_) {
-            seat.carried.count(direction, bytes);
+            seat.traffic.count(direction, bytes);
         }
         if let Some(seat) = self.member_mut(member) {
-            seat.carried.count(direction, bytes);
+            seat.traffic.count(direction, bytes);
         }
     }
 
@@ -161,7 +161,7 @@ impl Seats {
         let seat = VirtualSeat {
             virtual_: virtual_.clone(),
             index: Some(index),
-            carried: FlowCounters::default(),
+            traffic: FlowCounters::default(),
             probes: 0,
             refused: 0,
             limits,
@@ -194,7 +194,7 @@ impl Seats {
             pool: Arc::clone(pool),
             member: member.clone(),
             is_current: true,
-            carried: FlowCounters::default(),
+            traffic: FlowCounters::default(),
             probes: 0,
         };
         Seat(put(&mut self.members, |seat| !seat.is_current && !seat.has_flows(), seat))
@@ -221,13 +221,13 @@ impl PoolSeat {
 
 impl VirtualSeat {
     const fn has_flows(&self) -> bool {
-        self.carried.active > 0 || self.probes > 0
+        self.traffic.active > 0 || self.probes > 0
     }
 }
 
 impl MemberSeat {
     const fn has_flows(&self) -> bool {
-        self.carried.active > 0 || self.probes > 0
+        self.traffic.active > 0 || self.probes > 0
     }
 }
 

@@ -1,6 +1,6 @@
 //! What the datapath found on the way of one packet, for whoever asks why ([`Datapath::explain`]).
 //!
-//! While packets are carried nobody listens, and a note costs a branch on the slow path; packets of known
+//! While packets are forwarded nobody listens, and a note costs a branch on the slow path; packets of known
 //! flows pass none.
 //!
 //! [`Datapath::explain`]: super::Datapath::explain

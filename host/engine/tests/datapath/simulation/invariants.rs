@@ -66,7 +66,7 @@ impl Simulation {
             assert_eq!((counters.flows, counters.held, counters.fragments_held), (0, 0, 0));
             assert!(counters.snat.is_empty(), "every port is free again: {:?}", counters.snat);
             for (name, counters) in &counters.virtuals {
-                assert_eq!(counters.carried.active, 0, "{name}");
+                assert_eq!(counters.traffic.active, 0, "{name}");
             }
         }
         for member in &self.lab.pool.members {

@@ -43,7 +43,7 @@ fn ethernet(bytes: &[u8], layers: &mut Layers) {
     let Ok((header, rest)) = Ethernet2Header::from_slice(bytes) else { return payload(bytes, layers) };
     let addresses = format!("eth {} > {}", mac(header.source), mac(header.destination));
     let mut inner = Layers::new();
-    carried(header.ether_type.0, rest, &mut inner);
+    network(header.ether_type.0, rest, &mut inner);
     // A type that says itself is not written.
     let known = inner.first().is_some_and(|layer| !is_payload(layer));
     layers.push(if known { addresses } else { format!("{addresses} type 0x{:04x}", header.ether_type.0) });
@@ -51,7 +51,7 @@ fn ethernet(bytes: &[u8], layers: &mut Layers) {
 }
 
 /// What an Ethernet type announces.
-fn carried(ether_type: u16, bytes: &[u8], layers: &mut Layers) {
+fn network(ether_type: u16, bytes: &[u8], layers: &mut Layers) {
     match ether_type {
         0x8100 => vlan(bytes, layers),
         0x0806 => arp(bytes, layers),
@@ -64,7 +64,7 @@ fn carried(ether_type: u16, bytes: &[u8], layers: &mut Layers) {
 fn vlan(bytes: &[u8], layers: &mut Layers) {
     let Ok((header, rest)) = SingleVlanHeader::from_slice(bytes) else { return payload(bytes, layers) };
     let mut inner = Layers::new();
-    carried(header.ether_type.0, rest, &mut inner);
+    network(header.ether_type.0, rest, &mut inner);
     if inner.first().is_none_or(|layer| is_payload(layer)) {
         return payload(bytes, layers);
     }

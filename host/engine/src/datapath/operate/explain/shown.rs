@@ -91,7 +91,7 @@ impl Datapath {
         }
     }
 
-    /// A tunnel, or what no virtual carries.
+    /// A tunnel, or a protocol that no virtual takes.
     fn show_other(&self, payload: &LaxIpPayloadSlice<'_>, depth: usize, lines: &mut Vec<String>) {
         if payload.fragmented {
             return lines.push(format!("{} bytes of it", payload.payload.len()));

@@ -5,7 +5,7 @@ use shunt_wire::rewrite::{Change, Dscp, Outer, Translate, Tunnel};
 use shunt_wire::{Address, Endpoint, Family, FlowKey, Frame, Hop, Mac, Misfit, Rewrite, ip};
 
 /// Takes a frame that can be read through what it can meet: the first byte says what, the others are the frame.
-pub fn carry(data: &[u8]) {
+pub fn replay(data: &[u8]) {
     let Some((&how, bytes)) = data.split_first() else { return };
     // A frame that grows stays below what a length field can say.
     let Some(packet) = dissect(bytes).ok().filter(|_| bytes.len() < 60_000) else { return };
