@@ -118,17 +118,17 @@ impl Datapath {
         world: &mut impl World,
     ) {
         if state.is_probe {
-            return self.accounting.settle_probe(state);
+            return self.accounting.end_probe(state);
         }
         self.accounting.tally.modes[state.mode as usize].end();
-        if let Some(seat) = self.accounting.seats.member_mut(state.member) {
-            seat.traffic.end();
+        if let Some(entry) = self.accounting.entries.member_mut(state.member) {
+            entry.traffic.end();
         }
-        if let Some(seat) = self.accounting.seats.virtual_mut(state.virtual_) {
-            seat.traffic.end();
-            if seat.virtual_.hooks.on_done {
-                let (name, index) = (seat.virtual_.name.clone(), seat.index);
-                let member = self.accounting.seats.member(state.member);
+        if let Some(entry) = self.accounting.entries.virtual_mut(state.virtual_) {
+            entry.traffic.end();
+            if entry.virtual_.hooks.on_done {
+                let (name, index) = (entry.virtual_.name.clone(), entry.index);
+                let member = self.accounting.entries.member(state.member);
                 world.on_done(&Done {
                     flow: NewFlow {
                         id,
@@ -139,8 +139,8 @@ impl Datapath {
                     },
                     virtual_: name,
                     index,
-                    pool: member.map(|seat| seat.pool.clone()),
-                    member: member.map(|seat| seat.member.endpoint),
+                    pool: member.map(|entry| entry.pool.clone()),
+                    member: member.map(|entry| entry.member.endpoint),
                     mode: Some(state.mode),
                     outcome: outcome(why, ending, state.conversation.is_some()),
                     to_server: state.traffic[Direction::ToServer as usize],

@@ -11,18 +11,18 @@ impl Datapath {
     #[must_use]
     pub fn counters(&self) -> Counters {
         let places = 0..self.config.snapshot.virtuals().len();
-        let seats = places.filter_map(|place| self.accounting.seats.of_virtual(VirtualIndex(place)));
-        let virtuals = seats.filter_map(|seat| self.accounting.seats.virtual_(seat)).map(|seat| {
-            let counters = VirtualCounters { traffic: seat.traffic, refused: seat.refused };
-            (Arc::clone(&seat.virtual_.name), counters)
+        let entries = places.filter_map(|place| self.accounting.entries.of_virtual(VirtualIndex(place)));
+        let virtuals = entries.filter_map(|entry| self.accounting.entries.virtual_(entry)).map(|entry| {
+            let counters = VirtualCounters { traffic: entry.traffic, refused: entry.refused };
+            (Arc::clone(&entry.virtual_.name), counters)
         });
         let members = (0..).zip(self.config.snapshot.pools()).flat_map(|(pool, settings)| {
             let places = 0..settings.members.len();
-            places.filter_map(move |place| self.accounting.seats.of_member(PoolIndex(pool), place))
+            places.filter_map(move |place| self.accounting.entries.of_member(PoolIndex(pool), place))
         });
         let members = members
-            .filter_map(|seat| self.accounting.seats.member(seat))
-            .map(|seat| ((Arc::clone(&seat.pool), seat.member.endpoint), seat.traffic));
+            .filter_map(|entry| self.accounting.entries.member(entry))
+            .map(|entry| ((Arc::clone(&entry.pool), entry.member.endpoint), entry.traffic));
         Counters {
             virtuals: virtuals.collect(),
             translators: self.accounting.tally.translators.iter().cloned().collect(),

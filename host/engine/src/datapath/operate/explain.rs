@@ -284,7 +284,7 @@ impl Datapath {
         let mut apart = Self::new(now, options, snapshot, network);
         apart.config.epoch = self.config.epoch;
         apart.accounting.errors = self.accounting.errors;
-        apart.accounting.seats = self.accounting.seats.clone();
+        apart.accounting.entries = self.accounting.entries.clone();
         apart.pending = self.pending.clone();
         apart.trace = trace;
         let counts = self.flows.leases.counts();

@@ -113,16 +113,17 @@ impl Datapath {
 
     fn summary(&self, now: u64, id: FlowId, flow: &Flow<FlowState>) -> FlowSummary {
         let state = &flow.value;
-        let virtual_ = self.accounting.seats.virtual_(state.virtual_).map(|seat| seat.virtual_.name.clone());
-        let seat = self.accounting.seats.member(state.member);
+        let virtual_ =
+            self.accounting.entries.virtual_(state.virtual_).map(|entry| entry.virtual_.name.clone());
+        let entry = self.accounting.entries.member(state.member);
         FlowSummary {
             id,
             virtual_: virtual_.unwrap_or_default(),
             protocol: FlowProtocol::of(flow.forward().protocol()),
             client: flow.forward().source(),
             vip: flow.forward().destination(),
-            pool: seat.map(|seat| seat.pool.clone()).unwrap_or_default(),
-            member: seat.map_or(state.plan.member, |seat| seat.member.endpoint),
+            pool: entry.map(|entry| entry.pool.clone()).unwrap_or_default(),
+            member: entry.map_or(state.plan.member, |entry| entry.member.endpoint),
             mode: state.mode,
             is_probe: state.is_probe,
             snat: state.lease.as_ref().map(Lease::endpoint),

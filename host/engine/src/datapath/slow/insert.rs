@@ -42,8 +42,8 @@ pub(super) fn insert(
         mode: ends.mode,
         is_probe: first.is_probe,
         returns: ends.sender.is_some(),
-        virtual_: first.seat,
-        member: chosen.seat,
+        virtual_: first.entry,
+        member: chosen.entry,
         begun: first.now,
         first_answer: None,
         ingress: first.arrival.ingress,
@@ -71,7 +71,7 @@ pub(super) fn insert(
     };
     flows.timers.schedule(id.slot(), deadline);
     if first.is_probe {
-        accounting.seat_probe(first.seat, chosen.seat);
+        accounting.begin_probe(first.entry, chosen.entry);
     } else {
         count_new(accounting, first, chosen, ends.mode);
     }
@@ -80,14 +80,14 @@ pub(super) fn insert(
 
 fn count_new(accounting: &mut Accounting, first: &First<'_>, chosen: &Chosen, mode: ModeName) {
     let of_mode = &mut accounting.tally.modes[mode as usize];
-    let of_virtual = accounting.seats.virtual_mut(first.seat).map(|seat| &mut seat.traffic);
+    let of_virtual = accounting.entries.virtual_mut(first.entry).map(|entry| &mut entry.traffic);
     for counters in [Some(of_mode), of_virtual].into_iter().flatten() {
         counters.begin();
         counters.count(Direction::ToServer, first.packet.length);
     }
-    if let Some(seat) = accounting.seats.member_mut(chosen.seat) {
-        seat.traffic.begin();
-        seat.traffic.count(Direction::ToServer, first.packet.length);
+    if let Some(entry) = accounting.entries.member_mut(chosen.entry) {
+        entry.traffic.begin();
+        entry.traffic.count(Direction::ToServer, first.packet.length);
     }
 }
 

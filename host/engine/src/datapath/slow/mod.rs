@@ -31,7 +31,7 @@ use crate::datapath::model::virtual_::Virtual;
 use crate::datapath::state::accounting::Accounting;
 use crate::datapath::state::config::Config;
 use crate::datapath::state::flows::Flows;
-use crate::datapath::state::id::Seat;
+use crate::datapath::state::id::EntryId;
 use crate::datapath::state::trace::Trace;
 use crate::flow::tcp::{Conversation, Sight};
 use crate::flow::{Direction, FlowId};
@@ -46,7 +46,7 @@ pub(super) struct First<'a> {
     protocol: FlowProtocol,
     index: VirtualIndex,
     virtual_: &'a Virtual,
-    seat: Seat,
+    entry: EntryId,
     /// A monitor sent it.
     is_probe: bool,
     trace: &'a Trace,
@@ -76,8 +76,8 @@ impl Datapath {
             Err(NotFound::Ping) => return answer_echo(cx),
             Err(NotFound::Because(reason)) => return refuse(config, accounting, cx, reason),
         };
-        let found = config.snapshot.virtual_(index).zip(accounting.seats.of_virtual(index));
-        let Some((virtual_, seat)) = found else { return Verdict::Drop(DropReason::NoVirtual) };
+        let found = config.snapshot.virtual_(index).zip(accounting.entries.of_virtual(index));
+        let Some((virtual_, entry)) = found else { return Verdict::Drop(DropReason::NoVirtual) };
         let first = First {
             now: cx.now,
             arrival: cx.arrival,
@@ -85,7 +85,7 @@ impl Datapath {
             protocol: FlowProtocol::of(packet.key.protocol()),
             index,
             virtual_,
-            seat,
+            entry,
             is_probe: false,
             trace,
         };
@@ -100,9 +100,9 @@ impl Datapath {
             Err(reason) => refuse(config, accounting, cx, reason),
         };
         if verdict.reason().is_some()
-            && let Some(seat) = self.accounting.seats.virtual_mut(seat)
+            && let Some(entry) = self.accounting.entries.virtual_mut(entry)
         {
-            seat.refused += 1;
+            entry.refused += 1;
         }
         verdict
     }

@@ -37,8 +37,8 @@ impl Datapath {
         }
         let Self { config, flows, accounting, trace, .. } = &mut *self;
         let index = probed.virtual_;
-        let found = config.snapshot.virtual_(index).zip(accounting.seats.of_virtual(index));
-        let Some((virtual_, seat)) = found else { return Verdict::Drop(DropReason::StrayProbe) };
+        let found = config.snapshot.virtual_(index).zip(accounting.entries.of_virtual(index));
+        let Some((virtual_, entry)) = found else { return Verdict::Drop(DropReason::StrayProbe) };
         trace.at(Stage::Virtual, || {
             let (member, name) = (probed.member, &virtual_.name);
             format!("a monitor probes {member} through {name}: limits, rules and choices are passed by")
@@ -50,7 +50,7 @@ impl Datapath {
             protocol: FlowProtocol::of(packet.key.protocol()),
             index,
             virtual_,
-            seat,
+            entry,
             is_probe: true,
             trace,
         };
@@ -77,8 +77,8 @@ fn decide(
     let pool = config.snapshot.pool(probed.pool).ok_or(DropReason::NoPool)?;
     let place = pool.position(probed.member).ok_or(DropReason::NoSuchMember)?;
     let member = pool.members.get(place).cloned().ok_or(DropReason::NoSuchMember)?;
-    let seat = accounting.seats.of_member(probed.pool, place).ok_or(DropReason::NoSuchMember)?;
-    let chosen = Chosen { member, seat };
+    let entry = accounting.entries.of_member(probed.pool, place).ok_or(DropReason::NoSuchMember)?;
+    let chosen = Chosen { member, entry };
     let lease = lease::lease(config, &mut flows.leases, first, &choice, &chosen, world)?;
     let seen = translation::seen(config, first, &choice, &chosen, lease.as_ref())?;
     let compiled = compile::compile(config, first, &choice, &chosen, seen)?;

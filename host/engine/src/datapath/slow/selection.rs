@@ -16,14 +16,14 @@ use crate::datapath::model::stage::Stage;
 use crate::datapath::model::virtual_::Virtual;
 use crate::datapath::state::accounting::Accounting;
 use crate::datapath::state::config::Config;
-use crate::datapath::state::id::Seat;
+use crate::datapath::state::id::EntryId;
 use crate::datapath::state::trace::{Considered, Standing};
 use crate::member::{Admin, MemberState};
 
 /// The member that takes the flow; without a pool, the destination itself.
 pub(super) struct Chosen {
     pub(super) member: Member,
-    pub(super) seat: Seat,
+    pub(super) entry: EntryId,
 }
 
 /// In the order of [`choose`]: the member that the rule named, the one that the client is bound to, the one whose
@@ -39,7 +39,7 @@ pub(super) fn select(
         let state = Arc::clone(&accounting.nobody);
         let member = Member { endpoint: first.vip(), weight: 1, state };
         first.trace.at(Stage::Selection, || format!("no pool: it goes to {} itself", first.vip()));
-        return Ok(Chosen { member, seat: Seat::NOBODY });
+        return Ok(Chosen { member, entry: EntryId::NONE });
     };
     let virtual_ = first.virtual_;
     let pool = config.snapshot.pool(index).ok_or(DropReason::NoPool)?;
@@ -59,7 +59,7 @@ pub(super) fn select(
         ends: Ends { client: first.client().address, destination: first.vip().address },
         is_mid_stream: first.is_mid_stream(),
     };
-    let selector = &mut accounting.seats.pool_mut(index).ok_or(DropReason::NoPool)?.selector;
+    let selector = &mut accounting.entries.pool_mut(index).ok_or(DropReason::NoPool)?.selector;
     let chosen = choose::choose(&ask, &among, selector).map_err(|why| match why {
         NotChosen::MidStream => DropReason::MidStream,
         NotChosen::NoMember => among.nobody(),
@@ -74,8 +74,8 @@ pub(super) fn select(
     first.trace.consider(|| among.considered(Some((place, why))));
     let member = among.member(place).ok_or(DropReason::NoMember)?;
     first.trace.at(Stage::Selection, || format!("{} takes it: {}", member.endpoint, why.means()));
-    let seat = accounting.seats.of_member(index, place).ok_or(DropReason::NoMember)?;
-    Ok(Chosen { member, seat })
+    let entry = accounting.entries.of_member(index, place).ok_or(DropReason::NoMember)?;
+    Ok(Chosen { member, entry })
 }
 
 /// The members of a pool as a flow of one virtual finds them.

@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use super::config::Options;
 use super::counters::Tally;
+use super::entries::Entries;
 use super::flow::FlowState;
-use super::id::Seat;
-use super::per_worker::Seats;
+use super::id::EntryId;
 use crate::datapath::snapshot::Snapshot;
 use crate::flow::Direction;
 use crate::limit::TokenBucket;
@@ -18,7 +18,7 @@ const ERRORS_PER_SECOND: u32 = 1_000;
 
 /// Counters and limits, of the worker as a whole and of each virtual and member.
 pub(in crate::datapath) struct Accounting {
-    pub(in crate::datapath) seats: Seats,
+    pub(in crate::datapath) entries: Entries,
     pub(in crate::datapath) tally: Tally,
     /// ICMP errors that may be sent.
     pub(in crate::datapath) errors: TokenBucket,
@@ -31,7 +31,7 @@ pub(in crate::datapath) struct Accounting {
 impl Accounting {
     pub(in crate::datapath) fn new(now: u64, options: &Options, snapshot: &Snapshot) -> Self {
         let mut accounting = Self {
-            seats: Seats::new(options.worker, options.workers),
+            entries: Entries::new(options.worker, options.workers),
             tally: Tally::default(),
             errors: TokenBucket::new(ERRORS_PER_SECOND, ERRORS_PER_SECOND, now),
             nobody: MemberState::new(),
@@ -43,27 +43,27 @@ impl Accounting {
 
     /// Goes on with what is configured now.
     pub(in crate::datapath) fn replace(&mut self, now: u64, snapshot: &Snapshot) {
-        self.seats.replace(now, snapshot);
-        self.tally.seat_translators(snapshot);
+        self.entries.replace(now, snapshot);
+        self.tally.keep_translators(snapshot);
     }
 
-    /// Keeps the seats of a probe's flow.
-    pub(in crate::datapath) fn seat_probe(&mut self, virtual_: Seat, member: Seat) {
-        if let Some(seat) = self.seats.virtual_mut(virtual_) {
-            seat.probes += 1;
+    /// Counts a probe's flow on its virtual and member.
+    pub(in crate::datapath) fn begin_probe(&mut self, virtual_: EntryId, member: EntryId) {
+        if let Some(entry) = self.entries.virtual_mut(virtual_) {
+            entry.probes += 1;
         }
-        if let Some(seat) = self.seats.member_mut(member) {
-            seat.probes += 1;
+        if let Some(entry) = self.entries.member_mut(member) {
+            entry.probes += 1;
         }
     }
 
-    /// Gives them back.
-    pub(in crate::datapath) fn settle_probe(&mut self, state: &FlowState) {
-        if let Some(seat) = self.seats.virtual_mut(state.virtual_) {
-            seat.probes -= 1;
+    /// Counts the end of a probe's flow.
+    pub(in crate::datapath) fn end_probe(&mut self, state: &FlowState) {
+        if let Some(entry) = self.entries.virtual_mut(state.virtual_) {
+            entry.probes -= 1;
         }
-        if let Some(seat) = self.seats.member_mut(state.member) {
-            seat.probes -= 1;
+        if let Some(entry) = self.entries.member_mut(state.member) {
+            entry.probes -= 1;
         }
     }
 
@@ -78,7 +78,7 @@ impl Accounting {
     ) {
         state.last = now;
         state.traffic[direction as usize].add(length);
-        self.seats.count((state.virtual_, state.member), direction, length);
+        self.entries.count((state.virtual_, state.member), direction, length);
         self.tally.modes[state.mode as usize].count(direction, length);
     }
 }

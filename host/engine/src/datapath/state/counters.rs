@@ -233,14 +233,14 @@ impl Tally {
     }
 
     /// Keeps the counters of virtuals of mode `siit` by their names.
-    pub(in crate::datapath) fn seat_translators(&mut self, snapshot: &Snapshot) {
+    pub(in crate::datapath) fn keep_translators(&mut self, snapshot: &Snapshot) {
         let mut before = std::mem::take(&mut self.translators);
-        let seat = |translator: &Translator| {
+        let entry = |translator: &Translator| {
             let place = before.iter().position(|(name, _)| *name == translator.name);
             let counted = place.map(|place| before.swap_remove(place).1).unwrap_or_default();
             (Arc::clone(&translator.name), counted)
         };
-        self.translators = snapshot.translators().iter().map(seat).collect();
+        self.translators = snapshot.translators().iter().map(entry).collect();
     }
 
     pub(in crate::datapath) const fn dropped(&mut self, reason: DropReason) {

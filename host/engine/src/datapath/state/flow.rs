@@ -4,7 +4,7 @@ use std::num::NonZeroU32;
 
 use shunt_wire::FlowKey;
 
-use super::id::Seat;
+use super::id::EntryId;
 use crate::datapath::compile::plan::{Ends, NEVER, Path, Plan};
 use crate::datapath::model::arrival::{Arrival, Sender};
 use crate::datapath::model::flow::Traffic;
@@ -22,10 +22,10 @@ pub(in crate::datapath) struct FlowState {
     pub(in crate::datapath) last: u64,
     /// If it is TCP.
     pub(in crate::datapath) conversation: Option<Conversation>,
-    pub(in crate::datapath) virtual_: Seat,
+    pub(in crate::datapath) virtual_: EntryId,
     /// The member, counted as busy with this flow until it ends.
     pub(in crate::datapath) active: Active,
-    pub(in crate::datapath) member: Seat,
+    pub(in crate::datapath) member: EntryId,
     pub(in crate::datapath) mode: ModeName,
     /// A monitor's: it counts for nobody.
     pub(in crate::datapath) is_probe: bool,

@@ -1,10 +1,10 @@
 //! The numbers by which flows remember what is kept for them.
 
-/// The number of a virtual's or a member's seat: what a flow remembers of it.
+/// The number of a virtual's or a member's entry: what a flow remembers of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::datapath) struct Seat(pub(super) u32);
+pub(in crate::datapath) struct EntryId(pub(super) u32);
 
-impl Seat {
+impl EntryId {
     /// Of a member that is none: where there is no pool.
-    pub(in crate::datapath) const NOBODY: Self = Self(u32::MAX);
+    pub(in crate::datapath) const NONE: Self = Self(u32::MAX);
 }

@@ -3,11 +3,11 @@
 pub(in crate::datapath) mod accounting;
 pub(in crate::datapath) mod config;
 pub(in crate::datapath) mod counters;
+pub(in crate::datapath) mod entries;
 pub(in crate::datapath) mod flow;
 pub(in crate::datapath) mod flows;
 pub(in crate::datapath) mod id;
 mod owner;
 pub(in crate::datapath) mod path;
 pub(in crate::datapath) mod pending;
-pub(in crate::datapath) mod per_worker;
 pub(in crate::datapath) mod trace;

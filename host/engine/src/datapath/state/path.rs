@@ -30,8 +30,8 @@ impl Flows {
     ) -> Result<Option<Via>, DropReason> {
         let flow = self.table.get_mut(id).ok_or(DropReason::NoFlow)?;
         let (plan, ends) = (flow.value.plan, ends(flow));
-        let virtual_ = accounting.seats.virtual_(flow.value.virtual_).map(|seat| &seat.virtual_);
-        let member = accounting.seats.member(flow.value.member).map(|seat| &*seat.member.state);
+        let virtual_ = accounting.entries.virtual_(flow.value.virtual_).map(|entry| &entry.virtual_);
+        let member = accounting.entries.member(flow.value.member).map(|entry| &*entry.member.state);
         let outside = Outside::new(virtual_, (plan.member.address, member), plan.entropy, now);
         let compiled = plan.compile(&ends, direction, &outside, &config.network, config.epoch)?;
         flow.value.paths[direction as usize] = compiled.path;
@@ -46,7 +46,7 @@ impl Flows {
         id: FlowId,
     ) -> Option<DropReason> {
         let state = self.get(id)?;
-        if accounting.seats.virtual_(state.virtual_).is_none_or(|seat| seat.index.is_none()) {
+        if accounting.entries.virtual_(state.virtual_).is_none_or(|entry| entry.index.is_none()) {
             return Some(DropReason::VirtualGone);
         }
         let snat = state.lease.as_ref()?.address();

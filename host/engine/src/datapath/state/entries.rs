@@ -7,7 +7,7 @@ use std::sync::Arc;
 use shunt_wire::Endpoint;
 
 use super::counters::FlowCounters;
-use super::id::Seat;
+use super::id::EntryId;
 use crate::balance::Selector;
 use crate::datapath::model::index::{PoolIndex, VirtualIndex};
 use crate::datapath::model::pool::{Member, Pool};
@@ -18,20 +18,20 @@ use crate::flow::Direction;
 use crate::hash::Keyed;
 use crate::limit::{SynLimit, TokenBucket, share};
 
-/// All seats of a worker. One is kept as long as the snapshot or a flow needs it.
+/// All entries of a worker. One is kept as long as the snapshot or a flow needs it.
 #[derive(Clone)]
-pub(in crate::datapath) struct Seats {
+pub(in crate::datapath) struct Entries {
     worker: usize,
     workers: usize,
-    virtuals: Vec<VirtualSeat>,
-    members: Vec<MemberSeat>,
+    virtuals: Vec<VirtualEntry>,
+    members: Vec<MemberEntry>,
     /// In the order of the snapshot.
-    of_virtual: Vec<Seat>,
-    pools: Vec<PoolSeat>,
+    of_virtual: Vec<EntryId>,
+    pools: Vec<PoolEntry>,
 }
 
 #[derive(Clone)]
-pub(in crate::datapath) struct VirtualSeat {
+pub(in crate::datapath) struct VirtualEntry {
     /// As the last snapshot had it.
     pub(in crate::datapath) virtual_: Virtual,
     /// `None`: a reload took it away.
@@ -52,7 +52,7 @@ pub(in crate::datapath) struct Limits {
 }
 
 #[derive(Clone)]
-pub(in crate::datapath) struct MemberSeat {
+pub(in crate::datapath) struct MemberEntry {
     pub(in crate::datapath) pool: Arc<str>,
     pub(in crate::datapath) member: Member,
     pub(in crate::datapath) is_current: bool,
@@ -62,15 +62,15 @@ pub(in crate::datapath) struct MemberSeat {
 }
 
 #[derive(Clone)]
-pub(in crate::datapath) struct PoolSeat {
+pub(in crate::datapath) struct PoolEntry {
     name: Arc<str>,
     pub(in crate::datapath) selector: Selector,
     /// In the order of the pool.
-    members: Vec<Seat>,
+    members: Vec<EntryId>,
     endpoints: Vec<Endpoint>,
 }
 
-impl Seats {
+impl Entries {
     pub(in crate::datapath) const fn new(worker: usize, workers: usize) -> Self {
         Self {
             worker,
@@ -84,81 +84,81 @@ impl Seats {
 
     /// Takes over a snapshot. True if a virtual is gone that has flows.
     pub(in crate::datapath) fn replace(&mut self, now: u64, snapshot: &Snapshot) -> bool {
-        self.virtuals.iter_mut().for_each(|seat| seat.index = None);
-        self.members.iter_mut().for_each(|seat| seat.is_current = false);
-        // Whoever has a seat keeps it, before those who are new take the free ones.
+        self.virtuals.iter_mut().for_each(|entry| entry.index = None);
+        self.members.iter_mut().for_each(|entry| entry.is_current = false);
+        // What has an entry keeps it, before new virtuals and members take the free ones.
         for (place, virtual_) in snapshot.virtuals().iter().enumerate() {
             self.keep_virtual(now, VirtualIndex(place), virtual_);
         }
         self.of_virtual = (0..)
             .zip(snapshot.virtuals())
-            .map(|(place, virtual_)| self.seat_virtual(now, VirtualIndex(place), virtual_))
+            .map(|(place, virtual_)| self.enter_virtual(now, VirtualIndex(place), virtual_))
             .collect();
         for pool in snapshot.pools() {
             pool.members.iter().for_each(|member| self.keep_member(&pool.name, member));
         }
         let mut before = std::mem::take(&mut self.pools);
-        self.pools = snapshot.pools().iter().map(|pool| self.seat_pool(pool, &mut before)).collect();
-        self.virtuals.iter().any(|seat| seat.index.is_none() && seat.has_flows())
+        self.pools = snapshot.pools().iter().map(|pool| self.enter_pool(pool, &mut before)).collect();
+        self.virtuals.iter().any(|entry| entry.index.is_none() && entry.has_flows())
     }
 
-    pub(in crate::datapath) fn of_virtual(&self, index: VirtualIndex) -> Option<Seat> {
+    pub(in crate::datapath) fn of_virtual(&self, index: VirtualIndex) -> Option<EntryId> {
         self.of_virtual.get(index.0).copied()
     }
 
-    pub(in crate::datapath) fn of_member(&self, pool: PoolIndex, place: usize) -> Option<Seat> {
+    pub(in crate::datapath) fn of_member(&self, pool: PoolIndex, place: usize) -> Option<EntryId> {
         self.pools.get(pool.0)?.members.get(place).copied()
     }
 
-    pub(in crate::datapath) fn virtual_(&self, seat: Seat) -> Option<&VirtualSeat> {
-        self.virtuals.get(seat.0 as usize)
+    pub(in crate::datapath) fn virtual_(&self, entry: EntryId) -> Option<&VirtualEntry> {
+        self.virtuals.get(entry.0 as usize)
     }
 
-    pub(in crate::datapath) fn virtual_mut(&mut self, seat: Seat) -> Option<&mut VirtualSeat> {
-        self.virtuals.get_mut(seat.0 as usize)
+    pub(in crate::datapath) fn virtual_mut(&mut self, entry: EntryId) -> Option<&mut VirtualEntry> {
+        self.virtuals.get_mut(entry.0 as usize)
     }
 
-    pub(in crate::datapath) fn member(&self, seat: Seat) -> Option<&MemberSeat> {
-        self.members.get(seat.0 as usize)
+    pub(in crate::datapath) fn member(&self, entry: EntryId) -> Option<&MemberEntry> {
+        self.members.get(entry.0 as usize)
     }
 
-    pub(in crate::datapath) fn member_mut(&mut self, seat: Seat) -> Option<&mut MemberSeat> {
-        self.members.get_mut(seat.0 as usize)
+    pub(in crate::datapath) fn member_mut(&mut self, entry: EntryId) -> Option<&mut MemberEntry> {
+        self.members.get_mut(entry.0 as usize)
     }
 
-    pub(in crate::datapath) fn pool_mut(&mut self, pool: PoolIndex) -> Option<&mut PoolSeat> {
+    pub(in crate::datapath) fn pool_mut(&mut self, pool: PoolIndex) -> Option<&mut PoolEntry> {
         self.pools.get_mut(pool.0)
     }
 
     /// Counts a packet of a flow.
     pub(in crate::datapath) fn count(
         &mut self,
-        (virtual_, member): (Seat, Seat),
+        (virtual_, member): (EntryId, EntryId),
         direction: Direction,
         bytes: u16,
     ) {
-        if let Some(seat) = self.virtual_mut(virtual_) {
-            seat.traffic.count(direction, bytes);
+        if let Some(entry) = self.virtual_mut(virtual_) {
+            entry.traffic.count(direction, bytes);
         }
-        if let Some(seat) = self.member_mut(member) {
-            seat.traffic.count(direction, bytes);
+        if let Some(entry) = self.member_mut(member) {
+            entry.traffic.count(direction, bytes);
         }
     }
 
     fn keep_virtual(&mut self, now: u64, index: VirtualIndex, virtual_: &Virtual) {
-        if let Some(seat) = self.virtuals.iter_mut().find(|seat| seat.virtual_.is_same(virtual_)) {
-            seat.limits.change(now, virtual_.limits, self.worker, self.workers);
-            (seat.index, seat.virtual_) = (Some(index), virtual_.clone());
+        if let Some(entry) = self.virtuals.iter_mut().find(|entry| entry.virtual_.is_same(virtual_)) {
+            entry.limits.change(now, virtual_.limits, self.worker, self.workers);
+            (entry.index, entry.virtual_) = (Some(index), virtual_.clone());
         }
     }
 
-    fn seat_virtual(&mut self, now: u64, index: VirtualIndex, virtual_: &Virtual) -> Seat {
-        if let Some(place) = self.virtuals.iter().position(|seat| seat.index == Some(index)) {
-            return Seat(place as u32);
+    fn enter_virtual(&mut self, now: u64, index: VirtualIndex, virtual_: &Virtual) -> EntryId {
+        if let Some(place) = self.virtuals.iter().position(|entry| entry.index == Some(index)) {
+            return EntryId(place as u32);
         }
         let mut limits = Limits::default();
         limits.change(now, virtual_.limits, self.worker, self.workers);
-        let seat = VirtualSeat {
+        let entry = VirtualEntry {
             virtual_: virtual_.clone(),
             index: Some(index),
             traffic: FlowCounters::default(),
@@ -166,46 +166,46 @@ impl Seats {
             refused: 0,
             limits,
         };
-        Seat(put(&mut self.virtuals, |seat| seat.index.is_none() && !seat.has_flows(), seat))
+        EntryId(put(&mut self.virtuals, |entry| entry.index.is_none() && !entry.has_flows(), entry))
     }
 
-    fn seat_pool(&mut self, pool: &Pool, before: &mut Vec<PoolSeat>) -> PoolSeat {
-        let members = pool.members.iter().map(|member| self.seat_member(&pool.name, member)).collect();
+    fn enter_pool(&mut self, pool: &Pool, before: &mut Vec<PoolEntry>) -> PoolEntry {
+        let members = pool.members.iter().map(|member| self.enter_member(&pool.name, member)).collect();
         let endpoints = || pool.members.iter().map(|member| member.endpoint);
         let selector = match before.iter().position(|old| old.name == pool.name) {
             Some(place) => before.swap_remove(place).next(pool, self.worker),
             None => Selector::new(pool.balance, self.worker),
         };
-        PoolSeat { name: Arc::clone(&pool.name), selector, members, endpoints: endpoints().collect() }
+        PoolEntry { name: Arc::clone(&pool.name), selector, members, endpoints: endpoints().collect() }
     }
 
     fn keep_member(&mut self, pool: &Arc<str>, member: &Member) {
         if let Some(place) = self.place_of_member(pool, member) {
-            let seat = &mut self.members[place];
-            (seat.is_current, seat.member) = (true, member.clone());
+            let entry = &mut self.members[place];
+            (entry.is_current, entry.member) = (true, member.clone());
         }
     }
 
-    fn seat_member(&mut self, pool: &Arc<str>, member: &Member) -> Seat {
+    fn enter_member(&mut self, pool: &Arc<str>, member: &Member) -> EntryId {
         if let Some(place) = self.place_of_member(pool, member) {
-            return Seat(place as u32);
+            return EntryId(place as u32);
         }
-        let seat = MemberSeat {
+        let entry = MemberEntry {
             pool: Arc::clone(pool),
             member: member.clone(),
             is_current: true,
             traffic: FlowCounters::default(),
             probes: 0,
         };
-        Seat(put(&mut self.members, |seat| !seat.is_current && !seat.has_flows(), seat))
+        EntryId(put(&mut self.members, |entry| !entry.is_current && !entry.has_flows(), entry))
     }
 
     fn place_of_member(&self, pool: &Arc<str>, member: &Member) -> Option<usize> {
-        self.members.iter().position(|seat| seat.pool == *pool && seat.member.endpoint == member.endpoint)
+        self.members.iter().position(|entry| entry.pool == *pool && entry.member.endpoint == member.endpoint)
     }
 }
 
-impl PoolSeat {
+impl PoolEntry {
     /// The selector of what the pool is now.
     fn next(self, pool: &Pool, worker: usize) -> Selector {
         let alike = self.endpoints.iter().eq(pool.members.iter().map(|member| &member.endpoint));
@@ -219,13 +219,13 @@ impl PoolSeat {
     }
 }
 
-impl VirtualSeat {
+impl VirtualEntry {
     const fn has_flows(&self) -> bool {
         self.traffic.active > 0 || self.probes > 0
     }
 }
 
-impl MemberSeat {
+impl MemberEntry {
     const fn has_flows(&self) -> bool {
         self.traffic.active > 0 || self.probes > 0
     }
@@ -257,16 +257,16 @@ impl Limits {
     }
 }
 
-/// Puts a seat where one is free, else at the end.
-fn put<S>(seats: &mut Vec<S>, free: impl Fn(&S) -> bool, seat: S) -> u32 {
-    match seats.iter().position(free) {
+/// Puts an entry where one is free, else at the end.
+fn put<S>(entries: &mut Vec<S>, free: impl Fn(&S) -> bool, entry: S) -> u32 {
+    match entries.iter().position(free) {
         Some(place) => {
-            seats[place] = seat;
+            entries[place] = entry;
             place as u32
         }
         None => {
-            seats.push(seat);
-            seats.len() as u32 - 1
+            entries.push(entry);
+            entries.len() as u32 - 1
         }
     }
 }
