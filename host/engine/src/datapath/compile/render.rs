@@ -1,4 +1,4 @@
-//! A compiled rewrite, and the ways that lead through the network, in words.
+//! A compiled rewrite, and next hops, as text for operators.
 
 use shunt_wire::rewrite::{Change, Tunnel};
 use shunt_wire::{Address, Endpoint, Family, FlowKey, Hop};

@@ -127,7 +127,7 @@ impl Datapath {
     ) -> Verdict {
         let done = match route(&self.config, index, link, packet) {
             Ok(route) => {
-                self.trace.at(Stage::Translation, || in_words(&self.config.snapshot, index, packet, &route));
+                self.trace.at(Stage::Translation, || describe(&self.config.snapshot, index, packet, &route));
                 send(&route, packet, frame, world)
             }
             Err(stopped) => Err(stopped),
@@ -221,7 +221,7 @@ fn mapped(network: &Network, across: &Across, link: u32) -> Result<Mapped, DropR
 }
 
 /// What becomes of the addresses, and who says so.
-fn in_words(snapshot: &Snapshot, index: TranslatorIndex, packet: &Routed, route: &Route) -> String {
+fn describe(snapshot: &Snapshot, index: TranslatorIndex, packet: &Routed, route: &Route) -> String {
     let name = snapshot.translator(index).map(|it| &*it.name).unwrap_or_default();
     let Pair { source, destination } = packet.ends;
     let Mapped { source: new_source, destination: new_destination, .. } = route.second.unwrap_or(route.first);

@@ -26,7 +26,7 @@ pub(in crate::datapath) const fn reason(cause: Unreadable) -> DropReason {
 }
 
 /// What is wrong with it.
-pub(in crate::datapath) const fn words(cause: Unreadable) -> &'static str {
+pub(in crate::datapath) const fn describe(cause: Unreadable) -> &'static str {
     match cause {
         Unreadable::TooLong => "it is longer than 65,535 bytes",
         Unreadable::Ethernet => "it ends within its Ethernet header or VLAN tag",

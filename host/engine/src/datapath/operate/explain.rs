@@ -127,7 +127,7 @@ impl Datapath {
                 self.take_way(&mut Context { now, arrival, frame: &mut frame, world: &mut silent })
             }
             Err(cause) => {
-                let text = format!("it cannot be read: {}", unreadable::words(*cause));
+                let text = format!("it cannot be read: {}", unreadable::describe(*cause));
                 Outcome::unseen(Point::Frame, text, unreadable::reason(*cause))
             }
         };

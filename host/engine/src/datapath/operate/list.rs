@@ -55,9 +55,9 @@ pub struct FlowSummary {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FlowDetails {
     pub summary: FlowSummary,
-    /// What is done to packets of the client, in words.
+    /// What is done to packets of the client, as text.
     pub to_server: Vec<String>,
-    /// What is done to packets of the member, in words; empty where they do not come through Shunt.
+    /// What is done to packets of the member, as text; empty where they do not come through Shunt.
     pub to_client: Vec<String>,
 }
 

@@ -59,7 +59,7 @@ pub(super) fn choose(
     Ok(Choice { pool, named: member, mode, key })
 }
 
-/// A ruling, in words.
+/// A ruling, as text.
 fn said(snapshot: &Snapshot, ruling: &Ruling) -> String {
     let Target { pool, member, mode, snat_pool, persist } = match ruling {
         Ruling::Next => return "the rules leave it as configured".to_owned(),

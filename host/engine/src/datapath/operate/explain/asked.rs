@@ -200,7 +200,7 @@ impl Datapath {
     }
 }
 
-/// Which way a packet of a flow travels, in words.
+/// The direction of a packet of a flow, as text.
 pub(super) const fn toward(direction: Direction) -> &'static str {
     match direction {
         Direction::ToServer => "on the way to the member",

@@ -1,4 +1,4 @@
-//! A frame in words: a line for each header, the outermost first. What is broken or cut short is told as far
+//! A frame as text: a line for each header, the outermost first. What is broken or cut short is told as far
 //! as it goes.
 
 use std::net::{Ipv4Addr, Ipv6Addr};
