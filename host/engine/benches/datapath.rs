@@ -11,7 +11,7 @@ use std::hint::black_box;
 use std::time::{Duration, Instant};
 
 use criterion::{Criterion, criterion_group, criterion_main};
-use shunt_engine::datapath::{Datapath, Done, NewFlow, Ruling, Target, Verdict, VirtualIndex, World};
+use shunt_engine::datapath::{Datapath, Done, Driver, NewFlow, Ruling, Target, Verdict, VirtualIndex};
 use shunt_engine::fragment::PartOf;
 use shunt_wire::frame::HEADROOM;
 use shunt_wire::{Address, Frame};
@@ -34,7 +34,7 @@ const ETH: &str = "eth 02:00:00:00:0a:01 > 02:00:00:00:00:01";
 /// Rules that send every flow where it would have gone, at no cost.
 struct Rules(u64);
 
-impl World for Rules {
+impl Driver for Rules {
     fn on_flow(&mut self, _: VirtualIndex, _: &NewFlow) -> Ruling {
         Ruling::To(Target::default())
     }

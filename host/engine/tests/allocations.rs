@@ -7,23 +7,23 @@
 #[path = "golden/case.rs"]
 #[allow(dead_code, reason = "cases are not read here")]
 mod case;
+#[path = "datapath/driver.rs"]
+#[allow(dead_code, reason = "shared with the tests of the datapath")]
+mod driver;
 #[path = "golden/frame/mod.rs"]
 #[allow(dead_code, unused_imports, reason = "frames are only read here")]
 mod frame;
 #[path = "datapath/lab.rs"]
 #[allow(dead_code, reason = "shared with the tests of the datapath")]
 mod lab;
-#[path = "datapath/world.rs"]
-#[allow(dead_code, reason = "shared with the tests of the datapath")]
-mod world;
 
-use shunt_engine::datapath::{Datapath, Done, NewFlow, Ruling, Verdict, VirtualIndex, World};
+use shunt_engine::datapath::{Datapath, Done, Driver, NewFlow, Ruling, Verdict, VirtualIndex};
 use shunt_engine::fragment::PartOf;
 use shunt_wire::frame::HEADROOM;
 use shunt_wire::{Address, Frame};
 
+use driver::Recorder;
 use lab::Lab;
-use world::Recorder;
 
 const CLIENT: &str = "eth 02:00:00:00:0a:01 > 02:00:00:00:00:01";
 const MEMBER: &str = "eth 02:00:00:00:0b:01 > 02:00:00:00:00:02";
@@ -43,7 +43,7 @@ fn a_hit_allocates_nothing() {
             lab.set("virtual", &format!("shop {vip} any {mode}")).unwrap();
             lab.set("member", member).unwrap();
             let mut datapath = lab.datapath(0).unwrap();
-            let mut world = Recorder::default();
+            let mut driver = Recorder::default();
             for (first, next) in [
                 (
                     format!("{ip} | tcp 40000 > 80 S seq 1 win 9 mss 1460"),
@@ -53,8 +53,8 @@ fn a_hit_allocates_nothing() {
             ] {
                 let first = frame::read(&format!("{CLIENT} | {first}")).unwrap();
                 let next = frame::read(&format!("{CLIENT} | {next}")).unwrap();
-                assert!(matches!(receive(&mut datapath, &mut world, 1, &first).0, Verdict::Send { .. }));
-                let (verdict, allocations) = receive(&mut datapath, &mut world, 1, &next);
+                assert!(matches!(receive(&mut datapath, &mut driver, 1, &first).0, Verdict::Send { .. }));
+                let (verdict, allocations) = receive(&mut datapath, &mut driver, 1, &next);
                 assert!(matches!(verdict, Verdict::Send { .. }), "{mode}: {verdict:?}");
                 assert_eq!(allocations, 0, "{mode}, to the member");
             }
@@ -68,7 +68,7 @@ fn a_hit_allocates_nothing() {
                     member.trim_end_matches(":80").trim_matches(['[', ']'])
                 );
                 let answer = frame::read(&answer).unwrap();
-                let (verdict, allocations) = receive(&mut datapath, &mut world, 2, &answer);
+                let (verdict, allocations) = receive(&mut datapath, &mut driver, 2, &answer);
                 assert!(matches!(verdict, Verdict::Send { .. }), "{verdict:?}");
                 assert_eq!(allocations, 0, "{mode}, to the client");
             }
@@ -103,9 +103,9 @@ fn a_translation_allocates_nothing() {
             for (place, text) in frames.iter().enumerate() {
                 let ingress = if place == 3 { 2 } else { 1 };
                 // What the recorder writes down of a packet in parts is its own.
-                let mut world = Silent;
+                let mut driver = Silent;
                 let (verdict, allocations) =
-                    receive(&mut datapath, &mut world, ingress, &frame::read(text).unwrap());
+                    receive(&mut datapath, &mut driver, ingress, &frame::read(text).unwrap());
                 assert!(matches!(verdict, Verdict::Send { .. }), "{text}: {verdict:?}");
                 assert!(place == 0 || allocations == 0, "{mode}: {text}");
             }
@@ -125,7 +125,7 @@ fn a_translation_allocates_nothing() {
 /// A driver that writes nothing down.
 struct Silent;
 
-impl World for Silent {
+impl Driver for Silent {
     fn on_flow(&mut self, _: VirtualIndex, _: &NewFlow) -> Ruling {
         Ruling::Next
     }
@@ -157,14 +157,14 @@ fn what_allocates_is_counted() {
     assert!(allocations > 0);
 }
 
-fn receive(datapath: &mut Datapath, world: &mut impl World, ingress: u32, bytes: &[u8]) -> (Verdict, u64) {
+fn receive(datapath: &mut Datapath, driver: &mut impl Driver, ingress: u32, bytes: &[u8]) -> (Verdict, u64) {
     let end = HEADROOM + bytes.len();
     let mut buffer = vec![0; end + HEADROOM];
     buffer[HEADROOM..end].copy_from_slice(bytes);
     let mut frame = Frame::new(&mut buffer, HEADROOM, end);
     let mut verdict = Verdict::Held;
     let counted = allocation_counter::measure(|| {
-        verdict = datapath.receive(1, ingress, &mut frame, world);
+        verdict = datapath.receive(1, ingress, &mut frame, driver);
     });
     (verdict, counted.count_total)
 }

@@ -6,9 +6,9 @@ use std::sync::Arc;
 
 use shunt_engine::balance::Balance;
 use shunt_engine::datapath::{
-    Datapath, Done, Dscp, Filter, Hooks, Limits, Member, ModeName, Modes, NewFlow, Options, Pool, PoolIndex,
-    Ruling, Snapshot, SnatPool, SnatPoolIndex, SourcePersistence, Target, Translation, Translator, Transport,
-    TunnelSources, Verdict, Virtual, VirtualIndex, World,
+    Datapath, Done, Driver, Dscp, Filter, Hooks, Limits, Member, ModeName, Modes, NewFlow, Options, Pool,
+    PoolIndex, Ruling, Snapshot, SnatPool, SnatPoolIndex, SourcePersistence, Target, Translation, Translator,
+    Transport, TunnelSources, Verdict, Virtual, VirtualIndex,
 };
 use shunt_engine::flow::{Cursor, FlowId};
 use shunt_engine::fragment::PartOf;
@@ -45,19 +45,19 @@ struct Scene {
     bindings: Pool,
     network: Network,
     now: u64,
-    driver: Driver,
+    driver: FuzzDriver,
     received: u64,
 }
 
 /// What the datapath asked for.
 #[derive(Default)]
-struct Driver {
+struct FuzzDriver {
     /// A byte that says what the next rule does.
     rule: u8,
     begun: u64,
 }
 
-impl World for Driver {
+impl Driver for FuzzDriver {
     fn on_flow(&mut self, _: VirtualIndex, _: &NewFlow) -> Ruling {
         self.begun += 1;
         match self.rule % 16 {
@@ -115,7 +115,7 @@ impl Scene {
         let options = Options { worker: 0, workers: 1, key: Keyed::new([1, 2]), flows: 24 };
         let snapshot = snapshot(&pool, 0x1ff);
         let datapath = Datapath::new(0, options, snapshot, Arc::new(network.clone()));
-        Self { datapath, states, bindings: pool, network, now: 0, driver: Driver::default(), received: 0 }
+        Self { datapath, states, bindings: pool, network, now: 0, driver: FuzzDriver::default(), received: 0 }
     }
 
     fn operate(&mut self, operation: u8, next: &mut dyn FnMut() -> u8) {

@@ -1,4 +1,4 @@
-//! A packet worker without a kernel beneath it, for benches: the datapath, its rules, and the hands that join
+//! A packet worker without a kernel beneath it, for benches: the datapath, its rules, and the driver that join
 //! them. What it would send goes nowhere.
 
 use std::collections::HashMap;
@@ -14,10 +14,10 @@ use shunt_sys::xsk::Sockets;
 use shunt_wire::Frame;
 use shunt_wire::steering::Segment;
 
+use super::driver::{WorkerDriver, WorkerIo};
 use super::ports::Named;
 use super::rules::Rules;
 use super::snapshot::{Takes, load};
-use super::world::{Hands, Tools};
 use crate::config::model::Config;
 use crate::live::registry::Registry;
 use crate::live::{PacketVirtual, Snapshot};
@@ -26,7 +26,7 @@ use crate::live::{PacketVirtual, Snapshot};
 pub struct Bare {
     datapath: Datapath,
     rules: Rules,
-    tools: Tools,
+    io: WorkerIo,
     sockets: Sockets,
 }
 
@@ -66,24 +66,24 @@ impl Bare {
         Ok(Bare {
             datapath: Datapath::new(0, options, Arc::clone(&loaded.engine), Arc::new(network)),
             rules: Rules::new(&loaded),
-            tools: Tools::new(Solicitor::open()?, Arc::default()),
+            io: WorkerIo::new(Solicitor::open()?, Arc::default()),
             sockets: Sockets::new(Vec::new(), Vec::new())?,
         })
     }
 
     /// As a worker does with each frame, up to sending it.
     pub fn receive(&mut self, now: u64, ingress: u32, frame: &mut Frame<'_>) -> Verdict {
-        let Bare { datapath, rules, tools, sockets } = self;
-        let mut hands = Hands { rules, tools, outbox: &mut sockets.outbox(), peers: &[] };
-        let verdict = datapath.receive(now, ingress, frame, &mut hands);
-        hands.rules.decided(matches!(verdict, Verdict::Send { .. } | Verdict::Sent | Verdict::Held));
+        let Bare { datapath, rules, io, sockets } = self;
+        let mut driver = WorkerDriver { rules, io, outbox: &mut sockets.outbox(), peers: &[] };
+        let verdict = datapath.receive(now, ingress, frame, &mut driver);
+        driver.rules.decided(matches!(verdict, Verdict::Send { .. } | Verdict::Sent | Verdict::Held));
         verdict
     }
 
     /// As a worker does after each batch.
     pub fn tick(&mut self, now: u64) {
-        let Bare { datapath, rules, tools, sockets } = self;
-        datapath.tick(now, &mut Hands { rules, tools, outbox: &mut sockets.outbox(), peers: &[] });
+        let Bare { datapath, rules, io, sockets } = self;
+        datapath.tick(now, &mut WorkerDriver { rules, io, outbox: &mut sockets.outbox(), peers: &[] });
     }
 
     /// Flows in the table now.

@@ -4,8 +4,8 @@ use shunt_engine::datapath::{Asked, Datapath, Explanation, Question, Unasked, Ve
 use tokio::sync::oneshot;
 
 use super::Packets;
+use super::driver::WorkerDriver;
 use super::worker::Command;
-use super::world::Hands;
 
 /// A packet, and where it comes in.
 #[derive(Clone, Debug)]
@@ -59,20 +59,20 @@ pub(super) fn answer(
     now: u64,
     query: Query,
     datapath: &mut Datapath,
-    hands: &mut Hands<'_, '_>,
+    driver: &mut WorkerDriver<'_, '_>,
 ) -> Result<Told, Unasked> {
     let Query { interface, asked } = query;
     let link = match interface {
         Some(name) => {
-            let mut links = hands.tools.network.interfaces();
+            let mut links = driver.io.network.interfaces();
             Some(links.find(|link| *link.name == *name).ok_or(Unasked::UnknownLink)?.index)
         }
         None => None,
     };
-    hands.rules.listen();
-    let explained = datapath.explain(now, &Question { link, asked }, hands);
-    let heard = hands.rules.heard();
+    driver.rules.listen();
+    let explained = datapath.explain(now, &Question { link, asked }, driver);
+    let heard = driver.rules.heard();
     // Its variables go: it became no flow.
-    hands.rules.decided(false);
+    driver.rules.decided(false);
     Ok(Told { explanation: explained?, heard })
 }

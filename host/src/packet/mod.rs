@@ -7,7 +7,7 @@
 //! | `ports` | interfaces: sockets opened, the XDP program attached and told whose frames are whose |
 //! | `snapshot` | the configuration and its live parts, as the engine takes them |
 //! | `worker` | a thread: frames, timers, commands |
-//! | `world` | what the datapath asks of its thread |
+//! | `driver` | what the datapath asks of its thread |
 //! | `rules` | a thread's instances of rules, and what their verdicts mean to packets |
 //! | `probes` | what monitors have sent on the way of clients, and what became of it |
 //! | `probe_link` | the TUN device by which that comes |
@@ -21,6 +21,7 @@
 
 mod bare;
 pub mod carry;
+mod driver;
 pub mod explain;
 mod hand_over;
 mod network;
@@ -33,7 +34,6 @@ mod snapshot;
 #[cfg(test)]
 mod tests;
 mod worker;
-mod world;
 
 #[doc(hidden)]
 pub use bare::Bare;

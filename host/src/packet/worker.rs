@@ -20,6 +20,7 @@ use shunt_sys::xsk::{Fate, Outbox, Received, Reception, Sockets};
 use shunt_wire::Frame;
 use tokio::sync::oneshot;
 
+use super::driver::{WorkerDriver, WorkerIo};
 use super::explain;
 use super::hand_over::{self, HandedOver, Inbox, Outlet};
 use super::ports::Opened;
@@ -27,7 +28,6 @@ use super::probes::Probes;
 use super::report::{Report, SocketCounts};
 use super::rules::Rules;
 use super::snapshot::Loaded;
-use super::world::{Hands, Tools};
 use crate::worker::clock;
 
 /// How long a worker waits for frames before it looks at its timers. The datapath wants it at least so
@@ -180,7 +180,7 @@ struct Thread {
     inbox: Inbox,
     /// All workers in their order; its own is among them and not used.
     peers: Vec<Outlet>,
-    tools: Tools,
+    io: WorkerIo,
     /// From the first snapshot on.
     work: Option<Work>,
 }
@@ -193,7 +193,7 @@ struct Work {
 impl Thread {
     fn new(ready: Ready, peers: Vec<Outlet>, options: Options) -> Thread {
         let Ready { sockets, commands, inbox, solicitor, probes, .. } = ready;
-        Thread { options, sockets, commands, inbox, peers, tools: Tools::new(solicitor, probes), work: None }
+        Thread { options, sockets, commands, inbox, peers, io: WorkerIo::new(solicitor, probes), work: None }
     }
 
     /// Runs until it is told to stop. A panic is a bug of Shunt's; it costs the flows of this worker, for nothing
@@ -220,7 +220,7 @@ impl Thread {
             "a packet worker failed: a bug of Shunt's. Its flows are lost, and it starts again"
         );
         let lost = self.work.take();
-        if let Some(loaded) = self.tools.loaded.clone() {
+        if let Some(loaded) = self.io.loaded.clone() {
             let now = clock::monotonic_ms();
             let Work { mut datapath, rules } = self.begin(now, &loaded);
             if let Some(lost) = lost {
@@ -231,7 +231,7 @@ impl Thread {
     }
 
     fn begin(&self, now: u64, loaded: &Loaded) -> Work {
-        let (engine, network) = (Arc::clone(&loaded.engine), Arc::clone(&self.tools.network));
+        let (engine, network) = (Arc::clone(&loaded.engine), Arc::clone(&self.io.network));
         Work { datapath: Datapath::new(now, self.options, engine, network), rules: Rules::new(loaded) }
     }
 
@@ -255,22 +255,22 @@ impl Thread {
 
     /// A batch of frames, and what time asks for.
     fn carry(&mut self, now: u64) {
-        let Thread { sockets, inbox, peers, tools, work, .. } = self;
+        let Thread { sockets, inbox, peers, io, work, .. } = self;
         let Some(Work { datapath, rules }) = work else { return };
-        sockets.receive_by(&mut Carrying { now, datapath, rules, tools, peers });
+        sockets.receive_by(&mut Carrying { now, datapath, rules, io, peers });
         for HandedOver { ingress, part, mut buffer, start, end } in inbox.try_iter().take(HANDED_OVER_AT_ONCE)
         {
             let mut frame = Frame::new(&mut buffer, start, end);
             let outbox = &mut sockets.outbox();
-            let mut hands = Hands { rules: &mut *rules, tools: &mut *tools, outbox, peers };
-            let verdict = datapath.receive_handed_over(now, ingress, &mut frame, part, &mut hands);
-            hands.rules.decided(is_a_flow(verdict));
+            let mut driver = WorkerDriver { rules: &mut *rules, io: &mut *io, outbox, peers };
+            let verdict = datapath.receive_handed_over(now, ingress, &mut frame, part, &mut driver);
+            driver.rules.decided(is_a_flow(verdict));
             if let Some(interface) = verdict.interface() {
-                hands.transmit(interface, frame.bytes());
+                driver.transmit(interface, frame.bytes());
             }
         }
-        datapath.tick(now, &mut Hands { rules, tools, outbox: &mut sockets.outbox(), peers });
-        for _ in 0..tools.take_unsent() {
+        datapath.tick(now, &mut WorkerDriver { rules, io, outbox: &mut sockets.outbox(), peers });
+        for _ in 0..io.take_unsent() {
             datapath.lost(DropReason::SendFull);
         }
         sockets.flush();
@@ -280,13 +280,13 @@ impl Thread {
         if let (Command::Apply { loaded, .. }, None) = (&command, &self.work) {
             self.work = Some(self.begin(now, loaded));
         }
-        let Thread { sockets, peers, tools, work, .. } = self;
+        let Thread { sockets, peers, io, work, .. } = self;
         match (command, work) {
             (Command::Apply { loaded, opened, done }, work) => {
                 opened.sockets.into_iter().for_each(|socket| sockets.add(socket));
                 opened.tuns.into_iter().for_each(|tun| sockets.add_tun(tun));
                 opened.writers.into_iter().for_each(|writer| sockets.add_writer(writer));
-                tools.loaded = Some(Arc::clone(&loaded));
+                io.loaded = Some(Arc::clone(&loaded));
                 if let Some(Work { datapath, rules }) = work {
                     rules.replace(&loaded);
                     datapath.replace(now, Arc::clone(&loaded.engine));
@@ -298,14 +298,14 @@ impl Thread {
                 let _ = done.send(());
             }
             (Command::Network(network), work) => {
-                tools.network_changed(Arc::clone(&network));
+                io.network_changed(Arc::clone(&network));
                 if let Some(Work { datapath, rules }) = work {
-                    let mut hands = Hands { rules, tools, outbox: &mut sockets.outbox(), peers };
-                    datapath.network_changed(now, network, &mut hands);
+                    let mut driver = WorkerDriver { rules, io, outbox: &mut sockets.outbox(), peers };
+                    datapath.network_changed(now, network, &mut driver);
                 }
             }
             (Command::Announce, Some(Work { datapath, rules })) => {
-                datapath.announce(&mut Hands { rules, tools, outbox: &mut sockets.outbox(), peers });
+                datapath.announce(&mut WorkerDriver { rules, io, outbox: &mut sockets.outbox(), peers });
             }
             (Command::Flows { filter, from, reply }, Some(Work { datapath, .. })) => {
                 let mut shown = Vec::new();
@@ -316,12 +316,12 @@ impl Thread {
                 let _ = reply.send(datapath.flow(now, id));
             }
             (Command::Delete { id, reply }, Some(Work { datapath, rules })) => {
-                let mut hands = Hands { rules, tools, outbox: &mut sockets.outbox(), peers };
-                let _ = reply.send(datapath.delete(now, id, &mut hands));
+                let mut driver = WorkerDriver { rules, io, outbox: &mut sockets.outbox(), peers };
+                let _ = reply.send(datapath.delete(now, id, &mut driver));
             }
             (Command::Explain { query, reply }, Some(Work { datapath, rules })) => {
-                let mut hands = Hands { rules, tools, outbox: &mut sockets.outbox(), peers };
-                let _ = reply.send(explain::answer(now, query, datapath, &mut hands));
+                let mut driver = WorkerDriver { rules, io, outbox: &mut sockets.outbox(), peers };
+                let _ = reply.send(explain::answer(now, query, datapath, &mut driver));
             }
             (Command::Report { reply }, Some(Work { datapath, .. })) => {
                 let _ = reply.send(Report { counters: datapath.counters(), sockets: counts(sockets) });
@@ -339,7 +339,7 @@ struct Carrying<'a> {
     now: u64,
     datapath: &'a mut Datapath,
     rules: &'a mut Rules,
-    tools: &'a mut Tools,
+    io: &'a mut WorkerIo,
     peers: &'a [Outlet],
 }
 
@@ -350,18 +350,18 @@ impl Reception for Carrying<'_> {
 
     fn frame(&mut self, received: Received<'_>, outbox: &mut Outbox<'_>) -> Fate {
         let Received { interface: ingress, buffer, start, end } = received;
-        let Carrying { now, datapath, rules, tools, peers } = self;
+        let Carrying { now, datapath, rules, io, peers } = self;
         let mut frame = Frame::new(buffer, start, end);
-        let mut hands = Hands { rules, tools, outbox, peers };
-        let verdict = datapath.receive(*now, ingress, &mut frame, &mut hands);
-        hands.rules.decided(is_a_flow(verdict));
+        let mut driver = WorkerDriver { rules, io, outbox, peers };
+        let verdict = datapath.receive(*now, ingress, &mut frame, &mut driver);
+        driver.rules.decided(is_a_flow(verdict));
         match verdict.interface() {
             Some(interface) if interface == ingress => {
                 let start = frame.headroom();
                 Fate::Send { interface, start, end: start + frame.len() }
             }
             Some(interface) => {
-                hands.transmit(interface, frame.bytes());
+                driver.transmit(interface, frame.bytes());
                 Fate::Recycle
             }
             None => Fate::Recycle,

@@ -11,12 +11,12 @@ pub(in crate::datapath) struct Context<'a, 'f, W> {
     pub(in crate::datapath) arrival: Arrival<'a>,
     /// It may be changed in place.
     pub(in crate::datapath) frame: &'a mut Frame<'f>,
-    pub(in crate::datapath) world: &'a mut W,
+    pub(in crate::datapath) driver: &'a mut W,
 }
 
 impl<'f, W> Context<'_, 'f, W> {
     /// The same frame, of which more is known.
     pub(in crate::datapath) fn with<'b>(&'b mut self, arrival: Arrival<'b>) -> Context<'b, 'f, W> {
-        Context { now: self.now, arrival, frame: self.frame, world: self.world }
+        Context { now: self.now, arrival, frame: self.frame, driver: self.driver }
     }
 }

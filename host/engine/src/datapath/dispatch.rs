@@ -7,7 +7,7 @@ use super::local::answer::{answer_arp, answer_solicitation};
 use super::model::arrival::Arrival;
 use super::model::unreadable;
 use super::state::trace::Point;
-use super::{Datapath, DropReason, Verdict, World};
+use super::{Datapath, Driver, DropReason, Verdict};
 use crate::fragment::PartOf;
 use crate::packet::{FlowPacket, Kind, dissect};
 
@@ -21,21 +21,21 @@ impl Datapath {
         now: u64,
         ingress: u32,
         frame: &mut Frame<'_>,
-        world: &mut impl World,
+        driver: &mut impl Driver,
     ) -> Verdict {
-        self.take_in(now, ingress, frame, (false, None), world)
+        self.take_in(now, ingress, frame, (false, None), driver)
     }
 
-    /// The same for a frame that another worker had [handed over](World::hand_over), with what it said.
+    /// The same for a frame that another worker had [handed over](Driver::hand_over), with what it said.
     pub fn receive_handed_over(
         &mut self,
         now: u64,
         ingress: u32,
         frame: &mut Frame<'_>,
         part: Option<PartOf>,
-        world: &mut impl World,
+        driver: &mut impl Driver,
     ) -> Verdict {
-        self.take_in(now, ingress, frame, (true, part), world)
+        self.take_in(now, ingress, frame, (true, part), driver)
     }
 
     #[inline]
@@ -45,21 +45,21 @@ impl Datapath {
         ingress: u32,
         frame: &mut Frame<'_>,
         (handed_over, part): (bool, Option<PartOf>),
-        world: &mut impl World,
+        driver: &mut impl Driver,
     ) -> Verdict {
         self.accounting.tally.received += 1;
         // Most hosts translate nothing.
         let translated = if self.config.snapshot.translators().is_empty() {
             None
         } else {
-            self.translate(now, ingress, frame, world)
+            self.translate(now, ingress, frame, driver)
         };
         let verdict = match translated {
             Some(verdict) => verdict,
             None => match dissect(frame.bytes()) {
                 Ok(packet) => {
                     let arrival = Arrival { packet: &packet, ingress, again: false, handed_over, part };
-                    self.dispatch(&mut Context { now, arrival, frame, world })
+                    self.dispatch(&mut Context { now, arrival, frame, driver })
                 }
                 Err(cause) => Verdict::Drop(unreadable::reason(cause)),
             },
@@ -70,7 +70,7 @@ impl Datapath {
 
     /// What becomes of a frame that could be read.
     #[inline]
-    pub(in crate::datapath) fn dispatch(&mut self, cx: &mut Context<'_, '_, impl World>) -> Verdict {
+    pub(in crate::datapath) fn dispatch(&mut self, cx: &mut Context<'_, '_, impl Driver>) -> Verdict {
         match &cx.arrival.packet.kind {
             Kind::Flow(flow) => self.dispatch_flow(cx, flow),
             Kind::IcmpError(error) => self.deliver_error(cx, error),
@@ -93,7 +93,7 @@ impl Datapath {
     #[inline]
     pub(in crate::datapath) fn dispatch_flow(
         &mut self,
-        cx: &mut Context<'_, '_, impl World>,
+        cx: &mut Context<'_, '_, impl Driver>,
         flow: &FlowPacket,
     ) -> Verdict {
         let verdict = self.hit_or_first(cx, flow);
@@ -104,7 +104,7 @@ impl Datapath {
     }
 
     #[inline]
-    fn hit_or_first(&mut self, cx: &mut Context<'_, '_, impl World>, flow: &FlowPacket) -> Verdict {
+    fn hit_or_first(&mut self, cx: &mut Context<'_, '_, impl Driver>, flow: &FlowPacket) -> Verdict {
         if let Some(verdict) = self.hit(cx, flow) {
             return verdict;
         }
@@ -122,7 +122,7 @@ impl Datapath {
     }
 
     /// What becomes of a packet of no flow of this worker, before anything is asked about it.
-    pub(in crate::datapath) fn stranger(&self, cx: &mut Context<'_, '_, impl World>) -> Option<Verdict> {
+    pub(in crate::datapath) fn stranger(&self, cx: &mut Context<'_, '_, impl Driver>) -> Option<Verdict> {
         if cx.arrival.packet.destination_mac.is_group() {
             return Some(Verdict::Drop(DropReason::GroupMac));
         }
@@ -139,11 +139,11 @@ impl Datapath {
 }
 
 /// Hands a frame to the worker that it belongs to, with what it is a part of where that is known.
-fn hand_over(worker: usize, cx: &mut Context<'_, '_, impl World>) -> Verdict {
+fn hand_over(worker: usize, cx: &mut Context<'_, '_, impl Driver>) -> Verdict {
     let Arrival { ingress, part, handed_over, .. } = cx.arrival;
     // Workers take a new snapshot one after the other, and two that have different ones could pass a
     // frame on for ever.
-    if handed_over || !cx.world.hand_over(worker, ingress, cx.frame.bytes(), part) {
+    if handed_over || !cx.driver.hand_over(worker, ingress, cx.frame.bytes(), part) {
         return Verdict::Drop(DropReason::HandOverFull);
     }
     Verdict::HandOver { worker }

@@ -7,8 +7,8 @@ use super::model::probe::{Notice, Probed};
 use super::model::ruling::{Done, NewFlow, Ruling};
 use crate::fragment::PartOf;
 
-/// The side of the driver. Every method returns at once.
-pub trait World {
+/// What a datapath asks of the worker that drives it. Every method returns at once.
+pub trait Driver {
     /// Asks the rules of a virtual. Called only where [`Hooks::on_flow`](super::snapshot::Hooks) is set.
     fn on_flow(&mut self, virtual_: VirtualIndex, flow: &NewFlow) -> Ruling;
 

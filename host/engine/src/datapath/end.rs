@@ -3,7 +3,7 @@
 use shunt_wire::{FlowKey, Frame, frame, tcp};
 
 use super::Datapath;
-use super::driver::World;
+use super::driver::Driver;
 use super::model::flow::FlowProtocol;
 use super::model::mode::ModeName;
 use super::model::ruling::{Done, NewFlow, Outcome};
@@ -31,7 +31,7 @@ const SWEEP: usize = 4096;
 
 impl Datapath {
     /// Ends flows whose time is up.
-    pub(super) fn end_silent(&mut self, now: u64, world: &mut impl World) {
+    pub(super) fn end_silent(&mut self, now: u64, driver: &mut impl Driver) {
         for _ in 0..AT_ONCE {
             let Some(slot) = self.flows.timers.take_due(now) else { return };
             let Some(id) = self.flows.table.in_slot(slot) else { continue };
@@ -40,19 +40,19 @@ impl Datapath {
             if deadline > now {
                 self.flows.timers.schedule(slot, deadline);
             } else {
-                self.end(now, id, Why::Over, None, world);
+                self.end(now, id, Why::Over, None, driver);
             }
         }
     }
 
     /// Ends flows that a reload left without virtual or SNAT address, a part of the table in each call.
-    pub(super) fn end_homeless(&mut self, now: u64, world: &mut impl World) {
+    pub(super) fn end_homeless(&mut self, now: u64, driver: &mut impl Driver) {
         let Some(cursor) = self.flows.sweep else { return };
         let mut all: Vec<FlowId> = Vec::new();
         let next: Option<Cursor> = self.flows.table.walk(cursor, SWEEP, |id, _| all.push(id));
         for id in all {
             if self.flows.homeless(&self.config, &self.accounting, id).is_some() {
-                self.end(now, id, Why::Homeless, None, world);
+                self.end(now, id, Why::Homeless, None, driver);
             }
         }
         self.flows.sweep = next;
@@ -67,7 +67,7 @@ impl Datapath {
         id: FlowId,
         why: Why,
         told: Option<Direction>,
-        world: &mut impl World,
+        driver: &mut impl Driver,
     ) {
         let Some(state) = self.flows.get(id) else { return };
         let ending = match why {
@@ -76,7 +76,7 @@ impl Datapath {
         };
         // What was only routed can go on by the same way, and needs no flow for it.
         let breaks_off = why != Why::Over || ending == Ending::Idle && state.mode != ModeName::Route;
-        let resets = breaks_off && self.reset_ends(now, id, told, world);
+        let resets = breaks_off && self.reset_ends(now, id, told, driver);
         let Some(mut flow) = self.flows.table.remove(id) else { return };
         if let Some(lease) = flow.value.lease.take() {
             let last = if resets { now } else { flow.value.last };
@@ -84,7 +84,7 @@ impl Datapath {
         }
         self.flows.timers.cancel(id.slot());
         let key = *flow.forward();
-        self.settle(id, &key, &flow.value, (why, ending), world);
+        self.settle(id, &key, &flow.value, (why, ending), driver);
     }
 
     /// Resets the ends of an open connection through Shunt, but for the one that is told otherwise. False if
@@ -94,7 +94,7 @@ impl Datapath {
         now: u64,
         id: FlowId,
         told: Option<Direction>,
-        world: &mut impl World,
+        driver: &mut impl Driver,
     ) -> bool {
         let Some(state) = self.flows.get(id) else { return false };
         if !state.mode.is_two_way() || !is_open(state) {
@@ -103,7 +103,7 @@ impl Datapath {
         // As an endpoint does whose user gives up (RFC 9293 section 3.10.5).
         let untold = |direction: &Direction| told != Some(direction.reversed());
         for direction in Direction::BOTH.into_iter().filter(untold) {
-            self.reset(now, id, direction, world);
+            self.reset(now, id, direction, driver);
         }
         true
     }
@@ -115,7 +115,7 @@ impl Datapath {
         key: &FlowKey,
         state: &FlowState,
         (why, ending): (Why, Ending),
-        world: &mut impl World,
+        driver: &mut impl Driver,
     ) {
         if state.is_probe {
             return self.accounting.end_probe(state);
@@ -129,7 +129,7 @@ impl Datapath {
             if entry.virtual_.hooks.on_done {
                 let (name, index) = (entry.virtual_.name.clone(), entry.index);
                 let member = self.accounting.entries.member(state.member);
-                world.on_done(&Done {
+                driver.on_done(&Done {
                     flow: NewFlow {
                         id,
                         client: key.source(),
@@ -153,7 +153,7 @@ impl Datapath {
     }
 
     /// Sends a reset in one direction, as the other side would: with the number that is expected next.
-    fn reset(&mut self, now: u64, id: FlowId, direction: Direction, world: &mut impl World) {
+    fn reset(&mut self, now: u64, id: FlowId, direction: Direction, driver: &mut impl Driver) {
         let Some(flow) = self.flows.table.get(id) else { return };
         let Some(conversation) = flow.value.conversation else { return };
         let (Some(seq), ack) =
@@ -180,7 +180,7 @@ impl Datapath {
         let mut frame = Frame::new(&mut buffer, frame::HEADROOM, frame::HEADROOM);
         let Some(layout) = tcp::reset(&mut frame, &key, path.vlan, seq, ack) else { return };
         if path.rewrite.apply(&mut frame, &layout).is_ok() {
-            world.send(path.rewrite.interface, frame.bytes());
+            driver.send(path.rewrite.interface, frame.bytes());
         }
     }
 }

@@ -9,7 +9,7 @@
 //! | folder | |
 //! |---|---|
 //! | `model` | values: what is configured, what comes in, what becomes of it |
-//! | [`Snapshot`], `lookup`, [`World`] | what is configured as a whole; which virtual takes a packet; the thread around it |
+//! | [`Snapshot`], `lookup`, [`Driver`] | what is configured as a whole; which virtual takes a packet; the thread around it |
 //! | `compile` | the plan of a flow, and the rewrites that follow from it and the network |
 //! | `state` | what a worker keeps: flows, counters and limits by virtual and member, packets that wait |
 //! | `end` | how flows end, and how what they hold is given back |
@@ -34,7 +34,7 @@ mod state;
 #[cfg(test)]
 mod tests;
 
-pub use driver::World;
+pub use driver::Driver;
 pub use model::conflict::Conflict;
 pub use model::flow::{FlowProtocol, Traffic};
 pub use model::index::{PoolIndex, SnatPoolIndex, TranslatorIndex, VirtualIndex};
@@ -113,11 +113,11 @@ impl Datapath {
 
     /// Does what time asks for: ends flows that were silent for too long, and gives up packets whose next
     /// hop does not answer. Cheap when nothing is due; call it after every batch, and at least every 100 ms.
-    pub fn tick(&mut self, now: u64, world: &mut impl World) {
+    pub fn tick(&mut self, now: u64, driver: &mut impl Driver) {
         self.watch_tunnels(now);
-        self.end_silent(now, world);
-        self.end_homeless(now, world);
-        self.give_up_waiting(now, world);
+        self.end_silent(now, driver);
+        self.end_homeless(now, driver);
+        self.give_up_waiting(now, driver);
         self.give_up_fragments(now);
         self.flows.leases.advance(now);
     }
@@ -132,13 +132,13 @@ impl Datapath {
 
     /// Takes over what is now known of the network: sends what waited for a neighbour that has appeared, in
     /// order. Flows find their next hop anew with their next packet.
-    pub fn network_changed(&mut self, now: u64, network: Arc<Network>, world: &mut impl World) {
+    pub fn network_changed(&mut self, now: u64, network: Arc<Network>, driver: &mut impl Driver) {
         // Neighbours are confirmed all the time; only what is different makes flows look again.
         if *self.config.network != *network {
             self.config.network = network;
             self.config.next_epoch();
         }
-        self.release_waiting(now, world);
+        self.release_waiting(now, driver);
     }
 
     /// Counts a frame that the driver lost: [`DropReason::SendFull`].

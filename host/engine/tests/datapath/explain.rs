@@ -7,9 +7,9 @@ use shunt_wire::Frame;
 use shunt_wire::frame::HEADROOM;
 use shunt_wire::tcp::{ACK, SYN};
 
+use crate::driver::Recorder;
 use crate::frame;
 use crate::lab::{ETH0, ETH1, Lab, address, endpoint};
-use crate::world::Recorder;
 
 const CLIENT: &str = "192.0.2.7:40000";
 const VIP: &str = "203.0.113.1:80";
@@ -28,8 +28,8 @@ fn tcp(flags: u8) -> Asked {
 }
 
 fn explain(lab: &Lab, datapath: &mut Datapath, asked: Asked) -> Explanation {
-    let mut world = Recorder { ruling: lab.ruling.clone(), ..Recorder::default() };
-    datapath.explain(5, &Question { link: None, asked }, &mut world).unwrap()
+    let mut driver = Recorder { ruling: lab.ruling.clone(), ..Recorder::default() };
+    datapath.explain(5, &Question { link: None, asked }, &mut driver).unwrap()
 }
 
 /// Of the first packet of a flow, in a setting.
@@ -146,12 +146,12 @@ fn a_rule_is_asked_and_what_it_says_is_told() {
     ];
     let lab = lab(&lines);
     let mut datapath = lab.datapath(0).unwrap();
-    let mut world = Recorder { ruling: lab.ruling, ..Recorder::default() };
+    let mut driver = Recorder { ruling: lab.ruling, ..Recorder::default() };
     let question = Question { link: None, asked: tcp(SYN) };
-    let told = datapath.explain(5, &question, &mut world).unwrap();
+    let told = datapath.explain(5, &question, &mut driver).unwrap();
     // Whoever was asked is also told of the end.
-    assert_eq!((world.asked.len(), world.done.len(), told.rules_were_asked), (1, 1, true));
-    assert_eq!(world.asked[0].id, world.done[0].flow.id);
+    assert_eq!((driver.asked.len(), driver.done.len(), told.rules_were_asked), (1, 1, true));
+    assert_eq!(driver.asked[0].id, driver.done[0].flow.id);
     assert_eq!(
         noted(&told, Stage::Rule),
         ["a rule chooses pool other, member 10.0.0.2:80", "so it goes to pool other, in mode nat"]

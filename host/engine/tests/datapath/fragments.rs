@@ -10,9 +10,9 @@ use shunt_engine::fragment::PartOf;
 use shunt_wire::Frame;
 use shunt_wire::frame::HEADROOM;
 
+use crate::driver::{HandedOver, Recorder};
 use crate::frame;
 use crate::lab::{ETH0, Lab};
-use crate::world::{HandedOver, Recorder};
 
 const CLIENT: &str = "eth 02:00:00:00:0a:01 > 02:00:00:00:00:01";
 const MODES: [&str; 7] =
@@ -36,7 +36,7 @@ pub(crate) struct Part {
 /// Workers that share a lab, as a driver runs them.
 pub(crate) struct Workers {
     pub(crate) datapaths: Vec<Datapath>,
-    world: Recorder,
+    driver: Recorder,
     sent: Vec<Vec<u8>>,
 }
 
@@ -66,7 +66,7 @@ impl Workers {
             lab.options.worker = worker;
             datapaths.push(lab.datapath(0).unwrap());
         }
-        Self { datapaths, world: Recorder { random: 300, ..Recorder::default() }, sent: Vec::new() }
+        Self { datapaths, driver: Recorder { random: 300, ..Recorder::default() }, sent: Vec::new() }
     }
 
     fn receive(&mut self, worker: usize, text: &str) {
@@ -77,11 +77,11 @@ impl Workers {
     pub(crate) fn receive_frame(&mut self, worker: usize, ingress: u32, bytes: &[u8]) {
         self.take(worker, ingress, bytes, None, false);
         for _ in 0..2 {
-            for HandedOver { worker, ingress, frame, part } in std::mem::take(&mut self.world.handed_over) {
+            for HandedOver { worker, ingress, frame, part } in std::mem::take(&mut self.driver.handed_over) {
                 self.take(worker, ingress, &frame, part, true);
             }
         }
-        assert!(self.world.handed_over.is_empty());
+        assert!(self.driver.handed_over.is_empty());
     }
 
     fn take(&mut self, worker: usize, ingress: u32, bytes: &[u8], part: Option<PartOf>, again: bool) {
@@ -89,17 +89,17 @@ impl Workers {
         let mut buffer = vec![0xee; end + HEADROOM];
         buffer[HEADROOM..end].copy_from_slice(bytes);
         let mut frame = Frame::new(&mut buffer, HEADROOM, end);
-        let (datapath, world) = (&mut self.datapaths[worker], &mut self.world);
+        let (datapath, driver) = (&mut self.datapaths[worker], &mut self.driver);
         let verdict = match again {
-            true => datapath.receive_handed_over(1, ingress, &mut frame, part, world),
-            false => datapath.receive(1, ingress, &mut frame, world),
+            true => datapath.receive_handed_over(1, ingress, &mut frame, part, driver),
+            false => datapath.receive(1, ingress, &mut frame, driver),
         };
         let expected = matches!(
             verdict,
             Verdict::Send { .. } | Verdict::Sent | Verdict::Held | Verdict::HandOver { .. }
         );
         assert!(expected, "{verdict:?}");
-        self.sent.extend(std::mem::take(&mut self.world.sent).into_iter().map(|(_, frame)| frame));
+        self.sent.extend(std::mem::take(&mut self.driver.sent).into_iter().map(|(_, frame)| frame));
         if verdict.interface().is_some() {
             self.sent.push(frame.bytes().to_vec());
         }
@@ -243,7 +243,7 @@ proptest! {
 #[test]
 fn a_worker_without_room_takes_nothing() {
     let mut workers = Workers::new("nat", 2, false);
-    workers.world.has_room = false;
+    workers.driver.has_room = false;
     let bytes =
         frame::read(&format!("{CLIENT} | ip4 192.0.2.7 > 203.0.113.1 | udp 40000 > 80 | \"x\"")).unwrap();
     let end = HEADROOM + bytes.len();
@@ -252,7 +252,7 @@ fn a_worker_without_room_takes_nothing() {
     for datapath in &mut workers.datapaths {
         buffer[HEADROOM..end].copy_from_slice(&bytes);
         let mut frame = Frame::new(&mut buffer, HEADROOM, end);
-        verdicts.push(datapath.receive(1, ETH0, &mut frame, &mut workers.world));
+        verdicts.push(datapath.receive(1, ETH0, &mut frame, &mut workers.driver));
     }
     verdicts.sort_by_key(|verdict| verdict.reason());
     assert!(matches!(verdicts[..], [Verdict::Send { .. }, Verdict::Drop(DropReason::HandOverFull)]));

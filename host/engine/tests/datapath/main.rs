@@ -4,6 +4,7 @@
 
 #[path = "../golden/case.rs"]
 mod case;
+mod driver;
 mod explain;
 mod fragments;
 #[path = "../golden/frame/mod.rs"]
@@ -14,4 +15,3 @@ mod operate;
 mod script;
 mod simulation;
 mod translation;
-mod world;

@@ -11,9 +11,9 @@ use shunt_engine::snat::{AddressOccupancy, Counts};
 use shunt_wire::Frame;
 use shunt_wire::frame::HEADROOM;
 
+use crate::driver::Recorder;
 use crate::frame;
 use crate::lab::{ETH0, Lab, address, endpoint};
-use crate::world::Recorder;
 
 const CLIENT: &str = "eth 02:00:00:00:0a:01 > 02:00:00:00:00:01";
 

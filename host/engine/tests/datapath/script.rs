@@ -35,9 +35,9 @@ use shunt_wire::frame::HEADROOM;
 use shunt_wire::{FlowKey, Frame, ip};
 
 use crate::case::{Case, Line, Step};
+use crate::driver::{HandedOver, Recorder};
 use crate::frame;
 use crate::lab::{Lab, address, endpoint, interface, interface_name, number};
-use crate::world::{HandedOver, Recorder};
 
 /// When every case begins, in milliseconds.
 const START: u64 = 1_000_000;
@@ -49,7 +49,7 @@ type Sent = (u32, Vec<u8>);
 struct Script {
     lab: Lab,
     datapath: Datapath,
-    world: Recorder,
+    driver: Recorder,
     now: u64,
     headroom: usize,
     /// What went out and was not asked about.
@@ -73,9 +73,10 @@ fn play(case: &Case, explains: bool) -> Result<Vec<DropReason>, String> {
     let lab = Lab::new(&case.setting)?;
     let datapath = lab.datapath(START)?;
     let ruling = lab.ruling.clone();
-    let world = Recorder { ruling, random: lab.random, probes: lab.probed(), ..Recorder::default() };
+    let driver = Recorder { ruling, random: lab.random, probes: lab.probed(), ..Recorder::default() };
     let (now, headroom) = (START, HEADROOM);
-    let mut script = Script { lab, datapath, world, now, headroom, out: Vec::new(), verdict: None, explains };
+    let mut script =
+        Script { lab, datapath, driver, now, headroom, out: Vec::new(), verdict: None, explains };
     for (at, step) in case.steps.iter().enumerate() {
         script.step(step).map_err(|error| format!("step {}: {error}", at + 1))?;
     }
@@ -108,7 +109,7 @@ impl Script {
         // What the driver leaves in front is not asked about.
         let explained =
             (self.explains && self.headroom == HEADROOM).then(|| self.explain(name, bytes)).transpose()?;
-        let verdict = self.datapath.receive(self.now, interface(name)?, &mut frame, &mut self.world);
+        let verdict = self.datapath.receive(self.now, interface(name)?, &mut frame, &mut self.driver);
         // What was sent beside it left before it.
         self.take_sent();
         if let Some(interface) = verdict.interface() {
@@ -137,15 +138,15 @@ impl Script {
         let question = Question { link: Some(interface(name)?), asked: Asked::Frame(bytes.to_vec()) };
         let probes = self.lab.probed();
         let (ruling, random) = (self.lab.ruling.clone(), self.lab.random);
-        let mut world = Recorder { ruling, random, probes, ..Recorder::default() };
+        let mut driver = Recorder { ruling, random, probes, ..Recorder::default() };
         let told =
-            self.datapath.explain(self.now, &question, &mut world).map_err(|why| format!("{why:?}"))?;
+            self.datapath.explain(self.now, &question, &mut driver).map_err(|why| format!("{why:?}"))?;
         if before != (self.counted(), self.flows()) {
             return Err("explaining it changed something".to_owned());
         }
-        let is_quiet = world.sent.is_empty() && world.noticed.is_empty();
-        if world.asked.len() != usize::from(told.rules_were_asked) || !is_quiet {
-            return Err(format!("explaining it did this: {world:?}"));
+        let is_quiet = driver.sent.is_empty() && driver.noticed.is_empty();
+        if driver.asked.len() != usize::from(told.rules_were_asked) || !is_quiet {
+            return Err(format!("explaining it did this: {driver:?}"));
         }
         let leaves = told.leaves.into_iter().map(|it| Ok((interface(&it.interface)?, it.bytes)));
         Ok((told.verdict, leaves.collect::<Result<_, String>>()?))
@@ -162,8 +163,8 @@ impl Script {
         let mut buffer = vec![0xee; end + HEADROOM];
         buffer[self.headroom..end].copy_from_slice(bytes);
         let mut frame = Frame::new(&mut buffer, self.headroom, end);
-        let (now, world) = (self.now, &mut self.world);
-        let verdict = self.datapath.receive_handed_over(now, interface(name)?, &mut frame, part, world);
+        let (now, driver) = (self.now, &mut self.driver);
+        let verdict = self.datapath.receive_handed_over(now, interface(name)?, &mut frame, part, driver);
         if let Some(interface) = verdict.interface() {
             self.out.push((interface, frame.bytes().to_vec()));
         }
@@ -176,8 +177,8 @@ impl Script {
     /// in the case.
     fn as_it_came(&mut self, bytes: &[u8]) -> Result<(), String> {
         let nothing_said = |it: &HandedOver| it.part.is_none();
-        let same = self.world.handed_over.iter().filter(|it| nothing_said(it)).all(|it| it.frame == bytes);
-        self.world.handed_over.retain(|it| !nothing_said(it));
+        let same = self.driver.handed_over.iter().filter(|it| nothing_said(it)).all(|it| it.frame == bytes);
+        self.driver.handed_over.retain(|it| !nothing_said(it));
         if same { Ok(()) } else { Err("another frame was handed over".to_owned()) }
     }
 
@@ -197,7 +198,7 @@ impl Script {
             ("at", [ms]) => {
                 self.nothing_left()?;
                 self.now = START + number::<u64>(ms)?;
-                self.datapath.tick(self.now, &mut self.world);
+                self.datapath.tick(self.now, &mut self.driver);
                 self.take_sent();
             }
             ("again", [count, name, ..]) => {
@@ -210,7 +211,7 @@ impl Script {
             }
             ("headroom", [bytes]) => self.headroom = number(bytes)?,
             ("announce", []) => {
-                self.datapath.announce(&mut self.world);
+                self.datapath.announce(&mut self.driver);
                 self.take_sent();
             }
             ("lost", [name]) => self.datapath.lost(reason(name)?),
@@ -223,11 +224,11 @@ impl Script {
                 let expected = number::<usize>(worker)?;
                 let rest = line.rest.splitn(3, ' ').nth(2).unwrap_or_default();
                 let (part, frame) = handed(rest)?;
-                if self.world.handed_over.is_empty() {
+                if self.driver.handed_over.is_empty() {
                     return Err("nothing was handed over".to_owned());
                 }
                 let HandedOver { worker, ingress, part: found, frame: bytes } =
-                    self.world.handed_over.remove(0);
+                    self.driver.handed_over.remove(0);
                 let say = |worker, interface: &str, part: Option<PartOf>, bytes| {
                     let part = part.map(|it| format!("{} as {}", it.flow, it.identification));
                     format!("{worker} {interface} {} : {}", part.unwrap_or_default(), frame::write(bytes))
@@ -237,13 +238,13 @@ impl Script {
             }
             ("delete", []) => {
                 let flow = self.flows().into_iter().next().ok_or("there is no flow")?;
-                assert!(self.datapath.delete(self.now, flow.id, &mut self.world), "it was listed");
+                assert!(self.datapath.delete(self.now, flow.id, &mut self.driver), "it was listed");
                 self.take_sent();
             }
             ("solicits", [name, neighbour]) => {
                 let expected = (interface(name)?, address(neighbour)?);
-                let place = self.world.solicited.iter().position(|it| *it == expected);
-                self.world.solicited.remove(place.ok_or("nobody was asked for")?);
+                let place = self.driver.solicited.iter().position(|it| *it == expected);
+                self.driver.solicited.remove(place.ok_or("nobody was asked for")?);
             }
             ("state", [state]) => {
                 let flow = self.flows().into_iter().next().ok_or("there is no flow")?;
@@ -251,17 +252,17 @@ impl Script {
             }
             ("flows", [count]) => same(&self.flows().len().to_string(), count)?,
             ("done", _) => {
-                if self.world.done.is_empty() {
+                if self.driver.done.is_empty() {
                     return Err("no flow is done".to_owned());
                 }
-                let done = self.world.done.remove(0);
+                let done = self.driver.done.remove(0);
                 same(&of_done(&done), &line.rest)?;
             }
             ("noticed", [from, ..]) => {
-                if self.world.noticed.is_empty() {
+                if self.driver.noticed.is_empty() {
                     return Err("nothing was noticed".to_owned());
                 }
-                let (key, notice) = self.world.noticed.remove(0);
+                let (key, notice) = self.driver.noticed.remove(0);
                 same(&format!("{} {}", key.source(), of_notice(notice)), &line.rest)?;
                 same(&key.source().to_string(), from)?;
             }
@@ -291,11 +292,11 @@ impl Script {
         self.nothing_left()?;
         let before = self.lab.network.clone();
         self.lab.set(&line.word, &line.rest)?;
-        (self.world.ruling, self.world.random) = (self.lab.ruling.clone(), self.lab.random);
-        self.world.probes = self.lab.probed();
+        (self.driver.ruling, self.driver.random) = (self.lab.ruling.clone(), self.lab.random);
+        self.driver.probes = self.lab.probed();
         if self.lab.network != before {
             let network = Arc::new(self.lab.network.clone());
-            self.datapath.network_changed(self.now, network, &mut self.world);
+            self.datapath.network_changed(self.now, network, &mut self.driver);
         } else {
             self.datapath.replace(self.now, self.lab.snapshot()?);
         }
@@ -313,7 +314,7 @@ impl Script {
     }
 
     fn take_sent(&mut self) {
-        self.out.append(&mut self.world.sent);
+        self.out.append(&mut self.driver.sent);
     }
 
     /// Every frame that goes out is in the case, and the verdict of every frame.
@@ -321,10 +322,10 @@ impl Script {
         if let Some(verdict) = self.verdict {
             return Err(format!("the verdict is missing: {}", of_verdict(verdict)));
         }
-        if let Some((key, notice)) = self.world.noticed.first() {
+        if let Some((key, notice)) = self.driver.noticed.first() {
             return Err(format!("not said: noticed {} {}", key.source(), of_notice(*notice)));
         }
-        if let Some(handed) = self.world.handed_over.first() {
+        if let Some(handed) = self.driver.handed_over.first() {
             return Err(format!("this was handed over, and the case does not say so: {handed:?}"));
         }
         match self.out.first() {

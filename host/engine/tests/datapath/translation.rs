@@ -8,10 +8,10 @@ use shunt_engine::datapath::{DropReason, Verdict};
 use shunt_wire::Frame;
 use shunt_wire::frame::HEADROOM;
 
+use crate::driver::Recorder;
 use crate::fragments::{Part, Workers, part, whole};
 use crate::frame;
 use crate::lab::{ETH0, ETH1, Lab};
-use crate::world::Recorder;
 
 const CLIENT: &str = "eth 02:00:00:00:0a:01 > 02:00:00:00:00:01";
 const MEMBER: &str = "eth 02:00:00:00:0b:01 > 02:00:00:00:00:02";
@@ -410,7 +410,7 @@ proptest! {
         let mtu = if talk.from_v6 { narrow } else { mtu };
         lab.set("mtu", &format!("eth1 {mtu}")).unwrap();
         let mut datapath = lab.datapath(0).unwrap();
-        let mut world = Recorder::default();
+        let mut driver = Recorder::default();
         let seen = Seen { address: String::new(), port: 0 };
         let ip = if talk.from_v6 { 40 } else { 20 };
         let dont_fragment = if talk.from_v6 { "" } else { " df" };
@@ -422,8 +422,8 @@ proptest! {
             let mut buffer = vec![0; end + HEADROOM];
             buffer[HEADROOM..end].copy_from_slice(&bytes);
             let mut frame = Frame::new(&mut buffer, HEADROOM, end);
-            let verdict = datapath.receive(1, ETH0, &mut frame, &mut world);
-            let mut left: Vec<_> = world.sent.drain(..).map(|(_, frame)| frame).collect();
+            let verdict = datapath.receive(1, ETH0, &mut frame, &mut driver);
+            let mut left: Vec<_> = driver.sent.drain(..).map(|(_, frame)| frame).collect();
             left.push(frame.bytes().to_vec());
             (verdict, left)
         };

@@ -9,7 +9,7 @@ use shunt_wire::{icmp, ip};
 
 use crate::datapath::Datapath;
 use crate::datapath::context::Context;
-use crate::datapath::driver::World;
+use crate::datapath::driver::Driver;
 use crate::datapath::model::arrival::Arrival;
 use crate::datapath::model::reason::DropReason;
 use crate::datapath::model::verdict::Verdict;
@@ -23,7 +23,7 @@ use crate::packet::Fragment;
 impl Datapath {
     pub(in crate::datapath) fn dispatch_fragment(
         &mut self,
-        cx: &mut Context<'_, '_, impl World>,
+        cx: &mut Context<'_, '_, impl Driver>,
         fragment: &Fragment,
     ) -> Verdict {
         if cx.arrival.part.is_some() {
@@ -62,7 +62,7 @@ impl Datapath {
     }
 
     /// The first fragment of a packet: it and those that waited for it go the way of its flow.
-    fn first_fragment(&mut self, cx: &mut Context<'_, '_, impl World>, fragment: &Fragment) -> Verdict {
+    fn first_fragment(&mut self, cx: &mut Context<'_, '_, impl Driver>, fragment: &Fragment) -> Verdict {
         let id = PacketId::of(fragment);
         let Some(head) = &fragment.head else {
             let waiting = self.pending.fragments.refuse(&id);
@@ -70,7 +70,7 @@ impl Datapath {
             return Verdict::Drop(headless(&self.config.snapshot, &cx.arrival, fragment));
         };
         // Nobody who sees one number can tell the next (RFC 7739 section 5).
-        let part = PartOf { flow: head.key, identification: cx.world.random() as u32 };
+        let part = PartOf { flow: head.key, identification: cx.driver.random() as u32 };
         let waiting = self.pending.fragments.learn(&id, part);
         self.trace.note(Point::Fragments, || match waiting.len() {
             0 => format!("it is the first fragment of a packet of {}", part.flow),
@@ -90,20 +90,20 @@ impl Datapath {
         }
         let verdict = match verdict {
             Verdict::Send { interface } => {
-                cx.world.send(interface, cx.frame.bytes());
+                cx.driver.send(interface, cx.frame.bytes());
                 Verdict::Sent
             }
             other => other,
         };
         for Held { ingress, bytes, .. } in waiting {
             let waiting = Waiting { ingress, part: Some(part), bytes };
-            self.take_up(cx.now, &waiting, false, cx.world, |datapath, cx| datapath.dispatch(cx));
+            self.take_up(cx.now, &waiting, false, cx.driver, |datapath, cx| datapath.dispatch(cx));
         }
         verdict
     }
 
     /// A fragment whose flow is known: it is this worker's, or another's.
-    fn forward_fragment(&mut self, cx: &mut Context<'_, '_, impl World>, fragment: &Fragment) -> Verdict {
+    fn forward_fragment(&mut self, cx: &mut Context<'_, '_, impl Driver>, fragment: &Fragment) -> Verdict {
         match &fragment.head {
             Some(head) => self.dispatch_flow(cx, head),
             None => self.later_fragment(cx, fragment),
@@ -111,7 +111,7 @@ impl Datapath {
     }
 
     /// Nobody is told of what becomes of it: errors are about first fragments (RFC 1812 section 4.3.2.7).
-    fn later_fragment(&mut self, cx: &mut Context<'_, '_, impl World>, fragment: &Fragment) -> Verdict {
+    fn later_fragment(&mut self, cx: &mut Context<'_, '_, impl Driver>, fragment: &Fragment) -> Verdict {
         let found = cx.arrival.part.and_then(|part| self.flows.table.find(&part.flow));
         let Some((id, direction)) = found else {
             let elsewhere = if cx.arrival.again { None } else { self.stranger(cx) };

@@ -6,7 +6,7 @@ use shunt_wire::tcp::SYN;
 use super::replay;
 use crate::datapath::Datapath;
 use crate::datapath::context::Context;
-use crate::datapath::driver::World;
+use crate::datapath::driver::Driver;
 use crate::datapath::end::Why;
 use crate::datapath::local::answer::{refuse, refuse_too_big};
 use crate::datapath::model::reason::DropReason;
@@ -35,7 +35,7 @@ impl Datapath {
     /// Forwards a packet of a known flow; `None` if it belongs to none, or is the first of a new one.
     pub(in crate::datapath) fn hit(
         &mut self,
-        cx: &mut Context<'_, '_, impl World>,
+        cx: &mut Context<'_, '_, impl Driver>,
         packet: &FlowPacket,
     ) -> Option<Verdict> {
         let (id, direction) = self.flows.table.find(&packet.key)?;
@@ -47,14 +47,14 @@ impl Datapath {
             match observe(&mut self.flows, &mut self.accounting, cx, (id, direction), packet)? {
                 Meaning::GoesOn => {}
                 Meaning::Over => {
-                    self.end(cx.now, id, Why::Over, None, cx.world);
+                    self.end(cx.now, id, Why::Over, None, cx.driver);
                     return None;
                 }
                 Meaning::Probe => match self.observe_probe(cx, (id, direction), packet) {
                     Ok(()) => {}
                     Err(Some(verdict)) => return Some(verdict),
                     Err(None) => {
-                        self.end(cx.now, id, Why::Over, None, cx.world);
+                        self.end(cx.now, id, Why::Over, None, cx.driver);
                         return None;
                     }
                 },
@@ -70,7 +70,7 @@ impl Datapath {
     /// Sends a packet of a flow, as its path of this moment says.
     pub(in crate::datapath) fn send(
         &mut self,
-        cx: &mut Context<'_, '_, impl World>,
+        cx: &mut Context<'_, '_, impl Driver>,
         (id, direction): (FlowId, Direction),
     ) -> Verdict {
         match self.ready(cx, id, direction) {
@@ -84,7 +84,7 @@ impl Datapath {
     #[inline]
     pub(in crate::datapath) fn replay(
         &mut self,
-        cx: &mut Context<'_, '_, impl World>,
+        cx: &mut Context<'_, '_, impl Driver>,
         id: FlowId,
         direction: Direction,
     ) -> Verdict {
@@ -101,7 +101,7 @@ impl Datapath {
     #[inline]
     pub(in crate::datapath) fn ready(
         &mut self,
-        cx: &mut Context<'_, '_, impl World>,
+        cx: &mut Context<'_, '_, impl Driver>,
         id: FlowId,
         direction: Direction,
     ) -> Result<(), Blocked> {
@@ -114,12 +114,12 @@ impl Datapath {
 
     fn make_ready(
         &mut self,
-        cx: &mut Context<'_, '_, impl World>,
+        cx: &mut Context<'_, '_, impl Driver>,
         id: FlowId,
         direction: Direction,
     ) -> Result<(), Blocked> {
         if let Some(reason) = self.flows.homeless(&self.config, &self.accounting, id) {
-            self.end(cx.now, id, Why::Homeless, Some(direction), cx.world);
+            self.end(cx.now, id, Why::Homeless, Some(direction), cx.driver);
             return Err(Blocked::Refused(reason));
         }
         let renewed = self.flows.renew(&self.config, &self.accounting, cx.now, id, direction);
@@ -131,12 +131,12 @@ impl Datapath {
     /// taken as new, and goes to another member.
     fn leave_member(
         &mut self,
-        cx: &mut Context<'_, '_, impl World>,
+        cx: &mut Context<'_, '_, impl Driver>,
         id: FlowId,
         packet: &FlowPacket,
     ) -> Option<Verdict> {
         let moves_on = moves_on(&self.flows, id, packet);
-        self.end(cx.now, id, Why::MemberDown, Some(Direction::ToServer), cx.world);
+        self.end(cx.now, id, Why::MemberDown, Some(Direction::ToServer), cx.driver);
         if moves_on {
             return None;
         }

@@ -5,14 +5,14 @@ use shunt_wire::{Frame, Misfit, Rewrite, fragment, vlan};
 use super::renumber::Renumbered;
 use crate::datapath::compile::plan::Path;
 use crate::datapath::context::Context;
-use crate::datapath::driver::World;
+use crate::datapath::driver::Driver;
 use crate::datapath::model::arrival::Arrival;
 use crate::datapath::model::reason::DropReason;
 use crate::datapath::model::verdict::Verdict;
 
 /// Rewrites a packet, and sends all of it but the last part.
 #[inline]
-pub(super) fn replay(path: &Path, cx: &mut Context<'_, '_, impl World>) -> Result<Verdict, Misfit> {
+pub(super) fn replay(path: &Path, cx: &mut Context<'_, '_, impl Driver>) -> Result<Verdict, Misfit> {
     // Read where it lies: a copy would cost more than all of it.
     let (rewrite, vlan, interface) = (&path.rewrite, path.vlan, path.rewrite.interface);
     let Arrival { packet, part, .. } = &cx.arrival;
@@ -29,7 +29,7 @@ pub(super) fn replay(path: &Path, cx: &mut Context<'_, '_, impl World>) -> Resul
     }
     // What is too long for the other family's links goes in parts, the last of which is left in the frame.
     if let Some(longest) = longest
-        && fragment::cut(cx.frame, longest, |part| cx.world.send(interface, part)).is_none()
+        && fragment::cut(cx.frame, longest, |part| cx.driver.send(interface, part)).is_none()
     {
         return Ok(Verdict::Drop(DropReason::Untranslatable));
     }

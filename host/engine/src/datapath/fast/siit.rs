@@ -7,7 +7,7 @@ use shunt_wire::{Family, Frame, Layout, Mac, ethernet, fragment, ip};
 use shunt_wire::{Hop, Misfit, vlan};
 
 use crate::datapath::Datapath;
-use crate::datapath::driver::World;
+use crate::datapath::driver::Driver;
 use crate::datapath::local::answer;
 use crate::datapath::model::arrival::About;
 use crate::datapath::model::index::TranslatorIndex;
@@ -61,7 +61,7 @@ impl Datapath {
         now: u64,
         ingress: u32,
         frame: &mut Frame<'_>,
-        world: &mut impl World,
+        driver: &mut impl Driver,
     ) -> Option<Verdict> {
         if self.config.snapshot.translators().is_empty() {
             return None;
@@ -79,7 +79,7 @@ impl Datapath {
         let verdict = if packet.destination_mac.is_group() {
             Verdict::Drop(DropReason::GroupMac)
         } else {
-            self.translate_packet(now, index, (ingress, link), &packet, frame, world)
+            self.translate_packet(now, index, (ingress, link), &packet, frame, driver)
         };
         self.accounting.tally.translated(index, &packet, verdict);
         Some(verdict)
@@ -123,12 +123,12 @@ impl Datapath {
         (ingress, link): (u32, u32),
         packet: &Routed,
         frame: &mut Frame<'_>,
-        world: &mut impl World,
+        driver: &mut impl Driver,
     ) -> Verdict {
         let done = match route(&self.config, index, link, packet) {
             Ok(route) => {
                 self.trace.at(Stage::Translation, || describe(&self.config.snapshot, index, packet, &route));
-                send(&route, packet, frame, world)
+                send(&route, packet, frame, driver)
             }
             Err(stopped) => Err(stopped),
         };
@@ -136,7 +136,7 @@ impl Datapath {
             Ok(interface) => return Verdict::Send { interface },
             Err(Stopped::Unresolved(via)) => {
                 let waiting = Waiting { ingress, part: None, bytes: frame.bytes().into() };
-                return self.keep(now, &via, waiting, world);
+                return self.keep(now, &via, waiting, driver);
             }
             Err(Stopped::TooBig { mtu }) => (DropReason::TooBig, Some(Report::TooBig { mtu })),
             Err(Stopped::SourceRoute { pointer }) => {
@@ -236,7 +236,7 @@ fn send(
     route: &Route,
     packet: &Routed,
     frame: &mut Frame<'_>,
-    world: &mut impl World,
+    driver: &mut impl Driver,
 ) -> Result<u32, Stopped> {
     let mut longest = translate(frame, &packet.layout, &route.first, &route.limits)?;
     if let Some(second) = &route.second {
@@ -261,7 +261,7 @@ fn send(
         vlan::change(frame, packet.vlan, vlan).ok_or(DropReason::NoRoom)?;
     }
     if let Some(longest) = longest {
-        fragment::cut(frame, longest, |part| world.send(interface, part))
+        fragment::cut(frame, longest, |part| driver.send(interface, part))
             .ok_or(DropReason::Untranslatable)?;
     }
     Ok(interface)

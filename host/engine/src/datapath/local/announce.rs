@@ -4,7 +4,7 @@ use shunt_wire::frame::HEADROOM;
 use shunt_wire::{Address, Frame, arp, ndp};
 
 use crate::datapath::Datapath;
-use crate::datapath::driver::World;
+use crate::datapath::driver::Driver;
 use crate::datapath::snapshot::Owned;
 use crate::network::{Interface, NextHop};
 
@@ -17,29 +17,29 @@ impl Datapath {
     ///
     /// A VIP is announced where its virtuals take clients from; an address that Shunt speaks to members from, or
     /// probes, on the link that it is on. One that is on no link is reached by a route, and needs no announcement.
-    pub fn announce(&self, world: &mut impl World) {
+    pub fn announce(&self, driver: &mut impl Driver) {
         for virtual_ in self.config.snapshot.virtuals().iter().filter(|virtual_| !virtual_.is_wildcard()) {
             for link in &virtual_.interfaces {
-                self.announce_on(*link, virtual_.listen.address, world);
+                self.announce_on(*link, virtual_.listen.address, driver);
             }
         }
         for (address, owned) in self.config.snapshot.owned_addresses() {
             if owned == Owned::Probe {
                 // Its route leads to the link of probes; where members could ask for it is another matter.
                 let near = self.config.network.interfaces().filter(|link| link.has_on_link(address));
-                near.for_each(|link| self.announce_on(link.index, address, world));
+                near.for_each(|link| self.announce_on(link.index, address, driver));
             }
             if let Owned::Snat(_) | Owned::TunnelSource = owned
                 && let NextHop::Known(via, _) | NextHop::NeedsSolicitation(via) =
                     self.config.network.next_hop(address)
                 && via.on_link
             {
-                self.announce_on(via.link, address, world);
+                self.announce_on(via.link, address, driver);
             }
         }
     }
 
-    fn announce_on(&self, link: u32, address: Address, world: &mut impl World) {
+    fn announce_on(&self, link: u32, address: Address, driver: &mut impl Driver) {
         let Some(Interface { mac, vlan, index, point_to_point: false, .. }) =
             self.config.network.interface(link)
         else {
@@ -53,7 +53,7 @@ impl Datapath {
             std::net::IpAddr::V6(address) => ndp::announce(&mut frame, tag, *mac, address),
         };
         if written.is_some() {
-            world.send(carrier, frame.bytes());
+            driver.send(carrier, frame.bytes());
         }
     }
 }

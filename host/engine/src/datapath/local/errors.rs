@@ -5,7 +5,7 @@ use shunt_wire::vlan;
 
 use crate::datapath::Datapath;
 use crate::datapath::context::Context;
-use crate::datapath::driver::World;
+use crate::datapath::driver::Driver;
 use crate::datapath::model::reason::DropReason;
 use crate::datapath::model::verdict::Verdict;
 use crate::datapath::state::path::Blocked;
@@ -20,7 +20,7 @@ impl Datapath {
     /// which it gets the client's packets.
     pub(in crate::datapath) fn deliver_error(
         &mut self,
-        cx: &mut Context<'_, '_, impl World>,
+        cx: &mut Context<'_, '_, impl Driver>,
         error: &ErrorPacket,
     ) -> Verdict {
         let Some((id, direction)) = self.flows.table.find(&error.embedded.reversed()) else {
@@ -33,7 +33,7 @@ impl Datapath {
             let probe = self.error_about_probe(cx, error);
             return probe.unwrap_or(Verdict::Drop(DropReason::StrayError));
         };
-        self.notice_error(id, error, cx.world);
+        self.notice_error(id, error, cx.driver);
         match self.ready(cx, id, direction) {
             Ok(()) => {}
             Err(Blocked::Unresolved(via)) => return self.wait(cx, &via),

@@ -6,7 +6,7 @@ use shunt_wire::frame::HEADROOM;
 use super::answer::refuse;
 use crate::datapath::Datapath;
 use crate::datapath::context::Context;
-use crate::datapath::driver::World;
+use crate::datapath::driver::Driver;
 use crate::datapath::model::arrival::Arrival;
 use crate::datapath::model::reason::DropReason;
 use crate::datapath::model::verdict::Verdict;
@@ -16,9 +16,9 @@ use crate::packet::{Kind, dissect};
 
 impl Datapath {
     /// Keeps a packet, as it came, until the MAC of its next hop is known.
-    pub(in crate::datapath) fn wait(&mut self, cx: &mut Context<'_, '_, impl World>, via: &Via) -> Verdict {
+    pub(in crate::datapath) fn wait(&mut self, cx: &mut Context<'_, '_, impl Driver>, via: &Via) -> Verdict {
         let Arrival { ingress, part, .. } = cx.arrival;
-        self.keep(cx.now, via, Waiting { ingress, part, bytes: cx.frame.bytes().into() }, cx.world)
+        self.keep(cx.now, via, Waiting { ingress, part, bytes: cx.frame.bytes().into() }, cx.driver)
     }
 
     /// The same for a packet of which no more is known than where it came in.
@@ -27,12 +27,12 @@ impl Datapath {
         now: u64,
         via: &Via,
         waiting: Waiting,
-        world: &mut impl World,
+        driver: &mut impl Driver,
     ) -> Verdict {
         match self.pending.next_hops.keep(now, via, waiting) {
             Ok(first) => {
                 if first {
-                    world.solicit(via.link, via.neighbour);
+                    driver.solicit(via.link, via.neighbour);
                 }
                 Verdict::Held
             }
@@ -41,7 +41,7 @@ impl Datapath {
     }
 
     /// Sends what waited for neighbours that are known now.
-    pub(in crate::datapath) fn release_waiting(&mut self, now: u64, world: &mut impl World) {
+    pub(in crate::datapath) fn release_waiting(&mut self, now: u64, driver: &mut impl Driver) {
         if self.pending.next_hops.is_empty() {
             return;
         }
@@ -49,29 +49,29 @@ impl Datapath {
         for waiting in
             self.pending.next_hops.release(|key| network.neighbour(key.link, key.neighbour).is_some())
         {
-            let translated = self.anew(&waiting, world, |datapath, frame, world| {
-                datapath.translate(now, waiting.ingress, frame, world)
+            let translated = self.anew(&waiting, driver, |datapath, frame, driver| {
+                datapath.translate(now, waiting.ingress, frame, driver)
             });
             if translated {
                 continue;
             }
-            self.take_up(now, &waiting, true, world, |datapath, cx| datapath.dispatch(cx));
+            self.take_up(now, &waiting, true, driver, |datapath, cx| datapath.dispatch(cx));
         }
     }
 
     /// Tells the senders of packets that have waited for too long, and has the others asked for again.
-    pub(in crate::datapath) fn give_up_waiting(&mut self, now: u64, world: &mut impl World) {
+    pub(in crate::datapath) fn give_up_waiting(&mut self, now: u64, driver: &mut impl Driver) {
         if self.pending.next_hops.is_empty() {
             return;
         }
         for waiting in self.pending.next_hops.give_up(now) {
             let ingress = waiting.ingress;
-            if self
-                .anew(&waiting, world, |datapath, frame, _| datapath.give_up_translation(now, ingress, frame))
-            {
+            if self.anew(&waiting, driver, |datapath, frame, _| {
+                datapath.give_up_translation(now, ingress, frame)
+            }) {
                 continue;
             }
-            self.take_up(now, &waiting, true, world, |datapath, cx| {
+            self.take_up(now, &waiting, true, driver, |datapath, cx| {
                 if let Kind::Flow(packet) = &cx.arrival.packet.kind {
                     datapath.tell_of_refusal(cx, packet, DropReason::NextHopSilent);
                 }
@@ -79,43 +79,43 @@ impl Datapath {
             });
         }
         for key in self.pending.next_hops.ask_again(now) {
-            world.solicit(key.link, key.neighbour);
+            driver.solicit(key.link, key.neighbour);
         }
     }
 
     /// Takes up a packet that waited; `again` if it was counted when it came.
-    pub(in crate::datapath) fn take_up<W: World>(
+    pub(in crate::datapath) fn take_up<W: Driver>(
         &mut self,
         now: u64,
         waiting: &Waiting,
         again: bool,
-        world: &mut W,
+        driver: &mut W,
         act: impl FnOnce(&mut Self, &mut Context<'_, '_, W>) -> Verdict,
     ) {
-        self.anew(waiting, world, |datapath, frame, world| {
+        self.anew(waiting, driver, |datapath, frame, driver| {
             // It was read when it came.
             let packet = dissect(frame.bytes()).ok()?;
             let Waiting { ingress, part, .. } = *waiting;
             let arrival = Arrival { packet: &packet, ingress, again, handed_over: false, part };
-            Some(act(datapath, &mut Context { now, arrival, frame, world }))
+            Some(act(datapath, &mut Context { now, arrival, frame, driver }))
         });
     }
 
     /// Gives a packet that waited a frame of its own, and sends what becomes of it. False if nothing did.
-    fn anew<W: World>(
+    fn anew<W: Driver>(
         &mut self,
         waiting: &Waiting,
-        world: &mut W,
+        driver: &mut W,
         act: impl FnOnce(&mut Self, &mut Frame<'_>, &mut W) -> Option<Verdict>,
     ) -> bool {
         let mut buffer = vec![0; HEADROOM + waiting.bytes.len() + HEADROOM];
         let end = HEADROOM + waiting.bytes.len();
         buffer[HEADROOM..end].copy_from_slice(&waiting.bytes);
         let mut frame = Frame::new(&mut buffer, HEADROOM, end);
-        let Some(verdict) = act(self, &mut frame, world) else { return false };
+        let Some(verdict) = act(self, &mut frame, driver) else { return false };
         self.accounting.tally.take(verdict);
         if let Some(interface) = verdict.interface() {
-            world.send(interface, frame.bytes());
+            driver.send(interface, frame.bytes());
         }
         true
     }

@@ -12,7 +12,7 @@ use shunt_wire::{Address, Family, Mac};
 
 use crate::datapath::Datapath;
 use crate::datapath::context::Context;
-use crate::datapath::driver::World;
+use crate::datapath::driver::Driver;
 use crate::datapath::model::arrival::Arrival;
 use crate::datapath::model::mode::ModeName;
 use crate::datapath::model::probe::{Notice, Probed};
@@ -28,11 +28,11 @@ impl Datapath {
     /// What becomes of a packet of no flow if it has to do with probes.
     pub(in crate::datapath) fn about_probes(
         &mut self,
-        cx: &mut Context<'_, '_, impl World>,
+        cx: &mut Context<'_, '_, impl Driver>,
         packet: &FlowPacket,
     ) -> Option<Verdict> {
         if self.config.snapshot.is_for_probes(cx.arrival.ingress) {
-            return Some(match cx.world.probed(&packet.key) {
+            return Some(match cx.driver.probed(&packet.key) {
                 Some(probed) => self.first_of_probe(cx, packet, &probed),
                 None => Verdict::Drop(DropReason::StrayProbe),
             });
@@ -41,7 +41,7 @@ impl Datapath {
         let owned = [source, destination].map(|address| self.config.snapshot.owned(address));
         match owned {
             [Some(Owned::Probe), _] => {
-                cx.world.noticed(&packet.key, Notice::Returned);
+                cx.driver.noticed(&packet.key, Notice::Returned);
                 Some(Verdict::Drop(DropReason::Forged))
             }
             // From a VIP to the host: the answer to a probe that the host sent under an address of its own.
@@ -51,10 +51,14 @@ impl Datapath {
     }
 
     /// Gives the answer of a member that answers directly to who waits for it.
-    fn deliver_to_probe(&self, cx: &mut Context<'_, '_, impl World>, packet: &FlowPacket) -> Option<Verdict> {
+    fn deliver_to_probe(
+        &self,
+        cx: &mut Context<'_, '_, impl Driver>,
+        packet: &FlowPacket,
+    ) -> Option<Verdict> {
         let probe = packet.key.reversed();
-        if let Some(probed) = cx.world.probed(&probe) {
-            cx.world.noticed(&probe, Notice::Answered);
+        if let Some(probed) = cx.driver.probed(&probe) {
+            cx.driver.noticed(&probe, Notice::Answered);
             return Some(self.hand_in(cx, &probed));
         }
         if self.config.snapshot.owned(packet.key.destination().address) != Some(Owned::Probe) {
@@ -65,37 +69,42 @@ impl Datapath {
         if asks && shunt_wire::icmp::protocol_of(cx.arrival.packet.layout.family) == packet.key.protocol() {
             return None;
         }
-        cx.world.noticed(&probe, Notice::AnsweredBy(packet.key.source()));
+        cx.driver.noticed(&probe, Notice::AnsweredBy(packet.key.source()));
         Some(Verdict::Drop(DropReason::StrayProbe))
     }
 
     /// Gives the rest of an answer, whose beginning was [given](Self::deliver_to_probe) before.
     pub(in crate::datapath) fn part_of_answer_to_probe(
         &self,
-        cx: &mut Context<'_, '_, impl World>,
+        cx: &mut Context<'_, '_, impl Driver>,
     ) -> Option<Verdict> {
-        let probed = cx.world.probed(&cx.arrival.part?.flow.reversed())?;
+        let probed = cx.driver.probed(&cx.arrival.part?.flow.reversed())?;
         Some(self.hand_in(cx, &probed))
     }
 
     /// Notes an error that comes to the address of probes, and hands it in if it is about one as it was sent.
     pub(in crate::datapath) fn error_about_probe(
         &self,
-        cx: &mut Context<'_, '_, impl World>,
+        cx: &mut Context<'_, '_, impl Driver>,
         error: &ErrorPacket,
     ) -> Option<Verdict> {
         if self.config.snapshot.owned(error.destination) != Some(Owned::Probe) {
             return None;
         }
-        cx.world.noticed(&error.embedded, error.notice());
-        let probed = cx.world.probed(&error.embedded)?;
+        cx.driver.noticed(&error.embedded, error.notice());
+        let probed = cx.driver.probed(&error.embedded)?;
         Some(self.hand_in(cx, &probed))
     }
 
     /// Notes an error about a packet of a flow, if it is a probe's.
-    pub(in crate::datapath) fn notice_error(&self, id: FlowId, error: &ErrorPacket, world: &mut impl World) {
+    pub(in crate::datapath) fn notice_error(
+        &self,
+        id: FlowId,
+        error: &ErrorPacket,
+        driver: &mut impl Driver,
+    ) {
         if let Some(flow) = self.flows.table.get(id).filter(|flow| flow.value.is_probe) {
-            world.noticed(flow.forward(), error.notice());
+            driver.noticed(flow.forward(), error.notice());
         }
     }
 
@@ -115,27 +124,27 @@ impl Datapath {
     /// another probe begins.
     pub(in crate::datapath) fn observe_probe(
         &mut self,
-        cx: &mut Context<'_, '_, impl World>,
+        cx: &mut Context<'_, '_, impl Driver>,
         (id, direction): (FlowId, Direction),
         packet: &FlowPacket,
     ) -> Result<(), Option<Verdict>> {
         if direction == Direction::ToServer && !self.config.snapshot.is_for_probes(cx.arrival.ingress) {
             // Sent to the member once more it would go round for as many times as it has hops left.
-            cx.world.noticed(&packet.key, Notice::Returned);
+            cx.driver.noticed(&packet.key, Notice::Returned);
             return Err(Some(Verdict::Drop(DropReason::Forged)));
         }
-        if direction == Direction::ToServer && self.is_another(id, packet, cx.world) {
+        if direction == Direction::ToServer && self.is_another(id, packet, cx.driver) {
             return Err(None);
         }
         let detour = match direction {
             Direction::ToServer => None,
-            Direction::ToClient => self.detour(id, &cx.arrival, cx.world),
+            Direction::ToClient => self.detour(id, &cx.arrival, cx.driver),
         };
         let Some(flow) = self.flows.table.get_mut(id) else { return Err(None) };
         let key = *flow.forward();
         let state = &mut flow.value;
         if let Some(gateway) = detour {
-            cx.world.noticed(&key, Notice::Detour { gateway });
+            cx.driver.noticed(&key, Notice::Detour { gateway });
             return Err(Some(Verdict::Drop(DropReason::StrayProbe)));
         }
         if let (Some(conversation), Some(segment)) = (&mut state.conversation, &packet.tcp) {
@@ -148,7 +157,7 @@ impl Datapath {
             }
         }
         if direction == Direction::ToClient && state.answered(cx.now) {
-            cx.world.noticed(&key, Notice::Answered);
+            cx.driver.noticed(&key, Notice::Answered);
         }
         state.last = cx.now;
         state.traffic[direction as usize].add(packet.length);
@@ -156,8 +165,8 @@ impl Datapath {
     }
 
     /// Does the monitor mean another member by these addresses and ports than it did before?
-    fn is_another(&self, id: FlowId, packet: &FlowPacket, world: &mut impl World) -> bool {
-        let (Some(flow), Some(probed)) = (self.flows.table.get(id), world.probed(&packet.key)) else {
+    fn is_another(&self, id: FlowId, packet: &FlowPacket, driver: &mut impl Driver) -> bool {
+        let (Some(flow), Some(probed)) = (self.flows.table.get(id), driver.probed(&packet.key)) else {
             return false;
         };
         let place = self.config.snapshot.pool(probed.pool).and_then(|pool| pool.position(probed.member));
@@ -168,24 +177,24 @@ impl Datapath {
 
     /// The gateway toward clients, if an answer in mode `nat` came from there and the member is not behind it. To
     /// a client the member would have answered past Shunt: only the probe's address led here.
-    fn detour(&self, id: FlowId, arrival: &Arrival<'_>, world: &mut impl World) -> Option<Address> {
+    fn detour(&self, id: FlowId, arrival: &Arrival<'_>, driver: &mut impl Driver) -> Option<Address> {
         let state = &self.flows.table.get(id)?.value;
         let from = arrival.packet.source_mac;
         if state.mode != ModeName::Nat || state.path(Direction::ToServer).rewrite.destination_mac == from {
             return None;
         }
-        let (gateway, mac, link) = self.gateway(arrival.packet.layout.family, world)?;
+        let (gateway, mac, link) = self.gateway(arrival.packet.layout.family, driver)?;
         (mac == from && link == arrival.link(&self.config.network)).then_some(gateway)
     }
 
     /// The next hop of the default route. Until its MAC is known, which nothing else may ask for, the next answer has
     /// to tell.
-    fn gateway(&self, family: Family, world: &mut impl World) -> Option<(Address, Mac, u32)> {
+    fn gateway(&self, family: Family, driver: &mut impl Driver) -> Option<(Address, Mac, u32)> {
         // No route but the default one is for the unspecified address.
         match self.config.network.next_hop(family.unspecified()) {
             NextHop::Known(via, mac) if !via.on_link => Some((via.neighbour, mac, via.link)),
             NextHop::NeedsSolicitation(via) if !via.on_link => {
-                world.solicit(via.link, via.neighbour);
+                driver.solicit(via.link, via.neighbour);
                 None
             }
             _ => None,
@@ -195,12 +204,12 @@ impl Datapath {
     /// Tells the driver that a packet of a probe was not forwarded.
     pub(in crate::datapath) fn tell_of_refusal(
         &self,
-        cx: &mut Context<'_, '_, impl World>,
+        cx: &mut Context<'_, '_, impl Driver>,
         packet: &FlowPacket,
         reason: DropReason,
     ) {
         if self.config.snapshot.is_for_probes(cx.arrival.ingress) {
-            cx.world.noticed(&packet.key, Notice::Refused(reason));
+            cx.driver.noticed(&packet.key, Notice::Refused(reason));
         }
     }
 }

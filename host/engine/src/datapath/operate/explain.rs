@@ -18,7 +18,7 @@ use shunt_wire::{Address, FlowKey, Frame};
 
 use crate::datapath::compile::render;
 use crate::datapath::context::Context;
-use crate::datapath::driver::World;
+use crate::datapath::driver::Driver;
 use crate::datapath::end::Why;
 use crate::datapath::fast::hit;
 use crate::datapath::fast::hit::Meaning;
@@ -91,10 +91,10 @@ impl Datapath {
         &mut self,
         now: u64,
         question: &Question,
-        world: &mut impl World,
+        driver: &mut impl Driver,
     ) -> Result<Explanation, Unasked> {
         let asked::Arriving { ingress, link, link_is_a_guess, bytes } = self.arriving(question)?;
-        let mut silent = Silent { world, sent: Vec::new(), asked: false };
+        let mut silent = Silent { driver, sent: Vec::new(), asked: false };
         let mut buffer = vec![0; HEADROOM + bytes.len() + HEADROOM];
         let end = HEADROOM + bytes.len();
         if let Some(room) = buffer.get_mut(HEADROOM..end) {
@@ -124,7 +124,7 @@ impl Datapath {
             }
             Ok(packet) => {
                 let arrival = Arrival { packet, ingress, again: false, handed_over: false, part: None };
-                self.take_way(&mut Context { now, arrival, frame: &mut frame, world: &mut silent })
+                self.take_way(&mut Context { now, arrival, frame: &mut frame, driver: &mut silent })
             }
             Err(cause) => {
                 let text = format!("it cannot be read: {}", unreadable::describe(*cause));
@@ -164,7 +164,7 @@ impl Datapath {
     }
 
     /// The way of a packet that could be read.
-    fn take_way(&mut self, cx: &mut Context<'_, '_, impl World>) -> Outcome {
+    fn take_way(&mut self, cx: &mut Context<'_, '_, impl Driver>) -> Outcome {
         let trace = Trace::listening();
         let (now, arrived) = (cx.now, cx.arrival.packet);
         let packet = match &arrived.kind {
@@ -203,7 +203,7 @@ impl Datapath {
                     apart.known(now, id, verdict)
                 }),
                 Reception::Ends(reason) => self.apart(now, trace, Lends::All, |apart| {
-                    apart.reset_ends(now, id, Some(direction), cx.world);
+                    apart.reset_ends(now, id, Some(direction), cx.driver);
                     let verdict = refuse(&apart.config, &mut apart.accounting, cx, reason);
                     apart.known(now, id, verdict)
                 }),
@@ -221,7 +221,7 @@ impl Datapath {
                     let verdict = match homeless {
                         // Nobody is told of an error about an error (RFC 1812 section 4.3.2.7).
                         Some(reason) => {
-                            apart.reset_ends(now, id, Some(direction), cx.world);
+                            apart.reset_ends(now, id, Some(direction), cx.driver);
                             Verdict::Drop(reason)
                         }
                         None => apart.dispatch(cx),
@@ -240,7 +240,7 @@ impl Datapath {
     /// What a packet means to its flow, with all that can have happened to that.
     fn reception(
         &mut self,
-        cx: &mut Context<'_, '_, impl World>,
+        cx: &mut Context<'_, '_, impl Driver>,
         (id, direction): (FlowId, Direction),
         packet: &FlowPacket,
         trace: &Trace,
@@ -303,7 +303,7 @@ impl Datapath {
     }
 
     /// A packet of no flow. The flow that it may begin is taken out again.
-    fn stranger_comes(&mut self, cx: &mut Context<'_, '_, impl World>) -> Outcome {
+    fn stranger_comes(&mut self, cx: &mut Context<'_, '_, impl Driver>) -> Outcome {
         let next = self.flows.table.next_id();
         let verdict = self.dispatch(cx);
         let flow = self.flow(cx.now, next);
@@ -313,7 +313,7 @@ impl Datapath {
                 self.flows.leases.cancel(lease, cx.now);
             }
             let key = *gone.forward();
-            self.settle(next, &key, &gone.value, (Why::Deleted, Ending::Unknown), cx.world);
+            self.settle(next, &key, &gone.value, (Why::Deleted, Ending::Unknown), cx.driver);
         }
         Outcome { flow, ..self.over(verdict) }
     }
@@ -378,20 +378,20 @@ impl Outcome {
 
 /// A driver that asks rules, and sends nothing.
 struct Silent<'a, W> {
-    world: &'a mut W,
+    driver: &'a mut W,
     /// What would have been sent beside the packet.
     sent: Vec<(u32, Vec<u8>)>,
     asked: bool,
 }
 
-impl<W: World> World for Silent<'_, W> {
+impl<W: Driver> Driver for Silent<'_, W> {
     fn on_flow(&mut self, virtual_: VirtualIndex, flow: &NewFlow) -> Ruling {
         self.asked = true;
-        self.world.on_flow(virtual_, flow)
+        self.driver.on_flow(virtual_, flow)
     }
 
     fn on_done(&mut self, done: &Done) {
-        self.world.on_done(done);
+        self.driver.on_done(done);
     }
 
     fn send(&mut self, interface: u32, frame: &[u8]) {
@@ -405,11 +405,11 @@ impl<W: World> World for Silent<'_, W> {
     fn solicit(&mut self, _: u32, _: Address) {}
 
     fn random(&mut self) -> u64 {
-        self.world.random()
+        self.driver.random()
     }
 
     fn probed(&mut self, flow: &FlowKey) -> Option<Probed> {
-        self.world.probed(flow)
+        self.driver.probed(flow)
     }
 
     fn noticed(&mut self, _: &FlowKey, _: Notice) {}

@@ -6,7 +6,7 @@ use shunt_wire::{Address, Endpoint};
 
 use crate::datapath::Datapath;
 use crate::datapath::compile::render;
-use crate::datapath::driver::World;
+use crate::datapath::driver::Driver;
 use crate::datapath::end::Why;
 use crate::datapath::model::flow::{FlowProtocol, Traffic};
 use crate::datapath::model::mode::ModeName;
@@ -105,9 +105,9 @@ impl Datapath {
     }
 
     /// Ends a flow; both ends of a TCP connection through Shunt get a reset. False if there is none.
-    pub fn delete(&mut self, now: u64, id: FlowId, world: &mut impl World) -> bool {
+    pub fn delete(&mut self, now: u64, id: FlowId, driver: &mut impl Driver) -> bool {
         let is_there = self.flows.get(id).is_some();
-        self.end(now, id, Why::Deleted, None, world);
+        self.end(now, id, Why::Deleted, None, driver);
         is_there
     }
 

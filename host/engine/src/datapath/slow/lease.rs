@@ -4,7 +4,7 @@ use shunt_wire::Endpoint;
 
 use super::selection::Chosen;
 use super::{Choice, First};
-use crate::datapath::driver::World;
+use crate::datapath::driver::Driver;
 use crate::datapath::model::flow::FlowProtocol;
 use crate::datapath::model::mode::Mode;
 use crate::datapath::model::reason::DropReason;
@@ -21,7 +21,7 @@ pub(super) fn lease(
     first: &First<'_>,
     choice: &Choice,
     chosen: &Chosen,
-    world: &mut impl World,
+    driver: &mut impl Driver,
 ) -> Result<Option<Lease>, DropReason> {
     let Mode::Snat(index) = choice.mode else {
         first.trace.at(Stage::SnatLease, || format!("mode {} needs no port", choice.mode.name()));
@@ -36,7 +36,7 @@ pub(super) fn lease(
     let pool = config.snapshot.snat_pool(index).ok_or(DropReason::ModeIncomplete)?;
     let member = first.toward(chosen.member.endpoint);
     let protocol = first.packet.key.protocol();
-    match leases.lease(&pool.ports, protocol, member, world.random(), first.now) {
+    match leases.lease(&pool.ports, protocol, member, driver.random(), first.now) {
         Ok(lease) => {
             first.trace.at(Stage::SnatLease, || {
                 format!("{} of SNAT pool {} is free toward {member}", lease.endpoint(), pool.name)

@@ -18,7 +18,7 @@ use virtual_::NotFound;
 
 use crate::datapath::Datapath;
 use crate::datapath::context::Context;
-use crate::datapath::driver::World;
+use crate::datapath::driver::Driver;
 use crate::datapath::local::answer::{answer_echo, refuse};
 use crate::datapath::model::arrival::Arrival;
 use crate::datapath::model::flow::{FlowProtocol, Traffic};
@@ -67,7 +67,7 @@ impl Datapath {
     /// Decides about a flow by its first packet.
     pub(in crate::datapath) fn first_packet(
         &mut self,
-        cx: &mut Context<'_, '_, impl World>,
+        cx: &mut Context<'_, '_, impl Driver>,
         packet: &FlowPacket,
     ) -> Verdict {
         let Self { config, flows, accounting, trace, .. } = &mut *self;
@@ -90,10 +90,10 @@ impl Datapath {
             trace,
         };
         let verdict = match admit(flows, accounting, &first) {
-            Ok(()) => match decide(config, flows, accounting, &first, cx.world) {
+            Ok(()) => match decide(config, flows, accounting, &first, cx.driver) {
                 Ok(id) => self.send(cx, (id, Direction::ToServer)),
                 Err(reason) => {
-                    done_before_it_began(flows, &first, cx.world);
+                    done_before_it_began(flows, &first, cx.driver);
                     refuse(config, accounting, cx, reason)
                 }
             },
@@ -121,21 +121,21 @@ fn decide(
     flows: &mut Flows,
     accounting: &mut Accounting,
     first: &First<'_>,
-    world: &mut impl World,
+    driver: &mut impl Driver,
 ) -> Result<FlowId, DropReason> {
-    let choice = rule::choose(config, flows.table.next_id(), first, world)?;
+    let choice = rule::choose(config, flows.table.next_id(), first, driver)?;
     let bound = persistence::bound(config, first, &choice);
     let member = selection::select(config, accounting, first, &choice, bound)?;
-    let lease = lease::lease(config, &mut flows.leases, first, &choice, &member, world)?;
+    let lease = lease::lease(config, &mut flows.leases, first, &choice, &member, driver)?;
     let seen = translation::seen(config, first, &choice, &member, lease.as_ref())?;
     let compiled = compile::compile(config, first, &choice, &member, seen)?;
     insert::insert(flows, accounting, first, &member, compiled, lease)
 }
 
 /// Tells the rules of a flow that was refused after they had been asked.
-fn done_before_it_began(flows: &mut Flows, first: &First<'_>, world: &mut impl World) {
+fn done_before_it_began(flows: &mut Flows, first: &First<'_>, driver: &mut impl Driver) {
     if first.virtual_.hooks.on_done {
-        world.on_done(&Done {
+        driver.on_done(&Done {
             flow: first.new_flow(flows.table.next_id()),
             virtual_: Arc::clone(&first.virtual_.name),
             index: Some(first.index),

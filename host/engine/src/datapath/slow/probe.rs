@@ -8,7 +8,7 @@ use super::{Choice, First};
 use super::{compile, insert, lease, translation};
 use crate::datapath::Datapath;
 use crate::datapath::context::Context;
-use crate::datapath::driver::World;
+use crate::datapath::driver::Driver;
 use crate::datapath::local::answer::refuse;
 use crate::datapath::model::flow::FlowProtocol;
 use crate::datapath::model::mode::Mode;
@@ -27,7 +27,7 @@ impl Datapath {
     /// have one. Limits, rules and persistence have no say in it, nor whether the member is down or disabled.
     pub(in crate::datapath) fn first_of_probe(
         &mut self,
-        cx: &mut Context<'_, '_, impl World>,
+        cx: &mut Context<'_, '_, impl Driver>,
         packet: &FlowPacket,
         probed: &Probed,
     ) -> Verdict {
@@ -54,9 +54,9 @@ impl Datapath {
             is_probe: true,
             trace,
         };
-        match decide(config, flows, accounting, &first, probed, cx.world) {
+        match decide(config, flows, accounting, &first, probed, cx.driver) {
             Ok(id) => {
-                notice_forwarded(flows, id, &packet.key, cx.world);
+                notice_forwarded(flows, id, &packet.key, cx.driver);
                 self.send(cx, (id, Direction::ToServer))
             }
             Err(reason) => refuse(config, accounting, cx, reason),
@@ -70,7 +70,7 @@ fn decide(
     accounting: &mut Accounting,
     first: &First<'_>,
     probed: &Probed,
-    world: &mut impl World,
+    driver: &mut impl Driver,
 ) -> Result<FlowId, DropReason> {
     let mode: Mode = first.virtual_.modes.default_mode();
     let choice = Choice { pool: Some(probed.pool), named: Some(probed.member), mode, key: None };
@@ -79,15 +79,15 @@ fn decide(
     let member = pool.members.get(place).cloned().ok_or(DropReason::NoSuchMember)?;
     let entry = accounting.entries.of_member(probed.pool, place).ok_or(DropReason::NoSuchMember)?;
     let chosen = Chosen { member, entry };
-    let lease = lease::lease(config, &mut flows.leases, first, &choice, &chosen, world)?;
+    let lease = lease::lease(config, &mut flows.leases, first, &choice, &chosen, driver)?;
     let seen = translation::seen(config, first, &choice, &chosen, lease.as_ref())?;
     let compiled = compile::compile(config, first, &choice, &chosen, seen)?;
     insert::insert(flows, accounting, first, &chosen, compiled, lease)
 }
 
 /// Says whom the member sees.
-fn notice_forwarded(flows: &Flows, id: FlowId, key: &FlowKey, world: &mut impl World) {
+fn notice_forwarded(flows: &Flows, id: FlowId, key: &FlowKey, driver: &mut impl Driver) {
     let Some(flow) = flows.table.get(id) else { return };
     let seen = flow.reverse().map(FlowKey::destination);
-    world.noticed(key, Notice::Forwarded { from: seen.unwrap_or(key.source()) });
+    driver.noticed(key, Notice::Forwarded { from: seen.unwrap_or(key.source()) });
 }

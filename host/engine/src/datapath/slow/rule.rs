@@ -1,7 +1,7 @@
 //! Rule: what the operator's code says, and what the configuration says where it says nothing.
 
 use super::{Choice, First};
-use crate::datapath::driver::World;
+use crate::datapath::driver::Driver;
 use crate::datapath::model::mode::Mode;
 use crate::datapath::model::reason::DropReason;
 use crate::datapath::model::ruling::{Ruling, Target};
@@ -16,11 +16,11 @@ pub(super) fn choose(
     config: &Config,
     next: FlowId,
     first: &First<'_>,
-    world: &mut impl World,
+    driver: &mut impl Driver,
 ) -> Result<Choice, DropReason> {
     let virtual_ = first.virtual_;
     let target = if virtual_.hooks.on_flow {
-        let ruling = world.on_flow(first.index, &first.new_flow(next));
+        let ruling = driver.on_flow(first.index, &first.new_flow(next));
         first.trace.at(Stage::Rule, || said(&config.snapshot, &ruling));
         match ruling {
             Ruling::Next => Target::default(),

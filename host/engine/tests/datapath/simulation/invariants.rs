@@ -45,10 +45,10 @@ impl Simulation {
             flows.iter().filter_map(|flow| Some((flow.snat?, flow.member, flow.protocol))).collect();
         ports.sort_unstable();
         ports.windows(2).for_each(|pair| assert_ne!(pair[0], pair[1], "two flows have one port"));
-        for done in std::mem::take(&mut self.world.done) {
+        for done in std::mem::take(&mut self.driver.done) {
             assert!(done.to_server.packets > 0, "{done:?}");
         }
-        self.world.solicited.clear();
+        self.driver.solicited.clear();
     }
 
     /// Everybody falls silent. An hour later nothing is left of anything.
@@ -58,7 +58,7 @@ impl Simulation {
         for _ in 0..3_600 {
             self.now += 1_000;
             self.tick();
-            self.world.sent.clear();
+            self.driver.sent.clear();
         }
         self.check();
         for datapath in &self.datapaths {

@@ -18,8 +18,8 @@ use shunt_engine::datapath::{Datapath, DropReason, Verdict};
 use shunt_wire::Frame;
 use shunt_wire::frame::HEADROOM;
 
+use crate::driver::{HandedOver, Recorder};
 use crate::lab::{ETH0, ETH1, Lab};
-use crate::world::{HandedOver, Recorder};
 use chance::Chance;
 use endpoint::{End, State};
 use pieces::Joined;
@@ -56,7 +56,7 @@ struct Simulation {
     lab: Lab,
     /// One of each worker.
     datapaths: Vec<Datapath>,
-    world: Recorder,
+    driver: Recorder,
     now: u64,
     /// Connections by the client's endpoint and the VIP.
     clients: BTreeMap<(SocketAddr, SocketAddr), End>,
@@ -108,7 +108,7 @@ impl Simulation {
             chance: Chance::new(seed),
             datapaths,
             lab,
-            world: Recorder::default(),
+            driver: Recorder::default(),
             now: START,
             clients: BTreeMap::new(),
             questions: BTreeMap::new(),
@@ -133,7 +133,7 @@ impl Simulation {
     }
 
     fn step(&mut self) {
-        self.world.random = self.chance.number();
+        self.driver.random = self.chance.number();
         match self.chance.below(100) {
             0..20 => self.open(),
             20..28 => self.ask(),
@@ -210,7 +210,7 @@ impl Simulation {
 
     fn tick(&mut self) {
         for datapath in &mut self.datapaths {
-            datapath.tick(self.now, &mut self.world);
+            datapath.tick(self.now, &mut self.driver);
         }
     }
 
@@ -275,8 +275,8 @@ impl Simulation {
         let mut frame = Frame::new(&mut buffer, HEADROOM, end);
         // Whichever queue it came by.
         let worker = self.chance.below(self.datapaths.len());
-        let verdict = self.datapaths[worker].receive(self.now, interface, &mut frame, &mut self.world);
-        for it in self.world.handed_over.iter().filter(|it| it.part.is_none()) {
+        let verdict = self.datapaths[worker].receive(self.now, interface, &mut frame, &mut self.driver);
+        for it in self.driver.handed_over.iter().filter(|it| it.part.is_none()) {
             assert_ne!(it.worker, worker, "it has the frame");
             assert_eq!(it.frame, bytes, "a frame that is handed over is as it came");
         }
@@ -284,19 +284,19 @@ impl Simulation {
         // A fragment is handed over twice: to where its packet's meet, and to the owner of its flow.
         for _ in 0..2 {
             for HandedOver { worker: owner, ingress, frame, part } in
-                std::mem::take(&mut self.world.handed_over)
+                std::mem::take(&mut self.driver.handed_over)
             {
                 let end = HEADROOM + frame.len();
                 let mut buffer = vec![0xee; end + HEADROOM];
                 buffer[HEADROOM..end].copy_from_slice(&frame);
                 let mut frame = Frame::new(&mut buffer, HEADROOM, end);
-                let (now, world) = (self.now, &mut self.world);
+                let (now, driver) = (self.now, &mut self.driver);
                 let verdict =
-                    self.datapaths[owner].receive_handed_over(now, ingress, &mut frame, part, world);
+                    self.datapaths[owner].receive_handed_over(now, ingress, &mut frame, part, driver);
                 self.decided(verdict, frame.bytes(), counts);
             }
         }
-        assert!(self.world.handed_over.is_empty(), "workers agree who owns a flow");
+        assert!(self.driver.handed_over.is_empty(), "workers agree who owns a flow");
     }
 
     fn decided(&mut self, verdict: Verdict, frame: &[u8], counts: bool) {
@@ -311,7 +311,7 @@ impl Simulation {
     }
 
     fn take_sent(&mut self) {
-        for (interface, frame) in std::mem::take(&mut self.world.sent) {
+        for (interface, frame) in std::mem::take(&mut self.driver.sent) {
             self.arrive(interface, &frame);
         }
     }

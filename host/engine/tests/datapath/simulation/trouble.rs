@@ -59,7 +59,7 @@ impl Simulation {
         word.unwrap();
         let network = Arc::new(self.lab.network.clone());
         for datapath in &mut self.datapaths {
-            datapath.network_changed(self.now, Arc::clone(&network), &mut self.world);
+            datapath.network_changed(self.now, Arc::clone(&network), &mut self.driver);
         }
         self.take_sent();
     }
@@ -69,8 +69,8 @@ impl Simulation {
         if !flows.is_empty() {
             let id = flows[self.chance.below(flows.len())].id;
             let datapath = &mut self.datapaths[usize::from(id.worker())];
-            assert!(datapath.delete(self.now, id, &mut self.world));
-            assert!(!datapath.delete(self.now, id, &mut self.world), "it was deleted");
+            assert!(datapath.delete(self.now, id, &mut self.driver));
+            assert!(!datapath.delete(self.now, id, &mut self.driver), "it was deleted");
             self.take_sent();
         }
     }

@@ -1,6 +1,6 @@
 //! A driver that writes down what the datapath asks of it.
 
-use shunt_engine::datapath::{Done, NewFlow, Notice, Probed, Ruling, VirtualIndex, World};
+use shunt_engine::datapath::{Done, Driver, NewFlow, Notice, Probed, Ruling, VirtualIndex};
 use shunt_engine::fragment::PartOf;
 use shunt_wire::{Address, FlowKey};
 
@@ -50,7 +50,7 @@ impl Default for Recorder {
     }
 }
 
-impl World for Recorder {
+impl Driver for Recorder {
     fn on_flow(&mut self, _: VirtualIndex, flow: &NewFlow) -> Ruling {
         self.asked.push(*flow);
         self.ruling.clone()

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use rustls::crypto::SecureRandom;
-use shunt_engine::datapath::{Done, NewFlow, Notice, Probed, Ruling, VirtualIndex, World};
+use shunt_engine::datapath::{Done, Driver, NewFlow, Notice, Probed, Ruling, VirtualIndex};
 use shunt_engine::fragment::PartOf;
 use shunt_engine::network::Network;
 use shunt_sys::netlink::{Link, Solicitor, Vlan};
@@ -18,16 +18,16 @@ use super::rules::Rules;
 use super::snapshot::Loaded;
 
 /// The datapath's side of a worker, while one frame or command is worked on.
-pub(super) struct Hands<'a, 'o> {
+pub(super) struct WorkerDriver<'a, 'o> {
     pub(super) rules: &'a mut Rules,
-    pub(super) tools: &'a mut Tools,
+    pub(super) io: &'a mut WorkerIo,
     pub(super) outbox: &'a mut Outbox<'o>,
     /// All workers in their order.
     pub(super) peers: &'a [Outlet],
 }
 
 /// What a worker has beside rules and sockets.
-pub(super) struct Tools {
+pub(super) struct WorkerIo {
     solicitor: Solicitor,
     random: Random,
     /// For interfaces of which this worker has no queue; `None` where one cannot be had.
@@ -40,9 +40,9 @@ pub(super) struct Tools {
     unsent: u64,
 }
 
-impl Tools {
-    pub(super) fn new(solicitor: Solicitor, probes: Arc<Probes>) -> Tools {
-        Tools {
+impl WorkerIo {
+    pub(super) fn new(solicitor: Solicitor, probes: Arc<Probes>) -> WorkerIo {
+        WorkerIo {
             solicitor,
             random: Random::new(),
             senders: HashMap::new(),
@@ -80,18 +80,18 @@ impl Tools {
     }
 }
 
-impl Hands<'_, '_> {
+impl WorkerDriver<'_, '_> {
     /// Sends a frame by an interface.
     pub(super) fn transmit(&mut self, interface: u32, frame: &[u8]) {
         match self.outbox.send(interface, frame) {
             Ok(()) => {}
-            Err(Unsent::NoInterface) => self.tools.send_elsewhere(interface, frame),
-            Err(Unsent::Full | Unsent::TooLong) => self.tools.unsent += 1,
+            Err(Unsent::NoInterface) => self.io.send_elsewhere(interface, frame),
+            Err(Unsent::Full | Unsent::TooLong) => self.io.unsent += 1,
         }
     }
 }
 
-impl World for Hands<'_, '_> {
+impl Driver for WorkerDriver<'_, '_> {
     fn on_flow(&mut self, virtual_: VirtualIndex, flow: &NewFlow) -> Ruling {
         self.rules.on_flow(virtual_, flow)
     }
@@ -109,21 +109,21 @@ impl World for Hands<'_, '_> {
     }
 
     fn solicit(&mut self, link: u32, neighbour: Address) {
-        if let Err(error) = self.tools.solicitor.solicit(link, neighbour.to_ip()) {
+        if let Err(error) = self.io.solicitor.solicit(link, neighbour.to_ip()) {
             tracing::debug!(link, %neighbour, %error, "cannot ask for a neighbour");
         }
     }
 
     fn random(&mut self) -> u64 {
-        self.tools.random.next()
+        self.io.random.next()
     }
 
     fn probed(&mut self, flow: &FlowKey) -> Option<Probed> {
-        self.tools.probes.probed(flow, self.tools.loaded.as_ref()?)
+        self.io.probes.probed(flow, self.io.loaded.as_ref()?)
     }
 
     fn noticed(&mut self, flow: &FlowKey, notice: Notice) {
-        self.tools.probes.notice(flow, notice);
+        self.io.probes.notice(flow, notice);
     }
 }
 
