@@ -25,7 +25,7 @@ pub fn stable_of(parts: &[&[u8]]) -> u64 {
     hasher.finish()
 }
 
-/// Hashes for tables whose keys strangers choose: SipHash-1-3 under a key from a random source.
+/// Hashes for tables whose keys untrusted clients choose: SipHash-1-3 under a key from a random source.
 #[derive(Clone, Copy)]
 pub struct Keyed([u64; 2]);
 

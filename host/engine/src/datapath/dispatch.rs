@@ -112,7 +112,7 @@ impl Datapath {
             // Its flow ended while it waited.
             return Verdict::Drop(DropReason::NextHopSilent);
         }
-        if let Some(verdict) = self.stranger(cx) {
+        if let Some(verdict) = self.not_owned_here(cx) {
             return verdict;
         }
         if let Some(verdict) = self.about_probes(cx, flow) {
@@ -122,7 +122,10 @@ impl Datapath {
     }
 
     /// What becomes of a packet of no flow of this worker, before anything is asked about it.
-    pub(in crate::datapath) fn stranger(&self, cx: &mut Context<'_, '_, impl Driver>) -> Option<Verdict> {
+    pub(in crate::datapath) fn not_owned_here(
+        &self,
+        cx: &mut Context<'_, '_, impl Driver>,
+    ) -> Option<Verdict> {
         if cx.arrival.packet.destination_mac.is_group() {
             return Some(Verdict::Drop(DropReason::GroupMac));
         }

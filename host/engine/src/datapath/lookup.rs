@@ -35,7 +35,7 @@ impl Listening {
     /// # Errors
     /// Two virtuals that take the same packets.
     pub(super) fn new(virtuals: &[Virtual]) -> Result<Self, Conflict> {
-        // Strangers look keys up, but only the operator inserts any.
+        // Untrusted senders look keys up, but only the operator inserts any.
         let mut listening: HashMap<_, Vec<VirtualIndex>, _> = HashMap::with_hasher(Keyed::new([0, 0]));
         for (place, virtual_) in virtuals.iter().enumerate() {
             for protocol in virtual_.transport.with_ports() {

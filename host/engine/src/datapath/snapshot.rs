@@ -53,7 +53,7 @@ impl Snapshot {
         pools: Vec<Pool>,
         snat_pools: Vec<SnatPool>,
     ) -> Result<Self, Conflict> {
-        // Strangers look keys up, but only the operator inserts any.
+        // Untrusted senders look keys up, but only the operator inserts any.
         let hasher = Keyed::new([0, 0]);
         let mut owned = HashMap::with_hasher(hasher);
         for (place, pool) in snat_pools.iter().enumerate() {

@@ -19,7 +19,7 @@ use crate::hash::Keyed;
 /// once (32 to 64 bytes of address space per flow, which cost memory as they are used), and slots are
 /// added in chunks: no packet ever waits until something has been moved to where there is more room.
 ///
-/// The hash is SipHash-1-3 under a secret key, because strangers choose the keys: with a hash whose collisions
+/// The hash is SipHash-1-3 under a secret key, because untrusted clients choose the keys: with a hash whose collisions
 /// can be computed, one of them fills a single run of buckets and every lookup walks it. Over the 40 bytes of
 /// a key it costs a fraction of one read of memory that is not in the cache, and a lookup in a large
 /// table takes at least two of these; `benches/flows.rs` measures both.

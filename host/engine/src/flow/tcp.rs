@@ -35,7 +35,7 @@ pub const RESET: u64 = 10_000;
 
 /// One connection.
 ///
-/// It believes what an endpoint would. So that a stranger who guesses addresses and ports cannot end
+/// It believes what an endpoint would. So that an attacker who guesses addresses and ports cannot end
 /// flows, a reset counts only with a sequence number that its receiver may be waiting for (RFC 5961
 /// section 3.2). What the receiver got came through here: the number lies between what it has acknowledged and
 /// what was sent to it.

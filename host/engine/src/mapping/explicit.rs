@@ -124,7 +124,7 @@ impl ByPrefix {
 
 impl Default for ByPrefix {
     fn default() -> Self {
-        // Strangers look addresses up, but only the operator inserts any.
+        // Untrusted senders look addresses up, but only the operator inserts any.
         Self { lengths: Vec::new(), places: HashMap::with_hasher(Keyed::new([0, 0])) }
     }
 }

@@ -68,7 +68,7 @@ pub struct Counts {
 }
 
 impl<V: Clone> PersistenceTable<V> {
-    /// `capacity`: entries at most, at least 1. `hash_key` comes from a random source, for strangers
+    /// `capacity`: entries at most, at least 1. `hash_key` comes from a random source, for untrusted clients
     /// choose the keys.
     #[must_use]
     pub fn new(capacity: usize, hash_key: [u64; 2]) -> Self {

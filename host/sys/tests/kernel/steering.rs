@@ -160,7 +160,7 @@ fn cases() -> Vec<(&'static str, Outcome, Vec<u8>)> {
             packet(MEMBER6, CLIENT6, FRAGMENT, &fragment_v6(0, 100, true, b"rest")),
         ),
         (
-            "a later fragment of a stranger's",
+            "a later fragment from an unknown host",
             Pass,
             fragment_v4(packet(CLIENT, "192.0.2.8", TCP, b"rest"), 100, false),
         ),

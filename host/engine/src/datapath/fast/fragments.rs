@@ -29,7 +29,7 @@ impl Datapath {
         if cx.arrival.part.is_some() {
             return self.forward_fragment(cx, fragment);
         }
-        if let Some(verdict) = self.stranger(cx) {
+        if let Some(verdict) = self.not_owned_here(cx) {
             return verdict;
         }
         match self.pending.fragments.take(cx.now, fragment) {
@@ -114,7 +114,7 @@ impl Datapath {
     fn later_fragment(&mut self, cx: &mut Context<'_, '_, impl Driver>, fragment: &Fragment) -> Verdict {
         let found = cx.arrival.part.and_then(|part| self.flows.table.find(&part.flow));
         let Some((id, direction)) = found else {
-            let elsewhere = if cx.arrival.again { None } else { self.stranger(cx) };
+            let elsewhere = if cx.arrival.again { None } else { self.not_owned_here(cx) };
             return elsewhere
                 .or_else(|| self.part_of_answer_to_probe(cx))
                 .unwrap_or(Verdict::Drop(DropReason::FragmentRefused));

@@ -27,7 +27,7 @@ impl Datapath {
             if let Some(reason) = self.tunnel_error(cx.now, error) {
                 return Verdict::Drop(reason);
             }
-            if let Some(verdict) = self.stranger(cx) {
+            if let Some(verdict) = self.not_owned_here(cx) {
                 return verdict;
             }
             let probe = self.error_about_probe(cx, error);

@@ -186,7 +186,7 @@ impl Datapath {
             if is_of_flows {
                 trace.note(Point::Table, || "it belongs to no flow of this worker".to_owned());
             }
-            return self.apart(now, trace, Lends::All, |apart| apart.stranger_comes(cx));
+            return self.apart(now, trace, Lends::All, |apart| apart.flow_miss(cx));
         };
         let before = self.flows.get(id).map(FlowState::standing);
         let head = match &arrived.kind {
@@ -210,7 +210,7 @@ impl Datapath {
                 Reception::Lost(verdict) => {
                     self.apart(now, trace, Lends::All, |apart| apart.known(now, id, verdict))
                 }
-                Reception::IsNew => self.apart(now, trace, Lends::Ports, |apart| apart.stranger_comes(cx)),
+                Reception::IsNew => self.apart(now, trace, Lends::Ports, |apart| apart.flow_miss(cx)),
             },
             None => {
                 let error = matches!(arrived.kind, Kind::IcmpError(_));
@@ -303,7 +303,7 @@ impl Datapath {
     }
 
     /// A packet of no flow. The flow that it may begin is taken out again.
-    fn stranger_comes(&mut self, cx: &mut Context<'_, '_, impl Driver>) -> Outcome {
+    fn flow_miss(&mut self, cx: &mut Context<'_, '_, impl Driver>) -> Outcome {
         let next = self.flows.table.next_id();
         let verdict = self.dispatch(cx);
         let flow = self.flow(cx.now, next);

@@ -109,7 +109,7 @@ fn what_listens(config: &Config, address: Address) -> String {
     format!("on {address} there are: {}", each.collect::<Vec<_>>().join(", "))
 }
 
-/// The virtual on any address that takes a packet between strangers. Not one that goes on with what a
+/// The virtual on any address that takes a packet between two hosts that are not Shunt's. Not one that goes on with what a
 /// member was asked: its flow has ended.
 fn anywhere(
     snapshot: &Snapshot,

@@ -10,7 +10,7 @@ use crate::network::Via;
 
 /// Packets that wait for one next hop at most. Linux keeps about a hundred small ones (`unres_qlen_bytes`).
 pub(in crate::datapath) const PER_NEXT_HOP: usize = 64;
-/// Packets that wait at most, over all next hops: strangers can make up destinations.
+/// Packets that wait at most, over all next hops: untrusted senders can make up destinations.
 pub(in crate::datapath) const IN_TOTAL: usize = 1024;
 /// After so many milliseconds a next hop that has not answered is given up: as Linux does after three
 /// solicitations a second apart (RFC 4861 section 10, `MAX_MULTICAST_SOLICIT` and `RETRANS_TIMER`).

@@ -97,7 +97,7 @@ const BOTH_WAYS: &[Story] = &[
         ending: Ending::Idle, lifetime: SYN_RECEIVED,
     },
     Story {
-        about: "a stranger acknowledges a SYN that nobody answered",
+        about: "an attacker acknowledges a SYN that nobody answered",
         segments: &[("> S 100", "syn-sent"), ("> A 101 501", "syn-sent")],
         ending: Ending::SynUnanswered, lifetime: SYN_SENT,
     },
@@ -153,7 +153,7 @@ const BOTH_WAYS: &[Story] = &[
         ending: Ending::Idle, lifetime: IDLE,
     },
     Story {
-        about: "data far ahead, which a stranger may have sent, makes no more resets believable",
+        about: "data far ahead, which an attacker may have sent, makes no more resets believable",
         segments: &[("> S 100", "syn-sent"), ("< SA 500 101", "syn-received"), ("> A 101 501", "established"), ("> A 1000000000 501 +1", "established"), ("> R 900000000", "established"), ("> R 101", "client-reset")],
         ending: Ending::ClientReset, lifetime: RESET,
     },
