@@ -13,13 +13,13 @@ use crate::flow::{Cursor, Direction, Ending, FlowId};
 
 /// What ends a flow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Why {
+pub(super) enum Cause {
     /// Its time is up, or both sides had ended it before.
     Over,
     /// Its member went down or was disabled.
     MemberDown,
     /// A reload took its virtual or its SNAT address.
-    Homeless,
+    ConfigRemoved,
     /// An operator deleted it.
     Deleted,
 }
@@ -40,19 +40,19 @@ impl Datapath {
             if deadline > now {
                 self.flows.timers.schedule(slot, deadline);
             } else {
-                self.end(now, id, Why::Over, None, driver);
+                self.end(now, id, Cause::Over, None, driver);
             }
         }
     }
 
     /// Ends flows that a reload left without virtual or SNAT address, a part of the table in each call.
-    pub(super) fn end_homeless(&mut self, now: u64, driver: &mut impl Driver) {
+    pub(super) fn end_orphaned(&mut self, now: u64, driver: &mut impl Driver) {
         let Some(cursor) = self.flows.sweep else { return };
         let mut all: Vec<FlowId> = Vec::new();
         let next: Option<Cursor> = self.flows.table.walk(cursor, SWEEP, |id, _| all.push(id));
         for id in all {
-            if self.flows.homeless(&self.config, &self.accounting, id).is_some() {
-                self.end(now, id, Why::Homeless, None, driver);
+            if self.flows.orphaned(&self.config, &self.accounting, id).is_some() {
+                self.end(now, id, Cause::ConfigRemoved, None, driver);
             }
         }
         self.flows.sweep = next;
@@ -65,17 +65,17 @@ impl Datapath {
         &mut self,
         now: u64,
         id: FlowId,
-        why: Why,
+        cause: Cause,
         told: Option<Direction>,
         driver: &mut impl Driver,
     ) {
         let Some(state) = self.flows.get(id) else { return };
-        let ending = match why {
-            Why::Over => state.ending(),
-            Why::MemberDown | Why::Homeless | Why::Deleted => Ending::Unknown,
+        let ending = match cause {
+            Cause::Over => state.ending(),
+            Cause::MemberDown | Cause::ConfigRemoved | Cause::Deleted => Ending::Unknown,
         };
         // What was only routed can go on by the same way, and needs no flow for it.
-        let breaks_off = why != Why::Over || ending == Ending::Idle && state.mode != ModeName::Route;
+        let breaks_off = cause != Cause::Over || ending == Ending::Idle && state.mode != ModeName::Route;
         let resets = breaks_off && self.reset_ends(now, id, told, driver);
         let Some(mut flow) = self.flows.table.remove(id) else { return };
         if let Some(lease) = flow.value.lease.take() {
@@ -84,7 +84,7 @@ impl Datapath {
         }
         self.flows.timers.cancel(id.slot());
         let key = *flow.forward();
-        self.settle(id, &key, &flow.value, (why, ending), driver);
+        self.settle(id, &key, &flow.value, (cause, ending), driver);
     }
 
     /// Resets the ends of an open connection through Shunt, but for the one that is told otherwise. False if
@@ -114,7 +114,7 @@ impl Datapath {
         id: FlowId,
         key: &FlowKey,
         state: &FlowState,
-        (why, ending): (Why, Ending),
+        (cause, ending): (Cause, Ending),
         driver: &mut impl Driver,
     ) {
         if state.is_probe {
@@ -142,7 +142,7 @@ impl Datapath {
                     pool: member.map(|entry| entry.pool.clone()),
                     member: member.map(|entry| entry.member.endpoint),
                     mode: Some(state.mode),
-                    outcome: outcome(why, ending, state.conversation.is_some()),
+                    outcome: outcome(cause, ending, state.conversation.is_some()),
                     to_server: state.traffic[Direction::ToServer as usize],
                     to_client: state.traffic[Direction::ToClient as usize],
                     duration: state.last.saturating_sub(state.begun),
@@ -196,14 +196,14 @@ fn is_open(state: &FlowState) -> bool {
 }
 
 /// What rules are told.
-const fn outcome(why: Why, ending: Ending, connection: bool) -> Outcome {
-    match (why, ending) {
-        (Why::MemberDown, _) => Outcome::MemberFailed,
-        (Why::Homeless | Why::Deleted, _) => Outcome::Refused,
-        (Why::Over, Ending::ServerReset | Ending::SynUnanswered) => Outcome::MemberFailed,
-        (Why::Over, Ending::ClientReset) => Outcome::ClientGone,
-        (Why::Over, Ending::Idle) if connection => Outcome::ClientGone,
-        (Why::Over, Ending::ServerClosed | Ending::ClientClosed | Ending::Idle | Ending::Unknown) => {
+const fn outcome(cause: Cause, ending: Ending, connection: bool) -> Outcome {
+    match (cause, ending) {
+        (Cause::MemberDown, _) => Outcome::MemberFailed,
+        (Cause::ConfigRemoved | Cause::Deleted, _) => Outcome::Refused,
+        (Cause::Over, Ending::ServerReset | Ending::SynUnanswered) => Outcome::MemberFailed,
+        (Cause::Over, Ending::ClientReset) => Outcome::ClientGone,
+        (Cause::Over, Ending::Idle) if connection => Outcome::ClientGone,
+        (Cause::Over, Ending::ServerClosed | Ending::ClientClosed | Ending::Idle | Ending::Unknown) => {
             Outcome::Complete
         }
     }

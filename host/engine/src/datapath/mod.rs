@@ -116,7 +116,7 @@ impl Datapath {
     pub fn tick(&mut self, now: u64, driver: &mut impl Driver) {
         self.watch_tunnels(now);
         self.end_silent(now, driver);
-        self.end_homeless(now, driver);
+        self.end_orphaned(now, driver);
         self.give_up_waiting(now, driver);
         self.give_up_fragments(now);
         self.flows.leases.advance(now);

@@ -7,7 +7,7 @@ use super::replay;
 use crate::datapath::Datapath;
 use crate::datapath::context::Context;
 use crate::datapath::driver::Driver;
-use crate::datapath::end::Why;
+use crate::datapath::end::Cause;
 use crate::datapath::local::answer::{refuse, refuse_too_big};
 use crate::datapath::model::reason::DropReason;
 use crate::datapath::model::verdict::Verdict;
@@ -47,14 +47,14 @@ impl Datapath {
             match observe(&mut self.flows, &mut self.accounting, cx, (id, direction), packet)? {
                 Meaning::GoesOn => {}
                 Meaning::Over => {
-                    self.end(cx.now, id, Why::Over, None, cx.driver);
+                    self.end(cx.now, id, Cause::Over, None, cx.driver);
                     return None;
                 }
                 Meaning::Probe => match self.observe_probe(cx, (id, direction), packet) {
                     Ok(()) => {}
                     Err(Some(verdict)) => return Some(verdict),
                     Err(None) => {
-                        self.end(cx.now, id, Why::Over, None, cx.driver);
+                        self.end(cx.now, id, Cause::Over, None, cx.driver);
                         return None;
                     }
                 },
@@ -118,8 +118,8 @@ impl Datapath {
         id: FlowId,
         direction: Direction,
     ) -> Result<(), Blocked> {
-        if let Some(reason) = self.flows.homeless(&self.config, &self.accounting, id) {
-            self.end(cx.now, id, Why::Homeless, Some(direction), cx.driver);
+        if let Some(reason) = self.flows.orphaned(&self.config, &self.accounting, id) {
+            self.end(cx.now, id, Cause::ConfigRemoved, Some(direction), cx.driver);
             return Err(Blocked::Refused(reason));
         }
         let renewed = self.flows.renew(&self.config, &self.accounting, cx.now, id, direction);
@@ -136,7 +136,7 @@ impl Datapath {
         packet: &FlowPacket,
     ) -> Option<Verdict> {
         let moves_on = moves_on(&self.flows, id, packet);
-        self.end(cx.now, id, Why::MemberDown, Some(Direction::ToServer), cx.driver);
+        self.end(cx.now, id, Cause::MemberDown, Some(Direction::ToServer), cx.driver);
         if moves_on {
             return None;
         }

@@ -1,4 +1,4 @@
-//! Why a packet goes where it goes: it takes its way, and the way leaves no trace.
+//! Cause a packet goes where it goes: it takes its way, and the way leaves no trace.
 //!
 //! A packet of a known flow is rewritten as that flow's packets are. Any other passes the very stages
 //! that it would pass, in a datapath apart: with copies of the counters, limits and turns, and with the
@@ -19,7 +19,7 @@ use shunt_wire::{Address, FlowKey, Frame};
 use crate::datapath::compile::render;
 use crate::datapath::context::Context;
 use crate::datapath::driver::Driver;
-use crate::datapath::end::Why;
+use crate::datapath::end::Cause;
 use crate::datapath::fast::hit;
 use crate::datapath::fast::hit::Meaning;
 use crate::datapath::local::answer::refuse;
@@ -86,7 +86,7 @@ impl Datapath {
     ///
     /// # Errors
     ///
-    /// Why there can be no such packet.
+    /// Cause there can be no such packet.
     pub fn explain(
         &mut self,
         now: u64,
@@ -216,9 +216,9 @@ impl Datapath {
                 let error = matches!(arrived.kind, Kind::IcmpError(_));
                 let what = if error { "an error about a packet" } else { "a part of a packet" };
                 trace.note(Point::Table, || format!("it is {what} of flow {id}"));
-                let homeless = self.flows.homeless(&self.config, &self.accounting, id);
+                let orphaned = self.flows.orphaned(&self.config, &self.accounting, id);
                 self.apart(now, trace, Lends::All, |apart| {
-                    let verdict = match homeless {
+                    let verdict = match orphaned {
                         // Nobody is told of an error about an error (RFC 1812 section 4.3.2.7).
                         Some(reason) => {
                             apart.reset_ends(now, id, Some(direction), cx.driver);
@@ -247,7 +247,7 @@ impl Datapath {
     ) -> Reception {
         let way = asked::toward(direction);
         trace.note(Point::Table, || format!("it belongs to flow {id}, {way}"));
-        if let Some(reason) = self.flows.homeless(&self.config, &self.accounting, id) {
+        if let Some(reason) = self.flows.orphaned(&self.config, &self.accounting, id) {
             return Reception::Ends(reason);
         }
         let (reception, text) = match hit::meaning(&self.flows, (id, direction), packet) {
@@ -313,7 +313,7 @@ impl Datapath {
                 self.flows.leases.cancel(lease, cx.now);
             }
             let key = *gone.forward();
-            self.settle(next, &key, &gone.value, (Why::Deleted, Ending::Unknown), cx.driver);
+            self.settle(next, &key, &gone.value, (Cause::Deleted, Ending::Unknown), cx.driver);
         }
         Outcome { flow, ..self.over(verdict) }
     }

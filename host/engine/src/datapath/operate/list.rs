@@ -7,7 +7,7 @@ use shunt_wire::{Address, Endpoint};
 use crate::datapath::Datapath;
 use crate::datapath::compile::render;
 use crate::datapath::driver::Driver;
-use crate::datapath::end::Why;
+use crate::datapath::end::Cause;
 use crate::datapath::model::flow::{FlowProtocol, Traffic};
 use crate::datapath::model::mode::ModeName;
 use crate::datapath::state::flow::FlowState;
@@ -107,7 +107,7 @@ impl Datapath {
     /// Ends a flow; both ends of a TCP connection through Shunt get a reset. False if there is none.
     pub fn delete(&mut self, now: u64, id: FlowId, driver: &mut impl Driver) -> bool {
         let is_there = self.flows.get(id).is_some();
-        self.end(now, id, Why::Deleted, None, driver);
+        self.end(now, id, Cause::Deleted, None, driver);
         is_there
     }
 

@@ -39,7 +39,7 @@ impl Flows {
     }
 
     /// Why a flow has no place in the current snapshot, if so.
-    pub(in crate::datapath) fn homeless(
+    pub(in crate::datapath) fn orphaned(
         &self,
         config: &Config,
         accounting: &Accounting,
