@@ -13,7 +13,7 @@ use crate::hash::Keyed;
 
 /// Virtuals by what they listen on.
 #[derive(Debug)]
-pub(super) struct Listening {
+pub(super) struct VirtualLookup {
     /// On any address several may stand beside each other, each on links of its own.
     virtuals: HashMap<(Endpoint, FlowProtocol), Vec<VirtualIndex>, Keyed>,
     forwards_every_protocol: bool,
@@ -21,17 +21,17 @@ pub(super) struct Listening {
 
 /// Why no virtual takes a packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Deaf {
+pub(super) enum NoListener {
     /// None listens there.
-    Nobody,
+    NoVirtual,
     /// One does, for packets of other links.
-    OtherLink,
+    WrongInterface,
 }
 
 /// All protocols without ports that have no name here are one.
 const REST: FlowProtocol = FlowProtocol::Other(0);
 
-impl Listening {
+impl VirtualLookup {
     /// # Errors
     /// Two virtuals that take the same packets.
     pub(super) fn new(virtuals: &[Virtual]) -> Result<Self, Conflict> {
@@ -71,7 +71,7 @@ impl Listening {
         destination: Endpoint,
         protocol: FlowProtocol,
         link: u32,
-    ) -> Result<VirtualIndex, Deaf> {
+    ) -> Result<VirtualIndex, NoListener> {
         let any_port = Endpoint { port: 0, ..destination };
         let places = match protocol {
             FlowProtocol::Tcp | FlowProtocol::Udp => {
@@ -82,9 +82,9 @@ impl Listening {
             FlowProtocol::Icmp => [Some((any_port, protocol)), None],
             FlowProtocol::Other(_) => [Some((any_port, REST)), None],
         };
-        let mut why = Deaf::Nobody;
+        let mut why = NoListener::NoVirtual;
         for listening in places.into_iter().flatten().filter_map(|place| self.virtuals.get(&place)) {
-            why = Deaf::OtherLink;
+            why = NoListener::WrongInterface;
             let takes = |index: &&VirtualIndex| {
                 virtuals.get(index.0).is_some_and(|virtual_| virtual_.interfaces.contains(&link))
             };

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use shunt_wire::{Address, Endpoint};
 
-use super::lookup::{Deaf, Listening};
+use super::lookup::{NoListener, VirtualLookup};
 use super::model::conflict::Conflict;
 use super::model::flow::FlowProtocol;
 use super::model::index::{PoolIndex, SnatPoolIndex, TranslatorIndex, VirtualIndex};
@@ -20,7 +20,7 @@ pub struct Snapshot {
     virtuals: Vec<Virtual>,
     pools: Vec<Pool>,
     snat_pools: Vec<SnatPool>,
-    listening: Listening,
+    lookup: VirtualLookup,
     owned: HashMap<Address, Owned, Keyed>,
     /// The link of probes.
     probes: Option<u32>,
@@ -88,14 +88,14 @@ impl Snapshot {
             members.insert(member.endpoint);
             member_addresses.insert(member.endpoint.address);
         }
-        let listening = Listening::new(&virtuals)?;
+        let lookup = VirtualLookup::new(&virtuals)?;
         let probes = virtuals.iter().find_map(|virtual_| Some(virtual_.on_path.as_ref()?.link));
         let (translators, translating) = (Vec::new(), HashMap::with_hasher(hasher));
         Ok(Self {
             virtuals,
             pools,
             snat_pools,
-            listening,
+            lookup,
             owned,
             probes,
             members,
@@ -197,31 +197,31 @@ impl Snapshot {
         Endpoint { address: address.unwrap_or(client.address), ..client }
     }
 
-    /// The virtual that takes packets to `destination` from a link; see [`Listening::find`].
-    pub(super) fn listening(
+    /// The virtual that takes packets to `destination` from a link; see [`VirtualLookup::find`].
+    pub(super) fn lookup(
         &self,
         destination: Endpoint,
         protocol: FlowProtocol,
         link: u32,
-    ) -> Result<VirtualIndex, Deaf> {
-        self.listening.find(&self.virtuals, destination, protocol, link)
+    ) -> Result<VirtualIndex, NoListener> {
+        self.lookup.find(&self.virtuals, destination, protocol, link)
     }
 
     /// The virtual on any address that takes packets to `destination` from a link.
     #[must_use]
-    pub(super) fn listening_anywhere(
+    pub(super) fn lookup_wildcard(
         &self,
         destination: Endpoint,
         protocol: FlowProtocol,
         link: u32,
     ) -> Option<VirtualIndex> {
         let anywhere = Endpoint { address: destination.address.family().unspecified(), ..destination };
-        self.listening(anywhere, protocol, link).ok()
+        self.lookup(anywhere, protocol, link).ok()
     }
 
     /// Does any virtual take protocols other than TCP, UDP and ICMP?
     pub(super) const fn forwards_every_protocol(&self) -> bool {
-        self.listening.forwards_every_protocol()
+        self.lookup.forwards_every_protocol()
     }
 
     pub(super) fn members(&self) -> impl Iterator<Item = Endpoint> {

@@ -4,7 +4,7 @@ use shunt_wire::Address;
 use shunt_wire::tcp::{ACK, RST, SYN};
 
 use crate::datapath::compile::render;
-use crate::datapath::lookup::{Deaf, may_travel};
+use crate::datapath::lookup::{NoListener, may_travel};
 use crate::datapath::model::arrival::Arrival;
 use crate::datapath::model::flow::FlowProtocol;
 use crate::datapath::model::index::VirtualIndex;
@@ -36,7 +36,7 @@ pub(super) fn find(
     let protocol = FlowProtocol::of(packet.key.protocol());
     let link = arrival.link(&config.network);
     let found = match config.snapshot.owned(destination.address) {
-        Some(Owned::Vip) => config.snapshot.listening(destination, protocol, link),
+        Some(Owned::Vip) => config.snapshot.lookup(destination, protocol, link),
         Some(Owned::Snat(_) | Owned::Probe | Owned::TunnelSource)
             if protocol == FlowProtocol::Icmp && is_echo =>
         {
@@ -72,12 +72,12 @@ pub(super) fn find(
             trace.at(Stage::Virtual, || what_is_found(config, index));
             if is_reset { Err(NotFound::Because(DropReason::LateReset)) } else { Ok(index) }
         }
-        Err(Deaf::OtherLink) => {
+        Err(NoListener::WrongInterface) => {
             trace.at(Stage::Virtual, || what_listens(config, destination.address));
             trace.at(Stage::Virtual, || format!("it came in by {}", render::links(&config.network, &[link])));
             Err(NotFound::Because(DropReason::WrongInterface))
         }
-        Err(Deaf::Nobody) => {
+        Err(NoListener::NoVirtual) => {
             trace.at(Stage::Virtual, || what_listens(config, destination.address));
             Err(match protocol {
                 FlowProtocol::Icmp if is_echo => NotFound::Ping,
@@ -124,7 +124,7 @@ fn anywhere(
     {
         return None;
     }
-    snapshot.listening_anywhere(destination, protocol, link)
+    snapshot.lookup_wildcard(destination, protocol, link)
 }
 
 fn is_from_member(snapshot: &Snapshot, packet: &FlowPacket, protocol: FlowProtocol) -> bool {

@@ -69,7 +69,7 @@ impl Config {
             (true, true) | (false, false) => {}
         }
         let link = arrival.link(&self.network);
-        let wildcard = self.snapshot.listening_anywhere(destination, protocol, link);
+        let wildcard = self.snapshot.lookup_wildcard(destination, protocol, link);
         let wildcard = wildcard.and_then(|index| self.snapshot.virtual_(index));
         if wildcard.is_some_and(|virtual_| virtual_.may_use(ModeName::Nat)) {
             return self.owner_of_client(source);
