@@ -152,7 +152,7 @@ impl Scene {
             12 => {
                 let there = u16::from(next());
                 let snapshot = snapshot(&self.bindings, there | (there & 1) << 8);
-                self.datapath.replace(self.now, snapshot);
+                self.datapath.apply_snapshot(self.now, snapshot);
             }
             13 => {
                 let (host, mac) = (next() % 2 + 1, next());
@@ -163,7 +163,7 @@ impl Scene {
                     self.network.set_neighbour(MEMBERS, address, Mac([2, 0, 0, 0, mac, host]));
                 }
                 let network = Arc::new(self.network.clone());
-                self.datapath.network_changed(self.now, network, &mut self.driver);
+                self.datapath.apply_network(self.now, network, &mut self.driver);
             }
             14 => {
                 let (state, what) = (next(), next());

@@ -289,7 +289,7 @@ impl Thread {
                 io.loaded = Some(Arc::clone(&loaded));
                 if let Some(Work { datapath, rules }) = work {
                     rules.replace(&loaded);
-                    datapath.replace(now, Arc::clone(&loaded.engine));
+                    datapath.apply_snapshot(now, Arc::clone(&loaded.engine));
                 }
                 let _ = done.send(());
             }
@@ -301,7 +301,7 @@ impl Thread {
                 io.network_changed(Arc::clone(&network));
                 if let Some(Work { datapath, rules }) = work {
                     let mut driver = WorkerDriver { rules, io, outbox: &mut sockets.outbox(), peers };
-                    datapath.network_changed(now, network, &mut driver);
+                    datapath.apply_network(now, network, &mut driver);
                 }
             }
             (Command::Announce, Some(Work { datapath, rules })) => {

@@ -23,7 +23,7 @@ impl Datapath {
         frame: &mut Frame<'_>,
         driver: &mut impl Driver,
     ) -> Verdict {
-        self.take_in(now, ingress, frame, (false, None), driver)
+        self.process(now, ingress, frame, (false, None), driver)
     }
 
     /// The same for a frame that another worker had [handed over](Driver::hand_over), with what it said.
@@ -35,11 +35,11 @@ impl Datapath {
         part: Option<PartOf>,
         driver: &mut impl Driver,
     ) -> Verdict {
-        self.take_in(now, ingress, frame, (true, part), driver)
+        self.process(now, ingress, frame, (true, part), driver)
     }
 
     #[inline]
-    fn take_in(
+    fn process(
         &mut self,
         now: u64,
         ingress: u32,

@@ -122,17 +122,17 @@ impl Datapath {
         self.flows.leases.advance(now);
     }
 
-    /// Takes over a snapshot. Flows keep what was decided for them, unless their virtual or their SNAT
+    /// Applies a snapshot. Flows keep what was decided for them, unless their virtual or their SNAT
     /// address is gone.
-    pub fn replace(&mut self, now: u64, snapshot: Arc<Snapshot>) {
-        self.accounting.replace(now, &snapshot);
-        self.config.replace(snapshot);
+    pub fn apply_snapshot(&mut self, now: u64, snapshot: Arc<Snapshot>) {
+        self.accounting.apply(now, &snapshot);
+        self.config.apply(snapshot);
         self.flows.sweep = Some(Cursor::default());
     }
 
-    /// Takes over what is now known of the network: sends what waited for a neighbour that has appeared, in
+    /// Applies what is now known of the network, and sends what waited for a neighbour that has appeared, in
     /// order. Flows find their next hop anew with their next packet.
-    pub fn network_changed(&mut self, now: u64, network: Arc<Network>, driver: &mut impl Driver) {
+    pub fn apply_network(&mut self, now: u64, network: Arc<Network>, driver: &mut impl Driver) {
         // Neighbours are confirmed all the time; only what is different makes flows look again.
         if *self.config.network != *network {
             self.config.network = network;

@@ -96,7 +96,7 @@ fn counters_are_carried_over_by_name() {
     lab.set("virtual", "c 203.0.113.3:80 tcp nat").unwrap();
     lab.virtuals.reverse();
     lab.pool.members.reverse();
-    datapath.replace(2, lab.snapshot().unwrap());
+    datapath.apply_snapshot(2, lab.snapshot().unwrap());
     assert_eq!(flows_of(&datapath), [("b".into(), 2), ("c".into(), 0)]);
     let by_member = |datapath: &Datapath| -> Vec<(String, u64)> {
         let members = datapath.counters().members.into_iter().filter(|((pool, _), _)| &**pool == "web");
@@ -108,7 +108,7 @@ fn counters_are_carried_over_by_name() {
     datapath.tick(3, &mut Recorder::default());
     lab.set("no-virtual", "b").unwrap();
     lab.set("virtual", "b 203.0.113.9:80 tcp nat").unwrap();
-    datapath.replace(4, lab.snapshot().unwrap());
+    datapath.apply_snapshot(4, lab.snapshot().unwrap());
     assert_eq!(flows_of(&datapath), [("b".into(), 0), ("c".into(), 0)]);
     datapath.tick(5, &mut Recorder::default());
     assert_eq!(datapath.counters().flows, 0);
@@ -229,7 +229,7 @@ fn warming_changes_nothing() {
         .collect();
     datapath.warm(frames.iter().map(Vec::as_slice));
     assert_eq!(datapath.counters(), before);
-    datapath.network_changed(2, Arc::new(lab.network), &mut Recorder::default());
+    datapath.apply_network(2, Arc::new(lab.network), &mut Recorder::default());
     assert!(matches!(receive(&mut datapath, 2, &syn(7, 1024, "203.0.113.1", 80)), Verdict::Send { .. }));
 }
 

@@ -296,9 +296,9 @@ impl Script {
         self.driver.probes = self.lab.probed();
         if self.lab.network != before {
             let network = Arc::new(self.lab.network.clone());
-            self.datapath.network_changed(self.now, network, &mut self.driver);
+            self.datapath.apply_network(self.now, network, &mut self.driver);
         } else {
-            self.datapath.replace(self.now, self.lab.snapshot()?);
+            self.datapath.apply_snapshot(self.now, self.lab.snapshot()?);
         }
         self.take_sent();
         Ok(())

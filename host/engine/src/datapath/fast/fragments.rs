@@ -97,7 +97,7 @@ impl Datapath {
         };
         for Held { ingress, bytes, .. } in waiting {
             let waiting = Waiting { ingress, part: Some(part), bytes };
-            self.take_up(cx.now, &waiting, false, cx.driver, |datapath, cx| datapath.dispatch(cx));
+            self.resume(cx.now, &waiting, false, cx.driver, |datapath, cx| datapath.dispatch(cx));
         }
         verdict
     }

@@ -55,7 +55,7 @@ impl Datapath {
             if translated {
                 continue;
             }
-            self.take_up(now, &waiting, true, driver, |datapath, cx| datapath.dispatch(cx));
+            self.resume(now, &waiting, true, driver, |datapath, cx| datapath.dispatch(cx));
         }
     }
 
@@ -71,7 +71,7 @@ impl Datapath {
             }) {
                 continue;
             }
-            self.take_up(now, &waiting, true, driver, |datapath, cx| {
+            self.resume(now, &waiting, true, driver, |datapath, cx| {
                 if let Kind::Flow(packet) = &cx.arrival.packet.kind {
                     datapath.tell_of_refusal(cx, packet, DropReason::NextHopSilent);
                 }
@@ -83,8 +83,8 @@ impl Datapath {
         }
     }
 
-    /// Takes up a packet that waited; `again` if it was counted when it came.
-    pub(in crate::datapath) fn take_up<W: Driver>(
+    /// Resumes a packet that waited; `again` if it was counted when it came.
+    pub(in crate::datapath) fn resume<W: Driver>(
         &mut self,
         now: u64,
         waiting: &Waiting,

@@ -37,13 +37,13 @@ impl Accounting {
             nobody: MemberState::new(),
             probed: MemberState::new(),
         };
-        accounting.replace(now, snapshot);
+        accounting.apply(now, snapshot);
         accounting
     }
 
     /// Goes on with what is configured now.
-    pub(in crate::datapath) fn replace(&mut self, now: u64, snapshot: &Snapshot) {
-        self.entries.replace(now, snapshot);
+    pub(in crate::datapath) fn apply(&mut self, now: u64, snapshot: &Snapshot) {
+        self.entries.apply(now, snapshot);
         self.tally.keep_translators(snapshot);
     }
 

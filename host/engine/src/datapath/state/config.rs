@@ -40,7 +40,7 @@ impl Config {
     }
 
     /// Goes on with what is configured now.
-    pub(in crate::datapath) fn replace(&mut self, snapshot: Arc<Snapshot>) {
+    pub(in crate::datapath) fn apply(&mut self, snapshot: Arc<Snapshot>) {
         self.former.extend(self.snapshot.members());
         // Whoever came back is known by the snapshot again.
         self.former.retain(|member| !snapshot.has_member(*member));

@@ -82,8 +82,8 @@ impl Entries {
         }
     }
 
-    /// Takes over a snapshot. True if a virtual is gone that has flows.
-    pub(in crate::datapath) fn replace(&mut self, now: u64, snapshot: &Snapshot) -> bool {
+    /// Applies a snapshot. True if a virtual is gone that has flows.
+    pub(in crate::datapath) fn apply(&mut self, now: u64, snapshot: &Snapshot) -> bool {
         self.virtuals.iter_mut().for_each(|entry| entry.index = None);
         self.members.iter_mut().for_each(|entry| entry.is_current = false);
         // What has an entry keeps it, before new virtuals and members take the free ones.

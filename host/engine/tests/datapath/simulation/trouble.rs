@@ -42,7 +42,7 @@ impl Simulation {
     fn replace(&mut self) {
         let snapshot = self.lab.snapshot().unwrap();
         for datapath in &mut self.datapaths {
-            datapath.replace(self.now, Arc::clone(&snapshot));
+            datapath.apply_snapshot(self.now, Arc::clone(&snapshot));
         }
     }
 
@@ -59,7 +59,7 @@ impl Simulation {
         word.unwrap();
         let network = Arc::new(self.lab.network.clone());
         for datapath in &mut self.datapaths {
-            datapath.network_changed(self.now, Arc::clone(&network), &mut self.driver);
+            datapath.apply_network(self.now, Arc::clone(&network), &mut self.driver);
         }
         self.take_sent();
     }
