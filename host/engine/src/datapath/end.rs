@@ -142,7 +142,7 @@ impl Datapath {
                     pool: member.map(|entry| entry.pool.clone()),
                     member: member.map(|entry| entry.member.endpoint),
                     mode: Some(state.mode),
-                    outcome: outcome(cause, ending, state.conversation.is_some()),
+                    outcome: outcome(cause, ending, state.tracker.is_some()),
                     to_server: state.traffic[Direction::ToServer as usize],
                     to_client: state.traffic[Direction::ToClient as usize],
                     duration: state.last.saturating_sub(state.begun),
@@ -155,10 +155,8 @@ impl Datapath {
     /// Sends a reset in one direction, as the other side would: with the number that is expected next.
     fn reset(&mut self, now: u64, id: FlowId, direction: Direction, driver: &mut impl Driver) {
         let Some(flow) = self.flows.table.get(id) else { return };
-        let Some(conversation) = flow.value.conversation else { return };
-        let (Some(seq), ack) =
-            (conversation.expected(direction), conversation.expected(direction.reversed()))
-        else {
+        let Some(tracker) = flow.value.tracker else { return };
+        let (Some(seq), ack) = (tracker.expected(direction), tracker.expected(direction.reversed())) else {
             return;
         };
         let key = match direction {
@@ -190,9 +188,9 @@ const RESET_LEN: usize = 128;
 
 /// Is it a connection that an end may still believe in?
 fn is_open(state: &FlowState) -> bool {
-    state.conversation.is_some_and(|conversation| {
-        !matches!(conversation.state(), State::SynSent | State::Closed | State::Reset(_))
-    })
+    state
+        .tracker
+        .is_some_and(|tracker| !matches!(tracker.state(), State::SynSent | State::Closed | State::Reset(_)))
 }
 
 /// What rules are told.

@@ -33,16 +33,16 @@ pub const CLOSED_BY_CLIENT: u64 = 2_000;
 /// nothing. Netfilter's `nf_conntrack_tcp_timeout_close`.
 pub const RESET: u64 = 10_000;
 
-/// One connection.
+/// Tracks one connection.
 ///
 /// It believes what an endpoint would. So that an attacker who guesses addresses and ports cannot end
 /// flows, a reset counts only with a sequence number that its receiver may be waiting for (RFC 5961
 /// section 3.2). What the receiver got came through here: the number lies between what it has acknowledged and
 /// what was sent to it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Conversation {
+pub struct TcpTracker {
     state: State,
-    sight: Sight,
+    visibility: Visibility,
     /// Who sent the first FIN; none also if both closed without knowing of each other.
     closed_first: Option<Direction>,
     client: Side,
@@ -51,8 +51,8 @@ pub struct Conversation {
 
 /// Which segments pass by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Sight {
-    BothWays,
+pub enum Visibility {
+    Both,
     /// Only the client's: the server answers directly.
     ToServer,
 }
@@ -81,19 +81,19 @@ pub enum State {
 #[must_use]
 pub enum Step {
     /// Nothing but when the flow was last used.
-    Same,
+    Unchanged,
     /// The state, and with it how long the flow lives: its timer must be set.
     Changed,
     /// It is the SYN of a new connection between the same endpoints. The old one is over; this one is left
     /// as it was.
-    NewConversation,
+    NewConnection,
 }
 
-impl Conversation {
+impl TcpTracker {
     /// Begins with the first segment of a client; none if that can begin nothing: a reset, a SYN with an
     /// ACK or a FIN, or a segment that acknowledges nothing (RFC 9293 section 3.10.7.4: dropped).
     #[must_use]
-    pub fn begin(segment: &TcpSegment, sight: Sight) -> Option<Self> {
+    pub fn begin(segment: &TcpSegment, visibility: Visibility) -> Option<Self> {
         let state = match segment.flags & (SYN | ACK | RST | FIN) {
             SYN => State::SynSent,
             flags if flags & (SYN | RST | ACK) == ACK => State::PickedUp,
@@ -102,7 +102,7 @@ impl Conversation {
         let mut client = Side::default();
         client.track(segment);
         let closed_first = client.closed.then_some(Direction::ToServer);
-        Some(Self { state, sight, closed_first, client, server: Side::default() })
+        Some(Self { state, visibility, closed_first, client, server: Side::default() })
     }
 
     /// Takes in one more segment.
@@ -112,13 +112,13 @@ impl Conversation {
             self.take_reset(direction, segment);
         } else if segment.flags & SYN != 0 {
             if self.is_over_for(direction, segment) {
-                return Step::NewConversation;
+                return Step::NewConnection;
             }
             self.take_syn(direction, segment);
         } else if segment.flags & ACK != 0 {
             self.take_segment(direction, segment);
         }
-        if self.state == before { Step::Same } else { Step::Changed }
+        if self.state == before { Step::Unchanged } else { Step::Changed }
     }
 
     #[must_use]
@@ -152,7 +152,7 @@ impl Conversation {
         match self.state {
             State::SynSent => Ending::SynUnanswered,
             // Where the server is not seen, the connection may have closed as it should.
-            State::HalfClosed(_) if matches!(self.sight, Sight::ToServer) => Ending::Unknown,
+            State::HalfClosed(_) if matches!(self.visibility, Visibility::ToServer) => Ending::Unknown,
             State::SynReceived | State::PickedUp | State::Established | State::HalfClosed(_) => Ending::Idle,
             State::Closing => Ending::Unknown,
             State::Closed => match self.closed_first {
@@ -207,7 +207,7 @@ impl Conversation {
         let over = match self.state {
             State::Closed | State::Reset(_) => true,
             // The client has closed, and of the server nothing is seen.
-            State::HalfClosed(_) => self.sight == Sight::ToServer,
+            State::HalfClosed(_) => self.visibility == Visibility::ToServer,
             _ => false,
         };
         over && direction == Direction::ToServer && segment.flags & (SYN | ACK | FIN) == SYN
@@ -235,7 +235,8 @@ impl Conversation {
 
     fn take_segment(&mut self, direction: Direction, segment: &TcpSegment) {
         // What a server says before its SYN-ACK is of an older connection.
-        if self.state == State::SynSent && (direction == Direction::ToClient || self.sight == Sight::BothWays)
+        if self.state == State::SynSent
+            && (direction == Direction::ToClient || self.visibility == Visibility::Both)
         {
             return;
         }
@@ -257,7 +258,7 @@ impl Conversation {
             State::Closed => State::Closed,
             State::SynReceived if direction == Direction::ToClient => State::SynReceived,
             State::SynReceived if !self.client.has_all_of(&self.server) => State::SynReceived,
-            State::PickedUp if direction == Direction::ToServer && self.sight == Sight::BothWays => {
+            State::PickedUp if direction == Direction::ToServer && self.visibility == Visibility::Both => {
                 State::PickedUp
             }
             // Who has reset has nothing more to say; who has was not the one who reset.

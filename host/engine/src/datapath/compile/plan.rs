@@ -178,7 +178,7 @@ const fn segment(mtu: u16, family: Family) -> u16 {
     mtu.saturating_sub(headers)
 }
 
-/// What SYNs of a flow may announce: as the virtual says, and where both halves of the conversation pass
+/// What SYNs of a flow may announce: as the virtual says, and where both halves of the connection pass
 /// here no more than either link carries, so that no segment meets a link that it does not fit.
 ///
 /// Where the member answers directly, the client's SYN bounds segments that never come here; what

@@ -154,9 +154,10 @@ pub(in crate::datapath) fn meaning(
     if !state.is_probe && state.has_lost_member(direction) {
         return Some(Meaning::MemberDown);
     }
-    let is_over = state.conversation.zip(packet.tcp).is_some_and(|(mut conversation, segment)| {
-        conversation.observe(direction, &segment) == Step::NewConversation
-    });
+    let is_over = state
+        .tracker
+        .zip(packet.tcp)
+        .is_some_and(|(mut tracker, segment)| tracker.observe(direction, &segment) == Step::NewConnection);
     Some(match state.is_probe {
         _ if is_over => Meaning::Over,
         true => Meaning::Probe,
@@ -167,9 +168,9 @@ pub(in crate::datapath) fn meaning(
 /// Whether a packet whose flow has lost its member is taken as new: what has no connection yet, or never
 /// will.
 pub(in crate::datapath) fn moves_on(flows: &Flows, id: FlowId, packet: &FlowPacket) -> bool {
-    let conversation = flows.get(id).and_then(|state| state.conversation);
+    let tracker = flows.get(id).and_then(|state| state.tracker);
     let opens = packet.tcp.is_none_or(|segment| segment.flags & SYN != 0);
-    opens && matches!(conversation.map(|it| it.state()), None | Some(State::SynSent))
+    opens && matches!(tracker.map(|it| it.state()), None | Some(State::SynSent))
 }
 
 /// Takes a packet into what is known of its flow.
@@ -189,10 +190,10 @@ fn observe<W>(
     if state.has_lost_member(direction) {
         return Some(Meaning::MemberDown);
     }
-    if let (Some(conversation), Some(segment)) = (&mut state.conversation, &packet.tcp) {
-        match conversation.observe(direction, segment) {
-            Step::Same => {}
-            Step::NewConversation => return Some(Meaning::Over),
+    if let (Some(tracker), Some(segment)) = (&mut state.tracker, &packet.tcp) {
+        match tracker.observe(direction, segment) {
+            Step::Unchanged => {}
+            Step::NewConnection => return Some(Meaning::Over),
             Step::Changed => {
                 flows.timers.schedule_by(id.slot(), cx.now.saturating_add(state.lifetime()));
             }

@@ -147,10 +147,10 @@ impl Datapath {
             cx.driver.noticed(&key, Notice::Detour { gateway });
             return Err(Some(Verdict::Drop(DropReason::StrayProbe)));
         }
-        if let (Some(conversation), Some(segment)) = (&mut state.conversation, &packet.tcp) {
-            match conversation.observe(direction, segment) {
-                Step::Same => {}
-                Step::NewConversation => return Err(None),
+        if let (Some(tracker), Some(segment)) = (&mut state.tracker, &packet.tcp) {
+            match tracker.observe(direction, segment) {
+                Step::Unchanged => {}
+                Step::NewConnection => return Err(None),
                 Step::Changed => {
                     self.flows.timers.schedule_by(id.slot(), cx.now.saturating_add(state.lifetime()));
                 }

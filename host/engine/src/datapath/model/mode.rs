@@ -83,7 +83,7 @@ impl ModeName {
         }
     }
 
-    /// Answers come back through Shunt, so it sees both halves of the conversation.
+    /// Answers come back through Shunt, so it sees both halves of the connection.
     #[must_use]
     pub const fn is_two_way(self) -> bool {
         matches!(self, Self::Nat | Self::Snat | Self::Route)

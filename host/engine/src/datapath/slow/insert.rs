@@ -11,7 +11,7 @@ use crate::datapath::state::accounting::Accounting;
 use crate::datapath::state::flow::FlowState;
 use crate::datapath::state::flows::Flows;
 use crate::datapath::{DEFAULT_IDLE, DEFAULT_TCP_IDLE};
-use crate::flow::tcp::Sight;
+use crate::flow::tcp::Visibility;
 use crate::flow::{Direction, FlowId, Refusal};
 use crate::snat::Lease;
 
@@ -24,15 +24,15 @@ pub(super) fn insert(
     (plan, ends, paths): (Plan, Ends, [Path; 2]),
     lease: Option<Lease>,
 ) -> Result<FlowId, DropReason> {
-    let sight = if ends.mode.is_two_way() { Sight::BothWays } else { Sight::ToServer };
-    let conversation = first.conversation(sight)?;
+    let visibility = if ends.mode.is_two_way() { Visibility::Both } else { Visibility::ToServer };
+    let tracker = first.tracker(visibility)?;
     let mut traffic = [Traffic::default(); 2];
     traffic[Direction::ToServer as usize].add(first.packet.length);
     let state = FlowState {
         paths,
         traffic,
         last: first.now,
-        conversation,
+        tracker,
         // Neither a probe nor what is only explained is a load of the member.
         active: if first.is_probe || first.trace.listens() {
             accounting.probed.begin()

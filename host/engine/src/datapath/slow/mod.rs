@@ -33,7 +33,7 @@ use crate::datapath::state::config::Config;
 use crate::datapath::state::flows::Flows;
 use crate::datapath::state::id::EntryId;
 use crate::datapath::state::trace::Trace;
-use crate::flow::tcp::{Conversation, Sight};
+use crate::flow::tcp::{TcpTracker, Visibility};
 use crate::flow::{Direction, FlowId};
 use crate::packet::FlowPacket;
 use crate::persistence::Key;
@@ -111,7 +111,7 @@ impl Datapath {
 /// What stands between a flood and the rules.
 fn admit(flows: &Flows, accounting: &mut Accounting, first: &First<'_>) -> Result<(), DropReason> {
     // A segment that can begin nothing takes up nothing.
-    first.conversation(Sight::BothWays)?;
+    first.tracker(Visibility::Both)?;
     limits::admit(flows, accounting, first)
 }
 
@@ -177,10 +177,10 @@ impl First<'_> {
         self.packet.key.destination()
     }
 
-    /// The conversation that it begins; an error if it is a segment that can begin none.
-    fn conversation(&self, sight: Sight) -> Result<Option<Conversation>, DropReason> {
+    /// The connection that it begins; an error if it is a segment that can begin none.
+    fn tracker(&self, visibility: Visibility) -> Result<Option<TcpTracker>, DropReason> {
         match &self.packet.tcp {
-            Some(segment) => Conversation::begin(segment, sight).map(Some).ok_or(DropReason::MidStream),
+            Some(segment) => TcpTracker::begin(segment, visibility).map(Some).ok_or(DropReason::MidStream),
             None => Ok(None),
         }
     }

@@ -9,7 +9,7 @@ use crate::datapath::compile::plan::{Ends, NEVER, Path, Plan};
 use crate::datapath::model::arrival::{Arrival, Sender};
 use crate::datapath::model::flow::Traffic;
 use crate::datapath::model::mode::ModeName;
-use crate::flow::tcp::Conversation;
+use crate::flow::tcp::TcpTracker;
 use crate::flow::{Direction, Ending, Flow};
 use crate::member::Active;
 use crate::snat::Lease;
@@ -21,7 +21,7 @@ pub(in crate::datapath) struct FlowState {
     /// When its last packet came, in milliseconds.
     pub(in crate::datapath) last: u64,
     /// If it is TCP.
-    pub(in crate::datapath) conversation: Option<Conversation>,
+    pub(in crate::datapath) tracker: Option<TcpTracker>,
     pub(in crate::datapath) virtual_: EntryId,
     /// The member, counted as busy with this flow until it ends.
     pub(in crate::datapath) active: Active,
@@ -50,7 +50,7 @@ pub(in crate::datapath) struct FlowState {
 #[derive(Clone, Copy, Debug)]
 pub(in crate::datapath) struct Standing {
     last: u64,
-    conversation: Option<Conversation>,
+    tracker: Option<TcpTracker>,
     traffic: [Traffic; 2],
     paths: [Path; 2],
     first_answer: Option<NonZeroU32>,
@@ -73,7 +73,7 @@ impl FlowState {
     /// How long it lives after its last packet, in milliseconds.
     pub(in crate::datapath) fn lifetime(&self) -> u64 {
         let idle = u64::from(self.plan.idle);
-        self.conversation.map_or(idle, |conversation| conversation.lifetime(idle))
+        self.tracker.map_or(idle, |tracker| tracker.lifetime(idle))
     }
 
     /// When it ends if nothing more comes.
@@ -98,7 +98,7 @@ impl FlowState {
 
     /// How it ended, if it ends now because its time is up.
     pub(in crate::datapath) fn ending(&self) -> Ending {
-        self.conversation.map_or(Ending::Idle, |conversation| conversation.ending())
+        self.tracker.map_or(Ending::Idle, |tracker| tracker.ending())
     }
 
     /// May packets of this direction not go on because of the member? What a member still says proves that it
@@ -124,20 +124,20 @@ impl FlowState {
 
     /// All that a packet changes.
     pub(in crate::datapath) const fn standing(&self) -> Standing {
-        let Self { last, conversation, traffic, paths, first_answer, .. } = *self;
-        Standing { last, conversation, traffic, paths, first_answer }
+        let Self { last, tracker, traffic, paths, first_answer, .. } = *self;
+        Standing { last, tracker, traffic, paths, first_answer }
     }
 
     /// As it was before a packet.
     pub(in crate::datapath) const fn restore(&mut self, before: Standing) {
-        let Standing { last, conversation, traffic, paths, first_answer } = before;
-        (self.last, self.conversation, self.first_answer) = (last, conversation, first_answer);
+        let Standing { last, tracker, traffic, paths, first_answer } = before;
+        (self.last, self.tracker, self.first_answer) = (last, tracker, first_answer);
         (self.traffic, self.paths) = (traffic, paths);
     }
 
     /// Its state, as operators see it.
     pub(in crate::datapath) fn state(&self) -> &'static str {
-        self.conversation.map_or("active", |conversation| conversation.state().as_str())
+        self.tracker.map_or("active", |tracker| tracker.state().as_str())
     }
 
     pub(in crate::datapath) const fn path(&self, direction: Direction) -> &Path {

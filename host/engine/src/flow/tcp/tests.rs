@@ -32,7 +32,7 @@ fn segment(text: &str) -> (Direction, TcpSegment) {
     (direction, segment)
 }
 
-/// One conversation: each segment, and the state after it.
+/// One tracker: each segment, and the state after it.
 struct Story {
     about: &'static str,
     segments: &'static [(&'static str, &'static str)],
@@ -41,20 +41,20 @@ struct Story {
     lifetime: u64,
 }
 
-fn tell(story: &Story, sight: Sight) {
+fn tell(story: &Story, visibility: Visibility) {
     let Story { about, segments, ending, lifetime } = story;
     let (first, state) = segments[0];
-    let mut conversation = Conversation::begin(&segment(first).1, sight).expect(about);
-    assert_eq!(conversation.state().as_str(), state, "{about}: {first}");
+    let mut tracker = TcpTracker::begin(&segment(first).1, visibility).expect(about);
+    assert_eq!(tracker.state().as_str(), state, "{about}: {first}");
     for (text, state) in &segments[1..] {
-        let before = conversation.state();
+        let before = tracker.state();
         let (direction, segment) = segment(text);
-        let step = conversation.observe(direction, &segment);
-        let expected = if before.as_str() == *state { Step::Same } else { Step::Changed };
-        assert_eq!((conversation.state().as_str(), step), (*state, expected), "{about}: {text}");
+        let step = tracker.observe(direction, &segment);
+        let expected = if before.as_str() == *state { Step::Unchanged } else { Step::Changed };
+        assert_eq!((tracker.state().as_str(), step), (*state, expected), "{about}: {text}");
     }
-    assert_eq!(conversation.ending(), *ending, "{about}");
-    assert_eq!(conversation.lifetime(IDLE), *lifetime, "{about}");
+    assert_eq!(tracker.ending(), *ending, "{about}");
+    assert_eq!(tracker.lifetime(IDLE), *lifetime, "{about}");
 }
 
 const HANDSHAKE: [&str; 3] = ["> S 100", "< SA 500 101", "> A 101 501"];
@@ -248,62 +248,62 @@ const TO_SERVER_ONLY: &[Story] = &[
 ];
 
 #[test]
-fn conversations_seen_both_ways() {
-    BOTH_WAYS.iter().for_each(|story| tell(story, Sight::BothWays));
+fn connections_seen_both_ways() {
+    BOTH_WAYS.iter().for_each(|story| tell(story, Visibility::Both));
 }
 
 #[test]
-fn conversations_of_which_the_client_is_seen() {
-    TO_SERVER_ONLY.iter().for_each(|story| tell(story, Sight::ToServer));
+fn connections_of_which_the_client_is_seen() {
+    TO_SERVER_ONLY.iter().for_each(|story| tell(story, Visibility::ToServer));
 }
 
 #[test]
 fn what_begins_nothing() {
     for text in ["> R 1", "> RA 1 1", "> SA 1 1", "> SF 1", "> SR 1", "> P 1", "> F 1"] {
-        assert_eq!(Conversation::begin(&segment(text).1, Sight::BothWays), None, "{text}");
+        assert_eq!(TcpTracker::begin(&segment(text).1, Visibility::Both), None, "{text}");
     }
 }
 
 #[test]
-fn a_syn_after_the_end_begins_another_conversation() {
+fn a_syn_after_the_end_begins_another_connection() {
     let closed: &[&str] = &["> FA 101 501", "< FA 501 102", "> A 102 502"];
-    let table: [(Sight, &[&str], bool); 6] = [
-        (Sight::BothWays, closed, true),
-        (Sight::BothWays, &["< R 501"], true),
-        (Sight::BothWays, &["> FA 101 501"], false),
-        (Sight::BothWays, &[], false),
-        (Sight::ToServer, &["> FA 101 501"], true),
-        (Sight::ToServer, &[], false),
+    let table: [(Visibility, &[&str], bool); 6] = [
+        (Visibility::Both, closed, true),
+        (Visibility::Both, &["< R 501"], true),
+        (Visibility::Both, &["> FA 101 501"], false),
+        (Visibility::Both, &[], false),
+        (Visibility::ToServer, &["> FA 101 501"], true),
+        (Visibility::ToServer, &[], false),
     ];
-    for (sight, then, another) in table {
-        let mut conversation = Conversation::begin(&segment(HANDSHAKE[0]).1, sight).unwrap();
+    for (visibility, then, another) in table {
+        let mut tracker = TcpTracker::begin(&segment(HANDSHAKE[0]).1, visibility).unwrap();
         for text in HANDSHAKE[1..].iter().chain(then) {
             let (direction, segment) = segment(text);
-            if sight == Sight::BothWays || direction == Direction::ToServer {
-                let _ = conversation.observe(direction, &segment);
+            if visibility == Visibility::Both || direction == Direction::ToServer {
+                let _ = tracker.observe(direction, &segment);
             }
         }
-        let before = conversation;
-        let step = conversation.observe(Direction::ToServer, &segment("> S 90000").1);
-        assert_eq!(step == Step::NewConversation, another, "{sight:?} {then:?}");
-        assert!(!another || conversation == before, "the old one is left as it was");
+        let before = tracker;
+        let step = tracker.observe(Direction::ToServer, &segment("> S 90000").1);
+        assert_eq!(step == Step::NewConnection, another, "{visibility:?} {then:?}");
+        assert!(!another || tracker == before, "the old one is left as it was");
     }
 }
 
 /// The resets that Shunt itself sends to both ends of an idle flow.
 #[test]
 fn what_each_side_expects() {
-    let mut conversation = Conversation::begin(&segment("> S 100").1, Sight::BothWays).unwrap();
-    assert_eq!(conversation.expected(Direction::ToServer), None);
+    let mut tracker = TcpTracker::begin(&segment("> S 100").1, Visibility::Both).unwrap();
+    assert_eq!(tracker.expected(Direction::ToServer), None);
     for text in ["< SA 500 101", "> A 101 501", "> A 101 501 +20", "< A 501 121 +7", "> A 121 508"] {
         let (direction, segment) = segment(text);
-        let _ = conversation.observe(direction, &segment);
+        let _ = tracker.observe(direction, &segment);
     }
-    assert_eq!(conversation.expected(Direction::ToServer), Some(121));
-    assert_eq!(conversation.expected(Direction::ToClient), Some(508));
+    assert_eq!(tracker.expected(Direction::ToServer), Some(121));
+    assert_eq!(tracker.expected(Direction::ToClient), Some(508));
     for direction in Direction::BOTH {
-        let seq = conversation.expected(direction).unwrap();
-        let mut copy = conversation;
+        let seq = tracker.expected(direction).unwrap();
+        let mut copy = tracker;
         let reset = TcpSegment { flags: RST, seq, ack: 0, window: 0, payload: 0 };
         assert_eq!(copy.observe(direction, &reset), Step::Changed, "it is one that is believed");
     }
@@ -311,12 +311,12 @@ fn what_each_side_expects() {
 
 #[test]
 fn a_short_idle_time_bounds_what_depends_on_it() {
-    let mut conversation = Conversation::begin(&segment("> S 100").1, Sight::ToServer).unwrap();
-    assert_eq!(conversation.lifetime(5_000), SYN_SENT);
-    let _ = conversation.observe(Direction::ToServer, &segment("> A 101 501").1);
-    assert_eq!(conversation.lifetime(5_000), 5_000);
-    let _ = conversation.observe(Direction::ToServer, &segment("> FA 101 501").1);
-    assert_eq!(conversation.lifetime(5_000), 5_000);
+    let mut tracker = TcpTracker::begin(&segment("> S 100").1, Visibility::ToServer).unwrap();
+    assert_eq!(tracker.lifetime(5_000), SYN_SENT);
+    let _ = tracker.observe(Direction::ToServer, &segment("> A 101 501").1);
+    assert_eq!(tracker.lifetime(5_000), 5_000);
+    let _ = tracker.observe(Direction::ToServer, &segment("> FA 101 501").1);
+    assert_eq!(tracker.lifetime(5_000), 5_000);
 }
 
 fn any_segment() -> impl Strategy<Value = (bool, TcpSegment)> {
@@ -338,22 +338,22 @@ proptest! {
         first in any_segment(),
         rest in proptest::collection::vec(any_segment(), 0..60),
     ) {
-        let sight = if both { Sight::BothWays } else { Sight::ToServer };
-        if let Some(mut conversation) = Conversation::begin(&first.1, sight) {
+        let visibility = if both { Visibility::Both } else { Visibility::ToServer };
+        if let Some(mut tracker) = TcpTracker::begin(&first.1, visibility) {
             for (to_server, segment) in rest {
                 let direction = if to_server || !both { Direction::ToServer } else { Direction::ToClient };
-                let before = conversation;
-                match conversation.observe(direction, &segment) {
-                    Step::Same => prop_assert_eq!(conversation.state(), before.state()),
-                    Step::Changed => prop_assert_ne!(conversation.state(), before.state()),
-                    Step::NewConversation => prop_assert_eq!(conversation, before),
+                let before = tracker;
+                match tracker.observe(direction, &segment) {
+                    Step::Unchanged => prop_assert_eq!(tracker.state(), before.state()),
+                    Step::Changed => prop_assert_ne!(tracker.state(), before.state()),
+                    Step::NewConnection => prop_assert_eq!(tracker, before),
                 }
                 match before.state() {
-                    State::Closed => prop_assert_eq!(conversation.state(), State::Closed),
-                    State::Reset(by) if by != direction => prop_assert_eq!(conversation.state(), before.state()),
+                    State::Closed => prop_assert_eq!(tracker.state(), State::Closed),
+                    State::Reset(by) if by != direction => prop_assert_eq!(tracker.state(), before.state()),
                     _ => {}
                 }
-                prop_assert!(conversation.lifetime(IDLE) <= IDLE);
+                prop_assert!(tracker.lifetime(IDLE) <= IDLE);
             }
         }
     }
