@@ -3,7 +3,7 @@
 //! `cargo xtask docs --write` puts them in their places.
 
 use shunt::admin::metrics;
-use shunt::config;
+use shunt_config as config;
 
 fn main() {
     match std::env::args().nth(1).as_deref() {

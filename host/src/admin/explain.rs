@@ -10,7 +10,7 @@ use shunt_wire::tcp::{ACK, FIN, PSH, RST, SYN};
 use super::refusal::Refusal;
 use super::routes::bad_request;
 use crate::control::Unexplained;
-use crate::packet::explain::Query;
+use shunt_packets::explain::Query;
 
 /// A packet: its ends, or its bytes.
 #[derive(Clone, Debug, Default, Deserialize)]

@@ -5,8 +5,8 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 
-use crate::config::Problem;
 use crate::control::{ApplyError, LoadError, NotFound};
+use shunt_config::Problem;
 
 /// Why something was not done. As JSON: `{"error": {"kind": …, "message": …, "help": …}}`.
 #[derive(Clone, Debug)]

@@ -9,7 +9,7 @@ use super::failure::{Exit, Failure};
 use super::screen::{Paint, Screen, Tone};
 use super::shapes::Status;
 use super::words::count;
-use crate::config;
+
 use crate::control::ApplyError;
 use crate::doctor::{self, Facts, Finding, Outcome};
 
@@ -18,7 +18,7 @@ use crate::doctor::{self, Facts, Finding, Outcome};
 /// # Errors
 /// The configuration or the network cannot be read, or something is wrong.
 pub(super) fn doctor(config: &Path, screen: &Screen) -> Result<(), Failure> {
-    let config = config::load(config)
+    let config = shunt_config::load(config)
         .map_err(|report| Failure::not_applied(&ApplyError::Config(report), "nothing was looked at"))?;
     let facts = Facts::read(&config).map_err(|error| Failure::failed("system", error))?;
     let mut findings = doctor::examine(&config, &facts);

@@ -42,7 +42,7 @@ pub fn main() -> ExitCode {
     let done = dispatch(command, &client, &screen).and_then(|()| screen.written());
     match done {
         Ok(()) => {
-            crate::live::log::flush();
+            shunt_runtime::log::flush();
             ExitCode::SUCCESS
         }
         Err(failure) => {

@@ -15,8 +15,8 @@ use super::signals::{Asked, Signals};
 use super::words::count;
 use crate::admin::socket::{AdminSocket, Renewal};
 use crate::admin::{self, SharedControl};
-use crate::config;
 use crate::control::{Actor, ApplyError, Control, Drain};
+use shunt_config;
 
 /// Between two looks at whether flows are left while it drains.
 const FLOWS_LOOK: Duration = Duration::from_millis(100);
@@ -44,7 +44,8 @@ async fn serve(config: PathBuf) -> Result<(), Failure> {
     let outcome = "Shunt does not start";
     let refused = |error: ApplyError| Failure::not_applied(&error, outcome);
 
-    let socket = config::load(&config).map_err(|report| refused(ApplyError::Config(report)))?.admin.socket;
+    let socket =
+        shunt_config::load(&config).map_err(|report| refused(ApplyError::Config(report)))?.admin.socket;
     // First of what it opens, so that a second daemon of the same configuration gets no further.
     let socket = AdminSocket::bind(&socket).await.map_err(|error| Failure::failed("admin-socket", error))?;
     let path = socket.path().display().to_string();

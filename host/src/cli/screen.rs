@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::args::Format;
 use super::failure::{Failure, Message};
-use crate::live::log;
+use shunt_runtime::log;
 
 #[derive(Debug)]
 pub(super) struct Screen {

@@ -19,12 +19,12 @@ use super::plan::{plan_rules, plan_tls};
 use super::rules::{self, Histories, RuleName};
 use super::status::ReloadSummary;
 use super::{Actor, ApplyError, Control, Drain};
-use crate::config::{Document, model};
-use crate::live::registry::Registry;
-use crate::live::{Pool, Snapshot, Virtual};
 use crate::monitor::Monitors;
-use crate::packet::Probes;
-use crate::worker::{Command, Worker};
+use shunt_config::{Document, model};
+use shunt_packets::Probes;
+use shunt_proxy::worker::{Command, Worker};
+use shunt_runtime::registry::Registry;
+use shunt_runtime::{Pool, Snapshot, Virtual};
 
 /// What a list without names is shown as.
 const NOTHING: &str = "nothing";

@@ -10,8 +10,8 @@ use shunt_engine::member::Admin;
 use shunt_rules::{Environment, Level, MemberState, MemberStatus, PoolState};
 use tokio::sync::mpsc;
 
-use crate::live::{Member, Snapshot};
-use crate::worker::clock;
+use shunt_runtime::clock;
+use shunt_runtime::{Member, Snapshot};
 
 pub(crate) struct DaemonEnvironment {
     snapshot: Arc<ArcSwap<Snapshot>>,

@@ -9,7 +9,7 @@ use shunt_engine::datapath::{
 use shunt_wire::Endpoint;
 
 use super::Control;
-use crate::packet::explain::{Heard, Query, Told};
+use shunt_packets::explain::{Heard, Query, Told};
 
 /// What becomes of a packet, and why.
 #[derive(Clone, Debug, Serialize)]

@@ -27,14 +27,14 @@ use shunt_rules::RuleHost;
 use thiserror::Error;
 use tokio::sync::{mpsc, oneshot};
 
-use crate::config::Report;
-use crate::config::model::Config;
-use crate::live::Snapshot;
-use crate::live::registry::Registry;
 use crate::monitor::Monitors;
-use crate::packet::{Packets, Probes};
-use crate::worker::Worker;
 use environment::DaemonEnvironment;
+use shunt_config::Report;
+use shunt_config::model::Config;
+use shunt_packets::{Packets, Probes};
+use shunt_proxy::worker::Worker;
+use shunt_runtime::Snapshot;
+use shunt_runtime::registry::Registry;
 
 pub use actor::Actor;
 pub use explain::{

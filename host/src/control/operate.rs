@@ -15,7 +15,7 @@ use super::packets::PacketPlan;
 use super::rules::{self, LoadError, LoadedRule, RuleName, Using};
 use super::status::MemberStatus;
 use super::{Actor, Control};
-use crate::live::{PacketVirtual, Snapshot, Virtual};
+use shunt_runtime::{PacketVirtual, Snapshot, Virtual};
 
 /// Something that a command names does not exist.
 #[derive(Clone, Debug, PartialEq, Eq)]

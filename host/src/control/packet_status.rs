@@ -7,9 +7,9 @@ use shunt_wire::Address;
 
 use super::Control;
 use super::status::RuleStatus;
-use crate::config::model::{SnatPool, Translator};
-use crate::live::PacketVirtual;
-use crate::packet::report::{InterfaceTotals, Totals};
+use shunt_config::model::{SnatPool, Translator};
+use shunt_packets::report::{InterfaceTotals, Totals};
+use shunt_runtime::PacketVirtual;
 
 /// Counted since the first packet virtual was there.
 #[derive(Clone, Debug, Serialize)]

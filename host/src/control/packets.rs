@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use super::apply::{running, same_rules};
 use super::{ApplyError, Control, ReloadSummary};
-use crate::config::model;
-use crate::live::{PacketVirtual, Pool, Snapshot};
-use crate::packet::{Change, Packets};
+use shunt_config::model;
+use shunt_packets::{Change, Packets};
+use shunt_runtime::{PacketVirtual, Pool, Snapshot};
 
 /// What a change means to the threads that carry packets.
 pub(super) enum PacketPlan {

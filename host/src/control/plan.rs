@@ -13,10 +13,10 @@ use super::ApplyError;
 use super::environment::DaemonEnvironment;
 use super::history::{History, Running};
 use super::rules::{self, Histories, LoadError, RuleName, Using};
-use crate::config::{Document, Remark, model};
-use crate::live::Snapshot;
-use crate::live::registry::Registry;
-use crate::tls::Tls;
+use shunt_config::{Document, Remark, model};
+use shunt_runtime::Snapshot;
+use shunt_runtime::registry::Registry;
+use shunt_runtime::tls::Tls;
 
 /// What `shunt check` found to be right.
 #[derive(Clone, Debug, Serialize)]

@@ -14,7 +14,7 @@ use shunt_rules::{
 use thiserror::Error;
 
 use super::history::History;
-use crate::config::model;
+use shunt_config::model;
 
 /// A rule where it is attached: `virtual/rule`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

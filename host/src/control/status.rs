@@ -9,9 +9,9 @@ use shunt_rules::{FaultKind, Hook};
 use super::history::{History, Version};
 use super::packet_status::PacketStatus;
 use super::rules::RuleName;
-use crate::config::model::RuleUse;
-use crate::live::{Member, Pool, Virtual, log};
 use crate::monitor::OnPath;
+use shunt_config::model::RuleUse;
+use shunt_runtime::{Member, Pool, Virtual, log};
 
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "kebab-case")]

@@ -8,8 +8,8 @@ use shunt_engine::network::Network;
 use shunt_sys::netlink::{Netlink, Picture};
 use shunt_sys::{ethtool, xsk};
 
-use crate::config::model::Config;
-use crate::packet::network_of;
+use shunt_config::model::Config;
+use shunt_packets::network_of;
 
 /// Read once; what is not known is absent.
 #[derive(Clone, Debug, Default)]

@@ -22,8 +22,8 @@ mod ways;
 
 use serde::Serialize;
 
-use crate::config::model::Config;
 pub use facts::Facts;
+use shunt_config::model::Config;
 
 /// What was looked at, and what came of it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]

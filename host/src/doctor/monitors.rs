@@ -6,7 +6,7 @@ use shunt_engine::network::{NextHop, Via};
 
 use super::ways::is_on_link;
 use super::{Facts, Finding};
-use crate::config::model::{Config, Mode, PacketVirtual};
+use shunt_config::model::{Config, Mode, PacketVirtual};
 
 pub(super) fn check(config: &Config, facts: &Facts, findings: &mut Vec<Finding>) {
     for virtual_ in &config.packet_virtuals {

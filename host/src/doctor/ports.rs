@@ -10,8 +10,8 @@ use shunt_wire::Mac;
 
 use super::facts::PortFacts;
 use super::{Facts, Finding};
-use crate::config::model::Config;
-use crate::packet::{carrier, holder};
+use shunt_config::model::Config;
+use shunt_packets::{carrier, holder};
 
 pub(super) fn check(config: &Config, facts: &Facts, findings: &mut Vec<Finding>) {
     let mut carriers = BTreeSet::new();

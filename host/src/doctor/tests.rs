@@ -8,9 +8,8 @@ use shunt_wire::Mac;
 
 use super::facts::PortFacts;
 use super::*;
-use crate::config;
-use crate::config::model::{Monitor, Probe};
-use crate::packet::network_of;
+use shunt_config::model::{Monitor, Probe};
+use shunt_packets::network_of;
 
 const CLIENTS: u32 = 2;
 const SERVERS: u32 = 3;
@@ -59,7 +58,7 @@ fn configured(keys: &str) -> Config {
          [[snat-pool]]\nname = 'out'\naddresses = ['10.0.0.100-10.0.0.103']\n"
     );
     fs::write(&path, text).unwrap();
-    config::load(&path).unwrap_or_else(|report| panic!("{report}"))
+    shunt_config::load(&path).unwrap_or_else(|report| panic!("{report}"))
 }
 
 const BOTH: &str = "interfaces = ['eth0', 'eth1']";

@@ -8,7 +8,7 @@ use shunt_sys::netlink::Neighbour;
 use shunt_wire::Address;
 
 use super::{Facts, Finding};
-use crate::config::model::{Config, Member, Mode, PacketVirtual};
+use shunt_config::model::{Config, Member, Mode, PacketVirtual};
 
 pub(super) fn check(config: &Config, facts: &Facts, findings: &mut Vec<Finding>) {
     for virtual_ in &config.packet_virtuals {

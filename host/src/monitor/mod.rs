@@ -22,11 +22,11 @@ use std::time::Duration;
 use shunt_engine::member::MemberState;
 use tokio::task::JoinHandle;
 
-use crate::config::model;
-use crate::live::{Member, Pool, Snapshot};
-use crate::packet::Probes;
 use on_path::ServicePath;
 use probe::Probe;
+use shunt_config::model;
+use shunt_packets::Probes;
+use shunt_runtime::{Member, Pool, Snapshot};
 use watch::{Said, Seen, Watched, Whole};
 
 /// All that is watched. Dropping it ends every probe.
@@ -140,7 +140,7 @@ impl Monitors {
 /// The ways by which clients come to a member and that are to be probed, each with what is known there.
 fn paths(snapshot: &Snapshot, pool: &Pool, member: &Member) -> Vec<(ServicePath, Arc<MemberState>)> {
     let address = member.settings.address;
-    let of_virtual = |virtual_: &Arc<crate::live::PacketVirtual>| {
+    let of_virtual = |virtual_: &Arc<shunt_runtime::PacketVirtual>| {
         let on_path = virtual_.on_path.iter().find(|it| it.pool == pool.settings.name)?;
         let (_, state) = on_path.members.iter().find(|(it, _)| *it == address)?;
         let path = ServicePath::new(&virtual_.settings, &pool.settings, address)?;

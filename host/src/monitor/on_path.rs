@@ -13,9 +13,9 @@ use shunt_engine::member::MemberState;
 
 use super::probe::{Failure, Good, Probe, Stand};
 use super::reasons::{self, Found};
-use crate::config::model;
-use crate::packet::{Meant, Probes, Ticket};
-use crate::worker::clock;
+use shunt_config::model;
+use shunt_packets::{Meant, Probes, Ticket};
+use shunt_runtime::clock;
 
 /// The way that clients of a virtual take to a member.
 #[derive(Clone, Debug, PartialEq, Eq)]

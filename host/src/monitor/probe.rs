@@ -16,8 +16,8 @@ use thiserror::Error;
 use tokio::net::{TcpSocket, TcpStream, UdpSocket};
 
 use super::ping::Ping;
-use crate::config::model;
-use crate::live::dial;
+use shunt_config::model;
+use shunt_runtime::dial;
 
 /// How much of a body is read. A health page is short; what is longer is cut by closing.
 const MAX_BODY_BYTES: usize = 64 << 10;

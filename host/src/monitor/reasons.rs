@@ -7,7 +7,7 @@ use shunt_engine::member::Trouble;
 
 use super::on_path::ServicePath;
 use super::probe::Failure;
-use crate::config::model::Mode;
+use shunt_config::model::Mode;
 
 /// What is known of a probe that failed.
 pub(super) struct Found<'a> {

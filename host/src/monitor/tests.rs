@@ -7,9 +7,9 @@ use tokio::time::sleep;
 
 use super::probe::{Failure, Good, Probe};
 use super::*;
-use crate::config::model::{Balance, Probe as Does};
-use crate::live::counters::Sharded;
-use crate::live::{Member, Pool};
+use shunt_config::model::{Balance, Probe as Does};
+use shunt_runtime::counters::Sharded;
+use shunt_runtime::{Member, Pool};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -279,19 +279,19 @@ async fn a_snapshot_is_watched_and_the_next_changes_only_what_differs() {
 
 /// What is in force by a configuration.
 fn in_force(text: &str) -> Snapshot {
-    next(text, &mut crate::live::registry::Registry::new(1, [0; 2]))
+    next(text, &mut shunt_runtime::registry::Registry::new(1, [0; 2]))
 }
 
 /// The same with what is known from before.
-fn next(text: &str, registry: &mut crate::live::registry::Registry) -> Snapshot {
+fn next(text: &str, registry: &mut shunt_runtime::registry::Registry) -> Snapshot {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("shunt.toml");
     std::fs::write(&path, text).unwrap();
-    let config = crate::config::load(&path).unwrap_or_else(|report| panic!("{report}"));
+    let config = shunt_config::load(&path).unwrap_or_else(|report| panic!("{report}"));
     let pools: Vec<_> = config.pools.iter().map(|pool| Arc::new(registry.pool(pool))).collect();
     let of = |settings: &model::PacketVirtual| {
         let on_path = registry.on_path(settings, &pools);
-        Arc::new(crate::live::PacketVirtual { settings: settings.clone(), rules: Vec::new(), on_path })
+        Arc::new(shunt_runtime::PacketVirtual { settings: settings.clone(), rules: Vec::new(), on_path })
     };
     let packet_virtuals = config.packet_virtuals.iter().map(of).collect();
     Snapshot { epoch: 1, packet_virtuals, pools, ..Snapshot::empty() }
@@ -360,7 +360,7 @@ async fn a_member_is_watched_on_every_way_that_somebody_goes_by() {
 /// A member that is down stays so for everyone while nobody knows better.
 #[tokio::test]
 async fn another_way_begins_with_what_is_known() {
-    let mut registry = crate::live::registry::Registry::new(1, [0; 2]);
+    let mut registry = shunt_runtime::registry::Registry::new(1, [0; 2]);
     let quick = PROBED.replace("1h", "20ms");
     let plain = quick.replace("probe-from = '192.0.2.77'", "");
     let mut monitors = Monitors::new(Arc::default());

@@ -10,7 +10,7 @@ use shunt_engine::member::MemberState;
 use tokio::time::{Instant, MissedTickBehavior, interval_at};
 
 use super::probe::{Failure, Good};
-use crate::config::model;
+use shunt_config::model;
 
 /// What a watch is over, and where it writes.
 #[derive(Debug)]

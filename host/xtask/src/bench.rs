@@ -6,7 +6,7 @@ use crate::terminal::Terminal;
 use crate::tools::{self, cargo};
 
 /// The crates that have benches.
-const CRATES: [&str; 3] = ["shunt-engine", "shunt-rules", "shunt"];
+const CRATES: [&str; 3] = ["shunt-engine", "shunt-rules", "shunt-packets"];
 
 pub(crate) fn run(terminal: &Terminal, name: Option<&str>) -> Result<()> {
     tools::prepare(terminal)?;

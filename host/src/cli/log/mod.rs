@@ -7,8 +7,8 @@ use std::io::{self, IsTerminal};
 use std::panic;
 
 use super::failure::{Exit, Failure};
-use crate::live::log::{self, Line, Queue};
 use filter::FilterError;
+use shunt_runtime::log::{self, Line, Queue};
 
 /// Starts it.
 ///

@@ -1,0 +1,149 @@
+//! The link by which probes come into the datapath and answers leave it: a TUN device of Shunt's own, with the
+//! addresses that virtuals probe from, and routes to what is probed. It is gone when the process is.
+
+use std::collections::BTreeSet;
+use std::io;
+use std::net::IpAddr;
+
+use shunt_engine::network::{Hop, Network, Prefix, Route};
+use shunt_sys::netlink::{Editor, Picture};
+use shunt_sys::tun::Tun;
+use shunt_wire::Address;
+
+use crate::network::interface;
+use shunt_config::model::Config;
+
+/// What it is called; the kernel puts the first number that is free.
+const NAME: &str = "shunt-probe%d";
+
+/// The device as the control thread holds it. Its end is with the workers.
+pub(crate) struct ProbeLink {
+    index: u32,
+    editor: Editor,
+    has: Places,
+}
+
+/// Who speaks by it with whom.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Places {
+    /// Where probes come from.
+    pub(crate) from: BTreeSet<IpAddr>,
+    /// Where they go.
+    to: BTreeSet<IpAddr>,
+}
+
+/// What the datapath has to know of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct ProbeWay {
+    pub(crate) link: u32,
+    pub(crate) from: BTreeSet<IpAddr>,
+}
+
+impl Places {
+    pub(crate) fn of(config: &Config) -> Places {
+        let mut places = Places::default();
+        for virtual_ in &config.packet_virtuals {
+            let Some(from) = virtual_.probe_from else { continue };
+            places.from.insert(from);
+            if !virtual_.is_wildcard() {
+                places.to.insert(virtual_.listen.ip());
+                continue;
+            }
+            let reached = config.pools.iter().filter(|pool| virtual_.reaches(&pool.name));
+            let targets = reached.filter_map(|pool| pool.monitor.as_ref()?.target);
+            places.to.extend(targets.map(|target| target.address));
+        }
+        places
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.from.is_empty()
+    }
+}
+
+impl ProbeLink {
+    /// Makes the device. It has no addresses yet.
+    ///
+    /// # Errors
+    /// What keeps it from that.
+    pub(crate) fn open() -> Result<(ProbeLink, Tun), String> {
+        let tun = Tun::create(NAME).map_err(|error| format!("probe-from: {error}"))?;
+        let editor = Editor::open().map_err(|error| format!("probe-from: {error}"))?;
+        let link = ProbeLink { index: tun.interface(), editor, has: Places::default() };
+        link.editor.bring_up(link.index).map_err(|error| format!("probe-from: {}: {error}", tun.name()))?;
+        Ok((link, tun))
+    }
+
+    pub(crate) fn index(&self) -> u32 {
+        self.index
+    }
+
+    pub(crate) fn way(&self) -> ProbeWay {
+        ProbeWay { link: self.index, from: self.has.from.clone() }
+    }
+
+    /// Gives it the addresses and routes that it is to have, and takes off those that it had.
+    pub(crate) fn settle(&mut self, places: &Places) {
+        let ProbeLink { index, editor, has } = self;
+        let told = |what: &str, address: IpAddr, outcome: io::Result<()>| {
+            if let Err(error) = &outcome {
+                tracing::error!(%address, %error, "cannot {what} on the link of probes");
+            }
+            outcome.is_ok()
+        };
+        for gone in has.to.difference(&places.to) {
+            told("remove a route", *gone, editor.remove_route(*gone, bits(*gone), *index));
+        }
+        for gone in has.from.difference(&places.from) {
+            told("remove an address", *gone, editor.remove_address(*index, *gone, bits(*gone)));
+        }
+        has.to.retain(|it| places.to.contains(it));
+        has.from.retain(|it| places.from.contains(it));
+        // What fails is tried again by the next reload.
+        for new in &places.from - &has.from {
+            if told("add an address", new, editor.add_address(*index, new, bits(new))) {
+                has.from.insert(new);
+            }
+        }
+        for new in &places.to - &has.to {
+            if told("add a route", new, editor.add_route(new, bits(new), *index)) {
+                has.to.insert(new);
+            }
+        }
+    }
+}
+
+impl ProbeWay {
+    /// Makes the network lead back to where probes come from. The kernel's routes by this link are for monitors
+    /// alone: to the datapath what they lead to is elsewhere.
+    pub(crate) fn put_into(&self, network: &mut Network, picture: &Picture) {
+        for route in picture.routes.iter().filter(|it| it.hops.iter().any(|hop| hop.interface == self.link)) {
+            let Some(destination) = Prefix::new(route.destination.into(), route.prefix) else { continue };
+            for hop in &route.hops {
+                let hop = Hop { gateway: hop.gateway.map(Address::from), interface: hop.interface };
+                network.remove_route(&Route { destination, hop: Some(hop), metric: route.metric });
+            }
+        }
+        let Some(link) = picture.links.get(&self.link) else { return };
+        let mut interface = interface(link, picture);
+        // They are Shunt's, and nobody is on this link.
+        interface.addresses.clear();
+        network.set_interface(interface);
+        for from in &self.from {
+            let Some(destination) = Prefix::new(Address::from(*from), bits(*from)) else { continue };
+            let by = |interface| {
+                let hop = Some(Hop { gateway: None, interface });
+                Route { destination, hop, metric: 0 }
+            };
+            // To other devices it looks like an address of the host as any other.
+            for other in picture.links.values().filter(|link| link.tun && link.index != self.link) {
+                network.remove_route(&by(other.index));
+            }
+            network.add_route(by(self.link));
+        }
+    }
+}
+
+fn bits(address: IpAddr) -> u8 {
+    if address.is_ipv4() { 32 } else { 128 }
+}

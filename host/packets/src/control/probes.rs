@@ -1,0 +1,141 @@
+//! Probes on the service path, between the monitors that send them and the workers that carry them.
+//!
+//! A monitor opens a socket on the address that its virtual probes from, says by a [`Ticket`] which member it
+//! means by that socket's port, and connects to the virtual. The first packet comes to a worker by the
+//! [`ProbeLink`](crate::control::probe_link::ProbeLink), which asks here whom it is for, and tells here what became of it.
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use shunt_engine::datapath::{Notice, Probed};
+use shunt_wire::{Endpoint, FlowKey};
+
+use crate::control::snapshot::Loaded;
+
+/// All that is under way.
+#[derive(Debug, Default)]
+pub struct Probes {
+    sent: Mutex<HashMap<(u8, Endpoint), Sent>>,
+    begun: AtomicU64,
+}
+
+/// What one monitor probes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Meant {
+    pub virtual_: String,
+    pub pool: String,
+    pub member: SocketAddr,
+    /// What the probe's packets are addressed to.
+    pub to: SocketAddr,
+}
+
+#[derive(Debug)]
+struct Sent {
+    number: u64,
+    meant: Meant,
+    notices: Vec<Notice>,
+}
+
+/// A probe under way; dropping it ends what is known of it.
+#[derive(Debug)]
+pub struct Ticket {
+    probes: Arc<Probes>,
+    key: (u8, Endpoint),
+    /// The kernel gives a port to the next socket as soon as it is closed, and a ticket is looked at later.
+    number: u64,
+}
+
+/// What a probe is told of at most: each kind of notice once, so that this is more than any has.
+const MOST_NOTICES: usize = 16;
+
+impl Probes {
+    /// Says what packets from this source are to be. `protocol` is an IP protocol number; of ICMP echo, the port
+    /// of the source is the identifier.
+    #[must_use]
+    pub fn begin(self: &Arc<Self>, protocol: u8, from: SocketAddr, meant: Meant) -> Ticket {
+        let key = (protocol, from.into());
+        let number = self.begun.fetch_add(1, Relaxed);
+        self.sent().insert(key, Sent { number, meant, notices: Vec::new() });
+        Ticket { probes: Arc::clone(self), key, number }
+    }
+
+    /// Which member a packet is for, as the snapshot knows it.
+    pub(crate) fn probed(&self, flow: &FlowKey, loaded: &Loaded) -> Option<Probed> {
+        let sent = self.sent();
+        let meant = &sent.get(&(flow.protocol(), flow.source()))?.meant;
+        if Endpoint::from(meant.to) != flow.destination() {
+            return None;
+        }
+        Some(Probed {
+            virtual_: loaded.virtual_(&meant.virtual_)?,
+            pool: loaded.pool(&meant.pool)?,
+            member: meant.member.into(),
+        })
+    }
+
+    pub(crate) fn notice(&self, flow: &FlowKey, notice: Notice) {
+        let mut sent = self.sent();
+        let Some(sent) = sent.get_mut(&(flow.protocol(), flow.source())) else { return };
+        if sent.notices.len() < MOST_NOTICES && !sent.notices.contains(&notice) {
+            sent.notices.push(notice);
+        }
+    }
+
+    fn sent(&self) -> MutexGuard<'_, HashMap<(u8, Endpoint), Sent>> {
+        self.sent.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Ticket {
+    /// What came of it so far, in order.
+    #[must_use]
+    pub fn notices(&self) -> Vec<Notice> {
+        let sent = self.probes.sent();
+        let own = sent.get(&self.key).filter(|sent| sent.number == self.number);
+        own.map(|sent| sent.notices.clone()).unwrap_or_default()
+    }
+}
+
+impl Drop for Ticket {
+    fn drop(&mut self) {
+        let mut sent = self.probes.sent();
+        if sent.get(&self.key).is_some_and(|sent| sent.number == self.number) {
+            sent.remove(&self.key);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_noticed_of_a_probe_is_told_while_it_is_under_way() {
+        let probes = Arc::<Probes>::default();
+        let address = |text: &str| text.parse::<SocketAddr>().unwrap();
+        let meant = Meant {
+            virtual_: "web".to_owned(),
+            pool: "web".to_owned(),
+            member: address("10.0.0.1:80"),
+            to: address("203.0.113.1:80"),
+        };
+        let ticket = probes.begin(6, address("192.0.2.1:40000"), meant.clone());
+        let other = probes.begin(17, address("192.0.2.1:40000"), meant.clone());
+        let flow = FlowKey::new(address("192.0.2.1:40000").into(), address("203.0.113.1:80").into(), 6);
+        for _ in 0..2 {
+            probes.notice(&flow, Notice::Answered);
+        }
+        probes.notice(&flow.reversed(), Notice::Returned);
+        assert_eq!((ticket.notices(), other.notices()), (vec![Notice::Answered], Vec::new()));
+        // The next probe from the same port is another one, however long the first is looked at.
+        let next = probes.begin(6, address("192.0.2.1:40000"), meant);
+        drop((ticket, other));
+        probes.notice(&flow, Notice::Answered);
+        assert_eq!(next.notices(), [Notice::Answered]);
+        drop(next);
+        probes.notice(&flow, Notice::Returned);
+        assert!(probes.sent().is_empty());
+    }
+}

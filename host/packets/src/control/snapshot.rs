@@ -1,0 +1,290 @@
+//! The configuration and its live parts, as the engine takes them.
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
+use std::time::Duration;
+
+use shunt_engine::datapath::{
+    Conflict, Dscp, Hooks, Limits, Member, ModeName, Modes, OnPath, Pool, PoolIndex, Snapshot, SnatPool,
+    SnatPoolIndex, SourcePersistence, Translator, Transport, TunnelSources, Virtual, VirtualIndex,
+};
+use shunt_engine::member::MemberState;
+use shunt_engine::{balance, snat};
+use shunt_rules::{Hook, HookSet};
+use shunt_sys::xdp::Wanted;
+use shunt_wire::steering::{self, Replier, Segment, TunnelEnd};
+use shunt_wire::{Address, ip};
+
+use crate::control::ports::{self, Named};
+use shunt_config::model;
+use shunt_runtime::PacketVirtual;
+
+/// A snapshot as a worker takes it over.
+pub(crate) struct Loaded {
+    pub(crate) engine: Arc<Snapshot>,
+    /// In the order of the engine's.
+    pub(crate) virtuals: Vec<Arc<PacketVirtual>>,
+    /// Addresses that packets are sent to.
+    pub(crate) destinations: Vec<Address>,
+    /// Members' endpoints whose packets can be answers to Shunt.
+    pub(crate) repliers: BTreeSet<Replier>,
+    /// Where tunnels lead.
+    pub(crate) tunnels: BTreeSet<TunnelEnd>,
+    /// Segments of which a virtual needs every frame.
+    pub(crate) whole: BTreeSet<Segment>,
+}
+
+impl Loaded {
+    pub(crate) fn virtual_(&self, name: &str) -> Option<VirtualIndex> {
+        self.engine.virtuals().iter().position(|it| *it.name == *name).map(VirtualIndex)
+    }
+
+    pub(crate) fn pool(&self, name: &str) -> Option<PoolIndex> {
+        self.engine.pools().iter().position(|pool| *pool.name == *name).map(PoolIndex)
+    }
+
+    pub(crate) fn snat_pool(&self, name: &str) -> Option<SnatPoolIndex> {
+        self.engine.snat_pools().iter().position(|pool| *pool.name == *name).map(SnatPoolIndex)
+    }
+
+    /// Whose frames are whose, but for the host's own addresses.
+    pub(crate) fn wanted(&self) -> Wanted {
+        let owned = self.engine.owned_addresses().map(|(address, _)| address);
+        Wanted {
+            owned: owned.collect(),
+            host: BTreeSet::new(),
+            repliers: self.repliers.clone(),
+            tunnels: self.tunnels.clone(),
+            whole: self.whole.clone(),
+        }
+    }
+}
+
+/// Whether virtuals take new flows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Takes {
+    NewFlows,
+    /// Shunt is about to end. Clients are not told: they try again, and come to whoever takes over.
+    Nothing,
+}
+
+/// Makes what workers take over. `links` has the interfaces by their names.
+///
+/// # Errors
+/// A contradiction, which a configuration that was checked does not hold.
+pub(crate) fn load(
+    snapshot: &shunt_runtime::Snapshot,
+    snat_pools: &[model::SnatPool],
+    links: &HashMap<String, Named>,
+    probes: Option<u32>,
+    takes: Takes,
+) -> Result<Loaded, Conflict> {
+    let (virtuals, pools) = (snapshot.packet_virtuals.clone(), &snapshot.pools);
+    let names = Names { pools, snat_pools, links, probes, takes };
+    let engine = Snapshot::new(
+        virtuals.iter().map(|it| names.virtual_(it)).collect::<Result<_, _>>()?,
+        pools.iter().map(|it| pool(it)).collect(),
+        snat_pools.iter().map(snat_pool).collect(),
+    )?
+    .with_translators(snapshot.translators.iter().map(|it| names.translator(it)).collect())?;
+    let reached =
+        |it: &PacketVirtual| pools.iter().filter(|pool| reaches(&it.settings, &pool.settings.name)).collect();
+    let mut destinations = BTreeSet::new();
+    let mut repliers = BTreeSet::new();
+    let mut tunnels = BTreeSet::new();
+    let mut whole = BTreeSet::new();
+    for translator in &snapshot.translators {
+        let named = translator.interfaces.iter().filter_map(|name| links.get(name));
+        whole.extend(named.map(|named| named.segment));
+    }
+    for virtual_ in &virtuals {
+        let settings = &virtual_.settings;
+        let all =
+            settings.interfaces.iter().filter(|name| ports::takes(settings, name) == steering::Takes::All);
+        whole.extend(all.filter_map(|name| links.get(name)).map(|named| named.segment));
+        let into = tunnel_protocols(&virtual_.settings);
+        let reached: Vec<&Arc<shunt_runtime::Pool>> = reached(virtual_);
+        for member in reached.iter().flat_map(|pool| &pool.members) {
+            let address = Address::from(member.settings.address.ip());
+            destinations.insert(address);
+            tunnels.extend(into.iter().map(|protocol| match *protocol {
+                ip::UDP => TunnelEnd::udp(address, virtual_.settings.gue_port),
+                protocol => TunnelEnd::of_protocol(address, protocol),
+            }));
+            // A rule may choose any mode.
+            if settings.mode == model::Mode::Nat || !settings.rules.is_empty() {
+                let port = match member.settings.address.port() {
+                    0 => settings.listen.port(),
+                    port => port,
+                };
+                let endpoints = protocols(virtual_.settings.transport);
+                repliers.extend(endpoints.iter().map(|(protocol, has_port)| {
+                    Replier::new(address, if *has_port { port } else { 0 }, *protocol)
+                }));
+            }
+        }
+    }
+    Ok(Loaded {
+        engine: Arc::new(engine),
+        virtuals,
+        destinations: destinations.into_iter().collect(),
+        repliers,
+        tunnels,
+        whole,
+    })
+}
+
+/// Whether flows of a virtual can go to a pool: by configuration, by a rule, or by its fault.
+pub(crate) fn reaches(virtual_: &model::PacketVirtual, pool: &str) -> bool {
+    virtual_.reaches(pool)
+}
+
+/// The IP protocols that members of a virtual take tunnelled packets by.
+pub(crate) fn tunnel_protocols(virtual_: &model::PacketVirtual) -> &'static [u8] {
+    // A rule may choose any mode.
+    if !virtual_.rules.is_empty() {
+        return &[ip::IPIP, ip::IPV6, ip::GRE, ip::UDP];
+    }
+    match virtual_.mode {
+        model::Mode::L3dsrIpip => &[ip::IPIP, ip::IPV6],
+        model::Mode::L3dsrGre => &[ip::GRE],
+        model::Mode::L3dsrGue => &[ip::UDP],
+        model::Mode::Nat
+        | model::Mode::Snat
+        | model::Mode::Route
+        | model::Mode::L2dsr
+        | model::Mode::L3dsrDscp => &[],
+    }
+}
+
+/// The IP protocols of what a virtual carries, and whether each has ports.
+fn protocols(transport: model::Transport) -> &'static [(u8, bool)] {
+    const TCP: (u8, bool) = (ip::TCP, true);
+    const UDP: (u8, bool) = (ip::UDP, true);
+    const ICMP: (u8, bool) = (ip::ICMP, false);
+    const ICMPV6: (u8, bool) = (ip::ICMPV6, false);
+    match transport {
+        model::Transport::Tcp => &[TCP],
+        model::Transport::Udp => &[UDP],
+        model::Transport::Any | model::Transport::All => &[TCP, UDP, ICMP, ICMPV6],
+    }
+}
+
+/// What names of the configuration mean to the engine.
+struct Names<'a> {
+    pools: &'a [Arc<shunt_runtime::Pool>],
+    snat_pools: &'a [model::SnatPool],
+    links: &'a HashMap<String, Named>,
+    /// The link of probes.
+    probes: Option<u32>,
+    takes: Takes,
+}
+
+impl Names<'_> {
+    /// The kernel's numbers of interfaces.
+    fn numbers(&self, names: &[String]) -> Vec<u32> {
+        names.iter().filter_map(|name| self.links.get(name)).map(|named| named.link).collect()
+    }
+
+    fn translator(&self, translator: &model::Translator) -> Translator {
+        Translator {
+            name: translator.name.as_str().into(),
+            interfaces: self.numbers(&translator.interfaces),
+            translation: Arc::clone(&translator.translation),
+        }
+    }
+
+    fn virtual_(&self, virtual_: &PacketVirtual) -> Result<Virtual, Conflict> {
+        let settings = &virtual_.settings;
+        let name: Arc<str> = settings.name.as_str().into();
+        let pool = |name: &String| self.pools.iter().position(|it| it.settings.name == *name).map(PoolIndex);
+        let snat_pool = settings.snat_pool.as_ref();
+        let snat_pool = snat_pool
+            .and_then(|name| self.snat_pools.iter().position(|it| it.name == *name))
+            .map(SnatPoolIndex);
+        let modes = Modes::new(mode_name(settings.mode), snat_pool, settings.dscp.and_then(Dscp::new));
+        let hooks = virtual_.rules.iter().fold(HookSet::EMPTY, |all, rule| all.union(rule.hooks()));
+        let model::PacketLimits { flows, flow_rate, syn_rate } = settings.limits;
+        let flow_rate = if self.takes == Takes::Nothing { Some(0) } else { flow_rate };
+        Ok(Virtual {
+            listen: settings.listen.into(),
+            transport: match settings.transport {
+                model::Transport::Tcp => Transport::Tcp,
+                model::Transport::Udp => Transport::Udp,
+                model::Transport::Any => Transport::Any,
+                model::Transport::All => Transport::All,
+            },
+            interfaces: self.numbers(&settings.client_interfaces),
+            pool: settings.pool.as_ref().and_then(pool),
+            modes: modes.map_err(|_| Conflict::SnatPool(Arc::clone(&name)))?,
+            gue_port: settings.gue_port,
+            tunnel_sources: TunnelSources::new(settings.tunnel_sources.iter().copied().map(Address::from)),
+            mss: settings.mss,
+            translation: settings.translation.clone(),
+            persistence: settings
+                .persistence
+                .map(|timeout| SourcePersistence { timeout: milliseconds(timeout) }),
+            return_to_sender: settings.return_to_sender,
+            idle: settings.timeouts.idle.map(milliseconds),
+            limits: Limits { flows, flow_rate, syn_rate },
+            hooks: Hooks { on_flow: hooks.contains(Hook::OnFlow), on_done: hooks.contains(Hook::OnDone) },
+            on_path: settings.probe_from.zip(self.probes).map(|(from, link)| OnPath {
+                from: from.into(),
+                link,
+                health: virtual_
+                    .on_path
+                    .iter()
+                    .filter_map(|it| Some((pool(&it.pool)?, states(it))))
+                    .collect(),
+            }),
+            name,
+        })
+    }
+}
+
+fn states(pool: &shunt_runtime::PathPool) -> Vec<Arc<MemberState>> {
+    pool.members.iter().map(|(_, state)| Arc::clone(state)).collect()
+}
+
+fn pool(pool: &shunt_runtime::Pool) -> Pool {
+    let member = |member: &shunt_runtime::Member| Member {
+        endpoint: member.settings.address.into(),
+        weight: member.settings.weight,
+        state: Arc::clone(&member.state),
+    };
+    Pool {
+        name: pool.settings.name.as_str().into(),
+        balance: match pool.settings.balance {
+            model::Balance::RoundRobin => balance::Balance::RoundRobin,
+            model::Balance::WeightedRoundRobin => balance::Balance::WeightedRoundRobin,
+            model::Balance::LeastConnections => balance::Balance::LeastConnections,
+            model::Balance::DestinationHash => balance::Balance::DestinationHash,
+            model::Balance::SymmetricHash => balance::Balance::SymmetricHash,
+        },
+        members: pool.members.iter().map(member).collect(),
+        bindings: Arc::clone(&pool.bindings),
+    }
+}
+
+fn snat_pool(pool: &model::SnatPool) -> SnatPool {
+    let addresses: Vec<Address> = pool.addresses.iter().map(|address| Address::from(*address)).collect();
+    let ports = snat::Pool::new(&addresses, pool.ports.clone(), milliseconds(pool.time_wait));
+    SnatPool { name: pool.name.as_str().into(), ports }
+}
+
+fn mode_name(mode: model::Mode) -> ModeName {
+    match mode {
+        model::Mode::Nat => ModeName::Nat,
+        model::Mode::Snat => ModeName::Snat,
+        model::Mode::Route => ModeName::Route,
+        model::Mode::L2dsr => ModeName::L2dsr,
+        model::Mode::L3dsrDscp => ModeName::L3dsrDscp,
+        model::Mode::L3dsrIpip => ModeName::L3dsrIpip,
+        model::Mode::L3dsrGre => ModeName::L3dsrGre,
+        model::Mode::L3dsrGue => ModeName::L3dsrGue,
+    }
+}
+
+fn milliseconds(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}

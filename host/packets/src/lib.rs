@@ -1,0 +1,36 @@
+//! The packet plane: threads that forward frames between AF_XDP sockets and the engine's datapath.
+//!
+//! | module | thread | what |
+//! |---|---|---|
+//! | [`control::plane`] | control | the whole plane: opened, changed by a plan, closed |
+//! | `control::ports` | control | interfaces: sockets opened, the XDP program attached, and told which frames to steer to Shunt |
+//! | `control::snapshot` | control | the configuration and its live parts, as the engine takes them |
+//! | `control::probes` | control | what monitors have sent along the service path, and what became of it |
+//! | `control::probe_link` | control | the TUN device of those probes |
+//! | [`control::report`] | control | what the workers counted, put together |
+//! | [`worker`] | packet | frames, timers, commands |
+//! | `worker::driver` | packet | what the datapath asks of its thread |
+//! | `worker::rules` | packet | a worker's instances of rules, and what their verdicts mean to packets |
+//! | `worker::hand_over` | packet | frames of flows that another worker owns |
+//! | [`worker::explain`] | both | how a packet would be handled, asked of the worker that owns its flow |
+//! | `network` | its own | the kernel's interfaces, neighbours and routes, followed |
+//! | `bench` | any | a worker without a kernel, for benches |
+//!
+//! The threads share nothing but members' health, bindings, and bounded queues. What reaches a worker from
+//! outside is a command.
+
+mod bench;
+pub mod control;
+mod network;
+#[cfg(test)]
+mod tests;
+pub mod worker;
+
+#[doc(hidden)]
+pub use bench::Bare;
+pub use control::plane::{Change, Packets};
+pub use control::ports::carrier;
+pub use control::probes::{Meant, Probes, Ticket};
+pub use control::report;
+pub use network::{holder, network_of};
+pub use worker::explain;

@@ -1,0 +1,329 @@
+//! A worker's instances of the rules of packet virtuals, and what their verdicts mean to packets.
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use shunt_engine::datapath::{
+    Done, FlowProtocol, ModeName, NewFlow, Outcome, PersistKey, PoolIndex, Ruling, Snapshot, SnatPoolIndex,
+    Target, Virtual, VirtualIndex,
+};
+use shunt_engine::flow::FlowId;
+use shunt_rules::{
+    self as host, Attachment, Fault, Flow, FlowVerdict, Hook, OnFault, Runner, Summary, Transport, Vars,
+};
+use shunt_wire::Endpoint;
+
+use crate::control::snapshot::Loaded;
+use crate::worker::explain::Heard;
+use shunt_runtime::rules::fault_log::FaultLog;
+
+/// Sets the numbers of packet flows apart from those of connections: a rule may see both.
+const PACKET_FLOW: u64 = 1 << 63;
+
+/// The rules of all virtuals, in the order of the snapshot.
+pub(crate) struct Rules {
+    engine: Arc<Snapshot>,
+    virtuals: Vec<Vec<Rule>>,
+    /// Variables of flows under way, where rules set any and an `on-done` will ask for them.
+    vars: HashMap<FlowId, Vars>,
+    /// Variables of the flow that is just being decided about.
+    deciding: Option<(FlowId, Vars)>,
+    /// While somebody listens: what each rule says of a flow.
+    heard: Option<Vec<Heard>>,
+}
+
+struct Rule {
+    attachment: Arc<Attachment>,
+    runner: Runner,
+    /// In the order of the attachment's slots.
+    slots: Vec<Slot>,
+    /// The pool of `on-fault = { pool = … }`.
+    fallback: Option<PoolIndex>,
+    faults: FaultLog,
+}
+
+/// What a slot stands for.
+#[derive(Clone, Copy, Debug)]
+enum Slot {
+    Pool(PoolIndex),
+    Snat(SnatPoolIndex),
+}
+
+impl Rules {
+    pub(crate) fn new(loaded: &Loaded) -> Rules {
+        let mut rules = Rules {
+            engine: Arc::clone(&loaded.engine),
+            virtuals: Vec::new(),
+            vars: HashMap::new(),
+            deciding: None,
+            heard: None,
+        };
+        rules.replace(loaded);
+        rules
+    }
+
+    /// Takes over a snapshot. Instances of rules that are in both stay warm.
+    pub(crate) fn replace(&mut self, loaded: &Loaded) {
+        let mut before: Vec<Rule> = std::mem::take(&mut self.virtuals).into_iter().flatten().collect();
+        self.engine = Arc::clone(&loaded.engine);
+        let mut rule = |attachment: &Arc<Attachment>| {
+            let same = before.iter().position(|old| Arc::ptr_eq(&old.attachment, attachment));
+            match same.map(|place| before.swap_remove(place)) {
+                Some(old) => {
+                    Rule { slots: slots(attachment, loaded), fallback: fallback(attachment, loaded), ..old }
+                }
+                None => Rule::new(attachment, loaded),
+            }
+        };
+        self.virtuals =
+            loaded.virtuals.iter().map(|virtual_| virtual_.rules.iter().map(&mut rule).collect()).collect();
+    }
+
+    /// `on-flow`, in the order of the rules, until one decides.
+    pub(crate) fn on_flow(&mut self, index: VirtualIndex, flow: &NewFlow) -> Ruling {
+        let (Some(virtual_), Some(rules)) = (self.engine.virtual_(index), self.virtuals.get_mut(index.0))
+        else {
+            return Ruling::Next;
+        };
+        let shown = shown(flow);
+        let mut vars = Vars::default();
+        let mut ruling = Ruling::Next;
+        for rule in rules.iter_mut().filter(|rule| rule.attachment.hooks().contains(Hook::OnFlow)) {
+            let answer = rule.runner.on_flow(&shown, &mut vars);
+            if let Some(heard) = &mut self.heard {
+                heard.push(Heard { rule: rule.attachment.name().to_string(), said: rule.said(&answer) });
+            }
+            let verdict = match answer {
+                Ok(FlowVerdict::Next) => continue,
+                Ok(FlowVerdict::Reject) => Ok(Ruling::Reject),
+                Ok(FlowVerdict::Drop) => Ok(Ruling::Drop),
+                Ok(FlowVerdict::To(target)) => match rule.target(target, virtual_, &self.engine) {
+                    Ok(target) => Ok(Ruling::To(target)),
+                    Err(why) => Err(rule.runner.refuse_verdict(Hook::OnFlow, why)),
+                },
+                Err(fault) => Err(fault),
+            };
+            ruling = match verdict {
+                Ok(ruling) => ruling,
+                Err(fault) => match rule.faulted(&fault) {
+                    Some(ruling) => ruling,
+                    None => continue,
+                },
+            };
+            break;
+        }
+        let asks_at_the_end = rules.iter().any(|rule| rule.attachment.hooks().contains(Hook::OnDone));
+        self.deciding = (asks_at_the_end && !vars.is_empty()).then_some((flow.id, vars));
+        ruling
+    }
+
+    /// Listens to what rules say from now on.
+    pub(crate) fn listen(&mut self) {
+        self.heard = Some(Vec::new());
+    }
+
+    /// What was heard since; nobody listens any more.
+    pub(crate) fn heard(&mut self) -> Vec<Heard> {
+        self.heard.take().unwrap_or_default()
+    }
+
+    /// A frame is done with; whether a flow came of it.
+    pub(crate) fn decided(&mut self, became_a_flow: bool) {
+        if let Some((id, vars)) = self.deciding.take()
+            && became_a_flow
+        {
+            self.vars.insert(id, vars);
+        }
+    }
+
+    /// `on-done` of every rule of the flow's virtual.
+    pub(crate) fn on_done(&mut self, done: &Done) {
+        let id = done.flow.id;
+        let deciding = self.deciding.take_if(|(deciding, _)| *deciding == id).map(|(_, vars)| vars);
+        let mut vars = deciding.or_else(|| self.vars.remove(&id)).unwrap_or_default();
+        let Some(rules) = done.index.and_then(|index| self.virtuals.get_mut(index.0)) else { return };
+        let summary = summary(done);
+        for rule in rules {
+            if let Err(fault) = rule.runner.on_done(&summary, None, &mut vars) {
+                // Nothing is left to decide.
+                rule.faults.tell(&rule.attachment, &fault);
+            }
+        }
+    }
+}
+
+impl Rule {
+    fn new(attachment: &Arc<Attachment>, loaded: &Loaded) -> Rule {
+        let mut runner = Runner::new(Arc::clone(attachment));
+        // So that the first flow does not wait for it; where it fails, that flow's call says why.
+        let _ = runner.warm();
+        Rule {
+            attachment: Arc::clone(attachment),
+            runner,
+            slots: slots(attachment, loaded),
+            fallback: fallback(attachment, loaded),
+            faults: FaultLog::default(),
+        }
+    }
+
+    /// What `on-fault` makes of a fault; `None`: as if the rule were not there.
+    fn faulted(&self, fault: &Fault) -> Option<Ruling> {
+        self.faults.tell(&self.attachment, fault);
+        match self.attachment.on_fault() {
+            OnFault::Continue => None,
+            OnFault::Reject => Some(Ruling::Fault),
+            OnFault::Pool(_) => Some(match self.fallback {
+                Some(pool) => Ruling::To(Target { pool: Some(pool), ..Target::default() }),
+                None => Ruling::Fault,
+            }),
+        }
+    }
+
+    /// What a rule said, in words.
+    fn said(&self, answer: &Result<FlowVerdict, Fault>) -> String {
+        let host::Target { pool, member, mode, snat_pool, persist } = match answer {
+            Ok(FlowVerdict::Next) => return "next".to_owned(),
+            Ok(FlowVerdict::Reject) => return "reject".to_owned(),
+            Ok(FlowVerdict::Drop) => return "drop".to_owned(),
+            Ok(FlowVerdict::To(target)) => target,
+            Err(fault) => return format!("fault: {fault}"),
+        };
+        let slot = |place: &usize| match self.attachment.slots().get(*place) {
+            Some(binding) => format!("{} (pool {})", binding.slot, binding.pool),
+            None => format!("slot {place}"),
+        };
+        let named = [
+            pool.as_ref().map(slot),
+            member.map(|member| format!("member {member}")),
+            mode.map(|mode| format!("mode {}", mode_name(mode).map_or("proxy", ModeName::as_str))),
+            snat_pool.as_ref().map(|place| format!("SNAT pool {}", slot(place))),
+            persist.as_ref().map(|persist| format!("a persistence key of {} bytes", persist.key.len())),
+        ];
+        let named: Vec<String> = named.into_iter().flatten().collect();
+        if named.is_empty() { "as configured".to_owned() } else { format!("to {}", named.join(", ")) }
+    }
+
+    /// The target as the engine takes it, or why it cannot be.
+    fn target(&self, target: host::Target, virtual_: &Virtual, engine: &Snapshot) -> Result<Target, String> {
+        let slot = |index: usize| {
+            let name = self.attachment.slots().get(index).map_or("", |binding| &binding.slot);
+            (self.slots.get(index).copied(), name)
+        };
+        let pool = match target.pool.map(slot) {
+            None => None,
+            Some((Some(Slot::Pool(pool)), _)) => Some(pool),
+            Some((_, name)) => {
+                return Err(format!("sent it to the slot {name:?}, which is bound to no pool"));
+            }
+        };
+        let snat_pool = match target.snat_pool.map(slot) {
+            None => None,
+            Some((Some(Slot::Snat(pool)), _)) => Some(pool),
+            Some((_, name)) => {
+                return Err(format!("took the slot {name:?} for a SNAT pool, and it is bound to none"));
+            }
+        };
+        let mode = target.mode.map(mode_name).transpose()?;
+        let chosen = virtual_.modes.choose(mode, snat_pool).map_err(|lacks| {
+            let lacks = match lacks {
+                shunt_engine::datapath::Lacks::SnatPool => "snat-pool",
+                shunt_engine::datapath::Lacks::Dscp => "dscp",
+            };
+            format!("chose a mode for which the virtual has no `{lacks}`")
+        })?;
+        let going_to = pool.or(virtual_.pool).and_then(|pool| engine.pool(pool));
+        if let (Some(pool), Some(member)) = (going_to, target.member)
+            && pool.position(member.into()).is_none()
+        {
+            return Err(format!("sent it to {member}, which the pool {} does not have", pool.name));
+        }
+        if let Some(pool) = going_to.filter(|_| !chosen.name().is_two_way()) {
+            let other = pool.members.iter().find(|member| member.endpoint.port != virtual_.listen.port);
+            if let Some(other) = other {
+                let (mode, member) = (chosen.name(), other.endpoint);
+                return Err(format!(
+                    "chose {mode}, which leaves the port as it is, and {member} of {} has another",
+                    pool.name
+                ));
+            }
+        }
+        Ok(Target {
+            pool,
+            member: target.member.map(Endpoint::from),
+            mode,
+            snat_pool,
+            persist: target.persist.map(persist),
+        })
+    }
+}
+
+fn slots(attachment: &Attachment, loaded: &Loaded) -> Vec<Slot> {
+    let slot = |name: &str| {
+        let snat = || loaded.snat_pool(name).map(Slot::Snat);
+        loaded.pool(name).map(Slot::Pool).or_else(snat)
+    };
+    // The configuration was refused where a name means nothing, so that all are found.
+    attachment.slots().iter().filter_map(|binding| slot(&binding.pool)).collect()
+}
+
+fn fallback(attachment: &Attachment, loaded: &Loaded) -> Option<PoolIndex> {
+    match attachment.on_fault() {
+        OnFault::Pool(name) => loaded.pool(name),
+        OnFault::Reject | OnFault::Continue => None,
+    }
+}
+
+fn mode_name(mode: host::Mode) -> Result<ModeName, String> {
+    Ok(match mode {
+        host::Mode::Proxy => return Err("chose the mode proxy, which a packet virtual has not".to_owned()),
+        host::Mode::Nat => ModeName::Nat,
+        host::Mode::Snat => ModeName::Snat,
+        host::Mode::L2dsr => ModeName::L2dsr,
+        host::Mode::L3dsrDscp => ModeName::L3dsrDscp,
+        host::Mode::L3dsrIpip => ModeName::L3dsrIpip,
+        host::Mode::L3dsrGre => ModeName::L3dsrGre,
+        host::Mode::L3dsrGue => ModeName::L3dsrGue,
+    })
+}
+
+fn persist(persist: host::PersistKey) -> PersistKey {
+    let milliseconds = |timeout: Duration| u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX);
+    PersistKey { key: persist.key, timeout: persist.timeout.map(milliseconds) }
+}
+
+fn shown(flow: &NewFlow) -> Flow {
+    Flow {
+        id: flow.id.get() | PACKET_FLOW,
+        client: flow.client.into(),
+        vip: flow.vip.into(),
+        transport: match flow.protocol {
+            FlowProtocol::Tcp => Transport::Tcp,
+            FlowProtocol::Udp => Transport::Udp,
+            FlowProtocol::Icmp => Transport::Icmp,
+            FlowProtocol::Other(_) => Transport::Other,
+        },
+        ingress: flow.ingress,
+    }
+}
+
+fn summary(done: &Done) -> Summary {
+    Summary {
+        flow: shown(&done.flow),
+        outcome: match done.outcome {
+            Outcome::Complete => host::Outcome::Complete,
+            Outcome::ClientGone => host::Outcome::ClientGone,
+            Outcome::MemberFailed => host::Outcome::MemberFailed,
+            Outcome::Refused => host::Outcome::Refused,
+        },
+        status: 0,
+        member: done.member.map(SocketAddr::from),
+        bytes_to_server: done.to_server.bytes,
+        bytes_to_client: done.to_client.bytes,
+        packets_to_server: done.to_server.packets,
+        packets_to_client: done.to_client.packets,
+        duration: Duration::from_millis(done.duration),
+        first_byte: done.first_answer.map(Duration::from_millis),
+    }
+}

@@ -1,0 +1,398 @@
+//! Bodies on their way through: streamed both ways, never collected unless a rule asked for it.
+
+use std::cell::Cell;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use http_body::{Body, Frame, SizeHint};
+use hyper::body::Incoming;
+use thiserror::Error;
+
+use crate::deadline::{Deadline, Waiting};
+use crate::http::finish::Finish;
+use crate::http::h1::guard::{Findings, Refusal};
+use crate::http::member::Lease;
+
+/// Why a body ended before its end.
+#[derive(Debug, Error)]
+pub(crate) enum BodyError {
+    /// The client sent more than the virtual allows.
+    #[error("the request body is larger than the limit")]
+    TooLarge,
+    /// The client's bytes were not what its framing said, or it went away.
+    #[error("the client broke off the request body: {0}")]
+    Client(hyper::Error),
+    /// The guard refused its framing where hyper takes it.
+    #[error("the request body is framed in a way that could be read differently: {}", .0.reason())]
+    Framing(Refusal),
+    /// The member broke off.
+    #[error("the member broke off the response body: {0}")]
+    Member(String),
+    /// Neither side made progress for the idle time-out.
+    #[error("no progress within the idle time-out")]
+    Stalled,
+}
+
+/// How the request body went, told to the phases that wait for the response.
+#[derive(Debug, Default)]
+pub(crate) struct RequestBodyState {
+    /// Bytes handed to the member so far.
+    pub(crate) sent: Cell<u64>,
+    /// It was given to a member as it came from the client, so it is not at hand any more.
+    pub(crate) given_away: Cell<bool>,
+    /// Set when it ended in an error on the client's side.
+    pub(crate) failed: Cell<Option<RequestBodyFailure>>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum RequestBodyFailure {
+    TooLarge,
+    Malformed,
+    Framing(Refusal),
+    /// The client stopped sending.
+    Stalled,
+}
+
+/// What is sent to a member.
+pub(crate) enum RequestBody {
+    Empty,
+    /// From the client as it comes, behind what was already collected of it.
+    Streamed {
+        prefix: Option<Bytes>,
+        rest: Option<Incoming>,
+        /// Bytes that may still come from the client.
+        allowance: u64,
+        state: Rc<RequestBodyState>,
+        deadline: Option<Rc<Deadline>>,
+        /// What the guard finds, and the request that this belongs to.
+        guard: Option<(Rc<Findings>, u64)>,
+    },
+}
+
+impl RequestBody {
+    /// The client's body, of at most `limit` bytes.
+    pub(crate) fn streamed(
+        incoming: Incoming,
+        limit: Option<u64>,
+        state: &Rc<RequestBodyState>,
+        deadline: &Rc<Deadline>,
+        (findings, ordinal): (&Rc<Findings>, u64),
+    ) -> Self {
+        if incoming.is_end_stream() {
+            return RequestBody::Empty;
+        }
+        RequestBody::Streamed {
+            prefix: None,
+            rest: Some(incoming),
+            allowance: limit.unwrap_or(u64::MAX),
+            state: Rc::clone(state),
+            deadline: Some(Rc::clone(deadline)),
+            guard: Some((Rc::clone(findings), ordinal)),
+        }
+    }
+
+    /// A body that is at hand.
+    pub(crate) fn whole(bytes: Bytes, state: &Rc<RequestBodyState>) -> Self {
+        if bytes.is_empty() {
+            return RequestBody::Empty;
+        }
+        let state = Rc::clone(state);
+        RequestBody::Streamed {
+            prefix: Some(bytes),
+            rest: None,
+            allowance: 0,
+            state,
+            deadline: None,
+            guard: None,
+        }
+    }
+
+    /// What is left of this one, behind what was already collected of it.
+    pub(crate) fn behind(self, collected: Bytes) -> Self {
+        match self {
+            RequestBody::Streamed { rest, allowance, state, deadline, guard, .. } => {
+                RequestBody::Streamed { prefix: Some(collected), rest, allowance, state, deadline, guard }
+            }
+            RequestBody::Empty => RequestBody::Empty,
+        }
+    }
+
+    /// Whether its framing says so before any of it has come.
+    pub(crate) fn is_larger_than_allowed(&self) -> bool {
+        match self {
+            RequestBody::Empty => false,
+            RequestBody::Streamed { rest, allowance, .. } => {
+                rest.as_ref().and_then(|it| it.size_hint().exact()).is_some_and(|size| size > *allowance)
+            }
+        }
+    }
+}
+
+impl Body for RequestBody {
+    type Data = Bytes;
+    type Error = BodyError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        let RequestBody::Streamed { prefix, rest, allowance, state, deadline, guard } = &mut *self else {
+            return Poll::Ready(None);
+        };
+        if let Some(why) = guard.as_ref().and_then(|(findings, ordinal)| findings.refusal(*ordinal)) {
+            state.failed.set(Some(RequestBodyFailure::Framing(why)));
+            return Poll::Ready(Some(Err(BodyError::Framing(why))));
+        }
+        if let Some(bytes) = prefix.take() {
+            state.sent.set(state.sent.get() + bytes.len() as u64);
+            return Poll::Ready(Some(Ok(Frame::data(bytes))));
+        }
+        let Some(incoming) = rest else { return Poll::Ready(None) };
+        let frame = match Pin::new(&mut *incoming).poll_frame(cx) {
+            Poll::Pending if deadline.as_ref().is_some_and(|it| it.expired()) => {
+                state.failed.set(Some(RequestBodyFailure::Stalled));
+                return Poll::Ready(Some(Err(BodyError::Stalled)));
+            }
+            Poll::Pending => return Poll::Pending,
+            Poll::Ready(None) => {
+                if let Some(deadline) = deadline {
+                    deadline.request_sent();
+                }
+                return Poll::Ready(None);
+            }
+            Poll::Ready(Some(Ok(frame))) => frame,
+            Poll::Ready(Some(Err(error))) => {
+                state.failed.set(Some(RequestBodyFailure::Malformed));
+                return Poll::Ready(Some(Err(BodyError::Client(error))));
+            }
+        };
+        let last = frame.is_trailers() || incoming.is_end_stream();
+        if let Some(deadline) = deadline {
+            deadline.progress();
+            if last {
+                deadline.request_sent();
+            }
+        }
+        if let Some(data) = frame.data_ref() {
+            let size = data.len() as u64;
+            let Some(left) = allowance.checked_sub(size) else {
+                state.failed.set(Some(RequestBodyFailure::TooLarge));
+                return Poll::Ready(Some(Err(BodyError::TooLarge)));
+            };
+            *allowance = left;
+            state.sent.set(state.sent.get() + size);
+        }
+        Poll::Ready(Some(Ok(frame)))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match self {
+            RequestBody::Empty => true,
+            RequestBody::Streamed { prefix, rest, .. } => {
+                prefix.is_none() && rest.as_ref().is_none_or(Body::is_end_stream)
+            }
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self {
+            RequestBody::Empty => SizeHint::with_exact(0),
+            RequestBody::Streamed { prefix, rest, .. } => {
+                let held = prefix.as_ref().map_or(0, |bytes| bytes.len() as u64);
+                let coming = rest.as_ref().map_or_else(|| SizeHint::with_exact(0), Body::size_hint);
+                match coming.exact() {
+                    Some(exact) => SizeHint::with_exact(exact + held),
+                    None => SizeHint::default(),
+                }
+            }
+        }
+    }
+}
+
+/// What is sent to a client, with what has to happen when it ends.
+pub(crate) struct ResponseBody {
+    source: Source,
+    finish: Option<Box<Finish>>,
+}
+
+enum Source {
+    Empty,
+    Whole(Bytes),
+    Member(MemberBody),
+}
+
+impl ResponseBody {
+    pub(crate) fn whole(bytes: Bytes) -> Self {
+        let source = if bytes.is_empty() { Source::Empty } else { Source::Whole(bytes) };
+        ResponseBody { source, finish: None }
+    }
+
+    pub(crate) fn from_member(body: MemberBody) -> Self {
+        ResponseBody { source: Source::Member(body), finish: None }
+    }
+
+    /// Whether more of it has to come from a member.
+    pub(crate) fn is_streaming(&self) -> bool {
+        matches!(&self.source, Source::Member(body) if !body.ended)
+    }
+
+    /// Runs `finish` when the body has ended or is dropped.
+    pub(crate) fn finish_with(&mut self, finish: Box<Finish>) {
+        self.finish = Some(finish);
+    }
+}
+
+impl Body for ResponseBody {
+    type Data = Bytes;
+    type Error = BodyError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        let this = &mut *self;
+        let polled = match &mut this.source {
+            Source::Empty => Poll::Ready(None),
+            Source::Whole(bytes) => {
+                let bytes = std::mem::take(bytes);
+                this.source = Source::Empty;
+                Poll::Ready(Some(Ok(Frame::data(bytes))))
+            }
+            Source::Member(body) => body.poll_frame(cx),
+        };
+        if let (Some(finish), Poll::Ready(frame)) = (&mut this.finish, &polled) {
+            match frame {
+                Some(Ok(frame)) => finish.sent(frame.data_ref().map_or(0, Bytes::len)),
+                Some(Err(_)) => finish.member_failed(),
+                None => finish.complete(),
+            }
+        }
+        polled
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match &self.source {
+            Source::Empty => true,
+            Source::Whole(bytes) => bytes.is_empty(),
+            Source::Member(body) => body.ended,
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match &self.source {
+            Source::Empty => SizeHint::with_exact(0),
+            Source::Whole(bytes) => SizeHint::with_exact(bytes.len() as u64),
+            Source::Member(body) => body.size_hint(),
+        }
+    }
+}
+
+impl Drop for ResponseBody {
+    fn drop(&mut self) {
+        let Some(finish) = &mut self.finish else { return };
+        match &self.source {
+            // hyper does not ask for the body where there is none to send (HEAD, 204, 304).
+            Source::Empty | Source::Whole(_) => finish.complete(),
+            Source::Member(body) if body.ended => finish.complete(),
+            Source::Member(_) => {}
+        }
+    }
+}
+
+/// The body of a member's response, together with the connection that it comes on.
+///
+/// The connection has no task of its own: whoever reads the body drives it. That saves two wake-ups
+/// per request and gives back-pressure for free.
+pub(crate) struct MemberBody {
+    /// `None` once nothing more of the body comes.
+    lease: Option<Lease>,
+    deadline: Rc<Deadline>,
+    ended: bool,
+    /// It broke off, which is not told yet.
+    broken: Option<BodyError>,
+}
+
+impl MemberBody {
+    pub(crate) fn new(lease: Lease, deadline: Rc<Deadline>) -> Self {
+        let mut body = MemberBody { lease: Some(lease), deadline, ended: false, broken: None };
+        body.end_if_answered();
+        body
+    }
+
+    fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        if let Some(error) = self.broken.take() {
+            return Poll::Ready(Some(Err(error)));
+        }
+        let Some(lease) = &mut self.lease else { return Poll::Ready(None) };
+        match lease.poll_frame(cx) {
+            Poll::Pending if self.deadline.expired() => {
+                self.lease = None;
+                Poll::Ready(Some(Err(BodyError::Stalled)))
+            }
+            Poll::Pending => Poll::Pending,
+            Poll::Ready(Some(Err(error))) => {
+                self.lease = None;
+                // hyper drops what it has not written when a body fails: what came before goes out first.
+                self.broken = Some(BodyError::Member(error.to_string()));
+                cx.waker().wake_by_ref();
+                Poll::Pending
+            }
+            Poll::Ready(frame) => {
+                self.deadline.progress();
+                self.end_if_answered();
+                Poll::Ready(frame.map(|it| it.map_err(|error| BodyError::Member(error.to_string()))))
+            }
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.lease.as_ref().map_or_else(|| SizeHint::with_exact(0), Lease::size_hint)
+    }
+
+    /// Gives the connection back when nothing more of this response comes on it.
+    fn end_if_answered(&mut self) {
+        if self.lease.as_ref().is_some_and(Lease::is_answered)
+            && let Some(lease) = self.lease.take()
+        {
+            self.ended = true;
+            self.deadline.wait_idle(Waiting::Request);
+            lease.give_back();
+        }
+    }
+}
+
+/// A body that is dropped before its end takes its connection with it: more of it would come there.
+impl Drop for MemberBody {
+    fn drop(&mut self) {
+        if !self.ended {
+            self.deadline.wait_idle(Waiting::Request);
+        }
+    }
+}
+
+/// Collects a request body for a rule: at least `most` bytes, unless it ends before; says whether it
+/// ended. Trailers that come within them are dropped: what is sent on is framed anew.
+pub(crate) async fn collect(body: &mut RequestBody, most: usize) -> Result<(Bytes, bool), BodyError> {
+    let mut collected = Vec::new();
+    let complete = loop {
+        if collected.len() >= most {
+            break body.is_end_stream();
+        }
+        match std::future::poll_fn(|cx| Pin::new(&mut *body).poll_frame(cx)).await {
+            None => break true,
+            Some(Err(error)) => return Err(error),
+            Some(Ok(frame)) => {
+                if let Ok(data) = frame.into_data() {
+                    collected.extend_from_slice(&data);
+                }
+            }
+        }
+    };
+    if let RequestBody::Streamed { state, .. } = body {
+        // It went to a rule, not to a member.
+        state.sent.set(0);
+    }
+    Ok((collected.into(), complete))
+}

@@ -1,0 +1,271 @@
+//! A client's connection: HTTP/1 by hyper, one deadline, and what its requests share.
+
+use std::cell::{Cell, OnceCell, RefCell};
+use std::future::{Future, poll_fn};
+use std::pin::{Pin, pin};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::Poll;
+use std::time::Duration;
+
+use bytes::Bytes;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::TokioIo;
+use shunt_rules::{Flow, Isolation, Runner, Vars};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::time::Instant;
+
+use crate::deadline::{Deadline, Due, Waiting};
+use crate::http::client::ClientStream;
+use crate::http::fields::Forwarding;
+use crate::http::h1::guard::{Findings, Guarded};
+use crate::http::h1::tunnel::Tunnel;
+use crate::http::phases;
+use crate::http::phases::route::Route;
+use crate::listener::Listener;
+use crate::view::{RuleView, VirtualView};
+
+/// What the requests of one connection share.
+pub(crate) struct ClientConnection {
+    pub(crate) flow: Flow,
+    pub(crate) tls: bool,
+    pub(crate) listener: Rc<Listener>,
+    forwarding: OnceCell<Forwarding>,
+    pub(crate) deadline: Rc<Deadline>,
+    pub(crate) findings: Rc<Findings>,
+    /// Where `on-flow` sent the connection; requests go there unless a rule says otherwise.
+    pub(crate) route: Route,
+    /// Variables of scope `flow`.
+    pub(crate) vars: RefCell<Vars>,
+    /// Requests whose head was read.
+    requests: Cell<u64>,
+    /// Instances of rules with isolation `flow`, made when first called.
+    runners: RefCell<Vec<(Rc<RuleView>, Runner)>>,
+    /// An answer of ours said that it is the last.
+    pub(crate) ended_by_us: Cell<bool>,
+    /// Set when a request switched protocols: what the connection becomes.
+    tunnel: RefCell<Option<Tunnel>>,
+}
+
+/// How long a connection is read on after its last answer, so that the answer to a request that was
+/// refused in its middle is not lost to a reset (RFC 9112 section 9.6): in silence, and in all.
+const LINGER_SILENT: Duration = Duration::from_secs(2);
+const LINGER: Duration = Duration::from_secs(30);
+
+async fn discard(stream: &mut (impl AsyncRead + AsyncWrite + Unpin)) -> std::io::Result<()> {
+    stream.shutdown().await?;
+    let mut buffer = vec![0; 16 << 10];
+    while let Ok(read) = tokio::time::timeout(LINGER_SILENT, stream.read(&mut buffer)).await {
+        if read? == 0 {
+            break;
+        }
+    }
+    Ok(())
+}
+
+enum End {
+    /// hyper is done: the connection is to be closed, or has become a tunnel.
+    Done,
+    /// The peer broke HTTP or the connection.
+    Broken,
+    /// Nothing is under way, and nothing came for a while.
+    Silent,
+    TimedOut,
+}
+
+impl ClientConnection {
+    pub(crate) fn new(listener: &Rc<Listener>, view: &VirtualView, flow: Flow, tls: bool) -> Self {
+        let timeouts = &view.virtual_.settings.timeouts;
+        // A client that connects has the idle time to begin its first request, as for any later one.
+        let deadline = Deadline::new(
+            Waiting::Request,
+            Instant::now() + timeouts.idle,
+            timeouts.idle,
+            timeouts.first_byte,
+        );
+        ClientConnection {
+            flow,
+            tls,
+            listener: Rc::clone(listener),
+            forwarding: OnceCell::new(),
+            deadline: Rc::new(deadline),
+            findings: Rc::default(),
+            route: Route::default(),
+            vars: RefCell::default(),
+            requests: Cell::new(0),
+            runners: RefCell::default(),
+            ended_by_us: Cell::new(false),
+            tunnel: RefCell::default(),
+        }
+    }
+
+    /// What members are told of the client; made when the first is.
+    pub(crate) fn forwarding(&self) -> &Forwarding {
+        self.forwarding.get_or_init(|| Forwarding::new(self.flow.client.ip(), self.tls))
+    }
+
+    /// The ordinal of a request whose head has just been read; the first is 1.
+    pub(crate) fn count_request(&self) -> u64 {
+        let ordinal = self.requests.get() + 1;
+        self.requests.set(ordinal);
+        ordinal
+    }
+
+    /// Turns into a tunnel once the answer (101) is out.
+    pub(crate) fn switch_to(&self, tunnel: Tunnel) {
+        self.tunnel.replace(Some(tunnel));
+    }
+
+    /// Calls a rule through the instance that its isolation asks for.
+    pub(crate) fn with_runner<T>(&self, rule: &Rc<RuleView>, call: impl FnOnce(&mut Runner) -> T) -> T {
+        if rule.attachment.isolation() != Isolation::Flow {
+            return call(&mut rule.runner.borrow_mut());
+        }
+        let mut runners = self.runners.borrow_mut();
+        let index = runners.iter().position(|(of, _)| Arc::ptr_eq(&of.attachment, &rule.attachment));
+        let index = index.unwrap_or_else(|| {
+            runners.push((Rc::clone(rule), Runner::new(rule.attachment.clone())));
+            runners.len() - 1
+        });
+        call(&mut runners[index].1)
+    }
+
+    /// Counts an answer of ours to what did not come to be a request.
+    fn count_refusal(&self) {
+        let view = self.listener.view();
+        view.counters.errors.add(1);
+        view.counters.answered(400);
+    }
+
+    /// Serves requests until the connection ends. Between them it may rest: then it is no more than its
+    /// socket and this future.
+    pub(crate) async fn serve<S: ClientStream>(self: Rc<Self>, mut stream: S) {
+        let mut closing = pin!(self.listener.closing());
+        loop {
+            let spoke = poll_fn(|cx| {
+                if closing.as_mut().poll(cx).is_ready() {
+                    return Poll::Ready(false);
+                }
+                if let Poll::Ready(readable) = stream.poll_readable(cx) {
+                    return Poll::Ready(readable.is_ok());
+                }
+                loop {
+                    match self.deadline.poll(cx) {
+                        Poll::Ready(Due::Expired) => return Poll::Ready(false),
+                        Poll::Ready(Due::Silent) => {}
+                        Poll::Pending => return Poll::Pending,
+                    }
+                }
+            });
+            if !spoke.await {
+                if self.tls {
+                    // close_notify, so that the end is not taken for an attack (RFC 8446 section 6.1).
+                    let _ = tokio::time::timeout(LINGER_SILENT, stream.shutdown()).await;
+                }
+                return;
+            }
+            // Boxed, so that its size is paid for only while there is something to do.
+            match Box::pin(Rc::clone(&self).converse(stream, closing.as_mut())).await {
+                Some(rests) => stream = rests,
+                None => return,
+            }
+        }
+    }
+
+    /// Speaks HTTP until the connection ends, or falls silent between two requests: then it comes back.
+    async fn converse<S: ClientStream>(
+        self: Rc<Self>,
+        stream: S,
+        mut closing: Pin<&mut impl Future<Output = ()>>,
+    ) -> Option<S> {
+        // Copies, for a view that is held here would keep its rules alive as long as the connection.
+        let (head_time, most_head) = {
+            let settings = &self.listener.view().virtual_.settings;
+            (settings.timeouts.head, settings.limits.head)
+        };
+        let service = service_fn(|request| phases::serve(&self, request));
+        let guarded = Guarded::new(stream, Rc::clone(&self.findings), self.requests.get() + 1, self.tls);
+        let mut http = http1::Builder::new()
+            // Head and body in one write. Not `pipeline_flush`, which flattens too: it holds an answer back
+            // while the beginning of another request is there, and buffers a body without limit.
+            .writev(false)
+            .max_buf_size(most_head)
+            .serve_connection(TokioIo::new(guarded), service);
+
+        let (mut registered, mut told) = (false, false);
+        let end = poll_fn(|cx| {
+            // Once to be told of it; after that a flag says whether asking is worth it.
+            if !registered || self.listener.is_closed() && !told {
+                registered = true;
+                told = closing.as_mut().poll(cx).is_ready();
+                if told {
+                    Pin::new(&mut http).graceful_shutdown();
+                }
+            }
+            loop {
+                match Pin::new(&mut http).poll(cx) {
+                    Poll::Ready(Ok(())) => return Poll::Ready(End::Done),
+                    Poll::Ready(Err(error)) => {
+                        if error.is_parse() {
+                            // hyper has answered 400, 414 or 431.
+                            self.count_refusal();
+                        }
+                        return Poll::Ready(End::Broken);
+                    }
+                    Poll::Pending => {}
+                }
+                if self.findings.inside_head() && self.deadline.waiting() == Waiting::Request {
+                    self.deadline.wait_for(Waiting::Head, Instant::now() + head_time);
+                }
+                let expired = self.deadline.expired();
+                match self.deadline.poll(cx) {
+                    Poll::Pending => return Poll::Pending,
+                    // Whoever waits was asked and had nothing to say.
+                    Poll::Ready(Due::Expired) if expired => return Poll::Ready(End::TimedOut),
+                    Poll::Ready(Due::Silent) if self.findings.at_rest() && !told => {
+                        return Poll::Ready(End::Silent);
+                    }
+                    Poll::Ready(Due::Expired | Due::Silent) => {}
+                }
+            }
+        })
+        .await;
+
+        let parts = http.into_parts();
+        let stream = parts.io.into_inner().into_inner();
+        if matches!(end, End::Silent) && parts.read_buf.is_empty() {
+            return Some(stream);
+        }
+        self.part(stream, end, parts.read_buf).await;
+        None
+    }
+
+    /// Ends a connection as it deserves; `early` is what was read and not understood as HTTP.
+    async fn part<S: ClientStream>(&self, mut stream: S, end: End, early: Bytes) {
+        match (end, self.tunnel.take()) {
+            (End::Done, Some(tunnel)) => {
+                let idle = self.listener.view().virtual_.settings.timeouts.idle;
+                Box::pin(tunnel.carry(stream, early, idle)).await;
+            }
+            (End::TimedOut, _) if self.deadline.waiting() == Waiting::Head => {
+                self.count_refusal();
+                // Best effort: who sends a head this slowly may not read either.
+                let answer =
+                    b"HTTP/1.1 408 Request Timeout\r\nconnection: close\r\ncontent-length: 0\r\n\r\n";
+                let _ = tokio::time::timeout(LINGER_SILENT, async {
+                    stream.write_all(answer).await?;
+                    stream.shutdown().await
+                })
+                .await;
+            }
+            (End::Done, None)
+                if !self.findings.inside_message() && early.is_empty() && !self.ended_by_us.get() => {}
+            // hyper has answered what is no HTTP, or the client may have more to say: it reads first.
+            (End::Done | End::Broken | End::Silent, _) => {
+                let _ = tokio::time::timeout(LINGER, discard(&mut stream)).await;
+            }
+            (End::TimedOut, _) => {}
+        }
+    }
+}

@@ -1,0 +1,330 @@
+//! Watches the bytes that a client sends and refuses what two parsers could read differently.
+//!
+//! hyper is right to be lenient in places where a proxy must not be: it lets `Transfer-Encoding`
+//! win over `Content-Length` and takes a bare LF for a line end. Both are how requests are smuggled
+//! past a proxy (RFC 9112 sections 2.2, 6.3 and 11.2). The guard reads the same bytes as hyper does,
+//! on their way in, follows the framing, and names the request that must not be served.
+
+use std::cell::Cell;
+use std::io;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll, ready};
+
+use memchr::memchr;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+use crate::http::h1::framing::{chunk_size, decimal};
+
+/// Why a request is refused. Each is answered with 400 and the end of the connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Refusal {
+    /// `Content-Length` and `Transfer-Encoding` in one head (RFC 9112 section 6.3, item 3).
+    BothLengths,
+    /// A line that ends with LF alone (RFC 9112 section 2.2).
+    BareLf,
+    /// A `Content-Length` that is not digits alone, or several that differ (RFC 9112 section 6.3, item 5).
+    BadLength,
+    /// A `Transfer-Encoding` that is not `chunked` alone: what else it names would stay on the body
+    /// (RFC 9112 section 6.1).
+    Coding,
+    /// A chunk size that is not 1 to 16 hexadecimal digits, or a chunk not ended by CRLF (RFC 9112 section 7.1).
+    BadChunk,
+}
+
+impl Refusal {
+    /// For the log and for the body of the answer.
+    pub(crate) fn reason(self) -> &'static str {
+        match self {
+            Refusal::BothLengths => "both Content-Length and Transfer-Encoding",
+            Refusal::BareLf => "line not ended by CRLF",
+            Refusal::BadLength => "Content-Length is not one number",
+            Refusal::Coding => "Transfer-Encoding is not chunked",
+            Refusal::BadChunk => "malformed chunk",
+        }
+    }
+}
+
+/// What the guard tells the rest of the connection.
+#[derive(Debug, Default)]
+pub(crate) struct Findings {
+    /// The ordinal of the request to refuse (1 is the first of the connection), and why.
+    refused: Cell<Option<(u64, Refusal)>>,
+    /// Part of a head has come in and the rest has not.
+    inside_head: Cell<bool>,
+    /// The last message that came in is not known to be complete.
+    inside_message: Cell<bool>,
+    /// Something that was to be written waits for the client to read.
+    unwritten: Cell<bool>,
+}
+
+impl Findings {
+    /// Why the request of this ordinal, or one before it, must not be served.
+    pub(crate) fn refusal(&self, ordinal: u64) -> Option<Refusal> {
+        self.refused.get().filter(|&(first, _)| first <= ordinal).map(|(_, why)| why)
+    }
+
+    /// Whether a head has begun that is not complete.
+    pub(crate) fn inside_head(&self) -> bool {
+        self.inside_head.get()
+    }
+
+    /// Whether more of the last message may be under way. Closing then resets the connection, and the
+    /// client may lose the answer (RFC 9112 section 9.6).
+    pub(crate) fn inside_message(&self) -> bool {
+        self.inside_message.get()
+    }
+}
+
+impl Findings {
+    /// Whether the connection is between two requests with nothing under way in either direction.
+    pub(crate) fn at_rest(&self) -> bool {
+        !self.inside_head() && !self.inside_message() && !self.unwritten.get()
+    }
+}
+
+/// A client's stream under guard.
+pub(crate) struct Guarded<S> {
+    stream: S,
+    framing: Framing,
+    findings: Rc<Findings>,
+    goodbye: bool,
+}
+
+impl<S> Guarded<S> {
+    /// `ordinal`: that of the next request, 1 for the first of the connection. `goodbye`: the stream has something to say before it is closed (TLS: close_notify). Else shutting
+    /// it down is left to closing, which says the same in one system call less.
+    pub(crate) fn new(stream: S, findings: Rc<Findings>, ordinal: u64, goodbye: bool) -> Self {
+        Guarded { stream, framing: Framing { ordinal, ..Framing::default() }, findings, goodbye }
+    }
+
+    /// The stream, for what is not HTTP any more (an upgraded connection).
+    pub(crate) fn into_inner(self) -> S {
+        self.stream
+    }
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for Guarded<S> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let before = buf.filled().len();
+        ready!(Pin::new(&mut self.stream).poll_read(cx, buf))?;
+        let this = &mut *self;
+        if let Err(why) = this.framing.follow(&buf.filled()[before..])
+            && this.findings.refused.get().is_none()
+        {
+            this.findings.refused.set(Some((this.framing.ordinal, why)));
+        }
+        this.findings.inside_head.set(this.framing.inside_head());
+        this.findings.inside_message.set(this.framing.part != Part::Head);
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for Guarded<S> {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        let written = Pin::new(&mut self.stream).poll_write(cx, buf);
+        self.findings.unwritten.set(!matches!(written, Poll::Ready(Ok(count)) if count == buf.len()));
+        written
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let flushed = Pin::new(&mut self.stream).poll_flush(cx);
+        if flushed.is_pending() {
+            self.findings.unwritten.set(true);
+        }
+        flushed
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.goodbye {
+            true => Pin::new(&mut self.stream).poll_shutdown(cx),
+            false => Poll::Ready(Ok(())),
+        }
+    }
+}
+
+/// Where in the messages of a connection the next byte falls.
+#[derive(Debug)]
+struct Framing {
+    /// The request that the next byte belongs to, counted from 1.
+    ordinal: u64,
+    part: Part,
+    /// A line whose end has not come in yet. Bounded by the head limit: hyper stops reading there.
+    carry: Vec<u8>,
+    head: HeadSoFar,
+}
+
+#[derive(Debug, Default)]
+struct HeadSoFar {
+    lines: u32,
+    length: Option<u64>,
+    chunked: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Part {
+    Head,
+    /// So many bytes of a body with a length are to come.
+    Body(u64),
+    ChunkSize,
+    /// So many bytes of a chunk are to come, its CRLF among them (the last two).
+    Chunk(u64),
+    Trailer,
+    /// Something was refused: where the next message begins is a matter of opinion.
+    Lost,
+}
+
+impl Default for Framing {
+    fn default() -> Self {
+        Framing { ordinal: 1, part: Part::Head, carry: Vec::new(), head: HeadSoFar::default() }
+    }
+}
+
+impl Framing {
+    fn inside_head(&self) -> bool {
+        self.part == Part::Head && (self.head.lines > 0 || !self.carry.is_empty())
+    }
+
+    /// Takes the next bytes of the connection. After an error every byte is let through unseen.
+    fn follow(&mut self, mut bytes: &[u8]) -> Result<(), Refusal> {
+        while !bytes.is_empty() {
+            match self.part {
+                Part::Head | Part::ChunkSize | Part::Trailer => {
+                    let Some(end) = memchr(b'\n', bytes) else {
+                        self.carry.extend_from_slice(bytes);
+                        return Ok(());
+                    };
+                    let (line, rest) = bytes.split_at(end + 1);
+                    bytes = rest;
+                    let taken = if self.carry.is_empty() {
+                        self.line(line)
+                    } else {
+                        let mut whole = std::mem::take(&mut self.carry);
+                        whole.extend_from_slice(line);
+                        self.line(&whole)
+                    };
+                    if taken.is_err() {
+                        self.part = Part::Lost;
+                        return taken;
+                    }
+                }
+                Part::Body(left) => {
+                    let skipped = skip(&mut bytes, left);
+                    self.part = Part::Body(left - skipped);
+                    if skipped == left {
+                        self.next_message();
+                    }
+                }
+                Part::Chunk(left) => {
+                    // The CRLF after the data is looked at byte by byte: it is where a wrong size shows.
+                    if left > 2 {
+                        self.part = Part::Chunk(left - skip(&mut bytes, left - 2));
+                    } else {
+                        let expected = if left == 2 { b'\r' } else { b'\n' };
+                        if bytes[0] != expected {
+                            self.part = Part::Lost;
+                            return Err(Refusal::BadChunk);
+                        }
+                        bytes = &bytes[1..];
+                        self.part = if left == 1 { Part::ChunkSize } else { Part::Chunk(1) };
+                    }
+                }
+                Part::Lost => return Ok(()),
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes one line, its line end included.
+    fn line(&mut self, line: &[u8]) -> Result<(), Refusal> {
+        let Some(line) = line.strip_suffix(b"\r\n") else { return Err(Refusal::BareLf) };
+        match self.part {
+            Part::Head => self.head_line(line),
+            Part::ChunkSize => {
+                let size = chunk_size(line).ok_or(Refusal::BadChunk)?;
+                self.part = match size {
+                    0 => Part::Trailer,
+                    // A size near 2^64 is nothing that a body can have.
+                    n => Part::Chunk(n.checked_add(2).ok_or(Refusal::BadChunk)?),
+                };
+                Ok(())
+            }
+            _ => {
+                if line.is_empty() {
+                    self.next_message();
+                }
+                Ok(())
+            }
+        }
+    }
+
+    fn head_line(&mut self, line: &[u8]) -> Result<(), Refusal> {
+        if line.is_empty() {
+            // Empty lines before a request line are to be ignored (RFC 9112 section 2.2).
+            if self.head.lines > 0 {
+                self.end_head()?;
+            }
+            return Ok(());
+        }
+        self.head.lines += 1;
+        if let Some(value) = field(line, b"content-length:") {
+            let length = decimal(value).ok_or(Refusal::BadLength)?;
+            if self.head.length.is_some_and(|first| first != length) {
+                return Err(Refusal::BadLength);
+            }
+            self.head.length = Some(length);
+        } else if let Some(coding) = field(line, b"transfer-encoding:") {
+            if self.head.chunked || !coding.eq_ignore_ascii_case(b"chunked") {
+                return Err(Refusal::Coding);
+            }
+            self.head.chunked = true;
+        }
+        Ok(())
+    }
+
+    fn end_head(&mut self) -> Result<(), Refusal> {
+        match (self.head.length, self.head.chunked) {
+            (Some(_), true) => return Err(Refusal::BothLengths),
+            (None, true) => {
+                self.head = HeadSoFar::default();
+                self.part = Part::ChunkSize;
+            }
+            (Some(length), false) if length > 0 => {
+                self.head = HeadSoFar::default();
+                self.part = Part::Body(length);
+            }
+            _ => self.next_message(),
+        }
+        Ok(())
+    }
+
+    fn next_message(&mut self) {
+        self.ordinal += 1;
+        self.head = HeadSoFar::default();
+        self.part = Part::Head;
+    }
+}
+
+/// Drops up to `most` bytes from the front; returns how many.
+fn skip(bytes: &mut &[u8], most: u64) -> u64 {
+    let count = usize::try_from(most).unwrap_or(usize::MAX).min(bytes.len());
+    *bytes = &bytes[count..];
+    count as u64
+}
+
+/// The value of a header line if its name is `name` (lower case, with the colon).
+fn field<'a>(line: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {
+    // Nearly every line of a head is told apart by its first byte.
+    if line[0] | 0x20 != name[0] || line.len() < name.len() {
+        return None;
+    }
+    let (start, value) = line.split_at(name.len());
+    start.eq_ignore_ascii_case(name).then(|| value.trim_ascii())
+}
+
+#[cfg(test)]
+mod tests;

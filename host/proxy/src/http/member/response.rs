@@ -1,0 +1,330 @@
+//! Reads responses as a member sends them: the head, and what its framing makes of the bytes behind it
+//! (RFC 9112 section 6.3).
+
+use bytes::{Buf, Bytes, BytesMut};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode, Version, header, response};
+use memchr::memchr;
+
+use super::Broken;
+use crate::http::h1::framing::{chunk_size, decimal};
+
+/// Fields of a head, and of the trailers, at most.
+const MOST_FIELDS: usize = 128;
+/// Bytes of a head, and of the trailers, at most.
+const MOST_HEAD: usize = (64 << 10) - 1;
+/// A chunk size with its extensions, which nobody uses.
+const MOST_CHUNK_LINE: usize = 4 << 10;
+
+/// A response head, and what follows it.
+pub(super) struct Head {
+    pub(super) parts: response::Parts,
+    pub(super) body: Body,
+    /// The member will take another request on the connection.
+    pub(super) keep_alive: bool,
+}
+
+/// Takes a response head off the front of `buffer`; `None`: not all of it is there.
+///
+/// # Errors
+/// It is no HTTP/1 response, or its framing can be read in more than one way.
+pub(super) fn take_head(buffer: &mut BytesMut, request: &Method) -> Result<Option<Head>, Broken> {
+    let mut fields = [const { std::mem::MaybeUninit::uninit() }; MOST_FIELDS];
+    let mut parsed = httparse::Response::new(&mut []);
+    let read = httparse::ParserConfig::default().parse_response_with_uninit_headers(
+        &mut parsed,
+        buffer,
+        &mut fields,
+    );
+    let length = match read.map_err(Broken::Head)? {
+        httparse::Status::Complete(length) => length,
+        httparse::Status::Partial if buffer.len() < MOST_HEAD => return Ok(None),
+        httparse::Status::Partial => return Err(Broken::HeadTooLarge),
+    };
+    if length > MOST_HEAD {
+        return Err(Broken::HeadTooLarge);
+    }
+    let status = parsed.code.and_then(|code| StatusCode::from_u16(code).ok()).ok_or(Broken::Status)?;
+    let version = if parsed.version == Some(1) { Version::HTTP_11 } else { Version::HTTP_10 };
+
+    let origin = buffer.as_ptr() as usize;
+    let mut places = [Place::default(); MOST_FIELDS];
+    for (place, field) in places.iter_mut().zip(parsed.headers.iter()) {
+        *place = Place::of(origin, field);
+    }
+    let count = parsed.headers.len();
+    let bytes = buffer.split_to(length).freeze();
+    let (mut parts, ()) = Response::new(()).into_parts();
+    parts.status = status;
+    parts.version = version;
+    parts.headers = fields_at(&bytes, &places[..count])?;
+    let framing = Framing::read(&parts.headers, version)?;
+    let keep_alive = framing.keep_alive;
+    let body = framing.body(request, status);
+    Ok(Some(Head { keep_alive: keep_alive && body != Body::UntilClosed, parts, body }))
+}
+
+/// Where a field stands in the bytes of its head.
+#[derive(Clone, Copy, Default)]
+struct Place {
+    name: (u16, u16),
+    value: (u16, u16),
+}
+
+impl Place {
+    fn of(origin: usize, field: &httparse::Header<'_>) -> Self {
+        let place = |bytes: &[u8]| {
+            let start = bytes.as_ptr() as usize - origin;
+            // A head has at most `MOST_HEAD` bytes.
+            (start as u16, (start + bytes.len()) as u16)
+        };
+        Place { name: place(field.name.as_bytes()), value: place(field.value) }
+    }
+}
+
+/// The fields, whose values share the memory of `bytes`.
+fn fields_at(bytes: &Bytes, places: &[Place]) -> Result<HeaderMap, Broken> {
+    let mut fields = HeaderMap::with_capacity(places.len());
+    for place in places {
+        let name = HeaderName::from_bytes(&bytes[usize::from(place.name.0)..usize::from(place.name.1)]);
+        let value = bytes.slice(usize::from(place.value.0)..usize::from(place.value.1));
+        match (name, HeaderValue::from_maybe_shared(value)) {
+            (Ok(name), Ok(value)) => fields.append(name, value),
+            _ => return Err(Broken::Field),
+        };
+    }
+    Ok(fields)
+}
+
+/// What the fields say about the length.
+struct Framing {
+    chunked: bool,
+    length: Option<u64>,
+    keep_alive: bool,
+}
+
+impl Framing {
+    fn read(fields: &HeaderMap, version: Version) -> Result<Self, Broken> {
+        let http_11 = version == Version::HTTP_11;
+        let mut framing = Framing { chunked: false, length: None, keep_alive: http_11 };
+        for (name, value) in fields {
+            match *name {
+                header::CONTENT_LENGTH => {
+                    for length in value.as_bytes().split(|&byte| byte == b',') {
+                        let length = decimal(length.trim_ascii()).ok_or(Broken::Length)?;
+                        // RFC 9112 section 6.3, item 5: several that are equal are one.
+                        if framing.length.is_some_and(|first| first != length) {
+                            return Err(Broken::Length);
+                        }
+                        framing.length = Some(length);
+                    }
+                }
+                header::TRANSFER_ENCODING => {
+                    // Another coding, or one in HTTP/1.0, leaves the end of the body a matter of opinion
+                    // (RFC 9112 section 6.1).
+                    if framing.chunked || !http_11 || !value.as_bytes().eq_ignore_ascii_case(b"chunked") {
+                        return Err(Broken::Coding);
+                    }
+                    framing.chunked = true;
+                }
+                header::CONNECTION => {
+                    for option in value.as_bytes().split(|&byte| byte == b',') {
+                        let option = option.trim_ascii();
+                        if option.eq_ignore_ascii_case(b"close") {
+                            framing.keep_alive = false;
+                        } else if !http_11 && option.eq_ignore_ascii_case(b"keep-alive") {
+                            framing.keep_alive = true;
+                        }
+                    }
+                }
+                _ => {}
+            }
+        }
+        // RFC 9112 section 6.3, item 3: the coding wins, and the connection is not trusted with more.
+        framing.keep_alive &= !(framing.chunked && framing.length.is_some());
+        Ok(framing)
+    }
+
+    fn body(&self, request: &Method, status: StatusCode) -> Body {
+        if *request == Method::HEAD
+            || status.is_informational()
+            || matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED)
+        {
+            return Body::Length(0);
+        }
+        match (self.chunked, self.length) {
+            (true, _) => Body::Chunked(Chunk::Size),
+            (false, Some(length)) => Body::Length(length),
+            (false, None) => Body::UntilClosed,
+        }
+    }
+}
+
+/// What is still to come of a body.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Body {
+    /// So many bytes.
+    Length(u64),
+    Chunked(Chunk),
+    /// All until the member closes.
+    UntilClosed,
+}
+
+/// Where in a chunked body the next byte falls (RFC 9112 section 7.1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Chunk {
+    Size,
+    /// So many bytes of a chunk; 0: its line end.
+    Data(u64),
+    Trailers,
+}
+
+/// A step through a body.
+#[derive(Debug, PartialEq)]
+pub(super) enum Piece {
+    Data(Bytes),
+    Trailers(HeaderMap),
+    /// More bytes are needed, if more are to come.
+    More,
+}
+
+impl Body {
+    pub(super) const ENDED: Body = Body::Length(0);
+
+    pub(super) fn is_ended(&self) -> bool {
+        *self == Body::ENDED
+    }
+
+    /// Bytes to come, where that is known.
+    pub(super) fn exact(&self) -> Option<u64> {
+        match self {
+            Body::Length(length) => Some(*length),
+            Body::Chunked(_) | Body::UntilClosed => None,
+        }
+    }
+
+    /// Takes what is next off the front of `buffer`. Behind data it looks whether that was the end.
+    ///
+    /// # Errors
+    /// The framing is broken.
+    pub(super) fn take(&mut self, buffer: &mut BytesMut) -> Result<Piece, Broken> {
+        match self {
+            Body::Length(left) => match take_data(buffer, left) {
+                Some(data) => Ok(Piece::Data(data)),
+                None => Ok(Piece::More),
+            },
+            Body::UntilClosed => match buffer.is_empty() {
+                true => Ok(Piece::More),
+                false => Ok(Piece::Data(buffer.split().freeze())),
+            },
+            Body::Chunked(_) => self.take_chunked(buffer),
+        }
+    }
+
+    fn take_chunked(&mut self, buffer: &mut BytesMut) -> Result<Piece, Broken> {
+        while let Body::Chunked(at) = self {
+            match at {
+                Chunk::Data(left) if *left > 0 => {
+                    let Some(data) = take_data(buffer, left) else { break };
+                    // What is wrong behind it is found again when it is asked for.
+                    let _ = self.pass_end(buffer);
+                    return Ok(Piece::Data(data));
+                }
+                Chunk::Trailers => {
+                    let Some(trailers) = take_trailers(buffer)? else { break };
+                    *self = Body::ENDED;
+                    if !trailers.is_empty() {
+                        return Ok(Piece::Trailers(trailers));
+                    }
+                }
+                Chunk::Data(_) | Chunk::Size => {
+                    if !at.pass_line(buffer)? {
+                        break;
+                    }
+                }
+            }
+        }
+        Ok(Piece::More)
+    }
+
+    /// Goes past the end of the body, if that is all that comes.
+    fn pass_end(&mut self, buffer: &mut BytesMut) -> Result<(), Broken> {
+        while let Body::Chunked(at) = self {
+            if *at == Chunk::Trailers && buffer.starts_with(b"\r\n") {
+                buffer.advance(2);
+                *self = Body::ENDED;
+            } else if matches!(at, Chunk::Trailers | Chunk::Data(1..)) || !at.pass_line(buffer)? {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// What the end of the connection means here.
+    ///
+    /// # Errors
+    /// More was to come.
+    pub(super) fn close(&mut self) -> Result<(), Broken> {
+        match self {
+            Body::UntilClosed | Body::Length(0) => {
+                *self = Body::ENDED;
+                Ok(())
+            }
+            Body::Length(_) | Body::Chunked(_) => Err(Broken::Truncated),
+        }
+    }
+}
+
+impl Chunk {
+    /// Goes past the line end of a chunk, or past the line with a size. `false`: it is not all there.
+    fn pass_line(&mut self, buffer: &mut BytesMut) -> Result<bool, Broken> {
+        if *self != Chunk::Size {
+            if buffer.len() < 2 {
+                return Ok(false);
+            }
+            if !buffer.starts_with(b"\r\n") {
+                return Err(Broken::Chunk);
+            }
+            buffer.advance(2);
+            *self = Chunk::Size;
+            return Ok(true);
+        }
+        let Some(end) = memchr(b'\n', buffer) else {
+            return if buffer.len() > MOST_CHUNK_LINE { Err(Broken::Chunk) } else { Ok(false) };
+        };
+        let size = buffer[..end].strip_suffix(b"\r").and_then(chunk_size).ok_or(Broken::Chunk)?;
+        buffer.advance(end + 1);
+        *self = if size == 0 { Chunk::Trailers } else { Chunk::Data(size) };
+        Ok(true)
+    }
+}
+
+/// Up to `left` bytes, of which it takes them off.
+fn take_data(buffer: &mut BytesMut, left: &mut u64) -> Option<Bytes> {
+    let count = usize::try_from(*left).unwrap_or(usize::MAX).min(buffer.len());
+    if count == 0 {
+        return None;
+    }
+    *left -= count as u64;
+    Some(buffer.split_to(count).freeze())
+}
+
+fn take_trailers(buffer: &mut BytesMut) -> Result<Option<HeaderMap>, Broken> {
+    let mut fields = [httparse::EMPTY_HEADER; MOST_FIELDS];
+    let (length, places, count) = match httparse::parse_headers(buffer, &mut fields).map_err(Broken::Head)? {
+        httparse::Status::Complete((length, _)) if length > MOST_HEAD => return Err(Broken::HeadTooLarge),
+        httparse::Status::Complete((length, fields)) => {
+            let mut places = [Place::default(); MOST_FIELDS];
+            for (place, field) in places.iter_mut().zip(fields) {
+                *place = Place::of(buffer.as_ptr() as usize, field);
+            }
+            (length, places, fields.len())
+        }
+        httparse::Status::Partial if buffer.len() < MOST_HEAD => return Ok(None),
+        httparse::Status::Partial => return Err(Broken::HeadTooLarge),
+    };
+    let bytes = buffer.split_to(length).freeze();
+    fields_at(&bytes, &places[..count]).map(Some)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,10 @@
+//! HTTP carriage. What becomes of a request is in [`phases`]; everything else here serves it.
+
+pub(crate) mod body;
+pub(crate) mod client;
+pub(crate) mod fields;
+pub(crate) mod finish;
+pub(crate) mod h1;
+pub(crate) mod member;
+pub(crate) mod phases;
+pub(crate) mod problem;

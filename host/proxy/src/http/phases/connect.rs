@@ -1,0 +1,94 @@
+//! Connect: from a pool to a connection that a request can be sent on.
+
+use std::rc::Rc;
+
+use shunt_rules::{ConnectCause, ConnectFailure};
+use tokio::time::Instant;
+
+use crate::deadline::Waiting;
+use crate::http::member::{ConnectError, Lease, MemberView};
+use crate::http::phases::rules::AfterFailure;
+use crate::http::phases::{Stop, Transaction};
+use crate::http::problem::Problem;
+use crate::view::PoolView;
+
+/// Members tried for one request before it is given up: a pool of dead members must not hold a client
+/// for the connect time-out of each.
+const MOST_ATTEMPTS: usize = 3;
+
+impl Transaction {
+    /// Chooses members until one can be connected to.
+    pub(super) async fn connect(&mut self) -> Result<(Rc<PoolView>, Lease), Stop> {
+        loop {
+            let pool = self.pool()?;
+            let failure = match self.choose(&pool) {
+                None => self.failure(None, ConnectCause::NoMember),
+                Some(member) => match self.lease(&member).await {
+                    Ok(lease) => return Ok((pool, lease)),
+                    Err(cause) => {
+                        self.tried.push(member.address);
+                        self.failure(Some(&member), cause)
+                    }
+                },
+            };
+            match self.on_connect_failed(&failure)? {
+                AfterFailure::AsConfigured | AfterFailure::SamePool
+                    if failure.cause == ConnectCause::NoMember =>
+                {
+                    // Nothing is left of this pool; was there ever anything?
+                    let problem = match self.tried.is_empty() {
+                        true => Problem::NoMember(pool.name.clone()),
+                        false => Problem::NotConnected,
+                    };
+                    return Err(problem.into());
+                }
+                AfterFailure::AsConfigured if self.tried.len() >= MOST_ATTEMPTS => {
+                    return Err(Problem::NotConnected.into());
+                }
+                AfterFailure::AsConfigured | AfterFailure::SamePool | AfterFailure::Elsewhere => {}
+            }
+        }
+    }
+
+    async fn lease(&mut self, member: &Rc<MemberView>) -> Result<Lease, ConnectCause> {
+        match member.reuse() {
+            Some(lease) => Ok(lease),
+            // Boxed, and with it all that connecting takes: it is rare, and every request would carry its
+            // size around.
+            None => Box::pin(self.connect_anew(member)).await,
+        }
+    }
+
+    pub(super) async fn connect_anew(&mut self, member: &Rc<MemberView>) -> Result<Lease, ConnectCause> {
+        let (within, first_byte) = {
+            let timeouts = &self.view.virtual_.settings.timeouts;
+            (timeouts.connect, timeouts.first_byte)
+        };
+        // The member's time begins when the request can be sent.
+        let deadline = Rc::clone(&self.connection.deadline);
+        deadline.wait_for(Waiting::FirstByte, Instant::now() + within + first_byte);
+        let connected = member.connect(within).await;
+        deadline.wait_for(Waiting::FirstByte, Instant::now() + first_byte);
+        match connected {
+            Ok(lease) => {
+                member.counters.connects.add(1);
+                Ok(lease)
+            }
+            Err(error) => {
+                member.counters.connects_failed.add(1);
+                tracing::debug!(member = %member.address, ?error, "connect failed");
+                Err(match error {
+                    ConnectError::Refused => ConnectCause::Refused,
+                    ConnectError::TimedOut => ConnectCause::TimedOut,
+                    ConnectError::Unreachable => ConnectCause::Unreachable,
+                    ConnectError::Other => ConnectCause::Other,
+                })
+            }
+        }
+    }
+
+    fn failure(&self, member: Option<&Rc<MemberView>>, cause: ConnectCause) -> ConnectFailure {
+        let attempts = u32::try_from(self.tried.len()).unwrap_or(u32::MAX);
+        ConnectFailure { member: member.map(|it| it.address), cause, attempts }
+    }
+}

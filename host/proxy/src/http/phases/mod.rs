@@ -1,0 +1,226 @@
+//! The life of a request, as a list of phases:
+//!
+//! read head → `on-request` → (`on-request-body`) → pool → persistence → selection → connect
+//! (→ `on-connect-failed`, reselect) → send → `on-response` → stream → `on-done`
+//!
+//! A phase returns what the next one needs, or a [`Stop`]. Only here is their order.
+
+mod connect;
+mod head;
+mod persist;
+mod respond;
+pub(crate) mod route;
+mod rules;
+mod send;
+
+use std::convert::Infallible;
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{Request, Response, StatusCode};
+use hyper::body::Incoming;
+use shunt_rules::{Answer, Exchange, Hook, Outcome};
+use tokio::time::Instant;
+
+use crate::deadline::Waiting;
+use crate::http::body::{RequestBody, RequestBodyState, ResponseBody};
+use crate::http::finish::Finish;
+use crate::http::h1::connection::ClientConnection;
+use crate::http::problem::Problem;
+use crate::view::VirtualView;
+use route::Route;
+use send::Sent;
+
+/// Why the list of phases ends early: something else answers.
+pub(crate) enum Stop {
+    Problem(Problem),
+    /// A rule made the answer. Boxed: it is large, and every phase returns room for it.
+    Answer(Box<Answer>),
+}
+
+impl From<Problem> for Stop {
+    fn from(problem: Problem) -> Self {
+        Stop::Problem(problem)
+    }
+}
+
+/// One request on its way through the phases.
+pub(crate) struct Transaction {
+    connection: Rc<ClientConnection>,
+    /// The configuration that it began with, and finishes with.
+    view: Rc<VirtualView>,
+    started: Instant,
+    /// The request head, as rules see and change it.
+    exchange: Box<Exchange>,
+    body: RequestBody,
+    body_state: Rc<RequestBodyState>,
+    /// A body that was collected, and can be sent again.
+    replay: Option<Bytes>,
+    /// The client asked to switch protocols.
+    upgrade: bool,
+    route: Route,
+    /// Members that were tried and did not serve it.
+    tried: Vec<SocketAddr>,
+    /// How often a failure sent it to another pool.
+    detours: u32,
+    served_by: Option<SocketAddr>,
+    first_byte: Option<Duration>,
+    /// A cookie that binds the client to the chosen member.
+    set_cookie: Option<http::HeaderValue>,
+    /// There is an answer.
+    concluded: bool,
+}
+
+/// Without an answer the client went away while it waited: that is an end, too.
+impl Drop for Transaction {
+    fn drop(&mut self) {
+        if !self.concluded {
+            self.connection.vars.replace(std::mem::take(&mut self.exchange.flow_vars));
+            if self.view.hooks.contains(Hook::OnDone) {
+                drop(self.finish(None, Outcome::ClientGone));
+            }
+        }
+    }
+}
+
+/// Serves one request: runs the phases and makes the answer whatever happens.
+///
+/// The head is read before the future is made, which is moved about and should not carry the request twice.
+pub(crate) fn serve(
+    connection: &Rc<ClientConnection>,
+    request: Request<Incoming>,
+) -> impl Future<Output = Result<Response<ResponseBody>, Infallible>> + use<> {
+    let ordinal = connection.count_request();
+    let view = connection.listener.view();
+    let mut transaction = Transaction::new(connection, &view, request, ordinal);
+    let head = transaction.read_head(ordinal);
+    async move {
+        let result = match head {
+            Ok(()) => transaction.run().await,
+            Err(problem) => Err(problem.into()),
+        };
+        Ok(transaction.conclude(result))
+    }
+}
+
+impl Transaction {
+    fn new(
+        connection: &Rc<ClientConnection>,
+        view: &Rc<VirtualView>,
+        request: Request<Incoming>,
+        ordinal: u64,
+    ) -> Self {
+        let settings = &view.virtual_.settings;
+        let (parts, body) = request.into_parts();
+        let body_state = Rc::<RequestBodyState>::default();
+        let guard = (&connection.findings, ordinal);
+        let body =
+            RequestBody::streamed(body, settings.limits.body, &body_state, &connection.deadline, guard);
+        let started = Instant::now();
+        connection.deadline.wait_for(Waiting::FirstByte, started + settings.timeouts.first_byte);
+        view.counters.requests.add(1);
+        Transaction {
+            connection: Rc::clone(connection),
+            view: Rc::clone(view),
+            started,
+            exchange: Box::new(Exchange {
+                flow: connection.flow,
+                scheme: if connection.tls { shunt_rules::Scheme::Https } else { shunt_rules::Scheme::Http },
+                request: parts,
+                response: None,
+                member: None,
+                pool: None,
+                vars: shunt_rules::Vars::default(),
+                flow_vars: connection.vars.take(),
+                response_edits: Vec::new(),
+            }),
+            body,
+            body_state,
+            replay: None,
+            upgrade: false,
+            route: connection.route.clone(),
+            tried: Vec::new(),
+            detours: 0,
+            served_by: None,
+            first_byte: None,
+            set_cookie: None,
+            concluded: false,
+        }
+    }
+
+    async fn run(&mut self) -> Result<Response<ResponseBody>, Stop> {
+        self.on_request().await?;
+        loop {
+            let (pool, lease) = self.connect().await?;
+            match self.send(lease).await? {
+                Sent::Response(response, lease) => {
+                    if let Some(response) = self.on_response(&pool, response, lease)? {
+                        return Ok(response);
+                    }
+                }
+                Sent::Again => {}
+            }
+        }
+    }
+
+    /// Makes the answer of whatever the phases came to, and leaves the connection ready for the next.
+    fn conclude(&mut self, result: Result<Response<ResponseBody>, Stop>) -> Response<ResponseBody> {
+        let (mut response, outcome) = match result {
+            Ok(response) => (response, Outcome::Complete),
+            Err(Stop::Answer(answer)) => (respond::from_rule(*answer), Outcome::Answered),
+            Err(Stop::Problem(problem)) => {
+                self.view.counters.errors.add(1);
+                let outcome = match problem {
+                    Problem::NoResponse | Problem::TimedOut => Outcome::MemberFailed,
+                    Problem::NoPool | Problem::NoMember(_) | Problem::NotConnected | Problem::Fault => {
+                        Outcome::Answered
+                    }
+                    _ => Outcome::Refused,
+                };
+                let response = problem.into_response();
+                if response.headers().contains_key(http::header::CONNECTION) {
+                    self.connection.ended_by_us.set(true);
+                }
+                (response, outcome)
+            }
+        };
+        for edit in self.exchange.response_edits.drain(..) {
+            edit.apply(response.headers_mut());
+        }
+        if let Some(cookie) = self.set_cookie.take()
+            && self.served_by.is_some()
+        {
+            response.headers_mut().append(http::header::SET_COOKIE, cookie);
+        }
+        self.concluded = true;
+        self.view.counters.answered(response.status().as_u16());
+        if self.view.hooks.contains(Hook::OnDone) {
+            let finish = self.finish(Some(response.status()), outcome);
+            response.body_mut().finish_with(Box::new(finish));
+        }
+        self.connection.vars.replace(std::mem::take(&mut self.exchange.flow_vars));
+        let switched = response.status() == StatusCode::SWITCHING_PROTOCOLS;
+        // A body says when it has ended.
+        let next = if switched || response.body().is_streaming() { Waiting::Body } else { Waiting::Request };
+        self.connection.deadline.wait_idle(next);
+        response
+    }
+
+    fn finish(&mut self, status: Option<StatusCode>, outcome: Outcome) -> Finish {
+        Finish {
+            connection: Rc::clone(&self.connection),
+            view: Rc::clone(&self.view),
+            started: self.started,
+            status,
+            member: self.served_by,
+            first_byte: self.first_byte,
+            request_body: Rc::clone(&self.body_state),
+            outcome,
+            bytes_to_client: 0,
+            ended: false,
+            vars: std::mem::take(&mut self.exchange.vars),
+        }
+    }
+}

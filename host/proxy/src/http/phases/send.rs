@@ -1,0 +1,117 @@
+//! Send: the request to the member, and the wait for the head of its response.
+
+use std::rc::Rc;
+
+use http::{Method, StatusCode, response};
+
+use crate::deadline::Waiting;
+use crate::http::body::{RequestBody, RequestBodyFailure};
+use crate::http::member::{Lease, MemberView, SendError};
+use crate::http::phases::{Stop, Transaction};
+use crate::http::problem::Problem;
+
+pub(super) enum Sent {
+    Response(response::Parts, Lease),
+    /// The request can be sent again, to another member.
+    Again,
+}
+
+impl Transaction {
+    pub(super) async fn send(&mut self, lease: Lease) -> Result<Sent, Stop> {
+        let member = Rc::clone(lease.member());
+        match self.send_once(lease).await {
+            Ok((response, lease)) => self.sent(response, lease),
+            Err(SendError::Stale(error, unsent)) if self.can_send_again(unsent.is_some()) => {
+                tracing::debug!(member = %member.address, %error, "kept connection was closed, connecting anew");
+                if let Some(body) = unsent {
+                    self.body = body;
+                    self.body_state.given_away.set(false);
+                    self.body_state.sent.set(0);
+                }
+                Box::pin(self.send_anew(&member)).await
+            }
+            Err(error) => Err(self.failed(&member, error)),
+        }
+    }
+
+    /// The member closed a connection while it was idle. That is no fault of its own, so it gets a second
+    /// chance.
+    async fn send_anew(&mut self, member: &Rc<MemberView>) -> Result<Sent, Stop> {
+        match self.connect_anew(member).await {
+            Err(_) => {
+                self.tried.push(member.address);
+                Ok(Sent::Again)
+            }
+            Ok(lease) => match self.send_once(lease).await {
+                Ok((response, lease)) => self.sent(response, lease),
+                Err(error) => Err(self.failed(member, error)),
+            },
+        }
+    }
+
+    fn sent(&mut self, response: response::Parts, lease: Lease) -> Result<Sent, Stop> {
+        let member = lease.member();
+        if response.status == StatusCode::SWITCHING_PROTOCOLS && !self.upgrade {
+            // Only who asked for another protocol may get it (RFC 9110 section 15.2.2).
+            member.counters.failures.add(1);
+            return Err(Problem::NoResponse.into());
+        }
+        member.counters.bytes_to_server.add(self.body_state.sent.get());
+        self.served_by = Some(member.address);
+        if self.view.hooks.contains(shunt_rules::Hook::OnDone) {
+            self.first_byte = Some(self.started.elapsed());
+        }
+        self.connection.deadline.wait_idle(Waiting::Body);
+        Ok(Sent::Response(response, lease))
+    }
+
+    async fn send_once(&mut self, mut lease: Lease) -> Result<(response::Parts, Lease), SendError> {
+        lease.member().counters.requests.add(1);
+        let body = match &self.replay {
+            Some(bytes) => RequestBody::whole(bytes.clone(), &self.body_state),
+            None => {
+                self.body_state.given_away.set(!matches!(self.body, RequestBody::Empty));
+                std::mem::replace(&mut self.body, RequestBody::Empty)
+            }
+        };
+        let response = lease.send(&self.exchange.request, body, &self.connection.deadline).await?;
+        Ok((response, lease))
+    }
+
+    /// Whether nothing of the request is lost when it is sent once more, and the member may get it twice.
+    fn can_send_again(&self, unsent: bool) -> bool {
+        unsent || self.can_replay() && is_idempotent(&self.exchange.request.method)
+    }
+
+    /// Whether the whole request is still at hand.
+    pub(super) fn can_replay(&self) -> bool {
+        self.replay.is_some() || !self.body_state.given_away.get()
+    }
+
+    fn failed(&self, member: &MemberView, error: SendError) -> Stop {
+        let problem = match (self.body_state.failed.get(), error) {
+            (Some(RequestBodyFailure::TooLarge), _) => Problem::BodyTooLarge,
+            (Some(RequestBodyFailure::Malformed), _) => Problem::BadRequest("the body broke off"),
+            (Some(RequestBodyFailure::Framing(why)), _) => Problem::Framing(why),
+            (Some(RequestBodyFailure::Stalled), _) => Problem::BodyStalled,
+            (None, SendError::FirstByte) => {
+                member.counters.failures.add(1);
+                Problem::TimedOut
+            }
+            (None, SendError::Stale(error, _) | SendError::Member(error)) => {
+                member.counters.failures.add(1);
+                tracing::debug!(member = %member.address, %error, "no response");
+                Problem::NoResponse
+            }
+        };
+        problem.into()
+    }
+}
+
+/// RFC 9110 section 9.2.2.
+fn is_idempotent(method: &Method) -> bool {
+    matches!(
+        *method,
+        Method::GET | Method::HEAD | Method::OPTIONS | Method::TRACE | Method::PUT | Method::DELETE
+    )
+}

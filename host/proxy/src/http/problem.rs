@@ -1,0 +1,97 @@
+//! What goes wrong with a request, sorted by who must act, and the one place that says what the
+//! client gets for it.
+
+use bytes::Bytes;
+use http::header::{CONNECTION, CONTENT_TYPE, HeaderValue};
+use http::{Response, StatusCode};
+
+use crate::http::body::ResponseBody;
+use crate::http::h1::guard::Refusal;
+
+/// Why a request was not answered by a member or a rule.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Problem {
+    /// The client: what it sent is not HTTP, or could be read in two ways.
+    BadRequest(&'static str),
+    /// The client: the framing, see [`Refusal`].
+    Framing(Refusal),
+    /// The client: the body is larger than the virtual takes.
+    BodyTooLarge,
+    /// The client: it stopped in the middle of its body.
+    BodyStalled,
+    /// The client: a method that a reverse proxy does not serve.
+    Method,
+    /// A rule refused it.
+    Rejected,
+    /// The rule author: the rule faulted and the operator wants such requests refused.
+    Fault,
+    /// The operator: no pool is configured and no rule named one.
+    NoPool,
+    /// The operator or the members: nothing to choose from in this pool.
+    NoMember(std::sync::Arc<str>),
+    /// The members: none of those tried could be connected to.
+    NotConnected,
+    /// The member: it broke off before a response head, or sent what is not HTTP.
+    NoResponse,
+    /// The member: no response head in time.
+    TimedOut,
+}
+
+impl Problem {
+    /// The status (RFC 9110 section 15), a text for the client, and whether the connection must end.
+    fn answer(&self) -> (StatusCode, String, bool) {
+        let (status, text, close) = match self {
+            Problem::BadRequest(what) => (StatusCode::BAD_REQUEST, format!("bad request: {what}"), true),
+            Problem::Framing(why) => {
+                (StatusCode::BAD_REQUEST, format!("bad request: {}", why.reason()), true)
+            }
+            Problem::BodyTooLarge => {
+                (StatusCode::PAYLOAD_TOO_LARGE, "the request body is too large".to_owned(), true)
+            }
+            Problem::BodyStalled => {
+                (StatusCode::REQUEST_TIMEOUT, "the request body did not come in time".to_owned(), true)
+            }
+            Problem::Method => {
+                (StatusCode::METHOD_NOT_ALLOWED, "this method is not served here".to_owned(), true)
+            }
+            Problem::Rejected => (StatusCode::FORBIDDEN, "refused".to_owned(), true),
+            Problem::Fault => {
+                (StatusCode::INTERNAL_SERVER_ERROR, "a rule of this service failed".to_owned(), false)
+            }
+            Problem::NoPool => {
+                (StatusCode::SERVICE_UNAVAILABLE, "no pool for this request".to_owned(), false)
+            }
+            Problem::NoMember(pool) => {
+                (StatusCode::SERVICE_UNAVAILABLE, format!("pool {pool} has no live member"), false)
+            }
+            Problem::NotConnected => {
+                (StatusCode::BAD_GATEWAY, "no member could be connected to".to_owned(), false)
+            }
+            Problem::NoResponse => {
+                (StatusCode::BAD_GATEWAY, "the member gave no valid response".to_owned(), false)
+            }
+            Problem::TimedOut => {
+                (StatusCode::GATEWAY_TIMEOUT, "the member did not answer in time".to_owned(), false)
+            }
+        };
+        (status, text, close)
+    }
+
+    pub(crate) fn into_response(self) -> Response<ResponseBody> {
+        let (status, mut text, close) = self.answer();
+        text.push('\n');
+        let mut response = Response::new(ResponseBody::whole(Bytes::from(text)));
+        *response.status_mut() = status;
+        let headers = response.headers_mut();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
+        if status == StatusCode::METHOD_NOT_ALLOWED {
+            // RFC 9110 section 15.5.6 wants the list.
+            let allowed = HeaderValue::from_static("GET, HEAD, POST, PUT, DELETE, OPTIONS, PATCH");
+            headers.insert(http::header::ALLOW, allowed);
+        }
+        if close {
+            headers.insert(CONNECTION, HeaderValue::from_static("close"));
+        }
+        response
+    }
+}

@@ -1,0 +1,16 @@
+//! The proxy plane: workers, one thread per core, that accept connections, terminate TLS and forward
+//! requests to members.
+//!
+//! | module | what |
+//! |---|---|
+//! | [`worker`] | a thread with its own runtime, listeners, rule instances and connections to members |
+//! | `listener` | accepts, asks `on-flow`, hands each connection to a task |
+//! | `view` | a worker's view of virtuals, pools and rules, built on the one before it |
+//! | `deadline` | the one time-out that a connection waits for at a moment |
+//! | `http` | HTTP: the phases of a request, and what serves them |
+
+mod deadline;
+mod http;
+mod listener;
+mod view;
+pub mod worker;

@@ -1,0 +1,251 @@
+//! A worker's listener: accepts, asks `on-flow`, and hands each connection to a task of its own.
+
+use std::cell::{Cell, RefCell};
+use std::io;
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::time::Duration;
+
+use shunt_rules::{Flow, FlowVerdict, Hook, OnFault, Transport};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Notify;
+use tokio::time::{sleep, timeout};
+use tokio_rustls::TlsAcceptor;
+
+use crate::http::h1::connection::ClientConnection;
+use crate::http::phases::route::Route;
+use crate::view::VirtualView;
+use shunt_runtime::counters::VirtualCounters;
+use shunt_runtime::tls::Tls;
+
+/// How long accepting pauses when descriptors or memory are used up: the connections that hold them
+/// get time to end, and the loop does not spin.
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// Flow numbers are unique over all workers.
+static NEXT_FLOW: AtomicU64 = AtomicU64::new(1);
+
+pub(crate) struct Listener {
+    pub(crate) address: SocketAddr,
+    view: RefCell<Rc<VirtualView>>,
+    closing: Notify,
+    closed: Cell<bool>,
+    open: Cell<usize>,
+    /// Told when the last connection ends.
+    emptied: Notify,
+}
+
+/// What `on-flow` came to.
+enum Admission {
+    Serve(Route),
+    Reset,
+    Close,
+}
+
+impl Listener {
+    pub(crate) fn new(address: SocketAddr, view: Rc<VirtualView>) -> Rc<Self> {
+        Rc::new(Listener {
+            address,
+            view: RefCell::new(view),
+            closing: Notify::new(),
+            closed: Cell::new(false),
+            open: Cell::new(0),
+            emptied: Notify::new(),
+        })
+    }
+
+    /// The configuration for the next connection and the next request.
+    pub(crate) fn view(&self) -> Rc<VirtualView> {
+        Rc::clone(&self.view.borrow())
+    }
+
+    pub(crate) fn set_view(&self, view: Rc<VirtualView>) {
+        self.view.replace(view);
+    }
+
+    /// Stops accepting and asks the connections to end after the request that they are at.
+    pub(crate) fn close(&self) {
+        self.closed.set(true);
+        self.closing.notify_waiters();
+    }
+
+    pub(crate) fn is_closed(&self) -> bool {
+        self.closed.get()
+    }
+
+    /// Resolves once [`Listener::close`] was called.
+    pub(crate) async fn closing(&self) {
+        let closing = self.closing.notified();
+        if !self.closed.get() {
+            closing.await;
+        }
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.open.get() == 0
+    }
+
+    /// Resolves once no connection is open.
+    pub(crate) async fn drained(&self) {
+        while self.open.get() > 0 {
+            self.emptied.notified().await;
+        }
+    }
+
+    /// Accepts until closed.
+    pub(crate) async fn accept(self: Rc<Self>, socket: TcpListener) {
+        loop {
+            let accepted = tokio::select! {
+                biased;
+                accepted = socket.accept() => accepted,
+                () = self.closing() => return,
+            };
+            match accepted {
+                Ok((stream, client)) => self.admit(stream, client),
+                Err(error) if is_exhaustion(&error) => {
+                    tracing::warn!(listen = %self.address, %error, "cannot accept, pausing");
+                    sleep(PAUSE).await;
+                }
+                // That connection is gone; the next may be fine.
+                Err(error) => tracing::debug!(listen = %self.address, %error, "accept failed"),
+            }
+        }
+    }
+
+    fn admit(self: &Rc<Self>, stream: TcpStream, client: SocketAddr) {
+        let view = self.view();
+        view.counters.connections.add(1);
+        if self.open.get() >= view.virtual_.settings.limits.connections {
+            view.counters.refused.add(1);
+            reset(&stream);
+            return;
+        }
+        self.open.set(self.open.get() + 1);
+        view.counters.open.add(1);
+        let place = Place { listener: Rc::clone(self), counters: Arc::clone(&view.counters) };
+        tokio::task::spawn_local(place.serve(view, stream, client));
+    }
+}
+
+/// A connection's place among those that are open; given back when it is dropped.
+struct Place {
+    listener: Rc<Listener>,
+    counters: Arc<VirtualCounters>,
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.counters.open.subtract(1);
+        self.listener.open.set(self.listener.open.get() - 1);
+        if self.listener.open.get() == 0 {
+            self.listener.emptied.notify_waiters();
+        }
+    }
+}
+
+impl Place {
+    async fn serve(self, view: Rc<VirtualView>, stream: TcpStream, client: SocketAddr) {
+        let vip = if self.listener.address.ip().is_unspecified() {
+            stream.local_addr().unwrap_or(self.listener.address)
+        } else {
+            self.listener.address
+        };
+        let flow =
+            Flow { id: NEXT_FLOW.fetch_add(1, Relaxed), client, vip, transport: Transport::Tcp, ingress: 0 };
+        let tls = view.virtual_.tls.clone();
+        let mut connection = ClientConnection::new(&self.listener, &view, flow, tls.is_some());
+        match on_flow(&mut connection, &view) {
+            Admission::Serve(route) => connection.route = route,
+            Admission::Reset => {
+                self.counters.refused.add(1);
+                return reset(&stream);
+            }
+            Admission::Close => {
+                self.counters.refused.add(1);
+                return;
+            }
+        }
+        let connection = Rc::new(connection);
+        let handshake_time = view.virtual_.settings.timeouts.head;
+        // What is held here lives as long as the connection.
+        drop(view);
+        match tls {
+            None => connection.serve(stream).await,
+            // Boxed, for it is large, and plain connections would carry its size.
+            Some(tls) => Box::pin(self.serve_tls(connection, stream, tls, handshake_time)).await,
+        }
+    }
+
+    async fn serve_tls(
+        &self,
+        connection: Rc<ClientConnection>,
+        stream: TcpStream,
+        tls: Arc<Tls>,
+        handshake_time: Duration,
+    ) {
+        // HTTP/2 is chosen here, by ALPN, once it is there.
+        let handshake = TlsAcceptor::from(Arc::clone(&tls.config)).accept(stream);
+        match timeout(handshake_time, handshake).await {
+            Ok(Ok(stream)) => connection.serve(stream).await,
+            Ok(Err(error)) => {
+                self.counters.handshakes_failed.add(1);
+                tracing::debug!(client = %connection.flow.client, %error, "TLS handshake failed");
+            }
+            Err(_) => self.counters.handshakes_failed.add(1),
+        }
+    }
+}
+
+/// `on-flow`, in the order of the rules, until one decides.
+fn on_flow(connection: &mut ClientConnection, view: &VirtualView) -> Admission {
+    let mut route = Route::default();
+    if !view.hooks.contains(Hook::OnFlow) {
+        return Admission::Serve(route);
+    }
+    let mut vars = connection.vars.take();
+    let mut admission = None;
+    for rule in view.rules.iter().filter(|rule| rule.attachment.hooks().contains(Hook::OnFlow)) {
+        let flow = connection.flow;
+        let verdict = connection.with_runner(rule, |runner| {
+            let verdict = runner.on_flow(&flow, &mut vars)?;
+            let FlowVerdict::To(target) = verdict else { return Ok(Some(verdict)) };
+            match route.redirect(rule, target, view.pool.as_ref()) {
+                Ok(()) => Ok(None),
+                Err(why) => Err(runner.refuse_verdict(Hook::OnFlow, why)),
+            }
+        });
+        if let Err(fault) = &verdict {
+            rule.log(fault);
+        }
+        admission = match (verdict, rule.attachment.on_fault(), &rule.fallback) {
+            (Ok(None), _, _) => Some(Admission::Serve(Route::default())),
+            (Ok(Some(FlowVerdict::Reject)), _, _) | (Err(_), OnFault::Reject, _) => Some(Admission::Reset),
+            (Ok(Some(FlowVerdict::Drop)), _, _) => Some(Admission::Close),
+            (Err(_), OnFault::Pool(_), Some(pool)) => {
+                route = Route::to_pool(Rc::clone(pool));
+                Some(Admission::Serve(Route::default()))
+            }
+            (Ok(Some(_)), _, _) | (Err(_), _, _) => None,
+        };
+        if admission.is_some() {
+            break;
+        }
+    }
+    connection.vars.replace(vars);
+    match admission {
+        Some(Admission::Serve(_)) | None => Admission::Serve(route),
+        Some(refused) => refused,
+    }
+}
+
+/// Closes with RST, which tells the client at once that nothing will come.
+fn reset(stream: &TcpStream) {
+    let _ = socket2::SockRef::from(stream).set_linger(Some(Duration::ZERO));
+}
+
+/// EMFILE, ENFILE, ENOBUFS and ENOMEM: the machine's state, not this connection's.
+fn is_exhaustion(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::OutOfMemory || matches!(error.raw_os_error(), Some(23 | 24 | 105))
+}

@@ -1,0 +1,288 @@
+//! The snapshot as one worker sees it: the same names, with what only this worker touches beside them
+//! (turns, kept connections, warm rule instances). Carried from snapshot to snapshot by identity.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use shunt_engine::balance::choose::{self, Ask, Chosen, NotChosen};
+use shunt_engine::balance::{Balance, Candidate, Members, Selector};
+use shunt_engine::persistence::{MemberTag, key_prefix};
+use shunt_rules::{Attachment, Fault, HookSet, OnFault, Runner};
+use shunt_wire::Endpoint;
+
+use crate::http::member::MemberView;
+use shunt_config::model;
+use shunt_runtime::counters::VirtualCounters;
+use shunt_runtime::rules::fault_log::FaultLog;
+use shunt_runtime::{Pool, Snapshot, Virtual};
+
+pub(crate) struct PoolView {
+    pub(crate) pool: Arc<Pool>,
+    pub(crate) name: Arc<str>,
+    selector: RefCell<Selector>,
+    pub(crate) members: Vec<Rc<MemberView>>,
+    places: HashMap<SocketAddr, usize>,
+    /// What a cookie calls each of the members, with the member's place; sorted.
+    tags: Vec<(MemberTag, usize)>,
+}
+
+pub(crate) struct VirtualView {
+    pub(crate) virtual_: Arc<Virtual>,
+    pub(crate) counters: Arc<VirtualCounters>,
+    pub(crate) pool: Option<Rc<PoolView>>,
+    pub(crate) rules: Vec<Rc<RuleView>>,
+    /// Every hook that any of its rules exports.
+    pub(crate) hooks: HookSet,
+    /// Keeps the bindings of two virtuals that share a pool apart.
+    pub(crate) binding_prefix: [u8; 8],
+}
+
+pub(crate) struct RuleView {
+    pub(crate) attachment: Arc<Attachment>,
+    /// The warm instance of this worker. Not used with isolation `flow`.
+    pub(crate) runner: RefCell<Runner>,
+    /// In the order of the attachment's slots.
+    pub(crate) slots: Vec<Rc<PoolView>>,
+    /// The pool of `on-fault = { pool = … }`.
+    pub(crate) fallback: Option<Rc<PoolView>>,
+    faults: FaultLog,
+}
+
+impl VirtualView {
+    /// The pools that requests can go to, some of them more than once.
+    pub(crate) fn pools(&self) -> impl Iterator<Item = &Rc<PoolView>> {
+        let by_rules = self.rules.iter().flat_map(|rule| rule.slots.iter().chain(&rule.fallback));
+        self.pool.iter().chain(by_rules)
+    }
+}
+
+impl RuleView {
+    /// Tells the operator what a fault was, unless one was told a moment ago.
+    pub(crate) fn log(&self, fault: &Fault) {
+        self.faults.tell(&self.attachment, fault);
+    }
+}
+
+/// Everything that one worker sees.
+#[derive(Default)]
+pub(crate) struct Views {
+    worker: usize,
+    pools: HashMap<String, Rc<PoolView>>,
+    virtuals: HashMap<String, Rc<VirtualView>>,
+}
+
+impl Views {
+    pub(crate) fn new(worker: usize) -> Self {
+        Views { worker, ..Views::default() }
+    }
+
+    pub(crate) fn virtual_named(&self, name: &str) -> Option<&Rc<VirtualView>> {
+        self.virtuals.get(name)
+    }
+
+    /// Takes over a snapshot. Requests under way keep the views that they began with.
+    pub(crate) fn apply(&mut self, snapshot: &Snapshot) {
+        let mut before = std::mem::take(&mut self.pools);
+        for pool in &snapshot.pools {
+            let name = &pool.settings.name;
+            let view = PoolView::next(before.remove(name), pool, self.worker);
+            self.pools.insert(name.clone(), view);
+        }
+        for gone in before.values() {
+            gone.members.iter().for_each(|member| member.close_idle());
+        }
+
+        let before = std::mem::take(&mut self.virtuals);
+        for virtual_ in &snapshot.virtuals {
+            let name = &virtual_.settings.name;
+            let view = self.virtual_view(virtual_, before.get(name).map(|view| &**view));
+            self.virtuals.insert(name.clone(), Rc::new(view));
+        }
+    }
+
+    /// Closes connections to members that no one used for a while.
+    pub(crate) fn sweep(&self) {
+        for pool in self.pools.values() {
+            pool.members.iter().for_each(|member| member.sweep());
+        }
+    }
+
+    fn virtual_view(&self, virtual_: &Arc<Virtual>, before: Option<&VirtualView>) -> VirtualView {
+        let rules: Vec<_> = virtual_.rules.iter().map(|it| self.rule_view(it, before)).collect();
+        let hooks = rules.iter().fold(HookSet::EMPTY, |all, rule| all.union(rule.attachment.hooks()));
+        let name = &virtual_.settings.name;
+        VirtualView {
+            counters: virtual_.counters.shard(self.worker),
+            pool: virtual_.settings.pool.as_ref().and_then(|name| self.pools.get(name)).cloned(),
+            binding_prefix: key_prefix(name),
+            virtual_: Arc::clone(virtual_),
+            rules,
+            hooks,
+        }
+    }
+
+    fn rule_view(&self, attachment: &Arc<Attachment>, before: Option<&VirtualView>) -> Rc<RuleView> {
+        let slots: Vec<_> =
+            attachment.slots().iter().filter_map(|slot| self.pools.get(&slot.pool)).cloned().collect();
+        let fallback = match attachment.on_fault() {
+            OnFault::Pool(name) => self.pools.get(name).cloned(),
+            OnFault::Reject | OnFault::Continue => None,
+        };
+        let same = before
+            .into_iter()
+            .flat_map(|view| &view.rules)
+            .find(|rule| Arc::ptr_eq(&rule.attachment, attachment));
+        if let Some(rule) = same {
+            let unchanged = |old: &Rc<PoolView>, new: &Rc<PoolView>| Rc::ptr_eq(old, new);
+            if rule.slots.iter().zip(&slots).all(|(old, new)| unchanged(old, new))
+                && rule.fallback.iter().zip(&fallback).all(|(old, new)| unchanged(old, new))
+            {
+                return Rc::clone(rule);
+            }
+        }
+        let attachment = Arc::clone(attachment);
+        let runner = match same {
+            // The instance stays warm when only a pool changed.
+            Some(rule) => rule.runner.replace(Runner::new(Arc::clone(&attachment))),
+            None => {
+                let mut runner = Runner::new(Arc::clone(&attachment));
+                // So that the first request does not wait for it; where it fails, that request's call says why.
+                let _ = runner.warm();
+                runner
+            }
+        };
+        Rc::new(RuleView {
+            attachment,
+            runner: RefCell::new(runner),
+            slots,
+            fallback,
+            faults: FaultLog::default(),
+        })
+    }
+}
+
+impl PoolView {
+    /// The view of a pool, built on the one before it.
+    fn next(before: Option<Rc<PoolView>>, pool: &Arc<Pool>, worker: usize) -> Rc<PoolView> {
+        if let Some(view) = &before
+            && Arc::ptr_eq(&view.pool, pool)
+        {
+            return Rc::clone(view);
+        }
+        let balance = match pool.settings.balance {
+            model::Balance::RoundRobin => Balance::RoundRobin,
+            model::Balance::WeightedRoundRobin => Balance::WeightedRoundRobin,
+            model::Balance::LeastConnections => Balance::LeastConnections,
+            // Of pools that no proxy uses.
+            model::Balance::DestinationHash => Balance::DestinationHash,
+            model::Balance::SymmetricHash => Balance::SymmetricHash,
+        };
+        let place = |address| before.as_ref().and_then(|view| view.place(address));
+        let old = |address| before.as_ref().and_then(|view| view.members.get(place(address)?));
+        let members = pool
+            .members
+            .iter()
+            .map(|member| {
+                let (address, weight) = (member.settings.address, member.settings.weight);
+                match old(address) {
+                    Some(old) if old.weight == weight => Rc::clone(old),
+                    Some(old) => Rc::new(old.with_weight(weight)),
+                    None => {
+                        let counters = member.counters.shard(worker);
+                        Rc::new(MemberView::new(address, weight, Arc::clone(&member.state), counters))
+                    }
+                }
+            })
+            .collect::<Vec<_>>();
+        let places: HashMap<_, _> = members.iter().map(|member| member.address).zip(0..).collect();
+        let before_members = before.iter().flat_map(|view| &view.members);
+        for gone in before_members.filter(|member| !places.contains_key(&member.address)) {
+            gone.close_idle();
+        }
+        let selector = match &before {
+            Some(view) => {
+                let before = |at: usize| place(members.get(at)?.address);
+                view.selector.borrow().next(balance, worker, members.len(), before)
+            }
+            None => Selector::new(balance, worker),
+        };
+        let tag = |member: &Rc<MemberView>| MemberTag::of(&pool.settings.name, member.address);
+        let mut tags: Vec<_> = members.iter().map(tag).zip(0..).collect();
+        tags.sort_unstable();
+        Rc::new(PoolView {
+            tags,
+            places,
+            name: pool.settings.name.as_str().into(),
+            pool: Arc::clone(pool),
+            selector: RefCell::new(selector),
+            members,
+        })
+    }
+
+    /// The member that a request goes to which has `tried` some.
+    pub(crate) fn choose(
+        &self,
+        tried: &[SocketAddr],
+        ask: &Ask<'_>,
+    ) -> Result<(Chosen, &Rc<MemberView>), NotChosen> {
+        let chosen = choose::choose(ask, &self.untried(tried), &mut self.selector.borrow_mut())?;
+        Ok((chosen, self.members.get(chosen.place).ok_or(NotChosen::NoMember)?))
+    }
+
+    /// Its members as a request finds them that has `tried` some.
+    pub(crate) fn untried<'a>(&'a self, tried: &'a [SocketAddr]) -> Untried<'a> {
+        Untried { pool: self, tried }
+    }
+
+    /// The place of the member that a cookie calls so.
+    pub(crate) fn tagged(&self, tag: &MemberTag) -> Option<usize> {
+        let place = self.tags.binary_search_by_key(tag, |(known, _)| *known).ok()?;
+        self.tags.get(place).map(|(_, place)| *place)
+    }
+
+    pub(crate) fn place(&self, address: SocketAddr) -> Option<usize> {
+        self.places.get(&address).copied()
+    }
+}
+
+/// The members of a pool, of which some were tried and did not serve.
+pub(crate) struct Untried<'a> {
+    pool: &'a PoolView,
+    tried: &'a [SocketAddr],
+}
+
+impl Untried<'_> {
+    fn is_tried(&self, member: &MemberView) -> bool {
+        self.tried.contains(&member.address)
+    }
+}
+
+impl Members for Untried<'_> {
+    fn count(&self) -> usize {
+        self.pool.members.len()
+    }
+
+    fn candidate(&self, place: usize) -> Candidate {
+        self.pool.members.get(place).map_or_else(Candidate::default, |member| Candidate {
+            usable: member.state.usable_for_new() && !self.is_tried(member),
+            weight: member.weight,
+            active: member.state.active(),
+        })
+    }
+
+    fn endpoint(&self, place: usize) -> Endpoint {
+        self.pool.members.get(place).map(|member| member.address.into()).unwrap_or_default()
+    }
+
+    fn serves_bound(&self, place: usize) -> bool {
+        let member = self.pool.members.get(place);
+        member.is_some_and(|member| member.state.usable_for_persistent() && !self.is_tried(member))
+    }
+
+    fn place(&self, member: SocketAddr) -> Option<usize> {
+        self.pool.place(member)
+    }
+}

@@ -1,0 +1,142 @@
+//! Workers: one thread per core, each with its own runtime, listeners, rule instances and connections
+//! to members. What reaches them from outside is one message per snapshot.
+
+use std::collections::HashMap;
+use std::io;
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+
+use tokio::net::TcpListener;
+use tokio::runtime::{Builder, LocalOptions};
+use tokio::sync::{mpsc, oneshot};
+
+use crate::http::member::SWEEP_EVERY;
+use crate::listener::Listener;
+use crate::view::Views;
+use shunt_runtime::Snapshot;
+
+/// What the control thread asks of a worker.
+pub enum Command {
+    /// Take over a snapshot, with the sockets of the listeners that it adds. Listeners that it does not
+    /// have are closed and their connections drained; all others are left alone.
+    Apply {
+        snapshot: Arc<Snapshot>,
+        sockets: Vec<(SocketAddr, std::net::TcpListener)>,
+        done: oneshot::Sender<()>,
+    },
+    /// Stop accepting, and answer when every connection has ended.
+    Drain { done: oneshot::Sender<()> },
+}
+
+/// The control thread's end of a worker.
+pub struct Worker {
+    commands: mpsc::UnboundedSender<Command>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Worker {
+    /// Starts a worker; `core` pins it where one is given.
+    ///
+    /// # Errors
+    /// The thread or its runtime cannot be made.
+    pub fn start(number: usize, core: Option<usize>) -> io::Result<Worker> {
+        let (commands, inbox) = mpsc::unbounded_channel();
+        let (ready, started) = std::sync::mpsc::channel();
+        let thread = std::thread::Builder::new().name(format!("worker-{number}")).spawn(move || {
+            if let Some(core) = core
+                && let Err(error) = shunt_sys::cores::pin_current_thread(core)
+            {
+                // It works unpinned too, with caches that are less warm.
+                tracing::debug!(number, core, %error, "not pinned");
+            }
+            let runtime =
+                match Builder::new_current_thread().enable_all().build_local(LocalOptions::default()) {
+                    Ok(runtime) => runtime,
+                    Err(error) => {
+                        let _ = ready.send(Err(error));
+                        return;
+                    }
+                };
+            let _ = ready.send(Ok(()));
+            runtime.block_on(run(number, inbox));
+        })?;
+        started.recv().map_err(|_| io::Error::other("the worker ended before it began"))??;
+        Ok(Worker { commands, thread: Some(thread) })
+    }
+
+    /// `false`: the worker is gone.
+    pub fn send(&self, command: Command) -> bool {
+        self.commands.send(command).is_ok()
+    }
+
+    /// Waits for the thread to end, which it does once its sender is dropped.
+    pub fn join(mut self) {
+        let thread = self.thread.take();
+        drop(self);
+        if let Some(thread) = thread {
+            let _ = thread.join();
+        }
+    }
+}
+
+async fn run(number: usize, mut inbox: mpsc::UnboundedReceiver<Command>) {
+    let mut views = Views::new(number);
+    let mut listeners: HashMap<SocketAddr, Rc<Listener>> = HashMap::new();
+    // Those that a reload took out, until their last connection ends.
+    let mut leaving: Vec<Rc<Listener>> = Vec::new();
+    let mut sweep = tokio::time::interval(SWEEP_EVERY);
+    loop {
+        let command = tokio::select! {
+            command = inbox.recv() => command,
+            _ = sweep.tick() => {
+                views.sweep();
+                continue;
+            }
+        };
+        match command {
+            None => return,
+            Some(Command::Apply { snapshot, sockets, done }) => {
+                views.apply(&snapshot);
+                listeners.retain(|address, listener| {
+                    let stays = snapshot.virtuals.iter().any(|it| it.settings.listen == *address);
+                    if !stays {
+                        listener.close();
+                        leaving.push(Rc::clone(listener));
+                    }
+                    stays
+                });
+                let mut sockets: HashMap<_, _> = sockets.into_iter().collect();
+                for virtual_ in &snapshot.virtuals {
+                    let Some(view) = views.virtual_named(&virtual_.settings.name) else { continue };
+                    let address = virtual_.settings.listen;
+                    if let Some(listener) = listeners.get(&address) {
+                        listener.set_view(Rc::clone(view));
+                    } else if let Some(socket) = sockets.remove(&address) {
+                        let listener = Listener::new(address, Rc::clone(view));
+                        match TcpListener::from_std(socket) {
+                            Ok(socket) => {
+                                tokio::task::spawn_local(Rc::clone(&listener).accept(socket));
+                                listeners.insert(address, listener);
+                            }
+                            Err(error) => tracing::error!(%address, %error, "cannot listen"),
+                        }
+                    }
+                }
+                leaving.retain(|listener| !listener.is_empty());
+                let _ = done.send(());
+            }
+            Some(Command::Drain { done }) => {
+                let draining: Vec<_> = listeners.drain().map(|(_, it)| it).chain(leaving.drain(..)).collect();
+                draining.iter().for_each(|listener| listener.close());
+                tokio::task::spawn_local(async move {
+                    for listener in draining {
+                        listener.drained().await;
+                    }
+                    let _ = done.send(());
+                });
+            }
+        }
+    }
+}

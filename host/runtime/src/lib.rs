@@ -1,0 +1,22 @@
+//! What the planes share: the snapshot in force, live state that a reload carries over, counters, the
+//! clock, TLS material. Nothing here knows a protocol.
+//!
+//! | module | what |
+//! |---|---|
+//! | [`snapshot`] | a configuration in force, with all that it needs to serve |
+//! | [`registry`] | live state by identity: what a reload must not forget |
+//! | [`counters`] | counters that each worker writes for itself |
+//! | [`clock`] | the monotonic clock, as the numbers that the engine takes |
+//! | [`tls`] | certificates and keys, chosen by server name |
+//! | [`rules`] | what planes do alike around rules |
+
+pub mod clock;
+pub mod counters;
+pub mod dial;
+pub mod log;
+pub mod registry;
+pub mod rules;
+pub mod snapshot;
+pub mod tls;
+
+pub use snapshot::{Member, PacketVirtual, PathPool, Pool, Snapshot, Virtual};

@@ -1,0 +1,121 @@
+//! Live state by identity: what a reload must not forget.
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use shunt_engine::member::MemberState;
+use shunt_engine::persistence::PersistenceTable;
+use shunt_rules::RuleStats;
+
+use crate::counters::{MemberCounters, Sharded, VirtualCounters};
+use crate::snapshot::{Member, PathPool, Pool, Snapshot};
+use shunt_config::model;
+
+/// Bindings that a pool remembers at most. An entry is about 150 bytes, and only those in use exist.
+const MOST_BINDINGS: usize = 1 << 20;
+
+/// What is kept of a member.
+type LiveMember = (Arc<MemberState>, Arc<Sharded<MemberCounters>>);
+
+/// Who is who: virtuals, pools and rules by their name, members by their pool and address.
+pub struct Registry {
+    workers: usize,
+    hash_key: [u64; 2],
+    virtuals: HashMap<String, Arc<Sharded<VirtualCounters>>>,
+    bindings: HashMap<String, Arc<PersistenceTable<SocketAddr>>>,
+    members: HashMap<(String, SocketAddr), LiveMember>,
+    /// Views of members: by virtual, pool and address.
+    on_path: HashMap<(String, String, SocketAddr), Arc<MemberState>>,
+    rules: HashMap<String, Arc<RuleStats>>,
+}
+
+impl Registry {
+    /// `hash_key` is drawn at random: clients choose the keys of the tables.
+    pub fn new(workers: usize, hash_key: [u64; 2]) -> Self {
+        Registry {
+            workers,
+            hash_key,
+            virtuals: HashMap::new(),
+            bindings: HashMap::new(),
+            members: HashMap::new(),
+            on_path: HashMap::new(),
+            rules: HashMap::new(),
+        }
+    }
+
+    pub fn virtual_counters(&mut self, name: &str) -> Arc<Sharded<VirtualCounters>> {
+        let workers = self.workers;
+        Arc::clone(self.virtuals.entry(name.to_owned()).or_insert_with(|| Sharded::new(workers)))
+    }
+
+    /// `name` is `virtual/rule`.
+    pub fn rule_stats(&mut self, name: &str) -> Arc<RuleStats> {
+        Arc::clone(self.rules.entry(name.to_owned()).or_default())
+    }
+
+    pub fn pool(&mut self, settings: &model::Pool) -> Pool {
+        let (name, workers) = (&settings.name, self.workers);
+        let new_table = || Arc::new(PersistenceTable::new(MOST_BINDINGS, self.hash_key));
+        let bindings = Arc::clone(self.bindings.entry(name.clone()).or_insert_with(new_table));
+        let members = settings.members.iter().map(|member| {
+            let key = (name.clone(), member.address);
+            let new_member = || (MemberState::new(), Sharded::new(workers));
+            let (state, counters) = self.members.entry(key).or_insert_with(new_member);
+            Member { settings: member.clone(), state: Arc::clone(state), counters: Arc::clone(counters) }
+        });
+        Pool { members: members.collect(), settings: settings.clone(), bindings }
+    }
+
+    /// The pools that a virtual probes on the way of its clients.
+    pub fn on_path(&mut self, virtual_: &model::PacketVirtual, pools: &[Arc<Pool>]) -> Vec<PathPool> {
+        let probed = pools.iter().filter(|pool| {
+            virtual_.probe_from.is_some()
+                && pool.settings.monitor.is_some()
+                && virtual_.reaches(&pool.settings.name)
+        });
+        let mut view = |pool: &Pool, member: &Member| {
+            let address = member.settings.address;
+            let key = (virtual_.name.clone(), pool.settings.name.clone(), address);
+            (address, Arc::clone(self.on_path.entry(key).or_insert_with(|| member.state.view())))
+        };
+        probed
+            .map(|pool| PathPool {
+                pool: pool.settings.name.clone(),
+                members: pool.members.iter().map(|member| view(pool, member)).collect(),
+            })
+            .collect()
+    }
+
+    /// Forgets what is not in force any more.
+    pub fn retain(&mut self, snapshot: &Snapshot) {
+        self.virtuals.retain(|name, _| snapshot.virtual_named(name).is_some());
+        self.bindings.retain(|name, bindings| {
+            let pool = snapshot.pool(name);
+            if let Some(pool) = pool {
+                bindings.retain(|address| pool.members.iter().any(|it| it.settings.address == *address));
+            }
+            pool.is_some()
+        });
+        self.members.retain(|(pool, address), _| {
+            let pool = snapshot.pool(pool);
+            pool.is_some_and(|pool| pool.members.iter().any(|it| it.settings.address == *address))
+        });
+        self.on_path.retain(|(name, pool, address), view| {
+            let pools = snapshot.packet_virtual(name).into_iter().flat_map(|it| &it.on_path);
+            let mut members = pools.filter(|it| it.pool == *pool).flat_map(|it| &it.members);
+            let stays = members.any(|(member, _)| member == address);
+            if !stays {
+                // Flows that began by it go on, and nobody probes for it any more.
+                view.follow();
+            }
+            stays
+        });
+        self.rules.retain(|name, _| {
+            let parts = name.split_once('/');
+            parts.is_some_and(|(virtual_, rule)| {
+                snapshot.rules_of(virtual_).is_some_and(|rules| rules.iter().any(|it| it.name == rule))
+            })
+        });
+    }
+}

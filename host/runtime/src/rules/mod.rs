@@ -1,0 +1,3 @@
+//! What planes do alike around rules.
+
+pub mod fault_log;

@@ -1,0 +1,123 @@
+//! What runs: the snapshot, which a reload replaces as a whole, and what it carries over by identity.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use shunt_engine::member::MemberState;
+use shunt_engine::persistence::PersistenceTable;
+use shunt_rules::Attachment;
+
+use crate::counters::{MemberCounters, Sharded, VirtualCounters};
+use crate::tls::Tls;
+use shunt_config::model;
+
+/// A configuration in force. Never changed: a reload, or a rule that is loaded, makes the next one.
+#[derive(Debug)]
+pub struct Snapshot {
+    /// One more than that of the snapshot before it.
+    pub epoch: u64,
+    pub virtuals: Vec<Arc<Virtual>>,
+    pub packet_virtuals: Vec<Arc<PacketVirtual>>,
+    /// Packet virtuals of mode `siit`.
+    pub translators: Vec<Arc<model::Translator>>,
+    pub pools: Vec<Arc<Pool>>,
+}
+
+/// A virtual server with all that it needs to serve.
+pub struct Virtual {
+    pub settings: model::Virtual,
+    /// `None`: no TLS.
+    pub tls: Option<Arc<Tls>>,
+    /// In the order in which they are called.
+    pub rules: Vec<Arc<Attachment>>,
+    pub counters: Arc<Sharded<VirtualCounters>>,
+}
+
+/// A packet virtual. What it counts is counted by the packet workers.
+pub struct PacketVirtual {
+    pub settings: model::PacketVirtual,
+    /// In the order in which they are called.
+    pub rules: Vec<Arc<Attachment>>,
+    /// Pools whose members are probed on the way of its clients.
+    pub on_path: Vec<PathPool>,
+}
+
+/// A pool as the clients of one virtual find it.
+#[derive(Clone)]
+pub struct PathPool {
+    pub pool: String,
+    /// In the order of the pool's. Each is a view of the pool's own state.
+    pub members: Vec<(SocketAddr, Arc<MemberState>)>,
+}
+
+impl PathPool {
+    /// Whether it is the same pool with the very same states.
+    pub fn is(&self, other: &PathPool) -> bool {
+        let pairs = || self.members.iter().zip(&other.members);
+        self.pool == other.pool
+            && self.members.len() == other.members.len()
+            && pairs().all(|((left, a), (right, b))| left == right && Arc::ptr_eq(a, b))
+    }
+}
+
+pub struct Pool {
+    pub settings: model::Pool,
+    pub members: Vec<Member>,
+    /// Keys bound to members, from source addresses and from rules. Shared by all workers.
+    pub bindings: Arc<PersistenceTable<SocketAddr>>,
+}
+
+pub struct Member {
+    pub settings: model::Member,
+    pub state: Arc<MemberState>,
+    pub counters: Arc<Sharded<MemberCounters>>,
+}
+
+impl Snapshot {
+    /// Before the first configuration.
+    pub fn empty() -> Self {
+        Snapshot {
+            epoch: 0,
+            virtuals: Vec::new(),
+            packet_virtuals: Vec::new(),
+            translators: Vec::new(),
+            pools: Vec::new(),
+        }
+    }
+
+    pub fn pool(&self, name: &str) -> Option<&Arc<Pool>> {
+        self.pools.iter().find(|pool| pool.settings.name == name)
+    }
+
+    pub fn virtual_named(&self, name: &str) -> Option<&Arc<Virtual>> {
+        self.virtuals.iter().find(|it| it.settings.name == name)
+    }
+
+    pub fn packet_virtual(&self, name: &str) -> Option<&Arc<PacketVirtual>> {
+        self.packet_virtuals.iter().find(|it| it.settings.name == name)
+    }
+
+    /// The rules that a virtual of either kind is configured with.
+    pub fn rules_of(&self, name: &str) -> Option<&[model::RuleUse]> {
+        let packets = || self.packet_virtual(name).map(|it| it.settings.rules.as_slice());
+        self.virtual_named(name).map(|it| it.settings.rules.as_slice()).or_else(packets)
+    }
+}
+
+impl std::fmt::Debug for Virtual {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Virtual").field("settings", &self.settings).finish_non_exhaustive()
+    }
+}
+
+impl std::fmt::Debug for PacketVirtual {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("PacketVirtual").field("settings", &self.settings).finish_non_exhaustive()
+    }
+}
+
+impl std::fmt::Debug for Pool {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Pool").field("settings", &self.settings).finish_non_exhaustive()
+    }
+}
