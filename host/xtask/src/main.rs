@@ -6,6 +6,8 @@ mod bpf;
 mod compare;
 mod demo;
 mod fuzz;
+#[cfg(test)]
+mod house;
 mod interrupt;
 mod lab;
 mod lint;
