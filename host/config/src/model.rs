@@ -120,11 +120,13 @@ pub struct Timeouts {
     pub first_byte: Duration,
 }
 
-/// `limits = { head = "64KiB", body = "10MiB", connections = 10000 }`
+/// `limits = { head = "64KiB", fields = 100, body = "10MiB", connections = 10000 }`
 #[derive(Clone, Debug, PartialEq)]
 pub struct Limits {
     /// Bytes of a request head. Default 64 KiB; at least 8 KiB.
     pub head: usize,
+    /// Fields of a request head, and of the trailers behind a body. Default 100.
+    pub fields: usize,
     /// Bytes of a request body; `None`: no limit.
     pub body: Option<u64>,
     /// Client connections at once per worker. Default 10,000.

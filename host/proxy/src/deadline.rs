@@ -1,8 +1,8 @@
 //! One coarse deadline per client connection, in place of a timer per phase.
 //!
 //! Moving it costs a cell; the timer itself is touched only when the deadline comes nearer than what
-//! it is set to, or when it fires and finds that there was progress. It fires sooner than the deadline
-//! on a connection that serves requests, to tell when it has fallen silent.
+//! it is set to, or when it fires and finds that there was progress. Where progress counts, it fires
+//! every [`Deadline::tick`]: that is how much longer than the idle time a wait without progress may last.
 
 use std::cell::{Cell, RefCell};
 use std::pin::Pin;
@@ -18,9 +18,11 @@ pub(crate) enum Waiting {
     Head,
     /// The next request on a connection that is kept alive.
     Request,
-    /// The response head of a member.
+    /// The rest of a request body, of which the member has not answered yet.
+    RequestBody,
+    /// The response head of a member that has the whole request.
     FirstByte,
-    /// Bytes of a body, either way.
+    /// Bytes of a body, either way, once the member has answered.
     Body,
 }
 
@@ -35,6 +37,15 @@ pub(crate) enum Due {
 /// After how long without a request a connection gives back what it needs only for requests.
 const SILENCE: Duration = Duration::from_secs(2);
 
+/// The clock of timers is no finer.
+const LEAST_TICK: Duration = Duration::from_millis(1);
+
+impl Waiting {
+    fn is_extended_by_progress(self) -> bool {
+        matches!(self, Waiting::Request | Waiting::RequestBody | Waiting::Body)
+    }
+}
+
 #[derive(Debug)]
 pub(crate) struct Deadline {
     waiting: Cell<Waiting>,
@@ -42,10 +53,12 @@ pub(crate) struct Deadline {
     /// Something moved since the timer was last looked at: a sign of life costs no clock.
     progressed: Cell<bool>,
     expired: Cell<bool>,
-    /// The timer is set to notice silence, before the deadline.
-    listening: Cell<bool>,
-    /// How long each wait without progress may last once the first one was extended.
+    /// The timer is set to look for progress, before the deadline.
+    ticking: Cell<bool>,
+    /// How long each wait without progress may last.
     idle: Duration,
+    /// How often progress is looked for.
+    tick: Duration,
     /// How long a member may think once it has the whole request.
     first_byte: Duration,
     timer: RefCell<Pin<Box<Sleep>>>,
@@ -54,15 +67,17 @@ pub(crate) struct Deadline {
 }
 
 impl Deadline {
-    /// `idle` is how far the deadline moves when the timer fires after progress.
+    /// `idle` is how far the deadline moves when the timer fires after progress; `first_byte` how long a
+    /// member may take to answer.
     pub(crate) fn new(waiting: Waiting, at: Instant, idle: Duration, first_byte: Duration) -> Self {
         Deadline {
             waiting: Cell::new(waiting),
             at: Cell::new(at),
             progressed: Cell::new(false),
             expired: Cell::new(false),
-            listening: Cell::new(false),
+            ticking: Cell::new(false),
             idle,
+            tick: SILENCE.min(idle / 4).max(LEAST_TICK),
             first_byte,
             timer: RefCell::new(Box::pin(sleep_until(at))),
             registered: Cell::new(false),
@@ -84,21 +99,18 @@ impl Deadline {
             at < timer.deadline() || timer.is_elapsed()
         };
         if sooner {
-            self.listening.set(false);
+            self.ticking.set(false);
             self.set_timer(at);
         }
     }
 
-    /// Waits for something else, for the idle time from now on, give or take as much again.
+    /// Waits for something else, for the idle time from now on and from each progress.
     pub(crate) fn wait_idle(&self, waiting: Waiting) {
-        if self.expired.get() {
-            self.wait_for(waiting, Instant::now() + self.idle);
-        } else {
-            self.waiting.set(waiting);
-            self.progressed.set(true);
-            if waiting == Waiting::Request && !self.listening.replace(true) {
-                self.set_timer(Instant::now() + SILENCE.min(self.idle));
-            }
+        self.waiting.set(waiting);
+        self.expired.set(false);
+        self.progressed.set(true);
+        if !self.ticking.replace(true) {
+            self.set_timer(Instant::now() + self.tick);
         }
     }
 
@@ -107,11 +119,16 @@ impl Deadline {
         self.registered.set(false);
     }
 
-    /// The last of a request body is on its way: the member's time begins, unless it has answered already.
+    /// The whole request is on its way: the member's time begins, unless it has answered already.
     pub(crate) fn request_sent(&self) {
-        if self.waiting.get() == Waiting::FirstByte {
-            self.wait_for(Waiting::FirstByte, Instant::now() + self.first_byte);
+        if self.waiting.get() == Waiting::RequestBody {
+            self.wait_for_answer();
         }
+    }
+
+    /// Waits for the response head of a member that has the whole request.
+    pub(crate) fn wait_for_answer(&self) {
+        self.wait_for(Waiting::FirstByte, Instant::now() + self.first_byte);
     }
 
     /// Bytes went through.
@@ -135,19 +152,28 @@ impl Deadline {
         }
         while timer.as_mut().poll(cx).is_ready() {
             let now = Instant::now();
-            if self.progressed.take() {
+            let waiting = self.waiting.get();
+            if self.progressed.take() && waiting.is_extended_by_progress() {
                 self.at.set(now + self.idle);
-                let next = if self.listening.get() { SILENCE.min(self.idle) } else { self.idle };
-                timer.as_mut().reset(now + next);
+                self.ticking.set(true);
+                timer.as_mut().reset(now + self.tick);
                 continue;
             }
             self.registered.set(false);
-            if now >= self.at.get() {
+            let at = self.at.get();
+            if now >= at {
+                self.ticking.set(false);
                 self.expired.set(true);
                 return Poll::Ready(Due::Expired);
             }
-            timer.as_mut().reset(self.at.get());
-            if self.listening.take() && self.waiting.get() == Waiting::Request {
+            if matches!(waiting, Waiting::RequestBody | Waiting::Body) {
+                // Progress may come at any time before the deadline.
+                self.ticking.set(true);
+                timer.as_mut().reset(at.min(now + self.tick));
+                continue;
+            }
+            timer.as_mut().reset(at);
+            if self.ticking.take() && waiting == Waiting::Request {
                 return Poll::Ready(Due::Silent);
             }
         }
@@ -213,5 +239,45 @@ mod tests {
         let deadline = Deadline::new(Waiting::Request, Instant::now() + 5 * SECOND, 60 * SECOND, SECOND);
         deadline.wait_for(Waiting::FirstByte, Instant::now() + 50 * SECOND);
         assert_eq!(runs_out(&deadline).await.as_secs(), 50);
+    }
+
+    /// The two times do not depend on each other, whichever is the longer.
+    #[tokio::test(start_paused = true)]
+    async fn a_body_has_the_idle_time_and_an_answer_that_of_the_first_byte() {
+        for (idle, first_byte) in [(20, 4), (4, 20)] {
+            let start = Instant::now();
+            let idle = idle * SECOND;
+            let deadline = Deadline::new(Waiting::Request, start + idle, idle, first_byte * SECOND);
+            let lasts = |waited: Duration, time: Duration| waited >= time && waited <= time + idle / 4;
+
+            deadline.wait_for_answer();
+            assert!(lasts(runs_out(&deadline).await, first_byte * SECOND));
+
+            // A body that stops at once, and one that stops after a while.
+            deadline.wait_idle(Waiting::RequestBody);
+            assert!(lasts(runs_out(&deadline).await, idle));
+            deadline.wait_idle(Waiting::RequestBody);
+            let mut last = Instant::now();
+            for part in [3, 9, 5, 8] {
+                let pause = idle * part / 10;
+                let silent = tokio::time::timeout(pause, poll_fn(|cx| deadline.poll(cx))).await;
+                assert!(silent.is_err(), "{idle:?}: ended in a pause of {pause:?}");
+                deadline.progress();
+                last = Instant::now();
+            }
+            runs_out(&deadline).await;
+            assert!(lasts(last.elapsed(), idle), "{idle:?}: {:?}", last.elapsed());
+
+            // The last of it: the member's time begins.
+            deadline.wait_idle(Waiting::RequestBody);
+            deadline.progress();
+            deadline.request_sent();
+            assert_eq!(runs_out(&deadline).await, first_byte * SECOND);
+
+            // An answer that came before the rest of the request: what is left is the body's time.
+            deadline.wait_idle(Waiting::Body);
+            deadline.request_sent();
+            assert!(lasts(runs_out(&deadline).await, idle));
+        }
     }
 }

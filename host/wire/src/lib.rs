@@ -5,11 +5,13 @@
 //!
 //! Packets are read elsewhere. Here they are rewritten in place ([`rewrite`], [`translation`],
 //! [`fragment`]) and answered ([`icmp`], [`tcp`], [`arp`], [`ndp`]), by a [`Layout`] that says where their headers are.
+//! Of HTTP there is what several readers of a message must agree on ([`authority`]).
 
 #![no_std]
 
 mod address;
 pub mod arp;
+pub mod authority;
 mod bytes;
 pub mod checksum;
 pub mod ethernet;

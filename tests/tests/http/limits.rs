@@ -62,6 +62,70 @@ fn heads_that_are_too_large() {
     assert_eq!(origin.count(), 1);
 }
 
+/// The limit is the limit, however the head comes.
+#[test]
+fn a_head_of_just_the_limit() {
+    let origin = Origin::named("a");
+    const LIMIT: usize = 64 << 10;
+    let site = Site::of(&[&origin]);
+    let head = |length: usize| {
+        let rest = "GET / HTTP/1.1\r\nHost: h\r\nX: \r\n\r\n".len();
+        format!("GET / HTTP/1.1\r\nHost: h\r\nX: {}\r\n\r\n", "x".repeat(length - rest))
+    };
+    for (length, status) in
+        [(LIMIT - 1, 200), (LIMIT, 200), (LIMIT + 1, 431), (LIMIT + 100, 431), (100_000, 431), (1 << 20, 431)]
+    {
+        for piece in [usize::MAX, 50_000, 1_000] {
+            let mut client = site.client();
+            // The answer may come before all of it is out.
+            let _ = head(length).as_bytes().chunks(piece).try_for_each(|piece| client.try_send(piece));
+            let answer = client.try_answer().unwrap_or_else(|error| panic!("{length} by {piece}: {error}"));
+            assert_eq!(answer.status(), status, "{length} by {piece}");
+        }
+    }
+    // The limit is each head's: what is sent together does not count together.
+    let mut client = site.client();
+    client.send(head(LIMIT).repeat(3));
+    for _ in 0..3 {
+        assert_eq!(client.answer().text(), "a");
+    }
+    assert_eq!(origin.count(), 9);
+}
+
+#[test]
+fn heads_with_too_many_fields_and_targets_that_are_too_long() {
+    let origin = Origin::named("a");
+    let large = Site::with("limits = { head = \"1MiB\" }", &[&origin]);
+    let more = Site::with("limits = { head = \"1MiB\", fields = 1000 }", &[&origin]);
+    let fewer = Site::with("limits = { fields = 10 }", &[&origin]);
+    let fields = |count: usize| format!("GET / HTTP/1.1\r\nHost: h\r\n{}\r\n", "X: y\r\n".repeat(count - 1));
+    let target = |length: usize| format!("GET /{} HTTP/1.1\r\nHost: h\r\n\r\n", "x".repeat(length - 1));
+    for (what, site, request, status) in [
+        ("100 fields", &large, fields(100), 200),
+        ("101 fields", &large, fields(101), 431),
+        ("1,000 fields", &more, fields(1_000), 200),
+        ("1,001 fields", &more, fields(1_001), 431),
+        ("10 fields", &fewer, fields(10), 200),
+        ("11 fields", &fewer, fields(11), 431),
+        ("a target of 65,534 bytes", &large, target(65_534), 200),
+        ("a target of 65,535 bytes", &large, target(65_535), 414),
+        ("a target of 500,000 bytes", &large, target(500_000), 414),
+    ] {
+        let mut client = site.client();
+        let _ = client.try_send(&request);
+        let answer = client.try_answer().unwrap_or_else(|error| panic!("{what}: no answer: {error}"));
+        assert_eq!(answer.status(), status, "{what}");
+        if status != 200 {
+            assert!(client.ended(), "{what}");
+        }
+    }
+    let status = large.daemon.status();
+    assert_eq!(
+        (&status["virtuals"][0]["errors"], &status["virtuals"][0]["answers"][3]),
+        (&3.into(), &3.into())
+    );
+}
+
 #[test]
 fn a_head_that_does_not_come() {
     let origin = Origin::named("a");
@@ -126,6 +190,71 @@ fn a_body_that_does_not_come() {
     }
     assert_eq!(origin.count(), 0);
     assert_eq!(site.daemon.status()["pools"][0]["members"][0]["failures"], 0, "it was not the member");
+}
+
+/// Each time bounds one thing: `first-byte` the member that has the whole request, `idle` a body that does
+/// not go on. The daemon is its own clock.
+#[test]
+fn a_slow_body_is_not_a_slow_answer() {
+    let origin = Origin::start(|call| {
+        loop {
+            let head = call.head()?;
+            if head.line.contains("/silent") {
+                call.until_end();
+                return Ok(());
+            }
+            let request = call.wire().try_request_body(head)?;
+            call.send(shunt_tests::origin::ok(&request.text()))?;
+        }
+    });
+    let site = Site::with("timeouts = { first-byte = \"1s\", idle = \"1h\" }", &[&origin]);
+    let first_byte_passes = || assert_eq!(site.client().get("/silent").status(), 504);
+    for (framing, parts, expected) in [
+        ("Content-Length: 4", ["", "hi", "ho"], "hiho"),
+        ("Transfer-Encoding: chunked", ["2\r\nh", "i\r\n", "0\r\n\r\n"], "hi"),
+    ] {
+        let mut client = site.client();
+        client.send(format!("POST / HTTP/1.1\r\nHost: h\r\n{framing}\r\n\r\n"));
+        for part in parts {
+            client.send(part);
+            first_byte_passes();
+        }
+        assert_eq!(client.answer().text(), expected, "{framing}");
+        // All of it is there: now it is the member's time.
+        let mut client = site.client();
+        client.send(format!("POST /silent HTTP/1.1\r\nHost: h\r\n{framing}\r\n\r\n"));
+        first_byte_passes();
+        client.send(parts.concat());
+        assert_eq!(client.answer().status(), 504, "{framing}");
+    }
+}
+
+#[test]
+fn a_slow_answer_is_not_an_idle_connection() {
+    let origin = Origin::start(|call| {
+        loop {
+            call.request()?;
+            call.await_mark("go on")?;
+            call.send("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n")?;
+            call.send("ok")?;
+        }
+    });
+    let site = Site::with("timeouts = { first-byte = \"1h\", idle = \"1s\" }", &[&origin]);
+    let mut clients = [site.client(), site.client()];
+    clients[0].send("GET / HTTP/1.1\r\nHost: h\r\n\r\n");
+    clients[1].send("POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 2\r\n\r\nhi");
+    for _ in 0..3 {
+        assert!(site.client().ended(), "the idle time passes");
+    }
+    // A body that stops is ended by the idle time, whatever a member may take.
+    let mut stopped = site.client();
+    stopped.send("POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 2\r\n\r\nh");
+    assert_eq!(stopped.answer().status(), 408);
+    assert!(stopped.ended());
+    origin.tell("go on");
+    for client in &mut clients {
+        assert_eq!(client.answer().text(), "ok");
+    }
 }
 
 #[test]

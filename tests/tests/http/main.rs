@@ -7,6 +7,7 @@
     reason = "a test that cannot go on says so and ends"
 )]
 
+mod fields;
 mod hot_loads;
 mod lifecycle;
 mod limits;

@@ -404,6 +404,60 @@ fn the_absolute_form_names_the_host() {
     }
 }
 
+/// The same name written in another way, and a target without path.
+#[test]
+fn the_absolute_form_becomes_a_path_and_a_host() {
+    let origin = Origin::named("a");
+    let site = Site::of(&[&origin]);
+    let mut client = site.client();
+    for (method, target, host, line, seen_host) in [
+        ("GET", "http://h?x=1", "h", "/?x=1", "h"),
+        ("GET", "http://h?", "h", "/?", "h"),
+        ("GET", "http://h", "h", "/", "h"),
+        ("GET", "HTTP://h:80?x", "H", "/?x", "h"),
+        ("OPTIONS", "http://h?x", "h", "/?x", "h"),
+        ("OPTIONS", "http://h/", "h", "/", "h"),
+        ("OPTIONS", "http://h", "h", "*", "h"),
+        ("OPTIONS", "http://h:8080", "h:8080", "*", "h:8080"),
+        ("GET", "http://h:/x", "h", "/x", "h"),
+        ("GET", "http://h/x", "h:", "/x", "h"),
+        ("GET", "http://h./x", "h", "/x", "h."),
+        ("GET", "http://h/x", "h.", "/x", "h"),
+        ("GET", "http://h:81/x", "", "/x", "h:81"),
+    ] {
+        let before = origin.count();
+        let answer = client.ask(format!("{method} {target} HTTP/1.1\r\nHost: {host}\r\n\r\n"));
+        assert_eq!(answer.text(), "a", "{method} {target} {host}");
+        let seen = origin.requests().swap_remove(before);
+        assert_eq!(seen.head.line, format!("{method} {line} HTTP/1.1"), "{target}");
+        assert_eq!(seen.head.all("host"), [seen_host], "{target} {host}");
+    }
+}
+
+/// RFC 9110 section 2.5.
+#[test]
+fn a_later_minor_version_is_served_as_1_1() {
+    let origin = Origin::named("a");
+    let site = Site::of(&[&origin]);
+    for piece in [usize::MAX, 1] {
+        let mut client = site.client();
+        for version in ["1.2", "1.9", "1.1"] {
+            let request = format!("GET /{version} HTTP/{version}\r\nHost: h\r\n\r\n");
+            request.as_bytes().chunks(piece).for_each(|piece| client.send(piece));
+            let answer = client.answer();
+            assert_eq!((answer.status(), answer.head.line.as_str()), (200, "HTTP/1.1 200 OK"), "{version}");
+        }
+        assert_eq!(client.ask("GET / HTTP/1.2\r\n\r\n").status(), 400, "it needs a Host as 1.1 does");
+        for other in ["2.0", "1.10", "0.9", "1.", "1.x"] {
+            let answer = site.client().ask(format!("GET / HTTP/{other}\r\nHost: h\r\n\r\n"));
+            assert_eq!(answer.status(), 400, "{other}");
+        }
+    }
+    let lines: Vec<_> = origin.requests().iter().map(|it| it.head.line.clone()).collect();
+    assert_eq!(lines[..3], ["GET /1.2 HTTP/1.1", "GET /1.9 HTTP/1.1", "GET /1.1 HTTP/1.1"]);
+    assert_eq!(lines.len(), 6);
+}
+
 /// What a member says in between is not its answer.
 #[test]
 fn informational_answers_do_not_confuse() {

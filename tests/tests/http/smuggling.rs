@@ -60,6 +60,8 @@ fn two_lengths() {
         ("empty", post("Content-Length:", "")),
         ("a space inside", post("Content-Length: 1 0", "hello")),
         ("past 2^64", post("Content-Length: 18446744073709551621", "hello")),
+        ("2^64 - 1", post("Content-Length: 18446744073709551615", "hello")),
+        ("2^64 - 2", post("Content-Length: 18446744073709551614", "hello")),
     ]);
 }
 
@@ -135,6 +137,29 @@ fn bad_lines() {
     ]);
 }
 
+/// What the parser drops or takes for something else must not decide what a member or a rule sees.
+#[test]
+fn targets() {
+    let get = |target: &str| format!("GET {target} HTTP/1.1\r\nHost: h\r\n\r\n");
+    refused(&[
+        ("a fragment", get("/admin#.png")),
+        ("a fragment behind a query", get("/?q=a#b")),
+        ("an empty fragment", get("/#")),
+        ("a fragment first", get("#")),
+        ("a fragment in absolute form", get("http://h/a#b")),
+        ("a fragment behind a host", get("http://h#b")),
+        ("a fragment behind an asterisk", "OPTIONS *# HTTP/1.1\r\nHost: h\r\n\r\n".to_owned()),
+        ("a fragment in HTTP/1.0", "GET /a#b HTTP/1.0\r\nHost: h\r\n\r\n".to_owned()),
+        ("octets beyond ASCII", get("/caf\u{e9}")),
+        ("octets beyond ASCII in a query", get("/?q=\u{1f980}")),
+        ("octets beyond ASCII in absolute form", get("http://h/\u{e9}")),
+        ("an asterisk in a GET", get("*")),
+        ("an asterisk in a POST", "POST * HTTP/1.1\r\nHost: h\r\nContent-Length: 0\r\n\r\n".to_owned()),
+        ("an asterisk in HTTP/1.0", "GET * HTTP/1.0\r\nHost: h\r\n\r\n".to_owned()),
+        ("an asterisk and more", "OPTIONS *?a HTTP/1.1\r\nHost: h\r\n\r\n".to_owned()),
+    ]);
+}
+
 #[test]
 fn hosts() {
     let with = |lines: &str| format!("GET / HTTP/1.1\r\n{lines}\r\n");
@@ -146,6 +171,24 @@ fn hosts() {
         ("two words", with("Host: a b\r\n")),
         ("a user", with("Host: user@a\r\n")),
         ("a path", with("Host: a/b\r\n")),
+        ("a port that is none", with("Host: h:abc\r\n")),
+        ("a port that is too large", with("Host: h:65536\r\n")),
+        ("two ports", with("Host: h:80:80\r\n")),
+        ("a port alone", with("Host: :80\r\n")),
+        ("a colon alone", with("Host: :\r\n")),
+        ("a bracket alone", with("Host: [\r\n")),
+        ("nothing in brackets", with("Host: []\r\n")),
+        ("no address in brackets", with("Host: [h]\r\n")),
+        ("a bracket that does not end", with("Host: [::1\r\n")),
+        ("something behind a bracket", with("Host: [::1]x\r\n")),
+        ("an IPv6 address without brackets", with("Host: ::1\r\n")),
+        ("a zone", with("Host: [fe80::1%25eth0]\r\n")),
+        ("half an escape", with("Host: a%4\r\n")),
+        ("octets beyond ASCII", with("Host: caf\u{e9}\r\n")),
+        ("a port that is none in HTTP/1.0", "GET / HTTP/1.0\r\nHost: h:abc\r\n\r\n".to_owned()),
+        ("a user in the target in HTTP/1.0", "GET http://user@a/ HTTP/1.0\r\n\r\n".to_owned()),
+        ("a user in the target and no host", absolute("http://user@a/", "Host:\r\n")),
+        ("a port that is none in the target", absolute("http://a:x/", "Host: a:x\r\n")),
         ("two in HTTP/1.0", "GET / HTTP/1.0\r\nHost: a\r\nHost: b\r\n\r\n".to_owned()),
         ("another in the target", absolute("http://a/", "Host: b\r\n")),
         ("another port in the target", absolute("http://a:81/", "Host: a\r\n")),

@@ -78,11 +78,23 @@ pub(super) fn virtual_server(table: &mut Table<'_>) -> Option<AnyVirtual> {
     let limits = table.section("limits", "What clients may ask for.", limits);
     let forwarded = table.or(
         "forwarded",
-        "What becomes of `X-Forwarded-For` and `Forwarded` that a client sent, who can claim anything: `replace` drops \
-         them and sets ours, `append` adds ours to them, `off` leaves them as they came.",
+        "What becomes of `X-Forwarded-For`, `X-Forwarded-Proto` and `Forwarded` that a client sent, who can claim \
+         anything: `replace` drops them and sets ours, `append` adds ours to them and keeps `X-Forwarded-Proto`, `off` \
+         leaves them as they came.",
         words(&[("replace", Forwarded::Replace), ("append", Forwarded::Append), ("off", Forwarded::Off)]),
         Forwarded::Replace,
     );
+    if let Some(Persistence { by: PersistBy::Cookie(name), .. }) = &persistence
+        && protocol.is_some_and(|protocol| protocol != Speaks::Packet)
+        && !table.wrote("tls")
+        && needs_tls(name)
+    {
+        let message = format!("browsers drop a cookie named {} where there is no TLS", quoted(name));
+        let refusal = Refusal::new(Cause::Conflict, message)
+            .label("this virtual has no `tls`")
+            .help("add `tls`, or give the cookie a name without that prefix, such as `SHUNT`");
+        table.refuse("persistence", refusal);
+    }
     let rules = table.optional("rule", "A rule, called in the order of the file.", tables(rule));
     table.useless_at(
         Kind::Packet,
@@ -179,6 +191,13 @@ fn persistence(table: &mut Table<'_>) -> Option<Persistence> {
     }
 }
 
+/// Names that a browser takes only from a secure origin and with `Secure` (RFC 6265bis, sections 4.1.3 and 5.6).
+fn needs_tls(cookie: &str) -> bool {
+    ["__secure-", "__host-", "__http-"]
+        .iter()
+        .any(|prefix| cookie.get(..prefix.len()).is_some_and(|start| start.eq_ignore_ascii_case(prefix)))
+}
+
 fn timeouts(table: &mut Table<'_>) -> Option<(Timeouts, PacketTimeouts)> {
     let head = table.or(
         "head",
@@ -188,15 +207,15 @@ fn timeouts(table: &mut Table<'_>) -> Option<(Timeouts, PacketTimeouts)> {
     );
     let idle = table.derived(
         "idle",
-        "Between requests on a client's connection, and without progress of a body either way; after the last packet of \
-         a flow.",
+        "Between requests on a client's connection, and without progress of a body: until the client sends more of it or \
+         takes more of it, or the member does; after the last packet of a flow.",
         duration(MILLISECOND..=DAY),
         "`\"1m\"`; at packet virtuals `\"5m\"` for open TCP connections and `\"1m\"` for UDP and ICMP echo",
     );
     let connect = table.or("connect", "To connect to a member.", duration(MILLISECOND..=HOUR), 5 * SECOND);
     let first_byte = table.or(
         "first-byte",
-        "From the request sent to the first byte of the response.",
+        "From the whole request sent to the head of the response. A body that the client still sends has `idle`.",
         duration(MILLISECOND..=DAY),
         60 * SECOND,
     );
@@ -205,9 +224,25 @@ fn timeouts(table: &mut Table<'_>) -> Option<(Timeouts, PacketTimeouts)> {
     Some((Timeouts { head, idle: idle.unwrap_or(60 * SECOND), connect, first_byte }, PacketTimeouts { idle }))
 }
 
+/// What hyper has room for without asking for memory.
+const DEFAULT_FIELDS: u32 = 100;
+
 fn limits(table: &mut Table<'_>) -> Option<(Limits, PacketLimits)> {
     // hyper takes no smaller buffer for a head.
-    let head = table.or("head", "Size of a request head.", size(8 * KIB..=MIB), 64 * KIB);
+    let head = table.or(
+        "head",
+        "Size of a request head, with the empty line at its end; larger ones get 431. Whatever it is, a target of more \
+         than 65,534 bytes gets 414.",
+        size(8 * KIB..=MIB),
+        64 * KIB,
+    );
+    let fields = table.or(
+        "fields",
+        "Fields of a request head, and of the trailers behind a body; a head with more gets 431. Above 100 each request \
+         costs a little more.",
+        integer(1..=10_000u32),
+        DEFAULT_FIELDS,
+    );
     let body = table.derived("body", "Size of a request body.", size(1..=1024 * GIB), "no limit");
     let connections = table.or(
         "connections",
@@ -234,11 +269,19 @@ fn limits(table: &mut Table<'_>) -> Option<(Limits, PacketLimits)> {
         "no limit",
     );
     let (message, count) = ("packets have no messages", "a packet virtual counts `flows`");
-    table.useless_at(Kind::Packet, &[("head", message), ("body", message), ("connections", count)]);
+    table.useless_at(
+        Kind::Packet,
+        &[("head", message), ("fields", message), ("body", message), ("connections", count)],
+    );
     let why = "a proxy has connections and requests";
     table.useless_at(Kind::Proxy, &["flows", "flow-rate", "syn-rate"].map(|name| (name, why)));
     Some((
-        Limits { head: usize::try_from(head).ok()?, body, connections: connections as usize },
+        Limits {
+            head: usize::try_from(head).ok()?,
+            fields: fields as usize,
+            body,
+            connections: connections as usize,
+        },
         PacketLimits { flows, flow_rate, syn_rate },
     ))
 }

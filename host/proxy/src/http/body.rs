@@ -1,16 +1,18 @@
 //! Bodies on their way through: streamed both ways, never collected unless a rule asked for it.
 
-use std::cell::Cell;
+use std::cell::{Cell, OnceCell};
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
+use http::{HeaderMap, HeaderName};
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 use thiserror::Error;
 
 use crate::deadline::{Deadline, Waiting};
+use crate::http::fields::prepare_trailers;
 use crate::http::finish::Finish;
 use crate::http::h1::guard::{Findings, Refusal};
 use crate::http::member::Lease;
@@ -42,6 +44,8 @@ pub(crate) struct RequestBodyState {
     pub(crate) sent: Cell<u64>,
     /// It was given to a member as it came from the client, so it is not at hand any more.
     pub(crate) given_away: Cell<bool>,
+    /// Fields that `Connection` named in the head, if it named any.
+    pub(crate) nominated: OnceCell<Vec<HeaderName>>,
     /// Set when it ended in an error on the client's side.
     pub(crate) failed: Cell<Option<RequestBodyFailure>>,
 }
@@ -147,6 +151,11 @@ impl Body for RequestBody {
         }
         if let Some(bytes) = prefix.take() {
             state.sent.set(state.sent.get() + bytes.len() as u64);
+            if let Some(deadline) = deadline
+                && rest.as_ref().is_none_or(Body::is_end_stream)
+            {
+                deadline.request_sent();
+            }
             return Poll::Ready(Some(Ok(Frame::data(bytes))));
         }
         let Some(incoming) = rest else { return Poll::Ready(None) };
@@ -162,7 +171,12 @@ impl Body for RequestBody {
                 }
                 return Poll::Ready(None);
             }
-            Poll::Ready(Some(Ok(frame))) => frame,
+            Poll::Ready(Some(Ok(mut frame))) => {
+                if let Some(trailers) = frame.trailers_mut() {
+                    prepare_trailers(trailers, state.nominated.get().map_or(&[], Vec::as_slice));
+                }
+                frame
+            }
             Poll::Ready(Some(Err(error))) => {
                 state.failed.set(Some(RequestBodyFailure::Malformed));
                 return Poll::Ready(Some(Err(BodyError::Client(error))));
@@ -312,11 +326,42 @@ pub(crate) struct MemberBody {
     ended: bool,
     /// It broke off, which is not told yet.
     broken: Option<BodyError>,
+    /// `None`: the client takes no trailers.
+    trailing: Option<Box<Trailing>>,
+}
+
+/// How trailers reach a client.
+pub(crate) struct Trailing {
+    findings: Rc<Findings>,
+    /// Fields that `Connection` named in the head of the response.
+    nominated: Vec<HeaderName>,
+    /// The end of the body, once it is here.
+    end: Option<Vec<u8>>,
+}
+
+impl Trailing {
+    pub(crate) fn new(findings: &Rc<Findings>, nominated: Vec<HeaderName>) -> Self {
+        Trailing { findings: Rc::clone(findings), nominated, end: None }
+    }
+
+    /// Keeps trailers until everything before them is written.
+    fn take(&mut self, mut trailers: HeaderMap) {
+        prepare_trailers(&mut trailers, &self.nominated);
+        let mut end = b"0\r\n".to_vec();
+        for (name, value) in &trailers {
+            end.extend_from_slice(name.as_str().as_bytes());
+            end.extend_from_slice(b": ");
+            end.extend_from_slice(value.as_bytes());
+            end.extend_from_slice(b"\r\n");
+        }
+        end.extend_from_slice(b"\r\n");
+        self.end = Some(end);
+    }
 }
 
 impl MemberBody {
-    pub(crate) fn new(lease: Lease, deadline: Rc<Deadline>) -> Self {
-        let mut body = MemberBody { lease: Some(lease), deadline, ended: false, broken: None };
+    pub(crate) fn new(lease: Lease, deadline: Rc<Deadline>, trailing: Option<Box<Trailing>>) -> Self {
+        let mut body = MemberBody { lease: Some(lease), deadline, ended: false, broken: None, trailing };
         body.end_if_answered();
         body
     }
@@ -324,6 +369,18 @@ impl MemberBody {
     fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         if let Some(error) = self.broken.take() {
             return Poll::Ready(Some(Err(error)));
+        }
+        if let Some(trailing) = &mut self.trailing
+            && trailing.end.is_some()
+        {
+            // hyper was asked to write what came before; the end is next, and nothing is before it.
+            if trailing.findings.all_written()
+                && let Some(end) = trailing.end.take()
+            {
+                trailing.findings.end_with(end);
+                return Poll::Ready(None);
+            }
+            return Poll::Pending;
         }
         let Some(lease) = &mut self.lease else { return Poll::Ready(None) };
         match lease.poll_frame(cx) {
@@ -342,6 +399,17 @@ impl MemberBody {
             Poll::Ready(frame) => {
                 self.deadline.progress();
                 self.end_if_answered();
+                let frame = match frame.map(|it| it.map(Frame::into_trailers)) {
+                    Some(Ok(Ok(trailers))) => {
+                        let Some(trailing) = &mut self.trailing else { return Poll::Ready(None) };
+                        trailing.take(trailers);
+                        cx.waker().wake_by_ref();
+                        return Poll::Pending;
+                    }
+                    Some(Ok(Err(frame))) => Some(Ok(frame)),
+                    Some(Err(error)) => Some(Err(error)),
+                    None => None,
+                };
                 Poll::Ready(frame.map(|it| it.map_err(|error| BodyError::Member(error.to_string()))))
             }
         }

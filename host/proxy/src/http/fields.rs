@@ -2,22 +2,34 @@
 //!
 //! One pass over a head notes what has to be done; a head with nothing to remove costs only the pass.
 
+mod forwarding;
+mod trailers;
+mod upgrade;
+
+use http::StatusCode;
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
-use std::net::IpAddr;
+use shunt_wire::authority::is_host;
 
 use crate::http::problem::Problem;
 use shunt_config::model::Forwarded;
 
-const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
-const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+pub(crate) use forwarding::Forwarding;
+pub(crate) use trailers::prepare_trailers;
+pub(crate) use upgrade::switches_to_http;
+
 const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
 const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
+const HTTP2_SETTINGS: HeaderName = HeaderName::from_static("http2-settings");
 
 /// What a request head asks of the connection that it came on.
 #[derive(Debug, Default)]
 pub(crate) struct Requested {
     /// It asks to switch protocols (RFC 9110 section 7.8).
     pub(crate) upgrade: bool,
+    /// It takes trailers behind the answer (RFC 9110 section 6.5.1).
+    pub(crate) trailers: bool,
+    /// Fields that `Connection` named, which stay on its connection as trailers, too.
+    pub(crate) nominated: Vec<HeaderName>,
 }
 
 /// What one pass over a head saw.
@@ -34,7 +46,10 @@ struct Seen {
     transfer_encoding: bool,
     upgrade: bool,
     expect: bool,
+    http2_settings: bool,
     forwarding: bool,
+    /// A name that members may take for one of those that decide framing or say who the client is.
+    look_alike: bool,
 }
 
 fn look(headers: &HeaderMap) -> Seen {
@@ -43,7 +58,7 @@ fn look(headers: &HeaderMap) -> Seen {
         match *name {
             header::HOST => {
                 seen.hosts += 1;
-                seen.odd_host |= !value.as_bytes().iter().all(|&byte| is_host_byte(byte));
+                seen.odd_host |= !is_host(value.as_bytes());
             }
             header::CONTENT_LENGTH => seen.length = true,
             header::CONNECTION => seen.connection = true,
@@ -55,22 +70,51 @@ fn look(headers: &HeaderMap) -> Seen {
             _ => match name.as_str() {
                 "keep-alive" => seen.keep_alive = true,
                 "proxy-connection" => seen.proxy_connection = true,
+                "http2-settings" => seen.http2_settings = true,
                 "x-forwarded-for" | "x-forwarded-proto" => seen.forwarding = true,
-                _ => {}
+                other => seen.look_alike |= looks_alike(other, &LOOKED_FOR),
             },
         }
     }
     seen
 }
 
+/// Fields that decide framing.
+const FRAMING: [&str; 2] = ["content-length", "transfer-encoding"];
+/// Fields by which members know the client.
+const VOUCHED_FOR: [&str; 2] = ["x-forwarded-for", "x-forwarded-proto"];
+const LOOKED_FOR: [&str; 4] = [FRAMING[0], FRAMING[1], VOUCHED_FOR[0], VOUCHED_FOR[1]];
+
+/// Whether a name is one of these once every sign is the same: so members read it that turn names into variables
+/// of an environment (RFC 3875 section 4.1.18), where `Content_Length` is `Content-Length`.
+fn looks_alike(name: &str, known: &[&str]) -> bool {
+    // Nearly every name is told apart by its length.
+    matches!(name.len(), 14 | 15 | 17)
+        && known.iter().any(|known| {
+            known.len() == name.len()
+                && *known != name
+                && name.bytes().zip(known.bytes()).all(|(byte, known)| match known {
+                    b'-' => !byte.is_ascii_alphanumeric(),
+                    letter => byte == letter,
+                })
+        })
+}
+
+/// Removes the fields that look like one of these.
+#[cold]
+fn remove_look_alikes(headers: &mut HeaderMap, known: &[&str]) {
+    let names: Vec<_> = headers.keys().filter(|name| looks_alike(name.as_str(), known)).cloned().collect();
+    for name in names {
+        headers.remove(name);
+    }
+}
+
 impl Seen {
     /// Removes the fields that say something about one connection only (RFC 9110 section 7.6.1), and
-    /// those that `Connection` names. `trailer` is not among them: it names end-to-end fields and is
-    /// needed to send them on.
-    fn remove_per_connection(&self, headers: &mut HeaderMap) {
-        if self.connection {
-            remove_nominated(headers);
-        }
+    /// those that `Connection` names, which it returns. `trailer` is not among them: it names end-to-end
+    /// fields and is needed to send them on.
+    fn remove_per_connection(&self, headers: &mut HeaderMap) -> Vec<HeaderName> {
+        let nominated = if self.connection { remove_nominated(headers) } else { Vec::new() };
         for (seen, name) in [
             (self.connection, header::CONNECTION),
             (self.keep_alive, KEEP_ALIVE),
@@ -78,11 +122,13 @@ impl Seen {
             (self.te, header::TE),
             (self.transfer_encoding, header::TRANSFER_ENCODING),
             (self.upgrade, header::UPGRADE),
+            (self.http2_settings, HTTP2_SETTINGS),
         ] {
             if seen {
                 headers.remove(name);
             }
         }
+        nominated
     }
 }
 
@@ -107,12 +153,17 @@ pub(crate) fn prepare_request<'a>(
     if seen.odd_host {
         return Err(Problem::BadRequest("Host is not a host"));
     }
+    if seen.look_alike {
+        // With `off` what a client says of itself is passed on as it is.
+        remove_look_alikes(headers, if policy == Forwarded::Off { &FRAMING } else { &LOOKED_FOR });
+    }
 
     let trailers_wanted = seen.te && lists(headers, &header::TE, "trailers");
     // A client of HTTP/1.0 cannot ask for it (RFC 9110 section 7.8).
     let upgrade = http_11 && seen.upgrade && lists(headers, &header::CONNECTION, "upgrade");
-    let protocols = if upgrade { headers.get(header::UPGRADE).cloned() } else { None };
-    seen.remove_per_connection(headers);
+    let protocols = if upgrade { upgrade::protocols(headers) } else { None };
+    let nominated = seen.remove_per_connection(headers);
+    let upgrade = protocols.is_some();
     if let Some(protocols) = protocols {
         headers.insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
         headers.insert(header::UPGRADE, protocols);
@@ -129,27 +180,30 @@ pub(crate) fn prepare_request<'a>(
     if policy != Forwarded::Off {
         forwarding().apply(headers, policy == Forwarded::Append && seen.forwarding);
     }
-    Ok(Requested { upgrade })
+    Ok(Requested { upgrade, trailers: trailers_wanted && http_11, nominated })
 }
 
-/// Makes the fields of a member's response fit to send to a client. Framing is hyper's.
-pub(crate) fn prepare_response(headers: &mut HeaderMap, switched: bool) {
+/// Makes the fields of a member's response fit to send to a client, and says which ones `Connection` named.
+/// Framing is hyper's. `switched`: the client asked for 101, and this is it.
+pub(crate) fn prepare_response(
+    headers: &mut HeaderMap,
+    status: StatusCode,
+    switched: bool,
+) -> Vec<HeaderName> {
     let seen = look(headers);
     if seen.length && (seen.transfer_encoding || !has_one_length(headers)) {
         // hyper decided on the length (RFC 9112 section 6.3) and says it anew where the body has one.
         headers.remove(header::CONTENT_LENGTH);
     }
-    let protocol = if switched { headers.get(header::UPGRADE).cloned() } else { None };
-    seen.remove_per_connection(headers);
-    if let Some(protocol) = protocol {
+    // A request that needs another protocol is told which (RFC 9110 section 15.5.22).
+    let says_protocol = seen.upgrade && (switched || status == StatusCode::UPGRADE_REQUIRED);
+    let protocols = if says_protocol { upgrade::all(headers) } else { None };
+    let nominated = seen.remove_per_connection(headers);
+    if let Some(protocols) = protocols {
         headers.insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
-        headers.insert(header::UPGRADE, protocol);
+        headers.insert(header::UPGRADE, protocols);
     }
-}
-
-/// RFC 3986 section 3.2.2: reg-name, IP literals in brackets, and a port; never user information.
-fn is_host_byte(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=:[]%".contains(&byte)
+    nominated
 }
 
 /// Whether `Content-Length` is one number in one field (RFC 9110 section 8.6).
@@ -169,12 +223,12 @@ fn lists(headers: &HeaderMap, name: &HeaderName, token: &str) -> bool {
     })
 }
 
-/// Removes the fields that `Connection` names. Fields that say where a message goes or how long it is
-/// stay: naming them there is how one proxy's checks are undone for the next.
-fn remove_nominated(headers: &mut HeaderMap) {
+/// Removes the fields that `Connection` names, and returns them. Fields that say where a message goes or how
+/// long it is stay: naming them there is how one proxy's checks are undone for the next.
+fn remove_nominated(headers: &mut HeaderMap) -> Vec<HeaderName> {
     let usual = |value: &HeaderValue| value == "keep-alive" || value == "close";
     if headers.get_all(header::CONNECTION).iter().all(usual) {
-        return;
+        return Vec::new();
     }
     let nominated: Vec<HeaderName> = headers
         .get_all(header::CONNECTION)
@@ -186,200 +240,11 @@ fn remove_nominated(headers: &mut HeaderMap) {
                 .contains(name)
         })
         .collect();
-    for name in nominated {
+    for name in &nominated {
         headers.remove(name);
     }
-}
-
-/// What a member is told of the client, made once per connection.
-#[derive(Debug)]
-pub(crate) struct Forwarding {
-    /// `X-Forwarded-For`: the bare address.
-    address: HeaderValue,
-    /// `Forwarded` (RFC 7239): `for=…;proto=…`; an IPv6 address in brackets and quotes (section 6).
-    element: HeaderValue,
-    proto: HeaderValue,
-}
-
-impl Forwarding {
-    pub(crate) fn new(client: IpAddr, tls: bool) -> Self {
-        let proto = if tls { "https" } else { "http" };
-        let client = client.to_canonical();
-        let node = match client {
-            IpAddr::V4(address) => format!("for={address};proto={proto}"),
-            IpAddr::V6(address) => format!("for=\"[{address}]\";proto={proto}"),
-        };
-        // Both are ASCII by construction.
-        let value = |text: String| {
-            HeaderValue::from_maybe_shared(bytes::Bytes::from(text))
-                .unwrap_or_else(|_| HeaderValue::from_static("unknown"))
-        };
-        Forwarding {
-            address: value(client.to_string()),
-            element: value(node),
-            proto: HeaderValue::from_static(proto),
-        }
-    }
-
-    /// `append`: to what is there already.
-    fn apply(&self, headers: &mut HeaderMap, append: bool) {
-        if append {
-            let for_ = joined(headers, &X_FORWARDED_FOR, &self.address);
-            headers.insert(X_FORWARDED_FOR, for_);
-            let element = joined(headers, &header::FORWARDED, &self.element);
-            headers.insert(header::FORWARDED, element);
-            // The first proxy knows what the client used.
-            headers.entry(X_FORWARDED_PROTO).or_insert_with(|| self.proto.clone());
-            return;
-        }
-        headers.insert(X_FORWARDED_FOR, self.address.clone());
-        headers.insert(X_FORWARDED_PROTO, self.proto.clone());
-        headers.insert(header::FORWARDED, self.element.clone());
-    }
-}
-
-/// All values of a list field and one more, as one value.
-fn joined(headers: &HeaderMap, name: &HeaderName, last: &HeaderValue) -> HeaderValue {
-    let mut text = Vec::new();
-    for value in headers.get_all(name) {
-        text.extend_from_slice(value.as_bytes());
-        text.extend_from_slice(b", ");
-    }
-    text.extend_from_slice(last.as_bytes());
-    HeaderValue::from_maybe_shared(bytes::Bytes::from(text)).unwrap_or_else(|_| last.clone())
+    nominated
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn head(lines: &[(&str, &str)]) -> HeaderMap {
-        lines
-            .iter()
-            .map(|(name, value)| {
-                (HeaderName::from_bytes(name.as_bytes()).unwrap(), HeaderValue::from_str(value).unwrap())
-            })
-            .collect()
-    }
-
-    fn text(headers: &HeaderMap) -> Vec<String> {
-        let mut lines: Vec<_> =
-            headers.iter().map(|(name, value)| format!("{name}: {}", value.to_str().unwrap())).collect();
-        lines.sort();
-        lines
-    }
-
-    /// Prepares a request as it is, without a word about the client.
-    fn prepare(headers: &mut HeaderMap, http_11: bool) -> Result<Requested, Problem> {
-        prepare_request(headers, http_11, Forwarded::Off, || unreachable!("nobody is told"))
-    }
-
-    #[test]
-    fn fields_of_one_connection_stay_on_it() {
-        let mut headers = head(&[
-            ("host", "a"),
-            ("connection", "close, X-Secret, host"),
-            ("x-secret", "1"),
-            ("keep-alive", "timeout=5"),
-            ("proxy-connection", "keep-alive"),
-            ("transfer-encoding", "chunked"),
-            ("expect", "100-continue"),
-            ("accept", "*/*"),
-        ]);
-        prepare(&mut headers, true).unwrap();
-        assert_eq!(text(&headers), ["accept: */*", "host: a"]);
-    }
-
-    #[test]
-    fn an_upgrade_is_asked_for_anew() {
-        let mut headers =
-            head(&[("host", "a"), ("connection", "keep-alive, Upgrade"), ("upgrade", "websocket")]);
-        assert!(prepare(&mut headers, true).unwrap().upgrade);
-        assert_eq!(text(&headers), ["connection: upgrade", "host: a", "upgrade: websocket"]);
-
-        // Without the connection option it is no request to switch (RFC 9110 section 7.8).
-        let mut headers = head(&[("host", "a"), ("upgrade", "websocket")]);
-        assert!(!prepare(&mut headers, true).unwrap().upgrade);
-        assert_eq!(text(&headers), ["host: a"]);
-    }
-
-    #[test]
-    fn trailers_are_asked_for_anew() {
-        let mut headers = head(&[("host", "a"), ("te", "gzip;q=0.5, trailers"), ("connection", "te")]);
-        prepare(&mut headers, true).unwrap();
-        assert_eq!(text(&headers), ["connection: te", "host: a", "te: trailers"]);
-    }
-
-    #[test]
-    fn hosts_are_checked() {
-        let refused = |lines: &[(&str, &str)]| prepare(&mut head(lines), true).is_err();
-        assert!(refused(&[]));
-        assert!(refused(&[("host", "a"), ("host", "a")]));
-        assert!(refused(&[("host", "a b")]));
-        assert!(refused(&[("host", "user@a")]));
-        assert!(refused(&[("host", "a/b")]));
-        assert!(!refused(&[("host", "[2001:db8::1]:8080")]));
-        assert!(prepare(&mut HeaderMap::new(), false).is_ok(), "HTTP/1.0 may leave it out");
-    }
-
-    #[test]
-    fn what_a_client_claims_of_itself_is_replaced_or_kept() {
-        let sent = [("host", "a"), ("x-forwarded-for", "10.0.0.1"), ("x-forwarded-for", "10.0.0.2")];
-        let with = |policy, client: &str| {
-            let mut headers = head(&sent);
-            let forwarding = Forwarding::new(client.parse().unwrap(), true);
-            prepare_request(&mut headers, true, policy, || &forwarding).unwrap();
-            text(&headers)
-        };
-        assert_eq!(
-            with(Forwarded::Replace, "192.0.2.7"),
-            [
-                "forwarded: for=192.0.2.7;proto=https",
-                "host: a",
-                "x-forwarded-for: 192.0.2.7",
-                "x-forwarded-proto: https"
-            ]
-        );
-        assert_eq!(
-            with(Forwarded::Append, "2001:db8::7"),
-            [
-                "forwarded: for=\"[2001:db8::7]\";proto=https",
-                "host: a",
-                "x-forwarded-for: 10.0.0.1, 10.0.0.2, 2001:db8::7",
-                "x-forwarded-proto: https"
-            ]
-        );
-        assert_eq!(
-            with(Forwarded::Off, "192.0.2.7"),
-            ["host: a", "x-forwarded-for: 10.0.0.1", "x-forwarded-for: 10.0.0.2"]
-        );
-        // A v4 client of a dual-stack listener is a v4 client.
-        assert_eq!(with(Forwarded::Replace, "::ffff:192.0.2.7")[2], "x-forwarded-for: 192.0.2.7");
-    }
-
-    #[test]
-    fn responses_lose_the_same_fields() {
-        let mut headers = head(&[
-            ("connection", "keep-alive, x-hop"),
-            ("x-hop", "1"),
-            ("keep-alive", "timeout=5"),
-            ("content-length", "3"),
-        ]);
-        prepare_response(&mut headers, false);
-        assert_eq!(text(&headers), ["content-length: 3"]);
-
-        for lengths in [
-            &[("content-length", "3"), ("transfer-encoding", "chunked")][..],
-            &[("content-length", "3, 3")],
-            &[("content-length", "3"), ("content-length", "3")],
-        ] {
-            let mut headers = head(lengths);
-            prepare_response(&mut headers, false);
-            assert!(headers.is_empty(), "{lengths:?}");
-        }
-
-        let mut headers = head(&[("connection", "upgrade"), ("upgrade", "websocket")]);
-        prepare_response(&mut headers, true);
-        assert_eq!(text(&headers), ["connection: upgrade", "upgrade: websocket"]);
-    }
-}
+mod tests;

@@ -8,6 +8,10 @@ use http::{Response, StatusCode};
 use crate::http::body::ResponseBody;
 use crate::http::h1::guard::Refusal;
 
+/// The methods of a reverse proxy. Others are passed on, too, but for CONNECT.
+pub(crate) const ALLOWED: HeaderValue =
+    HeaderValue::from_static("GET, HEAD, POST, PUT, DELETE, OPTIONS, PATCH");
+
 /// Why a request was not answered by a member or a rule.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Problem {
@@ -86,8 +90,7 @@ impl Problem {
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
         if status == StatusCode::METHOD_NOT_ALLOWED {
             // RFC 9110 section 15.5.6 wants the list.
-            let allowed = HeaderValue::from_static("GET, HEAD, POST, PUT, DELETE, OPTIONS, PATCH");
-            headers.insert(http::header::ALLOW, allowed);
+            headers.insert(http::header::ALLOW, ALLOWED);
         }
         if close {
             headers.insert(CONNECTION, HeaderValue::from_static("close"));

@@ -53,6 +53,9 @@ pub(crate) struct ClientConnection {
 const LINGER_SILENT: Duration = Duration::from_secs(2);
 const LINGER: Duration = Duration::from_secs(30);
 
+/// Fields that hyper has room for without allocating for each head.
+const HYPERS_FIELDS: usize = 100;
+
 async fn discard(stream: &mut (impl AsyncRead + AsyncWrite + Unpin)) -> std::io::Result<()> {
     stream.shutdown().await?;
     let mut buffer = vec![0; 16 << 10];
@@ -180,17 +183,23 @@ impl ClientConnection {
         mut closing: Pin<&mut impl Future<Output = ()>>,
     ) -> Option<S> {
         // Copies, for a view that is held here would keep its rules alive as long as the connection.
-        let (head_time, most_head) = {
+        let (head_time, most_head, most_fields) = {
             let settings = &self.listener.view().virtual_.settings;
-            (settings.timeouts.head, settings.limits.head)
+            (settings.timeouts.head, settings.limits.head, settings.limits.fields)
         };
         let service = service_fn(|request| phases::serve(&self, request));
-        let guarded = Guarded::new(stream, Rc::clone(&self.findings), self.requests.get() + 1, self.tls);
-        let mut http = http1::Builder::new()
+        let (findings, deadline) = (Rc::clone(&self.findings), Rc::clone(&self.deadline));
+        let guarded = Guarded::new(stream, findings, deadline, self.requests.get() + 1, self.tls);
+        let mut builder = http1::Builder::new();
+        if most_fields != HYPERS_FIELDS {
+            builder.max_headers(most_fields);
+        }
+        let mut http = builder
             // Head and body in one write. Not `pipeline_flush`, which flattens too: it holds an answer back
             // while the beginning of another request is there, and buffers a body without limit.
             .writev(false)
             .max_buf_size(most_head)
+            .max_header_size(most_head)
             .serve_connection(TokioIo::new(guarded), service);
 
         let (mut registered, mut told) = (false, false);

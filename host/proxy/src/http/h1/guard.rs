@@ -3,9 +3,13 @@
 //! hyper is right to be lenient in places where a proxy must not be: it lets `Transfer-Encoding`
 //! win over `Content-Length` and takes a bare LF for a line end. Both are how requests are smuggled
 //! past a proxy (RFC 9112 sections 2.2, 6.3 and 11.2). The guard reads the same bytes as hyper does,
-//! on their way in, follows the framing, and names the request that must not be served.
+//! on their way in, follows the framing, and names the request that must not be served. Of a request line
+//! it sees what the parser's result does not show any more: a fragment, and octets beyond ASCII.
+//!
+//! Where hyper would give an answer of its own that is wrong, the guard changes a byte on its way: the minor
+//! version of a later HTTP/1, and the end of a line with a length that hyper takes for a head too large.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::io;
 use std::pin::Pin;
 use std::rc::Rc;
@@ -14,6 +18,7 @@ use std::task::{Context, Poll, ready};
 use memchr::memchr;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
+use crate::deadline::Deadline;
 use crate::http::h1::framing::{chunk_size, decimal};
 
 /// Why a request is refused. Each is answered with 400 and the end of the connection.
@@ -25,9 +30,15 @@ pub(crate) enum Refusal {
     BareLf,
     /// A `Content-Length` that is not digits alone, or several that differ (RFC 9112 section 6.3, item 5).
     BadLength,
+    /// A `Content-Length` that no message has: hyper means something else by it.
+    LengthTooLarge,
     /// A `Transfer-Encoding` that is not `chunked` alone: what else it names would stay on the body
     /// (RFC 9112 section 6.1).
     Coding,
+    /// A fragment in the target, which stays with the client (RFC 9112 section 3.2, RFC 9110 section 7.1).
+    Fragment,
+    /// Octets beyond ASCII in the target (RFC 3986 section 2): they are sent as percent-encodings.
+    BeyondAscii,
     /// A chunk size that is not 1 to 16 hexadecimal digits, or a chunk not ended by CRLF (RFC 9112 section 7.1).
     BadChunk,
 }
@@ -39,7 +50,10 @@ impl Refusal {
             Refusal::BothLengths => "both Content-Length and Transfer-Encoding",
             Refusal::BareLf => "line not ended by CRLF",
             Refusal::BadLength => "Content-Length is not one number",
+            Refusal::LengthTooLarge => "Content-Length is too large",
             Refusal::Coding => "Transfer-Encoding is not chunked",
+            Refusal::Fragment => "the target has a fragment",
+            Refusal::BeyondAscii => "the target has octets that are not ASCII",
             Refusal::BadChunk => "malformed chunk",
         }
     }
@@ -52,6 +66,10 @@ pub(crate) struct Findings {
     refused: Cell<Option<(u64, Refusal)>>,
     /// Part of a head has come in and the rest has not.
     inside_head: Cell<bool>,
+    /// Ordinals of OPTIONS requests whose target is in absolute form without path and query.
+    bare_options: RefCell<Vec<u64>>,
+    /// The end of a chunked answer with trailers, to be written in place of hyper's, and how much of it was.
+    trailers: RefCell<Option<(Vec<u8>, usize)>>,
     /// The last message that came in is not known to be complete.
     inside_message: Cell<bool>,
     /// Something that was to be written waits for the client to read.
@@ -62,6 +80,25 @@ impl Findings {
     /// Why the request of this ordinal, or one before it, must not be served.
     pub(crate) fn refusal(&self, ordinal: u64) -> Option<Refusal> {
         self.refused.get().filter(|&(first, _)| first <= ordinal).map(|(_, why)| why)
+    }
+
+    /// Whether the request of this ordinal asks for the options of a whole server in absolute form.
+    pub(crate) fn is_bare_options(&self, ordinal: u64) -> bool {
+        let mut ordinals = self.bare_options.borrow_mut();
+        let found = ordinals.contains(&ordinal);
+        ordinals.retain(|&later| later > ordinal);
+        found
+    }
+
+    /// Whether all that hyper has to write is with the kernel.
+    pub(crate) fn all_written(&self) -> bool {
+        !self.unwritten.get()
+    }
+
+    /// Says what the next thing that hyper writes is to end with: it must be the end of a chunked body, with
+    /// nothing before it.
+    pub(crate) fn end_with(&self, trailers: Vec<u8>) {
+        self.trailers.replace(Some((trailers, 0)));
     }
 
     /// Whether a head has begun that is not complete.
@@ -88,14 +125,21 @@ pub(crate) struct Guarded<S> {
     stream: S,
     framing: Framing,
     findings: Rc<Findings>,
+    deadline: Rc<Deadline>,
     goodbye: bool,
 }
 
 impl<S> Guarded<S> {
     /// `ordinal`: that of the next request, 1 for the first of the connection. `goodbye`: the stream has something to say before it is closed (TLS: close_notify). Else shutting
     /// it down is left to closing, which says the same in one system call less.
-    pub(crate) fn new(stream: S, findings: Rc<Findings>, ordinal: u64, goodbye: bool) -> Self {
-        Guarded { stream, framing: Framing { ordinal, ..Framing::default() }, findings, goodbye }
+    pub(crate) fn new(
+        stream: S,
+        findings: Rc<Findings>,
+        deadline: Rc<Deadline>,
+        ordinal: u64,
+        goodbye: bool,
+    ) -> Self {
+        Guarded { stream, framing: Framing { ordinal, ..Framing::default() }, findings, deadline, goodbye }
     }
 
     /// The stream, for what is not HTTP any more (an upgraded connection).
@@ -113,10 +157,13 @@ impl<S: AsyncRead + Unpin> AsyncRead for Guarded<S> {
         let before = buf.filled().len();
         ready!(Pin::new(&mut self.stream).poll_read(cx, buf))?;
         let this = &mut *self;
-        if let Err(why) = this.framing.follow(&buf.filled()[before..])
+        if let Err(why) = this.framing.follow(&mut buf.filled_mut()[before..])
             && this.findings.refused.get().is_none()
         {
             this.findings.refused.set(Some((this.framing.ordinal, why)));
+        }
+        if !this.framing.bare_options.is_empty() {
+            this.findings.bare_options.borrow_mut().append(&mut this.framing.bare_options);
         }
         this.findings.inside_head.set(this.framing.inside_head());
         this.findings.inside_message.set(this.framing.part != Part::Head);
@@ -126,7 +173,16 @@ impl<S: AsyncRead + Unpin> AsyncRead for Guarded<S> {
 
 impl<S: AsyncWrite + Unpin> AsyncWrite for Guarded<S> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        if self.findings.trailers.borrow().is_some() && buf.starts_with(LAST_CHUNK) {
+            ready!(self.poll_write_trailers(cx))?;
+            self.findings.unwritten.set(buf.len() > LAST_CHUNK.len());
+            return Poll::Ready(Ok(LAST_CHUNK.len()));
+        }
         let written = Pin::new(&mut self.stream).poll_write(cx, buf);
+        if self.findings.unwritten.get() && matches!(written, Poll::Ready(Ok(1..))) {
+            // It waited for the client, who reads.
+            self.deadline.progress();
+        }
         self.findings.unwritten.set(!matches!(written, Poll::Ready(Ok(count)) if count == buf.len()));
         written
     }
@@ -147,6 +203,29 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Guarded<S> {
     }
 }
 
+/// The end of a chunked body, as hyper writes it.
+const LAST_CHUNK: &[u8] = b"0\r\n\r\n";
+
+impl<S: AsyncWrite + Unpin> Guarded<S> {
+    /// Writes the end of a body that hyper would write without trailers: it sends only those that `Trailer` named
+    /// before, and a member need not have done that (RFC 9110 section 6.6.2).
+    fn poll_write_trailers(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let mut trailers = self.findings.trailers.borrow_mut();
+        while let Some((bytes, written)) = &mut *trailers {
+            if *written == bytes.len() {
+                *trailers = None;
+                break;
+            }
+            self.findings.unwritten.set(true);
+            match ready!(Pin::new(&mut self.stream).poll_write(cx, &bytes[*written..]))? {
+                0 => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
+                count => *written += count,
+            }
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
 /// Where in the messages of a connection the next byte falls.
 #[derive(Debug)]
 struct Framing {
@@ -156,6 +235,8 @@ struct Framing {
     /// A line whose end has not come in yet. Bounded by the head limit: hyper stops reading there.
     carry: Vec<u8>,
     head: HeadSoFar,
+    /// See [`Findings::bare_options`].
+    bare_options: Vec<u64>,
 }
 
 #[derive(Debug, Default)]
@@ -180,7 +261,13 @@ enum Part {
 
 impl Default for Framing {
     fn default() -> Self {
-        Framing { ordinal: 1, part: Part::Head, carry: Vec::new(), head: HeadSoFar::default() }
+        Framing {
+            ordinal: 1,
+            part: Part::Head,
+            carry: Vec::new(),
+            head: HeadSoFar::default(),
+            bare_options: Vec::new(),
+        }
     }
 }
 
@@ -190,15 +277,20 @@ impl Framing {
     }
 
     /// Takes the next bytes of the connection. After an error every byte is let through unseen.
-    fn follow(&mut self, mut bytes: &[u8]) -> Result<(), Refusal> {
+    fn follow(&mut self, mut bytes: &mut [u8]) -> Result<(), Refusal> {
         while !bytes.is_empty() {
             match self.part {
                 Part::Head | Part::ChunkSize | Part::Trailer => {
-                    let Some(end) = memchr(b'\n', bytes) else {
+                    let end = memchr(b'\n', bytes);
+                    if self.part == Part::Head && self.head.lines == 0 {
+                        let line = end.map_or(bytes.len(), |end| end + 1);
+                        lower_version(&self.carry, &mut bytes[..line]);
+                    }
+                    let Some(end) = end else {
                         self.carry.extend_from_slice(bytes);
                         return Ok(());
                     };
-                    let (line, rest) = bytes.split_at(end + 1);
+                    let (line, rest) = bytes.split_at_mut(end + 1);
                     bytes = rest;
                     let taken = if self.carry.is_empty() {
                         self.line(line)
@@ -208,6 +300,10 @@ impl Framing {
                         self.line(&whole)
                     };
                     if taken.is_err() {
+                        if taken == Err(Refusal::LengthTooLarge) {
+                            // No line ends so: hyper answers 400.
+                            line[end] = 0;
+                        }
                         self.part = Part::Lost;
                         return taken;
                     }
@@ -229,7 +325,7 @@ impl Framing {
                             self.part = Part::Lost;
                             return Err(Refusal::BadChunk);
                         }
-                        bytes = &bytes[1..];
+                        skip(&mut bytes, 1);
                         self.part = if left == 1 { Part::ChunkSize } else { Part::Chunk(1) };
                     }
                 }
@@ -271,8 +367,14 @@ impl Framing {
             return Ok(());
         }
         self.head.lines += 1;
+        if self.head.lines == 1 {
+            return self.request_line(line);
+        }
         if let Some(value) = field(line, b"content-length:") {
             let length = decimal(value).ok_or(Refusal::BadLength)?;
+            if length > MOST_LENGTH {
+                return Err(Refusal::LengthTooLarge);
+            }
             if self.head.length.is_some_and(|first| first != length) {
                 return Err(Refusal::BadLength);
             }
@@ -282,6 +384,27 @@ impl Framing {
                 return Err(Refusal::Coding);
             }
             self.head.chunked = true;
+        }
+        Ok(())
+    }
+
+    /// Looks at what becomes invisible when the target is parsed. What is no request line is hyper's to refuse.
+    fn request_line(&mut self, line: &[u8]) -> Result<(), Refusal> {
+        // One pass without a branch, for nearly every line is sound.
+        if line.iter().fold(false, |odd, &byte| odd | (byte == b'#') | (byte >= 0x80)) {
+            // `#` may stand in a method.
+            let target = memchr(b' ', line).map_or(line, |space| &line[space..]);
+            if target.contains(&b'#') {
+                return Err(Refusal::Fragment);
+            }
+            if !target.is_ascii() {
+                return Err(Refusal::BeyondAscii);
+            }
+        }
+        if let Some(target) = line.strip_prefix(b"OPTIONS ")
+            && has_neither_path_nor_query(target)
+        {
+            self.bare_options.push(self.ordinal);
         }
         Ok(())
     }
@@ -309,10 +432,42 @@ impl Framing {
     }
 }
 
+/// The largest length that hyper takes; two above it mean something else there.
+const MOST_LENGTH: u64 = u64::MAX - 2;
+
+/// Makes 1.1 of a later minor version of HTTP/1: such a message is read as one of the highest minor version that
+/// is known (RFC 9110 section 2.5). `before` and `bytes` are what has come of a request line.
+fn lower_version(before: &[u8], bytes: &mut [u8]) {
+    // A digit is seen when it is the last, or before the line's end: hyper reads it as soon as it is there.
+    let ends = bytes.iter().rev().take_while(|byte| matches!(byte, b'\r' | b'\n')).count();
+    let Some(digit) = bytes.len().checked_sub(ends + 1).filter(|&at| matches!(bytes[at], b'2'..=b'9')) else {
+        return;
+    };
+    let prefix = b" HTTP/1.";
+    let here = &bytes[..digit];
+    let is_version = match prefix.len().checked_sub(here.len()) {
+        None | Some(0) => here.ends_with(prefix),
+        Some(there) => prefix.ends_with(here) && before.ends_with(&prefix[..there]),
+    };
+    if is_version {
+        bytes[digit] = b'1';
+    }
+}
+
+/// Of the rest of a request line behind its method: whether its target is in absolute form and ends with the
+/// authority.
+fn has_neither_path_nor_query(target: &[u8]) -> bool {
+    let target = &target[..memchr(b' ', target).unwrap_or(target.len())];
+    match memchr::memmem::find(target, b"://").filter(|_| !target.starts_with(b"/")) {
+        Some(scheme) => !target[scheme + 3..].iter().any(|byte| matches!(byte, b'/' | b'?')),
+        None => false,
+    }
+}
+
 /// Drops up to `most` bytes from the front; returns how many.
-fn skip(bytes: &mut &[u8], most: u64) -> u64 {
+fn skip(bytes: &mut &mut [u8], most: u64) -> u64 {
     let count = usize::try_from(most).unwrap_or(usize::MAX).min(bytes.len());
-    *bytes = &bytes[count..];
+    *bytes = &mut std::mem::take(bytes)[count..];
     count as u64
 }
 

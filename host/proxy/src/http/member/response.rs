@@ -3,6 +3,7 @@
 
 use bytes::{Buf, Bytes, BytesMut};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode, Version, header, response};
+use hyper::ext::ReasonPhrase;
 use memchr::memchr;
 
 use super::Broken;
@@ -44,6 +45,11 @@ pub(super) fn take_head(buffer: &mut BytesMut, request: &Method) -> Result<Optio
         return Err(Broken::HeadTooLarge);
     }
     let status = parsed.code.and_then(|code| StatusCode::from_u16(code).ok()).ok_or(Broken::Status)?;
+    // One that is not registered keeps the words of the member; hyper knows none.
+    let reason = match status.canonical_reason() {
+        Some(_) => None,
+        None => parsed.reason.and_then(|reason| ReasonPhrase::try_from(reason.as_bytes()).ok()),
+    };
     let version = if parsed.version == Some(1) { Version::HTTP_11 } else { Version::HTTP_10 };
 
     let origin = buffer.as_ptr() as usize;
@@ -56,6 +62,9 @@ pub(super) fn take_head(buffer: &mut BytesMut, request: &Method) -> Result<Optio
     let (mut parts, ()) = Response::new(()).into_parts();
     parts.status = status;
     parts.version = version;
+    if let Some(reason) = reason {
+        parts.extensions.insert(reason);
+    }
     parts.headers = fields_at(&bytes, &places[..count])?;
     let framing = Framing::read(&parts.headers, version)?;
     let keep_alive = framing.keep_alive;

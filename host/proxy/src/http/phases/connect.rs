@@ -68,7 +68,7 @@ impl Transaction {
         let deadline = Rc::clone(&self.connection.deadline);
         deadline.wait_for(Waiting::FirstByte, Instant::now() + within + first_byte);
         let connected = member.connect(within).await;
-        deadline.wait_for(Waiting::FirstByte, Instant::now() + first_byte);
+        self.wait_for_member();
         match connected {
             Ok(lease) => {
                 member.counters.connects.add(1);

@@ -1,36 +1,45 @@
 //! Read head: what is refused before anything else looks at it, and what hop-by-hop means.
 
 use http::uri::{PathAndQuery, Scheme};
-use http::{HeaderValue, Method, Uri, Version, header};
+use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, Version, header};
+use shunt_rules::Answer;
+use shunt_wire::authority::{is_host, split_port};
 
 use crate::http::fields;
-use crate::http::phases::Transaction;
-use crate::http::problem::Problem;
+use crate::http::phases::{Stop, Transaction};
+use crate::http::problem::{ALLOWED, Problem};
 
 impl Transaction {
     /// Checks the head and makes it fit to be sent on.
     ///
     /// # Errors
-    /// What the client did wrong.
-    pub(super) fn read_head(&mut self, ordinal: u64) -> Result<(), Problem> {
+    /// What the client did wrong, or an answer that is Shunt's own.
+    pub(super) fn read_head(&mut self, ordinal: u64) -> Result<(), Stop> {
         if let Some(refusal) = self.connection.findings.refusal(ordinal) {
-            return Err(Problem::Framing(refusal));
+            return Err(Problem::Framing(refusal).into());
         }
         let forwarded = self.view.virtual_.settings.forwarded;
         if self.body.is_larger_than_allowed() {
-            return Err(Problem::BodyTooLarge);
+            return Err(Problem::BodyTooLarge.into());
         }
         let request = &mut self.exchange.request;
         if request.method == Method::CONNECT {
-            return Err(Problem::Method);
+            return Err(Problem::Method.into());
         }
         if request.uri.scheme().is_some() || request.uri.authority().is_some() {
-            absolute_to_origin(request)?;
+            absolute_to_origin(request, self.connection.findings.is_bare_options(ordinal))?;
+        }
+        if request.uri.path() == "*" && request.method != Method::OPTIONS {
+            // RFC 9112 section 3.2.4.
+            return Err(Problem::BadRequest("the target * is for OPTIONS").into());
         }
         let http_11 = request.version >= Version::HTTP_11;
         let requested = fields::prepare_request(&mut request.headers, http_11, forwarded, || {
             self.connection.forwarding()
         })?;
+        if matches!(request.method, Method::OPTIONS | Method::TRACE) {
+            count_forward(&request.method, &mut request.headers)?;
+        }
         if !http_11 && !request.headers.contains_key(header::HOST) {
             // HTTP/1.1 towards the member needs one; the address that the client came to is what it meant.
             if let Ok(host) = HeaderValue::from_str(&self.connection.flow.vip.to_string()) {
@@ -38,29 +47,215 @@ impl Transaction {
             }
         }
         self.upgrade = requested.upgrade;
+        self.trailers = requested.trailers;
+        if !requested.nominated.is_empty() {
+            // Empty until now: the head is read once.
+            let _ = self.body_state.nominated.set(requested.nominated);
+        }
         Ok(())
     }
 }
 
 /// RFC 9112 section 3.2.2: the authority of an absolute form stands for the host. A `Host` that says
 /// something else (section 3.2 forbids it) is refused: whoever looks at the one would not see the other.
-fn absolute_to_origin(request: &mut http::request::Parts) -> Result<(), Problem> {
+/// `bare_options`: the target has neither a path nor a query, and the method is OPTIONS.
+fn absolute_to_origin(request: &mut http::request::Parts, bare_options: bool) -> Result<(), Problem> {
     let uri = std::mem::take(&mut request.uri).into_parts();
     let (Some(scheme), Some(authority)) = (uri.scheme, uri.authority) else {
         return Err(Problem::BadRequest("a target of this form is for CONNECT"));
     };
-    let default_port: &[u8] = if scheme == Scheme::HTTPS { b":443" } else { b":80" };
-    let bare = |host: &[u8]| host.strip_suffix(default_port).unwrap_or(host).to_ascii_lowercase();
-    let named = bare(authority.as_str().as_bytes());
-    if request.headers.get_all(header::HOST).iter().any(|host| bare(host.as_bytes()) != named) {
+    let authority = authority.as_str().as_bytes();
+    if !is_host(authority) {
+        // User information is refused with it (RFC 9110 section 4.2.4).
+        return Err(Problem::BadRequest("the target has no valid host"));
+    }
+    let default_port: &[u8] = if scheme == Scheme::HTTPS { b"443" } else { b"80" };
+    let named = normal(authority, default_port);
+    let same = |host: &HeaderValue| {
+        // A client that leaves it empty says nothing else.
+        host.is_empty() || is_same(named, normal(host.as_bytes(), default_port))
+    };
+    if !request.headers.get_all(header::HOST).iter().all(same) {
         return Err(Problem::BadRequest("the target and Host differ"));
     }
-    if request.version < Version::HTTP_11
-        && let Ok(host) = HeaderValue::from_str(authority.as_str())
-    {
-        request.headers.entry(header::HOST).or_insert(host);
+    // The member gets what the target says.
+    let length = named.0.len() + named.1.map_or(0, |port| 1 + port.len());
+    if let Ok(host) = HeaderValue::from_bytes(&authority[..length]) {
+        match request.headers.get_mut(header::HOST) {
+            Some(first) => *first = host,
+            None if request.version < Version::HTTP_11 => {
+                request.headers.insert(header::HOST, host);
+            }
+            // HTTP/1.1 demands one all the same.
+            None => {}
+        }
     }
-    let path = uri.path_and_query.unwrap_or_else(|| PathAndQuery::from_static("/"));
+    let path = match uri.path_and_query {
+        _ if bare_options => PathAndQuery::from_static("*"),
+        None => PathAndQuery::from_static("/"),
+        Some(path) if path.as_str().starts_with('/') => path,
+        // RFC 9112 section 3.2.1: an empty path is sent as `/`, also before a query.
+        Some(query) => PathAndQuery::try_from(format!("/{}", query.as_str()))
+            .map_err(|_| Problem::BadRequest("the target is too long"))?,
+    };
     request.uri = Uri::from(path);
     Ok(())
+}
+
+/// A host and its port, where that is not the one of the scheme (RFC 9110 section 4.2.3).
+fn normal<'a>(authority: &'a [u8], default_port: &[u8]) -> (&'a [u8], Option<&'a [u8]>) {
+    let (host, port) = split_port(authority);
+    (host, port.filter(|port| !port.is_empty() && *port != default_port))
+}
+
+/// A name with a final dot is the same name: the dot says that nothing is to be added to it (RFC 3986 section
+/// 3.2.2).
+fn is_same(one: (&[u8], Option<&[u8]>), other: (&[u8], Option<&[u8]>)) -> bool {
+    let bare = |host: &[u8]| host.len() - usize::from(host.ends_with(b"."));
+    one.0[..bare(one.0)].eq_ignore_ascii_case(&other.0[..bare(other.0)]) && one.1 == other.1
+}
+
+/// RFC 9110 section 7.6.2: who gets `Max-Forwards: 0` answers as the last on the way, else counts one less.
+fn count_forward(method: &Method, headers: &mut HeaderMap) -> Result<(), Stop> {
+    let mut values = headers.get_all(header::MAX_FORWARDS).iter();
+    let Some(value) = values.next() else { return Ok(()) };
+    let digits = value.as_bytes();
+    if values.next().is_some() || digits.is_empty() || !digits.iter().all(u8::is_ascii_digit) {
+        return Err(Problem::BadRequest("Max-Forwards is not one number").into());
+    }
+    // More than fits is as good as no limit.
+    let left =
+        digits.iter().fold(0u64, |sum, digit| sum.saturating_mul(10).saturating_add(u64::from(digit - b'0')));
+    let Some(left) = left.checked_sub(1) else {
+        if *method == Method::TRACE {
+            // What came is not shown: it may hold what only the server is to see (section 9.3.8).
+            return Err(Problem::Method.into());
+        }
+        let headers = HeaderMap::from_iter([(header::ALLOW, ALLOWED)]);
+        let answer = Answer { status: StatusCode::OK, headers, body: bytes::Bytes::new() };
+        return Err(Stop::Answer(Box::new(answer)));
+    };
+    headers.insert(header::MAX_FORWARDS, HeaderValue::from(left));
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use http::Request;
+
+    use super::*;
+
+    /// What becomes of a target in absolute form; `None`: it is refused.
+    fn origin(method: &str, target: &str, host: Option<&str>) -> Option<(String, Option<String>)> {
+        let request = Request::builder().method(method).uri(target);
+        let request = match host {
+            Some(host) => request.header("host", host),
+            None => request.version(Version::HTTP_10),
+        };
+        let mut request = request.body(()).unwrap().into_parts().0;
+        let bare_options = method == "OPTIONS" && target == "http://h";
+        absolute_to_origin(&mut request, bare_options).ok()?;
+        let host = request.headers.get("host").map(|host| host.to_str().unwrap().to_owned());
+        Some((request.uri.to_string(), host))
+    }
+
+    #[test]
+    fn absolute_targets_become_paths() {
+        for (method, target, path) in [
+            ("GET", "http://h", "/"),
+            ("GET", "http://h/", "/"),
+            ("GET", "http://h/a?b", "/a?b"),
+            ("GET", "http://h?x=1", "/?x=1"),
+            ("GET", "http://h?", "/?"),
+            ("GET", "http://h??", "/??"),
+            ("GET", "http://h//a", "//a"),
+            ("GET", "https://h?/a", "/?/a"),
+            ("OPTIONS", "http://h?x", "/?x"),
+            ("OPTIONS", "http://h/", "/"),
+            // RFC 9112 section 3.2.4.
+            ("OPTIONS", "http://h", "*"),
+        ] {
+            let found = origin(method, target, Some("h"));
+            assert_eq!(found, Some((path.to_owned(), Some("h".to_owned()))), "{method} {target}");
+        }
+    }
+
+    #[test]
+    fn the_target_says_which_host() {
+        for (authority, host, expected) in [
+            ("h", "h", "h"),
+            ("h", "H", "h"),
+            ("H", "h:80", "H"),
+            ("h:80", "h", "h"),
+            ("h:", "h", "h"),
+            ("h", "h:", "h"),
+            ("h.", "h", "h."),
+            ("h", "h.", "h"),
+            ("h.:80", "h", "h."),
+            ("h", "", "h"),
+            ("h:81", "", "h:81"),
+            ("h:81", "h.:81", "h:81"),
+            ("[::1]:80", "[::1]", "[::1]"),
+        ] {
+            let found = origin("GET", &format!("http://{authority}/"), Some(host));
+            assert_eq!(found, Some(("/".to_owned(), Some(expected.to_owned()))), "{authority} {host:?}");
+        }
+        let old = |target: &str| origin("GET", target, None).and_then(|(_, host)| host);
+        assert_eq!(old("http://h:80/").as_deref(), Some("h"));
+        assert_eq!(old("https://h:443/").as_deref(), Some("h"));
+        assert_eq!(old("https://h:80/").as_deref(), Some("h:80"));
+    }
+
+    #[test]
+    fn targets_that_are_no_such_or_differ_from_the_host_are_refused() {
+        for (authority, host) in [
+            ("h", "i"),
+            ("h", "h:81"),
+            ("h:81", "h"),
+            ("h:443", "h"),
+            ("h", "h.."),
+            ("h", "h:80:80"),
+            ("h:abc", "h:abc"),
+            ("user@h", "h"),
+            ("user@h", ""),
+            ("user@h", "user@h"),
+        ] {
+            assert_eq!(
+                origin("GET", &format!("http://{authority}/"), Some(host)),
+                None,
+                "{authority} {host}"
+            );
+        }
+        assert_eq!(origin("GET", "http://user@h/", None), None, "nor in HTTP/1.0");
+        assert_eq!(origin("GET", "h:80", Some("h:80")), None);
+    }
+
+    #[test]
+    fn forwards_are_counted_down() {
+        let counted = |method: Method, values: &[&'static str]| {
+            let mut headers = HeaderMap::new();
+            for value in values {
+                headers.append("max-forwards", HeaderValue::from_static(value));
+            }
+            let result = count_forward(&method, &mut headers);
+            match result {
+                Ok(()) => Ok(headers.get("max-forwards").map(|left| left.to_str().unwrap().to_owned())),
+                Err(Stop::Answer(answer)) => Err(answer.status.as_u16()),
+                Err(Stop::Problem(Problem::Method)) => Err(405),
+                Err(Stop::Problem(_)) => Err(400),
+            }
+        };
+        let left = |left: &str| Ok(Some(left.to_owned()));
+        assert_eq!(counted(Method::OPTIONS, &[]), Ok(None));
+        assert_eq!(counted(Method::OPTIONS, &["1"]), left("0"));
+        assert_eq!(counted(Method::TRACE, &["010"]), left("9"));
+        assert_eq!(counted(Method::OPTIONS, &["99999999999999999999"]), left("18446744073709551614"));
+        for zero in ["0", "00"] {
+            assert_eq!(counted(Method::OPTIONS, &[zero]), Err(200));
+            assert_eq!(counted(Method::TRACE, &[zero]), Err(405));
+        }
+        for wrong in [&[""][..], &["-1"], &["+1"], &["x"], &["1, 2"], &["1 2"], &["0", "1"], &["1", "1"]] {
+            assert_eq!(counted(Method::OPTIONS, wrong), Err(400), "{wrong:?}");
+        }
+    }
 }

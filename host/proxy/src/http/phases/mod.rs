@@ -19,8 +19,11 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{Request, Response, StatusCode};
+use http::header::{CONNECTION, HeaderValue};
+use http::{Request, Response, StatusCode, Version};
+use http_body::Body as _;
 use hyper::body::Incoming;
+use hyper::ext::ReasonPhrase;
 use shunt_rules::{Answer, Exchange, Hook, Outcome};
 use tokio::time::Instant;
 
@@ -60,6 +63,8 @@ pub(crate) struct Transaction {
     replay: Option<Bytes>,
     /// The client asked to switch protocols.
     upgrade: bool,
+    /// The client takes trailers.
+    trailers: bool,
     route: Route,
     /// Members that were tried and did not serve it.
     tried: Vec<SocketAddr>,
@@ -68,7 +73,7 @@ pub(crate) struct Transaction {
     served_by: Option<SocketAddr>,
     first_byte: Option<Duration>,
     /// A cookie that binds the client to the chosen member.
-    set_cookie: Option<http::HeaderValue>,
+    set_cookie: Option<HeaderValue>,
     /// There is an answer.
     concluded: bool,
 }
@@ -99,7 +104,7 @@ pub(crate) fn serve(
     async move {
         let result = match head {
             Ok(()) => transaction.run().await,
-            Err(problem) => Err(problem.into()),
+            Err(stop) => Err(stop),
         };
         Ok(transaction.conclude(result))
     }
@@ -119,7 +124,13 @@ impl Transaction {
         let body =
             RequestBody::streamed(body, settings.limits.body, &body_state, &connection.deadline, guard);
         let started = Instant::now();
-        connection.deadline.wait_for(Waiting::FirstByte, started + settings.timeouts.first_byte);
+        match body {
+            RequestBody::Empty => {
+                connection.deadline.wait_for(Waiting::FirstByte, started + settings.timeouts.first_byte);
+            }
+            // The member's time begins when it has the whole request.
+            RequestBody::Streamed { .. } => connection.deadline.wait_idle(Waiting::RequestBody),
+        }
         view.counters.requests.add(1);
         Transaction {
             connection: Rc::clone(connection),
@@ -140,6 +151,7 @@ impl Transaction {
             body_state,
             replay: None,
             upgrade: false,
+            trailers: false,
             route: connection.route.clone(),
             tried: Vec::new(),
             detours: 0,
@@ -147,6 +159,16 @@ impl Transaction {
             first_byte: None,
             set_cookie: None,
             concluded: false,
+        }
+    }
+
+    /// Waits for a member to answer, or for the rest of the request's body where it has not come yet.
+    fn wait_for_member(&self) {
+        let deadline = &self.connection.deadline;
+        if self.replay.is_some() || self.body.is_end_stream() {
+            deadline.wait_for_answer();
+        } else {
+            deadline.wait_idle(Waiting::RequestBody);
         }
     }
 
@@ -180,7 +202,7 @@ impl Transaction {
                     _ => Outcome::Refused,
                 };
                 let response = problem.into_response();
-                if response.headers().contains_key(http::header::CONNECTION) {
+                if response.headers().contains_key(CONNECTION) {
                     self.connection.ended_by_us.set(true);
                 }
                 (response, outcome)
@@ -194,6 +216,7 @@ impl Transaction {
         {
             response.headers_mut().append(http::header::SET_COOKIE, cookie);
         }
+        self.make_fit(&mut response);
         self.concluded = true;
         self.view.counters.answered(response.status().as_u16());
         if self.view.hooks.contains(Hook::OnDone) {
@@ -206,6 +229,26 @@ impl Transaction {
         let next = if switched || response.body().is_streaming() { Waiting::Body } else { Waiting::Request };
         self.connection.deadline.wait_idle(next);
         response
+    }
+
+    /// Says of an answer what hyper would leave out or say wrongly.
+    fn make_fit(&self, response: &mut Response<ResponseBody>) {
+        if self.exchange.request.version == Version::HTTP_10 {
+            let unframed = response.body().size_hint().exact().is_none();
+            let headers = response.headers_mut();
+            if unframed {
+                // Only the end of the connection ends such a body (RFC 9112 section 6.3, item 8).
+                headers.insert(CONNECTION, HeaderValue::from_static("close"));
+            }
+            if headers.get(CONNECTION).is_some_and(|option| option == "close") {
+                // To an answer of a later version hyper adds that the connection stays.
+                *response.version_mut() = Version::HTTP_10;
+            }
+        }
+        if response.status().canonical_reason().is_none() && response.extensions().is_empty() {
+            // RFC 9112 section 4: the reason phrase may be empty.
+            response.extensions_mut().insert(ReasonPhrase::from_static(b""));
+        }
     }
 
     fn finish(&mut self, status: Option<StatusCode>, outcome: Outcome) -> Finish {

@@ -5,7 +5,7 @@ use std::rc::Rc;
 use http::{Response, StatusCode, Version, header, response};
 use shunt_rules::Answer;
 
-use crate::http::body::{MemberBody, ResponseBody};
+use crate::http::body::{MemberBody, ResponseBody, Trailing};
 use crate::http::fields;
 use crate::http::h1::tunnel::Tunnel;
 use crate::http::member::Lease;
@@ -15,7 +15,7 @@ impl Transaction {
     /// Turns a member's response into the one that the client gets; its body streams.
     pub(super) fn stream(&mut self, mut head: response::Parts, mut lease: Lease) -> Response<ResponseBody> {
         let switched = head.status == StatusCode::SWITCHING_PROTOCOLS && self.upgrade;
-        fields::prepare_response(&mut head.headers, switched);
+        let nominated = fields::prepare_response(&mut head.headers, head.status, switched);
         head.version = Version::HTTP_11;
         if switched {
             self.connection.switch_to(Tunnel::new(lease));
@@ -28,7 +28,8 @@ impl Transaction {
             lease.give_back();
             return Response::from_parts(head, ResponseBody::whole(body));
         }
-        let body = MemberBody::new(lease, Rc::clone(&self.connection.deadline));
+        let trailing = self.trailers.then(|| Box::new(Trailing::new(&self.connection.findings, nominated)));
+        let body = MemberBody::new(lease, Rc::clone(&self.connection.deadline), trailing);
         Response::from_parts(head, ResponseBody::from_member(body))
     }
 }

@@ -7,7 +7,6 @@ use shunt_rules::{
     BodyVerdict, ConnectFailedVerdict, ConnectFailure, Exchange, Fault, Hook, OnFault, RequestVerdict,
     ResponseVerdict, Runner, Target,
 };
-use tokio::time::Instant;
 
 use crate::deadline::Waiting;
 use crate::http::body::{BodyError, RequestBody, ResponseBody, collect};
@@ -58,16 +57,13 @@ impl Transaction {
     /// Whether the rule decided.
     async fn on_request_body(&mut self, rule: &Rc<RuleView>, most: u32) -> Result<bool, Stop> {
         let most = usize::try_from(most).unwrap_or(usize::MAX).min(MOST_COLLECTED);
-        let deadline = Rc::clone(&self.connection.deadline);
-        deadline.wait_idle(Waiting::Body);
+        self.connection.deadline.wait_idle(Waiting::RequestBody);
         let (bytes, ended) = match collect(&mut self.body, most).await {
             Ok(collected) => collected,
             Err(BodyError::TooLarge) => return Err(Problem::BodyTooLarge.into()),
             Err(BodyError::Stalled) => return Err(Problem::BodyStalled.into()),
             Err(_) => return Err(Problem::BadRequest("the body broke off").into()),
         };
-        let first_byte = self.view.virtual_.settings.timeouts.first_byte;
-        deadline.wait_for(Waiting::FirstByte, Instant::now() + first_byte);
         let shown = bytes.len().min(most);
         let complete = ended && shown == bytes.len();
         let verdict =
@@ -93,6 +89,7 @@ impl Transaction {
         } else {
             self.body = body.behind(forwarded);
         }
+        self.wait_for_member();
         Ok(decided)
     }
 

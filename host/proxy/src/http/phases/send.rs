@@ -6,6 +6,7 @@ use http::{Method, StatusCode, response};
 
 use crate::deadline::Waiting;
 use crate::http::body::{RequestBody, RequestBodyFailure};
+use crate::http::fields::switches_to_http;
 use crate::http::member::{Lease, MemberView, SendError};
 use crate::http::phases::{Stop, Transaction};
 use crate::http::problem::Problem;
@@ -51,8 +52,10 @@ impl Transaction {
 
     fn sent(&mut self, response: response::Parts, lease: Lease) -> Result<Sent, Stop> {
         let member = lease.member();
-        if response.status == StatusCode::SWITCHING_PROTOCOLS && !self.upgrade {
-            // Only who asked for another protocol may get it (RFC 9110 section 15.2.2).
+        if response.status == StatusCode::SWITCHING_PROTOCOLS
+            && (!self.upgrade || switches_to_http(&response.headers))
+        {
+            // Only who asked for another protocol may get it, and only that one (RFC 9110 section 7.8).
             member.counters.failures.add(1);
             return Err(Problem::NoResponse.into());
         }

@@ -3,7 +3,7 @@ use super::*;
 /// Feeds a connection's bytes in one piece; gives the refusal and the request it falls on.
 fn read(bytes: &[u8]) -> Result<u64, (u64, Refusal)> {
     let mut framing = Framing::default();
-    framing.follow(bytes).map_err(|why| (framing.ordinal, why))?;
+    framing.follow(&mut bytes.to_vec()).map_err(|why| (framing.ordinal, why))?;
     Ok(framing.ordinal)
 }
 
@@ -46,6 +46,13 @@ fn refuses_what_two_parsers_could_read_differently() {
         ("two that differ", head("Content-Length: 4\r\nContent-Length: 5\r\n\r\n"), Refusal::BadLength),
         ("no number", head("Content-Length:\r\n\r\n"), Refusal::BadLength),
         ("past 2^64", head("Content-Length: 18446744073709551616\r\n\r\n"), Refusal::BadLength),
+        ("2^64 - 1", head("Content-Length: 18446744073709551615\r\n\r\n"), Refusal::LengthTooLarge),
+        ("2^64 - 2", head("Content-Length: 18446744073709551614\r\n\r\n"), Refusal::LengthTooLarge),
+        ("a fragment", "GET /a#b HTTP/1.1\r\n\r\n".to_owned(), Refusal::Fragment),
+        ("an empty fragment", "GET /# HTTP/1.1\r\n\r\n".to_owned(), Refusal::Fragment),
+        ("a fragment behind a query", "GET /?a=b#/c HTTP/1.1\r\n\r\n".to_owned(), Refusal::Fragment),
+        ("a fragment behind a host", "GET http://h#b HTTP/1.1\r\n\r\n".to_owned(), Refusal::Fragment),
+        ("an octet beyond ASCII", "GET /caf\u{e9} HTTP/1.1\r\n\r\n".to_owned(), Refusal::BeyondAscii),
         ("no hex digit", head("Transfer-Encoding: chunked\r\n\r\nz\r\n"), Refusal::BadChunk),
         ("0x", head("Transfer-Encoding: chunked\r\n\r\n0x5\r\n"), Refusal::BadChunk),
         ("17 digits", head("Transfer-Encoding: chunked\r\n\r\n00000000000000001\r\n"), Refusal::BadChunk),
@@ -71,6 +78,73 @@ fn names_the_request_that_is_wrong_not_the_one_before_it() {
 }
 
 #[test]
+fn the_largest_length_is_taken_and_a_method_may_have_any_sign() {
+    assert_eq!(read(b"POST / HTTP/1.1\r\nContent-Length: 18446744073709551613\r\n\r\n"), Ok(1));
+    assert_eq!(read(b"A#B / HTTP/1.1\r\n\r\n"), Ok(2));
+}
+
+/// What hyper reads of these bytes when they come in pieces of this size.
+fn passed_on(bytes: &str, piece: usize) -> String {
+    let mut framing = Framing::default();
+    let mut passed = bytes.as_bytes().to_vec();
+    for piece in passed.chunks_mut(piece) {
+        let _ = framing.follow(piece);
+    }
+    String::from_utf8(passed).unwrap()
+}
+
+#[test]
+fn a_later_minor_version_is_read_as_1_1_however_it_is_cut() {
+    let with = |line: &str| {
+        format!("{line}\r\nHost: HTTP/1.3\r\nContent-Length: 14\r\n\r\nA / HTTP/1.2\r\n{line}\r\n")
+    };
+    for (sent, expected) in [
+        ("GET / HTTP/1.2", "GET / HTTP/1.1"),
+        ("GET /1.2 HTTP/1.9", "GET /1.2 HTTP/1.1"),
+        ("GET / HTTP/1.0", "GET / HTTP/1.0"),
+        ("GET / HTTP/1.1", "GET / HTTP/1.1"),
+        ("GET / HTTP/2.2", "GET / HTTP/2.2"),
+        ("GET /HTTP/1.2", "GET /HTTP/1.2"),
+        ("GET / http/1.2", "GET / http/1.2"),
+        ("GET / HTTP/1.x", "GET / HTTP/1.x"),
+    ] {
+        for piece in 1..40 {
+            assert_eq!(passed_on(&with(sent), piece), with(expected), "{sent} in pieces of {piece}");
+        }
+    }
+    // One with two digits is none, and stays none.
+    assert_eq!(passed_on("GET / HTTP/1.25\r\n", 100), "GET / HTTP/1.25\r\n");
+    assert_eq!(passed_on("GET / HTTP/1.25\r\n", 1), "GET / HTTP/1.15\r\n");
+}
+
+#[test]
+fn a_length_that_hyper_misreads_is_spoiled() {
+    let sent = "POST / HTTP/1.1\r\nContent-Length: 18446744073709551615\r\n\r\n";
+    for piece in 1..60 {
+        let expected = sent.replace("615\r\n", "615\r\0");
+        assert_eq!(passed_on(sent, piece), expected, "in pieces of {piece}");
+    }
+}
+
+#[test]
+fn options_of_a_whole_server_are_noted() {
+    for (line, noted) in [
+        ("OPTIONS http://h HTTP/1.1", true),
+        ("OPTIONS http://h:80 HTTP/1.1", true),
+        ("OPTIONS http://h/ HTTP/1.1", false),
+        ("OPTIONS http://h? HTTP/1.1", false),
+        ("OPTIONS / HTTP/1.1", false),
+        ("OPTIONS * HTTP/1.1", false),
+        ("OPTIONS /?http://h HTTP/1.1", false),
+        ("GET http://h HTTP/1.1", false),
+    ] {
+        let mut framing = Framing::default();
+        assert_eq!(framing.follow(&mut format!("{line}\r\n\r\n{line}\r\n").into_bytes()), Ok(()));
+        assert_eq!(framing.bare_options, if noted { vec![1, 2] } else { vec![] }, "{line}");
+    }
+}
+
+#[test]
 fn empty_lines_before_a_request_are_ignored() {
     assert_eq!(read(b"\r\n\r\nGET / HTTP/1.1\r\nHost: a\r\n\r\n"), Ok(2));
 }
@@ -87,7 +161,7 @@ fn says_when_a_head_is_incomplete() {
         (b"xy", false),
         (b"G", true),
     ] {
-        assert_eq!(framing.follow(bytes), Ok(()));
+        assert_eq!(framing.follow(&mut bytes.to_vec()), Ok(()));
         assert_eq!(framing.inside_head(), inside, "after {:?}", String::from_utf8_lossy(bytes));
     }
 }
@@ -124,7 +198,7 @@ mod properties {
                     break;
                 }
                 let (now, later) = rest.split_at((*size).min(rest.len()));
-                cut = framing.follow(now);
+                cut = framing.follow(&mut now.to_vec());
                 rest = later;
             }
             prop_assert_eq!(whole, cut.map(|()| framing.ordinal).map_err(|why| (framing.ordinal, why)));

@@ -1,0 +1,89 @@
+//! What a member is told of the client: `X-Forwarded-For`, `X-Forwarded-Proto` and `Forwarded` (RFC 7239).
+
+use std::net::IpAddr;
+
+use http::header::{self, HeaderMap, HeaderName, HeaderValue};
+
+const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+
+/// What a member is told of the client, made once per connection.
+#[derive(Debug)]
+pub(crate) struct Forwarding {
+    /// `X-Forwarded-For`: the bare address.
+    address: HeaderValue,
+    /// `Forwarded` (RFC 7239): `for=…;proto=…`; an IPv6 address in brackets and quotes (section 6).
+    element: HeaderValue,
+    proto: HeaderValue,
+}
+
+impl Forwarding {
+    pub(crate) fn new(client: IpAddr, tls: bool) -> Self {
+        let proto = if tls { "https" } else { "http" };
+        let client = client.to_canonical();
+        let node = match client {
+            IpAddr::V4(address) => format!("for={address};proto={proto}"),
+            IpAddr::V6(address) => format!("for=\"[{address}]\";proto={proto}"),
+        };
+        // Both are ASCII by construction.
+        let value = |text: String| {
+            HeaderValue::from_maybe_shared(bytes::Bytes::from(text))
+                .unwrap_or_else(|_| HeaderValue::from_static("unknown"))
+        };
+        Forwarding {
+            address: value(client.to_string()),
+            element: value(node),
+            proto: HeaderValue::from_static(proto),
+        }
+    }
+
+    /// `append`: to what is there already.
+    pub(super) fn apply(&self, headers: &mut HeaderMap, append: bool) {
+        if append {
+            let for_ = joined(headers, &X_FORWARDED_FOR, &self.address);
+            headers.insert(X_FORWARDED_FOR, for_);
+            let element = joined(headers, &header::FORWARDED, &self.element);
+            headers.insert(header::FORWARDED, element);
+            // The first proxy knows what the client used. A field without a value says nothing.
+            if headers.get_all(X_FORWARDED_PROTO).iter().all(|value| elements(value.as_bytes()).is_empty()) {
+                headers.insert(X_FORWARDED_PROTO, self.proto.clone());
+            }
+            return;
+        }
+        headers.insert(X_FORWARDED_FOR, self.address.clone());
+        headers.insert(X_FORWARDED_PROTO, self.proto.clone());
+        headers.insert(header::FORWARDED, self.element.clone());
+    }
+}
+
+/// All elements of a list field and one more, as one value. Empty elements are none (RFC 9110 section 5.6.1.2).
+fn joined(headers: &HeaderMap, name: &HeaderName, last: &HeaderValue) -> HeaderValue {
+    let mut text = Vec::new();
+    for element in headers.get_all(name).iter().flat_map(|value| elements(value.as_bytes())) {
+        text.extend_from_slice(element);
+        text.extend_from_slice(b", ");
+    }
+    text.extend_from_slice(last.as_bytes());
+    HeaderValue::from_maybe_shared(bytes::Bytes::from(text)).unwrap_or_else(|_| last.clone())
+}
+
+/// The elements of a list that have content. A comma in a quoted string is none of the list's (RFC 7239 section 4).
+/// A value whose quoted string does not end has no elements: what is appended to it would be part of the string.
+fn elements(value: &[u8]) -> Vec<&[u8]> {
+    let (mut quoted, mut escaped) = (false, false);
+    let found = value
+        .split(|&byte| {
+            let comma = byte == b',' && !quoted;
+            match byte {
+                _ if escaped => escaped = false,
+                b'\\' if quoted => escaped = true,
+                b'"' => quoted = !quoted,
+                _ => {}
+            }
+            comma
+        })
+        .map(<[u8]>::trim_ascii)
+        .filter(|element| !element.is_empty())
+        .collect();
+    if quoted { Vec::new() } else { found }
+}
