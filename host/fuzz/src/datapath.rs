@@ -16,10 +16,12 @@ use shunt_engine::hash::Keyed;
 use shunt_engine::mapping::{Embedding, Map, Mapping, Maps, Routers};
 use shunt_engine::member::{Admin, MemberState};
 use shunt_engine::network::{Hop, Interface, Network, Prefix, Route};
+use shunt_engine::packet::{Kind, Packet, dissect, routed};
 use shunt_engine::persistence::PersistenceTable;
 use shunt_engine::snat;
+use shunt_wire::checksum::{self, Sum, partial};
 use shunt_wire::frame::HEADROOM;
-use shunt_wire::{Address, Endpoint, Family, Frame, Mac, checksum};
+use shunt_wire::{Address, Endpoint, Family, Frame, Mac, ip};
 
 const CLIENTS: u32 = 1;
 const MEMBERS: u32 = 2;
@@ -188,11 +190,16 @@ impl Scene {
         let mut buffer = vec![0; end + HEADROOM];
         buffer[HEADROOM..end].copy_from_slice(&bytes);
         let mut frame = Frame::new(&mut buffer, HEADROOM, end);
+        let finished = self.datapath.counters().checksums_finished;
         let verdict = self.datapath.receive(self.now, ingress, &mut frame, &mut self.driver);
         self.received += 1;
+        let was_partial = self.datapath.counters().checksums_finished > finished;
         match verdict {
             Verdict::HandOver { .. } => panic!("there is one worker"),
-            Verdict::Held => assert_eq!(frame.bytes(), bytes, "what waits is as it came"),
+            Verdict::Held => assert_eq!(frame.bytes(), whole(bytes), "what waits is as it came, and whole"),
+            Verdict::Send { .. } if was_partial => {
+                assert!(has_right_checksum(frame.bytes()), "a partial checksum is whole when it leaves");
+            }
             Verdict::Send { interface }
             | Verdict::Answer { interface }
             | Verdict::Refuse { interface, .. } => {
@@ -229,6 +236,26 @@ impl Scene {
         let waiting = (counters.held, counters.fragments_held);
         assert_eq!((counters.flows, waiting, counters.snat.len()), (0, (0, 0), 0));
     }
+}
+
+/// The frame with a whole checksum, if it can be read and has a partial one.
+fn whole(mut frame: Vec<u8>) -> Vec<u8> {
+    let layout = dissect(&frame).map(|packet| packet.layout);
+    if let Ok(layout) = layout.or_else(|why| routed(&frame).ok().flatten().map(|it| it.layout).ok_or(why)) {
+        partial::finish(&mut frame, &layout);
+    }
+    frame
+}
+
+/// Whether the checksum of a packet of TCP or UDP is right; of others, which are tunnels here, nothing is asked.
+fn has_right_checksum(frame: &[u8]) -> bool {
+    let Ok(Packet { kind: Kind::Flow(flow), layout, .. }) = dissect(frame) else { return true };
+    let segment = &frame[usize::from(layout.l4)..usize::from(layout.end)];
+    // RFC 768: none was computed, of the datagram around a tunnel.
+    let has_none = layout.protocol == ip::UDP && segment[6..8] == [0, 0];
+    let (source, destination) = (flow.key.source().address, flow.key.destination().address);
+    let pseudo = Sum::pseudo(source, destination, layout.protocol, segment.len() as u32);
+    has_none || pseudo.bytes(segment).is_valid()
 }
 
 /// A segment, a datagram or a ping of one of a few clients to one of the virtuals, or to nothing.
@@ -293,7 +320,7 @@ fn of_ipv6(next: &mut dyn FnMut() -> u8) -> Vec<u8> {
     // The sum of ICMPv6 is right now and then.
     if protocol == 58 && kind & 8 == 0 {
         let (from, to) = (Address::from(IpAddr::from(source)), Address::from(IpAddr::from(destination)));
-        let sum = checksum::Sum::pseudo(from, to, protocol, rest.len() as u32).bytes(&rest);
+        let sum = Sum::pseudo(from, to, protocol, rest.len() as u32).bytes(&rest);
         let check = sum.checksum();
         rest[2..4].copy_from_slice(&check.to_be_bytes());
     }
@@ -316,7 +343,8 @@ fn of_ipv6(next: &mut dyn FnMut() -> u8) -> Vec<u8> {
     [&ethernet[..], &header, &rest].concat()
 }
 
-/// A packet of IPv4 whose IP header is right, or a fragment; what stands behind it may be anything.
+/// A packet of IPv4 whose IP header is right, or a fragment; what stands behind it may be anything. The checksum of
+/// some was left to the device of their sender.
 fn packet(source: Endpoint, destination: Endpoint, mac: [u8; 6], next: &mut dyn FnMut() -> u8) -> Vec<u8> {
     let (kind, flags, number, length) = (next(), next(), next(), next());
     let mut rest = Vec::new();
@@ -354,6 +382,11 @@ fn packet(source: Endpoint, destination: Endpoint, mac: [u8; 6], next: &mut dyn 
         let len = rest.len().saturating_sub(from).min(32);
         let len = if more == 0 { len } else { len & !7 };
         rest = rest.get(from..from + len).unwrap_or_default().to_vec();
+    }
+    if kind & 0x80 != 0 && kind & 0x30 != 0x30 && protocol != 1 {
+        let sum = Sum::pseudo(source.address, destination.address, protocol, rest.len() as u32).folded();
+        let at = if protocol == 6 { 16 } else { 6 };
+        rest[at..at + 2].copy_from_slice(&sum.to_be_bytes());
     }
     header[2..4].copy_from_slice(&(20 + rest.len() as u16).to_be_bytes());
     header[8] = if kind & 8 == 0 { 64 } else { 1 };

@@ -175,6 +175,9 @@ const FAMILIES: &[Family] = &[
     counter("packet_answers_withheld", "Refusals that were not sent because too many had been", |status| {
         totals(status, |it| it.answers_withheld)
     }),
+    counter("packet_checksums_finished", "Frames whose checksum was left to the sender's device", |status| {
+        totals(status, |it| it.checksums_finished)
+    }),
     counter("packet_drops", "Packets that were not carried, by reason", |status| {
         let drops = status.packets.iter().flat_map(|packets| &packets.drops);
         drops.map(|it| (vec![("reason", it.reason.to_owned())], it.count)).collect()

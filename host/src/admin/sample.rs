@@ -53,6 +53,7 @@ fn packets() -> PacketStatus {
         handed_over: 40,
         answered: 3,
         answers_withheld: 1,
+        checksums_finished: 60,
         virtuals: vec![PacketVirtualStatus {
             name: "resolvers".to_owned(),
             listen: "203.0.113.53:53".to_owned(),

@@ -33,6 +33,8 @@ pub struct PacketStatus {
     pub answered: u64,
     /// Refusals that were not sent because too many had been.
     pub answers_withheld: u64,
+    /// Frames whose checksum the sender had left to its device, and that Shunt completed.
+    pub checksums_finished: u64,
     pub virtuals: Vec<PacketVirtualStatus>,
     /// Virtuals of mode `siit`.
     pub translators: Vec<TranslatorStatus>,
@@ -180,6 +182,7 @@ impl Control {
             handed_over: counters.handed_over,
             answered: counters.answered,
             answers_withheld: counters.answers_withheld,
+            checksums_finished: counters.checksums_finished,
             virtuals: virtuals.collect(),
             translators: translators.collect(),
             members: members.collect(),

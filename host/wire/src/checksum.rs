@@ -1,5 +1,7 @@
 //! The Internet checksum (RFC 1071), and how it changes when a field changes (RFC 1624).
 
+pub mod partial;
+
 use crate::Address;
 
 /// The ones' complement sum of `bytes`, folded to 16 bits; an odd last byte is padded with zero

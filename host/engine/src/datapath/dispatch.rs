@@ -1,6 +1,7 @@
 //! Where a frame goes within the datapath.
 
-use shunt_wire::Frame;
+use shunt_wire::checksum::partial;
+use shunt_wire::{Frame, Layout};
 
 use super::context::Context;
 use super::local::answer::{answer_arp, answer_solicitation};
@@ -58,6 +59,7 @@ impl Datapath {
             Some(verdict) => verdict,
             None => match dissect(frame.bytes()) {
                 Ok(packet) => {
+                    self.finish_checksum(&packet.layout, frame);
                     let arrival = Arrival { packet: &packet, ingress, again: false, handed_over, part };
                     self.dispatch(&mut Context { now, arrival, frame, driver })
                 }
@@ -66,6 +68,16 @@ impl Datapath {
         };
         self.accounting.tally.take(verdict);
         verdict
+    }
+
+    /// Completes the checksum of a packet whose sender left it to its device, before anything else is done with the
+    /// packet: so rewrites change, tunnels cover, errors quote, and other workers get packets with whole checksums
+    /// only, and no frame leaves with a partial one. Those of packets that an error quotes are whole: they left here.
+    #[inline]
+    pub(in crate::datapath) fn finish_checksum(&mut self, layout: &Layout, frame: &mut Frame<'_>) {
+        if partial::finish(frame.bytes_mut(), layout) {
+            self.accounting.tally.checksums_finished += 1;
+        }
     }
 
     /// What becomes of a frame that could be read.

@@ -12,6 +12,7 @@ mod frame;
 mod golden;
 mod lab;
 mod operate;
+mod partial;
 mod script;
 mod simulation;
 mod translation;

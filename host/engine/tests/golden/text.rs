@@ -33,6 +33,8 @@ fn every_layer_comes_back() {
         "ip4 192.0.2.7 > 203.0.113.1 ttl 64 off 1480 proto 17 | hex 0001 | bytes 40 from 200",
         "ip4 192.0.2.7 > 203.0.113.1 ttl 64 check 0xffff | udp 5 > 6 no-checksum | hex 00",
         "ip4 192.0.2.7 > 203.0.113.1 ttl 64 | udp 5 > 6 | pad 60",
+        "ip4 192.0.2.7 > 203.0.113.1 ttl 64 | tcp 1 > 2 S seq 1 win 5 mss 1460 partial | \"x\"",
+        "ip6 2001:db8::7 > 2001:db8:1::1 hop 64 | udp 5 > 6 partial | \"x\"",
         "vlan 7 pcp 3 dei | ip4 192.0.2.7 > 203.0.113.1 ttl 64 | icmp4 echo-request id 1 seq 2 | \"abc\"",
         "ip4 10.0.0.9 > 192.0.2.7 ttl 64 | icmp4 too-big mtu 1400 | ip4 192.0.2.7 > 203.0.113.1 ttl 63 len 1500 | tcp 1 > 80 A seq 1 win 5 check 0x0000 | \"x\"",
         "ip4 10.0.0.9 > 192.0.2.7 ttl 64 | icmp4 port-unreachable | ip4 192.0.2.7 > 203.0.113.1 ttl 63 | udp 1 > 80",
@@ -99,6 +101,14 @@ fn mistakes_are_named() {
     ] {
         assert_eq!(read(text), Err(mistake.to_owned()), "{text}");
     }
+}
+
+/// 192.168.0.1, 192.168.0.2, protocol 17 and ten bytes, summed by hand and not complemented.
+#[test]
+fn a_partial_checksum_is_the_sum_of_the_pseudo_header() {
+    let bytes =
+        read(&format!("{ETH} | ip4 192.168.0.1 > 192.168.0.2 | udp 1024 > 53 partial | \"hi\"")).unwrap();
+    assert_eq!(bytes[14 + 20 + 6..][..2], [0x81, 0x6f]);
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! Whatever the bytes and the layout are, nothing panics, and what refuses changes nothing.
 
 use proptest::prelude::*;
+use shunt_wire::checksum::partial;
 use shunt_wire::frame::HEADROOM;
 use shunt_wire::icmp::{self, Report};
 use shunt_wire::layout::Part;
@@ -57,7 +58,7 @@ proptest! {
         change in changes(),
         keep: bool,
         mss: u16,
-        which in 0usize..6,
+        which in 0usize..7,
     ) {
         let hop = if keep { Hop::Keep } else { Hop::Decrement };
         let rewrite = Rewrite { hop, mss, ..rewrite(change) };
@@ -71,6 +72,7 @@ proptest! {
             2 => icmp::report(&mut frame, &layout, address("10.0.0.1"), Report::HopLimit).is_ok(),
             3 => icmp::echo_reply(&mut frame, &layout).is_some(),
             4 => tcp::refuse(&mut frame, &layout).is_some(),
+            5 => partial::finish(frame.bytes_mut(), &layout),
             _ => tcp::clamp_mss(frame.bytes_mut(), &layout, mss),
         };
         if !done {

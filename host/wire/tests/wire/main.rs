@@ -15,6 +15,7 @@ mod answers;
 mod crossings;
 mod hostile;
 mod packets;
+mod partial;
 mod rewrites;
 mod segments;
 mod translations;

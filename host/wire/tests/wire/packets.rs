@@ -182,9 +182,20 @@ impl Packet {
 
     /// The frame as bytes, behind an Ethernet header and the tag if there is one.
     pub(crate) fn frame(&self, ethernet: &str) -> Vec<u8> {
+        self.behind(ethernet, &self.text())
+    }
+
+    /// The same of TCP and UDP, with a checksum that was left to the device.
+    pub(crate) fn partial_frame(&self, ethernet: &str) -> Vec<u8> {
+        let datagram = format!("udp {} > {}", self.source.port, self.destination.port);
+        let text = self.text().replace("ack 5 ", "ack 5 partial ");
+        self.behind(ethernet, &text.replace(&datagram, &format!("{datagram} partial")))
+    }
+
+    fn behind(&self, ethernet: &str, datagram: &str) -> Vec<u8> {
         let text = match self.vlan {
-            Some(id) => format!("{ethernet} | vlan {id} | {}", self.text()),
-            None => format!("{ethernet} | {}", self.text()),
+            Some(id) => format!("{ethernet} | vlan {id} | {datagram}"),
+            None => format!("{ethernet} | {datagram}"),
         };
         read(&text).unwrap_or_else(|error| panic!("{text}: {error}"))
     }

@@ -79,6 +79,7 @@ impl Datapath {
         let verdict = if packet.destination_mac.is_group() {
             Verdict::Drop(DropReason::GroupMac)
         } else {
+            self.finish_checksum(&packet.layout, frame);
             self.translate_packet(now, index, (ingress, link), &packet, frame, driver)
         };
         self.accounting.tally.translated(index, &packet, verdict);

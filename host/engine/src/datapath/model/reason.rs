@@ -48,7 +48,7 @@ reasons! {
         "Look at the sender: no such frame ever worked. Many of them mean a broken network card or cable.";
     /// The checksum of a header is wrong.
     BadChecksum = "bad-checksum", None,
-        "Damage on the way, or checksums left to a network card that never made them: `shunt doctor` checks offloads.";
+        "Damage on the way: look at the counters of errors of the network cards and switches that it came by.";
     /// Neither IPv4, IPv6 nor ARP, or tagged twice.
     OtherEthertype = "other-ethertype", None,
         "Nothing to do: such frames are not Shunt's. Many of them mean that it is attached to the wrong port.";

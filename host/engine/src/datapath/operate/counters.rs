@@ -39,6 +39,7 @@ impl Datapath {
             handed_over: self.accounting.tally.handed_over,
             answered: self.accounting.tally.answered,
             answers_withheld: self.accounting.tally.answers_withheld,
+            checksums_finished: self.accounting.tally.checksums_finished,
         }
     }
 }

@@ -13,6 +13,7 @@ pub use asked::{Asked, Question, Unasked};
 
 use std::sync::Arc;
 
+use shunt_wire::checksum::partial;
 use shunt_wire::frame::HEADROOM;
 use shunt_wire::{Address, FlowKey, Frame};
 
@@ -103,6 +104,8 @@ impl Datapath {
         let mut frame = Frame::new(&mut buffer, HEADROOM, end);
         let before = self.shown(&bytes);
         let packet = dissect(&bytes);
+        let was_partial =
+            packet.as_ref().is_ok_and(|packet| partial::finish(frame.bytes_mut(), &packet.layout));
         let asked_about = match &packet {
             Ok(packet) => match &packet.kind {
                 Kind::Flow(flow) => Some(flow),
@@ -133,6 +136,10 @@ impl Datapath {
         };
         if matches!(outcome.verdict, Verdict::HandOver { .. }) {
             outcome.found.members.clear();
+        }
+        if was_partial {
+            let text = "its sender left the checksum to its device, and Shunt completes it".to_owned();
+            outcome.found.notes.insert(0, Note { at: Point::Frame, text });
         }
         let is_not_ours = outcome.verdict == Verdict::Drop(DropReason::NotOurs);
         let is_the_kernels = asked_about

@@ -50,6 +50,8 @@ pub struct Counters {
     pub answered: u64,
     /// Resets and ICMP errors that were not sent, because too many had been.
     pub answers_withheld: u64,
+    /// Frames whose checksum the sender had left to its device, and that was completed here.
+    pub checksums_finished: u64,
 }
 
 /// Flows, and what was received of them.
@@ -89,6 +91,7 @@ pub(in crate::datapath) struct Tally {
     pub(in crate::datapath) handed_over: u64,
     pub(in crate::datapath) answered: u64,
     pub(in crate::datapath) answers_withheld: u64,
+    pub(in crate::datapath) checksums_finished: u64,
     pub(in crate::datapath) modes: [FlowCounters; ModeName::ALL.len()],
     /// Of virtuals of mode `siit`, by name, in the order of the snapshot.
     pub(in crate::datapath) translators: Vec<(Arc<str>, TranslatorCounters)>,
@@ -102,6 +105,7 @@ impl Default for Tally {
             handed_over: 0,
             answered: 0,
             answers_withheld: 0,
+            checksums_finished: 0,
             modes: [FlowCounters::default(); ModeName::ALL.len()],
             translators: Vec::new(),
             drops: [0; DropReason::ALL.len()],
@@ -127,6 +131,7 @@ impl Default for Counters {
             handed_over: 0,
             answered: 0,
             answers_withheld: 0,
+            checksums_finished: 0,
         }
     }
 }
@@ -150,6 +155,7 @@ impl AddAssign<&Counters> for Counters {
             handed_over,
             answered,
             answers_withheld,
+            checksums_finished,
         } = more;
         for (name, more) in virtuals {
             *self.virtuals.entry(Arc::clone(name)).or_default() += *more;
@@ -178,6 +184,7 @@ impl AddAssign<&Counters> for Counters {
         self.handed_over += handed_over;
         self.answered += answered;
         self.answers_withheld += answers_withheld;
+        self.checksums_finished += checksums_finished;
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 
+use etherparse::checksum::Sum16BitWords;
 use etherparse::{NetSlice, PacketBuilder, SlicedPacket, TransportSlice};
 
 pub(super) const FIN: u8 = 1;
@@ -112,13 +113,40 @@ impl Message {
                     payload: tcp.payload().to_vec(),
                 })
             }
-            TransportSlice::Udp(udp) => Some(Self {
-                source: SocketAddr::new(source, udp.source_port()),
-                destination: SocketAddr::new(destination, udp.destination_port()),
-                tcp: None,
-                payload: udp.payload().to_vec(),
-            }),
+            TransportSlice::Udp(udp) => {
+                let header = udp.to_header();
+                let expected = match (source, destination) {
+                    (IpAddr::V4(source), IpAddr::V4(destination)) => {
+                        header.calc_checksum_ipv4_raw(source.octets(), destination.octets(), udp.payload())
+                    }
+                    (IpAddr::V6(source), IpAddr::V6(destination)) => {
+                        header.calc_checksum_ipv6_raw(source.octets(), destination.octets(), udp.payload())
+                    }
+                    _ => panic!("two families"),
+                };
+                assert_eq!(Ok(udp.checksum()), expected.map_err(|_| ()), "the checksum of {packet:?}");
+                Some(Self {
+                    source: SocketAddr::new(source, udp.source_port()),
+                    destination: SocketAddr::new(destination, udp.destination_port()),
+                    tcp: None,
+                    payload: udp.payload().to_vec(),
+                })
+            }
             _ => None,
         }
     }
+}
+
+/// Leaves the checksum of a packet without options to the device: what stands there is the sum of the pseudo-header.
+pub(super) fn leave_checksum(frame: &mut [u8]) {
+    let (l4, addresses, protocol) = match frame[14] >> 4 {
+        4 => (14 + 20, 14 + 12..14 + 20, frame[14 + 9]),
+        _ => (14 + 40, 14 + 8..14 + 40, frame[14 + 6]),
+    };
+    let len = (frame.len() - l4) as u32;
+    let sum = Sum16BitWords::new().add_slice(&frame[addresses]);
+    let mut sum = sum.add_2bytes([0, protocol]);
+    let sum = sum.add_4bytes(len.to_be_bytes());
+    let at = if protocol == 6 { 16 } else { 6 };
+    frame[l4 + at..][..2].copy_from_slice(&(!sum.ones_complement()).to_ne_bytes());
 }

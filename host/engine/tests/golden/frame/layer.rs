@@ -16,13 +16,22 @@ pub(super) enum Layer {
     Ip6 { header: Ipv6Header, next: Option<u8>, len: Option<u16> },
     Extension { kind: IpNumber, body: Vec<u8>, next: Option<u8> },
     Fragment { header: Ipv6FragmentHeader, next: Option<u8> },
-    Tcp { header: TcpHeader, check: Option<u16> },
-    Udp { header: UdpHeader, len: Option<u16>, check: Option<u16> },
+    Tcp { header: TcpHeader, check: Check },
+    Udp { header: UdpHeader, len: Option<u16>, check: Check },
     Icmp { six: bool, kind: u8, code: u8, rest: [u8; 4], body: Vec<u8>, check: Option<u16> },
     Part { from: usize, len: usize },
     Gre,
     Gue,
     Payload(Vec<u8>),
+}
+
+/// The checksum of a transport header.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Check {
+    Computed,
+    /// The sum of the pseudo-header.
+    Partial,
+    Given(u16),
 }
 
 impl Layer {
@@ -72,4 +81,20 @@ pub(super) fn icmp_checksum(message: &[u8], addresses: Option<(IpAddr, IpAddr)>)
         _ => sum,
     };
     sum.ones_complement().to_be()
+}
+
+/// The sum of the pseudo-header in front of `len` bytes: what a partial checksum is. None between two families.
+pub(super) fn pseudo(addresses: (IpAddr, IpAddr), protocol: IpNumber, len: usize) -> Option<u16> {
+    let mut sum = etherparse::checksum::Sum16BitWords::new();
+    let mut sum = match addresses {
+        (IpAddr::V4(source), IpAddr::V4(destination)) => {
+            sum.add_4bytes(source.octets()).add_4bytes(destination.octets())
+        }
+        (IpAddr::V6(source), IpAddr::V6(destination)) => {
+            sum.add_16bytes(source.octets()).add_16bytes(destination.octets())
+        }
+        _ => return None,
+    };
+    let sum = sum.add_4bytes((len as u32).to_be_bytes()).add_2bytes([0, protocol.0]);
+    Some(!sum.ones_complement().to_be())
 }

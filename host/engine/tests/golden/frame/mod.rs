@@ -16,8 +16,8 @@
 //! | `ip6 SOURCE > DESTINATION` | `[hop N] [class N] [flow N] [next N] [len N]` |
 //! | `hop-by-hop HEX`, `dest-options HEX`, `routing HEX` | the header behind its first two bytes; `[next N]` |
 //! | `fragment` | `[id N] [off BYTES] [mf] [next N]` |
-//! | `tcp SOURCE > DESTINATION FLAGS` | flags of `FSRPAUEC`, `-` for none; `[seq N] [ack N] [win N] [urg N] [mss N] [options HEX] [check N]` |
-//! | `udp SOURCE > DESTINATION` | `[no-checksum] [len N] [check N]` |
+//! | `tcp SOURCE > DESTINATION FLAGS` | flags of `FSRPAUEC`, `-` for none; `[seq N] [ack N] [win N] [urg N] [mss N] [options HEX] [partial] [check N]` |
+//! | `udp SOURCE > DESTINATION` | `[no-checksum] [partial] [len N] [check N]` |
 //! | `icmp4 KIND`, `icmp6 KIND` | `echo-request id N seq N`, `echo-reply …`, `port-unreachable`, `host-unreachable`, `prohibited`, `time-exceeded`, `too-big mtu N`, `type N code N rest HEX`; `[check N]` |
 //! | `icmp6 neighbour-solicitation ADDRESS` | `[mac M]` |
 //! | `icmp6 neighbour-advertisement ADDRESS` | `[solicited] [override] [mac M]` |
@@ -27,8 +27,9 @@
 //! | `cut N` | last: what an ICMP error quotes, else the frame, ends after N bytes |
 //! | `pad N` | last: the frame is filled with zeros to N bytes |
 //!
-//! Lengths, protocols and checksums are computed unless they are given; numbers may be written `0x…`. It is
-//! read and written with etherparse's headers alone, so it shares nothing with the code under test.
+//! Lengths, protocols and checksums are computed unless they are given; numbers may be written `0x…`. A `partial`
+//! checksum is the sum of the pseudo-header alone, as a sender writes it that leaves the rest to its device. A frame
+//! is read and written with etherparse's headers alone, so it shares nothing with the code under test.
 
 mod layer;
 mod read;

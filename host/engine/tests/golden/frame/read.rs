@@ -7,7 +7,7 @@ use etherparse::{
     UdpHeader, ip_number,
 };
 
-use super::layer::{Layer, icmp_checksum, quotes};
+use super::layer::{Check, Layer, icmp_checksum, pseudo, quotes};
 use super::words::{Words, hex, mac, number, say, split, v4, v6};
 
 /// The bytes of a frame, from its first Ethernet byte on.
@@ -71,7 +71,7 @@ fn layer(words: &mut Words) -> Result<Layer, String> {
         "tcp" => tcp(words),
         "udp" => {
             let (source_port, destination_port) = words.pair(number)?;
-            let check = if words.flag("no-checksum") { Some(0) } else { words.optional("check")? };
+            let check = if words.flag("no-checksum") { Check::Given(0) } else { check(words)? };
             let header = UdpHeader { source_port, destination_port, length: 0, checksum: 0 };
             Ok(Layer::Udp { header, len: words.optional("len")?, check })
         }
@@ -190,7 +190,14 @@ fn tcp(words: &mut Words) -> Result<Layer, String> {
     }
     options.extend(words.optional_with("options", hex)?.unwrap_or_default());
     header.set_options_raw(&options).map_err(say)?;
-    Ok(Layer::Tcp { header, check: words.optional("check")? })
+    Ok(Layer::Tcp { header, check: check(words)? })
+}
+
+fn check(words: &mut Words) -> Result<Check, String> {
+    if words.flag("partial") {
+        return Ok(Check::Partial);
+    }
+    Ok(words.optional("check")?.map_or(Check::Computed, Check::Given))
 }
 
 fn icmp(words: &mut Words, six: bool) -> Result<Layer, String> {
@@ -313,11 +320,15 @@ fn build(
             let payload = build(inner, None, cut)?;
             let mut header = header.clone();
             header.checksum = match (check, addresses) {
-                (Some(check), _) => *check,
-                (None, Some((IpAddr::V4(from), IpAddr::V4(to)))) => {
+                (Check::Given(check), _) => *check,
+                (Check::Partial, Some(addresses)) => {
+                    let len = header.header_len() + payload.len();
+                    pseudo(addresses, ip_number::TCP, len).ok_or("one packet of two families")?
+                }
+                (Check::Computed, Some((IpAddr::V4(from), IpAddr::V4(to)))) => {
                     header.calc_checksum_ipv4_raw(from.octets(), to.octets(), &payload).map_err(say)?
                 }
-                (None, Some((IpAddr::V6(from), IpAddr::V6(to)))) => {
+                (Check::Computed, Some((IpAddr::V6(from), IpAddr::V6(to)))) => {
                     header.calc_checksum_ipv6_raw(from.octets(), to.octets(), &payload).map_err(say)?
                 }
                 _ => return Err("tcp stands in no IP packet".to_owned()),
@@ -330,11 +341,15 @@ fn build(
             let mut header = header.clone();
             header.length = len.unwrap_or((8 + payload.len()) as u16);
             header.checksum = match (check, addresses) {
-                (Some(check), _) => *check,
-                (None, Some((IpAddr::V4(from), IpAddr::V4(to)))) => {
+                (Check::Given(check), _) => *check,
+                (Check::Partial, Some(addresses)) => {
+                    let len = header.header_len() + payload.len();
+                    pseudo(addresses, ip_number::UDP, len).ok_or("one packet of two families")?
+                }
+                (Check::Computed, Some((IpAddr::V4(from), IpAddr::V4(to)))) => {
                     header.calc_checksum_ipv4_raw(from.octets(), to.octets(), &payload).map_err(say)?
                 }
-                (None, Some((IpAddr::V6(from), IpAddr::V6(to)))) => {
+                (Check::Computed, Some((IpAddr::V6(from), IpAddr::V6(to)))) => {
                     header.calc_checksum_ipv6_raw(from.octets(), to.octets(), &payload).map_err(say)?
                 }
                 _ => return Err("udp stands in no IP packet".to_owned()),

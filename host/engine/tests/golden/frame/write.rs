@@ -7,7 +7,7 @@ use etherparse::{
     UdpHeader, ip_number,
 };
 
-use super::layer::{GUE_PORT, icmp_checksum, quotes};
+use super::layer::{GUE_PORT, icmp_checksum, pseudo, quotes};
 use super::read;
 
 /// A frame as text that [`read`] reads back. What is not known, or cut short, is in hexadecimal.
@@ -234,7 +234,7 @@ fn tcp(bytes: &[u8], addresses: (IpAddr, IpAddr), layers: &mut Layers) {
         _ => return payload(bytes, layers),
     };
     if computed != Ok(header.checksum) {
-        text += &format!(" check 0x{:04x}", header.checksum);
+        text += &other_check(header.checksum, addresses, ip_number::TCP, bytes.len());
     }
     layers.push(text);
     payload(rest, layers);
@@ -254,7 +254,7 @@ fn udp(bytes: &[u8], addresses: (IpAddr, IpAddr), layers: &mut Layers) {
     if header.checksum == 0 {
         text += " no-checksum";
     } else if computed != Ok(header.checksum) {
-        text += &format!(" check 0x{:04x}", header.checksum);
+        text += &other_check(header.checksum, addresses, ip_number::UDP, bytes.len());
     }
     layers.push(text);
     match *rest {
@@ -272,6 +272,15 @@ fn udp(bytes: &[u8], addresses: (IpAddr, IpAddr), layers: &mut Layers) {
             }
         }
         _ => payload(rest, layers),
+    }
+}
+
+/// A checksum that is not what it should be.
+fn other_check(check: u16, addresses: (IpAddr, IpAddr), protocol: IpNumber, len: usize) -> String {
+    if pseudo(addresses, protocol, len) == Some(check) {
+        " partial".to_owned()
+    } else {
+        format!(" check 0x{check:04x}")
     }
 }
 
