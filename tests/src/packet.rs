@@ -9,7 +9,7 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
-use shunt_lab::{Answer, Family, Member, Mode, Plan, Request, Shape, Shunt, Topology};
+use shunt_lab::{Answer, Family, Member, Mode, Offloads, Plan, Request, Shape, Shunt, Topology};
 
 use crate::program;
 use crate::raw::PATIENCE;
@@ -28,6 +28,21 @@ impl PacketSite {
     #[must_use]
     pub fn start(story: &str, shape: Shape, plan: &Plan) -> PacketSite {
         PacketSite::serving(story, shape, &[plan.mode], plan)
+    }
+
+    /// The same in two labs, one after the other: as the kernel sets links, with checksums and segments that are left
+    /// to devices, and without offloads.
+    #[track_caller]
+    pub fn in_both_settings(story: &str, shape: Shape, plan: &Plan, test: impl Fn(&PacketSite)) {
+        for offloads in Offloads::BOTH {
+            let story = if offloads == Offloads::On { story.to_owned() } else { format!("{story}-tx-off") };
+            let mut topology = Topology::with(&story, shape, offloads).expect("a lab");
+            topology.serve(&[plan.mode]).expect("members");
+            let site = PacketSite::on(topology, plan);
+            test(&site);
+            let packets = &site.told(&["status"])["packets"];
+            assert_offloads(offloads, packets);
+        }
     }
 
     /// The same with members that are configured for several modes.
@@ -121,6 +136,22 @@ impl PacketSite {
             !found.is_empty() && found.iter().all(|it| it == health)
         };
         until(is_so, || format!("m{} is {health}: {}", number + 1, self.told(&["status"])));
+    }
+}
+
+/// Checks that frames came in this setting, by the counters of packets in `shunt status`.
+///
+/// # Panics
+/// They came in the other one.
+#[track_caller]
+pub fn assert_offloads(offloads: Offloads, packets: &Value) {
+    let count = |name: &str| packets[name].as_u64().expect("a counter");
+    let (received, finished) = (count("received"), count("checksums-finished"));
+    match offloads {
+        // All but those of ICMP, ARP, and what the router's kernel says itself.
+        Offloads::On => assert!(finished > received / 2, "{finished} of {received} were partial"),
+        // One checksum in 65,536 looks so by chance.
+        Offloads::Off => assert!(finished < received / 1_000, "{finished} of {received} were partial"),
     }
 }
 

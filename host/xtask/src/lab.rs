@@ -10,7 +10,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
-use shunt_lab::{Family, Member, Mode, Place, Plan, Request, Shape, Shunt, Topology};
+use shunt_lab::{Family, Member, Mode, Offloads, Place, Plan, Request, Shape, Shunt, Topology};
 
 use crate::interrupt::Interrupt;
 use crate::terminal::Terminal;
@@ -37,21 +37,32 @@ pub(crate) enum Members {
 /// Bytes of a body each way; enough for many windows of TCP.
 const LARGE: usize = 4 << 20;
 
-/// What is asked for, in any order. `None`: these words mean nothing.
-pub(crate) fn asked<'a>(words: &[&'a str]) -> Option<(&'a str, End, Members)> {
+/// What is asked for.
+pub(crate) struct Asked<'a> {
+    mode: &'a str,
+    end: End,
+    members: Members,
+    offloads: Offloads,
+}
+
+/// The words in any order. `None`: they mean nothing.
+pub(crate) fn asked<'a>(words: &[&'a str]) -> Option<Asked<'a>> {
     let (mut mode, mut end, mut members) = (None, End::WhenInterrupted, Members::Alike);
+    let mut offloads = Offloads::On;
     for word in words {
         match *word {
             "--once" => end = End::Once,
             "--across" => members = Members::Across,
+            "--no-offloads" => offloads = Offloads::Off,
             word if mode.is_none() && !word.starts_with('-') => mode = Some(word),
             _ => return None,
         }
     }
-    Some((mode?, end, members))
+    Some(Asked { mode: mode?, end, members, offloads })
 }
 
-pub(crate) fn run(terminal: &Terminal, mode: &str, end: End, members: Members) -> Result<()> {
+pub(crate) fn run(terminal: &Terminal, asked: &Asked<'_>) -> Result<()> {
+    let Asked { mode, end, members, offloads } = *asked;
     let is_siit = mode == SIIT;
     if !is_siit {
         let mode = mode_of(mode)?;
@@ -62,17 +73,18 @@ pub(crate) fn run(terminal: &Terminal, mode: &str, end: End, members: Members) -
         nix::unistd::geteuid().is_root(),
         "network namespaces need root: `sudo --preserve-env=PATH cargo xtask lab {mode}`"
     );
+    shunt_lab::check_programs()?;
     let interrupt = Interrupt::catch()?;
     tools::prepare(terminal)?;
     terminal.stage("Building Shunt (the first time takes a few minutes)");
     let program = tools::build_shunt(tools::Profile::Dev)?;
     terminal.done(tools::from_here(&program).display());
     if is_siit {
-        return siit::run(terminal, &interrupt, &program, end);
+        return siit::run(terminal, &interrupt, &program, end, offloads);
     }
     let mode = mode_of(mode)?;
     terminal.stage(format_args!("Building networks for {mode}"));
-    let mut topology = Topology::build(&format!("lab-{mode}"), shape(mode))?;
+    let mut topology = Topology::with(&format!("lab-{mode}"), shape(mode), offloads)?;
     topology.serve(&[mode])?;
     println!();
     topology.drawing().lines().for_each(|line| terminal.line(line));
@@ -215,11 +227,12 @@ mod tests {
     fn options_stand_anywhere() {
         let of = |line: &str| {
             let words: Vec<&str> = line.split(' ').collect();
-            asked(&words)
-                .map(|(mode, end, members)| (mode.to_owned(), end == End::Once, members == Members::Across))
+            let Asked { mode, end, members, offloads } = asked(&words)?;
+            Some((mode.to_owned(), end == End::Once, members == Members::Across, offloads == Offloads::Off))
         };
-        assert_eq!(of("nat"), Some(("nat".to_owned(), false, false)));
-        assert_eq!(of("--once nat --across"), Some(("nat".to_owned(), true, true)));
+        assert_eq!(of("nat"), Some(("nat".to_owned(), false, false, false)));
+        assert_eq!(of("--once nat --across"), Some(("nat".to_owned(), true, true, false)));
+        assert_eq!(of("--no-offloads nat"), Some(("nat".to_owned(), false, false, true)));
         assert_eq!((of("--once"), of("nat snat"), of("nat --twice")), (None, None, None));
     }
 

@@ -25,9 +25,10 @@ cargo xtask <command>
 
   demo [--once]   see Shunt at work: a rule chooses, and is replaced while requests run;
                   --once ends with exit code 0 or 1 instead of serving on
-  lab MODE [--across] [--once]
+  lab MODE [--across] [--no-offloads] [--once]
                   packets through Shunt between network namespaces, in one of its packet modes, to play with (root);
                   --across: members of `nat` and `snat` are of IPv4 where clients are of IPv6, and the other way round;
+                  --no-offloads: the hosts complete checksums and cut segments themselves, as where network cards are between;
                   --once sends the traffic once and ends with exit code 0 or 1
   test [NAME]     every test, or those whose names contain NAME
   test slow       tests that wait for more than a minute, which `test` leaves out (root)
@@ -51,9 +52,7 @@ fn main() -> ExitCode {
     let outcome = match arguments.as_slice() {
         ["demo"] => demo::run(&terminal, demo::End::WhenInterrupted),
         ["demo", "--once"] => demo::run(&terminal, demo::End::Once),
-        ["lab", words @ ..] if let Some((mode, end, members)) = lab::asked(words) => {
-            lab::run(&terminal, mode, end, members)
-        }
+        ["lab", words @ ..] if let Some(asked) = lab::asked(words) => lab::run(&terminal, &asked),
         ["test"] => test::run(&terminal, test::Asked::All),
         ["test", name] if !name.starts_with('-') => test::run(&terminal, test::Asked::named(name)),
         ["fuzz"] => fuzz::run(&terminal, fuzz::SECONDS),

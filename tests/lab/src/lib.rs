@@ -8,7 +8,7 @@
 //! Everything needs root, happens inside namespaces that the lab made, and is taken down when it is dropped, also
 //! after a panic; what a killed process left behind is removed by the next lab.
 //!
-//! Needed: `ip`, `ethtool`, `nft`, `curl`, `ping`, and for captures `tcpdump`.
+//! Needed: `ip`, `ethtool`, `nft`, `curl`, `ping` ([`check_programs`]), and for captures `tcpdump`.
 
 mod address;
 mod capture;
@@ -24,6 +24,7 @@ mod origin;
 mod pieces;
 mod plan;
 mod process;
+mod programs;
 mod siit;
 mod stream;
 mod topology;
@@ -38,9 +39,10 @@ pub use host::Host;
 pub use line::Line;
 pub use member::Member;
 pub use namespace::Namespace;
-pub use network::{Lab, Segment};
+pub use network::{Lab, Offloads, Segment};
 pub use plan::Plan;
 pub use process::Process;
+pub use programs::check_programs;
 pub use siit::{Siit, Through};
 pub use stream::{bytes, digest};
 pub use topology::{Shape, Topology};

@@ -7,11 +7,28 @@ use anyhow::{Context, Result, ensure};
 use crate::capture::Captures;
 use crate::host::Host;
 use crate::namespace;
+use crate::programs::check_programs;
+
+/// What the devices of hosts do for the hosts' kernels when they send.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Offloads {
+    /// What the kernel lets every veth do: checksums are left to it, and large segments. Frames reach the other
+    /// hosts with partial checksums, as in containers and virtual machines.
+    #[default]
+    On,
+    /// Nothing: frames are as on the wire between network cards.
+    Off,
+}
+
+impl Offloads {
+    pub const BOTH: [Self; 2] = [Self::On, Self::Off];
+}
 
 /// Hosts and segments of one test. Names need to be unique in it only.
 #[derive(Debug)]
 pub struct Lab {
     number: u32,
+    offloads: Offloads,
     /// Where the bridges are.
     switch: Host,
     // After the switch, whose captures it reads.
@@ -31,12 +48,21 @@ impl Lab {
     /// # Errors
     /// Not root, or a program is missing.
     pub fn new(story: &str) -> Result<Self> {
+        Lab::with(story, Offloads::default())
+    }
+
+    /// The same with other offloads.
+    ///
+    /// # Errors
+    /// As [`new`](Self::new).
+    pub fn with(story: &str, offloads: Offloads) -> Result<Self> {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         ensure!(nix::unistd::geteuid().is_root(), "network namespaces need root");
+        check_programs()?;
         namespace::sweep()?;
         let number = COUNT.fetch_add(1, Relaxed);
         let switch = Host::create(number, "switch")?;
-        Ok(Lab { number, captures: Captures::new(story)?, switch })
+        Ok(Lab { number, offloads, captures: Captures::new(story)?, switch })
     }
 
     /// Where the segments are, each a bridge of its name: the place to run tcpdump.
@@ -84,8 +110,10 @@ impl Lab {
              peer name {port} {queues} netns {switch}"
         );
         namespace::ip(&make.split(' ').collect::<Vec<_>>())?;
-        // An XDP program sees frames before a checksum that was left to hardware is there.
-        host.run(&format!("ethtool -K {link} tx off"))?;
+        if self.offloads == Offloads::Off {
+            // What segments and sums by itself goes with the checksums.
+            host.run(&format!("ethtool -K {link} tx off"))?;
+        }
         for address in addresses {
             // Nobody else is here: an address need not be tried before it is used.
             let untried = if address.contains(':') { "nodad" } else { "" };

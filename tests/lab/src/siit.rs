@@ -8,7 +8,7 @@ use crate::address::Family;
 use crate::echo::Echo;
 use crate::host::Host;
 use crate::member::Member;
-use crate::network::{Lab, Segment};
+use crate::network::{Lab, Offloads, Segment};
 use crate::origin::Origin;
 use crate::topology::default_route;
 
@@ -74,7 +74,15 @@ impl Siit {
     /// # Errors
     /// Not root, or a program is missing.
     pub fn build(story: &str, through: Through) -> Result<Self> {
-        let lab = Lab::new(story)?;
+        Siit::with(story, through, Offloads::default())
+    }
+
+    /// The same with other offloads.
+    ///
+    /// # Errors
+    /// As [`build`](Self::build).
+    pub fn with(story: &str, through: Through, offloads: Offloads) -> Result<Self> {
+        let lab = Lab::with(story, offloads)?;
         let [client, router6, shunt, router4, server] =
             ["client", "router6", "shunt", "router4", "server"].map(|name| lab.host(name));
         let (client, router6, shunt, router4, server) = (client?, router6?, shunt?, router4?, server?);

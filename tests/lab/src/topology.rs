@@ -10,7 +10,7 @@ use anyhow::{Result, bail};
 use crate::address::{Family, Mode, Place};
 use crate::host::Host;
 use crate::member::Member;
-use crate::network::{Lab, Segment};
+use crate::network::{Lab, Offloads, Segment};
 
 /// Where the load balancer is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,7 +54,15 @@ impl Topology {
     /// # Errors
     /// Not root, or a program is missing.
     pub fn build(story: &str, shape: Shape) -> Result<Self> {
-        let lab = Lab::new(story)?;
+        Topology::with(story, shape, Offloads::default())
+    }
+
+    /// The same with other offloads.
+    ///
+    /// # Errors
+    /// As [`build`](Self::build).
+    pub fn with(story: &str, shape: Shape, offloads: Offloads) -> Result<Self> {
+        let lab = Lab::with(story, offloads)?;
         let places: &[Place] = match shape {
             Shape::OneArm => &[Place::Clients, Place::Service],
             Shape::TwoArm | Shape::Routed => &[Place::Clients, Place::Service, Place::Servers],

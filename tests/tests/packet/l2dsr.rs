@@ -11,17 +11,18 @@ fn traffic_on_one_arm() {
         return;
     }
     let plan = Plan::new(Mode::L2dsr);
-    let site = PacketSite::start("l2dsr", Shape::OneArm, &plan);
-    site.exchange(&plan, &Family::BOTH);
-    site.errors_reach_members(&plan, &Family::BOTH);
+    PacketSite::in_both_settings("l2dsr", Shape::OneArm, &plan, |site| {
+        site.exchange(&plan, &Family::BOTH);
+        site.errors_reach_members(&plan, &Family::BOTH);
 
-    // What members send goes to the router's MAC; Shunt has no part in it.
-    let shunt = site.topology.shunt.mac("service").unwrap();
-    for family in Family::BOTH {
-        let address = site.web(family).ip();
-        let back = site.captured(Place::Service, &format!("ether dst {shunt} and src host {address}"));
-        assert_eq!(back, "", "{family}");
-    }
+        // What members send goes to the router's MAC; Shunt has no part in it.
+        let shunt = site.topology.shunt.mac("service").unwrap();
+        for family in Family::BOTH {
+            let address = site.web(family).ip();
+            let back = site.captured(Place::Service, &format!("ether dst {shunt} and src host {address}"));
+            assert_eq!(back, "", "{family}");
+        }
+    });
 }
 
 /// A member is as near as Shunt itself is: who counts hops sees no difference.

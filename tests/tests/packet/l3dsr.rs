@@ -12,9 +12,10 @@ use crate::is_root;
 fn dscp_behind_a_router() {
     if is_root() {
         let plan = Plan::new(Mode::L3dsrDscp);
-        let site = PacketSite::start("dscp-routed", Shape::Routed, &plan);
-        site.exchange(&plan, &Family::BOTH);
-        site.errors_reach_members(&plan, &Family::BOTH);
+        PacketSite::in_both_settings("dscp-routed", Shape::Routed, &plan, |site| {
+            site.exchange(&plan, &Family::BOTH);
+            site.errors_reach_members(&plan, &Family::BOTH);
+        });
     }
 }
 
@@ -22,9 +23,10 @@ fn dscp_behind_a_router() {
 fn dscp_on_one_arm() {
     if is_root() {
         let plan = Plan::new(Mode::L3dsrDscp);
-        let site = PacketSite::start("dscp-one-arm", Shape::OneArm, &plan);
-        site.exchange(&plan, &Family::BOTH);
-        site.errors_reach_members(&plan, &Family::BOTH);
+        PacketSite::in_both_settings("dscp-one-arm", Shape::OneArm, &plan, |site| {
+            site.exchange(&plan, &Family::BOTH);
+            site.errors_reach_members(&plan, &Family::BOTH);
+        });
     }
 }
 
@@ -35,22 +37,23 @@ fn tunnel(mode: Mode) {
     }
     for outer in Family::BOTH {
         let plan = Plan { outer: Some(outer), ..Plan::new(mode) };
-        let site = PacketSite::start(&format!("{mode}-{outer}"), Shape::Routed, &plan);
-        site.exchange(&plan, &Family::BOTH);
-        // With an outer header a datagram of the full size fits no more: the client hears of it from Shunt.
-        site.errors_reach_clients(&Family::BOTH, MTU - mode.overhead(outer));
-        site.errors_reach_members(&plan, &Family::BOTH);
+        PacketSite::in_both_settings(&format!("{mode}-{outer}"), Shape::Routed, &plan, |site| {
+            site.exchange(&plan, &Family::BOTH);
+            // With an outer header a datagram of the full size fits no more: the client hears of it from Shunt.
+            site.errors_reach_clients(&Family::BOTH, MTU - mode.overhead(outer));
+            site.errors_reach_members(&plan, &Family::BOTH);
 
-        let heard: Vec<_> = site.topology.members.iter().map(|it| it.tunnel().unwrap().heard()).collect();
-        let shunt = site.topology.shunt_address(outer);
-        for heard in &heard {
-            assert_eq!(heard.refused, [""; 0], "{mode} in {outer}");
-            assert!(heard.taken > 0 && heard.sources.iter().all(|it| it.ip() == shunt), "{heard:?}");
-            if mode == Mode::L3dsrGue {
-                // A port per flow, so that the queues of the member share them.
-                assert!(heard.sources.len() > 1, "{heard:?}");
+            let heard: Vec<_> = site.topology.members.iter().map(|it| it.tunnel().unwrap().heard()).collect();
+            let shunt = site.topology.shunt_address(outer);
+            for heard in &heard {
+                assert_eq!(heard.refused, [""; 0], "{mode} in {outer}");
+                assert!(heard.taken > 0 && heard.sources.iter().all(|it| it.ip() == shunt), "{heard:?}");
+                if mode == Mode::L3dsrGue {
+                    // A port per flow, so that the queues of the member share them.
+                    assert!(heard.sources.len() > 1, "{heard:?}");
+                }
             }
-        }
+        });
     }
 }
 

@@ -9,9 +9,10 @@ use crate::is_root;
 fn traffic_through_two_arms() {
     if is_root() {
         let plan = Plan::new(Mode::Nat);
-        let site = PacketSite::start("nat-two-arm", Shape::TwoArm, &plan);
-        site.exchange(&plan, &Family::BOTH);
-        site.errors_reach_members(&plan, &Family::BOTH);
+        PacketSite::in_both_settings("nat-two-arm", Shape::TwoArm, &plan, |site| {
+            site.exchange(&plan, &Family::BOTH);
+            site.errors_reach_members(&plan, &Family::BOTH);
+        });
     }
 }
 
@@ -19,9 +20,10 @@ fn traffic_through_two_arms() {
 fn traffic_on_one_arm() {
     if is_root() {
         let plan = Plan::new(Mode::Nat);
-        let site = PacketSite::start("nat-one-arm", Shape::OneArm, &plan);
-        site.exchange(&plan, &Family::BOTH);
-        site.errors_reach_members(&plan, &Family::BOTH);
+        PacketSite::in_both_settings("nat-one-arm", Shape::OneArm, &plan, |site| {
+            site.exchange(&plan, &Family::BOTH);
+            site.errors_reach_members(&plan, &Family::BOTH);
+        });
     }
 }
 

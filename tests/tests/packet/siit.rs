@@ -5,8 +5,8 @@ use std::io::ErrorKind;
 use std::net::{IpAddr, SocketAddr};
 
 use etherparse::{Icmpv6Type, IpNumber, PacketBuilder, SlicedPacket, TransportSlice};
-use shunt_lab::{Answer, Family, Lab, Line, Member, Request, Shunt, Siit, Through};
-use shunt_tests::packet::{LARGE, MTU, until};
+use shunt_lab::{Answer, Family, Lab, Line, Member, Offloads, Request, Shunt, Siit, Through};
+use shunt_tests::packet::{LARGE, MTU, assert_offloads, until};
 use shunt_tests::program;
 
 use crate::is_root;
@@ -25,7 +25,12 @@ struct Site {
 impl Site {
     #[track_caller]
     fn start(story: &str, through: Through, workers: usize) -> Site {
-        let lab = Siit::build(&format!("siit-{story}"), through).unwrap();
+        Site::with(story, through, workers, Offloads::On)
+    }
+
+    #[track_caller]
+    fn with(story: &str, through: Through, workers: usize, offloads: Offloads) -> Site {
+        let lab = Siit::with(&format!("siit-{story}"), through, offloads).unwrap();
         let config = Siit::configured(through, workers);
         let shunt = Shunt::start(&lab.shunt, &program::path(), &config);
         let shunt = shunt.unwrap_or_else(|error| panic!("{error:?}\n{config}"));
@@ -85,7 +90,13 @@ fn traffic_through_a_tun() {
 #[test]
 fn traffic_through_links() {
     if is_root() {
-        Site::start("links", Through::Links, 2).exchange();
+        for offloads in Offloads::BOTH {
+            let site = Site::with("links", Through::Links, 2, offloads);
+            site.exchange();
+            let status = site.shunt.client(&["status", "-o", "json"]).unwrap();
+            let status: serde_json::Value = serde_json::from_str(&status).unwrap();
+            assert_offloads(offloads, &status["packets"]);
+        }
     }
 }
 

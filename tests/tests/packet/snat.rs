@@ -12,9 +12,10 @@ use crate::is_root;
 fn traffic_through_two_arms() {
     if is_root() {
         let plan = Plan::new(Mode::Snat);
-        let site = PacketSite::start("snat-two-arm", Shape::TwoArm, &plan);
-        site.exchange(&plan, &Family::BOTH);
-        site.errors_reach_members(&plan, &Family::BOTH);
+        PacketSite::in_both_settings("snat-two-arm", Shape::TwoArm, &plan, |site| {
+            site.exchange(&plan, &Family::BOTH);
+            site.errors_reach_members(&plan, &Family::BOTH);
+        });
     }
 }
 
@@ -22,9 +23,10 @@ fn traffic_through_two_arms() {
 fn traffic_on_one_arm() {
     if is_root() {
         let plan = Plan::new(Mode::Snat);
-        let site = PacketSite::start("snat-one-arm", Shape::OneArm, &plan);
-        site.exchange(&plan, &Family::BOTH);
-        site.errors_reach_members(&plan, &Family::BOTH);
+        PacketSite::in_both_settings("snat-one-arm", Shape::OneArm, &plan, |site| {
+            site.exchange(&plan, &Family::BOTH);
+            site.errors_reach_members(&plan, &Family::BOTH);
+        });
     }
 }
 
@@ -32,9 +34,10 @@ fn traffic_on_one_arm() {
 fn members_behind_a_router() {
     if is_root() {
         let plan = Plan::new(Mode::Snat);
-        let site = PacketSite::start("snat-routed", Shape::Routed, &plan);
-        site.exchange(&plan, &Family::BOTH);
-        site.errors_reach_members(&plan, &Family::BOTH);
+        PacketSite::in_both_settings("snat-routed", Shape::Routed, &plan, |site| {
+            site.exchange(&plan, &Family::BOTH);
+            site.errors_reach_members(&plan, &Family::BOTH);
+        });
     }
 }
 

@@ -24,7 +24,9 @@ fn traffic_with_clients_addresses() {
     }
     for (shape, story) in [(Shape::TwoArm, "two-arm"), (Shape::OneArm, "one-arm")] {
         let plan = Plan::crossed(Mode::Nat);
-        PacketSite::start(&format!("translation-nat-{story}"), shape, &plan).exchange(&plan, &Family::BOTH);
+        PacketSite::in_both_settings(&format!("translation-nat-{story}"), shape, &plan, |site| {
+            site.exchange(&plan, &Family::BOTH);
+        });
     }
 }
 
@@ -36,7 +38,9 @@ fn traffic_with_leased_addresses() {
     for (shape, story) in [(Shape::TwoArm, "two-arm"), (Shape::OneArm, "one-arm"), (Shape::Routed, "routed")]
     {
         let plan = Plan::crossed(Mode::Snat);
-        PacketSite::start(&format!("translation-snat-{story}"), shape, &plan).exchange(&plan, &Family::BOTH);
+        PacketSite::in_both_settings(&format!("translation-snat-{story}"), shape, &plan, |site| {
+            site.exchange(&plan, &Family::BOTH);
+        });
     }
 }
 

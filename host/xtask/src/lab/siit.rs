@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::path::Path;
 
 use anyhow::{Result, ensure};
-use shunt_lab::{Family, Member, Request, Shunt, Siit, Through};
+use shunt_lab::{Family, Member, Offloads, Request, Shunt, Siit, Through};
 
 use super::{End, LARGE, play};
 use crate::interrupt::Interrupt;
@@ -14,9 +14,15 @@ use crate::tools;
 /// A router on the way lets nothing larger through.
 const NARROW: u32 = 1_400;
 
-pub(super) fn run(terminal: &Terminal, interrupt: &Interrupt, program: &Path, end: End) -> Result<()> {
+pub(super) fn run(
+    terminal: &Terminal,
+    interrupt: &Interrupt,
+    program: &Path,
+    end: End,
+    offloads: Offloads,
+) -> Result<()> {
     terminal.stage("Building networks for siit");
-    let lab = Siit::build("lab-siit", Through::Tun)?;
+    let lab = Siit::with("lab-siit", Through::Tun, offloads)?;
     println!();
     lab.drawing().lines().for_each(|line| terminal.line(line));
     println!();
