@@ -6,7 +6,7 @@ use std::path::Path;
 
 use shunt_engine::network::Network;
 use shunt_sys::netlink::{Netlink, Picture};
-use shunt_sys::{ethtool, xsk};
+use shunt_sys::xsk;
 
 use shunt_config::model::Config;
 use shunt_packets::network_of;
@@ -31,8 +31,6 @@ pub struct Facts {
 pub struct PortFacts {
     /// Receive queues.
     pub queues: Option<u32>,
-    /// The name of its driver.
-    pub driver: Option<String>,
 }
 
 impl Facts {
@@ -47,9 +45,7 @@ impl Facts {
         for link in picture.links.values().filter(|link| named.contains(&&link.name)) {
             let carrier = link.vlan.and_then(|vlan| picture.links.get(&vlan.parent));
             for port in [Some(link), carrier].into_iter().flatten() {
-                let facts =
-                    PortFacts { queues: xsk::queues(port).ok(), driver: ethtool::driver(&port.name).ok() };
-                ports.insert(port.index, facts);
+                ports.insert(port.index, PortFacts { queues: xsk::queues(port).ok() });
             }
         }
         let named_tuns = picture.links.values().filter(|link| link.tun && named.contains(&&link.name));

@@ -76,11 +76,13 @@ pub fn attached(interface: &str, mode: &str) -> Finding {
     }
     Finding::note(
         about,
-        "its driver runs no XDP program: every frame costs the kernel a packet of its own first, and a card that takes VLAN tags \
-         off hides them",
+        "its driver runs no XDP program: every frame costs the kernel a packet of its own first, frames larger than its MTU \
+         (which GRO makes here, and TSO at hosts of the same computer) are lost, and a card that takes VLAN tags off hides \
+         them",
         format!(
             "use a driver that does (`ethtool -i` names this one); drivers of virtual machines may want more queues for \
-             it. With VLANs on it: `ethtool -K {interface} rxvlan off`"
+             it. Else `ethtool -K {interface} gro off lro off`, at hosts of the same computer that send to it \
+             `ethtool -K NAME tso off gso off`, and with VLANs on it `ethtool -K {interface} rxvlan off`"
         ),
     )
 }

@@ -40,7 +40,6 @@ pub(super) fn check(config: &Config, facts: &Facts, findings: &mut Vec<Finding>)
         let port = facts.ports.get(&link.index).cloned().unwrap_or_default();
         findings.push(frames_fit(link));
         findings.push(queues(link, &port, facts.cores));
-        findings.extend(offloads(link, &port));
     }
     addresses(config, facts, findings);
     findings.extend(families(config, facts));
@@ -86,18 +85,6 @@ fn queues(link: &Link, port: &PortFacts, cores: usize) -> Finding {
             format!("`ls /sys/class/net/{name}/queues` shows them"),
         ),
     }
-}
-
-/// What a veth's other end leaves undone.
-fn offloads(link: &Link, port: &PortFacts) -> Option<Finding> {
-    let name = &link.name;
-    (port.driver.as_deref() == Some("veth")).then(|| {
-        Finding::note(
-            format!("interface {name}"),
-            "is a veth: what comes from its other end has unfinished checksums where that offloads them",
-            "`ethtool -K PEER tx off` at the other end, in its namespace",
-        )
-    })
 }
 
 /// Addresses that are Shunt's alone.

@@ -36,7 +36,7 @@ fn facts() -> Facts {
         let hops = vec![Hop { interface, gateway: None }];
         picture.routes.push(Route { destination: ip(&destination), prefix: 24, metric: 0, hops });
     }
-    let port = PortFacts { queues: Some(4), driver: Some("ice".to_owned()) };
+    let port = PortFacts { queues: Some(4) };
     Facts {
         kernel: "6.18.5-cloud".to_owned(),
         capabilities: u64::MAX,
@@ -146,13 +146,12 @@ fn a_vlan_is_carried_by_its_parent() {
 }
 
 #[test]
-fn one_queue_and_a_veth_are_noted() {
+fn one_queue_is_noted() {
     let mut facts = facts();
-    facts.ports.insert(CLIENTS, PortFacts { queues: Some(1), driver: Some("veth".to_owned()) });
+    facts.ports.insert(CLIENTS, PortFacts { queues: Some(1) });
     fails(&configured(BOTH), &facts, &[]);
     let notes = found(Outcome::Note, &configured(BOTH), &facts).join("\n");
     assert!(notes.contains("interface eth0: has 1 receive queue: of 4 cores one carries all"), "{notes}");
-    assert!(notes.contains("interface eth0: is a veth"), "{notes}");
 }
 
 #[test]

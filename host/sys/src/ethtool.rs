@@ -5,19 +5,8 @@ use std::os::fd::AsRawFd;
 
 use socket2::{Domain, Socket, Type};
 
-/// `ETHTOOL_GDRVINFO` of linux/ethtool.h.
-const GET_DRIVER: u32 = 0x03;
 /// `ETHTOOL_GCHANNELS` of linux/ethtool.h.
 const GET_CHANNELS: u32 = 0x3c;
-
-/// `struct ethtool_drvinfo` of linux/ethtool.h.
-#[repr(C)]
-struct Driver {
-    command: u32,
-    name: [u8; 32],
-    /// Versions, buses, and how much of what else there is to ask.
-    rest: [u8; 160],
-}
 
 /// `struct ethtool_channels` of linux/ethtool.h.
 #[derive(Default)]
@@ -37,26 +26,13 @@ pub(crate) struct Channels {
 /// A value that the kernel writes over for one command: `repr(C)`, of integers, the command first.
 trait Answer {}
 
-impl Answer for Driver {}
 impl Answer for Channels {}
-
-/// The name of an interface's driver: `virtio_net`, `veth`.
-///
-/// # Errors
-///
-/// `NotFound` if there is no such interface, else as the kernel gives them.
-pub fn driver(interface: &str) -> io::Result<String> {
-    let mut driver = Driver { command: GET_DRIVER, name: [0; 32], rest: [0; 160] };
-    ask(interface, &mut driver)?;
-    let name = driver.name.split(|byte| *byte == 0).next().unwrap_or_default();
-    Ok(String::from_utf8_lossy(name).into_owned())
-}
 
 /// The queues that are in use.
 ///
 /// # Errors
 ///
-/// As [`driver`].
+/// `NotFound` if there is no such interface, else as the kernel gives them.
 pub(crate) fn channels(interface: &str) -> io::Result<Channels> {
     let mut channels = Channels { command: GET_CHANNELS, ..Channels::default() };
     ask(interface, &mut channels)?;
@@ -92,13 +68,13 @@ mod tests {
 
     #[test]
     fn the_layouts_are_the_kernels() {
-        assert_eq!(size_of::<Driver>(), 196);
         assert_eq!(size_of::<Channels>(), 36);
     }
 
     #[test]
     fn an_interface_that_is_not_there_is_not_found() {
-        assert_eq!(driver("no-such-thing").unwrap_err().kind(), io::ErrorKind::NotFound);
-        assert_eq!(driver("a-name-that-is-too-long").unwrap_err().kind(), io::ErrorKind::NotFound);
+        for name in ["no-such-thing", "a-name-that-is-too-long"] {
+            assert_eq!(channels(name).err().map(|error| error.kind()), Some(io::ErrorKind::NotFound));
+        }
     }
 }

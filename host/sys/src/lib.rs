@@ -3,7 +3,7 @@
 //! The one crate that may hold unsafe code; each block says why it is sound.
 
 pub mod cores;
-pub mod ethtool;
+mod ethtool;
 pub mod files;
 pub mod listen;
 pub mod netlink;
