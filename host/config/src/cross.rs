@@ -8,7 +8,10 @@ mod wildcards;
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
-use super::model::{Config, Mode, OnFault, PacketVirtual, Pool};
+use shunt_engine::datapath::ModeName;
+use shunt_rules::OnFault;
+
+use super::model::{Config, PacketVirtual, Pool};
 use super::report::{Cause, Refusal, join};
 use super::source::Place;
 use super::walk::Walk;
@@ -134,8 +137,8 @@ fn families_match(virtual_: &PacketVirtual, pool: &Pool, here: &str, walk: &mut 
     let is_v4 = virtual_.listen.is_ipv4();
     let other = pool.members.iter().position(|member| member.address.is_ipv4() != is_v4);
     let bridged = match virtual_.mode {
-        Mode::Nat => virtual_.translation.as_ref().is_some_and(|it| it.mapping.knows_any()),
-        Mode::Snat => true,
+        ModeName::Nat => virtual_.translation.as_ref().is_some_and(|it| it.mapping.knows_any()),
+        ModeName::Snat => true,
         mode => mode.is_tunnel(),
     };
     let Some(index) = other.filter(|_| !bridged) else { return };
@@ -144,7 +147,7 @@ fn families_match(virtual_: &PacketVirtual, pool: &Pool, here: &str, walk: &mut 
     let (place, key) = walk.spot(here);
     let (first, _) = walk.spot(&member_path(pool, index));
     let help = match virtual_.mode {
-        Mode::Nat => format!(
+        ModeName::Nat => format!(
             "give the virtual a `translation` that knows clients' addresses as {}, or mode `snat`",
             family(!is_v4)
         ),
@@ -163,7 +166,7 @@ fn ports_match(virtual_: &PacketVirtual, pool: &Pool, here: &str, walk: &mut Wal
     let port = virtual_.listen.port();
     let other = pool.members.iter().position(|member| ![0, port].contains(&member.address.port()));
     // To a router ports mean nothing.
-    let keeps = !virtual_.mode.rewrites_port() && virtual_.mode != Mode::Route;
+    let keeps = !virtual_.mode.rewrites_port() && virtual_.mode != ModeName::Route;
     let Some(index) = other.filter(|_| keeps) else { return };
     let (mode, member) = (virtual_.mode.as_str(), pool.members[index].address);
     let ports = if port == 0 { "every port".to_owned() } else { format!("port {port}") };
@@ -182,7 +185,7 @@ fn ports_match(virtual_: &PacketVirtual, pool: &Pool, here: &str, walk: &mut Wal
 
 /// Members see an address of the SNAT pool, which must be of their family; whatever the client's is.
 fn snat_fits(virtual_: &PacketVirtual, config: &Config, walk: &mut Walk) {
-    let snat = virtual_.snat_pool.as_ref().filter(|_| virtual_.mode == Mode::Snat);
+    let snat = virtual_.snat_pool.as_ref().filter(|_| virtual_.mode == ModeName::Snat);
     let snat = snat.and_then(|name| config.snat_pools.iter().find(|pool| pool.name == *name));
     let pool = virtual_.pool.as_ref();
     let pool = pool.and_then(|name| config.pools.iter().find(|pool| pool.name == *name));
@@ -231,7 +234,7 @@ fn numbers_tell_addresses(config: &Config, walk: &mut Walk) {
 /// Addresses of members that flows of a virtual can reach in mode `l3dsr-dscp`.
 fn members_of(virtual_: &PacketVirtual, config: &Config) -> Vec<IpAddr> {
     let configured =
-        virtual_.pool.iter().filter(|_| virtual_.mode == Mode::L3dsrDscp || !virtual_.rules.is_empty());
+        virtual_.pool.iter().filter(|_| virtual_.mode == ModeName::L3dsrDscp || !virtual_.rules.is_empty());
     let slots = virtual_.rules.iter().flat_map(|rule| rule.slots.iter().map(|(_, pool)| pool));
     let names: Vec<&String> = configured.chain(slots).collect();
     let pools = config.pools.iter().filter(|pool| names.contains(&&pool.name));

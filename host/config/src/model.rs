@@ -8,7 +8,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use shunt_engine::datapath::Translation;
+use shunt_engine::balance::Balance;
+use shunt_engine::datapath::{self, ModeName, Translation, Transport};
+use shunt_rules::{Budget, Isolation, OnFault};
 
 /// A whole configuration.
 #[derive(Clone, Debug, PartialEq)]
@@ -160,7 +162,7 @@ pub struct PacketVirtual {
     /// modes `route` and `snat`, they go to the destination itself.
     pub pool: Option<String>,
     /// Of flows for which no rule chose another.
-    pub mode: Mode,
+    pub mode: ModeName,
     /// There with mode `snat`; with another mode it is for rules.
     pub snat_pool: Option<String>,
     /// 1 to 63; there with mode `l3dsr-dscp`. With another mode it is for rules.
@@ -181,7 +183,8 @@ pub struct PacketVirtual {
     /// A client stays with its member for so long after its last new flow.
     pub persistence: Option<Duration>,
     pub timeouts: PacketTimeouts,
-    pub limits: PacketLimits,
+    /// `limits = { flows = 100000, flow-rate = 5000, syn-rate = 1000 }`
+    pub limits: datapath::Limits,
     /// In the order in which they are called.
     pub rules: Vec<RuleUse>,
 }
@@ -203,78 +206,6 @@ pub struct Translator {
     pub translation: Arc<Translation>,
 }
 
-/// What a packet virtual carries.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Transport {
-    /// The default.
-    Tcp,
-    Udp,
-    /// TCP and UDP on its port, and ICMP echo.
-    Any,
-    /// The same, and every other IP protocol.
-    All,
-}
-
-impl Transport {
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Transport::Tcp => "tcp",
-            Transport::Udp => "udp",
-            Transport::Any => "any",
-            Transport::All => "all",
-        }
-    }
-}
-
-/// How the packets of a flow reach their member.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Mode {
-    /// The destination is rewritten. The default.
-    Nat,
-    /// Source and destination are rewritten.
-    Snat,
-    /// Nothing is rewritten; the member, or where there is no pool a router of the network, is the next hop.
-    Route,
-    /// The destination's MAC is rewritten; the member answers the client directly.
-    L2dsr,
-    /// The destination and the DSCP are rewritten.
-    L3dsrDscp,
-    L3dsrIpip,
-    L3dsrGre,
-    L3dsrGue,
-}
-
-impl Mode {
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Mode::Nat => "nat",
-            Mode::Snat => "snat",
-            Mode::Route => "route",
-            Mode::L2dsr => "l2dsr",
-            Mode::L3dsrDscp => "l3dsr-dscp",
-            Mode::L3dsrIpip => "l3dsr-ipip",
-            Mode::L3dsrGre => "l3dsr-gre",
-            Mode::L3dsrGue => "l3dsr-gue",
-        }
-    }
-
-    /// Whether the member's own port is what it gets packets on. In the other modes it sees the
-    /// virtual's.
-    pub const fn rewrites_port(self) -> bool {
-        matches!(self, Mode::Nat | Mode::Snat)
-    }
-
-    /// Whether answers come back through Shunt.
-    pub const fn is_two_way(self) -> bool {
-        matches!(self, Mode::Nat | Mode::Snat | Mode::Route)
-    }
-
-    /// Whether packets travel inside others, whose family may be another.
-    pub const fn is_tunnel(self) -> bool {
-        matches!(self, Mode::L3dsrIpip | Mode::L3dsrGre | Mode::L3dsrGue)
-    }
-}
-
 impl PacketVirtual {
     /// Whether its flows can go to a pool: by configuration, by a rule, or by its fault.
     pub fn reaches(&self, pool: &str) -> bool {
@@ -293,17 +224,6 @@ pub struct PacketTimeouts {
     pub idle: Option<Duration>,
 }
 
-/// `limits = { flows = 100000, flow-rate = 5000, syn-rate = 1000 }` of a packet virtual.
-#[derive(Clone, Debug, PartialEq)]
-pub struct PacketLimits {
-    /// Flows at once, over all workers.
-    pub flows: Option<u32>,
-    /// New flows per second, over all workers.
-    pub flow_rate: Option<u32>,
-    /// SYNs per second that would open flows, over all workers.
-    pub syn_rate: Option<u32>,
-}
-
 /// `[[virtual.rule]]`
 #[derive(Clone, Debug, PartialEq)]
 pub struct RuleUse {
@@ -315,81 +235,21 @@ pub struct RuleUse {
     /// An object; checked against the pack's schema when the pack is read.
     pub settings: serde_json::Value,
     pub isolation: Isolation,
+    /// `budget = { time = "10ms", memory = "16MiB" }`
     pub budget: Budget,
+    /// `on-fault = "reject" | "continue" | { pool = "…" }`
     pub on_fault: OnFault,
-}
-
-/// How far instances of a rule are shared.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Isolation {
-    /// One warm instance per worker. The default.
-    Worker,
-    /// One per connection.
-    Flow,
-    /// A fresh one per call.
-    Call,
-}
-
-/// `budget = { time = "10ms", memory = "16MiB" }`
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Budget {
-    /// Per hook call; 1 ms to 1 s. Default 10 ms.
-    pub time: Duration,
-    /// Linear memory of an instance; 64 KiB to 256 MiB. Default 16 MiB.
-    pub memory: u64,
-}
-
-/// `on-fault = "reject" | "continue" | { pool = "…" }`
-#[derive(Clone, Debug, PartialEq)]
-pub enum OnFault {
-    /// The request is answered 500, the flow is refused. The default.
-    Reject,
-    /// As if the rule were not there.
-    Continue,
-    /// To this pool.
-    Pool(String),
 }
 
 /// `[[pool]]`
 #[derive(Clone, Debug, PartialEq)]
 pub struct Pool {
     pub name: String,
+    /// Where none is written, `round-robin` when all weights are equal, else `weighted-round-robin`.
     pub balance: Balance,
     pub monitor: Option<Monitor>,
     /// In the order of the file; addresses are unique within the pool; at least one.
     pub members: Vec<Member>,
-}
-
-/// How a member is chosen where nothing else decides.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Balance {
-    /// Each in turn; weights do not count. The default when all weights are equal.
-    RoundRobin,
-    /// Smooth weighted round robin. The default when weights differ.
-    WeightedRoundRobin,
-    /// The fewest requests under way, in proportion to the weight.
-    LeastConnections,
-    /// By the destination address of packets.
-    DestinationHash,
-    /// By both addresses of packets, the same in both directions.
-    SymmetricHash,
-}
-
-impl Balance {
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Balance::RoundRobin => "round-robin",
-            Balance::WeightedRoundRobin => "weighted-round-robin",
-            Balance::LeastConnections => "least-connections",
-            Balance::DestinationHash => "destination-hash",
-            Balance::SymmetricHash => "symmetric-hash",
-        }
-    }
-
-    /// Whether the addresses of packets choose the member.
-    pub const fn is_hash(self) -> bool {
-        matches!(self, Balance::DestinationHash | Balance::SymmetricHash)
-    }
 }
 
 /// `{ address = "10.0.0.1:80", weight = 2 }`

@@ -18,7 +18,7 @@ use crate::control::probe_link::ProbeWay;
 use crate::control::snapshot::{Takes, load};
 use crate::worker::Command;
 use crate::worker::hand_over;
-use shunt_config::model::{Config, Mode};
+use shunt_config::model::Config;
 use shunt_runtime::registry::Registry;
 use shunt_runtime::{PacketVirtual, Snapshot};
 
@@ -310,7 +310,7 @@ fn errors_about_tunnels_are_steered_by_the_modes_that_have_them() {
     let mut tunnels = |mode| {
         let leased = &mut config.packet_virtuals[1];
         (leased.mode, leased.snat_pool) = (mode, None);
-        leased.dscp = (mode == Mode::L3dsrDscp).then_some(1);
+        leased.dscp = (mode == ModeName::L3dsrDscp).then_some(1);
         load(&live(&config), &config.snat_pools, &HashMap::new(), None, Takes::NewFlows)
             .unwrap()
             .wanted()
@@ -318,10 +318,10 @@ fn errors_about_tunnels_are_steered_by_the_modes_that_have_them() {
     };
     let member = address("10.0.0.3");
     let of = |protocols: &[u8]| protocols.iter().map(|it| TunnelEnd::of_protocol(member, *it)).collect();
-    assert_eq!(tunnels(Mode::L3dsrIpip), of(&[4, 41]));
-    assert_eq!(tunnels(Mode::L3dsrGre), of(&[47]));
-    assert_eq!(tunnels(Mode::L3dsrGue), [TunnelEnd::udp(member, 6080)].into());
-    assert!(tunnels(Mode::L3dsrDscp).is_empty());
+    assert_eq!(tunnels(ModeName::L3dsrIpip), of(&[4, 41]));
+    assert_eq!(tunnels(ModeName::L3dsrGre), of(&[47]));
+    assert_eq!(tunnels(ModeName::L3dsrGue), [TunnelEnd::udp(member, 6080)].into());
+    assert!(tunnels(ModeName::L3dsrDscp).is_empty());
 }
 
 #[test]

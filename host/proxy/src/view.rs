@@ -8,13 +8,12 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use shunt_engine::balance::choose::{self, Ask, Chosen, NotChosen};
-use shunt_engine::balance::{Balance, Candidate, Members, Selector};
+use shunt_engine::balance::{Candidate, Members, Selector};
 use shunt_engine::persistence::{MemberTag, key_prefix};
 use shunt_rules::{Attachment, Fault, HookSet, OnFault, Runner};
 use shunt_wire::Endpoint;
 
 use crate::http::member::MemberView;
-use shunt_config::model;
 use shunt_runtime::counters::VirtualCounters;
 use shunt_runtime::rules::fault_log::FaultLog;
 use shunt_runtime::{Pool, Snapshot, Virtual};
@@ -172,14 +171,7 @@ impl PoolView {
         {
             return Rc::clone(view);
         }
-        let balance = match pool.settings.balance {
-            model::Balance::RoundRobin => Balance::RoundRobin,
-            model::Balance::WeightedRoundRobin => Balance::WeightedRoundRobin,
-            model::Balance::LeastConnections => Balance::LeastConnections,
-            // Of pools that no proxy uses.
-            model::Balance::DestinationHash => Balance::DestinationHash,
-            model::Balance::SymmetricHash => Balance::SymmetricHash,
-        };
+        let balance = pool.settings.balance;
         let place = |address| before.as_ref().and_then(|view| view.place(address));
         let old = |address| before.as_ref().and_then(|view| view.members.get(place(address)?));
         let members = pool

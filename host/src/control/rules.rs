@@ -8,8 +8,8 @@ use std::sync::Arc;
 
 use serde::Serialize;
 use shunt_rules::{
-    AttachError, AttachOptions, Attachment, Budget, Environment, Hook, HookSet, Isolation, OnFault, Pack,
-    PackError, Rule, RuleError, RuleHost, RuleStats, SlotBinding,
+    AttachError, AttachOptions, Attachment, Environment, Hook, HookSet, Pack, PackError, Rule, RuleError,
+    RuleHost, RuleStats, SlotBinding,
 };
 use thiserror::Error;
 
@@ -166,17 +166,9 @@ pub(super) fn attach(
         name: name.to_string(),
         slots: slots.collect(),
         settings: use_.settings.clone(),
-        isolation: match use_.isolation {
-            model::Isolation::Worker => Isolation::Worker,
-            model::Isolation::Flow => Isolation::Flow,
-            model::Isolation::Call => Isolation::Call,
-        },
-        budget: Budget { time: use_.budget.time, memory: use_.budget.memory },
-        on_fault: match &use_.on_fault {
-            model::OnFault::Reject => OnFault::Reject,
-            model::OnFault::Continue => OnFault::Continue,
-            model::OnFault::Pool(pool) => OnFault::Pool(pool.clone()),
-        },
+        isolation: use_.isolation,
+        budget: use_.budget,
+        on_fault: use_.on_fault.clone(),
         fires: using.fires,
         header_limit: using.header_limit,
         environment,

@@ -2,11 +2,12 @@
 
 use std::net::IpAddr;
 
+use shunt_engine::datapath::ModeName;
 use shunt_engine::network::{NextHop, Via};
 
 use super::ways::is_on_link;
 use super::{Facts, Finding};
-use shunt_config::model::{Config, Mode, PacketVirtual};
+use shunt_config::model::{Config, PacketVirtual};
 
 pub(super) fn remind(config: &Config, facts: &Facts, findings: &mut Vec<Finding>) {
     for virtual_ in &config.packet_virtuals {
@@ -17,13 +18,13 @@ pub(super) fn remind(config: &Config, facts: &Facts, findings: &mut Vec<Finding>
         let vias: Vec<Via> = members.clone().filter_map(|address| via(address, facts)).collect();
         let Some(first) = members.clone().next() else { continue };
         findings.extend(match virtual_.mode {
-            Mode::Nat => nat(virtual_, first, facts),
+            ModeName::Nat => nat(virtual_, first, facts),
             // A router forwards what it gets.
-            Mode::Route => None,
-            Mode::Snat => snat(virtual_, config, &vias, facts),
-            Mode::L2dsr => Some(l2dsr(virtual_)),
-            Mode::L3dsrDscp => Some(dscp(virtual_)),
-            Mode::L3dsrIpip | Mode::L3dsrGre | Mode::L3dsrGue => Some(tunnel(virtual_, first)),
+            ModeName::Route => None,
+            ModeName::Snat => snat(virtual_, config, &vias, facts),
+            ModeName::L2dsr => Some(l2dsr(virtual_)),
+            ModeName::L3dsrDscp => Some(dscp(virtual_)),
+            ModeName::L3dsrIpip | ModeName::L3dsrGre | ModeName::L3dsrGue => Some(tunnel(virtual_, first)),
         });
     }
 }
@@ -89,9 +90,9 @@ fn tunnel(virtual_: &PacketVirtual, member: IpAddr) -> Finding {
     let (vip, port) = (virtual_.listen.ip(), virtual_.gue_port);
     let (_, length) = family(vip);
     let device = match (virtual_.mode, member.is_ipv4()) {
-        (Mode::L3dsrGre, true) => "`ip link add shunt type gre local MEMBER`".to_owned(),
-        (Mode::L3dsrGre, false) => "`ip link add shunt type ip6gre local MEMBER`".to_owned(),
-        (Mode::L3dsrGue, _) => {
+        (ModeName::L3dsrGre, true) => "`ip link add shunt type gre local MEMBER`".to_owned(),
+        (ModeName::L3dsrGre, false) => "`ip link add shunt type ip6gre local MEMBER`".to_owned(),
+        (ModeName::L3dsrGue, _) => {
             format!(
                 "`ip fou add port {port} gue`, `ip link add shunt type ipip local MEMBER encap gue encap-sport auto encap-dport {port}`"
             )

@@ -2,11 +2,12 @@
 
 use std::net::IpAddr;
 
+use shunt_engine::datapath::ModeName;
 use shunt_engine::network::{NextHop, Via};
 
 use super::ways::is_on_link;
 use super::{Facts, Finding};
-use shunt_config::model::{Config, Mode, PacketVirtual};
+use shunt_config::model::{Config, PacketVirtual};
 
 pub(super) fn check(config: &Config, facts: &Facts, findings: &mut Vec<Finding>) {
     for virtual_ in &config.packet_virtuals {
@@ -32,7 +33,7 @@ pub(super) fn check(config: &Config, facts: &Facts, findings: &mut Vec<Finding>)
 /// Members have to answer the address of probes as they answer clients.
 fn way_back(virtual_: &PacketVirtual, from: IpAddr, vias: &[Via], facts: &Facts) -> Finding {
     let about = format!("virtual {}", virtual_.name);
-    if virtual_.mode != Mode::Snat && !vias.is_empty() && is_on_link(from, vias, facts) {
+    if virtual_.mode != ModeName::Snat && !vias.is_empty() && is_on_link(from, vias, facts) {
         return Finding::note(
             about,
             format!(
@@ -44,8 +45,8 @@ fn way_back(virtual_: &PacketVirtual, from: IpAddr, vias: &[Via], facts: &Facts)
     let own = vias.first().and_then(|via| facts.network.own_address(via.link, from.into()));
     let own = own.map_or_else(|| "this host".to_owned(), |own| own.to_string());
     match virtual_.mode {
-        Mode::Snat => Finding::good(about, "is probed on the way of its clients"),
-        Mode::Nat => Finding::good(about, format!("is probed on the way of its clients, from {from}")),
+        ModeName::Snat => Finding::good(about, "is probed on the way of its clients"),
+        ModeName::Nat => Finding::good(about, format!("is probed on the way of its clients, from {from}")),
         _ => Finding::note(
             about,
             format!("members answer probes at {from}, by the way that their answers to clients take"),

@@ -3,12 +3,13 @@
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 
+use shunt_engine::datapath::ModeName;
 use shunt_engine::network::{NextHop, Via};
 use shunt_sys::netlink::Neighbour;
 use shunt_wire::Address;
 
 use super::{Facts, Finding};
-use shunt_config::model::{Config, Member, Mode, PacketVirtual};
+use shunt_config::model::{Config, Member, PacketVirtual};
 
 pub(super) fn check(config: &Config, facts: &Facts, findings: &mut Vec<Finding>) {
     for virtual_ in &config.packet_virtuals {
@@ -62,7 +63,7 @@ fn way(virtual_: &PacketVirtual, member: &Member, facts: &Facts) -> Result<Via, 
             "look whether it is up, and in the VLAN that it should be in",
         ));
     }
-    if matches!(virtual_.mode, Mode::L2dsr | Mode::Route) && !via.on_link {
+    if matches!(virtual_.mode, ModeName::L2dsr | ModeName::Route) && !via.on_link {
         let mode = virtual_.mode.as_str();
         let found = format!("{mode}, but a router stands between this host and member {address}");
         let remedy = "move the member to a segment of this host, or choose another mode";
@@ -100,10 +101,12 @@ fn tunnels_fit(virtual_: &PacketVirtual, reached: &[(&Member, Via)], facts: &Fac
     let outer = |address: IpAddr| if address.is_ipv4() { 20 } else { 40 };
     // RFC 2784 section 2: 4 bytes without options. GUE: a UDP header, and 4 bytes of its own.
     let inner = match virtual_.mode {
-        Mode::L3dsrIpip => 0,
-        Mode::L3dsrGre => 4,
-        Mode::L3dsrGue => 8 + 4,
-        Mode::Nat | Mode::Snat | Mode::Route | Mode::L2dsr | Mode::L3dsrDscp => return None,
+        ModeName::L3dsrIpip => 0,
+        ModeName::L3dsrGre => 4,
+        ModeName::L3dsrGue => 8 + 4,
+        ModeName::Nat | ModeName::Snat | ModeName::Route | ModeName::L2dsr | ModeName::L3dsrDscp => {
+            return None;
+        }
     };
     let clients = virtual_
         .interfaces
@@ -137,7 +140,7 @@ fn tunnels_fit(virtual_: &PacketVirtual, reached: &[(&Member, Via)], facts: &Fac
 fn forwarding(config: &Config, facts: &Facts) -> Vec<Finding> {
     let nat = |is_v4: bool| {
         let of_family = config.packet_virtuals.iter().filter(move |it| it.listen.is_ipv4() == is_v4);
-        of_family.filter(|it| it.mode == Mode::Nat).map(|it| it.name.as_str()).collect::<Vec<_>>()
+        of_family.filter(|it| it.mode == ModeName::Nat).map(|it| it.name.as_str()).collect::<Vec<_>>()
     };
     let families = [
         (nat(true), "net/ipv4/ip_forward", "net.ipv4.ip_forward"),

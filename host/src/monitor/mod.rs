@@ -20,6 +20,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use shunt_engine::member::MemberState;
+use shunt_rules::OnFault;
 use tokio::task::JoinHandle;
 
 use on_path::ServicePath;
@@ -155,7 +156,7 @@ fn goes_straight(snapshot: &Snapshot, pool: &Pool) -> bool {
     let name = &pool.settings.name;
     let by_rule = |rules: &[model::RuleUse]| {
         rules.iter().any(|rule| {
-            let fallback = matches!(&rule.on_fault, model::OnFault::Pool(pool) if pool == name);
+            let fallback = matches!(&rule.on_fault, OnFault::Pool(pool) if pool == name);
             fallback || rule.slots.iter().any(|(_, pool)| pool == name)
         })
     };

@@ -8,7 +8,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
 use std::sync::Arc;
 use std::time::Duration;
 
-use shunt_engine::datapath::Notice;
+use shunt_engine::datapath::{ModeName, Notice};
 use shunt_engine::member::MemberState;
 
 use super::probe::{Failure, Good, Probe, Stand};
@@ -23,7 +23,7 @@ pub(super) struct ServicePath {
     pub(super) virtual_: String,
     pub(super) pool: String,
     pub(super) member: SocketAddr,
-    pub(super) mode: model::Mode,
+    pub(super) mode: ModeName,
     pub(super) dscp: Option<u8>,
     /// Where probes come from, and where they go to.
     pub(super) from: IpAddr,

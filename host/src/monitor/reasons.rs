@@ -2,12 +2,11 @@
 
 use std::net::IpAddr;
 
-use shunt_engine::datapath::{DropReason, Notice};
+use shunt_engine::datapath::{DropReason, ModeName, Notice};
 use shunt_engine::member::Trouble;
 
 use super::on_path::ServicePath;
 use super::probe::Failure;
-use shunt_config::model::Mode;
 
 /// What is known of a probe that failed.
 pub(super) struct Found<'a> {
@@ -76,20 +75,20 @@ pub(super) fn why(found: &Found<'_>) -> String {
         (_, Some(true)) => no_way_back(path, path.from),
         (None, _) => failure.to_string(),
         (Some(_), asked) => match path.mode {
-            Mode::Nat => format!(
+            ModeName::Nat => format!(
                 "no answer to {}, though the member answers this host: its route to clients does not lead \
                  through Shunt",
                 path.from
             ),
-            Mode::Route => format!(
+            ModeName::Route => format!(
                 "no answer from {vip}, though the member answers this host: it does not send packets on to \
                  {vip}, or their answers do not come back by it"
             ),
-            Mode::Snat => no_way_back(path, seen_from(notices).unwrap_or(path.from)),
-            Mode::L2dsr | Mode::L3dsrDscp => {
+            ModeName::Snat => no_way_back(path, seen_from(notices).unwrap_or(path.from)),
+            ModeName::L2dsr | ModeName::L3dsrDscp => {
                 maybe(path, asked, &format!("{vip} is missing on the member's loopback"))
             }
-            Mode::L3dsrIpip | Mode::L3dsrGre | Mode::L3dsrGue => maybe(
+            ModeName::L3dsrIpip | ModeName::L3dsrGre | ModeName::L3dsrGue => maybe(
                 path,
                 asked,
                 &format!(
@@ -109,7 +108,7 @@ fn of_notice(path: &ServicePath, notice: Notice) -> Option<String> {
             Some(refused(reason).map_or_else(|| format!("not carried: {reason}"), str::to_owned))
         }
         Notice::AnsweredBy(other) => Some(match (path.mode, path.dscp) {
-            (Mode::L3dsrDscp, Some(number)) => format!(
+            (ModeName::L3dsrDscp, Some(number)) => format!(
                 "the member answers from its own address {other} and not from {vip}: its rule for DSCP {number} is missing"
             ),
             _ => format!("{other} answers in place of {}", path.to),
@@ -126,8 +125,8 @@ fn of_notice(path: &ServicePath, notice: Notice) -> Option<String> {
     }
 }
 
-const fn is_tunnel(mode: Mode) -> bool {
-    matches!(mode, Mode::L3dsrIpip | Mode::L3dsrGre | Mode::L3dsrGue)
+const fn is_tunnel(mode: ModeName) -> bool {
+    matches!(mode, ModeName::L3dsrIpip | ModeName::L3dsrGre | ModeName::L3dsrGue)
 }
 
 /// Whom the member saw.
@@ -139,7 +138,7 @@ fn seen_from(notices: &[Notice]) -> Option<IpAddr> {
 }
 
 fn no_way_back(path: &ServicePath, to: IpAddr) -> String {
-    let what = if path.mode == Mode::Snat { "the SNAT address " } else { "" };
+    let what = if path.mode == ModeName::Snat { "the SNAT address " } else { "" };
     format!(
         "no answer to {what}{to}, though the member answers this host's own address: there is no route back to {to}"
     )
@@ -190,13 +189,13 @@ mod tests {
 
     const FROM: &str = "198.51.100.77";
 
-    fn path(mode: Mode) -> ServicePath {
+    fn path(mode: ModeName) -> ServicePath {
         ServicePath {
             virtual_: "web".to_owned(),
             pool: "web".to_owned(),
             member: "10.0.0.1:80".parse().unwrap(),
             mode,
-            dscp: (mode == Mode::L3dsrDscp).then_some(10),
+            dscp: (mode == ModeName::L3dsrDscp).then_some(10),
             from: FROM.parse().unwrap(),
             to: "203.0.113.1:80".parse().unwrap(),
         }
@@ -206,7 +205,7 @@ mod tests {
         Notice::Forwarded { from: "10.9.0.1:1024".parse::<std::net::SocketAddr>().unwrap().into() }
     }
 
-    fn told(mode: Mode, more: &[Notice], plainly: Result<(), &str>, from_here: Option<bool>) -> String {
+    fn told(mode: ModeName, more: &[Notice], plainly: Result<(), &str>, from_here: Option<bool>) -> String {
         let notices: Vec<Notice> = [carried()].iter().chain(more).copied().collect();
         let failure = Failure::TimedOut(Duration::from_secs(2));
         let plainly = Some(plainly.map_err(str::to_owned));
@@ -219,19 +218,29 @@ mod tests {
         let own = "10.0.0.1:80".parse::<std::net::SocketAddr>().unwrap().into();
         let gateway = "198.51.100.1".parse::<IpAddr>().unwrap().into();
         let table = [
-            (Mode::L2dsr, vec![], Some(false), "203.0.113.1 is missing on the member's loopback"),
-            (Mode::L2dsr, vec![], Some(true), "there is no route back to 198.51.100.77"),
-            (Mode::L2dsr, vec![], None, "or there is no route back to 198.51.100.77"),
-            (Mode::L2dsr, vec![Notice::Returned], Some(false), "sends packets for 203.0.113.1 on to others"),
-            (Mode::L3dsrIpip, vec![], Some(false), "its tunnel is down"),
-            (Mode::L3dsrDscp, vec![Notice::AnsweredBy(own)], Some(false), "its rule for DSCP 10 is missing"),
-            (Mode::Snat, vec![], None, "no answer to the SNAT address 10.9.0.1"),
-            (Mode::Nat, vec![], None, "does not lead through Shunt"),
-            (Mode::Nat, vec![Notice::Detour { gateway }], None, "past Shunt"),
-            (Mode::Nat, vec![Notice::Refused(DropReason::NoRoute)], None, "no route to the member"),
-            (Mode::Nat, vec![Notice::Refused(DropReason::TooBig)], None, "not carried: too-big"),
+            (ModeName::L2dsr, vec![], Some(false), "203.0.113.1 is missing on the member's loopback"),
+            (ModeName::L2dsr, vec![], Some(true), "there is no route back to 198.51.100.77"),
+            (ModeName::L2dsr, vec![], None, "or there is no route back to 198.51.100.77"),
             (
-                Mode::L3dsrGue,
+                ModeName::L2dsr,
+                vec![Notice::Returned],
+                Some(false),
+                "sends packets for 203.0.113.1 on to others",
+            ),
+            (ModeName::L3dsrIpip, vec![], Some(false), "its tunnel is down"),
+            (
+                ModeName::L3dsrDscp,
+                vec![Notice::AnsweredBy(own)],
+                Some(false),
+                "its rule for DSCP 10 is missing",
+            ),
+            (ModeName::Snat, vec![], None, "no answer to the SNAT address 10.9.0.1"),
+            (ModeName::Nat, vec![], None, "does not lead through Shunt"),
+            (ModeName::Nat, vec![Notice::Detour { gateway }], None, "past Shunt"),
+            (ModeName::Nat, vec![Notice::Refused(DropReason::NoRoute)], None, "no route to the member"),
+            (ModeName::Nat, vec![Notice::Refused(DropReason::TooBig)], None, "not carried: too-big"),
+            (
+                ModeName::L3dsrGue,
                 vec![Notice::Error { by: gateway, icmp_type: 3, icmp_code: 1 }],
                 Some(false),
                 "198.51.100.1 says: host unreachable",
@@ -261,14 +270,14 @@ mod tests {
             })
         };
         let refused = "the member refuses the tunnel: it knows nothing of l3dsr-gre";
-        assert_eq!(told(Mode::L3dsrGre, Trouble::Refused), refused);
-        assert!(told(Mode::L3dsrGre, Trouble::Unreachable).contains("does not reach the member"));
-        assert!(!told(Mode::L2dsr, Trouble::Refused).contains("tunnel"), "that of another virtual");
+        assert_eq!(told(ModeName::L3dsrGre, Trouble::Refused), refused);
+        assert!(told(ModeName::L3dsrGre, Trouble::Unreachable).contains("does not reach the member"));
+        assert!(!told(ModeName::L2dsr, Trouble::Refused).contains("tunnel"), "that of another virtual");
     }
 
     #[test]
     fn who_does_not_answer_at_all_is_not_said_to_be_badly_configured() {
-        let text = told(Mode::L2dsr, &[], Err("connection refused"), Some(false));
+        let text = told(ModeName::L2dsr, &[], Err("connection refused"), Some(false));
         assert_eq!(
             text,
             "timed out after 2s; nor does the member answer on its own address (connection refused)"
@@ -277,7 +286,7 @@ mod tests {
 
     #[test]
     fn what_came_back_is_the_services_own() {
-        let text = told(Mode::Nat, &[Notice::Answered], Ok(()), None);
+        let text = told(ModeName::Nat, &[Notice::Answered], Ok(()), None);
         assert_eq!(text, "timed out after 2s");
     }
 

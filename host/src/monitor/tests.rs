@@ -7,7 +7,8 @@ use tokio::time::sleep;
 
 use super::probe::{Failure, Good, Probe};
 use super::*;
-use shunt_config::model::{Balance, Probe as Does};
+use shunt_config::model::Probe as Does;
+use shunt_engine::balance::Balance;
 use shunt_runtime::counters::Sharded;
 use shunt_runtime::{Member, Pool};
 

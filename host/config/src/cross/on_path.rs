@@ -1,6 +1,8 @@
 //! Monitors on the service path: what `probe-from` asks of the rest.
 
-use super::super::model::{Config, Monitor, PacketVirtual, Pool, Probe, Transport};
+use shunt_engine::datapath::Transport;
+
+use super::super::model::{Config, Monitor, PacketVirtual, Pool, Probe};
 use super::super::report::{Cause, Refusal, join};
 use super::super::walk::Walk;
 use super::{Owned, family, path};

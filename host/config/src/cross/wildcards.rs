@@ -1,7 +1,11 @@
 //! What shows only over several tables, of virtuals that take packets to every address, and of pools that
 //! only packets can use.
 
-use super::super::model::{Balance, Config, Mode, OnFault, PacketVirtual, Pool, Probe, RuleUse, Transport};
+use shunt_engine::balance::Balance;
+use shunt_engine::datapath::{ModeName, Transport};
+use shunt_rules::OnFault;
+
+use super::super::model::{Config, PacketVirtual, Pool, Probe, RuleUse};
 use super::super::report::{Cause, Refusal};
 use super::super::walk::Walk;
 use super::{family, member_path, path};
@@ -44,9 +48,9 @@ fn takes_the_same(virtual_: &PacketVirtual, other: &PacketVirtual, walk: &mut Wa
 /// for by a worker that does not have it.
 fn answers_are_told_apart(rewriting: &PacketVirtual, routing: &PacketVirtual, walk: &mut Walk) {
     let rewrites =
-        rewriting.mode == Mode::Nat || rewriting.mode != Mode::Route && !rewriting.rules.is_empty();
+        rewriting.mode == ModeName::Nat || rewriting.mode != ModeName::Route && !rewriting.rules.is_empty();
     let same_family = rewriting.listen.is_ipv4() == routing.listen.is_ipv4();
-    if !rewrites || rewriting.listen.port() != 0 || routing.mode != Mode::Route || !same_family {
+    if !rewrites || rewriting.listen.port() != 0 || routing.mode != ModeName::Route || !same_family {
         return;
     }
     let message = format!(

@@ -3,12 +3,10 @@
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
-use shunt_engine::datapath::Translation;
+use shunt_engine::datapath::{self, ModeName, Translation, Transport};
 
 use super::super::containers::{list, once, table as in_table};
-use super::super::model::{
-    Mode, PacketLimits, PacketTimeouts, PacketVirtual, Persistence, RuleUse, Translator, Transport,
-};
+use super::super::model::{PacketTimeouts, PacketVirtual, Persistence, RuleUse, Translator};
 use super::super::report::{Cause, Refusal};
 use super::super::shape::{OnlyTrue, addresses, integer, interface, own_address, snat_pool_name, words};
 use super::super::suggest::quoted;
@@ -42,10 +40,32 @@ pub(super) struct PacketKeys {
 /// What is carried, and how.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Carries {
-    Flows(Mode),
+    Flows(ModeName),
     /// Every packet by itself: mode `siit`.
     Packets,
 }
+
+/// The modes of flows, and the one without.
+const MODES: [(&str, Carries); ModeName::ALL.len() + 1] = {
+    let mut modes = [("siit", Carries::Packets); ModeName::ALL.len() + 1];
+    let mut place = 0;
+    while place < ModeName::ALL.len() {
+        let mode = ModeName::ALL[place];
+        modes[place] = (mode.as_str(), Carries::Flows(mode));
+        place += 1;
+    }
+    modes
+};
+
+const TRANSPORTS: [(&str, Transport); Transport::ALL.len()] = {
+    let mut transports = [("", Transport::Tcp); Transport::ALL.len()];
+    let mut place = 0;
+    while place < Transport::ALL.len() {
+        transports[place] = (Transport::ALL[place].as_str(), Transport::ALL[place]);
+        place += 1;
+    }
+    transports
+};
 
 /// What a packet virtual has in common with a proxy.
 pub(super) struct Shared {
@@ -54,7 +74,7 @@ pub(super) struct Shared {
     pub(super) pool: Option<String>,
     pub(super) persistence: Option<Persistence>,
     pub(super) timeouts: Option<PacketTimeouts>,
-    pub(super) limits: Option<PacketLimits>,
+    pub(super) limits: Option<datapath::Limits>,
     pub(super) rules: Vec<RuleUse>,
 }
 
@@ -69,7 +89,7 @@ impl PacketKeys {
     }
 
     /// The mode of flows that no rule decides about.
-    const fn mode(&self) -> Option<Mode> {
+    const fn mode(&self) -> Option<ModeName> {
         match self.carries {
             Carries::Flows(mode) => Some(mode),
             Carries::Packets => None,
@@ -84,12 +104,7 @@ pub(super) fn packet_keys(table: &mut Table<'_>) -> PacketKeys {
         "transport",
         "Packet virtuals: what is carried. `any` takes TCP and UDP on the port of `listen`, and ICMP echo; `all` also every \
          other IP protocol.",
-        words(&[
-            ("tcp", Transport::Tcp),
-            ("udp", Transport::Udp),
-            ("any", Transport::Any),
-            ("all", Transport::All),
-        ]),
+        words(&TRANSPORTS),
         Transport::Tcp,
     );
     let interfaces = table.derived(
@@ -111,18 +126,8 @@ pub(super) fn packet_keys(table: &mut Table<'_>) -> PacketKeys {
          go through Shunt both ways; with the others the member answers the client directly. `route` rewrites nothing: \
          members are routers, and without a pool packets go where this host's routes say. `siit` has neither pool nor \
          flows: every packet that comes in by its `interfaces` is translated between IPv4 and IPv6, and routed on.",
-        words(&[
-            ("nat", Carries::Flows(Mode::Nat)),
-            ("snat", Carries::Flows(Mode::Snat)),
-            ("route", Carries::Flows(Mode::Route)),
-            ("l2dsr", Carries::Flows(Mode::L2dsr)),
-            ("l3dsr-dscp", Carries::Flows(Mode::L3dsrDscp)),
-            ("l3dsr-ipip", Carries::Flows(Mode::L3dsrIpip)),
-            ("l3dsr-gre", Carries::Flows(Mode::L3dsrGre)),
-            ("l3dsr-gue", Carries::Flows(Mode::L3dsrGue)),
-            ("siit", Carries::Packets),
-        ]),
-        Carries::Flows(Mode::Nat),
+        words(&MODES),
+        Carries::Flows(ModeName::Nat),
     );
     let keys = PacketKeys {
         transport,
@@ -320,9 +325,9 @@ fn of_translation(table: &mut Table<'_>, keys: &PacketKeys, has_rules: bool) {
     }
     let mapping = &translation.mapping;
     match keys.mode() {
-        Some(Mode::Nat) | None => {}
-        Some(Mode::Snat) if !mapping.knows_any() => {}
-        Some(Mode::Snat) => {
+        Some(ModeName::Nat) | None => {}
+        Some(ModeName::Snat) if !mapping.knows_any() => {}
+        Some(ModeName::Snat) => {
             let message = "`prefix` and `map` mean nothing in mode `snat`".to_string();
             refuse(message, "members see addresses of the SNAT pool, whatever the client's is");
         }
@@ -339,8 +344,8 @@ fn of_modes(table: &mut Table<'_>, keys: &PacketKeys, has_rules: bool) {
         return;
     }
     let needs = [
-        (Mode::Snat, "snat-pool", "name the `[[snat-pool]]` whose addresses members see"),
-        (Mode::L3dsrDscp, "dscp", "give `listen`'s address a number that the members know: `dscp = 1`"),
+        (ModeName::Snat, "snat-pool", "name the `[[snat-pool]]` whose addresses members see"),
+        (ModeName::L3dsrDscp, "dscp", "give `listen`'s address a number that the members know: `dscp = 1`"),
     ];
     for (mode, name, help) in needs {
         let word = mode.as_str();
@@ -353,7 +358,7 @@ fn of_modes(table: &mut Table<'_>, keys: &PacketKeys, has_rules: bool) {
     if has_rules {
         return;
     }
-    let of = [(Mode::Snat, "snat-pool"), (Mode::L3dsrDscp, "dscp"), (Mode::L3dsrGue, "gue-port")];
+    let of = [(ModeName::Snat, "snat-pool"), (ModeName::L3dsrDscp, "dscp"), (ModeName::L3dsrGue, "gue-port")];
     for (mode, name) in of {
         if keys.mode() != Some(mode) && table.wrote(name) {
             let word = mode.as_str();
@@ -364,7 +369,7 @@ fn of_modes(table: &mut Table<'_>, keys: &PacketKeys, has_rules: bool) {
             table.refuse(name, refusal);
         }
     }
-    if !keys.mode().is_some_and(Mode::is_tunnel) && table.wrote("tunnel-sources") {
+    if !keys.mode().is_some_and(ModeName::is_tunnel) && table.wrote("tunnel-sources") {
         let refusal = Refusal::new(Cause::Conflict, "`tunnel-sources` means nothing without a tunnel")
             .label("no rule is there that could choose one")
             .help("write `mode = \"l3dsr-ipip\"`, `-gre` or `-gue`, or leave `tunnel-sources` out");
@@ -384,7 +389,7 @@ fn of_clients(table: &mut Table<'_>, keys: &PacketKeys) {
 }
 
 /// What only TCP has.
-fn of_transport(table: &mut Table<'_>, keys: &PacketKeys, limits: Option<&PacketLimits>) {
+fn of_transport(table: &mut Table<'_>, keys: &PacketKeys, limits: Option<&datapath::Limits>) {
     if keys.transport != Transport::Udp {
         return;
     }

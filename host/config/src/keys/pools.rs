@@ -1,7 +1,9 @@
 //! `[[pool]]`
 
+use shunt_engine::balance::Balance;
+
 use super::super::containers::{list, once, one_or_list, table as in_table};
-use super::super::model::{Balance, Member, Monitor, Pool, Probe};
+use super::super::model::{Member, Monitor, Pool, Probe};
 use super::super::report::{Cause, Refusal};
 use super::super::shape::{
     OnlyTrue, datagram, duration, host, integer, member_address, name, request_path, target, words,
@@ -23,13 +25,7 @@ pub(in super::super) fn pool(table: &mut Table<'_>) -> Option<Pool> {
          `least-connections` the one with the fewest requests under way, in proportion to its weight. Of packet \
          virtuals: `destination-hash` goes by the address that packets are sent to, `symmetric-hash` by both addresses, \
          whichever is the source; a member that goes down moves only what was its own.",
-        words(&[
-            ("round-robin", Balance::RoundRobin),
-            ("weighted-round-robin", Balance::WeightedRoundRobin),
-            ("least-connections", Balance::LeastConnections),
-            ("destination-hash", Balance::DestinationHash),
-            ("symmetric-hash", Balance::SymmetricHash),
-        ]),
+        words(Balance::ALL),
         "`\"round-robin\"`; `\"weighted-round-robin\"` where weights differ",
     );
     let monitor = table.derived(

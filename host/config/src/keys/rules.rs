@@ -1,9 +1,10 @@
 //! `[[virtual.rule]]`
 
 use serde_json::Value;
+use shunt_rules::{Budget, Isolation, OnFault};
 
 use super::super::containers::{Settings, map, once, or_table};
-use super::super::model::{Budget, Isolation, OnFault, RuleUse};
+use super::super::model::RuleUse;
 use super::super::report::{Cause, Refusal};
 use super::super::shape::{duration, name, pack, pool_name, size, slot_name, words};
 use super::super::walk::{Kind, Table};

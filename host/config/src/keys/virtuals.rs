@@ -2,12 +2,13 @@
 
 use std::net::SocketAddr;
 
+use shunt_engine::datapath::{self, Transport};
 use shunt_wire::ip;
 
 use super::super::containers::{once, one_or_list, table as in_table, tables};
 use super::super::model::{
-    Certificate, Forwarded, Limits, PacketLimits, PacketTimeouts, PacketVirtual, PersistBy, Persistence,
-    Protocol, Timeouts, Translator, Transport, Virtual,
+    Certificate, Forwarded, Limits, PacketTimeouts, PacketVirtual, PersistBy, Persistence, Protocol,
+    Timeouts, Translator, Virtual,
 };
 use super::super::report::{Cause, Refusal};
 use super::super::shape::{
@@ -227,7 +228,7 @@ fn timeouts(table: &mut Table<'_>) -> Option<(Timeouts, PacketTimeouts)> {
 /// What hyper has room for without asking for memory.
 const DEFAULT_FIELDS: u32 = 100;
 
-fn limits(table: &mut Table<'_>) -> Option<(Limits, PacketLimits)> {
+fn limits(table: &mut Table<'_>) -> Option<(Limits, datapath::Limits)> {
     // hyper takes no smaller buffer for a head.
     let head = table.or(
         "head",
@@ -282,6 +283,6 @@ fn limits(table: &mut Table<'_>) -> Option<(Limits, PacketLimits)> {
             body,
             connections: connections as usize,
         },
-        PacketLimits { flows, flow_rate, syn_rate },
+        datapath::Limits { flows, flow_rate, syn_rate },
     ))
 }

@@ -2,7 +2,8 @@
 
 use std::net::SocketAddr;
 
-use super::super::model::{Mode, Transport};
+use shunt_engine::datapath::{ModeName, Transport};
+
 use super::super::report::{Cause, Refusal};
 use super::super::walk::Table;
 
@@ -10,7 +11,7 @@ use super::super::walk::Table;
 pub(super) struct Asked {
     pub(super) listen: SocketAddr,
     pub(super) transport: Transport,
-    pub(super) mode: Mode,
+    pub(super) mode: ModeName,
 }
 
 /// What can lead its flows to members.
@@ -23,15 +24,15 @@ pub(super) struct Leads {
 pub(super) fn check(table: &mut Table<'_>, asked: &Asked, leads: &Leads) {
     let mode = asked.mode.as_str();
     let is_wildcard = asked.listen.ip().is_unspecified();
-    if asked.mode == Mode::L3dsrDscp && is_wildcard {
+    if asked.mode == ModeName::L3dsrDscp && is_wildcard {
         let message = "mode `l3dsr-dscp` tells members one address, and `listen` is every address";
         let refusal = Refusal::new(Cause::Conflict, message)
             .help("write one address, or choose `l2dsr` or a tunnel, which leave the destination as it is");
         table.refuse("listen", refusal);
     }
     // What has a destination of its own needs no member.
-    let has_way = is_wildcard && matches!(asked.mode, Mode::Route | Mode::Snat);
-    if !leads.pool && !leads.rules && !has_way && (is_wildcard || asked.mode == Mode::Route) {
+    let has_way = is_wildcard && matches!(asked.mode, ModeName::Route | ModeName::Snat);
+    if !leads.pool && !leads.rules && !has_way && (is_wildcard || asked.mode == ModeName::Route) {
         let message = format!("mode `{mode}` sends packets to a member, and there is no `pool`");
         let refusal = Refusal::new(Cause::MissingKey, message).help(if is_wildcard {
             "name a `pool`; without one, `route` and `snat` go to where packets are addressed"
@@ -40,7 +41,7 @@ pub(super) fn check(table: &mut Table<'_>, asked: &Asked, leads: &Leads) {
         });
         table.refuse("mode", refusal);
     }
-    if asked.transport == Transport::All && asked.mode == Mode::Snat {
+    if asked.transport == Transport::All && asked.mode == ModeName::Snat {
         let message = "mode `snat` tells clients apart by ports, which most protocols of `all` have not";
         let refusal = Refusal::new(Cause::Conflict, message).help(
             "write `transport = \"any\"`, and carry other protocols by a virtual of mode `nat` or `route`",

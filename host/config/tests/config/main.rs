@@ -12,8 +12,10 @@ use std::path::Path;
 use std::time::Duration;
 
 use serde_json::Value;
-use shunt_config::model::{Balance, OnFault, PersistBy, Probe};
+use shunt_config::model::{PersistBy, Probe};
 use shunt_config::{Cause, Document, Remark, entries, load, reference_markdown, schema};
+use shunt_engine::balance::Balance;
+use shunt_rules::OnFault;
 
 use fixtures::{fixtures, written_entries};
 

@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::IpAddr;
 
+use shunt_engine::datapath::ModeName;
 use shunt_rules::suggest::nearest;
 use shunt_sys::netlink::{Link, Picture};
 use shunt_sys::tun::{self, Tun};
@@ -14,7 +15,7 @@ use shunt_wire::steering::{self, Replier, Segment, Takes, TunnelEnd};
 
 use crate::control::snapshot::{reaches, tunnel_protocols};
 use crate::network::{holder, is_ethernet};
-use shunt_config::model::{self, Config, PacketVirtual};
+use shunt_config::model::{Config, PacketVirtual};
 
 /// The XDP program, and what it was told. Shared by the control thread and the one that follows the
 /// network.
@@ -152,8 +153,8 @@ pub(crate) fn find(config: &Config, picture: &Picture) -> Result<Needed, Vec<Str
 /// where flows to every address begin, and where answers come in that neither end tells.
 pub(crate) fn takes(virtual_: &PacketVirtual, interface: &String) -> Takes {
     let begins = virtual_.client_interfaces.contains(interface);
-    let may_be = |mode: model::Mode| virtual_.mode == mode || !virtual_.rules.is_empty();
-    let strangers_answer = may_be(model::Mode::Route) || may_be(model::Mode::Nat);
+    let may_be = |mode: ModeName| virtual_.mode == mode || !virtual_.rules.is_empty();
+    let strangers_answer = may_be(ModeName::Route) || may_be(ModeName::Nat);
     if virtual_.is_wildcard() && (begins || strangers_answer) { Takes::All } else { Takes::Owned }
 }
 

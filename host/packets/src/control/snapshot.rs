@@ -9,7 +9,7 @@ use shunt_engine::datapath::{
     SnatPoolIndex, SourcePersistence, Translator, Transport, TunnelSources, Virtual, VirtualIndex,
 };
 use shunt_engine::member::MemberState;
-use shunt_engine::{balance, snat};
+use shunt_engine::snat;
 use shunt_rules::{Hook, HookSet};
 use shunt_sys::xdp::Wanted;
 use shunt_wire::steering::{self, Replier, Segment, TunnelEnd};
@@ -112,7 +112,7 @@ pub(crate) fn load(
                 protocol => TunnelEnd::of_protocol(address, protocol),
             }));
             // A rule may choose any mode.
-            if settings.mode == model::Mode::Nat || !settings.rules.is_empty() {
+            if settings.mode == ModeName::Nat || !settings.rules.is_empty() {
                 let port = match member.settings.address.port() {
                     0 => settings.listen.port(),
                     port => port,
@@ -146,27 +146,23 @@ pub(crate) fn tunnel_protocols(virtual_: &model::PacketVirtual) -> &'static [u8]
         return &[ip::IPIP, ip::IPV6, ip::GRE, ip::UDP];
     }
     match virtual_.mode {
-        model::Mode::L3dsrIpip => &[ip::IPIP, ip::IPV6],
-        model::Mode::L3dsrGre => &[ip::GRE],
-        model::Mode::L3dsrGue => &[ip::UDP],
-        model::Mode::Nat
-        | model::Mode::Snat
-        | model::Mode::Route
-        | model::Mode::L2dsr
-        | model::Mode::L3dsrDscp => &[],
+        ModeName::L3dsrIpip => &[ip::IPIP, ip::IPV6],
+        ModeName::L3dsrGre => &[ip::GRE],
+        ModeName::L3dsrGue => &[ip::UDP],
+        ModeName::Nat | ModeName::Snat | ModeName::Route | ModeName::L2dsr | ModeName::L3dsrDscp => &[],
     }
 }
 
 /// The IP protocols of what a virtual carries, and whether each has ports.
-fn protocols(transport: model::Transport) -> &'static [(u8, bool)] {
+fn protocols(transport: Transport) -> &'static [(u8, bool)] {
     const TCP: (u8, bool) = (ip::TCP, true);
     const UDP: (u8, bool) = (ip::UDP, true);
     const ICMP: (u8, bool) = (ip::ICMP, false);
     const ICMPV6: (u8, bool) = (ip::ICMPV6, false);
     match transport {
-        model::Transport::Tcp => &[TCP],
-        model::Transport::Udp => &[UDP],
-        model::Transport::Any | model::Transport::All => &[TCP, UDP, ICMP, ICMPV6],
+        Transport::Tcp => &[TCP],
+        Transport::Udp => &[UDP],
+        Transport::Any | Transport::All => &[TCP, UDP, ICMP, ICMPV6],
     }
 }
 
@@ -202,18 +198,12 @@ impl Names<'_> {
         let snat_pool = snat_pool
             .and_then(|name| self.snat_pools.iter().position(|it| it.name == *name))
             .map(SnatPoolIndex);
-        let modes = Modes::new(mode_name(settings.mode), snat_pool, settings.dscp.and_then(Dscp::new));
+        let modes = Modes::new(settings.mode, snat_pool, settings.dscp.and_then(Dscp::new));
         let hooks = virtual_.rules.iter().fold(HookSet::EMPTY, |all, rule| all.union(rule.hooks()));
-        let model::PacketLimits { flows, flow_rate, syn_rate } = settings.limits;
-        let flow_rate = if self.takes == Takes::Nothing { Some(0) } else { flow_rate };
+        let flow_rate = if self.takes == Takes::Nothing { Some(0) } else { settings.limits.flow_rate };
         Ok(Virtual {
             listen: settings.listen.into(),
-            transport: match settings.transport {
-                model::Transport::Tcp => Transport::Tcp,
-                model::Transport::Udp => Transport::Udp,
-                model::Transport::Any => Transport::Any,
-                model::Transport::All => Transport::All,
-            },
+            transport: settings.transport,
             interfaces: self.numbers(&settings.client_interfaces),
             pool: settings.pool.as_ref().and_then(pool),
             modes: modes.map_err(|_| Conflict::SnatPool(Arc::clone(&name)))?,
@@ -226,7 +216,7 @@ impl Names<'_> {
                 .map(|timeout| SourcePersistence { timeout: milliseconds(timeout) }),
             return_to_sender: settings.return_to_sender,
             idle: settings.timeouts.idle.map(milliseconds),
-            limits: Limits { flows, flow_rate, syn_rate },
+            limits: Limits { flow_rate, ..settings.limits },
             hooks: Hooks { on_flow: hooks.contains(Hook::OnFlow), on_done: hooks.contains(Hook::OnDone) },
             on_path: settings.probe_from.zip(self.probes).map(|(from, link)| OnPath {
                 from: from.into(),
@@ -254,13 +244,7 @@ fn pool(pool: &shunt_runtime::Pool) -> Pool {
     };
     Pool {
         name: pool.settings.name.as_str().into(),
-        balance: match pool.settings.balance {
-            model::Balance::RoundRobin => balance::Balance::RoundRobin,
-            model::Balance::WeightedRoundRobin => balance::Balance::WeightedRoundRobin,
-            model::Balance::LeastConnections => balance::Balance::LeastConnections,
-            model::Balance::DestinationHash => balance::Balance::DestinationHash,
-            model::Balance::SymmetricHash => balance::Balance::SymmetricHash,
-        },
+        balance: pool.settings.balance,
         members: pool.members.iter().map(member).collect(),
         bindings: Arc::clone(&pool.bindings),
     }
@@ -270,19 +254,6 @@ fn snat_pool(pool: &model::SnatPool) -> SnatPool {
     let addresses: Vec<Address> = pool.addresses.iter().map(|address| Address::from(*address)).collect();
     let ports = snat::Pool::new(&addresses, pool.ports.clone(), milliseconds(pool.time_wait));
     SnatPool { name: pool.name.as_str().into(), ports }
-}
-
-fn mode_name(mode: model::Mode) -> ModeName {
-    match mode {
-        model::Mode::Nat => ModeName::Nat,
-        model::Mode::Snat => ModeName::Snat,
-        model::Mode::Route => ModeName::Route,
-        model::Mode::L2dsr => ModeName::L2dsr,
-        model::Mode::L3dsrDscp => ModeName::L3dsrDscp,
-        model::Mode::L3dsrIpip => ModeName::L3dsrIpip,
-        model::Mode::L3dsrGre => ModeName::L3dsrGre,
-        model::Mode::L3dsrGue => ModeName::L3dsrGue,
-    }
 }
 
 fn milliseconds(duration: Duration) -> u64 {

@@ -89,6 +89,12 @@ impl ModeName {
         matches!(self, Self::Nat | Self::Snat | Self::Route)
     }
 
+    /// The member gets packets on its own port. In the other modes it sees the virtual's.
+    #[must_use]
+    pub const fn rewrites_port(self) -> bool {
+        matches!(self, Self::Nat | Self::Snat)
+    }
+
     /// The packet travels whole behind an outer header.
     #[must_use]
     pub const fn is_tunnel(self) -> bool {

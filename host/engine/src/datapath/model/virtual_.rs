@@ -151,6 +151,8 @@ impl Virtual {
 }
 
 impl Transport {
+    pub const ALL: [Self; 4] = [Self::Tcp, Self::Udp, Self::Any, Self::All];
+
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
