@@ -6,7 +6,7 @@
 mod client;
 mod daemon;
 mod origin;
-mod second_version;
+mod versions;
 
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::Path;
@@ -53,16 +53,17 @@ pub(crate) fn run(terminal: &Terminal, end: End) -> Result<()> {
     tools::prepare(terminal)?;
     let folder = tempfile::Builder::new().prefix("shunt-demo-").tempdir().context("cannot make a folder")?;
 
-    terminal.stage("Building Shunt (the first time takes a few minutes)");
-    let shunt = tools::build_shunt(tools::Profile::Dev)?;
+    terminal.stage("Building Shunt (the first time takes some minutes)");
+    let shunt = tools::build_shunt_shown(terminal, tools::Profile::Demo)?;
     terminal.done(tools::from_here(&shunt).display());
 
     terminal.stage("Building the rule, a WebAssembly component written in Rust");
-    let first = second_version::first();
-    let component = packs::build(&shunt, &first)?;
+    let rules = tools::target_folder(&shunt).join("demo-rules");
+    let first = versions::first(&rules)?;
+    let component = packs::build_shown(terminal, &shunt, &first)?;
     terminal.done(format_args!("{} ({})", tools::from_here(&component).display(), size(&component)?));
     println!();
-    second_version::source()?.lines().for_each(|line| terminal.line(terminal.faint(line)));
+    versions::source()?.lines().for_each(|line| terminal.line(terminal.faint(line)));
 
     terminal.stage("Starting two pools of HTTP servers on loopback");
     let blue = [Origin::start("blue")?, Origin::start("blue")?];
@@ -83,10 +84,10 @@ pub(crate) fn run(terminal: &Terminal, end: End) -> Result<()> {
     show_choices(terminal, listen, 0)?;
 
     terminal.stage("A second version of the rule: one line changed");
-    let second = second_version::make(folder.path())?;
-    terminal.line(terminal.bad(format_args!("- {}", second_version::OLD)));
-    terminal.line(terminal.good(format_args!("+ {}", second_version::NEW)));
-    packs::build(&shunt, &second)?;
+    let second = versions::second(&rules)?;
+    terminal.line(terminal.bad(format_args!("- {}", versions::OLD)));
+    terminal.line(terminal.good(format_args!("+ {}", versions::NEW)));
+    packs::build_shown(terminal, &shunt, &second)?;
     terminal.done("built");
 
     terminal
@@ -223,7 +224,7 @@ members = [{green}]
 "#,
         folder = folder.display(),
         pack = pack.display(),
-        slots = second_version::SLOTS,
+        slots = versions::SLOTS,
         blue = members(blue),
         green = members(green),
     )

@@ -12,6 +12,7 @@ mod interrupt;
 mod lab;
 mod lint;
 mod packs;
+mod progress;
 mod terminal;
 mod test;
 mod tools;

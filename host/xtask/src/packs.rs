@@ -5,7 +5,8 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, bail, ensure};
 
-use crate::tools;
+use crate::terminal::Terminal;
+use crate::{progress, tools};
 
 /// The folders of all example packs, sorted.
 pub(crate) fn folders() -> Result<Vec<PathBuf>> {
@@ -30,17 +31,31 @@ pub(crate) fn name(folder: &Path) -> String {
 
 /// Builds a pack; gives the path of the component.
 pub(crate) fn build(shunt: &Path, folder: &Path) -> Result<PathBuf> {
-    let output = Command::new(shunt)
-        .args(["rule", "build"])
-        .arg(folder)
-        // One target folder for all packs, wherever they stand: the SDK is compiled once.
-        .env("CARGO_TARGET_DIR", tools::target_folder(shunt))
-        .stderr(Stdio::inherit())
-        .output()
-        .context("cannot start shunt")?;
+    let output =
+        build_command(shunt, folder).stderr(Stdio::inherit()).output().context("cannot start shunt")?;
     if !output.status.success() {
         bail!("the pack {} does not build:\n{}", name(folder), String::from_utf8_lossy(&output.stdout));
     }
+    component(folder)
+}
+
+/// The same, with one line that counts in place of cargo's.
+pub(crate) fn build_shown(terminal: &Terminal, shunt: &Path, folder: &Path) -> Result<PathBuf> {
+    let ended = progress::watch(terminal, &mut build_command(shunt, folder))?;
+    if !ended.status.success() {
+        bail!("the pack {} does not build:\n{}", name(folder), ended.messages);
+    }
+    component(folder)
+}
+
+fn build_command(shunt: &Path, folder: &Path) -> Command {
+    let mut command = Command::new(shunt);
+    // One target folder for all packs, wherever they stand: the SDK is compiled once.
+    command.args(["rule", "build"]).arg(folder).env("CARGO_TARGET_DIR", tools::target_folder(shunt));
+    command
+}
+
+fn component(folder: &Path) -> Result<PathBuf> {
     // An example is called as its folder.
     let component = folder.join("dist").join(name(folder)).with_extension("wasm");
     ensure!(component.is_file(), "`shunt rule build` wrote no {}", component.display());

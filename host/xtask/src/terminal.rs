@@ -5,6 +5,7 @@ use std::io::IsTerminal;
 
 pub(crate) struct Terminal {
     colours: bool,
+    interactive: bool,
 }
 
 impl Terminal {
@@ -12,7 +13,13 @@ impl Terminal {
         // https://no-color.org: any value that is not empty.
         let unwanted = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
         let dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
-        Self { colours: std::io::stdout().is_terminal() && !unwanted && !dumb }
+        let interactive = std::io::stdout().is_terminal() && !dumb;
+        Self { colours: interactive && !unwanted, interactive }
+    }
+
+    /// Whether a line can be written over.
+    pub(crate) fn is_interactive(&self) -> bool {
+        self.interactive
     }
 
     /// A stage begins.

@@ -6,6 +6,7 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, bail};
 
+use crate::progress;
 use crate::terminal::Terminal;
 
 pub(crate) const GUEST_TARGET: &str = "wasm32-unknown-unknown";
@@ -69,27 +70,56 @@ pub(crate) fn prepare(terminal: &Terminal) -> Result<()> {
 /// How `shunt` is built.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Profile {
-    /// Quickly, with debug assertions.
+    /// For tests: with debug assertions.
     Dev,
+    /// For people who wait for it: what compiles soonest.
+    Demo,
     /// As it is shipped; takes minutes.
     Release,
 }
 
+impl Profile {
+    /// As `Cargo.toml` names it.
+    fn name(self) -> &'static str {
+        match self {
+            Profile::Dev => "dev",
+            Profile::Demo => "demo",
+            Profile::Release => "release",
+        }
+    }
+}
+
 /// Builds the `shunt` program and gives its path.
 pub(crate) fn build_shunt(profile: Profile) -> Result<PathBuf> {
-    let mut command = cargo();
-    command.args(["build", "--package", "shunt", "--message-format", "json-render-diagnostics"]);
-    if profile == Profile::Release {
-        command.arg("--release");
-    }
+    let mut command = build_command(profile);
     let output =
         command.stdout(Stdio::piped()).stderr(Stdio::inherit()).output().context("cannot start cargo")?;
     if !output.status.success() {
         bail!("Shunt does not build");
     }
+    program(&String::from_utf8_lossy(&output.stdout))
+}
+
+/// The same, with one line that counts in place of cargo's.
+pub(crate) fn build_shunt_shown(terminal: &Terminal, profile: Profile) -> Result<PathBuf> {
+    let ended = progress::watch(terminal, &mut build_command(profile))?;
+    if !ended.status.success() {
+        bail!("Shunt does not build:\n{}", ended.messages);
+    }
+    program(&ended.stdout)
+}
+
+fn build_command(profile: Profile) -> Command {
+    let mut command = cargo();
+    command.args(["build", "--package", "shunt", "--profile", profile.name()]);
+    command.args(["--message-format", "json-render-diagnostics"]);
+    command
+}
+
+/// The path of the program among cargo's messages.
+fn program(messages: &str) -> Result<PathBuf> {
     // One JSON object per line; the artifact of the program names its path
     // (the Cargo book, "External tools", JSON messages).
-    let messages = String::from_utf8_lossy(&output.stdout);
     let path = messages
         .lines()
         .filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok())
