@@ -5,6 +5,8 @@ use std::thread::LocalKey;
 
 use ref_cast::RefCast;
 
+pub use shunt_sdk_macros::format;
+
 pub use crate::bindings;
 use crate::bindings::on_load::Node;
 use crate::hooks::{Hook, Returns};
@@ -12,6 +14,7 @@ use crate::settings::Settings;
 pub use crate::settings::Value;
 use crate::settings::schema;
 pub use crate::settings::schema::{Field, Kind};
+pub use crate::text::{Display, Light, Piece};
 
 /// Stands for a rule that is no unit struct: it is made from settings.
 #[derive(Debug, Clone, Copy)]

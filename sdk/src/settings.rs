@@ -6,7 +6,7 @@ use std::str::FromStr;
 
 use crate::Prefix;
 use crate::bindings::on_load::Node;
-use crate::text::{digits, join};
+use crate::text::{digits, join, signed_digits};
 
 pub mod schema;
 
@@ -88,12 +88,8 @@ impl Place<'_> {
 
     /// A number that its type cannot hold.
     fn out_of_range(&self, number: i64, least: i64, most: u64) -> String {
-        self.error(&[&signed(number), " is not from ", &signed(least), " to ", &digits(most)])
+        self.error(&[&signed_digits(number), " is not from ", &signed_digits(least), " to ", &digits(most)])
     }
-}
-
-fn signed(number: i64) -> String {
-    join(&[if number < 0 { "-" } else { "" }, &digits(number.unsigned_abs())])
 }
 
 impl<'a> Value<'a> {

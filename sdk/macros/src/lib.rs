@@ -3,6 +3,7 @@
 
 use proc_macro::TokenStream;
 
+mod format;
 mod hooks;
 mod rule;
 mod settings;
@@ -11,6 +12,13 @@ mod settings;
 #[proc_macro_attribute]
 pub fn rule(arguments: TokenStream, item: TokenStream) -> TokenStream {
     rule::expand(arguments.into(), item.into()).unwrap_or_else(syn::Error::into_compile_error).into()
+}
+
+/// What `format!` means in the methods of a rule.
+#[doc(hidden)]
+#[proc_macro]
+pub fn format(arguments: TokenStream) -> TokenStream {
+    format::expand(arguments.into()).into()
 }
 
 /// Reads a struct from the settings that the operator writes, and gives the host

@@ -3,7 +3,7 @@
 use proc_macro2::TokenStream;
 use quote::{format_ident, quote};
 use syn::spanned::Spanned;
-use syn::{Error, FnArg, Ident, ImplItem, ImplItemFn, ItemImpl, Type};
+use syn::{Error, FnArg, Ident, ImplItem, ImplItemFn, ItemImpl, Type, parse_quote};
 
 use crate::hooks::{self, Hook};
 
@@ -59,8 +59,9 @@ pub(crate) fn expand(arguments: TokenStream, item: TokenStream) -> Result<TokenS
     let exports = hooks.iter().map(|(hook, method)| hook.export(&rule, method));
     let load = export_on_load(&rule, on_load);
     let module = format_ident!("__shunt_rule_{rule}");
+    let block_of_rule = with_light_format(&block);
     Ok(quote! {
-        #block
+        #block_of_rule
 
         #(#conversions)*
 
@@ -92,6 +93,21 @@ pub(crate) fn expand(arguments: TokenStream, item: TokenStream) -> Result<TokenS
             #(#exports)*
         }
     })
+}
+
+/// The block, with `format!` in its methods being that of the SDK.
+fn with_light_format(block: &ItemImpl) -> ItemImpl {
+    let mut block = block.clone();
+    for item in &mut block.items {
+        if let ImplItem::Fn(method) = item {
+            let import = parse_quote! {
+                #[allow(unused_imports)]
+                use ::shunt_sdk::__rt::format;
+            };
+            method.block.stmts.insert(0, import);
+        }
+    }
+    block
 }
 
 /// The type that the block is for: a plain name, so that its value can be found too.

@@ -136,6 +136,12 @@ fn a_pipe_that_is_closed_is_no_trouble() {
 }
 
 #[test]
+fn the_smallest_rule_stays_small() {
+    let bytes = std::fs::metadata(shunt_tests::packs::guest("plain")).unwrap().len();
+    assert!(bytes <= 14 << 10, "{bytes} bytes of a rule that does next to nothing");
+}
+
+#[test]
 fn a_new_pack_builds_and_passes_its_cases() {
     let folder = Folder::new();
     let run = |words: &[&str]| {
@@ -151,6 +157,8 @@ fn a_new_pack_builds_and_passes_its_cases() {
     assert!(folder.path().join("my-rule/dist/my-rule.wasm").is_file());
     let built = run(&["rule", "build", "my-rule", "-o", "json"]).json();
     assert_eq!((&built["name"], &built["file"]), (&"my-rule".into(), &"my-rule/dist/my-rule.wasm".into()));
+    let bytes = built["bytes"].as_u64().unwrap();
+    assert!(bytes <= 20_480, "{bytes} bytes of a rule with a setting and a message");
 
     let refused = run(&["rule", "new", "my-rule"]).refused(1);
     assert!(refused.contains("is there already"), "{refused}");
