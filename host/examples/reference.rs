@@ -1,14 +1,15 @@
-//! Prints what the book and editors need to know of the product: `reference` the configuration as
-//! Markdown, `reference schema` as JSON Schema, `reference metrics` the metrics as Markdown.
+//! Prints what the book, editors and generators of clients need to know of the product: the `configuration` as
+//! Markdown, its JSON `schema`, the `metrics` as Markdown, and the admin API as `openapi`.
 //! `cargo xtask docs --write` puts them in their places.
 
 use shunt::admin::metrics;
-use shunt_config as config;
 
 fn main() {
     match std::env::args().nth(1).as_deref() {
-        Some("schema") => println!("{:#}", config::schema()),
+        Some("configuration") => print!("{}", shunt_config::reference_markdown()),
+        Some("schema") => println!("{:#}", shunt_config::schema()),
         Some("metrics") => print!("{}", metrics::reference_markdown()),
-        _ => print!("{}", config::reference_markdown()),
+        Some("openapi") => println!("{:#}", shunt_api::openapi::document()),
+        other => eprintln!("reference: {other:?} is none of configuration, schema, metrics, openapi"),
     }
 }

@@ -3,7 +3,7 @@
 use std::net::{IpAddr, SocketAddr};
 
 use axum::http::StatusCode;
-use serde::Deserialize;
+use shunt_api::requests::Packet;
 use shunt_engine::datapath::{Asked, Unasked};
 use shunt_wire::tcp::{ACK, FIN, PSH, RST, SYN};
 
@@ -12,39 +12,21 @@ use super::routes::bad_request;
 use crate::control::Unexplained;
 use shunt_packets::explain::Query;
 
-/// A packet: its ends, or its bytes.
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub(super) struct Packet {
-    /// `tcp`, `udp` or `icmp`, which is an echo request.
-    protocol: Option<String>,
-    /// Address and port; of ICMP an address, or with the identifier as its port.
-    source: Option<String>,
-    destination: Option<String>,
-    /// Of TCP, a letter each, as in `SA`; a SYN where there are none.
-    flags: Option<String>,
-    /// In place of all these: a frame, or an IP datagram, in hexadecimal.
-    hex: Option<String>,
-    interface: Option<String>,
-}
-
-impl Packet {
-    /// # Errors
-    /// What about it is not understood.
-    pub(super) fn query(self) -> Result<Query, Refusal> {
-        let Packet { protocol, source, destination, flags, hex, interface } = self;
-        let asked = match (hex, protocol, source, destination) {
-            (Some(hex), None, None, None) if flags.is_none() => Asked::from_bytes(bytes(&hex)?),
-            (None, Some(protocol), Some(source), Some(destination)) => {
-                ends(&protocol, &source, &destination, flags.as_deref())?
-            }
-            _ => {
-                return Err(bad_request("it takes `protocol`, `source` and `destination`, or `hex` alone")
-                    .help("as in {\"protocol\": \"tcp\", \"source\": \"192.0.2.7:40000\", \"destination\": \"203.0.113.1:80\"}"));
-            }
-        };
-        Ok(Query { interface, asked })
-    }
+/// # Errors
+/// What about it is not understood.
+pub(super) fn query(packet: Packet) -> Result<Query, Refusal> {
+    let Packet { protocol, source, destination, flags, hex, interface } = packet;
+    let asked = match (hex, protocol, source, destination) {
+        (Some(hex), None, None, None) if flags.is_none() => Asked::from_bytes(bytes(&hex)?),
+        (None, Some(protocol), Some(source), Some(destination)) => {
+            ends(&protocol, &source, &destination, flags.as_deref())?
+        }
+        _ => {
+            return Err(bad_request("it takes `protocol`, `source` and `destination`, or `hex` alone")
+                .help("as in {\"protocol\": \"tcp\", \"source\": \"192.0.2.7:40000\", \"destination\": \"203.0.113.1:80\"}"));
+        }
+    };
+    Ok(Query { interface, asked })
 }
 
 fn ends(protocol: &str, source: &str, destination: &str, flags: Option<&str>) -> Result<Asked, Refusal> {
@@ -150,9 +132,7 @@ mod tests {
     use super::*;
 
     fn query(sent: Value) -> Result<Query, Value> {
-        serde_json::from_value::<Packet>(sent)
-            .unwrap()
-            .query()
+        super::query(serde_json::from_value::<Packet>(sent).unwrap())
             .map_err(|refusal| refusal.json()["error"].clone())
     }
 

@@ -8,10 +8,9 @@ use prometheus_client::encoding::{DescriptorEncoder, NoLabelSet};
 use prometheus_client::metrics::MetricType;
 use prometheus_client::registry::Registry;
 
-use crate::control::{
-    CarriedStatus, InterfaceStatus, MemberStatus, PacketStatus, RuleStatus, SnatPoolStatus, Status, Times,
-    TranslatorStatus, VirtualStatus,
-};
+use shunt_api::packets::{CarriedStatus, InterfaceStatus, PacketStatus, SnatPoolStatus, TranslatorStatus};
+use shunt_api::rules::{HookStatus, RuleStatus, Times};
+use shunt_api::status::{MemberStatus, Status, VirtualStatus};
 
 /// What goes with the text.
 pub(super) const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -180,7 +179,7 @@ const FAMILIES: &[Family] = &[
     }),
     counter("packet_drops", "Packets that were not carried, by reason", |status| {
         let drops = status.packets.iter().flat_map(|packets| &packets.drops);
-        drops.map(|it| (vec![("reason", it.reason.to_owned())], it.count)).collect()
+        drops.map(|it| (vec![("reason", it.reason.clone())], it.count)).collect()
     }),
     counter("packet_virtual_refused", "First packets that became no flow", |status| {
         let virtuals = status.packets.iter().flat_map(|packets| &packets.virtuals);
@@ -229,13 +228,13 @@ const FAMILIES: &[Family] = &[
     }),
     counter("steering_frames", "What the XDP program did with frames", |status| {
         let outcomes = status.packets.iter().flat_map(|packets| &packets.steering);
-        outcomes.map(|(outcome, count)| (vec![("outcome", (*outcome).to_owned())], *count)).collect()
+        outcomes.map(|(outcome, count)| (vec![("outcome", outcome.clone())], *count)).collect()
     }),
     gauge("rule_version", "Number of the version that runs; 0 while it is unloaded", |status| {
         floats(rules(status, |it| it.running.unwrap_or(0)))
     }),
     gauge("rule_breaker_open", "1 while the rule is not called because it faulted too often", |status| {
-        floats(rules(status, |it| u64::from(it.breaker == Some("open"))))
+        floats(rules(status, |it| u64::from(it.breaker.as_deref() == Some("open"))))
     }),
     counter("rule_calls", "Hook calls", |status| {
         hooks(status).map(|(labels, hook)| (labels, hook.calls)).collect()
@@ -342,7 +341,7 @@ fn packet_members(status: &Status, value: fn(&CarriedStatus) -> u64) -> Vec<(Lab
 
 fn modes(status: &Status, value: fn(&CarriedStatus) -> u64) -> Vec<(Labels, u64)> {
     let modes = status.packets.iter().flat_map(|packets| &packets.modes);
-    modes.map(|it| (vec![("mode", it.mode.to_owned())], value(&it.carried))).collect()
+    modes.map(|it| (vec![("mode", it.mode.clone())], value(&it.carried))).collect()
 }
 
 fn snat_pools(status: &Status, value: fn(&SnatPoolStatus) -> u64) -> Vec<(Labels, u64)> {
@@ -381,7 +380,7 @@ fn rules(status: &Status, value: fn(&RuleStatus) -> u64) -> Vec<(Labels, u64)> {
     all_rules(status).map(|it| (vec![("rule", it.name.clone())], value(it))).collect()
 }
 
-fn hooks(status: &Status) -> impl Iterator<Item = (Labels, &crate::control::HookStatus)> {
+fn hooks(status: &Status) -> impl Iterator<Item = (Labels, &HookStatus)> {
     all_rules(status).flat_map(|rule| {
         rule.hooks.iter().map(|hook| (vec![("rule", rule.name.clone()), ("hook", hook.hook.clone())], hook))
     })

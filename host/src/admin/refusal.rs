@@ -3,61 +3,43 @@
 use axum::Json;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
-use serde::Serialize;
+use shunt_api::refusal::{Also, Error, Problem, Refusal as Body};
 
 use crate::control::{ApplyError, LoadError, NotFound};
-use shunt_config::Problem;
 
-/// Why something was not done. As JSON: `{"error": {"kind": …, "message": …, "help": …}}`.
+/// Why something was not done.
 #[derive(Clone, Debug)]
 pub struct Refusal {
     status: StatusCode,
-    error: Error,
-}
-
-#[derive(Clone, Debug, Serialize)]
-struct Error {
-    /// A stable name for programs.
-    kind: &'static str,
-    message: String,
-    /// What to do.
-    help: Option<String>,
-    /// Each mistake of a configuration, with its place.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    problems: Vec<Problem>,
-}
-
-#[derive(Serialize)]
-struct Envelope<'a> {
-    error: &'a Error,
+    body: Body,
 }
 
 impl Refusal {
     pub fn new(status: StatusCode, kind: &'static str, message: impl Into<String>) -> Refusal {
-        let error = Error { kind, message: message.into(), help: None, problems: Vec::new() };
-        Refusal { status, error }
+        let error = Error { kind: kind.to_owned(), message: message.into(), ..Error::default() };
+        Refusal { status, body: Body { error } }
     }
 
     #[must_use]
     pub fn help(mut self, help: impl Into<String>) -> Refusal {
-        self.error.help = Some(help.into());
+        self.body.error.help = Some(help.into());
         self
     }
 
-    pub fn kind(&self) -> &'static str {
-        self.error.kind
+    pub fn kind(&self) -> &str {
+        &self.body.error.kind
     }
 
     /// The JSON that is sent.
     pub fn json(&self) -> serde_json::Value {
         // A structure of texts and numbers can always be written.
-        serde_json::to_value(Envelope { error: &self.error }).unwrap_or_default()
+        serde_json::to_value(&self.body).unwrap_or_default()
     }
 }
 
 impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
-        (self.status, Json(Envelope { error: &self.error })).into_response()
+        (self.status, Json(self.body)).into_response()
     }
 }
 
@@ -68,7 +50,7 @@ impl From<&ApplyError> for Refusal {
         match error {
             ApplyError::Config(report) => {
                 let mut refusal = unprocessable("config", report.to_string());
-                refusal.error.problems = report.problems();
+                refusal.body.error.problems = report.problems().into_iter().map(problem).collect();
                 refusal.help("mend the configuration and reload; what ran before runs on")
             }
             ApplyError::Resources(_) => unprocessable("resources", error.to_string()),
@@ -114,5 +96,26 @@ impl From<NotFound> for Refusal {
         } else {
             refusal.help(format!("there is: {}", missing.known.join(", ")))
         }
+    }
+}
+
+fn problem(problem: shunt_config::Problem) -> Problem {
+    let shunt_config::Problem { cause, file, line, column, key, entry, message, help, also } = problem;
+    let also = also.into_iter().map(|shunt_config::Also { file, line, column, message }| Also {
+        file: file.display().to_string(),
+        line,
+        column,
+        message,
+    });
+    Problem {
+        cause: cause.code().to_owned(),
+        file: file.display().to_string(),
+        line,
+        column,
+        key,
+        entry,
+        message,
+        help,
+        also: also.collect(),
     }
 }

@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::str::FromStr;
+use std::sync::LazyLock;
 
 use axum::Json;
 use axum::Router;
@@ -13,7 +14,12 @@ use axum::http::{Method, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodRouter, delete, get, post, put};
 use http_body::Body;
-use serde::{Deserialize, Serialize};
+use shunt_api::explain::Explained;
+use shunt_api::flows::{DeletedFlow, FlowDetails, Flows};
+use shunt_api::openapi;
+use shunt_api::requests::{FlowsQuery, MemberChange, Packet, Rollback};
+use shunt_api::rules::{LoadedRule, Rules, Unloaded};
+use shunt_api::status::{MemberStatus, Pools, ReloadSummary, Status};
 use shunt_engine::datapath::ModeName;
 use shunt_engine::flow::FlowId;
 use shunt_engine::member::Admin;
@@ -23,13 +29,10 @@ use tokio::sync::MutexGuard;
 use super::refusal::Refusal;
 use super::socket::Peer;
 use super::{SharedControl, explain, metrics};
-use crate::control::{
-    Actor, Control, Explained, FlowDetails, FlowQuery, Flows, LoadError, LoadedRule, MemberStatus,
-    PoolStatus, ReloadSummary, RuleName, RuleStatus, Status,
-};
+use crate::control::{Actor, Control, FlowQuery, LoadError, RuleName};
 
-/// Described in OpenAPI 3.1.
-const OPENAPI: &str = include_str!("openapi.json");
+/// The OpenAPI document, as it is sent.
+static OPENAPI: LazyLock<String> = LazyLock::new(|| format!("{:#}", openapi::document()));
 
 type Answer<T> = Result<Json<T>, Refusal>;
 
@@ -62,42 +65,8 @@ fn routes() -> Vec<(Method, &'static str, MethodRouter<SharedControl>)> {
         (Method::POST, "/v1/explain", post(explain)),
         (Method::POST, "/v1/reload", post(reload)),
         (Method::GET, "/v1/metrics", get(metrics)),
-        (Method::GET, "/v1/openapi.json", get(openapi)),
+        (Method::GET, "/v1/openapi.json", get(openapi_json)),
     ]
-}
-
-#[derive(Serialize)]
-struct Pools {
-    pools: Vec<PoolStatus>,
-}
-
-#[derive(Serialize)]
-struct Rules {
-    rules: Vec<RuleStatus>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct MemberChange {
-    admin: String,
-}
-
-/// What a way back may say; it may be empty.
-#[derive(Default, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Rollback {
-    /// The number of a version that is kept; without it, what ran before.
-    to: Option<u64>,
-}
-
-#[derive(Serialize)]
-struct DeletedFlow {
-    id: String,
-}
-
-#[derive(Serialize)]
-struct Unloaded {
-    name: String,
 }
 
 async fn status(State(control): State<SharedControl>) -> Json<Status> {
@@ -185,19 +154,6 @@ async fn unload_rule(
     Ok(Json(unloaded))
 }
 
-/// What the query of a list of flows may say.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct FlowsQuery {
-    #[serde(rename = "virtual")]
-    virtual_name: Option<String>,
-    client: Option<String>,
-    member: Option<String>,
-    mode: Option<String>,
-    state: Option<String>,
-    limit: Option<usize>,
-}
-
 /// Flows that a list has where it is not said how many, and at most.
 const FLOWS: usize = 100;
 const MOST_FLOWS: usize = 10_000;
@@ -274,10 +230,10 @@ fn no_such_flow(id: FlowId) -> Refusal {
 
 async fn explain(
     State(control): State<SharedControl>,
-    packet: Result<Json<explain::Packet>, JsonRejection>,
+    packet: Result<Json<Packet>, JsonRejection>,
 ) -> Answer<Explained> {
     let Json(packet) = packet.map_err(|error| bad_request(error.body_text()))?;
-    let query = packet.query()?;
+    let query = explain::query(packet)?;
     Ok(Json(control.lock().await.explain(&query).await.map_err(explain::refusal)?))
 }
 
@@ -299,8 +255,8 @@ async fn metrics(State(control): State<SharedControl>) -> Response {
     }
 }
 
-async fn openapi() -> Response {
-    ([(CONTENT_TYPE, "application/json")], OPENAPI).into_response()
+async fn openapi_json() -> Response {
+    ([(CONTENT_TYPE, "application/json")], OPENAPI.as_str()).into_response()
 }
 
 async fn no_such_path() -> Refusal {

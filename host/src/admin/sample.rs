@@ -1,15 +1,19 @@
 //! A status with something of everything in it, for tests.
 
-use crate::control::{
-    CarriedStatus, ConsideredStatus, DropStatus, Explained, FlowDetails, FlowStatus, HookStatus,
-    InterfaceStatus, LeavingStatus, MemberStatus, ModeStatus, OnPathStatus, PacketMemberStatus, PacketStatus,
-    PacketVirtualStatus, PoolStatus, RewriteStatus, RuleSaid, RuleStatus, RuleVersion, SnatPoolStatus,
-    StageStatus, Status, Times, TranslatorStatus, VerdictStatus, VirtualStatus,
+use shunt_api::explain::{
+    ConsideredStatus, Explained, LeavingStatus, RewriteStatus, RuleSaid, StageStatus, VerdictStatus,
 };
+use shunt_api::flows::{FlowDetails, FlowStatus};
+use shunt_api::packets::{
+    CarriedStatus, DropStatus, InterfaceStatus, ModeStatus, PacketMemberStatus, PacketStatus,
+    PacketVirtualStatus, SnatPoolStatus, TranslatorStatus,
+};
+use shunt_api::rules::{HookStatus, RuleStatus, RuleVersion, Times};
+use shunt_api::status::{MemberStatus, OnPathStatus, PoolStatus, Status, VirtualStatus};
 
 pub(crate) fn status() -> Status {
     Status {
-        version: "0.1.0",
+        version: "0.1.0".to_owned(),
         epoch: 4,
         uptime_seconds: 3_725,
         workers: 2,
@@ -31,7 +35,7 @@ pub(crate) fn status() -> Status {
         }],
         pools: vec![PoolStatus {
             name: "web".to_owned(),
-            balance: "least-connections",
+            balance: "least-connections".to_owned(),
             usable: 1,
             members: vec![
                 member("10.0.0.1:80", "up", "status 200"),
@@ -57,9 +61,9 @@ fn packets() -> PacketStatus {
         virtuals: vec![PacketVirtualStatus {
             name: "resolvers".to_owned(),
             listen: "203.0.113.53:53".to_owned(),
-            transport: "udp",
+            transport: "udp".to_owned(),
             interfaces: vec!["eth0".to_owned()],
-            mode: "snat",
+            mode: "snat".to_owned(),
             pool: Some("resolvers".to_owned()),
             rules: vec![RuleStatus { name: "resolvers/by-client".to_owned(), ..rule() }],
             refused: 17,
@@ -80,13 +84,13 @@ fn packets() -> PacketStatus {
             carried: carried(),
         }],
         modes: vec![
-            ModeStatus { mode: "nat", carried: CarriedStatus::default() },
-            ModeStatus { mode: "snat", carried: carried() },
+            ModeStatus { mode: "nat".to_owned(), carried: CarriedStatus::default() },
+            ModeStatus { mode: "snat".to_owned(), carried: carried() },
         ],
         drops: vec![DropStatus {
-            reason: "no-virtual",
+            reason: "no-virtual".to_owned(),
             count: 17,
-            remedy: "Clients try a port that no virtual listens on.",
+            remedy: "Clients try a port that no virtual listens on.".to_owned(),
         }],
         snat_pools: vec![SnatPoolStatus {
             name: "out".to_owned(),
@@ -98,7 +102,7 @@ fn packets() -> PacketStatus {
         snat_exhausted: 0,
         interfaces: vec![InterfaceStatus {
             name: "eth0".to_owned(),
-            mode: "native",
+            mode: "native".to_owned(),
             queues: 2,
             received: 4_000,
             sent: 3_900,
@@ -108,7 +112,7 @@ fn packets() -> PacketStatus {
             no_buffer: 0,
             dropped: 0,
         }],
-        steering: [("owned", 4_000), ("pass", 9)].into(),
+        steering: [("owned".to_owned(), 4_000), ("pass".to_owned(), 9)].into(),
     }
 }
 
@@ -133,9 +137,9 @@ pub(crate) fn flow() -> FlowDetails {
             vip: "203.0.113.53:53".to_owned(),
             pool: "resolvers".to_owned(),
             member: "10.0.0.4:53".to_owned(),
-            mode: "snat",
+            mode: "snat".to_owned(),
             snat: Some("10.10.1.1:1024".to_owned()),
-            state: "active",
+            state: "active".to_owned(),
             age_ms: 65_000,
             idle_ms: 1_500,
             expires_ms: 58_500,
@@ -172,7 +176,7 @@ pub(crate) fn rule() -> RuleStatus {
                 buckets: vec![(0.000_001, 1), (0.000_002, 2), (f64::MAX, 1)],
             },
         }],
-        breaker: Some("closed"),
+        breaker: Some("closed".to_owned()),
     }
 }
 
@@ -188,18 +192,18 @@ fn version(number: u64, version: &str, digest: &str) -> RuleVersion {
     }
 }
 
-fn member(address: &str, health: &'static str, reason: &str) -> MemberStatus {
+fn member(address: &str, health: &str, reason: &str) -> MemberStatus {
     MemberStatus {
         address: address.to_owned(),
         weight: 1,
-        health,
+        health: health.to_owned(),
         reason: Some(reason.to_owned()),
         on_path: vec![OnPathStatus {
             virtual_name: "mail".to_owned(),
-            health: "up",
+            health: "up".to_owned(),
             reason: Some("connected".to_owned()),
         }],
-        admin: "enabled",
+        admin: "enabled".to_owned(),
         active: 3,
         requests: 617,
         connects: 12,
@@ -212,7 +216,7 @@ fn member(address: &str, health: &'static str, reason: &str) -> MemberStatus {
 
 pub(crate) fn explained() -> Explained {
     let stage = |stage, found: &[&str]| StageStatus {
-        stage,
+        stage: str::to_owned(stage),
         found: found.iter().map(|text| (*text).to_owned()).collect(),
     };
     let member = |member: &str, active, chosen, standing, why: &str| ConsideredStatus {
@@ -221,7 +225,7 @@ pub(crate) fn explained() -> Explained {
         weight: 1,
         active,
         chosen,
-        standing,
+        standing: str::to_owned(standing),
         why: why.to_owned(),
     };
     Explained {
@@ -247,13 +251,13 @@ pub(crate) fn explained() -> Explained {
             virtual_name: "resolvers".to_owned(),
             pool: "resolvers".to_owned(),
             member: "10.0.0.4:53".to_owned(),
-            mode: "snat",
+            mode: "snat".to_owned(),
             snat: Some("10.10.1.1:1024".to_owned()),
             to_server: flow().to_server,
             to_client: flow().to_client,
         }),
         verdict: VerdictStatus {
-            action: "send",
+            action: "send".to_owned(),
             means: "it leaves by eth1".to_owned(),
             reason: None,
             stage: None,

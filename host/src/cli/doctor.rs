@@ -7,8 +7,8 @@ use serde_json::json;
 use super::client::Client;
 use super::failure::{Exit, Failure};
 use super::screen::{Paint, Screen, Tone};
-use super::shapes::Status;
 use super::words::count;
+use shunt_api::status::Status;
 
 use crate::control::ApplyError;
 use crate::doctor::{self, Facts, Finding, Outcome};

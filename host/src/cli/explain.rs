@@ -7,8 +7,8 @@ use super::args::PacketWords;
 use super::client::{Body, Client};
 use super::failure::{Exit, Failure};
 use super::screen::{Paint, Screen, Tone};
-use super::shapes::{Explained, Rewrite};
 use super::table::{Align, Cell, Table};
+use shunt_api::explain::{Explained, RewriteStatus};
 
 /// Tells what would become of a packet.
 ///
@@ -108,8 +108,8 @@ fn members(it: &Explained) -> Table {
     table
 }
 
-fn flow(id: Option<&String>, rewrite: &Rewrite) -> String {
-    let Rewrite { virtual_name, pool, member, mode, snat, .. } = rewrite;
+fn flow(id: Option<&String>, rewrite: &RewriteStatus) -> String {
+    let RewriteStatus { virtual_name, pool, member, mode, snat, .. } = rewrite;
     let which = match id {
         Some(id) => format!("{id}, which is there"),
         None => "a new one".to_owned(),

@@ -7,9 +7,9 @@ use super::args::FlowFilter;
 use super::client::{Body, Client};
 use super::failure::Failure;
 use super::screen::{Paint, Screen, Tone};
-use super::shapes::{Flow, FlowDetails, Flows};
 use super::table::{Align, Cell, Table};
 use super::words;
+use shunt_api::flows::{FlowDetails, FlowStatus, Flows};
 
 /// Lists flows, those that are shown by their age.
 ///
@@ -94,7 +94,7 @@ fn listed(flows: &Flows, paint: Paint) -> String {
 }
 
 /// What came back; nothing where answers do not come through Shunt.
-fn to_client(flow: &Flow) -> Cell {
+fn to_client(flow: &FlowStatus) -> Cell {
     if flow.packets_to_client == 0 { "".into() } else { words::bytes(flow.bytes_to_client).into() }
 }
 

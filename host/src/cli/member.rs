@@ -8,9 +8,9 @@ use super::args::{MemberCommand, MemberName};
 use super::client::{Body, Client};
 use super::failure::Failure;
 use super::screen::{Screen, Tone};
-use super::shapes::{Member, Pool, Pools};
 use super::table::{Align, Cell, Table};
 use super::words;
+use shunt_api::status::{MemberStatus, PoolStatus, Pools};
 
 /// Lists pools with their members.
 ///
@@ -43,7 +43,7 @@ pub(super) fn set(command: MemberCommand, client: &Client, screen: &Screen) -> R
     let address = address.to_string();
     let change = Body::Json(json!({ "admin": admin.as_str() }));
     let answer = client.ask(Method::PUT, &["pools", &pool, "members", &address], change)?;
-    let member: Member = client.read(&answer)?;
+    let member: MemberStatus = client.read(&answer)?;
     screen.show(&answer, |_| {
         let under_way = words::count(member.active, "request");
         format!("{} in pool {pool} is {}, {under_way} under way\n", member.address, member.admin)
@@ -51,7 +51,7 @@ pub(super) fn set(command: MemberCommand, client: &Client, screen: &Screen) -> R
     Ok(())
 }
 
-fn summary(pools: &[Pool]) -> Table {
+fn summary(pools: &[PoolStatus]) -> Table {
     let mut table = Table::new([("POOL", Align::Left), ("BALANCE", Align::Left), ("USABLE", Align::Left)]);
     for pool in pools {
         let tone = if pool.usable == 0 { Tone::Bad } else { Tone::Plain };
@@ -62,7 +62,7 @@ fn summary(pools: &[Pool]) -> Table {
 }
 
 /// All members of all pools.
-pub(super) fn table(pools: &[Pool]) -> Table {
+pub(super) fn table(pools: &[PoolStatus]) -> Table {
     use Align::{Left, Right};
     let mut table = Table::new([
         ("POOL", Left),
@@ -95,7 +95,7 @@ pub(super) fn table(pools: &[Pool]) -> Table {
 }
 
 /// Members as the clients of virtuals find them that probe on their way.
-pub(super) fn on_path(pools: &[Pool]) -> Table {
+pub(super) fn on_path(pools: &[PoolStatus]) -> Table {
     use Align::Left;
     let mut table = Table::new([
         ("ON THE PATH OF", Left),
@@ -109,7 +109,7 @@ pub(super) fn on_path(pools: &[Pool]) -> Table {
             for found in &member.on_path {
                 let health = if found.health == "up" { Tone::Good } else { Tone::Bad };
                 table.row([
-                    (&found.virtual_).into(),
+                    (&found.virtual_name).into(),
                     (&pool.name).into(),
                     (&member.address).into(),
                     Cell::from(&found.health).tone(health),

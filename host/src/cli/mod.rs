@@ -19,7 +19,6 @@ mod rule;
 mod rule_author;
 mod run;
 mod screen;
-mod shapes;
 mod signals;
 mod status;
 mod table;

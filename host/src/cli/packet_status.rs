@@ -1,18 +1,18 @@
 //! What `shunt status` shows of packet virtuals.
 
 use super::screen::Tone;
-use super::shapes::{Carried, Packets};
 use super::table::{Align, Cell, Table};
 use super::words::{self, count};
+use shunt_api::packets::{CarriedStatus, PacketStatus};
 
 /// One line above the tables.
-pub(super) fn head(packets: &Packets) -> String {
+pub(super) fn head(packets: &PacketStatus) -> String {
     let flows = count(packets.flows, "flow");
     format!("packets: {flows}, {}\n", count(packets.workers, "worker"))
 }
 
 /// The tables that have rows.
-pub(super) fn tables(packets: &Packets) -> Vec<Table> {
+pub(super) fn tables(packets: &PacketStatus) -> Vec<Table> {
     let all = [
         virtuals(packets),
         translators(packets),
@@ -25,7 +25,7 @@ pub(super) fn tables(packets: &Packets) -> Vec<Table> {
     all.into_iter().filter(|table| !table.is_empty()).collect()
 }
 
-fn virtuals(packets: &Packets) -> Table {
+fn virtuals(packets: &PacketStatus) -> Table {
     let mut table = Table::new(columns([
         ("PACKET VIRTUAL", Align::Left),
         ("LISTEN", Align::Left),
@@ -48,7 +48,7 @@ fn virtuals(packets: &Packets) -> Table {
     table
 }
 
-fn translators(packets: &Packets) -> Table {
+fn translators(packets: &PacketStatus) -> Table {
     use Align::{Left, Right};
     let mut table = Table::new([
         ("TRANSLATOR", Left),
@@ -69,7 +69,7 @@ fn translators(packets: &Packets) -> Table {
     table
 }
 
-fn members(packets: &Packets) -> Table {
+fn members(packets: &PacketStatus) -> Table {
     let mut table = Table::new(columns([("POOL", Align::Left), ("MEMBER", Align::Left)]));
     for it in &packets.members {
         table.row([Cell::from(&it.pool), (&it.member).into()].into_iter().chain(carried(&it.carried)));
@@ -78,7 +78,7 @@ fn members(packets: &Packets) -> Table {
 }
 
 /// Those that carried anything.
-fn modes(packets: &Packets) -> Table {
+fn modes(packets: &PacketStatus) -> Table {
     let mut table = Table::new(columns([("MODE", Align::Left)]));
     for it in packets.modes.iter().filter(|it| it.carried.flows > 0) {
         table.row([Cell::from(&it.mode)].into_iter().chain(carried(&it.carried)));
@@ -86,7 +86,7 @@ fn modes(packets: &Packets) -> Table {
     table
 }
 
-fn snat(packets: &Packets) -> Table {
+fn snat(packets: &PacketStatus) -> Table {
     use Align::{Left, Right};
     let mut table = Table::new([
         ("SNAT POOL", Left),
@@ -108,7 +108,7 @@ fn snat(packets: &Packets) -> Table {
     table
 }
 
-fn interfaces(packets: &Packets) -> Table {
+fn interfaces(packets: &PacketStatus) -> Table {
     use Align::{Left, Right};
     let mut table = Table::new([
         ("INTERFACE", Left),
@@ -133,7 +133,7 @@ fn interfaces(packets: &Packets) -> Table {
     table
 }
 
-fn drops(packets: &Packets) -> Table {
+fn drops(packets: &PacketStatus) -> Table {
     use Align::{Left, Right};
     let mut table = Table::new([("NOT CARRIED", Left), ("PACKETS", Right), ("WHAT TO DO", Left)]);
     for it in &packets.drops {
@@ -148,7 +148,7 @@ fn columns<const N: usize>(own: [(&'static str, Align); N]) -> impl Iterator<Ite
     own.into_iter().chain(carried.map(|name| (name, Align::Right)))
 }
 
-fn carried(carried: &Carried) -> [Cell; 4] {
+fn carried(carried: &CarriedStatus) -> [Cell; 4] {
     [
         carried.active.into(),
         carried.flows.into(),

@@ -5,7 +5,7 @@ use http::Method;
 use super::client::{Body, Client};
 use super::failure::Failure;
 use super::screen::Screen;
-use super::shapes::ReloadSummary;
+use shunt_api::status::ReloadSummary;
 
 /// Has the daemon read its configuration again.
 ///

@@ -10,11 +10,11 @@ use shunt_rules::Pack;
 use super::client::{Body, Client};
 use super::failure::Failure;
 use super::screen::{Paint, Screen, Tone};
-use super::shapes::{LoadedRule, Rule, Rules};
 use super::status::state;
 use super::table::{Align, Cell, Table};
 use super::words;
 use crate::control::RuleName;
+use shunt_api::rules::{LoadedRule, RuleStatus, Rules};
 
 /// Digits of a digest that tell versions apart for a person.
 const SHORT_DIGEST: usize = 12;
@@ -83,7 +83,7 @@ fn show_loaded(answer: &Value, client: &Client, screen: &Screen) -> Result<(), F
     Ok(())
 }
 
-fn listed(rules: &[Rule], now_unix_ms: u64, paint: Paint) -> String {
+fn listed(rules: &[RuleStatus], now_unix_ms: u64, paint: Paint) -> String {
     if rules.is_empty() {
         return "no rules\n".to_owned();
     }
@@ -96,7 +96,7 @@ fn listed(rules: &[Rule], now_unix_ms: u64, paint: Paint) -> String {
 }
 
 /// One row for each version, the newest first; one for a rule without any.
-fn versions(rules: &[Rule], now_unix_ms: u64) -> Table {
+fn versions(rules: &[RuleStatus], now_unix_ms: u64) -> Table {
     use Align::{Left, Right};
     let mut table = Table::new([
         ("RULE", Left),
@@ -134,7 +134,7 @@ fn versions(rules: &[Rule], now_unix_ms: u64) -> Table {
 }
 
 /// One row for each hook that was called.
-fn hooks(rules: &[Rule]) -> Table {
+fn hooks(rules: &[RuleStatus]) -> Table {
     use Align::{Left, Right};
     let mut table = Table::new([
         ("RULE", Left),
@@ -171,7 +171,7 @@ mod tests {
 
     #[test]
     fn what_is_listed() {
-        let rule: Rule = serde_json::from_value(serde_json::to_value(sample::rule()).unwrap()).unwrap();
+        let rule: RuleStatus = serde_json::from_value(serde_json::to_value(sample::rule()).unwrap()).unwrap();
         let expected = "\
 RULE         NO  PACK    VERSION  DIGEST        LOADED     STATE    HOOKS
 shop/canary   2  canary  1.2.0    b2b2b2b2b2b2  1m 5s ago  running  on-request

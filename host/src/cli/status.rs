@@ -3,9 +3,10 @@
 use super::client::Client;
 use super::failure::Failure;
 use super::screen::{Paint, Screen, Tone};
-use super::shapes::{Rule, Status};
 use super::table::{Align, Cell, Table};
 use super::{member, packet_status, words};
+use shunt_api::rules::RuleStatus;
+use shunt_api::status::Status;
 
 /// Shows what runs.
 ///
@@ -105,7 +106,7 @@ fn rules(status: &Status) -> Table {
 }
 
 /// How a rule does, in a word.
-pub(super) fn state(rule: &Rule) -> (&'static str, Tone) {
+pub(super) fn state(rule: &RuleStatus) -> (&'static str, Tone) {
     match (rule.running, rule.breaker.as_deref()) {
         (None, _) => ("unloaded", Tone::Faint),
         (Some(_), Some("open")) => ("breaker open", Tone::Bad),

@@ -97,6 +97,12 @@ impl From<u64> for Cell {
     }
 }
 
+impl From<u32> for Cell {
+    fn from(number: u32) -> Cell {
+        u64::from(number).into()
+    }
+}
+
 /// What is not there.
 impl<T: Into<Cell>> From<Option<T>> for Cell {
     fn from(value: Option<T>) -> Cell {
@@ -111,8 +117,8 @@ mod tests {
     #[test]
     fn columns_are_aligned() {
         let mut table = Table::new([("NAME", Align::Left), ("N", Align::Right), ("WHY", Align::Left)]);
-        table.row(["größe".into(), 7.into(), "".into()]);
-        table.row(["a".into(), 1_000.into(), "long enough".into()]);
+        table.row(["größe".into(), 7_u64.into(), "".into()]);
+        table.row(["a".into(), 1_000_u64.into(), "long enough".into()]);
         assert_eq!(
             table.render(Paint(false)),
             "NAME      N  WHY\ngröße     7  -\na      1000  long enough\n"

@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use serde::Serialize;
+use shunt_api::flows::{FlowDetails, FlowStatus, Flows};
 use shunt_engine::datapath::{self as engine, Filter, FlowSummary, ModeName, Traffic};
 use shunt_engine::flow::FlowId;
 
@@ -19,53 +19,6 @@ pub struct FlowQuery {
     pub limit: usize,
 }
 
-#[derive(Clone, Debug, Default, Serialize)]
-pub struct Flows {
-    /// Of those that are shown the oldest first.
-    pub flows: Vec<FlowStatus>,
-    /// More of them match than were asked for.
-    pub more: bool,
-}
-
-#[derive(Clone, Debug, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub struct FlowStatus {
-    pub id: String,
-    #[serde(rename = "virtual")]
-    pub virtual_name: String,
-    /// `tcp`, `udp`, `icmp`, or the number of another IP protocol.
-    pub protocol: String,
-    pub client: String,
-    pub vip: String,
-    /// Empty where there is none: the flow goes to where it is addressed.
-    pub pool: String,
-    pub member: String,
-    pub mode: &'static str,
-    /// The leased source, in mode `snat`.
-    pub snat: Option<String>,
-    pub state: &'static str,
-    pub age_ms: u64,
-    pub idle_ms: u64,
-    /// Until it ends if nothing more comes.
-    pub expires_ms: u64,
-    pub packets_to_server: u64,
-    pub bytes_to_server: u64,
-    /// 0 in modes in which answers do not come through Shunt.
-    pub packets_to_client: u64,
-    pub bytes_to_client: u64,
-}
-
-/// A flow, and what is done to its packets.
-#[derive(Clone, Debug, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub struct FlowDetails {
-    #[serde(flatten)]
-    pub flow: FlowStatus,
-    pub to_server: Vec<String>,
-    /// Empty where answers do not come through Shunt.
-    pub to_client: Vec<String>,
-}
-
 impl Control {
     /// The flows that match.
     pub async fn flows(&self, query: &FlowQuery) -> Flows {
@@ -79,13 +32,13 @@ impl Control {
         let mut found = packets.flows(&filter, query.mode, query.limit + 1).await;
         let more = found.len() > query.limit;
         found.truncate(query.limit);
-        Flows { flows: found.into_iter().map(FlowStatus::from).collect(), more }
+        Flows { flows: found.into_iter().map(flow_status).collect(), more }
     }
 
     /// All about one flow.
     pub async fn flow(&self, id: FlowId) -> Option<FlowDetails> {
         let engine::FlowDetails { summary, to_server, to_client } = self.packets.as_ref()?.flow(id).await?;
-        Some(FlowDetails { flow: summary.into(), to_server, to_client })
+        Some(FlowDetails { flow: flow_status(summary), to_server, to_client })
     }
 
     /// Ends a flow; `false` if there is none.
@@ -101,31 +54,29 @@ impl Control {
     }
 }
 
-impl From<FlowSummary> for FlowStatus {
-    fn from(flow: FlowSummary) -> FlowStatus {
-        let Traffic { packets: packets_to_server, bytes: bytes_to_server } = flow.to_server;
-        let Traffic { packets: packets_to_client, bytes: bytes_to_client } = flow.to_client;
-        FlowStatus {
-            id: flow.id.to_string(),
-            virtual_name: flow.virtual_.to_string(),
-            protocol: match flow.protocol {
-                engine::FlowProtocol::Other(number) => number.to_string(),
-                named => named.to_string(),
-            },
-            client: flow.client.to_string(),
-            vip: flow.vip.to_string(),
-            pool: flow.pool.to_string(),
-            member: flow.member.to_string(),
-            mode: flow.mode.as_str(),
-            snat: flow.snat.map(|snat| snat.to_string()),
-            state: flow.state,
-            age_ms: flow.age,
-            idle_ms: flow.idle,
-            expires_ms: flow.expires_in,
-            packets_to_server,
-            bytes_to_server,
-            packets_to_client,
-            bytes_to_client,
-        }
+fn flow_status(flow: FlowSummary) -> FlowStatus {
+    let Traffic { packets: packets_to_server, bytes: bytes_to_server } = flow.to_server;
+    let Traffic { packets: packets_to_client, bytes: bytes_to_client } = flow.to_client;
+    FlowStatus {
+        id: flow.id.to_string(),
+        virtual_name: flow.virtual_.to_string(),
+        protocol: match flow.protocol {
+            engine::FlowProtocol::Other(number) => number.to_string(),
+            named => named.to_string(),
+        },
+        client: flow.client.to_string(),
+        vip: flow.vip.to_string(),
+        pool: flow.pool.to_string(),
+        member: flow.member.to_string(),
+        mode: flow.mode.as_str().to_owned(),
+        snat: flow.snat.map(|snat| snat.to_string()),
+        state: flow.state.to_owned(),
+        age_ms: flow.age,
+        idle_ms: flow.idle,
+        expires_ms: flow.expires_in,
+        packets_to_server,
+        bytes_to_server,
+        packets_to_client,
+        bytes_to_client,
     }
 }

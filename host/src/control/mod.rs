@@ -37,22 +37,11 @@ use shunt_runtime::Snapshot;
 use shunt_runtime::registry::Registry;
 
 pub use actor::Actor;
-pub use explain::{
-    ConsideredStatus, Explained, LeavingStatus, RewriteStatus, RuleSaid, StageStatus, Unexplained,
-    VerdictStatus,
-};
-pub use flows::{FlowDetails, FlowQuery, FlowStatus, Flows};
+pub use explain::Unexplained;
+pub use flows::FlowQuery;
 pub use operate::NotFound;
-pub use packet_status::{
-    CarriedStatus, DropStatus, InterfaceStatus, ModeStatus, PacketMemberStatus, PacketStatus,
-    PacketVirtualStatus, SnatPoolStatus, TranslatorStatus,
-};
 pub use plan::{Summary, check};
-pub use rules::{LoadError, LoadedRule, RuleName};
-pub use status::{
-    HookStatus, MemberStatus, OnPathStatus, PoolStatus, ReloadSummary, RuleStatus, RuleVersion, Status,
-    Times, VirtualStatus,
-};
+pub use rules::{LoadError, RuleName};
 
 /// The running process, as the admin interface sees it. One change at a time.
 pub struct Control {

@@ -12,9 +12,10 @@ use tokio::sync::mpsc;
 use super::apply::{running, same_rules, unix_ms};
 use super::history::{History, Running, Version};
 use super::packets::PacketPlan;
-use super::rules::{self, LoadError, LoadedRule, RuleName, Using};
-use super::status::MemberStatus;
+use super::rules::{self, LoadError, RuleName, Using};
 use super::{Actor, Control};
+use shunt_api::rules::LoadedRule;
+use shunt_api::status::MemberStatus;
 use shunt_runtime::{PacketVirtual, Snapshot, Virtual};
 
 /// Something that a command names does not exist.

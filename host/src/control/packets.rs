@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use super::apply::{running, same_rules};
-use super::{ApplyError, Control, ReloadSummary};
+use super::{ApplyError, Control};
+use shunt_api::status::ReloadSummary;
 use shunt_config::model;
 use shunt_packets::{Change, Packets};
 use shunt_runtime::{PacketVirtual, Pool, Snapshot};

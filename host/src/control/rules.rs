@@ -6,7 +6,6 @@ use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
 
-use serde::Serialize;
 use shunt_rules::{
     AttachError, AttachOptions, Attachment, Environment, Hook, HookSet, Pack, PackError, Rule, RuleError,
     RuleHost, RuleStats, SlotBinding,
@@ -88,21 +87,6 @@ impl LoadError {
             LoadError::System(_) => "system",
         }
     }
-}
-
-/// What is in force after a load or a rollback.
-#[derive(Clone, Debug, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub struct LoadedRule {
-    pub name: String,
-    /// The number of the version that runs now.
-    pub running: u64,
-    pub pack: String,
-    pub version: String,
-    pub digest: String,
-    pub hooks: Vec<String>,
-    /// The number of the version that ran before.
-    pub replaced: Option<u64>,
 }
 
 /// Everything of the configuration that an attachment depends on.

@@ -1,181 +1,24 @@
 //! What the process says of itself, in the shapes that the admin interface sends.
 
-use serde::Serialize;
+use shunt_api::rules::{HookStatus, RuleStatus, RuleVersion, Times};
+use shunt_api::status::{MemberStatus, OnPathStatus, PoolStatus, Status, VirtualStatus};
 
 use crate::control::Control;
 use shunt_rules::stats::{HookReading, bucket_bound};
 use shunt_rules::{FaultKind, Hook};
 
 use super::history::{History, Version};
-use super::packet_status::PacketStatus;
 use super::rules::RuleName;
 use crate::monitor::OnPath;
 use shunt_config::model::RuleUse;
 use shunt_runtime::{Member, Pool, Virtual, log};
-
-#[derive(Clone, Debug, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub struct Status {
-    pub version: &'static str,
-    /// Of the snapshot in force; one more with every change.
-    pub epoch: u64,
-    pub uptime_seconds: u64,
-    pub workers: usize,
-    /// It has been told to end: it accepts nothing, takes no changes, and waits for what is open.
-    pub draining: bool,
-    /// Lines of the log that could not be written.
-    pub log_lines_lost: u64,
-    /// Proxies.
-    pub virtuals: Vec<VirtualStatus>,
-    pub pools: Vec<PoolStatus>,
-    /// `None`: there are no packet virtuals.
-    pub packets: Option<PacketStatus>,
-}
-
-#[derive(Clone, Debug, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub struct VirtualStatus {
-    pub name: String,
-    pub listen: String,
-    pub tls: bool,
-    pub pool: Option<String>,
-    pub rules: Vec<RuleStatus>,
-    pub connections: u64,
-    pub open: u64,
-    pub refused: u64,
-    pub handshakes_failed: u64,
-    pub requests: u64,
-    /// By the first digit of the status, from 1xx to 5xx.
-    pub answers: [u64; 5],
-    /// Answers that Shunt made because of an error.
-    pub errors: u64,
-}
-
-#[derive(Clone, Debug, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub struct PoolStatus {
-    pub name: String,
-    pub balance: &'static str,
-    pub usable: usize,
-    pub members: Vec<MemberStatus>,
-}
-
-#[derive(Clone, Debug, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub struct MemberStatus {
-    pub address: String,
-    pub weight: u32,
-    /// What its monitor says: `up` or `down`; `up` without a monitor.
-    pub health: &'static str,
-    /// Why it is down, or what the last probe said that went straight to it.
-    pub reason: Option<String>,
-    /// How it is found on the way of clients, by each virtual that probes there.
-    pub on_path: Vec<OnPathStatus>,
-    /// What the operator wants: `enabled`, `draining` or `disabled`.
-    pub admin: &'static str,
-    /// Requests under way.
-    pub active: u32,
-    pub requests: u64,
-    pub connects: u64,
-    pub connects_failed: u64,
-    pub failures: u64,
-    pub bytes_to_client: u64,
-    pub bytes_to_server: u64,
-}
-
-/// A member as the clients of one virtual find it.
-#[derive(Clone, Debug, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub struct OnPathStatus {
-    #[serde(rename = "virtual")]
-    pub virtual_name: String,
-    /// `up` or `down`.
-    pub health: &'static str,
-    /// Why it is down, or what the last probe said.
-    pub reason: Option<String>,
-}
-
-/// A rule where it is attached.
-#[derive(Clone, Debug, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub struct RuleStatus {
-    /// `virtual/rule`.
-    pub name: String,
-    /// `None` while it is unloaded.
-    pub running: Option<u64>,
-    /// Every version that is kept, the oldest first.
-    pub versions: Vec<RuleVersion>,
-    pub hooks: Vec<HookStatus>,
-    /// `closed`, or `open`: it faulted too often and is not called.
-    pub breaker: Option<&'static str>,
-}
-
-#[derive(Clone, Debug, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub struct RuleVersion {
-    /// Counted from 1 for each rule, never used twice.
-    pub number: u64,
-    pub pack: String,
-    pub version: String,
-    /// SHA-256 of the component, in hexadecimal.
-    pub digest: String,
-    /// Milliseconds since 1970.
-    pub loaded_unix_ms: u64,
-    pub hooks: Vec<String>,
-    /// It faulted so often that its breaker opened; a breaker does not go back to it.
-    pub faulty: bool,
-}
-
-/// Counted since the process began, over all versions of the rule.
-#[derive(Clone, Debug, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub struct HookStatus {
-    pub hook: String,
-    pub calls: u64,
-    /// Kind and count; kinds that never happened are left out.
-    pub faults: std::collections::BTreeMap<String, u64>,
-    /// Of the calls that were timed: the upper bound of the bucket that the quantile falls into.
-    pub p50_ns: Option<u64>,
-    pub p99_ns: Option<u64>,
-    /// For the metrics, which have their own form for it.
-    #[serde(skip)]
-    pub times: Times,
-}
-
-/// A histogram of the calls that were timed.
-#[derive(Clone, Debug, Default)]
-pub struct Times {
-    pub count: u64,
-    pub seconds: f64,
-    /// Upper bound in seconds, and how many calls took no more than that and more than the bound before.
-    pub buckets: Vec<(f64, u64)>,
-}
-
-/// What a reload did.
-#[derive(Clone, Debug, Default, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub struct ReloadSummary {
-    pub epoch: u64,
-    pub added: Vec<String>,
-    pub changed: Vec<String>,
-    pub removed: Vec<String>,
-    pub unchanged: usize,
-}
-
-impl Status {
-    /// The rules of all virtuals.
-    pub fn rules(&self) -> impl Iterator<Item = &RuleStatus> {
-        let packets = self.packets.iter().flat_map(|packets| &packets.virtuals);
-        self.virtuals.iter().flat_map(|it| &it.rules).chain(packets.flat_map(|it| &it.rules))
-    }
-}
 
 impl Control {
     pub async fn status(&self) -> Status {
         let packets = self.packet_status().await;
         let snapshot = self.snapshot.load();
         Status {
-            version: env!("CARGO_PKG_VERSION"),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
             epoch: snapshot.epoch,
             uptime_seconds: self.started.elapsed().as_secs(),
             workers: self.workers.len(),
@@ -217,7 +60,7 @@ impl Control {
     fn pool_status(&self, pool: &Pool) -> PoolStatus {
         PoolStatus {
             name: pool.settings.name.clone(),
-            balance: pool.settings.balance.as_str(),
+            balance: pool.settings.balance.as_str().to_owned(),
             usable: pool.members.iter().filter(|it| it.state.usable_for_new()).count(),
             members: pool.members.iter().map(|it| self.member_status(pool, it)).collect(),
         }
@@ -240,7 +83,7 @@ impl Control {
                     reason,
                 })
                 .collect(),
-            admin: member.state.admin().as_str(),
+            admin: member.state.admin().as_str().to_owned(),
             active: member.state.active(),
             requests: counters.sum(|it| &it.requests),
             connects: counters.sum(|it| &it.connects),
@@ -252,8 +95,8 @@ impl Control {
     }
 }
 
-fn health(up: bool) -> &'static str {
-    if up { "up" } else { "down" }
+fn health(up: bool) -> String {
+    if up { "up" } else { "down" }.to_owned()
 }
 
 fn rule_status(name: &RuleName, history: &History) -> RuleStatus {
@@ -263,7 +106,7 @@ fn rule_status(name: &RuleName, history: &History) -> RuleStatus {
         running: running.map(|it| it.number),
         versions: history.versions().iter().map(rule_version).collect(),
         hooks: running.map(|it| hook_statuses(&it.attachment)).unwrap_or_default(),
-        breaker: running.map(|it| if it.attachment.breaker_is_open() { "open" } else { "closed" }),
+        breaker: running.map(|it| if it.attachment.breaker_is_open() { "open" } else { "closed" }.to_owned()),
     }
 }
 

@@ -15,8 +15,10 @@ use crate::terminal::Terminal;
 use crate::test::Counts;
 use crate::tools::{self, installed, root};
 
-/// For editors: completes and checks configurations while they are written.
-const SCHEMA: &str = "host/docs/shunt.schema.json";
+/// Files that come from the product, each by what the product calls it: the schema by which editors complete and
+/// check configurations, and what describes the admin API to generators of clients.
+const FILES: [(&str, &str); 2] =
+    [("host/docs/shunt.schema.json", "schema"), ("host/docs/shunt.openapi.json", "openapi")];
 
 const OLD: &str = "what is generated is old; run `cargo xtask docs --write`";
 
@@ -41,7 +43,9 @@ pub(crate) fn run(terminal: &Terminal, generated: Generated) -> Result<()> {
                 write(&page, new)?;
             }
         }
-        write(&root().join(SCHEMA), generated::schema()?)?;
+        for (file, name) in FILES {
+            write(&root().join(file), generated::reference(name)?)?;
+        }
     }
     let counts = check(terminal, &shunt)?;
     if counts.failed > 0 {
@@ -84,9 +88,11 @@ pub(crate) fn check(terminal: &Terminal, shunt: &Path) -> Result<Counts> {
             count(format!("{}:{line}", shown(&page)), refused(shunt, &example)?);
         }
     }
-    let schema = std::fs::read_to_string(root().join(SCHEMA)).unwrap_or_default();
-    let old = (schema != generated::schema()?).then(|| OLD.to_owned());
-    count(SCHEMA.to_owned(), old.into_iter().collect());
+    for (file, name) in FILES {
+        let text = std::fs::read_to_string(root().join(file)).unwrap_or_default();
+        let old = (text != generated::reference(name)?).then(|| OLD.to_owned());
+        count(file.to_owned(), old.into_iter().collect());
+    }
     terminal.done(format_args!("{} pages, examples and generated files are right", counts.passed));
     Ok(counts)
 }

@@ -24,9 +24,9 @@ pub(crate) fn renew(page: &str, shunt: &Path) -> Result<Option<String>> {
             body.split_once(END).with_context(|| format!("the generated part `{name}` has no end"))?;
         let content = match name {
             "hooks" => hooks(&read("wit/hooks.wit")?),
-            "configuration" => reference(&[])?,
+            "configuration" => reference("configuration")?,
             "commands" => commands(shunt)?,
-            "metrics" => reference(&["metrics"])?,
+            "metrics" => reference("metrics")?,
             _ => bail!("nothing generates a part `{name}`"),
         };
         write!(new, "{before}{BEGIN}{name} -->\n{content}{END}")?;
@@ -99,15 +99,11 @@ fn help(shunt: &Path, words: &[String]) -> Result<String> {
     Ok(text.lines().map(str::trim_end).collect::<Vec<_>>().join("\n"))
 }
 
-/// The JSON schema of the configuration, as editors take it.
-pub(crate) fn schema() -> Result<String> {
-    reference(&["schema"])
-}
-
-/// What the product's own lists of keys and metrics say. It needs no place in the program that people run.
-fn reference(words: &[&str]) -> Result<String> {
+/// What the product's own lists say: of keys as `configuration` and `schema`, of `metrics`, of the admin API as
+/// `openapi`. It needs no place in the program that people run.
+pub(crate) fn reference(name: &str) -> Result<String> {
     let mut command = cargo();
-    command.args(["run", "--quiet", "--package", "shunt", "--example", "reference", "--"]).args(words);
+    command.args(["run", "--quiet", "--package", "shunt", "--example", "reference", "--", name]);
     let output = command.stderr(Stdio::inherit()).output().context("cannot start cargo")?;
     if !output.status.success() {
         bail!("{} ended with {}", tools::shown(&command), output.status);

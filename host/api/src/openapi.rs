@@ -1,0 +1,379 @@
+//! Every operation of the admin API, and the OpenAPI 3.1 document that describes them. A new operation is a row
+//! here and a handler in the daemon; a test there compares the two.
+
+use schemars::generate::SchemaSettings;
+use schemars::transform::RecursiveTransform;
+use schemars::{JsonSchema, Schema, SchemaGenerator};
+use serde_json::{Map, Value, json};
+
+use crate::explain::Explained;
+use crate::flows::{DeletedFlow, FlowDetails, Flows};
+use crate::refusal::Refusal;
+use crate::requests::{FlowsQuery, MemberChange, Packet, Rollback};
+use crate::rules::{LoadedRule, Rules, Unloaded};
+use crate::status::{MemberStatus, Pools, ReloadSummary, Status};
+
+/// One thing that can be asked of the daemon.
+#[derive(Clone, Copy, Debug)]
+pub struct Operation {
+    /// In capitals.
+    pub method: &'static str,
+    /// With parameters in braces.
+    pub path: &'static str,
+    /// Its name for programs.
+    pub id: &'static str,
+    summary: &'static str,
+    /// Empty where the summary says all.
+    description: &'static str,
+    query: Option<SchemaOf>,
+    body: Option<Body>,
+    answer: Answer,
+    /// Statuses of refusals.
+    refusals: &'static [u16],
+}
+
+type SchemaOf = fn(&mut SchemaGenerator) -> Schema;
+
+#[derive(Clone, Copy, Debug)]
+struct Body {
+    required: bool,
+    description: &'static str,
+    media_type: &'static str,
+    schema: SchemaOf,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Answer {
+    description: &'static str,
+    media_type: &'static str,
+    schema: SchemaOf,
+}
+
+const JSON: &str = "application/json";
+
+/// Path parameters, each with what it is.
+const PARAMETERS: [(&str, &str); 5] = [
+    ("pool", "Name of the pool."),
+    ("address", "Address and port of the member."),
+    ("virtual", "Name of the virtual."),
+    ("rule", "Name of the rule in it."),
+    ("id", "As the list of flows has it."),
+];
+
+/// What a refusal's status says.
+const REFUSALS: [(u16, &str); 6] = [
+    (400, "What was sent cannot be understood."),
+    (404, "There is no such thing; `help` names what there is."),
+    (409, "Not in the present state: the rule is not loaded, or the process drains."),
+    (413, "The pack is too large."),
+    (422, "It was checked and refused; what ran before runs on."),
+    (500, "Shunt itself failed; see its log."),
+];
+
+impl Operation {
+    const fn get(path: &'static str, id: &'static str, summary: &'static str, answer: Answer) -> Self {
+        let (description, query, body) = ("", None, None);
+        Operation { method: "GET", path, id, summary, description, query, body, answer, refusals: &[] }
+    }
+
+    const fn change(
+        method: &'static str,
+        path: &'static str,
+        id: &'static str,
+        summary: &'static str,
+        answer: Answer,
+        refusals: &'static [u16],
+    ) -> Self {
+        let (description, query, body) = ("", None, None);
+        Operation { method, path, id, summary, description, query, body, answer, refusals }
+    }
+
+    const fn description(self, description: &'static str) -> Self {
+        Operation { description, ..self }
+    }
+
+    const fn takes<T: JsonSchema>(self, required: bool, description: &'static str) -> Self {
+        let body = Body { required, description, media_type: JSON, schema: schema_of::<T> };
+        Operation { body: Some(body), ..self }
+    }
+
+    const fn refuses(self, refusals: &'static [u16]) -> Self {
+        Operation { refusals, ..self }
+    }
+}
+
+const fn answers<T: JsonSchema>(description: &'static str) -> Answer {
+    Answer { description, media_type: JSON, schema: schema_of::<T> }
+}
+
+/// Everything that is served, in the order of the document.
+pub const OPERATIONS: [Operation; 14] = [
+    Operation::get("/v1/status", "status", "Everything at a glance.", answers::<Status>("The status.")),
+    Operation::get("/v1/pools", "pools", "Pools and their members.", answers::<Pools>("The pools.")),
+    Operation::change(
+        "PUT",
+        "/v1/pools/{pool}/members/{address}",
+        "setMember",
+        "Enables, drains or disables a member.",
+        answers::<MemberStatus>("The member as it is now."),
+        &[400, 404, 409],
+    )
+    .description("It stays so over reloads, until the member leaves its pool or the process ends.")
+    .takes::<MemberChange>(true, ""),
+    Operation::get(
+        "/v1/rules",
+        "rules",
+        "Rules with the versions that are kept.",
+        answers::<Rules>("The rules."),
+    ),
+    Operation {
+        body: Some(Body {
+            required: true,
+            description: "A pack's file, 8 MiB at most.",
+            media_type: "application/wasm",
+            schema: |_| Schema::from(wasm()),
+        }),
+        ..Operation::change(
+            "PUT",
+            "/v1/rules/{virtual}/{rule}",
+            "loadRule",
+            "Loads a version of a rule.",
+            answers::<LoadedRule>("It runs."),
+            &[400, 404, 409, 413, 422, 500],
+        )
+        .description(
+            "It is checked (component, imports, hooks, slots, settings, on-load) before it takes the place of the \
+             one that runs, for the next flow and the next request.",
+        )
+    },
+    Operation::change(
+        "DELETE",
+        "/v1/rules/{virtual}/{rule}",
+        "unloadRule",
+        "Takes a rule out of its virtual.",
+        answers::<Unloaded>("It is not called any more."),
+        &[404, 409, 500],
+    )
+    .description("Its versions are kept: a rollback or a load brings it back."),
+    Operation::change(
+        "POST",
+        "/v1/rules/{virtual}/{rule}/rollback",
+        "rollbackRule",
+        "Goes back to the version that ran before the one that runs, or to one that is named.",
+        answers::<LoadedRule>("It runs."),
+        &[400, 404, 409, 422, 500],
+    )
+    .takes::<Rollback>(false, "Without a body: what ran before."),
+    Operation {
+        query: Some(schema_of::<FlowsQuery>),
+        ..Operation::get(
+            "/v1/flows",
+            "flows",
+            "Flows of packet virtuals.",
+            answers::<Flows>("The flows that match."),
+        )
+        .description("Of those that are shown the oldest first.")
+        .refuses(&[400])
+    },
+    Operation::get(
+        "/v1/flows/{id}",
+        "flow",
+        "A flow, and what is done to its packets.",
+        answers::<FlowDetails>("The flow."),
+    )
+    .refuses(&[400, 404]),
+    Operation::change(
+        "DELETE",
+        "/v1/flows/{id}",
+        "deleteFlow",
+        "Ends a flow.",
+        answers::<DeletedFlow>("The flow has ended."),
+        &[400, 404],
+    )
+    .description("Both sides of a TCP connection whose replies come through Shunt get a reset."),
+    Operation::change(
+        "POST",
+        "/v1/explain",
+        "explain",
+        "Traces how a packet would be handled.",
+        answers::<Explained>("How the packet would be handled, and why."),
+        &[400, 404],
+    )
+    .description(
+        "It changes no flow, binding, port or limit. Rules are really called, and told of the end of the flow.",
+    )
+    .takes::<Packet>(true, ""),
+    Operation::change(
+        "POST",
+        "/v1/reload",
+        "reload",
+        "Reads the configuration again and puts it in force.",
+        answers::<ReloadSummary>("What changed."),
+        &[409, 422, 500],
+    ),
+    Operation::get(
+        "/v1/metrics",
+        "metrics",
+        "The counters as OpenMetrics text.",
+        Answer {
+            description: "The counters.",
+            media_type: "application/openmetrics-text",
+            schema: schema_of::<String>,
+        },
+    ),
+    Operation::get(
+        "/v1/openapi.json",
+        "openapi",
+        "This document.",
+        answers::<Map<String, Value>>("This document."),
+    ),
+];
+
+/// The OpenAPI 3.1 document.
+#[must_use]
+pub fn document() -> Value {
+    let settings = SchemaSettings::draft2020_12()
+        .with(|settings| settings.definitions_path = "/components/schemas".into())
+        // That a client fills what an older daemon does not send is no default of the daemon's.
+        .with_transform(RecursiveTransform(|schema: &mut Schema| drop(schema.remove("default"))));
+    let mut sent = settings.clone().for_serialize().into_generator();
+    let mut read = settings.for_deserialize().into_generator();
+    let mut paths: Map<String, Value> = Map::new();
+    for operation in OPERATIONS {
+        let path = paths.entry(operation.path).or_insert_with(|| json!({}));
+        path[operation.method.to_lowercase()] = described(&operation, &mut sent, &mut read);
+    }
+    let mut schemas: Map<String, Value> = read.take_definitions(true);
+    // Its fields are parameters.
+    schemas.remove(&*FlowsQuery::schema_name());
+    schemas.extend(sent.take_definitions(true));
+    json!({
+        "openapi": "3.1.0",
+        "info": {
+            "title": "Shunt admin interface",
+            "version": "1",
+            "summary": "HTTP/1.1 with JSON on a unix socket.",
+            "description": "Served on the socket that `admin.socket` names, to its owner and root. Within /v1 fields are added and never taken away.",
+            "license": { "name": "MIT OR Apache-2.0", "identifier": "MIT OR Apache-2.0" },
+        },
+        "servers": [{ "url": "http://localhost", "description": "The unix socket; the host does not matter." }],
+        "paths": paths,
+        "components": { "schemas": schemas },
+    })
+}
+
+fn described(operation: &Operation, sent: &mut SchemaGenerator, read: &mut SchemaGenerator) -> Value {
+    let mut it = json!({ "operationId": operation.id, "summary": operation.summary });
+    if !operation.description.is_empty() {
+        it["description"] = operation.description.into();
+    }
+    let mut parameters: Vec<Value> = path_parameters(operation.path).collect();
+    if let Some(query) = operation.query {
+        parameters.extend(query_parameters(query(read), read));
+    }
+    if !parameters.is_empty() {
+        it["parameters"] = parameters.into();
+    }
+    if let Some(Body { required, description, media_type, schema }) = operation.body {
+        it["requestBody"] =
+            json!({ "required": required, "content": { media_type: { "schema": schema(read) } } });
+        if !description.is_empty() {
+            it["requestBody"]["description"] = description.into();
+        }
+    }
+    let Answer { description, media_type, schema } = operation.answer;
+    let content = json!({ media_type: { "schema": schema(sent) } });
+    it["responses"] = json!({ "200": { "description": description, "content": content } });
+    for (status, description) in REFUSALS.iter().filter(|(status, _)| operation.refusals.contains(status)) {
+        let content = json!({ JSON: { "schema": sent.subschema_for::<Refusal>() } });
+        it["responses"][status.to_string()] = json!({ "description": description, "content": content });
+    }
+    it
+}
+
+fn path_parameters(path: &str) -> impl Iterator<Item = Value> {
+    let names = path.split('{').skip(1).filter_map(|part| part.split('}').next());
+    names.map(|name| {
+        let described = PARAMETERS.iter().find(|(known, _)| *known == name);
+        let description = described.map_or("", |(_, description)| description);
+        json!({ "name": name, "in": "path", "required": true, "description": description, "schema": { "type": "string" } })
+    })
+}
+
+/// Each field of a query's schema as a parameter of its own.
+fn query_parameters(schema: Schema, read: &SchemaGenerator) -> Vec<Value> {
+    let schema = schema.to_value();
+    let name = schema["$ref"].as_str().and_then(|reference| reference.rsplit('/').next());
+    let properties = name.and_then(|name| read.definitions().get(name)?.get("properties")?.as_object());
+    let parameter = |(name, schema): (&String, &Value)| {
+        let mut schema = schema.clone();
+        let description = schema.as_object_mut().and_then(|it| it.remove("description"));
+        json!({ "name": name, "in": "query", "description": description, "schema": schema })
+    };
+    properties.into_iter().flatten().map(parameter).collect()
+}
+
+fn schema_of<T: JsonSchema>(generator: &mut SchemaGenerator) -> Schema {
+    generator.subschema_for::<T>()
+}
+
+fn wasm() -> Map<String, Value> {
+    let fields = [("type", "string"), ("contentMediaType", "application/wasm")];
+    fields.map(|(name, value)| (name.to_owned(), value.into())).into_iter().collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn references_lead_somewhere() {
+        fn walk(value: &Value, document: &Value) {
+            if let Some(reference) = value.get("$ref").and_then(Value::as_str) {
+                let pointer = reference.strip_prefix('#').unwrap();
+                assert!(document.pointer(pointer).is_some(), "{reference} leads nowhere");
+            }
+            match value {
+                Value::Object(fields) => fields.values().for_each(|value| walk(value, document)),
+                Value::Array(items) => items.iter().for_each(|value| walk(value, document)),
+                _ => {}
+            }
+        }
+        let document = document();
+        walk(&document, &document);
+    }
+
+    #[test]
+    fn every_operation_is_described_once_with_its_parameters() {
+        let ids: BTreeSet<_> = OPERATIONS.iter().map(|it| it.id).collect();
+        assert_eq!(ids.len(), OPERATIONS.len());
+        let document = document();
+        for Operation { method, path, refusals, .. } in OPERATIONS {
+            let it = &document["paths"][path][method.to_lowercase()];
+            let parameters = it["parameters"].as_array().into_iter().flatten();
+            assert!(parameters.clone().all(|it| it["description"].as_str().is_some_and(|it| !it.is_empty())));
+            let of_path = parameters.filter(|it| it["in"] == "path").count();
+            assert_eq!(of_path, path.matches('{').count(), "the parameters of {method} {path}");
+            assert_eq!(it["responses"].as_object().unwrap().len(), 1 + refusals.len(), "{method} {path}");
+        }
+    }
+
+    #[test]
+    fn a_query_has_its_fields_as_parameters() {
+        let document = document();
+        let parameters = document["paths"]["/v1/flows"]["get"]["parameters"].as_array().unwrap();
+        let names: Vec<_> = parameters.iter().map(|it| it["name"].as_str().unwrap()).collect();
+        for name in ["virtual", "client", "member", "mode", "state", "limit"] {
+            assert!(names.contains(&name), "{name} in {names:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_sent_is_required_and_what_is_read_is_not() {
+        let schemas = &document()["components"]["schemas"];
+        assert!(schemas["MemberStatus"]["required"].as_array().unwrap().contains(&"address".into()));
+        assert_eq!(schemas["Packet"]["required"], Value::Null);
+    }
+}

@@ -1,0 +1,57 @@
+//! What bodies and queries of requests may say. Unlike answers they are refused where they say more.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// What the operator wants of a member.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct MemberChange {
+    /// `enabled`, `draining` or `disabled`.
+    pub admin: String,
+}
+
+/// Which version of a rule to go back to.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Rollback {
+    /// The number of a version that is kept; without it, what ran before.
+    pub to: Option<u64>,
+}
+
+/// The query of a list of flows. What is not asked for does not matter.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct FlowsQuery {
+    /// Name of the virtual.
+    #[serde(rename = "virtual")]
+    pub virtual_name: Option<String>,
+    /// IP address of the client.
+    pub client: Option<String>,
+    /// Address and port of the member.
+    pub member: Option<String>,
+    /// How they are forwarded.
+    pub mode: Option<String>,
+    /// Of TCP: as its handshake and end were seen. `active` for all else.
+    pub state: Option<String>,
+    /// How many at most, 1 to 10,000; 100 where nothing is said.
+    pub limit: Option<usize>,
+}
+
+/// A packet: its ends, or its bytes.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Packet {
+    /// `tcp`, `udp` or `icmp`, which is an echo request.
+    pub protocol: Option<String>,
+    /// Address and port; of ICMP an address, or with the identifier as its port.
+    pub source: Option<String>,
+    /// Address and port; of ICMP an address.
+    pub destination: Option<String>,
+    /// Of TCP, a letter each, as in `SA`; a SYN where there are none.
+    pub flags: Option<String>,
+    /// In place of all these: a frame, or an IP datagram, in hexadecimal.
+    pub hex: Option<String>,
+    /// The interface that it comes in by; without it, the one by which packets go back to its source.
+    pub interface: Option<String>,
+}

@@ -1,0 +1,93 @@
+//! Rules where they are attached.
+
+use std::collections::BTreeMap;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// A rule where it is attached.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", default)]
+pub struct RuleStatus {
+    /// `virtual/rule`.
+    pub name: String,
+    /// `null` while it is unloaded.
+    pub running: Option<u64>,
+    /// Every version that is kept, the oldest first.
+    pub versions: Vec<RuleVersion>,
+    pub hooks: Vec<HookStatus>,
+    /// `closed`, or `open`: it faulted too often and is not called.
+    pub breaker: Option<String>,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", default)]
+pub struct RuleVersion {
+    /// Counted from 1 for each rule, never used twice.
+    pub number: u64,
+    pub pack: String,
+    pub version: String,
+    /// SHA-256 of the component, in hexadecimal.
+    pub digest: String,
+    /// Milliseconds since 1970.
+    pub loaded_unix_ms: u64,
+    pub hooks: Vec<String>,
+    /// It faulted so often that its breaker opened; a breaker does not go back to it.
+    pub faulty: bool,
+}
+
+/// Counted since the process began, over all versions of the rule.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", default)]
+pub struct HookStatus {
+    pub hook: String,
+    pub calls: u64,
+    /// Kind and count; kinds that never happened are left out.
+    pub faults: BTreeMap<String, u64>,
+    /// Of the calls that were timed: the upper bound of the bucket that the quantile falls into.
+    pub p50_ns: Option<u64>,
+    pub p99_ns: Option<u64>,
+    /// For the metrics, which have their own form for it.
+    #[serde(skip)]
+    pub times: Times,
+}
+
+/// A histogram of the calls that were timed.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", default)]
+pub struct Times {
+    pub count: u64,
+    pub seconds: f64,
+    /// Upper bound in seconds, and how many calls took no more than that and more than the bound before.
+    pub buckets: Vec<(f64, u64)>,
+}
+
+/// What is in force after a load or a rollback.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", default)]
+pub struct LoadedRule {
+    pub name: String,
+    /// The number of the version that runs now.
+    pub running: u64,
+    pub pack: String,
+    pub version: String,
+    pub digest: String,
+    pub hooks: Vec<String>,
+    /// The number of the version that ran before.
+    pub replaced: Option<u64>,
+}
+
+/// What `GET /v1/rules` answers.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct Rules {
+    pub rules: Vec<RuleStatus>,
+}
+
+/// A rule that was taken out of its virtual.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct Unloaded {
+    /// `virtual/rule`.
+    pub name: String,
+}

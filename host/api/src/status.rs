@@ -1,0 +1,116 @@
+//! The process, its proxies, pools and members.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::packets::PacketStatus;
+use crate::rules::RuleStatus;
+
+/// What `GET /v1/status` answers.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", default)]
+pub struct Status {
+    pub version: String,
+    /// Of the snapshot in force; one more with every change.
+    pub epoch: u64,
+    pub uptime_seconds: u64,
+    pub workers: usize,
+    /// It has been told to end: it accepts nothing, takes no changes, and waits for what is open.
+    pub draining: bool,
+    /// Lines of the log that could not be written.
+    pub log_lines_lost: u64,
+    /// Proxies.
+    pub virtuals: Vec<VirtualStatus>,
+    pub pools: Vec<PoolStatus>,
+    /// `null`: there are no packet virtuals.
+    pub packets: Option<PacketStatus>,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", default)]
+pub struct VirtualStatus {
+    pub name: String,
+    pub listen: String,
+    pub tls: bool,
+    pub pool: Option<String>,
+    pub rules: Vec<RuleStatus>,
+    pub connections: u64,
+    pub open: u64,
+    pub refused: u64,
+    pub handshakes_failed: u64,
+    pub requests: u64,
+    /// By the first digit of the status, from 1xx to 5xx.
+    pub answers: [u64; 5],
+    /// Answers that Shunt made because of an error.
+    pub errors: u64,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", default)]
+pub struct PoolStatus {
+    pub name: String,
+    pub balance: String,
+    pub usable: usize,
+    pub members: Vec<MemberStatus>,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", default)]
+pub struct MemberStatus {
+    pub address: String,
+    pub weight: u32,
+    /// What its monitor says: `up` or `down`; `up` without a monitor.
+    pub health: String,
+    /// Why it is down, or what the last probe said that went straight to it.
+    pub reason: Option<String>,
+    /// How it is found on the way of clients, by each virtual that probes there.
+    pub on_path: Vec<OnPathStatus>,
+    /// What the operator wants: `enabled`, `draining` or `disabled`.
+    pub admin: String,
+    /// Requests under way.
+    pub active: u32,
+    pub requests: u64,
+    pub connects: u64,
+    pub connects_failed: u64,
+    pub failures: u64,
+    pub bytes_to_client: u64,
+    pub bytes_to_server: u64,
+}
+
+/// A member as the clients of one virtual find it.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", default)]
+pub struct OnPathStatus {
+    #[serde(rename = "virtual")]
+    pub virtual_name: String,
+    /// `up` or `down`.
+    pub health: String,
+    /// Why it is down, or what the last probe said.
+    pub reason: Option<String>,
+}
+
+/// What a reload did.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", default)]
+pub struct ReloadSummary {
+    pub epoch: u64,
+    pub added: Vec<String>,
+    pub changed: Vec<String>,
+    pub removed: Vec<String>,
+    pub unchanged: usize,
+}
+
+/// What `GET /v1/pools` answers.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct Pools {
+    pub pools: Vec<PoolStatus>,
+}
+
+impl Status {
+    /// The rules of all virtuals.
+    pub fn rules(&self) -> impl Iterator<Item = &RuleStatus> {
+        let packets = self.packets.iter().flat_map(|packets| &packets.virtuals);
+        self.virtuals.iter().flat_map(|it| &it.rules).chain(packets.flat_map(|it| &it.rules))
+    }
+}
