@@ -146,7 +146,7 @@ fn leases(criterion: &mut Criterion) {
     for _ in 0..64_000 {
         held.push(ports.lease(&pool, 6, member, random(), 0).unwrap());
     }
-    // Half of the ports are in use; 500 connections come and go per second, and rest for 66 s: twice as many
+    // Half of the ports are in use; 500 connections come and go per second, and are quarantined for 66 s: twice as many
     // would be more than the other half can take.
     let mut now = 0;
     criterion.bench_function("lease and return, half of the ports in use", |bencher| {

@@ -10,11 +10,11 @@
 //! 961 new connections per second for each SNAT address and member endpoint, over all workers. Where clients
 //! close first it is twenty times as many.
 
+mod bitmap;
 mod blocks;
 mod indices;
 mod lease;
 mod ports;
-mod stock;
 #[cfg(test)]
 mod tests;
 
@@ -71,7 +71,7 @@ impl Pool {
         &self.ports
     }
 
-    /// How long a port rests where the server closed first, in milliseconds.
+    /// How long a port is quarantined where the server closed first, in milliseconds.
     #[must_use]
     pub const fn time_wait(&self) -> u64 {
         self.time_wait

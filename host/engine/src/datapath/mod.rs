@@ -100,7 +100,7 @@ impl Datapath {
     }
 
     /// Begins anew in the place of one whose worker has panicked, of which nothing is believed but which SNAT
-    /// ports are in use or rest, and which members there were: the other workers go by them. Its flows are lost.
+    /// ports are in use or quarantined, and which members there were: the other workers go by them. Its flows are lost.
     #[must_use]
     pub fn after_panic(mut self, now: u64, lost: Self) -> Self {
         let Self { flows: Flows { leases, table, .. }, config, .. } = lost;

@@ -2,7 +2,7 @@
 
 use std::ops::{Range, RangeInclusive};
 
-/// The share of one worker in the ports of every SNAT address: blocks of 64, dealt out in turn.
+/// The share of one worker in the ports of every SNAT address: blocks of 64, allocated in turn.
 ///
 /// The owner of a reply is known from its destination port and the number of workers alone, whatever range the
 /// pool has: a reload that changes the range gives no living flow to another worker.
@@ -83,7 +83,7 @@ mod tests {
     proptest! {
         /// Every port has one owner, who counts its ports in order and without gaps.
         #[test]
-        fn ports_are_dealt_out(workers in 1u16..200, first: u16, last: u16) {
+        fn ports_are_allocated(workers in 1u16..200, first: u16, last: u16) {
             let mut counts = 0;
             for worker in 0..workers {
                 let blocks = Blocks::new(worker, workers);

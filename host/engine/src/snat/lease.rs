@@ -8,21 +8,21 @@ use shunt_wire::{Address, Endpoint};
 /// [`Ports::end`](super::Ports::end).
 ///
 /// One that is dropped gives itself back as well: as of a flow of whose end nothing is known, so that the port
-/// rests for the longest time, and from when [`Ports`](super::Ports) next hears of the time.
+/// is quarantined for the longest time, and from when [`Ports`](super::Ports) next hears of the time.
 #[derive(Debug)]
 #[must_use]
 pub struct Lease {
     held: Held,
-    desk: Option<Desk>,
+    returns: Option<ReturnQueue>,
 }
 
 /// What is leased.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Held {
     pub(super) endpoint: Endpoint,
-    /// The place of its stock.
-    pub(super) stock: u32,
-    /// The port's index in the stock.
+    /// The place of its bitmap.
+    pub(super) bitmap: u32,
+    /// The port's index in the bitmap.
     pub(super) index: u32,
     /// The pool's when it was leased.
     pub(super) time_wait: u64,
@@ -30,11 +30,11 @@ pub(super) struct Held {
 
 /// Where dropped leases are put until someone who knows the time takes them.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Desk(Arc<Mutex<Vec<Held>>>);
+pub(super) struct ReturnQueue(Arc<Mutex<Vec<Held>>>);
 
 impl Lease {
-    pub(super) fn new(held: Held, desk: &Desk) -> Self {
-        Self { held, desk: Some(desk.clone()) }
+    pub(super) fn new(held: Held, returns: &ReturnQueue) -> Self {
+        Self { held, returns: Some(returns.clone()) }
     }
 
     /// The address and port. Of ICMP echo, the identifier.
@@ -54,24 +54,24 @@ impl Lease {
     }
 
     /// What is leased, and nothing gives itself back any more. None if it is leased from elsewhere.
-    pub(super) fn redeem(mut self, desk: &Desk) -> Option<Held> {
-        if !self.desk.as_ref().is_some_and(|own| Arc::ptr_eq(&own.0, &desk.0)) {
+    pub(super) fn redeem(mut self, returns: &ReturnQueue) -> Option<Held> {
+        if !self.returns.as_ref().is_some_and(|own| Arc::ptr_eq(&own.0, &returns.0)) {
             return None;
         }
-        self.desk = None;
+        self.returns = None;
         Some(self.held)
     }
 }
 
 impl Drop for Lease {
     fn drop(&mut self) {
-        if let Some(desk) = self.desk.take() {
-            desk.put(self.held);
+        if let Some(returns) = self.returns.take() {
+            returns.put(self.held);
         }
     }
 }
 
-impl Desk {
+impl ReturnQueue {
     /// Those that were dropped since the last time.
     pub(super) fn take(&self) -> Vec<Held> {
         // An empty vector is no allocation. A panic elsewhere would leave the list a valid one.

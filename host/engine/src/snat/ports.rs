@@ -6,8 +6,8 @@ use std::ops::{AddAssign, Range};
 
 use shunt_wire::{Address, Endpoint};
 
-use super::lease::{Desk, Held};
-use super::stock::Stock;
+use super::bitmap::PortBitmap;
+use super::lease::{Held, ReturnQueue};
 use super::{Blocks, Lease, Pool, longest, quarantine};
 use crate::flow::Ending;
 use crate::hash::Keyed;
@@ -16,25 +16,25 @@ use crate::timer::Wheel;
 /// Which port of which SNAT address each flow of a worker has.
 ///
 /// It knows no pools: they come with each lease, from the configuration of that moment, and what is leased or
-/// rests is kept by address, protocol and member endpoint. So a reload touches nothing here. Ports of an
+/// quarantined is kept by address, protocol and member endpoint. So a reload touches nothing here. Ports of an
 /// address that left its pool end with their flows; a time-wait that changed is that of leases from then on.
 ///
-/// For each of these there is a [`Stock`], made when its first port is leased and gone when all are
+/// For each of these there is a [`PortBitmap`], made when its first port is leased and gone when all are
 /// free again.
 #[derive(Debug)]
 pub struct Ports {
     blocks: Blocks,
-    /// By protocol and member endpoint: its stocks, in the order of their addresses.
+    /// By protocol and member endpoint: its bitmaps, in the order of their addresses.
     toward: HashMap<(u8, Endpoint), Vec<(Address, u32)>, Keyed>,
-    stocks: Vec<Option<Owned>>,
+    bitmaps: Vec<Option<Owned>>,
     unused: Vec<u32>,
-    /// When the next ports of a stock are free.
+    /// When the next ports of a bitmap are free.
     wheel: Wheel,
-    dropped: Desk,
+    dropped: ReturnQueue,
     counts: Counts,
     /// The longest quarantine that any lease so far may end with, in milliseconds.
     longest: u64,
-    /// Until then nothing is leased: which ports rest has been forgotten.
+    /// Until then nothing is leased: which ports are quarantined has been forgotten.
     silent_until: u64,
     /// Something is half done.
     pub(super) changing: bool,
@@ -43,7 +43,7 @@ pub struct Ports {
 /// Why there is no lease.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Refusal {
-    /// Every port of this worker is leased or rests, on every address of the pool, toward this member; or
+    /// Every port of this worker is leased or quarantined, on every address of the pool, toward this member; or
     /// any may, for it has been [forgotten](Ports::after_panic) which do.
     Exhausted,
     /// The pool has no address of the member's family.
@@ -72,7 +72,7 @@ pub struct Occupancy {
 }
 
 /// How far the ports of one address are used, in the shares of one worker or of several. An address toward
-/// which nothing is leased or rests is in no list: all its ports are free.
+/// which nothing is leased or quarantined is in no list: all its ports are free.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct AddressOccupancy {
     /// In one worker's share, toward the member endpoint that has the fewest left.
@@ -102,7 +102,7 @@ impl AddAssign for Counts {
 
 #[derive(Debug)]
 struct Owned {
-    stock: Stock,
+    bitmap: PortBitmap,
     address: Address,
     protocol: u8,
     member: Endpoint,
@@ -115,10 +115,10 @@ impl Ports {
         Self {
             blocks,
             toward: HashMap::with_hasher(hash),
-            stocks: Vec::new(),
+            bitmaps: Vec::new(),
             unused: Vec::new(),
             wheel: Wheel::new(now),
-            dropped: Desk::default(),
+            dropped: ReturnQueue::default(),
             counts: Counts::default(),
             longest: 0,
             silent_until: 0,
@@ -126,10 +126,10 @@ impl Ports {
         }
     }
 
-    /// What is still known after its worker has panicked. The ports of flows that are lost rest, as of flows of
+    /// What is still known after its worker has panicked. The ports of flows that are lost are quarantined, as of flows of
     /// whose end nothing is known, once their leases are dropped. If the panic came in the midst of a change
     /// here, nothing can be believed: then no port is offered until the last one that may have been
-    /// in use has rested.
+    /// in use has left quarantine.
     #[must_use]
     pub fn after_panic(self, now: u64) -> Self {
         if !self.changing {
@@ -190,15 +190,15 @@ impl Ports {
         self.changing = false;
     }
 
-    /// Each address and member endpoint with a port that is leased or rests.
+    /// Each address and member endpoint with a port that is leased or quarantined.
     pub fn occupancy(&self) -> impl Iterator<Item = Occupancy> {
-        self.stocks.iter().flatten().map(|Owned { stock, address, protocol, member }| Occupancy {
+        self.bitmaps.iter().flatten().map(|Owned { bitmap, address, protocol, member }| Occupancy {
             address: *address,
             protocol: *protocol,
             member: *member,
-            free: stock.free_now(),
-            leased: stock.leased(),
-            quarantined: stock.resting(),
+            free: bitmap.free_now(),
+            leased: bitmap.leased(),
+            quarantined: bitmap.quarantined(),
         })
     }
 
@@ -237,8 +237,8 @@ impl Ports {
         size_of::<Self>()
             + self.toward.capacity() * (size_of::<((u8, Endpoint), Vec<(Address, u32)>)>() + 1)
             + lists
-            + self.stocks.capacity() * size_of::<Option<Owned>>()
-            + self.stocks.iter().flatten().map(|owned| owned.stock.memory()).sum::<usize>()
+            + self.bitmaps.capacity() * size_of::<Option<Owned>>()
+            + self.bitmaps.iter().flatten().map(|owned| owned.bitmap.memory()).sum::<usize>()
             + self.wheel.memory()
     }
 
@@ -258,25 +258,25 @@ impl Ports {
             return Err(Refusal::Exhausted);
         }
         self.longest = self.longest.max(longest(pool.time_wait));
-        let stock = self.stock(address, protocol, member, pool.time_wait, now);
-        let leased = self.stocks[stock as usize].as_mut();
-        let index = leased.and_then(|owned| owned.stock.lease(&range, (random >> 32) as u32));
+        let bitmap = self.bitmap(address, protocol, member, pool.time_wait, now);
+        let leased = self.bitmaps[bitmap as usize].as_mut();
+        let index = leased.and_then(|owned| owned.bitmap.lease(&range, (random >> 32) as u32));
         let index = index.ok_or(Refusal::Exhausted)?;
         let endpoint = Endpoint { address, port: self.blocks.port(index) };
-        Ok(Lease::new(Held { endpoint, stock, index, time_wait: pool.time_wait }, &self.dropped))
+        Ok(Lease::new(Held { endpoint, bitmap, index, time_wait: pool.time_wait }, &self.dropped))
     }
 
     fn free_due(&mut self, now: u64) {
         for held in self.dropped.take() {
             self.counts.dropped += 1;
-            let rest = quarantine(Ending::Unknown, held.time_wait);
-            self.put_back(held, now.saturating_add(rest), now);
+            let time = quarantine(Ending::Unknown, held.time_wait);
+            self.put_back(held, now.saturating_add(time), now);
         }
-        while let Some(stock) = self.wheel.take_due(now) {
-            if let Some(owned) = &mut self.stocks[stock as usize] {
-                owned.stock.pass(now);
+        while let Some(bitmap) = self.wheel.take_due(now) {
+            if let Some(owned) = &mut self.bitmaps[bitmap as usize] {
+                owned.bitmap.pass(now);
             }
-            self.settle(stock);
+            self.settle(bitmap);
         }
     }
 
@@ -290,14 +290,14 @@ impl Ports {
         mut random: u32,
     ) -> Option<(Address, u32)> {
         // Both lists are in the order of addresses.
-        let mut stocks = self.toward.get(&toward).map_or(&[][..], Vec::as_slice).iter().peekable();
+        let mut bitmaps = self.toward.get(&toward).map_or(&[][..], Vec::as_slice).iter().peekable();
         let (mut best, mut equals) = (None, 0);
         let family = toward.1.address.family();
         for &address in pool.addresses.iter().filter(|address| address.family() == family) {
-            while stocks.next_if(|(other, _)| *other < address).is_some() {}
-            let stock = stocks.next_if(|(other, _)| *other == address);
-            let owned = stock.and_then(|&(_, stock)| self.stocks[stock as usize].as_ref());
-            let free = owned.map_or(range.len() as u32, |owned| owned.stock.free(range));
+            while bitmaps.next_if(|(other, _)| *other < address).is_some() {}
+            let bitmap = bitmaps.next_if(|(other, _)| *other == address);
+            let owned = bitmap.and_then(|&(_, bitmap)| self.bitmaps[bitmap as usize].as_ref());
+            let free = owned.map_or(range.len() as u32, |owned| owned.bitmap.free(range));
             equals = match best {
                 Some((_, most)) if free < most => continue,
                 Some((_, most)) if free == most => equals + 1,
@@ -313,21 +313,21 @@ impl Ports {
         best
     }
 
-    /// The stock of an address toward a member; a new one if there is none.
-    fn stock(&mut self, address: Address, protocol: u8, member: Endpoint, time_wait: u64, now: u64) -> u32 {
+    /// The bitmap of an address toward a member; a new one if there is none.
+    fn bitmap(&mut self, address: Address, protocol: u8, member: Endpoint, time_wait: u64, now: u64) -> u32 {
         let list = self.toward.entry((protocol, member)).or_default();
         let place = match list.binary_search_by_key(&address, |(address, _)| *address) {
             Ok(place) => return list[place].1,
             Err(place) => place,
         };
-        let stock = Stock::new(self.blocks.words(), longest(time_wait), now);
-        let owned = Some(Owned { stock, address, protocol, member });
+        let bitmap = PortBitmap::new(self.blocks.words(), longest(time_wait), now);
+        let owned = Some(Owned { bitmap, address, protocol, member });
         let index = if let Some(index) = self.unused.pop() {
-            self.stocks[index as usize] = owned;
+            self.bitmaps[index as usize] = owned;
             index
         } else {
-            self.stocks.push(owned);
-            self.stocks.len() as u32 - 1
+            self.bitmaps.push(owned);
+            self.bitmaps.len() as u32 - 1
         };
         list.insert(place, (address, index));
         index
@@ -335,34 +335,34 @@ impl Ports {
 
     /// A port is free again at `due`.
     fn put_back(&mut self, held: Held, due: u64, now: u64) {
-        if let Some(owned) = &mut self.stocks[held.stock as usize] {
+        if let Some(owned) = &mut self.bitmaps[held.bitmap as usize] {
             if due <= now {
-                owned.stock.release(held.index);
+                owned.bitmap.release(held.index);
             } else {
-                owned.stock.rest(held.index, due);
+                owned.bitmap.quarantine(held.index, due);
             }
         }
-        self.settle(held.stock);
+        self.settle(held.bitmap);
     }
 
-    /// Sets the timer of a stock, or does away with it if it is not used any more.
+    /// Sets the timer of a bitmap, or does away with it if it is not used any more.
     fn settle(&mut self, index: u32) {
-        let Some(owned) = &self.stocks[index as usize] else {
+        let Some(owned) = &self.bitmaps[index as usize] else {
             return;
         };
-        if let Some(next) = owned.stock.next_slot() {
+        if let Some(next) = owned.bitmap.next_slot() {
             self.wheel.schedule_by(index, next);
         }
-        if !owned.stock.is_unused() {
+        if !owned.bitmap.is_unused() {
             return;
         }
         if let Entry::Occupied(mut list) = self.toward.entry((owned.protocol, owned.member)) {
-            list.get_mut().retain(|(_, stock)| *stock != index);
+            list.get_mut().retain(|(_, bitmap)| *bitmap != index);
             if list.get().is_empty() {
                 list.remove();
             }
         }
-        self.stocks[index as usize] = None;
+        self.bitmaps[index as usize] = None;
         self.wheel.cancel(index);
         self.unused.push(index);
     }

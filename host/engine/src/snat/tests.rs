@@ -10,7 +10,7 @@ use crate::hash::Keyed;
 
 const TCP: u8 = 6;
 const SECOND: u64 = 1_000;
-/// What a port may rest too long.
+/// How much longer a port may be quarantined.
 const SLOT: u64 = TIME_WAIT / 30;
 
 fn address(last: u64) -> Address {
@@ -174,8 +174,8 @@ fn a_reload_leaves_leases_as_they_are() {
     let mut ports = ports();
     let old = pool(2, 5_000..=5_009);
     let leases: Vec<_> = (0..20).map(|_| ports.lease(&old, TCP, member(80), 5, 0).unwrap()).collect();
-    let resting = leases.into_iter().partition::<Vec<_>, _>(|lease| lease.port() < 5_005);
-    let (leases, ended) = resting;
+    let parted = leases.into_iter().partition::<Vec<_>, _>(|lease| lease.port() < 5_005);
+    let (leases, ended) = parted;
     for lease in ended {
         ports.end(lease, Ending::ServerClosed, 0, 0);
     }
@@ -186,13 +186,17 @@ fn a_reload_leaves_leases_as_they_are() {
         fresh.push(lease);
     }
     let of = |n| fresh.iter().filter(|lease| lease.address() == address(n)).count();
-    assert_eq!((of(1), of(2), of(3)), (0, 5, 15), "what was leased or rests under the old time is not free");
+    assert_eq!(
+        (of(1), of(2), of(3)),
+        (0, 5, 15),
+        "what was leased or quarantined under the old time is not free"
+    );
     for lease in leases.into_iter().chain(fresh) {
         ports.end(lease, Ending::ServerClosed, 50 * SECOND, 50 * SECOND);
     }
     ports.advance(TIME_WAIT + SLOT);
-    let rest: u32 = ports.occupancy().map(|each| each.quarantined).sum();
-    assert_eq!(rest, 10, "of the new time; the old leases keep the time that they were leased with");
+    let count: u32 = ports.occupancy().map(|each| each.quarantined).sum();
+    assert_eq!(count, 10, "of the new time; the old leases keep the time that they were leased with");
     ports.advance(TIME_WAIT + 2 * SLOT);
     assert_eq!(ports.occupancy().map(|each| each.quarantined).sum::<u32>(), 10);
     ports.advance(50 * SECOND + TIME_WAIT + SLOT);
@@ -248,7 +252,7 @@ fn an_endpoint_costs_what_is_in_use() {
         leases.push(ports.lease(&one, TCP, member(n), 0, 0).unwrap());
     }
     let each = ports.memory() / 10_000;
-    assert!(each < 1_024, "{each} bytes for a port in use and one that rests");
+    assert!(each < 1_024, "{each} bytes for a port in use and one in quarantine");
     // As many toward one endpoint are known by their bits.
     for n in 0..10_000u64 {
         leases.push(ports.lease(&one, TCP, member(10_000), n << 40, 0).unwrap());
@@ -269,7 +273,11 @@ fn ports_of_flows_that_a_panic_took_rest() {
     let _third = at(10 * SECOND).expect("one was never in use");
     assert_eq!(at(TIME_WAIT - 1).unwrap_err(), Refusal::Exhausted);
     let _ended = at(TIME_WAIT + SLOT).expect("that of the flow that had ended");
-    assert_eq!(at(TIME_WAIT + SLOT).unwrap_err(), Refusal::Exhausted, "that of the lost one rests on");
+    assert_eq!(
+        at(TIME_WAIT + SLOT).unwrap_err(),
+        Refusal::Exhausted,
+        "that of the lost one stays in quarantine"
+    );
     let _lost = at(10 * SECOND + TIME_WAIT + SLOT).unwrap();
     assert_eq!(ports.counts(), Counts { leases: 5, exhausted: 2, dropped: 1 });
 }
@@ -300,7 +308,10 @@ fn a_lease_of_another_worker_goes_back_there() {
     let lease = here.lease(&one, TCP, member(80), 0, 0).unwrap();
     there.end(lease, Ending::ClientClosed, 0, 0);
     assert_eq!(there.occupancy().count(), 0);
-    assert!(here.lease(&one, TCP, member(80), 0, 30 * SECOND).is_err(), "it rests, as of unknown ending");
+    assert!(
+        here.lease(&one, TCP, member(80), 0, 30 * SECOND).is_err(),
+        "it is quarantined, as of unknown ending"
+    );
     assert_eq!(here.counts().dropped, 1);
 }
 

@@ -45,7 +45,7 @@ pub(super) fn lease(
         }
         Err(Refusal::Exhausted) => {
             first.trace.at(Stage::SnatLease, || {
-                format!("every port of SNAT pool {} is in use or rests toward {member}", pool.name)
+                format!("every port of SNAT pool {} is in use or quarantined toward {member}", pool.name)
             });
             Err(DropReason::SnatExhausted)
         }

@@ -30,7 +30,7 @@ pub struct Counters {
     pub modes: [FlowCounters; ModeName::ALL.len()],
     /// By [`DropReason`] as index.
     pub drops: [u64; DropReason::ALL.len()],
-    /// Of each SNAT address with ports that are leased or rest.
+    /// Of each SNAT address with ports that are leased or quarantined.
     pub snat: BTreeMap<Address, AddressOccupancy>,
     /// Leases ever, and refused ones.
     pub leases: snat::Counts,

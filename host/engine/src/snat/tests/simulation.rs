@@ -7,7 +7,7 @@ const ADDRESSES: usize = 4;
 /// Of 1,100 ports, the second of two workers owns about half.
 const FIRST: u16 = 40_000;
 const PORTS: usize = 1_100;
-/// How much longer than it must a port may rest: a slot of the longest quarantine that is configured.
+/// How much longer than it must a port may be quarantined: a slot of the longest quarantine that is configured.
 const SLACK: u64 = 4 * SECOND;
 const LEASED: u64 = u64::MAX;
 
@@ -146,7 +146,7 @@ fn close(ports: &mut Ports, model: &mut Model, flow: Flow, state: &mut u64, now:
     let Flow { lease, member, time_wait } = flow;
     let endpoint = lease.endpoint();
     let dice = random(state);
-    let rests = match dice % 16 {
+    let quarantine = match dice % 16 {
         0 => {
             ports.cancel(lease, now);
             seen.cancelled += 1;
@@ -169,10 +169,10 @@ fn close(ports: &mut Ports, model: &mut Model, flow: Flow, state: &mut u64, now:
             return;
         }
     };
-    model.end(member, endpoint, now + rests);
+    model.end(member, endpoint, now + quarantine);
 }
 
-/// A refusal is right only where every port of the pool is leased or rests.
+/// A refusal is right only where every port of the pool is leased or quarantined.
 fn assert_nothing_is_free(model: &Model, pool: &Pool, blocks: Blocks, member: usize, now: u64) {
     for &address in pool.addresses() {
         for port in pool.ports().clone().filter(|&port| blocks.owner(port) == 1) {

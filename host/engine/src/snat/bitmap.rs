@@ -5,18 +5,18 @@ use std::ops::Range;
 
 use super::indices::Indices;
 
-/// Which ports are leased, which rest, and which are free; of one worker, by index (see
+/// Which ports are leased, which are in quarantine, and which are free; of one worker, by index (see
 /// [`Blocks`](super::Blocks)).
 ///
-/// A port that rests stands in the set of the *slot* in which its time is up. When a slot has passed, its
+/// A port in quarantine stands in the set of the *slot* in which its time is up. When a slot has passed, its
 /// set as a whole is taken out of `busy`: no port has a timer, and the cost per slot is that of a
-/// bitmap at most. A port rests up to one slot longer than it must.
+/// bitmap at most. A port is quarantined up to one slot longer than it must be.
 #[derive(Debug)]
-pub(super) struct Stock {
-    /// Leased or resting.
+pub(super) struct PortBitmap {
+    /// Leased or quarantined.
     busy: Indices,
     leased: u32,
-    resting: u32,
+    quarantined: u32,
     /// The slots from `first` on; the first one is there.
     slots: VecDeque<Option<Slot>>,
     first: u64,
@@ -38,17 +38,17 @@ struct Slot {
 }
 
 /// In how many slots the longest quarantine is divided. With the default of 66 s a slot is 2.2 s long: that
-/// is what a port may rest too long. Up to 31 sets are in use, each of 8 KiB over all workers at most.
+/// is how much longer a port may be quarantined. Up to 31 sets are in use, each of 8 KiB over all workers at most.
 const SLOTS: u64 = 30;
 
-impl Stock {
+impl PortBitmap {
     /// All free. `words`: of a bitmap over all indices. `longest`: quarantine, in milliseconds, of which a slot
     /// is a part.
     pub(super) fn new(words: usize, longest: u64, now: u64) -> Self {
         Self {
             busy: Indices::new(words),
             leased: 0,
-            resting: 0,
+            quarantined: 0,
             slots: VecDeque::new(),
             first: 0,
             origin: now,
@@ -86,10 +86,10 @@ impl Stock {
         self.free += u32::from(self.range.contains(&index));
     }
 
-    /// A leased port rests until `due`, which is in the future.
-    pub(super) fn rest(&mut self, index: u32, due: u64) {
+    /// A leased port is quarantined until `due`, which is in the future.
+    pub(super) fn quarantine(&mut self, index: u32, due: u64) {
         self.leased -= 1;
-        self.resting += 1;
+        self.quarantined += 1;
         let number = due.saturating_sub(self.origin).div_ceil(self.step);
         if self.slots.is_empty() {
             self.first = number;
@@ -116,7 +116,7 @@ impl Stock {
         while self.next_slot().is_some_and(|end| end <= now) {
             if let Some(Some(mut slot)) = self.slots.pop_front() {
                 self.busy.take_out(&mut slot.ports);
-                self.resting -= slot.count;
+                self.quarantined -= slot.count;
                 self.spare = Some(slot.ports);
                 self.free = self.busy.count_clear(&self.range);
             }
@@ -128,7 +128,7 @@ impl Stock {
         }
     }
 
-    /// When the next resting ports are free.
+    /// When the next quarantined ports are free.
     pub(super) fn next_slot(&self) -> Option<u64> {
         (!self.slots.is_empty()).then(|| self.first.saturating_mul(self.step).saturating_add(self.origin))
     }
@@ -147,12 +147,12 @@ impl Stock {
         self.leased
     }
 
-    pub(super) const fn resting(&self) -> u32 {
-        self.resting
+    pub(super) const fn quarantined(&self) -> u32 {
+        self.quarantined
     }
 
     pub(super) const fn is_unused(&self) -> bool {
-        self.leased == 0 && self.resting == 0
+        self.leased == 0 && self.quarantined == 0
     }
 
     /// Bytes that it holds.
