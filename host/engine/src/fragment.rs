@@ -14,8 +14,8 @@ use shunt_wire::{Address, Family, FlowKey};
 
 use crate::hash::Keyed;
 use crate::packet::Fragment;
-pub use packet::{Held, Why};
 use packet::{Packet, State};
+pub use packet::{PendingFragment, Why};
 
 /// How long a packet is remembered after the last of its fragments, in milliseconds: what a translator has to
 /// grant at least (RFC 6146 section 4, `FRAGMENT_MIN`). Longer is worse: a sender uses an identification
@@ -32,7 +32,7 @@ pub const PIECES: usize = 128;
 pub const PACKETS: usize = 8_192;
 /// The same from one source: nobody takes it all.
 pub const PACKETS_OF_SOURCE: usize = PACKETS / 8;
-/// Bytes of fragments that wait at most: as many as Linux holds (`ipfrag_high_thresh`).
+/// Bytes of pending fragments at most: as many as Linux holds (`ipfrag_high_thresh`).
 pub const BYTES: usize = 4 << 20;
 /// The same from one source: four of the longest packets.
 pub const BYTES_OF_SOURCE: usize = 4 << 16;
@@ -44,7 +44,7 @@ pub struct Fragments {
     sources: HashMap<Address, Share, Keyed>,
     /// When each packet is looked at next.
     due: BTreeSet<(u64, PacketId)>,
-    held: usize,
+    pending: usize,
     bytes: usize,
 }
 
@@ -71,7 +71,7 @@ pub struct PartOf {
 /// How a fragment that fits its packet stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Standing {
-    /// The first fragment has not come: this one is it, or has to be [held](Fragments::hold).
+    /// The first fragment has not come: this one is it, or has to be [deferred](Fragments::defer).
     Unknown,
     Known(PartOf),
 }
@@ -81,7 +81,7 @@ pub enum Standing {
 pub struct Refused {
     pub why: Why,
     /// How many that waited went with it: a packet that misses a part is of use to nobody.
-    pub waiting: usize,
+    pub pending: usize,
 }
 
 /// What one source takes up.
@@ -110,7 +110,7 @@ impl Fragments {
             packets: HashMap::with_hasher(hash),
             sources: HashMap::with_hasher(hash),
             due: BTreeSet::new(),
-            held: 0,
+            pending: 0,
             bytes: 0,
         }
     }
@@ -123,13 +123,13 @@ impl Fragments {
     pub fn take(&mut self, now: u64, fragment: &Fragment) -> Result<Standing, Refused> {
         let id = PacketId::of(fragment);
         if !self.packets.contains_key(&id) {
-            self.begin(now, id).map_err(|why| Refused { why, waiting: 0 })?;
+            self.begin(now, id).map_err(|why| Refused { why, pending: 0 })?;
         }
         let Some(packet) = self.packets.get_mut(&id) else { return Ok(Standing::Unknown) };
         match packet.fit(now, fragment) {
             Ok(()) => {}
-            Err(why) if why.is_of_packet() => return Err(Refused { why, waiting: self.refuse(&id) }),
-            Err(why) => return Err(Refused { why, waiting: 0 }),
+            Err(why) if why.is_of_packet() => return Err(Refused { why, pending: self.refuse(&id) }),
+            Err(why) => return Err(Refused { why, pending: 0 }),
         }
         let State::Known(part) = packet.state else { return Ok(Standing::Unknown) };
         self.end_if_complete(&id);
@@ -142,34 +142,34 @@ impl Fragments {
         match self.packets.get(&PacketId::of(fragment)).map(|packet| &packet.state) {
             Some(State::Known(part)) => Some(part.flow),
             Some(State::Refused) => None,
-            Some(State::Waiting(_)) | None => fragment.head.map(|head| head.key),
+            Some(State::Pending(_)) | None => fragment.head.map(|head| head.key),
         }
     }
 
     /// The first fragment says whose packet it is. Returns those that waited for it, by their place in the
     /// packet.
-    pub fn learn(&mut self, id: &PacketId, part: PartOf) -> Vec<Held> {
+    pub fn learn(&mut self, id: &PacketId, part: PartOf) -> Vec<PendingFragment> {
         let Some(packet) = self.packets.get_mut(id) else { return Vec::new() };
-        let mut waiting = packet.become_known(part);
-        self.let_go(id, &waiting);
+        let mut pending = packet.become_known(part);
+        self.let_go(id, &pending);
         self.end_if_complete(id);
-        waiting.sort_by_key(|held| held.offset);
-        waiting
+        pending.sort_by_key(|pending| pending.offset);
+        pending
     }
 
     /// Keeps a copy of a fragment until the first one comes.
     ///
     /// # Errors
     /// There is no room, and the packet is refused.
-    pub fn hold(&mut self, fragment: &Fragment, ingress: u32, frame: &[u8]) -> Result<(), Refused> {
+    pub fn defer(&mut self, fragment: &Fragment, ingress: u32, frame: &[u8]) -> Result<(), Refused> {
         let id = PacketId::of(fragment);
         let of_source = self.sources.get(&fragment.source).map_or(0, |share| share.bytes);
         if self.bytes + frame.len() > BYTES || of_source + frame.len() > BYTES_OF_SOURCE {
-            return Err(Refused { why: Why::Full, waiting: self.refuse(&id) });
+            return Err(Refused { why: Why::Full, pending: self.refuse(&id) });
         }
-        if let Some(Packet { state: State::Waiting(waiting), .. }) = self.packets.get_mut(&id) {
-            waiting.push(Held { offset: fragment.offset, ingress, bytes: frame.into() });
-            self.held += 1;
+        if let Some(Packet { state: State::Pending(pending), .. }) = self.packets.get_mut(&id) {
+            pending.push(PendingFragment { offset: fragment.offset, ingress, bytes: frame.into() });
+            self.pending += 1;
             self.bytes += frame.len();
             self.sources.entry(fragment.source).or_default().bytes += frame.len();
         }
@@ -178,9 +178,9 @@ impl Fragments {
 
     /// Nothing more of a packet is forwarded. Returns how many of its fragments waited.
     pub fn refuse(&mut self, id: &PacketId) -> usize {
-        let waiting = self.packets.get_mut(id).map(Packet::become_refused).unwrap_or_default();
-        self.let_go(id, &waiting);
-        waiting.len()
+        let pending = self.packets.get_mut(id).map(Packet::become_refused).unwrap_or_default();
+        self.let_go(id, &pending);
+        pending.len()
     }
 
     /// Forgets packets whose fragments stopped coming. Returns how many fragments had waited for a first one.
@@ -200,10 +200,10 @@ impl Fragments {
         orphans
     }
 
-    /// Fragments that wait.
+    /// Pending fragments.
     #[must_use]
-    pub const fn held(&self) -> usize {
-        self.held
+    pub const fn pending(&self) -> usize {
+        self.pending
     }
 
     /// Packets of which something is missing.
@@ -246,7 +246,7 @@ impl Fragments {
 
     /// Forgets a packet. Returns how many of its fragments waited.
     fn end(&mut self, id: &PacketId) -> usize {
-        let waiting = self.refuse(id);
+        let pending = self.refuse(id);
         if let Some(packet) = self.packets.remove(id) {
             self.due.remove(&(packet.due, *id));
             if let Some(share) = self.sources.get_mut(&id.source) {
@@ -256,13 +256,13 @@ impl Fragments {
                 }
             }
         }
-        waiting
+        pending
     }
 
     /// These wait no longer.
-    fn let_go(&mut self, id: &PacketId, waiting: &[Held]) {
-        let bytes: usize = waiting.iter().map(|held| held.bytes.len()).sum();
-        self.held -= waiting.len();
+    fn let_go(&mut self, id: &PacketId, pending: &[PendingFragment]) {
+        let bytes: usize = pending.iter().map(|pending| pending.bytes.len()).sum();
+        self.pending -= pending.len();
         self.bytes -= bytes;
         if let Some(share) = self.sources.get_mut(&id.source) {
             share.bytes -= bytes;

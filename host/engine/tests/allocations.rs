@@ -162,7 +162,7 @@ fn receive(datapath: &mut Datapath, driver: &mut impl Driver, ingress: u32, byte
     let mut buffer = vec![0; end + HEADROOM];
     buffer[HEADROOM..end].copy_from_slice(bytes);
     let mut frame = Frame::new(&mut buffer, HEADROOM, end);
-    let mut verdict = Verdict::Held;
+    let mut verdict = Verdict::Pending;
     let counted = allocation_counter::measure(|| {
         verdict = datapath.receive(1, ingress, &mut frame, driver);
     });

@@ -11,7 +11,7 @@ use shunt_engine::datapath::{
     Transport, TunnelSources, Verdict, Virtual, VirtualIndex,
 };
 use shunt_engine::flow::{Cursor, FlowId};
-use shunt_engine::fragment::PartOf;
+use shunt_engine::fragment::FragmentOf;
 use shunt_engine::hash::Keyed;
 use shunt_engine::mapping::{Embedding, Map, Mapping, Maps, Routers};
 use shunt_engine::member::{Admin, MemberState};
@@ -86,7 +86,7 @@ impl Driver for FuzzDriver {
         assert!(frame.len() >= 14, "less than a header");
     }
 
-    fn hand_over(&mut self, _: usize, _: u32, _: &[u8], _: Option<PartOf>) -> bool {
+    fn hand_over(&mut self, _: usize, _: u32, _: &[u8], _: Option<FragmentOf>) -> bool {
         panic!("there is one worker")
     }
 
@@ -196,7 +196,7 @@ impl Scene {
         let was_partial = self.datapath.counters().checksums_finished > finished;
         match verdict {
             Verdict::HandOver { .. } => panic!("there is one worker"),
-            Verdict::Held => assert_eq!(frame.bytes(), whole(bytes), "what waits is as it came, and whole"),
+            Verdict::Pending => assert_eq!(frame.bytes(), whole(bytes), "what waits is as it came, and whole"),
             Verdict::Send { .. } if was_partial => {
                 assert!(has_right_checksum(frame.bytes()), "a partial checksum is whole when it leaves");
             }
@@ -233,7 +233,7 @@ impl Scene {
         }
         self.check();
         let counters = self.datapath.counters();
-        let waiting = (counters.held, counters.fragments_held);
+        let waiting = (counters.pending, counters.fragments_pending);
         assert_eq!((counters.flows, waiting, counters.snat.len()), (0, (0, 0), 0));
     }
 }

@@ -76,7 +76,7 @@ impl Bare {
         let Bare { datapath, rules, io, sockets } = self;
         let mut driver = WorkerDriver { rules, io, outbox: &mut sockets.outbox(), peers: &[] };
         let verdict = datapath.receive(now, ingress, frame, &mut driver);
-        driver.rules.decided(matches!(verdict, Verdict::Send { .. } | Verdict::Sent | Verdict::Held));
+        driver.rules.decided(matches!(verdict, Verdict::Send { .. } | Verdict::Sent | Verdict::Pending));
         verdict
     }
 

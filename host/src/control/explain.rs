@@ -142,7 +142,7 @@ fn verdict_status(verdict: Verdict, interface: Option<&str>) -> VerdictStatus {
         Verdict::Send { .. } => ("send", format!("it leaves by {interface}")),
         Verdict::Answer { .. } => ("answer", format!("Shunt answers it itself, by {interface}")),
         Verdict::Sent => ("send", format!("it leaves by {interface}, with what waited for it")),
-        Verdict::Held => (
+        Verdict::Pending => (
             "held",
             "it waits for the MAC of its next hop, or for the first fragment of its packet".to_owned(),
         ),

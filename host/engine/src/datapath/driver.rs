@@ -15,7 +15,7 @@ pub trait Driver {
     /// A flow ended. Called only where [`Hooks::on_done`](super::snapshot::Hooks) is set.
     fn on_done(&mut self, done: &Done);
 
-    /// Sends a frame beside the one that is being received: a reset, a packet that was held, an announcement.
+    /// Sends a frame beside the one that is being received: a reset, a pending packet, an announcement.
     fn send(&mut self, interface: u32, frame: &[u8]);
 
     /// Hands a frame, as it came in by `ingress`, to another worker, which

@@ -11,9 +11,9 @@
 //! | `model` | values: what is configured, what comes in, what becomes of it |
 //! | [`Snapshot`], `lookup`, [`Driver`] | what is configured as a whole; which virtual takes a packet; the thread around it |
 //! | `compile` | the plan of a flow, and the rewrites that follow from it and the network |
-//! | `state` | what a worker keeps: flows, counters and limits by virtual and member, packets that wait |
+//! | `state` | what a worker keeps: flows, counters and limits by virtual and member, pending packets |
 //! | `end` | how flows end, and how what they hold is given back |
-//! | `local` | what Shunt says and hears itself: answers, errors, announcements, probes, waiting for neighbours |
+//! | `local` | what Shunt says and hears itself: answers, errors, announcements, probes, packets pending for neighbours |
 //! | `fast` | packets of known flows and their fragments; translation without flows; prefetching |
 //! | `slow` | the stages that a first packet passes, one file each |
 //! | `operate` | operators: flows, counters, why a packet goes where it goes |
@@ -78,7 +78,7 @@ pub struct Datapath {
     flows: Flows,
     /// What is counted and limited.
     accounting: Accounting,
-    /// Packets that wait.
+    /// Pending packets.
     pending: Pending,
     /// What errors about tunnels said.
     tunnels: tunnels::Watch,
@@ -117,8 +117,8 @@ impl Datapath {
         self.watch_tunnels(now);
         self.end_silent(now, driver);
         self.end_orphaned(now, driver);
-        self.give_up_waiting(now, driver);
-        self.give_up_fragments(now);
+        self.expire_pending(now, driver);
+        self.expire_fragments(now);
         self.flows.leases.advance(now);
     }
 
@@ -138,7 +138,7 @@ impl Datapath {
             self.config.network = network;
             self.config.next_epoch();
         }
-        self.release_waiting(now, driver);
+        self.release_pending(now, driver);
     }
 
     /// Counts a frame that the driver lost: [`DropReason::SendFull`].

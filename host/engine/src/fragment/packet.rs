@@ -20,14 +20,14 @@ pub(super) struct Packet {
 #[derive(Clone, Debug)]
 pub(super) enum State {
     /// For the first fragment.
-    Waiting(Vec<Held>),
+    Pending(Vec<PendingFragment>),
     Known(PartOf),
     Refused,
 }
 
 /// A frame as it came in, which holds a fragment that came before the first.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Held {
+pub struct PendingFragment {
     pub(super) offset: u16,
     pub ingress: u32,
     pub bytes: Box<[u8]>,
@@ -59,7 +59,7 @@ impl Why {
 impl Packet {
     pub(super) const fn new(now: u64) -> Self {
         Self {
-            state: State::Waiting(Vec::new()),
+            state: State::Pending(Vec::new()),
             pieces: Vec::new(),
             length: None,
             begun: now,
@@ -116,17 +116,17 @@ impl Packet {
     }
 
     /// Returns what waited for that.
-    pub(super) fn become_known(&mut self, part: PartOf) -> Vec<Held> {
-        let State::Waiting(waiting) = &mut self.state else { return Vec::new() };
-        let waiting = std::mem::take(waiting);
+    pub(super) fn become_known(&mut self, part: PartOf) -> Vec<PendingFragment> {
+        let State::Pending(pending) = &mut self.state else { return Vec::new() };
+        let pending = std::mem::take(pending);
         self.state = State::Known(part);
-        waiting
+        pending
     }
 
     /// Returns what waited, in vain.
-    pub(super) fn become_refused(&mut self) -> Vec<Held> {
+    pub(super) fn become_refused(&mut self) -> Vec<PendingFragment> {
         match std::mem::replace(&mut self.state, State::Refused) {
-            State::Waiting(waiting) => waiting,
+            State::Pending(pending) => pending,
             State::Known(_) | State::Refused => Vec::new(),
         }
     }

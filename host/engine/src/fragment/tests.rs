@@ -33,13 +33,13 @@ fn table() -> Fragments {
 
 fn is_empty(table: &Fragments) -> bool {
     let of_sources = table.sources.is_empty() && table.due.is_empty();
-    table.is_empty() && of_sources && (table.held, table.bytes) == (0, 0)
+    table.is_empty() && of_sources && (table.pending, table.bytes) == (0, 0)
 }
 
 /// Takes a fragment that is not the first, and keeps it.
-fn hold(table: &mut Fragments, fragment: &Fragment, frame: &[u8]) -> Result<(), Refused> {
+fn defer(table: &mut Fragments, fragment: &Fragment, frame: &[u8]) -> Result<(), Refused> {
     assert_eq!(table.take(0, fragment)?, Standing::Unknown);
-    table.hold(fragment, 1, frame)
+    table.defer(fragment, 1, frame)
 }
 
 #[test]
@@ -48,13 +48,13 @@ fn those_before_the_first_leave_by_their_place() {
     let (first, last) = (fragment(1, 9, 0, 16, true), fragment(1, 9, 32, 5, false));
     for (offset, number) in [(24, 1), (16, 2)] {
         let frame = [number; 60];
-        hold(&mut table, &fragment(1, 9, offset, 8, true), &frame).unwrap();
+        defer(&mut table, &fragment(1, 9, offset, 8, true), &frame).unwrap();
     }
-    assert_eq!((table.held(), table.bytes), (2, 120));
+    assert_eq!((table.pending(), table.bytes), (2, 120));
     assert_eq!(table.take(0, &first), Ok(Standing::Unknown));
-    let waiting = table.learn(&PacketId::of(&first), part());
-    assert_eq!(waiting.iter().map(|held| held.bytes[0]).collect::<Vec<_>>(), [2, 1]);
-    assert_eq!((table.held(), table.bytes, table.len()), (0, 0, 1));
+    let pending = table.learn(&PacketId::of(&first), part());
+    assert_eq!(pending.iter().map(|pending| pending.bytes[0]).collect::<Vec<_>>(), [2, 1]);
+    assert_eq!((table.pending(), table.bytes, table.len()), (0, 0, 1));
     assert_eq!(table.take(0, &last), Ok(Standing::Known(part())));
     assert!(is_empty(&table), "nothing is missing any more");
 }
@@ -76,7 +76,7 @@ fn a_packet_is_told_by_its_identification() {
 #[test]
 fn a_packet_is_forgotten_two_seconds_after_its_last_fragment_and_after_a_minute() {
     let mut table = table();
-    hold(&mut table, &fragment(1, 9, 8, 8, true), FRAME).unwrap();
+    defer(&mut table, &fragment(1, 9, 8, 8, true), FRAME).unwrap();
     assert_eq!(table.give_up(TIME_OUT - 1), 0);
     assert_eq!((table.give_up(TIME_OUT), is_empty(&table)), (1, true));
 
@@ -98,14 +98,14 @@ fn a_packet_is_forgotten_two_seconds_after_its_last_fragment_and_after_a_minute(
 #[test]
 fn one_source_does_not_take_it_all() {
     let mut table = table();
-    let full = |waiting| Err(Refused { why: Why::Full, waiting });
+    let full = |pending| Err(Refused { why: Why::Full, pending });
     for number in 0..PACKETS_OF_SOURCE {
-        hold(&mut table, &fragment(1, number as u32, 8, 8, true), &[]).unwrap();
+        defer(&mut table, &fragment(1, number as u32, 8, 8, true), &[]).unwrap();
     }
     assert_eq!(table.take(0, &fragment(1, 70_000, 8, 8, true)), full(0));
     for source in 2..=8 {
         for number in 0..PACKETS_OF_SOURCE {
-            hold(&mut table, &fragment(source, number as u32, 8, 8, true), &[]).unwrap();
+            defer(&mut table, &fragment(source, number as u32, 8, 8, true), &[]).unwrap();
         }
     }
     assert_eq!(table.len(), PACKETS);
@@ -118,20 +118,20 @@ fn one_source_does_not_take_it_all() {
 fn what_waits_is_bounded_in_bytes() {
     let mut table = table();
     let frame = vec![0; BYTES_OF_SOURCE / 4];
-    let full = |waiting| Err(Refused { why: Why::Full, waiting });
+    let full = |pending| Err(Refused { why: Why::Full, pending });
     for number in 0..4 {
-        hold(&mut table, &fragment(1, number, 8, 8, true), &frame).unwrap();
+        defer(&mut table, &fragment(1, number, 8, 8, true), &frame).unwrap();
     }
-    assert_eq!(hold(&mut table, &fragment(1, 9, 8, 8, true), &frame), full(0));
-    assert_eq!(hold(&mut table, &fragment(1, 0, 16, 8, true), &frame), full(1), "with what waited");
-    hold(&mut table, &fragment(1, 10, 8, 8, true), &frame).unwrap();
+    assert_eq!(defer(&mut table, &fragment(1, 9, 8, 8, true), &frame), full(0));
+    assert_eq!(defer(&mut table, &fragment(1, 0, 16, 8, true), &frame), full(1), "with what waited");
+    defer(&mut table, &fragment(1, 10, 8, 8, true), &frame).unwrap();
     for source in 2..=16 {
         for number in 0..4 {
-            hold(&mut table, &fragment(source, number, 8, 8, true), &frame).unwrap();
+            defer(&mut table, &fragment(source, number, 8, 8, true), &frame).unwrap();
         }
     }
     assert_eq!(table.bytes, BYTES);
-    assert_eq!(hold(&mut table, &fragment(17, 0, 8, 8, true), &frame), full(0));
+    assert_eq!(defer(&mut table, &fragment(17, 0, 8, 8, true), &frame), full(0));
     table.give_up(TIME_OUT);
     assert!(is_empty(&table));
 }
@@ -140,10 +140,10 @@ fn what_waits_is_bounded_in_bytes() {
 fn a_packet_has_so_many_fragments() {
     let mut table = table();
     for number in 1..=PIECES {
-        hold(&mut table, &fragment(1, 9, number as u16 * 8, 8, true), &[]).unwrap();
+        defer(&mut table, &fragment(1, 9, number as u16 * 8, 8, true), &[]).unwrap();
     }
     let one_more = table.take(0, &fragment(1, 9, 8 * (PIECES as u16 + 1), 8, true));
-    assert_eq!(one_more, Err(Refused { why: Why::Full, waiting: PIECES }));
+    assert_eq!(one_more, Err(Refused { why: Why::Full, pending: PIECES }));
     assert_eq!(table.take(0, &fragment(1, 9, 0, 8, true)).map_err(|refused| refused.why), Err(Why::Refused));
 }
 

@@ -96,7 +96,7 @@ impl Workers {
         };
         let expected = matches!(
             verdict,
-            Verdict::Send { .. } | Verdict::Sent | Verdict::Held | Verdict::HandOver { .. }
+            Verdict::Send { .. } | Verdict::Sent | Verdict::Pending | Verdict::HandOver { .. }
         );
         assert!(expected, "{verdict:?}");
         self.sent.extend(std::mem::take(&mut self.driver.sent).into_iter().map(|(_, frame)| frame));
@@ -234,7 +234,7 @@ proptest! {
         prop_assert_eq!(parts[0].identification, if renamed { 300 } else { 9 });
         prop_assert_eq!(whole(&parts), Part { identification: 0, ..expected[0].clone() });
         for datapath in &parallel.datapaths {
-            prop_assert_eq!(datapath.counters().fragments_held, 0);
+            prop_assert_eq!(datapath.counters().fragments_pending, 0);
         }
     }
 }

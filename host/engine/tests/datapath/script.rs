@@ -348,7 +348,7 @@ fn of_verdict(verdict: Verdict) -> String {
     match verdict {
         Verdict::Send { interface } => format!("send {}", interface_name(interface)),
         Verdict::Answer { interface } => format!("answer {}", interface_name(interface)),
-        Verdict::Held => "held".to_owned(),
+        Verdict::Pending => "held".to_owned(),
         Verdict::Sent => "sent".to_owned(),
         Verdict::HandOver { worker } => format!("hand-over {worker}"),
         Verdict::Refuse { interface, reason } => format!("refuse {} {reason}", interface_name(interface)),

@@ -310,7 +310,7 @@ proptest! {
         }
         let flows: u64 = running.datapaths.iter().map(|it| it.counters().flows).sum();
         prop_assert_eq!(flows, 1, "one flow, at one worker");
-        prop_assert!(running.datapaths.iter().all(|it| it.counters().fragments_held == 0));
+        prop_assert!(running.datapaths.iter().all(|it| it.counters().fragments_pending == 0));
     }
 
     /// Two translators in a row (RFC 6877) are two routers: what left comes back as it was, two hops later.

@@ -374,7 +374,7 @@ impl Reception for Carrying<'_> {
 }
 
 fn is_a_flow(verdict: Verdict) -> bool {
-    matches!(verdict, Verdict::Send { .. } | Verdict::Sent | Verdict::Held)
+    matches!(verdict, Verdict::Send { .. } | Verdict::Sent | Verdict::Pending)
 }
 
 fn counts(sockets: &Sockets) -> Vec<SocketCounts> {

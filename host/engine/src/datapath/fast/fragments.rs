@@ -15,9 +15,9 @@ use crate::datapath::model::reason::DropReason;
 use crate::datapath::model::verdict::Verdict;
 use crate::datapath::snapshot::Snapshot;
 use crate::datapath::state::path::Blocked;
-use crate::datapath::state::pending::Waiting;
+use crate::datapath::state::pending::PendingFrame;
 use crate::datapath::state::trace::Point;
-use crate::fragment::{Held, PacketId, PartOf, Refused, Standing, Why};
+use crate::fragment::{PacketId, PartOf, PendingFragment, Refused, Standing, Why};
 use crate::packet::Fragment;
 
 impl Datapath {
@@ -41,12 +41,12 @@ impl Datapath {
             }
             Ok(Standing::Unknown) if fragment.offset == 0 => self.first_fragment(cx, fragment),
             Ok(Standing::Unknown) => {
-                match self.pending.fragments.hold(fragment, cx.arrival.ingress, cx.frame.bytes()) {
+                match self.pending.fragments.defer(fragment, cx.arrival.ingress, cx.frame.bytes()) {
                     Ok(()) => {
                         self.trace.note(Point::Fragments, || {
                             "the first fragment of its packet has not come".to_owned()
                         });
-                        Verdict::Held
+                        Verdict::Pending
                     }
                     Err(refused) => self.drop_fragments(refused),
                 }
@@ -56,7 +56,7 @@ impl Datapath {
     }
 
     /// Forgets packets that will never be whole.
-    pub(in crate::datapath) fn give_up_fragments(&mut self, now: u64) {
+    pub(in crate::datapath) fn expire_fragments(&mut self, now: u64) {
         let orphans = self.pending.fragments.give_up(now);
         self.accounting.tally.dropped_many(DropReason::FragmentOrphan, orphans);
     }
@@ -65,14 +65,14 @@ impl Datapath {
     fn first_fragment(&mut self, cx: &mut Context<'_, '_, impl Driver>, fragment: &Fragment) -> Verdict {
         let id = PacketId::of(fragment);
         let Some(head) = &fragment.head else {
-            let waiting = self.pending.fragments.refuse(&id);
-            self.accounting.tally.dropped_many(DropReason::FragmentRefused, waiting);
+            let pending = self.pending.fragments.refuse(&id);
+            self.accounting.tally.dropped_many(DropReason::FragmentRefused, pending);
             return Verdict::Drop(headless(&self.config.snapshot, &cx.arrival, fragment));
         };
         // Nobody who sees one number can tell the next (RFC 7739 section 5).
         let part = PartOf { flow: head.key, identification: cx.driver.random() as u32 };
-        let waiting = self.pending.fragments.learn(&id, part);
-        self.trace.note(Point::Fragments, || match waiting.len() {
+        let pending = self.pending.fragments.learn(&id, part);
+        self.trace.note(Point::Fragments, || match pending.len() {
             0 => format!("it is the first fragment of a packet of {}", part.flow),
             count => {
                 format!("it is the first fragment of a packet of {}, and {count} wait for it", part.flow)
@@ -82,10 +82,10 @@ impl Datapath {
         let verdict = self.forward_fragment(&mut cx.with(arrival), fragment);
         if verdict.reason().is_some() {
             self.pending.fragments.refuse(&id);
-            self.accounting.tally.dropped_many(DropReason::FragmentRefused, waiting.len());
+            self.accounting.tally.dropped_many(DropReason::FragmentRefused, pending.len());
             return verdict;
         }
-        if waiting.is_empty() {
+        if pending.is_empty() {
             return verdict;
         }
         let verdict = match verdict {
@@ -95,9 +95,9 @@ impl Datapath {
             }
             other => other,
         };
-        for Held { ingress, bytes, .. } in waiting {
-            let waiting = Waiting { ingress, part: Some(part), bytes };
-            self.resume(cx.now, &waiting, false, cx.driver, |datapath, cx| datapath.dispatch(cx));
+        for PendingFragment { ingress, bytes, .. } in pending {
+            let pending = PendingFrame { ingress, part: Some(part), bytes };
+            self.resume(cx.now, &pending, false, cx.driver, |datapath, cx| datapath.dispatch(cx));
         }
         verdict
     }
@@ -129,7 +129,7 @@ impl Datapath {
             self.accounting.count(&mut flow.value, cx.now, direction, fragment.length);
         }
         match ready {
-            Err(Blocked::Unresolved(via)) => self.wait(cx, &via),
+            Err(Blocked::Unresolved(via)) => self.defer(cx, &via),
             _ => self.replay(cx, id, direction),
         }
     }
@@ -143,7 +143,7 @@ impl Datapath {
             Why::Full => DropReason::FragmentFull,
             Why::Refused => DropReason::FragmentRefused,
         };
-        self.accounting.tally.dropped_many(reason, refused.waiting);
+        self.accounting.tally.dropped_many(reason, refused.pending);
         Verdict::Drop(reason)
     }
 }

@@ -62,7 +62,7 @@ impl Datapath {
             }
         }
         Some(match ready {
-            Err(Blocked::Unresolved(via)) => self.wait(cx, &via),
+            Err(Blocked::Unresolved(via)) => self.defer(cx, &via),
             _ => self.replay(cx, id, direction),
         })
     }
@@ -75,7 +75,7 @@ impl Datapath {
     ) -> Verdict {
         match self.ready(cx, id, direction) {
             Ok(()) => self.replay(cx, id, direction),
-            Err(Blocked::Unresolved(via)) => self.wait(cx, &via),
+            Err(Blocked::Unresolved(via)) => self.defer(cx, &via),
             Err(Blocked::Refused(reason)) => refuse(&self.config, &mut self.accounting, cx, reason),
         }
     }

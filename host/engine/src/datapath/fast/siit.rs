@@ -17,7 +17,7 @@ use crate::datapath::model::unreadable;
 use crate::datapath::model::verdict::Verdict;
 use crate::datapath::snapshot::Snapshot;
 use crate::datapath::state::config::Config;
-use crate::datapath::state::pending::Waiting;
+use crate::datapath::state::pending::PendingFrame;
 use crate::mapping::packet::{Across, Half, Pair, Untranslatable};
 use crate::network::Network;
 use crate::network::{NextHop, Via};
@@ -97,7 +97,7 @@ impl Datapath {
     }
 
     /// Tells the sender of a packet that waited for too long for its next hop.
-    pub(in crate::datapath) fn give_up_translation(
+    pub(in crate::datapath) fn expire_translation(
         &mut self,
         now: u64,
         ingress: u32,
@@ -136,8 +136,8 @@ impl Datapath {
         let (reason, report) = match done {
             Ok(interface) => return Verdict::Send { interface },
             Err(Stopped::Unresolved(via)) => {
-                let waiting = Waiting { ingress, part: None, bytes: frame.bytes().into() };
-                return self.keep(now, &via, waiting, driver);
+                let pending = PendingFrame { ingress, part: None, bytes: frame.bytes().into() };
+                return self.keep(now, &via, pending, driver);
             }
             Err(Stopped::TooBig { mtu }) => (DropReason::TooBig, Some(Report::TooBig { mtu })),
             Err(Stopped::SourceRoute { pointer }) => {

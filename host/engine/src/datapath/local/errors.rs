@@ -36,7 +36,7 @@ impl Datapath {
         self.notice_error(id, error, cx.driver);
         match self.ready(cx, id, direction) {
             Ok(()) => {}
-            Err(Blocked::Unresolved(via)) => return self.wait(cx, &via),
+            Err(Blocked::Unresolved(via)) => return self.defer(cx, &via),
             // Nobody is told of an error about an error (RFC 1812 section 4.3.2.7).
             Err(Blocked::Refused(reason)) => return Verdict::Drop(reason),
         }

@@ -12,7 +12,7 @@ pub enum Verdict {
     /// discovery, echo), and leaves by this interface.
     Answer { interface: u32 },
     /// A copy waits: until the MAC of the next hop is known, or for the first fragment of its packet.
-    Held,
+    Pending,
     /// It left by [`Driver::send`](super::Driver::send), before others that had waited for it.
     Sent,
     /// A copy went to another worker, by [`Driver::hand_over`](super::Driver::hand_over).
@@ -32,7 +32,7 @@ impl Verdict {
             Self::Send { interface } | Self::Answer { interface } | Self::Refuse { interface, .. } => {
                 Some(interface)
             }
-            Self::Held | Self::Sent | Self::HandOver { .. } | Self::Drop(_) => None,
+            Self::Pending | Self::Sent | Self::HandOver { .. } | Self::Drop(_) => None,
         }
     }
 
@@ -41,7 +41,9 @@ impl Verdict {
     pub const fn reason(self) -> Option<DropReason> {
         match self {
             Self::Refuse { reason, .. } | Self::Drop(reason) => Some(reason),
-            Self::Send { .. } | Self::Answer { .. } | Self::Held | Self::Sent | Self::HandOver { .. } => None,
+            Self::Send { .. } | Self::Answer { .. } | Self::Pending | Self::Sent | Self::HandOver { .. } => {
+                None
+            }
         }
     }
 }

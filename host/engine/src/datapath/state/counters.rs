@@ -38,10 +38,10 @@ pub struct Counters {
     pub flows: u64,
     /// Bytes that flows, their timers and ports take, and fragments.
     pub memory: u64,
-    /// Packets that wait for a next hop now.
-    pub held: u64,
-    /// Fragments that wait for the first one of their packet now.
-    pub fragments_held: u64,
+    /// Packets that are pending for their next hop now.
+    pub pending: u64,
+    /// Fragments that are pending for the first one of their packet now.
+    pub fragments_pending: u64,
     /// Frames received.
     pub received: u64,
     /// Frames handed over to other workers.
@@ -125,8 +125,8 @@ impl Default for Counters {
             leases: snat::Counts::default(),
             flows: 0,
             memory: 0,
-            held: 0,
-            fragments_held: 0,
+            pending: 0,
+            fragments_pending: 0,
             received: 0,
             handed_over: 0,
             answered: 0,
@@ -149,8 +149,8 @@ impl AddAssign<&Counters> for Counters {
             leases,
             flows,
             memory,
-            held,
-            fragments_held,
+            pending,
+            fragments_pending,
             received,
             handed_over,
             answered,
@@ -178,8 +178,8 @@ impl AddAssign<&Counters> for Counters {
         self.leases += *leases;
         self.flows += flows;
         self.memory += memory;
-        self.held += held;
-        self.fragments_held += fragments_held;
+        self.pending += pending;
+        self.fragments_pending += fragments_pending;
         self.received += received;
         self.handed_over += handed_over;
         self.answered += answered;
@@ -219,7 +219,7 @@ impl Tally {
             Verdict::HandOver { .. } => self.handed_over += 1,
             Verdict::Refuse { reason, .. } | Verdict::Drop(reason) => self.dropped(reason),
             Verdict::Answer { .. } => self.answered += 1,
-            Verdict::Send { .. } | Verdict::Sent | Verdict::Held => {}
+            Verdict::Send { .. } | Verdict::Sent | Verdict::Pending => {}
         }
     }
 

@@ -1,4 +1,4 @@
-//! Packets that wait: until the MAC of their next hop is known, or for the first fragment.
+//! Pending packets: until the MAC of their next hop is known (as in Linux's `arp_queue`), or for the first fragment.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -8,9 +8,9 @@ use super::config::Options;
 use crate::fragment::{Fragments, PartOf};
 use crate::network::Via;
 
-/// Packets that wait for one next hop at most. Linux keeps about a hundred small ones (`unres_qlen_bytes`).
+/// Pending packets of one next hop at most. Linux keeps about a hundred small ones (`unres_qlen_bytes`).
 pub(in crate::datapath) const PER_NEXT_HOP: usize = 64;
-/// Packets that wait at most, over all next hops: untrusted senders can make up destinations.
+/// Pending packets at most, over all next hops: untrusted senders can make up destinations.
 pub(in crate::datapath) const IN_TOTAL: usize = 1024;
 /// After so many milliseconds a next hop that has not answered is given up: as Linux does after three
 /// solicitations a second apart (RFC 4861 section 10, `MAX_MULTICAST_SOLICIT` and `RETRANS_TIMER`).
@@ -22,14 +22,14 @@ const ASK_AGAIN: u64 = 1_000;
 #[derive(Clone)]
 pub(in crate::datapath) struct Pending {
     /// Until the MAC of their next hop is known.
-    pub(in crate::datapath) next_hops: Hold,
+    pub(in crate::datapath) next_hops: NextHopQueues,
     /// Until the first fragment of their packet has come.
     pub(in crate::datapath) fragments: Fragments,
 }
 
-/// All packets that wait, by next hop, each queue in the order in which they came.
+/// All pending packets, by next hop, each queue in the order in which they came.
 #[derive(Clone, Debug, Default)]
-pub(in crate::datapath) struct Hold {
+pub(in crate::datapath) struct NextHopQueues {
     queues: BTreeMap<NextHopKey, Queue>,
     total: usize,
 }
@@ -43,33 +43,38 @@ pub(in crate::datapath) struct NextHopKey {
 
 /// A frame as it came in.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(in crate::datapath) struct Waiting {
+pub(in crate::datapath) struct PendingFrame {
     pub(in crate::datapath) ingress: u32,
     /// If it is a fragment: of what.
     pub(in crate::datapath) part: Option<PartOf>,
     pub(in crate::datapath) bytes: Box<[u8]>,
 }
 
-/// As many packets wait as may.
+/// As many packets are pending as may be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::datapath) struct Full;
 
 #[derive(Clone, Debug)]
 struct Queue {
-    packets: VecDeque<Waiting>,
+    packets: VecDeque<PendingFrame>,
     since: u64,
     asked: u64,
 }
 
 impl Pending {
     pub(in crate::datapath) fn new(options: &Options) -> Self {
-        Self { next_hops: Hold::default(), fragments: Fragments::new(options.key) }
+        Self { next_hops: NextHopQueues::default(), fragments: Fragments::new(options.key) }
     }
 }
 
-impl Hold {
+impl NextHopQueues {
     /// Keeps a frame. True if nothing waited for this next hop before: it must be asked for.
-    pub(in crate::datapath) fn keep(&mut self, now: u64, via: &Via, waiting: Waiting) -> Result<bool, Full> {
+    pub(in crate::datapath) fn keep(
+        &mut self,
+        now: u64,
+        via: &Via,
+        frame: PendingFrame,
+    ) -> Result<bool, Full> {
         let key = NextHopKey { link: via.link, neighbour: via.neighbour };
         let before = self.queues.get(&key).map_or(0, |queue| queue.packets.len());
         if before >= PER_NEXT_HOP || self.total >= IN_TOTAL {
@@ -80,19 +85,19 @@ impl Hold {
             since: now,
             asked: now,
         });
-        queue.packets.push_back(waiting);
+        queue.packets.push_back(frame);
         self.total += 1;
         Ok(before == 0)
     }
 
     /// What waited for the next hops of which `known` is true, in the order in which it came.
-    pub(in crate::datapath) fn release(&mut self, known: impl Fn(NextHopKey) -> bool) -> Vec<Waiting> {
+    pub(in crate::datapath) fn release(&mut self, known: impl Fn(NextHopKey) -> bool) -> Vec<PendingFrame> {
         let keys: Vec<_> = self.queues.keys().copied().filter(|key| known(*key)).collect();
         keys.into_iter().flat_map(|key| self.take(key)).collect()
     }
 
     /// What has waited for too long.
-    pub(in crate::datapath) fn give_up(&mut self, now: u64) -> Vec<Waiting> {
+    pub(in crate::datapath) fn give_up(&mut self, now: u64) -> Vec<PendingFrame> {
         let is_over = |queue: &Queue| now.saturating_sub(queue.since) >= PATIENCE;
         let keys: Vec<_> =
             self.queues.iter().filter(|(_, queue)| is_over(queue)).map(|(key, _)| *key).collect();
@@ -118,7 +123,7 @@ impl Hold {
         self.total == 0
     }
 
-    fn take(&mut self, key: NextHopKey) -> VecDeque<Waiting> {
+    fn take(&mut self, key: NextHopKey) -> VecDeque<PendingFrame> {
         let packets = self.queues.remove(&key).map(|queue| queue.packets).unwrap_or_default();
         self.total -= packets.len();
         packets
@@ -143,51 +148,51 @@ mod tests {
         }
     }
 
-    fn frame(number: u8) -> Waiting {
-        Waiting { ingress: 7, part: None, bytes: [number].into() }
+    fn frame(number: u8) -> PendingFrame {
+        PendingFrame { ingress: 7, part: None, bytes: [number].into() }
     }
 
-    fn numbers(waiting: Vec<Waiting>) -> Vec<u8> {
-        waiting.into_iter().map(|it| it.bytes[0]).collect()
+    fn numbers(pending: Vec<PendingFrame>) -> Vec<u8> {
+        pending.into_iter().map(|it| it.bytes[0]).collect()
     }
 
     #[test]
     fn they_leave_in_the_order_in_which_they_came() {
-        let mut hold = Hold::default();
-        assert_eq!(hold.keep(0, &via(1), frame(1)), Ok(true));
-        assert_eq!(hold.keep(0, &via(2), frame(9)), Ok(true));
-        assert_eq!(hold.keep(5, &via(1), frame(2)), Ok(false));
+        let mut queues = NextHopQueues::default();
+        assert_eq!(queues.keep(0, &via(1), frame(1)), Ok(true));
+        assert_eq!(queues.keep(0, &via(2), frame(9)), Ok(true));
+        assert_eq!(queues.keep(5, &via(1), frame(2)), Ok(false));
         let one = via(1).neighbour;
-        assert_eq!(numbers(hold.release(|key| key.neighbour == one)), [1, 2]);
-        assert_eq!(hold.len(), 1);
-        assert_eq!(hold.keep(9, &via(1), frame(3)), Ok(true), "it begins anew");
+        assert_eq!(numbers(queues.release(|key| key.neighbour == one)), [1, 2]);
+        assert_eq!(queues.len(), 1);
+        assert_eq!(queues.keep(9, &via(1), frame(3)), Ok(true), "it begins anew");
     }
 
     #[test]
     fn one_next_hop_and_all_of_them_are_bounded() {
-        let mut hold = Hold::default();
+        let mut queues = NextHopQueues::default();
         for _ in 0..PER_NEXT_HOP {
-            assert!(hold.keep(0, &via(1), frame(1)).is_ok());
+            assert!(queues.keep(0, &via(1), frame(1)).is_ok());
         }
-        assert_eq!(hold.keep(0, &via(1), frame(1)), Err(Full));
+        assert_eq!(queues.keep(0, &via(1), frame(1)), Err(Full));
         let rest = IN_TOTAL - PER_NEXT_HOP;
         for number in 0..rest {
-            assert!(hold.keep(0, &via(2 + (number / PER_NEXT_HOP) as u8), frame(1)).is_ok(), "{number}");
+            assert!(queues.keep(0, &via(2 + (number / PER_NEXT_HOP) as u8), frame(1)).is_ok(), "{number}");
         }
-        assert_eq!(hold.keep(0, &via(255), frame(1)), Err(Full));
-        assert_eq!((hold.release(|_| true).len(), hold.len(), hold.is_empty()), (IN_TOTAL, 0, true));
+        assert_eq!(queues.keep(0, &via(255), frame(1)), Err(Full));
+        assert_eq!((queues.release(|_| true).len(), queues.len(), queues.is_empty()), (IN_TOTAL, 0, true));
     }
 
     #[test]
     fn who_does_not_answer_is_asked_again_and_then_given_up() {
-        let mut hold = Hold::default();
-        hold.keep(100, &via(1), frame(1)).unwrap();
-        hold.keep(2_000, &via(2), frame(2)).unwrap();
-        assert_eq!(hold.ask_again(1_099).count(), 0);
-        assert_eq!(hold.ask_again(1_100).count(), 1);
-        assert_eq!(hold.ask_again(1_100).count(), 0, "not twice");
-        assert_eq!(numbers(hold.give_up(3_099)), [] as [u8; 0]);
-        assert_eq!(numbers(hold.give_up(3_100)), [1]);
-        assert_eq!(hold.len(), 1);
+        let mut queues = NextHopQueues::default();
+        queues.keep(100, &via(1), frame(1)).unwrap();
+        queues.keep(2_000, &via(2), frame(2)).unwrap();
+        assert_eq!(queues.ask_again(1_099).count(), 0);
+        assert_eq!(queues.ask_again(1_100).count(), 1);
+        assert_eq!(queues.ask_again(1_100).count(), 0, "not twice");
+        assert_eq!(numbers(queues.give_up(3_099)), [] as [u8; 0]);
+        assert_eq!(numbers(queues.give_up(3_100)), [1]);
+        assert_eq!(queues.len(), 1);
     }
 }

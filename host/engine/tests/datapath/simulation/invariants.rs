@@ -26,7 +26,7 @@ impl Simulation {
         for datapath in &self.datapaths {
             let counters = datapath.counters();
             assert!(counters.flows <= self.lab.options.flows as u64);
-            assert!(counters.held <= 1024 && counters.fragments_held <= 1024);
+            assert!(counters.pending <= 1024 && counters.fragments_pending <= 1024);
             let by_mode: u64 = counters.modes.iter().map(|mode| mode.active).sum();
             assert_eq!(by_mode, counters.flows);
             all += counters.flows;
@@ -63,7 +63,7 @@ impl Simulation {
         self.check();
         for datapath in &self.datapaths {
             let counters = datapath.counters();
-            assert_eq!((counters.flows, counters.held, counters.fragments_held), (0, 0, 0));
+            assert_eq!((counters.flows, counters.pending, counters.fragments_pending), (0, 0, 0));
             assert!(counters.snat.is_empty(), "every port is free again: {:?}", counters.snat);
             for (name, counters) in &counters.virtuals {
                 assert_eq!(counters.traffic.active, 0, "{name}");
