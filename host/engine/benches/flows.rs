@@ -73,12 +73,12 @@ fn lookups(criterion: &mut Criterion) {
             });
         });
     }
-    for (name, warmed) in [("one after another", false), ("as a batch", true)] {
+    for (name, prefetched) in [("one after another", false), ("as a batch", true)] {
         criterion.bench_function(&format!("find 64, a million flows, spread, {name}"), |bencher| {
             bencher.iter(|| {
                 let batch: [FlowKey; 64] = std::array::from_fn(|_| keys(next(FLOWS)).1);
-                if warmed {
-                    table.warm(&batch);
+                if prefetched {
+                    table.prefetch(&batch);
                 }
                 for key in batch {
                     table.find_mut(&key).unwrap().flow.value[0] += 1;

@@ -80,7 +80,7 @@ pub struct Refused<T> {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Cursor(u32);
 
-/// As many keys as [`Table::warm`] takes.
+/// As many keys as [`Table::prefetch`] takes.
 pub const BATCH: usize = 64;
 
 /// Slots per chunk.
@@ -126,7 +126,7 @@ impl<T> Table<T> {
     /// In a large table a lookup waits for memory two or three times, each time longer than everything
     /// else takes. The processor waits for many of these reads at once if nothing stands between them. So
     /// a worker that takes a batch of packets names their keys here before it looks at the first.
-    pub fn warm(&self, keys: &[FlowKey]) {
+    pub fn prefetch(&self, keys: &[FlowKey]) {
         let mut hashes = [0; BATCH];
         let len = hashes.iter_mut().zip(keys).map(|(hash, key)| *hash = self.hash.hash_one(key)).count();
         let hashes = &hashes[..len];

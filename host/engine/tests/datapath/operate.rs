@@ -216,7 +216,7 @@ fn a_limit_is_shared_by_the_workers() {
 
 /// A batch that was named beforehand goes as it would have gone.
 #[test]
-fn warming_changes_nothing() {
+fn prefetching_changes_nothing() {
     let lab = lab(&["virtual shop 203.0.113.1:80 tcp nat", "member 10.0.0.1:80", "table 6000"]);
     let mut datapath = lab.datapath(0).unwrap();
     for port in 1024..7_000 {
@@ -227,7 +227,7 @@ fn warming_changes_nothing() {
         .map(|port| frame::read(&format!("{CLIENT} | {}", syn(7, port, "203.0.113.1", 80))).unwrap())
         .chain([vec![0; 9]])
         .collect();
-    datapath.warm(frames.iter().map(Vec::as_slice));
+    datapath.prefetch(frames.iter().map(Vec::as_slice));
     assert_eq!(datapath.counters(), before);
     datapath.apply_network(2, Arc::new(lab.network), &mut Recorder::default());
     assert!(matches!(receive(&mut datapath, 2, &syn(7, 1024, "203.0.113.1", 80)), Verdict::Send { .. }));

@@ -349,7 +349,7 @@ struct Carrying<'a> {
 
 impl Reception for Carrying<'_> {
     fn batch<'f>(&mut self, frames: impl Iterator<Item = &'f [u8]>) {
-        self.datapath.warm(frames);
+        self.datapath.prefetch(frames);
     }
 
     fn frame(&mut self, received: Received<'_>, outbox: &mut Outbox<'_>) -> Fate {

@@ -1,4 +1,4 @@
-//! A batch of frames, named before the first is looked at.
+//! What a batch of frames will read is brought into the cache before the first is looked at.
 
 use std::hint::black_box;
 
@@ -9,15 +9,15 @@ use crate::flow::BATCH;
 use crate::packet::{Kind, dissect};
 
 /// With fewer flows than this everything that packets read is in the cache anyway (a few hundred bytes each,
-/// of a second-level cache of one or two megabytes), and naming them costs more than it saves.
+/// of a second-level cache of one or two megabytes), and prefetching costs more than it saves.
 const WORTH_IT: usize = 4_096;
 
 impl Datapath {
     /// Brings into the cache what the flows of these frames need, up to 64 of them.
     ///
     /// Among a million flows a packet waits for memory half a dozen times, which is most of what it costs.
-    /// The processor waits for the packets of a batch at once if it is told of them at once.
-    pub fn warm<'f>(&self, frames: impl IntoIterator<Item = &'f [u8]>) {
+    /// The processor waits for all reads of a batch at once if they are issued at once.
+    pub fn prefetch<'f>(&self, frames: impl IntoIterator<Item = &'f [u8]>) {
         if self.flows.table.len() < WORTH_IT {
             return;
         }
@@ -29,7 +29,7 @@ impl Datapath {
         });
         let count = keys.iter_mut().zip(of_flows).map(|(place, key)| *place = key).count();
         let keys = keys.get(..count).unwrap_or_default();
-        self.flows.table.warm(keys);
+        self.flows.table.prefetch(keys);
         // First all are found, then all are touched: between two reads that wait nothing else stands, so that
         // many wait together.
         let mut found = [None; BATCH];
