@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use criterion::{Criterion, criterion_group, criterion_main};
 use shunt_engine::datapath::{Datapath, Done, Driver, NewFlow, Ruling, Target, Verdict, VirtualIndex};
-use shunt_engine::fragment::PartOf;
+use shunt_engine::fragment::FragmentOf;
 use shunt_wire::frame::HEADROOM;
 use shunt_wire::{Address, Frame};
 
@@ -43,7 +43,7 @@ impl Driver for Rules {
 
     fn send(&mut self, _: u32, _: &[u8]) {}
 
-    fn hand_over(&mut self, _: usize, _: u32, _: &[u8], _: Option<PartOf>) -> bool {
+    fn hand_over(&mut self, _: usize, _: u32, _: &[u8], _: Option<FragmentOf>) -> bool {
         true
     }
 

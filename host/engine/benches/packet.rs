@@ -8,7 +8,7 @@ use std::hint::black_box;
 use criterion::{Criterion, criterion_group, criterion_main};
 use shunt_engine::packet::{Kind, Packet, dissect};
 use shunt_wire::frame::HEADROOM;
-use shunt_wire::rewrite::{Change, Cross, Dscp, Outer, Translate, Tunnel};
+use shunt_wire::rewrite::{Change, Dscp, FamilyTranslation, Outer, Translate, Tunnel};
 use shunt_wire::{Address, Endpoint, Family, FlowKey, Frame, Hop, Mac, Rewrite};
 
 #[path = "../tests/golden/frame/mod.rs"]
@@ -92,7 +92,7 @@ fn changes(of: &FlowKey) -> Vec<(&'static str, Change)> {
         Family::V6 => (v6, v4),
     };
     let beyond = |port| Endpoint { address: other, port };
-    let cross = Cross::new(of, beyond(40000), beyond(8080));
+    let cross = FamilyTranslation::new(of, beyond(40000), beyond(8080));
     let nat = Translate::new(of, of.source(), Endpoint { address: member, port: 8080 });
     let dscp = Dscp::new(of, member, 5);
     let gue = Tunnel::Gue { source_port: 50001, destination_port: 6080 };
@@ -100,7 +100,7 @@ fn changes(of: &FlowKey) -> Vec<(&'static str, Change)> {
     [
         ("l2dsr", Some(Change::None)),
         ("nat", nat.map(Change::Translate)),
-        ("nat to the other family", cross.map(Change::Cross)),
+        ("nat to the other family", cross.map(Change::TranslateFamily)),
         ("dscp", dscp.map(Change::Dscp)),
         ("ipip", outer(Tunnel::Ipip)),
         ("gre", outer(Tunnel::Gre)),

@@ -58,9 +58,9 @@ pub struct PacketId {
     protocol: u8,
 }
 
-/// What a fragment is a part of, learned from the first one.
+/// The packet that a fragment is of, learned from the first one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct PartOf {
+pub struct FragmentOf {
     pub flow: FlowKey,
     /// What the packet gets for its identification where it leaves under other addresses: those of several
     /// senders become one's, and their numbers must not meet at the receiver (RFC 6864 section 5.3.1). IPv4
@@ -73,7 +73,7 @@ pub struct PartOf {
 pub enum Standing {
     /// The first fragment has not come: this one is it, or has to be [deferred](Fragments::defer).
     Unknown,
-    Known(PartOf),
+    Known(FragmentOf),
 }
 
 /// A fragment that is not taken.
@@ -148,7 +148,7 @@ impl Fragments {
 
     /// The first fragment says whose packet it is. Returns those that waited for it, by their place in the
     /// packet.
-    pub fn learn(&mut self, id: &PacketId, part: PartOf) -> Vec<PendingFragment> {
+    pub fn learn(&mut self, id: &PacketId, part: FragmentOf) -> Vec<PendingFragment> {
         let Some(packet) = self.packets.get_mut(id) else { return Vec::new() };
         let mut pending = packet.become_known(part);
         self.let_go(id, &pending);

@@ -18,7 +18,7 @@ mod frame;
 mod lab;
 
 use shunt_engine::datapath::{Datapath, Done, Driver, NewFlow, Ruling, Verdict, VirtualIndex};
-use shunt_engine::fragment::PartOf;
+use shunt_engine::fragment::FragmentOf;
 use shunt_wire::frame::HEADROOM;
 use shunt_wire::{Address, Frame};
 
@@ -134,7 +134,7 @@ impl Driver for Silent {
 
     fn send(&mut self, _: u32, _: &[u8]) {}
 
-    fn hand_over(&mut self, _: usize, _: u32, _: &[u8], _: Option<PartOf>) -> bool {
+    fn hand_over(&mut self, _: usize, _: u32, _: &[u8], _: Option<FragmentOf>) -> bool {
         true
     }
 

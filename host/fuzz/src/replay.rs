@@ -2,7 +2,7 @@ use shunt_engine::packet::{ErrorPacket, FlowPacket, Kind, Packet, Unreadable, di
 use shunt_wire::frame::HEADROOM;
 use shunt_wire::icmp::{self, Report};
 use shunt_wire::rewrite::{Change, Dscp, Outer, Translate, Tunnel};
-use shunt_wire::{Address, Endpoint, Family, FlowKey, Frame, Hop, Mac, Misfit, Rewrite, ip};
+use shunt_wire::{Address, Endpoint, Family, FlowKey, Frame, Hop, Mac, Rewrite, RewriteError, ip};
 
 /// Takes a frame that can be read through what it can meet: the first byte says what, the others are the frame.
 pub fn replay(data: &[u8]) {
@@ -110,8 +110,8 @@ fn translate_error(bytes: &[u8], packet: &Packet, error: &ErrorPacket) {
             }
             other => panic!("{other:?}"),
         },
-        Err(misfit) => {
-            assert_eq!(misfit, Misfit::HopLimit);
+        Err(refused) => {
+            assert_eq!(refused, RewriteError::HopLimit);
             assert!(error.ttl <= 1);
             assert_eq!(frame.bytes(), bytes);
         }
@@ -124,8 +124,8 @@ fn apply(bytes: &[u8], packet: &Packet, flow: &FlowPacket, change: Change) -> Op
     let mut frame = frame(&mut buffer);
     match rewrite(change).apply(&mut frame, &packet.layout) {
         Ok(()) => Some(frame.bytes().to_vec()),
-        Err(misfit) => {
-            assert_eq!(misfit, Misfit::HopLimit);
+        Err(error) => {
+            assert_eq!(error, RewriteError::HopLimit);
             assert!(flow.ttl <= 1);
             assert_eq!(frame.bytes(), bytes);
             None

@@ -1,7 +1,7 @@
 use shunt_wire::frame::HEADROOM;
 use shunt_wire::icmp::{self, Report};
 use shunt_wire::layout::Part;
-use shunt_wire::rewrite::{Change, Cross, Dscp, Outer, Translate, Tunnel};
+use shunt_wire::rewrite::{Change, Dscp, FamilyTranslation, Outer, Translate, Tunnel};
 use shunt_wire::{Address, Endpoint, Family, FlowKey, Frame, Hop, Layout, Mac, Rewrite, arp, ndp, tcp};
 
 /// The bytes in front of the frame: what is done, two layouts, and how.
@@ -63,7 +63,9 @@ fn compile(head: &[u8; HEAD]) -> Rewrite {
     let other = if family == Family::V4 { Family::V6 } else { Family::V4 };
     let beyond = |port| Endpoint { address: own(other), port };
     let change = match head[20] >> 1 & 3 {
-        0 if head[20] & 0x10 != 0 => Cross::new(&of, beyond(3), beyond(4)).map(Change::Cross),
+        0 if head[20] & 0x10 != 0 => {
+            FamilyTranslation::new(&of, beyond(3), beyond(4)).map(Change::TranslateFamily)
+        }
         0 => None,
         1 => Translate::new(&of, end(3), end(4)).map(Change::Translate),
         2 => Dscp::new(&of, own(family), 5).map(Change::Dscp),

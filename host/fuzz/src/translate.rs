@@ -1,7 +1,7 @@
 use shunt_wire::fragment::cut;
 use shunt_wire::frame::HEADROOM;
 use shunt_wire::translation::{self, Limits, Mapped, Subject};
-use shunt_wire::{Address, Family, Frame, Hop, Layout, Misfit, icmp, ip};
+use shunt_wire::{Address, Family, Frame, Hop, Layout, RewriteError, icmp, ip};
 
 /// What an error may need behind it: the padding of what it quotes.
 const TAILROOM: usize = 128;
@@ -37,7 +37,7 @@ pub fn translate(data: &[u8]) {
             assert!(read.layout.datagram_len() <= mtu);
             same_payload(bytes, &subject, frame.bytes(), &read);
         }
-        Err(Misfit::MustFragment) => pieces(&mut frame, bytes, &subject, &mapped, &limits),
+        Err(RewriteError::MustFragment) => pieces(&mut frame, bytes, &subject, &mapped, &limits),
         Err(_) => {}
     }
 }

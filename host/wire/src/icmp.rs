@@ -56,7 +56,7 @@ pub enum Silence {
     /// The buffer has too little room in front: [`crate::frame::HEADROOM`] is enough.
     NoRoom,
     /// The frame is shorter than its layout says, or the reporter's address is of the other family.
-    Foreign,
+    Mismatch,
 }
 
 /// Makes of a packet an ICMP error about it, from `source` to its sender, back over the link that it came
@@ -75,13 +75,13 @@ pub fn report(
 ) -> Result<(), Silence> {
     let sender = may_answer(frame.bytes(), layout)?;
     if source.family() != layout.family {
-        return Err(Silence::Foreign);
+        return Err(Silence::Mismatch);
     }
     let overhead = ip::header_len(layout.family) + HEADER_LEN;
     if frame.headroom() < overhead {
         return Err(Silence::NoRoom);
     }
-    write_report(frame, layout, source, sender, report).ok_or(Silence::Foreign)
+    write_report(frame, layout, source, sender, report).ok_or(Silence::Mismatch)
 }
 
 /// Makes of an echo request its reply (RFC 792, RFC 4443 section 4.2), back over the link that it came by.
@@ -165,16 +165,16 @@ pub const fn protocol_of(family: Family) -> u8 {
 
 /// May its sender be told something about the packet? Returns the sender.
 fn may_answer(bytes: &[u8], layout: &Layout) -> Result<Address, Silence> {
-    let datagram = bytes.get(usize::from(layout.l3)..usize::from(layout.end)).ok_or(Silence::Foreign)?;
-    let (source, destination) = ip::addresses(datagram, layout.family).ok_or(Silence::Foreign)?;
+    let datagram = bytes.get(usize::from(layout.l3)..usize::from(layout.end)).ok_or(Silence::Mismatch)?;
+    let (source, destination) = ip::addresses(datagram, layout.family).ok_or(Silence::Mismatch)?;
     if !layout.holds_headers() {
-        return Err(Silence::Foreign);
+        return Err(Silence::Mismatch);
     }
     if layout.part == Part::Later {
         return Err(Silence::LaterFragment);
     }
     if layout.protocol == protocol_of(layout.family) {
-        let kind = bytes.get(usize::from(layout.l4)).ok_or(Silence::Foreign)?;
+        let kind = bytes.get(usize::from(layout.l4)).ok_or(Silence::Mismatch)?;
         if is_error(layout.family, *kind) {
             return Err(Silence::AboutError);
         }

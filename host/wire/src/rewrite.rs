@@ -1,19 +1,19 @@
 //! What is done to every packet of one direction of a flow: decided once, replayed for each.
 
-mod cross;
 mod dscp;
 mod embedded;
+mod family_translation;
 mod header;
 mod translate;
 mod tunnel;
 
-pub use cross::Cross;
 pub use dscp::Dscp;
+pub use family_translation::FamilyTranslation;
 pub use translate::Translate;
 pub use tunnel::{Outer, Tunnel};
 
 use crate::translation::Fit;
-use crate::{Frame, Hop, Layout, Mac, Misfit, ethernet, tcp};
+use crate::{Frame, Hop, Layout, Mac, RewriteError, ethernet, tcp};
 
 /// A compiled decision. A copy of one fills at most two cache lines and needs nothing else.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,7 +44,7 @@ pub enum Change {
     /// Addresses and ports: `nat` and `snat`.
     Translate(Translate),
     /// The IP header, for one of the other family, addresses and ports: `nat` and `snat` between IPv4 and IPv6.
-    Cross(Cross),
+    TranslateFamily(FamilyTranslation),
     /// The destination address and the DSCP field: `l3dsr-dscp`.
     Dscp(Dscp),
     /// A header in front: `l3dsr-ipip`, `l3dsr-gre`, `l3dsr-gue`.
@@ -58,28 +58,28 @@ impl Rewrite {
     ///
     /// Why it cannot be; the frame is then as it was.
     #[inline]
-    pub fn apply(&self, frame: &mut Frame<'_>, layout: &Layout) -> Result<(), Misfit> {
-        if let Change::Cross(cross) = &self.change {
-            return self.cross(cross, frame, layout);
+    pub fn apply(&self, frame: &mut Frame<'_>, layout: &Layout) -> Result<(), RewriteError> {
+        if let Change::TranslateFamily(cross) = &self.change {
+            return self.translate_family(cross, frame, layout);
         }
         self.check(frame, layout)?;
         let bytes = frame.bytes_mut();
         if self.mss != 0 {
             tcp::clamp_mss(bytes, layout, self.mss);
         }
-        self.change_packet(frame, layout).ok_or(Misfit::Foreign)?;
+        self.change_packet(frame, layout).ok_or(RewriteError::Mismatch)?;
         self.readdress(frame)
     }
 
-    /// Rewrites a packet that [`apply`](Self::apply) refused with [`Misfit::MustFragment`]. What comes of it is too
+    /// Rewrites a packet that [`apply`](Self::apply) refused with [`RewriteError::MustFragment`]. What comes of it is too
     /// long for the way out, and fit to be [`cut`](crate::fragment::cut) into datagrams of the length that is
     /// returned.
     ///
     /// # Errors
     ///
     /// Why it cannot be; the frame is then as it was.
-    pub fn apply_to_cut(&self, frame: &mut Frame<'_>, layout: &Layout) -> Result<u16, Misfit> {
-        let Change::Cross(cross) = &self.change else { return Err(Misfit::Foreign) };
+    pub fn apply_to_cut(&self, frame: &mut Frame<'_>, layout: &Layout) -> Result<u16, RewriteError> {
+        let Change::TranslateFamily(cross) = &self.change else { return Err(RewriteError::Mismatch) };
         let longest = cross.apply(self, frame, layout, Fit::Cut)?;
         self.readdress(frame)?;
         Ok(longest)
@@ -98,8 +98,8 @@ impl Rewrite {
         frame: &mut Frame<'_>,
         layout: &Layout,
         embedded: &Layout,
-    ) -> Result<(), Misfit> {
-        if matches!(self.change, Change::Cross(_)) {
+    ) -> Result<(), RewriteError> {
+        if matches!(self.change, Change::TranslateFamily(_)) {
             // What is quoted is read again, as its options and extension headers matter.
             return self.apply(frame, layout);
         }
@@ -107,23 +107,23 @@ impl Rewrite {
         match &self.change {
             Change::Translate(translate) => {
                 if !embedded::fits(layout, embedded) {
-                    return Err(Misfit::Foreign);
+                    return Err(RewriteError::Mismatch);
                 }
                 translate.apply_to_error(frame.bytes_mut(), layout, embedded, self.hop)
             }
-            Change::None | Change::Cross(_) | Change::Dscp(_) | Change::Encapsulate(_) => {
+            Change::None | Change::TranslateFamily(_) | Change::Dscp(_) | Change::Encapsulate(_) => {
                 self.change_packet(frame, layout)
             }
         }
-        .ok_or(Misfit::Foreign)?;
+        .ok_or(RewriteError::Mismatch)?;
         self.readdress(frame)
     }
 
     /// Does the packet leave under other addresses than those that it came under?
     #[must_use]
-    pub const fn renames(&self) -> bool {
+    pub const fn changes_addresses(&self) -> bool {
         match &self.change {
-            Change::Translate(_) | Change::Cross(_) | Change::Dscp(_) => true,
+            Change::Translate(_) | Change::TranslateFamily(_) | Change::Dscp(_) => true,
             Change::None | Change::Encapsulate(_) => false,
         }
     }
@@ -133,7 +133,7 @@ impl Rewrite {
     #[must_use]
     pub const fn overhead(&self) -> i16 {
         match &self.change {
-            Change::Cross(cross) => cross.growth(),
+            Change::TranslateFamily(cross) => cross.growth(),
             Change::None | Change::Translate(_) | Change::Dscp(_) | Change::Encapsulate(_) => {
                 self.front() as i16
             }
@@ -144,41 +144,46 @@ impl Rewrite {
     const fn front(&self) -> u16 {
         match &self.change {
             Change::Encapsulate(outer) => outer.len(),
-            Change::None | Change::Translate(_) | Change::Cross(_) | Change::Dscp(_) => 0,
+            Change::None | Change::Translate(_) | Change::TranslateFamily(_) | Change::Dscp(_) => 0,
         }
     }
 
     /// Everything that may refuse, before anything is written.
     #[inline]
-    fn check(&self, frame: &Frame<'_>, layout: &Layout) -> Result<(), Misfit> {
+    fn check(&self, frame: &Frame<'_>, layout: &Layout) -> Result<(), RewriteError> {
         let bytes = frame.bytes();
         let ends_inside = usize::from(layout.end) <= bytes.len() && layout.holds_headers();
         let family = match &self.change {
             Change::Translate(translate) => translate.destination().address.family(),
             Change::Dscp(dscp) => dscp.destination().family(),
-            Change::None | Change::Cross(_) | Change::Encapsulate(_) => layout.family,
+            Change::None | Change::TranslateFamily(_) | Change::Encapsulate(_) => layout.family,
         };
         if !ends_inside || family != layout.family {
-            return Err(Misfit::Foreign);
+            return Err(RewriteError::Mismatch);
         }
         // RFC 1812 section 5.3.1, RFC 4443 section 3.3: what would leave with zero does not leave.
         if self.hop == Hop::Decrement && header::hop_limit(bytes, layout).is_none_or(|limit| limit <= 1) {
-            return Err(Misfit::HopLimit);
+            return Err(RewriteError::HopLimit);
         }
         let overhead = self.front();
         let room = self.mtu.saturating_sub(overhead);
         if layout.datagram_len() > room {
-            return Err(Misfit::TooBig { mtu: room });
+            return Err(RewriteError::TooBig { mtu: room });
         }
         if frame.headroom() < usize::from(overhead) {
-            return Err(Misfit::NoRoom);
+            return Err(RewriteError::NoRoom);
         }
         Ok(())
     }
 
     /// By itself, so that what stays in its family is rewritten where it is called.
     #[inline(never)]
-    fn cross(&self, cross: &Cross, frame: &mut Frame<'_>, layout: &Layout) -> Result<(), Misfit> {
+    fn translate_family(
+        &self,
+        cross: &FamilyTranslation,
+        frame: &mut Frame<'_>,
+        layout: &Layout,
+    ) -> Result<(), RewriteError> {
         cross.apply(self, frame, layout, Fit::Whole)?;
         self.readdress(frame)
     }
@@ -189,14 +194,15 @@ impl Rewrite {
             Change::None => header::pass_on(frame.bytes_mut(), layout, self.hop),
             Change::Translate(translate) => translate.apply(frame.bytes_mut(), layout, self.hop),
             // Has its own way, as it is the packet that says how much shorter or longer it gets.
-            Change::Cross(_) => None,
+            Change::TranslateFamily(_) => None,
             Change::Dscp(dscp) => dscp.apply(frame.bytes_mut(), layout, self.hop),
             Change::Encapsulate(outer) => outer.apply(frame, layout, self.hop),
         }
     }
 
     #[inline]
-    fn readdress(&self, frame: &mut Frame<'_>) -> Result<(), Misfit> {
-        ethernet::readdress(frame.bytes_mut(), self.destination_mac, self.source_mac).ok_or(Misfit::Foreign)
+    fn readdress(&self, frame: &mut Frame<'_>) -> Result<(), RewriteError> {
+        ethernet::readdress(frame.bytes_mut(), self.destination_mac, self.source_mac)
+            .ok_or(RewriteError::Mismatch)
     }
 }

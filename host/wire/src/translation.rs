@@ -1,7 +1,7 @@
 //! IPv4 packets made IPv6 packets, and the other way round (RFC 7915), one frame at a time.
 //!
 //! Nothing is kept from packet to packet and no address is chosen here: who calls knows what each one becomes
-//! (RFC 7915 section 6). [`Cross`](crate::rewrite::Cross) does it for the flows of a load balancer, with
+//! (RFC 7915 section 6). [`FamilyTranslation`](crate::rewrite::FamilyTranslation) does it for the flows of a load balancer, with
 //! ports; [`translate`] for single packets, without.
 //!
 //! What is not translated: IPv4 options and the IPv6 extension headers that mean nothing to IPv4 are left out,
@@ -22,7 +22,7 @@ use transport::Kind;
 use crate::bytes::{array_at, put};
 use crate::ethernet::{self, EtherType};
 use crate::layout::Part;
-use crate::{Address, Endpoint, Family, Frame, Hop, Layout, Misfit, ip, tcp};
+use crate::{Address, Endpoint, Family, Frame, Hop, Layout, RewriteError, ip, tcp};
 
 /// What the addresses of a packet become, all of the other family.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,11 +60,11 @@ pub fn translate(
     layout: &Layout,
     mapped: &Mapped,
     limits: &Limits,
-) -> Result<(), Misfit> {
+) -> Result<(), RewriteError> {
     relay(frame, layout, &mapped.outer(), mapped.about(), &limits.way(Fit::Whole)).map(|_| ())
 }
 
-/// The same for a packet that [`translate`] refused with [`Misfit::MustFragment`]: what comes of it is too long
+/// The same for a packet that [`translate`] refused with [`RewriteError::MustFragment`]: what comes of it is too long
 /// for the way out, and fit to be [`cut`](crate::fragment::cut) into datagrams of the length that is returned.
 ///
 /// # Errors
@@ -75,7 +75,7 @@ pub fn translate_to_cut(
     layout: &Layout,
     mapped: &Mapped,
     limits: &Limits,
-) -> Result<u16, Misfit> {
+) -> Result<u16, RewriteError> {
     relay(frame, layout, &mapped.outer(), mapped.about(), &limits.way(Fit::Cut))
 }
 
@@ -192,21 +192,21 @@ pub(crate) fn relay(
     pair: &Pair,
     about: About,
     way: &Way,
-) -> Result<u16, Misfit> {
+) -> Result<u16, RewriteError> {
     if layout.family == pair.family() || !pair.is_of(pair.family()) {
-        return Err(Misfit::Foreign);
+        return Err(RewriteError::Mismatch);
     }
     let (l3, end) = (usize::from(layout.l3), usize::from(layout.end));
     if l3 < ethernet::HEADER_LEN {
-        return Err(Misfit::Foreign);
+        return Err(RewriteError::Mismatch);
     }
-    let datagram = frame.bytes().get(l3..end).ok_or(Misfit::Foreign)?;
+    let datagram = frame.bytes().get(l3..end).ok_or(RewriteError::Mismatch)?;
     let head = head::read(datagram, layout.family)?;
-    let payload = datagram.get(head.len..head.len + head.payload_len).ok_or(Misfit::Foreign)?;
+    let payload = datagram.get(head.len..head.len + head.payload_len).ok_or(RewriteError::Mismatch)?;
     // RFC 7915 sections 4.1 and 5.1: the translator is a router, so the hop limit counts it, and what would
     // leave with zero is answered.
     if way.hop == Hop::Decrement && head.hop_limit <= 1 {
-        return Err(Misfit::HopLimit);
+        return Err(RewriteError::HopLimit);
     }
     let kind = transport::kind(payload, &head)?;
     if kind == Kind::Error {
@@ -216,7 +216,7 @@ pub(crate) fn relay(
     // RFC 7915 sections 4.1 and 5.1: an illegal source is for silence (RFC 1812 section 5.3.7), but for that
     // of an ICMP error.
     if head.has_illegal_source() {
-        return Err(Misfit::Untranslatable);
+        return Err(RewriteError::Untranslatable);
     }
     transport::check(payload, &head, kind)?;
     let longest = longest(&head, datagram.len(), way)?;
@@ -232,13 +232,13 @@ struct Longest {
 }
 
 /// Does what comes of the packet fit the way out?
-fn longest(head: &Head, len: usize, way: &Way) -> Result<Longest, Misfit> {
+fn longest(head: &Head, len: usize, way: &Way) -> Result<Longest, RewriteError> {
     let new_len = head.new_len() + head.payload_len;
     let mtu = usize::from(way.mtu);
     match head.family {
         Family::V4 if head.dont_fragment => {
             if new_len > mtu {
-                return Err(Misfit::TooBig { mtu: report_v4(head, len, way.mtu) });
+                return Err(RewriteError::TooBig { mtu: report_v4(head, len, way.mtu) });
             }
         }
         Family::V4 => {
@@ -258,16 +258,16 @@ fn longest(head: &Head, len: usize, way: &Way) -> Result<Longest, Misfit> {
                 }
                 // RFC 7915 sections 1.4 and 5.1.1: more than that its sender can make smaller, and is told so.
                 let mtu = way.mtu.saturating_add(GROWTH).max(ip::V6_MIN_MTU);
-                return Err(Misfit::TooBig { mtu });
+                return Err(RewriteError::TooBig { mtu });
             }
         }
     }
     Ok(Longest { datagram: way.mtu, cut: false })
 }
 
-fn must_cut(datagram: u16, way: &Way) -> Result<Longest, Misfit> {
+fn must_cut(datagram: u16, way: &Way) -> Result<Longest, RewriteError> {
     match way.fit {
-        Fit::Whole => Err(Misfit::MustFragment),
+        Fit::Whole => Err(RewriteError::MustFragment),
         Fit::Cut => Ok(Longest { datagram, cut: true }),
     }
 }
@@ -295,31 +295,31 @@ fn rewrite(
     pair: &Pair,
     way: &Way,
     cut: bool,
-) -> Result<(), Misfit> {
+) -> Result<(), RewriteError> {
     if cut {
         head.become_fragment();
     }
     let (old_len, new_len) = (head.len, head.new_len());
     if frame.headroom() + old_len < new_len {
-        return Err(Misfit::NoRoom);
+        return Err(RewriteError::NoRoom);
     }
     // Padding behind the packet is no part of it.
-    frame.set_len(l3 + old_len + head.payload_len).ok_or(Misfit::Foreign)?;
+    frame.set_len(l3 + old_len + head.payload_len).ok_or(RewriteError::Mismatch)?;
     if way.mss != 0 && kind == Kind::Tcp {
         clamp(frame.bytes_mut(), &head, l3, way.mss);
     }
-    let payload = frame.bytes_mut().get_mut(l3 + old_len..).ok_or(Misfit::Foreign)?;
+    let payload = frame.bytes_mut().get_mut(l3 + old_len..).ok_or(RewriteError::Mismatch)?;
     let identification = head.identify(payload);
     let to_sum = transport::lacks_checksum(payload, &head, kind);
     transport::rewrite(payload, &head, kind, pair);
     if to_sum {
         transport::sum_udp(payload, pair);
     }
-    move_link_header(frame, l3, old_len, new_len).ok_or(Misfit::Foreign)?;
+    move_link_header(frame, l3, old_len, new_len).ok_or(RewriteError::Mismatch)?;
     let bytes = frame.bytes_mut();
-    set_ether_type(bytes, l3, pair.family()).ok_or(Misfit::Foreign)?;
-    let header = bytes.get_mut(l3..).ok_or(Misfit::Foreign)?;
-    head.write(header, pair, way.hop_limit(&head), identification).ok_or(Misfit::Foreign)
+    set_ether_type(bytes, l3, pair.family()).ok_or(RewriteError::Mismatch)?;
+    let header = bytes.get_mut(l3..).ok_or(RewriteError::Mismatch)?;
+    head.write(header, pair, way.hop_limit(&head), identification).ok_or(RewriteError::Mismatch)
 }
 
 fn clamp(bytes: &mut [u8], head: &Head, l3: usize, mss: u16) {

@@ -9,7 +9,7 @@ use super::model::arrival::Arrival;
 use super::model::unreadable;
 use super::state::trace::Point;
 use super::{Datapath, Driver, DropReason, Verdict};
-use crate::fragment::PartOf;
+use crate::fragment::FragmentOf;
 use crate::packet::{FlowPacket, Kind, dissect};
 
 impl Datapath {
@@ -33,7 +33,7 @@ impl Datapath {
         now: u64,
         ingress: u32,
         frame: &mut Frame<'_>,
-        part: Option<PartOf>,
+        part: Option<FragmentOf>,
         driver: &mut impl Driver,
     ) -> Verdict {
         self.process(now, ingress, frame, (true, part), driver)
@@ -45,7 +45,7 @@ impl Datapath {
         now: u64,
         ingress: u32,
         frame: &mut Frame<'_>,
-        (handed_over, part): (bool, Option<PartOf>),
+        (handed_over, part): (bool, Option<FragmentOf>),
         driver: &mut impl Driver,
     ) -> Verdict {
         self.accounting.tally.received += 1;
@@ -153,7 +153,7 @@ impl Datapath {
     }
 }
 
-/// Hands a frame to the worker that it belongs to, with what it is a part of where that is known.
+/// Hands a frame to the worker that it belongs to, with the packet that it is a fragment of where that is known.
 fn hand_over(worker: usize, cx: &mut Context<'_, '_, impl Driver>) -> Verdict {
     let Arrival { ingress, part, handed_over, .. } = cx.arrival;
     // Workers take a new snapshot one after the other, and two that have different ones could pass a

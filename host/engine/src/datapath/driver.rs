@@ -5,7 +5,7 @@ use shunt_wire::{Address, FlowKey};
 use super::model::index::VirtualIndex;
 use super::model::probe::{Notice, Probed};
 use super::model::ruling::{Done, NewFlow, Ruling};
-use crate::fragment::PartOf;
+use crate::fragment::FragmentOf;
 
 /// What a datapath asks of the worker that drives it. Every method returns at once.
 pub trait Driver {
@@ -19,9 +19,9 @@ pub trait Driver {
     fn send(&mut self, interface: u32, frame: &[u8]);
 
     /// Hands a frame, as it came in by `ingress`, to another worker, which
-    /// [receives](super::Datapath::receive_handed_over) it; with what it is a part of, if that is known. Frames for one
+    /// [receives](super::Datapath::receive_handed_over) it; with the packet that it is a fragment of, if that is known. Frames for one
     /// worker arrive there in their order. False: there is no room.
-    fn hand_over(&mut self, worker: usize, ingress: u32, frame: &[u8], part: Option<PartOf>) -> bool;
+    fn hand_over(&mut self, worker: usize, ingress: u32, frame: &[u8], part: Option<FragmentOf>) -> bool;
 
     /// Asks the kernel to find the MAC of a neighbour on a link.
     fn solicit(&mut self, link: u32, neighbour: Address);

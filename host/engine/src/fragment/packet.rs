@@ -1,6 +1,6 @@
 //! What is known of one packet that comes in fragments.
 
-use super::{PIECES, PartOf, REASSEMBLY, TIME_OUT};
+use super::{FragmentOf, PIECES, REASSEMBLY, TIME_OUT};
 use crate::packet::Fragment;
 
 #[derive(Clone, Debug)]
@@ -21,7 +21,7 @@ pub(super) struct Packet {
 pub(super) enum State {
     /// For the first fragment.
     Pending(Vec<PendingFragment>),
-    Known(PartOf),
+    Known(FragmentOf),
     Refused,
 }
 
@@ -116,7 +116,7 @@ impl Packet {
     }
 
     /// Returns what waited for that.
-    pub(super) fn become_known(&mut self, part: PartOf) -> Vec<PendingFragment> {
+    pub(super) fn become_known(&mut self, part: FragmentOf) -> Vec<PendingFragment> {
         let State::Pending(pending) = &mut self.state else { return Vec::new() };
         let pending = std::mem::take(pending);
         self.state = State::Known(part);

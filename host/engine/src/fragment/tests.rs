@@ -22,9 +22,9 @@ fn fragment(source: u8, identification: u32, offset: u16, payload: u16, more: bo
     }
 }
 
-fn part() -> PartOf {
+fn part() -> FragmentOf {
     let end = Endpoint::default();
-    PartOf { flow: FlowKey::new(end, end, ip::UDP), identification: 5 }
+    FragmentOf { flow: FlowKey::new(end, end, ip::UDP), identification: 5 }
 }
 
 fn table() -> Fragments {

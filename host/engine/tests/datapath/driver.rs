@@ -1,7 +1,7 @@
 //! A driver that writes down what the datapath asks of it.
 
 use shunt_engine::datapath::{Done, Driver, NewFlow, Notice, Probed, Ruling, VirtualIndex};
-use shunt_engine::fragment::PartOf;
+use shunt_engine::fragment::FragmentOf;
 use shunt_wire::{Address, FlowKey};
 
 #[derive(Debug)]
@@ -30,7 +30,7 @@ pub(crate) struct HandedOver {
     pub(crate) worker: usize,
     pub(crate) ingress: u32,
     pub(crate) frame: Vec<u8>,
-    pub(crate) part: Option<PartOf>,
+    pub(crate) part: Option<FragmentOf>,
 }
 
 impl Default for Recorder {
@@ -64,7 +64,7 @@ impl Driver for Recorder {
         self.sent.push((interface, frame.to_vec()));
     }
 
-    fn hand_over(&mut self, worker: usize, ingress: u32, frame: &[u8], part: Option<PartOf>) -> bool {
+    fn hand_over(&mut self, worker: usize, ingress: u32, frame: &[u8], part: Option<FragmentOf>) -> bool {
         self.handed_over.push(HandedOver { worker, ingress, frame: frame.to_vec(), part });
         self.has_room
     }

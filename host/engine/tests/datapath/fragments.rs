@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use etherparse::{NetSlice, SlicedPacket, ip_number};
 use proptest::prelude::*;
 use shunt_engine::datapath::{Datapath, DropReason, Verdict};
-use shunt_engine::fragment::PartOf;
+use shunt_engine::fragment::FragmentOf;
 use shunt_wire::Frame;
 use shunt_wire::frame::HEADROOM;
 
@@ -84,7 +84,7 @@ impl Workers {
         assert!(self.driver.handed_over.is_empty());
     }
 
-    fn take(&mut self, worker: usize, ingress: u32, bytes: &[u8], part: Option<PartOf>, again: bool) {
+    fn take(&mut self, worker: usize, ingress: u32, bytes: &[u8], part: Option<FragmentOf>, again: bool) {
         let end = HEADROOM + bytes.len();
         let mut buffer = vec![0xee; end + HEADROOM];
         buffer[HEADROOM..end].copy_from_slice(bytes);

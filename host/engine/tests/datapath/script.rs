@@ -30,7 +30,7 @@ use shunt_engine::datapath::{
     Asked, Counters, Datapath, Done, DropReason, Filter, FlowSummary, Notice, Question, Verdict,
 };
 use shunt_engine::flow::Cursor;
-use shunt_engine::fragment::PartOf;
+use shunt_engine::fragment::FragmentOf;
 use shunt_wire::frame::HEADROOM;
 use shunt_wire::{FlowKey, Frame, ip};
 
@@ -159,7 +159,7 @@ impl Script {
     }
 
     /// What another worker hands over.
-    fn take(&mut self, name: &str, part: Option<PartOf>, bytes: &[u8]) -> Result<(), String> {
+    fn take(&mut self, name: &str, part: Option<FragmentOf>, bytes: &[u8]) -> Result<(), String> {
         let end = self.headroom + bytes.len();
         let mut buffer = vec![0xee; end + HEADROOM];
         buffer[self.headroom..end].copy_from_slice(bytes);
@@ -234,7 +234,7 @@ impl Script {
                 }
                 let HandedOver { worker, ingress, part: found, frame: bytes } =
                     self.driver.handed_over.remove(0);
-                let say = |worker, interface: &str, part: Option<PartOf>, bytes| {
+                let say = |worker, interface: &str, part: Option<FragmentOf>, bytes| {
                     let part = part.map(|it| format!("{} as {}", it.flow, it.identification));
                     format!("{worker} {interface} {} : {}", part.unwrap_or_default(), frame::write(bytes))
                 };
@@ -381,7 +381,7 @@ fn of_done(done: &Done) -> String {
 }
 
 /// What a frame is a part of, and the frame.
-fn handed(text: &str) -> Result<(Option<PartOf>, Vec<u8>), String> {
+fn handed(text: &str) -> Result<(Option<FragmentOf>, Vec<u8>), String> {
     let (part, bytes) = text.split_once(" : ").ok_or("PART : FRAME")?;
     if part.trim() == "-" {
         return Ok((None, frame::read(bytes)?));
@@ -399,7 +399,7 @@ fn handed(text: &str) -> Result<(Option<PartOf>, Vec<u8>), String> {
         _ => return Err(format!("no protocol: {protocol}")),
     };
     let flow = FlowKey::new(source, destination, protocol);
-    Ok((Some(PartOf { flow, identification: number(identification)? }), frame::read(bytes)?))
+    Ok((Some(FragmentOf { flow, identification: number(identification)? }), frame::read(bytes)?))
 }
 
 fn reason(name: &str) -> Result<DropReason, String> {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use rustls::crypto::SecureRandom;
 use shunt_engine::datapath::{Done, Driver, NewFlow, Notice, Probed, Ruling, VirtualIndex};
-use shunt_engine::fragment::PartOf;
+use shunt_engine::fragment::FragmentOf;
 use shunt_engine::network::Network;
 use shunt_sys::netlink::{Link, Solicitor, Vlan};
 use shunt_sys::raw::Sender;
@@ -104,7 +104,7 @@ impl Driver for WorkerDriver<'_, '_> {
         self.transmit(interface, frame);
     }
 
-    fn hand_over(&mut self, worker: usize, ingress: u32, frame: &[u8], part: Option<PartOf>) -> bool {
+    fn hand_over(&mut self, worker: usize, ingress: u32, frame: &[u8], part: Option<FragmentOf>) -> bool {
         self.peers.get(worker).is_some_and(|peer| peer.offer(ingress, frame, part))
     }
 

@@ -2,7 +2,7 @@
 
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 
-use shunt_engine::fragment::PartOf;
+use shunt_engine::fragment::FragmentOf;
 use shunt_sys::waker::Waker;
 use shunt_wire::frame::HEADROOM;
 
@@ -17,7 +17,7 @@ pub(crate) struct HandedOver {
     /// The interface that it came in by.
     pub(crate) ingress: u32,
     /// If it is a fragment whose flow is known: of what.
-    pub(crate) part: Option<PartOf>,
+    pub(crate) part: Option<FragmentOf>,
     pub(crate) buffer: Vec<u8>,
     pub(crate) start: usize,
     pub(crate) end: usize,
@@ -41,7 +41,7 @@ pub(crate) fn queue(waker: Waker) -> (Outlet, Inbox) {
 
 impl Outlet {
     /// Hands a copy of a frame over. `false`: there is no room.
-    pub(crate) fn offer(&self, ingress: u32, frame: &[u8], part: Option<PartOf>) -> bool {
+    pub(crate) fn offer(&self, ingress: u32, frame: &[u8], part: Option<FragmentOf>) -> bool {
         let end = HEADROOM + frame.len();
         let mut buffer = vec![0; end + TAILROOM];
         if let Some(room) = buffer.get_mut(HEADROOM..end) {

@@ -6,7 +6,7 @@ use super::transport::{self, Kind};
 use super::{About, Pair, Way, set_ether_type};
 use crate::bytes::{array_at, put};
 use crate::checksum::{self, Sum};
-use crate::{Family, Frame, Misfit, icmp, ip};
+use crate::{Family, Frame, RewriteError, icmp, ip};
 
 /// The header of an error, in front of what it quotes.
 const HEADER_LEN: usize = 8;
@@ -27,13 +27,13 @@ pub(super) fn translate(
     pair: &Pair,
     about: About,
     way: &Way,
-) -> Result<(), Misfit> {
+) -> Result<(), RewriteError> {
     let at = l3 + outer.len;
-    let message = frame.bytes().get(at..at + outer.payload_len).ok_or(Misfit::Foreign)?;
+    let message = frame.bytes().get(at..at + outer.payload_len).ok_or(RewriteError::Mismatch)?;
     let mut written = [0; LONGEST];
-    let inner = about.pair(pair).ok_or(Misfit::Untranslatable)?;
+    let inner = about.pair(pair).ok_or(RewriteError::Untranslatable)?;
     let len = write(&mut written, message, outer, (pair, &inner), way)?;
-    let written = written.get(..len).ok_or(Misfit::Foreign)?;
+    let written = written.get(..len).ok_or(RewriteError::Mismatch)?;
     replace(frame, l3, written, pair.family())
 }
 
@@ -45,46 +45,46 @@ fn write(
     outer: &Head,
     (pair, inner): (&Pair, &Pair),
     way: &Way,
-) -> Result<usize, Misfit> {
+) -> Result<usize, RewriteError> {
     let to = pair.family();
-    let header: [u8; HEADER_LEN] = array_at(message, 0).ok_or(Misfit::Untranslatable)?;
+    let header: [u8; HEADER_LEN] = array_at(message, 0).ok_or(RewriteError::Untranslatable)?;
     if !inner.is_of(to) {
-        return Err(Misfit::Foreign);
+        return Err(RewriteError::Mismatch);
     }
     // The checksum is calculated anew, which must not make a damaged message look sound (RFC 5508 section 4.2,
     // requirement 3 a).
     if !is_sound(message, outer) {
-        return Err(Misfit::Untranslatable);
+        return Err(RewriteError::Untranslatable);
     }
     let [kind, code, _, _, word @ ..] = header;
     let old = Message { kind, code, word: u32::from_be_bytes(word) };
     let body = Body::split(message, old.length(outer.family));
     // A packet in error that could not have been translated was not translated, so none is about it.
-    let quoted = head::read(body.quoted, outer.family).map_err(|_| Misfit::Untranslatable)?;
-    let new = old.translate(&quoted, way).ok_or(Misfit::Untranslatable)?;
+    let quoted = head::read(body.quoted, outer.family).map_err(|_| RewriteError::Untranslatable)?;
+    let new = old.translate(&quoted, way).ok_or(RewriteError::Untranslatable)?;
 
     let header_len = ip::header_len(to);
     let longest = usize::from(way.mtu).min(icmp::max_len(to));
-    let room = longest.checked_sub(header_len + HEADER_LEN).ok_or(Misfit::Untranslatable)?;
+    let room = longest.checked_sub(header_len + HEADER_LEN).ok_or(RewriteError::Untranslatable)?;
     let shape = body.fit(&quoted, new.length(to), room);
 
     let start = header_len + HEADER_LEN;
     let len = start + shape.quoted + shape.extension;
-    let (front, rest) = written.split_at_mut_checked(start).ok_or(Misfit::Untranslatable)?;
-    write_quoted(rest.get_mut(..shape.quoted).ok_or(Misfit::Foreign)?, &body, &quoted, inner)?;
-    let extension = body.extension.get(..shape.extension).ok_or(Misfit::Foreign)?;
+    let (front, rest) = written.split_at_mut_checked(start).ok_or(RewriteError::Untranslatable)?;
+    write_quoted(rest.get_mut(..shape.quoted).ok_or(RewriteError::Mismatch)?, &body, &quoted, inner)?;
+    let extension = body.extension.get(..shape.extension).ok_or(RewriteError::Mismatch)?;
     rest.get_mut(shape.quoted..shape.quoted + shape.extension)
-        .ok_or(Misfit::Foreign)?
+        .ok_or(RewriteError::Mismatch)?
         .copy_from_slice(extension);
 
-    let header = front.get_mut(header_len..).ok_or(Misfit::Foreign)?;
-    put(header, 0, [new.kind, new.code, 0, 0]).ok_or(Misfit::Foreign)?;
-    put(header, 4, new.word.to_be_bytes()).ok_or(Misfit::Foreign)?;
+    let header = front.get_mut(header_len..).ok_or(RewriteError::Mismatch)?;
+    put(header, 0, [new.kind, new.code, 0, 0]).ok_or(RewriteError::Mismatch)?;
+    put(header, 4, new.word.to_be_bytes()).ok_or(RewriteError::Mismatch)?;
     if let (Some(length), true) = (new.length(to), shape.extension > 0) {
-        let units = u8::try_from(shape.quoted / length.unit).map_err(|_| Misfit::Foreign)?;
-        put(header, length.at, [units]).ok_or(Misfit::Foreign)?;
+        let units = u8::try_from(shape.quoted / length.unit).map_err(|_| RewriteError::Mismatch)?;
+        put(header, length.at, [units]).ok_or(RewriteError::Mismatch)?;
     }
-    let message = written.get(header_len..len).ok_or(Misfit::Foreign)?;
+    let message = written.get(header_len..len).ok_or(RewriteError::Mismatch)?;
     // RFC 7915 sections 4.2 and 5.2: ICMPv6 sums a pseudo-header, ICMPv4 none.
     let sum = match to {
         Family::V4 => Sum::new(),
@@ -96,8 +96,8 @@ fn write(
     let outer = Head { payload_len: len - header_len, ..*outer };
     let identification = outer.identify(message);
     let check = sum.bytes(message).checksum();
-    put(written, header_len + 2, check.to_be_bytes()).ok_or(Misfit::Foreign)?;
-    outer.write(written, pair, way.hop_limit(&outer), identification).ok_or(Misfit::Untranslatable)?;
+    put(written, header_len + 2, check.to_be_bytes()).ok_or(RewriteError::Mismatch)?;
+    outer.write(written, pair, way.hop_limit(&outer), identification).ok_or(RewriteError::Untranslatable)?;
     Ok(len)
 }
 
@@ -113,16 +113,18 @@ fn is_sound(message: &[u8], outer: &Head) -> bool {
 
 /// Writes what was quoted, in the other family: as if it were carried, but for its hop limit (RFC 7915 sections
 /// 4.3 and 5.3). It fills what of `written` it can; zeros follow.
-fn write_quoted(written: &mut [u8], body: &Body<'_>, quoted: &Head, pair: &Pair) -> Result<(), Misfit> {
+fn write_quoted(written: &mut [u8], body: &Body<'_>, quoted: &Head, pair: &Pair) -> Result<(), RewriteError> {
     // The lengths in it stay those of the whole packet, of which this may be the beginning.
-    let payload = body.quoted.get(quoted.len..).ok_or(Misfit::Untranslatable)?;
+    let payload = body.quoted.get(quoted.len..).ok_or(RewriteError::Untranslatable)?;
     let kind = transport::kind(payload, quoted)?;
     // RFC 7915 sections 4.3 and 5.3: no error is about an error.
     if kind == Kind::Error {
-        return Err(Misfit::Untranslatable);
+        return Err(RewriteError::Untranslatable);
     }
-    let (front, rest) = written.split_at_mut_checked(quoted.new_len()).ok_or(Misfit::Untranslatable)?;
-    quoted.write(front, pair, quoted.hop_limit, quoted.identify(payload)).ok_or(Misfit::Untranslatable)?;
+    let (front, rest) = written.split_at_mut_checked(quoted.new_len()).ok_or(RewriteError::Untranslatable)?;
+    quoted
+        .write(front, pair, quoted.hop_limit, quoted.identify(payload))
+        .ok_or(RewriteError::Untranslatable)?;
     let len = payload.len().min(rest.len());
     rest[..len].copy_from_slice(&payload[..len]);
     transport::rewrite(&mut rest[..len], quoted, kind, pair);
@@ -178,17 +180,17 @@ impl<'a> Body<'a> {
 
 /// Puts a datagram of `family` in the place of the one at `l3`: in the room in front, and what it needs more in
 /// the room behind.
-fn replace(frame: &mut Frame<'_>, l3: usize, written: &[u8], family: Family) -> Result<(), Misfit> {
+fn replace(frame: &mut Frame<'_>, l3: usize, written: &[u8], family: Family) -> Result<(), RewriteError> {
     let len = l3 + written.len();
     let more = len.saturating_sub(frame.len());
     let front = more.min(frame.headroom());
     if more - front > frame.tailroom() {
-        return Err(Misfit::NoRoom);
+        return Err(RewriteError::NoRoom);
     }
-    super::move_link_header(frame, l3, 0, front).ok_or(Misfit::Foreign)?;
-    frame.set_len(len).ok_or(Misfit::NoRoom)?;
+    super::move_link_header(frame, l3, 0, front).ok_or(RewriteError::Mismatch)?;
+    frame.set_len(len).ok_or(RewriteError::NoRoom)?;
     let bytes = frame.bytes_mut();
-    set_ether_type(bytes, l3, family).ok_or(Misfit::Foreign)?;
-    bytes.get_mut(l3..).ok_or(Misfit::Foreign)?.copy_from_slice(written);
+    set_ether_type(bytes, l3, family).ok_or(RewriteError::Mismatch)?;
+    bytes.get_mut(l3..).ok_or(RewriteError::Mismatch)?.copy_from_slice(written);
     Ok(())
 }

@@ -4,7 +4,7 @@ use super::Pair;
 use crate::bytes::{array_at, put};
 use crate::checksum::Sum;
 use crate::layout::Part;
-use crate::{Address, Family, Misfit, identification, ip};
+use crate::{Address, Family, RewriteError, identification, ip};
 
 /// An IPv4 packet that is no longer comes of an IPv6 packet that every IPv6 link carries (RFC 7915 section 5).
 const NARROWEST: usize = ip::V6_MIN_MTU as usize + ip::V4_HEADER_LEN - ip::V6_HEADER_LEN;
@@ -54,7 +54,7 @@ pub(super) struct Fragment {
 
 /// Reads the header at the start of `datagram`.
 #[inline]
-pub(super) fn read(datagram: &[u8], family: Family) -> Result<Head, Misfit> {
+pub(super) fn read(datagram: &[u8], family: Family) -> Result<Head, RewriteError> {
     match family {
         Family::V4 => read_v4(datagram),
         Family::V6 => read_v6(datagram),
@@ -62,18 +62,18 @@ pub(super) fn read(datagram: &[u8], family: Family) -> Result<Head, Misfit> {
 }
 
 #[inline]
-fn read_v4(datagram: &[u8]) -> Result<Head, Misfit> {
-    let header: [u8; ip::V4_HEADER_LEN] = array_at(datagram, 0).ok_or(Misfit::Foreign)?;
+fn read_v4(datagram: &[u8]) -> Result<Head, RewriteError> {
+    let header: [u8; ip::V4_HEADER_LEN] = array_at(datagram, 0).ok_or(RewriteError::Mismatch)?;
     let len = usize::from(header[0] & 0x0f) * 4;
     let total = usize::from(u16::from_be_bytes([header[2], header[3]]));
     if header[0] >> 4 != 4 || len < ip::V4_HEADER_LEN || total < len {
-        return Err(Misfit::Foreign);
+        return Err(RewriteError::Mismatch);
     }
     if len > ip::V4_HEADER_LEN {
         // RFC 7915 section 4.1: options are ignored, but for a source route that is not at its end.
-        let options = datagram.get(ip::V4_HEADER_LEN..len).ok_or(Misfit::Foreign)?;
+        let options = datagram.get(ip::V4_HEADER_LEN..len).ok_or(RewriteError::Mismatch)?;
         if has_source_route(options) {
-            return Err(Misfit::SourceRoute { pointer: 0 });
+            return Err(RewriteError::SourceRoute { pointer: 0 });
         }
     }
     let flags = u16::from_be_bytes([header[6], header[7]]);
@@ -84,7 +84,7 @@ fn read_v4(datagram: &[u8]) -> Result<Head, Misfit> {
         offset: flags & OFFSET,
         more: flags & MORE_FRAGMENTS != 0,
     };
-    let (source, destination) = ip::addresses(&header, Family::V4).ok_or(Misfit::Foreign)?;
+    let (source, destination) = ip::addresses(&header, Family::V4).ok_or(RewriteError::Mismatch)?;
     Ok(Head {
         family: Family::V4,
         len,
@@ -115,15 +115,15 @@ fn has_source_route(mut options: &[u8]) -> bool {
 }
 
 #[inline]
-fn read_v6(datagram: &[u8]) -> Result<Head, Misfit> {
-    let header: [u8; ip::V6_HEADER_LEN] = array_at(datagram, 0).ok_or(Misfit::Foreign)?;
+fn read_v6(datagram: &[u8]) -> Result<Head, RewriteError> {
+    let header: [u8; ip::V6_HEADER_LEN] = array_at(datagram, 0).ok_or(RewriteError::Mismatch)?;
     if header[0] >> 4 != 6 {
-        return Err(Misfit::Foreign);
+        return Err(RewriteError::Mismatch);
     }
     let total = ip::V6_HEADER_LEN + usize::from(u16::from_be_bytes([header[4], header[5]]));
     let chain = Chain::read(datagram, header[6])?;
-    let payload_len = total.checked_sub(chain.len).ok_or(Misfit::Foreign)?;
-    let (source, destination) = ip::addresses(&header, Family::V6).ok_or(Misfit::Foreign)?;
+    let payload_len = total.checked_sub(chain.len).ok_or(RewriteError::Mismatch)?;
+    let (source, destination) = ip::addresses(&header, Family::V6).ok_or(RewriteError::Mismatch)?;
     Ok(Head {
         family: Family::V6,
         len: chain.len,
@@ -149,7 +149,7 @@ struct Chain {
 
 impl Chain {
     #[inline]
-    fn read(datagram: &[u8], next: u8) -> Result<Self, Misfit> {
+    fn read(datagram: &[u8], next: u8) -> Result<Self, RewriteError> {
         let mut chain = Self { next, len: ip::V6_HEADER_LEN, fragment: None };
         // Each header is eight bytes long at least, so the end of the datagram ends this.
         loop {
@@ -165,23 +165,23 @@ impl Chain {
                 | ip::SHIM6
                     if chain.fragment.is_some() =>
                 {
-                    return Err(Misfit::ExtendedFragment);
+                    return Err(RewriteError::ExtendedFragment);
                 }
                 // RFC 7915 section 5.1: skipped, as they mean nothing to IPv4, but for a routing header that
                 // is not at its end.
                 ip::HOP_BY_HOP | ip::ROUTING | ip::DESTINATION_OPTIONS => {
                     let [next, len, _, segments_left] =
-                        array_at(datagram, chain.len).ok_or(Misfit::Foreign)?;
+                        array_at(datagram, chain.len).ok_or(RewriteError::Mismatch)?;
                     if chain.next == ip::ROUTING && segments_left != 0 {
-                        let pointer = u16::try_from(chain.len + 3).map_err(|_| Misfit::Foreign)?;
-                        return Err(Misfit::SourceRoute { pointer });
+                        let pointer = u16::try_from(chain.len + 3).map_err(|_| RewriteError::Mismatch)?;
+                        return Err(RewriteError::SourceRoute { pointer });
                     }
                     chain.len += (usize::from(len) + 1) * 8;
                     chain.next = next;
                 }
                 ip::FRAGMENT => {
                     let header: [u8; ip::FRAGMENT_HEADER_LEN] =
-                        array_at(datagram, chain.len).ok_or(Misfit::Foreign)?;
+                        array_at(datagram, chain.len).ok_or(RewriteError::Mismatch)?;
                     let [next, _, a, b, identification @ ..] = header;
                     let offset = u16::from_be_bytes([a, b]);
                     chain.len += ip::FRAGMENT_HEADER_LEN;

@@ -4,7 +4,7 @@ use super::head::{self, Head};
 use super::transport::{self, Kind};
 use crate::ethernet;
 use crate::{Address, Family, Layout, ip};
-use crate::{Misfit, checksum};
+use crate::{RewriteError, checksum};
 
 /// The header of an ICMP error, in front of what it quotes.
 const ICMP_LEN: usize = 8;
@@ -24,24 +24,24 @@ impl Subject {
     ///
     /// # Errors
     ///
-    /// Why it cannot be translated, so far as that does not depend on where it goes: [`Misfit::Foreign`] for what
+    /// Why it cannot be translated, so far as that does not depend on where it goes: [`RewriteError::Mismatch`] for what
     /// is malformed, which a router drops (RFC 1812 section 5.2.2).
-    pub fn read(frame: &[u8], l3: u16, family: Family) -> Result<Self, Misfit> {
+    pub fn read(frame: &[u8], l3: u16, family: Family) -> Result<Self, RewriteError> {
         let at = usize::from(l3);
         if at < ethernet::HEADER_LEN {
-            return Err(Misfit::Foreign);
+            return Err(RewriteError::Mismatch);
         }
-        let datagram = frame.get(at..).ok_or(Misfit::Foreign)?;
+        let datagram = frame.get(at..).ok_or(RewriteError::Mismatch)?;
         if family == Family::V4 && !is_sound(datagram) {
-            return Err(Misfit::Foreign);
+            return Err(RewriteError::Mismatch);
         }
         let head = head::read(datagram, family)?;
-        let payload = datagram.get(head.len..head.len + head.payload_len).ok_or(Misfit::Foreign)?;
+        let payload = datagram.get(head.len..head.len + head.payload_len).ok_or(RewriteError::Mismatch)?;
         let kind = transport::kind(payload, &head)?;
         transport::check(payload, &head, kind)?;
         let inner = match kind {
-            Kind::Error => Some(quoted(payload, family).ok_or(Misfit::Untranslatable)?),
-            _ if head.has_illegal_source() => return Err(Misfit::Untranslatable),
+            Kind::Error => Some(quoted(payload, family).ok_or(RewriteError::Untranslatable)?),
+            _ if head.has_illegal_source() => return Err(RewriteError::Untranslatable),
             _ => None,
         };
         Ok(Self { layout: layout(&head, l3)?, source: head.source, destination: head.destination, inner })
@@ -60,8 +60,8 @@ fn quoted(message: &[u8], family: Family) -> Option<(Address, Address)> {
     (quoted.first()? >> 4 == family as u8).then(|| ip::addresses(quoted, family))?
 }
 
-fn layout(head: &Head, l3: u16) -> Result<Layout, Misfit> {
-    let offset = |at: usize| u16::try_from(usize::from(l3) + at).map_err(|_| Misfit::Foreign);
+fn layout(head: &Head, l3: u16) -> Result<Layout, RewriteError> {
+    let offset = |at: usize| u16::try_from(usize::from(l3) + at).map_err(|_| RewriteError::Mismatch);
     Ok(Layout {
         l3,
         l4: offset(head.len)?,

@@ -7,7 +7,7 @@ use crate::bytes::{put, u16_at};
 use crate::checksum::{Delta, Sum};
 use crate::icmp::{self, Echo};
 use crate::layout::Part;
-use crate::{Family, Misfit, ip};
+use crate::{Family, RewriteError, ip};
 
 /// Headers without options, and where their checksums are.
 const TCP_LEN: usize = 20;
@@ -32,7 +32,7 @@ pub(super) enum Kind {
 
 /// Of which kind is what follows the header?
 #[inline]
-pub(super) fn kind(payload: &[u8], head: &Head) -> Result<Kind, Misfit> {
+pub(super) fn kind(payload: &[u8], head: &Head) -> Result<Kind, RewriteError> {
     let part = head.part();
     match (head.family, head.protocol) {
         (_, ip::TCP | ip::UDP) if part == Part::Later => Ok(Kind::Opaque),
@@ -42,14 +42,14 @@ pub(super) fn kind(payload: &[u8], head: &Head) -> Result<Kind, Misfit> {
             // RFC 7915 section 1.2: fragmented ICMP is not translated. The checksum of ICMPv6 covers the length
             // of the whole, which no fragment tells.
             if part != Part::Whole {
-                return Err(Misfit::Untranslatable);
+                return Err(RewriteError::Untranslatable);
             }
-            let kind = *payload.first().ok_or(Misfit::Untranslatable)?;
+            let kind = *payload.first().ok_or(RewriteError::Untranslatable)?;
             match icmp::echo(head.family, kind) {
                 Some(half) => Ok(Kind::Echo(half)),
                 None if icmp::is_error(head.family, kind) => Ok(Kind::Error),
                 // RFC 7915 sections 4.2 and 5.2: messages of one hop, obsolete ones, and unknown ones.
-                None => Err(Misfit::Untranslatable),
+                None => Err(RewriteError::Untranslatable),
             }
         }
         // RFC 7915 section 4.2: IGMP is of one hop.
@@ -58,14 +58,14 @@ pub(super) fn kind(payload: &[u8], head: &Head) -> Result<Kind, Misfit> {
         // family's own, unread; the numbers of extension headers are no transport, and would be read as extension
         // headers.
         | (Family::V4, ip::ICMPV6 | ip::HOP_BY_HOP | ip::ROUTING | ip::FRAGMENT | ip::DESTINATION_OPTIONS)
-        | (Family::V6, ip::ICMP) => Err(Misfit::Untranslatable),
+        | (Family::V6, ip::ICMP) => Err(RewriteError::Untranslatable),
         _ => Ok(Kind::Opaque),
     }
 }
 
 /// Is everything there that a translation needs?
 #[inline]
-pub(super) fn check(payload: &[u8], head: &Head, kind: Kind) -> Result<(), Misfit> {
+pub(super) fn check(payload: &[u8], head: &Head, kind: Kind) -> Result<(), RewriteError> {
     let needed = match kind {
         Kind::Tcp => TCP_LEN,
         Kind::Udp => UDP_LEN,
@@ -73,14 +73,14 @@ pub(super) fn check(payload: &[u8], head: &Head, kind: Kind) -> Result<(), Misfi
         Kind::Opaque => 0,
     };
     if payload.len() < needed {
-        return Err(Misfit::Untranslatable);
+        return Err(RewriteError::Untranslatable);
     }
     if lacks_checksum(payload, head, kind) {
         // RFC 7915 section 4.5: what the sender did not sum cannot be summed from a fragment.
         if head.part() != Part::Whole {
-            return Err(Misfit::NoChecksum);
+            return Err(RewriteError::NoChecksum);
         }
-        datagram(payload).ok_or(Misfit::Untranslatable)?;
+        datagram(payload).ok_or(RewriteError::Untranslatable)?;
     }
     Ok(())
 }

@@ -94,7 +94,7 @@ fn silence() {
         ("ip6 :: > 2001:db8:1::1 | udp 1 > 2", v6, Silence::FromNobody),
         ("ip6 ::1 > 2001:db8:1::1 | udp 1 > 2", v6, Silence::FromNobody),
         ("ip6 ff02::1 > 2001:db8:1::1 | udp 1 > 2", v6, Silence::FromNobody),
-        ("ip4 192.0.2.7 > 203.0.113.1 | udp 1 > 2", v6, Silence::Foreign),
+        ("ip4 192.0.2.7 > 203.0.113.1 | udp 1 > 2", v6, Silence::Mismatch),
     ] {
         let result = changed(&format!("{IN} | {packet}"), |frame, layout| {
             report(frame, layout, address(source), Report::HopLimit)

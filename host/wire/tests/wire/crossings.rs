@@ -2,8 +2,8 @@
 
 use shunt_wire::fragment::cut;
 use shunt_wire::frame::HEADROOM;
-use shunt_wire::rewrite::{Change, Cross};
-use shunt_wire::{Frame, Hop, Misfit, Rewrite, ip};
+use shunt_wire::rewrite::{Change, FamilyTranslation};
+use shunt_wire::{Frame, Hop, Rewrite, RewriteError, ip};
 
 use crate::frame::{read, write};
 use crate::packets::{IN, OUT, canonical, changed, endpoint, key, layout, rewrite};
@@ -13,15 +13,15 @@ const VIP: &str = "203.0.113.1:80";
 const CLIENT6: &str = "[2001:db8::7]:40000";
 const MEMBER6: &str = "[2001:db8:2::1]:8080";
 
-fn cross(source: &str, destination: &str, from: &str, to: &str, protocol: u8) -> Rewrite {
-    let cross = Cross::new(&key(source, destination, protocol), endpoint(from), endpoint(to));
-    rewrite(Change::Cross(cross.unwrap()))
+fn translate_family(source: &str, destination: &str, from: &str, to: &str, protocol: u8) -> Rewrite {
+    let cross = FamilyTranslation::new(&key(source, destination, protocol), endpoint(from), endpoint(to));
+    rewrite(Change::TranslateFamily(cross.unwrap()))
 }
 
 #[test]
 fn each_transport_both_ways() {
-    let there = |protocol| cross(CLIENT, VIP, CLIENT6, MEMBER6, protocol);
-    let back = |protocol| cross(MEMBER6, CLIENT6, VIP, CLIENT, protocol);
+    let there = |protocol| translate_family(CLIENT, VIP, CLIENT6, MEMBER6, protocol);
+    let back = |protocol| translate_family(MEMBER6, CLIENT6, VIP, CLIENT, protocol);
     for (rewrite, before, after) in [
         (
             there(ip::TCP),
@@ -40,12 +40,24 @@ fn each_transport_both_ways() {
             "ip6 2001:db8::7 > 2001:db8:2::1 hop 63 | udp 40000 > 8080 | hex 010203",
         ),
         (
-            cross("192.0.2.7:5", "203.0.113.1:0", "[2001:db8::7]:6", "[2001:db8:2::1]:0", ip::ICMP),
+            translate_family(
+                "192.0.2.7:5",
+                "203.0.113.1:0",
+                "[2001:db8::7]:6",
+                "[2001:db8:2::1]:0",
+                ip::ICMP,
+            ),
             "ip4 192.0.2.7 > 203.0.113.1 ttl 64 df | icmp4 echo-request id 5 seq 9 | hex 01",
             "ip6 2001:db8::7 > 2001:db8:2::1 hop 63 | icmp6 echo-request id 6 seq 9 | hex 01",
         ),
         (
-            cross("[2001:db8:2::1]:0", "[2001:db8::7]:6", "203.0.113.1:0", "192.0.2.7:5", ip::ICMPV6),
+            translate_family(
+                "[2001:db8:2::1]:0",
+                "[2001:db8::7]:6",
+                "203.0.113.1:0",
+                "192.0.2.7:5",
+                ip::ICMPV6,
+            ),
             "ip6 2001:db8:2::1 > 2001:db8::7 hop 64 class 3 flow 9 | icmp6 echo-reply id 6 seq 9 | hex 01",
             "ip4 203.0.113.1 > 192.0.2.7 ttl 63 tos 3 | icmp4 echo-reply id 5 seq 9 | hex 01",
         ),
@@ -80,18 +92,18 @@ fn unidentified(text: String) -> String {
 
 #[test]
 fn what_does_not_fit_is_said_in_terms_of_what_came() {
-    let there = cross(CLIENT, VIP, CLIENT6, MEMBER6, ip::UDP);
-    let back = cross(MEMBER6, CLIENT6, VIP, CLIENT, ip::UDP);
+    let there = translate_family(CLIENT, VIP, CLIENT6, MEMBER6, ip::UDP);
+    let back = translate_family(MEMBER6, CLIENT6, VIP, CLIENT, ip::UDP);
     let hex = "00".repeat(1300);
     let v4 = |df| format!("{IN} | ip4 192.0.2.7 > 203.0.113.1 ttl 64{df} | udp 40000 > 80 | hex {hex}");
     let v6 = format!("{IN} | ip6 2001:db8:2::1 > 2001:db8::7 hop 64 | udp 8080 > 40000 | hex {hex}");
-    for (text, rewrite, misfit) in [
-        (v4(" df"), Rewrite { mtu: 1347, ..there }, Misfit::TooBig { mtu: 1327 }),
-        (v4(""), there, Misfit::MustFragment),
-        (v6.clone(), Rewrite { mtu: 1327, ..back }, Misfit::TooBig { mtu: 1347 }),
-        (v6, Rewrite { mtu: 1000, ..back }, Misfit::TooBig { mtu: 1280 }),
+    for (text, rewrite, error) in [
+        (v4(" df"), Rewrite { mtu: 1347, ..there }, RewriteError::TooBig { mtu: 1327 }),
+        (v4(""), there, RewriteError::MustFragment),
+        (v6.clone(), Rewrite { mtu: 1327, ..back }, RewriteError::TooBig { mtu: 1347 }),
+        (v6, Rewrite { mtu: 1000, ..back }, RewriteError::TooBig { mtu: 1280 }),
     ] {
-        assert_eq!(changed(&text, |frame, layout| rewrite.apply(frame, layout)), Err(misfit));
+        assert_eq!(changed(&text, |frame, layout| rewrite.apply(frame, layout)), Err(error));
     }
     let fits = changed(&v4(" df"), |frame, layout| Rewrite { mtu: 1348, ..there }.apply(frame, layout));
     assert!(fits.is_ok());
@@ -99,51 +111,51 @@ fn what_does_not_fit_is_said_in_terms_of_what_came() {
 
 #[test]
 fn refusals() {
-    let there = cross(CLIENT, VIP, CLIENT6, MEMBER6, ip::UDP);
+    let there = translate_family(CLIENT, VIP, CLIENT6, MEMBER6, ip::UDP);
     let v4 = format!("{IN} | ip4 192.0.2.7 > 203.0.113.1 ttl 1 df | udp 40000 > 80");
     let v6 = format!("{IN} | ip6 2001:db8:2::1 > 2001:db8::7 | udp 8080 > 40000");
-    for (text, rewrite, misfit) in [
-        (&v4, there, Misfit::HopLimit),
+    for (text, rewrite, error) in [
+        (&v4, there, RewriteError::HopLimit),
         // Of the family that it makes.
-        (&v6, there, Misfit::Foreign),
+        (&v6, there, RewriteError::Mismatch),
     ] {
-        assert_eq!(changed(text, |frame, layout| rewrite.apply(frame, layout)), Err(misfit));
+        assert_eq!(changed(text, |frame, layout| rewrite.apply(frame, layout)), Err(error));
         assert_eq!(
             changed(text, |frame, layout| rewrite.apply_to_cut(frame, layout).map(|_| ())),
-            Err(misfit)
+            Err(error)
         );
     }
     assert!(changed(&v4, |frame, layout| Rewrite { hop: Hop::Keep, ..there }.apply(frame, layout)).is_ok());
     let plain = rewrite(Change::None);
     let result = changed(&v4, |frame, layout| plain.apply_to_cut(frame, layout).map(|_| ()));
-    assert_eq!(result, Err(Misfit::Foreign), "only crossings are cut");
+    assert_eq!(result, Err(RewriteError::Mismatch), "only crossings are cut");
 
     // A buffer with less room in front than the headers grow.
     let mut bytes = read(&v4.replace("ttl 1", "ttl 9")).unwrap();
     let at = layout(&bytes);
     bytes.splice(0..0, [0; 19]);
     let end = bytes.len();
-    assert_eq!(there.apply(&mut Frame::new(&mut bytes, 19, end), &at), Err(Misfit::NoRoom));
+    assert_eq!(there.apply(&mut Frame::new(&mut bytes, 19, end), &at), Err(RewriteError::NoRoom));
 }
 
 #[test]
 fn what_cannot_be_compiled() {
     let of = key(CLIENT, VIP, ip::TCP);
-    let new = |of, source, destination| Cross::new(&of, endpoint(source), endpoint(destination));
+    let new = |of, source, destination| FamilyTranslation::new(&of, endpoint(source), endpoint(destination));
     assert_eq!(new(of, CLIENT, VIP), None);
     assert_eq!(new(of, CLIENT, MEMBER6), None);
     assert_eq!(new(of, CLIENT6, VIP), None);
     assert_eq!(new(key(CLIENT, MEMBER6, ip::TCP), CLIENT6, MEMBER6), None);
     let there = new(of, CLIENT6, MEMBER6).unwrap();
     assert_eq!((there.source(), there.destination()), (endpoint(CLIENT6), endpoint(MEMBER6)));
-    assert_eq!(rewrite(Change::Cross(there)).overhead(), 20);
+    assert_eq!(rewrite(Change::TranslateFamily(there)).overhead(), 20);
     let back = new(key(MEMBER6, CLIENT6, ip::TCP), VIP, CLIENT).unwrap();
-    assert_eq!(rewrite(Change::Cross(back)).overhead(), -20);
+    assert_eq!(rewrite(Change::TranslateFamily(back)).overhead(), -20);
 }
 
 #[test]
 fn a_crossing_clamps() {
-    let there = Rewrite { mss: 1440, ..cross(CLIENT, VIP, CLIENT6, MEMBER6, ip::TCP) };
+    let there = Rewrite { mss: 1440, ..translate_family(CLIENT, VIP, CLIENT6, MEMBER6, ip::TCP) };
     for (before, after) in [(1460, 1440), (1400, 1400)] {
         let before = format!("{IN} | ip4 192.0.2.7 > 203.0.113.1 ttl 64 | tcp 40000 > 80 S mss {before}");
         let after =
@@ -156,8 +168,9 @@ fn a_crossing_clamps() {
 #[test]
 fn what_must_be_fragmented_is_cut() {
     let of = key(CLIENT, VIP, ip::UDP);
-    let cross = Cross::new(&of, endpoint(CLIENT6), endpoint(MEMBER6)).unwrap().with_lowest_ipv6_mtu(1400);
-    let there = rewrite(Change::Cross(cross));
+    let cross =
+        FamilyTranslation::new(&of, endpoint(CLIENT6), endpoint(MEMBER6)).unwrap().with_lowest_ipv6_mtu(1400);
+    let there = rewrite(Change::TranslateFamily(cross));
     let bytes = read(&format!(
         "{IN} | vlan 9 | ip4 192.0.2.7 > 203.0.113.1 ttl 64 id 7 | udp 40000 > 80 | bytes 1400"
     ));
@@ -165,7 +178,7 @@ fn what_must_be_fragmented_is_cut() {
     let mut buffer = [&[0; HEADROOM][..], &bytes].concat();
     let end = buffer.len();
     let mut frame = Frame::new(&mut buffer, HEADROOM, end);
-    assert_eq!(there.apply(&mut frame, &layout(&bytes)), Err(Misfit::MustFragment));
+    assert_eq!(there.apply(&mut frame, &layout(&bytes)), Err(RewriteError::MustFragment));
     let longest = there.apply_to_cut(&mut frame, &layout(&bytes)).unwrap();
     assert_eq!(longest, 1400);
     let mut first = Vec::new();
@@ -180,7 +193,7 @@ fn what_must_be_fragmented_is_cut() {
 /// A router behind Shunt, about a packet that Shunt translated: the client hears it from the virtual server.
 #[test]
 fn an_error_on_its_way_to_the_client() {
-    let back = cross(MEMBER6, CLIENT6, VIP, CLIENT, ip::TCP);
+    let back = translate_family(MEMBER6, CLIENT6, VIP, CLIENT, ip::TCP);
     let before = format!(
         "{IN} | ip6 2001:db8:9::9 > 2001:db8::7 hop 64 | icmp6 too-big mtu 1400 \
          | ip6 2001:db8::7 > 2001:db8:2::1 hop 60 | tcp 40000 > 8080 A seq 1 | bytes 1361"

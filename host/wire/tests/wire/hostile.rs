@@ -5,7 +5,7 @@ use shunt_wire::checksum::partial;
 use shunt_wire::frame::HEADROOM;
 use shunt_wire::icmp::{self, Report};
 use shunt_wire::layout::Part;
-use shunt_wire::rewrite::{Change, Cross, Dscp, Outer, Translate, Tunnel};
+use shunt_wire::rewrite::{Change, Dscp, FamilyTranslation, Outer, Translate, Tunnel};
 use shunt_wire::{Family, Frame, Hop, Layout, Rewrite, tcp};
 
 use crate::packets::{address, endpoint, key, rewrite};
@@ -35,8 +35,8 @@ fn changes() -> impl Strategy<Value = Change> {
         Just(Change::None),
         Just(Change::Translate(Translate::new(&of, endpoint("10.0.0.1:3"), endpoint("10.0.0.2:4")).unwrap())),
         Just(Change::Translate(Translate::new(&of6, of6.destination(), of6.source()).unwrap())),
-        Just(Change::Cross(Cross::new(&of, of6.source(), of6.destination()).unwrap())),
-        Just(Change::Cross(Cross::new(&of6, of.source(), of.destination()).unwrap())),
+        Just(Change::TranslateFamily(FamilyTranslation::new(&of, of6.source(), of6.destination()).unwrap())),
+        Just(Change::TranslateFamily(FamilyTranslation::new(&of6, of.source(), of.destination()).unwrap())),
         Just(Change::Dscp(Dscp::new(&of, address("10.0.0.1"), 3).unwrap())),
         Just(Change::Dscp(Dscp::new(&of6, address("2001:db8::9"), 3).unwrap())),
         Just(Change::Encapsulate(

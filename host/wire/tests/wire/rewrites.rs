@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 use shunt_wire::rewrite::{Change, Dscp, Outer, Translate, Tunnel};
-use shunt_wire::{Address, Endpoint, Family, Frame, Hop, Misfit, Rewrite, ip};
+use shunt_wire::{Address, Endpoint, Family, Frame, Hop, Rewrite, RewriteError, ip};
 
 use crate::frame::read;
 use crate::packets::{
@@ -125,18 +125,18 @@ fn refusals() {
     let nat6 = nat(CLIENT6, VIP6, MEMBER6, ip::UDP);
     let gue =
         tunnel("2001:db8:3::1", "2001:db8:2::1", Tunnel::Gue { source_port: 1, destination_port: 6080 });
-    for (before, rewrite, misfit) in [
-        (&v4, nat4, Misfit::HopLimit),
+    for (before, rewrite, error) in [
+        (&v4, nat4, RewriteError::HopLimit),
         // What ends here is said to end here, whether it would fit or not.
-        (&v4, Rewrite { mtu: 20, ..nat4 }, Misfit::HopLimit),
-        (&v6, nat6, Misfit::TooBig { mtu: 1500 }),
-        (&v6, gue, Misfit::TooBig { mtu: 1448 }),
-        (&v6, Rewrite { mtu: 0, ..gue }, Misfit::TooBig { mtu: 0 }),
-        (&v6, Rewrite { mtu: 9000, ..nat4 }, Misfit::Foreign),
-        (&v4, Rewrite { hop: Hop::Keep, ..nat6 }, Misfit::Foreign),
+        (&v4, Rewrite { mtu: 20, ..nat4 }, RewriteError::HopLimit),
+        (&v6, nat6, RewriteError::TooBig { mtu: 1500 }),
+        (&v6, gue, RewriteError::TooBig { mtu: 1448 }),
+        (&v6, Rewrite { mtu: 0, ..gue }, RewriteError::TooBig { mtu: 0 }),
+        (&v6, Rewrite { mtu: 9000, ..nat4 }, RewriteError::Mismatch),
+        (&v4, Rewrite { hop: Hop::Keep, ..nat6 }, RewriteError::Mismatch),
     ] {
         let result = changed(before, |frame, layout| rewrite.apply(frame, layout));
-        assert_eq!(result, Err(misfit), "{before} {rewrite:?}");
+        assert_eq!(result, Err(error), "{before} {rewrite:?}");
     }
     // A packet of exactly the length that fits.
     let fits = format!("{IN} | ip6 2001:db8::7 > 2001:db8:1::1 hop 64 | udp 40000 > 80 | bytes 1400");
@@ -145,8 +145,8 @@ fn refusals() {
     let mut bytes = read(&fits).unwrap();
     let layout = crate::packets::layout(&bytes);
     let end = bytes.len();
-    assert_eq!(gue.apply(&mut Frame::new(&mut bytes, 0, end), &layout), Err(Misfit::NoRoom));
-    assert_eq!(gue.apply(&mut Frame::new(&mut bytes, 0, end - 1), &layout), Err(Misfit::Foreign));
+    assert_eq!(gue.apply(&mut Frame::new(&mut bytes, 0, end), &layout), Err(RewriteError::NoRoom));
+    assert_eq!(gue.apply(&mut Frame::new(&mut bytes, 0, end - 1), &layout), Err(RewriteError::Mismatch));
 }
 
 #[test]

@@ -9,7 +9,7 @@ mod properties;
 use shunt_wire::fragment::cut;
 use shunt_wire::frame::HEADROOM;
 use shunt_wire::translation::{Limits, Mapped, Subject, translate, translate_to_cut};
-use shunt_wire::{Address, Family, Frame, Hop, Misfit};
+use shunt_wire::{Address, Family, Frame, Hop, RewriteError};
 
 use crate::frame::{read, write};
 use crate::packets::IN;
@@ -28,15 +28,15 @@ fn map(from: Address) -> Address {
 }
 
 /// Translates a frame of text, behind the Ethernet header of [`IN`].
-fn translated(text: &str, limits: &Limits) -> Result<Vec<u8>, Misfit> {
+fn translated(text: &str, limits: &Limits) -> Result<Vec<u8>, RewriteError> {
     let bytes = frame_of(text);
     within(&bytes, |frame| change(frame, limits, false).map(|_| frame.bytes().to_vec()))
 }
 
 /// The same for what must be fragmented: all its pieces.
-fn pieces(text: &str, limits: &Limits) -> Result<Vec<Vec<u8>>, Misfit> {
+fn pieces(text: &str, limits: &Limits) -> Result<Vec<Vec<u8>>, RewriteError> {
     let bytes = frame_of(text);
-    assert_eq!(translated(text, limits), Err(Misfit::MustFragment));
+    assert_eq!(translated(text, limits), Err(RewriteError::MustFragment));
     within(&bytes, |frame| {
         let longest = change(frame, limits, true)?;
         let mut pieces = Vec::new();
@@ -51,7 +51,10 @@ fn frame_of(text: &str) -> Vec<u8> {
 }
 
 /// Puts the frame into a buffer with headroom, and less room behind than the longest padding. A refusal must leave it as it was.
-fn within<T>(bytes: &[u8], how: impl FnOnce(&mut Frame<'_>) -> Result<T, Misfit>) -> Result<T, Misfit> {
+fn within<T>(
+    bytes: &[u8],
+    how: impl FnOnce(&mut Frame<'_>) -> Result<T, RewriteError>,
+) -> Result<T, RewriteError> {
     let end = HEADROOM + bytes.len();
     let mut buffer = vec![0xaa; end + 64];
     buffer[HEADROOM..end].copy_from_slice(bytes);
@@ -63,7 +66,7 @@ fn within<T>(bytes: &[u8], how: impl FnOnce(&mut Frame<'_>) -> Result<T, Misfit>
     result
 }
 
-fn change(frame: &mut Frame<'_>, limits: &Limits, to_cut: bool) -> Result<u16, Misfit> {
+fn change(frame: &mut Frame<'_>, limits: &Limits, to_cut: bool) -> Result<u16, RewriteError> {
     let family = if frame.bytes()[12..14] == [0x08, 0x00] { Family::V4 } else { Family::V6 };
     let subject = Subject::read(frame.bytes(), 14, family)?;
     let mapped = Mapped {
@@ -98,7 +101,7 @@ fn assert_each(cases: &[(&str, &str)], limits: &Limits) {
     for (before, after) in cases {
         match translated(before, limits) {
             Ok(got) => assert_is(before, &got, after),
-            Err(misfit) => panic!("{before}: {misfit:?}"),
+            Err(error) => panic!("{before}: {error:?}"),
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Compile: what is done to every packet of a direction, decided once.
 
-use shunt_wire::rewrite::{self, Change, Cross, Outer, Translate, Tunnel};
+use shunt_wire::rewrite::{self, Change, FamilyTranslation, Outer, Translate, Tunnel};
 use shunt_wire::{Address, Endpoint, Family, FlowKey, Hop, Rewrite, icmp, ip};
 
 use super::outer::Outside;
@@ -121,8 +121,8 @@ impl Plan {
             let changed = if of.family() == destination.address.family() {
                 Translate::new(of, source, destination).map(Change::Translate)
             } else {
-                let cross = Cross::new(of, source, destination);
-                cross.map(|cross| Change::Cross(cross.with_lowest_ipv6_mtu(self.lowest_ipv6_mtu)))
+                let cross = FamilyTranslation::new(of, source, destination);
+                cross.map(|cross| Change::TranslateFamily(cross.with_lowest_ipv6_mtu(self.lowest_ipv6_mtu)))
             };
             changed.ok_or(DropReason::OtherFamily)
         };

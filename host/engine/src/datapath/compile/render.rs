@@ -15,7 +15,7 @@ pub(in crate::datapath) fn of(key: &FlowKey, path: &Path, network: &Network) -> 
         Change::Translate(translate) => {
             readdress(&mut lines, key, translate.source(), translate.destination());
         }
-        Change::Cross(cross) => readdress(&mut lines, key, cross.source(), cross.destination()),
+        Change::TranslateFamily(cross) => readdress(&mut lines, key, cross.source(), cross.destination()),
         Change::Dscp(dscp) => {
             let (old, new) = (key.destination().address, dscp.destination());
             lines.push(format!("destination {old} becomes {new}"));

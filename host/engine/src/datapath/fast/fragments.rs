@@ -17,7 +17,7 @@ use crate::datapath::snapshot::Snapshot;
 use crate::datapath::state::path::Blocked;
 use crate::datapath::state::pending::PendingFrame;
 use crate::datapath::state::trace::Point;
-use crate::fragment::{PacketId, PartOf, PendingFragment, Refused, Standing, Why};
+use crate::fragment::{FragmentOf, PacketId, PendingFragment, Refused, Standing, Why};
 use crate::packet::Fragment;
 
 impl Datapath {
@@ -70,7 +70,7 @@ impl Datapath {
             return Verdict::Drop(headless(&self.config.snapshot, &cx.arrival, fragment));
         };
         // Nobody who sees one number can tell the next (RFC 7739 section 5).
-        let part = PartOf { flow: head.key, identification: cx.driver.random() as u32 };
+        let part = FragmentOf { flow: head.key, identification: cx.driver.random() as u32 };
         let pending = self.pending.fragments.learn(&id, part);
         self.trace.note(Point::Fragments, || match pending.len() {
             0 => format!("it is the first fragment of a packet of {}", part.flow),

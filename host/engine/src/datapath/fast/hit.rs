@@ -1,6 +1,6 @@
 //! A packet of a known flow: what was decided is replayed.
 
-use shunt_wire::Misfit;
+use shunt_wire::RewriteError;
 use shunt_wire::tcp::SYN;
 
 use super::replay;
@@ -91,9 +91,11 @@ impl Datapath {
         let Some(flow) = self.flows.get(id) else { return Verdict::Drop(DropReason::NoFlow) };
         match replay::replay(flow.path(direction), cx) {
             Ok(verdict) => verdict,
-            Err(Misfit::TooBig { mtu }) => refuse_too_big(&self.config, &mut self.accounting, cx, mtu),
-            Err(Misfit::HopLimit) => refuse(&self.config, &mut self.accounting, cx, DropReason::HopLimit),
-            Err(misfit) => Verdict::Drop(DropReason::of_misfit(misfit)),
+            Err(RewriteError::TooBig { mtu }) => refuse_too_big(&self.config, &mut self.accounting, cx, mtu),
+            Err(RewriteError::HopLimit) => {
+                refuse(&self.config, &mut self.accounting, cx, DropReason::HopLimit)
+            }
+            Err(error) => Verdict::Drop(DropReason::of_rewrite_error(error)),
         }
     }
 

@@ -1,6 +1,6 @@
 //! Fragments that leave under another identification.
 
-use shunt_wire::{Frame, Layout, Misfit, identification};
+use shunt_wire::{Frame, Layout, RewriteError, identification};
 
 use crate::datapath::model::arrival::Arrival;
 use crate::packet::{Fragment, Kind};
@@ -28,11 +28,11 @@ impl Renumbered {
         renumbered: Option<Self>,
         frame: &mut Frame<'_>,
         layout: &Layout,
-        rewrite: impl FnOnce(&mut Frame<'_>) -> Result<T, Misfit>,
-    ) -> Result<T, Misfit> {
+        rewrite: impl FnOnce(&mut Frame<'_>) -> Result<T, RewriteError>,
+    ) -> Result<T, RewriteError> {
         let Some(Self { at, identification }) = renumbered else { return rewrite(frame) };
         let old = identification::replace(frame.bytes_mut(), layout, at, identification);
-        let old = old.ok_or(Misfit::Foreign)?;
+        let old = old.ok_or(RewriteError::Mismatch)?;
         rewrite(frame).inspect_err(|_| {
             identification::replace(frame.bytes_mut(), layout, at, old);
         })

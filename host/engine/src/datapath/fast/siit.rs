@@ -4,7 +4,7 @@ use shunt_wire::icmp::Report;
 use shunt_wire::layout::Part;
 use shunt_wire::translation::{self, Limits, Mapped};
 use shunt_wire::{Family, Frame, Layout, Mac, ethernet, fragment, ip};
-use shunt_wire::{Hop, Misfit, vlan};
+use shunt_wire::{Hop, RewriteError, vlan};
 
 use crate::datapath::Datapath;
 use crate::datapath::driver::Driver;
@@ -277,18 +277,18 @@ fn translate(
 ) -> Result<Option<u16>, Stopped> {
     match translation::translate(frame, layout, mapped, limits) {
         Ok(()) => Ok(None),
-        Err(Misfit::MustFragment) => {
+        Err(RewriteError::MustFragment) => {
             translation::translate_to_cut(frame, layout, mapped, limits).map(Some).map_err(stopped)
         }
-        Err(misfit) => Err(stopped(misfit)),
+        Err(error) => Err(stopped(error)),
     }
 }
 
-fn stopped(misfit: Misfit) -> Stopped {
-    match misfit {
-        Misfit::TooBig { mtu } => Stopped::TooBig { mtu },
-        Misfit::SourceRoute { pointer } => Stopped::SourceRoute { pointer },
-        other => Stopped::Because(DropReason::of_misfit(other)),
+fn stopped(error: RewriteError) -> Stopped {
+    match error {
+        RewriteError::TooBig { mtu } => Stopped::TooBig { mtu },
+        RewriteError::SourceRoute { pointer } => Stopped::SourceRoute { pointer },
+        other => Stopped::Because(DropReason::of_rewrite_error(other)),
     }
 }
 

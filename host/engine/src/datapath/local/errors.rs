@@ -45,7 +45,7 @@ impl Datapath {
         let embedded = &error.embedded_layout;
         match path.rewrite.apply_to_error(cx.frame, &cx.arrival.packet.layout, embedded) {
             Ok(()) => {}
-            Err(misfit) => return Verdict::Drop(DropReason::of_misfit(misfit)),
+            Err(refused) => return Verdict::Drop(DropReason::of_rewrite_error(refused)),
         }
         match vlan::change(cx.frame, cx.arrival.packet.vlan, path.vlan) {
             Some(()) => Verdict::Send { interface: path.rewrite.interface },

@@ -2,7 +2,7 @@
 
 use shunt_wire::{Layout, Mac, vlan};
 
-use crate::fragment::PartOf;
+use crate::fragment::FragmentOf;
 use crate::mapping::packet::Pair;
 use crate::network::Network;
 use crate::packet::Packet;
@@ -18,7 +18,7 @@ pub(in crate::datapath) struct Arrival<'a> {
     /// Another worker had it before, and it goes no further.
     pub(in crate::datapath) handed_over: bool,
     /// If it is a fragment: of what, once that is known.
-    pub(in crate::datapath) part: Option<PartOf>,
+    pub(in crate::datapath) part: Option<FragmentOf>,
 }
 
 /// Who sent a packet of the client, and by where it came in.

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use shunt_wire::Misfit;
+use shunt_wire::RewriteError;
 
 use super::stage::Stage;
 
@@ -228,16 +228,16 @@ reasons! {
 
 impl DropReason {
     /// Why a packet is dropped that was not rewritten.
-    pub(in crate::datapath) const fn of_misfit(misfit: Misfit) -> Self {
-        match misfit {
-            Misfit::TooBig { .. } => Self::TooBig,
-            Misfit::HopLimit => Self::HopLimit,
-            Misfit::NoRoom => Self::NoRoom,
-            Misfit::NoChecksum => Self::NoChecksum,
-            Misfit::SourceRoute { .. } => Self::SourceRoute,
-            Misfit::ExtendedFragment => Self::ExtendedFragment,
-            Misfit::Untranslatable | Misfit::MustFragment => Self::Untranslatable,
-            Misfit::Foreign => Self::Malformed,
+    pub(in crate::datapath) const fn of_rewrite_error(error: RewriteError) -> Self {
+        match error {
+            RewriteError::TooBig { .. } => Self::TooBig,
+            RewriteError::HopLimit => Self::HopLimit,
+            RewriteError::NoRoom => Self::NoRoom,
+            RewriteError::NoChecksum => Self::NoChecksum,
+            RewriteError::SourceRoute { .. } => Self::SourceRoute,
+            RewriteError::ExtendedFragment => Self::ExtendedFragment,
+            RewriteError::Untranslatable | RewriteError::MustFragment => Self::Untranslatable,
+            RewriteError::Mismatch => Self::Malformed,
         }
     }
 }

@@ -37,7 +37,7 @@ use crate::datapath::state::flow::FlowState;
 use crate::datapath::state::trace::{Considered, Found, Note, Point, Trace};
 use crate::datapath::{Datapath, Options};
 use crate::flow::{Direction, Ending, FlowId};
-use crate::fragment::PartOf;
+use crate::fragment::FragmentOf;
 use crate::packet::{FlowPacket, Kind, dissect};
 
 /// Flows that a datapath apart holds of its own.
@@ -405,7 +405,7 @@ impl<W: Driver> Driver for Silent<'_, W> {
         self.sent.push((interface, frame.to_vec()));
     }
 
-    fn hand_over(&mut self, _: usize, _: u32, _: &[u8], _: Option<PartOf>) -> bool {
+    fn hand_over(&mut self, _: usize, _: u32, _: &[u8], _: Option<FragmentOf>) -> bool {
         true
     }
 

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, VecDeque};
 use shunt_wire::Address;
 
 use super::config::Options;
-use crate::fragment::{Fragments, PartOf};
+use crate::fragment::{FragmentOf, Fragments};
 use crate::network::Via;
 
 /// Pending packets of one next hop at most. Linux keeps about a hundred small ones (`unres_qlen_bytes`).
@@ -46,7 +46,7 @@ pub(in crate::datapath) struct NextHopKey {
 pub(in crate::datapath) struct PendingFrame {
     pub(in crate::datapath) ingress: u32,
     /// If it is a fragment: of what.
-    pub(in crate::datapath) part: Option<PartOf>,
+    pub(in crate::datapath) part: Option<FragmentOf>,
     pub(in crate::datapath) bytes: Box<[u8]>,
 }
 

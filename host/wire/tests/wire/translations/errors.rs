@@ -1,6 +1,6 @@
 //! Sections 4.2, 4.3, 5.2 and 5.3: ICMP errors, with the packet in them.
 
-use shunt_wire::Misfit;
+use shunt_wire::RewriteError;
 use shunt_wire::translation::Limits;
 
 use super::{WIDE, assert_each, assert_is, translated};
@@ -85,11 +85,11 @@ fn what_is_dropped() {
     }
     for pointer in [4, 5, 6, 7, 10, 11, 20, 255] {
         let text = error_v4(12, 0, &format!("{pointer:02x}000000"));
-        assert_eq!(translated(&text, &WIDE), Err(Misfit::Untranslatable), "{pointer}");
+        assert_eq!(translated(&text, &WIDE), Err(RewriteError::Untranslatable), "{pointer}");
     }
     for rest in ["00000002", "00000003", "00000028", "01000000", "ffffffff"] {
         let text = error_v6(4, 0, rest, 64);
-        assert_eq!(translated(&text, &WIDE), Err(Misfit::Untranslatable), "{rest}");
+        assert_eq!(translated(&text, &WIDE), Err(RewriteError::Untranslatable), "{rest}");
     }
 }
 
@@ -233,10 +233,10 @@ fn errors_that_nobody_gets() {
         format!("{V6} | icmp6 port-unreachable check 1 | {INNER_V6} | udp 5 > 6"),
     ] {
         let result = translated(&text, &WIDE);
-        assert_eq!(result, Err(Misfit::Untranslatable), "{text}");
+        assert_eq!(result, Err(RewriteError::Untranslatable), "{text}");
     }
     let spent = format!("{V4} ttl 1 | icmp4 port-unreachable | {INNER_V4} | udp 5 > 6");
-    assert_eq!(translated(&spent, &WIDE), Err(Misfit::HopLimit));
+    assert_eq!(translated(&spent, &WIDE), Err(RewriteError::HopLimit));
 }
 
 /// A router may send errors from an address that no host has: the mapping says what becomes of it.

@@ -1,6 +1,6 @@
 //! Sections 1.4, 4, 4.1, 5 and 5.1.1: what is too long, and what is in pieces.
 
-use shunt_wire::Misfit;
+use shunt_wire::RewriteError;
 use shunt_wire::translation::Limits;
 
 use super::{WIDE, assert_each, assert_is, frame_of, pieces, translated};
@@ -66,32 +66,32 @@ fn too_big() {
     let v6 = |len: usize| format!("{V6} next 33 | bytes {}", len - 40);
     let v6_fragment = |len: usize| format!("{V6} | fragment id 9 mf next 33 | bytes {}", len - 48);
     let narrow = |mtu| Limits { mtu, ..WIDE };
-    let too_big = |mtu| Err(Misfit::TooBig { mtu });
+    let too_big = |mtu| Err(RewriteError::TooBig { mtu });
     for (text, limits, result) in [
         (v4("df", 1261), narrow(1280), too_big(1260)),
         (v4("df", 1260), narrow(1280), Ok(1280)),
         (v4("", 1260), narrow(1280), Ok(1280)),
-        (v4("", 1261), narrow(1280), Err(Misfit::MustFragment)),
+        (v4("", 1261), narrow(1280), Err(RewriteError::MustFragment)),
         // Fragments get a fragment header.
         (v4("df mf", 1261), narrow(1280), too_big(1260)),
         (v4("df mf", 1260), narrow(1280), too_big(1252)),
         (v4("df mf", 1252), narrow(1280), Ok(1280)),
         (v4("mf", 1252), narrow(1280), Ok(1280)),
-        (v4("mf", 1253), narrow(1280), Err(Misfit::MustFragment)),
+        (v4("mf", 1253), narrow(1280), Err(RewriteError::MustFragment)),
         // Without DF it is not the link that counts.
         (v4("df", 1480), WIDE, Ok(1500)),
-        (v4("", 1261), WIDE, Err(Misfit::MustFragment)),
+        (v4("", 1261), WIDE, Err(RewriteError::MustFragment)),
         (v4("", 1382), Limits { lowest_ipv6_mtu: 1402, ..WIDE }, Ok(1402)),
-        (v4("", 1383), Limits { lowest_ipv6_mtu: 1402, ..WIDE }, Err(Misfit::MustFragment)),
-        (v4("", 1381), Limits { lowest_ipv6_mtu: 9000, ..narrow(1400) }, Err(Misfit::MustFragment)),
+        (v4("", 1383), Limits { lowest_ipv6_mtu: 1402, ..WIDE }, Err(RewriteError::MustFragment)),
+        (v4("", 1381), Limits { lowest_ipv6_mtu: 9000, ..narrow(1400) }, Err(RewriteError::MustFragment)),
         (v6(1420), narrow(1400), Ok(1400)),
         (v6(1421), narrow(1400), too_big(1420)),
         (v6_fragment(1429), narrow(1400), too_big(1420)),
         (v6_fragment(1428), narrow(1400), Ok(1400)),
         // No less is asked of IPv6 than every link carries; that is fragmented instead.
         (v6(1281), narrow(1000), too_big(1280)),
-        (v6(1280), narrow(1000), Err(Misfit::MustFragment)),
-        (v6_fragment(1280), narrow(1000), Err(Misfit::MustFragment)),
+        (v6(1280), narrow(1000), Err(RewriteError::MustFragment)),
+        (v6_fragment(1280), narrow(1000), Err(RewriteError::MustFragment)),
         (v6(1020), narrow(1000), Ok(1000)),
     ] {
         let got = translated(&text, &limits);

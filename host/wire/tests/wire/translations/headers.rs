@@ -1,7 +1,7 @@
 //! Sections 4.1, 4.5, 5.1 and 5.5: IP headers and what stands behind them.
 
 use super::{WIDE, assert_each, assert_is, translated};
-use shunt_wire::Misfit;
+use shunt_wire::RewriteError;
 
 const V4: &str = "ip4 192.0.2.7 > 198.51.100.2";
 const V6: &str = "ip6 2001:db8:64::192.0.2.7 > 2001:db8:64::198.51.100.2";
@@ -113,17 +113,17 @@ fn identifications_differ_where_packets_do() {
 fn refusals() {
     let v4 = |rest: &str| format!("{V4} {rest}");
     let v6 = |rest: &str| format!("{V6} {rest}");
-    let extended = Misfit::ExtendedFragment;
-    for (text, misfit) in [
+    let extended = RewriteError::ExtendedFragment;
+    for (text, error) in [
         // Loose and strict source routes that are not at their ends.
-        (v4("options 830704c633640200 | udp 5 > 6"), Misfit::SourceRoute { pointer: 0 }),
-        (v4("options 01890704c6336402 | udp 5 > 6"), Misfit::SourceRoute { pointer: 0 }),
+        (v4("options 830704c633640200 | udp 5 > 6"), RewriteError::SourceRoute { pointer: 0 }),
+        (v4("options 01890704c6336402 | udp 5 > 6"), RewriteError::SourceRoute { pointer: 0 }),
         // The pointer is at the last address.
-        (v4("options 830b08c6336402c633640200 | udp 5 > 6"), Misfit::SourceRoute { pointer: 0 }),
-        (v6("| routing 000100000000 | udp 5 > 6"), Misfit::SourceRoute { pointer: 43 }),
+        (v4("options 830b08c6336402c633640200 | udp 5 > 6"), RewriteError::SourceRoute { pointer: 0 }),
+        (v6("| routing 000100000000 | udp 5 > 6"), RewriteError::SourceRoute { pointer: 43 }),
         (
             v6("| hop-by-hop 050200000100 | routing 000100000000 | udp 5 > 6"),
-            Misfit::SourceRoute { pointer: 51 },
+            RewriteError::SourceRoute { pointer: 51 },
         ),
         (v6("| fragment id 9 | hop-by-hop 050200000100 | udp 5 > 6"), extended),
         (v6("| fragment id 9 | dest-options 050200000100 | udp 5 > 6"), extended),
@@ -132,56 +132,56 @@ fn refusals() {
         (v6("| fragment id 9 | fragment id 9 | udp 5 > 6"), extended),
         (v6("| fragment id 9 off 80 mf next 0 | hex 3b00010400000000"), extended),
         (v6("| fragment id 9 next 51 | hex 3b04000000000000"), extended),
-        (v4("ttl 1 | udp 5 > 6"), Misfit::HopLimit),
-        (v4("ttl 0 | udp 5 > 6"), Misfit::HopLimit),
-        (v6("hop 1 | udp 5 > 6"), Misfit::HopLimit),
+        (v4("ttl 1 | udp 5 > 6"), RewriteError::HopLimit),
+        (v4("ttl 0 | udp 5 > 6"), RewriteError::HopLimit),
+        (v6("hop 1 | udp 5 > 6"), RewriteError::HopLimit),
         // IGMP, and messages of one hop, obsolete, or unknown.
-        (v4("proto 2 | hex 1600000000000000"), Misfit::Untranslatable),
-        (v6("next 2 | hex 1600000000000000"), Misfit::Untranslatable),
-        (v4("| icmp4 type 9 code 0"), Misfit::Untranslatable),
-        (v4("| icmp4 type 10 code 0"), Misfit::Untranslatable),
-        (v4("| icmp4 type 13 code 0"), Misfit::Untranslatable),
-        (v4("| icmp4 type 15 code 0"), Misfit::Untranslatable),
-        (v4("| icmp4 type 17 code 0"), Misfit::Untranslatable),
-        (v4("| icmp4 type 42 code 0"), Misfit::Untranslatable),
-        (v6("| icmp6 type 130 code 0"), Misfit::Untranslatable),
-        (v6("| icmp6 type 133 code 0"), Misfit::Untranslatable),
-        (v6("| icmp6 type 135 code 0"), Misfit::Untranslatable),
-        (v6("| icmp6 type 143 code 0"), Misfit::Untranslatable),
-        (v6("| icmp6 type 200 code 0"), Misfit::Untranslatable),
+        (v4("proto 2 | hex 1600000000000000"), RewriteError::Untranslatable),
+        (v6("next 2 | hex 1600000000000000"), RewriteError::Untranslatable),
+        (v4("| icmp4 type 9 code 0"), RewriteError::Untranslatable),
+        (v4("| icmp4 type 10 code 0"), RewriteError::Untranslatable),
+        (v4("| icmp4 type 13 code 0"), RewriteError::Untranslatable),
+        (v4("| icmp4 type 15 code 0"), RewriteError::Untranslatable),
+        (v4("| icmp4 type 17 code 0"), RewriteError::Untranslatable),
+        (v4("| icmp4 type 42 code 0"), RewriteError::Untranslatable),
+        (v6("| icmp6 type 130 code 0"), RewriteError::Untranslatable),
+        (v6("| icmp6 type 133 code 0"), RewriteError::Untranslatable),
+        (v6("| icmp6 type 135 code 0"), RewriteError::Untranslatable),
+        (v6("| icmp6 type 143 code 0"), RewriteError::Untranslatable),
+        (v6("| icmp6 type 200 code 0"), RewriteError::Untranslatable),
         // The other family's ICMP, and what would be extension headers.
-        (v4("proto 58 | hex 8600000000000000"), Misfit::Untranslatable),
-        (v4("proto 44 | hex 1100000000000000"), Misfit::Untranslatable),
-        (v4("proto 0 | hex 1100000000000000"), Misfit::Untranslatable),
-        (v6("next 1 | hex 0500000000000000"), Misfit::Untranslatable),
+        (v4("proto 58 | hex 8600000000000000"), RewriteError::Untranslatable),
+        (v4("proto 44 | hex 1100000000000000"), RewriteError::Untranslatable),
+        (v4("proto 0 | hex 1100000000000000"), RewriteError::Untranslatable),
+        (v6("next 1 | hex 0500000000000000"), RewriteError::Untranslatable),
         // Fragmented ICMP.
-        (v4("mf | icmp4 echo-request id 5 seq 6"), Misfit::Untranslatable),
-        (v4("off 80 proto 1 | hex 0102030405060708"), Misfit::Untranslatable),
-        (v6("| fragment id 9 mf | icmp6 echo-request id 5 seq 6"), Misfit::Untranslatable),
-        (v6("| fragment id 9 off 80 next 58 | hex 0102030405060708"), Misfit::Untranslatable),
+        (v4("mf | icmp4 echo-request id 5 seq 6"), RewriteError::Untranslatable),
+        (v4("off 80 proto 1 | hex 0102030405060708"), RewriteError::Untranslatable),
+        (v6("| fragment id 9 mf | icmp6 echo-request id 5 seq 6"), RewriteError::Untranslatable),
+        (v6("| fragment id 9 off 80 next 58 | hex 0102030405060708"), RewriteError::Untranslatable),
         // A checksum that cannot be made, and headers that are not whole.
-        (v4("mf | udp 5 > 6 no-checksum | hex 0102030405060708"), Misfit::NoChecksum),
-        (v4("| udp 5 > 6 no-checksum len 100"), Misfit::Untranslatable),
-        (v4("| udp 5 > 6 no-checksum len 7"), Misfit::Untranslatable),
-        (v4("proto 6 mf | hex 0005000600000007"), Misfit::Untranslatable),
-        (v6("| fragment id 9 mf next 6 | hex 0005000600000007"), Misfit::Untranslatable),
+        (v4("mf | udp 5 > 6 no-checksum | hex 0102030405060708"), RewriteError::NoChecksum),
+        (v4("| udp 5 > 6 no-checksum len 100"), RewriteError::Untranslatable),
+        (v4("| udp 5 > 6 no-checksum len 7"), RewriteError::Untranslatable),
+        (v4("proto 6 mf | hex 0005000600000007"), RewriteError::Untranslatable),
+        (v6("| fragment id 9 mf next 6 | hex 0005000600000007"), RewriteError::Untranslatable),
         // Sources that no packet has.
-        ("ip4 127.0.0.1 > 198.51.100.2 | udp 5 > 6".into(), Misfit::Untranslatable),
-        ("ip4 0.0.0.0 > 198.51.100.2 | udp 5 > 6".into(), Misfit::Untranslatable),
-        ("ip4 224.0.0.1 > 198.51.100.2 | udp 5 > 6".into(), Misfit::Untranslatable),
-        ("ip4 255.255.255.255 > 198.51.100.2 | udp 5 > 6".into(), Misfit::Untranslatable),
-        ("ip6 ::1 > 2001:db8:64::1 | udp 5 > 6".into(), Misfit::Untranslatable),
-        ("ip6 :: > 2001:db8:64::1 | udp 5 > 6".into(), Misfit::Untranslatable),
-        ("ip6 ff02::1 > 2001:db8:64::1 | udp 5 > 6".into(), Misfit::Untranslatable),
-        ("ip6 ::ffff:192.0.2.7 > 2001:db8:64::1 | udp 5 > 6".into(), Misfit::Untranslatable),
+        ("ip4 127.0.0.1 > 198.51.100.2 | udp 5 > 6".into(), RewriteError::Untranslatable),
+        ("ip4 0.0.0.0 > 198.51.100.2 | udp 5 > 6".into(), RewriteError::Untranslatable),
+        ("ip4 224.0.0.1 > 198.51.100.2 | udp 5 > 6".into(), RewriteError::Untranslatable),
+        ("ip4 255.255.255.255 > 198.51.100.2 | udp 5 > 6".into(), RewriteError::Untranslatable),
+        ("ip6 ::1 > 2001:db8:64::1 | udp 5 > 6".into(), RewriteError::Untranslatable),
+        ("ip6 :: > 2001:db8:64::1 | udp 5 > 6".into(), RewriteError::Untranslatable),
+        ("ip6 ff02::1 > 2001:db8:64::1 | udp 5 > 6".into(), RewriteError::Untranslatable),
+        ("ip6 ::ffff:192.0.2.7 > 2001:db8:64::1 | udp 5 > 6".into(), RewriteError::Untranslatable),
         // What a router drops.
-        (v4("check 1 | udp 5 > 6"), Misfit::Foreign),
-        (v4("len 100 | udp 5 > 6"), Misfit::Foreign),
-        (v4("len 19 | udp 5 > 6"), Misfit::Foreign),
-        (v6("len 100 | udp 5 > 6"), Misfit::Foreign),
-        (v6("next 0 len 8 | hex 1101000000000000"), Misfit::Foreign),
+        (v4("check 1 | udp 5 > 6"), RewriteError::Mismatch),
+        (v4("len 100 | udp 5 > 6"), RewriteError::Mismatch),
+        (v4("len 19 | udp 5 > 6"), RewriteError::Mismatch),
+        (v6("len 100 | udp 5 > 6"), RewriteError::Mismatch),
+        (v6("next 0 len 8 | hex 1101000000000000"), RewriteError::Mismatch),
     ] {
-        assert_eq!(translated(&text, &WIDE), Err(misfit), "{text}");
+        assert_eq!(translated(&text, &WIDE), Err(error), "{text}");
     }
 }
 

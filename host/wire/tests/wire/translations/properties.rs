@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 use shunt_wire::fragment::cut;
 use shunt_wire::frame::HEADROOM;
-use shunt_wire::rewrite::{Change, Cross};
+use shunt_wire::rewrite::{Change, FamilyTranslation};
 use shunt_wire::translation::{Limits, Mapped, Subject, translate};
 use shunt_wire::{Endpoint, Family, FlowKey, Frame, Hop, Rewrite};
 
@@ -53,15 +53,15 @@ fn plain(packet: &Packet) -> String {
     packet.text().replace(" flow 5", "").replace(" id 7 df", " id ?")
 }
 
-fn cross(of: &FlowKey, source: Endpoint, destination: Endpoint) -> Rewrite {
-    rewrite(Change::Cross(Cross::new(of, source, destination).unwrap()))
+fn translate_family(of: &FlowKey, source: Endpoint, destination: Endpoint) -> Rewrite {
+    rewrite(Change::TranslateFamily(FamilyTranslation::new(of, source, destination).unwrap()))
 }
 
 proptest! {
     #[test]
     fn a_crossing_equals_a_new_packet((packet, source, destination) in crossings()) {
         let packet = Packet { vlan: None, ..packet };
-        let rewrite = cross(&packet.key(), source, destination);
+        let rewrite = translate_family(&packet.key(), source, destination);
         let got = within(&packet.frame(IN), |frame| {
             let layout = crate::packets::layout(frame.bytes());
             rewrite.apply(frame, &layout).map(|()| frame.bytes().to_vec())
@@ -77,10 +77,10 @@ proptest! {
     fn a_crossing_is_undone_by_its_reverse((packet, source, destination) in crossings()) {
         prop_assume!(packet.ttl > 2);
         let packet = Packet { vlan: None, ..packet };
-        let there = cross(&packet.key(), source, destination);
+        let there = translate_family(&packet.key(), source, destination);
         let seen = crossed(&packet, source, destination);
         let (source, destination) = (packet.key().source(), packet.key().destination());
-        let back = cross(&seen.key(), source, destination);
+        let back = translate_family(&seen.key(), source, destination);
         let got = within(&packet.frame(IN), |frame| {
             there.apply(frame, &crate::packets::layout(frame.bytes()))?;
             back.apply(frame, &crate::packets::layout(frame.bytes()))?;
@@ -99,7 +99,7 @@ proptest! {
         prop_assume!(packet.kind != Kind::Tcp || cut != 9);
         let packet = Packet { options: false, vlan: None, ..packet };
         let seen = crossed(&packet, source, destination);
-        let reverse = cross(&seen.key().reversed(), packet.key().destination(), packet.key().source());
+        let reverse = translate_family(&seen.key().reversed(), packet.key().destination(), packet.key().source());
         let error = |from: shunt_wire::Address, ttl: u8, about: &Packet| {
             let to = about.source.address;
             let (network, header) = match about.family {

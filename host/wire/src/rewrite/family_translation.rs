@@ -2,12 +2,12 @@
 
 use super::Rewrite;
 use crate::translation::{self, About, Fit, LOWEST_IPV6_MTU, Pair, Way};
-use crate::{Address, Endpoint, Family, FlowKey, Frame, Layout, Misfit};
+use crate::{Address, Endpoint, Family, FlowKey, Frame, Layout, RewriteError};
 
 /// New addresses and ports, of the other family, for the packets of one direction of a flow (RFC 7915).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(C)]
-pub struct Cross {
+pub struct FamilyTranslation {
     source: Address,
     destination: Address,
     source_port: u16,
@@ -15,7 +15,7 @@ pub struct Cross {
     lowest_ipv6_mtu: u16,
 }
 
-impl Cross {
+impl FamilyTranslation {
     /// Packets of the flow `of` become packets from `source` to `destination`. None unless the flow is of one
     /// family and both of these are of the other one.
     ///
@@ -73,7 +73,7 @@ impl Cross {
         frame: &mut Frame<'_>,
         layout: &Layout,
         fit: Fit,
-    ) -> Result<u16, Misfit> {
+    ) -> Result<u16, RewriteError> {
         let way = Way {
             mtu: rewrite.mtu,
             mtu_back: u16::MAX,

@@ -12,7 +12,7 @@ pub enum Hop {
 
 /// Why a frame was not rewritten. It is as it was.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Misfit {
+pub enum RewriteError {
     /// The result would not fit the way out. The sender may send datagrams of `mtu` bytes, as it counts them.
     TooBig { mtu: u16 },
     /// The result would not fit the way out, and is to be fragmented: by [`Rewrite::apply_to_cut`](crate::Rewrite::apply_to_cut) or
@@ -23,7 +23,7 @@ pub enum Misfit {
     /// The buffer has less room in front than the rewrite needs: [`crate::frame::HEADROOM`] is enough.
     NoRoom,
     /// The rewrite was not compiled for this frame: it is of the other family, or shorter than its layout.
-    Foreign,
+    Mismatch,
     /// It wants to be routed by what it says itself, which the other family cannot say. In IPv6, `pointer` is
     /// where it says how far it is from its end (RFC 7915 sections 4.1 and 5.1).
     SourceRoute { pointer: u16 },
