@@ -20,11 +20,11 @@ use crate::packet::FlowPacket;
 
 /// What a packet means to its flow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::datapath) enum Meaning {
-    /// It goes on.
-    GoesOn,
-    /// It is over; the packet is the first of another one.
-    Over,
+pub(in crate::datapath) enum PacketClass {
+    /// One more of the same connection or exchange.
+    Existing,
+    /// The flow is over; the packet is the first of another one.
+    NewConnection,
     /// The member may not be used any more.
     MemberDown,
     /// It is a probe's, which means other things.
@@ -45,12 +45,12 @@ impl Datapath {
         }
         if !cx.arrival.again {
             match observe(&mut self.flows, &mut self.accounting, cx, (id, direction), packet)? {
-                Meaning::GoesOn => {}
-                Meaning::Over => {
+                PacketClass::Existing => {}
+                PacketClass::NewConnection => {
                     self.end(cx.now, id, Cause::Over, None, cx.driver);
                     return None;
                 }
-                Meaning::Probe => match self.observe_probe(cx, (id, direction), packet) {
+                PacketClass::Probe => match self.observe_probe(cx, (id, direction), packet) {
                     Ok(()) => {}
                     Err(Some(verdict)) => return Some(verdict),
                     Err(None) => {
@@ -58,7 +58,7 @@ impl Datapath {
                         return None;
                     }
                 },
-                Meaning::MemberDown => return self.leave_member(cx, id, packet),
+                PacketClass::MemberDown => return self.fail_over(cx, id, packet),
             }
         }
         Some(match ready {
@@ -131,15 +131,15 @@ impl Datapath {
     /// The member of a flow is down or disabled. A connection cannot be moved: both ends are reset, so that
     /// the client connects anew, and is not left to wait. What has no connection yet, or never will, is
     /// taken as new, and goes to another member.
-    fn leave_member(
+    fn fail_over(
         &mut self,
         cx: &mut Context<'_, '_, impl Driver>,
         id: FlowId,
         packet: &FlowPacket,
     ) -> Option<Verdict> {
-        let moves_on = moves_on(&self.flows, id, packet);
+        let can_reselect = can_reselect(&self.flows, id, packet);
         self.end(cx.now, id, Cause::MemberDown, Some(Direction::ToServer), cx.driver);
-        if moves_on {
+        if can_reselect {
             return None;
         }
         Some(refuse(&self.config, &mut self.accounting, cx, DropReason::MemberDown))
@@ -147,29 +147,29 @@ impl Datapath {
 }
 
 /// What a packet means to its flow, which is left as it is; `None` if there is no such flow.
-pub(in crate::datapath) fn meaning(
+pub(in crate::datapath) fn classify(
     flows: &Flows,
     (id, direction): (FlowId, Direction),
     packet: &FlowPacket,
-) -> Option<Meaning> {
+) -> Option<PacketClass> {
     let state = flows.get(id)?;
     if !state.is_probe && state.has_lost_member(direction) {
-        return Some(Meaning::MemberDown);
+        return Some(PacketClass::MemberDown);
     }
     let is_over = state
         .tracker
         .zip(packet.tcp)
         .is_some_and(|(mut tracker, segment)| tracker.observe(direction, &segment) == Step::NewConnection);
     Some(match state.is_probe {
-        _ if is_over => Meaning::Over,
-        true => Meaning::Probe,
-        false => Meaning::GoesOn,
+        _ if is_over => PacketClass::NewConnection,
+        true => PacketClass::Probe,
+        false => PacketClass::Existing,
     })
 }
 
 /// Whether a packet whose flow has lost its member is taken as new: what has no connection yet, or never
 /// will.
-pub(in crate::datapath) fn moves_on(flows: &Flows, id: FlowId, packet: &FlowPacket) -> bool {
+pub(in crate::datapath) fn can_reselect(flows: &Flows, id: FlowId, packet: &FlowPacket) -> bool {
     let tracker = flows.get(id).and_then(|state| state.tracker);
     let opens = packet.tcp.is_none_or(|segment| segment.flags & SYN != 0);
     opens && matches!(tracker.map(|it| it.state()), None | Some(State::SynSent))
@@ -183,19 +183,19 @@ fn observe<W>(
     cx: &Context<'_, '_, W>,
     (id, direction): (FlowId, Direction),
     packet: &FlowPacket,
-) -> Option<Meaning> {
+) -> Option<PacketClass> {
     let state = &mut flows.table.get_mut(id)?.value;
     if state.is_probe {
         state.follow(direction, &cx.arrival);
-        return Some(Meaning::Probe);
+        return Some(PacketClass::Probe);
     }
     if state.has_lost_member(direction) {
-        return Some(Meaning::MemberDown);
+        return Some(PacketClass::MemberDown);
     }
     if let (Some(tracker), Some(segment)) = (&mut state.tracker, &packet.tcp) {
         match tracker.observe(direction, segment) {
             Step::Unchanged => {}
-            Step::NewConnection => return Some(Meaning::Over),
+            Step::NewConnection => return Some(PacketClass::NewConnection),
             Step::Changed => {
                 flows.timers.schedule_by(id.slot(), cx.now.saturating_add(state.lifetime()));
             }
@@ -206,5 +206,5 @@ fn observe<W>(
     }
     state.follow(direction, &cx.arrival);
     accounting.count(state, cx.now, direction, packet.length);
-    Some(Meaning::GoesOn)
+    Some(PacketClass::Existing)
 }

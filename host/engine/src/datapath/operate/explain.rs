@@ -22,7 +22,7 @@ use crate::datapath::context::Context;
 use crate::datapath::driver::Driver;
 use crate::datapath::end::Cause;
 use crate::datapath::fast::hit;
-use crate::datapath::fast::hit::Meaning;
+use crate::datapath::fast::hit::PacketClass;
 use crate::datapath::local::answer::refuse;
 use crate::datapath::model::arrival::Arrival;
 use crate::datapath::model::index::VirtualIndex;
@@ -202,7 +202,7 @@ impl Datapath {
         };
         let outcome = match head {
             Some(packet) => match self.reception(cx, (id, direction), packet, &trace) {
-                Reception::GoesOn => self.apart(now, trace, Lends::All, |apart| {
+                Reception::Continues => self.apart(now, trace, Lends::All, |apart| {
                     let verdict = match &arrived.kind {
                         Kind::Fragment(_) => apart.dispatch(cx),
                         _ => apart.send(cx, (id, direction)),
@@ -257,19 +257,21 @@ impl Datapath {
         if let Some(reason) = self.flows.orphaned(&self.config, &self.accounting, id) {
             return Reception::Ends(reason);
         }
-        let (reception, text) = match hit::meaning(&self.flows, (id, direction), packet) {
-            Some(Meaning::GoesOn) | None => (Reception::GoesOn, "what was decided for it is replayed"),
-            Some(Meaning::Over) => {
+        let (reception, text) = match hit::classify(&self.flows, (id, direction), packet) {
+            Some(PacketClass::Existing) | None => {
+                (Reception::Continues, "what was decided for it is replayed")
+            }
+            Some(PacketClass::NewConnection) => {
                 (Reception::IsNew, "that flow is over: the packet is the first of another")
             }
-            Some(Meaning::MemberDown) if hit::moves_on(&self.flows, id, packet) => {
+            Some(PacketClass::MemberDown) if hit::can_reselect(&self.flows, id, packet) => {
                 (Reception::IsNew, "its member may not be used any more: the packet is taken as new")
             }
-            Some(Meaning::MemberDown) => {
+            Some(PacketClass::MemberDown) => {
                 (Reception::Ends(DropReason::MemberDown), "its member may not be used any more")
             }
-            Some(Meaning::Probe) => match self.observe_probe(cx, (id, direction), packet) {
-                Ok(()) => (Reception::GoesOn, "it is a monitor's: what was decided for it is replayed"),
+            Some(PacketClass::Probe) => match self.observe_probe(cx, (id, direction), packet) {
+                Ok(()) => (Reception::Continues, "it is a monitor's: what was decided for it is replayed"),
                 Err(None) => (Reception::IsNew, "it was a monitor's, and another probe begins"),
                 Err(Some(verdict)) => (Reception::Lost(verdict), "it is a monitor's, and goes no further"),
             },
@@ -347,7 +349,7 @@ enum Lends {
 /// How a flow takes a packet of its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Reception {
-    GoesOn,
+    Continues,
     /// The flow ends, and the packet is not forwarded.
     Ends(DropReason),
     /// It gets this verdict.
