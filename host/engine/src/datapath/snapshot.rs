@@ -191,7 +191,7 @@ impl Snapshot {
 
     /// A client under the one address that all workers know it by, whichever family its packets or those to it are
     /// of: where translation gives an IPv6 address one of IPv4, that.
-    pub(super) fn one_name(&self, client: Endpoint) -> Endpoint {
+    pub(super) fn canonical_client(&self, client: Endpoint) -> Endpoint {
         let mut mappings = self.virtuals.iter().filter_map(|it| Some(&it.translation.as_ref()?.mapping));
         let address = mappings.find_map(|mapping| mapping.to_v4(client.address));
         Endpoint { address: address.unwrap_or(client.address), ..client }

@@ -78,7 +78,7 @@ impl Config {
     }
 
     fn owner_of_client(&self, client: Endpoint) -> usize {
-        self.worker_of(self.snapshot.one_name(client))
+        self.worker_of(self.snapshot.canonical_client(client))
     }
 
     /// One of the workers, always the same for the same thing.
