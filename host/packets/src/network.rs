@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use shunt_engine::datapath::Filter;
 use shunt_engine::flow::Cursor;
 use shunt_engine::network::{self as engine, Network, NextHop, Prefix};
-use shunt_sys::netlink::{InterfaceAddress, Link, Neighbour, Netlink, Picture, Solicitor};
+use shunt_sys::netlink::{InterfaceAddress, Link, Neighbour, Netlink, NetworkState, Solicitor};
 use shunt_sys::waker::Waker;
 use shunt_wire::{Address, Mac};
 use tokio::sync::oneshot;
@@ -125,16 +125,16 @@ impl Following {
     fn publish(&mut self) -> Arc<Network> {
         let Watched { tuns, probes, .. } = self.watched().clone();
         (self.tuns, self.probes) = (tuns, probes);
-        let picture = self.netlink.picture();
-        let mut network = network_of(picture, &self.tuns);
+        let state = self.netlink.state();
+        let mut network = network_of(state, &self.tuns);
         if let Some(probes) = &self.probes {
-            probes.put_into(&mut network, picture);
+            probes.put_into(&mut network, state);
         }
         let network = Arc::new(network);
         for worker in &self.workers {
             worker.send(Command::Network(Arc::clone(&network)));
         }
-        self.steered.lock().unwrap_or_else(PoisonError::into_inner).network_changed(picture);
+        self.steered.lock().unwrap_or_else(PoisonError::into_inner).network_changed(state);
         network
     }
 
@@ -178,7 +178,7 @@ impl Following {
         let hops = hops.filter(|(link, _)| has_neighbours(*link));
         for (link, neighbour) in hops.collect::<BTreeSet<_>>() {
             // What was confirmed a moment ago needs no asking.
-            let known = self.netlink.picture().neighbours.get(&(link, neighbour.to_ip()));
+            let known = self.netlink.state().neighbours.get(&(link, neighbour.to_ip()));
             if !matches!(known, Some(Neighbour::Known { stale: false, .. }))
                 && let Err(error) = self.solicitor.solicit(link, neighbour.to_ip())
             {
@@ -203,26 +203,26 @@ fn members_in_use(worker: &Handle) -> BTreeSet<Address> {
     members
 }
 
-/// A picture as the engine has it. Interfaces without a MAC carry no Ethernet and are left out, and so
+/// A state as the engine has it. Interfaces without a MAC carry no Ethernet and are left out, and so
 /// routes by them lead nowhere; but for these TUN devices, whose ends Shunt has.
-pub fn network_of(picture: &Picture, tuns: &BTreeSet<u32>) -> Network {
+pub fn network_of(state: &NetworkState, tuns: &BTreeSet<u32>) -> Network {
     let mut network = Network::default();
     let mut loopback = None;
-    for link in picture.links.values() {
+    for link in state.links.values() {
         if is_ethernet(link) || tuns.contains(&link.index) {
-            network.set_interface(interface(link, picture));
+            network.set_interface(interface(link, state));
         } else if link.name == "lo" {
             loopback = Some(link.index);
         }
     }
-    for ((link, address), neighbour) in &picture.neighbours {
+    for ((link, address), neighbour) in &state.neighbours {
         if let Neighbour::Known { mac, .. } = neighbour
             && Some(*link) != loopback
         {
             network.set_neighbour(*link, Address::from(*address), *mac);
         }
     }
-    for route in &picture.routes {
+    for route in &state.routes {
         let Some(destination) = Prefix::new(route.destination.into(), route.prefix) else { continue };
         let entry = |hop| engine::Route { destination, hop, metric: route.metric };
         if route.hops.is_empty() {
@@ -233,14 +233,14 @@ pub fn network_of(picture: &Picture, tuns: &BTreeSet<u32>) -> Network {
             network.add_route(entry(Some(engine::Hop { gateway, interface: hop.interface })));
         }
     }
-    ways_to_host(&mut network, picture, tuns);
+    ways_to_host(&mut network, state, tuns);
     network
 }
 
 /// The other end of a TUN device is this host, with all its addresses.
-fn ways_to_host(network: &mut Network, picture: &Picture, tuns: &BTreeSet<u32>) {
+fn ways_to_host(network: &mut Network, state: &NetworkState, tuns: &BTreeSet<u32>) {
     let Some(first) = tuns.first() else { return };
-    for own in picture.addresses.iter().filter(|own| is_beyond_link(own.address)) {
+    for own in state.addresses.iter().filter(|own| is_beyond_link(own.address)) {
         let interface = if tuns.contains(&own.interface) { own.interface } else { *first };
         let bits = if own.address.is_ipv4() { 32 } else { 128 };
         if let Some(destination) = Prefix::new(own.address.into(), bits) {
@@ -263,14 +263,14 @@ pub(crate) fn is_ethernet(link: &Link) -> bool {
     link.mac != Mac([0; 6])
 }
 
-pub(crate) fn interface(link: &Link, picture: &Picture) -> engine::Interface {
+pub(crate) fn interface(link: &Link, state: &NetworkState) -> engine::Interface {
     let own = |it: &&InterfaceAddress| it.interface == link.index;
-    let mut addresses: Vec<&InterfaceAddress> = picture.addresses.iter().filter(own).collect();
+    let mut addresses: Vec<&InterfaceAddress> = state.addresses.iter().filter(own).collect();
     // A line without an address speaks from another of this host's (RFC 1812 section 2.2.7: unnumbered lines).
     for is_of_family in [IpAddr::is_ipv4, IpAddr::is_ipv6] {
         let usable = |it: &&InterfaceAddress| is_of_family(&it.address) && is_beyond_link(it.address);
         if link.tun && !addresses.iter().any(usable) {
-            addresses.extend(picture.addresses.iter().find(usable));
+            addresses.extend(state.addresses.iter().find(usable));
         }
     }
     let addresses = addresses.into_iter().map(|own| (Address::from(own.address), own.prefix)).collect();
@@ -286,7 +286,7 @@ pub(crate) fn interface(link: &Link, picture: &Picture) -> engine::Interface {
 }
 
 /// The interface of this host that has an address.
-pub fn holder(picture: &Picture, address: IpAddr) -> Option<(&Link, u8)> {
-    let held = picture.addresses.iter().find(|own| own.address == address)?;
-    Some((picture.links.get(&held.interface)?, held.prefix))
+pub fn holder(state: &NetworkState, address: IpAddr) -> Option<(&Link, u8)> {
+    let held = state.addresses.iter().find(|own| own.address == address)?;
+    Some((state.links.get(&held.interface)?, held.prefix))
 }

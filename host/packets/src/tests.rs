@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use shunt_engine::datapath::{FlowProtocol, ModeName};
 use shunt_engine::network::NextHop;
-use shunt_sys::netlink::{Hop, InterfaceAddress, Link, Neighbour, Picture, Route, Vlan};
+use shunt_sys::netlink::{Hop, InterfaceAddress, Link, Neighbour, NetworkState, Route, Vlan};
 use shunt_sys::xsk::Sockets;
 use shunt_wire::steering::{Replier, Segment, TunnelEnd};
 use shunt_wire::{Address, Mac};
@@ -37,14 +37,14 @@ fn address(text: &str) -> Address {
 }
 
 /// Two interfaces, a VLAN on the first, and loopback.
-fn picture() -> Picture {
-    let mut picture = Picture::default();
+fn state() -> NetworkState {
+    let mut state = NetworkState::default();
     let link = |index, name: &str, mac, vlan| {
         (index, Link { index, name: name.to_owned(), mac, mtu: 1500, up: true, vlan, tun: false })
     };
     let vlan = Some(Vlan { parent: CLIENTS, id: 20 });
     let nested = Some(Vlan { parent: TAGGED, id: 30 });
-    picture.links.extend([
+    state.links.extend([
         link(1, "lo", Mac([0; 6]), None),
         link(CLIENTS, "eth0", MAC, None),
         link(SERVERS, "eth1", MAC, None),
@@ -52,25 +52,25 @@ fn picture() -> Picture {
         link(10, "eth0.20.30", MAC, nested),
     ]);
     let (_, tun) = link(TUN, "siit", Mac([0; 6]), None);
-    picture.links.insert(TUN, Link { tun: true, ..tun });
-    picture.addresses.push(InterfaceAddress { interface: SERVERS, address: ip("10.0.0.254"), prefix: 24 });
+    state.links.insert(TUN, Link { tun: true, ..tun });
+    state.addresses.push(InterfaceAddress { interface: SERVERS, address: ip("10.0.0.254"), prefix: 24 });
     let hop = |interface, gateway: Option<&str>| Hop { interface, gateway: gateway.map(ip) };
     let route =
         |destination: &str, prefix, hops| Route { destination: ip(destination), prefix, metric: 0, hops };
-    picture.routes = vec![
+    state.routes = vec![
         route("10.0.0.0", 24, vec![hop(SERVERS, None)]),
         route("10.20.0.0", 16, vec![hop(TAGGED, Some("10.20.0.1"))]),
         route("10.66.0.0", 16, Vec::new()),
         route("10.77.0.0", 16, vec![hop(TUN, None)]),
     ];
-    picture.neighbours.insert((SERVERS, ip("10.0.0.1")), Neighbour::Known { mac: MAC, stale: true });
-    picture.neighbours.insert((SERVERS, ip("10.0.0.2")), Neighbour::Failed);
-    picture
+    state.neighbours.insert((SERVERS, ip("10.0.0.1")), Neighbour::Known { mac: MAC, stale: true });
+    state.neighbours.insert((SERVERS, ip("10.0.0.2")), Neighbour::Failed);
+    state
 }
 
 #[test]
 fn a_picture_becomes_a_network() {
-    let network = network_of(&picture(), &BTreeSet::new());
+    let network = network_of(&state(), &BTreeSet::new());
     let hop = |to: &str| network.next_hop(address(to));
     // Stale is good to use, failed is not.
     let NextHop::Known(via, MAC) = hop("10.0.0.1") else { panic!("{:?}", hop("10.0.0.1")) };
@@ -86,7 +86,7 @@ fn a_picture_becomes_a_network() {
     assert!(network.interface(1).is_none(), "loopback carries no Ethernet");
     // A TUN leads somewhere where Shunt is its other end.
     assert_eq!(hop("10.77.0.1"), NextHop::NoRoute);
-    let network = network_of(&picture(), &BTreeSet::from([TUN]));
+    let network = network_of(&state(), &BTreeSet::from([TUN]));
     let NextHop::Known(via, Mac([0, 0, 0, 0, 0, 0])) = network.next_hop(address("10.77.0.1")) else {
         panic!("{:?}", network.next_hop(address("10.77.0.1")));
     };
@@ -103,13 +103,13 @@ fn a_picture_becomes_a_network() {
 #[test]
 fn answers_to_probes_leave_by_their_link() {
     const PROBES: u32 = 12;
-    let mut picture = picture();
-    let link = Link { index: PROBES, name: "shunt-probe0".to_owned(), ..picture.links[&TUN].clone() };
-    picture.links.insert(PROBES, link);
+    let mut state = state();
+    let link = Link { index: PROBES, name: "shunt-probe0".to_owned(), ..state.links[&TUN].clone() };
+    state.links.insert(PROBES, link);
     let from = ip("192.0.2.77");
-    picture.addresses.push(InterfaceAddress { interface: PROBES, address: from, prefix: 32 });
-    let mut network = network_of(&picture, &BTreeSet::from([TUN]));
-    ProbeWay { link: PROBES, from: BTreeSet::from([from]) }.put_into(&mut network, &picture);
+    state.addresses.push(InterfaceAddress { interface: PROBES, address: from, prefix: 32 });
+    let mut network = network_of(&state, &BTreeSet::from([TUN]));
+    ProbeWay { link: PROBES, from: BTreeSet::from([from]) }.put_into(&mut network, &state);
     let NextHop::Known(via, _) = network.next_hop(from.into()) else { panic!("no way to {from}") };
     assert_eq!(via.interface, PROBES);
 }
@@ -134,10 +134,10 @@ name = 'routers'
 members = [{ address = '10.0.0.9:0' }]
 monitor = { ping = true, target = '192.0.2.9' }
 ";
-    let mut picture = picture();
-    picture.addresses.push(InterfaceAddress { interface: SERVERS, address: ip("10.0.0.253"), prefix: 24 });
-    let Err(problems) = ports::find(&configured_by(&text), &picture) else { panic!("it is not refused") };
-    // The interfaces of the picture are none of this machine.
+    let mut state = state();
+    state.addresses.push(InterfaceAddress { interface: SERVERS, address: ip("10.0.0.253"), prefix: 24 });
+    let Err(problems) = ports::find(&configured_by(&text), &state) else { panic!("it is not refused") };
+    // The interfaces of the state are none of this machine.
     let [probes, leased, ..] = &problems[..] else { panic!("{problems:#?}") };
     assert!(probes.starts_with("virtual anywhere: probe-from: 10.0.0.253 is an address of this host"));
     assert!(leased.starts_with("snat-pool out: 10.0.0.254 is an address of this host"));
@@ -145,17 +145,17 @@ monitor = { ping = true, target = '192.0.2.9' }
 
 #[test]
 fn interfaces_are_found_with_what_carries_them() {
-    let picture = picture();
-    assert_eq!(carrier("eth1", &picture), Ok((SERVERS, SERVERS)));
-    assert_eq!(carrier("eth0.20", &picture), Ok((TAGGED, CLIENTS)));
-    assert_eq!(carrier("siit", &picture), Ok((TUN, TUN)));
-    let refused = |name| carrier(name, &picture).unwrap_err();
+    let state = state();
+    assert_eq!(carrier("eth1", &state), Ok((SERVERS, SERVERS)));
+    assert_eq!(carrier("eth0.20", &state), Ok((TAGGED, CLIENTS)));
+    assert_eq!(carrier("siit", &state), Ok((TUN, TUN)));
+    let refused = |name| carrier(name, &state).unwrap_err();
     assert!(refused("eth7").contains("did you mean eth"), "{}", refused("eth7"));
     assert!(refused("lan").contains("`ip link` lists"), "{}", refused("lan"));
     assert!(refused("lo").contains("no Ethernet"), "{}", refused("lo"));
     assert!(refused("eth0.20.30").contains("one tag"), "{}", refused("eth0.20.30"));
 
-    let of = |link, carrier| Named::new(link, carrier, &picture);
+    let of = |link, carrier| Named::new(link, carrier, &state);
     assert_eq!(of(SERVERS, SERVERS), Named { link: SERVERS, segment: Segment::new(SERVERS, 0) });
     assert_eq!(of(TAGGED, CLIENTS), Named { link: TAGGED, segment: Segment::new(CLIENTS, 20) });
 }
@@ -234,9 +234,9 @@ fn live(config: &Config) -> Snapshot {
 
 #[test]
 fn names_become_places() {
-    let (config, picture) = (configured(), picture());
+    let (config, state) = (configured(), state());
     let links = [("eth0", CLIENTS), ("eth1", SERVERS)];
-    let links = links.map(|(name, link)| (name.to_owned(), Named::new(link, link, &picture))).into();
+    let links = links.map(|(name, link)| (name.to_owned(), Named::new(link, link, &state))).into();
     let live = live(&config);
     let loaded = load(&live, &config.snat_pools, &links, None, Takes::NewFlows).unwrap();
     let [web, leased] = loaded.engine.virtuals() else { panic!("two virtuals") };

@@ -5,7 +5,7 @@ use std::io;
 use std::path::Path;
 
 use shunt_engine::network::Network;
-use shunt_sys::netlink::{Netlink, Picture};
+use shunt_sys::netlink::{Netlink, NetworkState};
 use shunt_sys::xsk;
 
 use shunt_config::model::Config;
@@ -19,7 +19,7 @@ pub struct Facts {
     /// The effective capabilities of this process, as a set of bits (capabilities(7)).
     pub capabilities: u64,
     pub cores: usize,
-    pub picture: Picture,
+    pub state: NetworkState,
     pub network: Network,
     /// Of the interfaces that the configuration names, and the carriers of VLANs among them, by number.
     pub ports: BTreeMap<u32, PortFacts>,
@@ -39,16 +39,16 @@ impl Facts {
     /// # Errors
     /// The network cannot be read.
     pub fn read(config: &Config) -> io::Result<Facts> {
-        let picture = Netlink::open()?.picture().clone();
+        let state = Netlink::open()?.state().clone();
         let named: Vec<&String> = config.packet_interfaces().collect();
         let mut ports = BTreeMap::new();
-        for link in picture.links.values().filter(|link| named.contains(&&link.name)) {
-            let carrier = link.vlan.and_then(|vlan| picture.links.get(&vlan.parent));
+        for link in state.links.values().filter(|link| named.contains(&&link.name)) {
+            let carrier = link.vlan.and_then(|vlan| state.links.get(&vlan.parent));
             for port in [Some(link), carrier].into_iter().flatten() {
                 ports.insert(port.index, PortFacts { queues: xsk::queues(port).ok() });
             }
         }
-        let named_tuns = picture.links.values().filter(|link| link.tun && named.contains(&&link.name));
+        let named_tuns = state.links.values().filter(|link| link.tun && named.contains(&&link.name));
         let tuns = named_tuns.map(|link| link.index).collect();
         let sysctl = |name: String| {
             let text = std::fs::read_to_string(Path::new("/proc/sys").join(&name)).ok()?;
@@ -62,8 +62,8 @@ impl Facts {
             kernel: sysctls.get("kernel/osrelease").cloned().unwrap_or_default(),
             capabilities: capabilities(),
             cores: shunt_sys::cores::usable()?.len(),
-            network: network_of(&picture, &tuns),
-            picture,
+            network: network_of(&state, &tuns),
+            state,
             ports,
             sysctls,
         })

@@ -17,14 +17,14 @@ pub(super) fn check(config: &Config, facts: &Facts, findings: &mut Vec<Finding>)
     let mut carriers = BTreeSet::new();
     let named: BTreeSet<&String> = config.packet_interfaces().collect();
     for name in named {
-        match carrier(name, &facts.picture) {
+        match carrier(name, &facts.state) {
             Ok((link, carrier)) => {
                 carriers.insert(carrier);
-                findings.extend(facts.picture.links.get(&link).map(is_up));
+                findings.extend(facts.state.links.get(&link).map(is_up));
             }
             Err(problem) => {
                 // Loopback and tunnels have no frames, and so no MAC; a TUN has Shunt at its other end.
-                let links = facts.picture.links.values();
+                let links = facts.state.links.values();
                 let links = links.filter(|link| link.tun || link.mac != Mac::default());
                 let names = links.map(|link| link.name.as_str()).filter(|other| other != name);
                 let remedy = match nearest(name, names.clone()) {
@@ -35,7 +35,7 @@ pub(super) fn check(config: &Config, facts: &Facts, findings: &mut Vec<Finding>)
             }
         }
     }
-    let links = carriers.iter().filter_map(|index| facts.picture.links.get(index));
+    let links = carriers.iter().filter_map(|index| facts.state.links.get(index));
     for link in links.filter(|link| !link.tun) {
         let port = facts.ports.get(&link.index).cloned().unwrap_or_default();
         findings.push(frames_fit(link));
@@ -114,7 +114,7 @@ fn addresses(config: &Config, facts: &Facts, findings: &mut Vec<Finding>) {
     for (address, about) in owned.filter(|(address, _)| seen.insert(*address)) {
         // A daemon that runs has the address of its probes on a TUN device of its own.
         let is_its_own = |link: &Link| link.tun && probes.contains_key(&address);
-        let holder = holder(&facts.picture, address).filter(|(link, _)| !is_its_own(link));
+        let holder = holder(&facts.state, address).filter(|(link, _)| !is_its_own(link));
         if let Some((link, prefix)) = holder {
             let remedy = format!("`ip address del {address}/{prefix} dev {}`", link.name);
             findings.push(Finding::failed(

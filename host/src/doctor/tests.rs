@@ -3,7 +3,7 @@ use std::fs;
 use std::net::IpAddr;
 use std::time::Duration;
 
-use shunt_sys::netlink::{Hop, InterfaceAddress, Link, Neighbour, Picture, Route, Vlan};
+use shunt_sys::netlink::{Hop, InterfaceAddress, Link, Neighbour, NetworkState, Route, Vlan};
 use shunt_wire::Mac;
 
 use super::facts::PortFacts;
@@ -25,24 +25,24 @@ fn link(index: u32, name: &str) -> Link {
 
 /// A host between clients (eth0) and servers (eth1), where nothing is in the way.
 fn facts() -> Facts {
-    let mut picture = Picture::default();
+    let mut state = NetworkState::default();
     for link in [link(CLIENTS, "eth0"), link(SERVERS, "eth1")] {
-        picture.links.insert(link.index, link);
+        state.links.insert(link.index, link);
     }
     for (interface, address) in [(CLIENTS, "192.0.2.1"), (SERVERS, "10.0.0.254")] {
-        picture.addresses.push(InterfaceAddress { interface, address: ip(address), prefix: 24 });
+        state.addresses.push(InterfaceAddress { interface, address: ip(address), prefix: 24 });
         let mut destination = ip(address).to_string();
         destination.replace_range(destination.rfind('.').unwrap().., ".0");
         let hops = vec![Hop { interface, gateway: None }];
-        picture.routes.push(Route { destination: ip(&destination), prefix: 24, metric: 0, hops });
+        state.routes.push(Route { destination: ip(&destination), prefix: 24, metric: 0, hops });
     }
     let port = PortFacts { queues: Some(4) };
     Facts {
         kernel: "6.18.5-cloud".to_owned(),
         capabilities: u64::MAX,
         cores: 4,
-        network: network_of(&picture, &BTreeSet::new()),
-        picture,
+        network: network_of(&state, &BTreeSet::new()),
+        state,
         ports: [(CLIENTS, port.clone()), (SERVERS, port)].into(),
         sysctls: [("net/ipv4/ip_forward".to_owned(), "1".to_owned())].into(),
     }
@@ -114,7 +114,7 @@ fn a_kernel_that_is_too_old_fails() {
 #[test]
 fn interfaces_must_be_there_and_up_with_an_mtu_that_fits() {
     let mut facts = facts();
-    if let Some(link) = facts.picture.links.get_mut(&CLIENTS) {
+    if let Some(link) = facts.state.links.get_mut(&CLIENTS) {
         (link.up, link.mtu) = (false, 9000);
     }
     let config = configured("interfaces = ['eth0', 'eth1', 'eth3', 'lan']");
@@ -134,7 +134,7 @@ fn interfaces_must_be_there_and_up_with_an_mtu_that_fits() {
 fn a_vlan_is_carried_by_its_parent() {
     let mut facts = facts();
     let vlan = Some(Vlan { parent: CLIENTS, id: 20 });
-    facts.picture.links.insert(9, Link { vlan, ..link(9, "eth0.20") });
+    facts.state.links.insert(9, Link { vlan, ..link(9, "eth0.20") });
     facts.ports.remove(&SERVERS);
     let config = configured("interfaces = ['eth0.20', 'eth1']");
     fails(&config, &facts, &[]);
@@ -158,11 +158,7 @@ fn one_queue_is_noted() {
 fn addresses_of_the_host_are_not_shunts() {
     let mut facts = facts();
     for address in ["203.0.113.1", "10.0.0.101"] {
-        facts.picture.addresses.push(InterfaceAddress {
-            interface: CLIENTS,
-            address: ip(address),
-            prefix: 32,
-        });
+        facts.state.addresses.push(InterfaceAddress { interface: CLIENTS, address: ip(address), prefix: 32 });
     }
     let expected = [
         "virtual web: 203.0.113.1 is an address of this host, and must be Shunt's alone",
@@ -174,10 +170,10 @@ fn addresses_of_the_host_are_not_shunts() {
 #[test]
 fn the_ways_to_members_are_looked_at() {
     let mut facts = facts();
-    facts.picture.neighbours.insert((SERVERS, ip("10.0.0.2")), Neighbour::Failed);
+    facts.state.neighbours.insert((SERVERS, ip("10.0.0.2")), Neighbour::Failed);
     fails(&configured(BOTH), &facts, &["virtual web: member 10.0.0.2 does not answer ARP"]);
-    facts.picture.routes.clear();
-    facts.network = network_of(&facts.picture, &BTreeSet::new());
+    facts.state.routes.clear();
+    facts.network = network_of(&facts.state, &BTreeSet::new());
     let expected = [
         "virtual web: there is no route to member 10.0.0.1",
         "virtual web: there is no route to member 10.0.0.2",
@@ -199,15 +195,15 @@ fn l2dsr_needs_one_segment_and_tunnels_an_address() {
     let mut facts = facts();
     let gateway = Some(ip("192.0.2.254"));
     let hops = vec![Hop { interface: CLIENTS, gateway }];
-    facts.picture.routes[1] = Route { destination: ip("10.0.0.0"), prefix: 24, metric: 0, hops };
-    facts.network = network_of(&facts.picture, &BTreeSet::new());
+    facts.state.routes[1] = Route { destination: ip("10.0.0.0"), prefix: 24, metric: 0, hops };
+    facts.network = network_of(&facts.state, &BTreeSet::new());
     let far = |number| {
         format!("virtual web: l2dsr, but a router stands between this host and member 10.0.0.{number}")
     };
     let expected = [far(1), far(2)];
     fails(&configured("mode = 'l2dsr'\ninterfaces = ['eth0']"), &facts, &[&expected[0], &expected[1]]);
-    facts.picture.addresses.clear();
-    facts.network = network_of(&facts.picture, &BTreeSet::new());
+    facts.state.addresses.clear();
+    facts.network = network_of(&facts.state, &BTreeSet::new());
     let failed = found(Outcome::Failed, &configured("mode = 'l3dsr-gre'\ninterfaces = ['eth0']"), &facts);
     assert!(
         failed[0].contains("eth0, toward member 10.0.0.1, has no IPv4 address to send a tunnel from"),
@@ -233,8 +229,8 @@ fn tunnels_that_are_too_small_say_by_how_much() {
         );
 
         let mut wide = facts();
-        wide.picture.links.get_mut(&SERVERS).unwrap().mtu = 1600;
-        wide.network = network_of(&wide.picture, &BTreeSet::new());
+        wide.state.links.get_mut(&SERVERS).unwrap().mtu = 1600;
+        wide.network = network_of(&wide.state, &BTreeSet::new());
         let good = found(Outcome::Good, &config, &wide);
         assert!(good.contains(&"virtual web: packets of 1500 bytes fit its tunnels".to_owned()), "{good:?}");
     }
@@ -293,7 +289,7 @@ fn addresses_of_probes_are_shunts_alone() {
     fails(&config, &facts(), &[expected]);
     // While a daemon runs it is on a TUN device of that.
     let mut facts = facts();
-    facts.picture.links.get_mut(&CLIENTS).unwrap().tun = true;
+    facts.state.links.get_mut(&CLIENTS).unwrap().tun = true;
     assert!(!found(Outcome::Failed, &config, &facts).iter().any(|it| it == expected));
 }
 

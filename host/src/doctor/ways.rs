@@ -49,7 +49,7 @@ fn way(virtual_: &PacketVirtual, member: &Member, facts: &Facts) -> Result<Via, 
         }
     };
     let neighbour = via.neighbour.to_ip();
-    if facts.picture.neighbours.get(&(via.link, neighbour)) == Some(&Neighbour::Failed) {
+    if facts.state.neighbours.get(&(via.link, neighbour)) == Some(&Neighbour::Failed) {
         let who = if neighbour == address {
             "member".to_owned()
         } else {
@@ -111,7 +111,7 @@ fn tunnels_fit(virtual_: &PacketVirtual, reached: &[(&Member, Via)], facts: &Fac
     let clients = virtual_
         .interfaces
         .iter()
-        .filter_map(|name| facts.picture.links.values().find(|link| link.name == *name).map(|link| link.mtu));
+        .filter_map(|name| facts.state.links.values().find(|link| link.name == *name).map(|link| link.mtu));
     let largest = clients.max()?;
     let rooms = reached.iter().map(|(member, via)| {
         let overhead = outer(member.address.ip()) + inner;
@@ -161,7 +161,7 @@ fn forwarding(config: &Config, facts: &Facts) -> Vec<Finding> {
 }
 
 fn interface_name(facts: &Facts, index: u32) -> String {
-    facts.picture.links.get(&index).map_or_else(|| index.to_string(), |link| link.name.clone())
+    facts.state.links.get(&index).map_or_else(|| index.to_string(), |link| link.name.clone())
 }
 
 /// Whether neighbours by the ways to these members can ask for an address.

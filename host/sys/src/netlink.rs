@@ -5,13 +5,13 @@
 //! every route that leaves (not of those that leave with their interface), but answers in full.
 
 mod edit;
-mod picture;
 mod read;
 mod request;
+mod state;
 
 pub use edit::Editor;
-pub use picture::{Hop, InterfaceAddress, Link, Neighbour, Picture, Route, Vlan};
 pub use request::Solicitor;
+pub use state::{Hop, InterfaceAddress, Link, Neighbour, NetworkState, Route, Vlan};
 
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd};
@@ -49,7 +49,7 @@ pub struct Netlink {
     events: Socket,
     requests: Requests,
     waker: Waker,
-    picture: Picture,
+    state: NetworkState,
     stale: Stale,
     /// Not sooner are the routes asked for again.
     routes_rest: Option<Instant>,
@@ -91,7 +91,7 @@ impl Netlink {
             events,
             requests: Requests::open()?,
             waker: Waker::new()?,
-            picture: Picture::default(),
+            state: NetworkState::default(),
             stale: Stale { links: true, addresses: true, neighbours: true, routes: true },
             routes_rest: None,
             buffer: vec![0; 64 << 10],
@@ -104,8 +104,8 @@ impl Netlink {
 
     /// The network as it was when last asked or waited for.
     #[must_use]
-    pub fn picture(&self) -> &Picture {
-        &self.picture
+    pub fn state(&self) -> &NetworkState {
+        &self.state
     }
 
     /// Ends a [`wait`](Self::wait) of this.
@@ -127,7 +127,7 @@ impl Netlink {
     }
 
     /// Waits until the network changes, until woken, or until `timeout` is over. Changes that come close
-    /// together are taken together. Returns whether the picture is another one than before.
+    /// together are taken together. Returns whether the state is another one than before.
     ///
     /// # Errors
     ///
@@ -178,10 +178,10 @@ impl Netlink {
                 Err(error) => return Err(error),
             };
             let datagram = self.buffer.get(..length).unwrap_or(&self.buffer);
-            let Self { picture, stale, .. } = self;
+            let Self { state, stale, .. } = self;
             self.undecodable += request::messages(datagram, |_, payload| {
                 if let NetlinkPayload::InnerMessage(message) = payload {
-                    changed |= take(picture, stale, message);
+                    changed |= take(state, stale, message);
                 }
             });
         }
@@ -190,23 +190,23 @@ impl Netlink {
     /// Asks for what has to be asked for. Returns whether anything is other than before.
     fn ask(&mut self) -> io::Result<bool> {
         let mut changed = false;
-        let Self { requests, picture, stale, .. } = self;
+        let Self { requests, state, stale, .. } = self;
         if stale.links {
-            changed |= replace(&mut picture.links, requests.links()?);
+            changed |= replace(&mut state.links, requests.links()?);
             stale.links = false;
         }
         if stale.addresses {
-            changed |= replace(&mut picture.addresses, requests.addresses()?);
+            changed |= replace(&mut state.addresses, requests.addresses()?);
             stale.addresses = false;
         }
         if stale.neighbours {
-            changed |= replace(&mut picture.neighbours, requests.neighbours()?);
+            changed |= replace(&mut state.neighbours, requests.neighbours()?);
             stale.neighbours = false;
         }
         let rested = self.routes_rest.is_none_or(|until| until <= Instant::now());
         if stale.routes && rested {
             let began = Instant::now();
-            changed |= replace(&mut picture.routes, requests.routes()?);
+            changed |= replace(&mut state.routes, requests.routes()?);
             stale.routes = false;
             self.routes_rest = Some(Instant::now() + began.elapsed() * ROUTES_REST);
         }
@@ -216,7 +216,7 @@ impl Netlink {
 }
 
 /// Takes one message. Returns whether a neighbour changed.
-fn take(picture: &mut Picture, stale: &mut Stale, message: RouteNetlinkMessage) -> bool {
+fn take(state: &mut NetworkState, stale: &mut Stale, message: RouteNetlinkMessage) -> bool {
     match message {
         RouteNetlinkMessage::NewLink(_) | RouteNetlinkMessage::DelLink(_) => {
             stale.links = true;
@@ -227,12 +227,12 @@ fn take(picture: &mut Picture, stale: &mut Stale, message: RouteNetlinkMessage) 
         RouteNetlinkMessage::NewRoute(_) | RouteNetlinkMessage::DelRoute(_) => stale.routes = true,
         RouteNetlinkMessage::NewNeighbour(message) => {
             if let Some((key, neighbour)) = read::neighbour(&message) {
-                return picture.neighbours.insert(key, neighbour) != Some(neighbour);
+                return state.neighbours.insert(key, neighbour) != Some(neighbour);
             }
         }
         RouteNetlinkMessage::DelNeighbour(message) => {
             if let Some((key, _)) = read::neighbour(&message) {
-                return picture.neighbours.remove(&key).is_some();
+                return state.neighbours.remove(&key).is_some();
             }
         }
         _ => {}

@@ -74,7 +74,7 @@ impl Packets {
         let one = |problem: String| vec![problem];
         let system = |error: std::io::Error| one(format!("packet virtuals: {error}"));
         let netlink = Netlink::open().map_err(system)?;
-        let needed = ports::find(config, netlink.picture())?;
+        let needed = ports::find(config, netlink.state())?;
         let queues = needed.ports.iter().map(|needs| needs.queues as usize).max().unwrap_or(1);
         let steered = Steered::load().map_err(|error| one(format!("packet virtuals: {}", chain(&error))))?;
         let steered = Arc::new(Mutex::new(steered));
@@ -97,11 +97,11 @@ impl Packets {
     /// Everything that is in the way, a line each; nothing has changed then.
     pub fn prepare(&self, config: &Config) -> Result<Change, Vec<String>> {
         let netlink = Netlink::open().map_err(|error| vec![format!("packet virtuals: {error}")])?;
-        let mut picture = netlink.picture().clone();
+        let mut state = netlink.state().clone();
         // What the link of probes has was given to it here.
         let own = self.probe_link.as_ref().map(ProbeLink::index);
-        picture.addresses.retain(|address| Some(address.interface) != own);
-        let needed = ports::find(config, &picture)?;
+        state.addresses.retain(|address| Some(address.interface) != own);
+        let needed = ports::find(config, &state)?;
         let mut problems: Vec<String> =
             config.snat_pools.iter().filter_map(|pool| without_ports(pool, self.workers.len())).collect();
         let mut steered = self.steered();
@@ -127,7 +127,7 @@ impl Packets {
         let places = Places::of(config);
         let mut probe_link = None;
         // Somebody may have taken the device away.
-        let has_own = own.is_some_and(|own| picture.links.contains_key(&own));
+        let has_own = own.is_some_and(|own| state.links.contains_key(&own));
         if !places.is_empty() && !has_own {
             match ProbeLink::open() {
                 Ok(new) => probe_link = Some(new),

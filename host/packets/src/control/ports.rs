@@ -6,7 +6,7 @@ use std::net::IpAddr;
 
 use shunt_engine::datapath::ModeName;
 use shunt_rules::suggest::nearest;
-use shunt_sys::netlink::{Link, Picture};
+use shunt_sys::netlink::{Link, NetworkState};
 use shunt_sys::tun::{self, Tun};
 use shunt_sys::xdp::{Mode, Steering, Wanted, XdpError};
 use shunt_sys::xsk::{self, Socket};
@@ -93,8 +93,8 @@ pub(crate) struct Named {
 
 impl Named {
     /// An interface whose frames come in by its carrier.
-    pub(crate) fn new(link: u32, carrier: u32, picture: &Picture) -> Named {
-        let vlan = picture.links.get(&link).and_then(|it| it.vlan);
+    pub(crate) fn new(link: u32, carrier: u32, state: &NetworkState) -> Named {
+        let vlan = state.links.get(&link).and_then(|it| it.vlan);
         Named { link, segment: Segment::new(carrier, vlan.map_or(0, |vlan| vlan.id)) }
     }
 }
@@ -109,7 +109,7 @@ pub(crate) struct Needs {
 ///
 /// # Errors
 /// Everything that is wrong, a line each.
-pub(crate) fn find(config: &Config, picture: &Picture) -> Result<Needed, Vec<String>> {
+pub(crate) fn find(config: &Config, state: &NetworkState) -> Result<Needed, Vec<String>> {
     let mut problems = Vec::new();
     let mut links = HashMap::new();
     let mut carriers = BTreeSet::new();
@@ -117,13 +117,13 @@ pub(crate) fn find(config: &Config, picture: &Picture) -> Result<Needed, Vec<Str
     let translators = config.translators.iter().map(|it| (&it.name, &it.interfaces, true));
     for (whose, interfaces, makes_tun) in virtuals.chain(translators) {
         for name in interfaces {
-            match carrier(name, picture) {
+            match carrier(name, state) {
                 Ok((link, carrier)) => {
-                    links.insert(name.clone(), Named::new(link, carrier, picture));
+                    links.insert(name.clone(), Named::new(link, carrier, state));
                     carriers.insert(carrier);
                 }
                 Err(problem) => {
-                    let makes = if makes_tun && named(name, picture).is_none() {
+                    let makes = if makes_tun && named(name, state).is_none() {
                         format!("; `ip tuntap add mode tun dev {name}` makes a TUN device")
                     } else {
                         String::new()
@@ -133,10 +133,10 @@ pub(crate) fn find(config: &Config, picture: &Picture) -> Result<Needed, Vec<Str
             }
         }
     }
-    problems.extend(addresses_of_others(config, picture));
-    problems.extend(too_many(config, picture));
+    problems.extend(addresses_of_others(config, state));
+    problems.extend(too_many(config, state));
     let (mut ports, mut tuns) = (Vec::new(), Vec::new());
-    for link in carriers.into_iter().filter_map(|index| picture.links.get(&index)) {
+    for link in carriers.into_iter().filter_map(|index| state.links.get(&index)) {
         if link.tun {
             tuns.push(link.clone());
             continue;
@@ -158,14 +158,14 @@ pub(crate) fn takes(virtual_: &PacketVirtual, interface: &String) -> Takes {
     if virtual_.is_wildcard() && (begins || strangers_answer) { Takes::All } else { Takes::Owned }
 }
 
-fn named<'a>(name: &str, picture: &'a Picture) -> Option<&'a Link> {
-    picture.links.values().find(|link| link.name == name)
+fn named<'a>(name: &str, state: &'a NetworkState) -> Option<&'a Link> {
+    state.links.values().find(|link| link.name == name)
 }
 
 /// The number of an interface, and of the one that carries its frames.
-pub fn carrier(name: &str, picture: &Picture) -> Result<(u32, u32), String> {
-    let link = named(name, picture).ok_or_else(|| {
-        let hint = match nearest(name, picture.links.values().map(|link| link.name.as_str())) {
+pub fn carrier(name: &str, state: &NetworkState) -> Result<(u32, u32), String> {
+    let link = named(name, state).ok_or_else(|| {
+        let hint = match nearest(name, state.links.values().map(|link| link.name.as_str())) {
             Some(near) => format!("did you mean {near}?"),
             None => "`ip link` lists those there are".to_owned(),
         };
@@ -178,7 +178,7 @@ pub fn carrier(name: &str, picture: &Picture) -> Result<(u32, u32), String> {
         return Err(format!("interface {name} carries no Ethernet frames, which packet virtuals need"));
     }
     let carrier = link.vlan.map_or(link.index, |vlan| vlan.parent);
-    let found = picture.links.get(&carrier).filter(|carrier| carrier.vlan.is_none() && is_ethernet(carrier));
+    let found = state.links.get(&carrier).filter(|carrier| carrier.vlan.is_none() && is_ethernet(carrier));
     match found {
         Some(_) => Ok((link.index, carrier)),
         None => {
@@ -188,11 +188,11 @@ pub fn carrier(name: &str, picture: &Picture) -> Result<(u32, u32), String> {
 }
 
 /// Addresses that Shunt has to own alone, and that the host has.
-fn addresses_of_others(config: &Config, picture: &Picture) -> Vec<String> {
+fn addresses_of_others(config: &Config, state: &NetworkState) -> Vec<String> {
     let mut problems = Vec::new();
     let mut seen = BTreeSet::new();
     let mut refuse = |what: String, address: IpAddr| {
-        if let Some((link, prefix)) = holder(picture, address)
+        if let Some((link, prefix)) = holder(state, address)
             && seen.insert(address)
         {
             let name = &link.name;
@@ -222,11 +222,11 @@ fn addresses_of_others(config: &Config, picture: &Picture) -> Vec<String> {
 }
 
 /// More than the XDP program can know.
-fn too_many(config: &Config, picture: &Picture) -> Vec<String> {
+fn too_many(config: &Config, state: &NetworkState) -> Vec<String> {
     let vips = config.packet_virtuals.iter().map(|it| it.listen.ip());
     let leased = config.snat_pools.iter().flat_map(|it| it.addresses.iter().copied());
     let probes = config.packet_virtuals.iter().filter_map(|it| it.probe_from);
-    let own = picture.addresses.iter().map(|it| it.address);
+    let own = state.addresses.iter().map(|it| it.address);
     let sources = config.packet_virtuals.iter().flat_map(|it| it.tunnel_sources.iter().copied());
     let addresses = vips.chain(leased).chain(sources).chain(probes).chain(own).collect::<BTreeSet<_>>().len();
     let members = |virtual_: &PacketVirtual| -> usize {
@@ -364,8 +364,8 @@ impl Steered {
     }
 
     /// Tells the program what the host's addresses and MACs are now.
-    pub(crate) fn network_changed(&mut self, picture: &Picture) {
-        let own = picture.addresses.iter().filter(|own| Some(own.interface) != self.probe_link);
+    pub(crate) fn network_changed(&mut self, state: &NetworkState) {
+        let own = state.addresses.iter().filter(|own| Some(own.interface) != self.probe_link);
         let host: BTreeSet<Address> = own.map(|own| own.address.into()).collect();
         if host != self.wanted.host {
             for address in host.difference(&self.wanted.host).filter(|it| self.wanted.owned.contains(it)) {
@@ -377,7 +377,7 @@ impl Steered {
             }
         }
         for (index, port) in &mut self.ports {
-            let (link, name) = (picture.links.get(index), &port.name);
+            let (link, name) = (state.links.get(index), &port.name);
             if link.is_none() && port.is_there {
                 tracing::warn!(interface = %name, "the interface is gone; once there is one of this name again, `shunt reload` takes it");
             }

@@ -6,7 +6,7 @@ use std::io;
 use std::net::IpAddr;
 
 use shunt_engine::network::{Hop, Network, Prefix, Route};
-use shunt_sys::netlink::{Editor, Picture};
+use shunt_sys::netlink::{Editor, NetworkState};
 use shunt_sys::tun::Tun;
 use shunt_wire::Address;
 
@@ -116,16 +116,16 @@ impl ProbeLink {
 impl ProbeWay {
     /// Makes the network lead back to where probes come from. The kernel's routes by this link are for monitors
     /// alone: to the datapath what they lead to is elsewhere.
-    pub(crate) fn put_into(&self, network: &mut Network, picture: &Picture) {
-        for route in picture.routes.iter().filter(|it| it.hops.iter().any(|hop| hop.interface == self.link)) {
+    pub(crate) fn put_into(&self, network: &mut Network, state: &NetworkState) {
+        for route in state.routes.iter().filter(|it| it.hops.iter().any(|hop| hop.interface == self.link)) {
             let Some(destination) = Prefix::new(route.destination.into(), route.prefix) else { continue };
             for hop in &route.hops {
                 let hop = Hop { gateway: hop.gateway.map(Address::from), interface: hop.interface };
                 network.remove_route(&Route { destination, hop: Some(hop), metric: route.metric });
             }
         }
-        let Some(link) = picture.links.get(&self.link) else { return };
-        let mut interface = interface(link, picture);
+        let Some(link) = state.links.get(&self.link) else { return };
+        let mut interface = interface(link, state);
         // They are Shunt's, and nobody is on this link.
         interface.addresses.clear();
         network.set_interface(interface);
@@ -136,7 +136,7 @@ impl ProbeWay {
                 Route { destination, hop, metric: 0 }
             };
             // To other devices it looks like an address of the host as any other.
-            for other in picture.links.values().filter(|link| link.tun && link.index != self.link) {
+            for other in state.links.values().filter(|link| link.tun && link.index != self.link) {
                 network.remove_route(&by(other.index));
             }
             network.add_route(by(self.link));

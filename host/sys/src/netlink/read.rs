@@ -16,7 +16,7 @@ use netlink_packet_route::route::{
 };
 use shunt_wire::Mac;
 
-use super::picture::{Hop, InterfaceAddress, Link, Neighbour, Route, Vlan};
+use super::state::{Hop, InterfaceAddress, Link, Neighbour, Route, Vlan};
 
 pub(super) fn link(message: &LinkMessage) -> Option<Link> {
     let flags = message.header.flags;

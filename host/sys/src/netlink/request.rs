@@ -17,8 +17,8 @@ use netlink_packet_route::route::{RouteHeader, RouteMessage};
 use netlink_packet_route::{AddressFamily, RouteNetlinkMessage};
 use netlink_sys::{Socket, SocketAddr, protocols::NETLINK_ROUTE};
 
-use super::picture::{InterfaceAddress, Link, Neighbour, Route};
 use super::read;
+use super::state::{InterfaceAddress, Link, Neighbour, Route};
 
 /// How often a list is asked for that changed while it was told. Changes come as messages as well, so
 /// that the last one told will do.

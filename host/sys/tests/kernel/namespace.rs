@@ -57,7 +57,7 @@ fn link_that_is_up(name: &str) -> Link {
     let deadline = Instant::now() + Duration::from_secs(10);
     let mut netlink = Netlink::open().unwrap();
     loop {
-        if let Some(link) = netlink.picture().links.values().find(|link| link.name == name && link.up) {
+        if let Some(link) = netlink.state().links.values().find(|link| link.name == name && link.up) {
             return link.clone();
         }
         assert!(Instant::now() < deadline, "{name} does not come up");
@@ -67,5 +67,5 @@ fn link_that_is_up(name: &str) -> Link {
 
 pub(crate) fn link(name: &str) -> Link {
     let netlink = Netlink::open().unwrap();
-    netlink.picture().links.values().find(|link| link.name == name).unwrap().clone()
+    netlink.state().links.values().find(|link| link.name == name).unwrap().clone()
 }

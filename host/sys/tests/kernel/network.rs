@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use shunt_sys::netlink::{Hop, InterfaceAddress, Link, Neighbour, Netlink, Picture, Route, Solicitor};
+use shunt_sys::netlink::{Hop, InterfaceAddress, Link, Neighbour, Netlink, NetworkState, Route, Solicitor};
 use shunt_wire::Mac;
 
 use crate::namespace::{cable, ip, within};
@@ -16,22 +16,22 @@ fn address(text: &str) -> IpAddr {
     text.parse().unwrap()
 }
 
-/// Waits until the picture is as it should be.
-fn follow(netlink: &mut Netlink, story: &str, is_so: impl Fn(&Picture) -> bool) {
+/// Waits until the state is as it should be.
+fn follow(netlink: &mut Netlink, story: &str, is_so: impl Fn(&NetworkState) -> bool) {
     let deadline = Instant::now() + LONG;
-    while !is_so(netlink.picture()) {
-        assert!(Instant::now() < deadline, "{story}: {:#?}", netlink.picture());
+    while !is_so(netlink.state()) {
+        assert!(Instant::now() < deadline, "{story}: {:#?}", netlink.state());
         netlink.wait(Some(Duration::from_millis(100))).unwrap();
     }
 }
 
-fn route<'a>(picture: &'a Picture, destination: &str) -> Option<&'a Route> {
+fn route<'a>(state: &'a NetworkState, destination: &str) -> Option<&'a Route> {
     let (bits, prefix) = destination.split_once('/').unwrap();
-    picture.routes.iter().find(|it| it.destination == address(bits) && it.prefix == prefix.parse().unwrap())
+    state.routes.iter().find(|it| it.destination == address(bits) && it.prefix == prefix.parse().unwrap())
 }
 
-fn named<'a>(picture: &'a Picture, name: &str) -> Option<&'a Link> {
-    picture.links.values().find(|link| link.name == name)
+fn named<'a>(state: &'a NetworkState, name: &str) -> Option<&'a Link> {
+    state.links.values().find(|link| link.name == name)
 }
 
 #[test]
@@ -43,27 +43,27 @@ fn what_is_there_is_seen_at_once() {
         ip("neighbour add 192.0.2.7 lladdr 02:00:00:00:00:07 dev left nud permanent");
         ip("route add default via 192.0.2.254 dev left metric 50");
         let netlink = Netlink::open().unwrap();
-        let picture = netlink.picture();
+        let state = netlink.state();
 
         assert_eq!((left.mac, left.mtu, left.up), (Mac([2, 0, 0, 0, 0, 1]), 1500, true));
-        assert_eq!(picture.links[&left.index], left);
+        assert_eq!(state.links[&left.index], left);
         let has = |interface, text, prefix| {
             let wanted = InterfaceAddress { interface, address: address(text), prefix };
-            picture.addresses.contains(&wanted)
+            state.addresses.contains(&wanted)
         };
         assert!(has(left.index, "192.0.2.1", 24));
         assert!(has(right.index, "10.9.0.1", 30), "the near end, not the far one");
         assert!(has(1, "127.0.0.1", 8));
         assert_eq!(
-            picture.neighbours[&(left.index, address("192.0.2.7"))],
+            state.neighbours[&(left.index, address("192.0.2.7"))],
             Neighbour::Known { mac: Mac([2, 0, 0, 0, 0, 7]), stale: false }
         );
         let hop = Hop { interface: left.index, gateway: Some(address("192.0.2.254")) };
-        let default = route(picture, "0.0.0.0/0").unwrap();
+        let default = route(state, "0.0.0.0/0").unwrap();
         assert_eq!((default.metric, default.hops.as_slice()), (50, [hop].as_slice()));
         let on_link = Hop { interface: left.index, gateway: None };
-        assert_eq!(route(picture, "192.0.2.0/24").unwrap().hops, [on_link]);
-        assert_eq!(route(picture, "127.0.0.1/32"), None, "the local table is another one");
+        assert_eq!(route(state, "192.0.2.0/24").unwrap().hops, [on_link]);
+        assert_eq!(route(state, "127.0.0.1/32"), None, "the local table is another one");
         assert_eq!(netlink.undecodable(), 0);
     });
 }
@@ -115,7 +115,7 @@ fn routes_are_followed() {
         ip("route add 10.2.0.0/16 via 192.0.2.9 table 7");
         ip("route add 10.3.0.0/16 via 192.0.2.9");
         follow(&mut netlink, "another table's", |it| route(it, "10.3.0.0/16").is_some());
-        assert_eq!(route(netlink.picture(), "10.2.0.0/16"), None);
+        assert_eq!(route(netlink.state(), "10.2.0.0/16"), None);
 
         // The kernel says nothing of routes that leave with their interface.
         ip("link set dev left down");
@@ -144,7 +144,7 @@ fn routes_of_ipv6_are_followed() {
         ip("route delete default via 2001:db8::fe dev left");
         follow(&mut netlink, "a route less", |it| route(it, "::/0").is_none());
         let own = |it: &InterfaceAddress| it.address == address("2001:db8::1") && it.prefix == 64;
-        assert!(netlink.picture().addresses.iter().any(own));
+        assert!(netlink.state().addresses.iter().any(own));
     });
 }
 
@@ -179,7 +179,7 @@ fn a_neighbour_is_solicited_and_appears() {
             follow(&mut netlink, "the carrier", |it| it.links[&left.index].up);
             let solicitor = Solicitor::open().unwrap();
             let there = (left.index, address("192.0.2.2"));
-            assert_eq!(netlink.picture().neighbours.get(&there), None);
+            assert_eq!(netlink.state().neighbours.get(&there), None);
             solicitor.solicit(left.index, there.1).unwrap();
             let known = Neighbour::Known { mac: Mac([2, 0, 0, 0, 0, 2]), stale: false };
             follow(&mut netlink, "an answer", |it| it.neighbours.get(&there) == Some(&known));
@@ -225,7 +225,7 @@ fn lost_messages_cost_asking_anew_and_nothing_else() {
         std::fs::remove_file(batch).unwrap();
         let last = (left.index, address("10.0.234.95"));
         follow(&mut netlink, "the last of many", |it| it.neighbours.contains_key(&last));
-        assert!(netlink.picture().neighbours.len() >= 60_000);
+        assert!(netlink.state().neighbours.len() >= 60_000);
         assert!(netlink.resynchronized() > 0, "the buffer was not too small for this");
         ip("neighbour delete 10.0.234.95 dev left");
         follow(&mut netlink, "what came after", |it| !it.neighbours.contains_key(&last));
@@ -250,6 +250,6 @@ fn a_wait_ends_when_woken_and_says_whether_anything_changed() {
         while !netlink.wait(Some(LONG)).unwrap() {
             assert!(Instant::now() < deadline);
         }
-        assert!(named(netlink.picture(), "left").is_some());
+        assert!(named(netlink.state(), "left").is_some());
     });
 }

@@ -59,5 +59,5 @@ fn ask_as_nobody() {
     let error = Tun::create("mine").err().unwrap().to_string();
     assert!(error.contains("CAP_NET_ADMIN"), "{error}");
     // Looking is free.
-    assert_eq!(Netlink::open().unwrap().picture().links[&1].name, "lo");
+    assert_eq!(Netlink::open().unwrap().state().links[&1].name, "lo");
 }

@@ -144,7 +144,7 @@ fn what_is_no_datagram_is_refused_and_counted() {
         for refused in [&[][..], &[0; 14], &arp] {
             assert_eq!(sockets.outbox().send(index, refused), Err(Unsent::TooLong), "{refused:?}");
         }
-        ip(&format!("link set dev {} down", Netlink::open().unwrap().picture().links[&index].name));
+        ip(&format!("link set dev {} down", Netlink::open().unwrap().state().links[&index].name));
         let datagram = [[0; 14].as_slice(), &[0x45], &[0; 19]].concat();
         assert_eq!(sockets.outbox().send(index, &datagram), Err(Unsent::Full));
         let counts = sockets.statistics().next().unwrap().2.unwrap();
@@ -155,7 +155,7 @@ fn what_is_no_datagram_is_refused_and_counted() {
 #[test]
 fn a_device_that_was_made_leaves_with_its_last_end_and_one_that_was_opened_stays() {
     within("TUN devices", || {
-        let there = |name: &str| Netlink::open().unwrap().picture().links.values().any(|it| it.name == name);
+        let there = |name: &str| Netlink::open().unwrap().state().links.values().any(|it| it.name == name);
         let tun = Tun::create("made").unwrap();
         let (index, writer) = (tun.interface(), tun.writer());
         let seen = link("made");
@@ -239,7 +239,7 @@ fn what_cannot_be_opened_says_why() {
         in_time("it is not gone", || {
             (text(&gone) == "the TUN device taken is not there any more").then_some(())
         });
-        let is_left = || Netlink::open().unwrap().picture().links.values().any(|it| it.name == "taken");
+        let is_left = || Netlink::open().unwrap().state().links.values().any(|it| it.name == "taken");
         in_time("asking has made one", || (!is_left()).then_some(()));
         assert!(Tun::create("a-name-that-is-too-long").is_err());
     });

@@ -7,7 +7,7 @@ use shunt_wire::Mac;
 
 /// The network of a namespace at one moment.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Picture {
+pub struct NetworkState {
     /// By the kernel's number.
     pub links: BTreeMap<u32, Link>,
     /// Ordered.
