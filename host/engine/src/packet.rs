@@ -74,7 +74,7 @@ pub struct TcpSegment {
 pub struct ErrorPacket {
     /// Who reports.
     pub source: Address,
-    /// Who is told: the source of the packet that it is about.
+    /// Its receiver: the source of the packet that it is about.
     pub destination: Address,
     /// The packet that it is about, as it travelled: against the direction of the error.
     pub embedded: FlowKey,

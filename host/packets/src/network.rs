@@ -40,7 +40,7 @@ pub(crate) struct Watched {
     pub(crate) destinations: Vec<Address>,
     /// The TUN devices whose ends Shunt has: routes by them lead somewhere.
     pub(crate) tuns: BTreeSet<u32>,
-    /// The link of probes.
+    /// The probe interface.
     pub(crate) probes: Option<ProbeWay>,
 }
 
@@ -97,7 +97,7 @@ struct Following {
     watched: Arc<Mutex<Watched>>,
     /// The TUN devices that the workers know of.
     tuns: BTreeSet<u32>,
-    /// The link of probes that they know of.
+    /// The probe interface that they know of.
     probes: Option<ProbeWay>,
     /// The destinations whose next hops were last confirmed, and when.
     freshened: Option<(Vec<Address>, Instant)>,

@@ -30,7 +30,7 @@ pub(super) fn check(config: &Config, facts: &Facts, findings: &mut Vec<Finding>)
     }
 }
 
-/// Members have to answer the address of probes as they answer clients.
+/// Members have to reply to the probe source address as they reply to clients.
 fn way_back(virtual_: &PacketVirtual, from: IpAddr, vias: &[Via], facts: &Facts) -> Finding {
     let about = format!("virtual {}", virtual_.name);
     if virtual_.mode != ModeName::Snat && !vias.is_empty() && is_on_link(from, vias, facts) {

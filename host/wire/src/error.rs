@@ -32,6 +32,6 @@ pub enum RewriteError {
     /// The first fragment of a datagram over IPv4 that its sender did not sum. IPv6 wants a sum, and only the
     /// whole has one (RFC 7915 section 4.5).
     NoChecksum,
-    /// It has no counterpart in the other family, and nobody is to be told.
+    /// It has no counterpart in the other family, and no ICMP error is to be sent.
     Untranslatable,
 }

@@ -31,7 +31,7 @@ pub enum Report {
     TooBig { mtu: u16 },
     /// The hop limit ended here (RFC 792 and RFC 4443 section 3.3).
     HopLimit,
-    /// Nobody listens at the port.
+    /// The port is closed.
     PortUnreachable,
     /// The next hop does not answer.
     HostUnreachable,
@@ -163,7 +163,7 @@ pub const fn protocol_of(family: Family) -> u8 {
     }
 }
 
-/// May its sender be told something about the packet? Returns the sender.
+/// May an ICMP error about the packet be sent? Returns its sender.
 fn may_answer(bytes: &[u8], layout: &Layout) -> Result<Address, Silence> {
     let datagram = bytes.get(usize::from(layout.l3)..usize::from(layout.end)).ok_or(Silence::Mismatch)?;
     let (source, destination) = ip::addresses(datagram, layout.family).ok_or(Silence::Mismatch)?;
@@ -237,7 +237,7 @@ fn write_report(
     };
     let check = sum.bytes(message).checksum();
     put(message, 2, check.to_be_bytes())?;
-    // A path that is too narrow for an error must not swallow it, for nobody would be told of that.
+    // A path that is too narrow for an error must not swallow it, for no error is sent about an error.
     let about = HEADER_LEN + usize::from(layout.l4 - layout.l3);
     let identification = identification::of(message.get(about..).unwrap_or_default());
     Header { may_fragment: Some(identification), ..ip }.write(bytes, len)

@@ -44,7 +44,7 @@ pub fn answer(frame: &mut Frame<'_>, l3: u16, solicitation: &Solicitation, mac: 
     let l3 = usize::from(l3);
     frame.set_len(l3 + ip::V6_HEADER_LEN + ADVERTISEMENT_LEN)?;
     let bytes = frame.bytes_mut();
-    // Who has no address yet is told with everybody else.
+    // A host without an address yet gets the advertisement by multicast.
     let (to, to_mac, flags) = if solicitation.source.is_unspecified() {
         (ALL_NODES, Mac::of_multicast(ALL_NODES), OVERRIDE)
     } else {

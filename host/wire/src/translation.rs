@@ -149,7 +149,7 @@ pub(crate) enum About {
     /// It went the other way between the same ends.
     Reversed,
     Other(Pair),
-    /// Nobody knows.
+    /// Not known.
     Nothing,
 }
 
@@ -256,7 +256,7 @@ fn longest(head: &Head, len: usize, way: &Way) -> Result<Longest, RewriteError> 
                 if len <= usize::from(ip::V6_MIN_MTU) {
                     return must_cut(way.mtu, way);
                 }
-                // RFC 7915 sections 1.4 and 5.1.1: more than that its sender can make smaller, and is told so.
+                // RFC 7915 sections 1.4 and 5.1.1: more than that its sender can make smaller, and gets an ICMP error.
                 let mtu = way.mtu.saturating_add(GROWTH).max(ip::V6_MIN_MTU);
                 return Err(RewriteError::TooBig { mtu });
             }
@@ -276,7 +276,7 @@ fn must_cut(datagram: u16, way: &Way) -> Result<Longest, RewriteError> {
 pub(crate) const GROWTH: u16 = (ip::V6_HEADER_LEN - ip::V4_HEADER_LEN) as u16;
 
 /// The largest IPv4 datagram that the sender may send (RFC 7915 section 4.1). A fragment gets a fragment header
-/// too: if it is for this alone that it does not fit, the sender is told of it.
+/// too: if it is for this alone that it does not fit, the size in the ICMP error allows for it.
 fn report_v4(head: &Head, len: usize, mtu: u16) -> u16 {
     let room = mtu.saturating_sub(GROWTH);
     if head.fragment.is_some() && len <= usize::from(room) {

@@ -1,4 +1,4 @@
-//! What the datapath asks of who drives it.
+//! What the datapath asks of the worker that drives it.
 
 use shunt_wire::{Address, FlowKey};
 
@@ -37,7 +37,7 @@ pub trait Driver {
     }
 
     /// Something came of a probe, whose packets have the source of `flow`; of such as the driver does not
-    /// know (any more) it is told as well.
+    /// know (any more) it is notified as well.
     fn noticed(&mut self, flow: &FlowKey, notice: Notice) {
         let _ = (flow, notice);
     }

@@ -1,4 +1,4 @@
-//! How flows end: their keys, timers, ports and counts go back, and whoever has to know is told.
+//! How flows end: their keys, timers, ports and counts are given back, both ends are reset, and rules are notified.
 
 use shunt_wire::{FlowKey, Frame, frame, tcp};
 
@@ -59,8 +59,8 @@ impl Datapath {
     }
 
     /// Ends a flow: both ends of an open connection through Shunt are reset, then everything that the flow
-    /// held goes back. Who sent the packet that led to this, in the direction `told`, is told in
-    /// answer to it.
+    /// held is given back. The sender of the packet that led to this, in the direction `told`, gets its reset in
+    /// reply to it.
     pub(super) fn end(
         &mut self,
         now: u64,
@@ -87,7 +87,7 @@ impl Datapath {
         self.settle(id, &key, &flow.value, (cause, ending), driver);
     }
 
-    /// Resets the ends of an open connection through Shunt, but for the one that is told otherwise. False if
+    /// Resets the ends of an open connection through Shunt, but for the one that gets a reply instead. False if
     /// the flow is none.
     pub(super) fn reset_ends(
         &mut self,
@@ -108,7 +108,7 @@ impl Datapath {
         true
     }
 
-    /// Counts a flow that ended, and tells its rules.
+    /// Counts a flow that ended, and notifies its rules.
     pub(super) fn settle(
         &mut self,
         id: FlowId,
@@ -166,7 +166,7 @@ impl Datapath {
                 None => return,
             },
         };
-        // Nobody waits for a reset: it is not worth holding one.
+        // A reset is not kept for a next hop that is not known.
         if flow.value.path(direction).rewrite.epoch != self.config.epoch
             && self.flows.renew(&self.config, &self.accounting, now, id, direction) != Ok(None)
         {
@@ -193,7 +193,7 @@ fn is_open(state: &FlowState) -> bool {
         .is_some_and(|tracker| !matches!(tracker.state(), State::SynSent | State::Closed | State::Reset(_)))
 }
 
-/// What rules are told.
+/// The outcome as rules see it.
 const fn outcome(cause: Cause, ending: Ending, connection: bool) -> Outcome {
     match (cause, ending) {
         (Cause::MemberDown, _) => Outcome::MemberFailed,

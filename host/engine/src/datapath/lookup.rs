@@ -116,7 +116,7 @@ pub(super) fn may_travel(source: Address, destination: Address) -> bool {
 }
 
 impl Virtual {
-    /// Of two that listen on the same endpoint: on any address links tell them apart.
+    /// Of two that listen on the same endpoint: wildcards are distinguished by their links.
     fn takes_the_same_as(&self, other: &Self) -> bool {
         !self.is_wildcard() || self.interfaces.iter().any(|link| other.interfaces.contains(link))
     }

@@ -2,7 +2,7 @@
 //!
 //! A frame of a known flow is rewritten as was decided when the flow began (`hit`). A frame of no flow
 //! passes the list of [`Stage`]s, and leaves a flow behind for those that follow. Everything else is
-//! an answer, or a [`DropReason`].
+//! a reply, or a [`DropReason`].
 //!
 //! Each folder imports only from those above it; what calls another way is a method of [`Datapath`].
 //!
@@ -13,7 +13,7 @@
 //! | `compile` | the plan of a flow, and the rewrites that follow from it and the network |
 //! | `state` | what a worker keeps: flows, counters and limits by virtual and member, pending packets |
 //! | `end` | how flows end, and how what they hold is given back |
-//! | `local` | what Shunt says and hears itself: answers, errors, announcements, probes, packets pending for neighbours |
+//! | `local` | packets from and to Shunt itself: replies, ICMP errors, announcements, probes, packets pending for neighbours |
 //! | `fast` | packets of known flows and their fragments; translation without flows; prefetching |
 //! | `slow` | the stages that a first packet passes, one file each |
 //! | `operate` | operators: flows, counters, why a packet goes where it goes |

@@ -22,9 +22,9 @@ pub struct Snapshot {
     snat_pools: Vec<SnatPool>,
     lookup: VirtualLookup,
     owned: HashMap<Address, Owned, Keyed>,
-    /// The link of probes.
+    /// The probe interface.
     probes: Option<u32>,
-    /// Endpoints that members answer from; with port 0, from any port.
+    /// Endpoints that members send from; with port 0, from any port.
     members: HashSet<Endpoint, Keyed>,
     member_addresses: HashSet<Address, Keyed>,
     translators: Vec<Translator>,
@@ -232,7 +232,7 @@ impl Snapshot {
         self.members.contains(&endpoint)
     }
 
-    /// Is it an endpoint that members answer from? Protocols without ports have only the address.
+    /// Is it an endpoint that members send from? Protocols without ports have only the address.
     pub(super) fn is_member(&self, endpoint: Endpoint, protocol: FlowProtocol) -> bool {
         match protocol {
             FlowProtocol::Tcp | FlowProtocol::Udp => {

@@ -1,4 +1,4 @@
-//! What ICMP errors told of the way into the tunnel to a member: the soft state of RFC 2003 section 5.1.
+//! What ICMP errors said about the path of the tunnel to a member: the soft state of RFC 2003 section 5.1.
 
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
 
@@ -11,7 +11,7 @@ const BELIEVED: u64 = 600_000;
 /// would make every packet too big. Over IPv6 it is what each link carries (RFC 8200 section 5).
 const LEAST_V4: u16 = 576;
 
-/// The way into the tunnel to one member, as errors about it told. Shared by all workers, for an error comes
+/// The path of the tunnel to one member, as ICMP errors about it said. Shared by all workers, for an error comes
 /// to any of them.
 #[derive(Debug, Default)]
 pub struct TunnelPath {
@@ -35,7 +35,7 @@ pub enum Trouble {
 /// Errors about a tunnel, so far.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Troubles {
-    /// What the last one told.
+    /// What the last error said.
     pub last: Trouble,
     /// When it came, in milliseconds of the datapath's clock.
     pub at: u64,
@@ -53,7 +53,7 @@ impl TunnelPath {
         (mtu != 0 && now.saturating_sub(learned >> 16) < BELIEVED).then_some(mtu)
     }
 
-    /// Errors that told of no size.
+    /// Errors other than too big.
     #[must_use]
     pub fn troubles(&self) -> Option<Troubles> {
         let last = self.trouble.load(Relaxed);
@@ -65,7 +65,7 @@ impl TunnelPath {
         Some(Troubles { last: kind, at: last >> 8, count: self.troubles.load(Relaxed) })
     }
 
-    /// A router told that only so many bytes go on; 0 from one that tells none (before RFC 1191). A larger
+    /// An ICMP error named the size that fits; 0 from a router that names none (before RFC 1191). A larger
     /// MTU than is known is not believed (RFC 1191 section 6.3, RFC 8201 section 4).
     pub fn narrow(&self, now: u64, mtu: u32, family: Family) {
         let least = match family {
@@ -78,7 +78,7 @@ impl TunnelPath {
         }
     }
 
-    /// A router or the member told that packets do not go in.
+    /// An ICMP error said that packets do not get into the tunnel.
     pub fn trouble(&self, now: u64, trouble: Trouble) {
         self.trouble.store(now << 8 | trouble as u64, Relaxed);
         self.troubles.fetch_add(1, Relaxed);

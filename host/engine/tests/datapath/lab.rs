@@ -54,7 +54,7 @@ use knows::Knows;
 
 pub(crate) const ETH0: u32 = 1;
 pub(crate) const ETH1: u32 = 2;
-/// The link of probes.
+/// The probe interface.
 pub(crate) const PROBES: u32 = 3;
 
 /// What a case is set in.

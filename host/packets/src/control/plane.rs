@@ -53,7 +53,7 @@ pub struct Change {
     opened: Vec<Opened>,
     /// Interfaces that are not used any more.
     gone: Vec<u32>,
-    /// The link of probes, if it is new.
+    /// The probe interface, if it is new.
     probe_link: Option<ProbeLink>,
     /// What it is to have; `None`: what it has.
     places: Option<Places>,
@@ -98,7 +98,7 @@ impl Packets {
     pub fn prepare(&self, config: &Config) -> Result<Change, Vec<String>> {
         let netlink = Netlink::open().map_err(|error| vec![format!("packet virtuals: {error}")])?;
         let mut state = netlink.state().clone();
-        // What the link of probes has was given to it here.
+        // What the probe interface has was given to it here.
         let own = self.probe_link.as_ref().map(ProbeLink::index);
         state.addresses.retain(|address| Some(address.interface) != own);
         let needed = ports::find(config, &state)?;

@@ -28,7 +28,7 @@ pub(crate) struct Steered {
     /// Ends of tunnels that left it, and that flows may still go into.
     leaving_tunnels: BTreeSet<TunnelEnd>,
     ports: BTreeMap<u32, OpenPort>,
-    /// The link of probes, whose addresses are not the host's.
+    /// The probe interface, whose addresses are not the host's.
     probe_link: Option<u32>,
 }
 
@@ -300,7 +300,7 @@ impl Steered {
         Ok(())
     }
 
-    /// Takes note of the link of probes.
+    /// Takes note of the probe interface.
     pub(crate) fn set_probe_link(&mut self, link: Option<u32>) {
         self.probe_link = link;
     }

@@ -87,7 +87,7 @@ impl ProbeLink {
         let ProbeLink { index, editor, has } = self;
         let told = |what: &str, address: IpAddr, outcome: io::Result<()>| {
             if let Err(error) = &outcome {
-                tracing::error!(%address, %error, "cannot {what} on the link of probes");
+                tracing::error!(%address, %error, "cannot {what} on the probe interface");
             }
             outcome.is_ok()
         };

@@ -171,7 +171,7 @@ struct Names<'a> {
     pools: &'a [Arc<shunt_runtime::Pool>],
     snat_pools: &'a [model::SnatPool],
     links: &'a HashMap<String, Named>,
-    /// The link of probes.
+    /// The probe interface.
     probes: Option<u32>,
     takes: Takes,
 }

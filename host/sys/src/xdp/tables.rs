@@ -1,4 +1,4 @@
-//! The maps that tell the program whose frames are whose.
+//! The maps by which the program classifies frames.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -145,7 +145,7 @@ impl Plan {
             ModeName::L3dsrIpip => self.encapsulate(outside, network, via, Tunnel::Ipip),
             ModeName::L3dsrGre => self.encapsulate(outside, network, via, Tunnel::Gre),
             ModeName::L3dsrGue => {
-                // RFC 6335 section 6: a source port that nobody listens on.
+                // RFC 6335 section 6: a source port that no service listens on.
                 let source_port = 49_152 | self.entropy as u16 & 0x3fff;
                 let tunnel = Tunnel::Gue { source_port, destination_port: self.gue_port };
                 self.encapsulate(outside, network, via, tunnel)

@@ -69,7 +69,7 @@ impl Datapath {
             self.accounting.tally.dropped_many(DropReason::FragmentRefused, pending);
             return Verdict::Drop(headless(&self.config.snapshot, &cx.arrival, fragment));
         };
-        // Nobody who sees one number can tell the next (RFC 7739 section 5).
+        // One identification must not reveal the next (RFC 7739 section 5).
         let part = FragmentOf { flow: head.key, identification: cx.driver.random() as u32 };
         let pending = self.pending.fragments.learn(&id, part);
         self.trace.note(Point::Fragments, || match pending.len() {
@@ -110,7 +110,7 @@ impl Datapath {
         }
     }
 
-    /// Nobody is told of what becomes of it: errors are about first fragments (RFC 1812 section 4.3.2.7).
+    /// No ICMP error is sent about it: errors are about first fragments (RFC 1812 section 4.3.2.7).
     fn later_fragment(&mut self, cx: &mut Context<'_, '_, impl Driver>, fragment: &Fragment) -> Verdict {
         let found = cx.arrival.part.and_then(|part| self.flows.table.find(&part.flow));
         let Some((id, direction)) = found else {

@@ -21,8 +21,8 @@ impl Datapath {
         if self.flows.table.len() < WORTH_IT {
             return;
         }
-        let nobody = FlowKey::new(Endpoint::default(), Endpoint::default(), 0);
-        let mut keys = [nobody; BATCH];
+        let none = FlowKey::new(Endpoint::default(), Endpoint::default(), 0);
+        let mut keys = [none; BATCH];
         let of_flows = frames.into_iter().filter_map(|frame| match dissect(frame).ok()?.kind {
             Kind::Flow(packet) => Some(packet.key),
             _ => None,

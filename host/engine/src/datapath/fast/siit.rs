@@ -70,7 +70,7 @@ impl Datapath {
         let index = self.config.snapshot.translating(link)?;
         let packet = match routed(frame.bytes()) {
             Ok(packet) => packet?,
-            // Whose it is cannot be told but by where it came in.
+            // Which virtual it belongs to is known by the link alone.
             Err(cause) => return Some(Verdict::Drop(unreadable::reason(cause))),
         };
         if !is_translated(&self.config.snapshot, &packet) {
@@ -96,7 +96,7 @@ impl Datapath {
         takes && self.config.snapshot.translating(link).is_some()
     }
 
-    /// Tells the sender of a packet that waited for too long for its next hop.
+    /// Answers the sender of a packet that was pending for too long for its next hop.
     pub(in crate::datapath) fn expire_translation(
         &mut self,
         now: u64,
@@ -251,7 +251,7 @@ fn send(
         let limits = Limits { mtu: route.via.mtu, hop: Hop::Keep, ..route.limits };
         longest = match translate(frame, &layout, second, &limits) {
             Ok(longest) => longest,
-            // The packet is not what its sender sent any more, so nobody is told.
+            // The packet is not what its sender sent any more, so no ICMP error is sent.
             Err(Stopped::Because(reason)) => return Err(reason.into()),
             Err(_) => return Err(DropReason::Untranslatable.into()),
         };
@@ -292,8 +292,8 @@ fn stopped(error: RewriteError) -> Stopped {
     }
 }
 
-/// What the sender is told. RFC 7915 sections 4.4 and 5.4: that the way is forbidden, unless something else is
-/// said; and nothing about messages of ICMPv6.
+/// The ICMP error to the sender. RFC 7915 sections 4.4 and 5.4: administratively prohibited, unless they say otherwise;
+/// and none about messages of ICMPv6.
 fn telling(reason: DropReason, packet: &Routed) -> Option<Report> {
     match reason {
         DropReason::HopLimit => Some(Report::HopLimit),
@@ -302,13 +302,13 @@ fn telling(reason: DropReason, packet: &Routed) -> Option<Report> {
         DropReason::NoMapping | DropReason::NoChecksum | DropReason::ExtendedFragment => {
             Some(Report::Prohibited)
         }
-        // RFC 7915 section 1.2: a ping in parts. Of all that is not forwarded it is what somebody waits for.
+        // RFC 7915 section 1.2: a ping in parts. Its sender waits for a reply.
         DropReason::Untranslatable if is_part_of_ping(packet) => Some(Report::Prohibited),
         _ => None,
     }
 }
 
-/// The first part of one, or of an ICMP error, about which nobody is told anything.
+/// The first part of one, or of an ICMP error, about which no ICMP error is sent.
 fn is_part_of_ping(packet: &Routed) -> bool {
     packet.layout.protocol == ip::ICMP && packet.layout.part == Part::First
 }

@@ -25,7 +25,7 @@ impl Datapath {
         }
         for (address, owned) in self.config.snapshot.owned_addresses() {
             if owned == Owned::Probe {
-                // Its route leads to the link of probes; where members could ask for it is another matter.
+                // Its route leads to the probe interface; members ask for it on the links that have its prefix.
                 let near = self.config.network.interfaces().filter(|link| link.has_on_link(address));
                 near.for_each(|link| self.announce_on(link.index, address, driver));
             }

@@ -1,4 +1,4 @@
-//! What Shunt says itself: answers to questions for its addresses, and refusals.
+//! Packets of Shunt's own: replies to ARP, neighbour discovery and pings of its addresses, and refusals.
 
 use shunt_wire::icmp::{self, Report};
 use shunt_wire::vlan;
@@ -16,18 +16,18 @@ use crate::network::Network;
 use crate::network::NextHop;
 use crate::packet::{Kind, Packet};
 
-/// How the sender of a packet that is not forwarded is told.
+/// How the sender of a packet that is not forwarded is answered.
 enum Telling {
-    /// Not at all.
+    /// Without a reply.
     Silence,
-    /// As a host tells that nobody listens: a reset, or an ICMP error where the transport has none.
+    /// As a host whose port is closed: a TCP reset, or an ICMP error where the transport has none.
     Closed(Report),
-    /// As a router tells: an ICMP error, whatever the transport.
+    /// As a router: an ICMP error, whatever the transport.
     Report(Report),
 }
 
 /// Whom a refusal concerns. What floods, forgeries and the network's own noise bring in is not
-/// answered; a client that means it is told at once, so that it does not wait for nothing.
+/// answered; a client is answered at once, so that it does not wait for a time-out.
 const fn telling(reason: DropReason) -> Telling {
     match reason {
         DropReason::NoVirtual
@@ -92,7 +92,7 @@ const fn telling(reason: DropReason) -> Telling {
     }
 }
 
-/// Turns a frame that is not forwarded into what its sender is told.
+/// Turns a frame that is not forwarded into the reply to its sender.
 pub(in crate::datapath) fn refuse<W>(
     config: &Config,
     accounting: &mut Accounting,
@@ -108,7 +108,7 @@ pub(in crate::datapath) fn refuse<W>(
                 None => Verdict::Drop(reason),
             };
         }
-        // Nobody expects an answer to a reply, and an echo request has no port that could be closed.
+        // No reply to a reply is expected, and an echo request has no port that could be closed.
         Telling::Closed(_) if is_echo(&arrival) && reason == DropReason::NoFlow => {
             return Verdict::Drop(reason);
         }
@@ -118,7 +118,7 @@ pub(in crate::datapath) fn refuse<W>(
     report_arrival(config, accounting, cx, reason, report)
 }
 
-/// Tells the sender of a packet what size would fit.
+/// Sends the sender of a packet an ICMP error with the size that fits.
 ///
 /// Also where an IPv4 packet lets routers fragment it: Shunt does not, and every host that can receive
 /// the error lowers its path MTU by it (RFC 1191 section 3), whatever the bit said.
@@ -167,7 +167,7 @@ pub(in crate::datapath) fn report(
         accounting.tally.answers_withheld += 1;
         return Verdict::Drop(reason);
     }
-    // Whom the client asked answers; toward a member it is the interface that it sends to.
+    // The source is the address that the client sent to; toward a member it is that of the interface that it sends to.
     let speaker = match config.snapshot.owned(destination) {
         Some(_) => Some(destination),
         None => config.network.own_address(about.link, source),
@@ -192,7 +192,7 @@ fn way_back(network: &Network, about: &About, frame: &mut Frame<'_>) -> u32 {
     via.interface
 }
 
-/// Answers who asks for the MAC of an IPv4 address.
+/// Replies to an ARP request.
 pub(in crate::datapath) fn answer_arp<W>(
     config: &Config,
     cx: &mut Context<'_, '_, W>,
@@ -212,7 +212,7 @@ pub(in crate::datapath) fn answer_arp<W>(
     }
 }
 
-/// Answers who asks for the MAC of an IPv6 address, or whether it is free.
+/// Replies to a neighbour solicitation, also of a host that checks whether the address is free.
 pub(in crate::datapath) fn answer_solicitation<W>(
     config: &Config,
     cx: &mut Context<'_, '_, W>,
@@ -227,7 +227,7 @@ pub(in crate::datapath) fn answer_solicitation<W>(
     }
 }
 
-/// Answers a ping of an address of Shunt's that no virtual takes.
+/// Replies to a ping of an address of Shunt's that no virtual takes.
 pub(in crate::datapath) fn answer_echo<W>(cx: &mut Context<'_, '_, W>) -> Verdict {
     match icmp::echo_reply(cx.frame, &cx.arrival.packet.layout) {
         Some(()) => Verdict::Answer { interface: cx.arrival.ingress },

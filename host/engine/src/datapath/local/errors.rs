@@ -1,5 +1,5 @@
-//! ICMP errors about packets that Shunt forwarded: delivered to who sent the packet, in the words that he
-//! knows.
+//! ICMP errors about packets that Shunt forwarded: delivered to the sender of the packet, with the addresses
+//! that it used.
 
 use shunt_wire::vlan;
 
@@ -15,8 +15,8 @@ impl Datapath {
     /// Sends an error on to the end of the flow that sent the packet which it is about.
     ///
     /// The error travels against that packet, so it is rewritten as the packets of its own direction are, and
-    /// the packet in it as it was before Shunt rewrote it. In modes whose answers do not come through Shunt
-    /// an error about an answer comes to the VIP: the member that sent the answer gets it, on the way by
+    /// the packet in it as it was before Shunt rewrote it. In modes whose return traffic does not pass through Shunt
+    /// an error about it comes to the VIP: the member that sent the packet gets it, on the way by
     /// which it gets the client's packets.
     pub(in crate::datapath) fn deliver_error(
         &mut self,
@@ -37,7 +37,7 @@ impl Datapath {
         match self.ready(cx, id, direction) {
             Ok(()) => {}
             Err(Blocked::Unresolved(via)) => return self.defer(cx, &via),
-            // Nobody is told of an error about an error (RFC 1812 section 4.3.2.7).
+            // No ICMP error is sent about an ICMP error (RFC 1812 section 4.3.2.7).
             Err(Blocked::Refused(reason)) => return Verdict::Drop(reason),
         }
         let Some(flow) = self.flows.get(id) else { return Verdict::Drop(DropReason::StrayError) };

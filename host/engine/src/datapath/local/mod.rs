@@ -1,4 +1,4 @@
-//! What Shunt says and hears itself: answers, errors, announcements, probes, and packets pending for a neighbour.
+//! Packets from and to Shunt itself: replies, errors, announcements, probes, and packets pending for a neighbour.
 
 mod announce;
 pub(in crate::datapath) mod answer;

@@ -1,7 +1,7 @@
-//! Probes of monitors: flows that take the way of a virtual's clients to one certain member.
+//! Probes of monitors: flows to one certain member, forwarded as those of a virtual's clients are.
 //!
 //! A monitor is a program with a socket. Its packets come in by a link of their own ([`OnPath::link`]) from an
-//! address that Shunt owns, are forwarded as the virtual's clients are, and answers leave by that link again. What
+//! address that Shunt owns, are forwarded as the virtual's clients are, and replies leave by that link again. What
 //! becomes of them on the way is told to the driver: from that follows *why* a probe failed, which its end
 //! alone cannot tell.
 //!
@@ -44,13 +44,13 @@ impl Datapath {
                 cx.driver.noticed(&packet.key, Notice::Returned);
                 Some(Verdict::Drop(DropReason::Forged))
             }
-            // From a VIP to the host: the answer to a probe that the host sent under an address of its own.
+            // From a VIP to the host: the reply to a probe that the host sent under an address of its own.
             [_, Some(Owned::Probe)] | [Some(Owned::Vip), None] => self.deliver_to_probe(cx, packet),
             _ => None,
         }
     }
 
-    /// Gives the answer of a member that answers directly to who waits for it.
+    /// Delivers the reply of a member that replies directly to the monitor.
     fn deliver_to_probe(
         &self,
         cx: &mut Context<'_, '_, impl Driver>,
@@ -73,7 +73,7 @@ impl Datapath {
         Some(Verdict::Drop(DropReason::StrayProbe))
     }
 
-    /// Gives the rest of an answer, whose beginning was [given](Self::deliver_to_probe) before.
+    /// Delivers a later fragment of a reply, whose first one was [delivered](Self::deliver_to_probe) before.
     pub(in crate::datapath) fn part_of_answer_to_probe(
         &self,
         cx: &mut Context<'_, '_, impl Driver>,
@@ -82,7 +82,7 @@ impl Datapath {
         Some(self.hand_in(cx, &probed))
     }
 
-    /// Notes an error that comes to the address of probes, and hands it in if it is about one as it was sent.
+    /// Notes an ICMP error to the probe source address, and delivers it if it quotes a probe as it was sent.
     pub(in crate::datapath) fn error_about_probe(
         &self,
         cx: &mut Context<'_, '_, impl Driver>,
@@ -108,7 +108,7 @@ impl Datapath {
         }
     }
 
-    /// Sends a frame as it came by the link of probes.
+    /// Sends a frame as it came to the probe interface.
     fn hand_in<W>(&self, cx: &mut Context<'_, '_, W>, probed: &Probed) -> Verdict {
         let virtual_ = self.config.snapshot.virtual_(probed.virtual_);
         let Some(on_path) = virtual_.and_then(|it| it.on_path.as_ref()) else {
@@ -175,8 +175,8 @@ impl Datapath {
         (virtual_, member) != (Some(flow.value.virtual_), Some(flow.value.member))
     }
 
-    /// The gateway toward clients, if an answer in mode `nat` came from there and the member is not behind it. To
-    /// a client the member would have answered past Shunt: only the probe's address led here.
+    /// The gateway toward clients, if a reply in mode `nat` came from there and the member is not behind it. To
+    /// a client the member would have replied past Shunt: only the probe's address led here.
     fn detour(&self, id: FlowId, arrival: &Arrival<'_>, driver: &mut impl Driver) -> Option<Address> {
         let state = &self.flows.table.get(id)?.value;
         let from = arrival.packet.source_mac;
@@ -187,8 +187,8 @@ impl Datapath {
         (mac == from && link == arrival.link(&self.config.network)).then_some(gateway)
     }
 
-    /// The next hop of the default route. Until its MAC is known, which nothing else may ask for, the next answer has
-    /// to tell.
+    /// The next hop of the default route. Until its MAC is known, which nothing else may ask for, the next reply
+    /// decides.
     fn gateway(&self, family: Family, driver: &mut impl Driver) -> Option<(Address, Mac, u32)> {
         // No route but the default one is for the unspecified address.
         match self.config.network.next_hop(family.unspecified()) {

@@ -1,8 +1,8 @@
-//! Tunnels to members: where they start, and what errors about them tell.
+//! ICMP errors about packets in tunnels to members.
 //!
 //! The outer source of a tunnel is the host's or Shunt's, so errors about its packets come here. Mostly they
 //! quote too little of the client's packet to pass the error on (RFC 792 promises eight bytes behind the outer
-//! header). What they tell is remembered instead, and the client hears of it with its next packet (RFC 2003
+//! header). Their contents are remembered instead, and the client gets an ICMP error for its next packet (RFC 2003
 //! section 5.1).
 
 use std::hash::BuildHasher;
@@ -29,7 +29,7 @@ pub(in crate::datapath) struct Watch {
 }
 
 impl Datapath {
-    /// What an error tells of a tunnel to a member, if it is about one.
+    /// Applies an ICMP error about a packet in a tunnel to a member, if it is one.
     pub(in crate::datapath) fn tunnel_error(&mut self, now: u64, error: &ErrorPacket) -> Option<DropReason> {
         let (source, end) = (error.embedded.source(), error.embedded.destination());
         let tunnelled = match error.embedded.protocol() {
@@ -92,7 +92,7 @@ impl Datapath {
     }
 }
 
-/// What an error tells.
+/// The contents of an ICMP error.
 #[derive(Clone, Copy)]
 enum News {
     TooBig { mtu: u32 },

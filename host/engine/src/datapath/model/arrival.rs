@@ -29,7 +29,7 @@ pub(in crate::datapath) struct Sender {
     pub(in crate::datapath) mac: Mac,
 }
 
-/// A packet whose sender is told something.
+/// A packet that an ICMP error is about.
 pub(in crate::datapath) struct About {
     pub(in crate::datapath) layout: Layout,
     pub(in crate::datapath) ends: Pair,

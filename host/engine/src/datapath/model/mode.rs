@@ -22,16 +22,16 @@ pub enum ModeName {
 /// A mode with what it cannot be without.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Mode {
-    /// Destination rewritten; the member answers through Shunt.
+    /// Destination rewritten; return traffic passes through Shunt.
     Nat,
     /// Both ends rewritten; the source is a leased port of this pool.
     Snat(SnatPoolIndex),
     /// As a router does it: addresses and ports stay. The next hop is the member, or where there is no pool the
-    /// one that the routes name; answers come back through Shunt.
+    /// one that the routes name; return traffic passes through Shunt.
     Route,
-    /// Destination MAC only; the member answers the client directly. So in all that follow.
+    /// Destination MAC only; the member replies to the client directly. So in all that follow.
     L2dsr,
-    /// Destination rewritten, the VIP told by its number.
+    /// Destination rewritten, the VIP's number in the DSCP field.
     L3dsrDscp(Dscp),
     L3dsrIpip,
     L3dsrGre,
@@ -83,7 +83,7 @@ impl ModeName {
         }
     }
 
-    /// Answers come back through Shunt, so it sees both halves of the connection.
+    /// Return traffic passes through Shunt, so it sees both halves of the connection.
     #[must_use]
     pub const fn is_two_way(self) -> bool {
         matches!(self, Self::Nat | Self::Snat | Self::Route)

@@ -1,4 +1,4 @@
-//! What a monitor finds out by probes that take the way of clients.
+//! What a monitor finds out by probes that are forwarded as clients' packets are.
 
 use shunt_wire::{Address, Endpoint};
 
@@ -24,18 +24,18 @@ pub enum Notice {
     Refused(DropReason),
     /// The member answered.
     Answered,
-    /// Somebody answered, but not whom it was sent to: the member under an address of its own.
+    /// A reply came from another endpoint than it was sent to: the member replied from an address of its own.
     AnsweredBy(Endpoint),
-    /// The answer came from the gateway toward clients, where it would not have come for a client.
+    /// The reply came from the gateway toward clients, where it would not have come for a client.
     Detour { gateway: Address },
-    /// The packet itself came back: whoever got it sent it on.
+    /// The packet itself came back: the station that got it forwarded it.
     Returned,
     /// An ICMP error.
     Error { by: Address, icmp_type: u8, icmp_code: u8 },
 }
 
 impl ErrorPacket {
-    /// What a probe is told of it.
+    /// The error as a monitor sees it.
     pub(in crate::datapath) const fn notice(&self) -> Notice {
         Notice::Error { by: self.source, icmp_type: self.icmp_type, icmp_code: self.icmp_code }
     }

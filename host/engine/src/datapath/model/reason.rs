@@ -127,7 +127,7 @@ reasons! {
     /// No member of the pool may take a new flow.
     NoMember = "no-member", Some(Stage::Selection),
         "All members are down, disabled, draining or of weight 0: `shunt status` shows which, and why.";
-    /// The middle of a TCP connection that Shunt does not know and cannot tell the member of.
+    /// The middle of a TCP connection that Shunt does not know, and whose member it cannot find.
     MidStream = "mid-stream", Some(Stage::Selection),
         "After a restart: clients reconnect by themselves. Else a router moves flows between balancers, or idle time-outs are too short.";
     /// The usable members are of the other IP family, and the mode cannot bridge that.
@@ -142,7 +142,7 @@ reasons! {
     /// The SNAT pool has no address of the member's IP family.
     SnatFamily = "snat-family", Some(Stage::SnatLease),
         "Add addresses of the member's IP family to the SNAT pool.";
-    /// `snat` of a protocol without ports: the answers could be anyone's.
+    /// `snat` of a protocol without ports: return traffic could not be matched to a flow.
     NoPorts = "no-ports", Some(Stage::SnatLease),
         "Only TCP, UDP and ping can share an address: carry other protocols by `nat` or `route`.";
     /// There is no route to the member, or back to the client.
@@ -172,7 +172,7 @@ reasons! {
     /// A TCP reset of no flow: nothing is left to reset, and resets are not answered.
     LateReset = "late-reset", None,
         "Nothing to do: the flow had ended before.";
-    /// Sent by the link of probes and by no monitor, or to the address of probes and not in answer to one.
+    /// From the probe interface but sent by no monitor, or to the probe source address but no reply to a probe.
     StrayProbe = "stray-probe", Some(Stage::Virtual),
         "Late answers to probes are normal. Else `shunt pool list` says what monitors found, or a program on this host speaks to a virtual: this host is no client.";
     /// An ICMP error about a packet of no flow.
@@ -188,10 +188,10 @@ reasons! {
     /// An ICMP error: the tunnel does not reach the member.
     TunnelUnreachable = "tunnel-unreachable", None,
         "A router on the way to the member has no route or forbids the tunnel's protocol: `ip route get` and its filter rules show which.";
-    /// Larger than the way to its destination carries; its sender was told.
+    /// Larger than the path MTU to its destination; its sender got an ICMP error.
     TooBig = "too-big", None,
         "Path MTU discovery mends this where ICMP is let through. Raise the MTU toward members, or set the `mss` of the virtual.";
-    /// The hop limit ended at Shunt; its sender was told.
+    /// The hop limit ended at Shunt; its sender got an ICMP error.
     HopLimit = "hop-limit", None,
         "A routing loop, or a traceroute.";
     /// Of mode `siit`: no prefix and no map knows one of its addresses.

@@ -12,7 +12,7 @@ pub struct Translation {
     pub lowest_ipv6_mtu: u16,
 }
 
-/// A virtual of mode `siit`: translates every packet that comes in by its links, whoever's it is. Its name is its
+/// A virtual of mode `siit`: translates every packet that comes in by its links. Its name is its
 /// identity.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Translator {

@@ -8,7 +8,7 @@ use super::reason::DropReason;
 pub enum Verdict {
     /// The frame, changed in place, leaves by this interface.
     Send { interface: u32 },
-    /// The frame is now Shunt's own answer to a question for one of its addresses (ARP, neighbour
+    /// The frame is now Shunt's own reply to a request for one of its addresses (ARP, neighbour
     /// discovery, echo), and leaves by this interface.
     Answer { interface: u32 },
     /// A copy waits: until the MAC of the next hop is known, or for the first fragment of its packet.
@@ -20,7 +20,7 @@ pub enum Verdict {
     /// It is not forwarded, and the frame is now the refusal to its sender (a TCP reset or an ICMP error),
     /// which leaves by this interface.
     Refuse { interface: u32, reason: DropReason },
-    /// It is not forwarded, and nobody is told.
+    /// It is dropped without a reply.
     Drop(DropReason),
 }
 

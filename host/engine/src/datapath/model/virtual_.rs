@@ -19,7 +19,7 @@ use crate::member::MemberState;
 #[derive(Clone, Debug)]
 pub struct Virtual {
     pub name: Arc<str>,
-    /// The unspecified address of a family is any address that is nobody's here: neither Shunt's nor the
+    /// The unspecified address of a family is any address that is not local: neither Shunt's nor the
     /// host's. Port 0 is any port.
     pub listen: Endpoint,
     pub transport: Transport,
@@ -38,7 +38,7 @@ pub struct Virtual {
     /// Between IPv4 and IPv6, where client and member are of different families.
     pub translation: Option<Arc<Translation>>,
     pub persistence: Option<SourcePersistence>,
-    /// Answers go to the MAC and the link that the client's last packet came from, whatever the routes say.
+    /// Return traffic goes to the MAC and the link that the client's last packet came from, whatever the routes say.
     pub return_to_sender: bool,
     /// How long a flow may be silent, in milliseconds: of open TCP connections, and of flows of any
     /// other kind. `None`: [`DEFAULT_TCP_IDLE`](super::DEFAULT_TCP_IDLE) and
@@ -55,7 +55,7 @@ pub struct Virtual {
 pub struct OnPath {
     /// Where probes come from. Shunt owns it, and members must have a way back to it.
     pub from: Address,
-    /// The link that probes come in by and answers leave by: nothing but probes comes in there.
+    /// The probe interface: probes come in by it and replies leave by it, and nothing else comes in there.
     pub link: u32,
     /// The members' health as it was found on this way, in the order of each pool's members. Pools without a
     /// monitor are not there.
@@ -99,14 +99,14 @@ pub struct Hooks {
 }
 
 impl Virtual {
-    /// It takes packets to every address that is nobody's here.
+    /// It takes packets to every address that is neither Shunt's nor the host's.
     #[must_use]
     pub fn is_wildcard(&self) -> bool {
         self.listen.address == self.listen.address.family().unspecified()
     }
 
     /// Can its flows be in a mode? A rule may choose any, but for `nat` in the place of `route` on any address:
-    /// workers could not tell from an answer whose flow it belongs to.
+    /// workers could not see from a reply to which flow it belongs.
     pub(in crate::datapath) fn may_use(&self, mode: ModeName) -> bool {
         let default = self.modes.default_mode().name();
         let kept = self.is_wildcard() && default == ModeName::Route && mode == ModeName::Nat;

@@ -1,4 +1,4 @@
-//! What this worker counted, for whoever adds it up.
+//! What this worker counted, to be added up over all workers.
 
 use std::sync::Arc;
 

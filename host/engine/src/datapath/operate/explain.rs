@@ -226,7 +226,7 @@ impl Datapath {
                 let orphaned = self.flows.orphaned(&self.config, &self.accounting, id);
                 self.apart(now, trace, Lends::All, |apart| {
                     let verdict = match orphaned {
-                        // Nobody is told of an error about an error (RFC 1812 section 4.3.2.7).
+                        // No ICMP error is sent about an ICMP error (RFC 1812 section 4.3.2.7).
                         Some(reason) => {
                             apart.reset_ends(now, id, Some(direction), cx.driver);
                             Verdict::Drop(reason)

@@ -35,7 +35,7 @@ pub struct FlowSummary {
     pub pool: Arc<str>,
     pub member: Endpoint,
     pub mode: ModeName,
-    /// It is a monitor's, on the way of clients.
+    /// It is a monitor's probe, forwarded as clients' packets are.
     pub is_probe: bool,
     /// The leased SNAT endpoint, in mode `snat`.
     pub snat: Option<Endpoint>,

@@ -17,7 +17,7 @@ use crate::datapath::model::stage::Stage;
 use crate::datapath::state::config::Config;
 use crate::flow::Direction;
 
-/// Compiles both directions; that of the answers only where they come through Shunt.
+/// Compiles both directions; that of return traffic only where it passes through Shunt.
 pub(super) fn compile(
     config: &Config,
     first: &First<'_>,

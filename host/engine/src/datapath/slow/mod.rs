@@ -164,7 +164,7 @@ impl First<'_> {
         }
     }
 
-    /// The middle of a connection: its beginning was seen by nobody here.
+    /// The middle of a connection: no worker here saw its beginning.
     fn is_mid_stream(&self) -> bool {
         self.packet.tcp.is_some_and(|segment| segment.flags & shunt_wire::tcp::SYN == 0)
     }

@@ -36,7 +36,7 @@ pub(super) fn select(
     bound: Option<SocketAddr>,
 ) -> Result<Chosen, DropReason> {
     let Some(index) = choice.pool else {
-        let state = Arc::clone(&accounting.nobody);
+        let state = Arc::clone(&accounting.no_member);
         let member = Member { endpoint: first.vip(), weight: 1, state };
         first.trace.at(Stage::Selection, || format!("no pool: it goes to {} itself", first.vip()));
         return Ok(Chosen { member, entry: EntryId::NONE });
@@ -62,7 +62,7 @@ pub(super) fn select(
     let selector = &mut accounting.entries.pool_mut(index).ok_or(DropReason::NoPool)?.selector;
     let chosen = choose::choose(&ask, &among, selector).map_err(|why| match why {
         NotChosen::MidStream => DropReason::MidStream,
-        NotChosen::NoMember => among.nobody(),
+        NotChosen::NoMember => among.why_none(),
     })?;
     let place = chosen.place;
     let why = match chosen.why {
@@ -124,7 +124,7 @@ impl Among<'_> {
     }
 
     /// Why there is none to choose.
-    fn nobody(&self) -> DropReason {
+    fn why_none(&self) -> DropReason {
         let usable = |(place, member): &(usize, &Member)| {
             self.state(*place, member).usable_for_new() && member.weight > 0
         };

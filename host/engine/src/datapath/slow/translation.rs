@@ -19,7 +19,7 @@ use crate::datapath::snapshot::Snapshot;
 use crate::datapath::state::config::Config;
 use crate::snat::Lease;
 
-/// Whom the member sees; `None` where its answers do not come through Shunt.
+/// Whom the member sees; `None` where return traffic does not pass through Shunt.
 pub(super) fn seen(
     config: &Config,
     first: &First<'_>,

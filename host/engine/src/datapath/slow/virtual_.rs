@@ -17,7 +17,7 @@ use crate::packet::FlowPacket;
 
 /// Why there is no virtual.
 pub(super) enum NotFound {
-    /// None is needed: Shunt answers pings of its addresses itself.
+    /// None is needed: Shunt replies to pings of its addresses itself.
     Ping,
     Because(DropReason),
 }

@@ -23,8 +23,8 @@ pub(in crate::datapath) struct Accounting {
     /// ICMP errors that may be sent.
     pub(in crate::datapath) errors: TokenBucket,
     /// What flows that go to no member are counted on: it is always up.
-    pub(in crate::datapath) nobody: Arc<MemberState>,
-    /// Stands in for the members of probes: never down, and what it has to do counts for nobody.
+    pub(in crate::datapath) no_member: Arc<MemberState>,
+    /// Stands in for the members of probes: never down, and its flows count as no member's load.
     pub(in crate::datapath) probed: Arc<MemberState>,
 }
 
@@ -34,7 +34,7 @@ impl Accounting {
             entries: Entries::new(options.worker, options.workers),
             tally: Tally::default(),
             errors: TokenBucket::new(ERRORS_PER_SECOND, ERRORS_PER_SECOND, now),
-            nobody: MemberState::new(),
+            no_member: MemberState::new(),
             probed: MemberState::new(),
         };
         accounting.apply(now, snapshot);

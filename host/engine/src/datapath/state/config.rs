@@ -29,7 +29,7 @@ pub(in crate::datapath) struct Config {
     pub(in crate::datapath) network: Arc<Network>,
     /// Counts snapshots and networks: a rewrite that bears another number is checked before it is replayed.
     pub(in crate::datapath) epoch: u32,
-    /// Endpoints of members that left: flows may still have answers of them, and each worker must know whose.
+    /// Endpoints of members that left: flows may still have packets of them, and each worker must know whose.
     pub(in crate::datapath) former: HashSet<Endpoint, Keyed>,
 }
 
@@ -42,7 +42,7 @@ impl Config {
     /// Goes on with what is configured now.
     pub(in crate::datapath) fn apply(&mut self, snapshot: Arc<Snapshot>) {
         self.former.extend(self.snapshot.members());
-        // Whoever came back is known by the snapshot again.
+        // A member that came back is known by the snapshot again.
         self.former.retain(|member| !snapshot.has_member(*member));
         self.snapshot = snapshot;
         self.next_epoch();

@@ -46,7 +46,7 @@ pub struct Counters {
     pub received: u64,
     /// Frames handed over to other workers.
     pub handed_over: u64,
-    /// Answers to questions for Shunt's addresses: ARP, neighbour discovery, echo.
+    /// Replies to requests for Shunt's addresses: ARP, neighbour discovery, echo.
     pub answered: u64,
     /// Resets and ICMP errors that were not sent, because too many had been.
     pub answers_withheld: u64,
@@ -62,7 +62,7 @@ pub struct FlowCounters {
     /// Flows ever.
     pub flows: u64,
     pub to_server: Traffic,
-    /// Only of modes in which answers come through Shunt.
+    /// Only of modes in which return traffic passes through Shunt.
     pub to_client: Traffic,
 }
 

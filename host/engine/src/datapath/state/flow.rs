@@ -27,13 +27,13 @@ pub(in crate::datapath) struct FlowState {
     pub(in crate::datapath) active: Active,
     pub(in crate::datapath) member: EntryId,
     pub(in crate::datapath) mode: ModeName,
-    /// A monitor's: it counts for nobody.
+    /// A monitor's: it counts for no virtual and no member.
     pub(in crate::datapath) is_probe: bool,
-    /// Its answers go to whom the client's packets come from: the path of answers tells who that was.
+    /// Return traffic goes to the station that the client's packets come from, which the path to the client holds.
     pub(in crate::datapath) returns: bool,
     /// What was received in each direction, by [`Direction`].
     pub(in crate::datapath) traffic: [Traffic; 2],
-    /// By [`Direction`]. Of a flow whose answers go elsewhere only the first counts.
+    /// By [`Direction`]. Of a flow whose return traffic goes elsewhere only the first counts.
     pub(in crate::datapath) paths: [Path; 2],
     pub(in crate::datapath) plan: Plan,
     /// When its first packet came, in milliseconds.
@@ -101,13 +101,13 @@ impl FlowState {
         self.tracker.map_or(Ending::Idle, |tracker| tracker.ending())
     }
 
-    /// May packets of this direction not go on because of the member? What a member still says proves that it
-    /// lives; only clients are turned away from it.
+    /// May packets of this direction not go on because of the member? Packets of a member prove that it
+    /// is up; only clients are turned away from it.
     pub(in crate::datapath) fn has_lost_member(&self, direction: Direction) -> bool {
         direction == Direction::ToServer && !self.active.member().usable_for_persistent()
     }
 
-    /// Where answers go back to the sender, the last one counts: the client's packets may have come to take another
+    /// Where return traffic goes back to the sender, the last sender counts: the client's packets may have come to take another
     /// way.
     #[inline]
     pub(in crate::datapath) fn follow(&mut self, direction: Direction, arrival: &Arrival<'_>) {

@@ -34,7 +34,7 @@ impl Config {
     }
 
     /// The client's endpoint stands in both directions of a flow, except in what a member sends to a
-    /// SNAT address: there the port tells, for each worker leases those of its own blocks.
+    /// SNAT address: there the port decides, for each worker leases those of its own blocks.
     fn owner_of(&self, key: &FlowKey, blocks: Blocks, arrival: &Arrival<'_>) -> usize {
         let (source, destination) = (key.source(), key.destination());
         match (self.snapshot.owned(source.address), self.snapshot.owned(destination.address)) {
@@ -43,7 +43,7 @@ impl Config {
             (Some(Owned::Probe), _) | (_, Some(Owned::Vip | Owned::TunnelSource)) => {
                 self.owner_of_client(source)
             }
-            // A VIP answers where its packets were only routed to the member.
+            // Return traffic has the VIP as its source where packets were only routed to the member.
             (_, Some(Owned::Probe)) | (Some(_), None) => self.owner_of_client(destination),
             (None, None) => {
                 self.owner_between(source, destination, FlowProtocol::of(key.protocol()), arrival)
@@ -51,7 +51,7 @@ impl Config {
         }
     }
 
-    /// Neither end is Shunt's own. What a member answers names its client; where a virtual on any address
+    /// Neither end is Shunt's own. Return traffic names its client; where a virtual on any address
     /// gives flows to members in mode `nat`, their clients stand in the source. All else looks the same both
     /// ways, so both ends count alike.
     fn owner_between(

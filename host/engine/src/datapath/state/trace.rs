@@ -1,6 +1,6 @@
-//! What the datapath found on the way of one packet, for whoever asks why ([`Datapath::explain`]).
+//! What the datapath found about one packet, for operators who ask why ([`Datapath::explain`]).
 //!
-//! While packets are forwarded nobody listens, and a note costs a branch on the slow path; packets of known
+//! While packets are forwarded no trace is taken, and a note costs a branch on the slow path; packets of known
 //! flows pass none.
 //!
 //! [`Datapath::explain`]: super::Datapath::explain
@@ -24,7 +24,7 @@ pub enum Point {
     Fragments,
     /// Flows that are known.
     Table,
-    /// What Shunt answers itself, or is told.
+    /// Packets to Shunt itself.
     Shunt,
     Stage(Stage),
 }
@@ -75,7 +75,7 @@ pub enum Standing {
     AnotherTurn,
     /// The addresses of the packet lead to another one.
     AnotherHash,
-    /// It might have been chosen, but nobody was.
+    /// It might have been chosen, but no member was.
     NotAsked,
 }
 

@@ -182,7 +182,7 @@ impl Datapath {
 
 impl Datapath {
     /// Whether a packet that comes in by a link is for this host itself. The kernel program leaves it such packets,
-    /// but for answers to Shunt's own addresses and errors about what Shunt sent.
+    /// but for replies to Shunt's own addresses and ICMP errors about what Shunt sent.
     pub(super) fn is_for_host(&self, packet: &FlowPacket) -> bool {
         let (source, destination) = (packet.key.source().address, packet.key.destination().address);
         let is_owned = |address| self.config.snapshot.owned(address).is_some();
