@@ -197,7 +197,7 @@ impl Scene {
         match verdict {
             Verdict::HandOver { .. } => panic!("there is one worker"),
             Verdict::Pending => {
-                assert_eq!(frame.bytes(), whole(bytes), "what waits is as it came, and whole")
+                assert_eq!(frame.bytes(), whole(bytes), "what waits is as it came, and whole");
             }
             Verdict::Send { .. } if was_partial => {
                 assert!(has_right_checksum(frame.bytes()), "a partial checksum is whole when it leaves");
