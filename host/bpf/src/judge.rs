@@ -1,23 +1,16 @@
 //! Whose a frame is.
 
 use shunt_wire::ip::numbers::{ICMP, ICMPV6};
+use shunt_wire::names::{
+    ETHERTYPE_ARP, ETHERTYPE_IPV4, ETHERTYPE_IPV6, ETHERTYPE_VLAN, NEIGHBOUR_SOLICITATION,
+    ROUTER_SOLICITATION, V4_PARAMETER_PROBLEM, V4_REDIRECT, V4_SOURCE_QUENCH, V4_TIME_EXCEEDED,
+    V4_UNREACHABLE, V6_ECHO_REQUEST, V6_REDIRECT,
+};
 use shunt_wire::steering::{Outcome, Segment};
 
 use crate::bytes::Bytes;
 use crate::packet::{Addresses, End, Transport, Version, v4, v6};
 use crate::{Whose, is_replier, is_tunnel, takes_all, whose};
-
-/// Ethernet types.
-const IPV4: u16 = 0x0800;
-const ARP: u16 = 0x0806;
-const VLAN: u16 = 0x8100;
-const IPV6: u16 = 0x86dd;
-
-/// ICMPv6's neighbour solicitation (RFC 4861 section 4.3).
-const NEIGHBOUR_SOLICITATION: u8 = 135;
-/// What stations of a link tell each other: its types are the first and the last (RFC 4861 section 4).
-const FIRST_OF_DISCOVERY: u8 = 133;
-const LAST_OF_DISCOVERY: u8 = 137;
 
 /// What becomes of the frame that came in by an interface whose MAC this is; none where it ends before its
 /// headers do.
@@ -30,15 +23,15 @@ pub(crate) fn judge(bytes: &Bytes<'_>, interface: u32, mac: [u8; 6]) -> Option<O
         return Some(Outcome::Pass);
     }
     let (mut ether_type, mut vlan, mut at) = (bytes.u16(12)?, 0, 14);
-    if ether_type == VLAN {
+    if ether_type == ETHERTYPE_VLAN {
         // The lower 12 bits of the tag; above them stands a priority.
         (ether_type, vlan, at) = (bytes.u16(16)?, bytes.u16(14)? & 0xfff, 18);
     }
     let segment = Segment::new(interface, vlan);
     match ether_type {
-        IPV4 => ip(bytes, at, Version::V4, to_group, segment),
-        IPV6 => ip(bytes, at, Version::V6, to_group, segment),
-        ARP => arp(bytes, at),
+        ETHERTYPE_IPV4 => ip(bytes, at, Version::V4, to_group, segment),
+        ETHERTYPE_IPV6 => ip(bytes, at, Version::V6, to_group, segment),
+        ETHERTYPE_ARP => arp(bytes, at),
         _ => Some(Outcome::Pass),
     }
 }
@@ -63,7 +56,7 @@ fn ip(bytes: &Bytes<'_>, at: usize, version: Version, to_group: bool, segment: S
     match outcome {
         Some(Outcome::Pass) | None => {
             // Also what cannot be read: the kernel might forward what Shunt has to see.
-            let may = !to_group && receiver == Whose::Others && addresses.travel(version);
+            let may = !to_group && receiver == Whose::Others && addresses.are_forwarded();
             if may && takes_all(segment) { Some(Outcome::Segment) } else { outcome }
         }
         other => other,
@@ -98,7 +91,7 @@ fn of_others(
     }
     if receiver == Whose::Hosts && whose(addresses.source) == Whose::Shunts {
         let of_neighbours = version == Version::V6
-            && icmp.is_some_and(|kind| matches!(kind, FIRST_OF_DISCOVERY..=LAST_OF_DISCOVERY));
+            && icmp.is_some_and(|kind| matches!(kind, ROUTER_SOLICITATION..=V6_REDIRECT));
         return Some(if of_neighbours { Outcome::Pass } else { Outcome::Direct });
     }
     if icmp.is_some_and(|kind| is_error(version, kind)) {
@@ -120,9 +113,11 @@ fn of_others(
 #[inline(always)]
 fn is_error(version: Version, kind: u8) -> bool {
     match version {
-        // Unreachable, source quench, redirect, time exceeded, parameter problem.
-        Version::V4 => matches!(kind, 3 | 4 | 5 | 11 | 12),
-        Version::V6 => kind < 128,
+        Version::V4 => matches!(
+            kind,
+            V4_UNREACHABLE | V4_SOURCE_QUENCH | V4_REDIRECT | V4_TIME_EXCEEDED | V4_PARAMETER_PROBLEM
+        ),
+        Version::V6 => kind < V6_ECHO_REQUEST,
     }
 }
 

@@ -5,16 +5,13 @@ use shunt_wire::ip::numbers::{
     AUTHENTICATION, DESTINATION_OPTIONS, FRAGMENT, GRE, HOP_BY_HOP, ICMP, ICMPV6, IPIP, IPV6, ROUTING, TCP,
     UDP,
 };
+use shunt_wire::names::{V4_ECHO_REPLY, V6_ECHO_REPLY};
 use shunt_wire::steering::{Replier, TunnelEnd};
 
 use crate::bytes::Bytes;
 
 /// More stand in no packet that means well.
 const MOST_EXTENSIONS: usize = 6;
-
-/// ICMP's echo replies (RFC 792, RFC 4443 section 4.2).
-const ECHO_REPLY: u8 = 0;
-const ECHO_REPLY_V6: u8 = 129;
 
 /// The version that an Ethernet type or an ICMP error promises.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -53,26 +50,10 @@ impl Addresses {
 }
 
 impl Addresses {
-    /// Whether a router forwards a packet with these addresses: from one station to another, and neither
-    /// only on its link (RFC 3927 section 7, RFC 4291 section 2.5.6) nor nowhere (RFC 6890).
+    /// Whether a router forwards a packet with these addresses.
     #[inline(always)]
-    pub(crate) fn travel(&self, version: Version) -> bool {
-        travels(self.source, version) && travels(self.destination, version)
-    }
-}
-
-#[inline(always)]
-fn travels(address: Address, version: Version) -> bool {
-    match version {
-        Version::V4 => {
-            let bits = address.lo as u32;
-            // This network, loopback, link-local; from 224 on groups, what is reserved, and all.
-            !matches!(bits >> 24, 0 | 127 | 224..) && bits >> 16 != 0xa9fe
-        }
-        Version::V6 => {
-            let nobody_or_self = address.hi == 0 && address.lo <= 1;
-            !nobody_or_self && address.hi >> 56 != 0xff && address.hi >> 54 != 0xfe80 >> 6
-        }
+    pub(crate) fn are_forwarded(&self) -> bool {
+        self.source.is_forwarded() && self.destination.is_forwarded()
     }
 }
 
@@ -95,8 +76,8 @@ impl Transport {
         let port = match self.protocol {
             TCP | UDP => bytes.u16(self.offset + end as usize)?,
             ICMP | ICMPV6 if end == End::Destination => 0,
-            ICMP if bytes.u8(self.offset)? == ECHO_REPLY => 0,
-            ICMPV6 if bytes.u8(self.offset)? == ECHO_REPLY_V6 => 0,
+            ICMP if bytes.u8(self.offset)? == V4_ECHO_REPLY => 0,
+            ICMPV6 if bytes.u8(self.offset)? == V6_ECHO_REPLY => 0,
             _ => return None,
         };
         Some(Replier::new(address, port, self.protocol))

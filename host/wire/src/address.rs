@@ -48,6 +48,19 @@ impl Address {
         if self.to_ipv4().is_some() { Family::V4 } else { Family::V6 }
     }
 
+    /// Whether routers forward packets from and to it: it is a host's, and not of one link alone (RFC 3927 section 7,
+    /// RFC 4291 section 2.5.6), nor this network, loopback, a group or reserved (RFC 1812 section 5.3.7, RFC 6890).
+    #[must_use]
+    #[inline(always)]
+    pub const fn is_forwarded(self) -> bool {
+        if self.hi == 0 && self.lo >> 32 == Self::V4_MAPPED >> 32 {
+            let bits = self.lo as u32;
+            return !matches!(bits >> 24, 0 | 127 | 224..) && bits >> 16 != 0xa9fe;
+        }
+        let unspecified_or_loopback = self.hi == 0 && self.lo <= 1;
+        !unspecified_or_loopback && self.hi >> 56 != 0xff && self.hi >> 54 != 0xfe80 >> 6
+    }
+
     /// The 16 octets in network order.
     #[must_use]
     pub const fn octets(self) -> [u8; 16] {

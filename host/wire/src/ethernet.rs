@@ -5,6 +5,7 @@ use core::net::Ipv6Addr;
 
 use crate::Frame;
 use crate::bytes::{array_at, put};
+use crate::names;
 
 /// Destination, source and type.
 pub const HEADER_LEN: usize = 14;
@@ -46,10 +47,10 @@ impl fmt::Display for Mac {
 pub struct EtherType(pub u16);
 
 impl EtherType {
-    pub const IPV4: Self = Self(0x0800);
-    pub const ARP: Self = Self(0x0806);
-    pub const VLAN: Self = Self(0x8100);
-    pub const IPV6: Self = Self(0x86dd);
+    pub const IPV4: Self = Self(names::ETHERTYPE_IPV4);
+    pub const ARP: Self = Self(names::ETHERTYPE_ARP);
+    pub const VLAN: Self = Self(names::ETHERTYPE_VLAN);
+    pub const IPV6: Self = Self(names::ETHERTYPE_IPV6);
 }
 
 /// The destination of the frame; none if the frame is shorter than a header.

@@ -4,25 +4,18 @@ use crate::bytes::{put, u16_at};
 use crate::checksum::{Delta, Sum};
 use crate::ip::{self, Header};
 use crate::layout::Part;
+use crate::names::{V4_REDIRECT, V4_SOURCE_QUENCH, V6_REDIRECT};
 use crate::{Address, Family, Frame, Layout, ethernet, identification};
+
+pub use crate::names::{
+    V4_ECHO_REPLY, V4_ECHO_REQUEST, V4_PARAMETER_PROBLEM, V4_TIME_EXCEEDED, V4_UNREACHABLE, V6_ECHO_REPLY,
+    V6_ECHO_REQUEST, V6_PARAMETER_PROBLEM, V6_TIME_EXCEEDED, V6_TOO_BIG, V6_UNREACHABLE,
+};
 
 /// The header of an error, in front of what it quotes.
 const HEADER_LEN: usize = 8;
 /// The longest ICMP error over IPv4 (RFC 1812 section 4.3.2.3).
 const V4_MAX_LEN: usize = 576;
-
-/// Message types (RFC 792, RFC 4443).
-pub const V4_ECHO_REPLY: u8 = 0;
-pub const V4_UNREACHABLE: u8 = 3;
-pub const V4_ECHO_REQUEST: u8 = 8;
-pub const V4_TIME_EXCEEDED: u8 = 11;
-pub const V4_PARAMETER_PROBLEM: u8 = 12;
-pub const V6_UNREACHABLE: u8 = 1;
-pub const V6_TOO_BIG: u8 = 2;
-pub const V6_TIME_EXCEEDED: u8 = 3;
-pub const V6_PARAMETER_PROBLEM: u8 = 4;
-pub const V6_ECHO_REQUEST: u8 = 128;
-pub const V6_ECHO_REPLY: u8 = 129;
 
 /// What is reported to the sender of a packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -147,10 +140,13 @@ pub const fn echo(family: Family, icmp_type: u8) -> Option<Echo> {
 #[must_use]
 pub const fn is_error(family: Family, icmp_type: u8) -> bool {
     match family {
-        // Unreachable, source quench, redirect, time exceeded, parameter problem (RFC 1122 section 3.2.2).
-        Family::V4 => matches!(icmp_type, 3 | 4 | 5 | 11 | 12),
-        // Errors have the high bit clear (RFC 4443 section 2.1); 137 is the redirect (RFC 4861 section 4.5).
-        Family::V6 => icmp_type < 128 || icmp_type == 137,
+        // RFC 1122 section 3.2.2.
+        Family::V4 => matches!(
+            icmp_type,
+            V4_UNREACHABLE | V4_SOURCE_QUENCH | V4_REDIRECT | V4_TIME_EXCEEDED | V4_PARAMETER_PROBLEM
+        ),
+        // Errors have the high bit clear (RFC 4443 section 2.1); the redirect is RFC 4861's (section 4.5).
+        Family::V6 => icmp_type < V6_ECHO_REQUEST || icmp_type == V6_REDIRECT,
     }
 }
 

@@ -23,6 +23,7 @@ pub mod icmp;
 pub mod identification;
 pub mod ip;
 pub mod layout;
+pub mod names;
 pub mod ndp;
 pub mod rewrite;
 pub mod steering;

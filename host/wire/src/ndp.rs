@@ -2,6 +2,8 @@
 
 use core::net::Ipv6Addr;
 
+pub use crate::names::{NEIGHBOUR_ADVERTISEMENT, NEIGHBOUR_SOLICITATION};
+
 use crate::bytes::put;
 use crate::ethernet::{self, EtherType};
 use crate::ip::{self, Header};
@@ -9,8 +11,6 @@ use crate::{Frame, Mac};
 
 /// The hop limit that proves that no router passed a message on (RFC 4861 section 3.1).
 pub const HOP_LIMIT: u8 = 255;
-pub const NEIGHBOUR_SOLICITATION: u8 = 135;
-pub const NEIGHBOUR_ADVERTISEMENT: u8 = 136;
 
 /// `ff02::1`.
 const ALL_NODES: Ipv6Addr = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 1);

@@ -19,11 +19,12 @@ const TARGET: &str = "bpfel-unknown-none";
 const OBJECT: &str = "host/bpf/shunt.bpf.o";
 const DIGESTS: &str = "host/bpf/shunt.bpf.sha256";
 /// What the program is made from, beside `host/bpf/src`. Of `shunt-wire` it uses no more than this.
-const SOURCES: [&str; 6] = [
+const SOURCES: [&str; 7] = [
     "host/bpf/Cargo.lock",
     "host/bpf/Cargo.toml",
     "host/wire/src/address.rs",
     "host/wire/src/ip/numbers.rs",
+    "host/wire/src/names.rs",
     "host/wire/src/steering.rs",
     "rust-toolchain.toml",
 ];

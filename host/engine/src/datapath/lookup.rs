@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use shunt_wire::{Address, Endpoint};
+use shunt_wire::Endpoint;
 
 use super::model::conflict::Conflict;
 use super::model::flow::FlowProtocol;
@@ -98,21 +98,6 @@ impl VirtualLookup {
     pub(super) const fn forwards_every_protocol(&self) -> bool {
         self.forwards_every_protocol
     }
-}
-
-/// Whether packets between two addresses may be forwarded by a virtual on any address: not what stays on its
-/// link (RFC 3927 section 7, RFC 4291 section 2.5.6), goes to a group, or is of no host
-/// (RFC 1812 section 5.3.7).
-pub(super) fn may_travel(source: Address, destination: Address) -> bool {
-    let is_local = |address: Address| match address.to_ip() {
-        std::net::IpAddr::V4(v4) => {
-            v4.is_link_local() || v4.is_loopback() || v4.octets()[0] == 0 || v4.octets()[0] >= 224
-        }
-        std::net::IpAddr::V6(v6) => {
-            v6.is_unicast_link_local() || v6.is_loopback() || v6.is_unspecified() || v6.is_multicast()
-        }
-    };
-    !is_local(source) && !is_local(destination)
 }
 
 impl Virtual {

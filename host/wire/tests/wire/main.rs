@@ -11,6 +11,7 @@
 #[path = "../../../engine/tests/golden/frame/mod.rs"]
 mod frame;
 
+mod addresses;
 mod answers;
 mod crossings;
 mod hostile;

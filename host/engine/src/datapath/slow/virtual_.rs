@@ -4,7 +4,7 @@ use shunt_wire::Address;
 use shunt_wire::tcp::{ACK, RST, SYN};
 
 use crate::datapath::compile::render;
-use crate::datapath::lookup::{NoListener, may_travel};
+use crate::datapath::lookup::NoListener;
 use crate::datapath::model::arrival::Arrival;
 use crate::datapath::model::flow::FlowProtocol;
 use crate::datapath::model::index::VirtualIndex;
@@ -119,7 +119,7 @@ fn anywhere(
 ) -> Option<VirtualIndex> {
     let (source, destination) = (packet.key.source(), packet.key.destination());
     let goes_on = packet.tcp.is_some_and(|segment| segment.flags & (SYN | ACK) != SYN);
-    if !may_travel(source.address, destination.address)
+    if ![source, destination].iter().all(|it| it.address.is_forwarded())
         || goes_on && is_from_member(snapshot, packet, protocol)
     {
         return None;

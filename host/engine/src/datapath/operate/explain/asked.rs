@@ -7,7 +7,6 @@ use shunt_wire::ethernet::EtherType;
 use shunt_wire::{Address, Endpoint, Mac, ip, tcp};
 
 use crate::datapath::Datapath;
-use crate::datapath::lookup::may_travel;
 use crate::datapath::model::virtual_::Virtual;
 use crate::flow::Direction;
 use crate::network::{Interface, NextHop};
@@ -196,7 +195,7 @@ impl Datapath {
         let takes_all = |it: &Virtual| it.is_wildcard() && it.interfaces.contains(&link);
         let is_whole = self.config.snapshot.translating(link).is_some()
             || self.config.snapshot.virtuals().iter().any(takes_all);
-        !is_whole || !may_travel(source, destination)
+        !is_whole || !source.is_forwarded() || !destination.is_forwarded()
     }
 }
 
