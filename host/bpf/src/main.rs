@@ -8,7 +8,7 @@
 #![feature(asm_experimental_arch)]
 
 mod bytes;
-mod judge;
+mod classify;
 mod packet;
 
 use aya_ebpf::bindings::{BPF_F_NO_PREALLOC, xdp_action};
@@ -17,8 +17,8 @@ use aya_ebpf::maps::{HashMap, PerCpuArray, XskMap};
 use aya_ebpf::programs::XdpContext;
 use shunt_wire::Address;
 use shunt_wire::steering::{
-    Interface, MAX_ADDRESSES, MAX_INTERFACES, MAX_REPLIERS, MAX_SEGMENTS, MAX_SOCKETS, MAX_TUNNELS, Outcome,
-    Owner, Replier, Segment, Takes, TunnelEnd,
+    Interface, MAX_ADDRESSES, MAX_INTERFACES, MAX_RETURN_ENDPOINTS, MAX_SEGMENTS, MAX_SOCKETS, MAX_TUNNELS,
+    Outcome, Owner, ReturnEndpoint, Segment, Takes, TunnelEnd,
 };
 
 use bytes::Bytes;
@@ -27,7 +27,8 @@ use bytes::Bytes;
 #[map]
 static ADDRESSES: HashMap<Address, u32> = HashMap::with_max_entries(MAX_ADDRESSES, BPF_F_NO_PREALLOC);
 #[map]
-static REPLIERS: HashMap<Replier, u32> = HashMap::with_max_entries(MAX_REPLIERS, BPF_F_NO_PREALLOC);
+static RETURNS: HashMap<ReturnEndpoint, u32> =
+    HashMap::with_max_entries(MAX_RETURN_ENDPOINTS, BPF_F_NO_PREALLOC);
 #[map]
 static TUNNELS: HashMap<TunnelEnd, u32> = HashMap::with_max_entries(MAX_TUNNELS, BPF_F_NO_PREALLOC);
 #[map]
@@ -54,7 +55,8 @@ fn steer(context: XdpContext) -> u32 {
     let Some(interface) = interface(index) else {
         return xdp_action::XDP_PASS;
     };
-    let outcome = judge::judge(&Bytes::new(&context), index, interface.mac).unwrap_or(Outcome::Unreadable);
+    let outcome =
+        classify::classify(&Bytes::new(&context), index, interface.mac).unwrap_or(Outcome::Unreadable);
     let (outcome, action) = match outcome {
         Outcome::Pass | Outcome::Unreadable => (outcome, xdp_action::XDP_PASS),
         mine => to_socket(&interface, context.rx_queue_index(), mine),
@@ -98,9 +100,9 @@ fn whose(address: Address) -> Whose {
     }
 }
 
-fn is_replier(replier: Replier) -> bool {
+fn is_return_endpoint(endpoint: ReturnEndpoint) -> bool {
     // SAFETY: the map is not preallocated.
-    unsafe { REPLIERS.get(replier) }.is_some()
+    unsafe { RETURNS.get(endpoint) }.is_some()
 }
 
 fn is_tunnel(end: TunnelEnd) -> bool {

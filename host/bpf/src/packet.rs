@@ -6,7 +6,7 @@ use shunt_wire::ip::numbers::{
     UDP,
 };
 use shunt_wire::names::{V4_ECHO_REPLY, V6_ECHO_REPLY};
-use shunt_wire::steering::{Replier, TunnelEnd};
+use shunt_wire::steering::{ReturnEndpoint, TunnelEnd};
 
 use crate::bytes::Bytes;
 
@@ -66,12 +66,17 @@ impl Transport {
         }
     }
 
-    /// The endpoint that a packet comes from, or that it goes to: the replier that it would be. None
-    /// where it carries nothing that a replier sends.
+    /// The endpoint that a packet comes from, or that it goes to: the return endpoint that it would be. None
+    /// where no return endpoint sends such packets.
     #[inline(always)]
-    pub(crate) fn replier(&self, bytes: &Bytes<'_>, address: Address, end: End) -> Option<Replier> {
+    pub(crate) fn return_endpoint(
+        &self,
+        bytes: &Bytes<'_>,
+        address: Address,
+        end: End,
+    ) -> Option<ReturnEndpoint> {
         if self.later_fragment {
-            return Some(Replier::any(address));
+            return Some(ReturnEndpoint::any(address));
         }
         let port = match self.protocol {
             TCP | UDP => bytes.u16(self.offset + end as usize)?,
@@ -80,7 +85,7 @@ impl Transport {
             ICMPV6 if bytes.u8(self.offset)? == V6_ECHO_REPLY => 0,
             _ => return None,
         };
-        Some(Replier::new(address, port, self.protocol))
+        Some(ReturnEndpoint::new(address, port, self.protocol))
     }
 
     /// The far end of the tunnel that a packet would have gone into: None where it carries no packet.

@@ -7,7 +7,7 @@ use shunt_engine::datapath::{FlowProtocol, ModeName};
 use shunt_engine::network::NextHop;
 use shunt_sys::netlink::{Hop, InterfaceAddress, Link, Neighbour, NetworkState, Route, Vlan};
 use shunt_sys::xsk::Sockets;
-use shunt_wire::steering::{Replier, Segment, TunnelEnd};
+use shunt_wire::steering::{ReturnEndpoint, Segment, TunnelEnd};
 use shunt_wire::{Address, Mac};
 use tokio::sync::oneshot;
 
@@ -297,9 +297,10 @@ fn frames_are_steered_by_what_is_configured() {
     // Answers of nat alone come to addresses that are not Shunt's.
     let web = ["10.0.0.1", "10.0.0.2"].map(address);
     let expected = web.into_iter().flat_map(|member| {
-        [(80, 6), (80, 17), (0, 1), (0, 58)].map(|(port, protocol)| Replier::new(member, port, protocol))
+        [(80, 6), (80, 17), (0, 1), (0, 58)]
+            .map(|(port, protocol)| ReturnEndpoint::new(member, port, protocol))
     });
-    assert_eq!(wanted.repliers, expected.collect());
+    assert_eq!(wanted.return_endpoints, expected.collect());
     assert_eq!(loaded.destinations, ["10.0.0.1", "10.0.0.2", "10.0.0.3"].map(address));
     assert!(wanted.tunnels.is_empty() && wanted.whole.is_empty());
 }

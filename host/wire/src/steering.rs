@@ -8,8 +8,8 @@ use crate::Address;
 
 /// The map of addresses that somebody on this host has: [`Address`] to [`Owner`].
 pub const ADDRESSES: &str = "ADDRESSES";
-/// The map of endpoints whose packets are replies to what Shunt sent: [`Replier`] to 1.
-pub const REPLIERS: &str = "REPLIERS";
+/// The map of endpoints whose packets are return traffic of what Shunt sent: [`ReturnEndpoint`] to 1.
+pub const RETURN_ENDPOINTS: &str = "RETURNS";
 /// The map of ends of tunnels that Shunt sends into: [`TunnelEnd`] to 1.
 pub const TUNNELS: &str = "TUNNELS";
 /// The map of segments: [`Segment`] to [`Takes`]. Of one that is not there, what is owned is taken.
@@ -25,8 +25,8 @@ pub const PROGRAM: &str = "steer";
 
 /// How many addresses the program can know.
 pub const MAX_ADDRESSES: u32 = 1 << 16;
-/// How many repliers the program can know; each address with a replier counts once more.
-pub const MAX_REPLIERS: u32 = 1 << 18;
+/// How many return endpoints the program can know; each address with one counts once more.
+pub const MAX_RETURN_ENDPOINTS: u32 = 1 << 18;
 /// How many ends of tunnels the program can know.
 pub const MAX_TUNNELS: u32 = 1 << 18;
 /// How many segments the program can know.
@@ -46,17 +46,17 @@ pub enum Owner {
     Host = 2,
 }
 
-/// Where replies to Shunt come from: a member's endpoint, of a mode in which they pass through Shunt.
+/// Where return traffic comes from: a member's endpoint, of a mode in which they pass through Shunt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[repr(C)]
-pub struct Replier {
+pub struct ReturnEndpoint {
     address: Address,
     port: u16,
     protocol: u8,
     zero: [u8; 5],
 }
 
-impl Replier {
+impl ReturnEndpoint {
     /// The endpoint of `protocol` (an IP protocol number). The port is 0 where packets carry none, as
     /// with echo replies (protocols 1 and 58).
     #[must_use]
@@ -231,7 +231,7 @@ mod tests {
     /// A hole would hold bytes that differ between equal keys.
     #[test]
     fn there_are_no_holes() {
-        assert_eq!(size_of::<Replier>(), size_of::<Address>() + 2 + 1 + 5);
+        assert_eq!(size_of::<ReturnEndpoint>(), size_of::<Address>() + 2 + 1 + 5);
         assert_eq!(size_of::<TunnelEnd>(), size_of::<Address>() + 2 + 1 + 5);
         assert_eq!(size_of::<Segment>(), 4 + 2 + 2);
         assert_eq!(size_of::<Interface>(), 4 + 4 + 6 + 2);

@@ -11,7 +11,7 @@ use shunt_sys::tun::{self, Tun};
 use shunt_sys::xdp::{Mode, Steering, Wanted, XdpError};
 use shunt_sys::xsk::{self, Socket};
 use shunt_wire::Address;
-use shunt_wire::steering::{self, Replier, Segment, Takes, TunnelEnd};
+use shunt_wire::steering::{self, ReturnEndpoint, Segment, Takes, TunnelEnd};
 
 use crate::control::snapshot::{reaches, tunnel_protocols};
 use crate::network::{holder, is_ethernet};
@@ -24,7 +24,7 @@ pub(crate) struct Steered {
     /// What the configuration wants.
     wanted: Wanted,
     /// Endpoints of members that left it, and that flows may still have answers of.
-    leaving: BTreeSet<Replier>,
+    leaving: BTreeSet<ReturnEndpoint>,
     /// Ends of tunnels that left it, and that flows may still go into.
     leaving_tunnels: BTreeSet<TunnelEnd>,
     ports: BTreeMap<u32, OpenPort>,
@@ -234,13 +234,13 @@ fn too_many(config: &Config, state: &NetworkState) -> Vec<String> {
         pools.map(|pool| pool.members.len()).sum()
     };
     // Four protocols at most, and one entry more for each address.
-    let repliers: usize = config.packet_virtuals.iter().map(|it| members(it) * 5).sum();
+    let return_endpoints: usize = config.packet_virtuals.iter().map(|it| members(it) * 5).sum();
     let ends = |it: &PacketVirtual| members(it) * tunnel_protocols(it).len();
     let tunnels: usize = config.packet_virtuals.iter().map(ends).sum();
     let mut problems = Vec::new();
     for (what, count, most) in [
         ("addresses of this host and of Shunt", addresses, steering::MAX_ADDRESSES),
-        ("endpoints of members", repliers, steering::MAX_REPLIERS),
+        ("endpoints of members", return_endpoints, steering::MAX_RETURN_ENDPOINTS),
         ("ends of tunnels", tunnels, steering::MAX_TUNNELS),
     ] {
         if count > most as usize {
@@ -333,8 +333,8 @@ impl Steered {
     /// # Errors
     /// As the kernel gives them.
     pub(crate) fn steer(&mut self, wanted: Wanted) -> Result<(), XdpError> {
-        self.leaving.extend(&self.wanted.repliers);
-        self.leaving.retain(|replier| !wanted.repliers.contains(replier));
+        self.leaving.extend(&self.wanted.return_endpoints);
+        self.leaving.retain(|endpoint| !wanted.return_endpoints.contains(endpoint));
         self.leaving_tunnels.extend(&self.wanted.tunnels);
         self.leaving_tunnels.retain(|end| !wanted.tunnels.contains(end));
         self.wanted = Wanted { host: std::mem::take(&mut self.wanted.host), ..wanted };
@@ -351,14 +351,14 @@ impl Steered {
     /// # Errors
     /// As the kernel gives them.
     pub(crate) fn release(&mut self, in_use: &BTreeSet<Address>) -> Result<(), XdpError> {
-        self.leaving.retain(|replier| in_use.contains(&replier.address()));
+        self.leaving.retain(|endpoint| in_use.contains(&endpoint.address()));
         self.leaving_tunnels.retain(|end| in_use.contains(&end.address()));
         self.tell()
     }
 
     fn tell(&mut self) -> Result<(), XdpError> {
         let mut told = self.wanted.clone();
-        told.repliers.extend(&self.leaving);
+        told.return_endpoints.extend(&self.leaving);
         told.tunnels.extend(&self.leaving_tunnels);
         self.steering.steer(&told)
     }

@@ -12,7 +12,7 @@ use shunt_engine::member::MemberState;
 use shunt_engine::snat;
 use shunt_rules::{Hook, HookSet};
 use shunt_sys::xdp::Wanted;
-use shunt_wire::steering::{self, Replier, Segment, TunnelEnd};
+use shunt_wire::steering::{self, ReturnEndpoint, Segment, TunnelEnd};
 use shunt_wire::{Address, ip};
 
 use crate::control::ports::{self, Named};
@@ -27,7 +27,7 @@ pub(crate) struct Loaded {
     /// Addresses that packets are sent to.
     pub(crate) destinations: Vec<Address>,
     /// Members' endpoints whose packets can be answers to Shunt.
-    pub(crate) repliers: BTreeSet<Replier>,
+    pub(crate) return_endpoints: BTreeSet<ReturnEndpoint>,
     /// Where tunnels lead.
     pub(crate) tunnels: BTreeSet<TunnelEnd>,
     /// Segments of which a virtual needs every frame.
@@ -53,7 +53,7 @@ impl Loaded {
         Wanted {
             owned: owned.collect(),
             host: BTreeSet::new(),
-            repliers: self.repliers.clone(),
+            return_endpoints: self.return_endpoints.clone(),
             tunnels: self.tunnels.clone(),
             whole: self.whole.clone(),
         }
@@ -90,7 +90,7 @@ pub(crate) fn load(
     let reached =
         |it: &PacketVirtual| pools.iter().filter(|pool| reaches(&it.settings, &pool.settings.name)).collect();
     let mut destinations = BTreeSet::new();
-    let mut repliers = BTreeSet::new();
+    let mut return_endpoints = BTreeSet::new();
     let mut tunnels = BTreeSet::new();
     let mut whole = BTreeSet::new();
     for translator in &snapshot.translators {
@@ -118,8 +118,8 @@ pub(crate) fn load(
                     port => port,
                 };
                 let endpoints = protocols(virtual_.settings.transport);
-                repliers.extend(endpoints.iter().map(|(protocol, has_port)| {
-                    Replier::new(address, if *has_port { port } else { 0 }, *protocol)
+                return_endpoints.extend(endpoints.iter().map(|(protocol, has_port)| {
+                    ReturnEndpoint::new(address, if *has_port { port } else { 0 }, *protocol)
                 }));
             }
         }
@@ -128,7 +128,7 @@ pub(crate) fn load(
         engine: Arc::new(engine),
         virtuals,
         destinations: destinations.into_iter().collect(),
-        repliers,
+        return_endpoints,
         tunnels,
         whole,
     })

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use aya::maps::{HashMap, MapData};
 use aya::{Ebpf, Pod};
 use shunt_wire::Address;
-use shunt_wire::steering::{self, Interface, Owner, Replier, Segment, Takes, TunnelEnd};
+use shunt_wire::steering::{self, Interface, Owner, ReturnEndpoint, Segment, Takes, TunnelEnd};
 
 use super::XdpError;
 use super::error::is_full;
@@ -18,7 +18,7 @@ pub struct Wanted {
     /// The kernel's own addresses, of all interfaces. One that is owned as well is Shunt's.
     pub host: BTreeSet<Address>,
     /// The endpoints of members whose replies pass through Shunt.
-    pub repliers: BTreeSet<Replier>,
+    pub return_endpoints: BTreeSet<ReturnEndpoint>,
     /// Where tunnels lead.
     pub tunnels: BTreeSet<TunnelEnd>,
     /// The segments that Shunt takes whole.
@@ -27,7 +27,7 @@ pub struct Wanted {
 
 pub(super) struct Tables {
     addresses: Mirror<Address>,
-    repliers: Mirror<Replier>,
+    return_endpoints: Mirror<ReturnEndpoint>,
     tunnels: Mirror<TunnelEnd>,
     segments: Mirror<Segment>,
     interfaces: HashMap<MapData, u32, Shared<Interface>>,
@@ -50,8 +50,8 @@ struct Shared<T>(T);
 
 // SAFETY: `Address` is `repr(C)`, two integers of the same size, so that no byte of it is padding.
 unsafe impl Pod for Shared<Address> {}
-// SAFETY: `Replier` is `repr(C)`, made of integers, its padding written out as its own test says.
-unsafe impl Pod for Shared<Replier> {}
+// SAFETY: `ReturnEndpoint` is `repr(C)`, made of integers, its padding written out as its own test says.
+unsafe impl Pod for Shared<ReturnEndpoint> {}
 // SAFETY: `TunnelEnd` is `repr(C)`, made of integers, its padding written out as its own test says.
 unsafe impl Pod for Shared<TunnelEnd> {}
 // SAFETY: `Segment` is `repr(C)`, made of integers, its padding written out as its own test says.
@@ -64,7 +64,12 @@ impl Tables {
         let interfaces = ebpf.take_map(steering::INTERFACES).ok_or(XdpError::Object)?;
         Ok(Self {
             addresses: Mirror::take(ebpf, "addresses", steering::ADDRESSES, steering::MAX_ADDRESSES)?,
-            repliers: Mirror::take(ebpf, "members' endpoints", steering::REPLIERS, steering::MAX_REPLIERS)?,
+            return_endpoints: Mirror::take(
+                ebpf,
+                "members' endpoints",
+                steering::RETURN_ENDPOINTS,
+                steering::MAX_RETURN_ENDPOINTS,
+            )?,
             tunnels: Mirror::take(ebpf, "ends of tunnels", steering::TUNNELS, steering::MAX_TUNNELS)?,
             segments: Mirror::take(ebpf, "segments", steering::SEGMENTS, steering::MAX_SEGMENTS)?,
             interfaces: interfaces.try_into().map_err(XdpError::Map)?,
@@ -76,20 +81,21 @@ impl Tables {
         let owned = wanted.owned.iter().map(|address| (Shared(*address), Owner::Shunt as u32));
         // Of equal keys the later one counts.
         let addresses: BTreeMap<_, _> = host.chain(owned).collect();
-        let exact = wanted.repliers.iter().copied();
-        let any = wanted.repliers.iter().map(|replier| Replier::any(replier.address()));
-        let repliers: BTreeMap<_, _> = exact.chain(any).map(|replier| (Shared(replier), 1)).collect();
+        let exact = wanted.return_endpoints.iter().copied();
+        let any = wanted.return_endpoints.iter().map(|endpoint| ReturnEndpoint::any(endpoint.address()));
+        let return_endpoints: BTreeMap<_, _> =
+            exact.chain(any).map(|endpoint| (Shared(endpoint), 1)).collect();
 
         let tunnels: BTreeMap<_, _> = wanted.tunnels.iter().map(|end| (Shared(*end), 1)).collect();
         let whole = wanted.whole.iter().map(|segment| (Shared(*segment), Takes::All as u32));
         let segments: BTreeMap<_, _> = whole.collect();
 
         self.addresses.admits(addresses.len())?;
-        self.repliers.admits(repliers.len())?;
+        self.return_endpoints.admits(return_endpoints.len())?;
         self.tunnels.admits(tunnels.len())?;
         self.segments.admits(segments.len())?;
         self.addresses.set(addresses)?;
-        self.repliers.set(repliers)?;
+        self.return_endpoints.set(return_endpoints)?;
         self.tunnels.set(tunnels)?;
         self.segments.set(segments)
     }

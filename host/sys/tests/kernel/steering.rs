@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use shunt_sys::xdp::{Mode, Steering, Wanted, XdpError};
 use shunt_sys::xsk::{Options, Socket};
-use shunt_wire::steering::{self, Outcome, Replier, TunnelEnd};
+use shunt_wire::steering::{self, Outcome, ReturnEndpoint, TunnelEnd};
 use shunt_wire::{Address, Mac};
 
 use crate::frames::*;
@@ -33,15 +33,15 @@ fn address(text: &str) -> Address {
 }
 
 fn wanted() -> Wanted {
-    let replier = |text, port, protocol| Replier::new(address(text), port, protocol);
+    let endpoint = |text, port, protocol| ReturnEndpoint::new(address(text), port, protocol);
     Wanted {
         owned: [VIP, VIP6, SNAT].map(address).into(),
         host: [HOST, HOST6].map(address).into(),
-        repliers: [
-            replier(MEMBER, PORT, TCP),
-            replier(MEMBER, 0, ICMP),
-            replier(MEMBER6, PORT, UDP),
-            replier(MEMBER6, 0, ICMPV6),
+        return_endpoints: [
+            endpoint(MEMBER, PORT, TCP),
+            endpoint(MEMBER, 0, ICMP),
+            endpoint(MEMBER6, PORT, UDP),
+            endpoint(MEMBER6, 0, ICMPV6),
         ]
         .into(),
         tunnels: [
@@ -387,7 +387,7 @@ fn what_is_wanted_replaces_what_was() {
         let mut other = wanted();
         other.owned = [HOST].map(address).into();
         other.host = [VIP].map(address).into();
-        other.repliers.remove(&Replier::new(address(MEMBER), PORT, TCP));
+        other.return_endpoints.remove(&ReturnEndpoint::new(address(MEMBER), PORT, TCP));
         steering.steer(&other).unwrap();
         assert_eq!(run(&mut steering, &to_vip).0, Outcome::Pass);
         assert_eq!(run(&mut steering, &to_host).0, Outcome::Owned);

@@ -1,4 +1,4 @@
-//! Whose a frame is.
+//! Which frames are Shunt's.
 
 use shunt_wire::ip::numbers::{ICMP, ICMPV6};
 use shunt_wire::names::{
@@ -10,12 +10,12 @@ use shunt_wire::steering::{Outcome, Segment};
 
 use crate::bytes::Bytes;
 use crate::packet::{Addresses, End, Transport, Version, v4, v6};
-use crate::{Whose, is_replier, is_tunnel, takes_all, whose};
+use crate::{Whose, is_return_endpoint, is_tunnel, takes_all, whose};
 
 /// What becomes of the frame that came in by an interface whose MAC this is; none where it ends before its
 /// headers do.
 #[inline(always)]
-pub(crate) fn judge(bytes: &Bytes<'_>, interface: u32, mac: [u8; 6]) -> Option<Outcome> {
+pub(crate) fn classify(bytes: &Bytes<'_>, interface: u32, mac: [u8; 6]) -> Option<Outcome> {
     let destination: [u8; 6] = bytes.at(0)?;
     let to_group = destination[0] & 1 != 0;
     // A bridge or a macvlan on the interface has frames of its own.
@@ -52,7 +52,7 @@ fn ip(bytes: &Bytes<'_>, at: usize, version: Version, to_group: bool, segment: S
     if receiver == Whose::Shunts {
         return Some(Outcome::Owned);
     }
-    let outcome = of_others(bytes, at, version, to_group, addresses, receiver);
+    let outcome = not_owned(bytes, at, version, to_group, addresses, receiver);
     match outcome {
         Some(Outcome::Pass) | None => {
             // Also what cannot be read: the kernel might forward what Shunt has to see.
@@ -65,7 +65,7 @@ fn ip(bytes: &Bytes<'_>, at: usize, version: Version, to_group: bool, segment: S
 
 /// What is not for an address of Shunt's.
 #[inline(always)]
-fn of_others(
+fn not_owned(
     bytes: &Bytes<'_>,
     at: usize,
     version: Version,
@@ -101,7 +101,8 @@ fn of_others(
     if receiver == Whose::Hosts {
         return Some(Outcome::Pass);
     }
-    let replies = transport.replier(bytes, addresses.source, End::Source).is_some_and(is_replier);
+    let replies =
+        transport.return_endpoint(bytes, addresses.source, End::Source).is_some_and(is_return_endpoint);
     Some(match (replies, transport.later_fragment) {
         (false, _) => Outcome::Pass,
         (true, false) => Outcome::Reply,
@@ -131,8 +132,8 @@ fn is_about_mine(bytes: &Bytes<'_>, at: usize, version: Version) -> Option<bool>
     Some(match whose(addresses.source) {
         Whose::Shunts => true,
         Whose::Hosts => tunnelled(),
-        Whose::Others => {
-            transport.replier(bytes, addresses.destination, End::Destination).is_some_and(is_replier)
-        }
+        Whose::Others => transport
+            .return_endpoint(bytes, addresses.destination, End::Destination)
+            .is_some_and(is_return_endpoint),
     })
 }
