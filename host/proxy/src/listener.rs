@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
-use shunt_rules::{Flow, FlowVerdict, Hook, OnFault, Transport};
+use shunt_rules::{Flow, FlowVerdict, Hook, Transport};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Notify;
 use tokio::time::{sleep, timeout};
@@ -18,6 +18,7 @@ use crate::http::h1::connection::ClientConnection;
 use crate::http::phases::route::Route;
 use crate::view::VirtualView;
 use shunt_runtime::counters::VirtualCounters;
+use shunt_runtime::rules::chain::{Chain, Decision};
 use shunt_runtime::tls::Tls;
 
 /// How long accepting pauses when descriptors or memory are used up: the connections that hold them
@@ -205,38 +206,27 @@ fn on_flow(connection: &mut ClientConnection, view: &VirtualView) -> Admission {
         return Admission::Serve(route);
     }
     let mut vars = connection.vars.take();
-    let mut admission = None;
-    for rule in view.rules.iter().filter(|rule| rule.attachment.hooks().contains(Hook::OnFlow)) {
-        let flow = connection.flow;
-        let verdict = connection.with_runner(rule, |runner| {
-            let verdict = runner.on_flow(&flow, &mut vars)?;
-            let FlowVerdict::To(target) = verdict else { return Ok(Some(verdict)) };
-            match route.redirect(rule, target, view.pool.as_ref()) {
-                Ok(()) => Ok(None),
-                Err(why) => Err(runner.refuse_verdict(Hook::OnFlow, why)),
-            }
-        });
-        if let Err(fault) = &verdict {
-            rule.log(fault);
-        }
-        admission = match (verdict, rule.attachment.on_fault(), &rule.fallback) {
-            (Ok(None), _, _) => Some(Admission::Serve(Route::default())),
-            (Ok(Some(FlowVerdict::Reject)), _, _) | (Err(_), OnFault::Reject, _) => Some(Admission::Reset),
-            (Ok(Some(FlowVerdict::Drop)), _, _) => Some(Admission::Close),
-            (Err(_), OnFault::Pool(_), Some(pool)) => {
-                route = Route::to_pool(Rc::clone(pool));
-                Some(Admission::Serve(Route::default()))
-            }
-            (Ok(Some(_)), _, _) | (Err(_), _, _) => None,
-        };
-        if admission.is_some() {
-            break;
-        }
-    }
+    let flow = connection.flow;
+    let decision = Chain::new(Hook::OnFlow, &view.rules).ask(|rule| {
+        connection.with_runner(rule, |runner| {
+            Ok(match runner.on_flow(&flow, &mut vars)? {
+                FlowVerdict::Next => None,
+                FlowVerdict::Reject => Some(Admission::Reset),
+                FlowVerdict::Drop => Some(Admission::Close),
+                FlowVerdict::To(target) => {
+                    let redirected = route.redirect(rule, target, view.pool.as_ref());
+                    redirected.map_err(|why| runner.refuse_verdict(Hook::OnFlow, why))?;
+                    Some(Admission::Serve(std::mem::take(&mut route)))
+                }
+            })
+        })
+    });
     connection.vars.replace(vars);
-    match admission {
-        Some(Admission::Serve(_)) | None => Admission::Serve(route),
-        Some(refused) => refused,
+    match decision {
+        None => Admission::Serve(Route::default()),
+        Some(Decision::Verdict(admission)) => admission,
+        Some(Decision::Refuse) => Admission::Reset,
+        Some(Decision::Pool(pool)) => Admission::Serve(Route::to_pool(Rc::clone(pool))),
     }
 }
 

@@ -10,12 +10,12 @@ use std::sync::Arc;
 use shunt_engine::balance::choose::{self, Ask, Chosen, NotChosen};
 use shunt_engine::balance::{Candidate, Members, Selector};
 use shunt_engine::persistence::{MemberTag, key_prefix};
-use shunt_rules::{Attachment, Fault, HookSet, OnFault, Runner};
+use shunt_rules::{Attachment, HookSet};
 use shunt_wire::Endpoint;
 
 use crate::http::member::MemberView;
 use shunt_runtime::counters::VirtualCounters;
-use shunt_runtime::rules::fault_log::FaultLog;
+use shunt_runtime::rules::attached::AttachedRule;
 use shunt_runtime::{Pool, Snapshot, Virtual};
 
 pub(crate) struct PoolView {
@@ -39,29 +39,14 @@ pub(crate) struct VirtualView {
     pub(crate) binding_prefix: [u8; 8],
 }
 
-pub(crate) struct RuleView {
-    pub(crate) attachment: Arc<Attachment>,
-    /// The warm instance of this worker. Not used with isolation `flow`.
-    pub(crate) runner: RefCell<Runner>,
-    /// In the order of the attachment's slots.
-    pub(crate) slots: Vec<Rc<PoolView>>,
-    /// The pool of `on-fault = { pool = … }`.
-    pub(crate) fallback: Option<Rc<PoolView>>,
-    faults: FaultLog,
-}
+/// A rule as one worker has it. Its slots stand for pools.
+pub(crate) type RuleView = AttachedRule<Rc<PoolView>>;
 
 impl VirtualView {
     /// The pools that requests can go to, some of them more than once.
     pub(crate) fn pools(&self) -> impl Iterator<Item = &Rc<PoolView>> {
-        let by_rules = self.rules.iter().flat_map(|rule| rule.slots.iter().chain(&rule.fallback));
+        let by_rules = self.rules.iter().flat_map(|rule| rule.slots().chain(rule.fallback()));
         self.pool.iter().chain(by_rules)
-    }
-}
-
-impl RuleView {
-    /// Tells the operator what a fault was, unless one was told a moment ago.
-    pub(crate) fn log(&self, fault: &Fault) {
-        self.faults.tell(&self.attachment, fault);
     }
 }
 
@@ -124,42 +109,25 @@ impl Views {
     }
 
     fn rule_view(&self, attachment: &Arc<Attachment>, before: Option<&VirtualView>) -> Rc<RuleView> {
-        let slots: Vec<_> =
-            attachment.slots().iter().filter_map(|slot| self.pools.get(&slot.pool)).cloned().collect();
-        let fallback = match attachment.on_fault() {
-            OnFault::Pool(name) => self.pools.get(name).cloned(),
-            OnFault::Reject | OnFault::Continue => None,
+        let pool = |name: &str| self.pools.get(name).cloned();
+        let mut rules = before.into_iter().flat_map(|view| &view.rules);
+        let same = rules.find(|rule| Arc::ptr_eq(&rule.attachment, attachment));
+        let is = |name: &str, old: Option<&Rc<PoolView>>| match (self.pools.get(name), old) {
+            (Some(new), Some(old)) => Rc::ptr_eq(new, old),
+            (None, None) => true,
+            _ => false,
         };
-        let same = before
-            .into_iter()
-            .flat_map(|view| &view.rules)
-            .find(|rule| Arc::ptr_eq(&rule.attachment, attachment));
-        if let Some(rule) = same {
-            let unchanged = |old: &Rc<PoolView>, new: &Rc<PoolView>| Rc::ptr_eq(old, new);
-            if rule.slots.iter().zip(&slots).all(|(old, new)| unchanged(old, new))
-                && rule.fallback.iter().zip(&fallback).all(|(old, new)| unchanged(old, new))
-            {
-                return Rc::clone(rule);
-            }
+        if let Some(rule) = same
+            && attachment
+                .slots()
+                .iter()
+                .zip(0..)
+                .all(|(binding, number)| is(&binding.pool, rule.slot(number)))
+            && attachment.on_fault().pool().is_none_or(|name| is(name, rule.fallback()))
+        {
+            return Rc::clone(rule);
         }
-        let attachment = Arc::clone(attachment);
-        let runner = match same {
-            // The instance stays warm when only a pool changed.
-            Some(rule) => rule.runner.replace(Runner::new(Arc::clone(&attachment))),
-            None => {
-                let mut runner = Runner::new(Arc::clone(&attachment));
-                // So that the first request does not wait for it; where it fails, that request's call says why.
-                let _ = runner.warm();
-                runner
-            }
-        };
-        Rc::new(RuleView {
-            attachment,
-            runner: RefCell::new(runner),
-            slots,
-            fallback,
-            faults: FaultLog::default(),
-        })
+        Rc::new(RuleView::new(attachment, same.map(|rule| &**rule), pool, pool))
     }
 }
 

@@ -84,6 +84,16 @@ pub enum OnFault {
     Pool(String),
 }
 
+impl OnFault {
+    /// The pool that it names.
+    pub fn pool(&self) -> Option<&str> {
+        match self {
+            OnFault::Pool(name) => Some(name),
+            OnFault::Reject | OnFault::Continue => None,
+        }
+    }
+}
+
 impl AttachOptions {
     /// The defaults of the configuration: no slots, no settings, every hook may fire, heads up to 64 KiB.
     pub fn new(name: impl Into<String>, environment: Arc<dyn Environment>) -> AttachOptions {

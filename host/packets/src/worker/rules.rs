@@ -10,14 +10,13 @@ use shunt_engine::datapath::{
     Target, Virtual, VirtualIndex,
 };
 use shunt_engine::flow::FlowId;
-use shunt_rules::{
-    self as host, Attachment, Fault, Flow, FlowVerdict, Hook, OnFault, Runner, Summary, Transport, Vars,
-};
+use shunt_rules::{self as host, Attachment, Fault, Flow, FlowVerdict, Hook, Summary, Transport, Vars};
 use shunt_wire::Endpoint;
 
 use crate::control::snapshot::Loaded;
 use crate::worker::explain::Heard;
-use shunt_runtime::rules::fault_log::FaultLog;
+use shunt_runtime::rules::attached::AttachedRule;
+use shunt_runtime::rules::chain::{Chain, Decision};
 
 /// Sets the numbers of packet flows apart from those of connections: a rule may see both.
 const PACKET_FLOW: u64 = 1 << 63;
@@ -34,15 +33,7 @@ pub(crate) struct Rules {
     heard: Option<Vec<Heard>>,
 }
 
-struct Rule {
-    attachment: Arc<Attachment>,
-    runner: Runner,
-    /// In the order of the attachment's slots.
-    slots: Vec<Slot>,
-    /// The pool of `on-fault = { pool = … }`.
-    fallback: Option<PoolIndex>,
-    faults: FaultLog,
-}
+type Rule = AttachedRule<PoolIndex, Slot>;
 
 /// What a slot stands for.
 #[derive(Clone, Copy, Debug)]
@@ -68,14 +59,15 @@ impl Rules {
     pub(crate) fn replace(&mut self, loaded: &Loaded) {
         let mut before: Vec<Rule> = std::mem::take(&mut self.virtuals).into_iter().flatten().collect();
         self.engine = Arc::clone(&loaded.engine);
+        let pool = |name: &str| loaded.pool(name);
+        let slot = |name: &str| {
+            let snat = || loaded.snat_pool(name).map(Slot::Snat);
+            pool(name).map(Slot::Pool).or_else(snat)
+        };
         let mut rule = |attachment: &Arc<Attachment>| {
             let same = before.iter().position(|old| Arc::ptr_eq(&old.attachment, attachment));
-            match same.map(|place| before.swap_remove(place)) {
-                Some(old) => {
-                    Rule { slots: slots(attachment, loaded), fallback: fallback(attachment, loaded), ..old }
-                }
-                None => Rule::new(attachment, loaded),
-            }
+            let same = same.map(|place| before.swap_remove(place));
+            Rule::new(attachment, same.as_ref(), slot, pool)
         };
         self.virtuals =
             loaded.virtuals.iter().map(|virtual_| virtual_.rules.iter().map(&mut rule).collect()).collect();
@@ -83,37 +75,35 @@ impl Rules {
 
     /// `on-flow`, in the order of the rules, until one decides.
     pub(crate) fn on_flow(&mut self, index: VirtualIndex, flow: &NewFlow) -> Ruling {
-        let (Some(virtual_), Some(rules)) = (self.engine.virtual_(index), self.virtuals.get_mut(index.0))
-        else {
+        let (Some(virtual_), Some(rules)) = (self.engine.virtual_(index), self.virtuals.get(index.0)) else {
             return Ruling::Next;
         };
         let shown = shown(flow);
         let mut vars = Vars::default();
-        let mut ruling = Ruling::Next;
-        for rule in rules.iter_mut().filter(|rule| rule.attachment.hooks().contains(Hook::OnFlow)) {
-            let answer = rule.runner.on_flow(&shown, &mut vars);
-            if let Some(heard) = &mut self.heard {
-                heard.push(Heard { rule: rule.attachment.name().to_string(), said: rule.said(&answer) });
+        let (engine, heard) = (&self.engine, &mut self.heard);
+        let decision = Chain::new(Hook::OnFlow, rules).ask(|rule| {
+            let mut runner = rule.runner.borrow_mut();
+            let answer = runner.on_flow(&shown, &mut vars);
+            if let Some(heard) = heard {
+                heard.push(Heard { rule: rule.attachment.name().to_string(), said: said(rule, &answer) });
             }
-            let verdict = match answer {
-                Ok(FlowVerdict::Next) => continue,
-                Ok(FlowVerdict::Reject) => Ok(Ruling::Reject),
-                Ok(FlowVerdict::Drop) => Ok(Ruling::Drop),
-                Ok(FlowVerdict::To(target)) => match rule.target(target, virtual_, &self.engine) {
-                    Ok(target) => Ok(Ruling::To(target)),
-                    Err(why) => Err(rule.runner.refuse_verdict(Hook::OnFlow, why)),
-                },
-                Err(fault) => Err(fault),
-            };
-            ruling = match verdict {
-                Ok(ruling) => ruling,
-                Err(fault) => match rule.faulted(&fault) {
-                    Some(ruling) => ruling,
-                    None => continue,
-                },
-            };
-            break;
-        }
+            Ok(match answer? {
+                FlowVerdict::Next => None,
+                FlowVerdict::Reject => Some(Ruling::Reject),
+                FlowVerdict::Drop => Some(Ruling::Drop),
+                FlowVerdict::To(to) => {
+                    let target = target(rule, to, virtual_, engine);
+                    let target = target.map_err(|why| runner.refuse_verdict(Hook::OnFlow, why))?;
+                    Some(Ruling::To(target))
+                }
+            })
+        });
+        let ruling = match decision {
+            None => Ruling::Next,
+            Some(Decision::Verdict(ruling)) => ruling,
+            Some(Decision::Refuse) => Ruling::Fault,
+            Some(Decision::Pool(pool)) => Ruling::To(Target { pool: Some(*pool), ..Target::default() }),
+        };
         let asks_at_the_end = rules.iter().any(|rule| rule.attachment.hooks().contains(Hook::OnDone));
         self.deciding = (asks_at_the_end && !vars.is_empty()).then_some((flow.id, vars));
         ruling
@@ -143,136 +133,94 @@ impl Rules {
         let id = done.flow.id;
         let deciding = self.deciding.take_if(|(deciding, _)| *deciding == id).map(|(_, vars)| vars);
         let mut vars = deciding.or_else(|| self.vars.remove(&id)).unwrap_or_default();
-        let Some(rules) = done.index.and_then(|index| self.virtuals.get_mut(index.0)) else { return };
+        let Some(rules) = done.index.and_then(|index| self.virtuals.get(index.0)) else { return };
         let summary = summary(done);
-        for rule in rules {
-            if let Err(fault) = rule.runner.on_done(&summary, None, &mut vars) {
-                // Nothing is left to decide.
-                rule.faults.tell(&rule.attachment, &fault);
-            }
-        }
+        // What fails changes nothing any more.
+        Chain::new(Hook::OnDone, rules)
+            .tell(|rule| rule.runner.borrow_mut().on_done(&summary, None, &mut vars));
     }
 }
 
-impl Rule {
-    fn new(attachment: &Arc<Attachment>, loaded: &Loaded) -> Rule {
-        let mut runner = Runner::new(Arc::clone(attachment));
-        // So that the first flow does not wait for it; where it fails, that flow's call says why.
-        let _ = runner.warm();
-        Rule {
-            attachment: Arc::clone(attachment),
-            runner,
-            slots: slots(attachment, loaded),
-            fallback: fallback(attachment, loaded),
-            faults: FaultLog::default(),
-        }
-    }
-
-    /// What `on-fault` makes of a fault; `None`: as if the rule were not there.
-    fn faulted(&self, fault: &Fault) -> Option<Ruling> {
-        self.faults.tell(&self.attachment, fault);
-        match self.attachment.on_fault() {
-            OnFault::Continue => None,
-            OnFault::Reject => Some(Ruling::Fault),
-            OnFault::Pool(_) => Some(match self.fallback {
-                Some(pool) => Ruling::To(Target { pool: Some(pool), ..Target::default() }),
-                None => Ruling::Fault,
-            }),
-        }
-    }
-
-    /// What a rule said, in words.
-    fn said(&self, answer: &Result<FlowVerdict, Fault>) -> String {
-        let host::Target { pool, member, mode, snat_pool, persist } = match answer {
-            Ok(FlowVerdict::Next) => return "next".to_owned(),
-            Ok(FlowVerdict::Reject) => return "reject".to_owned(),
-            Ok(FlowVerdict::Drop) => return "drop".to_owned(),
-            Ok(FlowVerdict::To(target)) => target,
-            Err(fault) => return format!("fault: {fault}"),
-        };
-        let slot = |place: &usize| match self.attachment.slots().get(*place) {
-            Some(binding) => format!("{} (pool {})", binding.slot, binding.pool),
-            None => format!("slot {place}"),
-        };
-        let named = [
-            pool.as_ref().map(slot),
-            member.map(|member| format!("member {member}")),
-            mode.map(|mode| format!("mode {}", mode_name(mode).map_or("proxy", ModeName::as_str))),
-            snat_pool.as_ref().map(|place| format!("SNAT pool {}", slot(place))),
-            persist.as_ref().map(|persist| format!("a persistence key of {} bytes", persist.key.len())),
-        ];
-        let named: Vec<String> = named.into_iter().flatten().collect();
-        if named.is_empty() { "as configured".to_owned() } else { format!("to {}", named.join(", ")) }
-    }
-
-    /// The target as the engine takes it, or why it cannot be.
-    fn target(&self, target: host::Target, virtual_: &Virtual, engine: &Snapshot) -> Result<Target, String> {
-        let slot = |index: usize| {
-            let name = self.attachment.slots().get(index).map_or("", |binding| &binding.slot);
-            (self.slots.get(index).copied(), name)
-        };
-        let pool = match target.pool.map(slot) {
-            None => None,
-            Some((Some(Slot::Pool(pool)), _)) => Some(pool),
-            Some((_, name)) => {
-                return Err(format!("sent it to the slot {name:?}, which is bound to no pool"));
-            }
-        };
-        let snat_pool = match target.snat_pool.map(slot) {
-            None => None,
-            Some((Some(Slot::Snat(pool)), _)) => Some(pool),
-            Some((_, name)) => {
-                return Err(format!("took the slot {name:?} for a SNAT pool, and it is bound to none"));
-            }
-        };
-        let mode = target.mode.map(mode_name).transpose()?;
-        let chosen = virtual_.modes.choose(mode, snat_pool).map_err(|lacks| {
-            let lacks = match lacks {
-                shunt_engine::datapath::Lacks::SnatPool => "snat-pool",
-                shunt_engine::datapath::Lacks::Dscp => "dscp",
-            };
-            format!("chose a mode for which the virtual has no `{lacks}`")
-        })?;
-        let going_to = pool.or(virtual_.pool).and_then(|pool| engine.pool(pool));
-        if let (Some(pool), Some(member)) = (going_to, target.member)
-            && pool.position(member.into()).is_none()
-        {
-            return Err(format!("sent it to {member}, which the pool {} does not have", pool.name));
-        }
-        if let Some(pool) = going_to.filter(|_| !chosen.name().is_two_way()) {
-            let other = pool.members.iter().find(|member| member.endpoint.port != virtual_.listen.port);
-            if let Some(other) = other {
-                let (mode, member) = (chosen.name(), other.endpoint);
-                return Err(format!(
-                    "chose {mode}, which leaves the port as it is, and {member} of {} has another",
-                    pool.name
-                ));
-            }
-        }
-        Ok(Target {
-            pool,
-            member: target.member.map(Endpoint::from),
-            mode,
-            snat_pool,
-            persist: target.persist.map(persist),
-        })
-    }
-}
-
-fn slots(attachment: &Attachment, loaded: &Loaded) -> Vec<Slot> {
-    let slot = |name: &str| {
-        let snat = || loaded.snat_pool(name).map(Slot::Snat);
-        loaded.pool(name).map(Slot::Pool).or_else(snat)
+/// What a rule said, in words.
+fn said(rule: &Rule, answer: &Result<FlowVerdict, Fault>) -> String {
+    let host::Target { pool, member, mode, snat_pool, persist } = match answer {
+        Ok(FlowVerdict::Next) => return "next".to_owned(),
+        Ok(FlowVerdict::Reject) => return "reject".to_owned(),
+        Ok(FlowVerdict::Drop) => return "drop".to_owned(),
+        Ok(FlowVerdict::To(target)) => target,
+        Err(fault) => return format!("fault: {fault}"),
     };
-    // The configuration was refused where a name means nothing, so that all are found.
-    attachment.slots().iter().filter_map(|binding| slot(&binding.pool)).collect()
+    let slot = |place: &usize| match rule.attachment.slots().get(*place) {
+        Some(binding) => format!("{} (pool {})", binding.slot, binding.pool),
+        None => format!("slot {place}"),
+    };
+    let named = [
+        pool.as_ref().map(slot),
+        member.map(|member| format!("member {member}")),
+        mode.map(|mode| format!("mode {}", mode_name(mode).map_or("proxy", ModeName::as_str))),
+        snat_pool.as_ref().map(|place| format!("SNAT pool {}", slot(place))),
+        persist.as_ref().map(|persist| format!("a persistence key of {} bytes", persist.key.len())),
+    ];
+    let named: Vec<String> = named.into_iter().flatten().collect();
+    if named.is_empty() { "as configured".to_owned() } else { format!("to {}", named.join(", ")) }
 }
 
-fn fallback(attachment: &Attachment, loaded: &Loaded) -> Option<PoolIndex> {
-    match attachment.on_fault() {
-        OnFault::Pool(name) => loaded.pool(name),
-        OnFault::Reject | OnFault::Continue => None,
+/// The target as the engine takes it, or why it cannot be.
+fn target(
+    rule: &Rule,
+    target: host::Target,
+    virtual_: &Virtual,
+    engine: &Snapshot,
+) -> Result<Target, String> {
+    let slot = |index: usize| {
+        let name = rule.attachment.slots().get(index).map_or("", |binding| &binding.slot);
+        (rule.slot(index).copied(), name)
+    };
+    let pool = match target.pool.map(slot) {
+        None => None,
+        Some((Some(Slot::Pool(pool)), _)) => Some(pool),
+        Some((_, name)) => {
+            return Err(format!("sent it to the slot {name:?}, which is bound to no pool"));
+        }
+    };
+    let snat_pool = match target.snat_pool.map(slot) {
+        None => None,
+        Some((Some(Slot::Snat(pool)), _)) => Some(pool),
+        Some((_, name)) => {
+            return Err(format!("took the slot {name:?} for a SNAT pool, and it is bound to none"));
+        }
+    };
+    let mode = target.mode.map(mode_name).transpose()?;
+    let chosen = virtual_.modes.choose(mode, snat_pool).map_err(|lacks| {
+        let lacks = match lacks {
+            shunt_engine::datapath::Lacks::SnatPool => "snat-pool",
+            shunt_engine::datapath::Lacks::Dscp => "dscp",
+        };
+        format!("chose a mode for which the virtual has no `{lacks}`")
+    })?;
+    let going_to = pool.or(virtual_.pool).and_then(|pool| engine.pool(pool));
+    if let (Some(pool), Some(member)) = (going_to, target.member)
+        && pool.position(member.into()).is_none()
+    {
+        return Err(format!("sent it to {member}, which the pool {} does not have", pool.name));
     }
+    if let Some(pool) = going_to.filter(|_| !chosen.name().is_two_way()) {
+        let other = pool.members.iter().find(|member| member.endpoint.port != virtual_.listen.port);
+        if let Some(other) = other {
+            let (mode, member) = (chosen.name(), other.endpoint);
+            return Err(format!(
+                "chose {mode}, which leaves the port as it is, and {member} of {} has another",
+                pool.name
+            ));
+        }
+    }
+    Ok(Target {
+        pool,
+        member: target.member.map(Endpoint::from),
+        mode,
+        snat_pool,
+        persist: target.persist.map(persist),
+    })
 }
 
 fn mode_name(mode: host::Mode) -> Result<ModeName, String> {

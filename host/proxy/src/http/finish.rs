@@ -11,6 +11,7 @@ use tokio::time::Instant;
 use crate::http::body::RequestBodyState;
 use crate::http::h1::connection::ClientConnection;
 use crate::view::VirtualView;
+use shunt_runtime::rules::chain::Chain;
 
 /// What `on-done` will be told. Made only where a rule exports that hook; it travels with the body of
 /// the answer and calls the rules when it is dropped.
@@ -62,15 +63,11 @@ impl Drop for Finish {
             first_byte: self.first_byte,
         };
         let mut flow_vars = self.connection.vars.take();
-        for rule in self.view.rules.iter().filter(|rule| rule.attachment.hooks().contains(Hook::OnDone)) {
-            let done = self
-                .connection
-                .with_runner(rule, |runner| runner.on_done(&summary, Some(&mut self.vars), &mut flow_vars));
-            if let Err(fault) = done {
-                // It changes nothing for anyone any more.
-                rule.log(&fault);
-            }
-        }
+        let (connection, vars) = (&self.connection, &mut self.vars);
+        // What fails changes nothing for anyone any more.
+        Chain::new(Hook::OnDone, &self.view.rules).tell(|rule| {
+            connection.with_runner(rule, |runner| runner.on_done(&summary, Some(vars), &mut flow_vars))
+        });
         self.connection.vars.replace(flow_vars);
     }
 }

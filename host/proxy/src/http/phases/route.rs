@@ -26,7 +26,7 @@ impl Route {
         target: Target,
         configured: Option<&Rc<PoolView>>,
     ) -> Result<(), String> {
-        let pool = target.pool.and_then(|slot| rule.slots.get(slot)).cloned();
+        let pool = target.pool.and_then(|slot| rule.slot(slot)).cloned();
         if let Some(address) = target.member {
             let within = pool.as_ref().or(self.pool.as_ref()).or(configured);
             match within {

@@ -1,10 +1,11 @@
 //! The hooks of a request: who is called, what their verdicts mean, and what happens when one faults.
 
 use std::rc::Rc;
+use std::slice;
 
 use http::{Response, response};
 use shunt_rules::{
-    BodyVerdict, ConnectFailedVerdict, ConnectFailure, Exchange, Fault, Hook, OnFault, RequestVerdict,
+    BodyVerdict, ConnectFailedVerdict, ConnectFailure, Exchange, Fault, Hook, RequestVerdict,
     ResponseVerdict, Runner, Target,
 };
 
@@ -15,6 +16,7 @@ use crate::http::phases::route::Route;
 use crate::http::phases::{Stop, Transaction};
 use crate::http::problem::Problem;
 use crate::view::{PoolView, RuleView};
+use shunt_runtime::rules::chain::{Chain, Decision};
 
 /// What `on-connect-failed` came to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,12 +24,6 @@ pub(super) enum AfterFailure {
     AsConfigured,
     SamePool,
     Elsewhere,
-}
-
-/// What a fault comes to.
-enum AfterFault {
-    Continue,
-    Stop,
 }
 
 impl Transaction {
@@ -38,20 +34,30 @@ impl Transaction {
             return Ok(());
         }
         let view = Rc::clone(&self.view);
-        for rule in view.rules.iter().filter(|rule| rule.attachment.hooks().contains(Hook::OnRequest)) {
-            let decided = match self.call(rule, Runner::on_request) {
-                Ok(RequestVerdict::Next) => false,
-                Ok(RequestVerdict::To(target)) => self.redirect(rule, Hook::OnRequest, target)?,
-                Ok(RequestVerdict::Respond(answer)) => return Err(Stop::Answer(Box::new(answer))),
-                Ok(RequestVerdict::Reject) => return Err(Problem::Rejected.into()),
-                Ok(RequestVerdict::NeedBody(most)) => Box::pin(self.on_request_body(rule, most)).await?,
-                Err(_) => self.after_fault(rule)?,
-            };
-            if decided {
-                break;
+        let mut chain = Chain::new(Hook::OnRequest, &view.rules);
+        loop {
+            let mut wants_body = None;
+            let decision = chain.ask(|rule| {
+                Ok(match self.call(rule, Runner::on_request)? {
+                    RequestVerdict::Next => None,
+                    RequestVerdict::To(target) => {
+                        self.redirect(rule, Hook::OnRequest, target)?;
+                        Some(Ok(()))
+                    }
+                    RequestVerdict::Respond(answer) => Some(Err(Stop::Answer(Box::new(answer)))),
+                    RequestVerdict::Reject => Some(Err(Problem::Rejected.into())),
+                    RequestVerdict::NeedBody(most) => {
+                        wants_body = Some((rule, most));
+                        Some(Ok(()))
+                    }
+                })
+            });
+            self.decide(decision)?;
+            let Some((rule, most)) = wants_body else { return Ok(()) };
+            if Box::pin(self.on_request_body(rule, most)).await? {
+                return Ok(());
             }
         }
-        Ok(())
     }
 
     /// Whether the rule decided.
@@ -66,21 +72,28 @@ impl Transaction {
         };
         let shown = bytes.len().min(most);
         let complete = ended && shown == bytes.len();
-        let verdict =
-            self.call(rule, |runner, exchange| runner.on_request_body(exchange, &bytes[..shown], complete));
         let mut forwarded = bytes.clone();
-        let decided = match verdict {
-            Ok(BodyVerdict::Next) => false,
-            Ok(BodyVerdict::Replace(replacement)) => {
-                let rest = bytes.slice(shown..);
-                forwarded = if rest.is_empty() { replacement } else { [replacement, rest].concat().into() };
-                true
-            }
-            Ok(BodyVerdict::To(target)) => self.redirect(rule, Hook::OnRequestBody, target)?,
-            Ok(BodyVerdict::Respond(answer)) => return Err(Stop::Answer(Box::new(answer))),
-            Ok(BodyVerdict::Reject) => return Err(Problem::Rejected.into()),
-            Err(_) => self.after_fault(rule)?,
-        };
+        let decision = Chain::new(Hook::OnRequestBody, slice::from_ref(rule)).ask(|rule| {
+            let ask = |runner: &mut Runner, exchange: &mut _| {
+                runner.on_request_body(exchange, &bytes[..shown], complete)
+            };
+            Ok(match self.call(rule, ask)? {
+                BodyVerdict::Next => None,
+                BodyVerdict::Replace(replacement) => {
+                    let rest = bytes.slice(shown..);
+                    forwarded =
+                        if rest.is_empty() { replacement } else { [replacement, rest].concat().into() };
+                    Some(Ok(()))
+                }
+                BodyVerdict::To(target) => {
+                    self.redirect(rule, Hook::OnRequestBody, target)?;
+                    Some(Ok(()))
+                }
+                BodyVerdict::Respond(answer) => Some(Err(Stop::Answer(Box::new(answer)))),
+                BodyVerdict::Reject => Some(Err(Problem::Rejected.into())),
+            })
+        });
+        let decided = self.decide(decision)?;
         // The length may be another one now: it is framed anew either way.
         self.exchange.request.headers.remove(http::header::CONTENT_LENGTH);
         let body = std::mem::replace(&mut self.body, RequestBody::Empty);
@@ -97,35 +110,37 @@ impl Transaction {
     pub(super) fn on_connect_failed(&mut self, failure: &ConnectFailure) -> Result<AfterFailure, Stop> {
         let view = Rc::clone(&self.view);
         let hook = Hook::OnConnectFailed;
-        for rule in view.rules.iter().filter(|rule| rule.attachment.hooks().contains(hook)) {
-            match self.call(rule, |runner, exchange| runner.on_connect_failed(exchange, failure)) {
-                Ok(ConnectFailedVerdict::Next) => {}
-                Ok(ConnectFailedVerdict::Retry) => return Ok(AfterFailure::SamePool),
-                Ok(ConnectFailedVerdict::Respond(answer)) => return Err(Stop::Answer(Box::new(answer))),
-                Ok(ConnectFailedVerdict::To(target)) => {
-                    if self.detours >= MOST_DETOURS {
-                        // Around in circles: the configuration takes over.
-                        return Ok(AfterFailure::AsConfigured);
+        let mut chain = Chain::new(hook, &view.rules);
+        loop {
+            let decision = chain.ask(|rule| {
+                Ok(match self.call(rule, |runner, exchange| runner.on_connect_failed(exchange, failure))? {
+                    ConnectFailedVerdict::Next => None,
+                    ConnectFailedVerdict::Retry => Some(Ok(AfterFailure::SamePool)),
+                    ConnectFailedVerdict::Respond(answer) => Some(Err(Stop::Answer(Box::new(answer)))),
+                    // Around in circles: the configuration takes over.
+                    ConnectFailedVerdict::To(_) if self.detours >= MOST_DETOURS => {
+                        Some(Ok(AfterFailure::AsConfigured))
                     }
-                    if self.redirect(rule, hook, target)? {
+                    ConnectFailedVerdict::To(target) => {
+                        self.redirect(rule, hook, target)?;
                         self.detours += 1;
-                        return Ok(AfterFailure::Elsewhere);
+                        Some(Ok(AfterFailure::Elsewhere))
                     }
+                })
+            });
+            match decision {
+                None => return Ok(AfterFailure::AsConfigured),
+                Some(Decision::Verdict(result)) => return result,
+                Some(Decision::Pool(pool)) if self.detours < MOST_DETOURS => {
+                    self.detours += 1;
+                    self.route = Route::to_pool(Rc::clone(pool));
+                    return Ok(AfterFailure::Elsewhere);
                 }
-                Err(_) => {
-                    // What the operator wants of a fault is about the request; here it is already lost,
-                    // so only another pool helps.
-                    if let (OnFault::Pool(_), Some(pool)) = (rule.attachment.on_fault(), &rule.fallback)
-                        && self.detours < MOST_DETOURS
-                    {
-                        self.detours += 1;
-                        self.route = Route::to_pool(Rc::clone(pool));
-                        return Ok(AfterFailure::Elsewhere);
-                    }
-                }
+                // What the operator wants of a fault is about the request; here it is already lost, so only
+                // another pool helps.
+                Some(Decision::Refuse | Decision::Pool(_)) => {}
             }
         }
-        Ok(AfterFailure::AsConfigured)
     }
 
     /// `None`: the request is to be sent to another member.
@@ -142,11 +157,19 @@ impl Transaction {
         self.exchange.response = Some(head);
         self.exchange.member = Some(lease.member().address);
         self.exchange.pool = Some(pool.name.clone());
-        for rule in view.rules.iter().filter(|rule| rule.attachment.hooks().contains(Hook::OnResponse)) {
-            match self.call(rule, Runner::on_response) {
-                Ok(ResponseVerdict::Next) => {}
-                Ok(ResponseVerdict::Replace(answer)) => return Err(Stop::Answer(Box::new(answer))),
-                Ok(ResponseVerdict::Retry) => {
+        let mut chain = Chain::new(Hook::OnResponse, &view.rules);
+        loop {
+            let decision = chain.ask(|rule| {
+                Ok(match self.call(rule, Runner::on_response)? {
+                    ResponseVerdict::Next => None,
+                    ResponseVerdict::Replace(answer) => Some(Some(answer)),
+                    ResponseVerdict::Retry => Some(None),
+                })
+            });
+            match decision {
+                None => break,
+                Some(Decision::Verdict(Some(answer))) => return Err(Stop::Answer(Box::new(answer))),
+                Some(Decision::Verdict(None)) => {
                     let tried = lease.member().address;
                     let another = pool.members.iter().any(|member| {
                         member.address != tried
@@ -159,10 +182,9 @@ impl Transaction {
                     }
                     break;
                 }
-                Err(_) => match self.fault(rule) {
-                    AfterFault::Continue => {}
-                    AfterFault::Stop => return Err(Problem::Fault.into()),
-                },
+                Some(Decision::Refuse) => return Err(Problem::Fault.into()),
+                // It has been to a pool already.
+                Some(Decision::Pool(_)) => {}
             }
         }
         let head = self.exchange.response.take().unwrap_or_else(|| Response::new(()).into_parts().0);
@@ -175,42 +197,28 @@ impl Transaction {
         hook: impl FnOnce(&mut Runner, &mut Box<Exchange>) -> Result<T, Fault>,
     ) -> Result<T, Fault> {
         let exchange = &mut self.exchange;
-        let result = self.connection.with_runner(rule, |runner| hook(runner, exchange));
-        if let Err(fault) = &result {
-            rule.log(fault);
-        }
-        result
+        self.connection.with_runner(rule, |runner| hook(runner, exchange))
     }
 
-    /// Takes over a target. Says whether the rule decided: a target that means nothing is a fault.
-    fn redirect(&mut self, rule: &Rc<RuleView>, hook: Hook, target: Target) -> Result<bool, Stop> {
-        match self.route.redirect(rule, target, self.view.pool.as_ref()) {
-            Ok(()) => Ok(true),
-            Err(why) => {
-                let fault = self.connection.with_runner(rule, |runner| runner.refuse_verdict(hook, why));
-                rule.log(&fault);
-                self.after_fault(rule)
-            }
-        }
+    /// Takes over a target. One that means nothing is a fault.
+    fn redirect(&mut self, rule: &Rc<RuleView>, hook: Hook, target: Target) -> Result<(), Fault> {
+        self.route
+            .redirect(rule, target, self.view.pool.as_ref())
+            .map_err(|why| self.connection.with_runner(rule, |runner| runner.refuse_verdict(hook, why)))
     }
 
-    /// What `on-fault` says of a request that has not been sent. `true`: it is decided.
-    fn after_fault(&mut self, rule: &RuleView) -> Result<bool, Stop> {
-        if let (OnFault::Pool(_), Some(pool)) = (rule.attachment.on_fault(), &rule.fallback) {
-            self.route = Route::to_pool(Rc::clone(pool));
-            return Ok(true);
+    /// What a decision means to a request that has not been sent. Whether there is one.
+    fn decide(
+        &mut self,
+        decision: Option<Decision<'_, Result<(), Stop>, Rc<PoolView>>>,
+    ) -> Result<bool, Stop> {
+        match decision {
+            None => return Ok(false),
+            Some(Decision::Verdict(result)) => result?,
+            Some(Decision::Refuse) => return Err(Problem::Fault.into()),
+            Some(Decision::Pool(pool)) => self.route = Route::to_pool(Rc::clone(pool)),
         }
-        match self.fault(rule) {
-            AfterFault::Continue => Ok(false),
-            AfterFault::Stop => Err(Problem::Fault.into()),
-        }
-    }
-
-    fn fault(&self, rule: &RuleView) -> AfterFault {
-        match rule.attachment.on_fault() {
-            OnFault::Reject => AfterFault::Stop,
-            OnFault::Continue | OnFault::Pool(_) => AfterFault::Continue,
-        }
+        Ok(true)
     }
 }
 
