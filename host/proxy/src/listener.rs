@@ -17,6 +17,7 @@ use tokio_rustls::TlsAcceptor;
 use crate::http::h1::connection::ClientConnection;
 use crate::http::phases::route::Route;
 use crate::view::VirtualView;
+use shunt_runtime::clock;
 use shunt_runtime::counters::VirtualCounters;
 use shunt_runtime::rules::chain::{Chain, Decision};
 use shunt_runtime::tls::Tls;
@@ -24,6 +25,9 @@ use shunt_runtime::tls::Tls;
 /// How long accepting pauses when descriptors or memory are used up: the connections that hold them
 /// get time to end, and the loop does not spin.
 const PAUSE: Duration = Duration::from_millis(100);
+
+/// Refusals for the same reason are written to the log at most so often by each listener, in milliseconds.
+const TELL_EVERY: u64 = 1_000;
 
 /// Flow numbers are unique over all workers.
 static NEXT_FLOW: AtomicU64 = AtomicU64::new(1);
@@ -34,6 +38,9 @@ pub(crate) struct Listener {
     closing: Notify,
     closed: Cell<bool>,
     open: Cell<usize>,
+    /// Connections beyond the limit that the log has not told of, and when it last told of one.
+    beyond: Cell<u64>,
+    told_beyond: Cell<Option<u64>>,
     /// Told when the last connection ends.
     emptied: Notify,
 }
@@ -53,6 +60,8 @@ impl Listener {
             closing: Notify::new(),
             closed: Cell::new(false),
             open: Cell::new(0),
+            beyond: Cell::new(0),
+            told_beyond: Cell::new(None),
             emptied: Notify::new(),
         })
     }
@@ -115,12 +124,33 @@ impl Listener {
         }
     }
 
+    /// Tells the operator that clients are refused, unless that was told a moment ago.
+    fn tell_beyond(&self, view: &VirtualView, client: SocketAddr) {
+        let beyond = self.beyond.get() + 1;
+        let now = clock::monotonic_ms();
+        if self.told_beyond.get().is_some_and(|last| now - last < TELL_EVERY) {
+            self.beyond.set(beyond);
+            return;
+        }
+        self.told_beyond.set(Some(now));
+        self.beyond.set(0);
+        let settings = &view.virtual_.settings;
+        tracing::warn!(
+            "virtual" = %settings.name,
+            limit = settings.limits.connections,
+            refused = beyond,
+            last = %client,
+            "limits.connections is reached: connections are refused; raise it or find out who holds them"
+        );
+    }
+
     fn admit(self: &Rc<Self>, stream: TcpStream, client: SocketAddr) {
         let view = self.view();
         view.counters.connections.add(1);
         if self.open.get() >= view.virtual_.settings.limits.connections {
             view.counters.refused.add(1);
             reset(&stream);
+            self.tell_beyond(&view, client);
             return;
         }
         self.open.set(self.open.get() + 1);
