@@ -1,16 +1,20 @@
 //! Reads responses as a member sends them: the head, and what its framing makes of the bytes behind it
 //! (RFC 9112 section 6.3).
 
+use std::mem::MaybeUninit;
+
 use bytes::{Buf, Bytes, BytesMut};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode, Version, header, response};
 use hyper::ext::ReasonPhrase;
 use memchr::memchr;
 
+mod unusual;
+
 use super::Broken;
 use crate::http::h1::framing::{chunk_size, decimal};
 
-/// Fields of a head, and of the trailers, at most.
-const MOST_FIELDS: usize = 128;
+/// Fields of a head, and of the trailers, that there is room for without an allocation.
+const USUAL_FIELDS: usize = 128;
 /// Bytes of a head, and of the trailers, at most.
 const MOST_HEAD: usize = (64 << 10) - 1;
 /// A chunk size with its extensions, which nobody uses.
@@ -29,16 +33,45 @@ pub(super) struct Head {
 /// # Errors
 /// It is no HTTP/1 response, or its framing can be read in more than one way.
 pub(super) fn take_head(buffer: &mut BytesMut, request: &Method) -> Result<Option<Head>, Broken> {
-    let mut fields = [const { std::mem::MaybeUninit::uninit() }; MOST_FIELDS];
+    let mut places = [Place::default(); USUAL_FIELDS];
+    let found = {
+        let mut fields = [const { MaybeUninit::uninit() }; USUAL_FIELDS];
+        find(buffer, &httparse::ParserConfig::default(), &mut fields, &mut places)
+    };
+    let taken = match found {
+        Ok(found) => found.map(|found| found.take(buffer, &places)).transpose()?,
+        Err(Broken::Head(error)) => unusual::take(buffer, error)?,
+        Err(error) => return Err(error),
+    };
+    let Some(parts) = taken else { return Ok(None) };
+    let framing = Framing::read(&parts.headers, parts.version)?;
+    let keep_alive = framing.keep_alive;
+    let body = framing.body(request, parts.status);
+    Ok(Some(Head { keep_alive: keep_alive && body != Body::UntilClosed, parts, body }))
+}
+
+/// A head that is whole.
+struct Found {
+    length: usize,
+    status: StatusCode,
+    reason: Option<ReasonPhrase>,
+    version: Version,
+    /// How many fields it has.
+    count: usize,
+}
+
+/// Finds the end of a head, and the `places` of its fields; `None`: not all of it is there.
+fn find<'b>(
+    bytes: &'b [u8],
+    config: &httparse::ParserConfig,
+    fields: &mut [MaybeUninit<httparse::Header<'b>>],
+    places: &mut [Place],
+) -> Result<Option<Found>, Broken> {
     let mut parsed = httparse::Response::new(&mut []);
-    let read = httparse::ParserConfig::default().parse_response_with_uninit_headers(
-        &mut parsed,
-        buffer,
-        &mut fields,
-    );
+    let read = config.parse_response_with_uninit_headers(&mut parsed, bytes, fields);
     let length = match read.map_err(Broken::Head)? {
         httparse::Status::Complete(length) => length,
-        httparse::Status::Partial if buffer.len() < MOST_HEAD => return Ok(None),
+        httparse::Status::Partial if bytes.len() < MOST_HEAD => return Ok(None),
         httparse::Status::Partial => return Err(Broken::HeadTooLarge),
     };
     if length > MOST_HEAD {
@@ -51,25 +84,24 @@ pub(super) fn take_head(buffer: &mut BytesMut, request: &Method) -> Result<Optio
         None => parsed.reason.and_then(|reason| ReasonPhrase::try_from(reason.as_bytes()).ok()),
     };
     let version = if parsed.version == Some(1) { Version::HTTP_11 } else { Version::HTTP_10 };
-
-    let origin = buffer.as_ptr() as usize;
-    let mut places = [Place::default(); MOST_FIELDS];
     for (place, field) in places.iter_mut().zip(parsed.headers.iter()) {
-        *place = Place::of(origin, field);
+        *place = Place::of(bytes.as_ptr() as usize, field);
     }
-    let count = parsed.headers.len();
-    let bytes = buffer.split_to(length).freeze();
-    let (mut parts, ()) = Response::new(()).into_parts();
-    parts.status = status;
-    parts.version = version;
-    if let Some(reason) = reason {
-        parts.extensions.insert(reason);
+    Ok(Some(Found { length, status, reason, version, count: parsed.headers.len() }))
+}
+
+impl Found {
+    fn take(self, buffer: &mut BytesMut, places: &[Place]) -> Result<response::Parts, Broken> {
+        let bytes = buffer.split_to(self.length).freeze();
+        let (mut parts, ()) = Response::new(()).into_parts();
+        parts.status = self.status;
+        parts.version = self.version;
+        if let Some(reason) = self.reason {
+            parts.extensions.insert(reason);
+        }
+        parts.headers = fields_at(&bytes, &places[..self.count])?;
+        Ok(parts)
     }
-    parts.headers = fields_at(&bytes, &places[..count])?;
-    let framing = Framing::read(&parts.headers, version)?;
-    let keep_alive = framing.keep_alive;
-    let body = framing.body(request, status);
-    Ok(Some(Head { keep_alive: keep_alive && body != Body::UntilClosed, parts, body }))
 }
 
 /// Where a field stands in the bytes of its head.
@@ -318,21 +350,29 @@ fn take_data(buffer: &mut BytesMut, left: &mut u64) -> Option<Bytes> {
 }
 
 fn take_trailers(buffer: &mut BytesMut) -> Result<Option<HeaderMap>, Broken> {
-    let mut fields = [httparse::EMPTY_HEADER; MOST_FIELDS];
-    let (length, places, count) = match httparse::parse_headers(buffer, &mut fields).map_err(Broken::Head)? {
-        httparse::Status::Complete((length, _)) if length > MOST_HEAD => return Err(Broken::HeadTooLarge),
-        httparse::Status::Complete((length, fields)) => {
-            let mut places = [Place::default(); MOST_FIELDS];
-            for (place, field) in places.iter_mut().zip(fields) {
-                *place = Place::of(buffer.as_ptr() as usize, field);
+    let mut places = [Place::default(); USUAL_FIELDS];
+    let found = {
+        let mut fields = [httparse::EMPTY_HEADER; USUAL_FIELDS];
+        match httparse::parse_headers(buffer, &mut fields) {
+            Ok(httparse::Status::Complete((length, fields))) => {
+                for (place, field) in places.iter_mut().zip(fields) {
+                    *place = Place::of(buffer.as_ptr() as usize, field);
+                }
+                Ok(Some((length, fields.len())))
             }
-            (length, places, fields.len())
+            Ok(httparse::Status::Partial) => Ok(None),
+            Err(error) => Err(error),
         }
-        httparse::Status::Partial if buffer.len() < MOST_HEAD => return Ok(None),
-        httparse::Status::Partial => return Err(Broken::HeadTooLarge),
     };
-    let bytes = buffer.split_to(length).freeze();
-    fields_at(&bytes, &places[..count]).map(Some)
+    match found {
+        Ok(Some((length, count))) if length <= MOST_HEAD => {
+            let bytes = buffer.split_to(length).freeze();
+            fields_at(&bytes, &places[..count]).map(Some)
+        }
+        Ok(None) if buffer.len() < MOST_HEAD => Ok(None),
+        Ok(_) => Err(Broken::HeadTooLarge),
+        Err(error) => unusual::take_trailers(buffer, error),
+    }
 }
 
 #[cfg(test)]

@@ -35,8 +35,12 @@ fn what_is_no_head_is_refused() {
         "GET / HTTP/1.1\r\n\r\n",
         "HTTP/1.1 20 OK\r\n\r\n",
         "HTTP/1.1 099 OK\r\n\r\n",
-        "HTTP/1.1 200 OK\r\nx : 1\r\n\r\n",
+        "HTTP/1.1 200 OK\r\n : 1\r\n\r\n",
+        "HTTP/1.1 200 OK\r\nx y: 1\r\n\r\n",
+        "HTTP/1.1 200 OK\r\n x: 1\r\n\r\n",
         "HTTP/1.1 200 OK\r\nx: 1\r\n folded\r\n\r\n",
+        "HTTP/1.20 200 OK\r\n\r\n",
+        "HTTP/1.x 200 OK\r\n\r\n",
         "HTTP/1.1 200 OK\r\nx: \0\r\n\r\n",
     ] {
         assert!(head_of(text).is_err(), "{text:?}");
@@ -44,6 +48,45 @@ fn what_is_no_head_is_refused() {
     let endless = format!("HTTP/1.1 200 OK\r\nx: {}", "y".repeat(MOST_HEAD));
     assert!(matches!(head_of(&endless), Err(Broken::HeadTooLarge)));
     assert!(matches!(head_of(&format!("{endless}\r\n\r\n")), Err(Broken::HeadTooLarge)));
+}
+
+/// RFC 9110 section 2.5, RFC 9112 section 5.1.
+#[test]
+fn unusual_heads_are_read_however_they_are_cut() {
+    let many = "Link: </a>\r\n".repeat(500);
+    for (text, name, value) in [
+        ("HTTP/1.1 200 OK\r\nX-XSS-Protection : 1\r\nA \t : 2\r\n\r\n".to_owned(), "x-xss-protection", "1"),
+        ("HTTP/1.2 200 OK\r\nX: 1\r\n\r\n".to_owned(), "x", "1"),
+        ("HTTP/1.9 200 OK\r\nX : 1\r\n\r\n".to_owned(), "x", "1"),
+        (format!("HTTP/1.1 200 OK\r\n{many}X: 1\r\n\r\n"), "x", "1"),
+        (format!("HTTP/1.1 200 OK\r\n{many}X : 1\r\n\r\n"), "x", "1"),
+    ] {
+        for end in (0..text.len()).step_by(if text.len() > 1000 { 97 } else { 1 }) {
+            assert!(head_of(&text[..end]).unwrap().is_none(), "{:?}", &text[..end]);
+        }
+        let mut buffer = BytesMut::from(format!("{text}abc").as_str());
+        let head = take_head(&mut buffer, &Method::GET).unwrap().unwrap();
+        assert_eq!(head.parts.headers[name], value, "{text:?}");
+        assert_eq!(head.parts.version, Version::HTTP_11, "{text:?}");
+        assert_eq!(buffer, "abc", "{text:?}");
+    }
+    let count = |text: &str| head_of(text).unwrap().unwrap().parts.headers.len();
+    assert_eq!(count(&format!("HTTP/1.1 200 OK\r\n{}\r\n", "a:\r\n".repeat(128))), 128);
+    assert_eq!(count(&format!("HTTP/1.1 200 OK\r\n{}\r\n", "a:\r\n".repeat(129))), 129);
+    assert_eq!(count(&format!("HTTP/1.1 200 OK\r\n{}\r\n", "a:\r\n".repeat(16_000))), 16_000);
+}
+
+#[test]
+fn unusual_framing_is_refused() {
+    for wrong in [
+        "content-length : 3\r\n",
+        "transfer-encoding\t: chunked\r\n",
+        "content-length: 3\r\ncontent-length : 3\r\n",
+        "x : 1\r\ncontent-length:\r\n 3\r\n",
+    ] {
+        assert!(framed(wrong).is_err(), "{wrong:?}");
+    }
+    assert_eq!(framed("x : 1\r\ncontent-length: 3\r\n").unwrap(), (Body::Length(3), true));
 }
 
 /// RFC 9112 section 6.3.
@@ -125,6 +168,20 @@ fn chunks_are_read_however_they_are_cut() {
     for cut in 0..text.len() {
         let (data, trailers, rest) = read_chunked(&text[..cut], &text[cut..]).unwrap();
         assert_eq!((&data[..], trailers, rest.len()), (&b"abc"[..], None, 0), "{cut}");
+    }
+}
+
+#[test]
+fn unusual_trailers_are_read() {
+    let many = "a: 1\r\n".repeat(200);
+    for (trailers, count) in [("Digest : 1\r\n", 1), (&many, 200)] {
+        let text = format!("3\r\nabc\r\n0\r\n{trailers}\r\nHTTP/1.1");
+        for cut in 0..text.len() {
+            let (data, fields, rest) =
+                read_chunked(&text.as_bytes()[..cut], &text.as_bytes()[cut..]).unwrap();
+            assert_eq!((&data[..], fields.unwrap().len()), (&b"abc"[..], count), "{cut} {trailers:?}");
+            assert_eq!(rest, "HTTP/1.1", "{cut} {trailers:?}");
+        }
     }
 }
 
