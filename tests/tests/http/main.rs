@@ -7,7 +7,9 @@
     reason = "a test that cannot go on says so and ends"
 )]
 
+mod early_answers;
 mod fields;
+mod half_close;
 mod hot_loads;
 mod lifecycle;
 mod limits;

@@ -231,6 +231,34 @@ fn a_body_that_a_rule_saw_can_be_sent_again() {
     assert!(requests[1..].iter().all(|it| it.body == b"abc"));
 }
 
+/// A kept connection was closed and there is no new one: that is a failed connect as any other.
+#[test]
+fn a_rule_decides_when_a_kept_connection_cannot_be_replaced() {
+    for (wish, status) in [("to", 200), ("respond", 503), ("next", 502), ("retry", 502)] {
+        let mut origin = Origin::start(|call| {
+            call.request()?;
+            call.send(ok("web"))?;
+            call.request()?;
+            call.mark("second");
+            call.await_mark("end")
+        });
+        let other = Origin::named("other");
+        let pools = pools(&[("web", &[&origin]), ("other", &[&other])]);
+        let site = Site::configured(|at| site::config(at, "", &(surface("") + &pools)));
+        let mut client = site.client();
+        assert_eq!(client.get("/").text(), "web");
+        client.send(format!("GET / HTTP/1.1\r\nHost: h\r\nX-Do: {wish}\r\n\r\n"));
+        origin.wait_mark("second");
+        origin.stop();
+        origin.tell("end");
+        let answer = client.answer();
+        assert_eq!(answer.status(), status, "{wish}: {}", answer.text());
+        if wish == "respond" {
+            assert!(answer.text().ends_with("Refused 1"), "{}", answer.text());
+        }
+    }
+}
+
 #[test]
 fn a_rule_decides_when_members_fail() {
     let other = Origin::named("other");

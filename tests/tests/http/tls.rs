@@ -262,3 +262,59 @@ fn a_connection_that_rested_goes_on() {
     assert!(leaving.ended());
     assert_eq!(site.daemon.wait().code(), Some(0));
 }
+
+/// close_notify ends one direction (RFC 8446 section 6.1), as FIN does: with it or without it the answer comes.
+#[test]
+fn a_client_that_has_said_all_gets_its_answer() {
+    for version in [&rustls::version::TLS13, &rustls::version::TLS12] {
+        for (notify, fin) in [(true, true), (true, false), (false, true)] {
+            let origin = Origin::start(|call| {
+                call.request()?;
+                call.await_mark("go on")?;
+                call.send(shunt_tests::origin::ok("answer"))
+            });
+            let (site, _) = secure("", &origin, &[&["a.example"]]);
+            let mut client = connect(&site, "a.example", version);
+            client.send("GET / HTTP/1.1\r\nHost: h\r\n\r\n");
+            let mut stream = client.into_stream();
+            if notify {
+                stream.conn.send_close_notify();
+                stream.conn.complete_io(&mut stream.sock).unwrap();
+            }
+            if fin {
+                stream.sock.shutdown(std::net::Shutdown::Write).unwrap();
+            }
+            let mut client = Conversation::new(stream);
+            origin.wait_requests(1);
+            assert_eq!(client.exact(7), b"HTTP/1.", "notify {notify}, FIN {fin}");
+            origin.tell("go on");
+            assert!(client.try_head().unwrap().raw.starts_with(b"1 200 OK"), "notify {notify}, FIN {fin}");
+            assert_eq!(client.exact(6), b"answer", "notify {notify}, FIN {fin}");
+            assert!(client.ended(), "notify {notify}, FIN {fin}");
+        }
+    }
+}
+
+#[test]
+fn a_client_that_is_gone_is_noticed() {
+    for notify in [true, false] {
+        let origin = Origin::start(|call| {
+            call.request()?;
+            call.until_end();
+            call.mark("cut");
+            Ok(())
+        });
+        let (site, _) = secure("", &origin, &[&["a.example"]]);
+        let mut client = connect(&site, "a.example", &rustls::version::TLS13);
+        client.send("GET / HTTP/1.1\r\nHost: h\r\n\r\n");
+        origin.wait_requests(1);
+        let mut stream = client.into_stream();
+        if notify {
+            stream.conn.send_close_notify();
+            stream.conn.complete_io(&mut stream.sock).unwrap();
+        }
+        drop(stream);
+        origin.wait_mark("cut");
+        until("it is let go", || site.daemon.status()["virtuals"][0]["open"] == 0);
+    }
+}

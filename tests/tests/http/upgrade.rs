@@ -111,3 +111,56 @@ fn a_tunnel_ends_with_its_client() {
     origin.wait_mark("ended");
     origin.wait_ended(1);
 }
+
+/// The member switches by the head; the other protocol begins where the request ends (RFC 9110 section 7.8).
+#[test]
+fn a_tunnel_begins_behind_the_request() {
+    for (framing, pieces) in [
+        ("Content-Length: 10", ["01234", "56789", "tunnel"]),
+        ("Content-Length: 10", ["01234", "56789tun", "nel"]),
+        ("Content-Length: 10", ["", "0123456789", "tunnel"]),
+        ("Transfer-Encoding: chunked", ["5\r\n01234\r\n", "5\r\n56789\r\n0\r\n\r\n", "tunnel"]),
+        ("Transfer-Encoding: chunked", ["5\r\n01234\r\n", "5\r\n56789\r\n0\r\n\r", "\ntunnel"]),
+    ] {
+        let origin = Origin::start(|call| {
+            let head = call.head()?;
+            call.send(SWITCH)?;
+            let body = call.wire().try_request_body(head)?.body;
+            call.mark(String::from_utf8_lossy(&body));
+            let said = call.wire().try_exact(6)?;
+            call.send([b"> ", &said[..]].concat())?;
+            call.until_end();
+            Ok(())
+        });
+        let site = Site::of(&[&origin]);
+        let mut client = site.client();
+        let [first, second, third] = pieces;
+        client.send(format!(
+            "POST / HTTP/1.1\r\nHost: h\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n{framing}\r\n\r\n{first}"
+        ));
+        assert_eq!(client.answer_head().status(), 101, "{pieces:?}");
+        client.send(second);
+        client.send(third);
+        assert_eq!(client.exact(8), b"> tunnel", "{pieces:?}");
+        assert!(origin.marks().contains(&"0123456789".to_owned()), "{pieces:?}: {:?}", origin.marks());
+    }
+}
+
+/// A request that never ends makes no tunnel, and holds nothing.
+#[test]
+fn a_tunnel_that_never_begins() {
+    let origin = Origin::start(|call| {
+        call.head()?;
+        call.send(SWITCH)?;
+        call.until_end();
+        call.mark("ended");
+        Ok(())
+    });
+    let site = Site::with("timeouts = { idle = \"1s\" }", &[&origin]);
+    let mut client = site.client();
+    client.send("POST / HTTP/1.1\r\nHost: h\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nContent-Length: 10\r\n\r\n01234");
+    assert_eq!(client.answer_head().status(), 101);
+    origin.wait_mark("ended");
+    let _ = client.try_rest();
+    until("the member is free", || site.daemon.status()["pools"][0]["members"][0]["active"] == 0);
+}

@@ -1,6 +1,7 @@
 //! Bodies on their way through: streamed both ways, never collected unless a rule asked for it.
 
 use std::cell::{Cell, OnceCell};
+use std::future::poll_fn;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll};
@@ -48,6 +49,8 @@ pub(crate) struct RequestBodyState {
     pub(crate) nominated: OnceCell<Vec<HeaderName>>,
     /// Set when it ended in an error on the client's side.
     pub(crate) failed: Cell<Option<RequestBodyFailure>>,
+    /// There is one that has not come to its end, and no answer that it goes on behind.
+    pub(crate) unread: Cell<bool>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,6 +61,9 @@ pub(crate) enum RequestBodyFailure {
     /// The client stopped sending.
     Stalled,
 }
+
+/// What is read of a request body for nobody, at most.
+const MOST_DISCARDED: u64 = 16 << 20;
 
 /// What is sent to a member.
 pub(crate) enum RequestBody {
@@ -87,6 +93,7 @@ impl RequestBody {
         if incoming.is_end_stream() {
             return RequestBody::Empty;
         }
+        state.unread.set(true);
         RequestBody::Streamed {
             prefix: None,
             rest: Some(incoming),
@@ -120,6 +127,40 @@ impl RequestBody {
                 RequestBody::Streamed { prefix: Some(collected), rest, allowance, state, deadline, guard }
             }
             RequestBody::Empty => RequestBody::Empty,
+        }
+    }
+
+    /// Whether more of it is to come from the client.
+    pub(crate) fn is_coming(&self) -> bool {
+        matches!(self, RequestBody::Streamed { rest: Some(rest), .. } if !rest.is_end_stream())
+    }
+
+    /// Whether its framing says that no more than this is to come.
+    pub(crate) fn is_at_most(&self, most: u64) -> bool {
+        self.size_hint().exact().is_some_and(|size| size <= most)
+    }
+
+    /// Reads what is left of it for nobody, so that the client's next request can be read. More than
+    /// [`MOST_DISCARDED`] is not worth it: the connection ends.
+    pub(crate) async fn discard(mut self) {
+        let sent = match &self {
+            RequestBody::Streamed { state, .. }
+                if self.size_hint().exact().is_none_or(|it| it <= MOST_DISCARDED) =>
+            {
+                state.sent.get()
+            }
+            _ => return,
+        };
+        let mut left = MOST_DISCARDED;
+        while let Some(Ok(frame)) = poll_fn(|cx| Pin::new(&mut self).poll_frame(cx)).await {
+            let size = frame.data_ref().map_or(0, |data| data.len() as u64);
+            match left.checked_sub(size) {
+                Some(less) => left = less,
+                None => break,
+            }
+        }
+        if let RequestBody::Streamed { state, .. } = &self {
+            state.sent.set(sent);
         }
     }
 
@@ -166,7 +207,9 @@ impl Body for RequestBody {
             }
             Poll::Pending => return Poll::Pending,
             Poll::Ready(None) => {
-                if let Some(deadline) = deadline {
+                if state.unread.replace(false)
+                    && let Some(deadline) = deadline
+                {
                     deadline.request_sent();
                 }
                 return Poll::Ready(None);
@@ -183,9 +226,11 @@ impl Body for RequestBody {
             }
         };
         let last = frame.is_trailers() || incoming.is_end_stream();
+        // Where the answer is out already, the client may be at its next request.
+        let sent = last && state.unread.replace(false);
         if let Some(deadline) = deadline {
             deadline.progress();
-            if last {
+            if sent {
                 deadline.request_sent();
             }
         }
@@ -448,7 +493,7 @@ pub(crate) async fn collect(body: &mut RequestBody, most: usize) -> Result<(Byte
         if collected.len() >= most {
             break body.is_end_stream();
         }
-        match std::future::poll_fn(|cx| Pin::new(&mut *body).poll_frame(cx)).await {
+        match poll_fn(|cx| Pin::new(&mut *body).poll_frame(cx)).await {
             None => break true,
             Some(Err(error)) => return Err(error),
             Some(Ok(frame)) => {

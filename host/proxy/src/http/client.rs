@@ -11,11 +11,17 @@ use tokio_rustls::server::TlsStream;
 pub(crate) trait ClientStream: AsyncRead + AsyncWrite + Unpin + 'static {
     /// Ready when a read may find something: bytes, the end, or an error.
     fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>>;
+
+    fn socket(&self) -> &TcpStream;
 }
 
 impl ClientStream for TcpStream {
     fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.poll_read_ready(cx)
+    }
+
+    fn socket(&self) -> &TcpStream {
+        self
     }
 }
 
@@ -24,5 +30,9 @@ impl ClientStream for TlsStream<TcpStream> {
         let (stream, session) = self.get_ref();
         // A session that wants nothing from the socket holds bytes, or has seen the end.
         if session.wants_read() { stream.poll_read_ready(cx) } else { Poll::Ready(Ok(())) }
+    }
+
+    fn socket(&self) -> &TcpStream {
+        self.get_ref().0
     }
 }

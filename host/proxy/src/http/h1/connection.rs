@@ -20,6 +20,7 @@ use crate::deadline::{Deadline, Due, Waiting};
 use crate::http::client::ClientStream;
 use crate::http::fields::Forwarding;
 use crate::http::h1::guard::{Findings, Guarded};
+use crate::http::h1::half_close::Answer;
 use crate::http::h1::tunnel::Tunnel;
 use crate::http::phases;
 use crate::http::phases::route::Route;
@@ -50,7 +51,7 @@ pub(crate) struct ClientConnection {
 
 /// How long a connection is read on after its last answer, so that the answer to a request that was
 /// refused in its middle is not lost to a reset (RFC 9112 section 9.6): in silence, and in all.
-const LINGER_SILENT: Duration = Duration::from_secs(2);
+pub(crate) const LINGER_SILENT: Duration = Duration::from_secs(2);
 const LINGER: Duration = Duration::from_secs(30);
 
 /// Fields that hyper has room for without allocating for each head.
@@ -75,6 +76,8 @@ enum End {
     /// Nothing is under way, and nothing came for a while.
     Silent,
     TimedOut,
+    /// There is nobody to answer any more.
+    Gone,
 }
 
 impl ClientConnection {
@@ -112,6 +115,7 @@ impl ClientConnection {
     pub(crate) fn count_request(&self) -> u64 {
         let ordinal = self.requests.get() + 1;
         self.requests.set(ordinal);
+        self.findings.half_close.set_answer(Answer::NotBegun);
         ordinal
     }
 
@@ -202,7 +206,7 @@ impl ClientConnection {
             .max_header_size(most_head)
             .serve_connection(TokioIo::new(guarded), service);
 
-        let (mut registered, mut told) = (false, false);
+        let (mut registered, mut told, mut ending) = (false, false, false);
         let end = poll_fn(|cx| {
             // Once to be told of it; after that a flag says whether asking is worth it.
             if !registered || self.listener.is_closed() && !told {
@@ -224,6 +228,16 @@ impl ClientConnection {
                     }
                     Poll::Pending => {}
                 }
+                if self.findings.half_close.is_seen() && !ending {
+                    ending = !self.findings.under_way(&self.deadline);
+                    if ending {
+                        // The answer is out: now the end of the client's side is the end of the connection.
+                        continue;
+                    }
+                    if self.findings.half_close.poll_reset(cx).is_ready() {
+                        return Poll::Ready(End::Gone);
+                    }
+                }
                 if self.findings.inside_head() && self.deadline.waiting() == Waiting::Request {
                     self.deadline.wait_for(Waiting::Head, Instant::now() + head_time);
                 }
@@ -241,6 +255,7 @@ impl ClientConnection {
         })
         .await;
 
+        self.findings.half_close.unwatch();
         let parts = http.into_parts();
         let stream = parts.io.into_inner().into_inner();
         if matches!(end, End::Silent) && parts.read_buf.is_empty() {
@@ -274,7 +289,7 @@ impl ClientConnection {
             (End::Done | End::Broken | End::Silent, _) => {
                 let _ = tokio::time::timeout(LINGER, discard(&mut stream)).await;
             }
-            (End::TimedOut, _) => {}
+            (End::TimedOut | End::Gone, _) => {}
         }
     }
 }

@@ -18,8 +18,10 @@ use std::task::{Context, Poll, ready};
 use memchr::memchr;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use crate::deadline::Deadline;
+use crate::deadline::{Deadline, Waiting};
+use crate::http::client::ClientStream;
 use crate::http::h1::framing::{chunk_size, decimal};
+use crate::http::h1::half_close::HalfClose;
 
 /// Why a request is refused. Each is answered with 400 and the end of the connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -74,6 +76,18 @@ pub(crate) struct Findings {
     inside_message: Cell<bool>,
     /// Something that was to be written waits for the client to read.
     unwritten: Cell<bool>,
+    /// Request bodies that go on to members though their answers are out.
+    uploads: Cell<usize>,
+    pub(crate) half_close: HalfClose,
+}
+
+/// A request body that goes on to its member, or is read to its end, behind the answer.
+pub(crate) struct Upload(Rc<Findings>);
+
+impl Drop for Upload {
+    fn drop(&mut self) {
+        self.0.uploads.set(self.0.uploads.get() - 1);
+    }
 }
 
 impl Findings {
@@ -116,7 +130,18 @@ impl Findings {
 impl Findings {
     /// Whether the connection is between two requests with nothing under way in either direction.
     pub(crate) fn at_rest(&self) -> bool {
-        !self.inside_head() && !self.inside_message() && !self.unwritten.get()
+        !self.inside_head() && !self.inside_message() && !self.unwritten.get() && self.uploads.get() == 0
+    }
+
+    /// Whether there is an answer to come, or a rest of one to be written.
+    pub(crate) fn under_way(&self, deadline: &Deadline) -> bool {
+        self.unwritten.get() || !matches!(deadline.waiting(), Waiting::Request | Waiting::Head)
+    }
+
+    /// The connection is not at rest before this is dropped.
+    pub(crate) fn upload(self: &Rc<Self>) -> Upload {
+        self.uploads.set(self.uploads.get() + 1);
+        Upload(Rc::clone(self))
     }
 }
 
@@ -148,15 +173,45 @@ impl<S> Guarded<S> {
     }
 }
 
-impl<S: AsyncRead + Unpin> AsyncRead for Guarded<S> {
+impl<S: ClientStream> Guarded<S> {
+    /// The client has ended its side. That is the end of the connection only where nothing is under way:
+    /// else the end is kept until the answer is out.
+    fn end_between_messages(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let half_close = &self.findings.half_close;
+        if !half_close.is_seen() {
+            let clear = !self.findings.unwritten.get();
+            half_close.note(Pin::new(&mut self.stream), cx, clear)?;
+            half_close.watch(self.stream.socket());
+        }
+        Poll::Pending
+    }
+}
+
+impl<S: ClientStream> AsyncRead for Guarded<S> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        let before = buf.filled().len();
-        ready!(Pin::new(&mut self.stream).poll_read(cx, buf))?;
         let this = &mut *self;
+        if this.findings.half_close.is_seen() {
+            return if this.findings.under_way(&this.deadline) { Poll::Pending } else { Poll::Ready(Ok(())) };
+        }
+        let before = buf.filled().len();
+        let read = ready!(Pin::new(&mut this.stream).poll_read(cx, buf));
+        let ended = match &read {
+            Ok(()) => buf.filled().len() == before,
+            // TLS without close_notify: the request is whole by its own framing, so nothing of it was cut off.
+            Err(error) => error.kind() == io::ErrorKind::UnexpectedEof,
+        };
+        if ended
+            && this.framing.part == Part::Head
+            && !this.framing.inside_head()
+            && this.findings.under_way(&this.deadline)
+        {
+            return this.end_between_messages(cx);
+        }
+        read?;
         if let Err(why) = this.framing.follow(&mut buf.filled_mut()[before..])
             && this.findings.refused.get().is_none()
         {
@@ -173,6 +228,11 @@ impl<S: AsyncRead + Unpin> AsyncRead for Guarded<S> {
 
 impl<S: AsyncWrite + Unpin> AsyncWrite for Guarded<S> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        let out = self.findings.half_close.already_out(buf);
+        if out > 0 {
+            self.findings.half_close.passed_over(out);
+            return Poll::Ready(Ok(out));
+        }
         if self.findings.trailers.borrow().is_some() && buf.starts_with(LAST_CHUNK) {
             ready!(self.poll_write_trailers(cx))?;
             self.findings.unwritten.set(buf.len() > LAST_CHUNK.len());
@@ -187,11 +247,10 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Guarded<S> {
         written
     }
 
+    /// hyper flushes when it has handed over all that there is to write.
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let flushed = Pin::new(&mut self.stream).poll_flush(cx);
-        if flushed.is_pending() {
-            self.findings.unwritten.set(true);
-        }
+        self.findings.unwritten.set(flushed.is_pending());
         flushed
     }
 

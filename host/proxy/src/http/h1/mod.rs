@@ -3,4 +3,5 @@
 pub(crate) mod connection;
 pub(crate) mod framing;
 pub(crate) mod guard;
+pub(crate) mod half_close;
 pub(crate) mod tunnel;

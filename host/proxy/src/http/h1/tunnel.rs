@@ -28,7 +28,7 @@ impl Tunnel {
     where
         S: AsyncRead + AsyncWrite + Unpin,
     {
-        let Some((mut server, greeting, _active)) = self.lease.into_stream() else { return };
+        let Some((mut server, greeting, _active)) = self.lease.into_stream().await else { return };
         let moved = Cell::new(true);
         let carried = async {
             server.write_all(&early).await?;

@@ -2,10 +2,11 @@
 //! the ones not needed grow old and are closed.
 
 mod connection;
+mod outgoing;
 mod request;
 mod response;
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
 use std::io;
 use std::net::SocketAddr;
@@ -20,11 +21,14 @@ use http_body::{Frame, SizeHint};
 use shunt_engine::member::{Active, MemberState};
 use thiserror::Error;
 use tokio::net::TcpStream;
-use tokio::time::timeout;
+use tokio::task::spawn_local;
+use tokio::time::{Instant, timeout};
 
 use crate::deadline::Deadline;
-use crate::http::body::{BodyError, RequestBody};
+use crate::http::body::{BodyError, RequestBody, RequestBodyState};
+use crate::http::h1::guard::Upload;
 use connection::ServerConnection;
+pub(crate) use outgoing::{MOST_KEPT, Pace, Resend};
 use response::Piece;
 use shunt_runtime::counters::MemberCounters;
 use shunt_runtime::dial;
@@ -37,6 +41,12 @@ pub(crate) const SWEEP_EVERY: Duration = Duration::from_secs(10);
 /// A connection that was idle at so many sweeps is closed: after 30 to 40 s, before the 60 to 75 s at
 /// which common servers do. Counting sweeps takes no clock on the way of a request.
 const MOST_SWEEPS: u8 = 4;
+/// Requests that must not be sent twice go on a kept connection only if its last request began so shortly ago:
+/// the shortest idle time that servers have by default is 2 s (gunicorn gthread), and a request that crosses the end of
+/// its connection may have been acted on (RFC 9112 section 9.3.1).
+const FRESH: Duration = Duration::from_secs(1);
+/// A connection that was used so shortly ago is taken as the worker last saw it; else the kernel is asked.
+const JUST_USED: Duration = Duration::from_millis(5);
 
 /// A member as one worker sees it.
 pub(crate) struct MemberView {
@@ -45,10 +55,15 @@ pub(crate) struct MemberView {
     pub(crate) state: Arc<MemberState>,
     pub(crate) counters: Arc<MemberCounters>,
     idle: RefCell<Vec<Idle>>,
+    /// It closed a connection just behind an answer, unsaid, and has answered on no kept one since. There are
+    /// servers that close behind each answer (uWSGI).
+    closes_early: Cell<bool>,
 }
 
 struct Idle {
     connection: Box<ServerConnection>,
+    /// When its last request began: that is known without looking at a clock once more.
+    used: Instant,
     sweeps: u8,
 }
 
@@ -63,9 +78,8 @@ pub(crate) enum ConnectError {
 
 /// Why there is no response.
 pub(crate) enum SendError {
-    /// The member closed a connection that was kept alive just as it was taken. The body comes back
-    /// where nothing of the request was written.
-    Stale(Broken, Option<RequestBody>),
+    /// The member closed a connection that was kept alive just as it was taken.
+    Stale(Broken, Resend),
     /// The member broke off or answered something that is not HTTP, or the request's own body broke off.
     Member(Broken),
     /// No response head in time.
@@ -106,7 +120,8 @@ impl MemberView {
         state: Arc<MemberState>,
         counters: Arc<MemberCounters>,
     ) -> Self {
-        MemberView { address, weight, state, counters, idle: RefCell::default() }
+        let (idle, closes_early) = (RefCell::default(), Cell::default());
+        MemberView { address, weight, state, counters, idle, closes_early }
     }
 
     /// The same member with another weight: keeps its connections.
@@ -117,23 +132,49 @@ impl MemberView {
             state: Arc::clone(&self.state),
             counters: Arc::clone(&self.counters),
             idle: RefCell::new(self.idle.take()),
+            closes_early: self.closes_early.clone(),
         }
     }
 
-    /// A connection that was kept alive. The member may just have closed it: then sending on it fails,
-    /// see [`SendError::Stale`].
-    pub(crate) fn reuse(self: &Rc<Self>) -> Option<Lease> {
+    /// A connection that was kept alive, for a request that begins `now`. The member may just have closed it:
+    /// then sending on it fails, see [`SendError::Stale`]. For a request that is not `repeatable` only one that the
+    /// member is not likely to have closed.
+    pub(crate) fn reuse(self: &Rc<Self>, now: Instant, repeatable: bool) -> Option<Lease> {
         let mut idle = self.idle.borrow_mut();
-        while let Some(Idle { connection, .. }) = idle.pop() {
-            if connection.is_quiet() {
-                return Some(Lease::new(connection, self, true));
+        loop {
+            let (Idle { connection, used, sweeps }, cautious) = match repeatable || !self.closes_early.get() {
+                true => (idle.pop()?, false),
+                // What it closes behind an answer is closed by now.
+                false => {
+                    let settled =
+                        |it: &Idle| (JUST_USED..FRESH).contains(&now.saturating_duration_since(it.used));
+                    (idle.iter().position(settled).map(|index| idle.remove(index))?, true)
+                }
+            };
+            let unused = now.saturating_duration_since(used);
+            if !repeatable && unused > FRESH {
+                idle.push(Idle { connection, used, sweeps });
+                return None;
+            }
+            let quiet = match cautious || !repeatable && unused > JUST_USED {
+                false => connection.is_quiet(),
+                true => connection.is_quiet_now(),
+            };
+            if quiet {
+                return Some(Lease::new(connection, self, Some(unused), now));
+            }
+            if unused < FRESH {
+                self.closes_early.set(true);
             }
         }
-        None
     }
 
     /// A new connection.
-    pub(crate) async fn connect(self: &Rc<Self>, within: Duration) -> Result<Lease, ConnectError> {
+    pub(crate) async fn connect(
+        self: &Rc<Self>,
+        within: Duration,
+        now: Instant,
+    ) -> Result<Lease, ConnectError> {
         let stream = match timeout(within, TcpStream::connect(self.address)).await {
             Err(_) => return Err(ConnectError::TimedOut),
             Ok(Err(error)) => return Err(error.into()),
@@ -142,7 +183,7 @@ impl MemberView {
         dial::refuse_itself(&stream)?;
         // Best effort: without it small writes wait for the peer's delayed ACK.
         let _ = stream.set_nodelay(true);
-        Ok(Lease::new(Box::new(ServerConnection::new(stream)), self, false))
+        Ok(Lease::new(Box::new(ServerConnection::new(stream)), self, None, now))
     }
 
     /// Closes what is idle for too long or was closed by the member.
@@ -158,10 +199,10 @@ impl MemberView {
         self.idle.borrow_mut().clear();
     }
 
-    fn keep(&self, connection: Box<ServerConnection>) {
+    fn keep(&self, connection: Box<ServerConnection>, used: Instant) {
         let mut idle = self.idle.borrow_mut();
         if idle.len() < MOST_IDLE {
-            idle.push(Idle { connection, sweeps: 0 });
+            idle.push(Idle { connection, used, sweeps: 0 });
         }
     }
 }
@@ -182,14 +223,33 @@ impl From<io::Error> for ConnectError {
 pub(crate) struct Lease {
     connection: Box<ServerConnection>,
     member: Rc<MemberView>,
-    /// Another request was on it before.
-    reused: bool,
+    /// Another request was on it before: for how long there was none.
+    unused: Option<Duration>,
+    began: Instant,
+    /// The rest of the request goes on behind its answer.
+    rest: Option<Box<Rest>>,
     active: Active,
 }
 
+/// The rest of a request whose answer came before it was out.
+pub(crate) struct Rest {
+    pub(crate) pace: Pace,
+    pub(crate) body: Rc<RequestBodyState>,
+    /// Bytes of it that are counted for the member.
+    pub(crate) counted: u64,
+    /// The client's connection is not at rest before.
+    pub(crate) _upload: Upload,
+}
+
 impl Lease {
-    fn new(connection: Box<ServerConnection>, member: &Rc<MemberView>, reused: bool) -> Self {
-        Lease { connection, member: Rc::clone(member), reused, active: member.state.begin() }
+    fn new(
+        connection: Box<ServerConnection>,
+        member: &Rc<MemberView>,
+        unused: Option<Duration>,
+        began: Instant,
+    ) -> Self {
+        let active = member.state.begin();
+        Lease { connection, member: Rc::clone(member), unused, began, rest: None, active }
     }
 
     pub(crate) fn member(&self) -> &Rc<MemberView> {
@@ -212,10 +272,18 @@ impl Lease {
         });
         match answer.await {
             None => Err(SendError::FirstByte),
-            Some(Ok(response)) => Ok(response),
+            Some(Ok(response)) => {
+                if self.unused.is_some() {
+                    self.member.closes_early.set(false);
+                }
+                Ok(response)
+            }
             // Nothing of an answer came, and it was closed or reset: the member had closed it.
-            Some(Err(error)) if self.reused && error.is_closed() => {
-                Err(SendError::Stale(error, connection.take_unsent()))
+            Some(Err(error)) if self.unused.is_some() && error.is_closed() => {
+                if self.unused.is_some_and(|unused| unused < FRESH) {
+                    self.member.closes_early.set(true);
+                }
+                Err(SendError::Stale(error, connection.take_again()))
             }
             Some(Err(error)) => Err(SendError::Member(error)),
         }
@@ -226,9 +294,26 @@ impl Lease {
         self.connection.is_sent()
     }
 
-    /// Lets the rest of the request go on by itself.
-    pub(crate) fn send_aside(&mut self) {
-        self.connection.send_aside();
+    /// Whether the member goes on with this connection, as far as it has said.
+    pub(crate) fn stays_open(&self) -> bool {
+        self.connection.stays_open()
+    }
+
+    /// The body of a request that is not all out.
+    pub(crate) fn unsent_body(&self) -> Option<&RequestBody> {
+        self.connection.unsent_body()
+    }
+
+    /// Lets the rest of the request go on by itself while the answer comes, and behind it.
+    pub(crate) fn send_aside(&mut self, rest: Rest) {
+        self.connection.send_aside(rest.pace);
+        self.rest = Some(Box::new(rest));
+    }
+
+    /// Lets the rest of the request go on by itself behind an answer that is here.
+    pub(crate) fn send_behind(mut self, rest: Rest) {
+        self.rest = Some(Box::new(rest));
+        self.give_back();
     }
 
     /// What is known of the length of the rest of the response's body.
@@ -261,20 +346,37 @@ impl Lease {
         Some(data)
     }
 
-    /// For another request, if it is fit for one.
+    /// For another request, if it is fit for one: at once, or when all of this one is out.
     pub(crate) fn give_back(self) {
-        let Lease { mut connection, member, .. } = self;
+        if self.rest.is_some() {
+            spawn_local(async move {
+                if let Some(lease) = self.sent().await {
+                    lease.give_back();
+                }
+            });
+            return;
+        }
+        let Lease { mut connection, member, began, .. } = self;
         if connection.is_reusable() {
             connection.rest();
-            member.keep(connection);
+            member.keep(connection, began);
         }
     }
 
+    /// Waits until all of the request is out; `None`: it did not get there.
+    async fn sent(mut self) -> Option<Lease> {
+        let Some(rest) = self.rest.take() else { return Some(self) };
+        let sent = self.connection.sent(rest.pace).await;
+        self.member.counters.bytes_to_server.add(rest.body.sent.get().saturating_sub(rest.counted));
+        Some(Lease { connection: sent?, ..self })
+    }
+
     /// The raw connection after the member switched protocols (RFC 9110 section 15.2.2), and what it
-    /// sent already in the new one.
-    pub(crate) fn into_stream(self) -> Option<(TcpStream, BytesMut, Active)> {
-        let (stream, early) = self.connection.into_stream()?;
-        Some((stream, early, self.active))
+    /// sent already in the new one. It switches when all of the request is out (section 7.8).
+    pub(crate) async fn into_stream(self) -> Option<(TcpStream, BytesMut, Active)> {
+        let lease = self.sent().await?;
+        let (stream, early) = lease.connection.into_stream()?;
+        Some((stream, early, lease.active))
     }
 }
 

@@ -21,37 +21,44 @@ impl Transaction {
     pub(super) async fn connect(&mut self) -> Result<(Rc<PoolView>, Lease), Stop> {
         loop {
             let pool = self.pool()?;
-            let failure = match self.choose(&pool) {
-                None => self.failure(None, ConnectCause::NoMember),
-                Some(member) => match self.lease(&member).await {
-                    Ok(lease) => return Ok((pool, lease)),
-                    Err(cause) => {
-                        self.tried.push(member.address);
-                        self.failure(Some(&member), cause)
-                    }
-                },
+            let Some(member) = self.choose(&pool) else {
+                let failure = self.failure(None, ConnectCause::NoMember);
+                match self.on_connect_failed(&failure)? {
+                    AfterFailure::Elsewhere => continue,
+                    AfterFailure::AsConfigured | AfterFailure::SamePool => {}
+                }
+                // Nothing is left of this pool; was there ever anything?
+                let problem = match self.tried.is_empty() {
+                    true => Problem::NoMember(pool.name.clone()),
+                    false => Problem::NotConnected,
+                };
+                return Err(problem.into());
             };
-            match self.on_connect_failed(&failure)? {
-                AfterFailure::AsConfigured | AfterFailure::SamePool
-                    if failure.cause == ConnectCause::NoMember =>
-                {
-                    // Nothing is left of this pool; was there ever anything?
-                    let problem = match self.tried.is_empty() {
-                        true => Problem::NoMember(pool.name.clone()),
-                        false => Problem::NotConnected,
-                    };
-                    return Err(problem.into());
-                }
-                AfterFailure::AsConfigured if self.tried.len() >= MOST_ATTEMPTS => {
-                    return Err(Problem::NotConnected.into());
-                }
-                AfterFailure::AsConfigured | AfterFailure::SamePool | AfterFailure::Elsewhere => {}
+            match self.lease(&member).await {
+                Ok(lease) => return Ok((pool, lease)),
+                Err(cause) => self.connect_failed(&member, cause)?,
             }
         }
     }
 
+    /// What a failed connect comes to: rules are asked, and another member is to be chosen, unless enough were.
+    pub(super) fn connect_failed(
+        &mut self,
+        member: &Rc<MemberView>,
+        cause: ConnectCause,
+    ) -> Result<(), Stop> {
+        self.tried.push(member.address);
+        let failure = self.failure(Some(member), cause);
+        match self.on_connect_failed(&failure)? {
+            AfterFailure::AsConfigured if self.tried.len() >= MOST_ATTEMPTS => {
+                Err(Problem::NotConnected.into())
+            }
+            AfterFailure::AsConfigured | AfterFailure::SamePool | AfterFailure::Elsewhere => Ok(()),
+        }
+    }
+
     async fn lease(&mut self, member: &Rc<MemberView>) -> Result<Lease, ConnectCause> {
-        match member.reuse() {
+        match member.reuse(self.started, self.is_repeatable()) {
             Some(lease) => Ok(lease),
             // Boxed, and with it all that connecting takes: it is rare, and every request would carry its
             // size around.
@@ -67,7 +74,7 @@ impl Transaction {
         // The member's time begins when the request can be sent.
         let deadline = Rc::clone(&self.connection.deadline);
         deadline.wait_for(Waiting::FirstByte, Instant::now() + within + first_byte);
-        let connected = member.connect(within).await;
+        let connected = member.connect(within, self.started).await;
         self.wait_for_member();
         match connected {
             Ok(lease) => {

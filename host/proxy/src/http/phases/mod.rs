@@ -31,6 +31,7 @@ use crate::deadline::Waiting;
 use crate::http::body::{RequestBody, RequestBodyState, ResponseBody};
 use crate::http::finish::Finish;
 use crate::http::h1::connection::ClientConnection;
+use crate::http::h1::half_close;
 use crate::http::problem::Problem;
 use crate::view::VirtualView;
 use route::Route;
@@ -65,6 +66,8 @@ pub(crate) struct Transaction {
     upgrade: bool,
     /// The client takes trailers.
     trailers: bool,
+    /// The client sends its body when it has got 100 (RFC 9110 section 10.1.1).
+    expects_continue: bool,
     route: Route,
     /// Members that were tried and did not serve it.
     tried: Vec<SocketAddr>,
@@ -119,6 +122,7 @@ impl Transaction {
     ) -> Self {
         let settings = &view.virtual_.settings;
         let (parts, body) = request.into_parts();
+        let expects_continue = !body.is_end_stream() && parts.headers.contains_key(http::header::EXPECT);
         let body_state = Rc::<RequestBodyState>::default();
         let guard = (&connection.findings, ordinal);
         let body =
@@ -152,6 +156,7 @@ impl Transaction {
             replay: None,
             upgrade: false,
             trailers: false,
+            expects_continue,
             route: connection.route.clone(),
             tried: Vec::new(),
             detours: 0,
@@ -216,6 +221,9 @@ impl Transaction {
         {
             response.headers_mut().append(http::header::SET_COOKIE, cookie);
         }
+        if self.body_state.unread.get() {
+            self.leave_body(&mut response);
+        }
         self.make_fit(&mut response);
         self.concluded = true;
         self.view.counters.answered(response.status().as_u16());
@@ -225,8 +233,17 @@ impl Transaction {
         }
         self.connection.vars.replace(std::mem::take(&mut self.exchange.flow_vars));
         let switched = response.status() == StatusCode::SWITCHING_PROTOCOLS;
+        let streams = response.body().is_streaming();
+        let in_chunks = streams
+            && self.exchange.request.version >= Version::HTTP_11
+            && response.body().size_hint().exact().is_none();
+        self.connection.findings.half_close.set_answer(if in_chunks {
+            half_close::Answer::InChunks
+        } else {
+            half_close::Answer::Begun
+        });
         // A body says when it has ended.
-        let next = if switched || response.body().is_streaming() { Waiting::Body } else { Waiting::Request };
+        let next = if switched || streams { Waiting::Body } else { Waiting::Request };
         self.connection.deadline.wait_idle(next);
         response
     }

@@ -2,14 +2,18 @@
 
 use std::rc::Rc;
 
-use http::{Response, StatusCode, Version, header, response};
+use http::{HeaderValue, Response, StatusCode, Version, header, response};
 use shunt_rules::Answer;
 
-use crate::http::body::{MemberBody, ResponseBody, Trailing};
+use crate::http::body::{MemberBody, RequestBody, ResponseBody, Trailing};
 use crate::http::fields;
+use crate::http::h1::connection::LINGER_SILENT;
 use crate::http::h1::tunnel::Tunnel;
-use crate::http::member::Lease;
+use crate::http::member::{Lease, Pace, Rest};
 use crate::http::phases::Transaction;
+
+/// A rest of a request body that is read rather than that its connection ends.
+const LITTLE: u64 = 64 << 10;
 
 impl Transaction {
     /// Turns a member's response into the one that the client gets; its body streams.
@@ -17,20 +21,71 @@ impl Transaction {
         let switched = head.status == StatusCode::SWITCHING_PROTOCOLS && self.upgrade;
         let nominated = fields::prepare_response(&mut head.headers, head.status, switched);
         head.version = Version::HTTP_11;
+        let rest = if lease.is_sent() { None } else { Some(self.rest_behind_answer(&mut head, &lease)) };
         if switched {
+            if let Some(rest) = rest {
+                lease.send_aside(rest);
+            }
             self.connection.switch_to(Tunnel::new(lease));
             return Response::from_parts(head, ResponseBody::whole(bytes::Bytes::new()));
         }
-        if !lease.is_sent() {
-            // The client may want to send all of it before it reads anything.
-            lease.send_aside();
-        } else if let Some(body) = lease.whole_body() {
-            lease.give_back();
+        if let Some(body) = lease.whole_body() {
+            match rest {
+                None => lease.give_back(),
+                Some(rest) => lease.send_behind(rest),
+            }
             return Response::from_parts(head, ResponseBody::whole(body));
+        }
+        if let Some(rest) = rest {
+            // The client may want to send all of it before it reads anything.
+            lease.send_aside(rest);
         }
         let trailing = self.trailers.then(|| Box::new(Trailing::new(&self.connection.findings, nominated)));
         let body = MemberBody::new(lease, Rc::clone(&self.connection.deadline), trailing);
         Response::from_parts(head, ResponseBody::from_member(body))
+    }
+
+    /// The answer came before the request was out: the rest goes on to the member, whose next request on that
+    /// connection waits for it, as the client's does here. Where the member will not go on, the client is told
+    /// that its connection ends as well (RFC 9110 section 10.1.1, RFC 9112 section 9.6), unless so little is left that
+    /// it is read in any case.
+    fn rest_behind_answer(&mut self, head: &mut response::Parts, lease: &Lease) -> Rest {
+        let mut pace = Pace { patience: self.view.virtual_.settings.timeouts.idle, goes_on: true };
+        let little = lease.unsent_body().is_none_or(|body| self.is_little(body));
+        if !lease.stays_open() && !little && head.status != StatusCode::SWITCHING_PROTOCOLS {
+            head.headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
+            self.connection.ended_by_us.set(true);
+            pace = Pace { patience: pace.patience.min(LINGER_SILENT), goes_on: false };
+        }
+        // Whoever sends it sees it to its end.
+        self.body_state.unread.set(false);
+        let body = Rc::clone(&self.body_state);
+        Rest { pace, counted: body.sent.get(), body, _upload: self.connection.findings.upload() }
+    }
+
+    /// Whether the rest of a body is sure to be read soon: it is short, or has come in already.
+    fn is_little(&self, body: &RequestBody) -> bool {
+        body.is_at_most(LITTLE) || !self.connection.findings.inside_message()
+    }
+
+    /// Sees to a request body that nobody reads any more, for the answer does not come of it: what is left is
+    /// read behind the answer where it is little, and else the answer says that the connection ends.
+    pub(super) fn leave_body(&mut self, response: &mut Response<ResponseBody>) {
+        if response.headers().contains_key(header::CONNECTION) {
+            return;
+        }
+        let body = std::mem::replace(&mut self.body, RequestBody::Empty);
+        // A client that expects 100 and gets an answer may send the body or not (RFC 9110 section 10.1.1).
+        if body.is_coming() && self.is_little(&body) && !self.expects_continue {
+            let upload = self.connection.findings.upload();
+            tokio::task::spawn_local(async move {
+                body.discard().await;
+                drop(upload);
+            });
+            return;
+        }
+        response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+        self.connection.ended_by_us.set(true);
     }
 }
 

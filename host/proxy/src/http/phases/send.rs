@@ -7,7 +7,7 @@ use http::{Method, StatusCode, response};
 use crate::deadline::Waiting;
 use crate::http::body::{RequestBody, RequestBodyFailure};
 use crate::http::fields::switches_to_http;
-use crate::http::member::{Lease, MemberView, SendError};
+use crate::http::member::{Broken, Lease, MOST_KEPT, MemberView, Resend, SendError};
 use crate::http::phases::{Stop, Transaction};
 use crate::http::problem::Problem;
 
@@ -22,25 +22,34 @@ impl Transaction {
         let member = Rc::clone(lease.member());
         match self.send_once(lease).await {
             Ok((response, lease)) => self.sent(response, lease),
-            Err(SendError::Stale(error, unsent)) if self.can_send_again(unsent.is_some()) => {
-                tracing::debug!(member = %member.address, %error, "kept connection was closed, connecting anew");
-                if let Some(body) = unsent {
-                    self.body = body;
-                    self.body_state.given_away.set(false);
-                    self.body_state.sent.set(0);
-                }
-                Box::pin(self.send_anew(&member)).await
-            }
+            Err(SendError::Stale(error, again)) => Box::pin(self.send_anew(&member, error, again)).await,
             Err(error) => Err(self.failed(&member, error)),
         }
     }
 
     /// The member closed a connection while it was idle. That is no fault of its own, so it gets a second
-    /// chance.
-    async fn send_anew(&mut self, member: &Rc<MemberView>) -> Result<Sent, Stop> {
+    /// chance, where nothing of the request is lost and the member may get it twice.
+    async fn send_anew(
+        &mut self,
+        member: &Rc<MemberView>,
+        error: Broken,
+        again: Resend,
+    ) -> Result<Sent, Stop> {
+        match again {
+            Resend::Unsent(body) => {
+                // What is at hand is sent as it is.
+                if self.replay.is_none() {
+                    self.body = body;
+                }
+                self.body_state.given_away.set(false);
+            }
+            Resend::Whole(body) if is_idempotent(&self.exchange.request.method) => self.replay = Some(body),
+            again => return Err(self.failed(member, SendError::Stale(error, again))),
+        }
+        tracing::debug!(member = %member.address, %error, "kept connection was closed, connecting anew");
         match self.connect_anew(member).await {
-            Err(_) => {
-                self.tried.push(member.address);
+            Err(cause) => {
+                self.connect_failed(member, cause)?;
                 Ok(Sent::Again)
             }
             Ok(lease) => match self.send_once(lease).await {
@@ -70,6 +79,8 @@ impl Transaction {
 
     async fn send_once(&mut self, mut lease: Lease) -> Result<(response::Parts, Lease), SendError> {
         lease.member().counters.requests.add(1);
+        // What went to a member before is not what goes to this one.
+        self.body_state.sent.set(0);
         let body = match &self.replay {
             Some(bytes) => RequestBody::whole(bytes.clone(), &self.body_state),
             None => {
@@ -81,9 +92,11 @@ impl Transaction {
         Ok((response, lease))
     }
 
-    /// Whether nothing of the request is lost when it is sent once more, and the member may get it twice.
-    fn can_send_again(&self, unsent: bool) -> bool {
-        unsent || self.can_replay() && is_idempotent(&self.exchange.request.method)
+    /// Whether it does no harm that the member gets the request twice (RFC 9110 section 9.2.2), and all of it
+    /// is at hand for that.
+    pub(super) fn is_repeatable(&self) -> bool {
+        is_idempotent(&self.exchange.request.method)
+            && (self.replay.is_some() || self.body.is_at_most(MOST_KEPT as u64 / 2))
     }
 
     /// Whether the whole request is still at hand.

@@ -1,0 +1,128 @@
+//! A client that has ended its side of the connection, and may still wait for an answer.
+//!
+//! A FIN says only that nothing more will be sent (RFC 9293 section 3.6: closing is one-way; RFC 8446 section 6.1 says
+//! the same of `close_notify`): `shutdown` and `close` look alike from here until something is sent. So the
+//! connection sends what it is sure to send anyway, one step ahead: the first bytes of the status line, which are
+//! the same for every answer, or in a chunked body a leading zero of the next chunk size (RFC 9112 section 7.1).
+//! Where nobody is left to read them the client's kernel answers with RST, within one round trip.
+
+use std::cell::{Cell, RefCell};
+use std::future::Future;
+use std::io;
+use std::os::fd::AsFd;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use tokio::io::{AsyncWrite, Interest};
+use tokio::net::TcpStream;
+
+/// How every answer begins, whatever its status and the version (RFC 9112 section 4).
+const STATUS_LINE: &[u8] = b"HTTP/1.";
+/// What may stand in front of a chunk size (RFC 9112 section 7.1: `1*HEXDIG`).
+const CHUNK_SIZE: &[u8] = b"0";
+
+/// How far the answer to the request at hand has come.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Answer {
+    #[default]
+    NotBegun,
+    /// It streams in chunks.
+    InChunks,
+    Begun,
+}
+
+/// What is known of a client that has ended its side.
+#[derive(Default)]
+pub(crate) struct HalfClose {
+    seen: Cell<bool>,
+    answer: Cell<Answer>,
+    /// So many bytes of the next answer's beginning are out already.
+    ahead: Cell<usize>,
+    /// Resolves when the connection is reset.
+    reset: RefCell<Option<Pin<Box<dyn Future<Output = ()>>>>>,
+}
+
+impl HalfClose {
+    /// Whether the client has ended its side while something was under way.
+    pub(crate) fn is_seen(&self) -> bool {
+        self.seen.get()
+    }
+
+    pub(crate) fn set_answer(&self, answer: Answer) {
+        self.answer.set(answer);
+    }
+
+    /// Takes note of the end. `clear`: nothing waits to be written.
+    pub(crate) fn note(
+        &self,
+        mut stream: Pin<&mut impl AsyncWrite>,
+        cx: &mut Context<'_>,
+        clear: bool,
+    ) -> io::Result<()> {
+        self.seen.set(true);
+        let ahead = match self.answer.get() {
+            Answer::NotBegun if clear => STATUS_LINE,
+            Answer::InChunks if clear => CHUNK_SIZE,
+            _ => return Ok(()),
+        };
+        if let Poll::Ready(written) = stream.as_mut().poll_write(cx, ahead)
+            && let written @ 1.. = written?
+            && ahead == STATUS_LINE
+        {
+            self.ahead.set(written);
+        }
+        match stream.poll_flush(cx) {
+            Poll::Ready(flushed) => flushed,
+            Poll::Pending => Ok(()),
+        }
+    }
+
+    /// Watches the socket for the reset with which a client that is gone answers what it is sent.
+    pub(crate) fn watch(&self, socket: &TcpStream) {
+        // A handle of its own: reading from the connection is ready for ever now, whatever comes.
+        let handle = || TcpStream::from_std(socket.as_fd().try_clone_to_owned()?.into());
+        match handle() {
+            Ok(socket) => {
+                let reset = async move {
+                    let _ = socket.ready(Interest::ERROR).await;
+                };
+                self.reset.replace(Some(Box::pin(reset)));
+            }
+            // Then it shows when the answer is written, or when the time is up.
+            Err(error) => tracing::debug!(%error, "a half-closed connection cannot be watched"),
+        }
+    }
+
+    /// Lets go of the socket: what holds on to this must not keep the connection open.
+    pub(crate) fn unwatch(&self) {
+        self.reset.replace(None);
+    }
+
+    /// Ready when there is nobody to answer any more.
+    pub(crate) fn poll_reset(&self, cx: &mut Context<'_>) -> Poll<()> {
+        match &mut *self.reset.borrow_mut() {
+            Some(reset) => reset.as_mut().poll(cx),
+            None => Poll::Pending,
+        }
+    }
+
+    /// How much of this beginning of an answer is out already.
+    pub(crate) fn already_out(&self, answer: &[u8]) -> usize {
+        let ahead = self.ahead.get();
+        if ahead == 0 { 0 } else { ahead.min(answer.len()) }
+    }
+
+    /// So much of what was out already has been passed over.
+    pub(crate) fn passed_over(&self, count: usize) {
+        self.ahead.set(self.ahead.get() - count);
+    }
+}
+
+impl std::fmt::Debug for HalfClose {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("HalfClose")
+            .field("seen", &self.seen)
+            .field("answer", &self.answer)
+            .finish_non_exhaustive()
+    }
+}
