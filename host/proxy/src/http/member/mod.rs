@@ -161,7 +161,8 @@ impl MemberView {
                 true => connection.is_quiet_now(),
             };
             if quiet {
-                return Some(Lease::new(connection, self, Some(unused), now));
+                let past = if unused < FRESH { Past::Recent } else { Past::Old };
+                return Some(Lease::new(connection, self, past, now));
             }
             if unused < FRESH {
                 self.closes_early.set(true);
@@ -183,7 +184,7 @@ impl MemberView {
         dial::refuse_itself(&stream)?;
         // Best effort: without it small writes wait for the peer's delayed ACK.
         let _ = stream.set_nodelay(true);
-        Ok(Lease::new(Box::new(ServerConnection::new(stream)), self, None, now))
+        Ok(Lease::new(Box::new(ServerConnection::new(stream)), self, Past::Nothing, now))
     }
 
     /// Closes what is idle for too long or was closed by the member.
@@ -223,12 +224,21 @@ impl From<io::Error> for ConnectError {
 pub(crate) struct Lease {
     connection: Box<ServerConnection>,
     member: Rc<MemberView>,
-    /// Another request was on it before: for how long there was none.
-    unused: Option<Duration>,
+    past: Past,
+    /// When the request began that it is for.
     began: Instant,
     /// The rest of the request goes on behind its answer.
     rest: Option<Box<Rest>>,
     active: Active,
+}
+
+/// What was on a connection before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Past {
+    Nothing,
+    /// A request that began less than [`FRESH`] ago.
+    Recent,
+    Old,
 }
 
 /// The rest of a request whose answer came before it was out.
@@ -242,14 +252,9 @@ pub(crate) struct Rest {
 }
 
 impl Lease {
-    fn new(
-        connection: Box<ServerConnection>,
-        member: &Rc<MemberView>,
-        unused: Option<Duration>,
-        began: Instant,
-    ) -> Self {
+    fn new(connection: Box<ServerConnection>, member: &Rc<MemberView>, past: Past, began: Instant) -> Self {
         let active = member.state.begin();
-        Lease { connection, member: Rc::clone(member), unused, began, rest: None, active }
+        Lease { connection, member: Rc::clone(member), past, began, rest: None, active }
     }
 
     pub(crate) fn member(&self) -> &Rc<MemberView> {
@@ -273,14 +278,14 @@ impl Lease {
         match answer.await {
             None => Err(SendError::FirstByte),
             Some(Ok(response)) => {
-                if self.unused.is_some() {
+                if self.past != Past::Nothing {
                     self.member.closes_early.set(false);
                 }
                 Ok(response)
             }
             // Nothing of an answer came, and it was closed or reset: the member had closed it.
-            Some(Err(error)) if self.unused.is_some() && error.is_closed() => {
-                if self.unused.is_some_and(|unused| unused < FRESH) {
+            Some(Err(error)) if self.past != Past::Nothing && error.is_closed() => {
+                if self.past == Past::Recent {
                     self.member.closes_early.set(true);
                 }
                 Err(SendError::Stale(error, connection.take_again()))

@@ -166,6 +166,42 @@ fn says_when_a_head_is_incomplete() {
     }
 }
 
+/// A client that takes what it is given, and what is to be flushed only at the second attempt.
+struct Slow {
+    flushes: u32,
+}
+
+impl AsyncWrite for Slow {
+    fn poll_write(self: Pin<&mut Self>, _: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        Poll::Ready(Ok(buf.len()))
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.flushes += 1;
+        if self.flushes == 1 { Poll::Pending } else { Poll::Ready(Ok(())) }
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+}
+
+/// TLS may hold back what it took, and let go of it without another write.
+#[tokio::test]
+async fn a_flush_that_catches_up_lets_the_connection_rest() {
+    let findings = Rc::<Findings>::default();
+    let second = std::time::Duration::from_secs(1);
+    let deadline = Deadline::new(Waiting::Request, tokio::time::Instant::now() + second, second, second);
+    let mut guarded = Guarded::new(Slow { flushes: 0 }, Rc::clone(&findings), Rc::new(deadline), 1, true);
+    let mut cx = Context::from_waker(std::task::Waker::noop());
+    assert!(Pin::new(&mut guarded).poll_write(&mut cx, b"answer").is_ready());
+    assert!(findings.at_rest());
+    assert!(Pin::new(&mut guarded).poll_flush(&mut cx).is_pending());
+    assert!(!findings.at_rest());
+    assert!(Pin::new(&mut guarded).poll_flush(&mut cx).is_ready());
+    assert!(findings.at_rest());
+}
+
 mod properties {
     use proptest::prelude::*;
 
