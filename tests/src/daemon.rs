@@ -126,6 +126,17 @@ impl Daemon {
         let mut command = program::command();
         command.args(["run", "--config"]).arg(folder.config()).stdout(Stdio::piped()).stderr(Stdio::piped());
         change(&mut command);
+        Daemon::try_start_as(folder, command)
+    }
+
+    /// As `try_start`, by this command.
+    ///
+    /// # Errors
+    /// It ended before it was ready.
+    ///
+    /// # Panics
+    /// It neither ends nor is ready.
+    pub fn try_start_as(folder: Folder, mut command: Command) -> Result<Daemon, Ended> {
         let mut child = command.spawn().expect("a program that can be started");
         let stdout = Said::listen(child.stdout.take().expect("a pipe"));
         let stderr = child.stderr.take().map_or_else(Said::nothing, Said::listen);

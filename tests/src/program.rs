@@ -34,7 +34,12 @@ pub fn path() -> PathBuf {
 #[must_use]
 pub fn command() -> Command {
     let mut command = Command::new(path());
-    command.stdin(Stdio::null()).env_remove("SHUNT_LOG").env_remove("NO_COLOR").env("COLUMNS", "100");
+    command
+        .stdin(Stdio::null())
+        .env_remove("SHUNT_LOG")
+        .env_remove("SHUNT_SOCKET")
+        .env_remove("NO_COLOR")
+        .env("COLUMNS", "100");
     command
 }
 

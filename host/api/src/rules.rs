@@ -90,4 +90,6 @@ pub struct Rules {
 pub struct Unloaded {
     /// `virtual/rule`.
     pub name: String,
+    /// What becomes of requests and flows without it.
+    pub without: String,
 }

@@ -17,6 +17,8 @@ pub struct Status {
     pub workers: usize,
     /// It has been told to end: it accepts nothing, takes no changes, and waits for what is open.
     pub draining: bool,
+    /// What a restart would change: made by commands, or changed in the files since.
+    pub differences: Vec<Difference>,
     /// Lines of the log that could not be written.
     pub log_lines_lost: u64,
     /// Proxies.
@@ -30,6 +32,7 @@ pub struct Status {
 #[serde(rename_all = "kebab-case", default)]
 pub struct VirtualStatus {
     pub name: String,
+    /// Address and port; several with commas between them.
     pub listen: String,
     pub tls: bool,
     pub pool: Option<String>,
@@ -67,8 +70,10 @@ pub struct MemberStatus {
     pub on_path: Vec<OnPathStatus>,
     /// What the operator wants: `enabled`, `draining` or `disabled`.
     pub admin: String,
-    /// Requests under way.
+    /// Requests and flows under way.
     pub active: u32,
+    /// Flows of packet virtuals among them; `null`: no packet worker knows the member.
+    pub flows: Option<u64>,
     pub requests: u64,
     pub connects: u64,
     pub connects_failed: u64,
@@ -89,6 +94,18 @@ pub struct OnPathStatus {
     pub reason: Option<String>,
 }
 
+/// One thing that runs otherwise than a start of the process would have it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct Difference {
+    /// `rule`, `member` or `file`.
+    pub kind: String,
+    /// Which: `shop/canary`, `10.0.0.1:80 in pool web`, a path.
+    pub what: String,
+    /// How it runs, and what the configuration says.
+    pub how: String,
+}
+
 /// What a reload did.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", default)]
@@ -98,6 +115,8 @@ pub struct ReloadSummary {
     pub changed: Vec<String>,
     pub removed: Vec<String>,
     pub unchanged: usize,
+    /// What is right, and most likely not meant, a line each.
+    pub warnings: Vec<String>,
 }
 
 /// What `GET /v1/pools` answers.

@@ -202,7 +202,7 @@ impl<S: Shape> Shape for OrTable<S, S::Value> {
     fn read(&self, at: At<'_>, walk: &mut Walk) -> Option<S::Value> {
         match at.value {
             DeValue::Table(_) => self.table.read(at, walk),
-            DeValue::String(_) => self.plain.read(at, walk),
+            DeValue::String(_) => self.plain.read_among(at, &self.describe(), walk),
             _ => {
                 wrong_type(&at, &self.describe(), walk);
                 None

@@ -105,7 +105,9 @@ fn strangers_among(owned: &Owned, config: &Config, walk: &mut Walk) {
     };
     for virtual_ in &config.virtuals {
         let here = path(&["virtual", &virtual_.name, "listen"]);
-        refuse(here, virtual_.listen.ip(), "let the proxy listen on an address of the host");
+        for address in &virtual_.listen {
+            refuse(here.clone(), address.ip(), "let the proxy listen on an address of the host");
+        }
     }
     for pool in &config.pools {
         for (index, member) in pool.members.iter().enumerate() {

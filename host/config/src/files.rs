@@ -5,6 +5,7 @@ use std::io;
 
 use super::report::{Cause, Refusal};
 use super::source::unreadable;
+use super::suggest::{not_expanded, variable};
 use super::walk::NamedFile;
 
 /// `None`: it is there, and can be opened.
@@ -20,6 +21,13 @@ pub(super) fn check(named: &NamedFile) -> Option<Refusal> {
             Some(Refusal::new(Cause::Refused, message).help("name the file in it"))
         }
         Ok(_) => None,
-        Err(error) => Some(unreadable(path, &error)),
+        Err(error) => {
+            let refusal = unreadable(path, &error);
+            let shown = path.display().to_string();
+            Some(match variable(&shown) {
+                Some(variable) => refusal.help(not_expanded(variable)),
+                None => refusal,
+            })
+        }
     }
 }

@@ -6,6 +6,7 @@
 //! | [`model`] | what a checked configuration is |
 //! | `source` | files and places in them |
 //! | `syntax` | what is not TOML |
+//! | `repair` | brackets that are missing, found and put right in a copy |
 //! | `walk` | the walk through a document, collecting problems |
 //! | `shape`, `containers` | what values look like |
 //! | `text`, `units` | the grammar of values |
@@ -13,13 +14,17 @@
 //! | `cross` | keys of different tables that do not fit together |
 //! | `reference` | the keys told: reference, JSON schema |
 //! | `report` | problems, rendered |
+//! | `warnings` | what is right, and most likely not meant |
+//! | [`Fingerprint`] | whether the files are still those that were read |
 
 mod containers;
 mod cross;
 mod files;
+mod fingerprint;
 mod keys;
 pub mod model;
 mod reference;
+mod repair;
 mod report;
 mod shape;
 mod source;
@@ -28,6 +33,7 @@ mod syntax;
 mod text;
 mod units;
 mod walk;
+mod warnings;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -35,6 +41,7 @@ use std::sync::Arc;
 
 use toml::de::DeTable;
 
+pub use fingerprint::Fingerprint;
 pub use model::Config;
 pub use reference::{Entry, entries, reference_markdown, schema};
 pub use report::{Also, Cause, Problem, Report};
@@ -64,6 +71,7 @@ pub struct Document {
     sources: Arc<[Source]>,
     places: BTreeMap<String, (Place, String)>,
     files: Vec<NamedFile>,
+    fingerprint: Fingerprint,
 }
 
 impl Document {
@@ -73,6 +81,8 @@ impl Document {
     ///
     /// Everything that is wrong, in one report.
     pub fn read(path: &Path) -> Result<Document, Report> {
+        // Before they are read: what is written meanwhile is then found to be newer.
+        let mut fingerprint = Fingerprint::take(path);
         let (sources, unread) = source::read(path);
         let sources: Arc<[Source]> = sources.into();
         let mut walk = Walk::default();
@@ -95,7 +105,10 @@ impl Document {
         }
         let config = merge(parts, broken.is_empty(), &mut walk);
         match config.filter(|_| walk.findings.is_empty()) {
-            Some(config) => Ok(Document { config, sources, places: walk.places, files: walk.files }),
+            Some(config) => {
+                fingerprint.add(walk.files.iter().map(|file| file.path.clone()));
+                Ok(Document { config, sources, places: walk.places, files: walk.files, fingerprint })
+            }
             None => Err(Report::new(sources, walk.findings)),
         }
     }
@@ -117,6 +130,21 @@ impl Document {
     /// A report of what was found out about this configuration after it was read: that a pack is not
     /// built, that its rule refuses its settings.
     pub fn refuse(&self, remarks: impl IntoIterator<Item = Remark>) -> Report {
+        Report::new(Arc::clone(&self.sources), self.findings(Cause::Refused, remarks))
+    }
+
+    /// What is right, and most likely not meant: a pool that nothing uses, a member that is Shunt itself.
+    pub fn warnings(&self) -> Report {
+        let findings = self.findings(Cause::Suspicious, warnings::warnings(&self.config));
+        Report::new(Arc::clone(&self.sources), findings).of_warnings()
+    }
+
+    /// What its files were when it was read, and those that it names.
+    pub fn fingerprint(&self) -> &Fingerprint {
+        &self.fingerprint
+    }
+
+    fn findings(&self, cause: Cause, remarks: impl IntoIterator<Item = Remark>) -> Vec<Finding> {
         let finding = |remark: Remark| {
             // The nearest key that is written, outwards; the first file, if none is.
             let path = |depth| {
@@ -126,11 +154,11 @@ impl Document {
             let place = written.map_or(Place { source: 0, span: None }, |(place, _)| place.clone());
             let entry = written.map(|(_, entry)| entry.clone()).unwrap_or_default();
             let key = Some(KeyPath { here: path(remark.key.len()), entry });
-            let mut refusal = Refusal::new(Cause::Refused, remark.message);
+            let mut refusal = Refusal::new(cause, remark.message);
             refusal.help = remark.help;
             Finding { place, key, refusal }
         };
-        Report::new(self.sources.clone(), remarks.into_iter().map(finding).collect())
+        remarks.into_iter().map(finding).collect()
     }
 }
 
@@ -149,17 +177,47 @@ pub struct Remark {
 /// wrong with it. Whether it is TOML is said beside.
 fn read_part(source: &Source, walk: &mut Walk) -> (Option<Part>, bool) {
     let (document, errors) = DeTable::parse_recoverable(&source.text);
-    let before = walk.findings.len();
-    let content = document.into_inner();
-    let place = Place { source: walk.source, span: None };
-    let part = walk.table(&place, &KeyPath::default(), &content, keys::file);
     if errors.is_empty() {
-        return (part, true);
+        return (read_document(document.into_inner(), walk), true);
+    }
+    let repaired = repair::repair(&source.text);
+    if let Some(repaired) = repaired {
+        let (document, left) = DeTable::parse_recoverable(&repaired.text);
+        if left.len() < errors.len() {
+            for (span, refusal) in repaired.refusals {
+                let place = walk.place(span);
+                walk.refuse(&place, None, refusal);
+            }
+            walk.inserted = repaired.inserted;
+            let part = read_recovered(source, document.into_inner(), &left, walk);
+            walk.inserted = Vec::new();
+            return (part, false);
+        }
+    }
+    (read_recovered(source, document.into_inner(), &errors, walk), false)
+}
+
+fn read_document(content: DeTable<'_>, walk: &mut Walk) -> Option<Part> {
+    let place = Place { source: walk.source, span: None };
+    walk.table(&place, &KeyPath::default(), &content, keys::file)
+}
+
+/// Reads what the parser saved of a text that is not TOML.
+fn read_recovered(
+    source: &Source,
+    content: DeTable<'_>,
+    errors: &[toml::de::Error],
+    walk: &mut Walk,
+) -> Option<Part> {
+    let before = walk.findings.len();
+    let part = read_document(content, walk);
+    if errors.is_empty() {
+        return part;
     }
     // Recovery drops what it does not understand and makes up empty values; neither is the
     // operator's. Of what is left, only that which is there and away from the errors is told.
     let lines: BTreeSet<usize> =
-        errors.iter().filter_map(|error| Some(source.line_of(error.span()?.start))).collect();
+        errors.iter().filter_map(|error| Some(source.line_of(walk.original(error.span()?.start)))).collect();
     let mut rest = walk.findings.split_off(before);
     rest.retain(|finding| {
         let there = finding
@@ -170,8 +228,8 @@ fn read_part(source: &Source, walk: &mut Walk) -> (Option<Part>, bool) {
         there && finding.refusal.cause != Cause::MissingKey
     });
     walk.findings.append(&mut rest);
-    syntax::refuse(source, &errors, walk);
-    (part, false)
+    syntax::refuse(source, errors, walk);
+    part
 }
 
 /// One configuration of all files, once names are known. `whole`: all of them could be read.

@@ -64,7 +64,8 @@ pub struct Admin {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Virtual {
     pub name: String,
-    pub listen: SocketAddr,
+    /// At least one, each once.
+    pub listen: Vec<SocketAddr>,
     pub protocol: Protocol,
     /// Certificates, chosen by SNI; empty: no TLS. The first serves names that no other knows.
     pub tls: Vec<Certificate>,

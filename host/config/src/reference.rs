@@ -44,6 +44,26 @@ pub fn entries() -> Vec<Entry> {
     entries
 }
 
+/// The tables that there may be several of, written `[[name]]`: `virtual`, `virtual.rule`.
+pub(super) fn tables_of_lists() -> Vec<String> {
+    fn add(path: &str, table: &TableType, found: &mut Vec<String>) {
+        for key in &table.keys {
+            let path = if path.is_empty() { key.name.to_owned() } else { format!("{path}.{}", key.name) };
+            match &key.of {
+                Type::Tables(of) => {
+                    found.push(path.clone());
+                    add(&path, of, found);
+                }
+                Type::Table(of) => add(&path, of, found),
+                _ => {}
+            }
+        }
+    }
+    let mut found = Vec::new();
+    add("", &describe(keys::file), &mut found);
+    found
+}
+
 /// A JSON schema (draft-07, which the editors' TOML extensions read) of one configuration file.
 pub fn schema() -> Value {
     let mut schema = schema_of_table(&describe(keys::file));
@@ -124,6 +144,16 @@ pub(super) enum Type {
     /// A table of anything.
     Any,
     Either(Box<Type>, Box<Type>),
+}
+
+impl Type {
+    /// Of two the first, which is no table.
+    pub(super) fn plain(&self) -> &Type {
+        match self {
+            Type::Either(plain, _) => plain,
+            other => other,
+        }
+    }
 }
 
 /// With its article, to stand after "takes".

@@ -18,6 +18,8 @@ pub struct Report {
     sources: Arc<[Source]>,
     /// In the order of the files, and of the text within each.
     findings: Vec<Finding>,
+    /// They are no reason to refuse it.
+    warnings: bool,
 }
 
 /// One problem, for `-o json`.
@@ -77,11 +79,13 @@ pub enum Cause {
     NotBuilt,
     /// The key is right; what it points to was refused when it was opened.
     Refused,
+    /// It can be used, and is most likely not what was meant. A warning.
+    Suspicious,
 }
 
 impl Cause {
     /// Every cause, for tests and documents.
-    pub const ALL: [Cause; 12] = [
+    pub const ALL: [Cause; 13] = [
         Cause::Unreadable,
         Cause::Syntax,
         Cause::UnknownKey,
@@ -94,6 +98,7 @@ impl Cause {
         Cause::Conflict,
         Cause::NotBuilt,
         Cause::Refused,
+        Cause::Suspicious,
     ];
 
     /// Its stable name.
@@ -111,6 +116,7 @@ impl Cause {
             Cause::Conflict => "conflict",
             Cause::NotBuilt => "not-built",
             Cause::Refused => "refused",
+            Cause::Suspicious => "suspicious",
         }
     }
 }
@@ -122,7 +128,26 @@ impl Report {
             // Of two at the same byte the wider comes first: the table before what is in it.
             (finding.place.source, span.map(|span| (span.start, Reverse(span.end))))
         });
-        Report { sources, findings }
+        Report { sources, findings, warnings: false }
+    }
+
+    /// The same as warnings.
+    pub(super) fn of_warnings(self) -> Report {
+        Report { warnings: true, ..self }
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.findings.is_empty()
+    }
+
+    /// The problems in a line each: `shunt.toml:12:1: nothing uses pool \`web\``.
+    pub fn lines(&self) -> Vec<String> {
+        let line = |problem: Problem| {
+            let at = |number: Option<usize>| number.map(|it| format!(":{it}")).unwrap_or_default();
+            let Problem { file, line, column, message, .. } = problem;
+            format!("{}{}{}: {message}", file.display(), at(line), at(column))
+        };
+        self.problems().into_iter().map(line).collect()
     }
 
     /// The problems as a compiler would show them, each with the lines that it is about.
@@ -145,7 +170,7 @@ impl Report {
         }
     }
 
-    /// The problems for programs; at least one.
+    /// The problems for programs.
     pub fn problems(&self) -> Vec<Problem> {
         self.findings.iter().map(|finding| self.problem(finding)).collect()
     }
@@ -184,8 +209,9 @@ impl Report {
 
     fn group<'a>(&'a self, finding: &'a Finding) -> Group<'a> {
         let refusal = &finding.refusal;
+        let level = if self.warnings { Level::WARNING } else { Level::ERROR };
         let mut group =
-            Group::with_title(Level::ERROR.primary_title(refusal.message.as_str()).id(refusal.cause.code()));
+            Group::with_title(level.primary_title(refusal.message.as_str()).id(refusal.cause.code()));
         /// Places further apart are shown apart, for a snippet holds all lines between.
         const NEAR: usize = 50;
         let home = finding.place.source;

@@ -7,12 +7,13 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use shunt_engine::network::Prefix;
+use shunt_rules::builtin;
 use toml::de::DeValue;
 
 use super::model::Target;
 use super::reference::Type;
 use super::report::{Cause, KeyPath, Refusal};
-use super::suggest::{nearest, quoted};
+use super::suggest::{nearest, or_list, quoted};
 use super::text;
 use super::units::{DURATION, SIZE, Units, milliseconds};
 use super::walk::{At, Kind, Named, NamedFile, Reference, Walk};
@@ -25,6 +26,12 @@ pub(super) trait Shape {
 
     /// `None`: it is wrong, and the walk knows why.
     fn read(&self, at: At<'_>, walk: &mut Walk) -> Option<Self::Value>;
+
+    /// As `read`, where the key takes other things besides: `takes` is all that it takes.
+    fn read_among(&self, at: At<'_>, takes: &Type, walk: &mut Walk) -> Option<Self::Value> {
+        let _ = takes;
+        self.read(at, walk)
+    }
 }
 
 /// A shape whose values can be written back: what a default may be of.
@@ -70,6 +77,9 @@ fn rewrite(at: &At<'_>, takes: &Type) -> Option<String> {
         }
         (Type::Tables(_), DeValue::Table(_)) => {
             Some(format!("there may be several: write `[[{}]]`", at.key.entry))
+        }
+        (Type::Table(_), DeValue::Array(_)) => {
+            Some(format!("there is one of it: write `[{}]`", at.key.entry))
         }
         (Type::Table(table) | Type::Tables(table), _) => Some(table.to_string()),
         (Type::List(_), _) => Some("write it in brackets: `[ … ]`".to_string()),
@@ -261,7 +271,9 @@ pub(super) fn file(what: &'static str) -> FilePath {
 
 /// A rule pack.
 pub(super) fn pack() -> FilePath {
-    FilePath { what: "the path of a pack's folder or file", kind: PathKind::FileOrFolder }
+    let what =
+        "the path of a pack's folder or file, or `builtin:` and the name of a pack that comes with Shunt";
+    FilePath { what, kind: PathKind::FileOrFolder }
 }
 
 /// A unix socket to make.
@@ -290,6 +302,9 @@ impl Shape for FilePath {
         if let Err(refusal) = sound {
             walk.refuse_at(&at, refusal);
             return None;
+        }
+        if written.starts_with(builtin::PREFIX) && self.kind == PathKind::FileOrFolder {
+            return Some(PathBuf::from(written.as_ref()));
         }
         if self.kind != PathKind::Socket {
             let may_be_folder = self.kind == PathKind::FileOrFolder;
@@ -424,16 +439,23 @@ pub(super) struct Words<T: 'static> {
     words: &'static [(&'static str, T)],
     /// Known, and not there yet.
     later: &'static [&'static str],
+    /// Words of others, in lower case, and what to write here.
+    instead: &'static [(&'static str, &'static str)],
 }
 
 pub(super) fn words<T>(words: &'static [(&'static str, T)]) -> Words<T> {
-    Words { words, later: &[] }
+    Words { words, later: &[], instead: &[] }
 }
 
 impl<T> Words<T> {
     /// Words that a later version will take.
     pub(super) fn later(self, later: &'static [&'static str]) -> Self {
         Words { later, ..self }
+    }
+
+    /// Words that mean something elsewhere, with what to write for them.
+    pub(super) fn instead(self, instead: &'static [(&'static str, &'static str)]) -> Self {
+        Words { instead, ..self }
     }
 }
 
@@ -445,28 +467,47 @@ impl<T: Clone> Shape for Words<T> {
     }
 
     fn read(&self, at: At<'_>, walk: &mut Walk) -> Option<T> {
+        self.read_among(at, &self.describe(), walk)
+    }
+
+    fn read_among(&self, at: At<'_>, takes: &Type, walk: &mut Walk) -> Option<T> {
         let DeValue::String(text) = at.value else {
-            wrong_type(&at, &self.describe(), walk);
+            wrong_type(&at, takes, walk);
             return None;
         };
         if let Some((_, value)) = self.words.iter().find(|(word, _)| word == text) {
             return Some(value.clone());
         }
         let name = last(&at.key);
-        let takes = self.describe();
+        let other = self.instead.iter().find(|(word, _)| text.eq_ignore_ascii_case(word));
         let refusal = if self.later.contains(&text.as_ref()) {
             Refusal::new(Cause::NotBuilt, format!("`{name} = \"{text}\"` is not built yet"))
                 .help(format!("this version of Shunt takes {takes}"))
         } else {
             let refusal = Refusal::new(Cause::BadValue, format!("{} is no `{name}`", quoted(text)));
+            if let Some((_, help)) = other {
+                walk.refuse_at(&at, refusal.help(*help));
+                return None;
+            }
             match nearest(text, self.words.iter().map(|(word, _)| *word)) {
                 Some(word) => refusal.help(format!("did you mean `{word}`?")),
-                None => refusal.help(format!("it is {takes}")),
+                None => refusal.help(format!("it is {}", choices(takes))),
             }
         };
         walk.refuse_at(&at, refusal);
         None
     }
+}
+
+/// All that can be written, where some of it are words.
+fn choices(takes: &Type) -> String {
+    let (Type::Either(plain, other), Type::Words(words)) = (takes, takes.plain()) else {
+        return takes.to_string();
+    };
+    let Type::Table(table) = &**other else { return format!("{plain}, or {other}") };
+    let keys: Vec<String> = table.keys.iter().map(|key| format!("{} = …", key.name)).collect();
+    let words = words.iter().map(|word| format!("`{word}`"));
+    or_list(&words.chain([format!("`{{ {} }}`", keys.join(", "))]).collect::<Vec<_>>())
 }
 
 impl<T: Clone + PartialEq> Written for Words<T> {

@@ -82,6 +82,11 @@ pub(super) fn read(path: &Path) -> (Vec<Source>, Vec<(Place, Refusal)>) {
     (sources, refused)
 }
 
+/// The files that a configuration is written in now; none where they cannot be listed.
+pub(super) fn files(path: &Path) -> Vec<PathBuf> {
+    list(path).unwrap_or_default()
+}
+
 /// Why something could not be read, and what to do.
 pub(super) fn unreadable(path: &Path, error: &io::Error) -> Refusal {
     let shown = path.display();

@@ -24,6 +24,31 @@ pub(super) fn quoted(text: &str) -> String {
     format!("`{shown}`")
 }
 
+/// A variable that other programs would expand: `${PORT}`, `$PORT`, `{{ port }}`.
+pub(super) fn variable(text: &str) -> Option<&str> {
+    let from = |open: &str, close: &str| {
+        let start = text.find(open)?;
+        let length = text[start..].find(close)? + close.len();
+        Some(&text[start..start + length])
+    };
+    let plain = || {
+        let start = text.find('$')?;
+        let rest = &text[start + 1..];
+        let length = rest.find(|it: char| !it.is_ascii_alphanumeric() && it != '_').unwrap_or(rest.len());
+        let begins = rest.starts_with(|it: char| it.is_ascii_alphabetic() || it == '_');
+        begins.then(|| &text[start..=start + length])
+    };
+    from("${", "}").or_else(|| from("{{", "}}")).or_else(plain)
+}
+
+/// What to do about a variable.
+pub(super) fn not_expanded(variable: &str) -> String {
+    format!(
+        "variables are not expanded: write what {} stands for, or make this file from a template",
+        quoted(variable)
+    )
+}
+
 /// `a`, `b` or `c`.
 pub(super) fn or_list<T: AsRef<str>>(items: &[T]) -> String {
     match items {
@@ -38,6 +63,24 @@ pub(super) fn or_list<T: AsRef<str>>(items: &[T]) -> String {
 
 #[cfg(test)]
 mod tests {
+    use super::variable;
+
+    #[test]
+    fn variables_are_found() {
+        for (text, found) in [
+            ("127.0.0.1:${PORT}", Some("${PORT}")),
+            ("$HOST:80", Some("$HOST")),
+            ("{{ .Port }}", Some("{{ .Port }}")),
+            ("a$", None),
+            ("5$", None),
+            ("$5", None),
+            ("${", None),
+            ("plain", None),
+        ] {
+            assert_eq!(variable(text), found, "{text}");
+        }
+    }
+
     use super::*;
 
     #[test]

@@ -6,8 +6,8 @@ use std::ops::Range;
 use toml::de::Error;
 
 use super::report::{Cause, Refusal};
-use super::source::Source;
-use super::suggest::quoted;
+use super::source::{Place, Source};
+use super::suggest::{not_expanded, quoted, variable};
 use super::walk::Walk;
 
 /// The first error of each line.
@@ -16,21 +16,52 @@ pub(super) fn refuse(source: &Source, errors: &[Error], walk: &mut Walk) {
     const SHOWN: usize = 10;
     let text = source.text.as_str();
     let mut lines = BTreeSet::new();
+    // Tables that are there twice, each from its line on: what their keys are is not said again.
+    let mut twice = Vec::new();
     for error in errors {
-        let span = error.span().unwrap_or(text.len()..text.len());
-        if lines.len() == SHOWN || !lines.insert(source.line_of(span.start)) {
+        let span = error
+            .span()
+            .map_or(text.len()..text.len(), |span| walk.original(span.start)..walk.original(span.end));
+        let line = source.line_of(span.start);
+        if lines.len() == SHOWN || lines.contains(&line) {
             continue;
         }
+        if error.message() == DUPLICATE {
+            let begins = (0..=line).rev().find(|line| header_of(source, *line).is_some()).unwrap_or(0);
+            if twice.contains(&begins) {
+                continue;
+            }
+            if begins == line {
+                twice.push(line);
+            }
+        }
+        lines.insert(line);
         let refusal = refusal(text, span.clone(), error.message());
-        let place = walk.place(span);
+        let place = Place { source: walk.source, span: Some(span) };
         walk.refuse(&place, None, refusal);
     }
 }
 
+/// What the parser says of a key or a table that is there already.
+const DUPLICATE: &str = "duplicate key";
+
+/// The text of a line that begins a table.
+fn header_of(source: &Source, line: usize) -> Option<&str> {
+    let text = source.text.get(source.start_of(line)..source.start_of(line + 1))?;
+    Some(text.trim()).filter(|text| text.starts_with('['))
+}
+
 fn refusal(text: &str, span: Range<usize>, message: &str) -> Refusal {
-    if message == "duplicate key" {
+    if message == DUPLICATE {
+        let line_start = text[..span.start].rfind('\n').map_or(0, |newline| newline + 1);
+        let is_table = text[line_start..].trim_start().starts_with('[');
         let message = format!("{} is there twice", quoted(text.get(span).unwrap_or_default()));
-        return Refusal::new(Cause::Duplicate, message).help("keep one of them");
+        let help = if is_table { "keep one of them, with the keys of both" } else { "keep one of them" };
+        return Refusal::new(Cause::Duplicate, message).help(help);
+    }
+    if let Some(variable) = unquoted_variable(text, span.start) {
+        let message = format!("{} is not a TOML value", quoted(variable));
+        return Refusal::new(Cause::Syntax, message).help(not_expanded(variable));
     }
     match unquoted(text, span.start) {
         // The parser tells what kind of number it took the text for, which helps nobody.
@@ -38,6 +69,15 @@ fn refusal(text: &str, span: Range<usize>, message: &str) -> Refusal {
             .help(format!("text stands in quotes: `{key} = {value:?}`")),
         None => Refusal::new(Cause::Syntax, message.trim_end_matches(", expected nothing")),
     }
+}
+
+/// The variable that stands in the place of a value.
+fn unquoted_variable(text: &str, byte: usize) -> Option<&str> {
+    let (before, _) = text.split_at_checked(byte)?;
+    let start = before.rfind('\n').map_or(0, |newline| newline + 1);
+    let (_, value) = text[start..].lines().next()?.split_once('=')?;
+    let value = value.trim_start();
+    variable(value).filter(|variable| value.starts_with(variable))
 }
 
 /// Key and value of a line such as `listen = 0.0.0.0:80`, where quotes are all that it lacks.

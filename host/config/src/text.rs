@@ -1,5 +1,6 @@
 //! The grammar of names, addresses and paths, and what to say to those who missed it.
 
+use shunt_rules::builtin;
 use std::net::{IpAddr, SocketAddr};
 use std::ops::RangeInclusive;
 use std::path::Path;
@@ -264,6 +265,14 @@ pub(super) fn path(text: &str) -> Result<(), Refusal> {
 }
 
 pub(super) fn pack(text: &str) -> Result<(), Refusal> {
+    if let Some(name) = text.strip_prefix(builtin::PREFIX) {
+        let message = format!("no pack {} comes with Shunt", quoted(name));
+        return if builtin::component(name).is_some() {
+            Ok(())
+        } else {
+            Err(Refusal::new(Cause::BadValue, message).help(builtin::hint(name)))
+        };
+    }
     if text.contains("://") {
         let message = "packs from a registry are not built yet";
         return Err(Refusal::new(Cause::NotBuilt, message).help("name the pack's folder or file"));

@@ -14,10 +14,11 @@ use toml::de::{DeTable, DeValue};
 
 use super::containers;
 use super::reference::{self, Entry, Key, Need, TableType};
+use super::repair;
 use super::report::{Cause, Finding, KeyPath, Refusal};
 use super::shape::{Shape, Written};
 use super::source::Place;
-use super::suggest::{distance, nearest, or_list, quoted};
+use super::suggest::{distance, nearest, not_expanded, or_list, quoted, variable};
 
 /// What is gathered on the way.
 #[derive(Debug, Default)]
@@ -25,6 +26,8 @@ pub(super) struct Walk {
     /// The file that is being walked, and the folder that its relative paths start from.
     pub(super) source: usize,
     pub(super) folder: PathBuf,
+    /// The bytes that the text at hand has and the file has not.
+    pub(super) inserted: Vec<usize>,
     pub(super) findings: Vec<Finding>,
     /// Where every key stands, by its path in this configuration, and its entry in the reference.
     pub(super) places: BTreeMap<String, (Place, String)>,
@@ -124,7 +127,10 @@ impl Walk {
         self.findings.push(Finding { place: place.clone(), key: key.cloned(), refusal });
     }
 
-    pub(super) fn refuse_at(&mut self, at: &At<'_>, refusal: Refusal) {
+    pub(super) fn refuse_at(&mut self, at: &At<'_>, mut refusal: Refusal) {
+        if let Some(variable) = at.value.as_str().and_then(variable) {
+            refusal.help = Some(not_expanded(variable));
+        }
         self.refuse(&at.place, Some(&at.key), refusal);
     }
 
@@ -142,7 +148,13 @@ impl Walk {
     }
 
     pub(super) fn place(&self, span: Range<usize>) -> Place {
+        let span = self.original(span.start)..self.original(span.end);
         Place { source: self.source, span: Some(span) }
+    }
+
+    /// Where a byte of the text at hand stands in the file.
+    pub(super) fn original(&self, byte: usize) -> usize {
+        repair::original(&self.inserted, byte)
     }
 
     /// Reads a table: its keys by `read`, then whatever `read` did not know.

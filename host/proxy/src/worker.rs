@@ -100,7 +100,7 @@ async fn run(number: usize, mut inbox: mpsc::UnboundedReceiver<Command>) {
             Some(Command::Apply { snapshot, sockets, done }) => {
                 views.apply(&snapshot);
                 listeners.retain(|address, listener| {
-                    let stays = snapshot.virtuals.iter().any(|it| it.settings.listen == *address);
+                    let stays = snapshot.virtuals.iter().any(|it| it.settings.listen.contains(address));
                     if !stays {
                         listener.close();
                         leaving.push(Rc::clone(listener));
@@ -110,17 +110,18 @@ async fn run(number: usize, mut inbox: mpsc::UnboundedReceiver<Command>) {
                 let mut sockets: HashMap<_, _> = sockets.into_iter().collect();
                 for virtual_ in &snapshot.virtuals {
                     let Some(view) = views.virtual_named(&virtual_.settings.name) else { continue };
-                    let address = virtual_.settings.listen;
-                    if let Some(listener) = listeners.get(&address) {
-                        listener.set_view(Rc::clone(view));
-                    } else if let Some(socket) = sockets.remove(&address) {
-                        let listener = Listener::new(address, Rc::clone(view));
-                        match TcpListener::from_std(socket) {
-                            Ok(socket) => {
-                                tokio::task::spawn_local(Rc::clone(&listener).accept(socket));
-                                listeners.insert(address, listener);
+                    for &address in &virtual_.settings.listen {
+                        if let Some(listener) = listeners.get(&address) {
+                            listener.set_view(Rc::clone(view));
+                        } else if let Some(socket) = sockets.remove(&address) {
+                            let listener = Listener::new(address, Rc::clone(view));
+                            match TcpListener::from_std(socket) {
+                                Ok(socket) => {
+                                    tokio::task::spawn_local(Rc::clone(&listener).accept(socket));
+                                    listeners.insert(address, listener);
+                                }
+                                Err(error) => tracing::error!(%address, %error, "cannot listen"),
                             }
-                            Err(error) => tracing::error!(%address, %error, "cannot listen"),
                         }
                     }
                 }

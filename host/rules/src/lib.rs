@@ -27,6 +27,7 @@ mod attach;
 mod breaker;
 mod budget;
 pub mod build;
+pub mod builtin;
 mod capabilities;
 pub mod cases;
 mod digest;

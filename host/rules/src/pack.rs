@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use wasmparser::{Encoding, Parser, Payload};
 
 use crate::Digest;
+use crate::builtin;
 use crate::manifest::{Manifest, ManifestError};
 use crate::settings::Schema;
 
@@ -35,6 +36,8 @@ pub enum PackError {
     Io { path: PathBuf, source: std::io::Error },
     #[error("{} is not built: there is no {}; run `shunt rule build {}`", folder.display(), file.display(), folder.display())]
     NotBuilt { folder: PathBuf, file: PathBuf },
+    #[error("no pack {name} comes with Shunt; {}", builtin::hint(name))]
+    NotBuiltIn { name: String },
     #[error("the pack is larger than {} MiB", MAX_PACK_BYTES >> 20)]
     TooLarge,
     #[error("this is not WebAssembly; give the folder of a pack, or the file that `shunt rule build` wrote")]
@@ -56,11 +59,15 @@ pub enum PackError {
 }
 
 impl Pack {
-    /// Reads a pack from its file, or from its folder: then `dist/<name>.wasm` in it.
+    /// Reads a pack from its file, or from its folder: then `dist/<name>.wasm` in it. `builtin:NAME` is one that
+    /// comes with Shunt.
     ///
     /// # Errors
     /// See [`PackError`].
     pub fn read(path: &Path) -> Result<Pack, PackError> {
+        if let Some(name) = path.to_str().and_then(|path| path.strip_prefix(builtin::PREFIX)) {
+            return Pack::builtin(name).ok_or_else(|| PackError::NotBuiltIn { name: name.to_owned() });
+        }
         let io = |path: &Path| {
             let path = path.to_owned();
             move |source| PackError::Io { path, source }

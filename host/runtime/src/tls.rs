@@ -1,17 +1,18 @@
 //! TLS towards clients: rustls with aws-lc-rs, certificates by SNI.
 
+mod pem;
+
 use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
 
 use rustls::ServerConfig;
 use rustls::crypto::aws_lc_rs;
-use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 use thiserror::Error;
 
+pub use pem::PemError;
 use shunt_config::model::Certificate;
 
 /// Why a certificate cannot be served; each names the file to look at.
@@ -19,10 +20,10 @@ use shunt_config::model::Certificate;
 pub enum TlsError {
     #[error("{0}: {1}")]
     Read(String, std::io::Error),
-    #[error("{0}: cannot be read as PEM: {1}")]
-    Pem(String, rustls::pki_types::pem::Error),
-    #[error("{0}: holds no certificate")]
-    Empty(String),
+    #[error("{0}: {1}")]
+    Pem(String, PemError),
+    #[error("a virtual with TLS has no certificate")]
+    Empty,
     #[error("{0}: the key does not fit the certificate, or is of a kind that is not supported: {1}")]
     Key(String, rustls::Error),
     #[error("{0}: the certificate cannot be parsed: {1}")]
@@ -105,7 +106,7 @@ impl BySni {
             }
             fallback.get_or_insert(key);
         }
-        let fallback = fallback.ok_or_else(|| TlsError::Empty("tls".to_owned()))?;
+        let fallback = fallback.ok_or_else(|| TlsError::Empty)?;
         Ok(BySni { names, fallback })
     }
 
@@ -128,14 +129,11 @@ fn certified_key(
     provider: &rustls::crypto::CryptoProvider,
 ) -> Result<CertifiedKey, TlsError> {
     let shown = |path: &Path| path.display().to_string();
-    let chain = CertificateDer::pem_file_iter(&files.certificate)
-        .and_then(Iterator::collect::<Result<Vec<_>, _>>)
+    let read = |path: &Path| std::fs::read(path).map_err(|error| TlsError::Read(shown(path), error));
+    let chain = pem::certificates(&read(&files.certificate)?)
         .map_err(|error| TlsError::Pem(shown(&files.certificate), error))?;
-    if chain.is_empty() {
-        return Err(TlsError::Empty(shown(&files.certificate)));
-    }
     let key =
-        PrivateKeyDer::from_pem_file(&files.key).map_err(|error| TlsError::Pem(shown(&files.key), error))?;
+        pem::private_key(&read(&files.key)?).map_err(|error| TlsError::Pem(shown(&files.key), error))?;
     CertifiedKey::from_der(chain, key, provider).map_err(|error| TlsError::Key(shown(&files.key), error))
 }
 

@@ -96,6 +96,9 @@ const FAMILIES: &[Family] = &[
     gauge("uptime_seconds", "Seconds since the process began", |status| one(status.uptime_seconds)),
     gauge("epoch", "Number of the snapshot in force; one more with every change", |status| one(status.epoch)),
     gauge("workers", "Worker threads", |status| one(status.workers as u64)),
+    gauge("config_differences", "What runs and a restart would change, see `shunt status`", |status| {
+        one(status.differences.len() as u64)
+    }),
     gauge("draining", "1 from the signal to end until the process ends", |status| {
         one(u64::from(status.draining))
     }),

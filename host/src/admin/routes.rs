@@ -98,7 +98,7 @@ async fn set_member(
         bad_request(format!("a member cannot be made {:?}", change.admin))
             .help("`admin` is one of enabled, draining, disabled")
     })?;
-    Ok(Json(for_change(&control).await?.set_member(&pool, address, admin, &actor(by))?))
+    Ok(Json(for_change(&control).await?.set_member(&pool, address, admin, &actor(by)).await?))
 }
 
 async fn load_rule(
@@ -108,8 +108,9 @@ async fn load_rule(
     request: Request,
 ) -> Answer<LoadedRule> {
     let name = rule_name(path)?;
-    let bytes = pack_bytes(request).await?;
+    // With the body in it: who has sent all of it may leave.
     let loaded = to_the_end(async move {
+        let bytes = pack_bytes(request).await?;
         let refused = |error| Refusal::from(&error);
         let pack = Pack::from_bytes(bytes.into()).map_err(LoadError::from).map_err(refused)?;
         for_change(&control).await?.load_rule(&name, pack, &actor(by)).await.map_err(refused)
@@ -145,13 +146,12 @@ async fn unload_rule(
     path: Result<Path<(String, String)>, PathRejection>,
 ) -> Answer<Unloaded> {
     let name = rule_name(path)?;
-    let unloaded = Unloaded { name: name.to_string() };
+    let shown = name.to_string();
     let done = to_the_end(async move {
         let done = for_change(&control).await?.unload_rule(&name, &actor(by)).await;
         done.map_err(|error| Refusal::from(&error))
     });
-    done.await??;
-    Ok(Json(unloaded))
+    Ok(Json(Unloaded { name: shown, without: done.await?? }))
 }
 
 /// Flows that a list has where it is not said how many, and at most.

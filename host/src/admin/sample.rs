@@ -9,7 +9,7 @@ use shunt_api::packets::{
     PacketVirtualStatus, SnatPoolStatus, TranslatorStatus,
 };
 use shunt_api::rules::{HookStatus, RuleStatus, RuleVersion, Times};
-use shunt_api::status::{MemberStatus, OnPathStatus, PoolStatus, Status, VirtualStatus};
+use shunt_api::status::{Difference, MemberStatus, OnPathStatus, PoolStatus, Status, VirtualStatus};
 
 pub(crate) fn status() -> Status {
     Status {
@@ -18,6 +18,11 @@ pub(crate) fn status() -> Status {
         uptime_seconds: 3_725,
         workers: 2,
         draining: true,
+        differences: vec![Difference {
+            kind: "member".to_owned(),
+            what: "10.0.0.2:80 in pool web".to_owned(),
+            how: "is draining".to_owned(),
+        }],
         log_lines_lost: 6,
         virtuals: vec![VirtualStatus {
             name: "shop".to_owned(),
@@ -205,6 +210,7 @@ fn member(address: &str, health: &str, reason: &str) -> MemberStatus {
         }],
         admin: "enabled".to_owned(),
         active: 3,
+        flows: Some(1),
         requests: 617,
         connects: 12,
         connects_failed: 1,

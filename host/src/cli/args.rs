@@ -13,9 +13,9 @@ use crate::control::RuleName;
 #[derive(Debug, Parser)]
 #[command(name = "shunt", version, after_help = EXIT_CODES)]
 pub(super) struct Arguments {
-    /// The daemon's admin socket
-    #[arg(long, global = true, value_name = "PATH", default_value = "/run/shunt/admin.sock")]
-    pub(super) socket: PathBuf,
+    /// The daemon's admin socket; without it SHUNT_SOCKET, then /run/shunt/admin.sock
+    #[arg(long, global = true, value_name = "PATH")]
+    pub(super) socket: Option<PathBuf>,
 
     /// The format of results and errors
     #[arg(short, long, global = true, value_enum, value_name = "FORMAT", default_value = "text")]
@@ -33,6 +33,27 @@ pub(super) enum Format {
     Json,
 }
 
+impl Arguments {
+    /// Where the daemon's admin socket is.
+    pub(super) fn client_socket(&self) -> PathBuf {
+        let named = std::env::var_os(SOCKET).filter(|path| !path.is_empty()).map(PathBuf::from);
+        self.socket.clone().or(named).unwrap_or_else(|| PathBuf::from(DEFAULT_SOCKET))
+    }
+}
+
+impl Command {
+    /// The name of a command that asks no daemon, and has no use for its socket.
+    pub(super) fn asks_nobody(&self) -> Option<&'static str> {
+        match self {
+            Command::Check { .. } => Some("check"),
+            Command::Rule(RuleCommand::New { .. }) => Some("rule new"),
+            Command::Rule(RuleCommand::Build { .. }) => Some("rule build"),
+            Command::Rule(RuleCommand::Test { .. }) => Some("rule test"),
+            _ => None,
+        }
+    }
+}
+
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
     /// Carry traffic, until SIGTERM
@@ -41,6 +62,8 @@ pub(super) enum Command {
     /// if its file is gone. SIGTERM, SIGINT and SIGQUIT stop accepting and wait for what is under
     /// way, at most for `process.drain`; a second one ends at once. While it waits, `shunt status`
     /// shows what is open. Other signals end nothing and are logged.
+    ///
+    /// `--socket` is where the admin socket is made, whatever `admin.socket` says.
     ///
     /// SHUNT_LOG says what is logged: off, error, warn, info (the default), debug, trace, or a
     /// filter of targets and levels as in `info,rule=debug`.
@@ -94,6 +117,11 @@ pub(super) enum Command {
         config: PathBuf,
     },
 }
+
+/// The variable of the environment that names the admin socket for commands.
+const SOCKET: &str = "SHUNT_SOCKET";
+
+const DEFAULT_SOCKET: &str = "/run/shunt/admin.sock";
 
 const DEFAULT_CONFIG: &str = "/etc/shunt/shunt.toml";
 
@@ -245,7 +273,7 @@ mod tests {
             ["shunt", "rule", "list", "--socket", "/s", "--output", "json"],
         ] {
             let arguments = Arguments::try_parse_from(words).unwrap();
-            assert_eq!((arguments.output, arguments.socket), (Format::Json, PathBuf::from("/s")));
+            assert_eq!((arguments.output, arguments.socket), (Format::Json, Some(PathBuf::from("/s"))));
         }
     }
 }

@@ -1,6 +1,6 @@
 //! `shunt doctor`
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde_json::json;
 
@@ -17,12 +17,12 @@ use crate::doctor::{self, Facts, Finding, Outcome};
 ///
 /// # Errors
 /// The configuration or the network cannot be read, or something is wrong.
-pub(super) fn doctor(config: &Path, screen: &Screen) -> Result<(), Failure> {
+pub(super) fn doctor(config: &Path, socket: Option<PathBuf>, screen: &Screen) -> Result<(), Failure> {
     let config = shunt_config::load(config)
         .map_err(|report| Failure::not_applied(&ApplyError::Config(report), "nothing was looked at"))?;
     let facts = Facts::read(&config).map_err(|error| Failure::failed("system", error))?;
     let mut findings = doctor::examine(&config, &facts);
-    findings.extend(running(&Client::new(config.admin.socket)));
+    findings.extend(running(&Client::new(socket.unwrap_or(config.admin.socket))));
     let failed = findings.iter().filter(|it| it.result == Outcome::Failed).count();
     screen.show(&json!({ "findings": findings, "failed": failed }), |paint| told(&findings, paint));
     if failed == 0 {

@@ -116,7 +116,8 @@ fn told(details: &FlowDetails, paint: Paint) -> String {
         "state",
         &format!("{}, {age} old, last packet {idle} ago, ends in {left} without another", flow.state),
     );
-    let way = |packets: u64, bytes: u64| format!("{packets} packets, {}", words::bytes(bytes));
+    let way =
+        |packets: u64, bytes: u64| format!("{}, {}", words::count(packets, "packet"), words::bytes(bytes));
     line("to server", &way(flow.packets_to_server, flow.bytes_to_server));
     to_server.iter().for_each(|done| line("", done));
     if to_client.is_empty() {

@@ -45,10 +45,19 @@ pub(super) fn set(command: MemberCommand, client: &Client, screen: &Screen) -> R
     let answer = client.ask(Method::PUT, &["pools", &pool, "members", &address], change)?;
     let member: MemberStatus = client.read(&answer)?;
     screen.show(&answer, |_| {
-        let under_way = words::count(member.active, "request");
-        format!("{} in pool {pool} is {}, {under_way} under way\n", member.address, member.admin)
+        format!("{} in pool {pool} is {}, {} under way\n", member.address, member.admin, under_way(&member))
     });
     Ok(())
+}
+
+/// What the member has to do: `2 requests`, `1 flow`.
+fn under_way(member: &MemberStatus) -> String {
+    let requests = u64::from(member.active).saturating_sub(member.flows.unwrap_or_default());
+    match member.flows {
+        None => words::count(requests, "request"),
+        Some(flows) if requests == 0 => words::count(flows, "flow"),
+        Some(flows) => format!("{} and {}", words::count(requests, "request"), words::count(flows, "flow")),
+    }
 }
 
 fn summary(pools: &[PoolStatus]) -> Table {
@@ -119,4 +128,22 @@ pub(super) fn on_path(pools: &[PoolStatus]) -> Table {
         }
     }
     table
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::admin::sample;
+
+    #[test]
+    fn requests_and_flows_are_told_apart() {
+        let said = |active: u32, flows: Option<u64>| {
+            let member = sample::status().pools[0].members[0].clone();
+            under_way(&MemberStatus { active, flows, ..member })
+        };
+        assert_eq!(said(1, None), "1 request");
+        assert_eq!(said(1, Some(1)), "1 flow");
+        assert_eq!(said(0, Some(0)), "0 flows");
+        assert_eq!(said(3, Some(2)), "1 request and 2 flows");
+    }
 }

@@ -22,23 +22,32 @@ mod screen;
 mod signals;
 mod status;
 mod table;
+mod usage;
 mod words;
 
 use std::process::ExitCode;
 
 use clap::Parser;
 
-use args::{Arguments, Command, FlowCommand, RuleCommand};
+use args::{Arguments, Command, FlowCommand, Format, RuleCommand};
 use client::Client;
-use failure::Failure;
+use failure::{Exit, Failure};
 use screen::Screen;
 
 /// Does what the arguments of the process say.
 pub fn main() -> ExitCode {
-    let Arguments { socket, output, command } = Arguments::parse();
-    let screen = Screen::new(output);
-    let client = Client::new(socket);
-    let done = dispatch(command, &client, &screen).and_then(|()| screen.written());
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        // Help and the version are results, and wrong usage is told as clap tells it.
+        Err(error) if !error.use_stderr() || !usage::asks_for_json(std::env::args_os()) => error.exit(),
+        Err(error) => {
+            let failure = usage::failure(&error);
+            Screen::new(Format::Json).refuse(&failure);
+            return failure.exit.into();
+        }
+    };
+    let screen = Screen::new(arguments.output);
+    let done = dispatch(arguments, &screen).and_then(|()| screen.written());
     match done {
         Ok(()) => {
             shunt_runtime::log::flush();
@@ -51,9 +60,15 @@ pub fn main() -> ExitCode {
     }
 }
 
-fn dispatch(command: Command, client: &Client, screen: &Screen) -> Result<(), Failure> {
+fn dispatch(arguments: Arguments, screen: &Screen) -> Result<(), Failure> {
+    let client = &Client::new(arguments.client_socket());
+    let Arguments { socket, command, .. } = arguments;
+    if let (Some(name), true) = (command.asks_nobody(), socket.is_some()) {
+        let message = format!("`shunt {name}` asks no daemon, and `--socket` means nothing to it");
+        return Err(Failure::new(Exit::Usage, "usage", message).help("leave `--socket` out"));
+    }
     match command {
-        Command::Run { config } => run::run(config, screen),
+        Command::Run { config } => run::run(config, socket, screen),
         Command::Check { config } => check::check(&config, screen),
         Command::Status => status::status(client, screen),
         Command::Reload => reload::reload(client, screen),
@@ -65,7 +80,7 @@ fn dispatch(command: Command, client: &Client, screen: &Screen) -> Result<(), Fa
             FlowCommand::Delete { id } => flow::delete(id, client, screen),
         },
         Command::Explain(words) => explain::explain(&words, client, screen),
-        Command::Doctor { config } => doctor::doctor(&config, screen),
+        Command::Doctor { config } => doctor::doctor(&config, socket, screen),
         Command::Rule(command) => match command {
             RuleCommand::List => rule::list(client, screen),
             RuleCommand::Load { rule, pack } => rule::load(&rule, &pack, client, screen),

@@ -19,12 +19,15 @@ pub(super) fn reload(client: &Client, screen: &Screen) -> Result<(), Failure> {
 }
 
 fn told(summary: &ReloadSummary) -> String {
-    let ReloadSummary { epoch, added, changed, removed, unchanged } = summary;
+    let ReloadSummary { epoch, added, changed, removed, unchanged, warnings } = summary;
     let mut text = format!("reloaded: epoch {epoch}, {unchanged} unchanged\n");
     for (what, names) in [("added", added), ("changed", changed), ("removed", removed)] {
         for name in names {
             text.push_str(&format!("  {what:<8}{name}\n"));
         }
+    }
+    for warning in warnings {
+        text.push_str(&format!("warning: {warning}\n"));
     }
     text
 }
@@ -41,8 +44,9 @@ mod tests {
             changed: vec!["pool web".to_owned()],
             removed: vec!["pool old".to_owned()],
             unchanged: 2,
+            warnings: vec!["shunt.toml:3:1: nothing uses pool `web`".to_owned()],
         };
-        let expected = "reloaded: epoch 3, 2 unchanged\n  added   virtual shop\n  changed pool web\n  removed pool old\n";
+        let expected = "reloaded: epoch 3, 2 unchanged\n  added   virtual shop\n  changed pool web\n  removed pool old\nwarning: shunt.toml:3:1: nothing uses pool `web`\n";
         assert_eq!(told(&summary), expected);
     }
 }

@@ -53,7 +53,10 @@ pub(super) fn rollback(
 pub(super) fn unload(rule: &RuleName, client: &Client, screen: &Screen) -> Result<(), Failure> {
     let path = ["rules", &rule.virtual_name, &rule.rule];
     let answer = client.ask(Method::DELETE, &path, Body::None)?;
-    screen.show(&answer, |_| format!("{rule} is unloaded; `shunt rule rollback {rule}` brings it back\n"));
+    let without = answer["without"].as_str().unwrap_or_default().to_owned();
+    screen.show(&answer, |_| {
+        format!("{rule} is unloaded: {without}\n`shunt rule rollback {rule}` brings it back\n")
+    });
     Ok(())
 }
 

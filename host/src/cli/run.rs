@@ -16,36 +16,46 @@ use super::words::count;
 use crate::admin::socket::{AdminSocket, Renewal};
 use crate::admin::{self, SharedControl};
 use crate::control::{Actor, ApplyError, Control, Drain};
+use crate::doctor;
 use shunt_config;
+use shunt_sys::files::FileLimit;
 
 /// Between two looks at whether flows are left while it drains.
 const FLOWS_LOOK: Duration = Duration::from_millis(100);
 
-/// Carries traffic until a signal ends it.
+/// Carries traffic until a signal ends it. `socket`: in the place of the one that the configuration names.
 ///
 /// # Errors
 /// Whatever keeps it from starting; nothing is left behind then.
-pub(super) fn run(config: PathBuf, screen: &Screen) -> Result<(), Failure> {
+pub(super) fn run(config: PathBuf, socket: Option<PathBuf>, screen: &Screen) -> Result<(), Failure> {
     log::start(screen.err.0)?;
-    if let Err(error) = shunt_sys::files::raise_limit() {
+    let open_files = shunt_sys::files::raise_limit();
+    if let Err(error) = &open_files {
         tracing::warn!(%error, "cannot raise the limit of open files");
     }
     let runtime = Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|error| Failure::failed("system", error))?;
-    let ended = runtime.block_on(serve(config));
+    let ended = runtime.block_on(serve(config, socket, open_files.ok()));
     // A compilation that is still running has nobody to report to.
     runtime.shutdown_background();
     ended
 }
 
-async fn serve(config: PathBuf) -> Result<(), Failure> {
+async fn serve(
+    config: PathBuf,
+    socket: Option<PathBuf>,
+    open_files: Option<FileLimit>,
+) -> Result<(), Failure> {
     // Before anything else: from here on a signal ends in order whatever has been begun.
     let mut signals = Signals::catch().map_err(|error| Failure::failed("system", error))?;
     let outcome = "Shunt does not start";
     let refused = |error: ApplyError| Failure::not_applied(&error, outcome);
 
-    let socket =
-        shunt_config::load(&config).map_err(|report| refused(ApplyError::Config(report)))?.admin.socket;
+    let read = shunt_config::load(&config).map_err(|report| refused(ApplyError::Config(report)))?;
+    if let Some(why) = open_files.and_then(|limit| doctor::too_few_files(&read, limit.now)) {
+        tracing::warn!("{why}; {}", doctor::RAISE_FILES);
+    }
+    let socket = socket.unwrap_or(read.admin.socket);
     // First of what it opens, so that a second daemon of the same configuration gets no further.
     let socket = AdminSocket::bind(&socket).await.map_err(|error| Failure::failed("admin-socket", error))?;
     let path = socket.path().display().to_string();

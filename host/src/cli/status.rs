@@ -28,6 +28,9 @@ fn told(status: &Status, paint: Paint) -> String {
         let lost = words::count(status.log_lines_lost, "line");
         parts.push(format!("the log lost {lost}: its reader was gone or too slow, or its disk was full\n"));
     }
+    if !status.differences.is_empty() {
+        parts.push(differences(status, paint));
+    }
     if !status.virtuals.is_empty() {
         parts.push(virtuals(status).render(paint));
     }
@@ -48,6 +51,16 @@ fn told(status: &Status, paint: Paint) -> String {
         parts.push(rules.render(paint));
     }
     parts.join("\n")
+}
+
+/// What a restart would change.
+fn differences(status: &Status, paint: Paint) -> String {
+    let mut text =
+        format!("{} what a restart would change:\n", paint.on(Tone::Head, "differs from the configuration,"));
+    for it in &status.differences {
+        text.push_str(&format!("  {} {}\n", it.what, it.how));
+    }
+    text
 }
 
 fn virtuals(status: &Status) -> Table {
@@ -127,6 +140,9 @@ mod tests {
 shunt 0.1.0, up 1h 2m, 2 workers, epoch 4, draining
 
 the log lost 6 lines: its reader was gone or too slow, or its disk was full
+
+differs from the configuration, what a restart would change:
+  10.0.0.2:80 in pool web is draining
 
 VIRTUAL  LISTEN        TLS  POOL  OPEN  CONNECTIONS  REQUESTS   2XX  3XX  4XX  5XX  ERRORS
 shop     0.0.0.0:8443  yes  web      7          100      1234  1200   20    9    5       4

@@ -76,6 +76,7 @@ impl Control {
             probes,
             started: Instant::now(),
             draining: false,
+            files: document.fingerprint().clone(),
             opened: Some(opened),
         };
         control.put_in_force(document, None).await?;
@@ -152,6 +153,8 @@ impl Control {
         document.verify_files().map_err(ApplyError::Config)?;
         let before = self.snapshot.load_full();
         let config = document.config.clone();
+        let files = document.fingerprint().clone();
+        let warnings = document.warnings();
 
         // What can fail.
         let planned = plan_rules(&document, &self.rules, &self.host, &self.environment, &mut self.registry)?;
@@ -225,6 +228,14 @@ impl Control {
         let snapshot = self.snapshot.load_full();
         self.monitors.apply(&snapshot);
         self.registry.retain(&snapshot);
+        self.files = files;
+        summary.warnings = warnings.lines();
+        if !warnings.is_empty() {
+            tracing::warn!(
+                "the configuration is most likely not what was meant\n{}",
+                warnings.render(false).trim_end()
+            );
+        }
         Ok(summary)
     }
 
@@ -247,11 +258,14 @@ impl Control {
         config: &model::Config,
         before: &Snapshot,
     ) -> Result<BTreeMap<SocketAddr, Vec<TcpListener>>, ApplyError> {
-        let held: Vec<SocketAddr> = before.virtuals.iter().map(|it| it.settings.listen).collect();
+        let held: Vec<SocketAddr> =
+            before.virtuals.iter().flat_map(|it| it.settings.listen.iter().copied()).collect();
         let mut sockets = BTreeMap::new();
         let mut problems = Vec::new();
-        for virtual_ in config.virtuals.iter().filter(|it| !held.contains(&it.listen)) {
-            let (address, count) = (virtual_.listen, self.workers.len());
+        let wanted =
+            config.virtuals.iter().flat_map(|it| it.listen.iter().map(move |address| (it, *address)));
+        for (virtual_, address) in wanted.filter(|(_, address)| !held.contains(address)) {
+            let count = self.workers.len();
             // An address that one of our own covers is not in use by someone else.
             let ours = held.iter().any(|it| it.port() == address.port());
             let opened = if ours {

@@ -7,6 +7,7 @@
 
 mod actor;
 mod apply;
+mod differences;
 mod environment;
 mod explain;
 mod flows;
@@ -29,8 +30,8 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::monitor::Monitors;
 use environment::DaemonEnvironment;
-use shunt_config::Report;
 use shunt_config::model::Config;
+use shunt_config::{Fingerprint, Report};
 use shunt_packets::{Packets, Probes};
 use shunt_proxy::worker::Worker;
 use shunt_runtime::Snapshot;
@@ -61,6 +62,8 @@ pub struct Control {
     /// What monitors have sent on the way of clients.
     probes: Arc<Probes>,
     started: std::time::Instant,
+    /// What the files of the configuration were when it was put in force.
+    files: Fingerprint,
     /// It takes no changes any more, and waits for what is open.
     draining: bool,
     /// Names of rules whose breaker opened; taken by whoever acts on them.

@@ -5,14 +5,15 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use shunt_config::model;
 use shunt_engine::member::Admin;
-use shunt_rules::{Environment, Pack, RuleHost, RuleStats};
+use shunt_rules::{Environment, OnFault, Pack, RuleHost, RuleStats};
 use tokio::sync::mpsc;
 
 use super::apply::{running, same_rules, unix_ms};
 use super::history::{History, Running, Version};
 use super::packets::PacketPlan;
-use super::rules::{self, LoadError, RuleName, Using};
+use super::rules::{self, Histories, LoadError, RuleName, Using};
 use super::{Actor, Control};
 use shunt_api::rules::LoadedRule;
 use shunt_api::status::MemberStatus;
@@ -89,19 +90,20 @@ impl Control {
         self.run_kept(name, version, using, step, by).await
     }
 
-    /// Takes a rule out of its virtual; `rollback` and `load` bring it back.
+    /// Takes a rule out of its virtual; `rollback` and `load` bring it back. Gives what is so without it.
     ///
     /// # Errors
     /// It is not there, or not loaded.
-    pub async fn unload_rule(&mut self, name: &RuleName, by: &Actor) -> Result<(), LoadError> {
+    pub async fn unload_rule(&mut self, name: &RuleName, by: &Actor) -> Result<String, LoadError> {
         self.using(name)?;
+        let without = without(&self.config, &self.rules, name);
         let history = self.rules.get_mut(name).filter(|history| history.running().is_some());
         let history = history.ok_or_else(|| LoadError::NotLoaded(name.clone()))?;
         let from = shown(history);
         history.unload();
         self.swap_rules().await;
-        tracing::info!(by = by.to_string(), rule = %name, from, to = NO_VERSION, "rule unloaded");
-        Ok(())
+        tracing::warn!(by = by.to_string(), rule = %name, from, to = NO_VERSION, without, "rule unloaded");
+        Ok(without)
     }
 
     /// A rule faulted too often: goes back to the version that ran before and was not found faulty, if there
@@ -133,7 +135,7 @@ impl Control {
     ///
     /// # Errors
     /// There is no such pool, or it has no such member.
-    pub fn set_member(
+    pub async fn set_member(
         &mut self,
         pool: &str,
         address: SocketAddr,
@@ -152,7 +154,8 @@ impl Control {
         let from = member.state.admin();
         member.state.set_admin(admin);
         tracing::info!(by = by.to_string(), pool, member = %address, %from, to = %admin, "member set");
-        Ok(self.member_status(found, member))
+        let packets = self.packet_status().await;
+        Ok(self.member_status(found, member, packets.as_ref()))
     }
 
     fn using(&self, name: &RuleName) -> Result<Using, LoadError> {
@@ -246,6 +249,37 @@ impl Control {
         self.swap(snapshot, BTreeMap::new()).await;
         self.swap_packets(PacketPlan::Keep).await;
     }
+}
+
+/// What becomes of requests and flows of a virtual while a rule is unloaded.
+fn without(config: &model::Config, histories: &Histories, name: &RuleName) -> String {
+    let proxies = config.virtuals.iter().map(|it| (&it.name, &it.pool, &it.rules, "requests"));
+    let packets = config.packet_virtuals.iter().map(|it| (&it.name, &it.pool, &it.rules, "flows"));
+    let mut all = proxies.chain(packets);
+    let Some((_, pool, rules, what)) = all.find(|(virtual_, ..)| **virtual_ == name.virtual_name) else {
+        return String::new();
+    };
+    let runs = |rule: &&model::RuleUse| {
+        let other = RuleName { virtual_name: name.virtual_name.clone(), rule: rule.name.clone() };
+        other != *name && histories.get(&other).is_some_and(|it| it.running().is_some())
+    };
+    let others: Vec<&str> = rules.iter().filter(runs).map(|it| it.name.as_str()).collect();
+    let first = match others.as_slice() {
+        [] => String::new(),
+        [only] => format!("pass rule {only} and "),
+        several => format!("pass rules {} and ", several.join(", ")),
+    };
+    let goal = match pool {
+        Some(pool) => format!("go to pool {pool}"),
+        None if what == "requests" => "get 503, for the virtual has no pool".to_owned(),
+        None => "are refused, or go where they are addressed, for the virtual has no pool".to_owned(),
+    };
+    let unloaded = rules.iter().find(|it| it.name == name.rule);
+    let opened = match unloaded.map(|it| &it.on_fault) {
+        Some(OnFault::Reject) => "; what the rule refused is let through",
+        _ => "",
+    };
+    format!("{what} of {} {first}{goal}{opened}", name.virtual_name)
 }
 
 /// As the log names the version of a rule that is unloaded.

@@ -13,7 +13,7 @@ use super::ApplyError;
 use super::environment::DaemonEnvironment;
 use super::history::{History, Running};
 use super::rules::{self, Histories, LoadError, RuleName, Using};
-use shunt_config::{Document, Remark, model};
+use shunt_config::{Document, Remark, Report, model};
 use shunt_runtime::Snapshot;
 use shunt_runtime::registry::Registry;
 use shunt_runtime::tls::Tls;
@@ -25,6 +25,9 @@ pub struct Summary {
     pub virtuals: usize,
     pub pools: usize,
     pub rules: usize,
+    /// What is right, and most likely not meant.
+    #[serde(skip)]
+    pub warnings: Report,
 }
 
 /// Checks a configuration as far as that goes without binding anything: files, certificates, and each
@@ -45,7 +48,7 @@ pub fn check(path: &Path) -> Result<Summary, ApplyError> {
     plan_tls(&document, &Snapshot::empty())?;
     let config = &document.config;
     let virtuals = config.virtuals.len() + config.packet_virtuals.len() + config.translators.len();
-    Ok(Summary { virtuals, pools: config.pools.len(), rules: planned.len() })
+    Ok(Summary { virtuals, pools: config.pools.len(), rules: planned.len(), warnings: document.warnings() })
 }
 
 /// What a configuration asks of one rule.

@@ -1,5 +1,8 @@
 //! What the process says of itself, in the shapes that the admin interface sends.
 
+use std::net::SocketAddr;
+
+use shunt_api::packets::PacketStatus;
 use shunt_api::rules::{HookStatus, RuleStatus, RuleVersion, Times};
 use shunt_api::status::{MemberStatus, OnPathStatus, PoolStatus, Status, VirtualStatus};
 
@@ -23,9 +26,10 @@ impl Control {
             uptime_seconds: self.started.elapsed().as_secs(),
             workers: self.workers.len(),
             draining: self.draining,
+            differences: self.differences(),
             log_lines_lost: log::lost(),
             virtuals: snapshot.virtuals.iter().map(|it| self.virtual_status(it)).collect(),
-            pools: snapshot.pools.iter().map(|it| self.pool_status(it)).collect(),
+            pools: snapshot.pools.iter().map(|it| self.pool_status(it, packets.as_ref())).collect(),
             packets,
         }
     }
@@ -43,7 +47,7 @@ impl Control {
         let (settings, counters) = (&virtual_.settings, &virtual_.counters);
         VirtualStatus {
             name: settings.name.clone(),
-            listen: settings.listen.to_string(),
+            listen: settings.listen.iter().map(SocketAddr::to_string).collect::<Vec<_>>().join(", "),
             tls: virtual_.tls.is_some(),
             pool: settings.pool.clone(),
             rules: self.rule_statuses(&settings.name, &settings.rules),
@@ -57,19 +61,28 @@ impl Control {
         }
     }
 
-    fn pool_status(&self, pool: &Pool) -> PoolStatus {
+    fn pool_status(&self, pool: &Pool, packets: Option<&PacketStatus>) -> PoolStatus {
         PoolStatus {
             name: pool.settings.name.clone(),
             balance: pool.settings.balance.as_str().to_owned(),
             usable: pool.members.iter().filter(|it| it.state.usable_for_new()).count(),
-            members: pool.members.iter().map(|it| self.member_status(pool, it)).collect(),
+            members: pool.members.iter().map(|it| self.member_status(pool, it, packets)).collect(),
         }
     }
 
-    pub(super) fn member_status(&self, pool: &Pool, member: &Member) -> MemberStatus {
+    pub(super) fn member_status(
+        &self,
+        pool: &Pool,
+        member: &Member,
+        packets: Option<&PacketStatus>,
+    ) -> MemberStatus {
         let counters = &member.counters;
+        let address = member.settings.address.to_string();
+        let carried = packets.and_then(|packets| {
+            packets.members.iter().find(|it| it.pool == pool.settings.name && it.member == address)
+        });
         MemberStatus {
-            address: member.settings.address.to_string(),
+            address,
             weight: member.settings.weight,
             health: health(member.state.is_up()),
             reason: self.monitors.reason(&pool.settings.name, member.settings.address),
@@ -85,6 +98,7 @@ impl Control {
                 .collect(),
             admin: member.state.admin().as_str().to_owned(),
             active: member.state.active(),
+            flows: carried.map(|it| it.carried.active),
             requests: counters.sum(|it| &it.requests),
             connects: counters.sum(|it| &it.connects),
             connects_failed: counters.sum(|it| &it.connects_failed),

@@ -19,6 +19,8 @@ pub struct Facts {
     /// The effective capabilities of this process, as a set of bits (capabilities(7)).
     pub capabilities: u64,
     pub cores: usize,
+    /// The hard limit of open files (getrlimit(2)); `None`: it is not known.
+    pub open_files: Option<u64>,
     pub state: NetworkState,
     pub network: Network,
     /// Of the interfaces that the configuration names, and the carriers of VLANs among them, by number.
@@ -61,6 +63,7 @@ impl Facts {
         Ok(Facts {
             kernel: sysctls.get("kernel/osrelease").cloned().unwrap_or_default(),
             capabilities: capabilities(),
+            open_files: shunt_sys::files::hard_limit().ok(),
             cores: shunt_sys::cores::usable()?.len(),
             network: network_of(&state, &tuns),
             state,

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `facts` | what this host is, read once |
 //! | `host` | privileges and the kernel |
+//! | `files` | how many files and sockets may be open |
 //! | `ports` | interfaces: there, up, whose addresses, how fast |
 //! | `ways` | the ways to members and back |
 //! | `monitors` | whether they would see what clients see |
@@ -12,6 +13,7 @@
 //! Checks take facts and give findings: nothing is changed, and nothing is sent.
 
 mod facts;
+mod files;
 mod host;
 mod members;
 mod monitors;
@@ -20,10 +22,14 @@ mod ports;
 mod tests;
 mod ways;
 
+use std::net::SocketAddr;
+
 use serde::Serialize;
 
 pub use facts::Facts;
+pub use files::{RAISE_FILES, too_few_files};
 use shunt_config::model::Config;
+use shunt_packets::holder;
 
 /// What was looked at, and what came of it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -49,6 +55,8 @@ pub enum Outcome {
 /// Looks at everything that a configuration uses.
 pub fn examine(config: &Config, facts: &Facts) -> Vec<Finding> {
     let mut findings = Vec::new();
+    files::check(config, facts, &mut findings);
+    own_listeners(config, facts, &mut findings);
     if !config.carries_packets() {
         findings
             .push(Finding::good("configuration", "has no packet virtuals, and needs nothing of this host"));
@@ -60,6 +68,31 @@ pub fn examine(config: &Config, facts: &Facts) -> Vec<Finding> {
     monitors::check(config, facts, &mut findings);
     members::remind(config, facts, &mut findings);
     findings
+}
+
+/// Members that are listeners of Shunt on an address of this host, which the configuration alone does not show.
+fn own_listeners(config: &Config, facts: &Facts, findings: &mut Vec<Finding>) {
+    for pool in &config.pools {
+        for address in pool.members.iter().map(|it| it.address) {
+            let ours = |listen: &SocketAddr| {
+                let every = listen.ip().is_unspecified()
+                    && listen.is_ipv4() == address.is_ipv4()
+                    && (address.ip().is_loopback() || holder(&facts.state, address.ip()).is_some());
+                listen.port() == address.port() && (listen.ip() == address.ip() || every)
+            };
+            let Some(virtual_) = config.virtuals.iter().find(|it| it.listen.iter().any(ours)) else {
+                continue;
+            };
+            findings.push(Finding::failed(
+                format!("pool {}", pool.name),
+                format!(
+                    "member {address} is the listener of virtual {}, and gets back what Shunt sends",
+                    virtual_.name
+                ),
+                "name the server's address and port",
+            ));
+        }
+    }
 }
 
 /// What a daemon that runs says of the XDP program on an interface.

@@ -41,6 +41,7 @@ fn facts() -> Facts {
         kernel: "6.18.5-cloud".to_owned(),
         capabilities: u64::MAX,
         cores: 4,
+        open_files: Some(1 << 20),
         network: network_of(&state, &BTreeSet::new()),
         state,
         ports: [(CLIENTS, port.clone()), (SERVERS, port)].into(),

@@ -26,6 +26,15 @@ pub fn raise_limit() -> std::io::Result<FileLimit> {
     Ok(FileLimit { before, now: hard })
 }
 
+/// The hard limit of open files, which a process may raise its own to.
+///
+/// # Errors
+///
+/// As the kernel gives them.
+pub fn hard_limit() -> std::io::Result<u64> {
+    Ok(getrlimit(Resource::RLIMIT_NOFILE)?.1)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -1,9 +1,12 @@
 //! Listening sockets.
 
+mod holder;
+
 use std::fmt;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 
+pub use holder::Holder;
 use socket2::{Domain, Protocol, Socket, Type};
 
 /// An address that cannot be listened on.
@@ -11,6 +14,15 @@ use socket2::{Domain, Protocol, Socket, Type};
 pub struct ListenError {
     pub address: SocketAddr,
     pub source: io::Error,
+    /// Who has the port, where that is why.
+    pub holder: Option<Holder>,
+}
+
+impl ListenError {
+    fn new(address: SocketAddr, source: io::Error) -> Self {
+        let holder = (source.kind() == io::ErrorKind::AddrInUse).then(|| Holder::of(address));
+        Self { address, source, holder }
+    }
 }
 
 /// Opens `sockets` listeners on one address, one for each worker; the kernel spreads connections over
@@ -37,7 +49,7 @@ pub fn tcp_group(address: SocketAddr, sockets: usize, backlog: u32) -> Result<Ve
         }
         Ok(group)
     };
-    open().map_err(|source| ListenError { address, source })
+    open().map_err(|source| ListenError::new(address, source))
 }
 
 /// Opens one more listener beside those that this process holds on the same address or on one that
@@ -47,7 +59,7 @@ pub fn tcp_group(address: SocketAddr, sockets: usize, backlog: u32) -> Result<Ve
 ///
 /// [`ListenError`].
 pub fn tcp_join(address: SocketAddr, backlog: u32) -> Result<TcpListener, ListenError> {
-    listener(address, backlog, Sharing::Shared).map_err(|source| ListenError { address, source })
+    listener(address, backlog, Sharing::Shared).map_err(|source| ListenError::new(address, source))
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -86,14 +98,12 @@ fn bound(address: SocketAddr, shared: bool) -> io::Result<Socket> {
 
 impl fmt::Display for ListenError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { address, source } = self;
+        let Self { address, source, .. } = self;
         let (ip, port) = (address.ip(), address.port());
         match source.kind() {
             io::ErrorKind::AddrInUse => {
-                write!(
-                    f,
-                    "cannot listen on {address}: port {port} is in use; `ss -ltnp 'sport = :{port}'` shows by whom"
-                )
+                let holder = self.holder.unwrap_or(Holder::Bound);
+                write!(f, "cannot listen on {address}: {}", holder.told(port))
             }
             io::ErrorKind::PermissionDenied => write!(
                 f,
@@ -180,6 +190,31 @@ mod tests {
         tcp_group(address, 2, 16).unwrap();
     }
 
+    /// Without SO_REUSEADDR a program keeps the port of its ended connections from everybody.
+    #[test]
+    fn a_port_that_time_wait_keeps_says_so() {
+        let socket = Socket::new(Domain::IPV4, Type::STREAM, Some(Protocol::TCP)).unwrap();
+        socket.bind(&ANY_PORT.parse::<SocketAddr>().unwrap().into()).unwrap();
+        socket.listen(1).unwrap();
+        let listener = TcpListener::from(socket);
+        let address = listener.local_addr().unwrap();
+        let mut client = TcpStream::connect(address).unwrap();
+        let (server, _) = listener.accept().unwrap();
+        assert_eq!(tcp_group(address, 1, 16).unwrap_err().holder, Some(Holder::Listener));
+        drop(listener);
+        assert_eq!(tcp_group(address, 1, 16).unwrap_err().holder, Some(Holder::Connection));
+        drop(server);
+        io::copy(&mut client, &mut io::sink()).unwrap();
+        drop(client);
+        let error = tcp_group(address, 1, 16).unwrap_err();
+        let port = address.port();
+        assert!(
+            error.to_string().contains(&format!("`ss -tan state time-wait 'sport = :{port}'` shows it")),
+            "{error}"
+        );
+        assert_eq!(error.holder, Some(Holder::TimeWait(1)));
+    }
+
     #[test]
     fn both_families_stand_side_by_side() {
         let Ok(v6) = tcp_group("[::]:0".parse().unwrap(), 1, 16) else {
@@ -193,7 +228,7 @@ mod tests {
     #[test]
     fn errors_say_what_to_do() {
         let address: SocketAddr = "192.0.2.1:80".parse().unwrap();
-        let text = |code| ListenError { address, source: io::Error::from_raw_os_error(code) }.to_string();
+        let text = |code| ListenError::new(address, io::Error::from_raw_os_error(code)).to_string();
         assert!(text(libc::EACCES).contains("CAP_NET_BIND_SERVICE"));
         assert!(text(libc::EADDRNOTAVAIL).contains("no interface has the address 192.0.2.1"));
         assert!(text(libc::EMFILE).contains("LimitNOFILE"));

@@ -57,7 +57,7 @@ fn what_is_right_is_said_to_be() {
         format!("{} is right: 1 virtual, 1 pool, 0 rules\n", path.display())
     );
     let json = check(&folder, &["-o", "json"]).json();
-    assert_eq!(json, serde_json::json!({ "virtuals": 1, "pools": 1, "rules": 0 }));
+    assert_eq!(json, serde_json::json!({ "virtuals": 1, "pools": 1, "rules": 0, "warnings": [] }));
     assert!(!folder.socket().exists());
 }
 
@@ -156,4 +156,36 @@ fn anyone_may_check() {
     std::fs::set_permissions(folder.path(), std::fs::Permissions::from_mode(0o755)).unwrap();
     let mut command = shunt_tests::root::as_nobody(folder.path());
     program::ended(command.arg("check").arg(folder.config())).good();
+}
+
+/// Files of certificates and keys that other programs take half of.
+#[test]
+fn files_of_certificates_are_read_line_by_line() {
+    let folder = Folder::new();
+    let made = rcgen::generate_simple_self_signed(["shop.test".to_owned()]).unwrap();
+    let (certificate, key) = (made.cert.pem(), made.signing_key.serialize_pem());
+    folder.write("shop.key", &key);
+    let refused = |file: &str, key: &str| {
+        folder.write("shop.crt", file);
+        let tls = format!("pool = \"web\"\ntls = {{ certificate = \"shop.crt\", key = \"{key}\" }}");
+        folder.configure(&RIGHT.replacen("pool = \"web\"", &tls, 1));
+        check(&folder, &[]).refused(1)
+    };
+    let line = certificate.trim_end().lines().count();
+    let glued = format!("{}{certificate}", certificate.trim_end());
+    let text = refused(&glued, "shop.key");
+    let says = format!("shop.crt: line {line}: `-----END CERTIFICATE-----` does not stand alone");
+    assert!(text.contains(&says), "{text}");
+    let glued = format!("{}{key}", certificate.trim_end());
+    assert!(refused(&glued, "shop.key").contains(&says));
+
+    folder.write("locked.key", key.replace("PRIVATE KEY", "ENCRYPTED PRIVATE KEY"));
+    let text = refused(&certificate, "locked.key");
+    assert!(text.contains("locked.key: line 1: the private key is encrypted"), "{text}");
+    assert!(text.contains("openssl pkey -in FILE -out NEW"), "{text}");
+    assert!(refused(&certificate, "shop.crt").contains("shop.crt: holds no private key, but CERTIFICATE"));
+
+    // What is right: several with line breaks between them, and a key beside a certificate.
+    folder.write("shop.crt", format!("{certificate}\n{key}{certificate}"));
+    check(&folder, &[]).good();
 }

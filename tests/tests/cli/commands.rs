@@ -1,11 +1,13 @@
 //! What the commands print, and what they end with.
 
 use std::os::unix::net::UnixListener;
+use std::path::Path;
+use std::process::Command;
 
 use shunt_tests::daemon::{Daemon, Folder};
 use shunt_tests::origin::Origin;
 use shunt_tests::raw::Client;
-use shunt_tests::{address, program, stored};
+use shunt_tests::{address, program, site, stored};
 
 #[test]
 fn help_is_as_stored() {
@@ -38,6 +40,52 @@ fn what_cannot_be_meant_is_wrong_usage() {
     }
     let text = program::run(&["rule", "rollback", "shop"]).refused(2);
     assert!(text.contains("write VIRTUAL/RULE, as `shunt rule list` shows it"), "{text}");
+}
+
+#[test]
+fn wrong_usage_is_json_where_json_is_asked_for() {
+    for (words, message) in [
+        (&["-o", "json"][..], "a command is missing"),
+        (&["reboot", "-o", "json"], "unrecognized subcommand 'reboot'"),
+        (&["rule", "rollback", "shop", "--output=json"], "invalid value 'shop' for '<VIRTUAL/RULE>'"),
+        (&["explain", "tcp", "-o", "json"], "a packet is PROTOCOL SOURCE DESTINATION"),
+        (
+            &["check", "--socket", "x", "-ojson"],
+            "`shunt check` asks no daemon, and `--socket` means nothing to it",
+        ),
+    ] {
+        let ended = program::run(words);
+        assert_eq!(ended.stdout, "", "{words:?}");
+        let refused: serde_json::Value = serde_json::from_str(&ended.refused(2)).unwrap();
+        assert_eq!(refused["error"]["kind"], "usage");
+        let told = refused["error"]["message"].as_str().unwrap();
+        assert!(told.starts_with(message), "{told}");
+        assert!(refused["error"]["help"].is_string(), "{refused}");
+    }
+    // Help and the version are no refusals.
+    assert!(program::run(&["--version", "-o", "json"]).good().starts_with("shunt "));
+}
+
+#[test]
+fn the_socket_is_named_by_the_option_the_environment_or_the_default() {
+    let daemon =
+        Daemon::start(&site::config(address::free(), "", &site::pool("web", "", &[address::free()])));
+    let socket = daemon.folder().socket();
+    let status = |change: &dyn Fn(&mut Command)| {
+        let mut command = program::command();
+        command.arg("status");
+        change(&mut command);
+        program::ended(&mut command)
+    };
+    let named = |it: &mut Command, path: &Path| _ = it.env("SHUNT_SOCKET", path);
+    status(&|it| named(it, &socket)).good();
+    status(&|it| {
+        named(it, Path::new("/nowhere"));
+        it.arg("--socket").arg(&socket);
+    })
+    .good();
+    let refused = status(&|it| named(it, Path::new("/nowhere/admin.sock"))).refused(3);
+    assert!(refused.contains("/nowhere/admin.sock"), "{refused}");
 }
 
 #[test]

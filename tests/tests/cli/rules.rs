@@ -266,3 +266,53 @@ fn a_version_that_was_hot_loaded_outlives_a_reload_until_its_pack_changes() {
     assert_eq!((&rule["running"], &rule["versions"][2]["version"]), (&json!(3), &json!("1.0.2")));
     assert_eq!(shop.get("/"), "web");
 }
+
+/// The packs that come with Shunt are what their sources build. `SHUNT_BLESS=1` puts the built ones in their place.
+#[test]
+fn packs_that_come_with_shunt_are_built_from_the_examples() {
+    for name in ["headers", "https-redirect", "maintenance"] {
+        let built = std::fs::read(packs::example(name)).unwrap();
+        let committed = packs::root().join("host/rules/builtin").join(name).with_extension("wasm");
+        if std::env::var_os("SHUNT_BLESS").is_some() {
+            std::fs::write(&committed, &built).unwrap();
+        }
+        let same = std::fs::read(&committed).unwrap() == built;
+        assert!(
+            same,
+            "{} is not what rules-examples/{name} builds: SHUNT_BLESS=1 renews it",
+            committed.display()
+        );
+    }
+}
+
+#[test]
+fn packs_that_come_with_shunt_are_named_by_their_prefix() {
+    let listen = [address::free(), address::free()];
+    let config = |pack: &str| {
+        format!(
+            "[[virtual]]\nname = \"plain\"\nlisten = [\"{}\", \"{}\"]\nprotocol = \"http\"\n\n\
+             [[virtual.rule]]\nname = \"main\"\npack = \"{pack}\"\n",
+            listen[0], listen[1]
+        )
+    };
+    let daemon = Daemon::start(&config("builtin:https-redirect"));
+    for address in listen {
+        let answer = Client::connect(address).ask("GET /a?b HTTP/1.1\r\nHost: shop.test\r\n\r\n");
+        assert_eq!((answer.status(), answer.get("location")), (308, Some("https://shop.test/a?b")));
+    }
+    daemon.shunt(&["rule", "load", "plain/main", "builtin:maintenance"]).good();
+    assert_eq!(Client::connect(listen[0]).get("/").status(), 503);
+    let refused = daemon.shunt(&["rule", "load", "plain/main", "builtin:maintenence"]).refused(1);
+    assert!(refused.contains("did you mean builtin:maintenance?"), "{refused}");
+    daemon.folder().configure(&config("builtin:redirect"));
+    let refused = daemon.shunt(&["reload"]).refused(1);
+    assert!(refused.contains("no pack `redirect` comes with Shunt"), "{refused}");
+    // One address fewer, and the other goes on.
+    daemon.shunt(&["rule", "rollback", "plain/main"]).good();
+    daemon
+        .folder()
+        .configure(&config("builtin:https-redirect").replace(&format!("[\"{}\", ", listen[0]), "["));
+    daemon.shunt(&["reload"]).good();
+    assert_eq!(Client::connect(listen[1]).get("/").status(), 308);
+    shunt_tests::daemon::until("the other is closed", || Client::try_connect(listen[0]).is_err());
+}

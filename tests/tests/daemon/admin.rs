@@ -172,7 +172,9 @@ fn what_is_loaded_is_checked_by_the_daemon_too() {
     assert_eq!(answer.status(), 200);
     let loaded = read(&answer);
     assert_eq!((&loaded["running"], &loaded["replaced"]), (&json!(2), &json!(1)));
-    assert_eq!(read(&ask(&daemon, "DELETE", "/v1/rules/shop/main", "", b"")), json!({ "name": "shop/main" }));
+    let without = "requests of shop go to pool web; what the rule refused is let through";
+    let unloaded = json!({ "name": "shop/main", "without": without });
+    assert_eq!(read(&ask(&daemon, "DELETE", "/v1/rules/shop/main", "", b"")), unloaded);
     assert_eq!(get(&daemon, "/v1/rules")["rules"][0]["running"], Value::Null);
 }
 

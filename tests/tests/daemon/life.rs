@@ -4,11 +4,12 @@ use std::fs::{self, Permissions};
 use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::{UnixListener, UnixStream};
+use std::process::{Command, Stdio};
 
 use shunt_tests::daemon::{Daemon, Folder, Signal, until};
 use shunt_tests::origin::{Origin, ok};
 use shunt_tests::raw::Client;
-use shunt_tests::{address, program, root, site};
+use shunt_tests::{address, packs, program, root, site};
 
 /// One virtual and one pool with one member.
 fn config(listen: std::net::SocketAddr, member: std::net::SocketAddr) -> String {
@@ -126,6 +127,17 @@ fn signals_that_mean_nothing_are_told_and_end_nothing() {
     daemon.signal(Signal::SIGPIPE);
     assert_eq!(Client::connect(listen).get("/").text(), "web");
     assert_eq!(daemon.status()["epoch"], 1);
+}
+
+#[test]
+fn the_socket_of_the_command_line_is_made_in_place_of_the_configured() {
+    let folder = Folder::new();
+    folder.configure(&config(address::free(), address::free()));
+    let other = folder.path().join("other.sock");
+    let daemon = Daemon::try_start_with(folder, |command| _ = command.arg("--socket").arg(&other)).unwrap();
+    assert!(daemon.ready.ends_with(&format!("admin socket {}", other.display())), "{}", daemon.ready);
+    assert!(!daemon.folder().socket().exists());
+    program::ended(program::command().arg("--socket").arg(&other).arg("reload")).good();
 }
 
 #[test]
@@ -369,4 +381,62 @@ fn a_filter_of_the_log_that_is_none_is_wrong_usage() {
         assert!(refused.starts_with(&format!("error: SHUNT_LOG={text}: {why}\n")), "{refused}");
         assert!(refused.contains("help: write a level (off, error, warn, info, debug, trace)"), "{refused}");
     }
+}
+
+#[test]
+fn too_few_open_files_are_told() {
+    let folder = Folder::new();
+    folder.configure(&config(address::free(), address::free()));
+    let mut shell = Command::new("sh");
+    shell
+        .args(["-c", "ulimit -n 64; exec \"$0\" run --config \"$1\""])
+        .arg(program::path())
+        .arg(folder.config());
+    shell.stdout(Stdio::piped()).stderr(Stdio::piped());
+    let daemon = Daemon::try_start_as(folder, shell).unwrap();
+    daemon.wait_log("64 files may be open, and virtual web alone may have");
+    assert!(daemon.log().contains("LimitNOFILE="), "{}", daemon.log());
+}
+
+#[test]
+fn what_a_restart_would_change_is_shown() {
+    let (origin, pack) = (Origin::named("web"), packs::guest("plain"));
+    let folder = Folder::new();
+    let rule = site::rule("main", &pack, "slots = { web = \"web\" }");
+    let pools = site::pool("web", "", &[origin.address()]);
+    folder.configure(&site::config(address::free(), "", &(rule + &pools)));
+    let newer = packs::guest_version("plain", "1.0.1", &folder);
+    let daemon = Daemon::start_in(folder);
+    let differences = || {
+        let status = daemon.status();
+        let all = status["differences"].as_array().unwrap().iter();
+        all.map(|it| format!("{} {}", it["what"].as_str().unwrap(), it["how"].as_str().unwrap()))
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(differences(), Vec::<String>::new());
+    let member = origin.address().to_string();
+    daemon.shunt(&["member", "drain", "web", &member]).good();
+    daemon.shunt(&["rule", "load", "web/main", &newer.to_string_lossy()]).good();
+    let rule = "web/main runs version 2 (plain 1.0.1), which is not the configured pack";
+    let drained = format!("{member} in pool web is draining");
+    assert_eq!(differences(), [rule, &drained]);
+    let text = daemon.shunt(&["status"]).good();
+    assert!(text.contains(&format!("what a restart would change:\n  {rule}\n  {drained}\n")), "{text}");
+
+    daemon.shunt(&["rule", "rollback", "web/main"]).good();
+    daemon.shunt(&["member", "enable", "web", &member]).good();
+    let unloaded = daemon.shunt(&["rule", "unload", "web/main"]).good();
+    assert!(
+        unloaded.starts_with(
+            "web/main is unloaded: requests of web go to pool web; what the rule refused is let through\n"
+        ),
+        "{unloaded}"
+    );
+    assert_eq!(differences(), ["web/main is unloaded, and the configuration has it"]);
+    daemon.shunt(&["rule", "rollback", "web/main"]).good();
+    let config = daemon.folder().config();
+    fs::write(&config, fs::read_to_string(&config).unwrap() + "# more\n").unwrap();
+    assert_eq!(differences(), [format!("{} has changed since it was read", config.display())]);
+    daemon.shunt(&["reload"]).good();
+    assert_eq!(differences(), Vec::<String>::new());
 }

@@ -9,4 +9,5 @@
 
 mod admin;
 mod life;
+mod log;
 mod reload;

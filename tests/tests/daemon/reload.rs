@@ -47,6 +47,15 @@ fn what_it_did_is_told() {
 
     let text = daemon.shunt(&["reload"]).good();
     assert_eq!(text, "reloaded: epoch 3, 4 unchanged\n");
+
+    // What is right, and most likely not meant, is told as well.
+    daemon
+        .folder()
+        .configure(&[virtual_("kept", kept, "web"), pool("web", &[kept]), pool("more", &[member])].concat());
+    let text = daemon.shunt(&["reload"]).good();
+    assert!(text.contains(&format!("member {kept} is the listener of virtual `kept`")), "{text}");
+    assert!(text.contains("warning: ") && text.contains("nothing uses pool `more`"), "{text}");
+    assert!(daemon.log().contains("warning[suspicious]: nothing uses pool `more`"), "{}", daemon.log());
 }
 
 #[test]

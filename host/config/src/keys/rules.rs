@@ -18,7 +18,8 @@ pub(super) fn rule(table: &mut Table<'_>) -> Option<RuleUse> {
     );
     let pack = table.required(
         "pack",
-        "The rule pack: its folder or its file; relative to the folder of the file.",
+        "The rule pack: its folder or its file, relative to the folder of the file. Three come with Shunt: `builtin:headers`, \
+         `builtin:https-redirect`, `builtin:maintenance`.",
         pack(),
     );
     let slots = table.derived(

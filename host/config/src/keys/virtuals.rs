@@ -36,6 +36,10 @@ enum Speaks {
     Packet,
 }
 
+/// What protocols in TLS are written as.
+const TLS: &str = "write `protocol = \"http\"` and `tls = { certificate = \"…\", key = \"…\" }`";
+const HTTP: &str = "write `protocol = \"http\"`, which is every version of HTTP and what is carried in it";
+
 pub(super) fn virtual_server(table: &mut Table<'_>) -> Option<AnyVirtual> {
     table.walk.seen.rules.clear();
     let name = table.required(
@@ -45,16 +49,32 @@ pub(super) fn virtual_server(table: &mut Table<'_>) -> Option<AnyVirtual> {
     );
     let listen = table.derived(
         "listen",
-        "Address and port that clients connect to: `0.0.0.0:8443`, `[::]:443`. That of a packet virtual belongs to Shunt \
+        "Address and port that clients connect to: `0.0.0.0:8443`, `[::]:443`. A proxy may have several: \
+         `[\"0.0.0.0:80\", \"[::]:80\"]`. That of a packet virtual belongs to Shunt \
          alone: no host may have it. At packet virtuals port 0 is every port, and `0.0.0.0` or `[::]` every address that \
          is neither Shunt's nor the host's.",
-        listen_address(),
+        one_or_list(listen_address()),
         "every virtual needs it but those of mode `siit`",
     );
     let protocol = table.required(
         "protocol",
         "What it speaks: `http` as a proxy; `packet` carries packets, and the connection is the member's own.",
-        words(&[("http", Speaks::Proxy(Protocol::Http)), ("packet", Speaks::Packet)]).later(&["tcp", "udp"]),
+        words(&[("http", Speaks::Proxy(Protocol::Http)), ("packet", Speaks::Packet)])
+            .later(&["tcp", "udp"])
+            .instead(&[
+                ("https", TLS),
+                ("tls", TLS),
+                ("ssl", TLS),
+                ("wss", TLS),
+                ("ws", HTTP),
+                ("h2", HTTP),
+                ("h2c", HTTP),
+                ("http2", HTTP),
+                ("http/2", HTTP),
+                ("http1", HTTP),
+                ("http/1.1", HTTP),
+                ("grpc", HTTP),
+            ]),
     );
     table.walk.kind = protocol.map(|protocol| match protocol {
         Speaks::Proxy(_) => Kind::Proxy,
@@ -108,24 +128,30 @@ pub(super) fn virtual_server(table: &mut Table<'_>) -> Option<AnyVirtual> {
         return translator(table, name, packet_keys).map(AnyVirtual::Translator);
     }
     table.needs("listen");
-    listen_once(table, listen, packet_keys.transport());
-    if let (Some(listen), Some(Speaks::Proxy(_))) = (listen, protocol)
-        && let Err(refusal) = text::has_port(listen)
-    {
+    let listen = listen.unwrap_or_default();
+    listen_once(table, &listen, packet_keys.transport());
+    if let Some(Speaks::Proxy(_)) = protocol {
+        for refusal in listen.iter().filter_map(|it| text::has_port(*it).err()) {
+            table.refuse("listen", refusal);
+        }
+    } else if listen.len() > 1 {
+        let refusal = Refusal::new(Cause::Conflict, "a packet virtual has one address")
+            .help("write a `[[virtual]]` for each address");
         table.refuse("listen", refusal);
     }
+    let first = listen.first().copied();
     let rules = rules.unwrap_or_default();
     let (proxy_timeouts, packet_timeouts) = timeouts.unzip();
     let (proxy_limits, packet_limits) = limits.unzip();
     match protocol? {
         Speaks::Packet => {
             let (timeouts, limits) = (packet_timeouts, packet_limits);
-            let shared = Shared { name, listen, pool, persistence, timeouts, limits, rules };
+            let shared = Shared { name, listen: first, pool, persistence, timeouts, limits, rules };
             packet_virtual(table, shared, packet_keys).map(AnyVirtual::Packet)
         }
         Speaks::Proxy(protocol) => Some(AnyVirtual::Proxy(Virtual {
             name: name?,
-            listen: listen?,
+            listen: first.map(|_| listen)?,
             protocol,
             tls: tls.unwrap_or_default(),
             pool,
@@ -139,8 +165,18 @@ pub(super) fn virtual_server(table: &mut Table<'_>) -> Option<AnyVirtual> {
 }
 
 /// Each address and port has one virtual for TCP and one for UDP.
-fn listen_once(table: &mut Table<'_>, listen: Option<SocketAddr>, transport: Transport) {
-    let Some(listen) = listen else { return };
+fn listen_once(table: &mut Table<'_>, listen: &[SocketAddr], transport: Transport) {
+    for (index, address) in listen.iter().enumerate() {
+        if listen[..index].contains(address) {
+            let message = format!("{} is there twice", quoted(&address.to_string()));
+            table.refuse("listen", Refusal::new(Cause::Duplicate, message).help("keep one of them"));
+        } else {
+            address_once(table, *address, transport);
+        }
+    }
+}
+
+fn address_once(table: &mut Table<'_>, listen: SocketAddr, transport: Transport) {
     if table.walk.kind == Some(Kind::Packet) && listen.ip().is_unspecified() {
         // Interfaces tell such apart; see `wildcards`.
         return;

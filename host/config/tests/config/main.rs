@@ -8,12 +8,12 @@ mod properties;
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde_json::Value;
 use shunt_config::model::{PersistBy, Probe};
-use shunt_config::{Cause, Document, Remark, entries, load, reference_markdown, schema};
+use shunt_config::{Cause, Document, Remark, Report, entries, load, reference_markdown, schema};
 use shunt_engine::balance::Balance;
 use shunt_rules::OnFault;
 
@@ -45,6 +45,26 @@ fn what_is_wrong_is_refused_in_these_words() {
     assert!(differing.is_empty(), "{}", differing.join("\n"));
 }
 
+/// The warnings of each configuration of a folder.
+fn warned(folder: &str) -> impl Iterator<Item = (PathBuf, Report)> {
+    fixtures(folder).into_iter().map(|path| {
+        let document = Document::read(&path).unwrap_or_else(|report| panic!("{}:\n{report}", path.display()));
+        (path, document.warnings())
+    })
+}
+
+#[test]
+fn what_is_not_meant_is_warned_of_in_these_words() {
+    for (path, report) in warned("warn") {
+        let (told, stored) = (report.render(false), path.with_extension("stderr"));
+        if std::env::var_os("SHUNT_BLESS").is_some() {
+            fs::write(&stored, &told).unwrap();
+        }
+        assert_eq!(told, fs::read_to_string(&stored).unwrap_or_default(), "{}", path.display());
+        assert!(!report.is_empty() && report.lines().len() == report.problems().len());
+    }
+}
+
 #[test]
 fn every_key_is_accepted_somewhere_and_refused_somewhere() {
     let known: BTreeSet<String> = entries().into_iter().map(|entry| entry.key).collect();
@@ -70,6 +90,7 @@ fn every_cause_occurs() {
         .map(|problem| problem.cause)
         // What is found out after reading has its own test.
         .chain([Cause::Refused])
+        .chain(warned("warn").flat_map(|(_, report)| report.problems()).map(|problem| problem.cause))
         .collect();
     assert_eq!(told, BTreeSet::from(Cause::ALL));
 }
@@ -110,7 +131,7 @@ fn everything_means_what_it_says() {
     assert_eq!(config.admin.socket, folder.join("admin.sock"));
 
     let shop = &config.virtuals[0];
-    assert_eq!(shop.listen, "[::]:8443".parse().unwrap());
+    assert_eq!(shop.listen, ["[::]:8443".parse().unwrap()]);
     assert_eq!(shop.tls[0].certificate, folder.join("tls/shop.pem"));
     assert_eq!(shop.tls[1].key, Path::new("/etc/shunt/other.key"));
     let persistence = shop.persistence.as_ref().unwrap();

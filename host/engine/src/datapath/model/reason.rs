@@ -105,7 +105,7 @@ reasons! {
         "Raise `limits.flows` of the virtual, or shorten its time-outs.";
     /// The worker's flow table is full.
     TableFull = "table-full", Some(Stage::Limits),
-        "Raise the number of flows that the process may hold, or shorten time-outs.";
+        "Raise `limits.flows` of a virtual, which makes room for as many in all, or shorten `timeouts.idle`.";
     /// A rule said to drop it.
     RuleDrop = "rule-drop", Some(Stage::Rule),
         "A rule decided so: the rules of the virtual, in their order, and what they log say why.";
@@ -126,7 +126,7 @@ reasons! {
         "The rule names an address that is no member of the pool. Mend the rule, or add the member.";
     /// No member of the pool may take a new flow.
     NoMember = "no-member", Some(Stage::Selection),
-        "All members are down, disabled, draining or of weight 0: `shunt status` shows which, and why.";
+        "All members are down, disabled or draining: `shunt status` shows which, and why.";
     /// The middle of a TCP connection that Shunt does not know, and whose member it cannot find.
     MidStream = "mid-stream", Some(Stage::Selection),
         "After a restart: clients reconnect by themselves. Else a router moves flows between balancers, or idle time-outs are too short.";

@@ -1,0 +1,75 @@
+//! What is right, and most likely not meant.
+
+use std::collections::BTreeSet;
+use std::net::SocketAddr;
+
+use super::Remark;
+use super::model::{Config, RuleUse};
+use shunt_rules::OnFault;
+
+/// Everything that is suspicious in a configuration, each at its key.
+pub(super) fn warnings(config: &Config) -> Vec<Remark> {
+    let mut remarks = unused_pools(config);
+    remarks.extend(own_listeners(config));
+    remarks
+}
+
+fn unused_pools(config: &Config) -> Vec<Remark> {
+    let mut used = BTreeSet::new();
+    let mut rules: Vec<&RuleUse> = Vec::new();
+    for virtual_ in &config.virtuals {
+        used.extend(virtual_.pool.as_deref());
+        rules.extend(&virtual_.rules);
+    }
+    for virtual_ in &config.packet_virtuals {
+        used.extend([&virtual_.pool, &virtual_.snat_pool].into_iter().flatten().map(String::as_str));
+        rules.extend(&virtual_.rules);
+    }
+    for rule in rules {
+        used.extend(rule.slots.iter().map(|(_, pool)| pool.as_str()));
+        if let OnFault::Pool(pool) = &rule.on_fault {
+            used.insert(pool);
+        }
+    }
+    let pools = config.pools.iter().map(|pool| ("pool", "pool", &pool.name));
+    let snat_pools = config.snat_pools.iter().map(|pool| ("snat-pool", "SNAT pool", &pool.name));
+    let unused = pools.chain(snat_pools).filter(|(_, _, name)| !used.contains(name.as_str()));
+    let remark = |(table, what, name): (&str, &str, &String)| Remark {
+        key: vec![table.to_owned(), name.clone()],
+        message: format!("nothing uses {what} `{name}`"),
+        help: Some(format!(
+            "name it as the `{table}` of a virtual or in the `slots` of a rule, or remove it"
+        )),
+    };
+    unused.map(remark).collect()
+}
+
+/// Members that are a listener of this Shunt. What such a member gets comes back to Shunt.
+fn own_listeners(config: &Config) -> Vec<Remark> {
+    let proxies =
+        config.virtuals.iter().flat_map(|it| it.listen.iter().map(move |listen| (&it.name, *listen)));
+    let listeners: Vec<(&String, SocketAddr)> =
+        proxies.chain(config.packet_virtuals.iter().map(|it| (&it.name, it.listen))).collect();
+    let members = config.pools.iter().flat_map(|pool| pool.members.iter().map(move |it| (pool, it.address)));
+    let remark = |(pool, address): (&super::model::Pool, SocketAddr)| {
+        let (name, _) = listeners.iter().find(|(_, listen)| takes(*listen, address))?;
+        Some(Remark {
+            key: ["pool", &pool.name, "members"].map(str::to_owned).to_vec(),
+            message: format!("member {address} is the listener of virtual `{name}`"),
+            help: Some(
+                "what such a member gets comes back to Shunt, again and again where its pool is the virtual's own: name the \
+                 server's address and port"
+                    .to_owned(),
+            ),
+        })
+    };
+    members.filter_map(remark).collect()
+}
+
+/// Whether a listener is sure to take what is sent to an address.
+fn takes(listen: SocketAddr, address: SocketAddr) -> bool {
+    let (at, to) = (listen.ip(), address.ip());
+    let every =
+        at.is_unspecified() && at.is_ipv4() == to.is_ipv4() && (to.is_loopback() || to.is_unspecified());
+    listen.port() == address.port() && (at == to || every)
+}

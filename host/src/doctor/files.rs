@@ -1,0 +1,45 @@
+//! How many files and sockets may be open.
+
+use super::{Facts, Finding};
+use shunt_config::model::Config;
+
+/// What to do about it.
+pub const RAISE_FILES: &str =
+    "raise the hard limit (systemd: LimitNOFILE=, a shell: ulimit -Hn), or lower `limits.connections`";
+
+/// Of a client, and of the member that it is served by.
+const PER_CONNECTION: u64 = 2;
+
+/// What `limits.connections` is where it is not written.
+const DEFAULT: usize = 10_000;
+
+/// Where nobody asked for more connections than the default, a process may do with this.
+const ENOUGH: u64 = 16_384;
+
+pub(super) fn check(config: &Config, facts: &Facts, findings: &mut Vec<Finding>) {
+    let Some(limit) = facts.open_files else { return };
+    findings.push(match too_few_files(config, limit) {
+        // The daemon may run with another.
+        Some(why) => Finding::note("open files", why, RAISE_FILES),
+        None => Finding::good("open files", format!("{limit} may be open, as far as this user goes")),
+    });
+}
+
+/// Why that many open files are too few for a configuration; `None`: they are enough.
+pub fn too_few_files(config: &Config, limit: u64) -> Option<String> {
+    let virtual_ = config.virtuals.iter().max_by_key(|it| it.limits.connections)?;
+    let workers = config.process.workers.map_or_else(
+        || std::thread::available_parallelism().map_or(1, usize::from),
+        std::num::NonZeroUsize::get,
+    );
+    let connections = virtual_.limits.connections as u64 * workers as u64;
+    let by_default = virtual_.limits.connections == DEFAULT;
+    let needed = connections * PER_CONNECTION;
+    let few = limit < needed && !(by_default && limit >= ENOUGH);
+    few.then(|| {
+        format!(
+            "{limit} files may be open, and virtual {} alone may have {connections} connections, each with one to a member",
+            virtual_.name
+        )
+    })
+}
