@@ -126,6 +126,31 @@ fn heads_with_too_many_fields_and_targets_that_are_too_long() {
     );
 }
 
+/// Trailers are held to the limits of the head.
+#[test]
+fn trailers_that_are_too_many_or_too_large() {
+    let origin = Origin::named("a");
+    let usual = Site::of(&[&origin]);
+    let more = Site::with("limits = { head = \"8KiB\", fields = 200 }", &[&origin]);
+    let large = |length: usize| format!("X: {}\r\n", "x".repeat(length));
+    for (what, site, trailers, status) in [
+        ("100 fields", &usual, "X: y\r\n".repeat(100), 200),
+        ("101 fields", &usual, "X: y\r\n".repeat(101), 400),
+        ("60,000 bytes", &usual, large(60_000), 200),
+        ("70,000 bytes", &usual, large(70_000), 400),
+        ("200 fields", &more, "X: y\r\n".repeat(200), 200),
+        ("201 fields", &more, "X: y\r\n".repeat(201), 400),
+        ("9,000 bytes", &more, large(9_000), 400),
+    ] {
+        let mut client = site.client();
+        let answer = client.ask(format!(
+            "POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nhi\r\n0\r\n{trailers}\r\n"
+        ));
+        assert_eq!(answer.status(), status, "{what}");
+    }
+    assert_eq!(origin.count(), 3);
+}
+
 #[test]
 fn a_head_that_does_not_come() {
     let origin = Origin::named("a");

@@ -318,3 +318,21 @@ fn a_client_that_is_gone_is_noticed() {
         until("it is let go", || site.daemon.status()["virtuals"][0]["open"] == 0);
     }
 }
+
+/// The end of the body is written by other code than the body, behind a session that buffers.
+#[test]
+fn trailers_behind_a_long_body() {
+    let body = "x".repeat(1 << 20);
+    let answer = format!(
+        "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n{:x}\r\n{body}\r\n0\r\nX-Sum: 7\r\n\r\n",
+        body.len()
+    );
+    let origin = Origin::answering(answer);
+    let (site, _) = secure("", &origin, &[&["a.example"]]);
+    let mut client = connect(&site, "a.example", &rustls::version::TLS13);
+    for _ in 0..3 {
+        let answer = client.ask("GET / HTTP/1.1\r\nHost: a\r\nTE: trailers\r\nConnection: TE\r\n\r\n");
+        assert_eq!((answer.body.len(), answer.trailers.len()), (1 << 20, 1));
+        assert_eq!(answer.trailers[0], ("x-sum".to_owned(), "7".to_owned()));
+    }
+}

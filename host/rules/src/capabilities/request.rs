@@ -2,6 +2,7 @@
 
 use http::uri::{Authority, PathAndQuery, Uri};
 use http::{HeaderMap, HeaderValue, header, request::Parts};
+use shunt_wire::authority::is_host;
 use wasmtime::component::{Resource, WasmList, WasmStr};
 
 use super::fields::{self, Head};
@@ -198,7 +199,7 @@ fn set_path_and_query(state: &mut State, text: String) -> Result<(), FieldError>
 fn set_authority(state: &mut State, text: &str) -> Result<(), FieldError> {
     let authority = Authority::try_from(text).map_err(|_| FieldError::Invalid)?;
     // RFC 9110 section 4.2.4: user information has no place in a request.
-    if text.contains('@') {
+    if !is_host(text.as_bytes()) {
         return Err(FieldError::Invalid);
     }
     let host = HeaderValue::from_str(text).map_err(|_| FieldError::Invalid)?;
