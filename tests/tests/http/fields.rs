@@ -246,7 +246,7 @@ fn an_answer_that_ends_with_its_connection_says_so_in_http_1_0() {
 }
 
 #[test]
-fn the_words_of_an_unknown_status_are_the_members() {
+fn an_unknown_status_keeps_the_reason_phrase_of_the_member() {
     for (line, expected) in [
         ("HTTP/1.1 299 All Right", "HTTP/1.1 299 All Right"),
         ("HTTP/1.1 299 ", "HTTP/1.1 299 "),

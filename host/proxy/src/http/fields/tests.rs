@@ -16,7 +16,7 @@ fn text(headers: &HeaderMap) -> Vec<String> {
     lines
 }
 
-/// Prepares a request as it is, without a word about the client.
+/// Prepares a request as it is; members are told nothing of the client.
 fn prepare(headers: &mut HeaderMap, http_11: bool) -> Result<Requested, Problem> {
     prepare_request(headers, http_11, Forwarded::Off, || unreachable!("nobody is told"))
 }
@@ -130,7 +130,7 @@ fn responses_lose_the_same_fields() {
 }
 
 #[test]
-fn protocols_that_carry_http_again_are_not_asked_for() {
+fn protocols_with_http_inside_are_not_asked_for() {
     for (sent, asked) in [
         (&["h2c"][..], None),
         (&["H2C"], None),

@@ -2,10 +2,10 @@
 
 use http::header::{self, HeaderMap, HeaderValue};
 
-/// The protocols that a request may switch to, as one value. Those that carry HTTP again are left out: no check
-/// and no rule would see the requests in such a tunnel (for `h2c` see RFC 9113 section 3.1, for TLS RFC 2817).
+/// The protocols that a request may switch to, as one value. Those with HTTP inside are left out: no check and no
+/// rule would see the requests in such a tunnel (for `h2c` see RFC 9113 section 3.1, for TLS RFC 2817).
 pub(super) fn protocols(headers: &HeaderMap) -> Option<HeaderValue> {
-    joined(headers, |protocol| !carries_http(protocol))
+    joined(headers, |protocol| !has_http_inside(protocol))
 }
 
 /// All protocols that a response names, as one value.
@@ -15,10 +15,10 @@ pub(super) fn all(headers: &HeaderMap) -> Option<HeaderValue> {
 
 /// Whether a member says that it switches to a protocol that no request may ask for.
 pub(crate) fn switches_to_http(headers: &HeaderMap) -> bool {
-    headers.get_all(header::UPGRADE).iter().flat_map(listed).any(carries_http)
+    headers.get_all(header::UPGRADE).iter().flat_map(listed).any(has_http_inside)
 }
 
-fn carries_http(protocol: &[u8]) -> bool {
+fn has_http_inside(protocol: &[u8]) -> bool {
     let name = protocol.split(|&byte| byte == b'/').next().unwrap_or_default().trim_ascii();
     [&b"h2c"[..], b"h2", b"h3", b"http", b"https", b"tls"].iter().any(|it| name.eq_ignore_ascii_case(it))
 }

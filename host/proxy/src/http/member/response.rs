@@ -78,7 +78,7 @@ fn find<'b>(
         return Err(Broken::HeadTooLarge);
     }
     let status = parsed.code.and_then(|code| StatusCode::from_u16(code).ok()).ok_or(Broken::Status)?;
-    // One that is not registered keeps the words of the member; hyper knows none.
+    // A status that is not registered keeps the reason phrase of the member; hyper knows none.
     let reason = match status.canonical_reason() {
         Some(_) => None,
         None => parsed.reason.and_then(|reason| ReasonPhrase::try_from(reason.as_bytes()).ok()),
