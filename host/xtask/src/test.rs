@@ -4,15 +4,15 @@ mod report;
 
 use std::io::{BufRead, BufReader};
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::{Command, ExitCode, Stdio};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow};
 
 use crate::terminal::Terminal;
 use crate::tools::{self, cargo};
 use crate::{book, packs};
 use report::CargoReport;
-pub(crate) use report::Counts;
+pub(crate) use report::{Counts, Failure};
 
 /// Tests that the ordinary run leaves out: each is marked `#[ignore]` with the command that runs it, and stands in a
 /// module of the suite's name.
@@ -33,7 +33,35 @@ impl<'a> Asked<'a> {
     }
 }
 
-pub(crate) fn run(terminal: &Terminal, asked: Asked<'_>) -> Result<()> {
+/// Runs the tests, and ends with what failed and why, and with the counts in a line of their own.
+pub(crate) fn run(terminal: &Terminal, asked: Asked<'_>) -> ExitCode {
+    let mut failures = Vec::new();
+    match all(terminal, asked, &mut failures) {
+        Ok((counts, ended_well)) => {
+            let wrong = match (counts.failed > 0 || !ended_well, counts.passed) {
+                (true, _) => Some("not every test passed"),
+                (false, 0) => Some("no test ran"),
+                (false, _) => None,
+            };
+            if let Some(wrong) = wrong {
+                for Failure { name, reason } in &failures {
+                    terminal.line(format_args!("\n  {} {}", terminal.bad("✗"), terminal.strong(name)));
+                    reason.iter().for_each(|line| terminal.line(format_args!("  {line}")));
+                }
+                terminal.failure(&anyhow!(wrong));
+            }
+            println!("\n{counts}");
+            if wrong.is_some() { ExitCode::FAILURE } else { ExitCode::SUCCESS }
+        }
+        Err(error) => {
+            terminal.failure(&error);
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Gives the counts, and whether cargo ended well.
+fn all(terminal: &Terminal, asked: Asked<'_>, failures: &mut Vec<Failure>) -> Result<(Counts, bool)> {
     tools::prepare(terminal)?;
     let mut counts = Counts::default();
 
@@ -42,10 +70,10 @@ pub(crate) fn run(terminal: &Terminal, asked: Asked<'_>) -> Result<()> {
     if asked == Asked::All {
         terminal.stage("Example packs and their cases");
         for folder in packs::folders()? {
-            counts += pack(terminal, &shunt, &folder)?;
+            counts += pack(terminal, &shunt, &folder, failures)?;
         }
         terminal.stage("The book");
-        counts += book::check(terminal, &shunt)?;
+        counts += book::check(terminal, &shunt, failures)?;
     }
 
     terminal.stage("Workspace");
@@ -55,21 +83,16 @@ pub(crate) fn run(terminal: &Terminal, asked: Asked<'_>) -> Result<()> {
         terminal.line(terminal.faint(format_args!("skipped: {reason}")));
     }
 
-    println!("\n{counts}");
-    if counts.failed > 0 || !cargo.ended_well {
-        bail!("not every test passed");
-    }
-    if counts.passed == 0 {
-        bail!("no test ran");
-    }
-    Ok(())
+    failures.extend(cargo.failures());
+    Ok((counts, cargo.ended_well))
 }
 
 /// Builds a pack and runs its cases; each counts as a test.
-fn pack(terminal: &Terminal, shunt: &Path, folder: &Path) -> Result<Counts> {
+fn pack(terminal: &Terminal, shunt: &Path, folder: &Path, failures: &mut Vec<Failure>) -> Result<Counts> {
     let name = packs::name(folder);
     if let Err(error) = packs::build(shunt, folder) {
         terminal.failure(&error);
+        failures.push(Failure { name: format!("pack {name}"), reason: vec![error.to_string()] });
         return Ok(Counts { failed: 1, ..Counts::default() });
     }
     let output = Command::new(shunt)
@@ -85,7 +108,10 @@ fn pack(terminal: &Terminal, shunt: &Path, folder: &Path) -> Result<Counts> {
     } else {
         // A run that could not begin has no failed case to count.
         counts.failed = counts.failed.max(1);
-        print!("{text}{}", String::from_utf8_lossy(&output.stderr));
+        let said = format!("{text}{}", String::from_utf8_lossy(&output.stderr));
+        print!("{said}");
+        let reason = said.lines().filter(|line| !line.starts_with("ok ") && !line.is_empty());
+        failures.push(Failure { name: format!("pack {name}"), reason: reason.map(str::to_owned).collect() });
     }
     Ok(counts)
 }

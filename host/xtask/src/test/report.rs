@@ -10,12 +10,52 @@ pub(crate) struct Counts {
     pub skipped: u32,
 }
 
+/// A test that failed, and why, as far as it said so.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Failure {
+    pub name: String,
+    pub reason: Vec<String>,
+}
+
+impl Failure {
+    /// How much of a message is shown at the end; the whole of it stands where the test failed.
+    const LINES: usize = 12;
+
+    /// Takes a line of what the test printed. Its reason is the message of its panic: what follows
+    /// `thread '…' panicked at …`, up to the backtrace.
+    fn take(&mut self, line: &str) {
+        let is_panic = line.starts_with("thread '") && line.contains(" panicked at ");
+        let goes_on = !self.reason.is_empty() && self.reason.len() < Self::LINES && !self.reason_ended();
+        if is_panic && self.reason.is_empty() {
+            let place = line.split_once(" panicked at ").map_or(line, |(_, place)| place);
+            self.reason.push(place.to_owned());
+        } else if goes_on {
+            self.reason.push(line.to_owned());
+        }
+    }
+
+    fn reason_ended(&self) -> bool {
+        self.reason
+            .last()
+            .is_some_and(|line| line == "stack backtrace:" || line.starts_with("note: run with"))
+    }
+
+    /// Without what only closed it.
+    fn closed(mut self) -> Self {
+        while self.reason_ended() || self.reason.last().is_some_and(String::is_empty) {
+            self.reason.pop();
+        }
+        self
+    }
+}
+
 /// What `cargo test -- --show-output` says, line by line.
 #[derive(Debug, Default)]
 pub(crate) struct CargoReport {
     pub counts: Counts,
     /// Why tests were skipped, in their own words.
     pub skipped: Vec<String>,
+    pub failures: Vec<Failure>,
     pub ended_well: bool,
     place: Place,
     /// Tests of the program now running that said that they were skipped.
@@ -56,7 +96,10 @@ impl CargoReport {
                     self.skipped_here += 1;
                 }
             }
-            (_, Place::Failures) => return true,
+            (_, Place::Failures) => {
+                self.take_failure(line);
+                return true;
+            }
             (_, Place::Running) => {
                 if let Some((_, reason)) = line.split_once(" ... ignored, ") {
                     self.skipped.push(reason.to_owned());
@@ -65,6 +108,25 @@ impl CargoReport {
             }
         }
         false
+    }
+}
+
+impl CargoReport {
+    /// A line of what failed tests printed: `---- NAME stdout ----`, and what follows.
+    fn take_failure(&mut self, line: &str) {
+        let name = line.strip_prefix("---- ").and_then(|rest| rest.strip_suffix(" stdout ----"));
+        match (name, self.failures.last_mut()) {
+            (Some(name), _) => {
+                self.failures.push(Failure { name: name.to_owned(), reason: Vec::new() });
+            }
+            (None, Some(failure)) => failure.take(line),
+            (None, None) => {}
+        }
+    }
+
+    /// Tests that failed, in their order.
+    pub(crate) fn failures(&self) -> Vec<Failure> {
+        self.failures.iter().cloned().map(Failure::closed).collect()
     }
 }
 
@@ -129,7 +191,14 @@ successes:
 failures:
 
 ---- c stdout ----
-assertion failed
+it printed this
+
+thread 'c' (7) panicked at tests/c.rs:3:5:
+assertion failed: no more
+than that
+
+stack backtrace:
+   0: rust_begin_unwind
 
 failures:
     c
@@ -149,8 +218,10 @@ test result: ok. 1 passed; 0 failed; 1 ignored; 0 measured; 0 filtered out; fini
         let shown: Vec<&str> = TWO_PROGRAMS.lines().filter(|line| report.take(line)).collect();
         assert_eq!(report.counts, Counts { passed: 2, failed: 1, skipped: 2 });
         assert_eq!(report.skipped, ["needs root", "waits a minute: cargo xtask test slow"]);
-        assert!(shown.contains(&"assertion failed") && shown.contains(&"test c ... FAILED"));
+        assert!(shown.contains(&"assertion failed: no more") && shown.contains(&"test c ... FAILED"));
         assert!(!shown.contains(&"test a ... ok") && !shown.contains(&"skipped nothing"));
+        let reason = ["tests/c.rs:3:5:", "assertion failed: no more", "than that"].map(str::to_owned);
+        assert_eq!(report.failures(), [Failure { name: "c".to_owned(), reason: reason.to_vec() }]);
         assert_eq!(report.counts.to_string(), "2 passed, 1 failed, 2 skipped");
     }
 
