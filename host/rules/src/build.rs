@@ -4,6 +4,7 @@
 //! rule's dependencies wished for.
 
 mod cargo;
+mod slots;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -17,6 +18,7 @@ use crate::pack::{PACK_SECTION, SETTINGS_SECTION};
 use crate::{Digest, Hook, Manifest, ManifestError, Pack, PackError, abi};
 
 pub use cargo::Progress;
+pub use slots::{Place, Undeclared};
 
 /// How to build.
 #[derive(Clone, Debug, Default)]
@@ -36,6 +38,8 @@ pub struct BuildOutput {
     /// Bytes of the file.
     pub size: usize,
     pub digest: Digest,
+    /// Where the rule names a slot by something else than a literal.
+    pub open_slots: Vec<Place>,
 }
 
 /// Why a pack cannot be built. The text says what to do.
@@ -54,6 +58,16 @@ pub enum BuildError {
     /// Cargo's messages, where they were asked for; else they were shown.
     #[error("the rule does not compile{}{messages}", if messages.is_empty() { "" } else { ":\n" })]
     Compile { messages: String },
+    #[error(
+        "what the rule depends on cannot be fetched; look at [dependencies] in its Cargo.toml, and at the network\
+         {}{messages}", if messages.is_empty() { "" } else { ":\n" }
+    )]
+    Fetch { messages: String },
+    #[error(
+        "the rule names slots that it does not declare:\n  {}",
+        .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n  ")
+    )]
+    Slots(Vec<Undeclared>),
     #[error("the crate makes no cdylib; write crate-type = [\"cdylib\"] under [lib] in its Cargo.toml")]
     NoCdylib,
     #[error(
@@ -82,7 +96,10 @@ pub fn build(folder: &Path, options: &BuildOptions) -> Result<BuildOutput, Build
     };
     let manifest_file = folder.join("pack.toml");
     let text = fs::read_to_string(&manifest_file).map_err(io(&manifest_file))?;
-    let name = Manifest::parse(&text)?.name;
+    let manifest = Manifest::parse(&text)?;
+    let name = manifest.name;
+    // Before a compiler is waited for.
+    let open_slots = slots::check(folder, &manifest.slots)?;
 
     let module_file = cargo::build(folder, options)?;
     let module = fs::read(&module_file).map_err(io(&module_file))?;
@@ -104,6 +121,7 @@ pub fn build(folder: &Path, options: &BuildOptions) -> Result<BuildOutput, Build
         size: pack.bytes().len(),
         digest: pack.digest(),
         manifest: pack.manifest().clone(),
+        open_slots,
     })
 }
 

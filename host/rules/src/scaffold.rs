@@ -1,5 +1,7 @@
 //! A new pack: a rule that builds, does something, and passes its own cases.
 
+mod sdk;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -8,10 +10,12 @@ use crate::{abi, manifest};
 /// Where a new pack takes the SDK from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SdkSource {
-    /// A version in the registry: `0.1`.
-    Version(String),
+    /// Its sources, written into the pack: it builds wherever crates.io can be had.
+    Vendored,
     /// A folder; written as it is given, so make it absolute or relative to the new pack.
     Path(PathBuf),
+    /// A repository that holds it.
+    Git(String),
 }
 
 /// Why a pack was not made.
@@ -27,7 +31,8 @@ pub enum ScaffoldError {
     Io { path: PathBuf, source: std::io::Error },
 }
 
-/// Writes a pack into `folder`, which must not be there yet; gives the files that were written.
+/// Writes a pack into `folder`, which must not be there yet; gives the files that were written, and the folder of the
+/// SDK's where they were.
 ///
 /// # Errors
 /// See [`ScaffoldError`].
@@ -42,14 +47,23 @@ pub fn new_pack(folder: &Path, name: &str, sdk: &SdkSource) -> Result<Vec<PathBu
         let path = path.to_owned();
         move |source| ScaffoldError::Io { path, source }
     };
-    let mut written = Vec::new();
-    for (file, template) in TEMPLATES {
+    let write = |file: &Path, text: &str| {
         let path = folder.join(file);
         if let Some(parent) = path.parent() {
             fs::create_dir_all(parent).map_err(io(parent))?;
         }
-        fs::write(&path, fill(template, name, sdk)).map_err(io(&path))?;
-        written.push(path);
+        fs::write(&path, text).map_err(io(&path))?;
+        Ok(path)
+    };
+    let mut written = Vec::new();
+    for (file, template) in TEMPLATES {
+        written.push(write(Path::new(file), &fill(template, name, sdk))?);
+    }
+    if *sdk == SdkSource::Vendored {
+        for (file, text) in sdk::files() {
+            write(&file, &text)?;
+        }
+        written.push(folder.join(sdk::FOLDER));
     }
     Ok(written)
 }
@@ -63,13 +77,14 @@ const TEMPLATES: [(&str, &str); 6] = [
     (".gitignore", "/dist/\n/target/\n"),
 ];
 
-fn fill(template: &str, name: &str, sdk: &SdkSource) -> String {
+fn fill(template: &str, name: &str, source: &SdkSource) -> String {
     // As a TOML string, quotes and all: a path may hold anything.
-    let sdk = match sdk {
-        SdkSource::Version(version) => toml::Value::from(version.as_str()).to_string(),
+    let sdk = match source {
+        SdkSource::Vendored => format!("{{ path = \"{}/sdk\" }}", sdk::FOLDER),
         SdkSource::Path(path) => {
             format!("{{ path = {} }}", toml::Value::from(path.to_string_lossy().as_ref()))
         }
+        SdkSource::Git(url) => format!("{{ git = {} }}", toml::Value::from(url.as_str())),
     };
     template
         .replace("@name@", name)
@@ -113,9 +128,25 @@ mod tests {
     }
 
     #[test]
+    fn the_sdk_is_named_or_written() {
+        let folder = tempfile::tempdir().unwrap();
+        let of = |name: &str, sdk: SdkSource| -> toml::Table {
+            let pack = folder.path().join(name);
+            new_pack(&pack, name, &sdk).unwrap();
+            let cargo: toml::Table = fs::read_to_string(pack.join("Cargo.toml")).unwrap().parse().unwrap();
+            cargo["dependencies"]["shunt-sdk"].as_table().unwrap().clone()
+        };
+        assert_eq!(of("a", SdkSource::Git("https://x/y".into()))["git"].as_str(), Some("https://x/y"));
+        let path = of("b", SdkSource::Vendored)["path"].as_str().unwrap().to_owned();
+        assert!(folder.path().join("b").join(path).join("macros/src/lib.rs").is_file());
+        assert!(folder.path().join("b/vendor/wit/hooks.wit").is_file());
+        assert!(!folder.path().join("a/vendor").exists());
+    }
+
+    #[test]
     fn nothing_is_overwritten() {
         let folder = tempfile::tempdir().unwrap();
-        let sdk = SdkSource::Version("0.1".into());
+        let sdk = SdkSource::Vendored;
         assert!(matches!(new_pack(folder.path(), "x", &sdk), Err(ScaffoldError::Exists(_))));
         let error = new_pack(&folder.path().join("x"), "Not A Name", &sdk).unwrap_err();
         assert!(error.to_string().contains("lower-case letters"), "{error}");

@@ -163,6 +163,9 @@ pub(super) enum RuleCommand {
         /// The folder to make; its last part names the pack
         #[arg(value_name = "NAME")]
         folder: PathBuf,
+        /// Take the SDK from this folder or git repository, in place of its sources, which are written into the pack
+        #[arg(long, value_name = "PATH|URL")]
+        sdk: Option<String>,
     },
     /// Compile a pack to DIR/dist/NAME.wasm
     Build {

@@ -86,7 +86,7 @@ fn dispatch(arguments: Arguments, screen: &Screen) -> Result<(), Failure> {
             RuleCommand::Load { rule, pack } => rule::load(&rule, &pack, client, screen),
             RuleCommand::Rollback { rule, to } => rule::rollback(&rule, to, client, screen),
             RuleCommand::Unload { rule } => rule::unload(&rule, client, screen),
-            RuleCommand::New { folder } => rule_author::new(&folder, screen),
+            RuleCommand::New { folder, sdk } => rule_author::new(&folder, sdk.as_deref(), screen),
             RuleCommand::Build { folder } => rule_author::build(&folder, screen),
             RuleCommand::Test { folder } => rule_author::test(&folder, screen),
         },

@@ -15,34 +15,66 @@ use super::words::count;
 /// Makes the folder of a new pack.
 ///
 /// # Errors
-/// The name cannot be one, or the folder is there.
-pub(super) fn new(folder: &Path, screen: &Screen) -> Result<(), Failure> {
+/// The name cannot be one, the folder is there, or there is no SDK where it is said to be.
+pub(super) fn new(folder: &Path, sdk: Option<&str>, screen: &Screen) -> Result<(), Failure> {
     let name = folder.file_name().unwrap_or_default().to_string_lossy().into_owned();
-    let files = scaffold::new_pack(folder, &name, &sdk()).map_err(|error| Failure::failed("pack", error))?;
+    let sdk = match sdk {
+        Some(asked) => asked_sdk(asked)?,
+        None => own_sdk(folder),
+    };
+    let files = scaffold::new_pack(folder, &name, &sdk).map_err(|error| Failure::failed("pack", error))?;
     let files: Vec<String> = files.iter().map(|file| file.display().to_string()).collect();
-    screen.show(&json!({ "name": name, "files": files }), |paint| {
+    let (kind, told) = match &sdk {
+        SdkSource::Vendored => (
+            "vendored",
+            "its sources, in vendor/sdk: the pack builds wherever crates.io can be reached".to_owned(),
+        ),
+        SdkSource::Path(path) => {
+            ("path", format!("{}: the pack builds where that folder is", path.display()))
+        }
+        SdkSource::Git(url) => ("git", format!("the repository {url}")),
+    };
+    screen.show(&json!({ "name": name, "files": files, "sdk": kind }), |paint| {
         let mut text: String =
             files.iter().map(|file| format!("{} {file}\n", paint.on(Tone::Good, "wrote"))).collect();
-        text.push_str(&format!("next: shunt rule test {}\n", folder.display()));
+        text.push_str(&format!("the SDK: {told}\nnext: shunt rule test {}\n", folder.display()));
         text
     });
     Ok(())
 }
 
-/// The SDK beside which this program was built, where that is; else the one in the registry.
-fn sdk() -> SdkSource {
-    let program = std::env::current_exe().unwrap_or_default();
-    let beside = program.ancestors().skip(1).map(|folder| folder.join("sdk"));
-    // A target folder may be anywhere: then the sources that this was built from, if they are still there.
-    let beside = beside.chain([PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../sdk"))]);
-    let is_sdk =
-        |folder: &PathBuf| folder.join("macros/Cargo.toml").is_file() && folder.join("Cargo.toml").is_file();
-    match beside.into_iter().find(is_sdk) {
-        Some(folder) => SdkSource::Path(folder.canonicalize().unwrap_or(folder)),
-        None => SdkSource::Version(
-            concat!(env!("CARGO_PKG_VERSION_MAJOR"), ".", env!("CARGO_PKG_VERSION_MINOR")).to_owned(),
-        ),
+/// What `--sdk` says: a URL, or a folder with the SDK in it.
+fn asked_sdk(asked: &str) -> Result<SdkSource, Failure> {
+    if asked.contains("://") || asked.starts_with("git@") {
+        return Ok(SdkSource::Git(asked.to_owned()));
     }
+    let folder = PathBuf::from(asked);
+    if !is_sdk(&folder) {
+        let text = format!(
+            "{asked} holds no shunt-sdk: name the folder whose Cargo.toml is that of shunt-sdk, or a URL"
+        );
+        return Err(Failure::failed("pack", text));
+    }
+    Ok(SdkSource::Path(folder.canonicalize().unwrap_or(folder)))
+}
+
+/// Inside of the repository that this program was built from, the SDK that stands there; anywhere else its sources,
+/// which are part of this program.
+fn own_sdk(pack: &Path) -> SdkSource {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().and_then(|root| root.canonicalize().ok());
+    let parent = pack.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let inside = root.filter(|root| is_sdk(&root.join("sdk"))).and_then(|root| {
+        let parent = parent.canonicalize().ok()?;
+        let below = parent.strip_prefix(root).ok()?.components().count();
+        // From the pack, which is one folder further down.
+        Some((0..=below).map(|_| "..").collect::<PathBuf>().join("sdk"))
+    });
+    inside.map_or(SdkSource::Vendored, SdkSource::Path)
+}
+
+fn is_sdk(folder: &Path) -> bool {
+    let manifest = std::fs::read_to_string(folder.join("Cargo.toml")).unwrap_or_default();
+    manifest.contains("name = \"shunt-sdk\"") && folder.join("macros/Cargo.toml").is_file()
 }
 
 /// Compiles a pack.
@@ -53,13 +85,23 @@ pub(super) fn build(folder: &Path, screen: &Screen) -> Result<(), Failure> {
     let built = compile(folder, screen)?;
     let (file, manifest, digest) =
         (built.file.display().to_string(), built.manifest, built.digest.to_string());
+    let open_slots: Vec<String> = built.open_slots.iter().map(ToString::to_string).collect();
     let answer = json!({
         "file": file, "name": manifest.name, "version": manifest.version, "bytes": built.size, "digest": digest,
+        "open-slots": open_slots,
     });
     screen.show(&answer, |paint| {
+        let notes = open_slots.iter().map(|place| {
+            format!(
+                "{} {place}: this slot is no literal, so that only a case which reaches it shows whether pack.toml \
+                 declares it\n",
+                paint.on(Tone::Head, "note")
+            )
+        });
+        let notes: String = notes.collect();
         let size = built.size.div_ceil(1024);
         format!(
-            "{} {} {}, {size} KiB: {file}\n",
+            "{notes}{} {} {}, {size} KiB: {file}\n",
             paint.on(Tone::Good, "built"),
             manifest.name,
             manifest.version

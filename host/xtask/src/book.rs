@@ -1,9 +1,10 @@
 //! `cargo xtask docs`: the book, checked against the product.
 //!
-//! Four things make a book wrong: a link to nowhere, a page that nothing leads to, a table that was
-//! true once, and an example that the product refuses. All four are tests.
+//! Five things make a book wrong: a link to nowhere, a page that nothing leads to, a table that was
+//! true once, an example that the product refuses, and commands that fail as they are printed. All five are tests.
 
 mod generated;
+mod run;
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -12,7 +13,7 @@ use anyhow::{Context, Result, bail};
 
 use crate::packs;
 use crate::terminal::Terminal;
-use crate::test::Counts;
+use crate::test::{Counts, Failure};
 use crate::tools::{self, installed, root};
 
 /// Files that come from the product, each by what the product calls it: the schema by which editors complete and
@@ -47,7 +48,7 @@ pub(crate) fn run(terminal: &Terminal, generated: Generated) -> Result<()> {
             write(&root().join(file), generated::reference(name)?)?;
         }
     }
-    let counts = check(terminal, &shunt)?;
+    let counts = check(terminal, &shunt, &mut Vec::new())?;
     if counts.failed > 0 {
         bail!("the book is not right");
     }
@@ -60,7 +61,7 @@ pub(crate) fn run(terminal: &Terminal, generated: Generated) -> Result<()> {
 }
 
 /// Checks every page; each page and each example counts as a test.
-pub(crate) fn check(terminal: &Terminal, shunt: &Path) -> Result<Counts> {
+pub(crate) fn check(terminal: &Terminal, shunt: &Path, failures: &mut Vec<Failure>) -> Result<Counts> {
     let mut counts = Counts::default();
     let mut count = |what: String, wrong: Vec<String>| {
         if wrong.is_empty() {
@@ -69,6 +70,7 @@ pub(crate) fn check(terminal: &Terminal, shunt: &Path) -> Result<Counts> {
             counts.failed += 1;
             terminal.line(format_args!("{} {what}", terminal.bad("✗")));
             wrong.iter().for_each(|wrong| terminal.line(format_args!("  {wrong}")));
+            failures.push(Failure { name: what, reason: wrong });
         }
     };
     let docs = root().join("host/docs");
@@ -86,6 +88,9 @@ pub(crate) fn check(terminal: &Terminal, shunt: &Path) -> Result<Counts> {
         count(shown(&page), wrong);
         for (line, example) in configurations(&text) {
             count(format!("{}:{line}", shown(&page)), refused(shunt, &example)?);
+        }
+        if let Some(script) = run::script(&text) {
+            count(format!("{}, run as printed", shown(&page)), run::run(&script, shunt)?);
         }
     }
     for (file, name) in FILES {

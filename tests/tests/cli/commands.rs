@@ -186,7 +186,7 @@ fn a_pipe_that_is_closed_is_no_trouble() {
 #[test]
 fn the_smallest_rule_stays_small() {
     let bytes = std::fs::metadata(shunt_tests::packs::guest("plain")).unwrap().len();
-    assert!(bytes <= 14 << 10, "{bytes} bytes of a rule that does next to nothing");
+    assert!(bytes <= 14_000, "{bytes} bytes of a rule that does next to nothing");
 }
 
 #[test]
@@ -200,6 +200,11 @@ fn a_new_pack_builds_and_passes_its_cases() {
     };
     let text = run(&["rule", "new", "my-rule"]).good();
     assert!(text.ends_with("next: shunt rule test my-rule\n"), "{text}");
+    assert!(text.contains("the SDK: its sources, in vendor/sdk: "), "{text}");
+    let named = run(&["rule", "new", "named", "--sdk", "https://example.org/shunt", "-o", "json"]).json();
+    assert_eq!(named["sdk"], "git");
+    let refused = run(&["rule", "new", "other", "--sdk", "my-rule"]).refused(1);
+    assert!(refused.contains("my-rule holds no shunt-sdk"), "{refused}");
     let text = run(&["rule", "test", "my-rule"]).good();
     assert!(text.ends_with("passed, 0 failed\n") && text.starts_with("ok  "), "{text}");
     assert!(folder.path().join("my-rule/dist/my-rule.wasm").is_file());
@@ -223,7 +228,25 @@ fn a_new_pack_builds_and_passes_its_cases() {
     assert!(ended.stdout.contains("no  my-rule/cases/canary.toml:3: "), "{}", ended.stdout);
     assert!(ended.stdout.contains("expected") && ended.stdout.contains(", 1 failed\n"), "{}", ended.stdout);
     assert!(ended.refused(1).contains("error: 1 case failed"));
-    std::fs::write(folder.path().join("my-rule/src/lib.rs"), "fn rule( {").unwrap();
+
+    let source = folder.path().join("my-rule/src/lib.rs");
+    let good = std::fs::read_to_string(&source).unwrap();
+    std::fs::write(&source, good.replace("to_pool(\"canary\")", "to_pool(\"canry\")")).unwrap();
+    let refused = run(&["rule", "build", "my-rule"]).refused(1);
+    let wrong = ": pack.toml declares no slot \"canry\"; did you mean \"canary\"?";
+    assert!(refused.contains("src/lib.rs:"), "{refused}");
+    assert!(refused.contains(wrong), "{refused}");
+    std::fs::write(&source, &good).unwrap();
+
+    let manifest = folder.path().join("my-rule/Cargo.toml");
+    let cargo = std::fs::read_to_string(&manifest).unwrap();
+    let gone = cargo.replace("[dependencies]", "[dependencies]\ngone = { path = \"gone\" }");
+    std::fs::write(&manifest, gone).unwrap();
+    let refused = run(&["rule", "build", "my-rule"]).refused(1);
+    assert!(refused.contains("error: what the rule depends on cannot be fetched"), "{refused}");
+    std::fs::write(&manifest, cargo).unwrap();
+
+    std::fs::write(&source, "fn rule( {").unwrap();
     let refused = run(&["rule", "build", "my-rule"]).refused(1);
     assert!(
         refused.contains("src/lib.rs:1") && refused.contains("error: the rule does not compile"),

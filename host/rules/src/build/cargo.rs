@@ -49,13 +49,25 @@ struct Target {
     crate_types: Vec<String>,
 }
 
+fn cargo() -> Command {
+    Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
+}
+
+/// Whether cargo failed because it cannot have what the crate depends on: then it cannot fetch it alone either.
+fn unfetched(manifest: &Path) -> bool {
+    let mut fetch = cargo();
+    fetch.args(["fetch", "--quiet", "--manifest-path"]).arg(manifest);
+    let ended = fetch.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).status();
+    ended.is_ok_and(|status| !status.success())
+}
+
 /// Compiles the crate in `folder`; the file of its core module.
 pub(super) fn build(folder: &Path, options: &BuildOptions) -> Result<PathBuf, BuildError> {
     let manifest = folder.join("Cargo.toml");
     let io = |source| BuildError::Io { path: manifest.clone(), source };
     let manifest_path = manifest.canonicalize().map_err(io)?;
 
-    let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    let mut command = cargo();
     command
         .current_dir(folder)
         .args(["build", "--release", "--lib", "--target", "wasm32-unknown-unknown"])
@@ -99,7 +111,11 @@ pub(super) fn build(folder: &Path, options: &BuildOptions) -> Result<PathBuf, Bu
     if !done.success() {
         // E0463: the standard library of the target is not there.
         let no_target = errors.contains("E0463") && errors.contains("wasm32-unknown-unknown");
-        return Err(if no_target { BuildError::NoTarget } else { BuildError::Compile { messages: errors } });
+        return Err(match (no_target, unfetched(&manifest_path)) {
+            (true, _) => BuildError::NoTarget,
+            (false, true) => BuildError::Fetch { messages: errors },
+            (false, false) => BuildError::Compile { messages: errors },
+        });
     }
     module.ok_or(BuildError::NoCdylib)
 }
