@@ -8,6 +8,7 @@
 
 pub mod balance;
 pub mod datapath;
+pub mod demand;
 pub mod flow;
 pub mod fragment;
 pub mod hash;

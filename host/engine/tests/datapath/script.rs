@@ -4,6 +4,7 @@
 //! are a reload or a change of the network:
 //!
 //! ```text
+//! steered shunt WHY|kernel         who gets the frame from the kernel program; that one is asked elsewhere
 //! at MS                            the clock goes on to so many milliseconds; timers fire
 //! again N INTERFACE FRAME          the frame comes in so often, and is held each time
 //! headroom BYTES                   what the driver leaves in front of frames from now on
@@ -34,7 +35,7 @@ use shunt_engine::fragment::FragmentOf;
 use shunt_wire::frame::HEADROOM;
 use shunt_wire::{FlowKey, Frame, ip};
 
-use crate::case::{Case, Line, Step};
+use crate::case::{Case, Line, STEERED, Step};
 use crate::driver::{HandedOver, Recorder};
 use crate::frame;
 use crate::lab::{Lab, address, endpoint, interface, interface_name, number};
@@ -287,8 +288,9 @@ impl Script {
                 let said = if *direction == "to-server" { details.to_server } else { details.to_client };
                 same(&said.join("; "), line.rest[direction.len()..].trim())?;
             }
-            // Anything else changes the setting.
-            _ => self.change(line)?,
+            (STEERED, ["shunt" | "kernel", ..]) => {}
+            _ if line.is_setting() => self.change(line)?,
+            _ => return Err(format!("not so: {} {}", line.word, line.rest)),
         }
         Ok(())
     }

@@ -38,6 +38,37 @@ pub(crate) struct Line {
     pub(crate) rest: String,
 }
 
+/// The word of the line below a frame that comes in: who gets it from the kernel program, `shunt` and why, or the `kernel`.
+pub(crate) const STEERED: &str = "steered";
+
+/// Words of who runs a case, between its frames. All others change the setting.
+const OF_SCRIPTS: [&str; 17] = [
+    STEERED,
+    "at",
+    "again",
+    "headroom",
+    "announce",
+    "lost",
+    "takes",
+    "hands",
+    "delete",
+    "solicits",
+    "state",
+    "flows",
+    "done",
+    "counts",
+    "noticed",
+    "forwarded",
+    "words",
+];
+
+impl Line {
+    /// Does it change the setting, as a reload or the network does?
+    pub(crate) fn is_setting(&self) -> bool {
+        !OF_SCRIPTS.contains(&self.word.as_str())
+    }
+}
+
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Step {
     /// A frame comes in.

@@ -7,6 +7,7 @@
     reason = "a test that cannot go on says so and ends"
 )]
 
+#[allow(dead_code, reason = "cases are only read here")]
 mod case;
 mod frame;
 mod text;

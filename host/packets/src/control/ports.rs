@@ -4,16 +4,15 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::IpAddr;
 
-use shunt_engine::datapath::ModeName;
 use shunt_rules::suggest::nearest;
 use shunt_sys::netlink::{Link, NetworkState};
 use shunt_sys::tun::{self, Tun};
 use shunt_sys::xdp::{Mode, Steering, Wanted, XdpError};
 use shunt_sys::xsk::{self, Socket};
 use shunt_wire::Address;
-use shunt_wire::steering::{self, ReturnEndpoint, Segment, Takes, TunnelEnd};
+use shunt_wire::steering::{self, ReturnEndpoint, Segment, TunnelEnd};
 
-use crate::control::snapshot::{reaches, tunnel_protocols};
+use crate::control::snapshot::{needs, reaches};
 use crate::network::{holder, is_ethernet};
 use shunt_config::model::{Config, PacketVirtual};
 
@@ -149,15 +148,6 @@ pub(crate) fn find(config: &Config, state: &NetworkState) -> Result<Needed, Vec<
     if problems.is_empty() { Ok(Needed { links, ports, tuns }) } else { Err(problems) }
 }
 
-/// Which frames a virtual needs of one of its interfaces: more than those of Shunt's addresses and of members
-/// where flows to every address begin, and where answers come in that neither end tells.
-pub(crate) fn takes(virtual_: &PacketVirtual, interface: &String) -> Takes {
-    let begins = virtual_.client_interfaces.contains(interface);
-    let may_be = |mode: ModeName| virtual_.mode == mode || !virtual_.rules.is_empty();
-    let strangers_answer = may_be(ModeName::Route) || may_be(ModeName::Nat);
-    if virtual_.is_wildcard() && (begins || strangers_answer) { Takes::All } else { Takes::Owned }
-}
-
 fn named<'a>(name: &str, state: &'a NetworkState) -> Option<&'a Link> {
     state.links.values().find(|link| link.name == name)
 }
@@ -235,7 +225,7 @@ fn too_many(config: &Config, state: &NetworkState) -> Vec<String> {
     };
     // Four protocols at most, and one entry more for each address.
     let return_endpoints: usize = config.packet_virtuals.iter().map(|it| members(it) * 5).sum();
-    let ends = |it: &PacketVirtual| members(it) * tunnel_protocols(it).len();
+    let ends = |it: &PacketVirtual| members(it) * needs(it).tunnel_protocols().len();
     let tunnels: usize = config.packet_virtuals.iter().map(ends).sum();
     let mut problems = Vec::new();
     for (what, count, most) in [

@@ -5,17 +5,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use shunt_engine::datapath::{
-    Conflict, Dscp, Hooks, Limits, Member, ModeName, Modes, OnPath, Pool, PoolIndex, Snapshot, SnatPool,
-    SnatPoolIndex, SourcePersistence, Translator, Transport, TunnelSources, Virtual, VirtualIndex,
+    Conflict, Dscp, Hooks, Limits, Member, Modes, OnPath, Pool, PoolIndex, Snapshot, SnatPool, SnatPoolIndex,
+    SourcePersistence, Translator, TunnelSources, Virtual, VirtualIndex,
 };
+use shunt_engine::demand::{Demand, Needs};
 use shunt_engine::member::MemberState;
 use shunt_engine::snat;
 use shunt_rules::{Hook, HookSet};
 use shunt_sys::xdp::Wanted;
-use shunt_wire::steering::{self, ReturnEndpoint, Segment, TunnelEnd};
-use shunt_wire::{Address, ip};
+use shunt_wire::Address;
 
-use crate::control::ports::{self, Named};
+use crate::control::ports::Named;
 use shunt_config::model;
 use shunt_runtime::PacketVirtual;
 
@@ -26,12 +26,8 @@ pub(crate) struct Loaded {
     pub(crate) virtuals: Vec<Arc<PacketVirtual>>,
     /// Addresses that packets are sent to.
     pub(crate) destinations: Vec<Address>,
-    /// Members' endpoints whose packets can be answers to Shunt.
-    pub(crate) return_endpoints: BTreeSet<ReturnEndpoint>,
-    /// Where tunnels lead.
-    pub(crate) tunnels: BTreeSet<TunnelEnd>,
-    /// Segments of which a virtual needs every frame.
-    pub(crate) whole: BTreeSet<Segment>,
+    /// Frames that virtuals need beside those for Shunt's own addresses.
+    pub(crate) demand: Demand,
 }
 
 impl Loaded {
@@ -50,13 +46,8 @@ impl Loaded {
     /// Whose frames are whose, but for the host's own addresses.
     pub(crate) fn wanted(&self) -> Wanted {
         let owned = self.engine.owned_addresses().map(|(address, _)| address);
-        Wanted {
-            owned: owned.collect(),
-            host: BTreeSet::new(),
-            return_endpoints: self.return_endpoints.clone(),
-            tunnels: self.tunnels.clone(),
-            whole: self.whole.clone(),
-        }
+        let Demand { return_endpoints, tunnels, whole } = self.demand.clone();
+        Wanted { owned: owned.collect(), host: BTreeSet::new(), return_endpoints, tunnels, whole }
     }
 }
 
@@ -90,47 +81,30 @@ pub(crate) fn load(
     let reached =
         |it: &PacketVirtual| pools.iter().filter(|pool| reaches(&it.settings, &pool.settings.name)).collect();
     let mut destinations = BTreeSet::new();
-    let mut return_endpoints = BTreeSet::new();
-    let mut tunnels = BTreeSet::new();
-    let mut whole = BTreeSet::new();
+    let mut demand = Demand::default();
     for translator in &snapshot.translators {
         let named = translator.interfaces.iter().filter_map(|name| links.get(name));
-        whole.extend(named.map(|named| named.segment));
+        demand.whole.extend(named.map(|named| named.segment));
     }
     for virtual_ in &virtuals {
         let settings = &virtual_.settings;
-        let all =
-            settings.interfaces.iter().filter(|name| ports::takes(settings, name) == steering::Takes::All);
-        whole.extend(all.filter_map(|name| links.get(name)).map(|named| named.segment));
-        let into = tunnel_protocols(&virtual_.settings);
+        let needs = needs(settings);
+        for name in &settings.interfaces {
+            if let Some(named) = links.get(name) {
+                demand.add_segment(&needs, named.segment, settings.client_interfaces.contains(name));
+            }
+        }
         let reached: Vec<&Arc<shunt_runtime::Pool>> = reached(virtual_);
         for member in reached.iter().flat_map(|pool| &pool.members) {
-            let address = Address::from(member.settings.address.ip());
-            destinations.insert(address);
-            tunnels.extend(into.iter().map(|protocol| match *protocol {
-                ip::UDP => TunnelEnd::udp(address, virtual_.settings.gue_port),
-                protocol => TunnelEnd::of_protocol(address, protocol),
-            }));
-            // A rule may choose any mode.
-            if settings.mode == ModeName::Nat || !settings.rules.is_empty() {
-                let port = match member.settings.address.port() {
-                    0 => settings.listen.port(),
-                    port => port,
-                };
-                let endpoints = protocols(virtual_.settings.transport);
-                return_endpoints.extend(endpoints.iter().map(|(protocol, has_port)| {
-                    ReturnEndpoint::new(address, if *has_port { port } else { 0 }, *protocol)
-                }));
-            }
+            destinations.insert(Address::from(member.settings.address.ip()));
+            demand.add_member(&needs, member.settings.address.into());
         }
     }
     Ok(Loaded {
         engine: Arc::new(engine),
         virtuals,
         destinations: destinations.into_iter().collect(),
-        return_endpoints,
-        tunnels,
-        whole,
+        demand,
     })
 }
 
@@ -139,30 +113,14 @@ pub(crate) fn reaches(virtual_: &model::PacketVirtual, pool: &str) -> bool {
     virtual_.reaches(pool)
 }
 
-/// The IP protocols that members of a virtual take tunnelled packets by.
-pub(crate) fn tunnel_protocols(virtual_: &model::PacketVirtual) -> &'static [u8] {
-    // A rule may choose any mode.
-    if !virtual_.rules.is_empty() {
-        return &[ip::IPIP, ip::IPV6, ip::GRE, ip::UDP];
-    }
-    match virtual_.mode {
-        ModeName::L3dsrIpip => &[ip::IPIP, ip::IPV6],
-        ModeName::L3dsrGre => &[ip::GRE],
-        ModeName::L3dsrGue => &[ip::UDP],
-        ModeName::Nat | ModeName::Snat | ModeName::Route | ModeName::L2dsr | ModeName::L3dsrDscp => &[],
-    }
-}
-
-/// The IP protocols of what a virtual carries, and whether each has ports.
-fn protocols(transport: Transport) -> &'static [(u8, bool)] {
-    const TCP: (u8, bool) = (ip::TCP, true);
-    const UDP: (u8, bool) = (ip::UDP, true);
-    const ICMP: (u8, bool) = (ip::ICMP, false);
-    const ICMPV6: (u8, bool) = (ip::ICMPV6, false);
-    match transport {
-        Transport::Tcp => &[TCP],
-        Transport::Udp => &[UDP],
-        Transport::Any | Transport::All => &[TCP, UDP, ICMP, ICMPV6],
+/// What a virtual says of the frames that it needs.
+pub(crate) fn needs(virtual_: &model::PacketVirtual) -> Needs {
+    Needs {
+        listen: virtual_.listen.into(),
+        transport: virtual_.transport,
+        mode: virtual_.mode,
+        has_rules: !virtual_.rules.is_empty(),
+        gue_port: virtual_.gue_port,
     }
 }
 
