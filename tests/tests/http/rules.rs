@@ -259,6 +259,23 @@ fn a_rule_decides_when_a_kept_connection_cannot_be_replaced() {
     }
 }
 
+/// What went to a member that did not serve the request is not what went to the one that did.
+#[test]
+fn a_body_that_is_sent_twice_is_counted_for_each() {
+    let (a, b) = (Origin::named("a"), Origin::named("b"));
+    let pools = pools(&[("web", &[&a, &b]), ("other", &[&a])]);
+    let site = Site::configured(|at| site::config(at, "", &(surface("") + &pools)));
+    let mut client = site.client();
+    let answer =
+        client.ask("POST /need-body HTTP/1.1\r\nHost: h\r\nX-Do: retry\r\nContent-Length: 3\r\n\r\nabc");
+    assert_eq!(answer.status(), 200);
+    assert_eq!((a.count(), b.count()), (1, 1));
+    let members = &site.daemon.status()["pools"][0]["members"];
+    assert_eq!((&members[0]["bytes-to-server"], &members[1]["bytes-to-server"]), (&3.into(), &3.into()));
+    shunt_tests::daemon::until("it is told", || site.daemon.log().contains(" done "));
+    assert!(site.daemon.log().contains(" 3 1 "), "{}", site.daemon.log());
+}
+
 #[test]
 fn a_rule_decides_when_members_fail() {
     let other = Origin::named("other");

@@ -283,7 +283,7 @@ fn limits(table: &mut Table<'_>) -> Option<(Limits, datapath::Limits)> {
     let body = table.derived("body", "Size of a request body.", size(1..=1024 * GIB), "no limit");
     let connections = table.or(
         "connections",
-        "Connections of clients at once, per worker.",
+        "Connections of clients at once, per worker. One more is reset, which is counted and logged.",
         integer(1..=10_000_000u32),
         10_000,
     );
