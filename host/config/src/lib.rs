@@ -23,6 +23,7 @@ mod files;
 mod fingerprint;
 mod keys;
 pub mod model;
+pub mod monitors;
 mod reference;
 mod repair;
 mod report;

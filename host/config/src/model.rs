@@ -12,6 +12,8 @@ use shunt_engine::balance::Balance;
 use shunt_engine::datapath::{self, ModeName, Translation, Transport};
 use shunt_rules::{Budget, Isolation, OnFault};
 
+use super::monitors::Probe;
+
 /// A whole configuration.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Config {
@@ -295,31 +297,4 @@ pub struct Monitor {
 pub struct Target {
     pub address: IpAddr,
     pub port: Option<u16>,
-}
-
-/// What a probe does.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Probe {
-    /// `tcp = true`: a connection is enough.
-    Tcp,
-    /// `http = "/path"`: a GET must be answered by one of the statuses in `expect` (a number or a
-    /// list; default 200), with `host` as its Host (default: the member's address).
-    Http { path: String, host: Option<String>, expect: Vec<u16> },
-    /// `udp = { send = "…", expect = "…" }`: a datagram must be answered, by one that holds `expect`
-    /// (default: by any).
-    Udp { send: String, expect: Option<String> },
-    /// `ping = true`: an ICMP echo must come back.
-    Ping,
-}
-
-impl Probe {
-    /// The key that asks for it.
-    pub const fn as_str(&self) -> &'static str {
-        match self {
-            Probe::Tcp => "tcp",
-            Probe::Http { .. } => "http",
-            Probe::Udp { .. } => "udp",
-            Probe::Ping => "ping",
-        }
-    }
 }

@@ -8,7 +8,8 @@ use shunt_wire::Mac;
 
 use super::facts::PortFacts;
 use super::*;
-use shunt_config::model::{Monitor, Probe};
+use shunt_config::model::Monitor;
+use shunt_config::monitors::{Probe, Tcp};
 use shunt_packets::network_of;
 
 const CLIENTS: u32 = 2;
@@ -264,7 +265,7 @@ fn each_mode_reminds_of_what_members_need() {
 fn monitors_that_do_not_take_the_way_of_clients_are_named() {
     let mut config = configured(&format!("{BOTH}\nmode = 'l2dsr'"));
     config.pools[0].monitor = Some(Monitor {
-        probe: Probe::Tcp,
+        probe: Probe::Tcp(Tcp),
         interval: Duration::from_secs(5),
         timeout: Duration::from_secs(2),
         rise: 2,

@@ -1,6 +1,7 @@
 //! Monitors: what asks each member, again and again, whether it serves.
 //!
-//! One task per watch, on the control thread. What a probe does is in [`probe`], when a member counts as
+//! One task per watch, on the control thread. What a probe is, is in [`probe`], and what each kind
+//! does in a file of its own, when a member counts as
 //! up or down is [`shunt_engine::health`], and the result is a bit in the member's state, which workers
 //! read for each choice.
 //!
@@ -8,10 +9,13 @@
 //! packet virtual with `probe-from` it is watched on the service path as well ([`on_path`]), where the result is
 //! that virtual's alone.
 
+mod http;
 mod on_path;
 mod ping;
 mod probe;
 mod reasons;
+mod tcp;
+mod udp;
 mod watch;
 
 use std::collections::{HashMap, HashSet};

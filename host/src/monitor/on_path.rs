@@ -13,7 +13,7 @@ use shunt_engine::member::MemberState;
 
 use super::probe::{Failure, Good, Probe, Stand};
 use super::reasons::{self, Found};
-use shunt_config::model;
+use shunt_config::{model, monitors};
 use shunt_packets::{Meant, Probes, Ticket};
 use shunt_runtime::clock;
 
@@ -50,7 +50,7 @@ impl ServicePath {
             None => (virtual_.listen.ip(), virtual_.listen.port()),
         };
         // An echo has no port.
-        let port = if monitor.probe == model::Probe::Ping { 0 } else { port };
+        let port = if monitor.probe.has_port() { port } else { 0 };
         Some(ServicePath {
             virtual_: virtual_.name.clone(),
             pool: pool.name.clone(),
@@ -107,7 +107,7 @@ impl ServicePath {
         probes: &Arc<Probes>,
     ) -> (Option<Result<(), String>>, Option<bool>) {
         let does = match &probe.does {
-            model::Probe::Http { .. } => model::Probe::Tcp,
+            monitors::Probe::Http(_) => monitors::Probe::Tcp(monitors::Tcp),
             other => other.clone(),
         };
         let question = Probe { address: self.member, does, timeout: probe.timeout.min(QUESTION) };

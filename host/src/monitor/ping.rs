@@ -1,21 +1,34 @@
-//! One ICMP echo (RFC 792, RFC 4443 section 4.1).
+//! An ICMP echo must come back (RFC 792, RFC 4443 section 4.1).
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::{AtomicU16, Ordering::Relaxed};
 
+use shunt_config::monitors;
 use shunt_wire::{checksum, ip};
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::UdpSocket;
+
+use super::probe::{Ask, Failure, Good, Probing, Stand};
 
 /// Type, code, checksum, identifier and sequence number.
 const HEADER_LEN: usize = 8;
 /// What an echo carries, so that nobody else's is taken for it.
 const PAYLOAD: &[u8] = b"shunt asks whether you are there";
 
+impl Ask for monitors::Ping {
+    async fn ask<S: Stand>(&self, mut probing: Probing<'_, S>) -> Result<Good, Failure> {
+        let socket = Ping::open(probing.to.ip(), probing.from()).map_err(Failure::Connect)?;
+        let from = SocketAddr::new(probing.source().ip(), socket.identifier);
+        probing.begin(socket.protocol(), from);
+        socket.ask().await.map_err(Failure::Connect)?;
+        Ok(Good("echo came back".into()))
+    }
+}
+
 /// A socket for one echo. Linux has sockets that may do nothing but this, where `net.ipv4.ping_group_range` lets the
 /// process have them; else it is a raw one, for which it needs CAP_NET_RAW.
-pub(super) struct Ping {
+struct Ping {
     socket: UdpSocket,
     identifier: u16,
     is_v4: bool,
@@ -24,7 +37,7 @@ pub(super) struct Ping {
 impl Ping {
     /// # Errors
     /// As the kernel gives them.
-    pub(super) fn open(to: IpAddr, from: Option<IpAddr>) -> io::Result<Ping> {
+    fn open(to: IpAddr, from: Option<IpAddr>) -> io::Result<Ping> {
         let is_v4 = to.is_ipv4();
         let (domain, protocol) =
             if is_v4 { (Domain::IPV4, Protocol::ICMPV4) } else { (Domain::IPV6, Protocol::ICMPV6) };
@@ -48,12 +61,8 @@ impl Ping {
         Ok(Ping { socket: UdpSocket::from_std(socket.into())?, identifier, is_v4 })
     }
 
-    pub(super) fn identifier(&self) -> u16 {
-        self.identifier
-    }
-
     /// The IP protocol number.
-    pub(super) fn protocol(&self) -> u8 {
+    fn protocol(&self) -> u8 {
         if self.is_v4 { ip::ICMP } else { ip::ICMPV6 }
     }
 
@@ -61,7 +70,7 @@ impl Ping {
     ///
     /// # Errors
     /// As the kernel gives them, which knows of ICMP errors too.
-    pub(super) async fn ask(&self) -> io::Result<()> {
+    async fn ask(&self) -> io::Result<()> {
         let request = request(self.is_v4, self.identifier);
         self.socket.send(&request).await?;
         let mut buffer = [0; 512];

@@ -1,33 +1,23 @@
-//! One probe: a connection, a request on one, a datagram or an echo.
+//! One probe: whatever kind it is of, where it is sent from, and what came of it.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
-use bytes::Bytes;
-use http::header::{CONNECTION, HOST, USER_AGENT};
-use http::{HeaderValue, Request, StatusCode};
-use http_body_util::{BodyExt, Empty};
-use hyper::client::conn::http1;
-use hyper_util::rt::TokioIo;
-use shunt_wire::ip;
+use shunt_config::monitors;
 use thiserror::Error;
-use tokio::net::{TcpSocket, TcpStream, UdpSocket};
 
-use super::ping::Ping;
-use shunt_config::model;
-use shunt_runtime::dial;
-
-/// How much of a body is read. A health page is short; what is longer is cut by closing.
-const MAX_BODY_BYTES: usize = 64 << 10;
+/// How much of an answer is read. A health page is short; what is longer is cut by closing.
+pub(super) const MAX_BODY_BYTES: usize = 64 << 10;
 
 /// A probe of one member, to be sent again and again.
 #[derive(Clone, Debug)]
 pub(super) struct Probe {
     /// Where it goes to.
     pub(super) address: SocketAddr,
-    pub(super) does: model::Probe,
+    pub(super) does: monitors::Probe,
     /// For all of it.
     pub(super) timeout: Duration,
 }
@@ -57,15 +47,9 @@ impl Stand for Straight {
     fn begin(&self, _: u8, _: SocketAddr) {}
 }
 
-/// What a member that serves did.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Good {
-    Connected,
-    Answered(StatusCode),
-    /// A datagram came back, as it is expected.
-    Datagram,
-    Echoed,
-}
+/// What a member that serves did, in a few words.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Good(pub(super) Cow<'static, str>);
 
 /// Why a probe failed.
 #[derive(Debug, Error)]
@@ -74,14 +58,10 @@ pub(super) enum Failure {
     Connect(io::Error),
     #[error("timed out after {0:?}")]
     TimedOut(Duration),
-    #[error("status {}, expected {}", .got.as_u16(), numbers(.expected))]
-    Status { got: StatusCode, expected: Vec<u16> },
-    #[error("{}", http_text(.0))]
-    Exchange(hyper::Error),
-    #[error("the request of the monitor cannot be made: {0}")]
-    Request(http::Error),
-    #[error("the answer does not hold {0:?}")]
-    Unexpected(String),
+    #[error(transparent)]
+    Http(#[from] super::http::Failure),
+    #[error(transparent)]
+    Udp(#[from] super::udp::Failure),
     /// It failed on the service path, and this is why.
     #[error("{0}")]
     OnPath(String),
@@ -108,112 +88,45 @@ impl Probe {
     }
 
     async fn exchange<S: Stand>(&self, stand: &S, held: &mut Option<S::Held>) -> Result<Good, Failure> {
+        let probing = Probing { to: self.address, stand, held };
         match &self.does {
-            model::Probe::Tcp => {
-                self.connect(stand, held).await?;
-                Ok(Good::Connected)
-            }
-            model::Probe::Http { path, host, expect } => {
-                let stream = self.connect(stand, held).await?;
-                let got = get(stream, self.request(path, host.as_deref())?).await?;
-                if expect.contains(&got.as_u16()) {
-                    Ok(Good::Answered(got))
-                } else {
-                    Err(Failure::Status { got, expected: expect.clone() })
-                }
-            }
-            model::Probe::Udp { send, expect } => {
-                let socket = UdpSocket::bind(self.source(stand)).await.map_err(Failure::Connect)?;
-                let from = socket.local_addr().map_err(Failure::Connect)?;
-                *held = Some(stand.begin(ip::UDP, from));
-                ask(&socket, self.address, send, expect.as_deref()).await
-            }
-            model::Probe::Ping => {
-                let socket = Ping::open(self.address.ip(), stand.from()).map_err(Failure::Connect)?;
-                let from = SocketAddr::new(self.source(stand).ip(), socket.identifier());
-                *held = Some(stand.begin(socket.protocol(), from));
-                socket.ask().await.map_err(Failure::Connect)?;
-                Ok(Good::Echoed)
-            }
+            monitors::Probe::Tcp(tcp) => tcp.ask(probing).await,
+            monitors::Probe::Http(http) => http.ask(probing).await,
+            monitors::Probe::Udp(udp) => udp.ask(probing).await,
+            monitors::Probe::Ping(ping) => ping.ask(probing).await,
         }
     }
+}
 
-    async fn connect<S: Stand>(&self, stand: &S, held: &mut Option<S::Held>) -> Result<TcpStream, Failure> {
-        let socket = if self.address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() };
-        let socket = socket.map_err(Failure::Connect)?;
-        if stand.from().is_some() {
-            socket.bind(self.source(stand)).map_err(Failure::Connect)?;
-            let from = socket.local_addr().map_err(Failure::Connect)?;
-            *held = Some(stand.begin(ip::TCP, from));
-        }
-        let stream = socket.connect(self.address).await.map_err(Failure::Connect)?;
-        dial::refuse_itself(&stream).map_err(Failure::Connect)?;
-        Ok(stream)
-    }
+/// A kind of monitors: how it asks.
+pub(super) trait Ask {
+    /// Asks once; what it holds while it does is put where [`Probing`] says.
+    async fn ask<S: Stand>(&self, probing: Probing<'_, S>) -> Result<Good, Failure>;
+}
 
+/// One probe under way.
+pub(super) struct Probing<'a, S: Stand> {
+    pub(super) to: SocketAddr,
+    stand: &'a S,
+    held: &'a mut Option<S::Held>,
+}
+
+impl<S: Stand> Probing<'_, S> {
     /// Where it is sent from, with a port that the kernel chooses.
-    fn source(&self, stand: &impl Stand) -> SocketAddr {
+    pub(super) fn source(&self) -> SocketAddr {
         let any: IpAddr =
-            if self.address.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
-        SocketAddr::new(stand.from().unwrap_or(any), 0)
+            if self.to.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
+        SocketAddr::new(self.from().unwrap_or(any), 0)
     }
 
-    fn request(&self, path: &str, host: Option<&str>) -> Result<Request<Empty<Bytes>>, Failure> {
-        let address = self.address.to_string();
-        Request::get(path)
-            .header(HOST, host.unwrap_or(&address))
-            // A probe says something about now, and a connection from before would not.
-            .header(CONNECTION, HeaderValue::from_static("close"))
-            .header(USER_AGENT, HeaderValue::from_static(concat!("shunt/", env!("CARGO_PKG_VERSION"))))
-            .body(Empty::new())
-            .map_err(Failure::Request)
+    /// The address that it is sent from; `None`: as the kernel chooses.
+    pub(super) fn from(&self) -> Option<IpAddr> {
+        self.stand.from()
     }
-}
 
-/// Sends a datagram and waits for a good answer. What others send to the socket does not count.
-async fn ask(socket: &UdpSocket, to: SocketAddr, send: &str, expect: Option<&str>) -> Result<Good, Failure> {
-    socket.connect(to).await.map_err(Failure::Connect)?;
-    if socket.local_addr().is_ok_and(|own| own == to) {
-        return Err(Failure::Connect(io::ErrorKind::ConnectionRefused.into()));
-    }
-    socket.send(send.as_bytes()).await.map_err(Failure::Connect)?;
-    let mut buffer = vec![0; MAX_BODY_BYTES];
-    let length = socket.recv(&mut buffer).await.map_err(Failure::Connect)?;
-    let answer = buffer.get(..length).unwrap_or_default();
-    match expect {
-        Some(text) if !holds(answer, text.as_bytes()) => Err(Failure::Unexpected(text.to_owned())),
-        _ => Ok(Good::Datagram),
-    }
-}
-
-fn holds(answer: &[u8], part: &[u8]) -> bool {
-    answer.windows(part.len().max(1)).any(|window| window == part)
-}
-
-/// The status of the answer, once its body is there, or as much of it as a probe reads.
-async fn get(stream: TcpStream, request: Request<Empty<Bytes>>) -> Result<StatusCode, Failure> {
-    let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(Failure::Exchange)?;
-    let exchange = async {
-        let response = sender.send_request(request).await?;
-        let status = response.status();
-        let mut body = response.into_body();
-        let mut read = 0;
-        while read <= MAX_BODY_BYTES
-            && let Some(frame) = body.frame().await
-        {
-            read += frame?.data_ref().map_or(0, Bytes::len);
-        }
-        Ok(status)
-    };
-    let driver = async {
-        // What goes wrong is told to the exchange as well, which knows what it means.
-        let _ = connection.await;
-        std::future::pending::<()>().await;
-    };
-    tokio::select! {
-        biased;
-        result = exchange => result.map_err(Failure::Exchange),
-        () = driver => unreachable!("the driver never ends"),
+    /// Takes note of where it is sent from, before anything is sent. `protocol` is an IP protocol number.
+    pub(super) fn begin(&mut self, protocol: u8, from: SocketAddr) {
+        *self.held = Some(self.stand.begin(protocol, from));
     }
 }
 
@@ -235,17 +148,12 @@ impl Failure {
 
 impl fmt::Display for Good {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Good::Connected => f.write_str("connected"),
-            Good::Answered(status) => write!(f, "status {}", status.as_u16()),
-            Good::Datagram => f.write_str("answered"),
-            Good::Echoed => f.write_str("echo came back"),
-        }
+        f.write_str(&self.0)
     }
 }
 
 /// What everyone calls it, without the number that the standard library adds.
-fn io_text(error: &io::Error) -> String {
+pub(super) fn io_text(error: &io::Error) -> String {
     match error.kind() {
         io::ErrorKind::ConnectionRefused => "connection refused".to_owned(),
         io::ErrorKind::ConnectionReset => "connection reset".to_owned(),
@@ -253,25 +161,4 @@ fn io_text(error: &io::Error) -> String {
         io::ErrorKind::NetworkUnreachable => "network unreachable".to_owned(),
         _ => error.to_string(),
     }
-}
-
-fn http_text(error: &hyper::Error) -> String {
-    let source = std::error::Error::source(error);
-    let io = source.and_then(|source| source.downcast_ref::<io::Error>());
-    // In the head it is one error of hyper's, in the body another.
-    if error.is_incomplete_message() || io.is_some_and(|io| io.kind() == io::ErrorKind::UnexpectedEof) {
-        return "closed before the answer was whole".to_owned();
-    }
-    if let Some(io) = io {
-        return io_text(io);
-    }
-    if error.is_parse() {
-        return "the answer is not HTTP/1.1".to_owned();
-    }
-    error.to_string()
-}
-
-/// `200`, `200 or 204`
-fn numbers(all: &[u16]) -> String {
-    all.iter().map(u16::to_string).collect::<Vec<_>>().join(" or ")
 }

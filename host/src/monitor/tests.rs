@@ -7,7 +7,7 @@ use tokio::time::sleep;
 
 use super::probe::{Failure, Good, Probe};
 use super::*;
-use shunt_config::model::Probe as Does;
+use shunt_config::monitors::{Http, Probe as Does, Tcp, Udp};
 use shunt_engine::balance::Balance;
 use shunt_runtime::counters::Sharded;
 use shunt_runtime::{Member, Pool};
@@ -15,7 +15,7 @@ use shunt_runtime::{Member, Pool};
 const SECOND: Duration = Duration::from_secs(1);
 
 fn get(path: &str, expect: &[u16]) -> Does {
-    Does::Http { path: path.to_owned(), host: None, expect: expect.to_vec() }
+    Does::Http(Http { path: path.to_owned(), host: None, expect: expect.to_vec() })
 }
 
 /// The sides that a member is on after probes with these results, one each interval; rise 2, fall 3.
@@ -25,7 +25,7 @@ async fn sides(
     state: Arc<MemberState>,
 ) -> Vec<bool> {
     let settings = model::Monitor {
-        probe: Does::Tcp,
+        probe: Does::Tcp(Tcp),
         interval: SECOND,
         timeout: SECOND,
         rise: 2,
@@ -52,13 +52,13 @@ async fn sides(
         sides
     };
     tokio::select! {
-        () = watch::run(&watched, seen, Duration::ZERO, || std::future::ready(script.pop_front().unwrap_or(Ok(Good::Connected)))) => unreachable!(),
+        () = watch::run(&watched, seen, Duration::ZERO, || std::future::ready(script.pop_front().unwrap_or(Ok(Good("connected".into()))))) => unreachable!(),
         sides = look => sides,
     }
 }
 
 fn good() -> Result<Good, Failure> {
-    Ok(Good::Connected)
+    Ok(Good("connected".into()))
 }
 
 fn bad() -> Result<Good, Failure> {
@@ -139,8 +139,8 @@ async fn told(address: SocketAddr, does: Does, timeout: Duration) -> String {
 #[tokio::test]
 async fn what_a_tcp_probe_says() {
     let (address, _) = origin(b"");
-    assert_eq!(told(address, Does::Tcp, 5 * SECOND).await, "good: connected");
-    assert_eq!(told(closed_port(), Does::Tcp, 5 * SECOND).await, "connection refused");
+    assert_eq!(told(address, Does::Tcp(Tcp), 5 * SECOND).await, "good: connected");
+    assert_eq!(told(closed_port(), Does::Tcp(Tcp), 5 * SECOND).await, "connection refused");
 }
 
 #[tokio::test]
@@ -153,7 +153,8 @@ async fn what_an_http_probe_says() {
     assert!(head.contains(&format!("\r\nhost: {address}\r\n")), "{head}");
     assert!(head.contains("\r\nconnection: close\r\n"), "{head}");
 
-    let named = Does::Http { path: "/".to_owned(), host: Some("shop.example".to_owned()), expect: vec![204] };
+    let named =
+        Does::Http(Http { path: "/".to_owned(), host: Some("shop.example".to_owned()), expect: vec![204] });
     assert_eq!(told(address, named, 5 * SECOND).await, "status 200, expected 204");
     assert!(asked.lock().unwrap().remove(0).contains("shop.example"));
     assert_eq!(told(address, get("/", &[201, 204]), 5 * SECOND).await, "status 200, expected 201 or 204");
@@ -185,7 +186,7 @@ async fn what_a_udp_probe_says() {
         })
         .unwrap();
     let ask =
-        |expect: Option<&str>| Does::Udp { send: "hello".to_owned(), expect: expect.map(str::to_owned) };
+        |expect: Option<&str>| Does::Udp(Udp { send: "hello".to_owned(), expect: expect.map(str::to_owned) });
     assert_eq!(told(address, ask(None), 5 * SECOND).await, "good: answered");
     assert_eq!(told(address, ask(Some("said hello")), 5 * SECOND).await, "good: answered");
     assert_eq!(told(address, ask(Some("bye")), 5 * SECOND).await, "the answer does not hold \"bye\"");
@@ -243,7 +244,7 @@ async fn a_snapshot_is_watched_and_the_next_changes_only_what_differs() {
     let address = closed_port();
     let (state, other) = (MemberState::new(), MemberState::new());
     let monitor = |fall| model::Monitor {
-        probe: Does::Tcp,
+        probe: Does::Tcp(Tcp),
         interval: SECOND,
         timeout: SECOND,
         rise: 2,

@@ -1,8 +1,7 @@
 //! Monitors on the service path: what `probe-from` asks of the rest.
 
-use shunt_engine::datapath::Transport;
-
-use super::super::model::{Config, Monitor, PacketVirtual, Pool, Probe};
+use super::super::model::{Config, Monitor, PacketVirtual, Pool};
+use super::super::monitors::Probe;
 use super::super::report::{Cause, Refusal, join};
 use super::super::walk::Walk;
 use super::{Owned, family, path};
@@ -50,16 +49,18 @@ pub(super) fn check(virtual_: &PacketVirtual, config: &Config, walk: &mut Walk) 
     }
     for (pool, monitor) in watched {
         let monitor_path = path(&["pool", &pool.name, "monitor"]);
-        if !carries(virtual_.transport, &monitor.probe) {
+        if !monitor.probe.passes(virtual_.transport) {
             let (carried, kind) = (virtual_.transport.as_str(), monitor.probe.as_str());
             let message = format!(
                 "`{kind}` of pool `{}` cannot take the way of clients: virtual `{}` carries only {carried}",
                 pool.name, virtual_.name
             );
+            let kinds = Probe::passing(virtual_.transport).into_iter().map(|kind| format!("`{kind}`"));
+            let kinds: Vec<_> = kinds.collect();
             let (first, _) = walk.spot(&join(&monitor_path, kind));
             let refusal = Refusal::new(Cause::Conflict, message)
                 .also(first, "the probe")
-                .help(probes_of(virtual_.transport));
+                .help(format!("a monitor of it asks by {}", kinds.join(" or ")));
             walk.refuse(&place, Some(&key), refusal);
         }
         if virtual_.is_wildcard() {
@@ -85,12 +86,12 @@ fn targeted(virtual_: &PacketVirtual, monitor: &Monitor, here: &str, walk: &mut 
             Refusal::new(Cause::Conflict, message).help(format!("name an {} address", family(is_v4)));
         walk.refuse(&place, Some(&key), refusal);
     }
-    if monitor.probe == Probe::Ping && target.port.is_some() {
-        let refusal = Refusal::new(Cause::Conflict, "`target` has a port, and a ping has none")
-            .help(format!("write `{}`", target.address));
+    if !monitor.probe.has_port() && target.port.is_some() {
+        let message = format!("`target` has a port, and a {} has none", monitor.probe.as_str());
+        let refusal = Refusal::new(Cause::Conflict, message).help(format!("write `{}`", target.address));
         walk.refuse(&place, Some(&key), refusal);
     }
-    let needs_port = monitor.probe != Probe::Ping && virtual_.listen.port() == 0;
+    let needs_port = monitor.probe.has_port() && virtual_.listen.port() == 0;
     if needs_port && target.port.is_none() {
         let message = format!("`target` has no port, and virtual `{}` takes any", virtual_.name);
         let help = format!("write `{}`", std::net::SocketAddr::new(target.address, 80));
@@ -121,19 +122,4 @@ fn watched<'a>(
 ) -> impl Iterator<Item = (&'a Pool, &'a Monitor)> {
     let reached = config.pools.iter().filter(|pool| virtual_.reaches(&pool.name));
     reached.filter_map(|pool| Some((pool, pool.monitor.as_ref()?)))
-}
-
-const fn carries(transport: Transport, probe: &Probe) -> bool {
-    match (transport, probe) {
-        (Transport::Tcp, Probe::Tcp | Probe::Http { .. }) | (Transport::Udp, Probe::Udp { .. }) => true,
-        (Transport::Tcp | Transport::Udp, _) => false,
-        (Transport::Any | Transport::All, _) => true,
-    }
-}
-
-const fn probes_of(transport: Transport) -> &'static str {
-    match transport {
-        Transport::Udp => "a monitor of it asks by `udp`",
-        _ => "a monitor of it asks by `tcp` or `http`",
-    }
 }

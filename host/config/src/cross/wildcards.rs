@@ -5,7 +5,7 @@ use shunt_engine::balance::Balance;
 use shunt_engine::datapath::{ModeName, Transport};
 use shunt_rules::OnFault;
 
-use super::super::model::{Config, PacketVirtual, Pool, Probe, RuleUse};
+use super::super::model::{Config, PacketVirtual, Pool, RuleUse};
 use super::super::report::{Cause, Refusal};
 use super::super::walk::Walk;
 use super::{family, member_path, path};
@@ -78,7 +78,7 @@ fn ports_are_known(pool: &Pool, config: &Config, walk: &mut Walk) {
         let message =
             format!("proxy `{name}` connects to members of `{}`, and this one has no port", pool.name);
         walk.refuse(&place, Some(&key), refusal(message, "write the port that it listens on"));
-    } else if pool.monitor.as_ref().is_some_and(|monitor| monitor.probe != Probe::Ping) {
+    } else if pool.monitor.as_ref().is_some_and(|monitor| monitor.probe.has_port()) {
         let message = format!("the monitor of `{}` connects to members, and this one has no port", pool.name);
         let help =
             "write a port that it answers on (to routers the port means nothing else), or ask by `ping`";

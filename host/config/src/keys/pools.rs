@@ -2,12 +2,11 @@
 
 use shunt_engine::balance::Balance;
 
-use super::super::containers::{list, once, one_or_list, table as in_table};
-use super::super::model::{Member, Monitor, Pool, Probe};
+use super::super::containers::{list, once, table as in_table};
+use super::super::model::{Member, Monitor, Pool};
+use super::super::monitors;
 use super::super::report::{Cause, Refusal};
-use super::super::shape::{
-    OnlyTrue, datagram, duration, host, integer, member_address, name, request_path, target, words,
-};
+use super::super::shape::{duration, integer, member_address, name, target, words};
 use super::super::units::{DURATION, milliseconds};
 use super::super::walk::Table;
 use super::{HOUR, MILLISECOND, SECOND};
@@ -53,22 +52,7 @@ fn member(table: &mut Table<'_>) -> Option<Member> {
 }
 
 fn monitor(table: &mut Table<'_>) -> Option<Monitor> {
-    let tcp = table.optional("tcp", "A connection is enough.", OnlyTrue);
-    let path = table.optional("http", "A GET of this path must be answered as expected.", request_path());
-    let udp = table.optional("udp", "A datagram that must be answered.", in_table(udp));
-    let ping = table.optional("ping", "An ICMP echo must come back.", OnlyTrue);
-    let expect = table.or(
-        "expect",
-        "Statuses of a good answer to `http`.",
-        one_or_list(integer(200..=599u16)),
-        vec![200],
-    );
-    let host = table.derived(
-        "host",
-        "What the `http` probe sends as its Host.",
-        host(),
-        "the address that it goes to",
-    );
+    let probe = monitors::read(table);
     let interval = table.or(
         "interval",
         "From the start of a probe to the start of the next.",
@@ -91,10 +75,6 @@ fn monitor(table: &mut Table<'_>) -> Option<Monitor> {
         target(),
     );
 
-    table.exactly_one(&["tcp", "http", "udp", "ping"]);
-    if ["tcp", "udp", "ping"].iter().any(|name| table.wrote(name)) {
-        table.only_with(&["expect", "host"], "http");
-    }
     if let Some(timeout) = timeout.filter(|timeout| *timeout > interval) {
         let shown = |duration| DURATION.show(milliseconds(duration));
         let message =
@@ -105,24 +85,6 @@ fn monitor(table: &mut Table<'_>) -> Option<Monitor> {
         table.refuse("timeout", table.also(refusal, "interval"));
     }
 
-    let probe = match (path, udp, tcp, ping) {
-        (Some(path), ..) => Probe::Http { path, host, expect },
-        (None, Some((send, expect)), ..) => Probe::Udp { send, expect },
-        (None, None, Some(()), _) => Probe::Tcp,
-        (None, None, None, Some(())) => Probe::Ping,
-        (None, None, None, None) => return None,
-    };
     let timeout = timeout.unwrap_or(interval.min(2 * SECOND));
-    Some(Monitor { probe, interval, timeout, rise, fall, target })
-}
-
-fn udp(table: &mut Table<'_>) -> Option<(String, Option<String>)> {
-    let send = table.required(
-        "send",
-        "What the datagram holds; bytes that are no letters by `\\u00XX`, up to 7F.",
-        datagram(),
-    );
-    let expect =
-        table.derived("expect", "What a good answer holds somewhere.", datagram(), "any answer is good");
-    Some((send?, expect))
+    Some(Monitor { probe: probe?, interval, timeout, rise, fall, target })
 }

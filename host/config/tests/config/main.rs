@@ -12,7 +12,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde_json::Value;
-use shunt_config::model::{PersistBy, Probe};
+use shunt_config::model::PersistBy;
+use shunt_config::monitors::{Http, Probe, Tcp};
 use shunt_config::{Cause, Document, Remark, Report, entries, load, reference_markdown, schema};
 use shunt_engine::balance::Balance;
 use shunt_rules::OnFault;
@@ -152,12 +153,12 @@ fn everything_means_what_it_says() {
 
     let web = &config.pools[0];
     assert_eq!(web.members.iter().map(|member| member.weight).collect::<Vec<_>>(), [256, 1]);
-    let Probe::Http { path, host, expect } = &web.monitor.as_ref().unwrap().probe else {
+    let Probe::Http(Http { path, host, expect }) = &web.monitor.as_ref().unwrap().probe else {
         panic!("an HTTP probe")
     };
     assert_eq!((path.as_str(), host.as_deref()), ("/health?deep=1", Some("shop.example:8080")));
     assert_eq!(expect, &[200, 204]);
-    assert_eq!(config.pools[1].monitor.as_ref().unwrap().probe, Probe::Tcp);
+    assert_eq!(config.pools[1].monitor.as_ref().unwrap().probe, Probe::Tcp(Tcp));
 }
 
 #[test]

@@ -1,0 +1,103 @@
+//! Kinds of monitors. Each is a file beside this one, with its keys and what they say, and a row in the table below;
+//! how it asks is in the file of the same name of the daemon's monitors.
+
+mod http;
+mod ping;
+mod tcp;
+mod udp;
+
+use shunt_engine::datapath::Transport;
+
+use super::walk::Table;
+
+pub use http::Http;
+pub use ping::Ping;
+pub use tcp::Tcp;
+pub use udp::Udp;
+
+/// What a kind of monitors is to the configuration.
+trait Kind: Sized {
+    /// The key that asks for it.
+    const KEY: &'static str;
+    /// Keys that mean something beside that one only.
+    const MORE: &'static [&'static str] = &[];
+    /// Whether what it asks is of a port.
+    const HAS_PORT: bool = true;
+
+    /// Reads the key and those beside it.
+    fn read(table: &mut Table<'_>) -> Option<Self>;
+
+    /// Whether a virtual of this transport lets it through.
+    fn passes(transport: Transport) -> bool;
+}
+
+/// Writes the enum of all kinds, and what is asked of each, from the rows.
+macro_rules! monitors {
+    ($($(#[$doc:meta])* $kind:ident;)+) => {
+        /// What a probe does.
+        #[derive(Clone, Debug, PartialEq)]
+        pub enum Probe {
+            $($(#[$doc])* $kind($kind),)+
+        }
+
+        impl Probe {
+            /// The keys, of which exactly one asks for a probe.
+            pub(super) const KEYS: &[&str] = &[$($kind::KEY),+];
+
+            /// The key that asks for it.
+            pub const fn as_str(&self) -> &'static str {
+                match self {
+                    $(Self::$kind(_) => $kind::KEY,)+
+                }
+            }
+
+            /// Whether what it asks is of a port.
+            pub const fn has_port(&self) -> bool {
+                match self {
+                    $(Self::$kind(_) => $kind::HAS_PORT,)+
+                }
+            }
+
+            /// Whether a virtual of this transport lets it through.
+            pub fn passes(&self, transport: Transport) -> bool {
+                match self {
+                    $(Self::$kind(_) => $kind::passes(transport),)+
+                }
+            }
+
+            /// The keys of the kinds that a virtual of this transport lets through.
+            pub(super) fn passing(transport: Transport) -> Vec<&'static str> {
+                let all = [$(($kind::KEY, $kind::passes(transport))),+];
+                all.into_iter().filter(|(_, passes)| *passes).map(|(key, _)| key).collect()
+            }
+        }
+
+        /// Reads the keys of all kinds, of which one may be written.
+        pub(super) fn read(table: &mut Table<'_>) -> Option<Probe> {
+            let mut probe = None;
+            $(
+                let read = $kind::read(table).map(Probe::$kind);
+                probe = probe.or(read);
+            )+
+            table.exactly_one(Probe::KEYS);
+            $(
+                let others = || Probe::KEYS.iter().filter(|key| **key != $kind::KEY);
+                if !$kind::MORE.is_empty() && others().any(|key| table.wrote(key)) {
+                    table.only_with($kind::MORE, $kind::KEY);
+                }
+            )+
+            probe
+        }
+    };
+}
+
+monitors! {
+    /// `tcp = true`: a connection is enough.
+    Tcp;
+    /// `http = "/path"`: a GET must be answered as expected.
+    Http;
+    /// `udp = { send = "…", expect = "…" }`: a datagram must be answered.
+    Udp;
+    /// `ping = true`: an ICMP echo must come back.
+    Ping;
+}

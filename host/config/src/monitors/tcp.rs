@@ -1,0 +1,23 @@
+//! A connection is enough.
+
+use shunt_engine::datapath::Transport;
+
+use super::Kind;
+use crate::shape::OnlyTrue;
+use crate::walk::Table;
+
+/// `tcp = true`
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Tcp;
+
+impl Kind for Tcp {
+    const KEY: &'static str = "tcp";
+
+    fn read(table: &mut Table<'_>) -> Option<Self> {
+        table.optional(Self::KEY, "A connection is enough.", OnlyTrue).map(|()| Tcp)
+    }
+
+    fn passes(transport: Transport) -> bool {
+        transport != Transport::Udp
+    }
+}

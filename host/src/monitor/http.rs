@@ -1,0 +1,95 @@
+//! A GET must be answered by one of the expected statuses.
+
+use std::io;
+
+use bytes::Bytes;
+use http::header::{CONNECTION, HOST, USER_AGENT};
+use http::{HeaderValue, Request, StatusCode};
+use http_body_util::{BodyExt, Empty};
+use hyper::client::conn::http1;
+use hyper_util::rt::TokioIo;
+use shunt_config::monitors::Http;
+use thiserror::Error;
+use tokio::net::TcpStream;
+
+use super::probe::{self, Ask, Good, MAX_BODY_BYTES, Probing, Stand, io_text};
+use super::tcp::connect;
+
+/// Why the answer is not good.
+#[derive(Debug, Error)]
+pub(super) enum Failure {
+    #[error("status {}, expected {}", .got.as_u16(), numbers(.expected))]
+    Status { got: StatusCode, expected: Vec<u16> },
+    #[error("{}", exchange_text(.0))]
+    Exchange(hyper::Error),
+    #[error("the request of the monitor cannot be made: {0}")]
+    Request(http::Error),
+}
+
+impl Ask for Http {
+    async fn ask<S: Stand>(&self, probing: Probing<'_, S>) -> Result<Good, probe::Failure> {
+        let Http { path, host, expect } = self;
+        let address = probing.to.to_string();
+        let stream = connect(probing).await?;
+        let request = Request::get(path)
+            .header(HOST, host.as_deref().unwrap_or(&address))
+            // A probe says something about now, and a connection from before would not.
+            .header(CONNECTION, HeaderValue::from_static("close"))
+            .header(USER_AGENT, HeaderValue::from_static(concat!("shunt/", env!("CARGO_PKG_VERSION"))))
+            .body(Empty::new())
+            .map_err(Failure::Request)?;
+        let got = get(stream, request).await?;
+        if !expect.contains(&got.as_u16()) {
+            return Err(Failure::Status { got, expected: expect.clone() }.into());
+        }
+        Ok(Good(format!("status {}", got.as_u16()).into()))
+    }
+}
+
+/// The status of the answer, once its body is there, or as much of it as a probe reads.
+async fn get(stream: TcpStream, request: Request<Empty<Bytes>>) -> Result<StatusCode, Failure> {
+    let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(Failure::Exchange)?;
+    let exchange = async {
+        let response = sender.send_request(request).await?;
+        let status = response.status();
+        let mut body = response.into_body();
+        let mut read = 0;
+        while read <= MAX_BODY_BYTES
+            && let Some(frame) = body.frame().await
+        {
+            read += frame?.data_ref().map_or(0, Bytes::len);
+        }
+        Ok(status)
+    };
+    let driver = async {
+        // What goes wrong is told to the exchange as well, which knows what it means.
+        let _ = connection.await;
+        std::future::pending().await
+    };
+    tokio::select! {
+        biased;
+        result = exchange => result.map_err(Failure::Exchange),
+        never = driver => never,
+    }
+}
+
+fn exchange_text(error: &hyper::Error) -> String {
+    let source = std::error::Error::source(error);
+    let io = source.and_then(|source| source.downcast_ref::<io::Error>());
+    // In the head it is one error of hyper's, in the body another.
+    if error.is_incomplete_message() || io.is_some_and(|io| io.kind() == io::ErrorKind::UnexpectedEof) {
+        return "closed before the answer was whole".to_owned();
+    }
+    if let Some(io) = io {
+        return io_text(io);
+    }
+    if error.is_parse() {
+        return "the answer is not HTTP/1.1".to_owned();
+    }
+    error.to_string()
+}
+
+/// `200`, `200 or 204`
+fn numbers(all: &[u16]) -> String {
+    all.iter().map(u16::to_string).collect::<Vec<_>>().join(" or ")
+}

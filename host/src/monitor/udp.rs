@@ -1,0 +1,44 @@
+//! A datagram must be answered.
+
+use std::io;
+
+use shunt_config::monitors::Udp;
+use shunt_wire::ip;
+use thiserror::Error;
+use tokio::net::UdpSocket;
+
+use super::probe::{self, Ask, Good, MAX_BODY_BYTES, Probing, Stand};
+
+/// Why the answer is not good.
+#[derive(Debug, Error)]
+pub(super) enum Failure {
+    #[error("the answer does not hold {0:?}")]
+    Unexpected(String),
+}
+
+impl Ask for Udp {
+    /// What others send to the socket does not count.
+    async fn ask<S: Stand>(&self, mut probing: Probing<'_, S>) -> Result<Good, probe::Failure> {
+        use probe::Failure::Connect;
+        let socket = UdpSocket::bind(probing.source()).await.map_err(Connect)?;
+        let from = socket.local_addr().map_err(Connect)?;
+        probing.begin(ip::UDP, from);
+        socket.connect(probing.to).await.map_err(Connect)?;
+        // The kernel chose the member's own port: what is sent would come back.
+        if socket.local_addr().is_ok_and(|own| own == probing.to) {
+            return Err(Connect(io::ErrorKind::ConnectionRefused.into()));
+        }
+        socket.send(self.send.as_bytes()).await.map_err(Connect)?;
+        let mut buffer = vec![0; MAX_BODY_BYTES];
+        let length = socket.recv(&mut buffer).await.map_err(Connect)?;
+        let answer = buffer.get(..length).unwrap_or_default();
+        match &self.expect {
+            Some(text) if !holds(answer, text.as_bytes()) => Err(Failure::Unexpected(text.clone()).into()),
+            _ => Ok(Good("answered".into())),
+        }
+    }
+}
+
+fn holds(answer: &[u8], part: &[u8]) -> bool {
+    answer.windows(part.len().max(1)).any(|window| window == part)
+}
