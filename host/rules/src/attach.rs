@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::abi::Node;
 use crate::breaker::Breaker;
 use crate::budget::TimeBudget;
+use crate::hooks::Node;
 use crate::host::MAX_MEMORY;
 use crate::instance::Instance;
 use crate::stats::Meter;

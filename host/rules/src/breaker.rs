@@ -25,9 +25,9 @@ enum State {
     Open { until_us: u64, wait_us: u64 },
 }
 
-/// Leave to make one call.
+/// Permission to make one call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Leave {
+pub(crate) enum Permit {
     Normal,
     /// The breaker is open; this call decides whether it closes.
     Probe,
@@ -38,38 +38,38 @@ impl Breaker {
         Breaker { noted: AtomicBool::new(false), state: Mutex::new(State::Closed { faults: 0 }) }
     }
 
-    /// Asks for leave to call; `None` while it is open. `now_us` is read only where it is needed.
-    pub(crate) fn ask(&self, now_us: impl FnOnce() -> u64) -> Option<Leave> {
+    /// Permits a call; `None` while the breaker is open. `now_us` is read only where it is needed.
+    pub(crate) fn try_acquire(&self, now_us: impl FnOnce() -> u64) -> Option<Permit> {
         // Relaxed: which of two workers sees a fault first does not matter.
         if !self.noted.load(Ordering::Relaxed) {
-            return Some(Leave::Normal);
+            return Some(Permit::Normal);
         }
         let mut state = self.lock();
-        let State::Open { until_us, wait_us } = &mut *state else { return Some(Leave::Normal) };
+        let State::Open { until_us, wait_us } = &mut *state else { return Some(Permit::Normal) };
         let now_us = now_us();
         if now_us < *until_us {
             return None;
         }
         // Others wait for the probe; if it never comes back, the next one goes after as long again.
         *until_us = now_us.saturating_add(*wait_us);
-        Some(Leave::Probe)
+        Some(Permit::Probe)
     }
 
     /// The call gave a verdict.
-    pub(crate) fn good(&self, leave: Leave) {
+    pub(crate) fn record_success(&self, permit: Permit) {
         if !self.noted.load(Ordering::Relaxed) {
             return;
         }
         let mut state = self.lock();
         // A call that began before the breaker opened proves nothing about the rule since.
-        if leave == Leave::Probe || matches!(*state, State::Closed { .. }) {
+        if permit == Permit::Probe || matches!(*state, State::Closed { .. }) {
             *state = State::Closed { faults: 0 };
             self.noted.store(false, Ordering::Relaxed);
         }
     }
 
     /// The call faulted. True if that opened the breaker, which was closed.
-    pub(crate) fn bad(&self, leave: Leave, now_us: u64) -> bool {
+    pub(crate) fn record_failure(&self, permit: Permit, now_us: u64) -> bool {
         let mut state = self.lock();
         self.noted.store(true, Ordering::Relaxed);
         match &mut *state {
@@ -83,7 +83,7 @@ impl Breaker {
                 true
             }
             State::Open { until_us, wait_us } => {
-                if leave == Leave::Probe {
+                if permit == Permit::Probe {
                     *wait_us = (*wait_us * 2).min(LONGEST_WAIT_US);
                     *until_us = now_us.saturating_add(*wait_us);
                 }
@@ -112,8 +112,8 @@ mod tests {
     fn opened_at(now_us: u64) -> Breaker {
         let breaker = Breaker::new();
         for fault in 1..=FAULTS {
-            let leave = breaker.ask(|| now_us).unwrap();
-            assert_eq!(breaker.bad(leave, now_us), fault == FAULTS);
+            let leave = breaker.try_acquire(|| now_us).unwrap();
+            assert_eq!(breaker.record_failure(leave, now_us), fault == FAULTS);
         }
         breaker
     }
@@ -123,9 +123,9 @@ mod tests {
         let breaker = Breaker::new();
         for _ in 0..3 {
             for _ in 0..FAULTS - 1 {
-                assert!(!breaker.bad(Leave::Normal, 0));
+                assert!(!breaker.record_failure(Permit::Normal, 0));
             }
-            breaker.good(Leave::Normal);
+            breaker.record_success(Permit::Normal);
         }
         assert!(!breaker.is_open());
         assert!(opened_at(0).is_open());
@@ -134,12 +134,12 @@ mod tests {
     #[test]
     fn one_probe_after_the_time_closes_it() {
         let breaker = opened_at(0);
-        assert_eq!(breaker.ask(|| S - 1), None);
-        assert_eq!(breaker.ask(|| S), Some(Leave::Probe));
-        assert_eq!(breaker.ask(|| S), None, "one probe at a time");
-        breaker.good(Leave::Probe);
+        assert_eq!(breaker.try_acquire(|| S - 1), None);
+        assert_eq!(breaker.try_acquire(|| S), Some(Permit::Probe));
+        assert_eq!(breaker.try_acquire(|| S), None, "one probe at a time");
+        breaker.record_success(Permit::Probe);
         assert!(!breaker.is_open());
-        assert_eq!(breaker.ask(|| panic!("the closed path reads no clock")), Some(Leave::Normal));
+        assert_eq!(breaker.try_acquire(|| panic!("the closed path reads no clock")), Some(Permit::Normal));
     }
 
     #[test]
@@ -147,9 +147,9 @@ mod tests {
         let breaker = opened_at(0);
         let mut now = S;
         for wait in [2, 4, 8, 16, 32, 60, 60] {
-            assert_eq!(breaker.ask(|| now), Some(Leave::Probe));
-            assert!(!breaker.bad(Leave::Probe, now), "it was open already");
-            assert_eq!(breaker.ask(|| now + wait * S - 1), None);
+            assert_eq!(breaker.try_acquire(|| now), Some(Permit::Probe));
+            assert!(!breaker.record_failure(Permit::Probe, now), "it was open already");
+            assert_eq!(breaker.try_acquire(|| now + wait * S - 1), None);
             now += wait * S;
         }
     }
@@ -157,16 +157,16 @@ mod tests {
     #[test]
     fn calls_from_before_it_opened_change_nothing() {
         let breaker = opened_at(0);
-        breaker.good(Leave::Normal);
+        breaker.record_success(Permit::Normal);
         assert!(breaker.is_open());
-        assert!(!breaker.bad(Leave::Normal, S / 2));
-        assert_eq!(breaker.ask(|| S), Some(Leave::Probe));
+        assert!(!breaker.record_failure(Permit::Normal, S / 2));
+        assert_eq!(breaker.try_acquire(|| S), Some(Permit::Probe));
     }
 
     #[test]
     fn a_probe_that_never_comes_back_is_followed_by_another() {
         let breaker = opened_at(0);
-        assert_eq!(breaker.ask(|| S), Some(Leave::Probe));
-        assert_eq!(breaker.ask(|| 2 * S), Some(Leave::Probe));
+        assert_eq!(breaker.try_acquire(|| S), Some(Permit::Probe));
+        assert_eq!(breaker.try_acquire(|| 2 * S), Some(Permit::Probe));
     }
 }

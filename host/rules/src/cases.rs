@@ -5,8 +5,8 @@
 //! the case says, a clock that stands still, chance from a fixed seed.
 
 mod compare;
-mod file;
-mod play;
+pub(crate) mod file;
+pub(crate) mod play;
 mod stage;
 
 use std::fmt;

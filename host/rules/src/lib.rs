@@ -35,10 +35,9 @@ mod environment;
 mod epoch;
 mod exchange;
 mod fault;
-mod hook;
+mod hooks;
 mod host;
 mod instance;
-mod judge;
 mod manifest;
 mod pack;
 mod rule;
@@ -62,7 +61,9 @@ pub use exchange::{
     ConnectCause, ConnectFailure, Exchange, Flow, HeaderEdit, Outcome, Scheme, Summary, Transport,
 };
 pub use fault::{Fault, FaultKind};
-pub use hook::{Hook, HookSet};
+pub use hooks::{
+    BodyVerdict, ConnectFailedVerdict, FlowVerdict, Hook, HookSet, RequestVerdict, ResponseVerdict,
+};
 pub use host::{HostError, RuleHost};
 pub use manifest::{Manifest, ManifestError};
 pub use pack::{MAX_PACK_BYTES, Pack, PackError};
@@ -71,10 +72,7 @@ pub use runner::Runner;
 pub use settings::{Field, Kind, Schema, SettingsError, Shape};
 pub use stats::RuleStats;
 pub use vars::Vars;
-pub use verdict::{
-    Answer, BodyVerdict, ConnectFailedVerdict, FlowVerdict, Mode, PersistKey, RequestVerdict,
-    ResponseVerdict, Target,
-};
+pub use verdict::{Answer, Mode, PersistKey, Target};
 
 /// Settings as the operator wrote them: an object.
 pub type SettingsTree = serde_json::Value;

@@ -3,7 +3,7 @@
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::abi::Node;
+use crate::hooks::Node;
 use crate::suggest::hint;
 
 /// The settings that a rule takes: a table of fields. Written by the SDK's derive.

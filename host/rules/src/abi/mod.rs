@@ -4,10 +4,8 @@
 //! every list on its way out; the test beside this module links a component that
 //! has the whole contract, so that the two cannot drift apart.
 
-mod hooks;
 mod types;
 
-pub(crate) use hooks::*;
 pub(crate) use types::*;
 
 /// Where the contract's interfaces live.

@@ -14,7 +14,7 @@ use crate::suggest::{hint, nearest};
 ///
 /// # Errors
 /// What is wrong, with its line.
-pub(super) fn parse(text: &str, manifest: &Manifest) -> Result<Vec<(usize, Case)>, String> {
+pub(crate) fn parse(text: &str, manifest: &Manifest) -> Result<Vec<(usize, Case)>, String> {
     let file: File = toml::from_str(text).map_err(|error| with_suggestion(&error.to_string()))?;
     let mut cases = Vec::new();
     for spanned in file.case {
@@ -34,7 +34,7 @@ struct File {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
-pub(super) struct Case {
+pub(crate) struct Case {
     pub name: String,
     /// As the operator would write them.
     #[serde(default = "no_settings")]
@@ -52,7 +52,7 @@ pub(super) struct Case {
 
 #[derive(Clone, Copy, Deserialize)]
 #[serde(deny_unknown_fields, default, rename_all = "kebab-case")]
-pub(super) struct PoolCase {
+pub(crate) struct PoolCase {
     pub members: u32,
     /// The first so many of them are up; default all.
     pub usable: Option<u32>,
@@ -68,7 +68,7 @@ impl Default for PoolCase {
 
 #[derive(Clone, Deserialize)]
 #[serde(deny_unknown_fields, default, rename_all = "kebab-case")]
-pub(super) struct FlowCase {
+pub(crate) struct FlowCase {
     pub client: Client,
     pub vip: SocketAddr,
     pub transport: TransportCase,
@@ -88,7 +88,7 @@ impl Default for FlowCase {
 /// A client: an address, with or without a port.
 #[derive(Clone, Copy, Deserialize)]
 #[serde(try_from = "String")]
-pub(super) struct Client(pub SocketAddr);
+pub(crate) struct Client(pub SocketAddr);
 
 impl Default for Client {
     fn default() -> Client {
@@ -113,7 +113,7 @@ impl TryFrom<String> for Client {
 
 #[derive(Clone, Copy, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub(super) enum TransportCase {
+pub(crate) enum TransportCase {
     Tcp,
     Udp,
     Icmp,
@@ -122,7 +122,7 @@ pub(super) enum TransportCase {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields, default, rename_all = "kebab-case")]
-pub(super) struct RequestCase {
+pub(crate) struct RequestCase {
     pub method: String,
     /// With its query: `/a?x=1`.
     pub path: String,
@@ -152,13 +152,13 @@ impl Default for RequestCase {
 
 #[derive(Clone, Copy, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub(super) enum SchemeCase {
+pub(crate) enum SchemeCase {
     Http,
     Https,
 }
 
 #[derive(Clone, Copy, Deserialize)]
-pub(super) enum VersionCase {
+pub(crate) enum VersionCase {
     #[serde(rename = "1.0")]
     Http10,
     #[serde(rename = "1.1")]
@@ -172,13 +172,13 @@ pub(super) enum VersionCase {
 /// One value of a field, or several in order.
 #[derive(Clone, Deserialize)]
 #[serde(untagged)]
-pub(super) enum Values {
+pub(crate) enum Values {
     One(String),
     Many(Vec<String>),
 }
 
 impl Values {
-    pub(super) fn as_slice(&self) -> &[String] {
+    pub(crate) fn as_slice(&self) -> &[String] {
         match self {
             Values::One(one) => std::slice::from_ref(one),
             Values::Many(many) => many,
@@ -188,7 +188,7 @@ impl Values {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
-pub(super) struct ConnectFailedCase {
+pub(crate) struct ConnectFailedCase {
     pub cause: CauseCase,
     #[serde(default = "one")]
     pub attempts: u32,
@@ -196,7 +196,7 @@ pub(super) struct ConnectFailedCase {
 
 #[derive(Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub(super) enum CauseCase {
+pub(crate) enum CauseCase {
     NoMember,
     Refused,
     TimedOut,
@@ -206,7 +206,7 @@ pub(super) enum CauseCase {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields, default, rename_all = "kebab-case")]
-pub(super) struct ResponseCase {
+pub(crate) struct ResponseCase {
     pub status: u16,
     pub headers: BTreeMap<String, Values>,
     /// The slot of the pool that made it; default: where the rule sent the request.
@@ -221,7 +221,7 @@ impl Default for ResponseCase {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields, default, rename_all = "kebab-case")]
-pub(super) struct DoneCase {
+pub(crate) struct DoneCase {
     pub status: u16,
     pub outcome: OutcomeCase,
 }
@@ -234,7 +234,7 @@ impl Default for DoneCase {
 
 #[derive(Clone, Copy, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub(super) enum OutcomeCase {
+pub(crate) enum OutcomeCase {
     Complete,
     ClientGone,
     MemberFailed,
@@ -245,7 +245,7 @@ pub(super) enum OutcomeCase {
 /// What must hold; what is not given is not looked at.
 #[derive(Default, Deserialize)]
 #[serde(deny_unknown_fields, default, rename_all = "kebab-case")]
-pub(super) struct Expect {
+pub(crate) struct Expect {
     /// The slot that the rule sent it to, on any hook.
     pub pool: Option<String>,
     /// The member that the rule sent it to.
@@ -277,7 +277,7 @@ pub(super) struct Expect {
 /// What is expected of a field: its values, or whether it is there.
 #[derive(Clone, Deserialize)]
 #[serde(untagged)]
-pub(super) enum FieldExpect {
+pub(crate) enum FieldExpect {
     Present(bool),
     Values(Values),
 }

@@ -2,25 +2,20 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
 
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 
 use super::compare::{self, Difference};
-use super::file::{
-    Case, CauseCase, ConnectFailedCase, DoneCase, OutcomeCase, RequestCase, ResponseCase, SchemeCase,
-    TransportCase, Values, VersionCase,
-};
+use super::file::{Case, RequestCase, ResponseCase, SchemeCase, TransportCase, Values, VersionCase};
 use super::stage::Stage;
 use crate::{
-    Answer, AttachOptions, BodyVerdict, ConnectCause, ConnectFailedVerdict, ConnectFailure, Exchange, Fault,
-    Flow, FlowVerdict, HeaderEdit, Outcome, RequestVerdict, ResponseVerdict, Rule, Runner, Scheme,
-    SlotBinding, Summary, Target, Transport,
+    Answer, AttachOptions, Exchange, Fault, Flow, HeaderEdit, Rule, Runner, Scheme, SlotBinding, Target,
+    Transport,
 };
 
 /// What a case came to.
 #[derive(Default)]
-pub(super) struct Played {
+pub(crate) struct Played {
     /// The text with which the rule was refused; then nothing was played.
     pub refused: Option<String>,
     /// The name of the last hook's verdict.
@@ -37,7 +32,7 @@ pub(super) struct Played {
 }
 
 /// Plays a case and compares; the differences, and what was logged.
-pub(super) fn play(rule: &Arc<Rule>, case: &Case) -> (Vec<Difference>, Vec<String>) {
+pub(crate) fn play(rule: &Arc<Rule>, case: &Case) -> (Vec<Difference>, Vec<String>) {
     let stage = Arc::new(Stage::new(case, rule.manifest()));
     let slots =
         rule.manifest().slots.keys().map(|slot| SlotBinding { slot: slot.clone(), pool: slot.clone() });
@@ -64,7 +59,7 @@ pub(super) fn play(rule: &Arc<Rule>, case: &Case) -> (Vec<Difference>, Vec<Strin
 }
 
 /// Why a case ends early.
-enum Stop {
+pub(crate) enum Stop {
     Fault(Fault),
     /// The case itself is wrong: a request that HTTP does not allow.
     Case(String),
@@ -76,11 +71,11 @@ impl From<Fault> for Stop {
     }
 }
 
-struct Play<'a> {
-    case: &'a Case,
+pub(crate) struct Play<'a> {
+    pub(crate) case: &'a Case,
     stage: &'a Stage,
-    runner: Runner,
-    played: &'a mut Played,
+    pub(crate) runner: Runner,
+    pub(crate) played: &'a mut Played,
 }
 
 impl<'a> Play<'a> {
@@ -110,70 +105,6 @@ impl<'a> Play<'a> {
         }
     }
 
-    fn on_flow(&mut self) -> Result<(), Stop> {
-        let flow = self.played.exchange.flow;
-        let verdict = self.runner.on_flow(&flow, &mut self.played.exchange.flow_vars)?;
-        self.played.verdict = verdict.name();
-        match verdict {
-            FlowVerdict::To(target) => self.played.target = Some(target),
-            FlowVerdict::Next | FlowVerdict::Reject | FlowVerdict::Drop => {}
-        }
-        Ok(())
-    }
-
-    fn on_request(&mut self, request: &RequestCase) -> Result<(), Stop> {
-        let verdict = self.runner.on_request(&mut self.played.exchange)?;
-        self.played.verdict = verdict.name();
-        match verdict {
-            RequestVerdict::To(target) => self.played.target = Some(target),
-            RequestVerdict::Respond(answer) => self.played.answer = Some(answer),
-            RequestVerdict::NeedBody(max) => {
-                if let Some(body) = &request.body {
-                    let shown = body.len().min(usize::try_from(max).unwrap_or(usize::MAX));
-                    return self.on_request_body(&body.as_bytes()[..shown], shown == body.len());
-                }
-            }
-            RequestVerdict::Next | RequestVerdict::Reject => {}
-        }
-        Ok(())
-    }
-
-    fn on_request_body(&mut self, body: &[u8], complete: bool) -> Result<(), Stop> {
-        let verdict = self.runner.on_request_body(&mut self.played.exchange, body, complete)?;
-        self.played.verdict = verdict.name();
-        match verdict {
-            BodyVerdict::To(target) => self.played.target = Some(target),
-            BodyVerdict::Respond(answer) => self.played.answer = Some(answer),
-            // So that `body` in `expect` can look at it.
-            BodyVerdict::Replace(bytes) => {
-                self.played.answer =
-                    Some(Answer { status: StatusCode::OK, headers: HeaderMap::new(), body: bytes });
-            }
-            BodyVerdict::Next | BodyVerdict::Reject => {}
-        }
-        Ok(())
-    }
-
-    fn on_connect_failed(&mut self, failed: &ConnectFailedCase) -> Result<(), Stop> {
-        let member = (failed.cause != CauseCase::NoMember).then(|| self.member());
-        let cause = match failed.cause {
-            CauseCase::NoMember => ConnectCause::NoMember,
-            CauseCase::Refused => ConnectCause::Refused,
-            CauseCase::TimedOut => ConnectCause::TimedOut,
-            CauseCase::Unreachable => ConnectCause::Unreachable,
-            CauseCase::Other => ConnectCause::Other,
-        };
-        let failure = ConnectFailure { member, cause, attempts: failed.attempts };
-        let verdict = self.runner.on_connect_failed(&mut self.played.exchange, &failure)?;
-        self.played.verdict = verdict.name();
-        match verdict {
-            ConnectFailedVerdict::To(target) => self.played.target = Some(target),
-            ConnectFailedVerdict::Respond(answer) => self.played.answer = Some(answer),
-            ConnectFailedVerdict::Next | ConnectFailedVerdict::Retry => {}
-        }
-        Ok(())
-    }
-
     fn set_response(&mut self, response: &ResponseCase) -> Result<(), Stop> {
         let mut parts = http::Response::new(()).into_parts().0;
         parts.status = StatusCode::from_u16(response.status)
@@ -191,47 +122,13 @@ impl<'a> Play<'a> {
         Ok(())
     }
 
-    fn on_response(&mut self) -> Result<(), Stop> {
-        let verdict = self.runner.on_response(&mut self.played.exchange)?;
-        self.played.verdict = verdict.name();
-        match verdict {
-            ResponseVerdict::Replace(answer) => self.played.answer = Some(answer),
-            ResponseVerdict::Next | ResponseVerdict::Retry => {}
-        }
-        Ok(())
-    }
-
-    fn on_done(&mut self, done: &DoneCase) -> Result<(), Stop> {
-        let summary = Summary {
-            flow: self.played.exchange.flow,
-            outcome: match done.outcome {
-                OutcomeCase::Complete => Outcome::Complete,
-                OutcomeCase::ClientGone => Outcome::ClientGone,
-                OutcomeCase::MemberFailed => Outcome::MemberFailed,
-                OutcomeCase::Answered => Outcome::Answered,
-                OutcomeCase::Refused => Outcome::Refused,
-            },
-            status: done.status,
-            member: self.case.response.is_some().then(|| self.member()),
-            bytes_to_server: 0,
-            bytes_to_client: 0,
-            packets_to_server: 0,
-            packets_to_client: 0,
-            duration: Duration::from_millis(1),
-            first_byte: None,
-        };
-        let Exchange { vars, flow_vars, .. } = &mut *self.played.exchange;
-        self.runner.on_done(&summary, self.case.request.is_some().then_some(vars), flow_vars)?;
-        Ok(())
-    }
-
     /// The slot that the rule sent it to.
     fn slot(&self) -> Option<&str> {
         let pool = self.played.target.as_ref()?.pool?;
         self.played.slots.get(pool).map(String::as_str)
     }
 
-    fn member(&self) -> SocketAddr {
+    pub(crate) fn member(&self) -> SocketAddr {
         let named = self.played.target.as_ref().and_then(|target| target.member);
         named.unwrap_or_else(|| self.stage.first_member(self.slot()))
     }
@@ -291,7 +188,7 @@ fn append(headers: &mut HeaderMap, name: &str, values: &Values) -> Result<(), St
 
 impl Played {
     /// The head that the client gets before edits: of the rule's answer, or of the response.
-    pub(super) fn answered(&self) -> Option<(StatusCode, &HeaderMap)> {
+    pub(crate) fn answered(&self) -> Option<(StatusCode, &HeaderMap)> {
         match (&self.answer, &self.exchange.response) {
             (Some(answer), _) => Some((answer.status, &answer.headers)),
             (None, Some(response)) => Some((response.status, &response.headers)),
@@ -300,7 +197,7 @@ impl Played {
     }
 
     /// The fields that the client gets, edits included. Where nobody has answered, the edits alone.
-    pub(super) fn sent_headers(&self) -> HeaderMap {
+    pub(crate) fn sent_headers(&self) -> HeaderMap {
         let mut headers = self.answered().map(|(_, headers)| headers.clone()).unwrap_or_default();
         self.exchange.response_edits.iter().cloned().for_each(|edit| edit.apply(&mut headers));
         headers
@@ -308,7 +205,7 @@ impl Played {
 
     /// Whether a field's absence means something: it is not there, and somebody answered or it
     /// was taken out.
-    pub(super) fn is_removed(&self, name: &str) -> bool {
+    pub(crate) fn is_removed(&self, name: &str) -> bool {
         let removed = |edit: &HeaderEdit| matches!(edit, HeaderEdit::Remove(field) if field.as_str().eq_ignore_ascii_case(name));
         !self.sent_headers().contains_key(name)
             && (self.answered().is_some() || self.exchange.response_edits.iter().any(removed))

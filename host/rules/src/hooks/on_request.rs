@@ -1,0 +1,90 @@
+//! `on-request`: the head of a request.
+
+use wasmtime::component::{ComponentType, Lift, Resource, TypedFunc};
+
+use super::validate::{Validated, answer, target};
+use super::{Hook, verdict_names};
+use crate::cases::file::RequestCase;
+use crate::cases::play::{Play, Stop};
+use crate::instance::{Instance, first, request};
+use crate::{Answer, Attachment, Exchange, Fault, Runner, Target, abi};
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum RequestVerdict {
+    Next,
+    To(Target),
+    Respond(Answer),
+    /// Collect so many bytes of the body, then call `on-request-body`.
+    NeedBody(u32),
+    Reject,
+}
+
+verdict_names!(RequestVerdict { Next => "next", To => "to", Respond => "respond", NeedBody => "need-body", Reject => "reject" });
+
+#[derive(ComponentType, Lift)]
+#[component(variant)]
+pub(crate) enum Returned {
+    #[component(name = "next")]
+    Next,
+    #[component(name = "to")]
+    To(abi::Target),
+    #[component(name = "respond")]
+    Respond(abi::Answer),
+    #[component(name = "need-body")]
+    NeedBody(u32),
+    #[component(name = "reject")]
+    Reject,
+}
+
+/// The function that a rule exports.
+pub(crate) type Typed = TypedFunc<(Resource<abi::Request>,), (Returned,)>;
+
+fn validated(verdict: Returned, attachment: &Attachment) -> Validated<RequestVerdict> {
+    Ok(match verdict {
+        Returned::Next => RequestVerdict::Next,
+        Returned::To(to) => RequestVerdict::To(target(to, attachment)?),
+        Returned::Respond(with) => RequestVerdict::Respond(answer(with, attachment)?),
+        Returned::NeedBody(_) if !attachment.hooks().contains(Hook::OnRequestBody) => {
+            return Err("asked for the body, but the rule has no on-request-body".to_owned());
+        }
+        Returned::NeedBody(max) => RequestVerdict::NeedBody(max),
+        Returned::Reject => RequestVerdict::Reject,
+    })
+}
+
+impl Runner {
+    /// # Errors
+    /// A fault of this call.
+    pub fn on_request(&mut self, exchange: &mut Box<Exchange>) -> Result<RequestVerdict, Fault> {
+        if !self.attachment.hooks().contains(Hook::OnRequest) {
+            return Ok(RequestVerdict::Next);
+        }
+        self.call(Hook::OnRequest, |instance| instance.on_request(exchange), validated)
+    }
+}
+
+impl Instance {
+    fn on_request(&mut self, exchange: &mut Box<Exchange>) -> wasmtime::Result<Returned> {
+        let function = self.on_request_function()?;
+        self.with(exchange, |store| function.call(store, (request(),)).map(first))
+    }
+}
+
+impl Play<'_> {
+    pub(crate) fn on_request(&mut self, request: &RequestCase) -> Result<(), Stop> {
+        let verdict = self.runner.on_request(&mut self.played.exchange)?;
+        self.played.verdict = verdict.name();
+        match verdict {
+            RequestVerdict::To(target) => self.played.target = Some(target),
+            RequestVerdict::Respond(answer) => self.played.answer = Some(answer),
+            RequestVerdict::NeedBody(max) => {
+                if let Some(body) = &request.body {
+                    let shown = body.len().min(usize::try_from(max).unwrap_or(usize::MAX));
+                    return self.on_request_body(&body.as_bytes()[..shown], shown == body.len());
+                }
+            }
+            RequestVerdict::Next | RequestVerdict::Reject => {}
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,74 @@
+//! `on-response`: the head of a member's response.
+
+use wasmtime::component::{ComponentType, Lift, Resource, TypedFunc};
+
+use super::validate::{Validated, answer};
+use super::{Hook, verdict_names};
+use crate::cases::play::{Play, Stop};
+use crate::instance::{Instance, RESPONSE, first, request};
+use crate::{Answer, Attachment, Exchange, Fault, Runner, abi};
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ResponseVerdict {
+    Next,
+    Replace(Answer),
+    Retry,
+}
+
+verdict_names!(ResponseVerdict { Next => "next", Replace => "replace", Retry => "retry" });
+
+#[derive(ComponentType, Lift)]
+#[component(variant)]
+pub(crate) enum Returned {
+    #[component(name = "next")]
+    Next,
+    #[component(name = "replace")]
+    Replace(abi::Answer),
+    #[component(name = "retry")]
+    Retry,
+}
+
+/// The function that a rule exports.
+pub(crate) type Typed = TypedFunc<(Resource<abi::Request>, Resource<abi::Response>), (Returned,)>;
+
+fn validated(verdict: Returned, attachment: &Attachment) -> Validated<ResponseVerdict> {
+    Ok(match verdict {
+        Returned::Next => ResponseVerdict::Next,
+        Returned::Replace(with) => ResponseVerdict::Replace(answer(with, attachment)?),
+        Returned::Retry => ResponseVerdict::Retry,
+    })
+}
+
+impl Runner {
+    /// `exchange.response` must be set.
+    ///
+    /// # Errors
+    /// A fault of this call.
+    pub fn on_response(&mut self, exchange: &mut Box<Exchange>) -> Result<ResponseVerdict, Fault> {
+        if !self.attachment.hooks().contains(Hook::OnResponse) {
+            return Ok(ResponseVerdict::Next);
+        }
+        self.call(Hook::OnResponse, |instance| instance.on_response(exchange), validated)
+    }
+}
+
+impl Instance {
+    fn on_response(&mut self, exchange: &mut Box<Exchange>) -> wasmtime::Result<Returned> {
+        let function = self.on_response_function()?;
+        self.with(exchange, |store| {
+            function.call(store, (request(), Resource::new_borrow(RESPONSE))).map(first)
+        })
+    }
+}
+
+impl Play<'_> {
+    pub(crate) fn on_response(&mut self) -> Result<(), Stop> {
+        let verdict = self.runner.on_response(&mut self.played.exchange)?;
+        self.played.verdict = verdict.name();
+        match verdict {
+            ResponseVerdict::Replace(answer) => self.played.answer = Some(answer),
+            ResponseVerdict::Next | ResponseVerdict::Retry => {}
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,69 @@
+//! Checks the parts of what a rule returned that several hooks have.
+
+use std::time::Duration;
+
+use http::header::{HeaderName, HeaderValue};
+use http::{HeaderMap, StatusCode};
+
+use crate::Attachment;
+use crate::abi;
+use crate::capabilities::is_forbidden;
+use crate::verdict::{Answer, PersistKey, Target};
+
+/// Bytes of a persistence key, as `wit/types.wit` says.
+const MAX_PERSIST_KEY: usize = 256;
+
+/// Why a verdict means nothing; becomes the fault's message.
+pub(super) type Validated<T> = Result<T, String>;
+
+pub(super) fn target(target: abi::Target, attachment: &Attachment) -> Validated<Target> {
+    let slot = |name: Option<String>| match name {
+        None => Ok(None),
+        Some(name) => match attachment.slot_index(&name) {
+            Some(index) => Ok(Some(index)),
+            None => Err(format!("named the slot {name:?}, which the pack does not declare")),
+        },
+    };
+    Ok(Target {
+        pool: slot(target.pool)?,
+        member: target.member.map(Into::into),
+        mode: target.mode.map(Into::into),
+        snat_pool: slot(target.snat_pool)?,
+        persist: target.persist.map(persist).transpose()?,
+    })
+}
+
+fn persist(persist: abi::PersistKey) -> Validated<PersistKey> {
+    if persist.key.len() > MAX_PERSIST_KEY {
+        return Err(format!(
+            "gave a persistence key of {} bytes; at most {MAX_PERSIST_KEY} are allowed",
+            persist.key.len()
+        ));
+    }
+    let timeout = (persist.timeout_ms > 0).then(|| Duration::from_millis(persist.timeout_ms.into()));
+    Ok(PersistKey { key: persist.key, timeout })
+}
+
+pub(super) fn answer(answer: abi::Answer, attachment: &Attachment) -> Validated<Answer> {
+    let status = match answer.status {
+        200..=599 => StatusCode::from_u16(answer.status).map_err(|error| error.to_string())?,
+        other => return Err(format!("answered with status {other}; 200 to 599 are allowed")),
+    };
+    let mut headers = HeaderMap::with_capacity(answer.headers.len().min(64));
+    let mut size = 0;
+    for (name, value) in answer.headers {
+        size += name.len() + value.len() + 4;
+        if size > attachment.header_limit {
+            return Err(format!("answered with a head of more than {} bytes", attachment.header_limit));
+        }
+        let field = HeaderName::from_bytes(name.as_bytes())
+            .map_err(|_| format!("answered with the field name {name:?}, which HTTP does not allow"))?;
+        if is_forbidden(&field) {
+            return Err(format!("answered with the field {field}, which the host writes itself"));
+        }
+        let value = HeaderValue::try_from(value)
+            .map_err(|_| format!("answered with a value of {field} that HTTP does not allow"))?;
+        headers.try_append(field, value).map_err(|error| error.to_string())?;
+    }
+    Ok(Answer { status, headers, body: answer.body.into() })
+}
