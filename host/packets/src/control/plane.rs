@@ -32,7 +32,7 @@ const SILENT_MS: u64 = 2_000;
 /// The states of flows that have ended, and are kept for what may come late.
 const ENDED: [&str; 3] = ["closed", "client-reset", "server-reset"];
 
-/// All that carries packets. When it is dropped, threads end, sockets close and the XDP program leaves.
+/// The packet plane. When it is dropped, threads end, sockets close and the XDP program leaves.
 pub struct Packets {
     // Fields are dropped in this order: who sends to the workers first, then the workers with their
     // sockets, then the program.

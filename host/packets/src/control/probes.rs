@@ -1,4 +1,4 @@
-//! Probes on the service path, between the monitors that send them and the workers that carry them.
+//! Probes on the service path, between the monitors that send them and the workers that forward them.
 //!
 //! A monitor opens a socket on the address that its virtual probes from, says by a [`Ticket`] which member it
 //! means by that socket's port, and connects to the virtual. The first packet comes to a worker by the

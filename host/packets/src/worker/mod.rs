@@ -253,15 +253,15 @@ impl Thread {
                 }
                 self.obey(now, command);
             }
-            self.carry(now);
+            self.forward_batch(now);
         }
     }
 
     /// A batch of frames, and what time asks for.
-    fn carry(&mut self, now: u64) {
+    fn forward_batch(&mut self, now: u64) {
         let Thread { sockets, inbox, peers, io, work, .. } = self;
         let Some(Work { datapath, rules }) = work else { return };
-        sockets.receive_by(&mut Carrying { now, datapath, rules, io, peers });
+        sockets.receive_by(&mut Forwarder { now, datapath, rules, io, peers });
         for HandedOver { ingress, part, mut buffer, start, end } in inbox.try_iter().take(HANDED_OVER_AT_ONCE)
         {
             let mut frame = Frame::new(&mut buffer, start, end);
@@ -338,8 +338,8 @@ impl Thread {
     }
 }
 
-/// A worker while frames of its sockets are carried.
-struct Carrying<'a> {
+/// A worker while it takes frames from its sockets.
+struct Forwarder<'a> {
     now: u64,
     datapath: &'a mut Datapath,
     rules: &'a mut Rules,
@@ -347,14 +347,14 @@ struct Carrying<'a> {
     peers: &'a [Outlet],
 }
 
-impl Reception for Carrying<'_> {
+impl Reception for Forwarder<'_> {
     fn batch<'f>(&mut self, frames: impl Iterator<Item = &'f [u8]>) {
         self.datapath.prefetch(frames);
     }
 
     fn frame(&mut self, received: Received<'_>, outbox: &mut Outbox<'_>) -> Fate {
         let Received { interface: ingress, buffer, start, end } = received;
-        let Carrying { now, datapath, rules, io, peers } = self;
+        let Forwarder { now, datapath, rules, io, peers } = self;
         let mut frame = Frame::new(buffer, start, end);
         let mut driver = WorkerDriver { rules, io, outbox, peers };
         let verdict = datapath.receive(*now, ingress, &mut frame, &mut driver);
