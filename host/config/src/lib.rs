@@ -11,6 +11,7 @@
 //! | `shape`, `containers` | what values look like |
 //! | `text`, `units` | the grammar of values |
 //! | `keys` | every key, declared once |
+//! | `defaults` | keys that the virtuals of a file have in common |
 //! | `cross` | keys of different tables that do not fit together |
 //! | `reference` | the keys told: reference, JSON schema |
 //! | `report` | problems, rendered |
@@ -19,6 +20,7 @@
 
 mod containers;
 mod cross;
+mod defaults;
 mod files;
 mod fingerprint;
 mod keys;
@@ -198,7 +200,8 @@ fn read_part(source: &Source, walk: &mut Walk) -> (Option<Part>, bool) {
     (read_recovered(source, document.into_inner(), &errors, walk), false)
 }
 
-fn read_document(content: DeTable<'_>, walk: &mut Walk) -> Option<Part> {
+fn read_document(mut content: DeTable<'_>, walk: &mut Walk) -> Option<Part> {
+    defaults::spread(&mut content);
     let place = Place { source: walk.source, span: None };
     walk.table(&place, &KeyPath::default(), &content, keys::file)
 }

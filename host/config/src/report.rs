@@ -128,6 +128,8 @@ impl Report {
             // Of two at the same byte the wider comes first: the table before what is in it.
             (finding.place.source, span.map(|span| (span.start, Reverse(span.end))))
         });
+        // A value that several virtuals have in common is wrong once.
+        findings.dedup_by(|b, a| a.place == b.place && a.refusal.message == b.refusal.message);
         Report { sources, findings, warnings: false }
     }
 

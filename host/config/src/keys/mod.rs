@@ -13,7 +13,8 @@ use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::containers::tables;
+use super::containers::{table as in_table, tables};
+use super::defaults::Defaults;
 use super::model::{Admin, Pool, Process, SnatPool};
 use super::shape::{duration, integer, socket};
 use super::walk::Table;
@@ -45,13 +46,20 @@ pub(super) fn file(table: &mut Table<'_>) -> Option<Part> {
             "The socket through which the CLI and tools reach the daemon.",
             admin,
         ),
-        virtuals: table
-            .optional(
+        virtuals: {
+            table.optional(
+                "defaults",
+                "Keys that the virtuals of this file have in common, by their protocol. A virtual's own key goes before; \
+                 `timeouts` and `limits` are filled up key by key.",
+                in_table(defaults),
+            );
+            table.optional(
                 "virtual",
                 "A virtual server: an address that clients reach, and what becomes of them. At least one.",
                 tables(virtuals::virtual_server),
             )
-            .unwrap_or_default(),
+            .unwrap_or_default()
+        },
         pools: table
             .optional("pool", "A pool of members that serve the same thing.", tables(pools::pool))
             .unwrap_or_default(),
@@ -64,6 +72,12 @@ pub(super) fn file(table: &mut Table<'_>) -> Option<Part> {
             .unwrap_or_default(),
     };
     Some(part)
+}
+
+fn defaults(table: &mut Table<'_>) -> Option<()> {
+    table.optional("http", "Of proxies: any keys but `name`, `listen`, `protocol` and `rule`.", Defaults);
+    table.optional("packet", "Of packet virtuals: any keys but those four.", Defaults);
+    Some(())
 }
 
 pub(super) fn process(table: &mut Table<'_>) -> Option<Process> {

@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde_json::Value;
-use shunt_config::model::PersistBy;
+use shunt_config::model::{Forwarded, PersistBy};
 use shunt_config::monitors::{Http, Probe, Tcp};
 use shunt_config::{Cause, Document, Remark, Report, entries, load, reference_markdown, schema};
 use shunt_engine::balance::Balance;
@@ -52,6 +52,19 @@ fn warned(folder: &str) -> impl Iterator<Item = (PathBuf, Report)> {
         let document = Document::read(&path).unwrap_or_else(|report| panic!("{}:\n{report}", path.display()));
         (path, document.warnings())
     })
+}
+
+#[test]
+fn what_virtuals_have_in_common_is_filled_up() {
+    let config = load(Path::new("tests/config/accept/shared.toml")).unwrap();
+    let [plain, own] = config.virtuals.as_slice() else { panic!("two proxies") };
+    let seconds = |head: u64, connect: u64| (Duration::from_secs(head), Duration::from_secs(connect));
+    assert_eq!((plain.pool.as_deref(), plain.limits.head), (Some("web"), 16 << 10));
+    assert_eq!((plain.timeouts.head, plain.timeouts.connect), seconds(5, 1));
+    assert_eq!((own.pool.as_deref(), own.limits.head), (Some("other"), 16 << 10));
+    assert_eq!((own.timeouts.head, own.timeouts.connect), seconds(7, 1));
+    assert_eq!((own.forwarded, plain.forwarded), (plain.forwarded, Forwarded::Append));
+    assert_eq!(config.packet_virtuals[0].interfaces, ["eth0"]);
 }
 
 #[test]
