@@ -12,6 +12,7 @@ pub use prefix::Prefix;
 pub use routes::{Hop, Route};
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use shunt_wire::Address;
@@ -51,6 +52,8 @@ pub struct Vlan {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Network {
     interfaces: BTreeMap<u32, Interface>,
+    /// Interfaces that are VLANs, by their place on others.
+    vlans: BTreeMap<(u32, u16), u32>,
     neighbours: BTreeMap<(u32, Address), Mac>,
     routes: Routes,
 }
@@ -123,19 +126,22 @@ impl Network {
     /// there is one, else the interface itself.
     #[must_use]
     pub fn link(&self, index: u32, vlan: Option<u16>) -> u32 {
-        let Some(id) = vlan else { return index };
-        let tagged = Some(Vlan { parent: index, id });
-        self.interfaces.values().find(|interface| interface.vlan == tagged).map_or(index, |it| it.index)
+        vlan.and_then(|id| self.vlans.get(&(index, id))).copied().unwrap_or(index)
     }
 
     /// The address that Shunt speaks from toward `peer` on an interface: one that shares a prefix
     /// with it, else the first of its family.
     ///
-    /// Link-local addresses mean nothing past the link, and are never taken.
+    /// Link-local addresses mean nothing past the link, and are never taken (RFC 3927 section 2.7, RFC 4291
+    /// section 2.5.6).
     #[must_use]
     pub fn own_address(&self, link: u32, peer: Address) -> Option<Address> {
         let usable = |address: &Address| {
-            address.family() == peer.family() && address.hi >> 54 != 0x3fa // fe80::/10
+            address.family() == peer.family()
+                && match address.to_ip() {
+                    IpAddr::V4(own) => !own.is_link_local(),
+                    IpAddr::V6(own) => !own.is_unicast_link_local(),
+                }
         };
         let own = &self.interfaces.get(&link)?.addresses;
         let mut of_family = own.iter().filter(|(address, _)| usable(address));
@@ -147,13 +153,26 @@ impl Network {
 
     /// Adds an interface, or replaces what was known of it.
     pub fn set_interface(&mut self, interface: Interface) {
+        self.forget_interface(interface.index);
+        if let Some(Vlan { parent, id }) = interface.vlan {
+            self.vlans.insert((parent, id), interface.index);
+        }
         self.interfaces.insert(interface.index, interface);
     }
 
     /// Forgets an interface and its neighbours. Routes by it lead nowhere until it is back.
     pub fn remove_interface(&mut self, index: u32) {
-        self.interfaces.remove(&index);
+        self.forget_interface(index);
         self.neighbours.retain(|(link, _), _| *link != index);
+    }
+
+    fn forget_interface(&mut self, index: u32) {
+        let vlan = self.interfaces.remove(&index).and_then(|interface| interface.vlan);
+        if let Some(Vlan { parent, id }) = vlan
+            && self.vlans.get(&(parent, id)) == Some(&index)
+        {
+            self.vlans.remove(&(parent, id));
+        }
     }
 
     /// Learns a neighbour's MAC.

@@ -147,6 +147,18 @@ fn shunt_speaks_from_an_address_that_the_peer_shares() {
     assert_eq!(own(2, "2001:db8::7"), None);
 }
 
+/// RFC 3927 section 2.7: no router forwards what comes from 169.254/16.
+#[test]
+fn shunt_never_sends_from_a_link_local_address_of_ipv4() {
+    let mut network = network();
+    network.set_interface(interface(3, &[("169.254.7.1", 16), ("198.18.0.1", 24)], None));
+    network.set_interface(interface(4, &[("169.254.8.1", 16)], None));
+    let own = |link, peer| network.own_address(link, address(peer)).map(|it| it.to_string());
+    assert_eq!(own(3, "192.0.2.9").as_deref(), Some("198.18.0.1"));
+    assert_eq!(own(3, "169.254.7.9").as_deref(), Some("198.18.0.1"), "though it shares the prefix");
+    assert_eq!(own(4, "192.0.2.9"), None);
+}
+
 #[test]
 fn a_prefix_is_shown_as_written() {
     for text in ["192.0.2.0/24", "0.0.0.0/0", "2001:db8::/32", "::/0"] {
@@ -157,4 +169,18 @@ fn a_prefix_is_shown_as_written() {
     assert_eq!(prefix("192.0.2.77/24"), prefix("192.0.2.0/24"), "host bits are cleared");
     assert_eq!(Prefix::new(address("192.0.2.0"), 33), None);
     assert_eq!(Prefix::new(address("::"), 129), None);
+}
+
+/// A VLAN may move to another parent, or its number to another interface.
+#[test]
+fn a_tagged_frame_belongs_to_the_vlan_of_now() {
+    let mut network = network();
+    assert_eq!((network.link(2, Some(70)), network.link(1, Some(70)), network.link(2, None)), (7, 1, 2));
+    network.set_interface(interface(7, &[("10.7.0.1", 24)], Some(Vlan { parent: 1, id: 70 })));
+    assert_eq!((network.link(2, Some(70)), network.link(1, Some(70))), (2, 7));
+    network.set_interface(interface(8, &[], Some(Vlan { parent: 1, id: 70 })));
+    network.remove_interface(7);
+    assert_eq!(network.link(1, Some(70)), 8);
+    network.remove_interface(8);
+    assert_eq!(network.link(1, Some(70)), 1);
 }
