@@ -115,7 +115,7 @@ impl Scene {
         };
         let network = network();
         let options = Options { worker: 0, workers: 1, key: Keyed::new([1, 2]), flows: 24 };
-        let snapshot = snapshot(&pool, 0x1ff);
+        let snapshot = Arc::new(snapshot(&pool, 0x1ff));
         let datapath = Datapath::new(0, options, snapshot, Arc::new(network.clone()));
         Self { datapath, states, bindings: pool, network, now: 0, driver: FuzzDriver::default(), received: 0 }
     }
@@ -154,7 +154,9 @@ impl Scene {
             12 => {
                 let there = u16::from(next());
                 let snapshot = snapshot(&self.bindings, there | (there & 1) << 8);
-                self.datapath.apply_snapshot(self.now, snapshot);
+                let before = self.datapath.snapshot();
+                let released = self.datapath.released(before.left());
+                self.datapath.apply_snapshot(Arc::new(snapshot.after(before, &released)));
             }
             13 => {
                 let (host, mac) = (next() % 2 + 1, next());
@@ -402,7 +404,7 @@ fn packet(source: Endpoint, destination: Endpoint, mac: [u8; 6], next: &mut dyn 
 }
 
 /// A virtual for each mode, those whose bit is set in `there`; the last one asks its rules.
-fn snapshot(pool: &Pool, there: u16) -> Arc<Snapshot> {
+fn snapshot(pool: &Pool, there: u16) -> Snapshot {
     let virtuals =
         (0u16..).zip(ModeName::ALL.into_iter().chain([ModeName::Nat])).map(|(place, mode)| Virtual {
             name: format!("v{place}").into(),
@@ -443,7 +445,7 @@ fn snapshot(pool: &Pool, there: u16) -> Arc<Snapshot> {
         Translator { name: "clat".into(), interfaces: vec![TRANSLATED], translation: translation() };
     let snapshot = Snapshot::new(virtuals, vec![pool.clone()], snat_pools);
     let snapshot = snapshot.and_then(|snapshot| snapshot.with_translators(vec![translator]));
-    Arc::new(snapshot.expect("nothing contradicts itself"))
+    snapshot.expect("nothing contradicts itself")
 }
 
 fn translation() -> Arc<Translation> {

@@ -15,9 +15,9 @@ use std::time::Duration;
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use nix::time::{ClockId, clock_gettime};
 
-use shunt_engine::datapath::Verdict;
+use shunt_engine::datapath::{Left, Verdict};
 use shunt_engine::network::{Hop, Interface, Network, Prefix, Route};
-use shunt_packets::Bare;
+use shunt_packets::{Bare, Successions};
 use shunt_rules::build::{BuildOptions, build};
 use shunt_rules::{
     AttachOptions, Attachment, Environment, Level, MemberState, Pack, PoolState, RuleHost, SlotBinding,
@@ -198,7 +198,8 @@ fn new_flows(criterion: &mut Criterion) {
                     while left > 0 {
                         let links = [("clients", CLIENTS)];
                         let flows = BATCH as usize;
-                        let mut worker = Bare::new(&config, &rules, &links, network(), flows).unwrap();
+                        let next = Successions::new(&links).next(&config, &rules, &Left::default()).unwrap();
+                        let mut worker = Bare::new(next, network(), flows).unwrap();
                         let count = left.min(BATCH);
                         // The kernel gives memory when it is first written to, which a worker that runs has behind it.
                         arrive(&mut worker, 0, count);

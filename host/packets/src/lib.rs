@@ -2,7 +2,8 @@
 //!
 //! | module | thread | what |
 //! |---|---|---|
-//! | [`control::plane`] | control | the whole plane: opened, changed by a plan, closed |
+//! | [`control::plane`] | control | the whole plane: opened, asked, closed |
+//! | [`control::change`] | control | a change of it: what can fail first, then what cannot |
 //! | `control::ports` | control | interfaces: sockets opened, the XDP program attached, and told which frames to steer to Shunt |
 //! | `control::snapshot` | control | the configuration and its live parts, as the engine takes them |
 //! | `control::probes` | control | what monitors have sent along the service path, and what became of it |
@@ -14,6 +15,7 @@
 //! | `worker::hand_over` | packet | frames of flows that another worker owns |
 //! | [`worker::explain`] | both | how a packet would be handled, asked of the worker that owns its flow |
 //! | `network` | its own | the kernel's interfaces, neighbours and routes, followed |
+//! | `restarts` | packet, network | how often a thread may begin again after a panic |
 //! | `bench` | any | a worker without a kernel, for benches |
 //!
 //! The threads share nothing but members' health, bindings, and bounded queues. What reaches a worker from
@@ -22,15 +24,19 @@
 mod bench;
 pub mod control;
 mod network;
+mod restarts;
 #[cfg(test)]
 mod tests;
 pub mod worker;
 
 #[doc(hidden)]
-pub use bench::Bare;
-pub use control::plane::{Change, Packets};
+pub use bench::{Bare, Next, Successions};
+pub use control::change::PacketPlane;
+pub use control::plane::Packets;
 pub use control::ports::carrier;
 pub use control::probes::{Meant, Probes, Ticket};
 pub use control::report;
 pub use network::{holder, network_of};
+#[doc(hidden)]
+pub use worker::Replaced;
 pub use worker::explain;

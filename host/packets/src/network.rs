@@ -4,6 +4,7 @@
 use std::collections::BTreeSet;
 use std::io;
 use std::net::IpAddr;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
@@ -19,11 +20,16 @@ use tokio::sync::oneshot;
 
 use crate::control::ports::{Steered, chain};
 use crate::control::probe_link::ProbeWay;
+use crate::restarts::Restarts;
 use crate::worker::{Command, Handle};
+use shunt_runtime::clock;
 
 /// How often a neighbour that packets go to is confirmed. The kernel asks only about what it uses itself,
 /// and a member that changed its MAC without saying so would be lost until its entry is gone.
 const FRESHEN_EVERY: Duration = Duration::from_secs(10);
+
+/// How soon something that failed is tried again.
+const AGAIN: Duration = Duration::from_secs(1);
 
 /// The thread that follows the network.
 pub(crate) struct Follower {
@@ -31,6 +37,8 @@ pub(crate) struct Follower {
     watched: Arc<Mutex<Watched>>,
     waker: Waker,
     thread: Option<JoinHandle<()>>,
+    #[cfg(test)]
+    pub(crate) fails: Arc<AtomicBool>,
 }
 
 /// What the configuration makes of the network.
@@ -53,6 +61,8 @@ impl Follower {
         let netlink = Netlink::open()?;
         let waker = netlink.waker();
         let ends = Arc::<AtomicBool>::default();
+        #[cfg(test)]
+        let fails = Arc::<AtomicBool>::default();
         let watched = Arc::<Mutex<Watched>>::default();
         let mut following = Following {
             netlink,
@@ -63,13 +73,24 @@ impl Follower {
             tuns: BTreeSet::new(),
             probes: None,
             freshened: None,
+            published: Vec::new(),
+            #[cfg(test)]
+            fails: Arc::clone(&fails),
         };
-        let network = following.publish();
+        // They have it before frames come.
+        following.publish();
         let asked = Arc::clone(&ends);
         let thread = std::thread::Builder::new()
             .name("shunt-network".to_owned())
-            .spawn(move || following.run(network, &asked))?;
-        Ok(Follower { ends, watched, waker, thread: Some(thread) })
+            .spawn(move || following.run(&asked))?;
+        Ok(Follower {
+            ends,
+            watched,
+            waker,
+            thread: Some(thread),
+            #[cfg(test)]
+            fails,
+        })
     }
 
     /// Another configuration is in force.
@@ -101,18 +122,45 @@ struct Following {
     probes: Option<ProbeWay>,
     /// The destinations whose next hops were last confirmed, and when.
     freshened: Option<(Vec<Address>, Instant)>,
+    /// What the workers know, the latest last, as long as one of them may have it: it is freed here and not there.
+    published: Vec<Arc<Network>>,
+    #[cfg(test)]
+    fails: Arc<AtomicBool>,
 }
 
 impl Following {
-    fn run(&mut self, mut network: Arc<Network>, ends: &AtomicBool) {
+    /// Runs until it is told to end. A panic is a bug of Shunt's, and no reason for workers to forward by what the
+    /// network was: it goes on with what the network is now.
+    fn run(mut self, ends: &AtomicBool) {
+        let mut restarts = Restarts::default();
+        while catch_unwind(AssertUnwindSafe(|| self.follow(ends))).is_err() {
+            tracing::error!("the thread that follows the network failed: a bug of Shunt's. It goes on");
+            if !restarts.allows(clock::monotonic_ms()) {
+                tracing::error!(
+                    "it failed again and again; Shunt ends, so that whoever watches it starts it anew"
+                );
+                shunt_runtime::log::flush();
+                std::process::exit(1);
+            }
+        }
+    }
+
+    fn follow(&mut self, ends: &AtomicBool) {
+        let mut network = self.publish();
         while !ends.load(Relaxed) {
-            match self.netlink.wait(Some(FRESHEN_EVERY)) {
+            // What the kernel refused the XDP program for a moment is not left for ten seconds.
+            let wait = if self.steered().catch_up() { FRESHEN_EVERY } else { AGAIN };
+            match self.netlink.wait(Some(wait)) {
                 Ok(changed) if changed || self.has_other_links() => network = self.publish(),
                 Ok(_) => {}
                 Err(error) => {
                     tracing::error!(%error, "cannot follow the network; trying again");
-                    std::thread::sleep(Duration::from_secs(1));
+                    std::thread::sleep(AGAIN);
                 }
+            }
+            #[cfg(test)]
+            if self.fails.swap(false, Relaxed) {
+                std::panic::resume_unwind(Box::new("as asked"));
             }
             if self.is_due() {
                 self.freshen(&network);
@@ -121,7 +169,12 @@ impl Following {
         }
     }
 
-    /// Tells the workers and the XDP program what the network is now.
+    fn steered(&self) -> MutexGuard<'_, Steered> {
+        self.steered.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Tells the workers and the XDP program what the network is now. Neighbours are confirmed all the time: workers hear
+    /// only of what is different.
     fn publish(&mut self) -> Arc<Network> {
         let Watched { tuns, probes, .. } = self.watched().clone();
         (self.tuns, self.probes) = (tuns, probes);
@@ -130,11 +183,16 @@ impl Following {
         if let Some(probes) = &self.probes {
             probes.put_into(&mut network, state);
         }
+        self.steered.lock().unwrap_or_else(PoisonError::into_inner).network_changed(state);
+        if let Some(known) = self.published.last().filter(|known| ***known == network) {
+            return Arc::clone(known);
+        }
         let network = Arc::new(network);
         for worker in &self.workers {
             worker.send(Command::Network(Arc::clone(&network)));
         }
-        self.steered.lock().unwrap_or_else(PoisonError::into_inner).network_changed(state);
+        self.published.retain(|known| Arc::strong_count(known) > 1);
+        self.published.push(Arc::clone(&network));
         network
     }
 

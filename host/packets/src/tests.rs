@@ -1,9 +1,11 @@
 use std::collections::{BTreeSet, HashMap};
 use std::fs;
 use std::net::IpAddr;
-use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
-use shunt_engine::datapath::{FlowProtocol, ModeName};
+use shunt_engine::datapath::{FlowProtocol, ModeName, PoolIndex, SnatPoolIndex};
 use shunt_engine::network::NextHop;
 use shunt_sys::netlink::{Hop, InterfaceAddress, Link, Neighbour, NetworkState, Route, Vlan};
 use shunt_sys::xsk::Sockets;
@@ -12,12 +14,16 @@ use shunt_wire::{Address, Mac};
 use tokio::sync::oneshot;
 
 use super::*;
+use crate::control::change;
 use crate::control::plane;
+use crate::control::ports::Steered;
 use crate::control::ports::{self, Named, Opened};
 use crate::control::probe_link::ProbeWay;
-use crate::control::snapshot::{Takes, load};
+use crate::control::snapshot::{Loaded, Parts, Takes, load};
+use crate::network::{Follower, Watched};
 use crate::worker::Command;
 use crate::worker::hand_over;
+use crate::worker::rules::{NewRules, other_port};
 use shunt_config::model::Config;
 use shunt_runtime::registry::Registry;
 use shunt_runtime::{PacketVirtual, Snapshot};
@@ -232,18 +238,23 @@ fn live(config: &Config) -> Snapshot {
     }
 }
 
+fn made(live: &Snapshot, config: &Config, links: &HashMap<String, Named>, takes: Takes) -> Loaded {
+    let parts = Parts { snapshot: live, snat_pools: &config.snat_pools, links, probes: None, takes };
+    load(&parts, None).unwrap()
+}
+
 #[test]
 fn names_become_places() {
     let (config, state) = (configured(), state());
     let links = [("eth0", CLIENTS), ("eth1", SERVERS)];
     let links = links.map(|(name, link)| (name.to_owned(), Named::new(link, link, &state))).into();
     let live = live(&config);
-    let loaded = load(&live, &config.snat_pools, &links, None, Takes::NewFlows).unwrap();
+    let loaded = made(&live, &config, &links, Takes::NewFlows);
     let [web, leased] = loaded.engine.virtuals() else { panic!("two virtuals") };
     assert_eq!((&*web.name, &web.interfaces[..], web.idle), ("web", &[SERVERS, CLIENTS][..], Some(7_000)));
     assert_eq!((web.pool, leased.pool), (loaded.pool("web"), loaded.pool("other")));
     assert_eq!(leased.modes.default_mode().name(), ModeName::Snat);
-    assert_eq!(leased.modes.snat_pool(), loaded.snat_pool("out"));
+    assert_eq!(leased.modes.snat_pool(), Some(SnatPoolIndex(0)));
     assert_eq!(leased.persistence.map(|it| it.timeout), Some(5_000));
     assert_eq!((web.limits.flow_rate, leased.limits.flow_rate), (Some(10), None));
     assert!(!web.hooks.on_flow && !web.hooks.on_done);
@@ -254,7 +265,7 @@ fn names_become_places() {
     assert!(Arc::ptr_eq(&pool.bindings, &live.pools[1].bindings));
     assert_eq!(pool.members[1].weight, 3);
 
-    let closing = load(&live, &config.snat_pools, &links, None, Takes::Nothing).unwrap();
+    let closing = made(&live, &config, &links, Takes::Nothing);
     assert!(closing.engine.virtuals().iter().all(|it| it.limits.flow_rate == Some(0)));
 }
 
@@ -264,13 +275,14 @@ async fn a_worker_that_fails_starts_again() {
     let config = configured();
     let probes = Arc::default();
     let workers = worker::start(1, [1, 2], 100, &probes).unwrap();
-    let loaded = load(&live(&config), &config.snat_pools, &HashMap::new(), None, Takes::NewFlows).unwrap();
+    let loaded = made(&live(&config), &config, &HashMap::new(), Takes::NewFlows);
     let (done, applied) = oneshot::channel();
     let handle = workers[0].handle();
-    handle.send(Command::Apply { loaded: Arc::new(loaded), opened: Opened::default(), done });
+    let rules = NewRules::prepare(&loaded, None);
+    handle.send(Command::Apply { loaded: Arc::new(loaded), rules, opened: Opened::default(), done });
     applied.await.unwrap();
-    for _ in 0..3 {
-        handle.send(Command::Fail);
+    for again in [false, true, false] {
+        handle.send(Command::Fail { again });
         let (reply, answer) = oneshot::channel();
         handle.send(Command::Report { reply });
         let report = answer.await.expect("it answers again");
@@ -290,7 +302,7 @@ fn draining_waits_for_what_can_be_told_to_be_under_way() {
 #[test]
 fn frames_are_steered_by_what_is_configured() {
     let config = configured();
-    let loaded = load(&live(&config), &config.snat_pools, &HashMap::new(), None, Takes::NewFlows).unwrap();
+    let loaded = made(&live(&config), &config, &HashMap::new(), Takes::NewFlows);
     let wanted = loaded.wanted();
     let owned = ["203.0.113.1", "203.0.113.2", "10.10.1.1", "10.10.1.2"].map(address);
     assert_eq!(wanted.owned, owned.into());
@@ -312,10 +324,7 @@ fn errors_about_tunnels_are_steered_by_the_modes_that_have_them() {
         let leased = &mut config.packet_virtuals[1];
         (leased.mode, leased.snat_pool) = (mode, None);
         leased.dscp = (mode == ModeName::L3dsrDscp).then_some(1);
-        load(&live(&config), &config.snat_pools, &HashMap::new(), None, Takes::NewFlows)
-            .unwrap()
-            .wanted()
-            .tunnels
+        made(&live(&config), &config, &HashMap::new(), Takes::NewFlows).wanted().tunnels
     };
     let member = address("10.0.0.3");
     let of = |protocols: &[u8]| protocols.iter().map(|it| TunnelEnd::of_protocol(member, *it)).collect();
@@ -331,10 +340,92 @@ fn a_snat_pool_has_ports_for_every_worker_or_is_refused() {
         name: "out".to_owned(),
         addresses: vec![ip("10.9.0.1")],
         ports,
-        time_wait: std::time::Duration::ZERO,
+        time_wait: Duration::ZERO,
     };
     assert_eq!(plane::without_ports(&pool(20_000..=20_000), 1), None);
     assert_eq!(plane::without_ports(&pool(1_024..=1_151), 2), None);
     let refused = plane::without_ports(&pool(1_024..=1_087), 2).unwrap();
     assert_eq!(refused, "snat-pool out: its ports do not reach for 2 workers; give it 65 or more");
+}
+
+/// Port 0 is the one that was asked for: a direct mode leaves it as it is.
+#[test]
+fn a_member_of_any_port_takes_packets_for_every_port() {
+    let other = |members: &str| {
+        let text = CONFIG.replace("[{ address = '10.0.0.3:8080' }]", members);
+        let config = configured_by(&text);
+        let loaded = made(&live(&config), &config, &HashMap::new(), Takes::NewFlows);
+        other_port(loaded.engine.pool(PoolIndex(0)).unwrap(), 80).map(|member| member.to_string())
+    };
+    assert_eq!(other("[{ address = '10.0.0.3:0' }, { address = '10.0.0.4:80' }]"), None);
+    let one = "[{ address = '10.0.0.3:0' }, { address = '10.0.0.4:81' }]";
+    assert_eq!(other(one).as_deref(), Some("10.0.0.4:81"));
+}
+
+/// What of a snapshot is for proxies alone is nothing to packet workers: they have no part of it, and a change of it does
+/// not reach them.
+#[test]
+fn changes_of_proxies_do_not_concern_packets() {
+    let text = CONFIG.to_owned()
+        + "
+[[virtual]]
+name = 'proxy'
+listen = '127.0.0.1:8080'
+protocol = 'http'
+pool = 'pages'
+
+[[pool]]
+name = 'pages'
+members = [{ address = '10.0.0.9:80' }]
+";
+    let config = configured_by(&text);
+    let before = live(&config);
+    let loaded = made(&before, &config, &HashMap::new(), Takes::NewFlows);
+    let names: Vec<_> = loaded.engine.pools().iter().map(|pool| pool.name.to_string()).collect();
+    assert_eq!(names, ["other", "web"]);
+
+    // As a rule of a proxy that is loaded, or one of its members that comes or goes, makes the next one.
+    let next = || Snapshot {
+        epoch: before.epoch + 1,
+        virtuals: before.virtuals.clone(),
+        packet_virtuals: before.packet_virtuals.clone(),
+        translators: before.translators.clone(),
+        pools: before.pools.clone(),
+    };
+    let mut registry = Registry::new(1, [1, 2]);
+    let mut change = |name: &str| {
+        let place = config.pools.iter().position(|pool| pool.name == name).unwrap();
+        let mut snapshot = next();
+        snapshot.pools[place] = Arc::new(registry.pool(&config.pools[place]));
+        change::concerns(&before, &snapshot)
+    };
+    assert_eq!((change("pages"), change("web")), (false, true));
+    assert!(!change::concerns(&before, &next()));
+    let mut snapshot = next();
+    let PacketVirtual { settings, rules, on_path } = &*before.packet_virtuals[0];
+    let (settings, rules, on_path) = (settings.clone(), rules.clone(), on_path.clone());
+    snapshot.packet_virtuals[0] = Arc::new(PacketVirtual { settings, rules, on_path });
+    assert!(change::concerns(&before, &snapshot), "as a rule of its own makes it");
+}
+
+/// The network goes on being followed by who has failed.
+#[tokio::test]
+async fn a_follower_that_fails_goes_on() {
+    let workers = worker::start(1, [1, 2], 100, &Arc::default()).unwrap();
+    let Ok(steered) = Steered::load() else {
+        assert!(std::env::var_os("SHUNT_REQUIRE_ROOT").is_none(), "the XDP program needs root");
+        return eprintln!("skipped: the XDP program needs root");
+    };
+    let handles = workers.iter().map(|worker| worker.handle().clone()).collect();
+    let follower = Follower::start(handles, Arc::new(Mutex::new(steered))).unwrap();
+    for time in ["it fails", "it goes on, and fails again"] {
+        follower.fails.store(true, Relaxed);
+        follower.watch(Watched::default());
+        let failed = async {
+            while follower.fails.load(Relaxed) {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(30), failed).await.expect(time);
+    }
 }

@@ -4,11 +4,13 @@
 //! | module | what |
 //! |---|---|
 //! | [`worker`] | a thread with its own runtime, listeners, rule instances and connections to members |
+//! | [`change`] | a change: listeners are opened before any worker takes the snapshot |
 //! | `listener` | accepts, asks `on-flow`, hands each connection to a task |
 //! | `view` | a worker's view of virtuals, pools and rules, built on the one before it |
 //! | `deadline` | the one time-out that a connection waits for at a moment |
 //! | `http` | HTTP: the phases of a request, and what serves them |
 
+pub mod change;
 mod deadline;
 mod http;
 mod listener;

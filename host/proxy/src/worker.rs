@@ -19,13 +19,14 @@ use shunt_runtime::Snapshot;
 
 /// What the control thread asks of a worker.
 pub enum Command {
-    /// Take over a snapshot, with the sockets of the listeners that it adds. Listeners that it does not
-    /// have are closed and their connections drained; all others are left alone.
-    Apply {
-        snapshot: Arc<Snapshot>,
-        sockets: Vec<(SocketAddr, std::net::TcpListener)>,
-        done: oneshot::Sender<()>,
-    },
+    /// Make ready the sockets of the listeners that the next snapshot adds; answered with what is in the way.
+    /// Nothing is accepted yet.
+    Prepare { sockets: Vec<(SocketAddr, std::net::TcpListener)>, done: oneshot::Sender<Vec<String>> },
+    /// Close them again: the change is not to be.
+    Discard,
+    /// Take over the snapshot that was prepared for. Listeners that it does not have are closed and their
+    /// connections drained; all others are left alone.
+    Apply { snapshot: Arc<Snapshot>, done: oneshot::Sender<()> },
     /// Stop accepting, and answer when every connection has ended.
     Drain { done: oneshot::Sender<()> },
 }
@@ -66,9 +67,9 @@ impl Worker {
         Ok(Worker { commands, thread: Some(thread) })
     }
 
-    /// `false`: the worker is gone.
-    pub fn send(&self, command: Command) -> bool {
-        self.commands.send(command).is_ok()
+    /// Nothing happens where the worker is gone: who waits for an answer is told by that.
+    pub fn send(&self, command: Command) {
+        let _ = self.commands.send(command);
     }
 
     /// Waits for the thread to end, which it does once its sender is dropped.
@@ -86,6 +87,8 @@ async fn run(number: usize, mut inbox: mpsc::UnboundedReceiver<Command>) {
     let mut listeners: HashMap<SocketAddr, Rc<Listener>> = HashMap::new();
     // Those that a reload took out, until their last connection ends.
     let mut leaving: Vec<Rc<Listener>> = Vec::new();
+    // Those that the next snapshot adds.
+    let mut prepared: HashMap<SocketAddr, TcpListener> = HashMap::new();
     let mut sweep = tokio::time::interval(SWEEP_EVERY);
     loop {
         let command = tokio::select! {
@@ -97,7 +100,18 @@ async fn run(number: usize, mut inbox: mpsc::UnboundedReceiver<Command>) {
         };
         match command {
             None => return,
-            Some(Command::Apply { snapshot, sockets, done }) => {
+            Some(Command::Prepare { sockets, done }) => {
+                let mut problems = Vec::new();
+                for (address, socket) in sockets {
+                    match TcpListener::from_std(socket) {
+                        Ok(socket) => drop(prepared.insert(address, socket)),
+                        Err(error) => problems.push(format!("cannot listen on {address}: {error}")),
+                    }
+                }
+                let _ = done.send(problems);
+            }
+            Some(Command::Discard) => prepared.clear(),
+            Some(Command::Apply { snapshot, done }) => {
                 views.apply(&snapshot);
                 listeners.retain(|address, listener| {
                     let stays = snapshot.virtuals.iter().any(|it| it.settings.listen.contains(address));
@@ -107,24 +121,19 @@ async fn run(number: usize, mut inbox: mpsc::UnboundedReceiver<Command>) {
                     }
                     stays
                 });
-                let mut sockets: HashMap<_, _> = sockets.into_iter().collect();
                 for virtual_ in &snapshot.virtuals {
                     let Some(view) = views.virtual_named(&virtual_.settings.name) else { continue };
                     for &address in &virtual_.settings.listen {
                         if let Some(listener) = listeners.get(&address) {
                             listener.set_view(Rc::clone(view));
-                        } else if let Some(socket) = sockets.remove(&address) {
+                        } else if let Some(socket) = prepared.remove(&address) {
                             let listener = Listener::new(address, Rc::clone(view));
-                            match TcpListener::from_std(socket) {
-                                Ok(socket) => {
-                                    tokio::task::spawn_local(Rc::clone(&listener).accept(socket));
-                                    listeners.insert(address, listener);
-                                }
-                                Err(error) => tracing::error!(%address, %error, "cannot listen"),
-                            }
+                            tokio::task::spawn_local(Rc::clone(&listener).accept(socket));
+                            listeners.insert(address, listener);
                         }
                     }
                 }
+                prepared.clear();
                 leaving.retain(|listener| !listener.is_empty());
                 let _ = done.send(());
             }

@@ -4,6 +4,7 @@
 //! | module | what |
 //! |---|---|
 //! | [`snapshot`] | a configuration in force, with all that it needs to serve |
+//! | [`plane`] | a kind of traffic, and how a change goes through all of them or none |
 //! | [`registry`] | live state by identity: what a reload must not forget |
 //! | [`counters`] | counters that each worker writes for itself |
 //! | [`clock`] | the monotonic clock, as the numbers that the engine takes |
@@ -14,6 +15,7 @@ pub mod clock;
 pub mod counters;
 pub mod dial;
 pub mod log;
+pub mod plane;
 pub mod registry;
 pub mod rules;
 pub mod snapshot;

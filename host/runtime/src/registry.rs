@@ -54,6 +54,18 @@ impl Registry {
         Arc::clone(self.rules.entry(name.to_owned()).or_default())
     }
 
+    /// Of every rule, by `virtual/rule`.
+    pub fn all_rule_stats(&self) -> &HashMap<String, Arc<RuleStats>> {
+        &self.rules
+    }
+
+    /// Keeps those of rules that were made where a configuration was planned.
+    pub fn adopt_rule_stats(&mut self, stats: HashMap<String, Arc<RuleStats>>) {
+        for (name, stats) in stats {
+            self.rules.entry(name).or_insert(stats);
+        }
+    }
+
     pub fn pool(&mut self, settings: &model::Pool) -> Pool {
         let (name, workers) = (&settings.name, self.workers);
         let new_table = || Arc::new(PersistenceTable::new(MOST_BINDINGS, self.hash_key));

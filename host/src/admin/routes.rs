@@ -29,7 +29,7 @@ use tokio::sync::MutexGuard;
 use super::refusal::Refusal;
 use super::socket::Peer;
 use super::{SharedControl, explain, metrics};
-use crate::control::{Actor, Control, FlowQuery, LoadError, RuleName};
+use crate::control::{self, Actor, Control, FlowQuery, LoadError, RuleName};
 
 /// The OpenAPI document, as it is sent.
 static OPENAPI: LazyLock<String> = LazyLock::new(|| format!("{:#}", openapi::document()));
@@ -113,7 +113,9 @@ async fn load_rule(
         let bytes = pack_bytes(request).await?;
         let refused = |error| Refusal::from(&error);
         let pack = Pack::from_bytes(bytes.into()).map_err(LoadError::from).map_err(refused)?;
-        for_change(&control).await?.load_rule(&name, pack, &actor(by)).await.map_err(refused)
+        // What takes long is done without the lock.
+        drop(for_change(&control).await?);
+        control::load_rule(&control, &name, pack, &actor(by)).await.map_err(refused)
     });
     Ok(Json(loaded.await??))
 }
@@ -134,7 +136,8 @@ async fn rollback_rule(
         })?
     };
     let back = to_the_end(async move {
-        let back = for_change(&control).await?.rollback_rule(&name, to, &actor(by)).await;
+        drop(for_change(&control).await?);
+        let back = control::rollback_rule(&control, &name, to, &actor(by)).await;
         back.map_err(|error| Refusal::from(&error))
     });
     Ok(Json(back.await??))
@@ -239,8 +242,8 @@ async fn explain(
 
 async fn reload(State(control): State<SharedControl>, by: By) -> Answer<ReloadSummary> {
     let summary = to_the_end(async move {
-        let summary = for_change(&control).await?.reload(&actor(by)).await;
-        summary.map_err(|error| Refusal::from(&error))
+        drop(for_change(&control).await?);
+        control::reload(&control, &actor(by)).await.map_err(|error| Refusal::from(&error))
     });
     Ok(Json(summary.await??))
 }

@@ -15,7 +15,7 @@ use super::signals::{Asked, Signals};
 use super::words::count;
 use crate::admin::socket::{AdminSocket, Renewal};
 use crate::admin::{self, SharedControl};
-use crate::control::{Actor, ApplyError, Control, Drain};
+use crate::control::{self, Actor, ApplyError, Control, Drain};
 use crate::doctor;
 use shunt_config;
 use shunt_sys::files::FileLimit;
@@ -120,12 +120,12 @@ async fn attend(
                 Asked::Reload => {
                     socket.renew();
                     // What is wrong with the configuration stands in the log, and everything goes on.
-                    drop(control.lock().await.reload(&Actor::Signal("SIGHUP")).await);
+                    drop(control::reload(control, &Actor::Signal("SIGHUP")).await);
                 }
             },
             Some(name) = opened.recv() => {
                 if let Ok(name) = name.parse() {
-                    control.lock().await.breaker_opened(&name).await;
+                    control::breaker_opened(control, &name).await;
                 }
             }
         }

@@ -1,39 +1,38 @@
 //! From a configuration to a snapshot in force: plan, make what can fail, swap, release.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::net::{SocketAddr, TcpListener};
+use std::collections::BTreeSet;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use arc_swap::ArcSwap;
-use shunt_rules::{Attachment, Environment, RuleHost};
-use tokio::sync::{mpsc, oneshot};
+use shunt_rules::{Environment, RuleHost};
+use tokio::sync::{Mutex, mpsc};
 
 use super::environment::DaemonEnvironment;
 use super::history::Running;
+use super::next::Builder;
 use super::operate::shown;
-use super::packets::translator;
-use super::plan::{plan_rules, plan_tls};
+use super::plan::{Basis, Compiled, Plan};
 use super::rules::{self, Histories, RuleName};
-use super::{Actor, ApplyError, Control, Drain};
+use super::{Actor, ApplyError, Control, Drain, Planes, off_thread};
 use crate::monitor::Monitors;
 use shunt_api::status::ReloadSummary;
-use shunt_config::{Document, model};
-use shunt_packets::Probes;
-use shunt_proxy::worker::{Command, Worker};
+use shunt_config::Document;
+use shunt_config::model::Config;
+use shunt_packets::{PacketPlane, Probes};
+use shunt_proxy::change::ProxyPlane;
+use shunt_proxy::worker::Worker;
+use shunt_runtime::Snapshot;
+use shunt_runtime::plane::{self, Next};
 use shunt_runtime::registry::Registry;
-use shunt_runtime::{Pool, Snapshot, Virtual};
 
 /// What a list without names is shown as.
 const NOTHING: &str = "nothing";
 
 /// What came of a reload that failed.
 const UNCHANGED: &str = "nothing was changed";
-
-/// Connections that the kernel holds for a listener until they are accepted.
-const BACKLOG: u32 = 8192;
 
 impl Control {
     /// Reads the configuration, starts workers and listeners, and serves.
@@ -61,73 +60,48 @@ impl Control {
             .collect::<Result<Vec<_>, _>>()
             .map_err(system)?;
         let probes = Arc::<Probes>::default();
+        let planes = Planes {
+            proxies: ProxyPlane::new(workers),
+            packets: PacketPlane::new(count, random_key(), Arc::clone(&probes)),
+        };
         let mut control = Control {
+            planes,
             path,
-            config: document.config.clone(),
-            host,
+            config: Arc::new(document.config.clone()),
             registry: Registry::new(count, random_key()),
-            flow_key: random_key(),
+            host,
             environment,
             rules: Histories::new(),
             snapshot,
-            workers,
-            packets: None,
-            monitors: Monitors::new(Arc::clone(&probes)),
-            probes,
+            monitors: Monitors::new(probes),
             started: Instant::now(),
             draining: false,
             files: document.fingerprint().clone(),
             opened: Some(opened),
         };
-        control.put_in_force(document, None).await?;
+        let basis = control.basis();
+        let plan = off_thread(move || basis.plan(document, &mut Compiled::default())).await?;
+        control.put_in_force(plan, None).await?;
         Ok(control)
     }
 
-    /// Reads the configuration again and puts it in force.
-    ///
-    /// # Errors
-    /// Whatever is wrong with it; everything goes on as before.
-    pub async fn reload(&mut self, by: &Actor) -> Result<ReloadSummary, ApplyError> {
-        let reloaded = self.read_again(by).await;
-        match &reloaded {
-            Ok(summary) => {
-                let ReloadSummary { epoch, added, changed, removed, .. } = summary;
-                let list =
-                    |names: &[String]| if names.is_empty() { NOTHING.to_owned() } else { names.join(", ") };
-                let [added, changed, removed] = [added, changed, removed].map(|it| list(it));
-                tracing::info!(by = by.to_string(), epoch, added, changed, removed, "reloaded");
-            }
-            Err(error) => {
-                tracing::error!("the reload by {by} is refused\n{}", error.told(UNCHANGED));
-            }
+    /// What a configuration is planned against.
+    fn basis(&self) -> Basis {
+        Basis {
+            before: self.snapshot.load_full(),
+            rules: self.rules.clone(),
+            stats: self.registry.all_rule_stats().clone(),
+            host: Arc::clone(&self.host),
+            environment: Arc::clone(&self.environment),
         }
-        reloaded
-    }
-
-    async fn read_again(&mut self, by: &Actor) -> Result<ReloadSummary, ApplyError> {
-        let document = Document::read(&self.path).map_err(ApplyError::Config)?;
-        let asked = document.config.process.workers.map(NonZeroUsize::get);
-        if asked.is_some_and(|asked| asked != self.workers.len()) {
-            tracing::warn!("process.workers is taken over at the next start only");
-        }
-        if document.config.admin != self.config.admin {
-            tracing::warn!("admin.socket is taken over at the next start only");
-        }
-        self.put_in_force(document, Some(by)).await
     }
 
     /// Stops accepting, and takes no changes from now on.
     pub async fn begin_drain(&mut self) -> Drain {
         self.draining = true;
         let mut workers = Vec::new();
-        for worker in &self.workers {
-            let (done, drained) = oneshot::channel();
-            if worker.send(Command::Drain { done }) {
-                workers.push(drained);
-            }
-        }
-        if let Some(packets) = &mut self.packets {
-            packets.close(&self.snapshot.load_full(), &self.config.snat_pools).await;
+        for plane in self.planes.list() {
+            workers.extend(plane.drain().await);
         }
         Drain { workers, most: self.config.process.drain }
     }
@@ -138,36 +112,19 @@ impl Control {
 
     /// Whether packet flows are left that a drain waits for.
     pub async fn has_open_flows(&self) -> bool {
-        match &self.packets {
+        match self.planes.packets.running() {
             Some(packets) => packets.has_open_flows().await,
             None => false,
         }
     }
 
     /// Puts a configuration in force, or changes nothing. `by`: who asked for it; `None` at the start.
-    async fn put_in_force(
-        &mut self,
-        document: Document,
-        by: Option<&Actor>,
-    ) -> Result<ReloadSummary, ApplyError> {
-        document.verify_files().map_err(ApplyError::Config)?;
-        let before = self.snapshot.load_full();
-        let config = document.config.clone();
-        let files = document.fingerprint().clone();
-        let warnings = document.warnings();
-
-        // What can fail.
-        let planned = plan_rules(&document, &self.rules, &self.host, &self.environment, &mut self.registry)?;
-        let tls = plan_tls(&document, &before)?;
-        let sockets = self.bind(&config, &before)?;
-        let mut summary = ReloadSummary { epoch: before.epoch + 1, ..ReloadSummary::default() };
-        let pools: Vec<_> = config.pools.iter().map(|it| self.pool(it, &before, &mut summary)).collect();
-        let packets = self.plan_packets(&config)?;
-
-        // What cannot.
+    async fn put_in_force(&mut self, plan: Plan, by: Option<&Actor>) -> Result<ReloadSummary, ApplyError> {
+        let Plan { config, files, warnings, rules: planned, tls, stats, .. } = plan;
+        let mut rules = self.rules.clone();
+        let mut changes = Vec::new();
         for (name, plan) in planned {
-            let rule_name = name.clone();
-            let history = self.rules.entry(name).or_default();
+            let history = rules.entry(name.clone()).or_default();
             history.configured = Some(plan.configured);
             let Some((rule, attachment, using)) = plan.run else { continue };
             let from = shown(history);
@@ -176,57 +133,30 @@ impl Control {
                 history.running_version().filter(|it| Arc::ptr_eq(&it.rule, &rule)).map(|it| it.number);
             let number = same.unwrap_or_else(|| history.add(rule, unix_ms()));
             history.run(Running { number, attachment, using });
-            if let Some(by) = by {
-                let (what, to) =
-                    (if same.is_some() { "rule set anew" } else { "rule loaded" }, shown(history));
-                tracing::info!(by = by.to_string(), rule = %rule_name, from, to, "{what} by a reload");
-            }
+            let what = if same.is_some() { "rule set anew" } else { "rule loaded" };
+            changes.push((name, what, from, shown(history)));
         }
         let named: BTreeSet<RuleName> = rules::uses(&config).map(|rule| rule.name).collect();
-        self.rules.retain(|name, _| named.contains(name));
-        let virtuals = config.virtuals.iter().zip(tls).map(|(settings, tls)| {
-            let rules = running(&self.rules, &settings.name, &settings.rules);
-            let old = before.virtual_named(&settings.name);
-            if let Some(old) = old
-                && old.settings == *settings
-                && same_rules(&rules, &old.rules)
-                && old.tls.as_ref().map(Arc::as_ptr) == tls.as_ref().map(Arc::as_ptr)
-            {
-                summary.unchanged += 1;
-                return Arc::clone(old);
-            }
-            let list = if old.is_some() { &mut summary.changed } else { &mut summary.added };
-            list.push(format!("virtual {}", settings.name));
-            let counters = self.registry.virtual_counters(&settings.name);
-            Arc::new(Virtual { settings: settings.clone(), tls, rules, counters })
-        });
-        let virtuals: Vec<_> = virtuals.collect();
-        let packet_virtuals =
-            config.packet_virtuals.iter().map(|it| self.packet_virtual(it, &before, &pools, &mut summary));
-        let packet_virtuals: Vec<_> = packet_virtuals.collect();
-        let translators = config.translators.iter().map(|it| translator(it, &before, &mut summary));
-        let translators: Vec<_> = translators.collect();
-        let gone = |kind: &str, names: Vec<&String>, stays: &dyn Fn(&str) -> bool| -> Vec<String> {
-            names.into_iter().filter(|name| !stays(name)).map(|name| format!("{kind} {name}")).collect()
-        };
-        let proxies = before.virtuals.iter().map(|it| &it.settings.name);
-        let of_packets = before.packet_virtuals.iter().map(|it| &it.settings.name);
-        let names = proxies.chain(of_packets).chain(before.translators.iter().map(|it| &it.name)).collect();
-        let stays = |name: &str| {
-            let packets = || config.packet_virtuals.iter().any(|it| it.name == name);
-            let translators = || config.translators.iter().any(|it| it.name == name);
-            config.virtuals.iter().any(|it| it.name == name) || packets() || translators()
-        };
-        summary.removed = gone("virtual", names, &stays);
-        let names = before.pools.iter().map(|it| &it.settings.name).collect();
-        summary.removed.extend(gone("pool", names, &|name| config.pools.iter().any(|it| it.name == name)));
+        rules.retain(|name, _| named.contains(name));
 
-        let snapshot = Snapshot { epoch: summary.epoch, virtuals, packet_virtuals, translators, pools };
+        let before = self.snapshot.load_full();
+        let (snapshot, mut summary) = Builder::new(&before, &rules, &mut self.registry).build(&config, tls);
+        if let Err(problems) = self.change(&config, snapshot).await {
+            // What the next snapshot would have had is forgotten again.
+            self.registry.retain(&before);
+            return Err(ApplyError::Resources(problems));
+        }
+        for (name, what, from, to) in changes {
+            if let Some(by) = by {
+                tracing::info!(by = by.to_string(), rule = %name, from, to, "{what} by a reload");
+            }
+        }
+        self.warn_of_next_start(&config);
         self.config = config;
-        self.swap(snapshot, sockets).await;
-        self.swap_packets(packets).await;
+        self.rules = rules;
         let snapshot = self.snapshot.load_full();
         self.monitors.apply(&snapshot);
+        self.registry.adopt_rule_stats(stats);
         self.registry.retain(&snapshot);
         self.files = files;
         summary.warnings = warnings.lines();
@@ -239,97 +169,74 @@ impl Control {
         Ok(summary)
     }
 
-    fn pool(&mut self, settings: &model::Pool, before: &Snapshot, summary: &mut ReloadSummary) -> Arc<Pool> {
-        let old = before.pool(&settings.name);
-        match old {
-            Some(old) if old.settings == *settings => {
-                summary.unchanged += 1;
-                return Arc::clone(old);
-            }
-            Some(_) => summary.changed.push(format!("pool {}", settings.name)),
-            None => summary.added.push(format!("pool {}", settings.name)),
-        }
-        Arc::new(self.registry.pool(settings))
-    }
-
-    /// Opens the listeners that are new: one socket per worker.
-    fn bind(
-        &self,
-        config: &model::Config,
-        before: &Snapshot,
-    ) -> Result<BTreeMap<SocketAddr, Vec<TcpListener>>, ApplyError> {
-        let held: Vec<SocketAddr> =
-            before.virtuals.iter().flat_map(|it| it.settings.listen.iter().copied()).collect();
-        let mut sockets = BTreeMap::new();
-        let mut problems = Vec::new();
-        let wanted =
-            config.virtuals.iter().flat_map(|it| it.listen.iter().map(move |address| (it, *address)));
-        for (virtual_, address) in wanted.filter(|(_, address)| !held.contains(address)) {
-            let count = self.workers.len();
-            // An address that one of our own covers is not in use by someone else.
-            let ours = held.iter().any(|it| it.port() == address.port());
-            let opened = if ours {
-                (0..count).map(|_| shunt_sys::listen::tcp_join(address, BACKLOG)).collect()
-            } else {
-                shunt_sys::listen::tcp_group(address, count, BACKLOG)
-            };
-            match opened {
-                Ok(group) => drop(sockets.insert(address, group)),
-                Err(error) => problems.push(format!("virtual {}: {error}", virtual_.name)),
-            }
-        }
-        if problems.is_empty() { Ok(sockets) } else { Err(ApplyError::Resources(problems)) }
-    }
-
-    /// The one step in which a change takes effect. Returns when every worker has it.
-    pub(super) async fn swap(
+    /// The one step in which a change takes effect: on every plane, or on none.
+    pub(super) async fn change(
         &mut self,
+        config: &Arc<Config>,
         snapshot: Snapshot,
-        mut sockets: BTreeMap<SocketAddr, Vec<TcpListener>>,
-    ) {
-        let snapshot = Arc::new(snapshot);
-        self.snapshot.store(Arc::clone(&snapshot));
-        let mut waits = Vec::new();
-        for worker in &self.workers {
-            let (done, applied) = oneshot::channel();
-            let sockets = sockets.iter_mut().filter_map(|(address, group)| Some((*address, group.pop()?)));
-            let command =
-                Command::Apply { snapshot: Arc::clone(&snapshot), sockets: sockets.collect(), done };
-            if worker.send(command) {
-                waits.push(applied);
-            } else {
-                tracing::error!("a worker has ended; restart Shunt");
-            }
+    ) -> Result<(), Vec<String>> {
+        let (before, snapshot) = (self.snapshot.load_full(), Arc::new(snapshot));
+        let next = Next { before: &before, snapshot: &snapshot, config };
+        let put = || self.snapshot.store(Arc::clone(&snapshot));
+        plane::change(self.planes.list(), next, put).await
+    }
+
+    /// Of settings that are only taken over when Shunt starts.
+    fn warn_of_next_start(&self, config: &Config) {
+        let asked = config.process.workers.map(NonZeroUsize::get);
+        if asked.is_some_and(|asked| asked != self.planes.proxies.workers()) {
+            tracing::warn!("process.workers is taken over at the next start only");
         }
-        for applied in waits {
-            let _ = applied.await;
+        if config.admin != self.config.admin {
+            tracing::warn!("admin.socket is taken over at the next start only");
         }
     }
 }
 
-impl Drop for Control {
-    fn drop(&mut self) {
-        for worker in self.workers.drain(..) {
-            worker.join();
+/// Reads the configuration again and puts it in force. What takes long, files and the compilation of packs, is done
+/// without holding anything up; if something else changed meanwhile, it is planned again.
+///
+/// # Errors
+/// Whatever is wrong with it; everything goes on as before.
+pub async fn reload(control: &Mutex<Control>, by: &Actor) -> Result<ReloadSummary, ApplyError> {
+    let reloaded = read_again(control, by).await;
+    match &reloaded {
+        Ok(summary) => {
+            let ReloadSummary { epoch, added, changed, removed, .. } = summary;
+            let list =
+                |names: &[String]| if names.is_empty() { NOTHING.to_owned() } else { names.join(", ") };
+            let [added, changed, removed] = [added, changed, removed].map(|it| list(it));
+            tracing::info!(by = by.to_string(), epoch, added, changed, removed, "reloaded");
+        }
+        Err(error) => {
+            tracing::error!("the reload by {by} is refused\n{}", error.told(UNCHANGED));
         }
     }
+    reloaded
 }
 
-/// What runs at a virtual, in the order of its configuration.
-pub(super) fn running(
-    histories: &Histories,
-    virtual_: &str,
-    rules: &[model::RuleUse],
-) -> Vec<Arc<Attachment>> {
-    let attachment = |rule: &model::RuleUse| {
-        let name = RuleName { virtual_name: virtual_.to_owned(), rule: rule.name.clone() };
-        Some(Arc::clone(&histories.get(&name)?.running()?.attachment))
-    };
-    rules.iter().filter_map(attachment).collect()
-}
-
-pub(super) fn same_rules(left: &[Arc<Attachment>], right: &[Arc<Attachment>]) -> bool {
-    left.len() == right.len() && left.iter().zip(right).all(|(left, right)| Arc::ptr_eq(left, right))
+async fn read_again(control: &Mutex<Control>, by: &Actor) -> Result<ReloadSummary, ApplyError> {
+    let mut compiled = Compiled::default();
+    loop {
+        let (path, basis) = {
+            let control = control.lock().await;
+            (control.path.clone(), control.basis())
+        };
+        let planned = off_thread(move || {
+            let document = Document::read(&path).map_err(ApplyError::Config)?;
+            let plan = basis.plan(document, &mut compiled)?;
+            Ok::<_, ApplyError>((plan, compiled))
+        });
+        let plan;
+        (plan, compiled) = planned.await?;
+        let mut control = control.lock().await;
+        if control.draining {
+            return Err(ApplyError::System(super::ENDING.to_owned()));
+        }
+        if plan.stands(&control.snapshot.load()) {
+            return control.put_in_force(plan, Some(by)).await;
+        }
+    }
 }
 
 pub(super) fn unix_ms() -> u64 {

@@ -26,7 +26,7 @@ impl Control {
     /// # Errors
     /// There is no such packet, or nobody who would carry it.
     pub async fn explain(&self, query: &Query) -> Result<Explained, Unexplained> {
-        let packets = self.packets.as_ref().ok_or(Unexplained::NoPacketVirtuals)?;
+        let packets = self.planes.packets.running().ok_or(Unexplained::NoPacketVirtuals)?;
         let told = packets.explain(query).await.ok_or(Unexplained::NoPacketVirtuals)?;
         let told = told.map_err(Unexplained::NoSuchPacket)?;
         Ok(explained(told, |it| self.reason(it)))

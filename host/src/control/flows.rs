@@ -22,7 +22,7 @@ pub struct FlowQuery {
 impl Control {
     /// The flows that match.
     pub async fn flows(&self, query: &FlowQuery) -> Flows {
-        let Some(packets) = &self.packets else { return Flows::default() };
+        let Some(packets) = self.planes.packets.running() else { return Flows::default() };
         let filter = Filter {
             virtual_: query.virtual_name.as_deref().map(Into::into),
             client: query.client.map(Into::into),
@@ -37,13 +37,14 @@ impl Control {
 
     /// All about one flow.
     pub async fn flow(&self, id: FlowId) -> Option<FlowDetails> {
-        let engine::FlowDetails { summary, to_server, to_client } = self.packets.as_ref()?.flow(id).await?;
+        let engine::FlowDetails { summary, to_server, to_client } =
+            self.planes.packets.running()?.flow(id).await?;
         Some(FlowDetails { flow: flow_status(summary), to_server, to_client })
     }
 
     /// Ends a flow; `false` if there is none.
     pub async fn delete_flow(&self, id: FlowId, by: &Actor) -> bool {
-        let deleted = match &self.packets {
+        let deleted = match self.planes.packets.running() {
             Some(packets) => packets.delete(id).await,
             None => false,
         };

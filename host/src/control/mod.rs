@@ -1,9 +1,10 @@
 //! The control thread's side: what turns a configuration into a snapshot, and everything that changes
 //! one. Nothing here is on the way of a request.
 //!
-//! A change is a plan first: what can fail (reading, binding, compiling, certificates) is done before
-//! anything is touched; then the workers get the new snapshot in one message; then what is not needed
-//! any more is released. A change that fails leaves everything as it was.
+//! A change is a plan first, a value that is made without holding anything up: files are read, packs compiled,
+//! certificates loaded. If what it was planned against still stands, each [plane](shunt_runtime::plane) makes what can
+//! fail; only when all have is it put in force, and what is not needed any more released. A change that fails leaves
+//! everything as it was.
 
 mod actor;
 mod apply;
@@ -12,9 +13,9 @@ mod environment;
 mod explain;
 mod flows;
 mod history;
+mod next;
 mod operate;
 mod packet_status;
-mod packets;
 mod plan;
 mod rules;
 mod status;
@@ -32,35 +33,33 @@ use crate::monitor::Monitors;
 use environment::DaemonEnvironment;
 use shunt_config::model::Config;
 use shunt_config::{Fingerprint, Report};
-use shunt_packets::{Packets, Probes};
-use shunt_proxy::worker::Worker;
+use shunt_packets::PacketPlane;
+use shunt_proxy::change::ProxyPlane;
 use shunt_runtime::Snapshot;
+use shunt_runtime::plane::Plane;
 use shunt_runtime::registry::Registry;
 
 pub use actor::Actor;
+pub use apply::reload;
 pub use explain::Unexplained;
 pub use flows::FlowQuery;
-pub use operate::NotFound;
+pub use operate::{NotFound, breaker_opened, load_rule, rollback_rule};
 pub use plan::{Summary, check};
 pub use rules::{LoadError, RuleName};
 
 /// The running process, as the admin interface sees it. One change at a time.
 pub struct Control {
+    /// Dropped first: their threads use the rest.
+    planes: Planes,
     path: PathBuf,
-    config: Config,
+    /// The one in force.
+    config: Arc<Config>,
     host: Arc<RuleHost>,
     environment: Arc<DaemonEnvironment>,
     registry: Registry,
     rules: rules::Histories,
     snapshot: Arc<ArcSwap<Snapshot>>,
-    workers: Vec<Worker>,
-    /// While there are packet virtuals.
-    packets: Option<Packets>,
-    /// Drawn at random: decides which packet worker owns a flow.
-    flow_key: [u64; 2],
     monitors: Monitors,
-    /// What monitors have sent on the way of clients.
-    probes: Arc<Probes>,
     started: std::time::Instant,
     /// What the files of the configuration were when it was put in force.
     files: Fingerprint,
@@ -68,6 +67,23 @@ pub struct Control {
     draining: bool,
     /// Names of rules whose breaker opened; taken by whoever acts on them.
     opened: Option<mpsc::UnboundedReceiver<String>>,
+}
+
+/// Why a change that was planned is not put in force.
+const ENDING: &str = "this Shunt drains and takes no changes; change its successor instead";
+
+/// Everything that carries traffic.
+struct Planes {
+    proxies: ProxyPlane,
+    packets: PacketPlane,
+}
+
+impl Planes {
+    /// In the order in which a change goes through them.
+    fn list(&mut self) -> [&mut dyn Plane; 2] {
+        let Planes { proxies, packets } = self;
+        [proxies, packets]
+    }
 }
 
 /// What a drain waits for, besides packet flows.
@@ -99,4 +115,24 @@ pub enum ApplyError {
     Resources(Vec<String>),
     #[error("{0}")]
     System(String),
+}
+
+/// Work that takes the processor for a while could not be done: it panicked, or the process ends.
+#[derive(Debug)]
+struct Aborted(String);
+
+impl From<Aborted> for ApplyError {
+    fn from(Aborted(why): Aborted) -> ApplyError {
+        ApplyError::System(why)
+    }
+}
+
+/// Runs what takes the processor for a while on another thread, so that monitors and the admin interface go on.
+async fn off_thread<T: Send + 'static, E: From<Aborted> + Send + 'static>(
+    work: impl FnOnce() -> Result<T, E> + Send + 'static,
+) -> Result<T, E> {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(result) => result,
+        Err(error) => Err(Aborted(error.to_string()).into()),
+    }
 }

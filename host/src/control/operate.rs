@@ -1,23 +1,24 @@
 //! What operators and breakers ask for while the process runs: other versions of rules, members in and
 //! out.
+//!
+//! What takes long (a pack is compiled, `on-load` runs) is done without holding anything up. If what it was done for
+//! changed meanwhile, it is done for what is there then.
 
-use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
 use shunt_config::model;
 use shunt_engine::member::Admin;
-use shunt_rules::{Environment, OnFault, Pack, RuleHost, RuleStats};
-use tokio::sync::mpsc;
+use shunt_rules::{Attachment, Environment, OnFault, Pack, Rule, RuleHost, RuleStats};
+use tokio::sync::{Mutex, mpsc};
 
-use super::apply::{running, same_rules, unix_ms};
+use super::apply::unix_ms;
 use super::history::{History, Running, Version};
-use super::packets::PacketPlan;
+use super::next::with_rules;
 use super::rules::{self, Histories, LoadError, RuleName, Using};
-use super::{Actor, Control};
+use super::{Actor, Control, ENDING, off_thread};
 use shunt_api::rules::LoadedRule;
 use shunt_api::status::MemberStatus;
-use shunt_runtime::{PacketVirtual, Snapshot, Virtual};
 
 /// Something that a command names does not exist.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,69 +28,125 @@ pub struct NotFound {
     pub known: Vec<String>,
 }
 
-impl Control {
-    /// Loads a version of a rule and puts it in force for the next flow and the next request.
-    ///
-    /// # Errors
-    /// Whatever is wrong with it; the version that runs goes on.
-    pub async fn load_rule(
-        &mut self,
-        name: &RuleName,
-        pack: Pack,
-        by: &Actor,
-    ) -> Result<LoadedRule, LoadError> {
-        let using = self.using(name)?;
-        let same = self.rules.get(name).and_then(|history| {
-            history
-                .versions()
-                .iter()
-                .find(|it| it.rule.digest() == pack.digest())
-                .map(|it| Arc::clone(&it.rule))
-        });
-        let (host, environment, stats) = self.rule_parts(name);
-        let target = name.clone();
-        let (rule, attachment, using) = off_thread(move || {
-            let rule = match same {
+/// What an attachment is made with.
+struct Bench {
+    name: RuleName,
+    using: Using,
+    host: Arc<RuleHost>,
+    environment: Arc<dyn Environment>,
+    stats: Arc<RuleStats>,
+}
+
+impl Bench {
+    fn attach(&self, rule: &Arc<Rule>) -> Result<Arc<Attachment>, LoadError> {
+        rules::attach(rule, &self.name, &self.using, Arc::clone(&self.environment), Arc::clone(&self.stats))
+    }
+}
+
+/// Loads a version of a rule and puts it in force for the next flow and the next request.
+///
+/// # Errors
+/// Whatever is wrong with it; the version that runs goes on.
+pub async fn load_rule(
+    control: &Mutex<Control>,
+    name: &RuleName,
+    pack: Pack,
+    by: &Actor,
+) -> Result<LoadedRule, LoadError> {
+    let pack = Arc::new(pack);
+    let mut compiled = None;
+    loop {
+        let bench = {
+            let mut control = control.lock().await;
+            compiled = compiled.or_else(|| control.compiled(name, &pack));
+            control.bench(name)?
+        };
+        let (known, pack) = (compiled.clone(), Arc::clone(&pack));
+        let made = off_thread(move || {
+            let rule = match known {
                 Some(rule) => rule,
-                None => rules::compile(&host, &pack)?,
+                None => rules::compile(&bench.host, &pack)?,
             };
-            let attachment = rules::attach(&rule, &target, &using, environment, stats)?;
-            Ok((rule, attachment, using))
-        })
-        .await?;
-        let number = self.rules.entry(name.clone()).or_default().add(rule, unix_ms());
-        let (loaded, from, to) =
-            self.run_rule(name, Running { number, attachment, using }, History::run).await;
-        tracing::info!(by = by.to_string(), rule = %name, from, to, "rule loaded");
-        Ok(loaded)
+            let attachment = bench.attach(&rule)?;
+            Ok::<_, LoadError>((rule, attachment, bench.using))
+        });
+        let (rule, attachment, using) = made.await?;
+        let mut control = control.lock().await;
+        if control.using(name)? == using {
+            let run = |history: &mut History| {
+                let number = history.add(rule, unix_ms());
+                history.run(Running { number, attachment, using });
+            };
+            let (loaded, from, to) = control.run_rule(name, run).await?;
+            tracing::info!(by = by.to_string(), rule = %name, from, to, "rule loaded");
+            return Ok(loaded);
+        }
+        compiled = Some(rule);
     }
+}
 
-    /// Goes back to the version that ran before the one that runs, or to a version that is named.
-    ///
-    /// # Errors
-    /// There is none, or it does not fit the configuration any more.
-    pub async fn rollback_rule(
-        &mut self,
-        name: &RuleName,
-        to: Option<u64>,
-        by: &Actor,
-    ) -> Result<LoadedRule, LoadError> {
-        let using = self.using(name)?;
-        let history = self.rules.entry(name.clone()).or_default();
-        let version = match to {
-            None => history.before().ok_or_else(|| LoadError::NoEarlierVersion(name.clone())),
-            Some(number) => history.version(number).ok_or_else(|| LoadError::NoSuchVersion {
-                name: name.clone(),
-                number,
-                known: history.versions().iter().map(|it| it.number).collect(),
-            }),
-        }?
-        .clone();
-        // A version that is named is a step of its own, which can be undone.
-        let step = if to.is_some() { History::run } else { History::go_back };
-        self.run_kept(name, version, using, step, by).await
+/// Goes back to the version that ran before the one that runs, or to a version that is named.
+///
+/// # Errors
+/// There is none, or it does not fit the configuration any more.
+pub async fn rollback_rule(
+    control: &Mutex<Control>,
+    name: &RuleName,
+    to: Option<u64>,
+    by: &Actor,
+) -> Result<LoadedRule, LoadError> {
+    // A version that is named is a step of its own, which can be undone.
+    let step = if to.is_some() { History::run } else { History::go_back };
+    run_kept(control, name, |control| control.kept(name, to).map(Some), step, by).await?.ok_or_else(|| {
+        // A version was found each time, so that it is never so.
+        LoadError::NoEarlierVersion(name.clone())
+    })
+}
+
+/// A rule faulted too often: goes back to the version that ran before and was not found faulty, if there is one.
+pub async fn breaker_opened(control: &Mutex<Control>, name: &RuleName) {
+    if !control.lock().await.find_faulty(name) {
+        return;
     }
+    // An operator may have been quicker: what runs then is not what was found faulty.
+    let good = |control: &Control| Ok(control.good(name));
+    if let Err(error) = run_kept(control, name, good, History::go_back, &Actor::Breaker).await {
+        tracing::error!(rule = %name, %error, "cannot roll back");
+    }
+}
 
+/// Runs a version that is kept by this step; `which` says which, as long as there is one to run.
+async fn run_kept(
+    control: &Mutex<Control>,
+    name: &RuleName,
+    which: impl Fn(&Control) -> Result<Option<Version>, LoadError>,
+    step: fn(&mut History, Running),
+    by: &Actor,
+) -> Result<Option<LoadedRule>, LoadError> {
+    loop {
+        let (bench, version, from) = {
+            let mut control = control.lock().await;
+            let bench = control.bench(name)?;
+            let Some(version) = which(&control)? else { return Ok(None) };
+            (bench, version, control.running_number(name))
+        };
+        let (number, rule) = (version.number, version.rule);
+        let made = off_thread(move || Ok::<_, LoadError>((bench.attach(&rule)?, bench.using)));
+        let (attachment, using) = made.await?;
+        let mut control = control.lock().await;
+        let stands = control.running_number(name) == from
+            && which(&control)?.is_some_and(|version| version.number == number)
+            && control.using(name)? == using;
+        if stands {
+            let run = |history: &mut History| step(history, Running { number, attachment, using });
+            let (loaded, from, to) = control.run_rule(name, run).await?;
+            tracing::info!(by = by.to_string(), rule = %name, from, to, "rule rolled back");
+            return Ok(Some(loaded));
+        }
+    }
+}
+
+impl Control {
     /// Takes a rule out of its virtual; `rollback` and `load` bring it back. Gives what is so without it.
     ///
     /// # Errors
@@ -97,33 +154,50 @@ impl Control {
     pub async fn unload_rule(&mut self, name: &RuleName, by: &Actor) -> Result<String, LoadError> {
         self.using(name)?;
         let without = without(&self.config, &self.rules, name);
-        let history = self.rules.get_mut(name).filter(|history| history.running().is_some());
+        let mut rules = self.rules.clone();
+        let history = rules.get_mut(name).filter(|history| history.running().is_some());
         let history = history.ok_or_else(|| LoadError::NotLoaded(name.clone()))?;
         let from = shown(history);
         history.unload();
-        self.swap_rules().await;
+        self.put_rules_in_force(rules).await?;
         tracing::warn!(by = by.to_string(), rule = %name, from, to = NO_VERSION, without, "rule unloaded");
         Ok(without)
     }
 
-    /// A rule faulted too often: goes back to the version that ran before and was not found faulty, if there
-    /// is one.
-    pub async fn breaker_opened(&mut self, name: &RuleName) {
-        let Some(history) = self.rules.get_mut(name) else { return };
-        let Some(running) = history.running() else { return };
-        // The news may be of a version that was replaced in the meantime.
-        if !running.attachment.breaker_is_open() {
-            return;
+    /// Notes that the running version of a rule faulted too often. False where there is none to go back to, or the news
+    /// is of a version that was replaced in the meantime.
+    fn find_faulty(&mut self, name: &RuleName) -> bool {
+        let Some(history) = self.rules.get_mut(name) else { return false };
+        if !history.running().is_some_and(|running| running.attachment.breaker_is_open()) {
+            return false;
         }
         history.found_faulty();
-        let Some(good) = history.good_before().cloned() else {
+        let is_there = history.good_before().is_some();
+        if !is_there {
             tracing::warn!(rule = %name, version = shown(history), "no good version ran before it; it stays");
-            return;
-        };
-        let Ok(using) = self.using(name) else { return };
-        if let Err(error) = self.run_kept(name, good, using, History::go_back, &Actor::Breaker).await {
-            tracing::error!(rule = %name, %error, "cannot roll back");
         }
+        is_there
+    }
+
+    /// The version to go back to while a faulty one runs.
+    fn good(&self, name: &RuleName) -> Option<Version> {
+        let history = self.rules.get(name)?;
+        history.running_version().filter(|version| version.faulty)?;
+        history.good_before().cloned()
+    }
+
+    /// The version that ran before the one that runs, or one that is named.
+    fn kept(&self, name: &RuleName, to: Option<u64>) -> Result<Version, LoadError> {
+        let history = self.rules.get(name).ok_or_else(|| LoadError::NoEarlierVersion(name.clone()))?;
+        let version = match to {
+            None => history.before().ok_or_else(|| LoadError::NoEarlierVersion(name.clone())),
+            Some(number) => history.version(number).ok_or_else(|| LoadError::NoSuchVersion {
+                name: name.clone(),
+                number,
+                known: history.versions().iter().map(|it| it.number).collect(),
+            }),
+        };
+        version.cloned()
     }
 
     /// The names of rules whose breaker opens, to be given to [`Control::breaker_opened`]. Once.
@@ -169,41 +243,39 @@ impl Control {
         Err(LoadError::NoSuchRule { name: name.clone(), known })
     }
 
-    fn rule_parts(&mut self, name: &RuleName) -> (Arc<RuleHost>, Arc<dyn Environment>, Arc<RuleStats>) {
-        let stats = self.registry.rule_stats(&name.to_string());
-        (Arc::clone(&self.host), Arc::clone(&self.environment) as Arc<dyn Environment>, stats)
-    }
-
-    /// Runs a version that is kept.
-    async fn run_kept(
-        &mut self,
-        name: &RuleName,
-        version: Version,
-        using: Using,
-        step: fn(&mut History, Running),
-        by: &Actor,
-    ) -> Result<LoadedRule, LoadError> {
-        let (_, environment, stats) = self.rule_parts(name);
-        let (number, target) = (version.number, name.clone());
-        let (attachment, using) = off_thread(move || {
-            let attachment = rules::attach(&version.rule, &target, &using, environment, stats)?;
-            Ok((attachment, using))
+    fn bench(&mut self, name: &RuleName) -> Result<Bench, LoadError> {
+        Ok(Bench {
+            using: self.using(name)?,
+            name: name.clone(),
+            host: Arc::clone(&self.host),
+            environment: Arc::clone(&self.environment) as Arc<dyn Environment>,
+            stats: self.registry.rule_stats(&name.to_string()),
         })
-        .await?;
-        let (loaded, from, to) = self.run_rule(name, Running { number, attachment, using }, step).await;
-        tracing::info!(by = by.to_string(), rule = %name, from, to, "rule rolled back");
-        Ok(loaded)
     }
 
-    /// Runs a version by this step. Gives what ran and what runs as the log shows them, too.
+    /// A pack that is among the versions of a rule is not compiled again.
+    fn compiled(&self, name: &RuleName, pack: &Pack) -> Option<Arc<Rule>> {
+        let mut versions = self.rules.get(name)?.versions().iter();
+        versions.find(|it| it.rule.digest() == pack.digest()).map(|it| Arc::clone(&it.rule))
+    }
+
+    fn running_number(&self, name: &RuleName) -> Option<u64> {
+        Some(self.rules.get(name)?.running()?.number)
+    }
+
+    /// Has `run` choose the version of a rule that runs from now on. Gives what ran and what runs as the log shows them,
+    /// too.
     async fn run_rule(
         &mut self,
         name: &RuleName,
-        running: Running,
-        step: fn(&mut History, Running),
-    ) -> (LoadedRule, String, String) {
-        let history = self.rules.entry(name.clone()).or_default();
+        run: impl FnOnce(&mut History),
+    ) -> Result<(LoadedRule, String, String), LoadError> {
+        let mut rules = self.rules.clone();
+        let history = rules.entry(name.clone()).or_default();
         let (replaced, from) = (history.running().map(|running| running.number), shown(history));
+        run(history);
+        let to = shown(history);
+        let running = history.running().ok_or_else(|| LoadError::NotLoaded(name.clone()))?;
         let rule = running.attachment.rule();
         let loaded = LoadedRule {
             name: name.to_string(),
@@ -214,40 +286,20 @@ impl Control {
             hooks: rule.hooks().iter().map(|hook| hook.to_string()).collect(),
             replaced,
         };
-        step(history, running);
-        let to = shown(history);
-        self.swap_rules().await;
-        (loaded, from, to)
+        self.put_rules_in_force(rules).await?;
+        Ok((loaded, from, to))
     }
 
     /// Puts the next snapshot in force: the same but for the rules.
-    async fn swap_rules(&mut self) {
-        let before = self.snapshot.load_full();
-        let virtuals = before.virtuals.iter().map(|virtual_| {
-            let rules = running(&self.rules, &virtual_.settings.name, &virtual_.settings.rules);
-            if same_rules(&rules, &virtual_.rules) {
-                return Arc::clone(virtual_);
-            }
-            let (settings, tls) = (virtual_.settings.clone(), virtual_.tls.clone());
-            Arc::new(Virtual { settings, tls, rules, counters: Arc::clone(&virtual_.counters) })
-        });
-        let packet_virtuals = before.packet_virtuals.iter().map(|virtual_| {
-            let settings = &virtual_.settings;
-            let rules = running(&self.rules, &settings.name, &settings.rules);
-            if same_rules(&rules, &virtual_.rules) {
-                return Arc::clone(virtual_);
-            }
-            Arc::new(PacketVirtual { settings: settings.clone(), rules, on_path: virtual_.on_path.clone() })
-        });
-        let snapshot = Snapshot {
-            epoch: before.epoch + 1,
-            virtuals: virtuals.collect(),
-            packet_virtuals: packet_virtuals.collect(),
-            translators: before.translators.clone(),
-            pools: before.pools.clone(),
-        };
-        self.swap(snapshot, BTreeMap::new()).await;
-        self.swap_packets(PacketPlan::Keep).await;
+    async fn put_rules_in_force(&mut self, rules: Histories) -> Result<(), LoadError> {
+        if self.draining {
+            return Err(LoadError::System(ENDING.to_owned()));
+        }
+        let next = with_rules(&self.snapshot.load(), &rules);
+        let config = Arc::clone(&self.config);
+        self.change(&config, next).await.map_err(|problems| LoadError::System(problems.join("; ")))?;
+        self.rules = rules;
+        Ok(())
     }
 }
 
@@ -292,15 +344,4 @@ pub(super) fn shown(history: &History) -> String {
         || NO_VERSION.to_owned(),
         |(number, pack)| format!("{number} ({} {})", pack.name, pack.version),
     )
-}
-
-/// Runs what takes the processor for a while on another thread, so that monitors and the admin
-/// interface go on.
-async fn off_thread<T: Send + 'static>(
-    work: impl FnOnce() -> Result<T, LoadError> + Send + 'static,
-) -> Result<T, LoadError> {
-    match tokio::task::spawn_blocking(work).await {
-        Ok(result) => result,
-        Err(error) => Err(LoadError::System(error.to_string())),
-    }
 }

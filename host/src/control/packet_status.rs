@@ -16,7 +16,8 @@ use shunt_runtime::PacketVirtual;
 impl Control {
     /// `None`: there are no packet virtuals.
     pub(super) async fn packet_status(&self) -> Option<PacketStatus> {
-        let Totals { workers, counters, interfaces, outcomes } = self.packets.as_ref()?.totals().await;
+        let Totals { workers, counters, interfaces, outcomes } =
+            self.planes.packets.running()?.totals().await;
         let snapshot = self.snapshot.load_full();
         let virtuals = snapshot.packet_virtuals.iter().map(|it| self.packet_virtual_status(it, &counters));
         let translators = snapshot.translators.iter().map(|it| translator_status(it, &counters));

@@ -1,6 +1,6 @@
 //! What a configuration asks for, made as far as it can fail and before anything is touched.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -11,11 +11,10 @@ use tokio::sync::mpsc;
 
 use super::ApplyError;
 use super::environment::DaemonEnvironment;
-use super::history::{History, Running};
+use super::history::Running;
 use super::rules::{self, Histories, LoadError, RuleName, Using};
-use shunt_config::{Document, Remark, Report, model};
+use shunt_config::{Document, Fingerprint, Remark, Report, model};
 use shunt_runtime::Snapshot;
-use shunt_runtime::registry::Registry;
 use shunt_runtime::tls::Tls;
 
 /// What `shunt check` found to be right.
@@ -37,18 +36,130 @@ pub struct Summary {
 /// Everything that is wrong with it.
 pub fn check(path: &Path) -> Result<Summary, ApplyError> {
     let document = Document::read(path).map_err(ApplyError::Config)?;
-    document.verify_files().map_err(ApplyError::Config)?;
     let host = RuleHost::new().map_err(|error| ApplyError::System(error.to_string()))?;
     let environment = Arc::new(DaemonEnvironment::new(
         Arc::new(ArcSwap::from_pointee(Snapshot::empty())),
         mpsc::unbounded_channel().0,
     ));
-    let mut registry = Registry::new(1, [0; 2]);
-    let planned = plan_rules(&document, &Histories::new(), &host, &environment, &mut registry)?;
-    plan_tls(&document, &Snapshot::empty())?;
-    let config = &document.config;
+    let basis = Basis {
+        before: Arc::new(Snapshot::empty()),
+        rules: Histories::new(),
+        stats: HashMap::new(),
+        host,
+        environment,
+    };
+    let Plan { config, rules, warnings, .. } = basis.plan(document, &mut Compiled::default())?;
     let virtuals = config.virtuals.len() + config.packet_virtuals.len() + config.translators.len();
-    Ok(Summary { virtuals, pools: config.pools.len(), rules: planned.len(), warnings: document.warnings() })
+    Ok(Summary { virtuals, pools: config.pools.len(), rules: rules.len(), warnings })
+}
+
+/// What a configuration is planned against: all that runs, at one moment.
+pub(super) struct Basis {
+    pub(super) before: Arc<Snapshot>,
+    pub(super) rules: Histories,
+    pub(super) stats: HashMap<String, Arc<RuleStats>>,
+    pub(super) host: Arc<RuleHost>,
+    pub(super) environment: Arc<DaemonEnvironment>,
+}
+
+/// What a configuration asks for, ready but for what planes have to make.
+pub(super) struct Plan {
+    /// Of the snapshot that it was planned against.
+    epoch: u64,
+    pub(super) config: Arc<model::Config>,
+    /// What its files were.
+    pub(super) files: Fingerprint,
+    /// What is right, and most likely not meant.
+    pub(super) warnings: Report,
+    pub(super) rules: BTreeMap<RuleName, RulePlan>,
+    /// The certificates of each virtual, in their order.
+    pub(super) tls: Vec<Option<Arc<Tls>>>,
+    /// Of rules that are new.
+    pub(super) stats: HashMap<String, Arc<RuleStats>>,
+}
+
+/// Packs that were compiled for a plan that did not come to be.
+#[derive(Default)]
+pub(super) struct Compiled(HashMap<Digest, Arc<Rule>>);
+
+impl Compiled {
+    fn rule(&mut self, host: &RuleHost, pack: &Pack) -> Result<Arc<Rule>, LoadError> {
+        if let Some(rule) = self.0.get(&pack.digest()) {
+            return Ok(Arc::clone(rule));
+        }
+        let rule = rules::compile(host, pack)?;
+        self.0.insert(pack.digest(), Arc::clone(&rule));
+        Ok(rule)
+    }
+}
+
+impl Basis {
+    /// Reads what a configuration names, compiles and attaches. Takes as long as that takes: call it off the control
+    /// thread.
+    ///
+    /// # Errors
+    /// Everything that is wrong with it.
+    pub(super) fn plan(mut self, document: Document, compiled: &mut Compiled) -> Result<Plan, ApplyError> {
+        document.verify_files().map_err(ApplyError::Config)?;
+        let rules = self.rules(&document, compiled)?;
+        let tls = plan_tls(&document, &self.before)?;
+        let Basis { before, stats, .. } = self;
+        let (files, warnings) = (document.fingerprint().clone(), document.warnings());
+        let config = Arc::new(document.config);
+        Ok(Plan { epoch: before.epoch, config, files, warnings, rules, tls, stats })
+    }
+
+    /// Reads, compiles and attaches what is new; everything that is wrong with any of the rules is told.
+    fn rules(
+        &mut self,
+        document: &Document,
+        compiled: &mut Compiled,
+    ) -> Result<BTreeMap<RuleName, RulePlan>, ApplyError> {
+        let mut planned = BTreeMap::new();
+        let mut remarks = Vec::new();
+        for rules::RuleUse { name, written, using } in rules::uses(&document.config) {
+            match self.rule(&name, written, using, compiled) {
+                Ok(plan) => drop(planned.insert(name, plan)),
+                Err(error) => remarks.extend(remark(&name, &error)),
+            }
+        }
+        if remarks.is_empty() { Ok(planned) } else { Err(ApplyError::Config(document.refuse(remarks))) }
+    }
+
+    fn rule(
+        &mut self,
+        name: &RuleName,
+        written: &model::RuleUse,
+        using: Using,
+        compiled: &mut Compiled,
+    ) -> Result<RulePlan, LoadError> {
+        let pack = Pack::read(&written.pack)?;
+        let configured = pack.digest();
+        let stats = Arc::clone(self.stats.entry(name.to_string()).or_default());
+        let environment = Arc::clone(&self.environment) as Arc<dyn Environment>;
+        let attach = |rule| rules::attach(rule, name, &using, environment, stats);
+        let kept = self.rules.get(name).filter(|history| history.configured == Some(configured));
+        let Some(history) = kept else {
+            let rule = compiled.rule(&self.host, &pack)?;
+            let attachment = attach(&rule)?;
+            return Ok(RulePlan { configured, run: Some((rule, attachment, using)) });
+        };
+        let run = match (history.running(), history.running_version()) {
+            (Some(Running { using: before, .. }), Some(version)) if *before != using => {
+                let attachment = attach(&version.rule)?;
+                Some((Arc::clone(&version.rule), attachment, using))
+            }
+            _ => None,
+        };
+        Ok(RulePlan { configured, run })
+    }
+}
+
+impl Plan {
+    /// Is what runs still what it was planned against?
+    pub(super) fn stands(&self, now: &Snapshot) -> bool {
+        self.epoch == now.epoch
+    }
 }
 
 /// What a configuration asks of one rule.
@@ -56,55 +167,6 @@ pub(super) struct RulePlan {
     pub(super) configured: Digest,
     /// What is to run from now on; `None`: what runs, or nothing while it is unloaded.
     pub(super) run: Option<(Arc<Rule>, Arc<Attachment>, Using)>,
-}
-
-/// Reads, compiles and attaches what is new; everything that is wrong with any of the rules is told.
-pub(super) fn plan_rules(
-    document: &Document,
-    histories: &Histories,
-    host: &Arc<RuleHost>,
-    environment: &Arc<DaemonEnvironment>,
-    registry: &mut Registry,
-) -> Result<BTreeMap<RuleName, RulePlan>, ApplyError> {
-    let mut planned = BTreeMap::new();
-    let mut remarks = Vec::new();
-    for rules::RuleUse { name, written, using } in rules::uses(&document.config) {
-        let stats = registry.rule_stats(&name.to_string());
-        let environment = Arc::clone(environment) as Arc<dyn Environment>;
-        match plan_rule(&name, written, using, histories.get(&name), host, environment, stats) {
-            Ok(plan) => drop(planned.insert(name, plan)),
-            Err(error) => remarks.extend(remark(&name, &error)),
-        }
-    }
-    if remarks.is_empty() { Ok(planned) } else { Err(ApplyError::Config(document.refuse(remarks))) }
-}
-
-fn plan_rule(
-    name: &RuleName,
-    rule: &model::RuleUse,
-    using: Using,
-    history: Option<&History>,
-    host: &RuleHost,
-    environment: Arc<dyn Environment>,
-    stats: Arc<RuleStats>,
-) -> Result<RulePlan, LoadError> {
-    let pack = Pack::read(&rule.pack)?;
-    let configured = pack.digest();
-    let attach = |compiled| rules::attach(compiled, name, &using, environment, stats);
-    let kept = history.filter(|history| history.configured == Some(configured));
-    let Some(history) = kept else {
-        let compiled = rules::compile(host, &pack)?;
-        let attachment = attach(&compiled)?;
-        return Ok(RulePlan { configured, run: Some((compiled, attachment, using)) });
-    };
-    let run = match (history.running(), history.running_version()) {
-        (Some(Running { using: before, .. }), Some(version)) if *before != using => {
-            let attachment = attach(&version.rule)?;
-            Some((Arc::clone(&version.rule), attachment, using))
-        }
-        _ => None,
-    };
-    Ok(RulePlan { configured, run })
 }
 
 /// An error of a rule, at the key of the configuration that it is about.
@@ -136,7 +198,7 @@ fn remark(name: &RuleName, error: &LoadError) -> Vec<Remark> {
 }
 
 /// The certificates of each virtual, in their order.
-pub(super) fn plan_tls(document: &Document, before: &Snapshot) -> Result<Vec<Option<Arc<Tls>>>, ApplyError> {
+fn plan_tls(document: &Document, before: &Snapshot) -> Result<Vec<Option<Arc<Tls>>>, ApplyError> {
     let mut remarks = Vec::new();
     let planned = document.config.virtuals.iter().map(|virtual_| {
         if virtual_.tls.is_empty() {

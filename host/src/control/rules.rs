@@ -64,6 +64,12 @@ pub enum LoadError {
     System(String),
 }
 
+impl From<super::Aborted> for LoadError {
+    fn from(super::Aborted(why): super::Aborted) -> LoadError {
+        LoadError::System(why)
+    }
+}
+
 impl LoadError {
     /// A stable name for programs.
     pub fn kind(&self) -> &'static str {
@@ -120,6 +126,23 @@ pub(super) fn uses(config: &model::Config) -> impl Iterator<Item = RuleUse<'_>> 
         .iter()
         .flat_map(|it| it.rules.iter().map(|rule| RuleUse::of(&it.name, rule, 0, OF_PACKETS)));
     proxies.chain(packets)
+}
+
+/// What runs at a virtual, in the order of its configuration.
+pub(super) fn running(
+    histories: &Histories,
+    virtual_: &str,
+    rules: &[model::RuleUse],
+) -> Vec<Arc<Attachment>> {
+    let attachment = |rule: &model::RuleUse| {
+        let name = RuleName { virtual_name: virtual_.to_owned(), rule: rule.name.clone() };
+        Some(Arc::clone(&histories.get(&name)?.running()?.attachment))
+    };
+    rules.iter().filter_map(attachment).collect()
+}
+
+pub(super) fn same_rules(left: &[Arc<Attachment>], right: &[Arc<Attachment>]) -> bool {
+    left.len() == right.len() && left.iter().zip(right).all(|(left, right)| Arc::ptr_eq(left, right))
 }
 
 impl<'c> RuleUse<'c> {

@@ -24,7 +24,7 @@ impl Control {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             epoch: snapshot.epoch,
             uptime_seconds: self.started.elapsed().as_secs(),
-            workers: self.workers.len(),
+            workers: self.planes.proxies.workers(),
             draining: self.draining,
             differences: self.differences(),
             log_lines_lost: log::lost(),

@@ -90,6 +90,15 @@ impl Steering {
         self.tables.steer(wanted)
     }
 
+    /// Is there room for all that [`steer`](Self::steer) would tell it?
+    ///
+    /// # Errors
+    ///
+    /// [`XdpError::Full`].
+    pub fn admits(&self, wanted: &Wanted) -> Result<(), XdpError> {
+        self.tables.admits(wanted)
+    }
+
     /// Attaches the program to an interface, and gives the frames of each queue to that queue's socket.
     /// The sockets are bound to this interface; frames of a queue without one are dropped and counted.
     ///

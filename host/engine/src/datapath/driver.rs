@@ -5,6 +5,7 @@ use shunt_wire::{Address, FlowKey};
 use super::model::index::VirtualIndex;
 use super::model::probe::{Notice, Probed};
 use super::model::ruling::{Done, NewFlow, Ruling};
+use crate::flow::FlowId;
 use crate::fragment::FragmentOf;
 
 /// What a datapath asks of the worker that drives it. Every method returns at once.
@@ -14,6 +15,12 @@ pub trait Driver {
 
     /// A flow ended. Called only where [`Hooks::on_done`](super::snapshot::Hooks) is set.
     fn on_done(&mut self, done: &Done);
+
+    /// A flow ended of which no rule is told. What a rule kept for it, when it was asked at its beginning, is not
+    /// needed any more.
+    fn ended(&mut self, flow: FlowId) {
+        let _ = flow;
+    }
 
     /// Sends a frame beside the one that is being received: a reset, a pending packet, an announcement.
     fn send(&mut self, interface: u32, frame: &[u8]);

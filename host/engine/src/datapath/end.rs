@@ -1,5 +1,7 @@
 //! How flows end: their keys, timers, ports and counts are given back, both ends are reset, and rules are notified.
 
+use std::sync::Arc;
+
 use shunt_wire::{FlowKey, Frame, frame, tcp};
 
 use super::Datapath;
@@ -27,7 +29,7 @@ pub(super) enum Cause {
 /// Flows that end by time in one call at most, so that a call stays short; the rest ends in the next.
 const AT_ONCE: usize = 1024;
 /// Slots that are looked through for flows of virtuals that are gone, in one call.
-const SWEEP: usize = 4096;
+const SWEEP: usize = 512;
 
 impl Datapath {
     /// Ends flows whose time is up.
@@ -51,7 +53,7 @@ impl Datapath {
         let mut all: Vec<FlowId> = Vec::new();
         let next: Option<Cursor> = self.flows.table.walk(cursor, SWEEP, |id, _| all.push(id));
         for id in all {
-            if self.flows.orphaned(&self.config, &self.accounting, id).is_some() {
+            if self.flows.orphaned(&self.config, id).is_some() {
                 self.end(now, id, Cause::ConfigRemoved, None, driver);
             }
         }
@@ -126,9 +128,11 @@ impl Datapath {
         }
         if let Some(entry) = self.accounting.entries.virtual_mut(state.virtual_) {
             entry.traffic.end();
-            if entry.virtual_.hooks.on_done {
-                let (name, index) = (entry.virtual_.name.clone(), entry.index);
-                let member = self.accounting.entries.member(state.member);
+        }
+        let snapshot = &self.config.snapshot;
+        match snapshot.entered(state.virtual_) {
+            Some((virtual_, index)) if virtual_.hooks.on_done => {
+                let member = snapshot.entered_member(state.member);
                 driver.on_done(&Done {
                     flow: NewFlow {
                         id,
@@ -137,10 +141,10 @@ impl Datapath {
                         protocol: FlowProtocol::of(key.protocol()),
                         ingress: state.ingress,
                     },
-                    virtual_: name,
+                    virtual_: Arc::clone(&virtual_.name),
                     index,
-                    pool: member.map(|entry| entry.pool.clone()),
-                    member: member.map(|entry| entry.member.endpoint),
+                    pool: member.map(|(pool, _)| Arc::clone(pool)),
+                    member: member.map(|(_, member)| member.endpoint),
                     mode: Some(state.mode),
                     outcome: outcome(cause, ending, state.tracker.is_some()),
                     to_server: state.traffic[Direction::ToServer as usize],
@@ -149,6 +153,7 @@ impl Datapath {
                     first_answer: state.first_answer(),
                 });
             }
+            _ => driver.ended(id),
         }
     }
 
@@ -168,7 +173,7 @@ impl Datapath {
         };
         // A reset is not kept for a next hop that is not known.
         if flow.value.path(direction).rewrite.epoch != self.config.epoch
-            && self.flows.renew(&self.config, &self.accounting, now, id, direction) != Ok(None)
+            && self.flows.renew(&self.config, now, id, direction) != Ok(None)
         {
             return;
         }

@@ -50,7 +50,7 @@ pub use model::verdict::Verdict;
 pub use model::virtual_::{Hooks, Limits, OnPath, SourcePersistence, Transport, Virtual};
 pub use operate::explain::{Asked, Explanation, Leaving, Question, Unasked};
 pub use operate::list::{Filter, FlowDetails, FlowSummary};
-pub use snapshot::{Owned, Snapshot};
+pub use snapshot::{Left, Owned, Snapshot};
 pub use state::config::Options;
 pub use state::counters::{Counters, FlowCounters, TranslatorCounters, VirtualCounters};
 pub use state::trace::{Considered, Note, Point, Standing};
@@ -60,6 +60,7 @@ use std::sync::Arc;
 use crate::flow::Cursor;
 use crate::network::Network;
 use local::tunnels;
+use model::id::EntryId;
 use state::accounting::Accounting;
 use state::config::Config;
 use state::flows::Flows;
@@ -100,11 +101,10 @@ impl Datapath {
     }
 
     /// Begins anew in the place of one whose worker has panicked, of which nothing is believed but which SNAT
-    /// ports are in use or quarantined, and which members there were: the other workers go by them. Its flows are lost.
+    /// ports are in use or quarantined: the other workers go by them. Its flows are lost.
     #[must_use]
     pub fn after_panic(mut self, now: u64, lost: Self) -> Self {
-        let Self { flows: Flows { leases, table, .. }, config, .. } = lost;
-        self.config.former = config.former;
+        let Self { flows: Flows { leases, table, .. }, .. } = lost;
         self.flows.leases = leases.after_panic(now);
         // Their leases give themselves back.
         drop(table);
@@ -122,23 +122,48 @@ impl Datapath {
         self.flows.leases.advance(now);
     }
 
-    /// Applies a snapshot. Flows keep what was decided for them, unless their virtual or their SNAT
-    /// address is gone.
-    pub fn apply_snapshot(&mut self, now: u64, snapshot: Arc<Snapshot>) {
-        self.accounting.apply(now, &snapshot);
-        self.config.apply(snapshot);
-        self.flows.sweep = Some(Cursor::default());
+    /// Applies the snapshot that was made to [follow](Snapshot::after) the one it has, and gives that back: it is
+    /// not for the worker to free it. Flows keep what was decided for them, unless their virtual or their SNAT
+    /// address is gone. What this takes does not grow with the configuration.
+    pub fn apply_snapshot(&mut self, snapshot: Arc<Snapshot>) -> Arc<Snapshot> {
+        self.accounting.apply(&snapshot);
+        if snapshot.takes_away() {
+            self.flows.sweep = Some(Cursor::default());
+        }
+        self.config.apply(snapshot)
     }
 
-    /// Applies what is now known of the network, and sends what waited for a neighbour that has appeared, in
-    /// order. Flows find their next hop anew with their next packet.
-    pub fn apply_network(&mut self, now: u64, network: Arc<Network>, driver: &mut impl Driver) {
-        // Neighbours are confirmed all the time; only what is different makes flows look again.
-        if *self.config.network != *network {
-            self.config.network = network;
-            self.config.next_epoch();
-        }
+    /// The snapshot that it has.
+    #[must_use]
+    pub const fn snapshot(&self) -> &Arc<Snapshot> {
+        &self.config.snapshot
+    }
+
+    /// Of what left the configuration, that which no flow of this worker refers to any more. Once all workers have
+    /// released something, the next snapshot may [forget](Snapshot::after) it.
+    #[must_use]
+    pub fn released(&self, mut left: Left) -> Left {
+        let entries = &self.accounting.entries;
+        let is_free = |number: &u32| entries.virtual_(EntryId(*number)).is_none_or(|it| !it.has_flows());
+        left.virtuals.retain(is_free);
+        let is_free = |number: &u32| entries.member(EntryId(*number)).is_none_or(|it| !it.has_flows());
+        left.members.retain(is_free);
+        left
+    }
+
+    /// Applies what is known of the network now, which is to differ from what was: neighbours are confirmed all the
+    /// time. Sends what waited for a neighbour that has appeared, in order; flows find their next hop anew with
+    /// their next packet. What was known is given back: it is not for the worker to free it.
+    pub fn apply_network(
+        &mut self,
+        now: u64,
+        network: Arc<Network>,
+        driver: &mut impl Driver,
+    ) -> Arc<Network> {
+        let before = std::mem::replace(&mut self.config.network, network);
+        self.config.next_epoch();
         self.release_pending(now, driver);
+        before
     }
 
     /// Counts a frame that the driver lost: [`DropReason::SendFull`].

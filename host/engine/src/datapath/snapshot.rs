@@ -8,10 +8,12 @@ use shunt_wire::{Address, Endpoint};
 use super::lookup::{NoListener, VirtualLookup};
 use super::model::conflict::Conflict;
 use super::model::flow::FlowProtocol;
+use super::model::id::EntryId;
 use super::model::index::{PoolIndex, SnatPoolIndex, TranslatorIndex, VirtualIndex};
-use super::model::pool::{Pool, SnatPool};
-use super::model::translation::Translator;
-use super::model::virtual_::{OnPath, Virtual};
+use super::model::numbers::Numbers;
+use super::model::pool::{Member, Pool, SnatPool};
+use super::model::translation::{Translation, Translator};
+use super::model::virtual_::{OnPath, Transport, Virtual};
 use crate::hash::Keyed;
 
 /// Packet virtuals, and the pools that they use. Everything that an index in it names is there.
@@ -30,6 +32,42 @@ pub struct Snapshot {
     translators: Vec<Translator>,
     /// By link.
     translating: HashMap<u32, TranslatorIndex, Keyed>,
+    /// Every way of its virtuals to give an IPv6 address one of IPv4.
+    translations: Vec<Arc<Translation>>,
+    numbers: AllNumbers,
+    /// Endpoints of members that left: flows may still have answers of them, and each worker must know whose.
+    former: HashSet<Endpoint, Keyed>,
+    /// It takes away what flows may need: a virtual, or a SNAT address.
+    takes_away: bool,
+}
+
+/// The numbers by which workers keep what they count.
+#[derive(Debug, Default)]
+pub(super) struct AllNumbers {
+    pub(super) virtuals: Numbers<(Arc<str>, Endpoint, Transport), Virtual>,
+    /// Of all pools, one after the other.
+    pub(super) members: Numbers<(Arc<str>, Endpoint), (Arc<str>, Member)>,
+    /// Where the members of each pool begin.
+    first_members: Vec<usize>,
+    /// Those of each pool, in its order; the very same as in the snapshot before where they are equal.
+    of_pools: Vec<Arc<[EntryId]>>,
+    /// Nothing outlives the snapshot that refers to them.
+    pub(super) pools: Numbers<Arc<str>, ()>,
+    pub(super) translators: Numbers<Arc<str>, ()>,
+}
+
+/// Virtuals and members that left the configuration, and whose numbers flows may still have.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Left {
+    pub(super) virtuals: Vec<u32>,
+    pub(super) members: Vec<u32>,
+}
+
+impl Left {
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.virtuals.is_empty() && self.members.is_empty()
+    }
 }
 
 /// Why an address is Shunt's.
@@ -91,7 +129,14 @@ impl Snapshot {
         let lookup = VirtualLookup::new(&virtuals)?;
         let probes = virtuals.iter().find_map(|virtual_| Some(virtual_.on_path.as_ref()?.link));
         let (translators, translating) = (Vec::new(), HashMap::with_hasher(hasher));
-        Ok(Self {
+        let mut translations: Vec<Arc<Translation>> = Vec::new();
+        for translation in virtuals.iter().filter_map(|it| it.translation.as_ref()) {
+            if translations.iter().all(|other| other.mapping != translation.mapping) {
+                translations.push(Arc::clone(translation));
+            }
+        }
+        let former = HashSet::with_hasher(hasher);
+        let snapshot = Self {
             virtuals,
             pools,
             snat_pools,
@@ -102,7 +147,13 @@ impl Snapshot {
             member_addresses,
             translators,
             translating,
-        })
+            translations,
+            numbers: AllNumbers::default(),
+            former,
+            takes_away: false,
+        };
+        let numbers = snapshot.numbered(None, &Left::default());
+        Ok(Self { numbers, ..snapshot })
     }
 
     /// The same with virtuals of mode `siit`.
@@ -123,7 +174,121 @@ impl Snapshot {
             }
         }
         self.translators = translators;
+        self.numbers = self.numbered(None, &Left::default());
         Ok(self)
+    }
+
+    /// The same as the successor of another: virtuals and members that are in both keep their numbers, and with
+    /// them what workers counted. Of what `before` had [left](Self::left) over from those before it, `released` is
+    /// forgotten.
+    #[must_use]
+    pub fn after(mut self, before: &Self, released: &Left) -> Self {
+        self.numbers = self.numbered(Some(before), released);
+        let gone = self.numbers.members.gone().map(|(_, (_, member))| member.endpoint);
+        self.former.extend(gone.filter(|endpoint| !self.members.contains(endpoint)));
+        let is_gone = |number: u32| matches!(self.numbers.virtuals.place(number), Some(Err(_)));
+        let mut virtuals = (0..before.virtuals.len()).filter_map(|place| before.numbers.virtuals.at(place));
+        let is_leased = |address: &Address| matches!(self.owned(*address), Some(Owned::Snat(_)));
+        let mut leased = before.snat_pools.iter().flat_map(|pool| pool.ports.addresses());
+        self.takes_away = virtuals.any(is_gone) || leased.any(|address| !is_leased(address));
+        self
+    }
+
+    fn numbered(&self, before: Option<&Self>, released: &Left) -> AllNumbers {
+        let none = AllNumbers::default();
+        let (old, virtuals, pools) = match before {
+            Some(before) => (&before.numbers, &before.virtuals[..], &before.pools[..]),
+            None => (&none, &[][..], &[][..]),
+        };
+        let key = |it: &Virtual| (Arc::clone(&it.name), it.listen, it.transport);
+        let keys: Vec<_> = self.virtuals.iter().map(key).collect();
+        let gone = released.virtuals.iter().copied().collect();
+        let virtuals = old.virtuals.next(&keys, &gone, |place| virtuals.get(place).cloned());
+        let (mut members, mut first_members) = (Vec::new(), Vec::new());
+        for pool in &self.pools {
+            first_members.push(members.len());
+            members.extend(pool.members.iter().map(|member| (Arc::clone(&pool.name), member.endpoint)));
+        }
+        let all: Vec<_> =
+            pools.iter().flat_map(|pool| pool.members.iter().map(move |it| (&pool.name, it))).collect();
+        let kept = |place: usize| all.get(place).map(|(pool, it)| (Arc::clone(pool), (*it).clone()));
+        let gone = released.members.iter().copied().collect();
+        let members = old.members.next(&members, &gone, kept);
+        let keys: Vec<_> = self.pools.iter().map(|pool| Arc::clone(&pool.name)).collect();
+        let pools = old.pools.next(&keys, &HashSet::new(), |_| None);
+        let before: HashMap<u32, &Arc<[EntryId]>> =
+            (0..).zip(&old.of_pools).filter_map(|(place, of)| Some((old.pools.at(place)?, of))).collect();
+        let of_pools = self.pools.iter().zip(&first_members).enumerate().map(|(place, (pool, first))| {
+            let places = *first..*first + pool.members.len();
+            let now: Arc<[EntryId]> = places.filter_map(|place| members.at(place).map(EntryId)).collect();
+            let known = pools.at(place).and_then(|number| before.get(&number));
+            known.filter(|known| ***known == now).map_or(now, |known| Arc::clone(known))
+        });
+        let of_pools = of_pools.collect();
+        let keys: Vec<_> = self.translators.iter().map(|it| Arc::clone(&it.name)).collect();
+        let translators = old.translators.next(&keys, &HashSet::new(), |_| None);
+        AllNumbers { virtuals, members, first_members, of_pools, pools, translators }
+    }
+
+    /// What left the configuration and still has numbers: see [`Datapath::released`](super::Datapath::released).
+    #[must_use]
+    pub fn left(&self) -> Left {
+        Left {
+            virtuals: self.numbers.virtuals.gone().map(|(number, _)| number).collect(),
+            members: self.numbers.members.gone().map(|(number, _)| number).collect(),
+        }
+    }
+
+    pub(super) const fn numbers(&self) -> &AllNumbers {
+        &self.numbers
+    }
+
+    /// Does it take away what flows of the snapshot before may need?
+    pub(super) const fn takes_away(&self) -> bool {
+        self.takes_away
+    }
+
+    pub(super) fn virtual_entry(&self, index: VirtualIndex) -> Option<EntryId> {
+        self.numbers.virtuals.at(index.0).map(EntryId)
+    }
+
+    /// Those of the members of a pool, in its order.
+    pub(super) fn member_entries(&self, pool: PoolIndex) -> Option<&Arc<[EntryId]>> {
+        self.numbers.of_pools.get(pool.0)
+    }
+
+    pub(super) fn member_entry(&self, pool: PoolIndex, place: usize) -> Option<EntryId> {
+        self.member_entries(pool)?.get(place).copied()
+    }
+
+    pub(super) fn pool_number(&self, pool: PoolIndex) -> Option<u32> {
+        self.numbers.pools.at(pool.0)
+    }
+
+    pub(super) fn translator_number(&self, index: TranslatorIndex) -> Option<u32> {
+        self.numbers.translators.at(index.0)
+    }
+
+    /// The virtual that has an entry, and its place; none where it left the configuration.
+    pub(super) fn entered(&self, seat: EntryId) -> Option<(&Virtual, Option<VirtualIndex>)> {
+        match self.numbers.virtuals.place(seat.0)? {
+            Ok(place) => Some((self.virtuals.get(place)?, Some(VirtualIndex(place)))),
+            Err(gone) => Some((gone, None)),
+        }
+    }
+
+    /// The member that has an entry, with the name of its pool.
+    pub(super) fn entered_member(&self, seat: EntryId) -> Option<(&Arc<str>, &Member)> {
+        match self.numbers.members.place(seat.0)? {
+            Ok(place) => {
+                let pool =
+                    self.numbers.first_members.partition_point(|first| *first <= place).checked_sub(1)?;
+                let within = place - self.numbers.first_members.get(pool)?;
+                let pool = self.pools.get(pool)?;
+                Some((&pool.name, pool.members.get(within)?))
+            }
+            Err((pool, member)) => Some((pool, member)),
+        }
     }
 
     #[must_use]
@@ -192,8 +357,7 @@ impl Snapshot {
     /// A client under the one address that all workers know it by, whichever family its packets or those to it are
     /// of: where translation gives an IPv6 address one of IPv4, that.
     pub(super) fn canonical_client(&self, client: Endpoint) -> Endpoint {
-        let mut mappings = self.virtuals.iter().filter_map(|it| Some(&it.translation.as_ref()?.mapping));
-        let address = mappings.find_map(|mapping| mapping.to_v4(client.address));
+        let address = self.translations.iter().find_map(|it| it.mapping.to_v4(client.address));
         Endpoint { address: address.unwrap_or(client.address), ..client }
     }
 
@@ -224,12 +388,9 @@ impl Snapshot {
         self.lookup.forwards_every_protocol()
     }
 
-    pub(super) fn members(&self) -> impl Iterator<Item = Endpoint> {
-        self.members.iter().copied()
-    }
-
-    pub(super) fn has_member(&self, endpoint: Endpoint) -> bool {
-        self.members.contains(&endpoint)
+    /// Is it an endpoint of a member that left, and of which flows may still have answers?
+    pub(super) fn was_member(&self, endpoint: Endpoint) -> bool {
+        self.former.contains(&endpoint)
     }
 
     /// Is it an endpoint that members send from? Protocols without ports have only the address.

@@ -113,6 +113,18 @@ impl Lab {
     }
 
     pub(crate) fn snapshot(&self) -> Result<Arc<Snapshot>, String> {
+        self.built().map(Arc::new)
+    }
+
+    /// What follows the snapshot that these workers have.
+    pub(crate) fn next_snapshot(&self, workers: &[Datapath]) -> Result<Arc<Snapshot>, String> {
+        let built = self.built()?;
+        let Some(first) = workers.first() else { return Ok(Arc::new(built)) };
+        let released = workers.iter().fold(first.snapshot().left(), |left, worker| worker.released(left));
+        Ok(Arc::new(built.after(first.snapshot(), &released)))
+    }
+
+    fn built(&self) -> Result<Snapshot, String> {
         let (virtuals, snat_pools) = (self.virtuals.clone(), self.snat_pools.clone());
         // The second pool is for rules to choose: it has the same members in the opposite order.
         let mut other = self.pool.clone();
@@ -126,7 +138,7 @@ impl Lab {
         }
         let snapshot = Snapshot::new(virtuals, pools, snat_pools);
         let snapshot = snapshot.and_then(|it| it.with_translators(self.translators.clone()));
-        Ok(Arc::new(snapshot.map_err(|conflict| format!("{conflict:?}"))?))
+        snapshot.map_err(|conflict| format!("{conflict:?}"))
     }
 
     /// What monitors have sent, as the datapath asks for it.

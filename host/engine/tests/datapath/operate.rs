@@ -96,7 +96,7 @@ fn counters_are_carried_over_by_name() {
     lab.set("virtual", "c 203.0.113.3:80 tcp nat").unwrap();
     lab.virtuals.reverse();
     lab.pool.members.reverse();
-    datapath.apply_snapshot(2, lab.snapshot().unwrap());
+    datapath.apply_snapshot(lab.next_snapshot(std::slice::from_ref(&datapath)).unwrap());
     assert_eq!(flows_of(&datapath), [("b".into(), 2), ("c".into(), 0)]);
     let by_member = |datapath: &Datapath| -> Vec<(String, u64)> {
         let members = datapath.counters().members.into_iter().filter(|((pool, _), _)| &**pool == "web");
@@ -108,10 +108,34 @@ fn counters_are_carried_over_by_name() {
     datapath.tick(3, &mut Recorder::default());
     lab.set("no-virtual", "b").unwrap();
     lab.set("virtual", "b 203.0.113.9:80 tcp nat").unwrap();
-    datapath.apply_snapshot(4, lab.snapshot().unwrap());
+    datapath.apply_snapshot(lab.next_snapshot(std::slice::from_ref(&datapath)).unwrap());
     assert_eq!(flows_of(&datapath), [("b".into(), 0), ("c".into(), 0)]);
     datapath.tick(5, &mut Recorder::default());
     assert_eq!(datapath.counters().flows, 0);
+}
+
+/// Ten thousand reloads, each with other members: what left is kept as long as a flow goes there, and no longer.
+#[test]
+fn what_left_the_configuration_is_forgotten_once_no_flow_needs_it() {
+    let mut lab = lab(&["virtual a 203.0.113.1:80 udp nat idle 5000", "member 10.0.0.1:80"]);
+    let mut datapath = lab.datapath(0).unwrap();
+    let query = "ip4 192.0.2.7 > 203.0.113.1 | udp 40000 > 80";
+    let _ = receive(&mut datapath, 1, query);
+    for round in 0..10_000 {
+        lab.pool.members.clear();
+        lab.set("member", &format!("10.0.0.{}:80", 2 + round % 2)).unwrap();
+        datapath.apply_snapshot(lab.next_snapshot(std::slice::from_ref(&datapath)).unwrap());
+    }
+    let left = datapath.snapshot().left();
+    let of = |datapath: &Datapath| flows(datapath, &Filter::default())[0].member.to_string();
+    assert_eq!(of(&datapath), "10.0.0.1:80", "the flow goes on there");
+    assert!(!datapath.released(left.clone()).is_empty() && datapath.released(left.clone()) != left);
+    datapath.tick(6_000, &mut Recorder::default());
+    assert_eq!(datapath.counters().flows, 0);
+    assert_eq!(datapath.released(left.clone()), left);
+    let next = lab.next_snapshot(std::slice::from_ref(&datapath)).unwrap();
+    datapath.apply_snapshot(next);
+    assert!(datapath.snapshot().left().is_empty());
 }
 
 #[test]

@@ -305,7 +305,8 @@ impl Script {
             let network = Arc::new(self.lab.network.clone());
             self.datapath.apply_network(self.now, network, &mut self.driver);
         } else {
-            self.datapath.apply_snapshot(self.now, self.lab.snapshot()?);
+            let next = self.lab.next_snapshot(std::slice::from_ref(&self.datapath))?;
+            self.datapath.apply_snapshot(next);
         }
         self.take_sent();
         Ok(())

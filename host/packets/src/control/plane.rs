@@ -1,20 +1,21 @@
 //! Packet virtuals as the control thread holds them: opened, changed by a plan, closed.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use shunt_engine::datapath::{Filter, FlowDetails, FlowProtocol, FlowSummary, ModeName};
+use shunt_engine::datapath::{Filter, FlowDetails, FlowProtocol, FlowSummary, Left, ModeName};
 use shunt_engine::flow::{Cursor, FlowId};
 use shunt_engine::snat::Blocks;
-use shunt_sys::netlink::{Link, Netlink};
-use shunt_sys::tun::Tun;
+use shunt_sys::netlink::Netlink;
 use tokio::sync::oneshot;
 
+use crate::control::change::{Interfaces, Workload};
 use crate::control::ports::{self, Named, Opened, Steered, chain};
 use crate::control::probe_link::{Places, ProbeLink};
 use crate::control::probes::Probes;
 use crate::control::report::{InterfaceTotals, Report, Totals};
-use crate::control::snapshot::{self, Takes};
+use crate::control::snapshot::{Loaded, Parts, Takes};
 use crate::network::{Follower, Watched};
 use crate::worker::{self, Command, Worker};
 use shunt_config::model::{self, Config};
@@ -39,24 +40,15 @@ pub struct Packets {
     follower: Follower,
     pub(crate) workers: Vec<Worker>,
     steered: Arc<Mutex<Steered>>,
-    links: HashMap<String, Named>,
+    pub(crate) links: HashMap<String, Named>,
     /// While a virtual probes on the way of its clients.
-    probe_link: Option<ProbeLink>,
-}
-
-/// What a configuration changes, made as far as it can fail. By default nothing.
-#[derive(Default)]
-pub struct Change {
-    /// The interfaces that virtuals name; `None`: as they are.
-    links: Option<HashMap<String, Named>>,
-    /// Of new interfaces, by worker.
-    opened: Vec<Opened>,
-    /// Interfaces that are not used any more.
-    gone: Vec<u32>,
-    /// The probe interface, if it is new.
-    probe_link: Option<ProbeLink>,
-    /// What it is to have; `None`: what it has.
-    places: Option<Places>,
+    pub(crate) probe_link: Option<ProbeLink>,
+    /// What the workers have; `None` before the first change.
+    pub(crate) loaded: Option<Arc<Loaded>>,
+    pub(crate) config: Option<Arc<Config>>,
+    pub(crate) snapshot: Option<Arc<Snapshot>>,
+    /// How many flows the tables of all workers together were made for.
+    pub(crate) most_flows: usize,
 }
 
 impl Packets {
@@ -79,152 +71,108 @@ impl Packets {
         let steered = Steered::load().map_err(|error| one(format!("packet virtuals: {}", chain(&error))))?;
         let steered = Arc::new(Mutex::new(steered));
         let count = most_workers.min(queues).max(1);
-        let allowed = config.packet_virtuals.iter().filter_map(|it| it.limits.flows);
-        let flows = MOST_FLOWS.max(allowed.map(|flows| flows as usize).sum());
-        let workers = worker::start(count, key, flows.div_ceil(count), probes).map_err(system)?;
+        let most_flows = flows_of(config);
+        let workers = worker::start(count, key, most_flows.div_ceil(count), probes).map_err(system)?;
         let handles = workers.iter().map(|worker| worker.handle().clone()).collect();
         let follower = Follower::start(handles, Arc::clone(&steered)).map_err(system)?;
-        Ok(Packets { follower, workers, steered, links: HashMap::new(), probe_link: None })
+        let links = HashMap::new();
+        let (probe_link, loaded, config, snapshot) = (None, None, None, None);
+        Ok(Packets { follower, workers, steered, links, probe_link, loaded, config, snapshot, most_flows })
     }
 
     pub fn workers(&self) -> usize {
         self.workers.len()
     }
 
-    /// Opens what a configuration needs and is not open yet: sockets, and the program on their interfaces.
-    ///
-    /// # Errors
-    /// Everything that is in the way, a line each; nothing has changed then.
-    pub fn prepare(&self, config: &Config) -> Result<Change, Vec<String>> {
-        let netlink = Netlink::open().map_err(|error| vec![format!("packet virtuals: {error}")])?;
-        let mut state = netlink.state().clone();
-        // What the probe interface has was given to it here.
-        let own = self.probe_link.as_ref().map(ProbeLink::index);
-        state.addresses.retain(|address| Some(address.interface) != own);
-        let needed = ports::find(config, &state)?;
-        let mut problems: Vec<String> =
-            config.snat_pools.iter().filter_map(|pool| without_ports(pool, self.workers.len())).collect();
-        let mut steered = self.steered();
-        let is_open = |link: &Link| steered.ports().contains_key(&link.index);
-        let is_needed = |index: &u32| {
-            let mut ports = needed.ports.iter().map(|needs| &needs.link).chain(&needed.tuns);
-            ports.any(|link| link.index == *index)
-        };
-        let gone = steered.ports().keys().copied().filter(|index| !is_needed(index)).collect();
-        let (mut opened, mut tuns) = (Vec::new(), Vec::new());
-        for needs in needed.ports.iter().filter(|needs| !is_open(&needs.link)) {
-            match ports::open(needs) {
-                Ok(sockets) => opened.push((needs, sockets)),
-                Err(problem) => problems.push(problem),
-            }
-        }
-        for link in needed.tuns.iter().filter(|link| !is_open(link)) {
-            match Tun::open(link) {
-                Ok(tun) => tuns.push((link, tun)),
-                Err(error) => problems.push(error.to_string()),
-            }
-        }
-        let places = Places::of(config);
-        let mut probe_link = None;
-        // Somebody may have taken the device away.
-        let has_own = own.is_some_and(|own| state.links.contains_key(&own));
-        if !places.is_empty() && !has_own {
-            match ProbeLink::open() {
-                Ok(new) => probe_link = Some(new),
-                Err(problem) => problems.push(problem),
-            }
-        }
-        if problems.is_empty() {
-            for (needs, sockets) in &opened {
-                if let Err(error) = steered.attach(needs, sockets) {
-                    problems.push(chain(&error));
-                }
-            }
-        }
-        if !problems.is_empty() {
-            opened.iter().for_each(|(needs, _)| steered.detach(needs.link.index));
-            return Err(problems);
-        }
-        let mut shares: Vec<Opened> = self.workers.iter().map(|_| Opened::default()).collect();
-        let count = shares.len();
-        for socket in opened.into_iter().flat_map(|(_, sockets)| sockets) {
-            let worker = socket.queue() as usize % count;
-            shares[worker].sockets.push(socket);
-        }
-        for (link, tun) in tuns {
-            steered.add_tun(link);
-            // A device has one queue; the first worker reads it, and all write.
-            shares.iter_mut().skip(1).for_each(|share| share.writers.push(tun.writer()));
-            shares[0].tuns.push(tun);
-        }
-        let probe_link = probe_link.map(|(link, tun)| {
-            shares.iter_mut().skip(1).for_each(|share| share.writers.push(tun.writer()));
-            shares[0].tuns.push(tun);
-            link
-        });
-        let mut gone: Vec<u32> = gone;
-        gone.extend(own.filter(|_| places.is_empty() || !has_own));
-        Ok(Change { links: Some(needed.links), opened: shares, gone, probe_link, places: Some(places) })
-    }
-
     /// Puts a change in force. Returns when every worker has it.
-    pub async fn apply(&mut self, change: Change, snapshot: &Snapshot, snat_pools: &[model::SnatPool]) {
-        let may_be_news = change.links.is_some();
-        self.take(change, snapshot, snat_pools, Takes::NewFlows).await;
+    pub(crate) async fn apply(&mut self, interfaces: Option<Interfaces>, workload: Workload) {
+        let may_be_news = interfaces.is_some();
+        let count = self.workers.len();
+        let (mut opened, mut gone, mut places) = (Vec::new(), Vec::new(), None);
+        if let Some(interfaces) = interfaces {
+            self.links = interfaces.links;
+            interfaces.tuns.iter().for_each(|link| self.steered().add_tun(link));
+            (opened, gone, places) = (interfaces.opened, interfaces.gone, Some(interfaces.places));
+        }
+        opened.resize_with(count, Opened::default);
+        self.replace(workload, opened).await;
+        self.leave(gone).await;
+        if let (Some(link), Some(places)) = (&mut self.probe_link, places) {
+            link.keep(&places);
+        }
+        self.watch();
         if let Some(worker) = self.workers.first().filter(|_| may_be_news) {
             worker.handle().send(Command::Announce);
         }
     }
 
-    async fn take(
-        &mut self,
-        change: Change,
-        snapshot: &Snapshot,
-        snat_pools: &[model::SnatPool],
-        takes: Takes,
-    ) {
-        let Change { links, opened, gone, probe_link, places } = change;
-        self.links = links.unwrap_or(std::mem::take(&mut self.links));
-        self.probe_link = probe_link.or(self.probe_link.take()).filter(|link| !gone.contains(&link.index()));
-        let probes = self.probe_link.as_ref().map(ProbeLink::index);
-        self.steered().set_probe_link(probes);
-        let loaded = match snapshot::load(snapshot, snat_pools, &self.links, probes, takes) {
-            Ok(loaded) => Arc::new(loaded),
-            // The configuration was checked for all that could be.
-            Err(conflict) => return tracing::error!(?conflict, "packet virtuals stay as they were"),
-        };
+    /// Gives every worker the next snapshot; what they had is freed here. Only then are frames steered to workers that
+    /// know what they are.
+    async fn replace(&mut self, workload: Workload, opened: Vec<Opened>) {
+        let Workload { loaded, rules } = workload;
         let mut waits = Vec::new();
-        let mut opened = opened.into_iter();
-        for worker in &self.workers {
-            let opened = opened.next().unwrap_or_default();
+        for ((worker, rules), opened) in self.workers.iter().zip(rules).zip(opened) {
             let (done, applied) = oneshot::channel();
-            worker.handle().send(Command::Apply { loaded: Arc::clone(&loaded), opened, done });
+            worker.handle().send(Command::Apply { loaded: Arc::clone(&loaded), rules, opened, done });
             waits.push(applied);
         }
-        all(waits).await;
-        // Only now are frames steered to workers that know what they are.
-        if let Err(error) = self.steered().steer(loaded.wanted()) {
-            tracing::error!(error = %chain(&error), "the XDP program does not know of all changes; reload again");
+        drop(all(waits).await);
+        self.steered().steer(loaded.wanted());
+        self.loaded = Some(loaded);
+    }
+
+    /// Gives up interfaces that are not used any more.
+    async fn leave(&mut self, gone: Vec<u32>) {
+        if gone.is_empty() {
+            return;
         }
-        gone.iter().for_each(|interface| self.steered().detach(*interface));
+        if self.probe_link.as_ref().is_some_and(|link| gone.contains(&link.index())) {
+            self.probe_link = None;
+        }
+        let probes = self.probe_link.as_ref().map(ProbeLink::index);
+        {
+            let mut steered = self.steered();
+            steered.set_probe_link(probes);
+            gone.iter().for_each(|interface| steered.detach(*interface));
+        }
         let mut waits = Vec::new();
-        for worker in self.workers.iter().filter(|_| !gone.is_empty()) {
+        for worker in &self.workers {
             let (done, closed) = oneshot::channel();
             worker.handle().send(Command::Close { interfaces: gone.clone(), done });
             waits.push(closed);
         }
         all(waits).await;
-        if let (Some(link), Some(places)) = (&mut self.probe_link, places) {
-            link.settle(&places);
-        }
+    }
+
+    fn watch(&self) {
+        let Some(loaded) = &self.loaded else { return };
         let tuns = self.steered().tuns();
         let probes = self.probe_link.as_ref().map(ProbeLink::way);
         self.follower.watch(Watched { destinations: loaded.destinations.clone(), tuns, probes });
     }
 
+    /// What the probe interface has.
+    pub(crate) fn places(&self) -> Cow<'_, Places> {
+        self.probe_link.as_ref().map_or_else(Cow::default, |link| Cow::Borrowed(link.places()))
+    }
+
     /// Takes no new flows from now on; those that are there go on.
-    pub async fn close(&mut self, snapshot: &Snapshot, snat_pools: &[model::SnatPool]) {
-        self.take(Change::default(), snapshot, snat_pools, Takes::Nothing).await;
+    pub(crate) async fn close(&mut self) {
+        let Some((config, snapshot)) = self.config.clone().zip(self.snapshot.clone()) else { return };
+        let parts = Parts {
+            snapshot: &snapshot,
+            snat_pools: &config.snat_pools,
+            links: &self.links,
+            probes: self.probe_link.as_ref().map(ProbeLink::index),
+            takes: Takes::Nothing,
+        };
+        match self.workload(&parts, &Left::default()).await {
+            Ok(workload) => {
+                let none = self.workers.iter().map(|_| Opened::default()).collect();
+                self.replace(workload, none).await;
+            }
+            Err(problems) => tracing::error!("new flows are taken until the end: {}", problems.join("; ")),
+        }
     }
 
     /// Whether a flow is left that a drain waits for.
@@ -322,7 +270,7 @@ impl Packets {
         answers
     }
 
-    fn steered(&self) -> MutexGuard<'_, Steered> {
+    pub(crate) fn steered(&self) -> MutexGuard<'_, Steered> {
         self.steered.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -340,12 +288,22 @@ pub(crate) fn is_waited_for(protocol: FlowProtocol, state: &str, idle: u64) -> b
     if protocol == FlowProtocol::Tcp { !ENDED.contains(&state) } else { idle < SILENT_MS }
 }
 
-async fn all(waits: Vec<oneshot::Receiver<()>>) {
+/// Waits for every worker.
+async fn all<T>(waits: Vec<oneshot::Receiver<T>>) -> Vec<T> {
+    let mut answers = Vec::new();
     for wait in waits {
-        if wait.await.is_err() {
-            tracing::error!("a packet worker has ended; restart Shunt");
+        match wait.await {
+            Ok(answer) => answers.push(answer),
+            Err(_) => tracing::error!("a packet worker has ended; restart Shunt"),
         }
     }
+    answers
+}
+
+/// How many flows the tables have to hold for a configuration.
+pub(crate) fn flows_of(config: &Config) -> usize {
+    let allowed = config.packet_virtuals.iter().filter_map(|it| it.limits.flows);
+    MOST_FLOWS.max(allowed.map(|flows| flows as usize).sum())
 }
 
 /// What is wrong with a SNAT pool of which a worker would have no port: they are dealt out in blocks.

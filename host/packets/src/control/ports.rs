@@ -29,6 +29,8 @@ pub(crate) struct Steered {
     ports: BTreeMap<u32, OpenPort>,
     /// The probe interface, whose addresses are not the host's.
     probe_link: Option<u32>,
+    /// The kernel refused what the program was told last.
+    is_behind: bool,
 }
 
 /// An interface that the program runs on, or a TUN device.
@@ -70,6 +72,12 @@ pub(crate) struct Opened {
     pub(crate) tuns: Vec<Tun>,
     /// For the TUN devices that another reads.
     pub(crate) writers: Vec<tun::Writer>,
+}
+
+impl Opened {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.sockets.is_empty() && self.tuns.is_empty() && self.writers.is_empty()
+    }
 }
 
 /// What a configuration needs of the interfaces, found to be there.
@@ -266,6 +274,7 @@ impl Steered {
             leaving_tunnels: BTreeSet::new(),
             ports: BTreeMap::new(),
             probe_link: None,
+            is_behind: false,
         })
     }
 
@@ -317,18 +326,48 @@ impl Steered {
         }
     }
 
+    /// Is there room in the program's maps for what it is to be told?
+    ///
+    /// # Errors
+    /// What there is too much of.
+    pub(crate) fn admits(&self, wanted: Wanted) -> Result<(), XdpError> {
+        let mut told = Wanted { host: self.wanted.host.clone(), ..wanted };
+        for known in [&self.wanted.return_endpoints, &self.leaving] {
+            told.return_endpoints.extend(known);
+        }
+        for known in [&self.wanted.tunnels, &self.leaving_tunnels] {
+            told.tunnels.extend(known);
+        }
+        self.steering.admits(&told)
+    }
+
     /// Whose frames are whose from now on; the host's own addresses stay as they are known. Members that
     /// are gone are remembered until [`release`](Self::release).
     ///
-    /// # Errors
-    /// As the kernel gives them.
-    pub(crate) fn steer(&mut self, wanted: Wanted) -> Result<(), XdpError> {
+    /// To be asked first whether it [admits](Self::admits) it. The kernel may still refuse for a moment, as it does where
+    /// two write to one bucket of a map; then it is told again by [`catch_up`](Self::catch_up).
+    pub(crate) fn steer(&mut self, wanted: Wanted) {
         self.leaving.extend(&self.wanted.return_endpoints);
         self.leaving.retain(|endpoint| !wanted.return_endpoints.contains(endpoint));
         self.leaving_tunnels.extend(&self.wanted.tunnels);
         self.leaving_tunnels.retain(|end| !wanted.tunnels.contains(end));
         self.wanted = Wanted { host: std::mem::take(&mut self.wanted.host), ..wanted };
-        self.tell()
+        self.is_behind = true;
+        self.catch_up();
+    }
+
+    /// Tells the program again what the kernel refused. False: it still refuses.
+    pub(crate) fn catch_up(&mut self) -> bool {
+        if self.is_behind {
+            match self.tell() {
+                Ok(()) => self.is_behind = false,
+                Err(error) => {
+                    let error = chain(&error);
+                    tracing::error!(%error, "the XDP program does not know of all changes yet; it is told again");
+                }
+            }
+        }
+        !self.is_behind
     }
 
     /// Whether members that left are remembered.
@@ -362,9 +401,8 @@ impl Steered {
                 tracing::error!(%address, "this host was given an address that is Shunt's alone");
             }
             self.wanted.host = host;
-            if let Err(error) = self.tell() {
-                tracing::error!(error = %chain(&error), "the XDP program does not know the host's new addresses");
-            }
+            self.is_behind = true;
+            self.catch_up();
         }
         for (index, port) in &mut self.ports {
             let (link, name) = (state.links.get(index), &port.name);

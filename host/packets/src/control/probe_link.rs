@@ -82,34 +82,66 @@ impl ProbeLink {
         ProbeWay { link: self.index, from: self.has.from.clone() }
     }
 
-    /// Gives it the addresses and routes that it is to have, and takes off those that it had.
-    pub(crate) fn settle(&mut self, places: &Places) {
+    /// What it has.
+    pub(crate) fn places(&self) -> &Places {
+        &self.has
+    }
+
+    /// Gives it the addresses and routes of `places` that it has not yet; tells which these were.
+    ///
+    /// # Errors
+    /// What it cannot be given; it has then what it had.
+    pub(crate) fn add(&mut self, places: &Places) -> Result<Places, String> {
         let ProbeLink { index, editor, has } = self;
-        let told = |what: &str, address: IpAddr, outcome: io::Result<()>| {
-            if let Err(error) = &outcome {
-                tracing::error!(%address, %error, "cannot {what} on the probe interface");
-            }
-            outcome.is_ok()
+        let new = Places { from: &places.from - &has.from, to: &places.to - &has.to };
+        let mut added = Places::default();
+        let give = |what: &str, address: IpAddr, outcome: io::Result<()>, to: &mut BTreeSet<IpAddr>| {
+            outcome.map_err(|error| format!("probe-from: cannot add {what} {address}: {error}"))?;
+            to.insert(address);
+            Ok(())
         };
-        for gone in has.to.difference(&places.to) {
-            told("remove a route", *gone, editor.remove_route(*gone, bits(*gone), *index));
+        let mut outcome: Result<(), String> = Ok(());
+        for from in &new.from {
+            let given = editor.add_address(*index, *from, bits(*from));
+            outcome = outcome.and_then(|()| give("the address", *from, given, &mut added.from));
         }
-        for gone in has.from.difference(&places.from) {
-            told("remove an address", *gone, editor.remove_address(*index, *gone, bits(*gone)));
+        for to in &new.to {
+            if outcome.is_err() {
+                break;
+            }
+            let given = editor.add_route(*to, bits(*to), *index);
+            outcome = give("a route to", *to, given, &mut added.to);
         }
-        has.to.retain(|it| places.to.contains(it));
-        has.from.retain(|it| places.from.contains(it));
-        // What fails is tried again by the next reload.
-        for new in &places.from - &has.from {
-            if told("add an address", new, editor.add_address(*index, new, bits(new))) {
-                has.from.insert(new);
+        has.from.extend(&added.from);
+        has.to.extend(&added.to);
+        match outcome {
+            Ok(()) => Ok(added),
+            Err(problem) => {
+                self.remove(&added);
+                Err(problem)
             }
         }
-        for new in &places.to - &has.to {
-            if told("add a route", new, editor.add_route(new, bits(new), *index)) {
-                has.to.insert(new);
+    }
+
+    /// Takes these addresses and routes off. What the kernel does not let go of is tried again by the next reload.
+    pub(crate) fn remove(&mut self, places: &Places) {
+        let ProbeLink { index, editor, has } = self;
+        let done = |address: &IpAddr, outcome: io::Result<()>| {
+            if let Err(error) = &outcome {
+                tracing::error!(%address, %error, "cannot be taken off the link of probes");
             }
-        }
+            outcome.is_err()
+        };
+        has.to.retain(|it| !places.to.contains(it) || done(it, editor.remove_route(*it, bits(*it), *index)));
+        has.from.retain(|it| {
+            !places.from.contains(it) || done(it, editor.remove_address(*index, *it, bits(*it)))
+        });
+    }
+
+    /// Takes off what is not of these places.
+    pub(crate) fn keep(&mut self, places: &Places) {
+        let gone = Places { from: &self.has.from - &places.from, to: &self.has.to - &places.to };
+        self.remove(&gone);
     }
 }
 

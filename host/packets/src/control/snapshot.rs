@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use shunt_engine::datapath::{
-    Conflict, Dscp, Hooks, Limits, Member, Modes, OnPath, Pool, PoolIndex, Snapshot, SnatPool, SnatPoolIndex,
-    SourcePersistence, Translator, TunnelSources, Virtual, VirtualIndex,
+    Conflict, Dscp, Hooks, Left, Limits, Member, Modes, OnPath, Pool, PoolIndex, Snapshot, SnatPool,
+    SnatPoolIndex, SourcePersistence, Translator, TunnelSources, Virtual, VirtualIndex,
 };
 use shunt_engine::demand::{Demand, Needs};
 use shunt_engine::member::MemberState;
@@ -28,15 +28,17 @@ pub(crate) struct Loaded {
     pub(crate) destinations: Vec<Address>,
     /// Frames that virtuals need beside those for Shunt's own addresses.
     pub(crate) demand: Demand,
+    virtuals_by_name: HashMap<String, VirtualIndex>,
+    pools_by_name: HashMap<String, PoolIndex>,
 }
 
 impl Loaded {
     pub(crate) fn virtual_(&self, name: &str) -> Option<VirtualIndex> {
-        self.engine.virtuals().iter().position(|it| *it.name == *name).map(VirtualIndex)
+        self.virtuals_by_name.get(name).copied()
     }
 
     pub(crate) fn pool(&self, name: &str) -> Option<PoolIndex> {
-        self.engine.pools().iter().position(|pool| *pool.name == *name).map(PoolIndex)
+        self.pools_by_name.get(name).copied()
     }
 
     pub(crate) fn snat_pool(&self, name: &str) -> Option<SnatPoolIndex> {
@@ -59,18 +61,24 @@ pub(crate) enum Takes {
     Nothing,
 }
 
-/// Makes what workers take over. `links` has the interfaces by their names.
+/// What workers take over is made of.
+pub(crate) struct Parts<'a> {
+    pub(crate) snapshot: &'a shunt_runtime::Snapshot,
+    pub(crate) snat_pools: &'a [model::SnatPool],
+    /// The interfaces by their names.
+    pub(crate) links: &'a HashMap<String, Named>,
+    /// The probe interface.
+    pub(crate) probes: Option<u32>,
+    pub(crate) takes: Takes,
+}
+
+/// Makes what workers take over that have `before`, and what flows need no more of what had left before that.
 ///
 /// # Errors
 /// A contradiction, which a configuration that was checked does not hold.
-pub(crate) fn load(
-    snapshot: &shunt_runtime::Snapshot,
-    snat_pools: &[model::SnatPool],
-    links: &HashMap<String, Named>,
-    probes: Option<u32>,
-    takes: Takes,
-) -> Result<Loaded, Conflict> {
-    let (virtuals, pools) = (snapshot.packet_virtuals.clone(), &snapshot.pools);
+pub(crate) fn load(parts: &Parts<'_>, before: Option<(&Loaded, &Left)>) -> Result<Loaded, Conflict> {
+    let Parts { snapshot, snat_pools, links, probes, takes } = *parts;
+    let (virtuals, pools) = (&snapshot.packet_virtuals, &pools_of_packets(snapshot));
     let names = Names { pools, snat_pools, links, probes, takes };
     let engine = Snapshot::new(
         virtuals.iter().map(|it| names.virtual_(it)).collect::<Result<_, _>>()?,
@@ -78,6 +86,14 @@ pub(crate) fn load(
         snat_pools.iter().map(snat_pool).collect(),
     )?
     .with_translators(snapshot.translators.iter().map(|it| names.translator(it)).collect())?;
+    let engine = match before {
+        Some((before, released)) => engine.after(&before.engine, released),
+        None => engine,
+    };
+    let virtuals_by_name =
+        (0..).zip(virtuals).map(|(place, it)| (it.settings.name.clone(), VirtualIndex(place))).collect();
+    let pools_by_name =
+        (0..).zip(pools).map(|(place, it)| (it.settings.name.clone(), PoolIndex(place))).collect();
     let reached =
         |it: &PacketVirtual| pools.iter().filter(|pool| reaches(&it.settings, &pool.settings.name)).collect();
     let mut destinations = BTreeSet::new();
@@ -86,7 +102,7 @@ pub(crate) fn load(
         let named = translator.interfaces.iter().filter_map(|name| links.get(name));
         demand.whole.extend(named.map(|named| named.segment));
     }
-    for virtual_ in &virtuals {
+    for virtual_ in virtuals {
         let settings = &virtual_.settings;
         let needs = needs(settings);
         for name in &settings.interfaces {
@@ -102,10 +118,20 @@ pub(crate) fn load(
     }
     Ok(Loaded {
         engine: Arc::new(engine),
-        virtuals,
+        virtuals: virtuals.clone(),
         destinations: destinations.into_iter().collect(),
         demand,
+        virtuals_by_name,
+        pools_by_name,
     })
+}
+
+/// The pools that flows of packet virtuals can go to, in the order of the snapshot.
+pub(crate) fn pools_of_packets(snapshot: &shunt_runtime::Snapshot) -> Vec<Arc<shunt_runtime::Pool>> {
+    let is_reached = |pool: &&Arc<shunt_runtime::Pool>| {
+        snapshot.packet_virtuals.iter().any(|it| reaches(&it.settings, &pool.settings.name))
+    };
+    snapshot.pools.iter().filter(is_reached).cloned().collect()
 }
 
 /// Whether flows of a virtual can go to a pool: by configuration, by a rule, or by its fault.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use rustls::crypto::SecureRandom;
 use shunt_engine::datapath::{Done, Driver, NewFlow, Notice, Probed, Ruling, VirtualIndex};
+use shunt_engine::flow::FlowId;
 use shunt_engine::fragment::FragmentOf;
 use shunt_engine::network::Network;
 use shunt_sys::netlink::{Link, Solicitor, Vlan};
@@ -98,6 +99,10 @@ impl Driver for WorkerDriver<'_, '_> {
 
     fn on_done(&mut self, done: &Done) {
         self.rules.on_done(done);
+    }
+
+    fn ended(&mut self, flow: FlowId) {
+        self.rules.ended(flow);
     }
 
     fn send(&mut self, interface: u32, frame: &[u8]) {

@@ -14,7 +14,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use shunt_engine::datapath::{
-    Datapath, DropReason, Filter, FlowDetails, FlowSummary, Options, Unasked, Verdict,
+    Datapath, DropReason, Filter, FlowDetails, FlowSummary, Left, Options, Snapshot, Unasked, Verdict,
 };
 use shunt_engine::flow::{Cursor, FlowId};
 use shunt_engine::hash::Keyed;
@@ -29,9 +29,10 @@ use crate::control::ports::Opened;
 use crate::control::probes::Probes;
 use crate::control::report::{Report, SocketCounts};
 use crate::control::snapshot::Loaded;
+use crate::restarts::Restarts;
 use crate::worker::driver::{WorkerDriver, WorkerIo};
 use crate::worker::hand_over::{HandedOver, Inbox, Outlet};
-use crate::worker::rules::Rules;
+use crate::worker::rules::{NewRules, Rules};
 use shunt_runtime::clock;
 
 /// How long a worker waits for frames before it looks at its timers. The datapath wants it at least so
@@ -40,19 +41,23 @@ const TICK: Duration = Duration::from_millis(100);
 /// How many frames of other workers are taken before its own have their turn.
 const HANDED_OVER_AT_ONCE: usize = 64;
 
-/// How often a worker starts again after a panic. More often, and something is wrong that does not pass.
-const MOST_RESTARTS: usize = 8;
-
 /// How many slots of the table are looked through between batches of frames: some 100 µs.
 const FLOWS_AT_ONCE: usize = 4096;
 
 /// What is asked of a worker.
 pub(crate) enum Command {
-    /// Take over a snapshot, with what is open of interfaces that are new.
+    /// Take over the snapshot that follows the one that it has, with what is open of interfaces that are new.
+    /// Answered with what it had, which is for others to free.
     Apply {
         loaded: Arc<Loaded>,
+        rules: NewRules,
         opened: Opened,
-        done: oneshot::Sender<()>,
+        done: oneshot::Sender<Option<Replaced>>,
+    },
+    /// What no flow refers to any more, of that which left the configuration.
+    Released {
+        left: Left,
+        reply: oneshot::Sender<Left>,
     },
     /// Close the sockets of interfaces that are not used any more.
     Close {
@@ -83,10 +88,19 @@ pub(crate) enum Command {
     Report {
         reply: oneshot::Sender<Report>,
     },
-    /// Fail as by a bug.
+    /// Fail as by a bug, and once more when starting again.
     #[cfg(test)]
-    Fail,
+    Fail {
+        again: bool,
+    },
     Stop,
+}
+
+/// What a worker had before it took over a snapshot: its last snapshot, and its rules.
+pub struct Replaced {
+    _loaded: Option<Arc<Loaded>>,
+    _engine: Arc<Snapshot>,
+    _rules: NewRules,
 }
 
 /// The way to a worker.
@@ -187,6 +201,8 @@ struct Thread {
     io: WorkerIo,
     /// From the first snapshot on.
     work: Option<Work>,
+    #[cfg(test)]
+    fails_again: bool,
 }
 
 struct Work {
@@ -197,17 +213,38 @@ struct Work {
 impl Thread {
     fn new(ready: Ready, peers: Vec<Outlet>, options: Options) -> Thread {
         let Ready { sockets, commands, inbox, solicitor, probes, .. } = ready;
-        Thread { options, sockets, commands, inbox, peers, io: WorkerIo::new(solicitor, probes), work: None }
+        Thread {
+            options,
+            sockets,
+            commands,
+            inbox,
+            peers,
+            io: WorkerIo::new(solicitor, probes),
+            work: None,
+            #[cfg(test)]
+            fails_again: false,
+        }
     }
 
     /// Runs until it is told to stop. A panic is a bug of Shunt's; it costs the flows of this worker, for nothing
     /// can be said of them any more, but neither the other workers nor the proxies of the process.
     fn run(mut self) {
-        for _ in 0..=MOST_RESTARTS {
-            // Of all that it touches only the work is of use when half done, and that is made anew.
-            match catch_unwind(AssertUnwindSafe(|| self.serve())) {
-                Ok(()) => return,
-                Err(_) => self.start_again(),
+        let mut restarts = Restarts::default();
+        let mut has_failed = false;
+        loop {
+            // Of all that it touches only the work is of use when half done, and that is made anew. That may fail, too.
+            let served = catch_unwind(AssertUnwindSafe(|| {
+                if has_failed {
+                    self.start_again();
+                }
+                self.serve();
+            }));
+            if served.is_ok() {
+                return;
+            }
+            has_failed = true;
+            if !restarts.allows(clock::monotonic_ms()) {
+                break;
             }
         }
         tracing::error!(
@@ -224,6 +261,10 @@ impl Thread {
             "a packet worker failed: a bug of Shunt's. Its flows are lost, and it starts again"
         );
         let lost = self.work.take();
+        #[cfg(test)]
+        if std::mem::take(&mut self.fails_again) {
+            std::panic::resume_unwind(Box::new("as asked"));
+        }
         if let Some(loaded) = self.io.loaded.clone() {
             let now = clock::monotonic_ms();
             let Work { mut datapath, rules } = self.begin(now, &loaded);
@@ -280,22 +321,30 @@ impl Thread {
         sockets.flush();
     }
 
-    fn obey(&mut self, now: u64, command: Command) {
-        if let (Command::Apply { loaded, .. }, None) = (&command, &self.work) {
-            self.work = Some(self.begin(now, loaded));
+    fn apply(&mut self, now: u64, loaded: Arc<Loaded>, rules: NewRules, opened: Opened) -> Option<Replaced> {
+        opened.sockets.into_iter().for_each(|socket| self.sockets.add(socket));
+        opened.tuns.into_iter().for_each(|tun| self.sockets.add_tun(tun));
+        opened.writers.into_iter().for_each(|writer| self.sockets.add_writer(writer));
+        if let Some(Work { datapath, rules: own }) = &mut self.work {
+            return Some(replace(datapath, own, &mut self.io, loaded, rules));
         }
+        self.work = Some(self.begin(now, &loaded));
+        self.io.loaded = Some(loaded);
+        None
+    }
+
+    fn obey(&mut self, now: u64, command: Command) {
+        let command = match command {
+            Command::Apply { loaded, rules, opened, done } => {
+                let _ = done.send(self.apply(now, loaded, rules, opened));
+                return;
+            }
+            command => command,
+        };
         let Thread { sockets, peers, io, work, .. } = self;
         match (command, work) {
-            (Command::Apply { loaded, opened, done }, work) => {
-                opened.sockets.into_iter().for_each(|socket| sockets.add(socket));
-                opened.tuns.into_iter().for_each(|tun| sockets.add_tun(tun));
-                opened.writers.into_iter().for_each(|writer| sockets.add_writer(writer));
-                io.loaded = Some(Arc::clone(&loaded));
-                if let Some(Work { datapath, rules }) = work {
-                    rules.replace(&loaded);
-                    datapath.apply_snapshot(now, Arc::clone(&loaded.engine));
-                }
-                let _ = done.send(());
+            (Command::Released { left, reply }, Some(Work { datapath, .. })) => {
+                let _ = reply.send(datapath.released(left));
             }
             (Command::Close { interfaces, done }, _) => {
                 interfaces.iter().for_each(|interface| sockets.remove(*interface));
@@ -331,10 +380,31 @@ impl Thread {
                 let _ = reply.send(Report { counters: datapath.counters(), sockets: counts(sockets) });
             }
             #[cfg(test)]
-            (Command::Fail, _) => std::panic::resume_unwind(Box::new("as asked")),
+            (Command::Fail { again }, _) => {
+                self.fails_again = again;
+                std::panic::resume_unwind(Box::new("as asked"))
+            }
             // There is nothing yet; who waits for an answer gets none.
-            (_, None) | (Command::Stop, _) => {}
+            (_, None) | (Command::Stop | Command::Apply { .. }, _) => {}
         }
+    }
+}
+
+/// Takes over the snapshot that follows the one that a worker has. What it takes does not grow with the configuration:
+/// all that does was made before, and what becomes free is given back.
+pub(crate) fn replace(
+    datapath: &mut Datapath,
+    rules: &mut Rules,
+    io: &mut WorkerIo,
+    loaded: Arc<Loaded>,
+    new: NewRules,
+) -> Replaced {
+    // First, for a worker that fails in the middle of this starts again with it.
+    let before = io.loaded.replace(Arc::clone(&loaded));
+    Replaced {
+        _rules: rules.replace(&loaded, new),
+        _engine: datapath.apply_snapshot(Arc::clone(&loaded.engine)),
+        _loaded: before,
     }
 }
 

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use shunt_engine::datapath::{
-    Done, FlowProtocol, ModeName, NewFlow, Outcome, PersistKey, PoolIndex, Ruling, Snapshot, SnatPoolIndex,
-    Target, Virtual, VirtualIndex,
+    Done, FlowProtocol, ModeName, NewFlow, Outcome, PersistKey, Pool, PoolIndex, Ruling, Snapshot,
+    SnatPoolIndex, Target, Virtual, VirtualIndex,
 };
 use shunt_engine::flow::FlowId;
 use shunt_rules::{self as host, Attachment, Fault, Flow, FlowVerdict, Hook, Summary, Transport, Vars};
@@ -35,6 +35,16 @@ pub(crate) struct Rules {
 
 type Rule = AttachedRule<PoolIndex, Slot>;
 
+/// The rules of a snapshot as one worker takes them over. New instances were made already, which may take as long as
+/// their `on-load`; what becomes free is freed elsewhere, too.
+#[derive(Default)]
+pub(crate) struct NewRules {
+    virtuals: Vec<Vec<Rule>>,
+    /// Of rules that are in the snapshot before as well, whose instances stay warm: their virtual and their place there,
+    /// and here.
+    kept: Vec<[(usize, usize); 2]>,
+}
+
 /// What a slot stands for.
 #[derive(Clone, Copy, Debug)]
 enum Slot {
@@ -44,33 +54,27 @@ enum Slot {
 
 impl Rules {
     pub(crate) fn new(loaded: &Loaded) -> Rules {
-        let mut rules = Rules {
+        Rules {
             engine: Arc::clone(&loaded.engine),
-            virtuals: Vec::new(),
+            virtuals: NewRules::prepare(loaded, None).virtuals,
             vars: HashMap::new(),
             deciding: None,
             heard: None,
-        };
-        rules.replace(loaded);
-        rules
+        }
     }
 
-    /// Takes over a snapshot. Instances of rules that are in both stay warm.
-    pub(crate) fn replace(&mut self, loaded: &Loaded) {
-        let mut before: Vec<Rule> = std::mem::take(&mut self.virtuals).into_iter().flatten().collect();
+    /// Takes over the rules of a snapshot; gives back what was before, to be freed.
+    pub(crate) fn replace(&mut self, loaded: &Loaded, mut new: NewRules) -> NewRules {
         self.engine = Arc::clone(&loaded.engine);
-        let pool = |name: &str| loaded.pool(name);
-        let slot = |name: &str| {
-            let snat = || loaded.snat_pool(name).map(Slot::Snat);
-            pool(name).map(Slot::Pool).or_else(snat)
-        };
-        let mut rule = |attachment: &Arc<Attachment>| {
-            let same = before.iter().position(|old| Arc::ptr_eq(&old.attachment, attachment));
-            let same = same.map(|place| before.swap_remove(place));
-            Rule::new(attachment, same.as_ref(), slot, pool)
-        };
-        self.virtuals =
-            loaded.virtuals.iter().map(|virtual_| virtual_.rules.iter().map(&mut rule).collect()).collect();
+        let at =
+            |all: &[Vec<Rule>], place: (usize, usize)| all.get(place.0).is_some_and(|it| place.1 < it.len());
+        for [was, is] in &new.kept {
+            if at(&self.virtuals, *was) && at(&new.virtuals, *is) {
+                new.virtuals[is.0][is.1].go_on(&self.virtuals[was.0][was.1]);
+            }
+        }
+        std::mem::swap(&mut self.virtuals, &mut new.virtuals);
+        new
     }
 
     /// `on-flow`, in the order of the rules, until one decides.
@@ -139,6 +143,51 @@ impl Rules {
         Chain::new(Hook::OnDone, rules)
             .tell(|rule| rule.runner.borrow_mut().on_done(&summary, None, &mut vars));
     }
+
+    /// A flow ended of which no rule asks any more: a reload took the one that did.
+    pub(crate) fn ended(&mut self, id: FlowId) {
+        if !self.vars.is_empty() {
+            self.vars.remove(&id);
+        }
+    }
+}
+
+impl NewRules {
+    /// What a worker takes over that has the rules of `before`, or none. Makes instances, which runs `on-load` of rules
+    /// that are new.
+    pub(crate) fn prepare(loaded: &Loaded, before: Option<&Loaded>) -> NewRules {
+        let mut known = HashMap::new();
+        for (virtual_, settings) in before.into_iter().flat_map(|before| before.virtuals.iter().enumerate()) {
+            let places = settings.rules.iter().enumerate();
+            known.extend(places.map(|(place, it)| (Arc::as_ptr(it), (virtual_, place))));
+        }
+        let pool = |name: &str| loaded.pool(name);
+        let slot = |name: &str| {
+            let snat = || loaded.snat_pool(name).map(Slot::Snat);
+            pool(name).map(Slot::Pool).or_else(snat)
+        };
+        let mut kept = Vec::new();
+        let mut rule =
+            |place: (usize, usize), attachment: &Arc<Attachment>| match known.get(&Arc::as_ptr(attachment)) {
+                Some(was) => {
+                    kept.push([*was, place]);
+                    Rule::cold(attachment, slot, pool)
+                }
+                None => Rule::new(attachment, None, slot, pool),
+            };
+        let virtuals = loaded.virtuals.iter().enumerate().map(|(virtual_, settings)| {
+            let rules = settings.rules.iter().enumerate();
+            rules.map(|(place, attachment)| rule((virtual_, place), attachment)).collect()
+        });
+        NewRules { virtuals: virtuals.collect(), kept }
+    }
+}
+
+/// The member of a pool that would not get packets for a port, if they leave Shunt as they came: port 0 is whichever
+/// port was asked for.
+pub(crate) fn other_port(pool: &Pool, port: u16) -> Option<Endpoint> {
+    let mut endpoints = pool.members.iter().map(|member| member.endpoint);
+    endpoints.find(|endpoint| ![0, port].contains(&endpoint.port))
 }
 
 /// What a rule said, in words.
@@ -204,15 +253,13 @@ fn target(
     {
         return Err(format!("sent it to {member}, which the pool {} does not have", pool.name));
     }
-    if let Some(pool) = going_to.filter(|_| !chosen.name().is_two_way()) {
-        let other = pool.members.iter().find(|member| member.endpoint.port != virtual_.listen.port);
-        if let Some(other) = other {
-            let (mode, member) = (chosen.name(), other.endpoint);
-            return Err(format!(
-                "chose {mode}, which leaves the port as it is, and {member} of {} has another",
-                pool.name
-            ));
-        }
+    if let Some(pool) = going_to.filter(|_| !chosen.name().is_two_way())
+        && let Some(member) = other_port(pool, virtual_.listen.port)
+    {
+        let (mode, pool) = (chosen.name(), &pool.name);
+        return Err(format!(
+            "chose {mode}, which leaves the port as it is, and {member} of {pool} has another"
+        ));
     }
     Ok(Target {
         pool,

@@ -41,18 +41,35 @@ impl<P, S> AttachedRule<P, S> {
         slot: impl Fn(&str) -> Option<S>,
         pool: impl Fn(&str) -> Option<P>,
     ) -> Self {
-        let mut runner = Runner::new(Arc::clone(attachment));
+        let rule = Self::cold(attachment, slot, pool);
         match before {
-            Some(before) => runner = before.runner.replace(runner),
+            Some(before) => rule.go_on(before),
             // So that the first call does not wait for it; where it fails, that call says why.
-            None => drop(runner.warm()),
+            None => drop(rule.runner.borrow_mut().warm()),
         }
+        rule
+    }
+
+    /// Without an instance: that of the same attachment under an earlier configuration is still [to
+    /// come](Self::go_on).
+    pub fn cold(
+        attachment: &Arc<Attachment>,
+        slot: impl Fn(&str) -> Option<S>,
+        pool: impl Fn(&str) -> Option<P>,
+    ) -> Self {
         AttachedRule {
             attachment: Arc::clone(attachment),
-            runner: RefCell::new(runner),
+            runner: RefCell::new(Runner::new(Arc::clone(attachment))),
             slots: attachment.slots().iter().map(|binding| slot(&binding.pool)).collect(),
             fallback: attachment.on_fault().pool().and_then(pool),
             faults: FaultLog::default(),
+        }
+    }
+
+    /// Goes on with the instance of the same attachment under an earlier configuration.
+    pub fn go_on(&self, before: &Self) {
+        if Arc::ptr_eq(&self.attachment, &before.attachment) {
+            self.runner.swap(&before.runner);
         }
     }
 

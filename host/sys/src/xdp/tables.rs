@@ -76,6 +76,15 @@ impl Tables {
         })
     }
 
+    pub(super) fn admits(&self, wanted: &Wanted) -> Result<(), XdpError> {
+        let of_shunt = wanted.owned.iter().filter(|address| !wanted.host.contains(address));
+        self.addresses.admits(wanted.host.len() + of_shunt.count())?;
+        let any: BTreeSet<Address> = wanted.return_endpoints.iter().map(ReturnEndpoint::address).collect();
+        self.return_endpoints.admits(wanted.return_endpoints.len() + any.len())?;
+        self.tunnels.admits(wanted.tunnels.len())?;
+        self.segments.admits(wanted.whole.len())
+    }
+
     pub(super) fn steer(&mut self, wanted: &Wanted) -> Result<(), XdpError> {
         let host = wanted.host.iter().map(|address| (Shared(*address), Owner::Host as u32));
         let owned = wanted.owned.iter().map(|address| (Shared(*address), Owner::Shunt as u32));

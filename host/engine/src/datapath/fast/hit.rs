@@ -120,11 +120,11 @@ impl Datapath {
         id: FlowId,
         direction: Direction,
     ) -> Result<(), Blocked> {
-        if let Some(reason) = self.flows.orphaned(&self.config, &self.accounting, id) {
+        if let Some(reason) = self.flows.orphaned(&self.config, id) {
             self.end(cx.now, id, Cause::ConfigRemoved, Some(direction), cx.driver);
             return Err(Blocked::Refused(reason));
         }
-        let renewed = self.flows.renew(&self.config, &self.accounting, cx.now, id, direction);
+        let renewed = self.flows.renew(&self.config, cx.now, id, direction);
         renewed.map_err(Blocked::Refused)?.map_or(Ok(()), |via| Err(Blocked::Unresolved(via)))
     }
 

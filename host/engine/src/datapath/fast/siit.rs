@@ -82,7 +82,8 @@ impl Datapath {
             self.finish_checksum(&packet.layout, frame);
             self.translate_packet(now, index, (ingress, link), &packet, frame, driver)
         };
-        self.accounting.tally.translated(index, &packet, verdict);
+        let number = self.config.snapshot.translator_number(index);
+        self.accounting.tally.translated(number, &packet, verdict);
         Some(verdict)
     }
 

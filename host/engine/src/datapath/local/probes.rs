@@ -170,8 +170,8 @@ impl Datapath {
             return false;
         };
         let place = self.config.snapshot.pool(probed.pool).and_then(|pool| pool.position(probed.member));
-        let member = place.and_then(|place| self.accounting.entries.of_member(probed.pool, place));
-        let virtual_ = self.accounting.entries.of_virtual(probed.virtual_);
+        let member = place.and_then(|place| self.config.snapshot.member_entry(probed.pool, place));
+        let virtual_ = self.config.snapshot.virtual_entry(probed.virtual_);
         (virtual_, member) != (Some(flow.value.virtual_), Some(flow.value.member))
     }
 

@@ -3,29 +3,33 @@
 use std::sync::Arc;
 
 use crate::datapath::Datapath;
-use crate::datapath::model::index::{PoolIndex, VirtualIndex};
+use crate::datapath::model::index::{PoolIndex, TranslatorIndex, VirtualIndex};
+use crate::datapath::state::accounting::Accounting;
 use crate::datapath::state::counters::{Counters, VirtualCounters};
 
 impl Datapath {
     /// What this worker counted so far.
     #[must_use]
     pub fn counters(&self) -> Counters {
-        let places = 0..self.config.snapshot.virtuals().len();
-        let entries = places.filter_map(|place| self.accounting.entries.of_virtual(VirtualIndex(place)));
-        let virtuals = entries.filter_map(|entry| self.accounting.entries.virtual_(entry)).map(|entry| {
+        let (snapshot, Accounting { entries, tally, .. }) = (&self.config.snapshot, &self.accounting);
+        let virtuals = snapshot.virtuals().iter().enumerate().filter_map(|(place, virtual_)| {
+            let entry = entries.virtual_(snapshot.virtual_entry(VirtualIndex(place))?)?;
             let counters = VirtualCounters { traffic: entry.traffic, refused: entry.refused };
-            (Arc::clone(&entry.virtual_.name), counters)
+            Some((Arc::clone(&virtual_.name), counters))
         });
-        let members = (0..).zip(self.config.snapshot.pools()).flat_map(|(pool, settings)| {
-            let places = 0..settings.members.len();
-            places.filter_map(move |place| self.accounting.entries.of_member(PoolIndex(pool), place))
+        let translators = snapshot.translators().iter().enumerate().filter_map(|(place, translator)| {
+            let number = snapshot.translator_number(TranslatorIndex(place))?;
+            Some((Arc::clone(&translator.name), *tally.translators.get(number as usize)?))
         });
-        let members = members
-            .filter_map(|entry| self.accounting.entries.member(entry))
-            .map(|entry| ((Arc::clone(&entry.pool), entry.member.endpoint), entry.traffic));
+        let members = snapshot.pools().iter().enumerate().flat_map(|(pool, settings)| {
+            settings.members.iter().enumerate().filter_map(move |(place, member)| {
+                let entry = entries.member(snapshot.member_entry(PoolIndex(pool), place)?)?;
+                Some(((Arc::clone(&settings.name), member.endpoint), entry.traffic))
+            })
+        });
         Counters {
             virtuals: virtuals.collect(),
-            translators: self.accounting.tally.translators.iter().cloned().collect(),
+            translators: translators.collect(),
             members: members.collect(),
             modes: self.accounting.tally.modes,
             drops: self.accounting.tally.drops,

@@ -223,7 +223,7 @@ impl Datapath {
                 let error = matches!(arrived.kind, Kind::IcmpError(_));
                 let what = if error { "an error about a packet" } else { "a part of a packet" };
                 trace.note(Point::Table, || format!("it is {what} of flow {id}"));
-                let orphaned = self.flows.orphaned(&self.config, &self.accounting, id);
+                let orphaned = self.flows.orphaned(&self.config, id);
                 self.apart(now, trace, Lends::All, |apart| {
                     let verdict = match orphaned {
                         // No ICMP error is sent about an ICMP error (RFC 1812 section 4.3.2.7).
@@ -254,7 +254,7 @@ impl Datapath {
     ) -> Reception {
         let way = asked::toward(direction);
         trace.note(Point::Table, || format!("it belongs to flow {id}, {way}"));
-        if let Some(reason) = self.flows.orphaned(&self.config, &self.accounting, id) {
+        if let Some(reason) = self.flows.orphaned(&self.config, id) {
             return Reception::Ends(reason);
         }
         let (reception, text) = match hit::classify(&self.flows, (id, direction), packet) {

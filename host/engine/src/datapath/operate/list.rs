@@ -113,17 +113,17 @@ impl Datapath {
 
     fn summary(&self, now: u64, id: FlowId, flow: &Flow<FlowState>) -> FlowSummary {
         let state = &flow.value;
-        let virtual_ =
-            self.accounting.entries.virtual_(state.virtual_).map(|entry| entry.virtual_.name.clone());
-        let entry = self.accounting.entries.member(state.member);
+        let snapshot = &self.config.snapshot;
+        let virtual_ = snapshot.entered(state.virtual_).map(|(virtual_, _)| Arc::clone(&virtual_.name));
+        let member = snapshot.entered_member(state.member);
         FlowSummary {
             id,
             virtual_: virtual_.unwrap_or_default(),
             protocol: FlowProtocol::of(flow.forward().protocol()),
             client: flow.forward().source(),
             vip: flow.forward().destination(),
-            pool: entry.map(|entry| entry.pool.clone()).unwrap_or_default(),
-            member: entry.map_or(state.plan.member, |entry| entry.member.endpoint),
+            pool: member.map(|(pool, _)| Arc::clone(pool)).unwrap_or_default(),
+            member: member.map_or(state.plan.member, |(_, member)| member.endpoint),
             mode: state.mode,
             is_probe: state.is_probe,
             snat: state.lease.as_ref().map(Lease::endpoint),

@@ -15,17 +15,17 @@ pub(super) fn admit(flows: &Flows, accounting: &mut Accounting, first: &First<'_
     if flows.table.len() >= flows.table.limit() {
         return Err(DropReason::TableFull);
     }
-    let entry = accounting.entries.virtual_mut(first.entry).ok_or(DropReason::NoVirtual)?;
-    if let Some(limit) = entry.limits.flows {
-        first.trace.at(Stage::Limits, || {
-            format!("the virtual has {} flows here of at most {limit}", entry.traffic.active)
-        });
+    let configured = first.virtual_.limits;
+    let (limits, active) =
+        accounting.entries.limits(first.now, first.entry, configured).ok_or(DropReason::NoVirtual)?;
+    if let Some(limit) = limits.flows {
+        first.trace.at(Stage::Limits, || format!("the virtual has {active} flows here of at most {limit}"));
     }
-    if entry.limits.flows.is_some_and(|limit| entry.traffic.active >= u64::from(limit)) {
+    if limits.flows.is_some_and(|limit| active >= u64::from(limit)) {
         return Err(DropReason::VirtualFull);
     }
     // A segment out of nothing costs as much as a SYN, so it counts as one.
-    let syn = entry.limits.syn_rate.as_mut().filter(|_| first.packet.tcp.is_some());
+    let syn = limits.syn_rate.as_mut().filter(|_| first.packet.tcp.is_some());
     let syn = syn.map(|limit: &mut SynLimit| limit.admit(first.now));
     if let Some(admitted) = syn {
         first.trace.at(Stage::Limits, || rate("syn-rate", admitted));
@@ -33,7 +33,7 @@ pub(super) fn admit(flows: &Flows, accounting: &mut Accounting, first: &First<'_
     if syn == Some(false) {
         return Err(DropReason::SynRate);
     }
-    let flow = entry.limits.flow_rate.as_mut().map(|bucket: &mut TokenBucket| bucket.take(first.now));
+    let flow = limits.flow_rate.as_mut().map(|bucket: &mut TokenBucket| bucket.take(first.now));
     if let Some(admitted) = flow {
         first.trace.at(Stage::Limits, || rate("flow-rate", admitted));
     }

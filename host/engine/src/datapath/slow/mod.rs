@@ -22,6 +22,7 @@ use crate::datapath::driver::Driver;
 use crate::datapath::local::answer::{answer_echo, refuse};
 use crate::datapath::model::arrival::Arrival;
 use crate::datapath::model::flow::{FlowProtocol, Traffic};
+use crate::datapath::model::id::EntryId;
 use crate::datapath::model::index::{PoolIndex, VirtualIndex};
 use crate::datapath::model::mode::Mode;
 use crate::datapath::model::reason::DropReason;
@@ -31,7 +32,6 @@ use crate::datapath::model::virtual_::Virtual;
 use crate::datapath::state::accounting::Accounting;
 use crate::datapath::state::config::Config;
 use crate::datapath::state::flows::Flows;
-use crate::datapath::state::id::EntryId;
 use crate::datapath::state::trace::Trace;
 use crate::flow::tcp::{TcpTracker, Visibility};
 use crate::flow::{Direction, FlowId};
@@ -76,7 +76,7 @@ impl Datapath {
             Err(NotFound::Ping) => return answer_echo(cx),
             Err(NotFound::Because(reason)) => return refuse(config, accounting, cx, reason),
         };
-        let found = config.snapshot.virtual_(index).zip(accounting.entries.of_virtual(index));
+        let found = config.snapshot.virtual_(index).zip(config.snapshot.virtual_entry(index));
         let Some((virtual_, entry)) = found else { return Verdict::Drop(DropReason::NoVirtual) };
         let first = First {
             now: cx.now,

@@ -37,7 +37,7 @@ impl Datapath {
         }
         let Self { config, flows, accounting, trace, .. } = &mut *self;
         let index = probed.virtual_;
-        let found = config.snapshot.virtual_(index).zip(accounting.entries.of_virtual(index));
+        let found = config.snapshot.virtual_(index).zip(config.snapshot.virtual_entry(index));
         let Some((virtual_, entry)) = found else { return Verdict::Drop(DropReason::StrayProbe) };
         trace.at(Stage::Virtual, || {
             let (member, name) = (probed.member, &virtual_.name);
@@ -77,7 +77,7 @@ fn decide(
     let pool = config.snapshot.pool(probed.pool).ok_or(DropReason::NoPool)?;
     let place = pool.position(probed.member).ok_or(DropReason::NoSuchMember)?;
     let member = pool.members.get(place).cloned().ok_or(DropReason::NoSuchMember)?;
-    let entry = accounting.entries.of_member(probed.pool, place).ok_or(DropReason::NoSuchMember)?;
+    let entry = config.snapshot.member_entry(probed.pool, place).ok_or(DropReason::NoSuchMember)?;
     let chosen = Chosen { member, entry };
     let lease = lease::lease(config, &mut flows.leases, first, &choice, &chosen, driver)?;
     let seen = translation::seen(config, first, &choice, &chosen, lease.as_ref())?;

@@ -9,6 +9,7 @@ use super::translation::Bridge;
 use super::{Choice, First};
 use crate::balance::choose::{self, Ask, Bind, NotChosen, Why};
 use crate::balance::{Candidate, Ends, Members};
+use crate::datapath::model::id::EntryId;
 use crate::datapath::model::index::PoolIndex;
 use crate::datapath::model::pool::{Member, Pool};
 use crate::datapath::model::reason::DropReason;
@@ -16,7 +17,6 @@ use crate::datapath::model::stage::Stage;
 use crate::datapath::model::virtual_::Virtual;
 use crate::datapath::state::accounting::Accounting;
 use crate::datapath::state::config::Config;
-use crate::datapath::state::id::EntryId;
 use crate::datapath::state::trace::{Considered, Standing};
 use crate::member::{Admin, MemberState};
 
@@ -59,7 +59,7 @@ pub(super) fn select(
         ends: Ends { client: first.client().address, destination: first.vip().address },
         is_mid_stream: first.is_mid_stream(),
     };
-    let selector = &mut accounting.entries.pool_mut(index).ok_or(DropReason::NoPool)?.selector;
+    let selector = accounting.entries.selector(&config.snapshot, index).ok_or(DropReason::NoPool)?;
     let chosen = choose::choose(&ask, &among, selector).map_err(|why| match why {
         NotChosen::MidStream => DropReason::MidStream,
         NotChosen::NoMember => among.why_none(),
@@ -74,7 +74,7 @@ pub(super) fn select(
     first.trace.consider(|| among.considered(Some((place, why))));
     let member = among.member(place).ok_or(DropReason::NoMember)?;
     first.trace.at(Stage::Selection, || format!("{} takes it: {}", member.endpoint, why.means()));
-    let entry = accounting.entries.of_member(index, place).ok_or(DropReason::NoMember)?;
+    let entry = config.snapshot.member_entry(index, place).ok_or(DropReason::NoMember)?;
     Ok(Chosen { member, entry })
 }
 

@@ -6,7 +6,7 @@ use super::config::Options;
 use super::counters::Tally;
 use super::entries::Entries;
 use super::flow::FlowState;
-use super::id::EntryId;
+use crate::datapath::model::id::EntryId;
 use crate::datapath::snapshot::Snapshot;
 use crate::flow::Direction;
 use crate::limit::TokenBucket;
@@ -30,20 +30,20 @@ pub(in crate::datapath) struct Accounting {
 
 impl Accounting {
     pub(in crate::datapath) fn new(now: u64, options: &Options, snapshot: &Snapshot) -> Self {
-        let mut accounting = Self {
-            entries: Entries::new(options.worker, options.workers),
-            tally: Tally::default(),
+        let mut tally = Tally::default();
+        tally.keep_translators(snapshot);
+        Self {
+            entries: Entries::new(options.worker, options.workers, snapshot),
+            tally,
             errors: TokenBucket::new(ERRORS_PER_SECOND, ERRORS_PER_SECOND, now),
             no_member: MemberState::new(),
             probed: MemberState::new(),
-        };
-        accounting.apply(now, snapshot);
-        accounting
+        }
     }
 
     /// Goes on with what is configured now.
-    pub(in crate::datapath) fn apply(&mut self, now: u64, snapshot: &Snapshot) {
-        self.entries.apply(now, snapshot);
+    pub(in crate::datapath) fn apply(&mut self, snapshot: &Snapshot) {
+        self.entries.apply(snapshot);
         self.tally.keep_translators(snapshot);
     }
 

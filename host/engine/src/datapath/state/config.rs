@@ -1,9 +1,6 @@
 //! What a worker decides by: what is configured, and what is known of the network.
 
-use std::collections::HashSet;
 use std::sync::Arc;
-
-use shunt_wire::Endpoint;
 
 use crate::datapath::compile::plan::NEVER;
 use crate::datapath::snapshot::Snapshot;
@@ -29,23 +26,17 @@ pub(in crate::datapath) struct Config {
     pub(in crate::datapath) network: Arc<Network>,
     /// Counts snapshots and networks: a rewrite that bears another number is checked before it is replayed.
     pub(in crate::datapath) epoch: u32,
-    /// Endpoints of members that left: flows may still have packets of them, and each worker must know whose.
-    pub(in crate::datapath) former: HashSet<Endpoint, Keyed>,
 }
 
 impl Config {
     pub(in crate::datapath) fn new(options: Options, snapshot: Arc<Snapshot>, network: Arc<Network>) -> Self {
-        let former = HashSet::with_hasher(options.key);
-        Self { options, snapshot, network, epoch: NEVER + 1, former }
+        Self { options, snapshot, network, epoch: NEVER + 1 }
     }
 
-    /// Goes on with what is configured now.
-    pub(in crate::datapath) fn apply(&mut self, snapshot: Arc<Snapshot>) {
-        self.former.extend(self.snapshot.members());
-        // A member that came back is known by the snapshot again.
-        self.former.retain(|member| !snapshot.has_member(*member));
-        self.snapshot = snapshot;
+    /// Goes on with what is configured now; gives back what was.
+    pub(in crate::datapath) const fn apply(&mut self, snapshot: Arc<Snapshot>) -> Arc<Snapshot> {
         self.next_epoch();
+        std::mem::replace(&mut self.snapshot, snapshot)
     }
 
     /// Every rewrite is checked before it is replayed again.

@@ -7,10 +7,8 @@ use std::sync::Arc;
 use shunt_wire::{Address, Endpoint, Family};
 
 use crate::datapath::model::flow::Traffic;
-use crate::datapath::model::index::TranslatorIndex;
 use crate::datapath::model::mode::ModeName;
 use crate::datapath::model::reason::DropReason;
-use crate::datapath::model::translation::Translator;
 use crate::datapath::model::verdict::Verdict;
 use crate::datapath::snapshot::Snapshot;
 use crate::flow::Direction;
@@ -93,8 +91,8 @@ pub(in crate::datapath) struct Tally {
     pub(in crate::datapath) answers_withheld: u64,
     pub(in crate::datapath) checksums_finished: u64,
     pub(in crate::datapath) modes: [FlowCounters; ModeName::ALL.len()],
-    /// Of virtuals of mode `siit`, by name, in the order of the snapshot.
-    pub(in crate::datapath) translators: Vec<(Arc<str>, TranslatorCounters)>,
+    /// Of virtuals of mode `siit`, by number.
+    pub(in crate::datapath) translators: Vec<TranslatorCounters>,
     pub(in crate::datapath) drops: [u64; DropReason::ALL.len()],
 }
 
@@ -224,13 +222,9 @@ impl Tally {
     }
 
     /// Counts a packet of a virtual of mode `siit`. One that waits is counted when it goes on.
-    pub(in crate::datapath) fn translated(
-        &mut self,
-        index: TranslatorIndex,
-        packet: &Routed,
-        verdict: Verdict,
-    ) {
-        let Some((_, counters)) = self.translators.get_mut(index.0) else { return };
+    pub(in crate::datapath) fn translated(&mut self, number: Option<u32>, packet: &Routed, verdict: Verdict) {
+        let counters = number.and_then(|number| self.translators.get_mut(number as usize));
+        let Some(counters) = counters else { return };
         match (verdict, packet.layout.family) {
             (Verdict::Send { .. }, Family::V4) => counters.to_v6.add(packet.layout.datagram_len()),
             (Verdict::Send { .. }, Family::V6) => counters.to_v4.add(packet.layout.datagram_len()),
@@ -239,15 +233,9 @@ impl Tally {
         }
     }
 
-    /// Keeps the counters of virtuals of mode `siit` by their names.
+    /// Keeps the counters of virtuals of mode `siit` by their numbers.
     pub(in crate::datapath) fn keep_translators(&mut self, snapshot: &Snapshot) {
-        let mut before = std::mem::take(&mut self.translators);
-        let entry = |translator: &Translator| {
-            let place = before.iter().position(|(name, _)| *name == translator.name);
-            let counted = place.map(|place| before.swap_remove(place).1).unwrap_or_default();
-            (Arc::clone(&translator.name), counted)
-        };
-        self.translators = snapshot.translators().iter().map(entry).collect();
+        snapshot.numbers().translators.settle(&mut self.translators, |_| TranslatorCounters::default());
     }
 
     pub(in crate::datapath) const fn dropped(&mut self, reason: DropReason) {

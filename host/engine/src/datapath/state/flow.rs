@@ -4,10 +4,10 @@ use std::num::NonZeroU32;
 
 use shunt_wire::FlowKey;
 
-use super::id::EntryId;
 use crate::datapath::compile::plan::{Ends, NEVER, Path, Plan};
 use crate::datapath::model::arrival::{Arrival, Sender};
 use crate::datapath::model::flow::Traffic;
+use crate::datapath::model::id::EntryId;
 use crate::datapath::model::mode::ModeName;
 use crate::flow::tcp::TcpTracker;
 use crate::flow::{Direction, Ending, Flow};

@@ -6,7 +6,6 @@ pub(in crate::datapath) mod counters;
 pub(in crate::datapath) mod entries;
 pub(in crate::datapath) mod flow;
 pub(in crate::datapath) mod flows;
-pub(in crate::datapath) mod id;
 mod owner;
 pub(in crate::datapath) mod path;
 pub(in crate::datapath) mod pending;

@@ -62,7 +62,7 @@ impl Config {
         arrival: &Arrival<'_>,
     ) -> usize {
         let is_member =
-            |endpoint| self.snapshot.is_member(endpoint, protocol) || self.former.contains(&endpoint);
+            |endpoint| self.snapshot.is_member(endpoint, protocol) || self.snapshot.was_member(endpoint);
         match (is_member(source), is_member(destination)) {
             (true, false) => return self.owner_of_client(destination),
             (false, true) => return self.owner_of_client(source),

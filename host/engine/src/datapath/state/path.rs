@@ -1,6 +1,5 @@
 //! Whether the path of a flow can be replayed.
 
-use super::accounting::Accounting;
 use super::config::Config;
 use super::flow::ends;
 use super::flows::Flows;
@@ -23,15 +22,14 @@ impl Flows {
     pub(in crate::datapath) fn renew(
         &mut self,
         config: &Config,
-        accounting: &Accounting,
         now: u64,
         id: FlowId,
         direction: Direction,
     ) -> Result<Option<Via>, DropReason> {
         let flow = self.table.get_mut(id).ok_or(DropReason::NoFlow)?;
         let (plan, ends) = (flow.value.plan, ends(flow));
-        let virtual_ = accounting.entries.virtual_(flow.value.virtual_).map(|entry| &entry.virtual_);
-        let member = accounting.entries.member(flow.value.member).map(|entry| &*entry.member.state);
+        let virtual_ = config.snapshot.entered(flow.value.virtual_).map(|(virtual_, _)| virtual_);
+        let member = config.snapshot.entered_member(flow.value.member).map(|(_, member)| &*member.state);
         let outside = Outside::new(virtual_, (plan.member.address, member), plan.entropy, now);
         let compiled = plan.compile(&ends, direction, &outside, &config.network, config.epoch)?;
         flow.value.paths[direction as usize] = compiled.path;
@@ -39,14 +37,9 @@ impl Flows {
     }
 
     /// Why a flow has no place in the current snapshot, if so.
-    pub(in crate::datapath) fn orphaned(
-        &self,
-        config: &Config,
-        accounting: &Accounting,
-        id: FlowId,
-    ) -> Option<DropReason> {
+    pub(in crate::datapath) fn orphaned(&self, config: &Config, id: FlowId) -> Option<DropReason> {
         let state = self.get(id)?;
-        if accounting.entries.virtual_(state.virtual_).is_none_or(|entry| entry.index.is_none()) {
+        if config.snapshot.entered(state.virtual_).is_none_or(|(_, index)| index.is_none()) {
             return Some(DropReason::VirtualGone);
         }
         let snat = state.lease.as_ref()?.address();

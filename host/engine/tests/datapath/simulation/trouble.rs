@@ -40,9 +40,9 @@ impl Simulation {
     }
 
     fn replace(&mut self) {
-        let snapshot = self.lab.snapshot().unwrap();
+        let snapshot = self.lab.next_snapshot(&self.datapaths).unwrap();
         for datapath in &mut self.datapaths {
-            datapath.apply_snapshot(self.now, Arc::clone(&snapshot));
+            datapath.apply_snapshot(Arc::clone(&snapshot));
         }
     }
 

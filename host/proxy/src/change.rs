@@ -1,0 +1,152 @@
+//! Proxies in a change: listeners are opened and registered with every worker before any takes the snapshot.
+
+use std::collections::BTreeMap;
+use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
+
+use tokio::sync::oneshot;
+
+use crate::worker::{Command, Worker};
+use shunt_runtime::Snapshot;
+use shunt_runtime::plane::{Next, Plane, Preparation, Prepared, Step};
+
+/// Connections that the kernel holds for a listener until they are accepted.
+const BACKLOG: u32 = 8192;
+
+/// The plane of proxies.
+pub struct ProxyPlane {
+    workers: Vec<Worker>,
+}
+
+/// A change that every worker is ready for.
+struct Ready<'a> {
+    workers: &'a [Worker],
+    /// `None`: it was put in force.
+    snapshot: Option<Arc<Snapshot>>,
+}
+
+impl ProxyPlane {
+    pub fn new(workers: Vec<Worker>) -> Self {
+        ProxyPlane { workers }
+    }
+
+    pub fn workers(&self) -> usize {
+        self.workers.len()
+    }
+
+    async fn ready<'a>(&'a self, next: Next<'a>) -> Preparation<'a> {
+        if concerns(next) {
+            let mut sockets = bind(next, self.workers.len())?;
+            // From here on workers hold something, which is taken back when this is dropped.
+            let ready = Ready { workers: &self.workers, snapshot: Some(Arc::clone(next.snapshot)) };
+            let mut waits = Vec::new();
+            let mut problems = Vec::new();
+            for worker in &self.workers {
+                let sockets =
+                    sockets.iter_mut().filter_map(|(address, group)| Some((*address, group.pop()?)));
+                let (done, registered) = oneshot::channel();
+                worker.send(Command::Prepare { sockets: sockets.collect(), done });
+                waits.push(registered);
+            }
+            for registered in waits {
+                match registered.await {
+                    Ok(more) => problems.extend(more),
+                    Err(_) => problems.push("a worker has ended; restart Shunt".to_owned()),
+                }
+            }
+            return if problems.is_empty() { Ok(Some(Box::new(ready))) } else { Err(problems) };
+        }
+        Ok(None)
+    }
+}
+
+impl Plane for ProxyPlane {
+    fn prepare<'a>(&'a mut self, next: Next<'a>) -> Step<'a, Preparation<'a>> {
+        Box::pin(self.ready(next))
+    }
+
+    fn drain(&mut self) -> Step<'_, Vec<oneshot::Receiver<()>>> {
+        let drain = |worker: &Worker| {
+            let (done, drained) = oneshot::channel();
+            worker.send(Command::Drain { done });
+            drained
+        };
+        let waits = self.workers.iter().map(drain).collect();
+        Box::pin(async { waits })
+    }
+}
+
+impl Drop for ProxyPlane {
+    fn drop(&mut self) {
+        for worker in self.workers.drain(..) {
+            worker.join();
+        }
+    }
+}
+
+impl Prepared for Ready<'_> {
+    fn commit<'a>(mut self: Box<Self>) -> Step<'a, ()>
+    where
+        Self: 'a,
+    {
+        Box::pin(async move {
+            let Some(snapshot) = self.snapshot.take() else { return };
+            let mut waits = Vec::new();
+            for worker in self.workers {
+                let (done, applied) = oneshot::channel();
+                worker.send(Command::Apply { snapshot: Arc::clone(&snapshot), done });
+                waits.push(applied);
+            }
+            for applied in waits {
+                let _ = applied.await;
+            }
+        })
+    }
+}
+
+impl Drop for Ready<'_> {
+    fn drop(&mut self) {
+        if self.snapshot.is_some() {
+            self.workers.iter().for_each(|worker| {
+                worker.send(Command::Discard);
+            });
+        }
+    }
+}
+
+/// Does a change concern proxies?
+fn concerns(next: Next<'_>) -> bool {
+    let same = |before: &Snapshot, after: &Snapshot| {
+        before.virtuals.len() == after.virtuals.len()
+            && before.virtuals.iter().zip(&after.virtuals).all(|(old, new)| Arc::ptr_eq(old, new))
+            && before.pools.len() == after.pools.len()
+            && before.pools.iter().zip(&after.pools).all(|(old, new)| Arc::ptr_eq(old, new))
+    };
+    !same(next.before, next.snapshot)
+}
+
+/// Opens the listeners that are new: one socket per worker.
+fn bind(next: Next<'_>, count: usize) -> Result<BTreeMap<SocketAddr, Vec<TcpListener>>, Vec<String>> {
+    let held: Vec<SocketAddr> =
+        next.before.virtuals.iter().flat_map(|it| it.settings.listen.iter().copied()).collect();
+    let mut sockets = BTreeMap::new();
+    let mut problems = Vec::new();
+    let virtuals = next.snapshot.virtuals.iter().map(|it| &it.settings);
+    for (virtual_, address) in virtuals.flat_map(|it| it.listen.iter().map(move |address| (it, *address))) {
+        if held.contains(&address) {
+            continue;
+        }
+        // An address that one of our own covers is not in use by someone else.
+        let ours = held.iter().any(|it| it.port() == address.port());
+        let opened = if ours {
+            (0..count).map(|_| shunt_sys::listen::tcp_join(address, BACKLOG)).collect()
+        } else {
+            shunt_sys::listen::tcp_group(address, count, BACKLOG)
+        };
+        match opened {
+            Ok(group) => drop(sockets.insert(address, group)),
+            Err(error) => problems.push(format!("virtual {}: {error}", virtual_.name)),
+        }
+    }
+    if problems.is_empty() { Ok(sockets) } else { Err(problems) }
+}
