@@ -46,6 +46,59 @@ pub fn guest_version(name: &str, version: &str, folder: &Folder) -> PathBuf {
     folder.write(&format!("{name}-{version}.wasm"), bytes)
 }
 
+/// The pack of a guest that does the same, and has beside it a module that takes long to compile: about 4 MiB of code that
+/// nothing calls.
+#[must_use]
+pub fn large(name: &str, folder: &Folder) -> PathBuf {
+    let mut bytes = std::fs::read(guest(name)).expect("a pack that was built");
+    // A core module is a section of a component (Component Model, Binary.md: section 1).
+    section(&mut bytes, 1, &large_module());
+    folder.write(&format!("{name}-large.wasm"), bytes)
+}
+
+fn large_module() -> Vec<u8> {
+    const FUNCTIONS: usize = 2_000;
+    // WebAssembly 2.0, section 5.5: a type `[i32] -> [i32]`, functions of that type, and their code.
+    let mut module = b"\0asm\x01\0\0\0".to_vec();
+    section(&mut module, 1, &[1, 0x60, 1, 0x7f, 1, 0x7f]);
+    let mut types = leb(FUNCTIONS);
+    types.extend(std::iter::repeat_n(0, FUNCTIONS));
+    section(&mut module, 3, &types);
+    let mut codes = leb(FUNCTIONS);
+    for function in 0..FUNCTIONS {
+        // No locals; the argument again and again multiplied by, and added to, numbers of its own.
+        let mut code = vec![0, 0x20, 0];
+        for step in 0..256 {
+            code.extend([0x41, (function % 64) as u8, 0x6c, 0x41, (step % 64) as u8, 0x6a, 0x20, 0, 0x73]);
+        }
+        code.push(0x0b);
+        codes.extend(leb(code.len()));
+        codes.extend(code);
+    }
+    section(&mut module, 10, &codes);
+    module
+}
+
+fn section(to: &mut Vec<u8>, id: u8, content: &[u8]) {
+    to.push(id);
+    to.extend(leb(content.len()));
+    to.extend(content);
+}
+
+/// An unsigned number as WebAssembly writes it (LEB128).
+fn leb(mut number: usize) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    loop {
+        let low = (number & 0x7f) as u8;
+        number >>= 7;
+        if number == 0 {
+            bytes.push(low);
+            return bytes;
+        }
+        bytes.push(low | 0x80);
+    }
+}
+
 /// Builds each pack once in a test program. Cargo does not build again what did not change.
 #[track_caller]
 fn built(folder: &Path) -> PathBuf {

@@ -8,6 +8,7 @@
 )]
 
 mod admin;
+mod compile;
 mod life;
 mod log;
 mod reload;
