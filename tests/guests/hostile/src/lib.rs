@@ -4,6 +4,9 @@ use std::hint::black_box;
 
 use shunt_sdk::prelude::*;
 
+/// A slot that the pack does not declare. `shunt rule build` refuses such a literal where a slot is named.
+const UNDECLARED: &str = "nowhere";
+
 /// What to do, and when.
 #[derive(Settings)]
 struct Hostile {
@@ -75,11 +78,11 @@ impl Hostile {
                 next()
             }
             "/pool" => {
-                lb::pool("nowhere");
+                lb::pool(UNDECLARED);
                 next()
             }
-            "/slot" => to_pool("nowhere"),
-            "/snat-slot" => as_configured().snat_pool("nowhere"),
+            "/slot" => to_pool(UNDECLARED),
+            "/snat-slot" => as_configured().snat_pool(UNDECLARED),
             "/persist" => as_configured().persist([7_u8; 257].as_slice()),
             "/status" => respond(99),
             "/framing" => respond(200).header("content-length", "5").text("hello"),
