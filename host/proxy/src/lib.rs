@@ -7,12 +7,16 @@
 //! | [`change`] | a change: listeners are opened before any worker takes the snapshot |
 //! | `listener` | accepts, asks `on-flow`, hands each connection to a task |
 //! | `view` | a worker's view of virtuals, pools and rules, built on the one before it |
+//! | `client` | a client's stream of bytes, with TLS or without |
+//! | `route` | where a connection or a request is to go |
 //! | `deadline` | the one time-out that a connection waits for at a moment |
 //! | `http` | HTTP: the phases of a request, and what serves them |
 
 pub mod change;
+mod client;
 mod deadline;
 mod http;
 mod listener;
+mod route;
 mod view;
 pub mod worker;

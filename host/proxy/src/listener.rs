@@ -15,7 +15,7 @@ use tokio::time::{sleep, timeout};
 use tokio_rustls::TlsAcceptor;
 
 use crate::http::h1::connection::ClientConnection;
-use crate::http::phases::route::Route;
+use crate::route::Route;
 use crate::view::VirtualView;
 use shunt_runtime::clock;
 use shunt_runtime::counters::VirtualCounters;

@@ -1,7 +1,6 @@
 //! HTTP carriage. What becomes of a request is in [`phases`]; everything else here serves it.
 
 pub(crate) mod body;
-pub(crate) mod client;
 pub(crate) mod fields;
 pub(crate) mod finish;
 pub(crate) mod h1;

@@ -16,15 +16,15 @@ use shunt_rules::{Flow, Isolation, Runner, Vars};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::time::Instant;
 
+use crate::client::ClientStream;
 use crate::deadline::{Deadline, Due, Waiting};
-use crate::http::client::ClientStream;
 use crate::http::fields::Forwarding;
 use crate::http::h1::guard::{Findings, Guarded};
 use crate::http::h1::half_close::Answer;
 use crate::http::h1::tunnel::Tunnel;
 use crate::http::phases;
-use crate::http::phases::route::Route;
 use crate::listener::Listener;
+use crate::route::Route;
 use crate::view::{RuleView, VirtualView};
 
 /// What the requests of one connection share.

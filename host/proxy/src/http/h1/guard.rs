@@ -18,8 +18,8 @@ use std::task::{Context, Poll, ready};
 use memchr::memchr;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
+use crate::client::ClientStream;
 use crate::deadline::{Deadline, Waiting};
-use crate::http::client::ClientStream;
 use crate::http::h1::framing::{chunk_size, decimal};
 use crate::http::h1::half_close::HalfClose;
 

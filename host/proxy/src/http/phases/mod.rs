@@ -9,7 +9,6 @@ mod connect;
 mod head;
 mod persist;
 mod respond;
-pub(crate) mod route;
 mod rules;
 mod send;
 
@@ -33,8 +32,8 @@ use crate::http::finish::Finish;
 use crate::http::h1::connection::ClientConnection;
 use crate::http::h1::half_close;
 use crate::http::problem::Problem;
+use crate::route::Route;
 use crate::view::VirtualView;
-use route::Route;
 use send::Sent;
 
 /// Why the list of phases ends early: something else answers.

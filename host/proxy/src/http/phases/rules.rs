@@ -12,9 +12,9 @@ use shunt_rules::{
 use crate::deadline::Waiting;
 use crate::http::body::{BodyError, RequestBody, ResponseBody, collect};
 use crate::http::member::Lease;
-use crate::http::phases::route::Route;
 use crate::http::phases::{Stop, Transaction};
 use crate::http::problem::Problem;
+use crate::route::Route;
 use crate::view::{PoolView, RuleView};
 use shunt_runtime::rules::chain::{Chain, Decision};
 

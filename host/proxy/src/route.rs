@@ -1,4 +1,4 @@
-//! Where a request is to go, as far as something other than the configuration has said so.
+//! Where a connection or a request is to go, as far as something other than the configuration has said so.
 
 use std::net::SocketAddr;
 use std::rc::Rc;
