@@ -1,4 +1,5 @@
-//! One coarse deadline per client connection, in place of a timer per phase.
+//! One coarse deadline per stream, in place of a timer per phase. HTTP/1 has one stream per connection, whose deadline
+//! is that of the connection between two requests.
 //!
 //! Moving it costs a cell; the timer itself is touched only when the deadline comes nearer than what
 //! it is set to, or when it fires and finds that there was progress. Where progress counts, it fires
@@ -11,7 +12,7 @@ use std::time::Duration;
 
 use tokio::time::{Instant, Sleep, sleep_until};
 
-/// What a connection waits for; it decides what happens when the time is up.
+/// What a stream waits for; it decides what happens when the time is up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Waiting {
     /// The TLS handshake, or the rest of a request head that has begun.

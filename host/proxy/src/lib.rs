@@ -5,15 +5,17 @@
 //! |---|---|
 //! | [`worker`] | a thread with its own runtime, listeners, rule instances and connections to members |
 //! | [`change`] | a change: listeners are opened before any worker takes the snapshot |
-//! | `listener` | accepts, asks `on-flow`, hands each connection to a task |
+//! | `listener` | accepts, asks `on-flow`, hands each connection to what serves it |
 //! | `view` | a worker's view of virtuals, pools and rules, built on the one before it |
+//! | `connection` | a client's connection as its rules know it, whatever protocol it carries |
 //! | `client` | a client's stream of bytes, with TLS or without |
 //! | `route` | where a connection or a request is to go |
-//! | `deadline` | the one time-out that a connection waits for at a moment |
-//! | `http` | HTTP: the phases of a request, and what serves them |
+//! | `deadline` | the one time-out that a stream waits for at a moment |
+//! | `http` | HTTP: connections, their streams, and the phases of a request |
 
 pub mod change;
 mod client;
+mod connection;
 mod deadline;
 mod http;
 mod listener;

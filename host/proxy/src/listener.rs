@@ -1,4 +1,5 @@
-//! A worker's listener: accepts, asks `on-flow`, and hands each connection to a task of its own.
+//! A worker's listener: accepts, asks `on-flow`, terminates TLS, and hands each connection to what serves it, in a
+//! task of its own.
 
 use std::cell::{Cell, RefCell};
 use std::io;
@@ -14,7 +15,8 @@ use tokio::sync::Notify;
 use tokio::time::{sleep, timeout};
 use tokio_rustls::TlsAcceptor;
 
-use crate::http::h1::connection::ClientConnection;
+use crate::client::ClientStream;
+use crate::connection::Connection;
 use crate::route::Route;
 use crate::view::VirtualView;
 use shunt_runtime::clock;
@@ -43,6 +45,12 @@ pub(crate) struct Listener {
     told_beyond: Cell<Option<u64>>,
     /// Told when the last connection ends.
     emptied: Notify,
+}
+
+/// What becomes of the connections that a listener admits: a protocol.
+pub(crate) trait Serve: Copy + 'static {
+    /// Serves a connection to its end.
+    async fn serve<S: ClientStream>(self, listener: Rc<Listener>, connection: Rc<Connection>, stream: S);
 }
 
 /// What `on-flow` came to.
@@ -104,8 +112,8 @@ impl Listener {
         }
     }
 
-    /// Accepts until closed.
-    pub(crate) async fn accept(self: Rc<Self>, socket: TcpListener) {
+    /// Accepts until closed, and gives what is admitted to `protocol`.
+    pub(crate) async fn accept(self: Rc<Self>, socket: TcpListener, protocol: impl Serve) {
         loop {
             let accepted = tokio::select! {
                 biased;
@@ -113,7 +121,7 @@ impl Listener {
                 () = self.closing() => return,
             };
             match accepted {
-                Ok((stream, client)) => self.admit(stream, client),
+                Ok((stream, client)) => self.admit(stream, client, protocol),
                 Err(error) if is_exhaustion(&error) => {
                     tracing::warn!(listen = %self.address, %error, "cannot accept, pausing");
                     sleep(PAUSE).await;
@@ -144,7 +152,7 @@ impl Listener {
         );
     }
 
-    fn admit(self: &Rc<Self>, stream: TcpStream, client: SocketAddr) {
+    fn admit(self: &Rc<Self>, stream: TcpStream, client: SocketAddr, protocol: impl Serve) {
         let view = self.view();
         view.counters.connections.add(1);
         if self.open.get() >= view.virtual_.settings.limits.connections {
@@ -156,7 +164,7 @@ impl Listener {
         self.open.set(self.open.get() + 1);
         view.counters.open.add(1);
         let place = Place { listener: Rc::clone(self), counters: Arc::clone(&view.counters) };
-        tokio::task::spawn_local(place.serve(view, stream, client));
+        tokio::task::spawn_local(place.serve(view, stream, client, protocol));
     }
 }
 
@@ -177,7 +185,7 @@ impl Drop for Place {
 }
 
 impl Place {
-    async fn serve(self, view: Rc<VirtualView>, stream: TcpStream, client: SocketAddr) {
+    async fn serve(self, view: Rc<VirtualView>, stream: TcpStream, client: SocketAddr, protocol: impl Serve) {
         let vip = if self.listener.address.ip().is_unspecified() {
             stream.local_addr().unwrap_or(self.listener.address)
         } else {
@@ -186,8 +194,8 @@ impl Place {
         let flow =
             Flow { id: NEXT_FLOW.fetch_add(1, Relaxed), client, vip, transport: Transport::Tcp, ingress: 0 };
         let tls = view.virtual_.tls.clone();
-        let mut connection = ClientConnection::new(&self.listener, &view, flow, tls.is_some());
-        match on_flow(&mut connection, &view) {
+        let mut connection = Connection::new(flow, tls.is_some());
+        match on_flow(&connection, &view) {
             Admission::Serve(route) => connection.route = route,
             Admission::Reset => {
                 self.counters.refused.add(1);
@@ -203,23 +211,25 @@ impl Place {
         // What is held here lives as long as the connection.
         drop(view);
         match tls {
-            None => connection.serve(stream).await,
+            None => protocol.serve(Rc::clone(&self.listener), connection, stream).await,
             // Boxed, for it is large, and plain connections would carry its size.
-            Some(tls) => Box::pin(self.serve_tls(connection, stream, tls, handshake_time)).await,
+            Some(tls) => {
+                Box::pin(self.serve_tls(connection, stream, tls, handshake_time, protocol)).await;
+            }
         }
     }
 
     async fn serve_tls(
         &self,
-        connection: Rc<ClientConnection>,
+        connection: Rc<Connection>,
         stream: TcpStream,
         tls: Arc<Tls>,
         handshake_time: Duration,
+        protocol: impl Serve,
     ) {
-        // HTTP/2 is chosen here, by ALPN, once it is there.
         let handshake = TlsAcceptor::from(Arc::clone(&tls.config)).accept(stream);
         match timeout(handshake_time, handshake).await {
-            Ok(Ok(stream)) => connection.serve(stream).await,
+            Ok(Ok(stream)) => protocol.serve(Rc::clone(&self.listener), connection, stream).await,
             Ok(Err(error)) => {
                 self.counters.handshakes_failed.add(1);
                 tracing::debug!(client = %connection.flow.client, %error, "TLS handshake failed");
@@ -230,16 +240,15 @@ impl Place {
 }
 
 /// `on-flow`, in the order of the rules, until one decides.
-fn on_flow(connection: &mut ClientConnection, view: &VirtualView) -> Admission {
+fn on_flow(connection: &Connection, view: &VirtualView) -> Admission {
     let mut route = Route::default();
     if !view.hooks.contains(Hook::OnFlow) {
         return Admission::Serve(route);
     }
-    let mut vars = connection.vars.take();
     let flow = connection.flow;
     let decision = Chain::new(Hook::OnFlow, &view.rules).ask(|rule| {
         connection.with_runner(rule, |runner| {
-            Ok(match runner.on_flow(&flow, &mut vars)? {
+            Ok(match connection.with_vars(|vars| runner.on_flow(&flow, vars))? {
                 FlowVerdict::Next => None,
                 FlowVerdict::Reject => Some(Admission::Reset),
                 FlowVerdict::Drop => Some(Admission::Close),
@@ -251,7 +260,6 @@ fn on_flow(connection: &mut ClientConnection, view: &VirtualView) -> Admission {
             })
         })
     });
-    connection.vars.replace(vars);
     match decision {
         None => Admission::Serve(Route::default()),
         Some(Decision::Verdict(admission)) => admission,

@@ -12,6 +12,7 @@ use tokio::net::TcpListener;
 use tokio::runtime::{Builder, LocalOptions};
 use tokio::sync::{mpsc, oneshot};
 
+use crate::http::h1::connection::Http1;
 use crate::http::member::SWEEP_EVERY;
 use crate::listener::Listener;
 use crate::view::Views;
@@ -128,7 +129,7 @@ async fn run(number: usize, mut inbox: mpsc::UnboundedReceiver<Command>) {
                             listener.set_view(Rc::clone(view));
                         } else if let Some(socket) = prepared.remove(&address) {
                             let listener = Listener::new(address, Rc::clone(view));
-                            tokio::task::spawn_local(Rc::clone(&listener).accept(socket));
+                            tokio::task::spawn_local(Rc::clone(&listener).accept(socket, Http1));
                             listeners.insert(address, listener);
                         }
                     }

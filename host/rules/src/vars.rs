@@ -36,13 +36,13 @@ impl Vars {
         self.entries.is_empty()
     }
 
-    pub(crate) fn get(&self, rule: &Arc<str>, name: &str) -> Option<&[u8]> {
+    pub fn get(&self, rule: &Arc<str>, name: &str) -> Option<&[u8]> {
         self.position(rule, name).map(|index| self.entries[index].value.as_slice())
     }
 
     /// # Errors
     /// The limit that it would break, in words.
-    pub(crate) fn set(&mut self, rule: &Arc<str>, name: String, value: Vec<u8>) -> Result<(), &'static str> {
+    pub fn set(&mut self, rule: &Arc<str>, name: String, value: Vec<u8>) -> Result<(), &'static str> {
         if name.len() > MAX_NAME {
             return Err("a variable's name is longer than 256 bytes");
         }

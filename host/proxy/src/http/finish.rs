@@ -8,15 +8,15 @@ use http::StatusCode;
 use shunt_rules::{Hook, Outcome, Summary, Vars};
 use tokio::time::Instant;
 
+use crate::connection::Connection;
 use crate::http::body::RequestBodyState;
-use crate::http::h1::connection::ClientConnection;
 use crate::view::VirtualView;
 use shunt_runtime::rules::chain::Chain;
 
 /// What `on-done` will be told. Made only where a rule exports that hook; it travels with the body of
 /// the answer and calls the rules when it is dropped.
 pub(crate) struct Finish {
-    pub(crate) connection: Rc<ClientConnection>,
+    pub(crate) connection: Rc<Connection>,
     pub(crate) view: Rc<VirtualView>,
     pub(crate) started: Instant,
     /// `None`: the client went away before there was an answer.
@@ -62,12 +62,12 @@ impl Drop for Finish {
             duration: self.started.elapsed(),
             first_byte: self.first_byte,
         };
-        let mut flow_vars = self.connection.vars.take();
         let (connection, vars) = (&self.connection, &mut self.vars);
         // What fails changes nothing for anyone any more.
         Chain::new(Hook::OnDone, &self.view.rules).tell(|rule| {
-            connection.with_runner(rule, |runner| runner.on_done(&summary, Some(vars), &mut flow_vars))
+            connection.with_vars(|flow_vars| {
+                connection.with_runner(rule, |runner| runner.on_done(&summary, Some(vars), flow_vars))
+            })
         });
-        self.connection.vars.replace(flow_vars);
     }
 }

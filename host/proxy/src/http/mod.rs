@@ -7,3 +7,4 @@ pub(crate) mod h1;
 pub(crate) mod member;
 pub(crate) mod phases;
 pub(crate) mod problem;
+pub(crate) mod stream;

@@ -1,10 +1,8 @@
-//! A client's connection: HTTP/1 by hyper, one deadline, and what its requests share.
+//! HTTP/1 on a client's connection, by hyper.
 
-use std::cell::{Cell, OnceCell, RefCell};
 use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
 use std::rc::Rc;
-use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
@@ -12,41 +10,36 @@ use bytes::Bytes;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
-use shunt_rules::{Flow, Isolation, Runner, Vars};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::time::Instant;
 
 use crate::client::ClientStream;
-use crate::deadline::{Deadline, Due, Waiting};
-use crate::http::fields::Forwarding;
-use crate::http::h1::guard::{Findings, Guarded};
-use crate::http::h1::half_close::Answer;
-use crate::http::h1::tunnel::Tunnel;
+use crate::connection::Connection;
+use crate::deadline::{Due, Waiting};
+use crate::http::h1::guard::Guarded;
 use crate::http::phases;
-use crate::listener::Listener;
-use crate::route::Route;
-use crate::view::{RuleView, VirtualView};
+use crate::http::stream::Stream;
+use crate::listener::{Listener, Serve};
 
-/// What the requests of one connection share.
-pub(crate) struct ClientConnection {
-    pub(crate) flow: Flow,
-    pub(crate) tls: bool,
-    pub(crate) listener: Rc<Listener>,
-    forwarding: OnceCell<Forwarding>,
-    pub(crate) deadline: Rc<Deadline>,
-    pub(crate) findings: Rc<Findings>,
-    /// Where `on-flow` sent the connection; requests go there unless a rule says otherwise.
-    pub(crate) route: Route,
-    /// Variables of scope `flow`.
-    pub(crate) vars: RefCell<Vars>,
-    /// Requests whose head was read.
-    requests: Cell<u64>,
-    /// Instances of rules with isolation `flow`, made when first called.
-    runners: RefCell<Vec<(Rc<RuleView>, Runner)>>,
-    /// An answer of ours said that it is the last.
-    pub(crate) ended_by_us: Cell<bool>,
-    /// Set when a request switched protocols: what the connection becomes.
-    tunnel: RefCell<Option<Tunnel>>,
+/// HTTP/1, as a listener serves it.
+#[derive(Clone, Copy)]
+pub(crate) struct Http1;
+
+impl Serve for Http1 {
+    async fn serve<S: ClientStream>(self, listener: Rc<Listener>, connection: Rc<Connection>, stream: S) {
+        // ALPN offers nothing else (`shunt_runtime::tls`).
+        let connection = Http1Connection {
+            stream: Stream::new(&connection, &listener.view().virtual_.settings.timeouts),
+            listener,
+        };
+        connection.serve(stream).await;
+    }
+}
+
+/// A connection that HTTP/1 is served on: its requests follow each other in one stream.
+struct Http1Connection {
+    stream: Rc<Stream>,
+    listener: Rc<Listener>,
 }
 
 /// How long a connection is read on after its last answer, so that the answer to a request that was
@@ -80,64 +73,7 @@ enum End {
     Gone,
 }
 
-impl ClientConnection {
-    pub(crate) fn new(listener: &Rc<Listener>, view: &VirtualView, flow: Flow, tls: bool) -> Self {
-        let timeouts = &view.virtual_.settings.timeouts;
-        // A client that connects has the idle time to begin its first request, as for any later one.
-        let deadline = Deadline::new(
-            Waiting::Request,
-            Instant::now() + timeouts.idle,
-            timeouts.idle,
-            timeouts.first_byte,
-        );
-        ClientConnection {
-            flow,
-            tls,
-            listener: Rc::clone(listener),
-            forwarding: OnceCell::new(),
-            deadline: Rc::new(deadline),
-            findings: Rc::default(),
-            route: Route::default(),
-            vars: RefCell::default(),
-            requests: Cell::new(0),
-            runners: RefCell::default(),
-            ended_by_us: Cell::new(false),
-            tunnel: RefCell::default(),
-        }
-    }
-
-    /// What members are told of the client; made when the first is.
-    pub(crate) fn forwarding(&self) -> &Forwarding {
-        self.forwarding.get_or_init(|| Forwarding::new(self.flow.client.ip(), self.tls))
-    }
-
-    /// The ordinal of a request whose head has just been read; the first is 1.
-    pub(crate) fn count_request(&self) -> u64 {
-        let ordinal = self.requests.get() + 1;
-        self.requests.set(ordinal);
-        self.findings.half_close.set_answer(Answer::NotBegun);
-        ordinal
-    }
-
-    /// Turns into a tunnel once the answer (101) is out.
-    pub(crate) fn switch_to(&self, tunnel: Tunnel) {
-        self.tunnel.replace(Some(tunnel));
-    }
-
-    /// Calls a rule through the instance that its isolation asks for.
-    pub(crate) fn with_runner<T>(&self, rule: &Rc<RuleView>, call: impl FnOnce(&mut Runner) -> T) -> T {
-        if rule.attachment.isolation() != Isolation::Flow {
-            return call(&mut rule.runner.borrow_mut());
-        }
-        let mut runners = self.runners.borrow_mut();
-        let index = runners.iter().position(|(of, _)| Arc::ptr_eq(&of.attachment, &rule.attachment));
-        let index = index.unwrap_or_else(|| {
-            runners.push((Rc::clone(rule), Runner::new(rule.attachment.clone())));
-            runners.len() - 1
-        });
-        call(&mut runners[index].1)
-    }
-
+impl Http1Connection {
     /// Counts an answer of ours to what did not come to be a request.
     fn count_refusal(&self) {
         let view = self.listener.view();
@@ -147,7 +83,7 @@ impl ClientConnection {
 
     /// Serves requests until the connection ends. Between them it may rest: then it is no more than its
     /// socket and this future.
-    pub(crate) async fn serve<S: ClientStream>(self: Rc<Self>, mut stream: S) {
+    async fn serve<S: ClientStream>(&self, mut stream: S) {
         let mut closing = pin!(self.listener.closing());
         loop {
             let spoke = poll_fn(|cx| {
@@ -158,7 +94,7 @@ impl ClientConnection {
                     return Poll::Ready(readable.is_ok());
                 }
                 loop {
-                    match self.deadline.poll(cx) {
+                    match self.stream.deadline.poll(cx) {
                         Poll::Ready(Due::Expired) => return Poll::Ready(false),
                         Poll::Ready(Due::Silent) => {}
                         Poll::Pending => return Poll::Pending,
@@ -166,14 +102,14 @@ impl ClientConnection {
                 }
             });
             if !spoke.await {
-                if self.tls {
+                if self.stream.connection.tls {
                     // close_notify, so that the end is not taken for an attack (RFC 8446 section 6.1).
                     let _ = tokio::time::timeout(LINGER_SILENT, stream.shutdown()).await;
                 }
                 return;
             }
             // Boxed, so that its size is paid for only while there is something to do.
-            match Box::pin(Rc::clone(&self).converse(stream, closing.as_mut())).await {
+            match Box::pin(self.converse(stream, closing.as_mut())).await {
                 Some(rests) => stream = rests,
                 None => return,
             }
@@ -182,7 +118,7 @@ impl ClientConnection {
 
     /// Speaks HTTP until the connection ends, or falls silent between two requests: then it comes back.
     async fn converse<S: ClientStream>(
-        self: Rc<Self>,
+        &self,
         stream: S,
         mut closing: Pin<&mut impl Future<Output = ()>>,
     ) -> Option<S> {
@@ -191,9 +127,10 @@ impl ClientConnection {
             let settings = &self.listener.view().virtual_.settings;
             (settings.timeouts.head, settings.limits.head, settings.limits.fields)
         };
-        let service = service_fn(|request| phases::serve(&self, request));
-        let (findings, deadline) = (Rc::clone(&self.findings), Rc::clone(&self.deadline));
-        let guarded = Guarded::new(stream, findings, deadline, self.requests.get() + 1, self.tls);
+        let service = service_fn(|request| phases::serve(&self.stream, &self.listener.view(), request));
+        let (findings, deadline) = (Rc::clone(&self.stream.findings), Rc::clone(&self.stream.deadline));
+        let guarded =
+            Guarded::new(stream, findings, deadline, self.stream.next_ordinal(), self.stream.connection.tls);
         let mut builder = http1::Builder::new();
         if most_fields != HYPERS_FIELDS {
             builder.max_headers(most_fields);
@@ -228,25 +165,25 @@ impl ClientConnection {
                     }
                     Poll::Pending => {}
                 }
-                if self.findings.half_close.is_seen() && !ending {
-                    ending = !self.findings.under_way(&self.deadline);
+                if self.stream.findings.half_close.is_seen() && !ending {
+                    ending = !self.stream.findings.under_way(&self.stream.deadline);
                     if ending {
                         // The answer is out: now the end of the client's side is the end of the connection.
                         continue;
                     }
-                    if self.findings.half_close.poll_reset(cx).is_ready() {
+                    if self.stream.findings.half_close.poll_reset(cx).is_ready() {
                         return Poll::Ready(End::Gone);
                     }
                 }
-                if self.findings.inside_head() && self.deadline.waiting() == Waiting::Request {
-                    self.deadline.wait_for(Waiting::Head, Instant::now() + head_time);
+                if self.stream.findings.inside_head() && self.stream.deadline.waiting() == Waiting::Request {
+                    self.stream.deadline.wait_for(Waiting::Head, Instant::now() + head_time);
                 }
-                let expired = self.deadline.expired();
-                match self.deadline.poll(cx) {
+                let expired = self.stream.deadline.expired();
+                match self.stream.deadline.poll(cx) {
                     Poll::Pending => return Poll::Pending,
                     // Whoever waits was asked and had nothing to say.
                     Poll::Ready(Due::Expired) if expired => return Poll::Ready(End::TimedOut),
-                    Poll::Ready(Due::Silent) if self.findings.at_rest() && !told => {
+                    Poll::Ready(Due::Silent) if self.stream.findings.at_rest() && !told => {
                         return Poll::Ready(End::Silent);
                     }
                     Poll::Ready(Due::Expired | Due::Silent) => {}
@@ -255,7 +192,7 @@ impl ClientConnection {
         })
         .await;
 
-        self.findings.half_close.unwatch();
+        self.stream.findings.half_close.unwatch();
         let parts = http.into_parts();
         let stream = parts.io.into_inner().into_inner();
         if matches!(end, End::Silent) && parts.read_buf.is_empty() {
@@ -267,12 +204,12 @@ impl ClientConnection {
 
     /// Ends a connection as it deserves; `early` is what was read and not understood as HTTP.
     async fn part<S: ClientStream>(&self, mut stream: S, end: End, early: Bytes) {
-        match (end, self.tunnel.take()) {
+        match (end, self.stream.take_tunnel()) {
             (End::Done, Some(tunnel)) => {
                 let idle = self.listener.view().virtual_.settings.timeouts.idle;
                 Box::pin(tunnel.carry(stream, early, idle)).await;
             }
-            (End::TimedOut, _) if self.deadline.waiting() == Waiting::Head => {
+            (End::TimedOut, _) if self.stream.deadline.waiting() == Waiting::Head => {
                 self.count_refusal();
                 // Best effort: who sends a head this slowly may not read either.
                 let answer =
@@ -284,7 +221,9 @@ impl ClientConnection {
                 .await;
             }
             (End::Done, None)
-                if !self.findings.inside_message() && early.is_empty() && !self.ended_by_us.get() => {}
+                if !self.stream.findings.inside_message()
+                    && early.is_empty()
+                    && !self.stream.ended_by_us.get() => {}
             // hyper has answered what is no HTTP, or the client may have more to say: it reads first.
             (End::Done | End::Broken | End::Silent, _) => {
                 let _ = tokio::time::timeout(LINGER, discard(&mut stream)).await;

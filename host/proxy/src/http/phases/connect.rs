@@ -72,7 +72,7 @@ impl Transaction {
             (timeouts.connect, timeouts.first_byte)
         };
         // The member's time begins when the request can be sent.
-        let deadline = Rc::clone(&self.connection.deadline);
+        let deadline = Rc::clone(&self.stream.deadline);
         deadline.wait_for(Waiting::FirstByte, Instant::now() + within + first_byte);
         let connected = member.connect(within, self.started).await;
         self.wait_for_member();

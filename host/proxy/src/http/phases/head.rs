@@ -15,7 +15,7 @@ impl Transaction {
     /// # Errors
     /// What the client did wrong, or an answer that is Shunt's own.
     pub(super) fn read_head(&mut self, ordinal: u64) -> Result<(), Stop> {
-        if let Some(refusal) = self.connection.findings.refusal(ordinal) {
+        if let Some(refusal) = self.stream.findings.refusal(ordinal) {
             return Err(Problem::Framing(refusal).into());
         }
         let forwarded = self.view.virtual_.settings.forwarded;
@@ -27,22 +27,21 @@ impl Transaction {
             return Err(Problem::Method.into());
         }
         if request.uri.scheme().is_some() || request.uri.authority().is_some() {
-            absolute_to_origin(request, self.connection.findings.is_bare_options(ordinal))?;
+            absolute_to_origin(request, self.stream.findings.is_bare_options(ordinal))?;
         }
         if request.uri.path() == "*" && request.method != Method::OPTIONS {
             // RFC 9112 section 3.2.4.
             return Err(Problem::BadRequest("the target * is for OPTIONS").into());
         }
         let http_11 = request.version >= Version::HTTP_11;
-        let requested = fields::prepare_request(&mut request.headers, http_11, forwarded, || {
-            self.connection.forwarding()
-        })?;
+        let requested =
+            fields::prepare_request(&mut request.headers, http_11, forwarded, || self.stream.forwarding())?;
         if matches!(request.method, Method::OPTIONS | Method::TRACE) {
             count_forward(&request.method, &mut request.headers)?;
         }
         if !http_11 && !request.headers.contains_key(header::HOST) {
             // HTTP/1.1 towards the member needs one; the address that the client came to is what it meant.
-            if let Ok(host) = HeaderValue::from_str(&self.connection.flow.vip.to_string()) {
+            if let Ok(host) = HeaderValue::from_str(&self.stream.connection.flow.vip.to_string()) {
                 request.headers.insert(header::HOST, host);
             }
         }

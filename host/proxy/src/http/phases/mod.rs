@@ -29,9 +29,9 @@ use tokio::time::Instant;
 use crate::deadline::Waiting;
 use crate::http::body::{RequestBody, RequestBodyState, ResponseBody};
 use crate::http::finish::Finish;
-use crate::http::h1::connection::ClientConnection;
 use crate::http::h1::half_close;
 use crate::http::problem::Problem;
+use crate::http::stream::Stream;
 use crate::route::Route;
 use crate::view::VirtualView;
 use send::Sent;
@@ -51,7 +51,7 @@ impl From<Problem> for Stop {
 
 /// One request on its way through the phases.
 pub(crate) struct Transaction {
-    connection: Rc<ClientConnection>,
+    stream: Rc<Stream>,
     /// The configuration that it began with, and finishes with.
     view: Rc<VirtualView>,
     started: Instant,
@@ -83,25 +83,22 @@ pub(crate) struct Transaction {
 /// Without an answer the client went away while it waited: that is an end, too.
 impl Drop for Transaction {
     fn drop(&mut self) {
-        if !self.concluded {
-            self.connection.vars.replace(std::mem::take(&mut self.exchange.flow_vars));
-            if self.view.hooks.contains(Hook::OnDone) {
-                drop(self.finish(None, Outcome::ClientGone));
-            }
+        if !self.concluded && self.view.hooks.contains(Hook::OnDone) {
+            drop(self.finish(None, Outcome::ClientGone));
         }
     }
 }
 
-/// Serves one request: runs the phases and makes the answer whatever happens.
+/// Serves one request by the configuration of `view`: runs the phases and makes the answer whatever happens.
 ///
 /// The head is read before the future is made, which is moved about and should not carry the request twice.
 pub(crate) fn serve(
-    connection: &Rc<ClientConnection>,
+    stream: &Rc<Stream>,
+    view: &Rc<VirtualView>,
     request: Request<Incoming>,
 ) -> impl Future<Output = Result<Response<ResponseBody>, Infallible>> + use<> {
-    let ordinal = connection.count_request();
-    let view = connection.listener.view();
-    let mut transaction = Transaction::new(connection, &view, request, ordinal);
+    let ordinal = stream.begin_request();
+    let mut transaction = Transaction::new(stream, view, request, ordinal);
     let head = transaction.read_head(ordinal);
     async move {
         let result = match head {
@@ -113,30 +110,25 @@ pub(crate) fn serve(
 }
 
 impl Transaction {
-    fn new(
-        connection: &Rc<ClientConnection>,
-        view: &Rc<VirtualView>,
-        request: Request<Incoming>,
-        ordinal: u64,
-    ) -> Self {
+    fn new(stream: &Rc<Stream>, view: &Rc<VirtualView>, request: Request<Incoming>, ordinal: u64) -> Self {
         let settings = &view.virtual_.settings;
         let (parts, body) = request.into_parts();
         let expects_continue = !body.is_end_stream() && parts.headers.contains_key(http::header::EXPECT);
         let body_state = Rc::<RequestBodyState>::default();
-        let guard = (&connection.findings, ordinal);
-        let body =
-            RequestBody::streamed(body, settings.limits.body, &body_state, &connection.deadline, guard);
+        let connection = &stream.connection;
+        let guard = (&stream.findings, ordinal);
+        let body = RequestBody::streamed(body, settings.limits.body, &body_state, &stream.deadline, guard);
         let started = Instant::now();
         match body {
             RequestBody::Empty => {
-                connection.deadline.wait_for(Waiting::FirstByte, started + settings.timeouts.first_byte);
+                stream.deadline.wait_for(Waiting::FirstByte, started + settings.timeouts.first_byte);
             }
             // The member's time begins when it has the whole request.
-            RequestBody::Streamed { .. } => connection.deadline.wait_idle(Waiting::RequestBody),
+            RequestBody::Streamed { .. } => stream.deadline.wait_idle(Waiting::RequestBody),
         }
         view.counters.requests.add(1);
         Transaction {
-            connection: Rc::clone(connection),
+            stream: Rc::clone(stream),
             view: Rc::clone(view),
             started,
             exchange: Box::new(Exchange {
@@ -147,7 +139,7 @@ impl Transaction {
                 member: None,
                 pool: None,
                 vars: shunt_rules::Vars::default(),
-                flow_vars: connection.vars.take(),
+                flow_vars: shunt_rules::Vars::default(),
                 response_edits: Vec::new(),
             }),
             body,
@@ -168,7 +160,7 @@ impl Transaction {
 
     /// Waits for a member to answer, or for the rest of the request's body where it has not come yet.
     fn wait_for_member(&self) {
-        let deadline = &self.connection.deadline;
+        let deadline = &self.stream.deadline;
         if self.replay.is_some() || self.body.is_end_stream() {
             deadline.wait_for_answer();
         } else {
@@ -207,7 +199,7 @@ impl Transaction {
                 };
                 let response = problem.into_response();
                 if response.headers().contains_key(CONNECTION) {
-                    self.connection.ended_by_us.set(true);
+                    self.stream.ended_by_us.set(true);
                 }
                 (response, outcome)
             }
@@ -230,20 +222,19 @@ impl Transaction {
             let finish = self.finish(Some(response.status()), outcome);
             response.body_mut().finish_with(Box::new(finish));
         }
-        self.connection.vars.replace(std::mem::take(&mut self.exchange.flow_vars));
         let switched = response.status() == StatusCode::SWITCHING_PROTOCOLS;
         let streams = response.body().is_streaming();
         let in_chunks = streams
             && self.exchange.request.version >= Version::HTTP_11
             && response.body().size_hint().exact().is_none();
-        self.connection.findings.half_close.set_answer(if in_chunks {
+        self.stream.findings.half_close.set_answer(if in_chunks {
             half_close::Answer::InChunks
         } else {
             half_close::Answer::Begun
         });
         // A body says when it has ended.
         let next = if switched || streams { Waiting::Body } else { Waiting::Request };
-        self.connection.deadline.wait_idle(next);
+        self.stream.deadline.wait_idle(next);
         response
     }
 
@@ -269,7 +260,7 @@ impl Transaction {
 
     fn finish(&mut self, status: Option<StatusCode>, outcome: Outcome) -> Finish {
         Finish {
-            connection: Rc::clone(&self.connection),
+            connection: Rc::clone(&self.stream.connection),
             view: Rc::clone(&self.view),
             started: self.started,
             status,

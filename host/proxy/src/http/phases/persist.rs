@@ -44,7 +44,7 @@ impl Transaction {
             Some(cookie) => cookie.bound.map(|(place, _)| place),
             None => bind.and_then(|bind| pool.place(bindings.find(bind.key.bytes(), bind.now)?)),
         };
-        let flow = &self.connection.flow;
+        let flow = &self.stream.connection.flow;
         let ask = Ask {
             named: self.route.member.and_then(|address| pool.place(address)),
             bound,
@@ -71,7 +71,7 @@ impl Transaction {
         if let Some(key) = &self.route.persist {
             return Some(Key::of_rule(prefix, &key.key, key.timeout.or(timeout).map(milliseconds)));
         }
-        let client = self.connection.flow.client.ip();
+        let client = self.stream.connection.flow.client.ip();
         match configured?.by {
             PersistBy::Source => Some(Key::of_client(prefix, client, timeout.map(milliseconds))),
             PersistBy::Cookie(_) => None,
@@ -111,7 +111,7 @@ impl Transaction {
         let value = cookie::value(std::iter::once(own).chain(elsewhere), lapse);
         // RFC 6265bis: not for scripts, not across sites; over TLS, never without.
         let mut text = format!("{name}={value}; Path=/; HttpOnly; SameSite=Lax");
-        if self.connection.tls {
+        if self.stream.connection.tls {
             text.push_str("; Secure");
         }
         if let Some(age) = timeout {

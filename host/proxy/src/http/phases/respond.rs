@@ -17,7 +17,7 @@ const LITTLE: u64 = 64 << 10;
 
 impl Transaction {
     /// Turns a member's response into the one that the client gets; its body streams.
-    pub(super) fn stream(&mut self, mut head: response::Parts, mut lease: Lease) -> Response<ResponseBody> {
+    pub(super) fn forward(&mut self, mut head: response::Parts, mut lease: Lease) -> Response<ResponseBody> {
         let switched = head.status == StatusCode::SWITCHING_PROTOCOLS && self.upgrade;
         let nominated = fields::prepare_response(&mut head.headers, head.status, switched);
         head.version = Version::HTTP_11;
@@ -26,7 +26,7 @@ impl Transaction {
             if let Some(rest) = rest {
                 lease.send_aside(rest);
             }
-            self.connection.switch_to(Tunnel::new(lease));
+            self.stream.switch_to(Tunnel::new(lease));
             return Response::from_parts(head, ResponseBody::whole(bytes::Bytes::new()));
         }
         if let Some(body) = lease.whole_body() {
@@ -40,8 +40,8 @@ impl Transaction {
             // The client may want to send all of it before it reads anything.
             lease.send_aside(rest);
         }
-        let trailing = self.trailers.then(|| Box::new(Trailing::new(&self.connection.findings, nominated)));
-        let body = MemberBody::new(lease, Rc::clone(&self.connection.deadline), trailing);
+        let trailing = self.trailers.then(|| Box::new(Trailing::new(&self.stream.findings, nominated)));
+        let body = MemberBody::new(lease, Rc::clone(&self.stream.deadline), trailing);
         Response::from_parts(head, ResponseBody::from_member(body))
     }
 
@@ -54,18 +54,18 @@ impl Transaction {
         let little = lease.unsent_body().is_none_or(|body| self.is_little(body));
         if !lease.stays_open() && !little && head.status != StatusCode::SWITCHING_PROTOCOLS {
             head.headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
-            self.connection.ended_by_us.set(true);
+            self.stream.ended_by_us.set(true);
             pace = Pace { patience: pace.patience.min(LINGER_SILENT), goes_on: false };
         }
         // Whoever sends it sees it to its end.
         self.body_state.unread.set(false);
         let body = Rc::clone(&self.body_state);
-        Rest { pace, counted: body.sent.get(), body, _upload: self.connection.findings.upload() }
+        Rest { pace, counted: body.sent.get(), body, _upload: self.stream.findings.upload() }
     }
 
     /// Whether the rest of a body is sure to be read soon: it is short, or has come in already.
     fn is_little(&self, body: &RequestBody) -> bool {
-        body.is_at_most(LITTLE) || !self.connection.findings.inside_message()
+        body.is_at_most(LITTLE) || !self.stream.findings.inside_message()
     }
 
     /// Sees to a request body that nobody reads any more, for the answer does not come of it: what is left is
@@ -77,7 +77,7 @@ impl Transaction {
         let body = std::mem::replace(&mut self.body, RequestBody::Empty);
         // A client that expects 100 and gets an answer may send the body or not (RFC 9110 section 10.1.1).
         if body.is_coming() && self.is_little(&body) && !self.expects_continue {
-            let upload = self.connection.findings.upload();
+            let upload = self.stream.findings.upload();
             tokio::task::spawn_local(async move {
                 body.discard().await;
                 drop(upload);
@@ -85,7 +85,7 @@ impl Transaction {
             return;
         }
         response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
-        self.connection.ended_by_us.set(true);
+        self.stream.ended_by_us.set(true);
     }
 }
 

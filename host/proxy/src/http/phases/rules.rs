@@ -63,7 +63,7 @@ impl Transaction {
     /// Whether the rule decided.
     async fn on_request_body(&mut self, rule: &Rc<RuleView>, most: u32) -> Result<bool, Stop> {
         let most = usize::try_from(most).unwrap_or(usize::MAX).min(MOST_COLLECTED);
-        self.connection.deadline.wait_idle(Waiting::RequestBody);
+        self.stream.deadline.wait_idle(Waiting::RequestBody);
         let (bytes, ended) = match collect(&mut self.body, most).await {
             Ok(collected) => collected,
             Err(BodyError::TooLarge) => return Err(Problem::BodyTooLarge.into()),
@@ -151,7 +151,7 @@ impl Transaction {
         lease: Lease,
     ) -> Result<Option<Response<ResponseBody>>, Stop> {
         if !self.view.hooks.contains(Hook::OnResponse) {
-            return Ok(Some(self.stream(head, lease)));
+            return Ok(Some(self.forward(head, lease)));
         }
         let view = Rc::clone(&self.view);
         self.exchange.response = Some(head);
@@ -188,7 +188,7 @@ impl Transaction {
             }
         }
         let head = self.exchange.response.take().unwrap_or_else(|| Response::new(()).into_parts().0);
-        Ok(Some(self.stream(head, lease)))
+        Ok(Some(self.forward(head, lease)))
     }
 
     fn call<T>(
@@ -196,15 +196,16 @@ impl Transaction {
         rule: &Rc<RuleView>,
         hook: impl FnOnce(&mut Runner, &mut Box<Exchange>) -> Result<T, Fault>,
     ) -> Result<T, Fault> {
-        let exchange = &mut self.exchange;
-        self.connection.with_runner(rule, |runner| hook(runner, exchange))
+        let connection = &self.stream.connection;
+        connection
+            .with_vars_in(&mut self.exchange, |it| connection.with_runner(rule, |runner| hook(runner, it)))
     }
 
     /// Takes over a target. One that means nothing is a fault.
     fn redirect(&mut self, rule: &Rc<RuleView>, hook: Hook, target: Target) -> Result<(), Fault> {
-        self.route
-            .redirect(rule, target, self.view.pool.as_ref())
-            .map_err(|why| self.connection.with_runner(rule, |runner| runner.refuse_verdict(hook, why)))
+        self.route.redirect(rule, target, self.view.pool.as_ref()).map_err(|why| {
+            self.stream.connection.with_runner(rule, |runner| runner.refuse_verdict(hook, why))
+        })
     }
 
     /// What a decision means to a request that has not been sent. Whether there is one.

@@ -73,7 +73,7 @@ impl Transaction {
         if self.view.hooks.contains(shunt_rules::Hook::OnDone) {
             self.first_byte = Some(self.started.elapsed());
         }
-        self.connection.deadline.wait_idle(Waiting::Body);
+        self.stream.deadline.wait_idle(Waiting::Body);
         Ok(Sent::Response(response, lease))
     }
 
@@ -88,7 +88,7 @@ impl Transaction {
                 std::mem::replace(&mut self.body, RequestBody::Empty)
             }
         };
-        let response = lease.send(&self.exchange.request, body, &self.connection.deadline).await?;
+        let response = lease.send(&self.exchange.request, body, &self.stream.deadline).await?;
         Ok((response, lease))
     }
 

@@ -1,0 +1,72 @@
+//! A client's connection as its rules know it, whatever protocol it carries.
+
+use std::cell::RefCell;
+use std::mem;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use shunt_rules::{Exchange, Flow, Isolation, Runner, Vars};
+use tokio::time::Instant;
+
+use crate::route::Route;
+use crate::view::RuleView;
+
+/// What everything on one connection shares.
+pub(crate) struct Connection {
+    pub(crate) flow: Flow,
+    pub(crate) tls: bool,
+    pub(crate) accepted: Instant,
+    /// Where `on-flow` sent the connection; requests go there unless a rule says otherwise.
+    pub(crate) route: Route,
+    /// Variables of scope `flow`.
+    vars: RefCell<Vars>,
+    /// Instances of rules with isolation `flow`, made when first called.
+    runners: RefCell<Vec<(Rc<RuleView>, Runner)>>,
+}
+
+impl Connection {
+    pub(crate) fn new(flow: Flow, tls: bool) -> Self {
+        Connection {
+            flow,
+            tls,
+            accepted: Instant::now(),
+            route: Route::default(),
+            vars: RefCell::default(),
+            runners: RefCell::default(),
+        }
+    }
+
+    /// Calls a rule through the instance that its isolation asks for.
+    pub(crate) fn with_runner<T>(&self, rule: &Rc<RuleView>, call: impl FnOnce(&mut Runner) -> T) -> T {
+        if rule.attachment.isolation() != Isolation::Flow {
+            return call(&mut rule.runner.borrow_mut());
+        }
+        let mut runners = self.runners.borrow_mut();
+        let index = runners.iter().position(|(of, _)| Arc::ptr_eq(&of.attachment, &rule.attachment));
+        let index = index.unwrap_or_else(|| {
+            runners.push((Rc::clone(rule), Runner::new(rule.attachment.clone())));
+            runners.len() - 1
+        });
+        call(&mut runners[index].1)
+    }
+
+    /// Lends the variables of scope `flow` for one call, which does not wait for anything: streams take turns
+    /// with them, and each finds what all others have set.
+    pub(crate) fn with_vars<T>(&self, call: impl FnOnce(&mut Vars) -> T) -> T {
+        call(&mut self.vars.borrow_mut())
+    }
+
+    /// The same to a call about an exchange.
+    pub(crate) fn with_vars_in<T>(
+        &self,
+        exchange: &mut Box<Exchange>,
+        call: impl FnOnce(&mut Box<Exchange>) -> T,
+    ) -> T {
+        self.with_vars(|vars| {
+            mem::swap(vars, &mut exchange.flow_vars);
+            let result = call(exchange);
+            mem::swap(vars, &mut exchange.flow_vars);
+            result
+        })
+    }
+}

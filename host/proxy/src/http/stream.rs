@@ -1,0 +1,142 @@
+//! A stream: what belongs to one request at a time, and not to the connection that it came on.
+//!
+//! On HTTP/1 requests follow each other, so one stream is used again for each. Several streams of a connection share
+//! what [`Connection`] holds, and nothing else.
+
+use std::cell::{Cell, OnceCell, RefCell};
+use std::rc::Rc;
+
+use crate::connection::Connection;
+use crate::deadline::{Deadline, Waiting};
+use crate::http::fields::Forwarding;
+use crate::http::h1::guard::Findings;
+use crate::http::h1::half_close::Answer;
+use crate::http::h1::tunnel::Tunnel;
+use shunt_config::model::Timeouts;
+
+pub(crate) struct Stream {
+    pub(crate) connection: Rc<Connection>,
+    forwarding: OnceCell<Forwarding>,
+    pub(crate) deadline: Rc<Deadline>,
+    pub(crate) findings: Rc<Findings>,
+    /// Requests whose head was read.
+    requests: Cell<u64>,
+    /// An answer of ours said that it is the last.
+    pub(crate) ended_by_us: Cell<bool>,
+    /// Set when a request switched protocols: what the stream becomes.
+    tunnel: RefCell<Option<Tunnel>>,
+}
+
+impl Stream {
+    pub(crate) fn new(connection: &Rc<Connection>, timeouts: &Timeouts) -> Rc<Self> {
+        // A client that connects has the idle time to begin its first request, as for any later one.
+        let until = connection.accepted + timeouts.idle;
+        let deadline = Deadline::new(Waiting::Request, until, timeouts.idle, timeouts.first_byte);
+        Rc::new(Stream {
+            connection: Rc::clone(connection),
+            forwarding: OnceCell::new(),
+            deadline: Rc::new(deadline),
+            findings: Rc::default(),
+            requests: Cell::new(0),
+            ended_by_us: Cell::new(false),
+            tunnel: RefCell::default(),
+        })
+    }
+
+    /// What members are told of the client; made when the first is.
+    pub(crate) fn forwarding(&self) -> &Forwarding {
+        let connection = &self.connection;
+        self.forwarding.get_or_init(|| Forwarding::new(connection.flow.client.ip(), connection.tls))
+    }
+
+    /// The ordinal of a request whose head has just been read; the first is 1.
+    pub(crate) fn begin_request(&self) -> u64 {
+        let ordinal = self.next_ordinal();
+        self.requests.set(ordinal);
+        self.findings.half_close.set_answer(Answer::NotBegun);
+        ordinal
+    }
+
+    /// The ordinal of the request whose head is read next.
+    pub(crate) fn next_ordinal(&self) -> u64 {
+        self.requests.get() + 1
+    }
+
+    /// Turns into a tunnel once the answer (101) is out.
+    pub(crate) fn switch_to(&self, tunnel: Tunnel) {
+        self.tunnel.replace(Some(tunnel));
+    }
+
+    pub(crate) fn take_tunnel(&self) -> Option<Tunnel> {
+        self.tunnel.take()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::poll_fn;
+    use std::sync::Arc;
+    use std::time::Duration;
+
+    use shunt_rules::{Exchange, Flow};
+    use tokio::time::Instant;
+
+    use super::*;
+    use crate::deadline::Due;
+
+    fn two_streams() -> (Rc<Stream>, Rc<Stream>) {
+        let times = |seconds| Duration::from_secs(seconds);
+        let timeouts =
+            Timeouts { head: times(10), idle: times(60), connect: times(5), first_byte: times(60) };
+        let connection = Rc::new(Connection::new(Flow::default(), true));
+        (Stream::new(&connection, &timeouts), Stream::new(&connection, &timeouts))
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn streams_at_once_share_the_variables_of_their_connection() {
+        let (one, other) = two_streams();
+        let rule: Arc<str> = "shop/a".into();
+        // Both requests are there before either calls a rule, and end in the other order.
+        let mut of_one = Box::new(Exchange::default());
+        let mut of_other = Box::new(Exchange::default());
+        let set = |stream: &Stream, exchange: &mut Box<Exchange>, name: &str| {
+            stream.connection.with_vars_in(exchange, |it| {
+                it.vars.set(&rule, name.to_owned(), b"own".to_vec()).unwrap();
+                it.flow_vars.set(&rule, name.to_owned(), b"1".to_vec()).unwrap();
+            });
+        };
+        set(&other, &mut of_other, "other");
+        set(&one, &mut of_one, "one");
+        set(&other, &mut of_other, "other-again");
+        assert!(of_other.flow_vars.is_empty(), "a request that waits holds none of them");
+        drop((of_other, other));
+        one.connection.with_vars_in(&mut of_one, |it| {
+            for name in ["one", "other", "other-again"] {
+                assert_eq!(it.flow_vars.get(&rule, name), Some(&b"1"[..]), "{name}");
+            }
+            assert_eq!(it.vars.get(&rule, "other"), None, "what is a request's stays with it");
+        });
+        one.connection.with_vars(|vars| assert!(vars.get(&rule, "other").is_some()));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn streams_at_once_have_deadlines_and_ends_of_their_own() {
+        let (one, other) = two_streams();
+        let now = Instant::now();
+        one.deadline.wait_for(Waiting::FirstByte, now + Duration::from_secs(1));
+        other.deadline.wait_for(Waiting::FirstByte, now + Duration::from_secs(30));
+        let due = poll_fn(|cx| {
+            assert!(other.deadline.poll(cx).is_pending());
+            one.deadline.poll(cx)
+        });
+        assert_eq!(due.await, Due::Expired);
+        assert_eq!(now.elapsed(), Duration::from_secs(1));
+        assert!(one.deadline.expired() && !other.deadline.expired());
+        assert_eq!(poll_fn(|cx| other.deadline.poll(cx)).await, Due::Expired);
+        assert_eq!(now.elapsed(), Duration::from_secs(30));
+
+        assert_eq!((one.begin_request(), one.begin_request(), other.begin_request()), (1, 2, 1));
+        one.ended_by_us.set(true);
+        assert!(!other.ended_by_us.get());
+    }
+}
