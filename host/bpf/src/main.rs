@@ -100,9 +100,11 @@ fn whose(address: Address) -> Whose {
     }
 }
 
+/// By its port, or where every port of its protocol is one.
 fn is_return_endpoint(endpoint: ReturnEndpoint) -> bool {
     // SAFETY: the map is not preallocated.
-    unsafe { RETURNS.get(endpoint) }.is_some()
+    let is_known = |endpoint| unsafe { RETURNS.get(endpoint) }.is_some();
+    is_known(endpoint) || endpoint.every_port().is_some_and(is_known)
 }
 
 fn is_tunnel(end: TunnelEnd) -> bool {

@@ -2,8 +2,7 @@
 
 use shunt_wire::Address;
 use shunt_wire::ip::numbers::{
-    AUTHENTICATION, DESTINATION_OPTIONS, FRAGMENT, GRE, HOP_BY_HOP, ICMP, ICMPV6, IPIP, IPV6, ROUTING, TCP,
-    UDP,
+    DESTINATION_OPTIONS, FRAGMENT, GRE, HOP_BY_HOP, ICMP, ICMPV6, IPIP, IPV6, ROUTING, TCP, UDP,
 };
 use shunt_wire::names::{V4_ECHO_REPLY, V6_ECHO_REPLY};
 use shunt_wire::steering::{ReturnEndpoint, TunnelEnd};
@@ -83,7 +82,8 @@ impl Transport {
             ICMP | ICMPV6 if end == End::Destination => 0,
             ICMP if bytes.u8(self.offset)? == V4_ECHO_REPLY => 0,
             ICMPV6 if bytes.u8(self.offset)? == V6_ECHO_REPLY => 0,
-            _ => return None,
+            ICMP | ICMPV6 => return None,
+            _ => return Some(ReturnEndpoint::other_protocols(address)),
         };
         Some(ReturnEndpoint::new(address, port, self.protocol))
     }
@@ -115,7 +115,8 @@ impl Transport {
         })
     }
 
-    /// RFC 8200 section 4.
+    /// RFC 8200 section 4. The authentication header (RFC 4302) is no extension here but a protocol, as in the
+    /// engine: what it protects must not change, and so is no transport to look into.
     #[inline(always)]
     fn read_v6(bytes: &Bytes<'_>, at: usize) -> Option<Self> {
         let mut transport = Self { protocol: bytes.u8(at + 6)?, offset: at + 40, later_fragment: false };
@@ -124,8 +125,6 @@ impl Transport {
                 HOP_BY_HOP | ROUTING | DESTINATION_OPTIONS => {
                     (usize::from(bytes.u8(transport.offset + 1)?) + 1) * 8
                 }
-                // It counts in words of four bytes, less two (RFC 4302 section 2.2).
-                AUTHENTICATION => (usize::from(bytes.u8(transport.offset + 1)?) + 2) * 4,
                 FRAGMENT => {
                     // The offset stands in the upper 13 bits (RFC 8200 section 4.5).
                     transport.later_fragment = bytes.u16(transport.offset + 2)? & 0xfff8 != 0;

@@ -41,12 +41,15 @@ impl Demand {
         if !virtual_.may_be(ModeName::Nat) {
             return;
         }
-        // A member without a port of its own listens on the virtual's.
+        // A member without a port of its own listens on the virtual's, and on all where the virtual takes all.
         let port = if member.port == 0 { virtual_.listen.port } else { member.port };
         let endpoints = protocols(virtual_.transport).iter().map(|(protocol, has_port)| {
             ReturnEndpoint::new(member.address, if *has_port { port } else { 0 }, *protocol)
         });
         self.return_endpoints.extend(endpoints);
+        if virtual_.transport == Transport::All {
+            self.return_endpoints.insert(ReturnEndpoint::other_protocols(member.address));
+        }
     }
 
     /// Takes in a segment of a virtual; `begins` where its flows begin.
@@ -86,7 +89,7 @@ impl Needs {
     }
 }
 
-/// The IP protocols of what a virtual forwards, and whether each has ports.
+/// The IP protocols of what a virtual forwards, and whether each has ports; `all` has others besides.
 const fn protocols(transport: Transport) -> &'static [(u8, bool)] {
     const TCP: (u8, bool) = (ip::TCP, true);
     const UDP: (u8, bool) = (ip::UDP, true);
@@ -96,5 +99,50 @@ const fn protocols(transport: Transport) -> &'static [(u8, bool)] {
         Transport::Tcp => &[TCP],
         Transport::Udp => &[UDP],
         Transport::Any | Transport::All => &[TCP, UDP, ICMP, ICMPV6],
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use shunt_wire::Address;
+
+    use super::*;
+
+    /// 10.0.0.1.
+    const MEMBER: Address = Address { hi: 0, lo: 0xffff_0a00_0001 };
+    /// 203.0.113.1.
+    const VIRTUAL: Address = Address { hi: 0, lo: 0xffff_cb00_7101 };
+
+    fn returns(port: u16, transport: Transport, member_port: u16) -> BTreeSet<ReturnEndpoint> {
+        let listen = Endpoint { address: VIRTUAL, port };
+        let needs = Needs { listen, transport, mode: ModeName::Nat, has_rules: false, gue_port: 0 };
+        let mut demand = Demand::default();
+        demand.add_member(&needs, Endpoint { address: MEMBER, port: member_port });
+        demand.return_endpoints
+    }
+
+    fn endpoints(known: &[(u16, u8)]) -> BTreeSet<ReturnEndpoint> {
+        known.iter().map(|(port, protocol)| ReturnEndpoint::new(MEMBER, *port, *protocol)).collect()
+    }
+
+    #[test]
+    fn replies_come_from_the_port_that_members_are_asked_on() {
+        let cases = [
+            ("of the virtual", 53, Transport::Udp, 0, 53),
+            ("of the member", 53, Transport::Udp, 5353, 5353),
+            ("of the member, whichever was asked for", 0, Transport::Udp, 5353, 5353),
+            ("every one", 0, Transport::Udp, 0, 0),
+        ];
+        for (story, port, transport, member_port, expected) in cases {
+            assert_eq!(returns(port, transport, member_port), endpoints(&[(expected, ip::UDP)]), "{story}");
+        }
+    }
+
+    #[test]
+    fn replies_of_every_protocol_are_needed_where_all_are_forwarded() {
+        let any = endpoints(&[(0, ip::TCP), (0, ip::UDP), (0, ip::ICMP), (0, ip::ICMPV6)]);
+        assert_eq!(returns(0, Transport::Any, 0), any);
+        let others = ReturnEndpoint::other_protocols(MEMBER);
+        assert_eq!(returns(0, Transport::All, 0), any.into_iter().chain([others]).collect());
     }
 }

@@ -57,8 +57,8 @@ pub struct ReturnEndpoint {
 }
 
 impl ReturnEndpoint {
-    /// The endpoint of `protocol` (an IP protocol number). The port is 0 where packets carry none, as
-    /// with echo replies (protocols 1 and 58).
+    /// The endpoint of `protocol` (an IP protocol number). Port 0 of TCP and UDP is every port. With echo
+    /// replies (protocols 1 and 58), which have none, it is 0.
     #[must_use]
     pub const fn new(address: Address, port: u16, protocol: u8) -> Self {
         Self { address, port, protocol, zero: [0; 5] }
@@ -69,6 +69,23 @@ impl ReturnEndpoint {
     #[must_use]
     pub const fn any(address: Address) -> Self {
         Self::new(address, 0, 0)
+    }
+
+    /// All protocols of the address but TCP, UDP, and ICMP of both versions: those are told apart by address
+    /// alone. The number 255 is reserved (IANA's assigned protocol numbers): no protocol has it.
+    #[must_use]
+    pub const fn other_protocols(address: Address) -> Self {
+        Self::new(address, 0, 255)
+    }
+
+    /// The endpoint that stands for every port of its protocol, as a member has it that gets each packet on
+    /// the port that was asked for. None of an endpoint without a port.
+    #[must_use]
+    pub const fn every_port(self) -> Option<Self> {
+        match self.port {
+            0 => None,
+            _ => Some(Self { port: 0, ..self }),
+        }
     }
 
     #[must_use]

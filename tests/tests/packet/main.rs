@@ -10,6 +10,7 @@
 mod caches;
 mod config;
 mod errors;
+mod every_port;
 mod explain;
 mod firewalls;
 mod fragments;

@@ -231,8 +231,8 @@ fn too_many(config: &Config, state: &NetworkState) -> Vec<String> {
         let pools = config.pools.iter().filter(|pool| reaches(virtual_, &pool.name));
         pools.map(|pool| pool.members.len()).sum()
     };
-    // Four protocols at most, and one entry more for each address.
-    let return_endpoints: usize = config.packet_virtuals.iter().map(|it| members(it) * 5).sum();
+    // Four protocols at most, one entry for all others, and one for each address.
+    let return_endpoints: usize = config.packet_virtuals.iter().map(|it| members(it) * 6).sum();
     let ends = |it: &PacketVirtual| members(it) * needs(it).tunnel_protocols().len();
     let tunnels: usize = config.packet_virtuals.iter().map(ends).sum();
     let mut problems = Vec::new();

@@ -17,6 +17,9 @@ const HOST: &str = "192.0.2.254";
 const HOST6: &str = "2001:db8::fe";
 const MEMBER: &str = "10.0.0.1";
 const MEMBER6: &str = "2001:db8:a::1";
+/// Their virtual forwards every port and every protocol.
+const OPEN: &str = "10.0.0.3";
+const OPEN6: &str = "2001:db8:a::3";
 const CLIENT: &str = "192.0.2.7";
 const CLIENT6: &str = "2001:db8::7";
 /// The member's port; it has others, which are nothing to Shunt.
@@ -42,6 +45,11 @@ fn wanted() -> Wanted {
             endpoint(MEMBER, 0, ICMP),
             endpoint(MEMBER6, PORT, UDP),
             endpoint(MEMBER6, 0, ICMPV6),
+            endpoint(OPEN, 0, TCP),
+            endpoint(OPEN, 0, UDP),
+            ReturnEndpoint::other_protocols(address(OPEN)),
+            endpoint(OPEN6, 0, UDP),
+            ReturnEndpoint::other_protocols(address(OPEN6)),
         ]
         .into(),
         tunnels: [
@@ -132,6 +140,51 @@ fn cases() -> Vec<(&'static str, Outcome, Vec<u8>)> {
         ),
         ("a member's echo reply", Reply, packet(MEMBER, CLIENT, ICMP, &icmp(0, b"ping"))),
         ("a member's echo reply over IPv6", Reply, packet(MEMBER6, CLIENT6, ICMPV6, &icmp(129, b"ping"))),
+        ("a reply from any port", Reply, packet(OPEN, CLIENT, TCP, &ports(2222, 40000))),
+        ("a reply from any port over IPv6", Reply, packet(OPEN6, CLIENT6, UDP, &ports(5060, 40000))),
+        ("any port of another protocol", Pass, packet(OPEN6, CLIENT6, TCP, &ports(5060, 40000))),
+        ("a reply of another protocol", Reply, packet(OPEN, CLIENT, 132, b"sctp")),
+        ("a reply of another protocol over IPv6", Reply, packet(OPEN6, CLIENT6, 50, b"esp")),
+        (
+            "what is authenticated, which no port tells",
+            Reply,
+            packet(OPEN6, CLIENT6, 51, &[&[TCP, 4][..], &[0; 22], &ports(PORT, 40000)].concat()),
+        ),
+        (
+            "another protocol behind destination options",
+            Reply,
+            packet(OPEN6, CLIENT6, 60, &options_v6(132, b"sctp")),
+        ),
+        ("another protocol of a member of some", Pass, packet(MEMBER, CLIENT, 132, b"sctp")),
+        (
+            "what is authenticated, of a member of some",
+            Pass,
+            packet(MEMBER6, CLIENT6, 51, &[&[UDP, 4][..], &[0; 22], &ports(PORT, 40000)].concat()),
+        ),
+        ("another protocol of somebody", Pass, packet("10.0.0.9", CLIENT, 132, b"sctp")),
+        ("any port of somebody", Pass, packet("10.0.0.9", CLIENT, TCP, &ports(2222, 40000))),
+        ("another protocol to the host", Pass, packet(OPEN, HOST, 132, b"sctp")),
+        ("a ping where none are forwarded", Pass, packet(OPEN, CLIENT, ICMP, &icmp(0, b"ping"))),
+        (
+            "an error about any port of a member",
+            Error,
+            packet("10.9.9.9", CLIENT, ICMP, &icmp(3, &ip(CLIENT, OPEN, TCP, &ports(40000, 2222)))),
+        ),
+        (
+            "an error about another protocol to a member",
+            Error,
+            packet("10.9.9.9", CLIENT, ICMP, &icmp(3, &ip(CLIENT, OPEN, 132, b"sctpsctp"))),
+        ),
+        (
+            "an error about another protocol to a member over IPv6",
+            Error,
+            packet("2001:db8:9::9", CLIENT6, ICMPV6, &icmp(2, &ip(CLIENT6, OPEN6, 50, b"espespes"))),
+        ),
+        (
+            "an error about another protocol to a member of some",
+            Pass,
+            packet("10.9.9.9", CLIENT, ICMP, &icmp(3, &ip(CLIENT, MEMBER, 132, b"sctpsctp"))),
+        ),
         ("a member's ping", Pass, packet(MEMBER, CLIENT, ICMP, &icmp(8, b"ping"))),
         ("a member's ping over IPv6", Pass, packet(MEMBER6, CLIENT6, ICMPV6, &icmp(128, b"ping"))),
         ("another port of a member", Pass, packet(MEMBER, CLIENT, TCP, &ports(22, 40000))),
@@ -469,6 +522,7 @@ fn a_million_frames_are_judged_alike() {
             ("another station's", PASS, to(others, packet(CLIENT, VIP, TCP, &ports(40000, 443)))),
             ("somebody's", PASS, packet(CLIENT, "192.0.2.8", TCP, &ports(1, 2))),
             ("to a virtual", REDIRECT, packet(CLIENT, VIP, TCP, &ports(40000, 443))),
+            ("a reply from any port", REDIRECT, packet(OPEN6, CLIENT6, UDP, &ports(PORT, 40000))),
             ("a member's reply", REDIRECT, packet(MEMBER6, CLIENT6, UDP, &ports(PORT, 40000))),
         ] {
             let ran = steering.test_run(&frame, 1_000_000).unwrap();
