@@ -82,7 +82,7 @@ pub struct VerdictStatus {
     pub action: String,
     /// In a sentence without its end.
     pub means: String,
-    /// Why it is not carried.
+    /// Why it was dropped.
     pub reason: Option<String>,
     /// The stage of the slow path that gave the reason.
     pub stage: Option<String>,

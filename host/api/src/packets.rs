@@ -11,7 +11,7 @@ use crate::rules::RuleStatus;
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", default)]
 pub struct PacketStatus {
-    /// Threads that carry packets.
+    /// Threads that forward packets.
     pub workers: usize,
     /// Flows now.
     pub flows: u64,
@@ -60,7 +60,7 @@ pub struct PacketVirtualStatus {
     /// First packets that became no flow.
     pub refused: u64,
     #[serde(flatten)]
-    pub carried: CarriedStatus,
+    pub traffic: TrafficStatus,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -84,7 +84,7 @@ pub struct PacketMemberStatus {
     pub pool: String,
     pub member: String,
     #[serde(flatten)]
-    pub carried: CarriedStatus,
+    pub traffic: TrafficStatus,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -92,13 +92,13 @@ pub struct PacketMemberStatus {
 pub struct ModeStatus {
     pub mode: String,
     #[serde(flatten)]
-    pub carried: CarriedStatus,
+    pub traffic: TrafficStatus,
 }
 
-/// What flows carried.
+/// Traffic of flows.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", default)]
-pub struct CarriedStatus {
+pub struct TrafficStatus {
     /// Flows now.
     pub active: u64,
     /// Flows ever.

@@ -257,7 +257,7 @@ fn merge(parts: Vec<Part>, whole: bool, walk: &mut Walk) -> Option<Config> {
     }
     let nothing = virtuals.is_empty() && packet_virtuals.is_empty() && translators.is_empty();
     if whole && walk.findings.is_empty() && nothing {
-        let refusal = Refusal::new(Cause::MissingKey, "there is no `[[virtual]]`: nothing would be carried")
+        let refusal = Refusal::new(Cause::MissingKey, "there is no `[[virtual]]`: nothing would be served")
             .help("add one with `name`, `listen`, `protocol` and `pool`");
         let key = KeyPath::default().key("virtual");
         walk.refuse(&Place { source: 0, span: None }, Some(&key), refusal);

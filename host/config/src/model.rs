@@ -40,8 +40,8 @@ impl Config {
         self.packet_virtuals.iter().flat_map(|it| &it.interfaces).chain(translators)
     }
 
-    /// Whether any virtual carries packets.
-    pub fn carries_packets(&self) -> bool {
+    /// Whether any virtual forwards packets.
+    pub fn forwards_packets(&self) -> bool {
         !self.packet_virtuals.is_empty() || !self.translators.is_empty()
     }
 }

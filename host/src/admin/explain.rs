@@ -107,7 +107,7 @@ pub(super) fn refusal(why: Unexplained) -> Refusal {
             return Refusal::new(
                 StatusCode::NOT_FOUND,
                 "no-packet-virtuals",
-                "no packet virtual is configured, so no packet is carried",
+                "no packet virtual is configured, so no packet is forwarded",
             )
             .help("connections of other virtuals are the kernel's until they are accepted");
         }

@@ -8,7 +8,7 @@ use prometheus_client::encoding::{DescriptorEncoder, NoLabelSet};
 use prometheus_client::metrics::MetricType;
 use prometheus_client::registry::Registry;
 
-use shunt_api::packets::{CarriedStatus, InterfaceStatus, PacketStatus, SnatPoolStatus, TranslatorStatus};
+use shunt_api::packets::{TrafficStatus, InterfaceStatus, PacketStatus, SnatPoolStatus, TranslatorStatus};
 use shunt_api::rules::{HookStatus, RuleStatus, Times};
 use shunt_api::status::{MemberStatus, Status, VirtualStatus};
 
@@ -58,20 +58,20 @@ enum Values {
 
 type Labels = Vec<(&'static str, String)>;
 
-/// What flows carried that are counted on `$subject`, as one function gives it.
-macro_rules! carried {
+/// Traffic of flows that is counted on `$subject`, as one function gives it.
+macro_rules! traffic {
     ($subject:literal, $each:ident) => {
         [
             gauge(concat!("packet_", $subject, "_flows_active"), "Flows now", |status| {
                 floats($each(status, |it| it.active))
             }),
             counter(concat!("packet_", $subject, "_flows"), "Flows", |status| $each(status, |it| it.flows)),
-            counter(concat!("packet_", $subject, "_packets"), "Packets carried, by direction", |status| {
+            counter(concat!("packet_", $subject, "_packets"), "Packets forwarded, by direction", |status| {
                 directions($each(status, |it| it.packets_to_server), $each(status, |it| it.packets_to_client))
             }),
             counter(
                 concat!("packet_", $subject, "_bytes"),
-                "Bytes of IP datagrams carried, by direction",
+                "Bytes of IP datagrams forwarded, by direction",
                 |status| {
                     directions($each(status, |it| it.bytes_to_server), $each(status, |it| it.bytes_to_client))
                 },
@@ -85,9 +85,9 @@ fn families() -> impl Iterator<Item = &'static Family> {
     [FAMILIES, &VIRTUALS, &MEMBERS, &MODES].into_iter().flatten()
 }
 
-const VIRTUALS: [Family; 4] = carried!("virtual", packet_virtuals);
-const MEMBERS: [Family; 4] = carried!("member", packet_members);
-const MODES: [Family; 4] = carried!("mode", modes);
+const VIRTUALS: [Family; 4] = traffic!("virtual", packet_virtuals);
+const MEMBERS: [Family; 4] = traffic!("member", packet_members);
+const MODES: [Family; 4] = traffic!("mode", modes);
 
 const FAMILIES: &[Family] = &[
     gauge("build_info", "The version that runs, as a label; always 1", |status| {
@@ -180,7 +180,7 @@ const FAMILIES: &[Family] = &[
     counter("packet_checksums_finished", "Frames whose checksum was left to the sender's device", |status| {
         totals(status, |it| it.checksums_finished)
     }),
-    counter("packet_drops", "Packets that were not carried, by reason", |status| {
+    counter("packet_drops", "Packets dropped, by reason", |status| {
         let drops = status.packets.iter().flat_map(|packets| &packets.drops);
         drops.map(|it| (vec![("reason", it.reason.clone())], it.count)).collect()
     }),
@@ -317,9 +317,9 @@ fn totals(status: &Status, value: fn(&PacketStatus) -> u64) -> Vec<(Labels, u64)
     status.packets.iter().map(|packets| (Vec::new(), value(packets))).collect()
 }
 
-fn packet_virtuals(status: &Status, value: fn(&CarriedStatus) -> u64) -> Vec<(Labels, u64)> {
+fn packet_virtuals(status: &Status, value: fn(&TrafficStatus) -> u64) -> Vec<(Labels, u64)> {
     let virtuals = status.packets.iter().flat_map(|packets| &packets.virtuals);
-    virtuals.map(|it| (vec![("virtual", it.name.clone())], value(&it.carried))).collect()
+    virtuals.map(|it| (vec![("virtual", it.name.clone())], value(&it.traffic))).collect()
 }
 
 fn translated(
@@ -335,16 +335,16 @@ fn translated(
     translators.flat_map(both).collect()
 }
 
-fn packet_members(status: &Status, value: fn(&CarriedStatus) -> u64) -> Vec<(Labels, u64)> {
+fn packet_members(status: &Status, value: fn(&TrafficStatus) -> u64) -> Vec<(Labels, u64)> {
     let members = status.packets.iter().flat_map(|packets| &packets.members);
     members
-        .map(|it| (vec![("pool", it.pool.clone()), ("member", it.member.clone())], value(&it.carried)))
+        .map(|it| (vec![("pool", it.pool.clone()), ("member", it.member.clone())], value(&it.traffic)))
         .collect()
 }
 
-fn modes(status: &Status, value: fn(&CarriedStatus) -> u64) -> Vec<(Labels, u64)> {
+fn modes(status: &Status, value: fn(&TrafficStatus) -> u64) -> Vec<(Labels, u64)> {
     let modes = status.packets.iter().flat_map(|packets| &packets.modes);
-    modes.map(|it| (vec![("mode", it.mode.clone())], value(&it.carried))).collect()
+    modes.map(|it| (vec![("mode", it.mode.clone())], value(&it.traffic))).collect()
 }
 
 fn snat_pools(status: &Status, value: fn(&SnatPoolStatus) -> u64) -> Vec<(Labels, u64)> {

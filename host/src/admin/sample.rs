@@ -5,7 +5,7 @@ use shunt_api::explain::{
 };
 use shunt_api::flows::{FlowDetails, FlowStatus};
 use shunt_api::packets::{
-    CarriedStatus, DropStatus, InterfaceStatus, ModeStatus, PacketMemberStatus, PacketStatus,
+    TrafficStatus, DropStatus, InterfaceStatus, ModeStatus, PacketMemberStatus, PacketStatus,
     PacketVirtualStatus, SnatPoolStatus, TranslatorStatus,
 };
 use shunt_api::rules::{HookStatus, RuleStatus, RuleVersion, Times};
@@ -72,7 +72,7 @@ fn packets() -> PacketStatus {
             pool: Some("resolvers".to_owned()),
             rules: vec![RuleStatus { name: "resolvers/by-client".to_owned(), ..rule() }],
             refused: 17,
-            carried: carried(),
+            traffic: traffic(),
         }],
         translators: vec![TranslatorStatus {
             name: "clat".to_owned(),
@@ -86,11 +86,11 @@ fn packets() -> PacketStatus {
         members: vec![PacketMemberStatus {
             pool: "resolvers".to_owned(),
             member: "10.0.0.4:53".to_owned(),
-            carried: carried(),
+            traffic: traffic(),
         }],
         modes: vec![
-            ModeStatus { mode: "nat".to_owned(), carried: CarriedStatus::default() },
-            ModeStatus { mode: "snat".to_owned(), carried: carried() },
+            ModeStatus { mode: "nat".to_owned(), traffic: TrafficStatus::default() },
+            ModeStatus { mode: "snat".to_owned(), traffic: traffic() },
         ],
         drops: vec![DropStatus {
             reason: "no-virtual".to_owned(),
@@ -121,8 +121,8 @@ fn packets() -> PacketStatus {
     }
 }
 
-fn carried() -> CarriedStatus {
-    CarriedStatus {
+fn traffic() -> TrafficStatus {
+    TrafficStatus {
         active: 12,
         flows: 1_200,
         packets_to_server: 3_100,

@@ -56,7 +56,7 @@ impl Command {
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
-    /// Carry traffic, until SIGTERM
+    /// Serve traffic until SIGTERM
     ///
     /// SIGHUP reads the configuration again, as `shunt reload` does, and makes the admin socket anew
     /// if its file is gone. SIGTERM, SIGINT and SIGQUIT stop accepting and wait for what is under
@@ -224,7 +224,7 @@ pub(super) struct FlowFilter {
     /// To this member: 10.0.0.1:80
     #[arg(long, value_name = "ADDRESS:PORT")]
     pub(super) member: Option<SocketAddr>,
-    /// Carried in this mode: nat, snat, route, l2dsr, l3dsr-dscp, l3dsr-ipip, l3dsr-gre or l3dsr-gue
+    /// Forwarded in this mode: nat, snat, route, l2dsr, l3dsr-dscp, l3dsr-ipip, l3dsr-gre or l3dsr-gue
     #[arg(long)]
     pub(super) mode: Option<String>,
     /// In this state, as the list shows it

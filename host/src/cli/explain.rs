@@ -235,7 +235,7 @@ verdict      send: it leaves by eth1
     fn a_refusal_says_where_and_what_to_do() {
         let mut it = explained();
         it.verdict.action = "refuse".to_owned();
-        it.verdict.means = "it is not carried, and its sender is told by eth0".to_owned();
+        it.verdict.means = "it is not forwarded, and its sender is told by eth0".to_owned();
         it.verdict.reason = Some("no-member".to_owned());
         it.verdict.stage = Some("selection".to_owned());
         it.verdict.remedy = Some("All members are down.".to_owned());
@@ -243,7 +243,7 @@ verdict      send: it leaves by eth1
         let text = told(&it, Paint(false));
         let end = "\
 verdict      refuse no-member at selection
-             it is not carried, and its sender is told by eth0
+             it is not forwarded, and its sender is told by eth0
              All members are down.
 ";
         assert!(text.ends_with(end), "{text}");

@@ -3,7 +3,7 @@
 use super::screen::Tone;
 use super::table::{Align, Cell, Table};
 use super::words::{self, count};
-use shunt_api::packets::{CarriedStatus, PacketStatus};
+use shunt_api::packets::{TrafficStatus, PacketStatus};
 
 /// One line above the tables.
 pub(super) fn head(packets: &PacketStatus) -> String {
@@ -43,7 +43,7 @@ fn virtuals(packets: &PacketStatus) -> Table {
             (&it.mode).into(),
             it.refused.into(),
         ];
-        table.row(own.into_iter().chain(carried(&it.carried)));
+        table.row(own.into_iter().chain(traffic(&it.traffic)));
     }
     table
 }
@@ -72,16 +72,16 @@ fn translators(packets: &PacketStatus) -> Table {
 fn members(packets: &PacketStatus) -> Table {
     let mut table = Table::new(columns([("POOL", Align::Left), ("MEMBER", Align::Left)]));
     for it in &packets.members {
-        table.row([Cell::from(&it.pool), (&it.member).into()].into_iter().chain(carried(&it.carried)));
+        table.row([Cell::from(&it.pool), (&it.member).into()].into_iter().chain(traffic(&it.traffic)));
     }
     table
 }
 
-/// Those that carried anything.
+/// Those with traffic.
 fn modes(packets: &PacketStatus) -> Table {
     let mut table = Table::new(columns([("MODE", Align::Left)]));
-    for it in packets.modes.iter().filter(|it| it.carried.flows > 0) {
-        table.row([Cell::from(&it.mode)].into_iter().chain(carried(&it.carried)));
+    for it in packets.modes.iter().filter(|it| it.traffic.flows > 0) {
+        table.row([Cell::from(&it.mode)].into_iter().chain(traffic(&it.traffic)));
     }
     table
 }
@@ -142,17 +142,17 @@ fn drops(packets: &PacketStatus) -> Table {
     table
 }
 
-/// These, and what flows carried.
+/// These columns, and the traffic of flows.
 fn columns<const N: usize>(own: [(&'static str, Align); N]) -> impl Iterator<Item = (&'static str, Align)> {
-    let carried = ["ACTIVE", "FLOWS", "TO SERVER", "TO CLIENT"];
-    own.into_iter().chain(carried.map(|name| (name, Align::Right)))
+    let traffic = ["ACTIVE", "FLOWS", "TO SERVER", "TO CLIENT"];
+    own.into_iter().chain(traffic.map(|name| (name, Align::Right)))
 }
 
-fn carried(carried: &CarriedStatus) -> [Cell; 4] {
+fn traffic(traffic: &TrafficStatus) -> [Cell; 4] {
     [
-        carried.active.into(),
-        carried.flows.into(),
-        words::bytes(carried.bytes_to_server).into(),
-        words::bytes(carried.bytes_to_client).into(),
+        traffic.active.into(),
+        traffic.flows.into(),
+        words::bytes(traffic.bytes_to_server).into(),
+        words::bytes(traffic.bytes_to_client).into(),
     ]
 }

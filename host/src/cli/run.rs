@@ -23,7 +23,7 @@ use shunt_sys::files::FileLimit;
 /// Between two looks at whether flows are left while it drains.
 const FLOWS_LOOK: Duration = Duration::from_millis(100);
 
-/// Carries traffic until a signal ends it. `socket`: in the place of the one that the configuration names.
+/// Serves traffic until a signal ends it. `socket`: in the place of the one that the configuration names.
 ///
 /// # Errors
 /// Whatever keeps it from starting; nothing is left behind then.

@@ -24,7 +24,7 @@ impl Control {
     /// Tells what would become of a packet.
     ///
     /// # Errors
-    /// There is no such packet, or nobody who would carry it.
+    /// There is no such packet, or no worker that would forward it.
     pub async fn explain(&self, query: &Query) -> Result<Explained, Unexplained> {
         let packets = self.planes.packets.running().ok_or(Unexplained::NoPacketVirtuals)?;
         let told = packets.explain(query).await.ok_or(Unexplained::NoPacketVirtuals)?;
@@ -149,9 +149,9 @@ fn verdict_status(verdict: Verdict, interface: Option<&str>) -> VerdictStatus {
         // Who owns it was asked already; it changed hands in this moment.
         Verdict::HandOver { worker } => ("hand-over", format!("worker {worker} gets it")),
         Verdict::Refuse { .. } => {
-            ("refuse", format!("it is not carried, and its sender is told by {interface}"))
+            ("refuse", format!("it is not forwarded, and its sender is told by {interface}"))
         }
-        Verdict::Drop(_) => ("drop", "it is not carried, and nobody is told".to_owned()),
+        Verdict::Drop(_) => ("drop", "it is not forwarded, and nobody is told".to_owned()),
     };
     let reason = verdict.reason();
     VerdictStatus {

@@ -72,7 +72,7 @@ pub struct Control {
 /// Why a change that was planned is not put in force.
 const ENDING: &str = "this Shunt drains and takes no changes; change its successor instead";
 
-/// Everything that carries traffic.
+/// Everything that serves traffic.
 struct Planes {
     proxies: ProxyPlane,
     packets: PacketPlane,

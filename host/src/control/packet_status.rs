@@ -1,7 +1,7 @@
 //! What packet virtuals say of themselves, in the shapes that the admin interface sends.
 
 use shunt_api::packets::{
-    CarriedStatus, DropStatus, InterfaceStatus, ModeStatus, PacketMemberStatus, PacketStatus,
+    TrafficStatus, DropStatus, InterfaceStatus, ModeStatus, PacketMemberStatus, PacketStatus,
     PacketVirtualStatus, SnatPoolStatus, TranslatorStatus,
 };
 use shunt_engine::datapath::{Counters, DropReason, FlowCounters, ModeName, TranslatorCounters};
@@ -21,15 +21,15 @@ impl Control {
         let snapshot = self.snapshot.load_full();
         let virtuals = snapshot.packet_virtuals.iter().map(|it| self.packet_virtual_status(it, &counters));
         let translators = snapshot.translators.iter().map(|it| translator_status(it, &counters));
-        let members = counters.members.iter().map(|((pool, member), carried)| PacketMemberStatus {
+        let members = counters.members.iter().map(|((pool, member), flows)| PacketMemberStatus {
             pool: pool.to_string(),
             member: member.to_string(),
-            carried: traffic(carried),
+            traffic: traffic(flows),
         });
         let modes = ModeName::ALL
             .iter()
             .zip(&counters.modes)
-            .map(|(mode, carried)| ModeStatus { mode: mode.as_str().to_owned(), carried: traffic(carried) });
+            .map(|(mode, flows)| ModeStatus { mode: mode.as_str().to_owned(), traffic: traffic(flows) });
         let snat_pools = self.config.snat_pools.iter().map(|pool| snat_pool_status(pool, &counters));
         Some(PacketStatus {
             workers,
@@ -66,7 +66,7 @@ impl Control {
             pool: settings.pool.clone(),
             rules: self.rule_statuses(&settings.name, &settings.rules),
             refused: counted.refused,
-            carried: traffic(&counted.traffic),
+            traffic: traffic(&counted.traffic),
         }
     }
 }
@@ -109,8 +109,8 @@ fn drops(counters: &Counters) -> Vec<DropStatus> {
     drops.into_iter().map(status).collect()
 }
 
-fn traffic(counters: &FlowCounters) -> CarriedStatus {
-    CarriedStatus {
+fn traffic(counters: &FlowCounters) -> TrafficStatus {
+    TrafficStatus {
         active: counters.active,
         flows: counters.flows,
         packets_to_server: counters.to_server.packets,

@@ -78,7 +78,7 @@ impl Control {
     ) -> MemberStatus {
         let counters = &member.counters;
         let address = member.settings.address.to_string();
-        let carried = packets.and_then(|packets| {
+        let counted = packets.and_then(|packets| {
             packets.members.iter().find(|it| it.pool == pool.settings.name && it.member == address)
         });
         MemberStatus {
@@ -98,7 +98,7 @@ impl Control {
                 .collect(),
             admin: member.state.admin().as_str().to_owned(),
             active: member.state.active(),
-            flows: carried.map(|it| it.carried.active),
+            flows: counted.map(|it| it.traffic.active),
             requests: counters.sum(|it| &it.requests),
             connects: counters.sum(|it| &it.connects),
             connects_failed: counters.sum(|it| &it.connects_failed),

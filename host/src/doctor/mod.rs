@@ -57,7 +57,7 @@ pub fn examine(config: &Config, facts: &Facts) -> Vec<Finding> {
     let mut findings = Vec::new();
     files::check(config, facts, &mut findings);
     own_listeners(config, facts, &mut findings);
-    if !config.carries_packets() {
+    if !config.forwards_packets() {
         findings
             .push(Finding::good("configuration", "has no packet virtuals, and needs nothing of this host"));
         return findings;

@@ -73,11 +73,11 @@ fn queues(link: &Link, port: &PortFacts, cores: usize) -> Finding {
     match port.queues {
         Some(1) if cores > 1 => Finding::note(
             about,
-            format!("has 1 receive queue: of {cores} cores one carries all of its packets"),
+            format!("has 1 receive queue: of {cores} cores one serves all of its packets"),
             format!("`ethtool -L {name} combined {cores}`, where the hardware has as many"),
         ),
         Some(queues) => {
-            Finding::good(about, format!("has {queues} receive queues, {cores} cores carry them"))
+            Finding::good(about, format!("has {queues} receive queues, {cores} cores serve them"))
         }
         None => Finding::note(
             about,

@@ -153,7 +153,7 @@ fn one_queue_is_noted() {
     facts.ports.insert(CLIENTS, PortFacts { queues: Some(1) });
     fails(&configured(BOTH), &facts, &[]);
     let notes = found(Outcome::Note, &configured(BOTH), &facts).join("\n");
-    assert!(notes.contains("interface eth0: has 1 receive queue: of 4 cores one carries all"), "{notes}");
+    assert!(notes.contains("interface eth0: has 1 receive queue: of 4 cores one serves all"), "{notes}");
 }
 
 #[test]

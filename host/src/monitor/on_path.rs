@@ -1,5 +1,5 @@
-//! Probes on the service path: sent to the virtual, from the address that it probes from, and carried by the
-//! datapath to one member as the virtual's clients are carried there.
+//! Probes on the service path: sent to the virtual, from the address that it probes from, and forwarded by the
+//! datapath to one member as the packets of its clients are.
 //!
 //! When one fails, what the datapath noticed of it and two more questions tell why: does the member answer a plain
 //! probe, and does it answer one that takes the same way but comes from this host's own address?
@@ -77,8 +77,8 @@ impl ServicePath {
             Err(failure) => failure,
         };
         let notices = ticket.map(|ticket| ticket.notices()).unwrap_or_default();
-        if let Some(why) = reasons::not_carried(&notices) {
-            return Err(Failure::NotCarried(why));
+        if let Some(why) = reasons::not_forwarded(&notices) {
+            return Err(Failure::NotForwarded(why));
         }
         let answered = notices.contains(&Notice::Answered);
         let (plainly, from_here) = if answered { (None, None) } else { self.ask_more(probe, probes).await };

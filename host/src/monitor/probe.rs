@@ -65,9 +65,9 @@ pub(super) enum Failure {
     /// It failed on the service path, and this is why.
     #[error("{0}")]
     OnPath(String),
-    /// Shunt did not carry it, for a reason that is no member's.
+    /// Shunt did not forward it, for a reason that is no member's.
     #[error("{0}")]
-    NotCarried(String),
+    NotForwarded(String),
 }
 
 impl Probe {
@@ -140,7 +140,7 @@ impl Failure {
                 matches!(error.kind(), io::ErrorKind::AddrNotAvailable | io::ErrorKind::OutOfMemory)
                     || error.raw_os_error().is_some_and(|code| NO_FILES.contains(&code))
             }
-            Failure::NotCarried(_) => true,
+            Failure::NotForwarded(_) => true,
             _ => false,
         }
     }

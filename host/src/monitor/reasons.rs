@@ -22,9 +22,9 @@ pub(super) struct Found<'a> {
     pub(super) from_here: Option<bool>,
 }
 
-/// Why Shunt did not carry it, if that is no trouble of the member's: to take members down for it would make a
+/// Why Shunt did not forward it, if that is no trouble of the member's: to take members down for it would make a
 /// small trouble a great one.
-pub(super) fn not_carried(notices: &[Notice]) -> Option<String> {
+pub(super) fn not_forwarded(notices: &[Notice]) -> Option<String> {
     let refused = notices.iter().find_map(|notice| match notice {
         Notice::Refused(reason) => Some(*reason),
         _ => None,
@@ -40,7 +40,7 @@ pub(super) fn not_carried(notices: &[Notice]) -> Option<String> {
             | DropReason::StrayProbe
             | DropReason::VirtualGone
             | DropReason::SnatGone),
-        ) => Some(format!("Shunt did not carry it: {reason}")),
+        ) => Some(format!("Shunt did not forward it: {reason}")),
         Some(_) => None,
         None if notices.is_empty() => Some("it never came to the datapath".to_owned()),
         None => None,
@@ -105,7 +105,7 @@ fn of_notice(path: &ServicePath, notice: Notice) -> Option<String> {
     match notice {
         Notice::Forwarded { .. } | Notice::Answered => None,
         Notice::Refused(reason) => {
-            Some(refused(reason).map_or_else(|| format!("not carried: {reason}"), str::to_owned))
+            Some(refused(reason).map_or_else(|| format!("not forwarded: {reason}"), str::to_owned))
         }
         Notice::AnsweredBy(other) => Some(match (path.mode, path.dscp) {
             (ModeName::L3dsrDscp, Some(number)) => format!(
@@ -201,12 +201,12 @@ mod tests {
         }
     }
 
-    fn carried() -> Notice {
+    fn forwarded() -> Notice {
         Notice::Forwarded { from: "10.9.0.1:1024".parse::<std::net::SocketAddr>().unwrap().into() }
     }
 
     fn told(mode: ModeName, more: &[Notice], plainly: Result<(), &str>, from_here: Option<bool>) -> String {
-        let notices: Vec<Notice> = [carried()].iter().chain(more).copied().collect();
+        let notices: Vec<Notice> = [forwarded()].iter().chain(more).copied().collect();
         let failure = Failure::TimedOut(Duration::from_secs(2));
         let plainly = Some(plainly.map_err(str::to_owned));
         let path = path(mode);
@@ -238,7 +238,7 @@ mod tests {
             (ModeName::Nat, vec![], None, "does not lead through Shunt"),
             (ModeName::Nat, vec![Notice::Detour { gateway }], None, "past Shunt"),
             (ModeName::Nat, vec![Notice::Refused(DropReason::NoRoute)], None, "no route to the member"),
-            (ModeName::Nat, vec![Notice::Refused(DropReason::TooBig)], None, "not carried: too-big"),
+            (ModeName::Nat, vec![Notice::Refused(DropReason::TooBig)], None, "not forwarded: too-big"),
             (
                 ModeName::L3dsrGue,
                 vec![Notice::Error { by: gateway, icmp_type: 3, icmp_code: 1 }],
@@ -255,7 +255,7 @@ mod tests {
     #[test]
     fn errors_about_the_tunnel_tell_why() {
         let failure = Failure::TimedOut(Duration::from_secs(2));
-        let notices = [carried()];
+        let notices = [forwarded()];
         let told = |mode, trouble| {
             let path = path(mode);
             let tunnel = Some(trouble);
@@ -292,10 +292,10 @@ mod tests {
 
     #[test]
     fn a_trouble_of_shunts_own_is_no_members() {
-        assert_eq!(not_carried(&[]).as_deref(), Some("it never came to the datapath"));
+        assert_eq!(not_forwarded(&[]).as_deref(), Some("it never came to the datapath"));
         let full = [Notice::Refused(DropReason::TableFull)];
-        assert_eq!(not_carried(&full).as_deref(), Some("Shunt did not carry it: table-full"));
-        assert_eq!(not_carried(&[carried(), Notice::Refused(DropReason::NoRoute)]), None);
-        assert_eq!(not_carried(&[carried()]), None);
+        assert_eq!(not_forwarded(&full).as_deref(), Some("Shunt did not forward it: table-full"));
+        assert_eq!(not_forwarded(&[forwarded(), Notice::Refused(DropReason::NoRoute)]), None);
+        assert_eq!(not_forwarded(&[forwarded()]), None);
     }
 }

@@ -85,7 +85,7 @@ async fn the_first_probe_decides_about_a_new_member_and_only_there() {
 #[tokio::test(start_paused = true)]
 async fn what_is_known_from_elsewhere_holds_until_the_first_probe() {
     for (first, then) in [(good(), true), (bad(), false)] {
-        let script = [Err(Failure::NotCarried("yet".to_owned())), first];
+        let script = [Err(Failure::NotForwarded("yet".to_owned())), first];
         assert_eq!(sides(script.into(), Seen::Elsewhere(false), MemberState::new()).await, [false, then]);
     }
 }

@@ -50,9 +50,9 @@ pub(super) fn check(virtual_: &PacketVirtual, config: &Config, walk: &mut Walk) 
     for (pool, monitor) in watched {
         let monitor_path = path(&["pool", &pool.name, "monitor"]);
         if !monitor.probe.passes(virtual_.transport) {
-            let (carried, kind) = (virtual_.transport.as_str(), monitor.probe.as_str());
+            let (transport, kind) = (virtual_.transport.as_str(), monitor.probe.as_str());
             let message = format!(
-                "`{kind}` of pool `{}` cannot take the way of clients: virtual `{}` carries only {carried}",
+                "`{kind}` of pool `{}` cannot take the way of clients: virtual `{}` forwards only {transport}",
                 pool.name, virtual_.name
             );
             let kinds = Probe::passing(virtual_.transport).into_iter().map(|kind| format!("`{kind}`"));

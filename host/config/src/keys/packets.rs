@@ -24,7 +24,7 @@ pub(super) struct PacketKeys {
     transport: Transport,
     interfaces: Option<Vec<String>>,
     client_interfaces: Option<Vec<String>>,
-    carries: Carries,
+    forwards: Forwards,
     /// What was written of it is right.
     mode_is_known: bool,
     snat_pool: Option<String>,
@@ -37,21 +37,21 @@ pub(super) struct PacketKeys {
     translation: Option<Arc<Translation>>,
 }
 
-/// What is carried, and how.
+/// What is forwarded, and how.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Carries {
+enum Forwards {
     Flows(ModeName),
     /// Every packet by itself: mode `siit`.
     Packets,
 }
 
 /// The modes of flows, and the one without.
-const MODES: [(&str, Carries); ModeName::ALL.len() + 1] = {
-    let mut modes = [("siit", Carries::Packets); ModeName::ALL.len() + 1];
+const MODES: [(&str, Forwards); ModeName::ALL.len() + 1] = {
+    let mut modes = [("siit", Forwards::Packets); ModeName::ALL.len() + 1];
     let mut place = 0;
     while place < ModeName::ALL.len() {
         let mode = ModeName::ALL[place];
-        modes[place] = (mode.as_str(), Carries::Flows(mode));
+        modes[place] = (mode.as_str(), Forwards::Flows(mode));
         place += 1;
     }
     modes
@@ -85,14 +85,14 @@ impl PacketKeys {
 
     /// Is it of mode `siit`, which has no flows?
     pub(super) fn is_stateless(&self) -> bool {
-        self.carries == Carries::Packets
+        self.forwards == Forwards::Packets
     }
 
     /// The mode of flows that no rule decides about.
     const fn mode(&self) -> Option<ModeName> {
-        match self.carries {
-            Carries::Flows(mode) => Some(mode),
-            Carries::Packets => None,
+        match self.forwards {
+            Forwards::Flows(mode) => Some(mode),
+            Forwards::Packets => None,
         }
     }
 }
@@ -102,7 +102,7 @@ pub(super) fn packet_keys(table: &mut Table<'_>) -> PacketKeys {
     table.walk.seen.client_interfaces.clear();
     let transport = table.or(
         "transport",
-        "Packet virtuals: what is carried. `any` takes TCP and UDP on the port of `listen`, and ICMP echo; `all` also every \
+        "Packet virtuals: what is forwarded. `any` takes TCP and UDP on the port of `listen`, and ICMP echo; `all` also every \
          other IP protocol.",
         words(&TRANSPORTS),
         Transport::Tcp,
@@ -120,20 +120,20 @@ pub(super) fn packet_keys(table: &mut Table<'_>) -> PacketKeys {
         "all of `interfaces`",
     );
     let before_mode = table.walk.findings.len();
-    let carries = table.or(
+    let forwards = table.or(
         "mode",
         "Packet virtuals: how packets reach the member where no rule says otherwise. `nat`, `snat` and `route` \
          go through Shunt both ways; with the others the member answers the client directly. `route` rewrites nothing: \
          members are routers, and without a pool packets go where this host's routes say. `siit` has neither pool nor \
          flows: every packet that comes in by its `interfaces` is translated between IPv4 and IPv6, and routed on.",
         words(&MODES),
-        Carries::Flows(ModeName::Nat),
+        Forwards::Flows(ModeName::Nat),
     );
     let keys = PacketKeys {
         transport,
         interfaces,
         client_interfaces,
-        carries,
+        forwards,
         mode_is_known: table.walk.findings.len() == before_mode,
         snat_pool: table.optional(
             "snat-pool",
@@ -178,7 +178,7 @@ pub(super) fn packet_keys(table: &mut Table<'_>) -> PacketKeys {
             in_table(translation),
         ),
     };
-    let kernel = "the kernel carries the packets of a proxy";
+    let kernel = "the kernel sends and receives the packets of a proxy";
     let packet_keys = [
         "transport",
         "interfaces",

@@ -38,7 +38,7 @@ enum Speaks {
 
 /// What protocols in TLS are written as.
 const TLS: &str = "write `protocol = \"http\"` and `tls = { certificate = \"…\", key = \"…\" }`";
-const HTTP: &str = "write `protocol = \"http\"`, which is every version of HTTP and what is carried in it";
+const HTTP: &str = "write `protocol = \"http\"`, which is every version of HTTP, and what runs over it";
 
 pub(super) fn virtual_server(table: &mut Table<'_>) -> Option<AnyVirtual> {
     table.walk.seen.rules.clear();
@@ -58,7 +58,7 @@ pub(super) fn virtual_server(table: &mut Table<'_>) -> Option<AnyVirtual> {
     );
     let protocol = table.required(
         "protocol",
-        "What it speaks: `http` as a proxy; `packet` carries packets, and the connection is the member's own.",
+        "What it speaks: `http` as a proxy; `packet` forwards packets, and the connection is the member's own.",
         words(&[("http", Speaks::Proxy(Protocol::Http)), ("packet", Speaks::Packet)])
             .later(&["tcp", "udp"])
             .instead(&[

@@ -7,7 +7,7 @@ use shunt_engine::datapath::{ModeName, Transport};
 use super::super::report::{Cause, Refusal};
 use super::super::walk::Table;
 
-/// What a packet virtual takes, and how it carries it.
+/// What a packet virtual takes, and how it forwards it.
 pub(super) struct Asked {
     pub(super) listen: SocketAddr,
     pub(super) transport: Transport,
@@ -44,7 +44,7 @@ pub(super) fn check(table: &mut Table<'_>, asked: &Asked, leads: &Leads) {
     if asked.transport == Transport::All && asked.mode == ModeName::Snat {
         let message = "mode `snat` tells clients apart by ports, which most protocols of `all` have not";
         let refusal = Refusal::new(Cause::Conflict, message).help(
-            "write `transport = \"any\"`, and carry other protocols by a virtual of mode `nat` or `route`",
+            "write `transport = \"any\"`, and forward other protocols by a virtual of mode `nat` or `route`",
         );
         table.refuse("transport", refusal);
     }

@@ -88,7 +88,7 @@ impl PacketPlane {
     }
 
     async fn ready<'a>(&'a mut self, next: Next<'a>) -> Preparation<'a> {
-        if !next.config.carries_packets() {
+        if !next.config.forwards_packets() {
             if self.running.is_none() {
                 return Ok(None);
             }
