@@ -134,7 +134,7 @@ pub(super) enum Type {
         what: &'static str,
         pattern: Option<&'static str>,
     },
-    Words(Vec<&'static str>),
+    OneOf(Vec<&'static str>),
     List(Box<Type>),
     OneOrList(Box<Type>),
     Table(TableType),
@@ -168,7 +168,7 @@ impl fmt::Display for Type {
             Type::Duration(bounds) => f.write_str(&range(&DURATION, bounds)),
             Type::Size(bounds) => f.write_str(&range(&SIZE, bounds)),
             Type::Text { what, .. } => f.write_str(what),
-            Type::Words(words) => {
+            Type::OneOf(words) => {
                 let words: Vec<String> = words.iter().map(|word| format!("`{word}`")).collect();
                 f.write_str(&or_list(&words))
             }
@@ -301,7 +301,7 @@ fn schema_of(of: &Type) -> Map<String, Value> {
             schema.extend(pattern.map(|pattern| ("pattern".to_string(), json!(pattern))));
             schema
         }
-        Type::Words(words) => object([("enum", json!(words))]),
+        Type::OneOf(words) => object([("enum", json!(words))]),
         Type::List(of) => {
             object([("type", json!("array")), ("items", schema_of(of).into()), ("minItems", json!(1))])
         }

@@ -434,36 +434,36 @@ impl Shape for OnlyTrue {
     }
 }
 
-/// One of some words.
-pub(super) struct Words<T: 'static> {
+/// One of the listed texts.
+pub(super) struct OneOf<T: 'static> {
     words: &'static [(&'static str, T)],
     /// Known, and not there yet.
     later: &'static [&'static str],
-    /// Words of others, in lower case, and what to write here.
+    /// Texts of other products, in lower case, and what to write here.
     instead: &'static [(&'static str, &'static str)],
 }
 
-pub(super) fn words<T>(words: &'static [(&'static str, T)]) -> Words<T> {
-    Words { words, later: &[], instead: &[] }
+pub(super) fn one_of<T>(words: &'static [(&'static str, T)]) -> OneOf<T> {
+    OneOf { words, later: &[], instead: &[] }
 }
 
-impl<T> Words<T> {
-    /// Words that a later version will take.
+impl<T> OneOf<T> {
+    /// Texts that a later version will take.
     pub(super) fn later(self, later: &'static [&'static str]) -> Self {
-        Words { later, ..self }
+        OneOf { later, ..self }
     }
 
-    /// Words that mean something elsewhere, with what to write for them.
+    /// Texts that mean something elsewhere, with what to write for them.
     pub(super) fn instead(self, instead: &'static [(&'static str, &'static str)]) -> Self {
-        Words { instead, ..self }
+        OneOf { instead, ..self }
     }
 }
 
-impl<T: Clone> Shape for Words<T> {
+impl<T: Clone> Shape for OneOf<T> {
     type Value = T;
 
     fn describe(&self) -> Type {
-        Type::Words(self.words.iter().map(|(word, _)| *word).collect())
+        Type::OneOf(self.words.iter().map(|(word, _)| *word).collect())
     }
 
     fn read(&self, at: At<'_>, walk: &mut Walk) -> Option<T> {
@@ -499,9 +499,9 @@ impl<T: Clone> Shape for Words<T> {
     }
 }
 
-/// All that can be written, where some of it are words.
+/// All that can be written, where some of it are fixed texts.
 fn choices(takes: &Type) -> String {
-    let (Type::Either(plain, other), Type::Words(words)) = (takes, takes.plain()) else {
+    let (Type::Either(plain, other), Type::OneOf(words)) = (takes, takes.plain()) else {
         return takes.to_string();
     };
     let Type::Table(table) = &**other else { return format!("{plain}, or {other}") };
@@ -510,7 +510,7 @@ fn choices(takes: &Type) -> String {
     or_list(&words.chain([format!("`{{ {} }}`", keys.join(", "))]).collect::<Vec<_>>())
 }
 
-impl<T: Clone + PartialEq> Written for Words<T> {
+impl<T: Clone + PartialEq> Written for OneOf<T> {
     fn write(&self, value: &T) -> String {
         let word = self.words.iter().find(|(_, known)| known == value).map_or("", |(word, _)| *word);
         format!("{word:?}")

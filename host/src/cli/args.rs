@@ -106,7 +106,7 @@ pub(super) enum Command {
     ///   shunt explain icmp 2001:db8::7 2001:db8:f::1
     ///   shunt explain --hex '45 00 00 1c …'
     #[command(verbatim_doc_comment)]
-    Explain(PacketWords),
+    Explain(PacketArgs),
     /// Look for what keeps packet virtuals from working: on this host, without the daemon
     ///
     /// Each thing that is wrong says what to do about it. Exit code 1 if there is any.
@@ -236,7 +236,7 @@ pub(super) struct FlowFilter {
 }
 
 #[derive(Debug, Args)]
-pub(super) struct PacketWords {
+pub(super) struct PacketArgs {
     /// tcp, udp or icmp, the source, and the destination
     #[arg(value_name = "PACKET", required_unless_present = "hex", num_args = 1..=4)]
     pub(super) packet: Vec<String>,

@@ -6,7 +6,7 @@ use serde_json::json;
 
 use super::failure::Failure;
 use super::screen::{Screen, Tone};
-use super::words::count;
+use super::format::count;
 use crate::control::{self, Summary};
 
 /// Checks a configuration with all that it names.

@@ -7,7 +7,7 @@ use serde_json::json;
 use super::client::Client;
 use super::failure::{Exit, Failure};
 use super::screen::{Paint, Screen, Tone};
-use super::words::count;
+use super::format::count;
 use shunt_api::status::Status;
 
 use crate::control::ApplyError;

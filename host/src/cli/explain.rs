@@ -3,7 +3,7 @@
 use http::Method;
 use serde_json::{Value, json};
 
-use super::args::PacketWords;
+use super::args::PacketArgs;
 use super::client::{Body, Client};
 use super::failure::{Exit, Failure};
 use super::screen::{Paint, Screen, Tone};
@@ -14,8 +14,8 @@ use shunt_api::explain::{Explained, RewriteStatus};
 ///
 /// # Errors
 /// No daemon answers, or there is no such packet.
-pub(super) fn explain(words: &PacketWords, client: &Client, screen: &Screen) -> Result<(), Failure> {
-    let question = question(words)?;
+pub(super) fn explain(args: &PacketArgs, client: &Client, screen: &Screen) -> Result<(), Failure> {
+    let question = question(args)?;
     let answer = client.ask(Method::POST, &["explain"], Body::Json(question))?;
     let explained: Explained = client.read(&answer)?;
     screen.show(&answer, |paint| told(&explained, paint));
@@ -23,8 +23,8 @@ pub(super) fn explain(words: &PacketWords, client: &Client, screen: &Screen) -> 
 }
 
 /// What is asked, as it is sent.
-fn question(words: &PacketWords) -> Result<Value, Failure> {
-    let PacketWords { packet, flags, hex, interface } = words;
+fn question(args: &PacketArgs) -> Result<Value, Failure> {
+    let PacketArgs { packet, flags, hex, interface } = args;
     let between = |word: &&String| !matches!(word.as_str(), ">" | "to");
     let packet: Vec<&String> = packet.iter().filter(between).collect();
     let mut question = match (packet.as_slice(), hex) {
@@ -171,9 +171,9 @@ mod tests {
         serde_json::from_value(serde_json::to_value(sample::explained()).unwrap()).unwrap()
     }
 
-    fn words(packet: &[&str]) -> PacketWords {
+    fn args(packet: &[&str]) -> PacketArgs {
         let packet = packet.iter().map(|word| (*word).to_owned()).collect();
-        PacketWords { packet, flags: None, hex: None, interface: None }
+        PacketArgs { packet, flags: None, hex: None, interface: None }
     }
 
     #[test]
@@ -182,12 +182,12 @@ mod tests {
             json!({ "protocol": "tcp", "source": "192.0.2.7:40000", "destination": "203.0.113.1:80" });
         for between in [&[][..], &[">"], &["to"]] {
             let packet = [&["tcp", "192.0.2.7:40000"], between, &["203.0.113.1:80"]].concat();
-            assert_eq!(question(&words(&packet)).unwrap(), expected);
+            assert_eq!(question(&args(&packet)).unwrap(), expected);
         }
-        let failure = question(&words(&["tcp", "192.0.2.7:40000"])).unwrap_err();
+        let failure = question(&args(&["tcp", "192.0.2.7:40000"])).unwrap_err();
         assert_eq!(failure.exit, Exit::Usage);
         let hex =
-            PacketWords { hex: Some("45".to_owned()), interface: Some("eth0".to_owned()), ..words(&[]) };
+            PacketArgs { hex: Some("45".to_owned()), interface: Some("eth0".to_owned()), ..args(&[]) };
         assert_eq!(question(&hex).unwrap(), json!({ "hex": "45", "interface": "eth0" }));
     }
 

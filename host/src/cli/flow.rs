@@ -8,7 +8,7 @@ use super::client::{Body, Client};
 use super::failure::Failure;
 use super::screen::{Paint, Screen, Tone};
 use super::table::{Align, Cell, Table};
-use super::words;
+use super::format;
 use shunt_api::flows::{FlowDetails, FlowStatus, Flows};
 
 /// Lists flows, those that are shown by their age.
@@ -80,9 +80,9 @@ fn listed(flows: &Flows, paint: Paint) -> String {
             (&flow.member).into(),
             (&flow.mode).into(),
             (&flow.state).into(),
-            words::span(flow.age_ms / 1_000).into(),
-            words::span(flow.idle_ms / 1_000).into(),
-            words::bytes(flow.bytes_to_server).into(),
+            format::span(flow.age_ms / 1_000).into(),
+            format::span(flow.idle_ms / 1_000).into(),
+            format::bytes(flow.bytes_to_server).into(),
             to_client(flow),
         ]);
     }
@@ -95,7 +95,7 @@ fn listed(flows: &Flows, paint: Paint) -> String {
 
 /// What came back; nothing where answers do not come through Shunt.
 fn to_client(flow: &FlowStatus) -> Cell {
-    if flow.packets_to_client == 0 { "".into() } else { words::bytes(flow.bytes_to_client).into() }
+    if flow.packets_to_client == 0 { "".into() } else { format::bytes(flow.bytes_to_client).into() }
 }
 
 fn told(details: &FlowDetails, paint: Paint) -> String {
@@ -104,7 +104,7 @@ fn told(details: &FlowDetails, paint: Paint) -> String {
     let mut line = |name: &str, value: &str| {
         text.push_str(&format!("{} {value}\n", paint.on(Tone::Head, &format!("{name:<10}"))));
     };
-    let ms = |milliseconds: u64| words::span(milliseconds / 1_000);
+    let ms = |milliseconds: u64| format::span(milliseconds / 1_000);
     line("flow", &flow.id);
     line("virtual", &format!("{}, {} to {}", flow.virtual_name, flow.protocol, flow.vip));
     line("client", &flow.client);
@@ -117,7 +117,7 @@ fn told(details: &FlowDetails, paint: Paint) -> String {
         &format!("{}, {age} old, last packet {idle} ago, ends in {left} without another", flow.state),
     );
     let way =
-        |packets: u64, bytes: u64| format!("{}, {}", words::count(packets, "packet"), words::bytes(bytes));
+        |packets: u64, bytes: u64| format!("{}, {}", format::count(packets, "packet"), format::bytes(bytes));
     line("to server", &way(flow.packets_to_server, flow.bytes_to_server));
     to_server.iter().for_each(|done| line("", done));
     if to_client.is_empty() {

@@ -9,7 +9,7 @@ use super::client::{Body, Client};
 use super::failure::Failure;
 use super::screen::{Screen, Tone};
 use super::table::{Align, Cell, Table};
-use super::words;
+use super::format;
 use shunt_api::status::{MemberStatus, PoolStatus, Pools};
 
 /// Lists pools with their members.
@@ -54,9 +54,9 @@ pub(super) fn set(command: MemberCommand, client: &Client, screen: &Screen) -> R
 fn under_way(member: &MemberStatus) -> String {
     let requests = u64::from(member.active).saturating_sub(member.flows.unwrap_or_default());
     match member.flows {
-        None => words::count(requests, "request"),
-        Some(flows) if requests == 0 => words::count(flows, "flow"),
-        Some(flows) => format!("{} and {}", words::count(requests, "request"), words::count(flows, "flow")),
+        None => format::count(requests, "request"),
+        Some(flows) if requests == 0 => format::count(flows, "flow"),
+        Some(flows) => format!("{} and {}", format::count(requests, "request"), format::count(flows, "flow")),
     }
 }
 

@@ -23,7 +23,7 @@ mod signals;
 mod status;
 mod table;
 mod usage;
-mod words;
+mod format;
 
 use std::process::ExitCode;
 
@@ -79,7 +79,7 @@ fn dispatch(arguments: Arguments, screen: &Screen) -> Result<(), Failure> {
             FlowCommand::Show { id } => flow::show(id, client, screen),
             FlowCommand::Delete { id } => flow::delete(id, client, screen),
         },
-        Command::Explain(words) => explain::explain(&words, client, screen),
+        Command::Explain(args) => explain::explain(&args, client, screen),
         Command::Doctor { config } => doctor::doctor(&config, socket, screen),
         Command::Rule(command) => match command {
             RuleCommand::List => rule::list(client, screen),

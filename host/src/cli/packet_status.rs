@@ -2,7 +2,7 @@
 
 use super::screen::Tone;
 use super::table::{Align, Cell, Table};
-use super::words::{self, count};
+use super::format::{self, count};
 use shunt_api::packets::{TrafficStatus, PacketStatus};
 
 /// One line above the tables.
@@ -62,8 +62,8 @@ fn translators(packets: &PacketStatus) -> Table {
             Cell::from(&it.name),
             (&it.interfaces.join(",")).into(),
             it.refused.into(),
-            words::bytes(it.bytes_to_v4).into(),
-            words::bytes(it.bytes_to_v6).into(),
+            format::bytes(it.bytes_to_v4).into(),
+            format::bytes(it.bytes_to_v6).into(),
         ]);
     }
     table
@@ -152,7 +152,7 @@ fn traffic(traffic: &TrafficStatus) -> [Cell; 4] {
     [
         traffic.active.into(),
         traffic.flows.into(),
-        words::bytes(traffic.bytes_to_server).into(),
-        words::bytes(traffic.bytes_to_client).into(),
+        format::bytes(traffic.bytes_to_server).into(),
+        format::bytes(traffic.bytes_to_client).into(),
     ]
 }

@@ -12,7 +12,7 @@ use super::failure::Failure;
 use super::screen::{Paint, Screen, Tone};
 use super::status::state;
 use super::table::{Align, Cell, Table};
-use super::words;
+use super::format;
 use crate::control::RuleName;
 use shunt_api::rules::{LoadedRule, RuleStatus, Rules};
 
@@ -127,7 +127,7 @@ fn versions(rules: &[RuleStatus], now_unix_ms: u64) -> Table {
                 (&version.pack).into(),
                 (&version.version).into(),
                 short(&version.digest).into(),
-                format!("{} ago", words::span(age)).into(),
+                format!("{} ago", format::span(age)).into(),
                 Cell::from(text).tone(tone),
                 version.hooks.join(", ").into(),
             ]);
@@ -155,8 +155,8 @@ fn hooks(rules: &[RuleStatus]) -> Table {
             (&rule.name).into(),
             (&hook.hook).into(),
             hook.calls.into(),
-            hook.p50_ns.map(words::nanoseconds).into(),
-            hook.p99_ns.map(words::nanoseconds).into(),
+            hook.p50_ns.map(format::nanoseconds).into(),
+            hook.p99_ns.map(format::nanoseconds).into(),
             Cell::from(faults).tone(tone),
         ]);
     }

@@ -10,7 +10,7 @@ use shunt_rules::{Pack, RuleHost, build, cases, scaffold};
 
 use super::failure::Failure;
 use super::screen::{Paint, Screen, Tone};
-use super::words::count;
+use super::format::count;
 
 /// Makes the folder of a new pack.
 ///

@@ -12,7 +12,7 @@ use super::failure::Failure;
 use super::log;
 use super::screen::Screen;
 use super::signals::{Asked, Signals};
-use super::words::count;
+use super::format::count;
 use crate::admin::socket::{AdminSocket, Renewal};
 use crate::admin::{self, SharedControl};
 use crate::control::{self, Actor, ApplyError, Control, Drain};

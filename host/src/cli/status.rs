@@ -4,7 +4,7 @@ use super::client::Client;
 use super::failure::Failure;
 use super::screen::{Paint, Screen, Tone};
 use super::table::{Align, Cell, Table};
-use super::{member, packet_status, words};
+use super::{member, packet_status, format};
 use shunt_api::rules::RuleStatus;
 use shunt_api::status::Status;
 
@@ -21,11 +21,11 @@ pub(super) fn status(client: &Client, screen: &Screen) -> Result<(), Failure> {
 
 fn told(status: &Status, paint: Paint) -> String {
     let Status { version, epoch, uptime_seconds, workers, .. } = status;
-    let (up, workers) = (words::span(*uptime_seconds), words::count(*workers, "worker"));
+    let (up, workers) = (format::span(*uptime_seconds), format::count(*workers, "worker"));
     let draining = if status.draining { ", draining" } else { "" };
     let mut parts = vec![format!("shunt {version}, up {up}, {workers}, epoch {epoch}{draining}\n")];
     if status.log_lines_lost > 0 {
-        let lost = words::count(status.log_lines_lost, "line");
+        let lost = format::count(status.log_lines_lost, "line");
         parts.push(format!("the log lost {lost}: its reader was gone or too slow, or its disk was full\n"));
     }
     if !status.differences.is_empty() {

@@ -8,7 +8,7 @@ use shunt_engine::datapath::{self, ModeName, Translation, Transport};
 use super::super::containers::{list, once, table as in_table};
 use super::super::model::{PacketTimeouts, PacketVirtual, Persistence, RuleUse, Translator};
 use super::super::report::{Cause, Refusal};
-use super::super::shape::{OnlyTrue, addresses, integer, interface, own_address, snat_pool_name, words};
+use super::super::shape::{OnlyTrue, addresses, integer, interface, own_address, snat_pool_name, one_of};
 use super::super::suggest::quoted;
 use super::super::text;
 use super::super::walk::{Kind, Table};
@@ -104,7 +104,7 @@ pub(super) fn packet_keys(table: &mut Table<'_>) -> PacketKeys {
         "transport",
         "Packet virtuals: what is forwarded. `any` takes TCP and UDP on the port of `listen`, and ICMP echo; `all` also every \
          other IP protocol.",
-        words(&TRANSPORTS),
+        one_of(&TRANSPORTS),
         Transport::Tcp,
     );
     let interfaces = table.derived(
@@ -126,7 +126,7 @@ pub(super) fn packet_keys(table: &mut Table<'_>) -> PacketKeys {
          go through Shunt both ways; with the others the member answers the client directly. `route` rewrites nothing: \
          members are routers, and without a pool packets go where this host's routes say. `siit` has neither pool nor \
          flows: every packet that comes in by its `interfaces` is translated between IPv4 and IPv6, and routed on.",
-        words(&MODES),
+        one_of(&MODES),
         Forwards::Flows(ModeName::Nat),
     );
     let keys = PacketKeys {

@@ -6,7 +6,7 @@ use super::super::containers::{list, once, table as in_table};
 use super::super::model::{Member, Monitor, Pool};
 use super::super::monitors;
 use super::super::report::{Cause, Refusal};
-use super::super::shape::{duration, integer, member_address, name, target, words};
+use super::super::shape::{duration, integer, member_address, name, target, one_of};
 use super::super::units::{DURATION, milliseconds};
 use super::super::walk::Table;
 use super::{HOUR, MILLISECOND, SECOND};
@@ -24,7 +24,7 @@ pub(in super::super) fn pool(table: &mut Table<'_>) -> Option<Pool> {
          `least-connections` the one with the fewest requests under way, in proportion to its weight. Of packet \
          virtuals: `destination-hash` goes by the address that packets are sent to, `symmetric-hash` by both addresses, \
          whichever is the source; a member that goes down moves only what was its own.",
-        words(Balance::ALL),
+        one_of(Balance::ALL),
         "`\"round-robin\"`; `\"weighted-round-robin\"` where weights differ",
     );
     let monitor = table.derived(

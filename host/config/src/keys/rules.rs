@@ -6,7 +6,7 @@ use shunt_rules::{Budget, Isolation, OnFault};
 use super::super::containers::{Settings, map, once, or_table};
 use super::super::model::RuleUse;
 use super::super::report::{Cause, Refusal};
-use super::super::shape::{duration, name, pack, pool_name, size, slot_name, words};
+use super::super::shape::{duration, name, pack, pool_name, size, slot_name, one_of};
 use super::super::walk::{Kind, Table};
 use super::{KIB, MIB, MILLISECOND, SECOND};
 
@@ -38,7 +38,7 @@ pub(super) fn rule(table: &mut Table<'_>) -> Option<RuleUse> {
     let isolation = table.or(
         "isolation",
         "How far an instance of the rule is shared: one per `worker`, one per connection (`flow`), or a fresh one per `call`.",
-        words(&[("worker", Isolation::Worker), ("flow", Isolation::Flow), ("call", Isolation::Call)]),
+        one_of(&[("worker", Isolation::Worker), ("flow", Isolation::Flow), ("call", Isolation::Call)]),
         Isolation::Worker,
     );
     if isolation == Isolation::Flow && table.walk.kind == Some(Kind::Packet) {
@@ -52,7 +52,7 @@ pub(super) fn rule(table: &mut Table<'_>) -> Option<RuleUse> {
         "on-fault",
         "What becomes of a request or flow whose rule failed: `reject` answers a request with 500 and refuses a flow, \
          `continue` goes on as if the rule were not there, `{ pool = \"…\" }` sends it to that pool.",
-        or_table(words(&[("reject", OnFault::Reject), ("continue", OnFault::Continue)]), on_fault_pool),
+        or_table(one_of(&[("reject", OnFault::Reject), ("continue", OnFault::Continue)]), on_fault_pool),
         OnFault::Reject,
     );
     Some(RuleUse {

@@ -12,7 +12,7 @@ use super::super::model::{
 };
 use super::super::report::{Cause, Refusal};
 use super::super::shape::{
-    OnlyTrue, cookie, duration, file, integer, listen_address, name, pool_name, size, words,
+    OnlyTrue, cookie, duration, file, integer, listen_address, name, pool_name, size, one_of,
 };
 use super::super::suggest::quoted;
 use super::super::text;
@@ -59,7 +59,7 @@ pub(super) fn virtual_server(table: &mut Table<'_>) -> Option<AnyVirtual> {
     let protocol = table.required(
         "protocol",
         "What it speaks: `http` as a proxy; `packet` forwards packets, and the connection is the member's own.",
-        words(&[("http", Speaks::Proxy(Protocol::Http)), ("packet", Speaks::Packet)])
+        one_of(&[("http", Speaks::Proxy(Protocol::Http)), ("packet", Speaks::Packet)])
             .later(&["tcp", "udp"])
             .instead(&[
                 ("https", TLS),
@@ -102,7 +102,7 @@ pub(super) fn virtual_server(table: &mut Table<'_>) -> Option<AnyVirtual> {
         "What becomes of `X-Forwarded-For`, `X-Forwarded-Proto` and `Forwarded` that a client sent, who can claim \
          anything: `replace` drops them and sets ours, `append` adds ours to them and keeps `X-Forwarded-Proto`, `off` \
          leaves them as they came.",
-        words(&[("replace", Forwarded::Replace), ("append", Forwarded::Append), ("off", Forwarded::Off)]),
+        one_of(&[("replace", Forwarded::Replace), ("append", Forwarded::Append), ("off", Forwarded::Off)]),
         Forwarded::Replace,
     );
     if let Some(Persistence { by: PersistBy::Cookie(name), .. }) = &persistence

@@ -1,4 +1,4 @@
-//! Numbers and times as people say them.
+//! Numbers, sizes and times, formatted for people.
 
 /// `1 pool`, `2 pools`
 pub(super) fn count(number: impl TryInto<u64>, thing: &str) -> String {
