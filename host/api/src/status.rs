@@ -66,7 +66,7 @@ pub struct MemberStatus {
     pub health: String,
     /// Why it is down, or what the last probe said that went straight to it.
     pub reason: Option<String>,
-    /// How it is found on the way of clients, by each virtual that probes there.
+    /// How it is found on the service path, by each virtual that probes there.
     pub on_path: Vec<OnPathStatus>,
     /// What the operator wants: `enabled`, `draining` or `disabled`.
     pub admin: String,

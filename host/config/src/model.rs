@@ -175,7 +175,7 @@ pub struct PacketVirtual {
     /// Where tunnels to members start: addresses that Shunt alone owns. Of a family of which there is none: at
     /// that of the interface.
     pub tunnel_sources: Vec<IpAddr>,
-    /// Where monitors probe from on the way of its clients; `None`: they go straight to the member.
+    /// Where monitors probe from on the service path; `None`: they go straight to the member.
     pub probe_from: Option<IpAddr>,
     /// What SYNs may offer at most, in bytes; `None`: as they come, less what a tunnel takes.
     pub mss: Option<u16>,

@@ -79,7 +79,7 @@ impl Registry {
         Pool { members: members.collect(), settings: settings.clone(), bindings }
     }
 
-    /// The pools that a virtual probes on the way of its clients.
+    /// The pools that a virtual probes on the service path.
     pub fn on_path(&mut self, virtual_: &model::PacketVirtual, pools: &[Arc<Pool>]) -> Vec<PathPool> {
         let probed = pools.iter().filter(|pool| {
             virtual_.probe_from.is_some()

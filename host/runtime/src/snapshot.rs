@@ -38,7 +38,7 @@ pub struct PacketVirtual {
     pub settings: model::PacketVirtual,
     /// In the order in which they are called.
     pub rules: Vec<Arc<Attachment>>,
-    /// Pools whose members are probed on the way of its clients.
+    /// Pools whose members are probed on the service path.
     pub on_path: Vec<PathPool>,
 }
 

@@ -136,7 +136,7 @@ const FAMILIES: &[Family] = &[
     }),
     gauge(
         "member_up_on_path",
-        "1 if its monitor finds it up on the way of the virtual's clients",
+        "1 if its monitor finds it up on the service path of the virtual",
         |status| floats(members_on_path(status)),
     ),
     gauge("member_enabled", "1 if it takes new clients as far as the operator is concerned", |status| {

@@ -29,8 +29,8 @@ pub(super) fn doctor(config: &Path, socket: Option<PathBuf>, screen: &Screen) ->
         return Ok(());
     }
     let message = format!(
-        "{} in the way of packet virtuals",
-        if failed == 1 { "1 thing is".to_owned() } else { format!("{failed} things are") }
+        "{} packet virtuals from working",
+        if failed == 1 { "1 problem keeps".to_owned() } else { format!("{failed} problems keep") }
     );
     Err(Failure::new(Exit::Failed, "unhealthy", message))
 }

@@ -32,12 +32,12 @@ impl Control {
         Ok(explained(told, |it| self.reason(it)))
     }
 
-    /// Why a member is down: on the way of the clients of its virtual, where it is probed there.
+    /// Why a member is down: on the service path of its virtual, where it is probed there.
     fn reason(&self, it: &Considered) -> Option<String> {
         let (pool, member) = (&*it.pool, SocketAddr::from(it.member));
-        let mut ways = self.monitors.on_path(pool, member).into_iter();
-        match ways.find(|way| *way.virtual_ == *it.virtual_) {
-            Some(way) => way.reason,
+        let mut paths = self.monitors.on_path(pool, member).into_iter();
+        match paths.find(|path| *path.virtual_ == *it.virtual_) {
+            Some(path) => path.reason,
             None => self.monitors.reason(pool, member),
         }
     }

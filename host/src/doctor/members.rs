@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use shunt_engine::datapath::ModeName;
 use shunt_engine::network::{NextHop, Via};
 
-use super::ways::is_on_link;
+use super::reachability::is_on_link;
 use super::{Facts, Finding};
 use shunt_config::model::{Config, PacketVirtual};
 

@@ -6,7 +6,7 @@
 //! | `host` | privileges and the kernel |
 //! | `files` | how many files and sockets may be open |
 //! | `ports` | interfaces: there, up, whose addresses, how fast |
-//! | `ways` | the ways to members and back |
+//! | `reachability` | whether packets reach members, and replies come back |
 //! | `monitors` | whether they would see what clients see |
 //! | `members` | what members have to be set up with, which cannot be seen from here |
 //!
@@ -18,9 +18,10 @@ mod host;
 mod members;
 mod monitors;
 mod ports;
+mod reachability;
 #[cfg(test)]
 mod tests;
-mod ways;
+
 
 use std::net::SocketAddr;
 
@@ -64,7 +65,7 @@ pub fn examine(config: &Config, facts: &Facts) -> Vec<Finding> {
     }
     host::check(facts, &mut findings);
     ports::check(config, facts, &mut findings);
-    ways::check(config, facts, &mut findings);
+    reachability::check(config, facts, &mut findings);
     monitors::check(config, facts, &mut findings);
     members::remind(config, facts, &mut findings);
     findings

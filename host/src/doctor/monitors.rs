@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use shunt_engine::datapath::ModeName;
 use shunt_engine::network::{NextHop, Via};
 
-use super::ways::is_on_link;
+use super::reachability::is_on_link;
 use super::{Facts, Finding};
 use shunt_config::model::{Config, PacketVirtual};
 
@@ -20,7 +20,7 @@ pub(super) fn check(config: &Config, facts: &Facts, findings: &mut Vec<Finding>)
             findings.push(Finding::note(
                 about,
                 format!("the monitor of `{}` goes straight to members: it is green also where clients are not served", pool.name),
-                "give the virtual a `probe-from`, so that probes take the way of clients",
+                "give the virtual a `probe-from`, so that probes take the service path",
             ));
             continue;
         };
@@ -45,12 +45,12 @@ fn way_back(virtual_: &PacketVirtual, from: IpAddr, vias: &[Via], facts: &Facts)
     let own = vias.first().and_then(|via| facts.network.own_address(via.link, from.into()));
     let own = own.map_or_else(|| "this host".to_owned(), |own| own.to_string());
     match virtual_.mode {
-        ModeName::Snat => Finding::good(about, "is probed on the way of its clients"),
-        ModeName::Nat => Finding::good(about, format!("is probed on the way of its clients, from {from}")),
+        ModeName::Snat => Finding::good(about, "is probed on the service path"),
+        ModeName::Nat => Finding::good(about, format!("is probed on the service path, from {from}")),
         _ => Finding::note(
             about,
-            format!("members answer probes at {from}, by the way that their answers to clients take"),
-            format!("on the router of that way: `ip route add {from} via {own}`, if it does not know it yet"),
+            format!("members answer probes at {from}, by the route of their replies to clients"),
+            format!("on the router of that route: `ip route add {from} via {own}`, if it does not know it yet"),
         ),
     }
 }

@@ -142,7 +142,7 @@ impl Monitors {
     }
 }
 
-/// The ways by which clients come to a member and that are to be probed, each with what is known there.
+/// The service paths to a member that are probed, each with the member.s state on it.
 fn paths(snapshot: &Snapshot, pool: &Pool, member: &Member) -> Vec<(ServicePath, Arc<MemberState>)> {
     let address = member.settings.address;
     let of_virtual = |virtual_: &Arc<shunt_runtime::PacketVirtual>| {
@@ -155,7 +155,7 @@ fn paths(snapshot: &Snapshot, pool: &Pool, member: &Member) -> Vec<(ServicePath,
 }
 
 /// Whether somebody goes by what a pool's monitor finds straight at the members: a proxy, a packet virtual that does
-/// not probe on the way of its clients, or whoever looks at a pool that nothing uses.
+/// not probe on the service path, or whoever looks at a pool that nothing uses.
 fn goes_straight(snapshot: &Snapshot, pool: &Pool) -> bool {
     let name = &pool.settings.name;
     let by_rule = |rules: &[model::RuleUse]| {

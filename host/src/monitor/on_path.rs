@@ -17,7 +17,7 @@ use shunt_config::{model, monitors};
 use shunt_packets::{Meant, Probes, Ticket};
 use shunt_runtime::clock;
 
-/// The way that clients of a virtual take to a member.
+/// The service path of a virtual to a member.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct ServicePath {
     pub(super) virtual_: String,
@@ -37,7 +37,7 @@ const QUESTION: Duration = Duration::from_secs(1);
 const RECENT: u64 = 5_000;
 
 impl ServicePath {
-    /// `None`: the virtual does not probe on the way of its clients, or the pool has no monitor.
+    /// `None`: the virtual does not probe on the service path, or the pool has no monitor.
     pub(super) fn new(
         virtual_: &model::PacketVirtual,
         pool: &model::Pool,
@@ -99,8 +99,8 @@ impl ServicePath {
         Probe { address: self.to, ..probe.clone() }.run_at(&stand).await
     }
 
-    /// Whether the member answers on its own address, and whether it answers this host's address on the way of
-    /// clients; `None`: it cannot be asked.
+    /// Whether the member answers on its own address, and whether it answers this host's address on the service
+    /// path; `None`: it cannot be asked.
     async fn ask_more(
         &self,
         probe: &Probe,
@@ -142,7 +142,7 @@ impl ServicePath {
     }
 }
 
-/// A socket whose packets take the way of clients.
+/// A socket whose packets take the service path.
 struct OnPath<'a> {
     path: &'a ServicePath,
     from: IpAddr,

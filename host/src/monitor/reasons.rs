@@ -18,7 +18,7 @@ pub(super) struct Found<'a> {
     pub(super) tunnel: Option<Trouble>,
     /// Whether the member answers a plain probe of its own address; `None`: it was not asked.
     pub(super) plainly: Option<Result<(), String>>,
-    /// Whether the member answers on the way of clients when this host's own address asks.
+    /// Whether the member answers on the service path when this host's own address asks.
     pub(super) from_here: Option<bool>,
 }
 

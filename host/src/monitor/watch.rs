@@ -17,7 +17,7 @@ use shunt_config::model;
 pub(super) struct Watched {
     pub(super) pool: String,
     pub(super) address: SocketAddr,
-    /// The virtual on whose clients' way; `None`: straight.
+    /// The virtual on whose service path; `None`: at the member.s own address.
     pub(super) on_path_of: Option<String>,
     pub(super) settings: model::Monitor,
     pub(super) state: Arc<MemberState>,
@@ -64,9 +64,9 @@ impl Said {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Seen {
     Never,
-    /// By another monitor of the same way: its side is no guess.
+    /// By another monitor on the same path: its state is no guess.
     So,
-    /// In another way, where it is up or not.
+    /// On another path, where it is up or not.
     Elsewhere(bool),
 }
 

@@ -203,7 +203,7 @@ fn doctor_says_what_is_in_the_way() {
     let ill = ill.replacen(&format!("\"{name}\""), &format!("\"{slip}\""), 1);
     let ended = doctor(&site, &ill);
     assert_eq!(ended.code, Some(1));
-    assert!(ended.stderr.contains("in the way of packet virtuals"), "{}", ended.stderr);
+    assert!(ended.stderr.contains("packet virtuals from working"), "{}", ended.stderr);
     let told = ended.stdout;
     assert!(
         told.contains(&format!("{own} is an address of this host")) && told.contains("`ip address del"),

@@ -52,7 +52,7 @@ pub(super) fn check(virtual_: &PacketVirtual, config: &Config, walk: &mut Walk) 
         if !monitor.probe.passes(virtual_.transport) {
             let (transport, kind) = (virtual_.transport.as_str(), monitor.probe.as_str());
             let message = format!(
-                "`{kind}` of pool `{}` cannot take the way of clients: virtual `{}` forwards only {transport}",
+                "`{kind}` of pool `{}` cannot be probed on the service path: virtual `{}` forwards only {transport}",
                 pool.name, virtual_.name
             );
             let kinds = Probe::passing(virtual_.transport).into_iter().map(|kind| format!("`{kind}`"));

@@ -167,10 +167,10 @@ pub(super) fn packet_keys(table: &mut Table<'_>) -> PacketKeys {
         ),
         probe_from: table.derived(
             "probe-from",
-            "Packet virtuals: the address that monitors probe members from on the very way that clients' packets take. \
-             It is Shunt's alone, and members need a way back to it as to any client.",
+            "Packet virtuals: the address that monitors probe members from on the service path. \
+             It is Shunt's alone, and members need a route back to it as to any client.",
             own_address(),
-            "monitors go straight to the member, and say nothing of the way",
+            "monitors connect to the address of the member, and do not test the service path",
         ),
         translation: table.optional(
             "translation",

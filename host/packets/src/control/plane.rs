@@ -41,7 +41,7 @@ pub struct Packets {
     pub(crate) workers: Vec<Worker>,
     steered: Arc<Mutex<Steered>>,
     pub(crate) links: HashMap<String, Named>,
-    /// While a virtual probes on the way of its clients.
+    /// While a virtual probes on the service path.
     pub(crate) probe_link: Option<ProbeLink>,
     /// What the workers have; `None` before the first change.
     pub(crate) loaded: Option<Arc<Loaded>>,

@@ -1,4 +1,4 @@
-//! The ways to members and back.
+//! Routes to members and back.
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
@@ -96,7 +96,7 @@ fn answers_come_in(virtual_: &PacketVirtual, vias: &[Via], facts: &Facts) -> Vec
         .collect()
 }
 
-/// A full packet of a client, in its outer header, must fit the way to the member.
+/// A full packet of a client, in its outer header, must fit the path to the member.
 fn tunnels_fit(virtual_: &PacketVirtual, reached: &[(&Member, Via)], facts: &Facts) -> Option<Finding> {
     let outer = |address: IpAddr| if address.is_ipv4() { 20 } else { 40 };
     // RFC 2784 section 2: 4 bytes without options. GUE: a UDP header, and 4 bytes of its own.
@@ -164,7 +164,7 @@ fn interface_name(facts: &Facts, index: u32) -> String {
     facts.state.links.get(&index).map_or_else(|| index.to_string(), |link| link.name.clone())
 }
 
-/// Whether neighbours by the ways to these members can ask for an address.
+/// Whether neighbours by the routes to these members can ask for an address.
 pub(super) fn is_on_link(address: IpAddr, vias: &[Via], facts: &Facts) -> bool {
     let shares = |via: &Via| {
         facts.network.interface(via.link).is_some_and(|interface| {
