@@ -34,7 +34,7 @@ pub use bench::{Bare, Next, Successions};
 pub use control::change::PacketPlane;
 pub use control::plane::Packets;
 pub use control::ports::carrier;
-pub use control::probes::{Meant, Probes, Ticket};
+pub use control::probes::{ProbeGuard, ProbeTarget, Probes};
 pub use control::report;
 pub use network::{holder, network_of};
 #[doc(hidden)]

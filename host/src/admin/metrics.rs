@@ -8,7 +8,7 @@ use prometheus_client::encoding::{DescriptorEncoder, NoLabelSet};
 use prometheus_client::metrics::MetricType;
 use prometheus_client::registry::Registry;
 
-use shunt_api::packets::{TrafficStatus, InterfaceStatus, PacketStatus, SnatPoolStatus, TranslatorStatus};
+use shunt_api::packets::{InterfaceStatus, PacketStatus, SnatPoolStatus, TrafficStatus, TranslatorStatus};
 use shunt_api::rules::{HookStatus, RuleStatus, Times};
 use shunt_api::status::{MemberStatus, Status, VirtualStatus};
 
@@ -134,11 +134,9 @@ const FAMILIES: &[Family] = &[
     gauge("member_up", "1 if its monitor finds it up, or it has none", |status| {
         floats(members(status, |it| u64::from(it.health == "up")))
     }),
-    gauge(
-        "member_up_on_path",
-        "1 if its monitor finds it up on the service path of the virtual",
-        |status| floats(members_on_path(status)),
-    ),
+    gauge("member_up_on_path", "1 if its monitor finds it up on the service path of the virtual", |status| {
+        floats(members_on_path(status))
+    }),
     gauge("member_enabled", "1 if it takes new clients as far as the operator is concerned", |status| {
         floats(members(status, |it| u64::from(it.admin == "enabled")))
     }),

@@ -5,8 +5,8 @@ use shunt_api::explain::{
 };
 use shunt_api::flows::{FlowDetails, FlowStatus};
 use shunt_api::packets::{
-    TrafficStatus, DropStatus, InterfaceStatus, ModeStatus, PacketMemberStatus, PacketStatus,
-    PacketVirtualStatus, SnatPoolStatus, TranslatorStatus,
+    DropStatus, InterfaceStatus, ModeStatus, PacketMemberStatus, PacketStatus, PacketVirtualStatus,
+    SnatPoolStatus, TrafficStatus, TranslatorStatus,
 };
 use shunt_api::rules::{HookStatus, RuleStatus, RuleVersion, Times};
 use shunt_api::status::{Difference, MemberStatus, OnPathStatus, PoolStatus, Status, VirtualStatus};

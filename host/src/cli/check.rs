@@ -5,8 +5,8 @@ use std::path::Path;
 use serde_json::json;
 
 use super::failure::Failure;
-use super::screen::{Screen, Tone};
 use super::format::count;
+use super::screen::{Screen, Tone};
 use crate::control::{self, Summary};
 
 /// Checks a configuration with all that it names.

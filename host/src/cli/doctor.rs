@@ -6,8 +6,8 @@ use serde_json::json;
 
 use super::client::Client;
 use super::failure::{Exit, Failure};
-use super::screen::{Paint, Screen, Tone};
 use super::format::count;
+use super::screen::{Paint, Screen, Tone};
 use shunt_api::status::Status;
 
 use crate::control::ApplyError;

@@ -186,8 +186,7 @@ mod tests {
         }
         let failure = question(&args(&["tcp", "192.0.2.7:40000"])).unwrap_err();
         assert_eq!(failure.exit, Exit::Usage);
-        let hex =
-            PacketArgs { hex: Some("45".to_owned()), interface: Some("eth0".to_owned()), ..args(&[]) };
+        let hex = PacketArgs { hex: Some("45".to_owned()), interface: Some("eth0".to_owned()), ..args(&[]) };
         assert_eq!(question(&hex).unwrap(), json!({ "hex": "45", "interface": "eth0" }));
     }
 

@@ -6,9 +6,9 @@ use shunt_engine::flow::FlowId;
 use super::args::FlowFilter;
 use super::client::{Body, Client};
 use super::failure::Failure;
+use super::format;
 use super::screen::{Paint, Screen, Tone};
 use super::table::{Align, Cell, Table};
-use super::format;
 use shunt_api::flows::{FlowDetails, FlowStatus, Flows};
 
 /// Lists flows, those that are shown by their age.

@@ -7,9 +7,9 @@ use shunt_engine::member::Admin;
 use super::args::{MemberCommand, MemberName};
 use super::client::{Body, Client};
 use super::failure::Failure;
+use super::format;
 use super::screen::{Screen, Tone};
 use super::table::{Align, Cell, Table};
-use super::format;
 use shunt_api::status::{MemberStatus, PoolStatus, Pools};
 
 /// Lists pools with their members.

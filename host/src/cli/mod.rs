@@ -11,6 +11,7 @@ mod doctor;
 mod explain;
 mod failure;
 mod flow;
+mod format;
 mod log;
 mod member;
 mod packet_status;
@@ -23,7 +24,6 @@ mod signals;
 mod status;
 mod table;
 mod usage;
-mod format;
 
 use std::process::ExitCode;
 

@@ -1,9 +1,9 @@
 //! What `shunt status` shows of packet virtuals.
 
+use super::format::{self, count};
 use super::screen::Tone;
 use super::table::{Align, Cell, Table};
-use super::format::{self, count};
-use shunt_api::packets::{TrafficStatus, PacketStatus};
+use shunt_api::packets::{PacketStatus, TrafficStatus};
 
 /// One line above the tables.
 pub(super) fn head(packets: &PacketStatus) -> String {

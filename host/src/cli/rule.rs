@@ -9,10 +9,10 @@ use shunt_rules::Pack;
 
 use super::client::{Body, Client};
 use super::failure::Failure;
+use super::format;
 use super::screen::{Paint, Screen, Tone};
 use super::status::state;
 use super::table::{Align, Cell, Table};
-use super::format;
 use crate::control::RuleName;
 use shunt_api::rules::{LoadedRule, RuleStatus, Rules};
 

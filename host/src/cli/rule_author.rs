@@ -9,8 +9,8 @@ use shunt_rules::scaffold::SdkSource;
 use shunt_rules::{Pack, RuleHost, build, cases, scaffold};
 
 use super::failure::Failure;
-use super::screen::{Paint, Screen, Tone};
 use super::format::count;
+use super::screen::{Paint, Screen, Tone};
 
 /// Makes the folder of a new pack.
 ///

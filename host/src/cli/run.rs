@@ -9,10 +9,10 @@ use tokio::runtime::Builder;
 use tokio::sync::{Mutex, mpsc};
 
 use super::failure::Failure;
+use super::format::count;
 use super::log;
 use super::screen::Screen;
 use super::signals::{Asked, Signals};
-use super::format::count;
 use crate::admin::socket::{AdminSocket, Renewal};
 use crate::admin::{self, SharedControl};
 use crate::control::{self, Actor, ApplyError, Control, Drain};

@@ -4,7 +4,7 @@ use super::client::Client;
 use super::failure::Failure;
 use super::screen::{Paint, Screen, Tone};
 use super::table::{Align, Cell, Table};
-use super::{member, packet_status, format};
+use super::{format, member, packet_status};
 use shunt_api::rules::RuleStatus;
 use shunt_api::status::Status;
 

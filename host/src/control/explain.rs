@@ -11,7 +11,7 @@ use shunt_engine::datapath::{
 use shunt_wire::Endpoint;
 
 use super::Control;
-use shunt_packets::explain::{Heard, Query, Told};
+use shunt_packets::explain::{Answer, Query, RuleTrace};
 
 /// Why there is no explanation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,9 +27,9 @@ impl Control {
     /// There is no such packet, or no worker that would forward it.
     pub async fn explain(&self, query: &Query) -> Result<Explained, Unexplained> {
         let packets = self.planes.packets.running().ok_or(Unexplained::NoPacketVirtuals)?;
-        let told = packets.explain(query).await.ok_or(Unexplained::NoPacketVirtuals)?;
-        let told = told.map_err(Unexplained::NoSuchPacket)?;
-        Ok(explained(told, |it| self.reason(it)))
+        let answer = packets.explain(query).await.ok_or(Unexplained::NoPacketVirtuals)?;
+        let answer = answer.map_err(Unexplained::NoSuchPacket)?;
+        Ok(explained(answer, |it| self.reason(it)))
     }
 
     /// Why a member is down: on the service path of its virtual, where it is probed there.
@@ -44,8 +44,8 @@ impl Control {
 }
 
 /// `reason` tells why a member is down.
-fn explained(told: Told, reason: impl Fn(&Considered) -> Option<String>) -> Explained {
-    let Told { explanation, heard } = told;
+fn explained(answer: Answer, reason: impl Fn(&Considered) -> Option<String>) -> Explained {
+    let Answer { explanation, traces } = answer;
     let Explanation {
         link,
         link_is_a_guess,
@@ -65,8 +65,8 @@ fn explained(told: Told, reason: impl Fn(&Considered) -> Option<String>) -> Expl
         interface: link.to_string(),
         interface_is_a_guess: link_is_a_guess,
         packet: frame,
-        stages: stages(notes, &heard),
-        rules: heard.into_iter().map(|Heard { rule, said }| RuleSaid { rule, said }).collect(),
+        stages: stages(notes, &traces),
+        rules: traces.into_iter().map(|RuleTrace { rule, said }| RuleSaid { rule, said }).collect(),
         members: members.into_iter().map(|it| considered(&it, &reason)).collect(),
         flow: flow.as_ref().filter(|_| flow_is_there).map(|flow| flow.summary.id.to_string()),
         rewrite: flow.map(rewrite),
@@ -79,12 +79,12 @@ fn explained(told: Told, reason: impl Fn(&Considered) -> Option<String>) -> Expl
 }
 
 /// What was found, in order, by where it was found; what rules said stands before what that means.
-fn stages(notes: impl Iterator<Item = (Point, String)>, heard: &[Heard]) -> Vec<StageStatus> {
+fn stages(notes: impl Iterator<Item = (Point, String)>, traces: &[RuleTrace]) -> Vec<StageStatus> {
     let mut stages: Vec<StageStatus> = Vec::new();
     for (at, text) in notes {
         let stage = at.as_str();
         if stages.last().is_none_or(|last| last.stage != stage) {
-            let said = heard.iter().map(|it| format!("{} says: {}", it.rule, it.said));
+            let said = traces.iter().map(|it| format!("{} says: {}", it.rule, it.said));
             let found = if at == Point::Stage(Stage::Rule) { said.collect() } else { Vec::new() };
             stages.push(StageStatus { stage: stage.to_owned(), found });
         }

@@ -1,8 +1,8 @@
 //! What packet virtuals say of themselves, in the shapes that the admin interface sends.
 
 use shunt_api::packets::{
-    TrafficStatus, DropStatus, InterfaceStatus, ModeStatus, PacketMemberStatus, PacketStatus,
-    PacketVirtualStatus, SnatPoolStatus, TranslatorStatus,
+    DropStatus, InterfaceStatus, ModeStatus, PacketMemberStatus, PacketStatus, PacketVirtualStatus,
+    SnatPoolStatus, TrafficStatus, TranslatorStatus,
 };
 use shunt_engine::datapath::{Counters, DropReason, FlowCounters, ModeName, TranslatorCounters};
 use shunt_sys::xsk::Statistics;

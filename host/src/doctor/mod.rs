@@ -22,7 +22,6 @@ mod reachability;
 #[cfg(test)]
 mod tests;
 
-
 use std::net::SocketAddr;
 
 use serde::Serialize;

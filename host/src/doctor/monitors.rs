@@ -50,7 +50,9 @@ fn way_back(virtual_: &PacketVirtual, from: IpAddr, vias: &[Via], facts: &Facts)
         _ => Finding::note(
             about,
             format!("members answer probes at {from}, by the route of their replies to clients"),
-            format!("on the router of that route: `ip route add {from} via {own}`, if it does not know it yet"),
+            format!(
+                "on the router of that route: `ip route add {from} via {own}`, if it does not know it yet"
+            ),
         ),
     }
 }

@@ -12,7 +12,7 @@ use shunt_config::monitors::Http;
 use thiserror::Error;
 use tokio::net::TcpStream;
 
-use super::probe::{self, Ask, Good, MAX_BODY_BYTES, Probing, Stand, io_text};
+use super::probe::{self, Ask, Good, MAX_BODY_BYTES, ProbeTransport, Probing, io_text};
 use super::tcp::connect;
 
 /// Why the answer is not good.
@@ -27,7 +27,7 @@ pub(super) enum Failure {
 }
 
 impl Ask for Http {
-    async fn ask<S: Stand>(&self, probing: Probing<'_, S>) -> Result<Good, probe::Failure> {
+    async fn ask<S: ProbeTransport>(&self, probing: Probing<'_, S>) -> Result<Good, probe::Failure> {
         let Http { path, host, expect } = self;
         let address = probing.to.to_string();
         let stream = connect(probing).await?;

@@ -32,7 +32,7 @@ use probe::Probe;
 use shunt_config::model;
 use shunt_packets::Probes;
 use shunt_runtime::{Member, Pool, Snapshot};
-use watch::{Said, Seen, Watched, Whole};
+use watch::{AggregateHealth, Known, LastResult, Watched};
 
 /// All that is watched. Dropping it ends every probe.
 #[derive(Debug)]
@@ -56,9 +56,9 @@ struct Watch {
     settings: model::Monitor,
     path: Option<ServicePath>,
     state: Arc<MemberState>,
-    said: Arc<Said>,
+    last: Arc<LastResult>,
     /// What was known when it began.
-    seen: Seen,
+    known: Known,
     task: JoinHandle<()>,
 }
 
@@ -67,7 +67,7 @@ struct Watch {
 pub struct OnPath {
     pub virtual_: String,
     pub up: bool,
-    /// What the last probe said; `None` before the first has come back.
+    /// The result of the last probe; `None` before the first has come back.
     pub reason: Option<String>,
 }
 
@@ -99,33 +99,33 @@ impl Monitors {
                     continue;
                 };
                 let is_known = watched.contains(&Arc::as_ptr(&member.state));
-                let seen = if is_known { Seen::Elsewhere(member.state.is_up()) } else { Seen::Never };
+                let known = if is_known { Known::Elsewhere(member.state.is_up()) } else { Known::Never };
                 let paths = paths(snapshot, pool, member);
                 let straight = goes_straight(snapshot, pool);
                 let views: Vec<_> = paths.iter().map(|(_, state)| Arc::clone(state)).collect();
-                let whole = (!straight).then(|| Whole { state: Arc::clone(&member.state), views });
+                let whole = (!straight).then(|| AggregateHealth { state: Arc::clone(&member.state), views });
                 if straight {
                     let key = key(None);
-                    let old = (before.remove(&key), seen);
+                    let old = (before.remove(&key), known);
                     let watch = Watch::next(old, &key, (settings, None), &member.state, &self.probes);
                     self.watches.insert(key, watch);
                 }
                 for (path, state) in paths {
                     let key = key(Some(path.virtual_.clone()));
-                    let old = (before.remove(&key), seen);
+                    let old = (before.remove(&key), known);
                     let watch = Watch::next(old, &key, (settings, Some(path)), &state, &self.probes);
-                    watch.said.belong(whole.clone());
+                    watch.last.belong(whole.clone());
                     self.watches.insert(key, watch);
                 }
             }
         }
     }
 
-    /// What the last probe said that went straight to a member: `status 200`, `connection refused`, `timed out
+    /// The result of the last probe of a member.s own address: `status 200`, `connection refused`, `timed out
     /// after 2s`. `None` before the first has come back, and where nothing is watched so.
     pub fn reason(&self, pool: &str, member: SocketAddr) -> Option<String> {
         let key = Key { on_path_of: None, pool: pool.to_owned(), member };
-        self.watches.get(&key)?.said.last()
+        self.watches.get(&key)?.last.text()
     }
 
     /// How the clients of each virtual find a member that is watched on their way, by the virtuals' names.
@@ -134,7 +134,7 @@ impl Monitors {
         let mut found: Vec<OnPath> = watches
             .filter_map(|(key, watch)| {
                 let virtual_ = key.on_path_of.clone()?;
-                Some(OnPath { virtual_, up: watch.state.is_up(), reason: watch.said.last() })
+                Some(OnPath { virtual_, up: watch.state.is_up(), reason: watch.last.text() })
             })
             .collect();
         found.sort_by(|one, other| one.virtual_.cmp(&other.virtual_));
@@ -175,7 +175,7 @@ fn goes_straight(snapshot: &Snapshot, pool: &Pool) -> bool {
 
 impl Watch {
     fn next(
-        (old, elsewhere): (Option<Watch>, Seen),
+        (old, elsewhere): (Option<Watch>, Known),
         key: &Key,
         (settings, path): (&model::Monitor, Option<ServicePath>),
         state: &Arc<MemberState>,
@@ -183,28 +183,28 @@ impl Watch {
     ) -> Watch {
         // A member that left and came back has a new state, of which its old watch knows nothing.
         let old = old.filter(|old| Arc::ptr_eq(&old.state, state));
-        let seen = match old {
+        let known = match old {
             Some(old) if old.settings == *settings && old.path == path => return old,
             // The old task ends here, before the new one begins.
-            Some(old) if old.said.last().is_some() => Seen::So,
-            Some(old) if old.knows() => Seen::Elsewhere(state.is_up()),
-            Some(_) => Seen::Never,
+            Some(old) if old.last.text().is_some() => Known::Same,
+            Some(old) if old.knows() => Known::Elsewhere(state.is_up()),
+            Some(_) => Known::Never,
             None => {
                 // Until its task runs, which may be after the first clients.
-                if let Seen::Elsewhere(up) = elsewhere {
+                if let Known::Elsewhere(up) = elsewhere {
                     state.set_up(up);
                 }
                 elsewhere
             }
         };
-        let said = Arc::<Said>::default();
+        let last = Arc::<LastResult>::default();
         let watched = Watched {
             pool: key.pool.clone(),
             address: key.member,
             on_path_of: key.on_path_of.clone(),
             settings: settings.clone(),
             state: Arc::clone(state),
-            said: Arc::clone(&said),
+            last: Arc::clone(&last),
         };
         let delay = delay(&key.pool, key.member, settings.interval);
         let (probes, on_path) = (Arc::clone(probes), path.clone());
@@ -213,19 +213,19 @@ impl Watch {
             let probe = Probe { address: watched.address, does: probe, timeout };
             match &on_path {
                 Some(path) => {
-                    watch::run(&watched, seen, delay, || path.probe(&probe, &watched.state, &probes)).await;
+                    watch::run(&watched, known, delay, || path.probe(&probe, &watched.state, &probes)).await;
                 }
-                None => watch::run(&watched, seen, delay, || probe.run()).await,
+                None => watch::run(&watched, known, delay, || probe.run()).await,
             }
         });
-        Watch { settings: settings.clone(), path, state: Arc::clone(state), said, seen, task }
+        Watch { settings: settings.clone(), path, state: Arc::clone(state), last, known, task }
     }
 }
 
 impl Watch {
     /// Whether the side of its member is more than a guess.
     fn knows(&self) -> bool {
-        self.seen != Seen::Never || self.said.last().is_some()
+        self.known != Known::Never || self.last.text().is_some()
     }
 }
 

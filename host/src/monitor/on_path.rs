@@ -11,10 +11,10 @@ use std::time::Duration;
 use shunt_engine::datapath::{ModeName, Notice};
 use shunt_engine::member::MemberState;
 
-use super::probe::{Failure, Good, Probe, Stand};
-use super::reasons::{self, Found};
+use super::probe::{Failure, Good, Probe, ProbeTransport};
+use super::reasons::{self, Finding};
 use shunt_config::{model, monitors};
-use shunt_packets::{Meant, Probes, Ticket};
+use shunt_packets::{ProbeGuard, ProbeTarget, Probes};
 use shunt_runtime::clock;
 
 /// The service path of a virtual to a member.
@@ -70,13 +70,13 @@ impl ServicePath {
         probes: &Arc<Probes>,
     ) -> Result<Good, Failure> {
         let began = clock::monotonic_ms();
-        let (outcome, ticket) = self.send(probe, self.from, probes).await;
+        let (outcome, guard) = self.send(probe, self.from, probes).await;
         let failure = match outcome {
             Ok(good) => return Ok(good),
             Err(failure) if failure.is_ours() => return Err(failure),
             Err(failure) => failure,
         };
-        let notices = ticket.map(|ticket| ticket.notices()).unwrap_or_default();
+        let notices = guard.map(|guard| guard.notices()).unwrap_or_default();
         if let Some(why) = reasons::not_forwarded(&notices) {
             return Err(Failure::NotForwarded(why));
         }
@@ -85,7 +85,7 @@ impl ServicePath {
         // Hosts send few errors in a second, so that not every probe gets one.
         let troubles = state.tunnel().troubles().filter(|it| it.at.saturating_add(RECENT) >= began);
         let tunnel = troubles.map(|troubles| troubles.last);
-        let found = Found { path: self, failure: &failure, notices: &notices, tunnel, plainly, from_here };
+        let found = Finding { path: self, failure: &failure, notices: &notices, tunnel, plainly, from_here };
         Err(Failure::OnPath(reasons::why(&found)))
     }
 
@@ -94,9 +94,9 @@ impl ServicePath {
         probe: &Probe,
         from: IpAddr,
         probes: &Arc<Probes>,
-    ) -> (Result<Good, Failure>, Option<Ticket>) {
-        let stand = OnPath { path: self, from, probes };
-        Probe { address: self.to, ..probe.clone() }.run_at(&stand).await
+    ) -> (Result<Good, Failure>, Option<ProbeGuard>) {
+        let transport = OnPath { path: self, from, probes };
+        Probe { address: self.to, ..probe.clone() }.run_by(&transport).await
     }
 
     /// Whether the member answers on its own address, and whether it answers this host's address on the service
@@ -114,8 +114,8 @@ impl ServicePath {
         let plainly = question.run();
         let from_here = async {
             let here = self.own_address().filter(|_| self.is_direct())?;
-            let (outcome, ticket) = self.send(&question, here, probes).await;
-            let answered = || ticket.is_some_and(|ticket| ticket.notices().contains(&Notice::Answered));
+            let (outcome, guard) = self.send(&question, here, probes).await;
+            let answered = || guard.is_some_and(|guard| guard.notices().contains(&Notice::Answered));
             Some(outcome.is_ok() || answered())
         };
         let (plainly, from_here) = tokio::join!(plainly, from_here);
@@ -149,15 +149,15 @@ struct OnPath<'a> {
     probes: &'a Arc<Probes>,
 }
 
-impl Stand for OnPath<'_> {
-    type Held = Ticket;
+impl ProbeTransport for OnPath<'_> {
+    type Held = ProbeGuard;
 
     fn from(&self) -> Option<IpAddr> {
         Some(self.from)
     }
 
-    fn begin(&self, protocol: u8, from: SocketAddr) -> Ticket {
+    fn begin(&self, protocol: u8, from: SocketAddr) -> ProbeGuard {
         let ServicePath { virtual_, pool, member, to, .. } = self.path.clone();
-        self.probes.begin(protocol, from, Meant { virtual_, pool, member, to })
+        self.probes.begin(protocol, from, ProbeTarget { virtual_, pool, member, to })
     }
 }

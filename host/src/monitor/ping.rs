@@ -9,7 +9,7 @@ use shunt_wire::{checksum, ip};
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::UdpSocket;
 
-use super::probe::{Ask, Failure, Good, Probing, Stand};
+use super::probe::{Ask, Failure, Good, ProbeTransport, Probing};
 
 /// Type, code, checksum, identifier and sequence number.
 const HEADER_LEN: usize = 8;
@@ -17,7 +17,7 @@ const HEADER_LEN: usize = 8;
 const PAYLOAD: &[u8] = b"shunt asks whether you are there";
 
 impl Ask for monitors::Ping {
-    async fn ask<S: Stand>(&self, mut probing: Probing<'_, S>) -> Result<Good, Failure> {
+    async fn ask<S: ProbeTransport>(&self, mut probing: Probing<'_, S>) -> Result<Good, Failure> {
         let socket = Ping::open(probing.to.ip(), probing.from()).map_err(Failure::Connect)?;
         let from = SocketAddr::new(probing.source().ip(), socket.identifier);
         probing.begin(socket.protocol(), from);

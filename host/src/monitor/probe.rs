@@ -22,9 +22,9 @@ pub(super) struct Probe {
     pub(super) timeout: Duration,
 }
 
-/// Where the socket of a probe stands.
-pub(super) trait Stand {
-    /// What is held as long as the probe is under way.
+/// How a probe is sent.
+pub(super) trait ProbeTransport {
+    /// What is held while the probe is in flight.
     type Held;
 
     /// The address that it is sent from; `None`: as the kernel chooses.
@@ -37,7 +37,7 @@ pub(super) trait Stand {
 /// Straight to the member.
 pub(super) struct Straight;
 
-impl Stand for Straight {
+impl ProbeTransport for Straight {
     type Held = ();
 
     fn from(&self) -> Option<IpAddr> {
@@ -76,19 +76,26 @@ impl Probe {
     /// # Errors
     /// See [`Failure`].
     pub(super) async fn run(&self) -> Result<Good, Failure> {
-        self.run_at(&Straight).await.0
+        self.run_by(&Straight).await.0
     }
 
     /// Sends it once. What was held meanwhile comes back with the outcome, if it came so far.
-    pub(super) async fn run_at<S: Stand>(&self, stand: &S) -> (Result<Good, Failure>, Option<S::Held>) {
+    pub(super) async fn run_by<S: ProbeTransport>(
+        &self,
+        transport: &S,
+    ) -> (Result<Good, Failure>, Option<S::Held>) {
         let mut held = None;
-        let probe = self.exchange(stand, &mut held);
+        let probe = self.exchange(transport, &mut held);
         let outcome = tokio::time::timeout(self.timeout, probe).await;
         (outcome.unwrap_or(Err(Failure::TimedOut(self.timeout))), held)
     }
 
-    async fn exchange<S: Stand>(&self, stand: &S, held: &mut Option<S::Held>) -> Result<Good, Failure> {
-        let probing = Probing { to: self.address, stand, held };
+    async fn exchange<S: ProbeTransport>(
+        &self,
+        transport: &S,
+        held: &mut Option<S::Held>,
+    ) -> Result<Good, Failure> {
+        let probing = Probing { to: self.address, transport, held };
         match &self.does {
             monitors::Probe::Tcp(tcp) => tcp.ask(probing).await,
             monitors::Probe::Http(http) => http.ask(probing).await,
@@ -101,17 +108,17 @@ impl Probe {
 /// A kind of monitors: how it asks.
 pub(super) trait Ask {
     /// Asks once; what it holds while it does is put where [`Probing`] says.
-    async fn ask<S: Stand>(&self, probing: Probing<'_, S>) -> Result<Good, Failure>;
+    async fn ask<S: ProbeTransport>(&self, probing: Probing<'_, S>) -> Result<Good, Failure>;
 }
 
-/// One probe under way.
-pub(super) struct Probing<'a, S: Stand> {
+/// One probe in flight.
+pub(super) struct Probing<'a, S: ProbeTransport> {
     pub(super) to: SocketAddr,
-    stand: &'a S,
+    transport: &'a S,
     held: &'a mut Option<S::Held>,
 }
 
-impl<S: Stand> Probing<'_, S> {
+impl<S: ProbeTransport> Probing<'_, S> {
     /// Where it is sent from, with a port that the kernel chooses.
     pub(super) fn source(&self) -> SocketAddr {
         let any: IpAddr =
@@ -121,12 +128,12 @@ impl<S: Stand> Probing<'_, S> {
 
     /// The address that it is sent from; `None`: as the kernel chooses.
     pub(super) fn from(&self) -> Option<IpAddr> {
-        self.stand.from()
+        self.transport.from()
     }
 
     /// Takes note of where it is sent from, before anything is sent. `protocol` is an IP protocol number.
     pub(super) fn begin(&mut self, protocol: u8, from: SocketAddr) {
-        *self.held = Some(self.stand.begin(protocol, from));
+        *self.held = Some(self.transport.begin(protocol, from));
     }
 }
 

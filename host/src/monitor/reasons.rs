@@ -9,7 +9,7 @@ use super::on_path::ServicePath;
 use super::probe::Failure;
 
 /// What is known of a probe that failed.
-pub(super) struct Found<'a> {
+pub(super) struct Finding<'a> {
     pub(super) path: &'a ServicePath,
     /// What its socket says.
     pub(super) failure: &'a Failure,
@@ -48,8 +48,8 @@ pub(super) fn not_forwarded(notices: &[Notice]) -> Option<String> {
 }
 
 /// Why it failed, and where that cannot be told, what it can be.
-pub(super) fn why(found: &Found<'_>) -> String {
-    let Found { path, failure, notices, .. } = found;
+pub(super) fn why(found: &Finding<'_>) -> String {
+    let Finding { path, failure, notices, .. } = found;
     let seen = notices.iter().find_map(|notice| of_notice(path, *notice));
     if let Some(seen) = seen {
         return seen;
@@ -210,7 +210,7 @@ mod tests {
         let failure = Failure::TimedOut(Duration::from_secs(2));
         let plainly = Some(plainly.map_err(str::to_owned));
         let path = path(mode);
-        why(&Found { path: &path, failure: &failure, notices: &notices, tunnel: None, plainly, from_here })
+        why(&Finding { path: &path, failure: &failure, notices: &notices, tunnel: None, plainly, from_here })
     }
 
     #[test]
@@ -260,7 +260,7 @@ mod tests {
             let path = path(mode);
             let tunnel = Some(trouble);
             let plainly = Some(Ok(()));
-            why(&Found {
+            why(&Finding {
                 path: &path,
                 failure: &failure,
                 notices: &notices,

@@ -21,7 +21,7 @@ fn get(path: &str, expect: &[u16]) -> Does {
 /// The sides that a member is on after probes with these results, one each interval; rise 2, fall 3.
 async fn sides(
     mut script: VecDeque<Result<Good, Failure>>,
-    seen: Seen,
+    known: Known,
     state: Arc<MemberState>,
 ) -> Vec<bool> {
     let settings = model::Monitor {
@@ -38,7 +38,7 @@ async fn sides(
         on_path_of: None,
         settings,
         state: Arc::clone(&state),
-        said: Arc::default(),
+        last: Arc::default(),
     };
     let probes = script.len();
     let look = async {
@@ -52,7 +52,7 @@ async fn sides(
         sides
     };
     tokio::select! {
-        () = watch::run(&watched, seen, Duration::ZERO, || std::future::ready(script.pop_front().unwrap_or(Ok(Good("connected".into()))))) => unreachable!(),
+        () = watch::run(&watched, known, Duration::ZERO, || std::future::ready(script.pop_front().unwrap_or(Ok(Good("connected".into()))))) => unreachable!(),
         sides = look => sides,
     }
 }
@@ -68,7 +68,7 @@ fn bad() -> Result<Good, Failure> {
 #[tokio::test(start_paused = true)]
 async fn probes_move_a_member_at_their_times() {
     let script = [good(), bad(), bad(), bad(), good(), bad(), good(), good()];
-    let up = sides(script.into(), Seen::Never, MemberState::new()).await;
+    let up = sides(script.into(), Known::Never, MemberState::new()).await;
     assert_eq!(up, [true, true, true, false, false, false, false, true]);
 }
 
@@ -76,17 +76,17 @@ async fn probes_move_a_member_at_their_times() {
 async fn the_first_probe_decides_about_a_new_member_and_only_there() {
     let state = MemberState::new();
     assert_eq!(
-        sides([bad(), good(), good()].into(), Seen::Never, Arc::clone(&state)).await,
+        sides([bad(), good(), good()].into(), Known::Never, Arc::clone(&state)).await,
         [false, false, true]
     );
-    assert_eq!(sides([bad(), bad(), bad()].into(), Seen::So, state).await, [true, true, false]);
+    assert_eq!(sides([bad(), bad(), bad()].into(), Known::Same, state).await, [true, true, false]);
 }
 
 #[tokio::test(start_paused = true)]
 async fn what_is_known_from_elsewhere_holds_until_the_first_probe() {
     for (first, then) in [(good(), true), (bad(), false)] {
         let script = [Err(Failure::NotForwarded("yet".to_owned())), first];
-        assert_eq!(sides(script.into(), Seen::Elsewhere(false), MemberState::new()).await, [false, then]);
+        assert_eq!(sides(script.into(), Known::Elsewhere(false), MemberState::new()).await, [false, then]);
     }
 }
 
@@ -94,7 +94,7 @@ async fn what_is_known_from_elsewhere_holds_until_the_first_probe() {
 async fn a_trouble_of_our_own_takes_nobody_down() {
     // EMFILE.
     let ours = || Err(Failure::Connect(std::io::Error::from_raw_os_error(24)));
-    let up = sides([good(), ours(), ours(), ours(), ours()].into(), Seen::Never, MemberState::new()).await;
+    let up = sides([good(), ours(), ours(), ours(), ours()].into(), Known::Never, MemberState::new()).await;
     assert_eq!(up, [true; 5]);
 }
 
@@ -376,7 +376,7 @@ async fn another_way_begins_with_what_is_known() {
     let view = Arc::clone(&on_path.packet_virtuals[0].on_path[0].members[0].1);
     monitors.apply(&on_path);
     registry.retain(&on_path);
-    assert_eq!((member.is_up(), view.is_up()), (false, false), "probes on path have said nothing yet");
+    assert_eq!((member.is_up(), view.is_up()), (false, false), "probes on path have found nothing yet");
 
     // Flows that began while it was probed on their way go by what is found straight from now on.
     view.set_up(true);

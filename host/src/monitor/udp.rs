@@ -7,7 +7,7 @@ use shunt_wire::ip;
 use thiserror::Error;
 use tokio::net::UdpSocket;
 
-use super::probe::{self, Ask, Good, MAX_BODY_BYTES, Probing, Stand};
+use super::probe::{self, Ask, Good, MAX_BODY_BYTES, ProbeTransport, Probing};
 
 /// Why the answer is not good.
 #[derive(Debug, Error)]
@@ -18,7 +18,7 @@ pub(super) enum Failure {
 
 impl Ask for Udp {
     /// What others send to the socket does not count.
-    async fn ask<S: Stand>(&self, mut probing: Probing<'_, S>) -> Result<Good, probe::Failure> {
+    async fn ask<S: ProbeTransport>(&self, mut probing: Probing<'_, S>) -> Result<Good, probe::Failure> {
         use probe::Failure::Connect;
         let socket = UdpSocket::bind(probing.source()).await.map_err(Connect)?;
         let from = socket.local_addr().map_err(Connect)?;

@@ -21,40 +21,42 @@ pub(super) struct Watched {
     pub(super) on_path_of: Option<String>,
     pub(super) settings: model::Monitor,
     pub(super) state: Arc<MemberState>,
-    pub(super) said: Arc<Said>,
+    pub(super) last: Arc<LastResult>,
 }
 
-/// What the last probe said, and what follows from it beyond the watch.
+/// The result of the last probe, and what follows from it beyond the watch.
 #[derive(Debug, Default)]
-pub(super) struct Said {
+pub(super) struct LastResult {
     text: Mutex<Option<String>>,
-    whole: Mutex<Option<Whole>>,
+    whole: Mutex<Option<AggregateHealth>>,
 }
 
 /// A member that is watched on service paths only: it is up as long as it is for anybody's clients.
 #[derive(Clone, Debug)]
-pub(super) struct Whole {
+pub(super) struct AggregateHealth {
     pub(super) state: Arc<MemberState>,
     pub(super) views: Vec<Arc<MemberState>>,
 }
 
-impl Said {
-    pub(super) fn last(&self) -> Option<String> {
+impl LastResult {
+    pub(super) fn text(&self) -> Option<String> {
         self.text.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// From now on the member as a whole follows from this.
-    pub(super) fn belong(&self, whole: Option<Whole>) {
+    pub(super) fn belong(&self, whole: Option<AggregateHealth>) {
         *self.whole.lock().unwrap_or_else(PoisonError::into_inner) = whole;
         self.settle();
     }
 
-    fn say(&self, text: String) {
+    fn record(&self, text: String) {
         *self.text.lock().unwrap_or_else(PoisonError::into_inner) = Some(text);
     }
 
     fn settle(&self) {
-        if let Some(Whole { state, views }) = &*self.whole.lock().unwrap_or_else(PoisonError::into_inner) {
+        if let Some(AggregateHealth { state, views }) =
+            &*self.whole.lock().unwrap_or_else(PoisonError::into_inner)
+        {
             state.set_up(views.iter().any(|view| view.is_up()));
         }
     }
@@ -62,31 +64,31 @@ impl Said {
 
 /// What is known of a member when its watch begins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Seen {
+pub(super) enum Known {
     Never,
     /// By another monitor on the same path: its state is no guess.
-    So,
+    Same,
     /// On another path, where it is up or not.
     Elsewhere(bool),
 }
 
 /// Probes for ever: the first time after `delay`, then once each interval, counted from start to
 /// start.
-pub(super) async fn run<F>(watched: &Watched, seen: Seen, delay: Duration, mut probe: impl FnMut() -> F)
+pub(super) async fn run<F>(watched: &Watched, known: Known, delay: Duration, mut probe: impl FnMut() -> F)
 where
     F: Future<Output = Result<Good, Failure>>,
 {
-    let Watched { pool, address, on_path_of, settings, state, said } = watched;
+    let Watched { pool, address, on_path_of, settings, state, last } = watched;
     let on_path_of = on_path_of.as_ref().map(tracing::field::display);
     let count = |probes| NonZeroU32::new(probes).unwrap_or(NonZeroU32::MIN);
     let (rise, fall) = (count(settings.rise), count(settings.fall));
-    let mut health = match seen {
-        Seen::Never => Health::new(rise, fall),
-        Seen::So => Health::resume(rise, fall, state.is_up()),
-        Seen::Elsewhere(up) => Health::guess(rise, fall, up),
+    let mut health = match known {
+        Known::Never => Health::new(rise, fall),
+        Known::Same => Health::resume(rise, fall, state.is_up()),
+        Known::Elsewhere(up) => Health::guess(rise, fall, up),
     };
     state.set_up(health.is_up());
-    said.settle();
+    last.settle();
 
     let mut times = interval_at(Instant::now() + delay, settings.interval);
     times.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -100,7 +102,7 @@ where
                 tracing::warn!(%pool, member = %address, on_path_of, reason = %failure, "probe not sent");
                 // What took it down stays true; that it is up is not known any more.
                 if health.is_up() {
-                    said.say(format!("not probed: {failure}"));
+                    last.record(format!("not probed: {failure}"));
                 }
                 continue;
             }
@@ -108,7 +110,7 @@ where
         };
         let change = health.observe(good);
         state.set_up(health.is_up());
-        said.settle();
+        last.settle();
         match change {
             Some(Change::Up) => tracing::info!(%pool, member = %address, on_path_of, "member up"),
             Some(Change::Down) => {
@@ -116,6 +118,6 @@ where
             }
             None => tracing::trace!(%pool, member = %address, on_path_of, result = %text, "probe"),
         }
-        said.say(text);
+        last.record(text);
     }
 }

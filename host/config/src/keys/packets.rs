@@ -8,7 +8,7 @@ use shunt_engine::datapath::{self, ModeName, Translation, Transport};
 use super::super::containers::{list, once, table as in_table};
 use super::super::model::{PacketTimeouts, PacketVirtual, Persistence, RuleUse, Translator};
 use super::super::report::{Cause, Refusal};
-use super::super::shape::{OnlyTrue, addresses, integer, interface, own_address, snat_pool_name, one_of};
+use super::super::shape::{OnlyTrue, addresses, integer, interface, one_of, own_address, snat_pool_name};
 use super::super::suggest::quoted;
 use super::super::text;
 use super::super::walk::{Kind, Table};

@@ -6,7 +6,7 @@ use super::super::containers::{list, once, table as in_table};
 use super::super::model::{Member, Monitor, Pool};
 use super::super::monitors;
 use super::super::report::{Cause, Refusal};
-use super::super::shape::{duration, integer, member_address, name, target, one_of};
+use super::super::shape::{duration, integer, member_address, name, one_of, target};
 use super::super::units::{DURATION, milliseconds};
 use super::super::walk::Table;
 use super::{HOUR, MILLISECOND, SECOND};

@@ -6,7 +6,7 @@ use shunt_rules::{Budget, Isolation, OnFault};
 use super::super::containers::{Settings, map, once, or_table};
 use super::super::model::RuleUse;
 use super::super::report::{Cause, Refusal};
-use super::super::shape::{duration, name, pack, pool_name, size, slot_name, one_of};
+use super::super::shape::{duration, name, one_of, pack, pool_name, size, slot_name};
 use super::super::walk::{Kind, Table};
 use super::{KIB, MIB, MILLISECOND, SECOND};
 

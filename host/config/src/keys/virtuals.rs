@@ -12,7 +12,7 @@ use super::super::model::{
 };
 use super::super::report::{Cause, Refusal};
 use super::super::shape::{
-    OnlyTrue, cookie, duration, file, integer, listen_address, name, pool_name, size, one_of,
+    OnlyTrue, cookie, duration, file, integer, listen_address, name, one_of, pool_name, size,
 };
 use super::super::suggest::quoted;
 use super::super::text;

@@ -1,6 +1,6 @@
 //! Probes on the service path, between the monitors that send them and the workers that forward them.
 //!
-//! A monitor opens a socket on the address that its virtual probes from, says by a [`Ticket`] which member it
+//! A monitor opens a socket on the address that its virtual probes from, says by a [`ProbeGuard`] which member it
 //! means by that socket's port, and connects to the virtual. The first packet comes to a worker by the
 //! [`ProbeLink`](crate::control::probe_link::ProbeLink), which asks here whom it is for, and tells here what became of it.
 
@@ -14,7 +14,7 @@ use shunt_wire::{Endpoint, FlowKey};
 
 use crate::control::snapshot::Loaded;
 
-/// All that is under way.
+/// All probes in flight.
 #[derive(Debug, Default)]
 pub struct Probes {
     sent: Mutex<HashMap<(u8, Endpoint), Sent>>,
@@ -23,7 +23,7 @@ pub struct Probes {
 
 /// What one monitor probes.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Meant {
+pub struct ProbeTarget {
     pub virtual_: String,
     pub pool: String,
     pub member: SocketAddr,
@@ -34,16 +34,16 @@ pub struct Meant {
 #[derive(Debug)]
 struct Sent {
     number: u64,
-    meant: Meant,
+    target: ProbeTarget,
     notices: Vec<Notice>,
 }
 
-/// A probe under way; dropping it ends what is known of it.
+/// A probe in flight; dropping it ends what is known of it.
 #[derive(Debug)]
-pub struct Ticket {
+pub struct ProbeGuard {
     probes: Arc<Probes>,
     key: (u8, Endpoint),
-    /// The kernel gives a port to the next socket as soon as it is closed, and a ticket is looked at later.
+    /// The kernel gives a port to the next socket as soon as it is closed, and a guard is read later.
     number: u64,
 }
 
@@ -54,24 +54,24 @@ impl Probes {
     /// Says what packets from this source are to be. `protocol` is an IP protocol number; of ICMP echo, the port
     /// of the source is the identifier.
     #[must_use]
-    pub fn begin(self: &Arc<Self>, protocol: u8, from: SocketAddr, meant: Meant) -> Ticket {
+    pub fn begin(self: &Arc<Self>, protocol: u8, from: SocketAddr, target: ProbeTarget) -> ProbeGuard {
         let key = (protocol, from.into());
         let number = self.begun.fetch_add(1, Relaxed);
-        self.sent().insert(key, Sent { number, meant, notices: Vec::new() });
-        Ticket { probes: Arc::clone(self), key, number }
+        self.sent().insert(key, Sent { number, target, notices: Vec::new() });
+        ProbeGuard { probes: Arc::clone(self), key, number }
     }
 
     /// Which member a packet is for, as the snapshot knows it.
     pub(crate) fn probed(&self, flow: &FlowKey, loaded: &Loaded) -> Option<Probed> {
         let sent = self.sent();
-        let meant = &sent.get(&(flow.protocol(), flow.source()))?.meant;
-        if Endpoint::from(meant.to) != flow.destination() {
+        let target = &sent.get(&(flow.protocol(), flow.source()))?.target;
+        if Endpoint::from(target.to) != flow.destination() {
             return None;
         }
         Some(Probed {
-            virtual_: loaded.virtual_(&meant.virtual_)?,
-            pool: loaded.pool(&meant.pool)?,
-            member: meant.member.into(),
+            virtual_: loaded.virtual_(&target.virtual_)?,
+            pool: loaded.pool(&target.pool)?,
+            member: target.member.into(),
         })
     }
 
@@ -88,7 +88,7 @@ impl Probes {
     }
 }
 
-impl Ticket {
+impl ProbeGuard {
     /// What came of it so far, in order.
     #[must_use]
     pub fn notices(&self) -> Vec<Notice> {
@@ -98,7 +98,7 @@ impl Ticket {
     }
 }
 
-impl Drop for Ticket {
+impl Drop for ProbeGuard {
     fn drop(&mut self) {
         let mut sent = self.probes.sent();
         if sent.get(&self.key).is_some_and(|sent| sent.number == self.number) {
@@ -112,26 +112,26 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_noticed_of_a_probe_is_told_while_it_is_under_way() {
+    fn what_is_noticed_of_a_probe_is_told_while_it_is_in_flight() {
         let probes = Arc::<Probes>::default();
         let address = |text: &str| text.parse::<SocketAddr>().unwrap();
-        let meant = Meant {
+        let target = ProbeTarget {
             virtual_: "web".to_owned(),
             pool: "web".to_owned(),
             member: address("10.0.0.1:80"),
             to: address("203.0.113.1:80"),
         };
-        let ticket = probes.begin(6, address("192.0.2.1:40000"), meant.clone());
-        let other = probes.begin(17, address("192.0.2.1:40000"), meant.clone());
+        let guard = probes.begin(6, address("192.0.2.1:40000"), target.clone());
+        let other = probes.begin(17, address("192.0.2.1:40000"), target.clone());
         let flow = FlowKey::new(address("192.0.2.1:40000").into(), address("203.0.113.1:80").into(), 6);
         for _ in 0..2 {
             probes.notice(&flow, Notice::Answered);
         }
         probes.notice(&flow.reversed(), Notice::Returned);
-        assert_eq!((ticket.notices(), other.notices()), (vec![Notice::Answered], Vec::new()));
+        assert_eq!((guard.notices(), other.notices()), (vec![Notice::Answered], Vec::new()));
         // The next probe from the same port is another one, however long the first is looked at.
-        let next = probes.begin(6, address("192.0.2.1:40000"), meant);
-        drop((ticket, other));
+        let next = probes.begin(6, address("192.0.2.1:40000"), target);
+        drop((guard, other));
         probes.notice(&flow, Notice::Answered);
         assert_eq!(next.notices(), [Notice::Answered]);
         drop(next);

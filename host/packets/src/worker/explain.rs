@@ -1,4 +1,4 @@
-//! What would become of a packet, asked of the worker that has its flow.
+//! How a packet would be handled, asked of the worker that has its flow.
 
 use shunt_engine::datapath::{Asked, Datapath, Explanation, Question, Unasked, Verdict};
 use tokio::sync::oneshot;
@@ -15,28 +15,28 @@ pub struct Query {
     pub asked: Asked,
 }
 
-/// What became of it.
+/// How it would be handled.
 #[derive(Clone, Debug)]
-pub struct Told {
+pub struct Answer {
     pub explanation: Explanation,
-    /// What each rule that was asked said, in their order.
-    pub heard: Vec<Heard>,
+    /// What each rule that was called decided, in their order.
+    pub traces: Vec<RuleTrace>,
 }
 
-/// What a rule said.
+/// What a rule that was called decided.
 #[derive(Clone, Debug)]
-pub struct Heard {
+pub struct RuleTrace {
     /// `virtual/rule`.
     pub rule: String,
     pub said: String,
 }
 
 impl Packets {
-    /// Asks the worker that owns the flow of a packet what would become of it. `None`: there is no worker.
+    /// Asks the worker that owns the flow of a packet how it would be handled. `None`: there is no worker.
     ///
     /// # Errors
     /// Why there is no such packet.
-    pub async fn explain(&self, query: &Query) -> Option<Result<Told, Unasked>> {
+    pub async fn explain(&self, query: &Query) -> Option<Result<Answer, Unasked>> {
         let first = self.explain_by(0, query).await?;
         match first.as_ref().map(|told| told.explanation.verdict) {
             Ok(Verdict::HandOver { worker }) => self.explain_by(worker, query).await,
@@ -44,7 +44,7 @@ impl Packets {
         }
     }
 
-    async fn explain_by(&self, worker: usize, query: &Query) -> Option<Result<Told, Unasked>> {
+    async fn explain_by(&self, worker: usize, query: &Query) -> Option<Result<Answer, Unasked>> {
         let (reply, answer) = oneshot::channel();
         self.workers.get(worker)?.handle().send(Command::Explain { query: query.clone(), reply });
         answer.await.ok()
@@ -60,7 +60,7 @@ pub(crate) fn answer(
     query: Query,
     datapath: &mut Datapath,
     driver: &mut WorkerDriver<'_, '_>,
-) -> Result<Told, Unasked> {
+) -> Result<Answer, Unasked> {
     let Query { interface, asked } = query;
     let link = match interface {
         Some(name) => {
@@ -71,8 +71,8 @@ pub(crate) fn answer(
     };
     driver.rules.listen();
     let explained = datapath.explain(now, &Question { link, asked }, driver);
-    let heard = driver.rules.heard();
+    let traces = driver.rules.traces();
     // Its variables go: it became no flow.
     driver.rules.decided(false);
-    Ok(Told { explanation: explained?, heard })
+    Ok(Answer { explanation: explained?, traces })
 }

@@ -83,7 +83,7 @@ pub(crate) enum Command {
     },
     Explain {
         query: explain::Query,
-        reply: oneshot::Sender<Result<explain::Told, Unasked>>,
+        reply: oneshot::Sender<Result<explain::Answer, Unasked>>,
     },
     Report {
         reply: oneshot::Sender<Report>,

@@ -14,7 +14,7 @@ use shunt_rules::{self as host, Attachment, Fault, Flow, FlowVerdict, Hook, Summ
 use shunt_wire::Endpoint;
 
 use crate::control::snapshot::Loaded;
-use crate::worker::explain::Heard;
+use crate::worker::explain::RuleTrace;
 use shunt_runtime::rules::attached::AttachedRule;
 use shunt_runtime::rules::chain::{Chain, Decision};
 
@@ -30,7 +30,7 @@ pub(crate) struct Rules {
     /// Variables of the flow that is just being decided about.
     deciding: Option<(FlowId, Vars)>,
     /// While somebody listens: what each rule says of a flow.
-    heard: Option<Vec<Heard>>,
+    traces: Option<Vec<RuleTrace>>,
 }
 
 type Rule = AttachedRule<PoolIndex, Slot>;
@@ -59,7 +59,7 @@ impl Rules {
             virtuals: NewRules::prepare(loaded, None).virtuals,
             vars: HashMap::new(),
             deciding: None,
-            heard: None,
+            traces: None,
         }
     }
 
@@ -84,12 +84,13 @@ impl Rules {
         };
         let shown = shown(flow);
         let mut vars = Vars::default();
-        let (engine, heard) = (&self.engine, &mut self.heard);
+        let (engine, traces) = (&self.engine, &mut self.traces);
         let decision = Chain::new(Hook::OnFlow, rules).ask(|rule| {
             let mut runner = rule.runner.borrow_mut();
             let answer = runner.on_flow(&shown, &mut vars);
-            if let Some(heard) = heard {
-                heard.push(Heard { rule: rule.attachment.name().to_string(), said: said(rule, &answer) });
+            if let Some(traces) = traces {
+                traces
+                    .push(RuleTrace { rule: rule.attachment.name().to_string(), said: said(rule, &answer) });
             }
             Ok(match answer? {
                 FlowVerdict::Next => None,
@@ -115,12 +116,12 @@ impl Rules {
 
     /// Listens to what rules say from now on.
     pub(crate) fn listen(&mut self) {
-        self.heard = Some(Vec::new());
+        self.traces = Some(Vec::new());
     }
 
-    /// What was heard since; nobody listens any more.
-    pub(crate) fn heard(&mut self) -> Vec<Heard> {
-        self.heard.take().unwrap_or_default()
+    /// What was traced since; nothing is traced any more.
+    pub(crate) fn traces(&mut self) -> Vec<RuleTrace> {
+        self.traces.take().unwrap_or_default()
     }
 
     /// A frame is done with; whether a flow came of it.
