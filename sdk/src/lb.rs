@@ -16,7 +16,7 @@ pub struct Member {
     pub state: MemberState,
     /// Its weight in the configuration.
     pub weight: u32,
-    /// Requests and connections under way, over all workers.
+    /// Requests and connections in flight, over all workers.
     pub active: u32,
 }
 

@@ -1,4 +1,4 @@
-//! Chance, from a cryptographically secure generator.
+//! Randomness from a cryptographically secure generator.
 
 use crate::bindings::random as wire;
 

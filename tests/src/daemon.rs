@@ -1,6 +1,6 @@
 //! A daemon of a test's own: `shunt run` with a folder, an admin socket and a log.
 
-#![allow(clippy::expect_used, clippy::panic, reason = "a test that cannot go on says so and ends")]
+#![allow(clippy::expect_used, clippy::panic, reason = "a test that cannot continue says so and ends")]
 
 use std::io::{BufRead, BufReader, Read};
 use std::os::unix::net::UnixStream;

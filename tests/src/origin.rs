@@ -1,6 +1,6 @@
 //! An origin that does exactly what a test says, and remembers what came to it.
 
-#![allow(clippy::expect_used, clippy::panic, reason = "a test that cannot go on says so and ends")]
+#![allow(clippy::expect_used, clippy::panic, reason = "a test that cannot continue says so and ends")]
 
 use std::collections::BTreeMap;
 use std::io::{self, ErrorKind};

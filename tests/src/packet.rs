@@ -1,6 +1,6 @@
 //! A lab with Shunt in it: clients behind a router, two members, and virtuals for both families.
 
-#![allow(clippy::expect_used, clippy::panic, reason = "a test that cannot go on says so and ends")]
+#![allow(clippy::expect_used, clippy::panic, reason = "a test that cannot continue says so and ends")]
 
 pub mod speaker;
 mod traffic;

@@ -1,6 +1,6 @@
 //! Packs for tests, built by the program under test.
 
-#![allow(clippy::expect_used, clippy::panic, reason = "a test that cannot go on says so and ends")]
+#![allow(clippy::expect_used, clippy::panic, reason = "a test that cannot continue says so and ends")]
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};

@@ -1,6 +1,6 @@
 //! The program under test, run to its end.
 
-#![allow(clippy::expect_used, clippy::panic, reason = "a test that cannot go on says so and ends")]
+#![allow(clippy::expect_used, clippy::panic, reason = "a test that cannot continue says so and ends")]
 
 use std::path::PathBuf;
 use std::process::{Command, Stdio};

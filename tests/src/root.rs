@@ -1,6 +1,6 @@
 //! Tests that need root.
 
-#![allow(clippy::expect_used, clippy::panic, reason = "a test that cannot go on says so and ends")]
+#![allow(clippy::expect_used, clippy::panic, reason = "a test that cannot continue says so and ends")]
 
 use std::fs;
 use std::os::unix::process::CommandExt;

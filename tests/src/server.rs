@@ -1,6 +1,6 @@
 //! Servers of others, started on loopback as members. A test that needs one which is not installed is skipped.
 
-#![allow(clippy::expect_used, clippy::panic, reason = "a test that cannot go on says so and ends")]
+#![allow(clippy::expect_used, clippy::panic, reason = "a test that cannot continue says so and ends")]
 
 use std::net::{SocketAddr, TcpStream};
 use std::process::{Child, Command, Stdio};

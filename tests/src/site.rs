@@ -1,6 +1,6 @@
 //! Configurations of HTTP virtuals: their tables, and the one that most tests need: one virtual, one pool, one worker.
 
-#![allow(clippy::expect_used, reason = "a test that cannot go on says so and ends")]
+#![allow(clippy::expect_used, reason = "a test that cannot continue says so and ends")]
 
 use std::net::SocketAddr;
 use std::path::Path;

@@ -1,7 +1,7 @@
 //! Texts that the program prints, compared with those that are stored in `tests/stored`.
-//! `SHUNT_BLESS=1` stores them anew.
+//! `SHUNT_BLESS=1` stores them again.
 
-#![allow(clippy::expect_used, clippy::panic, reason = "a test that cannot go on says so and ends")]
+#![allow(clippy::expect_used, clippy::panic, reason = "a test that cannot continue says so and ends")]
 
 use std::path::PathBuf;
 

@@ -51,7 +51,7 @@ pub struct ConsideredStatus {
     pub pool: String,
     pub member: String,
     pub weight: u32,
-    /// Flows and requests under way.
+    /// Flows and requests in flight.
     pub active: u32,
     pub chosen: bool,
     /// A name for programs.

@@ -70,7 +70,7 @@ pub struct MemberStatus {
     pub on_path: Vec<OnPathStatus>,
     /// What the operator wants: `enabled`, `draining` or `disabled`.
     pub admin: String,
-    /// Requests and flows under way.
+    /// Requests and flows in flight.
     pub active: u32,
     /// Flows of packet virtuals among them; `null`: no packet worker knows the member.
     pub flows: Option<u64>,

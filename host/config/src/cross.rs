@@ -19,7 +19,7 @@ use super::walk::Walk;
 pub(super) fn check(config: &Config, walk: &mut Walk) {
     names_apart(walk);
     let owned = owned_addresses(config, walk);
-    strangers_among(&owned, config, walk);
+    foreign_addresses_among(&owned, config, walk);
     for virtual_ in &config.packet_virtuals {
         members_fit(virtual_, config, walk);
         snat_fits(virtual_, config, walk);
@@ -93,7 +93,7 @@ fn own(owned: &mut Owned, addresses: &[IpAddr], (here, whose): (&str, &str), wha
 }
 
 /// The kernel sees nothing of what comes to such an address, so neither proxies nor members can have it.
-fn strangers_among(owned: &Owned, config: &Config, walk: &mut Walk) {
+fn foreign_addresses_among(owned: &Owned, config: &Config, walk: &mut Walk) {
     let mut refuse = |here: String, address: IpAddr, help: &str| {
         let Some((whose, first)) = owned.get(&address) else { return };
         let (place, key) = walk.spot(&here);

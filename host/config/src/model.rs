@@ -51,7 +51,7 @@ impl Config {
 pub struct Process {
     /// Worker threads; one per core where it is not given.
     pub workers: Option<NonZeroUsize>,
-    /// How long SIGTERM waits for what is under way. Default 30 s.
+    /// How long SIGTERM waits for what is in flight. Default 30 s.
     pub drain: Duration,
 }
 

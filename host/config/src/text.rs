@@ -77,7 +77,7 @@ pub(super) fn member_address(text: &str) -> Result<SocketAddr, Refusal> {
         .help("write the address that the member listens on"))
 }
 
-/// An address that packets of strangers may come to, which Shunt owns alone.
+/// An address that untrusted clients may send packets to, which Shunt owns alone.
 pub(super) fn owned(address: IpAddr) -> Result<(), Refusal> {
     let ours = |why: &str| {
         let message = format!("{} cannot be an address of Shunt's own", quoted(&address.to_string()));

@@ -3,7 +3,7 @@
 //! `cargo bench -p shunt --bench new_flows`. The guests are those of the tests. Measured is the thread's processor time,
 //! per flow: a thousand million nanoseconds by it are the new flows per second of one core.
 
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a bench that cannot go on stops")]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a bench that cannot continue stops")]
 #![allow(clippy::disallowed_methods, reason = "one that measures reads the clock")]
 
 use std::fs;
@@ -28,7 +28,7 @@ use shunt_wire::{Frame, Mac, checksum};
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-/// Flows at once; the table is made anew for so many, and that is not measured.
+/// Flows at once; the table is made again for so many, and that is not measured.
 const BATCH: u64 = 50_000;
 const CLIENTS: u32 = 1;
 const SERVERS: u32 = 2;

@@ -1,11 +1,11 @@
 //! What a reload costs a packet worker: the longest time for which it takes no frames, and how many are lost meanwhile.
 //!
 //! `cargo bench -p shunt-packets --bench reload`. The daemon's own worker, without a kernel beneath it: 5,000 members in 100
-//! pools, each of a virtual of its own, and 10,000 flows under way. 500,000 frames per second are offered to it, of
+//! pools, each of a virtual of its own, and 10,000 flows in flight. 500,000 frames per second are offered to it, of
 //! which a ring of 2,048 takes what the worker has not taken yet. Time is the processor time of the worker's thread,
 //! as if it had a core to itself: so the figures hold on a machine that has other things to do.
 
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a bench that cannot go on stops")]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a bench that cannot continue stops")]
 #![allow(clippy::disallowed_methods, reason = "one that measures reads the clock")]
 
 use std::fmt::Write;

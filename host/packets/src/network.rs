@@ -134,10 +134,10 @@ impl Following {
     fn run(mut self, ends: &AtomicBool) {
         let mut restarts = Restarts::default();
         while catch_unwind(AssertUnwindSafe(|| self.follow(ends))).is_err() {
-            tracing::error!("the thread that follows the network failed: a bug of Shunt's. It goes on");
+            tracing::error!("the thread that follows the network failed: a bug of Shunt's. It continues");
             if !restarts.allows(clock::monotonic_ms()) {
                 tracing::error!(
-                    "it failed again and again; Shunt ends, so that whoever watches it starts it anew"
+                    "it failed again and again; Shunt ends, so that whoever watches it restarts it"
                 );
                 shunt_runtime::log::flush();
                 std::process::exit(1);

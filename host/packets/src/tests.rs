@@ -418,7 +418,7 @@ async fn a_follower_that_fails_goes_on() {
     };
     let handles = workers.iter().map(|worker| worker.handle().clone()).collect();
     let follower = Follower::start(handles, Arc::new(Mutex::new(steered))).unwrap();
-    for time in ["it fails", "it goes on, and fails again"] {
+    for time in ["it fails", "it continues, and fails again"] {
         follower.fails.store(true, Relaxed);
         follower.watch(Watched::default());
         let failed = async {

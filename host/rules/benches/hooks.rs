@@ -4,7 +4,7 @@
 //! daemon's. Measured is the thread's processor time, which another program on the machine
 //! disturbs less than the wall clock.
 
-// A bench that cannot go on stops.
+// A bench that cannot continue stops.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 #[path = "../tests/guests/world.rs"]

@@ -2,7 +2,7 @@
 //!
 //! The epoch advances with the wall clock, and a machine may leave a thread waiting for longer than
 //! any budget in the middle of a call that needs a microsecond. Such a call is not to blame, so it
-//! is stopped only for processor time. Reading that clock is a system call, too dear for each
+//! is stopped only for processor time. Reading that clock is a system call, too expensive for each
 //! call; therefore the budget is armed in two halves. Almost every call ends in the first. One
 //! that does not has its processor time read there (the first half is taken as used), and has
 //! to use up the second half by that clock before it is stopped.
@@ -23,7 +23,7 @@ pub(crate) struct TimeBudget {
     first_ticks: u64,
 }
 
-/// How far a call under way has come.
+/// How far the current call has come.
 #[derive(Debug, Default)]
 pub(crate) struct CallTime {
     /// The thread's processor time when the first half was over.
@@ -66,7 +66,7 @@ pub(crate) fn thread_time() -> Option<Duration> {
     clock_gettime(ClockId::CLOCK_THREAD_CPUTIME_ID).ok().map(Duration::from)
 }
 
-/// Epochs that are at least so long: the one under way counts as one.
+/// Epochs that are at least so long: the one in progress counts as one.
 fn ticks(time: Duration) -> u64 {
     u64::try_from(time.as_nanos().div_ceil(TICK.as_nanos())).unwrap_or(u64::MAX).saturating_add(1)
 }

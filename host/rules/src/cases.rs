@@ -2,7 +2,7 @@
 //!
 //! A case is a request (or a flow) and what is expected of it, in `cases/*.toml` of a pack. The
 //! rule runs as in the daemon, with its budgets; the world around it is a stage: pools as
-//! the case says, a clock that stands still, chance from a fixed seed.
+//! the case says, a clock that stands still, randomness from a fixed seed.
 
 mod compare;
 pub(crate) mod file;

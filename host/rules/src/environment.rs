@@ -38,7 +38,7 @@ pub struct PoolState {
     pub members: u32,
     /// Up, enabled and not draining.
     pub usable: u32,
-    /// Requests and connections under way.
+    /// Requests and connections in flight.
     pub active: u32,
 }
 
@@ -47,7 +47,7 @@ pub struct MemberState {
     pub address: SocketAddr,
     pub status: MemberStatus,
     pub weight: u32,
-    /// Requests and connections under way, over all workers.
+    /// Requests and connections in flight, over all workers.
     pub active: u32,
 }
 

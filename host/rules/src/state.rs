@@ -1,4 +1,4 @@
-//! What a rule's store holds: the exchange of the call under way, and what the call may still use.
+//! What a rule's store holds: the exchange of the current call, and what the call may still use.
 
 use std::sync::Arc;
 
@@ -8,12 +8,12 @@ use crate::budget::CallTime;
 use crate::host::MAX_TABLE;
 use crate::{Attachment, Exchange};
 
-/// Host calls that one hook call may make. The time budget ends a flood of dear ones; this
+/// Host calls that one hook call may make. The time budget ends a flood of expensive ones; this
 /// ends one of cheap ones, which would stretch it.
 const HOST_CALLS: u32 = 100_000;
 /// Lines that one hook call may log, as `wit/capabilities.wit` says.
 const LOG_LINES: u32 = 64;
-/// Bytes of chance that one hook call may draw.
+/// Random bytes that one hook call may draw.
 const RANDOM_BYTES: u32 = 64 << 10;
 
 pub(crate) struct State {
@@ -27,7 +27,7 @@ pub(crate) struct State {
     pub memory: Memory,
 }
 
-/// What the call under way has used of the host.
+/// What the current call has used of the host.
 #[derive(Default)]
 pub(crate) struct Usage {
     host_calls: u32,

@@ -42,7 +42,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn slips_are_found_and_strangers_are_not() {
+    fn slips_are_found_and_other_words_are_not() {
         let keys = ["listen", "limits", "pool", "persistence", "on-fault"];
         assert_eq!(nearest("lisen", keys), Some("listen"));
         assert_eq!(nearest("limist", keys), Some("limits"));

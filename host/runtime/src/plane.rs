@@ -12,7 +12,7 @@ use tokio::sync::oneshot;
 use crate::Snapshot;
 use shunt_config::model::Config;
 
-/// A step of a change, under way.
+/// A step of a change, in progress.
 pub type Step<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
 /// A change, as planes are shown it.
@@ -35,7 +35,7 @@ pub trait Plane: Send {
     /// programs that are added may take traffic, and do nothing with it.
     fn prepare<'a>(&'a mut self, next: Next<'a>) -> Step<'a, Preparation<'a>>;
 
-    /// Takes no new connections and flows from now on; those that are there go on. Each of what it gives ends when a part
+    /// Takes no new connections and flows from now on; existing ones continue. Each of what it gives ends when a part
     /// of them has ended.
     fn drain(&mut self) -> Step<'_, Vec<oneshot::Receiver<()>>>;
 }

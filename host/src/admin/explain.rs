@@ -1,4 +1,4 @@
-//! The question what would become of a packet, as it is sent.
+//! The question how a packet would be handled, as it is sent.
 
 use std::net::{IpAddr, SocketAddr};
 

@@ -140,7 +140,7 @@ const FAMILIES: &[Family] = &[
     gauge("member_enabled", "1 if it takes new clients as far as the operator is concerned", |status| {
         floats(members(status, |it| u64::from(it.admin == "enabled")))
     }),
-    gauge("member_active", "Requests under way", |status| floats(members(status, |it| it.active.into()))),
+    gauge("member_active", "Requests in flight", |status| floats(members(status, |it| it.active.into()))),
     counter("member_requests", "Requests sent to the member", |status| members(status, |it| it.requests)),
     counter("member_connects", "Connections opened to it", |status| members(status, |it| it.connects)),
     counter("member_connects_failed", "Connects that failed", |status| {

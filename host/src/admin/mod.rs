@@ -5,7 +5,7 @@
 //! | [`socket`] | where it listens, and who may speak to it |
 //! | `routes` | what can be asked; described for programs by `openapi.json` |
 //! | [`refusal`] | how it says no |
-//! | `explain` | the question what would become of a packet |
+//! | `explain` | the question how a packet would be handled |
 //! | [`metrics`] | the counters as OpenMetrics |
 //!
 //! Whoever may open the socket may do everything. It is the operator's door, and the command line is

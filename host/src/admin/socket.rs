@@ -36,7 +36,7 @@ pub struct AdminSocket {
     renewal: Renewal,
 }
 
-/// Asks the socket to make its file anew where it is gone.
+/// Asks the socket to make its file again where it is gone.
 #[derive(Clone, Debug, Default)]
 pub struct Renewal(Arc<Notify>);
 
@@ -121,7 +121,7 @@ impl AdminSocket {
         self.renewal.clone()
     }
 
-    /// Makes the file anew where it is gone, or another has taken its place that nobody serves on.
+    /// Makes the file again where it is gone, or another has taken its place that nobody serves on.
     async fn renew(&mut self) {
         if self.is_there() {
             return;

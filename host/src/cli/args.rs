@@ -58,10 +58,10 @@ impl Command {
 pub(super) enum Command {
     /// Serve traffic until SIGTERM
     ///
-    /// SIGHUP reads the configuration again, as `shunt reload` does, and makes the admin socket anew
-    /// if its file is gone. SIGTERM, SIGINT and SIGQUIT stop accepting and wait for what is under
-    /// way, at most for `process.drain`; a second one ends at once. While it waits, `shunt status`
-    /// shows what is open. Other signals end nothing and are logged.
+    /// SIGHUP reads the configuration again, as `shunt reload` does, and makes the admin socket again
+    /// if its file is gone. SIGTERM, SIGINT and SIGQUIT stop accepting and wait for what is in
+    /// flight, at most for `process.drain`; a second one ends at once. While it waits, `shunt status`
+    /// shows what is open. Other signals are logged and do not end it.
     ///
     /// `--socket` is where the admin socket is made, whatever `admin.socket` says.
     ///
@@ -73,7 +73,7 @@ pub(super) enum Command {
         #[arg(short, long, value_name = "PATH", default_value = DEFAULT_CONFIG)]
         config: PathBuf,
     },
-    /// Check a configuration with all that it names, without privileges and without changing anything
+    /// Check a configuration and the files that it names, without privileges and without changing anything
     Check {
         /// A TOML file, or a folder of them
         #[arg(value_name = "PATH", default_value = DEFAULT_CONFIG)]
@@ -83,23 +83,23 @@ pub(super) enum Command {
     Status,
     /// Read the configuration again and put it in force, or change nothing
     Reload,
-    /// Load, list and take back rules; write, build and test packs
+    /// Load, list, roll back and unload rules; write, build and test packs
     #[command(subcommand)]
     Rule(RuleCommand),
-    /// Look at pools
+    /// Show pools
     #[command(subcommand)]
     Pool(PoolCommand),
-    /// Take members out of their pool, and put them back
+    /// Drain, disable and enable members of pools
     #[command(subcommand)]
     Member(MemberCommand),
-    /// Look at the flows of packet virtuals, and end them
+    /// Show flows of packet virtuals, and end them
     #[command(subcommand)]
     Flow(FlowCommand),
-    /// Tell what would become of a packet, and why
+    /// Trace how a packet would be handled, and why
     ///
-    /// It takes the way that such a packet would take now: every stage says what it found, every member
-    /// why it was not chosen. Nothing changes by it for any flow, binding, port or limit; rules are
-    /// really asked. Addresses are written with their ports, those of icmp (an echo request) without:
+    /// It goes through the stages that such a packet would pass now: each says what it found, each member
+    /// why it was not chosen. It changes no flow, binding, port or limit; rules are
+    /// really called. Addresses are written with their ports, those of icmp (an echo request) without:
     ///
     ///   shunt explain tcp 192.0.2.7:40000 203.0.113.1:80
     ///   shunt explain tcp 192.0.2.7:40000 '>' 203.0.113.1:80 --flags SA --interface eth0
@@ -107,9 +107,9 @@ pub(super) enum Command {
     ///   shunt explain --hex '45 00 00 1c …'
     #[command(verbatim_doc_comment)]
     Explain(PacketArgs),
-    /// Look for what keeps packet virtuals from working: on this host, without the daemon
+    /// Check this host for what keeps packet virtuals from working; needs no daemon
     ///
-    /// Each thing that is wrong says what to do about it. Exit code 1 if there is any.
+    /// Each problem is reported with what to do about it. Exit code 1 if there is any.
     #[command(verbatim_doc_comment)]
     Doctor {
         /// A TOML file, or a folder of them
@@ -130,7 +130,7 @@ pub(super) enum RuleCommand {
     /// Load a version of a rule, for the next flow and the next request
     ///
     /// It is checked first: the component, its imports, its hooks against the virtual, slots,
-    /// settings and what the rule itself says to them. What does not pass changes nothing.
+    /// settings, and the rule's own check of its settings. A rule that does not pass changes nothing.
     #[command(verbatim_doc_comment)]
     Load {
         /// The rule, as in the configuration: shop/canary
@@ -141,7 +141,7 @@ pub(super) enum RuleCommand {
     },
     /// List rules with the versions that are kept
     List,
-    /// Go back to the version that ran before the one that runs, or to one that is named
+    /// Go back to the version that ran before, or to the one given by `--to`
     ///
     /// It undoes the last step, be it a load, an unload, a reload that put another version in force, or a
     /// rollback with `--to`; each further rollback undoes the step before.
@@ -153,7 +153,7 @@ pub(super) enum RuleCommand {
         #[arg(long, value_name = "NUMBER")]
         to: Option<u64>,
     },
-    /// Take a rule out of its virtual; `load` and `rollback` bring it back
+    /// Unload a rule from its virtual; `load` and `rollback` bring it back
     Unload {
         #[arg(value_name = "VIRTUAL/RULE")]
         rule: RuleName,
@@ -189,11 +189,11 @@ pub(super) enum PoolCommand {
 
 #[derive(Debug, Subcommand)]
 pub(super) enum MemberCommand {
-    /// Send it no new clients; those that are bound to it stay
+    /// Drain a member: it gets no new clients, and keeps those bound to it
     Drain(MemberName),
-    /// Send it clients again
+    /// Enable a member again
     Enable(MemberName),
-    /// Send it nobody
+    /// Disable a member: it gets no clients
     Disable(MemberName),
 }
 
@@ -203,34 +203,34 @@ pub(super) enum FlowCommand {
     List(FlowFilter),
     /// Show a flow, and what is done to its packets
     Show {
-        /// As the list shows it
+        /// The id that `shunt flow list` shows
         id: FlowId,
     },
-    /// End a flow; both sides of a TCP connection get a reset where its answers come through Shunt
+    /// End a flow; both sides of a TCP connection get a reset where its replies come through Shunt
     Delete {
-        /// As the list shows it
+        /// The id that `shunt flow list` shows
         id: FlowId,
     },
 }
 
 #[derive(Debug, Args)]
 pub(super) struct FlowFilter {
-    /// Of this virtual
+    /// Only flows of this virtual
     #[arg(long = "virtual", value_name = "NAME")]
     pub(super) virtual_name: Option<String>,
-    /// Of this client
+    /// Only flows of this client
     #[arg(long, value_name = "ADDRESS")]
     pub(super) client: Option<IpAddr>,
-    /// To this member: 10.0.0.1:80
+    /// Only flows to this member: 10.0.0.1:80
     #[arg(long, value_name = "ADDRESS:PORT")]
     pub(super) member: Option<SocketAddr>,
-    /// Forwarded in this mode: nat, snat, route, l2dsr, l3dsr-dscp, l3dsr-ipip, l3dsr-gre or l3dsr-gue
+    /// Only flows in this mode: nat, snat, route, l2dsr, l3dsr-dscp, l3dsr-ipip, l3dsr-gre or l3dsr-gue
     #[arg(long)]
     pub(super) mode: Option<String>,
-    /// In this state, as the list shows it
+    /// Only flows in this state, as the list shows it
     #[arg(long)]
     pub(super) state: Option<String>,
-    /// How many at most
+    /// Number of flows to list at most
     #[arg(long, default_value_t = 100)]
     pub(super) limit: usize,
 }
@@ -240,13 +240,13 @@ pub(super) struct PacketArgs {
     /// tcp, udp or icmp, the source, and the destination
     #[arg(value_name = "PACKET", required_unless_present = "hex", num_args = 1..=4)]
     pub(super) packet: Vec<String>,
-    /// Of TCP, a letter for each: S, A, F, R, P; S where none is given
+    /// TCP flags, a letter for each: S, A, F, R, P; default: S
     #[arg(long, conflicts_with = "hex")]
     pub(super) flags: Option<String>,
-    /// In place of a PACKET: the bytes of a frame or of an IP datagram
+    /// Instead of a PACKET: the bytes of a frame or of an IP datagram
     #[arg(long, value_name = "BYTES", conflicts_with = "packet")]
     pub(super) hex: Option<String>,
-    /// Where it comes in; else where packets go back to its source
+    /// Interface that it arrives on; default: the one with the route to its source
     #[arg(long, value_name = "NAME")]
     pub(super) interface: Option<String>,
 }

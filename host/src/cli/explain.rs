@@ -10,7 +10,7 @@ use super::screen::{Paint, Screen, Tone};
 use super::table::{Align, Cell, Table};
 use shunt_api::explain::{Explained, RewriteStatus};
 
-/// Tells what would become of a packet.
+/// Traces how a packet would be handled.
 ///
 /// # Errors
 /// No daemon answers, or there is no such packet.

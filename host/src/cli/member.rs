@@ -45,7 +45,7 @@ pub(super) fn set(command: MemberCommand, client: &Client, screen: &Screen) -> R
     let answer = client.ask(Method::PUT, &["pools", &pool, "members", &address], change)?;
     let member: MemberStatus = client.read(&answer)?;
     screen.show(&answer, |_| {
-        format!("{} in pool {pool} is {}, {} under way\n", member.address, member.admin, under_way(&member))
+        format!("{} in pool {pool} is {}, {} in flight\n", member.address, member.admin, under_way(&member))
     });
     Ok(())
 }

@@ -119,7 +119,7 @@ async fn attend(
                 Asked::End => return,
                 Asked::Reload => {
                     socket.renew();
-                    // What is wrong with the configuration stands in the log, and everything goes on.
+                    // What is wrong with the configuration stands in the log, and everything continues.
                     drop(control::reload(control, &Actor::Signal("SIGHUP")).await);
                 }
             },

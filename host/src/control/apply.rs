@@ -133,7 +133,7 @@ impl Control {
                 history.running_version().filter(|it| Arc::ptr_eq(&it.rule, &rule)).map(|it| it.number);
             let number = same.unwrap_or_else(|| history.add(rule, unix_ms()));
             history.run(Running { number, attachment, using });
-            let what = if same.is_some() { "rule set anew" } else { "rule loaded" };
+            let what = if same.is_some() { "rule settings changed" } else { "rule loaded" };
             changes.push((name, what, from, shown(history)));
         }
         let named: BTreeSet<RuleName> = rules::uses(&config).map(|rule| rule.name).collect();
@@ -197,7 +197,7 @@ impl Control {
 /// without holding anything up; if something else changed meanwhile, it is planned again.
 ///
 /// # Errors
-/// Whatever is wrong with it; everything goes on as before.
+/// Whatever is wrong with it; everything continues as before.
 pub async fn reload(control: &Mutex<Control>, by: &Actor) -> Result<ReloadSummary, ApplyError> {
     let reloaded = read_again(control, by).await;
     match &reloaded {

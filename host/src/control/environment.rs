@@ -38,7 +38,7 @@ impl Environment for DaemonEnvironment {
     }
 
     fn log(&self, rule: &str, level: Level, message: &str) {
-        // A rule's text is a stranger's: line ends and control characters must not forge log lines.
+        // A rule's text is untrusted: line ends and control characters must not forge log lines.
         let message = message.escape_debug();
         match level {
             Level::Error => tracing::error!(target: "rule", rule, "{message}"),

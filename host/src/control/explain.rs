@@ -21,7 +21,7 @@ pub enum Unexplained {
 }
 
 impl Control {
-    /// Tells what would become of a packet.
+    /// Traces how a packet would be handled.
     ///
     /// # Errors
     /// There is no such packet, or no worker that would forward it.

@@ -27,7 +27,7 @@ pub(super) struct Version<R = Arc<Rule>> {
 pub(super) struct Running<A = Arc<Attachment>, U = Using> {
     pub(super) number: u64,
     pub(super) attachment: A,
-    /// What it was attached with: another use of it means to attach it anew.
+    /// What it was attached with: another use of it means to attach it again.
     pub(super) using: U,
 }
 
@@ -237,7 +237,7 @@ mod tests {
         history.unload();
         assert_eq!((history.running().is_none(), back(&mut history)), (true, Some(1)));
         history.unload();
-        // Loaded anew, the way back leads to what was unloaded.
+        // Loaded again, the way back leads to what was unloaded.
         load(&mut history, "three");
         assert_eq!(back(&mut history), Some(1));
     }

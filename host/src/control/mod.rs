@@ -127,7 +127,7 @@ impl From<Aborted> for ApplyError {
     }
 }
 
-/// Runs what takes the processor for a while on another thread, so that monitors and the admin interface go on.
+/// Runs what takes the processor for a while on another thread, so that monitors and the admin interface continue.
 async fn off_thread<T: Send + 'static, E: From<Aborted> + Send + 'static>(
     work: impl FnOnce() -> Result<T, E> + Send + 'static,
 ) -> Result<T, E> {

@@ -46,7 +46,7 @@ impl Bench {
 /// Loads a version of a rule and puts it in force for the next flow and the next request.
 ///
 /// # Errors
-/// Whatever is wrong with it; the version that runs goes on.
+/// Whatever is wrong with it; the version that runs continues.
 pub async fn load_rule(
     control: &Mutex<Control>,
     name: &RuleName,

@@ -263,7 +263,7 @@ async fn a_snapshot_is_watched_and_the_next_changes_only_what_differs() {
     let task = |monitors: &Monitors| monitors.watches[&key].task.id();
     let first = task(&monitors);
     monitors.apply(&snapshot(&[(address, &state)], Some(monitor(3))));
-    assert_eq!(task(&monitors), first, "the same monitor goes on");
+    assert_eq!(task(&monitors), first, "the same monitor continues");
 
     monitors.apply(&snapshot(&[(address, &state)], Some(monitor(4))));
     assert_ne!(task(&monitors), first, "another monitor is another task");

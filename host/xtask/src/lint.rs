@@ -34,7 +34,7 @@ fn clippy(arguments: &[&str]) -> Result<()> {
     let mut command = cargo();
     command.args(["clippy", "--quiet"]).args(arguments).args(["--", "-D", "warnings"]);
     if std::env::var_os("CARGO_TARGET_DIR").is_none() {
-        // The other workspace would begin a folder of its own, and compile all that it shares anew.
+        // The other workspace would begin a folder of its own, and compile all that it shares again.
         command.env("CARGO_TARGET_DIR", tools::root().join("target"));
     }
     tools::run(&mut command)

@@ -41,7 +41,7 @@ cargo xtask <command>
   bench [NAME]    what a rule call costs, measured by criterion
   compare [-- …]  Shunt beside the proxies that are installed, see tests/bench/README.md
   docs [--write]  check the book, and build it where mdbook is there;
-                  --write makes its generated parts anew
+                  --write makes its generated parts again
   bpf [--check]   build the XDP program that is committed in host/bpf; --check builds it
                   where its tool chain is there, and compares
 ";

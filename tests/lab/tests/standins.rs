@@ -1,7 +1,7 @@
 //! The labs without Shunt: what the kernel has, or thirty lines of sockets, stand in its place. Where a test of Shunt
 //! fails and its twin here passes, it is not the lab's fault.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on says so and ends")]
+#![allow(clippy::unwrap_used, reason = "a test that cannot continue says so and ends")]
 
 mod standin;
 

@@ -1,6 +1,6 @@
 //! What every mode is put through.
 
-#![allow(clippy::expect_used, clippy::panic, reason = "a test that cannot go on says so and ends")]
+#![allow(clippy::expect_used, clippy::panic, reason = "a test that cannot continue says so and ends")]
 
 use std::collections::BTreeSet;
 use std::io::ErrorKind;

@@ -168,7 +168,7 @@ fn each_change_is_logged_with_who_what_from_and_to() {
             rule("rule unloaded", &by, 0, 4)
                 + " without=\"requests of shop go to pool web; what the rule refused is let through\"",
             rule("rule rolled back", &by, 4, 1),
-            rule("rule set anew by a reload", &by, 1, 1),
+            rule("rule settings changed by a reload", &by, 1, 1),
             rule("rule loaded by a reload", "by=\"SIGHUP\"", 1, 2),
             rule("rule loaded", &by, 2, 3),
             rule("rule rolled back", "by=\"breaker\"", 3, 2),

@@ -33,7 +33,7 @@ fn code_mappings(site: &Site) -> usize {
     maps.lines().filter(|line| line.contains(" r-xp ") && line.split_whitespace().count() == 5).count()
 }
 
-/// Loads as many versions, each compiled anew, the first of them to warm up.
+/// Loads as many versions, each compiled again, the first of them to warm up.
 ///
 /// What is resident goes up and down by some 20 MiB, with what threads that compile leave to the allocator: more where the
 /// machine is busy. What is kept of a version is code that is mapped, and a pack.

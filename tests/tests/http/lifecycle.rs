@@ -53,7 +53,7 @@ fn what_is_under_way_ends_before_the_daemon() {
     origin.wait_requests(4);
 
     site.daemon.signal(Signal::SIGTERM);
-    assert!(idle.ended() && fresh.ended(), "who has nothing under way is let go");
+    assert!(idle.ended() && fresh.ended(), "a connection with nothing in flight is closed");
     until("no one else is let in", || is_refused(site.address));
     assert!(site.daemon.runs());
     origin.tell("go on");

@@ -4,7 +4,7 @@
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::panic,
-    reason = "a test that cannot go on says so and ends"
+    reason = "a test that cannot continue says so and ends"
 )]
 
 mod early_answers;

@@ -283,7 +283,7 @@ fn requests_are_shared_out() {
         ("balance = \"round-robin\"", [5, 1, 1], [4, 4, 4]),
         ("", [3, 2, 1], [6, 4, 2]),
         ("balance = \"weighted-round-robin\"", [3, 2, 1], [6, 4, 2]),
-        // One after the other: nothing is under way, so the weights decide.
+        // One after the other: nothing is in flight, so the weights decide.
         ("balance = \"least-connections\"", [1, 1, 1], [4, 4, 4]),
         ("balance = \"least-connections\"", [3, 2, 1], [6, 4, 2]),
     ] {
@@ -329,7 +329,7 @@ fn a_source_address_stays_with_its_member() {
     assert_eq!(used.len(), 3, "{homes:?}");
 }
 
-/// Turns go on over reloads, whoever comes and goes; also where weights become unequal, which changes the balance of a
+/// Turns continue over reloads, whoever comes and goes; also where weights become unequal, which changes the balance of a
 /// pool that does not say which it has.
 #[test]
 fn turns_go_on_over_reloads() {
@@ -424,7 +424,7 @@ fn a_cookie_is_set_again_before_it_lapses() {
     for sent in [aged(11), aged(99), aged(200), tag.to_owned(), format!("{tag}.t{:x}", lapse + 3_600_000)] {
         let again = with_cookie(&mut site.client(), &sent);
         assert_eq!(again.text(), first.text(), "{sent}");
-        let set = again.get("set-cookie").expect("the cookie anew");
+        let set = again.get("set-cookie").expect("the cookie again");
         assert!(set.starts_with(tag) && set.ends_with("; Max-Age=100"), "{sent}: {set}");
         let renewed = with_cookie(&mut site.client(), &cookie(set));
         assert_eq!((renewed.text(), renewed.get("set-cookie")), (first.text(), None), "{sent}");

@@ -22,7 +22,7 @@ fn block(number: usize) -> Vec<u8> {
     block
 }
 
-/// Sends the whole body, and says so when it cannot go on for a while: the way is full.
+/// Sends the whole body, and says so when it cannot continue for a while: the way is full.
 fn pour(mut stream: &TcpStream, chunked: bool, full: impl Fn()) {
     stream.set_write_timeout(Some(Duration::from_millis(100))).unwrap();
     for number in 0..SIZE / BLOCK {

@@ -313,7 +313,7 @@ fn what_is_right_is_green() {
     }
 }
 
-/// The probe interface is there as long as somebody probes by it, and no longer; one that was taken away is made anew.
+/// The probe interface is there as long as somebody probes by it, and no longer; one that was taken away is made again.
 #[test]
 fn the_link_of_probes_comes_and_goes() {
     if !is_root() {

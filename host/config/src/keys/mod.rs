@@ -90,7 +90,7 @@ pub(super) fn process(table: &mut Table<'_>) -> Option<Process> {
     );
     let drain = table.or(
         "drain",
-        "How long SIGTERM waits for what is under way.",
+        "How long SIGTERM waits for what is in flight.",
         duration(Duration::ZERO..=DAY),
         30 * SECOND,
     );

@@ -21,7 +21,7 @@ pub(in super::super) fn pool(table: &mut Table<'_>) -> Option<Pool> {
     let balance = table.derived(
         "balance",
         "How a member is chosen where nothing else decides. `round-robin` takes each in turn, whatever its weight; \
-         `least-connections` the one with the fewest requests under way, in proportion to its weight. Of packet \
+         `least-connections` the one with the fewest requests in flight, in proportion to its weight. Of packet \
          virtuals: `destination-hash` goes by the address that packets are sent to, `symmetric-hash` by both addresses, \
          whichever is the source; a member that goes down moves only what was its own.",
         one_of(Balance::ALL),

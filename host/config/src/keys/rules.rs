@@ -51,7 +51,7 @@ pub(super) fn rule(table: &mut Table<'_>) -> Option<RuleUse> {
     let on_fault = table.or(
         "on-fault",
         "What becomes of a request or flow whose rule failed: `reject` answers a request with 500 and refuses a flow, \
-         `continue` goes on as if the rule were not there, `{ pool = \"…\" }` sends it to that pool.",
+         `continue` continues as if the rule were not there, `{ pool = \"…\" }` sends it to that pool.",
         or_table(one_of(&[("reject", OnFault::Reject), ("continue", OnFault::Continue)]), on_fault_pool),
         OnFault::Reject,
     );

@@ -1,7 +1,7 @@
 //! The configuration language, told by files: `accept` loads, `refuse` is refused with the very words
-//! that stand beside it (`SHUNT_BLESS=1` writes them anew). Every key and every cause must occur.
+//! that stand beside it (`SHUNT_BLESS=1` rewrites them). Every key and every cause must occur.
 
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on has failed")]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot continue has failed")]
 
 mod fixtures;
 mod properties;

@@ -156,7 +156,7 @@ impl Packets {
         self.probe_link.as_ref().map_or_else(Cow::default, |link| Cow::Borrowed(link.places()))
     }
 
-    /// Takes no new flows from now on; those that are there go on.
+    /// Takes no new flows from now on; existing ones continue.
     pub(crate) async fn close(&mut self) {
         let Some((config, snapshot)) = self.config.clone().zip(self.snapshot.clone()) else { return };
         let parts = Parts {
@@ -282,7 +282,7 @@ impl Drop for Packets {
     }
 }
 
-/// Whether a flow under way would miss something if Shunt ended. Of one without a connection nobody ever says that
+/// Whether a flow in flight would miss something if Shunt ended. Of one without a connection nobody ever says that
 /// it is over: it is, as far as anyone can tell, once nothing has come for a moment.
 pub(crate) fn is_waited_for(protocol: FlowProtocol, state: &str, idle: u64) -> bool {
     if protocol == FlowProtocol::Tcp { !ENDED.contains(&state) } else { idle < SILENT_MS }

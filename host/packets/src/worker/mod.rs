@@ -232,7 +232,7 @@ impl Thread {
         let mut restarts = Restarts::default();
         let mut has_failed = false;
         loop {
-            // Of all that it touches only the work is of use when half done, and that is made anew. That may fail, too.
+            // Of all that it touches only the work is of use when half done, and that is made again. That may fail, too.
             let served = catch_unwind(AssertUnwindSafe(|| {
                 if has_failed {
                     self.start_again();
@@ -248,7 +248,7 @@ impl Thread {
             }
         }
         tracing::error!(
-            "a packet worker failed again and again; Shunt ends, so that whoever watches it starts it anew"
+            "a packet worker failed again and again; Shunt ends, so that whoever watches it restarts it"
         );
         shunt_runtime::log::flush();
         std::process::exit(1);

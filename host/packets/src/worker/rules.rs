@@ -25,7 +25,7 @@ const PACKET_FLOW: u64 = 1 << 63;
 pub(crate) struct Rules {
     engine: Arc<Snapshot>,
     virtuals: Vec<Vec<Rule>>,
-    /// Variables of flows under way, where rules set any and an `on-done` will ask for them.
+    /// Variables of flows in flight, where rules set any and an `on-done` will ask for them.
     vars: HashMap<FlowId, Vars>,
     /// Variables of the flow that is just being decided about.
     deciding: Option<(FlowId, Vars)>,

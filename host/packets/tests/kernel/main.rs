@@ -3,7 +3,7 @@
 //!
 //! `SHUNT_BLESS=1 cargo test -p shunt-packets --test kernel` as root writes those lines; read what it changed.
 
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on fails")]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot continue fails")]
 
 #[path = "../../../engine/tests/golden/case.rs"]
 mod case;

@@ -9,7 +9,7 @@ use crate::exchange::HeaderEdit;
 const OVERHEAD: usize = 4;
 
 /// Whether rules may read and not change it: the fields that decide framing or belong to one
-/// connection, which the host writes anew (RFC 9110 section 7.6.1, RFC 9112 section 6).
+/// connection, which the host rewrites (RFC 9110 section 7.6.1, RFC 9112 section 6).
 pub(crate) fn is_forbidden(name: &HeaderName) -> bool {
     // The two without a constant in `http`.
     const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");

@@ -1,7 +1,7 @@
 //! What rules can do: the host's side of every import of the contract.
 //!
 //! One module per interface. Each function takes its strings and lists as views of the guest's
-//! memory and copies what it keeps; each counts as a host call of the hook call under way.
+//! memory and copies what it keeps; each counts as a host call of the current hook call.
 
 mod clock;
 mod fields;

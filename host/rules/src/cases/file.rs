@@ -56,7 +56,7 @@ pub(crate) struct PoolCase {
     pub members: u32,
     /// The first so many of them are up; default all.
     pub usable: Option<u32>,
-    /// Requests under way at all of them.
+    /// Requests in flight at all of them.
     pub active: u32,
 }
 

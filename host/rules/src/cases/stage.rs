@@ -1,4 +1,4 @@
-//! The world of a case: pools as it says, a clock that stands still, chance with a seed.
+//! The environment of a case: pools as it says, a clock that stands still, randomness with a seed.
 
 use std::net::SocketAddr;
 use std::sync::Mutex;
@@ -98,7 +98,7 @@ impl Environment for Stage {
             address: address(index, member as usize),
             status: if member < usable { MemberStatus::Up } else { MemberStatus::Down },
             weight: 1,
-            // What is under way is spread over them, the first taking what is over.
+            // What is in flight is spread over them, the first taking what is over.
             active: pool.active / pool.members + u32::from(member < pool.active % pool.members),
         });
         members.collect()

@@ -1,6 +1,6 @@
 //! Real rules on the real host: `tests/guests`, built by this crate's own `build`.
 
-// A test that cannot go on fails.
+// A test that cannot continue fails.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 mod cases;

@@ -1,6 +1,6 @@
 //! That nothing stays behind. A process of its own: what is measured is the process.
 
-// A test that cannot go on fails.
+// A test that cannot continue fails.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 #[path = "../guests/world.rs"]

@@ -12,7 +12,7 @@ use crate::tools::{self, cargo, root};
 const BEGIN: &str = "<!-- generated: ";
 const END: &str = "<!-- end -->";
 
-/// The page with its generated parts made anew, or `None` where they are right as they are.
+/// The page with its generated parts made again, or `None` where they are right as they are.
 pub(crate) fn renew(page: &str, shunt: &Path) -> Result<Option<String>> {
     let mut new = String::with_capacity(page.len());
     let mut rest = page;

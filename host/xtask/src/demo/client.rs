@@ -106,7 +106,7 @@ struct Shared {
 
 impl Shared {
     const BEFORE: u8 = 0;
-    /// A change is under way: either answer is right.
+    /// A change is in progress: either answer is right.
     const DURING: u8 = 1;
     const AFTER: u8 = 2;
 }

@@ -1,6 +1,6 @@
 //! What stands in Shunt's place where the kernel has nothing for it.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on says so and ends")]
+#![allow(clippy::unwrap_used, reason = "a test that cannot continue says so and ends")]
 
 use std::io::Read;
 use std::net::{IpAddr, SocketAddr};
