@@ -5,13 +5,17 @@ use super::{Ends, Kind, Members};
 #[derive(Clone, Debug)]
 pub(super) struct RoundRobin {
     ahead: usize,
-    /// Where the search for the next member begins, and how many there were; `None` before the first turn.
+    /// At which position of the order the search for the next member begins, and how many there were; `None` before
+    /// the first turn.
     turn: Option<(usize, usize)>,
+    /// The places by position, as a reload found their turns; without one the order is that of the places. By it
+    /// the turns of members go on also where a reload puts them at other places.
+    order: Vec<usize>,
 }
 
 impl Kind for RoundRobin {
     fn new(ahead: usize) -> Self {
-        Self { ahead, turn: None }
+        Self { ahead, turn: None, order: Vec::new() }
     }
 
     fn pick(&mut self, _: &Ends, members: &impl Members) -> Option<usize> {
@@ -21,24 +25,37 @@ impl Kind for RoundRobin {
             Some(_) => 0,
             None => self.ahead.checked_rem(count)?,
         };
-        let order = (turn..count).chain(0..turn);
-        let chosen = order.into_iter().find(|place| members.candidate(*place).may_be_chosen());
-        self.turn =
-            Some((chosen.map_or(turn, |chosen| if chosen + 1 == count { 0 } else { chosen + 1 }), count));
-        chosen
+        let order = if self.order.len() == count { self.order.as_slice() } else { &[] };
+        let place = |position: usize| (position, order.get(position).copied().unwrap_or(position));
+        let chosen = (turn..count)
+            .chain(0..turn)
+            .map(place)
+            .find(|(_, place)| members.candidate(*place).may_be_chosen());
+        let next = chosen.map_or(turn, |(position, _)| if position + 1 == count { 0 } else { position + 1 });
+        self.turn = Some((next, count));
+        chosen.map(|(_, place)| place)
     }
 
-    /// Who has not had a turn in this round is owed one.
+    /// The next is owed as many turns as there are members, and each behind it one less.
     fn owed(&self) -> Vec<i64> {
         let Some((turn, count)) = self.turn else { return Vec::new() };
-        let turns = i64::try_from(count).unwrap_or(i64::MAX);
-        (0..count).map(|place| if place >= turn { turns } else { 0 }).collect()
+        let order = if self.order.len() == count { self.order.as_slice() } else { &[] };
+        let mut owed = vec![0; count];
+        for (position, turns) in (turn..count).chain(0..turn).zip((1..=count).rev()) {
+            let place = order.get(position).copied().unwrap_or(position);
+            if let Some(owed) = owed.get_mut(place) {
+                *owed = i64::try_from(turns).unwrap_or(i64::MAX);
+            }
+        }
+        owed
     }
 
     fn resume(&mut self, owed: &[i64]) {
-        let most = owed.iter().max();
-        let turn = owed.iter().position(|it| Some(it) == most).unwrap_or(0);
-        self.turn = Some((turn, owed.len()));
+        let mut order: Vec<(usize, i64)> = owed.iter().copied().enumerate().collect();
+        // Stable: among equals the order is that of the places.
+        order.sort_by_key(|(_, owed)| std::cmp::Reverse(*owed));
+        self.order = order.into_iter().map(|(place, _)| place).collect();
+        self.turn = Some((0, owed.len()));
     }
 }
 

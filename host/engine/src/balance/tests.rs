@@ -127,6 +127,28 @@ fn turns_go_on_over_reloads() {
     }
 }
 
+/// A tool that writes the configuration may put the members in another order each time.
+#[test]
+fn turns_go_on_where_members_change_places() {
+    for balance in TURNS {
+        for other in ["acb", "bac", "bca", "cab", "cba"] {
+            let mut selector = Selector::new(balance, 0);
+            let mut members = "abc";
+            let mut taken = String::new();
+            for _ in 0..30 {
+                let chosen = Pool(&[weighted(1); 3]).pick(&mut selector).unwrap();
+                taken.push(members.chars().nth(chosen).unwrap());
+                let after = if members == "abc" { other } else { "abc" };
+                selector = reloaded(&selector, balance, members, after);
+                members = after;
+            }
+            for member in ["a", "b", "c"] {
+                assert_eq!(taken.matches(member).count(), 10, "{balance:?} {other}: {taken}");
+            }
+        }
+    }
+}
+
 #[test]
 fn the_next_member_is_next_wherever_it_is_then() {
     let three = [weighted(1); 3];
