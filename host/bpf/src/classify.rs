@@ -56,8 +56,12 @@ fn ip(bytes: &Bytes<'_>, at: usize, version: Version, to_group: bool, segment: S
     match outcome {
         Some(Outcome::Pass) | None => {
             // Also what cannot be read: the kernel might forward what Shunt has to see.
-            let may = !to_group && receiver == Whose::Others && addresses.are_forwarded();
-            if may && takes_all(segment) { Some(Outcome::Segment) } else { outcome }
+            let may = !to_group && receiver == Whose::Others && addresses.destination.is_forwarded();
+            // An error counts also from an address that no router forwards from: its source says who found the trouble
+            // (RFC 7915 section 4.1).
+            let goes_on =
+                || addresses.source.is_forwarded() || is_icmp_error(bytes, at, version).unwrap_or(false);
+            if may && takes_all(segment) && goes_on() { Some(Outcome::Segment) } else { outcome }
         }
         other => other,
     }
@@ -107,6 +111,18 @@ fn not_owned(
         (false, _) => Outcome::Pass,
         (true, false) => Outcome::Reply,
         (true, true) => Outcome::Fragment,
+    })
+}
+
+/// Whether a packet is an ICMP error.
+#[inline(always)]
+fn is_icmp_error(bytes: &Bytes<'_>, at: usize, version: Version) -> Option<bool> {
+    let transport = Transport::read(bytes, at, version)?;
+    Some(match (version, transport.protocol) {
+        (Version::V4, ICMP) | (Version::V6, ICMPV6) if !transport.later_fragment => {
+            is_error(version, bytes.u8(transport.offset)?)
+        }
+        _ => false,
     })
 }
 

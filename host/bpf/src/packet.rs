@@ -48,14 +48,6 @@ impl Addresses {
     }
 }
 
-impl Addresses {
-    /// Whether a router forwards a packet with these addresses.
-    #[inline(always)]
-    pub(crate) fn are_forwarded(&self) -> bool {
-        self.source.is_forwarded() && self.destination.is_forwarded()
-    }
-}
-
 impl Transport {
     #[inline(always)]
     pub(crate) fn read(bytes: &Bytes<'_>, at: usize, version: Version) -> Option<Self> {

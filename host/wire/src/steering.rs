@@ -149,7 +149,7 @@ pub enum Takes {
     /// Those that have to do with addresses of Shunt's, and replies of members.
     Owned = 0,
     /// Also every packet that a router would forward: to this station's MAC, and neither to an address
-    /// of the host's nor to or from one that no router forwards.
+    /// of the host's nor to or from one that no router forwards. An ICMP error may come from any address.
     All = 1,
 }
 

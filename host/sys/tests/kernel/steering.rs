@@ -373,6 +373,14 @@ fn a_segment_is_taken_whole_but_for_the_hosts_own_and_what_stays_on_the_link() {
         ("any protocol over IPv6", Segment, over_ipv6.clone()),
         ("a later fragment", Segment, fragment_v4(segment.clone(), 100, false)),
         ("somebody's error", Segment, packet("10.9.9.9", "198.18.0.1", ICMP, &icmp(3, b""))),
+        (
+            "an error from an address that no router forwards from",
+            Segment,
+            packet("127.0.0.1", "198.18.0.1", ICMP, &icmp(3, b"")),
+        ),
+        ("the same over IPv6", Segment, packet("fe80::7", "2001:db8:77::1", ICMPV6, &icmp(1, b""))),
+        ("a ping from there", Pass, packet("127.0.0.1", "198.18.0.1", ICMP, &icmp(8, b""))),
+        ("an error to a link-local address", Pass, packet("10.9.9.9", "169.254.1.1", ICMP, &icmp(3, b""))),
         ("options that never end", Segment, {
             packet(CLIENT6, "2001:db8:77::1", 0, &[60, 200, 0, 0, 0, 0, 0, 0])
         }),
