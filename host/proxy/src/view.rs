@@ -67,7 +67,7 @@ impl Views {
         self.virtuals.get(name)
     }
 
-    /// Takes over a snapshot. Requests under way keep the views that they began with.
+    /// Takes over a snapshot. Requests in flight keep the views that they began with.
     pub(crate) fn apply(&mut self, snapshot: &Snapshot) {
         let mut before = std::mem::take(&mut self.pools);
         for pool in &snapshot.pools {

@@ -68,7 +68,7 @@ const MOST_DISCARDED: u64 = 16 << 20;
 /// What is sent to a member.
 pub(crate) enum RequestBody {
     Empty,
-    /// From the client as it comes, behind what was already collected of it.
+    /// Streamed from the client, behind what was already collected of it.
     Streamed {
         prefix: Option<Bytes>,
         rest: Option<Incoming>,
@@ -486,7 +486,7 @@ impl Drop for MemberBody {
 }
 
 /// Collects a request body for a rule: at least `most` bytes, unless it ends before; says whether it
-/// ended. Trailers that come within them are dropped: what is sent on is framed anew.
+/// ended. Trailers that come within them are dropped: what is sent on is framed again.
 pub(crate) async fn collect(body: &mut RequestBody, most: usize) -> Result<(Bytes, bool), BodyError> {
     let mut collected = Vec::new();
     let complete = loop {

@@ -168,7 +168,7 @@ pub(crate) fn prepare_request<'a>(
         headers.insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
         headers.insert(header::UPGRADE, protocols);
     } else if trailers_wanted {
-        // Said anew for our own connection: what comes is passed on (RFC 9110 section 6.5.1).
+        // Set again for our own connection: what comes is passed on (RFC 9110 section 6.5.1).
         headers.insert(header::CONNECTION, HeaderValue::from_static("te"));
         headers.insert(header::TE, HeaderValue::from_static("trailers"));
     }
@@ -192,7 +192,7 @@ pub(crate) fn prepare_response(
 ) -> Vec<HeaderName> {
     let seen = look(headers);
     if seen.length && (seen.transfer_encoding || !has_one_length(headers)) {
-        // hyper decided on the length (RFC 9112 section 6.3) and says it anew where the body has one.
+        // hyper decided on the length (RFC 9112 section 6.3) and sends it again where the body has one.
         headers.remove(header::CONTENT_LENGTH);
     }
     // A request that needs another protocol is told which (RFC 9110 section 15.5.22).

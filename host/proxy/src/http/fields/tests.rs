@@ -38,7 +38,7 @@ fn fields_of_one_connection_stay_on_it() {
 }
 
 #[test]
-fn an_upgrade_is_asked_for_anew() {
+fn an_upgrade_is_asked_for_again() {
     let mut headers = head(&[("host", "a"), ("connection", "keep-alive, Upgrade"), ("upgrade", "websocket")]);
     assert!(prepare(&mut headers, true).unwrap().upgrade);
     assert_eq!(text(&headers), ["connection: upgrade", "host: a", "upgrade: websocket"]);
@@ -50,7 +50,7 @@ fn an_upgrade_is_asked_for_anew() {
 }
 
 #[test]
-fn trailers_are_asked_for_anew() {
+fn trailers_are_asked_for_again() {
     let mut headers = head(&[("host", "a"), ("te", "gzip;q=0.5, trailers"), ("connection", "te")]);
     prepare(&mut headers, true).unwrap();
     assert_eq!(text(&headers), ["connection: te", "host: a", "te: trailers"]);

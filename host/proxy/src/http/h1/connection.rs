@@ -66,7 +66,7 @@ enum End {
     Done,
     /// The peer broke HTTP or the connection.
     Broken,
-    /// Nothing is under way, and nothing came for a while.
+    /// Nothing is in flight, and nothing came for a while.
     Silent,
     TimedOut,
     /// There is nobody to answer any more.
@@ -86,7 +86,7 @@ impl Http1Connection {
     async fn serve<S: ClientStream>(&self, mut stream: S) {
         let mut closing = pin!(self.listener.closing());
         loop {
-            let spoke = poll_fn(|cx| {
+            let readable = poll_fn(|cx| {
                 if closing.as_mut().poll(cx).is_ready() {
                     return Poll::Ready(false);
                 }
@@ -101,7 +101,7 @@ impl Http1Connection {
                     }
                 }
             });
-            if !spoke.await {
+            if !readable.await {
                 if self.stream.connection.tls {
                     // close_notify, so that the end is not taken for an attack (RFC 8446 section 6.1).
                     let _ = tokio::time::timeout(LINGER_SILENT, stream.shutdown()).await;
@@ -109,7 +109,7 @@ impl Http1Connection {
                 return;
             }
             // Boxed, so that its size is paid for only while there is something to do.
-            match Box::pin(self.converse(stream, closing.as_mut())).await {
+            match Box::pin(self.serve_http1(stream, closing.as_mut())).await {
                 Some(rests) => stream = rests,
                 None => return,
             }
@@ -117,7 +117,7 @@ impl Http1Connection {
     }
 
     /// Speaks HTTP until the connection ends, or falls silent between two requests: then it comes back.
-    async fn converse<S: ClientStream>(
+    async fn serve_http1<S: ClientStream>(
         &self,
         stream: S,
         mut closing: Pin<&mut impl Future<Output = ()>>,
@@ -198,16 +198,16 @@ impl Http1Connection {
         if matches!(end, End::Silent) && parts.read_buf.is_empty() {
             return Some(stream);
         }
-        self.part(stream, end, parts.read_buf).await;
+        self.shutdown(stream, end, parts.read_buf).await;
         None
     }
 
     /// Ends a connection as it deserves; `early` is what was read and not understood as HTTP.
-    async fn part<S: ClientStream>(&self, mut stream: S, end: End, early: Bytes) {
+    async fn shutdown<S: ClientStream>(&self, mut stream: S, end: End, early: Bytes) {
         match (end, self.stream.take_tunnel()) {
             (End::Done, Some(tunnel)) => {
                 let idle = self.listener.view().virtual_.settings.timeouts.idle;
-                Box::pin(tunnel.carry(stream, early, idle)).await;
+                Box::pin(tunnel.relay(stream, early, idle)).await;
             }
             (End::TimedOut, _) if self.stream.deadline.waiting() == Waiting::Head => {
                 self.count_refusal();

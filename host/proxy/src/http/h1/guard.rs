@@ -120,7 +120,7 @@ impl Findings {
         self.inside_head.get()
     }
 
-    /// Whether more of the last message may be under way. Closing then resets the connection, and the
+    /// Whether more of the last message may be in flight. Closing then resets the connection, and the
     /// client may lose the answer (RFC 9112 section 9.6).
     pub(crate) fn inside_message(&self) -> bool {
         self.inside_message.get()
@@ -128,7 +128,7 @@ impl Findings {
 }
 
 impl Findings {
-    /// Whether the connection is between two requests with nothing under way in either direction.
+    /// Whether the connection is between two requests with nothing in flight in either direction.
     pub(crate) fn at_rest(&self) -> bool {
         !self.inside_head() && !self.inside_message() && !self.unwritten.get() && self.uploads.get() == 0
     }
@@ -151,20 +151,26 @@ pub(crate) struct Guarded<S> {
     framing: Framing,
     findings: Rc<Findings>,
     deadline: Rc<Deadline>,
-    goodbye: bool,
+    sends_close_notify: bool,
 }
 
 impl<S> Guarded<S> {
-    /// `ordinal`: that of the next request, 1 for the first of the connection. `goodbye`: the stream has something to say before it is closed (TLS: close_notify). Else shutting
-    /// it down is left to closing, which says the same in one system call less.
+    /// `ordinal`: that of the next request, 1 for the first of the connection. `sends_close_notify`: shutting the stream
+    /// down sends close_notify of TLS. Else that is left to closing, which does the same in one system call less.
     pub(crate) fn new(
         stream: S,
         findings: Rc<Findings>,
         deadline: Rc<Deadline>,
         ordinal: u64,
-        goodbye: bool,
+        sends_close_notify: bool,
     ) -> Self {
-        Guarded { stream, framing: Framing { ordinal, ..Framing::default() }, findings, deadline, goodbye }
+        Guarded {
+            stream,
+            framing: Framing { ordinal, ..Framing::default() },
+            findings,
+            deadline,
+            sends_close_notify,
+        }
     }
 
     /// The stream, for what is not HTTP any more (an upgraded connection).
@@ -174,7 +180,7 @@ impl<S> Guarded<S> {
 }
 
 impl<S: ClientStream> Guarded<S> {
-    /// The client has ended its side. That is the end of the connection only where nothing is under way:
+    /// The client has ended its side. That is the end of the connection only where nothing is in flight:
     /// else the end is kept until the answer is out.
     fn end_between_messages(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let half_close = &self.findings.half_close;
@@ -255,7 +261,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Guarded<S> {
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match self.goodbye {
+        match self.sends_close_notify {
             true => Pin::new(&mut self.stream).poll_shutdown(cx),
             false => Poll::Ready(Ok(())),
         }
@@ -292,7 +298,7 @@ struct Framing {
     ordinal: u64,
     part: Part,
     /// A line whose end has not come in yet. Bounded by the head limit: hyper stops reading there.
-    carry: Vec<u8>,
+    partial_line: Vec<u8>,
     head: HeadSoFar,
     /// See [`Findings::bare_options`].
     bare_options: Vec<u64>,
@@ -323,7 +329,7 @@ impl Default for Framing {
         Framing {
             ordinal: 1,
             part: Part::Head,
-            carry: Vec::new(),
+            partial_line: Vec::new(),
             head: HeadSoFar::default(),
             bare_options: Vec::new(),
         }
@@ -332,7 +338,7 @@ impl Default for Framing {
 
 impl Framing {
     fn inside_head(&self) -> bool {
-        self.part == Part::Head && (self.head.lines > 0 || !self.carry.is_empty())
+        self.part == Part::Head && (self.head.lines > 0 || !self.partial_line.is_empty())
     }
 
     /// Takes the next bytes of the connection. After an error every byte is let through unseen.
@@ -343,18 +349,18 @@ impl Framing {
                     let end = memchr(b'\n', bytes);
                     if self.part == Part::Head && self.head.lines == 0 {
                         let line = end.map_or(bytes.len(), |end| end + 1);
-                        lower_version(&self.carry, &mut bytes[..line]);
+                        lower_version(&self.partial_line, &mut bytes[..line]);
                     }
                     let Some(end) = end else {
-                        self.carry.extend_from_slice(bytes);
+                        self.partial_line.extend_from_slice(bytes);
                         return Ok(());
                     };
                     let (line, rest) = bytes.split_at_mut(end + 1);
                     bytes = rest;
-                    let taken = if self.carry.is_empty() {
+                    let taken = if self.partial_line.is_empty() {
                         self.line(line)
                     } else {
-                        let mut whole = std::mem::take(&mut self.carry);
+                        let mut whole = std::mem::take(&mut self.partial_line);
                         whole.extend_from_slice(line);
                         self.line(&whole)
                     };

@@ -43,7 +43,7 @@ pub(crate) struct HalfClose {
 }
 
 impl HalfClose {
-    /// Whether the client has ended its side while something was under way.
+    /// Whether the client has ended its side while something was in flight.
     pub(crate) fn is_seen(&self) -> bool {
         self.seen.get()
     }

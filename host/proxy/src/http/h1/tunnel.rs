@@ -22,15 +22,15 @@ impl Tunnel {
         Tunnel { lease }
     }
 
-    /// Carries bytes until both sides have ended, or none has sent anything for `idle` to twice that.
+    /// Relays bytes until both sides have ended, or none has sent anything for `idle` to twice that.
     /// `early` is what the client sent behind its request.
-    pub(crate) async fn carry<S>(self, mut client: S, early: Bytes, idle: Duration)
+    pub(crate) async fn relay<S>(self, mut client: S, early: Bytes, idle: Duration)
     where
         S: AsyncRead + AsyncWrite + Unpin,
     {
         let Some((mut server, greeting, _active)) = self.lease.into_stream().await else { return };
         let moved = Cell::new(true);
-        let carried = async {
+        let relayed = async {
             server.write_all(&early).await?;
             client.write_all(&greeting).await?;
             let mut client = Watched { stream: &mut client, moved: &moved };
@@ -44,7 +44,7 @@ impl Tunnel {
         };
         tokio::select! {
             // Errors end a tunnel as its end does; either side sees it closed.
-            _ = carried => {}
+            _ = relayed => {}
             () = silent => tracing::debug!("tunnel was idle"),
         }
     }

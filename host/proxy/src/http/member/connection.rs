@@ -1,9 +1,9 @@
 //! An HTTP/1.1 connection to a member, for one request at a time.
 //!
-//! It has no task of its own: who waits for something from it drives it, in one call and with one waker.
+//! It has no task of its own: the task that waits for something from it polls it, in one call and with one waker.
 //! That is why it is not hyper's client, which hands requests, answers and pieces of bodies from task to
 //! task (`host/docs/decisions/0008-own-client-side-of-members.md`). Only where an answer comes before the
-//! whole request is out does the rest of the request get a task, see [`ServerConnection::send_aside`].
+//! whole request is out does the rest of the request get a task, see [`ServerConnection::upload_in_background`].
 
 use std::future::Future;
 use std::io;
@@ -211,7 +211,7 @@ impl ServerConnection {
 
     /// Lets the rest of the request go on by itself, whether anyone waits for something from here or
     /// not: the client may want to send all of it before it reads anything.
-    pub(super) fn send_aside(&mut self, pace: Pace) {
+    pub(super) fn upload_in_background(&mut self, pace: Pace) {
         let Some(Stream::Whole(stream)) = self.stream.take() else { return };
         let (reading, mut writing) = stream.into_split();
         let mut request = std::mem::take(&mut self.request);

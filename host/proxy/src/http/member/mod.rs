@@ -39,7 +39,7 @@ const MOST_IDLE: usize = 256;
 /// How often [`MemberView::sweep`] is to be called.
 pub(crate) const SWEEP_EVERY: Duration = Duration::from_secs(10);
 /// A connection that was idle at so many sweeps is closed: after 30 to 40 s, before the 60 to 75 s at
-/// which common servers do. Counting sweeps takes no clock on the way of a request.
+/// which common servers do. Counting sweeps takes no clock on the path of a request.
 const MOST_SWEEPS: u8 = 4;
 /// Requests that must not be sent twice go on a kept connection only if its last request began so shortly ago:
 /// the shortest idle time that servers have by default is 2 s (gunicorn gthread), and a request that crosses the end of
@@ -310,8 +310,8 @@ impl Lease {
     }
 
     /// Lets the rest of the request go on by itself while the answer comes, and behind it.
-    pub(crate) fn send_aside(&mut self, rest: Rest) {
-        self.connection.send_aside(rest.pace);
+    pub(crate) fn upload_in_background(&mut self, rest: Rest) {
+        self.connection.upload_in_background(rest.pace);
         self.rest = Some(Box::new(rest));
     }
 

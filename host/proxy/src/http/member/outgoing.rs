@@ -54,7 +54,7 @@ pub(crate) struct Pace {
 
 /// What is left of a request that got no answer.
 pub(crate) enum Resend {
-    /// Nothing was written: it can be begun anew with this body.
+    /// Nothing was written: it can be begun again with this body.
     Unsent(RequestBody),
     /// It was written, and this is all of its body.
     Whole(Bytes),

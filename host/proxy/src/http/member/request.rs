@@ -11,7 +11,7 @@ pub(super) enum Framing {
     Chunked,
 }
 
-/// Appends a request head. What the parts say about framing is left out, for it is said anew.
+/// Appends a request head. What the parts say about framing is left out, for it is said again.
 pub(super) fn write_head(out: &mut Vec<u8>, request: &request::Parts, framing: Framing) {
     let target = request.uri.path_and_query().map_or("/", |it| it.as_str());
     out.extend_from_slice(request.method.as_str().as_bytes());

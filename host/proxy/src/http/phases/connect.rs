@@ -62,11 +62,11 @@ impl Transaction {
             Some(lease) => Ok(lease),
             // Boxed, and with it all that connecting takes: it is rare, and every request would carry its
             // size around.
-            None => Box::pin(self.connect_anew(member)).await,
+            None => Box::pin(self.connect_new(member)).await,
         }
     }
 
-    pub(super) async fn connect_anew(&mut self, member: &Rc<MemberView>) -> Result<Lease, ConnectCause> {
+    pub(super) async fn connect_new(&mut self, member: &Rc<MemberView>) -> Result<Lease, ConnectCause> {
         let (within, first_byte) = {
             let timeouts = &self.view.virtual_.settings.timeouts;
             (timeouts.connect, timeouts.first_byte)

@@ -114,7 +114,7 @@ fn is_same(one: (&[u8], Option<&[u8]>), other: (&[u8], Option<&[u8]>)) -> bool {
     one.0[..bare(one.0)].eq_ignore_ascii_case(&other.0[..bare(other.0)]) && one.1 == other.1
 }
 
-/// RFC 9110 section 7.6.2: who gets `Max-Forwards: 0` answers as the last on the way, else counts one less.
+/// RFC 9110 section 7.6.2: who gets `Max-Forwards: 0` answers as the last hop, else counts one less.
 fn count_forward(method: &Method, headers: &mut HeaderMap) -> Result<(), Stop> {
     let mut values = headers.get_all(header::MAX_FORWARDS).iter();
     let Some(value) = values.next() else { return Ok(()) };

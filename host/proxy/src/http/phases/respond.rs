@@ -24,7 +24,7 @@ impl Transaction {
         let rest = if lease.is_sent() { None } else { Some(self.rest_behind_answer(&mut head, &lease)) };
         if switched {
             if let Some(rest) = rest {
-                lease.send_aside(rest);
+                lease.upload_in_background(rest);
             }
             self.stream.switch_to(Tunnel::new(lease));
             return Response::from_parts(head, ResponseBody::whole(bytes::Bytes::new()));
@@ -38,7 +38,7 @@ impl Transaction {
         }
         if let Some(rest) = rest {
             // The client may want to send all of it before it reads anything.
-            lease.send_aside(rest);
+            lease.upload_in_background(rest);
         }
         let trailing = self.trailers.then(|| Box::new(Trailing::new(&self.stream.findings, nominated)));
         let body = MemberBody::new(lease, Rc::clone(&self.stream.deadline), trailing);

@@ -94,7 +94,7 @@ impl Transaction {
             })
         });
         let decided = self.decide(decision)?;
-        // The length may be another one now: it is framed anew either way.
+        // The length may be another one now: it is framed again either way.
         self.exchange.request.headers.remove(http::header::CONTENT_LENGTH);
         let body = std::mem::replace(&mut self.body, RequestBody::Empty);
         if ended {

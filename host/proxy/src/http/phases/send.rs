@@ -22,14 +22,14 @@ impl Transaction {
         let member = Rc::clone(lease.member());
         match self.send_once(lease).await {
             Ok((response, lease)) => self.sent(response, lease),
-            Err(SendError::Stale(error, again)) => Box::pin(self.send_anew(&member, error, again)).await,
+            Err(SendError::Stale(error, again)) => Box::pin(self.send_again(&member, error, again)).await,
             Err(error) => Err(self.failed(&member, error)),
         }
     }
 
     /// The member closed a connection while it was idle. That is no fault of its own, so it gets a second
     /// chance, where nothing of the request is lost and the member may get it twice.
-    async fn send_anew(
+    async fn send_again(
         &mut self,
         member: &Rc<MemberView>,
         error: Broken,
@@ -46,8 +46,8 @@ impl Transaction {
             Resend::Whole(body) if is_idempotent(&self.exchange.request.method) => self.replay = Some(body),
             again => return Err(self.failed(member, SendError::Stale(error, again))),
         }
-        tracing::debug!(member = %member.address, %error, "kept connection was closed, connecting anew");
-        match self.connect_anew(member).await {
+        tracing::debug!(member = %member.address, %error, "kept connection was closed, connecting again");
+        match self.connect_new(member).await {
             Err(cause) => {
                 self.connect_failed(member, cause)?;
                 Ok(Sent::Again)

@@ -1,4 +1,4 @@
-//! Heads of members that a strict parser refuses and that can be read in one way only. They are parsed anew, with
+//! Heads of members that a strict parser refuses and that can be read in one way only. They are parsed again, with
 //! more room and more patience, so that usual ones pay nothing for it.
 
 use http::header::{CONTENT_LENGTH, TRANSFER_ENCODING};
