@@ -61,6 +61,30 @@ fn unfetched(manifest: &Path) -> bool {
     ended.is_ok_and(|status| !status.success())
 }
 
+/// What keeps the folders of this machine out of a module: messages of panics name source files, and the same sources
+/// are to give the same pack wherever they are built. `None`: there is no rustc, which cargo says better.
+fn without_folders(folder: &Path) -> Option<String> {
+    let rustc = std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
+    let said = |arguments: &[&str]| {
+        let output = Command::new(&rustc).current_dir(folder).args(arguments).stdin(Stdio::null()).output();
+        output.ok().filter(|it| it.status.success()).and_then(|it| String::from_utf8(it.stdout).ok())
+    };
+    let sysroot = PathBuf::from(said(&["--print", "sysroot"])?.trim_end());
+    let version = said(&["--version", "--verbose"])?;
+    let commit = version.lines().find_map(|line| line.strip_prefix("commit-hash: "))?;
+    // Where rust-src is installed rustc names the files of the standard library there, and elsewhere so.
+    let mut remapped = vec![(sysroot.join("lib/rustlib/src/rust"), format!("/rustc/{commit}"))];
+    let home = std::env::var_os("CARGO_HOME").map(PathBuf::from);
+    if let Some(home) = home.or_else(|| Some(PathBuf::from(std::env::var_os("HOME")?).join(".cargo"))) {
+        remapped.push((home.join("registry/src"), "registry".to_owned()));
+    }
+    remapped.push((folder.canonicalize().ok()?, "pack".to_owned()));
+    let flags = remapped.iter().map(|(from, to)| format!("--remap-path-prefix={}={to}", from.display()));
+    // A TOML array is written like a JSON one.
+    let flags = serde_json::to_string(&flags.collect::<Vec<_>>()).ok()?;
+    Some(format!("target.wasm32-unknown-unknown.rustflags={flags}"))
+}
+
 /// Compiles the crate in `folder`; the file of its core module.
 pub(super) fn build(folder: &Path, options: &BuildOptions) -> Result<PathBuf, BuildError> {
     let manifest = folder.join("Cargo.toml");
@@ -75,6 +99,9 @@ pub(super) fn build(folder: &Path, options: &BuildOptions) -> Result<PathBuf, Bu
         .arg(&manifest_path);
     for setting in SETTINGS {
         command.args(["--config", setting]);
+    }
+    if let Some(setting) = without_folders(folder) {
+        command.args(["--config", &setting]);
     }
     if let Some(target_dir) = &options.target_dir {
         command.arg("--target-dir").arg(target_dir);
