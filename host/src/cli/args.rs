@@ -204,11 +204,13 @@ pub(super) enum FlowCommand {
     /// Show a flow, and what is done to its packets
     Show {
         /// The id that `shunt flow list` shows
+        #[arg(value_parser = flow_id)]
         id: FlowId,
     },
     /// End a flow; both sides of a TCP connection get a reset where its replies come through Shunt
     Delete {
         /// The id that `shunt flow list` shows
+        #[arg(value_parser = flow_id)]
         id: FlowId,
     },
 }
@@ -222,7 +224,7 @@ pub(super) struct FlowFilter {
     #[arg(long, value_name = "ADDRESS")]
     pub(super) client: Option<IpAddr>,
     /// Only flows to this member: 10.0.0.1:80
-    #[arg(long, value_name = "ADDRESS:PORT")]
+    #[arg(long, value_name = "ADDRESS:PORT", value_parser = address_and_port)]
     pub(super) member: Option<SocketAddr>,
     /// Only flows in this mode: nat, snat, route, l2dsr, l3dsr-dscp, l3dsr-ipip, l3dsr-gre or l3dsr-gue
     #[arg(long)]
@@ -256,6 +258,7 @@ pub(super) struct MemberName {
     /// The pool's name
     pub(super) pool: String,
     /// The member's address and port: 10.0.0.1:80
+    #[arg(value_parser = address_and_port)]
     pub(super) address: SocketAddr,
 }
 
@@ -279,4 +282,12 @@ mod tests {
             assert_eq!((arguments.output, arguments.socket), (Format::Json, Some(PathBuf::from("/s"))));
         }
     }
+}
+
+fn address_and_port(text: &str) -> Result<SocketAddr, String> {
+    text.parse().map_err(|_| "write address and port, as in 10.0.0.1:80 or [2001:db8::1]:80".to_owned())
+}
+
+fn flow_id(text: &str) -> Result<FlowId, String> {
+    text.parse().map_err(|_| "write the id as `shunt flow list` shows it".to_owned())
 }

@@ -40,6 +40,15 @@ fn what_cannot_be_meant_is_wrong_usage() {
     }
     let text = program::run(&["rule", "rollback", "shop"]).refused(2);
     assert!(text.contains("write VIRTUAL/RULE, as `shunt rule list` shows it"), "{text}");
+    for (words, help) in [
+        (&["member", "drain", "web", "10.0.0.1"][..], "write address and port, as in 10.0.0.1:80"),
+        (&["flow", "list", "--member", "10.0.0.1"], "write address and port, as in 10.0.0.1:80"),
+        (&["flow", "show", "first"], "write the id as `shunt flow list` shows it"),
+        (&["flow", "delete", "first"], "write the id as `shunt flow list` shows it"),
+    ] {
+        let text = program::run(words).refused(2);
+        assert!(text.contains(help), "{words:?}: {text}");
+    }
 }
 
 #[test]
