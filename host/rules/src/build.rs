@@ -187,17 +187,22 @@ impl<'a> Core<'a> {
     }
 }
 
-/// A module or a component without the custom sections at its top level, but for some.
+/// A module or a component without the custom sections at its top level, but for some. These stand at its end in the
+/// order of their names: the linker's order depends on the folder of the sources, and wit-component goes by it.
 fn strip(bytes: &[u8], keep: impl Fn(&str) -> bool) -> wasmparser::Result<Vec<u8>> {
     // The preamble: magic, version, layer.
     let mut stripped = bytes[..8].to_vec();
+    let mut kept = Vec::new();
     let mut depth = 0_u32;
     for payload in Parser::new(0).parse_all(bytes) {
         let payload = payload?;
-        let dropped = matches!(&payload, Payload::CustomSection(section) if !keep(section.name()));
-        if let (0, false, Some((id, range))) = (depth, dropped, payload.as_section()) {
+        if let (0, Some((id, range))) = (depth, payload.as_section()) {
             let data = &bytes[range.start as usize..range.end as usize];
-            RawSection { id, data }.append_to_component(&mut stripped);
+            match &payload {
+                Payload::CustomSection(section) if keep(section.name()) => kept.push((id, data)),
+                Payload::CustomSection(_) => {}
+                _ => RawSection { id, data }.append_to_component(&mut stripped),
+            }
         }
         match payload {
             Payload::ModuleSection { .. } | Payload::ComponentSection { .. } => depth += 1,
@@ -205,6 +210,9 @@ fn strip(bytes: &[u8], keep: impl Fn(&str) -> bool) -> wasmparser::Result<Vec<u8
             _ => {}
         }
     }
+    // The data of a custom section begins with its name.
+    kept.sort_unstable();
+    kept.into_iter().for_each(|(id, data)| RawSection { id, data }.append_to_component(&mut stripped));
     Ok(stripped)
 }
 
