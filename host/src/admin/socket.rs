@@ -8,8 +8,6 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::extract::connect_info::Connected;
-use axum::serve::IncomingStream;
 use bytes::Bytes;
 use http::Request;
 use http::header::HOST;
@@ -53,12 +51,6 @@ pub struct Peer {
     pub uid: u32,
     /// `None`: it is of a PID namespace that cannot be seen.
     pub pid: Option<i32>,
-}
-
-impl Connected<IncomingStream<'_, AdminSocket>> for Peer {
-    fn connect_info(stream: IncomingStream<'_, AdminSocket>) -> Self {
-        *stream.remote_addr()
-    }
 }
 
 /// Why there is no socket. The text says what to do.
@@ -147,11 +139,9 @@ impl AdminSocket {
     }
 }
 
-impl axum::serve::Listener for AdminSocket {
-    type Io = UnixStream;
-    type Addr = Peer;
-
-    async fn accept(&mut self) -> (UnixStream, Peer) {
+impl AdminSocket {
+    /// The next client that is admitted.
+    pub async fn accept(&mut self) -> (UnixStream, Peer) {
         loop {
             let renewal = self.renewal();
             let accepted = tokio::select! {
@@ -182,9 +172,6 @@ impl axum::serve::Listener for AdminSocket {
     }
 
     // No process of another: who listens here.
-    fn local_addr(&self) -> io::Result<Peer> {
-        Ok(Peer { uid: self.owner, pid: i32::try_from(std::process::id()).ok() })
-    }
 }
 
 impl Drop for AdminSocket {
@@ -331,7 +318,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let mut socket = AdminSocket::bind(&folder.path().join("admin.sock")).await.unwrap();
         let _client = net::UnixStream::connect(socket.path()).unwrap();
-        let (stream, _) = axum::serve::Listener::accept(&mut socket).await;
+        let (stream, _) = socket.accept().await;
         let peer = stream.peer_cred().unwrap();
         assert!(socket.admits(&peer));
         socket.owner = peer.uid() + 1;

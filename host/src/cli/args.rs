@@ -262,6 +262,14 @@ pub(super) struct MemberName {
     pub(super) address: SocketAddr,
 }
 
+fn address_and_port(text: &str) -> Result<SocketAddr, String> {
+    text.parse().map_err(|_| "write address and port, as in 10.0.0.1:80 or [2001:db8::1]:80".to_owned())
+}
+
+fn flow_id(text: &str) -> Result<FlowId, String> {
+    text.parse().map_err(|_| "write the id as `shunt flow list` shows it".to_owned())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -282,12 +290,4 @@ mod tests {
             assert_eq!((arguments.output, arguments.socket), (Format::Json, Some(PathBuf::from("/s"))));
         }
     }
-}
-
-fn address_and_port(text: &str) -> Result<SocketAddr, String> {
-    text.parse().map_err(|_| "write address and port, as in 10.0.0.1:80 or [2001:db8::1]:80".to_owned())
-}
-
-fn flow_id(text: &str) -> Result<FlowId, String> {
-    text.parse().map_err(|_| "write the id as `shunt flow list` shows it".to_owned())
 }
