@@ -270,16 +270,16 @@ impl Snapshot {
     }
 
     /// The virtual that has an entry, and its place; none where it left the configuration.
-    pub(super) fn entered(&self, seat: EntryId) -> Option<(&Virtual, Option<VirtualIndex>)> {
-        match self.numbers.virtuals.place(seat.0)? {
+    pub(super) fn entered(&self, entry: EntryId) -> Option<(&Virtual, Option<VirtualIndex>)> {
+        match self.numbers.virtuals.place(entry.0)? {
             Ok(place) => Some((self.virtuals.get(place)?, Some(VirtualIndex(place)))),
             Err(gone) => Some((gone, None)),
         }
     }
 
     /// The member that has an entry, with the name of its pool.
-    pub(super) fn entered_member(&self, seat: EntryId) -> Option<(&Arc<str>, &Member)> {
-        match self.numbers.members.place(seat.0)? {
+    pub(super) fn entered_member(&self, entry: EntryId) -> Option<(&Arc<str>, &Member)> {
+        match self.numbers.members.place(entry.0)? {
             Ok(place) => {
                 let pool =
                     self.numbers.first_members.partition_point(|first| *first <= place).checked_sub(1)?;

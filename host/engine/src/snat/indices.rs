@@ -6,7 +6,7 @@ use std::ops::Range;
 /// bitmap, which costs the same however many they are.
 ///
 /// A busy member endpoint has thousands of ports in use, and its bitmaps are small beside its flows. Where members
-/// speak first, or a virtual on any address has no pool, there are as many endpoints as servers in the driver, each
+/// begin connections, or a wildcard virtual has no pool, there are as many endpoints as servers that they reach, each
 /// with a port or two.
 #[derive(Debug)]
 pub(super) struct Indices {

@@ -241,7 +241,7 @@ fn what_is_free_again_costs_nothing() {
     assert!(ports.memory() < empty + 32 * 1024, "{} bytes", ports.memory());
 }
 
-/// Where members speak first, there are as many endpoints as servers that they speak to.
+/// Where members begin connections, there are as many endpoints as servers that they reach.
 #[test]
 fn an_endpoint_costs_what_is_in_use() {
     let (one, mut ports) = (pool(1, 1_024..=65_535), ports());

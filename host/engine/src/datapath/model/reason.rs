@@ -168,7 +168,7 @@ reasons! {
         "A reload removed the SNAT address; clients have to connect anew.";
     /// From a member or to a SNAT address, and of no flow.
     NoFlow = "no-flow", None,
-        "Late answers after a flow ended are normal. Else a member speaks first: that needs a virtual of its own.";
+        "Late answers after a flow ended are normal. Else a member begins connections: that needs a virtual of its own.";
     /// A TCP reset of no flow: nothing is left to reset, and resets are not answered.
     LateReset = "late-reset", None,
         "Nothing to do: the flow had ended before.";
