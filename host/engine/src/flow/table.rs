@@ -107,14 +107,14 @@ impl<T> Table<T> {
     /// The flow whose packets have this key, and the direction in which they travel.
     #[must_use]
     pub fn find(&self, key: &FlowKey) -> Option<(FlowId, Direction)> {
-        let place = self.place(key)?;
+        let place = self.place(self.hash.hash_one(key), key)?;
         let slot = self.slot(place.slot())?;
         Some((self.id(place.slot(), slot.serial), place.direction()))
     }
 
     /// As [`find`](Self::find), with what is remembered of the flow.
     pub fn find_mut(&mut self, key: &FlowKey) -> Option<Found<'_, T>> {
-        let place = self.place(key)?;
+        let place = self.place(self.hash.hash_one(key), key)?;
         let worker = self.worker;
         let slot = self.slot_mut(place.slot())?;
         let id = FlowId::new(worker, slot.serial, place.slot());
@@ -155,17 +155,21 @@ impl<T> Table<T> {
         reverse: Option<FlowKey>,
         value: T,
     ) -> Result<FlowId, Refused<T>> {
+        // Hashing is most of what a key costs here: each is hashed once.
+        let hashed = |key: FlowKey| Hashed { hash: self.hash.hash_one(key), key };
+        let (forward, reverse) = (hashed(forward), reverse.map(hashed));
         if let Some(why) = self.refusal(&forward, reverse.as_ref()) {
             return Err(Refused { why, value });
         }
         self.serial = (self.serial + 1) % FlowId::SERIALS;
-        let flow = Flow { keys: [forward, reverse.unwrap_or(forward)], one_way: reverse.is_none(), value };
-        let slot = self.take_slot(flow);
+        let keys = [forward.key, reverse.as_ref().unwrap_or(&forward).key];
+        let slot = self.take_slot(Flow { keys, one_way: reverse.is_none(), value });
         self.len += 1;
+        // There is room for two keys of as many flows as the limit allows.
         if let Some(reverse) = reverse {
-            self.enter(&reverse, Place::new(slot, Direction::ToClient));
+            self.directory.insert(reverse.hash, Place::new(slot, Direction::ToClient).0);
         }
-        self.enter(&forward, Place::new(slot, Direction::ToServer));
+        self.directory.insert(forward.hash, Place::new(slot, Direction::ToServer).0);
         Ok(self.id(slot, self.serial))
     }
 
@@ -263,30 +267,29 @@ impl<T> Table<T> {
             + self.chunks.len() * CHUNK * size_of::<Slot<T>>()
     }
 
-    fn refusal(&self, forward: &FlowKey, reverse: Option<&FlowKey>) -> Option<Refusal> {
+    fn refusal(&self, forward: &Hashed, reverse: Option<&Hashed>) -> Option<Refusal> {
         if self.len >= self.limit {
             return Some(Refusal::Full);
         }
-        if reverse == Some(forward) {
+        if reverse.is_some_and(|reverse| reverse.key == forward.key) {
             return Some(Refusal::Mirrored);
         }
-        let taken = |key, direction| self.find(key).map(|(by, _)| Refusal::Taken { direction, by });
+        let taken = |it: &Hashed, direction| {
+            let slot = self.place(it.hash, &it.key)?.slot();
+            Some(Refusal::Taken { direction, by: self.id(slot, self.slot(slot)?.serial) })
+        };
         reverse
             .and_then(|reverse| taken(reverse, Direction::ToClient))
             .or_else(|| taken(forward, Direction::ToServer))
     }
 
-    fn place(&self, key: &FlowKey) -> Option<Place> {
+    /// Where a key with this hash stands.
+    fn place(&self, hash: u64, key: &FlowKey) -> Option<Place> {
         let is_here = |place| {
             let flow = self.slot(Place(place).slot()).and_then(|slot| slot.flow.as_ref());
             flow.is_some_and(|flow| flow.keys[Place(place).direction() as usize] == *key)
         };
-        self.directory.find(self.hash.hash_one(key), is_here).map(Place)
-    }
-
-    /// There is room for two keys of as many flows as the limit allows.
-    fn enter(&mut self, key: &FlowKey, place: Place) {
-        self.directory.insert(self.hash.hash_one(key), place.0);
+        self.directory.find(hash, is_here).map(Place)
     }
 
     fn leave(&mut self, key: &FlowKey, place: Place) {
@@ -353,6 +356,12 @@ struct Slot<T> {
     serial: u32,
     next_free: Option<u32>,
     flow: Option<Flow<T>>,
+}
+
+/// A key with its hash.
+struct Hashed {
+    hash: u64,
+    key: FlowKey,
 }
 
 /// Where a key stands: slot and direction.

@@ -1,11 +1,10 @@
 //! Explicit maps between prefixes of IPv4 and of IPv6 (RFC 7757).
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 
 use shunt_wire::{Address, Family};
 
 use super::{length, v4, v4_bits, v6, v6_bits};
-use crate::hash::Keyed;
 use crate::network::Prefix;
 
 /// A prefix of IPv4 and one of IPv6: addresses that begin with the one are those that begin with the other,
@@ -38,12 +37,10 @@ pub enum Unfit {
     Mapped(usize),
 }
 
-/// Where prefixes are found: by length, the longest first, and in each length by their bits.
-#[derive(Clone, Debug)]
-struct ByPrefix {
-    lengths: Vec<u8>,
-    places: HashMap<(u8, u128), usize, Keyed>,
-}
+/// The places of maps: by the length of a prefix, the longest first, and in each length by its bits. Few lengths occur,
+/// and mostly few maps: comparing costs less than a hash.
+#[derive(Clone, Debug, Default)]
+struct ByPrefix(Vec<(u8, BTreeMap<u128, usize>)>);
 
 impl Maps {
     /// # Errors
@@ -65,8 +62,6 @@ impl Maps {
                 return Err(Unfit::Twice(before, place));
             }
         }
-        by_v4.lengths.sort_unstable_by(|a, b| b.cmp(a));
-        by_v6.lengths.sort_unstable_by(|a, b| b.cmp(a));
         Ok(Self { all: maps.into(), by_v4, by_v6 })
     }
 
@@ -108,24 +103,21 @@ impl Map {
 impl ByPrefix {
     /// Returns the place of the map that has the prefix already.
     fn insert(&mut self, prefix: &Prefix, place: usize) -> Option<usize> {
-        if !self.lengths.contains(&prefix.length()) {
-            self.lengths.push(prefix.length());
-        }
-        self.places.insert((prefix.length(), prefix.bits()), place)
+        let prefixes = match self.0.binary_search_by(|(length, _)| prefix.length().cmp(length)) {
+            Ok(at) => &mut self.0[at].1,
+            Err(at) => {
+                self.0.insert(at, (prefix.length(), BTreeMap::new()));
+                &mut self.0[at].1
+            }
+        };
+        prefixes.insert(prefix.bits(), place)
     }
 
     fn find(&self, bits: u128) -> Option<usize> {
-        self.lengths.iter().find_map(|length| {
+        self.0.iter().find_map(|(length, prefixes)| {
             let first = bits & u128::MAX.checked_shl(128 - u32::from(*length)).unwrap_or(0);
-            self.places.get(&(*length, first)).copied()
+            prefixes.get(&first).copied()
         })
-    }
-}
-
-impl Default for ByPrefix {
-    fn default() -> Self {
-        // Untrusted senders look addresses up, but only the operator inserts any.
-        Self { lengths: Vec::new(), places: HashMap::with_hasher(Keyed::new([0, 0])) }
     }
 }
 

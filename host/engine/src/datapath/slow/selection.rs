@@ -120,7 +120,8 @@ impl Among<'_> {
     /// A member with the state that it has here.
     fn member(&self, place: usize) -> Option<Member> {
         let member = self.pool.members.get(place)?;
-        Some(Member { state: Arc::clone(self.state(place, member)), ..member.clone() })
+        let Member { endpoint, weight, .. } = *member;
+        Some(Member { endpoint, weight, state: Arc::clone(self.state(place, member)) })
     }
 
     /// Why there is none to choose.
