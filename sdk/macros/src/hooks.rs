@@ -224,6 +224,7 @@ impl Hook {
                 }
             }
             #(#cfgs)*
+            #[cfg(target_arch = "wasm32")]
             ::shunt_sdk::__rt::bindings::#module::export!(
                 Exports with_types_in ::shunt_sdk::__rt::bindings::#module
             );

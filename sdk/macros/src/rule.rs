@@ -151,6 +151,9 @@ fn check_on_load(method: &ImplItemFn) -> Result<(), Error> {
 }
 
 /// Every rule exports `on-load`: it reads the settings and makes panics readable.
+///
+/// Exports are for WebAssembly only. Their names hold colons, which rust-lld does not take in the list of
+/// exported symbols: `cargo build` for the machine itself, as editors run it, would not link.
 fn export_on_load(rule: &Ident, own: Option<&ImplItemFn>) -> TokenStream {
     let own = own.map(|method| {
         let cfgs = hooks::cfgs(&method.attrs);
@@ -176,6 +179,7 @@ fn export_on_load(rule: &Ident, own: Option<&ImplItemFn>) -> TokenStream {
                 ::shunt_sdk::__rt::keep(&RULE, rule)
             }
         }
+        #[cfg(target_arch = "wasm32")]
         ::shunt_sdk::__rt::bindings::on_load::export!(
             Exports with_types_in ::shunt_sdk::__rt::bindings::on_load
         );

@@ -222,6 +222,13 @@ fn a_new_pack_builds_and_passes_its_cases() {
     let bytes = built["bytes"].as_u64().unwrap();
     assert!(bytes <= 20_480, "{bytes} bytes of a rule with a setting and a message");
 
+    // For the machine itself, as editors build it.
+    let mut cargo = Command::new(env!("CARGO"));
+    cargo.args(["build", "--quiet", "--offline"]).current_dir(folder.path().join("my-rule"));
+    cargo.env("CARGO_TARGET_DIR", shunt_tests::packs::root().join("target/guests"));
+    let built = cargo.output().unwrap();
+    assert!(built.status.success() && built.stderr.is_empty(), "{}", String::from_utf8_lossy(&built.stderr));
+
     let refused = run(&["rule", "new", "my-rule"]).refused(1);
     assert!(refused.contains("is there already"), "{refused}");
     let refused = run(&["rule", "new", "My_Rule"]).refused(1);
