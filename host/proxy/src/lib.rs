@@ -6,6 +6,7 @@
 //! | [`worker`] | a thread with its own runtime, listeners, rule instances and connections to members |
 //! | [`change`] | a change: listeners are opened before any worker takes the snapshot |
 //! | `listener` | accepts, asks `on-flow`, hands each connection to what serves it |
+//! | `member` | a member as a worker sees it, with the connections that are kept to it |
 //! | `view` | a worker's view of virtuals, pools and rules, built on the one before it |
 //! | `connection` | a client's connection as its rules know it, whatever protocol it carries |
 //! | `client` | a client's stream of bytes, with TLS or without |
@@ -19,6 +20,7 @@ mod connection;
 mod deadline;
 mod http;
 mod listener;
+mod member;
 mod route;
 mod view;
 pub mod worker;

@@ -13,7 +13,7 @@ use shunt_engine::persistence::{MemberTag, key_prefix};
 use shunt_rules::{Attachment, HookSet};
 use shunt_wire::Endpoint;
 
-use crate::http::member::MemberView;
+use crate::member::MemberView;
 use shunt_runtime::counters::VirtualCounters;
 use shunt_runtime::rules::attached::AttachedRule;
 use shunt_runtime::{Pool, Snapshot, Virtual};

@@ -13,8 +13,8 @@ use tokio::runtime::{Builder, LocalOptions};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::http::h1::connection::Http1;
-use crate::http::member::SWEEP_EVERY;
 use crate::listener::Listener;
+use crate::member::SWEEP_EVERY;
 use crate::view::Views;
 use shunt_runtime::Snapshot;
 

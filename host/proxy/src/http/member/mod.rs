@@ -9,16 +9,14 @@ mod response;
 use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
 use std::io;
-use std::net::SocketAddr;
 use std::rc::Rc;
-use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use http::{request as http_request, response as http_response};
 use http_body::{Frame, SizeHint};
-use shunt_engine::member::{Active, MemberState};
+use shunt_engine::member::Active;
 use thiserror::Error;
 use tokio::net::TcpStream;
 use tokio::task::spawn_local;
@@ -27,17 +25,15 @@ use tokio::time::{Instant, timeout};
 use crate::deadline::Deadline;
 use crate::http::body::{BodyError, RequestBody, RequestBodyState};
 use crate::http::h1::guard::Upload;
+use crate::member::MemberView;
 use connection::ServerConnection;
 pub(crate) use outgoing::{MOST_KEPT, Pace, Resend};
 use response::Piece;
-use shunt_runtime::counters::MemberCounters;
 use shunt_runtime::dial;
 
 /// Idle connections kept per member and worker. Enough for the concurrency that one worker reaches;
 /// more would only hold descriptors of the member.
 const MOST_IDLE: usize = 256;
-/// How often [`MemberView::sweep`] is to be called.
-pub(crate) const SWEEP_EVERY: Duration = Duration::from_secs(10);
 /// A connection that was idle at so many sweeps is closed: after 30 to 40 s, before the 60 to 75 s at
 /// which common servers do. Counting sweeps takes no clock on the path of a request.
 const MOST_SWEEPS: u8 = 4;
@@ -48,12 +44,9 @@ const FRESH: Duration = Duration::from_secs(1);
 /// A connection that was used so shortly ago is taken as the worker last saw it; else the kernel is asked.
 const JUST_USED: Duration = Duration::from_millis(5);
 
-/// A member as one worker sees it.
-pub(crate) struct MemberView {
-    pub(crate) address: SocketAddr,
-    pub(crate) weight: u32,
-    pub(crate) state: Arc<MemberState>,
-    pub(crate) counters: Arc<MemberCounters>,
+/// What is kept of a member between requests.
+#[derive(Default)]
+pub(crate) struct Kept {
     idle: RefCell<Vec<Idle>>,
     /// It closed a connection just behind an answer, unsaid, and has answered on no kept one since. There are
     /// servers that close behind each answer (uWSGI).
@@ -113,33 +106,34 @@ pub(crate) enum Broken {
     Body(BodyError),
 }
 
-impl MemberView {
-    pub(crate) fn new(
-        address: SocketAddr,
-        weight: u32,
-        state: Arc<MemberState>,
-        counters: Arc<MemberCounters>,
-    ) -> Self {
-        let (idle, closes_early) = (RefCell::default(), Cell::default());
-        MemberView { address, weight, state, counters, idle, closes_early }
+impl Kept {
+    /// All of it, for the same member with other settings.
+    pub(crate) fn take(&self) -> Self {
+        Kept { idle: RefCell::new(self.idle.take()), closes_early: self.closes_early.clone() }
     }
 
-    /// The same member with another weight: keeps its connections.
-    pub(crate) fn with_weight(&self, weight: u32) -> Self {
-        MemberView {
-            address: self.address,
-            weight,
-            state: Arc::clone(&self.state),
-            counters: Arc::clone(&self.counters),
-            idle: RefCell::new(self.idle.take()),
-            closes_early: self.closes_early.clone(),
+    /// Closes what is idle for too long or was closed by the member.
+    pub(crate) fn sweep(&self) {
+        self.idle.borrow_mut().retain_mut(|idle| {
+            idle.sweeps += 1;
+            idle.sweeps < MOST_SWEEPS && idle.connection.is_quiet()
+        });
+    }
+
+    /// Closes every idle connection.
+    pub(crate) fn close(&self) {
+        self.idle.borrow_mut().clear();
+    }
+
+    fn keep(&self, connection: Box<ServerConnection>, used: Instant) {
+        let mut idle = self.idle.borrow_mut();
+        if idle.len() < MOST_IDLE {
+            idle.push(Idle { connection, used, sweeps: 0 });
         }
     }
 
-    /// A connection that was kept alive, for a request that begins `now`. The member may just have closed it:
-    /// then sending on it fails, see [`SendError::Stale`]. For a request that is not `repeatable` only one that the
-    /// member is not likely to have closed.
-    pub(crate) fn reuse(self: &Rc<Self>, now: Instant, repeatable: bool) -> Option<Lease> {
+    /// See [`Lease::reuse`].
+    fn reuse(&self, now: Instant, repeatable: bool) -> Option<(Box<ServerConnection>, Past)> {
         let mut idle = self.idle.borrow_mut();
         loop {
             let (Idle { connection, used, sweeps }, cautious) = match repeatable || !self.closes_early.get() {
@@ -161,49 +155,11 @@ impl MemberView {
                 true => connection.is_quiet_now(),
             };
             if quiet {
-                let past = if unused < FRESH { Past::Recent } else { Past::Old };
-                return Some(Lease::new(connection, self, past, now));
+                return Some((connection, if unused < FRESH { Past::Recent } else { Past::Old }));
             }
             if unused < FRESH {
                 self.closes_early.set(true);
             }
-        }
-    }
-
-    /// A new connection.
-    pub(crate) async fn connect(
-        self: &Rc<Self>,
-        within: Duration,
-        now: Instant,
-    ) -> Result<Lease, ConnectError> {
-        let stream = match timeout(within, TcpStream::connect(self.address)).await {
-            Err(_) => return Err(ConnectError::TimedOut),
-            Ok(Err(error)) => return Err(error.into()),
-            Ok(Ok(stream)) => stream,
-        };
-        dial::refuse_itself(&stream)?;
-        // Best effort: without it small writes wait for the peer's delayed ACK.
-        let _ = stream.set_nodelay(true);
-        Ok(Lease::new(Box::new(ServerConnection::new(stream)), self, Past::Nothing, now))
-    }
-
-    /// Closes what is idle for too long or was closed by the member.
-    pub(crate) fn sweep(&self) {
-        self.idle.borrow_mut().retain_mut(|idle| {
-            idle.sweeps += 1;
-            idle.sweeps < MOST_SWEEPS && idle.connection.is_quiet()
-        });
-    }
-
-    /// Closes every idle connection: the member is being taken out.
-    pub(crate) fn close_idle(&self) {
-        self.idle.borrow_mut().clear();
-    }
-
-    fn keep(&self, connection: Box<ServerConnection>, used: Instant) {
-        let mut idle = self.idle.borrow_mut();
-        if idle.len() < MOST_IDLE {
-            idle.push(Idle { connection, used, sweeps: 0 });
         }
     }
 }
@@ -252,6 +208,31 @@ pub(crate) struct Rest {
 }
 
 impl Lease {
+    /// A connection that was kept alive, for a request that begins `now`. The member may just have closed it:
+    /// then sending on it fails, see [`SendError::Stale`]. For a request that is not `repeatable` only one that the
+    /// member is not likely to have closed.
+    pub(crate) fn reuse(member: &Rc<MemberView>, now: Instant, repeatable: bool) -> Option<Lease> {
+        let (connection, past) = member.kept.reuse(now, repeatable)?;
+        Some(Lease::new(connection, member, past, now))
+    }
+
+    /// A new connection.
+    pub(crate) async fn connect(
+        member: &Rc<MemberView>,
+        within: Duration,
+        now: Instant,
+    ) -> Result<Lease, ConnectError> {
+        let stream = match timeout(within, TcpStream::connect(member.address)).await {
+            Err(_) => return Err(ConnectError::TimedOut),
+            Ok(Err(error)) => return Err(error.into()),
+            Ok(Ok(stream)) => stream,
+        };
+        dial::refuse_itself(&stream)?;
+        // Best effort: without it small writes wait for the peer's delayed ACK.
+        let _ = stream.set_nodelay(true);
+        Ok(Lease::new(Box::new(ServerConnection::new(stream)), member, Past::Nothing, now))
+    }
+
     fn new(connection: Box<ServerConnection>, member: &Rc<MemberView>, past: Past, began: Instant) -> Self {
         let active = member.state.begin();
         Lease { connection, member: Rc::clone(member), past, began, rest: None, active }
@@ -279,14 +260,14 @@ impl Lease {
             None => Err(SendError::FirstByte),
             Some(Ok(response)) => {
                 if self.past != Past::Nothing {
-                    self.member.closes_early.set(false);
+                    self.member.kept.closes_early.set(false);
                 }
                 Ok(response)
             }
             // Nothing of an answer came, and it was closed or reset: the member had closed it.
             Some(Err(error)) if self.past != Past::Nothing && error.is_closed() => {
                 if self.past == Past::Recent {
-                    self.member.closes_early.set(true);
+                    self.member.kept.closes_early.set(true);
                 }
                 Err(SendError::Stale(error, connection.take_again()))
             }
@@ -364,7 +345,7 @@ impl Lease {
         let Lease { mut connection, member, began, .. } = self;
         if connection.is_reusable() {
             connection.rest();
-            member.keep(connection, began);
+            member.kept.keep(connection, began);
         }
     }
 

@@ -6,10 +6,11 @@ use shunt_rules::{ConnectCause, ConnectFailure};
 use tokio::time::Instant;
 
 use crate::deadline::Waiting;
-use crate::http::member::{ConnectError, Lease, MemberView};
+use crate::http::member::{ConnectError, Lease};
 use crate::http::phases::rules::AfterFailure;
 use crate::http::phases::{Stop, Transaction};
 use crate::http::problem::Problem;
+use crate::member::MemberView;
 use crate::view::PoolView;
 
 /// Members tried for one request before it is given up: a pool of dead members must not hold a client
@@ -58,7 +59,7 @@ impl Transaction {
     }
 
     async fn lease(&mut self, member: &Rc<MemberView>) -> Result<Lease, ConnectCause> {
-        match member.reuse(self.started, self.is_repeatable()) {
+        match Lease::reuse(member, self.started, self.is_repeatable()) {
             Some(lease) => Ok(lease),
             // Boxed, and with it all that connecting takes: it is rare, and every request would carry its
             // size around.
@@ -74,7 +75,7 @@ impl Transaction {
         // The member's time begins when the request can be sent.
         let deadline = Rc::clone(&self.stream.deadline);
         deadline.wait_for(Waiting::FirstByte, Instant::now() + within + first_byte);
-        let connected = member.connect(within, self.started).await;
+        let connected = Lease::connect(member, within, self.started).await;
         self.wait_for_member();
         match connected {
             Ok(lease) => {

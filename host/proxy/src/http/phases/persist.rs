@@ -8,9 +8,9 @@ use shunt_engine::balance::choose::{Ask, Bind, Why};
 use shunt_engine::balance::{Ends, Members};
 use shunt_engine::persistence::{Key, MemberTag, cookie};
 
-use crate::http::member::MemberView;
 use crate::http::phases::Transaction;
 use crate::http::problem::Problem;
+use crate::member::MemberView;
 use crate::view::PoolView;
 use shunt_config::model::PersistBy;
 use shunt_runtime::clock;

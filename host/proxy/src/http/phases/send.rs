@@ -7,9 +7,10 @@ use http::{Method, StatusCode, response};
 use crate::deadline::Waiting;
 use crate::http::body::{RequestBody, RequestBodyFailure};
 use crate::http::fields::switches_to_http;
-use crate::http::member::{Broken, Lease, MOST_KEPT, MemberView, Resend, SendError};
+use crate::http::member::{Broken, Lease, MOST_KEPT, Resend, SendError};
 use crate::http::phases::{Stop, Transaction};
 use crate::http::problem::Problem;
+use crate::member::MemberView;
 
 pub(super) enum Sent {
     Response(response::Parts, Lease),
