@@ -26,6 +26,7 @@ mod fingerprint;
 mod keys;
 pub mod model;
 pub mod monitors;
+pub mod persistence;
 mod reference;
 mod repair;
 mod report;

@@ -13,6 +13,7 @@ use shunt_engine::datapath::{self, ModeName, Translation, Transport};
 use shunt_rules::{Budget, Isolation, OnFault};
 
 use super::monitors::Probe;
+use super::persistence::PersistBy;
 
 /// A whole configuration.
 #[derive(Clone, Debug, PartialEq)]
@@ -102,14 +103,6 @@ pub struct Persistence {
     /// How long a binding outlives its last use; for a cookie, its `Max-Age`, and without one it
     /// lives as long as the browser. Default for tables 1 h.
     pub timeout: Option<Duration>,
-}
-
-#[derive(Clone, Debug, PartialEq)]
-pub enum PersistBy {
-    /// The client's address.
-    Source,
-    /// A cookie of this name, set by Shunt.
-    Cookie(String),
 }
 
 /// `timeouts = { head = "10s", … }`

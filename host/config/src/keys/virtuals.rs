@@ -7,13 +7,11 @@ use shunt_wire::ip;
 
 use super::super::containers::{once, one_or_list, table as in_table, tables};
 use super::super::model::{
-    Certificate, Forwarded, Limits, PacketTimeouts, PacketVirtual, PersistBy, Persistence, Protocol,
-    Timeouts, Translator, Virtual,
+    Certificate, Forwarded, Limits, PacketTimeouts, PacketVirtual, Protocol, Timeouts, Translator, Virtual,
 };
+use super::super::persistence::persistence;
 use super::super::report::{Cause, Refusal};
-use super::super::shape::{
-    OnlyTrue, cookie, duration, file, integer, listen_address, name, one_of, pool_name, size,
-};
+use super::super::shape::{duration, file, integer, listen_address, name, one_of, pool_name, size};
 use super::super::suggest::quoted;
 use super::super::text;
 use super::super::walk::{Kind, Table};
@@ -105,15 +103,10 @@ pub(super) fn virtual_server(table: &mut Table<'_>) -> Option<AnyVirtual> {
         one_of(&[("replace", Forwarded::Replace), ("append", Forwarded::Append), ("off", Forwarded::Off)]),
         Forwarded::Replace,
     );
-    if let Some(Persistence { by: PersistBy::Cookie(name), .. }) = &persistence
-        && protocol.is_some_and(|protocol| protocol != Speaks::Packet)
+    if protocol.is_some_and(|protocol| protocol != Speaks::Packet)
         && !table.wrote("tls")
-        && needs_tls(name)
+        && let Some(refusal) = persistence.as_ref().and_then(|it| it.by.without_tls())
     {
-        let message = format!("browsers drop a cookie named {} where there is no TLS", quoted(name));
-        let refusal = Refusal::new(Cause::Conflict, message)
-            .label("this virtual has no `tls`")
-            .help("add `tls`, or give the cookie a name without that prefix, such as `SHUNT`");
         table.refuse("persistence", refusal);
     }
     let rules = table.optional("rule", "A rule, called in the order of the file.", tables(rule));
@@ -208,31 +201,6 @@ fn certificate(table: &mut Table<'_>) -> Option<Certificate> {
         file("the path of a PEM file"),
     );
     Some(Certificate { certificate: certificate?, key: key? })
-}
-
-fn persistence(table: &mut Table<'_>) -> Option<Persistence> {
-    let source = table.optional("source", "By the client's address.", OnlyTrue);
-    let cookie = table.optional("cookie", "By a cookie of this name, which Shunt sets.", cookie());
-    let timeout = table.derived(
-        "timeout",
-        "How long it outlives its last use. A cookie is set again once a tenth of it has passed.",
-        duration(SECOND..=365 * DAY),
-        "`\"1h\"` with `source`; with `cookie` as long as the browser",
-    );
-    table.exactly_one(&["source", "cookie"]);
-    table.useless_at(Kind::Packet, &[("cookie", "packets have no cookies")]);
-    match (source, cookie) {
-        (Some(()), _) => Some(Persistence { by: PersistBy::Source, timeout: timeout.or(Some(HOUR)) }),
-        (None, Some(name)) => Some(Persistence { by: PersistBy::Cookie(name), timeout }),
-        (None, None) => None,
-    }
-}
-
-/// Names that a browser takes only from a secure origin and with `Secure` (RFC 6265bis, sections 4.1.3 and 5.6).
-fn needs_tls(cookie: &str) -> bool {
-    ["__secure-", "__host-", "__http-"]
-        .iter()
-        .any(|prefix| cookie.get(..prefix.len()).is_some_and(|start| start.eq_ignore_ascii_case(prefix)))
 }
 
 fn timeouts(table: &mut Table<'_>) -> Option<(Timeouts, PacketTimeouts)> {

@@ -12,8 +12,9 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde_json::Value;
-use shunt_config::model::{Forwarded, PersistBy};
+use shunt_config::model::Forwarded;
 use shunt_config::monitors::{Http, Probe, Tcp};
+use shunt_config::persistence::{Cookie, PersistBy};
 use shunt_config::{Cause, Document, Remark, Report, entries, load, reference_markdown, schema};
 use shunt_engine::balance::Balance;
 use shunt_rules::OnFault;
@@ -149,7 +150,7 @@ fn everything_means_what_it_says() {
     assert_eq!(shop.tls[0].certificate, folder.join("tls/shop.pem"));
     assert_eq!(shop.tls[1].key, Path::new("/etc/shunt/other.key"));
     let persistence = shop.persistence.as_ref().unwrap();
-    assert_eq!(persistence.by, PersistBy::Cookie("__Host-shunt".to_string()));
+    assert_eq!(persistence.by, PersistBy::Cookie(Cookie { name: "__Host-shunt".to_string() }));
     assert_eq!(persistence.timeout, Some(Duration::from_secs(365 * 24 * 3600)));
     assert_eq!(shop.timeouts.first_byte, Duration::from_secs(90 * 60));
     assert_eq!((shop.limits.head, shop.limits.body), (8192, Some(10 << 30)));

@@ -1,0 +1,104 @@
+//! Kinds of persistence. Each is a file beside this one, with its key, and a row in the table below; how a proxy knows a
+//! client by it is in the file of the same name of the proxy's phases.
+
+mod cookie;
+mod source;
+
+use std::time::Duration;
+
+use super::keys::{DAY, SECOND};
+use super::model::Persistence;
+use super::report::Refusal;
+use super::shape::duration;
+use super::walk::{self, Table};
+
+pub use cookie::Cookie;
+pub use source::Source;
+
+/// What a kind of persistence is to the configuration.
+trait Kind: Sized {
+    /// The key that asks for it.
+    const KEY: &'static str;
+    /// How long a binding outlives its last use where nothing is written; `None`: the kind itself knows an end.
+    const TIMEOUT: Option<Duration>;
+    /// Why packet virtuals have none of it; `None`: they have.
+    const NO_PACKETS: Option<&'static str> = None;
+
+    /// Reads the key.
+    fn read(table: &mut Table<'_>) -> Option<Self>;
+
+    /// What is wrong with it at a proxy without TLS.
+    fn without_tls(&self) -> Option<Refusal> {
+        None
+    }
+}
+
+/// Writes the enum of all kinds, and what is asked of each, from the rows.
+macro_rules! persistences {
+    ($($(#[$doc:meta])* $kind:ident;)+) => {
+        /// By what a client is known.
+        #[derive(Clone, Debug, PartialEq)]
+        pub enum PersistBy {
+            $($(#[$doc])* $kind($kind),)+
+        }
+
+        impl PersistBy {
+            /// The keys, of which exactly one is written.
+            const KEYS: &[&str] = &[$($kind::KEY),+];
+
+            const fn timeout(&self) -> Option<Duration> {
+                match self {
+                    $(Self::$kind(_) => $kind::TIMEOUT,)+
+                }
+            }
+
+            /// What is wrong with it at a proxy without TLS.
+            pub(super) fn without_tls(&self) -> Option<Refusal> {
+                match self {
+                    $(Self::$kind(kind) => kind.without_tls(),)+
+                }
+            }
+        }
+
+        /// Reads the keys of all kinds, of which one may be written.
+        fn by(table: &mut Table<'_>) -> Option<PersistBy> {
+            let mut by = None;
+            $(
+                let read = $kind::read(table).map(PersistBy::$kind);
+                by = by.or(read);
+            )+
+            by
+        }
+
+        /// Refuses what packet virtuals have none of.
+        fn refuse_at_packets(table: &mut Table<'_>) {
+            $(
+                if let Some(why) = $kind::NO_PACKETS {
+                    table.useless_at(walk::Kind::Packet, &[($kind::KEY, why)]);
+                }
+            )+
+        }
+    };
+}
+
+persistences! {
+    /// `source = true`: the client's address.
+    Source;
+    /// `cookie = "NAME"`: a cookie of this name, set by Shunt.
+    Cookie;
+}
+
+/// `persistence = { … }`
+pub(super) fn persistence(table: &mut Table<'_>) -> Option<Persistence> {
+    let by = by(table);
+    let timeout = table.derived(
+        "timeout",
+        "How long it outlives its last use. A cookie is set again once a tenth of it has passed.",
+        duration(SECOND..=365 * DAY),
+        "`\"1h\"` with `source`; with `cookie` as long as the browser",
+    );
+    table.exactly_one(PersistBy::KEYS);
+    refuse_at_packets(table);
+    let by = by?;
+    Some(Persistence { timeout: timeout.or(by.timeout()), by })
+}
