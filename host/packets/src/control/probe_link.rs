@@ -96,14 +96,17 @@ impl ProbeLink {
         let new = Places { from: &places.from - &has.from, to: &places.to - &has.to };
         let mut added = Places::default();
         let give = |what: &str, address: IpAddr, outcome: io::Result<()>, to: &mut BTreeSet<IpAddr>| {
-            outcome.map_err(|error| format!("probe-from: cannot add {what} {address}: {error}"))?;
+            outcome.map_err(|error| told(what, address, &error))?;
             to.insert(address);
             Ok(())
         };
         let mut outcome: Result<(), String> = Ok(());
         for from in &new.from {
+            if outcome.is_err() {
+                break;
+            }
             let given = editor.add_address(*index, *from, bits(*from));
-            outcome = outcome.and_then(|()| give("the address", *from, given, &mut added.from));
+            outcome = give("the address", *from, given, &mut added.from);
         }
         for to in &new.to {
             if outcome.is_err() {
@@ -176,6 +179,50 @@ impl ProbeWay {
     }
 }
 
+/// What the probe interface cannot be given, and what to do.
+fn told(what: &str, address: IpAddr, error: &io::Error) -> String {
+    // It may be changed, for it could be made; so what is not permitted is IPv6 (net/ipv6/addrconf.c, `addrconf_add_dev`).
+    let help = match error.kind() {
+        io::ErrorKind::PermissionDenied if address.is_ipv6() => {
+            "; new interfaces have no IPv6 here: `sysctl -w net.ipv6.conf.default.disable_ipv6=0` lets them"
+        }
+        _ => "",
+    };
+    format!("probe-from: cannot add {what} {address}: {error}{help}")
+}
+
 fn bits(address: IpAddr) -> u8 {
     if address.is_ipv4() { 32 } else { 128 }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{env, thread};
+
+    use nix::sched::{CloneFlags, unshare};
+    use shunt_sys::netlink::Netlink;
+
+    use super::*;
+
+    /// What comes behind the address that cannot be added is not added, either.
+    #[test]
+    fn a_link_has_what_it_had_where_something_cannot_be_added() {
+        if !nix::unistd::geteuid().is_root() {
+            assert!(env::var_os("SHUNT_REQUIRE_ROOT").is_none_or(|it| it != "1"), "a TUN device needs root");
+            return println!("skipped: needs root: a TUN device");
+        }
+        let test = || {
+            unshare(CloneFlags::CLONE_NEWNET).unwrap();
+            let (mut link, _tun) = ProbeLink::open().unwrap();
+            // Which no interface can have, before one that any can.
+            let from = ["::", "2001:db8::1"].map(|it| it.parse().unwrap());
+            let refused = link.add(&Places { from: from.into(), to: BTreeSet::new() }).unwrap_err();
+            assert!(refused.starts_with("probe-from: cannot add the address ::: "), "{refused}");
+            assert!(link.places().is_empty());
+            let netlink = Netlink::open().unwrap();
+            let mut addresses = netlink.state().addresses.iter().map(|it| it.address);
+            assert!(addresses.all(|address| !from.contains(&address)));
+        };
+        thread::scope(|scope| scope.spawn(test).join()).unwrap();
+    }
 }
