@@ -43,7 +43,7 @@ fn address(text: &str) -> Address {
 }
 
 /// Two interfaces, a VLAN on the first, and loopback.
-fn state() -> NetworkState {
+pub(crate) fn state() -> NetworkState {
     let mut state = NetworkState::default();
     let link = |index, name: &str, mac, vlan| {
         (index, Link { index, name: name.to_owned(), mac, mtu: 1500, up: true, vlan, tun: false })
@@ -178,7 +178,7 @@ fn what_waits_for_another_worker_is_bounded() {
     assert!(outlet.offer(CLIENTS, b"frame", None), "room again");
 }
 
-const CONFIG: &str = "
+pub(crate) const CONFIG: &str = "
 [[virtual]]
 name = 'web'
 listen = '203.0.113.1:80'
@@ -217,14 +217,14 @@ fn configured() -> Config {
     configured_by(CONFIG)
 }
 
-fn configured_by(text: &str) -> Config {
+pub(crate) fn configured_by(text: &str) -> Config {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("shunt.toml");
     fs::write(&path, text).unwrap();
     shunt_config::load(&path).unwrap_or_else(|report| panic!("{report}"))
 }
 
-fn live(config: &Config) -> Snapshot {
+pub(crate) fn live(config: &Config) -> Snapshot {
     let mut registry = Registry::new(1, [1, 2]);
     let virtuals = config.packet_virtuals.iter();
     Snapshot {
@@ -238,7 +238,7 @@ fn live(config: &Config) -> Snapshot {
     }
 }
 
-fn made(live: &Snapshot, config: &Config, links: &HashMap<String, Named>, takes: Takes) -> Loaded {
+pub(crate) fn made(live: &Snapshot, config: &Config, links: &HashMap<String, Named>, takes: Takes) -> Loaded {
     let parts = Parts { snapshot: live, snat_pools: &config.snat_pools, links, probes: None, takes };
     load(&parts, None).unwrap()
 }

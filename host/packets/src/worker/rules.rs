@@ -1,5 +1,8 @@
 //! A worker's instances of the rules of packet virtuals, and what their verdicts mean to packets.
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
