@@ -118,6 +118,28 @@ fn another_mode_is_for_new_flows() {
     }
 }
 
+/// The tables of flows are as large as they were made: of a limit that is raised the operator hears when it counts.
+#[test]
+fn room_for_more_flows_is_told_to_be_for_the_next_start() {
+    if !is_root() {
+        return;
+    }
+    let plan = Plan::new(Mode::Nat);
+    let more = Plan { keys: "limits = { flows = 300_000 }".to_owned(), ..plan.clone() };
+    let site = PacketSite::start("reload-flows", Shape::TwoArm, &plan);
+    site.reload(&more);
+    // Four virtuals have as many each.
+    let told =
+        "limits.flows of all packet virtuals together is 1200000; the tables were made for 1048576 flows";
+    site.wait_log(told);
+    site.wait_log("are larger at the next start only");
+    let PacketSite { shunt, topology } = site;
+    drop(shunt);
+    let site = PacketSite::on(topology, &more);
+    site.reload(&Plan { keys: "limits = { flows = 250_000 }".to_owned(), ..plan });
+    assert!(!site.shunt.log().contains("the tables were made for"), "{}", site.shunt.log());
+}
+
 #[test]
 fn a_refused_configuration_changes_nothing() {
     if !is_root() {
