@@ -3,6 +3,7 @@
 #![allow(clippy::expect_used, clippy::panic, reason = "a test that cannot continue says so and ends")]
 
 pub mod speaker;
+pub mod standstill;
 mod traffic;
 
 use std::net::SocketAddr;

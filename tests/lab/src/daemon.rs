@@ -57,6 +57,12 @@ impl Shunt {
         output(Command::new(&self.program).arg("--socket").arg(self.socket()).args(arguments))
     }
 
+    /// Its process number.
+    #[must_use]
+    pub fn pid(&self) -> u32 {
+        self.process.pid()
+    }
+
     /// Where its admin socket is.
     #[must_use]
     pub fn socket(&self) -> PathBuf {

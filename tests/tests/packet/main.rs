@@ -7,6 +7,7 @@
     reason = "a test that cannot continue says so and ends"
 )]
 
+mod beside;
 mod caches;
 mod config;
 mod errors;
