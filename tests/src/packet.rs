@@ -5,6 +5,7 @@
 pub mod speaker;
 pub mod standstill;
 mod traffic;
+pub mod xdp;
 
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};

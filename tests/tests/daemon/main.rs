@@ -11,4 +11,5 @@ mod admin;
 mod compile;
 mod life;
 mod log;
+mod prepare;
 mod reload;

@@ -21,6 +21,7 @@ mod monitors;
 mod nat;
 mod operators;
 mod outbound;
+mod prepare;
 mod reload;
 mod rules;
 mod siit;
