@@ -1,13 +1,17 @@
 //! TLS towards clients: certificates by name, and what HTTP notices of it.
 
+use std::io::Write as _;
 use std::net::TcpStream;
 use std::sync::Arc;
 
 use rcgen::{CertificateParams, KeyPair};
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
-use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
-use rustls::{ClientConfig, ClientConnection, DigitallySignedStruct, SignatureScheme, StreamOwned};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
+use rustls::{
+    ClientConfig, ClientConnection, DigitallySignedStruct, ServerConfig, ServerConnection, SignatureScheme,
+    StreamOwned,
+};
 use shunt_tests::address;
 use shunt_tests::daemon::{Daemon, Folder, Signal, until};
 use shunt_tests::origin::Origin;
@@ -65,8 +69,7 @@ impl ServerCertVerifier for Anyone {
 
 type TlsClient = Conversation<StreamOwned<ClientConnection, TcpStream>>;
 
-/// A client that asks for `name`; an IP address asks for none.
-fn connect(site: &Site, name: &str, version: &'static rustls::SupportedProtocolVersion) -> TlsClient {
+fn client_config(version: &'static rustls::SupportedProtocolVersion) -> ClientConfig {
     let provider = Arc::new(aws_lc_rs::default_provider());
     let mut config = ClientConfig::builder_with_provider(Arc::clone(&provider))
         .with_protocol_versions(&[version])
@@ -75,8 +78,13 @@ fn connect(site: &Site, name: &str, version: &'static rustls::SupportedProtocolV
         .with_custom_certificate_verifier(Arc::new(Anyone(provider)))
         .with_no_client_auth();
     config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    config
+}
+
+/// A client that asks for `name`; an IP address asks for none.
+fn connect(site: &Site, name: &str, version: &'static rustls::SupportedProtocolVersion) -> TlsClient {
     let name = ServerName::try_from(name.to_owned()).unwrap();
-    let session = ClientConnection::new(Arc::new(config), name).unwrap();
+    let session = ClientConnection::new(Arc::new(client_config(version)), name).unwrap();
     let socket = Client::connect(site.address).into_stream();
     Conversation::new(StreamOwned::new(session, socket))
 }
@@ -335,4 +343,55 @@ fn trailers_behind_a_long_body() {
         assert_eq!((answer.body.len(), answer.trailers.len()), (1 << 20, 1));
         assert_eq!(answer.trailers[0], ("x-sum".to_owned(), "7".to_owned()));
     }
+}
+
+/// RFC 8446 section 4.2.10: a server that does not take early data skips it. The client has a ticket of another
+/// server of the name, as after a move of the address.
+#[test]
+fn early_data_with_the_ticket_of_another_server_is_skipped() {
+    let certified = rcgen::generate_simple_self_signed(["a.example".to_owned()]).unwrap();
+    let key = PrivateKeyDer::try_from(certified.signing_key.serialize_der()).unwrap();
+    let mut other = ServerConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
+        .with_protocol_versions(&[&rustls::version::TLS13])
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(vec![certified.cert.der().clone()], key)
+        .unwrap();
+    other.max_early_data_size = 16_384;
+    other.alpn_protocols = vec![b"http/1.1".to_vec()];
+    let mut other = ServerConnection::new(Arc::new(other)).unwrap();
+
+    let mut config = client_config(&rustls::version::TLS13);
+    config.enable_early_data = true;
+    let config = Arc::new(config);
+    let name = ServerName::try_from("a.example").unwrap();
+    let mut client = ClientConnection::new(Arc::clone(&config), name.clone()).unwrap();
+    for _ in 0..4 {
+        let mut sent = Vec::new();
+        while client.wants_write() {
+            client.write_tls(&mut sent).unwrap();
+        }
+        other.read_tls(&mut &sent[..]).unwrap();
+        other.process_new_packets().unwrap();
+        sent.clear();
+        while other.wants_write() {
+            other.write_tls(&mut sent).unwrap();
+        }
+        client.read_tls(&mut &sent[..]).unwrap();
+        client.process_new_packets().unwrap();
+    }
+
+    let origin = Origin::named("a");
+    let (site, _) = secure("", &origin, &[&["a.example"]]);
+    let mut client = ClientConnection::new(config, name).unwrap();
+    // All that the ticket allows, in records that are longer than what they hold.
+    let mut early = client.early_data().expect("a ticket that allows early data");
+    for _ in 0..64 {
+        assert_eq!(early.write(&[b'x'; 256]).unwrap(), 256);
+    }
+    let socket = Client::connect(site.address).into_stream();
+    let mut client = Conversation::new(StreamOwned::new(client, socket));
+    assert_eq!(client.get("/").text(), "a");
+    let session = client.into_stream().conn;
+    assert!(!session.is_early_data_accepted());
 }
