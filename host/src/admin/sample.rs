@@ -276,3 +276,10 @@ pub(crate) fn explained() -> Explained {
         }],
     }
 }
+
+/// Within `/v1` a field keeps its name and its place.
+#[test]
+fn the_status_is_sent_as_it_was() {
+    let sent = serde_json::to_string_pretty(&status()).unwrap() + "\n";
+    assert_eq!(sent, include_str!("sample.json"));
+}
