@@ -192,10 +192,10 @@ impl Scene {
         let mut buffer = vec![0; end + HEADROOM];
         buffer[HEADROOM..end].copy_from_slice(&bytes);
         let mut frame = Frame::new(&mut buffer, HEADROOM, end);
-        let finished = self.datapath.counters().checksums_finished;
+        let finished = self.datapath.counters().frames.checksums_finished;
         let verdict = self.datapath.receive(self.now, ingress, &mut frame, &mut self.driver);
         self.received += 1;
-        let was_partial = self.datapath.counters().checksums_finished > finished;
+        let was_partial = self.datapath.counters().frames.checksums_finished > finished;
         match verdict {
             Verdict::HandOver { .. } => panic!("there is one worker"),
             Verdict::Pending => {
@@ -222,7 +222,7 @@ impl Scene {
 
     fn check(&self) {
         let counters = self.datapath.counters();
-        assert_eq!(counters.received, self.received);
+        assert_eq!(counters.frames.received, self.received);
         assert_eq!(counters.flows, self.flows().len() as u64);
         assert_eq!(counters.modes.iter().map(|mode| mode.active).sum::<u64>(), counters.flows);
         let busy: u32 = self.states.iter().map(|state| state.active()).sum();

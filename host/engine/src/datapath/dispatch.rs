@@ -48,7 +48,7 @@ impl Datapath {
         (handed_over, part): (bool, Option<FragmentOf>),
         driver: &mut impl Driver,
     ) -> Verdict {
-        self.accounting.tally.received += 1;
+        self.accounting.tally.frames.received += 1;
         // Most hosts translate nothing.
         let translated = if self.config.snapshot.translators().is_empty() {
             None
@@ -76,7 +76,7 @@ impl Datapath {
     #[inline]
     pub(in crate::datapath) fn finish_checksum(&mut self, layout: &Layout, frame: &mut Frame<'_>) {
         if partial::finish(frame.bytes_mut(), layout) {
-            self.accounting.tally.checksums_finished += 1;
+            self.accounting.tally.frames.checksums_finished += 1;
         }
     }
 

@@ -52,7 +52,7 @@ pub use operate::explain::{Asked, Explanation, Leaving, Question, Unasked};
 pub use operate::list::{Filter, FlowDetails, FlowSummary};
 pub use snapshot::{Left, Owned, Snapshot};
 pub use state::config::Options;
-pub use state::counters::{Counters, FlowCounters, TranslatorCounters, VirtualCounters};
+pub use state::counters::{Counters, FlowCounters, FrameCounters, TranslatorCounters, VirtualCounters};
 pub use state::trace::{Considered, Note, Point, Standing};
 
 use std::sync::Arc;

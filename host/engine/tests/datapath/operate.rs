@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use shunt_engine::datapath::{
-    Conflict, Counters, Datapath, DropReason, Filter, FlowCounters, FlowSummary, ModeName, Snapshot, Traffic,
-    TranslatorCounters, Verdict, VirtualCounters,
+    Conflict, Counters, Datapath, DropReason, Filter, FlowCounters, FlowSummary, FrameCounters, ModeName,
+    Snapshot, Traffic, TranslatorCounters, Verdict, VirtualCounters,
 };
 use shunt_engine::flow::Cursor;
 use shunt_engine::snat::{AddressOccupancy, Counts};
@@ -176,7 +176,7 @@ fn icmp_errors_are_limited() {
     }
     assert_eq!(receive(&mut datapath, 1, datagram), Verdict::Drop(DropReason::NoVirtual));
     assert!(refused(receive(&mut datapath, 1, &syn(7, 1, "203.0.113.1", 9))), "a reset");
-    assert_eq!(datapath.counters().answers_withheld, 1);
+    assert_eq!(datapath.counters().frames.answers_withheld, 1);
     assert!(refused(receive(&mut datapath, 2, datagram)), "a millisecond later there is one more");
 }
 
@@ -194,8 +194,7 @@ fn counters_of_workers_add_up() {
         drops: DropReason::ALL.map(|reason| u64::from(reason == DropReason::NoMember)),
         snat: [(snat, AddressOccupancy { free, leased: 3, quarantined: 4 })].into(),
         leases: Counts { exhausted, ..Counts::default() },
-        received: 20,
-        handed_over: 7,
+        frames: FrameCounters { received: 20, handed_over: 7, ..FrameCounters::default() },
         ..Counters::default()
     };
     let translator = TranslatorCounters { to_v4: traffic(1), to_v6: traffic(2), refused: 3 };
@@ -214,8 +213,7 @@ fn counters_of_workers_add_up() {
         // Ports are left where they are fewest.
         snat: [(snat, AddressOccupancy { free: 400, leased: 6, quarantined: 8 })].into(),
         leases: Counts { exhausted: 3, ..Counts::default() },
-        received: 40,
-        handed_over: 14,
+        frames: FrameCounters { received: 40, handed_over: 14, ..FrameCounters::default() },
         ..Counters::default()
     };
     assert_eq!(total, expected);
@@ -233,7 +231,7 @@ fn a_limit_is_shared_by_the_workers() {
         }
         let counters = datapath.counters();
         assert_eq!(counters.drops[DropReason::TableFull as usize], 0);
-        (counters.flows, counters.handed_over > 20)
+        (counters.flows, counters.frames.handed_over > 20)
     });
     assert_eq!(counted, [(3, true), (2, true)]);
 }

@@ -39,13 +39,15 @@ pub struct InterfaceTotals {
 
 impl InterfaceTotals {
     pub(crate) fn add(&mut self, more: &Statistics) {
+        // Named one by one, so that none is forgotten.
+        let Statistics { received, sent, copied, send_full, receive_full, no_buffer, dropped } = more;
         let total = &mut self.statistics;
-        total.received += more.received;
-        total.sent += more.sent;
-        total.copied += more.copied;
-        total.send_full += more.send_full;
-        total.receive_full += more.receive_full;
-        total.no_buffer += more.no_buffer;
-        total.dropped += more.dropped;
+        total.received += received;
+        total.sent += sent;
+        total.copied += copied;
+        total.send_full += send_full;
+        total.receive_full += receive_full;
+        total.no_buffer += no_buffer;
+        total.dropped += dropped;
     }
 }

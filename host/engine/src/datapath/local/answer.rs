@@ -164,7 +164,7 @@ pub(in crate::datapath) fn report(
         return Verdict::Drop(reason);
     }
     if !accounting.errors.take(now) {
-        accounting.tally.answers_withheld += 1;
+        accounting.tally.frames.answers_withheld += 1;
         return Verdict::Drop(reason);
     }
     // The source is the address that the client sent to; toward a member it is that of the interface that it sends to.

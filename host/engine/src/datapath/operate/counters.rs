@@ -39,11 +39,7 @@ impl Datapath {
             memory: (self.flows.memory() + self.pending.fragments.memory()) as u64,
             pending: self.pending.next_hops.len() as u64,
             fragments_pending: self.pending.fragments.pending() as u64,
-            received: self.accounting.tally.received,
-            handed_over: self.accounting.tally.handed_over,
-            answered: self.accounting.tally.answered,
-            answers_withheld: self.accounting.tally.answers_withheld,
-            checksums_finished: self.accounting.tally.checksums_finished,
+            frames: self.accounting.tally.frames,
         }
     }
 }

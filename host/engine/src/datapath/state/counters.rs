@@ -40,6 +40,12 @@ pub struct Counters {
     pub pending: u64,
     /// Fragments that are pending for the first one of their packet now.
     pub fragments_pending: u64,
+    pub frames: FrameCounters,
+}
+
+/// What was done with frames, whichever virtual they are for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct FrameCounters {
     /// Frames received.
     pub received: u64,
     /// Frames handed over to other workers.
@@ -85,11 +91,7 @@ pub struct TranslatorCounters {
 /// What is counted of the worker as a whole.
 #[derive(Clone, Debug)]
 pub(in crate::datapath) struct Tally {
-    pub(in crate::datapath) received: u64,
-    pub(in crate::datapath) handed_over: u64,
-    pub(in crate::datapath) answered: u64,
-    pub(in crate::datapath) answers_withheld: u64,
-    pub(in crate::datapath) checksums_finished: u64,
+    pub(in crate::datapath) frames: FrameCounters,
     pub(in crate::datapath) modes: [FlowCounters; ModeName::ALL.len()],
     /// Of virtuals of mode `siit`, by number.
     pub(in crate::datapath) translators: Vec<TranslatorCounters>,
@@ -99,11 +101,7 @@ pub(in crate::datapath) struct Tally {
 impl Default for Tally {
     fn default() -> Self {
         Self {
-            received: 0,
-            handed_over: 0,
-            answered: 0,
-            answers_withheld: 0,
-            checksums_finished: 0,
+            frames: FrameCounters::default(),
             modes: [FlowCounters::default(); ModeName::ALL.len()],
             translators: Vec::new(),
             drops: [0; DropReason::ALL.len()],
@@ -125,11 +123,7 @@ impl Default for Counters {
             memory: 0,
             pending: 0,
             fragments_pending: 0,
-            received: 0,
-            handed_over: 0,
-            answered: 0,
-            answers_withheld: 0,
-            checksums_finished: 0,
+            frames: FrameCounters::default(),
         }
     }
 }
@@ -149,11 +143,7 @@ impl AddAssign<&Counters> for Counters {
             memory,
             pending,
             fragments_pending,
-            received,
-            handed_over,
-            answered,
-            answers_withheld,
-            checksums_finished,
+            frames,
         } = more;
         for (name, more) in virtuals {
             *self.virtuals.entry(Arc::clone(name)).or_default() += *more;
@@ -178,6 +168,13 @@ impl AddAssign<&Counters> for Counters {
         self.memory += memory;
         self.pending += pending;
         self.fragments_pending += fragments_pending;
+        self.frames += *frames;
+    }
+}
+
+impl AddAssign for FrameCounters {
+    fn add_assign(&mut self, more: FrameCounters) {
+        let FrameCounters { received, handed_over, answered, answers_withheld, checksums_finished } = more;
         self.received += received;
         self.handed_over += handed_over;
         self.answered += answered;
@@ -214,9 +211,9 @@ impl Tally {
     /// Counts what became of a frame.
     pub(in crate::datapath) const fn take(&mut self, verdict: Verdict) {
         match verdict {
-            Verdict::HandOver { .. } => self.handed_over += 1,
+            Verdict::HandOver { .. } => self.frames.handed_over += 1,
             Verdict::Refuse { reason, .. } | Verdict::Drop(reason) => self.dropped(reason),
-            Verdict::Answer { .. } => self.answered += 1,
+            Verdict::Answer { .. } => self.frames.answered += 1,
             Verdict::Send { .. } | Verdict::Sent | Verdict::Pending => {}
         }
     }

@@ -30,7 +30,7 @@ impl Simulation {
             let by_mode: u64 = counters.modes.iter().map(|mode| mode.active).sum();
             assert_eq!(by_mode, counters.flows);
             all += counters.flows;
-            received += counters.received;
+            received += counters.frames.received;
             leased += counters.snat.values().map(|address| address.leased).sum::<u32>();
         }
         assert_eq!((all, received), (flows.len() as u64, self.verdicts));
