@@ -3,6 +3,7 @@
 //!
 //! | module | what |
 //! |---|---|
+//! | [`counts`] | what is counted, each declared by one row |
 //! | [`status`] | the process, its proxies, pools and members |
 //! | [`packets`] | packet virtuals, and the threads that forward packets |
 //! | [`rules`] | rules where they are attached |
@@ -15,6 +16,7 @@
 //! Within `/v1` fields are added and never taken away. A field that the other side does not know is ignored,
 //! and one that the other side does not send is empty, so that the two may be of different versions.
 
+pub mod counts;
 pub mod explain;
 pub mod flows;
 pub mod openapi;

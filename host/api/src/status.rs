@@ -3,6 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::counts::{MemberCounts, VirtualCounts};
 use crate::packets::PacketStatus;
 use crate::rules::RuleStatus;
 
@@ -28,6 +29,7 @@ pub struct Status {
     pub packets: Option<PacketStatus>,
 }
 
+/// A virtual of the proxy.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", default)]
 pub struct VirtualStatus {
@@ -37,15 +39,8 @@ pub struct VirtualStatus {
     pub tls: bool,
     pub pool: Option<String>,
     pub rules: Vec<RuleStatus>,
-    pub connections: u64,
-    pub open: u64,
-    pub refused: u64,
-    pub handshakes_failed: u64,
-    pub requests: u64,
-    /// By the first digit of the status, from 1xx to 5xx.
-    pub answers: [u64; 5],
-    /// Answers that Shunt made because of an error.
-    pub errors: u64,
+    #[serde(flatten)]
+    pub counts: VirtualCounts,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -57,6 +52,7 @@ pub struct PoolStatus {
     pub members: Vec<MemberStatus>,
 }
 
+/// A member of a pool.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", default)]
 pub struct MemberStatus {
@@ -74,12 +70,8 @@ pub struct MemberStatus {
     pub active: u32,
     /// Flows of packet virtuals among them; `null`: no packet worker knows the member.
     pub flows: Option<u64>,
-    pub requests: u64,
-    pub connects: u64,
-    pub connects_failed: u64,
-    pub failures: u64,
-    pub bytes_to_client: u64,
-    pub bytes_to_server: u64,
+    #[serde(flatten)]
+    pub counts: MemberCounts,
 }
 
 /// A member as the clients of one virtual find it.

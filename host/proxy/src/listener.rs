@@ -20,7 +20,7 @@ use crate::connection::Connection;
 use crate::route::Route;
 use crate::view::VirtualView;
 use shunt_runtime::clock;
-use shunt_runtime::counters::VirtualCounters;
+use shunt_runtime::counters::{Shard, VirtualCounters};
 use shunt_runtime::rules::chain::{Chain, Decision};
 use shunt_runtime::tls::Tls;
 
@@ -171,7 +171,7 @@ impl Listener {
 /// A connection's place among those that are open; given back when it is dropped.
 struct Place {
     listener: Rc<Listener>,
-    counters: Arc<VirtualCounters>,
+    counters: Arc<Shard<VirtualCounters>>,
 }
 
 impl Drop for Place {

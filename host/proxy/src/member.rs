@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use shunt_engine::member::MemberState;
-use shunt_runtime::counters::MemberCounters;
+use shunt_runtime::counters::{MemberCounters, Shard};
 
 /// How often [`MemberView::sweep`] is to be called.
 pub(crate) const SWEEP_EVERY: Duration = Duration::from_secs(10);
@@ -14,7 +14,7 @@ pub(crate) struct MemberView {
     pub(crate) address: SocketAddr,
     pub(crate) weight: u32,
     pub(crate) state: Arc<MemberState>,
-    pub(crate) counters: Arc<MemberCounters>,
+    pub(crate) counters: Arc<Shard<MemberCounters>>,
     /// Connections that are not in use. What stands above keeps them; here they only grow old and are closed.
     pub(crate) kept: crate::http::member::Kept,
 }
@@ -24,7 +24,7 @@ impl MemberView {
         address: SocketAddr,
         weight: u32,
         state: Arc<MemberState>,
-        counters: Arc<MemberCounters>,
+        counters: Arc<Shard<MemberCounters>>,
     ) -> Self {
         MemberView { address, weight, state, counters, kept: Default::default() }
     }

@@ -14,7 +14,7 @@ use shunt_rules::{Attachment, HookSet};
 use shunt_wire::Endpoint;
 
 use crate::member::MemberView;
-use shunt_runtime::counters::VirtualCounters;
+use shunt_runtime::counters::{Shard, VirtualCounters};
 use shunt_runtime::rules::attached::AttachedRule;
 use shunt_runtime::{Pool, Snapshot, Virtual};
 
@@ -30,7 +30,7 @@ pub(crate) struct PoolView {
 
 pub(crate) struct VirtualView {
     pub(crate) virtual_: Arc<Virtual>,
-    pub(crate) counters: Arc<VirtualCounters>,
+    pub(crate) counters: Arc<Shard<VirtualCounters>>,
     pub(crate) pool: Option<Rc<PoolView>>,
     pub(crate) rules: Vec<Rc<RuleView>>,
     /// Every hook that any of its rules exports.

@@ -1,7 +1,10 @@
 //! Counters that every worker writes for itself and the control thread sums when someone asks.
 
+use std::ops::Deref;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+use shunt_api::counts::{MemberCounts, VirtualCounts};
 
 /// A count with one writer: adding is a plain load and store, no locked instruction.
 #[derive(Debug, Default)]
@@ -25,9 +28,29 @@ impl Count {
     }
 }
 
-/// One `T` per worker.
+/// What one worker counts. Aligned so that two workers' shards never share a cache line.
+#[derive(Debug, Default)]
+#[repr(align(128))]
+pub struct Shard<T>(T);
+
+impl<T> Deref for Shard<T> {
+    type Target = T;
+
+    #[inline]
+    fn deref(&self) -> &T {
+        &self.0
+    }
+}
+
+/// What is counted of a virtual while it serves.
+pub type VirtualCounters = VirtualCounts<Count>;
+
+/// What is counted of a member while it serves.
+pub type MemberCounters = MemberCounts<Count>;
+
+/// One shard per worker.
 #[derive(Debug)]
-pub struct Sharded<T>(Box<[Arc<T>]>);
+pub struct Sharded<T>(Box<[Arc<Shard<T>>]>);
 
 impl<T: Default> Sharded<T> {
     pub fn new(workers: usize) -> Arc<Self> {
@@ -35,59 +58,24 @@ impl<T: Default> Sharded<T> {
     }
 
     /// The shard of a worker, which alone may write to it.
-    pub fn shard(&self, worker: usize) -> Arc<T> {
+    pub fn shard(&self, worker: usize) -> Arc<Shard<T>> {
         // Workers are numbered from 0 and their number is fixed for the life of the process.
         Arc::clone(&self.0[worker % self.0.len()])
     }
 
-    pub fn sum(&self, of: impl Fn(&T) -> &Count) -> u64 {
-        self.0.iter().map(|shard| of(shard).get()).sum()
+    pub fn shards(&self) -> impl Iterator<Item = &T> + Clone {
+        self.0.iter().map(|shard| &shard.0)
     }
 }
 
-/// What is counted of a virtual. Aligned so that two workers' shards never share a cache line.
-#[derive(Debug, Default)]
-#[repr(align(128))]
-pub struct VirtualCounters {
-    /// Connections accepted.
-    pub connections: Count,
-    /// Connections open now.
-    pub open: Count,
-    /// Connections refused because the limit was reached, or by a rule.
-    pub refused: Count,
-    /// TLS handshakes that failed.
-    pub handshakes_failed: Count,
-    /// Requests whose head was read.
-    pub requests: Count,
-    /// Answers by the first digit of the status; the others are counted at index 0.
-    pub answers: [Count; 6],
-    /// Answers that Shunt made in a member's place because of an error.
-    pub errors: Count,
-}
-
-impl VirtualCounters {
+impl Shard<VirtualCounters> {
     /// Counts an answer by its status.
     pub fn answered(&self, status: u16) {
-        let class = usize::from(status / 100);
-        self.answers[if class < self.answers.len() { class } else { 0 }].add(1);
+        let class = usize::from(status / 100).checked_sub(1);
+        if let Some(count) = class.and_then(|class| self.answers.get(class)) {
+            count.add(1);
+        }
     }
-}
-
-/// What is counted of a member.
-#[derive(Debug, Default)]
-#[repr(align(128))]
-pub struct MemberCounters {
-    pub requests: Count,
-    /// Connections opened to it.
-    pub connects: Count,
-    /// Connects that failed.
-    pub connects_failed: Count,
-    /// Responses that did not come, came late or broke off.
-    pub failures: Count,
-    /// Bytes of response bodies.
-    pub bytes_to_client: Count,
-    /// Bytes of request bodies.
-    pub bytes_to_server: Count,
 }
 
 #[cfg(test)]
@@ -101,17 +89,22 @@ mod tests {
         counters.shard(1).requests.add(3);
         counters.shard(1).open.add(1);
         counters.shard(1).open.subtract(1);
-        assert_eq!(counters.sum(|shard| &shard.requests), 5);
-        assert_eq!(counters.sum(|shard| &shard.open), 0);
+        let sum = VirtualCounts::sum(counters.shards(), Count::get);
+        assert_eq!(sum, VirtualCounts { requests: 5, ..VirtualCounts::default() });
+    }
+
+    #[test]
+    fn shards_share_no_cache_line() {
+        assert_eq!(align_of::<Shard<VirtualCounters>>(), 128);
+        assert_eq!(align_of::<Shard<MemberCounters>>(), 128);
     }
 
     #[test]
     fn answers_are_counted_by_class() {
-        let counters = VirtualCounters::default();
-        for status in [200, 204, 404, 503, 799] {
+        let counters = Shard::<VirtualCounters>::default();
+        for status in [99, 200, 204, 404, 503, 799] {
             counters.answered(status);
         }
-        let classes: Vec<_> = counters.answers.iter().map(Count::get).collect();
-        assert_eq!(classes, [1, 0, 2, 0, 1, 1]);
+        assert_eq!(counters.answers.each_ref().map(Count::get), [0, 2, 0, 1, 1]);
     }
 }

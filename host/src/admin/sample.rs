@@ -1,12 +1,16 @@
 //! A status with something of everything in it, for tests.
 
+use shunt_api::counts::{
+    InterfaceCounts, MemberCounts, PacketCounts, PacketVirtualCounts, SnatCounts, SnatPoolCounts,
+    TrafficCounts, TranslatorCounts, VirtualCounts,
+};
 use shunt_api::explain::{
     ConsideredStatus, Explained, LeavingStatus, RewriteStatus, RuleSaid, StageStatus, VerdictStatus,
 };
 use shunt_api::flows::{FlowDetails, FlowStatus};
 use shunt_api::packets::{
     DropStatus, InterfaceStatus, ModeStatus, PacketMemberStatus, PacketStatus, PacketVirtualStatus,
-    SnatPoolStatus, TrafficStatus, TranslatorStatus,
+    SnatPoolStatus, TranslatorStatus,
 };
 use shunt_api::rules::{HookStatus, RuleStatus, RuleVersion, Times};
 use shunt_api::status::{Difference, MemberStatus, OnPathStatus, PoolStatus, Status, VirtualStatus};
@@ -30,13 +34,15 @@ pub(crate) fn status() -> Status {
             tls: true,
             pool: Some("web".to_owned()),
             rules: vec![rule()],
-            connections: 100,
-            open: 7,
-            refused: 1,
-            handshakes_failed: 2,
-            requests: 1_234,
-            answers: [0, 1_200, 20, 9, 5],
-            errors: 4,
+            counts: VirtualCounts {
+                connections: 100,
+                open: 7,
+                refused: 1,
+                handshakes_failed: 2,
+                requests: 1_234,
+                answers: [0, 1_200, 20, 9, 5],
+                errors: 4,
+            },
         }],
         pools: vec![PoolStatus {
             name: "web".to_owned(),
@@ -54,15 +60,17 @@ pub(crate) fn status() -> Status {
 fn packets() -> PacketStatus {
     PacketStatus {
         workers: 2,
-        flows: 12,
-        memory: 6_144,
-        held: 0,
-        fragments_held: 0,
-        received: 4_000,
-        handed_over: 40,
-        answered: 3,
-        answers_withheld: 1,
-        checksums_finished: 60,
+        counts: PacketCounts {
+            flows: 12,
+            memory: 6_144,
+            held: 0,
+            fragments_held: 0,
+            received: 4_000,
+            handed_over: 40,
+            answered: 3,
+            answers_withheld: 1,
+            checksums_finished: 60,
+        },
         virtuals: vec![PacketVirtualStatus {
             name: "resolvers".to_owned(),
             listen: "203.0.113.53:53".to_owned(),
@@ -71,17 +79,19 @@ fn packets() -> PacketStatus {
             mode: "snat".to_owned(),
             pool: Some("resolvers".to_owned()),
             rules: vec![RuleStatus { name: "resolvers/by-client".to_owned(), ..rule() }],
-            refused: 17,
+            counts: PacketVirtualCounts { refused: 17 },
             traffic: traffic(),
         }],
         translators: vec![TranslatorStatus {
             name: "clat".to_owned(),
             interfaces: vec!["eth1".to_owned()],
-            packets_to_v4: 700,
-            bytes_to_v4: 90_000,
-            packets_to_v6: 650,
-            bytes_to_v6: 880_000,
-            refused: 2,
+            counts: TranslatorCounts {
+                packets_to_v4: 700,
+                bytes_to_v4: 90_000,
+                packets_to_v6: 650,
+                bytes_to_v6: 880_000,
+                refused: 2,
+            },
         }],
         members: vec![PacketMemberStatus {
             pool: "resolvers".to_owned(),
@@ -89,7 +99,7 @@ fn packets() -> PacketStatus {
             traffic: traffic(),
         }],
         modes: vec![
-            ModeStatus { mode: "nat".to_owned(), traffic: TrafficStatus::default() },
+            ModeStatus { mode: "nat".to_owned(), traffic: TrafficCounts::default() },
             ModeStatus { mode: "snat".to_owned(), traffic: traffic() },
         ],
         drops: vec![DropStatus {
@@ -100,29 +110,30 @@ fn packets() -> PacketStatus {
         snat_pools: vec![SnatPoolStatus {
             name: "out".to_owned(),
             addresses: 4,
-            leased: 12,
-            resting: 30,
+            counts: SnatPoolCounts { leased: 12, resting: 30 },
             least_free: Some(32_000),
         }],
-        snat_exhausted: 0,
+        snat: SnatCounts { snat_exhausted: 0 },
         interfaces: vec![InterfaceStatus {
             name: "eth0".to_owned(),
             mode: "native".to_owned(),
             queues: 2,
-            received: 4_000,
-            sent: 3_900,
-            copied: 40,
-            send_full: 0,
-            receive_full: 2,
-            no_buffer: 0,
-            dropped: 0,
+            counts: InterfaceCounts {
+                received: 4_000,
+                sent: 3_900,
+                copied: 40,
+                send_full: 0,
+                receive_full: 2,
+                no_buffer: 0,
+                dropped: 0,
+            },
         }],
         steering: [("owned".to_owned(), 4_000), ("pass".to_owned(), 9)].into(),
     }
 }
 
-fn traffic() -> TrafficStatus {
-    TrafficStatus {
+fn traffic() -> TrafficCounts {
+    TrafficCounts {
         active: 12,
         flows: 1_200,
         packets_to_server: 3_100,
@@ -211,12 +222,14 @@ fn member(address: &str, health: &str, reason: &str) -> MemberStatus {
         admin: "enabled".to_owned(),
         active: 3,
         flows: Some(1),
-        requests: 617,
-        connects: 12,
-        connects_failed: 1,
-        failures: 2,
-        bytes_to_client: 4_096,
-        bytes_to_server: 1_024,
+        counts: MemberCounts {
+            requests: 617,
+            connects: 12,
+            connects_failed: 1,
+            failures: 2,
+            bytes_to_client: 4_096,
+            bytes_to_server: 1_024,
+        },
     }
 }
 

@@ -95,8 +95,8 @@ pub(super) fn table(pools: &[PoolStatus]) -> Table {
             Cell::from(&member.admin).tone(admin),
             Cell::from(&member.health).tone(health),
             member.active.into(),
-            member.requests.into(),
-            (member.connects_failed + member.failures).into(),
+            member.counts.requests.into(),
+            (member.counts.connects_failed + member.counts.failures).into(),
             member.reason.as_ref().into(),
         ]);
     }

@@ -3,11 +3,12 @@
 use super::format::{self, count};
 use super::screen::Tone;
 use super::table::{Align, Cell, Table};
-use shunt_api::packets::{PacketStatus, TrafficStatus};
+use shunt_api::counts::{InterfaceCounts, TrafficCounts};
+use shunt_api::packets::PacketStatus;
 
 /// One line above the tables.
 pub(super) fn head(packets: &PacketStatus) -> String {
-    let flows = count(packets.flows, "flow");
+    let flows = count(packets.counts.flows, "flow");
     format!("packets: {flows}, {}\n", count(packets.workers, "worker"))
 }
 
@@ -41,7 +42,7 @@ fn virtuals(packets: &PacketStatus) -> Table {
             (&it.transport).into(),
             it.pool.as_ref().into(),
             (&it.mode).into(),
-            it.refused.into(),
+            it.counts.refused.into(),
         ];
         table.row(own.into_iter().chain(traffic(&it.traffic)));
     }
@@ -61,9 +62,9 @@ fn translators(packets: &PacketStatus) -> Table {
         table.row([
             Cell::from(&it.name),
             (&it.interfaces.join(",")).into(),
-            it.refused.into(),
-            format::bytes(it.bytes_to_v4).into(),
-            format::bytes(it.bytes_to_v6).into(),
+            it.counts.refused.into(),
+            format::bytes(it.counts.bytes_to_v4).into(),
+            format::bytes(it.counts.bytes_to_v6).into(),
         ]);
     }
     table
@@ -100,8 +101,8 @@ fn snat(packets: &PacketStatus) -> Table {
         table.row([
             (&it.name).into(),
             (it.addresses as u64).into(),
-            it.leased.into(),
-            it.resting.into(),
+            it.counts.leased.into(),
+            it.counts.resting.into(),
             Cell::from(it.least_free).tone(tone),
         ]);
     }
@@ -120,13 +121,15 @@ fn interfaces(packets: &PacketStatus) -> Table {
     ]);
     for it in &packets.interfaces {
         let mode = if it.mode == "generic" { Tone::Bad } else { Tone::Plain };
-        let lost = it.send_full + it.receive_full + it.no_buffer + it.dropped;
+        let InterfaceCounts { received, sent, copied: _, send_full, receive_full, no_buffer, dropped } =
+            it.counts;
+        let lost = send_full + receive_full + no_buffer + dropped;
         table.row([
             (&it.name).into(),
             Cell::from(&it.mode).tone(mode),
             it.queues.into(),
-            it.received.into(),
-            it.sent.into(),
+            received.into(),
+            sent.into(),
             Cell::from(lost).tone(if lost > 0 { Tone::Bad } else { Tone::Plain }),
         ]);
     }
@@ -148,7 +151,7 @@ fn columns<const N: usize>(own: [(&'static str, Align); N]) -> impl Iterator<Ite
     own.into_iter().chain(traffic.map(|name| (name, Align::Right)))
 }
 
-fn traffic(traffic: &TrafficStatus) -> [Cell; 4] {
+fn traffic(traffic: &TrafficCounts) -> [Cell; 4] {
     [
         traffic.active.into(),
         traffic.flows.into(),

@@ -80,20 +80,20 @@ fn virtuals(status: &Status) -> Table {
         ("ERRORS", Right),
     ]);
     for it in &status.virtuals {
-        let [_, ok, elsewhere, client, server] = it.answers;
+        let [_, ok, elsewhere, client, server] = it.counts.answers;
         table.row([
             (&it.name).into(),
             (&it.listen).into(),
             if it.tls { "yes" } else { "no" }.into(),
             it.pool.as_ref().into(),
-            it.open.into(),
-            it.connections.into(),
-            it.requests.into(),
+            it.counts.open.into(),
+            it.counts.connections.into(),
+            it.counts.requests.into(),
             ok.into(),
             elsewhere.into(),
             client.into(),
             server.into(),
-            it.errors.into(),
+            it.counts.errors.into(),
         ]);
     }
     table

@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 
+use shunt_api::counts::{MemberCounts, VirtualCounts};
 use shunt_api::packets::PacketStatus;
 use shunt_api::rules::{HookStatus, RuleStatus, RuleVersion, Times};
 use shunt_api::status::{MemberStatus, OnPathStatus, PoolStatus, Status, VirtualStatus};
@@ -14,6 +15,7 @@ use super::history::{History, Version};
 use super::rules::RuleName;
 use crate::monitor::OnPath;
 use shunt_config::model::RuleUse;
+use shunt_runtime::counters::Count;
 use shunt_runtime::{Member, Pool, Virtual, log};
 
 impl Control {
@@ -44,20 +46,14 @@ impl Control {
     }
 
     fn virtual_status(&self, virtual_: &Virtual) -> VirtualStatus {
-        let (settings, counters) = (&virtual_.settings, &virtual_.counters);
+        let settings = &virtual_.settings;
         VirtualStatus {
             name: settings.name.clone(),
             listen: settings.listen.iter().map(SocketAddr::to_string).collect::<Vec<_>>().join(", "),
             tls: virtual_.tls.is_some(),
             pool: settings.pool.clone(),
             rules: self.rule_statuses(&settings.name, &settings.rules),
-            connections: counters.sum(|it| &it.connections),
-            open: counters.sum(|it| &it.open),
-            refused: counters.sum(|it| &it.refused),
-            handshakes_failed: counters.sum(|it| &it.handshakes_failed),
-            requests: counters.sum(|it| &it.requests),
-            answers: std::array::from_fn(|class| counters.sum(|it| &it.answers[class + 1])),
-            errors: counters.sum(|it| &it.errors),
+            counts: VirtualCounts::sum(virtual_.counters.shards(), Count::get),
         }
     }
 
@@ -76,7 +72,6 @@ impl Control {
         member: &Member,
         packets: Option<&PacketStatus>,
     ) -> MemberStatus {
-        let counters = &member.counters;
         let address = member.settings.address.to_string();
         let counted = packets.and_then(|packets| {
             packets.members.iter().find(|it| it.pool == pool.settings.name && it.member == address)
@@ -99,12 +94,7 @@ impl Control {
             admin: member.state.admin().as_str().to_owned(),
             active: member.state.active(),
             flows: counted.map(|it| it.traffic.active),
-            requests: counters.sum(|it| &it.requests),
-            connects: counters.sum(|it| &it.connects),
-            connects_failed: counters.sum(|it| &it.connects_failed),
-            failures: counters.sum(|it| &it.failures),
-            bytes_to_client: counters.sum(|it| &it.bytes_to_client),
-            bytes_to_server: counters.sum(|it| &it.bytes_to_server),
+            counts: MemberCounts::sum(member.counters.shards(), Count::get),
         }
     }
 }

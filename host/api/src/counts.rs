@@ -1,0 +1,299 @@
+//! What is counted, each declared by one row: what it is, its kind, its field.
+//!
+//! A row is the field of a status with its description in OpenAPI, the metric with its help and its line in the book,
+//! and, where the cell is one that a worker writes, the cell.
+//!
+//! | a row | its metric |
+//! |---|---|
+//! | `counter requests` | `requests` |
+//! | `gauge open => connections_open` | `connections_open`: the metric has another name |
+//! | `counter answers[class: "1xx", "2xx"]` | `answers` by `class`: the field is an array |
+//! | `counter bytes_to_client => bytes{direction: "to-client"}` | `bytes` by `direction`, of which other fields are other samples |
+//!
+//! The help of a metric is what its first row says it is, or the text at the end of that row. Before the name comes
+//! what the counts are of, such as `shunt_virtual_`, which is where the metrics are put together.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// Counts of one virtual, member, interface or the like.
+pub trait Counts: Default {
+    /// All of them, in the order of the rows.
+    fn samples(&self) -> Vec<Sample>;
+}
+
+/// One number, and what its row says of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Sample {
+    /// Several samples are of one metric, told apart by a label.
+    pub metric: &'static str,
+    pub kind: Kind,
+    /// Without a full stop.
+    pub help: &'static str,
+    /// Name and value.
+    pub label: Option<(&'static str, &'static str)>,
+    pub value: u64,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Only rises.
+    Counter,
+    /// What is so now.
+    Gauge,
+}
+
+/// Structs of counts. The cells are numbers, or what `C` says: a worker's are atomic.
+macro_rules! counts {
+    ($(
+        $(#[doc = $about:tt])+
+        $name:ident {$(
+            $(#[doc = $doc:tt])+
+            $kind:ident $field:ident $([$axis:ident: $($of:literal),+])?
+            $(=> $metric:ident $({$label:ident: $is:literal})? $($help:literal)?)?,
+        )+}
+    )+) => {$(
+        cells! {
+            {
+                $(#[doc = $about])+
+                #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+                #[serde(rename_all = "kebab-case", default)]
+                // It reads the defaults of fields.
+                #[schemars(bound = "C: JsonSchema + Serialize + Default")]
+                pub struct $name<C = u64>
+            }
+            {}
+            $($(#[doc = $doc])+ $field $([$($of),+])?,)+
+        }
+
+        impl<C> $name<C> {
+            /// All of them added up.
+            pub fn sum<'a>(all: impl Iterator<Item = &'a Self> + Clone, read: impl Fn(&C) -> u64) -> $name
+            where
+                C: 'a,
+            {
+                $name { $($field: cell!(sum all, read, $field, $([$($of),+])?),)+ }
+            }
+        }
+
+        impl Counts for $name {
+            fn samples(&self) -> Vec<Sample> {
+                let mut samples = Vec::new();
+                $(
+                    let sample = |label, value| Sample {
+                        metric: cell!(metric $field, $($metric)?),
+                        kind: cell!(kind $kind),
+                        help: cell!(help [$($doc),+], $($($help)?)?),
+                        label,
+                        value,
+                    };
+                    cell!(samples samples, sample, self.$field, $([$axis: $($of),+])? $($({$label: $is})?)?);
+                )+
+                samples
+            }
+        }
+    )+};
+}
+
+/// A struct, field by field: no derive takes a type that is a macro.
+macro_rules! cells {
+    ({$($head:tt)+} {$($fields:tt)+}) => { $($head)+ { $($fields)+ } };
+    ({$($head:tt)+} {$($fields:tt)*} $(#[doc = $doc:tt])+ $field:ident, $($rest:tt)*) => {
+        cells! { {$($head)+} {$($fields)* $(#[doc = $doc])+ pub $field: C,} $($rest)* }
+    };
+    ({$($head:tt)+} {$($fields:tt)*} $(#[doc = $doc:tt])+ $field:ident [$($of:literal),+], $($rest:tt)*) => {
+        cells! {
+            {$($head)+} {$($fields)* $(#[doc = $doc])+ pub $field: [C; [$($of),+].len()],} $($rest)*
+        }
+    };
+}
+
+/// The parts of a row that depend on what it leaves out.
+macro_rules! cell {
+    (sum $all:ident, $read:ident, $field:ident,) => { $all.clone().map(|it| $read(&it.$field)).sum() };
+    (sum $all:ident, $read:ident, $field:ident, [$($of:literal),+]) => {
+        std::array::from_fn(|at| $all.clone().map(|it| $read(&it.$field[at])).sum())
+    };
+    (metric $field:ident,) => { stringify!($field) };
+    (metric $field:ident, $metric:ident) => { stringify!($metric) };
+    (kind counter) => { Kind::Counter };
+    (kind gauge) => { Kind::Gauge };
+    (help [$($doc:tt),+],) => { concat!($($doc),+).trim().trim_end_matches('.') };
+    (help [$($doc:tt),+], $help:literal) => { $help };
+    (samples $samples:ident, $sample:ident, $value:expr,) => { $samples.push($sample(None, $value)) };
+    (samples $samples:ident, $sample:ident, $value:expr, {$label:ident: $is:literal}) => {
+        $samples.push($sample(Some((stringify!($label), $is)), $value))
+    };
+    (samples $samples:ident, $sample:ident, $values:expr, [$label:ident: $($of:literal),+]) => {
+        $samples.extend([$($of),+].into_iter().zip($values).map(|(of, value)| {
+            $sample(Some((stringify!($label), of)), value)
+        }))
+    };
+}
+
+counts! {
+    /// What is counted of a virtual of the proxy.
+    VirtualCounts {
+        /// Connections accepted.
+        counter connections,
+        /// Connections open now.
+        gauge open => connections_open,
+        /// Connections refused: too many, or by a rule.
+        counter refused => connections_refused,
+        /// TLS handshakes that failed.
+        counter handshakes_failed,
+        /// Requests whose head was read.
+        counter requests,
+        /// Answers by the class of their status, from 1xx to 5xx.
+        counter answers[class: "1xx", "2xx", "3xx", "4xx", "5xx"],
+        /// Answers that Shunt made in a member's place because of an error.
+        counter errors,
+    }
+
+    /// What is counted of a member where the proxy sends requests to it.
+    MemberCounts {
+        /// Requests sent to the member.
+        counter requests,
+        /// Connections opened to it.
+        counter connects,
+        /// Connects that failed.
+        counter connects_failed,
+        /// Responses that did not come, came late or broke off.
+        counter failures,
+        /// Bytes of response bodies.
+        counter bytes_to_client => response_bytes,
+        /// Bytes of request bodies.
+        counter bytes_to_server => request_bytes,
+    }
+
+    /// What is counted of all packet workers together.
+    PacketCounts {
+        /// Flows of packet virtuals now.
+        gauge flows,
+        /// Bytes that flows, their timers and ports take, and fragments.
+        gauge memory => memory_bytes,
+        /// Packets that wait for a next hop now.
+        gauge held,
+        /// Fragments that wait for the first one of their packet now.
+        gauge fragments_held,
+        /// Frames received.
+        counter received,
+        /// Frames handed over from one packet worker to another.
+        counter handed_over,
+        /// Questions for Shunt's addresses answered: ARP, neighbour discovery, echo.
+        counter answered,
+        /// Refusals that were not sent because too many had been.
+        counter answers_withheld,
+        /// Frames whose checksum the sender had left to its device, and that Shunt completed.
+        counter checksums_finished,
+    }
+
+    /// Traffic of flows: of a packet virtual, a member or a mode.
+    TrafficCounts {
+        /// Flows now.
+        gauge active => flows_active,
+        /// Flows ever.
+        counter flows,
+        /// Packets forwarded to the server.
+        counter packets_to_server => packets{direction: "to-server"} "Packets forwarded, by direction",
+        /// Bytes of IP datagrams forwarded to the server.
+        counter bytes_to_server => bytes{direction: "to-server"} "Bytes of IP datagrams forwarded, by direction",
+        /// Packets forwarded to the client: 0 in modes in which answers do not come through Shunt.
+        counter packets_to_client => packets{direction: "to-client"},
+        /// Bytes of IP datagrams forwarded to the client.
+        counter bytes_to_client => bytes{direction: "to-client"},
+    }
+
+    /// What is counted of a packet virtual beside its traffic.
+    PacketVirtualCounts {
+        /// First packets that became no flow.
+        counter refused,
+    }
+
+    /// What is counted of a virtual of mode `siit`.
+    TranslatorCounts {
+        /// Packets that became IPv4.
+        counter packets_to_v4 => packets{to: "ipv4"} "Packets of virtuals of mode siit, by what they became",
+        /// Bytes of IP datagrams that became IPv4.
+        counter bytes_to_v4 => bytes{to: "ipv4"} "Bytes of IP datagrams that were translated",
+        /// Packets that became IPv6.
+        counter packets_to_v6 => packets{to: "ipv6"},
+        /// Bytes of IP datagrams that became IPv6.
+        counter bytes_to_v6 => bytes{to: "ipv6"},
+        /// Packets that were not translated.
+        counter refused,
+    }
+
+    /// What is counted of an SNAT pool.
+    SnatPoolCounts {
+        /// Ports leased now, over all members.
+        gauge leased => ports_leased,
+        /// Ports that rest until they may be used again.
+        gauge resting => ports_resting,
+    }
+
+    /// What is counted of all SNAT pools together.
+    SnatCounts {
+        /// Leases that could not be had, of all SNAT pools.
+        counter snat_exhausted => exhausted,
+    }
+
+    /// What is counted of an interface with packet workers.
+    InterfaceCounts {
+        /// Frames that the packet workers received.
+        counter received,
+        /// Frames that the packet workers sent.
+        counter sent,
+        /// Frames sent that had to be copied.
+        counter copied,
+        /// Not sent: the interface took no more.
+        counter send_full => lost{cause: "send-full"} "Frames lost at the packet workers' sockets, by cause",
+        /// Lost: the workers did not take frames fast enough.
+        counter receive_full => lost{cause: "receive-full"},
+        /// Lost: no buffer was free.
+        counter no_buffer => lost{cause: "no-buffer"},
+        /// Lost: larger than a buffer.
+        counter dropped => lost{cause: "dropped"},
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+
+    use super::*;
+
+    #[test]
+    fn cells_add_up() {
+        let shard = |open, ok| VirtualCounts {
+            open: Cell::new(open),
+            answers: [0, ok, 0, 0, 0].map(Cell::new),
+            ..VirtualCounts::default()
+        };
+        let shards = [shard(2, 10), shard(3, 1)];
+        let sum = VirtualCounts::sum(shards.iter(), Cell::get);
+        assert_eq!(sum, VirtualCounts { open: 5, answers: [0, 11, 0, 0, 0], ..VirtualCounts::default() });
+    }
+
+    #[test]
+    fn a_row_says_name_help_and_labels() {
+        let counts = VirtualCounts { open: 7, answers: [0, 0, 0, 4, 5], ..VirtualCounts::default() };
+        let samples = counts.samples();
+        let help = "Connections open now";
+        assert!(samples.contains(&Sample {
+            metric: "connections_open",
+            kind: Kind::Gauge,
+            help,
+            label: None,
+            value: 7,
+        }));
+        let answers = samples.iter().filter(|it| it.metric == "answers");
+        let answers: Vec<_> = answers.map(|it| (it.label, it.value)).collect();
+        assert_eq!(answers[3..], [(Some(("class", "4xx")), 4), (Some(("class", "5xx")), 5)]);
+
+        let lost = InterfaceCounts { no_buffer: 9, ..InterfaceCounts::default() }.samples();
+        let lost: Vec<_> = lost.iter().filter(|it| it.metric == "lost").collect();
+        assert_eq!(lost[0].help, "Frames lost at the packet workers' sockets, by cause");
+        assert_eq!((lost[2].label, lost[2].value), (Some(("cause", "no-buffer")), 9));
+    }
+}
