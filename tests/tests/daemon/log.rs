@@ -87,9 +87,12 @@ fn the_reader_of_the_log_takes_nothing() {
         command.stderr(writer);
     })
     .unwrap();
-    // Some eight kilobytes of log for each request.
+    // Some eight kilobytes of log for each request; two megabytes may wait.
     until("lines are lost", || {
-        assert_eq!(Client::connect(listen).get("/log").status(), 200);
+        let mut client = Client::connect(listen);
+        for _ in 0..50 {
+            assert_eq!(client.get("/log").status(), 200);
+        }
         daemon.status()["log-lines-lost"].as_u64() > Some(0)
     });
     daemon.signal(Signal::SIGTERM);
