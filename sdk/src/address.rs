@@ -33,7 +33,7 @@ impl Prefix {
     }
 }
 
-/// A text that is no prefix.
+/// The text is not a prefix.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PrefixError;
 
@@ -71,7 +71,7 @@ impl fmt::Display for Prefix {
     }
 }
 
-/// IPv4 travels v4-mapped (RFC 4291 section 2.5.5.2).
+/// The contract has IPv4 addresses as v4-mapped ones (RFC 4291 section 2.5.5.2).
 pub(crate) fn from_endpoint(endpoint: Endpoint) -> SocketAddr {
     let Endpoint { address: Address { hi, lo }, port } = endpoint;
     let ip = if hi == 0 && lo >> 32 == 0xffff {

@@ -1,12 +1,12 @@
-//! How a call ends that went wrong: its author learns why from the log, and the host
-//! sees a trap.
+//! Faults: the message of a panic or an error is written to the log, and the call ends
+//! with a trap.
 
 use std::panic::PanicHookInfo;
 
 use crate::log::{self, Level};
 use crate::text::{digits, join};
 
-/// Has panics of this instance written to the log: `panicked at src/lib.rs:7:5: …`.
+/// Writes panics of this instance to the log: `panicked at src/lib.rs:7:5: …`.
 pub(crate) fn report_panics() {
     std::panic::set_hook(Box::new(|panic| log::write(Level::Error, &describe(panic))));
 }
@@ -17,8 +17,8 @@ pub(crate) fn end_call(message: &str) -> ! {
     std::process::abort()
 }
 
-/// What `PanicHookInfo` says of itself, in one line. Made by hand, because every rule
-/// carries this: `format!` would add a tenth to the smallest rule.
+/// What `PanicHookInfo` displays, in one line. Made without `format!`, which would add a
+/// tenth to the size of the smallest rule.
 fn describe(panic: &PanicHookInfo<'_>) -> String {
     let message = panic.payload_as_str().unwrap_or("(no message)");
     match panic.location() {

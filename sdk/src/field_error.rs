@@ -4,13 +4,13 @@ use std::fmt;
 
 use crate::bindings::http as wire;
 
-/// Why a change to a head was refused. The head is as it was before.
+/// Why a change to a head was refused. The head is unchanged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum FieldError {
-    /// The name or the value holds octets that HTTP does not allow there.
+    /// HTTP does not allow an octet of the name or of the value.
     Invalid,
-    /// The field is one that rules may read and not change: `host`, and those that
-    /// frame the message or belong to one connection.
+    /// Rules may read this field and not change it: `host`, and the fields that frame
+    /// the message or belong to one connection.
     Forbidden,
     /// The head would grow past the limit of the virtual.
     TooLarge,
@@ -19,8 +19,8 @@ pub enum FieldError {
 impl fmt::Display for FieldError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            FieldError::Invalid => "the name or the value holds octets that HTTP does not allow there",
-            FieldError::Forbidden => "the field is one that rules may read and not change",
+            FieldError::Invalid => "HTTP does not allow an octet of the field's name or value",
+            FieldError::Forbidden => "rules may read this field and not change it",
             FieldError::TooLarge => "the head would grow past the limit of the virtual",
         })
     }

@@ -1,11 +1,10 @@
-//! The fields of a head. The contract has two resources, whose methods for them are the same.
+//! The fields of a head. The contract's two resources have the same methods for them.
 
 /// The methods, in the `impl` block of a head that wraps its resource.
 macro_rules! fields {
     () => {
-        /// The first value of a field. Octets that are not UTF-8 become U+FFFD, so a
-        /// field that is there is never missed; [`header_bytes`](Self::header_bytes) has
-        /// them as they are.
+        /// The first value of a field as text. Octets that are not UTF-8 become U+FFFD;
+        /// [`header_bytes`](Self::header_bytes) returns them unchanged.
         pub fn header(&self, name: &str) -> Option<String> {
             self.0.header(name).map($crate::text::from_bytes)
         }
@@ -40,12 +39,12 @@ macro_rules! fields {
             Ok(self.0.set_header(name, value.as_ref())?)
         }
 
-        /// Adds a value after those that are there.
+        /// Adds a value after the existing ones.
         pub fn add_header(&self, name: &str, value: impl AsRef<[u8]>) -> Result<(), FieldError> {
             Ok(self.0.add_header(name, value.as_ref())?)
         }
 
-        /// Removes all values of a field; one that is not there is no error.
+        /// Removes all values of a field. Removing a missing field is no error.
         pub fn remove_header(&self, name: &str) -> Result<(), FieldError> {
             Ok(self.0.remove_header(name)?)
         }

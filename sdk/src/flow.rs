@@ -15,23 +15,23 @@ crate::hooks::hook! {
 /// What `on_flow` may return: `next()`, `to_pool(…)`, `reject()` and [`drop_flow`].
 pub type Verdict = crate::Verdict<OnFlow>;
 
-/// Says nothing to the client and forgets the flow.
+/// Drops the flow: Shunt sends no reply.
 pub fn drop_flow() -> Verdict {
     Verdict::new(wire::Verdict::Drop)
 }
 
-/// What is known of a flow from its first packet, or at accept.
+/// A flow as its first packet shows it, or a connection as it was accepted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Flow {
-    /// Unique within the life of the balancer's process.
+    /// Unique while the process of Shunt runs.
     pub id: u64,
-    /// Where it comes from. The port is 0 where the transport has none.
+    /// The source of the flow. The port is 0 where the transport has none.
     pub client: SocketAddr,
-    /// The address and port of the virtual that it came to.
+    /// The address and port of the virtual: the destination of the flow.
     pub vip: SocketAddr,
-    /// What carries it.
+    /// The transport protocol.
     pub transport: Transport,
-    /// Index of the interface that it came in on; 0 when unknown.
+    /// Index of the interface on which the flow was received; 0 when unknown.
     pub ingress: u32,
 }
 

@@ -4,23 +4,23 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// A value that can be hashed with [`stable_hash`] or be a persistence key.
 ///
-/// What its bytes are is part of the SDK's promise: text as UTF-8, addresses as 4 or
-/// 16 bytes in network order, integers as 8 bytes, big-endian.
+/// The bytes of a value never change between versions of the SDK: text as UTF-8,
+/// addresses as 4 or 16 bytes in network order, integers as 8 bytes, big-endian.
 #[diagnostic::on_unimplemented(
-    message = "`{Self}` is no key",
+    message = "`{Self}` cannot be a key",
     label = "must be text, bytes, an address or an unsigned integer"
 )]
 pub trait Key {
-    /// Shows the bytes of the value.
+    /// Calls `show` with the bytes of the value.
     fn with_bytes<R>(&self, show: impl FnOnce(&[u8]) -> R) -> R;
 }
 
-/// A number from a value, the same on every machine and in every version of the SDK.
-/// The share of a client (`stable_hash(client) % 100`) is so the same on all
-/// balancers and after every update.
+/// A hash that is the same on every machine and in every version of the SDK, so that
+/// `stable_hash(client) % 100` puts a client in the same share on every load balancer and
+/// after every update.
 ///
-/// It is XXH64 with seed 0 over the bytes of the [`Key`]; `xxhsum -H1` prints the
-/// same. It is no defence: who knows the rule can find values with a wanted hash.
+/// It is XXH64 with seed 0 over the bytes of the [`Key`]; `xxhsum -H1` prints the same. It
+/// is not cryptographic: whoever knows the rule can find values with a wanted hash.
 pub fn stable_hash(value: impl Key) -> u64 {
     value.with_bytes(xxh64)
 }

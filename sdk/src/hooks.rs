@@ -1,4 +1,4 @@
-//! The hooks: what each is shown and may return.
+//! The hooks: the arguments of each, and what it may return.
 //!
 //! | method of the rule | arguments | returns |
 //! |---|---|---|
@@ -10,8 +10,8 @@
 //! | `on_response` | `&self, request: &Request, response: &Response` | [`response::Verdict`](crate::response::Verdict) |
 //! | `on_done` | `&self, summary: &done::Summary` | nothing |
 //!
-//! Every hook may also return a `Result` of that: an error is written to the log
-//! and faults the call, so the operator's `on-fault` decides in its place.
+//! Every hook may also return a `Result` of that. An error is written to the log and is a
+//! fault of the call: the host applies the operator's `on-fault` in place of a verdict.
 
 use std::fmt::Display;
 
@@ -35,9 +35,9 @@ pub trait Decides: Hook {
     fn next() -> Self::Wire;
 }
 
-/// A hook that may say where to send it.
+/// A hook that may choose the pool, the member or the mode.
 #[diagnostic::on_unimplemented(
-    message = "the hook `{Self}` cannot say where to send it",
+    message = "the hook `{Self}` cannot choose a pool or a member",
     label = "not a verdict of this hook",
     note = "`to_pool` and its like belong to `on_flow`, `on_request`, `on_request_body` and `on_connect_failed`"
 )]
@@ -48,9 +48,9 @@ pub trait Steers: Decides {
     fn target(wire: &mut Self::Wire) -> Option<&mut Target>;
 }
 
-/// A hook that may answer in the member's place.
+/// A hook that may respond in the member's place.
 #[diagnostic::on_unimplemented(
-    message = "the hook `{Self}` cannot answer",
+    message = "the hook `{Self}` cannot respond",
     label = "not a verdict of this hook",
     note = "`respond` and `redirect` belong to the hooks of requests and responses"
 )]
@@ -65,7 +65,7 @@ pub trait Answers: Decides {
 #[diagnostic::on_unimplemented(
     message = "the hook `{Self}` cannot reject",
     label = "not a verdict of this hook",
-    note = "`reject` belongs to `on_flow`, `on_request` and `on_request_body`; elsewhere answer with `respond`"
+    note = "`reject` belongs to `on_flow`, `on_request` and `on_request_body`; use `respond` in other hooks"
 )]
 pub trait Refuses: Decides {
     #[doc(hidden)]
@@ -183,7 +183,7 @@ macro_rules! hook {
 }
 pub(crate) use hook;
 
-/// `on_request_body`: the body that `on_request` asked for is in.
+/// `on_request_body`: the body that `on_request` asked for has been received.
 pub mod request_body {
     use crate::bindings::on_request_body as wire;
 
@@ -198,14 +198,14 @@ pub mod request_body {
 
     pub use wire::Body;
 
-    /// Sends these bytes in place of those that were shown; what follows them stays
-    /// as it is.
+    /// Sends these bytes in place of the collected ones. The rest of a longer body
+    /// follows unchanged.
     pub fn replace_body(bytes: impl Into<Vec<u8>>) -> Verdict {
         Verdict::new(wire::Verdict::Replace(bytes.into()))
     }
 }
 
-/// `on_connect_failed`: no connection to a member could be had.
+/// `on_connect_failed`: the connection to a member failed, or no member can be chosen.
 pub mod connect_failed {
     use std::net::SocketAddr;
 
@@ -223,14 +223,14 @@ pub mod connect_failed {
 
     pub use wire::Cause;
 
-    /// What went wrong.
+    /// A connection to a member that failed.
     #[derive(Debug, Clone, PartialEq, Eq)]
     pub struct Failure {
         /// The member that was tried; `None` with [`Cause::NoMember`].
         pub member: Option<SocketAddr>,
-        /// Why it did not work.
+        /// Why there is no connection.
         pub cause: Cause,
-        /// How many members were tried for this request so far.
+        /// How many members have been tried for this request.
         pub attempts: u32,
     }
 
@@ -243,7 +243,7 @@ pub mod connect_failed {
     }
 }
 
-/// `on_done`: a request or a flow is finished, however it ended.
+/// `on_done`: a request or a flow has ended, for whatever reason.
 pub mod done {
     use std::net::SocketAddr;
     use std::time::Duration;
@@ -263,16 +263,16 @@ pub mod done {
         type Wire = ();
     }
 
-    /// How a request or a flow went.
+    /// The result and the measures of a request or a flow.
     #[derive(Debug, Clone, PartialEq, Eq)]
     pub struct Summary {
-        /// The flow, or the connection that the request came on.
+        /// The flow, or the connection of the request.
         pub flow: Flow,
-        /// How it ended.
+        /// How the request or flow ended.
         pub outcome: Outcome,
-        /// The status that was sent; `None` for flows and where no answer was sent.
+        /// The status that was sent; `None` for flows and where no response was sent.
         pub status: Option<u16>,
-        /// The member that served it.
+        /// The member that served the request or flow.
         pub member: Option<SocketAddr>,
         /// Bytes of bodies (requests) or of packets (flows) to the member.
         pub bytes_to_server: u64,
@@ -282,9 +282,9 @@ pub mod done {
         pub packets_to_server: u64,
         /// Packets to the client; 0 for requests.
         pub packets_to_client: u64,
-        /// From the head of the request, or the first packet, to the end.
+        /// From the head of the request, or from the first packet, to the end.
         pub duration: Duration,
-        /// To the response head of the member, where there was one.
+        /// From the same moment to the response head of the member, where there was one.
         pub first_byte: Option<Duration>,
     }
 

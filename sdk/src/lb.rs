@@ -20,7 +20,7 @@ pub struct Member {
     pub active: u32,
 }
 
-/// The state of a pool. A slot that `pack.toml` does not declare is a fault.
+/// The state of a pool. Naming a slot that `pack.toml` does not declare is a fault.
 pub fn pool(slot: &str) -> Pool {
     wire::get_pool(slot)
 }

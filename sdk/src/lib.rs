@@ -1,14 +1,13 @@
 //! Write rules for Shunt, the load balancer that is programmed in WebAssembly.
 //!
-//! A rule is a Rust type. Its methods are the hooks it needs; its fields are what the
-//! operator sets. `#[rule]` makes it a component that exports just those hooks and
-//! imports just the capabilities that it uses: what a rule can do is what its import
-//! list says, and nothing else.
+//! A rule is a Rust type. Its methods are the hooks it needs; its fields are the settings
+//! that the operator writes. `#[rule]` makes it a component that exports those hooks and
+//! imports the capabilities that it uses. A rule can do nothing that it does not import.
 //!
 //! ```
 //! use shunt_sdk::prelude::*;
 //!
-//! /// Sends a share of the clients to the canary pool; a client stays where it went.
+//! /// Sends a share of the clients to the canary pool; a client always gets the same pool.
 //! #[derive(Settings)]
 //! struct Canary {
 //!     /// Share of clients, 0 to 100.
@@ -25,36 +24,36 @@
 //! # fn main() {}
 //! ```
 //!
-//! `shunt rule new NAME` begins a pack with such a rule, `shunt rule build` compiles it
+//! `shunt rule new NAME` creates a pack with such a rule, `shunt rule build` compiles it
 //! and `shunt rule test` runs its cases.
 //!
 //! # Hooks and verdicts
 //!
-//! [`hooks`] lists the hooks with what each is shown and may return. A verdict is a
-//! value: [`next`] leaves the decision to later rules and the configuration, and any
-//! other is final. What a hook cannot decide does not compile in it.
+//! [`hooks`] lists the hooks with their arguments and what each may return. A verdict is a
+//! value: [`next`] leaves the decision to later rules and the configuration; any other
+//! verdict is final. Returning a verdict that a hook does not have is a compile error.
 //!
 //! | to | write |
 //! |---|---|
-//! | leave it to others | [`next()`](next) |
+//! | leave the decision to later rules and the configuration | [`next()`](next) |
 //! | choose a pool | [`to_pool("api")`](to_pool), by the name in the pack's `[slots]` |
 //! | choose a member | [`to_member(address)`](to_member), `to_pool("api").member(address)` |
-//! | keep a user at a member | [`to_pool("api").persist(user)`](Verdict::persist), [`as_configured().persist(user)`](as_configured) |
-//! | answer | [`respond(503).header("retry-after", "120").text("…")`](respond), [`redirect(308, "https://…")`](redirect) |
+//! | bind a user to a member | [`to_pool("api").persist(user)`](Verdict::persist), [`as_configured().persist(user)`](as_configured) |
+//! | respond in the member's place | [`respond(503).header("retry-after", "120").text("…")`](respond), [`redirect(308, "https://…")`](redirect) |
 //! | refuse | [`reject()`](reject), [`drop_flow()`](flow::drop_flow) |
-//! | try again | [`retry()`](retry) |
-//! | see the body first | [`need_body(65_536)`](request::need_body) |
+//! | try another member | [`retry()`](retry) |
+//! | read the body first | [`need_body(65_536)`](request::need_body) |
 //!
-//! A hook may return a `Result` of its verdict, and so use `?`. An error is written to
-//! the log and faults the call, as a panic does: the operator's `on-fault` decides in
-//! the rule's place, and the next call finds a fresh instance.
+//! A hook may return a `Result` of its verdict, and so use `?`. An error is written to the
+//! log and is a fault of the call, as a panic is: the host applies the operator's `on-fault`
+//! in place of a verdict, and the next call gets a new instance.
 //!
 //! # Settings
 //!
-//! [`#[derive(Settings)]`](macro@Settings) reads the type from what the operator wrote
-//! and tells the host what may be written, so that mistakes are shown before the rule
-//! is loaded. A rule without settings is a unit struct: `struct Https;`. What no type
-//! can say, `on_load` checks:
+//! [`#[derive(Settings)]`](macro@Settings) reads the type from the operator's settings and
+//! gives the host their schema, so that the host reports mistakes before it loads the rule.
+//! A rule without settings is a unit struct: `struct Https;`. `on_load` checks what a type
+//! cannot express:
 //!
 //! ```
 //! # use shunt_sdk::prelude::*;
@@ -73,9 +72,9 @@
 //! # Capabilities
 //!
 //! [`log`], [`clock`], [`random`], [`vars`] (variables that live as long as a request or a
-//! flow) and [`lb`] (the live state of pools). Every rule imports `log`: a panic writes
-//! its message and place there. Fields of a rule are not for keeping state: an instance
-//! serves many requests on one worker and is replaced at will.
+//! flow) and [`lb`] (the live state of pools). Every rule imports `log`: the message and
+//! place of a panic are written there. Keep no state in the fields of a rule: an instance
+//! serves many requests of one worker, and the host may replace it at any time.
 
 // The macros name this crate by its name, also in the crate's own tests.
 #[cfg(test)]
@@ -119,11 +118,10 @@ pub use verdict::{
     reject, respond, retry, to_member, to_pool,
 };
 
-/// Makes a type a rule. It stands before the `impl` that holds the hooks.
+/// Makes a type a rule. Put it before the `impl` that has the hooks.
 ///
-/// Methods that are not hooks stay what they are; one that begins with `on_` and is no
-/// hook is an error. The type is either a unit struct or derives [`macro@Settings`].
-/// A crate holds one rule.
+/// Other methods are allowed, but a method whose name begins with `on_` must be a hook.
+/// The type is either a unit struct or derives [`macro@Settings`]. A crate has one rule.
 ///
 /// ```
 /// use shunt_sdk::prelude::*;
@@ -151,17 +149,17 @@ pub use shunt_sdk_macros::rule;
 /// schema.
 ///
 /// A field is a `bool`, an integer, an `f64`, a `String`, an `IpAddr`, a [`Prefix`], a
-/// `Vec<T>`, a `BTreeMap<String, T>`, or another struct that derives `Settings`. It must
-/// be written, unless it is an `Option<T>` or has a default: `#[settings(default = 5)]`,
-/// with a literal, or `#[settings(default)]` for what Rust's `Default` gives. The operator
-/// writes its name in kebab-case, and sees its documentation.
+/// `Vec<T>`, a `BTreeMap<String, T>`, or another struct that derives `Settings`. A field is
+/// required, unless it is an `Option<T>` or has a default: `#[settings(default = 5)]`,
+/// with a literal, or `#[settings(default)]` for the value of Rust's `Default`. The operator
+/// writes the name of a field in kebab-case, and sees its documentation.
 ///
 /// ```
 /// use shunt_sdk::prelude::*;
 ///
 /// #[derive(Settings)]
 /// struct Switch {
-///     /// Where what matches no route goes.
+///     /// The slot of requests that match no route.
 ///     default_slot: String,
 ///     /// Tried in order; the first that matches decides.
 ///     #[settings(default)]
@@ -170,7 +168,7 @@ pub use shunt_sdk_macros::rule;
 ///
 /// #[derive(Settings)]
 /// struct Route {
-///     /// Beginning of the path.
+///     /// The beginning of the path.
 ///     #[settings(default = "/")]
 ///     prefix: String,
 ///     slot: String,
@@ -183,7 +181,7 @@ pub use shunt_sdk_macros::rule;
 /// ```
 pub use shunt_sdk_macros::Settings;
 
-/// What a rule needs, in one line: `use shunt_sdk::prelude::*;`.
+/// Everything that a rule needs: `use shunt_sdk::prelude::*;`.
 pub mod prelude {
     pub use std::net::{IpAddr, SocketAddr};
     pub use std::time::Duration;

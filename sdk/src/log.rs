@@ -1,8 +1,8 @@
-//! Lines in the operator's log, marked with the virtual and the rule.
+//! Lines in Shunt's log. Each line names the virtual and the rule.
 //!
-//! `log::error!`, `log::warn!`, `log::info!` and `log::debug!` take what `format!`
-//! takes, and make the text only if a line of that level would be written. Text past
-//! 4,096 bytes is cut; more than 64 lines in a call of a hook is a fault.
+//! `log::error!`, `log::warn!`, `log::info!` and `log::debug!` take the arguments of
+//! `format!`, and format them only if Shunt writes lines of that level. The host cuts a
+//! message after 4,096 bytes. Writing more than 64 lines in one call of a hook is a fault.
 //!
 //! ```
 //! # use shunt_sdk::prelude::*;
@@ -16,12 +16,12 @@ use crate::bindings::log as wire;
 pub use crate::{__log_debug as debug, __log_error as error, __log_info as info, __log_warn as warn};
 pub use wire::Level;
 
-/// Whether a line of that level would be written.
+/// Whether Shunt writes lines of that level.
 pub fn enabled(level: Level) -> bool {
     wire::enabled(level)
 }
 
-/// Writes a line, whole and without asking.
+/// Writes a line, if Shunt writes lines of that level.
 pub fn write(level: Level, message: &str) {
     wire::write(level, message);
 }

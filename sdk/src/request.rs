@@ -18,28 +18,28 @@ crate::hooks::hook! {
 /// `reject()` and [`need_body`].
 pub type Verdict = crate::Verdict<OnRequest>;
 
-/// Collects the body, up to so many bytes, and then calls `on_request_body`. In a
-/// rule without that hook it is a fault.
+/// Collects the body, up to `max` bytes, and then calls `on_request_body`. In a rule
+/// without that hook this verdict is a fault.
 pub fn need_body(max: u32) -> Verdict {
     Verdict::new(wire::Verdict::NeedBody(max))
 }
 
-/// The head of a request, and what is to be done to the answer that it will get.
+/// The head of a request, and changes to the response that the client will get.
 ///
-/// The head stays in the host; a call fetches or changes one part of it. Names of
-/// fields are case-insensitive.
+/// The host keeps the head; a call copies or changes one part of it. Names of fields are
+/// case-insensitive.
 ///
-/// Changes return a [`FieldError`] when the name or value is no HTTP, when the field
-/// is one that rules may only read (`host`, and those that frame the message or
-/// belong to one connection), or when the head would grow past its limit. The head
-/// is then as it was. Where that cannot happen or does not matter, end the line with
-/// `.ok()`; else use `?` in a hook that returns a `Result`.
+/// A change returns a [`FieldError`] when HTTP does not allow the name or the value, when
+/// rules may only read the field (`host`, and the fields that frame the message or belong
+/// to one connection), or when the head would grow past its limit. The head is then
+/// unchanged. Where that cannot happen or does not matter, end the line with `.ok()`;
+/// otherwise use `?` in a hook that returns a `Result`.
 #[derive(Debug, RefCast)]
 #[repr(transparent)]
 pub struct Request(http::Request);
 
 impl Request {
-    /// The connection that it came on.
+    /// The connection on which the request was received.
     pub fn flow(&self) -> Flow {
         self.0.flow().into()
     }
@@ -54,7 +54,7 @@ impl Request {
         self.0.scheme()
     }
 
-    /// As sent: `GET`.
+    /// The method as sent: `GET`.
     pub fn method(&self) -> String {
         self.0.method()
     }
@@ -64,7 +64,7 @@ impl Request {
         self.0.path()
     }
 
-    /// What follows `?`, if there is one.
+    /// The part after `?`, if there is one.
     pub fn query(&self) -> Option<String> {
         self.0.query()
     }
@@ -79,13 +79,13 @@ impl Request {
         whole
     }
 
-    /// The host that was asked for, with its port if one was given, as sent:
-    /// `Shop.example:8080`. Empty where HTTP/1.0 sent none.
+    /// The requested host as sent, with its port if the client sent one:
+    /// `Shop.example:8080`. Empty where an HTTP/1.0 client sent none.
     pub fn authority(&self) -> String {
         self.0.authority()
     }
 
-    /// The host that was asked for, without port and in lower case: `shop.example`.
+    /// The requested host without its port, in lower case: `shop.example`.
     pub fn host(&self) -> String {
         let mut host = self.authority();
         host.truncate(text::host_len(&host));
@@ -95,13 +95,13 @@ impl Request {
 
     crate::fields::fields!();
 
-    /// The value of a cookie that the client sent (RFC 6265 section 4.2), without the
-    /// quotes around it if it has any. The first, where there are several of the name.
+    /// The value of a cookie that the client sent (RFC 6265 section 4.2), without quotes
+    /// around it. The first one, where several have the name.
     pub fn cookie(&self, name: &str) -> Option<String> {
         self.0.headers("cookie").iter().find_map(|field| text::cookie(field, name))
     }
 
-    /// Replaces the path; the query stays. Must begin with `/`.
+    /// Replaces the path and keeps the query. The path must begin with `/`.
     pub fn set_path(&self, path: &str) -> Result<(), FieldError> {
         Ok(self.0.set_path(path)?)
     }
@@ -111,18 +111,18 @@ impl Request {
         Ok(self.0.set_query(query)?)
     }
 
-    /// Replaces the host that the member is asked for.
+    /// Replaces the host that is sent to the member.
     pub fn set_authority(&self, authority: &str) -> Result<(), FieldError> {
         Ok(self.0.set_authority(authority)?)
     }
 
-    /// Sets a field of the answer that this request will get, whoever makes it: a
-    /// member, a rule or Shunt itself. Cheaper than `on_response`, and applied after it.
+    /// Sets a field of the response to this request, whether a member, a rule or Shunt
+    /// itself makes that response. Cheaper than `on_response`, and applied after it.
     pub fn set_response_header(&self, name: &str, value: impl AsRef<[u8]>) -> Result<(), FieldError> {
         Ok(self.0.set_response_header(name, value.as_ref())?)
     }
 
-    /// Removes a field of the answer that this request will get.
+    /// Removes a field of the response to this request.
     pub fn remove_response_header(&self, name: &str) -> Result<(), FieldError> {
         Ok(self.0.remove_response_header(name)?)
     }

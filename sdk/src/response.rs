@@ -13,12 +13,12 @@ crate::hooks::hook! {
     OnResponse in on_response: replaces retries
 }
 
-/// What `on_response` may return: `next()`, `respond(…)`, which takes the place of
-/// the member's answer, and `retry()`.
+/// What `on_response` may return: `next()`, `respond(…)`, which replaces the member's
+/// response, and `retry()`.
 pub type Verdict = crate::Verdict<OnResponse>;
 
-/// The response head of a member. It stays in the host, as the
-/// [request's](crate::Request) does; the same holds for errors and names.
+/// The response head of a member. The host keeps it, and errors and names are as for a
+/// [`Request`](crate::Request).
 #[derive(Debug, RefCast)]
 #[repr(transparent)]
 pub struct Response(http::Response);
@@ -36,13 +36,13 @@ impl Response {
 
     crate::fields::fields!();
 
-    /// The slot of this rule that is bound to the pool which served the request;
-    /// `None` when it came from a pool that the rule has no slot for.
+    /// The slot of this rule that is bound to the pool of the member; `None` when the rule
+    /// has no slot for that pool.
     pub fn slot(&self) -> Option<String> {
         self.0.slot()
     }
 
-    /// The member that made it.
+    /// The member that sent the response.
     pub fn member(&self) -> SocketAddr {
         from_endpoint(self.0.member())
     }

@@ -1,4 +1,4 @@
-//! What the macros write calls of. No part of the SDK's promise.
+//! What the code that the macros generate calls. Not part of the SDK's public interface.
 
 use std::cell::OnceCell;
 use std::thread::LocalKey;
@@ -16,13 +16,13 @@ use crate::settings::schema;
 pub use crate::settings::schema::{Field, Kind};
 pub use crate::text::{Display, Light, Piece};
 
-/// Stands for a rule that is no unit struct: it is made from settings.
+/// Stands for a rule that is not a unit struct: it is made from settings.
 #[derive(Debug, Clone, Copy)]
 pub struct FromSettings;
 
-/// How a rule comes to be: a unit struct is its own value, another reads its settings.
+/// How the value of a rule is made: a unit struct is its own value, any other type reads its settings.
 #[diagnostic::on_unimplemented(
-    message = "`{T}` can be made neither from nothing nor from settings",
+    message = "`{T}` is not a unit struct and has no settings to be made from",
     label = "must be a unit struct (`struct {T};`) or derive `Settings`"
 )]
 pub trait Origin<T> {
@@ -64,7 +64,7 @@ pub fn load<T>(origin: impl Origin<T>, settings: &[Node]) -> Result<T, String> {
     origin.make(&Value::root(settings))
 }
 
-/// The rule's own `on_load`.
+/// The result of the rule's own `on_load`.
 pub fn loaded(result: Result<(), impl Into<String>>) -> Result<(), String> {
     result.map_err(Into::into)
 }

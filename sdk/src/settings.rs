@@ -1,4 +1,4 @@
-//! Settings: what the operator writes, read into the rule's own type.
+//! Settings: the operator's values, read into the rule's own type.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -12,10 +12,10 @@ pub mod schema;
 
 use schema::{Field, Kind};
 
-/// A struct that is read from settings. Derived, with `#[derive(Settings)]`; see the
-/// [derive](macro@crate::Settings) for what it understands.
+/// A struct that is read from settings. Derive it with `#[derive(Settings)]`; the
+/// [derive macro](macro@crate::Settings) lists the types of its fields.
 #[diagnostic::on_unimplemented(
-    message = "`{Self}` has no settings that could be read",
+    message = "`{Self}` cannot be read from settings",
     label = "derive `Settings` for it, or make it a unit struct (`struct {Self};`)"
 )]
 pub trait Settings: Setting {
@@ -34,19 +34,19 @@ pub trait Settings: Setting {
 pub trait Setting: Sized {
     #[doc(hidden)]
     const KIND: Kind;
-    /// Whether it must be written.
+    /// Whether the operator must write it.
     #[doc(hidden)]
     const REQUIRED: bool = true;
     #[doc(hidden)]
     fn read(value: &Value<'_>) -> Result<Self, String>;
-    /// What it is when it is not written, if it need not be.
+    /// Its value when the operator does not write it, if it is optional.
     #[doc(hidden)]
     fn absent() -> Option<Self> {
         None
     }
 }
 
-/// A value among the nodes that the host hands over, and how to name it.
+/// A value among the nodes that the host passes, and its place for messages.
 #[doc(hidden)]
 #[derive(Debug, Clone, Copy)]
 pub struct Value<'a> {
@@ -55,7 +55,7 @@ pub struct Value<'a> {
     place: Place<'a>,
 }
 
-/// Where a value stands. `routes.2.prefix` is kept as the way to it.
+/// The place of a value, such as `routes.2.prefix`: its parent's place and the last step.
 #[derive(Debug, Clone, Copy)]
 enum Place<'a> {
     Root,
@@ -65,7 +65,7 @@ enum Place<'a> {
 
 impl Place<'_> {
     /// `routes.2.prefix`
-    fn way(&self) -> String {
+    fn path(&self) -> String {
         let (parent, step) = match self {
             Place::Root => return String::new(),
             Place::Key(parent, key) => (parent, (*key).to_owned()),
@@ -73,20 +73,20 @@ impl Place<'_> {
         };
         match parent {
             Place::Root => step,
-            _ => join(&[&parent.way(), ".", &step]),
+            _ => join(&[&parent.path(), ".", &step]),
         }
     }
 
     /// `routes.2.prefix: …`
     fn error(&self, what: &[&str]) -> String {
-        let way = match self {
+        let path = match self {
             Place::Root => "settings".to_owned(),
-            _ => self.way(),
+            _ => self.path(),
         };
-        join(&[&way, ": ", &join(what)])
+        join(&[&path, ": ", &join(what)])
     }
 
-    /// A number that its type cannot hold.
+    /// The error of a number that its type cannot hold.
     fn out_of_range(&self, number: i64, least: i64, most: u64) -> String {
         self.error(&[&signed_digits(number), " is not from ", &signed_digits(least), " to ", &digits(most)])
     }
@@ -98,7 +98,7 @@ impl<'a> Value<'a> {
         Value { nodes, index: 0, place: Place::Root }
     }
 
-    /// One field of this table, or what it is when it is not written.
+    /// One field of this table, or its default when the operator did not write it.
     pub fn field<T: Setting>(&self, key: &str, default: Option<fn() -> T>) -> Result<T, String> {
         let Some(Node::Table(entries)) = self.node() else {
             return Err(self.expected("table"));
@@ -139,7 +139,7 @@ impl<'a> Value<'a> {
         }
     }
 
-    /// A value that is written as text of some form.
+    /// A value that is written as text in the given form.
     fn parse<T: FromStr>(&self, form: &str) -> Result<T, String> {
         let text = self.text()?;
         text.parse().map_err(|_| self.place.error(&["expected ", form, ", found \"", text, "\""]))
@@ -181,7 +181,7 @@ impl Setting for f64 {
     fn read(value: &Value<'_>) -> Result<Self, String> {
         match value.node() {
             Some(Node::Decimal(own)) => Ok(*own),
-            // Who writes 5 means 5.0.
+            // TOML tells 5 from 5.0; operators need not.
             Some(Node::Integer(own)) => Ok(*own as f64),
             _ => Err(value.expected("decimal")),
         }

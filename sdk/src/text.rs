@@ -1,5 +1,4 @@
-//! Text in HTTP fields, and text that is made without `format!`: what every rule
-//! carries is kept small.
+//! Text in HTTP fields, and text that is made without `format!`, to keep rules small.
 
 use std::fmt;
 

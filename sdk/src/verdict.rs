@@ -1,4 +1,4 @@
-//! Verdicts: what a hook decided, and the words to say it with.
+//! Verdicts: what a hook decided, and the functions that make them.
 
 use std::marker::PhantomData;
 use std::net::SocketAddr;
@@ -13,14 +13,14 @@ use crate::hooks::{Answers, Decides, Refuses, Retries, Steers};
 
 /// What a hook decided.
 ///
-/// `H` is the hook: each has its own verdicts, and one that a hook cannot return
-/// does not compile there. Rules name it through the module of the hook
-/// (`request::Verdict`, `flow::Verdict`, …) and make it with [`next`], [`to_pool`],
-/// [`respond`] and the other functions of this module.
+/// `H` is the hook: each has its own verdicts, and returning another is a compile error.
+/// Rules name the type through the module of the hook (`request::Verdict`,
+/// `flow::Verdict`, …) and make the value with [`next`], [`to_pool`], [`respond`] and the
+/// other functions of this module.
 ///
-/// `S` is seen only while a verdict is built: [`to_pool`] begins one that steers,
-/// so [`persist`](Verdict::persist) may follow; [`respond`] begins one that answers,
-/// so [`header`](Verdict::header) and [`body`](Verdict::body) may follow.
+/// `S` matters only while a verdict is built: after [`to_pool`] come methods such as
+/// [`persist`](Verdict::persist), after [`respond`] come [`header`](Verdict::header) and
+/// [`body`](Verdict::body).
 #[must_use = "a verdict decides only when the hook returns it"]
 pub struct Verdict<H: Decides, S = Decided> {
     wire: H::Wire,
@@ -31,18 +31,18 @@ pub struct Verdict<H: Decides, S = Decided> {
 #[derive(Debug)]
 pub struct Decided;
 
-/// A verdict that says where to send it, while it is built.
+/// A verdict that chooses a pool, a member or a mode, while it is built.
 #[derive(Debug)]
 pub struct Steering;
 
-/// A verdict that answers, while it is built.
+/// A verdict that responds, while it is built.
 #[derive(Debug)]
 pub struct Answering;
 
-/// How a verdict that steers may go on: be built further, or be done.
+/// What a verdict that chooses a pool or a member may become: built further, or returned.
 #[diagnostic::on_unimplemented(
-    message = "a verdict that says where to send it cannot be given an answer",
-    label = "this verdict sends it somewhere",
+    message = "a verdict that chooses a pool or a member has no response",
+    label = "this verdict chooses a pool or a member",
     note = "`header`, `body`, `text` and `html` belong to `respond(…)`"
 )]
 pub trait FromSteering {}
@@ -51,10 +51,10 @@ impl FromSteering for Steering {}
 #[diagnostic::do_not_recommend]
 impl FromSteering for Decided {}
 
-/// How a verdict that answers may go on: be built further, or be done.
+/// What a verdict that responds may become: built further, or returned.
 #[diagnostic::on_unimplemented(
-    message = "a verdict that answers cannot say where to send it",
-    label = "this verdict is an answer",
+    message = "a verdict that responds cannot choose a pool or a member",
+    label = "this verdict responds",
     note = "`member`, `mode`, `persist` and `snat_pool` belong to `to_pool(…)`"
 )]
 pub trait FromAnswering {}
@@ -68,9 +68,9 @@ pub fn next<H: Decides>() -> Verdict<H> {
     Verdict::new(H::next())
 }
 
-/// Sends it to the pool that the operator bound to the slot.
+/// Sends the request or flow to the pool that the operator bound to the slot.
 ///
-/// A slot that `pack.toml` does not declare is a fault.
+/// Naming a slot that `pack.toml` does not declare is a fault.
 ///
 /// ```
 /// # use shunt_sdk::prelude::*;
@@ -82,22 +82,23 @@ pub fn to_pool<H: Steers, S: FromSteering>(slot: &str) -> Verdict<H, S> {
     Verdict::new(H::to(Target { pool: Some(slot.to_owned()), ..AS_CONFIGURED }))
 }
 
-/// Sends it to one member of the configured pool, by its address. One that the pool
-/// does not have is a fault; one that is down is passed over.
+/// Sends the request or flow to a member of the configured pool, by its address. Naming a
+/// member that the pool does not have is a fault; where the member is down, another member
+/// is chosen.
 ///
 /// For a member of another pool: `to_pool("slot").member(address)`.
 pub fn to_member<H: Steers, S: FromSteering>(address: SocketAddr) -> Verdict<H, S> {
     Verdict::new(H::to(Target { member: Some(to_endpoint(address)), ..AS_CONFIGURED }))
 }
 
-/// Sends it where the configuration says, in a manner that this rule says:
-/// `as_configured().persist(key)`. Unlike [`next`] it is final.
+/// Sends the request or flow to the configured pool, with a persistence key, a mode or a
+/// SNAT pool of this rule: `as_configured().persist(key)`. Unlike [`next`] it is final.
 pub fn as_configured<H: Steers>() -> Verdict<H, Steering> {
     Verdict::new(H::to(AS_CONFIGURED))
 }
 
-/// Answers it here, with a status from 200 to 599; no member is asked. In
-/// `on_response` the answer takes the place of the member's.
+/// Responds with a status from 200 to 599; no member gets the request. In `on_response`
+/// it replaces the member's response.
 ///
 /// ```
 /// # use shunt_sdk::prelude::*;
@@ -109,19 +110,19 @@ pub fn respond<H: Answers, S: FromAnswering>(status: u16) -> Verdict<H, S> {
     Verdict::new(H::answer(Answer { status, headers: Vec::new(), body: Vec::new() }))
 }
 
-/// Answers with a redirect. Status 308 keeps the method of the request for good,
-/// 307 for now; 301 and 302 let clients turn it into `GET`.
+/// Responds with a redirect: 308 permanent, 307 temporary. With 301 and 302 clients may
+/// change the method of the request to `GET` (RFC 9110 section 15.4).
 pub fn redirect<H: Answers, S: FromAnswering>(status: u16, location: &str) -> Verdict<H, S> {
     respond(status).header("location", location)
 }
 
-/// Refuses it: a TCP reset or an ICMP unreachable in `on_flow`, else status 403 and
-/// the end of the connection.
+/// Refuses the request or flow: in `on_flow` Shunt sends a TCP reset or an ICMP Destination
+/// Unreachable, in other hooks it responds with 403 and closes the connection.
 pub fn reject<H: Refuses>() -> Verdict<H> {
     Verdict::new(H::reject())
 }
 
-/// Sends it to another member of the same pool.
+/// Sends the request to another member of the same pool.
 pub fn retry<H: Retries>() -> Verdict<H> {
     Verdict::new(H::retry())
 }
@@ -141,12 +142,12 @@ impl<H: Decides, S> Verdict<H, S> {
 
 /// After [`to_pool`], [`to_member`] and [`as_configured`].
 impl<H: Steers> Verdict<H, Steering> {
-    /// One member of the pool, by its address.
+    /// A member of the pool, by its address; see [`to_member`].
     pub fn member<S: FromSteering>(self, address: SocketAddr) -> Verdict<H, S> {
         self.with(|target| target.member = Some(to_endpoint(address)))
     }
 
-    /// How packets reach the member. Packet virtuals only; a proxy ignores it.
+    /// How Shunt forwards packets to the member. Packet virtuals only; a proxy ignores it.
     pub fn mode<S: FromSteering>(self, mode: Mode) -> Verdict<H, S> {
         self.with(|target| target.mode = Some(mode))
     }
@@ -157,15 +158,15 @@ impl<H: Steers> Verdict<H, Steering> {
         self.with(|target| target.snat_pool = Some(slot.to_owned()))
     }
 
-    /// What has the same key goes to the same member while that is usable, for as
-    /// long as the virtual is configured to remember. At most 256 bytes.
+    /// Flows and requests with this key go to the same member as long as it is usable. The
+    /// binding is kept as long as the virtual configures. At most 256 bytes.
     pub fn persist<S: FromSteering>(self, key: impl Key) -> Verdict<H, S> {
         self.remember(key, 0)
     }
 
-    /// The same, remembered for this long after the last use.
+    /// As [`persist`](Self::persist), with the time that the binding is kept after its last use.
     pub fn persist_for<S: FromSteering>(self, key: impl Key, timeout: Duration) -> Verdict<H, S> {
-        // Zero would mean "as configured", and a timeout past 49 days is "for ever".
+        // Zero would mean "as configured"; the contract ends at 49 days.
         self.remember(key, u32::try_from(timeout.as_millis()).unwrap_or(u32::MAX).max(1))
     }
 
@@ -184,12 +185,12 @@ impl<H: Steers> Verdict<H, Steering> {
 
 /// After [`respond`] and [`redirect`].
 impl<H: Answers> Verdict<H, Answering> {
-    /// Adds a field. Framing is the host's: `content-length` and the like are its own.
+    /// Adds a field. The host adds `content-length` and the other fields that frame a message.
     pub fn header<S: FromAnswering>(self, name: &str, value: impl AsRef<[u8]>) -> Verdict<H, S> {
         self.with(|answer| answer.headers.push((name.to_owned(), value.as_ref().to_vec())))
     }
 
-    /// Sets the body. Its type is said with `header("content-type", …)`.
+    /// Sets the body. State its type by `header("content-type", …)`.
     pub fn body<S: FromAnswering>(self, body: impl Into<Vec<u8>>) -> Verdict<H, S> {
         self.with(|answer| answer.body = body.into())
     }

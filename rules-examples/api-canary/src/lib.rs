@@ -1,7 +1,7 @@
 use shunt_sdk::prelude::*;
 
-/// Sends calls of the API that ask for it to the new version, and tells the client
-/// which one answered.
+/// Sends calls of the API that ask for it to the new version, and names the version in
+/// a field of the response.
 struct ApiCanary;
 
 #[rule]

@@ -1,6 +1,6 @@
 use shunt_sdk::prelude::*;
 
-/// Sends a share of the clients to the canary pool; a client stays where it went.
+/// Sends a share of the clients to the canary pool; a client always gets the same pool.
 #[derive(Settings)]
 struct Canary {
     /// Share of clients, 0 to 100.
@@ -26,8 +26,8 @@ impl Canary {
         }
     }
 
-    /// The same client gets the same answer from every balancer, and raising the share
-    /// keeps those who were in it.
+    /// Every load balancer sends a client to the same pool, and raising the share
+    /// keeps the clients that were in it.
     fn is_chosen(&self, client: IpAddr) -> bool {
         stable_hash(client) % 100 < u64::from(self.percent)
     }

@@ -1,12 +1,12 @@
 use shunt_sdk::prelude::*;
 
-/// When members fail: tries another, then another pool, then says sorry.
+/// When members fail: tries another, then another pool, then responds with a text.
 #[derive(Settings)]
 struct Fallback {
     /// How many members of the primary pool are tried before the other pool is.
     #[settings(default = 2)]
     tries: u32,
-    /// What clients read when nothing is left.
+    /// The text that clients get when both pools fail.
     #[settings(default = "Sorry, we cannot answer just now. Please try again in a minute.\n")]
     sorry: String,
 }

@@ -2,7 +2,7 @@ use std::collections::BTreeMap;
 
 use shunt_sdk::prelude::*;
 
-/// What every response should say (OWASP Secure Headers Project).
+/// Fields that every response should have (OWASP Secure Headers Project).
 const SECURITY: [(&str, &str); 3] = [
     ("x-content-type-options", "nosniff"),
     ("x-frame-options", "DENY"),
@@ -11,16 +11,16 @@ const SECURITY: [(&str, &str); 3] = [
 
 const REQUEST_ID: &str = "x-request-id";
 
-/// Adds security headers, hides what reveals the server, names each request.
+/// Adds security headers, removes fields that reveal the server, gives each request an id.
 #[derive(Settings)]
 struct Headers {
-    /// More fields for responses. As the others, they yield to those of the member.
+    /// More fields for responses. Those that the member sends are kept.
     #[settings(default)]
     add: BTreeMap<String, String>,
-    /// Fields of responses that no client sees.
+    /// Fields to remove from responses.
     #[settings(default = ["server", "x-powered-by", "x-aspnet-version", "x-aspnetmvc-version"])]
     hide: Vec<String>,
-    /// For how many days browsers that came by HTTPS use nothing else; 0: not said.
+    /// Days for which browsers use HTTPS only (Strict-Transport-Security); 0: the field is not sent.
     #[settings(default = 365)]
     hsts_days: u32,
 }
@@ -39,7 +39,7 @@ impl Headers {
             response.remove_header(name)?;
         }
         let own = self.add.iter().map(|(name, value)| (name.as_str(), value.as_str()));
-        // Own ones first: what is there stays.
+        // The operator's fields come first: a field that exists is kept.
         for (name, value) in own.chain(SECURITY) {
             set_if_absent(response, name, value)?;
         }

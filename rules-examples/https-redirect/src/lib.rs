@@ -1,15 +1,15 @@
 use shunt_sdk::prelude::*;
 
-/// Sends browsers that come by HTTP to HTTPS: the same host, path and query.
+/// Redirects HTTP requests to HTTPS: the same host, path and query.
 #[derive(Settings)]
 struct HttpsRedirect {
-    /// 308 keeps the method for good, 307 for now; 301 and 302 are for old clients.
+    /// The status: 308 (permanent) or 307 (temporary); 301 and 302 are for old clients.
     #[settings(default = 308)]
     status: u16,
-    /// The port that HTTPS is on.
+    /// The port of HTTPS.
     #[settings(default = 443)]
     port: u16,
-    /// Beginnings of paths that stay with HTTP.
+    /// Beginnings of paths that are not redirected.
     #[settings(default = ["/.well-known/acme-challenge/"])]
     exempt: Vec<String>,
 }

@@ -1,12 +1,12 @@
 use shunt_sdk::prelude::*;
 
-/// Answers with a maintenance page, except to testers.
+/// Responds with a maintenance page, except to testers.
 #[derive(Settings)]
 struct Maintenance {
-    /// Whether there is maintenance now.
+    /// Whether the page is shown now.
     #[settings(default = true)]
     active: bool,
-    /// Addresses and prefixes of those who get through.
+    /// Addresses and prefixes of testers, whose requests go to members.
     #[settings(default)]
     testers: Vec<Prefix>,
     /// When clients may try again, in seconds.

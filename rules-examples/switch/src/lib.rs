@@ -3,15 +3,15 @@ use shunt_sdk::prelude::*;
 /// The names under `[slots]` in `pack.toml`.
 const SLOTS: [&str; 3] = ["web", "api", "static"];
 
-/// Chooses the pool by host and path. What no route matches goes where the
-/// configuration says.
+/// Chooses the pool by host and path. Requests that no route matches go to the
+/// configured pool.
 #[derive(Settings)]
 struct Switch {
     /// Tried in order; the first that matches decides.
     routes: Vec<Route>,
 }
 
-/// What a route does not name, it does not ask for.
+/// A route matches where all that it names matches.
 #[derive(Settings)]
 struct Route {
     /// The host, without port: "shop.example", or "*.shop.example" for every name below.
@@ -20,7 +20,7 @@ struct Route {
     prefix: Option<String>,
     /// The end of the path.
     suffix: Option<String>,
-    /// Where it goes: "web", "api" or "static".
+    /// The slot: "web", "api" or "static".
     slot: String,
 }
 
@@ -55,7 +55,7 @@ impl Route {
     }
 }
 
-/// Whether the pattern names the host.
+/// Whether the pattern matches the host.
 fn names(pattern: &str, host: &str) -> bool {
     match pattern.strip_prefix('*') {
         Some(domain) => host.len() > domain.len() && host.ends_with(domain),

@@ -1,5 +1,5 @@
-//! `format!` in the methods of a rule: text without the formatting machinery of the standard library, which is a third
-//! of a small rule.
+//! `format!` in the methods of a rule: text without the formatting code of the standard library, which would be a
+//! third of a small rule.
 
 use proc_macro2::{Delimiter, Group, TokenStream, TokenTree};
 use quote::quote;
@@ -17,7 +17,7 @@ enum Part {
     Named(String),
 }
 
-/// Expands to pieces that are put one after the other; to `std::format!` where more is asked for than that.
+/// Expands to pieces that are appended one after the other; to `std::format!` where a place needs more than that.
 pub(crate) fn expand(arguments: TokenStream) -> TokenStream {
     light(arguments.clone()).unwrap_or_else(|_| quote!(::std::format!(#arguments)))
 }
@@ -27,7 +27,7 @@ fn light(arguments: TokenStream) -> Result<TokenStream, Error> {
     let (text, values) = parse.parse2(arguments)?;
     let parts = parts(&text.value()).ok_or_else(|| Error::new(text.span(), "more than pieces"))?;
     let wanted = parts.iter().filter(|part| **part == Part::Next).count();
-    // `std::format!` says what is wrong.
+    // `std::format!` reports the mistake.
     if wanted != values.len() || values.iter().any(|value| matches!(value, Expr::Assign(_))) {
         return Err(Error::new(text.span(), "not as many values as places"));
     }

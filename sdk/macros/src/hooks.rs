@@ -7,14 +7,14 @@ use syn::{Attribute, Error, FnArg, Ident, ImplItemFn, Path, ReturnType, Type, pa
 
 /// One argument of a hook after `&self`.
 pub(crate) struct Argument {
-    /// Its name in the contract, and in what we show.
+    /// Its name in the contract and in messages.
     name: &'static str,
     /// Its type as a rule writes it, behind `&`.
     shown: &'static str,
     crossing: Crossing,
 }
 
-/// How an argument of the contract becomes the one that the rule is shown.
+/// How an argument of the contract becomes that of the rule's method.
 enum Crossing {
     /// A resource: the SDK's type wraps the contract's.
     Resource,
@@ -36,7 +36,7 @@ pub(crate) struct Hook {
 
 const REQUEST: Argument = Argument { name: "request", shown: "Request", crossing: Crossing::Resource };
 
-/// `on_load` stands apart: it takes the settings to the rule, and every rule exports it.
+/// `on_load` is not among [`HOOKS`]: every rule exports it, to read the settings.
 pub(crate) const ON_LOAD: &str = "on_load";
 
 pub(crate) const HOOKS: &[Hook] = &[
@@ -85,8 +85,8 @@ pub(crate) const HOOKS: &[Hook] = &[
 ];
 
 impl Hook {
-    /// The hook that a method is meant to be: one of that name. `None` for plain
-    /// methods; an error for a name that looks like a hook and is none.
+    /// The hook of the method's name. `None` for other methods; an error for a name that
+    /// begins with `on_` and is not a hook.
     pub(crate) fn of(method: &ImplItemFn) -> Result<Option<&'static Hook>, Error> {
         let name = method.sig.ident.to_string();
         if let Some(hook) = HOOKS.iter().find(|hook| hook.name == name) {
@@ -126,7 +126,7 @@ impl Hook {
                 return Err(Error::new(
                     receiver.span(),
                     format!(
-                        "a hook takes `&self`: a rule keeps what it learns in `vars`, not in itself\nwrite `{declaration}`"
+                        "a hook takes `&self`: keep state in `vars`, not in the rule\nwrite `{declaration}`"
                     ),
                 ));
             }
@@ -146,7 +146,7 @@ impl Hook {
                 .map_or(method.sig.ident.span(), Spanned::span);
             return Err(Error::new(
                 span,
-                format!("`{}` has other arguments\nwrite `{declaration}`", self.name),
+                format!("`{}` has the wrong number of arguments\nwrite `{declaration}`", self.name),
             ));
         }
         if matches!(method.sig.output, ReturnType::Default) && !self.returns.is_empty() {
@@ -173,13 +173,13 @@ impl Hook {
         }
     }
 
-    /// The constant that turns what the method returns into what the contract wants.
+    /// The name of the constant that converts what the method returns to the contract's type.
     fn convert(&self) -> Ident {
         format_ident!("__shunt_{}", self.name)
     }
 
-    /// That constant. It stands in the author's scope, where the type that the method
-    /// returns has its name, and a type that does not fit is shown there and once.
+    /// That constant. It is in the author's scope, where the return type of the method can be
+    /// named, and where the compiler reports a type that does not fit, once.
     pub(crate) fn conversion(&self, method: &ImplItemFn) -> TokenStream {
         let nothing: Type = parse_quote!(());
         let returned = match &method.sig.output {
@@ -233,8 +233,8 @@ impl Hook {
 }
 
 impl Argument {
-    /// The parameter as the contract declares it, and the expression that the rule's
-    /// method gets. A mismatch of types is shown at `span`, where the author wrote it.
+    /// The parameter as the contract declares it, and the expression that is passed to the
+    /// rule's method. The compiler reports a wrong type at `span`, where the author wrote it.
     fn cross(&self, hook: &Hook, span: Span) -> (TokenStream, TokenStream) {
         let name = format_ident!("{}", self.name);
         let shown: Type = match syn::parse_str(self.shown) {
@@ -267,20 +267,20 @@ pub(crate) fn check_qualifiers(method: &ImplItemFn, declaration: &str) -> Result
     if let Some(token) = &signature.asyncness {
         return refuse(
             token.span,
-            "a hook is not async: calls of the host return at once, so there is nothing to await",
+            "a hook cannot be async: calls of the host return at once, so there is nothing to await",
         );
     }
     if let Some(token) = &signature.constness {
-        return refuse(token.span, "a hook is not const");
+        return refuse(token.span, "a hook cannot be const");
     }
     if let Some(token) = &signature.unsafety {
-        return refuse(token.span, "a hook is not unsafe");
+        return refuse(token.span, "a hook cannot be unsafe");
     }
     if let Some(abi) = &signature.abi {
-        return refuse(abi.extern_token.span, "a hook is a plain `fn`; the macro writes the export");
+        return refuse(abi.extern_token.span, "a hook cannot be extern: the macro writes the export");
     }
     if let Some(parameter) = signature.generics.params.first() {
-        return refuse(parameter.span(), "a hook is not generic: the host calls it with one type only");
+        return refuse(parameter.span(), "a hook cannot be generic: the host calls it with one type");
     }
     Ok(())
 }

@@ -14,7 +14,7 @@ pub fn rule(arguments: TokenStream, item: TokenStream) -> TokenStream {
     rule::expand(arguments.into(), item.into()).unwrap_or_else(syn::Error::into_compile_error).into()
 }
 
-/// What `format!` means in the methods of a rule.
+/// The `format!` of the methods of a rule.
 #[doc(hidden)]
 #[proc_macro]
 pub fn format(arguments: TokenStream) -> TokenStream {

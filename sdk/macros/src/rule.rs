@@ -13,7 +13,7 @@ pub(crate) fn expand(arguments: TokenStream, item: TokenStream) -> Result<TokenS
     }
     let place = item.clone();
     let block: ItemImpl = syn::parse2(item).map_err(|_| {
-        Error::new_spanned(place, "`#[rule]` stands before `impl YourRule { … }` with its hooks")
+        Error::new_spanned(place, "put `#[rule]` before the `impl YourRule { … }` that has the hooks")
     })?;
     let rule = type_of(&block)?;
 
@@ -32,7 +32,7 @@ pub(crate) fn expand(arguments: TokenStream, item: TokenStream) -> Result<TokenS
                 None => Ok(()),
             })
         };
-        // All at once: an author fixes them in one go.
+        // All errors are reported at once.
         match (seen, &mut errors) {
             (Ok(()), _) => {}
             (Err(error), Some(errors)) => errors.combine(error),
@@ -44,7 +44,7 @@ pub(crate) fn expand(arguments: TokenStream, item: TokenStream) -> Result<TokenS
         errors = Some(Error::new(
             block.self_ty.span(),
             format!(
-                "this rule has no hook, so it would never be called; the hooks are `{}`",
+                "this rule has no hook, so Shunt would never call it; add one of `{}`",
                 names.join("`, `")
             ),
         ));
@@ -65,7 +65,7 @@ pub(crate) fn expand(arguments: TokenStream, item: TokenStream) -> Result<TokenS
 
         #(#conversions)*
 
-        // The host finds one set of hooks in a component: a second rule cannot have its own.
+        // A component exports each hook once, so a crate cannot have a second rule.
         #[doc(hidden)]
         #[macro_export]
         macro_rules! a_crate_holds_one_rule {
@@ -75,8 +75,8 @@ pub(crate) fn expand(arguments: TokenStream, item: TokenStream) -> Result<TokenS
         #[doc(hidden)]
         #[allow(non_snake_case, non_upper_case_globals, unused_imports, dead_code)]
         mod #module {
-            // `#rule` as a value is the rule itself if it is a unit struct. If not, there
-            // is no such value to import, and the name means this constant.
+            // `#rule` as a value is the rule itself if it is a unit struct. Otherwise there is
+            // no such value to import, and the name means this constant.
             mod otherwise {
                 pub(super) const #rule: ::shunt_sdk::__rt::FromSettings = ::shunt_sdk::__rt::FromSettings;
             }
@@ -115,13 +115,13 @@ fn type_of(block: &ItemImpl) -> Result<Ident, Error> {
     if let Some((_, path, _)) = &block.trait_ {
         return Err(Error::new_spanned(
             path,
-            "the hooks of a rule are plain methods: write `impl YourRule { … }`",
+            "the hooks of a rule are methods of the type itself: write `impl YourRule { … }`",
         ));
     }
     if !block.generics.params.is_empty() {
         return Err(Error::new_spanned(
             &block.generics,
-            "a rule is not generic: the host makes one value of one type",
+            "a rule cannot be generic: the host makes one value of one type",
         ));
     }
     match &*block.self_ty {
@@ -129,7 +129,7 @@ fn type_of(block: &ItemImpl) -> Result<Ident, Error> {
         _ => None,
     }
     .ok_or_else(|| {
-        Error::new_spanned(&block.self_ty, "a rule is a struct of this module, named without a path")
+        Error::new_spanned(&block.self_ty, "a rule must be a struct of this module, named without a path")
     })
 }
 
@@ -144,16 +144,16 @@ fn check_on_load(method: &ImplItemFn) -> Result<(), Error> {
         _ => Err(Error::new(
             method.sig.ident.span(),
             format!(
-                "`on_load` takes `&self` or `&mut self`: the settings have been read into it\nwrite `{ON_LOAD_DECLARATION}`"
+                "`on_load` takes `&self` or `&mut self` only: the settings are its fields\nwrite `{ON_LOAD_DECLARATION}`"
             ),
         )),
     }
 }
 
-/// Every rule exports `on-load`: it reads the settings and makes panics readable.
+/// Every rule exports `on-load`, which reads the settings and has panics written to the log.
 ///
-/// Exports are for WebAssembly only. Their names hold colons, which rust-lld does not take in the list of
-/// exported symbols: `cargo build` for the machine itself, as editors run it, would not link.
+/// Exports are for WebAssembly only. Their names have colons, which rust-lld does not accept in the list of exported
+/// symbols: `cargo build` for the machine itself, as editors run it, would not link.
 fn export_on_load(rule: &Ident, own: Option<&ImplItemFn>) -> TokenStream {
     let own = own.map(|method| {
         let cfgs = hooks::cfgs(&method.attrs);

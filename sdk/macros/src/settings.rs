@@ -14,22 +14,19 @@ pub(crate) fn expand(input: DeriveInput) -> Result<TokenStream, Error> {
             Fields::Named(fields) => fields.named.iter().collect(),
             Fields::Unit => Vec::new(),
             Fields::Unnamed(_) => {
-                return Err(Error::new_spanned(
-                    name,
-                    "settings have names: write a struct with named fields",
-                ));
+                return Err(Error::new_spanned(name, "settings are a struct with named fields"));
             }
         },
         Data::Enum(_) => {
             return Err(Error::new_spanned(
                 name,
-                "settings are a struct; take a choice as a `String` and check it in `on_load`",
+                "settings are a struct with named fields; for a choice, use a `String` and check it in `on_load`",
             ));
         }
         Data::Union(_) => return Err(Error::new_spanned(name, "settings are a struct with named fields")),
     };
     if !input.generics.params.is_empty() {
-        return Err(Error::new_spanned(&input.generics, "settings are not generic: their schema is one"));
+        return Err(Error::new_spanned(&input.generics, "settings cannot be generic: they have one schema"));
     }
 
     let settings = collect(fields.iter().map(|field| Setting::of(field)))?;
@@ -59,16 +56,16 @@ pub(crate) fn expand(input: DeriveInput) -> Result<TokenStream, Error> {
 struct Setting<'a> {
     field: &'a Field,
     ident: &'a Ident,
-    /// As the operator writes it.
+    /// Its name as the operator writes it.
     key: String,
-    /// As the inside of a JSON string.
+    /// Its documentation, as the inside of a JSON string.
     doc: String,
     default: Option<Default>,
 }
 
-/// What a field is when the operator does not write it.
+/// The value of a field when the operator does not write it.
 enum Default {
-    /// `#[settings(default)]`: what Rust's `Default` makes of its type.
+    /// `#[settings(default)]`: the value of Rust's `Default`.
     OfType,
     /// `#[settings(default = …)]`: a value, and the same as JSON.
     Value { value: TokenStream, json: String },
@@ -79,10 +76,7 @@ impl<'a> Setting<'a> {
         let ident = field.ident.as_ref().ok_or_else(|| Error::new_spanned(field, "settings have names"))?;
         let key = ident.to_string().trim_start_matches("r#").replace('_', "-");
         if !key.is_ascii() {
-            return Err(Error::new_spanned(
-                ident,
-                "the name of a setting is ASCII, so that every keyboard can write it",
-            ));
+            return Err(Error::new_spanned(ident, "the name of a setting must be ASCII"));
         }
         let mut default = None;
         for attribute in field.attrs.iter().filter(|attribute| attribute.path().is_ident("settings")) {
@@ -142,12 +136,11 @@ impl<'a> Setting<'a> {
     }
 }
 
-/// A default as a Rust expression and as JSON. It is a literal, so that the schema can
-/// show it.
+/// A default as a Rust expression and as JSON. Only a literal can be put in the schema.
 fn literal_of(literal: &Expr) -> Result<(TokenStream, String), Error> {
     match literal {
         Expr::Lit(ExprLit { lit: Lit::Str(text), .. }) => {
-            // Named, so that a field of another type is told what it is offered.
+            // The type is named, so that the compiler reports a field of another type.
             let own = quote_spanned!(text.span()=> ::std::string::String::from(#text));
             Ok((own, format!("\"{}\"", json_escaped(&text.value()))))
         }
@@ -171,7 +164,7 @@ fn literal_of(literal: &Expr) -> Result<(TokenStream, String), Error> {
         }
         other => Err(Error::new(
             other.span(),
-            "a default is a literal: a number, a text, `true`, `false` or a list of them in `[…]`",
+            "a default must be a literal: a number, a string, `true`, `false` or a list of them in `[…]`",
         )),
     }
 }

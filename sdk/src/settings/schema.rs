@@ -1,8 +1,8 @@
-//! The schema of settings, written while the rule is compiled.
+//! The schema of settings, written when the rule is compiled.
 //!
-//! It is JSON in the custom section `shunt:settings` of the rule, where the host finds
-//! it without running the rule. A derive knows only its own struct, so each gives a
-//! constant tree, and the compiler writes the tree of the rule's type as bytes.
+//! It is JSON in the custom section `shunt:settings` of the rule, where the host reads it
+//! without running the rule. A derive sees only its own struct, so each makes a constant
+//! tree, and the compiler writes the tree of the rule's type as bytes.
 
 /// A field of a struct of settings.
 #[derive(Debug, Clone, Copy)]
@@ -11,9 +11,9 @@ pub struct Field {
     pub name: &'static str,
     /// Its type.
     pub kind: Kind,
-    /// Whether it must be written.
+    /// Whether the operator must write it.
     pub required: bool,
-    /// What it is when it is not written, as JSON.
+    /// Its value when the operator does not write it, as JSON.
     pub default: Option<&'static str>,
     /// Its documentation, as the inside of a JSON string.
     pub doc: &'static str,
@@ -48,7 +48,7 @@ pub const fn write<const N: usize>(fields: &[Field]) -> [u8; N] {
     Json { bytes: [0; N], len: 0 }.root(fields).bytes
 }
 
-/// Counts what is written, and keeps as much of it as it has room for.
+/// Counts the bytes that are written, and keeps the first `N`.
 struct Json<const N: usize> {
     bytes: [u8; N],
     len: usize,
@@ -98,7 +98,7 @@ impl<const N: usize> Json<N> {
             Kind::Boolean => self.put("\"type\":\"boolean\""),
             Kind::Integer { least, most } => {
                 self.put("\"type\":\"integer\"");
-                // What TOML can write anyway needs no limit.
+                // A limit beyond what TOML can write need not be stated.
                 if *least > i64::MIN {
                     self.put(",\"minimum\":");
                     if *least < 0 {
