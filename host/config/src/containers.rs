@@ -8,7 +8,7 @@ use toml::de::{DeArray, DeTable, DeValue};
 
 use super::reference::Type;
 use super::report::{Cause, KeyPath, Refusal};
-use super::shape::{Shape, Written, wrong_type};
+use super::shape::{Shape, Written, last, wrong_type};
 use super::suggest::quoted;
 use super::text;
 use super::walk::{At, ReadTable, Unique, Walk, describe};
@@ -127,8 +127,8 @@ fn nonempty<'d, S: Shape>(
     walk: &mut Walk,
 ) -> Option<Vec<S::Value>> {
     if array.is_empty() {
-        let refusal =
-            Refusal::new(Cause::BadValue, "the list is empty").help("it takes at least one element");
+        let refusal = Refusal::new(Cause::BadValue, format!("`{}` is an empty list", last(&at.key)))
+            .help("write at least one element");
         walk.refuse_at(at, refusal);
         return None;
     }
@@ -221,7 +221,7 @@ impl<S: Written> Written for OrTable<S, S::Value> {
 pub(super) struct Once<S: Shape> {
     shape: S,
     seen: fn(&mut Walk) -> &mut Unique<S::Value>,
-    /// What is there already, before the value: `another virtual listens on`.
+    /// What is there already, before the value: `another virtual already listens on`.
     already: &'static str,
 }
 
@@ -245,8 +245,10 @@ impl<S: Shape<Value: Ord + Clone + ToString>> Shape for Once<S> {
         let value = self.shape.read(at, walk)?;
         if let Some(first) = (self.seen)(walk).insert(value.clone(), &place) {
             let message = format!("{} {}", self.already, quoted(&value.to_string()));
-            let refusal =
-                Refusal::new(Cause::Duplicate, message).label("again here").also(first, "first here");
+            let refusal = Refusal::new(Cause::Duplicate, message)
+                .label("again here")
+                .also(first, "first here")
+                .help("change or remove one of them");
             walk.refuse(&place, Some(&key), refusal);
         }
         Some(value)
@@ -304,14 +306,14 @@ fn json(at: At<'_>, walk: &mut Walk) -> Value {
         }
         DeValue::Integer(number) => match i64::from_str_radix(number.as_str(), number.radix()) {
             Ok(value) => return Value::from(value),
-            Err(_) => Refusal::new(Cause::OutOfRange, "the number does not fit 64 bits with a sign"),
+            Err(_) => Refusal::new(Cause::OutOfRange, "the number does not fit a signed 64-bit integer"),
         },
         DeValue::Float(number) => match number.as_str().parse::<f64>() {
             Ok(value) if value.is_finite() => return Value::from(value),
             _ => Refusal::new(Cause::BadValue, "settings take finite numbers only"),
         },
         DeValue::Datetime(_) => Refusal::new(Cause::WrongType, "settings cannot hold dates and times")
-            .help("put it in quotes, and let the rule read the text"),
+            .help("write it in quotes; the rule gets it as text"),
     };
     walk.refuse_at(&at, refusal);
     Value::Null

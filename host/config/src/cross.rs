@@ -85,7 +85,7 @@ fn own(owned: &mut Owned, addresses: &[IpAddr], (here, whose): (&str, &str), wha
             let refusal = Refusal::new(Cause::Duplicate, format!("`{address}` is an address of {whose}"))
                 .label("again here")
                 .also(first, "first here")
-                .help(format!("give {what} addresses that nothing else has"));
+                .help(format!("give {what} addresses that nothing else uses"));
             // One of them is enough to see.
             return walk.refuse(&place, Some(&key), refusal);
         }
@@ -98,7 +98,7 @@ fn foreign_addresses_among(owned: &Owned, config: &Config, walk: &mut Walk) {
         let Some((whose, first)) = owned.get(&address) else { return };
         let (place, key) = walk.spot(&here);
         let refusal = Refusal::new(Cause::Conflict, format!("`{address}` is an address of {whose}"))
-            .label("its packets never reach a socket")
+            .label("packets to it never reach a socket")
             .also(first.clone(), "owned here")
             .help(help);
         walk.refuse(&place, Some(&key), refusal);
@@ -150,11 +150,11 @@ fn families_match(virtual_: &PacketVirtual, pool: &Pool, here: &str, walk: &mut 
     let (first, _) = walk.spot(&member_path(pool, index));
     let help = match virtual_.mode {
         ModeName::Nat => format!(
-            "give the virtual a `translation` that knows clients' addresses as {}, or mode `snat`",
+            "give the virtual a `translation` that maps clients to {} addresses, or use mode `snat`",
             family(!is_v4)
         ),
         mode => format!(
-            "`{}` cannot bridge that: choose `snat`, or a tunnel: `l3dsr-ipip`, `l3dsr-gre` or `l3dsr-gue`",
+            "mode `{}` cannot forward between IPv4 and IPv6: use `snat`, `l3dsr-ipip`, `l3dsr-gre` or `l3dsr-gue`",
             mode.as_str()
         ),
     };
@@ -173,7 +173,7 @@ fn ports_match(virtual_: &PacketVirtual, pool: &Pool, here: &str, walk: &mut Wal
     let (mode, member) = (virtual_.mode.as_str(), pool.members[index].address);
     let ports = if port == 0 { "every port".to_owned() } else { format!("port {port}") };
     let message =
-        format!("mode `{mode}` leaves {ports} as it is, and `{}` has a member with another", pool.name);
+        format!("mode `{mode}` does not rewrite {ports}, and `{}` has a member with another", pool.name);
     let (place, key) = walk.spot(here);
     let (first, _) = walk.spot(&member_path(pool, index));
     let refusal = Refusal::new(Cause::Conflict, message)
@@ -228,7 +228,7 @@ fn numbers_tell_addresses(config: &Config, walk: &mut Walk) {
         let refusal = Refusal::new(Cause::Duplicate, message)
             .label("again here")
             .also(before, format!("`{that}` has it"))
-            .help("give each address of `listen` a number of its own");
+            .help("give each address of `listen` a `dscp` of its own");
         walk.refuse(&place, Some(&key), refusal);
     }
 }

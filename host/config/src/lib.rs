@@ -298,9 +298,11 @@ fn resolve(whole: bool, walk: &mut Walk) {
         let refusal = Refusal::new(Cause::Unresolved, format!("there is no {what} {}", quoted(&name)));
         let names = || all.iter().flat_map(|names| names.0.keys()).map(String::as_str);
         let refusal = if to == Named::Pool && snat_pools.0.contains_key(&name) {
-            refusal.help("the SNAT pool of this name has no members; slots of packet virtuals may name it")
+            refusal.help(
+                "a SNAT pool has this name: name it in `snat-pool`, or in the `slots` of a packet virtual",
+            )
         } else if to == Named::SnatPool && pools.0.contains_key(&name) {
-            refusal.help("the pool of this name has members, and no addresses to lease")
+            refusal.help("a pool of members has this name: name a `[[snat-pool]]`")
         } else if let Some(near) = nearest(&name, names()) {
             refusal.help(format!("did you mean `{near}`?"))
         } else if names().next().is_none() {

@@ -92,12 +92,12 @@ macro_rules! monitors {
 }
 
 monitors! {
-    /// `tcp = true`: a connection is enough.
+    /// `tcp = true`: the member must accept a connection.
     Tcp;
-    /// `http = "/path"`: a GET must be answered as expected.
+    /// `http = "/path"`: a GET must get a status of `expect`.
     Http;
-    /// `udp = { send = "…", expect = "…" }`: a datagram must be answered.
+    /// `udp = { send = "…", expect = "…" }`: a datagram must get a reply.
     Udp;
-    /// `ping = true`: an ICMP echo must come back.
+    /// `ping = true`: an ICMP echo request must get a reply.
     Ping;
 }

@@ -19,7 +19,7 @@ pub use source::Source;
 trait Kind: Sized {
     /// The key that asks for it.
     const KEY: &'static str;
-    /// How long a binding outlives its last use where nothing is written; `None`: the kind itself knows an end.
+    /// How long a binding is kept after its last use by default; `None`: the kind itself ends it.
     const TIMEOUT: Option<Duration>;
     /// Why packet virtuals have none of it; `None`: they have.
     const NO_PACKETS: Option<&'static str> = None;
@@ -93,9 +93,9 @@ pub(super) fn persistence(table: &mut Table<'_>) -> Option<Persistence> {
     let by = by(table);
     let timeout = table.derived(
         "timeout",
-        "How long it outlives its last use. A cookie is set again once a tenth of it has passed.",
+        "How long a binding is kept after its last use. Shunt sets the cookie again once a tenth of this has passed.",
         duration(SECOND..=365 * DAY),
-        "`\"1h\"` with `source`; with `cookie` as long as the browser",
+        "`\"1h\"` with `source`; with `cookie` until the browser ends",
     );
     table.exactly_one(PersistBy::KEYS);
     refuse_at_packets(table);

@@ -73,10 +73,12 @@ impl Repaired {
             }
             let lines = of_it().map(|it| text[..it.span.start].matches('\n').count() + 1);
             let lines = lines.map(|line| line.to_string()).collect::<Vec<_>>().join(", ");
-            let refusal =
-                Refusal::new(Cause::Syntax, format!("`[{name}]` is one table, and here are several"))
-                    .label(format!("write `[[{name}]]`"))
-                    .help(format!("there may be several: write `[[{name}]]` for each (lines {lines})"));
+            let refusal = Refusal::new(
+                Cause::Syntax,
+                format!("`[{name}]` can be written once only, and the file has several"),
+            )
+            .label(format!("write `[[{name}]]`"))
+            .help(format!("write `[[{name}]]` for each (lines {lines})"));
             self.refusals.push((first.span.clone(), refusal));
             for header in single {
                 // From behind, so that what is before stays where it is.
@@ -300,6 +302,6 @@ mod tests {
     fn headers_are_doubled_where_there_are_several() {
         let (text, told) = repaired("[virtual]\na = 1\n[virtual.limits]\n [virtual] # two\n[[pool]]\n");
         assert_eq!(text, "[[virtual]]\na = 1\n[virtual.limits]\n [[virtual]] # two\n[[pool]]\n");
-        assert_eq!(told, ["there may be several: write `[[virtual]]` for each (lines 1, 4)"]);
+        assert_eq!(told, ["write `[[virtual]]` for each (lines 1, 4)"]);
     }
 }

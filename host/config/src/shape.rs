@@ -64,7 +64,7 @@ pub(super) fn wrong_type(at: &At<'_>, takes: &Type, walk: &mut Walk) {
 fn rewrite(at: &At<'_>, takes: &Type) -> Option<String> {
     let with_unit = |units: &Units| {
         let number = whole(at.value)?.try_into().ok()?;
-        Some(format!("numbers have a unit: did you mean `\"{}\"`?", units.with_unit(number)))
+        Some(format!("add a unit: `\"{}\"`", units.with_unit(number)))
     };
     match (takes, at.value) {
         (Type::Duration(_), DeValue::Integer(_)) => with_unit(&DURATION),
@@ -76,18 +76,17 @@ fn rewrite(at: &At<'_>, takes: &Type) -> Option<String> {
             Some("write it without quotes: `true`".to_string())
         }
         (Type::Tables(_), DeValue::Table(_)) => {
-            Some(format!("there may be several: write `[[{}]]`", at.key.entry))
+            Some(format!("write `[[{}]]`: there may be several", at.key.entry))
         }
-        (Type::Table(_), DeValue::Array(_)) => {
-            Some(format!("there is one of it: write `[{}]`", at.key.entry))
-        }
+        (Type::Table(_), DeValue::Array(_)) => Some(format!("write `[{}]`: there is one only", at.key.entry)),
         (Type::Table(table) | Type::Tables(table), _) => Some(table.to_string()),
         (Type::List(_), _) => Some("write it in brackets: `[ … ]`".to_string()),
         _ => None,
     }
 }
 
-fn last(key: &KeyPath) -> &str {
+/// The name of the key itself, or of the list that it is an element of.
+pub(super) fn last(key: &KeyPath) -> &str {
     key.entry.rsplit('.').next().unwrap_or_default()
 }
 
@@ -425,8 +424,8 @@ impl Shape for OnlyTrue {
         match at.value {
             DeValue::Boolean(true) => return Some(()),
             DeValue::Boolean(false) => {
-                let message = format!("`{} = false` says nothing", last(&at.key));
-                walk.refuse_at(&at, Refusal::new(Cause::BadValue, message).help("leave the key out"));
+                let message = format!("`{} = false` has no effect", last(&at.key));
+                walk.refuse_at(&at, Refusal::new(Cause::BadValue, message).help("remove the key"));
             }
             _ => wrong_type(&at, &Type::OnlyTrue, walk),
         }
@@ -481,17 +480,21 @@ impl<T: Clone> Shape for OneOf<T> {
         let name = last(&at.key);
         let other = self.instead.iter().find(|(word, _)| text.eq_ignore_ascii_case(word));
         let refusal = if self.later.contains(&text.as_ref()) {
-            Refusal::new(Cause::NotBuilt, format!("`{name} = \"{text}\"` is not built yet"))
-                .help(format!("this version of Shunt takes {takes}"))
+            Refusal::new(
+                Cause::NotBuilt,
+                format!("`{name} = \"{text}\"` is not part of this version of Shunt"),
+            )
+            .help(format!("use {takes}"))
         } else {
-            let refusal = Refusal::new(Cause::BadValue, format!("{} is no `{name}`", quoted(text)));
+            let refusal =
+                Refusal::new(Cause::BadValue, format!("{} is not a value of `{name}`", quoted(text)));
             if let Some((_, help)) = other {
                 walk.refuse_at(&at, refusal.help(*help));
                 return None;
             }
             match nearest(text, self.words.iter().map(|(word, _)| *word)) {
                 Some(word) => refusal.help(format!("did you mean `{word}`?")),
-                None => refusal.help(format!("it is {}", choices(takes))),
+                None => refusal.help(format!("use {}", choices(takes))),
             }
         };
         walk.refuse_at(&at, refusal);

@@ -95,14 +95,14 @@ pub(super) fn unreadable(path: &Path, error: &io::Error) -> Refusal {
             let refusal = Refusal::new(Cause::Unreadable, format!("there is no `{shown}`"));
             match neighbour(path) {
                 Some(name) => refusal.help(format!("did you mean `{name}`?")),
-                None => refusal.help("the path is wrong, or the file was not put there yet"),
+                None => refusal.help("fix the path, or put the file there"),
             }
         }
         io::ErrorKind::PermissionDenied => {
-            Refusal::new(Cause::Unreadable, format!("`{shown}` may not be read"))
+            Refusal::new(Cause::Unreadable, format!("Shunt may not read `{shown}`"))
                 .help("give the user that Shunt runs as the right to read it, and to enter its folders")
         }
-        _ => Refusal::new(Cause::Unreadable, format!("`{shown}` cannot be read: {error}")),
+        _ => Refusal::new(Cause::Unreadable, format!("Shunt cannot read `{shown}`: {error}")),
     }
 }
 
@@ -121,7 +121,7 @@ fn list(path: &Path) -> Result<Vec<PathBuf>, Refusal> {
         }
     }
     if files.is_empty() {
-        let message = format!("the folder `{}` holds no `*.toml`", path.display());
+        let message = format!("the folder `{}` has no `*.toml`", path.display());
         return Err(Refusal::new(Cause::Unreadable, message)
             .help("put at least one configuration file into it, or name a file"));
     }

@@ -55,7 +55,7 @@ fn refusal(text: &str, span: Range<usize>, message: &str) -> Refusal {
     if message == DUPLICATE {
         let line_start = text[..span.start].rfind('\n').map_or(0, |newline| newline + 1);
         let is_table = text[line_start..].trim_start().starts_with('[');
-        let message = format!("{} is there twice", quoted(text.get(span).unwrap_or_default()));
+        let message = format!("{} is written twice", quoted(text.get(span).unwrap_or_default()));
         let help = if is_table { "keep one of them, with the keys of both" } else { "keep one of them" };
         return Refusal::new(Cause::Duplicate, message).help(help);
     }
@@ -66,7 +66,7 @@ fn refusal(text: &str, span: Range<usize>, message: &str) -> Refusal {
     match unquoted(text, span.start) {
         // The parser tells what kind of number it took the text for, which helps nobody.
         Some((key, value)) => Refusal::new(Cause::Syntax, format!("{} is not a TOML value", quoted(value)))
-            .help(format!("text stands in quotes: `{key} = {value:?}`")),
+            .help(format!("write text in quotes: `{key} = {value:?}`")),
         None => Refusal::new(Cause::Syntax, message.trim_end_matches(", expected nothing")),
     }
 }

@@ -58,15 +58,15 @@ pub(super) fn has_port(address: SocketAddr) -> Result<(), Refusal> {
     let message = format!("{} is not an address and port", quoted(&address.to_string()));
     let refusal = Refusal::new(Cause::BadValue, message);
     Err(refusal
-        .label("port 0 is no port")
-        .help("ports are from 1 to 65535; only packet virtuals take every port"))
+        .label("a proxy cannot listen on port 0")
+        .help("use a port from 1 to 65535; port 0 means every port at packet virtuals only"))
 }
 
 /// Somebody must be able to answer there.
 pub(super) fn member_address(text: &str) -> Result<SocketAddr, Refusal> {
     let address = address(text)?;
     let refused = if address.ip().is_unspecified() {
-        "it means every address of a machine, and names none"
+        "it stands for every address of a host"
     } else if address.ip().is_multicast() {
         "it is a multicast group"
     } else {
@@ -80,20 +80,22 @@ pub(super) fn member_address(text: &str) -> Result<SocketAddr, Refusal> {
 /// An address that untrusted clients may send packets to, which Shunt owns alone.
 pub(super) fn owned(address: IpAddr) -> Result<(), Refusal> {
     let ours = |why: &str| {
-        let message = format!("{} cannot be an address of Shunt's own", quoted(&address.to_string()));
+        let message = format!("Shunt cannot own {}", quoted(&address.to_string()));
         Refusal::new(Cause::BadValue, message).label(why)
     };
     if address.is_unspecified() {
-        return Err(ours("it is every address").help("write the address of one host"));
+        return Err(ours("it stands for every address").help("write the address of one host"));
     }
     if address.is_multicast() {
         return Err(ours("it is a multicast group").help("write the address of one host"));
     }
     if matches!(address, IpAddr::V4(v4) if v4.is_broadcast()) {
-        return Err(ours("it is everyone's").help("write the address of one host"));
+        return Err(ours("it is the broadcast address").help("write the address of one host"));
     }
     if address.is_loopback() {
-        return Err(ours("it never leaves its host").help("write an address that others have a route to"));
+        return Err(
+            ours("it is a loopback address").help("write an address that other hosts have a route to")
+        );
     }
     // RFC 4291 section 2.5.5.2: such addresses stand for IPv4 in programs, never in packets.
     if let IpAddr::V6(v6) = address
@@ -105,14 +107,17 @@ pub(super) fn owned(address: IpAddr) -> Result<(), Refusal> {
 }
 
 pub(super) fn own_address(text: &str) -> Result<IpAddr, Refusal> {
-    let refused =
-        |help: String| Refusal::new(Cause::BadValue, format!("{} is no IP address", quoted(text))).help(help);
+    let refused = |help: String| {
+        Refusal::new(Cause::BadValue, format!("{} is not an IP address", quoted(text))).help(help)
+    };
     let address = text.parse::<IpAddr>().map_err(|_| match text.parse::<SocketAddr>() {
-        Ok(address) => refused(format!("it has no port: did you mean `{}`?", address.ip())),
-        Err(_) => refused("write one like `192.0.2.10` or `2001:db8::10`".to_string()),
+        Ok(address) => refused(format!("remove the port: `{}`", address.ip())),
+        Err(_) => refused("write an address such as `192.0.2.10` or `2001:db8::10`".to_string()),
     })?;
     if address.is_unspecified() {
-        return Err(refused("it means every address; write one that nobody has".to_string()));
+        return Err(refused(
+            "`0.0.0.0` and `::` stand for every address; write one that no host has".to_string(),
+        ));
     }
     owned(address).map(|()| address)
 }
@@ -122,15 +127,15 @@ pub(super) fn target(text: &str) -> Result<Target, Refusal> {
         (Ok(address), _) => (address, None),
         (_, Ok(address)) => (address.ip(), Some(address.port())),
         _ => {
-            let message = format!("{} is no address", quoted(text));
+            let message = format!("{} is not an address", quoted(text));
             let help = "write `192.0.2.1`, `192.0.2.1:80` or `[2001:db8::1]:80`";
             return Err(Refusal::new(Cause::BadValue, message).help(help));
         }
     };
     if address.is_unspecified() || address.is_multicast() || address.is_loopback() || port == Some(0) {
-        let message = format!("{} names nobody beyond a member", quoted(text));
+        let message = format!("{} is not the address of a host behind a member", quoted(text));
         return Err(Refusal::new(Cause::BadValue, message).help(
-            "write the address of somebody who answers there, such as the balancer of the other side",
+            "write the address of one that replies to probes, such as the load balancer on the other side",
         ));
     }
     Ok(Target { address, port })
@@ -142,31 +147,31 @@ pub(super) fn datagram(text: &str) -> Result<String, Refusal> {
     if (1..=LONGEST).contains(&text.len()) {
         return Ok(text.to_string());
     }
-    let message = format!("a datagram of {} bytes cannot be", text.len());
+    let message = format!("a probe cannot be a datagram of {} bytes", text.len());
     Err(Refusal::new(Cause::OutOfRange, message).help(format!("write 1 to {LONGEST} bytes")))
 }
 
 pub(super) fn addresses(text: &str) -> Result<RangeInclusive<IpAddr>, Refusal> {
     let refusal = |help: String| {
-        Refusal::new(Cause::BadValue, format!("{} is no range of addresses", quoted(text))).help(help)
+        Refusal::new(Cause::BadValue, format!("{} is not a range of addresses", quoted(text))).help(help)
     };
     let form =
         || "write an address, or the first and the last with a dash: `10.10.1.1-10.10.1.4`".to_string();
     let (first, last) = text.split_once('-').unwrap_or((text, text));
     let (Ok(first), Ok(last)) = (first.trim().parse::<IpAddr>(), last.trim().parse::<IpAddr>()) else {
         return Err(match text.parse::<SocketAddr>() {
-            Ok(address) => refusal(format!("ports stand in `ports`: did you mean `{}`?", address.ip())),
+            Ok(address) => refusal(format!("remove the port, which belongs to `ports`: `{}`", address.ip())),
             Err(_) if text.contains('/') => {
-                refusal("a network is written as its first and last address".into())
+                refusal("write a network as its first and its last address".into())
             }
             Err(_) => refusal(form()),
         });
     };
     if first.is_ipv4() != last.is_ipv4() {
-        return Err(refusal("both ends are IPv4, or both are IPv6".into()));
+        return Err(refusal("use two IPv4 addresses, or two IPv6 addresses".into()));
     }
     if first > last {
-        return Err(refusal(format!("the first comes first: did you mean `{last}-{first}`?")));
+        return Err(refusal(format!("write the lower one first: `{last}-{first}`")));
     }
     owned(first)?;
     owned(last)?;
@@ -176,38 +181,36 @@ pub(super) fn addresses(text: &str) -> Result<RangeInclusive<IpAddr>, Refusal> {
 /// A prefix with its length in bits; an address is the prefix of all its bits. What stands behind the prefix is zero.
 pub(super) fn prefix(text: &str) -> Result<Prefix, Refusal> {
     let refusal = |help: String| {
-        Refusal::new(Cause::BadValue, format!("{} is no prefix of addresses", quoted(text))).help(help)
+        Refusal::new(Cause::BadValue, format!("{} is not a prefix of addresses", quoted(text))).help(help)
     };
     let form =
-        || refusal("write an address and how many bits of it count: `192.0.2.0/24`, `64:ff9b::/96`".into());
+        || refusal("write an address and the length of the prefix: `192.0.2.0/24`, `64:ff9b::/96`".into());
     let (bits, length) = text.split_once('/').map_or((text, None), |(bits, length)| (bits, Some(length)));
     let address = bits.parse::<IpAddr>().map_err(|_| form())?;
     let (word, most) = if address.is_ipv4() { ("IPv4", 32) } else { ("IPv6", 128) };
     let length = match length.map(str::parse::<u8>) {
         None => most,
         Some(Ok(length)) if length <= most => length,
-        Some(Ok(_)) => return Err(refusal(format!("an address of {word} has {most} bits"))),
+        Some(Ok(_)) => return Err(refusal(format!("an {word} address has {most} bits"))),
         Some(Err(_)) => return Err(form()),
     };
     if matches!(address, IpAddr::V6(v6) if v6.to_ipv4_mapped().is_some()) {
-        return Err(refusal("no packet has a v4-mapped address: write the IPv4 address".into()));
+        return Err(refusal("write the IPv4 address: no packet has a v4-mapped one".into()));
     }
     let prefix = Prefix::new(address.into(), length).ok_or_else(form)?;
     if prefix.first() != Address::from(address) {
-        return Err(refusal(format!("bits behind the prefix are set: did you mean `{prefix}`?")));
+        return Err(refusal(format!("clear the bits behind the prefix: `{prefix}`")));
     }
     Ok(prefix)
 }
 
 pub(super) fn ports(text: &str) -> Result<RangeInclusive<u16>, Refusal> {
-    let refusal = Refusal::new(Cause::BadValue, format!("{} is no range of ports", quoted(text)));
+    let refusal = Refusal::new(Cause::BadValue, format!("{} is not a range of ports", quoted(text)));
     let (first, last) = text.split_once('-').unwrap_or((text, text));
     match (first.trim().parse::<u16>(), last.trim().parse::<u16>()) {
-        (Ok(0), Ok(_)) => Err(refusal.help("ports are from 1 to 65535")),
+        (Ok(0), Ok(_)) => Err(refusal.help("use ports from 1 to 65535")),
         (Ok(first), Ok(last)) if first <= last => Ok(first..=last),
-        (Ok(first), Ok(last)) => {
-            Err(refusal.help(format!("the first comes first: did you mean `{last}-{first}`?")))
-        }
+        (Ok(first), Ok(last)) => Err(refusal.help(format!("write the lower one first: `{last}-{first}`"))),
         _ => Err(refusal.help("write the first and the last with a dash: `1024-65535`")),
     }
 }
@@ -223,7 +226,7 @@ pub(super) fn interface(text: &str) -> Result<String, Refusal> {
         return Ok(text.to_string());
     }
     Err(Refusal::new(Cause::BadValue, format!("{} is not the name of an interface", quoted(text)))
-        .help("`ip link` lists those there are, such as `eth0`"))
+        .help("write a name that `ip link` lists, such as `eth0`"))
 }
 
 pub(super) fn cookie(text: &str) -> Result<String, Refusal> {
@@ -244,9 +247,10 @@ pub(super) fn request_path(text: &str) -> Result<String, Refusal> {
     }
     let refusal = Refusal::new(Cause::BadValue, format!("{} is not the path of a request", quoted(text)));
     if text.contains("://") {
-        return Err(refusal.help("write the path alone; the member says where, and `host` under which name"));
+        return Err(refusal
+            .help("write the path alone: a probe goes to the member's address, and `host` sets its Host"));
     }
-    Err(refusal.help("it begins with `/`, and what is no URL character is escaped: `/health?deep=1`"))
+    Err(refusal.help("begin it with `/`, and percent-encode what a URL cannot have: `/health?deep=1`"))
 }
 
 pub(super) fn host(text: &str) -> Result<String, Refusal> {
@@ -268,7 +272,7 @@ pub(super) fn path(text: &str) -> Result<(), Refusal> {
 
 pub(super) fn pack(text: &str) -> Result<(), Refusal> {
     if let Some(name) = text.strip_prefix(builtin::PREFIX) {
-        let message = format!("no pack {} comes with Shunt", quoted(name));
+        let message = format!("there is no built-in pack {}", quoted(name));
         return if builtin::component(name).is_some() {
             Ok(())
         } else {
@@ -276,8 +280,10 @@ pub(super) fn pack(text: &str) -> Result<(), Refusal> {
         };
     }
     if text.contains("://") {
-        let message = "packs from a registry are not built yet";
-        return Err(Refusal::new(Cause::NotBuilt, message).help("name the pack's folder or file"));
+        let message = "this version of Shunt cannot load packs from a registry";
+        return Err(
+            Refusal::new(Cause::NotBuilt, message).help("write the path of the pack's folder or file")
+        );
     }
     path(text)
 }
@@ -289,7 +295,8 @@ pub(super) fn socket(text: &str, resolved: &Path) -> Result<(), Refusal> {
     if length <= SOCKET_LONGEST {
         return Ok(());
     }
-    let message = format!("the path of the socket is {length} bytes long; the system takes {SOCKET_LONGEST}");
+    let message =
+        format!("the path of the socket is {length} bytes long; the kernel takes at most {SOCKET_LONGEST}");
     Err(Refusal::new(Cause::OutOfRange, message)
         .help("choose a shorter one, such as `/run/shunt/admin.sock`"))
 }
@@ -308,8 +315,8 @@ fn meant(text: &str) -> String {
     if let Ok(ip) = text.trim_matches(['[', ']']).parse::<IpAddr>() {
         return match ip {
             // `::1:80` is an address without a port as much as one with it.
-            IpAddr::V6(ip) => format!("the port is missing, and IPv6 stands in brackets: `[{ip}]:8080`"),
-            IpAddr::V4(ip) => format!("the port is missing: `{ip}:8080`"),
+            IpAddr::V6(ip) => format!("add a port, and brackets around the IPv6 address: `[{ip}]:8080`"),
+            IpAddr::V4(ip) => format!("add a port: `{ip}:8080`"),
         };
     }
     let everywhere = |port: u16| format!("did you mean `0.0.0.0:{port}`, or `[::]:{port}` for IPv6?");
@@ -323,16 +330,16 @@ fn meant(text: &str) -> String {
         return "write an IP address and a port, such as `10.0.0.1:80` or `[2001:db8::1]:80`".to_string();
     };
     let Ok(port) = port.parse::<u16>() else {
-        return format!("{} is no port: ports are from 1 to 65535", quoted(port));
+        return format!("{} is not a port: use one from 1 to 65535", quoted(port));
     };
     match host {
         "" | "*" => everywhere(port),
-        "localhost" => format!("names are not looked up: did you mean `127.0.0.1:{port}`?"),
+        "localhost" => format!("names are not resolved: did you mean `127.0.0.1:{port}`?"),
         _ if host.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.') => {
-            format!("{} is no IPv4 address", quoted(host))
+            format!("{} is not an IPv4 address", quoted(host))
         }
-        _ if host.contains(':') => format!("{} is no IPv6 address in brackets", quoted(host)),
-        _ => "names are not looked up: write the IP address".to_string(),
+        _ if host.contains(':') => format!("{} is not an IPv6 address in brackets", quoted(host)),
+        _ => "names are not resolved: write the IP address".to_string(),
     }
 }
 
@@ -344,19 +351,19 @@ mod tests {
     #[test]
     fn addresses_that_are_none_say_why() {
         for (text, help) in [
-            ("10.0.0.1", "the port is missing: `10.0.0.1:8080`"),
-            ("::1", "the port is missing, and IPv6 stands in brackets: `[::1]:8080`"),
-            ("[::1]", "the port is missing, and IPv6 stands in brackets: `[::1]:8080`"),
+            ("10.0.0.1", "add a port: `10.0.0.1:8080`"),
+            ("::1", "add a port, and brackets around the IPv6 address: `[::1]:8080`"),
+            ("[::1]", "add a port, and brackets around the IPv6 address: `[::1]:8080`"),
             ("8080", "did you mean `0.0.0.0:8080`, or `[::]:8080` for IPv6?"),
             (":8080", "did you mean `0.0.0.0:8080`, or `[::]:8080` for IPv6?"),
             ("*:8080", "did you mean `0.0.0.0:8080`, or `[::]:8080` for IPv6?"),
-            ("localhost:80", "names are not looked up: did you mean `127.0.0.1:80`?"),
-            ("shop.example:80", "names are not looked up: write the IP address"),
+            ("localhost:80", "names are not resolved: did you mean `127.0.0.1:80`?"),
+            ("shop.example:80", "names are not resolved: write the IP address"),
             ("http://10.0.0.1:80", "write address and port alone, such as `10.0.0.1:80`"),
-            ("10.0.0.256:80", "`10.0.0.256` is no IPv4 address"),
-            ("10.0.0.1:70000", "`70000` is no port: ports are from 1 to 65535"),
-            ("10.0.0.1:", "`\"\"` is no port: ports are from 1 to 65535"),
-            ("[::g]:80", "`[::g]` is no IPv6 address in brackets"),
+            ("10.0.0.256:80", "`10.0.0.256` is not an IPv4 address"),
+            ("10.0.0.1:70000", "`70000` is not a port: use one from 1 to 65535"),
+            ("10.0.0.1:", "`\"\"` is not a port: use one from 1 to 65535"),
+            ("[::g]:80", "`[::g]` is not an IPv6 address in brackets"),
             ("", "write an IP address and a port, such as `10.0.0.1:80` or `[2001:db8::1]:80`"),
         ] {
             assert_eq!(listen_address(text).unwrap_err().help.as_deref(), Some(help), "{text}");
@@ -411,12 +418,12 @@ mod tests {
     fn ranges_that_are_none_say_why() {
         let help = |refusal: Refusal| refusal.help.unwrap_or_default();
         for (text, expected) in [
-            ("10.10.1.4-10.10.1.1", "the first comes first: did you mean `10.10.1.1-10.10.1.4`?"),
-            ("10.10.1.0/24", "a network is written as its first and last address"),
-            ("10.10.1.1:80", "ports stand in `ports`: did you mean `10.10.1.1`?"),
-            ("10.10.1.1-::1", "both ends are IPv4, or both are IPv6"),
+            ("10.10.1.4-10.10.1.1", "write the lower one first: `10.10.1.1-10.10.1.4`"),
+            ("10.10.1.0/24", "write a network as its first and its last address"),
+            ("10.10.1.1:80", "remove the port, which belongs to `ports`: `10.10.1.1`"),
+            ("10.10.1.1-::1", "use two IPv4 addresses, or two IPv6 addresses"),
             ("out", "write an address, or the first and the last with a dash: `10.10.1.1-10.10.1.4`"),
-            ("127.0.0.1", "write an address that others have a route to"),
+            ("127.0.0.1", "write an address that other hosts have a route to"),
             ("::ffff:10.0.0.1", "did you mean `10.0.0.1`?"),
         ] {
             assert_eq!(help(addresses(text).unwrap_err()), expected, "{text}");

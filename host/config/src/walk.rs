@@ -1,7 +1,7 @@
 //! The walk through a document. A table's keys are declared by reading them:
 //! `table.or("head", "What it is.", duration(..), default)`. The same calls, made on a table without
 //! content, list the keys for the reference and the schema. Problems are collected, never returned:
-//! a reader goes on with what is left.
+//! a reader continues with what is left.
 
 use std::cell::OnceCell;
 use std::collections::BTreeMap;
@@ -295,7 +295,7 @@ impl<'t> Table<'t> {
             if let Some((span, _)) = self.entry(name) {
                 let refusal = Refusal::new(Cause::Conflict, format!("`{name}` means nothing at {what}"))
                     .label(*why)
-                    .help("leave it out");
+                    .help("remove it");
                 let (place, key) = (self.walk.place(span), self.key.key(name));
                 self.walk.refuse(&place, Some(&key), refusal);
             }
@@ -338,7 +338,7 @@ impl<'t> Table<'t> {
         }
         for name in names.iter().filter(|name| self.entry(name).is_some()).copied().collect::<Vec<_>>() {
             let refusal = Refusal::new(Cause::Conflict, format!("`{name}` means nothing without `{other}`"))
-                .help(format!("add `{other}`, or leave `{name}` out"));
+                .help(format!("add `{other}`, or remove `{name}`"));
             self.refuse(name, refusal);
         }
     }

@@ -1,4 +1,4 @@
-//! What is right, and most likely not meant.
+//! What can be used, and is most likely not what was meant.
 
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
@@ -37,9 +37,7 @@ fn unused_pools(config: &Config) -> Vec<Remark> {
     let remark = |(table, what, name): (&str, &str, &String)| Remark {
         key: vec![table.to_owned(), name.clone()],
         message: format!("nothing uses {what} `{name}`"),
-        help: Some(format!(
-            "name it as the `{table}` of a virtual or in the `slots` of a rule, or remove it"
-        )),
+        help: Some(format!("use it as the `{table}` of a virtual or in the `slots` of a rule, or remove it")),
     };
     unused.map(remark).collect()
 }
@@ -57,8 +55,8 @@ fn own_listeners(config: &Config) -> Vec<Remark> {
             key: ["pool", &pool.name, "members"].map(str::to_owned).to_vec(),
             message: format!("member {address} is the listener of virtual `{name}`"),
             help: Some(
-                "what such a member gets comes back to Shunt, again and again where its pool is the virtual's own: name the \
-                 server's address and port"
+                "use the address and port of the server: Shunt would send the traffic to itself, in a loop where the \
+                 virtual uses this pool"
                     .to_owned(),
             ),
         })

@@ -18,9 +18,9 @@ pub(super) fn owned_addresses(config: &Config, owned: &mut Owned, walk: &mut Wal
         }
         let (whose, first) = before.clone();
         let refusal = Refusal::new(Cause::Duplicate, format!("`{address}` is an address of {whose}"))
-            .label("answers to probes could not be told from its packets")
+            .label("Shunt could not tell replies to probes from its packets")
             .also(first, "owned here")
-            .help("give `probe-from` an address that nothing else has");
+            .help("give `probe-from` an address that nothing else uses");
         walk.refuse(&place, Some(&key), refusal);
     }
 }
@@ -34,8 +34,8 @@ pub(super) fn check(virtual_: &PacketVirtual, config: &Config, walk: &mut Walk) 
         let message = format!("`probe-from` is {}, and `listen` is {}", family(!is_v4), family(is_v4));
         let (first, _) = walk.spot(&path(&["virtual", &virtual_.name, "listen"]));
         let refusal = Refusal::new(Cause::Conflict, message)
-            .also(first, "clients come here")
-            .help(format!("probe from an {} address, as clients come from one", family(is_v4)));
+            .also(first, "clients connect here")
+            .help(format!("use an {} address for `probe-from`", family(is_v4)));
         walk.refuse(&place, Some(&key), refusal);
     }
     let watched: Vec<(&Pool, &Monitor)> = watched(virtual_, config).collect();
@@ -52,15 +52,15 @@ pub(super) fn check(virtual_: &PacketVirtual, config: &Config, walk: &mut Walk) 
         if !monitor.probe.passes(virtual_.transport) {
             let (transport, kind) = (virtual_.transport.as_str(), monitor.probe.as_str());
             let message = format!(
-                "`{kind}` of pool `{}` cannot be probed on the service path: virtual `{}` forwards only {transport}",
+                "the `{kind}` monitor of pool `{}` cannot probe through virtual `{}`, which forwards only {transport}",
                 pool.name, virtual_.name
             );
             let kinds = Probe::passing(virtual_.transport).into_iter().map(|kind| format!("`{kind}`"));
             let kinds: Vec<_> = kinds.collect();
             let (first, _) = walk.spot(&join(&monitor_path, kind));
             let refusal = Refusal::new(Cause::Conflict, message)
-                .also(first, "the probe")
-                .help(format!("a monitor of it asks by {}", kinds.join(" or ")));
+                .also(first, "the monitor")
+                .help(format!("monitor the pool by {}", kinds.join(" or ")));
             walk.refuse(&place, Some(&key), refusal);
         }
         if virtual_.is_wildcard() {
@@ -76,14 +76,15 @@ fn targeted(virtual_: &PacketVirtual, monitor: &Monitor, here: &str, walk: &mut 
     let Some(target) = monitor.target else {
         let message = format!("`target` is missing: virtual `{}` listens on every address", virtual_.name);
         let refusal = Refusal::new(Cause::MissingKey, message)
-            .help("name who answers beyond the member: `target = \"192.0.2.1:80\"`");
+            .help("name a host behind the member that replies to probes: `target = \"192.0.2.1:80\"`");
         return walk.refuse(&place, Some(&key), refusal);
     };
     let (place, key) = walk.spot(&join(here, "target"));
     if target.address.is_ipv4() != is_v4 {
-        let message = format!("`target` is {}, and virtual `{}` is not", family(!is_v4), virtual_.name);
+        let message =
+            format!("`target` is {}, and virtual `{}` is {}", family(!is_v4), virtual_.name, family(is_v4));
         let refusal =
-            Refusal::new(Cause::Conflict, message).help(format!("name an {} address", family(is_v4)));
+            Refusal::new(Cause::Conflict, message).help(format!("use an {} address", family(is_v4)));
         walk.refuse(&place, Some(&key), refusal);
     }
     if !monitor.probe.has_port() && target.port.is_some() {
@@ -93,7 +94,7 @@ fn targeted(virtual_: &PacketVirtual, monitor: &Monitor, here: &str, walk: &mut 
     }
     let needs_port = monitor.probe.has_port() && virtual_.listen.port() == 0;
     if needs_port && target.port.is_none() {
-        let message = format!("`target` has no port, and virtual `{}` takes any", virtual_.name);
+        let message = format!("`target` has no port, and virtual `{}` listens on every port", virtual_.name);
         let help = format!("write `{}`", std::net::SocketAddr::new(target.address, 80));
         walk.refuse(&place, Some(&key), Refusal::new(Cause::BadValue, message).help(help));
     }
@@ -110,7 +111,7 @@ pub(super) fn targets(config: &Config, walk: &mut Walk) {
         if pool.monitor.as_ref().is_some_and(|monitor| monitor.target.is_some()) && !uses(pool) {
             let (place, key) = walk.spot(&path(&["pool", &pool.name, "monitor", "target"]));
             let message = "`target` means nothing: no virtual with `probe-from` that listens on every address uses the pool";
-            walk.refuse(&place, Some(&key), Refusal::new(Cause::Conflict, message).help("leave it out"));
+            walk.refuse(&place, Some(&key), Refusal::new(Cause::Conflict, message).help("remove it"));
         }
     }
 }

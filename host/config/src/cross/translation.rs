@@ -22,7 +22,7 @@ fn translators_apart(config: &Config, walk: &mut Walk) {
         let Some((other, both)) = clash else { continue };
         let (here, key) = walk.spot(&path(&["virtual", &translator.name, "interfaces"]));
         let (first, _) = walk.spot(&path(&["virtual", &other.name, "interfaces"]));
-        let message = format!("packets of `{both}` are translated by `{}` already", other.name);
+        let message = format!("virtual `{}` already translates packets of `{both}`", other.name);
         let refusal = Refusal::new(Cause::Duplicate, message)
             .label("again here")
             .also(first, "first here")
@@ -48,12 +48,13 @@ fn addresses_agree(config: &Config, walk: &mut Walk) {
         let Some((other, address, this, that)) = clash else { continue };
         let (here, key) = walk.spot(&path(&["virtual", name, "translation"]));
         let (first, _) = walk.spot(&path(&["virtual", other, "translation"]));
-        let message = format!("client `{address}` is `{this}` to `{name}` and `{that}` to `{other}`");
+        let message =
+            format!("client `{address}` has the IPv4 address `{this}` at `{name}` and `{that}` at `{other}`");
         let refusal = Refusal::new(Cause::Conflict, message)
             .label(format!("`{this}` here"))
             .also(first, format!("`{that}` here"))
             .help(
-                "answers find their flow by the client's address, so it has one IPv4 address at all virtuals",
+                "give it one IPv4 address at all virtuals: Shunt finds the flow of a reply by that address",
             );
         walk.refuse(&here, Some(&key), refusal);
     }

@@ -34,7 +34,7 @@ fn takes_the_same(virtual_: &PacketVirtual, other: &PacketVirtual, walk: &mut Wa
     if either(Transport::Tcp) && either(Transport::Udp) {
         return;
     }
-    let message = format!("`{}` listens already on `{}`", other.name, virtual_.listen);
+    let message = format!("virtual `{}` already listens on `{}`", other.name, virtual_.listen);
     let (place, key) = walk.spot(&path(&["virtual", &virtual_.name, "listen"]));
     let (first, _) = walk.spot(&path(&["virtual", &other.name, "listen"]));
     let refusal = Refusal::new(Cause::Duplicate, message)
@@ -54,7 +54,7 @@ fn answers_are_told_apart(rewriting: &PacketVirtual, routing: &PacketVirtual, wa
         return;
     }
     let message = format!(
-        "`{}` may rewrite packets to every port, and `{}` routes others of {}: their answers look alike",
+        "virtual `{}` may rewrite packets of every port, and virtual `{}` routes {} packets: Shunt cannot tell their replies apart",
         rewriting.name,
         routing.name,
         family(routing.listen.is_ipv4())
@@ -63,7 +63,7 @@ fn answers_are_told_apart(rewriting: &PacketVirtual, routing: &PacketVirtual, wa
     let (first, _) = walk.spot(&path(&["virtual", &routing.name, "listen"]));
     let refusal = Refusal::new(Cause::Conflict, message)
         .also(first, "routed here")
-        .help("give the first a port, or the mode `snat`");
+        .help("give the first a port, or mode `snat`");
     walk.refuse(&place, Some(&key), refusal);
 }
 
@@ -71,7 +71,9 @@ fn answers_are_told_apart(rewriting: &PacketVirtual, routing: &PacketVirtual, wa
 fn ports_are_known(pool: &Pool, config: &Config, walk: &mut Walk) {
     let Some(index) = pool.members.iter().position(|member| member.address.port() == 0) else { return };
     let refusal = |message: String, help: &str| {
-        Refusal::new(Cause::Conflict, message).label("port 0 is the one that was asked for").help(help)
+        Refusal::new(Cause::Conflict, message)
+            .label("port 0 stands for the port that the client connects to")
+            .help(help)
     };
     let (place, key) = walk.spot(&member_path(pool, index));
     if let Some((name, _)) = proxy_of(pool, config) {
@@ -80,8 +82,7 @@ fn ports_are_known(pool: &Pool, config: &Config, walk: &mut Walk) {
         walk.refuse(&place, Some(&key), refusal(message, "write the port that it listens on"));
     } else if pool.monitor.as_ref().is_some_and(|monitor| monitor.probe.has_port()) {
         let message = format!("the monitor of `{}` connects to members, and this one has no port", pool.name);
-        let help =
-            "write a port that it answers on (to routers the port means nothing else), or ask by `ping`";
+        let help = "write the port to probe (mode `route` uses it for nothing else), or use `ping = true`";
         walk.refuse(&place, Some(&key), refusal(message, help));
     }
 }
@@ -95,21 +96,23 @@ fn hashes_differ(pool: &Pool, config: &Config, walk: &mut Walk) {
     let (place, key) = walk.spot(&here);
     if let Some((name, what)) = proxy_of(pool, config) {
         let (first, _) = walk.spot(&path(&["virtual", name, what]));
-        let refusal = Refusal::new(Cause::Conflict, format!("`{word}` goes by the addresses of packets"))
+        let refusal = Refusal::new(Cause::Conflict, format!("`{word}` balances packets, not requests"))
             .label(format!("proxy `{name}` uses this pool"))
             .also(first, "here")
-            .help("choose another `balance`, or give packet virtuals a pool of their own");
+            .help("use another `balance`, or give the packet virtuals a pool of their own");
         walk.refuse(&place, Some(&key), refusal);
     }
     let one =
         config.packet_virtuals.iter().find(|it| !it.is_wildcard() && uses(it.pool.as_ref(), &it.rules, pool));
     if let (Balance::DestinationHash, Some(virtual_)) = (pool.balance, one) {
         let (first, _) = walk.spot(&path(&["virtual", &virtual_.name, "listen"]));
-        let message =
-            format!("packets of `{}` have one destination, so that one member got all", virtual_.name);
+        let message = format!(
+            "packets of virtual `{}` have one destination, so one member would get all of them",
+            virtual_.name
+        );
         let refusal = Refusal::new(Cause::Conflict, message)
             .also(first, "one address")
-            .help("`destination-hash` is for virtuals on every address; choose another `balance`");
+            .help("use another `balance`: `destination-hash` is for virtuals on every address");
         walk.refuse(&place, Some(&key), refusal);
     }
 }

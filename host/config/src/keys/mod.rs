@@ -49,13 +49,13 @@ pub(super) fn file(table: &mut Table<'_>) -> Option<Part> {
         virtuals: {
             table.optional(
                 "defaults",
-                "Keys that the virtuals of this file have in common, by their protocol. A virtual's own key goes before; \
-                 `timeouts` and `limits` are filled up key by key.",
+                "Keys that the virtuals of this file have in common, by their protocol. A virtual's own key takes precedence; \
+                 `timeouts` and `limits` are merged key by key.",
                 in_table(defaults),
             );
             table.optional(
                 "virtual",
-                "A virtual server: an address that clients reach, and what becomes of them. At least one.",
+                "A virtual server: an address that clients connect to, and what Shunt does with their traffic. At least one.",
                 tables(virtuals::virtual_server),
             )
             .unwrap_or_default()
@@ -66,7 +66,7 @@ pub(super) fn file(table: &mut Table<'_>) -> Option<Part> {
         snat_pools: table
             .optional(
                 "snat-pool",
-                "Addresses and ports that stand in for clients toward members, in mode `snat` of packet virtuals.",
+                "Source addresses and ports that members see in place of the client's, in mode `snat` of packet virtuals.",
                 tables(snat::snat_pool),
             )
             .unwrap_or_default(),
@@ -90,7 +90,7 @@ pub(super) fn process(table: &mut Table<'_>) -> Option<Process> {
     );
     let drain = table.or(
         "drain",
-        "How long SIGTERM waits for what is in flight.",
+        "How long Shunt waits after SIGTERM for requests in flight.",
         duration(Duration::ZERO..=DAY),
         30 * SECOND,
     );
@@ -100,7 +100,7 @@ pub(super) fn process(table: &mut Table<'_>) -> Option<Process> {
 pub(super) fn admin(table: &mut Table<'_>) -> Option<Admin> {
     let socket = table.or(
         "socket",
-        "Where the socket is made. Only the user that Shunt runs as may connect. A relative path starts from the folder of the file.",
+        "The path of the socket. Only the user that Shunt runs as may connect. A relative path starts from the folder of the file.",
         socket(),
         PathBuf::from("/run/shunt/admin.sock"),
     );

@@ -102,30 +102,30 @@ pub(super) fn packet_keys(table: &mut Table<'_>) -> PacketKeys {
     table.walk.seen.client_interfaces.clear();
     let transport = table.or(
         "transport",
-        "Packet virtuals: what is forwarded. `any` takes TCP and UDP on the port of `listen`, and ICMP echo; `all` also every \
+        "Packet virtuals: what to forward. `any` is TCP and UDP on the port of `listen`, and ICMP echo; `all` is also every \
          other IP protocol.",
         one_of(&TRANSPORTS),
         Transport::Tcp,
     );
     let interfaces = table.derived(
         "interfaces",
-        "Packet virtuals: where packets of clients come in, and those of members that answer through Shunt.",
-        list(once(interface(), |walk| &mut walk.seen.interfaces, "this virtual has already")),
+        "Packet virtuals: the interfaces that receive packets of clients, and replies of members through Shunt.",
+        list(once(interface(), |walk| &mut walk.seen.interfaces, "this virtual already has")),
         "a packet virtual needs it",
     );
     let client_interfaces = table.derived(
         "client-interfaces",
-        "Packet virtuals: those of `interfaces` on which flows begin. What comes in by the others can only be an answer.",
-        list(once(interface(), |walk| &mut walk.seen.client_interfaces, "this virtual has already")),
+        "Packet virtuals: those of `interfaces` on which flows begin. The others receive replies only.",
+        list(once(interface(), |walk| &mut walk.seen.client_interfaces, "this virtual already has")),
         "all of `interfaces`",
     );
     let before_mode = table.walk.findings.len();
     let forwards = table.or(
         "mode",
-        "Packet virtuals: how packets reach the member where no rule says otherwise. `nat`, `snat` and `route` \
-         go through Shunt both ways; with the others the member answers the client directly. `route` rewrites nothing: \
-         members are routers, and without a pool packets go where this host's routes say. `siit` has neither pool nor \
-         flows: every packet that comes in by its `interfaces` is translated between IPv4 and IPv6, and routed on.",
+        "Packet virtuals: how Shunt forwards packets to the member where no rule says otherwise. In `nat`, `snat` and `route` \
+         replies go through Shunt; in the others the member sends them directly to the client. `route` rewrites nothing: \
+         members are routers, and without a pool the routes of this host decide. `siit` has neither pool nor flows: Shunt \
+         translates every packet that its `interfaces` receive between IPv4 and IPv6, and routes it.",
         one_of(&MODES),
         Forwards::Flows(ModeName::Nat),
     );
@@ -137,44 +137,44 @@ pub(super) fn packet_keys(table: &mut Table<'_>) -> PacketKeys {
         mode_is_known: table.walk.findings.len() == before_mode,
         snat_pool: table.optional(
             "snat-pool",
-            "Packet virtuals, mode `snat`: the SNAT pool that stands in for clients.",
+            "Packet virtuals, mode `snat`: the SNAT pool whose addresses members see.",
             snat_pool_name(),
         ),
         dscp: table.optional(
             "dscp",
-            "Packet virtuals, mode `l3dsr-dscp`: the number by which members know the address of `listen`.",
+            "Packet virtuals, mode `l3dsr-dscp`: the DSCP by which members recognise the address of `listen`.",
             integer(1..=63u8),
         ),
         gue_port: table.or(
             "gue-port",
-            "Packet virtuals, mode `l3dsr-gue`: the UDP port that members take GUE on.",
+            "Packet virtuals, mode `l3dsr-gue`: the UDP port on which members receive GUE.",
             integer(1..=u16::MAX),
             GUE_PORT,
         ),
         tunnel_sources: tunnel_sources(table),
         mss: table.derived(
             "mss",
-            "Packet virtuals: the largest TCP segment that a SYN may offer, in bytes.",
+            "Packet virtuals: the largest TCP segment that a SYN may announce, in bytes.",
             // RFC 9293 section 3.7.1: 536 is what IPv4 takes without being asked.
             integer(536..=u16::MAX),
-            "as the two ends offer",
+            "as the two ends announce",
         ),
         return_to_sender: table.optional(
             "return-to-sender",
-            "Packet virtuals, modes `nat`, `snat` and `route`: answers go to the MAC and the interface that the client's \
-             packets came from, whatever the routes say.",
+            "Packet virtuals, modes `nat`, `snat` and `route`: replies go to the MAC and the interface from which the \
+             client's packets came, whatever the routes say.",
             OnlyTrue,
         ),
         probe_from: table.derived(
             "probe-from",
-            "Packet virtuals: the address that monitors probe members from on the service path. \
-             It is Shunt's alone, and members need a route back to it as to any client.",
+            "Packet virtuals: the source address of probes on the service path. \
+             It belongs to Shunt alone, and members need a route to it as to any client.",
             own_address(),
             "monitors connect to the address of the member, and do not test the service path",
         ),
         translation: table.optional(
             "translation",
-            "Packet virtuals, modes `nat`, `snat` and `siit`: between IPv4 and IPv6.",
+            "Packet virtuals, modes `nat`, `snat` and `siit`: translation between IPv4 and IPv6.",
             in_table(translation),
         ),
     };
@@ -201,13 +201,13 @@ pub(super) fn packet_keys(table: &mut Table<'_>) -> PacketKeys {
 fn tunnel_sources(table: &mut Table<'_>) -> Vec<IpAddr> {
     let ranges = table.derived(
         "tunnel-sources",
-        "Packet virtuals, modes `l3dsr-ipip`, `l3dsr-gre` and `l3dsr-gue`: outer source addresses, of which each flow has \
-         one: `[\"10.0.0.32-10.0.0.47\"]`. Members that spread what they receive by addresses spread flows by them. Shunt alone \
-         owns them: no host has them, and the way to the members has a route to Shunt for them.",
+        "Packet virtuals, modes `l3dsr-ipip`, `l3dsr-gre` and `l3dsr-gue`: outer source addresses, one for each flow: \
+         `[\"10.0.0.32-10.0.0.47\"]`. Members that choose a receive queue by addresses spread flows over their queues by \
+         them. They belong to Shunt alone: no host has them, and routers toward the members have a route to Shunt for them.",
         list(addresses()),
         "the address of the interface toward the member",
     );
-    let enough = "a few for each receive queue of a member suffice";
+    let enough = "use fewer: a few for each receive queue of a member suffice";
     ranges.and_then(|ranges| expand(table, "tunnel-sources", &ranges, enough)).unwrap_or_default()
 }
 
@@ -264,12 +264,12 @@ pub(super) fn translator(
     keys: PacketKeys,
 ) -> Option<Translator> {
     needs_interfaces(table);
-    let whole = "every packet is translated, whoever's it is";
-    let stateless = "there are no flows";
+    let whole = "mode `siit` translates every packet";
+    let stateless = "mode `siit` has no flows";
     let useless = [
         ("listen", whole),
         ("transport", whole),
-        ("pool", "packets are routed by their own destination"),
+        ("pool", "mode `siit` routes packets by their destination"),
         ("snat-pool", stateless),
         ("dscp", stateless),
         ("gue-port", stateless),
@@ -282,7 +282,7 @@ pub(super) fn translator(
     for (name, why) in useless {
         if table.wrote(name) {
             let message = format!("`{name}` means nothing in mode `siit`");
-            table.refuse(name, Refusal::new(Cause::Conflict, message).label(why).help("leave it out"));
+            table.refuse(name, Refusal::new(Cause::Conflict, message).label(why).help("remove it"));
         }
     }
     // What was wrong with the table itself has been told.
@@ -292,9 +292,8 @@ pub(super) fn translator(
     };
     if lacks {
         let refusal =
-            Refusal::new(Cause::MissingKey, "mode `siit` needs `translation` with `prefix` or `map`").help(
-                "say which addresses stand for which: `translation = { prefix = \"2001:db8:64::/96\" }`",
-            );
+            Refusal::new(Cause::MissingKey, "mode `siit` needs `translation` with `prefix` or `map`")
+                .help("add the mapping of addresses: `translation = { prefix = \"2001:db8:64::/96\" }`");
         table.refuse("translation", refusal);
     }
     Some(Translator { name: name?, interfaces: keys.interfaces?, translation: keys.translation? })
@@ -304,7 +303,7 @@ fn needs_interfaces(table: &mut Table<'_>) {
     if !table.wrote("interfaces") {
         let refusal = Refusal::new(Cause::MissingKey, "`interfaces` is missing")
             .label("a packet virtual needs `interfaces`")
-            .help("name those on which its packets come in: `interfaces = [\"eth0\"]`");
+            .help("name the interfaces that receive its packets: `interfaces = [\"eth0\"]`");
         table.refuse("interfaces", refusal);
     }
 }
@@ -313,10 +312,10 @@ fn needs_interfaces(table: &mut Table<'_>) {
 fn of_translation(table: &mut Table<'_>, keys: &PacketKeys, has_rules: bool) {
     let Some(translation) = &keys.translation else { return };
     let mut refuse = |message: String, label: &str| {
-        table.refuse("translation", Refusal::new(Cause::Conflict, message).label(label).help("leave it out"));
+        table.refuse("translation", Refusal::new(Cause::Conflict, message).label(label).help("remove it"));
     };
     if !translation.mapping.routers().is_empty() {
-        let why = "errors of routers come to clients from the virtual's own address";
+        let why = "Shunt sends errors of routers to clients from the address of the virtual";
         refuse("`routers` means nothing without mode `siit`".to_string(), why);
     }
     // A rule may choose another mode for a flow.
@@ -329,7 +328,7 @@ fn of_translation(table: &mut Table<'_>, keys: &PacketKeys, has_rules: bool) {
         Some(ModeName::Snat) if !mapping.knows_any() => {}
         Some(ModeName::Snat) => {
             let message = "`prefix` and `map` mean nothing in mode `snat`".to_string();
-            refuse(message, "members see addresses of the SNAT pool, whatever the client's is");
+            refuse(message, "members see addresses of the SNAT pool instead of the client's");
         }
         Some(mode) => {
             let message = format!("`translation` means nothing in mode `{}`", mode.as_str());
@@ -345,7 +344,11 @@ fn of_modes(table: &mut Table<'_>, keys: &PacketKeys, has_rules: bool) {
     }
     let needs = [
         (ModeName::Snat, "snat-pool", "name the `[[snat-pool]]` whose addresses members see"),
-        (ModeName::L3dsrDscp, "dscp", "give `listen`'s address a number that the members know: `dscp = 1`"),
+        (
+            ModeName::L3dsrDscp,
+            "dscp",
+            "add the DSCP by which members know the address of `listen`: `dscp = 1`",
+        ),
     ];
     for (mode, name, help) in needs {
         let word = mode.as_str();
@@ -364,15 +367,15 @@ fn of_modes(table: &mut Table<'_>, keys: &PacketKeys, has_rules: bool) {
             let word = mode.as_str();
             let message = format!("`{name}` means nothing without mode `{word}`");
             let refusal = Refusal::new(Cause::Conflict, message)
-                .label(format!("no rule is there that could choose `{word}`"))
-                .help(format!("write `mode = \"{word}\"`, or leave `{name}` out"));
+                .label(format!("the virtual has no rule that could choose `{word}`"))
+                .help(format!("write `mode = \"{word}\"`, or remove `{name}`"));
             table.refuse(name, refusal);
         }
     }
     if !keys.mode().is_some_and(ModeName::is_tunnel) && table.wrote("tunnel-sources") {
         let refusal = Refusal::new(Cause::Conflict, "`tunnel-sources` means nothing without a tunnel")
-            .label("no rule is there that could choose one")
-            .help("write `mode = \"l3dsr-ipip\"`, `-gre` or `-gue`, or leave `tunnel-sources` out");
+            .label("the virtual has no rule that could choose one")
+            .help("write `mode = \"l3dsr-ipip\"`, `-gre` or `-gue`, or remove `tunnel-sources`");
         table.refuse("tunnel-sources", refusal);
     }
 }
@@ -383,7 +386,8 @@ fn of_clients(table: &mut Table<'_>, keys: &PacketKeys) {
     let clients = keys.client_interfaces.as_deref().unwrap_or_default();
     if let Some(other) = clients.iter().find(|name| !interfaces.contains(name)) {
         let message = format!("{} is not one of `interfaces`", quoted(other));
-        let refusal = Refusal::new(Cause::Conflict, message).help("name it there too, or leave it out here");
+        let refusal =
+            Refusal::new(Cause::Conflict, message).help("add it to `interfaces`, or remove it here");
         table.refuse("client-interfaces", refusal);
     }
 }
@@ -394,14 +398,14 @@ fn of_transport(table: &mut Table<'_>, keys: &PacketKeys, limits: Option<&datapa
         return;
     }
     let only_tcp = |what: &str| {
-        Refusal::new(Cause::Conflict, format!("{what}, which UDP has not"))
+        Refusal::new(Cause::Conflict, format!("{what}, and UDP has none"))
             .label("`transport` is `udp`")
-            .help("leave it out")
+            .help("remove it")
     };
     if keys.mss.is_some() {
-        table.refuse("mss", only_tcp("`mss` is about TCP segments"));
+        table.refuse("mss", only_tcp("`mss` limits TCP segments"));
     }
     if limits.is_some_and(|limits| limits.syn_rate.is_some()) {
-        table.refuse("limits", only_tcp("`syn-rate` counts SYNs"));
+        table.refuse("limits", only_tcp("`syn-rate` limits SYNs"));
     }
 }

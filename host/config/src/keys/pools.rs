@@ -15,25 +15,25 @@ pub(in super::super) fn pool(table: &mut Table<'_>) -> Option<Pool> {
     table.walk.seen.members.clear();
     let name = table.required(
         "name",
-        "How virtuals, slots and commands call it.",
+        "Its name in virtuals, slots, commands, logs and metrics.",
         once(name(), |walk| &mut walk.seen.pools, "there is already a pool"),
     );
     let balance = table.derived(
         "balance",
-        "How a member is chosen where nothing else decides. `round-robin` takes each in turn, whatever its weight; \
-         `least-connections` the one with the fewest requests in flight, in proportion to its weight. Of packet \
-         virtuals: `destination-hash` goes by the address that packets are sent to, `symmetric-hash` by both addresses, \
-         whichever is the source; a member that goes down moves only what was its own.",
+        "How Shunt chooses a member where neither a rule nor persistence does. `round-robin` takes each in turn, whatever \
+         its weight; `least-connections` the one with the fewest requests in flight, in proportion to its weight. For packet \
+         virtuals: `destination-hash` hashes the destination address of packets, `symmetric-hash` both addresses, whichever \
+         is the source; only the flows of a member that goes down move.",
         one_of(Balance::ALL),
         "`\"round-robin\"`; `\"weighted-round-robin\"` where weights differ",
     );
     let monitor = table.derived(
         "monitor",
-        "How members are found to be up or down.",
+        "How Shunt finds out whether members are up.",
         in_table(monitor),
         "every member counts as up",
     );
-    let members = table.required("members", "Who serves, at least one.", list(in_table(member)));
+    let members = table.required("members", "The members, at least one.", list(in_table(member)));
     let members = members?;
     let alike = members.windows(2).all(|pair| pair[0].weight == pair[1].weight);
     let natural = if alike { Balance::RoundRobin } else { Balance::WeightedRoundRobin };
@@ -43,11 +43,12 @@ pub(in super::super) fn pool(table: &mut Table<'_>) -> Option<Pool> {
 fn member(table: &mut Table<'_>) -> Option<Member> {
     let address = table.required(
         "address",
-        "Its address and port: `10.0.0.1:80`, `[2001:db8::1]:80`. Of packet virtuals, port 0 is the one that was asked \
-         for.",
-        once(member_address(), |walk| &mut walk.seen.members, "this pool has already a member"),
+        "Its address and port: `10.0.0.1:80`, `[2001:db8::1]:80`. For packet virtuals, port 0 is the destination \
+         port of the client's packets.",
+        once(member_address(), |walk| &mut walk.seen.members, "this pool already has a member"),
     );
-    let weight = table.or("weight", "Its share beside the other members'.", integer(1..=256u32), 1);
+    let weight =
+        table.or("weight", "Its share, in proportion to the weights of the others.", integer(1..=256u32), 1);
     Some(Member { address: address?, weight })
 }
 
@@ -65,13 +66,13 @@ fn monitor(table: &mut Table<'_>) -> Option<Monitor> {
         duration(MILLISECOND..=HOUR),
         "`\"2s\"`, or `interval` where that is shorter",
     );
-    let rise = table.or("rise", "Good probes in a row until a member is up.", integer(1..=100u32), 2);
+    let rise = table.or("rise", "Successful probes in a row until a member is up.", integer(1..=100u32), 2);
     let fall = table.or("fall", "Failed probes in a row until a member is down.", integer(1..=100u32), 3);
 
     let target = table.optional(
         "target",
-        "For packet virtuals that listen on every address and have `probe-from`: where probes go through the member, as \
-         to the balancer on the other side of a firewall.",
+        "For packet virtuals that listen on every address and have `probe-from`: the destination of probes through the \
+         member, such as the load balancer on the other side of a firewall.",
         target(),
     );
 
@@ -81,7 +82,7 @@ fn monitor(table: &mut Table<'_>) -> Option<Monitor> {
             format!("a probe may take {}, but the next begins after {}", shown(timeout), shown(interval));
         let refusal = Refusal::new(Cause::Conflict, message)
             .label("longer than `interval`")
-            .help(format!("at most `{}`, or a longer `interval`", shown(interval)));
+            .help(format!("use at most `{}`, or a longer `interval`", shown(interval)));
         table.refuse("timeout", table.also(refusal, "interval"));
     }
 

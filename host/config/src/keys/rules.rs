@@ -13,8 +13,8 @@ use super::{KIB, MIB, MILLISECOND, SECOND};
 pub(super) fn rule(table: &mut Table<'_>) -> Option<RuleUse> {
     let name = table.required(
         "name",
-        "How this use of the pack is called in commands, logs and metrics.",
-        once(name(), |walk| &mut walk.seen.rules, "this virtual has already a rule"),
+        "The rule's name in commands, logs and metrics.",
+        once(name(), |walk| &mut walk.seen.rules, "this virtual already has a rule"),
     );
     let pack = table.required(
         "pack",
@@ -24,34 +24,37 @@ pub(super) fn rule(table: &mut Table<'_>) -> Option<RuleUse> {
     );
     let slots = table.derived(
         "slots",
-        "Which pool each slot of the pack stands for: `{ primary = \"web\" }`. Every slot of the pack must be bound. \
+        "The pool of each slot of the pack: `{ primary = \"web\" }`. Every slot of the pack must be bound. \
          At a packet virtual a slot may stand for a SNAT pool.",
         map(slot_name()),
         "the pack has no slots",
     );
     let settings = table.or(
         "settings",
-        "The rule's own settings; its pack says which there are.",
+        "The rule's settings; its pack defines them.",
         Settings,
         Value::Object(serde_json::Map::new()),
     );
     let isolation = table.or(
         "isolation",
-        "How far an instance of the rule is shared: one per `worker`, one per connection (`flow`), or a fresh one per `call`.",
+        "How far an instance of the rule is shared: one per `worker`, one per connection (`flow`), or a new one per `call`.",
         one_of(&[("worker", Isolation::Worker), ("flow", Isolation::Flow), ("call", Isolation::Call)]),
         Isolation::Worker,
     );
     if isolation == Isolation::Flow && table.walk.kind == Some(Kind::Packet) {
-        let refusal = Refusal::new(Cause::Conflict, "a packet virtual has no instance for each flow")
-            .label("it may hold a million flows")
-            .help("write `\"worker\"`, or `\"call\"` for a fresh instance each time");
+        let refusal = Refusal::new(
+            Cause::Conflict,
+            "a packet virtual cannot have an instance of the rule for each flow",
+        )
+        .label("it may hold a million flows")
+        .help("use `\"worker\"`, or `\"call\"` for a new instance at each call");
         table.refuse("isolation", refusal);
     }
-    let budget = table.section("budget", "What the rule may use up.", budget);
+    let budget = table.section("budget", "What a call of the rule may use.", budget);
     let on_fault = table.or(
         "on-fault",
-        "What becomes of a request or flow whose rule failed: `reject` answers a request with 500 and refuses a flow, \
-         `continue` continues as if the rule were not there, `{ pool = \"…\" }` sends it to that pool.",
+        "What Shunt does where a call of the rule is a fault: `reject` responds to a request with 500 and refuses a flow, \
+         `continue` continues as if the rule were not there, `{ pool = \"…\" }` sends the request or flow to that pool.",
         or_table(one_of(&[("reject", OnFault::Reject), ("continue", OnFault::Continue)]), on_fault_pool),
         OnFault::Reject,
     );
@@ -68,11 +71,16 @@ pub(super) fn rule(table: &mut Table<'_>) -> Option<RuleUse> {
 
 fn budget(table: &mut Table<'_>) -> Option<Budget> {
     Some(Budget {
-        time: table.or("time", "For one call of a hook.", duration(MILLISECOND..=SECOND), 10 * MILLISECOND),
+        time: table.or(
+            "time",
+            "Processor time of one call of a hook.",
+            duration(MILLISECOND..=SECOND),
+            10 * MILLISECOND,
+        ),
         memory: table.or("memory", "Memory of an instance.", size(64 * KIB..=256 * MIB), 16 * MIB),
     })
 }
 
 fn on_fault_pool(table: &mut Table<'_>) -> Option<OnFault> {
-    table.required("pool", "Where such requests go.", pool_name()).map(OnFault::Pool)
+    table.required("pool", "The pool for such requests and flows.", pool_name()).map(OnFault::Pool)
 }

@@ -18,13 +18,13 @@ const MOST_ADDRESSES: usize = 256;
 pub(super) fn snat_pool(table: &mut Table<'_>) -> Option<SnatPool> {
     let name = table.required(
         "name",
-        "How virtuals, slots and commands call it. No pool may have the same name.",
+        "Its name in virtuals, slots, commands, logs and metrics. No pool may have the same name.",
         once(name(), |walk| &mut walk.seen.snat_pools, "there is already a SNAT pool"),
     );
     let ranges = table.required(
         "addresses",
-        "Source addresses that members see, of one family: `[\"10.10.1.1-10.10.1.4\", \"10.10.2.1\"]`. Shunt alone \
-         owns them: no host has them, and members have a route to Shunt for them.",
+        "Source addresses that members see, of one family: `[\"10.10.1.1-10.10.1.4\", \"10.10.2.1\"]`. They \
+         belong to Shunt alone: no host has them, and members have a route to Shunt for them.",
         list(addresses()),
     );
     let ports = table.or(
@@ -35,19 +35,20 @@ pub(super) fn snat_pool(table: &mut Table<'_>) -> Option<SnatPool> {
     );
     let time_wait = table.or(
         "time-wait",
-        "How long a port is not used again toward a member that closed first, or ended in a way that was not seen. At \
-         least as long as the members' own TIME_WAIT, which Linux rounds up from 60 s to at most 65 s. `0s` gives up the promise.",
+        "How long a port is quarantined after a connection that the member closed first, or whose end Shunt did not see. It \
+         should be at least the members' own TIME_WAIT, which Linux rounds up from 60 s to at most 65 s. `0s` allows a port to \
+         be leased again while the member is in TIME_WAIT.",
         duration(Duration::ZERO..=HOUR),
         66 * SECOND,
     );
     let ranges = ranges?;
     if ranges.iter().any(|range| range.start().is_ipv4() != ranges[0].start().is_ipv4()) {
-        let refusal = Refusal::new(Cause::Conflict, "a SNAT pool has addresses of one family")
+        let refusal = Refusal::new(Cause::Conflict, "a SNAT pool cannot have both IPv4 and IPv6 addresses")
             .help("make one pool for IPv4 and another for IPv6");
         table.refuse("addresses", refusal);
         return None;
     }
-    let enough = "a few suffice: each gives some 64,000 ports toward every member";
+    let enough = "use fewer: each gives some 64,000 ports toward every member";
     let addresses = expand(table, "addresses", &ranges, enough)?;
     Some(SnatPool { name: name?, addresses, ports, time_wait })
 }
@@ -68,7 +69,7 @@ pub(super) fn expand(
     for range in ranges {
         for address in each(range).take(MOST_ADDRESSES + 1) {
             if !seen.insert(address) {
-                let message = format!("`{address}` is there twice");
+                let message = format!("`{key}` has `{address}` twice");
                 return refuse(Cause::Duplicate, message, "write each address once");
             }
             all.push(address);

@@ -36,27 +36,26 @@ enum Speaks {
 
 /// What protocols in TLS are written as.
 const TLS: &str = "write `protocol = \"http\"` and `tls = { certificate = \"…\", key = \"…\" }`";
-const HTTP: &str = "write `protocol = \"http\"`, which is every version of HTTP, and what runs over it";
+const HTTP: &str = "use `protocol = \"http\"`, for every version of HTTP and for protocols over it";
 
 pub(super) fn virtual_server(table: &mut Table<'_>) -> Option<AnyVirtual> {
     table.walk.seen.rules.clear();
     let name = table.required(
         "name",
-        "How it is called in commands, logs and metrics.",
+        "Its name in commands, logs and metrics.",
         once(name(), |walk| &mut walk.seen.virtuals, "there is already a virtual"),
     );
     let listen = table.derived(
         "listen",
         "Address and port that clients connect to: `0.0.0.0:8443`, `[::]:443`. A proxy may have several: \
-         `[\"0.0.0.0:80\", \"[::]:80\"]`. That of a packet virtual belongs to Shunt \
-         alone: no host may have it. At packet virtuals port 0 is every port, and `0.0.0.0` or `[::]` every address that \
-         is neither Shunt's nor the host's.",
+         `[\"0.0.0.0:80\", \"[::]:80\"]`. The address of a packet virtual belongs to Shunt alone: no host may have it. At \
+         packet virtuals port 0 means every port, and `0.0.0.0` or `[::]` every address that neither Shunt nor its host has.",
         one_or_list(listen_address()),
         "every virtual needs it but those of mode `siit`",
     );
     let protocol = table.required(
         "protocol",
-        "What it speaks: `http` as a proxy; `packet` forwards packets, and the connection is the member's own.",
+        "`http`: a proxy for HTTP; `packet`: forwards packets, and connections are between client and member.",
         one_of(&[("http", Speaks::Proxy(Protocol::Http)), ("packet", Speaks::Packet)])
             .later(&["tcp", "udp"])
             .instead(&[
@@ -81,25 +80,25 @@ pub(super) fn virtual_server(table: &mut Table<'_>) -> Option<AnyVirtual> {
     let packet_keys = packet_keys(table);
     let tls = table.derived(
         "tls",
-        "Certificates, chosen by the name that the client asks for. The first serves names that no other knows.",
+        "Certificates. The server name that the client sends (SNI) chooses one; the first serves all other names.",
         one_or_list(in_table(certificate)),
         "no TLS",
     );
     let pool = table.derived(
         "pool",
-        "Where requests and flows go that no rule sent elsewhere.",
+        "The pool for requests and flows that no rule sends elsewhere.",
         pool_name(),
-        "such requests get 503, such flows are refused; at packet virtuals on every address, in the modes `route` and \
-         `snat`, they go to where packets are addressed",
+        "such requests get 503 and such flows are refused; packet virtuals on every address forward packets to their own \
+         destination, in modes `route` and `snat`",
     );
     let persistence = table.optional("persistence", "Keeps a client with its member.", in_table(persistence));
-    let timeouts = table.section("timeouts", "How long Shunt waits for others.", timeouts);
-    let limits = table.section("limits", "What clients may ask for.", limits);
+    let timeouts = table.section("timeouts", "How long Shunt waits for clients and members.", timeouts);
+    let limits = table.section("limits", "What clients may send and open.", limits);
     let forwarded = table.or(
         "forwarded",
-        "What becomes of `X-Forwarded-For`, `X-Forwarded-Proto` and `Forwarded` that a client sent, who can claim \
-         anything: `replace` drops them and sets ours, `append` adds ours to them and keeps `X-Forwarded-Proto`, `off` \
-         leaves them as they came.",
+        "What Shunt does with `X-Forwarded-For`, `X-Forwarded-Proto` and `Forwarded` of a client, which can claim \
+         anything: `replace` removes them and sets Shunt's own, `append` adds Shunt's own values and keeps \
+         `X-Forwarded-Proto`, `off` forwards them unchanged.",
         one_of(&[("replace", Forwarded::Replace), ("append", Forwarded::Append), ("off", Forwarded::Off)]),
         Forwarded::Replace,
     );
@@ -109,11 +108,15 @@ pub(super) fn virtual_server(table: &mut Table<'_>) -> Option<AnyVirtual> {
     {
         table.refuse("persistence", refusal);
     }
-    let rules = table.optional("rule", "A rule, called in the order of the file.", tables(rule));
+    let rules = table.optional(
+        "rule",
+        "A rule. Shunt calls the rules of a virtual in the order of the file.",
+        tables(rule),
+    );
     table.useless_at(
         Kind::Packet,
         &[
-            ("tls", "packets pass as they are, and TLS is the member's"),
+            ("tls", "Shunt forwards packets, and the member terminates TLS"),
             ("forwarded", "packets have no header fields"),
         ],
     );
@@ -161,7 +164,7 @@ pub(super) fn virtual_server(table: &mut Table<'_>) -> Option<AnyVirtual> {
 fn listen_once(table: &mut Table<'_>, listen: &[SocketAddr], transport: Transport) {
     for (index, address) in listen.iter().enumerate() {
         if listen[..index].contains(address) {
-            let message = format!("{} is there twice", quoted(&address.to_string()));
+            let message = format!("`listen` has {} twice", quoted(&address.to_string()));
             table.refuse("listen", Refusal::new(Cause::Duplicate, message).help("keep one of them"));
         } else {
             address_once(table, *address, transport);
@@ -183,8 +186,11 @@ fn address_once(table: &mut Table<'_>, listen: SocketAddr, transport: Transport)
     let first =
         protocols.iter().filter_map(|protocol| table.walk.seen.listens.insert((listen, *protocol), &place));
     if let Some(first) = first.last() {
-        let message = format!("another virtual listens already on {}", quoted(&listen.to_string()));
-        let refusal = Refusal::new(Cause::Duplicate, message).label("again here").also(first, "first here");
+        let message = format!("another virtual already listens on {}", quoted(&listen.to_string()));
+        let refusal = Refusal::new(Cause::Duplicate, message)
+            .label("again here")
+            .also(first, "first here")
+            .help("give one of them another address or port");
         table.refuse("listen", refusal);
     }
 }
@@ -192,12 +198,12 @@ fn address_once(table: &mut Table<'_>, listen: SocketAddr, transport: Transport)
 fn certificate(table: &mut Table<'_>) -> Option<Certificate> {
     let certificate = table.required(
         "certificate",
-        "The certificate and those between it and its root, PEM; relative to the folder of the file.",
+        "The certificate and its intermediate certificates, PEM; relative to the folder of the file.",
         file("the path of a PEM file"),
     );
     let key = table.required(
         "key",
-        "Its private key, PEM; relative to the folder of the file.",
+        "The private key of the certificate, PEM; relative to the folder of the file.",
         file("the path of a PEM file"),
     );
     Some(Certificate { certificate: certificate?, key: key? })
@@ -212,19 +218,19 @@ fn timeouts(table: &mut Table<'_>) -> Option<(Timeouts, PacketTimeouts)> {
     );
     let idle = table.derived(
         "idle",
-        "Between requests on a client's connection, and without progress of a body: until the client sends more of it or \
-         takes more of it, or the member does; after the last packet of a flow.",
+        "Between requests on a client's connection; while neither the client nor the member sends or receives more of a \
+         body; after the last packet of a flow.",
         duration(MILLISECOND..=DAY),
         "`\"1m\"`; at packet virtuals `\"5m\"` for open TCP connections and `\"1m\"` for UDP and ICMP echo",
     );
     let connect = table.or("connect", "To connect to a member.", duration(MILLISECOND..=HOUR), 5 * SECOND);
     let first_byte = table.or(
         "first-byte",
-        "From the whole request sent to the head of the response. A body that the client still sends has `idle`.",
+        "From the end of the request to the head of the response. While the client still sends a body, `idle` applies.",
         duration(MILLISECOND..=DAY),
         60 * SECOND,
     );
-    let why = "the connection is the client's and the member's own";
+    let why = "the connection is between the client and the member";
     table.useless_at(Kind::Packet, &["head", "connect", "first-byte"].map(|name| (name, why)));
     Some((Timeouts { head, idle: idle.unwrap_or(60 * SECOND), connect, first_byte }, PacketTimeouts { idle }))
 }
@@ -236,8 +242,8 @@ fn limits(table: &mut Table<'_>) -> Option<(Limits, datapath::Limits)> {
     // hyper takes no smaller buffer for a head.
     let head = table.or(
         "head",
-        "Size of a request head, with the empty line at its end; larger ones get 431. Whatever it is, a target of more \
-         than 65,534 bytes gets 414.",
+        "Size of a request head, with the empty line at its end; a larger one gets 431. A target of more than 65,534 bytes \
+         always gets 414.",
         size(8 * KIB..=MIB),
         64 * KIB,
     );
@@ -251,29 +257,31 @@ fn limits(table: &mut Table<'_>) -> Option<(Limits, datapath::Limits)> {
     let body = table.derived("body", "Size of a request body.", size(1..=1024 * GIB), "no limit");
     let connections = table.or(
         "connections",
-        "Connections of clients at once, per worker. One more is reset, which is counted and logged.",
+        "Client connections at once, per worker. Shunt resets, counts and logs those beyond.",
         integer(1..=10_000_000u32),
         10_000,
     );
     let flows = table.derived(
         "flows",
-        "Packet virtuals: flows at once, over all workers. Virtuals that are allowed more have room for more.",
+        "Packet virtuals: flows at once, over all workers. The flow table is made at start with room for the sum of all \
+         virtuals, and for 1,048,576 at least.",
         integer(1..=100_000_000u32),
         "1,048,576 of all virtuals together",
     );
     let flow_rate = table.derived(
         "flow-rate",
-        "Packet virtuals: new flows per second, over all workers. More are dropped before any rule is asked.",
+        "Packet virtuals: new flows per second, over all workers. Shunt drops those beyond before it calls a rule.",
         integer(1..=100_000_000u32),
         "no limit",
     );
     let syn_rate = table.derived(
         "syn-rate",
-        "Packet virtuals: SYNs of new flows per second, over all workers. More are dropped before any rule is asked.",
+        "Packet virtuals: SYNs of new flows per second, over all workers. Shunt drops those beyond before it calls a rule.",
         integer(1..=100_000_000u32),
         "no limit",
     );
-    let (message, count) = ("packets have no messages", "a packet virtual counts `flows`");
+    let (message, count) =
+        ("a packet virtual does not read HTTP messages", "a packet virtual counts `flows`");
     table.useless_at(
         Kind::Packet,
         &[("head", message), ("fields", message), ("body", message), ("connections", count)],

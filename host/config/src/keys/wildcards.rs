@@ -25,34 +25,34 @@ pub(super) fn check(table: &mut Table<'_>, asked: &Asked, leads: &Leads) {
     let mode = asked.mode.as_str();
     let is_wildcard = asked.listen.ip().is_unspecified();
     if asked.mode == ModeName::L3dsrDscp && is_wildcard {
-        let message = "mode `l3dsr-dscp` tells members one address, and `listen` is every address";
+        let message = "in mode `l3dsr-dscp` the DSCP stands for one address, and `listen` is every address";
         let refusal = Refusal::new(Cause::Conflict, message)
-            .help("write one address, or choose `l2dsr` or a tunnel, which leave the destination as it is");
+            .help("use one address, or mode `l2dsr` or a tunnel, which keep the destination");
         table.refuse("listen", refusal);
     }
     // What has a destination of its own needs no member.
     let has_way = is_wildcard && matches!(asked.mode, ModeName::Route | ModeName::Snat);
     if !leads.pool && !leads.rules && !has_way && (is_wildcard || asked.mode == ModeName::Route) {
-        let message = format!("mode `{mode}` sends packets to a member, and there is no `pool`");
+        let message = format!("mode `{mode}` forwards packets to a member, and the virtual has no `pool`");
         let refusal = Refusal::new(Cause::MissingKey, message).help(if is_wildcard {
-            "name a `pool`; without one, `route` and `snat` go to where packets are addressed"
+            "add a `pool`; only modes `route` and `snat` work without one, and forward packets to their own destination"
         } else {
-            "name a `pool` whose members are routers; without one, `listen` must be every address"
+            "add a `pool` whose members are routers; without one, `listen` must be every address: `0.0.0.0:0`, `[::]:0`"
         });
         table.refuse("mode", refusal);
     }
     if asked.transport == Transport::All && asked.mode == ModeName::Snat {
-        let message = "mode `snat` tells clients apart by ports, which most protocols of `all` have not";
-        let refusal = Refusal::new(Cause::Conflict, message).help(
-            "write `transport = \"any\"`, and forward other protocols by a virtual of mode `nat` or `route`",
-        );
+        let message = "mode `snat` tells flows apart by their ports, and most protocols of `all` have none";
+        let refusal = Refusal::new(Cause::Conflict, message)
+            .help("use `transport = \"any\"`, and for other protocols a virtual of mode `nat` or `route`");
         table.refuse("transport", refusal);
     }
     if table.wrote("return-to-sender") && !asked.mode.is_two_way() && !leads.rules {
-        let message = "`return-to-sender` is about answers, and members answer directly";
+        let message =
+            "`return-to-sender` is for replies through Shunt, and members send replies directly to clients";
         let refusal = Refusal::new(Cause::Conflict, message)
             .label(format!("`mode` is `{mode}`, and no rule could choose another"))
-            .help("leave it out");
+            .help("remove it");
         table.refuse("return-to-sender", refusal);
     }
 }

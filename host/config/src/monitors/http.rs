@@ -1,4 +1,4 @@
-//! A GET must be answered by one of the expected statuses.
+//! A GET must get one of the expected statuses.
 
 use shunt_engine::datapath::Transport;
 
@@ -11,9 +11,9 @@ use crate::walk::Table;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Http {
     pub path: String,
-    /// What it sends as its Host; `None`: the address that it goes to.
+    /// The Host field; `None`: the address that the probe is sent to.
     pub host: Option<String>,
-    /// Statuses of a good answer. Default 200.
+    /// The statuses with which a probe succeeds. Default 200.
     pub expect: Vec<u16>,
 }
 
@@ -23,18 +23,18 @@ impl Kind for Http {
 
     fn read(table: &mut Table<'_>) -> Option<Self> {
         let path =
-            table.optional(Self::KEY, "A GET of this path must be answered as expected.", request_path());
+            table.optional(Self::KEY, "A GET of this path must get a status of `expect`.", request_path());
         let expect = table.or(
             "expect",
-            "Statuses of a good answer to `http`.",
+            "The statuses with which an `http` probe succeeds.",
             one_or_list(integer(200..=599u16)),
             vec![200],
         );
         let host = table.derived(
             "host",
-            "What the `http` probe sends as its Host.",
+            "The Host field of an `http` probe.",
             host(),
-            "the address that it goes to",
+            "the address that the probe is sent to",
         );
         Some(Http { path: path?, host, expect })
     }

@@ -1,4 +1,4 @@
-//! An ICMP echo must come back.
+//! An ICMP echo request must get a reply.
 
 use shunt_engine::datapath::Transport;
 
@@ -15,7 +15,7 @@ impl Kind for Ping {
     const HAS_PORT: bool = false;
 
     fn read(table: &mut Table<'_>) -> Option<Self> {
-        table.optional(Self::KEY, "An ICMP echo must come back.", OnlyTrue).map(|()| Ping)
+        table.optional(Self::KEY, "An ICMP echo request must get a reply.", OnlyTrue).map(|()| Ping)
     }
 
     fn passes(transport: Transport) -> bool {

@@ -1,4 +1,4 @@
-//! A connection is enough.
+//! The member must accept a connection.
 
 use shunt_engine::datapath::Transport;
 
@@ -14,7 +14,7 @@ impl Kind for Tcp {
     const KEY: &'static str = "tcp";
 
     fn read(table: &mut Table<'_>) -> Option<Self> {
-        table.optional(Self::KEY, "A connection is enough.", OnlyTrue).map(|()| Tcp)
+        table.optional(Self::KEY, "The member must accept a connection.", OnlyTrue).map(|()| Tcp)
     }
 
     fn passes(transport: Transport) -> bool {

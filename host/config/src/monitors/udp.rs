@@ -1,4 +1,4 @@
-//! A datagram must be answered.
+//! A datagram must get a reply.
 
 use shunt_engine::datapath::Transport;
 
@@ -10,9 +10,9 @@ use crate::walk::Table;
 /// `udp = { send = "…", expect = "…" }`
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Udp {
-    /// What the datagram holds.
+    /// The content of the datagram.
     pub send: String,
-    /// What a good answer holds somewhere; `None`: any answer is good.
+    /// Text that the reply must contain; `None`: any reply succeeds.
     pub expect: Option<String>,
 }
 
@@ -20,7 +20,7 @@ impl Kind for Udp {
     const KEY: &'static str = "udp";
 
     fn read(table: &mut Table<'_>) -> Option<Self> {
-        table.optional(Self::KEY, "A datagram that must be answered.", in_table(udp))
+        table.optional(Self::KEY, "A datagram that must get a reply.", in_table(udp))
     }
 
     fn passes(transport: Transport) -> bool {
@@ -31,10 +31,10 @@ impl Kind for Udp {
 fn udp(table: &mut Table<'_>) -> Option<Udp> {
     let send = table.required(
         "send",
-        "What the datagram holds; bytes that are no letters by `\\u00XX`, up to 7F.",
+        "The content of the datagram; write bytes that are no letters as `\\u00XX`, up to 7F.",
         datagram(),
     );
     let expect =
-        table.derived("expect", "What a good answer holds somewhere.", datagram(), "any answer is good");
+        table.derived("expect", "Text that the reply must contain.", datagram(), "any reply succeeds");
     Some(Udp { send: send?, expect })
 }

@@ -1,4 +1,4 @@
-//! A client says by a cookie which member it is bound to.
+//! A cookie of the client names the member that it is bound to.
 
 use std::time::Duration;
 
@@ -20,7 +20,8 @@ impl Kind for Cookie {
     const NO_PACKETS: Option<&'static str> = Some("packets have no cookies");
 
     fn read(table: &mut Table<'_>) -> Option<Self> {
-        let name = table.optional(Self::KEY, "By a cookie of this name, which Shunt sets.", cookie());
+        let name =
+            table.optional(Self::KEY, "Binds clients by a cookie of this name, which Shunt sets.", cookie());
         name.map(|name| Cookie { name })
     }
 

@@ -16,6 +16,6 @@ impl Kind for Source {
     const TIMEOUT: Option<Duration> = Some(HOUR);
 
     fn read(table: &mut Table<'_>) -> Option<Self> {
-        table.optional(Self::KEY, "By the client's address.", OnlyTrue).map(|()| Source)
+        table.optional(Self::KEY, "Binds clients by their address.", OnlyTrue).map(|()| Source)
     }
 }

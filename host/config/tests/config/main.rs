@@ -249,13 +249,13 @@ fn what_cannot_be_read_says_what_to_do() {
     };
     assert!(
         told(folder.path())
-            .ends_with("holds no `*.toml` (put at least one configuration file into it, or name a file)")
+            .ends_with("has no `*.toml` (put at least one configuration file into it, or name a file)")
     );
     fs::write(folder.path().join("shunt.toml"), "").unwrap();
     assert!(told(&folder.path().join("shnut.toml")).ends_with("(did you mean `shunt.toml`?)"));
     assert!(told(&folder.path().join("absent/shunt.toml")).contains("there is no `"));
     fs::create_dir(folder.path().join("a.toml")).unwrap();
-    assert!(told(folder.path()).contains("cannot be read: "));
+    assert!(told(folder.path()).contains("Shunt cannot read `"));
 }
 
 #[test]
