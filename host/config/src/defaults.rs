@@ -1,13 +1,16 @@
 //! `[defaults.http]` and `[defaults.packet]`: keys that virtuals of one file have in common.
 //!
-//! They are put into each virtual before it is read, so that a virtual is read in one way only, and what is wrong
-//! with a value is told where it stands.
+//! They are put into each virtual before it is read, so that a virtual is read in one way only, and the report names the
+//! default as the place of a wrong value. Each table is read by itself too: no virtual may use a default.
+
+use std::borrow::Cow;
 
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
+use super::keys::virtuals::virtual_server;
 use super::reference::Type;
-use super::report::{Cause, Refusal};
+use super::report::{Cause, KeyPath, Refusal};
 use super::shape::{Shape, wrong_type};
 use super::walk::{At, Walk};
 
@@ -22,7 +25,9 @@ const STATEFUL: [&str; 9] =
     ["transport", "pool", "snat-pool", "dscp", "gue-port", "mss", "persistence", "timeouts", "limits"];
 
 /// The defaults for virtuals of one protocol.
-pub(super) struct Defaults;
+pub(super) struct Defaults {
+    pub(super) protocol: &'static str,
+}
 
 impl Shape for Defaults {
     type Value = ();
@@ -36,12 +41,21 @@ impl Shape for Defaults {
             wrong_type(&at, &self.describe(), walk);
             return None;
         };
+        let mut alone = content.clone();
         for (name, _) in content.iter().filter(|(name, _)| OWN.contains(&name.get_ref().as_ref())) {
             let message = format!("`{}` has no default", name.get_ref());
             let refusal = Refusal::new(Cause::Conflict, message).help("write it in each `[[virtual]]`");
             let (place, key) = (walk.place(name.span()), at.key.named(name.get_ref()));
             walk.refuse(&place, Some(&key), refusal);
+            alone.remove(name.get_ref().as_ref());
         }
+        let protocol = DeValue::String(Cow::Borrowed(self.protocol));
+        alone.insert(Spanned::new(0..0, "protocol".into()), Spanned::new(0..0, protocol));
+        // As in a virtual, so that what is wrong with a default is reported once.
+        let key = KeyPath { here: at.key.here.clone(), entry: "virtual".to_owned() };
+        walk.is_default = true;
+        walk.table(&at.place, &key, &alone, virtual_server);
+        walk.is_default = false;
         Some(())
     }
 }

@@ -5,7 +5,7 @@ use std::io;
 
 use super::report::{Cause, Refusal};
 use super::source::unreadable;
-use super::suggest::{not_expanded, variable};
+use super::suggest::{has_tilde, not_expanded, variable};
 use super::walk::NamedFile;
 
 /// `None`: it is there, and can be opened.
@@ -26,6 +26,7 @@ pub(super) fn check(named: &NamedFile) -> Option<Refusal> {
             let shown = path.display().to_string();
             Some(match variable(&shown) {
                 Some(variable) => refusal.help(not_expanded(variable)),
+                None if has_tilde(path) => refusal.help("`~` is not expanded: write the path of the folder"),
                 None => refusal,
             })
         }

@@ -2,6 +2,7 @@
 //! people and for programs.
 
 use std::cmp::Reverse;
+use std::collections::BTreeSet;
 use std::fmt;
 use std::ops::Range;
 use std::path::PathBuf;
@@ -129,7 +130,11 @@ impl Report {
             (finding.place.source, span.map(|span| (span.start, Reverse(span.end))))
         });
         // A value that several virtuals have in common is wrong once.
-        findings.dedup_by(|b, a| a.place == b.place && a.refusal.message == b.refusal.message);
+        let mut seen = BTreeSet::new();
+        findings.retain(|Finding { place, refusal, .. }| {
+            let span = place.span.as_ref().map(|span| (span.start, span.end));
+            seen.insert((place.source, span, refusal.message.clone()))
+        });
         Report { sources, findings, warnings: false }
     }
 

@@ -1,5 +1,7 @@
 //! What somebody may have meant, and how their text is shown to them.
 
+use std::path::Path;
+
 pub(super) use shunt_rules::suggest::{distance, nearest};
 
 /// Text of the operator's inside a message: in backticks, on one line, not endless, and with
@@ -47,6 +49,11 @@ pub(super) fn not_expanded(variable: &str) -> String {
         "variables are not expanded: write what {} stands for, or make this file from a template",
         quoted(variable)
     )
+}
+
+/// Whether a path has the sign by which a shell means the folder of a user: `~/x`, `~joe/x`.
+pub(super) fn has_tilde(path: &Path) -> bool {
+    path.components().any(|part| part.as_os_str().as_encoded_bytes().starts_with(b"~"))
 }
 
 /// `a`, `b` or `c`.

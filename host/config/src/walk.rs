@@ -37,6 +37,8 @@ pub(super) struct Walk {
     pub(super) seen: Seen,
     /// Of the virtual at hand, once its protocol is known.
     pub(super) kind: Option<Kind>,
+    /// The virtual at hand is a table of `[defaults]`: it has some keys only.
+    pub(super) is_default: bool,
     /// All keys, once somebody asks where an unknown one belongs.
     keys: OnceCell<Vec<Entry>>,
 }
@@ -416,7 +418,8 @@ impl<'t> Table<'t> {
             let refusal = self.unknown(text, near);
             self.walk.refuse(&place, Some(&key), refusal);
         }
-        for (_, key, refusal) in self.missing {
+        let in_defaults = self.walk.is_default && self.key.entry == "virtual";
+        for (_, key, refusal) in self.missing.into_iter().filter(|_| !in_defaults) {
             self.walk.refuse(&self.place, Some(&key), refusal);
         }
     }

@@ -75,8 +75,9 @@ pub(super) fn file(table: &mut Table<'_>) -> Option<Part> {
 }
 
 fn defaults(table: &mut Table<'_>) -> Option<()> {
-    table.optional("http", "Of proxies: any keys but `name`, `listen`, `protocol` and `rule`.", Defaults);
-    table.optional("packet", "Of packet virtuals: any keys but those four.", Defaults);
+    let (http, packet) = (Defaults { protocol: "http" }, Defaults { protocol: "packet" });
+    table.optional("http", "Of proxies: any keys but `name`, `listen`, `protocol` and `rule`.", http);
+    table.optional("packet", "Of packet virtuals: any keys but those four.", packet);
     Some(())
 }
 

@@ -38,7 +38,7 @@ enum Speaks {
 const TLS: &str = "write `protocol = \"http\"` and `tls = { certificate = \"…\", key = \"…\" }`";
 const HTTP: &str = "use `protocol = \"http\"`, for every version of HTTP and for protocols over it";
 
-pub(super) fn virtual_server(table: &mut Table<'_>) -> Option<AnyVirtual> {
+pub(in super::super) fn virtual_server(table: &mut Table<'_>) -> Option<AnyVirtual> {
     table.walk.seen.rules.clear();
     let name = table.required(
         "name",
@@ -102,12 +102,6 @@ pub(super) fn virtual_server(table: &mut Table<'_>) -> Option<AnyVirtual> {
         one_of(&[("replace", Forwarded::Replace), ("append", Forwarded::Append), ("off", Forwarded::Off)]),
         Forwarded::Replace,
     );
-    if protocol.is_some_and(|protocol| protocol != Speaks::Packet)
-        && !table.wrote("tls")
-        && let Some(refusal) = persistence.as_ref().and_then(|it| it.by.without_tls())
-    {
-        table.refuse("persistence", refusal);
-    }
     let rules = table.optional(
         "rule",
         "A rule. Shunt calls the rules of a virtual in the order of the file.",
@@ -120,6 +114,16 @@ pub(super) fn virtual_server(table: &mut Table<'_>) -> Option<AnyVirtual> {
             ("forwarded", "packets have no header fields"),
         ],
     );
+    if table.walk.is_default {
+        // Each key by itself: a virtual has others.
+        return None;
+    }
+    if protocol.is_some_and(|protocol| protocol != Speaks::Packet)
+        && !table.wrote("tls")
+        && let Some(refusal) = persistence.as_ref().and_then(|it| it.by.without_tls())
+    {
+        table.refuse("persistence", refusal);
+    }
     if packet_keys.is_stateless() && protocol == Some(Speaks::Packet) {
         return translator(table, name, packet_keys).map(AnyVirtual::Translator);
     }

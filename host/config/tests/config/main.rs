@@ -282,6 +282,17 @@ fn files_that_it_names_are_checked_apart() {
 }
 
 #[test]
+fn a_tilde_is_not_expanded() {
+    let folder = tempfile::tempdir().unwrap();
+    let text = fs::read_to_string("tests/config/accept/design.toml").unwrap();
+    fs::write(folder.path().join("shunt.toml"), text.replace("\"shop.pem\"", "\"~/shop.pem\"")).unwrap();
+    let document = Document::read(&folder.path().join("shunt.toml")).unwrap();
+    let problems = document.verify_files().unwrap_err().problems();
+    let certificate = problems.iter().find(|it| it.message.contains("~/shop.pem")).unwrap();
+    assert_eq!(certificate.help.as_deref(), Some("`~` is not expanded: write the path of the folder"));
+}
+
+#[test]
 fn what_is_found_out_later_stands_at_its_key() {
     let document = Document::read(Path::new("tests/config/accept/design.toml")).unwrap();
     let remark = |key: &[&str], message: &str| Remark {
