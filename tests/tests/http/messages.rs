@@ -284,6 +284,18 @@ fn a_client_that_waits_for_100_is_told_to_go_on() {
     assert_eq!((seen.body.as_slice(), seen.get("expect")), (&b"hello"[..], None));
 }
 
+/// RFC 9110 section 10.1.1 defines no other expectation; Shunt ignores them, as nginx does.
+#[test]
+fn other_expectations_are_ignored() {
+    let origin = Origin::named("a");
+    let site = Site::of(&[&origin]);
+    let answer =
+        site.client().ask("POST / HTTP/1.1\r\nHost: h\r\nExpect: 200-ok\r\nContent-Length: 5\r\n\r\nhello");
+    assert_eq!((answer.status(), answer.text().as_str()), (200, "a"));
+    let seen = &origin.requests()[0];
+    assert_eq!((seen.body.as_slice(), seen.get("expect")), (&b"hello"[..], None));
+}
+
 #[test]
 fn a_request_that_is_refused_is_not_told_to_go_on() {
     let origin = Origin::named("a");
@@ -519,7 +531,7 @@ fn what_is_no_answer_is_answered_502() {
         let mut client = site.client();
         let got = client.get("/");
         assert_eq!(got.status(), 502, "{answer:?}");
-        assert_eq!(got.text(), "the member gave no valid response\n", "{answer:?}");
+        assert_eq!(got.text(), "the member sent no valid response\n", "{answer:?}");
         let status = site.daemon.status();
         assert_eq!(status["pools"][0]["members"][0]["failures"], 1, "{answer:?}");
         assert_eq!(status["virtuals"][0]["errors"], 1, "{answer:?}");

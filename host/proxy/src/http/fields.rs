@@ -151,7 +151,7 @@ pub(crate) fn prepare_request<'a>(
         _ => {}
     }
     if seen.odd_host {
-        return Err(Problem::BadRequest("Host is not a host"));
+        return Err(Problem::BadRequest("Host is not a valid host"));
     }
     if seen.look_alike {
         // With `off` what a client says of itself is passed on as it is.
@@ -173,14 +173,19 @@ pub(crate) fn prepare_request<'a>(
         headers.insert(header::TE, HeaderValue::from_static("trailers"));
     }
     if seen.expect {
-        // Shunt itself answers 100 when it begins to read the body, so the member is not asked again
-        // (RFC 9110 section 10.1.1).
+        // Shunt itself sends 100 when it begins to read the body, so it does not ask the member for it
+        // (RFC 9110 section 10.1.1). Other expectations are not defined; Shunt ignores them, as nginx does.
         headers.remove(header::EXPECT);
     }
     if policy != Forwarded::Off {
         forwarding().apply(headers, policy == Forwarded::Append && seen.forwarding);
     }
     Ok(Requested { upgrade, trailers: trailers_wanted && http_11, nominated })
+}
+
+/// Whether a client sends its body only once it has got 100. hyper sends 100 to the same ones.
+pub(crate) fn expects_continue(headers: &HeaderMap) -> bool {
+    headers.get(header::EXPECT).is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"100-continue"))
 }
 
 /// Makes the fields of a member's response fit to send to a client, and says which ones `Connection` named.

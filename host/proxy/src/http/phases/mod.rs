@@ -28,6 +28,7 @@ use tokio::time::Instant;
 
 use crate::deadline::Waiting;
 use crate::http::body::{RequestBody, RequestBodyState, ResponseBody};
+use crate::http::fields;
 use crate::http::finish::Finish;
 use crate::http::h1::half_close;
 use crate::http::problem::Problem;
@@ -91,7 +92,7 @@ impl Drop for Transaction {
 
 /// Serves one request by the configuration of `view`: runs the phases and makes the answer whatever happens.
 ///
-/// The head is read before the future is made, which is moved about and should not carry the request twice.
+/// The head is read before the future is made, which is moved about and should not hold the request twice.
 pub(crate) fn serve(
     stream: &Rc<Stream>,
     view: &Rc<VirtualView>,
@@ -113,7 +114,7 @@ impl Transaction {
     fn new(stream: &Rc<Stream>, view: &Rc<VirtualView>, request: Request<Incoming>, ordinal: u64) -> Self {
         let settings = &view.virtual_.settings;
         let (parts, body) = request.into_parts();
-        let expects_continue = !body.is_end_stream() && parts.headers.contains_key(http::header::EXPECT);
+        let expects_continue = !body.is_end_stream() && fields::expects_continue(&parts.headers);
         let body_state = Rc::<RequestBodyState>::default();
         let connection = &stream.connection;
         let guard = (&stream.findings, ordinal);

@@ -86,7 +86,14 @@ fn tags<'a>(request: &'a Transaction, name: &str) -> impl Iterator<Item = (&'a [
 fn cookies<'a>(headers: &'a HeaderMap, name: &str) -> impl Iterator<Item = &'a [u8]> {
     let pairs =
         headers.get_all(header::COOKIE).iter().flat_map(|it| it.as_bytes().split(|byte| *byte == b';'));
-    pairs.filter_map(move |pair| pair.trim_ascii().strip_prefix(name.as_bytes())?.strip_prefix(b"="))
+    let values =
+        pairs.filter_map(move |pair| pair.trim_ascii().strip_prefix(name.as_bytes())?.strip_prefix(b"="));
+    values.map(unquoted)
+}
+
+/// A value may have a quote on either side (RFC 6265 section 4.1.1), which belongs to no tag.
+fn unquoted(value: &[u8]) -> &[u8] {
+    value.strip_prefix(b"\"").and_then(|value| value.strip_suffix(b"\"")).unwrap_or(value)
 }
 
 #[cfg(test)]
@@ -101,5 +108,13 @@ mod tests {
         headers.append(header::COOKIE, HeaderValue::from_static("b=1;SHUNT=4; SHUNT=5"));
         headers.append(header::COOKIE, HeaderValue::from_static("SHUNT=6"));
         assert!(cookies(&headers, "SHUNT").eq([&b"4"[..], b"5", b"6"]));
+    }
+
+    #[test]
+    fn quotes_are_no_part_of_a_value() {
+        let mut headers = HeaderMap::new();
+        headers
+            .append(header::COOKIE, HeaderValue::from_static("SHUNT=\"4\"; SHUNT=\"; SHUNT=\"\"; SHUNT=\"5"));
+        assert!(cookies(&headers, "SHUNT").eq([&b"4"[..], b"\"", b"", b"\"5"]));
     }
 }
