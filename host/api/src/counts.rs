@@ -144,9 +144,9 @@ counts! {
         counter handshakes_failed,
         /// Requests whose head was read.
         counter requests,
-        /// Answers by the class of their status, from 1xx to 5xx.
+        /// Responses by the class of their status, from 1xx to 5xx.
         counter answers[class: "1xx", "2xx", "3xx", "4xx", "5xx"],
-        /// Answers that Shunt made in a member's place because of an error.
+        /// Responses that Shunt made in a member's place because of an error.
         counter errors,
     }
 
@@ -158,7 +158,7 @@ counts! {
         counter connects,
         /// Connects that failed.
         counter connects_failed,
-        /// Responses that did not come, came late or broke off.
+        /// Responses that were missing, late or incomplete.
         counter failures,
         /// Bytes of response bodies.
         counter bytes_to_client => response_bytes,
@@ -180,11 +180,11 @@ counts! {
         counter received,
         /// Frames handed over from one packet worker to another.
         counter handed_over,
-        /// Questions for Shunt's addresses answered: ARP, neighbour discovery, echo.
+        /// Replies for Shunt's addresses: ARP, neighbour discovery, ICMP echo.
         counter answered,
-        /// Refusals that were not sent because too many had been.
+        /// Resets and ICMP errors not sent, beyond the rate limit.
         counter answers_withheld,
-        /// Frames whose checksum the sender had left to its device, and that Shunt completed.
+        /// Frames whose checksum the sender left unfinished, and Shunt finished.
         counter checksums_finished,
     }
 
@@ -198,7 +198,7 @@ counts! {
         counter packets_to_server => packets{direction: "to-server"} "Packets forwarded, by direction",
         /// Bytes of IP datagrams forwarded to the server.
         counter bytes_to_server => bytes{direction: "to-server"} "Bytes of IP datagrams forwarded, by direction",
-        /// Packets forwarded to the client: 0 in modes in which answers do not come through Shunt.
+        /// Packets forwarded to the client: 0 in modes in which replies do not come through Shunt.
         counter packets_to_client => packets{direction: "to-client"},
         /// Bytes of IP datagrams forwarded to the client.
         counter bytes_to_client => bytes{direction: "to-client"},
@@ -206,7 +206,7 @@ counts! {
 
     /// What is counted of a packet virtual beside its traffic.
     PacketVirtualCounts {
-        /// First packets that became no flow.
+        /// First packets for which no flow was made.
         counter refused,
     }
 
@@ -228,13 +228,13 @@ counts! {
     SnatPoolCounts {
         /// Ports leased now, over all members.
         gauge leased => ports_leased,
-        /// Ports that rest until they may be used again.
+        /// Ports in quarantine, not leased again yet.
         gauge resting => ports_resting,
     }
 
     /// What is counted of all SNAT pools together.
     SnatCounts {
-        /// Leases that could not be had, of all SNAT pools.
+        /// Leases refused because no port was free, of all SNAT pools.
         counter snat_exhausted => exhausted,
     }
 

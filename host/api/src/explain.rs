@@ -3,28 +3,28 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// What becomes of a packet, and why.
+/// How a packet would be handled, and why.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", default)]
 pub struct Explained {
-    /// The interface that it comes in by.
+    /// The interface that receives it.
     pub interface: String,
-    /// Nobody said so: packets go back to its source by that one.
+    /// The question did not name it: it is the one with the route to the source.
     pub interface_is_a_guess: bool,
-    /// The packet as it comes in, a line for each header.
+    /// The packet as received, a line for each header.
     pub packet: Vec<String>,
-    /// What it passes, in order.
+    /// The stages that it passes, in order.
     pub stages: Vec<StageStatus>,
-    /// What each rule that was asked said.
+    /// The verdict of each rule that was called.
     pub rules: Vec<RuleSaid>,
-    /// The members of the pool that it comes to; empty where it comes to none.
+    /// The members of the pool that is chosen; empty where none is.
     pub members: Vec<ConsideredStatus>,
     /// The id of the flow that it belongs to, if there is one.
     pub flow: Option<String>,
     /// What is done to the packets of that flow, or of the one that it would begin.
     pub rewrite: Option<RewriteStatus>,
     pub verdict: VerdictStatus,
-    /// What leaves, in order.
+    /// The frames that leave, in order.
     pub leaves: Vec<LeavingStatus>,
 }
 
@@ -71,16 +71,16 @@ pub struct RewriteStatus {
     /// The leased source, in mode `snat`.
     pub snat: Option<String>,
     pub to_server: Vec<String>,
-    /// Empty where answers do not come through Shunt.
+    /// Empty where replies do not come through Shunt.
     pub to_client: Vec<String>,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", default)]
 pub struct VerdictStatus {
-    /// `send`, `answer`, `held`, `refuse`, `drop`, or `pass` where Shunt leaves it to this host's kernel.
+    /// `send`, `answer`, `held`, `refuse`, `drop`, or `pass` where the kernel of this host gets it.
     pub action: String,
-    /// In a sentence without its end.
+    /// A sentence without its full stop.
     pub means: String,
     /// Why it was dropped.
     pub reason: Option<String>,

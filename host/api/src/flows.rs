@@ -22,7 +22,7 @@ pub struct FlowStatus {
     pub protocol: String,
     pub client: String,
     pub vip: String,
-    /// Empty where there is none: the flow goes to where it is addressed.
+    /// Empty where there is none: the flow goes to its own destination.
     pub pool: String,
     pub member: String,
     pub mode: String,
@@ -35,7 +35,7 @@ pub struct FlowStatus {
     pub expires_ms: u64,
     pub packets_to_server: u64,
     pub bytes_to_server: u64,
-    /// 0 in modes in which answers do not come through Shunt.
+    /// 0 in modes in which replies do not come through Shunt.
     pub packets_to_client: u64,
     pub bytes_to_client: u64,
 }
@@ -47,11 +47,11 @@ pub struct FlowDetails {
     #[serde(flatten)]
     pub flow: FlowStatus,
     pub to_server: Vec<String>,
-    /// Empty where answers do not come through Shunt.
+    /// Empty where replies do not come through Shunt.
     pub to_client: Vec<String>,
 }
 
-/// A flow that was ended.
+/// A flow that was deleted.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct DeletedFlow {

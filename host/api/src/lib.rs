@@ -13,7 +13,7 @@
 //! | [`refusal`] | why something was not done |
 //! | [`openapi`] | every operation, and the document that describes them |
 //!
-//! Within `/v1` fields are added and never taken away. A field that the other side does not know is ignored,
+//! Within `/v1` fields are added and never removed. A field that the other side does not know is ignored,
 //! and one that the other side does not send is empty, so that the two may be of different versions.
 
 pub mod counts;

@@ -62,11 +62,11 @@ const PARAMETERS: [(&str, &str); 5] = [
 
 /// What a refusal's status says.
 const REFUSALS: [(u16, &str); 6] = [
-    (400, "What was sent cannot be understood."),
-    (404, "There is no such thing; `help` names what there is."),
-    (409, "Not in the present state: the rule is not loaded, or the process drains."),
+    (400, "The request is not valid."),
+    (404, "It does not exist; `help` names what does."),
+    (409, "Not possible in the present state: the rule is not loaded, or the process is draining."),
     (413, "The pack is too large."),
-    (422, "It was checked and refused; what ran before runs on."),
+    (422, "It was checked and refused; what ran before stays in force."),
     (500, "Shunt itself failed; see its log."),
 ];
 
@@ -108,7 +108,7 @@ const fn answers<T: JsonSchema>(description: &'static str) -> Answer {
 
 /// Everything that is served, in the order of the document.
 pub const OPERATIONS: [Operation; 14] = [
-    Operation::get("/v1/status", "status", "Everything at a glance.", answers::<Status>("The status.")),
+    Operation::get("/v1/status", "status", "The state of everything.", answers::<Status>("The status.")),
     Operation::get("/v1/pools", "pools", "Pools and their members.", answers::<Pools>("The pools.")),
     Operation::change(
         "PUT",
@@ -118,7 +118,7 @@ pub const OPERATIONS: [Operation; 14] = [
         answers::<MemberStatus>("The member as it is now."),
         &[400, 404, 409],
     )
-    .description("It stays so over reloads, until the member leaves its pool or the process ends.")
+    .description("The state stays over reloads, until the member leaves its pool or the process ends.")
     .takes::<MemberChange>(true, ""),
     Operation::get(
         "/v1/rules",
@@ -138,7 +138,7 @@ pub const OPERATIONS: [Operation; 14] = [
             "/v1/rules/{virtual}/{rule}",
             "loadRule",
             "Loads a version of a rule.",
-            answers::<LoadedRule>("It runs."),
+            answers::<LoadedRule>("The version runs."),
             &[400, 404, 409, 413, 422, 500],
         )
         .description(
@@ -150,20 +150,20 @@ pub const OPERATIONS: [Operation; 14] = [
         "DELETE",
         "/v1/rules/{virtual}/{rule}",
         "unloadRule",
-        "Takes a rule out of its virtual.",
-        answers::<Unloaded>("It is not called any more."),
+        "Unloads a rule from its virtual.",
+        answers::<Unloaded>("The rule is not called any more."),
         &[404, 409, 500],
     )
-    .description("Its versions are kept: a rollback or a load brings it back."),
+    .description("Its versions are kept, and a rollback or a load brings it back."),
     Operation::change(
         "POST",
         "/v1/rules/{virtual}/{rule}/rollback",
         "rollbackRule",
-        "Goes back to the version that ran before the one that runs, or to one that is named.",
-        answers::<LoadedRule>("It runs."),
+        "Rolls back to the version that ran before, or to the one that is named.",
+        answers::<LoadedRule>("The version runs."),
         &[400, 404, 409, 422, 500],
     )
-    .takes::<Rollback>(false, "Without a body: what ran before."),
+    .takes::<Rollback>(false, "Without a body: the version that ran before."),
     Operation {
         query: Some(schema_of::<FlowsQuery>),
         ..Operation::get(
@@ -186,11 +186,11 @@ pub const OPERATIONS: [Operation; 14] = [
         "DELETE",
         "/v1/flows/{id}",
         "deleteFlow",
-        "Ends a flow.",
-        answers::<DeletedFlow>("The flow has ended."),
+        "Deletes a flow.",
+        answers::<DeletedFlow>("The flow is deleted."),
         &[400, 404],
     )
-    .description("Both sides of a TCP connection whose replies come through Shunt get a reset."),
+    .description("Both ends of a TCP connection get a reset, if its replies come through Shunt."),
     Operation::change(
         "POST",
         "/v1/explain",
@@ -200,14 +200,14 @@ pub const OPERATIONS: [Operation; 14] = [
         &[400, 404],
     )
     .description(
-        "It changes no flow, binding, port or limit. Rules are really called, and told of the end of the flow.",
+        "It changes no flow, binding, port or limit, but calls the rules, with `on-done` at the end.",
     )
     .takes::<Packet>(true, ""),
     Operation::change(
         "POST",
         "/v1/reload",
         "reload",
-        "Reads the configuration again and puts it in force.",
+        "Reads the configuration again and applies it.",
         answers::<ReloadSummary>("What changed."),
         &[409, 422, 500],
     ),
@@ -253,7 +253,7 @@ pub fn document() -> Value {
             "title": "Shunt admin interface",
             "version": "1",
             "summary": "HTTP/1.1 with JSON on a unix socket.",
-            "description": "Served on the socket that `admin.socket` names, to its owner and root. Within /v1 fields are added and never taken away.",
+            "description": "Served on the socket that `admin.socket` names, to its owner and root. Within /v1 fields are added and never removed.",
             "license": { "name": "MIT OR Apache-2.0", "identifier": "MIT OR Apache-2.0" },
         },
         "servers": [{ "url": "http://localhost", "description": "The unix socket; the host does not matter." }],

@@ -98,7 +98,7 @@ pub struct SnatPoolStatus {
     pub addresses: usize,
     #[serde(flatten)]
     pub counts: SnatPoolCounts,
-    /// Ports left where they are fewest: toward one member, in one worker's share of one address.
+    /// Free ports toward the member with the fewest: toward one member, in one worker's share of one address.
     /// `null` while all are free.
     pub least_free: Option<u32>,
 }
@@ -108,7 +108,7 @@ pub struct SnatPoolStatus {
 #[serde(rename_all = "kebab-case", default)]
 pub struct InterfaceStatus {
     pub name: String,
-    /// `native`, `generic` where its driver runs no XDP program, `tun`, or `gone` where it is not there any more.
+    /// `native`, `generic` where its driver runs no XDP program, `tun`, or `gone` where it no longer exists.
     pub mode: String,
     pub queues: u32,
     #[serde(flatten)]

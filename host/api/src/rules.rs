@@ -16,7 +16,7 @@ pub struct RuleStatus {
     /// Every version that is kept, the oldest first.
     pub versions: Vec<RuleVersion>,
     pub hooks: Vec<HookStatus>,
-    /// `closed`, or `open`: it faulted too often and is not called.
+    /// `closed`, or `open`: the rule had too many faults and is not called.
     pub breaker: Option<String>,
 }
 
@@ -32,7 +32,7 @@ pub struct RuleVersion {
     /// Milliseconds since 1970.
     pub loaded_unix_ms: u64,
     pub hooks: Vec<String>,
-    /// It faulted so often that its breaker opened; a breaker does not go back to it.
+    /// It had so many faults that its breaker opened; a breaker does not roll back to it.
     pub faulty: bool,
 }
 
@@ -77,7 +77,7 @@ pub struct LoadedRule {
     pub replaced: Option<u64>,
 }
 
-/// What `GET /v1/rules` answers.
+/// The response to `GET /v1/rules`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct Rules {
@@ -90,6 +90,6 @@ pub struct Rules {
 pub struct Unloaded {
     /// `virtual/rule`.
     pub name: String,
-    /// What becomes of requests and flows without it.
+    /// What happens to requests and flows without it.
     pub without: String,
 }

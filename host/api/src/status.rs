@@ -7,7 +7,7 @@ use crate::counts::{MemberCounts, VirtualCounts};
 use crate::packets::PacketStatus;
 use crate::rules::RuleStatus;
 
-/// What `GET /v1/status` answers.
+/// The response to `GET /v1/status`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", default)]
 pub struct Status {
@@ -16,11 +16,11 @@ pub struct Status {
     pub epoch: u64,
     pub uptime_seconds: u64,
     pub workers: usize,
-    /// It has been told to end: it accepts nothing, takes no changes, and waits for what is open.
+    /// A signal has ended it: it accepts nothing new, refuses changes, and waits for what is open.
     pub draining: bool,
     /// What a restart would change: made by commands, or changed in the files since.
     pub differences: Vec<Difference>,
-    /// Lines of the log that could not be written.
+    /// Log lines that were lost.
     pub log_lines_lost: u64,
     /// Proxies.
     pub virtuals: Vec<VirtualStatus>,
@@ -58,13 +58,13 @@ pub struct PoolStatus {
 pub struct MemberStatus {
     pub address: String,
     pub weight: u32,
-    /// What its monitor says: `up` or `down`; `up` without a monitor.
+    /// The state by its monitor: `up` or `down`; `up` without a monitor.
     pub health: String,
-    /// Why it is down, or what the last probe said that went straight to it.
+    /// Why it is down, or the result of the last probe to its own address.
     pub reason: Option<String>,
-    /// How it is found on the service path, by each virtual that probes there.
+    /// Its state on the service path, for each virtual that probes there.
     pub on_path: Vec<OnPathStatus>,
-    /// What the operator wants: `enabled`, `draining` or `disabled`.
+    /// The state by the operator: `enabled`, `draining` or `disabled`.
     pub admin: String,
     /// Requests and flows in flight.
     pub active: u32,
@@ -74,7 +74,7 @@ pub struct MemberStatus {
     pub counts: MemberCounts,
 }
 
-/// A member as the clients of one virtual find it.
+/// A member on the service path of one virtual.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", default)]
 pub struct OnPathStatus {
@@ -82,11 +82,11 @@ pub struct OnPathStatus {
     pub virtual_name: String,
     /// `up` or `down`.
     pub health: String,
-    /// Why it is down, or what the last probe said.
+    /// Why it is down, or the result of the last probe.
     pub reason: Option<String>,
 }
 
-/// One thing that runs otherwise than a start of the process would have it.
+/// A difference between what runs and what a start of the process would run.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct Difference {
@@ -107,11 +107,11 @@ pub struct ReloadSummary {
     pub changed: Vec<String>,
     pub removed: Vec<String>,
     pub unchanged: usize,
-    /// What is right, and most likely not meant, a line each.
+    /// What can be used and is most likely not meant, a line each.
     pub warnings: Vec<String>,
 }
 
-/// What `GET /v1/pools` answers.
+/// The response to `GET /v1/pools`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct Pools {

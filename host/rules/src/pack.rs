@@ -1,4 +1,4 @@
-//! A pack: one component file that carries its own manifest and settings schema.
+//! A pack: one component file with its own manifest and settings schema.
 
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
@@ -34,27 +34,31 @@ pub struct Pack {
 pub enum PackError {
     #[error("cannot read {}: {source}", path.display())]
     Io { path: PathBuf, source: std::io::Error },
-    #[error("{} is not built: there is no {}; run `shunt rule build {}`", folder.display(), file.display(), folder.display())]
+    #[error("{} is not built: {} does not exist; run `shunt rule build {}`", folder.display(), file.display(), folder.display())]
     NotBuilt { folder: PathBuf, file: PathBuf },
-    #[error("no pack {name} comes with Shunt; {}", builtin::hint(name))]
+    #[error("there is no built-in pack {name}; {}", builtin::hint(name))]
     NotBuiltIn { name: String },
-    #[error("the pack is larger than {} MiB", MAX_PACK_BYTES >> 20)]
+    #[error("the pack is larger than {} MiB; make it smaller", MAX_PACK_BYTES >> 20)]
     TooLarge,
-    #[error("this is not WebAssembly; give the folder of a pack, or the file that `shunt rule build` wrote")]
+    #[error(
+        "the file is not WebAssembly; use the folder of a pack, or the file that `shunt rule build` wrote"
+    )]
     NotWasm,
-    #[error("this is a core module; build it with `shunt rule build`, which makes a component of it")]
+    #[error("the file is a core module and not a component; build the pack by `shunt rule build`")]
     CoreModule,
-    #[error("the file is cut short or damaged ({0}); build or copy it again")]
+    #[error("the file is truncated or damaged ({0}); build or copy it again")]
     Damaged(String),
     #[error(
-        "the component has no `shunt:pack` section; build it with `shunt rule build`, which embeds pack.toml"
+        "the component has no `shunt:pack` section; build the pack by `shunt rule build`, which embeds pack.toml"
     )]
     NoManifest,
-    #[error("the section `{name}` is there twice, or larger than {} KiB; build the pack again", MAX_SECTION_BYTES >> 10)]
+    #[error("the pack has the section `{name}` twice, or larger than {} KiB; build the pack again", MAX_SECTION_BYTES >> 10)]
     Section { name: &'static str },
     #[error(transparent)]
     Manifest(#[from] ManifestError),
-    #[error("the settings schema cannot be read ({0}); build the pack again with a matching shunt-sdk")]
+    #[error(
+        "cannot read the settings schema ({0}); build the pack again with the shunt-sdk of this version of Shunt"
+    )]
     Schema(String),
 }
 
@@ -194,13 +198,13 @@ mod tests {
         assert!(says(Vec::new()).contains("not WebAssembly"));
         assert!(
             says(wat::parse_str("(module)").unwrap())
-                .contains("core module; build it with `shunt rule build`")
+                .contains("core module and not a component; build the pack by `shunt rule build`")
         );
         assert!(says(wat::parse_str("(component)").unwrap()).contains("no `shunt:pack` section"));
-        assert!(says(good[..good.len() - 3].to_vec()).contains("cut short"));
-        assert!(says(good[..20].to_vec()).contains("cut short"));
+        assert!(says(good[..good.len() - 3].to_vec()).contains("truncated"));
+        assert!(says(good[..20].to_vec()).contains("truncated"));
         let twice = [(PACK_SECTION, MANIFEST.as_bytes()), (PACK_SECTION, MANIFEST.as_bytes())];
-        assert!(says(component("(component)", &twice)).contains("`shunt:pack` is there twice"));
+        assert!(says(component("(component)", &twice)).contains("section `shunt:pack` twice"));
         let wrong = MANIFEST.replace("0.1", "7.0");
         assert!(
             says(component("(component)", &[(PACK_SECTION, wrong.as_bytes())])).contains("wit = \"7.0\"")

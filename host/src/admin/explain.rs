@@ -22,8 +22,8 @@ pub(super) fn query(packet: Packet) -> Result<Query, Refusal> {
             ends(&protocol, &source, &destination, flags.as_deref())?
         }
         _ => {
-            return Err(bad_request("it takes `protocol`, `source` and `destination`, or `hex` alone")
-                .help("as in {\"protocol\": \"tcp\", \"source\": \"192.0.2.7:40000\", \"destination\": \"203.0.113.1:80\"}"));
+            return Err(bad_request("the body must have `protocol`, `source` and `destination`, or `hex` alone")
+                .help("write {\"protocol\": \"tcp\", \"source\": \"192.0.2.7:40000\", \"destination\": \"203.0.113.1:80\"}"));
         }
     };
     Ok(Query { interface, asked })
@@ -31,7 +31,7 @@ pub(super) fn query(packet: Packet) -> Result<Query, Refusal> {
 
 fn ends(protocol: &str, source: &str, destination: &str, flags: Option<&str>) -> Result<Asked, Refusal> {
     if flags.is_some() && protocol != "tcp" {
-        return Err(bad_request(format!("{protocol} has no flags")));
+        return Err(bad_request(format!("{protocol} has no flags")).help("use `flags` with tcp only"));
     }
     match protocol {
         "tcp" => {
@@ -50,8 +50,8 @@ fn ends(protocol: &str, source: &str, destination: &str, flags: Option<&str>) ->
                 source.parse().or_else(|_| address(source).map(|it| SocketAddr::new(it, IDENTIFIER)))?;
             Ok(Asked::Echo { source: source.into(), destination: address(destination)?.into() })
         }
-        other => Err(bad_request(format!("no packet of {other:?} can be made"))
-            .help("it is one of tcp, udp and icmp; `hex` takes any other")),
+        other => Err(bad_request(format!("explain cannot make a packet of {other:?}"))
+            .help("use tcp, udp or icmp; give any other packet as `hex`")),
     }
 }
 
@@ -60,14 +60,15 @@ const IDENTIFIER: u16 = 1;
 
 fn endpoint(text: &str) -> Result<SocketAddr, Refusal> {
     text.parse().map_err(|_| {
-        bad_request(format!("{text:?} is no address with a port"))
-            .help("write address and port, as in 192.0.2.7:40000 or [2001:db8::7]:40000")
+        bad_request(format!("{text:?} is not an address and port"))
+            .help("write an address and a port, such as 192.0.2.7:40000 or [2001:db8::7]:40000")
     })
 }
 
 fn address(text: &str) -> Result<IpAddr, Refusal> {
     text.parse().map_err(|_| {
-        bad_request(format!("{text:?} is no IP address")).help("ICMP has no ports; write 203.0.113.1")
+        bad_request(format!("{text:?} is not an IP address"))
+            .help("write an address without a port, such as 203.0.113.1: ICMP has none")
     })
 }
 
@@ -78,8 +79,8 @@ fn flag_bits(text: &str) -> Result<u8, Refusal> {
         'F' => Ok(FIN),
         'R' => Ok(RST),
         'P' => Ok(PSH),
-        _ => Err(bad_request(format!("{flag:?} is no flag of TCP"))
-            .help("S is SYN, A is ACK, F is FIN, R is RST, P is PSH; SA is both of the first")),
+        _ => Err(bad_request(format!("{flag:?} is not a TCP flag"))
+            .help("use S (SYN), A (ACK), F (FIN), R (RST), P (PSH), or several: SA")),
     };
     text.chars().map(bit).try_fold(0, |all, bit| Ok(all | bit?))
 }
@@ -87,8 +88,8 @@ fn flag_bits(text: &str) -> Result<u8, Refusal> {
 /// Blanks and colons between bytes are passed over, as dumps have them.
 fn bytes(hex: &str) -> Result<Vec<u8>, Refusal> {
     let not_hex = || {
-        bad_request("`hex` is not bytes in hexadecimal")
-            .help("write two digits for each byte, as in 4500002c…")
+        bad_request("`hex` is not hexadecimal bytes")
+            .help("write two digits for each byte, such as 4500002c…")
     };
     let digit = |it: char| it.to_digit(16).and_then(|digit| u8::try_from(digit).ok()).ok_or_else(not_hex);
     let digits = hex.chars().filter(|it| !it.is_whitespace() && *it != ':');
@@ -107,20 +108,21 @@ pub(super) fn refusal(why: Unexplained) -> Refusal {
             return Refusal::new(
                 StatusCode::NOT_FOUND,
                 "no-packet-virtuals",
-                "no packet virtual is configured, so no packet is forwarded",
+                "no packet virtual is configured, so Shunt forwards no packets",
             )
-            .help("connections of other virtuals are the kernel's until they are accepted");
+            .help("explain is for packet virtuals; the kernel handles the packets of a proxy");
         }
         Unexplained::NoSuchPacket(why) => why,
     };
     match why {
-        Unasked::Families => bad_request("the two addresses are of different IP families"),
-        Unasked::NoDatagram => bad_request("the bytes are neither a frame nor an IP datagram"),
-        Unasked::TooLong => bad_request("no frame can be that long"),
-        Unasked::NoLink => bad_request("where it comes in is not known")
-            .help("name an interface: there is no route back to its source"),
+        Unasked::Families => bad_request("the two addresses are of different IP families")
+            .help("use two IPv4 or two IPv6 addresses"),
+        Unasked::NoDatagram => bad_request("the bytes are neither an Ethernet frame nor an IP datagram"),
+        Unasked::TooLong => bad_request("the bytes are longer than a frame can be"),
+        Unasked::NoLink => bad_request("the interface that receives the packet is not known")
+            .help("name it by `interface`: this host has no route to the source"),
         Unasked::UnknownLink => {
-            bad_request("there is no such interface").help("`ip link` lists those there are")
+            bad_request("there is no such interface").help("`ip link` lists the interfaces")
         }
     }
 }
@@ -167,13 +169,15 @@ mod tests {
         let ends = |protocol, source, destination| {
             message(json!({ "protocol": protocol, "source": source, "destination": destination }))
         };
-        assert_eq!(ends("tcp", "192.0.2.7", "203.0.113.1:80"), "\"192.0.2.7\" is no address with a port");
-        assert_eq!(ends("icmp", "192.0.2.7", "203.0.113.1:80"), "\"203.0.113.1:80\" is no IP address");
-        assert_eq!(ends("sctp", "192.0.2.7:1", "203.0.113.1:80"), "no packet of \"sctp\" can be made");
-        assert!(message(json!({})).starts_with("it takes `protocol`"));
-        assert!(message(json!({ "hex": "45", "protocol": "tcp" })).starts_with("it takes `protocol`"));
-        assert_eq!(message(json!({ "hex": "450" })), "`hex` is not bytes in hexadecimal");
+        assert_eq!(ends("tcp", "192.0.2.7", "203.0.113.1:80"), "\"192.0.2.7\" is not an address and port");
+        assert_eq!(ends("icmp", "192.0.2.7", "203.0.113.1:80"), "\"203.0.113.1:80\" is not an IP address");
+        assert_eq!(ends("sctp", "192.0.2.7:1", "203.0.113.1:80"), "explain cannot make a packet of \"sctp\"");
+        assert!(message(json!({})).starts_with("the body must have `protocol`"));
+        assert!(
+            message(json!({ "hex": "45", "protocol": "tcp" })).starts_with("the body must have `protocol`")
+        );
+        assert_eq!(message(json!({ "hex": "450" })), "`hex` is not hexadecimal bytes");
         let flags = json!({ "protocol": "tcp", "source": "192.0.2.7:1", "destination": "203.0.113.1:80", "flags": "SX" });
-        assert_eq!(message(flags), "'X' is no flag of TCP");
+        assert_eq!(message(flags), "'X' is not a TCP flag");
     }
 }

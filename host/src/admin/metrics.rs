@@ -128,13 +128,13 @@ fn of_process(status: &Status) -> Vec<Family> {
         gauge("workers", "Worker threads", one(status.workers as u64)),
         gauge(
             "config_differences",
-            "What runs and a restart would change, see `shunt status`",
+            "Differences from the configuration that a restart would change, see `shunt status`",
             one(status.differences.len() as u64),
         ),
         gauge("draining", "1 from the signal to end until the process ends", one(status.draining.into())),
         counter(
             "log_lines_lost",
-            "Lines of the log that could not be written: its reader was gone or too slow, or its disk full",
+            "Log lines lost: the reader of the log was gone or too slow, or the disk was full",
             one(status.log_lines_lost),
         ),
     ]
@@ -163,7 +163,7 @@ fn of_members(status: &Status) -> Vec<Family> {
         ),
         gauge(
             "member_enabled",
-            "1 if it takes new clients as far as the operator is concerned",
+            "1 unless an operator drains or disables it",
             each(|it| (it.admin == "enabled").into()),
         ),
         gauge("member_active", "Requests in flight", each(|it| it.active.into())),
@@ -190,7 +190,7 @@ fn of_packets(status: &Status) -> Vec<Family> {
             "Packets dropped, by reason",
             drops.map(|it| (label("reason", &it.reason), it.count)).collect(),
         ),
-        gauge("snat_ports_least_free", "Ports left where they are fewest", least_free.collect()),
+        gauge("snat_ports_least_free", "Free ports toward the member with the fewest", least_free.collect()),
         counter(
             "steering_frames",
             "What the XDP program did with frames",
@@ -217,7 +217,7 @@ fn of_rules(status: &Status) -> Vec<Family> {
         ),
         gauge(
             "rule_breaker_open",
-            "1 while the rule is not called because it faulted too often",
+            "1 while the rule is not called because it had too many faults",
             rules()
                 .map(|(labels, rule)| (labels, (rule.breaker.as_deref() == Some("open")).into()))
                 .collect(),

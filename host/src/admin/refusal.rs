@@ -51,7 +51,7 @@ impl From<&ApplyError> for Refusal {
             ApplyError::Config(report) => {
                 let mut refusal = unprocessable("config", report.to_string());
                 refusal.body.error.problems = report.problems().into_iter().map(problem).collect();
-                refusal.help("mend the configuration and reload; what ran before runs on")
+                refusal.help("fix the configuration and reload; the previous one stays in force")
             }
             ApplyError::Resources(_) => unprocessable("resources", error.to_string()),
             ApplyError::System(_) => {
@@ -65,7 +65,7 @@ impl From<&LoadError> for Refusal {
     fn from(error: &LoadError) -> Refusal {
         let (status, help) = match error {
             LoadError::NoSuchRule { .. } => {
-                (StatusCode::NOT_FOUND, Some("`[[virtual.rule]]` makes a place for a rule; then reload"))
+                (StatusCode::NOT_FOUND, Some("add a `[[virtual.rule]]` of this name and reload"))
             }
             LoadError::NoEarlierVersion(_) => {
                 (StatusCode::CONFLICT, Some("`shunt rule list` shows the versions that are kept"))
@@ -73,7 +73,9 @@ impl From<&LoadError> for Refusal {
             LoadError::NoSuchVersion { .. } => {
                 (StatusCode::NOT_FOUND, Some("`shunt rule list` shows the versions that are kept"))
             }
-            LoadError::NotLoaded(_) => (StatusCode::CONFLICT, None),
+            LoadError::NotLoaded(_) => {
+                (StatusCode::CONFLICT, Some("`shunt rule load` or `rollback` loads it"))
+            }
             LoadError::System(_) => (StatusCode::INTERNAL_SERVER_ERROR, None),
             LoadError::Pack(_) | LoadError::Component(_) | LoadError::Attach(_) => {
                 (StatusCode::UNPROCESSABLE_ENTITY, None)
@@ -94,7 +96,7 @@ impl From<NotFound> for Refusal {
         if missing.known.is_empty() {
             refusal
         } else {
-            refusal.help(format!("there is: {}", missing.known.join(", ")))
+            refusal.help(format!("use one of {}", missing.known.join(", ")))
         }
     }
 }

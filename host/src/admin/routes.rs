@@ -90,13 +90,13 @@ async fn set_member(
 ) -> Answer<MemberStatus> {
     let Path((pool, address)) = path.map_err(|error| bad_request(error.body_text()))?;
     let address = SocketAddr::from_str(&address).map_err(|_| {
-        bad_request(format!("{address:?} is no member's address"))
-            .help("write address and port, as in 10.0.0.1:80")
+        bad_request(format!("{address:?} is not the address of a member"))
+            .help("write an address and a port, such as 10.0.0.1:80")
     })?;
     let Json(change) = change.map_err(|error| bad_request(error.body_text()))?;
     let admin = change.admin.parse::<Admin>().map_err(|()| {
-        bad_request(format!("a member cannot be made {:?}", change.admin))
-            .help("`admin` is one of enabled, draining, disabled")
+        bad_request(format!("{:?} is not a state of a member", change.admin))
+            .help("use `enabled`, `draining` or `disabled`")
     })?;
     Ok(Json(for_change(&control).await?.set_member(&pool, address, admin, &actor(by)).await?))
 }
@@ -168,14 +168,17 @@ async fn flows(
     let Query(asked) = query.map_err(|error| bad_request(error.body_text()))?;
     let limit = asked.limit.unwrap_or(FLOWS);
     if !(1..=MOST_FLOWS).contains(&limit) {
-        return Err(
-            bad_request(format!("a list of {limit} flows")).help(format!("1 to {MOST_FLOWS} can be listed"))
-        );
+        return Err(bad_request(format!("cannot list {limit} flows"))
+            .help(format!("use a limit from 1 to {MOST_FLOWS}")));
     }
     let query = FlowQuery {
         virtual_name: asked.virtual_name,
         client: parsed(asked.client, "a client's address", "write an IP address, as in 192.0.2.7")?,
-        member: parsed(asked.member, "a member's address", "write address and port, as in 10.0.0.1:80")?,
+        member: parsed(
+            asked.member,
+            "a member's address",
+            "write an address and a port, such as 10.0.0.1:80",
+        )?,
         mode: asked.mode.map(mode).transpose()?,
         state: asked.state,
         limit,
@@ -214,7 +217,7 @@ fn parsed<T: FromStr>(text: Option<String>, what: &str, help: &str) -> Result<Op
 fn mode(text: String) -> Result<ModeName, Refusal> {
     text.parse().map_err(|()| {
         let modes = ModeName::ALL.map(ModeName::as_str).join(", ");
-        bad_request(format!("{text:?} is no mode")).help(format!("it is one of {modes}"))
+        bad_request(format!("{text:?} is not a mode")).help(format!("use one of {modes}"))
     })
 }
 
@@ -222,13 +225,13 @@ fn flow_id(path: Result<Path<String>, PathRejection>) -> Result<FlowId, Refusal>
     let Path(text) = path.map_err(|error| bad_request(error.body_text()))?;
     text.parse().map_err(|_| {
         bad_request(format!("{text:?} is not the id of a flow"))
-            .help("write it as the list of flows shows it")
+            .help("write the id as `shunt flow list` shows it")
     })
 }
 
 fn no_such_flow(id: FlowId) -> Refusal {
     Refusal::new(StatusCode::NOT_FOUND, "no-such-flow", format!("there is no flow {id}"))
-        .help("it may have ended; `shunt flow list` shows those there are")
+        .help("the flow may have ended; `shunt flow list` shows the present ones")
 }
 
 async fn explain(
@@ -263,20 +266,20 @@ async fn openapi_json() -> Response {
 }
 
 async fn no_such_path() -> Refusal {
-    Refusal::new(StatusCode::NOT_FOUND, "no-such-path", "nothing is served under this path")
-        .help("GET /v1/openapi.json tells what is")
+    Refusal::new(StatusCode::NOT_FOUND, "no-such-path", "the admin interface has no such path")
+        .help("GET /v1/openapi.json lists the paths")
 }
 
 async fn no_such_method() -> Refusal {
     Refusal::new(StatusCode::METHOD_NOT_ALLOWED, "no-such-method", "this path does not take this method")
-        .help("GET /v1/openapi.json tells what is served")
+        .help("GET /v1/openapi.json lists the methods of each path")
 }
 
 /// The body of a request, as long as a pack may be. One that says that it is longer is not waited for.
 async fn pack_bytes(request: Request) -> Result<Bytes, Refusal> {
     let too_large = || {
         Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, "too-large", "the pack is too large")
-            .help(format!("it may have {} MiB", MAX_PACK_BYTES >> 20))
+            .help(format!("a pack may have at most {} MiB", MAX_PACK_BYTES >> 20))
     };
     if request.body().size_hint().lower() > MAX_PACK_BYTES as u64 {
         return Err(too_large());
@@ -305,23 +308,27 @@ pub(super) fn bad_request(message: impl Into<String>) -> Refusal {
 async fn for_change(control: &SharedControl) -> Result<MutexGuard<'_, Control>, Refusal> {
     let control = control.lock().await;
     if control.is_draining() {
-        return Err(Refusal::new(StatusCode::CONFLICT, "draining", "this Shunt drains and takes no changes")
-            .help("`shunt status` shows what is still open; change its successor instead"));
+        return Err(Refusal::new(
+            StatusCode::CONFLICT,
+            "draining",
+            "this Shunt is draining and accepts no changes",
+        )
+        .help("make the change in the process that replaces it; `shunt status` shows what is still open"));
     }
     Ok(control)
 }
 
-/// Goes on with a change when the one who asked for it goes away, for a change is made as a whole or
+/// Continues with a change when the one who asked for it goes away, for a change is made as a whole or
 /// not at all.
 async fn to_the_end<T: Send + 'static>(
     change: impl Future<Output = T> + Send + 'static,
 ) -> Result<T, Refusal> {
     tokio::spawn(change).await.map_err(|error| {
-        tracing::error!(%error, "a change broke off");
+        tracing::error!(%error, "a change was aborted");
         Refusal::new(
             StatusCode::INTERNAL_SERVER_ERROR,
             "system",
-            "the change broke off; see the daemon's log",
+            "the change was aborted; see the daemon's log",
         )
     })
 }

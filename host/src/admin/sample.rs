@@ -256,9 +256,9 @@ pub(crate) fn explained() -> Explained {
             "UDP 40000 > 53, 5 bytes".to_owned(),
         ],
         stages: vec![
-            stage("flow-table", &["it belongs to no flow of this worker"]),
+            stage("flow-table", &["the packet belongs to no flow of this worker"]),
             stage("virtual", &["resolvers listens on 203.0.113.53:53, udp, on eth0"]),
-            stage("rule", &["resolvers/by-client says: next", "the rules leave it as configured"]),
+            stage("rule", &["resolvers/by-client says: next", "no rule decides, so the configuration does"]),
         ],
         rules: vec![RuleSaid { rule: "resolvers/by-client".to_owned(), said: "next".to_owned() }],
         members: vec![
@@ -277,7 +277,7 @@ pub(crate) fn explained() -> Explained {
         }),
         verdict: VerdictStatus {
             action: "send".to_owned(),
-            means: "it leaves by eth1".to_owned(),
+            means: "the packet leaves by eth1".to_owned(),
             reason: None,
             stage: None,
             remedy: None,

@@ -60,7 +60,7 @@ pub enum SocketError {
     Folder { folder: PathBuf, source: io::Error },
     #[error("another Shunt{} serves on {}; end it first, or name another socket with `admin.socket`", pid.map(|pid| format!(" (process {pid})")).unwrap_or_default(), path.display())]
     Taken { path: PathBuf, pid: Option<i32> },
-    #[error("{} is there and is no socket; move it away, or name another socket with `admin.socket`", .0.display())]
+    #[error("{} exists and is not a socket; remove it, or name another socket with `admin.socket`", .0.display())]
     NotASocket(PathBuf),
     #[error("cannot make the admin socket {}: {source}; {}", path.display(), remedy(source))]
     Bind { path: PathBuf, source: io::Error },
@@ -123,9 +123,9 @@ impl AdminSocket {
                 // What is dropped here is the old listener, and it knows that the file is not its own.
                 mem::swap(&mut self.listener, &mut new.listener);
                 mem::swap(&mut self.identity, &mut new.identity);
-                tracing::info!(path = %self.path.display(), "the admin socket was gone and is there again");
+                tracing::info!(path = %self.path.display(), "the admin socket was gone and has been made again");
             }
-            Err(error) => tracing::error!(%error, "the admin socket is gone"),
+            Err(error) => tracing::error!(%error, "the admin socket is gone and cannot be made again"),
         }
     }
 
@@ -166,7 +166,7 @@ impl AdminSocket {
                     return (stream, Peer { uid: peer.uid(), pid: peer.pid() });
                 }
                 Ok(peer) => tracing::warn!(uid = peer.uid(), pid = peer.pid(), "refused at the admin socket"),
-                Err(error) => tracing::warn!(%error, "the admin socket cannot tell who speaks"),
+                Err(error) => tracing::warn!(%error, "cannot find out who connects to the admin socket"),
             }
         }
     }
@@ -192,7 +192,7 @@ async fn make_way(path: &Path) -> Result<(), SocketError> {
     }
     match UnixStream::connect(path).await {
         Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
-            tracing::info!(path = %path.display(), "replacing the admin socket of a process that is gone");
+            tracing::info!(path = %path.display(), "replacing the admin socket of a process that has ended");
             fs::remove_file(path).map_err(|source| SocketError::Bind { path: path.to_owned(), source })
         }
         answer => {

@@ -2,6 +2,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
+use std::str::FromStr;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use shunt_engine::flow::FlowId;
@@ -13,7 +14,7 @@ use crate::control::RuleName;
 #[derive(Debug, Parser)]
 #[command(name = "shunt", version, after_help = EXIT_CODES)]
 pub(super) struct Arguments {
-    /// The daemon's admin socket; without it SHUNT_SOCKET, then /run/shunt/admin.sock
+    /// The daemon's admin socket; default: SHUNT_SOCKET, then /run/shunt/admin.sock
     #[arg(long, global = true, value_name = "PATH")]
     pub(super) socket: Option<PathBuf>,
 
@@ -56,32 +57,32 @@ impl Command {
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
-    /// Serve traffic until SIGTERM
+    /// Run the daemon until SIGTERM
     ///
     /// SIGHUP reads the configuration again, as `shunt reload` does, and makes the admin socket again
-    /// if its file is gone. SIGTERM, SIGINT and SIGQUIT stop accepting and wait for what is in
+    /// if its file is gone. SIGTERM, SIGINT and SIGQUIT stop accepting and wait for requests and flows in
     /// flight, at most for `process.drain`; a second one ends at once. While it waits, `shunt status`
     /// shows what is open. Other signals are logged and do not end it.
     ///
-    /// `--socket` is where the admin socket is made, whatever `admin.socket` says.
+    /// `--socket` is the path of the admin socket, in place of `admin.socket`.
     ///
-    /// SHUNT_LOG says what is logged: off, error, warn, info (the default), debug, trace, or a
-    /// filter of targets and levels as in `info,rule=debug`.
+    /// SHUNT_LOG sets the level of the log: off, error, warn, info (the default), debug, trace, or a
+    /// filter of targets and levels such as `info,rule=debug`.
     #[command(verbatim_doc_comment)]
     Run {
-        /// A TOML file, or a folder of them
+        /// The configuration: a TOML file, or a folder of them
         #[arg(short, long, value_name = "PATH", default_value = DEFAULT_CONFIG)]
         config: PathBuf,
     },
     /// Check a configuration and the files that it names, without privileges and without changing anything
     Check {
-        /// A TOML file, or a folder of them
+        /// The configuration: a TOML file, or a folder of them
         #[arg(value_name = "PATH", default_value = DEFAULT_CONFIG)]
         config: PathBuf,
     },
     /// Show what runs: virtuals, pools and rules with their counters
     Status,
-    /// Read the configuration again and put it in force, or change nothing
+    /// Read the configuration again and apply it; change nothing if it has an error
     Reload,
     /// Load, list, roll back and unload rules; write, build and test packs
     #[command(subcommand)]
@@ -92,14 +93,14 @@ pub(super) enum Command {
     /// Drain, disable and enable members of pools
     #[command(subcommand)]
     Member(MemberCommand),
-    /// Show flows of packet virtuals, and end them
+    /// List, show and delete flows of packet virtuals
     #[command(subcommand)]
     Flow(FlowCommand),
     /// Trace how a packet would be handled, and why
     ///
-    /// It goes through the stages that such a packet would pass now: each says what it found, each member
-    /// why it was not chosen. It changes no flow, binding, port or limit; rules are
-    /// really called. Addresses are written with their ports, those of icmp (an echo request) without:
+    /// Shows each stage that such a packet would pass now, with what it finds, and for each member of
+    /// the pool why it is chosen or not. Changes no flow, binding, port or limit, but calls the
+    /// rules. Write addresses with their ports, and for icmp (an echo request) without:
     ///
     ///   shunt explain tcp 192.0.2.7:40000 203.0.113.1:80
     ///   shunt explain tcp 192.0.2.7:40000 '>' 203.0.113.1:80 --flags SA --interface eth0
@@ -107,12 +108,12 @@ pub(super) enum Command {
     ///   shunt explain --hex '45 00 00 1c …'
     #[command(verbatim_doc_comment)]
     Explain(PacketArgs),
-    /// Check this host for what keeps packet virtuals from working; needs no daemon
+    /// Check whether this host is set up for packet virtuals; needs no daemon
     ///
-    /// Each problem is reported with what to do about it. Exit code 1 if there is any.
+    /// Reports each problem with what to do about it. Exit code 1 if there is any.
     #[command(verbatim_doc_comment)]
     Doctor {
-        /// A TOML file, or a folder of them
+        /// The configuration: a TOML file, or a folder of them
         #[arg(value_name = "PATH", default_value = DEFAULT_CONFIG)]
         config: PathBuf,
     },
@@ -127,9 +128,9 @@ const DEFAULT_CONFIG: &str = "/etc/shunt/shunt.toml";
 
 #[derive(Debug, Subcommand)]
 pub(super) enum RuleCommand {
-    /// Load a version of a rule, for the next flow and the next request
+    /// Load a version of a rule; it applies to new flows and requests
     ///
-    /// It is checked first: the component, its imports, its hooks against the virtual, slots,
+    /// Shunt checks it first: the component, its imports, its hooks against the virtual, slots,
     /// settings, and the rule's own check of its settings. A rule that does not pass changes nothing.
     #[command(verbatim_doc_comment)]
     Load {
@@ -141,29 +142,31 @@ pub(super) enum RuleCommand {
     },
     /// List rules with the versions that are kept
     List,
-    /// Go back to the version that ran before, or to the one given by `--to`
+    /// Roll a rule back to the version that ran before, or to the one given by `--to`
     ///
-    /// It undoes the last step, be it a load, an unload, a reload that put another version in force, or a
-    /// rollback with `--to`; each further rollback undoes the step before.
+    /// Undoes the last step: a load, an unload, a reload that applied another version, or a
+    /// rollback with `--to`. Each further rollback undoes the step before.
     #[command(verbatim_doc_comment)]
     Rollback {
+        /// The rule, as in the configuration: shop/canary
         #[arg(value_name = "VIRTUAL/RULE")]
         rule: RuleName,
         /// The number of the version, as the list shows it
-        #[arg(long, value_name = "NUMBER")]
+        #[arg(long, value_name = "NUMBER", value_parser = number::<u64>)]
         to: Option<u64>,
     },
     /// Unload a rule from its virtual; `load` and `rollback` bring it back
     Unload {
+        /// The rule, as in the configuration: shop/canary
         #[arg(value_name = "VIRTUAL/RULE")]
         rule: RuleName,
     },
-    /// Make the folder of a new pack, with a rule that builds and cases that pass
+    /// Create the folder of a new pack, with a rule that builds and cases that pass
     New {
-        /// The folder to make; its last part names the pack
+        /// The folder to create; its last part names the pack
         #[arg(value_name = "NAME")]
         folder: PathBuf,
-        /// Take the SDK from this folder or git repository, in place of its sources, which are written into the pack
+        /// Use the SDK of this folder or git repository; default: its sources are copied into the pack
         #[arg(long, value_name = "PATH|URL")]
         sdk: Option<String>,
     },
@@ -207,7 +210,7 @@ pub(super) enum FlowCommand {
         #[arg(value_parser = flow_id)]
         id: FlowId,
     },
-    /// End a flow; both sides of a TCP connection get a reset where its replies come through Shunt
+    /// Delete a flow; both ends of a TCP connection get a reset, if its replies come through Shunt
     Delete {
         /// The id that `shunt flow list` shows
         #[arg(value_parser = flow_id)]
@@ -221,7 +224,7 @@ pub(super) struct FlowFilter {
     #[arg(long = "virtual", value_name = "NAME")]
     pub(super) virtual_name: Option<String>,
     /// Only flows of this client
-    #[arg(long, value_name = "ADDRESS")]
+    #[arg(long, value_name = "ADDRESS", value_parser = address)]
     pub(super) client: Option<IpAddr>,
     /// Only flows to this member: 10.0.0.1:80
     #[arg(long, value_name = "ADDRESS:PORT", value_parser = address_and_port)]
@@ -232,8 +235,8 @@ pub(super) struct FlowFilter {
     /// Only flows in this state, as the list shows it
     #[arg(long)]
     pub(super) state: Option<String>,
-    /// Number of flows to list at most
-    #[arg(long, default_value_t = 100)]
+    /// List at most so many flows
+    #[arg(long, default_value_t = 100, value_parser = number::<usize>)]
     pub(super) limit: usize,
 }
 
@@ -242,13 +245,13 @@ pub(super) struct PacketArgs {
     /// tcp, udp or icmp, the source, and the destination
     #[arg(value_name = "PACKET", required_unless_present = "hex", num_args = 1..=4)]
     pub(super) packet: Vec<String>,
-    /// TCP flags, a letter for each: S, A, F, R, P; default: S
+    /// TCP flags, one letter each: S, A, F, R, P; default: S
     #[arg(long, conflicts_with = "hex")]
     pub(super) flags: Option<String>,
-    /// Instead of a PACKET: the bytes of a frame or of an IP datagram
+    /// In place of PACKET: the bytes of an Ethernet frame or an IP datagram
     #[arg(long, value_name = "BYTES", conflicts_with = "packet")]
     pub(super) hex: Option<String>,
-    /// Interface that it arrives on; default: the one with the route to its source
+    /// The interface that receives the packet; default: the one with the route to its source
     #[arg(long, value_name = "NAME")]
     pub(super) interface: Option<String>,
 }
@@ -262,8 +265,17 @@ pub(super) struct MemberName {
     pub(super) address: SocketAddr,
 }
 
+fn address(text: &str) -> Result<IpAddr, String> {
+    text.parse().map_err(|_| "write an address, such as 192.0.2.7 or 2001:db8::7".to_owned())
+}
+
 fn address_and_port(text: &str) -> Result<SocketAddr, String> {
-    text.parse().map_err(|_| "write address and port, as in 10.0.0.1:80 or [2001:db8::1]:80".to_owned())
+    text.parse()
+        .map_err(|_| "write an address and a port, such as 10.0.0.1:80 or [2001:db8::1]:80".to_owned())
+}
+
+fn number<T: FromStr>(text: &str) -> Result<T, String> {
+    text.parse().map_err(|_| "write a whole number".to_owned())
 }
 
 fn flow_id(text: &str) -> Result<FlowId, String> {

@@ -15,7 +15,7 @@ use crate::control::{self, Summary};
 /// Everything that is wrong with it.
 pub(super) fn check(config: &Path, screen: &Screen) -> Result<(), Failure> {
     let Summary { virtuals, pools, rules, warnings } = control::check(config)
-        .map_err(|error| Failure::not_applied(&error, "this configuration cannot be used"))?;
+        .map_err(|error| Failure::not_applied(&error, "the configuration cannot be used"))?;
     let answer =
         json!({ "virtuals": virtuals, "pools": pools, "rules": rules, "warnings": warnings.problems() });
     screen.show(&answer, |paint| {

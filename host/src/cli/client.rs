@@ -86,7 +86,7 @@ impl Client {
             let status = response.status();
             Ok((status, response.into_body().collect().await?.to_bytes()))
         };
-        // What goes wrong with the connection is told to the exchange as well.
+        // The exchange reports an error of the connection as well.
         let (answer, _) = tokio::join!(exchange, connection);
         answer.map_err(|error: hyper::Error| self.broken_off(&error))
     }
@@ -94,20 +94,24 @@ impl Client {
     fn unreachable(&self, error: &io::Error) -> Failure {
         let socket = self.socket.display();
         let (why, help) = match error.kind() {
-            io::ErrorKind::NotFound => {
-                ("there is no such socket", "is `shunt run` running? `--socket` names another socket")
+            io::ErrorKind::NotFound => (
+                "there is no such socket",
+                "start the daemon by `shunt run`, or name its socket by `--socket`",
+            ),
+            io::ErrorKind::ConnectionRefused => (
+                "no process listens there",
+                "start the daemon by `shunt run`, or name its socket by `--socket`",
+            ),
+            io::ErrorKind::PermissionDenied => {
+                ("permission denied", "run the command as the daemon's user or as root")
             }
-            io::ErrorKind::ConnectionRefused => {
-                ("nobody listens", "is `shunt run` running? `--socket` names another socket")
-            }
-            io::ErrorKind::PermissionDenied => ("permission denied", "it speaks to its own user and to root"),
             _ => {
                 return Failure::new(
                     Exit::Unreachable,
                     "unreachable",
                     format!("cannot reach the daemon at {socket}: {error}"),
                 )
-                .help("`--socket` names another socket");
+                .help("start the daemon by `shunt run`, or name its socket by `--socket`");
             }
         };
         Failure::new(Exit::Unreachable, "unreachable", format!("cannot reach the daemon at {socket}: {why}"))
@@ -115,15 +119,16 @@ impl Client {
     }
 
     fn broken_off(&self, error: &hyper::Error) -> Failure {
-        let message = format!("the daemon at {} gave no answer: {error}", self.socket.display());
-        Failure::new(Exit::Unreachable, "unreachable", message)
-            .help("it speaks to its own user and to root; its log says whom it refused")
+        let message = format!("the daemon at {} sent no response: {error}", self.socket.display());
+        Failure::new(Exit::Unreachable, "unreachable", message).help(
+            "run the command as the daemon's user or as root; the daemon's log shows refused connections",
+        )
     }
 
     fn not_understood(&self, error: &serde_json::Error) -> Failure {
-        let message = format!("the answer of {} is not understood: {error}", self.socket.display());
+        let message = format!("cannot read the response of {}: {error}", self.socket.display());
         Failure::failed("protocol", message)
-            .help("is the daemon another version? `-o json` shows what it sent")
+            .help("use the `shunt` of the daemon's version; `-o json` shows the response")
     }
 }
 

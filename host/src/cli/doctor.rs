@@ -19,7 +19,7 @@ use crate::doctor::{self, Facts, Finding, Outcome};
 /// The configuration or the network cannot be read, or something is wrong.
 pub(super) fn doctor(config: &Path, socket: Option<PathBuf>, screen: &Screen) -> Result<(), Failure> {
     let config = shunt_config::load(config)
-        .map_err(|report| Failure::not_applied(&ApplyError::Config(report), "nothing was looked at"))?;
+        .map_err(|report| Failure::not_applied(&ApplyError::Config(report), "nothing was checked"))?;
     let facts = Facts::read(&config).map_err(|error| Failure::failed("system", error))?;
     let mut findings = doctor::examine(&config, &facts);
     findings.extend(running(&Client::new(socket.unwrap_or(config.admin.socket))));

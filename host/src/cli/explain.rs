@@ -33,8 +33,8 @@ fn question(args: &PacketArgs) -> Result<Value, Failure> {
             json!({ "protocol": protocol, "source": source, "destination": destination })
         }
         _ => {
-            return Err(Failure::new(Exit::Usage, "usage", "a packet is PROTOCOL SOURCE DESTINATION")
-                .help("`>` between the two is the shell's, unless it is quoted; it may be left out"));
+            return Err(Failure::new(Exit::Usage, "usage", "a packet is given as PROTOCOL SOURCE DESTINATION")
+                .help("write `shunt explain tcp 192.0.2.7:40000 203.0.113.1:80`; a `>` between the addresses must be quoted"));
         }
     };
     for (name, value) in [("flags", flags), ("interface", interface)] {
@@ -50,7 +50,7 @@ const NAME: usize = 12;
 
 fn told(it: &Explained, paint: Paint) -> String {
     let mut text = Sections { text: String::new(), paint };
-    let guess = if it.interface_is_a_guess { " (packets go back to its source by it)" } else { "" };
+    let guess = if it.interface_is_a_guess { " (it has the route to the source)" } else { "" };
     text.section("in", Tone::Head, [format!("by {}{guess}", it.interface)].iter().chain(&it.packet));
     text.line();
     for (place, stage) in (1..).zip(&it.stages) {
@@ -66,7 +66,11 @@ fn told(it: &Explained, paint: Paint) -> String {
         text.section("flow", Tone::Head, [flow(it.flow.as_ref(), rewrite)].iter());
         text.section("to server", Tone::Head, &rewrite.to_server);
         if rewrite.to_client.is_empty() {
-            text.section("to client", Tone::Head, ["the member answers directly".to_owned()].iter());
+            text.section(
+                "to client",
+                Tone::Head,
+                ["the member sends replies directly to the client".to_owned()].iter(),
+            );
         } else {
             text.section("to client", Tone::Head, &rewrite.to_client);
         }
@@ -111,8 +115,8 @@ fn members(it: &Explained) -> Table {
 fn flow(id: Option<&String>, rewrite: &RewriteStatus) -> String {
     let RewriteStatus { virtual_name, pool, member, mode, snat, .. } = rewrite;
     let which = match id {
-        Some(id) => format!("{id}, which is there"),
-        None => "a new one".to_owned(),
+        Some(id) => format!("{id}, which exists"),
+        None => "a new flow".to_owned(),
     };
     let leased = snat.as_ref().map(|snat| format!(" from {snat}")).unwrap_or_default();
     // Without a pool packets go to where they are addressed.
@@ -137,7 +141,7 @@ fn verdict(it: &Explained, text: &mut Sections) {
 
 /// What the question itself changed.
 fn asked(it: &Explained) -> Option<String> {
-    let really = "the rules were really asked: what they count themselves counts this packet";
+    let really = "the rules were called: one that counts packets has counted this one";
     (!it.rules.is_empty()).then(|| really.to_owned())
 }
 
@@ -193,21 +197,21 @@ mod tests {
     #[test]
     fn what_is_told() {
         let expected = "\
-in           by eth0 (packets go back to its source by it)
+in           by eth0 (it has the route to the source)
              Ethernet 02:00:00:00:0a:01 > 02:00:00:00:00:01
              IPv4 192.0.2.7 > 203.0.113.53, 33 bytes, time to live 64
              UDP 40000 > 53, 5 bytes
 
-flow-table   it belongs to no flow of this worker
+flow-table   the packet belongs to no flow of this worker
 virtual      resolvers listens on 203.0.113.53:53, udp, on eth0
 rule         resolvers/by-client says: next
-             the rules leave it as configured
+             no rule decides, so the configuration does
 
 POOL       MEMBER       WEIGHT  ACTIVE     WHY
 resolvers  10.0.0.4:53       1      12  →  it is its turn
 resolvers  10.0.0.5:53       1       0     down: connection refused
 
-flow         a new one: resolvers to 10.0.0.4:53 of pool resolvers, mode snat from 10.10.1.1:1024
+flow         a new flow: resolvers to 10.0.0.4:53 of pool resolvers, mode snat from 10.10.1.1:1024
 to server    source becomes 10.10.1.1:1024
              destination becomes 10.0.0.4:53
 to client    source becomes 203.0.113.53:53
@@ -216,8 +220,8 @@ to client    source becomes 203.0.113.53:53
 out          by eth1
              IPv4 10.10.1.1 > 10.0.0.4, 33 bytes, time to live 63
 
-verdict      send: it leaves by eth1
-             the rules were really asked: what they count themselves counts this packet
+verdict      send: the packet leaves by eth1
+             the rules were called: one that counts packets has counted this one
 ";
         assert_eq!(told(&explained(), Paint(false)), expected);
     }
@@ -227,14 +231,15 @@ verdict      send: it leaves by eth1
         let mut it = explained();
         it.rewrite.as_mut().unwrap().pool.clear();
         let text = told(&it, Paint(false));
-        assert!(text.contains("a new one: resolvers to 10.0.0.4:53, mode snat"), "{text}");
+        assert!(text.contains("a new flow: resolvers to 10.0.0.4:53, mode snat"), "{text}");
     }
 
     #[test]
     fn a_refusal_says_where_and_what_to_do() {
         let mut it = explained();
         it.verdict.action = "refuse".to_owned();
-        it.verdict.means = "it is not forwarded, and its sender is told by eth0".to_owned();
+        it.verdict.means =
+            "the packet is not forwarded; Shunt sends a TCP reset or an ICMP error by eth0".to_owned();
         it.verdict.reason = Some("no-member".to_owned());
         it.verdict.stage = Some("selection".to_owned());
         it.verdict.remedy = Some("All members are down.".to_owned());
@@ -242,7 +247,7 @@ verdict      send: it leaves by eth1
         let text = told(&it, Paint(false));
         let end = "\
 verdict      refuse no-member at selection
-             it is not forwarded, and its sender is told by eth0
+             the packet is not forwarded; Shunt sends a TCP reset or an ICMP error by eth0
              All members are down.
 ";
         assert!(text.ends_with(end), "{text}");

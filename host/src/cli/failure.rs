@@ -83,11 +83,8 @@ impl Failure {
         let json: Value = serde_json::from_slice(body).unwrap_or_default();
         let text = |name: &str| json["error"][name].as_str().map(str::to_owned);
         let Some(message) = text("message") else {
-            return Failure::failed(
-                "protocol",
-                format!("the daemon answered with status {status} and no reason"),
-            )
-            .help("is it a Shunt that listens there?");
+            return Failure::failed("protocol", format!("the daemon sent status {status} without a reason"))
+                .help("check that `--socket` names the admin socket of Shunt");
         };
         let message = match text("kind").as_deref() {
             Some("config") => Message::Report { plain: message.clone(), styled: message },

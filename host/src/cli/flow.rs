@@ -49,7 +49,7 @@ pub(super) fn show(id: FlowId, client: &Client, screen: &Screen) -> Result<(), F
 /// No daemon answers, or there is no such flow.
 pub(super) fn delete(id: FlowId, client: &Client, screen: &Screen) -> Result<(), Failure> {
     let answer = client.ask(Method::DELETE, &["flows", &id.to_string()], Body::None)?;
-    screen.show(&answer, |_| format!("flow {id} is ended\n"));
+    screen.show(&answer, |_| format!("flow {id} is deleted\n"));
     Ok(())
 }
 
@@ -121,7 +121,7 @@ fn told(details: &FlowDetails, paint: Paint) -> String {
     line("to server", &way(flow.packets_to_server, flow.bytes_to_server));
     to_server.iter().for_each(|done| line("", done));
     if to_client.is_empty() {
-        line("to client", "the member answers directly");
+        line("to client", "the member sends replies directly to the client");
     } else {
         line("to client", &way(flow.packets_to_client, flow.bytes_to_client));
         to_client.iter().for_each(|done| line("", done));

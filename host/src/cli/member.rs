@@ -45,13 +45,13 @@ pub(super) fn set(command: MemberCommand, client: &Client, screen: &Screen) -> R
     let answer = client.ask(Method::PUT, &["pools", &pool, "members", &address], change)?;
     let member: MemberStatus = client.read(&answer)?;
     screen.show(&answer, |_| {
-        format!("{} in pool {pool} is {}, {} in flight\n", member.address, member.admin, under_way(&member))
+        format!("{} in pool {pool} is {}, {} in flight\n", member.address, member.admin, in_flight(&member))
     });
     Ok(())
 }
 
 /// What the member has to do: `2 requests`, `1 flow`.
-fn under_way(member: &MemberStatus) -> String {
+fn in_flight(member: &MemberStatus) -> String {
     let requests = u64::from(member.active).saturating_sub(member.flows.unwrap_or_default());
     match member.flows {
         None => format::count(requests, "request"),
@@ -107,7 +107,7 @@ pub(super) fn table(pools: &[PoolStatus]) -> Table {
 pub(super) fn on_path(pools: &[PoolStatus]) -> Table {
     use Align::Left;
     let mut table = Table::new([
-        ("ON THE PATH OF", Left),
+        ("SERVICE PATH OF", Left),
         ("POOL", Left),
         ("MEMBER", Left),
         ("HEALTH", Left),
@@ -139,7 +139,7 @@ mod tests {
     fn requests_and_flows_are_told_apart() {
         let said = |active: u32, flows: Option<u64>| {
             let member = sample::status().pools[0].members[0].clone();
-            under_way(&MemberStatus { active, flows, ..member })
+            in_flight(&MemberStatus { active, flows, ..member })
         };
         assert_eq!(said(1, None), "1 request");
         assert_eq!(said(1, Some(1)), "1 flow");

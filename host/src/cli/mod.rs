@@ -28,6 +28,7 @@ mod usage;
 use std::process::ExitCode;
 
 use clap::Parser;
+use clap::error::ErrorKind;
 
 use args::{Arguments, Command, FlowCommand, Format, RuleCommand};
 use client::Client;
@@ -38,11 +39,15 @@ use screen::Screen;
 pub fn main() -> ExitCode {
     let arguments = match Arguments::try_parse() {
         Ok(arguments) => arguments,
-        // Help and the version are results, and wrong usage is told as clap tells it.
-        Err(error) if !error.use_stderr() || !usage::asks_for_json(std::env::args_os()) => error.exit(),
+        // Help and the version are results.
+        Err(error) if !error.use_stderr() => error.exit(),
         Err(error) => {
+            let as_json = usage::asks_for_json(std::env::args_os());
+            if error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand && !as_json {
+                error.exit();
+            }
             let failure = usage::failure(&error);
-            Screen::new(Format::Json).refuse(&failure);
+            Screen::new(if as_json { Format::Json } else { Format::Text }).refuse(&failure);
             return failure.exit.into();
         }
     };
@@ -64,8 +69,8 @@ fn dispatch(arguments: Arguments, screen: &Screen) -> Result<(), Failure> {
     let client = &Client::new(arguments.client_socket());
     let Arguments { socket, command, .. } = arguments;
     if let (Some(name), true) = (command.asks_nobody(), socket.is_some()) {
-        let message = format!("`shunt {name}` asks no daemon, and `--socket` means nothing to it");
-        return Err(Failure::new(Exit::Usage, "usage", message).help("leave `--socket` out"));
+        let message = format!("`shunt {name}` does not use the daemon, so it has no `--socket`");
+        return Err(Failure::new(Exit::Usage, "usage", message).help("remove `--socket`"));
     }
     match command {
         Command::Run { config } => run::run(config, socket, screen),

@@ -30,7 +30,7 @@ fn virtuals(packets: &PacketStatus) -> Table {
     let mut table = Table::new(columns([
         ("PACKET VIRTUAL", Align::Left),
         ("LISTEN", Align::Left),
-        ("CARRIES", Align::Left),
+        ("TRANSPORT", Align::Left),
         ("POOL", Align::Left),
         ("MODE", Align::Left),
         ("REFUSED", Align::Right),
@@ -93,7 +93,7 @@ fn snat(packets: &PacketStatus) -> Table {
         ("SNAT POOL", Left),
         ("ADDRESSES", Right),
         ("LEASED", Right),
-        ("RESTING", Right),
+        ("QUARANTINED", Right),
         ("LEAST FREE", Right),
     ]);
     for it in &packets.snat_pools {
@@ -138,7 +138,7 @@ fn interfaces(packets: &PacketStatus) -> Table {
 
 fn drops(packets: &PacketStatus) -> Table {
     use Align::{Left, Right};
-    let mut table = Table::new([("NOT CARRIED", Left), ("PACKETS", Right), ("WHAT TO DO", Left)]);
+    let mut table = Table::new([("NOT FORWARDED", Left), ("PACKETS", Right), ("WHAT TO DO", Left)]);
     for it in &packets.drops {
         table.row([(&it.reason).into(), it.count.into(), (&it.remedy).into()]);
     }

@@ -5,7 +5,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use http::Method;
 use serde_json::{Value, json};
-use shunt_rules::Pack;
+use shunt_rules::{Pack, PackError};
 
 use super::client::{Body, Client};
 use super::failure::Failure;
@@ -24,7 +24,14 @@ const SHORT_DIGEST: usize = 12;
 /// # Errors
 /// The pack cannot be read, no daemon answers, or it refuses the rule.
 pub(super) fn load(rule: &RuleName, pack: &Path, client: &Client, screen: &Screen) -> Result<(), Failure> {
-    let pack = Pack::read(pack).map_err(|error| Failure::failed("pack", error))?;
+    let pack = Pack::read(pack).map_err(|error| {
+        let failure = Failure::failed("pack", &error);
+        // The others say what to do.
+        if !matches!(error, PackError::Io { .. }) {
+            return failure;
+        }
+        failure.help("name the folder of a pack that was built, or the file that `shunt rule build` wrote")
+    })?;
     let path = ["rules", &rule.virtual_name, &rule.rule];
     let answer = client.ask(Method::PUT, &path, Body::Pack(pack.bytes().to_vec()))?;
     show_loaded(&answer, client, screen)
@@ -55,7 +62,7 @@ pub(super) fn unload(rule: &RuleName, client: &Client, screen: &Screen) -> Resul
     let answer = client.ask(Method::DELETE, &path, Body::None)?;
     let without = answer["without"].as_str().unwrap_or_default().to_owned();
     screen.show(&answer, |_| {
-        format!("{rule} is unloaded: {without}\n`shunt rule rollback {rule}` brings it back\n")
+        format!("{rule} is unloaded: {without}\n`shunt rule rollback {rule}` loads it again\n")
     });
     Ok(())
 }

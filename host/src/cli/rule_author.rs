@@ -51,7 +51,7 @@ fn asked_sdk(asked: &str) -> Result<SdkSource, Failure> {
     let folder = PathBuf::from(asked);
     if !is_sdk(&folder) {
         let text = format!(
-            "{asked} holds no shunt-sdk: name the folder whose Cargo.toml is that of shunt-sdk, or a URL"
+            "{asked} has no shunt-sdk: name the folder that has the Cargo.toml of shunt-sdk, or a URL"
         );
         return Err(Failure::failed("pack", text));
     }
@@ -93,7 +93,7 @@ pub(super) fn build(folder: &Path, screen: &Screen) -> Result<(), Failure> {
     screen.show(&answer, |paint| {
         let notes = open_slots.iter().map(|place| {
             format!(
-                "{} {place}: this slot is no literal, so that only a case which reaches it shows whether pack.toml \
+                "{} {place}: this slot is not a literal: only a case that reaches it can check whether pack.toml \
                  declares it\n",
                 paint.on(Tone::Head, "note")
             )

@@ -81,7 +81,7 @@ async fn serve(
     tracing::info!("draining; a second signal ends at once");
     let ended = tokio::select! {
         () = drain(&control) => Ok(()),
-        () = signals.end() => Err(Failure::failed("cut", "ended before every connection had ended")),
+        () = signals.end() => Err(Failure::failed("cut", "a second signal ended Shunt before every connection had ended")),
     };
     admin.abort();
     let _ = admin.await;
@@ -100,7 +100,7 @@ async fn drain(control: &SharedControl) {
         }
     };
     if tokio::time::timeout(most, all).await.is_err() {
-        tracing::warn!("connections or flows were still open after the drain time and are cut");
+        tracing::warn!("connections or flows were still open after `process.drain`; Shunt closes them");
     }
 }
 

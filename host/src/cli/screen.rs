@@ -65,7 +65,7 @@ impl Screen {
         match self.unwritten.take() {
             Some(error) if error.kind() != io::ErrorKind::BrokenPipe => {
                 Err(Failure::failed("output", format!("the result cannot be written: {error}"))
-                    .help("the command did what it says; see where its standard output goes"))
+                    .help("the command was carried out; check where its standard output goes"))
             }
             _ => Ok(()),
         }

@@ -46,7 +46,7 @@ impl Signals {
             tokio::spawn(async move {
                 while caught.recv().await.is_some() {
                     tracing::warn!(
-                        "{name} means nothing to Shunt: SIGHUP reloads, SIGTERM ends, `shunt status` shows what runs"
+                        "Shunt ignores {name}: SIGHUP reloads, SIGTERM ends, `shunt status` shows what runs"
                     );
                 }
             });
@@ -71,7 +71,7 @@ impl Signals {
     /// Waits for one of those that end the process.
     pub(super) async fn end(&mut self) {
         while !matches!(self.next().await, Asked::End) {
-            tracing::warn!("SIGHUP reloads nothing while Shunt starts or ends");
+            tracing::warn!("Shunt ignores SIGHUP while it starts or ends");
         }
     }
 }

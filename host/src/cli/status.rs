@@ -26,7 +26,9 @@ fn told(status: &Status, paint: Paint) -> String {
     let mut parts = vec![format!("shunt {version}, up {up}, {workers}, epoch {epoch}{draining}\n")];
     if status.log_lines_lost > 0 {
         let lost = format::count(status.log_lines_lost, "line");
-        parts.push(format!("the log lost {lost}: its reader was gone or too slow, or its disk was full\n"));
+        parts.push(format!(
+            "the log lost {lost}: the reader of the log was gone or too slow, or the disk was full\n"
+        ));
     }
     if !status.differences.is_empty() {
         parts.push(differences(status, paint));
@@ -56,7 +58,7 @@ fn told(status: &Status, paint: Paint) -> String {
 /// What a restart would change.
 fn differences(status: &Status, paint: Paint) -> String {
     let mut text =
-        format!("{} what a restart would change:\n", paint.on(Tone::Head, "differs from the configuration,"));
+        format!("{} a restart would change this:\n", paint.on(Tone::Head, "differs from the configuration;"));
     for it in &status.differences {
         text.push_str(&format!("  {} {}\n", it.what, it.how));
     }
@@ -139,9 +141,9 @@ mod tests {
         let expected = "\
 shunt 0.1.0, up 1h 2m, 2 workers, epoch 4, draining
 
-the log lost 6 lines: its reader was gone or too slow, or its disk was full
+the log lost 6 lines: the reader of the log was gone or too slow, or the disk was full
 
-differs from the configuration, what a restart would change:
+differs from the configuration; a restart would change this:
   10.0.0.2:80 in pool web is draining
 
 VIRTUAL  LISTEN        TLS  POOL  OPEN  CONNECTIONS  REQUESTS   2XX  3XX  4XX  5XX  ERRORS
@@ -151,14 +153,14 @@ POOL  MEMBER       WEIGHT  ADMIN    HEALTH  ACTIVE  REQUESTS  FAILED  LAST PROBE
 web   10.0.0.1:80       1  enabled  up           3       617       3  status 200
 web   10.0.0.2:80       1  enabled  down         3       617       3  connection refused
 
-ON THE PATH OF  POOL  MEMBER       HEALTH  LAST PROBE
-mail            web   10.0.0.1:80  up      connected
-mail            web   10.0.0.2:80  up      connected
+SERVICE PATH OF  POOL  MEMBER       HEALTH  LAST PROBE
+mail             web   10.0.0.1:80  up      connected
+mail             web   10.0.0.2:80  up      connected
 
 packets: 12 flows, 2 workers
 
-PACKET VIRTUAL  LISTEN           CARRIES  POOL       MODE  REFUSED  ACTIVE  FLOWS  TO SERVER  TO CLIENT
-resolvers       203.0.113.53:53  udp      resolvers  snat       17      12   1200    197 KiB    1.5 MiB
+PACKET VIRTUAL  LISTEN           TRANSPORT  POOL       MODE  REFUSED  ACTIVE  FLOWS  TO SERVER  TO CLIENT
+resolvers       203.0.113.53:53  udp        resolvers  snat       17      12   1200    197 KiB    1.5 MiB
 
 TRANSLATOR  INTERFACES  REFUSED  TO IPV4  TO IPV6
 clat        eth1              2   88 KiB  859 KiB
@@ -169,14 +171,14 @@ resolvers  10.0.0.4:53      12   1200    197 KiB    1.5 MiB
 MODE  ACTIVE  FLOWS  TO SERVER  TO CLIENT
 snat      12   1200    197 KiB    1.5 MiB
 
-SNAT POOL  ADDRESSES  LEASED  RESTING  LEAST FREE
-out                4      12       30       32000
+SNAT POOL  ADDRESSES  LEASED  QUARANTINED  LEAST FREE
+out                4      12           30       32000
 
 INTERFACE  XDP     QUEUES  RECEIVED  SENT  LOST
 eth0       native       2      4000  3900     2
 
-NOT CARRIED  PACKETS  WHAT TO DO
-no-virtual        17  Clients try a port that no virtual listens on.
+NOT FORWARDED  PACKETS  WHAT TO DO
+no-virtual          17  Clients try a port that no virtual listens on.
 
 RULE                 RUNS          CALLS  FAULTS  STATE
 shop/canary          canary 1.2.0   1234       3  running

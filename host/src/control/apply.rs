@@ -162,7 +162,7 @@ impl Control {
         summary.warnings = warnings.lines();
         if !warnings.is_empty() {
             tracing::warn!(
-                "the configuration is most likely not what was meant\n{}",
+                "the configuration is in force, and has something that is most likely not meant\n{}",
                 warnings.render(false).trim_end()
             );
         }
@@ -185,10 +185,10 @@ impl Control {
     fn warn_of_next_start(&self, config: &Config) {
         let asked = config.process.workers.map(NonZeroUsize::get);
         if asked.is_some_and(|asked| asked != self.planes.proxies.workers()) {
-            tracing::warn!("process.workers is taken over at the next start only");
+            tracing::warn!("process.workers changes at the next start only: restart Shunt");
         }
         if config.admin != self.config.admin {
-            tracing::warn!("admin.socket is taken over at the next start only");
+            tracing::warn!("admin.socket changes at the next start only: restart Shunt");
         }
     }
 }

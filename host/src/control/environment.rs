@@ -60,7 +60,7 @@ impl Environment for DaemonEnvironment {
     fn fill_random(&self, bytes: &mut [u8]) {
         if self.random.fill(bytes).is_err() {
             // The kernel's generator does not fail once it has been seeded; without it nothing is secret.
-            tracing::error!("no random numbers from the system");
+            tracing::error!("the system gives no random numbers");
         }
     }
 
@@ -82,7 +82,10 @@ impl Environment for DaemonEnvironment {
     }
 
     fn breaker_opened(&self, rule: &str) {
-        tracing::warn!(rule, "faulted too often and is not called for a while");
+        tracing::warn!(
+            rule,
+            "the breaker has opened: the rule had too many faults and is not called for a while"
+        );
         // Fails only while the process ends.
         let _ = self.breakers.send(rule.to_owned());
     }

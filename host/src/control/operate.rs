@@ -174,7 +174,7 @@ impl Control {
         history.found_faulty();
         let is_there = history.good_before().is_some();
         if !is_there {
-            tracing::warn!(rule = %name, version = shown(history), "no good version ran before it; it stays");
+            tracing::warn!(rule = %name, version = shown(history), "the rule has no earlier good version to go back to");
         }
         is_there
     }
@@ -318,13 +318,13 @@ fn without(config: &model::Config, histories: &Histories, name: &RuleName) -> St
     let others: Vec<&str> = rules.iter().filter(runs).map(|it| it.name.as_str()).collect();
     let first = match others.as_slice() {
         [] => String::new(),
-        [only] => format!("pass rule {only} and "),
-        several => format!("pass rules {} and ", several.join(", ")),
+        [only] => format!("skip rule {only} and "),
+        several => format!("skip rules {} and ", several.join(", ")),
     };
     let goal = match pool {
         Some(pool) => format!("go to pool {pool}"),
-        None if what == "requests" => "get 503, for the virtual has no pool".to_owned(),
-        None => "are refused, or go where they are addressed, for the virtual has no pool".to_owned(),
+        None if what == "requests" => "get 503, because the virtual has no pool".to_owned(),
+        None => "are refused, or go to their own destination, because the virtual has no pool".to_owned(),
     };
     let unloaded = rules.iter().find(|it| it.name == name.rule);
     let opened = match unloaded.map(|it| &it.on_fault) {

@@ -36,9 +36,7 @@ impl FromStr for RuleName {
             Some((virtual_name, rule)) if !virtual_name.is_empty() && !rule.is_empty() => {
                 Ok(RuleName { virtual_name: virtual_name.to_owned(), rule: rule.to_owned() })
             }
-            _ => Err(format!(
-                "{text:?} does not name a rule: write VIRTUAL/RULE, as `shunt rule list` shows it"
-            )),
+            _ => Err("write VIRTUAL/RULE, as `shunt rule list` shows it".to_owned()),
         }
     }
 }
@@ -48,7 +46,7 @@ impl FromStr for RuleName {
 pub enum LoadError {
     #[error("there is no rule {name}; the configuration has {}", if known.is_empty() { "none".to_owned() } else { known.join(", ") })]
     NoSuchRule { name: RuleName, known: Vec<String> },
-    #[error("nothing ran before at {0} that could run again")]
+    #[error("{0} has no earlier version to go back to")]
     NoEarlierVersion(RuleName),
     #[error("{name} has no version {number}; it has {}", known.iter().map(u64::to_string).collect::<Vec<_>>().join(", "))]
     NoSuchVersion { name: RuleName, number: u64, known: Vec<u64> },
@@ -60,7 +58,7 @@ pub enum LoadError {
     Component(#[from] RuleError),
     #[error(transparent)]
     Attach(#[from] AttachError),
-    #[error("the rule could not be checked: {0}")]
+    #[error("cannot check the rule: {0}")]
     System(String),
 }
 

@@ -104,7 +104,7 @@ fn certificates_are_read() {
     folder.write("a.pem", certificate);
     folder.write("a.key", stranger);
     let refused = check(&folder, &[]).refused(1);
-    assert!(refused.contains("does not fit the certificate"), "{refused}");
+    assert!(refused.contains("does not belong to the certificate"), "{refused}");
     folder.write("a.key", key);
     check(&folder, &[]).good();
 }
@@ -174,7 +174,7 @@ fn files_of_certificates_are_read_line_by_line() {
     let line = certificate.trim_end().lines().count();
     let glued = format!("{}{certificate}", certificate.trim_end());
     let text = refused(&glued, "shop.key");
-    let says = format!("shop.crt: line {line}: `-----END CERTIFICATE-----` does not stand alone");
+    let says = format!("shop.crt: line {line}: `-----END CERTIFICATE-----` is not on a line of its own");
     assert!(text.contains(&says), "{text}");
     let glued = format!("{}{key}", certificate.trim_end());
     assert!(refused(&glued, "shop.key").contains(&says));
@@ -183,7 +183,9 @@ fn files_of_certificates_are_read_line_by_line() {
     let text = refused(&certificate, "locked.key");
     assert!(text.contains("locked.key: line 1: the private key is encrypted"), "{text}");
     assert!(text.contains("openssl pkey -in FILE -out NEW"), "{text}");
-    assert!(refused(&certificate, "shop.crt").contains("shop.crt: holds no private key, but CERTIFICATE"));
+    assert!(
+        refused(&certificate, "shop.crt").contains("shop.crt: the file has no private key, but CERTIFICATE")
+    );
 
     // What is right: several with line breaks between them, and a key beside a certificate.
     folder.write("shop.crt", format!("{certificate}\n{key}{certificate}"));

@@ -126,12 +126,12 @@ fn what_is_no_pack_is_refused_and_says_why() {
     let good = std::fs::read(packs::guest("plain")).unwrap();
     // The command reads the pack before it asks the daemon; the daemon reads what others send.
     let text = shop.refused(&folder.write("script.wasm", "#!/bin/sh"), "pack");
-    assert!(text.contains("this is not WebAssembly"), "{text}");
+    assert!(text.contains("the file is not WebAssembly"), "{text}");
     let text = shop.refused(&folder.write("short.wasm", &good[..good.len() / 2]), "pack");
-    assert!(text.contains("cut short"), "{text}");
+    assert!(text.contains("truncated"), "{text}");
     // An empty module: magic and version 1.
     let text = shop.refused(&folder.write("module.wasm", b"\0asm\x01\0\0\0"), "pack");
-    assert!(text.contains("core module; build it with `shunt rule build`"), "{text}");
+    assert!(text.contains("build the pack by `shunt rule build`"), "{text}");
     // An empty component: version 13, layer 1.
     let text = shop.refused(&folder.write("bare.wasm", b"\0asm\x0d\0\x01\0"), "pack");
     assert!(text.contains("no `shunt:pack` section"), "{text}");
@@ -190,7 +190,7 @@ fn slots_that_do_not_fit_are_refused() {
     let shop = Shop::start(&packs::guest("plain"), "");
     // It has slots `primary` and `canary` and none called `web`.
     let text = shop.refused(&packs::guest("steer"), "slots");
-    for says in ["no slot \"web\"", "slot \"primary\"", "slot \"canary\"", "is bound to no pool"] {
+    for says in ["no slot \"web\"", "slot \"primary\"", "slot \"canary\"", "is not bound to a pool"] {
         assert!(text.contains(says), "no {says:?} in {text}");
     }
 }
@@ -311,8 +311,8 @@ fn packs_that_come_with_shunt_are_named_by_their_prefix() {
     assert!(refused.contains("did you mean builtin:maintenance?"), "{refused}");
     daemon.folder().configure(&config("builtin:redirect"));
     let refused = daemon.shunt(&["reload"]).refused(1);
-    assert!(refused.contains("no pack `redirect` comes with Shunt"), "{refused}");
-    // One address fewer, and the other goes on.
+    assert!(refused.contains("there is no built-in pack `redirect`"), "{refused}");
+    // One address fewer, and the other continues.
     daemon.shunt(&["rule", "rollback", "plain/main"]).good();
     daemon
         .folder()

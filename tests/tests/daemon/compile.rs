@@ -1,4 +1,4 @@
-//! Packs that take long to compile: the process goes on meanwhile as if nothing were, and what was planned before
+//! Packs that take long to compile: the process continues meanwhile as if nothing were, and what was planned before
 //! something else changed is planned again.
 
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
@@ -9,7 +9,7 @@ use shunt_tests::daemon::{Daemon, Folder};
 use shunt_tests::origin::{Origin, ok};
 use shunt_tests::{address, packs, site};
 
-/// How much is seen to go on at the least while a pack compiles, which takes seconds. Where something waits for it, it is
+/// How much is seen to continue at the least while a pack compiles, which takes seconds. Where something waits for it, it is
 /// one or two.
 const SOME: usize = 20;
 

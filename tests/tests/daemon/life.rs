@@ -64,10 +64,13 @@ fn sigterm_lets_what_is_under_way_finish() {
         &["rule", "rollback", "shop/main"],
     ] {
         let refused = daemon.shunt(words).refused(1);
-        assert!(refused.starts_with("error: this Shunt drains and takes no changes\nhelp: "), "{refused}");
+        assert!(
+            refused.starts_with("error: this Shunt is draining and accepts no changes\nhelp: "),
+            "{refused}"
+        );
     }
     daemon.signal(Signal::SIGHUP);
-    daemon.wait_log("SIGHUP reloads nothing while Shunt starts or ends");
+    daemon.wait_log("Shunt ignores SIGHUP while it starts or ends");
     assert!(daemon.runs(), "it waits for the request");
     origin.tell("answer");
     let answer = client.answer();
@@ -122,7 +125,7 @@ fn signals_that_mean_nothing_are_told_and_end_nothing() {
         (Signal::SIGSTKFLT, "SIGSTKFLT"),
     ] {
         daemon.signal(signal);
-        daemon.wait_log(&format!("{name} means nothing to Shunt: SIGHUP reloads, SIGTERM ends"));
+        daemon.wait_log(&format!("Shunt ignores {name}: SIGHUP reloads, SIGTERM ends"));
     }
     daemon.signal(Signal::SIGPIPE);
     assert_eq!(Client::connect(listen).get("/").text(), "web");
@@ -146,13 +149,13 @@ fn sighup_makes_a_socket_anew_that_is_gone() {
     let socket = daemon.folder().socket();
     fs::remove_file(&socket).unwrap();
     daemon.signal(Signal::SIGHUP);
-    daemon.wait_log("the admin socket was gone and is there again");
+    daemon.wait_log("the admin socket was gone and has been made again");
     assert_eq!(fs::metadata(&socket).unwrap().permissions().mode() & 0o7777, 0o600);
     until("it is reloaded", || daemon.status()["epoch"] == 2);
     // With its folder, too, as cleaners of /run do.
     daemon.signal(Signal::SIGHUP);
     until("it is reloaded", || daemon.status()["epoch"] == 3);
-    assert_eq!(daemon.log().matches("is there again").count(), 1, "one that is there stays");
+    assert_eq!(daemon.log().matches("has been made again").count(), 1, "one that is there stays");
 }
 
 #[test]
@@ -190,7 +193,7 @@ fn the_drain_time_is_a_limit() {
     origin.wait_mark("asked");
     daemon.signal(Signal::SIGTERM);
     assert_eq!(daemon.wait().code(), Some(0));
-    assert!(daemon.log().contains("still open after the drain time"), "{}", daemon.log());
+    assert!(daemon.log().contains("still open after `process.drain`"), "{}", daemon.log());
 }
 
 #[test]
@@ -218,7 +221,7 @@ fn a_socket_that_was_left_behind_is_replaced() {
     let daemon = Daemon::start_in(folder);
     assert!(UnixStream::connect(daemon.folder().socket()).is_ok());
     assert!(
-        daemon.log().contains("replacing the admin socket of a process that is gone"),
+        daemon.log().contains("replacing the admin socket of a process that has ended"),
         "{}",
         daemon.log()
     );
@@ -272,7 +275,7 @@ fn a_file_in_the_place_of_the_socket_is_kept() {
     let path = folder.path().to_owned();
     let refused = Daemon::try_start(folder).err().unwrap().refused(1);
     assert!(
-        refused.contains(&format!("{}/admin.sock is there and is no socket", path.display())),
+        refused.contains(&format!("{}/admin.sock exists and is not a socket", path.display())),
         "{refused}"
     );
     drop(notes);
@@ -362,7 +365,10 @@ fn another_user_is_not_let_in() {
 
     fs::set_permissions(daemon.folder().socket(), Permissions::from_mode(0o666)).unwrap();
     let refused = ask().refused(3);
-    assert!(refused.contains("gave no answer") && refused.contains("its own user and to root"), "{refused}");
+    assert!(
+        refused.contains("sent no response") && refused.contains("as the daemon's user or as root"),
+        "{refused}"
+    );
     daemon.wait_log("refused at the admin socket uid=65534");
 }
 
@@ -394,7 +400,7 @@ fn too_few_open_files_are_told() {
         .arg(folder.config());
     shell.stdout(Stdio::piped()).stderr(Stdio::piped());
     let daemon = Daemon::try_start_as(folder, shell).unwrap();
-    daemon.wait_log("64 files may be open, and virtual web alone may have");
+    daemon.wait_log("the limit of open files is 64, and virtual web alone may have");
     assert!(daemon.log().contains("LimitNOFILE="), "{}", daemon.log());
 }
 
@@ -421,7 +427,7 @@ fn what_a_restart_would_change_is_shown() {
     let drained = format!("{member} in pool web is draining");
     assert_eq!(differences(), [rule, &drained]);
     let text = daemon.shunt(&["status"]).good();
-    assert!(text.contains(&format!("what a restart would change:\n  {rule}\n  {drained}\n")), "{text}");
+    assert!(text.contains(&format!("a restart would change this:\n  {rule}\n  {drained}\n")), "{text}");
 
     daemon.shunt(&["rule", "rollback", "web/main"]).good();
     daemon.shunt(&["member", "enable", "web", &member]).good();

@@ -207,7 +207,7 @@ fn monitors_take_members_down_and_up_and_a_reload_lets_them_be() {
     };
     until("it is down", || health() == ("down".to_owned(), "connection refused".to_owned()));
     let answer = Client::connect(listen).get("/");
-    assert_eq!((answer.status(), answer.text().as_str()), (503, "pool web has no live member\n"));
+    assert_eq!((answer.status(), answer.text().as_str()), (503, "pool web has no member that is up\n"));
 
     let origin = Origin::at(member, |call| {
         loop {
@@ -219,7 +219,7 @@ fn monitors_take_members_down_and_up_and_a_reload_lets_them_be() {
     until("it is up", || health() == ("up".to_owned(), "status 200".to_owned()));
     assert_eq!(Client::connect(listen).get("/").text(), "back");
 
-    // Another pool: the member's watch goes on, so it is not new and never down in between.
+    // Another pool: the member's watch continues, so it is not new and never down in between.
     daemon.reload(&config(&pool("more", &[address::free()])));
     assert_eq!(health().0, "up");
     assert!(!daemon.log().contains("member up pool=more"), "{}", daemon.log());

@@ -102,7 +102,7 @@ fn what_is_refused_says_where_and_what_to_do() {
     // The shell takes a bare arrow, and what follows it.
     let cut = ended(&["tcp", "192.0.2.7:40000"]);
     assert_eq!(cut.code, Some(2), "{cut:?}");
-    assert!(cut.stderr.contains("the shell's"), "{}", cut.stderr);
+    assert!(cut.stderr.contains("must be quoted"), "{}", cut.stderr);
     assert!(
         ended(&["tcp", "192.0.2.7:1", "203.0.113.1:80", "--interface", "eth77"])
             .refused(1)
