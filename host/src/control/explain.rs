@@ -131,7 +131,7 @@ fn leaving(Leaving { interface, bytes, frame }: Leaving) -> LeavingStatus {
 
 /// Of what Shunt does not take from its interfaces.
 fn not_shunts() -> VerdictStatus {
-    let means = "Shunt does not take it: this host's own kernel gets it".to_owned();
+    let means = "Shunt does not take the packet: the kernel of this host gets it".to_owned();
     VerdictStatus { action: "pass".to_owned(), means, reason: None, stage: None, remedy: None }
 }
 
@@ -139,19 +139,19 @@ fn not_shunts() -> VerdictStatus {
 fn verdict_status(verdict: Verdict, interface: Option<&str>) -> VerdictStatus {
     let interface = interface.unwrap_or_default();
     let (action, means) = match verdict {
-        Verdict::Send { .. } => ("send", format!("it leaves by {interface}")),
-        Verdict::Answer { .. } => ("answer", format!("Shunt answers it itself, by {interface}")),
-        Verdict::Sent => ("send", format!("it leaves by {interface}, with what waited for it")),
-        Verdict::Pending => (
-            "held",
-            "it waits for the MAC of its next hop, or for the first fragment of its packet".to_owned(),
-        ),
-        // Who owns it was asked already; it changed hands in this moment.
-        Verdict::HandOver { worker } => ("hand-over", format!("worker {worker} gets it")),
-        Verdict::Refuse { .. } => {
-            ("refuse", format!("it is not forwarded, and its sender is told by {interface}"))
+        Verdict::Send { .. } => ("send", format!("the packet leaves by {interface}")),
+        Verdict::Answer { .. } => ("answer", format!("Shunt sends a reply itself, by {interface}")),
+        Verdict::Sent => ("send", format!("the packet leaves by {interface}, with those that waited for it")),
+        Verdict::Pending => {
+            ("held", "the packet waits for the MAC of its next hop, or for its first fragment".to_owned())
         }
-        Verdict::Drop(_) => ("drop", "it is not forwarded, and nobody is told".to_owned()),
+        // Who owns it was asked already; it changed hands in this moment.
+        Verdict::HandOver { worker } => ("hand-over", format!("worker {worker} gets the packet")),
+        Verdict::Refuse { .. } => (
+            "refuse",
+            format!("the packet is not forwarded; Shunt sends a TCP reset or an ICMP error by {interface}"),
+        ),
+        Verdict::Drop(_) => ("drop", "the packet is not forwarded; Shunt sends no reply".to_owned()),
     };
     let reason = verdict.reason();
     VerdictStatus {

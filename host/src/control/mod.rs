@@ -70,7 +70,7 @@ pub struct Control {
 }
 
 /// Why a change that was planned is not put in force.
-const ENDING: &str = "this Shunt drains and takes no changes; change its successor instead";
+const ENDING: &str = "this Shunt is draining and accepts no changes; change its successor instead";
 
 /// Everything that serves traffic.
 struct Planes {

@@ -21,7 +21,7 @@ pub(super) fn check(config: &Config, facts: &Facts, findings: &mut Vec<Finding>)
     findings.push(match too_few_files(config, limit) {
         // The daemon may run with another.
         Some(why) => Finding::note("open files", why, RAISE_FILES),
-        None => Finding::good("open files", format!("{limit} may be open, as far as this user goes")),
+        None => Finding::good("open files", format!("the limit of this user is {limit}")),
     });
 }
 
@@ -38,7 +38,7 @@ pub fn too_few_files(config: &Config, limit: u64) -> Option<String> {
     let few = limit < needed && !(by_default && limit >= ENOUGH);
     few.then(|| {
         format!(
-            "{limit} files may be open, and virtual {} alone may have {connections} connections, each with one to a member",
+            "the limit of open files is {limit}, and virtual {} alone may have {connections} connections, each with one to a member",
             virtual_.name
         )
     })

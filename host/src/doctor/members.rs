@@ -40,8 +40,10 @@ fn nat(virtual_: &PacketVirtual, member: IpAddr, facts: &Facts) -> Option<Findin
     let own = facts.network.own_address(via(member, facts)?.link, member.into())?;
     Some(Finding::note(
         about(virtual_),
-        "nat: members must answer through this host, also those of their own segment",
-        format!("on each member: `ip route replace default via {own}`; where that cannot be, choose snat"),
+        "nat: members must send replies through this host, also to clients of their own segment",
+        format!(
+            "on each member: `ip route replace default via {own}`; where that is impossible, use mode snat"
+        ),
     ))
 }
 
@@ -54,15 +56,14 @@ fn snat(virtual_: &PacketVirtual, config: &Config, vias: &[Via], facts: &Facts) 
     let own = own.map_or_else(|| "this host".to_owned(), |own| own.to_string());
     Some(Finding::note(
         about(virtual_),
-        format!("snat: {far} of `{name}` is of no segment of the members"),
+        format!("snat: {far} of `{name}` is on no segment of the members"),
         format!("route `{name}`'s addresses to {own}, on the members or on their router"),
     ))
 }
 
 fn l2dsr(virtual_: &PacketVirtual) -> Finding {
     let vip = virtual_.listen.ip();
-    let found =
-        "l2dsr: members take packets to the virtual's own address, and must not answer for it on the wire";
+    let found = "l2dsr: members receive packets to the virtual's address, and must not reply to ARP or neighbour discovery for it";
     let remedy = match vip {
         IpAddr::V4(_) => format!(
             "on each member: `sysctl -w net.ipv4.conf.all.arp_ignore=1 net.ipv4.conf.all.arp_announce=2`, then \
@@ -78,7 +79,7 @@ fn dscp(virtual_: &PacketVirtual) -> Finding {
     let (family, length) = family(vip);
     Finding::note(
         about(virtual_),
-        format!("l3dsr-dscp: members find {vip} by DSCP {number}"),
+        format!("l3dsr-dscp: members recognise packets to {vip} by DSCP {number}"),
         format!(
             "on each member: `ip address add {vip}/{length} dev lo`, and before routing a stateless rewrite: \
              `nft add rule {family} raw prerouting {family} dscp {number} {family} daddr set {vip} notrack`"
@@ -102,7 +103,7 @@ fn tunnel(virtual_: &PacketVirtual, member: IpAddr) -> Finding {
     };
     Finding::note(
         about(virtual_),
-        format!("{}: members take packets to {vip} out of a tunnel", virtual_.mode.as_str()),
+        format!("{}: members receive packets to {vip} in a tunnel", virtual_.mode.as_str()),
         format!(
             "on each member: {device}, `ip link set shunt up`, `sysctl -w net.ipv4.conf.shunt.rp_filter=0 \
              net.ipv4.conf.all.rp_filter=0`, `ip address add {vip}/{length} dev lo`"

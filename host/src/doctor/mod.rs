@@ -58,8 +58,7 @@ pub fn examine(config: &Config, facts: &Facts) -> Vec<Finding> {
     files::check(config, facts, &mut findings);
     own_listeners(config, facts, &mut findings);
     if !config.forwards_packets() {
-        findings
-            .push(Finding::good("configuration", "has no packet virtuals, and needs nothing of this host"));
+        findings.push(Finding::good("configuration", "has no packet virtuals, so nothing else is checked"));
         return findings;
     }
     host::check(facts, &mut findings);
@@ -86,10 +85,10 @@ fn own_listeners(config: &Config, facts: &Facts, findings: &mut Vec<Finding>) {
             findings.push(Finding::failed(
                 format!("pool {}", pool.name),
                 format!(
-                    "member {address} is the listener of virtual {}, and gets back what Shunt sends",
+                    "member {address} is the listener of virtual {}: Shunt would send traffic to itself",
                     virtual_.name
                 ),
-                "name the server's address and port",
+                "use the address and port of the server",
             ));
         }
     }
@@ -102,19 +101,19 @@ pub fn attached(interface: &str, mode: &str) -> Finding {
         return Finding::good(about, "runs the XDP program in its driver");
     }
     if mode == "gone" {
-        return Finding::failed(about, "is gone", "`shunt reload`, once there is one of this name again");
+        return Finding::failed(about, "is gone", "run `shunt reload` once it exists again");
     }
     if mode == "tun" {
-        return Finding::good(about, "is a TUN, whose datagrams the first packet worker reads");
+        return Finding::good(about, "is a TUN device, which the first packet worker reads");
     }
     Finding::note(
         about,
-        "its driver runs no XDP program: every frame costs the kernel a packet of its own first, frames larger than its MTU \
-         (which GRO makes here, and TSO at hosts of the same computer) are lost, and a card that takes VLAN tags off hides \
-         them",
+        "its driver runs no XDP program: the kernel allocates a packet for every frame first, frames larger than its MTU \
+         (which GRO makes here, and TSO in guests of the same computer) are lost, and VLAN tags that the card strips are \
+         invisible",
         format!(
-            "use a driver that does (`ethtool -i` names this one); drivers of virtual machines may want more queues for \
-             it. Else `ethtool -K {interface} gro off lro off`, at hosts of the same computer that send to it \
+            "use a driver with XDP (`ethtool -i` names this one); drivers of virtual machines may need more queues for \
+             it. Otherwise `ethtool -K {interface} gro off lro off`, in guests of the same computer that send to it \
              `ethtool -K NAME tso off gso off`, and with VLANs on it `ethtool -K {interface} rxvlan off`"
         ),
     )

@@ -19,7 +19,7 @@ pub(super) fn check(config: &Config, facts: &Facts, findings: &mut Vec<Finding>)
         let Some(from) = virtual_.probe_from else {
             findings.push(Finding::note(
                 about,
-                format!("the monitor of `{}` goes straight to members: it is green also where clients are not served", pool.name),
+                format!("the monitor of `{}` connects to members directly: it succeeds even where packets of clients do not reach them", pool.name),
                 "give the virtual a `probe-from`, so that probes take the service path",
             ));
             continue;
@@ -37,7 +37,7 @@ fn way_back(virtual_: &PacketVirtual, from: IpAddr, vias: &[Via], facts: &Facts)
         return Finding::note(
             about,
             format!(
-                "probe-from {from} is on the members' own segment: probes do not see whether members have a route to clients"
+                "probe-from {from} is on the members' own segment: probes do not test the members' route to clients"
             ),
             "probe from an address that members have to route, as those of clients",
         );
@@ -49,10 +49,8 @@ fn way_back(virtual_: &PacketVirtual, from: IpAddr, vias: &[Via], facts: &Facts)
         ModeName::Nat => Finding::good(about, format!("is probed on the service path, from {from}")),
         _ => Finding::note(
             about,
-            format!("members answer probes at {from}, by the route of their replies to clients"),
-            format!(
-                "on the router of that route: `ip route add {from} via {own}`, if it does not know it yet"
-            ),
+            format!("members reply to probes at {from}, by the route of their replies to clients"),
+            format!("on the router of that route: `ip route add {from} via {own}`, unless the route exists"),
         ),
     }
 }

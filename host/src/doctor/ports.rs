@@ -28,7 +28,7 @@ pub(super) fn check(config: &Config, facts: &Facts, findings: &mut Vec<Finding>)
                 let links = links.filter(|link| link.tun || link.mac != Mac::default());
                 let names = links.map(|link| link.name.as_str()).filter(|other| other != name);
                 let remedy = match nearest(name, names.clone()) {
-                    Some(near) => format!("did you mean {near}? mend `interfaces`"),
+                    Some(near) => format!("did you mean {near}? fix `interfaces`"),
                     None => format!("name one of {}", names.collect::<Vec<_>>().join(", ")),
                 };
                 findings.push(Finding::failed(format!("interface {name}"), problem, remedy));
@@ -51,9 +51,9 @@ fn is_up(link: &Link) -> Finding {
         Finding::good(about, "is up")
     } else if link.tun {
         let found = "is a TUN that is down, or whose other end nobody has; Shunt takes it when it runs";
-        Finding::note(about, found, format!("`ip link set dev {name} up`, if it is not"))
+        Finding::note(about, found, format!("`ip link set dev {name} up`, unless it is up"))
     } else {
-        let remedy = format!("`ip link set dev {name} up`; if it is, look at the cable and the switch");
+        let remedy = format!("`ip link set dev {name} up`; if it is up, check the cable and the switch");
         Finding::failed(about, "is down, or has no carrier", remedy)
     }
 }
@@ -65,7 +65,7 @@ fn frames_fit(link: &Link) -> Finding {
     }
     let most = xsk::MAX_MTU;
     let remedy = format!("`ip link set dev {name} mtu {most}`");
-    Finding::failed(about, format!("its MTU is {mtu}, and frames of {most} fit a buffer"), remedy)
+    Finding::failed(about, format!("its MTU is {mtu}, and Shunt's buffers hold frames of {most}"), remedy)
 }
 
 fn queues(link: &Link, port: &PortFacts, cores: usize) -> Finding {
@@ -73,8 +73,8 @@ fn queues(link: &Link, port: &PortFacts, cores: usize) -> Finding {
     match port.queues {
         Some(1) if cores > 1 => Finding::note(
             about,
-            format!("has 1 receive queue: of {cores} cores one serves all of its packets"),
-            format!("`ethtool -L {name} combined {cores}`, where the hardware has as many"),
+            format!("has 1 receive queue: one of {cores} cores handles all of its packets"),
+            format!("`ethtool -L {name} combined {cores}`, if the hardware has as many"),
         ),
         Some(queues) => {
             Finding::good(about, format!("has {queues} receive queues, {cores} cores serve them"))

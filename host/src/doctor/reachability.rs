@@ -25,7 +25,7 @@ pub(super) fn check(config: &Config, facts: &Facts, findings: &mut Vec<Finding>)
         }
         if reached.len() == pool.members.len() {
             let about = format!("virtual {}", virtual_.name);
-            findings.push(Finding::good(about, format!("there is a way to every member of {}", pool.name)));
+            findings.push(Finding::good(about, format!("every member of {} is reachable", pool.name)));
         }
         let vias: Vec<Via> = reached.iter().map(|(_, via)| *via).collect();
         findings.extend(answers_come_in(virtual_, &vias, facts));
@@ -44,7 +44,7 @@ fn way(virtual_: &PacketVirtual, member: &Member, facts: &Facts) -> Result<Via, 
             return Err(Finding::failed(
                 about,
                 found,
-                format!("add one; `ip route get {address}` shows what there is"),
+                format!("add a route; `ip route get {address}` shows the present one"),
             ));
         }
     };
@@ -65,7 +65,9 @@ fn way(virtual_: &PacketVirtual, member: &Member, facts: &Facts) -> Result<Via, 
     }
     if matches!(virtual_.mode, ModeName::L2dsr | ModeName::Route) && !via.on_link {
         let mode = virtual_.mode.as_str();
-        let found = format!("{mode}, but a router stands between this host and member {address}");
+        let found = format!(
+            "mode {mode} needs member {address} on a segment of this host, and a router is between them"
+        );
         let remedy = "move the member to a segment of this host, or choose another mode";
         return Err(Finding::failed(about, found, remedy));
     }
@@ -89,7 +91,7 @@ fn answers_come_in(virtual_: &PacketVirtual, vias: &[Via], facts: &Facts) -> Vec
         .map(|name| {
             Finding::failed(
                 format!("virtual {}", virtual_.name),
-                format!("members answer by {name}, where Shunt takes no packets of it"),
+                format!("members reply through {name}, which is not in the virtual's `interfaces`"),
                 format!("add \"{name}\" to its `interfaces`"),
             )
         })
@@ -127,9 +129,11 @@ fn tunnels_fit(virtual_: &PacketVirtual, reached: &[(&Member, Via)], facts: &Fac
     let headers = if virtual_.listen.is_ipv4() { 40 } else { 60 };
     Some(Finding::note(
         about,
-        format!("packets of clients may have {largest} bytes, and {room} fit its tunnels by {name}"),
         format!(
-            "`ip link set dev {name} mtu {needed}` on the whole way, or have members offer less: \
+            "clients may send packets of {largest} bytes, and its tunnels over {name} have room for {room}"
+        ),
+        format!(
+            "`ip link set dev {name} mtu {needed}` on all links to the members, or make members announce a smaller MSS: \
              `ip route change default via … advmss {}` (an MSS clamp here would limit the other direction)",
             room.saturating_sub(headers)
         ),
@@ -153,8 +157,10 @@ fn forwarding(config: &Config, facts: &Facts) -> Vec<Finding> {
         .map(|(virtuals, _, name)| {
             Finding::note(
                 format!("virtual {}", virtuals.join(", ")),
-                format!("{name} is 0: what members send beside answers (DNS, updates) ends at this host"),
-                format!("`sysctl -w {name}=1` where this host is also their router"),
+                format!(
+                    "{name} is 0: this host does not forward what members send besides replies (DNS, updates)"
+                ),
+                format!("`sysctl -w {name}=1` if this host is also their router"),
             )
         })
         .collect()

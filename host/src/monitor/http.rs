@@ -22,7 +22,7 @@ pub(super) enum Failure {
     Status { got: StatusCode, expected: Vec<u16> },
     #[error("{}", exchange_text(.0))]
     Exchange(hyper::Error),
-    #[error("the request of the monitor cannot be made: {0}")]
+    #[error("cannot make the request of the monitor: {0}")]
     Request(http::Error),
 }
 

@@ -22,7 +22,7 @@ impl Ask for monitors::Ping {
         let from = SocketAddr::new(probing.source().ip(), socket.identifier);
         probing.begin(socket.protocol(), from);
         socket.ask().await.map_err(Failure::Connect)?;
-        Ok(Good("echo came back".into()))
+        Ok(Good("got an echo reply".into()))
     }
 }
 

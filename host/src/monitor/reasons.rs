@@ -40,9 +40,9 @@ pub(super) fn not_forwarded(notices: &[Notice]) -> Option<String> {
             | DropReason::StrayProbe
             | DropReason::VirtualGone
             | DropReason::SnatGone),
-        ) => Some(format!("Shunt did not forward it: {reason}")),
+        ) => Some(format!("Shunt did not forward the probe: {reason}")),
         Some(_) => None,
-        None if notices.is_empty() => Some("it never came to the datapath".to_owned()),
+        None if notices.is_empty() => Some("the probe never reached the datapath".to_owned()),
         None => None,
     }
 }
@@ -60,7 +60,7 @@ pub(super) fn why(found: &Finding<'_>) -> String {
     }
     match found.tunnel.filter(|_| is_tunnel(path.mode)) {
         Some(Trouble::Refused) => {
-            return format!("the member refuses the tunnel: it knows nothing of {}", path.mode.as_str());
+            return format!("the member refuses the tunnel: {} is not set up there", path.mode.as_str());
         }
         Some(Trouble::Unreachable) => {
             return "a router says that the tunnel does not reach the member".to_owned();
@@ -70,19 +70,19 @@ pub(super) fn why(found: &Finding<'_>) -> String {
     let vip = path.to.ip();
     match (&found.plainly, found.from_here) {
         (Some(Err(plainly)), Some(false) | None) => {
-            format!("{failure}; nor does the member answer on its own address ({plainly})")
+            format!("{failure}; the member's own address does not reply either ({plainly})")
         }
         (_, Some(true)) => no_way_back(path, path.from),
         (None, _) => failure.to_string(),
         (Some(_), asked) => match path.mode {
             ModeName::Nat => format!(
-                "no answer to {}, though the member answers this host: its route to clients does not lead \
+                "no reply to {}, although the member replies to this host: its route to clients does not lead \
                  through Shunt",
                 path.from
             ),
             ModeName::Route => format!(
-                "no answer from {vip}, though the member answers this host: it does not send packets on to \
-                 {vip}, or their answers do not come back by it"
+                "no reply from {vip}, although the member replies to this host: it does not forward packets to \
+                 {vip}, or replies do not come back through it"
             ),
             ModeName::Snat => no_way_back(path, seen_from(notices).unwrap_or(path.from)),
             ModeName::L2dsr | ModeName::L3dsrDscp => {
@@ -109,18 +109,18 @@ fn of_notice(path: &ServicePath, notice: Notice) -> Option<String> {
         }
         Notice::AnsweredBy(other) => Some(match (path.mode, path.dscp) {
             (ModeName::L3dsrDscp, Some(number)) => format!(
-                "the member answers from its own address {other} and not from {vip}: its rule for DSCP {number} is missing"
+                "the member replies from its own address {other} and not from {vip}: its rule for DSCP {number} is missing"
             ),
-            _ => format!("{other} answers in place of {}", path.to),
+            _ => format!("{other} replies in place of {}", path.to),
         }),
         Notice::Detour { gateway } => Some(format!(
-            "answers come back by {gateway}: the member's route to clients leads there, past Shunt"
+            "replies come back through {gateway}: the member's route to clients leads there, past Shunt"
         )),
         Notice::Returned => {
-            Some(format!("the member sends packets for {vip} on to others: {vip} is missing on its loopback"))
+            Some(format!("the member forwards packets for {vip}: {vip} is missing on its loopback"))
         }
         Notice::Error { by, icmp_type, icmp_code } => {
-            Some(format!("{by} says: {}", error(by.to_ip(), icmp_type, icmp_code)))
+            Some(format!("ICMP error from {by}: {}", error(by.to_ip(), icmp_type, icmp_code)))
         }
     }
 }
@@ -140,13 +140,13 @@ fn seen_from(notices: &[Notice]) -> Option<IpAddr> {
 fn no_way_back(path: &ServicePath, to: IpAddr) -> String {
     let what = if path.mode == ModeName::Snat { "the SNAT address " } else { "" };
     format!(
-        "no answer to {what}{to}, though the member answers this host's own address: there is no route back to {to}"
+        "no reply to {what}{to}, although the member replies to this host's own address: there is no route back to {to}"
     )
 }
 
 /// A cause that is certain if the member did not answer this host either, and one of two if that could not be asked.
 fn maybe(path: &ServicePath, asked: Option<bool>, cause: &str) -> String {
-    let seen = "no answer, though the member answers on its own address";
+    let seen = "no reply, although the member's own address replies";
     match asked {
         Some(_) => format!("{seen}: {cause}"),
         None => format!("{seen}: {cause}, or there is no route back to {}", path.from),
@@ -221,12 +221,7 @@ mod tests {
             (ModeName::L2dsr, vec![], Some(false), "203.0.113.1 is missing on the member's loopback"),
             (ModeName::L2dsr, vec![], Some(true), "there is no route back to 198.51.100.77"),
             (ModeName::L2dsr, vec![], None, "or there is no route back to 198.51.100.77"),
-            (
-                ModeName::L2dsr,
-                vec![Notice::Returned],
-                Some(false),
-                "sends packets for 203.0.113.1 on to others",
-            ),
+            (ModeName::L2dsr, vec![Notice::Returned], Some(false), "forwards packets for 203.0.113.1"),
             (ModeName::L3dsrIpip, vec![], Some(false), "its tunnel is down"),
             (
                 ModeName::L3dsrDscp,
@@ -234,7 +229,7 @@ mod tests {
                 Some(false),
                 "its rule for DSCP 10 is missing",
             ),
-            (ModeName::Snat, vec![], None, "no answer to the SNAT address 10.9.0.1"),
+            (ModeName::Snat, vec![], None, "no reply to the SNAT address 10.9.0.1"),
             (ModeName::Nat, vec![], None, "does not lead through Shunt"),
             (ModeName::Nat, vec![Notice::Detour { gateway }], None, "past Shunt"),
             (ModeName::Nat, vec![Notice::Refused(DropReason::NoRoute)], None, "no route to the member"),
@@ -243,7 +238,7 @@ mod tests {
                 ModeName::L3dsrGue,
                 vec![Notice::Error { by: gateway, icmp_type: 3, icmp_code: 1 }],
                 Some(false),
-                "198.51.100.1 says: host unreachable",
+                "ICMP error from 198.51.100.1: host unreachable",
             ),
         ];
         for (mode, more, from_here, expected) in table {
@@ -269,7 +264,7 @@ mod tests {
                 from_here: None,
             })
         };
-        let refused = "the member refuses the tunnel: it knows nothing of l3dsr-gre";
+        let refused = "the member refuses the tunnel: l3dsr-gre is not set up there";
         assert_eq!(told(ModeName::L3dsrGre, Trouble::Refused), refused);
         assert!(told(ModeName::L3dsrGre, Trouble::Unreachable).contains("does not reach the member"));
         assert!(!told(ModeName::L2dsr, Trouble::Refused).contains("tunnel"), "that of another virtual");
@@ -280,7 +275,7 @@ mod tests {
         let text = told(ModeName::L2dsr, &[], Err("connection refused"), Some(false));
         assert_eq!(
             text,
-            "timed out after 2s; nor does the member answer on its own address (connection refused)"
+            "timed out after 2s; the member's own address does not reply either (connection refused)"
         );
     }
 
@@ -292,9 +287,9 @@ mod tests {
 
     #[test]
     fn a_trouble_of_shunts_own_is_no_members() {
-        assert_eq!(not_forwarded(&[]).as_deref(), Some("it never came to the datapath"));
+        assert_eq!(not_forwarded(&[]).as_deref(), Some("the probe never reached the datapath"));
         let full = [Notice::Refused(DropReason::TableFull)];
-        assert_eq!(not_forwarded(&full).as_deref(), Some("Shunt did not forward it: table-full"));
+        assert_eq!(not_forwarded(&full).as_deref(), Some("Shunt did not forward the probe: table-full"));
         assert_eq!(not_forwarded(&[forwarded(), Notice::Refused(DropReason::NoRoute)]), None);
         assert_eq!(not_forwarded(&[forwarded()]), None);
     }

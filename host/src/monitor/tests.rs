@@ -187,9 +187,9 @@ async fn what_a_udp_probe_says() {
         .unwrap();
     let ask =
         |expect: Option<&str>| Does::Udp(Udp { send: "hello".to_owned(), expect: expect.map(str::to_owned) });
-    assert_eq!(told(address, ask(None), 5 * SECOND).await, "good: answered");
-    assert_eq!(told(address, ask(Some("said hello")), 5 * SECOND).await, "good: answered");
-    assert_eq!(told(address, ask(Some("bye")), 5 * SECOND).await, "the answer does not hold \"bye\"");
+    assert_eq!(told(address, ask(None), 5 * SECOND).await, "good: got a reply");
+    assert_eq!(told(address, ask(Some("said hello")), 5 * SECOND).await, "good: got a reply");
+    assert_eq!(told(address, ask(Some("bye")), 5 * SECOND).await, "the reply does not contain \"bye\"");
     let silent = std::net::UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     let timeout = Duration::from_millis(20);
     assert_eq!(told(silent.local_addr().unwrap(), ask(None), timeout).await, "timed out after 20ms");

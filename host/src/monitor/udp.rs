@@ -12,7 +12,7 @@ use super::probe::{self, Ask, Good, MAX_BODY_BYTES, ProbeTransport, Probing};
 /// Why the answer is not good.
 #[derive(Debug, Error)]
 pub(super) enum Failure {
-    #[error("the answer does not hold {0:?}")]
+    #[error("the reply does not contain {0:?}")]
     Unexpected(String),
 }
 
@@ -34,7 +34,7 @@ impl Ask for Udp {
         let answer = buffer.get(..length).unwrap_or_default();
         match &self.expect {
             Some(text) if !holds(answer, text.as_bytes()) => Err(Failure::Unexpected(text.clone()).into()),
-            _ => Ok(Good("answered".into())),
+            _ => Ok(Good("got a reply".into())),
         }
     }
 }

@@ -50,7 +50,7 @@ fn hooks_that_packets_never_fire_are_refused() {
     let folder = Folder::new();
     configure(&folder, &rule("steer", "slots = { primary = \"resolvers\", canary = \"resolvers\" }"));
     let refused = check(&folder).refused(1);
-    assert!(refused.contains("the rule exports on-request, which its virtual never fires"), "{refused}");
+    assert!(refused.contains("the rule exports on-request, which its virtual never calls"), "{refused}");
 }
 
 #[test]

@@ -58,7 +58,7 @@ fn probes(family: Family, near: Net) -> IpAddr {
     }
 }
 
-/// Flows from one side go to the firewalls; what comes from these goes on, and its answers go back to the same one.
+/// Flows from one side go to the firewalls; what comes from these continues, and its answers go back to the same one.
 const CONFIG: &str = r#"
 [[virtual]]
 name = "to-firewalls-V"
@@ -261,7 +261,7 @@ fn no_flow_is_split() {
         talk.say("before").unwrap_or_else(|error| panic!("{to}: {error}"));
     }
     sockets.iter().for_each(|socket| drop(speaker::ask(socket, "before").unwrap()));
-    // Its outer side goes on to answer: only who looks through it sees that nothing comes out.
+    // Its outer side continues to answer: only who looks through it sees that nothing comes out.
     let inner = &site.segments[Net::FwIn as usize - 1];
     site.lab.set_plugged(&site.firewalls[0], inner, false).unwrap();
     site.wait_usable(1);

@@ -237,7 +237,7 @@ fn a_snat_address_without_a_route() {
         (Shape::Routed, &plan(Mode::Snat)),
         lose_the_way_back,
         |site| find_the_way_back(site, ROUTER),
-        "no answer to the SNAT address",
+        "no reply to the SNAT address",
     );
 }
 
@@ -272,8 +272,8 @@ fn what_is_right_is_green() {
     }
     let kinds = [
         ("http = \"/10\"", "status 200"),
-        ("udp = { send = \"hello\", expect = \"m\" }", "answered"),
-        ("ping = true", "echo came back"),
+        ("udp = { send = \"hello\", expect = \"m\" }", "got a reply"),
+        ("ping = true", "got an echo reply"),
     ];
     for (shape, mode, outer) in [
         (Shape::TwoArm, Mode::Nat, None),

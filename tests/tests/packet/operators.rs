@@ -78,11 +78,11 @@ fn flows_are_listed_shown_and_ended() {
     }
     let ended = held.into_iter().map(|it| it.finish()).filter(Result::is_err).count();
     assert_eq!(ended, 1);
-    assert!(refused(&site, &["flow", "list", "--mode", "bridge"]).contains("it is one of nat, snat"));
+    assert!(refused(&site, &["flow", "list", "--mode", "bridge"]).contains("use one of nat, snat"));
 }
 
 #[test]
-fn what_is_carried_is_counted() {
+fn forwarded_traffic_is_counted() {
     if !is_root() {
         return;
     }
@@ -130,7 +130,7 @@ fn what_is_carried_is_counted() {
     assert!(packets["steering"]["owned"].as_u64() > Some(0), "{packets:#}");
 
     let told = site.shunt.client(&["status"]).unwrap();
-    for line in ["packets: ", "PACKET VIRTUAL", "SNAT POOL", "NOT CARRIED", "INTERFACE"] {
+    for line in ["packets: ", "PACKET VIRTUAL", "SNAT POOL", "NOT FORWARDED", "INTERFACE"] {
         assert!(told.contains(line), "{told}");
     }
     let mut curl = Command::new("curl");
@@ -146,7 +146,7 @@ fn what_is_carried_is_counted() {
     }
 }
 
-/// A rule cannot send flows to a SNAT pool, nor carry them past ports that only nat and snat rewrite.
+/// A rule cannot send flows to a SNAT pool, nor use a mode that keeps ports which only nat and snat rewrite.
 #[test]
 fn verdicts_that_cannot_be_are_faults_of_the_rule() {
     if !is_root() {
@@ -175,7 +175,7 @@ fn verdicts_that_cannot_be_are_faults_of_the_rule() {
         (&3.into(), &serde_json::json!({ "verdict": 2 })),
         "{rule:#}"
     );
-    site.wait_log("sent it to the slot \\\"out\\\", which is bound to no pool");
+    site.wait_log("chose the slot \\\"out\\\" as pool, which is bound to a SNAT pool or to none");
 }
 
 #[test]
@@ -188,7 +188,7 @@ fn doctor_says_what_is_in_the_way() {
     let config = plan.config(&site.topology);
     let well = doctor(&site, &config).good();
     assert!(
-        well.contains(", 0 failed\n") && well.contains("packets of clients may have 1500 bytes"),
+        well.contains(", 0 failed\n") && well.contains("clients may send packets of 1500 bytes"),
         "{well}"
     );
     // Where the daemon runs, it tells what only it can know.

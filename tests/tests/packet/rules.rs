@@ -1,4 +1,4 @@
-//! Rules decide how packets are carried.
+//! Rules decide how packets are forwarded.
 
 use std::io::ErrorKind;
 use std::time::Duration;
@@ -9,7 +9,7 @@ use shunt_tests::packs;
 
 use crate::is_root;
 
-/// The rule `tests/guests/packets`, which carries the clients of the lab as this says, in their order.
+/// The rule `tests/guests/packets`, which forwards the clients of the lab as this says, in their order.
 fn rule(site_clients: &[&str], keys: &str) -> String {
     let client = |(number, how): (usize, &&str)| {
         let last = shunt_lab::Topology::CLIENTS[number];

@@ -2,7 +2,7 @@
 //! holds it in TIME_WAIT.
 //!
 //! Such a SYN is taken for a new connection only where its timestamp or its sequence number is beyond the old ones, which
-//! behind SNAT is up to chance, for the clients' clocks have nothing to do with each other (RFC 6191 section 2). Else the
+//! behind SNAT is random, because the clocks of different clients are unrelated (RFC 6191 section 2). Otherwise the
 //! server answers with the ACK of the old connection, and hopes for a RST that ends its TIME_WAIT. Where it heeds no RST
 //! (`tcp_rfc1337=1`), or none gets there, the client waits in vain.
 

@@ -143,7 +143,7 @@ impl Datapath {
         }
         let worker = self.owner(&cx.arrival)?;
         let options = &self.config.options;
-        self.trace.note(Point::Worker, || format!("worker {worker} of {} owns it", options.workers));
+        self.trace.note(Point::Worker, || format!("worker {worker} of {} owns the flow", options.workers));
         (worker != options.worker).then(|| hand_over(worker, cx))
     }
 

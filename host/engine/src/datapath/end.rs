@@ -76,7 +76,7 @@ impl Datapath {
             Cause::Over => state.ending(),
             Cause::MemberDown | Cause::ConfigRemoved | Cause::Deleted => Ending::Unknown,
         };
-        // What was only routed can go on by the same way, and needs no flow for it.
+        // What was only routed can continue by the same way, and needs no flow for it.
         let breaks_off = cause != Cause::Over || ending == Ending::Idle && state.mode != ModeName::Route;
         let resets = breaks_off && self.reset_ends(now, id, told, driver);
         let Some(mut flow) = self.flows.table.remove(id) else { return };

@@ -100,7 +100,7 @@ impl Datapath {
         }
     }
 
-    /// Begins anew in the place of one whose worker has panicked, of which nothing is believed but which SNAT
+    /// Starts over in the place of one whose worker has panicked, of which nothing is believed but which SNAT
     /// ports are in use or quarantined: the other workers go by them. Its flows are lost.
     #[must_use]
     pub fn after_panic(mut self, now: u64, lost: Self) -> Self {
@@ -152,7 +152,7 @@ impl Datapath {
     }
 
     /// Applies what is known of the network now, which is to differ from what was: neighbours are confirmed all the
-    /// time. Sends what waited for a neighbour that has appeared, in order; flows find their next hop anew with
+    /// time. Sends what waited for a neighbour that has appeared, in order; flows find their next hop again with
     /// their next packet. What was known is given back: it is not for the worker to free it.
     pub fn apply_network(
         &mut self,

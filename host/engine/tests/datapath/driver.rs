@@ -15,7 +15,7 @@ pub(crate) struct Recorder {
     pub(crate) done: Vec<Done>,
     /// What the rules say of every flow.
     pub(crate) ruling: Ruling,
-    /// The next number of chance.
+    /// The next random number.
     pub(crate) random: u64,
     /// What monitors have sent, and what they probe by it.
     pub(crate) probes: Vec<(FlowKey, Probed)>,

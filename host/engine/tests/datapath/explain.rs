@@ -132,7 +132,7 @@ fn each_member_says_why_not() {
     assert_eq!(standings(&told), expected);
     let told = of(&["virtual shop 203.0.113.1:80 tcp nat", "member 10.0.0.1:80 down"]);
     assert_eq!(told.verdict, Verdict::Refuse { interface: ETH0, reason: DropReason::NoMember });
-    assert_eq!(noted(&told, Stage::Selection), ["it ends here: no-member"]);
+    assert_eq!(noted(&told, Stage::Selection), ["not forwarded: no-member"]);
     assert_eq!((standings(&told), told.flow), (vec![Standing::Down], None));
 }
 
@@ -154,7 +154,7 @@ fn a_rule_is_asked_and_what_it_says_is_told() {
     assert_eq!(driver.asked[0].id, driver.done[0].flow.id);
     assert_eq!(
         noted(&told, Stage::Rule),
-        ["a rule chooses pool other, member 10.0.0.2:80", "so it goes to pool other, in mode nat"]
+        ["a rule chooses pool other, member 10.0.0.2:80", "so the flow goes to pool other, in mode nat"]
     );
     assert_eq!(standings(&told), [Standing::Named, Standing::AnotherNamed]);
 
@@ -217,7 +217,7 @@ fn a_packet_of_a_known_flow_shows_the_flow() {
     let told = explain(&lab, &mut datapath, tcp(ACK));
     assert_eq!((told.verdict, told.flow_is_there), (Verdict::Send { interface: ETH1 }, true));
     assert!(!told.rules_were_asked, "what was decided is replayed");
-    assert!(told.notes[0].text.ends_with("on the way to the member"), "{:?}", told.notes);
+    assert!(told.notes[0].text.ends_with("toward the member"), "{:?}", told.notes);
 
     let answer = Asked::Tcp {
         source: endpoint("10.0.0.1:80").unwrap(),
@@ -263,7 +263,7 @@ fn what_cannot_be_read_is_said() {
     assert_eq!(told.verdict, Verdict::Drop(DropReason::Malformed));
     assert_eq!(
         told.notes[0].text,
-        "it cannot be read: its IP header is cut short, or has an impossible length"
+        "the packet cannot be read: its IP header is cut short, or has an impossible length"
     );
 
     let mut refused =

@@ -25,7 +25,7 @@
 //! route PREFIX/LENGTH INTERFACE GATEWAY|-|none
 //! workers N WORKER
 //! table FLOWS
-//! random N                         the next number of chance
+//! random N                         the next random number
 //! ruling next|reject|drop|fault|to [pool N] [member E] [mode M] [snat] [key TEXT]
 //! ```
 
@@ -66,7 +66,7 @@ pub(crate) struct Lab {
     pub(crate) snat_pools: Vec<SnatPool>,
     pub(crate) options: Options,
     pub(crate) ruling: Ruling,
-    /// The next number of chance.
+    /// The next random number.
     pub(crate) random: u64,
     pub(crate) states: BTreeMap<Endpoint, Arc<MemberState>>,
     /// The same members as they were found on the service path.

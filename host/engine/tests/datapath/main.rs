@@ -1,6 +1,6 @@
 //! The packet datapath from outside: golden cases, and a simulated network.
 
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on fails")]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot continue fails")]
 
 #[path = "../golden/case.rs"]
 mod case;

@@ -76,7 +76,7 @@ fn a_list_is_filtered() {
 
 /// Virtuals change their places, one goes and one comes: the counts of the others stay with them.
 #[test]
-fn counters_are_carried_over_by_name() {
+fn counters_are_kept_by_name() {
     let mut lab = lab(&[
         "virtual a 203.0.113.1:80 tcp nat",
         "virtual b 203.0.113.2:80 tcp nat",
@@ -255,7 +255,7 @@ fn prefetching_changes_nothing() {
     assert!(matches!(receive(&mut datapath, 2, &syn(7, 1024, "203.0.113.1", 80)), Verdict::Send { .. }));
 }
 
-/// A worker that failed by a bug begins anew: its flows are lost, and their SNAT ports rest.
+/// A worker that failed by a bug starts over: its flows are lost, and their SNAT ports rest.
 #[test]
 fn ports_rest_after_a_panic() {
     let lab = lab(&[

@@ -5,7 +5,7 @@
 //!
 //! ```text
 //! steered shunt WHY|kernel         who gets the frame from the kernel program; that one is asked elsewhere
-//! at MS                            the clock goes on to so many milliseconds; timers fire
+//! at MS                            the clock advances to so many milliseconds; timers fire
 //! again N INTERFACE FRAME          the frame comes in so often, and is held each time
 //! headroom BYTES                   what the driver leaves in front of frames from now on
 //! announce                         Shunt starts

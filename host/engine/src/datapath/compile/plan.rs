@@ -10,7 +10,7 @@ use crate::datapath::model::reason::DropReason;
 use crate::flow::Direction;
 use crate::network::{Network, NextHop, Via};
 
-/// No network has this epoch: a path that bears it is compiled anew before it is used.
+/// No network has this epoch: a path that bears it is compiled again before it is used.
 pub(in crate::datapath) const NEVER: u32 = 0;
 
 /// What was decided for a flow. With its [`Ends`] and the network its rewrites follow from it.
@@ -89,7 +89,7 @@ impl Plan {
             NextHop::NoRoute => return Err(DropReason::NoRoute),
         };
         let rewrite = Rewrite {
-            // What leads nowhere yet is compiled anew with the next packet.
+            // What leads nowhere yet is compiled again with the next packet.
             epoch: if mac.is_some() { epoch } else { NEVER },
             interface: via.interface,
             destination_mac: mac.unwrap_or_default(),
@@ -181,7 +181,7 @@ const fn segment(mtu: u16, family: Family) -> u16 {
 /// What SYNs of a flow may announce: as the virtual says, and where both halves of the connection pass
 /// here no more than either link carries, so that no segment meets a link that it does not fit.
 ///
-/// Where the member answers directly, the client's SYN bounds segments that never come here; what
+/// Where the member sends replies directly to the client, the client's SYN bounds segments that never come here; what
 /// comes here is bounded by the member's own SYN-ACK. So there only what the virtual says counts.
 pub(in crate::datapath) fn mss(configured: Option<u16>, ways: &[(NextHop, Family)]) -> u16 {
     let of = |(hop, family): &(NextHop, Family)| match hop {

@@ -35,7 +35,7 @@ impl Datapath {
         match self.pending.fragments.take(cx.now, fragment) {
             Ok(Standing::Known(part)) => {
                 self.trace
-                    .note(Point::Fragments, || format!("the first fragment said that it is {}", part.flow));
+                    .note(Point::Fragments, || format!("by its first fragment the packet is {}", part.flow));
                 let arrival = Arrival { part: Some(part), handed_over: false, ..cx.arrival };
                 self.forward_fragment(&mut cx.with(arrival), fragment)
             }
@@ -44,7 +44,7 @@ impl Datapath {
                 match self.pending.fragments.defer(fragment, cx.arrival.ingress, cx.frame.bytes()) {
                     Ok(()) => {
                         self.trace.note(Point::Fragments, || {
-                            "the first fragment of its packet has not come".to_owned()
+                            "the first fragment of the packet has not arrived".to_owned()
                         });
                         Verdict::Pending
                     }
@@ -73,9 +73,9 @@ impl Datapath {
         let part = FragmentOf { flow: head.key, identification: cx.driver.random() as u32 };
         let pending = self.pending.fragments.learn(&id, part);
         self.trace.note(Point::Fragments, || match pending.len() {
-            0 => format!("it is the first fragment of a packet of {}", part.flow),
+            0 => format!("the first fragment of a packet of {}", part.flow),
             count => {
-                format!("it is the first fragment of a packet of {}, and {count} wait for it", part.flow)
+                format!("the first fragment of a packet of {}; {count} others wait for it", part.flow)
             }
         });
         let arrival = Arrival { part: Some(part), handed_over: false, ..cx.arrival };

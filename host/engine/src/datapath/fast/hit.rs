@@ -129,7 +129,7 @@ impl Datapath {
     }
 
     /// The member of a flow is down or disabled. A connection cannot be moved: both ends are reset, so that
-    /// the client connects anew, and is not left to wait. What has no connection yet, or never will, is
+    /// the client connects again, and is not left to wait. What has no connection yet, or never will, is
     /// taken as new, and goes to another member.
     fn fail_over(
         &mut self,

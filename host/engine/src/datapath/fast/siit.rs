@@ -233,7 +233,7 @@ fn describe(snapshot: &Snapshot, index: TranslatorIndex, packet: &Routed, route:
     )
 }
 
-/// Writes the packet anew, and sends all of it but the last part. Returns the interface that this leaves by.
+/// Rewrites the packet, and sends all of it but the last part. Returns the interface that this leaves by.
 fn send(
     route: &Route,
     packet: &Routed,

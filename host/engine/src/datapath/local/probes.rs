@@ -120,7 +120,7 @@ impl Datapath {
         }
     }
 
-    /// Takes a packet into what is known of a probe's flow. What is not to go on has a verdict; `None` within:
+    /// Takes a packet into what is known of a probe's flow. What is not to continue has a verdict; `None` within:
     /// another probe begins.
     pub(in crate::datapath) fn observe_probe(
         &mut self,

@@ -52,7 +52,7 @@ impl Datapath {
         if paths.is_empty() {
             return None;
         }
-        self.trace.note(Point::Shunt, || format!("it tells of the tunnel to {}", end.address));
+        self.trace.note(Point::Shunt, || format!("an ICMP error about the tunnel to {}", end.address));
         if self.trace.listens() {
             return Some(news.reason());
         }

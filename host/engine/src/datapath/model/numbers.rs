@@ -123,7 +123,7 @@ impl<K, G> Numbers<K, G> {
         }
     }
 
-    /// Makes room in what a worker keeps by number, and begins anew what another thing had before.
+    /// Makes room in what a worker keeps by number, and begins again what another thing had before.
     pub(in crate::datapath) fn settle<T>(&self, kept: &mut Vec<T>, mut new: impl FnMut(u32) -> T) {
         for number in &self.fresh {
             if let Some(it) = kept.get_mut(*number as usize) {
@@ -160,7 +160,7 @@ mod tests {
         // It comes back under its own number, though that was released in the same moment.
         let back = next(&second, &["c", "d", "a"], &["b", "a"], &[1]);
         assert_eq!((&back.of[..], &back.fresh[..]), (&[1, 0][..], &[][..]));
-        // Once released, the number is another's, who begins anew.
+        // Once released, the number is another's, which begins from zero.
         let reused = next(&second, &["c", "d", "a"], &["c", "d", "a", "e", "f"], &[1]);
         assert_eq!((&reused.of[..], &reused.fresh[..]), (&[2, 3, 0, 1, 4][..], &[1][..]));
         let mut kept = vec![10, 11, 12, 13];

@@ -113,7 +113,7 @@ impl Virtual {
         mode == default || self.hooks.on_flow && !kept
     }
 
-    /// Whether flows of the one go on as flows of the other.
+    /// Whether flows of the one continue as flows of the other.
     #[must_use]
     pub fn is_same(&self, other: &Self) -> bool {
         self.name == other.name && self.listen == other.listen && self.transport == other.transport

@@ -130,7 +130,7 @@ impl Datapath {
                 self.take_way(&mut Context { now, arrival, frame: &mut frame, driver: &mut silent })
             }
             Err(cause) => {
-                let text = format!("it cannot be read: {}", unreadable::describe(*cause));
+                let text = format!("the packet cannot be read: {}", unreadable::describe(*cause));
                 Outcome::unseen(Point::Frame, text, unreadable::reason(*cause))
             }
         };
@@ -138,7 +138,7 @@ impl Datapath {
             outcome.found.members.clear();
         }
         if was_partial {
-            let text = "its sender left the checksum to its device, and Shunt completes it".to_owned();
+            let text = "the sender left the checksum unfinished, and Shunt finishes it".to_owned();
             outcome.found.notes.insert(0, Note { at: Point::Frame, text });
         }
         let is_not_ours = outcome.verdict == Verdict::Drop(DropReason::NotOurs);
@@ -146,7 +146,7 @@ impl Datapath {
             .is_some_and(|flow| is_for_host.is_some() || is_not_ours && self.leaves_to_kernel(link, flow));
         if let Some(reason) = outcome.verdict.reason().filter(|_| !is_the_kernels) {
             let at = outcome.ended_at(reason);
-            outcome.found.notes.push(Note { at, text: format!("it ends here: {reason}") });
+            outcome.found.notes.push(Note { at, text: format!("not forwarded: {reason}") });
         }
         let beside = std::mem::take(&mut silent.sent);
         let last = outcome.verdict.interface().map(|interface| (interface, frame.bytes().to_vec()));
@@ -191,7 +191,7 @@ impl Datapath {
         };
         let Some((id, direction)) = known else {
             if is_of_flows {
-                trace.note(Point::Table, || "it belongs to no flow of this worker".to_owned());
+                trace.note(Point::Table, || "the packet belongs to no flow of this worker".to_owned());
             }
             return self.apart(now, trace, Lends::All, |apart| apart.flow_miss(cx));
         };
@@ -221,8 +221,8 @@ impl Datapath {
             },
             None => {
                 let error = matches!(arrived.kind, Kind::IcmpError(_));
-                let what = if error { "an error about a packet" } else { "a part of a packet" };
-                trace.note(Point::Table, || format!("it is {what} of flow {id}"));
+                let what = if error { "an ICMP error about a packet" } else { "a fragment of a packet" };
+                trace.note(Point::Table, || format!("{what} of flow {id}"));
                 let orphaned = self.flows.orphaned(&self.config, id);
                 self.apart(now, trace, Lends::All, |apart| {
                     let verdict = match orphaned {
@@ -253,27 +253,31 @@ impl Datapath {
         trace: &Trace,
     ) -> Reception {
         let way = asked::toward(direction);
-        trace.note(Point::Table, || format!("it belongs to flow {id}, {way}"));
+        trace.note(Point::Table, || format!("the packet belongs to flow {id}, {way}"));
         if let Some(reason) = self.flows.orphaned(&self.config, id) {
             return Reception::Ends(reason);
         }
         let (reception, text) = match hit::classify(&self.flows, (id, direction), packet) {
-            Some(PacketClass::Existing) | None => {
-                (Reception::Continues, "what was decided for it is replayed")
-            }
+            Some(PacketClass::Existing) | None => (Reception::Continues, "its compiled rewrite is applied"),
             Some(PacketClass::NewConnection) => {
-                (Reception::IsNew, "that flow is over: the packet is the first of another")
+                (Reception::IsNew, "that flow has ended: the packet begins another")
             }
-            Some(PacketClass::MemberDown) if hit::can_reselect(&self.flows, id, packet) => {
-                (Reception::IsNew, "its member may not be used any more: the packet is taken as new")
-            }
+            Some(PacketClass::MemberDown) if hit::can_reselect(&self.flows, id, packet) => (
+                Reception::IsNew,
+                "the member of the flow is down or disabled: the packet begins another flow",
+            ),
             Some(PacketClass::MemberDown) => {
-                (Reception::Ends(DropReason::MemberDown), "its member may not be used any more")
+                (Reception::Ends(DropReason::MemberDown), "the member of the flow is down or disabled")
             }
             Some(PacketClass::Probe) => match self.observe_probe(cx, (id, direction), packet) {
-                Ok(()) => (Reception::Continues, "it is a monitor's: what was decided for it is replayed"),
-                Err(None) => (Reception::IsNew, "it was a monitor's, and another probe begins"),
-                Err(Some(verdict)) => (Reception::Lost(verdict), "it is a monitor's, and goes no further"),
+                Ok(()) => (
+                    Reception::Continues,
+                    "the packet is of a probe: the compiled rewrite of its flow is applied",
+                ),
+                Err(None) => (Reception::IsNew, "the flow was of a probe: the packet begins another probe"),
+                Err(Some(verdict)) => {
+                    (Reception::Lost(verdict), "the packet is of a probe, and is not forwarded")
+                }
             },
         };
         trace.note(Point::Table, || text.to_owned());

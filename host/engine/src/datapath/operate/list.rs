@@ -71,7 +71,7 @@ impl Filter {
 }
 
 impl Datapath {
-    /// Shows the flows of the next `steps` slots of the table that match, and says where to go on; none if
+    /// Shows the flows of the next `steps` slots of the table that match, and says where to continue; none if
     /// that was the last. A few thousand at a time keep the worker free for packets.
     pub fn flows(
         &self,

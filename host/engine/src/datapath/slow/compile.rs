@@ -55,7 +55,7 @@ pub(super) fn compile(
             (Direction::ToServer, _) => render::way(network, plan.member.address),
             (Direction::ToClient, None) => render::way(network, client),
             (Direction::ToClient, Some(Sender { mac, .. })) => {
-                format!("answers go back to {mac}, which sent it")
+                format!("replies go back to {mac}, which sent the packet")
             }
         });
         plan.compile(&ends, direction, &outside, network, config.epoch)

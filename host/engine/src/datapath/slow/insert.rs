@@ -53,8 +53,8 @@ pub(super) fn insert(
     let deadline = state.deadline();
     let reverse = plan.reverse(&ends);
     first.trace.at(Stage::Insert, || match reverse {
-        Some(reverse) => format!("answers come as {} > {}", reverse.source(), reverse.destination()),
-        None => "the member answers the client directly".to_owned(),
+        Some(reverse) => format!("replies come as {} > {}", reverse.source(), reverse.destination()),
+        None => "the member sends replies directly to the client".to_owned(),
     });
     let inserted = flows.table.insert(first.packet.key, reverse, state);
     let id = match inserted {

@@ -13,8 +13,8 @@ use crate::datapath::state::config::Config;
 use crate::snat::Ports;
 use crate::snat::{Lease, Refusal};
 
-/// The middle of a connection cannot go on under another port than it began with: that is not known any
-/// more, so the client is reset, and connects anew.
+/// The middle of a connection cannot continue under another port than it began with: that is not known any
+/// more, so the client is reset, and connects again.
 pub(super) fn lease(
     config: &Config,
     leases: &mut Ports,

@@ -41,7 +41,7 @@ impl Datapath {
         let Some((virtual_, entry)) = found else { return Verdict::Drop(DropReason::StrayProbe) };
         trace.at(Stage::Virtual, || {
             let (member, name) = (probed.member, &virtual_.name);
-            format!("a monitor probes {member} through {name}: limits, rules and choices are passed by")
+            format!("a monitor probes {member} through {name}: limits, rules and balancing are skipped")
         });
         let first = First {
             now: cx.now,

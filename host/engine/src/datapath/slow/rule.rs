@@ -30,7 +30,7 @@ pub(super) fn choose(
             Ruling::Fault => return Err(DropReason::RuleFault),
         }
     } else {
-        first.trace.at(Stage::Rule, || "no rule of the virtual takes part in flows".to_owned());
+        first.trace.at(Stage::Rule, || "no rule of the virtual has `on-flow`".to_owned());
         Target::default()
     };
     let Target { pool, member, mode, snat_pool, persist } = target;
@@ -53,8 +53,8 @@ pub(super) fn choose(
     };
     first.trace.at(Stage::Rule, || {
         let pool = pool.and_then(|pool| config.snapshot.pool(pool));
-        let goes = pool.map_or("on its own way".to_owned(), |pool| format!("to pool {}", pool.name));
-        format!("so it goes {goes}, in mode {}", mode.name())
+        let goes = pool.map_or("to its own destination".to_owned(), |pool| format!("to pool {}", pool.name));
+        format!("so the flow goes {goes}, in mode {}", mode.name())
     });
     Ok(Choice { pool, named: member, mode, key })
 }
@@ -62,9 +62,9 @@ pub(super) fn choose(
 /// A ruling, as text.
 fn said(snapshot: &Snapshot, ruling: &Ruling) -> String {
     let Target { pool, member, mode, snat_pool, persist } = match ruling {
-        Ruling::Next => return "the rules leave it as configured".to_owned(),
-        Ruling::Reject => return "a rule rejects it".to_owned(),
-        Ruling::Drop => return "a rule drops it".to_owned(),
+        Ruling::Next => return "no rule decides, so the configuration does".to_owned(),
+        Ruling::Reject => return "a rule rejects the flow".to_owned(),
+        Ruling::Drop => return "a rule drops the flow".to_owned(),
         Ruling::Fault => return "a rule failed, and its `on-fault` is to reject".to_owned(),
         Ruling::To(target) => target,
     };

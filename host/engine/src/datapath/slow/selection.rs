@@ -27,7 +27,7 @@ pub(super) struct Chosen {
 }
 
 /// In the order of [`choose`]: the member that the rule named, the one that the client is bound to, the one whose
-/// turn it is. The middle of a connection that none of these has is reset, and the client connects anew.
+/// turn it is. The middle of a connection that none of these has is reset, and the client connects again.
 pub(super) fn select(
     config: &Config,
     accounting: &mut Accounting,
@@ -38,7 +38,7 @@ pub(super) fn select(
     let Some(index) = choice.pool else {
         let state = Arc::clone(&accounting.no_member);
         let member = Member { endpoint: first.vip(), weight: 1, state };
-        first.trace.at(Stage::Selection, || format!("no pool: it goes to {} itself", first.vip()));
+        first.trace.at(Stage::Selection, || format!("no pool: the flow goes to {} itself", first.vip()));
         return Ok(Chosen { member, entry: EntryId::NONE });
     };
     let virtual_ = first.virtual_;
@@ -73,7 +73,7 @@ pub(super) fn select(
     };
     first.trace.consider(|| among.considered(Some((place, why))));
     let member = among.member(place).ok_or(DropReason::NoMember)?;
-    first.trace.at(Stage::Selection, || format!("{} takes it: {}", member.endpoint, why.means()));
+    first.trace.at(Stage::Selection, || format!("{} is chosen: {}", member.endpoint, why.means()));
     let entry = config.snapshot.member_entry(index, place).ok_or(DropReason::NoMember)?;
     Ok(Chosen { member, entry })
 }

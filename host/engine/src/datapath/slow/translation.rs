@@ -42,7 +42,7 @@ pub(super) fn seen(
     first.trace.at(Stage::Translation, || {
         let (client, member) = (first.client().address.family(), chosen.member.endpoint.address.family());
         if client == member {
-            return "client and member are of one family: nothing to settle".to_owned();
+            return "client and member are of one IP family: nothing to translate".to_owned();
         }
         let [client, member] = [client, member].map(render::family);
         let seen = seen.map(|seen| format!(", which sees the client as {seen}")).unwrap_or_default();

@@ -74,7 +74,9 @@ pub(super) fn find(
         }
         Err(NoListener::WrongInterface) => {
             trace.at(Stage::Virtual, || what_listens(config, destination.address));
-            trace.at(Stage::Virtual, || format!("it came in by {}", render::links(&config.network, &[link])));
+            trace.at(Stage::Virtual, || {
+                format!("the packet was received on {}", render::links(&config.network, &[link]))
+            });
             Err(NotFound::Because(DropReason::WrongInterface))
         }
         Err(NoListener::NoVirtual) => {
@@ -109,7 +111,7 @@ fn what_listens(config: &Config, address: Address) -> String {
     format!("on {address} there are: {}", each.collect::<Vec<_>>().join(", "))
 }
 
-/// The virtual on any address that takes a packet between two hosts that are not Shunt's. Not one that goes on with what a
+/// The virtual on any address that takes a packet between two hosts that are not Shunt's. Not one that continues with what a
 /// member was asked: its flow has ended.
 fn anywhere(
     snapshot: &Snapshot,

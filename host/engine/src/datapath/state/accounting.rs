@@ -41,7 +41,7 @@ impl Accounting {
         }
     }
 
-    /// Goes on with what is configured now.
+    /// Continues with what is configured now.
     pub(in crate::datapath) fn apply(&mut self, snapshot: &Snapshot) {
         self.entries.apply(snapshot);
         self.tally.keep_translators(snapshot);

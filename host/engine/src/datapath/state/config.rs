@@ -33,7 +33,7 @@ impl Config {
         Self { options, snapshot, network, epoch: NEVER + 1 }
     }
 
-    /// Goes on with what is configured now; gives back what was.
+    /// Continues with what is configured now; gives back what was.
     pub(in crate::datapath) const fn apply(&mut self, snapshot: Arc<Snapshot>) -> Arc<Snapshot> {
         self.next_epoch();
         std::mem::replace(&mut self.snapshot, snapshot)

@@ -218,7 +218,7 @@ impl Tally {
         }
     }
 
-    /// Counts a packet of a virtual of mode `siit`. One that waits is counted when it goes on.
+    /// Counts a packet of a virtual of mode `siit`. One that waits is counted when it continues.
     pub(in crate::datapath) fn translated(&mut self, number: Option<u32>, packet: &Routed, verdict: Verdict) {
         let counters = number.and_then(|number| self.translators.get_mut(number as usize));
         let Some(counters) = counters else { return };

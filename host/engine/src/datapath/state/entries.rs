@@ -94,7 +94,7 @@ impl Entries {
         self.members.get_mut(entry.0 as usize)
     }
 
-    /// Whose turn it is in a pool. Turns go on over reloads by the members' identities; where these are others now, that
+    /// Whose turn it is in a pool. Turns continue over reloads by the members' identities; where these are others now, that
     /// is found out when the first is chosen.
     pub(in crate::datapath) fn selector(
         &mut self,
@@ -163,7 +163,7 @@ impl MemberEntry {
 }
 
 impl Limits {
-    /// Goes on with the limits that a virtual has now: what has been taken stays taken.
+    /// Continues with the limits that a virtual has now: what has been taken stays taken.
     fn change(&mut self, now: u64, limits: virtual_::Limits, worker: usize, workers: usize) {
         self.configured = limits;
         let of_worker = |limit: u32| share(limit, worker as u32, workers as u32);

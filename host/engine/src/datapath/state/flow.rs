@@ -101,7 +101,7 @@ impl FlowState {
         self.tracker.map_or(Ending::Idle, |tracker| tracker.ending())
     }
 
-    /// May packets of this direction not go on because of the member? Packets of a member prove that it
+    /// May packets of this direction not continue because of the member? Packets of a member prove that it
     /// is up; only clients are turned away from it.
     pub(in crate::datapath) fn has_lost_member(&self, direction: Direction) -> bool {
         direction == Direction::ToServer && !self.active.member().usable_for_persistent()

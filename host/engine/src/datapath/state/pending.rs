@@ -18,7 +18,7 @@ pub(in crate::datapath) const PATIENCE: u64 = 3_000;
 /// The kernel is asked again so often, in milliseconds, lest it forgot.
 const ASK_AGAIN: u64 = 1_000;
 
-/// Packets that go on when more is known.
+/// Packets that continue when more is known.
 #[derive(Clone)]
 pub(in crate::datapath) struct Pending {
     /// Until the MAC of their next hop is known.

@@ -45,7 +45,7 @@ pub struct Considered {
     pub pool: Arc<str>,
     pub member: Endpoint,
     pub weight: u32,
-    /// Flows and requests under way, over all workers.
+    /// Flows and requests in flight, over all workers.
     pub active: u32,
     pub why: Standing,
 }
@@ -184,7 +184,7 @@ impl Standing {
             Self::Hash => "the hash of the addresses leads to it",
             Self::Down => "down",
             Self::Disabled => "disabled by an operator",
-            Self::Draining => "draining: it takes no new clients",
+            Self::Draining => "draining: it gets no new clients",
             Self::WeightZero => "weight 0: it is never chosen",
             Self::OtherFamily => "of the other IP family, which the mode cannot bridge here",
             Self::AnotherNamed => "usable, but the rule named another one",

@@ -3,10 +3,10 @@
 //!
 //! Everything follows from a seed. After each step what must always hold is checked; in the end every count is zero.
 
-mod chance;
 mod endpoint;
 mod invariants;
 mod pieces;
+mod random;
 mod trouble;
 mod wire;
 
@@ -20,9 +20,9 @@ use shunt_wire::frame::HEADROOM;
 
 use crate::driver::{HandedOver, Recorder};
 use crate::lab::{ETH0, ETH1, Lab};
-use chance::Chance;
 use endpoint::{End, State};
 use pieces::Joined;
+use random::Random;
 use wire::{ACK, Message, RST, SYN, Tcp, leave_checksum};
 
 const ROUTER: [u8; 6] = [2, 0, 0, 0, 0x0a, 1];
@@ -52,7 +52,7 @@ fn seeds() {
 }
 
 struct Simulation {
-    chance: Chance,
+    random: Random,
     lab: Lab,
     /// One of each worker.
     datapaths: Vec<Datapath>,
@@ -105,7 +105,7 @@ impl Simulation {
             datapaths.push(lab.datapath(START).unwrap());
         }
         Self {
-            chance: Chance::new(seed),
+            random: Random::new(seed),
             datapaths,
             lab,
             driver: Recorder::default(),
@@ -133,8 +133,8 @@ impl Simulation {
     }
 
     fn step(&mut self) {
-        self.driver.random = self.chance.number();
-        match self.chance.below(100) {
+        self.driver.random = self.random.number();
+        match self.random.below(100) {
             0..20 => self.open(),
             20..28 => self.ask(),
             28..70 => self.go_on(),
@@ -154,7 +154,7 @@ impl Simulation {
     /// A client connects.
     fn open(&mut self) {
         let (client, vip) = self.pair();
-        let (end, syn) = End::connect(self.chance.number() as u32);
+        let (end, syn) = End::connect(self.random.number() as u32);
         self.clients.insert((client, vip), end);
         self.client_sends(client, vip, Some(syn), Vec::new());
     }
@@ -162,17 +162,17 @@ impl Simulation {
     /// A client asks by datagram.
     fn ask(&mut self) {
         let (client, vip) = self.pair();
-        let number = self.chance.number();
+        let number = self.random.number();
         self.questions.insert((client, vip), number);
         // One of two is larger than what fits into a frame.
-        let times = if self.chance.percent(50) { 1 } else { 2 * PIECE / 8 + self.chance.below(PIECE / 8) };
+        let times = if self.random.percent(50) { 1 } else { 2 * PIECE / 8 + self.random.below(PIECE / 8) };
         self.client_sends(client, vip, None, number.to_be_bytes().repeat(times));
     }
 
     /// Some end of some connection does something.
     fn go_on(&mut self) {
-        if let Some((client, vip)) = pick(&mut self.chance, &self.clients) {
-            let what = self.chance.below(10);
+        if let Some((client, vip)) = pick(&mut self.random, &self.clients) {
+            let what = self.random.below(10);
             let end = self.clients.get_mut(&(client, vip)).unwrap();
             let (segment, bytes) = match what {
                 0..5 => (end.send(8), 8),
@@ -188,8 +188,8 @@ impl Simulation {
         if keys.is_empty() {
             return;
         }
-        let key = keys[self.chance.below(keys.len())];
-        let what = self.chance.below(10);
+        let key = keys[self.random.below(keys.len())];
+        let what = self.random.below(10);
         let served = self.servers.get_mut(&key).unwrap();
         let (segment, bytes) = match what {
             0..5 => (served.end.send(8), 8),
@@ -201,9 +201,9 @@ impl Simulation {
         }
     }
 
-    /// The clock goes on.
+    /// The clock advances.
     fn pass(&mut self, most: usize) {
-        self.now += self.chance.below(most) as u64;
+        self.now += self.random.below(most) as u64;
         self.tick();
         self.take_sent();
     }
@@ -216,10 +216,10 @@ impl Simulation {
 
     /// A client and a VIP of one family; the client's port is used once in a while only.
     fn pair(&mut self) -> (SocketAddr, SocketAddr) {
-        let family = self.chance.below(2);
-        let host = self.chance.below(6) + 1;
+        let family = self.random.below(2);
+        let host = self.random.below(6) + 1;
         let client = if family == 0 { format!("192.0.2.{host}") } else { format!("2001:db8:c::{host}") };
-        let port = PORTS[self.chance.below(4)];
+        let port = PORTS[self.random.below(4)];
         self.next_port = if self.next_port > 60_000 { 1024 } else { self.next_port + 1 };
         let vip = VIPS[family].parse::<IpAddr>().unwrap();
         (SocketAddr::new(client.parse().unwrap(), self.next_port), SocketAddr::new(vip, port))
@@ -228,7 +228,7 @@ impl Simulation {
     fn client_sends(&mut self, client: SocketAddr, vip: SocketAddr, tcp: Option<Tcp>, payload: Vec<u8>) {
         let message = Message { source: client, destination: vip, tcp, payload };
         // What is lost before Shunt was never seen by it.
-        if !self.chance.percent(3) {
+        if !self.random.percent(3) {
             self.leave(ETH0, message.frame(ROUTER, SHUNT[0]));
         }
     }
@@ -247,18 +247,18 @@ impl Simulation {
     /// hosts leave the checksum of a whole packet to their device.
     fn leave(&mut self, interface: u32, mut frame: Vec<u8>) {
         if frame.len() <= 2 * PIECE {
-            if self.chance.percent(50) {
+            if self.random.percent(50) {
                 leave_checksum(&mut frame);
             }
             return self.on_the_way.push((interface, frame));
         }
-        let mut pieces = pieces::cut(&frame, self.chance.number() as u32, PIECE);
+        let mut pieces = pieces::cut(&frame, self.random.number() as u32, PIECE);
         while !pieces.is_empty() {
-            let piece = pieces.remove(self.chance.below(pieces.len()));
-            if self.chance.percent(3) {
+            let piece = pieces.remove(self.random.below(pieces.len()));
+            if self.random.percent(3) {
                 self.on_the_way.push((interface, piece.clone()));
             }
-            if !self.chance.percent(2) {
+            if !self.random.percent(2) {
                 self.on_the_way.push((interface, piece));
             }
         }
@@ -278,7 +278,7 @@ impl Simulation {
         buffer[HEADROOM..end].copy_from_slice(bytes);
         let mut frame = Frame::new(&mut buffer, HEADROOM, end);
         // Whichever queue it came by.
-        let worker = self.chance.below(self.datapaths.len());
+        let worker = self.random.below(self.datapaths.len());
         let verdict = self.datapaths[worker].receive(self.now, interface, &mut frame, &mut self.driver);
         for it in self.driver.handed_over.iter().filter(|it| it.part.is_none()) {
             assert_ne!(it.worker, worker, "it has the frame");
@@ -331,13 +331,13 @@ impl Simulation {
             ETH0 => {
                 assert_eq!(frame[..6], ROUTER, "clients are behind the router");
                 assert!(!tunnelled, "no client gets a tunnel");
-                if !self.chance.percent(3) {
+                if !self.random.percent(3) {
                     self.at_client(message);
                 }
             }
             ETH1 => {
                 assert_eq!(frame[..5], [2, 0, 0, 0, 0x0b], "members are on the link");
-                if !self.chance.percent(3) {
+                if !self.random.percent(3) {
                     self.at_member(message);
                 }
             }
@@ -434,20 +434,20 @@ impl Simulation {
                 ),
             }
         }
-        let (end, answer) = End::accept(syn, self.chance.number() as u32);
+        let (end, answer) = End::accept(syn, self.random.number() as u32);
         self.servers.insert(key, Served { end, began: syn.seq, last: self.now });
         self.member_sends(key, Some(answer), Vec::new());
     }
 }
 
 fn pick<V>(
-    chance: &mut Chance,
+    random: &mut Random,
     from: &BTreeMap<(SocketAddr, SocketAddr), V>,
 ) -> Option<(SocketAddr, SocketAddr)> {
     if from.is_empty() {
         return None;
     }
-    let place = chance.below(from.len());
+    let place = random.below(from.len());
     from.keys().nth(place).copied()
 }
 

@@ -202,8 +202,8 @@ impl Datapath {
 /// The direction of a packet of a flow, as text.
 pub(super) const fn toward(direction: Direction) -> &'static str {
     match direction {
-        Direction::ToServer => "on the way to the member",
-        Direction::ToClient => "on the way to the client",
+        Direction::ToServer => "toward the member",
+        Direction::ToClient => "toward the client",
     }
 }
 

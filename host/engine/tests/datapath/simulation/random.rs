@@ -1,9 +1,9 @@
 //! Numbers that look random and follow from a seed.
 
 /// SplitMix64 (Steele, Lea and Flood, "Fast Splittable Pseudorandom Number Generators").
-pub(super) struct Chance(u64);
+pub(super) struct Random(u64);
 
-impl Chance {
+impl Random {
     pub(super) const fn new(seed: u64) -> Self {
         Self(seed)
     }
