@@ -130,15 +130,15 @@ struct Following {
 
 impl Following {
     /// Runs until it is told to end. A panic is a bug of Shunt's, and no reason for workers to forward by what the
-    /// network was: it goes on with what the network is now.
+    /// network was: it continues with what the network is now.
     fn run(mut self, ends: &AtomicBool) {
         let mut restarts = Restarts::default();
         while catch_unwind(AssertUnwindSafe(|| self.follow(ends))).is_err() {
-            tracing::error!("the thread that follows the network failed: a bug of Shunt's. It continues");
+            tracing::error!(
+                "the thread that follows the network panicked, which is a bug in Shunt: report it. The thread continues"
+            );
             if !restarts.allows(clock::monotonic_ms()) {
-                tracing::error!(
-                    "it failed again and again; Shunt ends, so that whoever watches it restarts it"
-                );
+                tracing::error!("it panicked too often; Shunt ends, for its supervisor to restart it");
                 shunt_runtime::log::flush();
                 std::process::exit(1);
             }
@@ -213,7 +213,7 @@ impl Following {
         }
         let in_use = self.workers.iter().flat_map(members_in_use).collect();
         if let Err(error) = steered().release(&in_use) {
-            tracing::error!(error = %chain(&error), "the XDP program does not forget members that left");
+            tracing::error!(error = %chain(&error), "cannot remove former members from the XDP program");
         }
     }
 

@@ -158,7 +158,7 @@ fn interfaces_are_found_with_what_carries_them() {
     let refused = |name| carrier(name, &state).unwrap_err();
     assert!(refused("eth7").contains("did you mean eth"), "{}", refused("eth7"));
     assert!(refused("lan").contains("`ip link` lists"), "{}", refused("lan"));
-    assert!(refused("lo").contains("no Ethernet"), "{}", refused("lo"));
+    assert!(refused("lo").contains("not an Ethernet"), "{}", refused("lo"));
     assert!(refused("eth0.20.30").contains("one tag"), "{}", refused("eth0.20.30"));
 
     let of = |link, carrier| Named::new(link, carrier, &state);
@@ -345,7 +345,7 @@ fn a_snat_pool_has_ports_for_every_worker_or_is_refused() {
     assert_eq!(plane::without_ports(&pool(20_000..=20_000), 1), None);
     assert_eq!(plane::without_ports(&pool(1_024..=1_151), 2), None);
     let refused = plane::without_ports(&pool(1_024..=1_087), 2).unwrap();
-    assert_eq!(refused, "snat-pool out: its ports do not reach for 2 workers; give it 65 or more");
+    assert_eq!(refused, "snat-pool out: it has too few ports for 2 workers; give it 65 or more");
 }
 
 /// Port 0 is the one that was asked for: a direct mode leaves it as it is.
@@ -408,7 +408,7 @@ members = [{ address = '10.0.0.9:80' }]
     assert!(change::concerns(&before, &snapshot), "as a rule of its own makes it");
 }
 
-/// The network goes on being followed by who has failed.
+/// A follower that failed continues to follow the network.
 #[tokio::test]
 async fn a_follower_that_fails_goes_on() {
     let workers = worker::start(1, [1, 2], 100, &Arc::default()).unwrap();

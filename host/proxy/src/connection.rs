@@ -1,4 +1,4 @@
-//! A client's connection as its rules know it, whatever protocol it carries.
+//! A client's connection as its rules see it, whatever protocol runs over it.
 
 use std::cell::RefCell;
 use std::mem;

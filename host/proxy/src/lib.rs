@@ -8,7 +8,7 @@
 //! | `listener` | accepts, asks `on-flow`, hands each connection to what serves it |
 //! | `member` | a member as a worker sees it, with the connections that are kept to it |
 //! | `view` | a worker's view of virtuals, pools and rules, built on the one before it |
-//! | `connection` | a client's connection as its rules know it, whatever protocol it carries |
+//! | `connection` | a client's connection as its rules see it, whatever protocol runs over it |
 //! | `client` | a client's stream of bytes, with TLS or without |
 //! | `route` | where a connection or a request is to go |
 //! | `deadline` | the one time-out that a stream waits for at a moment |

@@ -123,7 +123,7 @@ impl Listener {
             match accepted {
                 Ok((stream, client)) => self.admit(stream, client, protocol),
                 Err(error) if is_exhaustion(&error) => {
-                    tracing::warn!(listen = %self.address, %error, "cannot accept, pausing");
+                    tracing::warn!(listen = %self.address, %error, "cannot accept connections, pausing");
                     sleep(PAUSE).await;
                 }
                 // That connection is gone; the next may be fine.
@@ -212,7 +212,7 @@ impl Place {
         drop(view);
         match tls {
             None => protocol.serve(Rc::clone(&self.listener), connection, stream).await,
-            // Boxed, for it is large, and plain connections would carry its size.
+            // Boxed, for it is large, and plain connections would have its size.
             Some(tls) => {
                 Box::pin(self.serve_tls(connection, stream, tls, handshake_time, protocol)).await;
             }

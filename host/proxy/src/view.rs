@@ -1,5 +1,5 @@
 //! The snapshot as one worker sees it: the same names, with what only this worker touches beside them
-//! (turns, kept connections, warm rule instances). Carried from snapshot to snapshot by identity.
+//! (turns, kept connections, warm rule instances). Kept from snapshot to snapshot by identity.
 
 use std::cell::RefCell;
 use std::collections::HashMap;

@@ -1,6 +1,6 @@
 //! The floors of the proxy plane: what accepts connections stands below the protocols that are served on them.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+#![allow(clippy::unwrap_used, reason = "a test that cannot continue fails")]
 
 use std::fs;
 use std::path::Path;

@@ -119,14 +119,14 @@ pub struct AttachError(pub Vec<AttachProblem>);
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum AttachProblem {
     #[error(
-        "the rule exports {0}, which its virtual never fires; use it at a virtual that does, or build it without"
+        "the rule exports {0}, which its virtual never calls; attach it to a virtual that does, or build it without"
     )]
     NeverFires(HookSet),
     #[error("the pack has no slot {slot:?}{hint}")]
     UnknownSlot { slot: String, hint: String },
-    #[error("slot {slot:?} ({purpose}) is bound to no pool; write slots = {{ {slot} = \"…\" }}")]
+    #[error("slot {slot:?} ({purpose}) is not bound to a pool; add slots = {{ {slot} = \"…\" }}")]
     MissingSlot { slot: String, purpose: String },
-    #[error("slot {0:?} is bound twice")]
+    #[error("slot {0:?} is bound twice; remove one")]
     SlotTwice(String),
     #[error(transparent)]
     Settings(#[from] SettingsError),
@@ -138,7 +138,9 @@ pub enum AttachProblem {
     /// Its `on-load` faulted, or no instance could be made.
     #[error("the rule fails to load: {0}")]
     OnLoad(Fault),
-    #[error("{hook} is not as the contract has it: {message}; build the rule with a matching shunt-sdk")]
+    #[error(
+        "{hook} does not match the contract: {message}; build the pack with the shunt-sdk of this version of Shunt"
+    )]
     Contract { hook: Hook, message: String },
 }
 
@@ -223,7 +225,7 @@ impl Rule {
         for (index, SlotBinding { slot, .. }) in options.slots.iter().enumerate() {
             if !declared.contains_key(slot) {
                 let hint = match declared.len() {
-                    0 => "; it declares none".to_owned(),
+                    0 => "; the pack declares none".to_owned(),
                     _ => hint(slot, declared.keys().map(String::as_str)),
                 };
                 problems.push(AttachProblem::UnknownSlot { slot: slot.clone(), hint });

@@ -59,7 +59,7 @@ pub enum BuildError {
     #[error("the rule does not compile{}{messages}", if messages.is_empty() { "" } else { ":\n" })]
     Compile { messages: String },
     #[error(
-        "what the rule depends on cannot be fetched; look at [dependencies] in its Cargo.toml, and at the network\
+        "cannot fetch the dependencies of the rule; check [dependencies] in its Cargo.toml, and the network\
          {}{messages}", if messages.is_empty() { "" } else { ":\n" }
     )]
     Fetch { messages: String },
@@ -71,17 +71,17 @@ pub enum BuildError {
     #[error("the crate makes no cdylib; write crate-type = [\"cdylib\"] under [lib] in its Cargo.toml")]
     NoCdylib,
     #[error(
-        "the rule asks for what Shunt does not offer: {}; a dependency wants an operating system or a browser: \
-         do without it, or switch off the feature that does (`cargo tree -e features` shows whose)", .0.join(", ")
+        "the rule imports what Shunt does not offer: {}; a dependency needs an operating system or a browser: \
+         remove it, or disable the feature that does (`cargo tree -e features` shows which)", .0.join(", ")
     )]
     Imports(Vec<String>),
-    #[error("the rule is no component of the contract: {0}; use a matching shunt-sdk")]
+    #[error("cannot make a component of the rule: {0}; use the shunt-sdk of this version of Shunt")]
     Component(String),
     #[error(
-        "the rule exports no hook, so it would never be called; put #[rule] before the impl that holds its hooks"
+        "the rule exports no hook, so Shunt would never call it; put #[rule] before the impl that has its hooks"
     )]
     NoHook,
-    #[error("what was built is no pack: {0}")]
+    #[error("the build did not make a pack: {0}")]
     Pack(#[from] PackError),
 }
 

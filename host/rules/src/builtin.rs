@@ -31,7 +31,7 @@ pub fn component(name: &str) -> Option<&'static [u8]> {
 #[must_use]
 pub fn hint(name: &str) -> String {
     nearest(name, names()).map_or_else(
-        || format!("there is {}", names().collect::<Vec<_>>().join(", ")),
+        || format!("the built-in packs are {}", names().collect::<Vec<_>>().join(", ")),
         |near| format!("did you mean {PREFIX}{near}?"),
     )
 }
@@ -59,6 +59,6 @@ mod tests {
         }
         assert!(Pack::builtin("none").is_none());
         assert_eq!(hint("https-redirct"), "did you mean builtin:https-redirect?");
-        assert_eq!(hint("x"), "there is headers, https-redirect, maintenance");
+        assert_eq!(hint("x"), "the built-in packs are headers, https-redirect, maintenance");
     }
 }

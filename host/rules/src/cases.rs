@@ -40,7 +40,7 @@ pub struct CaseReport {
 pub enum CasesError {
     #[error("cannot read {}: {source}", path.display())]
     Io { path: PathBuf, source: std::io::Error },
-    #[error("{} has no cases; write one in {}, see the book", .0.display(), .0.join("first.toml").display())]
+    #[error("{} has no cases; write one in {}", .0.display(), .0.join("first.toml").display())]
     None(PathBuf),
     /// What is wrong in a file, with the line.
     #[error("{}: {message}", file.display())]

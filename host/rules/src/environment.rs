@@ -19,7 +19,7 @@ pub trait Environment: Send + Sync {
     fn pool(&self, pool: &str) -> Option<PoolState>;
     /// The members of a pool in the order of the configuration; empty if there is no such pool.
     fn members(&self, pool: &str) -> Vec<MemberState>;
-    /// The breaker of an attachment opened: it faulted too often and is not called for a while.
+    /// The breaker of an attachment opened: it the breaker has opened: the rule had too many faults and is not called for a while.
     fn breaker_opened(&self, rule: &str);
 }
 

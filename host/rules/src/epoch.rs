@@ -52,9 +52,9 @@ impl EpochClock {
     /// To be called before each call into a rule: from here on the epoch advances for at
     /// least the longest announced budget.
     ///
-    /// The usual path is one load of a line that nobody writes while calls go on. Such a load may
+    /// The usual path is one load of a line that no thread writes while calls run. Such a load may
     /// miss a `QUIET` that was stored nanoseconds ago; that is why the thread, which counts from
-    /// that very store, goes on for [`IDLE_TICKS`] more than any budget before it parks.
+    /// that very store, continues for [`IDLE_TICKS`] more than any budget before it parks.
     #[inline]
     pub(crate) fn touch(&self) {
         if self.shared.state.load(Ordering::Acquire) != CALLED {
@@ -65,7 +65,7 @@ impl EpochClock {
     #[cold]
     fn wake(&self) {
         // The swap and the thread's compare-exchange from QUIET to PARKED are ordered: either the
-        // thread sees CALLED and goes on, or PARKED is seen here and it is woken.
+        // thread sees CALLED and continues, or PARKED is seen here and it is woken.
         let before = self.shared.state.swap(CALLED, Ordering::AcqRel);
         if let (PARKED, Some(thread)) = (before, &self.thread) {
             thread.thread().unpark();

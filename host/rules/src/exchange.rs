@@ -96,7 +96,7 @@ impl Default for Flow {
     }
 }
 
-/// What carries a flow.
+/// The transport protocol of a flow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Transport {
     Tcp,
@@ -153,7 +153,7 @@ pub enum Outcome {
     Complete,
     /// The client went away before the end.
     ClientGone,
-    /// The member broke off, or did not answer in time.
+    /// The member closed the connection early, or did not respond in time.
     MemberFailed,
     /// Shunt answered in the member's place.
     Answered,

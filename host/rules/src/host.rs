@@ -40,9 +40,9 @@ pub struct RuleHost {
 /// Why rules cannot be run on this machine.
 #[derive(Debug, thiserror::Error)]
 pub enum HostError {
-    #[error("the WebAssembly engine cannot be set up: {0:#}")]
+    #[error("cannot set up the WebAssembly engine: {0:#}")]
     Engine(wasmtime::Error),
-    #[error("the thread that keeps the time budgets cannot be started: {0}")]
+    #[error("cannot start the thread of the time budgets: {0}")]
     Thread(#[from] std::io::Error),
 }
 

@@ -164,7 +164,7 @@ fn arm(store: &mut Store<State>) {
 /// The epoch has reached the deadline of a call.
 fn at_deadline(mut store: StoreContextMut<'_, State>) -> wasmtime::Result<UpdateDeadline> {
     let State { attachment, time, .. } = store.data_mut();
-    // The clock may not fall asleep over a call that goes on.
+    // The clock may not park while a call runs.
     attachment.rule().clock().touch();
     Ok(match attachment.time.expired(time, thread_time()) {
         Expiry::Stop => UpdateDeadline::Interrupt,
@@ -197,7 +197,7 @@ fn explain(store: &mut Store<State>, hook: Hook, error: wasmtime::Error) -> Fail
         FaultKind::Stack => "recursed too deeply".to_owned(),
         FaultKind::Panic => match state.usage.last_error.take() {
             Some(panic) => panic,
-            None => "reached unreachable code".to_owned(),
+            None => "executed the instruction `unreachable`".to_owned(),
         },
         FaultKind::Instance => {
             "no instance is free; use isolation \"worker\", or fewer connections".to_owned()

@@ -37,8 +37,8 @@ pub enum ManifestError {
     )]
     Slot(String),
     #[error(
-        "pack.toml: wit = {0:?}: this Shunt speaks version {wit} of the rule contract; write wit = \"{wit}\" \
-         and build the pack with a matching shunt-sdk",
+        "pack.toml: wit = {0:?}: this Shunt has version {wit} of the rule contract; write wit = \"{wit}\" \
+         and build the pack with the shunt-sdk of this version",
         wit = abi::WIT
     )]
     Wit(String),
@@ -135,7 +135,7 @@ mod tests {
             ("canary", "Canary", "lower-case"),
             ("1.2.0", "1.2", "three numbers"),
             ("1.2.0", "1.2.x", "three numbers"),
-            ("\"0.1\"", "\"0.2\"", "speaks version 0.1"),
+            ("\"0.1\"", "\"0.2\"", "has version 0.1"),
             ("primary =", "\"Pri mary\" =", "slot \"Pri mary\""),
             ("[slots]", "[slot]", "unknown field `slot`"),
             ("[pack]", "[pack", "pack.toml:"),

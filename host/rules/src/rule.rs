@@ -27,24 +27,26 @@ pub enum RuleError {
     #[error("the component does not compile: {0}; build it again with `shunt rule build`")]
     Compile(String),
     #[error(
-        "the component asks for what Shunt does not offer: {}; a rule is built for wasm32-unknown-unknown \
-         by `shunt rule build` and may import {}",
+        "the component imports what Shunt does not offer: {}; build the rule for wasm32-unknown-unknown \
+         by `shunt rule build`; it may import {}",
         .0.join(", "), capabilities::OFFERED.join(", ")
     )]
     Imports(Vec<String>),
     #[error(
-        "the component speaks another version of the rule contract ({}), this Shunt speaks {}; \
-         build it with a matching shunt-sdk", .0.join(", "), abi::VERSION
+        "the component uses another version of the rule contract ({}), and this Shunt has {}; \
+         build the pack with the shunt-sdk of this version of Shunt", .0.join(", "), abi::VERSION
     )]
     Version(Vec<String>),
-    #[error("the component exports {}, which this Shunt never calls; it knows {}", .0.join(", "), HookSet::ALL)]
+    #[error("the component exports {}, which this Shunt never calls; its hooks are {}", .0.join(", "), HookSet::ALL)]
     UnknownHooks(Vec<String>),
     #[error(
-        "the component exports no hook, so it would never be called; a rule exports one or more of {}",
+        "the component exports no hook, so Shunt would never call it; export one or more of {}",
         HookSet::ALL
     )]
     NoHook,
-    #[error("the component does not fit the contract: {0}; build it with a matching shunt-sdk")]
+    #[error(
+        "the component does not match the contract: {0}; build the pack with the shunt-sdk of this version of Shunt"
+    )]
     Contract(String),
 }
 

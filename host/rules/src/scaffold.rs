@@ -22,10 +22,10 @@ pub enum SdkSource {
 #[derive(Debug, thiserror::Error)]
 pub enum ScaffoldError {
     #[error(
-        "{0:?} cannot name a pack: use 1 to 64 lower-case letters, digits and hyphens, beginning with a letter"
+        "{0:?} is not a name for a pack: use 1 to 64 lower-case letters, digits and hyphens, beginning with a letter"
     )]
     Name(String),
-    #[error("{} is there already; choose another name, or remove it", .0.display())]
+    #[error("{} exists already; use another name, or remove it", .0.display())]
     Exists(PathBuf),
     #[error("cannot write {}: {source}", path.display())]
     Io { path: PathBuf, source: std::io::Error },

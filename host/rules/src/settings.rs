@@ -1,4 +1,4 @@
-//! Settings: the schema that a pack carries, and what the operator wrote checked against it.
+//! Settings: the schema in a pack, and the check of the operator's settings against it.
 
 use serde::Deserialize;
 use serde_json::Value;

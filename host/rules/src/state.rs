@@ -40,14 +40,14 @@ pub(crate) struct Usage {
     pub last_error: Option<String>,
 }
 
-/// The host refuses to go on with a call. Becomes a trap, and then a fault.
+/// The host refuses to continue with a call. Becomes a trap, and then a fault.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Refusal {
     #[error("{0}")]
     HostCalls(String),
     #[error("needs {} KiB of memory, and its budget is {} KiB", desired.div_ceil(1024), budget / 1024)]
     Memory { desired: usize, budget: usize },
-    #[error("needs a table of {0} elements, and {MAX_TABLE} are allowed")]
+    #[error("needs a table of {0} elements; at most {MAX_TABLE} are allowed")]
     Table(usize),
 }
 

@@ -23,7 +23,7 @@ pub fn bucket_bound(bucket: usize) -> Option<Duration> {
     (bucket + 1 < BUCKETS).then(|| Duration::from_nanos(FIRST_BOUND_NS << bucket))
 }
 
-/// The counters of a rule where it is attached. Carried over a reload by identity: give the
+/// The counters of a rule where it is attached. Kept over a reload by identity: give the
 /// same `Arc` to the next version.
 #[derive(Debug, Default)]
 pub struct RuleStats {

@@ -20,7 +20,7 @@ pub struct Target {
     pub persist: Option<PersistKey>,
 }
 
-/// How the balancer carries the flow to the chosen member; see `mode` in `wit/types.wit`.
+/// How Shunt forwards the flow to the chosen member; see `mode` in `wit/types.wit`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Mode {
     Proxy,

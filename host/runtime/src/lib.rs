@@ -1,4 +1,4 @@
-//! What the planes share: the snapshot in force, live state that a reload carries over, counters, the
+//! What the planes share: the snapshot in force, live state that a reload keeps, counters, the
 //! clock, TLS material. Nothing here knows a protocol.
 //!
 //! | module | what |

@@ -1,4 +1,4 @@
-//! Lines on their way to the log. A thread that logs leaves its line here and goes on; one thread writes.
+//! Lines on their way to the log. A thread that logs leaves its line here and continues; one thread writes.
 //!
 //! Where the log cannot be written (its reader is gone, its disk is full) or not fast enough (its reader
 //! takes nothing), lines are lost and counted, and no thread waits for it.
@@ -162,7 +162,7 @@ fn write_all(mut out: impl Write, entries: &Receiver<Entry>, state: &State) {
         if lost > reported && last_report.is_none_or(|at| at.elapsed() > REPORTS) {
             tracing::warn!(
                 lines = lost - reported,
-                "lines of the log were lost: its reader was gone or too slow, or its disk was full"
+                "log lines were lost: the reader of the log was gone or too slow, or the disk was full"
             );
             reported = lost;
             last_report = Some(Instant::now());
@@ -254,7 +254,7 @@ mod tests {
         }
         assert!(queue.lost() > 1_024, "{}", queue.lost());
         assert!(!queue.flush(Duration::from_millis(1)));
-        // The reader's end lets the writer go on, and what waits is lost, too.
+        // The reader's end lets the writer continue, and what waits is lost, too.
         drop(reader);
         assert!(queue.flush(PATIENCE));
         assert_eq!(queue.state.waiting.load(Ordering::Relaxed), 0);

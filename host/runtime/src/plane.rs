@@ -1,6 +1,6 @@
 //! What planes share: how a change is put in force by all of them, or by none.
 //!
-//! A plane is a kind of traffic with all that carries it. A change goes through each in three steps: *prepare* makes
+//! A plane is a kind of traffic with all that forwards it. A change goes through each in three steps: *prepare* makes
 //! what can fail and touches nothing that runs; *commit* puts it in force and cannot fail; what it replaces is given
 //! back then. Only when all planes have prepared is any of them committed.
 
@@ -31,7 +31,7 @@ pub type Preparation<'a> = Result<Option<Box<dyn Prepared + 'a>>, Vec<String>>;
 
 /// A kind of traffic.
 pub trait Plane: Send {
-    /// Makes what a change needs, as far as that can fail. What runs goes on as it is; the listeners, sockets and
+    /// Makes what a change needs, as far as that can fail. What runs continues as it is; the listeners, sockets and
     /// programs that are added may take traffic, and do nothing with it.
     fn prepare<'a>(&'a mut self, next: Next<'a>) -> Step<'a, Preparation<'a>>;
 

@@ -1,4 +1,4 @@
-//! What runs: the snapshot, which a reload replaces as a whole, and what it carries over by identity.
+//! What runs: the snapshot, which a reload replaces as a whole, and what it keeps by identity.
 
 use std::net::SocketAddr;
 use std::sync::Arc;

@@ -22,9 +22,9 @@ pub enum TlsError {
     Read(String, std::io::Error),
     #[error("{0}: {1}")]
     Pem(String, PemError),
-    #[error("a virtual with TLS has no certificate")]
+    #[error("`tls` has no certificate")]
     Empty,
-    #[error("{0}: the key does not fit the certificate, or is of a kind that is not supported: {1}")]
+    #[error("{0}: the key does not belong to the certificate, or its kind is not supported: {1}")]
     Key(String, rustls::Error),
     #[error("{0}: the certificate cannot be parsed: {1}")]
     Parse(String, String),

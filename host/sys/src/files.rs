@@ -12,8 +12,8 @@ pub struct FileLimit {
 }
 
 /// Raises the limit of open files to the hard limit, which needs no privilege. (The soft limit is 1,024
-/// on most systems, for programs that still use `select`; a balancer needs two sockets per request
-/// under way.)
+/// on most systems, for programs that still use `select`; a load balancer needs two sockets for each
+/// request in flight.)
 ///
 /// # Errors
 ///

@@ -113,7 +113,7 @@ impl fmt::Display for ListenError {
             io::ErrorKind::AddrNotAvailable => {
                 write!(
                     f,
-                    "cannot listen on {address}: no interface has the address {ip}; `ip address` lists those there are"
+                    "cannot listen on {address}: no interface has the address {ip}; `ip address` lists the addresses"
                 )
             }
             _ if source.raw_os_error() == Some(libc::EAFNOSUPPORT) => {
@@ -175,7 +175,7 @@ mod tests {
         assert_eq!(
             error.to_string(),
             format!(
-                "cannot listen on {address}: port {port} is in use; `ss -ltnp 'sport = :{port}'` shows by whom"
+                "cannot listen on {address}: port {port} is in use; stop the process that `ss -ltnp 'sport = :{port}'` shows, or use another port"
             )
         );
         drop(holder);

@@ -1,7 +1,7 @@
 //! The network as the kernel has it: links, addresses, neighbours and routes, followed as they change.
 //!
 //! Blocking, for a thread of its own. Neighbours are followed message by message. Of the rest a message
-//! only says that something changed, and what changed is asked for anew: the kernel does not tell of
+//! only says that something changed, and what changed is asked for again: the kernel does not tell of
 //! every route that leaves (not of those that leave with their interface), but answers in full.
 
 mod edit;
@@ -37,7 +37,7 @@ const GROUPS: [u32; 6] = [
 ];
 
 /// For so many bytes of messages the kernel waits for this thread. What does not fit costs asking for
-/// everything anew.
+/// everything again.
 const EVENTS_BUFFER: usize = 4 << 20;
 
 /// Between two readings of the routes lies ten times what the last one took, so that a table in constant
@@ -58,7 +58,7 @@ pub struct Netlink {
     resynchronized: u64,
 }
 
-/// What has to be asked for anew.
+/// What has to be asked for again.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct Stale {
     links: bool,
@@ -120,7 +120,7 @@ impl Netlink {
         self.undecodable
     }
 
-    /// How often messages were lost, and everything was asked for anew.
+    /// How often messages were lost, and everything was asked for again.
     #[must_use]
     pub fn resynchronized(&self) -> u64 {
         self.resynchronized
@@ -131,7 +131,7 @@ impl Netlink {
     ///
     /// # Errors
     ///
-    /// As the kernel gives them. Messages lost for want of room are none: everything is asked for anew.
+    /// As the kernel gives them. Messages lost for want of room are none: everything is asked for again.
     pub fn wait(&mut self, timeout: Option<Duration>) -> io::Result<bool> {
         let rest = self.rest();
         let timeout = match (timeout, rest) {

@@ -85,7 +85,7 @@ impl Steering {
     /// # Errors
     ///
     /// [`XdpError::Full`], and nothing has changed; [`XdpError::Map`] as the kernel gives it, and a
-    /// part may have changed: calling again goes on from there.
+    /// part may have changed: calling again continues from there.
     pub fn steer(&mut self, wanted: &Wanted) -> Result<(), XdpError> {
         self.tables.steer(wanted)
     }

@@ -129,15 +129,14 @@ fn room_for_more_flows_is_told_to_be_for_the_next_start() {
     let site = PacketSite::start("reload-flows", Shape::TwoArm, &plan);
     site.reload(&more);
     // Four virtuals have as many each.
-    let told =
-        "limits.flows of all packet virtuals together is 1200000; the tables were made for 1048576 flows";
+    let told = "limits.flows add up to 1200000; the flow tables were made for 1048576 flows";
     site.wait_log(told);
-    site.wait_log("are larger at the next start only");
+    site.wait_log("grow only at the next start");
     let PacketSite { shunt, topology } = site;
     drop(shunt);
     let site = PacketSite::on(topology, &more);
     site.reload(&Plan { keys: "limits = { flows = 250_000 }".to_owned(), ..plan });
-    assert!(!site.shunt.log().contains("the tables were made for"), "{}", site.shunt.log());
+    assert!(!site.shunt.log().contains("flow tables were made for"), "{}", site.shunt.log());
 }
 
 #[test]

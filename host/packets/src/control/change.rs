@@ -347,8 +347,8 @@ fn warn_of_flows(packets: &Packets, config: &Config) {
     let (wanted, most) = (super::plane::flows_of(config), packets.most_flows);
     if wanted > most {
         tracing::warn!(
-            "limits.flows of all packet virtuals together is {wanted}; the tables were made for {most} flows, and are \
-             larger at the next start only"
+            "the packet virtuals' limits.flows add up to {wanted}; the flow tables were made for {most} flows, and grow only at \
+             the next start: restart Shunt"
         );
     }
 }

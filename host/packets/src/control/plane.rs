@@ -171,7 +171,7 @@ impl Packets {
                 let none = self.workers.iter().map(|_| Opened::default()).collect();
                 self.replace(workload, none).await;
             }
-            Err(problems) => tracing::error!("new flows are taken until the end: {}", problems.join("; ")),
+            Err(problems) => tracing::error!("cannot stop new flows while draining: {}", problems.join("; ")),
         }
     }
 
@@ -312,6 +312,6 @@ pub(crate) fn without_ports(pool: &model::SnatPool, workers: usize) -> Option<St
     let all_have = (0..workers).all(|worker| Blocks::new(worker, workers).count(&pool.ports) > 0);
     (!all_have).then(|| {
         let (name, enough) = (&pool.name, Blocks::enough(workers));
-        format!("snat-pool {name}: its ports do not reach for {workers} workers; give it {enough} or more")
+        format!("snat-pool {name}: it has too few ports for {workers} workers; give it {enough} or more")
     })
 }

@@ -150,7 +150,7 @@ pub(crate) fn find(config: &Config, state: &NetworkState) -> Result<Needed, Vec<
         }
         match xsk::queues(link) {
             Ok(queues) => ports.push(Needs { link: link.clone(), queues }),
-            Err(error) => problems.push(format!("interface {}: cannot tell its queues: {error}", link.name)),
+            Err(error) => problems.push(format!("interface {}: cannot read its queues: {error}", link.name)),
         }
     }
     if problems.is_empty() { Ok(Needed { links, ports, tuns }) } else { Err(problems) }
@@ -165,7 +165,7 @@ pub fn carrier(name: &str, state: &NetworkState) -> Result<(u32, u32), String> {
     let link = named(name, state).ok_or_else(|| {
         let hint = match nearest(name, state.links.values().map(|link| link.name.as_str())) {
             Some(near) => format!("did you mean {near}?"),
-            None => "`ip link` lists those there are".to_owned(),
+            None => "`ip link` lists the interfaces".to_owned(),
         };
         format!("there is no interface {name}; {hint}")
     })?;
@@ -173,15 +173,13 @@ pub fn carrier(name: &str, state: &NetworkState) -> Result<(u32, u32), String> {
         return Ok((link.index, link.index));
     }
     if !is_ethernet(link) {
-        return Err(format!("interface {name} carries no Ethernet frames, which packet virtuals need"));
+        return Err(format!("interface {name} is not an Ethernet interface, which packet virtuals need"));
     }
     let carrier = link.vlan.map_or(link.index, |vlan| vlan.parent);
     let found = state.links.get(&carrier).filter(|carrier| carrier.vlan.is_none() && is_ethernet(carrier));
     match found {
         Some(_) => Ok((link.index, carrier)),
-        None => {
-            Err(format!("interface {name} is a VLAN inside another; packet virtuals look through one tag"))
-        }
+        None => Err(format!("interface {name} is a VLAN inside another; packet virtuals support one tag")),
     }
 }
 
@@ -196,7 +194,7 @@ fn addresses_of_others(config: &Config, state: &NetworkState) -> Vec<String> {
             let name = &link.name;
             problems.push(format!(
                 "{what}: {address} is an address of this host, and must be Shunt's alone; \
-                 `ip address del {address}/{prefix} dev {name}` takes it off"
+                 `ip address del {address}/{prefix} dev {name}` removes it"
             ));
         }
     };
@@ -242,7 +240,8 @@ fn too_many(config: &Config, state: &NetworkState) -> Vec<String> {
         ("ends of tunnels", tunnels, steering::MAX_TUNNELS),
     ] {
         if count > most as usize {
-            problems.push(format!("too many {what} for the XDP program: {count}, and it can know {most}"));
+            problems
+                .push(format!("too many {what} for the XDP program: {count}, and it has room for {most}"));
         }
     }
     problems
@@ -291,7 +290,7 @@ impl Steered {
         let way = match self.steering.attach(&needs.link, sockets)? {
             Mode::Native => Way::Native,
             Mode::Generic { refusal } => {
-                tracing::warn!(interface = %name, %refusal, "its driver runs no XDP program: every frame costs more");
+                tracing::warn!(interface = %name, %refusal, "the driver runs no XDP program, so the kernel runs it for every frame, which costs more");
                 Way::Generic
             }
         };
@@ -363,7 +362,7 @@ impl Steered {
                 Ok(()) => self.is_behind = false,
                 Err(error) => {
                     let error = chain(&error);
-                    tracing::error!(%error, "the XDP program does not know of all changes yet; it is told again");
+                    tracing::error!(%error, "cannot update the XDP program; trying again");
                 }
             }
         }
@@ -398,7 +397,7 @@ impl Steered {
         let host: BTreeSet<Address> = own.map(|own| own.address.into()).collect();
         if host != self.wanted.host {
             for address in host.difference(&self.wanted.host).filter(|it| self.wanted.owned.contains(it)) {
-                tracing::error!(%address, "this host was given an address that is Shunt's alone");
+                tracing::error!(%address, "this host has got an address that must be Shunt's alone: remove it");
             }
             self.wanted.host = host;
             self.is_behind = true;
@@ -407,13 +406,13 @@ impl Steered {
         for (index, port) in &mut self.ports {
             let (link, name) = (state.links.get(index), &port.name);
             if link.is_none() && port.is_there {
-                tracing::warn!(interface = %name, "the interface is gone; once there is one of this name again, `shunt reload` takes it");
+                tracing::warn!(interface = %name, "the interface is gone; run `shunt reload` once it exists again");
             }
             port.is_there = link.is_some();
             if let Some(link) = link
                 && let Err(error) = self.steering.set_mac(*index, link.mac)
             {
-                tracing::error!(interface = %name, error = %chain(&error), "the XDP program does not know its new MAC");
+                tracing::error!(interface = %name, error = %chain(&error), "cannot give the XDP program the new MAC of the interface");
             }
         }
     }

@@ -131,7 +131,7 @@ impl ProbeLink {
         let ProbeLink { index, editor, has } = self;
         let done = |address: &IpAddr, outcome: io::Result<()>| {
             if let Err(error) = &outcome {
-                tracing::error!(%address, %error, "cannot be taken off the link of probes");
+                tracing::error!(%address, %error, "cannot remove the address from the probe interface");
             }
             outcome.is_err()
         };

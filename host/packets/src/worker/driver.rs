@@ -168,7 +168,7 @@ impl Random {
         let mut bytes = [0; Random::DRAWN * 8];
         if self.source.fill(&mut bytes).is_err() {
             // The kernel's generator does not fail once it has been seeded.
-            tracing::error!("no random numbers from the system");
+            tracing::error!("the system gives no random numbers");
         }
         let (numbers, _) = bytes.as_chunks::<8>();
         self.drawn.extend(numbers.iter().map(|bytes| u64::from_ne_bytes(*bytes)));

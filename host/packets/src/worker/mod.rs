@@ -67,7 +67,7 @@ pub(crate) enum Command {
     Network(Arc<Network>),
     /// Tell the neighbours where Shunt's addresses are.
     Announce,
-    /// The flows of a part of the table, and where to go on.
+    /// The flows of a part of the table, and where to continue.
     Flows {
         filter: Filter,
         from: Cursor,
@@ -185,7 +185,7 @@ impl Drop for Worker {
         if let Some(thread) = self.thread.take()
             && thread.join().is_err()
         {
-            tracing::error!("a packet worker had ended by a panic");
+            tracing::error!("a packet worker had panicked");
         }
     }
 }
@@ -247,9 +247,7 @@ impl Thread {
                 break;
             }
         }
-        tracing::error!(
-            "a packet worker failed again and again; Shunt ends, so that whoever watches it restarts it"
-        );
+        tracing::error!("a packet worker panicked too often; Shunt ends, for its supervisor to restart it");
         shunt_runtime::log::flush();
         std::process::exit(1);
     }
@@ -258,7 +256,7 @@ impl Thread {
         let worker = self.options.worker;
         tracing::error!(
             worker,
-            "a packet worker failed: a bug of Shunt's. Its flows are lost, and it starts again"
+            "a packet worker panicked, which is a bug in Shunt: report it. Its flows are lost, and it starts again"
         );
         let lost = self.work.take();
         #[cfg(test)]

@@ -233,14 +233,14 @@ fn target(
         None => None,
         Some((Some(Slot::Pool(pool)), _)) => Some(pool),
         Some((_, name)) => {
-            return Err(format!("sent it to the slot {name:?}, which is bound to no pool"));
+            return Err(format!("chose the slot {name:?} as pool, which is bound to a SNAT pool or to none"));
         }
     };
     let snat_pool = match target.snat_pool.map(slot) {
         None => None,
         Some((Some(Slot::Snat(pool)), _)) => Some(pool),
         Some((_, name)) => {
-            return Err(format!("took the slot {name:?} for a SNAT pool, and it is bound to none"));
+            return Err(format!("chose the slot {name:?} as SNAT pool, which is not bound to one"));
         }
     };
     let mode = target.mode.map(mode_name).transpose()?;
@@ -255,14 +255,14 @@ fn target(
     if let (Some(pool), Some(member)) = (going_to, target.member)
         && pool.position(member.into()).is_none()
     {
-        return Err(format!("sent it to {member}, which the pool {} does not have", pool.name));
+        return Err(format!("chose {member}, which the pool {} does not have", pool.name));
     }
     if let Some(pool) = going_to.filter(|_| !chosen.name().is_two_way())
         && let Some(member) = other_port(pool, virtual_.listen.port)
     {
         let (mode, pool) = (chosen.name(), &pool.name);
         return Err(format!(
-            "chose {mode}, which leaves the port as it is, and {member} of {pool} has another"
+            "chose {mode}, which does not rewrite the port, and {member} of {pool} has another"
         ));
     }
     Ok(Target {

@@ -25,16 +25,16 @@ pub(crate) enum BodyError {
     #[error("the request body is larger than the limit")]
     TooLarge,
     /// The client's bytes were not what its framing said, or it went away.
-    #[error("the client broke off the request body: {0}")]
+    #[error("the client ended the request body early: {0}")]
     Client(hyper::Error),
     /// The guard refused its framing where hyper takes it.
-    #[error("the request body is framed in a way that could be read differently: {}", .0.reason())]
+    #[error("the framing of the request body is ambiguous: {}", .0.reason())]
     Framing(Refusal),
-    /// The member broke off.
-    #[error("the member broke off the response body: {0}")]
+    /// The member closed the connection early.
+    #[error("the member ended the response body early: {0}")]
     Member(String),
     /// Neither side made progress for the idle time-out.
-    #[error("no progress within the idle time-out")]
+    #[error("no progress within `timeouts.idle`")]
     Stalled,
 }
 
@@ -369,7 +369,7 @@ pub(crate) struct MemberBody {
     lease: Option<Lease>,
     deadline: Rc<Deadline>,
     ended: bool,
-    /// It broke off, which is not told yet.
+    /// It ended early, which is not reported yet.
     broken: Option<BodyError>,
     /// `None`: the client takes no trailers.
     trailing: Option<Box<Trailing>>,

@@ -35,7 +35,7 @@ pub(crate) enum Problem {
     NoMember(std::sync::Arc<str>),
     /// The members: none of those tried could be connected to.
     NotConnected,
-    /// The member: it broke off before a response head, or sent what is not HTTP.
+    /// The member: it closed the connection before a response head, or sent what is not HTTP.
     NoResponse,
     /// The member: no response head in time.
     TimedOut,
@@ -53,7 +53,7 @@ impl Problem {
                 (StatusCode::PAYLOAD_TOO_LARGE, "the request body is too large".to_owned(), true)
             }
             Problem::BodyStalled => {
-                (StatusCode::REQUEST_TIMEOUT, "the request body did not come in time".to_owned(), true)
+                (StatusCode::REQUEST_TIMEOUT, "the request body did not arrive in time".to_owned(), true)
             }
             Problem::Method => {
                 (StatusCode::METHOD_NOT_ALLOWED, "this method is not served here".to_owned(), true)
@@ -63,19 +63,19 @@ impl Problem {
                 (StatusCode::INTERNAL_SERVER_ERROR, "a rule of this service failed".to_owned(), false)
             }
             Problem::NoPool => {
-                (StatusCode::SERVICE_UNAVAILABLE, "no pool for this request".to_owned(), false)
+                (StatusCode::SERVICE_UNAVAILABLE, "no pool is configured for this request".to_owned(), false)
             }
             Problem::NoMember(pool) => {
-                (StatusCode::SERVICE_UNAVAILABLE, format!("pool {pool} has no live member"), false)
+                (StatusCode::SERVICE_UNAVAILABLE, format!("pool {pool} has no member that is up"), false)
             }
             Problem::NotConnected => {
-                (StatusCode::BAD_GATEWAY, "no member could be connected to".to_owned(), false)
+                (StatusCode::BAD_GATEWAY, "no member accepted a connection".to_owned(), false)
             }
             Problem::NoResponse => {
-                (StatusCode::BAD_GATEWAY, "the member gave no valid response".to_owned(), false)
+                (StatusCode::BAD_GATEWAY, "the member sent no valid response".to_owned(), false)
             }
             Problem::TimedOut => {
-                (StatusCode::GATEWAY_TIMEOUT, "the member did not answer in time".to_owned(), false)
+                (StatusCode::GATEWAY_TIMEOUT, "the member did not respond in time".to_owned(), false)
             }
         };
         (status, text, close)

@@ -1,4 +1,4 @@
-//! The contract's values as the component model carries them: one type per item of `wit/`.
+//! The contract's values as the component model passes them: one type per item of `wit/`.
 //!
 //! They are written out and not generated, because generated ones own every string and
 //! every list on its way out; the test beside this module links a component that

@@ -136,7 +136,7 @@ impl fmt::Display for Undeclared {
         write!(f, "{}: pack.toml declares no slot {:?}", self.place, self.slot)?;
         match &self.nearest {
             Some(nearest) => write!(f, "; did you mean {nearest:?}?"),
-            None => write!(f, "; add it under [slots]"),
+            None => write!(f, "; add it to [slots]"),
         }
     }
 }
@@ -168,8 +168,8 @@ mod tests {
         let error = checked(source).unwrap_err();
         for line in [
             "src/more/a.rs:2: pack.toml declares no slot \"canry\"; did you mean \"canary\"?",
-            "src/more/a.rs:3: pack.toml declares no slot \"third\"; add it under [slots]",
-            "src/more/a.rs:4: pack.toml declares no slot \"out\"; add it under [slots]",
+            "src/more/a.rs:3: pack.toml declares no slot \"third\"; add it to [slots]",
+            "src/more/a.rs:4: pack.toml declares no slot \"out\"; add it to [slots]",
         ] {
             assert!(error.contains(line), "{error}");
         }

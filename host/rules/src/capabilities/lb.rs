@@ -11,7 +11,7 @@ pub(super) fn define(lb: &mut Interface<'_>) -> wasmtime::Result<()> {
         let pool = pool_of(&context, &slot)?;
         match context.data().attachment.environment.pool(pool) {
             Some(state) => Ok((Pool::from(state),)),
-            None => Err(Refusal::host_call(format!("asked for the pool {pool:?}, which is gone"))),
+            None => Err(Refusal::host_call(format!("asked for the pool {pool:?}, which no longer exists"))),
         }
     })?;
     lb.function("members", |context, (slot,): (WasmStr,)| {

@@ -14,7 +14,9 @@ pub(super) fn define(random: &mut Interface<'_>) -> wasmtime::Result<()> {
     })?;
     random.function("bytes", |mut context, (len,): (u32,)| {
         if len > MAX_BYTES {
-            return Err(Refusal::host_call(format!("asked for {len} random bytes; {MAX_BYTES} are allowed")));
+            return Err(Refusal::host_call(format!(
+                "asked for {len} random bytes; at most {MAX_BYTES} are allowed"
+            )));
         }
         context.data_mut().usage.random_bytes(len)?;
         let mut bytes = vec![0; len as usize];

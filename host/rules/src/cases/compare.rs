@@ -100,7 +100,7 @@ pub(super) fn compare(expect: &Expect, played: &Played) -> Vec<Difference> {
             && !played.is_removed(name)
         {
             let key = format!("response-headers.{name}");
-            all.differ(&key, "removed", "left alone; give a response that has it to see more");
+            all.differ(&key, "removed", "unchanged; give the response this field to test it");
         } else {
             all.field("response-headers", name, field, &sent);
         }

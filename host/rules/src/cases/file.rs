@@ -107,7 +107,7 @@ impl TryFrom<String> for Client {
         alone
             .or_else(|_| text.parse())
             .map(Client)
-            .map_err(|_| format!("{text:?} is no address; write \"192.0.2.7\""))
+            .map_err(|_| format!("{text:?} is not an address; write one such as \"192.0.2.7\""))
     }
 }
 
@@ -330,7 +330,7 @@ fn check(case: &Case, manifest: &Manifest) -> Result<(), String> {
     if let Some(verdict) = &case.expect.verdict
         && !VERDICTS.contains(&verdict.as_str())
     {
-        return Err(format!("no verdict is named {verdict:?}{}", hint(verdict, VERDICTS)));
+        return Err(format!("{verdict:?} is not a verdict{}", hint(verdict, VERDICTS)));
     }
     let response_slot = case.response.as_ref().and_then(|response| response.slot.as_ref());
     let slots = case.pools.keys().chain(&case.expect.pool).chain(response_slot);

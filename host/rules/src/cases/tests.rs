@@ -61,7 +61,10 @@ fn mistakes_are_told_with_their_line() {
             case("request = { pth = \"/\" }\nexpect = { verdict = \"next\" }"),
             &["line 4", "did you mean `path`?"],
         ),
-        (case("request = { client = \"here\" }\nexpect = { verdict = \"next\" }"), &["line 4", "no address"]),
+        (
+            case("request = { client = \"here\" }\nexpect = { verdict = \"next\" }"),
+            &["line 4", "not an address"],
+        ),
         (
             case("request = {}\nconnect-failed = { cause = \"refusd\" }\nexpect = { verdict = \"next\" }"),
             &["did you mean `refused`?"],

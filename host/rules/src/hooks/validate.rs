@@ -47,22 +47,22 @@ fn persist(persist: abi::PersistKey) -> Validated<PersistKey> {
 pub(super) fn answer(answer: abi::Answer, attachment: &Attachment) -> Validated<Answer> {
     let status = match answer.status {
         200..=599 => StatusCode::from_u16(answer.status).map_err(|error| error.to_string())?,
-        other => return Err(format!("answered with status {other}; 200 to 599 are allowed")),
+        other => return Err(format!("responded with status {other}; use 200 to 599")),
     };
     let mut headers = HeaderMap::with_capacity(answer.headers.len().min(64));
     let mut size = 0;
     for (name, value) in answer.headers {
         size += name.len() + value.len() + 4;
         if size > attachment.header_limit {
-            return Err(format!("answered with a head of more than {} bytes", attachment.header_limit));
+            return Err(format!("responded with a head of more than {} bytes", attachment.header_limit));
         }
         let field = HeaderName::from_bytes(name.as_bytes())
-            .map_err(|_| format!("answered with the field name {name:?}, which HTTP does not allow"))?;
+            .map_err(|_| format!("responded with the field name {name:?}, which HTTP does not allow"))?;
         if is_forbidden(&field) {
-            return Err(format!("answered with the field {field}, which the host writes itself"));
+            return Err(format!("responded with the field {field}, which only the host may write"));
         }
         let value = HeaderValue::try_from(value)
-            .map_err(|_| format!("answered with a value of {field} that HTTP does not allow"))?;
+            .map_err(|_| format!("responded with a value of {field} that HTTP does not allow"))?;
         headers.try_append(field, value).map_err(|error| error.to_string())?;
     }
     Ok(Answer { status, headers, body: answer.body.into() })

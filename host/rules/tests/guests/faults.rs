@@ -75,7 +75,7 @@ fn a_panic_is_told_in_its_own_words() {
     assert_fault("/panic", FaultKind::Panic, "the author was wrong about /panic");
     assert_fault("/panic", FaultKind::Panic, "src/lib.rs:");
     assert_fault("/error", FaultKind::Panic, "not a number");
-    assert_fault("/abort", FaultKind::Panic, "reached unreachable code");
+    assert_fault("/abort", FaultKind::Panic, "executed the instruction `unreachable`");
 }
 
 #[test]

@@ -138,9 +138,9 @@ fn everything_that_is_wrong_at_attach_is_told_at_once() {
     });
     let text = error.to_string();
     for says in [
-        "the rule exports on-flow, which its virtual never fires",
+        "the rule exports on-flow, which its virtual never calls",
         "the pack has no slot \"wbe\"; did you mean \"web\"?",
-        "slot \"web\" (where good requests go) is bound to no pool",
+        "slot \"web\" (where good requests go) is not bound to a pool",
         "unknown setting \"laod\"; did you mean \"load\"?",
         "settings.load: expected a text, found an integer",
         "more than 256 MiB",

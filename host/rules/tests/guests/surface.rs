@@ -191,7 +191,7 @@ fn the_clock_is_the_environments() {
 }
 
 #[test]
-fn chance_is_the_environments() {
+fn random_numbers_are_the_environments() {
     let number = u64::from_ne_bytes([0, 1, 2, 3, 4, 5, 6, 7]);
     assert_eq!(ask(&mut exchange("/random", &[])), format!("{number} 16"));
 }

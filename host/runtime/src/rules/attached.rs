@@ -66,7 +66,7 @@ impl<P, S> AttachedRule<P, S> {
         }
     }
 
-    /// Goes on with the instance of the same attachment under an earlier configuration.
+    /// Continues with the instance of the same attachment under an earlier configuration.
     pub fn go_on(&self, before: &Self) {
         if Arc::ptr_eq(&self.attachment, &before.attachment) {
             self.runner.swap(&before.runner);

@@ -9,32 +9,28 @@ use thiserror::Error;
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum PemError {
     #[error(
-        "line {line}: `{boundary}` does not stand alone; two files were put together without a line break \
-         between them: put one before each `-----BEGIN`"
+        "line {line}: `{boundary}` is not on a line of its own; two files were joined without a line break \
+         between them: add one before each `-----BEGIN`"
     )]
     Glued { line: usize, boundary: String },
-    #[error("line {line}: `{boundary}` is no boundary of PEM: five hyphens stand at both of its ends")]
+    #[error("line {line}: `{boundary}` is not a PEM boundary: write five hyphens at both of its ends")]
     Boundary { line: usize, boundary: String },
-    #[error(
-        "line {line}: `-----BEGIN {label}-----` has no `-----END {label}-----`: a part of the file is missing"
-    )]
+    #[error("line {line}: `-----BEGIN {label}-----` has no `-----END {label}-----`: copy the whole file")]
     Open { line: usize, label: String },
-    #[error(
-        "line {line}: `-----END {label}-----` has no `-----BEGIN {label}-----`: a part of the file is missing"
-    )]
+    #[error("line {line}: `-----END {label}-----` has no `-----BEGIN {label}-----`: copy the whole file")]
     Closed { line: usize, label: String },
-    #[error("line {line}: the {label} that begins here cannot be read: {why}")]
+    #[error("line {line}: cannot read the {label} that begins here: {why}")]
     Content { line: usize, label: String, why: String },
-    #[error("holds no {wanted}{}", if found.is_empty() { String::new() } else { format!(", but {}", found.join(", ")) })]
+    #[error("the file has no {wanted}{}", if found.is_empty() { String::new() } else { format!(", but {}", found.join(", ")) })]
     Missing { wanted: &'static str, found: Vec<String> },
     #[error(
-        "holds no PEM: the file is binary, DER or PKCS #12 by its look; make PEM of it: `openssl {command} -inform DER -in FILE -out NEW`, \
+        "the file is not PEM but binary, such as DER or PKCS #12; convert it: `openssl {command} -inform DER -in FILE -out NEW`, \
          or `openssl pkcs12 -in FILE -nodes -out NEW`"
     )]
     Binary { command: &'static str },
     #[error(
-        "line {line}: the private key is encrypted, and Shunt asks nobody for a passphrase; decrypt it into a file that \
-         only the user of Shunt may read, and name that: `(umask 077; openssl pkey -in FILE -out NEW)`"
+        "line {line}: the private key is encrypted, and Shunt cannot ask for a passphrase; decrypt it into a file that \
+         only the user of Shunt may read, and use that: `(umask 077; openssl pkey -in FILE -out NEW)`"
     )]
     Encrypted { line: usize },
 }
@@ -217,7 +213,10 @@ mod tests {
         assert_eq!(certificates(&format!("subject=x {CERTIFICATE}\n")), Err(glued(1, begin)));
         assert_eq!(certificates(&CERTIFICATE.replacen('\n', "", 1)), Err(glued(1, begin)));
         let text = glued(3, end).to_string();
-        assert!(text.starts_with("line 3: `-----END CERTIFICATE-----` does not stand alone; "), "{text}");
+        assert!(
+            text.starts_with("line 3: `-----END CERTIFICATE-----` is not on a line of its own; "),
+            "{text}"
+        );
     }
 
     #[test]
@@ -256,12 +255,12 @@ mod tests {
 
     #[test]
     fn what_is_there_instead_is_named() {
-        assert_eq!(key("").unwrap_err().to_string(), "holds no private key");
-        assert_eq!(key(CERTIFICATE).unwrap_err().to_string(), "holds no private key, but CERTIFICATE");
+        assert_eq!(key("").unwrap_err().to_string(), "the file has no private key");
+        assert_eq!(key(CERTIFICATE).unwrap_err().to_string(), "the file has no private key, but CERTIFICATE");
         let request = CERTIFICATE.replace("CERTIFICATE", "CERTIFICATE REQUEST");
         assert_eq!(
             certificates(&request).unwrap_err().to_string(),
-            "holds no certificate, but CERTIFICATE REQUEST"
+            "the file has no certificate, but CERTIFICATE REQUEST"
         );
         let der = super::certificates(&[0x30, 0x82, 1, 0, 0xff]).unwrap_err();
         assert_eq!(der, PemError::Binary { command: "x509" });

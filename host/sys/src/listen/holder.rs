@@ -48,7 +48,9 @@ impl Holder {
     pub(super) fn told(self, port: u16) -> String {
         match self {
             Holder::Listener => {
-                format!("port {port} is in use; `ss -ltnp 'sport = :{port}'` shows by whom")
+                format!(
+                    "port {port} is in use; stop the process that `ss -ltnp 'sport = :{port}'` shows, or use another port"
+                )
             }
             Holder::Connection => format!(
                 "port {port} is in use as the own port of a connection; `ss -tanp 'sport = :{port}'` shows whose. Keep such \
@@ -61,8 +63,8 @@ impl Holder {
                     (format!("{count} connections that have"), "them")
                 };
                 format!(
-                    "port {port} is kept by {what} ended (TIME_WAIT), for a minute at most; \
-                     `ss -tan state time-wait 'sport = :{port}'` shows {them}. Wait for the end of it"
+                    "port {port} is held by {what} ended (TIME_WAIT), for a minute at most; \
+                     `ss -tan state time-wait 'sport = :{port}'` shows {them}. Wait until it ends"
                 )
             }
             Holder::Bound => format!(
@@ -148,7 +150,7 @@ mod tests {
         assert!(
             Holder::TimeWait(1)
                 .told(80)
-                .starts_with("port 80 is kept by a connection that has ended (TIME_WAIT)")
+                .starts_with("port 80 is held by a connection that has ended (TIME_WAIT)")
         );
     }
 }

@@ -25,7 +25,7 @@ impl fmt::Display for TunError {
         let Cause::System(error) = cause else {
             return write!(
                 f,
-                "{name} is no TUN device: `ip tuntap add mode tun dev NAME` makes one of another name"
+                "{name} is not a TUN device: make one of another name by `ip tuntap add mode tun dev NAME`"
             );
         };
         match error.raw_os_error() {
@@ -47,7 +47,7 @@ impl fmt::Display for TunError {
                 )
             }
             _ if error.kind() == io::ErrorKind::NotFound => {
-                write!(f, "the TUN device {name} is not there any more")
+                write!(f, "the TUN device {name} no longer exists")
             }
             _ => write!(f, "cannot open the TUN device {name}: {error}"),
         }

@@ -20,7 +20,7 @@ pub enum XdpError {
     )]
     NotPermitted,
     #[error(
-        "this kernel is older than 5.9, which packet virtuals need: without XDP links a crash would leave the program behind"
+        "this kernel is older than 5.9, which packet virtuals need: older kernels leave the XDP program attached after a crash"
     )]
     KernelTooOld,
     #[error("this kernel has no BPF or no AF_XDP: it needs CONFIG_BPF_SYSCALL and CONFIG_XDP_SOCKETS")]
@@ -36,12 +36,12 @@ pub enum XdpError {
     NoInterface { interface: String },
     #[error("the XDP program cannot be attached to {interface}: {source}")]
     Attach { interface: String, source: io::Error },
-    #[error("too many {what} for the XDP program: it can know {most}")]
+    #[error("too many {what} for the XDP program: it has room for {most}")]
     Full { what: &'static str, most: u32 },
-    #[error("cannot tell the XDP program whose frames are whose")]
+    #[error("cannot write the addresses into the XDP program's maps")]
     Map(#[source] MapError),
     /// Ourselves: the object lacks what `shunt_wire::steering` names.
-    #[error("the XDP program in this build does not fit it: build Shunt anew")]
+    #[error("the XDP program of this build is not the one that the code expects: build Shunt again")]
     Object,
 }
 

@@ -33,7 +33,7 @@ impl fmt::Display for XskError {
         match (cause, code) {
             (Cause::Mtu { mtu, most }, _) => write!(
                 f,
-                "the MTU of {interface} is {mtu}, and packet virtuals take frames of {most} at most: \
+                "the MTU of {interface} is {mtu}, and packet virtuals support frames of at most {most}: \
                  `ip link set dev {interface} mtu {most}`"
             ),
             (_, Some(libc::EPERM | libc::EACCES)) => write!(
@@ -52,11 +52,10 @@ impl fmt::Display for XskError {
                 f,
                 "another AF_XDP socket is bound to queue {queue} of {interface}; `ss --xdp` shows whose"
             ),
-            (_, Some(libc::ENODEV)) => write!(f, "the interface {interface} is not there any more"),
-            (Cause::Socket(SocketError::Bind(_)), Some(libc::EINVAL)) => write!(
-                f,
-                "{interface} has no queue {queue}: `ethtool -l {interface}` shows how many there are"
-            ),
+            (_, Some(libc::ENODEV)) => write!(f, "the interface {interface} no longer exists"),
+            (Cause::Socket(SocketError::Bind(_)), Some(libc::EINVAL)) => {
+                write!(f, "{interface} has no queue {queue}: `ethtool -l {interface}` shows how many it has")
+            }
             (Cause::Options(error), _) => {
                 write!(f, "cannot open a socket for queue {queue} of {interface}: {error}")
             }

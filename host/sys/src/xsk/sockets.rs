@@ -86,11 +86,11 @@ pub enum Fate {
 /// A frame was not sent. Each is counted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Unsent {
-    #[error("as many frames are on their way out as there is room for")]
+    #[error("the send ring is full")]
     Full,
-    #[error("the frame is empty, longer than the interface takes, or nothing that it carries")]
+    #[error("the frame is empty, longer than the MTU, or not of a kind that the interface sends")]
     TooLong,
-    #[error("nothing is open for this interface")]
+    #[error("no socket is open for this interface")]
     NoInterface,
 }
 

@@ -398,7 +398,7 @@ fn a_wait_ends_when_woken() {
         let (left, _right) = cable();
         let (_steering, mut sockets) = open(&left, SMALL);
         let waker = sockets.waker();
-        // Before the wait, and while it goes on.
+        // Before the wait, and while it continues.
         waker.wake();
         sockets.wait(None).unwrap();
         thread::scope(|scope| {

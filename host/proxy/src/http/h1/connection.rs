@@ -166,7 +166,7 @@ impl Http1Connection {
                     Poll::Pending => {}
                 }
                 if self.stream.findings.half_close.is_seen() && !ending {
-                    ending = !self.stream.findings.under_way(&self.stream.deadline);
+                    ending = !self.stream.findings.in_flight(&self.stream.deadline);
                     if ending {
                         // The answer is out: now the end of the client's side is the end of the connection.
                         continue;

@@ -51,7 +51,7 @@ impl Refusal {
         match self {
             Refusal::BothLengths => "both Content-Length and Transfer-Encoding",
             Refusal::BareLf => "line not ended by CRLF",
-            Refusal::BadLength => "Content-Length is not one number",
+            Refusal::BadLength => "Content-Length is not a number",
             Refusal::LengthTooLarge => "Content-Length is too large",
             Refusal::Coding => "Transfer-Encoding is not chunked",
             Refusal::Fragment => "the target has a fragment",
@@ -76,12 +76,12 @@ pub(crate) struct Findings {
     inside_message: Cell<bool>,
     /// Something that was to be written waits for the client to read.
     unwritten: Cell<bool>,
-    /// Request bodies that go on to members though their answers are out.
+    /// Request bodies that continue to members though their answers are out.
     uploads: Cell<usize>,
     pub(crate) half_close: HalfClose,
 }
 
-/// A request body that goes on to its member, or is read to its end, behind the answer.
+/// A request body that continues to its member, or is read to its end, behind the answer.
 pub(crate) struct Upload(Rc<Findings>);
 
 impl Drop for Upload {
@@ -134,7 +134,7 @@ impl Findings {
     }
 
     /// Whether there is an answer to come, or a rest of one to be written.
-    pub(crate) fn under_way(&self, deadline: &Deadline) -> bool {
+    pub(crate) fn in_flight(&self, deadline: &Deadline) -> bool {
         self.unwritten.get() || !matches!(deadline.waiting(), Waiting::Request | Waiting::Head)
     }
 
@@ -201,7 +201,7 @@ impl<S: ClientStream> AsyncRead for Guarded<S> {
     ) -> Poll<io::Result<()>> {
         let this = &mut *self;
         if this.findings.half_close.is_seen() {
-            return if this.findings.under_way(&this.deadline) { Poll::Pending } else { Poll::Ready(Ok(())) };
+            return if this.findings.in_flight(&this.deadline) { Poll::Pending } else { Poll::Ready(Ok(())) };
         }
         let before = buf.filled().len();
         let read = ready!(Pin::new(&mut this.stream).poll_read(cx, buf));
@@ -213,7 +213,7 @@ impl<S: ClientStream> AsyncRead for Guarded<S> {
         if ended
             && this.framing.part == Part::Head
             && !this.framing.inside_head()
-            && this.findings.under_way(&this.deadline)
+            && this.findings.in_flight(&this.deadline)
         {
             return this.end_between_messages(cx);
         }

@@ -209,7 +209,7 @@ impl ServerConnection {
         }
     }
 
-    /// Lets the rest of the request go on by itself, whether anyone waits for something from here or
+    /// Lets the rest of the request continue by itself, whether anyone waits for something from here or
     /// not: the client may want to send all of it before it reads anything.
     pub(super) fn upload_in_background(&mut self, pace: Pace) {
         let Some(Stream::Whole(stream)) = self.stream.take() else { return };

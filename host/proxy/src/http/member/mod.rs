@@ -73,7 +73,7 @@ pub(crate) enum ConnectError {
 pub(crate) enum SendError {
     /// The member closed a connection that was kept alive just as it was taken.
     Stale(Broken, Resend),
-    /// The member broke off or answered something that is not HTTP, or the request's own body broke off.
+    /// The member closed the connection early or sent what is not HTTP, or the request's own body ended early.
     Member(Broken),
     /// No response head in time.
     FirstByte,
@@ -84,19 +84,19 @@ pub(crate) enum SendError {
 pub(crate) enum Broken {
     #[error(transparent)]
     Io(io::Error),
-    #[error("closed without an answer")]
+    #[error("closed without a response")]
     Closed,
-    #[error("closed in the middle of an answer")]
+    #[error("closed in the middle of a response")]
     Truncated,
-    #[error("no HTTP/1 answer: {0}")]
+    #[error("not an HTTP/1 response: {0}")]
     Head(httparse::Error),
     #[error("head or trailers larger than 64 KiB")]
     HeadTooLarge,
-    #[error("no such status")]
+    #[error("not a status")]
     Status,
     #[error("malformed field")]
     Field,
-    #[error("Content-Length is not one number")]
+    #[error("Content-Length is not a number")]
     Length,
     #[error("Transfer-Encoding is not chunked")]
     Coding,
@@ -280,7 +280,7 @@ impl Lease {
         self.connection.is_sent()
     }
 
-    /// Whether the member goes on with this connection, as far as it has said.
+    /// Whether the member continues with this connection, as far as it has said.
     pub(crate) fn stays_open(&self) -> bool {
         self.connection.stays_open()
     }
@@ -290,13 +290,13 @@ impl Lease {
         self.connection.unsent_body()
     }
 
-    /// Lets the rest of the request go on by itself while the answer comes, and behind it.
+    /// Lets the rest of the request continue by itself while the answer comes, and behind it.
     pub(crate) fn upload_in_background(&mut self, rest: Rest) {
         self.connection.upload_in_background(rest.pace);
         self.rest = Some(Box::new(rest));
     }
 
-    /// Lets the rest of the request go on by itself behind an answer that is here.
+    /// Lets the rest of the request continue by itself behind an answer that is here.
     pub(crate) fn send_behind(mut self, rest: Rest) {
         self.rest = Some(Box::new(rest));
         self.give_back();

@@ -61,7 +61,7 @@ impl Transaction {
     async fn lease(&mut self, member: &Rc<MemberView>) -> Result<Lease, ConnectCause> {
         match Lease::reuse(member, self.started, self.is_repeatable()) {
             Some(lease) => Ok(lease),
-            // Boxed, and with it all that connecting takes: it is rare, and every request would carry its
+            // Boxed, and with it all that connecting takes: it is rare, and every request would have its
             // size around.
             None => Box::pin(self.connect_new(member)).await,
         }

@@ -61,7 +61,7 @@ impl Transaction {
 fn absolute_to_origin(request: &mut http::request::Parts, bare_options: bool) -> Result<(), Problem> {
     let uri = std::mem::take(&mut request.uri).into_parts();
     let (Some(scheme), Some(authority)) = (uri.scheme, uri.authority) else {
-        return Err(Problem::BadRequest("a target of this form is for CONNECT"));
+        return Err(Problem::BadRequest("an authority-form target is for CONNECT"));
     };
     let authority = authority.as_str().as_bytes();
     if !is_host(authority) {
@@ -120,7 +120,7 @@ fn count_forward(method: &Method, headers: &mut HeaderMap) -> Result<(), Stop> {
     let Some(value) = values.next() else { return Ok(()) };
     let digits = value.as_bytes();
     if values.next().is_some() || digits.is_empty() || !digits.iter().all(u8::is_ascii_digit) {
-        return Err(Problem::BadRequest("Max-Forwards is not one number").into());
+        return Err(Problem::BadRequest("Max-Forwards is not a number").into());
     }
     // More than fits is as good as no limit.
     let left =

@@ -45,8 +45,8 @@ impl Transaction {
         Response::from_parts(head, ResponseBody::from_member(body))
     }
 
-    /// The answer came before the request was out: the rest goes on to the member, whose next request on that
-    /// connection waits for it, as the client's does here. Where the member will not go on, the client is told
+    /// The answer came before the request was out: the rest continues to the member, whose next request on that
+    /// connection waits for it, as the client's does here. Where the member will not continue, the client is told
     /// that its connection ends as well (RFC 9110 section 10.1.1, RFC 9112 section 9.6), unless so little is left that
     /// it is read in any case.
     fn rest_behind_answer(&mut self, head: &mut response::Parts, lease: &Lease) -> Rest {

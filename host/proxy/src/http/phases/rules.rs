@@ -68,7 +68,7 @@ impl Transaction {
             Ok(collected) => collected,
             Err(BodyError::TooLarge) => return Err(Problem::BodyTooLarge.into()),
             Err(BodyError::Stalled) => return Err(Problem::BodyStalled.into()),
-            Err(_) => return Err(Problem::BadRequest("the body broke off").into()),
+            Err(_) => return Err(Problem::BadRequest("the body ended early").into()),
         };
         let shown = bytes.len().min(most);
         let complete = ended && shown == bytes.len();

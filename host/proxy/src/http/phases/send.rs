@@ -29,7 +29,7 @@ impl Transaction {
     }
 
     /// The member closed a connection while it was idle. That is no fault of its own, so it gets a second
-    /// chance, where nothing of the request is lost and the member may get it twice.
+    /// attempt, where nothing of the request is lost and the member may get it twice.
     async fn send_again(
         &mut self,
         member: &Rc<MemberView>,
@@ -108,7 +108,7 @@ impl Transaction {
     fn failed(&self, member: &MemberView, error: SendError) -> Stop {
         let problem = match (self.body_state.failed.get(), error) {
             (Some(RequestBodyFailure::TooLarge), _) => Problem::BodyTooLarge,
-            (Some(RequestBodyFailure::Malformed), _) => Problem::BadRequest("the body broke off"),
+            (Some(RequestBodyFailure::Malformed), _) => Problem::BadRequest("the body ended early"),
             (Some(RequestBodyFailure::Framing(why)), _) => Problem::Framing(why),
             (Some(RequestBodyFailure::Stalled), _) => Problem::BodyStalled,
             (None, SendError::FirstByte) => {
