@@ -177,7 +177,7 @@ impl Origin {
         }
     }
 
-    /// Stops listening; connections that are open go on.
+    /// Stops listening; connections that are open continue.
     pub fn stop(&mut self) {
         let Some(accepting) = self.accepting.take() else { return };
         self.stopping.store(true, SeqCst);

@@ -3,7 +3,7 @@
 //! `cargo bench -p shunt-engine --bench datapath`. Every turn starts from a fresh copy of the frame, as a receive ring
 //! hands out a frame of its own; what the copy costs stands beside it as `copy`.
 
-#![allow(clippy::unwrap_used, reason = "a bench that cannot go on stops")]
+#![allow(clippy::unwrap_used, reason = "a bench that cannot continue stops")]
 #![allow(clippy::disallowed_macros, reason = "one that measures bytes says so")]
 #![allow(clippy::disallowed_methods, reason = "one that measures reads the clock")]
 
@@ -239,7 +239,7 @@ fn hits_among_a_million(criterion: &mut Criterion) {
     group.finish();
 }
 
-/// New flows, `BATCH` at a time into a table that is made anew and not measured.
+/// New flows, `BATCH` at a time into a table that is made again and not measured.
 fn misses(criterion: &mut Criterion) {
     const BATCH: u32 = 50_000;
     let mut group = criterion.benchmark_group("new flow");

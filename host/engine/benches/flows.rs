@@ -3,7 +3,7 @@
 //! `cargo bench -p shunt-engine --bench flows`. A table of a million flows is larger than the caches: *spread* looks
 //! flows up in random order, so that nearly every read of memory is a miss; *busy* looks up the same thousand.
 
-// A bench that cannot go on stops.
+// A bench that cannot continue stops.
 #![allow(clippy::unwrap_used)]
 // One that measures bytes says so.
 #![allow(clippy::disallowed_macros)]

@@ -1,7 +1,7 @@
 //! What one frame costs: reading it, and each rewrite. Every turn of a rewrite starts from a fresh copy of
 //! the frame; what the copy costs stands beside it as `copy`.
 
-#![allow(clippy::expect_used, reason = "a bench that cannot go on says so and ends")]
+#![allow(clippy::expect_used, reason = "a bench that cannot continue says so and ends")]
 
 use std::hint::black_box;
 

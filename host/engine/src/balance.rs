@@ -39,7 +39,7 @@ pub struct Candidate {
     pub usable: bool,
     /// A member of weight 0 is never chosen.
     pub weight: u32,
-    /// Requests and connections under way.
+    /// Requests and connections in flight.
     pub active: u32,
 }
 
@@ -74,7 +74,7 @@ trait Kind: Sized {
         Vec::new()
     }
 
-    /// Goes on where another stopped: `owed` is not empty, and has a value for each member.
+    /// Continues where another stopped: `owed` is not empty, and has a value for each member.
     fn resume(&mut self, _owed: &[i64]) {}
 }
 
@@ -152,7 +152,7 @@ balances! {
     /// Smooth weighted round robin: shares follow the weights, and a heavy member's turns are spread out instead of
     /// coming in a row.
     "weighted-round-robin" => WeightedRoundRobin(weighted_round_robin::WeightedRoundRobin);
-    /// The fewest requests under way in proportion to the weight; among equals, weighted turns.
+    /// The fewest requests in flight in proportion to the weight; among equals, weighted turns.
     "least-connections" => LeastConnections(least_connections::LeastConnections);
     /// By the address that packets go to: equal destinations, equal members.
     "destination-hash" => DestinationHash(destination_hash::DestinationHash);
@@ -176,7 +176,7 @@ impl Selector {
         Self { state: State::new(balance, ahead) }
     }
 
-    /// The selector of a pool that had this one before: turns go on where they were, whichever members came, went or
+    /// The selector of a pool that had this one before: turns continue where they were, whichever members came, went or
     /// changed places, and whichever way of taking turns it has now. `before` says at which place a member was.
     #[must_use]
     pub fn next(

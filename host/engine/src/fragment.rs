@@ -1,6 +1,6 @@
 //! Fragments: which of them are of one packet, whose packet that is, and those that came before anybody knew.
 //!
-//! Nothing is put together here. A fragment that comes after the first of its packet goes on at once; only
+//! Nothing is put together here. A fragment that comes after the first of its packet continues at once; only
 //! one that comes before it waits. What is remembered of a packet is small: which bytes of it were seen, so
 //! that no byte is taken twice.
 

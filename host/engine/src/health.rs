@@ -33,7 +33,7 @@ impl Health {
         Self { rise, fall, up: true, probed: false, against: 0 }
     }
 
-    /// A member that goes on under another monitor (a reload changed it): the side that it is on is
+    /// A member that continues under another monitor (a reload changed it): the side that it is on is
     /// kept, and only the new monitor's own probes move it.
     #[must_use]
     pub const fn resume(rise: NonZeroU32, fall: NonZeroU32, up: bool) -> Self {

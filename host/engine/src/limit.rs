@@ -42,7 +42,7 @@ impl TokenBucket {
         (self.level / PER_SECOND) as u32
     }
 
-    /// Goes on with another rate and burst, as a reload wants; what has come in stays, up to the new burst.
+    /// Continues with another rate and burst, as a reload wants; what has come in stays, up to the new burst.
     pub const fn change(&mut self, rate: u32, burst: u32, now: u64) {
         self.fill(now);
         (self.rate, self.burst) = (rate, burst);
@@ -81,7 +81,7 @@ impl SynLimit {
         admitted
     }
 
-    /// Goes on with another rate.
+    /// Continues with another rate.
     pub const fn change(&mut self, rate: u32, now: u64) {
         self.bucket.change(rate, rate, now);
     }

@@ -42,7 +42,7 @@ impl MemberState {
     }
 
     /// The same member, up or down by itself: as the clients of one virtual find it. What the operator wants
-    /// of it and what is under way stays one thing.
+    /// of it and the count of what is in flight stay one.
     #[must_use]
     pub fn view(self: &Arc<Self>) -> Arc<Self> {
         let whole = Arc::clone(self.standing.whole.as_ref().unwrap_or(self));
@@ -97,7 +97,7 @@ impl MemberState {
         self.is_up() && self.admin() == Admin::Enabled
     }
 
-    /// May a client that is bound to it go on? Also while it drains.
+    /// May a client that is bound to it continue? Also while it drains.
     #[must_use]
     pub fn usable_for_persistent(&self) -> bool {
         self.is_up() && self.admin() != Admin::Disabled
@@ -109,21 +109,21 @@ impl MemberState {
         &self.whole().standing.tunnel
     }
 
-    /// Counts a request or connection as under way until the guard is dropped.
+    /// Counts a request or connection as in flight until the guard is dropped.
     #[must_use]
     pub fn begin(self: &Arc<Self>) -> Active {
         self.whole().load.active.fetch_add(1, Relaxed);
         Active(Arc::clone(self))
     }
 
-    /// Requests and connections under way, over all workers.
+    /// Requests and connections in flight, over all workers.
     #[must_use]
     pub fn active(&self) -> u32 {
         self.whole().load.active.load(Relaxed)
     }
 }
 
-/// A request or connection under way; it is counted until this is dropped.
+/// A request or connection in flight; it is counted until this is dropped.
 #[derive(Debug)]
 pub struct Active(Arc<MemberState>);
 

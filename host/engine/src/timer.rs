@@ -158,7 +158,7 @@ impl Wheel {
         Some(Slot { index: level * SLOTS + digit as usize, start })
     }
 
-    /// Goes on to the beginning of a slot, and puts its timers where they belong from there.
+    /// Advances to the beginning of a slot, and puts its timers where they belong from there.
     fn open(&mut self, slot: Slot) {
         self.elapsed = slot.start;
         let mut token = std::mem::replace(&mut self.slots[slot.index], NONE);

@@ -2,7 +2,7 @@
 //!
 //! In a program of its own, for it counts what the allocator of the whole program does.
 
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on fails")]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot continue fails")]
 
 #[path = "golden/case.rs"]
 #[allow(dead_code, reason = "cases are not read here")]

@@ -2,7 +2,7 @@
 //!
 //! Only methods of `Datapath` reach further: it is the whole, and which folders may take it is said here too.
 
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on fails")]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot continue fails")]
 
 use std::collections::BTreeSet;
 use std::fs;

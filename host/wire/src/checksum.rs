@@ -28,7 +28,7 @@ pub fn checksum(bytes: &[u8]) -> u16 {
     !sum(bytes)
 }
 
-/// A sum under way: for what is not in one piece, such as a segment and its pseudo-header.
+/// A partial sum: for bytes that are not contiguous, such as a segment and its pseudo-header.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Sum(u64);
 
@@ -268,7 +268,7 @@ mod tests {
         }
 
         /// A header of 20 bytes with its checksum at offset 10, as IPv4 has it: writing new words and
-        /// applying the delta gives what summing everything anew gives.
+        /// applying the delta gives what summing everything again gives.
         #[test]
         fn incremental_equals_full(
             mut header: [u8; 20],

@@ -116,7 +116,7 @@ impl Host {
         Ok(Fetch { request: request.clone(), folder, curl })
     }
 
-    /// Begins a transfer of so many bytes that stops in the middle, until the origin is told to go on.
+    /// Begins a transfer of so many bytes that stops in the middle, until the origin is told to continue.
     ///
     /// # Errors
     /// Nobody answers, or something else comes.

@@ -94,7 +94,7 @@ impl Host {
         Ok(())
     }
 
-    /// Starts a program that goes on.
+    /// Starts a program in the background.
     ///
     /// # Errors
     /// It cannot be started.

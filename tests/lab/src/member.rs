@@ -142,7 +142,7 @@ impl Member {
         Ok(())
     }
 
-    /// Its programs end, as if they were killed; the host goes on and refuses.
+    /// Its programs end, as if they were killed; the host continues and refuses.
     pub fn kill(&mut self) {
         self.origin = None;
         self.echo = None;

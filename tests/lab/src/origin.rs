@@ -106,7 +106,7 @@ impl Shared {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Waits until the test lets it go on.
+    /// Waits until the test lets it continue.
     fn hold(&self) -> IoResult<()> {
         let mut state = self.lock();
         state.held += 1;

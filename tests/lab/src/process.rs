@@ -103,7 +103,7 @@ impl Process {
     /// Waits until it ends, and gives what it printed.
     ///
     /// # Errors
-    /// It goes on, or ends badly.
+    /// It continues, or ends badly.
     pub fn finish(mut self) -> Result<String> {
         let Some(status) = self.wait_at_most(PATIENCE)? else { bail!("`{}` does not end", self.shown) };
         let (stdout, stderr) = (self.stdout.whole(), self.stderr.whole());

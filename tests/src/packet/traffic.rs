@@ -67,7 +67,7 @@ impl PacketSite {
     }
 
     /// The router refuses what is too large for the way to the clients: the member that sent it hears of it, makes its
-    /// packets smaller, and the transfer goes on.
+    /// packets smaller, and the transfer continues.
     #[track_caller]
     pub fn errors_reach_members(&self, plan: &Plan, families: &[Family]) {
         self.topology.narrow_clients(NARROW).expect("a route");
@@ -83,7 +83,7 @@ impl PacketSite {
         }
     }
 
-    /// The way to the members is narrower than a client can know: it hears of it, and its upload goes on.
+    /// The way to the members is narrower than a client can know: it hears of it, and its upload continues.
     #[track_caller]
     pub fn errors_reach_clients(&self, families: &[Family], mtu: u32) {
         for &family in families {
@@ -110,7 +110,7 @@ impl PacketSite {
         }
     }
 
-    /// A member's programs are killed, then its cable is pulled: transfers of the other one go on, new clients go
+    /// A member's programs are killed, then its cable is pulled: transfers of the other one continue, new clients go
     /// there, and it takes its turns again when it is back. The plan has a monitor.
     #[track_caller]
     pub fn a_member_goes_and_comes_back(&mut self, families: &[Family]) {

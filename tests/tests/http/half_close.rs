@@ -85,7 +85,7 @@ fn no_answer_in_time_is_an_answer_too() {
     assert!(client.ended());
 }
 
-/// The client ends its side in the middle of the answer, which goes on to its end.
+/// The client ends its side in the middle of the answer, which continues to its end.
 #[test]
 fn an_answer_goes_on_for_a_client_that_has_ended() {
     for (framing, first, rest) in [

@@ -93,7 +93,7 @@ fn who_does_not_end_is_cut_in_the_end() {
     site.daemon.signal(Signal::SIGTERM);
     assert_eq!(site.daemon.wait().code(), Some(0));
     assert_eq!(client.try_rest().unwrap_or_default(), b"half");
-    site.daemon.wait_log("still open after the drain time");
+    site.daemon.wait_log("still open after `process.drain`");
 }
 
 fn epoch(site: &Site) -> u64 {

@@ -218,7 +218,7 @@ fn a_body_that_does_not_come() {
 }
 
 /// Each time bounds one thing: `first-byte` the member that has the whole request, `idle` a body that does
-/// not go on. The daemon is its own clock.
+/// not continue. The daemon is its own clock.
 #[test]
 fn a_slow_body_is_not_a_slow_answer() {
     let origin = Origin::start(|call| {
@@ -433,7 +433,7 @@ fn an_answer_before_the_body_has_come() {
         assert_eq!(answer.status(), status, "{what}");
         match answer.get("connection") {
             Some("close") => assert!(client.ended(), "{what}"),
-            // The member took all of it, and the connection goes on.
+            // The member took all of it, and the connection continues.
             _ => assert_eq!(client.get("/").status(), 403, "{what}"),
         }
     }

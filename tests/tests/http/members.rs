@@ -186,7 +186,7 @@ fn nobody_to_connect_to() {
     let mut client = site.client();
     for _ in 0..2 {
         let answer = client.ask(POST);
-        assert_eq!((answer.status(), answer.text().as_str()), (502, "no member could be connected to\n"));
+        assert_eq!((answer.status(), answer.text().as_str()), (502, "no member accepted a connection\n"));
     }
     let status = site.daemon.status();
     let failed: u64 =
@@ -225,14 +225,14 @@ fn a_member_that_does_not_accept_is_given_up() {
     // It has its own time, which is not that of the first byte.
     let site = Site::members("timeouts = { connect = \"1s\", first-byte = \"200ms\" }", &[deaf.address]);
     let answer = site.client().get("/");
-    assert_eq!((answer.status(), answer.text().as_str()), (502, "no member could be connected to\n"));
+    assert_eq!((answer.status(), answer.text().as_str()), (502, "no member accepted a connection\n"));
 }
 
 #[test]
 fn no_pool_and_no_live_member() {
     let site = Site::configured(|address| site::config(address, "", "").replace("pool = \"web\"", ""));
     let answer = site.client().get("/");
-    assert_eq!((answer.status(), answer.text().as_str()), (503, "no pool for this request\n"));
+    assert_eq!((answer.status(), answer.text().as_str()), (503, "no pool is configured for this request\n"));
 
     let mut origin = Origin::named("a");
     let monitor = "monitor = { tcp = true, interval = \"20ms\", rise = 1, fall = 1 }";
@@ -246,7 +246,7 @@ fn no_pool_and_no_live_member() {
     origin.end_all();
     until("the member is down", || health() == "down");
     let answer = client.get("/");
-    assert_eq!((answer.status(), answer.text().as_str()), (503, "pool web has no live member\n"));
+    assert_eq!((answer.status(), answer.text().as_str()), (503, "pool web has no member that is up\n"));
     let _back = Origin::at(origin.address(), |call| {
         loop {
             call.request()?;
@@ -465,7 +465,7 @@ fn a_client_bound_to_a_dead_member_gets_another() {
     let answers = [client.get("/"), client.get("/")];
     let bound = answers.iter().find(|it| it.text() == "a").expect("each in turn");
     let bound = cookie(bound.get("set-cookie").expect("a cookie"));
-    // Connections that are open would go on.
+    // Connections that are open would continue.
     a.stop();
     a.end_all();
     let moved = with_cookie(&mut client, &bound);

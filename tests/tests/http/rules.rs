@@ -199,7 +199,7 @@ fn a_rule_sees_the_body() {
             .ask(format!("POST /need-body HTTP/1.1\r\nHost: h\r\nX-Do: reject\r\n{}", framed("abc")));
         assert_eq!(answer.status(), 403);
     }
-    // It is told to go on, and must then do so.
+    // It is told to continue, and must then do so.
     let mut client = site.client();
     client.send("POST /need-body HTTP/1.1\r\nHost: h\r\nExpect: 100-continue\r\nContent-Length: 3\r\n\r\n");
     assert_eq!(client.answer_head().status(), 100);
@@ -567,7 +567,7 @@ fn hostile_rules_hurt_only_themselves() {
     }
     let good = rules("web");
     assert_eq!((&good["breaker"], &hook(&good, "on-request")["faults"]), (&"closed".into(), &json!({})));
-    site.daemon.wait_log("faulted too often");
+    site.daemon.wait_log("the breaker has opened");
 }
 
 /// Better than being shut out: the version before takes over.

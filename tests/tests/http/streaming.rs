@@ -175,7 +175,7 @@ fn pieces_go_through_as_they_come() {
     assert!(client.try_chunk().unwrap().is_empty());
 }
 
-/// The answer begins before the request has ended, and both go on together.
+/// The answer begins before the request has ended, and both continue together.
 #[test]
 fn both_directions_flow_at_once() {
     let origin = Origin::start(|call| {

@@ -84,7 +84,7 @@ fn much_goes_through_a_tunnel() {
     assert_eq!(client.try_rest().unwrap(), format!("{}\n", 8 << 20).as_bytes());
 }
 
-/// A member that does not want to switch answers, and all goes on as before.
+/// A member that does not want to switch answers, and all continues as before.
 #[test]
 fn a_switch_that_is_declined() {
     let origin = Origin::answering(ok("no"));

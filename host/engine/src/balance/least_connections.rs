@@ -1,4 +1,4 @@
-//! The member with the fewest requests under way, in proportion to its weight.
+//! The member with the fewest requests in flight, in proportion to its weight.
 
 use std::cmp::Ordering;
 

@@ -9,7 +9,7 @@ pub(super) struct RoundRobin {
     /// the first turn.
     turn: Option<(usize, usize)>,
     /// The places by position, as a reload found their turns; without one the order is that of the places. By it
-    /// the turns of members go on also where a reload puts them at other places.
+    /// the turns of members continue also where a reload puts them at other places.
     order: Vec<usize>,
 }
 

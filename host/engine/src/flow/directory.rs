@@ -37,7 +37,7 @@ impl Directory {
     }
 
     /// Reads where the search for a hash begins. What is read means nothing: no branch may depend on it, for
-    /// the processor goes on to the next of several only until it must know.
+    /// the processor continues to the next of several only until it must know.
     pub(super) fn touch(&self, hash: u64) -> u64 {
         self.buckets[self.home(hash as u32)]
     }

@@ -221,7 +221,7 @@ impl<T> Table<T> {
         held.flow.is_some().then(|| self.id(slot, held.serial))
     }
 
-    /// Visits the flows in the next `steps` slots, and says where to go on; none if it was the last step.
+    /// Visits the flows in the next `steps` slots, and says where to continue; none if it was the last step.
     ///
     /// Flows do not move: one that is there from the first step to the last is visited once.
     pub fn walk(

@@ -21,7 +21,7 @@ pub const PICKED_UP: u64 = SYN_RECEIVED;
 /// `nf_conntrack_tcp_timeout_fin_wait`. An established connection's time if that is shorter.
 pub const HALF_CLOSED: u64 = 120_000;
 /// When both have closed and the last acknowledgement is missing: netfilter's
-/// `nf_conntrack_tcp_timeout_last_ack`. A FIN that is sent again begins it anew.
+/// `nf_conntrack_tcp_timeout_last_ack`. A FIN that is sent again restarts it.
 pub const CLOSING: u64 = 30_000;
 /// When all is acknowledged: for the FIN of a side that did not hear of it. What the server remembers
 /// longer is the business of the port's quarantine, not of the flow.
@@ -216,7 +216,7 @@ impl TcpTracker {
     fn take_syn(&mut self, direction: Direction, segment: &TcpSegment) {
         let syn_ack = segment.flags & ACK != 0;
         match (self.state, direction) {
-            // Again, or with another number after the client began anew.
+            // Again, or with another number after the client began again.
             (State::SynSent, Direction::ToServer) if !syn_ack => {
                 self.client = Side::default();
                 self.client.track(segment);

@@ -81,7 +81,7 @@ impl<V: Clone> PersistenceTable<V> {
         }
     }
 
-    /// The member that the key is bound to. That is a use: its time begins anew.
+    /// The member that the key is bound to. That is a use: its time begins again.
     pub fn find(&self, key: &[u8], now: u64) -> Option<V> {
         let found = self.entries.get(key).filter(|record| !record.is_expired(now)).map(|record| {
             record.used.fetch_max(now, Relaxed);
@@ -92,7 +92,7 @@ impl<V: Clone> PersistenceTable<V> {
         found
     }
 
-    /// As [`find`](Self::find), but no use: nothing is counted, and the time of the entry goes on.
+    /// As [`find`](Self::find), but no use: nothing is counted, and the time of the entry continues.
     #[must_use]
     pub fn look(&self, key: &[u8], now: u64) -> Option<V> {
         let record = self.entries.get(key)?;

@@ -303,7 +303,7 @@ impl Ports {
                 Some((_, most)) if free == most => equals + 1,
                 _ => 1,
             };
-            // The nth of equals takes the place of the one before with a chance of 1 in n, so that all have
+            // The nth of equals takes the place of the one before with a probability of 1 in n, so that all have
             // the same. The constant is 2^32 divided by the golden ratio (Knuth, section 6.4).
             random = random.wrapping_mul(0x9e37_79b9).rotate_left(15);
             if (u64::from(random) * equals) >> 32 == 0 {

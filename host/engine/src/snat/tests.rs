@@ -151,7 +151,7 @@ fn ports_are_spread_over_the_range() {
     leases.iter().for_each(|lease| parts[usize::from(lease.port() - 1_024) / 1_024] += 1);
     assert!(parts.iter().all(|&count| (60..140).contains(&count)), "{parts:?}");
     let neighbours = leases.windows(2).filter(|pair| pair[0].port().abs_diff(pair[1].port()) < 100);
-    assert!(neighbours.count() < 60, "of 6,300, where chance gives 20");
+    assert!(neighbours.count() < 60, "of 6,300, where 20 are expected");
 }
 
 #[test]

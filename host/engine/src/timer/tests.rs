@@ -107,7 +107,7 @@ enum Step {
     Schedule(u32, u64),
     ScheduleBy(u32, u64),
     Cancel(u32),
-    /// Goes on by this much, and takes at most so many.
+    /// Advances by this much, and takes at most so many.
     Advance(u64, usize),
 }
 

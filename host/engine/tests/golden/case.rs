@@ -12,7 +12,7 @@
 //! verdict send eth1
 //! ```
 //!
-//! The story ends at the first empty line. A line that starts with a blank goes on with the line before it;
+//! The story ends at the first empty line. A line that starts with a blank continues with the line before it;
 //! one that starts with `#` is a remark. Everything before the first `in` is the setting; its words, and
 //! other words between frames, belong to who runs the case.
 

@@ -196,7 +196,7 @@ fn fragments() {
     assert_eq!((got.head.map(|head| head.key), got.payload), (Some(expected), 16));
 }
 
-/// A transport header that goes on in the next fragment hides what the packet is.
+/// A transport header that continues in the next fragment hides what the packet is.
 #[test]
 fn a_first_fragment_holds_the_whole_transport_header() {
     let tcp = "9c40005000000001000000006002ffff00000000020405b4";

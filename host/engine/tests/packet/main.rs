@@ -4,7 +4,7 @@
     clippy::expect_used,
     clippy::panic,
     clippy::unwrap_used,
-    reason = "a test that cannot go on says so and ends"
+    reason = "a test that cannot continue says so and ends"
 )]
 
 #[path = "../golden/frame/mod.rs"]

@@ -11,7 +11,7 @@
 //! - One whole checksum in 65,536 equals that sum by chance. [`finish`] then writes what stood there before.
 //! - One damaged frame in 65,536 looks partial by chance, and [`finish`] makes its checksum right. Nothing in the
 //!   frame tells the two apart. As many damaged frames have a right checksum by chance: the end of the connection
-//!   finds all others, as the checksums of finished frames are never computed anew.
+//!   finds all others, as the checksums of finished frames are never computed again.
 
 use super::checksum;
 use crate::bytes::{array_at, put, u16_at};

@@ -18,7 +18,7 @@ const LONGEST: usize = ip::V6_MIN_MTU as usize;
 
 /// Translates the error at `l3`, whose header is `outer`.
 ///
-/// It is written anew beside the frame, as two headers change their lengths in it and its end moves, so that
+/// It is written again beside the frame, as two headers change their lengths in it and its end moves, so that
 /// what refuses leaves the frame as it was. Errors are few and short.
 pub(super) fn translate(
     frame: &mut Frame<'_>,
@@ -51,7 +51,7 @@ fn write(
     if !inner.is_of(to) {
         return Err(RewriteError::Mismatch);
     }
-    // The checksum is calculated anew, which must not make a damaged message look sound (RFC 5508 section 4.2,
+    // The checksum is calculated again, which must not make a damaged message look sound (RFC 5508 section 4.2,
     // requirement 3 a).
     if !is_sound(message, outer) {
         return Err(RewriteError::Untranslatable);

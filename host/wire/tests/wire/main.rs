@@ -1,11 +1,11 @@
-//! Packets in, packets out, in the text form of golden packets. What stands behind an arrow is built anew
+//! Packets in, packets out, in the text form of golden packets. What stands behind an arrow is built again
 //! from its fields, with every checksum summed in full, by code that shares nothing with what is tested.
 
 #![allow(
     clippy::expect_used,
     clippy::panic,
     clippy::unwrap_used,
-    reason = "a test that cannot go on says so and ends"
+    reason = "a test that cannot continue says so and ends"
 )]
 
 #[path = "../../../engine/tests/golden/frame/mod.rs"]

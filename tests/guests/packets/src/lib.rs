@@ -1,4 +1,4 @@
-//! Carries each client's flows as its settings say, and keeps count of them in its log.
+//! Forwards each client's flows as its settings say, and keeps count of them in its log.
 
 use shunt_sdk::prelude::*;
 
@@ -34,7 +34,7 @@ impl Packets {
             "bare-snat" => return to_pool("out"),
             "reject" => return reject(),
             "drop" => return drop_flow(),
-            _ => panic!("no way to carry is called {how}"),
+            _ => panic!("there is no way to forward called {how}"),
         };
         to_pool("main").mode(mode)
     }

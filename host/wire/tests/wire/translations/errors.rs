@@ -228,7 +228,7 @@ fn errors_that_nobody_gets() {
         v4("hex 00"),
         format!("{V4} | icmp4 port-unreachable"),
         format!("{V6} | icmp6 port-unreachable"),
-        // Damaged: the checksum is calculated anew, and would hide that.
+        // Damaged: the checksum is calculated again, and would hide that.
         format!("{V4} | icmp4 port-unreachable check 1 | {INNER_V4} | udp 5 > 6"),
         format!("{V6} | icmp6 port-unreachable check 1 | {INNER_V6} | udp 5 > 6"),
     ] {

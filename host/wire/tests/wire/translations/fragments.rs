@@ -149,7 +149,7 @@ fn ipv6_packets_in_pieces() {
         at += len;
     }
     assert_eq!((got.len(), at), (3, bytes.len()));
-    // A fragment goes on where it began.
+    // A fragment continues where it began.
     let before = format!("{V6} hop 64 | fragment id 9 off 8000 next 33 | bytes 1000");
     let got = pieces(&before, &Limits { mtu: 576, ..WIDE }).unwrap();
     assert_is("first", &got[0], &format!("{V4} ttl 63 id 9 mf off 8000 proto 33 | bytes 552"));
