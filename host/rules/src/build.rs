@@ -15,7 +15,7 @@ use wit_component::ComponentEncoder;
 
 use crate::capabilities::OFFERED;
 use crate::pack::{PACK_SECTION, SETTINGS_SECTION};
-use crate::{Digest, Hook, Manifest, ManifestError, Pack, PackError, abi};
+use crate::{Digest, Hook, Manifest, ManifestError, Pack, PackError, abi, whole};
 
 pub use cargo::Progress;
 pub use slots::{Place, Undeclared};
@@ -108,14 +108,7 @@ pub fn build(folder: &Path, options: &BuildOptions) -> Result<BuildOutput, Build
     let dist = folder.join("dist");
     fs::create_dir_all(&dist).map_err(io(&dist))?;
     let file = dist.join(format!("{name}.wasm"));
-    // Beside it, so that the rename cannot cross a file system.
-    let unfinished = dist.join(format!(".{name}.wasm.{}", std::process::id()));
-    let written = fs::write(&unfinished, pack.bytes()).and_then(|()| fs::rename(&unfinished, &file));
-    if let Err(error) = written {
-        // What is left of it is nobody's, and the first error is the one to tell.
-        let _ = fs::remove_file(&unfinished);
-        return Err(io(&file)(error));
-    }
+    whole::write(&file, pack.bytes()).map_err(io(&file))?;
     Ok(BuildOutput {
         file,
         size: pack.bytes().len(),

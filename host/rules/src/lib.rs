@@ -23,6 +23,7 @@
 //! [`Exchange`].
 
 mod abi;
+pub mod artefact;
 mod attach;
 mod breaker;
 mod budget;
@@ -51,6 +52,7 @@ pub mod suggest;
 mod testing;
 mod vars;
 mod verdict;
+pub mod whole;
 
 pub use attach::{
     AttachError, AttachOptions, AttachProblem, Attachment, Budget, Isolation, OnFault, SlotBinding,

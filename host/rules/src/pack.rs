@@ -1,4 +1,4 @@
-//! A pack: one component file with its own manifest and settings schema.
+//! A pack: a component that has its own manifest and settings schema in it.
 
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use wasmparser::{Encoding, Parser, Payload};
 
 use crate::Digest;
+use crate::artefact::{Artefact, ArtefactError, MAX_FILE_BYTES};
 use crate::builtin;
 use crate::manifest::{Manifest, ManifestError};
 use crate::settings::Schema;
@@ -25,7 +26,11 @@ const MAX_SECTION_BYTES: usize = 256 << 10;
 pub struct Pack {
     bytes: Vec<u8>,
     manifest: Manifest,
+    manifest_toml: Vec<u8>,
     schema: Option<Schema>,
+    settings_json: Option<Vec<u8>>,
+    imports: Vec<String>,
+    exports: Vec<String>,
     digest: Digest,
 }
 
@@ -56,6 +61,9 @@ pub enum PackError {
     Section { name: &'static str },
     #[error(transparent)]
     Manifest(#[from] ManifestError),
+    /// It is a pack file that is refused.
+    #[error(transparent)]
+    Artefact(#[from] ArtefactError),
     #[error(
         "cannot read the settings schema ({0}); build the pack again with the shunt-sdk of this version of Shunt"
     )]
@@ -63,8 +71,8 @@ pub enum PackError {
 }
 
 impl Pack {
-    /// Reads a pack from its file, or from its folder: then `dist/<name>.wasm` in it. `builtin:NAME` is one that
-    /// comes with Shunt.
+    /// Reads a pack from its component, from a pack file, or from its folder: then `dist/<name>.wasm` in it.
+    /// `builtin:NAME` is one that comes with Shunt.
     ///
     /// # Errors
     /// See [`PackError`].
@@ -87,11 +95,10 @@ impl Pack {
         } else {
             path.to_owned()
         };
-        let mut bytes = Vec::new();
-        let limit = MAX_PACK_BYTES as u64 + 1;
-        std::fs::File::open(&file)
-            .and_then(|open| open.take(limit).read_to_end(&mut bytes))
-            .map_err(io(&file))?;
+        let bytes = read_bytes(&file).map_err(io(&file))?;
+        if Artefact::is_one(&bytes) {
+            return Ok(Artefact::read(&bytes)?.into_pack());
+        }
         Pack::from_bytes(bytes)
     }
 
@@ -99,16 +106,18 @@ impl Pack {
     /// See [`PackError`].
     pub fn from_bytes(bytes: Vec<u8>) -> Result<Pack, PackError> {
         let sections = Sections::read(&bytes)?;
-        let manifest = sections.manifest.ok_or(PackError::NoManifest)?;
-        let manifest = std::str::from_utf8(manifest)
+        let manifest_toml = sections.manifest.ok_or(PackError::NoManifest)?.to_vec();
+        let manifest = std::str::from_utf8(&manifest_toml)
             .map_err(|error| ManifestError::Syntax(error.to_string()).into())
             .and_then(|text| Manifest::parse(text).map_err(PackError::from))?;
         let schema = match sections.schema {
             Some(json) => Some(Schema::parse(json).map_err(PackError::Schema)?),
             None => None,
         };
+        let settings_json = sections.schema.map(<[u8]>::to_vec);
+        let Sections { imports, exports, .. } = sections;
         let digest = Digest::of(&bytes);
-        Ok(Pack { bytes, manifest, schema, digest })
+        Ok(Pack { bytes, manifest, manifest_toml, schema, settings_json, imports, exports, digest })
     }
 
     pub fn manifest(&self) -> &Manifest {
@@ -120,21 +129,55 @@ impl Pack {
         self.schema.as_ref()
     }
 
-    /// Of the whole file.
+    /// The text that [`Pack::manifest`] was read from.
+    pub fn manifest_toml(&self) -> &[u8] {
+        &self.manifest_toml
+    }
+
+    /// The text that [`Pack::schema`] was read from.
+    pub fn settings_json(&self) -> Option<&[u8]> {
+        self.settings_json.as_deref()
+    }
+
+    /// The interfaces that it imports, which are all that it can do: `shunt:rule/log@0.1.0`.
+    pub fn imports(&self) -> &[String] {
+        &self.imports
+    }
+
+    /// The interfaces that it exports, which are its hooks: `shunt:rule/on-request@0.1.0`.
+    pub fn exports(&self) -> &[String] {
+        &self.exports
+    }
+
+    /// Of the component.
     pub fn digest(&self) -> Digest {
         self.digest
     }
 
-    /// The file.
+    /// The component.
     pub fn bytes(&self) -> &[u8] {
         &self.bytes
     }
 }
 
-/// The sections of Shunt at the top level of a component.
+/// The bytes of a file. A byte more than there may be is enough to refuse it.
+pub(crate) fn read_bytes(file: &Path) -> std::io::Result<Vec<u8>> {
+    let mut open = std::fs::File::open(file)?;
+    let mut bytes = Vec::new();
+    (&mut open).take(MAX_PACK_BYTES as u64 + 1).read_to_end(&mut bytes)?;
+    // Only a pack file may be larger than a component.
+    if bytes.len() > MAX_PACK_BYTES && Artefact::is_one(&bytes) {
+        open.take((MAX_FILE_BYTES - MAX_PACK_BYTES) as u64).read_to_end(&mut bytes)?;
+    }
+    Ok(bytes)
+}
+
+/// What stands at the top level of a component.
 struct Sections<'a> {
     manifest: Option<&'a [u8]>,
     schema: Option<&'a [u8]>,
+    imports: Vec<String>,
+    exports: Vec<String>,
 }
 
 impl<'a> Sections<'a> {
@@ -145,11 +188,13 @@ impl<'a> Sections<'a> {
         if !bytes.starts_with(b"\0asm") {
             return Err(PackError::NotWasm);
         }
-        let mut sections = Sections { manifest: None, schema: None };
+        let mut sections =
+            Sections { manifest: None, schema: None, imports: Vec::new(), exports: Vec::new() };
+        let damaged = |error: wasmparser::BinaryReaderError| PackError::Damaged(error.to_string());
         // Sections of nested modules are those modules' own affair.
         let mut depth = 0_u32;
         for payload in Parser::new(0).parse_all(bytes) {
-            match payload.map_err(|error| PackError::Damaged(error.to_string()))? {
+            match payload.map_err(damaged)? {
                 Payload::Version { encoding: Encoding::Module, .. } if depth == 0 => {
                     return Err(PackError::CoreModule);
                 }
@@ -163,6 +208,16 @@ impl<'a> Sections<'a> {
                     };
                     if section.data().len() > MAX_SECTION_BYTES || place.replace(section.data()).is_some() {
                         return Err(PackError::Section { name });
+                    }
+                }
+                Payload::ComponentImportSection(imports) if depth == 0 => {
+                    for import in imports {
+                        sections.imports.push(import.map_err(damaged)?.name.name.to_owned());
+                    }
+                }
+                Payload::ComponentExportSection(exports) if depth == 0 => {
+                    for export in exports {
+                        sections.exports.push(export.map_err(damaged)?.name.name.to_owned());
                     }
                 }
                 _ => {}

@@ -1,0 +1,209 @@
+//! A pack as it is shipped: the component, what goes with it, and who signed it, in one file.
+//!
+//! The file is an OCI image layout in a tar archive. A manifest names the component, in the layout that other tools of
+//! WebAssembly read. A second one names the files that go with it, and the first as its subject; its digest is that of the
+//! pack as a whole, and what a signature covers. Each signature is a manifest whose subject is the second. The same
+//! source gives the same bytes.
+//!
+//! Nothing here writes a file or compiles a component. A file that is read is not trusted: see [`Artefact::read`].
+
+mod archive;
+mod error;
+mod file;
+mod key;
+mod oci;
+mod read;
+mod signature;
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use crate::{Digest, Pack, PackError};
+use archive::Name;
+use oci::{Annotations, Descriptor, Index, Manifest, WasmConfig, WasmInterfaces};
+
+pub use error::ArtefactError;
+pub use file::{FolderError, PackFile, files_of};
+pub use key::{KeyError, PublicKey, SecretKey};
+pub use signature::{Signature, Validity, VerifyError};
+
+/// Bytes of a pack file. It is held in memory as a whole: eight of the largest components, for assets.
+pub const MAX_FILE_BYTES: usize = 64 << 20;
+/// Entries of a pack file: ten have their place, the others are cases and assets.
+pub const MAX_ENTRIES: usize = 256;
+/// Bytes of a manifest, of the index and of a configuration; a row for each entry needs a quarter of it.
+const MAX_JSON_BYTES: usize = 256 << 10;
+/// Bytes of a file that goes with a component: those of the largest component.
+const MAX_LAYER_BYTES: usize = 8 << 20;
+/// Signatures: teams sign, not their members.
+pub const MAX_SIGNATURES: usize = 32;
+/// Bytes of the document of a signature, which has about 200.
+const MAX_SIGNATURE_BYTES: usize = 1 << 10;
+
+/// A pack with all that is shipped with it. Its parts belong together: this was checked where it was read.
+#[derive(Clone, Debug)]
+pub struct Artefact {
+    pack: Pack,
+    config: Blob,
+    /// The manifest of the component.
+    component: Blob,
+    /// The manifest of all that goes with it.
+    companion: Blob,
+    files: Vec<PackFile>,
+    /// In the order of their keys.
+    signatures: Vec<Signature>,
+}
+
+#[derive(Clone, Debug)]
+struct Blob {
+    digest: Digest,
+    bytes: Vec<u8>,
+}
+
+impl Blob {
+    fn new(bytes: Vec<u8>) -> Blob {
+        Blob { digest: Digest::of(&bytes), bytes }
+    }
+
+    fn json(value: &impl serde::Serialize) -> Blob {
+        // Structs of texts, numbers and lists can always be written.
+        Blob::new(serde_json::to_vec(value).unwrap_or_default())
+    }
+
+    fn descriptor(&self, media_type: &str) -> Descriptor {
+        Descriptor::of(media_type, &self.bytes)
+    }
+}
+
+impl Artefact {
+    /// Puts a pack and the files of its folder together, without a signature.
+    ///
+    /// # Errors
+    /// Something is larger than a pack file may have it, or there is too much of it.
+    pub fn new(pack: Pack, files: Vec<PackFile>) -> Result<Artefact, ArtefactError> {
+        let interfaces =
+            WasmInterfaces { exports: pack.exports().to_vec(), imports: pack.imports().to_vec() };
+        let config = Blob::json(&WasmConfig::new(pack.digest(), interfaces));
+        let manifest = pack.manifest();
+        let about = [
+            (oci::TITLE, Some(&manifest.name)),
+            (oci::VERSION, Some(&manifest.version)),
+            (oci::DESCRIPTION, manifest.description.as_ref()),
+        ];
+        let about: Annotations =
+            about.into_iter().filter_map(|(key, value)| Some((key.to_owned(), value?.clone()))).collect();
+        let layer = Descriptor::of(oci::WASM, pack.bytes());
+        let component = Blob::json(&Manifest {
+            annotations: about.clone(),
+            ..Manifest::new(config.descriptor(oci::WASM_CONFIG), vec![layer])
+        });
+        let layers = files.iter().map(|file| {
+            let media_type = file::media_type(&file.path)
+                .ok_or_else(|| ArtefactError::Path { path: file.path.clone() })?;
+            let annotations = Annotations::from([(oci::TITLE.to_owned(), file.path.clone())]);
+            Ok(Descriptor { annotations, ..Descriptor::of(media_type, &file.bytes) })
+        });
+        let layers = layers.collect::<Result<Vec<_>, ArtefactError>>()?;
+        let companion = Blob::json(&Manifest {
+            annotations: about,
+            ..Manifest::artefact(oci::PACK, layers, component.descriptor(oci::MANIFEST))
+        });
+        let artefact = Artefact { pack, config, component, companion, files, signatures: Vec::new() };
+        // What is written can be read: its limits are those of the reader.
+        Artefact::read(&artefact.to_bytes())
+    }
+
+    /// Whether bytes begin as a pack file does, and not as a component.
+    #[must_use]
+    pub fn is_one(bytes: &[u8]) -> bool {
+        archive::is_archive(bytes)
+    }
+
+    /// Reads a pack file. `None`: the file is something else, as a component is.
+    ///
+    /// # Errors
+    /// It cannot be read, or is refused.
+    pub fn open(file: &Path) -> Result<Option<Artefact>, PackError> {
+        let bytes = crate::pack::read_bytes(file)
+            .map_err(|source| PackError::Io { path: file.to_owned(), source })?;
+        if Artefact::is_one(&bytes) { Ok(Some(Artefact::read(&bytes)?)) } else { Ok(None) }
+    }
+
+    /// Reads a pack file, and checks every byte of it but the signatures, which need keys: see [`Artefact::verify`].
+    ///
+    /// # Errors
+    /// See [`ArtefactError`].
+    pub fn read(bytes: &[u8]) -> Result<Artefact, ArtefactError> {
+        read::read(bytes)
+    }
+
+    /// The pack file.
+    #[must_use]
+    pub fn to_bytes(&self) -> Vec<u8> {
+        let mut manifests = vec![Descriptor {
+            annotations: Annotations::from([(
+                oci::REF_NAME.to_owned(),
+                self.pack.manifest().version.clone(),
+            )]),
+            ..self.component.descriptor(oci::MANIFEST)
+        }];
+        let artefact = |blob: &Blob, kind: &str| Descriptor {
+            artifact_type: Some(kind.to_owned()),
+            ..blob.descriptor(oci::MANIFEST)
+        };
+        manifests.push(artefact(&self.companion, oci::PACK));
+        manifests
+            .extend(self.signatures.iter().map(|signature| artefact(&signature.manifest, oci::SIGNATURE)));
+        let index = Index { schema_version: 2, media_type: oci::INDEX.to_owned(), manifests };
+        let index = Blob::json(&index);
+
+        let blob = |blob: &'_ Blob| (blob.digest, blob.bytes.clone());
+        let mut blobs: BTreeMap<Digest, Vec<u8>> =
+            [&self.config, &self.component, &self.companion].map(blob).into();
+        blobs.insert(self.pack.digest(), self.pack.bytes().to_vec());
+        blobs.insert(Digest::of(oci::EMPTY_JSON), oci::EMPTY_JSON.to_vec());
+        blobs.extend(self.files.iter().map(|file| (Digest::of(&file.bytes), file.bytes.clone())));
+        for signature in &self.signatures {
+            blobs.extend([&signature.manifest, &signature.document].map(blob));
+        }
+        let blobs = blobs.iter().map(|(digest, bytes)| (Name::Blob(*digest), bytes.as_slice()));
+        archive::write(blobs.chain([(Name::Index, index.bytes.as_slice()), (Name::Layout, oci::LAYOUT)]))
+    }
+
+    /// What runs.
+    #[must_use]
+    pub fn pack(&self) -> &Pack {
+        &self.pack
+    }
+
+    #[must_use]
+    pub fn into_pack(self) -> Pack {
+        self.pack
+    }
+
+    /// Of the pack as a whole: of the manifest that names its files and, by its subject, its component. Signatures cover
+    /// it, and do not change it.
+    #[must_use]
+    pub fn digest(&self) -> Digest {
+        self.companion.digest
+    }
+
+    /// Of the component's manifest: what a registry calls the component.
+    #[must_use]
+    pub fn component_digest(&self) -> Digest {
+        self.component.digest
+    }
+
+    /// In the order of their paths.
+    #[must_use]
+    pub fn files(&self) -> &[PackFile] {
+        &self.files
+    }
+
+    #[must_use]
+    pub fn signatures(&self) -> &[Signature] {
+        &self.signatures
+    }
+}
