@@ -8,6 +8,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use shunt_engine::flow::FlowId;
 
 use super::failure::EXIT_CODES;
+use super::pack::PackCommand;
 use crate::control::RuleName;
 
 /// Shunt, a load balancer that you program.
@@ -50,6 +51,7 @@ impl Command {
             Command::Rule(RuleCommand::New { .. }) => Some("rule new"),
             Command::Rule(RuleCommand::Build { .. }) => Some("rule build"),
             Command::Rule(RuleCommand::Test { .. }) => Some("rule test"),
+            Command::Pack(command) => Some(command.name()),
             _ => None,
         }
     }
@@ -87,6 +89,9 @@ pub(super) enum Command {
     /// Load, list, roll back and unload rules; write, build and test packs
     #[command(subcommand)]
     Rule(RuleCommand),
+    /// Build, inspect, compare, sign and verify pack files, without a daemon
+    #[command(subcommand)]
+    Pack(PackCommand),
     /// Show pools
     #[command(subcommand)]
     Pool(PoolCommand),
@@ -137,7 +142,7 @@ pub(super) enum RuleCommand {
         /// The rule, as in the configuration: shop/canary
         #[arg(value_name = "VIRTUAL/RULE")]
         rule: RuleName,
-        /// A pack folder that was built, or the file that `shunt rule build` wrote
+        /// A pack folder that was built, or the file that `shunt pack build` or `shunt rule build` wrote
         pack: PathBuf,
     },
     /// List rules with the versions that are kept

@@ -44,6 +44,8 @@ pub(super) enum Message {
     Plain(String),
     /// A report with headings of its own, without and with colours.
     Report { plain: String, styled: String },
+    /// The result says it.
+    Shown,
 }
 
 impl Failure {
@@ -51,6 +53,11 @@ impl Failure {
         let message = message.into();
         let json = json!({ "error": { "kind": kind, "message": message, "help": null } });
         Failure { exit, message: Message::Plain(message), help: None, json }
+    }
+
+    /// The result was shown, and it is not the good one.
+    pub(super) fn shown() -> Failure {
+        Failure { exit: Exit::Failed, message: Message::Shown, help: None, json: Value::Null }
     }
 
     /// Of the command itself, not of the daemon.

@@ -14,6 +14,7 @@ mod flow;
 mod format;
 mod log;
 mod member;
+mod pack;
 mod packet_status;
 mod reload;
 mod rule;
@@ -86,6 +87,7 @@ fn dispatch(arguments: Arguments, screen: &Screen) -> Result<(), Failure> {
         },
         Command::Explain(args) => explain::explain(&args, client, screen),
         Command::Doctor { config } => doctor::doctor(&config, socket, screen),
+        Command::Pack(command) => pack::run(command, screen),
         Command::Rule(command) => match command {
             RuleCommand::List => rule::list(client, screen),
             RuleCommand::Load { rule, pack } => rule::load(&rule, &pack, client, screen),

@@ -91,14 +91,7 @@ pub(super) fn build(folder: &Path, screen: &Screen) -> Result<(), Failure> {
         "open-slots": open_slots,
     });
     screen.show(&answer, |paint| {
-        let notes = open_slots.iter().map(|place| {
-            format!(
-                "{} {place}: this slot is not a literal: only a case that reaches it can check whether pack.toml \
-                 declares it\n",
-                paint.on(Tone::Head, "note")
-            )
-        });
-        let notes: String = notes.collect();
+        let notes = notes(&open_slots, paint);
         let size = built.size.div_ceil(1024);
         format!(
             "{notes}{} {} {}, {size} KiB: {file}\n",
@@ -108,6 +101,18 @@ pub(super) fn build(folder: &Path, screen: &Screen) -> Result<(), Failure> {
         )
     });
     Ok(())
+}
+
+/// A line for each place where a slot is no literal.
+pub(super) fn notes(open_slots: &[String], paint: Paint) -> String {
+    let notes = open_slots.iter().map(|place| {
+        format!(
+            "{} {place}: this slot is not a literal: only a case that reaches it can check whether pack.toml \
+             declares it\n",
+            paint.on(Tone::Head, "note")
+        )
+    });
+    notes.collect()
 }
 
 /// Runs the cases of a pack, after it was built as its sources are now.
@@ -131,7 +136,7 @@ pub(super) fn test(folder: &Path, screen: &Screen) -> Result<(), Failure> {
     }
 }
 
-fn compile(folder: &Path, screen: &Screen) -> Result<BuildOutput, Failure> {
+pub(super) fn compile(folder: &Path, screen: &Screen) -> Result<BuildOutput, Failure> {
     // Programs get the messages with the error, in one piece.
     let progress = if screen.is_json() { Progress::Keep } else { Progress::Show };
     build::build(folder, &BuildOptions { target_dir: None, progress })

@@ -73,6 +73,9 @@ impl Screen {
 
     /// Prints why there is no result.
     pub(super) fn refuse(&self, failure: &Failure) {
+        if matches!(failure.message, Message::Shown) {
+            return;
+        }
         let text = if self.is_json() { format!("{:#}\n", failure.json) } else { told(failure, self.err) };
         if !log::last(&text) {
             let _ = io::stderr().write_all(text.as_bytes());
@@ -100,6 +103,7 @@ fn told(failure: &Failure, paint: Paint) -> String {
             format!("{}\n", report.trim_end())
         }
         Message::Plain(message) => format!("{} {}\n", paint.on(Tone::Bad, "error:"), message.trim_end()),
+        Message::Shown => String::new(),
     };
     if let Some(help) = &failure.help {
         text.push_str(&format!("{} {help}\n", paint.on(Tone::Head, "help:")));

@@ -1,0 +1,152 @@
+//! `shunt pack inspect`
+
+use std::path::{Path, PathBuf};
+
+use serde_json::{Value, json};
+use shunt_rules::artefact::{Artefact, PublicKey, Validity};
+
+use super::super::failure::Failure;
+use super::super::format::{bytes, count};
+use super::super::screen::{Paint, Screen, Tone};
+use super::about::About;
+use super::keys::public_keys;
+
+/// A signature, and what is known of it.
+struct Signer {
+    key: String,
+    validity: Validity,
+    /// The file of its key, if that was given.
+    file: Option<String>,
+}
+
+/// Shows a pack.
+///
+/// # Errors
+/// There is none, or one of the keys is none.
+pub(super) fn inspect(path: &Path, keys: &[PathBuf], screen: &Screen) -> Result<(), Failure> {
+    let public = public_keys(keys)?;
+    let about = About::read(path)?;
+    let signers = about.artefact.as_ref().map(|it| signers(it, keys, &public)).unwrap_or_default();
+    screen.show(&as_json(&about, &signers), |paint| told(&about, &signers, paint));
+    Ok(())
+}
+
+fn signers(artefact: &Artefact, files: &[PathBuf], keys: &[PublicKey]) -> Vec<Signer> {
+    let signers = artefact.signatures().iter().map(|signature| {
+        let at = keys.iter().position(|key| key.id() == signature.key());
+        Signer {
+            key: format!("sha256:{}", signature.key()),
+            validity: artefact.validity(signature, keys),
+            file: at.map(|at| files[at].display().to_string()),
+        }
+    });
+    signers.collect()
+}
+
+fn as_json(about: &About, signers: &[Signer]) -> Value {
+    let manifest = about.pack.manifest();
+    let imports: Vec<Value> =
+        about.imports().iter().map(|(name, may)| json!({ "name": name, "may": may })).collect();
+    let files: Vec<Value> = about
+        .files()
+        .iter()
+        .map(|file| json!({ "path": file.path, "digest": format!("sha256:{}", file.digest), "cases": file.cases }))
+        .collect();
+    let settings: Vec<Value> = about
+        .settings()
+        .iter()
+        .map(|it| json!({ "path": it.path, "kind": it.kind, "doc": it.doc }))
+        .collect();
+    let signatures: Vec<Value> = signers
+        .iter()
+        .map(|it| json!({ "key": it.key, "validity": it.validity_name(), "file": it.file }))
+        .collect();
+    json!({
+        "name": manifest.name, "version": manifest.version, "wit": manifest.wit,
+        "description": manifest.description, "digest": about.digest(),
+        "component": {
+            "manifest": about.artefact.as_ref().map(|it| format!("sha256:{}", it.component_digest())),
+            "digest": format!("sha256:{}", about.pack.digest()), "bytes": about.pack.bytes().len(),
+        },
+        "hooks": about.hooks(), "imports": imports, "slots": manifest.slots, "settings": settings, "files": files,
+        "signatures": signatures,
+    })
+}
+
+impl Signer {
+    fn validity_name(&self) -> &'static str {
+        match self.validity {
+            Validity::Valid => "valid",
+            Validity::Invalid => "invalid",
+            Validity::UnknownKey => "unknown-key",
+        }
+    }
+}
+
+fn told(about: &About, signers: &[Signer], paint: Paint) -> String {
+    let manifest = about.pack.manifest();
+    let head = |text: &str| paint.on(Tone::Head, text);
+    let mut text = head(&format!("{} {}", manifest.name, manifest.version));
+    if let Some(description) = &manifest.description {
+        text.push_str(&format!(": {description}"));
+    }
+    text.push('\n');
+    let size = bytes(about.pack.bytes().len() as u64);
+    let mut facts = vec![("contract", manifest.wit.clone())];
+    facts.extend(about.digest().map(|digest| ("pack", digest)));
+    facts.push(("component", format!("sha256:{}, {size}", about.pack.digest())));
+    facts.push(("hooks", about.hooks().join(", ")));
+    text.push_str(&rows("  ", facts.iter().map(|(name, value)| (*name, value.clone()))));
+
+    let slots = manifest.slots.iter().map(|(name, what)| (name.as_str(), what.clone()));
+    let settings = about.settings();
+    let settings = settings.iter().map(|it| {
+        let doc = if it.doc.is_empty() { String::new() } else { format!(". {}", it.doc) };
+        (it.path.as_str(), format!("{}{doc}", it.kind))
+    });
+    let imports = about.imports();
+    let imports = imports.iter().map(|(name, may)| (*name, (*may).to_owned()));
+    let files = about.files();
+    let files = files.iter().map(|file| match file.cases.len() {
+        0 => (file.path, String::new()),
+        cases => (file.path, count(cases, "case")),
+    });
+    for (title, rows) in [
+        ("slots, which the operator binds to pools", rows("  ", slots)),
+        ("settings", rows("  ", settings)),
+        ("what it may do", rows("  ", imports)),
+        ("files", rows("  ", files)),
+    ] {
+        if !rows.is_empty() {
+            text.push_str(&format!("\n{}\n{rows}", head(title)));
+        }
+    }
+    text.push_str(&format!("\n{}\n", head("signatures")));
+    for it in signers {
+        let (tone, what) = match it.validity {
+            Validity::Valid => (Tone::Good, "valid"),
+            Validity::Invalid => (Tone::Bad, "NOT VALID"),
+            Validity::UnknownKey => (Tone::Faint, "not checked: give its key with --key"),
+        };
+        let file = it.file.as_ref().map(|file| format!(" {file}")).unwrap_or_default();
+        text.push_str(&format!("  {}  {}{file}\n", it.key, paint.on(tone, what)));
+    }
+    match (signers.is_empty(), about.is_file) {
+        (true, true) => text.push_str("  none: `shunt pack sign` adds one\n"),
+        (true, false) => {
+            text.push_str("  none: only a pack file has them, which `shunt pack build` writes\n");
+        }
+        (false, _) => {}
+    }
+    text
+}
+
+/// Two columns.
+fn rows<'a>(indent: &str, rows: impl Iterator<Item = (&'a str, String)>) -> String {
+    let rows: Vec<_> = rows.collect();
+    let width = rows.iter().map(|(name, _)| name.chars().count()).max().unwrap_or_default();
+    let rows = rows
+        .iter()
+        .map(|(name, value)| format!("{}\n", format!("{indent}{name:width$}  {value}").trim_end()));
+    rows.collect()
+}

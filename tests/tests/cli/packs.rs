@@ -1,0 +1,207 @@
+//! Pack files through the command line: built, shown, compared, signed, verified and loaded; and what is refused.
+
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+
+use serde_json::{Value, json};
+use shunt_tests::daemon::{Daemon, Folder};
+use shunt_tests::origin::Origin;
+use shunt_tests::raw::Client;
+use shunt_tests::{address, packs, program, site, stored};
+
+/// An example, built to a pack file in this folder.
+fn built(example: &str, folder: &Folder) -> PathBuf {
+    let file = folder.path().join(format!("{example}.pack.tar"));
+    let mut command = program::command();
+    command.env("CARGO_TARGET_DIR", packs::root().join("target/guests")).args(["pack", "build"]);
+    command.arg(packs::root().join("rules-examples").join(example)).arg("--file").arg(&file);
+    let answer = program::ended(command.args(["-o", "json"])).json();
+    assert_eq!(answer["file"], text(&file));
+    file
+}
+
+fn text(path: &Path) -> &str {
+    path.to_str().unwrap()
+}
+
+/// Runs `shunt pack` in a folder.
+fn pack(folder: &Folder, arguments: &[&str]) -> program::Ended {
+    program::ended(program::command().arg("pack").args(arguments).current_dir(folder.path()))
+}
+
+#[test]
+fn a_pack_is_built_shown_signed_and_verified() {
+    let folder = Folder::new();
+    let file = built("canary", &folder);
+    let mut story = String::new();
+    let mut tell = |arguments: &[&str]| {
+        let ended = pack(&folder, arguments);
+        let said = [ended.stdout, ended.stderr].concat();
+        let shown = arguments.join(" ");
+        story.push_str(&format!("$ shunt pack {shown}\n{}\n[{}]\n\n", said.trim_end(), ended.code.unwrap()));
+    };
+    for name in ["team", "team", "ops"] {
+        tell(&["keygen", name]);
+    }
+    tell(&["inspect", "canary.pack.tar"]);
+    tell(&["verify", "canary.pack.tar", "--key", "team.pub"]);
+    tell(&["sign", "canary.pack.tar", "--key", "team.key"]);
+    tell(&["sign", "canary.pack.tar", "--key", "team.key"]);
+    tell(&["verify", "canary.pack.tar", "--key", "team.pub"]);
+    tell(&["verify", "canary.pack.tar", "--key", "team.pub", "--key", "ops.pub"]);
+    tell(&["verify", "canary.pack.tar", "--key", "team.pub", "--key", "ops.pub", "--threshold", "1"]);
+    tell(&["verify", "canary.pack.tar", "--key", "team.pub", "--threshold", "2"]);
+    tell(&["verify", "canary.pack.tar", "--key", "team.pub", "--key", "team.pub"]);
+    tell(&["sign", "canary.pack.tar", "--key", "team.pub"]);
+    tell(&["verify", "canary.pack.tar", "--key", "team.key"]);
+    let shown = pack(&folder, &["inspect", "canary.pack.tar", "--key", "team.pub", "-o", "json"]).json();
+    assert_eq!(shown["signatures"][0]["validity"], "valid");
+    let facts = [&shown["digest"], &shown["component"]["digest"], &shown["signatures"][0]["key"]];
+    let facts = facts.map(|fact| fact.as_str().unwrap().to_owned());
+    let ops = pack(&folder, &["verify", "canary.pack.tar", "--key", "ops.pub"]).refused(1);
+    let ops = ops.split("key sha256:").nth(1).unwrap()[..64].to_owned();
+    let names = [
+        (facts[0].as_str(), "PACK"),
+        (&facts[1], "COMPONENT"),
+        (&facts[2], "KEY-OF-TEAM"),
+        (&format!("sha256:{ops}"), "KEY-OF-OPS"),
+    ];
+    stored::compare_tables("packs.txt", &story, &names);
+    let mode = |name: &str| folder.path().join(name).metadata().unwrap().permissions().mode() & 0o777;
+    assert_eq!(mode("team.key"), 0o600);
+
+    // Built again it is the same, and keeps its signature.
+    let signed = std::fs::read(&file).unwrap();
+    built("canary", &folder);
+    assert_eq!(std::fs::read(&file).unwrap(), signed);
+}
+
+#[test]
+fn other_folders_give_the_same_pack() {
+    let folder = Folder::new();
+    let first = std::fs::read(built("canary", &folder)).unwrap();
+    let copy = folder.path().join("elsewhere/canary");
+    std::fs::create_dir_all(copy.parent().unwrap()).unwrap();
+    let copied = program::ended(
+        std::process::Command::new("cp")
+            .arg("-r")
+            .arg(packs::root().join("rules-examples/canary"))
+            .arg(&copy),
+    );
+    assert_eq!(copied.code, Some(0), "{copied:?}");
+    let manifest = std::fs::read_to_string(copy.join("Cargo.toml")).unwrap();
+    let sdk = packs::root().join("sdk");
+    let manifest = manifest.replace("../../sdk", text(&sdk)) + "\n[workspace]\n";
+    std::fs::write(copy.join("Cargo.toml"), manifest).unwrap();
+    // What is pinned for all examples, so that both are built of the same crates.
+    std::fs::copy(packs::root().join("Cargo.lock"), copy.join("Cargo.lock")).unwrap();
+    let mut command = program::command();
+    command.env("CARGO_TARGET_DIR", packs::root().join("target/guests")).args(["pack", "build"]).arg(&copy);
+    let second = program::ended(command.args(["-o", "json"])).json();
+    let file = second["file"].as_str().unwrap();
+    assert!(file.ends_with("elsewhere/canary/dist/canary-1.0.0.pack.tar"), "{file}");
+    assert!(std::fs::read(file).unwrap() == first, "the files differ");
+}
+
+#[test]
+fn openssl_and_tar_read_what_is_signed() {
+    let folder = Folder::new();
+    let file = built("canary", &folder);
+    pack(&folder, &["keygen", "team"]).good();
+    pack(&folder, &["sign", text(&file), "--key", "team.key"]).good();
+    let shown = pack(&folder, &["inspect", text(&file), "-o", "json"]).json();
+    let (digest, key) = (shown["digest"].as_str().unwrap(), shown["signatures"][0]["key"].as_str().unwrap());
+    let sh = |script: &str| {
+        let mut command = std::process::Command::new("sh");
+        program::ended(command.args(["-ec", script]).current_dir(folder.path())).good()
+    };
+    sh("tar xf canary.pack.tar");
+    assert_eq!(sh("cd blobs/sha256 && for blob in *; do echo $blob $blob; done | sha256sum -c --quiet"), "");
+    let id = sh("openssl pkey -pubin -in team.pub -outform DER | sha256sum");
+    assert_eq!(format!("sha256:{}", id.split(' ').next().unwrap()), key);
+    sh(&format!("printf 'shunt pack signature v1\\n%s\\n' {digest} > statement"));
+    let index: Value = serde_json::from_str(&sh("cat index.json")).unwrap();
+    let blob = |digest: &Value| {
+        let path = digest.as_str().unwrap().replace("sha256:", "blobs/sha256/");
+        serde_json::from_str::<Value>(&std::fs::read_to_string(folder.path().join(path)).unwrap()).unwrap()
+    };
+    let manifest = blob(&index["manifests"][2]["digest"]);
+    assert_eq!(manifest["subject"]["digest"], digest);
+    let document = blob(&manifest["layers"][0]["digest"]);
+    folder.write("signature", document["signature"].as_str().unwrap());
+    sh("base64 -d signature > signature.bin");
+    let told =
+        sh("openssl pkeyutl -verify -pubin -inkey team.pub -rawin -in statement -sigfile signature.bin");
+    assert!(told.contains("Signature Verified Successfully"), "{told}");
+}
+
+#[test]
+fn packs_are_compared_as_by_diff() {
+    let folder = Folder::new();
+    let file = built("canary", &folder);
+    let same = pack(&folder, &["diff", text(&file), text(&file)]);
+    assert_eq!((same.code, same.stdout.as_str(), same.stderr.as_str()), (Some(0), "", ""));
+    let other = pack(&folder, &["diff", text(&file), "builtin:headers"]);
+    assert_eq!((other.code, other.stderr.as_str()), (Some(1), ""));
+    for line in [
+        "~ name: canary -> headers\n",
+        "+ hook on-response\n",
+        "+ may random: get random numbers\n",
+        "- slot canary: the new version\n",
+        "- setting percent: integer, 0 to 255, required\n",
+        "~ code\n",
+    ] {
+        assert!(other.stdout.contains(line), "{line:?} is not in {}", other.stdout);
+    }
+    let json = pack(&folder, &["diff", text(&file), "builtin:headers", "-o", "json"]);
+    let json: Value = serde_json::from_str(&json.stdout).unwrap();
+    assert_eq!((&json["differ"], &json["old"]["name"]), (&json!(true), &json!("canary")));
+    pack(&folder, &["diff", text(&file), "gone.pack.tar"]).refused(2);
+}
+
+#[test]
+fn a_daemon_takes_a_pack_file_and_refuses_a_changed_one() {
+    let folder = Folder::new();
+    let file = built("maintenance", &folder);
+    let listen = address::free();
+    let origin = Origin::named("web");
+    let config = |pack: &Path| {
+        [
+            &site::virtual_("shop", listen, "web", "")[..],
+            &site::rule("main", pack, ""),
+            &site::pool("web", "", &[origin.address()]),
+        ]
+        .concat()
+    };
+    let daemon = Daemon::start(&config(&file));
+    assert_eq!(Client::connect(listen).get("/").status(), 503);
+    daemon.shunt(&["rule", "load", "shop/main", text(&file)]).good();
+    let mut bytes = std::fs::read(&file).unwrap();
+    let component = bytes.windows(4).position(|part| part == b"\0asm").unwrap();
+    bytes[component + 100] ^= 1;
+    let changed = folder.write("changed.pack.tar", bytes);
+    let refused = daemon.shunt(&["rule", "load", "shop/main", text(&changed)]).refused(1);
+    assert!(refused.contains("are not those of this digest"), "{refused}");
+    daemon.folder().configure(&config(&changed));
+    let refused = daemon.shunt(&["reload"]).refused(1);
+    assert!(refused.contains("are not those of this digest"), "{refused}");
+    let toml = folder.write("site.toml", config(&changed));
+    let refused = program::run(&["check", text(&toml)]).refused(1);
+    assert!(refused.contains("get the pack from its author again"), "{refused}");
+    assert_eq!(Client::connect(listen).get("/").status(), 503, "the one that ran runs on");
+}
+
+#[test]
+fn what_cannot_be_signed_says_why() {
+    let folder = Folder::new();
+    pack(&folder, &["keygen", "team"]).good();
+    std::fs::copy(packs::guest("plain"), folder.path().join("plain.wasm")).unwrap();
+    let refused = pack(&folder, &["sign", "plain.wasm", "--key", "team.key"]).refused(1);
+    assert!(refused.contains("is no pack file") && refused.contains("shunt pack build"), "{refused}");
+    let refused = pack(&folder, &["inspect", "plain.wasm", "--key", "gone.pub"]).refused(1);
+    assert!(refused.contains("cannot read gone.pub"), "{refused}");
+    let refused = pack(&folder, &["verify", "plain.wasm", "--socket", "x", "--key", "team.pub"]).refused(2);
+    assert!(refused.contains("`shunt pack verify` does not use the daemon"), "{refused}");
+    let shown = pack(&folder, &["inspect", "plain.wasm", "-o", "json"]).json();
+    assert_eq!((&shown["digest"], &shown["signatures"]), (&Value::Null, &json!([])));
+}
