@@ -63,6 +63,7 @@ pub(crate) fn run(terminal: &Terminal, generated: Generated) -> Result<()> {
 /// Checks every page; each page and each example counts as a test.
 pub(crate) fn check(terminal: &Terminal, shunt: &Path, failures: &mut Vec<Failure>) -> Result<Counts> {
     let mut counts = Counts::default();
+    let mut skipped = 0;
     let mut count = |what: String, wrong: Vec<String>| {
         if wrong.is_empty() {
             counts.passed += 1;
@@ -90,7 +91,15 @@ pub(crate) fn check(terminal: &Terminal, shunt: &Path, failures: &mut Vec<Failur
             count(format!("{}:{line}", shown(&page)), refused(shunt, &example)?);
         }
         if let Some(script) = run::script(&text) {
-            count(format!("{}, run as printed", shown(&page)), run::run(&script, shunt)?);
+            let what = format!("{}, run as printed", shown(&page));
+            match run::lacking(&script) {
+                Some(program) if !may_lack_nothing() => {
+                    terminal
+                        .line(terminal.faint(format_args!("skipped: {what}: {program} is not installed")));
+                    skipped += 1;
+                }
+                _ => count(what, run::run(&script, shunt)?),
+            }
         }
     }
     for (file, name) in FILES {
@@ -98,8 +107,16 @@ pub(crate) fn check(terminal: &Terminal, shunt: &Path, failures: &mut Vec<Failur
         let old = (text != generated::reference(name)?).then(|| OLD.to_owned());
         count(file.to_owned(), old.into_iter().collect());
     }
-    terminal.done(format_args!("{} pages, examples and generated files are right", counts.passed));
+    counts.skipped = skipped;
+    if counts.failed == 0 {
+        terminal.done(format_args!("{} pages, examples and generated files are right", counts.passed));
+    }
     Ok(counts)
+}
+
+/// Where no test may be skipped, as in `.ci/run`.
+fn may_lack_nothing() -> bool {
+    std::env::var_os("SHUNT_REQUIRE_ROOT").is_some_and(|it| it == "1")
 }
 
 /// Every page of the book and the README, sorted.

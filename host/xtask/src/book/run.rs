@@ -11,6 +11,17 @@ use crate::tools;
 /// How long a page may take. Its rule is compiled, in the worst case with all that it depends on.
 const SECONDS: u32 = 900;
 
+/// What pages use and a machine may lack. `.ci/run` installs them.
+const PROGRAMS: [&str; 3] = ["curl", "openssl", "python3"];
+
+/// A program that a script uses and that is not installed.
+pub(super) fn lacking(script: &str) -> Option<&'static str> {
+    let uses = |program: &str| {
+        script.split(|it: char| !(it.is_alphanumeric() || it == '-')).any(|word| word == program)
+    };
+    PROGRAMS.into_iter().find(|program| uses(program) && !tools::installed(program))
+}
+
 /// The script of a page; `None`: nothing on it is run.
 pub(super) fn script(page: &str) -> Option<String> {
     let mut script = String::new();
@@ -110,5 +121,13 @@ mod tests {
         let places = order.map(|text| script.find(text).unwrap());
         assert!(places.is_sorted(), "{script}");
         assert_eq!(super::script("```sh\nno\n```\n"), None);
+    }
+
+    #[test]
+    fn a_page_says_what_it_lacks() {
+        assert_eq!(lacking("echo curly openssl-like"), None);
+        let here = PROGRAMS.into_iter().filter(|program| tools::installed(program)).count();
+        let lacks = PROGRAMS.iter().filter(|program| lacking(&format!("{program} -x")).is_some()).count();
+        assert_eq!(here + lacks, PROGRAMS.len());
     }
 }
