@@ -438,7 +438,7 @@ fn what_cannot_be_opened_says_why() {
         assert!(text(&left, 9).starts_with("left has no queue 9"), "{}", text(&left, 9));
         assert!(text(&Link { mtu: 9000, ..left.clone() }, 0).starts_with("the MTU of left is 9000"));
         let gone = Link { index: 4711, name: "gone".to_owned(), ..left };
-        assert_eq!(text(&gone, 0), "the interface gone is not there any more");
+        assert_eq!(text(&gone, 0), "the interface gone no longer exists");
     });
 }
 

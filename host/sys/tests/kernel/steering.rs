@@ -474,7 +474,7 @@ fn a_full_table_can_be_replaced_and_not_exceeded() {
         steering.steer(&all(many(0).collect())).unwrap();
         steering.steer(&all(many(most / 2).collect())).unwrap();
         let error = steering.steer(&all(many(0).chain([address(VIP)]).collect())).unwrap_err();
-        assert_eq!(error.to_string(), "too many addresses for the XDP program: it can know 65536");
+        assert_eq!(error.to_string(), "too many addresses for the XDP program: it has room for 65536");
     });
 }
 

@@ -227,9 +227,9 @@ fn what_cannot_be_opened_says_why() {
     within("TUN devices", || {
         let (left, _right) = cable();
         let text = |link: &Link| Tun::open(link).err().unwrap().to_string();
-        assert!(text(&left).starts_with("left is no TUN device"), "{}", text(&left));
+        assert!(text(&left).starts_with("left is not a TUN device"), "{}", text(&left));
         ip("tuntap add mode tap dev ethernet");
-        assert!(text(&link("ethernet")).starts_with("ethernet is no TUN device"));
+        assert!(text(&link("ethernet")).starts_with("ethernet is not a TUN device"));
         let taken = Tun::create("taken").unwrap();
         assert!(text(&link("taken")).contains("in use by another process"), "{}", text(&link("taken")));
         let again = Tun::create("taken").err().unwrap().to_string();
@@ -237,7 +237,7 @@ fn what_cannot_be_opened_says_why() {
         let gone = link("taken");
         drop(taken);
         in_time("it is not gone", || {
-            (text(&gone) == "the TUN device taken is not there any more").then_some(())
+            (text(&gone) == "the TUN device taken no longer exists").then_some(())
         });
         let is_left = || Netlink::open().unwrap().state().links.values().any(|it| it.name == "taken");
         in_time("asking has made one", || (!is_left()).then_some(()));
