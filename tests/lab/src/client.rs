@@ -204,8 +204,9 @@ impl Host {
     }
 
     fn ping_with(&self, how: &str, from: IpAddr, to: IpAddr, count: u32, bytes: u32) -> Result<u32> {
-        // Its exit code says whether anything came back, which the count does as well.
-        let line = format!("ping -n -q -i 0.05 {how} -c {count} -s {bytes} -I {from} {to}");
+        // Its exit code says whether anything came back, which the count does as well. For the last answer ping waits no
+        // longer than an interval or two round trips, if it has had one: a busy machine needs some time.
+        let line = format!("ping -n -q -i 0.25 {how} -c {count} -s {bytes} -I {from} {to}");
         let mut ping = self.start(&line)?;
         ping.wait_at_most(PATIENCE)?.context("ping does not end")?;
         ping.wait_stdout("received").context("ping")?;

@@ -236,9 +236,7 @@ fn what_cannot_be_opened_says_why() {
         assert!(again.contains("its name by another interface"), "{again}");
         let gone = link("taken");
         drop(taken);
-        in_time("it is not gone", || {
-            (text(&gone) == "the TUN device taken no longer exists").then_some(())
-        });
+        in_time("it is not gone", || (text(&gone) == "the TUN device taken no longer exists").then_some(()));
         let is_left = || Netlink::open().unwrap().state().links.values().any(|it| it.name == "taken");
         in_time("asking has made one", || (!is_left()).then_some(()));
         assert!(Tun::create("a-name-that-is-too-long").is_err());
