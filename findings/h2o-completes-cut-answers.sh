@@ -20,10 +20,10 @@ cd "$folder"
 apt-get -qq -o APT::Sandbox::User=root download \
     h2o=2.2.5+dfsg2-7 libh2o-evloop0.13=2.2.5+dfsg2-7 libh2o0.13=2.2.5+dfsg2-7 libyaml-0-2=0.2.5-1 > /dev/null
 for package in *.deb; do
-    dpkg-deb -x "$package" root
+    dpkg-deb -x "$package" unpacked
 done
-export LD_LIBRARY_PATH=$folder/root/usr/lib/x86_64-linux-gnu
-root/usr/bin/h2o --version | sed -n 1p
+export LD_LIBRARY_PATH=$folder/unpacked/usr/lib/x86_64-linux-gnu
+unpacked/usr/bin/h2o --version | sed -n 1p
 cat > cut.py <<'EOF'
 import re
 import socket
@@ -92,7 +92,7 @@ hosts:
         proxy.reverse.url: "http://127.0.0.1:{listener.getsockname()[1]}/"
 """)
     with open("log", "w") as log:
-        proxy = subprocess.Popen(["root/usr/bin/h2o", "-c", "h2o.conf"], stdout=log, stderr=log)
+        proxy = subprocess.Popen(["unpacked/usr/bin/h2o", "-c", "h2o.conf"], stdout=log, stderr=log)
     close = socket.socket.close
 
     def whole(member):

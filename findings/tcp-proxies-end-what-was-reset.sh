@@ -21,10 +21,10 @@ apt-get -qq -o APT::Sandbox::User=root download \
     nginx=1.22.1-9+deb12u11 libnginx-mod-stream=1.22.1-9+deb12u11 \
     pen=0.34.1-2+b1 redir=3.3-1 rinetd=0.73-1 > /dev/null
 for package in *.deb; do
-    dpkg-deb -x "$package" root
+    dpkg-deb -x "$package" unpacked
     dpkg-deb -W --showformat='${Package} ${Version}\n' "$package"
 done
-export LD_LIBRARY_PATH=$folder/root/usr/lib/x86_64-linux-gnu
+export LD_LIBRARY_PATH=$folder/unpacked/usr/lib/x86_64-linux-gnu
 cat > reset.py <<'EOF'
 import os
 import socket
@@ -41,7 +41,7 @@ def free_port():
 
 
 def proxies(member):
-    here, root = os.getcwd(), os.getcwd() + "/root"
+    here, unpacked = os.getcwd(), os.getcwd() + "/unpacked"
     port = free_port()
     with open("haproxy.cfg", "w") as config:
         config.write(f"""
@@ -54,11 +54,11 @@ listen l
     bind 127.0.0.1:{port}
     server s 127.0.0.1:{member}
 """)
-    yield "haproxy", port, [f"{root}/usr/sbin/haproxy", "-db", "-q", "-f", "haproxy.cfg"]
+    yield "haproxy", port, [f"{unpacked}/usr/sbin/haproxy", "-db", "-q", "-f", "haproxy.cfg"]
     port = free_port()
     with open("nginx.conf", "w") as config:
         config.write(f"""
-load_module {root}/usr/lib/nginx/modules/ngx_stream_module.so;
+load_module {unpacked}/usr/lib/nginx/modules/ngx_stream_module.so;
 daemon off;
 master_process off;
 pid {here}/nginx.pid;
@@ -66,16 +66,16 @@ error_log {here}/nginx.log;
 events {{}}
 stream {{ server {{ listen 127.0.0.1:{port}; proxy_pass 127.0.0.1:{member}; }} }}
 """)
-    yield "nginx", port, [f"{root}/usr/sbin/nginx", "-e", f"{here}/nginx.log", "-c", f"{here}/nginx.conf"]
+    yield "nginx", port, [f"{unpacked}/usr/sbin/nginx", "-e", f"{here}/nginx.log", "-c", f"{here}/nginx.conf"]
     port = free_port()
     user = ["-u", "root"] if os.geteuid() == 0 else []
-    yield "pen", port, [f"{root}/usr/bin/pen", "-f", *user, f"127.0.0.1:{port}", f"127.0.0.1:{member}"]
+    yield "pen", port, [f"{unpacked}/usr/bin/pen", "-f", *user, f"127.0.0.1:{port}", f"127.0.0.1:{member}"]
     port = free_port()
-    yield "redir", port, [f"{root}/usr/bin/redir", "-n", f"127.0.0.1:{port}", f"127.0.0.1:{member}"]
+    yield "redir", port, [f"{unpacked}/usr/bin/redir", "-n", f"127.0.0.1:{port}", f"127.0.0.1:{member}"]
     port = free_port()
     with open("rinetd.conf", "w") as config:
         config.write(f"127.0.0.1 {port} 127.0.0.1 {member}\n")
-    yield "rinetd", port, [f"{root}/usr/sbin/rinetd", "-f", "-c", "rinetd.conf"]
+    yield "rinetd", port, [f"{unpacked}/usr/sbin/rinetd", "-f", "-c", "rinetd.conf"]
 
 
 def reset(connection):
