@@ -78,29 +78,21 @@ fn a_pack_is_built_shown_signed_and_verified() {
 
 #[test]
 fn other_folders_give_the_same_pack() {
-    let folder = Folder::new();
-    let first = std::fs::read(built("canary", &folder)).unwrap();
-    let copy = folder.path().join("elsewhere/canary");
-    std::fs::create_dir_all(copy.parent().unwrap()).unwrap();
-    let copied = program::ended(
-        std::process::Command::new("cp")
-            .arg("-r")
-            .arg(packs::root().join("rules-examples/canary"))
-            .arg(&copy),
-    );
-    assert_eq!(copied.code, Some(0), "{copied:?}");
-    let manifest = std::fs::read_to_string(copy.join("Cargo.toml")).unwrap();
-    let sdk = packs::root().join("sdk");
-    let manifest = manifest.replace("../../sdk", text(&sdk)) + "\n[workspace]\n";
-    std::fs::write(copy.join("Cargo.toml"), manifest).unwrap();
-    // What is pinned for all examples, so that both are built of the same crates.
-    std::fs::copy(packs::root().join("Cargo.lock"), copy.join("Cargo.lock")).unwrap();
-    let mut command = program::command();
-    command.env("CARGO_TARGET_DIR", packs::root().join("target/guests")).args(["pack", "build"]).arg(&copy);
-    let second = program::ended(command.args(["-o", "json"])).json();
-    let file = second["file"].as_str().unwrap();
-    assert!(file.ends_with("elsewhere/canary/dist/canary-1.0.0.pack.tar"), "{file}");
-    assert!(std::fs::read(file).unwrap() == first, "the files differ");
+    let build = |at: &str| {
+        let folder = Folder::new();
+        let place = folder.path().join(at);
+        std::fs::create_dir_all(&place).unwrap();
+        let run = |words: &[&str]| {
+            let mut command = program::command();
+            command.current_dir(&place).env("CARGO_TARGET_DIR", packs::root().join("target/guests"));
+            program::ended(command.args(words).args(["-o", "json"])).json()
+        };
+        run(&["rule", "new", "steer"]);
+        let built = run(&["pack", "build", "steer"]);
+        assert_eq!(built["file"], "steer/dist/steer-0.1.0.pack.tar");
+        std::fs::read(place.join("steer/dist/steer-0.1.0.pack.tar")).unwrap()
+    };
+    assert!(build(".") == build("further/down"), "the files differ");
 }
 
 #[test]
