@@ -41,6 +41,7 @@ mod host;
 mod instance;
 mod manifest;
 mod pack;
+mod private_folder;
 mod rule;
 mod runner;
 pub mod scaffold;
@@ -69,6 +70,7 @@ pub use hooks::{
 pub use host::{HostError, RuleHost};
 pub use manifest::{Manifest, ManifestError};
 pub use pack::{MAX_PACK_BYTES, Pack, PackError};
+pub use private_folder::{PrivateFolder, PrivateFolderError};
 pub use rule::{Rule, RuleError};
 pub use runner::Runner;
 pub use settings::{Field, Kind, Schema, SettingsError, Shape};
