@@ -11,8 +11,10 @@ mod archive;
 mod error;
 mod file;
 mod key;
-mod oci;
+pub mod oci;
+mod parts;
 mod read;
+pub mod reference;
 mod signature;
 #[cfg(test)]
 mod tests;
@@ -21,12 +23,13 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use crate::{Digest, Pack, PackError};
-use archive::Name;
 use oci::{Annotations, Descriptor, Index, Manifest, WasmConfig, WasmInterfaces};
 
 pub use error::ArtefactError;
 pub use file::{FolderError, PackFile, files_of};
 pub use key::{KeyError, PublicKey, SecretKey};
+pub use parts::{Assembly, ManifestKind, Part, Wanted};
+pub use reference::{Reference, ReferenceError, is_reference};
 pub use signature::{Signature, Validity, VerifyError};
 
 /// Bytes of a pack file. It is held in memory as a whole: eight of the largest components, for assets.
@@ -34,7 +37,7 @@ pub const MAX_FILE_BYTES: usize = 64 << 20;
 /// Entries of a pack file: ten have their place, the others are cases and assets.
 pub const MAX_ENTRIES: usize = 256;
 /// Bytes of a manifest, of the index and of a configuration; a row for each entry needs a quarter of it.
-const MAX_JSON_BYTES: usize = 256 << 10;
+pub const MAX_JSON_BYTES: usize = 256 << 10;
 /// Bytes of a file that goes with a component: those of the largest component.
 const MAX_LAYER_BYTES: usize = 8 << 20;
 /// Signatures: teams sign, not their members.
@@ -142,34 +145,14 @@ impl Artefact {
     /// The pack file.
     #[must_use]
     pub fn to_bytes(&self) -> Vec<u8> {
-        let mut manifests = vec![Descriptor {
-            annotations: Annotations::from([(
-                oci::REF_NAME.to_owned(),
-                self.pack.manifest().version.clone(),
-            )]),
-            ..self.component.descriptor(oci::MANIFEST)
-        }];
-        let artefact = |blob: &Blob, kind: &str| Descriptor {
-            artifact_type: Some(kind.to_owned()),
-            ..blob.descriptor(oci::MANIFEST)
-        };
-        manifests.push(artefact(&self.companion, oci::PACK));
-        manifests
-            .extend(self.signatures.iter().map(|signature| artefact(&signature.manifest, oci::SIGNATURE)));
-        let index = Index { schema_version: 2, media_type: oci::INDEX.to_owned(), manifests };
-        let index = Blob::json(&index);
-
-        let blob = |blob: &'_ Blob| (blob.digest, blob.bytes.clone());
-        let mut blobs: BTreeMap<Digest, Vec<u8>> =
-            [&self.config, &self.component, &self.companion].map(blob).into();
-        blobs.insert(self.pack.digest(), self.pack.bytes().to_vec());
-        blobs.insert(Digest::of(oci::EMPTY_JSON), oci::EMPTY_JSON.to_vec());
-        blobs.extend(self.files.iter().map(|file| (Digest::of(&file.bytes), file.bytes.clone())));
-        for signature in &self.signatures {
-            blobs.extend([&signature.manifest, &signature.document].map(blob));
-        }
-        let blobs = blobs.iter().map(|(digest, bytes)| (Name::Blob(*digest), bytes.as_slice()));
-        archive::write(blobs.chain([(Name::Index, index.bytes.as_slice()), (Name::Layout, oci::LAYOUT)]))
+        let signatures = self.signatures.iter().map(|signature| &signature.manifest);
+        let version = &self.pack.manifest().version;
+        let index = Index::of_pack(&self.component, &self.companion, signatures.clone(), version);
+        let manifests = signatures.chain([&self.component, &self.companion]);
+        let manifests = manifests.map(|manifest| (manifest.digest, manifest.bytes.as_slice()));
+        let blobs: BTreeMap<Digest, &[u8]> =
+            self.blobs().into_iter().map(|part| (part.digest, part.bytes)).chain(manifests).collect();
+        archive::pack_file(&index, &blobs)
     }
 
     /// What runs.

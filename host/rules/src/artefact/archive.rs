@@ -1,9 +1,11 @@
 //! The archive: a tar file of POSIX.1-1988 (`ustar`), in which every byte follows from names and contents.
 
+use std::collections::BTreeMap;
+
 use tar::{EntryType, Header};
 
-use super::oci::{BLOBS, INDEX_FILE, LAYOUT_FILE};
-use super::{ArtefactError, MAX_ENTRIES};
+use super::oci::{BLOBS, INDEX_FILE, Index, LAYOUT, LAYOUT_FILE};
+use super::{ArtefactError, Blob, MAX_ENTRIES};
 use crate::Digest;
 
 /// Bytes of a header, and what contents are rounded up to.
@@ -41,6 +43,13 @@ impl std::fmt::Display for Name {
 /// Whether bytes begin as an archive does. Its magic stands at byte 257 of the first header.
 pub(super) fn is_archive(bytes: &[u8]) -> bool {
     bytes.get(257..262) == Some(b"ustar")
+}
+
+/// The pack file with this index, and these blobs and manifests.
+pub(super) fn pack_file(index: &Index, blobs: &BTreeMap<Digest, impl AsRef<[u8]>>) -> Vec<u8> {
+    let index = Blob::json(index);
+    let blobs = blobs.iter().map(|(digest, bytes)| (Name::Blob(*digest), bytes.as_ref()));
+    write(blobs.chain([(Name::Index, index.bytes.as_slice()), (Name::Layout, LAYOUT)]))
 }
 
 /// Writes entries, which are given in the order of their names.

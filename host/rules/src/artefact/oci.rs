@@ -8,10 +8,11 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::Blob;
 use crate::Digest;
 
-pub(super) const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
-pub(super) const INDEX: &str = "application/vnd.oci.image.index.v1+json";
+pub const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
+pub const INDEX: &str = "application/vnd.oci.image.index.v1+json";
 /// Configuration of a manifest that has none: two bytes, `{}`.
 pub(super) const EMPTY: &str = "application/vnd.oci.empty.v1+json";
 pub(super) const EMPTY_JSON: &[u8] = b"{}";
@@ -20,9 +21,9 @@ pub(super) const WASM_CONFIG: &str = "application/vnd.wasm.config.v0+json";
 pub(super) const WASM: &str = "application/wasm";
 
 /// The manifest of all that goes with a component.
-pub(super) const PACK: &str = "application/vnd.shunt.pack.v1+json";
+pub const PACK: &str = "application/vnd.shunt.pack.v1+json";
 /// The manifest of a signature, and the signature.
-pub(super) const SIGNATURE: &str = "application/vnd.shunt.pack.signature.v1+json";
+pub const SIGNATURE: &str = "application/vnd.shunt.pack.signature.v1+json";
 
 /// Annotations (`annotations.md`): of a layer, the path of its file; of a manifest, the name of the pack.
 pub(super) const TITLE: &str = "org.opencontainers.image.title";
@@ -110,6 +111,26 @@ pub(super) struct Index {
     pub schema_version: u32,
     pub media_type: String,
     pub manifests: Vec<Descriptor>,
+}
+
+impl Index {
+    /// That of a pack file, which names all its manifests.
+    pub(super) fn of_pack<'a>(
+        component: &Blob,
+        companion: &Blob,
+        signatures: impl Iterator<Item = &'a Blob>,
+        version: &str,
+    ) -> Index {
+        let artefact = |blob: &Blob, kind: &str| Descriptor {
+            artifact_type: Some(kind.to_owned()),
+            ..blob.descriptor(MANIFEST)
+        };
+        let annotations = Annotations::from([(REF_NAME.to_owned(), version.to_owned())]);
+        let mut manifests = vec![Descriptor { annotations, ..component.descriptor(MANIFEST) }];
+        manifests.push(artefact(companion, PACK));
+        manifests.extend(signatures.map(|signature| artefact(signature, SIGNATURE)));
+        Index { schema_version: 2, media_type: INDEX.to_owned(), manifests }
+    }
 }
 
 /// The configuration of a component (TAG Runtime, `config.mediaType`).

@@ -14,10 +14,10 @@ use super::{
 use crate::{Digest, MAX_PACK_BYTES, Pack};
 
 const INDEX: &str = "the index";
-const COMPONENT: &str = "the component's manifest";
+pub(super) const COMPONENT: &str = "the component's manifest";
 const CONFIG: &str = "the component's configuration";
-const COMPANION: &str = "the pack's manifest";
-const SIGNATURE: &str = "the manifest of a signature";
+pub(super) const COMPANION: &str = "the pack's manifest";
+pub(super) const SIGNATURE: &str = "the manifest of a signature";
 
 pub(super) fn read(bytes: &[u8]) -> Result<Artefact, ArtefactError> {
     if bytes.len() > MAX_FILE_BYTES {
@@ -192,7 +192,7 @@ fn same(files: &[PackFile], pack: &Pack) -> Result<(), ArtefactError> {
     Ok(())
 }
 
-fn subject(what: &'static str, manifest: &Manifest, expected: &Blob) -> Result<(), ArtefactError> {
+pub(super) fn subject(what: &'static str, manifest: &Manifest, expected: &Blob) -> Result<(), ArtefactError> {
     match &manifest.subject {
         Some(subject) if *subject == expected.descriptor(oci::MANIFEST) => Ok(()),
         Some(other) => Err(ArtefactError::Subject { what, subject: other.digest.to_string() }),
@@ -204,11 +204,11 @@ fn no_config(by: &'static str, manifest: &Manifest, blobs: &mut Blobs<'_>) -> Re
     blobs.named(by, &manifest.config, oci::EMPTY, oci::EMPTY_JSON.len()).map(drop)
 }
 
-fn one<T>(what: &'static str, found: Vec<T>) -> Result<[T; 1], ArtefactError> {
+pub(super) fn one<T>(what: &'static str, found: Vec<T>) -> Result<[T; 1], ArtefactError> {
     found.try_into().map_err(|found: Vec<T>| ArtefactError::Manifests { what, found: found.len() })
 }
 
-fn json<T: DeserializeOwned>(what: &'static str, bytes: &[u8]) -> Result<T, ArtefactError> {
+pub(super) fn json<T: DeserializeOwned>(what: &'static str, bytes: &[u8]) -> Result<T, ArtefactError> {
     serde_json::from_slice(bytes).map_err(|error| ArtefactError::Json { what, reason: error.to_string() })
 }
 

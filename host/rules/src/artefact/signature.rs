@@ -26,6 +26,12 @@ pub(super) struct Document {
     signature: String,
 }
 
+impl Document {
+    pub(super) fn key(&self) -> &str {
+        &self.key
+    }
+}
+
 /// Someone's signature of a pack. Whether it is valid needs the public key.
 #[derive(Clone, Debug)]
 pub struct Signature {

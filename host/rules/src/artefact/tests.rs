@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 use tar::{EntryType, Header};
 
+use super::archive::Name;
 use super::*;
 use crate::MAX_PACK_BYTES;
 use crate::pack::{PACK_SECTION, SETTINGS_SECTION};
