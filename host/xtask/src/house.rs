@@ -27,7 +27,7 @@ fn promised() -> House {
     rows.map(row).collect()
 }
 
-/// What a manifest depends on, for tests too where it may not reach further in them.
+/// What a manifest depends on, for tests too: they may not reach further, but to the lab.
 fn found() -> House {
     let mut house = House::new();
     for manifest in ["Cargo.toml", "host/bpf/Cargo.toml"] {
@@ -43,6 +43,7 @@ fn found() -> House {
             let folder = folder.trim_start_matches('/');
             let folder = if folder.starts_with(PACKS) { PACKS } else { folder };
             let uses = package["dependencies"].as_array().unwrap().iter().filter(|it| !it["path"].is_null());
+            let uses = uses.filter(|it| it["kind"] != "dev" || it["name"] != "shunt-lab");
             let short = |it: &Value| it["name"].as_str().unwrap().trim_start_matches("shunt-").to_owned();
             house.entry(folder.to_owned()).or_default().extend(uses.map(short));
         }

@@ -79,8 +79,9 @@ fn all(terminal: &Terminal, asked: Asked<'_>, failures: &mut Vec<Failure>) -> Re
     terminal.stage("Workspace");
     let cargo = workspace(terminal, &shunt, asked)?;
     counts += cargo.counts;
-    for reason in &cargo.skipped {
-        terminal.line(terminal.faint(format_args!("skipped: {reason}")));
+    for (reason, tests) in &cargo.skipped {
+        let tests = if *tests == 1 { "1 test".to_owned() } else { format!("{tests} tests") };
+        terminal.line(terminal.faint(format_args!("skipped: {tests}: {reason}")));
     }
 
     failures.extend(cargo.failures());

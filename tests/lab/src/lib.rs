@@ -19,6 +19,7 @@ mod host;
 mod line;
 mod member;
 mod namespace;
+pub mod needs;
 mod network;
 mod origin;
 mod pieces;

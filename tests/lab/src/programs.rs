@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use anyhow::{Result, bail};
 
 /// Their names, and the packages that have them on Debian and on Fedora.
-const NEEDED: [(&str, [&str; 2]); 5] = [
+const NEEDED: [Needed; 5] = [
     ("ip", ["iproute2", "iproute"]),
     ("ethtool", ["ethtool", "ethtool"]),
     ("nft", ["nftables", "nftables"]),
@@ -13,27 +13,39 @@ const NEEDED: [(&str, [&str; 2]); 5] = [
     ("ping", ["iputils-ping", "iputils"]),
 ];
 
+/// A program, and its packages.
+pub(crate) type Needed = (&'static str, [&'static str; 2]);
+
 /// Looks for every program that labs need, so that nothing is begun that would end in the middle.
 ///
 /// # Errors
 /// Some are missing: which ones, and how to install them.
 pub fn check_programs() -> Result<()> {
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    let folders: Vec<PathBuf> = std::env::split_paths(&path).collect();
-    check(|program| folders.iter().any(|folder| folder.join(program).is_file()))
+    complain(&missing())
 }
 
-fn check(is_there: impl Fn(&str) -> bool) -> Result<()> {
-    let missing: Vec<_> = NEEDED.iter().filter(|(program, _)| !is_there(program)).collect();
+/// Those of the programs that labs need that are not in `PATH`.
+pub(crate) fn missing() -> Vec<Needed> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let folders: Vec<PathBuf> = std::env::split_paths(&path).collect();
+    let is_there = |program: &str| folders.iter().any(|folder| folder.join(program).is_file());
+    NEEDED.into_iter().filter(|(program, _)| !is_there(program)).collect()
+}
+
+/// `ip, nft`
+pub(crate) fn names(programs: &[Needed]) -> String {
+    programs.iter().map(|(program, _)| *program).collect::<Vec<_>>().join(", ")
+}
+
+fn complain(missing: &[Needed]) -> Result<()> {
     if missing.is_empty() {
         return Ok(());
     }
-    let names: Vec<_> = missing.iter().map(|(program, _)| *program).collect();
     let [debian, fedora] =
         [0, 1].map(|at| missing.iter().map(|(_, packages)| packages[at]).collect::<Vec<_>>().join(" "));
     bail!(
         "programs that labs need are missing: {}; install them: `apt-get install {debian}` or `dnf install {fedora}`",
-        names.join(", ")
+        names(missing)
     )
 }
 
@@ -43,8 +55,8 @@ mod tests {
 
     #[test]
     fn what_is_missing_is_named_with_its_packages() {
-        assert!(check(|_| true).is_ok());
-        let said = check(|program| !["ip", "ping"].contains(&program)).unwrap_err().to_string();
+        assert!(complain(&[]).is_ok());
+        let said = complain(&[NEEDED[0], NEEDED[4]]).unwrap_err().to_string();
         let expected = "programs that labs need are missing: ip, ping; \
                         install them: `apt-get install iproute2 iputils-ping` or `dnf install iproute iputils`";
         assert_eq!(said, expected);

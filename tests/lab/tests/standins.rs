@@ -5,8 +5,8 @@
 
 mod standin;
 
-use shunt_lab::{Family, Member, Mode, Offloads, Place, Request, Shape, Siit, Through, Topology};
-use standin::{Encapsulator, is_root};
+use shunt_lab::{Family, Member, Mode, Offloads, Place, Request, Shape, Siit, Through, Topology, needs};
+use standin::Encapsulator;
 
 /// Enough for many windows.
 const LARGE: usize = 4 << 20;
@@ -85,7 +85,7 @@ fn translate(topology: &Topology, source: impl Fn(&str, Family) -> String) {
 
 #[test]
 fn nat_through_two_arms() {
-    if !is_root() {
+    if !needs::namespaces("packets between network namespaces") {
         return;
     }
     let topology = topology(Mode::Nat, Shape::TwoArm);
@@ -95,7 +95,7 @@ fn nat_through_two_arms() {
 
 #[test]
 fn nat_on_one_arm() {
-    if !is_root() {
+    if !needs::namespaces("packets between network namespaces") {
         return;
     }
     let topology = topology(Mode::Nat, Shape::OneArm);
@@ -105,7 +105,7 @@ fn nat_on_one_arm() {
 
 #[test]
 fn snat_in_every_shape() {
-    if !is_root() {
+    if !needs::namespaces("packets between network namespaces") {
         return;
     }
     for shape in [Shape::TwoArm, Shape::OneArm, Shape::Routed] {
@@ -131,7 +131,7 @@ fn snat_in_every_shape() {
 
 #[test]
 fn l2dsr_on_one_arm() {
-    if !is_root() {
+    if !needs::namespaces("packets between network namespaces") {
         return;
     }
     let topology = topology(Mode::L2dsr, Shape::OneArm);
@@ -157,7 +157,7 @@ fn l2dsr_on_one_arm() {
 
 #[test]
 fn dscp_on_one_arm_and_behind_a_router() {
-    if !is_root() {
+    if !needs::namespaces("packets between network namespaces") {
         return;
     }
     for shape in [Shape::OneArm, Shape::Routed] {
@@ -180,7 +180,7 @@ fn dscp_on_one_arm_and_behind_a_router() {
 
 #[test]
 fn tunnels_in_either_family() {
-    if !is_root() {
+    if !needs::namespaces("packets between network namespaces") {
         return;
     }
     for (mode, shape) in
@@ -202,7 +202,7 @@ fn tunnels_in_either_family() {
 
 #[test]
 fn a_member_is_killed_unplugged_and_recovers() {
-    if !is_root() {
+    if !needs::namespaces("packets between network namespaces") {
         return;
     }
     let mut topology = topology(Mode::Nat, Shape::TwoArm);
@@ -226,7 +226,7 @@ fn a_member_is_killed_unplugged_and_recovers() {
 /// Without a translator each end comes as far as the translator's host, and packets for the other family are lost there.
 #[test]
 fn the_line_of_two_families_ends_in_the_middle() {
-    if !is_root() {
+    if !needs::namespaces("packets between network namespaces") {
         return;
     }
     for through in [Through::Tun, Through::Links] {
@@ -245,7 +245,7 @@ fn the_line_of_two_families_ends_in_the_middle() {
 
 #[test]
 fn nothing_is_left_behind() {
-    if !is_root() {
+    if !needs::namespaces("packets between network namespaces") {
         return;
     }
     let topology = Topology::build("standin-left", Shape::OneArm).unwrap();

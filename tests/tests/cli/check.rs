@@ -147,7 +147,7 @@ fn a_configuration_that_is_not_there_is_named() {
 
 #[test]
 fn anyone_may_check() {
-    if !shunt_tests::root::is_root("to be another user") {
+    if !shunt_lab::needs::root("to be another user") {
         return;
     }
     use std::os::unix::fs::PermissionsExt;

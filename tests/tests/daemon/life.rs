@@ -6,6 +6,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::process::{Command, Stdio};
 
+use shunt_lab::needs;
 use shunt_tests::daemon::{Daemon, Folder, Signal, until};
 use shunt_tests::origin::{Origin, ok};
 use shunt_tests::raw::Client;
@@ -322,7 +323,7 @@ fn a_folder_that_cannot_be_made_is_named() {
 
 #[test]
 fn a_full_disk_for_the_socket_is_told_and_nothing_is_lost() {
-    if !root::is_root("to mount a file system that is full") {
+    if !needs::root("to mount a file system that is full") {
         return;
     }
     let folder = Folder::new();
@@ -350,7 +351,7 @@ fn a_full_disk_for_the_socket_is_told_and_nothing_is_lost() {
 
 #[test]
 fn another_user_is_not_let_in() {
-    if !root::is_root("to be another user") {
+    if !needs::root("to be another user") {
         return;
     }
     let daemon = Daemon::start(&config(address::free(), address::free()));

@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use std::os::unix::fs::{PermissionsExt, chown};
 use std::process::{Command, Stdio};
 
-use shunt_lab::{Host, Lab};
+use shunt_lab::{Host, Lab, needs};
 use shunt_tests::daemon::{Daemon, Folder, until};
 use shunt_tests::origin::Origin;
 use shunt_tests::raw::Client;
@@ -153,7 +153,7 @@ fn a_pack_that_cannot_be_read() {
 /// A daemon that is not root, with a network of its own.
 #[test]
 fn what_is_not_permitted() {
-    if !root::is_root("to be another user in a network namespace") {
+    if !needs::namespaces("to be another user in a network namespace") {
         return;
     }
     let lab = Lab::new("a reload that is not permitted").unwrap();
@@ -195,7 +195,7 @@ fn what_is_not_permitted() {
 /// Nothing of a reload is written anywhere, whatever it compiles.
 #[test]
 fn a_full_disk_is_not_in_its_way() {
-    if !root::is_root("to mount a file system that is full") {
+    if !needs::root("to mount a file system that is full") {
         return;
     }
     let (origin, folder, place) = (Origin::named("web"), Folder::new(), Folder::new());

@@ -436,7 +436,7 @@ fn connect_with_port(site: &Site, port: u16) -> std::io::Result<Client> {
 
 #[test]
 fn a_rule_decides_on_a_connection() {
-    if !shunt_tests::root::is_root("to connect from the ports that the guest looks at") {
+    if !shunt_lab::needs::root("to connect from the ports that the guest looks at") {
         return;
     }
     let (web, other) = (Origin::named("web"), Origin::named("other"));

@@ -13,7 +13,7 @@ use shunt_tests::packet::{LARGE, PacketSite, topology, until};
 use shunt_tests::raw::PATIENCE;
 use shunt_tests::{packs, program, site};
 
-use crate::is_root;
+use crate::has_labs;
 
 /// How often the rule is changed while packets flow, and how many packets flow at least from one change to the next.
 const ROUNDS: usize = 20;
@@ -75,7 +75,7 @@ impl Drop for Over<'_> {
 /// No packet is lost and no flow begins anew.
 #[test]
 fn packets_flow_on_while_rules_of_a_proxy_change() {
-    if !is_root() {
+    if !has_labs() {
         return;
     }
     let both = Both::start("beside-flow");
@@ -117,7 +117,7 @@ fn packets_flow_on_while_rules_of_a_proxy_change() {
 /// it, and none is looked at.
 #[test]
 fn packet_workers_are_not_asked_when_rules_of_a_proxy_change() {
-    if !is_root() {
+    if !has_labs() {
         return;
     }
     let both = Both::start("beside-still");

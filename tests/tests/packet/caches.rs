@@ -8,7 +8,7 @@ use shunt_tests::packet::speaker::{Speaker, Talk};
 use shunt_tests::packet::until;
 use shunt_tests::program;
 
-use crate::is_root;
+use crate::has_labs;
 
 const ORIGINS: u8 = 12;
 
@@ -129,7 +129,7 @@ impl Site {
 
 #[test]
 fn one_destination_is_one_caches() {
-    if !is_root() {
+    if !has_labs() {
         return;
     }
     let site = site();

@@ -3,12 +3,12 @@
 use shunt_lab::{Family, Mode, Plan, Shape};
 use shunt_tests::packet::{NARROW, PacketSite};
 
-use crate::is_root;
+use crate::has_labs;
 
 /// The router behind Shunt sends the error to the SNAT address: only Shunt knows whose flow it is about.
 #[test]
 fn too_big_behind_snat_reaches_the_client() {
-    if is_root() {
+    if has_labs() {
         let plan = Plan::new(Mode::Snat);
         let site = PacketSite::start("errors-snat", Shape::Routed, &plan);
         site.topology.narrow_servers(NARROW).unwrap();
@@ -19,7 +19,7 @@ fn too_big_behind_snat_reaches_the_client() {
 /// Shunt's own link toward the members is the narrow one.
 #[test]
 fn too_big_for_its_own_link_reaches_the_client() {
-    if !is_root() {
+    if !has_labs() {
         return;
     }
     for mode in [Mode::Nat, Mode::Snat] {
@@ -41,7 +41,7 @@ fn too_big_for_its_own_link_reaches_the_client() {
 /// Nobody listens on the member's port: it says so, and the client's socket is told.
 #[test]
 fn a_closed_port_is_refused_to_the_client() {
-    if !is_root() {
+    if !has_labs() {
         return;
     }
     for (mode, shape) in [
@@ -58,7 +58,7 @@ fn a_closed_port_is_refused_to_the_client() {
 /// Shunt is a hop like a router, in every mode but `l2dsr`.
 #[test]
 fn a_hop_limit_that_ends_at_shunt_is_told() {
-    if !is_root() {
+    if !has_labs() {
         return;
     }
     for (mode, shape) in [(Mode::Nat, Shape::TwoArm), (Mode::L3dsrIpip, Shape::Routed)] {

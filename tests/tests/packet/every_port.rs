@@ -12,7 +12,7 @@ use shunt_tests::program;
 use shunt_tests::raw::PATIENCE;
 use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 
-use crate::is_root;
+use crate::has_labs;
 
 /// For experiments (RFC 3692 section 2.1): it has no ports.
 const EXPERIMENT: i32 = 253;
@@ -77,7 +77,7 @@ fn receive(mut socket: &Socket, family: Family) -> io::Result<Vec<u8>> {
 
 #[test]
 fn members_answer_from_every_port_and_by_every_protocol() {
-    if !is_root() {
+    if !has_labs() {
         return;
     }
     let site = site();
@@ -107,7 +107,7 @@ fn members_answer_from_every_port_and_by_every_protocol() {
 
 #[test]
 fn errors_about_every_port_and_every_protocol_reach_clients() {
-    if !is_root() {
+    if !has_labs() {
         return;
     }
     let site = site();
@@ -131,7 +131,7 @@ fn errors_about_every_port_and_every_protocol_reach_clients() {
 /// What a host sends that is no member, and is sent, passes beside Shunt.
 #[test]
 fn the_kernel_goes_on_forwarding_for_others() {
-    if !is_root() {
+    if !has_labs() {
         return;
     }
     let site = site();

@@ -6,7 +6,7 @@ use shunt_tests::packet::PacketSite;
 use shunt_tests::packs;
 use shunt_tests::program;
 
-use crate::is_root;
+use crate::has_labs;
 
 fn texts<'a>(list: &'a Value, key: &str) -> Vec<&'a str> {
     list.as_array().unwrap().iter().map(|it| it[key].as_str().unwrap()).collect()
@@ -27,7 +27,7 @@ fn standing(site: &PacketSite) -> [Value; 3] {
 
 #[test]
 fn a_flow_is_explained_before_it_begins_and_when_it_is_there() {
-    if !is_root() {
+    if !has_labs() {
         return;
     }
     let plan = Plan { workers: 2, ..Plan::new(Mode::Snat) };
@@ -68,7 +68,7 @@ fn a_flow_is_explained_before_it_begins_and_when_it_is_there() {
 
 #[test]
 fn what_is_refused_says_where_and_what_to_do() {
-    if !is_root() {
+    if !has_labs() {
         return;
     }
     let plan = Plan::new(Mode::Nat);
@@ -113,7 +113,7 @@ fn what_is_refused_says_where_and_what_to_do() {
 
 #[test]
 fn rules_are_asked_and_told_of_the_end() {
-    if !is_root() {
+    if !has_labs() {
         return;
     }
     let last = shunt_lab::Topology::CLIENTS[0];

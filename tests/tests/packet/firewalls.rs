@@ -8,7 +8,7 @@ use shunt_tests::packet::speaker::{self, Speaker, Talk};
 use shunt_tests::packet::until;
 use shunt_tests::program;
 
-use crate::is_root;
+use crate::has_labs;
 
 /// Hosts on each side, as addresses of one: pairs of them are what the balancers go by.
 const STATIONS: std::ops::Range<u8> = 11..17;
@@ -238,7 +238,7 @@ impl Sandwich {
 
 #[test]
 fn no_flow_is_split() {
-    if !is_root() {
+    if !has_labs() {
         return;
     }
     let site = sandwich();

@@ -6,7 +6,7 @@ use std::net::UdpSocket;
 use shunt_lab::{Family, Mode, Plan, Shape, bytes, digest};
 use shunt_tests::packet::{MTU, PacketSite};
 
-use crate::is_root;
+use crate::has_labs;
 
 /// Three fragments over Ethernet.
 const SIZE: usize = 4_000;
@@ -40,7 +40,7 @@ fn take_answer(socket: &UdpSocket, question: &[u8]) {
 
 /// Everything in one mode, with two workers.
 fn mode(mode: Mode, shape: Shape) {
-    if !is_root() {
+    if !has_labs() {
         return;
     }
     let plan = Plan { workers: 2, ..Plan::new(mode) };

@@ -3,11 +3,11 @@
 use shunt_lab::{Family, Mode, Place, Plan, Shape};
 use shunt_tests::packet::PacketSite;
 
-use crate::is_root;
+use crate::has_labs;
 
 #[test]
 fn traffic_on_one_arm() {
-    if !is_root() {
+    if !has_labs() {
         return;
     }
     let plan = Plan::new(Mode::L2dsr);
@@ -28,7 +28,7 @@ fn traffic_on_one_arm() {
 /// A member is as near as Shunt itself is: who counts hops sees no difference.
 #[test]
 fn the_hop_limit_is_kept() {
-    if !is_root() {
+    if !has_labs() {
         return;
     }
     let plan = Plan::new(Mode::L2dsr);
@@ -44,7 +44,7 @@ fn the_hop_limit_is_kept() {
 
 #[test]
 fn a_member_is_killed_and_recovers() {
-    if is_root() {
+    if has_labs() {
         let plan = Plan::watched(Mode::L2dsr);
         let mut site = PacketSite::start("l2dsr-member", Shape::OneArm, &plan);
         site.a_member_goes_and_comes_back(&Family::BOTH);

@@ -6,11 +6,11 @@ use std::net::{IpAddr, SocketAddr};
 use shunt_lab::{Family, Mode, Place, Plan, Shape, ask};
 use shunt_tests::packet::{MTU, NARROW, PacketSite};
 
-use crate::is_root;
+use crate::has_labs;
 
 #[test]
 fn dscp_behind_a_router() {
-    if is_root() {
+    if has_labs() {
         let plan = Plan::new(Mode::L3dsrDscp);
         PacketSite::in_both_settings("dscp-routed", Shape::Routed, &plan, |site| {
             site.exchange(&plan, &Family::BOTH);
@@ -21,7 +21,7 @@ fn dscp_behind_a_router() {
 
 #[test]
 fn dscp_on_one_arm() {
-    if is_root() {
+    if has_labs() {
         let plan = Plan::new(Mode::L3dsrDscp);
         PacketSite::in_both_settings("dscp-one-arm", Shape::OneArm, &plan, |site| {
             site.exchange(&plan, &Family::BOTH);
@@ -32,7 +32,7 @@ fn dscp_on_one_arm() {
 
 /// Everything through a kind of tunnel, with members of either family.
 fn tunnel(mode: Mode) {
-    if !is_root() {
+    if !has_labs() {
         return;
     }
     for outer in Family::BOTH {
@@ -75,7 +75,7 @@ fn gue_in_either_family() {
 /// A router on the way to the members has a narrower link than Shunt. It tells where the tunnel starts, Shunt
 /// tells the clients, and what they send goes through: RFC 2003 section 5.1.
 fn narrow(mode: Mode, outer: Family, has_sources: bool) {
-    if !is_root() {
+    if !has_labs() {
         return;
     }
     let [first, last] = [220, 235].map(|station| Family::BOTH.map(|it| Place::Service.address(it, station)));
@@ -124,7 +124,7 @@ fn the_way_into_gue_from_the_hosts_address_narrows() {
 fn the_traffic_class_is_copied_to_the_outside() {
     /// Expedited forwarding, ECT(0).
     const CLASS: u8 = 46 << 2 | 0b10;
-    if !is_root() {
+    if !has_labs() {
         return;
     }
     let plan = Plan { outer: Some(Family::V4), members: 1, ..Plan::new(Mode::L3dsrGre) };
@@ -138,7 +138,7 @@ fn the_traffic_class_is_copied_to_the_outside() {
 }
 
 fn member(mode: Mode) {
-    if is_root() {
+    if has_labs() {
         let plan = Plan::watched(mode);
         let mut site = PacketSite::start(&format!("{mode}-member"), Shape::Routed, &plan);
         site.a_member_goes_and_comes_back(&Family::BOTH);

@@ -29,7 +29,7 @@ mod snat;
 mod snat_reuse;
 mod translation;
 
-/// Whether this process may make the network namespaces of a lab; where it may not, the test counts as skipped.
-fn is_root() -> bool {
-    shunt_tests::root::is_root("packets between network namespaces")
+/// Whether labs can be made here; where they cannot, the test counts as skipped.
+fn has_labs() -> bool {
+    shunt_lab::needs::namespaces("packets between network namespaces")
 }

@@ -9,7 +9,7 @@ use shunt_tests::packet::{PacketSite, topology, until};
 use shunt_tests::program;
 use shunt_tests::raw::PATIENCE;
 
-use crate::is_root;
+use crate::has_labs;
 
 /// A member of this number is the one that is misconfigured.
 const MEMBER: usize = 0;
@@ -91,7 +91,7 @@ fn misconfigured(
     mends: impl Fn(&mut PacketSite),
     says: &str,
 ) {
-    if !is_root() {
+    if !has_labs() {
         return;
     }
     let mut site = start(story, shape, plan);
@@ -132,7 +132,7 @@ fn find_the_way_back(site: &mut PacketSite, station: u8) {
 
 #[test]
 fn draining_does_not_wait_for_probes() {
-    if !is_root() {
+    if !has_labs() {
         return;
     }
     let mut site = start("monitor-drain", Shape::Routed, &plan(Mode::L3dsrIpip));
@@ -267,7 +267,7 @@ fn nat_past_shunt() {
 /// Every mode with every kind of probe, members of the other family behind a tunnel, and a service that dies.
 #[test]
 fn what_is_right_is_green() {
-    if !is_root() {
+    if !has_labs() {
         return;
     }
     let kinds = [
@@ -316,7 +316,7 @@ fn what_is_right_is_green() {
 /// The probe interface is there as long as somebody probes by it, and no longer; one that was taken away is made again.
 #[test]
 fn the_link_of_probes_comes_and_goes() {
-    if !is_root() {
+    if !has_labs() {
         return;
     }
     let on_path = Plan { workers: 2, ..plan(Mode::Snat) };
@@ -351,7 +351,7 @@ fn on_path_of(site: &PacketSite, virtual_: &str) -> Option<(String, String)> {
 /// can reach itself.
 #[test]
 fn a_probe_that_reaches_itself_is_no_answer() {
-    if !is_root() {
+    if !has_labs() {
         return;
     }
     let lab = Lab::new("a member on a port that the kernel chooses from").unwrap();

@@ -3,11 +3,11 @@
 use shunt_lab::{Family, Mode, Plan, Shape};
 use shunt_tests::packet::PacketSite;
 
-use crate::is_root;
+use crate::has_labs;
 
 #[test]
 fn traffic_through_two_arms() {
-    if is_root() {
+    if has_labs() {
         let plan = Plan::new(Mode::Nat);
         PacketSite::in_both_settings("nat-two-arm", Shape::TwoArm, &plan, |site| {
             site.exchange(&plan, &Family::BOTH);
@@ -18,7 +18,7 @@ fn traffic_through_two_arms() {
 
 #[test]
 fn traffic_on_one_arm() {
-    if is_root() {
+    if has_labs() {
         let plan = Plan::new(Mode::Nat);
         PacketSite::in_both_settings("nat-one-arm", Shape::OneArm, &plan, |site| {
             site.exchange(&plan, &Family::BOTH);
@@ -29,7 +29,7 @@ fn traffic_on_one_arm() {
 
 #[test]
 fn workers_share_the_queues() {
-    if is_root() {
+    if has_labs() {
         let plan = Plan { workers: 2, ..Plan::new(Mode::Nat) };
         let site = PacketSite::start("nat-workers", Shape::TwoArm, &plan);
         site.many_clients(&plan, &Family::BOTH);
@@ -38,7 +38,7 @@ fn workers_share_the_queues() {
 
 #[test]
 fn a_member_is_killed_and_recovers() {
-    if is_root() {
+    if has_labs() {
         let plan = Plan::watched(Mode::Nat);
         let mut site = PacketSite::start("nat-member", Shape::TwoArm, &plan);
         site.a_member_goes_and_comes_back(&Family::BOTH);

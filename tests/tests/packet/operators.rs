@@ -8,7 +8,7 @@ use shunt_tests::packet::PacketSite;
 use shunt_tests::packs;
 use shunt_tests::program::{self, Ended};
 
-use crate::is_root;
+use crate::has_labs;
 
 /// The ids of a list of flows.
 fn ids(flows: &Value) -> Vec<String> {
@@ -30,7 +30,7 @@ fn doctor(site: &PacketSite, config: &str) -> Ended {
 
 #[test]
 fn flows_are_listed_shown_and_ended() {
-    if !is_root() {
+    if !has_labs() {
         return;
     }
     let plan = Plan { workers: 2, ..Plan::new(Mode::Nat) };
@@ -83,7 +83,7 @@ fn flows_are_listed_shown_and_ended() {
 
 #[test]
 fn forwarded_traffic_is_counted() {
-    if !is_root() {
+    if !has_labs() {
         return;
     }
     let plan = Plan::new(Mode::Snat);
@@ -149,7 +149,7 @@ fn forwarded_traffic_is_counted() {
 /// A rule cannot send flows to a SNAT pool, nor use a mode that keeps ports which only nat and snat rewrite.
 #[test]
 fn verdicts_that_cannot_be_are_faults_of_the_rule() {
-    if !is_root() {
+    if !has_labs() {
         return;
     }
     let clients = ["bare-snat", "l2dsr"].into_iter().enumerate().map(|(number, how)| {
@@ -180,7 +180,7 @@ fn verdicts_that_cannot_be_are_faults_of_the_rule() {
 
 #[test]
 fn doctor_says_what_is_in_the_way() {
-    if !is_root() {
+    if !has_labs() {
         return;
     }
     let plan = Plan::new(Mode::L3dsrIpip);

@@ -9,7 +9,7 @@ use shunt_tests::packet::speaker::{self, Speaker, Talk};
 use shunt_tests::packet::{PacketSite, topology};
 use shunt_tests::program;
 
-use crate::is_root;
+use crate::has_labs;
 
 /// As many as the pool has.
 const PORTS: usize = 64;
@@ -50,7 +50,7 @@ fn site(workers: usize, ports: &str) -> PacketSite {
 
 #[test]
 fn members_speak_first() {
-    if !is_root() {
+    if !has_labs() {
         return;
     }
     let site = site(2, "20000-20999");
@@ -77,7 +77,7 @@ fn members_speak_first() {
 /// The other side closes first and stays in TIME_WAIT: none of its ports is met again.
 #[test]
 fn ports_rest_toward_each_destination() {
-    if !is_root() {
+    if !has_labs() {
         return;
     }
     let site = site(1, "20032-20095");

@@ -9,7 +9,7 @@ use shunt_tests::packet::speaker::Speaker;
 use shunt_tests::packet::{PacketSite, until, xdp};
 use shunt_tests::{program, site};
 
-use crate::is_root;
+use crate::has_labs;
 
 /// How often each reload is tried: what one leaves behind is little, and files come and go with connections.
 const ROUNDS: usize = 4;
@@ -131,7 +131,7 @@ const FREE: &str = "203.0.113.1:80";
 
 #[test]
 fn another_xdp_program() {
-    if !is_root() {
+    if !has_labs() {
         return;
     }
     let serving = Serving::start("program");
@@ -147,7 +147,7 @@ fn another_xdp_program() {
 
 #[test]
 fn another_process_with_its_queues() {
-    if !is_root() {
+    if !has_labs() {
         return;
     }
     let serving = Serving::start("queues");
@@ -166,7 +166,7 @@ fn another_process_with_its_queues() {
 
 #[test]
 fn frames_that_are_too_large() {
-    if !is_root() {
+    if !has_labs() {
         return;
     }
     let serving = Serving::start("mtu");
@@ -178,7 +178,7 @@ fn frames_that_are_too_large() {
 
 #[test]
 fn an_address_that_the_host_has() {
-    if !is_root() {
+    if !has_labs() {
         return;
     }
     let serving = Serving::start("address");
@@ -191,7 +191,7 @@ fn an_address_that_the_host_has() {
 /// The program was attached already when the other plane cannot listen.
 #[test]
 fn a_port_in_use_at_the_proxy_beside_it() {
-    if !is_root() {
+    if !has_labs() {
         return;
     }
     let serving = Serving::start("port");
@@ -212,7 +212,7 @@ fn a_port_in_use_at_the_proxy_beside_it() {
 
 #[test]
 fn a_tun_device_of_another_process() {
-    if !is_root() {
+    if !has_labs() {
         return;
     }
     let serving = Serving::start("tun");
@@ -231,7 +231,7 @@ fn a_tun_device_of_another_process() {
 
 #[test]
 fn an_address_that_probes_cannot_have() {
-    if !is_root() {
+    if !has_labs() {
         return;
     }
     let serving = Serving::start("probes");
@@ -250,7 +250,7 @@ fn an_address_that_probes_cannot_have() {
 /// There were no packet virtuals: the workers that were started for them end again.
 #[test]
 fn what_is_in_the_way_of_the_first_packet_virtual() {
-    if !is_root() {
+    if !has_labs() {
         return;
     }
     let plan = Plan::new(Mode::Nat);

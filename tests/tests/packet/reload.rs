@@ -6,11 +6,11 @@ use std::io::{Read, Write};
 use shunt_lab::{Family, Mode, Plan, Shape, bytes};
 use shunt_tests::packet::{LARGE, PacketSite};
 
-use crate::is_root;
+use crate::has_labs;
 
 /// A member is taken out of the configuration in the middle of transfers both ways through it.
 fn reload_in_mid_transfer(mode: Mode, shape: Shape) {
-    if !is_root() {
+    if !has_labs() {
         return;
     }
     let both = Plan::new(mode);
@@ -91,7 +91,7 @@ fn gue_in_mid_transfer() {
 /// A flow keeps the mode that it began with; the next one gets the new one.
 #[test]
 fn another_mode_is_for_new_flows() {
-    if !is_root() {
+    if !has_labs() {
         return;
     }
     let snat = Plan::new(Mode::Snat);
@@ -121,7 +121,7 @@ fn another_mode_is_for_new_flows() {
 /// The tables of flows are as large as they were made: of a limit that is raised the operator hears when it counts.
 #[test]
 fn room_for_more_flows_is_told_to_be_for_the_next_start() {
-    if !is_root() {
+    if !has_labs() {
         return;
     }
     let plan = Plan::new(Mode::Nat);
@@ -141,7 +141,7 @@ fn room_for_more_flows_is_told_to_be_for_the_next_start() {
 
 #[test]
 fn a_refused_configuration_changes_nothing() {
-    if !is_root() {
+    if !has_labs() {
         return;
     }
     let plan = Plan::new(Mode::Nat);
@@ -166,7 +166,7 @@ fn host_answers(site: &PacketSite) {
 
 #[test]
 fn the_host_is_itself_before_during_and_after() {
-    if !is_root() {
+    if !has_labs() {
         return;
     }
     let plan = Plan::new(Mode::Nat);
@@ -186,7 +186,7 @@ fn the_host_is_itself_before_during_and_after() {
 /// Killed without a farewell, it leaves nothing attached that could stop the host's traffic.
 #[test]
 fn a_crash_leaves_nothing_attached() {
-    if !is_root() {
+    if !has_labs() {
         return;
     }
     let plan = Plan::new(Mode::Nat);
@@ -203,7 +203,7 @@ fn a_crash_leaves_nothing_attached() {
 /// The kernel would answer for it, and swallow its packets.
 #[test]
 fn an_address_that_the_host_has_is_refused() {
-    if !is_root() {
+    if !has_labs() {
         return;
     }
     let topology = shunt_tests::packet::topology("life-own", Shape::TwoArm, &[Mode::Nat]);

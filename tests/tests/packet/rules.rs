@@ -7,7 +7,7 @@ use shunt_lab::{Family, Mode, Plan, Shape};
 use shunt_tests::packet::{LARGE, PacketSite};
 use shunt_tests::packs;
 
-use crate::is_root;
+use crate::has_labs;
 
 /// The rule `tests/guests/packets`, which forwards the clients of the lab as this says, in their order.
 fn rule(site_clients: &[&str], keys: &str) -> String {
@@ -30,7 +30,7 @@ fn rule(site_clients: &[&str], keys: &str) -> String {
 /// One virtual, four clients, four ways: each gets what the rule says for it, and all large bodies whole.
 #[test]
 fn the_mode_is_chosen_by_the_client() {
-    if !is_root() {
+    if !has_labs() {
         return;
     }
     let modes = [Mode::Snat, Mode::L2dsr, Mode::L3dsrDscp, Mode::L3dsrGre];
@@ -61,7 +61,7 @@ fn the_mode_is_chosen_by_the_client() {
 
 #[test]
 fn a_client_is_refused_or_met_with_silence() {
-    if !is_root() {
+    if !has_labs() {
         return;
     }
     let plan = Plan { rule: rule(&["reject", "drop", "nat"], ""), ..Plan::new(Mode::Nat) };
@@ -91,7 +91,7 @@ fn a_client_is_refused_or_met_with_silence() {
 
 #[test]
 fn a_fault_is_answered_as_configured() {
-    if !is_root() {
+    if !has_labs() {
         return;
     }
     let panics = ["panic"; 4];

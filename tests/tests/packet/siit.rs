@@ -9,7 +9,7 @@ use shunt_lab::{Answer, Family, Lab, Line, Member, Offloads, Request, Shunt, Sii
 use shunt_tests::packet::{LARGE, MTU, assert_offloads, until};
 use shunt_tests::program;
 
-use crate::is_root;
+use crate::has_labs;
 
 /// The least that every link of IPv6 carries (RFC 8200 section 5).
 const LEAST_OF_V6: u32 = 1_280;
@@ -82,14 +82,14 @@ impl Site {
 
 #[test]
 fn traffic_through_a_tun() {
-    if is_root() {
+    if has_labs() {
         Site::start("tun", Through::Tun, 1).exchange();
     }
 }
 
 #[test]
 fn traffic_through_links() {
-    if is_root() {
+    if has_labs() {
         for offloads in Offloads::BOTH {
             let site = Site::with("links", Through::Links, 2, offloads);
             site.exchange();
@@ -104,7 +104,7 @@ fn traffic_through_links() {
 /// knows: a router of IPv6 that has none toward IPv4 under one of those that stand in (RFC 6791).
 #[test]
 fn each_hop_is_seen() {
-    if !is_root() {
+    if !has_labs() {
         return;
     }
     for through in [Through::Tun, Through::Links] {
@@ -123,7 +123,7 @@ fn each_hop_is_seen() {
 /// must carry (RFC 7915 sections 4.2, 5.1 and 5.2). Under that the routers of IPv4 cut the packets.
 #[test]
 fn narrow_links_are_heard_of() {
-    if !is_root() {
+    if !has_labs() {
         return;
     }
     for through in [Through::Tun, Through::Links] {
@@ -150,7 +150,7 @@ fn narrow_links_are_heard_of() {
 /// to IPv4 20 less.
 #[test]
 fn the_translators_own_link_is_narrow() {
-    if !is_root() {
+    if !has_labs() {
         return;
     }
     for (toward, narrow, heard) in [(Family::V4, 1_400, 1_420), (Family::V6, 1_300, 1_280)] {
@@ -166,7 +166,7 @@ fn the_translators_own_link_is_narrow() {
 /// not: its checksum is over a length that the first of them does not say (RFC 7915 section 1.2).
 #[test]
 fn fragments_go_both_ways() {
-    if !is_root() {
+    if !has_labs() {
         return;
     }
     for through in [Through::Tun, Through::Links] {
@@ -190,7 +190,7 @@ fn fragments_go_both_ways() {
 /// translator cuts them (RFC 7915 section 4.1), up to those whose answers would come in fragments of ICMP.
 #[test]
 fn what_may_be_cut_is_cut() {
-    if !is_root() {
+    if !has_labs() {
         return;
     }
     let site = Site::start("cut", Through::Tun, 1);
@@ -204,7 +204,7 @@ fn what_may_be_cut_is_cut() {
 /// Nobody listens on the port: the one who asked is told so in its own family.
 #[test]
 fn a_closed_port_is_told() {
-    if !is_root() {
+    if !has_labs() {
         return;
     }
     let site = Site::start("closed", Through::Tun, 1);
@@ -224,7 +224,7 @@ fn a_closed_port_is_told() {
 /// Two addresses of IPv6 talk to each other by those that stand for them in IPv4, which both see (RFC 7757 section 4).
 #[test]
 fn what_is_for_a_neighbour_turns_round() {
-    if !is_root() {
+    if !has_labs() {
         return;
     }
     let site = Site::start("hairpin", Through::Tun, 1);
@@ -243,7 +243,7 @@ fn what_is_for_a_neighbour_turns_round() {
 /// The device is the operator's: where it is missing that is said, also when it goes later.
 #[test]
 fn a_device_that_is_not_there() {
-    if !is_root() {
+    if !has_labs() {
         return;
     }
     let lab = Lab::new("siit-gone").unwrap();
@@ -274,7 +274,7 @@ fn a_device_that_is_not_there() {
 /// What a suite does that is both sides itself: one namespace, both families routed to the device, and a packet socket on it.
 #[test]
 fn a_suite_is_both_sides() {
-    if !is_root() {
+    if !has_labs() {
         return;
     }
     let lab = Lab::new("siit-suite").unwrap();
@@ -341,7 +341,7 @@ fn v6(text: &str) -> [u8; 16] {
 /// What has no address on the other side is refused by name, and its sender is told.
 #[test]
 fn what_has_no_address_there_is_refused() {
-    if !is_root() {
+    if !has_labs() {
         return;
     }
     let site = Site::start("unmapped", Through::Tun, 1);

@@ -6,11 +6,11 @@ use std::io::{ErrorKind, Read};
 use shunt_lab::{Family, Mode, Plan, Shape};
 use shunt_tests::packet::{LARGE, PacketSite};
 
-use crate::is_root;
+use crate::has_labs;
 
 #[test]
 fn traffic_through_two_arms() {
-    if is_root() {
+    if has_labs() {
         let plan = Plan::new(Mode::Snat);
         PacketSite::in_both_settings("snat-two-arm", Shape::TwoArm, &plan, |site| {
             site.exchange(&plan, &Family::BOTH);
@@ -21,7 +21,7 @@ fn traffic_through_two_arms() {
 
 #[test]
 fn traffic_on_one_arm() {
-    if is_root() {
+    if has_labs() {
         let plan = Plan::new(Mode::Snat);
         PacketSite::in_both_settings("snat-one-arm", Shape::OneArm, &plan, |site| {
             site.exchange(&plan, &Family::BOTH);
@@ -32,7 +32,7 @@ fn traffic_on_one_arm() {
 
 #[test]
 fn members_behind_a_router() {
-    if is_root() {
+    if has_labs() {
         let plan = Plan::new(Mode::Snat);
         PacketSite::in_both_settings("snat-routed", Shape::Routed, &plan, |site| {
             site.exchange(&plan, &Family::BOTH);
@@ -43,7 +43,7 @@ fn members_behind_a_router() {
 
 #[test]
 fn workers_share_the_ports() {
-    if is_root() {
+    if has_labs() {
         let plan = Plan { workers: 2, ..Plan::new(Mode::Snat) };
         let site = PacketSite::start("snat-workers", Shape::TwoArm, &plan);
         site.many_clients(&plan, &Family::BOTH);
@@ -52,7 +52,7 @@ fn workers_share_the_ports() {
 
 #[test]
 fn a_member_is_killed_and_recovers() {
-    if is_root() {
+    if has_labs() {
         let plan = Plan::watched(Mode::Snat);
         let mut site = PacketSite::start("snat-member", Shape::TwoArm, &plan);
         site.a_member_goes_and_comes_back(&Family::BOTH);
@@ -62,7 +62,7 @@ fn a_member_is_killed_and_recovers() {
 #[test]
 fn exhaustion_refuses_the_new_and_leaves_the_old_alone() {
     const PORTS: usize = 4;
-    if !is_root() {
+    if !has_labs() {
         return;
     }
     let snat = "ports = \"20000-20003\"".to_owned();
@@ -88,7 +88,7 @@ fn exhaustion_refuses_the_new_and_leaves_the_old_alone() {
 
 #[test]
 fn clients_with_the_same_port_are_told_apart() {
-    if !is_root() {
+    if !has_labs() {
         return;
     }
     let plan = Plan { members: 1, ..Plan::new(Mode::Snat) };

@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use shunt_lab::{Family, Member, Mode, Plan, Shape};
 use shunt_tests::packet::PacketSite;
 
-use crate::is_root;
+use crate::has_labs;
 
 /// What an ordinary connection takes here is a millisecond or two; the client's second SYN goes after one second.
 const SOON: Duration = Duration::from_millis(2_500);
@@ -72,7 +72,7 @@ where
 fn without_the_promise_connections_fail() {
     const TRIES: usize = 60;
     const ENOUGH: usize = 3;
-    if !is_root() {
+    if !has_labs() {
         return;
     }
     let snat = "ports = \"20000-20000\"\ntime-wait = \"0s\"".to_owned();
@@ -95,7 +95,7 @@ fn without_the_promise_connections_fail() {
 #[test]
 fn no_port_is_offered_while_the_member_holds_it() {
     const PORTS: u16 = 16;
-    if !is_root() {
+    if !has_labs() {
         return;
     }
     let snat = format!("ports = \"20000-{}\"", 20_000 + PORTS - 1);
@@ -135,7 +135,7 @@ fn ten_thousand_reuses() {
     /// Of both members together: toward each half of them, and a few more so that taking turns needs not be exact.
     const PORTS: usize = REUSES / 2 + 100;
     const PACE: Duration = Duration::from_millis(2);
-    if !is_root() {
+    if !has_labs() {
         return;
     }
     let snat = format!("ports = \"20000-{}\"", 20_000 + PORTS - 1);

@@ -3,7 +3,7 @@
 use shunt_lab::{Family, Mode, Plan, Shape};
 use shunt_tests::packet::{LARGE, MTU, PacketSite};
 
-use crate::is_root;
+use crate::has_labs;
 
 /// The least that every link of IPv6 carries (RFC 8200 section 5).
 const LEAST_OF_V6: u32 = 1_280;
@@ -19,7 +19,7 @@ fn told(teller: Family, mtu: u32) -> u32 {
 
 #[test]
 fn traffic_with_clients_addresses() {
-    if !is_root() {
+    if !has_labs() {
         return;
     }
     for (shape, story) in [(Shape::TwoArm, "two-arm"), (Shape::OneArm, "one-arm")] {
@@ -32,7 +32,7 @@ fn traffic_with_clients_addresses() {
 
 #[test]
 fn traffic_with_leased_addresses() {
-    if !is_root() {
+    if !has_labs() {
         return;
     }
     for (shape, story) in [(Shape::TwoArm, "two-arm"), (Shape::OneArm, "one-arm"), (Shape::Routed, "routed")]
@@ -46,7 +46,7 @@ fn traffic_with_leased_addresses() {
 
 #[test]
 fn workers_share_the_queues() {
-    if !is_root() {
+    if !has_labs() {
         return;
     }
     for mode in [Mode::Nat, Mode::Snat] {
@@ -60,7 +60,7 @@ fn workers_share_the_queues() {
 /// their own measure, and their answers come.
 #[test]
 fn a_narrow_way_to_clients() {
-    if !is_root() {
+    if !has_labs() {
         return;
     }
     for mode in [Mode::Nat, Mode::Snat] {
@@ -84,7 +84,7 @@ fn a_narrow_way_to_clients() {
 /// The same toward members, behind a router: its errors come to the SNAT address, and clients hear of them.
 #[test]
 fn a_narrow_way_to_members() {
-    if !is_root() {
+    if !has_labs() {
         return;
     }
     for (family, narrow) in
@@ -109,7 +109,7 @@ fn a_narrow_way_to_members() {
 /// Shunt's own link toward the members is narrow: it says so itself.
 #[test]
 fn its_own_link_is_narrow() {
-    if !is_root() {
+    if !has_labs() {
         return;
     }
     for mode in [Mode::Nat, Mode::Snat] {
@@ -133,7 +133,7 @@ fn its_own_link_is_narrow() {
 /// Questions and answers that are larger than any link, from both families.
 #[test]
 fn fragments_go_both_ways() {
-    if !is_root() {
+    if !has_labs() {
         return;
     }
     for mode in [Mode::Nat, Mode::Snat] {
@@ -152,7 +152,7 @@ fn fragments_go_both_ways() {
 /// What IPv4 lets routers cut (DF clear), and is larger than every network of IPv6 takes.
 #[test]
 fn what_may_be_cut_is_cut() {
-    if !is_root() {
+    if !has_labs() {
         return;
     }
     let plan = Plan::crossed(Mode::Snat);
@@ -167,7 +167,7 @@ fn what_may_be_cut_is_cut() {
 /// Nobody listens on the member's port: it says so in its family, and the client's socket is told in its own.
 #[test]
 fn a_closed_port_is_refused_to_the_client() {
-    if !is_root() {
+    if !has_labs() {
         return;
     }
     for mode in [Mode::Nat, Mode::Snat] {
@@ -180,7 +180,7 @@ fn a_closed_port_is_refused_to_the_client() {
 /// Shunt is a hop to clients of either family.
 #[test]
 fn a_hop_limit_that_ends_at_shunt_is_told() {
-    if !is_root() {
+    if !has_labs() {
         return;
     }
     for mode in [Mode::Nat, Mode::Snat] {

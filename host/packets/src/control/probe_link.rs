@@ -197,7 +197,7 @@ fn bits(address: IpAddr) -> u8 {
 
 #[cfg(test)]
 mod tests {
-    use std::{env, thread};
+    use std::thread;
 
     use nix::sched::{CloneFlags, unshare};
     use shunt_sys::netlink::Netlink;
@@ -207,9 +207,8 @@ mod tests {
     /// What comes behind the address that cannot be added is not added, either.
     #[test]
     fn a_link_has_what_it_had_where_something_cannot_be_added() {
-        if !nix::unistd::geteuid().is_root() {
-            assert!(env::var_os("SHUNT_REQUIRE_ROOT").is_none_or(|it| it != "1"), "a TUN device needs root");
-            return println!("skipped: needs root: a TUN device");
+        if !shunt_lab::needs::root("a TUN device") {
+            return;
         }
         let test = || {
             unshare(CloneFlags::CLONE_NEWNET).unwrap();

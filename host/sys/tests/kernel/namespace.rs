@@ -6,15 +6,13 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use nix::sched::{CloneFlags, unshare};
+use shunt_lab::needs;
 use shunt_sys::netlink::{Link, Netlink};
 
-/// Runs a test in a new network namespace, whose loopback interface is up. Where this process is not
-/// root, the test says that it is skipped, as `cargo xtask test` counts it; with `SHUNT_REQUIRE_ROOT=1`
-/// it fails.
+/// Runs a test in a new network namespace, whose loopback interface is up; skipped where
+/// [`needs::namespaces`] says so.
 pub(crate) fn within(why: &str, test: impl FnOnce() + Send) {
-    if !nix::unistd::geteuid().is_root() {
-        assert!(std::env::var_os("SHUNT_REQUIRE_ROOT").is_none_or(|it| it != "1"), "this needs root: {why}");
-        println!("skipped: needs root: {why}");
+    if !needs::namespaces(why) {
         return;
     }
     let outcome = thread::scope(|scope| {

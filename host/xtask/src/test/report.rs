@@ -1,5 +1,6 @@
 //! What test programs say, as counts.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::ops::AddAssign;
 
@@ -53,8 +54,8 @@ impl Failure {
 #[derive(Debug, Default)]
 pub(crate) struct CargoReport {
     pub counts: Counts,
-    /// Why tests were skipped, in their own words.
-    pub skipped: Vec<String>,
+    /// Why tests were skipped, in their own words, and how many.
+    pub skipped: BTreeMap<String, u32>,
     pub failures: Vec<Failure>,
     pub ended_well: bool,
     place: Place,
@@ -92,7 +93,7 @@ impl CargoReport {
             ("failures:", _) => self.place = Place::Failures,
             (_, Place::Successes) => {
                 if let Some(reason) = line.strip_prefix("skipped: ") {
-                    self.skipped.push(reason.to_owned());
+                    *self.skipped.entry(reason.to_owned()).or_default() += 1;
                     self.skipped_here += 1;
                 }
             }
@@ -102,7 +103,7 @@ impl CargoReport {
             }
             (_, Place::Running) => {
                 if let Some((_, reason)) = line.split_once(" ... ignored, ") {
-                    self.skipped.push(reason.to_owned());
+                    *self.skipped.entry(reason.to_owned()).or_default() += 1;
                 }
                 return line.ends_with("FAILED") || line.ends_with("has been running for over 60 seconds");
             }
@@ -217,7 +218,8 @@ test result: ok. 1 passed; 0 failed; 1 ignored; 0 measured; 0 filtered out; fini
         let mut report = CargoReport::default();
         let shown: Vec<&str> = TWO_PROGRAMS.lines().filter(|line| report.take(line)).collect();
         assert_eq!(report.counts, Counts { passed: 2, failed: 1, skipped: 2 });
-        assert_eq!(report.skipped, ["needs root", "waits a minute: cargo xtask test slow"]);
+        let reasons = ["needs root", "waits a minute: cargo xtask test slow"];
+        assert_eq!(report.skipped, reasons.map(|it| (it.to_owned(), 1)).into());
         assert!(shown.contains(&"assertion failed: no more") && shown.contains(&"test c ... FAILED"));
         assert!(!shown.contains(&"test a ... ok") && !shown.contains(&"skipped nothing"));
         let reason = ["tests/c.rs:3:5:", "assertion failed: no more", "than that"].map(str::to_owned);

@@ -13,18 +13,6 @@ use etherparse::IpSlice;
 use shunt_lab::{Host, Mode};
 use socket2::{Domain, Protocol, Socket, Type};
 
-/// Whether this process is root; where it is not, the test says that it is skipped, or fails with
-/// `SHUNT_REQUIRE_ROOT=1`.
-pub(crate) fn is_root() -> bool {
-    let why = "network namespaces";
-    if nix::unistd::geteuid().is_root() {
-        return true;
-    }
-    assert!(std::env::var_os("SHUNT_REQUIRE_ROOT").is_none_or(|it| it != "1"), "this needs root: {why}");
-    println!("skipped: needs root: {why}");
-    false
-}
-
 /// Puts whatever comes for the virtuals' addresses into a tunnel to one member; the kernel writes the outer header.
 pub(crate) struct Encapsulator {
     stopping: Arc<AtomicBool>,
