@@ -40,7 +40,7 @@ pub enum Ending {
     ServerReset,
     /// The client reset it; whether the server heard of that is not known.
     ClientReset,
-    /// A SYN that nobody answered.
+    /// An unanswered SYN.
     SynUnanswered,
     /// Nothing was seen for too long, of a flow that was open.
     Idle,

@@ -30,7 +30,7 @@ pub const REASSEMBLY: u64 = 60_000;
 pub const PIECES: usize = 128;
 /// Packets of which fragments are known at most.
 pub const PACKETS: usize = 8_192;
-/// The same from one source: nobody takes it all.
+/// The same from one source, so that no source takes it all.
 pub const PACKETS_OF_SOURCE: usize = PACKETS / 8;
 /// Bytes of pending fragments at most: as many as Linux holds (`ipfrag_high_thresh`).
 pub const BYTES: usize = 4 << 20;
@@ -80,7 +80,7 @@ pub enum Standing {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Refused {
     pub why: Why,
-    /// How many that waited went with it: a packet that misses a part is of use to nobody.
+    /// How many that waited went with it: a packet that misses a part is of no use.
     pub pending: usize,
 }
 

@@ -1,4 +1,4 @@
-//! Hashes: one that is the same everywhere and for ever, and one that nobody outside can predict.
+//! Hashes: one that is the same everywhere and for ever, and a keyed one that clients cannot predict.
 
 use std::hash::{BuildHasher, Hasher};
 

@@ -58,7 +58,7 @@ impl Health {
         self.probed
     }
 
-    /// Takes the result of one probe; tells if the member changed sides.
+    /// Takes the result of one probe; returns whether the member went up or down.
     pub fn observe(&mut self, good: bool) -> Option<Change> {
         let first = !std::mem::replace(&mut self.probed, true);
         if good == self.up {

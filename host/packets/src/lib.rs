@@ -4,7 +4,7 @@
 //! |---|---|---|
 //! | [`control::plane`] | control | the whole plane: opened, asked, closed |
 //! | [`control::change`] | control | a change of it: what can fail first, then what cannot |
-//! | `control::ports` | control | interfaces: sockets opened, the XDP program attached, and told which frames to steer to Shunt |
+//! | `control::ports` | control | interfaces: sockets opened, the XDP program attached, and its maps of which frames it steers to Shunt |
 //! | `control::snapshot` | control | the configuration and its live parts, as the engine takes them |
 //! | `control::probes` | control | what monitors have sent along the service path, and what became of it |
 //! | `control::probe_link` | control | the TUN device of those probes |

@@ -129,7 +129,7 @@ struct Following {
 }
 
 impl Following {
-    /// Runs until it is told to end. A panic is a bug of Shunt's, and no reason for workers to forward by what the
+    /// Runs until the end is requested. A panic is a bug of Shunt's, and no reason for workers to forward by what the
     /// network was: it continues with what the network is now.
     fn run(mut self, ends: &AtomicBool) {
         let mut restarts = Restarts::default();

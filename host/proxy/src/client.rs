@@ -1,4 +1,4 @@
-//! A client's stream while nobody says anything: all that an idle connection should hold is its socket.
+//! A client's stream while it is idle: all that it should hold is its socket.
 
 use std::io;
 use std::task::{Context, Poll};

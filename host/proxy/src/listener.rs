@@ -40,7 +40,7 @@ pub(crate) struct Listener {
     closing: Notify,
     closed: Cell<bool>,
     open: Cell<usize>,
-    /// Connections beyond the limit that the log has not told of, and when it last told of one.
+    /// Connections beyond the limit since the last log line about them, and when that was written.
     beyond: Cell<u64>,
     told_beyond: Cell<Option<u64>>,
     /// Told when the last connection ends.
@@ -132,7 +132,7 @@ impl Listener {
         }
     }
 
-    /// Tells the operator that clients are refused, unless that was told a moment ago.
+    /// Logs that clients are refused, unless that was logged a moment ago.
     fn tell_beyond(&self, view: &VirtualView, client: SocketAddr) {
         let beyond = self.beyond.get() + 1;
         let now = clock::monotonic_ms();

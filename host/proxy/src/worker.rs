@@ -68,7 +68,7 @@ impl Worker {
         Ok(Worker { commands, thread: Some(thread) })
     }
 
-    /// Nothing happens where the worker is gone: who waits for an answer is told by that.
+    /// Nothing happens where the worker is gone: the channel of the answer is then closed.
     pub fn send(&self, command: Command) {
         let _ = self.commands.send(command);
     }

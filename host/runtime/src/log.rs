@@ -19,7 +19,7 @@ const PER_LINE: usize = 64;
 /// Between two reports of lost lines.
 const REPORTS: Duration = Duration::from_secs(1);
 
-/// Between two attempts at a descriptor that somebody has made non-blocking.
+/// Between two attempts at a descriptor that another process has made non-blocking.
 const AGAIN: Duration = Duration::from_millis(10);
 
 /// How long the end of the process waits for a reader of the log that takes nothing.

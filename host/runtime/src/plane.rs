@@ -26,7 +26,7 @@ pub struct Next<'a> {
     pub config: &'a Arc<Config>,
 }
 
-/// What a plane made for a change; `None`: the change does not concern it. What is in the way is told a line each.
+/// What a plane made for a change; `None`: the change does not concern it. What is in the way is reported, a line each.
 pub type Preparation<'a> = Result<Option<Box<dyn Prepared + 'a>>, Vec<String>>;
 
 /// A kind of traffic.

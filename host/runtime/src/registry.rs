@@ -118,7 +118,7 @@ impl Registry {
             let mut members = pools.filter(|it| it.pool == *pool).flat_map(|it| &it.members);
             let stays = members.any(|(member, _)| member == address);
             if !stays {
-                // Flows that began by it continue, and nobody probes for it any more.
+                // Flows that began by it continue, and no monitor probes for it any more.
                 view.follow();
             }
             stays

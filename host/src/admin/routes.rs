@@ -304,7 +304,7 @@ pub(super) fn bad_request(message: impl Into<String>) -> Refusal {
     Refusal::new(StatusCode::BAD_REQUEST, "bad-request", message)
 }
 
-/// The control, for a change. A process that has been told to end takes none.
+/// The control, for a change. A process that is ending takes none.
 async fn for_change(control: &SharedControl) -> Result<MutexGuard<'_, Control>, Refusal> {
     let control = control.lock().await;
     if control.is_draining() {

@@ -68,7 +68,7 @@ pub enum SocketError {
 
 impl AdminSocket {
     /// Makes the socket, with mode 0600, and its folder where there is none. What a daemon left behind
-    /// that did not end in order is replaced; one that somebody serves on is not.
+    /// that did not end in order is replaced; one that another process serves on is not.
     ///
     /// # Errors
     /// See [`SocketError`]; nothing was changed then.
@@ -113,7 +113,7 @@ impl AdminSocket {
         self.renewal.clone()
     }
 
-    /// Makes the file again where it is gone, or another has taken its place that nobody serves on.
+    /// Makes the file again where it is gone, or another has taken its place that no process serves on.
     async fn renew(&mut self) {
         if self.is_there() {
             return;
@@ -184,7 +184,7 @@ impl Drop for AdminSocket {
     }
 }
 
-/// Removes a socket that nobody serves on.
+/// Removes a socket that no process serves on.
 async fn make_way(path: &Path) -> Result<(), SocketError> {
     let is_socket = fs::symlink_metadata(path).is_ok_and(|file| file.file_type().is_socket());
     if !is_socket {

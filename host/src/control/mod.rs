@@ -65,7 +65,7 @@ pub struct Control {
     files: Fingerprint,
     /// It takes no changes any more, and waits for what is open.
     draining: bool,
-    /// Names of rules whose breaker opened; taken by whoever acts on them.
+    /// Names of rules whose breaker opened; taken by the task that acts on them.
     opened: Option<mpsc::UnboundedReceiver<String>>,
 }
 

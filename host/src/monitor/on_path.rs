@@ -33,7 +33,7 @@ pub(super) struct ServicePath {
 /// For each of the questions that a failure raises.
 const QUESTION: Duration = Duration::from_secs(1);
 
-/// An error about the tunnel tells of a probe that began so many milliseconds later, as well.
+/// An error about the tunnel concerns a probe that began so many milliseconds later, as well.
 const RECENT: u64 = 5_000;
 
 impl ServicePath {

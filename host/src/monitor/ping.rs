@@ -13,7 +13,7 @@ use super::probe::{Ask, Failure, Good, ProbeTransport, Probing};
 
 /// Type, code, checksum, identifier and sequence number.
 const HEADER_LEN: usize = 8;
-/// What an echo carries, so that nobody else's is taken for it.
+/// What an echo carries, so that no other program's is taken for it.
 const PAYLOAD: &[u8] = b"shunt asks whether you are there";
 
 impl Ask for monitors::Ping {

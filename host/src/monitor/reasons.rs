@@ -14,7 +14,7 @@ pub(super) struct Finding<'a> {
     /// What its socket says.
     pub(super) failure: &'a Failure,
     pub(super) notices: &'a [Notice],
-    /// What errors told of the tunnel to it, of late.
+    /// What errors said of the tunnel to it, of late.
     pub(super) tunnel: Option<Trouble>,
     /// Whether the member answers a plain probe of its own address; `None`: it was not asked.
     pub(super) plainly: Option<Result<(), String>>,
@@ -47,7 +47,7 @@ pub(super) fn not_forwarded(notices: &[Notice]) -> Option<String> {
     }
 }
 
-/// Why it failed, and where that cannot be told, what it can be.
+/// Why it failed, and where that is not known, what it can be.
 pub(super) fn why(found: &Finding<'_>) -> String {
     let Finding { path, failure, notices, .. } = found;
     let seen = notices.iter().find_map(|notice| of_notice(path, *notice));

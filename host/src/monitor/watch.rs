@@ -97,7 +97,7 @@ where
         let (good, text) = match probe().await {
             Ok(good) => (true, good.to_string()),
             Err(failure) if failure.is_ours() => {
-                // It tells nothing about the member, and to take all of them down for it would
+                // It says nothing about the member, and to take all of them down for it would
                 // make a small trouble a great one.
                 tracing::warn!(%pool, member = %address, on_path_of, reason = %failure, "probe not sent");
                 // What took it down stays true; that it is up is not known any more.

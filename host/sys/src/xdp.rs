@@ -1,4 +1,4 @@
-//! The XDP program that steers Shunt's frames to its sockets (`host/bpf`): loaded, told whose frames
+//! The XDP program that steers Shunt's frames to its sockets (`host/bpf`): loaded, given whose frames
 //! are whose, attached, and gone with the process.
 
 mod error;

@@ -152,7 +152,7 @@ mod tests {
         // Another worker, which looked before it was bound.
         let late = choose(&Ask { bind: Some(bind), ..ask(None, None) }, &Pool(&members), &mut selector);
         assert_eq!(late.map(|it| it.place), Ok(0));
-        // To a member that does not serve it any more nobody is bound.
+        // No client stays bound to a member that does not serve it any more.
         let members = [DOWN, weighted(1)];
         let moved = choose(&Ask { bind: Some(bind), ..ask(None, Some(0)) }, &Pool(&members), &mut selector);
         assert_eq!(moved, Ok(Chosen { place: 1, why: Why::Balanced }));

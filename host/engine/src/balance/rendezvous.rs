@@ -1,7 +1,7 @@
 //! Rendezvous hashing: every key has its own order of the members, and goes to the first one that can be used.
 //!
 //! When a member goes, only its keys move, each to the next in its own order; when it comes back, they return.
-//! Nothing is remembered, so whoever knows the same members chooses the same one.
+//! Nothing is remembered, so every process with the same members chooses the same one.
 
 use super::Members;
 use crate::hash;

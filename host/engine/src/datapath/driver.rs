@@ -16,7 +16,7 @@ pub trait Driver {
     /// A flow ended. Called only where [`Hooks::on_done`](super::snapshot::Hooks) is set.
     fn on_done(&mut self, done: &Done);
 
-    /// A flow ended of which no rule is told. What a rule kept for it, when it was asked at its beginning, is not
+    /// A flow ended and no rule is called for it. What a rule kept for it, when it was asked at its beginning, is not
     /// needed any more.
     fn ended(&mut self, flow: FlowId) {
         let _ = flow;

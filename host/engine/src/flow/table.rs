@@ -62,7 +62,7 @@ pub struct Found<'a, T> {
 pub enum Refusal {
     /// It holds as many flows as it may. Those that are there are not touched.
     Full,
-    /// The packets of another flow have that key already: they could not be told apart.
+    /// The packets of another flow have that key already: the two could not be distinguished.
     Taken { direction: Direction, by: FlowId },
     /// Both directions have the same key: a flow from an endpoint to itself.
     Mirrored,
@@ -180,7 +180,7 @@ impl<T> Table<T> {
         self.id(slot, (self.serial + 1) % FlowId::SERIALS)
     }
 
-    /// Gives the next id to nobody: it named a flow that did not come to be.
+    /// Skips the next id: it named a flow that was not inserted.
     pub const fn skip_id(&mut self) {
         self.serial = (self.serial + 1) % FlowId::SERIALS;
     }

@@ -8,14 +8,14 @@ use shunt_wire::tcp::{ACK, FIN, RST, SYN};
 use super::{Direction, Ending};
 use crate::packet::TcpSegment;
 
-/// After the last SYN of a client that nobody answered, in milliseconds: clients send it again at growing
+/// After the last unanswered SYN of a client, in milliseconds: clients send it again at growing
 /// distances, and the first four of these (1, 2, 4, 8 and then 16 s, RFC 6298 section 2) keep the flow.
 pub const SYN_SENT: u64 = 30_000;
 /// After the last SYN-ACK that the client did not acknowledge. Linux sends its last one 31 s after the first
 /// (`tcp_synack_retries`) and waits 32 s; netfilter has 60 s too (`nf_conntrack_tcp_timeout_syn_recv`).
 pub const SYN_RECEIVED: u64 = 60_000;
 /// Of a connection whose beginning was not seen, until both sides speak. As short as that of one that
-/// is being opened: whoever sends an ACK out of nothing gets no more out of it than with a SYN.
+/// is being opened: an ACK without a handshake gains its sender no more than a SYN does.
 pub const PICKED_UP: u64 = SYN_RECEIVED;
 /// After the last segment when one side has closed, or only the client is seen and it has. Netfilter's
 /// `nf_conntrack_tcp_timeout_fin_wait`. An established connection's time if that is shorter.

@@ -285,7 +285,7 @@ struct Extensions {
 
 impl Extensions {
     /// Reads the chain up to what is no extension header, or hides what follows: the authentication header
-    /// (whose packets nobody may change) and a fragment header in a fragment that is not the first. `payload`
+    /// (whose packets may not be changed) and a fragment header in a fragment that is not the first. `payload`
     /// stands at `start` in the frame.
     #[inline]
     fn read(first: IpNumber, payload: &[u8], start: usize) -> Result<Self, Unreadable> {

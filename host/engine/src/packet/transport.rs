@@ -178,7 +178,7 @@ fn fragment(datagram: &Datagram, payload: &[u8]) -> Fragment {
 }
 
 /// What a first fragment says of its flow. Its transport header has to be whole, options included: one that
-/// is cut hides from whoever looks at it what the packet is (RFC 1858 section 3, RFC 7112 section 5). Only
+/// is cut hides from filters what the packet is (RFC 1858 section 3, RFC 7112 section 5). Only
 /// the payload behind it may be.
 fn head(datagram: &Datagram, payload: &[u8]) -> Option<FlowPacket> {
     match datagram.layout.protocol {

@@ -36,7 +36,7 @@ pub enum Unreadable {
     Icmp,
     /// The checksum of an ICMP error, or of neighbour discovery, is wrong (RFC 5508 section 4.1).
     IcmpChecksum,
-    /// The packet in an ICMP error cannot be told: not TCP, UDP or ICMP echo, or quoted
+    /// The packet in an ICMP error cannot be identified: not TCP, UDP or ICMP echo, or quoted
     /// without its first eight bytes.
     Embedded,
     /// Neighbour discovery that RFC 4861 section 7.1.1 calls invalid.

@@ -1,7 +1,7 @@
 //! The value of the cookie that binds a client: a tag for each pool that the client has a member of, and when
 //! it lapses.
 //!
-//! Pieces stand between points, in any order: tags are told apart by their length, and the moment is `t` and
+//! Pieces stand between points, in any order: tags differ by their length, and the moment is `t` and
 //! hex digits, milliseconds of Unix time. It is asked for again with each request, for a client does not say
 //! how old its cookie is (RFC 6265 section 4.2.2).
 
@@ -12,7 +12,7 @@ use super::MemberTag;
 pub const MOST_TAGS: usize = 16;
 
 /// Tags of one request that are looked up, over all cookies of the name. A browser sends several where some
-/// were set for other paths (RFC 6265 section 5.4); more than that nobody needs.
+/// were set for other paths (RFC 6265 section 5.4); no client needs more.
 pub const MOST_LOOKED_UP: usize = 4 * MOST_TAGS;
 
 /// A cookie is set again once a tenth of its time has passed: not with every answer, for that would keep

@@ -27,7 +27,7 @@ const MOST_FLOWS: usize = 1 << 20;
 
 /// How long a flow without a connection is silent before draining does not wait for it any more, in
 /// milliseconds. Questions and answers that belong together come closer to each other; what is asked later
-/// finds whoever takes over.
+/// finds the process that takes over.
 const SILENT_MS: u64 = 2_000;
 
 /// The states of flows that have ended, and are kept for what may come late.

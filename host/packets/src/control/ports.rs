@@ -16,7 +16,7 @@ use crate::control::snapshot::{needs, reaches};
 use crate::network::{holder, is_ethernet};
 use shunt_config::model::{Config, PacketVirtual};
 
-/// The XDP program, and what it was told. Shared by the control thread and the one that follows the
+/// The XDP program, and what its maps hold. Shared by the control thread and the one that follows the
 /// network.
 pub(crate) struct Steered {
     steering: Steering,
@@ -29,7 +29,7 @@ pub(crate) struct Steered {
     ports: BTreeMap<u32, OpenPort>,
     /// The probe interface, whose addresses are not the host's.
     probe_link: Option<u32>,
-    /// The kernel refused what the program was told last.
+    /// The kernel refused the last change of the program's maps.
     is_behind: bool,
 }
 
@@ -325,7 +325,7 @@ impl Steered {
         }
     }
 
-    /// Is there room in the program's maps for what it is to be told?
+    /// Is there room in the program's maps for the change?
     ///
     /// # Errors
     /// What there is too much of.
@@ -344,7 +344,7 @@ impl Steered {
     /// are gone are remembered until [`release`](Self::release).
     ///
     /// To be asked first whether it [admits](Self::admits) it. The kernel may still refuse for a moment, as it does where
-    /// two write to one bucket of a map; then it is told again by [`catch_up`](Self::catch_up).
+    /// two write to one bucket of a map; then it is written again by [`catch_up`](Self::catch_up).
     pub(crate) fn steer(&mut self, wanted: Wanted) {
         self.leaving.extend(&self.wanted.return_endpoints);
         self.leaving.retain(|endpoint| !wanted.return_endpoints.contains(endpoint));

@@ -87,7 +87,7 @@ impl ProbeLink {
         &self.has
     }
 
-    /// Gives it the addresses and routes of `places` that it has not yet; tells which these were.
+    /// Gives it the addresses and routes of `places` that it has not yet; returns which these were.
     ///
     /// # Errors
     /// What it cannot be given; it has then what it had.
@@ -161,7 +161,7 @@ impl ProbeWay {
         }
         let Some(link) = state.links.get(&self.link) else { return };
         let mut interface = interface(link, state);
-        // They are Shunt's, and nobody is on this link.
+        // They are Shunt's, and no other host is on this link.
         interface.addresses.clear();
         network.set_interface(interface);
         for from in &self.from {

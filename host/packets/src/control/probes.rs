@@ -2,7 +2,8 @@
 //!
 //! A monitor opens a socket on the address that its virtual probes from, says by a [`ProbeGuard`] which member it
 //! means by that socket's port, and connects to the virtual. The first packet comes to a worker by the
-//! [`ProbeLink`](crate::control::probe_link::ProbeLink), which asks here whom it is for, and tells here what became of it.
+//! [`ProbeLink`](crate::control::probe_link::ProbeLink), which asks here for which probe a packet is, and reports here
+//! what became of it.
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -47,7 +48,7 @@ pub struct ProbeGuard {
     number: u64,
 }
 
-/// What a probe is told of at most: each kind of notice once, so that this is more than any has.
+/// Notices of a probe at most: each kind of notice once, so that this is more than any has.
 const MOST_NOTICES: usize = 16;
 
 impl Probes {

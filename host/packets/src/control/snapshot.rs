@@ -57,7 +57,7 @@ impl Loaded {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Takes {
     NewFlows,
-    /// Shunt is about to end. Clients are not told: they try again, and come to whoever takes over.
+    /// Shunt is about to end. Clients get no reset: they try again, and come to the process that takes over.
     Nothing,
 }
 

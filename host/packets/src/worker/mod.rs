@@ -111,7 +111,7 @@ pub(crate) struct Handle {
 }
 
 impl Handle {
-    /// Nothing happens where the worker is gone: who waits for an answer is told by that.
+    /// Nothing happens where the worker is gone: the channel of the answer is then closed.
     pub(crate) fn send(&self, command: Command) {
         if self.commands.send(command).is_ok() {
             self.waker.wake();
@@ -226,7 +226,7 @@ impl Thread {
         }
     }
 
-    /// Runs until it is told to stop. A panic is a bug of Shunt's; it costs the flows of this worker, for nothing
+    /// Runs until the stop is requested. A panic is a bug of Shunt's; it costs the flows of this worker, for nothing
     /// can be said of them any more, but neither the other workers nor the proxies of the process.
     fn run(mut self) {
         let mut restarts = Restarts::default();

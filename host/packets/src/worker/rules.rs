@@ -32,7 +32,7 @@ pub(crate) struct Rules {
     vars: HashMap<FlowId, Vars>,
     /// Variables of the flow that is just being decided about.
     deciding: Option<(FlowId, Vars)>,
-    /// While somebody listens: what each rule says of a flow.
+    /// While they are collected: what each rule says of a flow.
     traces: Option<Vec<RuleTrace>>,
 }
 

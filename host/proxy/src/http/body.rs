@@ -38,7 +38,7 @@ pub(crate) enum BodyError {
     Stalled,
 }
 
-/// How the request body went, told to the phases that wait for the response.
+/// How the request body went, reported to the phases that wait for the response.
 #[derive(Debug, Default)]
 pub(crate) struct RequestBodyState {
     /// Bytes handed to the member so far.
@@ -62,7 +62,7 @@ pub(crate) enum RequestBodyFailure {
     Stalled,
 }
 
-/// What is read of a request body for nobody, at most.
+/// What is read of a request body and discarded, at most.
 const MOST_DISCARDED: u64 = 16 << 20;
 
 /// What is sent to a member.
@@ -140,7 +140,7 @@ impl RequestBody {
         self.size_hint().exact().is_some_and(|size| size <= most)
     }
 
-    /// Reads what is left of it for nobody, so that the client's next request can be read. More than
+    /// Reads and discards what is left of it, so that the client's next request can be read. More than
     /// [`MOST_DISCARDED`] is not worth it: the connection ends.
     pub(crate) async fn discard(mut self) {
         let sent = match &self {
@@ -362,7 +362,7 @@ impl Drop for ResponseBody {
 
 /// The body of a member's response, together with the connection that it comes on.
 ///
-/// The connection has no task of its own: whoever reads the body drives it. That saves two wake-ups
+/// The connection has no task of its own: the reader of the body drives it. That saves two wake-ups
 /// per request and gives back-pressure for free.
 pub(crate) struct MemberBody {
     /// `None` once nothing more of the body comes.

@@ -88,7 +88,7 @@ const LOOKED_FOR: [&str; 4] = [FRAMING[0], FRAMING[1], VOUCHED_FOR[0], VOUCHED_F
 /// Whether a name is one of these once every sign is the same: so members read it that turn names into variables
 /// of an environment (RFC 3875 section 4.1.18), where `Content_Length` is `Content-Length`.
 fn looks_alike(name: &str, known: &[&str]) -> bool {
-    // Nearly every name is told apart by its length.
+    // Nearly every name differs by its length.
     matches!(name.len(), 14 | 15 | 17)
         && known.iter().any(|known| {
             known.len() == name.len()
@@ -200,7 +200,7 @@ pub(crate) fn prepare_response(
         // hyper decided on the length (RFC 9112 section 6.3) and sends it again where the body has one.
         headers.remove(header::CONTENT_LENGTH);
     }
-    // A request that needs another protocol is told which (RFC 9110 section 15.5.22).
+    // The answer to a request that needs another protocol names it (RFC 9110 section 15.5.22).
     let says_protocol = seen.upgrade && (switched || status == StatusCode::UPGRADE_REQUIRED);
     let protocols = if says_protocol { upgrade::all(headers) } else { None };
     let nominated = seen.remove_per_connection(headers);

@@ -13,7 +13,7 @@ use crate::http::body::RequestBodyState;
 use crate::view::VirtualView;
 use shunt_runtime::rules::chain::Chain;
 
-/// What `on-done` will be told. Made only where a rule exports that hook; it travels with the body of
+/// What `on-done` will get. Made only where a rule exports that hook; it travels with the body of
 /// the answer and calls the rules when it is dropped.
 pub(crate) struct Finish {
     pub(crate) connection: Rc<Connection>,

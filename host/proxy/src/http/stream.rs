@@ -43,7 +43,7 @@ impl Stream {
         })
     }
 
-    /// What members are told of the client; made when the first is.
+    /// The fields that tell members about the client; made for the first request.
     pub(crate) fn forwarding(&self) -> &Forwarding {
         let connection = &self.connection;
         self.forwarding.get_or_init(|| Forwarding::new(connection.flow.client.ip(), connection.tls))

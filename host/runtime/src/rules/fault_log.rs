@@ -15,7 +15,7 @@ const EVERY: u64 = 1_000;
 pub struct FaultLog(Cell<Option<u64>>);
 
 impl FaultLog {
-    /// Tells the operator what a fault was, unless one was told a moment ago.
+    /// Logs what a fault was, unless one was logged a moment ago.
     pub fn tell(&self, attachment: &Attachment, fault: &Fault) {
         let now = clock::monotonic_ms();
         let due = self.0.get().is_none_or(|last| now - last >= EVERY);

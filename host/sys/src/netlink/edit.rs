@@ -56,7 +56,7 @@ impl Editor {
     }
 
     /// Gives an interface an address, of whose bits the first `prefix` are on link. An IPv6 address is
-    /// good at once: nobody is asked whether it is taken.
+    /// good at once, without duplicate address detection.
     ///
     /// # Errors
     ///
@@ -92,7 +92,7 @@ impl Editor {
     /// Routes the addresses whose first `prefix` bits are those of `destination` to an interface, where
     /// they are on link. Of the routes to a destination this is the first choice in IPv4 and before most
     /// in IPv6 (metric 0, and 1). Another one that is there stays, and counts again when this one goes: VIPs
-    /// are announced by routes that nobody is to follow.
+    /// are announced by routes that are not to be followed.
     ///
     /// # Errors
     ///

@@ -48,7 +48,7 @@ pub(super) fn link(message: &LinkMessage) -> Option<Link> {
     }
     // A TAP is of the same kind; it carries Ethernet frames, and has a MAC.
     link.tun &= link.mac == Mac([0; 6]);
-    // Every interface has a name; a message without one tells of something else about it.
+    // Every interface has a name; a message without one is about something else of it.
     (!link.name.is_empty()).then_some(link)
 }
 

@@ -20,8 +20,8 @@ use netlink_sys::{Socket, SocketAddr, protocols::NETLINK_ROUTE};
 use super::read;
 use super::state::{InterfaceAddress, Link, Neighbour, Route};
 
-/// How often a list is asked for that changed while it was told. Changes come as messages as well, so
-/// that the last one told will do.
+/// How often a list is asked for that changed while it was sent. Changes come as messages as well, so
+/// that the last one sent will do.
 const ATTEMPTS: u32 = 5;
 
 /// Asks, and waits for the answer.

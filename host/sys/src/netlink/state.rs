@@ -56,7 +56,7 @@ pub struct InterfaceAddress {
 /// What the kernel knows of a neighbour.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Neighbour {
-    /// Its MAC. `stale` when nobody has confirmed it for a while: it is good to use, and to be solicited,
+    /// Its MAC. `stale` when it has not been confirmed for a while: it is good to use, and to be solicited,
     /// because the kernel asks only about what it uses itself.
     Known { mac: Mac, stale: bool },
     /// The kernel asks.

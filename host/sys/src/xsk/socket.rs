@@ -88,7 +88,7 @@ pub struct Socket {
 }
 
 // SAFETY: all that is not `Send` by itself are packets in `outgoing`, which point into `umem`. They
-// move with it, and nobody else has them.
+// move with it, and nothing else has them.
 unsafe impl Send for Socket {}
 
 impl Socket {
@@ -249,7 +249,7 @@ impl Socket {
         let queued = self.outgoing.len();
         if queued > 0 {
             // SAFETY: `umem` is declared after `socket`, and so outlives it. Not woken here: that is
-            // told apart below. Without waking nothing can fail.
+            // distinguished below. Without waking nothing can fail.
             let _ = unsafe { self.tx.send(&mut self.outgoing, false) };
             self.sending += queued - self.outgoing.len();
             self.kick = true;

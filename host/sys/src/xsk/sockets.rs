@@ -405,7 +405,7 @@ fn put_header(buffer: &mut [u8], start: usize) -> Option<()> {
 }
 
 /// Lets the packet span its whole buffer; returns where the frame in it ends. It starts at [`HEADROOM`],
-/// where the kernel was told to put it.
+/// where the kernel was asked to put it.
 fn widen(packet: &mut Packet) -> usize {
     let end = HEADROOM + packet.len();
     let behind = packet.capacity() - end;

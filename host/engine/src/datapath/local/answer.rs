@@ -202,7 +202,7 @@ pub(in crate::datapath) fn answer_arp<W>(
         return Verdict::Drop(DropReason::NotOurs);
     };
     if request.sender == request.target {
-        // An announcement (RFC 5227 section 2.3): our own that came back, or somebody else's claim.
+        // An announcement (RFC 5227 section 2.3): our own that came back, or another host's claim.
         let ours = request.sender_mac == mac;
         return Verdict::Drop(if ours { DropReason::NotOurs } else { DropReason::AddressConflict });
     }

@@ -152,7 +152,7 @@ mod tests {
     fn a_number_stays_its_own_until_it_is_released() {
         let first = next(&Of::default(), &[], &["a", "b", "c"], &[]);
         assert_eq!(first.of, [0, 1, 2]);
-        // Places change, "b" goes, "d" comes: nobody gets b's number, for flows may have it.
+        // Places change, "b" goes, "d" comes: b's number is not given out again, for flows may have it.
         let second = next(&first, &["a", "b", "c"], &["c", "d", "a"], &[]);
         assert_eq!((&second.of[..], &second.fresh[..]), (&[2, 3, 0][..], &[][..]));
         assert_eq!(second.gone().collect::<Vec<_>>(), [(1, &"b")]);

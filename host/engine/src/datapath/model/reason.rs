@@ -197,7 +197,7 @@ reasons! {
     /// Of mode `siit`: no prefix and no map knows one of its addresses.
     NoMapping = "no-mapping", None,
         "Add a prefix or a map for both addresses to the `translation` of the virtual, or route such packets elsewhere.";
-    /// A fragment of UDP without a checksum, which IPv6 asks for and nobody can compute from a part.
+    /// A fragment of UDP without a checksum, which IPv6 requires and which cannot be computed from a part.
     NoChecksum = "no-checksum", None,
         "Make the sender compute UDP checksums, or send smaller datagrams.";
     /// It asks to be sent over an address that it names, which no translator can keep to.

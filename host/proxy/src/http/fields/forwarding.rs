@@ -1,4 +1,4 @@
-//! What a member is told of the client: `X-Forwarded-For`, `X-Forwarded-Proto` and `Forwarded` (RFC 7239).
+//! The fields that tell a member about the client: `X-Forwarded-For`, `X-Forwarded-Proto` and `Forwarded` (RFC 7239).
 
 use std::net::IpAddr;
 
@@ -7,7 +7,7 @@ use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 
-/// What a member is told of the client, made once per connection.
+/// The fields that tell a member about the client, made once per connection.
 #[derive(Debug)]
 pub(crate) struct Forwarding {
     /// `X-Forwarded-For`: the bare address.

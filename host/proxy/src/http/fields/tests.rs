@@ -16,7 +16,7 @@ fn text(headers: &HeaderMap) -> Vec<String> {
     lines
 }
 
-/// Prepares a request as it is; members are told nothing of the client.
+/// Prepares a request as it is; no field about the client is added.
 fn prepare(headers: &mut HeaderMap, http_11: bool) -> Result<Requested, Problem> {
     prepare_request(headers, http_11, Forwarded::Off, || unreachable!("nobody is told"))
 }

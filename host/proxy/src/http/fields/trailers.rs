@@ -4,7 +4,7 @@ use http::header::{self, HeaderMap, HeaderName};
 
 use super::{HTTP2_SETTINGS, KEEP_ALIVE, LOOKED_FOR, PROXY_CONNECTION, looks_alike};
 
-/// Removes the fields that have no meaning behind a body or a dangerous one: whoever joins them with the head would
+/// Removes the fields that have no meaning behind a body or a dangerous one: a receiver that joins them with the head would
 /// take them for what was checked there. `nominated`: those that `Connection` named in the head (section 7.6.1).
 pub(crate) fn prepare_trailers(trailers: &mut HeaderMap, nominated: &[HeaderName]) {
     let unfit = |name: &&HeaderName| {

@@ -69,7 +69,7 @@ enum End {
     /// Nothing is in flight, and nothing came for a while.
     Silent,
     TimedOut,
-    /// There is nobody to answer any more.
+    /// The client has gone.
     Gone,
 }
 

@@ -1,4 +1,4 @@
-//! Numbers that say how long a message is, read so that nobody can read them in another way.
+//! Numbers that say how long a message is, accepted only where every parser reads them alike.
 
 /// A `Content-Length`: `1*DIGIT`, no sign and no list (RFC 9110 section 8.6).
 pub(crate) fn decimal(value: &[u8]) -> Option<u64> {

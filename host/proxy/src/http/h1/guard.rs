@@ -61,7 +61,7 @@ impl Refusal {
     }
 }
 
-/// What the guard tells the rest of the connection.
+/// What the guard reports to the rest of the connection.
 #[derive(Debug, Default)]
 pub(crate) struct Findings {
     /// The ordinal of the request to refuse (1 is the first of the connection), and why.
@@ -538,7 +538,7 @@ fn skip(bytes: &mut &mut [u8], most: u64) -> u64 {
 
 /// The value of a header line if its name is `name` (lower case, with the colon).
 fn field<'a>(line: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {
-    // Nearly every line of a head is told apart by its first byte.
+    // Nearly every line of a head differs by its first byte.
     if line[0] | 0x20 != name[0] || line.len() < name.len() {
         return None;
     }

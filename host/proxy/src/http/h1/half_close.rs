@@ -4,7 +4,7 @@
 //! the same of `close_notify`): `shutdown` and `close` look alike from here until something is sent. So the
 //! connection sends what it is sure to send anyway, one step ahead: the first bytes of the status line, which are
 //! the same for every answer, or in a chunked body a leading zero of the next chunk size (RFC 9112 section 7.1).
-//! Where nobody is left to read them the client's kernel answers with RST, within one round trip.
+//! Where the client has closed its socket its kernel answers with RST, within one round trip.
 
 use std::cell::{Cell, RefCell};
 use std::future::Future;
@@ -98,7 +98,7 @@ impl HalfClose {
         self.reset.replace(None);
     }
 
-    /// Ready when there is nobody to answer any more.
+    /// Ready when the client has gone.
     pub(crate) fn poll_reset(&self, cx: &mut Context<'_>) -> Poll<()> {
         match &mut *self.reset.borrow_mut() {
             Some(reset) => reset.as_mut().poll(cx),

@@ -75,7 +75,7 @@ impl ServerConnection {
     }
 
     /// Whether the member has said nothing since the last answer, as it should: neither closed the
-    /// connection nor sent what nobody asked for. Costs a system call only where something came.
+    /// connection nor sent bytes without a request. Costs a system call only where something came.
     pub(super) fn is_quiet(&self) -> bool {
         match &self.stream {
             Some(Stream::Whole(stream)) => {

@@ -48,7 +48,7 @@ pub(super) struct Outgoing {
 pub(crate) struct Pace {
     /// It is given up when nothing of it could be written for so long, give or take as much again.
     pub(crate) patience: Duration,
-    /// The client's connection is to continue: it was not told that it ends.
+    /// The client's connection is to continue: no `connection: close` was sent on it.
     pub(crate) goes_on: bool,
 }
 
@@ -152,7 +152,7 @@ impl Outgoing {
     }
 
     /// Writes all of the request. It is given up when nothing of it could be written for a while. Where the
-    /// member does not take it, what is left is read for nobody, if the client's connection is to continue.
+    /// member does not take it, what is left is read and discarded, if the client's connection is to continue.
     pub(super) async fn write(&mut self, stream: &mut (impl AsyncWrite + Unpin), pace: Pace) -> bool {
         let mut before = self.progress;
         loop {

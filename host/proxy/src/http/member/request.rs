@@ -3,7 +3,7 @@
 
 use http::{HeaderMap, HeaderName, Method, header, request};
 
-/// How the length of a request body is told.
+/// How the length of a request body is framed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Framing {
     Empty,

@@ -17,7 +17,7 @@ use crate::http::h1::framing::{chunk_size, decimal};
 const USUAL_FIELDS: usize = 128;
 /// Bytes of a head, and of the trailers, at most.
 const MOST_HEAD: usize = (64 << 10) - 1;
-/// A chunk size with its extensions, which nobody uses.
+/// A chunk size with its extensions, which are ignored.
 const MOST_CHUNK_LINE: usize = 4 << 10;
 
 /// A response head, and what follows it.

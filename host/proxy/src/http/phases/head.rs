@@ -56,7 +56,7 @@ impl Transaction {
 }
 
 /// RFC 9112 section 3.2.2: the authority of an absolute form stands for the host. A `Host` that says
-/// something else (section 3.2 forbids it) is refused: whoever looks at the one would not see the other.
+/// something else (section 3.2 forbids it) is refused: a reader of the one would not see the other.
 /// `bare_options`: the target has neither a path nor a query, and the method is OPTIONS.
 fn absolute_to_origin(request: &mut http::request::Parts, bare_options: bool) -> Result<(), Problem> {
     let uri = std::mem::take(&mut request.uri).into_parts();

@@ -68,7 +68,7 @@ impl Transaction {
         body.is_at_most(LITTLE) || !self.stream.findings.inside_message()
     }
 
-    /// Sees to a request body that nobody reads any more, for the answer does not come of it: what is left is
+    /// Handles a request body that no member reads any more, for the answer does not come of it: what is left is
     /// read behind the answer where it is little, and else the answer says that the connection ends.
     pub(super) fn leave_body(&mut self, response: &mut Response<ResponseBody>) {
         if response.headers().contains_key(header::CONNECTION) {
