@@ -90,9 +90,10 @@ impl Artefact {
             WasmInterfaces { exports: pack.exports().to_vec(), imports: pack.imports().to_vec() };
         let config = Blob::json(&WasmConfig::new(pack.digest(), interfaces));
         let manifest = pack.manifest();
+        let version = manifest.version.to_string();
         let about = [
             (oci::TITLE, Some(&manifest.name)),
-            (oci::VERSION, Some(&manifest.version)),
+            (oci::VERSION, Some(&version)),
             (oci::DESCRIPTION, manifest.description.as_ref()),
         ];
         let about: Annotations =
@@ -146,7 +147,7 @@ impl Artefact {
     #[must_use]
     pub fn to_bytes(&self) -> Vec<u8> {
         let signatures = self.signatures.iter().map(|signature| &signature.manifest);
-        let version = &self.pack.manifest().version;
+        let version = &self.pack.manifest().version.to_string();
         let index = Index::of_pack(&self.component, &self.companion, signatures.clone(), version);
         let manifests = signatures.chain([&self.component, &self.companion]);
         let manifests = manifests.map(|manifest| (manifest.digest, manifest.bytes.as_slice()));

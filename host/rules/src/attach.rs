@@ -14,7 +14,7 @@ use crate::instance::Instance;
 use crate::stats::Meter;
 use crate::suggest::hint;
 use crate::{
-    Environment, Fault, FaultKind, Hook, HookSet, Rule, RuleStats, Schema, SettingsError, SettingsTree,
+    Environment, Fault, FaultKind, Hook, HookSet, Rule, RuleStats, Schema, SettingsError, SettingsTree, Slot,
     settings,
 };
 
@@ -233,7 +233,7 @@ impl Rule {
                 problems.push(AttachProblem::SlotTwice(slot.clone()));
             }
         }
-        for (slot, purpose) in declared {
+        for (slot, Slot { purpose, .. }) in declared {
             if !options.slots.iter().any(|binding| binding.slot == *slot) {
                 problems.push(AttachProblem::MissingSlot { slot: slot.clone(), purpose: purpose.clone() });
             }

@@ -36,6 +36,7 @@ mod environment;
 mod epoch;
 mod exchange;
 mod fault;
+pub mod grants;
 mod hooks;
 mod host;
 mod instance;
@@ -55,6 +56,7 @@ mod vars;
 mod verdict;
 pub mod whole;
 
+pub use abi::ContractError;
 pub use attach::{
     AttachError, AttachOptions, AttachProblem, Attachment, Budget, Isolation, OnFault, SlotBinding,
 };
@@ -64,11 +66,12 @@ pub use exchange::{
     ConnectCause, ConnectFailure, Exchange, Flow, HeaderEdit, Outcome, Scheme, Summary, Transport,
 };
 pub use fault::{Fault, FaultKind};
+pub use grants::Grants;
 pub use hooks::{
     BodyVerdict, ConnectFailedVerdict, FlowVerdict, Hook, HookSet, RequestVerdict, ResponseVerdict,
 };
 pub use host::{HostError, RuleHost};
-pub use manifest::{Manifest, ManifestError};
+pub use manifest::{Advice, FaultAdvice, Manifest, ManifestError, Slot};
 pub use pack::{MAX_PACK_BYTES, Pack, PackError};
 pub use private_folder::{PrivateFolder, PrivateFolderError};
 pub use rule::{Rule, RuleError};

@@ -1,23 +1,79 @@
-//! `pack.toml`: what a pack says about itself.
+//! `pack.toml`: what a pack says about itself, asks for, and suggests.
+
+mod advice;
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
-use serde::Deserialize;
+use semver::Version;
+use serde::{Deserialize, Serialize};
 
-use crate::abi;
+use crate::grants::Grants;
+use crate::suggest::hint;
+use crate::{Hook, HookSet, abi};
+
+pub use advice::{Advice, FaultAdvice};
+
+/// Bytes of a text that people read.
+const MAX_TEXT: usize = 4 << 10;
+/// Maintainers of a pack.
+const MAX_MAINTAINERS: usize = 16;
 
 /// The checked text of `pack.toml`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Manifest {
     /// Lower-case letters, digits and hyphens; at most 64.
     pub name: String,
-    /// Three numbers, as in `1.2.0`, with what semantic versioning allows behind them.
-    pub version: String,
-    /// The version of the contract that it was built for: `0.1`.
+    pub version: Version,
+    /// The versions of the contract that it was written for, as it says: `0.1`, or `>=0.1, <0.3`.
     pub wit: String,
     pub description: Option<String>,
-    /// Slot to what it is for.
-    pub slots: BTreeMap<String, String>,
+    /// Who answers for it: `The web team <web@shop.example>`.
+    pub maintainers: Vec<String>,
+    /// What is new since the last version.
+    pub changes: Option<String>,
+    /// The hooks that it says it has; `None`: it does not say.
+    pub hooks: Option<HookSet>,
+    pub slots: BTreeMap<String, Slot>,
+    /// What it asks for under `[capabilities]`, which is all that the rule may do.
+    pub grants: Grants,
+    /// What its authors suggest to operators.
+    pub advice: Advice,
+}
+
+/// A name in verdicts, which the operator binds to a pool.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(from = "SlotForm")]
+pub struct Slot {
+    /// What the pool is for, in a sentence.
+    pub purpose: String,
+    /// It stands for a SNAT pool.
+    pub snat: bool,
+}
+
+/// `"purpose"`, or `{ snat = true, purpose = "…" }`.
+#[derive(Deserialize)]
+#[serde(
+    untagged,
+    deny_unknown_fields,
+    expecting = "a slot is its purpose, as in \"the new version\", or { snat = true, purpose = \"…\" }"
+)]
+enum SlotForm {
+    Purpose(String),
+    Table {
+        #[serde(default)]
+        snat: bool,
+        purpose: String,
+    },
+}
+
+impl From<SlotForm> for Slot {
+    fn from(form: SlotForm) -> Slot {
+        match form {
+            SlotForm::Purpose(purpose) => Slot { purpose, snat: false },
+            SlotForm::Table { snat, purpose } => Slot { purpose, snat },
+        }
+    }
 }
 
 /// Why a `pack.toml` is refused. The text shows the place and says what to write.
@@ -30,18 +86,20 @@ pub enum ManifestError {
         "pack.toml: name = {0:?}: use 1 to 64 lower-case letters, digits and hyphens, beginning with a letter"
     )]
     Name(String),
-    #[error("pack.toml: version = {0:?}: write three numbers, as in \"1.0.0\"")]
+    #[error("pack.toml: version = {0:?}: write three numbers, as in \"1.0.0\" (semantic versioning)")]
     Version(String),
     #[error(
         "pack.toml: slot {0:?}: use 1 to 64 lower-case letters, digits and hyphens, beginning with a letter"
     )]
     Slot(String),
-    #[error(
-        "pack.toml: wit = {0:?}: this Shunt has version {wit} of the rule contract; write wit = \"{wit}\" \
-         and build the pack with the shunt-sdk of this version",
-        wit = abi::WIT
-    )]
-    Wit(String),
+    #[error("pack.toml: hooks: there is no hook {hook:?}{hint}")]
+    Hook { hook: String, hint: String },
+    #[error("pack.toml: {key}: use at most {most}")]
+    TooMuch { key: &'static str, most: String },
+    #[error(transparent)]
+    Wit(#[from] abi::ContractError),
+    #[error("pack.toml: on-fault: [slots] declares no pool {slot:?}{hint}")]
+    AdvisedSlot { slot: String, hint: String },
 }
 
 impl Manifest {
@@ -50,27 +108,61 @@ impl Manifest {
     pub fn parse(text: &str) -> Result<Manifest, ManifestError> {
         let file: File = toml::from_str(text)
             .map_err(|error| ManifestError::Syntax(error.to_string().trim_end().into()))?;
-        let manifest = Manifest {
-            name: file.pack.name,
-            version: file.pack.version,
-            wit: file.pack.wit,
-            description: file.pack.description,
-            slots: file.slots,
+        let File { pack, slots, capabilities, budget } = file;
+        if !is_name(&pack.name) {
+            return Err(ManifestError::Name(pack.name));
+        }
+        let version = match Version::parse(&pack.version) {
+            Ok(version) if pack.version.len() <= MAX_VERSION => version,
+            _ => return Err(ManifestError::Version(pack.version)),
         };
-        if !is_name(&manifest.name) {
-            return Err(ManifestError::Name(manifest.name));
-        }
-        if !is_version(&manifest.version) {
-            return Err(ManifestError::Version(manifest.version));
-        }
-        if let Some(slot) = manifest.slots.keys().find(|slot| !is_name(slot)) {
+        if let Some(slot) = slots.keys().find(|slot| !is_name(slot)) {
             return Err(ManifestError::Slot(slot.clone()));
         }
-        if manifest.wit != abi::WIT {
-            return Err(ManifestError::Wit(manifest.wit));
+        abi::check_written(&pack.wit)?;
+        let too_much = |key, most: String| Err(ManifestError::TooMuch { key, most });
+        if pack.maintainers.len() > MAX_MAINTAINERS {
+            return too_much("maintainers", format!("{MAX_MAINTAINERS} names"));
         }
-        Ok(manifest)
+        let purposes = slots.values().map(|slot| ("slots", &slot.purpose));
+        let texts = pack.description.iter().map(|text| ("description", text));
+        let texts = texts.chain(pack.changes.iter().map(|text| ("changes", text)));
+        let mut texts =
+            texts.chain(pack.maintainers.iter().map(|text| ("maintainers", text))).chain(purposes);
+        if let Some((key, _)) = texts.find(|(_, text)| text.len() > MAX_TEXT) {
+            return too_much(key, format!("{MAX_TEXT} bytes"));
+        }
+        let advice = Advice { time: budget.time, memory: budget.memory, on_fault: pack.on_fault };
+        if let Some(FaultAdvice::Slot(slot)) = &advice.on_fault
+            && slots.get(slot).is_none_or(|slot| slot.snat)
+        {
+            let pools = slots.iter().filter(|(_, slot)| !slot.snat).map(|(name, _)| name.as_str());
+            return Err(ManifestError::AdvisedSlot { slot: slot.clone(), hint: hint(slot, pools) });
+        }
+        Ok(Manifest {
+            name: pack.name,
+            version,
+            wit: pack.wit,
+            description: pack.description,
+            maintainers: pack.maintainers,
+            changes: pack.changes,
+            hooks: pack.hooks.map(|names| hooks(&names)).transpose()?,
+            slots,
+            grants: capabilities,
+            advice,
+        })
     }
+}
+
+/// Hooks by their names.
+fn hooks(names: &[String]) -> Result<HookSet, ManifestError> {
+    let hook = |name: &String| {
+        Hook::from_name(name).ok_or_else(|| ManifestError::Hook {
+            hook: name.clone(),
+            hint: hint(name, Hook::ALL.map(Hook::name)),
+        })
+    };
+    names.iter().map(hook).collect()
 }
 
 /// Whether that can name a pack or a slot.
@@ -80,32 +172,42 @@ pub(crate) fn is_name(name: &str) -> bool {
         && name.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-')
 }
 
-fn is_version(version: &str) -> bool {
-    let core = version.split(['-', '+']).next().unwrap_or_default();
-    let numbers = core.split('.');
-    version.len() <= 64
-        && version.bytes().all(|byte| byte.is_ascii_alphanumeric() || b".-+".contains(&byte))
-        && numbers.clone().count() == 3
-        && numbers
-            .into_iter()
-            .all(|number| !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit()))
-}
+/// Bytes of a version.
+const MAX_VERSION: usize = 64;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct File {
     pack: PackTable,
     #[serde(default)]
-    slots: BTreeMap<String, String>,
+    slots: BTreeMap<String, Slot>,
+    #[serde(default)]
+    capabilities: Grants,
+    #[serde(default)]
+    budget: BudgetTable,
 }
 
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
 struct PackTable {
     name: String,
     version: String,
     wit: String,
     description: Option<String>,
+    #[serde(default)]
+    maintainers: Vec<String>,
+    changes: Option<String>,
+    hooks: Option<Vec<String>>,
+    on_fault: Option<FaultAdvice>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct BudgetTable {
+    #[serde(deserialize_with = "advice::time")]
+    time: Option<Duration>,
+    #[serde(deserialize_with = "advice::memory")]
+    memory: Option<u64>,
 }
 
 #[cfg(test)]
@@ -118,13 +220,53 @@ mod tests {
     #[test]
     fn reads_what_the_design_shows() {
         let manifest = Manifest::parse(GOOD).unwrap();
-        assert_eq!((manifest.name.as_str(), manifest.version.as_str()), ("canary", "1.2.0"));
-        assert_eq!(manifest.slots["primary"], "most");
-        assert_eq!(manifest.description, None);
+        assert_eq!((manifest.name.as_str(), manifest.version.to_string().as_str()), ("canary", "1.2.0"));
+        assert_eq!(manifest.slots["primary"], Slot { purpose: "most".to_owned(), snat: false });
+        assert_eq!((manifest.description, manifest.hooks), (None, None));
+        assert!(manifest.grants.is_empty() && manifest.advice == Advice::default());
+    }
+
+    #[test]
+    fn reads_every_key() {
+        let manifest = Manifest::parse(
+            r#"
+            [pack]
+            name = "canary"
+            version = "1.2.0-rc.1+5"
+            wit = ">=0.1, <0.3"
+            description = "Splits."
+            maintainers = ["The web team <web@shop.example>"]
+            changes = "Reads one field more."
+            hooks = ["on-request", "on-done"]
+            on-fault = { slot = "primary" }
+
+            [slots]
+            primary = "most"
+            out = { snat = true, purpose = "where it leaves" }
+
+            [capabilities]
+            clock = true
+            [capabilities.request]
+            read = ["x-canary"]
+
+            [budget]
+            time = "2ms"
+            memory = "4MiB"
+            "#,
+        )
+        .unwrap();
+        assert_eq!(manifest.hooks.unwrap().to_string(), "on-request, on-done");
+        assert_eq!(manifest.slots["out"], Slot { purpose: "where it leaves".to_owned(), snat: true });
+        assert_eq!(manifest.advice.time, Some(Duration::from_millis(2)));
+        assert_eq!(manifest.advice.memory, Some(4 << 20));
+        assert_eq!(manifest.advice.on_fault, Some(FaultAdvice::Slot("primary".to_owned())));
+        assert!(manifest.grants.clock && manifest.grants.request.read.contains("X-Canary"));
+        assert_eq!((manifest.maintainers.len(), manifest.wit.as_str()), (1, ">=0.1, <0.3"));
     }
 
     #[test]
     fn each_mistake_has_its_own_text() {
+        let pack = |line: &str| format!("wit = \"0.1\"\n{line}\n");
         for (from, to, says) in [
             ("name = \"canary\"\n", "", "missing field `name`"),
             (
@@ -135,21 +277,31 @@ mod tests {
             ("canary", "Canary", "lower-case"),
             ("1.2.0", "1.2", "three numbers"),
             ("1.2.0", "1.2.x", "three numbers"),
-            ("\"0.1\"", "\"0.2\"", "has version 0.1"),
+            ("1.2.0", "01.2.0", "three numbers"),
+            ("1.2.0", "1.2.0 ", "three numbers"),
+            ("1.2.0", "../1.2.0", "three numbers"),
+            ("\"0.1\"", "\"0.2\"", "wit = \"0.2\": the pack is for a newer"),
+            ("\"0.1\"", "\"one\"", "as in \"0.1\""),
             ("primary =", "\"Pri mary\" =", "slot \"Pri mary\""),
+            ("\"most\"", "5", "a slot is its purpose"),
+            ("\"most\"", "{ snat = true }", "a slot is its purpose"),
             ("[slots]", "[slot]", "unknown field `slot`"),
+            ("[slots]", "[capabilities]\nclok = true\n[slots]", "unknown field `clok`"),
+            ("[slots]", "[budget]\ntime = \"soon\"\n[slots]", "as in \"10ms\""),
+            ("[slots]", "[budget]\nmemory = 5\n[slots]", "as in \"16MiB\""),
+            ("wit = \"0.1\"\n", &pack("hooks = [\"on-requst\"]"), "did you mean \"on-request\"?"),
+            ("wit = \"0.1\"\n", &pack("on-fault = \"ignore\""), "\"reject\", \"continue\" or"),
+            (
+                "wit = \"0.1\"\n",
+                &pack("on-fault = { slot = \"primry\" }"),
+                "no pool \"primry\"; did you mean \"primary\"?",
+            ),
+            ("wit = \"0.1\"\n", &pack(&format!("changes = \"{}\"", "x".repeat(5000))), "at most 4096 bytes"),
             ("[pack]", "[pack", "pack.toml:"),
         ] {
             let error = Manifest::parse(&GOOD.replace(from, to)).unwrap_err().to_string();
             assert!(error.contains(says), "{to:?} gave {error:?}");
         }
-    }
-
-    #[test]
-    fn versions_may_carry_what_semantic_versioning_allows() {
-        assert!(is_version("1.0.0-rc.1+build.5"));
-        assert!(!is_version("1.0.0 "));
-        assert!(!is_version("../1.0.0"));
     }
 
     proptest::proptest! {

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
+use serde::{Deserialize, Serialize};
 
 /// Where to send it. `None` means: as configured.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -21,7 +22,8 @@ pub struct Target {
 }
 
 /// How Shunt forwards the flow to the chosen member; see `mode` in `wit/types.wit`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize, Serialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Mode {
     Proxy,
     Nat,
@@ -31,6 +33,22 @@ pub enum Mode {
     L3dsrIpip,
     L3dsrGre,
     L3dsrGue,
+}
+
+impl Mode {
+    /// The name in the contract, in `pack.toml` and in the configuration.
+    pub fn name(self) -> &'static str {
+        match self {
+            Mode::Proxy => "proxy",
+            Mode::Nat => "nat",
+            Mode::Snat => "snat",
+            Mode::L2dsr => "l2dsr",
+            Mode::L3dsrDscp => "l3dsr-dscp",
+            Mode::L3dsrIpip => "l3dsr-ipip",
+            Mode::L3dsrGre => "l3dsr-gre",
+            Mode::L3dsrGue => "l3dsr-gue",
+        }
+    }
 }
 
 /// Equal keys go to the same member while it is usable.

@@ -113,7 +113,7 @@ fn build(folder: &Path, file: Option<PathBuf>, screen: &Screen) -> Result<(), Fa
     let pack = Pack::read(&built.file).map_err(refused)?;
     let files = files_of(folder, &pack).map_err(refused)?;
     let artefact = Artefact::new(pack, files).map_err(refused)?;
-    let (name, version) = (&built.manifest.name, &built.manifest.version);
+    let (name, version) = (&built.manifest.name, built.manifest.version.to_string());
     let file = file.unwrap_or_else(|| folder.join("dist").join(format!("{name}-{version}.pack.tar")));
     // Built again, the pack is the same, and its signatures hold.
     let kept = Artefact::open(&file).ok().flatten().filter(|old| old.digest() == artefact.digest());

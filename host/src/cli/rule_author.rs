@@ -87,7 +87,7 @@ pub(super) fn build(folder: &Path, screen: &Screen) -> Result<(), Failure> {
         (built.file.display().to_string(), built.manifest, built.digest.to_string());
     let open_slots: Vec<String> = built.open_slots.iter().map(ToString::to_string).collect();
     let answer = json!({
-        "file": file, "name": manifest.name, "version": manifest.version, "bytes": built.size, "digest": digest,
+        "file": file, "name": manifest.name, "version": manifest.version.to_string(), "bytes": built.size, "digest": digest,
         "open-slots": open_slots,
     });
     screen.show(&answer, |paint| {

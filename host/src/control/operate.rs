@@ -281,7 +281,7 @@ impl Control {
             name: name.to_string(),
             running: running.number,
             pack: rule.manifest().name.clone(),
-            version: rule.manifest().version.clone(),
+            version: rule.manifest().version.to_string(),
             digest: rule.digest().to_string(),
             hooks: rule.hooks().iter().map(|hook| hook.to_string()).collect(),
             replaced,

@@ -119,7 +119,7 @@ fn rule_version(version: &Version) -> RuleVersion {
     RuleVersion {
         number: version.number,
         pack: manifest.name.clone(),
-        version: manifest.version.clone(),
+        version: manifest.version.to_string(),
         digest: version.rule.digest().to_string(),
         loaded_unix_ms: version.loaded_unix_ms,
         hooks: version.rule.hooks().iter().map(|hook| hook.to_string()).collect(),

@@ -4,17 +4,15 @@
 //! every list on its way out; the test beside this module links a component that
 //! has the whole contract, so that the two cannot drift apart.
 
+mod contract;
 mod types;
 
+pub use contract::ContractError;
+pub(crate) use contract::{VERSION, WIT, check_written};
 pub(crate) use types::*;
 
 /// Where the contract's interfaces live.
 pub(crate) const PACKAGE: &str = "shunt:rule";
-/// The version that this host speaks.
-pub(crate) const VERSION: &str = "0.1.0";
-/// What a pack says in `wit = "…"` to be called by this host.
-pub(crate) const WIT: &str = "0.1";
-
 /// `shunt:rule/log@0.1.0`
 pub(crate) fn interface(name: &str) -> String {
     format!("{PACKAGE}/{name}@{VERSION}")

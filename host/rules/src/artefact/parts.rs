@@ -215,7 +215,7 @@ impl Assembly {
         }
         in_order.sort_by(|(one, _), (other, _)| one.key().cmp(other.key()));
         let signatures = in_order.iter().map(|(_, manifest)| manifest);
-        let index = Index::of_pack(&component, &companion, signatures, &pack.manifest().version);
+        let index = Index::of_pack(&component, &companion, signatures, &pack.manifest().version.to_string());
         for blob in in_order.into_iter().map(|(_, manifest)| manifest).chain([component, companion]) {
             blobs.insert(blob.digest, blob.bytes);
         }

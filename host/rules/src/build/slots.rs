@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use proc_macro2::{Delimiter, TokenStream, TokenTree};
 
 use super::BuildError;
+use crate::Slot;
 use crate::suggest::nearest;
 
 /// A place in the sources, relative to the pack: `src/lib.rs:14`.
@@ -33,7 +34,7 @@ pub struct Undeclared {
 ///
 /// # Errors
 /// [`BuildError::Slots`] with every literal that is not among `slots`; [`BuildError::Io`].
-pub(super) fn check(folder: &Path, slots: &BTreeMap<String, String>) -> Result<Vec<Place>, BuildError> {
+pub(super) fn check(folder: &Path, slots: &BTreeMap<String, Slot>) -> Result<Vec<Place>, BuildError> {
     let mut named = Vec::new();
     let mut folders = vec![folder.join("src")];
     while let Some(next) = folders.pop() {
@@ -149,7 +150,8 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         fs::create_dir_all(folder.path().join("src/more")).unwrap();
         fs::write(folder.path().join("src/more/a.rs"), source).unwrap();
-        let slots = ["primary", "canary"].map(|slot| (slot.to_owned(), String::new()));
+        let slot = Slot { purpose: String::new(), snat: false };
+        let slots = ["primary", "canary"].map(|name| (name.to_owned(), slot.clone()));
         let open = check(folder.path(), &BTreeMap::from(slots)).map_err(|error| error.to_string())?;
         Ok(open.iter().map(ToString::to_string).collect())
     }

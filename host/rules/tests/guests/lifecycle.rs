@@ -21,7 +21,7 @@ fn hooks_are_found_from_the_exports() {
 #[test]
 fn a_built_pack_carries_its_manifest_and_schema_and_little_else() {
     let pack = pack("surface");
-    assert_eq!(pack.manifest().version, "1.0.0");
+    assert_eq!(pack.manifest().version.to_string(), "1.0.0");
     let fields: Vec<_> = pack.schema().unwrap().fields.iter().map(|field| field.name.as_str()).collect();
     assert_eq!(fields, ["flag", "number", "ratio", "text", "list", "labels"]);
     let size = crate::world::pack("plain").bytes().len();

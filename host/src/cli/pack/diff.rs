@@ -29,7 +29,7 @@ pub(super) fn diff(old: &Path, new: &Path, screen: &Screen) -> Result<(), Failur
     let changes = changes(&old, &new);
     let side = |about: &About| {
         let manifest = about.pack.manifest();
-        json!({ "name": manifest.name, "version": manifest.version, "digest": about.digest() })
+        json!({ "name": manifest.name, "version": manifest.version.to_string(), "digest": about.digest() })
     };
     let listed: Vec<Value> = changes
         .iter()
@@ -63,13 +63,13 @@ fn items(about: &About, with_files: bool) -> Items {
     let one = |kind: &'static str, value: &str| ((kind, String::new()), value.to_owned());
     let mut items = Items::from([
         one("name", &manifest.name),
-        one("version", &manifest.version),
+        one("version", &manifest.version.to_string()),
         one("contract", &manifest.wit),
         one("code", &format!("sha256:{}", about.pack.digest())),
     ]);
     items.extend(about.hooks().into_iter().map(|hook| (("hook", hook.to_owned()), String::new())));
     items.extend(about.imports().into_iter().map(|(name, may)| (("may", name.to_owned()), may.to_owned())));
-    items.extend(manifest.slots.iter().map(|(slot, what)| (("slot", slot.clone()), what.clone())));
+    items.extend(manifest.slots.iter().map(|(slot, what)| (("slot", slot.clone()), what.purpose.clone())));
     items.extend(about.settings().into_iter().map(|it| (("setting", it.path), it.kind)));
     if with_files {
         let files = about.files();

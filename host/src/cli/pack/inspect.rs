@@ -62,7 +62,7 @@ fn as_json(about: &About, signers: &[Signer]) -> Value {
         .map(|it| json!({ "key": it.key, "validity": it.validity_name(), "file": it.file }))
         .collect();
     json!({
-        "name": manifest.name, "version": manifest.version, "wit": manifest.wit,
+        "name": manifest.name, "version": manifest.version.to_string(), "wit": manifest.wit,
         "description": manifest.description, "digest": about.digest(),
         "component": {
             "manifest": about.artefact.as_ref().map(|it| format!("sha256:{}", it.component_digest())),
@@ -98,7 +98,7 @@ fn told(about: &About, signers: &[Signer], paint: Paint) -> String {
     facts.push(("hooks", about.hooks().join(", ")));
     text.push_str(&rows("  ", facts.iter().map(|(name, value)| (*name, value.clone()))));
 
-    let slots = manifest.slots.iter().map(|(name, what)| (name.as_str(), what.clone()));
+    let slots = manifest.slots.iter().map(|(name, what)| (name.as_str(), what.purpose.clone()));
     let settings = about.settings();
     let settings = settings.iter().map(|it| {
         let doc = if it.doc.is_empty() { String::new() } else { format!(". {}", it.doc) };

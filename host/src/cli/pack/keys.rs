@@ -123,7 +123,7 @@ pub(super) fn verify(
     let manifest = artefact.pack().manifest();
     let shown: Vec<_> = signers.iter().map(|(file, key)| json!({ "file": file, "key": key })).collect();
     let answer = json!({
-        "name": manifest.name, "version": manifest.version, "digest": format!("sha256:{}", artefact.digest()),
+        "name": manifest.name, "version": manifest.version.to_string(), "digest": format!("sha256:{}", artefact.digest()),
         "threshold": threshold, "signers": shown,
     });
     screen.show(&answer, |paint| {
