@@ -8,9 +8,10 @@ use wasmtime::{
 };
 
 use crate::capabilities;
+use crate::compile_cache::{CacheError, Compilations, CompileCache};
 use crate::epoch::EpochClock;
 use crate::state::State;
-use crate::{Pack, Rule, RuleError};
+use crate::{Pack, PrivateFolder, Rule, RuleError};
 
 /// Bytes of linear memory that a budget may allow; the most that the instance pool can hold.
 pub(crate) const MAX_MEMORY: u64 = 256 << 20;
@@ -35,6 +36,7 @@ pub struct RuleHost {
     engine: Engine,
     linker: Linker<State>,
     clock: Arc<EpochClock>,
+    cache: Option<CompileCache>,
 }
 
 /// Why rules cannot be run on this machine.
@@ -47,14 +49,40 @@ pub enum HostError {
 }
 
 impl RuleHost {
+    /// One that keeps no compiled code.
+    ///
     /// # Errors
     /// See [`HostError`]; most likely a limit on address space (`ulimit -v`).
     pub fn new() -> Result<Arc<RuleHost>, HostError> {
-        let engine = Engine::new(&config()).map_err(HostError::Engine)?;
+        RuleHost::with(None)
+    }
+
+    /// One that keeps compiled code in a folder, and takes it from there. Where the folder cannot be written it keeps none, which
+    /// costs time: the second value says why.
+    ///
+    /// # Errors
+    /// As [`RuleHost::new`].
+    pub fn with_cache(folder: &PrivateFolder) -> Result<(Arc<RuleHost>, Option<CacheError>), HostError> {
+        let (cache, problem) = match CompileCache::open(folder) {
+            Ok(cache) => (Some(cache), None),
+            Err(problem) => (None, Some(problem)),
+        };
+        Ok((RuleHost::with(cache)?, problem))
+    }
+
+    fn with(cache: Option<CompileCache>) -> Result<Arc<RuleHost>, HostError> {
+        let mut config = config();
+        config.cache(cache.as_ref().map(|it| it.cache().clone()));
+        let engine = Engine::new(&config).map_err(HostError::Engine)?;
         let mut linker = Linker::new(&engine);
         capabilities::link(&mut linker).map_err(HostError::Engine)?;
         let clock = Arc::new(EpochClock::start(&engine)?);
-        Ok(Arc::new(RuleHost { engine, linker, clock }))
+        Ok(Arc::new(RuleHost { engine, linker, clock, cache }))
+    }
+
+    /// How often code was compiled, and how often it was in the cache; `None`: there is no cache.
+    pub fn compilations(&self) -> Option<Compilations> {
+        self.cache.as_ref().map(CompileCache::compilations)
     }
 
     /// Compiles a pack and checks it against the contract.
@@ -66,7 +94,11 @@ impl RuleHost {
     /// # Errors
     /// See [`RuleError`].
     pub fn compile(&self, pack: &Pack) -> Result<Arc<Rule>, RuleError> {
-        Rule::compile(&self.engine, &self.linker, &self.clock, pack)
+        let rule = Rule::compile(&self.engine, &self.linker, &self.clock, pack);
+        if let Some(cache) = &self.cache {
+            cache.record();
+        }
+        rule
     }
 }
 

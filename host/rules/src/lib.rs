@@ -31,6 +31,7 @@ pub mod build;
 pub mod builtin;
 mod capabilities;
 pub mod cases;
+mod compile_cache;
 mod digest;
 mod environment;
 mod epoch;
@@ -60,6 +61,7 @@ pub use abi::ContractError;
 pub use attach::{
     AttachError, AttachOptions, AttachProblem, Attachment, Budget, Isolation, OnFault, SlotBinding,
 };
+pub use compile_cache::{CacheError, Compilations};
 pub use digest::Digest;
 pub use environment::{Environment, Level, MemberState, MemberStatus, PoolState};
 pub use exchange::{

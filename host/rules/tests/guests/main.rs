@@ -3,6 +3,7 @@
 // A test that cannot continue fails.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
+mod cache;
 mod cases;
 mod faults;
 mod isolation;
