@@ -1,11 +1,12 @@
 //! From a pack's folder to its one file: cargo, then a component, then the pack's own sections.
 //!
-//! No tool but cargo is run. What comes out holds only what the contract offers, whatever the
+//! No tool but cargo is run, and none where another tool has compiled the rule. What comes out holds only what the contract offers, whatever the
 //! rule's dependencies wished for.
 
 mod cargo;
 mod slots;
 
+use std::borrow::Cow;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -15,7 +16,7 @@ use wit_component::ComponentEncoder;
 
 use crate::capabilities::OFFERED;
 use crate::pack::{PACK_SECTION, SETTINGS_SECTION};
-use crate::{Digest, Hook, Manifest, ManifestError, Pack, PackError, abi, whole};
+use crate::{Digest, Hook, HookSet, Manifest, ManifestError, Pack, PackError, abi, whole};
 
 pub use cargo::Progress;
 pub use slots::{Place, Undeclared};
@@ -23,6 +24,9 @@ pub use slots::{Place, Undeclared};
 /// How to build.
 #[derive(Clone, Debug, Default)]
 pub struct BuildOptions {
+    /// A component, or a core module that can be made one, that another tool compiled; `None`: cargo compiles the crate in
+    /// the folder.
+    pub component: Option<PathBuf>,
     /// Where cargo keeps its work; `None`: where it would by itself.
     pub target_dir: Option<PathBuf>,
     /// What becomes of the compiler's messages.
@@ -72,13 +76,21 @@ pub enum BuildError {
     NoCdylib,
     #[error(
         "the rule imports what Shunt does not offer: {}; a dependency needs an operating system or a browser: \
-         remove it, or disable the feature that does (`cargo tree -e features` shows which)", .0.join(", ")
+         remove it, or disable the feature that does (in Rust, `cargo tree -e features` shows which); a rule may \
+         import {}", .0.join(", "), OFFERED.join(", ")
     )]
     Imports(Vec<String>),
-    #[error("cannot make a component of the rule: {0}; use the shunt-sdk of this version of Shunt")]
+    #[error("{} is no WebAssembly; name the component or core module that a compiler wrote", .0.display())]
+    NotWasm(PathBuf),
+    #[error(
+        "cannot make a component of the rule: {0}; use the shunt-sdk of this version of Shunt, or bindings to the \
+         contract of this version"
+    )]
     Component(String),
     #[error(
-        "the rule exports no hook, so Shunt would never call it; put #[rule] before the impl that has its hooks"
+        "the rule exports no hook, so Shunt would never call it; export one of {}; in Rust, put #[rule] before the impl \
+         that has its hooks",
+        HookSet::ALL
     )]
     NoHook,
     #[error("the build did not make a pack: {0}")]
@@ -98,12 +110,25 @@ pub fn build(folder: &Path, options: &BuildOptions) -> Result<BuildOutput, Build
     let text = fs::read_to_string(&manifest_file).map_err(io(&manifest_file))?;
     let manifest = Manifest::parse(&text)?;
     let name = manifest.name;
-    // Before a compiler is waited for.
-    let open_slots = slots::check(folder, &manifest.slots)?;
-
-    let module_file = cargo::build(folder, options)?;
-    let module = fs::read(&module_file).map_err(io(&module_file))?;
-    let pack = Pack::from_bytes(componentize(&module, &text)?)?;
+    let (compiled, open_slots) = match &options.component {
+        Some(file) => (file.clone(), Vec::new()),
+        None => {
+            // Before a compiler is waited for.
+            let open_slots = slots::check(folder, &manifest.slots)?;
+            (cargo::build(folder, options)?, open_slots)
+        }
+    };
+    let module = fs::read(&compiled).map_err(io(&compiled))?;
+    if !module.starts_with(b"\0asm") {
+        return Err(BuildError::NotWasm(compiled));
+    }
+    let settings_file = folder.join("settings.json");
+    let settings = match &options.component {
+        Some(_) if settings_file.is_file() => Some(fs::read(&settings_file).map_err(io(&settings_file))?),
+        // The SDK puts it into the module.
+        _ => None,
+    };
+    let pack = Pack::from_bytes(componentize(&module, &text, settings.as_deref())?)?;
 
     let dist = folder.join("dist");
     fs::create_dir_all(&dist).map_err(io(&dist))?;
@@ -118,30 +143,37 @@ pub fn build(folder: &Path, options: &BuildOptions) -> Result<BuildOutput, Build
     })
 }
 
-/// Makes a pack of a core module that was compiled with the SDK, and of the text of `pack.toml`.
+/// Makes a pack of a component, or of a core module that was compiled with the SDK or with other bindings to the contract,
+/// and of the text of `pack.toml`. `settings` is the schema of its settings, where the module has none in it.
 ///
 /// # Errors
 /// [`BuildError::Imports`], [`BuildError::Component`], [`BuildError::NoHook`].
-pub fn componentize(module: &[u8], manifest: &str) -> Result<Vec<u8>, BuildError> {
+pub fn componentize(compiled: &[u8], manifest: &str, settings: Option<&[u8]>) -> Result<Vec<u8>, BuildError> {
     let refused = |error: &dyn std::fmt::Display| BuildError::Component(error.to_string());
-    let core = Core::read(module).map_err(|error| refused(&error))?;
+    let read = Compiled::read(compiled).map_err(|error| refused(&error))?;
     // Before wit-component says so in its own words.
-    if !core.foreign.is_empty() {
-        return Err(BuildError::Imports(core.foreign));
+    if !read.foreign.is_empty() {
+        return Err(BuildError::Imports(read.foreign));
     }
-    // wit-component reads and drops its own sections; the others help nobody in a finished pack.
-    let module = strip(module, |name| name.starts_with("component-type")).map_err(|error| refused(&error))?;
-    let component = ComponentEncoder::default()
-        .validate(true)
-        .module(&module)
-        .and_then(|encoder| encoder.encode())
-        .map_err(|error| BuildError::Component(format!("{error:#}")))?;
+    let component = if Parser::is_component(compiled) {
+        Cow::Borrowed(compiled)
+    } else {
+        // wit-component reads and drops its own sections; the others help nobody in a finished pack.
+        let module =
+            strip(compiled, |name| name.starts_with("component-type")).map_err(|error| refused(&error))?;
+        let component = ComponentEncoder::default()
+            .validate(true)
+            .module(&module)
+            .and_then(|encoder| encoder.encode())
+            .map_err(|error| BuildError::Component(format!("{error:#}")))?;
+        Cow::Owned(component)
+    };
     let mut component = strip(&component, |_| false).map_err(|error| refused(&error))?;
     if !exports_a_hook(&component).map_err(|error| refused(&error))? {
         return Err(BuildError::NoHook);
     }
     let mut sections = vec![(PACK_SECTION, manifest.as_bytes())];
-    if let Some(settings) = core.settings {
+    if let Some(settings) = read.settings.or(settings) {
         sections.push((SETTINGS_SECTION, settings));
     }
     for (name, data) in sections {
@@ -150,33 +182,45 @@ pub fn componentize(module: &[u8], manifest: &str) -> Result<Vec<u8>, BuildError
     Ok(component)
 }
 
-/// What the core module says.
-struct Core<'a> {
-    /// Modules and functions that it imports and that are not of the contract.
+/// What a compiler wrote says.
+struct Compiled<'a> {
+    /// What it imports and is not of the contract: functions of a core module, interfaces of a component.
     foreign: Vec<String>,
     settings: Option<&'a [u8]>,
 }
 
-impl<'a> Core<'a> {
-    fn read(module: &'a [u8]) -> wasmparser::Result<Core<'a>> {
-        let mut core = Core { foreign: Vec::new(), settings: None };
-        for payload in Parser::new(0).parse_all(module) {
+impl<'a> Compiled<'a> {
+    fn read(compiled: &'a [u8]) -> wasmparser::Result<Compiled<'a>> {
+        let mut read = Compiled { foreign: Vec::new(), settings: None };
+        // What the modules in a component import is the affair of the component.
+        let mut depth = 0_u32;
+        for payload in Parser::new(0).parse_all(compiled) {
             match payload? {
-                Payload::ImportSection(imports) => {
+                Payload::ModuleSection { .. } | Payload::ComponentSection { .. } => depth += 1,
+                Payload::End(_) => depth = depth.saturating_sub(1),
+                Payload::ImportSection(imports) if depth == 0 => {
                     for import in imports.into_imports() {
                         let import = import?;
                         if !is_ours(import.module) {
-                            core.foreign.push(format!("{}#{}", import.module, import.name));
+                            read.foreign.push(format!("{}#{}", import.module, import.name));
                         }
                     }
                 }
-                Payload::CustomSection(section) if section.name() == SETTINGS_SECTION => {
-                    core.settings = Some(section.data());
+                Payload::ComponentImportSection(imports) if depth == 0 => {
+                    for import in imports {
+                        let name = import?.name.name;
+                        if !is_ours(name) {
+                            read.foreign.push(name.to_owned());
+                        }
+                    }
+                }
+                Payload::CustomSection(section) if depth == 0 && section.name() == SETTINGS_SECTION => {
+                    read.settings = Some(section.data());
                 }
                 _ => {}
             }
         }
-        Ok(core)
+        Ok(read)
     }
 }
 
@@ -224,9 +268,10 @@ fn exports_a_hook(component: &[u8]) -> wasmparser::Result<bool> {
     Ok(false)
 }
 
-/// Whether a core import's module is an interface of the contract, as wit-bindgen names it.
-fn is_ours(module: &str) -> bool {
-    let interface = module.strip_prefix(abi::PACKAGE).and_then(|rest| rest.strip_prefix('/'));
+/// Whether a name is an interface of the contract: an import of a component, or the module of a core import as wit-bindgen
+/// names it.
+fn is_ours(name: &str) -> bool {
+    let interface = name.strip_prefix(abi::PACKAGE).and_then(|rest| rest.strip_prefix('/'));
     interface.is_some_and(|interface| {
         let name = interface.split('@').next().unwrap_or_default();
         OFFERED.contains(&name)

@@ -27,6 +27,9 @@ pub(super) enum PackCommand {
         /// The file to write, in place of DIR/dist/NAME-VERSION.pack.tar
         #[arg(long, value_name = "FILE")]
         file: Option<PathBuf>,
+        /// Take this component or core module, which another tool compiled, and compile nothing
+        #[arg(long, value_name = "FILE.wasm")]
+        component: Option<PathBuf>,
     },
     /// Run the cases of a pack on the rule host, as `shunt rule test` does
     Test {
@@ -98,7 +101,7 @@ impl PackCommand {
 /// The command cannot do what it was told.
 pub(super) fn run(command: PackCommand, screen: &Screen) -> Result<(), Failure> {
     match command {
-        PackCommand::Build { folder, file } => build(&folder, file, screen),
+        PackCommand::Build { folder, file, component } => build(&folder, file, component, screen),
         PackCommand::Test { folder } => rule_author::test(&folder, screen),
         PackCommand::Inspect { pack, keys } => inspect::inspect(&pack, &keys, screen),
         PackCommand::Diff { old, new } => diff::diff(&old, &new, screen),
@@ -108,8 +111,13 @@ pub(super) fn run(command: PackCommand, screen: &Screen) -> Result<(), Failure> 
     }
 }
 
-fn build(folder: &Path, file: Option<PathBuf>, screen: &Screen) -> Result<(), Failure> {
-    let built = rule_author::compile(folder, screen)?;
+fn build(
+    folder: &Path,
+    file: Option<PathBuf>,
+    component: Option<PathBuf>,
+    screen: &Screen,
+) -> Result<(), Failure> {
+    let built = rule_author::compile(folder, component, screen)?;
     let pack = Pack::read(&built.file).map_err(refused)?;
     let files = files_of(folder, &pack).map_err(refused)?;
     let artefact = Artefact::new(pack, files).map_err(refused)?;

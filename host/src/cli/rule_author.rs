@@ -82,7 +82,7 @@ fn is_sdk(folder: &Path) -> bool {
 /// # Errors
 /// It does not compile, or is no rule; the compiler's messages were shown.
 pub(super) fn build(folder: &Path, screen: &Screen) -> Result<(), Failure> {
-    let built = compile(folder, screen)?;
+    let built = compile(folder, None, screen)?;
     let (file, manifest, digest) =
         (built.file.display().to_string(), built.manifest, built.digest.to_string());
     let open_slots: Vec<String> = built.open_slots.iter().map(ToString::to_string).collect();
@@ -121,7 +121,7 @@ pub(super) fn notes(open_slots: &[String], paint: Paint) -> String {
 /// It does not build, or a case fails.
 pub(super) fn test(folder: &Path, screen: &Screen) -> Result<(), Failure> {
     if folder.join("Cargo.toml").is_file() {
-        compile(folder, screen)?;
+        compile(folder, None, screen)?;
     }
     let pack = Pack::read(folder).map_err(|error| Failure::failed("pack", error))?;
     let host = RuleHost::new().map_err(|error| Failure::failed("system", error))?;
@@ -136,10 +136,15 @@ pub(super) fn test(folder: &Path, screen: &Screen) -> Result<(), Failure> {
     }
 }
 
-pub(super) fn compile(folder: &Path, screen: &Screen) -> Result<BuildOutput, Failure> {
+/// `component`: what another tool has compiled in cargo's place.
+pub(super) fn compile(
+    folder: &Path,
+    component: Option<PathBuf>,
+    screen: &Screen,
+) -> Result<BuildOutput, Failure> {
     // Programs get the messages with the error, in one piece.
     let progress = if screen.is_json() { Progress::Keep } else { Progress::Show };
-    build::build(folder, &BuildOptions { target_dir: None, progress })
+    build::build(folder, &BuildOptions { component, target_dir: None, progress })
         .map_err(|error| Failure::failed("build", error))
 }
 
