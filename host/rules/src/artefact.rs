@@ -34,7 +34,7 @@ pub use signature::{Signature, Validity, VerifyError};
 
 /// Bytes of a pack file. It is held in memory as a whole: eight of the largest components, for assets.
 pub const MAX_FILE_BYTES: usize = 64 << 20;
-/// Entries of a pack file: ten have their place, the others are cases and assets.
+/// Entries of a pack file: eleven have their place, the others are cases and assets.
 pub const MAX_ENTRIES: usize = 256;
 /// Bytes of a manifest, of the index and of a configuration; a row for each entry needs a quarter of it.
 pub const MAX_JSON_BYTES: usize = 256 << 10;

@@ -15,8 +15,8 @@ use wasmparser::{Parser, Payload};
 use wit_component::ComponentEncoder;
 
 use crate::capabilities::OFFERED;
-use crate::pack::{PACK_SECTION, SETTINGS_SECTION};
-use crate::{Digest, Hook, HookSet, Manifest, ManifestError, Pack, PackError, abi, whole};
+use crate::pack::{DEBUG_EXTENSION, PACK_SECTION, SETTINGS_SECTION};
+use crate::{Digest, Hook, HookSet, Manifest, ManifestError, Pack, PackError, abi, names, whole};
 
 pub use cargo::Progress;
 pub use slots::{Place, Undeclared};
@@ -97,7 +97,8 @@ pub enum BuildError {
     Pack(#[from] PackError),
 }
 
-/// Builds the pack in `folder` and writes `dist/<name>.wasm` there, whole or not at all.
+/// Builds the pack in `folder` and writes `dist/<name>.wasm` there, whole or not at all, and the names of its functions
+/// beside it, where there are any.
 ///
 /// # Errors
 /// See [`BuildError`]; the file that was there before stays.
@@ -134,6 +135,13 @@ pub fn build(folder: &Path, options: &BuildOptions) -> Result<BuildOutput, Build
     fs::create_dir_all(&dist).map_err(io(&dist))?;
     let file = dist.join(format!("{name}.wasm"));
     whole::write(&file, pack.bytes()).map_err(io(&file))?;
+    let debug = file.with_extension(DEBUG_EXTENSION);
+    match names::file(&module, pack.digest()) {
+        Some(names) => whole::write(&debug, &names).map_err(io(&debug))?,
+        // Those of an earlier build are of another component.
+        None if debug.exists() => fs::remove_file(&debug).map_err(io(&debug))?,
+        None => {}
+    }
     Ok(BuildOutput {
         file,
         size: pack.bytes().len(),

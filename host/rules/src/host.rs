@@ -1,5 +1,6 @@
 //! The process's WebAssembly engine: how it is configured, and what every rule is linked to.
 
+use std::num::NonZeroUsize;
 use std::sync::Arc;
 
 use wasmtime::component::Linker;
@@ -30,6 +31,9 @@ pub(crate) const MAX_TABLE: usize = 16 << 10;
 const KEEP_RESIDENT: usize = 64 << 10;
 /// Slots that keep them at most; bounds what an idle process holds on to.
 const WARM_SLOTS: u32 = 32;
+
+/// Frames that are looked at where a call failed.
+const BACKTRACE_FRAMES: usize = 24;
 
 /// One per process: engine, linker and the clock of the time budgets.
 pub struct RuleHost {
@@ -128,8 +132,8 @@ fn config() -> Config {
         // The time budget. Fuel would count instructions, which is not what an operator buys.
         .epoch_interruption(true)
         .consume_fuel(false)
-        // A rule is stripped of names, and nobody reads a backtrace of numbers.
-        .wasm_backtrace_max_frames(None)
+        // What a fault names, with what the SDK and the panic machinery put between.
+        .wasm_backtrace_max_frames(NonZeroUsize::new(BACKTRACE_FRAMES))
         .generate_address_map(false)
         .native_unwind_info(false)
         // What rules do not need is not there to be attacked.

@@ -4,12 +4,13 @@ use std::mem;
 use std::sync::Arc;
 
 use wasmtime::component::{ComponentNamedList, Lift, Lower, Resource, TypedFunc};
-use wasmtime::{PoolConcurrencyLimitError, Store, StoreContextMut, Trap, UpdateDeadline};
+use wasmtime::{PoolConcurrencyLimitError, Store, StoreContextMut, Trap, UpdateDeadline, WasmBacktrace};
 
 use crate::abi;
 use crate::budget::{CallTime, Expiry, thread_time};
 use crate::exchange::Flow;
 use crate::hooks::Functions;
+use crate::names::Names;
 use crate::state::{Memory, Refusal, State, Usage};
 use crate::stats::Meter;
 use crate::{Attachment, Exchange, Fault, FaultKind, Hook, Vars};
@@ -192,17 +193,22 @@ fn explain(store: &mut Store<State>, hook: Hook, error: wasmtime::Error) -> Fail
         FaultKind::Trap
     };
     let blame = kind != FaultKind::Instance;
+    let told = state.usage.last_error.take().filter(|_| kind == FaultKind::Panic);
+    let names = state.attachment.rule().names();
+    let place = match error.downcast_ref::<WasmBacktrace>() {
+        // A panic says where it was in its own words; numbers add nothing to them.
+        Some(trace) if told.is_none() || names.is_some() => Names::place(names, trace),
+        _ => String::new(),
+    };
     let message = match kind {
         FaultKind::Timeout => format!("ran for longer than {:?}", state.attachment.budget.time),
         FaultKind::Stack => "recursed too deeply".to_owned(),
-        FaultKind::Panic => match state.usage.last_error.take() {
-            Some(panic) => panic,
-            None => "executed the instruction `unreachable`".to_owned(),
-        },
+        FaultKind::Panic => told.unwrap_or_else(|| "executed the instruction `unreachable`".to_owned()),
         FaultKind::Instance => {
             "no instance is free; use isolation \"worker\", or fewer connections".to_owned()
         }
         _ => error.root_cause().to_string(),
     };
+    let message = message + &place;
     Failure { fault: Fault { kind, hook, message }, blame }
 }

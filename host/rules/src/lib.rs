@@ -42,6 +42,7 @@ mod hooks;
 mod host;
 mod instance;
 mod manifest;
+mod names;
 mod pack;
 mod private_folder;
 mod rule;

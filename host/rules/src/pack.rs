@@ -2,6 +2,7 @@
 
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use wasmparser::{Encoding, Parser, Payload};
 
@@ -9,12 +10,15 @@ use crate::Digest;
 use crate::artefact::{Artefact, ArtefactError, MAX_FILE_BYTES};
 use crate::builtin;
 use crate::manifest::{Manifest, ManifestError};
+use crate::names::Names;
 use crate::settings::Schema;
 
 /// Custom section that holds the text of `pack.toml`.
 pub(crate) const PACK_SECTION: &str = "shunt:pack";
 /// Custom section that holds the settings schema as JSON; written by the SDK's derive.
 pub(crate) const SETTINGS_SECTION: &str = "shunt:settings";
+/// Of the file with the names of a component's functions, beside it: `dist/NAME.debug.wasm`.
+pub(crate) const DEBUG_EXTENSION: &str = "debug.wasm";
 /// Bytes of a pack. A rule is some 20 KiB; a hundred times that, twice over, leaves room for
 /// tables of data and bounds what one load can make the compiler do (about a second per MiB).
 pub const MAX_PACK_BYTES: usize = 8 << 20;
@@ -32,6 +36,7 @@ pub struct Pack {
     imports: Vec<String>,
     exports: Vec<String>,
     digest: Digest,
+    names: Option<Arc<Names>>,
 }
 
 /// Why a file is no pack. The text says what to do.
@@ -84,7 +89,8 @@ impl Pack {
             let path = path.to_owned();
             move |source| PackError::Io { path, source }
         };
-        let file = if path.is_dir() {
+        let is_folder = path.is_dir();
+        let file = if is_folder {
             let manifest = path.join("pack.toml");
             let text = std::fs::read_to_string(&manifest).map_err(io(&manifest))?;
             let file = path.join("dist").join(Manifest::parse(&text)?.name + ".wasm");
@@ -99,7 +105,11 @@ impl Pack {
         if Artefact::is_one(&bytes) {
             return Ok(Artefact::read(&bytes)?.into_pack());
         }
-        Pack::from_bytes(bytes)
+        let mut pack = Pack::from_bytes(bytes)?;
+        if is_folder && let Ok(debug) = read_bytes(&file.with_extension(DEBUG_EXTENSION)) {
+            pack.take_names(&debug);
+        }
+        Ok(pack)
     }
 
     /// # Errors
@@ -117,7 +127,18 @@ impl Pack {
         let settings_json = sections.schema.map(<[u8]>::to_vec);
         let Sections { imports, exports, .. } = sections;
         let digest = Digest::of(&bytes);
-        Ok(Pack { bytes, manifest, manifest_toml, schema, settings_json, imports, exports, digest })
+        let names = None;
+        Ok(Pack { bytes, manifest, manifest_toml, schema, settings_json, imports, exports, digest, names })
+    }
+
+    /// The names of its functions, from the file that was built with it. Those of another component are passed over: they
+    /// would be wrong, and nothing needs them.
+    pub(crate) fn take_names(&mut self, debug: &[u8]) {
+        self.names = Names::read(debug, self.digest).map(Arc::new);
+    }
+
+    pub(crate) fn names(&self) -> Option<&Arc<Names>> {
+        self.names.as_ref()
     }
 
     pub fn manifest(&self) -> &Manifest {

@@ -6,6 +6,7 @@ use wasmtime::Engine;
 use wasmtime::component::{Component, ComponentExportIndex, InstancePre, Linker};
 
 use crate::epoch::EpochClock;
+use crate::names::Names;
 use crate::state::State;
 use crate::{Digest, Hook, HookSet, Manifest, Pack, Schema, abi, capabilities};
 
@@ -18,6 +19,7 @@ pub struct Rule {
     hooks: HookSet,
     pre: InstancePre<State>,
     exports: [Option<ComponentExportIndex>; Hook::COUNT],
+    names: Option<Arc<Names>>,
     clock: Arc<EpochClock>,
 }
 
@@ -80,6 +82,7 @@ impl Rule {
             hooks,
             pre,
             exports,
+            names: pack.names().cloned(),
             clock: clock.clone(),
         }))
     }
@@ -109,6 +112,11 @@ impl Rule {
 
     pub(crate) fn export(&self, hook: Hook) -> Option<&ComponentExportIndex> {
         self.exports[hook as usize].as_ref()
+    }
+
+    /// The names of its functions, where they are known.
+    pub(crate) fn names(&self) -> Option<&Names> {
+        self.names.as_deref()
     }
 
     pub(crate) fn clock(&self) -> &EpochClock {

@@ -4,9 +4,10 @@ use std::path::Path;
 
 use super::{ArtefactError, MAX_ENTRIES, MAX_LAYER_BYTES};
 use crate::Pack;
+use crate::pack::DEBUG_EXTENSION;
 
 /// What may be in a pack, for a refusal.
-pub(super) const ALLOWED: &str = "pack.toml, settings.json, README.md, cases/NAME.toml and assets/NAME with folders below it, \
+pub(super) const ALLOWED: &str = "pack.toml, settings.json, README.md, debug.wasm, cases/NAME.toml and assets/NAME with folders below it, \
      of letters, digits, `.`, `_` and `-`, no name beginning with a dot";
 
 /// Bytes of a path.
@@ -31,7 +32,8 @@ pub enum FolderError {
     Artefact(#[from] ArtefactError),
 }
 
-/// The files of a pack's folder that go with its component: README.md, the cases, and the assets.
+/// The files of a pack's folder that go with its component: README.md, the names of its functions, the cases, and the
+/// assets.
 ///
 /// # Errors
 /// One cannot be read, or cannot be in a pack file.
@@ -52,6 +54,10 @@ pub fn files_of(folder: &Path, pack: &Pack) -> Result<Vec<PackFile>, FolderError
         Ok(found) if found.is_file() => add("README.md".to_owned(), &readme)?,
         Ok(_) => return Err(FolderError::Kind(readme)),
         Err(_) => {}
+    }
+    let debug = folder.join("dist").join(&pack.manifest().name).with_extension(DEBUG_EXTENSION);
+    if debug.is_file() {
+        add(DEBUG.to_owned(), &debug)?;
     }
     for (name, kind, file) in listed(&folder.join("cases"))? {
         // What `shunt rule test` plays.
@@ -84,6 +90,8 @@ pub(super) fn own(pack: &Pack) -> Vec<PackFile> {
 
 pub(super) const MANIFEST: &str = "pack.toml";
 pub(super) const SETTINGS: &str = "settings.json";
+/// The names of the component's functions, for backtraces.
+pub(super) const DEBUG: &str = "debug.wasm";
 
 /// The media type of a file of a pack; `None`: none may have this path.
 pub(super) fn media_type(path: &str) -> Option<&'static str> {
@@ -99,6 +107,7 @@ pub(super) fn media_type(path: &str) -> Option<&'static str> {
             MANIFEST => Some("application/vnd.shunt.pack.manifest.v1+toml"),
             SETTINGS => Some("application/vnd.shunt.pack.settings.v1+json"),
             "README.md" => Some("text/markdown"),
+            DEBUG => Some("application/vnd.shunt.pack.debug.v1+wasm"),
             _ => None,
         },
         Some(("cases", name)) if name.ends_with(".toml") && !name.contains('/') => {
@@ -157,9 +166,15 @@ mod tests {
 
     #[test]
     fn only_plain_paths_of_a_pack_have_a_media_type() {
-        for path in
-            ["pack.toml", "settings.json", "README.md", "cases/a-1.toml", "assets/list.txt", "assets/a/b/c"]
-        {
+        for path in [
+            "pack.toml",
+            "settings.json",
+            "README.md",
+            "debug.wasm",
+            "cases/a-1.toml",
+            "assets/list.txt",
+            "assets/a/b/c",
+        ] {
             assert!(media_type(path).is_some(), "{path}");
         }
         let long = format!("assets/{}", "a".repeat(MAX_PATH));

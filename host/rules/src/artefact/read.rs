@@ -51,8 +51,11 @@ pub(super) fn read(bytes: &[u8]) -> Result<Artefact, ArtefactError> {
         return Err(ArtefactError::Unnamed { blob });
     }
 
-    let pack = Pack::from_bytes(code).map_err(|error| ArtefactError::Pack(Box::new(error)))?;
+    let mut pack = Pack::from_bytes(code).map_err(|error| ArtefactError::Pack(Box::new(error)))?;
     same(&files, &pack)?;
+    if let Some(debug) = files.iter().find(|file| file.path == file::DEBUG) {
+        pack.take_names(&debug.bytes);
+    }
     let artefact = Artefact { pack, config, component, companion, files, signatures };
     // All else in the file follows from this: owners and times of entries, their order, what fills their last blocks.
     if artefact.to_bytes() != bytes { Err(ArtefactError::Repacked) } else { Ok(artefact) }

@@ -26,7 +26,8 @@ const SETTINGS: [&str; 6] = [
     "profile.release.lto=true",
     "profile.release.codegen-units=1",
     "profile.release.panic=\"abort\"",
-    "profile.release.strip=true",
+    // The names of functions stay, and are taken out of the module afterwards.
+    "profile.release.strip=\"debuginfo\"",
     // Stripped anyway. Said so that all packs that share a target folder share what they depend on.
     "profile.release.debug=false",
 ];

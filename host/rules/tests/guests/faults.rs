@@ -2,9 +2,9 @@
 
 use std::time::{Duration, Instant};
 
-use shunt_rules::{Budget, Fault, FaultKind, Hook, RequestVerdict, Runner, Target, Vars};
+use shunt_rules::{Budget, Fault, FaultKind, Hook, Pack, RequestVerdict, Runner, Target, Vars};
 
-use crate::world::{World, attach, exchange, flow, options, rule, runner};
+use crate::world::{World, attach, exchange, flow, host, options, pack, rule, runner};
 
 /// Calls a hostile path, checks that a good one is served after it, and gives the fault.
 fn fault(path: &str) -> Fault {
@@ -42,6 +42,23 @@ fn assert_fault(path: &str, kind: FaultKind, says: &str) {
 #[test]
 fn an_endless_loop_runs_out_of_time() {
     assert_fault("/loop", FaultKind::Timeout, "ran for longer than 10ms");
+}
+
+/// The component has no names; the file beside it, which its build wrote, has.
+#[test]
+fn a_fault_names_the_functions_that_it_happened_in() {
+    // Recursion is told once; what rustc has put into the exported function is not named: the hook is.
+    let recursion = fault("/recursion").message;
+    assert!(recursion.ends_with("recursed too deeply in hostile::recurse"), "{recursion}");
+    let error = fault("/panic").message;
+    assert!(!error.contains("core::") && !error.contains("shunt_sdk"), "{error}");
+
+    // Without them there are numbers, which tools for WebAssembly show as well.
+    let bare = Pack::from_bytes(pack("hostile").bytes().to_vec()).unwrap();
+    let rule = host().compile(&bare).unwrap();
+    let mut runner = Runner::new(rule.attach(options(&rule, &World::new())).unwrap());
+    let fault = runner.on_request(&mut exchange("/recursion", &[])).unwrap_err();
+    assert!(fault.message.contains("recursed too deeply in function "), "{fault}");
 }
 
 #[test]
