@@ -9,7 +9,7 @@
 /// its component when it is built.
 mod imports {
     wit_bindgen::generate!({
-        path: "../wit",
+        path: "wit",
         inline: "
             package shunt:sdk;
             world capabilities {
@@ -38,7 +38,7 @@ macro_rules! hooks {
         pub mod $module {
             mod glue {
                 wit_bindgen::generate!({
-                    path: "../wit",
+                    path: "wit",
                     inline: $world,
                     with: { $($interface: crate::bindings::$types),* },
                     generate_all,

@@ -14,8 +14,14 @@ pub enum SdkSource {
     Vendored,
     /// A folder; written as it is given, so make it absolute or relative to the new pack.
     Path(PathBuf),
-    /// A repository that holds it.
-    Git(String),
+    /// A git repository that holds it.
+    Git {
+        url: String,
+        /// A tag, a branch or a commit; `None`: the default branch.
+        revision: Option<String>,
+    },
+    /// What crates.io has, by cargo's rules for versions: `0.1`.
+    Version(String),
 }
 
 /// Why a pack was not made.
@@ -84,7 +90,11 @@ fn fill(template: &str, name: &str, source: &SdkSource) -> String {
         SdkSource::Path(path) => {
             format!("{{ path = {} }}", toml::Value::from(path.to_string_lossy().as_ref()))
         }
-        SdkSource::Git(url) => format!("{{ git = {} }}", toml::Value::from(url.as_str())),
+        SdkSource::Git { url, revision } => {
+            let revision = revision.as_deref().map(|it| format!(", rev = {}", toml::Value::from(it)));
+            format!("{{ git = {}{} }}", toml::Value::from(url.as_str()), revision.unwrap_or_default())
+        }
+        SdkSource::Version(version) => toml::Value::from(version.as_str()).to_string(),
     };
     template
         .replace("@name@", name)
@@ -130,16 +140,23 @@ mod tests {
     #[test]
     fn the_sdk_is_named_or_written() {
         let folder = tempfile::tempdir().unwrap();
-        let of = |name: &str, sdk: SdkSource| -> toml::Table {
+        let of = |name: &str, sdk: SdkSource| {
             let pack = folder.path().join(name);
             new_pack(&pack, name, &sdk).unwrap();
             let cargo: toml::Table = fs::read_to_string(pack.join("Cargo.toml")).unwrap().parse().unwrap();
-            cargo["dependencies"]["shunt-sdk"].as_table().unwrap().clone()
+            cargo["dependencies"]["shunt-sdk"].clone()
         };
-        assert_eq!(of("a", SdkSource::Git("https://x/y".into()))["git"].as_str(), Some("https://x/y"));
+        let git = |revision: Option<&str>| SdkSource::Git {
+            url: "https://x/y".into(),
+            revision: revision.map(str::to_owned),
+        };
+        let newest = of("a", git(None));
+        assert_eq!((newest["git"].as_str(), newest.get("rev")), (Some("https://x/y"), None));
+        assert_eq!(of("c", git(Some("v0.1.0")))["rev"].as_str(), Some("v0.1.0"));
+        assert_eq!(of("d", SdkSource::Version("0.1".into())).as_str(), Some("0.1"));
         let path = of("b", SdkSource::Vendored)["path"].as_str().unwrap().to_owned();
-        assert!(folder.path().join("b").join(path).join("macros/src/lib.rs").is_file());
-        assert!(folder.path().join("b/vendor/wit/hooks.wit").is_file());
+        let sdk = folder.path().join("b").join(path);
+        assert!(sdk.join("macros/src/lib.rs").is_file() && sdk.join("wit/hooks.wit").is_file());
         assert!(!folder.path().join("a/vendor").exists());
     }
 

@@ -171,8 +171,8 @@ pub(super) enum RuleCommand {
         /// The folder to create; its last part names the pack
         #[arg(value_name = "NAME")]
         folder: PathBuf,
-        /// Use the SDK of this folder or git repository; default: its sources are copied into the pack
-        #[arg(long, value_name = "PATH|URL")]
+        /// The SDK: `vendored` (its sources, copied into the pack), a version, a git URL (URL#TAG) or a folder; default: vendored
+        #[arg(long, value_name = "SDK")]
         sdk: Option<String>,
     },
     /// Compile a pack to DIR/dist/NAME.wasm

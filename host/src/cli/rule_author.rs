@@ -32,7 +32,13 @@ pub(super) fn new(folder: &Path, sdk: Option<&str>, screen: &Screen) -> Result<(
         SdkSource::Path(path) => {
             ("path", format!("{}: the pack builds where that folder is", path.display()))
         }
-        SdkSource::Git(url) => ("git", format!("the repository {url}")),
+        SdkSource::Git { url, revision: None } => {
+            ("git", format!("the repository {url}, its default branch"))
+        }
+        SdkSource::Git { url, revision: Some(revision) } => {
+            ("git", format!("the repository {url}, at {revision}"))
+        }
+        SdkSource::Version(version) => ("version", format!("version {version} on crates.io")),
     };
     screen.show(&json!({ "name": name, "files": files, "sdk": kind }), |paint| {
         let mut text: String =
@@ -43,15 +49,25 @@ pub(super) fn new(folder: &Path, sdk: Option<&str>, screen: &Screen) -> Result<(
     Ok(())
 }
 
-/// What `--sdk` says: a URL, or a folder with the SDK in it.
+/// What `--sdk` says: `vendored`, a version, the URL of a repository, or a folder with the SDK in it.
 fn asked_sdk(asked: &str) -> Result<SdkSource, Failure> {
+    if asked == "vendored" {
+        return Ok(SdkSource::Vendored);
+    }
     if asked.contains("://") || asked.starts_with("git@") {
-        return Ok(SdkSource::Git(asked.to_owned()));
+        let (url, revision) = asked.split_once('#').unzip();
+        let url = url.unwrap_or(asked).to_owned();
+        return Ok(SdkSource::Git { url, revision: revision.map(str::to_owned) });
+    }
+    // A folder that is called like a version is `./0.1`.
+    if asked.starts_with(|first: char| first.is_ascii_digit()) && !asked.contains('/') {
+        return Ok(SdkSource::Version(asked.to_owned()));
     }
     let folder = PathBuf::from(asked);
     if !is_sdk(&folder) {
         let text = format!(
-            "{asked} has no shunt-sdk: name the folder that has the Cargo.toml of shunt-sdk, or a URL"
+            "{asked} has no shunt-sdk: name the folder that has the Cargo.toml of shunt-sdk, the URL of a \
+             repository, a version as 0.1, or `vendored`"
         );
         return Err(Failure::failed("pack", text));
     }
@@ -186,6 +202,27 @@ fn told(report: &Report, paint: Paint) -> String {
 mod tests {
     use super::*;
     use shunt_rules::cases::CaseReport;
+
+    #[test]
+    fn where_the_sdk_is_asked_for() {
+        let git = |url: &str, revision: Option<&str>| SdkSource::Git {
+            url: url.to_owned(),
+            revision: revision.map(str::to_owned),
+        };
+        for (asked, source) in [
+            ("vendored", SdkSource::Vendored),
+            ("0.1", SdkSource::Version("0.1".to_owned())),
+            ("1.0.0-rc.1", SdkSource::Version("1.0.0-rc.1".to_owned())),
+            ("https://example.org/shunt", git("https://example.org/shunt", None)),
+            ("https://example.org/shunt#v0.1.0", git("https://example.org/shunt", Some("v0.1.0"))),
+            ("git@example.org:shunt#main", git("git@example.org:shunt", Some("main"))),
+        ] {
+            assert_eq!(asked_sdk(asked).unwrap(), source, "{asked}");
+        }
+        for none in ["./0.1", "0.1/sdk", "sdk", ""] {
+            assert!(asked_sdk(none).is_err(), "{none}");
+        }
+    }
 
     #[test]
     fn what_is_told() {

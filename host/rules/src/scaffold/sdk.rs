@@ -16,7 +16,7 @@ macro_rules! sources {
     };
 }
 
-/// Every file that the SDK is compiled from, by its path in the repository and in `vendor`.
+/// Every file that the SDK is compiled from, by its path in the repository.
 const SOURCES: &[(&str, &str)] = sources! {
     "LICENSE-APACHE"
     "LICENSE-MIT"
@@ -66,7 +66,9 @@ pub(super) fn files() -> Vec<(PathBuf, String)> {
             // Tests of the SDK stay at home.
             text.replace("\n#[cfg(test)]\nmod tests;\n", "")
         };
-        (Path::new(FOLDER).join(path), text)
+        // The contract is a package of its own here, and a part of the SDK elsewhere: `sdk/wit` is a link to it.
+        let folder = if path.starts_with("sdk/") { FOLDER.to_owned() } else { format!("{FOLDER}/sdk") };
+        (Path::new(&folder).join(path), text)
     };
     SOURCES.iter().map(file).collect()
 }
@@ -78,6 +80,12 @@ fn standalone(manifest: &str, workspace: &Table) -> String {
     let of_workspace = |section: &str, key: &str| workspace?.get(section)?.get(key).cloned();
     manifest.remove("dev-dependencies");
     manifest.remove("lints");
+    // What only a registry reads.
+    if let Some(Value::Table(package)) = manifest.get_mut("package") {
+        for key in ["categories", "include", "keywords", "readme"] {
+            package.remove(key);
+        }
+    }
     if let Some(Value::Table(package)) = manifest.get_mut("package") {
         for (key, value) in package.iter_mut().filter(|(_, value)| is_inherited(value)) {
             if let Some(own) = of_workspace("package", key) {
