@@ -3,8 +3,8 @@
 //! They are the examples of these names, built by `shunt rule build`. Their components are committed, so that Shunt
 //! builds without the target of rules; `cargo xtask test` builds the examples and compares.
 
-use super::Pack;
 use super::suggest::nearest;
+use super::{Pack, PackError};
 
 /// What a path begins with that names one of them.
 pub const PREFIX: &str = "builtin:";
@@ -37,9 +37,13 @@ pub fn hint(name: &str) -> String {
 }
 
 impl Pack {
-    /// One of them; `None`: there is none of this name.
-    pub(crate) fn builtin(name: &str) -> Option<Pack> {
-        Pack::from_bytes(component(name)?.to_vec()).ok()
+    /// One of them.
+    ///
+    /// # Errors
+    /// There is none of this name.
+    pub fn builtin(name: &str) -> Result<Pack, PackError> {
+        let component = component(name).ok_or_else(|| PackError::NotBuiltIn { name: name.to_owned() })?;
+        Pack::from_bytes(component.to_vec())
     }
 }
 
@@ -57,7 +61,7 @@ mod tests {
             assert_eq!(pack.manifest().name, name);
             assert!(pack.bytes().len() <= MOST, "{name}: {}", pack.bytes().len());
         }
-        assert!(Pack::builtin("none").is_none());
+        assert!(Pack::builtin("none").is_err());
         assert_eq!(hint("https-redirct"), "did you mean builtin:https-redirect?");
         assert_eq!(hint("x"), "the built-in packs are headers, https-redirect, maintenance");
     }

@@ -11,8 +11,11 @@ mod stage;
 
 use std::fmt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
-use crate::{Pack, RuleError, RuleHost};
+use crate::artefact::PackFile;
+use crate::{Pack, Rule, RuleError, RuleHost};
 
 pub use compare::Difference;
 
@@ -45,6 +48,9 @@ pub enum CasesError {
     /// What is wrong in a file, with the line.
     #[error("{}: {message}", file.display())]
     File { file: PathBuf, message: String },
+    /// Of cases that a pack brings along.
+    #[error("the cases of the pack took longer than {} s; have fewer of them, or a faster host", .0.as_secs())]
+    Slow(Duration),
     #[error(transparent)]
     Rule(#[from] RuleError),
 }
@@ -87,17 +93,51 @@ pub fn run(host: &RuleHost, pack: &Pack, folder: &Path) -> Result<Report, CasesE
     for file in files {
         let text =
             std::fs::read_to_string(&file).map_err(|source| CasesError::Io { path: file.clone(), source })?;
-        let cases = file::parse(&text, pack.manifest())
-            .map_err(|message| CasesError::File { file: file.clone(), message })?;
-        for (line, case) in cases {
-            let (differences, log) = play::play(&rule, &case);
-            report.cases.push(CaseReport { file: file.clone(), line, name: case.name, differences, log });
-        }
+        report.play(&rule, &file, &text, None)?;
     }
     if report.cases.is_empty() {
         return Err(CasesError::None(folder.to_owned()));
     }
     Ok(report)
+}
+
+/// Plays the cases among the files that a pack was shipped with, on the calling thread, at most for so long.
+///
+/// # Errors
+/// See [`CasesError`]. A case that fails is no error, and neither is a pack without cases.
+pub fn run_shipped(rule: &Arc<Rule>, files: &[PackFile], most: Duration) -> Result<Report, CasesError> {
+    let mut report = Report::default();
+    let limit = Some((Instant::now(), most));
+    for PackFile { path, bytes } in files.iter().filter(|file| file.path.starts_with("cases/")) {
+        let file = Path::new(path);
+        let text = std::str::from_utf8(bytes)
+            .map_err(|error| CasesError::File { file: file.to_owned(), message: error.to_string() })?;
+        report.play(rule, file, text, limit)?;
+    }
+    Ok(report)
+}
+
+impl Report {
+    fn play(
+        &mut self,
+        rule: &Arc<Rule>,
+        file: &Path,
+        text: &str,
+        limit: Option<(Instant, Duration)>,
+    ) -> Result<(), CasesError> {
+        let cases = file::parse(text, rule.manifest())
+            .map_err(|message| CasesError::File { file: file.to_owned(), message })?;
+        for (line, case) in cases {
+            if let Some((begin, most)) = limit
+                && begin.elapsed() > most
+            {
+                return Err(CasesError::Slow(most));
+            }
+            let (differences, log) = play::play(rule, &case);
+            self.cases.push(CaseReport { file: file.to_owned(), line, name: case.name, differences, log });
+        }
+        Ok(())
+    }
 }
 
 #[cfg(test)]

@@ -83,7 +83,7 @@ impl Pack {
     /// See [`PackError`].
     pub fn read(path: &Path) -> Result<Pack, PackError> {
         if let Some(name) = path.to_str().and_then(|path| path.strip_prefix(builtin::PREFIX)) {
-            return Pack::builtin(name).ok_or_else(|| PackError::NotBuiltIn { name: name.to_owned() });
+            return Pack::builtin(name);
         }
         let io = |path: &Path| {
             let path = path.to_owned();
