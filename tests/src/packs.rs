@@ -35,15 +35,74 @@ pub fn example(name: &str) -> PathBuf {
     built(&root().join("rules-examples").join(name))
 }
 
+/// An example, built to a pack file in this folder, after its own folder was changed: a copy of it.
+#[must_use]
+pub fn pack_file(example: &str, file: &str, folder: &Folder, change: impl FnOnce(&Path)) -> PathBuf {
+    let copy = tempfile::tempdir().expect("a folder of one's own");
+    let source = root().join("rules-examples").join(example);
+    let copied =
+        std::process::Command::new("cp").arg("-r").arg(source).arg(copy.path().join(example)).status();
+    assert!(copied.is_ok_and(|status| status.success()), "{example} can be copied");
+    let place = copy.path().join(example);
+    let cargo = std::fs::read_to_string(place.join("Cargo.toml")).expect("a package");
+    let sdk = format!("shunt-sdk = {{ path = {:?} }}", root().join("sdk"));
+    let lines = cargo.lines().map(|line| if line.starts_with("shunt-sdk") { sdk.as_str() } else { line });
+    let package = lines.collect::<Vec<_>>().join("\n") + "\n\n[workspace]\n";
+    std::fs::write(place.join("Cargo.toml"), package).expect("a file that can be written");
+    change(&place);
+    let file = folder.path().join(file);
+    let mut command = program::command();
+    command.env("CARGO_TARGET_DIR", root().join("target/guests")).args(["pack", "build", "-o", "json"]);
+    let built = program::ended(command.arg(place).arg("--file").arg(&file));
+    drop(built.good());
+    file
+}
+
 /// The pack of a guest that calls itself another version, and does the same.
 #[must_use]
 pub fn guest_version(name: &str, version: &str, folder: &Folder) -> PathBuf {
-    let mut bytes = std::fs::read(guest(name)).expect("a pack that was built");
-    let (old, new) = ("version = \"1.0.0\"", format!("version = {version:?}"));
-    assert_eq!(old.len(), new.len(), "the section may not change its length");
-    let at = bytes.windows(old.len()).position(|it| it == old.as_bytes()).expect("the version of the pack");
-    bytes[at..at + old.len()].copy_from_slice(new.as_bytes());
-    folder.write(&format!("{name}-{version}.wasm"), bytes)
+    let with = |manifest: &str| manifest.replace("version = \"1.0.0\"", &format!("version = {version:?}"));
+    guest_manifest(name, &format!("{name}-{version}.wasm"), folder, with)
+}
+
+/// The pack of a guest with another `pack.toml` in it, as a file of this name.
+///
+/// # Panics
+/// The guest is no component with a manifest.
+#[must_use]
+pub fn guest_manifest(name: &str, file: &str, folder: &Folder, change: impl Fn(&str) -> String) -> PathBuf {
+    const SECTION: &[u8] = b"shunt:pack";
+    let bytes = std::fs::read(guest(name)).expect("a pack that was built");
+    // Component Model, Binary.md: a preamble of eight bytes, then sections: a number, a length, the content. A custom
+    // section has number 0, and begins with its name.
+    let (mut rest, mut made) = (&bytes[8..], bytes[..8].to_vec());
+    while let [id, after @ ..] = rest {
+        let (length, after) = read_leb(after);
+        let (content, after) = after.split_at(length);
+        let (name_length, named) = read_leb(content);
+        if *id == 0 && named.get(..name_length) == Some(SECTION) {
+            let manifest = std::str::from_utf8(&named[name_length..]).expect("a manifest is text");
+            let mut changed = leb(name_length);
+            changed.extend(SECTION);
+            changed.extend(change(manifest).bytes());
+            section(&mut made, 0, &changed);
+        } else {
+            section(&mut made, *id, content);
+        }
+        rest = after;
+    }
+    folder.write(file, made)
+}
+
+fn read_leb(bytes: &[u8]) -> (usize, &[u8]) {
+    let mut number = 0;
+    for (at, byte) in bytes.iter().enumerate() {
+        number |= usize::from(byte & 0x7f) << (7 * at);
+        if byte & 0x80 == 0 {
+            return (number, &bytes[at + 1..]);
+        }
+    }
+    (number, &[])
 }
 
 /// The pack of a guest that does the same, and has beside it a module that takes long to compile: about 4 MiB of code that

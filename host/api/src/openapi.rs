@@ -9,7 +9,7 @@ use serde_json::{Map, Value, json};
 use crate::explain::Explained;
 use crate::flows::{DeletedFlow, FlowDetails, Flows};
 use crate::refusal::Refusal;
-use crate::requests::{FlowsQuery, MemberChange, Packet, Rollback};
+use crate::requests::{Allowed, FlowsQuery, LoadQuery, MemberChange, Packet, Rollback};
 use crate::rules::{LoadedRule, Rules, Unloaded};
 use crate::status::{MemberStatus, Pools, ReloadSummary, Status};
 
@@ -127,9 +127,10 @@ pub const OPERATIONS: [Operation; 14] = [
         answers::<Rules>("The rules."),
     ),
     Operation {
+        query: Some(schema_of::<LoadQuery>),
         body: Some(Body {
             required: true,
-            description: "A pack's file, 8 MiB at most.",
+            description: "A component, 8 MiB at most, or a pack file, 64 MiB at most.",
             media_type: "application/wasm",
             schema: |_| Schema::from(wasm()),
         }),
@@ -142,8 +143,8 @@ pub const OPERATIONS: [Operation; 14] = [
             &[400, 404, 409, 413, 422, 500],
         )
         .description(
-            "It is checked (component, imports, hooks, slots, settings, on-load) before it takes the place of the \
-             one that runs, for the next flow and the next request.",
+            "It is checked (policies, versions and grants; then component, imports, hooks, slots, settings, on-load, cases) \
+             before it takes the place of the one that runs, for the next flow and the next request.",
         )
     },
     Operation::change(
@@ -209,8 +210,9 @@ pub const OPERATIONS: [Operation; 14] = [
         "reload",
         "Reads the configuration again and applies it.",
         answers::<ReloadSummary>("What changed."),
-        &[409, 422, 500],
-    ),
+        &[400, 409, 422, 500],
+    )
+    .takes::<Allowed>(false, "Without a body: nothing of it."),
     Operation::get(
         "/v1/metrics",
         "metrics",
@@ -244,8 +246,10 @@ pub fn document() -> Value {
         path[operation.method.to_lowercase()] = described(&operation, &mut sent, &mut read);
     }
     let mut schemas: Map<String, Value> = read.take_definitions(true);
-    // Its fields are parameters.
-    schemas.remove(&*FlowsQuery::schema_name());
+    // Their fields are parameters.
+    for query in [FlowsQuery::schema_name(), LoadQuery::schema_name()] {
+        schemas.remove(&*query);
+    }
     schemas.extend(sent.take_definitions(true));
     json!({
         "openapi": "3.1.0",

@@ -11,6 +11,28 @@ pub struct MemberChange {
     pub admin: String,
 }
 
+/// The query of a load, and the body of a reload.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+pub struct Allowed {
+    /// A version may be older than the highest that ran.
+    pub allow_downgrade: bool,
+    /// A version may ask for more than what ran.
+    pub accept_grants: bool,
+}
+
+/// The query of a load of a pack that is sent.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+pub struct LoadQuery {
+    /// Where the pack stands on this host, for policies of paths; without it, only the policy `*` is for it.
+    pub path: Option<String>,
+    /// A version may be older than the highest that ran.
+    pub allow_downgrade: bool,
+    /// A version may ask for more than what ran.
+    pub accept_grants: bool,
+}
+
 /// Which version of a rule to go back to.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]

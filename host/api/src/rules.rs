@@ -29,11 +29,29 @@ pub struct RuleVersion {
     pub version: String,
     /// SHA-256 of the component, in hexadecimal.
     pub digest: String,
+    /// Where it came from: a reference, a path, `builtin:` and a name.
+    pub source: String,
+    /// SHA-256 of the pack as a whole, which signatures cover; `null`: it was in no pack file.
+    pub pack_digest: Option<String>,
+    /// What the policy matches that let it run; `null`: none was needed.
+    pub policy: Option<String>,
+    /// The keys of the policy that signed it.
+    pub signers: Vec<Signer>,
     /// Milliseconds since 1970.
     pub loaded_unix_ms: u64,
     pub hooks: Vec<String>,
     /// It had so many faults that its breaker opened; a breaker does not roll back to it.
     pub faulty: bool,
+}
+
+/// A key that signed a pack.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", default)]
+pub struct Signer {
+    /// The file that the policy names.
+    pub file: String,
+    /// SHA-256 of the public key, in hexadecimal.
+    pub key: String,
 }
 
 /// Counted since the process began, over all versions of the rule.
@@ -75,6 +93,8 @@ pub struct LoadedRule {
     pub hooks: Vec<String>,
     /// The number of the version that ran before.
     pub replaced: Option<u64>,
+    /// What it may do that what ran before may not, a line each.
+    pub grants: Vec<String>,
 }
 
 /// The response to `GET /v1/rules`.

@@ -109,6 +109,8 @@ pub struct ReloadSummary {
     pub unchanged: usize,
     /// What can be used and is most likely not meant, a line each.
     pub warnings: Vec<String>,
+    /// What rules may do now that may not before, a line each.
+    pub grants: Vec<String>,
 }
 
 /// The response to `GET /v1/pools`.

@@ -138,7 +138,9 @@ fn nonempty<'d, S: Shape>(
 /// The elements that are right.
 fn elements<'d, S: Shape>(array: &'d DeArray<'d>, key: &KeyPath, of: &S, walk: &mut Walk) -> Vec<S::Value> {
     let read = |(index, value): (usize, &'d Spanned<DeValue<'d>>)| {
-        let name = value.get_ref().get("name").and_then(|name| name.get_ref().as_str());
+        let text = |key| value.get_ref().get(key).and_then(|value| value.get_ref().as_str());
+        // What a policy matches is what it is called by.
+        let name = text("name").or_else(|| text("match"));
         let at = walk.at(value, key.element(name, index));
         of.read(at, walk)
     };

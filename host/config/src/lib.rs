@@ -9,6 +9,7 @@
 //! | `repair` | brackets that are missing, found and put right in a copy |
 //! | `walk` | the walk through a document, collecting problems |
 //! | `shape`, `containers` | what values look like |
+//! | `packs` | where packs come from |
 //! | `text`, `units` | the grammar of values |
 //! | `keys` | every key, declared once |
 //! | `defaults` | keys that the virtuals of a file have in common |
@@ -26,6 +27,7 @@ mod fingerprint;
 mod keys;
 pub mod model;
 pub mod monitors;
+mod packs;
 pub mod persistence;
 mod reference;
 mod repair;
@@ -148,6 +150,21 @@ impl Document {
         &self.fingerprint
     }
 
+    /// Where a key is written, for people: `shunt.toml:12`. As in a [`Remark`], the nearest that is written, outwards.
+    pub fn place(&self, key: &[&str]) -> String {
+        let written = (1..=key.len()).rev().find_map(|depth| {
+            let path = key[..depth].iter().fold(String::new(), |path, name| report::join(&path, name));
+            self.places.get(&path)
+        });
+        let place = written.map_or(Place { source: 0, span: None }, |(place, _)| place.clone());
+        let Some(source) = self.sources.get(place.source) else { return String::new() };
+        let file = source.path.file_name().unwrap_or(source.path.as_os_str()).to_string_lossy();
+        match place.span {
+            Some(span) => format!("{file}:{}", source.line_of(span.start) + 1),
+            None => file.into_owned(),
+        }
+    }
+
     fn findings(&self, cause: Cause, remarks: impl IntoIterator<Item = Remark>) -> Vec<Finding> {
         let finding = |remark: Remark| {
             // The nearest key that is written, outwards; the first file, if none is.
@@ -240,12 +257,14 @@ fn read_recovered(
 /// One configuration of all files, once names are known. `whole`: all of them could be read.
 fn merge(parts: Vec<Part>, whole: bool, walk: &mut Walk) -> Option<Config> {
     resolve(whole, walk);
-    let (mut process, mut admin) = (None, None);
+    let (mut process, mut admin, mut packs, mut policies) = (None, None, None, Vec::new());
     let (mut virtuals, mut packet_virtuals, mut translators) = (Vec::new(), Vec::new(), Vec::new());
     let (mut pools, mut snat_pools) = (Vec::new(), Vec::new());
     for part in parts {
         process = process.or(part.process);
         admin = admin.or(part.admin);
+        packs = packs.or(part.packs);
+        policies.extend(part.policies);
         for virtual_ in part.virtuals {
             match virtual_ {
                 AnyVirtual::Proxy(virtual_) => virtuals.push(virtual_),
@@ -266,6 +285,8 @@ fn merge(parts: Vec<Part>, whole: bool, walk: &mut Walk) -> Option<Config> {
     let config = Config {
         process: process.or_else(|| walk::absent(keys::process))?,
         admin: admin.or_else(|| walk::absent(keys::admin))?,
+        packs: packs.or_else(|| walk::absent(keys::packs::packs))?,
+        policies,
         virtuals,
         packet_virtuals,
         translators,

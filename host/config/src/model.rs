@@ -10,7 +10,8 @@ use std::time::Duration;
 
 use shunt_engine::balance::Balance;
 use shunt_engine::datapath::{self, ModeName, Translation, Transport};
-use shunt_rules::{Budget, Isolation, OnFault};
+use shunt_rules::trust::{Pattern, Source};
+use shunt_rules::{Budget, Grants, Isolation, OnFault};
 
 use super::monitors::Probe;
 use super::persistence::PersistBy;
@@ -20,6 +21,9 @@ use super::persistence::PersistBy;
 pub struct Config {
     pub process: Process,
     pub admin: Admin,
+    pub packs: Packs,
+    /// In the order in which they are asked.
+    pub policies: Vec<PackPolicy>,
     /// Proxies, in the order of the file; names are unique over all virtuals, and so is what they
     /// listen on.
     pub virtuals: Vec<Virtual>,
@@ -61,6 +65,27 @@ pub struct Process {
 pub struct Admin {
     /// Default `/run/shunt/admin.sock`.
     pub socket: PathBuf,
+}
+
+/// `[packs]`
+#[derive(Clone, Debug, PartialEq)]
+pub struct Packs {
+    /// Belongs to Shunt alone.
+    pub cache: Option<PathBuf>,
+}
+
+/// `[[pack-policy]]`
+#[derive(Clone, Debug, PartialEq)]
+pub struct PackPolicy {
+    /// No other policy has the same.
+    pub pattern: Pattern,
+    /// Files of public keys; none where it is `unsigned`.
+    pub keys: Vec<PathBuf>,
+    /// How many of them must sign.
+    pub threshold: usize,
+    pub unsigned: bool,
+    /// The most that a pack may ask for; `None`: whatever it asks for.
+    pub grants: Option<Grants>,
 }
 
 /// `[[virtual]]` of a proxy.
@@ -224,8 +249,7 @@ pub struct PacketTimeouts {
 #[derive(Clone, Debug, PartialEq)]
 pub struct RuleUse {
     pub name: String,
-    /// A pack folder or file; relative to the configuration file.
-    pub pack: PathBuf,
+    pub pack: Source,
     /// Slot to pool, or to SNAT pool at a packet virtual; sorted by slot.
     pub slots: Vec<(String, String)>,
     /// An object; checked against the pack's schema when the pack is read.

@@ -7,7 +7,6 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use shunt_engine::network::Prefix;
-use shunt_rules::builtin;
 use toml::de::DeValue;
 
 use super::model::Target;
@@ -259,7 +258,8 @@ pub(super) struct FilePath {
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum PathKind {
     File,
-    FileOrFolder,
+    /// It need not be there.
+    Folder,
     Socket,
 }
 
@@ -268,11 +268,9 @@ pub(super) fn file(what: &'static str) -> FilePath {
     FilePath { what, kind: PathKind::File }
 }
 
-/// A rule pack.
-pub(super) fn pack() -> FilePath {
-    let what =
-        "the path of a pack's folder or file, or `builtin:` and the name of a pack that comes with Shunt";
-    FilePath { what, kind: PathKind::FileOrFolder }
+/// A folder that is made where it is not there.
+pub(super) fn folder() -> FilePath {
+    FilePath { what: "the path of a folder", kind: PathKind::Folder }
 }
 
 /// A unix socket to make.
@@ -294,20 +292,20 @@ impl Shape for FilePath {
         };
         let path = walk.folder.join(written.as_ref());
         let sound = match self.kind {
-            PathKind::File => text::path(written),
-            PathKind::FileOrFolder => text::pack(written),
+            PathKind::File | PathKind::Folder => text::path(written),
             PathKind::Socket => text::socket(written, &path),
         };
         if let Err(refusal) = sound {
             walk.refuse_at(&at, refusal);
             return None;
         }
-        if written.starts_with(builtin::PREFIX) && self.kind == PathKind::FileOrFolder {
-            return Some(PathBuf::from(written.as_ref()));
-        }
-        if self.kind != PathKind::Socket {
-            let may_be_folder = self.kind == PathKind::FileOrFolder;
-            walk.files.push(NamedFile { path: path.clone(), may_be_folder, place: at.place, key: at.key });
+        if self.kind == PathKind::File {
+            walk.files.push(NamedFile {
+                path: path.clone(),
+                may_be_folder: false,
+                place: at.place,
+                key: at.key,
+            });
         }
         Some(path)
     }

@@ -54,6 +54,8 @@ pub(super) struct Seen {
     pub(super) snat_pools: Unique<String>,
     /// Of the virtual at hand.
     pub(super) rules: Unique<String>,
+    /// Patterns of policies.
+    pub(super) patterns: Unique<String>,
     /// Of the pool at hand.
     pub(super) members: Unique<SocketAddr>,
     /// Of the virtual at hand.

@@ -11,7 +11,7 @@ use crate::{Pack, PackError};
 #[derive(Clone, Debug)]
 pub enum Shipped {
     /// A component, from its file or its folder, or one that comes with Shunt.
-    Bare(Pack),
+    Bare(Box<Pack>),
     /// A pack file.
     Artefact(Box<Artefact>),
 }
@@ -23,7 +23,7 @@ impl Shipped {
     /// See [`PackError`].
     pub fn read(path: &Path) -> Result<Shipped, PackError> {
         if matches!(Source::of_path(path), Source::BuiltIn(_)) || path.is_dir() {
-            return Pack::read(path).map(Shipped::Bare);
+            return Pack::read(path).map(Box::new).map(Shipped::Bare);
         }
         let bytes = read_bytes(path).map_err(|source| PackError::Io { path: path.to_owned(), source })?;
         Shipped::from_bytes(bytes)
@@ -37,7 +37,7 @@ impl Shipped {
         if Artefact::is_one(&bytes) {
             Ok(Shipped::Artefact(Box::new(Artefact::read(&bytes)?)))
         } else {
-            Pack::from_bytes(bytes).map(Shipped::Bare)
+            Pack::from_bytes(bytes).map(Box::new).map(Shipped::Bare)
         }
     }
 

@@ -77,9 +77,13 @@ impl From<&LoadError> for Refusal {
                 (StatusCode::CONFLICT, Some("`shunt rule load` or `rollback` loads it"))
             }
             LoadError::System(_) => (StatusCode::INTERNAL_SERVER_ERROR, None),
-            LoadError::Pack(_) | LoadError::Component(_) | LoadError::Attach(_) => {
-                (StatusCode::UNPROCESSABLE_ENTITY, None)
-            }
+            LoadError::Pack(_)
+            | LoadError::Trust(_)
+            | LoadError::Older { .. }
+            | LoadError::Grown { .. }
+            | LoadError::Component(_)
+            | LoadError::Attach(_)
+            | LoadError::Cases(_) => (StatusCode::UNPROCESSABLE_ENTITY, None),
         };
         let refusal = Refusal::new(status, error.kind(), error.to_string());
         match help {

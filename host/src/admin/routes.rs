@@ -17,19 +17,21 @@ use http_body::Body;
 use shunt_api::explain::Explained;
 use shunt_api::flows::{DeletedFlow, FlowDetails, Flows};
 use shunt_api::openapi;
-use shunt_api::requests::{FlowsQuery, MemberChange, Packet, Rollback};
+use shunt_api::requests::{Allowed, FlowsQuery, LoadQuery, MemberChange, Packet, Rollback};
 use shunt_api::rules::{LoadedRule, Rules, Unloaded};
 use shunt_api::status::{MemberStatus, Pools, ReloadSummary, Status};
 use shunt_engine::datapath::ModeName;
 use shunt_engine::flow::FlowId;
 use shunt_engine::member::Admin;
-use shunt_rules::{MAX_PACK_BYTES, Pack};
+use shunt_rules::artefact::MAX_FILE_BYTES;
+use shunt_rules::trust::Source;
+use shunt_rules::{MAX_PACK_BYTES, Pack, Shipped};
 use tokio::sync::MutexGuard;
 
 use super::refusal::Refusal;
 use super::socket::Peer;
 use super::{SharedControl, explain, metrics};
-use crate::control::{self, Actor, Control, FlowQuery, LoadError, RuleName};
+use crate::control::{self, Actor, Allow, Control, FlowQuery, Load, LoadError, RuleName};
 
 /// The OpenAPI document, as it is sent.
 static OPENAPI: LazyLock<String> = LazyLock::new(|| format!("{:#}", openapi::document()));
@@ -56,7 +58,11 @@ fn routes() -> Vec<(Method, &'static str, MethodRouter<SharedControl>)> {
         (Method::GET, "/v1/pools", get(pools)),
         (Method::PUT, "/v1/pools/{pool}/members/{address}", put(set_member)),
         (Method::GET, "/v1/rules", get(rules)),
-        (Method::PUT, "/v1/rules/{virtual}/{rule}", put(load_rule)),
+        (
+            Method::PUT,
+            "/v1/rules/{virtual}/{rule}",
+            put(load_rule).layer(DefaultBodyLimit::max(MAX_FILE_BYTES)),
+        ),
         (Method::DELETE, "/v1/rules/{virtual}/{rule}", delete(unload_rule)),
         (Method::POST, "/v1/rules/{virtual}/{rule}/rollback", post(rollback_rule)),
         (Method::GET, "/v1/flows", get(flows)),
@@ -105,17 +111,23 @@ async fn load_rule(
     State(control): State<SharedControl>,
     by: By,
     path: Result<Path<(String, String)>, PathRejection>,
+    query: Result<Query<LoadQuery>, QueryRejection>,
     request: Request,
 ) -> Answer<LoadedRule> {
     let name = rule_name(path)?;
+    let Query(LoadQuery { path, allow_downgrade, accept_grants }) =
+        query.map_err(|error| bad_request(error.body_text()))?;
+    let allow = Allow { downgrade: allow_downgrade, grants: accept_grants };
     // With the body in it: who has sent all of it may leave.
     let loaded = to_the_end(async move {
         let bytes = pack_bytes(request).await?;
         let refused = |error| Refusal::from(&error);
-        let pack = Pack::from_bytes(bytes.into()).map_err(LoadError::from).map_err(refused)?;
+        let shipped = Shipped::from_bytes(bytes.into()).map_err(LoadError::from).map_err(refused)?;
+        let source = sent_from(path, shipped.pack())?;
         // What takes long is done without the lock.
         drop(for_change(&control).await?);
-        control::load_rule(&control, &name, pack, &actor(by)).await.map_err(refused)
+        let load = Load { source, shipped, allow };
+        control::load_rule(&control, &name, load, &actor(by)).await.map_err(refused)
     });
     Ok(Json(loaded.await??))
 }
@@ -243,10 +255,23 @@ async fn explain(
     Ok(Json(control.lock().await.explain(&query).await.map_err(explain::refusal)?))
 }
 
-async fn reload(State(control): State<SharedControl>, by: By) -> Answer<ReloadSummary> {
+async fn reload(
+    State(control): State<SharedControl>,
+    by: By,
+    body: Result<Bytes, BytesRejection>,
+) -> Answer<ReloadSummary> {
+    let body = body.map_err(|error| bad_request(error.body_text()))?;
+    let Allowed { allow_downgrade, accept_grants } = if body.is_empty() {
+        Allowed::default()
+    } else {
+        serde_json::from_slice(&body).map_err(|error| {
+            bad_request(error.to_string()).help("send nothing, or what is allowed: {\"accept-grants\": true}")
+        })?
+    };
+    let allow = Allow { downgrade: allow_downgrade, grants: accept_grants };
     let summary = to_the_end(async move {
         drop(for_change(&control).await?);
-        control::reload(&control, &actor(by)).await.map_err(|error| Refusal::from(&error))
+        control::reload(&control, allow, &actor(by)).await.map_err(|error| Refusal::from(&error))
     });
     Ok(Json(summary.await??))
 }
@@ -275,13 +300,27 @@ async fn no_such_method() -> Refusal {
         .help("GET /v1/openapi.json lists the methods of each path")
 }
 
-/// The body of a request, as long as a pack may be. One that says that it is longer is not waited for.
+/// Where a pack that was sent came from, as its sender says. Who may send packs may read any file that Shunt may, so that
+/// nothing is won by a lie; but what comes with Shunt is known.
+fn sent_from(path: Option<String>, pack: &Pack) -> Result<Source, Refusal> {
+    let Some(path) = path else { return Ok(Source::Sent) };
+    match Source::of_path(path.as_ref()) {
+        Source::BuiltIn(name) if Pack::builtin(&name).is_ok_and(|own| own.digest() == pack.digest()) => {
+            Ok(Source::BuiltIn(name))
+        }
+        Source::BuiltIn(_) => Err(bad_request(format!("{path} of this Shunt is another pack"))
+            .help("use the `shunt` of the daemon's version")),
+        source => Ok(source),
+    }
+}
+
+/// The body of a request, as long as a pack file may be. One that says that it is longer is not waited for.
 async fn pack_bytes(request: Request) -> Result<Bytes, Refusal> {
     let too_large = || {
         Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, "too-large", "the pack is too large")
-            .help(format!("a pack may have at most {} MiB", MAX_PACK_BYTES >> 20))
+            .help(format!("a pack file may have at most {} MiB", MAX_FILE_BYTES >> 20))
     };
-    if request.body().size_hint().lower() > MAX_PACK_BYTES as u64 {
+    if request.body().size_hint().lower() > MAX_FILE_BYTES as u64 {
         return Err(too_large());
     }
     Bytes::from_request(request, &()).await.map_err(|error| match error.status() {

@@ -12,7 +12,7 @@ use shunt_api::packets::{
     DropStatus, InterfaceStatus, ModeStatus, PacketMemberStatus, PacketStatus, PacketVirtualStatus,
     SnatPoolStatus, TranslatorStatus,
 };
-use shunt_api::rules::{HookStatus, RuleStatus, RuleVersion, Times};
+use shunt_api::rules::{HookStatus, RuleStatus, RuleVersion, Signer, Times};
 use shunt_api::status::{Difference, MemberStatus, OnPathStatus, PoolStatus, Status, VirtualStatus};
 
 pub(crate) fn status() -> Status {
@@ -202,6 +202,10 @@ fn version(number: u64, version: &str, digest: &str) -> RuleVersion {
         pack: "canary".to_owned(),
         version: version.to_owned(),
         digest: digest.repeat(32),
+        source: format!("registry.example/team/canary:{version}"),
+        pack_digest: Some("c3".repeat(32)),
+        policy: Some("registry.example/team/*".to_owned()),
+        signers: vec![Signer { file: "team.pub".to_owned(), key: "d4".repeat(32) }],
         loaded_unix_ms: 1_700_000_000_000,
         hooks: vec!["on-request".to_owned()],
         faulty: false,

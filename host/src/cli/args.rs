@@ -85,7 +85,7 @@ pub(super) enum Command {
     /// Show what runs: virtuals, pools and rules with their counters
     Status,
     /// Read the configuration again and apply it; change nothing if it has an error
-    Reload,
+    Reload(Allowing),
     /// Load, list, roll back and unload rules; write, build and test packs
     #[command(subcommand)]
     Rule(RuleCommand),
@@ -135,8 +135,9 @@ const DEFAULT_CONFIG: &str = "/etc/shunt/shunt.toml";
 pub(super) enum RuleCommand {
     /// Load a version of a rule; it applies to new flows and requests
     ///
-    /// Shunt checks it first: the component, its imports, its hooks against the virtual, slots,
-    /// settings, and the rule's own check of its settings. A rule that does not pass changes nothing.
+    /// Shunt checks it first: the policies for packs, the versions that ran, and what it may do; then the
+    /// component, its imports, its hooks against the virtual, slots, settings, the rule's own check of its
+    /// settings, and the cases of a pack file. A rule that does not pass changes nothing.
     #[command(verbatim_doc_comment)]
     Load {
         /// The rule, as in the configuration: shop/canary
@@ -144,6 +145,8 @@ pub(super) enum RuleCommand {
         rule: RuleName,
         /// A pack folder that was built, or the file that `shunt pack build` or `shunt rule build` wrote
         pack: PathBuf,
+        #[command(flatten)]
+        allowed: Allowing,
     },
     /// List rules with the versions that are kept
     List,
@@ -187,6 +190,25 @@ pub(super) enum RuleCommand {
         #[arg(value_name = "DIR", default_value = ".")]
         folder: PathBuf,
     },
+}
+
+/// What is refused unless it is written.
+#[derive(Clone, Copy, Debug, Args)]
+pub(super) struct Allowing {
+    /// Run a version that is older than the highest that ran at the rule
+    #[arg(long)]
+    pub(super) allow_downgrade: bool,
+    /// Run a version that asks for more than what ran at the rule
+    #[arg(long)]
+    pub(super) accept_grants: bool,
+}
+
+impl Allowing {
+    /// As the admin interface takes it.
+    pub(super) fn query(self) -> Vec<(&'static str, String)> {
+        let all = [("allow-downgrade", self.allow_downgrade), ("accept-grants", self.accept_grants)];
+        all.into_iter().filter(|(_, is)| *is).map(|(name, is)| (name, is.to_string())).collect()
+    }
 }
 
 #[derive(Debug, Subcommand)]

@@ -57,6 +57,14 @@ impl Client {
         self.send(request(Method::GET, &[path], query, Body::None))
     }
 
+    /// Puts something at a path, with names and values of a query.
+    ///
+    /// # Errors
+    /// As `ask`.
+    pub(super) fn put(&self, path: &[&str], query: &[(&str, String)], body: Body) -> Result<Value, Failure> {
+        self.send(request(Method::PUT, path, query, body))
+    }
+
     fn send(&self, request: Result<Request<Full<Bytes>>, http::Error>) -> Result<Value, Failure> {
         let request = request.map_err(|error| Failure::failed("usage", error))?;
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();

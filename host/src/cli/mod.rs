@@ -77,7 +77,7 @@ fn dispatch(arguments: Arguments, screen: &Screen) -> Result<(), Failure> {
         Command::Run { config } => run::run(config, socket, screen),
         Command::Check { config } => check::check(&config, screen),
         Command::Status => status::status(client, screen),
-        Command::Reload => reload::reload(client, screen),
+        Command::Reload(allowed) => reload::reload(allowed, client, screen),
         Command::Pool(args::PoolCommand::List) => member::list(client, screen),
         Command::Member(command) => member::set(command, client, screen),
         Command::Flow(command) => match command {
@@ -90,7 +90,7 @@ fn dispatch(arguments: Arguments, screen: &Screen) -> Result<(), Failure> {
         Command::Pack(command) => pack::run(command, screen),
         Command::Rule(command) => match command {
             RuleCommand::List => rule::list(client, screen),
-            RuleCommand::Load { rule, pack } => rule::load(&rule, &pack, client, screen),
+            RuleCommand::Load { rule, pack, allowed } => rule::load(&rule, &pack, allowed, client, screen),
             RuleCommand::Rollback { rule, to } => rule::rollback(&rule, to, client, screen),
             RuleCommand::Unload { rule } => rule::unload(&rule, client, screen),
             RuleCommand::New { folder, sdk } => rule_author::new(&folder, sdk.as_deref(), screen),

@@ -5,8 +5,11 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use http::Method;
 use serde_json::{Value, json};
-use shunt_rules::{Pack, PackError};
+use shunt_rules::artefact::Artefact;
+use shunt_rules::trust::Source;
+use shunt_rules::{PackError, Shipped};
 
+use super::args::Allowing;
 use super::client::{Body, Client};
 use super::failure::Failure;
 use super::format;
@@ -23,17 +26,31 @@ const SHORT_DIGEST: usize = 12;
 ///
 /// # Errors
 /// The pack cannot be read, no daemon answers, or it refuses the rule.
-pub(super) fn load(rule: &RuleName, pack: &Path, client: &Client, screen: &Screen) -> Result<(), Failure> {
-    let pack = Pack::read(pack).map_err(|error| {
+pub(super) fn load(
+    rule: &RuleName,
+    pack: &Path,
+    allowed: Allowing,
+    client: &Client,
+    screen: &Screen,
+) -> Result<(), Failure> {
+    let shipped = Shipped::read(pack).map_err(|error| {
         let failure = Failure::failed("pack", &error);
         // The others say what to do.
         if !matches!(error, PackError::Io { .. }) {
             return failure;
         }
-        failure.help("name the folder of a pack that was built, or the file that `shunt rule build` wrote")
+        failure.help("name the folder of a pack that was built, or the file that `shunt pack build` or `shunt rule build` wrote")
     })?;
+    let bytes = shipped.artefact().map_or_else(|| shipped.pack().bytes().to_vec(), Artefact::to_bytes);
+    // For the policies, which are for paths as the daemon sees them.
+    let from = match Source::of_path(pack) {
+        Source::BuiltIn(_) => pack.to_owned(),
+        _ => std::path::absolute(pack).unwrap_or_else(|_| pack.to_owned()),
+    };
+    let mut query = allowed.query();
+    query.push(("path", from.display().to_string()));
     let path = ["rules", &rule.virtual_name, &rule.rule];
-    let answer = client.ask(Method::PUT, &path, Body::Pack(pack.bytes().to_vec()))?;
+    let answer = client.put(&path, &query, Body::Pack(bytes))?;
     show_loaded(&answer, client, screen)
 }
 
@@ -82,13 +99,17 @@ pub(super) fn list(client: &Client, screen: &Screen) -> Result<(), Failure> {
 fn show_loaded(answer: &Value, client: &Client, screen: &Screen) -> Result<(), Failure> {
     let loaded: LoadedRule = client.read(answer)?;
     screen.show(answer, |_| {
-        let LoadedRule { name, running, pack, version, digest, hooks, replaced } = &loaded;
+        let LoadedRule { name, running, pack, version, digest, hooks, replaced, grants } = &loaded;
         let replaced = match replaced {
             Some(before) if before != running => format!(" in place of version {before}"),
             _ => String::new(),
         };
         let hooks = if hooks.is_empty() { "no hooks".to_owned() } else { hooks.join(", ") };
-        format!("{name}: version {running} runs{replaced} ({pack} {version}, {}; {hooks})\n", short(digest))
+        let grown: String = grants.iter().map(|it| format!("  it may now {it}\n")).collect();
+        format!(
+            "{name}: version {running} runs{replaced} ({pack} {version}, {}; {hooks})\n{grown}",
+            short(digest)
+        )
     });
     Ok(())
 }

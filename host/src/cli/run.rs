@@ -15,7 +15,7 @@ use super::screen::Screen;
 use super::signals::{Asked, Signals};
 use crate::admin::socket::{AdminSocket, Renewal};
 use crate::admin::{self, SharedControl};
-use crate::control::{self, Actor, ApplyError, Control, Drain};
+use crate::control::{self, Actor, Allow, ApplyError, Control, Drain};
 use crate::doctor;
 use shunt_config;
 use shunt_sys::files::FileLimit;
@@ -120,7 +120,7 @@ async fn attend(
                 Asked::Reload => {
                     socket.renew();
                     // What is wrong with the configuration stands in the log, and everything continues.
-                    drop(control::reload(control, &Actor::Signal("SIGHUP")).await);
+                    drop(control::reload(control, Allow::default(), &Actor::Signal("SIGHUP")).await);
                 }
             },
             Some(name) = opened.recv() => {

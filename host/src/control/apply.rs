@@ -11,10 +11,12 @@ use shunt_rules::{Environment, RuleHost};
 use tokio::sync::{Mutex, mpsc};
 
 use super::environment::DaemonEnvironment;
+use super::guard::Allow;
+use super::highest::Highest;
 use super::history::Running;
 use super::next::Builder;
 use super::operate::shown;
-use super::plan::{Basis, Compiled, Plan};
+use super::plan::{Asked, Basis, Compiled, Plan};
 use super::rules::{self, Histories, RuleName};
 use super::{Actor, ApplyError, Control, Drain, Planes, off_thread};
 use crate::monitor::Monitors;
@@ -72,6 +74,8 @@ impl Control {
             host,
             environment,
             rules: Histories::new(),
+            packs: Arc::default(),
+            highest: Highest::default(),
             snapshot,
             monitors: Monitors::new(probes),
             started: Instant::now(),
@@ -79,20 +83,23 @@ impl Control {
             files: document.fingerprint().clone(),
             opened: Some(opened),
         };
-        let basis = control.basis();
+        let basis = control.basis(Asked::Start);
         let plan = off_thread(move || basis.plan(document, &mut Compiled::default())).await?;
         control.put_in_force(plan, None).await?;
+        keep(control.highest.clone()).await;
         Ok(control)
     }
 
     /// What a configuration is planned against.
-    fn basis(&self) -> Basis {
+    fn basis(&self, asked: Asked) -> Basis {
         Basis {
             before: self.snapshot.load_full(),
             rules: self.rules.clone(),
             stats: self.registry.all_rule_stats().clone(),
             host: Arc::clone(&self.host),
             environment: Arc::clone(&self.environment),
+            highest: self.highest.clone(),
+            asked,
         }
     }
 
@@ -120,18 +127,28 @@ impl Control {
 
     /// Puts a configuration in force, or changes nothing. `by`: who asked for it; `None` at the start.
     async fn put_in_force(&mut self, plan: Plan, by: Option<&Actor>) -> Result<ReloadSummary, ApplyError> {
-        let Plan { config, files, warnings, rules: planned, tls, stats, .. } = plan;
+        let Plan { config, files, warnings, rules: planned, packs, mut highest, asked, tls, stats, .. } =
+            plan;
         let mut rules = self.rules.clone();
-        let mut changes = Vec::new();
+        let (mut changes, mut grown) = (Vec::new(), Vec::new());
         for (name, plan) in planned {
             let history = rules.entry(name.clone()).or_default();
             history.configured = Some(plan.configured);
-            let Some((rule, attachment, using)) = plan.run else { continue };
+            let Some((loaded, attachment, using)) = plan.run else { continue };
             let from = shown(history);
+            grown.extend(plan.grown.into_iter().map(|it| format!("{name}: {it}")));
             // A rule that only runs with other options stays the version that it is.
-            let same =
-                history.running_version().filter(|it| Arc::ptr_eq(&it.rule, &rule)).map(|it| it.number);
-            let number = same.unwrap_or_else(|| history.add(rule, unix_ms()));
+            let same = history
+                .running_version()
+                .filter(|it| Arc::ptr_eq(&it.content.rule, &loaded.rule))
+                .map(|it| it.number);
+            let manifest = loaded.rule.manifest();
+            match asked {
+                _ if same.is_some() => {}
+                Asked::Change(_) => highest.runs(&name, manifest),
+                Asked::Start | Asked::Check => highest.runs_at_start(&name, manifest),
+            }
+            let number = same.unwrap_or_else(|| history.add(loaded, unix_ms()));
             history.run(Running { number, attachment, using });
             let what = if same.is_some() { "rule settings changed" } else { "rule loaded" };
             changes.push((name, what, from, shown(history)));
@@ -154,12 +171,18 @@ impl Control {
         self.warn_of_next_start(&config);
         self.config = config;
         self.rules = rules;
+        match &packs.folder {
+            Some(folder) => highest.keep_in(folder),
+            None => highest.forget_folder(),
+        }
+        (self.packs, self.highest) = (Arc::new(packs), highest);
         let snapshot = self.snapshot.load_full();
         self.monitors.apply(&snapshot);
         self.registry.adopt_rule_stats(stats);
         self.registry.retain(&snapshot);
         self.files = files;
         summary.warnings = warnings.lines();
+        summary.grants = grown;
         if !warnings.is_empty() {
             tracing::warn!(
                 "the configuration is in force, and has something that is most likely not meant\n{}",
@@ -198,8 +221,8 @@ impl Control {
 ///
 /// # Errors
 /// Whatever is wrong with it; everything continues as before.
-pub async fn reload(control: &Mutex<Control>, by: &Actor) -> Result<ReloadSummary, ApplyError> {
-    let reloaded = read_again(control, by).await;
+pub async fn reload(control: &Mutex<Control>, allow: Allow, by: &Actor) -> Result<ReloadSummary, ApplyError> {
+    let reloaded = read_again(control, allow, by).await;
     match &reloaded {
         Ok(summary) => {
             let ReloadSummary { epoch, added, changed, removed, .. } = summary;
@@ -215,12 +238,12 @@ pub async fn reload(control: &Mutex<Control>, by: &Actor) -> Result<ReloadSummar
     reloaded
 }
 
-async fn read_again(control: &Mutex<Control>, by: &Actor) -> Result<ReloadSummary, ApplyError> {
+async fn read_again(control: &Mutex<Control>, allow: Allow, by: &Actor) -> Result<ReloadSummary, ApplyError> {
     let mut compiled = Compiled::default();
     loop {
         let (path, basis) = {
             let control = control.lock().await;
-            (control.path.clone(), control.basis())
+            (control.path.clone(), control.basis(Asked::Change(allow)))
         };
         let planned = off_thread(move || {
             let document = Document::read(&path).map_err(ApplyError::Config)?;
@@ -234,8 +257,24 @@ async fn read_again(control: &Mutex<Control>, by: &Actor) -> Result<ReloadSummar
             return Err(ApplyError::System(super::ENDING.to_owned()));
         }
         if plan.stands(&control.snapshot.load()) {
-            return control.put_in_force(plan, Some(by)).await;
+            let summary = control.put_in_force(plan, Some(by)).await?;
+            let highest = control.highest.clone();
+            drop(control);
+            keep(highest).await;
+            return Ok(summary);
         }
+    }
+}
+
+/// Writes what ran, which may wait for the disk.
+pub(super) async fn keep(highest: Highest) {
+    let written: Result<(), ApplyError> = off_thread(move || {
+        highest.write();
+        Ok(())
+    })
+    .await;
+    if let Err(error) = written {
+        tracing::error!(%error, "cannot keep the versions that ran");
     }
 }
 

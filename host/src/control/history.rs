@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
-use shunt_rules::{Attachment, Digest, Rule};
+use shunt_rules::{Attachment, Digest};
 
+use super::packs::Loaded;
 use super::rules::Using;
 
 /// Versions of a rule that are kept to go back to. A compiled rule is some hundred kilobytes.
@@ -14,9 +15,9 @@ const MOST_STEPS: usize = 32;
 
 /// One version of a rule, compiled.
 #[derive(Clone)]
-pub(super) struct Version<R = Arc<Rule>> {
+pub(super) struct Version<R = Loaded> {
     pub(super) number: u64,
-    pub(super) rule: R,
+    pub(super) content: R,
     pub(super) loaded_unix_ms: u64,
     /// Its breaker opened: nothing goes back to it by itself.
     pub(super) faulty: bool,
@@ -37,17 +38,17 @@ pub(super) trait Content {
     fn digest(&self) -> Self::Digest;
 }
 
-impl Content for Arc<Rule> {
+impl Content for Loaded {
     type Digest = Digest;
 
     fn digest(&self) -> Digest {
-        Rule::digest(self)
+        self.rule.digest()
     }
 }
 
 /// The versions of one rule.
 #[derive(Clone)]
-pub(super) struct History<R = Arc<Rule>, A = Arc<Attachment>, U = Using> {
+pub(super) struct History<R = Loaded, A = Arc<Attachment>, U = Using> {
     /// Those that are kept, the oldest first.
     versions: Vec<Version<R>>,
     /// What runs; `None` while it is unloaded.
@@ -88,12 +89,12 @@ impl<R: Content, A, U> History<R, A, U> {
 
     /// Keeps a version that was loaded; gives its number. The same pack loaded again is another version, so
     /// that each load can be undone by itself.
-    pub(super) fn add(&mut self, rule: R, loaded_unix_ms: u64) -> u64 {
+    pub(super) fn add(&mut self, content: R, loaded_unix_ms: u64) -> u64 {
         self.last_number += 1;
         if self.versions.len() == MOST_VERSIONS {
             self.forget_one();
         }
-        self.versions.push(Version { number: self.last_number, rule, loaded_unix_ms, faulty: false });
+        self.versions.push(Version { number: self.last_number, content, loaded_unix_ms, faulty: false });
         self.last_number
     }
 
@@ -163,8 +164,8 @@ impl<R: Content, A, U> History<R, A, U> {
 
     /// The version that runs was found faulty, and with it every other of the same content.
     pub(super) fn found_faulty(&mut self) {
-        let Some(digest) = self.running_version().map(|it| it.rule.digest()) else { return };
-        for version in self.versions.iter_mut().filter(|it| it.rule.digest() == digest) {
+        let Some(digest) = self.running_version().map(|it| it.content.digest()) else { return };
+        for version in self.versions.iter_mut().filter(|it| it.content.digest() == digest) {
             version.faulty = true;
         }
     }

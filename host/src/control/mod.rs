@@ -12,10 +12,13 @@ mod differences;
 mod environment;
 mod explain;
 mod flows;
+mod guard;
+mod highest;
 mod history;
 mod next;
 mod operate;
 mod packet_status;
+mod packs;
 mod plan;
 mod rules;
 mod status;
@@ -43,7 +46,8 @@ pub use actor::Actor;
 pub use apply::reload;
 pub use explain::Unexplained;
 pub use flows::FlowQuery;
-pub use operate::{NotFound, breaker_opened, load_rule, rollback_rule};
+pub use guard::Allow;
+pub use operate::{Load, NotFound, breaker_opened, load_rule, rollback_rule};
 pub use plan::{Summary, check};
 pub use rules::{LoadError, RuleName};
 
@@ -58,6 +62,8 @@ pub struct Control {
     environment: Arc<DaemonEnvironment>,
     registry: Registry,
     rules: rules::Histories,
+    packs: Arc<packs::Packs>,
+    highest: highest::Highest,
     snapshot: Arc<ArcSwap<Snapshot>>,
     monitors: Monitors,
     started: std::time::Instant,

@@ -9,12 +9,15 @@ use std::sync::Arc;
 
 use shunt_config::model;
 use shunt_engine::member::Admin;
-use shunt_rules::{Attachment, Environment, OnFault, Pack, Rule, RuleHost, RuleStats};
+use shunt_rules::trust::Source;
+use shunt_rules::{Attachment, Environment, OnFault, Pack, Rule, RuleHost, RuleStats, Shipped};
 use tokio::sync::{Mutex, mpsc};
 
-use super::apply::unix_ms;
+use super::apply::{keep, unix_ms};
+use super::guard::{Allow, Before};
 use super::history::{History, Running, Version};
 use super::next::with_rules;
+use super::packs::{Loaded, play_cases};
 use super::rules::{self, Histories, LoadError, RuleName, Using};
 use super::{Actor, Control, ENDING, off_thread};
 use shunt_api::rules::LoadedRule;
@@ -43,45 +46,67 @@ impl Bench {
     }
 }
 
-/// Loads a version of a rule and puts it in force for the next flow and the next request.
+/// A pack that is to run at a rule.
+#[derive(Debug)]
+pub struct Load {
+    pub source: Source,
+    pub shipped: Shipped,
+    pub allow: Allow,
+}
+
+/// Loads a version of a rule and puts it in force for the next flow and the next request. In this order: the policies, what
+/// ran before, compilation, `on-load`, and the cases that it was shipped with.
 ///
 /// # Errors
 /// Whatever is wrong with it; the version that runs continues.
 pub async fn load_rule(
     control: &Mutex<Control>,
     name: &RuleName,
-    pack: Pack,
+    load: Load,
     by: &Actor,
 ) -> Result<LoadedRule, LoadError> {
-    let pack = Arc::new(pack);
+    let load = Arc::new(load);
     let mut compiled = None;
     loop {
-        let bench = {
+        let (bench, packs, before) = {
             let mut control = control.lock().await;
-            compiled = compiled.or_else(|| control.compiled(name, &pack));
-            control.bench(name)?
+            compiled = compiled.or_else(|| control.compiled(name, load.shipped.pack()));
+            (control.bench(name)?, Arc::clone(&control.packs), control.before(name, load.shipped.pack()))
         };
-        let (known, pack) = (compiled.clone(), Arc::clone(&pack));
+        let (known, judged_by) = (compiled.clone(), Arc::clone(&packs));
+        let loading = Arc::clone(&load);
         let made = off_thread(move || {
+            let Load { source, shipped, allow } = &*loading;
+            let provenance = Arc::new(packs.judge(source, shipped)?);
+            before.check(shipped.pack(), source, *allow)?;
             let rule = match known {
                 Some(rule) => rule,
-                None => rules::compile(&bench.host, &pack)?,
+                None => rules::compile(&bench.host, shipped.pack())?,
             };
             let attachment = bench.attach(&rule)?;
-            Ok::<_, LoadError>((rule, attachment, bench.using))
+            play_cases(&rule, shipped)?;
+            Ok::<_, LoadError>((Loaded { rule, provenance }, attachment, bench.using))
         });
-        let (rule, attachment, using) = made.await?;
+        let (loaded, attachment, using) = made.await?;
         let mut control = control.lock().await;
-        if control.using(name)? == using {
+        if control.using(name)? == using && Arc::ptr_eq(&control.packs, &judged_by) {
+            // Another may have been quicker.
+            let before = control.before(name, load.shipped.pack());
+            let grown = before.check(load.shipped.pack(), &load.source, load.allow)?;
+            let rule = Arc::clone(&loaded.rule);
             let run = |history: &mut History| {
-                let number = history.add(rule, unix_ms());
+                let number = history.add(loaded, unix_ms());
                 history.run(Running { number, attachment, using });
             };
-            let (loaded, from, to) = control.run_rule(name, run).await?;
-            tracing::info!(by = by.to_string(), rule = %name, from, to, "rule loaded");
-            return Ok(loaded);
+            let (answer, from, to) = control.run_rule(name, run).await?;
+            control.highest.runs(name, rule.manifest());
+            let highest = control.highest.clone();
+            drop(control);
+            keep(highest).await;
+            tracing::info!(by = by.to_string(), rule = %name, from, to, source = %load.source, "rule loaded");
+            return Ok(LoadedRule { grants: grown, ..answer });
         }
-        compiled = Some(rule);
+        compiled = Some(loaded.rule);
     }
 }
 
@@ -130,7 +155,7 @@ async fn run_kept(
             let Some(version) = which(&control)? else { return Ok(None) };
             (bench, version, control.running_number(name))
         };
-        let (number, rule) = (version.number, version.rule);
+        let (number, rule) = (version.number, version.content.rule);
         let made = off_thread(move || Ok::<_, LoadError>((bench.attach(&rule)?, bench.using)));
         let (attachment, using) = made.await?;
         let mut control = control.lock().await;
@@ -256,7 +281,12 @@ impl Control {
     /// A pack that is among the versions of a rule is not compiled again.
     fn compiled(&self, name: &RuleName, pack: &Pack) -> Option<Arc<Rule>> {
         let mut versions = self.rules.get(name)?.versions().iter();
-        versions.find(|it| it.rule.digest() == pack.digest()).map(|it| Arc::clone(&it.rule))
+        versions.find(|it| it.content.rule.digest() == pack.digest()).map(|it| Arc::clone(&it.content.rule))
+    }
+
+    /// What a pack would follow at a rule.
+    fn before(&self, name: &RuleName, pack: &Pack) -> Before {
+        Before::of(name, pack, self.rules.get(name), &self.highest)
     }
 
     fn running_number(&self, name: &RuleName) -> Option<u64> {
@@ -285,6 +315,7 @@ impl Control {
             digest: rule.digest().to_string(),
             hooks: rule.hooks().iter().map(|hook| hook.to_string()).collect(),
             replaced,
+            grants: Vec::new(),
         };
         self.put_rules_in_force(rules).await?;
         Ok((loaded, from, to))
@@ -339,7 +370,7 @@ const NO_VERSION: &str = "none";
 
 /// The version that runs, as the log shows it: `2 (canary 1.0.1)`.
 pub(super) fn shown(history: &History) -> String {
-    let version = history.running_version().map(|it| (it.number, it.rule.manifest()));
+    let version = history.running_version().map(|it| (it.number, it.content.rule.manifest()));
     version.map_or_else(
         || NO_VERSION.to_owned(),
         |(number, pack)| format!("{number} ({} {})", pack.name, pack.version),

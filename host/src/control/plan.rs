@@ -6,12 +6,16 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use serde::Serialize;
+use shunt_rules::trust::Source;
 use shunt_rules::{Attachment, Digest, Environment, Pack, Rule, RuleHost, RuleStats};
 use tokio::sync::mpsc;
 
 use super::ApplyError;
 use super::environment::DaemonEnvironment;
+use super::guard::{Allow, Before};
+use super::highest::Highest;
 use super::history::Running;
+use super::packs::{Loaded, Packs, play_cases};
 use super::rules::{self, Histories, LoadError, RuleName, Using};
 use shunt_config::{Document, Fingerprint, Remark, Report, model};
 use shunt_runtime::Snapshot;
@@ -47,6 +51,8 @@ pub fn check(path: &Path) -> Result<Summary, ApplyError> {
         stats: HashMap::new(),
         host,
         environment,
+        highest: Highest::default(),
+        asked: Asked::Check,
     };
     let Plan { config, rules, warnings, .. } = basis.plan(document, &mut Compiled::default())?;
     let virtuals = config.virtuals.len() + config.packet_virtuals.len() + config.translators.len();
@@ -60,6 +66,18 @@ pub(super) struct Basis {
     pub(super) stats: HashMap<String, Arc<RuleStats>>,
     pub(super) host: Arc<RuleHost>,
     pub(super) environment: Arc<DaemonEnvironment>,
+    pub(super) highest: Highest,
+    pub(super) asked: Asked,
+}
+
+/// What a plan is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Asked {
+    /// Nothing is to run, and nothing of this host is changed.
+    Check,
+    /// A start runs what is configured: there is nothing that could run on.
+    Start,
+    Change(Allow),
 }
 
 /// What a configuration asks for, ready but for what planes have to make.
@@ -72,6 +90,10 @@ pub(super) struct Plan {
     /// What is right, and most likely not meant.
     pub(super) warnings: Report,
     pub(super) rules: BTreeMap<RuleName, RulePlan>,
+    pub(super) packs: Packs,
+    /// What ran before it.
+    pub(super) highest: Highest,
+    pub(super) asked: Asked,
     /// The certificates of each virtual, in their order.
     pub(super) tls: Vec<Option<Arc<Tls>>>,
     /// Of rules that are new.
@@ -101,24 +123,30 @@ impl Basis {
     /// Everything that is wrong with it.
     pub(super) fn plan(mut self, document: Document, compiled: &mut Compiled) -> Result<Plan, ApplyError> {
         document.verify_files().map_err(ApplyError::Config)?;
-        let rules = self.rules(&document, compiled)?;
+        let packs = Packs::of(&document, self.asked)?;
+        if self.asked == Asked::Start {
+            self.highest = Highest::read(packs.folder.as_ref());
+        }
+        let rules = self.rules(&document, &packs, compiled)?;
         let tls = plan_tls(&document, &self.before)?;
-        let Basis { before, stats, .. } = self;
+        let Basis { before, stats, highest, asked, .. } = self;
         let (files, warnings) = (document.fingerprint().clone(), document.warnings());
         let config = Arc::new(document.config);
-        Ok(Plan { epoch: before.epoch, config, files, warnings, rules, tls, stats })
+        let epoch = before.epoch;
+        Ok(Plan { epoch, config, files, warnings, rules, packs, highest, asked, tls, stats })
     }
 
     /// Reads, compiles and attaches what is new; everything that is wrong with any of the rules is told.
     fn rules(
         &mut self,
         document: &Document,
+        packs: &Packs,
         compiled: &mut Compiled,
     ) -> Result<BTreeMap<RuleName, RulePlan>, ApplyError> {
         let mut planned = BTreeMap::new();
         let mut remarks = Vec::new();
         for rules::RuleUse { name, written, using } in rules::uses(&document.config) {
-            match self.rule(&name, written, using, compiled) {
+            match self.rule(&name, written, using, packs, compiled) {
                 Ok(plan) => drop(planned.insert(name, plan)),
                 Err(error) => remarks.extend(remark(&name, &error)),
             }
@@ -131,27 +159,52 @@ impl Basis {
         name: &RuleName,
         written: &model::RuleUse,
         using: Using,
+        packs: &Packs,
         compiled: &mut Compiled,
     ) -> Result<RulePlan, LoadError> {
-        let pack = Pack::read(&written.pack)?;
-        let configured = pack.digest();
+        let shipped = packs.read(&written.pack)?;
+        // What runs already as well: a policy may be new.
+        let provenance = packs.judge(&written.pack, &shipped)?;
+        let configured = shipped.pack().digest();
+        let history = self.rules.get(name);
+        let kept = history.filter(|history| history.configured == Some(configured));
+        let grown = match kept {
+            Some(_) => Vec::new(),
+            None => self.may_follow(name, &written.pack, shipped.pack())?,
+        };
         let stats = Arc::clone(self.stats.entry(name.to_string()).or_default());
         let environment = Arc::clone(&self.environment) as Arc<dyn Environment>;
         let attach = |rule| rules::attach(rule, name, &using, environment, stats);
-        let kept = self.rules.get(name).filter(|history| history.configured == Some(configured));
         let Some(history) = kept else {
-            let rule = compiled.rule(&self.host, &pack)?;
+            let rule = compiled.rule(&self.host, shipped.pack())?;
             let attachment = attach(&rule)?;
-            return Ok(RulePlan { configured, run: Some((rule, attachment, using)) });
+            play_cases(&rule, &shipped)?;
+            let loaded = Loaded { rule, provenance: Arc::new(provenance) };
+            return Ok(RulePlan { configured, grown, run: Some((loaded, attachment, using)) });
         };
         let run = match (history.running(), history.running_version()) {
             (Some(Running { using: before, .. }), Some(version)) if *before != using => {
-                let attachment = attach(&version.rule)?;
-                Some((Arc::clone(&version.rule), attachment, using))
+                let attachment = attach(&version.content.rule)?;
+                Some((version.content.clone(), attachment, using))
             }
             _ => None,
         };
-        Ok(RulePlan { configured, run })
+        Ok(RulePlan { configured, grown, run })
+    }
+
+    /// Whether a pack may take the place of what ran at a rule; what it may do beyond that, a line each.
+    fn may_follow(&self, name: &RuleName, source: &Source, pack: &Pack) -> Result<Vec<String>, LoadError> {
+        let before = Before::of(name, pack, self.rules.get(name), &self.highest);
+        match self.asked {
+            Asked::Change(allow) => before.check(pack, source, allow),
+            Asked::Check => Ok(Vec::new()),
+            Asked::Start => {
+                if let Err(error) = before.check(pack, source, Allow::default()) {
+                    tracing::warn!(rule = %name, "{error}");
+                }
+                Ok(Vec::new())
+            }
+        }
     }
 }
 
@@ -165,8 +218,10 @@ impl Plan {
 /// What a configuration asks of one rule.
 pub(super) struct RulePlan {
     pub(super) configured: Digest,
+    /// What it may do that what ran before may not, a line each.
+    pub(super) grown: Vec<String>,
     /// What is to run from now on; `None`: what runs, or nothing while it is unloaded.
-    pub(super) run: Option<(Arc<Rule>, Arc<Attachment>, Using)>,
+    pub(super) run: Option<(Loaded, Arc<Attachment>, Using)>,
 }
 
 /// An error of a rule, at the key of the configuration that it is about.

@@ -6,6 +6,7 @@ use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
 
+use shunt_rules::trust::{Source, TrustError};
 use shunt_rules::{
     AttachError, AttachOptions, Attachment, Environment, Hook, HookSet, Pack, PackError, Rule, RuleError,
     RuleHost, RuleStats, SlotBinding,
@@ -55,9 +56,23 @@ pub enum LoadError {
     #[error(transparent)]
     Pack(#[from] PackError),
     #[error(transparent)]
+    Trust(#[from] TrustError),
+    #[error(
+        "{name} {version} is older than {highest}, which ran here before; load a newer one, or allow it by --allow-downgrade"
+    )]
+    Older { name: String, version: String, highest: String },
+    #[error(
+        "{name} {version} asks for more than what ran here before; accept it by --accept-grants{}",
+        lines(grown)
+    )]
+    Grown { name: String, version: String, grown: Vec<String> },
+    #[error(transparent)]
     Component(#[from] RuleError),
     #[error(transparent)]
     Attach(#[from] AttachError),
+    /// What failed, and how.
+    #[error("the cases of the pack do not pass on this host; get another version of it, or fix it\n{0}")]
+    Cases(String),
     #[error("cannot check the rule: {0}")]
     System(String),
 }
@@ -78,6 +93,10 @@ impl LoadError {
             LoadError::NoSuchVersion { .. } => "no-such-version",
             LoadError::NotLoaded(_) => "not-loaded",
             LoadError::Pack(_) => "pack",
+            LoadError::Trust(_) => "trust",
+            LoadError::Older { .. } => "downgrade",
+            LoadError::Grown { .. } => "grants",
+            LoadError::Cases(_) => "cases",
             LoadError::Component(_) => "component",
             LoadError::Attach(error) => match error.0.first() {
                 Some(Problem::NeverFires(_) | Problem::Contract { .. }) => "hooks",
@@ -91,6 +110,10 @@ impl LoadError {
             LoadError::System(_) => "system",
         }
     }
+}
+
+fn lines(all: &[String]) -> String {
+    all.iter().map(|line| format!("\n  {line}")).collect()
 }
 
 /// Everything of the configuration that an attachment depends on.
@@ -147,7 +170,7 @@ impl<'c> RuleUse<'c> {
     fn of(virtual_name: &str, written: &'c model::RuleUse, header_limit: usize, fires: HookSet) -> Self {
         let name = RuleName { virtual_name: virtual_name.to_owned(), rule: written.name.clone() };
         // Where the pack came from does not matter once it is read.
-        let rule = model::RuleUse { pack: Default::default(), ..written.clone() };
+        let rule = model::RuleUse { pack: Source::Sent, ..written.clone() };
         RuleUse { name, written, using: Using { rule, header_limit, fires } }
     }
 }

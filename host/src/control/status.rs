@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use shunt_api::counts::{MemberCounts, VirtualCounts};
 use shunt_api::packets::PacketStatus;
-use shunt_api::rules::{HookStatus, RuleStatus, RuleVersion, Times};
+use shunt_api::rules::{HookStatus, RuleStatus, RuleVersion, Signer, Times};
 use shunt_api::status::{MemberStatus, OnPathStatus, PoolStatus, Status, VirtualStatus};
 
 use crate::control::Control;
@@ -12,6 +12,7 @@ use shunt_rules::stats::{HookReading, bucket_bound};
 use shunt_rules::{FaultKind, Hook};
 
 use super::history::{History, Version};
+use super::packs::Loaded;
 use super::rules::RuleName;
 use crate::monitor::OnPath;
 use shunt_config::model::RuleUse;
@@ -115,16 +116,25 @@ fn rule_status(name: &RuleName, history: &History) -> RuleStatus {
 }
 
 fn rule_version(version: &Version) -> RuleVersion {
-    let manifest = version.rule.manifest();
+    let Loaded { rule, provenance } = &version.content;
+    let manifest = rule.manifest();
     RuleVersion {
         number: version.number,
         pack: manifest.name.clone(),
         version: manifest.version.to_string(),
-        digest: version.rule.digest().to_string(),
+        digest: rule.digest().to_string(),
+        source: provenance.source.clone(),
+        pack_digest: provenance.digest.map(|digest| digest.to_string()),
+        policy: provenance.judgement.policy.clone(),
+        signers: provenance.judgement.signers.iter().map(signer).collect(),
         loaded_unix_ms: version.loaded_unix_ms,
-        hooks: version.rule.hooks().iter().map(|hook| hook.to_string()).collect(),
+        hooks: rule.hooks().iter().map(|hook| hook.to_string()).collect(),
         faulty: version.faulty,
     }
+}
+
+fn signer(signer: &shunt_rules::trust::Signer) -> Signer {
+    Signer { file: signer.file.clone(), key: signer.key.to_string() }
 }
 
 fn hook_statuses(attachment: &shunt_rules::Attachment) -> Vec<HookStatus> {

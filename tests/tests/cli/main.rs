@@ -11,3 +11,4 @@ mod check;
 mod commands;
 mod packs;
 mod rules;
+mod trust;

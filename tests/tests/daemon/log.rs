@@ -113,6 +113,8 @@ fn said(daemon: &Daemon, what: &str) -> Vec<String> {
     };
     let log = daemon.log();
     let lines = log.lines().filter_map(|line| line.split_once(": ").map(|(_, said)| said));
+    // Where a pack came from differs from run to run.
+    let lines = lines.map(|said| said.split_once(" source=").map_or(said, |(said, _)| said));
     lines.filter(|said| said.starts_with(what)).map(pid).collect()
 }
 

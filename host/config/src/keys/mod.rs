@@ -2,6 +2,7 @@
 //! default and meaning. Order and words are those of the reference.
 
 mod packets;
+pub(super) mod packs;
 mod pools;
 mod rules;
 mod snat;
@@ -15,7 +16,7 @@ use std::time::Duration;
 
 use super::containers::{table as in_table, tables};
 use super::defaults::Defaults;
-use super::model::{Admin, Pool, Process, SnatPool};
+use super::model::{Admin, PackPolicy, Packs, Pool, Process, SnatPool};
 use super::shape::{duration, integer, socket};
 use super::walk::Table;
 use virtuals::AnyVirtual;
@@ -33,6 +34,8 @@ pub(super) const GIB: u64 = 1 << 30;
 pub(super) struct Part {
     pub(super) process: Option<Process>,
     pub(super) admin: Option<Admin>,
+    pub(super) packs: Option<Packs>,
+    pub(super) policies: Vec<PackPolicy>,
     pub(super) virtuals: Vec<AnyVirtual>,
     pub(super) pools: Vec<Pool>,
     pub(super) snat_pools: Vec<SnatPool>,
@@ -46,6 +49,15 @@ pub(super) fn file(table: &mut Table<'_>) -> Option<Part> {
             "The socket through which the CLI and tools reach the daemon.",
             admin,
         ),
+        packs: table.section_of_one_file("packs", "Where rule packs are kept.", packs::packs),
+        policies: table
+            .optional(
+                "pack-policy",
+                "Which packs may run. The first that matches a pack decides; a pack that none matches is refused, and packs that \
+                 come with Shunt need none. Without any policy, all packs of this host may run.",
+                tables(packs::pack_policy),
+            )
+            .unwrap_or_default(),
         virtuals: {
             table.optional(
                 "defaults",

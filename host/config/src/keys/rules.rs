@@ -5,8 +5,9 @@ use shunt_rules::{Budget, Isolation, OnFault};
 
 use super::super::containers::{Settings, map, once, or_table};
 use super::super::model::RuleUse;
+use super::super::packs::Pack;
 use super::super::report::{Cause, Refusal};
-use super::super::shape::{duration, name, one_of, pack, pool_name, size, slot_name};
+use super::super::shape::{duration, name, one_of, pool_name, size, slot_name};
 use super::super::walk::{Kind, Table};
 use super::{KIB, MIB, MILLISECOND, SECOND};
 
@@ -20,7 +21,7 @@ pub(super) fn rule(table: &mut Table<'_>) -> Option<RuleUse> {
         "pack",
         "The rule pack: its folder or its file, relative to the folder of the file. Three come with Shunt: `builtin:headers`, \
          `builtin:https-redirect`, `builtin:maintenance`.",
-        pack(),
+        Pack,
     );
     let slots = table.derived(
         "slots",

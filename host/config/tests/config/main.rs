@@ -18,6 +18,7 @@ use shunt_config::persistence::{Cookie, PersistBy};
 use shunt_config::{Cause, Document, Remark, Report, entries, load, reference_markdown, schema};
 use shunt_engine::balance::Balance;
 use shunt_rules::OnFault;
+use shunt_rules::trust::Source;
 
 use fixtures::{fixtures, written_entries};
 
@@ -144,6 +145,15 @@ fn everything_means_what_it_says() {
     assert_eq!(config.process.workers.unwrap().get(), 16);
     assert_eq!(config.process.drain, Duration::ZERO);
     assert_eq!(config.admin.socket, folder.join("admin.sock"));
+    assert_eq!(config.packs.cache, Some(folder.join("packs")));
+    let [team, local] = config.policies.as_slice() else { panic!("two policies") };
+    assert_eq!(team.pattern.as_str(), "registry.example/team/*");
+    assert_eq!(
+        (team.keys.as_slice(), team.threshold),
+        (&["team", "ops"].map(|it| folder.join(format!("keys/{it}.pub")))[..], 1)
+    );
+    assert!(local.unsigned && local.keys.is_empty() && !team.unsigned);
+    assert!(local.pattern.matches(&Source::Path(std::path::absolute("tests/config/packs/canary").unwrap())));
 
     let shop = &config.virtuals[0];
     assert_eq!(shop.listen, ["[::]:8443".parse().unwrap()]);
@@ -156,7 +166,7 @@ fn everything_means_what_it_says() {
     assert_eq!((shop.limits.head, shop.limits.body), (8192, Some(10 << 30)));
 
     let canary = &shop.rules[0];
-    assert_eq!(canary.pack, folder.join("../packs/canary"));
+    assert_eq!(canary.pack, Source::Path(folder.join("../packs/canary")));
     let slots =
         [("canary", "spare"), ("primary", "web")].map(|(slot, pool)| (slot.to_string(), pool.to_string()));
     assert_eq!(canary.slots, slots);

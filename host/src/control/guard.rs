@@ -1,0 +1,60 @@
+//! What must be so before a version may take the place of another: it is no older than what ran, and asks for no more.
+
+use shunt_rules::trust::{Source, is_older};
+use shunt_rules::{Grants, Pack};
+
+use super::highest::Highest;
+use super::history::History;
+use super::rules::{LoadError, RuleName};
+
+/// What an operator allows of a change.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Allow {
+    /// A version may be older than the highest that ran.
+    pub downgrade: bool,
+    /// A version may ask for more than what ran.
+    pub grants: bool,
+}
+
+/// What ran at a rule.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Before {
+    /// What the version that runs may do, or while none does, the last that ran; `None`: none ran yet.
+    grants: Option<Grants>,
+    /// Of the pack that is asked about.
+    highest: Option<String>,
+}
+
+impl Before {
+    pub(super) fn of(rule: &RuleName, pack: &Pack, history: Option<&History>, highest: &Highest) -> Before {
+        let last = history.and_then(|it| it.running_version().or_else(|| it.before()));
+        Before {
+            grants: last.map(|it| it.content.rule.manifest().grants.clone()),
+            highest: highest.of(rule, &pack.manifest().name).map(str::to_owned),
+        }
+    }
+
+    /// Gives what a pack may do beyond what ran, a line each.
+    ///
+    /// # Errors
+    /// It is older, or asks for more, and that is not allowed.
+    pub(super) fn check(&self, pack: &Pack, source: &Source, allow: Allow) -> Result<Vec<String>, LoadError> {
+        let manifest = pack.manifest();
+        if let Some(highest) = &self.highest
+            && is_older(&manifest.version.to_string(), highest)
+            && !allow.downgrade
+        {
+            let (name, version) = (manifest.name.clone(), manifest.version.to_string());
+            return Err(LoadError::Older { name, version, highest: highest.clone() });
+        }
+        // What comes with Shunt is trusted.
+        let before = self.grants.as_ref().filter(|_| !matches!(source, Source::BuiltIn(_)));
+        let grown: Vec<String> = before
+            .map(|before| manifest.grants.beyond(before).iter().map(ToString::to_string).collect())
+            .unwrap_or_default();
+        if grown.is_empty() || allow.grants {
+            return Ok(grown);
+        }
+        Err(LoadError::Grown { name: manifest.name.clone(), version: manifest.version.to_string(), grown })
+    }
+}
