@@ -2,7 +2,7 @@
 //! running daemon goes through the admin socket.
 //!
 //! Results go to stdout and refusals to stderr, both in the format that `-o` names. The exit codes
-//! are in [`failure`].
+//! are in `failure`.
 
 mod args;
 mod check;

@@ -225,7 +225,7 @@ impl Control {
         version.cloned()
     }
 
-    /// The names of rules whose breaker opens, to be given to [`Control::breaker_opened`]. Once.
+    /// The names of rules whose breaker opens, to be given to [`breaker_opened`]. Once.
     pub fn opened_breakers(&mut self) -> Option<mpsc::UnboundedReceiver<String>> {
         self.opened.take()
     }

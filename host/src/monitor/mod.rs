@@ -1,12 +1,12 @@
 //! Monitors: what asks each member, again and again, whether it serves.
 //!
-//! One task per watch, on the control thread. What a probe is, is in [`probe`], and what each kind
+//! One task per watch, on the control thread. What a probe is, is in `probe`, and what each kind
 //! does in a file of its own, when a member counts as
 //! up or down is [`shunt_engine::health`], and the result is a bit in the member's state, which workers
 //! read for each choice.
 //!
 //! A member is watched straight, out of a plain socket of this process: so does the traffic of a proxy go. For a
-//! packet virtual with `probe-from` it is watched on the service path as well ([`on_path`]), where the result is
+//! packet virtual with `probe-from` it is watched on the service path as well (`on_path`), where the result is
 //! that virtual's alone.
 
 mod http;

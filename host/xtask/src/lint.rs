@@ -1,4 +1,4 @@
-//! `cargo xtask lint`
+//! `cargo xtask lint`: format, lints, and documentation without warnings.
 
 use anyhow::Result;
 
@@ -26,6 +26,12 @@ pub(crate) fn run(terminal: &Terminal) -> Result<()> {
     let guest = ["--target", tools::GUEST_TARGET];
     clippy(&[&guest[..], &["--package", "shunt-sdk", "--package", "shunt-example-*"]].concat())?;
     clippy(&[&guest[..], &["--manifest-path", GUESTS, "--workspace"]].concat())?;
+
+    // For the SDK it is what authors read; for the rest, links that lead nowhere.
+    terminal.stage("Documentation");
+    let mut command = cargo();
+    command.args(["doc", "--quiet", "--workspace", "--no-deps"]).env("RUSTDOCFLAGS", "-D warnings");
+    tools::run(&mut command)?;
     terminal.done("nothing to mend");
     Ok(())
 }

@@ -13,6 +13,7 @@ mod lab;
 mod lint;
 mod packs;
 mod progress;
+mod publish;
 mod terminal;
 mod test;
 mod tools;
@@ -37,7 +38,8 @@ cargo xtask <command>
                   `test` leaves them out
   fuzz [--seconds N]
                   every fuzz target for 10 or N seconds, its corpus first
-  lint            format and lints, of the host and of the rules
+  lint            format, lints and documentation, of the host and of the rules
+  publish         whether the SDK could be published as it is: cargo's dry run, which needs crates.io
   bench [NAME]    what a rule call costs, measured by criterion
   compare [-- …]  Shunt beside the proxies that are installed, see tests/bench/README.md
   docs [--write]  check the book, and build it where mdbook is there;
@@ -59,6 +61,7 @@ fn main() -> ExitCode {
         ["fuzz"] => fuzz::run(&terminal, fuzz::SECONDS),
         ["fuzz", "--seconds", seconds] if let Ok(seconds) = seconds.parse() => fuzz::run(&terminal, seconds),
         ["lint"] => lint::run(&terminal),
+        ["publish"] => publish::run(&terminal),
         ["bench"] => bench::run(&terminal, None),
         ["bench", name] if !name.starts_with('-') => bench::run(&terminal, Some(name)),
         ["compare"] => compare::run(&terminal, &[]),

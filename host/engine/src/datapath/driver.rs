@@ -10,10 +10,10 @@ use crate::fragment::FragmentOf;
 
 /// What a datapath asks of the worker that drives it. Every method returns at once.
 pub trait Driver {
-    /// Asks the rules of a virtual. Called only where [`Hooks::on_flow`](super::snapshot::Hooks) is set.
+    /// Asks the rules of a virtual. Called only where [`Hooks::on_flow`](super::Hooks) is set.
     fn on_flow(&mut self, virtual_: VirtualIndex, flow: &NewFlow) -> Ruling;
 
-    /// A flow ended. Called only where [`Hooks::on_done`](super::snapshot::Hooks) is set.
+    /// A flow ended. Called only where [`Hooks::on_done`](super::Hooks) is set.
     fn on_done(&mut self, done: &Done);
 
     /// A flow ended and no rule is called for it. What a rule kept for it, when it was asked at its beginning, is not

@@ -15,7 +15,7 @@ use crate::hash::Keyed;
 /// Flows, found by the key of either direction, and what is remembered of each.
 ///
 /// A flow stands in a slot and stays there until it is removed. Each key is stored once, in the slot; the
-/// [`Directory`] that finds it holds the number of the slot and the direction. It is made for the limit at
+/// `Directory` that finds it holds the number of the slot and the direction. It is made for the limit at
 /// once (32 to 64 bytes of address space per flow, which cost memory as they are used), and slots are
 /// added in chunks: no packet ever waits until something has been moved to where there is more room.
 ///

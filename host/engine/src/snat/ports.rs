@@ -19,7 +19,7 @@ use crate::timer::Wheel;
 /// quarantined is kept by address, protocol and member endpoint. So a reload touches nothing here. Ports of an
 /// address that left its pool end with their flows; a time-wait that changed is that of leases from then on.
 ///
-/// For each of these there is a [`PortBitmap`], made when its first port is leased and gone when all are
+/// For each of these there is a `PortBitmap`, made when its first port is leased and gone when all are
 /// free again.
 #[derive(Debug)]
 pub struct Ports {

@@ -4,7 +4,7 @@ use std::fmt;
 
 /// A stage of the slow path. Each has a file of its own under `datapath/slow/` (the last one is the fast
 /// path's own, `fast/hit.rs`), and each either hands on to the next or ends the packet with a
-/// [`DropReason`](super::DropReason) that names it.
+/// [`DropReason`](crate::datapath::DropReason) that names it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Stage {
     Virtual,

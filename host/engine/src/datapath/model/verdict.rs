@@ -13,9 +13,9 @@ pub enum Verdict {
     Answer { interface: u32 },
     /// A copy waits: until the MAC of the next hop is known, or for the first fragment of its packet.
     Pending,
-    /// It left by [`Driver::send`](super::Driver::send), before others that had waited for it.
+    /// It left by [`Driver::send`](crate::datapath::Driver::send), before others that had waited for it.
     Sent,
-    /// A copy went to another worker, by [`Driver::hand_over`](super::Driver::hand_over).
+    /// A copy went to another worker, by [`Driver::hand_over`](crate::datapath::Driver::hand_over).
     HandOver { worker: usize },
     /// It is not forwarded, and the frame is now the refusal to its sender (a TCP reset or an ICMP error),
     /// which leaves by this interface.

@@ -41,8 +41,8 @@ pub struct Virtual {
     /// Return traffic goes to the MAC and the link that the client's last packet came from, whatever the routes say.
     pub return_to_sender: bool,
     /// How long a flow may be silent, in milliseconds: of open TCP connections, and of flows of any
-    /// other kind. `None`: [`DEFAULT_TCP_IDLE`](super::DEFAULT_TCP_IDLE) and
-    /// [`DEFAULT_IDLE`](super::DEFAULT_IDLE).
+    /// other kind. `None`: [`DEFAULT_TCP_IDLE`](crate::datapath::DEFAULT_TCP_IDLE) and
+    /// [`DEFAULT_IDLE`](crate::datapath::DEFAULT_IDLE).
     pub idle: Option<u64>,
     pub limits: Limits,
     pub hooks: Hooks,
