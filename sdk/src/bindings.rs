@@ -15,6 +15,7 @@ mod imports {
             world capabilities {
                 import shunt:rule/types@0.1.0;
                 import shunt:rule/http@0.1.0;
+                import shunt:rule/fault@0.1.0;
                 import shunt:rule/log@0.1.0;
                 import shunt:rule/clock@0.1.0;
                 import shunt:rule/random@0.1.0;
@@ -29,7 +30,7 @@ mod imports {
     });
 }
 
-pub use imports::shunt::rule::{clock, http, lb, log, random, types, vars};
+pub use imports::shunt::rule::{clock, fault, http, lb, log, random, types, vars};
 
 /// One module per hook: its types, the trait `Guest` that the rule's adapter
 /// implements, and the macro `export` that makes the adapter visible to the host.

@@ -1,19 +1,19 @@
-//! Faults: the message of a panic or an error is written to the log, and the call ends
-//! with a trap.
+//! Faults: the host is told the message of a panic or an error, and the call ends with a
+//! trap.
 
 use std::panic::PanicHookInfo;
 
-use crate::log::{self, Level};
+use crate::bindings::fault as wire;
 use crate::text::{digits, join};
 
-/// Writes panics of this instance to the log: `panicked at src/lib.rs:7:5: …`.
+/// Reports panics of this instance: `panicked at src/lib.rs:7:5: …`.
 pub(crate) fn report_panics() {
-    std::panic::set_hook(Box::new(|panic| log::write(Level::Error, &describe(panic))));
+    std::panic::set_hook(Box::new(|panic| wire::report(&describe(panic))));
 }
 
 /// Ends the call as a fault.
 pub(crate) fn end_call(message: &str) -> ! {
-    log::write(Level::Error, message);
+    wire::report(message);
     std::process::abort()
 }
 

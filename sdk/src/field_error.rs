@@ -1,10 +1,10 @@
-//! Why a change to a head was refused.
+//! Why the host refused to change a head.
 
 use std::fmt;
 
 use crate::bindings::http as wire;
 
-/// Why a change to a head was refused. The head is unchanged.
+/// Why the host refused to change a head. The head is unchanged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum FieldError {
     /// HTTP does not allow an octet of the name or of the value.
@@ -14,6 +14,8 @@ pub enum FieldError {
     Forbidden,
     /// The head would grow past the limit of the virtual.
     TooLarge,
+    /// `pack.toml` does not ask for it under `[capabilities]`.
+    NotGranted,
 }
 
 impl fmt::Display for FieldError {
@@ -22,6 +24,7 @@ impl fmt::Display for FieldError {
             FieldError::Invalid => "HTTP does not allow an octet of the field's name or value",
             FieldError::Forbidden => "rules may read this field and not change it",
             FieldError::TooLarge => "the head would grow past the limit of the virtual",
+            FieldError::NotGranted => "pack.toml does not ask for it under [capabilities]",
         })
     }
 }
@@ -35,6 +38,7 @@ impl From<wire::FieldError> for FieldError {
             wire::FieldError::Invalid => FieldError::Invalid,
             wire::FieldError::Forbidden => FieldError::Forbidden,
             wire::FieldError::TooLarge => FieldError::TooLarge,
+            wire::FieldError::NotGranted => FieldError::NotGranted,
         }
     }
 }

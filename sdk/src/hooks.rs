@@ -10,7 +10,7 @@
 //! | `on_response` | `&self, request: &Request, response: &Response` | [`response::Verdict`](crate::response::Verdict) |
 //! | `on_done` | `&self, summary: &done::Summary` | nothing |
 //!
-//! Every hook may also return a `Result` of that. An error is written to the log and is a
+//! Every hook may also return a `Result` of that. An error is a
 //! fault of the call: the host applies the operator's `on-fault` in place of a verdict.
 
 use std::fmt::Display;

@@ -44,8 +44,8 @@
 //! | try another member | [`retry()`](retry) |
 //! | read the body first | [`need_body(65_536)`](request::need_body) |
 //!
-//! A hook may return a `Result` of its verdict, and so use `?`. An error is written to the
-//! log and is a fault of the call, as a panic is: the host applies the operator's `on-fault`
+//! A hook may return a `Result` of its verdict, and so use `?`. An error is
+//! a fault of the call with its text, as a panic is: the host applies the operator's `on-fault`
 //! in place of a verdict, and the next call gets a new instance.
 //!
 //! # Settings
@@ -72,8 +72,8 @@
 //! # Capabilities
 //!
 //! [`log`], [`clock`], [`random`], [`vars`] (variables that live as long as a request or a
-//! flow) and [`lb`] (the live state of pools). Every rule imports `log`: the message and
-//! place of a panic are written there. Keep no state in the fields of a rule: an instance
+//! flow) and [`lb`] (the live state of pools). A rule may use what `[capabilities]` of its
+//! `pack.toml` asks for, and nothing else. Keep no state in the fields of a rule: an instance
 //! serves many requests of one worker, and the host may replace it at any time.
 
 // The macros name this crate by its name, also in the crate's own tests.

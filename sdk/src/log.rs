@@ -2,7 +2,8 @@
 //!
 //! `log::error!`, `log::warn!`, `log::info!` and `log::debug!` take the arguments of
 //! `format!`, and format them only if Shunt writes lines of that level. The host cuts a
-//! message after 4,096 bytes. Writing more than 64 lines in one call of a hook is a fault.
+//! message after 4,096 bytes. Writing more lines in one call of a hook than `log` of
+//! `[capabilities]` in `pack.toml` says is a fault.
 //!
 //! ```
 //! # use shunt_sdk::prelude::*;

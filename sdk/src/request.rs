@@ -27,12 +27,14 @@ pub fn need_body(max: u32) -> Verdict {
 /// The head of a request, and changes to the response that the client will get.
 ///
 /// The host keeps the head; a call copies or changes one part of it. Names of fields are
-/// case-insensitive.
+/// case-insensitive. A field that `[capabilities.request]` of `pack.toml` does not ask for
+/// reads as if the client had not sent it; `shunt rule test` fails a case in which that
+/// happens.
 ///
 /// A change returns a [`FieldError`] when HTTP does not allow the name or the value, when
 /// rules may only read the field (`host`, and the fields that frame the message or belong
-/// to one connection), or when the head would grow past its limit. The head is then
-/// unchanged. Where that cannot happen or does not matter, end the line with `.ok()`;
+/// to one connection), when the head would grow past its limit, or when `pack.toml` does not ask
+/// for the change. The head is then unchanged. Where that cannot happen or does not matter, end the line with `.ok()`;
 /// otherwise use `?` in a hook that returns a `Result`.
 #[derive(Debug, RefCast)]
 #[repr(transparent)]
@@ -98,7 +100,7 @@ impl Request {
     /// The value of a cookie that the client sent (RFC 6265 section 4.2), without quotes
     /// around it. The first one, where several have the name.
     pub fn cookie(&self, name: &str) -> Option<String> {
-        self.0.headers("cookie").iter().find_map(|field| text::cookie(field, name))
+        self.headers_bytes("cookie").iter().find_map(|field| text::cookie(field, name))
     }
 
     /// Replaces the path and keeps the query. The path must begin with `/`.

@@ -18,6 +18,8 @@ pub struct RuleStatus {
     pub hooks: Vec<HookStatus>,
     /// `closed`, or `open`: the rule had too many faults and is not called.
     pub breaker: Option<String>,
+    /// What it tried to do and its pack does not ask for: the first few, each once.
+    pub not_granted: Vec<String>,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -65,6 +67,8 @@ pub struct HookStatus {
     /// Of the calls that were timed: the upper bound of the bucket that the quantile falls into.
     pub p50_ns: Option<u64>,
     pub p99_ns: Option<u64>,
+    /// Reads and changes that Shunt refused, because the pack does not ask for them.
+    pub not_granted: u64,
     /// For the metrics, which have their own form for it.
     #[serde(skip)]
     pub times: Times,
@@ -95,6 +99,8 @@ pub struct LoadedRule {
     pub replaced: Option<u64>,
     /// What it may do that what ran before may not, a line each.
     pub grants: Vec<String>,
+    /// Where it gets less than its authors say that it needs.
+    pub warnings: Vec<String>,
 }
 
 /// The response to `GET /v1/rules`.

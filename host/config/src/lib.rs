@@ -139,9 +139,11 @@ impl Document {
         Report::new(Arc::clone(&self.sources), self.findings(Cause::Refused, remarks))
     }
 
-    /// What is right, and most likely not meant: a pool that nothing uses, a member that is Shunt itself.
-    pub fn warnings(&self) -> Report {
-        let findings = self.findings(Cause::Suspicious, warnings::warnings(&self.config));
+    /// What is right, and most likely not meant: a pool that nothing uses, a member that is Shunt itself, and what was
+    /// found out besides.
+    pub fn warnings(&self, besides: impl IntoIterator<Item = Remark>) -> Report {
+        let remarks = warnings::warnings(&self.config).into_iter().chain(besides);
+        let findings = self.findings(Cause::Suspicious, remarks);
         Report::new(Arc::clone(&self.sources), findings).of_warnings()
     }
 

@@ -98,8 +98,10 @@ fn attached(host: &Arc<RuleHost>, guest: &str, settings: serde_json::Value) -> A
     let built = build(&root.join("tests/guests").join(guest), &options).unwrap();
     let rule = host.compile(&Pack::read(&built.file).unwrap()).unwrap();
     let mut options = AttachOptions::new("shop/bench", Arc::new(Silence));
-    let slots = rule.manifest().slots.keys();
-    options.slots = slots.map(|slot| SlotBinding { slot: slot.clone(), pool: slot.clone() }).collect();
+    let slots = rule.manifest().slots.iter();
+    options.slots = slots
+        .map(|(slot, declared)| SlotBinding { slot: slot.clone(), pool: slot.clone(), snat: declared.snat })
+        .collect();
     options.settings = settings;
     rule.attach(options).unwrap()
 }

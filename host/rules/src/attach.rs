@@ -14,8 +14,8 @@ use crate::instance::Instance;
 use crate::stats::Meter;
 use crate::suggest::hint;
 use crate::{
-    Environment, Fault, FaultKind, Hook, HookSet, Rule, RuleStats, Schema, SettingsError, SettingsTree, Slot,
-    settings,
+    Environment, Fault, FaultKind, Grants, Hook, HookSet, Rule, RuleStats, Schema, SettingsError,
+    SettingsTree, Slot, settings,
 };
 
 /// What the operator says where a rule is used.
@@ -35,12 +35,14 @@ pub struct AttachOptions {
     pub stats: Arc<RuleStats>,
 }
 
-/// A slot of the pack and the pool that it stands for.
+/// A slot of the pack and the pool or SNAT pool that it stands for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SlotBinding {
     pub slot: String,
     /// The pool's name in the configuration.
     pub pool: String,
+    /// Whether that is a SNAT pool.
+    pub snat: bool,
 }
 
 /// How far instances of a rule are shared.
@@ -124,10 +126,15 @@ pub enum AttachProblem {
     NeverFires(HookSet),
     #[error("the pack has no slot {slot:?}{hint}")]
     UnknownSlot { slot: String, hint: String },
-    #[error("slot {slot:?} ({purpose}) is not bound to a pool; add slots = {{ {slot} = \"…\" }}")]
-    MissingSlot { slot: String, purpose: String },
+    #[error("slot {slot:?} ({purpose}) is not bound to a {}; add slots = {{ {slot} = \"…\" }}", kind(*snat))]
+    MissingSlot { slot: String, purpose: String, snat: bool },
     #[error("slot {0:?} is bound twice; remove one")]
     SlotTwice(String),
+    #[error(
+        "slot {slot:?} ({purpose}) stands for a {}, and {pool:?} is a {}; bind it to a {}",
+        kind(!bound_snat), kind(*bound_snat), kind(!bound_snat)
+    )]
+    SlotKind { slot: String, purpose: String, pool: String, bound_snat: bool },
     #[error(transparent)]
     Settings(#[from] SettingsError),
     #[error("a memory budget of {0} bytes is more than 256 MiB")]
@@ -142,6 +149,10 @@ pub enum AttachProblem {
         "{hook} does not match the contract: {message}; build the pack with the shunt-sdk of this version of Shunt"
     )]
     Contract { hook: Hook, message: String },
+}
+
+fn kind(snat: bool) -> &'static str {
+    if snat { "SNAT pool" } else { "pool" }
 }
 
 impl std::error::Error for AttachError {}
@@ -167,6 +178,8 @@ pub struct Attachment {
     isolation: Isolation,
     on_fault: OnFault,
     pub(crate) settings: Vec<Node>,
+    /// Those of the pack, close at hand.
+    pub(crate) grants: Grants,
     pub(crate) budget: Budget,
     pub(crate) time: TimeBudget,
     pub(crate) header_limit: usize,
@@ -192,6 +205,7 @@ impl Rule {
             rule: self.clone(),
             name: options.name.into(),
             settings: settings::flatten(&options.settings),
+            grants: self.manifest().grants.clone(),
             slots: options.slots,
             isolation: options.isolation,
             budget: options.budget,
@@ -222,20 +236,30 @@ impl Rule {
             problems.push(AttachProblem::NeverFires(idle));
         }
         let declared = &self.manifest().slots;
-        for (index, SlotBinding { slot, .. }) in options.slots.iter().enumerate() {
-            if !declared.contains_key(slot) {
+        for (index, SlotBinding { slot, pool, snat }) in options.slots.iter().enumerate() {
+            let Some(Slot { purpose, snat: declared_snat }) = declared.get(slot) else {
                 let hint = match declared.len() {
                     0 => "; the pack declares none".to_owned(),
                     _ => hint(slot, declared.keys().map(String::as_str)),
                 };
                 problems.push(AttachProblem::UnknownSlot { slot: slot.clone(), hint });
-            } else if options.slots[..index].iter().any(|before| before.slot == *slot) {
+                continue;
+            };
+            if options.slots[..index].iter().any(|before| before.slot == *slot) {
                 problems.push(AttachProblem::SlotTwice(slot.clone()));
+            } else if snat != declared_snat {
+                problems.push(AttachProblem::SlotKind {
+                    slot: slot.clone(),
+                    purpose: purpose.clone(),
+                    pool: pool.clone(),
+                    bound_snat: *snat,
+                });
             }
         }
-        for (slot, Slot { purpose, .. }) in declared {
+        for (slot, Slot { purpose, snat }) in declared {
             if !options.slots.iter().any(|binding| binding.slot == *slot) {
-                problems.push(AttachProblem::MissingSlot { slot: slot.clone(), purpose: purpose.clone() });
+                let (slot, purpose, snat) = (slot.clone(), purpose.clone(), *snat);
+                problems.push(AttachProblem::MissingSlot { slot, purpose, snat });
             }
         }
         let none = Schema { fields: Vec::new() };

@@ -7,6 +7,7 @@ mod cargo;
 mod slots;
 
 use std::borrow::Cow;
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -15,7 +16,8 @@ use wasmparser::{Parser, Payload};
 use wit_component::ComponentEncoder;
 
 use crate::capabilities::OFFERED;
-use crate::pack::{DEBUG_EXTENSION, PACK_SECTION, SETTINGS_SECTION};
+use crate::grants::{Grant, Key, asked};
+use crate::pack::{DEBUG_EXTENSION, PACK_SECTION, SETTINGS_SECTION, remedies};
 use crate::{Digest, Hook, HookSet, Manifest, ManifestError, Pack, PackError, abi, names, whole};
 
 pub use cargo::Progress;
@@ -44,6 +46,8 @@ pub struct BuildOutput {
     pub digest: Digest,
     /// Where the rule names a slot by something else than a literal.
     pub open_slots: Vec<Place>,
+    /// What `pack.toml` asks for and the rule does not use.
+    pub idle: Vec<Key>,
 }
 
 /// Why a pack cannot be built. The text says what to do.
@@ -80,6 +84,8 @@ pub enum BuildError {
          import {}", .0.join(", "), OFFERED.join(", ")
     )]
     Imports(Vec<String>),
+    #[error("the rule does what pack.toml does not ask for:\n  {}", remedies(.0))]
+    NotAsked(Vec<Grant>),
     #[error("{} is no WebAssembly; name the component or core module that a compiler wrote", .0.display())]
     NotWasm(PathBuf),
     #[error(
@@ -110,7 +116,6 @@ pub fn build(folder: &Path, options: &BuildOptions) -> Result<BuildOutput, Build
     let manifest_file = folder.join("pack.toml");
     let text = fs::read_to_string(&manifest_file).map_err(io(&manifest_file))?;
     let manifest = Manifest::parse(&text)?;
-    let name = manifest.name;
     let (compiled, open_slots) = match &options.component {
         Some(file) => (file.clone(), Vec::new()),
         None => {
@@ -123,6 +128,12 @@ pub fn build(folder: &Path, options: &BuildOptions) -> Result<BuildOutput, Build
     if !module.starts_with(b"\0asm") {
         return Err(BuildError::NotWasm(compiled));
     }
+    let mut done = used(&module).map_err(|error| BuildError::Component(error.to_string()))?;
+    // What another tool made may import what it never calls.
+    let lacking = manifest.grants.lacking(&done);
+    if !lacking.is_empty() && options.component.is_none() {
+        return Err(BuildError::NotAsked(lacking));
+    }
     let settings_file = folder.join("settings.json");
     let settings = match &options.component {
         Some(_) if settings_file.is_file() => Some(fs::read(&settings_file).map_err(io(&settings_file))?),
@@ -130,10 +141,11 @@ pub fn build(folder: &Path, options: &BuildOptions) -> Result<BuildOutput, Build
         _ => None,
     };
     let pack = Pack::from_bytes(componentize(&module, &text, settings.as_deref())?)?;
+    done.extend(asked::by_interfaces(pack.imports(), pack.exports()));
 
     let dist = folder.join("dist");
     fs::create_dir_all(&dist).map_err(io(&dist))?;
-    let file = dist.join(format!("{name}.wasm"));
+    let file = dist.join(format!("{}.wasm", manifest.name));
     whole::write(&file, pack.bytes()).map_err(io(&file))?;
     let debug = file.with_extension(DEBUG_EXTENSION);
     match names::file(&module, pack.digest()) {
@@ -147,8 +159,23 @@ pub fn build(folder: &Path, options: &BuildOptions) -> Result<BuildOutput, Build
         size: pack.bytes().len(),
         digest: pack.digest(),
         manifest: pack.manifest().clone(),
+        idle: manifest.grants.idle(&done),
         open_slots,
     })
+}
+
+/// What the rule does, by the functions that its core module imports.
+fn used(module: &[u8]) -> wasmparser::Result<BTreeSet<Key>> {
+    let mut functions = Vec::new();
+    for payload in Parser::new(0).parse_all(module) {
+        if let Payload::ImportSection(imports) = payload? {
+            for import in imports.into_imports() {
+                let import = import?;
+                functions.push((import.module, import.name));
+            }
+        }
+    }
+    Ok(asked::by_functions(functions.into_iter()))
 }
 
 /// Makes a pack of a component, or of a core module that was compiled with the SDK or with other bindings to the contract,

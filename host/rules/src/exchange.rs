@@ -41,6 +41,12 @@ pub enum HeaderEdit {
 }
 
 impl HeaderEdit {
+    pub(crate) fn name(&self) -> &HeaderName {
+        match self {
+            HeaderEdit::Set(name, _) | HeaderEdit::Remove(name) => name,
+        }
+    }
+
     pub fn apply(self, headers: &mut http::HeaderMap) {
         match self {
             HeaderEdit::Set(name, value) => {

@@ -26,6 +26,7 @@
 //!
 //! What is not written is not granted.
 
+pub(crate) mod asked;
 pub(crate) mod fields;
 #[cfg(test)]
 mod tests;
@@ -269,7 +270,7 @@ impl Grant {
         Grant { key, value: value.into() }
     }
 
-    /// What to do in `pack.toml` to ask for it.
+    /// What to do in `pack.toml` to ask for it; the value may be left out.
     pub fn remedy(&self) -> String {
         let (table, key) = self.key.place();
         let value = match (self.key, self.value.as_str()) {

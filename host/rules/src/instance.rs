@@ -6,9 +6,10 @@ use std::sync::Arc;
 use wasmtime::component::{ComponentNamedList, Lift, Lower, Resource, TypedFunc};
 use wasmtime::{PoolConcurrencyLimitError, Store, StoreContextMut, Trap, UpdateDeadline, WasmBacktrace};
 
-use crate::abi;
+use crate::abi::{self, Contract};
 use crate::budget::{CallTime, Expiry, thread_time};
 use crate::exchange::Flow;
+use crate::grants::Grant;
 use crate::hooks::Functions;
 use crate::names::Names;
 use crate::state::{Memory, Refusal, State, Usage};
@@ -77,6 +78,13 @@ impl Instance {
         self.store.data().memory.wants_fresh()
     }
 
+    /// How often the last call asked for what the pack was not granted, and for what; `None`: never.
+    #[inline]
+    pub(crate) fn denied(&mut self) -> Option<(u32, Vec<Grant>)> {
+        let usage = &mut self.store.data_mut().usage;
+        (usage.not_granted > 0).then(|| (usage.not_granted, mem::take(&mut usage.denied)))
+    }
+
     /// Gives the next call its whole budget.
     #[inline]
     pub(crate) fn arm(&mut self) {
@@ -130,6 +138,10 @@ impl Instance {
         let result = call(&mut self.store);
         mem::swap(&mut self.store.data_mut().exchange.flow_vars, vars);
         result
+    }
+
+    pub(crate) fn contract(&self) -> &'static Contract {
+        self.store.data().attachment.rule().contract()
     }
 
     pub(crate) fn function<P, R>(&mut self, hook: Hook) -> wasmtime::Result<TypedFunc<P, R>>
@@ -193,7 +205,7 @@ fn explain(store: &mut Store<State>, hook: Hook, error: wasmtime::Error) -> Fail
         FaultKind::Trap
     };
     let blame = kind != FaultKind::Instance;
-    let told = state.usage.last_error.take().filter(|_| kind == FaultKind::Panic);
+    let told = state.usage.report.take().filter(|_| kind == FaultKind::Panic);
     let names = state.attachment.rule().names();
     let place = match error.downcast_ref::<WasmBacktrace>() {
         // A panic says where it was in its own words; numbers add nothing to them.

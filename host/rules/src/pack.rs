@@ -6,12 +6,13 @@ use std::sync::Arc;
 
 use wasmparser::{Encoding, Parser, Payload};
 
-use crate::Digest;
 use crate::artefact::{Artefact, ArtefactError, MAX_FILE_BYTES};
 use crate::builtin;
+use crate::grants::{Grant, asked};
 use crate::manifest::{Manifest, ManifestError};
 use crate::names::Names;
 use crate::settings::Schema;
+use crate::{Digest, Hook, HookSet, abi};
 
 /// Custom section that holds the text of `pack.toml`.
 pub(crate) const PACK_SECTION: &str = "shunt:pack";
@@ -69,6 +70,10 @@ pub enum PackError {
     /// It is a pack file that is refused.
     #[error(transparent)]
     Artefact(#[from] ArtefactError),
+    #[error("the rule can do what its pack.toml does not ask for:\n  {}", remedies(.0))]
+    NotAsked(Vec<Grant>),
+    #[error("pack.toml says hooks = [{said}], and the rule has [{found}]; write these in pack.toml")]
+    Hooks { said: String, found: String },
     #[error(
         "cannot read the settings schema ({0}); build the pack again with the shunt-sdk of this version of Shunt"
     )]
@@ -126,6 +131,11 @@ impl Pack {
         };
         let settings_json = sections.schema.map(<[u8]>::to_vec);
         let Sections { imports, exports, .. } = sections;
+        let lacking = manifest.grants.lacking(&asked::by_interfaces(&imports, &exports));
+        if !lacking.is_empty() {
+            return Err(PackError::NotAsked(lacking));
+        }
+        check_hooks(&manifest, &exports)?;
         let digest = Digest::of(&bytes);
         let names = None;
         Ok(Pack { bytes, manifest, manifest_toml, schema, settings_json, imports, exports, digest, names })
@@ -179,6 +189,28 @@ impl Pack {
     pub fn bytes(&self) -> &[u8] {
         &self.bytes
     }
+}
+
+/// Checks the hooks that pack.toml names, if it does. Every rule of the SDK has `on-load`, which need not be named.
+fn check_hooks(manifest: &Manifest, exports: &[String]) -> Result<(), PackError> {
+    let Some(said) = manifest.hooks else { return Ok(()) };
+    let hook = |name: &String| {
+        Hook::from_name(name.strip_prefix(abi::PACKAGE)?.strip_prefix('/')?.split('@').next()?)
+    };
+    let found: HookSet = exports.iter().filter_map(hook).collect();
+    let load = HookSet::EMPTY.with(Hook::OnLoad);
+    if said.without(load) == found.without(load) {
+        return Ok(());
+    }
+    let list =
+        |hooks: HookSet| hooks.iter().map(|hook| format!("{:?}", hook.name())).collect::<Vec<_>>().join(", ");
+    Err(PackError::Hooks { said: list(said), found: list(found.without(load)) })
+}
+
+/// A line for each: what it is, and what to write.
+pub(crate) fn remedies(grants: &[Grant]) -> String {
+    let lines = grants.iter().map(|grant| format!("{grant}: {}", grant.remedy()));
+    lines.collect::<Vec<_>>().join("\n  ")
 }
 
 /// The bytes of a file. A byte more than there may be is enough to refuse it.
@@ -294,6 +326,37 @@ mod tests {
     fn sections_of_nested_modules_do_not_count() {
         let module = r#"(component (core module (@custom "shunt:pack" "[pack]")))"#;
         assert!(matches!(Pack::from_bytes(wat::parse_str(module).unwrap()), Err(PackError::NoManifest)));
+    }
+
+    #[test]
+    fn what_is_imported_is_asked_for() {
+        let of = |component: &str, manifest: &str| {
+            Pack::from_bytes(self::component(component, &[(PACK_SECTION, manifest.as_bytes())]))
+        };
+        let clock = r#"(component (import "shunt:rule/clock@0.1.0" (instance)) (import "shunt:rule/log@0.1.0" (instance)))"#;
+        let error = of(clock, MANIFEST).unwrap_err().to_string();
+        assert_eq!(
+            error,
+            "the rule can do what its pack.toml does not ask for:\n  \
+             write to the log: add `log = 8` to [capabilities]\n  read the time: add `clock = true` to [capabilities]"
+        );
+        assert!(of(clock, &format!("{MANIFEST}[capabilities]\nclock = true\nlog = 1\n")).is_ok());
+        let body = r#"(component (instance $h) (export "shunt:rule/on-request-body@0.1.0" (instance $h)))"#;
+        assert!(matches!(of(body, MANIFEST), Err(PackError::NotAsked(_))));
+        assert!(of(body, &format!("{MANIFEST}[capabilities.request]\nbody = true\n")).is_ok());
+    }
+
+    #[test]
+    fn hooks_that_are_named_are_those_that_are_there() {
+        let component = r#"(component (instance $h)
+            (export "shunt:rule/on-load@0.1.0" (instance $h)) (export "shunt:rule/on-flow@0.1.0" (instance $h)))"#;
+        let of = |hooks: &str| {
+            let manifest = MANIFEST.replace("wit =", &format!("hooks = [{hooks}]\nwit ="));
+            Pack::from_bytes(self::component(component, &[(PACK_SECTION, manifest.as_bytes())]))
+        };
+        assert!(of("\"on-flow\"").is_ok() && of("\"on-load\", \"on-flow\"").is_ok());
+        let error = of("\"on-done\"").unwrap_err().to_string();
+        assert!(error.contains("hooks = [\"on-done\"], and the rule has [\"on-flow\"]"), "{error}");
     }
 
     #[test]

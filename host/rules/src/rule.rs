@@ -5,6 +5,7 @@ use std::sync::Arc;
 use wasmtime::Engine;
 use wasmtime::component::{Component, ComponentExportIndex, InstancePre, Linker};
 
+use crate::abi::Contract;
 use crate::epoch::EpochClock;
 use crate::names::Names;
 use crate::state::State;
@@ -21,6 +22,7 @@ pub struct Rule {
     exports: [Option<ComponentExportIndex>; Hook::COUNT],
     names: Option<Arc<Names>>,
     clock: Arc<EpochClock>,
+    contract: &'static Contract,
 }
 
 /// Why a pack cannot be run here. The text says what to do.
@@ -35,8 +37,9 @@ pub enum RuleError {
     )]
     Imports(Vec<String>),
     #[error(
-        "the component uses another version of the rule contract ({}), and this Shunt has {}; \
-         build the pack with the shunt-sdk of this version of Shunt", .0.join(", "), abi::VERSION
+        "the component is for another version of the rule contract ({}), and this Shunt has {}; use a newer Shunt \
+         where that is newer, else build the pack with the shunt-sdk of this version of Shunt",
+        .0.join(", "), abi::spoken()
     )]
     Version(Vec<String>),
     #[error("the component exports {}, which this Shunt never calls; its hooks are {}", .0.join(", "), HookSet::ALL)]
@@ -61,12 +64,12 @@ impl Rule {
     ) -> Result<Arc<Rule>, RuleError> {
         let component = Component::from_binary(engine, pack.bytes())
             .map_err(|error| RuleError::Compile(format!("{error:#}")))?;
-        check_names(engine, &component)?;
+        let contract = check_names(engine, &component)?;
 
         let mut exports = [const { None }; Hook::COUNT];
         for hook in Hook::ALL {
             exports[hook as usize] = component
-                .get_export_index(None, abi::interface(hook.name()).as_str())
+                .get_export_index(None, contract.interface(hook.name()).as_str())
                 .and_then(|interface| component.get_export_index(Some(&interface), hook.name()));
         }
         let hooks: HookSet = Hook::ALL.into_iter().filter(|hook| exports[*hook as usize].is_some()).collect();
@@ -84,6 +87,7 @@ impl Rule {
             exports,
             names: pack.names().cloned(),
             clock: clock.clone(),
+            contract,
         }))
     }
 
@@ -106,6 +110,11 @@ impl Rule {
         self.hooks
     }
 
+    /// The version of the contract that it was made for.
+    pub(crate) fn contract(&self) -> &'static Contract {
+        self.contract
+    }
+
     pub(crate) fn pre(&self) -> &InstancePre<State> {
         &self.pre
     }
@@ -125,24 +134,33 @@ impl Rule {
 }
 
 /// Checks the names of imports and exports, so that what does not fit is told in the
-/// contract's words before the linker tells it in its own.
-fn check_names(engine: &Engine, component: &Component) -> Result<(), RuleError> {
+/// contract's words before the linker tells it in its own; gives the contract that they are of.
+fn check_names(engine: &Engine, component: &Component) -> Result<&'static Contract, RuleError> {
     let ty = component.component_type();
     let (mut foreign, mut other_version, mut unknown) = (Vec::new(), Vec::new(), Vec::new());
+    let mut seen: Option<&'static Contract> = None;
+    let mut is_other = |contract: Option<&'static Contract>| match (contract, seen) {
+        (Some(contract), Some(seen)) => !std::ptr::eq(contract, seen),
+        (Some(contract), None) => {
+            seen = Some(contract);
+            false
+        }
+        (None, _) => true,
+    };
     for (name, _) in ty.imports(engine) {
-        match contract_name(name) {
+        match abi::read_name(name) {
             Some((interface, _)) if !capabilities::OFFERED.contains(&interface) => {
                 foreign.push(name.to_owned());
             }
-            Some((_, false)) => other_version.push(name.to_owned()),
-            Some((_, true)) => {}
+            Some((_, contract)) if is_other(contract) => other_version.push(name.to_owned()),
+            Some(_) => {}
             None => foreign.push(name.to_owned()),
         }
     }
     for (name, _) in ty.exports(engine) {
-        match contract_name(name) {
-            Some((_, false)) => other_version.push(name.to_owned()),
-            Some((interface, true)) if Hook::from_name(interface).is_none() => unknown.push(name.to_owned()),
+        match abi::read_name(name) {
+            Some((_, contract)) if is_other(contract) => other_version.push(name.to_owned()),
+            Some((interface, _)) if Hook::from_name(interface).is_none() => unknown.push(name.to_owned()),
             // Exports of other packages are no affair of ours.
             _ => {}
         }
@@ -156,28 +174,5 @@ fn check_names(engine: &Engine, component: &Component) -> Result<(), RuleError> 
     if !unknown.is_empty() {
         return Err(RuleError::UnknownHooks(unknown));
     }
-    Ok(())
-}
-
-/// The interface that `shunt:rule/<interface>@<version>` names, and whether this host speaks
-/// the version: before 1.0, patch versions are compatible.
-fn contract_name(name: &str) -> Option<(&str, bool)> {
-    let (interface, version) = name.strip_prefix(abi::PACKAGE)?.strip_prefix('/')?.split_once('@')?;
-    let ours = version.rsplit_once('.').is_some_and(|(minor, _)| minor == abi::WIT);
-    Some((interface, ours))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn names_of_the_contract_carry_their_version() {
-        assert_eq!(contract_name("shunt:rule/log@0.1.0"), Some(("log", true)));
-        assert_eq!(contract_name("shunt:rule/log@0.1.9"), Some(("log", true)));
-        assert_eq!(contract_name("shunt:rule/log@0.2.0"), Some(("log", false)));
-        assert_eq!(contract_name("shunt:rule/log@1.0.1.0"), Some(("log", false)));
-        assert_eq!(contract_name("wasi:cli/environment@0.2.3"), None);
-        assert_eq!(contract_name("shunt:rules/log@0.1.0"), None);
-    }
+    seen.ok_or(RuleError::NoHook)
 }

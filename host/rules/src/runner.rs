@@ -4,7 +4,9 @@ use std::marker::PhantomData;
 use std::sync::Arc;
 
 use crate::breaker::Permit;
+use crate::grants::Grant;
 use crate::instance::{Failure, Instance};
+use crate::state::MOST_DENIED;
 use crate::stats::Meter;
 use crate::{Attachment, Fault, FaultKind, Hook, Isolation};
 
@@ -19,6 +21,8 @@ pub struct Runner {
     pub(crate) attachment: Arc<Attachment>,
     instance: Option<Instance>,
     meter: Meter,
+    /// What calls asked for and the pack was not granted; the first few, each once.
+    denied: Vec<Grant>,
     /// A runner belongs to one thread at a time.
     not_sync: PhantomData<std::cell::Cell<()>>,
 }
@@ -26,7 +30,7 @@ pub struct Runner {
 impl Runner {
     pub fn new(attachment: Arc<Attachment>) -> Runner {
         let meter = Meter::new(&attachment.stats);
-        Runner { attachment, instance: None, meter, not_sync: PhantomData }
+        Runner { attachment, instance: None, meter, denied: Vec::new(), not_sync: PhantomData }
     }
 
     pub fn attachment(&self) -> &Arc<Attachment> {
@@ -100,10 +104,31 @@ impl Runner {
             }),
             Err(error) => Err(instance.explain(hook, error)),
         };
+        let denied = instance.denied();
         if result.is_err() || self.attachment.isolation() == Isolation::Call || instance.wants_fresh() {
             self.instance = None;
         }
+        if let Some((times, grants)) = denied {
+            self.note_denied(hook, times, grants);
+        }
         result
+    }
+
+    /// What calls asked for and the pack was not granted.
+    pub(crate) fn denied(&self) -> &[Grant] {
+        &self.denied
+    }
+
+    #[cold]
+    fn note_denied(&mut self, hook: Hook, times: u32, grants: Vec<Grant>) {
+        self.meter.not_granted(hook, times);
+        for grant in grants {
+            // What is known takes no lock: a rule that is refused something is so at each call.
+            if self.denied.len() < MOST_DENIED && !self.denied.contains(&grant) {
+                self.meter.denied(&grant);
+                self.denied.push(grant);
+            }
+        }
     }
 
     #[cold]

@@ -4,17 +4,21 @@ use std::sync::Arc;
 
 use wasmtime::ResourceLimiter;
 
+use crate::abi::FieldError;
 use crate::budget::CallTime;
+use crate::grants::{Grant, Key};
 use crate::host::MAX_TABLE;
 use crate::{Attachment, Exchange};
 
 /// Host calls that one hook call may make. The time budget ends a flood of expensive ones; this
 /// ends one of cheap ones, which would stretch it.
 const HOST_CALLS: u32 = 100_000;
-/// Lines that one hook call may log, as `wit/capabilities.wit` says.
-const LOG_LINES: u32 = 64;
 /// Random bytes that one hook call may draw.
 const RANDOM_BYTES: u32 = 64 << 10;
+/// Different things that were not granted, of which the names are kept.
+pub(crate) const MOST_DENIED: usize = 16;
+/// Bytes that are kept of a field's name.
+const MAX_NAME: usize = 64;
 
 pub(crate) struct State {
     pub attachment: Arc<Attachment>,
@@ -36,8 +40,12 @@ pub(crate) struct Usage {
     /// Bytes of the heads, where a change made it worth counting.
     pub request_head: Option<usize>,
     pub response_head: Option<usize>,
-    /// The last line of level `error`: where a panic is told before it becomes a trap.
-    pub last_error: Option<String>,
+    /// What the rule reported before it traps.
+    pub report: Option<String>,
+    /// Calls that asked for what the pack was not granted.
+    pub not_granted: u32,
+    /// What they asked for, each once.
+    pub denied: Vec<Grant>,
 }
 
 /// The host refuses to continue with a call. Becomes a trap, and then a fault.
@@ -67,12 +75,26 @@ impl Usage {
         Ok(())
     }
 
-    pub(crate) fn log_line(&mut self) -> wasmtime::Result<()> {
+    /// `most`: lines that the pack was granted.
+    pub(crate) fn log_line(&mut self, most: u8) -> wasmtime::Result<()> {
         self.log_lines += 1;
-        if self.log_lines > LOG_LINES {
-            return Err(Refusal::host_call(format!("logged more than {LOG_LINES} lines")));
+        if self.log_lines > most.into() {
+            return Err(Refusal::host_call(format!(
+                "logged more than {most} lines, which is what it was granted"
+            )));
         }
         Ok(())
+    }
+
+    #[cold]
+    fn deny(&mut self, key: Key, name: &str) -> FieldError {
+        self.not_granted = self.not_granted.saturating_add(1);
+        let name = name[..name.floor_char_boundary(MAX_NAME)].to_ascii_lowercase();
+        let grant = Grant::new(key, name);
+        if self.denied.len() < MOST_DENIED && !self.denied.contains(&grant) {
+            self.denied.push(grant);
+        }
+        FieldError::NotGranted
     }
 
     pub(crate) fn random_bytes(&mut self, len: u32) -> wasmtime::Result<()> {
@@ -81,6 +103,32 @@ impl Usage {
             return Err(Refusal::host_call(format!("drew more than {RANDOM_BYTES} random bytes")));
         }
         Ok(())
+    }
+}
+
+impl State {
+    /// Whether the pack was granted this field of a head. `key` is one of those that list fields.
+    #[inline]
+    pub(crate) fn check_field(&mut self, key: Key, name: &str) -> Result<(), FieldError> {
+        let grants = &self.attachment.grants;
+        let fields = match key {
+            Key::RequestRead => &grants.request.read,
+            Key::RequestWrite => &grants.request.write,
+            Key::ResponseRead => &grants.response.read,
+            _ => &grants.response.write,
+        };
+        if fields.contains(name) { Ok(()) } else { Err(self.usage.deny(key, name)) }
+    }
+
+    /// Counts what the pack was not granted.
+    pub(crate) fn deny(&mut self, key: Key, name: &str) -> FieldError {
+        self.usage.deny(key, name)
+    }
+
+    /// Refuses what the pack was not granted.
+    #[inline]
+    pub(crate) fn check(&mut self, key: Key, granted: bool) -> Result<(), FieldError> {
+        if granted { Ok(()) } else { Err(self.usage.deny(key, "")) }
     }
 }
 

@@ -7,6 +7,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use crate::grants::Grant;
+use crate::state::MOST_DENIED;
 use crate::{FaultKind, Hook};
 
 /// One call of so many is timed, each runner and hook counting for itself, the first among them:
@@ -35,6 +37,8 @@ struct Shards {
     all: Vec<Arc<Shard>>,
     /// Those without a writer: what they counted stays, and the next runner counts on.
     free: Vec<Arc<Shard>>,
+    /// What the rule asked for and was not granted; a few of them, each once.
+    denied: Vec<Grant>,
 }
 
 /// What one runner at a time counts.
@@ -47,6 +51,7 @@ struct Shard {
 struct Cell {
     calls: AtomicU64,
     faults: [AtomicU64; FaultKind::COUNT],
+    not_granted: AtomicU64,
     timed_ns: AtomicU64,
     buckets: [AtomicU64; BUCKETS],
 }
@@ -62,6 +67,8 @@ pub struct HookReading {
     /// Calls that were made, faults among them; not those that an open breaker refused.
     pub calls: u64,
     faults: [u64; FaultKind::COUNT],
+    /// Host calls that asked for what the pack was not granted.
+    pub not_granted: u64,
     /// Calls that were timed, see [`SAMPLE`].
     pub timed: u64,
     /// Their time in all.
@@ -84,6 +91,11 @@ impl RuleStats {
             }
         }
         reading
+    }
+
+    /// What the rule asked for and was not granted, in all its versions: the first few, each once.
+    pub fn denied(&self) -> Vec<Grant> {
+        self.lock().denied.clone()
     }
 
     fn lock(&self) -> MutexGuard<'_, Shards> {
@@ -126,6 +138,7 @@ impl HookReading {
         for (sum, faults) in self.faults.iter_mut().zip(&cell.faults) {
             *sum += faults.load(Ordering::Relaxed);
         }
+        self.not_granted += cell.not_granted.load(Ordering::Relaxed);
         self.time += Duration::from_nanos(cell.timed_ns.load(Ordering::Relaxed));
         for (sum, bucket) in self.buckets.iter_mut().zip(&cell.buckets) {
             let count = bucket.load(Ordering::Relaxed);
@@ -174,6 +187,18 @@ impl Meter {
 
     pub(crate) fn fault(&mut self, hook: Hook, kind: FaultKind) {
         add(&self.shard.hooks[hook as usize].faults[kind as usize], 1);
+    }
+
+    pub(crate) fn not_granted(&mut self, hook: Hook, times: u32) {
+        add(&self.shard.hooks[hook as usize].not_granted, times.into());
+    }
+
+    /// Keeps the name of what was not granted.
+    pub(crate) fn denied(&mut self, grant: &Grant) {
+        let mut shards = self.stats.lock();
+        if shards.denied.len() < MOST_DENIED && !shards.denied.contains(grant) {
+            shards.denied.push(grant.clone());
+        }
     }
 }
 

@@ -224,6 +224,11 @@ fn of_rules(status: &Status) -> Vec<Family> {
         ),
         counter("rule_calls", "Hook calls", hooks().map(|(labels, hook)| (labels, hook.calls)).collect()),
         counter("rule_faults", "Hook calls that gave no verdict, by kind", faults.collect()),
+        counter(
+            "rule_not_granted",
+            "Reads and changes that were refused, because the pack does not ask for them",
+            hooks().map(|(labels, hook)| (labels, hook.not_granted)).collect(),
+        ),
         Family {
             name: "rule_call_seconds".to_owned(),
             help: "How long a hook call takes; one call of sixteen is timed",
@@ -315,6 +320,7 @@ mod tests {
             "shunt_steering_frames_total{outcome=\"owned\"} 4000",
             "shunt_rule_version{rule=\"shop/canary\"} 2.0",
             "shunt_rule_faults_total{rule=\"shop/canary\",hook=\"on-request\",kind=\"timeout\"} 3",
+            "shunt_rule_not_granted_total{rule=\"shop/canary\",hook=\"on-request\"} 5",
             "shunt_rule_call_seconds_bucket{le=\"0.000002\",rule=\"shop/canary\",hook=\"on-request\"} 3",
             "shunt_rule_call_seconds_count{rule=\"shop/canary\",hook=\"on-request\"} 4",
         ] {

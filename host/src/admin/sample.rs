@@ -184,6 +184,7 @@ pub(crate) fn rule() -> RuleStatus {
             hook: "on-request".to_owned(),
             calls: 1_234,
             faults: [("timeout".to_owned(), 3)].into(),
+            not_granted: 5,
             p50_ns: Some(1_000),
             p99_ns: Some(2_000),
             times: Times {
@@ -192,6 +193,7 @@ pub(crate) fn rule() -> RuleStatus {
                 buckets: vec![(0.000_001, 1), (0.000_002, 2), (f64::MAX, 1)],
             },
         }],
+        not_granted: vec!["read the field cookie of requests".to_owned()],
         breaker: Some("closed".to_owned()),
     }
 }

@@ -128,14 +128,14 @@ fn build(
     let artefact = kept.unwrap_or(artefact);
     let content = artefact.to_bytes();
     write(&file, &content)?;
-    let open_slots: Vec<String> = built.open_slots.iter().map(ToString::to_string).collect();
+    let notes = rule_author::Notes::of(&built.open_slots, &built.idle);
     let answer = json!({
         "file": file.display().to_string(), "component": built.file.display().to_string(), "name": name,
         "version": version, "bytes": content.len(), "digest": format!("sha256:{}", artefact.digest()),
-        "signatures": artefact.signatures().len(), "open-slots": open_slots,
+        "signatures": artefact.signatures().len(), "open-slots": notes.open_slots, "unused": notes.idle,
     });
     screen.show(&answer, |paint| {
-        let mut text = rule_author::notes(&open_slots, paint);
+        let mut text = notes.told(paint);
         text.push_str(&format!(
             "{} {name} {version}, {}: {}\npack sha256:{}\n",
             paint.on(Tone::Good, "built"),

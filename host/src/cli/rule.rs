@@ -99,7 +99,8 @@ pub(super) fn list(client: &Client, screen: &Screen) -> Result<(), Failure> {
 fn show_loaded(answer: &Value, client: &Client, screen: &Screen) -> Result<(), Failure> {
     let loaded: LoadedRule = client.read(answer)?;
     screen.show(answer, |_| {
-        let LoadedRule { name, running, pack, version, digest, hooks, replaced, grants } = &loaded;
+        let LoadedRule { name, running, pack, version, digest, hooks, replaced, grants, warnings } = &loaded;
+        let warnings: String = warnings.iter().map(|warning| format!("warning: {warning}\n")).collect();
         let replaced = match replaced {
             Some(before) if before != running => format!(" in place of version {before}"),
             _ => String::new(),
@@ -107,7 +108,7 @@ fn show_loaded(answer: &Value, client: &Client, screen: &Screen) -> Result<(), F
         let hooks = if hooks.is_empty() { "no hooks".to_owned() } else { hooks.join(", ") };
         let grown: String = grants.iter().map(|it| format!("  it may now {it}\n")).collect();
         format!(
-            "{name}: version {running} runs{replaced} ({pack} {version}, {}; {hooks})\n{grown}",
+            "{name}: version {running} runs{replaced} ({pack} {version}, {}; {hooks})\n{grown}{warnings}",
             short(digest)
         )
     });
@@ -122,6 +123,12 @@ fn listed(rules: &[RuleStatus], now_unix_ms: u64, paint: Paint) -> String {
     let mut text = versions.render(paint);
     if !hooks.is_empty() {
         text = format!("{text}\n{}", hooks.render(paint));
+    }
+    for rule in rules.iter().filter(|rule| !rule.not_granted.is_empty()) {
+        let times: u64 = rule.hooks.iter().map(|hook| hook.not_granted).sum();
+        let refused = format!("was refused {} what its pack does not ask for:", format::count(times, "time"));
+        text.push_str(&format!("\n{} {}\n", rule.name, paint.on(Tone::Bad, &refused)));
+        rule.not_granted.iter().for_each(|it| text.push_str(&format!("  {it}\n")));
     }
     text
 }
@@ -210,6 +217,9 @@ shop/canary   1  canary  1.0.0    a1a1a1a1a1a1  1m 5s ago  kept     on-request
 
 RULE         HOOK        CALLS  HALF BELOW  99% BELOW  FAULTS
 shop/canary  on-request   1234       1.0µs      2.0µs  3 timeout
+
+shop/canary was refused 5 times what its pack does not ask for:
+  read the field cookie of requests
 ";
         assert_eq!(listed(&[rule], 1_700_000_065_000, Paint(false)), expected);
         assert_eq!(listed(&[], 0, Paint(false)), "no rules\n");

@@ -3,8 +3,9 @@
 use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
-use shunt_rules::build::{BuildOptions, BuildOutput, Progress};
+use shunt_rules::build::{BuildOptions, BuildOutput, Place, Progress};
 use shunt_rules::cases::Report;
+use shunt_rules::grants::Key;
 use shunt_rules::scaffold::SdkSource;
 use shunt_rules::{Pack, RuleHost, build, cases, scaffold};
 
@@ -100,14 +101,14 @@ fn is_sdk(folder: &Path) -> bool {
 pub(super) fn build(folder: &Path, screen: &Screen) -> Result<(), Failure> {
     let built = compile(folder, None, screen)?;
     let (file, manifest, digest) =
-        (built.file.display().to_string(), built.manifest, built.digest.to_string());
-    let open_slots: Vec<String> = built.open_slots.iter().map(ToString::to_string).collect();
+        (built.file.display().to_string(), &built.manifest, built.digest.to_string());
+    let notes = Notes::of(&built.open_slots, &built.idle);
     let answer = json!({
         "file": file, "name": manifest.name, "version": manifest.version.to_string(), "bytes": built.size, "digest": digest,
-        "open-slots": open_slots,
+        "open-slots": notes.open_slots, "unused": notes.idle,
     });
     screen.show(&answer, |paint| {
-        let notes = notes(&open_slots, paint);
+        let notes = notes.told(paint);
         let size = built.size.div_ceil(1024);
         format!(
             "{notes}{} {} {}, {size} KiB: {file}\n",
@@ -119,16 +120,35 @@ pub(super) fn build(folder: &Path, screen: &Screen) -> Result<(), Failure> {
     Ok(())
 }
 
-/// A line for each place where a slot is no literal.
-pub(super) fn notes(open_slots: &[String], paint: Paint) -> String {
-    let notes = open_slots.iter().map(|place| {
-        format!(
-            "{} {place}: this slot is not a literal: only a case that reaches it can check whether pack.toml \
-             declares it\n",
-            paint.on(Tone::Head, "note")
-        )
-    });
-    notes.collect()
+/// What a build shows that is no error.
+pub(super) struct Notes {
+    /// Places where a slot is no literal.
+    pub(super) open_slots: Vec<String>,
+    /// Capabilities that the rule does not use.
+    pub(super) idle: Vec<&'static str>,
+}
+
+impl Notes {
+    pub(super) fn of(open_slots: &[Place], idle: &[Key]) -> Notes {
+        Notes {
+            open_slots: open_slots.iter().map(ToString::to_string).collect(),
+            idle: idle.iter().map(|key| key.name()).collect(),
+        }
+    }
+
+    /// A line for each.
+    pub(super) fn told(&self, paint: Paint) -> String {
+        let open = self.open_slots.iter().map(|place| {
+            format!(
+                "{place}: this slot is not a literal: only a case that reaches it can check whether pack.toml \
+                 declares it"
+            )
+        });
+        let idle = self.idle.iter().map(|key| {
+            format!("pack.toml asks for {key} under [capabilities], which the rule does not use; remove it")
+        });
+        open.chain(idle).map(|note| format!("{} {note}\n", paint.on(Tone::Head, "note"))).collect()
+    }
 }
 
 /// Runs the cases of a pack, after it was built as its sources are now.

@@ -316,6 +316,7 @@ impl Control {
             hooks: rule.hooks().iter().map(|hook| hook.to_string()).collect(),
             replaced,
             grants: Vec::new(),
+            warnings: rule.manifest().advice.warnings(running.attachment.budget()),
         };
         self.put_rules_in_force(rules).await?;
         Ok((loaded, from, to))

@@ -130,7 +130,8 @@ impl Basis {
         let rules = self.rules(&document, &packs, compiled)?;
         let tls = plan_tls(&document, &self.before)?;
         let Basis { before, stats, highest, asked, .. } = self;
-        let (files, warnings) = (document.fingerprint().clone(), document.warnings());
+        let new = rules.iter().filter_map(|(name, plan)| Some((name, &plan.run.as_ref()?.1)));
+        let (files, warnings) = (document.fingerprint().clone(), document.warnings(new.flat_map(advice)));
         let config = Arc::new(document.config);
         let epoch = before.epoch;
         Ok(Plan { epoch, config, files, warnings, rules, packs, highest, asked, tls, stats })
@@ -224,23 +225,32 @@ pub(super) struct RulePlan {
     pub(super) run: Option<(Loaded, Arc<Attachment>, Using)>,
 }
 
+/// Where a rule gets less than its authors say that it needs.
+fn advice((name, attachment): (&RuleName, &Arc<Attachment>)) -> Vec<Remark> {
+    let warnings = attachment.rule().manifest().advice.warnings(attachment.budget());
+    let remark = |message| Remark { key: key(name, "budget"), message, help: None };
+    warnings.into_iter().map(remark).collect()
+}
+
+/// A key of a rule.
+fn key(name: &RuleName, key: &str) -> Vec<String> {
+    ["virtual", &name.virtual_name, "rule", &name.rule, key].map(str::to_owned).to_vec()
+}
+
 /// An error of a rule, at the key of the configuration that it is about.
 fn remark(name: &RuleName, error: &LoadError) -> Vec<Remark> {
     use shunt_rules::AttachProblem as Problem;
-    let at = |key: &str, message: String| Remark {
-        key: ["virtual", &name.virtual_name, "rule", &name.rule, key].map(str::to_owned).to_vec(),
-        message,
-        help: None,
-    };
+    let at = |at: &str, message: String| Remark { key: key(name, at), message, help: None };
     match error {
         LoadError::Attach(problems) => problems
             .0
             .iter()
             .map(|problem| {
                 let key = match problem {
-                    Problem::UnknownSlot { .. } | Problem::MissingSlot { .. } | Problem::SlotTwice(_) => {
-                        "slots"
-                    }
+                    Problem::UnknownSlot { .. }
+                    | Problem::MissingSlot { .. }
+                    | Problem::SlotTwice(_)
+                    | Problem::SlotKind { .. } => "slots",
                     Problem::Settings(_) | Problem::Refused(_) => "settings",
                     Problem::Memory(_) => "budget",
                     Problem::NeverFires(_) | Problem::OnLoad(_) | Problem::Contract { .. } => "pack",

@@ -100,9 +100,12 @@ impl LoadError {
             LoadError::Component(_) => "component",
             LoadError::Attach(error) => match error.0.first() {
                 Some(Problem::NeverFires(_) | Problem::Contract { .. }) => "hooks",
-                Some(Problem::UnknownSlot { .. } | Problem::MissingSlot { .. } | Problem::SlotTwice(_)) => {
-                    "slots"
-                }
+                Some(
+                    Problem::UnknownSlot { .. }
+                    | Problem::MissingSlot { .. }
+                    | Problem::SlotTwice(_)
+                    | Problem::SlotKind { .. },
+                ) => "slots",
                 Some(Problem::Settings(_)) => "settings",
                 Some(Problem::Memory(_)) => "budget",
                 Some(Problem::Refused(_) | Problem::OnLoad(_)) | None => "on-load",
@@ -120,6 +123,7 @@ fn lines(all: &[String]) -> String {
 #[derive(Clone, PartialEq)]
 pub(super) struct Using {
     rule: model::RuleUse,
+    slots: Vec<SlotBinding>,
     header_limit: usize,
     fires: HookSet,
 }
@@ -138,14 +142,15 @@ const OF_PACKETS: HookSet = HookSet::EMPTY.with(Hook::OnLoad).with(Hook::OnFlow)
 
 /// Every rule of a configuration.
 pub(super) fn uses(config: &model::Config) -> impl Iterator<Item = RuleUse<'_>> {
-    let proxies = config.virtuals.iter().flat_map(|it| {
-        it.rules.iter().map(|rule| RuleUse::of(&it.name, rule, it.limits.head, HookSet::HTTP))
+    let snat_pools = &config.snat_pools;
+    let proxies = config.virtuals.iter().flat_map(move |it| {
+        let of = move |rule| RuleUse::of(&it.name, rule, snat_pools, it.limits.head, HookSet::HTTP);
+        it.rules.iter().map(of)
     });
     // Packet virtuals have no heads that a rule could grow.
-    let packets = config
-        .packet_virtuals
-        .iter()
-        .flat_map(|it| it.rules.iter().map(|rule| RuleUse::of(&it.name, rule, 0, OF_PACKETS)));
+    let packets = config.packet_virtuals.iter().flat_map(move |it| {
+        it.rules.iter().map(move |rule| RuleUse::of(&it.name, rule, snat_pools, 0, OF_PACKETS))
+    });
     proxies.chain(packets)
 }
 
@@ -167,11 +172,22 @@ pub(super) fn same_rules(left: &[Arc<Attachment>], right: &[Arc<Attachment>]) ->
 }
 
 impl<'c> RuleUse<'c> {
-    fn of(virtual_name: &str, written: &'c model::RuleUse, header_limit: usize, fires: HookSet) -> Self {
+    fn of(
+        virtual_name: &str,
+        written: &'c model::RuleUse,
+        snat_pools: &[model::SnatPool],
+        header_limit: usize,
+        fires: HookSet,
+    ) -> Self {
         let name = RuleName { virtual_name: virtual_name.to_owned(), rule: written.name.clone() };
         // Where the pack came from does not matter once it is read.
         let rule = model::RuleUse { pack: Source::Sent, ..written.clone() };
-        RuleUse { name, written, using: Using { rule, header_limit, fires } }
+        let slots = written.slots.iter().map(|(slot, pool)| SlotBinding {
+            slot: slot.clone(),
+            pool: pool.clone(),
+            snat: snat_pools.iter().any(|it| it.name == *pool),
+        });
+        RuleUse { name, written, using: Using { rule, slots: slots.collect(), header_limit, fires } }
     }
 }
 
@@ -189,10 +205,9 @@ pub(super) fn attach(
     stats: Arc<RuleStats>,
 ) -> Result<Arc<Attachment>, LoadError> {
     let use_ = &using.rule;
-    let slots = use_.slots.iter().map(|(slot, pool)| SlotBinding { slot: slot.clone(), pool: pool.clone() });
     let options = AttachOptions {
         name: name.to_string(),
-        slots: slots.collect(),
+        slots: using.slots.clone(),
         settings: use_.settings.clone(),
         isolation: use_.isolation,
         budget: use_.budget,

@@ -111,6 +111,9 @@ fn rule_status(name: &RuleName, history: &History) -> RuleStatus {
         running: running.map(|it| it.number),
         versions: history.versions().iter().map(rule_version).collect(),
         hooks: running.map(|it| hook_statuses(&it.attachment)).unwrap_or_default(),
+        not_granted: running
+            .map(|it| it.attachment.stats().denied().iter().map(ToString::to_string).collect())
+            .unwrap_or_default(),
         breaker: running.map(|it| if it.attachment.breaker_is_open() { "open" } else { "closed" }.to_owned()),
     }
 }
@@ -146,6 +149,7 @@ fn hook_statuses(attachment: &shunt_rules::Attachment) -> Vec<HookStatus> {
             hook: hook.to_string(),
             calls: read.calls,
             faults: faults.filter(|(_, count)| *count > 0).collect(),
+            not_granted: read.not_granted,
             p50_ns: quantile_ns(read, 0.5),
             p99_ns: quantile_ns(read, 0.99),
             times: Times {

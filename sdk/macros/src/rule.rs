@@ -150,7 +150,7 @@ fn check_on_load(method: &ImplItemFn) -> Result<(), Error> {
     }
 }
 
-/// Every rule exports `on-load`, which reads the settings and has panics written to the log.
+/// Every rule exports `on-load`, which reads the settings and has panics reported.
 ///
 /// Exports are for WebAssembly only. Their names have colons, which rust-lld does not accept in the list of exported
 /// symbols: `cargo build` for the machine itself, as editors run it, would not link.

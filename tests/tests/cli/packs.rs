@@ -142,12 +142,15 @@ fn packs_are_compared_as_by_diff() {
         "- slot canary: the new version\n",
         "- setting percent: integer, 0 to 255, required\n",
         "~ code\n",
+        "\nthe new one asks for more:\n",
+        "\n  change all fields of responses but credentials\n",
     ] {
         assert!(other.stdout.contains(line), "{line:?} is not in {}", other.stdout);
     }
     let json = pack(&folder, &["diff", text(&file), "builtin:headers", "-o", "json"]);
     let json: Value = serde_json::from_str(&json.stdout).unwrap();
     assert_eq!((&json["differ"], &json["old"]["name"]), (&json!(true), &json!("canary")));
+    assert_eq!(json["asks-for-more"][0], "get random numbers");
     pack(&folder, &["diff", text(&file), "gone.pack.tar"]).refused(2);
 }
 

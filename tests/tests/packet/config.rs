@@ -42,7 +42,7 @@ fn a_slot_stands_for_a_snat_pool() {
     assert!(check(&folder).good().contains("1 rule"));
     configure(&folder, &rule("packets", "slots = { main = \"resolvers\", other = \"resolvers\" }"));
     let refused = check(&folder).refused(1);
-    assert!(refused.contains("slot \"out\" (the SNAT pool) is not bound to a pool"), "{refused}");
+    assert!(refused.contains("slot \"out\" (the SNAT pool) is not bound to a SNAT pool"), "{refused}");
 }
 
 #[test]

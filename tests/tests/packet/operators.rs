@@ -175,7 +175,7 @@ fn verdicts_that_cannot_be_are_faults_of_the_rule() {
         (&3.into(), &serde_json::json!({ "verdict": 2 })),
         "{rule:#}"
     );
-    site.wait_log("chose the slot \\\"out\\\" as pool, which is bound to a SNAT pool or to none");
+    site.wait_log("named the slot \\\"out\\\" as pool, which stands for a SNAT pool");
 }
 
 #[test]

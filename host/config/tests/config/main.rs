@@ -52,7 +52,7 @@ fn what_is_wrong_is_refused_in_these_words() {
 fn warned(folder: &str) -> impl Iterator<Item = (PathBuf, Report)> {
     fixtures(folder).into_iter().map(|path| {
         let document = Document::read(&path).unwrap_or_else(|report| panic!("{}:\n{report}", path.display()));
-        (path, document.warnings())
+        (path, document.warnings([]))
     })
 }
 

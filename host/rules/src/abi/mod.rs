@@ -6,14 +6,12 @@
 
 mod contract;
 mod types;
+#[cfg(test)]
+pub(crate) mod v0_0_9;
 
 pub use contract::ContractError;
-pub(crate) use contract::{VERSION, WIT, check_written};
+pub(crate) use contract::{CONTRACTS, Contract, WIT, check_written, read_name, spoken};
 pub(crate) use types::*;
 
 /// Where the contract's interfaces live.
 pub(crate) const PACKAGE: &str = "shunt:rule";
-/// `shunt:rule/log@0.1.0`
-pub(crate) fn interface(name: &str) -> String {
-    format!("{PACKAGE}/{name}@{VERSION}")
-}

@@ -164,6 +164,8 @@ pub(crate) enum FieldError {
     Forbidden,
     #[component(name = "too-large")]
     TooLarge,
+    #[component(name = "not-granted")]
+    NotGranted,
 }
 
 #[derive(ComponentType, Lower, Clone, Copy)]

@@ -4,6 +4,7 @@ use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 
 use crate::abi::FieldError;
 use crate::exchange::HeaderEdit;
+use crate::grants::Fields;
 
 /// What a field costs in a head beyond its name and value: `: ` and the line's end.
 const OVERHEAD: usize = 4;
@@ -36,6 +37,23 @@ pub(super) fn name(text: &str) -> Result<HeaderName, FieldError> {
 
 pub(super) fn value(bytes: &[u8]) -> Result<HeaderValue, FieldError> {
     HeaderValue::from_bytes(bytes).map_err(|_| FieldError::Invalid)
+}
+
+/// What is read of a field, by its name.
+pub(super) type Read<T> = fn(&HeaderMap, &str) -> T;
+
+pub(super) fn first_value(headers: &HeaderMap, name: &str) -> Option<Vec<u8>> {
+    headers.get(name).map(|value| value.as_bytes().to_vec())
+}
+
+pub(super) fn all_values(headers: &HeaderMap, name: &str) -> Vec<Vec<u8>> {
+    headers.get_all(name).iter().map(|value| value.as_bytes().to_vec()).collect()
+}
+
+/// The names of the fields that may be read.
+pub(super) fn names(headers: &HeaderMap, readable: &Fields) -> Vec<String> {
+    let names = headers.keys().map(HeaderName::as_str).filter(|name| readable.contains(name));
+    names.map(str::to_owned).collect()
 }
 
 /// A head whose size is watched. The size is counted at the first change of a call, for most
@@ -91,19 +109,13 @@ pub(super) fn note_edit(
     edit: HeaderEdit,
     limit: usize,
 ) -> Result<(), FieldError> {
-    edits.retain(|other| edit_name(other) != edit_name(&edit));
+    edits.retain(|other| other.name() != edit.name());
     let size: usize = edits.iter().chain([&edit]).map(edit_size).sum();
     if size > limit {
         return Err(FieldError::TooLarge);
     }
     edits.push(edit);
     Ok(())
-}
-
-fn edit_name(edit: &HeaderEdit) -> &HeaderName {
-    match edit {
-        HeaderEdit::Set(name, _) | HeaderEdit::Remove(name) => name,
-    }
 }
 
 fn edit_size(edit: &HeaderEdit) -> usize {

@@ -26,6 +26,9 @@ fn pool_of<'a>(context: &'a Context<'_>, slot: &WasmStr) -> wasmtime::Result<&'a
     let slot = slot.to_str(context)?;
     let attachment = &context.data().attachment;
     match attachment.slot_index(&slot) {
+        Some(index) if attachment.slots()[index].snat => {
+            Err(Refusal::host_call(format!("asked for the slot {slot:?}, which stands for a SNAT pool")))
+        }
         Some(index) => Ok(&attachment.slots()[index].pool),
         None => {
             Err(Refusal::host_call(format!("asked for the slot {slot:?}, which the pack does not declare")))

@@ -1,14 +1,15 @@
 //! `http`, resource `request`
 
 use http::uri::{Authority, PathAndQuery, Uri};
-use http::{HeaderMap, HeaderValue, header, request::Parts};
+use http::{HeaderName, HeaderValue, header, request::Parts};
 use shunt_wire::authority::is_host;
 use wasmtime::component::{Resource, WasmList, WasmStr};
 
-use super::fields::{self, Head};
+use super::fields::{self, Head, Read};
 use super::{Context, Interface};
 use crate::abi::{FieldError, Flow, Request, Scheme, Version};
 use crate::exchange;
+use crate::grants::Key;
 use crate::state::State;
 
 type This = Resource<Request>;
@@ -47,14 +48,14 @@ fn read(http: &mut Interface<'_>) -> wasmtime::Result<()> {
         Ok((parts(&context).uri.query().map(str::to_owned),))
     })?;
     http.function("[method]request.authority", |context, (_,): (This,)| Ok((authority(parts(&context)),)))?;
-    http.function("[method]request.header", |context, (_, name): (This, WasmStr)| {
-        Ok((first_value(&parts(&context).headers, &name.to_str(&context)?),))
+    http.function("[method]request.header", |mut context, (_, name): (This, WasmStr)| {
+        Ok((read_field(&mut context, &name, fields::first_value)?,))
     })?;
-    http.function("[method]request.headers", |context, (_, name): (This, WasmStr)| {
-        Ok((all_values(&parts(&context).headers, &name.to_str(&context)?),))
+    http.function("[method]request.headers", |mut context, (_, name): (This, WasmStr)| {
+        Ok((read_field(&mut context, &name, fields::all_values)?,))
     })?;
     http.function("[method]request.header-names", |context, (_,): (This,)| {
-        Ok((names(&parts(&context).headers),))
+        Ok((fields::names(&parts(&context).headers, &context.data().attachment.grants.request.read),))
     })
 }
 
@@ -78,20 +79,45 @@ fn change(http: &mut Interface<'_>) -> wasmtime::Result<()> {
         "[method]request.set-header",
         |mut context, (_, name, value): (This, WasmStr, WasmList<u8>)| {
             let field = field(&context, &name, &value)?;
-            Ok((field.and_then(|(name, value)| head(context.data_mut()).set(name, value)),))
+            let state = context.data_mut();
+            Ok((field.and_then(|(name, value)| writable(state, &name)?.set(name, value)),))
         },
     )?;
     http.function(
         "[method]request.add-header",
         |mut context, (_, name, value): (This, WasmStr, WasmList<u8>)| {
             let field = field(&context, &name, &value)?;
-            Ok((field.and_then(|(name, value)| head(context.data_mut()).add(name, value)),))
+            let state = context.data_mut();
+            Ok((field.and_then(|(name, value)| writable(state, &name)?.add(name, value)),))
         },
     )?;
     http.function("[method]request.remove-header", |mut context, (_, name): (This, WasmStr)| {
         let name = fields::name(&name.to_str(&context)?);
-        Ok((name.map(|name| head(context.data_mut()).remove(&name)),))
+        let state = context.data_mut();
+        Ok((name.and_then(|name| writable(state, &name).map(|mut head| head.remove(&name))),))
     })
+}
+
+/// What a rule reads of a field.
+#[inline]
+pub(super) fn read_field<T>(
+    context: &mut Context<'_>,
+    name: &WasmStr,
+    read: Read<T>,
+) -> wasmtime::Result<Result<T, FieldError>> {
+    let name = name.to_str(&*context)?;
+    let state = context.data();
+    if state.attachment.grants.request.read.contains(&name) {
+        return Ok(Ok(read(&state.exchange.request.headers, &name)));
+    }
+    let name = name.into_owned();
+    Ok(Err(context.data_mut().deny(Key::RequestRead, &name)))
+}
+
+/// The head, if the rule may change this field of it.
+fn writable<'a>(state: &'a mut State, name: &HeaderName) -> Result<Head<'a>, FieldError> {
+    state.check_field(Key::RequestWrite, name.as_str())?;
+    Ok(head(state))
 }
 
 fn change_answer(http: &mut Interface<'_>) -> wasmtime::Result<()> {
@@ -122,6 +148,7 @@ fn head(state: &mut State) -> Head<'_> {
 }
 
 fn edit(state: &mut State, edit: exchange::HeaderEdit) -> Result<(), FieldError> {
+    state.check_field(Key::ResponseWrite, edit.name().as_str())?;
     fields::note_edit(&mut state.exchange.response_edits, edit, state.attachment.header_limit)
 }
 
@@ -131,21 +158,9 @@ pub(super) fn field(
     context: &Context<'_>,
     name: &WasmStr,
     value: &WasmList<u8>,
-) -> wasmtime::Result<Result<(http::HeaderName, HeaderValue), FieldError>> {
+) -> wasmtime::Result<Result<(HeaderName, HeaderValue), FieldError>> {
     let name = fields::name(&name.to_str(context)?);
     Ok(name.and_then(|name| Ok((name, fields::value(value.as_le_slice(context))?))))
-}
-
-pub(super) fn first_value(headers: &HeaderMap, name: &str) -> Option<Vec<u8>> {
-    headers.get(name).map(|value| value.as_bytes().to_vec())
-}
-
-pub(super) fn all_values(headers: &HeaderMap, name: &str) -> Vec<Vec<u8>> {
-    headers.get_all(name).iter().map(|value| value.as_bytes().to_vec()).collect()
-}
-
-pub(super) fn names(headers: &HeaderMap) -> Vec<String> {
-    headers.keys().map(|name| name.as_str().to_owned()).collect()
 }
 
 fn authority(parts: &Parts) -> String {
@@ -158,7 +173,13 @@ fn authority(parts: &Parts) -> String {
     }
 }
 
+/// Whether the rule may change path, query and authority.
+fn check_target(state: &mut State) -> Result<(), FieldError> {
+    state.check(Key::RequestTarget, state.attachment.grants.request.target)
+}
+
 fn set_path(state: &mut State, path: &str) -> Result<(), FieldError> {
+    check_target(state)?;
     if !path.starts_with('/') || path.contains('?') {
         return Err(FieldError::Invalid);
     }
@@ -170,6 +191,7 @@ fn set_path(state: &mut State, path: &str) -> Result<(), FieldError> {
 }
 
 fn set_query(state: &mut State, query: Option<&str>) -> Result<(), FieldError> {
+    check_target(state)?;
     let path = state.exchange.request.uri.path();
     let text = match query {
         Some(query) => format!("{path}?{query}"),
@@ -197,6 +219,7 @@ fn set_path_and_query(state: &mut State, text: String) -> Result<(), FieldError>
 }
 
 fn set_authority(state: &mut State, text: &str) -> Result<(), FieldError> {
+    check_target(state)?;
     let authority = Authority::try_from(text).map_err(|_| FieldError::Invalid)?;
     // RFC 9110 section 4.2.4: user information has no place in a request.
     if !is_host(text.as_bytes()) {

@@ -1,13 +1,14 @@
 //! `http`, resource `response`
 
-use http::StatusCode;
 use http::response::Parts;
+use http::{HeaderName, StatusCode};
 use wasmtime::component::{Resource, WasmList, WasmStr};
 
-use super::fields::{self, Head};
-use super::request::{all_values, field, first_value, names};
+use super::fields::{self, Head, Read};
+use super::request::field;
 use super::{Context, Interface};
 use crate::abi::{Endpoint, FieldError, Response};
+use crate::grants::Key;
 use crate::state::State;
 
 type This = Resource<Response>;
@@ -21,14 +22,14 @@ fn read(http: &mut Interface<'_>) -> wasmtime::Result<()> {
     http.function("[method]response.status", |context, (_,): (This,)| {
         Ok((parts(&context)?.status.as_u16(),))
     })?;
-    http.function("[method]response.header", |context, (_, name): (This, WasmStr)| {
-        Ok((first_value(&parts(&context)?.headers, &name.to_str(&context)?),))
+    http.function("[method]response.header", |mut context, (_, name): (This, WasmStr)| {
+        Ok((read_field(&mut context, &name, fields::first_value)?,))
     })?;
-    http.function("[method]response.headers", |context, (_, name): (This, WasmStr)| {
-        Ok((all_values(&parts(&context)?.headers, &name.to_str(&context)?),))
+    http.function("[method]response.headers", |mut context, (_, name): (This, WasmStr)| {
+        Ok((read_field(&mut context, &name, fields::all_values)?,))
     })?;
     http.function("[method]response.header-names", |context, (_,): (This,)| {
-        Ok((names(&parts(&context)?.headers),))
+        Ok((fields::names(&parts(&context)?.headers, &context.data().attachment.grants.response.read),))
     })?;
     http.function("[method]response.slot", |context, (_,): (This,)| {
         let state = context.data();
@@ -47,7 +48,11 @@ fn read(http: &mut Interface<'_>) -> wasmtime::Result<()> {
 
 fn change(http: &mut Interface<'_>) -> wasmtime::Result<()> {
     http.function("[method]response.set-status", |mut context, (_, status): (This, u16)| {
-        let parts = context.data_mut().exchange.response.as_mut().ok_or_else(missing)?;
+        let state = context.data_mut();
+        if let Err(error) = state.check(Key::ResponseStatus, state.attachment.grants.response.status) {
+            return Ok((Err(error),));
+        }
+        let parts = state.exchange.response.as_mut().ok_or_else(missing)?;
         let set = match StatusCode::from_u16(status) {
             Ok(code) if (200..=599).contains(&status) => {
                 parts.status = code;
@@ -61,6 +66,7 @@ fn change(http: &mut Interface<'_>) -> wasmtime::Result<()> {
         "[method]response.set-header",
         |mut context, (_, name, value): (This, WasmStr, WasmList<u8>)| {
             let field = field(&context, &name, &value)?;
+            let field = field.and_then(|(name, value)| Ok((writable(context.data_mut(), name)?, value)));
             let mut head = head(context.data_mut())?;
             Ok((field.and_then(|(name, value)| head.set(name, value)),))
         },
@@ -69,15 +75,37 @@ fn change(http: &mut Interface<'_>) -> wasmtime::Result<()> {
         "[method]response.add-header",
         |mut context, (_, name, value): (This, WasmStr, WasmList<u8>)| {
             let field = field(&context, &name, &value)?;
+            let field = field.and_then(|(name, value)| Ok((writable(context.data_mut(), name)?, value)));
             let mut head = head(context.data_mut())?;
             Ok((field.and_then(|(name, value)| head.add(name, value)),))
         },
     )?;
     http.function("[method]response.remove-header", |mut context, (_, name): (This, WasmStr)| {
         let name = fields::name(&name.to_str(&context)?);
+        let name = name.and_then(|name| writable(context.data_mut(), name));
         let mut head = head(context.data_mut())?;
         Ok((name.map(|name| head.remove(&name)),))
     })
+}
+
+/// What a rule reads of a field.
+fn read_field<T>(
+    context: &mut Context<'_>,
+    name: &WasmStr,
+    read: Read<T>,
+) -> wasmtime::Result<Result<T, FieldError>> {
+    let name = name.to_str(&*context)?;
+    if context.data().attachment.grants.response.read.contains(&name) {
+        return Ok(Ok(read(&parts(context)?.headers, &name)));
+    }
+    let name = name.into_owned();
+    Ok(Err(context.data_mut().deny(Key::ResponseRead, &name)))
+}
+
+/// The name, if the rule may change this field.
+fn writable(state: &mut State, name: HeaderName) -> Result<HeaderName, FieldError> {
+    state.check_field(Key::ResponseWrite, name.as_str())?;
+    Ok(name)
 }
 
 fn parts<'a>(context: &'a Context<'_>) -> wasmtime::Result<&'a Parts> {

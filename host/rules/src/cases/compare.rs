@@ -40,6 +40,13 @@ impl fmt::Display for Difference {
 /// Everything in which a case differs from what it expects.
 pub(super) fn compare(expect: &Expect, played: &Played) -> Vec<Difference> {
     let mut all = Comparison { differences: Vec::new() };
+    for grant in &played.denied {
+        all.differ(
+            "capabilities",
+            "no more than pack.toml asks for",
+            &format!("pack.toml does not ask to {grant}; {}", grant.remedy()),
+        );
+    }
     let target = played.target.as_ref();
     let parts = &played.exchange.request;
 

@@ -8,6 +8,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use super::compare::{self, Difference};
 use super::file::{Case, RequestCase, ResponseCase, SchemeCase, TransportCase, Values, VersionCase};
 use super::stage::Stage;
+use crate::grants::Grant;
 use crate::{
     Answer, AttachOptions, Exchange, Fault, Flow, HeaderEdit, Rule, Runner, Scheme, SlotBinding, Target,
     Transport,
@@ -29,19 +30,24 @@ pub(crate) struct Played {
     /// What the indices of `target` mean.
     pub slots: Vec<String>,
     pub log: Vec<String>,
+    /// What the rule asked for and `pack.toml` does not.
+    pub denied: Vec<Grant>,
 }
 
 /// Plays a case and compares; the differences, and what was logged.
 pub(crate) fn play(rule: &Arc<Rule>, case: &Case) -> (Vec<Difference>, Vec<String>) {
     let stage = Arc::new(Stage::new(case, rule.manifest()));
-    let slots =
-        rule.manifest().slots.keys().map(|slot| SlotBinding { slot: slot.clone(), pool: slot.clone() });
+    let slots = rule.manifest().slots.iter().map(|(slot, declared)| SlotBinding {
+        slot: slot.clone(),
+        pool: slot.clone(),
+        snat: declared.snat,
+    });
     let mut options = AttachOptions::new("case", stage.clone());
     options.slots = slots.collect();
     options.settings = case.settings.clone();
     let mut played = Played { slots: rule.manifest().slots.keys().cloned().collect(), ..Played::default() };
     match rule.attach(options) {
-        Ok(attachment) => match Play::new(case, &stage, Runner::new(attachment), &mut played).run() {
+        Ok(attachment) => match Play::new(case, &stage, Runner::new(attachment), &mut played).all() {
             Ok(()) => {}
             Err(Stop::Fault(fault)) => {
                 played.verdict = "fault";
@@ -83,7 +89,13 @@ impl<'a> Play<'a> {
         Play { case, stage, runner, played }
     }
 
-    fn run(mut self) -> Result<(), Stop> {
+    fn all(mut self) -> Result<(), Stop> {
+        let ended = self.run();
+        self.played.denied = self.runner.denied().to_vec();
+        ended
+    }
+
+    fn run(&mut self) -> Result<(), Stop> {
         self.played.exchange.flow = flow(self.case);
         if self.case.flow.is_some() {
             self.on_flow()?;

@@ -20,8 +20,8 @@ pub(super) struct Stage {
 
 impl Stage {
     pub(super) fn new(case: &Case, manifest: &Manifest) -> Stage {
-        let slots = manifest.slots.keys();
-        let pools = slots.map(|slot| (slot.clone(), case.pools.get(slot).copied().unwrap_or_default()));
+        let slots = manifest.slots.iter().filter(|(_, slot)| !slot.snat);
+        let pools = slots.map(|(slot, _)| (slot.clone(), case.pools.get(slot).copied().unwrap_or_default()));
         Stage { pools: pools.collect(), log: Mutex::default(), random: AtomicU64::new(0) }
     }
 

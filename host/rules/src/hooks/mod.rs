@@ -13,6 +13,8 @@ mod validate;
 
 use std::fmt;
 
+use wasmtime::component::{ComponentNamedList, Lift, Lower, TypedFunc};
+
 use crate::instance::Instance;
 
 pub use on_connect_failed::ConnectFailedVerdict;
@@ -67,7 +69,7 @@ macro_rules! hooks {
                     if let Some(function) = self.functions.$module {
                         return Ok(function);
                     }
-                    let function = self.function(Hook::$hook)?;
+                    let function = <$ty as Export>::find(self, Hook::$hook)?;
                     self.functions.$module = Some(function);
                     Ok(function)
                 }
@@ -83,6 +85,18 @@ macro_rules! hooks {
             }
         }
     };
+}
+
+/// The function of a hook, as it is looked up in an instance.
+pub(crate) trait Export: Copy {
+    fn find(instance: &mut Instance, hook: Hook) -> wasmtime::Result<Self>;
+}
+
+/// It has one type in all versions of the contract.
+impl<P: ComponentNamedList + Lower, R: ComponentNamedList + Lift> Export for TypedFunc<P, R> {
+    fn find(instance: &mut Instance, hook: Hook) -> wasmtime::Result<Self> {
+        instance.function(hook)
+    }
 }
 
 hooks! {

@@ -1,12 +1,14 @@
 //! `on-request`: the head of a request.
 
+use wasmtime::Store;
 use wasmtime::component::{ComponentType, Lift, Resource, TypedFunc};
 
 use super::validate::{Validated, answer, target};
-use super::{Hook, verdict_names};
+use super::{Export, Hook, verdict_names};
 use crate::cases::file::RequestCase;
 use crate::cases::play::{Play, Stop};
 use crate::instance::{Instance, first, request};
+use crate::state::State;
 use crate::{Answer, Attachment, Exchange, Fault, Runner, Target, abi};
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -36,8 +38,46 @@ pub(crate) enum Returned {
     Reject,
 }
 
-/// The function that a rule exports.
-pub(crate) type Typed = TypedFunc<(Resource<abi::Request>,), (Returned,)>;
+/// The function that a rule exports, by what it returns.
+#[derive(Clone, Copy)]
+pub(crate) enum Typed {
+    Newest(TypedFunc<(Resource<abi::Request>,), (Returned,)>),
+    #[cfg(test)]
+    V0_0_9(TypedFunc<(Resource<abi::Request>,), (abi::v0_0_9::RequestVerdict,)>),
+}
+
+impl Export for Typed {
+    fn find(instance: &mut Instance, hook: Hook) -> wasmtime::Result<Typed> {
+        match instance.contract().version {
+            #[cfg(test)]
+            "0.0.9" => instance.function(hook).map(Typed::V0_0_9),
+            _ => instance.function(hook).map(Typed::Newest),
+        }
+    }
+}
+
+impl Typed {
+    #[inline]
+    fn call(self, store: &mut Store<State>) -> wasmtime::Result<Returned> {
+        match self {
+            Typed::Newest(function) => function.call(store, (request(),)).map(first),
+            #[cfg(test)]
+            Typed::V0_0_9(function) => function.call(store, (request(),)).map(first).map(Returned::from),
+        }
+    }
+}
+
+#[cfg(test)]
+impl From<abi::v0_0_9::RequestVerdict> for Returned {
+    fn from(verdict: abi::v0_0_9::RequestVerdict) -> Returned {
+        match verdict {
+            abi::v0_0_9::RequestVerdict::Next => Returned::Next,
+            abi::v0_0_9::RequestVerdict::To(target) => Returned::To(target),
+            abi::v0_0_9::RequestVerdict::Respond(answer) => Returned::Respond(answer),
+            abi::v0_0_9::RequestVerdict::Reject => Returned::Reject,
+        }
+    }
+}
 
 fn validated(verdict: Returned, attachment: &Attachment) -> Validated<RequestVerdict> {
     Ok(match verdict {
@@ -66,7 +106,7 @@ impl Runner {
 impl Instance {
     fn on_request(&mut self, exchange: &mut Box<Exchange>) -> wasmtime::Result<Returned> {
         let function = self.on_request_function()?;
-        self.with(exchange, |store| function.call(store, (request(),)).map(first))
+        self.with(exchange, |store| function.call(store))
     }
 }
 

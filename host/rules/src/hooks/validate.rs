@@ -8,7 +8,9 @@ use http::{HeaderMap, StatusCode};
 use crate::Attachment;
 use crate::abi;
 use crate::capabilities::is_forbidden;
-use crate::verdict::{Answer, PersistKey, Target};
+use crate::grants::fields::is_sensitive;
+use crate::grants::{Grant, Key};
+use crate::verdict::{Answer, Mode, PersistKey, Target};
 
 /// Bytes of a persistence key, as `wit/types.wit` says.
 const MAX_PERSIST_KEY: usize = 256;
@@ -17,20 +19,39 @@ const MAX_PERSIST_KEY: usize = 256;
 pub(super) type Validated<T> = Result<T, String>;
 
 pub(super) fn target(target: abi::Target, attachment: &Attachment) -> Validated<Target> {
-    let slot = |name: Option<String>| match name {
-        None => Ok(None),
-        Some(name) => match attachment.slot_index(&name) {
-            Some(index) => Ok(Some(index)),
+    let slot = |name: Option<String>, snat: bool| {
+        let Some(name) = name else { return Ok(None) };
+        match attachment.slot_index(&name) {
             None => Err(format!("named the slot {name:?}, which the pack does not declare")),
-        },
+            Some(index) if attachment.slots()[index].snat == snat => Ok(Some(index)),
+            Some(_) => Err(if snat {
+                format!(
+                    "named the slot {name:?} as SNAT pool, which stands for a pool; declare it with snat = true"
+                )
+            } else {
+                format!("named the slot {name:?} as pool, which stands for a SNAT pool")
+            }),
+        }
     };
+    let mode = target.mode.map(Mode::from);
+    if let Some(mode) = mode.filter(|mode| !attachment.grants.modes.contains(mode)) {
+        return Err(not_asked(
+            format!("chose the mode {}", mode.name()),
+            &Grant::new(Key::Modes, mode.name()),
+        ));
+    }
     Ok(Target {
-        pool: slot(target.pool)?,
+        pool: slot(target.pool, false)?,
         member: target.member.map(Into::into),
-        mode: target.mode.map(Into::into),
-        snat_pool: slot(target.snat_pool)?,
+        mode,
+        snat_pool: slot(target.snat_pool, true)?,
         persist: target.persist.map(persist).transpose()?,
     })
+}
+
+/// A fault's message: the rule did what its pack does not ask for.
+fn not_asked(did: String, grant: &Grant) -> String {
+    format!("{did}, for which pack.toml does not ask; {}", grant.remedy())
 }
 
 fn persist(persist: abi::PersistKey) -> Validated<PersistKey> {
@@ -45,6 +66,10 @@ fn persist(persist: abi::PersistKey) -> Validated<PersistKey> {
 }
 
 pub(super) fn answer(answer: abi::Answer, attachment: &Attachment) -> Validated<Answer> {
+    let granted = &attachment.grants.response;
+    if !granted.answer {
+        return Err(not_asked("responded itself".to_owned(), &Grant::new(Key::ResponseAnswer, "")));
+    }
     let status = match answer.status {
         200..=599 => StatusCode::from_u16(answer.status).map_err(|error| error.to_string())?,
         other => return Err(format!("responded with status {other}; use 200 to 599")),
@@ -60,6 +85,11 @@ pub(super) fn answer(answer: abi::Answer, attachment: &Attachment) -> Validated<
             .map_err(|_| format!("responded with the field name {name:?}, which HTTP does not allow"))?;
         if is_forbidden(&field) {
             return Err(format!("responded with the field {field}, which only the host may write"));
+        }
+        // The response is the rule's own; credentials are the client's.
+        if is_sensitive(field.as_str()) && !granted.write.contains(field.as_str()) {
+            let grant = Grant::new(Key::ResponseWrite, field.as_str());
+            return Err(not_asked(format!("responded with the field {field}"), &grant));
         }
         let value = HeaderValue::try_from(value)
             .map_err(|_| format!("responded with a value of {field} that HTTP does not allow"))?;

@@ -54,7 +54,7 @@ fn a_rule_that_does_not_compile_says_why() {
 /// A pack made of a component in the text format.
 fn text_pack(component: &str) -> Pack {
     let manifest =
-        "[pack]\nname = \\\"t\\\"\nversion = \\\"1.0.0\\\"\nwit = \\\"0.1\\\"\n".replace('\n', "\\n");
+        "[pack]\nname = \\\"t\\\"\nversion = \\\"1.0.0\\\"\nwit = \\\"0.1\\\"\n[capabilities]\nclock = true\n".replace('\n', "\\n");
     let text =
         component.replacen("(component", &format!("(component (@custom \"shunt:pack\" \"{manifest}\")"), 1);
     Pack::from_bytes(wat::parse_str(&text).unwrap()).unwrap()
@@ -131,7 +131,7 @@ fn problems(change: impl FnOnce(&mut shunt_rules::AttachOptions)) -> AttachError
 #[test]
 fn everything_that_is_wrong_at_attach_is_told_at_once() {
     let error = problems(|options| {
-        options.slots = vec![SlotBinding { slot: "wbe".into(), pool: "p".into() }];
+        options.slots = vec![SlotBinding { slot: "wbe".into(), pool: "p".into(), snat: false }];
         options.settings = json!({ "laod": "ok", "load": 5 });
         options.fires = [Hook::OnRequest].into_iter().collect();
         options.budget = Budget { memory: 1 << 30, ..Budget::default() };
@@ -150,6 +150,9 @@ fn everything_that_is_wrong_at_attach_is_told_at_once() {
     assert_eq!(error.0.len(), 6);
     let twice = problems(|options| options.slots.push(options.slots[0].clone()));
     assert_eq!(twice.0, [AttachProblem::SlotTwice("web".into())]);
+    let snat = problems(|options| options.slots[0].snat = true);
+    let text = "slot \"web\" (where good requests go) stands for a pool, and \"pool-web\" is a SNAT pool; bind it to a pool";
+    assert_eq!(snat.to_string(), text);
 }
 
 #[test]

@@ -6,6 +6,7 @@
 mod cache;
 mod cases;
 mod faults;
+mod grants;
 mod isolation;
 mod lifecycle;
 mod surface;

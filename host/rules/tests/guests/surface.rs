@@ -240,7 +240,7 @@ fn verdicts_on_a_flow() {
     let other = Target { pool: Some(0), ..Target::default() };
     assert_eq!(at(1), FlowVerdict::Reject);
     assert_eq!(at(2), FlowVerdict::Drop);
-    assert_eq!(at(3), FlowVerdict::To(other.clone()), "slots are sorted: other, primary");
+    assert_eq!(at(3), FlowVerdict::To(other.clone()), "slots are sorted: other, out, primary");
     assert_eq!(
         at(4),
         FlowVerdict::To(Target {

@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, OnceLock};
 use shunt_rules::build::{BuildOptions, build};
 use shunt_rules::{
     AttachOptions, Attachment, Environment, Exchange, Flow, Level, MemberState, MemberStatus, Pack,
-    PoolState, Rule, RuleHost, Runner, SlotBinding, Transport,
+    PoolState, Rule, RuleHost, Runner, Slot, SlotBinding, Transport,
 };
 
 /// The guest of that name, built once per process; cargo knows when there is nothing to do.
@@ -125,9 +125,13 @@ impl Environment for World {
 /// The guest attached with every slot bound to the pool `pool-<slot>`.
 pub(crate) fn options(rule: &Rule, world: &Arc<World>) -> AttachOptions {
     let mut options = AttachOptions::new("shop/test", world.clone());
-    let slots = rule.manifest().slots.keys();
-    options.slots =
-        slots.map(|slot| SlotBinding { slot: slot.clone(), pool: format!("pool-{slot}") }).collect();
+    let slots = rule.manifest().slots.iter();
+    let bind = |(slot, declared): (&String, &Slot)| SlotBinding {
+        slot: slot.clone(),
+        pool: format!("pool-{slot}"),
+        snat: declared.snat,
+    };
+    options.slots = slots.map(bind).collect();
     options
 }
 

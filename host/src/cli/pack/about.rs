@@ -3,9 +3,11 @@
 use std::path::Path;
 
 use shunt_rules::artefact::{Artefact, files_of};
-use shunt_rules::{Digest, Field, Kind, Pack, Shape};
+use shunt_rules::grants::{Grant, Key};
+use shunt_rules::{Digest, Field, Kind, Pack, Shape, Slot};
 
 use super::super::failure::Failure;
+use super::super::format::bytes;
 use super::refused;
 
 /// A pack, and what goes with it where it is a pack file or could be made one.
@@ -61,9 +63,39 @@ impl About {
         self.pack.exports().iter().map(|name| interface(name)).collect()
     }
 
-    /// What it may do: the interface, and what that is.
-    pub(super) fn imports(&self) -> Vec<(&str, &'static str)> {
-        self.pack.imports().iter().map(|name| (interface(name), meaning(interface(name)))).collect()
+    /// The interfaces that its component imports.
+    pub(super) fn imports(&self) -> Vec<&str> {
+        self.pack.imports().iter().map(|name| interface(name)).collect()
+    }
+
+    /// What it may do: `request.read x-team`, and what that means.
+    pub(super) fn may(&self) -> Vec<(String, String)> {
+        let grants = self.pack.manifest().grants.iter();
+        // The number of lines is no name: it grows and shrinks.
+        let name = |grant: &Grant| match grant.value.as_str() {
+            "" => grant.key.name().to_owned(),
+            _ if grant.key == Key::Log => grant.key.name().to_owned(),
+            value => format!("{} {value}", grant.key.name()),
+        };
+        grants.map(|grant| (name(&grant), grant.to_string())).collect()
+    }
+
+    /// What a slot stands for.
+    pub(super) fn slots(&self) -> Vec<(&str, String)> {
+        let slots = self.pack.manifest().slots.iter();
+        let told = |slot: &Slot| {
+            if slot.snat { format!("SNAT pool: {}", slot.purpose) } else { slot.purpose.clone() }
+        };
+        slots.map(|(name, slot)| (name.as_str(), told(slot))).collect()
+    }
+
+    /// What its authors suggest.
+    pub(super) fn advice(&self) -> Vec<(&'static str, String)> {
+        let advice = &self.pack.manifest().advice;
+        let time = advice.time.map(|time| ("budget.time", format!("{time:?}")));
+        let memory = advice.memory.map(|memory| ("budget.memory", bytes(memory)));
+        let on_fault = advice.on_fault.as_ref().map(|on_fault| ("on-fault", on_fault.to_string()));
+        [time, memory, on_fault].into_iter().flatten().collect()
     }
 
     /// All but those that say what the component says.
@@ -91,20 +123,6 @@ impl About {
 fn interface(name: &str) -> &str {
     let own = name.strip_prefix("shunt:rule/");
     own.map_or(name, |name| name.split_once('@').map_or(name, |(name, _)| name))
-}
-
-/// What a rule may do that imports an interface.
-fn meaning(interface: &str) -> &'static str {
-    match interface {
-        "types" => "nothing: shapes of values only",
-        "log" => "write lines to the log of Shunt",
-        "clock" => "read the time",
-        "random" => "get random numbers",
-        "vars" => "keep variables of a request or flow",
-        "lb" => "read the state of the pools that its slots are bound to",
-        "http" => "read and change the heads of requests and responses, and bodies that it asks for",
-        _ => "unknown to this version of Shunt, which refuses to load it",
-    }
 }
 
 fn case_names(toml: &[u8]) -> Vec<String> {
@@ -159,22 +177,6 @@ fn described(shape: &Shape) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn every_interface_that_a_rule_may_import_has_a_meaning() {
-        let wit = [
-            include_str!("../../../../wit/capabilities.wit"),
-            include_str!("../../../../wit/http.wit"),
-            include_str!("../../../../wit/types.wit"),
-        ];
-        let interfaces =
-            wit.iter().flat_map(|text| text.lines()).filter_map(|line| line.strip_prefix("interface "));
-        let interfaces: Vec<&str> = interfaces.map(|name| name.trim_end_matches(" {")).collect();
-        assert!(interfaces.len() >= 7, "{interfaces:?}");
-        for name in interfaces {
-            assert!(!meaning(name).contains("unknown"), "{name}");
-        }
-    }
 
     #[test]
     fn settings_are_listed_with_what_is_inside() {

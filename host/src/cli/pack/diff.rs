@@ -35,9 +35,20 @@ pub(super) fn diff(old: &Path, new: &Path, screen: &Screen) -> Result<(), Failur
         .iter()
         .map(|it| json!({ "kind": it.kind, "name": it.name, "old": it.old, "new": it.new }))
         .collect();
-    let answer =
-        json!({ "old": side(&old), "new": side(&new), "differ": !changes.is_empty(), "changes": listed });
-    screen.show(&answer, |paint| changes.iter().map(|change| told(change, paint)).collect());
+    let more = new.pack.manifest().grants.beyond(&old.pack.manifest().grants);
+    let more: Vec<String> = more.iter().map(ToString::to_string).collect();
+    let answer = json!({
+        "old": side(&old), "new": side(&new), "differ": !changes.is_empty(), "changes": listed,
+        "asks-for-more": more,
+    });
+    screen.show(&answer, |paint| {
+        let mut text: String = changes.iter().map(|change| told(change, paint)).collect();
+        if !more.is_empty() {
+            text.push_str(&format!("\n{}\n", paint.on(Tone::Bad, "the new one asks for more:")));
+            more.iter().for_each(|more| text.push_str(&format!("  {more}\n")));
+        }
+        text
+    });
     if changes.is_empty() { Ok(()) } else { Err(Failure::shown()) }
 }
 
@@ -56,7 +67,20 @@ fn changes(old: &About, new: &About) -> Vec<Change> {
 }
 
 /// What is told first.
-const ORDER: [&str; 9] = ["name", "version", "contract", "hook", "may", "slot", "setting", "code", "file"];
+const ORDER: [&str; 12] = [
+    "name",
+    "version",
+    "changes",
+    "maintainer",
+    "contract",
+    "hook",
+    "may",
+    "slot",
+    "suggests",
+    "setting",
+    "code",
+    "file",
+];
 
 fn items(about: &About, with_files: bool) -> Items {
     let manifest = about.pack.manifest();
@@ -68,8 +92,11 @@ fn items(about: &About, with_files: bool) -> Items {
         one("code", &format!("sha256:{}", about.pack.digest())),
     ]);
     items.extend(about.hooks().into_iter().map(|hook| (("hook", hook.to_owned()), String::new())));
-    items.extend(about.imports().into_iter().map(|(name, may)| (("may", name.to_owned()), may.to_owned())));
-    items.extend(manifest.slots.iter().map(|(slot, what)| (("slot", slot.clone()), what.purpose.clone())));
+    items.extend(manifest.changes.iter().map(|changes| one("changes", changes)));
+    items.extend(manifest.maintainers.iter().map(|name| (("maintainer", name.clone()), String::new())));
+    items.extend(about.may().into_iter().map(|(name, may)| (("may", name), may)));
+    items.extend(about.slots().into_iter().map(|(slot, what)| (("slot", slot.to_owned()), what)));
+    items.extend(about.advice().into_iter().map(|(key, value)| (("suggests", key.to_owned()), value)));
     items.extend(about.settings().into_iter().map(|it| (("setting", it.path), it.kind)));
     if with_files {
         let files = about.files();

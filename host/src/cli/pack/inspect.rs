@@ -45,8 +45,9 @@ fn signers(artefact: &Artefact, files: &[PathBuf], keys: &[PublicKey]) -> Vec<Si
 
 fn as_json(about: &About, signers: &[Signer]) -> Value {
     let manifest = about.pack.manifest();
-    let imports: Vec<Value> =
-        about.imports().iter().map(|(name, may)| json!({ "name": name, "may": may })).collect();
+    let may: Vec<Value> = about.may().iter().map(|(name, may)| json!({ "name": name, "may": may })).collect();
+    let advice: serde_json::Map<String, Value> =
+        about.advice().into_iter().map(|(key, value)| (key.to_owned(), Value::from(value))).collect();
     let files: Vec<Value> = about
         .files()
         .iter()
@@ -63,12 +64,14 @@ fn as_json(about: &About, signers: &[Signer]) -> Value {
         .collect();
     json!({
         "name": manifest.name, "version": manifest.version.to_string(), "wit": manifest.wit,
-        "description": manifest.description, "digest": about.digest(),
+        "description": manifest.description, "maintainers": manifest.maintainers, "changes": manifest.changes,
+        "digest": about.digest(),
         "component": {
             "manifest": about.artefact.as_ref().map(|it| format!("sha256:{}", it.component_digest())),
             "digest": format!("sha256:{}", about.pack.digest()), "bytes": about.pack.bytes().len(),
         },
-        "hooks": about.hooks(), "imports": imports, "slots": manifest.slots, "settings": settings, "files": files,
+        "hooks": about.hooks(), "imports": about.imports(), "capabilities": manifest.grants, "may": may,
+        "suggests": advice, "slots": manifest.slots, "settings": settings, "files": files,
         "signatures": signatures,
     })
 }
@@ -96,25 +99,28 @@ fn told(about: &About, signers: &[Signer], paint: Paint) -> String {
     facts.extend(about.digest().map(|digest| ("pack", digest)));
     facts.push(("component", format!("sha256:{}, {size}", about.pack.digest())));
     facts.push(("hooks", about.hooks().join(", ")));
+    facts.push(("imports", about.imports().join(", ")));
+    facts.extend(manifest.maintainers.iter().map(|name| ("maintainer", name.clone())));
+    facts.extend(manifest.changes.iter().map(|changes| ("changes", changes.trim().replace('\n', "\n    "))));
     text.push_str(&rows("  ", facts.iter().map(|(name, value)| (*name, value.clone()))));
 
-    let slots = manifest.slots.iter().map(|(name, what)| (name.as_str(), what.purpose.clone()));
+    let may = about.may();
+    let may = may.iter().map(|(name, may)| (name.as_str(), may.clone()));
     let settings = about.settings();
     let settings = settings.iter().map(|it| {
         let doc = if it.doc.is_empty() { String::new() } else { format!(". {}", it.doc) };
         (it.path.as_str(), format!("{}{doc}", it.kind))
     });
-    let imports = about.imports();
-    let imports = imports.iter().map(|(name, may)| (*name, (*may).to_owned()));
     let files = about.files();
     let files = files.iter().map(|file| match file.cases.len() {
         0 => (file.path, String::new()),
         cases => (file.path, count(cases, "case")),
     });
     for (title, rows) in [
-        ("slots, which the operator binds to pools", rows("  ", slots)),
+        ("slots, which the operator binds to pools", rows("  ", about.slots().into_iter())),
         ("settings", rows("  ", settings)),
-        ("what it may do", rows("  ", imports)),
+        ("what it may do", rows("  ", may)),
+        ("what its authors suggest", rows("  ", about.advice().into_iter())),
         ("files", rows("  ", files)),
     ] {
         if !rows.is_empty() {

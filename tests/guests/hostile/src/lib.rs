@@ -27,70 +27,10 @@ impl Hostile {
         }
     }
 
-    fn on_request(&self, request: &Request) -> request::Verdict {
+    fn on_request(&self, request: &Request) -> Result<request::Verdict, String> {
         match request.path().as_str() {
-            "/ok" => to_pool("web"),
-            "/loop" => endless(),
-            "/memory" => bomb(),
-            "/leak" => {
-                // Kept for good: 1 MiB per request.
-                std::mem::forget(black_box(vec![1_u8; 1 << 20]));
-                next()
-            }
-            "/recursion" => {
-                black_box(recurse(1));
-                next()
-            }
-            "/panic" => panic!("the author was wrong about {}", request.path()),
-            "/abort" => std::process::abort(),
-            "/error" => {
-                let _: u32 = request.path().parse().unwrap_or_else(|_| {
-                    log::error!("not a number");
-                    std::process::abort()
-                });
-                next()
-            }
-            "/log-flood" => loop {
-                log::info!("and again");
-            },
-            "/host-calls" => loop {
-                black_box(clock::unix());
-            },
-            "/random-flood" => {
-                black_box(random::bytes(4097));
-                next()
-            }
-            "/random-much" => loop {
-                black_box(random::bytes(4096));
-            },
-            "/vars-many" => {
-                for name in 0..65 {
-                    vars::request().set(&name.to_string(), "");
-                }
-                next()
-            }
-            "/vars-long" => {
-                vars::request().set("v", [0; 4097]);
-                next()
-            }
-            "/vars-name" => {
-                vars::request().set(&"n".repeat(257), "");
-                next()
-            }
-            "/pool" => {
-                lb::pool(UNDECLARED);
-                next()
-            }
-            "/slot" => to_pool(UNDECLARED),
-            "/snat-slot" => as_configured().snat_pool(UNDECLARED),
-            "/persist" => as_configured().persist([7_u8; 257].as_slice()),
-            "/status" => respond(99),
-            "/framing" => respond(200).header("content-length", "5").text("hello"),
-            "/bad-name" => respond(200).header("no spaces", "x").text(""),
-            "/bad-value" => respond(200).header("x", "a\r\nset-cookie: b").text(""),
-            "/long-head" => respond(200).header("x", "y".repeat(70_000)).text(""),
-            "/need-body" => request::need_body(10),
-            _ => next(),
+            "/error" => Err("not a number".to_owned()),
+            path => Ok(misbehave(path)),
         }
     }
 
@@ -99,6 +39,66 @@ impl Hostile {
             666 => endless(),
             _ => next(),
         }
+    }
+}
+
+fn misbehave(path: &str) -> request::Verdict {
+    match path {
+        "/ok" => to_pool("web"),
+        "/loop" => endless(),
+        "/memory" => bomb(),
+        "/leak" => {
+            // Kept for good: 1 MiB per request.
+            std::mem::forget(black_box(vec![1_u8; 1 << 20]));
+            next()
+        }
+        "/recursion" => {
+            black_box(recurse(1));
+            next()
+        }
+        "/panic" => panic!("the author was wrong about {path}"),
+        "/abort" => std::process::abort(),
+        "/log-flood" => loop {
+            log::info!("and again");
+        },
+        "/host-calls" => loop {
+            black_box(clock::unix());
+        },
+        "/random-flood" => {
+            black_box(random::bytes(4097));
+            next()
+        }
+        "/random-much" => loop {
+            black_box(random::bytes(4096));
+        },
+        "/vars-many" => {
+            for name in 0..65 {
+                vars::request().set(&name.to_string(), "");
+            }
+            next()
+        }
+        "/vars-long" => {
+            vars::request().set("v", [0; 4097]);
+            next()
+        }
+        "/vars-name" => {
+            vars::request().set(&"n".repeat(257), "");
+            next()
+        }
+        "/pool" => {
+            lb::pool(UNDECLARED);
+            next()
+        }
+        "/slot" => to_pool(UNDECLARED),
+        "/snat-slot" => as_configured().snat_pool(UNDECLARED),
+        "/persist" => as_configured().persist([7_u8; 257].as_slice()),
+        "/status" => respond(99),
+        "/framing" => respond(200).header("content-length", "5").text("hello"),
+        "/bad-name" => respond(200).header("no spaces", "x").text(""),
+        "/bad-value" => respond(200).header("x", "a\r\nset-cookie: b").text(""),
+        "/long-head" => respond(200).header("x", "y".repeat(70_000)).text(""),
+        "/need-body" => request::need_body(10),
+        _ => next(),
     }
 }
 

@@ -2,6 +2,9 @@
 
 use shunt_sdk::prelude::*;
 
+/// `shunt rule build` refuses such a literal where a pool is named.
+const SNAT: &str = "out";
+
 #[derive(Settings)]
 struct Packets {
     /// The first that holds the client's address decides; without any it is as configured.
@@ -31,7 +34,7 @@ impl Packets {
             "l3dsr-gre" => Mode::L3dsrGre,
             "l3dsr-gue" => Mode::L3dsrGue,
             "other" => return to_pool("other"),
-            "bare-snat" => return to_pool("out"),
+            "bare-snat" => return to_pool(SNAT),
             "reject" => return reject(),
             "drop" => return drop_flow(),
             _ => panic!("there is no way to forward called {how}"),

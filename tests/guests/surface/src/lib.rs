@@ -30,7 +30,7 @@ impl Surface {
             4 => to_pool("other")
                 .member("[2001:db8::1]:443".parse().unwrap())
                 .mode(Mode::L3dsrIpip)
-                .snat_pool("primary")
+                .snat_pool("out")
                 .persist_for("key", Duration::from_secs(90)),
             5 => to_member("192.0.2.9:8080".parse().unwrap()),
             _ => next(),
@@ -225,5 +225,6 @@ fn name(result: Result<(), FieldError>) -> &'static str {
         Err(FieldError::Invalid) => "invalid",
         Err(FieldError::Forbidden) => "forbidden",
         Err(FieldError::TooLarge) => "too-large",
+        Err(FieldError::NotGranted) => "not-granted",
     }
 }
