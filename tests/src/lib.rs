@@ -16,6 +16,7 @@ pub mod packet;
 pub mod packs;
 pub mod program;
 pub mod raw;
+pub mod registry;
 pub mod root;
 pub mod server;
 pub mod site;

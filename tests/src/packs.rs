@@ -58,6 +58,30 @@ pub fn pack_file(example: &str, file: &str, folder: &Folder, change: impl FnOnce
     file
 }
 
+/// An example of `rules-examples`, built to a pack file in this folder.
+///
+/// # Panics
+/// It does not build.
+#[track_caller]
+pub fn file(example: &str, folder: &Folder) -> PathBuf {
+    file_of(&root().join("rules-examples").join(example), folder)
+}
+
+/// A pack, built to a pack file in this folder.
+///
+/// # Panics
+/// It does not build.
+#[track_caller]
+pub fn file_of(pack: &Path, folder: &Folder) -> PathBuf {
+    let name = pack.file_name().unwrap_or_default().to_string_lossy();
+    let file = folder.path().join(format!("{name}.pack.tar"));
+    let mut command = program::command();
+    command.env("CARGO_TARGET_DIR", root().join("target/guests")).args(["pack", "build"]);
+    let answer = program::ended(command.arg(pack).arg("--file").arg(&file).args(["-o", "json"])).json();
+    assert_eq!(answer["file"].as_str(), file.to_str());
+    file
+}
+
 /// The pack of a guest that calls itself another version, and does the same.
 #[must_use]
 pub fn guest_version(name: &str, version: &str, folder: &Folder) -> PathBuf {

@@ -28,7 +28,7 @@ use oci::{Annotations, Descriptor, Index, Manifest, WasmConfig, WasmInterfaces};
 pub use error::ArtefactError;
 pub use file::{FolderError, PackFile, files_of};
 pub use key::{KeyError, PublicKey, SecretKey};
-pub use parts::{Assembly, ManifestKind, Part, Wanted};
+pub use parts::{Assembly, Checked, ManifestKind, Part, Wanted};
 pub use reference::{Reference, ReferenceError, is_reference};
 pub use signature::{Signature, Validity, VerifyError};
 
@@ -55,6 +55,8 @@ pub struct Artefact {
     /// The manifest of all that goes with it.
     companion: Blob,
     files: Vec<PackFile>,
+    /// Of the files, in their order.
+    file_digests: Vec<Digest>,
     /// In the order of their keys.
     signatures: Vec<Signature>,
 }
@@ -110,11 +112,13 @@ impl Artefact {
             Ok(Descriptor { annotations, ..Descriptor::of(media_type, &file.bytes) })
         });
         let layers = layers.collect::<Result<Vec<_>, ArtefactError>>()?;
+        let file_digests = layers.iter().map(|layer| layer.digest).collect();
         let companion = Blob::json(&Manifest {
             annotations: about,
             ..Manifest::artefact(oci::PACK, layers, component.descriptor(oci::MANIFEST))
         });
-        let artefact = Artefact { pack, config, component, companion, files, signatures: Vec::new() };
+        let signatures = Vec::new();
+        let artefact = Artefact { pack, config, component, companion, files, file_digests, signatures };
         // What is written can be read: its limits are those of the reader.
         Artefact::read(&artefact.to_bytes())
     }

@@ -89,7 +89,7 @@ pub(super) enum Command {
     /// Load, list, roll back and unload rules; write, build and test packs
     #[command(subcommand)]
     Rule(RuleCommand),
-    /// Build, inspect, compare, sign and verify pack files, without a daemon
+    /// Build, inspect, compare, sign and verify packs, and push them to registries, without a daemon
     #[command(subcommand)]
     Pack(PackCommand),
     /// Show pools

@@ -4,18 +4,20 @@ mod about;
 mod diff;
 mod inspect;
 mod keys;
+mod registry;
 
 use std::path::{Path, PathBuf};
 
 use clap::Subcommand;
 use serde_json::json;
-use shunt_rules::artefact::{Artefact, files_of};
+use shunt_rules::artefact::{Artefact, Reference, files_of, is_reference};
 use shunt_rules::{Pack, whole};
 
 use super::failure::Failure;
 use super::format::{bytes, count};
 use super::rule_author;
 use super::screen::{Screen, Tone};
+use registry::RegistryArgs;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum PackCommand {
@@ -41,21 +43,25 @@ pub(super) enum PackCommand {
     ///
     /// Signatures are compared with the keys that are given.
     Inspect {
-        /// A pack file, a component, or a pack folder that was built
+        /// A pack file, a component, a pack folder that was built, or a reference to a registry
         pack: PathBuf,
         /// The public key of a signer
         #[arg(long = "key", value_name = "NAME.pub")]
         keys: Vec<PathBuf>,
+        #[command(flatten)]
+        registry: RegistryArgs,
     },
     /// Show what differs between two packs
     ///
     /// Exit code 0: nothing does; 1: something does; 2: one of them cannot be read.
     #[command(verbatim_doc_comment)]
     Diff {
-        /// A pack file, a component, or a pack folder that was built
+        /// A pack file, a component, a pack folder that was built, or a reference to a registry
         old: PathBuf,
         /// The same of the other pack
         new: PathBuf,
+        #[command(flatten)]
+        registry: RegistryArgs,
     },
     /// Make a key to sign packs with: NAME.key, which is secret, and NAME.pub
     Keygen {
@@ -72,7 +78,7 @@ pub(super) enum PackCommand {
     },
     /// Check that the owners of keys signed a pack file
     Verify {
-        /// The pack file
+        /// The pack file, or a reference to a registry
         file: PathBuf,
         /// The public key of a signer
         #[arg(long = "key", value_name = "NAME.pub", required = true)]
@@ -80,6 +86,44 @@ pub(super) enum PackCommand {
         /// How many of the keys must have signed; default: all
         #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u8).range(1..))]
         threshold: Option<u8>,
+        #[command(flatten)]
+        registry: RegistryArgs,
+    },
+    /// Send a pack file to a registry, with its signatures
+    ///
+    /// Logins are those of `docker login`. A tag that names another pack is refused.
+    Push {
+        /// The file that `shunt pack build` wrote
+        file: PathBuf,
+        /// Where to: registry.example/team/canary, with a tag that is not the version only if it is given
+        #[arg(value_name = "REFERENCE")]
+        reference: Reference,
+        /// Let the tag name this pack, whatever it named before
+        #[arg(long)]
+        replace: bool,
+        #[command(flatten)]
+        registry: RegistryArgs,
+    },
+    /// Get a pack file from a registry, with its signatures
+    ///
+    /// Every byte is compared with its digest. Nothing is compiled or run. Logins are those of `docker login`.
+    Pull {
+        /// Which: registry.example/team/canary:1.2.0, or with @sha256:DIGEST
+        #[arg(value_name = "REFERENCE")]
+        reference: Reference,
+        /// The file to write, in place of NAME-VERSION.pack.tar
+        #[arg(long, value_name = "FILE")]
+        file: Option<PathBuf>,
+        #[command(flatten)]
+        registry: RegistryArgs,
+    },
+    /// List the versions of a pack in a registry, with their digests
+    List {
+        /// registry.example/team/canary
+        #[arg(value_name = "REPOSITORY")]
+        repository: Reference,
+        #[command(flatten)]
+        registry: RegistryArgs,
     },
 }
 
@@ -93,6 +137,9 @@ impl PackCommand {
             PackCommand::Keygen { .. } => "pack keygen",
             PackCommand::Sign { .. } => "pack sign",
             PackCommand::Verify { .. } => "pack verify",
+            PackCommand::Push { .. } => "pack push",
+            PackCommand::Pull { .. } => "pack pull",
+            PackCommand::List { .. } => "pack list",
         }
     }
 }
@@ -103,12 +150,31 @@ pub(super) fn run(command: PackCommand, screen: &Screen) -> Result<(), Failure> 
     match command {
         PackCommand::Build { folder, file, component } => build(&folder, file, component, screen),
         PackCommand::Test { folder } => rule_author::test(&folder, screen),
-        PackCommand::Inspect { pack, keys } => inspect::inspect(&pack, &keys, screen),
-        PackCommand::Diff { old, new } => diff::diff(&old, &new, screen),
+        PackCommand::Inspect { pack, keys, registry } => inspect::inspect(&pack, &keys, &registry, screen),
+        PackCommand::Diff { old, new, registry } => diff::diff(&old, &new, &registry, screen),
         PackCommand::Keygen { name } => keys::keygen(&name, screen),
         PackCommand::Sign { file, key } => keys::sign(&file, &key, screen),
-        PackCommand::Verify { file, keys, threshold } => keys::verify(&file, &keys, threshold, screen),
+        PackCommand::Verify { file, keys, threshold, registry } => {
+            let artefact = || fetched(&file, &registry, screen)?.map_or_else(|| open(&file), Ok);
+            keys::verify(artefact, &keys, threshold, screen)
+        }
+        PackCommand::Push { file, reference, replace, registry } => {
+            registry::push(&file, &reference, replace, &registry, screen)
+        }
+        PackCommand::Pull { reference, file, registry } => {
+            registry::pull(&reference, file, &registry, screen)
+        }
+        PackCommand::List { repository, registry } => registry::list(&repository, &registry, screen),
     }
+}
+
+/// The pack of a registry, where a text names one and not a path.
+fn fetched(text: &Path, args: &RegistryArgs, screen: &Screen) -> Result<Option<Artefact>, Failure> {
+    let Some(text) = text.to_str().filter(|text| is_reference(text)) else { return Ok(None) };
+    let reference = Reference::parse(text).and_then(Reference::versioned).map_err(|error| {
+        Failure::failed("registry", error).help(format!("write ./{text} if it is a file"))
+    })?;
+    registry::get(&reference, args, screen).map(Some)
 }
 
 fn build(

@@ -27,6 +27,15 @@ pub fn namespaces(why: &str) -> bool {
     or_skip(missing.is_empty(), why, || programs::names(&missing))
 }
 
+/// Whether a program is there. Where it is not, as [`root`].
+///
+/// # Panics
+/// Root is required, and the program is missing: then all is to be tested that can be.
+#[must_use]
+pub fn program(path: &std::path::Path, why: &str) -> bool {
+    or_skip(path.is_file(), why, || path.display().to_string())
+}
+
 #[expect(clippy::panic, reason = "a test that cannot run where all have to says so and ends")]
 fn or_skip(there: bool, why: &str, needed: impl FnOnce() -> String) -> bool {
     if there {

@@ -1,24 +1,13 @@
 //! Pack files through the command line: built, shown, compared, signed, verified and loaded; and what is refused.
 
 use std::os::unix::fs::PermissionsExt as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use serde_json::{Value, json};
 use shunt_tests::daemon::{Daemon, Folder};
 use shunt_tests::origin::Origin;
 use shunt_tests::raw::Client;
 use shunt_tests::{address, packs, program, site, stored};
-
-/// An example, built to a pack file in this folder.
-fn built(example: &str, folder: &Folder) -> PathBuf {
-    let file = folder.path().join(format!("{example}.pack.tar"));
-    let mut command = program::command();
-    command.env("CARGO_TARGET_DIR", packs::root().join("target/guests")).args(["pack", "build"]);
-    command.arg(packs::root().join("rules-examples").join(example)).arg("--file").arg(&file);
-    let answer = program::ended(command.args(["-o", "json"])).json();
-    assert_eq!(answer["file"], text(&file));
-    file
-}
 
 fn text(path: &Path) -> &str {
     path.to_str().unwrap()
@@ -32,7 +21,7 @@ fn pack(folder: &Folder, arguments: &[&str]) -> program::Ended {
 #[test]
 fn a_pack_is_built_shown_signed_and_verified() {
     let folder = Folder::new();
-    let file = built("canary", &folder);
+    let file = packs::file("canary", &folder);
     let mut story = String::new();
     let mut tell = |arguments: &[&str]| {
         let ended = pack(&folder, arguments);
@@ -72,7 +61,7 @@ fn a_pack_is_built_shown_signed_and_verified() {
 
     // Built again it is the same, and keeps its signature.
     let signed = std::fs::read(&file).unwrap();
-    built("canary", &folder);
+    packs::file("canary", &folder);
     assert_eq!(std::fs::read(&file).unwrap(), signed);
 }
 
@@ -98,7 +87,7 @@ fn other_folders_give_the_same_pack() {
 #[test]
 fn openssl_and_tar_read_what_is_signed() {
     let folder = Folder::new();
-    let file = built("canary", &folder);
+    let file = packs::file("canary", &folder);
     pack(&folder, &["keygen", "team"]).good();
     pack(&folder, &["sign", text(&file), "--key", "team.key"]).good();
     let shown = pack(&folder, &["inspect", text(&file), "-o", "json"]).json();
@@ -130,7 +119,7 @@ fn openssl_and_tar_read_what_is_signed() {
 #[test]
 fn packs_are_compared_as_by_diff() {
     let folder = Folder::new();
-    let file = built("canary", &folder);
+    let file = packs::file("canary", &folder);
     let same = pack(&folder, &["diff", text(&file), text(&file)]);
     assert_eq!((same.code, same.stdout.as_str(), same.stderr.as_str()), (Some(0), "", ""));
     let other = pack(&folder, &["diff", text(&file), "builtin:headers"]);
@@ -157,7 +146,7 @@ fn packs_are_compared_as_by_diff() {
 #[test]
 fn a_daemon_takes_a_pack_file_and_refuses_a_changed_one() {
     let folder = Folder::new();
-    let file = built("maintenance", &folder);
+    let file = packs::file("maintenance", &folder);
     let listen = address::free();
     let origin = Origin::named("web");
     let config = |pack: &Path| {

@@ -52,9 +52,15 @@ pub(super) fn pack_file(index: &Index, blobs: &BTreeMap<Digest, impl AsRef<[u8]>
     write(blobs.chain([(Name::Index, index.bytes.as_slice()), (Name::Layout, LAYOUT)]))
 }
 
+/// Bytes of an archive whose entries have these lengths.
+pub(super) fn size(lengths: impl IntoIterator<Item = usize>) -> usize {
+    lengths.into_iter().map(|length| BLOCK + length.next_multiple_of(BLOCK)).sum::<usize>() + 2 * BLOCK
+}
+
 /// Writes entries, which are given in the order of their names.
 pub(super) fn write<'a>(entries: impl IntoIterator<Item = (Name, &'a [u8])>) -> Vec<u8> {
-    let mut archive = Vec::new();
+    let entries: Vec<_> = entries.into_iter().collect();
+    let mut archive = Vec::with_capacity(size(entries.iter().map(|(_, content)| content.len())));
     for (name, content) in entries {
         archive.extend_from_slice(header(name, content.len() as u64).as_bytes());
         archive.extend_from_slice(content);

@@ -2,14 +2,14 @@
 
 use std::collections::BTreeMap;
 
-use super::oci::{self, Descriptor, Index, Manifest};
+use super::oci::{self, Descriptor, Manifest};
 use super::read::{self, COMPANION, COMPONENT, SIGNATURE};
 use super::signature::Document;
 use super::{
-    Artefact, ArtefactError, Blob, MAX_FILE_BYTES, MAX_JSON_BYTES, MAX_LAYER_BYTES, MAX_SIGNATURE_BYTES,
-    MAX_SIGNATURES, archive,
+    Artefact, ArtefactError, Blob, MAX_ENTRIES, MAX_FILE_BYTES, MAX_JSON_BYTES, MAX_LAYER_BYTES,
+    MAX_SIGNATURE_BYTES, MAX_SIGNATURES, archive,
 };
-use crate::{Digest, MAX_PACK_BYTES, Pack};
+use crate::{Digest, MAX_PACK_BYTES};
 
 /// Bytes with their digest. A manifest has the media type of manifests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,7 +32,8 @@ impl Artefact {
         blobs.insert(self.config.digest, &self.config.bytes);
         blobs.insert(self.pack.digest(), self.pack.bytes());
         blobs.insert(Digest::of(oci::EMPTY_JSON), oci::EMPTY_JSON);
-        blobs.extend(self.files.iter().map(|file| (Digest::of(&file.bytes), file.bytes.as_slice())));
+        let files = self.files.iter().map(|file| file.bytes.as_slice());
+        blobs.extend(self.file_digests.iter().copied().zip(files));
         let documents = self.signatures.iter().map(|signature| &signature.document);
         blobs.extend(documents.map(|document| (document.digest, document.bytes.as_slice())));
         blobs.into_iter().map(|(digest, bytes)| Part { digest, bytes }).collect()
@@ -101,10 +102,26 @@ pub struct Wanted {
     pub size: u64,
 }
 
+/// Bytes whose digest was computed, once: of large blobs that takes its time.
+#[derive(Debug)]
+pub struct Checked(Blob);
+
+impl Checked {
+    #[must_use]
+    pub fn new(bytes: Vec<u8>) -> Checked {
+        Checked(Blob::new(bytes))
+    }
+
+    #[must_use]
+    pub fn digest(&self) -> Digest {
+        self.0.digest
+    }
+}
+
 /// A pack that comes in parts. What each may be is known and bounded before it is asked for.
 #[derive(Debug)]
 pub struct Assembly {
-    component: (Blob, Manifest),
+    component: Blob,
     companion: Blob,
     /// Of each signature, its manifest, and the blob that is its document.
     signatures: Vec<(Blob, Digest)>,
@@ -126,7 +143,7 @@ impl Assembly {
             return Err(ArtefactError::Layers { found: of_component.layers.len() });
         };
         let mut assembly = Assembly {
-            component: (component, of_component.clone()),
+            component,
             companion,
             signatures: Vec::new(),
             wanted: BTreeMap::new(),
@@ -186,13 +203,21 @@ impl Assembly {
     }
 
     /// Adds a blob. `false`: nothing names it.
-    pub fn put(&mut self, bytes: Vec<u8>) -> bool {
-        let digest = Digest::of(&bytes);
-        let wanted = self.wanted.contains_key(&digest);
+    pub fn put(&mut self, Checked(blob): Checked) -> bool {
+        let wanted = self.wanted.contains_key(&blob.digest);
         if wanted {
-            self.blobs.insert(digest, bytes);
+            self.blobs.insert(blob.digest, blob.bytes);
         }
         wanted
+    }
+
+    /// Adds those blobs that another has.
+    pub fn put_those_of(&mut self, other: &Artefact) {
+        for part in other.blobs() {
+            if self.wanted.contains_key(&part.digest) {
+                self.blobs.insert(part.digest, part.bytes.to_vec());
+            }
+        }
     }
 
     /// The pack, checked as a pack file is.
@@ -200,11 +225,7 @@ impl Assembly {
     /// # Errors
     /// A part is missing, or they do not belong together.
     pub fn finish(self) -> Result<Artefact, ArtefactError> {
-        let Assembly { component: (component, of_component), companion, signatures, mut blobs, .. } = self;
-        let [layer] = read::one("a component", of_component.layers)?;
-        let code = blobs.get(&layer.digest);
-        let code = code.ok_or(ArtefactError::Absent { by: COMPONENT, blob: layer.digest })?;
-        let pack = Pack::from_bytes(code.clone()).map_err(|error| ArtefactError::Pack(Box::new(error)))?;
+        let Assembly { component, companion, signatures, blobs, .. } = self;
         // A registry has them in any order, and a pack file in that of their keys.
         let mut in_order = Vec::new();
         for (manifest, document) in signatures {
@@ -214,12 +235,22 @@ impl Assembly {
             in_order.push((document, manifest));
         }
         in_order.sort_by(|(one, _), (other, _)| one.key().cmp(other.key()));
-        let signatures = in_order.iter().map(|(_, manifest)| manifest);
-        let index = Index::of_pack(&component, &companion, signatures, &pack.manifest().version.to_string());
-        for blob in in_order.into_iter().map(|(_, manifest)| manifest).chain([component, companion]) {
-            blobs.insert(blob.digest, blob.bytes);
+        let manifests =
+            [component, companion].into_iter().chain(in_order.into_iter().map(|(_, manifest)| manifest));
+        let manifests: Vec<Blob> = manifests.collect();
+        let descriptors: Vec<_> =
+            manifests.iter().map(|manifest| manifest.descriptor(oci::MANIFEST)).collect();
+        let mut all: BTreeMap<Digest, &[u8]> =
+            blobs.iter().map(|(digest, bytes)| (*digest, bytes.as_slice())).collect();
+        all.extend(manifests.iter().map(|manifest| (manifest.digest, manifest.bytes.as_slice())));
+        // As a file it has them, the index and the marker, and could be read again.
+        if all.len() + 2 > MAX_ENTRIES {
+            return Err(ArtefactError::TooManyEntries);
         }
-        Artefact::read(&archive::pack_file(&index, &blobs))
+        if archive::size(all.values().map(|bytes| bytes.len())) + MAX_JSON_BYTES > MAX_FILE_BYTES {
+            return Err(ArtefactError::TooLarge);
+        }
+        read::put_together(&descriptors, all)
     }
 }
 
@@ -260,10 +291,14 @@ mod tests {
             let empty = part.bytes == oci::EMPTY_JSON;
             let wanted = Wanted { digest: part.digest, size: part.bytes.len() as u64 };
             assert_eq!(assembly.missing().contains(&wanted), !empty);
-            assert_eq!(assembly.put(part.bytes.to_vec()), !empty, "that of no configuration is known");
+            assert_eq!(
+                assembly.put(Checked::new(part.bytes.to_vec())),
+                !empty,
+                "that of no configuration is known"
+            );
         }
         assert_eq!(assembly.missing(), []);
-        assert!(!assembly.put(b"more".to_vec()));
+        assert!(!assembly.put(Checked::new(b"more".to_vec())));
         assert_eq!(assembly.finish().unwrap().to_bytes(), good.to_bytes());
     }
 
@@ -275,7 +310,7 @@ mod tests {
         for left_out in apart(&good).missing() {
             let mut assembly = apart(&good);
             for part in good.blobs().into_iter().filter(|part| part.digest != left_out.digest) {
-                assembly.put(part.bytes.to_vec());
+                assembly.put(Checked::new(part.bytes.to_vec()));
             }
             assert_eq!(assembly.missing(), [left_out]);
             let error = assembly.finish().unwrap_err();

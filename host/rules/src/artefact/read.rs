@@ -23,12 +23,19 @@ pub(super) fn read(bytes: &[u8]) -> Result<Artefact, ArtefactError> {
     if bytes.len() > MAX_FILE_BYTES {
         return Err(ArtefactError::TooLarge);
     }
-    let (index, mut blobs) = entries(bytes)?;
+    let (index, blobs) = entries(bytes)?;
     let index: Index = json(INDEX, index)?;
     expect(INDEX, &index.media_type, oci::INDEX)?;
+    let artefact = put_together(&index.manifests, blobs)?;
+    // All else in the file follows from this: owners and times of entries, their order, what fills their last blocks.
+    if artefact.to_bytes() != bytes { Err(ArtefactError::Repacked) } else { Ok(artefact) }
+}
 
+/// A pack of its manifests and blobs.
+pub(super) fn put_together(manifests: &[Descriptor], blobs: Contents<'_>) -> Result<Artefact, ArtefactError> {
+    let mut blobs = Blobs { blobs, named: BTreeSet::new() };
     let (mut components, mut companions, mut signatures) = (Vec::new(), Vec::new(), Vec::new());
-    for descriptor in &index.manifests {
+    for descriptor in manifests {
         let blob = Blob::new(blobs.named(INDEX, descriptor, oci::MANIFEST, MAX_JSON_BYTES)?.to_vec());
         let manifest: Manifest = json("a manifest", &blob.bytes)?;
         expect("a manifest", &manifest.media_type, oci::MANIFEST)?;
@@ -56,13 +63,15 @@ pub(super) fn read(bytes: &[u8]) -> Result<Artefact, ArtefactError> {
     if let Some(debug) = files.iter().find(|file| file.path == file::DEBUG) {
         pack.take_names(&debug.bytes);
     }
-    let artefact = Artefact { pack, config, component, companion, files, signatures };
-    // All else in the file follows from this: owners and times of entries, their order, what fills their last blocks.
-    if artefact.to_bytes() != bytes { Err(ArtefactError::Repacked) } else { Ok(artefact) }
+    let file_digests = companion_manifest.layers.iter().map(|layer| layer.digest).collect();
+    Ok(Artefact { pack, config, component, companion, files, file_digests, signatures })
 }
 
+/// Blobs by their digests, which were compared with their bytes.
+type Contents<'a> = BTreeMap<Digest, &'a [u8]>;
+
 /// The index, and all blobs, whose digests are those of their names.
-fn entries(bytes: &[u8]) -> Result<(&[u8], Blobs<'_>), ArtefactError> {
+fn entries(bytes: &[u8]) -> Result<(&[u8], Contents<'_>), ArtefactError> {
     let (mut layout, mut index, mut blobs) = (None, None, BTreeMap::new());
     for (name, content) in archive::read(bytes)? {
         match name {
@@ -84,12 +93,12 @@ fn entries(bytes: &[u8]) -> Result<(&[u8], Blobs<'_>), ArtefactError> {
     if index.len() > MAX_JSON_BYTES {
         return Err(ArtefactError::Limit { what: INDEX.to_owned(), most: MAX_JSON_BYTES });
     }
-    Ok((index, Blobs { blobs, named: BTreeSet::new() }))
+    Ok((index, blobs))
 }
 
 /// The blobs of a file, and which of them something names.
 struct Blobs<'a> {
-    blobs: BTreeMap<Digest, &'a [u8]>,
+    blobs: Contents<'a>,
     named: BTreeSet<Digest>,
 }
 

@@ -8,13 +8,15 @@ use shunt_rules::{Digest, Field, Kind, Pack, Shape, Slot};
 
 use super::super::failure::Failure;
 use super::super::format::bytes;
-use super::refused;
+use super::super::screen::Screen;
+use super::registry::RegistryArgs;
+use super::{fetched, refused};
 
 /// A pack, and what goes with it where it is a pack file or could be made one.
 pub(super) struct About {
     pub pack: Pack,
     pub artefact: Option<Artefact>,
-    /// Whether it is a pack file, which may have signatures.
+    /// Whether it is a pack file or of a registry, and may have signatures.
     pub is_file: bool,
 }
 
@@ -37,7 +39,10 @@ pub(super) struct Setting<'a> {
 impl About {
     /// # Errors
     /// There is no pack.
-    pub(super) fn read(path: &Path) -> Result<About, Failure> {
+    pub(super) fn read(path: &Path, registry: &RegistryArgs, screen: &Screen) -> Result<About, Failure> {
+        if let Some(artefact) = fetched(path, registry, screen)? {
+            return Ok(About { pack: artefact.pack().clone(), artefact: Some(artefact), is_file: true });
+        }
         if path.is_file()
             && let Some(artefact) = Artefact::open(path).map_err(refused)?
         {

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use super::super::failure::{Exit, Failure};
 use super::super::screen::{Paint, Screen, Tone};
 use super::about::About;
+use super::registry::RegistryArgs;
 
 /// What can differ, with its text: `("slot", "canary")`, `the new version`.
 type Items = BTreeMap<(&'static str, String), String>;
@@ -23,8 +24,10 @@ struct Change {
 ///
 /// # Errors
 /// One cannot be read, or they differ: the exit codes are those of diff(1).
-pub(super) fn diff(old: &Path, new: &Path, screen: &Screen) -> Result<(), Failure> {
-    let read = |path: &Path| About::read(path).map_err(|failure| Failure { exit: Exit::Usage, ..failure });
+pub(super) fn diff(old: &Path, new: &Path, registry: &RegistryArgs, screen: &Screen) -> Result<(), Failure> {
+    let read = |path: &Path| {
+        About::read(path, registry, screen).map_err(|failure| Failure { exit: Exit::Usage, ..failure })
+    };
     let (old, new) = (read(old)?, read(new)?);
     let changes = changes(&old, &new);
     let side = |about: &About| {

@@ -10,6 +10,7 @@ use super::super::format::{bytes, count};
 use super::super::screen::{Paint, Screen, Tone};
 use super::about::About;
 use super::keys::public_keys;
+use super::registry::RegistryArgs;
 
 /// A signature, and what is known of it.
 struct Signer {
@@ -23,9 +24,14 @@ struct Signer {
 ///
 /// # Errors
 /// There is none, or one of the keys is none.
-pub(super) fn inspect(path: &Path, keys: &[PathBuf], screen: &Screen) -> Result<(), Failure> {
+pub(super) fn inspect(
+    path: &Path,
+    keys: &[PathBuf],
+    registry: &RegistryArgs,
+    screen: &Screen,
+) -> Result<(), Failure> {
     let public = public_keys(keys)?;
-    let about = About::read(path)?;
+    let about = About::read(path, registry, screen)?;
     let signers = about.artefact.as_ref().map(|it| signers(it, keys, &public)).unwrap_or_default();
     screen.show(&as_json(&about, &signers), |paint| told(&about, &signers, paint));
     Ok(())

@@ -6,7 +6,7 @@ use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
 use serde_json::json;
-use shunt_rules::artefact::{KeyError, PublicKey, SecretKey};
+use shunt_rules::artefact::{Artefact, KeyError, PublicKey, SecretKey};
 
 use super::super::failure::{Exit, Failure};
 use super::super::format::count;
@@ -93,7 +93,7 @@ pub(super) fn sign(file: &Path, key: &Path, screen: &Screen) -> Result<(), Failu
 /// # Errors
 /// The file is no pack file, a key is none, or too few signed it.
 pub(super) fn verify(
-    file: &Path,
+    artefact: impl FnOnce() -> Result<Artefact, Failure>,
     keys: &[PathBuf],
     threshold: Option<u8>,
     screen: &Screen,
@@ -112,7 +112,7 @@ pub(super) fn verify(
             Failure::new(Exit::Usage, "usage", message).help("give more keys, or a lower --threshold")
         );
     }
-    let artefact = open(file)?;
+    let artefact = artefact()?;
     let valid = artefact.verify(&public, threshold).map_err(|error| Failure::failed("signature", error))?;
     let signers: Vec<(String, String)> = keys
         .iter()

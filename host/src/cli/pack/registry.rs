@@ -65,7 +65,7 @@ pub(super) fn push(
     let (manifest, signatures) = (artefact.pack().manifest(), artefact.signatures().len());
     let pinned = pushed.reference.to_string();
     let answer = json!({
-        "reference": pinned, "name": manifest.name, "version": manifest.version,
+        "reference": pinned, "name": manifest.name, "version": manifest.version.to_string(),
         "tag": pushed.reference.tag(), "digest": format!("sha256:{}", artefact.digest()),
         "signatures": signatures, "sent": pushed.sent,
     });
@@ -97,7 +97,7 @@ pub(super) fn pull(
 ) -> Result<(), Failure> {
     let artefact = get(reference, args, screen)?;
     let manifest = artefact.pack().manifest();
-    let (name, version) = (&manifest.name, &manifest.version);
+    let (name, version) = (&manifest.name, manifest.version.to_string());
     let file = file.unwrap_or_else(|| PathBuf::from(format!("{name}-{version}.pack.tar")));
     let content = artefact.to_bytes();
     write(&file, &content)?;
