@@ -9,6 +9,7 @@
 
 mod check;
 mod commands;
+mod languages;
 mod packs;
 mod rules;
 mod trust;
