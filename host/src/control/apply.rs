@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use arc_swap::ArcSwap;
-use shunt_rules::{Environment, RuleHost};
+use shunt_rules::{Compilations, Environment};
 use tokio::sync::{Mutex, mpsc};
 
 use super::environment::DaemonEnvironment;
@@ -18,7 +18,7 @@ use super::next::Builder;
 use super::operate::shown;
 use super::plan::{Asked, Basis, Compiled, Plan};
 use super::rules::{self, Histories, RuleName};
-use super::{Actor, ApplyError, Control, Drain, Planes, off_thread};
+use super::{Actor, ApplyError, Control, Drain, Planes, off_thread, packs};
 use crate::monitor::Monitors;
 use shunt_api::status::ReloadSummary;
 use shunt_config::Document;
@@ -46,7 +46,7 @@ impl Control {
         let document = Document::read(&path).map_err(ApplyError::Config)?;
         let cores = shunt_sys::cores::usable().map_err(system)?;
         let count = document.config.process.workers.map_or(cores.len(), NonZeroUsize::get);
-        let host = RuleHost::new().map_err(|error| ApplyError::System(error.to_string()))?;
+        let host = packs::rule_host(&document)?;
         let snapshot = Arc::new(ArcSwap::from_pointee(Snapshot::empty()));
         let (breakers, opened) = mpsc::unbounded_channel();
         let environment = Arc::new(DaemonEnvironment::new(Arc::clone(&snapshot), breakers));
@@ -86,6 +86,9 @@ impl Control {
         let basis = control.basis(Asked::Start);
         let plan = off_thread(move || basis.plan(document, &mut Compiled::default())).await?;
         control.put_in_force(plan, None).await?;
+        if let Some(Compilations { compiled, cached }) = control.host.compilations() {
+            tracing::info!(compiled, cached, "rules compiled, and taken from the cache");
+        }
         keep(control.highest.clone()).await;
         Ok(control)
     }
@@ -212,6 +215,9 @@ impl Control {
         }
         if config.admin != self.config.admin {
             tracing::warn!("admin.socket changes at the next start only: restart Shunt");
+        }
+        if config.packs.cache != self.config.packs.cache {
+            tracing::warn!("where compiled rules are kept changes with packs.cache at the next start only");
         }
     }
 }

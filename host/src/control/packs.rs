@@ -7,7 +7,7 @@ use std::time::Duration;
 use shunt_config::{Document, Remark};
 use shunt_rules::artefact::{Artefact, PublicKey};
 use shunt_rules::trust::{Judgement, Policies, Policy, Signers, Source};
-use shunt_rules::{Digest, Pack, PrivateFolder, Rule, Shipped, cases};
+use shunt_rules::{Digest, Pack, PrivateFolder, Rule, RuleHost, Shipped, cases};
 
 use super::ApplyError;
 use super::plan::Asked;
@@ -42,6 +42,22 @@ pub(super) struct Provenance {
 pub(super) struct Loaded {
     pub(super) rule: Arc<Rule>,
     pub(super) provenance: Arc<Provenance>,
+}
+
+/// The rule host of the process, which keeps compiled code in Shunt's folder, where there is one.
+///
+/// # Errors
+/// Rules cannot run here, or the folder is not Shunt's alone.
+pub(super) fn rule_host(document: &Document) -> Result<Arc<RuleHost>, ApplyError> {
+    let system = |error: shunt_rules::HostError| ApplyError::System(error.to_string());
+    let Some(folder) = Packs::of(document, Asked::Start)?.folder else {
+        return RuleHost::new().map_err(system);
+    };
+    let (host, problem) = RuleHost::with_cache(&folder).map_err(system)?;
+    if let Some(problem) = problem {
+        tracing::warn!(%problem, "compiled rules are not kept: the next start compiles them again");
+    }
+    Ok(host)
 }
 
 impl Packs {

@@ -21,9 +21,11 @@ fn becomes_a_pack(module: &Path) {
         std::fs::copy(source().join(file), folder.path().join(file)).unwrap();
     }
     let module = module.to_str().unwrap();
-    let built =
-        run(folder.path(), &["pack", "build", "--component", module, "--file", "steer.pack.tar", "-o", "json"])
-            .json();
+    let built = run(
+        folder.path(),
+        &["pack", "build", "--component", module, "--file", "steer.pack.tar", "-o", "json"],
+    )
+    .json();
     assert_eq!(built["file"], "steer.pack.tar");
     let told = run(folder.path(), &["pack", "test"]).good();
     assert!(told.ends_with("\n2 passed, 0 failed\n"), "{told}");
@@ -64,7 +66,8 @@ fn what_needs_an_operating_system_is_refused_by_the_names_of_its_imports() {
     // A component that imports an instance without exports (Component Model, Binary.md: sections 7 and 10).
     let name = b"wasi:cli/environment@0.2.0";
     let import = [&[1, 0, name.len() as u8][..], name, &[5, 0]].concat();
-    let component = [&b"\0asm\x0d\0\x01\0\x07\x03\x01\x42\0"[..], &[10, import.len() as u8], &import].concat();
+    let component =
+        [&b"\0asm\x0d\0\x01\0\x07\x03\x01\x42\0"[..], &[10, import.len() as u8], &import].concat();
     folder.write("python.wasm", component);
     let refused = run(folder.path(), &["pack", "build", "--component", "python.wasm"]).refused(1);
     assert!(refused.contains("does not offer: wasi:cli/environment@0.2.0; "), "{refused}");

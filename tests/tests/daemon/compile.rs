@@ -106,3 +106,32 @@ fn what_changes_while_a_reload_compiles_is_not_undone_by_it() {
     assert_eq!(summary["epoch"], 3, "the unloading came first");
     assert_eq!(running(&daemon), [("web/main".to_owned(), Value::Null), ("web/big".to_owned(), 1.into())]);
 }
+
+/// The log of a start says how many rules were compiled, and how many were there already.
+#[test]
+fn a_start_takes_compiled_rules_from_the_cache() {
+    let (origin, kept) = (healthy(), Folder::new());
+    let cache = kept.path().join("cache");
+    let rules = rule("main", &packs::guest("steer")) + &rule("more", &packs::guest("steer"));
+    let config = |listen| {
+        let packs = format!("[packs]\ncache = {:?}\n\n", cache.display().to_string());
+        packs + &configured(&origin, listen, &rules)
+    };
+    let started = |says: &str| {
+        let daemon = Daemon::start(&config(address::free()));
+        daemon.wait_log("rules compiled, and taken from the cache");
+        assert!(daemon.log().contains(says), "{}", daemon.log());
+    };
+    // One pack at two rules is compiled once.
+    started("compiled=1 cached=0");
+    started("compiled=0 cached=1");
+    std::fs::remove_file(cache.join("compiled.sha256")).unwrap();
+    started("compiled=1 cached=0");
+
+    // What cannot be kept is compiled at each start.
+    std::fs::remove_dir_all(cache.join("compiled")).unwrap();
+    std::fs::write(cache.join("compiled"), "").unwrap();
+    let daemon = Daemon::start(&config(address::free()));
+    daemon.wait_log("compiled rules are not kept");
+    assert_eq!(running(&daemon).len(), 2);
+}

@@ -15,10 +15,10 @@ const MOST_KEYS: usize = shunt_rules::artefact::MAX_SIGNATURES;
 pub(in super::super) fn packs(table: &mut Table<'_>) -> Option<Packs> {
     let cache = table.derived(
         "cache",
-        "The folder in which Shunt keeps packs of registries, and the highest version that ran at each rule; relative to the \
-         folder of the file. It belongs to Shunt's user alone (mode 0700), and to one Shunt.",
+        "The folder in which Shunt keeps packs of registries, compiled rules, and the highest version that ran at each rule; \
+         relative to the folder of the file. It belongs to Shunt's user alone (mode 0700), and to one Shunt.",
         folder(),
-        "no packs of registries; a restart forgets the versions",
+        "no packs of registries; a restart compiles all rules and forgets the versions",
     );
     Some(Packs { cache })
 }
