@@ -257,7 +257,9 @@ impl Rule {
             }
         }
         for (slot, Slot { purpose, snat }) in declared {
-            if !options.slots.iter().any(|binding| binding.slot == *slot) {
+            // A proxy virtual ignores SNAT pools (`target` in wit/types.wit), and binds none.
+            let is_ignored = *snat && options.fires.contains(Hook::OnRequest);
+            if !is_ignored && !options.slots.iter().any(|binding| binding.slot == *slot) {
                 let (slot, purpose, snat) = (slot.clone(), purpose.clone(), *snat);
                 problems.push(AttachProblem::MissingSlot { slot, purpose, snat });
             }

@@ -41,7 +41,7 @@ impl Shop {
     }
 
     fn load(&self, pack: &Path) -> program::Ended {
-        self.daemon.shunt(&["rule", "load", "shop/main", &pack.to_string_lossy()])
+        self.daemon.shunt(&["rule", "load", "shop/main", &pack.to_string_lossy(), "--accept-grants"])
     }
 
     fn rule(&self) -> Value {
@@ -53,7 +53,7 @@ impl Shop {
         let before = self.rule()["versions"].clone();
         let json = self
             .daemon
-            .shunt(&["rule", "load", "shop/main", &pack.to_string_lossy(), "-o", "json"])
+            .shunt(&["rule", "load", "shop/main", &pack.to_string_lossy(), "--accept-grants", "-o", "json"])
             .refused(1);
         let json: Value = serde_json::from_str(&json).unwrap();
         assert_eq!(json["error"]["kind"], kind, "{json:#}");
@@ -203,7 +203,7 @@ fn a_rule_that_does_not_want_its_settings_is_refused() {
     let reload = |settings: &str| {
         let origins = &shop._origins;
         shop.daemon.folder().configure(&Shop::config(shop.listen, origins, &hostile, settings));
-        let refused = shop.daemon.shunt(&["reload"]).refused(1);
+        let refused = shop.daemon.shunt(&["reload", "--accept-grants"]).refused(1);
         assert_eq!(shop.get("/"), "web", "{refused}");
         refused
     };

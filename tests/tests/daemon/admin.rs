@@ -163,7 +163,8 @@ fn what_is_loaded_is_checked_by_the_daemon_too() {
     let pack = std::fs::read(packs::guest("plain")).unwrap();
     assert_eq!(refusal(&load(&pack[..pack.len() / 2]), 422).0, "pack");
     let steer = std::fs::read(packs::guest("steer")).unwrap();
-    assert_eq!(refusal(&load(&steer), 422).0, "slots");
+    let path = "/v1/rules/shop/main?accept-grants=true";
+    assert_eq!(refusal(&ask(&daemon, "PUT", path, "application/wasm", &steer), 422).0, "slots");
     let elsewhere = ask(&daemon, "PUT", "/v1/rules/shop/none", "application/wasm", &pack);
     assert_eq!(refusal(&elsewhere, 404).0, "no-such-rule");
     assert_eq!(get(&daemon, "/v1/rules")["rules"][0]["versions"].as_array().unwrap().len(), 1);

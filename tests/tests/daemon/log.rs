@@ -152,7 +152,7 @@ fn each_change_is_logged_with_who_what_from_and_to() {
     daemon.folder().configure(&config(""));
     daemon.signal(Signal::SIGHUP);
     daemon.wait_log("removed=\"pool spare\"");
-    daemon.shunt(&["rule", "load", "shop/main", &hostile.to_string_lossy()]).good();
+    daemon.shunt(&["rule", "load", "shop/main", &hostile.to_string_lossy(), "--accept-grants"]).good();
     until("the breaker has opened", || {
         assert_ne!(Client::connect(listen).get("/panic").status(), 0);
         daemon.log().contains("by=\"breaker\"")

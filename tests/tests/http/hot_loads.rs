@@ -57,7 +57,7 @@ fn load(versions: usize, warm: usize) {
         let version = format!("{}.{}.{}", 1 + number / 100 % 9, number / 10 % 10, number % 10);
         pack[at..at + old.len()].copy_from_slice(format!("version = {version:?}").as_bytes());
         let head = format!(
-            "PUT /v1/rules/web/main HTTP/1.1\r\nHost: admin\r\nContent-Type: application/wasm\r\nContent-Length: {}\r\n\r\n",
+            "PUT /v1/rules/web/main?allow-downgrade=true HTTP/1.1\r\nHost: admin\r\nContent-Type: application/wasm\r\nContent-Length: {}\r\n\r\n",
             pack.len()
         );
         let answer = admin.ask([head.as_bytes(), &pack].concat());

@@ -577,7 +577,15 @@ fn a_version_that_does_nothing_but_fault_is_taken_back() {
     let pools = pools(&[("web", &[&web])]);
     let good = rule("main", &packs::guest("plain"), "slots = { web = \"web\" }");
     let site = Site::configured(|at| site::config(at, "", &(good + &pools)));
-    site.daemon.shunt(&["rule", "load", "web/main", &packs::guest("hostile").display().to_string()]).good();
+    site.daemon
+        .shunt(&[
+            "rule",
+            "load",
+            "web/main",
+            &packs::guest("hostile").display().to_string(),
+            "--accept-grants",
+        ])
+        .good();
     let mut client = site.client();
     assert_eq!(client.get("/panic").status(), 500);
     // Some faults are needed, and what follows them is not waited for.

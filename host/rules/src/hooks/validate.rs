@@ -22,6 +22,9 @@ pub(super) fn target(target: abi::Target, attachment: &Attachment) -> Validated<
     let slot = |name: Option<String>, snat: bool| {
         let Some(name) = name else { return Ok(None) };
         match attachment.slot_index(&name) {
+            None if snat && attachment.rule().manifest().slots.get(&name).is_some_and(|slot| slot.snat) => {
+                Ok(None)
+            }
             None => Err(format!("named the slot {name:?}, which the pack does not declare")),
             Some(index) if attachment.slots()[index].snat == snat => Ok(Some(index)),
             Some(_) => Err(if snat {

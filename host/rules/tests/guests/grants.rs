@@ -162,6 +162,19 @@ fn verdicts_that_were_not_asked_for_are_faults() {
     assert_eq!(body, Ok(BodyVerdict::Next));
 }
 
+/// Such as `surface`, which is for both kinds of virtuals.
+#[test]
+fn a_proxy_virtual_ignores_slots_of_snat_pools() {
+    let rule = host().compile(&pack("surface")).unwrap();
+    let mut options = options(&rule, &World::new());
+    options.slots.retain(|binding| !binding.snat);
+    let mut runner = Runner::new(rule.attach(options).unwrap());
+    let FlowVerdict::To(target) = runner.on_flow(&flow("192.0.2.7:4"), &mut Vars::default()).unwrap() else {
+        panic!()
+    };
+    assert_eq!((target.pool, target.snat_pool), (Some(0), None));
+}
+
 #[test]
 fn a_line_of_the_log_more_than_was_asked_for_is_a_fault() {
     let fault = runner(LEAST).on_request(&mut exchange("/log", &[])).unwrap_err();
