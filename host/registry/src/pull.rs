@@ -14,6 +14,7 @@ use crate::client::{Which, good};
 use crate::error::{Cause, RegistryError};
 use crate::login::Access;
 use crate::progress::Progress;
+use crate::referrers::fallback_tag;
 use crate::wire::{Answer, Request};
 
 /// Blobs at a time.
@@ -55,10 +56,18 @@ impl Client {
         };
         let mut assembly =
             Assembly::new(component, companion).map_err(|error| refused(whole())(error.into()))?;
-        let signatures = self.referrers(at, assembly.digest(), oci::SIGNATURE).await;
-        for digest in signatures.map_err(refused(format!("signatures of {}", whole())))? {
-            let manifest = self.needed(at, &Which::Digest(digest)).await?;
-            assembly.add_signature(manifest).map_err(|error| refused(whole())(error.into()))?;
+        let of_signatures = || format!("signatures of {}", whole());
+        for kind in [oci::SIGNATURE, oci::COSIGN] {
+            let signatures = self.referrers(at, assembly.digest(), kind).await;
+            for digest in signatures.map_err(refused(of_signatures()))? {
+                let manifest = self.needed(at, &Which::Digest(digest)).await?;
+                assembly.add_signature(manifest).map_err(|error| refused(whole())(error.into()))?;
+            }
+        }
+        let of_cosign = format!("{}.sig", fallback_tag(assembly.digest()));
+        let signatures = self.manifest(at, &Which::Tag(&of_cosign)).await;
+        if let Some(manifest) = signatures.map_err(refused(of_signatures()))? {
+            assembly.add_cosign(&manifest).map_err(|error| refused(whole())(error.into()))?;
         }
 
         let kept = match cache {
@@ -109,6 +118,7 @@ impl Client {
                 refused(if packs.is_empty() { Cause::Alone } else { Cause::OfComponent { packs } })
             }
             ManifestKind::Signature => refused(Cause::NoPack { found: oci::SIGNATURE.to_owned() }),
+            ManifestKind::Cosign => refused(Cause::NoPack { found: oci::COSIGN.to_owned() }),
             ManifestKind::Other(found) => refused(Cause::NoPack { found }),
         }
     }
@@ -128,6 +138,7 @@ impl Client {
             ManifestKind::Signature => {
                 return Err(refused(Cause::NoPack { found: oci::SIGNATURE.to_owned() }));
             }
+            ManifestKind::Cosign => return Err(refused(Cause::NoPack { found: oci::COSIGN.to_owned() })),
         }
         let packs = self.referrers(at, Digest::of(&component), oci::PACK).await.map_err(refused)?;
         match packs[..] {

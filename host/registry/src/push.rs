@@ -99,6 +99,7 @@ impl Client {
                 ManifestKind::Other(found) => Cause::TakenByOther { found },
                 ManifestKind::Pack { .. } => Cause::TakenByOther { found: oci::PACK.to_owned() },
                 ManifestKind::Signature => Cause::TakenByOther { found: oci::SIGNATURE.to_owned() },
+                ManifestKind::Cosign => Cause::TakenByOther { found: oci::COSIGN.to_owned() },
             });
         }
         // A tag names a component. With two packs of one component, it would name neither.
@@ -163,10 +164,17 @@ impl Client {
         for signature in &signatures {
             known &= put(*signature).await?;
         }
-        if !known {
-            let there = self.referrers(at, manifest.digest, oci::SIGNATURE).await;
-            let there = there.map_err(list("list of signatures"))?;
-            let listed = self.list_referrers(at, manifest.digest, oci::SIGNATURE, &signatures, &there).await;
+        for kind in [oci::SIGNATURE, oci::COSIGN] {
+            let is_one = |part: &&Part<'_>| {
+                (ManifestKind::of(part.bytes) == ManifestKind::Cosign) == (kind == oci::COSIGN)
+            };
+            let own: Vec<Part<'_>> = signatures.iter().filter(is_one).copied().collect();
+            if known || own.is_empty() {
+                continue;
+            }
+            let there =
+                self.referrers(at, manifest.digest, kind).await.map_err(list("list of signatures"))?;
+            let listed = self.list_referrers(at, manifest.digest, kind, &own, &there).await;
             listed.map_err(list("list of signatures"))?;
         }
         Ok(())

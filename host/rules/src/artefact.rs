@@ -8,6 +8,7 @@
 //! Nothing here writes a file or compiles a component. A file that is read is not trusted: see [`Artefact::read`].
 
 mod archive;
+mod cosign;
 mod error;
 mod file;
 mod key;
@@ -44,6 +45,8 @@ const MAX_LAYER_BYTES: usize = 8 << 20;
 pub const MAX_SIGNATURES: usize = 32;
 /// Bytes of the document of a signature, which has about 200.
 const MAX_SIGNATURE_BYTES: usize = 1 << 10;
+/// Bytes of what cosign signs, which has about 300, and more where its user added annotations.
+const MAX_PAYLOAD_BYTES: usize = 4 << 10;
 
 /// A pack with all that is shipped with it. Its parts belong together: this was checked where it was read.
 #[derive(Clone, Debug)]
@@ -57,7 +60,7 @@ pub struct Artefact {
     files: Vec<PackFile>,
     /// Of the files, in their order.
     file_digests: Vec<Digest>,
-    /// In the order of their keys.
+    /// In the order of their keys, and behind them those of cosign.
     signatures: Vec<Signature>,
 }
 
@@ -150,10 +153,10 @@ impl Artefact {
     /// The pack file.
     #[must_use]
     pub fn to_bytes(&self) -> Vec<u8> {
-        let signatures = self.signatures.iter().map(|signature| &signature.manifest);
+        let signatures = self.signatures.iter().map(|signature| (&signature.manifest, signature.kind()));
         let version = &self.pack.manifest().version.to_string();
         let index = Index::of_pack(&self.component, &self.companion, signatures.clone(), version);
-        let manifests = signatures.chain([&self.component, &self.companion]);
+        let manifests = signatures.map(|(manifest, _)| manifest).chain([&self.component, &self.companion]);
         let manifests = manifests.map(|manifest| (manifest.digest, manifest.bytes.as_slice()));
         let blobs: BTreeMap<Digest, &[u8]> =
             self.blobs().into_iter().map(|part| (part.digest, part.bytes)).chain(manifests).collect();

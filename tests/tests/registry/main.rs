@@ -7,6 +7,7 @@
     reason = "a test that cannot continue says so and ends"
 )]
 
+mod cosign;
 mod login;
 mod tampering;
 mod transfer;

@@ -72,7 +72,11 @@ async fn a_pack_comes_as_it_was_sent() {
             assert_eq!(pulled(&fake, rest).await.unwrap().to_bytes(), good.to_bytes(), "{rest}");
         }
         assert_eq!(fake.count("manifests/other"), 0, "beside a digest a tag says nothing");
-        let lists = fake.count("GET /v2/team/t/manifests/sha256-");
+        // Those of cosign have their place by its tag everywhere.
+        let lists = fake.edit(|store| {
+            let of_tags = store.seen.iter().filter(|it| it.starts_with("GET /v2/team/t/manifests/sha256-"));
+            of_tags.filter(|it| !it.ends_with(".sig")).count()
+        });
         assert_eq!(lists == 0, subjects, "lists that clients keep are for registries that keep none");
     }
 }

@@ -1,11 +1,12 @@
-//! Keys of signers: Ed25519 (RFC 8032), in the PEM files that openssl reads and writes.
+//! Keys of signers: Ed25519 (RFC 8032), in the PEM files that openssl reads and writes. Signatures of cosign are verified
+//! with keys of P-256 as well, which it makes.
 
 use ed25519_dalek::pkcs8::spki::der::pem::LineEnding;
 use ed25519_dalek::pkcs8::spki::der::zeroize::Zeroizing;
 use ed25519_dalek::pkcs8::{
     DecodePrivateKey as _, DecodePublicKey as _, EncodePrivateKey as _, EncodePublicKey as _, KeypairBytes,
 };
-use ed25519_dalek::{Signature, Signer as _, SigningKey, VerifyingKey};
+use ed25519_dalek::{Signature, Signer as _, SigningKey, Verifier as _, VerifyingKey};
 
 use crate::Digest;
 
@@ -20,7 +21,7 @@ pub enum KeyError {
         "this secret key has a passphrase, which Shunt cannot ask for; `openssl pkey` writes it without one"
     )]
     Encrypted,
-    #[error("this is no Ed25519 key in PEM ({0}); `shunt pack keygen` makes one")]
+    #[error("this is no key of Ed25519 or P-256 in PEM ({0}); `shunt pack keygen` makes one")]
     Unreadable(String),
     /// One of the few points under which anything can be signed (RFC 8032, section 5.1.7).
     #[error(
@@ -34,8 +35,15 @@ pub enum KeyError {
 /// Tells whether a signature is of its secret key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PublicKey {
-    key: VerifyingKey,
+    key: Algorithm,
     id: Digest,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Algorithm {
+    Ed25519(VerifyingKey),
+    /// ECDSA over SHA-256.
+    P256(p256::ecdsa::VerifyingKey),
 }
 
 impl PublicKey {
@@ -44,22 +52,33 @@ impl PublicKey {
     /// # Errors
     /// It is none.
     pub fn from_pem(text: &str) -> Result<PublicKey, KeyError> {
+        if let Ok(key) = p256::ecdsa::VerifyingKey::from_public_key_pem(text.trim_end()) {
+            return PublicKey::new(Algorithm::P256(key));
+        }
         let key = VerifyingKey::from_public_key_pem(text.trim_end()).map_err(|error| match label(text) {
             Label::Secret | Label::Encrypted => KeyError::Secret,
             _ => KeyError::Unreadable(error.to_string()),
         })?;
-        if key.is_weak() { Err(KeyError::Weak) } else { PublicKey::new(key) }
+        if key.is_weak() { Err(KeyError::Weak) } else { PublicKey::new(Algorithm::Ed25519(key)) }
     }
 
-    fn new(key: VerifyingKey) -> Result<PublicKey, KeyError> {
-        let der = key.to_public_key_der().map_err(|error| KeyError::Unreadable(error.to_string()))?;
+    fn new(key: Algorithm) -> Result<PublicKey, KeyError> {
+        let der = match &key {
+            Algorithm::Ed25519(key) => key.to_public_key_der(),
+            Algorithm::P256(key) => key.to_public_key_der(),
+        };
+        let der = der.map_err(|error| KeyError::Unreadable(error.to_string()))?;
         Ok(PublicKey { key, id: Digest::of(der.as_bytes()) })
     }
 
     /// # Errors
     /// It cannot be written, which does not happen.
     pub fn to_pem(&self) -> Result<String, KeyError> {
-        self.key.to_public_key_pem(LineEnding::LF).map_err(|error| KeyError::Unreadable(error.to_string()))
+        let pem = match &self.key {
+            Algorithm::Ed25519(key) => key.to_public_key_pem(LineEnding::LF),
+            Algorithm::P256(key) => key.to_public_key_pem(LineEnding::LF),
+        };
+        pem.map_err(|error| KeyError::Unreadable(error.to_string()))
     }
 
     /// The SHA-256 of its `SubjectPublicKeyInfo` in DER: what `openssl pkey -pubin -outform DER | sha256sum` prints.
@@ -70,7 +89,24 @@ impl PublicKey {
 
     pub(super) fn verifies(&self, message: &[u8], signature: &Signature) -> bool {
         // Strict: one message and one key have one signature, whatever the library that checks.
-        self.key.verify_strict(message, signature).is_ok()
+        match &self.key {
+            Algorithm::Ed25519(key) => key.verify_strict(message, signature).is_ok(),
+            // Shunt signs with none.
+            Algorithm::P256(_) => false,
+        }
+    }
+
+    /// A signature as cosign keeps it: 64 bytes of Ed25519, or ECDSA in DER (RFC 3279, section 2.2.3).
+    pub(super) fn verifies_cosign(&self, message: &[u8], signature: &[u8]) -> bool {
+        match &self.key {
+            Algorithm::Ed25519(_) => {
+                Signature::from_slice(signature).is_ok_and(|signature| self.verifies(message, &signature))
+            }
+            Algorithm::P256(key) => {
+                let signature = p256::ecdsa::Signature::from_der(signature);
+                signature.is_ok_and(|signature| key.verify(message, &signature).is_ok())
+            }
+        }
     }
 }
 
@@ -91,7 +127,7 @@ impl SecretKey {
     }
 
     fn new(key: SigningKey) -> Result<SecretKey, KeyError> {
-        let public = PublicKey::new(key.verifying_key())?;
+        let public = PublicKey::new(Algorithm::Ed25519(key.verifying_key()))?;
         Ok(SecretKey { key, public })
     }
 
@@ -184,6 +220,33 @@ mod tests {
         let neutral = "MCowBQYDK2VwAyEAAQAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=";
         let weak = format!("-----BEGIN PUBLIC KEY-----\n{neutral}\n-----END PUBLIC KEY-----\n");
         assert_eq!(PublicKey::from_pem(&weak).unwrap_err(), KeyError::Weak);
+    }
+
+    /// RFC 6979, section A.2.5: P-256, SHA-256, "sample".
+    #[test]
+    fn a_key_of_p256_verifies_what_cosign_keeps_and_signs_no_pack() {
+        let hex = |text: &str| -> Vec<u8> {
+            (0..text.len()).step_by(2).map(|at| u8::from_str_radix(&text[at..at + 2], 16).unwrap()).collect()
+        };
+        let spki = hex("3059301306072a8648ce3d020106082a8648ce3d03010703420004\
+             60FED4BA255A9D31C961EB74C6356D68C049B8923B61FA6CE669622E60F29FB6\
+             7903FE1008B8BC99A41AE9E95628BC64F2F1B20C2D7E9F5177A3C294D4462299");
+        let signature = hex("3046022100EFD48B2AACB6A8FD1140DD9CD45E81D69D2C877B56AAF991C34D0EA84EAF3716\
+             022100F7CB1C942D657C41D436C7A1B6E29F65F3E900DBB9AFF4064DC4AB2F843ACDA8");
+        use base64ct::Encoding as _;
+        let text = base64ct::Base64::encode_string(&spki);
+        let (first, second) = text.split_at(64);
+        let pem = format!("-----BEGIN PUBLIC KEY-----\n{first}\n{second}\n-----END PUBLIC KEY-----\n");
+        let key = PublicKey::from_pem(&pem).unwrap();
+        assert_eq!((key.to_pem().unwrap(), key.id()), (pem, Digest::of(&spki)));
+        assert!(key.verifies_cosign(b"sample", &signature));
+        assert!(!key.verifies_cosign(b"simple", &signature) && !key.verifies_cosign(b"sample", &[0; 64]));
+        assert!(!key.verifies(b"sample", &Signature::from_bytes(&[0; 64])));
+        // Ed25519, which cosign takes as well.
+        let secret = SecretKey::from_pem(SECRET).unwrap();
+        let signature = secret.sign(b"sample").to_bytes();
+        assert!(secret.public().verifies_cosign(b"sample", &signature));
+        assert!(!secret.public().verifies_cosign(b"sample", &signature[1..]));
     }
 
     proptest::proptest! {

@@ -25,6 +25,13 @@ pub const PACK: &str = "application/vnd.shunt.pack.v1+json";
 /// The manifest of a signature, and the signature.
 pub const SIGNATURE: &str = "application/vnd.shunt.pack.signature.v1+json";
 
+/// The manifest of a signature that cosign made, in a pack file; and what cosign signs (cosign, `SIGNATURE_SPEC.md`).
+pub const COSIGN: &str = "application/vnd.shunt.pack.signature.cosign.v1+json";
+pub(super) const SIMPLE_SIGNING: &str = "application/vnd.dev.cosign.simplesigning.v1+json";
+/// Annotations of a layer that it signed: the signature in base64, and the certificate where no key of its own did it.
+pub(super) const COSIGN_SIGNATURE: &str = "dev.cosignproject.cosign/signature";
+pub(super) const COSIGN_CERTIFICATE: &str = "dev.sigstore.cosign/certificate";
+
 /// Annotations (`annotations.md`): of a layer, the path of its file; of a manifest, the name of the pack.
 pub(super) const TITLE: &str = "org.opencontainers.image.title";
 pub(super) const VERSION: &str = "org.opencontainers.image.version";
@@ -118,7 +125,7 @@ impl Index {
     pub(super) fn of_pack<'a>(
         component: &Blob,
         companion: &Blob,
-        signatures: impl Iterator<Item = &'a Blob>,
+        signatures: impl Iterator<Item = (&'a Blob, &'a str)>,
         version: &str,
     ) -> Index {
         let artefact = |blob: &Blob, kind: &str| Descriptor {
@@ -128,7 +135,7 @@ impl Index {
         let annotations = Annotations::from([(REF_NAME.to_owned(), version.to_owned())]);
         let mut manifests = vec![Descriptor { annotations, ..component.descriptor(MANIFEST) }];
         manifests.push(artefact(companion, PACK));
-        manifests.extend(signatures.map(|signature| artefact(signature, SIGNATURE)));
+        manifests.extend(signatures.map(|(signature, kind)| artefact(signature, kind)));
         Index { schema_version: 2, media_type: INDEX.to_owned(), manifests }
     }
 }

@@ -7,7 +7,7 @@ use super::read::{self, COMPANION, COMPONENT, SIGNATURE};
 use super::signature::Document;
 use super::{
     Artefact, ArtefactError, Blob, MAX_ENTRIES, MAX_FILE_BYTES, MAX_JSON_BYTES, MAX_LAYER_BYTES,
-    MAX_SIGNATURE_BYTES, MAX_SIGNATURES, archive,
+    MAX_PAYLOAD_BYTES, MAX_SIGNATURE_BYTES, MAX_SIGNATURES, archive, cosign,
 };
 use crate::{Digest, MAX_PACK_BYTES};
 
@@ -70,6 +70,8 @@ pub enum ManifestKind {
         component: Digest,
     },
     Signature,
+    /// A signature of cosign, as pack files have them.
+    Cosign,
     /// What it says that it is.
     Other(String),
 }
@@ -86,6 +88,7 @@ impl ManifestKind {
         match (manifest.artifact_type.as_deref(), manifest.subject) {
             (Some(oci::PACK), Some(subject)) => ManifestKind::Pack { component: subject.digest },
             (Some(oci::SIGNATURE), _) => ManifestKind::Signature,
+            (Some(oci::COSIGN), _) => ManifestKind::Cosign,
             (Some(other), _) => ManifestKind::Other(other.to_owned()),
             (None, _) if manifest.config.media_type == oci::WASM_CONFIG => {
                 ManifestKind::Component { version: manifest.annotations.get(oci::VERSION).cloned() }
@@ -123,8 +126,8 @@ impl Checked {
 pub struct Assembly {
     component: Blob,
     companion: Blob,
-    /// Of each signature, its manifest, and the blob that is its document.
-    signatures: Vec<(Blob, Digest)>,
+    /// Of each signature its manifest, and its document if that says where it belongs.
+    signatures: Vec<(Blob, Option<Digest>)>,
     wanted: BTreeMap<Digest, u64>,
     blobs: BTreeMap<Digest, Vec<u8>>,
 }
@@ -178,8 +181,23 @@ impl Assembly {
         if self.signatures.len() == MAX_SIGNATURES {
             return Err(ArtefactError::TooManySignatures);
         }
-        self.want(&layer, MAX_SIGNATURE_BYTES)?;
-        self.signatures.push((blob, layer.digest));
+        if self.signatures.iter().any(|(other, _)| other.digest == blob.digest) {
+            return Ok(());
+        }
+        let is_own = read.artifact_type.as_deref() != Some(oci::COSIGN);
+        self.want(&layer, if is_own { MAX_SIGNATURE_BYTES } else { MAX_PAYLOAD_BYTES })?;
+        self.signatures.push((blob, is_own.then_some(layer.digest)));
+        Ok(())
+    }
+
+    /// Adds the signatures that cosign keeps in a manifest of its own: those that a key made.
+    ///
+    /// # Errors
+    /// There are too many, or what was signed is too large.
+    pub fn add_cosign(&mut self, bytes: &[u8]) -> Result<(), ArtefactError> {
+        for manifest in cosign::manifests(bytes, &self.companion) {
+            self.add_signature(manifest)?;
+        }
         Ok(())
     }
 
@@ -229,14 +247,20 @@ impl Assembly {
         // A registry has them in any order, and a pack file in that of their keys.
         let mut in_order = Vec::new();
         for (manifest, document) in signatures {
-            let bytes =
-                blobs.get(&document).ok_or(ArtefactError::Absent { by: SIGNATURE, blob: document })?;
-            let document: Document = read::json("a signature", bytes)?;
-            in_order.push((document, manifest));
+            let place = match document {
+                Some(document) => {
+                    let bytes = blobs.get(&document);
+                    let bytes = bytes.ok_or(ArtefactError::Absent { by: SIGNATURE, blob: document })?;
+                    let document: Document = read::json("a signature", bytes)?;
+                    (false, document.key().to_owned())
+                }
+                None => (true, manifest.digest.to_string()),
+            };
+            in_order.push((place, manifest));
         }
-        in_order.sort_by(|(one, _), (other, _)| one.key().cmp(other.key()));
-        let manifests =
-            [component, companion].into_iter().chain(in_order.into_iter().map(|(_, manifest)| manifest));
+        in_order.sort_by(|(one, _), (other, _)| one.cmp(other));
+        let signatures = in_order.into_iter().map(|(_, manifest)| manifest);
+        let manifests = [component, companion].into_iter().chain(signatures);
         let manifests: Vec<Blob> = manifests.collect();
         let descriptors: Vec<_> =
             manifests.iter().map(|manifest| manifest.descriptor(oci::MANIFEST)).collect();
@@ -322,10 +346,12 @@ mod tests {
         let mut assembly = Assembly::new(of_one, good.manifest().bytes.to_vec()).unwrap();
         let error = assembly.add_signature(other.manifest().bytes.to_vec()).unwrap_err();
         assert!(matches!(error, ArtefactError::Subject { .. }), "{error}");
-        for _ in 0..MAX_SIGNATURES {
-            assembly.add_signature(good.signature_manifests()[0].bytes.to_vec()).unwrap();
+        // One that is there is there; others differ in what they end with.
+        let signature = |spaces: usize| [good.signature_manifests()[0].bytes, &vec![b' '; spaces]].concat();
+        for spaces in (0..MAX_SIGNATURES).chain([0]) {
+            assembly.add_signature(signature(spaces)).unwrap();
         }
-        let error = assembly.add_signature(good.signature_manifests()[0].bytes.to_vec()).unwrap_err();
+        let error = assembly.add_signature(signature(MAX_SIGNATURES)).unwrap_err();
         assert!(matches!(error, ArtefactError::TooManySignatures), "{error}");
     }
 

@@ -8,8 +8,8 @@ use super::archive::{self, Name};
 use super::oci::{self, Descriptor, Index, Manifest, WasmConfig};
 use super::signature::{Document, Signature};
 use super::{
-    Artefact, ArtefactError, Blob, MAX_FILE_BYTES, MAX_JSON_BYTES, MAX_LAYER_BYTES, MAX_SIGNATURE_BYTES,
-    MAX_SIGNATURES, PackFile, file,
+    Artefact, ArtefactError, Blob, MAX_FILE_BYTES, MAX_JSON_BYTES, MAX_LAYER_BYTES, MAX_PAYLOAD_BYTES,
+    MAX_SIGNATURE_BYTES, MAX_SIGNATURES, PackFile, cosign, file,
 };
 use crate::{Digest, MAX_PACK_BYTES, Pack};
 
@@ -42,7 +42,7 @@ pub(super) fn put_together(manifests: &[Descriptor], blobs: Contents<'_>) -> Res
         let place = match manifest.artifact_type.as_deref() {
             None => &mut components,
             Some(oci::PACK) => &mut companions,
-            Some(oci::SIGNATURE) => &mut signatures,
+            Some(oci::SIGNATURE | oci::COSIGN) => &mut signatures,
             Some(other) => return Err(wrong("a manifest", other, oci::PACK)),
         };
         place.push((manifest, blob));
@@ -181,11 +181,22 @@ fn read_signatures(
         subject(SIGNATURE, &manifest, companion)?;
         no_config(SIGNATURE, &manifest, blobs)?;
         let [layer] = one("a signature", manifest.layers)?;
+        if manifest.artifact_type.as_deref() == Some(oci::COSIGN) {
+            let payload = blobs.named(SIGNATURE, &layer, oci::SIMPLE_SIGNING, MAX_PAYLOAD_BYTES)?;
+            let signature = cosign::signature(&layer.annotations).ok_or_else(|| ArtefactError::Json {
+                what: "a signature",
+                reason: "it is not in base64".to_owned(),
+            })?;
+            let payload = Blob::new(payload.to_vec());
+            signatures.push(Signature::of_cosign(companion, signature, payload, blob));
+            continue;
+        }
         let document = blobs.named(SIGNATURE, &layer, oci::SIGNATURE, MAX_SIGNATURE_BYTES)?;
         let read: Document = json("a signature", document)?;
         let signature = Signature::read(&read, Blob::new(document.to_vec()), blob)?;
-        if signatures.iter().any(|other| other.key() == signature.key()) {
-            return Err(ArtefactError::SignedTwice { key: signature.key() });
+        if let Some(key) = signature.key().filter(|_| signatures.iter().any(|it| it.key() == signature.key()))
+        {
+            return Err(ArtefactError::SignedTwice { key });
         }
         signatures.push(signature);
     }

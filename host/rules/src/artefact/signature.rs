@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::key::{PublicKey, SecretKey};
 use super::oci::{self, Manifest};
-use super::{Artefact, ArtefactError, Blob, MAX_SIGNATURES};
+use super::{Artefact, ArtefactError, Blob, MAX_SIGNATURES, cosign};
 use crate::Digest;
 
 /// What begins every statement, so that nothing else that a key signs can be taken for one.
@@ -35,10 +35,23 @@ impl Document {
 /// Someone's signature of a pack. Whether it is valid needs the public key.
 #[derive(Clone, Debug)]
 pub struct Signature {
-    key: Digest,
-    signature: ed25519_dalek::Signature,
+    made: Made,
+    /// What was signed by cosign; else who signed, and how.
     pub(super) document: Blob,
     pub(super) manifest: Blob,
+}
+
+#[derive(Clone, Debug)]
+enum Made {
+    ByShunt {
+        key: Digest,
+        signature: ed25519_dalek::Signature,
+    },
+    ByCosign {
+        signature: Vec<u8>,
+        /// Whether what was signed is of this pack.
+        fits: bool,
+    },
 }
 
 impl Signature {
@@ -51,7 +64,8 @@ impl Signature {
         });
         let layer = document.descriptor(oci::SIGNATURE);
         let manifest = Manifest::artefact(oci::SIGNATURE, vec![layer], pack.descriptor(oci::MANIFEST));
-        Signature { key: id, signature, document, manifest: Blob::json(&manifest) }
+        let made = Made::ByShunt { key: id, signature };
+        Signature { made, document, manifest: Blob::json(&manifest) }
     }
 
     pub(super) fn read(read: &Document, document: Blob, manifest: Blob) -> Result<Signature, ArtefactError> {
@@ -61,13 +75,35 @@ impl Signature {
         let bytes = Base64::decode_vec(&read.signature).unwrap_or_default();
         let signature = ed25519_dalek::Signature::from_slice(&bytes)
             .map_err(|_| wrong("it is not 64 bytes in base64"))?;
-        Ok(Signature { key, signature, document, manifest })
+        Ok(Signature { made: Made::ByShunt { key, signature }, document, manifest })
     }
 
-    /// The key that it says it was made with: see [`PublicKey::id`].
+    /// One of cosign for this pack.
+    pub(super) fn of_cosign(pack: &Blob, signature: Vec<u8>, payload: Blob, manifest: Blob) -> Signature {
+        let fits = cosign::is_of(&payload.bytes, pack.digest);
+        Signature { made: Made::ByCosign { signature, fits }, document: payload, manifest }
+    }
+
+    /// The key that it says it was made with: see [`PublicKey::id`]. `None`: cosign made it, and does not say.
     #[must_use]
-    pub fn key(&self) -> Digest {
-        self.key
+    pub fn key(&self) -> Option<Digest> {
+        match self.made {
+            Made::ByShunt { key, .. } => Some(key),
+            Made::ByCosign { .. } => None,
+        }
+    }
+
+    /// The artefact type of its manifest.
+    pub(super) fn kind(&self) -> &'static str {
+        match self.made {
+            Made::ByShunt { .. } => oci::SIGNATURE,
+            Made::ByCosign { .. } => oci::COSIGN,
+        }
+    }
+
+    /// Its place in a pack file: by its key, and behind those that say none by its manifest.
+    pub(super) fn order(&self) -> (bool, Digest) {
+        self.key().map_or((true, self.manifest.digest), |key| (false, key))
     }
 }
 
@@ -99,13 +135,44 @@ impl Artefact {
     /// What is known of a signature.
     #[must_use]
     pub fn validity(&self, signature: &Signature, keys: &[PublicKey]) -> Validity {
-        match keys.iter().find(|key| key.id() == signature.key) {
-            Some(key) if key.verifies(statement(self.digest()).as_bytes(), &signature.signature) => {
-                Validity::Valid
-            }
-            Some(_) => Validity::Invalid,
+        let of = |key: &PublicKey| self.made_with(signature, key);
+        match keys.iter().map(of).find(|it| *it != Validity::UnknownKey) {
+            Some(known) => known,
+            None if matches!(signature.made, Made::ByCosign { fits: false, .. }) => Validity::Invalid,
             None => Validity::UnknownKey,
         }
+    }
+
+    fn made_with(&self, signature: &Signature, key: &PublicKey) -> Validity {
+        match &signature.made {
+            Made::ByShunt { key: id, .. } if *id != key.id() => Validity::UnknownKey,
+            Made::ByShunt { signature, .. } => {
+                let valid = key.verifies(statement(self.digest()).as_bytes(), signature);
+                if valid { Validity::Valid } else { Validity::Invalid }
+            }
+            Made::ByCosign { signature: bytes, fits } => {
+                match key.verifies_cosign(&signature.document.bytes, bytes) {
+                    true if *fits => Validity::Valid,
+                    true => Validity::Invalid,
+                    // By another key, or changed: it does not say.
+                    false => Validity::UnknownKey,
+                }
+            }
+        }
+    }
+
+    /// What the owner of a key did: signed the pack, made a signature that is not valid, or none that is known.
+    #[must_use]
+    pub fn signed_by(&self, key: &PublicKey) -> Validity {
+        let mut known = Validity::UnknownKey;
+        for signature in &self.signatures {
+            match self.made_with(signature, key) {
+                Validity::Valid => return Validity::Valid,
+                Validity::Invalid => known = Validity::Invalid,
+                Validity::UnknownKey => {}
+            }
+        }
+        known
     }
 
     /// Checks that so many of the keys signed the pack. A key counts once, however often it is given.
@@ -113,25 +180,25 @@ impl Artefact {
     /// # Errors
     /// Fewer did.
     pub fn verify(&self, keys: &[PublicKey], threshold: usize) -> Result<Vec<Digest>, VerifyError> {
-        let mut ids: Vec<Digest> = keys.iter().map(PublicKey::id).collect();
-        ids.sort_unstable();
-        ids.dedup();
+        let mut given: Vec<&PublicKey> = keys.iter().collect();
+        given.sort_unstable_by_key(|key| key.id());
+        given.dedup();
         let (mut valid, mut wrong) = (Vec::new(), Vec::new());
-        for id in &ids {
-            let signature = self.signatures.iter().find(|signature| signature.key == *id);
-            match signature.map(|signature| self.validity(signature, keys)) {
-                Some(Validity::Valid) => valid.push(*id),
-                Some(_) => {
+        for key in &given {
+            let id = key.id();
+            match self.signed_by(key) {
+                Validity::Valid => valid.push(id),
+                Validity::Invalid => {
                     wrong.push(format!("key sha256:{id}: its signature is not of this pack, or was changed"));
                 }
-                None => wrong.push(format!("key sha256:{id} has not signed")),
+                Validity::UnknownKey => wrong.push(format!("key sha256:{id} has not signed")),
             }
         }
         // None is no threshold.
         if valid.len() >= threshold.max(1) {
             return Ok(valid);
         }
-        Err(VerifyError { valid: valid.len(), given: ids.len(), threshold: threshold.max(1), wrong })
+        Err(VerifyError { valid: valid.len(), given: given.len(), threshold: threshold.max(1), wrong })
     }
 
     /// Adds a signature. `false`: this key's was there, and stays.
@@ -140,17 +207,18 @@ impl Artefact {
     /// There are too many, or the file became too large.
     pub fn sign(&mut self, key: &SecretKey) -> Result<bool, ArtefactError> {
         let public = std::slice::from_ref(key.public());
-        let own = self.signatures.iter().find(|signature| signature.key == key.public().id());
+        let id = Some(key.public().id());
+        let own = self.signatures.iter().find(|signature| signature.key() == id);
         if own.is_some_and(|own| self.validity(own, public) == Validity::Valid) {
             return Ok(false);
         }
         let mut signed = self.clone();
-        signed.signatures.retain(|signature| signature.key != key.public().id());
+        signed.signatures.retain(|signature| signature.key() != id);
         if signed.signatures.len() == MAX_SIGNATURES {
             return Err(ArtefactError::TooManySignatures);
         }
         signed.signatures.push(Signature::new(&self.companion, key));
-        signed.signatures.sort_by_key(Signature::key);
+        signed.signatures.sort_by_key(Signature::order);
         *self = Artefact::read(&signed.to_bytes())?;
         Ok(true)
     }

@@ -1,5 +1,7 @@
 //! Pack files as they are written, and everything that is refused.
 
+mod signatures;
+
 use serde_json::{Value, json};
 use tar::{EntryType, Header};
 
@@ -405,89 +407,6 @@ fn a_folder_gives_its_readme_cases_and_assets() {
     std::fs::remove_file(folder.path().join("assets/with space")).unwrap();
     std::os::unix::fs::symlink("/etc/passwd", folder.path().join("assets/link")).unwrap();
     assert!(paths(folder.path()).unwrap_err().to_string().contains("assets/link is neither"));
-}
-
-#[test]
-fn signatures_are_of_one_pack_and_one_key() {
-    let keys = [(); 3].map(|()| SecretKey::generate().unwrap());
-    let public = keys.clone().map(|key| key.public().clone());
-    let mut signed = artefact("t");
-    assert!(
-        signed
-            .verify(&public, 1)
-            .unwrap_err()
-            .to_string()
-            .contains("0 of 3 keys signed this pack, and 1 must")
-    );
-    assert!(signed.sign(&keys[0]).unwrap());
-    let once = signed.to_bytes();
-    assert!(!signed.sign(&keys[0]).unwrap(), "it is there");
-    assert_eq!(signed.to_bytes(), once);
-    assert!(signed.sign(&keys[1]).unwrap());
-    let read = Artefact::read(&signed.to_bytes()).unwrap();
-    assert_eq!(read.signatures().len(), 2);
-    assert_eq!(read.verify(&public, 2).unwrap().len(), 2);
-    let error = read.verify(&public, 3).unwrap_err().to_string();
-    assert!(error.contains(&format!("key sha256:{} has not signed", public[2].id())), "{error}");
-    // A key that is given twice is one key, and no threshold is none.
-    assert!(read.verify(&[public[0].clone(), public[0].clone()], 2).is_err());
-    assert!(read.verify(&public[2..], 0).is_err());
-    assert!(read.verify(&[], 0).is_err());
-    let known = read.signatures().iter().map(|signature| read.validity(signature, &public[..1]));
-    assert_eq!(known.filter(|validity| *validity == Validity::UnknownKey).count(), 1);
-
-    // The order of signing does not count.
-    let mut other_way = artefact("t");
-    other_way.sign(&keys[1]).unwrap();
-    other_way.sign(&keys[0]).unwrap();
-    assert_eq!(other_way.to_bytes(), signed.to_bytes());
-}
-
-#[test]
-fn a_signature_that_was_moved_or_changed_is_no_signature() {
-    let (key, other) = (SecretKey::generate().unwrap(), SecretKey::generate().unwrap());
-    let public = std::slice::from_ref(key.public());
-    let mut signed = artefact("one");
-    signed.sign(&key).unwrap();
-    // As it is, into another pack: its manifest names the first.
-    let mut moved = artefact("other");
-    moved.signatures = signed.signatures.clone();
-    refused(&moved.to_bytes(), "the manifest of a signature belongs to the manifest");
-    // With a manifest that was written anew.
-    let moved_to = |pack: &Artefact, document: &Blob| {
-        let subject = pack.companion.descriptor(oci::MANIFEST);
-        let manifest = Manifest::artefact(oci::SIGNATURE, vec![document.descriptor(oci::SIGNATURE)], subject);
-        let mut signature = signed.signatures[0].clone();
-        (signature.document, signature.manifest) = (document.clone(), Blob::json(&manifest));
-        let mut pack = pack.clone();
-        pack.signatures = vec![signature];
-        pack.to_bytes()
-    };
-    let document = &signed.signatures[0].document;
-    let read = Artefact::read(&moved_to(&artefact("other"), document)).unwrap();
-    let error = read.verify(public, 1).unwrap_err().to_string();
-    assert!(error.contains("its signature is not of this pack, or was changed"), "{error}");
-    assert_eq!(read.validity(&read.signatures()[0], public), Validity::Invalid);
-    // Another's signature under this key's name; signing anew puts the right one in its place.
-    let mut by_other = artefact("one");
-    by_other.sign(&other).unwrap();
-    let text = String::from_utf8(by_other.signatures[0].document.bytes.clone()).unwrap();
-    let text = text.replace(&other.public().id().to_string(), &key.public().id().to_string());
-    let mut read = Artefact::read(&moved_to(&artefact("one"), &Blob::new(text.into_bytes()))).unwrap();
-    assert!(read.verify(public, 1).is_err());
-    assert!(read.sign(&key).unwrap());
-    assert_eq!(read.to_bytes(), signed.to_bytes());
-    // What is no signature at all.
-    for (document, says) in [
-        ("{}", "a signature cannot be read"),
-        (r#"{"key":"x","signature":""}"#, "its key is not sha256:"),
-        (&format!(r#"{{"key":"sha256:{}","signature":"AA=="}}"#, key.public().id()), "not 64 bytes"),
-    ] {
-        refused(&moved_to(&artefact("one"), &Blob::new(document.as_bytes().to_vec())), says);
-    }
-    let mut twice = signed.clone();
-    twice.signatures.push(twice.signatures[0].clone());
-    refused(&twice.to_bytes(), "has signed twice");
 }
 
 proptest::proptest! {

@@ -139,12 +139,10 @@ impl Signers {
 
 impl KeyState {
     fn of(artefact: &Artefact, key: &PublicKey) -> KeyState {
-        let mut own = artefact.signatures().iter().filter(|signature| signature.key() == key.id()).peekable();
-        let is_valid = |signature| artefact.validity(signature, std::slice::from_ref(key)) == Validity::Valid;
-        match own.peek().is_some() {
-            false => KeyState::NotSigned,
-            true if own.any(is_valid) => KeyState::Signed,
-            true => KeyState::Invalid,
+        match artefact.signed_by(key) {
+            Validity::Valid => KeyState::Signed,
+            Validity::Invalid => KeyState::Invalid,
+            Validity::UnknownKey => KeyState::NotSigned,
         }
     }
 }

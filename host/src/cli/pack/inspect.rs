@@ -39,10 +39,18 @@ pub(super) fn inspect(
 
 fn signers(artefact: &Artefact, files: &[PathBuf], keys: &[PublicKey]) -> Vec<Signer> {
     let signers = artefact.signatures().iter().map(|signature| {
-        let at = keys.iter().position(|key| key.id() == signature.key());
+        let validity = artefact.validity(signature, keys);
+        let at = match signature.key() {
+            Some(id) => keys.iter().position(|key| key.id() == id),
+            // One of cosign does not say whose it is.
+            None => keys
+                .iter()
+                .position(|key| artefact.validity(signature, std::slice::from_ref(key)) == Validity::Valid),
+        };
+        let id = signature.key().or(at.map(|at| keys[at].id()));
         Signer {
-            key: format!("sha256:{}", signature.key()),
-            validity: artefact.validity(signature, keys),
+            key: id.map_or_else(|| "of cosign".to_owned(), |id| format!("sha256:{id}")),
+            validity,
             file: at.map(|at| files[at].display().to_string()),
         }
     });
