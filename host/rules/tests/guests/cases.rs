@@ -5,6 +5,7 @@ use std::path::Path;
 
 use shunt_rules::build::build;
 use shunt_rules::cases::{CasesError, Report, run};
+use shunt_rules::grants::Key;
 use shunt_rules::scaffold::{SdkSource, new_pack};
 
 use crate::world::{build_options, folder, host, pack, root};
@@ -226,6 +227,20 @@ fn a_new_pack_builds_and_passes_its_own_cases() {
     let report = run(host(), &pack, &pack_folder.join("cases")).unwrap();
     let failed: Vec<String> = report.failed().map(ToString::to_string).collect();
     assert!(report.passed() && report.cases.len() == 3, "{}", failed.join("\n"));
+    assert!(output.idle.is_empty());
+
+    // What the rule does and does not ask for, and the reverse.
+    let file = pack_folder.join("pack.toml");
+    let text = fs::read_to_string(&file).unwrap();
+    fs::write(&file, text.replace("[capabilities.request]\nread = [\"x-canary\"]", "")).unwrap();
+    let error = build(&pack_folder, &build_options()).unwrap_err().to_string();
+    assert_eq!(
+        error,
+        "the rule does what pack.toml does not ask for:\n  \
+         read fields of requests: add `read = [\"…\"]` to [capabilities.request]"
+    );
+    fs::write(&file, text + "[capabilities]\nclock = true\n").unwrap();
+    assert_eq!(build(&pack_folder, &build_options()).unwrap().idle, [Key::Clock]);
 }
 
 /// Keeps the test off the network: cargo takes from a lock file what it can use.
