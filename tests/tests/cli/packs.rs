@@ -1,7 +1,7 @@
 //! Pack files through the command line: built, shown, compared, signed, verified and loaded; and what is refused.
 
 use std::os::unix::fs::PermissionsExt as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 use shunt_tests::daemon::{Daemon, Folder};
@@ -66,14 +66,33 @@ fn a_pack_is_built_shown_signed_and_verified() {
 }
 
 #[test]
-fn other_folders_give_the_same_pack() {
-    let build = |at: &str| {
+fn other_folders_homes_and_modes_give_the_same_pack() {
+    let home = std::env::var_os("HOME").map(PathBuf::from).unwrap();
+    let of_home =
+        |name: &str, default: &str| std::env::var_os(name).map_or_else(|| home.join(default), PathBuf::from);
+    let (cargo_home, rustup_home) = (of_home("CARGO_HOME", ".cargo"), of_home("RUSTUP_HOME", ".rustup"));
+    let build = |at: &str, umask: &str, is_elsewhere: bool| {
         let folder = Folder::new();
         let place = folder.path().join(at);
         std::fs::create_dir_all(&place).unwrap();
         let run = |words: &[&str]| {
-            let mut command = program::command();
+            let mut command = std::process::Command::new("sh");
+            command.args(["-c", &format!("umask {umask} && exec \"$0\" \"$@\"")]);
+            command.arg(program::command().get_program());
             command.current_dir(&place).env("CARGO_TARGET_DIR", packs::root().join("target/guests"));
+            if is_elsewhere {
+                // What crates.io gave is there already; only where it stands is another place.
+                let other = folder.path().join("home/.cargo");
+                std::fs::create_dir_all(&other).unwrap();
+                for name in ["registry", "config.toml"] {
+                    let (there, here) = (cargo_home.join(name), other.join(name));
+                    if there.exists() && !here.exists() {
+                        std::os::unix::fs::symlink(there, here).unwrap();
+                    }
+                }
+                command.env("HOME", folder.path().join("home")).env("CARGO_HOME", other);
+                command.env("RUSTUP_HOME", &rustup_home);
+            }
             program::ended(command.args(words).args(["-o", "json"])).json()
         };
         run(&["rule", "new", "steer"]);
@@ -81,7 +100,9 @@ fn other_folders_give_the_same_pack() {
         assert_eq!(built["file"], "steer/dist/steer-0.1.0.pack.tar");
         std::fs::read(place.join("steer/dist/steer-0.1.0.pack.tar")).unwrap()
     };
-    assert!(build(".") == build("further/down"), "the files differ");
+    let one = build(".", "022", false);
+    assert!(one == build("further/down", "077", false), "the files differ by folder");
+    assert!(one == build("home/of/another", "077", true), "the files differ by home");
 }
 
 #[test]
