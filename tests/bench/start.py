@@ -63,7 +63,7 @@ def started(shunt, packs, keeps, work):
     with open(os.path.join(folder, 'shunt.toml'), 'w') as file:
         file.write(f'[process]\nworkers = 1\n\n[admin]\nsocket = "{admin}"\n\n[packs]\ncache = "{cache}"\n\n'
                    f'[[virtual]]\nname = "v"\nlisten = "127.0.0.1:{free()}"\nprotocol = "http"\npool = "web"\n\n{rules}'
-                   '[[pool]]\nname = "web"\nmembers = ["127.0.0.1:9"]\n')
+                   '[[pool]]\nname = "web"\nmembers = [{ address = "127.0.0.1:9" }]\n')
     begin = time.perf_counter()
     daemon = subprocess.Popen([shunt, 'run', '--config', os.path.join(folder, 'shunt.toml')],
                               stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)

@@ -280,3 +280,29 @@ fn a_new_pack_builds_and_passes_its_cases() {
         "{refused}"
     );
 }
+
+/// With messages on the screen, where Shunt does not see them.
+#[test]
+fn a_compiler_without_the_target_of_rules_says_what_to_add() {
+    let folder = Folder::new();
+    let said = program::ended(Command::new("rustc").args(["--print", "sysroot"])).good();
+    let (real, bare) = (Path::new(said.trim_end()), folder.path().join("sysroot"));
+    let libraries = bare.join("lib/rustlib");
+    std::fs::create_dir_all(&libraries).unwrap();
+    for entry in std::fs::read_dir(real.join("lib/rustlib")).unwrap().map(Result::unwrap) {
+        if entry.file_name() != "wasm32-unknown-unknown" {
+            std::os::unix::fs::symlink(entry.path(), libraries.join(entry.file_name())).unwrap();
+        }
+    }
+    let script = format!("#!/bin/sh\nexec {:?} --sysroot {:?} \"$@\"\n", real.join("bin/rustc"), bare);
+    let rustc = folder.write("rustc", script);
+    std::fs::set_permissions(&rustc, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    let run = |words: &[&str]| {
+        let mut command = program::command();
+        command.env("RUSTC", &rustc).env("CARGO_TARGET_DIR", folder.path().join("target"));
+        program::ended(command.args(words).current_dir(folder.path()))
+    };
+    run(&["rule", "new", "far"]).good();
+    let refused = run(&["rule", "build", "far"]).refused(1);
+    assert!(refused.contains("run `rustup target add wasm32-unknown-unknown`"), "{refused}");
+}

@@ -62,12 +62,25 @@ fn unfetched(manifest: &Path) -> bool {
     ended.is_ok_and(|status| !status.success())
 }
 
+fn rustc() -> Command {
+    Command::new(std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into()))
+}
+
+/// Whether the standard library of the target is not there: the compiler's own words went to the user's screen.
+fn lacks_target(folder: &Path) -> bool {
+    let mut rustc = rustc();
+    rustc.current_dir(folder).args(["--print", "target-libdir", "--target", "wasm32-unknown-unknown"]);
+    let output = rustc.stdin(Stdio::null()).output().ok().filter(|it| it.status.success());
+    output
+        .and_then(|it| String::from_utf8(it.stdout).ok())
+        .is_some_and(|it| !Path::new(it.trim_end()).is_dir())
+}
+
 /// What keeps the folders of this machine out of a module: messages of panics name source files, and the same sources
 /// are to give the same pack wherever they are built. `None`: there is no rustc, which cargo says better.
 fn without_folders(folder: &Path) -> Option<String> {
-    let rustc = std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
     let said = |arguments: &[&str]| {
-        let output = Command::new(&rustc).current_dir(folder).args(arguments).stdin(Stdio::null()).output();
+        let output = rustc().current_dir(folder).args(arguments).stdin(Stdio::null()).output();
         output.ok().filter(|it| it.status.success()).and_then(|it| String::from_utf8(it.stdout).ok())
     };
     let sysroot = PathBuf::from(said(&["--print", "sysroot"])?.trim_end());
@@ -137,9 +150,7 @@ pub(super) fn build(folder: &Path, options: &BuildOptions) -> Result<PathBuf, Bu
     let done = child.wait().map_err(io)?;
     let errors = errors.and_then(|thread| thread.join().ok()).unwrap_or_default();
     if !done.success() {
-        // E0463: the standard library of the target is not there.
-        let no_target = errors.contains("E0463") && errors.contains("wasm32-unknown-unknown");
-        return Err(match (no_target, unfetched(&manifest_path)) {
+        return Err(match (lacks_target(folder), unfetched(&manifest_path)) {
             (true, _) => BuildError::NoTarget,
             (false, true) => BuildError::Fetch { messages: errors },
             (false, false) => BuildError::Compile { messages: errors },
