@@ -10,6 +10,7 @@ use std::net::IpAddr;
 
 use shunt_engine::datapath::ModeName;
 use shunt_rules::OnFault;
+use shunt_rules::trust::Source;
 
 use super::model::{Config, PacketVirtual, Pool};
 use super::report::{Cause, Refusal, join};
@@ -29,6 +30,18 @@ pub(super) fn check(config: &Config, walk: &mut Walk) {
     numbers_tell_addresses(config, walk);
     wildcards::check(config, walk);
     translation::check(config, walk);
+    packs_are_kept(config, walk);
+}
+
+/// Packs of registries are kept, so that a registry that is away stops nothing.
+fn packs_are_kept(config: &Config, walk: &mut Walk) {
+    let of_registry = config.rules().find(|(_, rule)| matches!(rule.pack, Source::Registry(_)));
+    let Some((virtual_, rule)) = of_registry.filter(|_| config.packs.cache.is_none()) else { return };
+    let (place, key) = walk.spot(&path(&["virtual", virtual_, "rule", &rule.name, "pack"]));
+    let refusal = Refusal::new(Cause::MissingKey, "packs of registries need a folder to be kept in")
+        .label("comes from a registry")
+        .help("add `[packs]` with `cache = \"/var/lib/shunt/packs\"`, a folder of Shunt's user alone");
+    walk.refuse(&place, Some(&key), refusal);
 }
 
 /// A slot names either, so one name cannot be both.

@@ -13,6 +13,7 @@
 //! | `text`, `units` | the grammar of values |
 //! | `keys` | every key, declared once |
 //! | `defaults` | keys that the virtuals of a file have in common |
+//! | [`lock`] | which packs references stand for |
 //! | `cross` | keys of different tables that do not fit together |
 //! | `reference` | the keys told: reference, JSON schema |
 //! | `report` | problems, rendered |
@@ -25,6 +26,7 @@ mod defaults;
 mod files;
 mod fingerprint;
 mod keys;
+pub mod lock;
 pub mod model;
 pub mod monitors;
 mod packs;
@@ -42,7 +44,7 @@ mod walk;
 mod warnings;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use toml::de::DeTable;
@@ -78,6 +80,7 @@ pub struct Document {
     places: BTreeMap<String, (Place, String)>,
     files: Vec<NamedFile>,
     fingerprint: Fingerprint,
+    lock_path: PathBuf,
 }
 
 impl Document {
@@ -113,10 +116,19 @@ impl Document {
         match config.filter(|_| walk.findings.is_empty()) {
             Some(config) => {
                 fingerprint.add(walk.files.iter().map(|file| file.path.clone()));
-                Ok(Document { config, sources, places: walk.places, files: walk.files, fingerprint })
+                if !lock::references(&config).is_empty() {
+                    fingerprint.add([lock::Lock::path(path)]);
+                }
+                let (places, files, lock_path) = (walk.places, walk.files, lock::Lock::path(path));
+                Ok(Document { config, sources, places, files, fingerprint, lock_path })
             }
             None => Err(Report::new(sources, walk.findings)),
         }
+    }
+
+    /// Where its lock is, if it has one.
+    pub fn lock_path(&self) -> &Path {
+        &self.lock_path
     }
 
     /// Whether the certificates, keys and packs that it names are there and can be opened.

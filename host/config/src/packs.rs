@@ -3,6 +3,8 @@
 use std::path::Path;
 
 use shunt_rules::Grants;
+use shunt_rules::artefact::reference::is_reference;
+use shunt_rules::artefact::{Reference, ReferenceError};
 use shunt_rules::trust::{Pattern, Source};
 use toml::de::DeValue;
 
@@ -14,15 +16,16 @@ use super::suggest::quoted;
 use super::text;
 use super::walk::{At, NamedFile, Walk};
 
-/// A rule pack: a path, which starts from the folder of the file where it is relative, or one that comes with Shunt.
+/// A rule pack: a path, which starts from the folder of the file where it is relative, a reference to one in a registry, or
+/// one that comes with Shunt.
 pub(super) struct Pack;
 
 impl Shape for Pack {
     type Value = Source;
 
     fn describe(&self) -> Type {
-        let what =
-            "the path of a pack's folder or file, or `builtin:` and the name of a pack that comes with Shunt";
+        let what = "the path of a pack's folder or file, a reference to a pack in a registry, or `builtin:` and the name of a \
+                    pack that comes with Shunt";
         Type::Text { what, pattern: Some("^.") }
     }
 
@@ -31,6 +34,14 @@ impl Shape for Pack {
             wrong_type(&at, &self.describe(), walk);
             return None;
         };
+        if is_reference(written) || written.contains("://") {
+            let read = Reference::parse(written).and_then(Reference::versioned);
+            let refused = |error: ReferenceError| {
+                let message = format!("{} is no reference to a pack", quoted(written));
+                walk.refuse_at(&at, Refusal::new(Cause::BadValue, message).help(error.to_string()));
+            };
+            return read.map(Source::Registry).map_err(refused).ok();
+        }
         if let Err(refusal) = text::pack(written) {
             walk.refuse_at(&at, refusal);
             return None;

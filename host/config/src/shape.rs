@@ -159,6 +159,12 @@ pub(super) fn host() -> Text<String> {
     Text { what, parse: text::host, write: String::clone }
 }
 
+/// A registry of packs.
+pub(super) fn registry() -> Text<String> {
+    let what = Type::Text { what: "the host of a registry, with its port if that is not 443", pattern: None };
+    Text { what, parse: text::registry, write: String::clone }
+}
+
 /// The name of a network interface.
 pub(super) fn interface() -> Text<String> {
     let what = Type::Text { what: "the name of an interface", pattern: Some(text::INTERFACE_PATTERN) };

@@ -1,5 +1,6 @@
 //! The grammar of names, addresses and paths, and what to say to those who missed it.
 
+use shunt_rules::artefact::Reference;
 use shunt_rules::builtin;
 use std::net::{IpAddr, SocketAddr};
 use std::ops::RangeInclusive;
@@ -279,13 +280,18 @@ pub(super) fn pack(text: &str) -> Result<(), Refusal> {
             Err(Refusal::new(Cause::BadValue, message).help(builtin::hint(name)))
         };
     }
-    if text.contains("://") {
-        let message = "this version of Shunt cannot load packs from a registry";
-        return Err(
-            Refusal::new(Cause::NotBuilt, message).help("write the path of the pack's folder or file")
-        );
-    }
     path(text)
+}
+
+/// A registry that is asked without TLS.
+pub(super) fn registry(text: &str) -> Result<String, Refusal> {
+    match Reference::parse(&format!("{text}/a")) {
+        Ok(reference) if text.contains(['.', ':']) || text == "localhost" => {
+            Ok(reference.registry().to_owned())
+        }
+        _ => Err(Refusal::new(Cause::BadValue, format!("{} is no registry", quoted(text)))
+            .help("write its host, and its port if that is not 443: `registry.example:5000`")),
+    }
 }
 
 /// `resolved`: with the folder that a relative path starts from.

@@ -2,11 +2,11 @@
 
 use shunt_rules::trust::Pattern;
 
-use super::super::containers::list;
+use super::super::containers::{list, one_or_list};
 use super::super::model::{PackPolicy, Packs};
 use super::super::packs;
 use super::super::report::{Cause, Refusal};
-use super::super::shape::{OnlyTrue, file, folder, integer};
+use super::super::shape::{OnlyTrue, file, folder, integer, registry};
 use super::super::walk::Table;
 
 /// Keys of a policy at most: as many as a pack file has signatures.
@@ -20,7 +20,20 @@ pub(in super::super) fn packs(table: &mut Table<'_>) -> Option<Packs> {
         folder(),
         "no packs of registries; a restart compiles all rules and forgets the versions",
     );
-    Some(Packs { cache })
+    let insecure_registries = table.derived(
+        "insecure-registries",
+        "Registries that are asked without TLS: `[\"localhost:5000\"]`.",
+        list(registry()),
+        "all registries are asked with TLS",
+    );
+    let ca = table.derived(
+        "ca",
+        "Certificates in PEM of CAs whose registries are trusted beside those of the system; relative to the folder of the file.",
+        one_or_list(file("the path of a PEM file")),
+        "those of the system",
+    );
+    let (insecure_registries, ca) = (insecure_registries.unwrap_or_default(), ca.unwrap_or_default());
+    Some(Packs { cache, insecure_registries, ca })
 }
 
 pub(super) fn pack_policy(table: &mut Table<'_>) -> Option<PackPolicy> {

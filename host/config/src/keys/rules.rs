@@ -19,7 +19,8 @@ pub(super) fn rule(table: &mut Table<'_>) -> Option<RuleUse> {
     );
     let pack = table.required(
         "pack",
-        "The rule pack: its folder or its file, relative to the folder of the file. Three come with Shunt: `builtin:headers`, \
+        "The rule pack: its folder or its file, relative to the folder of the file; or a reference to a pack in a registry, \
+         `registry.example/team/canary:1.2.0`, which `shunt pack lock` pins. Three come with Shunt: `builtin:headers`, \
          `builtin:https-redirect`, `builtin:maintenance`.",
         Pack,
     );
