@@ -9,7 +9,7 @@ use serde_json::{Map, Value, json};
 use crate::explain::Explained;
 use crate::flows::{DeletedFlow, FlowDetails, Flows};
 use crate::refusal::Refusal;
-use crate::requests::{Allowed, FlowsQuery, LoadQuery, MemberChange, Packet, Rollback};
+use crate::requests::{Allowed, FlowsQuery, LoadQuery, LoadReference, MemberChange, Packet, Rollback};
 use crate::rules::{LoadedRule, Rules, Unloaded};
 use crate::status::{MemberStatus, Pools, ReloadSummary, Status};
 
@@ -61,13 +61,14 @@ const PARAMETERS: [(&str, &str); 5] = [
 ];
 
 /// What a refusal's status says.
-const REFUSALS: [(u16, &str); 6] = [
+const REFUSALS: [(u16, &str); 7] = [
     (400, "The request is not valid."),
     (404, "It does not exist; `help` names what does."),
     (409, "Not possible in the present state: the rule is not loaded, or the process is draining."),
     (413, "The pack is too large."),
     (422, "It was checked and refused; what ran before stays in force."),
     (500, "Shunt itself failed; see its log."),
+    (502, "The registry does not give it."),
 ];
 
 impl Operation {
@@ -107,7 +108,7 @@ const fn answers<T: JsonSchema>(description: &'static str) -> Answer {
 }
 
 /// Everything that is served, in the order of the document.
-pub const OPERATIONS: [Operation; 14] = [
+pub const OPERATIONS: [Operation; 15] = [
     Operation::get("/v1/status", "status", "The state of everything.", answers::<Status>("The status.")),
     Operation::get("/v1/pools", "pools", "Pools and their members.", answers::<Pools>("The pools.")),
     Operation::change(
@@ -147,6 +148,16 @@ pub const OPERATIONS: [Operation; 14] = [
              before it takes the place of the one that runs, for the next flow and the next request.",
         )
     },
+    Operation::change(
+        "POST",
+        "/v1/rules/{virtual}/{rule}/load",
+        "loadReference",
+        "Gets a version of a rule from a registry and loads it.",
+        answers::<LoadedRule>("The version runs."),
+        &[400, 404, 409, 422, 500, 502],
+    )
+    .description("With a digest, a pack that is in the cache is taken from there. Checked as a pack that is sent.")
+    .takes::<LoadReference>(true, ""),
     Operation::change(
         "DELETE",
         "/v1/rules/{virtual}/{rule}",

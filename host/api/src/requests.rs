@@ -11,7 +11,21 @@ pub struct MemberChange {
     pub admin: String,
 }
 
-/// The query of a load, and the body of a reload.
+/// A pack that the daemon gets from a registry.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct LoadReference {
+    /// `registry.example/team/canary:1.2.0`, or with a digest.
+    pub pack: String,
+    /// A version may be older than the highest that ran.
+    #[serde(default)]
+    pub allow_downgrade: bool,
+    /// A version may ask for more than what ran.
+    #[serde(default)]
+    pub accept_grants: bool,
+}
+
+/// The body of a reload.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
 pub struct Allowed {

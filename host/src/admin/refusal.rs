@@ -76,8 +76,12 @@ impl From<&LoadError> for Refusal {
             LoadError::NotLoaded(_) => {
                 (StatusCode::CONFLICT, Some("`shunt rule load` or `rollback` loads it"))
             }
-            LoadError::System(_) => (StatusCode::INTERNAL_SERVER_ERROR, None),
+            LoadError::Registry(_) => (StatusCode::BAD_GATEWAY, None),
+            LoadError::Cache(_) | LoadError::System(_) => (StatusCode::INTERNAL_SERVER_ERROR, None),
             LoadError::Pack(_)
+            | LoadError::NotLocked(_)
+            | LoadError::NoVersion { .. }
+            | LoadError::NotCached(_)
             | LoadError::Trust(_)
             | LoadError::Older { .. }
             | LoadError::Grown { .. }

@@ -17,13 +17,13 @@ use http_body::Body;
 use shunt_api::explain::Explained;
 use shunt_api::flows::{DeletedFlow, FlowDetails, Flows};
 use shunt_api::openapi;
-use shunt_api::requests::{Allowed, FlowsQuery, LoadQuery, MemberChange, Packet, Rollback};
+use shunt_api::requests::{Allowed, FlowsQuery, LoadQuery, LoadReference, MemberChange, Packet, Rollback};
 use shunt_api::rules::{LoadedRule, Rules, Unloaded};
 use shunt_api::status::{MemberStatus, Pools, ReloadSummary, Status};
 use shunt_engine::datapath::ModeName;
 use shunt_engine::flow::FlowId;
 use shunt_engine::member::Admin;
-use shunt_rules::artefact::MAX_FILE_BYTES;
+use shunt_rules::artefact::{MAX_FILE_BYTES, Reference};
 use shunt_rules::trust::Source;
 use shunt_rules::{MAX_PACK_BYTES, Pack, Shipped};
 use tokio::sync::MutexGuard;
@@ -63,6 +63,7 @@ fn routes() -> Vec<(Method, &'static str, MethodRouter<SharedControl>)> {
             "/v1/rules/{virtual}/{rule}",
             put(load_rule).layer(DefaultBodyLimit::max(MAX_FILE_BYTES)),
         ),
+        (Method::POST, "/v1/rules/{virtual}/{rule}/load", post(load_reference)),
         (Method::DELETE, "/v1/rules/{virtual}/{rule}", delete(unload_rule)),
         (Method::POST, "/v1/rules/{virtual}/{rule}/rollback", post(rollback_rule)),
         (Method::GET, "/v1/flows", get(flows)),
@@ -128,6 +129,26 @@ async fn load_rule(
         drop(for_change(&control).await?);
         let load = Load { source, shipped, allow };
         control::load_rule(&control, &name, load, &actor(by)).await.map_err(refused)
+    });
+    Ok(Json(loaded.await??))
+}
+
+async fn load_reference(
+    State(control): State<SharedControl>,
+    by: By,
+    path: Result<Path<(String, String)>, PathRejection>,
+    asked: Result<Json<LoadReference>, JsonRejection>,
+) -> Answer<LoadedRule> {
+    let name = rule_name(path)?;
+    let Json(LoadReference { pack, allow_downgrade, accept_grants }) =
+        asked.map_err(|error| bad_request(error.body_text()))?;
+    let reference = Reference::parse(&pack).and_then(Reference::versioned);
+    let reference = reference.map_err(|error| bad_request(error.to_string()))?;
+    let allow = Allow { downgrade: allow_downgrade, grants: accept_grants };
+    let loaded = to_the_end(async move {
+        drop(for_change(&control).await?);
+        let loaded = control::load_reference(&control, &name, reference, allow, &actor(by)).await;
+        loaded.map_err(|error| Refusal::from(&error))
     });
     Ok(Json(loaded.await??))
 }

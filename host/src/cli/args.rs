@@ -6,6 +6,7 @@ use std::str::FromStr;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use shunt_engine::flow::FlowId;
+use shunt_rules::artefact::Reference;
 
 use super::failure::EXIT_CODES;
 use super::pack::PackCommand;
@@ -86,7 +87,7 @@ pub(super) enum Command {
     Status,
     /// Read the configuration again and apply it; change nothing if it has an error
     Reload(Allowing),
-    /// Load, list, roll back and unload rules; write, build and test packs
+    /// Load, list, show, roll back and unload rules; write, build and test packs
     #[command(subcommand)]
     Rule(RuleCommand),
     /// Build, inspect, compare, sign and verify packs, and push them to registries, without a daemon
@@ -129,7 +130,7 @@ const SOCKET: &str = "SHUNT_SOCKET";
 
 const DEFAULT_SOCKET: &str = "/run/shunt/admin.sock";
 
-const DEFAULT_CONFIG: &str = "/etc/shunt/shunt.toml";
+pub(super) const DEFAULT_CONFIG: &str = "/etc/shunt/shunt.toml";
 
 #[derive(Debug, Subcommand)]
 pub(super) enum RuleCommand {
@@ -144,12 +145,22 @@ pub(super) enum RuleCommand {
         #[arg(value_name = "VIRTUAL/RULE")]
         rule: RuleName,
         /// A pack folder that was built, or the file that `shunt pack build` or `shunt rule build` wrote
-        pack: PathBuf,
+        #[arg(required_unless_present = "reference")]
+        pack: Option<PathBuf>,
+        /// In place of a file: a pack that the daemon gets from a registry, registry.example/team/canary:1.2.0
+        #[arg(long = "pack", value_name = "REFERENCE", conflicts_with = "pack")]
+        reference: Option<Reference>,
         #[command(flatten)]
         allowed: Allowing,
     },
     /// List rules with the versions that are kept
     List,
+    /// Show a rule: where its versions came from, who signed them, and how its hooks do
+    Show {
+        /// The rule, as in the configuration: shop/canary
+        #[arg(value_name = "VIRTUAL/RULE")]
+        rule: RuleName,
+    },
     /// Roll a rule back to the version that ran before, or to the one given by `--to`
     ///
     /// Undoes the last step: a load, an unload, a reload that applied another version, or a

@@ -90,7 +90,11 @@ fn dispatch(arguments: Arguments, screen: &Screen) -> Result<(), Failure> {
         Command::Pack(command) => pack::run(command, screen),
         Command::Rule(command) => match command {
             RuleCommand::List => rule::list(client, screen),
-            RuleCommand::Load { rule, pack, allowed } => rule::load(&rule, &pack, allowed, client, screen),
+            RuleCommand::Show { rule } => rule::show(&rule, client, screen),
+            RuleCommand::Load { rule, pack, reference, allowed } => match (pack, reference) {
+                (_, Some(reference)) => rule::load_reference(&rule, &reference, allowed, client, screen),
+                (pack, None) => rule::load(&rule, &pack.unwrap_or_default(), allowed, client, screen),
+            },
             RuleCommand::Rollback { rule, to } => rule::rollback(&rule, to, client, screen),
             RuleCommand::Unload { rule } => rule::unload(&rule, client, screen),
             RuleCommand::New { folder, sdk } => rule_author::new(&folder, sdk.as_deref(), screen),

@@ -4,6 +4,7 @@ mod about;
 mod diff;
 mod inspect;
 mod keys;
+mod lock;
 mod registry;
 
 use std::path::{Path, PathBuf};
@@ -13,6 +14,7 @@ use serde_json::json;
 use shunt_rules::artefact::{Artefact, Reference, files_of, is_reference};
 use shunt_rules::{Pack, whole};
 
+use super::args::DEFAULT_CONFIG;
 use super::failure::Failure;
 use super::format::{bytes, count};
 use super::rule_author;
@@ -117,6 +119,17 @@ pub(super) enum PackCommand {
         #[command(flatten)]
         registry: RegistryArgs,
     },
+    /// Pin the references of a configuration to the packs that they stand for now
+    ///
+    /// Gets each pack into `packs.cache`, judges it by the policies, and writes the lock beside the
+    /// configuration: shunt.toml has shunt.lock. A tag of one or two numbers, as `:1.2`, stands for the
+    /// highest version within it. Shows what changed, and what new packs ask for beyond those before.
+    #[command(verbatim_doc_comment)]
+    Lock {
+        /// The configuration: a TOML file, or a folder of them
+        #[arg(short, long, value_name = "PATH", default_value = DEFAULT_CONFIG)]
+        config: PathBuf,
+    },
     /// List the versions of a pack in a registry, with their digests
     List {
         /// registry.example/team/canary
@@ -139,6 +152,7 @@ impl PackCommand {
             PackCommand::Verify { .. } => "pack verify",
             PackCommand::Push { .. } => "pack push",
             PackCommand::Pull { .. } => "pack pull",
+            PackCommand::Lock { .. } => "pack lock",
             PackCommand::List { .. } => "pack list",
         }
     }
@@ -164,6 +178,7 @@ pub(super) fn run(command: PackCommand, screen: &Screen) -> Result<(), Failure> 
         PackCommand::Pull { reference, file, registry } => {
             registry::pull(&reference, file, &registry, screen)
         }
+        PackCommand::Lock { config } => lock::lock(&config, screen),
         PackCommand::List { repository, registry } => registry::list(&repository, &registry, screen),
     }
 }

@@ -5,7 +5,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use http::Method;
 use serde_json::{Value, json};
-use shunt_rules::artefact::Artefact;
+use shunt_rules::artefact::{Artefact, Reference};
 use shunt_rules::trust::Source;
 use shunt_rules::{PackError, Shipped};
 
@@ -17,7 +17,7 @@ use super::screen::{Paint, Screen, Tone};
 use super::status::state;
 use super::table::{Align, Cell, Table};
 use crate::control::RuleName;
-use shunt_api::rules::{LoadedRule, RuleStatus, Rules};
+use shunt_api::rules::{LoadedRule, RuleStatus, RuleVersion, Rules};
 
 /// Digits of a digest that tell versions apart for a person.
 const SHORT_DIGEST: usize = 12;
@@ -51,6 +51,26 @@ pub(super) fn load(
     query.push(("path", from.display().to_string()));
     let path = ["rules", &rule.virtual_name, &rule.rule];
     let answer = client.put(&path, &query, Body::Pack(bytes))?;
+    show_loaded(&answer, client, screen)
+}
+
+/// Has the daemon get a version of a rule from a registry.
+///
+/// # Errors
+/// No daemon answers, or it refuses the rule.
+pub(super) fn load_reference(
+    rule: &RuleName,
+    reference: &Reference,
+    allowed: Allowing,
+    client: &Client,
+    screen: &Screen,
+) -> Result<(), Failure> {
+    let Allowing { allow_downgrade, accept_grants } = allowed;
+    let body = json!({
+        "pack": reference.to_string(), "allow-downgrade": allow_downgrade, "accept-grants": accept_grants,
+    });
+    let path = ["rules", &rule.virtual_name, &rule.rule, "load"];
+    let answer = client.ask(Method::POST, &path, Body::Json(body))?;
     show_loaded(&answer, client, screen)
 }
 
@@ -94,6 +114,63 @@ pub(super) fn list(client: &Client, screen: &Screen) -> Result<(), Failure> {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     screen.show(&answer, |paint| listed(&rules, u64::try_from(now.as_millis()).unwrap_or(u64::MAX), paint));
     Ok(())
+}
+
+/// Shows a rule, with where its versions came from.
+///
+/// # Errors
+/// No daemon answers, or there is no such rule.
+pub(super) fn show(rule: &RuleName, client: &Client, screen: &Screen) -> Result<(), Failure> {
+    let answer = client.get("rules")?;
+    let rules = client.read::<Rules>(&answer)?.rules;
+    let name = rule.to_string();
+    let Some(found) = rules.iter().find(|rule| rule.name == name) else {
+        let known: Vec<String> = rules.into_iter().map(|rule| rule.name).collect();
+        return Err(Failure::failed("no-such-rule", format!("there is no rule {name}")).help(format!(
+            "the configuration has {}",
+            if known.is_empty() { "none".to_owned() } else { known.join(", ") }
+        )));
+    };
+    let all = answer["rules"].as_array().into_iter().flatten();
+    let json = all.into_iter().find(|rule| rule["name"] == name).cloned().unwrap_or_default();
+    screen.show(&json, |paint| shown(found, paint));
+    Ok(())
+}
+
+/// The versions, the newest first, a paragraph each; then the hooks.
+fn shown(rule: &RuleStatus, paint: Paint) -> String {
+    let mut text = String::new();
+    for version in rule.versions.iter().rev() {
+        let (word, tone) = if rule.running == Some(version.number) {
+            state(rule)
+        } else if version.faulty {
+            ("faulty", Tone::Bad)
+        } else {
+            ("kept", Tone::Faint)
+        };
+        let RuleVersion { number, pack, version, digest, source, pack_digest, policy, signers, .. } = version;
+        let head = paint.on(Tone::Head, &format!("version {number}: {pack} {version}"));
+        text.push_str(&format!("{head}  {}\n", paint.on(tone, word)));
+        let signed = signers.iter().map(|it| format!("{} (key sha256:{})", it.file, short(&it.key)));
+        let signed = match signed.collect::<Vec<_>>() {
+            none if none.is_empty() => "nobody who was asked for".to_owned(),
+            signers => signers.join(", "),
+        };
+        for (name, value) in [
+            ("from", source.clone()),
+            ("pack", pack_digest.as_ref().map_or("no pack file".to_owned(), |it| format!("sha256:{it}"))),
+            ("component", format!("sha256:{digest}")),
+            ("signed by", signed),
+            ("policy", policy.clone().unwrap_or_else(|| "none".to_owned())),
+        ] {
+            text.push_str(&format!("  {name:9}  {value}\n"));
+        }
+    }
+    let hooks = hooks(std::slice::from_ref(rule));
+    if !hooks.is_empty() {
+        text.push_str(&format!("\n{}", hooks.render(paint)));
+    }
+    text
 }
 
 fn show_loaded(answer: &Value, client: &Client, screen: &Screen) -> Result<(), Failure> {
@@ -223,5 +300,21 @@ shop/canary was refused 5 times what its pack does not ask for:
 ";
         assert_eq!(listed(&[rule], 1_700_000_065_000, Paint(false)), expected);
         assert_eq!(listed(&[], 0, Paint(false)), "no rules\n");
+    }
+
+    #[test]
+    fn what_is_shown() {
+        let rule: RuleStatus = serde_json::from_value(serde_json::to_value(sample::rule()).unwrap()).unwrap();
+        let text = shown(&rule, Paint(false));
+        let (first, hooks) = text.split_once("version 1: canary 1.0.0  kept\n").unwrap();
+        let (of, signer) = ("registry.example/team/canary:1.2.0", "team.pub (key sha256:d4d4d4d4d4d4)");
+        let expected = format!(
+            "version 2: canary 1.2.0  running\n  from       {of}\n  pack       sha256:{}\n  component  sha256:{}\n  \
+             signed by  {signer}\n  policy     registry.example/team/*\n",
+            "c3".repeat(32),
+            "b2".repeat(32)
+        );
+        assert_eq!(first, expected);
+        assert!(hooks.ends_with("3 timeout\n"), "{hooks}");
     }
 }

@@ -149,7 +149,7 @@ impl Control {
             match asked {
                 _ if same.is_some() => {}
                 Asked::Change(_) => highest.runs(&name, manifest),
-                Asked::Start | Asked::Check => highest.runs_at_start(&name, manifest),
+                Asked::Start | Asked::Check | Asked::Lock => highest.runs_at_start(&name, manifest),
             }
             let number = same.unwrap_or_else(|| history.add(loaded, unix_ms()));
             history.run(Running { number, attachment, using });

@@ -15,6 +15,7 @@ mod flows;
 mod guard;
 mod highest;
 mod history;
+mod lock;
 mod next;
 mod operate;
 mod packet_status;
@@ -47,7 +48,8 @@ pub use apply::reload;
 pub use explain::Unexplained;
 pub use flows::FlowQuery;
 pub use guard::Allow;
-pub use operate::{Load, NotFound, breaker_opened, load_rule, rollback_rule};
+pub use lock::{Change, Locked, lock};
+pub use operate::{Load, NotFound, breaker_opened, load_reference, load_rule, rollback_rule};
 pub use plan::{Summary, check};
 pub use rules::{LoadError, RuleName};
 

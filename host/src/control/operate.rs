@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use shunt_config::model;
 use shunt_engine::member::Admin;
+use shunt_rules::artefact::Reference;
 use shunt_rules::trust::Source;
 use shunt_rules::{Attachment, Environment, OnFault, Pack, Rule, RuleHost, RuleStats, Shipped};
 use tokio::sync::{Mutex, mpsc};
@@ -79,6 +80,7 @@ pub async fn load_rule(
             let Load { source, shipped, allow } = &*loading;
             let provenance = Arc::new(packs.judge(source, shipped)?);
             before.check(shipped.pack(), source, *allow)?;
+            packs.keep(source, shipped)?;
             let rule = match known {
                 Some(rule) => rule,
                 None => rules::compile(&bench.host, shipped.pack())?,
@@ -108,6 +110,29 @@ pub async fn load_rule(
         }
         compiled = Some(loaded.rule);
     }
+}
+
+/// Gets a pack from its registry, or from the cache where a digest is written, and loads it.
+///
+/// # Errors
+/// As [`load_rule`], and whatever the registry says.
+pub async fn load_reference(
+    control: &Mutex<Control>,
+    name: &RuleName,
+    reference: Reference,
+    allow: Allow,
+    by: &Actor,
+) -> Result<LoadedRule, LoadError> {
+    let packs = {
+        let control = control.lock().await;
+        // A name that does not exist is not worth a transfer.
+        control.using(name)?;
+        Arc::clone(&control.packs)
+    };
+    let fetched = off_thread(move || Ok::<_, LoadError>((packs.fetch(&reference)?, reference)));
+    let (artefact, reference) = fetched.await?;
+    let source = Source::Registry(reference.with_digest(artefact.digest()));
+    load_rule(control, name, Load { source, shipped: Shipped::Artefact(Box::new(artefact)), allow }, by).await
 }
 
 /// Goes back to the version that ran before the one that runs, or to a version that is named.

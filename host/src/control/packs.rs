@@ -4,10 +4,13 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use shunt_config::lock::Lock;
 use shunt_config::{Document, Remark};
-use shunt_rules::artefact::{Artefact, PublicKey};
+use shunt_registry::{Cache, Client, RegistryError, Settings};
+use shunt_rules::artefact::{Artefact, PublicKey, Reference};
 use shunt_rules::trust::{Judgement, Policies, Policy, Signers, Source};
 use shunt_rules::{Digest, Pack, PrivateFolder, Rule, RuleHost, Shipped, cases};
+use tokio::runtime::Handle;
 
 use super::ApplyError;
 use super::plan::Asked;
@@ -25,6 +28,12 @@ pub(super) struct Packs {
     policies: Policies,
     /// Shunt's own folder.
     pub(super) folder: Option<PrivateFolder>,
+    /// Packs of registries in it.
+    cache: Option<Cache>,
+    lock: Lock,
+    registries: Settings,
+    /// Registries may be asked.
+    may_pull: bool,
 }
 
 /// Where a version came from, for those who ask.
@@ -68,21 +77,43 @@ impl Packs {
     pub(super) fn of(document: &Document, asked: Asked) -> Result<Packs, ApplyError> {
         let mut remarks = Vec::new();
         let policies = policies(document, &mut remarks);
-        let path = document.config.packs.cache.as_deref().filter(|_| asked != Asked::Check);
-        let folder = path.and_then(|path| {
-            let refused = |error: shunt_rules::PrivateFolderError| {
-                remarks.push(Remark { key: key(["packs", "cache"]), message: error.to_string(), help: None });
+        let settings = &document.config.packs;
+        let mut refuse = |name: &str, message: String| {
+            remarks.push(Remark { key: key(["packs", name]), message, help: None });
+        };
+        let (mut folder, mut cache) = (None, None);
+        if let Some(path) = &settings.cache {
+            if asked != Asked::Check {
+                folder = PrivateFolder::open(path).map_err(|error| refuse("cache", error.to_string())).ok();
+            }
+            // A check makes no folders, and may be of another user.
+            cache = match (&folder, asked) {
+                (Some(_), _) => Cache::open(path).map_err(|error| refuse("cache", error.to_string())).ok(),
+                (None, Asked::Check) if path.is_dir() => Cache::open(path).ok(),
+                (None, _) => None,
             };
-            PrivateFolder::open(path).map_err(refused).ok()
+        }
+        let lock_path = document.lock_path();
+        let lock = Lock::read(lock_path).unwrap_or_else(|error| {
+            remarks.push(Remark { key: Vec::new(), message: error.to_string(), help: None });
+            Lock::default()
         });
+        if asked == Asked::Check {
+            remarks.extend(lock.disagreements(&document.config, lock_path));
+        }
+        let registries = Settings {
+            insecure: settings.insecure_registries.clone(),
+            ca: settings.ca.clone(),
+            ..Settings::default()
+        };
         if remarks.is_empty() {
-            Ok(Packs { policies, folder })
+            Ok(Packs { policies, folder, cache, lock, registries, may_pull: asked != Asked::Check })
         } else {
             Err(ApplyError::Config(document.refuse(remarks)))
         }
     }
 
-    /// Reads a pack. It may wait for the disk.
+    /// Reads a pack. It may wait for the disk, and for a registry where the pack is not in the cache.
     ///
     /// # Errors
     /// There is none, or it is damaged.
@@ -91,12 +122,69 @@ impl Packs {
             Source::BuiltIn(name) => Shipped::Bare(Box::new(Pack::builtin(name)?)),
             Source::Path(path) => Shipped::read(path)?,
             Source::Registry(reference) => {
-                return Err(LoadError::System(format!(
-                    "{reference} cannot be read by this version of Shunt"
-                )));
+                let pinned = self.lock.digest(reference).map(|digest| reference.with_digest(digest));
+                let pinned = pinned.ok_or_else(|| LoadError::NotLocked(reference.clone()))?;
+                Shipped::Artefact(Box::new(self.fetch(&pinned)?))
             }
             Source::Sent => return Err(LoadError::System("a pack that was sent is not kept".to_owned())),
         })
+    }
+
+    /// A pack from the cache if its digest is known and it is there, else from its registry. Not on a thread that must not
+    /// wait.
+    ///
+    /// # Errors
+    /// The registry does not give it.
+    pub(super) fn fetch(&self, reference: &Reference) -> Result<Artefact, LoadError> {
+        if let Some(artefact) = self.cached(reference)? {
+            return Ok(artefact);
+        }
+        if !self.may_pull {
+            return Err(LoadError::NotCached(reference.clone()));
+        }
+        let client = self.client()?;
+        Ok(Handle::current().block_on(client.pull(reference, self.cache.as_ref(), &()))?)
+    }
+
+    /// A pack of the cache, by the digest of its reference.
+    ///
+    /// # Errors
+    /// The cache cannot be read.
+    pub(super) fn cached(&self, reference: &Reference) -> Result<Option<Artefact>, LoadError> {
+        match (&self.cache, reference.digest()) {
+            (Some(cache), Some(digest)) => Ok(cache.get(digest)?),
+            _ => Ok(None),
+        }
+    }
+
+    /// # Errors
+    /// A file of certificates cannot be used.
+    pub(super) fn client(&self) -> Result<Client, RegistryError> {
+        Client::new(&self.registries)
+    }
+
+    pub(super) fn cache(&self) -> Option<&Cache> {
+        self.cache.as_ref()
+    }
+
+    pub(super) fn lock(&self) -> &Lock {
+        &self.lock
+    }
+
+    /// Keeps a pack of a registry that may run, so that the registry is not needed again.
+    ///
+    /// # Errors
+    /// The folder cannot be written.
+    pub(super) fn keep(&self, source: &Source, shipped: &Shipped) -> Result<(), LoadError> {
+        if let (Source::Registry(_), Some(cache), Some(artefact)) = (source, &self.cache, shipped.artefact())
+            && self.may_pull
+        {
+            let same = |kept: Artefact| kept.signatures().len() == artefact.signatures().len();
+            if !cache.get(artefact.digest())?.is_some_and(same) {
+                cache.put(artefact)?;
+            }
+        }
+        Ok(())
     }
 
     /// Whether a pack may run, and where it came from.

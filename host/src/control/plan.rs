@@ -54,9 +54,9 @@ pub fn check(path: &Path) -> Result<Summary, ApplyError> {
         highest: Highest::default(),
         asked: Asked::Check,
     };
-    let Plan { config, rules, warnings, .. } = basis.plan(document, &mut Compiled::default())?;
+    let Plan { config, warnings, .. } = basis.plan(document, &mut Compiled::default())?;
     let virtuals = config.virtuals.len() + config.packet_virtuals.len() + config.translators.len();
-    Ok(Summary { virtuals, pools: config.pools.len(), rules: rules.len(), warnings })
+    Ok(Summary { virtuals, pools: config.pools.len(), rules: rules::uses(&config).count(), warnings })
 }
 
 /// What a configuration is planned against: all that runs, at one moment.
@@ -75,6 +75,8 @@ pub(super) struct Basis {
 pub(super) enum Asked {
     /// Nothing is to run, and nothing of this host is changed.
     Check,
+    /// Nothing is to run; packs are kept.
+    Lock,
     /// A start runs what is configured: there is nothing that could run on.
     Start,
     Change(Allow),
@@ -127,11 +129,13 @@ impl Basis {
         if self.asked == Asked::Start {
             self.highest = Highest::read(packs.folder.as_ref());
         }
-        let rules = self.rules(&document, &packs, compiled)?;
+        let mut beside = Vec::new();
+        let rules = self.rules(&document, &packs, compiled, &mut beside)?;
         let tls = plan_tls(&document, &self.before)?;
         let Basis { before, stats, highest, asked, .. } = self;
         let new = rules.iter().filter_map(|(name, plan)| Some((name, &plan.run.as_ref()?.1)));
-        let (files, warnings) = (document.fingerprint().clone(), document.warnings(new.flat_map(advice)));
+        beside.extend(new.flat_map(advice));
+        let (files, warnings) = (document.fingerprint().clone(), document.warnings(beside));
         let config = Arc::new(document.config);
         let epoch = before.epoch;
         Ok(Plan { epoch, config, files, warnings, rules, packs, highest, asked, tls, stats })
@@ -143,12 +147,14 @@ impl Basis {
         document: &Document,
         packs: &Packs,
         compiled: &mut Compiled,
+        beside: &mut Vec<Remark>,
     ) -> Result<BTreeMap<RuleName, RulePlan>, ApplyError> {
         let mut planned = BTreeMap::new();
         let mut remarks = Vec::new();
         for rules::RuleUse { name, written, using } in rules::uses(&document.config) {
             match self.rule(&name, written, using, packs, compiled) {
                 Ok(plan) => drop(planned.insert(name, plan)),
+                Err(error @ LoadError::NotCached(_)) => beside.extend(remark(&name, &error)),
                 Err(error) => remarks.extend(remark(&name, &error)),
             }
         }
@@ -173,6 +179,7 @@ impl Basis {
             Some(_) => Vec::new(),
             None => self.may_follow(name, &written.pack, shipped.pack())?,
         };
+        packs.keep(&written.pack, &shipped)?;
         let stats = Arc::clone(self.stats.entry(name.to_string()).or_default());
         let environment = Arc::clone(&self.environment) as Arc<dyn Environment>;
         let attach = |rule| rules::attach(rule, name, &using, environment, stats);
@@ -198,7 +205,7 @@ impl Basis {
         let before = Before::of(name, pack, self.rules.get(name), &self.highest);
         match self.asked {
             Asked::Change(allow) => before.check(pack, source, allow),
-            Asked::Check => Ok(Vec::new()),
+            Asked::Check | Asked::Lock => Ok(Vec::new()),
             Asked::Start => {
                 if let Err(error) = before.check(pack, source, Allow::default()) {
                     tracing::warn!(rule = %name, "{error}");

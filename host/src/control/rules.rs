@@ -6,6 +6,8 @@ use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
 
+use shunt_registry::{CacheError, RegistryError};
+use shunt_rules::artefact::Reference;
 use shunt_rules::trust::{Source, TrustError};
 use shunt_rules::{
     AttachError, AttachOptions, Attachment, Environment, Hook, HookSet, Pack, PackError, Rule, RuleError,
@@ -55,6 +57,17 @@ pub enum LoadError {
     NotLoaded(RuleName),
     #[error(transparent)]
     Pack(#[from] PackError),
+    #[error("{0} is pinned to no pack; pin it by `shunt pack lock`")]
+    NotLocked(Reference),
+    /// Of a check, which asks no registry.
+    #[error("{0} is not in the cache; `shunt pack lock` gets it")]
+    NotCached(Reference),
+    #[error("no version is within {reference}; `shunt pack list {}` shows those that there are", reference.name())]
+    NoVersion { reference: Reference },
+    #[error(transparent)]
+    Registry(#[from] RegistryError),
+    #[error(transparent)]
+    Cache(#[from] CacheError),
     #[error(transparent)]
     Trust(#[from] TrustError),
     #[error(
@@ -93,6 +106,8 @@ impl LoadError {
             LoadError::NoSuchVersion { .. } => "no-such-version",
             LoadError::NotLoaded(_) => "not-loaded",
             LoadError::Pack(_) => "pack",
+            LoadError::NotLocked(_) | LoadError::NoVersion { .. } => "lock",
+            LoadError::NotCached(_) | LoadError::Registry(_) | LoadError::Cache(_) => "registry",
             LoadError::Trust(_) => "trust",
             LoadError::Older { .. } => "downgrade",
             LoadError::Grown { .. } => "grants",

@@ -1,0 +1,110 @@
+//! `shunt pack lock`
+
+use std::path::Path;
+
+use serde_json::{Value, json};
+use shunt_config::lock::Pin;
+
+use super::super::failure::Failure;
+use super::super::format::count;
+use super::super::screen::{Paint, Screen, Tone};
+use crate::control::{self, Change, Locked};
+
+/// Pins the references of a configuration.
+///
+/// # Errors
+/// The configuration is wrong, or a pack cannot be had or is refused; the lock that was there stays.
+pub(super) fn lock(config: &Path, screen: &Screen) -> Result<(), Failure> {
+    let locked =
+        control::lock(config).map_err(|error| Failure::not_applied(&error, "the lock stays as it was"))?;
+    let changes: Vec<Value> = locked.changes.iter().map(as_json).collect();
+    let answer =
+        json!({ "file": locked.path.display().to_string(), "pins": locked.pins, "changes": changes });
+    screen.show(&answer, |paint| told(&locked, paint));
+    Ok(())
+}
+
+fn as_json(change: &Change) -> Value {
+    let pin = |pin: &Option<Pin>| {
+        pin.as_ref().map(|pin| {
+            json!({ "digest": format!("sha256:{}", pin.digest), "name": pin.name, "version": pin.version })
+        })
+    };
+    json!({
+        "reference": change.reference, "from": pin(&change.from), "to": pin(&change.to), "grants": change.grown,
+    })
+}
+
+fn told(locked: &Locked, paint: Paint) -> String {
+    let mut text = String::new();
+    for Change { reference, from, to, grown } in &locked.changes {
+        let shown = |pin: &Pin| format!("{} {} sha256:{}", pin.name, pin.version, pin.digest);
+        let (sign, what) = match (from, to) {
+            (None, Some(to)) => (paint.on(Tone::Good, "+"), shown(to)),
+            (Some(from), Some(to)) => {
+                (paint.on(Tone::Head, "~"), format!("{}\n    before: {}", shown(to), shown(from)))
+            }
+            (Some(from), None) => (paint.on(Tone::Bad, "-"), shown(from)),
+            (None, None) => continue,
+        };
+        text.push_str(&format!("{sign} {reference}\n    {what}\n"));
+        match grown {
+            Some(grown) => grown.iter().for_each(|it| text.push_str(&format!("    may now {it}\n"))),
+            None if from.is_some() => {
+                text.push_str(
+                    "    the pack before is not in the cache: what it asked for is not known here\n",
+                );
+            }
+            None => {}
+        }
+    }
+    let changed = match locked.changes.len() {
+        0 => "as it was".to_owned(),
+        changes => count(changes, "change"),
+    };
+    let pins = count(locked.pins, "reference");
+    text.push_str(&format!("{}: {pins}, {changed}\n", locked.path.display()));
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use shunt_rules::Digest;
+
+    use super::*;
+
+    #[test]
+    fn what_changed_is_told() {
+        let pin = |version: &str| {
+            Some(Pin { digest: Digest::of(b""), name: "canary".to_owned(), version: version.to_owned() })
+        };
+        let change = |reference: &str, from, to, grown: Option<&[&str]>| Change {
+            reference: reference.to_owned(),
+            from,
+            to,
+            grown: grown.map(|it| it.iter().map(|it| (*it).to_owned()).collect()),
+        };
+        let locked = Locked {
+            path: "shunt.lock".into(),
+            pins: 2,
+            changes: vec![
+                change("r.example/a:1", None, pin("1.0.0"), None),
+                change("r.example/b:1", pin("1.0.0"), pin("1.1.0"), Some(&["get random numbers"])),
+                change("r.example/c:1", pin("1.0.0"), None, Some(&[])),
+            ],
+        };
+        let text = told(&locked, Paint(false)).replace(&Digest::of(b"").to_string(), "0");
+        let expected = "\
++ r.example/a:1
+    canary 1.0.0 sha256:0
+~ r.example/b:1
+    canary 1.1.0 sha256:0
+    before: canary 1.0.0 sha256:0
+    may now get random numbers
+- r.example/c:1
+    canary 1.0.0 sha256:0
+shunt.lock: 2 references, 3 changes
+";
+        assert_eq!(text, expected);
+    }
+}
