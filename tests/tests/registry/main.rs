@@ -8,7 +8,9 @@
 )]
 
 mod cosign;
+mod loading;
 mod login;
+mod story;
 mod tampering;
 mod transfer;
 
