@@ -53,14 +53,16 @@ impl Operator {
     }
 }
 
-/// All files below a folder, with what is in them.
+/// All files below a folder, with what is in them; but not compiled code, which is written when there is time.
 fn contents(folder: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
     let mut found = BTreeMap::new();
     let mut folders = vec![folder.to_owned()];
     while let Some(folder) = folders.pop() {
         for entry in std::fs::read_dir(folder).into_iter().flatten() {
             let path = entry.unwrap().path();
-            if path.is_dir() {
+            if path.ends_with("compiled") {
+                continue;
+            } else if path.is_dir() {
                 folders.push(path);
             } else {
                 let content = std::fs::read(&path).unwrap();
