@@ -178,11 +178,11 @@ impl Assembly {
         let read: Manifest = manifest(SIGNATURE, &blob)?;
         read::subject(SIGNATURE, &read, &self.companion)?;
         let [layer] = read::one("a signature", read.layers)?;
-        if self.signatures.len() == MAX_SIGNATURES {
-            return Err(ArtefactError::TooManySignatures);
-        }
         if self.signatures.iter().any(|(other, _)| other.digest == blob.digest) {
             return Ok(());
+        }
+        if self.signatures.len() == MAX_SIGNATURES {
+            return Err(ArtefactError::TooManySignatures);
         }
         let is_own = read.artifact_type.as_deref() != Some(oci::COSIGN);
         self.want(&layer, if is_own { MAX_SIGNATURE_BYTES } else { MAX_PAYLOAD_BYTES })?;
