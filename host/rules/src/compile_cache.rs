@@ -108,15 +108,26 @@ fn sweep(entries: &Path, digests: &BTreeMap<String, Digest>) -> io::Result<()> {
         // How often an entry was used is of no consequence.
         let entry = path.strip_suffix(&format!(".{STATISTICS}")).unwrap_or(&path);
         let is_good = match digests.get(entry) {
-            Some(digest) if is_entry(&file) => Digest::of(&fs::read(&file)?) == *digest,
+            Some(digest) if is_entry(&file) => {
+                if_there(fs::read(&file))?.is_none_or(|bytes| Digest::of(&bytes) == *digest)
+            }
             Some(_) => true,
             None => false,
         };
         if !is_good {
-            fs::remove_file(&file)?;
+            if_there(fs::remove_file(&file))?;
         }
     }
     Ok(())
+}
+
+/// `None`: it has gone. The cache of another process, which ends, renames and removes files meanwhile.
+fn if_there<T>(result: io::Result<T>) -> io::Result<Option<T>> {
+    match result {
+        Ok(found) => Ok(Some(found)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
+    }
 }
 
 fn is_entry(file: &Path) -> bool {
@@ -128,10 +139,12 @@ fn found(folder: &Path) -> io::Result<BTreeMap<String, PathBuf>> {
     let mut files = BTreeMap::new();
     let mut folders = vec![folder.to_owned()];
     while let Some(below) = folders.pop() {
-        for entry in fs::read_dir(below)? {
+        let Some(listed) = if_there(fs::read_dir(below))? else { continue };
+        for entry in listed {
             let entry = entry?;
             let path = entry.path();
-            if entry.file_type()?.is_dir() {
+            let Some(kind) = if_there(entry.file_type())? else { continue };
+            if kind.is_dir() {
                 folders.push(path);
             } else if let Some(name) = path.strip_prefix(folder).ok().and_then(Path::to_str) {
                 files.insert(name.to_owned(), path);
