@@ -59,6 +59,11 @@ pub(super) fn kind(payload: &[u8], head: &Head) -> Result<Kind, RewriteError> {
         // headers.
         | (Family::V4, ip::ICMPV6 | ip::HOP_BY_HOP | ip::ROUTING | ip::FRAGMENT | ip::DESTINATION_OPTIONS)
         | (Family::V6, ip::ICMP) => Err(RewriteError::Untranslatable),
+        // These are transports to IPv4 and extension headers to IPv6, which RFC 7915 section 5.1.1 does not let follow a
+        // fragment header: what this direction made of them, the other would refuse.
+        (Family::V4, ip::AUTHENTICATION | ip::MOBILITY | ip::HOST_IDENTITY | ip::SHIM6) if part != Part::Whole => {
+            Err(RewriteError::Untranslatable)
+        }
         _ => Ok(Kind::Opaque),
     }
 }
