@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use http::StatusCode;
 use shunt_rules::Digest;
+use shunt_rules::artefact::reference::tag_of;
 use shunt_rules::artefact::{ArtefactError, ReferenceError};
 
 use crate::CacheError;
@@ -106,6 +107,12 @@ pub enum Cause {
     OfComponent { packs: Vec<Digest> },
     #[error("the component belongs to more than one pack: use one of {}", digests(packs))]
     Several { packs: Vec<Digest> },
+    #[error(
+        "the tag stands for {name} {version}: it was pointed to another version than it says; ask the makers of the pack, \
+         or use the tag {}",
+        tag_of(version)
+    )]
+    MovedTag { name: String, version: String },
     #[error("the pack that the digest names is refused: {0}")]
     Refused(#[from] ArtefactError),
 

@@ -90,7 +90,13 @@ impl Client {
             for bytes in blobs {
                 assembly.put(bytes);
             }
-            assembly.finish().map_err(|error| refused(whole())(error.into()))
+            let artefact = assembly.finish().map_err(|error| refused(whole())(error.into()))?;
+            let manifest = artefact.pack().manifest();
+            if at.covers(&manifest.version) {
+                return Ok(artefact);
+            }
+            let (name, version) = (manifest.name.clone(), manifest.version.to_string());
+            Err(refused(whole())(Cause::MovedTag { name, version }))
         });
         let goes_on = done.as_ref().is_err_and(|error| error.cause.is_of_the_way());
         if let (Some(cache), false) = (cache, goes_on) {

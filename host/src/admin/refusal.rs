@@ -81,6 +81,8 @@ impl From<&LoadError> for Refusal {
             LoadError::Pack(_)
             | LoadError::NotLocked(_)
             | LoadError::NoVersion { .. }
+            | LoadError::OtherVersion { .. }
+            | LoadError::OtherPack { .. }
             | LoadError::NotCached(_)
             | LoadError::Trust(_)
             | LoadError::Older { .. }

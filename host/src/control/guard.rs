@@ -1,7 +1,7 @@
 //! What must be so before a version may take the place of another: it is no older than what ran, and asks for no more.
 
 use shunt_rules::trust::{Source, is_older};
-use shunt_rules::{Grants, Pack};
+use shunt_rules::{Grants, Manifest};
 
 use super::highest::Highest;
 use super::history::History;
@@ -26,11 +26,19 @@ pub(super) struct Before {
 }
 
 impl Before {
-    pub(super) fn of(rule: &RuleName, pack: &Pack, history: Option<&History>, highest: &Highest) -> Before {
+    pub(super) fn of(
+        rule: &RuleName,
+        pack: &Manifest,
+        history: Option<&History>,
+        highest: &Highest,
+    ) -> Before {
         let last = history.and_then(|it| it.running_version().or_else(|| it.before()));
+        let name = &pack.name;
+        let grants = last.map(|it| &it.content.rule.manifest().grants);
         Before {
-            grants: last.map(|it| it.content.rule.manifest().grants.clone()),
-            highest: highest.of(rule, &pack.manifest().name).map(str::to_owned),
+            // After a restart there is no history.
+            grants: grants.or_else(|| highest.grants_of(rule, name)).cloned(),
+            highest: highest.of(rule, name).map(str::to_owned),
         }
     }
 
@@ -38,8 +46,12 @@ impl Before {
     ///
     /// # Errors
     /// It is older, or asks for more, and that is not allowed.
-    pub(super) fn check(&self, pack: &Pack, source: &Source, allow: Allow) -> Result<Vec<String>, LoadError> {
-        let manifest = pack.manifest();
+    pub(super) fn check(
+        &self,
+        manifest: &Manifest,
+        source: &Source,
+        allow: Allow,
+    ) -> Result<Vec<String>, LoadError> {
         if let Some(highest) = &self.highest
             && is_older(&manifest.version.to_string(), highest)
             && !allow.downgrade
@@ -56,5 +68,36 @@ impl Before {
             return Ok(grown);
         }
         Err(LoadError::Grown { name: manifest.name.clone(), version: manifest.version.to_string(), grown })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn manifest(version: &str, capabilities: &str) -> Manifest {
+        let text = format!(
+            "[pack]\nname = \"canary\"\nversion = \"{version}\"\nwit = \"0.1\"\n[capabilities]\n{capabilities}"
+        );
+        Manifest::parse(&text).unwrap()
+    }
+
+    /// After a restart, and after the rule was out of the configuration for a while, there is no history.
+    #[test]
+    fn what_is_kept_is_asked_where_there_is_no_history() {
+        let (rule, source) = ("shop/canary".parse().unwrap(), Source::Sent);
+        let (old, new) = (manifest("1.0.0", ""), manifest("1.1.0", "random = true"));
+        let mut highest = Highest::default();
+        let check = |highest: &Highest, manifest: &Manifest, allow| {
+            Before::of(&rule, manifest, None, highest).check(manifest, &source, allow)
+        };
+        assert!(check(&highest, &new, Allow::default()).unwrap().is_empty());
+        highest.runs(&rule, &old);
+        let refused = check(&highest, &new, Allow::default()).unwrap_err();
+        assert!(matches!(refused, LoadError::Grown { .. }), "{refused}");
+        let grown = check(&highest, &new, Allow { grants: true, ..Allow::default() }).unwrap();
+        assert_eq!(grown, ["get random numbers"]);
+        highest.runs(&rule, &new);
+        assert!(matches!(check(&highest, &old, Allow::default()), Err(LoadError::Older { .. })));
     }
 }

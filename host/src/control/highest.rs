@@ -1,25 +1,41 @@
-//! The highest version of each pack that ran at each rule: what is older is a pack of yesterday, which somebody may have put
-//! in the place of today's. Kept over restarts in the folder of packs, where there is one.
+//! The highest version of each pack that ran at each rule, and what it may do: what is older is a pack of yesterday, which
+//! somebody may have put in the place of today's, and what asks for more is a question for the operator, also after a
+//! restart. Kept in the folder of packs, where there is one.
 
 use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use serde::{Deserialize, Serialize};
 use shunt_rules::trust::is_older;
-use shunt_rules::{Manifest, PrivateFolder, whole};
+use shunt_rules::{Grants, Manifest, PrivateFolder, whole};
 
 use super::rules::RuleName;
 
 const FILE: &str = "highest.toml";
 
 const HEAD: &str = "\
-# The highest version of each pack that ran at each rule. Shunt refuses an older one unless it is allowed by
-# --allow-downgrade. Written by Shunt.
+# The highest version of each pack that ran at each rule, and what it may do. Shunt refuses an older one unless it is
+# allowed by --allow-downgrade, and one that asks for more unless that is accepted by --accept-grants. Written by Shunt.
 ";
 
-/// Rule to pack to version.
-type Versions = BTreeMap<String, BTreeMap<String, String>>;
+/// Rule to pack to what ran.
+type Versions = BTreeMap<String, BTreeMap<String, Ran>>;
+
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+struct Ran {
+    version: String,
+    #[serde(default)]
+    grants: Grants,
+}
+
+impl Ran {
+    fn of(manifest: &Manifest) -> Ran {
+        Ran { version: manifest.version.to_string(), grants: manifest.grants.clone() }
+    }
+}
 
 #[derive(Clone, Default)]
 pub(super) struct Highest {
@@ -61,8 +77,8 @@ impl Highest {
             }
         };
         for (rule, packs) in versions {
-            for (pack, version) in packs {
-                self.raise(&rule, &pack, &version);
+            for (pack, ran) in packs {
+                self.raise(&rule, &pack, ran);
             }
         }
         self.file = Some(Arc::new(File { path, written: Mutex::new(0) }));
@@ -74,27 +90,36 @@ impl Highest {
     }
 
     pub(super) fn of(&self, rule: &RuleName, pack: &str) -> Option<&str> {
-        self.versions.get(&rule.to_string())?.get(pack).map(String::as_str)
+        Some(&self.ran(rule, pack)?.version)
+    }
+
+    /// What that version may do.
+    pub(super) fn grants_of(&self, rule: &RuleName, pack: &str) -> Option<&Grants> {
+        Some(&self.ran(rule, pack)?.grants)
+    }
+
+    fn ran(&self, rule: &RuleName, pack: &str) -> Option<&Ran> {
+        self.versions.get(&rule.to_string())?.get(pack)
     }
 
     /// A version was loaded. If it is older than the highest, that was allowed: what is older than it is refused from now
     /// on.
     pub(super) fn runs(&mut self, rule: &RuleName, manifest: &Manifest) {
         let packs = self.versions.entry(rule.to_string()).or_default();
-        let version = manifest.version.to_string();
-        let before = packs.insert(manifest.name.clone(), version.clone());
-        self.changes += u64::from(before != Some(version));
+        let ran = Ran::of(manifest);
+        let before = packs.insert(manifest.name.clone(), ran.clone());
+        self.changes += u64::from(before != Some(ran));
     }
 
     /// A version runs since the start, which asks nobody: it may be older.
     pub(super) fn runs_at_start(&mut self, rule: &RuleName, manifest: &Manifest) {
-        self.raise(&rule.to_string(), &manifest.name, &manifest.version.to_string());
+        self.raise(&rule.to_string(), &manifest.name, Ran::of(manifest));
     }
 
-    fn raise(&mut self, rule: &str, pack: &str, version: &str) {
+    fn raise(&mut self, rule: &str, pack: &str, ran: Ran) {
         let known = self.versions.entry(rule.to_owned()).or_default();
-        if known.get(pack).is_none_or(|known| is_older(known, version)) {
-            known.insert(pack.to_owned(), version.to_owned());
+        if known.get(pack).is_none_or(|known| is_older(&known.version, &ran.version)) {
+            known.insert(pack.to_owned(), ran);
             self.changes += 1;
         }
     }
@@ -130,7 +155,10 @@ mod tests {
     use super::*;
 
     fn manifest(version: &str) -> Manifest {
-        let text = format!("[pack]\nname = \"canary\"\nversion = \"{version}\"\nwit = \"0.1\"\n");
+        let text = format!(
+            "[pack]\nname = \"canary\"\nversion = \"{version}\"\nwit = \"0.1\"\n\
+                            [capabilities]\nrandom = true\n[capabilities.request]\nread = [\"x-*\"]\n"
+        );
         Manifest::parse(&text).unwrap()
     }
 
@@ -155,6 +183,7 @@ mod tests {
         let again = Highest::read(Some(&private));
         assert_eq!((again.of(&rule, "canary"), again.of(&rule, "headers")), (Some("1.9.0"), None));
         assert_eq!(again.of(&other, "canary"), None);
+        assert_eq!(again.grants_of(&rule, "canary"), Some(&manifest("1.9.0").grants));
         assert_eq!(std::fs::read_dir(private.path()).unwrap().count(), 1);
     }
 

@@ -56,13 +56,16 @@ pub fn lock(config: &Path) -> Result<Locked, ApplyError> {
         if after.0.contains_key(&reference.to_string()) {
             continue;
         }
-        let got = runtime.block_on(get(&packs, &client, reference)).and_then(|artefact| {
+        let got = runtime.block_on(get(&packs, &client, reference)).map_err(|error| error.to_string());
+        let judged = got.and_then(|artefact| {
             let shipped = Shipped::Artefact(Box::new(artefact));
-            packs.judge(&rule.pack, &shipped)?;
-            packs.keep(&rule.pack, &shipped)?;
+            same_name(&before, reference, &shipped)
+                .and_then(|()| packs.judge(&rule.pack, &shipped))
+                .and_then(|_| packs.keep(&rule.pack, &shipped))
+                .map_err(|error| of_pack(&shipped, &error))?;
             Ok(shipped)
         });
-        match got {
+        match judged {
             Ok(shipped) => {
                 let manifest = shipped.pack().manifest();
                 let Some(digest) = shipped.artefact().map(Artefact::digest) else { continue };
@@ -76,7 +79,7 @@ pub fn lock(config: &Path) -> Result<Locked, ApplyError> {
             }
             Err(error) => {
                 let key = ["virtual", virtual_, "rule", &rule.name, "pack"].map(str::to_owned).to_vec();
-                remarks.push(Remark { key, message: error.to_string(), help: None });
+                remarks.push(Remark { key, message: error, help: None });
             }
         }
     }
@@ -115,6 +118,24 @@ async fn get(packs: &Packs, client: &Client, reference: &Reference) -> Result<Ar
         None => reference.clone(),
     };
     Ok(client.pull(&reference, packs.cache(), &()).await?)
+}
+
+/// # Errors
+/// The reference stood for a pack of another name: a version of that one says nothing about this one.
+fn same_name(before: &Lock, reference: &Reference, shipped: &Shipped) -> Result<(), LoadError> {
+    match before.0.get(&reference.to_string()) {
+        Some(pin) if pin.name != shipped.pack().manifest().name => {
+            Err(LoadError::OtherPack { reference: Box::new(reference.clone()), before: pin.name.clone() })
+        }
+        _ => Ok(()),
+    }
+}
+
+/// A refusal, with what a tag stands for.
+fn of_pack(shipped: &Shipped, error: &LoadError) -> String {
+    let manifest = shipped.pack().manifest();
+    let digest = shipped.artefact().map(|it| format!(" (sha256:{})", it.digest())).unwrap_or_default();
+    format!("{} {}{digest}: {error}", manifest.name, manifest.version)
 }
 
 /// How a pack differs from the one that was pinned.

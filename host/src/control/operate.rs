@@ -79,7 +79,7 @@ pub async fn load_rule(
         let made = off_thread(move || {
             let Load { source, shipped, allow } = &*loading;
             let provenance = Arc::new(packs.judge(source, shipped)?);
-            before.check(shipped.pack(), source, *allow)?;
+            before.check(shipped.pack().manifest(), source, *allow)?;
             packs.keep(source, shipped)?;
             let rule = match known {
                 Some(rule) => rule,
@@ -94,7 +94,7 @@ pub async fn load_rule(
         if control.using(name)? == using && Arc::ptr_eq(&control.packs, &judged_by) {
             // Another may have been quicker.
             let before = control.before(name, load.shipped.pack());
-            let grown = before.check(load.shipped.pack(), &load.source, load.allow)?;
+            let grown = before.check(load.shipped.pack().manifest(), &load.source, load.allow)?;
             let rule = Arc::clone(&loaded.rule);
             let run = |history: &mut History| {
                 let number = history.add(loaded, unix_ms());
@@ -311,7 +311,7 @@ impl Control {
 
     /// What a pack would follow at a rule.
     fn before(&self, name: &RuleName, pack: &Pack) -> Before {
-        Before::of(name, pack, self.rules.get(name), &self.highest)
+        Before::of(name, pack.manifest(), self.rules.get(name), &self.highest)
     }
 
     fn running_number(&self, name: &RuleName) -> Option<u64> {

@@ -137,6 +137,15 @@ impl Packs {
     /// The registry does not give it.
     pub(super) fn fetch(&self, reference: &Reference) -> Result<Artefact, LoadError> {
         if let Some(artefact) = self.cached(reference)? {
+            let manifest = artefact.pack().manifest();
+            if !reference.covers(&manifest.version) {
+                let (name, version) = (manifest.name.clone(), manifest.version.to_string());
+                return Err(LoadError::OtherVersion {
+                    reference: Box::new(reference.clone()),
+                    name,
+                    version,
+                });
+            }
             return Ok(artefact);
         }
         if !self.may_pull {

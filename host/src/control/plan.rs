@@ -202,12 +202,12 @@ impl Basis {
 
     /// Whether a pack may take the place of what ran at a rule; what it may do beyond that, a line each.
     fn may_follow(&self, name: &RuleName, source: &Source, pack: &Pack) -> Result<Vec<String>, LoadError> {
-        let before = Before::of(name, pack, self.rules.get(name), &self.highest);
+        let before = Before::of(name, pack.manifest(), self.rules.get(name), &self.highest);
         match self.asked {
-            Asked::Change(allow) => before.check(pack, source, allow),
+            Asked::Change(allow) => before.check(pack.manifest(), source, allow),
             Asked::Check | Asked::Lock => Ok(Vec::new()),
             Asked::Start => {
-                if let Err(error) = before.check(pack, source, Allow::default()) {
+                if let Err(error) = before.check(pack.manifest(), source, Allow::default()) {
                     tracing::warn!(rule = %name, "{error}");
                 }
                 Ok(Vec::new())

@@ -64,6 +64,16 @@ pub enum LoadError {
     NotCached(Reference),
     #[error("no version is within {reference}; `shunt pack list {}` shows those that there are", reference.name())]
     NoVersion { reference: Reference },
+    /// Of what a tag stands for now.
+    #[error(
+        "{reference} stood for {before}; if that is meant, name another repository, or remove its lines from the lock"
+    )]
+    OtherPack { reference: Box<Reference>, before: String },
+    /// Of what the lock pins.
+    #[error(
+        "{reference} is {name} {version}, which that tag does not mean; write the lock again by `shunt pack lock`"
+    )]
+    OtherVersion { reference: Box<Reference>, name: String, version: String },
     #[error(transparent)]
     Registry(#[from] RegistryError),
     #[error(transparent)]
@@ -106,7 +116,10 @@ impl LoadError {
             LoadError::NoSuchVersion { .. } => "no-such-version",
             LoadError::NotLoaded(_) => "not-loaded",
             LoadError::Pack(_) => "pack",
-            LoadError::NotLocked(_) | LoadError::NoVersion { .. } => "lock",
+            LoadError::NotLocked(_)
+            | LoadError::NoVersion { .. }
+            | LoadError::OtherVersion { .. }
+            | LoadError::OtherPack { .. } => "lock",
             LoadError::NotCached(_) | LoadError::Registry(_) | LoadError::Cache(_) => "registry",
             LoadError::Trust(_) => "trust",
             LoadError::Older { .. } => "downgrade",

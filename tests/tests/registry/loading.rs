@@ -150,6 +150,14 @@ fn references_are_pinned_and_the_registry_may_go() {
     assert_eq!(operator.lock().good(), "shunt.lock: 1 reference, as it was\n");
     operator.shunt(&["check", "shunt.toml"]).good();
 
+    // A tag of a later version that was pointed to an older pack, whose signatures are good.
+    let link = |tag: &str| registry.tag("team/maintenance", tag);
+    std::fs::create_dir_all(link("1.0.9").parent().unwrap()).unwrap();
+    std::fs::copy(link("1.0.0"), link("1.0.9")).unwrap();
+    let refused = operator.lock().refused(1);
+    assert!(refused.contains("the tag stands for maintenance 1.0.0: it was pointed"), "{refused}");
+    std::fs::remove_dir_all(link("1.0.9").ancestors().nth(2).unwrap()).unwrap();
+
     // Another configuration of the same lock disagrees with it.
     let other = operator.folder.write("other.toml", operator.config("builtin:maintenance"));
     std::fs::copy(operator.folder.path().join("shunt.lock"), operator.folder.path().join("other.lock"))
@@ -238,13 +246,18 @@ fn what_was_tampered_with_is_refused_before_it_is_compiled() {
     let (kind, text) = load(&format!("{at}:1.0.0"));
     assert!(kind == "downgrade" && text.contains("older than 1.1.0"), "{kind} {text}");
     unchanged("an old pack");
-    // The old one again, under the tag of the new one.
+    // The old one again, under the tag of the new one, and under a tag that says no version.
     let link = |tag: &str| registry.tag("team/maintenance", tag);
     let good = std::fs::read(link("1.1.0")).unwrap();
-    std::fs::copy(link("1.0.0"), link("1.1.0")).unwrap();
-    assert_eq!(load(&format!("{at}:1.1.0")).0, "downgrade");
-    std::fs::copy(link("1.2.0"), link("1.1.0")).unwrap();
-    assert_eq!(load(&format!("{at}:1.1.0")).0, "trust");
+    std::fs::create_dir_all(link("latest").parent().unwrap()).unwrap();
+    for (version, kind) in [("1.0.0", "downgrade"), ("1.2.0", "trust")] {
+        for moved in ["1.1.0", "latest"] {
+            std::fs::copy(link(version), link(moved)).unwrap();
+        }
+        let (moved, text) = load(&format!("{at}:1.1.0"));
+        assert!(moved == "registry" && text.contains("was pointed to another version"), "{moved} {text}");
+        assert_eq!(load(&format!("{at}:latest")).0, kind);
+    }
     unchanged("a manifest that was exchanged");
     std::fs::write(link("1.1.0"), good).unwrap();
 

@@ -46,9 +46,16 @@ fn a_tag_that_was_moved_is_another_pack_and_a_digest_is_not() {
     other.plain(&registry, &["push", other.file(), &at]).good();
     let link = |tag: &str| registry.tag("team/headers", tag);
     std::fs::copy(link("0.1.0"), link("1.0.0")).unwrap();
-    // Nobody signed it, and whoever verifies sees that.
+    std::fs::create_dir_all(link("latest").parent().unwrap()).unwrap();
+    std::fs::copy(link("0.1.0"), link("latest")).unwrap();
+    // A version is that of the pack.
     let reference = format!("{at}:1.0.0");
-    let text = team.plain(&registry, &["verify", &reference, "--key", "team.pub"]).refused(1);
+    for command in ["verify", "inspect"] {
+        let text = team.plain(&registry, &[command, &reference, "--key", "team.pub"]).refused(1);
+        assert!(text.contains(" 0.1.0: it was pointed to another version than it says"), "{text}");
+    }
+    // Nobody signed it, and whoever verifies sees that.
+    let text = team.plain(&registry, &["verify", &format!("{at}:latest"), "--key", "team.pub"]).refused(1);
     assert!(text.contains("0 of 1 key"), "{text}");
     let pinned = format!("{reference}@{}", team.digest());
     let shown = team.plain(&registry, &["inspect", &pinned, "-o", "json"]).json();

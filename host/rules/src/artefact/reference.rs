@@ -164,6 +164,17 @@ impl Reference {
     pub fn is_range(&self) -> bool {
         self.digest.is_none() && self.tag.as_deref().is_some_and(|tag| range(tag).is_some())
     }
+
+    /// Whether a pack of this version may be what the reference stands for: a tag that is a version is that of the pack, and
+    /// a range has it. Whoever can write to a registry can point a tag to an older pack, whose signatures are good.
+    #[must_use]
+    pub fn covers(&self, version: &Version) -> bool {
+        let Some(tag) = &self.tag else { return true };
+        match range(tag) {
+            Some(range) => is_within(version, range),
+            None => version_of(tag).is_none() || *tag == tag_of(&version.to_string()),
+        }
+    }
 }
 
 impl FromStr for Reference {
@@ -215,12 +226,13 @@ pub fn version_of(tag: &str) -> Option<Version> {
 /// `1.2.0-rc.1`, are in no range.
 #[must_use]
 pub fn highest<'a>(range_text: &str, tags: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    let (major, minor) = range(range_text)?;
-    let within = |version: &Version| {
-        version.pre.is_empty() && version.major == major && minor.is_none_or(|minor| version.minor == minor)
-    };
+    let range = range(range_text)?;
     let versions = tags.into_iter().filter_map(|tag| Some((version_of(tag)?, tag)));
-    versions.filter(|(version, _)| within(version)).max().map(|(_, tag)| tag)
+    versions.filter(|(version, _)| is_within(version, range)).max().map(|(_, tag)| tag)
+}
+
+fn is_within(version: &Version, (major, minor): (u64, Option<u64>)) -> bool {
+    version.pre.is_empty() && version.major == major && minor.is_none_or(|minor| version.minor == minor)
 }
 
 /// `1.2` and `1`.
@@ -424,6 +436,33 @@ mod tests {
         assert_eq!(tag_of("1.2.0-rc.1+build.5"), "1.2.0-rc.1_build.5");
         assert_eq!(version_of("1.2.0-rc.1_build.5").unwrap().to_string(), "1.2.0-rc.1+build.5");
         assert_eq!(version_of("latest"), None);
+    }
+
+    #[test]
+    fn a_tag_that_is_a_version_covers_that_version_alone() {
+        let covers = |tag: &str, version: &str| {
+            let reference: Reference = format!("r.example/team/canary{tag}").parse().unwrap();
+            reference.covers(&Version::parse(version).unwrap())
+        };
+        for (tag, version) in [
+            ("", "1.2.0"),
+            (":latest", "1.2.0"),
+            (":1.2.0", "1.2.0"),
+            (":1.2.0-rc.1_build.5", "1.2.0-rc.1+build.5"),
+            (":1.2", "1.2.9"),
+            (":1", "1.9.0"),
+        ] {
+            assert!(covers(tag, version), "{tag} {version}");
+        }
+        for (tag, version) in [
+            (":1.2.1", "1.2.0"),
+            (":1.2.0", "1.2.0-rc.1"),
+            (":1.2", "1.3.0"),
+            (":1", "2.0.0"),
+            (":1", "1.0.0-rc.1"),
+        ] {
+            assert!(!covers(tag, version), "{tag} {version}");
+        }
     }
 
     proptest::proptest! {
