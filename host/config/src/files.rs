@@ -3,6 +3,8 @@
 use std::fs::{self, File};
 use std::io;
 
+use shunt_rules::plain_file;
+
 use super::report::{Cause, Refusal};
 use super::source::unreadable;
 use super::suggest::{has_tilde, not_expanded, variable};
@@ -11,16 +13,21 @@ use super::walk::NamedFile;
 /// `None`: it is there, and can be opened.
 pub(super) fn check(named: &NamedFile) -> Option<Refusal> {
     let path = &named.path;
-    let opened = || -> io::Result<bool> {
-        let is_folder = fs::metadata(path)?.is_dir();
-        if is_folder { fs::read_dir(path).map(|_| true) } else { File::open(path).map(|_| false) }
+    let opened = || -> io::Result<Option<&'static str>> {
+        let kind = fs::metadata(path)?.file_type();
+        match plain_file::other(kind) {
+            Some(_) if kind.is_dir() && named.may_be_folder => fs::read_dir(path).map(|_| None),
+            Some(other) => Ok(Some(other)),
+            None => File::open(path).map(|_| None),
+        }
     };
     match opened() {
-        Ok(true) if !named.may_be_folder => {
-            let message = format!("`{}` is a folder", path.display());
-            Some(Refusal::new(Cause::Refused, message).help("name the file in it"))
+        Ok(Some(other)) => {
+            let message = format!("`{}` is {other}", path.display());
+            let help = if path.is_dir() { "name the file in it" } else { "name a plain file" };
+            Some(Refusal::new(Cause::Refused, message).help(help))
         }
-        Ok(_) => None,
+        Ok(None) => None,
         Err(error) => {
             let refusal = unreadable(path, &error);
             let shown = path.display().to_string();

@@ -1,9 +1,11 @@
 //! The files that a configuration is written in, and places in them.
 
 use std::fs;
-use std::io;
+use std::io::{self, Read as _};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
+
+use shunt_rules::plain_file;
 
 use super::report::{Cause, Refusal};
 
@@ -58,7 +60,7 @@ pub(super) fn read(path: &Path) -> (Vec<Source>, Vec<(Place, Refusal)>) {
     };
     for path in files {
         let source = sources.len();
-        let text = match fs::read(&path) {
+        let text = match content(&path) {
             Ok(bytes) => match String::from_utf8(bytes) {
                 Ok(text) => text,
                 Err(error) => {
@@ -80,6 +82,12 @@ pub(super) fn read(path: &Path) -> (Vec<Source>, Vec<(Place, Refusal)>) {
         sources.push(Source::new(path, text));
     }
     (sources, refused)
+}
+
+fn content(path: &Path) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    plain_file::open(path)?.read_to_end(&mut bytes)?;
+    Ok(bytes)
 }
 
 /// The files that a configuration is written in now; none where they cannot be listed.

@@ -9,6 +9,7 @@ mod slots;
 use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::fs;
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 use wasm_encoder::{ComponentSection as _, CustomSection, RawSection};
@@ -18,7 +19,7 @@ use wit_component::ComponentEncoder;
 use crate::capabilities::OFFERED;
 use crate::grants::{Grant, Key, asked};
 use crate::pack::{DEBUG_EXTENSION, PACK_SECTION, SETTINGS_SECTION, remedies};
-use crate::{Digest, Hook, HookSet, Manifest, ManifestError, Pack, PackError, abi, names, whole};
+use crate::{Digest, Hook, HookSet, Manifest, ManifestError, Pack, PackError, abi, names, plain_file, whole};
 
 pub use cargo::Progress;
 pub use slots::{Place, Undeclared};
@@ -114,7 +115,8 @@ pub fn build(folder: &Path, options: &BuildOptions) -> Result<BuildOutput, Build
         move |source| BuildError::Io { path, source }
     };
     let manifest_file = folder.join("pack.toml");
-    let text = fs::read_to_string(&manifest_file).map_err(io(&manifest_file))?;
+    let text =
+        plain_file::open(&manifest_file).and_then(std::io::read_to_string).map_err(io(&manifest_file))?;
     let manifest = Manifest::parse(&text)?;
     let (compiled, open_slots) = match &options.component {
         Some(file) => (file.clone(), Vec::new()),
@@ -124,7 +126,8 @@ pub fn build(folder: &Path, options: &BuildOptions) -> Result<BuildOutput, Build
             (cargo::build(folder, options)?, open_slots)
         }
     };
-    let module = fs::read(&compiled).map_err(io(&compiled))?;
+    let mut module = Vec::new();
+    plain_file::open(&compiled).and_then(|mut open| open.read_to_end(&mut module)).map_err(io(&compiled))?;
     if !module.starts_with(b"\0asm") {
         return Err(BuildError::NotWasm(compiled));
     }

@@ -10,12 +10,13 @@ pub(crate) mod play;
 mod stage;
 
 use std::fmt;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::artefact::PackFile;
-use crate::{Pack, Rule, RuleError, RuleHost};
+use crate::{Pack, Rule, RuleError, RuleHost, plain_file};
 
 pub use compare::Difference;
 
@@ -42,7 +43,7 @@ pub struct CaseReport {
 #[derive(Debug, thiserror::Error)]
 pub enum CasesError {
     #[error("cannot read {}: {source}", path.display())]
-    Io { path: PathBuf, source: std::io::Error },
+    Io { path: PathBuf, source: io::Error },
     #[error("{} has no cases; write one in {}", .0.display(), .0.join("first.toml").display())]
     None(PathBuf),
     /// What is wrong in a file, with the line.
@@ -83,7 +84,7 @@ pub fn run(host: &RuleHost, pack: &Pack, folder: &Path) -> Result<Report, CasesE
         Ok(entries) => {
             entries.map(|entry| entry.map(|entry| entry.path())).collect::<Result<_, _>>().map_err(io)?
         }
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Vec::new(),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
         Err(error) => return Err(io(error)),
     };
     files.retain(|file| file.extension().is_some_and(|kind| kind == "toml"));
@@ -91,8 +92,9 @@ pub fn run(host: &RuleHost, pack: &Pack, folder: &Path) -> Result<Report, CasesE
     let rule = host.compile(pack)?;
     let mut report = Report::default();
     for file in files {
-        let text =
-            std::fs::read_to_string(&file).map_err(|source| CasesError::Io { path: file.clone(), source })?;
+        let text = plain_file::open(&file)
+            .and_then(io::read_to_string)
+            .map_err(|source| CasesError::Io { path: file.clone(), source })?;
         report.play(&rule, &file, &text, None)?;
     }
     if report.cases.is_empty() {

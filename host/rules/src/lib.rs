@@ -44,6 +44,7 @@ mod instance;
 mod manifest;
 mod names;
 mod pack;
+pub mod plain_file;
 mod private_folder;
 mod rule;
 mod runner;

@@ -1,6 +1,6 @@
 //! A pack: a component that has its own manifest and settings schema in it.
 
-use std::io::Read as _;
+use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -12,7 +12,7 @@ use crate::grants::{Grant, asked};
 use crate::manifest::{Manifest, ManifestError};
 use crate::names::Names;
 use crate::settings::Schema;
-use crate::{Digest, Hook, HookSet, abi};
+use crate::{Digest, Hook, HookSet, abi, plain_file};
 
 /// Custom section that holds the text of `pack.toml`.
 pub(crate) const PACK_SECTION: &str = "shunt:pack";
@@ -44,7 +44,7 @@ pub struct Pack {
 #[derive(Debug, thiserror::Error)]
 pub enum PackError {
     #[error("cannot read {}: {source}", path.display())]
-    Io { path: PathBuf, source: std::io::Error },
+    Io { path: PathBuf, source: io::Error },
     #[error("{} is not built: {} does not exist; run `shunt rule build {}`", folder.display(), file.display(), folder.display())]
     NotBuilt { folder: PathBuf, file: PathBuf },
     #[error("there is no built-in pack {name}; {}", builtin::hint(name))]
@@ -90,14 +90,14 @@ impl Pack {
         if let Some(name) = path.to_str().and_then(|path| path.strip_prefix(builtin::PREFIX)) {
             return Pack::builtin(name);
         }
-        let io = |path: &Path| {
+        let failed = |path: &Path| {
             let path = path.to_owned();
             move |source| PackError::Io { path, source }
         };
         let is_folder = path.is_dir();
         let file = if is_folder {
             let manifest = path.join("pack.toml");
-            let text = std::fs::read_to_string(&manifest).map_err(io(&manifest))?;
+            let text = plain_file::open(&manifest).and_then(io::read_to_string).map_err(failed(&manifest))?;
             let file = path.join("dist").join(Manifest::parse(&text)?.name + ".wasm");
             if !file.exists() {
                 return Err(PackError::NotBuilt { folder: path.to_owned(), file });
@@ -106,7 +106,7 @@ impl Pack {
         } else {
             path.to_owned()
         };
-        let bytes = read_bytes(&file).map_err(io(&file))?;
+        let bytes = read_bytes(&file).map_err(failed(&file))?;
         if Artefact::is_one(&bytes) {
             return Ok(Artefact::read(&bytes)?.into_pack());
         }
@@ -214,8 +214,8 @@ pub(crate) fn remedies(grants: &[Grant]) -> String {
 }
 
 /// The bytes of a file. A byte more than there may be is enough to refuse it.
-pub(crate) fn read_bytes(file: &Path) -> std::io::Result<Vec<u8>> {
-    let mut open = std::fs::File::open(file)?;
+pub(crate) fn read_bytes(file: &Path) -> io::Result<Vec<u8>> {
+    let mut open = plain_file::open(file)?;
     let mut bytes = Vec::new();
     (&mut open).take(MAX_PACK_BYTES as u64 + 1).read_to_end(&mut bytes)?;
     // Only a pack file may be larger than a component.
@@ -357,6 +357,17 @@ mod tests {
         assert!(of("\"on-flow\"").is_ok() && of("\"on-load\", \"on-flow\"").is_ok());
         let error = of("\"on-done\"").unwrap_err().to_string();
         assert!(error.contains("hooks = [\"on-done\"], and the rule has [\"on-flow\"]"), "{error}");
+    }
+
+    #[test]
+    fn what_is_no_plain_file_is_not_waited_for() {
+        let folder = tempfile::tempdir().unwrap();
+        let manifest = folder.path().join("pack.toml");
+        assert!(std::process::Command::new("mkfifo").arg(&manifest).status().unwrap().success());
+        for path in [folder.path(), &manifest] {
+            let error = Pack::read(path).unwrap_err().to_string();
+            assert_eq!(error, format!("cannot read {}: it is a FIFO and not a file", manifest.display()));
+        }
     }
 
     #[test]

@@ -9,6 +9,7 @@
 
 mod check;
 mod commands;
+mod files;
 mod languages;
 mod packs;
 mod rules;

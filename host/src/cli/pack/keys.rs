@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::json;
 use shunt_rules::artefact::{Artefact, KeyError, PublicKey, SecretKey};
+use shunt_rules::plain_file;
 
 use super::super::failure::{Exit, Failure};
 use super::super::format::count;
@@ -149,7 +150,7 @@ pub(super) fn public_keys(files: &[PathBuf]) -> Result<Vec<PublicKey>, Failure> 
 
 fn text(file: &Path) -> Result<String, Failure> {
     let mut text = String::new();
-    std::fs::File::open(file)
+    plain_file::open(file)
         .and_then(|open| open.take(MAX_KEY).read_to_string(&mut text))
         .map_err(|error| Failure::failed("key", format!("cannot read {}: {error}", file.display())))?;
     Ok(text)
