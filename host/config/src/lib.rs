@@ -61,6 +61,9 @@ use source::{Place, Source};
 use suggest::{nearest, quoted};
 use walk::{Named, NamedFile, Reference, Unique, Walk};
 
+/// The configuration of commands that are given none.
+pub const DEFAULT_PATH: &str = "/etc/shunt/shunt.toml";
+
 /// Reads and checks a configuration: a file, or all `*.toml` of a folder as one. Files that it names
 /// are not opened.
 ///
@@ -80,6 +83,7 @@ pub struct Document {
     places: BTreeMap<String, (Place, String)>,
     files: Vec<NamedFile>,
     fingerprint: Fingerprint,
+    path: PathBuf,
     lock_path: PathBuf,
 }
 
@@ -120,7 +124,8 @@ impl Document {
                     fingerprint.add([lock::Lock::path(path)]);
                 }
                 let (places, files, lock_path) = (walk.places, walk.files, lock::Lock::path(path));
-                Ok(Document { config, sources, places, files, fingerprint, lock_path })
+                let path = path.to_owned();
+                Ok(Document { config, sources, places, files, fingerprint, path, lock_path })
             }
             None => Err(Report::new(sources, walk.findings)),
         }
@@ -179,6 +184,15 @@ impl Document {
         }
     }
 
+    /// A command that a text tells to run has to name this configuration, unless it is the default.
+    fn with_path(&self, text: String) -> String {
+        const LOCK: &str = "`shunt pack lock`";
+        if self.path == Path::new(DEFAULT_PATH) {
+            return text;
+        }
+        text.replace(LOCK, &format!("`shunt pack lock --config {}`", self.path.display()))
+    }
+
     fn findings(&self, cause: Cause, remarks: impl IntoIterator<Item = Remark>) -> Vec<Finding> {
         let finding = |remark: Remark| {
             // The nearest key that is written, outwards; the first file, if none is.
@@ -189,8 +203,8 @@ impl Document {
             let place = written.map_or(Place { source: 0, span: None }, |(place, _)| place.clone());
             let entry = written.map(|(_, entry)| entry.clone()).unwrap_or_default();
             let key = Some(KeyPath { here: path(remark.key.len()), entry });
-            let mut refusal = Refusal::new(cause, remark.message);
-            refusal.help = remark.help;
+            let mut refusal = Refusal::new(cause, self.with_path(remark.message));
+            refusal.help = remark.help.map(|help| self.with_path(help));
             Finding { place, key, refusal }
         };
         remarks.into_iter().map(finding).collect()

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 use shunt_rules::Digest;
 use shunt_rules::artefact::Reference;
+use shunt_rules::plain_file;
 use shunt_rules::trust::Source;
 
 use super::Remark;
@@ -35,13 +36,55 @@ pub struct Pin {
 pub struct LockError {
     path: PathBuf,
     reason: String,
+    remedy: Remedy,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Remedy {
+    /// It is damaged.
+    Write,
+    /// No file can be written in its place.
+    Remove,
+    Permit,
+    /// The disk fails.
+    None,
+}
+
+impl LockError {
+    fn io(path: &Path, error: &io::Error) -> LockError {
+        let remedy = match error.kind() {
+            io::ErrorKind::InvalidData => Remedy::Write,
+            io::ErrorKind::InvalidInput => Remedy::Remove,
+            io::ErrorKind::PermissionDenied => Remedy::Permit,
+            _ => Remedy::None,
+        };
+        let reason = match remedy {
+            Remedy::Write => "it is not UTF-8".to_owned(),
+            _ => error.to_string(),
+        };
+        LockError { path: path.to_owned(), reason, remedy }
+    }
+
+    /// Whether it is a file that can be read, and whose content is no lock.
+    #[must_use]
+    pub fn is_damaged(&self) -> bool {
+        self.remedy == Remedy::Write
+    }
 }
 
 impl std::error::Error for LockError {}
 
 impl std::fmt::Display for LockError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}: {}; write it again by `shunt pack lock`", self.path.display(), self.reason)
+        let remedy = match self.remedy {
+            Remedy::Write => "; write it again by `shunt pack lock`",
+            Remedy::Remove => "; move it away, then pin by `shunt pack lock`",
+            Remedy::Permit => {
+                "; give the user that runs this command the right to read it, and to enter its folders"
+            }
+            Remedy::None => "",
+        };
+        write!(f, "{}: {}{remedy}", self.path.display(), self.reason)
     }
 }
 
@@ -74,11 +117,11 @@ impl Lock {
     /// # Errors
     /// It cannot be read.
     pub fn read(path: &Path) -> Result<Lock, LockError> {
-        let error = |reason: String| LockError { path: path.to_owned(), reason };
-        match std::fs::read_to_string(path) {
-            Ok(text) => Lock::parse(&text).map_err(error),
+        let damaged = |reason| LockError { path: path.to_owned(), reason, remedy: Remedy::Write };
+        match plain_file::open(path).and_then(io::read_to_string) {
+            Ok(text) => Lock::parse(&text).map_err(damaged),
             Err(missing) if missing.kind() == io::ErrorKind::NotFound => Ok(Lock::default()),
-            Err(other) => Err(error(other.to_string())),
+            Err(other) => Err(LockError::io(path, &other)),
         }
     }
 
@@ -189,6 +232,32 @@ mod tests {
         }
         let twice = format!("{text}{}", text.split_once("\n\n").unwrap().1);
         assert!(Lock::parse(&twice).unwrap_err().contains("twice"));
+    }
+
+    #[test]
+    fn what_cannot_be_read_says_what_to_do() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("shunt.lock");
+        let says = |wrong: &[u8]| {
+            std::fs::write(&path, wrong).unwrap();
+            Lock::read(&path).unwrap_err()
+        };
+        for (damaged, reason) in [(&b"\xff\xfe"[..], "it is not UTF-8"), (&b"[[pack]]\nref"[..], "TOML")] {
+            let error = says(damaged);
+            let text = error.to_string();
+            assert!(error.is_damaged() && text.contains(reason), "{text}");
+            assert!(text.ends_with("; write it again by `shunt pack lock`"), "{text}");
+        }
+        std::fs::remove_file(&path).unwrap();
+        assert_eq!(Lock::read(&path).unwrap(), Lock::default());
+        for (what, other) in [("a folder", folder.path()), ("a device", Path::new("/dev/null"))] {
+            let error = Lock::read(other).unwrap_err();
+            let text = error.to_string();
+            assert!(!error.is_damaged() && text.contains(&format!("it is {what} and not a file")), "{text}");
+            assert!(text.contains("; move it away, then"), "{text}");
+        }
+        let denied = LockError::io(&path, &io::ErrorKind::PermissionDenied.into());
+        assert!(!denied.is_damaged() && denied.to_string().contains("the right to read it"), "{denied}");
     }
 
     #[test]

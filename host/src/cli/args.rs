@@ -130,7 +130,7 @@ const SOCKET: &str = "SHUNT_SOCKET";
 
 const DEFAULT_SOCKET: &str = "/run/shunt/admin.sock";
 
-pub(super) const DEFAULT_CONFIG: &str = "/etc/shunt/shunt.toml";
+pub(super) const DEFAULT_CONFIG: &str = shunt_config::DEFAULT_PATH;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum RuleCommand {

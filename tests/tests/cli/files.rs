@@ -51,3 +51,41 @@ fn a_fifo_is_refused_and_not_waited_for() {
         says(&["check", text(&folder.config())], &format!("`{fifo}` is a FIFO"));
     }
 }
+
+#[test]
+fn what_is_no_lock_file_is_to_be_moved_away() {
+    for make in ["mkfifo", "mkdir"] {
+        let folder = Folder::new();
+        folder.configure(CONFIG);
+        let (config, lock) = (folder.config(), folder.path().join("shunt.lock"));
+        assert!(Command::new(make).arg(&lock).status().unwrap().success());
+        let advice = format!("move it away, then pin by `shunt pack lock --config {}`", config.display());
+        says(&["check", text(&config)], &advice);
+        says(&["pack", "lock", "--config", text(&config)], &advice);
+    }
+}
+
+#[test]
+fn a_damaged_lock_is_replaced_and_kept() {
+    let folder = Folder::new();
+    let (config, lock) = (folder.config(), folder.path().join("shunt.lock"));
+    let kept = folder.path().join("shunt.lock.damaged");
+    let advice = format!("write it again by `shunt pack lock --config {}`", config.display());
+    for damaged in [&b"\xff\xfe\x00"[..], &b"[[pack]]\nreference = \"registry.ex"[..]] {
+        std::fs::write(&lock, damaged).unwrap();
+        folder.configure(CONFIG);
+        says(&["check", text(&config)], &advice);
+        folder.configure("wrong = 1\n");
+        says(&["pack", "lock", "--config", text(&config)], "the lock stays as it was");
+        assert_eq!(std::fs::read(&lock).unwrap(), damaged);
+        folder.configure(CONFIG);
+        let told = program::run(&["pack", "lock", "--config", text(&config)]).good();
+        let expected = format!(
+            "damaged: the lock before, which is {} now; what it pinned is not known\n",
+            kept.display()
+        );
+        assert!(told.starts_with(&expected), "{told}");
+        assert_eq!(std::fs::read(&kept).unwrap(), damaged);
+        program::run(&["check", text(&config)]).good();
+    }
+}

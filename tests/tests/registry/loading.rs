@@ -134,11 +134,15 @@ fn references_are_pinned_and_the_registry_may_go() {
 
     let refused = operator.shunt(&["check", "shunt.toml"]).refused(1);
     assert!(
-        refused.contains("shunt.lock does not have") && refused.contains("`shunt pack lock`"),
+        refused.contains("shunt.lock does not have")
+            && refused.contains("`shunt pack lock --config shunt.toml`"),
         "{refused}"
     );
     let refused = operator.shunt(&["run", "--config", "shunt.toml"]).refused(1);
-    assert!(refused.contains("is pinned to no pack; pin it by `shunt pack lock`"), "{refused}");
+    assert!(
+        refused.contains("is pinned to no pack; pin it by `shunt pack lock --config shunt.toml`"),
+        "{refused}"
+    );
     let told = operator.lock().good();
     assert!(told.starts_with(&format!("+ {range}\n    maintenance 1.0.0 sha256:")), "{told}");
     assert!(told.ends_with("shunt.lock: 1 reference, 1 change\n"), "{told}");
@@ -157,6 +161,13 @@ fn references_are_pinned_and_the_registry_may_go() {
     let refused = operator.lock().refused(1);
     assert!(refused.contains("the tag stands for maintenance 1.0.0: it was pointed"), "{refused}");
     std::fs::remove_dir_all(link("1.0.9").ancestors().nth(2).unwrap()).unwrap();
+
+    // A damaged lock is written again.
+    operator.folder.write("shunt.lock", &lock[..lock.len() / 2]);
+    operator.shunt(&["check", "shunt.toml"]).refused(1);
+    let told = operator.lock().good();
+    assert!(told.starts_with("damaged: the lock before, which is shunt.lock.damaged now"), "{told}");
+    assert_eq!(std::fs::read_to_string(operator.folder.path().join("shunt.lock")).unwrap(), lock);
 
     // Another configuration of the same lock disagrees with it.
     let other = operator.folder.write("other.toml", operator.config("builtin:maintenance"));
@@ -206,7 +217,7 @@ fn references_are_pinned_and_the_registry_may_go() {
     // What is in no cache cannot be had, and the rest runs on.
     std::fs::remove_dir_all(daemon.folder().path().join("packs/packs")).unwrap();
     let warned = program::run(&["check", daemon.folder().config().to_str().unwrap()]).good();
-    assert!(warned.contains("is not in the cache; `shunt pack lock` gets it"), "{warned}");
+    assert!(warned.contains("is not in the cache; `shunt pack lock --config"), "{warned}");
     daemon.folder().configure(&config);
     let refused = daemon.shunt(&["reload"]).refused(1);
     assert!(refused.contains("cannot connect to"), "{refused}");

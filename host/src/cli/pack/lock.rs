@@ -1,9 +1,10 @@
 //! `shunt pack lock`
 
-use std::path::Path;
+use std::fs;
+use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
-use shunt_config::lock::Pin;
+use shunt_config::lock::{Lock, Pin};
 
 use super::super::failure::Failure;
 use super::super::format::count;
@@ -15,13 +16,40 @@ use crate::control::{self, Change, Locked};
 /// # Errors
 /// The configuration is wrong, or a pack cannot be had or is refused; the lock that was there stays.
 pub(super) fn lock(config: &Path, screen: &Screen) -> Result<(), Failure> {
-    let locked =
-        control::lock(config).map_err(|error| Failure::not_applied(&error, "the lock stays as it was"))?;
+    let damaged = set_aside(config)?;
+    let locked = control::lock(config).map_err(|error| {
+        let kept = damaged.as_ref().filter(|damaged| fs::rename(damaged, Lock::path(config)).is_err());
+        let outcome = kept.map(|kept| format!("the damaged lock is {} now", kept.display()));
+        Failure::not_applied(&error, outcome.as_deref().unwrap_or("the lock stays as it was"))
+    })?;
     let changes: Vec<Value> = locked.changes.iter().map(as_json).collect();
-    let answer =
-        json!({ "file": locked.path.display().to_string(), "pins": locked.pins, "changes": changes });
-    screen.show(&answer, |paint| told(&locked, paint));
+    let damaged = damaged.map(|damaged| damaged.display().to_string());
+    let answer = json!({
+        "file": locked.path.display().to_string(), "pins": locked.pins, "changes": changes, "damaged": damaged,
+    });
+    screen.show(&answer, |paint| {
+        let damaged = damaged.map(|damaged| {
+            let sign = paint.on(Tone::Bad, "damaged:");
+            format!("{sign} the lock before, which is {damaged} now; what it pinned is not known\n")
+        });
+        damaged.unwrap_or_default() + &told(&locked, paint)
+    });
     Ok(())
+}
+
+/// Puts a lock that is damaged beside its place, where another can then be written, and an operator can still look at it.
+fn set_aside(config: &Path) -> Result<Option<PathBuf>, Failure> {
+    let path = Lock::path(config);
+    // A configuration may have any name; that of its lock is refused when it is read.
+    if path == config || !Lock::read(&path).is_err_and(|error| error.is_damaged()) {
+        return Ok(None);
+    }
+    let aside = path.with_extension("lock.damaged");
+    fs::rename(&path, &aside).map_err(|error| {
+        let (from, to) = (path.display(), aside.display());
+        Failure::failed("system", format!("cannot move {from}, which is damaged, to {to}: {error}"))
+    })?;
+    Ok(Some(aside))
 }
 
 fn as_json(change: &Change) -> Value {
