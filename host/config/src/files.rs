@@ -31,6 +31,10 @@ pub(super) fn check(named: &NamedFile) -> Option<Refusal> {
         Err(error) => {
             let refusal = unreadable(path, &error);
             let shown = path.display().to_string();
+            let is_missing = error.kind() == io::ErrorKind::NotFound;
+            if let Some(help) = named.help_if_missing.as_ref().filter(|_| is_missing) {
+                return Some(refusal.help(help));
+            }
             Some(match variable(&shown) {
                 Some(variable) => refusal.help(not_expanded(variable)),
                 None if has_tilde(path) => refusal.help("`~` is not expanded: write the path of the folder"),

@@ -50,7 +50,17 @@ impl Shape for Pack {
             return Some(Source::BuiltIn(name));
         }
         let path = walk.folder.join(written.as_ref());
-        walk.files.push(NamedFile { path: path.clone(), may_be_folder: true, place: at.place, key: at.key });
+        // What names no version is a path, and may be meant as a reference.
+        let help_if_missing = Reference::parse(written).ok().map(|it| {
+            format!("fix the path; or, if it is in a registry, add a tag or a digest, as in {it}:1.2.0")
+        });
+        walk.files.push(NamedFile {
+            path: path.clone(),
+            may_be_folder: true,
+            help_if_missing,
+            place: at.place,
+            key: at.key,
+        });
         Some(Source::Path(path))
     }
 }

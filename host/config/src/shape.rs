@@ -309,6 +309,7 @@ impl Shape for FilePath {
             walk.files.push(NamedFile {
                 path: path.clone(),
                 may_be_folder: false,
+                help_if_missing: None,
                 place: at.place,
                 key: at.key,
             });

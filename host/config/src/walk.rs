@@ -114,6 +114,8 @@ impl<T: Ord> Unique<T> {
 pub(super) struct NamedFile {
     pub(super) path: PathBuf,
     pub(super) may_be_folder: bool,
+    /// What else may have been meant, if it is not there.
+    pub(super) help_if_missing: Option<String>,
     pub(super) place: Place,
     pub(super) key: KeyPath,
 }

@@ -39,7 +39,13 @@ pub(super) fn load(
         if !matches!(error, PackError::Io { .. }) {
             return failure;
         }
-        failure.help("name the folder of a pack that was built, or the file that `shunt pack build` or `shunt rule build` wrote")
+        let built = "name the folder of a pack that was built, or the file that `shunt pack build` or `shunt rule build` wrote";
+        failure.help(match pack.to_str().map(Reference::parse) {
+            Some(Ok(reference)) => {
+                format!("if it is in a registry, use `shunt rule load {rule} --pack {reference}`; else {built}")
+            }
+            _ => built.to_owned(),
+        })
     })?;
     let bytes = shipped.artefact().map_or_else(|| shipped.pack().bytes().to_vec(), Artefact::to_bytes);
     // For the policies, which are for paths as the daemon sees them.

@@ -89,3 +89,19 @@ fn a_damaged_lock_is_replaced_and_kept() {
         program::run(&["check", text(&config)]).good();
     }
 }
+
+#[test]
+fn a_reference_where_a_path_is_meant_is_told() {
+    let folder = Folder::new();
+    let rule = site::rule("main", Path::new("registry.example/team/steer"), "");
+    folder.configure(&format!("{CONFIG}\n{rule}"));
+    says(
+        &["check", text(&folder.config())],
+        "if it is in a registry, add a tag or a digest, as in registry.example/team/steer:1.2.0",
+    );
+    let reference = "registry.example/team/steer:0.2.0";
+    says(
+        &["rule", "load", "shop/main", reference],
+        &format!("if it is in a registry, use `shunt rule load shop/main --pack {reference}`"),
+    );
+}
