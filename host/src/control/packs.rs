@@ -9,7 +9,7 @@ use shunt_config::{Document, Remark};
 use shunt_registry::{Cache, Client, RegistryError, Settings};
 use shunt_rules::artefact::{Artefact, PublicKey, Reference};
 use shunt_rules::trust::{Judgement, Policies, Policy, Signers, Source};
-use shunt_rules::{Digest, Pack, PrivateFolder, Rule, RuleHost, Shipped, cases};
+use shunt_rules::{Digest, Pack, PrivateFolder, Rule, RuleHost, Shipped, cases, plain_file};
 use tokio::runtime::Handle;
 
 use super::ApplyError;
@@ -251,7 +251,7 @@ fn policies(document: &Document, remarks: &mut Vec<Remark>) -> Policies {
 fn read_key(path: &Path) -> Result<PublicKey, String> {
     use std::io::Read as _;
     let mut text = String::new();
-    std::fs::File::open(path)
+    plain_file::open(path)
         .and_then(|open| open.take(MAX_KEY).read_to_string(&mut text))
         .map_err(|error| error.to_string())?;
     PublicKey::from_pem(&text).map_err(|error| error.to_string())

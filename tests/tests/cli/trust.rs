@@ -189,7 +189,7 @@ fn an_older_version_needs_to_be_allowed() {
 
     // From now on this is the highest, and over a restart.
     let record = daemon.folder().path().join("packs/highest.toml");
-    assert!(std::fs::read_to_string(&record).unwrap().contains("plain = \"1.9.0\""));
+    assert!(std::fs::read_to_string(&record).unwrap().contains("version = \"1.9.0\""));
     load(&daemon, &newest, &[]).good();
     let again = restarted(daemon);
     assert!(again.log().contains("plain 1.9.0 is older than 1.11.0-rc.1"), "{}", again.log());
