@@ -1,11 +1,13 @@
 //! What is fuzzed: functions that take any bytes, and panic if something does not hold.
 
+mod client_hello;
 mod datapath;
 mod dissect;
 mod replay;
 mod rewrite;
 mod translate;
 
+pub use client_hello::client_hello;
 pub use datapath::datapath;
 pub use dissect::dissect;
 pub use replay::replay;
@@ -16,10 +18,11 @@ pub use translate::translate;
 pub type Target = (&'static str, fn(&[u8]));
 
 /// Every target.
-pub const TARGETS: [Target; 5] = [
+pub const TARGETS: [Target; 6] = [
     ("dissect", dissect),
     ("rewrite", rewrite),
     ("replay", replay),
     ("translate", translate),
     ("datapath", datapath),
+    ("client_hello", client_hello),
 ];

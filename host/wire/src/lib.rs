@@ -5,7 +5,8 @@
 //!
 //! Packets are read elsewhere. Here they are rewritten in place ([`rewrite`], [`translation`],
 //! [`fragment`]) and answered ([`icmp`], [`tcp`], [`arp`], [`ndp`]), by a [`Layout`] that says where their headers are.
-//! Of HTTP there is what several readers of a message must agree on ([`authority`]).
+//! Of HTTP there is what several readers of a message must agree on ([`authority`]), of TLS the hello of a client
+//! ([`client_hello`]).
 
 #![no_std]
 
@@ -14,6 +15,7 @@ pub mod arp;
 pub mod authority;
 mod bytes;
 pub mod checksum;
+pub mod client_hello;
 mod error;
 pub mod ethernet;
 pub mod flow;
