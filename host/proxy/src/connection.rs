@@ -1,6 +1,6 @@
 //! A client's connection as its rules see it, whatever protocol runs over it.
 
-use std::cell::RefCell;
+use std::cell::{OnceCell, RefCell};
 use std::mem;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -8,6 +8,7 @@ use std::sync::Arc;
 use shunt_rules::{Exchange, Flow, Isolation, Runner, Vars};
 use tokio::time::Instant;
 
+use crate::http::fields::Forwarding;
 use crate::route::Route;
 use crate::view::RuleView;
 
@@ -18,6 +19,7 @@ pub(crate) struct Connection {
     pub(crate) accepted: Instant,
     /// Where `on-flow` sent the connection; requests go there unless a rule says otherwise.
     pub(crate) route: Route,
+    forwarding: OnceCell<Forwarding>,
     /// Variables of scope `flow`.
     vars: RefCell<Vars>,
     /// Instances of rules with isolation `flow`, made when first called.
@@ -31,9 +33,15 @@ impl Connection {
             tls,
             accepted: Instant::now(),
             route: Route::default(),
+            forwarding: OnceCell::new(),
             vars: RefCell::default(),
             runners: RefCell::default(),
         }
+    }
+
+    /// The fields that tell members about the client; made for the first request.
+    pub(crate) fn forwarding(&self) -> &Forwarding {
+        self.forwarding.get_or_init(|| Forwarding::new(self.flow.client.ip(), self.tls))
     }
 
     /// Calls a rule through the instance that its isolation asks for.

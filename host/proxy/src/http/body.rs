@@ -1,33 +1,34 @@
 //! Bodies on their way through: streamed both ways, never collected unless a rule asked for it.
 
 use std::cell::{Cell, OnceCell};
+use std::error::Error;
 use std::future::poll_fn;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName};
+use http::HeaderName;
 use http_body::{Body, Frame, SizeHint};
-use hyper::body::Incoming;
-use thiserror::Error;
+use thiserror::Error as ThisError;
 
 use crate::deadline::{Deadline, Waiting};
+use crate::http::client_body::ClientBody;
 use crate::http::fields::prepare_trailers;
 use crate::http::finish::Finish;
-use crate::http::h1::guard::{Findings, Refusal};
+use crate::http::h1::guard::Refusal;
 use crate::http::member::Lease;
 
 /// Why a body ended before its end.
-#[derive(Debug, Error)]
+#[derive(Debug, ThisError)]
 pub(crate) enum BodyError {
     /// The client sent more than the virtual allows.
     #[error("the request body is larger than the limit")]
     TooLarge,
     /// The client's bytes were not what its framing said, or it went away.
     #[error("the client ended the request body early: {0}")]
-    Client(hyper::Error),
-    /// The guard refused its framing where hyper takes it.
+    Client(Box<dyn Error + Send + Sync>),
+    /// Its framing can be read in two ways.
     #[error("the framing of the request body is ambiguous: {}", .0.reason())]
     Framing(Refusal),
     /// The member closed the connection early.
@@ -71,24 +72,21 @@ pub(crate) enum RequestBody {
     /// Streamed from the client, behind what was already collected of it.
     Streamed {
         prefix: Option<Bytes>,
-        rest: Option<Incoming>,
+        rest: Option<ClientBody>,
         /// Bytes that may still come from the client.
         allowance: u64,
         state: Rc<RequestBodyState>,
         deadline: Option<Rc<Deadline>>,
-        /// What the guard finds, and the request that this belongs to.
-        guard: Option<(Rc<Findings>, u64)>,
     },
 }
 
 impl RequestBody {
     /// The client's body, of at most `limit` bytes.
     pub(crate) fn streamed(
-        incoming: Incoming,
+        incoming: ClientBody,
         limit: Option<u64>,
         state: &Rc<RequestBodyState>,
         deadline: &Rc<Deadline>,
-        (findings, ordinal): (&Rc<Findings>, u64),
     ) -> Self {
         if incoming.is_end_stream() {
             return RequestBody::Empty;
@@ -100,7 +98,6 @@ impl RequestBody {
             allowance: limit.unwrap_or(u64::MAX),
             state: Rc::clone(state),
             deadline: Some(Rc::clone(deadline)),
-            guard: Some((Rc::clone(findings), ordinal)),
         }
     }
 
@@ -110,21 +107,14 @@ impl RequestBody {
             return RequestBody::Empty;
         }
         let state = Rc::clone(state);
-        RequestBody::Streamed {
-            prefix: Some(bytes),
-            rest: None,
-            allowance: 0,
-            state,
-            deadline: None,
-            guard: None,
-        }
+        RequestBody::Streamed { prefix: Some(bytes), rest: None, allowance: 0, state, deadline: None }
     }
 
     /// What is left of this one, behind what was already collected of it.
     pub(crate) fn behind(self, collected: Bytes) -> Self {
         match self {
-            RequestBody::Streamed { rest, allowance, state, deadline, guard, .. } => {
-                RequestBody::Streamed { prefix: Some(collected), rest, allowance, state, deadline, guard }
+            RequestBody::Streamed { rest, allowance, state, deadline, .. } => {
+                RequestBody::Streamed { prefix: Some(collected), rest, allowance, state, deadline }
             }
             RequestBody::Empty => RequestBody::Empty,
         }
@@ -133,6 +123,14 @@ impl RequestBody {
     /// Whether more of it is to come from the client.
     pub(crate) fn is_coming(&self) -> bool {
         matches!(self, RequestBody::Streamed { rest: Some(rest), .. } if !rest.is_end_stream())
+    }
+
+    /// Whether the client has no more of it to send.
+    pub(crate) fn has_arrived(&self) -> bool {
+        match self {
+            RequestBody::Streamed { rest: Some(rest), .. } => rest.has_arrived(),
+            RequestBody::Streamed { .. } | RequestBody::Empty => true,
+        }
     }
 
     /// Whether its framing says that no more than this is to come.
@@ -169,7 +167,7 @@ impl RequestBody {
         match self {
             RequestBody::Empty => false,
             RequestBody::Streamed { rest, allowance, .. } => {
-                rest.as_ref().and_then(|it| it.size_hint().exact()).is_some_and(|size| size > *allowance)
+                rest.as_ref().and_then(ClientBody::left).is_some_and(|size| size > *allowance)
             }
         }
     }
@@ -183,24 +181,20 @@ impl Body for RequestBody {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
-        let RequestBody::Streamed { prefix, rest, allowance, state, deadline, guard } = &mut *self else {
+        let RequestBody::Streamed { prefix, rest, allowance, state, deadline } = &mut *self else {
             return Poll::Ready(None);
         };
-        if let Some(why) = guard.as_ref().and_then(|(findings, ordinal)| findings.refusal(*ordinal)) {
-            state.failed.set(Some(RequestBodyFailure::Framing(why)));
-            return Poll::Ready(Some(Err(BodyError::Framing(why))));
-        }
         if let Some(bytes) = prefix.take() {
             state.sent.set(state.sent.get() + bytes.len() as u64);
             if let Some(deadline) = deadline
-                && rest.as_ref().is_none_or(Body::is_end_stream)
+                && rest.as_ref().is_none_or(ClientBody::is_end_stream)
             {
                 deadline.request_sent();
             }
             return Poll::Ready(Some(Ok(Frame::data(bytes))));
         }
         let Some(incoming) = rest else { return Poll::Ready(None) };
-        let frame = match Pin::new(&mut *incoming).poll_frame(cx) {
+        let frame = match incoming.poll_frame(cx) {
             Poll::Pending if deadline.as_ref().is_some_and(|it| it.expired()) => {
                 state.failed.set(Some(RequestBodyFailure::Stalled));
                 return Poll::Ready(Some(Err(BodyError::Stalled)));
@@ -221,8 +215,11 @@ impl Body for RequestBody {
                 frame
             }
             Poll::Ready(Some(Err(error))) => {
-                state.failed.set(Some(RequestBodyFailure::Malformed));
-                return Poll::Ready(Some(Err(BodyError::Client(error))));
+                state.failed.set(Some(match error {
+                    BodyError::Framing(why) => RequestBodyFailure::Framing(why),
+                    _ => RequestBodyFailure::Malformed,
+                }));
+                return Poll::Ready(Some(Err(error)));
             }
         };
         let last = frame.is_trailers() || incoming.is_end_stream();
@@ -250,7 +247,7 @@ impl Body for RequestBody {
         match self {
             RequestBody::Empty => true,
             RequestBody::Streamed { prefix, rest, .. } => {
-                prefix.is_none() && rest.as_ref().is_none_or(Body::is_end_stream)
+                prefix.is_none() && rest.as_ref().is_none_or(ClientBody::is_end_stream)
             }
         }
     }
@@ -260,11 +257,8 @@ impl Body for RequestBody {
             RequestBody::Empty => SizeHint::with_exact(0),
             RequestBody::Streamed { prefix, rest, .. } => {
                 let held = prefix.as_ref().map_or(0, |bytes| bytes.len() as u64);
-                let coming = rest.as_ref().map_or_else(|| SizeHint::with_exact(0), Body::size_hint);
-                match coming.exact() {
-                    Some(exact) => SizeHint::with_exact(exact + held),
-                    None => SizeHint::default(),
-                }
+                let coming = rest.as_ref().map_or(Some(0), ClientBody::left);
+                coming.map_or_else(SizeHint::default, |coming| SizeHint::with_exact(coming + held))
             }
         }
     }
@@ -369,64 +363,21 @@ pub(crate) struct MemberBody {
     lease: Option<Lease>,
     deadline: Rc<Deadline>,
     ended: bool,
-    /// It ended early, which is not reported yet.
-    broken: Option<BodyError>,
-    /// `None`: the client takes no trailers.
-    trailing: Option<Box<Trailing>>,
+    trailers: Option<Nominated>,
 }
 
-/// How trailers reach a client.
-pub(crate) struct Trailing {
-    findings: Rc<Findings>,
-    /// Fields that `Connection` named in the head of the response.
-    nominated: Vec<HeaderName>,
-    /// The end of the body, once it is here.
-    end: Option<Vec<u8>>,
-}
-
-impl Trailing {
-    pub(crate) fn new(findings: &Rc<Findings>, nominated: Vec<HeaderName>) -> Self {
-        Trailing { findings: Rc::clone(findings), nominated, end: None }
-    }
-
-    /// Keeps trailers until everything before them is written.
-    fn take(&mut self, mut trailers: HeaderMap) {
-        prepare_trailers(&mut trailers, &self.nominated);
-        let mut end = b"0\r\n".to_vec();
-        for (name, value) in &trailers {
-            end.extend_from_slice(name.as_str().as_bytes());
-            end.extend_from_slice(b": ");
-            end.extend_from_slice(value.as_bytes());
-            end.extend_from_slice(b"\r\n");
-        }
-        end.extend_from_slice(b"\r\n");
-        self.end = Some(end);
-    }
-}
+/// Fields that `Connection` named in the head of a response.
+type Nominated = Vec<HeaderName>;
 
 impl MemberBody {
-    pub(crate) fn new(lease: Lease, deadline: Rc<Deadline>, trailing: Option<Box<Trailing>>) -> Self {
-        let mut body = MemberBody { lease: Some(lease), deadline, ended: false, broken: None, trailing };
+    /// `trailers`: the client takes them, without those that `Connection` named.
+    pub(crate) fn new(lease: Lease, deadline: Rc<Deadline>, trailers: Option<Nominated>) -> Self {
+        let mut body = MemberBody { lease: Some(lease), deadline, ended: false, trailers };
         body.end_if_answered();
         body
     }
 
     fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
-        if let Some(error) = self.broken.take() {
-            return Poll::Ready(Some(Err(error)));
-        }
-        if let Some(trailing) = &mut self.trailing
-            && trailing.end.is_some()
-        {
-            // hyper was asked to write what came before; the end is next, and nothing is before it.
-            if trailing.findings.all_written()
-                && let Some(end) = trailing.end.take()
-            {
-                trailing.findings.end_with(end);
-                return Poll::Ready(None);
-            }
-            return Poll::Pending;
-        }
         let Some(lease) = &mut self.lease else { return Poll::Ready(None) };
         match lease.poll_frame(cx) {
             Poll::Pending if self.deadline.expired() => {
@@ -436,26 +387,20 @@ impl MemberBody {
             Poll::Pending => Poll::Pending,
             Poll::Ready(Some(Err(error))) => {
                 self.lease = None;
-                // hyper drops what it has not written when a body fails: what came before goes out first.
-                self.broken = Some(BodyError::Member(error.to_string()));
-                cx.waker().wake_by_ref();
-                Poll::Pending
+                Poll::Ready(Some(Err(BodyError::Member(error.to_string()))))
             }
-            Poll::Ready(frame) => {
+            Poll::Ready(None) => {
+                self.end_if_answered();
+                Poll::Ready(None)
+            }
+            Poll::Ready(Some(Ok(mut frame))) => {
                 self.deadline.progress();
                 self.end_if_answered();
-                let frame = match frame.map(|it| it.map(Frame::into_trailers)) {
-                    Some(Ok(Ok(trailers))) => {
-                        let Some(trailing) = &mut self.trailing else { return Poll::Ready(None) };
-                        trailing.take(trailers);
-                        cx.waker().wake_by_ref();
-                        return Poll::Pending;
-                    }
-                    Some(Ok(Err(frame))) => Some(Ok(frame)),
-                    Some(Err(error)) => Some(Err(error)),
-                    None => None,
-                };
-                Poll::Ready(frame.map(|it| it.map_err(|error| BodyError::Member(error.to_string()))))
+                if let Some(trailers) = frame.trailers_mut() {
+                    let Some(nominated) = &self.trailers else { return Poll::Ready(None) };
+                    prepare_trailers(trailers, nominated);
+                }
+                Poll::Ready(Some(Ok(frame)))
             }
         }
     }

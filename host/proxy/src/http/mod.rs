@@ -1,6 +1,7 @@
 //! HTTP carriage. What becomes of a request is in [`phases`]; everything else here serves it.
 
 pub(crate) mod body;
+pub(crate) mod client_body;
 pub(crate) mod fields;
 pub(crate) mod finish;
 pub(crate) mod h1;
@@ -8,3 +9,4 @@ pub(crate) mod member;
 pub(crate) mod phases;
 pub(crate) mod problem;
 pub(crate) mod stream;
+pub(crate) mod tunnel;

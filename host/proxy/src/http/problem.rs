@@ -2,7 +2,7 @@
 //! client gets for it.
 
 use bytes::Bytes;
-use http::header::{CONNECTION, CONTENT_TYPE, HeaderValue};
+use http::header::{CONTENT_TYPE, HeaderValue};
 use http::{Response, StatusCode};
 
 use crate::http::body::ResponseBody;
@@ -81,7 +81,8 @@ impl Problem {
         (status, text, close)
     }
 
-    pub(crate) fn into_response(self) -> Response<ResponseBody> {
+    /// The answer, and whether it is the last.
+    pub(crate) fn into_response(self) -> (Response<ResponseBody>, bool) {
         let (status, mut text, close) = self.answer();
         text.push('\n');
         let mut response = Response::new(ResponseBody::whole(Bytes::from(text)));
@@ -92,9 +93,6 @@ impl Problem {
             // RFC 9110 section 15.5.6 wants the list.
             headers.insert(http::header::ALLOW, ALLOWED);
         }
-        if close {
-            headers.insert(CONNECTION, HeaderValue::from_static("close"));
-        }
-        response
+        (response, close)
     }
 }

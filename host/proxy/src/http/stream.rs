@@ -3,26 +3,21 @@
 //! On HTTP/1 requests follow each other, so one stream is used again for each. Several streams of a connection share
 //! what [`Connection`] holds, and nothing else.
 
-use std::cell::{Cell, OnceCell, RefCell};
+use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
 use crate::connection::Connection;
 use crate::deadline::{Deadline, Waiting};
-use crate::http::fields::Forwarding;
-use crate::http::h1::guard::Findings;
-use crate::http::h1::half_close::Answer;
-use crate::http::h1::tunnel::Tunnel;
+use crate::http::tunnel::Tunnel;
 use shunt_config::model::Timeouts;
 
 pub(crate) struct Stream {
     pub(crate) connection: Rc<Connection>,
-    forwarding: OnceCell<Forwarding>,
     pub(crate) deadline: Rc<Deadline>,
-    pub(crate) findings: Rc<Findings>,
-    /// Requests whose head was read.
-    requests: Cell<u64>,
-    /// An answer of ours said that it is the last.
-    pub(crate) ended_by_us: Cell<bool>,
+    /// Request bodies that continue to members though their answers are out.
+    uploads: Cell<usize>,
+    /// The answer is the last: nothing more of the client's is read. HTTP/1 says so by `Connection: close`.
+    pub(crate) is_last: Cell<bool>,
     /// Set when a request switched protocols: what the stream becomes.
     tunnel: RefCell<Option<Tunnel>>,
 }
@@ -34,32 +29,22 @@ impl Stream {
         let deadline = Deadline::new(Waiting::Request, until, timeouts.idle, timeouts.first_byte);
         Rc::new(Stream {
             connection: Rc::clone(connection),
-            forwarding: OnceCell::new(),
             deadline: Rc::new(deadline),
-            findings: Rc::default(),
-            requests: Cell::new(0),
-            ended_by_us: Cell::new(false),
+            uploads: Cell::new(0),
+            is_last: Cell::new(false),
             tunnel: RefCell::default(),
         })
     }
 
-    /// The fields that tell members about the client; made for the first request.
-    pub(crate) fn forwarding(&self) -> &Forwarding {
-        let connection = &self.connection;
-        self.forwarding.get_or_init(|| Forwarding::new(connection.flow.client.ip(), connection.tls))
+    /// Whether the rest of a request body is on its way behind the answer.
+    pub(crate) fn uploads(&self) -> bool {
+        self.uploads.get() > 0
     }
 
-    /// The ordinal of a request whose head has just been read; the first is 1.
-    pub(crate) fn begin_request(&self) -> u64 {
-        let ordinal = self.next_ordinal();
-        self.requests.set(ordinal);
-        self.findings.half_close.set_answer(Answer::NotBegun);
-        ordinal
-    }
-
-    /// The ordinal of the request whose head is read next.
-    pub(crate) fn next_ordinal(&self) -> u64 {
-        self.requests.get() + 1
+    /// [`Stream::uploads`] until this is dropped.
+    pub(crate) fn upload(self: &Rc<Self>) -> Upload {
+        self.uploads.set(self.uploads.get() + 1);
+        Upload(Rc::clone(self))
     }
 
     /// Turns into a tunnel once the answer (101) is out.
@@ -69,6 +54,15 @@ impl Stream {
 
     pub(crate) fn take_tunnel(&self) -> Option<Tunnel> {
         self.tunnel.take()
+    }
+}
+
+/// A request body that continues to its member, or is read to its end, behind the answer.
+pub(crate) struct Upload(Rc<Stream>);
+
+impl Drop for Upload {
+    fn drop(&mut self) {
+        self.0.uploads.set(self.0.uploads.get() - 1);
     }
 }
 
@@ -135,8 +129,11 @@ mod tests {
         assert_eq!(poll_fn(|cx| other.deadline.poll(cx)).await, Due::Expired);
         assert_eq!(now.elapsed(), Duration::from_secs(30));
 
-        assert_eq!((one.begin_request(), one.begin_request(), other.begin_request()), (1, 2, 1));
-        one.ended_by_us.set(true);
-        assert!(!other.ended_by_us.get());
+        one.is_last.set(true);
+        assert!(!other.is_last.get());
+        let upload = one.upload();
+        assert!(one.uploads() && !other.uploads());
+        drop(upload);
+        assert!(!one.uploads());
     }
 }

@@ -16,8 +16,8 @@ use tokio::time::Instant;
 use crate::client::ClientStream;
 use crate::connection::Connection;
 use crate::deadline::{Due, Waiting};
-use crate::http::h1::guard::Guarded;
-use crate::http::phases;
+use crate::http::h1::guard::{Findings, Guarded};
+use crate::http::h1::service;
 use crate::http::stream::Stream;
 use crate::listener::{Listener, Serve};
 
@@ -30,6 +30,7 @@ impl Serve for Http1 {
         // ALPN offers nothing else (`shunt_runtime::tls`).
         let connection = Http1Connection {
             stream: Stream::new(&connection, &listener.view().virtual_.settings.timeouts),
+            findings: Rc::default(),
             listener,
         };
         connection.serve(stream).await;
@@ -39,12 +40,13 @@ impl Serve for Http1 {
 /// A connection that HTTP/1 is served on: its requests follow each other in one stream.
 struct Http1Connection {
     stream: Rc<Stream>,
+    findings: Rc<Findings>,
     listener: Rc<Listener>,
 }
 
 /// How long a connection is read on after its last answer, so that the answer to a request that was
 /// refused in its middle is not lost to a reset (RFC 9112 section 9.6): in silence, and in all.
-pub(crate) const LINGER_SILENT: Duration = Duration::from_secs(2);
+const LINGER_SILENT: Duration = Duration::from_secs(2);
 const LINGER: Duration = Duration::from_secs(30);
 
 /// Fields that hyper has room for without allocating for each head.
@@ -127,10 +129,17 @@ impl Http1Connection {
             let settings = &self.listener.view().virtual_.settings;
             (settings.timeouts.head, settings.limits.head, settings.limits.fields)
         };
-        let service = service_fn(|request| phases::serve(&self.stream, &self.listener.view(), request));
-        let (findings, deadline) = (Rc::clone(&self.stream.findings), Rc::clone(&self.stream.deadline));
-        let guarded =
-            Guarded::new(stream, findings, deadline, self.stream.next_ordinal(), self.stream.connection.tls);
+        let service = service_fn(|request| {
+            service::serve(&self.stream, &self.findings, &self.listener.view(), request)
+        });
+        let (findings, deadline) = (Rc::clone(&self.findings), Rc::clone(&self.stream.deadline));
+        let guarded = Guarded::new(
+            stream,
+            findings,
+            deadline,
+            self.findings.next_ordinal(),
+            self.stream.connection.tls,
+        );
         let mut builder = http1::Builder::new();
         if most_fields != HYPERS_FIELDS {
             builder.max_headers(most_fields);
@@ -165,17 +174,17 @@ impl Http1Connection {
                     }
                     Poll::Pending => {}
                 }
-                if self.stream.findings.half_close.is_seen() && !ending {
-                    ending = !self.stream.findings.in_flight(&self.stream.deadline);
+                if self.findings.half_close.is_seen() && !ending {
+                    ending = !self.findings.in_flight(&self.stream.deadline);
                     if ending {
                         // The answer is out: now the end of the client's side is the end of the connection.
                         continue;
                     }
-                    if self.stream.findings.half_close.poll_reset(cx).is_ready() {
+                    if self.findings.half_close.poll_reset(cx).is_ready() {
                         return Poll::Ready(End::Gone);
                     }
                 }
-                if self.stream.findings.inside_head() && self.stream.deadline.waiting() == Waiting::Request {
+                if self.findings.inside_head() && self.stream.deadline.waiting() == Waiting::Request {
                     self.stream.deadline.wait_for(Waiting::Head, Instant::now() + head_time);
                 }
                 let expired = self.stream.deadline.expired();
@@ -183,7 +192,9 @@ impl Http1Connection {
                     Poll::Pending => return Poll::Pending,
                     // Whoever waits was asked and had nothing to say.
                     Poll::Ready(Due::Expired) if expired => return Poll::Ready(End::TimedOut),
-                    Poll::Ready(Due::Silent) if self.stream.findings.at_rest() && !told => {
+                    Poll::Ready(Due::Silent)
+                        if self.findings.at_rest() && !self.stream.uploads() && !told =>
+                    {
                         return Poll::Ready(End::Silent);
                     }
                     Poll::Ready(Due::Expired | Due::Silent) => {}
@@ -192,7 +203,7 @@ impl Http1Connection {
         })
         .await;
 
-        self.stream.findings.half_close.unwatch();
+        self.findings.half_close.unwatch();
         let parts = http.into_parts();
         let stream = parts.io.into_inner().into_inner();
         if matches!(end, End::Silent) && parts.read_buf.is_empty() {
@@ -221,9 +232,7 @@ impl Http1Connection {
                 .await;
             }
             (End::Done, None)
-                if !self.stream.findings.inside_message()
-                    && early.is_empty()
-                    && !self.stream.ended_by_us.get() => {}
+                if !self.findings.inside_message() && early.is_empty() && !self.stream.is_last.get() => {}
             // hyper has answered what is no HTTP, or the client may have more to say: it reads first.
             (End::Done | End::Broken | End::Silent, _) => {
                 let _ = tokio::time::timeout(LINGER, discard(&mut stream)).await;

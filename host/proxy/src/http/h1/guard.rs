@@ -76,21 +76,24 @@ pub(crate) struct Findings {
     inside_message: Cell<bool>,
     /// Something that was to be written waits for the client to read.
     unwritten: Cell<bool>,
-    /// Request bodies that continue to members though their answers are out.
-    uploads: Cell<usize>,
+    /// Requests whose head was read.
+    requests: Cell<u64>,
     pub(crate) half_close: HalfClose,
 }
 
-/// A request body that continues to its member, or is read to its end, behind the answer.
-pub(crate) struct Upload(Rc<Findings>);
-
-impl Drop for Upload {
-    fn drop(&mut self) {
-        self.0.uploads.set(self.0.uploads.get() - 1);
-    }
-}
-
 impl Findings {
+    /// The ordinal of a request whose head has just been read; the first is 1.
+    pub(crate) fn begin_request(&self) -> u64 {
+        let ordinal = self.next_ordinal();
+        self.requests.set(ordinal);
+        ordinal
+    }
+
+    /// The ordinal of the request whose head is read next.
+    pub(crate) fn next_ordinal(&self) -> u64 {
+        self.requests.get() + 1
+    }
+
     /// Why the request of this ordinal, or one before it, must not be served.
     pub(crate) fn refusal(&self, ordinal: u64) -> Option<Refusal> {
         self.refused.get().filter(|&(first, _)| first <= ordinal).map(|(_, why)| why)
@@ -130,18 +133,12 @@ impl Findings {
 impl Findings {
     /// Whether the connection is between two requests with nothing in flight in either direction.
     pub(crate) fn at_rest(&self) -> bool {
-        !self.inside_head() && !self.inside_message() && !self.unwritten.get() && self.uploads.get() == 0
+        !self.inside_head() && !self.inside_message() && !self.unwritten.get()
     }
 
     /// Whether there is an answer to come, or a rest of one to be written.
     pub(crate) fn in_flight(&self, deadline: &Deadline) -> bool {
         self.unwritten.get() || !matches!(deadline.waiting(), Waiting::Request | Waiting::Head)
-    }
-
-    /// The connection is not at rest before this is dropped.
-    pub(crate) fn upload(self: &Rc<Self>) -> Upload {
-        self.uploads.set(self.uploads.get() + 1);
-        Upload(Rc::clone(self))
     }
 }
 

@@ -24,7 +24,7 @@ use tokio::time::{Instant, timeout};
 
 use crate::deadline::Deadline;
 use crate::http::body::{BodyError, RequestBody, RequestBodyState};
-use crate::http::h1::guard::Upload;
+use crate::http::stream::Upload;
 use crate::member::MemberView;
 use connection::ServerConnection;
 pub(crate) use outgoing::{MOST_KEPT, Pace, Resend};

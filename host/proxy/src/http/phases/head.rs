@@ -6,7 +6,7 @@ use shunt_rules::Answer;
 use shunt_wire::authority::{is_host, split_port};
 
 use crate::http::fields;
-use crate::http::phases::{Stop, Transaction};
+use crate::http::phases::{BareOptions, Stop, Transaction};
 use crate::http::problem::{ALLOWED, Problem};
 
 impl Transaction {
@@ -14,10 +14,7 @@ impl Transaction {
     ///
     /// # Errors
     /// What the client did wrong, or an answer that is Shunt's own.
-    pub(super) fn read_head(&mut self, ordinal: u64) -> Result<(), Stop> {
-        if let Some(refusal) = self.stream.findings.refusal(ordinal) {
-            return Err(Problem::Framing(refusal).into());
-        }
+    pub(super) fn read_head(&mut self) -> Result<(), Stop> {
         let forwarded = self.view.virtual_.settings.forwarded;
         if self.body.is_larger_than_allowed() {
             return Err(Problem::BodyTooLarge.into());
@@ -27,15 +24,17 @@ impl Transaction {
             return Err(Problem::Method.into());
         }
         if request.uri.scheme().is_some() || request.uri.authority().is_some() {
-            absolute_to_origin(request, self.stream.findings.is_bare_options(ordinal))?;
+            let bare_options = request.extensions.remove::<BareOptions>().is_some();
+            absolute_to_origin(request, bare_options)?;
         }
         if request.uri.path() == "*" && request.method != Method::OPTIONS {
             // RFC 9112 section 3.2.4.
             return Err(Problem::BadRequest("the target * is for OPTIONS").into());
         }
         let http_11 = request.version >= Version::HTTP_11;
-        let requested =
-            fields::prepare_request(&mut request.headers, http_11, forwarded, || self.stream.forwarding())?;
+        let requested = fields::prepare_request(&mut request.headers, http_11, forwarded, || {
+            self.stream.connection.forwarding()
+        })?;
         if matches!(request.method, Method::OPTIONS | Method::TRACE) {
             count_forward(&request.method, &mut request.headers)?;
         }

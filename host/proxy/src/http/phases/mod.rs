@@ -12,25 +12,22 @@ mod respond;
 mod rules;
 mod send;
 
-use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{CONNECTION, HeaderValue};
-use http::{Request, Response, StatusCode, Version};
+use http::header::HeaderValue;
+use http::{Response, StatusCode, request};
 use http_body::Body as _;
-use hyper::body::Incoming;
-use hyper::ext::ReasonPhrase;
 use shunt_rules::{Answer, Exchange, Hook, Outcome};
 use tokio::time::Instant;
 
 use crate::deadline::Waiting;
 use crate::http::body::{RequestBody, RequestBodyState, ResponseBody};
+use crate::http::client_body::ClientBody;
 use crate::http::fields;
 use crate::http::finish::Finish;
-use crate::http::h1::half_close;
 use crate::http::problem::Problem;
 use crate::http::stream::Stream;
 use crate::route::Route;
@@ -90,35 +87,53 @@ impl Drop for Transaction {
     }
 }
 
+/// In the extensions of a request: its method is OPTIONS, and its target is in absolute form with neither a path nor
+/// a query, which [`http::Uri`] does not tell from the path `/`.
+#[derive(Clone, Copy)]
+pub(crate) struct BareOptions;
+
 /// Serves one request by the configuration of `view`: runs the phases and makes the answer whatever happens.
+///
+/// What serves a stream has checked what its protocol says about a head. It writes the answer, whose framing and
+/// connection are its own: it leaves out or adds the fields that say something about them, and looks at
+/// [`Stream::is_last`] and [`Stream::take_tunnel`]. While it polls the future that this returns or the body of the
+/// answer, it polls the deadline of the stream behind them, for these only look whether the time is up.
 ///
 /// The head is read before the future is made, which is moved about and should not hold the request twice.
 pub(crate) fn serve(
     stream: &Rc<Stream>,
     view: &Rc<VirtualView>,
-    request: Request<Incoming>,
-) -> impl Future<Output = Result<Response<ResponseBody>, Infallible>> + use<> {
-    let ordinal = stream.begin_request();
-    let mut transaction = Transaction::new(stream, view, request, ordinal);
-    let head = transaction.read_head(ordinal);
+    head: request::Parts,
+    body: ClientBody,
+) -> impl Future<Output = Response<ResponseBody>> + use<> {
+    let mut transaction = Transaction::new(stream, view, head, body);
+    let head = transaction.read_head();
     async move {
         let result = match head {
             Ok(()) => transaction.run().await,
             Err(stop) => Err(stop),
         };
-        Ok(transaction.conclude(result))
+        transaction.conclude(result)
     }
 }
 
+/// The answer to a request that what serves the stream refuses. It counts as one, and no rule sees it before its end.
+pub(crate) fn refuse(
+    stream: &Rc<Stream>,
+    view: &Rc<VirtualView>,
+    head: request::Parts,
+    problem: Problem,
+) -> Response<ResponseBody> {
+    Transaction::new(stream, view, head, ClientBody::Empty).conclude(Err(problem.into()))
+}
+
 impl Transaction {
-    fn new(stream: &Rc<Stream>, view: &Rc<VirtualView>, request: Request<Incoming>, ordinal: u64) -> Self {
+    fn new(stream: &Rc<Stream>, view: &Rc<VirtualView>, head: request::Parts, body: ClientBody) -> Self {
         let settings = &view.virtual_.settings;
-        let (parts, body) = request.into_parts();
-        let expects_continue = !body.is_end_stream() && fields::expects_continue(&parts.headers);
+        let expects_continue = !body.is_end_stream() && fields::expects_continue(&head.headers);
         let body_state = Rc::<RequestBodyState>::default();
         let connection = &stream.connection;
-        let guard = (&stream.findings, ordinal);
-        let body = RequestBody::streamed(body, settings.limits.body, &body_state, &stream.deadline, guard);
+        let body = RequestBody::streamed(body, settings.limits.body, &body_state, &stream.deadline);
         let started = Instant::now();
         match body {
             RequestBody::Empty => {
@@ -135,7 +150,7 @@ impl Transaction {
             exchange: Box::new(Exchange {
                 flow: connection.flow,
                 scheme: if connection.tls { shunt_rules::Scheme::Https } else { shunt_rules::Scheme::Http },
-                request: parts,
+                request: head,
                 response: None,
                 member: None,
                 pool: None,
@@ -198,9 +213,9 @@ impl Transaction {
                     }
                     _ => Outcome::Refused,
                 };
-                let response = problem.into_response();
-                if response.headers().contains_key(CONNECTION) {
-                    self.stream.ended_by_us.set(true);
+                let (response, last) = problem.into_response();
+                if last {
+                    self.stream.is_last.set(true);
                 }
                 (response, outcome)
             }
@@ -214,9 +229,8 @@ impl Transaction {
             response.headers_mut().append(http::header::SET_COOKIE, cookie);
         }
         if self.body_state.unread.get() {
-            self.leave_body(&mut response);
+            self.leave_body();
         }
-        self.make_fit(&mut response);
         self.concluded = true;
         self.view.counters.answered(response.status().as_u16());
         if self.view.hooks.contains(Hook::OnDone) {
@@ -225,38 +239,10 @@ impl Transaction {
         }
         let switched = response.status() == StatusCode::SWITCHING_PROTOCOLS;
         let streams = response.body().is_streaming();
-        let in_chunks = streams
-            && self.exchange.request.version >= Version::HTTP_11
-            && response.body().size_hint().exact().is_none();
-        self.stream.findings.half_close.set_answer(if in_chunks {
-            half_close::Answer::InChunks
-        } else {
-            half_close::Answer::Begun
-        });
         // A body says when it has ended.
         let next = if switched || streams { Waiting::Body } else { Waiting::Request };
         self.stream.deadline.wait_idle(next);
         response
-    }
-
-    /// Says of an answer what hyper would leave out or say wrongly.
-    fn make_fit(&self, response: &mut Response<ResponseBody>) {
-        if self.exchange.request.version == Version::HTTP_10 {
-            let unframed = response.body().size_hint().exact().is_none();
-            let headers = response.headers_mut();
-            if unframed {
-                // Only the end of the connection ends such a body (RFC 9112 section 6.3, item 8).
-                headers.insert(CONNECTION, HeaderValue::from_static("close"));
-            }
-            if headers.get(CONNECTION).is_some_and(|option| option == "close") {
-                // To an answer of a later version hyper adds that the connection stays.
-                *response.version_mut() = Version::HTTP_10;
-            }
-        }
-        if response.status().canonical_reason().is_none() && response.extensions().is_empty() {
-            // RFC 9112 section 4: the reason phrase may be empty.
-            response.extensions_mut().insert(ReasonPhrase::from_static(b""));
-        }
     }
 
     fn finish(&mut self, status: Option<StatusCode>, outcome: Outcome) -> Finish {

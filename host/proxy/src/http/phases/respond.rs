@@ -1,19 +1,21 @@
 //! Stream: a response on its way to the client.
 
 use std::rc::Rc;
+use std::time::Duration;
 
-use http::{HeaderValue, Response, StatusCode, Version, header, response};
+use http::{Response, StatusCode, Version, header, response};
 use shunt_rules::Answer;
 
-use crate::http::body::{MemberBody, RequestBody, ResponseBody, Trailing};
+use crate::http::body::{MemberBody, RequestBody, ResponseBody};
 use crate::http::fields;
-use crate::http::h1::connection::LINGER_SILENT;
-use crate::http::h1::tunnel::Tunnel;
 use crate::http::member::{Lease, Pace, Rest};
 use crate::http::phases::Transaction;
+use crate::http::tunnel::Tunnel;
 
 /// A rest of a request body that is read rather than that its connection ends.
 const LITTLE: u64 = 64 << 10;
+/// How long a member may not take anything of the rest of a request after it said that it ends the connection.
+const LAST_PATIENCE: Duration = Duration::from_secs(2);
 
 impl Transaction {
     /// Turns a member's response into the one that the client gets; its body streams.
@@ -21,7 +23,7 @@ impl Transaction {
         let switched = head.status == StatusCode::SWITCHING_PROTOCOLS && self.upgrade;
         let nominated = fields::prepare_response(&mut head.headers, head.status, switched);
         head.version = Version::HTTP_11;
-        let rest = if lease.is_sent() { None } else { Some(self.rest_behind_answer(&mut head, &lease)) };
+        let rest = if lease.is_sent() { None } else { Some(self.rest_behind_answer(head.status, &lease)) };
         if switched {
             if let Some(rest) = rest {
                 lease.upload_in_background(rest);
@@ -40,8 +42,8 @@ impl Transaction {
             // The client may want to send all of it before it reads anything.
             lease.upload_in_background(rest);
         }
-        let trailing = self.trailers.then(|| Box::new(Trailing::new(&self.stream.findings, nominated)));
-        let body = MemberBody::new(lease, Rc::clone(&self.stream.deadline), trailing);
+        let trailers = self.trailers.then_some(nominated);
+        let body = MemberBody::new(lease, Rc::clone(&self.stream.deadline), trailers);
         Response::from_parts(head, ResponseBody::from_member(body))
     }
 
@@ -49,47 +51,45 @@ impl Transaction {
     /// connection waits for it, as the client's does here. Where the member will not continue, the client is told
     /// that its connection ends as well (RFC 9110 section 10.1.1, RFC 9112 section 9.6), unless so little is left that
     /// it is read in any case.
-    fn rest_behind_answer(&mut self, head: &mut response::Parts, lease: &Lease) -> Rest {
+    fn rest_behind_answer(&mut self, status: StatusCode, lease: &Lease) -> Rest {
         let mut pace = Pace { patience: self.view.virtual_.settings.timeouts.idle, goes_on: true };
-        let little = lease.unsent_body().is_none_or(|body| self.is_little(body));
-        if !lease.stays_open() && !little && head.status != StatusCode::SWITCHING_PROTOCOLS {
-            head.headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
-            self.stream.ended_by_us.set(true);
-            pace = Pace { patience: pace.patience.min(LINGER_SILENT), goes_on: false };
+        let little = lease.unsent_body().is_none_or(is_little);
+        if !lease.stays_open() && !little && status != StatusCode::SWITCHING_PROTOCOLS {
+            self.stream.is_last.set(true);
+            pace = Pace { patience: pace.patience.min(LAST_PATIENCE), goes_on: false };
         }
         // Whoever sends it sees it to its end.
         self.body_state.unread.set(false);
         let body = Rc::clone(&self.body_state);
-        Rest { pace, counted: body.sent.get(), body, _upload: self.stream.findings.upload() }
-    }
-
-    /// Whether the rest of a body is sure to be read soon: it is short, or has come in already.
-    fn is_little(&self, body: &RequestBody) -> bool {
-        body.is_at_most(LITTLE) || !self.stream.findings.inside_message()
+        Rest { pace, counted: body.sent.get(), body, _upload: self.stream.upload() }
     }
 
     /// Handles a request body that no member reads any more, for the answer does not come of it: what is left is
-    /// read behind the answer where it is little, and else the answer says that the connection ends.
-    pub(super) fn leave_body(&mut self, response: &mut Response<ResponseBody>) {
-        if response.headers().contains_key(header::CONNECTION) {
+    /// read behind the answer where it is little, and else the answer is the last.
+    pub(super) fn leave_body(&mut self) {
+        if self.stream.is_last.get() {
             return;
         }
         let body = std::mem::replace(&mut self.body, RequestBody::Empty);
         // A client that expects 100 and gets an answer may send the body or not (RFC 9110 section 10.1.1).
-        if body.is_coming() && self.is_little(&body) && !self.expects_continue {
-            let upload = self.stream.findings.upload();
+        if body.is_coming() && is_little(&body) && !self.expects_continue {
+            let upload = self.stream.upload();
             tokio::task::spawn_local(async move {
                 body.discard().await;
                 drop(upload);
             });
             return;
         }
-        response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
-        self.stream.ended_by_us.set(true);
+        self.stream.is_last.set(true);
     }
 }
 
-/// The answer that a rule made. hyper adds the framing.
+/// Whether the rest of a body is sure to be read soon: it is short, or has come in already.
+fn is_little(body: &RequestBody) -> bool {
+    body.is_at_most(LITTLE) || body.has_arrived()
+}
+
+/// The answer that a rule made; what serves the stream adds the framing.
 pub(super) fn from_rule(answer: Answer) -> Response<ResponseBody> {
     let mut response = Response::new(ResponseBody::whole(answer.body));
     *response.status_mut() = answer.status;

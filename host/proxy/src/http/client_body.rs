@@ -1,0 +1,55 @@
+//! The body of a request as it comes from a client, whatever protocol it comes by.
+
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use http_body::Frame;
+
+use crate::http::body::BodyError;
+use crate::http::h1::service::Incoming;
+
+/// One variant for each protocol. What a protocol says about 100 (RFC 9110 section 10.1.1) is sent when the body is
+/// first asked for and nothing of it has come.
+pub(crate) enum ClientBody {
+    /// The head said that there is none.
+    Empty,
+    Http1(Incoming),
+}
+
+impl ClientBody {
+    /// The next piece, or the trailers; `None`: it has ended.
+    pub(crate) fn poll_frame(
+        &mut self,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        match self {
+            ClientBody::Empty => Poll::Ready(None),
+            ClientBody::Http1(body) => Pin::new(body).poll_frame(cx),
+        }
+    }
+
+    /// Whether nothing more of it comes out of [`ClientBody::poll_frame`].
+    pub(crate) fn is_end_stream(&self) -> bool {
+        match self {
+            ClientBody::Empty => true,
+            ClientBody::Http1(body) => body.is_end_stream(),
+        }
+    }
+
+    /// How many bytes are still to come out of it, where that is known.
+    pub(crate) fn left(&self) -> Option<u64> {
+        match self {
+            ClientBody::Empty => Some(0),
+            ClientBody::Http1(body) => body.left(),
+        }
+    }
+
+    /// Whether all of it is here: the client has no more of it to send.
+    pub(crate) fn has_arrived(&self) -> bool {
+        match self {
+            ClientBody::Empty => true,
+            ClientBody::Http1(body) => body.has_arrived(),
+        }
+    }
+}
