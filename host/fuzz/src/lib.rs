@@ -3,6 +3,7 @@
 mod client_hello;
 mod datapath;
 mod dissect;
+mod proxy_protocol;
 mod replay;
 mod rewrite;
 mod translate;
@@ -10,6 +11,7 @@ mod translate;
 pub use client_hello::client_hello;
 pub use datapath::datapath;
 pub use dissect::dissect;
+pub use proxy_protocol::proxy_protocol;
 pub use replay::replay;
 pub use rewrite::rewrite;
 pub use translate::translate;
@@ -18,11 +20,12 @@ pub use translate::translate;
 pub type Target = (&'static str, fn(&[u8]));
 
 /// Every target.
-pub const TARGETS: [Target; 6] = [
+pub const TARGETS: [Target; 7] = [
     ("dissect", dissect),
     ("rewrite", rewrite),
     ("replay", replay),
     ("translate", translate),
     ("datapath", datapath),
     ("client_hello", client_hello),
+    ("proxy_protocol", proxy_protocol),
 ];

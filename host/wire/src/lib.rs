@@ -27,6 +27,7 @@ pub mod ip;
 pub mod layout;
 pub mod names;
 pub mod ndp;
+pub mod proxy_protocol;
 pub mod rewrite;
 pub mod steering;
 pub mod tcp;
