@@ -122,6 +122,10 @@ impl Client {
         if answer.status == StatusCode::NOT_FOUND {
             return Ok(None);
         }
+        // Of what is no manifest any more, or never was: Debian's registry says no more.
+        if let (Which::Digest(_), true) = (which, answer.status.is_server_error()) {
+            return Err(Cause::NoManifest { said: said(answer).await });
+        }
         let bytes = good(answer).await?.read(MAX_JSON_BYTES as u64).await?;
         match which {
             Which::Digest(digest) => same(*digest, &bytes)?,
@@ -175,6 +179,16 @@ fn same(digest: Digest, bytes: &[u8]) -> Result<(), Cause> {
 pub(crate) async fn good(answer: Answer<'_>) -> Result<Answer<'_>, Cause> {
     match answer.status {
         status if status.is_success() => Ok(answer),
+        StatusCode::BAD_REQUEST => {
+            let (status, plain) = (answer.status, answer.plain_address());
+            let body = answer.read(MAX_REFUSAL).await.unwrap_or_default();
+            // What servers with TLS answer to who speaks without: there is no status of its own.
+            let speaks_tls = body.windows(5).any(|part| part == b"HTTPS");
+            match plain.filter(|_| speaks_tls) {
+                Some(address) => Err(Cause::SpeaksTls { address }),
+                None => Err(Cause::Status { status, said: told(status, &body) }),
+            }
+        }
         StatusCode::NOT_FOUND => Err(Cause::NotFound { said: said(answer).await }),
         StatusCode::METHOD_NOT_ALLOWED => Err(Cause::NotDone { said: said(answer).await }),
         status => Err(Cause::Status { status, said: said(answer).await }),

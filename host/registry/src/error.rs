@@ -35,6 +35,8 @@ pub enum Cause {
     Connect { address: String, source: std::io::Error },
     #[error("{address} does not speak TLS; where that is meant, allow it with {}", insecure(address))]
     NoTls { address: String },
+    #[error("{address} speaks TLS; ask it with TLS: leave out {}", insecure(address))]
+    SpeaksTls { address: String },
     #[error(
         "the certificate of {address} is not trusted ({reason}); where a CA of your own signed it, give that with {CA}"
     )]
@@ -78,6 +80,13 @@ pub enum Cause {
     NoTag { tags: Vec<String> },
     #[error("there is none ({said}); check the reference")]
     NotFound { said: String },
+    #[error(
+        "the registry has it and cannot read it ({said}): what it stores was changed; push the pack again, and look at \
+         the registry's log"
+    )]
+    NoManifest { said: String },
+    #[error("`{range}` is a range, which `shunt pack lock` alone resolves; name a version: {}", within(range, highest.as_ref()))]
+    Range { range: String, highest: Option<String> },
     #[error("the registry limits how often it is asked; try again{}", after.map(|after| format!(" in {} s", after.as_secs())).unwrap_or_default())]
     TooMany { after: Option<Duration> },
     #[error("the registry does not do this ({said}); it may be read-only: ask whoever runs it")]
@@ -105,6 +114,10 @@ pub enum Cause {
         digests(packs)
     )]
     OfComponent { packs: Vec<Digest> },
+    #[error(
+        "this is the digest of a part of a pack, and not of a pack; use one that `shunt pack list {repository}` shows"
+    )]
+    OfPart { repository: String },
     #[error("the component belongs to more than one pack: use one of {}", digests(packs))]
     Several { packs: Vec<Digest> },
     #[error(
@@ -177,6 +190,13 @@ fn config(file: Option<&PathBuf>) -> String {
 
 fn digests(digests: &[Digest]) -> String {
     digests.iter().map(|digest| format!("@sha256:{digest}")).collect::<Vec<_>>().join(", ")
+}
+
+fn within(range: &str, highest: Option<&String>) -> String {
+    highest.map_or_else(
+        || format!("there is none within {range}"),
+        |highest| format!("{highest} is the highest within it"),
+    )
 }
 
 /// How many tags an error names.

@@ -6,6 +6,7 @@ use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use http::header::{CONTENT_RANGE, RANGE};
 use http::{Method, StatusCode};
 use shunt_rules::Digest;
+use shunt_rules::artefact::reference::highest;
 use shunt_rules::artefact::{Artefact, Assembly, Checked, ManifestKind, Reference, Wanted, oci};
 
 use crate::Client;
@@ -21,6 +22,8 @@ use crate::wire::{Answer, Request};
 const AT_ONCE: usize = 4;
 /// How often a transfer that breaks goes on where it was, if each time something came.
 const TRIES: usize = 5;
+/// Tags that are looked at for the pack of a component.
+const LOOKED_AT: usize = 50;
 /// What takes longer is written as it comes: then the end of the process costs little as well.
 const SOON: Duration = Duration::from_secs(1);
 
@@ -41,6 +44,10 @@ impl Client {
         progress: &dyn Progress,
     ) -> Result<Artefact, RegistryError> {
         let at = &reference.clone().versioned()?;
+        if let Some(range) = at.tag().filter(|_| at.is_range()) {
+            let cause = self.in_range(at, range).await;
+            return Err(RegistryError::new(at.registry(), Which::Tag(range).asked(at), cause));
+        }
         let refused = |asked: String| move |cause: Cause| RegistryError::new(at.registry(), asked, cause);
         let whole = || {
             format!(
@@ -113,7 +120,10 @@ impl Client {
     ) -> Result<(Vec<u8>, Vec<u8>), RegistryError> {
         let which = Which::Digest(digest);
         let refused = |cause| Err(RegistryError::new(at.registry(), which.asked(at), cause));
-        let manifest = self.needed(at, &which).await?;
+        let manifest = match self.needed(at, &which).await {
+            Ok(manifest) => manifest,
+            Err(error) => return Err(self.of_part(at, digest, error).await),
+        };
         match ManifestKind::of(&manifest) {
             ManifestKind::Pack { component } => {
                 Ok((self.needed(at, &Which::Digest(component)).await?, manifest))
@@ -126,6 +136,53 @@ impl Client {
             ManifestKind::Signature => refused(Cause::NoPack { found: oci::SIGNATURE.to_owned() }),
             ManifestKind::Cosign => refused(Cause::NoPack { found: oci::COSIGN.to_owned() }),
             ManifestKind::Other(found) => refused(Cause::NoPack { found }),
+        }
+    }
+
+    /// What is wrong with a digest that names no manifest. One of a blob is not of a pack: that of the component is what
+    /// people try.
+    async fn of_part(&self, at: &Reference, digest: Digest, error: RegistryError) -> RegistryError {
+        if !matches!(*error.cause, Cause::NotFound { .. } | Cause::NoManifest { .. }) {
+            return error;
+        }
+        let there = async {
+            let url = self.url(at, &format!("blobs/sha256:{digest}"))?;
+            self.ask(at, Access::Pull, Request::new(Method::HEAD, url), &()).await
+        };
+        if !there.await.is_ok_and(|answer| answer.status.is_success()) {
+            return error;
+        }
+        let packs = self.packs_with(at, digest).await.unwrap_or_default();
+        let cause = match packs.is_empty() {
+            true => Cause::OfPart { repository: at.name() },
+            false => Cause::OfComponent { packs },
+        };
+        RegistryError { cause: Box::new(cause), ..error }
+    }
+
+    /// The packs whose component is this blob, among those that tags name.
+    async fn packs_with(&self, at: &Reference, code: Digest) -> Result<Vec<Digest>, Cause> {
+        let mut packs = Vec::new();
+        for tag in self.all_tags(at).await?.iter().take(LOOKED_AT) {
+            let Some(manifest) = self.manifest(at, &Which::Tag(tag)).await? else { continue };
+            match ManifestKind::of(&manifest) {
+                ManifestKind::Component { code: Some(own), .. } if own == code => {}
+                _ => continue,
+            }
+            let found = self.referrers(at, Digest::of(&manifest), oci::PACK).await?;
+            packs.extend(found.into_iter().filter(|pack| !packs.contains(pack)).collect::<Vec<_>>());
+        }
+        Ok(packs)
+    }
+
+    /// That a tag is a range, with the version that it stands for.
+    async fn in_range(&self, at: &Reference, range: &str) -> Cause {
+        match self.all_tags(at).await {
+            Ok(tags) => {
+                let highest = highest(range, tags.iter().map(String::as_str)).map(str::to_owned);
+                Cause::Range { range: range.to_owned(), highest }
+            }
+            Err(other) => other,
         }
     }
 

@@ -88,7 +88,7 @@ impl Client {
         let mut found = Version { tag: tag.to_owned(), version: None, digest: None };
         // One that went since the list was made is no pack either.
         let Some(manifest) = self.manifest(at, &Which::Tag(tag)).await? else { return Ok(found) };
-        if let ManifestKind::Component { version } = ManifestKind::of(&manifest) {
+        if let ManifestKind::Component { version, .. } = ManifestKind::of(&manifest) {
             found.version = version;
             if let [pack] = self.referrers(at, Digest::of(&manifest), oci::PACK).await?[..] {
                 found.digest = Some(pack);

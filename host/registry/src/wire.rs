@@ -24,7 +24,7 @@ use crate::{Progress, Settings};
 use body::Sending;
 pub(crate) use url::{Origin, Url, encode};
 
-/// Bytes per second below which a transfer is given up: a modem's.
+/// Bytes per second below which a transfer is given up, a modem's: over as long as an address may say nothing.
 const SLOWEST: u64 = 4 << 10;
 /// How often people see how far an upload is.
 const LOOK: Duration = Duration::from_millis(100);
@@ -171,23 +171,27 @@ impl Wire {
         progress: &dyn Progress,
     ) -> Result<Answer<'a>, Cause> {
         let origin = request.url.origin.clone();
-        let broken = |error: hyper::Error| Cause::Broken {
-            address: origin.authority.clone(),
-            reason: body::told(&error),
+        let broken = |error: hyper::Error| match (origin.secure, error.is_parse()) {
+            // What is no HTTP, mostly an alert of TLS.
+            (false, true) => Cause::SpeaksTls { address: origin.authority.clone() },
+            _ => Cause::Broken { address: origin.authority.clone(), reason: body::told(&error) },
         };
         let sent = Arc::new(AtomicU64::new(0));
         let message = message(request, Sending::new(request.body.clone(), sent.clone()))
             .map_err(|_| Cause::Location { url: request.url.to_string() })?;
-        let mut watch = Watch::new(origin.clone(), self.patience, request.body.len() as u64);
+        let mut watch = Watch::new(origin.clone(), self.patience);
         let mut answer = std::pin::pin!(sender.send_request(message));
         let mut before = 0;
         let answer = loop {
             let waited = timeout(self.patience.min(LOOK), &mut answer).await;
             let now = sent.load(Ordering::Relaxed);
-            progress.moved(now - before);
+            let moved = now - before;
+            progress.moved(moved);
             match waited {
                 Ok(answer) => break answer.map_err(broken)?,
-                Err(_) => watch.look(now > before)?,
+                // All is sent: what is missing is the answer.
+                Err(_) if now == request.body.len() as u64 => watch.hear(moved)?,
+                Err(_) => watch.take(moved)?,
             }
             before = now;
         };
@@ -219,7 +223,7 @@ impl Answer<'_> {
         if !self.is_head && self.length().is_some_and(|length| length > most) {
             return Err(too_large);
         }
-        let mut watch = Watch::new(self.origin.clone(), self.wire.patience, most);
+        let mut watch = Watch::new(self.origin.clone(), self.wire.patience);
         let mut has = 0;
         loop {
             let frame = match timeout(self.wire.patience, self.body.frame()).await {
@@ -231,9 +235,9 @@ impl Answer<'_> {
                 }
                 Ok(Some(Ok(frame))) => frame,
             };
-            watch.look(true)?;
             // Trailers say nothing here.
-            let Ok(piece) = frame.into_data() else { continue };
+            let piece = frame.into_data().unwrap_or_default();
+            watch.take(piece.len() as u64)?;
             has += piece.len() as u64;
             if has > most {
                 return Err(too_large);
@@ -242,6 +246,11 @@ impl Answer<'_> {
         }
         self.wire.keep(self.origin, self.sender);
         Ok(())
+    }
+
+    /// Whether it came over TLS, and else from where.
+    pub(crate) fn plain_address(&self) -> Option<String> {
+        (!self.origin.secure).then(|| self.origin.authority.clone())
     }
 
     /// Of the body, where the head says it.
@@ -259,28 +268,39 @@ struct Watch {
     origin: Origin,
     patience: Duration,
     heard: Instant,
-    deadline: Instant,
+    /// When the bytes that moved were last judged, and how many moved since.
+    judged: Instant,
+    moved: u64,
 }
 
 impl Watch {
-    fn new(origin: Origin, patience: Duration, bytes: u64) -> Watch {
+    fn new(origin: Origin, patience: Duration) -> Watch {
         let now = Instant::now();
-        let deadline = now + 2 * patience + Duration::from_secs(bytes / SLOWEST);
-        Watch { origin, patience, heard: now, deadline }
+        Watch { origin, patience, heard: now, judged: now, moved: 0 }
     }
 
-    fn look(&mut self, moved: bool) -> Result<(), Cause> {
+    /// So many bytes moved; nothing is said of how many should have.
+    fn hear(&mut self, moved: u64) -> Result<(), Cause> {
         let now = Instant::now();
-        if moved {
+        if moved > 0 {
             self.heard = now;
         }
-        match () {
-            () if now > self.deadline => {
-                Err(Cause::Slow { address: self.origin.authority.clone(), rate: SLOWEST })
-            }
-            () if now > self.heard + self.patience => Err(self.silent()),
-            () => Ok(()),
+        if now > self.heard + self.patience { Err(self.silent()) } else { Ok(()) }
+    }
+
+    /// So many bytes moved, of a transfer that is to be quick enough.
+    fn take(&mut self, moved: u64) -> Result<(), Cause> {
+        self.hear(moved)?;
+        self.moved += moved;
+        if self.heard < self.judged + self.patience {
+            return Ok(());
         }
+        let least = u128::from(SLOWEST) * self.patience.as_millis() / 1_000;
+        if u128::from(self.moved) < least {
+            return Err(Cause::Slow { address: self.origin.authority.clone(), rate: SLOWEST });
+        }
+        (self.judged, self.moved) = (self.heard, 0);
+        Ok(())
     }
 
     fn silent(&self) -> Cause {

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use base64ct::{Base64, Encoding as _};
 use serde::Deserialize;
+use shunt_rules::plain_file;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::process::Command;
 use tokio::time::timeout;
@@ -104,7 +105,7 @@ pub(super) async fn find(folder: &Path, registry: &str) -> Result<Option<Login>,
 fn read(path: &Path) -> std::io::Result<Vec<u8>> {
     use std::io::Read as _;
     let mut text = Vec::new();
-    std::fs::File::open(path)?.take(MAX_BYTES).read_to_end(&mut text)?;
+    plain_file::open(path)?.take(MAX_BYTES).read_to_end(&mut text)?;
     Ok(text)
 }
 

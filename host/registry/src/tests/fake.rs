@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderMap, Request, Response};
@@ -44,6 +45,8 @@ pub(super) enum End {
     Cut,
     /// Nothing comes any more.
     Silence,
+    /// A byte now and then.
+    Trickle,
 }
 
 pub(super) struct Reply {
@@ -203,7 +206,8 @@ async fn answer(
     for (name, value) in &reply.headers {
         response = response.header(*name, value);
     }
-    Ok(response.body(Ending { rest: reply.body.into(), end: reply.end, flushed: false }).unwrap())
+    let ending = Ending { rest: reply.body.into(), end: reply.end, flushed: false, pause: None };
+    Ok(response.body(ending).unwrap())
 }
 
 /// A body that ends as it was told.
@@ -211,6 +215,8 @@ struct Ending {
     rest: Bytes,
     end: End,
     flushed: bool,
+    /// Before the next byte of a trickle.
+    pause: Option<Pin<Box<tokio::time::Sleep>>>,
 }
 
 impl Body for Ending {
@@ -221,12 +227,18 @@ impl Body for Ending {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
+        if self.end == End::Trickle && !self.rest.is_empty() {
+            let sleep = || Box::pin(tokio::time::sleep(Duration::from_millis(50)));
+            std::task::ready!(self.pause.get_or_insert_with(sleep).as_mut().poll(context));
+            self.pause = None;
+            return Poll::Ready(Some(Ok(Frame::data(self.rest.split_to(1)))));
+        }
         if !self.rest.is_empty() {
             return Poll::Ready(Some(Ok(Frame::data(std::mem::take(&mut self.rest)))));
         }
         let flushed = std::mem::replace(&mut self.flushed, true);
         match self.end {
-            End::Whole => Poll::Ready(None),
+            End::Whole | End::Trickle => Poll::Ready(None),
             // What there is goes out where there is no more for the moment.
             End::Cut if !flushed => {
                 context.waker().wake_by_ref();

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 
 use serde_json::json;
 use shunt_rules::Digest;
-use shunt_rules::artefact::{Artefact, oci};
+use shunt_rules::artefact::{Artefact, Reference, oci};
 
 use super::fake::{Asked, End, Fake, Reply, Store};
 use super::{asset, at, client, pack, signed};
@@ -221,6 +221,18 @@ async fn a_registry_that_says_nothing_is_not_waited_for() {
     }
 }
 
+/// For as long as it may be silent, and not for as long as all that it may send would take.
+#[tokio::test]
+async fn a_registry_that_sends_a_byte_now_and_then_is_given_up() {
+    let good = pack("1.0.0", 100);
+    let fake = with(&good, |asked, store| {
+        let slow = asked.target.contains("/manifests/1.0.0");
+        slow.then(|| store.answer(asked, Vec::new()).end(End::Trickle))
+    })
+    .await;
+    says(pulled(&fake, ":1.0.0").await, "sends less than 4 KiB/s");
+}
+
 #[tokio::test]
 async fn a_registry_that_sends_too_much_is_not_read_to_the_end() {
     let good = pack("1.0.0", 100);
@@ -253,6 +265,20 @@ async fn what_is_no_pack_is_named() {
     says(pulled(&fake, "").await, "names no version; add a tag");
     let of_component = format!("@sha256:{}", good.component_digest());
     says(pulled(&fake, &of_component).await, &format!("use @sha256:{}", good.digest()));
+    // What a pack consists of.
+    let of_code = format!("@sha256:{}", good.pack().digest());
+    says(pulled(&fake, &of_code).await, &format!("use @sha256:{}", good.digest()));
+    let name = fake.name();
+    says(
+        pulled(&fake, &format!("@sha256:{}", asset(&good))).await,
+        &format!(
+            "of a part of a pack, and not of a pack; use one that `shunt pack list {name}/team/t` shows"
+        ),
+    );
+    // A range is for a lock, and no tag is asked for.
+    says(pulled(&fake, ":1").await, "alone resolves; name a version: 1.0.0 is the highest within it");
+    says(pulled(&fake, ":1.1").await, "name a version: there is none within 1.1");
+    assert_eq!(fake.count("GET /v2/team/t/manifests/1 "), 0);
     // A component that another tool pushed, and one of two packs.
     let list = format!("sha256-{}", good.component_digest());
     let two = fake.edit(|store| store.manifests[&list].clone());
@@ -350,6 +376,31 @@ async fn what_cannot_be_reached_says_why() {
     says(asked(vec![around.name()], &around.name()).await, "sends us from one address to the next");
     let many = Fake::with(|_, _| Some(Reply::new(429, "").header("retry-after", "7"))).await;
     says(asked(vec![many.name()], &many.name()).await, "try again in 7 s");
+    let secure =
+        Fake::with(|_, _| Some(Reply::new(400, "Client sent an HTTP request to an HTTPS server.\n"))).await;
+    let advice = format!("speaks TLS; ask it with TLS: leave out `--insecure-registry {}`", secure.name());
+    says(asked(vec![secure.name()], &secure.name()).await, &advice);
+    // What answers as TLS does: an alert (RFC 8446, section 6).
+    let alert = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let at = alert.local_addr().unwrap().to_string();
+    tokio::spawn(async move {
+        use tokio::io::AsyncWriteExt as _;
+        while let Ok((mut stream, _)) = alert.accept().await {
+            let _ = stream.write_all(&[21, 3, 3, 0, 2, 2, 10]).await;
+        }
+    });
+    says(asked(vec![at.clone()], &at).await, "speaks TLS");
+    // A manifest by its digest that cannot be read.
+    let digest = Digest::of(b"x");
+    let damaged = Fake::with(move |asked, _| {
+        let body = r#"{"errors":[{"code":"UNKNOWN","message":"unknown error"}]}"#;
+        asked.target.contains("/manifests/").then(|| Reply::new(500, body))
+    })
+    .await;
+    let settings = Settings { insecure: vec![damaged.name()], docker_config: None, ..Settings::default() };
+    let pinned = at_digest(&damaged, digest);
+    let error = Client::new(&settings).unwrap().pull(&pinned, None, &()).await.unwrap_err().to_string();
+    assert!(error.contains("cannot read it (UNKNOWN: unknown error): what it stores was changed"), "{error}");
     let broken =
         Fake::with(|_, _| Some(Reply::new(500, r#"{"errors":[{"code":"X","message":"disk"}]}"#))).await;
     says(asked(vec![broken.name()], &broken.name()).await, "answers 500 (X: disk)");
@@ -358,6 +409,17 @@ async fn what_cannot_be_reached_says_why() {
     let settings = Settings { ca: vec!["/nonexistent.pem".into()], ..Settings::default() };
     let error = Client::new(&settings).err().unwrap().to_string();
     assert!(error.contains("the CA file /nonexistent.pem cannot be read"), "{error}");
+    // Nobody writes to it.
+    let folder = tempfile::tempdir().unwrap();
+    let fifo = folder.path().join("fifo");
+    assert!(std::process::Command::new("mkfifo").arg(&fifo).status().unwrap().success());
+    let settings = Settings { ca: vec![fifo], ..Settings::default() };
+    let error = Client::new(&settings).err().unwrap().to_string();
+    assert!(error.contains("it is a FIFO and not a file"), "{error}");
+}
+
+fn at_digest(fake: &Fake, digest: Digest) -> Reference {
+    at(fake, &format!("@sha256:{digest}"))
 }
 
 #[tokio::test]

@@ -1,6 +1,6 @@
 //! TLS to registries, with the CAs of the system and those that an operator gives.
 
-use std::io;
+use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
@@ -8,9 +8,13 @@ use rustls::crypto::aws_lc_rs::default_provider;
 use rustls::{ClientConfig, RootCertStore};
 use rustls_pki_types::pem::PemObject as _;
 use rustls_pki_types::{CertificateDer, ServerName};
+use shunt_rules::plain_file;
 use tokio_rustls::TlsConnector;
 
 use crate::error::Cause;
+
+/// Bytes of a CA file. All CAs of a system have some 250,000.
+const MAX_CA_FILE: u64 = 4 << 20;
 
 /// Makes connections, once it has read the CAs of the system: not who asks without TLS has to wait for that.
 pub(super) struct Tls {
@@ -52,7 +56,10 @@ impl Tls {
 
 fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
     let unreadable = |error: &dyn std::fmt::Display| format!("cannot be read ({error})");
-    let text = std::fs::read(path).map_err(|error| unreadable(&error))?;
+    let mut text = Vec::new();
+    plain_file::open(path)
+        .and_then(|file| file.take(MAX_CA_FILE).read_to_end(&mut text))
+        .map_err(|error| unreadable(&error))?;
     let found: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&text).collect();
     match found {
         Ok(found) if found.is_empty() => Err("has no certificate".to_owned()),

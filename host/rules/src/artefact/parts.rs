@@ -64,6 +64,8 @@ pub enum ManifestKind {
     Component {
         /// The version that it says it has.
         version: Option<String>,
+        /// The component itself, which is one layer.
+        code: Option<Digest>,
     },
     /// All that goes with a component, whose manifest has this digest.
     Pack {
@@ -90,9 +92,10 @@ impl ManifestKind {
             (Some(oci::SIGNATURE), _) => ManifestKind::Signature,
             (Some(oci::COSIGN), _) => ManifestKind::Cosign,
             (Some(other), _) => ManifestKind::Other(other.to_owned()),
-            (None, _) if manifest.config.media_type == oci::WASM_CONFIG => {
-                ManifestKind::Component { version: manifest.annotations.get(oci::VERSION).cloned() }
-            }
+            (None, _) if manifest.config.media_type == oci::WASM_CONFIG => ManifestKind::Component {
+                version: manifest.annotations.get(oci::VERSION).cloned(),
+                code: manifest.layers.first().map(|layer| layer.digest),
+            },
             (None, _) => ManifestKind::Other(manifest.config.media_type),
         }
     }
@@ -387,7 +390,11 @@ mod tests {
         let mut good = artefact("t");
         good.sign(&SecretKey::generate().unwrap()).unwrap();
         let version = Some("1.0.0".to_owned());
-        assert_eq!(ManifestKind::of(good.component_manifest().bytes), ManifestKind::Component { version });
+        let code = Some(good.pack().digest());
+        assert_eq!(
+            ManifestKind::of(good.component_manifest().bytes),
+            ManifestKind::Component { version, code }
+        );
         let component = good.component_digest();
         assert_eq!(ManifestKind::of(good.manifest().bytes), ManifestKind::Pack { component });
         assert_eq!(ManifestKind::of(good.signature_manifests()[0].bytes), ManifestKind::Signature);
