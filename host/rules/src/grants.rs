@@ -13,7 +13,7 @@
 //!
 //! [capabilities.request]
 //! read = ["accept-language", "x-*"]      # fields; a `*` at the end makes a prefix
-//! write = ["x-team"]
+//! write = ["x-team"]                     # as `read`
 //! target = true                          # path, query and authority may be changed
 //! body = true                            # bodies may be read and replaced
 //!
@@ -37,6 +37,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use crate::Mode;
+pub(crate) use fields::Access;
 pub use fields::Fields;
 
 /// Lines that one hook call may write to the log, whatever is asked.
@@ -199,13 +200,13 @@ impl Grants {
             add(Key::Modes, mode.name().to_owned());
         }
         let (request, response) = (&self.request, &self.response);
-        let mut fields = |key, asked: &Fields, allowed| {
-            asked.beyond(allowed).into_iter().for_each(|pattern| add(key, pattern));
+        let mut fields = |key, access, asked: &Fields, allowed| {
+            asked.beyond(access, allowed).into_iter().for_each(|pattern| add(key, pattern));
         };
-        fields(Key::RequestRead, &request.read, &other.request.read);
-        fields(Key::RequestWrite, &request.write, &other.request.write);
-        fields(Key::ResponseRead, &response.read, &other.response.read);
-        fields(Key::ResponseWrite, &response.write, &other.response.write);
+        fields(Key::RequestRead, Access::Read, &request.read, &other.request.read);
+        fields(Key::RequestWrite, Access::Write, &request.write, &other.request.write);
+        fields(Key::ResponseRead, Access::Read, &response.read, &other.response.read);
+        fields(Key::ResponseWrite, Access::Write, &response.write, &other.response.write);
         for (key, asked, allowed) in [
             (Key::RequestTarget, request.target, other.request.target),
             (Key::RequestBody, request.body, other.request.body),
@@ -290,6 +291,9 @@ impl fmt::Display for Grant {
         let value = self.value.as_str();
         let mut fields = |verb: &str, of: &str| match value {
             "" => write!(f, "{verb} fields of {of}"),
+            "*" if self.key == Key::RequestWrite => {
+                f.write_str("change all fields of requests but credentials and what Shunt says of the client")
+            }
             "*" => write!(f, "{verb} all fields of {of} but credentials"),
             prefix if prefix.ends_with('*') => write!(f, "{verb} the fields {prefix} of {of}"),
             name => write!(f, "{verb} the field {name} of {of}"),

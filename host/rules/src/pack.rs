@@ -45,6 +45,8 @@ pub struct Pack {
 pub enum PackError {
     #[error("cannot read {}: {source}", path.display())]
     Io { path: PathBuf, source: io::Error },
+    #[error("{} is no pack: it has no pack.toml; name the folder of a pack, which `shunt rule new` makes", .0.display())]
+    NoPack(PathBuf),
     #[error("{} is not built: {} does not exist; run `shunt rule build {}`", folder.display(), file.display(), folder.display())]
     NotBuilt { folder: PathBuf, file: PathBuf },
     #[error("there is no built-in pack {name}; {}", builtin::hint(name))]
@@ -97,7 +99,11 @@ impl Pack {
         let is_folder = path.is_dir();
         let file = if is_folder {
             let manifest = path.join("pack.toml");
-            let text = plain_file::open(&manifest).and_then(io::read_to_string).map_err(failed(&manifest))?;
+            let text = plain_file::open(&manifest).and_then(io::read_to_string);
+            let text = text.map_err(|source| match source.kind() {
+                io::ErrorKind::NotFound => PackError::NoPack(path.to_owned()),
+                _ => failed(&manifest)(source),
+            })?;
             let file = path.join("dist").join(Manifest::parse(&text)?.name + ".wasm");
             if !file.exists() {
                 return Err(PackError::NotBuilt { folder: path.to_owned(), file });
@@ -373,7 +379,8 @@ mod tests {
     #[test]
     fn a_folder_that_is_not_built_is_named() {
         let folder = tempfile::tempdir().unwrap();
-        assert!(matches!(Pack::read(folder.path()), Err(PackError::Io { .. })));
+        let error = Pack::read(folder.path()).unwrap_err().to_string();
+        assert!(error.contains("is no pack: it has no pack.toml; name the folder of a pack"), "{error}");
         std::fs::write(folder.path().join("pack.toml"), MANIFEST).unwrap();
         let error = Pack::read(folder.path()).unwrap_err().to_string();
         assert!(error.contains("shunt rule build"), "{error}");

@@ -23,6 +23,8 @@ pub enum PrivateFolderError {
     Io { path: PathBuf, source: io::Error },
     #[error("{} is no folder; remove it, or name another", .0.display())]
     NotAFolder(PathBuf),
+    #[error("{} is a link to {}, which is not there; make that folder, or remove the link", path.display(), to.display())]
+    Dangling { path: PathBuf, to: PathBuf },
     #[error(
         "the folder {} belongs to user {owner}, and Shunt runs as user {user}; use a folder \
          of its own", path.display()
@@ -48,6 +50,9 @@ impl PrivateFolder {
     pub fn open(path: &Path) -> Result<PrivateFolder, PrivateFolderError> {
         let io = |source| PrivateFolderError::Io { path: path.to_owned(), source };
         if !path.exists() {
+            if let Ok(to) = path.read_link() {
+                return Err(PrivateFolderError::Dangling { path: path.to_owned(), to });
+            }
             DirBuilder::new().recursive(true).mode(MODE).create(path).map_err(io)?;
         }
         // Where links lead to, seen once.
@@ -130,6 +135,9 @@ mod tests {
         let says = |path: &Path| PrivateFolder::open(path).unwrap_err().to_string();
         fs::write(&cache, "").unwrap();
         assert!(says(&cache).contains("is no folder"));
+        fs::remove_file(&cache).unwrap();
+        symlink("none", &cache).unwrap();
+        assert!(says(&cache).contains("is a link to none, which is not there; make that folder"));
         fs::remove_file(&cache).unwrap();
         fs::create_dir(&cache).unwrap();
         for shared in [0o755, 0o770, 0o701, 0o704] {

@@ -6,7 +6,7 @@ use wasmtime::ResourceLimiter;
 
 use crate::abi::FieldError;
 use crate::budget::CallTime;
-use crate::grants::{Grant, Key};
+use crate::grants::{Access, Grant, Key};
 use crate::host::MAX_TABLE;
 use crate::{Attachment, Exchange};
 
@@ -111,13 +111,13 @@ impl State {
     #[inline]
     pub(crate) fn check_field(&mut self, key: Key, name: &str) -> Result<(), FieldError> {
         let grants = &self.attachment.grants;
-        let fields = match key {
-            Key::RequestRead => &grants.request.read,
-            Key::RequestWrite => &grants.request.write,
-            Key::ResponseRead => &grants.response.read,
-            _ => &grants.response.write,
+        let (fields, access) = match key {
+            Key::RequestRead => (&grants.request.read, Access::Read),
+            Key::RequestWrite => (&grants.request.write, Access::Write),
+            Key::ResponseRead => (&grants.response.read, Access::Read),
+            _ => (&grants.response.write, Access::Write),
         };
-        if fields.contains(name) { Ok(()) } else { Err(self.usage.deny(key, name)) }
+        if fields.allows(access, name) { Ok(()) } else { Err(self.usage.deny(key, name)) }
     }
 
     /// Counts what the pack was not granted.

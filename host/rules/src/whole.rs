@@ -1,14 +1,16 @@
 //! Files that are there as a whole, or not at all.
 
+use std::borrow::Cow;
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::{fs, io};
 
-/// Writes a file in the place of the one that may be there.
+/// Writes a file in the place of the one that may be there. Where that is a link, to where it leads.
 ///
 /// # Errors
 /// It cannot be written; the file that was there stays.
 pub fn write(file: &Path, bytes: &[u8]) -> io::Result<()> {
+    let file = &*behind_links(file)?;
     let name = file.file_name().ok_or(io::ErrorKind::InvalidInput)?;
     // Beside it, so that the rename cannot cross a file system; and of this call alone.
     static CALLS: AtomicU64 = AtomicU64::new(0);
@@ -22,9 +24,35 @@ pub fn write(file: &Path, bytes: &[u8]) -> io::Result<()> {
     written
 }
 
+fn behind_links(file: &Path) -> io::Result<Cow<'_, Path>> {
+    if !file.is_symlink() {
+        return Ok(Cow::Borrowed(file));
+    }
+    let leads = file.canonicalize().map_err(|error| {
+        let to = fs::read_link(file).unwrap_or_default();
+        io::Error::new(error.kind(), format!("it is a link to {}: {error}", to.display()))
+    })?;
+    Ok(Cow::Owned(leads))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_link_stays_one() {
+        let folder = tempfile::tempdir().unwrap();
+        let [file, link, elsewhere] = ["a/file", "link", "elsewhere"].map(|it| folder.path().join(it));
+        fs::create_dir(folder.path().join("a")).unwrap();
+        fs::write(&file, "old").unwrap();
+        std::os::unix::fs::symlink("a/file", &link).unwrap();
+        write(&link, b"new").unwrap();
+        assert_eq!((fs::read(&file).unwrap(), link.is_symlink()), (b"new".to_vec(), true));
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 2, "nothing else is left");
+        std::os::unix::fs::symlink("none", &elsewhere).unwrap();
+        let error = write(&elsewhere, b"new").unwrap_err().to_string();
+        assert!(error.contains("it is a link to none"), "{error}");
+    }
 
     #[test]
     fn many_write_one_file_at_a_time_and_leave_nothing_else() {

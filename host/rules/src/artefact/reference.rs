@@ -29,6 +29,8 @@ pub struct Reference {
 /// Why a text is no reference. Each says what to write.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ReferenceError {
+    #[error("{text:?} is a URL; write it without {scheme}: registry.example/team/canary:1.2.0")]
+    Scheme { text: String, scheme: String },
     #[error(
         "{0:?} names no registry; write its host, a slash and the repository: registry.example/team/canary:1.2.0"
     )]
@@ -66,6 +68,9 @@ impl Reference {
     /// It is none.
     pub fn parse(text: &str) -> Result<Reference, ReferenceError> {
         let owned = || text.to_owned();
+        if let Some(end) = text.find("://") {
+            return Err(ReferenceError::Scheme { text: owned(), scheme: text[..end + 3].to_owned() });
+        }
         let (name, digest) = match text.split_once('@') {
             Some((name, digest)) => {
                 let read = digest.strip_prefix("sha256:").and_then(Digest::from_hex);
@@ -344,7 +349,8 @@ mod tests {
             ("canary:1.2.0", "names no registry"),
             ("team/canary:1.2.0", "names no registry"),
             ("./canary:1.2.0", "names no registry"),
-            ("https://registry.example/canary", "is no host"),
+            ("https://registry.example/canary", "is a URL; write it without https://"),
+            ("oci://registry.example/canary:1.2.0", "is a URL; write it without oci://"),
             ("registry..example/canary", "is no host"),
             ("-registry.example/canary", "is no host"),
             ("registry.example:/canary", "is no host"),

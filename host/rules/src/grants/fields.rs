@@ -24,6 +24,19 @@ const SENSITIVE: [&str; 8] = [
     "x-auth-token",
 ];
 
+/// Fields that Shunt vouches for, and members believe: who may write them says who the client is. No prefix stands for them
+/// either where fields are written.
+///
+/// RFC 7239, and what came before it.
+const VOUCHED_FOR: [&str; 4] = ["forwarded", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto"];
+
+/// What is done to a field.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Access {
+    Read,
+    Write,
+}
+
 /// Which header fields something may be done to. Names are in lower case.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Fields {
@@ -56,6 +69,11 @@ impl Fields {
                 Some(prefix) => (prefix, &mut fields.prefixes),
                 None => (pattern.as_str(), &mut fields.names),
             };
+            if let (Some(_), true) = (pattern.strip_suffix('*'), is_sensitive(name)) {
+                return Err(format!(
+                    "{pattern:?} does not stand for `{name}`, which holds credentials; write {name:?}, its whole name"
+                ));
+            }
             let is_token = !name.contains('*') && HeaderName::from_bytes(name.as_bytes()).is_ok();
             if !is_token && pattern != "*" {
                 return Err(format!(
@@ -75,11 +93,17 @@ impl Fields {
         self.names.is_empty() && self.prefixes.is_empty()
     }
 
-    /// Whether a field is among them. Its name may be in any case.
+    /// Whether a field is among them, to be read. Its name may be in any case.
     #[inline]
     pub fn contains(&self, name: &str) -> bool {
+        self.allows(Access::Read, name)
+    }
+
+    /// As [`Fields::contains`], for what is done.
+    #[inline]
+    pub(crate) fn allows(&self, access: Access, name: &str) -> bool {
         self.names.iter().any(|own| own.eq_ignore_ascii_case(name))
-            || (self.prefixes.iter().any(|prefix| begins_with(name, prefix)) && !is_sensitive(name))
+            || (self.prefixes.iter().any(|prefix| begins_with(name, prefix)) && !access.needs_name(name))
     }
 
     /// As they are written: `x-team`, `x-*`.
@@ -88,13 +112,22 @@ impl Fields {
         self.names.iter().cloned().chain(prefixes)
     }
 
-    /// The patterns that stand for a field which `other` does not have.
-    pub fn beyond(&self, other: &Fields) -> Vec<String> {
-        let names = self.names.iter().filter(|name| !other.contains(name)).cloned();
+    /// The patterns that stand for a field with which `other` does not allow the same.
+    pub(crate) fn beyond(&self, access: Access, other: &Fields) -> Vec<String> {
+        let names = self.names.iter().filter(|name| !other.allows(access, name)).cloned();
         let within = |prefix: &&String| other.prefixes.iter().any(|wider| prefix.starts_with(wider.as_str()));
         let prefixes =
             self.prefixes.iter().filter(|prefix| !within(prefix)).map(|prefix| format!("{prefix}*"));
         names.chain(prefixes).collect()
+    }
+}
+
+impl Access {
+    /// Whether a field has to be written by its whole name for this.
+    #[inline]
+    fn needs_name(self, name: &str) -> bool {
+        let is_vouched_for = || VOUCHED_FOR.iter().any(|own| own.eq_ignore_ascii_case(name));
+        is_sensitive(name) || (self == Access::Write && is_vouched_for())
     }
 }
 
@@ -146,13 +179,29 @@ mod tests {
     fn a_credential_has_its_own_grant() {
         for name in SENSITIVE {
             let upper = name.to_ascii_uppercase();
-            for prefix in ["*", &format!("{}*", &name[..4]), &format!("{name}*")] {
+            for prefix in ["*", &format!("{}*", &name[..4])] {
                 assert!(!fields(&[prefix]).contains(name), "{name} by {prefix}");
                 assert!(!fields(&[prefix]).contains(&upper), "{name} by {prefix}");
             }
             assert!(fields(&[name, "*"]).contains(&upper));
+            // Who writes this means it, and would not get it.
+            let error = Fields::parse(&[format!("{upper}*")]).unwrap_err();
+            assert!(error.contains(&format!("write {name:?}, its whole name")), "{error}");
         }
         assert!(fields(&["*"]).contains("anything-else"));
+    }
+
+    #[test]
+    fn what_shunt_vouches_for_is_written_by_its_own_grant_alone() {
+        let (all, prefix) = (fields(&["*"]), fields(&["x-*"]));
+        for name in VOUCHED_FOR {
+            assert!(all.allows(Access::Read, name) && !all.allows(Access::Write, name), "{name}");
+            let upper = name.to_ascii_uppercase();
+            assert!(!all.allows(Access::Write, &upper) && fields(&[name]).allows(Access::Write, &upper));
+            assert_eq!(fields(&[name]).beyond(Access::Write, &all), [name]);
+            assert!(fields(&[name]).beyond(Access::Read, &all).is_empty());
+        }
+        assert!(prefix.allows(Access::Write, "x-team") && prefix.allows(Access::Write, "x-forwarded"));
     }
 
     #[test]
@@ -169,22 +218,26 @@ mod tests {
     fn what_others_do_not_have_is_beyond_them() {
         let allowed = fields(&["accept", "x-*", "cookie"]);
         let asked = fields(&["accept", "x-team", "x-a-*", "cookie", "set-cookie", "*", "y-*", "x-api-key"]);
-        assert_eq!(asked.beyond(&allowed), ["set-cookie", "x-api-key", "*", "y-*"]);
-        assert!(allowed.beyond(&allowed).is_empty());
-        assert!(fields(&[]).beyond(&allowed).is_empty());
+        for access in [Access::Read, Access::Write] {
+            assert_eq!(asked.beyond(access, &allowed), ["set-cookie", "x-api-key", "*", "y-*"]);
+            assert!(allowed.beyond(access, &allowed).is_empty());
+            assert!(fields(&[]).beyond(access, &allowed).is_empty());
+        }
     }
 
     proptest::proptest! {
         /// `beyond` says nothing exactly where every name of the one is among the other.
         #[test]
-        fn beyond_agrees_with_contains(
-            asked in proptest::collection::vec("[ab]{1,3}\\*?|\\*|cookie", 0..5),
-            allowed in proptest::collection::vec("[ab]{1,3}\\*?|\\*|cookie", 0..5),
-            name in "[ab]{1,4}|cookie",
+        fn beyond_agrees_with_what_is_allowed(
+            asked in proptest::collection::vec("[ab]{1,3}\\*?|\\*|cookie|forwarded", 0..5),
+            allowed in proptest::collection::vec("[ab]{1,3}\\*?|\\*|cookie|forwarded", 0..5),
+            name in "[ab]{1,4}|cookie|forwarded",
         ) {
             let (asked, allowed) = (Fields::parse(&asked).unwrap(), Fields::parse(&allowed).unwrap());
-            if asked.beyond(&allowed).is_empty() && asked.contains(&name) {
-                proptest::prop_assert!(allowed.contains(&name));
+            for access in [Access::Read, Access::Write] {
+                if asked.beyond(access, &allowed).is_empty() && asked.allows(access, &name) {
+                    proptest::prop_assert!(allowed.allows(access, &name));
+                }
             }
         }
     }

@@ -3,6 +3,7 @@
 use std::path::{Component, Path, PathBuf};
 
 use super::Source;
+use crate::artefact::{Reference, ReferenceError};
 
 /// `registry.example/team/*`, `./packs/*`, or `*`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,7 +28,7 @@ enum Of {
 }
 
 /// Why a text is no pattern. Says what to write.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum PatternError {
     #[error("write `*` alone, or at the end after a `/`, as in `registry.example/team/*`")]
     Star,
@@ -39,6 +40,11 @@ pub enum PatternError {
     RegistryAlone,
     #[error("leave out the tag and the digest: a policy is for a repository")]
     Tag,
+    #[error("write the path without `..` but at its beginning: paths are compared as they are written")]
+    Dots,
+    /// No pack can come from there.
+    #[error(transparent)]
+    Reference(#[from] ReferenceError),
 }
 
 impl Pattern {
@@ -59,6 +65,10 @@ impl Pattern {
             return Err(PatternError::Star);
         }
         if ["/", "./", "../"].iter().any(|start| text.starts_with(start)) {
+            let leads_back = |part: &Component<'_>| *part == Component::ParentDir;
+            if Path::new(name).components().skip_while(leads_back).any(|part| leads_back(&part)) {
+                return Err(PatternError::Dots);
+            }
             return Ok(Pattern {
                 written,
                 of: Of::Path { path: plain(&folder.join(format!("{name}/"))), below },
@@ -72,10 +82,13 @@ impl Pattern {
             return Err(PatternError::Neither);
         }
         match repository {
-            None if !below => Err(PatternError::RegistryAlone),
-            Some(repository) if repository.contains([':', '@']) => Err(PatternError::Tag),
-            _ => Ok(Pattern { written, of: Of::Registry { name: lower_host(name), below } }),
+            None if !below => return Err(PatternError::RegistryAlone),
+            Some(repository) if repository.contains([':', '@']) => return Err(PatternError::Tag),
+            Some(_) => drop(Reference::parse(name)?),
+            // Any repository of it.
+            None => drop(Reference::parse(&format!("{host}/a"))?),
         }
+        Ok(Pattern { written, of: Of::Registry { name: lower_host(name), below } })
     }
 
     /// Whether a policy of this pattern is for a pack from there.
@@ -202,8 +215,15 @@ mod tests {
             ("localhost", PatternError::RegistryAlone),
             ("r.example/team:1", PatternError::Tag),
             ("r.example/team@sha256:0", PatternError::Tag),
+            ("./packs/../*", PatternError::Dots),
+            ("../a/../b", PatternError::Dots),
+            ("/opt/..", PatternError::Dots),
         ] {
             assert_eq!(Pattern::parse(text, Path::new("/")), Err(error), "{text}");
+        }
+        for text in ["r.example/../b", "r.example/team/../*", "r.example/Team/*", "-r.example/*", "r.example/team-"] {
+            let error = Pattern::parse(text, Path::new("/")).unwrap_err();
+            assert!(matches!(error, PatternError::Reference(_)), "{text}: {error}");
         }
         for text in ["r.example/*", "localhost/*", "r:5000/a", "./*", "/*", "*"] {
             assert_eq!(pattern(text).as_str(), text);
