@@ -109,6 +109,12 @@ pub(super) struct TableType {
     pub(super) exactly_one: &'static [&'static str],
 }
 
+impl TableType {
+    pub(super) fn is_flag(&self, name: &str) -> bool {
+        self.keys.iter().any(|key| key.name == name && matches!(key.of, Type::Flag))
+    }
+}
+
 /// As a hint to those who wrote something else.
 impl fmt::Display for TableType {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -125,6 +131,8 @@ impl fmt::Display for TableType {
 #[derive(Clone, Debug)]
 pub(super) enum Type {
     OnlyTrue,
+    /// `true` or `false`; `false` is as if it were not written.
+    Flag,
     Integer(RangeInclusive<u64>),
     /// Milliseconds.
     Duration(RangeInclusive<u64>),
@@ -164,6 +172,7 @@ impl fmt::Display for Type {
         };
         match self {
             Type::OnlyTrue => f.write_str("`true`"),
+            Type::Flag => f.write_str("`true` or `false`"),
             Type::Integer(range) => write!(f, "a whole number from {} to {}", range.start(), range.end()),
             Type::Duration(bounds) => f.write_str(&range(&DURATION, bounds)),
             Type::Size(bounds) => f.write_str(&range(&SIZE, bounds)),
@@ -276,7 +285,11 @@ fn schema_of_table(table: &TableType) -> Map<String, Value> {
         schema.insert("required".to_string(), Value::Array(required));
     }
     if !table.exactly_one.is_empty() {
-        let one = table.exactly_one.iter().map(|name| json!({ "required": [name] })).collect();
+        let one = table.exactly_one.iter().map(|name| match table.is_flag(name) {
+            true => json!({ "required": [name], "properties": { *name: { "const": true } } }),
+            false => json!({ "required": [name] }),
+        });
+        let one = one.collect();
         schema.insert("oneOf".to_string(), Value::Array(one));
     }
     schema
@@ -289,6 +302,7 @@ fn schema_of(of: &Type) -> Map<String, Value> {
     };
     match of {
         Type::OnlyTrue => object([("const", json!(true))]),
+        Type::Flag => object([("type", json!("boolean"))]),
         Type::Integer(range) => object([
             ("type", json!("integer")),
             ("minimum", json!(range.start())),

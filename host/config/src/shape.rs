@@ -71,7 +71,7 @@ fn rewrite(at: &At<'_>, takes: &Type) -> Option<String> {
         (Type::Integer(_), DeValue::String(text)) if text.parse::<i64>().is_ok() => {
             Some(format!("write it without quotes: `{text}`"))
         }
-        (Type::OnlyTrue, DeValue::String(text)) if text == "true" => {
+        (Type::OnlyTrue | Type::Flag, DeValue::String(text)) if text == "true" => {
             Some("write it without quotes: `true`".to_string())
         }
         (Type::Tables(_), DeValue::Table(_)) => {
@@ -412,6 +412,27 @@ impl<T: Copy + Into<u64> + TryFrom<u64>> Shape for Integer<T> {
 impl<T: Copy + Into<u64> + TryFrom<u64>> Written for Integer<T> {
     fn write(&self, value: &T) -> String {
         (*value).into().to_string()
+    }
+}
+
+/// `true`; `false` says the same as leaving the key out.
+pub(super) struct Flag;
+
+impl Shape for Flag {
+    type Value = bool;
+
+    fn describe(&self) -> Type {
+        Type::Flag
+    }
+
+    fn read(&self, at: At<'_>, walk: &mut Walk) -> Option<bool> {
+        match at.value {
+            DeValue::Boolean(value) => Some(*value),
+            _ => {
+                wrong_type(&at, &Type::Flag, walk);
+                None
+            }
+        }
     }
 }
 

@@ -308,13 +308,13 @@ impl<'t> Table<'t> {
         }
     }
 
-    /// Of these keys exactly one is to be written.
+    /// Of these keys exactly one is to be written. A flag that is `false` is not.
     pub(super) fn exactly_one(&mut self, names: &'static [&'static str]) {
         self.declared.exactly_one = names;
         if self.content.is_none() {
             return;
         }
-        let written: Vec<&str> = names.iter().copied().filter(|name| self.wrote(name)).collect();
+        let written: Vec<&str> = names.iter().copied().filter(|name| self.says(name)).collect();
         let all: Vec<String> = names.iter().map(|name| format!("`{name}`")).collect();
         match written.as_slice() {
             [] => {
@@ -352,6 +352,13 @@ impl<'t> Table<'t> {
     /// Whether the key is in the file, right or wrong.
     pub(super) fn wrote(&self, name: &str) -> bool {
         self.entry(name).is_some()
+    }
+
+    /// Whether a key is written, and is no flag that is `false`.
+    fn says(&self, name: &str) -> bool {
+        let is_no = |value: &DeValue<'_>| matches!(value, DeValue::Boolean(false));
+        let entry = self.entry(name);
+        entry.is_some_and(|(_, value)| !(self.declared.is_flag(name) && is_no(value.get_ref())))
     }
 
     /// Refuses the value of a key; the table, where the key is not written.

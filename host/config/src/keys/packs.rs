@@ -6,7 +6,7 @@ use super::super::containers::{list, one_or_list};
 use super::super::model::{PackPolicy, Packs};
 use super::super::packs;
 use super::super::report::{Cause, Refusal};
-use super::super::shape::{OnlyTrue, file, folder, integer, registry};
+use super::super::shape::{Flag, file, folder, integer, registry};
 use super::super::walk::Table;
 
 /// Keys of a policy at most: as many as a pack file has signatures.
@@ -54,8 +54,8 @@ pub(super) fn pack_policy(table: &mut Table<'_>) -> Option<PackPolicy> {
         integer(1..=32u32),
         "all of them",
     );
-    let unsigned =
-        table.optional("unsigned", "In place of `keys`: the packs need no signature.", OnlyTrue).is_some();
+    let unsigned = table.optional("unsigned", "`true` in place of `keys`: the packs need no signature.", Flag);
+    let unsigned = unsigned.unwrap_or_default();
     let grants = table.derived(
         "grants",
         "The most that a pack may ask for, as `[capabilities]` of pack.toml: `{ log = 8, request = { read = [\"accept\"] } }`.",
