@@ -15,12 +15,14 @@ mod flows;
 mod guard;
 mod highest;
 mod history;
+mod load;
 mod lock;
 mod next;
 mod operate;
 mod packet_status;
 mod packs;
 mod plan;
+mod rollback;
 mod rules;
 mod status;
 
@@ -48,9 +50,11 @@ pub use apply::reload;
 pub use explain::Unexplained;
 pub use flows::FlowQuery;
 pub use guard::Allow;
+pub use load::{Load, load_reference, load_rule};
 pub use lock::{Change, Locked, lock};
-pub use operate::{Load, NotFound, breaker_opened, load_reference, load_rule, rollback_rule};
+pub use operate::NotFound;
 pub use plan::{Summary, check};
+pub use rollback::{breaker_opened, rollback_rule};
 pub use rules::{LoadError, RuleName};
 
 /// The running process, as the admin interface sees it. One change at a time.
