@@ -79,7 +79,7 @@ pub use hooks::{
 pub use host::{HostError, RuleHost};
 pub use manifest::{Advice, FaultAdvice, Manifest, ManifestError, Slot};
 pub use pack::{MAX_PACK_BYTES, Pack, PackError};
-pub use private_folder::{PrivateFolder, PrivateFolderError};
+pub use private_folder::{PrivateFolder, PrivateFolderError, shared_mode};
 pub use rule::{Rule, RuleError};
 pub use runner::Runner;
 pub use settings::{Field, Kind, Schema, SettingsError, Shape};

@@ -85,6 +85,13 @@ impl PrivateFolder {
     }
 }
 
+/// The mode of a file or folder of this process's user, where others can use it as well.
+#[must_use]
+pub fn shared_mode(found: &Metadata) -> Option<u32> {
+    let mode = found.permissions().mode() & 0o777;
+    (found.uid() == nix::unistd::geteuid().as_raw() && mode & OTHERS != 0).then_some(mode)
+}
+
 fn judge(path: &Path, found: &Metadata, user: u32) -> Result<(), PrivateFolderError> {
     let path = path.to_owned();
     if !found.is_dir() {

@@ -65,6 +65,45 @@ fn a_pack_is_built_shown_signed_and_verified() {
     assert_eq!(std::fs::read(&file).unwrap(), signed);
 }
 
+/// As ssh has it.
+#[test]
+fn a_secret_key_that_others_can_read_signs_nothing() {
+    let folder = Folder::new();
+    let file = packs::file("canary", &folder);
+    pack(&folder, &["keygen", "team"]).good();
+    let before = std::fs::read(&file).unwrap();
+    let sign = |mode: u32| {
+        let mode = std::fs::Permissions::from_mode(mode);
+        std::fs::set_permissions(folder.path().join("team.key"), mode).unwrap();
+        pack(&folder, &["sign", "canary.pack.tar", "--key", "team.key"])
+    };
+    for mode in [0o644, 0o640, 0o604] {
+        let refused = sign(mode).refused(1);
+        assert!(refused.contains(&format!("team.key has mode {mode:04o}, and others may know")), "{refused}");
+        assert!(refused.contains("`chmod 0600 team.key`"), "{refused}");
+        assert!(std::fs::read(&file).unwrap() == before);
+    }
+    sign(0o400).good();
+}
+
+/// Who runs Shunt may keep its configuration elsewhere, and link to it.
+#[test]
+fn a_lock_that_is_a_link_stays_one() {
+    let folder = Folder::new();
+    folder.configure(
+        "[[virtual]]\nname = \"shop\"\nlisten = \"127.0.0.1:8080\"\nprotocol = \"http\"\npool = \"web\"\n\n\
+         [[pool]]\nname = \"web\"\nmembers = [{ address = \"10.0.0.1:80\" }]\n",
+    );
+    // Of a reference that the configuration had once.
+    let entry = format!("reference = \"r.example/a:1\"\ndigest = \"sha256:{}\"\n", "0".repeat(64));
+    let kept = folder.write("kept.lock", format!("[[pack]]\n{entry}name = \"a\"\nversion = \"1.0.0\"\n"));
+    let link = folder.path().join("shunt.lock");
+    std::os::unix::fs::symlink("kept.lock", &link).unwrap();
+    let told = pack(&folder, &["lock", "--config", "shunt.toml"]).good();
+    assert!(told.starts_with("- r.example/a:1"), "{told}");
+    assert!(link.is_symlink() && !std::fs::read_to_string(kept).unwrap().contains("r.example"));
+}
+
 #[test]
 fn other_folders_homes_and_modes_give_the_same_pack() {
     let home = std::env::var_os("HOME").map(PathBuf::from).unwrap();

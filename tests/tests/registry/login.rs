@@ -38,7 +38,8 @@ fn a_private_ca_and_a_login_are_needed_and_enough() {
     let text = push(&["--ca", key.to_str().unwrap()]).refused(1);
     assert!(text.contains("has no certificate"), "{text}");
     // It says that it is without TLS where it is not: then nothing is sent that it understands.
-    push(&["--insecure-registry", &name]).refused(1);
+    let text = push(&["--insecure-registry", &name]).refused(1);
+    assert!(text.contains(&format!("{name} speaks TLS; ask it with TLS: leave out")), "{text}");
 
     let text = push(&ca).refused(1);
     assert!(

@@ -34,8 +34,29 @@ fn a_pack_comes_as_it_went() {
     let row = json!({ "tag": "1.0.0", "version": "1.0.0", "digest": digest });
     assert_eq!(listed, json!({ "repository": at, "tags": [row], "more": [] }));
     assert_eq!(team.plain(&registry, &["list", &at]).good(), format!("1.0.0  {digest}\n"));
-    // The other commands take it where they take a file.
+    // The digest of the component is not that of the pack.
+    let shown = team.pack(&["inspect", team.file(), "-o", "json"]).json();
+    for component in ["manifest", "digest"] {
+        let wrong = format!("{at}@{}", shown["component"][component].as_str().unwrap());
+        let text = team.plain(&registry, &["pull", &wrong]).refused(1);
+        assert!(
+            text.contains("this is the digest of a component") && text.contains(&format!("use @{digest}")),
+            "{text}"
+        );
+    }
+    // A range is for a lock.
+    let text = team.plain(&registry, &["pull", &format!("{at}:1")]).refused(1);
+    assert!(text.contains("name a version: 1.0.0 is the highest within it"), "{text}");
+    // Nothing but another pack file of the same pack is replaced.
     let reference = format!("{at}:1.0.0");
+    let other = team.folder.write("notes.txt", "mine");
+    let pull = |file: &str| team.plain(&registry, &["pull", &reference, "--file", file]);
+    pull("copy.tar").good();
+    pull("copy.tar").good();
+    let text = pull("notes.txt").refused(1);
+    assert!(text.contains("notes.txt is there, and is something that is no pack file"), "{text}");
+    assert_eq!(std::fs::read_to_string(other).unwrap(), "mine");
+    // The other commands take it where they take a file.
     let shown = team.plain(&registry, &["inspect", &reference, "--key", "team.pub", "-o", "json"]).json();
     assert_eq!((&shown["digest"], &shown["signatures"][0]["validity"]), (&json!(digest), &json!("valid")));
     team.plain(&registry, &["verify", &reference, "--key", "team.pub"]).good();

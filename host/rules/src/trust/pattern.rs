@@ -221,7 +221,9 @@ mod tests {
         ] {
             assert_eq!(Pattern::parse(text, Path::new("/")), Err(error), "{text}");
         }
-        for text in ["r.example/../b", "r.example/team/../*", "r.example/Team/*", "-r.example/*", "r.example/team-"] {
+        for text in
+            ["r.example/../b", "r.example/team/../*", "r.example/Team/*", "-r.example/*", "r.example/team-"]
+        {
             let error = Pattern::parse(text, Path::new("/")).unwrap_err();
             assert!(matches!(error, PatternError::Reference(_)), "{text}: {error}");
         }

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::json;
 use shunt_rules::artefact::{Artefact, KeyError, PublicKey, SecretKey};
-use shunt_rules::plain_file;
+use shunt_rules::{plain_file, shared_mode};
 
 use super::super::failure::{Exit, Failure};
 use super::super::format::count;
@@ -66,6 +66,7 @@ fn create(file: &Path, mode: u32, content: &[u8]) -> Result<(), Failure> {
 pub(super) fn sign(file: &Path, key: &Path, screen: &Screen) -> Result<(), Failure> {
     let mut artefact = open(file)?;
     let secret = SecretKey::from_pem(&text(key)?).map_err(|error| key_file(key, &error))?;
+    is_secret(key)?;
     let added = artefact.sign(&secret).map_err(refused)?;
     if added {
         write(file, &artefact.to_bytes())?;
@@ -87,6 +88,15 @@ pub(super) fn sign(file: &Path, key: &Path, screen: &Screen) -> Result<(), Failu
         )
     });
     Ok(())
+}
+
+/// As ssh has it: a key of this user that others can read may be known to them.
+fn is_secret(key: &Path) -> Result<(), Failure> {
+    let found = key.metadata().ok().filter(std::fs::Metadata::is_file);
+    let Some(mode) = found.as_ref().and_then(shared_mode) else { return Ok(()) };
+    let key = key.display();
+    Err(Failure::failed("key", format!("{key} has mode {mode:04o}, and others may know this secret key"))
+        .help(format!("`chmod 0600 {key}` if nobody has read it, else make another by `shunt pack keygen`")))
 }
 
 /// Checks signatures.

@@ -75,11 +75,12 @@ pub(super) fn push(
             sent => format!("{} sent", bytes(sent)),
         };
         format!(
-            "{} {} {}, {}, {sent}\n{pinned}\n",
+            "{} {} {}, {}, {sent}\n{pinned}\n{}",
             paint.on(Tone::Good, "pushed"),
             manifest.name,
             manifest.version,
-            count(signatures, "signature")
+            count(signatures, "signature"),
+            of_unsigned(signatures, "`shunt pack sign` adds one, then push it again")
         )
     });
     Ok(())
@@ -100,6 +101,7 @@ pub(super) fn pull(
     let (name, version) = (&manifest.name, manifest.version.to_string());
     let file = file.unwrap_or_else(|| PathBuf::from(format!("{name}-{version}.pack.tar")));
     let content = artefact.to_bytes();
+    may_replace(&file, name)?;
     write(&file, &content)?;
     let pinned = reference.with_digest(artefact.digest()).to_string();
     let answer = json!({
@@ -109,14 +111,38 @@ pub(super) fn pull(
     });
     screen.show(&answer, |paint| {
         format!(
-            "{} {name} {version}, {}, {}: {}\n{pinned}\n",
+            "{} {name} {version}, {}, {}: {}\n{pinned}\n{}",
             paint.on(Tone::Good, "pulled"),
             bytes(content.len() as u64),
             count(artefact.signatures().len(), "signature"),
-            file.display()
+            file.display(),
+            of_unsigned(artefact.signatures().len(), "have its authors sign it")
         )
     });
     Ok(())
+}
+
+/// What a pack without a signature lacks.
+fn of_unsigned(signatures: usize, remedy: &str) -> String {
+    if signatures > 0 {
+        return String::new();
+    }
+    format!("nobody signed it, so that only a policy with `unsigned = true` lets it run; {remedy}\n")
+}
+
+/// Whether a file may be put in the place of what is there: of another version of the pack, and of nothing else.
+fn may_replace(file: &Path, name: &str) -> Result<(), Failure> {
+    if file.symlink_metadata().is_err() {
+        return Ok(());
+    }
+    let there = Artefact::open(file).ok().flatten();
+    let what = match there.as_ref().map(|it| it.pack().manifest()) {
+        Some(there) if there.name == name => return Ok(()),
+        Some(other) => format!("the pack {} {}", other.name, other.version),
+        None => "something that is no pack file".to_owned(),
+    };
+    Err(Failure::failed("pack", format!("{} is there, and is {what}", file.display()))
+        .help("remove it, or name another file by --file"))
 }
 
 /// A pack of a registry.
