@@ -136,6 +136,15 @@ impl Document {
         &self.lock_path
     }
 
+    /// The command that writes its lock, as a text tells to run it. It names this configuration, unless that is the
+    /// default.
+    pub fn lock_command(&self) -> String {
+        if self.path == Path::new(DEFAULT_PATH) {
+            return "`shunt pack lock`".to_owned();
+        }
+        format!("`shunt pack lock --config {}`", self.path.display())
+    }
+
     /// Whether the certificates, keys and packs that it names are there and can be opened.
     ///
     /// # Errors
@@ -184,15 +193,6 @@ impl Document {
         }
     }
 
-    /// A command that a text tells to run has to name this configuration, unless it is the default.
-    fn with_path(&self, text: String) -> String {
-        const LOCK: &str = "`shunt pack lock`";
-        if self.path == Path::new(DEFAULT_PATH) {
-            return text;
-        }
-        text.replace(LOCK, &format!("`shunt pack lock --config {}`", self.path.display()))
-    }
-
     fn findings(&self, cause: Cause, remarks: impl IntoIterator<Item = Remark>) -> Vec<Finding> {
         let finding = |remark: Remark| {
             // The nearest key that is written, outwards; the first file, if none is.
@@ -203,8 +203,8 @@ impl Document {
             let place = written.map_or(Place { source: 0, span: None }, |(place, _)| place.clone());
             let entry = written.map(|(_, entry)| entry.clone()).unwrap_or_default();
             let key = Some(KeyPath { here: path(remark.key.len()), entry });
-            let mut refusal = Refusal::new(cause, self.with_path(remark.message));
-            refusal.help = remark.help.map(|help| self.with_path(help));
+            let mut refusal = Refusal::new(cause, remark.message);
+            refusal.help = remark.help;
             Finding { place, key, refusal }
         };
         remarks.into_iter().map(finding).collect()

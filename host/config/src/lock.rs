@@ -31,7 +31,7 @@ pub struct Pin {
     pub version: String,
 }
 
-/// Why there is no lock. The text says what to do.
+/// Why there is no lock. What to do is told apart: see [`LockError::remedy`].
 #[derive(Debug)]
 pub struct LockError {
     path: PathBuf,
@@ -65,6 +65,20 @@ impl LockError {
         LockError { path: path.to_owned(), reason, remedy }
     }
 
+    /// What to do, with the command that writes the lock; see [`Document::lock_command`](super::Document::lock_command).
+    #[must_use]
+    pub fn remedy(&self, command: &str) -> Option<String> {
+        match self.remedy {
+            Remedy::Write => Some(format!("write it again by {command}")),
+            Remedy::Remove => Some(format!("move it away, then pin by {command}")),
+            Remedy::Permit => Some(
+                "give the user that runs this command the right to read it, and to enter its folders"
+                    .to_owned(),
+            ),
+            Remedy::None => None,
+        }
+    }
+
     /// Whether it is a file that can be read, and whose content is no lock.
     #[must_use]
     pub fn is_damaged(&self) -> bool {
@@ -76,15 +90,7 @@ impl std::error::Error for LockError {}
 
 impl std::fmt::Display for LockError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let remedy = match self.remedy {
-            Remedy::Write => "; write it again by `shunt pack lock`",
-            Remedy::Remove => "; move it away, then pin by `shunt pack lock`",
-            Remedy::Permit => {
-                "; give the user that runs this command the right to read it, and to enter its folders"
-            }
-            Remedy::None => "",
-        };
-        write!(f, "{}: {}{remedy}", self.path.display(), self.reason)
+        write!(f, "{}: {}", self.path.display(), self.reason)
     }
 }
 
@@ -160,14 +166,14 @@ impl Lock {
         reference.digest().or_else(|| Some(self.0.get(&reference.to_string())?.digest))
     }
 
-    /// Where a configuration and its lock disagree, `path` being that of the lock.
+    /// Where a configuration and its lock disagree, `path` being that of the lock, and `command` what writes it.
     #[must_use]
-    pub fn disagreements(&self, config: &Config, path: &Path) -> Vec<Remark> {
+    pub fn disagreements(&self, config: &Config, path: &Path, command: &str) -> Vec<Remark> {
         let missing = config.rules().filter_map(|(virtual_, rule)| {
             let Source::Registry(reference) = &rule.pack else { return None };
             let key = ["virtual", virtual_, "rule", &rule.name, "pack"].map(str::to_owned).to_vec();
             let message = format!("{} does not have {reference}", path.display());
-            let help = Some("pin it by `shunt pack lock`".to_owned());
+            let help = Some(format!("pin it by {command}"));
             self.digest(reference).is_none().then_some(Remark { key, message, help })
         });
         let needed = references(config);
@@ -175,7 +181,7 @@ impl Lock {
         let extra = extra.map(|reference| Remark {
             key: Vec::new(),
             message: format!("{} has {reference}, which the configuration does not name", path.display()),
-            help: Some("remove it by `shunt pack lock`".to_owned()),
+            help: Some(format!("remove it by {command}")),
         });
         missing.chain(extra).collect()
     }
@@ -246,7 +252,7 @@ mod tests {
             let error = says(damaged);
             let text = error.to_string();
             assert!(error.is_damaged() && text.contains(reason), "{text}");
-            assert!(text.ends_with("; write it again by `shunt pack lock`"), "{text}");
+            assert_eq!(error.remedy("`x`").as_deref(), Some("write it again by `x`"));
         }
         std::fs::remove_file(&path).unwrap();
         assert_eq!(Lock::read(&path).unwrap(), Lock::default());
@@ -254,10 +260,13 @@ mod tests {
             let error = Lock::read(other).unwrap_err();
             let text = error.to_string();
             assert!(!error.is_damaged() && text.contains(&format!("it is {what} and not a file")), "{text}");
-            assert!(text.contains("; move it away, then"), "{text}");
+            assert_eq!(error.remedy("`x`").as_deref(), Some("move it away, then pin by `x`"));
         }
         let denied = LockError::io(&path, &io::ErrorKind::PermissionDenied.into());
-        assert!(!denied.is_damaged() && denied.to_string().contains("the right to read it"), "{denied}");
+        assert!(
+            !denied.is_damaged() && denied.remedy("").unwrap().contains("the right to read it"),
+            "{denied}"
+        );
     }
 
     #[test]

@@ -51,7 +51,7 @@ impl From<&ApplyError> for Refusal {
             ApplyError::Config(report) => {
                 let mut refusal = unprocessable("config", report.to_string());
                 refusal.body.error.problems = report.problems().into_iter().map(problem).collect();
-                refusal.help("fix the configuration and reload; the previous one stays in force")
+                refusal.help("do what each of these says, and reload; what was in force stays so")
             }
             ApplyError::Resources(_) => unprocessable("resources", error.to_string()),
             ApplyError::System(_) => {
@@ -79,11 +79,12 @@ impl From<&LoadError> for Refusal {
             LoadError::Registry(_) => (StatusCode::BAD_GATEWAY, None),
             LoadError::Cache(_) | LoadError::System(_) => (StatusCode::INTERNAL_SERVER_ERROR, None),
             LoadError::Pack(_)
-            | LoadError::NotLocked(_)
+            | LoadError::NotLocked { .. }
             | LoadError::NoVersion { .. }
             | LoadError::OtherVersion { .. }
             | LoadError::OtherPack { .. }
-            | LoadError::NotCached(_)
+            | LoadError::OtherPin { .. }
+            | LoadError::NotCached { .. }
             | LoadError::Trust(_)
             | LoadError::Older { .. }
             | LoadError::Grown { .. }

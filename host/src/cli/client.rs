@@ -1,7 +1,9 @@
 //! The daemon, as the commands reach it: one request on one connection.
 
-use std::io;
+use std::io::{self, IsTerminal as _, Write as _};
 use std::path::PathBuf;
+use std::pin::pin;
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::{CONTENT_TYPE, HOST};
@@ -14,6 +16,9 @@ use serde_json::Value;
 use tokio::net::UnixStream;
 
 use super::failure::{Exit, Failure};
+
+/// After which people are told that the daemon still works on it.
+const LONG: Duration = Duration::from_secs(3);
 
 #[derive(Debug)]
 pub(super) struct Client {
@@ -69,7 +74,16 @@ impl Client {
         let request = request.map_err(|error| Failure::failed("usage", error))?;
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
         let runtime = runtime.map_err(|error| Failure::failed("system", error))?;
-        let (status, body) = runtime.block_on(self.exchange(request))?;
+        let (status, body) = runtime.block_on(async {
+            let mut exchange = pin!(self.exchange(request));
+            match tokio::time::timeout(LONG, &mut exchange).await {
+                Ok(answer) => answer,
+                Err(_) => {
+                    self.tell_that_it_takes_long();
+                    exchange.await
+                }
+            }
+        })?;
         if !status.is_success() {
             return Err(Failure::from_daemon(status, &body));
         }
@@ -97,6 +111,15 @@ impl Client {
         // The exchange reports an error of the connection as well.
         let (answer, _) = tokio::join!(exchange, connection);
         answer.map_err(|error: hyper::Error| self.broken_off(&error))
+    }
+
+    /// To people, who may wonder.
+    fn tell_that_it_takes_long(&self) {
+        let mut err = io::stderr();
+        if err.is_terminal() {
+            let socket = self.socket.display();
+            let _ = writeln!(err, "waiting for the daemon at {socket}: its log says for what it waits");
+        }
     }
 
     fn unreachable(&self, error: &io::Error) -> Failure {
@@ -129,7 +152,8 @@ impl Client {
     fn broken_off(&self, error: &hyper::Error) -> Failure {
         let message = format!("the daemon at {} sent no response: {error}", self.socket.display());
         Failure::new(Exit::Unreachable, "unreachable", message).help(
-            "run the command as the daemon's user or as root; the daemon's log shows refused connections",
+            "the daemon's log says whether it ended, or refused the connection: then run the command as the daemon's user or \
+             as root",
         )
     }
 

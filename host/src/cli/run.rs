@@ -2,6 +2,7 @@
 
 use std::io::{self, Write};
 use std::path::PathBuf;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -118,9 +119,9 @@ async fn attend(
             asked = signals.next() => match asked {
                 Asked::End => return,
                 Asked::Reload => {
-                    socket.renew();
-                    // What is wrong with the configuration stands in the log, and everything continues.
-                    drop(control::reload(control, Allow::default(), &Actor::Signal("SIGHUP")).await);
+                    if let Asked::End = reload(control, signals, socket).await {
+                        return;
+                    }
                 }
             },
             Some(name) = opened.recv() => {
@@ -128,6 +129,34 @@ async fn attend(
                     control::breaker_opened(control, &name).await;
                 }
             }
+        }
+    }
+}
+
+/// Reloads, and once more if a signal asks for that meanwhile. Gives what it was asked for last: one that ends the process
+/// does not wait for a registry.
+async fn reload(control: &SharedControl, signals: &mut Signals, socket: &Renewal) -> Asked {
+    loop {
+        socket.renew();
+        let mut again = false;
+        // What is wrong with the configuration stands in the log, and everything continues.
+        let mut reloading = pin!(control::reload(control, Allow::default(), &Actor::Signal("SIGHUP")));
+        loop {
+            tokio::select! {
+                _ = &mut reloading => break,
+                asked = signals.next() => match asked {
+                    Asked::Reload => again = true,
+                    Asked::End => {
+                        // What is being put in force is put in force as a whole.
+                        let refuse = async { control.lock().await.refuse_changes() };
+                        let _ = tokio::join!(refuse, reloading);
+                        return Asked::End;
+                    }
+                },
+            }
+        }
+        if !again {
+            return Asked::Reload;
         }
     }
 }

@@ -8,7 +8,7 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use arc_swap::ArcSwap;
 use shunt_rules::{Compilations, Environment};
-use tokio::sync::{Mutex, mpsc};
+use tokio::sync::{Mutex, mpsc, watch};
 
 use super::environment::DaemonEnvironment;
 use super::guard::Allow;
@@ -18,7 +18,7 @@ use super::next::Builder;
 use super::operate::shown;
 use super::plan::{Asked, Basis, Compiled, Plan};
 use super::rules::{self, Histories, RuleName};
-use super::{Actor, ApplyError, Control, Drain, Planes, off_thread, packs};
+use super::{Actor, ApplyError, Control, Drain, Planes, off_thread, packs, unless_ending};
 use crate::monitor::Monitors;
 use shunt_api::status::ReloadSummary;
 use shunt_config::Document;
@@ -79,7 +79,7 @@ impl Control {
             snapshot,
             monitors: Monitors::new(probes),
             started: Instant::now(),
-            draining: false,
+            ending: watch::Sender::new(false),
             files: document.fingerprint().clone(),
             opened: Some(opened),
         };
@@ -106,9 +106,14 @@ impl Control {
         }
     }
 
+    /// Takes no changes from now on, and gives up those that are being prepared.
+    pub fn refuse_changes(&self) {
+        self.ending.send_replace(true);
+    }
+
     /// Stops accepting, and takes no changes from now on.
     pub async fn begin_drain(&mut self) -> Drain {
-        self.draining = true;
+        self.refuse_changes();
         let mut workers = Vec::new();
         for plane in self.planes.list() {
             workers.extend(plane.drain().await);
@@ -117,7 +122,7 @@ impl Control {
     }
 
     pub fn is_draining(&self) -> bool {
-        self.draining
+        *self.ending.borrow()
     }
 
     /// Whether packet flows are left that a drain waits for.
@@ -247,11 +252,11 @@ pub async fn reload(control: &Mutex<Control>, allow: Allow, by: &Actor) -> Resul
 async fn read_again(control: &Mutex<Control>, allow: Allow, by: &Actor) -> Result<ReloadSummary, ApplyError> {
     let mut compiled = Compiled::default();
     loop {
-        let (path, basis) = {
+        let (path, basis, ending) = {
             let control = control.lock().await;
-            (control.path.clone(), control.basis(Asked::Change(allow)))
+            (control.path.clone(), control.basis(Asked::Change(allow)), control.ending.subscribe())
         };
-        let planned = off_thread(move || {
+        let planned = unless_ending(ending, move || {
             let document = Document::read(&path).map_err(ApplyError::Config)?;
             let plan = basis.plan(document, &mut compiled)?;
             Ok::<_, ApplyError>((plan, compiled))
@@ -259,7 +264,7 @@ async fn read_again(control: &Mutex<Control>, allow: Allow, by: &Actor) -> Resul
         let plan;
         (plan, compiled) = planned.await?;
         let mut control = control.lock().await;
-        if control.draining {
+        if control.is_draining() {
             return Err(ApplyError::System(super::ENDING.to_owned()));
         }
         if plan.stands(&control.snapshot.load()) {

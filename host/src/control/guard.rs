@@ -4,7 +4,7 @@ use shunt_rules::trust::{Source, is_older};
 use shunt_rules::{Grants, Manifest};
 
 use super::highest::Highest;
-use super::history::History;
+use super::history::{History, Version};
 use super::rules::{LoadError, RuleName};
 
 /// What an operator allows of a change.
@@ -19,8 +19,8 @@ pub struct Allow {
 /// What ran at a rule.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Before {
-    /// What the version that runs may do, or while none does, the last that ran; `None`: none ran yet.
-    grants: Option<Grants>,
+    /// What the version that runs may do, or while none does, the last that ran, with its name; `None`: none ran yet.
+    grants: Option<(Grants, String)>,
     /// Of the pack that is asked about.
     highest: Option<String>,
 }
@@ -32,14 +32,20 @@ impl Before {
         history: Option<&History>,
         highest: &Highest,
     ) -> Before {
-        let last = history.and_then(|it| it.running_version().or_else(|| it.before()));
+        let told = |of: &Manifest, how: &str| {
+            (of.grants.clone(), format!("{} {}, which {how}", of.name, of.version))
+        };
+        let of = |version: &Version, how| told(version.content.rule.manifest(), how);
+        let runs = history.and_then(|it| Some(of(it.running_version()?, "runs here")));
+        let ran = || history.and_then(|it| Some(of(it.before()?, "ran here last")));
         let name = &pack.name;
-        let grants = last.map(|it| &it.content.rule.manifest().grants);
-        Before {
-            // After a restart there is no history.
-            grants: grants.or_else(|| highest.grants_of(rule, name)).cloned(),
-            highest: highest.of(rule, name).map(str::to_owned),
-        }
+        let highest_ran = highest.of(rule, name).map(str::to_owned);
+        // After a restart there is no history.
+        let kept = || {
+            let version = highest_ran.as_ref()?;
+            Some((highest.grants_of(rule, name)?.clone(), format!("{name} {version}, which ran here")))
+        };
+        Before { grants: runs.or_else(ran).or_else(kept), highest: highest_ran }
     }
 
     /// Gives what a pack may do beyond what ran, a line each.
@@ -61,13 +67,13 @@ impl Before {
         }
         // What comes with Shunt is trusted.
         let before = self.grants.as_ref().filter(|_| !matches!(source, Source::BuiltIn(_)));
-        let grown: Vec<String> = before
-            .map(|before| manifest.grants.beyond(before).iter().map(ToString::to_string).collect())
-            .unwrap_or_default();
+        let Some((grants, before)) = before else { return Ok(Vec::new()) };
+        let grown: Vec<String> = manifest.grants.beyond(grants).iter().map(ToString::to_string).collect();
         if grown.is_empty() || allow.grants {
             return Ok(grown);
         }
-        Err(LoadError::Grown { name: manifest.name.clone(), version: manifest.version.to_string(), grown })
+        let (name, version) = (manifest.name.clone(), manifest.version.to_string());
+        Err(LoadError::Grown { name, version, before: before.clone(), grown })
     }
 }
 
@@ -94,7 +100,9 @@ mod tests {
         assert!(check(&highest, &new, Allow::default()).unwrap().is_empty());
         highest.runs(&rule, &old);
         let refused = check(&highest, &new, Allow::default()).unwrap_err();
-        assert!(matches!(refused, LoadError::Grown { .. }), "{refused}");
+        let says =
+            "canary 1.1.0 asks for more than canary 1.0.0, which ran here; accept it by --accept-grants";
+        assert!(refused.to_string().starts_with(says), "{refused}");
         let grown = check(&highest, &new, Allow { grants: true, ..Allow::default() }).unwrap();
         assert_eq!(grown, ["get random numbers"]);
         highest.runs(&rule, &new);

@@ -15,7 +15,7 @@ use super::guard::{Allow, Before};
 use super::history::{History, Running};
 use super::packs::{Loaded, play_cases};
 use super::rules::{self, LoadError, RuleName, Using};
-use super::{Actor, Control, off_thread};
+use super::{Actor, Control, unless_ending};
 use shunt_api::rules::LoadedRule;
 
 /// What an attachment is made with.
@@ -55,24 +55,26 @@ pub async fn load_rule(
     let load = Arc::new(load);
     let mut compiled = None;
     loop {
-        let (bench, packs, before) = {
+        let (bench, packs, before, ending) = {
             let mut control = control.lock().await;
             compiled = compiled.or_else(|| control.compiled(name, load.shipped.pack()));
-            (control.bench(name)?, Arc::clone(&control.packs), control.before(name, load.shipped.pack()))
+            let before = control.before(name, load.shipped.pack());
+            (control.bench(name)?, Arc::clone(&control.packs), before, control.ending.subscribe())
         };
         let (known, judged_by) = (compiled.clone(), Arc::clone(&packs));
         let loading = Arc::clone(&load);
-        let made = off_thread(move || {
+        let made = unless_ending(ending, move || {
             let Load { source, shipped, allow } = &*loading;
             let provenance = Arc::new(packs.judge(source, shipped)?);
             before.check(shipped.pack().manifest(), source, *allow)?;
-            packs.keep(source, shipped)?;
             let rule = match known {
                 Some(rule) => rule,
-                None => rules::compile(&bench.host, shipped.pack())?,
+                None => rules::compile_aside(&bench.host, shipped.pack())?,
             };
             let attachment = bench.attach(&rule)?;
             play_cases(&rule, shipped)?;
+            // What is refused is not kept.
+            packs.keep(source, shipped)?;
             Ok::<_, LoadError>((Loaded { rule, provenance }, attachment, bench.using))
         });
         let (loaded, attachment, using) = made.await?;
@@ -109,13 +111,15 @@ pub async fn load_reference(
     allow: Allow,
     by: &Actor,
 ) -> Result<LoadedRule, LoadError> {
-    let packs = {
+    let (packs, ending) = {
         let control = control.lock().await;
         // A name that does not exist is not worth a transfer.
         control.using(name)?;
-        Arc::clone(&control.packs)
+        (Arc::clone(&control.packs), control.ending.subscribe())
     };
-    let fetched = off_thread(move || Ok::<_, LoadError>((packs.fetch(&reference)?, reference)));
+    let remedy = "use another tag, or another digest";
+    let fetched =
+        unless_ending(ending, move || Ok::<_, LoadError>((packs.fetch(&reference, remedy)?, reference)));
     let (artefact, reference) = fetched.await?;
     let source = Source::Registry(reference.with_digest(artefact.digest()));
     load_rule(control, name, Load { source, shipped: Shipped::Artefact(Box::new(artefact)), allow }, by).await

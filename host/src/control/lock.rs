@@ -36,6 +36,10 @@ pub struct Change {
     pub to: Option<Pin>,
     /// What the pack asks for that the one before does not, a line each; `None`: the one before is not in the cache.
     pub grown: Option<Vec<String>>,
+    /// All that the pack may do, a line each.
+    pub may: Vec<String>,
+    /// The files of the policy's keys that signed it.
+    pub signers: Vec<String>,
 }
 
 /// Resolves the references of a configuration, gets their packs into the cache, and writes the lock.
@@ -59,21 +63,22 @@ pub fn lock(config: &Path) -> Result<Locked, ApplyError> {
         let got = runtime.block_on(get(&packs, &client, reference)).map_err(|error| error.to_string());
         let judged = got.and_then(|artefact| {
             let shipped = Shipped::Artefact(Box::new(artefact));
-            same_name(&before, reference, &shipped)
+            let judged = same_name(&before, reference, &shipped)
                 .and_then(|()| packs.judge(&rule.pack, &shipped))
-                .and_then(|_| packs.keep(&rule.pack, &shipped))
+                .and_then(|judged| packs.keep(&rule.pack, &shipped).map(|()| judged))
                 .map_err(|error| of_pack(&shipped, &error))?;
-            Ok(shipped)
+            Ok((shipped, judged.judgement))
         });
         match judged {
-            Ok(shipped) => {
+            Ok((shipped, judgement)) => {
                 let manifest = shipped.pack().manifest();
                 let Some(digest) = shipped.artefact().map(Artefact::digest) else { continue };
                 // What has a digest is pinned by it.
                 if reference.digest().is_none() {
                     let pin =
                         Pin { digest, name: manifest.name.clone(), version: manifest.version.to_string() };
-                    changes.extend(change(&packs, &before, reference, &pin, &shipped));
+                    let signers = judgement.signers.into_iter().map(|signer| signer.file).collect();
+                    changes.extend(change(&packs, &before, reference, &pin, (&shipped, signers)));
                     after.0.insert(reference.to_string(), pin);
                 }
             }
@@ -92,6 +97,8 @@ pub fn lock(config: &Path) -> Result<Locked, ApplyError> {
         from: Some(pin.clone()),
         to: None,
         grown: Some(Vec::new()),
+        may: Vec::new(),
+        signers: Vec::new(),
     }));
     changes.sort_by(|one, other| one.reference.cmp(&other.reference));
     let pins = references(&document.config).len();
@@ -144,7 +151,7 @@ fn change(
     before: &Lock,
     reference: &Reference,
     to: &Pin,
-    shipped: &Shipped,
+    (shipped, signers): (&Shipped, Vec<String>),
 ) -> Option<Change> {
     let from = before.0.get(&reference.to_string());
     if from.is_some_and(|from| from == to) {
@@ -154,5 +161,7 @@ fn change(
     let grants = &shipped.pack().manifest().grants;
     let grown =
         old.map(|old| grants.beyond(&old.pack().manifest().grants).iter().map(ToString::to_string).collect());
-    Some(Change { reference: reference.to_string(), from: from.cloned(), to: Some(to.clone()), grown })
+    let may = grants.iter().map(|grant| grant.to_string()).collect();
+    let (reference, from) = (reference.to_string(), from.cloned());
+    Some(Change { reference, from, to: Some(to.clone()), grown, may, signers })
 }

@@ -33,7 +33,7 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use shunt_rules::RuleHost;
 use thiserror::Error;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::monitor::Monitors;
 use environment::DaemonEnvironment;
@@ -75,8 +75,8 @@ pub struct Control {
     started: std::time::Instant,
     /// What the files of the configuration were when it was put in force.
     files: Fingerprint,
-    /// It takes no changes any more, and waits for what is open.
-    draining: bool,
+    /// Whether it takes no changes any more; then it waits for what is open.
+    ending: watch::Sender<bool>,
     /// Names of rules whose breaker opened; taken by the task that acts on them.
     opened: Option<mpsc::UnboundedReceiver<String>>,
 }
@@ -136,6 +136,18 @@ struct Aborted(String);
 impl From<Aborted> for ApplyError {
     fn from(Aborted(why): Aborted) -> ApplyError {
         ApplyError::System(why)
+    }
+}
+
+/// As [`off_thread`], and does not wait for it any more once this Shunt ends: a registry may take its time.
+async fn unless_ending<T: Send + 'static, E: From<Aborted> + Send + 'static>(
+    mut ending: watch::Receiver<bool>,
+    work: impl FnOnce() -> Result<T, E> + Send + 'static,
+) -> Result<T, E> {
+    tokio::select! {
+        biased;
+        Ok(_) = ending.wait_for(|ending| *ending) => Err(Aborted(ENDING.to_owned()).into()),
+        done = off_thread(work) => done,
     }
 }
 

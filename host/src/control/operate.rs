@@ -113,7 +113,7 @@ impl Control {
 
     /// Puts the next snapshot in force: the same but for the rules.
     async fn put_rules_in_force(&mut self, rules: Histories) -> Result<(), LoadError> {
-        if self.draining {
+        if self.is_draining() {
             return Err(LoadError::System(ENDING.to_owned()));
         }
         let next = with_rules(&self.snapshot.load(), &rules);

@@ -6,10 +6,12 @@ use std::time::Duration;
 
 use shunt_config::lock::Lock;
 use shunt_config::{Document, Remark};
-use shunt_registry::{Cache, Client, RegistryError, Settings};
+use shunt_registry::{Cache, CacheError, Client, RegistryError, Settings};
 use shunt_rules::artefact::{Artefact, PublicKey, Reference};
 use shunt_rules::trust::{Judgement, Policies, Policy, Signers, Source};
-use shunt_rules::{Digest, Pack, PrivateFolder, Rule, RuleHost, Shipped, cases, plain_file};
+use shunt_rules::{
+    Digest, Pack, PrivateFolder, PrivateFolderError, Rule, RuleHost, Shipped, cases, plain_file,
+};
 use tokio::runtime::Handle;
 
 use super::ApplyError;
@@ -30,7 +32,11 @@ pub(super) struct Packs {
     pub(super) folder: Option<PrivateFolder>,
     /// Packs of registries in it.
     cache: Option<Cache>,
+    /// Why a check cannot look into it, and what to do.
+    unseen: Option<String>,
     lock: Lock,
+    /// What writes the lock.
+    lock_command: String,
     registries: Settings,
     /// Registries may be asked.
     may_pull: bool,
@@ -81,25 +87,29 @@ impl Packs {
         let mut refuse = |name: &str, message: String| {
             remarks.push(Remark { key: key(["packs", name]), message, help: None });
         };
-        let (mut folder, mut cache) = (None, None);
+        let (mut folder, mut cache, mut unseen) = (None, None, None);
         if let Some(path) = &settings.cache {
-            if asked != Asked::Check {
-                folder = PrivateFolder::open(path).map_err(|error| refuse("cache", error.to_string())).ok();
-            }
-            // A check makes no folders, and may be of another user.
-            cache = match (&folder, asked) {
-                (Some(_), _) => Cache::open(path).map_err(|error| refuse("cache", error.to_string())).ok(),
-                (None, Asked::Check) if path.is_dir() => Cache::open(path).ok(),
-                (None, _) => None,
+            let opened = match asked {
+                Asked::Check => seen(path),
+                _ => PrivateFolder::open(path)
+                    .map_err(CacheError::from)
+                    .and_then(|it| Ok((Some(it), Some(Cache::open(path)?))))
+                    .map_err(Unseen::Refused),
             };
+            match opened {
+                Ok(opened) => (folder, cache) = opened,
+                Err(Unseen::ByThisUser(why)) => unseen = Some(why),
+                Err(Unseen::Refused(error)) => refuse("cache", error.to_string()),
+            }
         }
-        let lock_path = document.lock_path();
+        let (lock_path, lock_command) = (document.lock_path(), document.lock_command());
         let lock = Lock::read(lock_path).unwrap_or_else(|error| {
-            remarks.push(Remark { key: Vec::new(), message: error.to_string(), help: None });
+            let help = error.remedy(&lock_command);
+            remarks.push(Remark { key: Vec::new(), message: error.to_string(), help });
             Lock::default()
         });
         if asked == Asked::Check {
-            remarks.extend(lock.disagreements(&document.config, lock_path));
+            remarks.extend(lock.disagreements(&document.config, lock_path, &lock_command));
         }
         let registries = Settings {
             insecure: settings.insecure_registries.clone(),
@@ -107,7 +117,8 @@ impl Packs {
             ..Settings::default()
         };
         if remarks.is_empty() {
-            Ok(Packs { policies, folder, cache, lock, registries, may_pull: asked != Asked::Check })
+            let may_pull = asked != Asked::Check;
+            Ok(Packs { policies, folder, cache, unseen, lock, lock_command, registries, may_pull })
         } else {
             Err(ApplyError::Config(document.refuse(remarks)))
         }
@@ -122,20 +133,44 @@ impl Packs {
             Source::BuiltIn(name) => Shipped::Bare(Box::new(Pack::builtin(name)?)),
             Source::Path(path) => Shipped::read(path)?,
             Source::Registry(reference) => {
+                let command = &self.lock_command;
                 let pinned = self.lock.digest(reference).map(|digest| reference.with_digest(digest));
-                let pinned = pinned.ok_or_else(|| LoadError::NotLocked(reference.clone()))?;
-                Shipped::Artefact(Box::new(self.fetch(&pinned)?))
+                let pinned = pinned.ok_or_else(|| LoadError::NotLocked {
+                    reference: Box::new(reference.clone()),
+                    command: command.clone(),
+                })?;
+                let artefact = self.fetch(&pinned, &format!("write the lock again by {command}"))?;
+                self.is_as_pinned(reference, &artefact)?;
+                Shipped::Artefact(Box::new(artefact))
             }
             Source::Sent => return Err(LoadError::System("a pack that was sent is not kept".to_owned())),
         })
     }
 
+    /// # Errors
+    /// The lock was written by somebody who says of the pack what it is not.
+    fn is_as_pinned(&self, reference: &Reference, artefact: &Artefact) -> Result<(), LoadError> {
+        let manifest = artefact.pack().manifest();
+        let found = (manifest.name.clone(), manifest.version.to_string());
+        // What has a digest is not pinned.
+        let pin = self.lock.0.get(&reference.to_string()).filter(|_| reference.digest().is_none());
+        match pin.map(|pin| (pin.name.clone(), pin.version.clone())).filter(|said| *said != found) {
+            None => Ok(()),
+            Some((name, version)) => Err(LoadError::OtherPin {
+                reference: Box::new(reference.clone()),
+                said: format!("{name} {version}"),
+                found: format!("{} {}", found.0, found.1),
+                command: self.lock_command.clone(),
+            }),
+        }
+    }
+
     /// A pack from the cache if its digest is known and it is there, else from its registry. Not on a thread that must not
-    /// wait.
+    /// wait. `remedy`: what to do where its version is not that of its tag.
     ///
     /// # Errors
     /// The registry does not give it.
-    pub(super) fn fetch(&self, reference: &Reference) -> Result<Artefact, LoadError> {
+    pub(super) fn fetch(&self, reference: &Reference, remedy: &str) -> Result<Artefact, LoadError> {
         if let Some(artefact) = self.cached(reference)? {
             let manifest = artefact.pack().manifest();
             if !reference.covers(&manifest.version) {
@@ -144,14 +179,18 @@ impl Packs {
                     reference: Box::new(reference.clone()),
                     name,
                     version,
+                    remedy: remedy.to_owned(),
                 });
             }
             return Ok(artefact);
         }
         if !self.may_pull {
-            return Err(LoadError::NotCached(reference.clone()));
+            let get = || format!("it is not in the cache; {} gets it", self.lock_command);
+            let why = self.unseen.clone().unwrap_or_else(get);
+            return Err(LoadError::NotCached { reference: Box::new(reference.clone()), why });
         }
         let client = self.client()?;
+        tracing::info!(%reference, "getting a pack from its registry");
         Ok(Handle::current().block_on(client.pull(reference, self.cache.as_ref(), &()))?)
     }
 
@@ -204,6 +243,42 @@ impl Packs {
         let judgement = self.policies.judge(&absolute(source), shipped.pack(), shipped.artefact())?;
         let digest = shipped.artefact().map(Artefact::digest);
         Ok(Provenance { source: source.to_string(), digest, judgement })
+    }
+}
+
+/// Why a check has no cache.
+enum Unseen {
+    /// The folder is not that of the user who checks, and may be right; says what to do.
+    ByThisUser(String),
+    /// Shunt would refuse it as well.
+    Refused(CacheError),
+}
+
+/// The cache as a check sees it, which makes no folders, and may be of another user than Shunt is.
+fn seen(path: &Path) -> Result<(Option<PrivateFolder>, Option<Cache>), Unseen> {
+    use std::io::ErrorKind;
+    let is_absent = |path: &Path| path.symlink_metadata().is_err_and(|it| it.kind() == ErrorKind::NotFound);
+    if is_absent(path) {
+        return Ok((None, None));
+    }
+    let opened = PrivateFolder::open(path).map_err(CacheError::from).and_then(|_| {
+        match is_absent(&path.join("packs")) {
+            true => Ok(None),
+            false => Cache::open(path).map(Some),
+        }
+    });
+    let path = path.display();
+    match opened {
+        Ok(cache) => Ok((None, cache)),
+        Err(CacheError::Folder(PrivateFolderError::Owner { owner, user, .. })) => {
+            Err(Unseen::ByThisUser(format!(
+                "the cache {path} is of user {owner}, and this check of user {user}; check as user {owner}"
+            )))
+        }
+        Err(error @ (CacheError::Io { .. } | CacheError::Folder(PrivateFolderError::Io { .. }))) => {
+            Err(Unseen::ByThisUser(format!("{error}; check as the user of Shunt")))
+        }
+        Err(error) => Err(Unseen::Refused(error)),
     }
 }
 

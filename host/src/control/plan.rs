@@ -16,7 +16,7 @@ use super::guard::{Allow, Before};
 use super::highest::Highest;
 use super::history::Running;
 use super::packs::{Loaded, Packs, play_cases};
-use super::rules::{self, Histories, LoadError, RuleName, Using};
+use super::rules::{self, Histories, LoadError, RuleName, Using, lines};
 use shunt_config::{Document, Fingerprint, Remark, Report, model};
 use shunt_runtime::Snapshot;
 use shunt_runtime::tls::Tls;
@@ -107,11 +107,15 @@ pub(super) struct Plan {
 pub(super) struct Compiled(HashMap<Digest, Arc<Rule>>);
 
 impl Compiled {
-    fn rule(&mut self, host: &RuleHost, pack: &Pack) -> Result<Arc<Rule>, LoadError> {
+    fn rule(&mut self, host: &RuleHost, pack: &Pack, asked: Asked) -> Result<Arc<Rule>, LoadError> {
         if let Some(rule) = self.0.get(&pack.digest()) {
             return Ok(Arc::clone(rule));
         }
-        let rule = rules::compile(host, pack)?;
+        let rule = match asked {
+            Asked::Change(_) => rules::compile_aside(host, pack)?,
+            // Nothing is served yet.
+            Asked::Check | Asked::Lock | Asked::Start => rules::compile(host, pack)?,
+        };
         self.0.insert(pack.digest(), Arc::clone(&rule));
         Ok(rule)
     }
@@ -154,7 +158,7 @@ impl Basis {
         for rules::RuleUse { name, written, using } in rules::uses(&document.config) {
             match self.rule(&name, written, using, packs, compiled) {
                 Ok(plan) => drop(planned.insert(name, plan)),
-                Err(error @ LoadError::NotCached(_)) => beside.extend(remark(&name, &error)),
+                Err(error @ LoadError::NotCached { .. }) => beside.extend(remark(&name, &error)),
                 Err(error) => remarks.extend(remark(&name, &error)),
             }
         }
@@ -179,17 +183,19 @@ impl Basis {
             Some(_) => Vec::new(),
             None => self.may_follow(name, &written.pack, shipped.pack())?,
         };
-        packs.keep(&written.pack, &shipped)?;
         let stats = Arc::clone(self.stats.entry(name.to_string()).or_default());
         let environment = Arc::clone(&self.environment) as Arc<dyn Environment>;
         let attach = |rule| rules::attach(rule, name, &using, environment, stats);
         let Some(history) = kept else {
-            let rule = compiled.rule(&self.host, shipped.pack())?;
+            let rule = compiled.rule(&self.host, shipped.pack(), self.asked)?;
             let attachment = attach(&rule)?;
             play_cases(&rule, &shipped)?;
+            // What is refused is not kept.
+            packs.keep(&written.pack, &shipped)?;
             let loaded = Loaded { rule, provenance: Arc::new(provenance) };
             return Ok(RulePlan { configured, grown, run: Some((loaded, attachment, using)) });
         };
+        packs.keep(&written.pack, &shipped)?;
         let run = match (history.running(), history.running_version()) {
             (Some(Running { using: before, .. }), Some(version)) if *before != using => {
                 let attachment = attach(&version.content.rule)?;
@@ -207,8 +213,18 @@ impl Basis {
             Asked::Change(allow) => before.check(pack.manifest(), source, allow),
             Asked::Check | Asked::Lock => Ok(Vec::new()),
             Asked::Start => {
-                if let Err(error) = before.check(pack.manifest(), source, Allow::default()) {
-                    tracing::warn!(rule = %name, "{error}");
+                // It asks nobody.
+                match before.check(pack.manifest(), source, Allow::default()) {
+                    Ok(_) => {}
+                    Err(LoadError::Older { name: pack, version, highest }) => tracing::warn!(
+                        rule = %name,
+                        "{pack} {version} is older than {highest}, which ran here before; it runs, because it is configured"
+                    ),
+                    Err(LoadError::Grown { name: pack, version, before, grown }) => tracing::warn!(
+                        rule = %name,
+                        "{pack} {version} asks for more than {before}; it runs, because it is configured{}", lines(&grown)
+                    ),
+                    Err(other) => tracing::warn!(rule = %name, "{other}"),
                 }
                 Ok(Vec::new())
             }

@@ -57,11 +57,11 @@ pub enum LoadError {
     NotLoaded(RuleName),
     #[error(transparent)]
     Pack(#[from] PackError),
-    #[error("{0} is pinned to no pack; pin it by `shunt pack lock`")]
-    NotLocked(Reference),
-    /// Of a check, which asks no registry.
-    #[error("{0} is not in the cache; `shunt pack lock` gets it")]
-    NotCached(Reference),
+    #[error("{reference} is pinned to no pack; pin it by {command}")]
+    NotLocked { reference: Box<Reference>, command: String },
+    /// Of a check, which asks no registry: why the pack is not there to be checked, and what to do.
+    #[error("{reference} is not checked: {why}")]
+    NotCached { reference: Box<Reference>, why: String },
     #[error("no version is within {reference}; `shunt pack list {}` shows those that there are", reference.name())]
     NoVersion { reference: Reference },
     /// Of what a tag stands for now.
@@ -69,11 +69,15 @@ pub enum LoadError {
         "{reference} stood for {before}; if that is meant, name another repository, or remove its lines from the lock"
     )]
     OtherPack { reference: Box<Reference>, before: String },
-    /// Of what the lock pins.
+    /// A tag that is a version, beside the digest of another one.
+    #[error("{reference} is {name} {version}, which that tag does not mean; {remedy}")]
+    OtherVersion { reference: Box<Reference>, name: String, version: String, remedy: String },
+    /// Of what the lock says of a pack.
     #[error(
-        "{reference} is {name} {version}, which that tag does not mean; write the lock again by `shunt pack lock`"
+        "the lock says that {reference} is {said}, and the pack of that digest is {found}; compare, then write the lock \
+         again by {command}"
     )]
-    OtherVersion { reference: Box<Reference>, name: String, version: String },
+    OtherPin { reference: Box<Reference>, said: String, found: String, command: String },
     #[error(transparent)]
     Registry(#[from] RegistryError),
     #[error(transparent)]
@@ -84,11 +88,14 @@ pub enum LoadError {
         "{name} {version} is older than {highest}, which ran here before; load a newer one, or allow it by --allow-downgrade"
     )]
     Older { name: String, version: String, highest: String },
-    #[error(
-        "{name} {version} asks for more than what ran here before; accept it by --accept-grants{}",
-        lines(grown)
-    )]
-    Grown { name: String, version: String, grown: Vec<String> },
+    #[error("{name} {version} asks for more than {before}; accept it by --accept-grants{}", lines(grown))]
+    Grown {
+        name: String,
+        version: String,
+        /// `canary 1.0.0, which runs here`
+        before: String,
+        grown: Vec<String>,
+    },
     #[error(transparent)]
     Component(#[from] RuleError),
     #[error(transparent)]
@@ -116,11 +123,12 @@ impl LoadError {
             LoadError::NoSuchVersion { .. } => "no-such-version",
             LoadError::NotLoaded(_) => "not-loaded",
             LoadError::Pack(_) => "pack",
-            LoadError::NotLocked(_)
+            LoadError::NotLocked { .. }
             | LoadError::NoVersion { .. }
             | LoadError::OtherVersion { .. }
+            | LoadError::OtherPin { .. }
             | LoadError::OtherPack { .. } => "lock",
-            LoadError::NotCached(_) | LoadError::Registry(_) | LoadError::Cache(_) => "registry",
+            LoadError::NotCached { .. } | LoadError::Registry(_) | LoadError::Cache(_) => "registry",
             LoadError::Trust(_) => "trust",
             LoadError::Older { .. } => "downgrade",
             LoadError::Grown { .. } => "grants",
@@ -143,7 +151,7 @@ impl LoadError {
     }
 }
 
-fn lines(all: &[String]) -> String {
+pub(super) fn lines(all: &[String]) -> String {
     all.iter().map(|line| format!("\n  {line}")).collect()
 }
 
@@ -222,6 +230,23 @@ impl<'c> RuleUse<'c> {
 /// Compiles a pack. Takes milliseconds to a second of one core: call it off the data path.
 pub(super) fn compile(host: &RuleHost, pack: &Pack) -> Result<Arc<Rule>, LoadError> {
     Ok(host.compile(pack)?)
+}
+
+/// As [`compile`], on a thread of its own that yields to those which serve.
+pub(super) fn compile_aside(host: &RuleHost, pack: &Pack) -> Result<Arc<Rule>, LoadError> {
+    let compiling = || {
+        if let Err(error) = shunt_sys::background::yield_to_others() {
+            // It is compiled all the same, and may hold requests up.
+            tracing::debug!(%error, "the thread that compiles has the priority of those that serve");
+        }
+        compile(host, pack)
+    };
+    let failed = |why: &str| LoadError::System(why.to_owned());
+    std::thread::scope(|scope| {
+        let thread = std::thread::Builder::new().name("compile".to_owned()).spawn_scoped(scope, compiling);
+        let thread = thread.map_err(|error| failed(&format!("cannot start a thread: {error}")))?;
+        thread.join().unwrap_or_else(|_| Err(failed("the compiler panicked; its message is in the log")))
+    })
 }
 
 /// Attaches a rule as the configuration says, which runs its `on-load` once.

@@ -28,7 +28,7 @@ impl Control {
             epoch: snapshot.epoch,
             uptime_seconds: self.started.elapsed().as_secs(),
             workers: self.planes.proxies.workers(),
-            draining: self.draining,
+            draining: self.is_draining(),
             differences: self.differences(),
             log_lines_lost: log::lost(),
             virtuals: snapshot.virtuals.iter().map(|it| self.virtual_status(it)).collect(),

@@ -12,4 +12,5 @@ mod compile;
 mod life;
 mod log;
 mod prepare;
+mod registry;
 mod reload;

@@ -96,11 +96,16 @@ impl Makers {
 
     /// Builds a version, which says something else, so that it has a component of its own.
     fn build(&self, version: &str) -> PathBuf {
+        self.build_with(version, |_| {})
+    }
+
+    fn build_with(&self, version: &str, change: impl FnOnce(&Path)) -> PathBuf {
         let file = format!("{version}.pack.tar");
         packs::pack_file("maintenance", &file, &self.folder, |place| {
             let toml = std::fs::read_to_string(place.join("pack.toml")).unwrap();
             let toml = toml.replace("version = \"1.0.0\"", &format!("version = \"{version}\""));
             std::fs::write(place.join("pack.toml"), toml).unwrap();
+            change(place);
         })
     }
 
@@ -145,6 +150,8 @@ fn references_are_pinned_and_the_registry_may_go() {
     );
     let told = operator.lock().good();
     assert!(told.starts_with(&format!("+ {range}\n    maintenance 1.0.0 sha256:")), "{told}");
+    let may = "    may respond in a member's place\n    signed by team.pub\n";
+    assert!(told.contains(may), "{told}");
     assert!(told.ends_with("shunt.lock: 1 reference, 1 change\n"), "{told}");
     let lock = std::fs::read_to_string(operator.folder.path().join("shunt.lock")).unwrap();
     assert!(
@@ -153,6 +160,42 @@ fn references_are_pinned_and_the_registry_may_go() {
     );
     assert_eq!(operator.lock().good(), "shunt.lock: 1 reference, as it was\n");
     operator.shunt(&["check", "shunt.toml"]).good();
+
+    // One that says of a pack what it is not.
+    for (from, to) in
+        [("version = \"1.0.0\"", "version = \"1.0.5\""), ("name = \"maintenance\"", "name = \"other\"")]
+    {
+        operator.folder.write("shunt.lock", lock.replace(from, to));
+        let refused = operator.shunt(&["check", "shunt.toml"]).refused(1);
+        assert!(refused.contains(&format!("the lock says that {range} is ")), "{refused}");
+        assert!(
+            refused.contains("and the pack of that digest is maintenance 1.0.0; compare, then"),
+            "{refused}"
+        );
+    }
+    operator.folder.write("shunt.lock", &lock);
+
+    // A cache that others can use, or of another user: that of Shunt's user is right as it is.
+    let mode = |mode: u32| {
+        let mode = std::os::unix::fs::PermissionsExt::from_mode(mode);
+        std::fs::set_permissions(operator.folder.path().join("packs"), mode).unwrap();
+    };
+    mode(0o755);
+    let refused = operator.shunt(&["check", "shunt.toml"]).refused(1);
+    assert!(refused.contains("has mode 0755, and others can use it"), "{refused}");
+    mode(0o700);
+    if shunt_lab::needs::root("to give a folder to another user") {
+        let own = |uid: u32| {
+            std::os::unix::fs::chown(operator.folder.path().join("packs"), Some(uid), None).unwrap();
+        };
+        own(65_534);
+        let warned = operator.shunt(&["check", "shunt.toml"]).good();
+        assert!(
+            warned.contains("is not checked: the cache packs is of user 65534, and this check of user 0"),
+            "{warned}"
+        );
+        own(0);
+    }
 
     // A tag of a later version that was pointed to an older pack, whose signatures are good.
     let link = |tag: &str| registry.tag("team/maintenance", tag);
@@ -233,6 +276,13 @@ fn what_was_tampered_with_is_refused_before_it_is_compiled() {
     makers.push(&old, "team.key");
     makers.push(&new, "team.key");
     makers.push(&foreign, "other.key");
+    // Signed, and a case of it fails on this host.
+    let failing = makers.build_with("1.3.0", |place| {
+        let case =
+            "[[case]]\nname = \"all is well\"\nrequest = { path = \"/\" }\nexpect = { verdict = \"next\" }\n";
+        std::fs::write(place.join("cases/wrong.toml"), case).unwrap();
+    });
+    makers.push(&failing, "team.key");
     let operator = Operator::new(&registry, &makers.key());
     let at = format!("{}/team/maintenance", registry.name());
     operator.folder.configure(&operator.config(&format!("{at}:1.1.0")));
@@ -254,6 +304,9 @@ fn what_was_tampered_with_is_refused_before_it_is_compiled() {
     let (kind, text) = load(&format!("{at}:1.2.0"));
     assert!(kind == "trust" && text.contains("team.pub: has not signed"), "{kind} {text}");
     unchanged("a pack that another signed");
+    let (kind, text) = load(&format!("{at}:1"));
+    let says = "which `shunt pack lock` alone resolves; name a version: 1.3.0 is the highest within it";
+    assert!(kind == "registry" && text.contains(says), "{kind} {text}");
     let (kind, text) = load(&format!("{at}:1.0.0"));
     assert!(kind == "downgrade" && text.contains("older than 1.1.0"), "{kind} {text}");
     unchanged("an old pack");
@@ -328,4 +381,9 @@ fn what_was_tampered_with_is_refused_before_it_is_compiled() {
         .shunt(&["rule", "load", "shop/main", "--pack", &format!("{at}:1.0.0"), "--allow-downgrade"])
         .good();
     assert_eq!(version(&daemon)["version"], "1.0.0");
+    // One whose case fails was compiled, and is not kept either.
+    let before = contents(&cache.join("packs"));
+    let (kind, text) = load(&format!("{at}:1.3.0"));
+    assert!(kind == "cases" && text.contains("all is well"), "{kind} {text}");
+    assert!(contents(&cache.join("packs")) == before);
 }

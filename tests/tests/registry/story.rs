@@ -114,7 +114,8 @@ fn two_teams_share_a_pack() {
     assert!(told.contains("steer 0.2.0") && told.contains("may now get random numbers"), "{told}");
     let refused = daemon.shunt(&["reload"]).refused(1);
     assert!(
-        refused.contains("asks for more than what ran") && refused.contains("--accept-grants"),
+        refused.contains("steer 0.2.0 asks for more than steer 0.1.0, which runs here")
+            && refused.contains("--accept-grants"),
         "{refused}"
     );
     assert_eq!(running(&daemon).0, "0.1.0");

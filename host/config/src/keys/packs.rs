@@ -54,7 +54,8 @@ pub(super) fn pack_policy(table: &mut Table<'_>) -> Option<PackPolicy> {
         integer(1..=32u32),
         "all of them",
     );
-    let unsigned = table.optional("unsigned", "`true` in place of `keys`: the packs need no signature.", Flag);
+    let unsigned =
+        table.optional("unsigned", "`true` in place of `keys`: the packs need no signature.", Flag);
     let unsigned = unsigned.unwrap_or_default();
     let grants = table.derived(
         "grants",

@@ -60,12 +60,13 @@ fn as_json(change: &Change) -> Value {
     };
     json!({
         "reference": change.reference, "from": pin(&change.from), "to": pin(&change.to), "grants": change.grown,
+        "may": change.may, "signers": change.signers,
     })
 }
 
 fn told(locked: &Locked, paint: Paint) -> String {
     let mut text = String::new();
-    for Change { reference, from, to, grown } in &locked.changes {
+    for Change { reference, from, to, grown, may, signers } in &locked.changes {
         let shown = |pin: &Pin| format!("{} {} sha256:{}", pin.name, pin.version, pin.digest);
         let (sign, what) = match (from, to) {
             (None, Some(to)) => (paint.on(Tone::Good, "+"), shown(to)),
@@ -78,11 +79,18 @@ fn told(locked: &Locked, paint: Paint) -> String {
         text.push_str(&format!("{sign} {reference}\n    {what}\n"));
         match grown {
             Some(grown) => grown.iter().for_each(|it| text.push_str(&format!("    may now {it}\n"))),
-            None if from.is_some() => {
-                text.push_str(
-                    "    the pack before is not in the cache: what it asked for is not known here\n",
-                );
+            None => {
+                if from.is_some() {
+                    text.push_str(
+                        "    the pack before is not in the cache: what it asked for is not known here\n",
+                    );
+                }
+                may.iter().for_each(|it| text.push_str(&format!("    may {it}\n")));
             }
+        }
+        match to {
+            Some(_) if signers.is_empty() => text.push_str("    signed by nobody who was asked for\n"),
+            Some(_) => text.push_str(&format!("    signed by {}\n", signers.join(", "))),
             None => {}
         }
     }
@@ -106,11 +114,14 @@ mod tests {
         let pin = |version: &str| {
             Some(Pin { digest: Digest::of(b""), name: "canary".to_owned(), version: version.to_owned() })
         };
+        let lines = |all: &[&str]| all.iter().map(|it| (*it).to_owned()).collect();
         let change = |reference: &str, from, to, grown: Option<&[&str]>| Change {
             reference: reference.to_owned(),
             from,
             to,
-            grown: grown.map(|it| it.iter().map(|it| (*it).to_owned()).collect()),
+            grown: grown.map(lines),
+            may: lines(&["read the time", "get random numbers"]),
+            signers: lines(if grown.is_some() { &["team.pub", "ops.pub"] } else { &[] }),
         };
         let locked = Locked {
             path: "shunt.lock".into(),
@@ -125,10 +136,14 @@ mod tests {
         let expected = "\
 + r.example/a:1
     canary 1.0.0 sha256:0
+    may read the time
+    may get random numbers
+    signed by nobody who was asked for
 ~ r.example/b:1
     canary 1.1.0 sha256:0
     before: canary 1.0.0 sha256:0
     may now get random numbers
+    signed by team.pub, ops.pub
 - r.example/c:1
     canary 1.0.0 sha256:0
 shunt.lock: 2 references, 3 changes
