@@ -230,7 +230,7 @@ fn a_connection_that_rested_goes_on() {
         assert_eq!(resting.get("/").text(), "a");
     }
     resting.send("GET / HTTP/1.1\r\nHost: h\nX: 1\r\n\r\n");
-    assert_eq!(resting.answer().status(), 400, "requests are still counted as the guard counts them");
+    assert_eq!(resting.answer().status(), 400, "it is read as strictly as before");
     site.daemon.signal(Signal::SIGTERM);
     assert!(leaving.ended(), "a connection at rest does not hold up the end");
     assert_eq!(site.daemon.wait().code(), Some(0));

@@ -470,22 +470,51 @@ fn a_later_minor_version_is_served_as_1_1() {
     assert_eq!(lines.len(), 6);
 }
 
-/// What a member says in between is not its answer.
+/// What a member says in between is not its answer. It reaches who can read it, but for 100, which is between each two
+/// (RFC 9110 sections 10.1.1 and 15.2).
 #[test]
-fn informational_answers_do_not_confuse() {
+fn informational_answers_are_passed_on() {
     let origin = Origin::start(|call| {
         loop {
             call.request()?;
             call.send("HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: </a.css>\r\n\r\n")?;
+            call.send("HTTP/1.1 103 Early Hints\r\nConnection: x-hop\r\nX-Hop: 1\r\nLink: </b.css>\r\n\r\n")?;
             call.send(ok("a"))?;
         }
     });
     let site = Site::of(&[&origin]);
     let mut client = site.client();
     for _ in 0..3 {
-        assert_eq!(client.get("/").text(), "a");
+        client.send("GET / HTTP/1.1\r\nHost: h\r\n\r\n");
+        for link in ["</a.css>", "</b.css>"] {
+            let interim = client.answer_head();
+            assert_eq!(
+                (interim.line.as_str(), interim.get("link")),
+                ("HTTP/1.1 103 Early Hints", Some(link))
+            );
+            assert!(!interim.has("x-hop") && !interim.has("connection"), "{interim:?}");
+        }
+        assert_eq!(client.answer().text(), "a");
     }
+    assert_eq!(site.client().ask("GET / HTTP/1.0\r\n\r\n").text(), "a");
     assert_eq!(origin.accepts(), 1);
+}
+
+/// It comes when the member says it, not with the answer.
+#[test]
+fn early_hints_are_early() {
+    let origin = Origin::start(|call| {
+        call.request()?;
+        call.send("HTTP/1.1 103 Early Hints\r\nLink: </a.css>\r\n\r\n")?;
+        call.await_mark("seen")?;
+        call.send(ok("a"))
+    });
+    let site = Site::of(&[&origin]);
+    let mut client = site.client();
+    client.send("GET / HTTP/1.1\r\nHost: h\r\n\r\n");
+    assert_eq!(client.answer_head().status(), 103);
+    origin.tell("seen");
+    assert_eq!(client.answer().text(), "a");
 }
 
 #[test]

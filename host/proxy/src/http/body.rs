@@ -16,7 +16,7 @@ use crate::deadline::{Deadline, Waiting};
 use crate::http::client_body::ClientBody;
 use crate::http::fields::prepare_trailers;
 use crate::http::finish::Finish;
-use crate::http::h1::guard::Refusal;
+use crate::http::h1::refusal::Refusal;
 use crate::http::member::Lease;
 
 /// Why a body ended before its end.
@@ -346,7 +346,7 @@ impl Drop for ResponseBody {
     fn drop(&mut self) {
         let Some(finish) = &mut self.finish else { return };
         match &self.source {
-            // hyper does not ask for the body where there is none to send (HEAD, 204, 304).
+            // It is not asked for where there is none to send (HEAD, 204, 304).
             Source::Empty | Source::Whole(_) => finish.complete(),
             Source::Member(body) if body.ended => finish.complete(),
             Source::Member(_) => {}

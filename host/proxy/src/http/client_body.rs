@@ -1,13 +1,12 @@
 //! The body of a request as it comes from a client, whatever protocol it comes by.
 
-use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use http_body::Frame;
 
 use crate::http::body::BodyError;
-use crate::http::h1::service::Incoming;
+use crate::http::h1::wire::Incoming;
 
 /// One variant for each protocol. What a protocol says about 100 (RFC 9110 section 10.1.1) is sent when the body is
 /// first asked for and nothing of it has come.
@@ -25,7 +24,7 @@ impl ClientBody {
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         match self {
             ClientBody::Empty => Poll::Ready(None),
-            ClientBody::Http1(body) => Pin::new(body).poll_frame(cx),
+            ClientBody::Http1(body) => body.poll_frame(cx),
         }
     }
 

@@ -183,13 +183,13 @@ pub(crate) fn prepare_request<'a>(
     Ok(Requested { upgrade, trailers: trailers_wanted && http_11, nominated })
 }
 
-/// Whether a client sends its body only once it has got 100. hyper sends 100 to the same ones.
+/// Whether a client sends its body only once it has got 100.
 pub(crate) fn expects_continue(headers: &HeaderMap) -> bool {
     headers.get(header::EXPECT).is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"100-continue"))
 }
 
 /// Makes the fields of a member's response fit to send to a client, and says which ones `Connection` named.
-/// Framing is hyper's. `switched`: the client asked for 101, and this is it.
+/// What serves the stream frames it. `switched`: the client asked for 101, and this is it.
 pub(crate) fn prepare_response(
     headers: &mut HeaderMap,
     status: StatusCode,
@@ -197,7 +197,7 @@ pub(crate) fn prepare_response(
 ) -> Vec<HeaderName> {
     let seen = look(headers);
     if seen.length && (seen.transfer_encoding || !has_one_length(headers)) {
-        // hyper decided on the length (RFC 9112 section 6.3) and sends it again where the body has one.
+        // What serves the stream says the length where the body has one (RFC 9112 section 6.3).
         headers.remove(header::CONTENT_LENGTH);
     }
     // The answer to a request that needs another protocol names it (RFC 9110 section 15.5.22).

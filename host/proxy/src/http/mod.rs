@@ -8,5 +8,6 @@ pub(crate) mod h1;
 pub(crate) mod member;
 pub(crate) mod phases;
 pub(crate) mod problem;
+pub(crate) mod reason;
 pub(crate) mod stream;
 pub(crate) mod tunnel;

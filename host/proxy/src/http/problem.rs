@@ -6,7 +6,7 @@ use http::header::{CONTENT_TYPE, HeaderValue};
 use http::{Response, StatusCode};
 
 use crate::http::body::ResponseBody;
-use crate::http::h1::guard::Refusal;
+use crate::http::h1::refusal::Refusal;
 
 /// The methods of a reverse proxy. Others are passed on, too, but for CONNECT.
 pub(crate) const ALLOWED: HeaderValue =

@@ -6,18 +6,23 @@
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
+use http::response;
+
 use crate::connection::Connection;
 use crate::deadline::{Deadline, Waiting};
 use crate::http::tunnel::Tunnel;
 use shunt_config::model::Timeouts;
 
+/// Informational answers that may wait for a client.
+const MOST_INTERIM: usize = 8;
+
 pub(crate) struct Stream {
     pub(crate) connection: Rc<Connection>,
     pub(crate) deadline: Rc<Deadline>,
-    /// Request bodies that continue to members though their answers are out.
-    uploads: Cell<usize>,
     /// The answer is the last: nothing more of the client's is read. HTTP/1 says so by `Connection: close`.
     pub(crate) is_last: Cell<bool>,
+    /// Informational answers of members that the client did not get yet.
+    interim: RefCell<Vec<response::Parts>>,
     /// Set when a request switched protocols: what the stream becomes.
     tunnel: RefCell<Option<Tunnel>>,
 }
@@ -30,21 +35,24 @@ impl Stream {
         Rc::new(Stream {
             connection: Rc::clone(connection),
             deadline: Rc::new(deadline),
-            uploads: Cell::new(0),
             is_last: Cell::new(false),
+            interim: RefCell::default(),
             tunnel: RefCell::default(),
         })
     }
 
-    /// Whether the rest of a request body is on its way behind the answer.
-    pub(crate) fn uploads(&self) -> bool {
-        self.uploads.get() > 0
+    /// Passes an informational answer on (RFC 9110 section 15.2), if the client takes that many: what has come says
+    /// nothing that the answer to come does not say.
+    pub(crate) fn inform(&self, interim: response::Parts) {
+        let mut waiting = self.interim.borrow_mut();
+        if waiting.len() < MOST_INTERIM {
+            waiting.push(interim);
+        }
     }
 
-    /// [`Stream::uploads`] until this is dropped.
-    pub(crate) fn upload(self: &Rc<Self>) -> Upload {
-        self.uploads.set(self.uploads.get() + 1);
-        Upload(Rc::clone(self))
+    /// Informational answers that are to be written before anything else.
+    pub(crate) fn take_interim(&self) -> Vec<response::Parts> {
+        self.interim.take()
     }
 
     /// Turns into a tunnel once the answer (101) is out.
@@ -54,15 +62,6 @@ impl Stream {
 
     pub(crate) fn take_tunnel(&self) -> Option<Tunnel> {
         self.tunnel.take()
-    }
-}
-
-/// A request body that continues to its member, or is read to its end, behind the answer.
-pub(crate) struct Upload(Rc<Stream>);
-
-impl Drop for Upload {
-    fn drop(&mut self) {
-        self.0.uploads.set(self.0.uploads.get() - 1);
     }
 }
 
@@ -131,9 +130,5 @@ mod tests {
 
         one.is_last.set(true);
         assert!(!other.is_last.get());
-        let upload = one.upload();
-        assert!(one.uploads() && !other.uploads());
-        drop(upload);
-        assert!(!one.uploads());
     }
 }

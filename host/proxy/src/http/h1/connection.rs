@@ -1,25 +1,35 @@
-//! HTTP/1 on a client's connection, by hyper.
+//! HTTP/1 on a client's connection: requests follow each other, and each is answered before the next is read.
+//!
+//! The connection is one task, which polls the phases of its request, the answer that they make, and the client, in
+//! turns. Between two requests it holds no more than its socket.
 
 use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
 use std::rc::Rc;
-use std::task::Poll;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
-use bytes::Bytes;
-use hyper::server::conn::http1;
-use hyper::service::service_fn;
-use hyper_util::rt::TokioIo;
+use http::{Method, Response, StatusCode, Version};
+use http_body::Body as _;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 
+use super::answer::{self, Asked, Framing};
+use super::half_close::Answer;
+use super::head::{self, Head, Limits};
+use super::refusal::Refusal;
+use super::wire::{Came, Incoming, NoHead, Wire};
+use super::write::{write_chunk, write_last_chunk};
 use crate::client::ClientStream;
 use crate::connection::Connection;
 use crate::deadline::{Due, Waiting};
-use crate::http::h1::guard::{Findings, Guarded};
-use crate::http::h1::service;
+use crate::http::body::ResponseBody;
+use crate::http::client_body::ClientBody;
 use crate::http::stream::Stream;
+use crate::http::tunnel::Tunnel;
+use crate::http::{fields, phases};
 use crate::listener::{Listener, Serve};
+use crate::view::VirtualView;
 
 /// HTTP/1, as a listener serves it.
 #[derive(Clone, Copy)]
@@ -29,19 +39,12 @@ impl Serve for Http1 {
     async fn serve<S: ClientStream>(self, listener: Rc<Listener>, connection: Rc<Connection>, stream: S) {
         // ALPN offers nothing else (`shunt_runtime::tls`).
         let connection = Http1Connection {
+            wire: Rc::new(Wire::new(stream)),
             stream: Stream::new(&connection, &listener.view().virtual_.settings.timeouts),
-            findings: Rc::default(),
             listener,
         };
-        connection.serve(stream).await;
+        connection.serve().await;
     }
-}
-
-/// A connection that HTTP/1 is served on: its requests follow each other in one stream.
-struct Http1Connection {
-    stream: Rc<Stream>,
-    findings: Rc<Findings>,
-    listener: Rc<Listener>,
 }
 
 /// How long a connection is read on after its last answer, so that the answer to a request that was
@@ -49,13 +52,271 @@ struct Http1Connection {
 const LINGER_SILENT: Duration = Duration::from_secs(2);
 const LINGER: Duration = Duration::from_secs(30);
 
-/// Fields that hyper has room for without allocating for each head.
-const HYPERS_FIELDS: usize = 100;
+/// Bytes of an answer that may wait to be written before more of its body is taken.
+const MOST_UNWRITTEN: usize = 64 << 10;
+
+/// A connection that HTTP/1 is served on: its requests follow each other in one stream.
+struct Http1Connection<S> {
+    wire: Rc<Wire<S>>,
+    stream: Rc<Stream>,
+    listener: Rc<Listener>,
+}
+
+/// How a connection ends.
+enum End {
+    /// Both sides have said all that they will.
+    Closed,
+    /// The answer was the last, and the client may not know.
+    Last,
+    /// What came is no request.
+    Refused(Refusal),
+    /// It has become something else.
+    Switched(Tunnel),
+    /// The client has gone, or nothing more can be told to it: an answer broke off, or a time is up.
+    Gone,
+}
+
+impl<S: ClientStream> Http1Connection<S> {
+    async fn serve(self) {
+        let end = {
+            let mut closing = pin!(self.listener.closing());
+            // Once to be told of it; after that a flag says it.
+            poll_fn(|cx| Poll::Ready(closing.as_mut().poll(cx).is_ready())).await;
+            loop {
+                let (view, head) = match self.next_request().await {
+                    Ok(request) => request,
+                    Err(end) => break end,
+                };
+                // Boxed, so that its size is paid for only while there is something to do.
+                if let Err(end) = Box::pin(self.serve_request(view, head)).await {
+                    break end;
+                }
+            }
+        };
+        if !matches!(end, End::Closed) || self.stream.connection.tls {
+            Box::pin(self.end(end)).await;
+        }
+    }
+
+    /// Waits for the next request.
+    fn next_request(&self) -> impl Future<Output = Result<(Rc<VirtualView>, Box<Head>), End>> {
+        poll_fn(|cx| {
+            let view = self.listener.view();
+            let settings = &view.virtual_.settings;
+            let limits = Limits { head: settings.limits.head, fields: settings.limits.fields };
+            match self.wire.poll_head(cx, limits) {
+                Poll::Ready(Ok(Came::Head(head))) => return Poll::Ready(Ok((view, head))),
+                Poll::Ready(Ok(Came::End)) => return Poll::Ready(Err(End::Closed)),
+                Poll::Ready(Err(NoHead::Refused(why))) => return Poll::Ready(Err(End::Refused(why))),
+                Poll::Ready(Err(NoHead::Io)) => return Poll::Ready(Err(End::Gone)),
+                Poll::Pending => {}
+            }
+            let deadline = &self.stream.deadline;
+            if !self.wire.inside_head() {
+                if self.listener.is_closed() {
+                    return Poll::Ready(Err(End::Closed));
+                }
+            } else if deadline.waiting() == Waiting::Request {
+                deadline.wait_for(Waiting::Head, Instant::now() + settings.timeouts.head);
+            }
+            self.poll_late(cx).map(|()| {
+                Err(match deadline.waiting() {
+                    Waiting::Head => End::Refused(Refusal::HeadTooLate),
+                    _ => End::Closed,
+                })
+            })
+        })
+    }
+
+    /// Serves one request. Fails where no other follows.
+    async fn serve_request(&self, view: Rc<VirtualView>, head: Box<Head>) -> Result<(), End> {
+        let Head { parts, body, keep_alive } = *head;
+        let asked = Asked {
+            http_11: parts.version >= Version::HTTP_11,
+            head: parts.method == Method::HEAD,
+            keep_alive,
+        };
+        let body = if body.is_ended() {
+            ClientBody::Empty
+        } else {
+            let limits = &view.virtual_.settings.limits;
+            let limits = Limits { head: limits.head, fields: limits.fields };
+            // RFC 9110 section 10.1.1: not to a client of HTTP/1.0.
+            let expects_continue = asked.http_11 && fields::expects_continue(&parts.headers);
+            self.wire.begin_body(body, limits, expects_continue);
+            ClientBody::Http1(Incoming::new(&self.wire))
+        };
+        let response = {
+            let mut served = pin!(phases::serve(&self.stream, &view, parts, body));
+            drop(view);
+            poll_fn(|cx| self.poll_served(served.as_mut(), asked, cx)).await?
+        };
+        self.write_answer(response, asked).await
+    }
+
+    fn poll_served(
+        &self,
+        mut served: Pin<&mut impl Future<Output = Response<ResponseBody>>>,
+        asked: Asked,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<Response<ResponseBody>, End>> {
+        loop {
+            let expired = self.stream.deadline.expired();
+            let response = served.as_mut().poll(cx);
+            self.wire.write_continue();
+            for interim in self.stream.take_interim() {
+                if asked.http_11 {
+                    self.wire.write_head(|out| answer::write_interim(out, &interim));
+                }
+            }
+            if let Poll::Ready(response) = response {
+                return Poll::Ready(Ok(response));
+            }
+            if let Poll::Ready(Err(_)) = self.wire.poll_write(cx, &self.stream.deadline) {
+                return Poll::Ready(Err(End::Gone));
+            }
+            if self.wire.poll_gone(cx, Answer::NotBegun).is_ready() {
+                return Poll::Ready(Err(End::Gone));
+            }
+            match self.stream.deadline.poll(cx) {
+                Poll::Pending => return Poll::Pending,
+                // Whoever waits was asked and had nothing to say.
+                Poll::Ready(Due::Expired) if expired => return Poll::Ready(Err(End::Gone)),
+                Poll::Ready(Due::Expired | Due::Silent) => {}
+            }
+        }
+    }
+
+    /// Writes an answer, and waits until the next request can be read. Fails where none follows.
+    async fn write_answer(&self, response: Response<ResponseBody>, asked: Asked) -> Result<(), End> {
+        let (parts, body) = response.into_parts();
+        let length = body.size_hint().exact();
+        let framing = Framing::of(asked, parts.status, length);
+        let is_last = self.stream.is_last.get();
+        let stays =
+            asked.keep_alive && framing != Framing::UntilClosed && !is_last && !self.listener.is_closed();
+        self.wire.write_head(|out| answer::write_head(out, &parts, asked, framing, length, stays));
+        head::give_spare(parts.headers);
+        let mut sending = Sending { framing, body, is_taken: framing == Framing::None, is_broken: false };
+        poll_fn(|cx| self.poll_answer(&mut sending, cx)).await?;
+        self.wire.rest();
+        drop(sending);
+        if parts.status == StatusCode::SWITCHING_PROTOCOLS
+            && let Some(tunnel) = self.stream.take_tunnel()
+        {
+            return Err(End::Switched(tunnel));
+        }
+        match self.body_end().await {
+            None => Err(End::Gone),
+            Some(true) if stays => Ok(()),
+            Some(true) if !is_last && !self.wire.inside_message() => Err(End::Closed),
+            Some(_) => Err(End::Last),
+        }
+    }
+
+    fn poll_answer(&self, sending: &mut Sending, cx: &mut Context<'_>) -> Poll<Result<(), End>> {
+        loop {
+            let expired = self.stream.deadline.expired();
+            let mut waits_for_body = false;
+            while !sending.is_taken && self.wire.unwritten() < MOST_UNWRITTEN && !waits_for_body {
+                waits_for_body = sending.poll_take(&self.wire, cx).is_pending();
+            }
+            match self.wire.poll_write(cx, &self.stream.deadline) {
+                Poll::Ready(Err(_)) => return Poll::Ready(Err(End::Gone)),
+                Poll::Ready(Ok(())) if sending.is_broken => return Poll::Ready(Err(End::Gone)),
+                Poll::Ready(Ok(())) if sending.is_taken => return Poll::Ready(Ok(())),
+                Poll::Ready(Ok(())) if !waits_for_body => continue,
+                Poll::Ready(Ok(())) | Poll::Pending => {}
+            }
+            if self.wire.poll_gone(cx, sending.answer()).is_ready() {
+                return Poll::Ready(Err(End::Gone));
+            }
+            match self.stream.deadline.poll(cx) {
+                Poll::Pending => return Poll::Pending,
+                Poll::Ready(Due::Expired) if expired => return Poll::Ready(Err(End::Gone)),
+                Poll::Ready(Due::Expired | Due::Silent) => {}
+            }
+        }
+    }
+
+    /// Waits until nothing more of the request is read: whether that is all of it. `None`: the time is up.
+    async fn body_end(&self) -> Option<bool> {
+        poll_fn(|cx| match self.wire.poll_body_end(cx) {
+            Poll::Ready(is_whole) => Poll::Ready(Some(is_whole)),
+            Poll::Pending => self.poll_late(cx).map(|()| None),
+        })
+        .await
+    }
+
+    /// Ready when the time is up.
+    fn poll_late(&self, cx: &mut Context<'_>) -> Poll<()> {
+        loop {
+            match self.stream.deadline.poll(cx) {
+                Poll::Pending => return Poll::Pending,
+                Poll::Ready(Due::Expired) => return Poll::Ready(()),
+                Poll::Ready(Due::Silent) => {}
+            }
+        }
+    }
+
+    /// Ends a connection as it deserves.
+    async fn end(&self, end: End) {
+        match end {
+            End::Closed => self.close().await,
+            End::Last => self.linger().await,
+            End::Refused(why) => {
+                self.refuse(why).await;
+                if why == Refusal::HeadTooLate {
+                    self.close().await;
+                } else {
+                    self.linger().await;
+                }
+            }
+            End::Switched(tunnel) => {
+                if self.body_end().await == Some(true)
+                    && let Some((stream, early)) = self.wire.take()
+                {
+                    let idle = self.listener.view().virtual_.settings.timeouts.idle;
+                    tunnel.relay(stream, early, idle).await;
+                }
+            }
+            End::Gone => {}
+        }
+        // What still reads the body of a request must not keep the connection open.
+        self.wire.take();
+    }
+
+    /// Answers what is no request. Best effort: who sends a head slowly may not read either.
+    async fn refuse(&self, why: Refusal) {
+        let view = self.listener.view();
+        view.counters.errors.add(1);
+        view.counters.answered(why.status().as_u16());
+        drop(view);
+        let reason = format!("bad request: {}", why.reason());
+        self.wire.write_head(|out| answer::write_refusal(out, why.status(), &reason));
+        let written = poll_fn(|cx| self.wire.poll_write(cx, &self.stream.deadline));
+        let _ = timeout(LINGER_SILENT, written).await;
+    }
+
+    async fn close(&self) {
+        if let Some((mut stream, _)) = self.wire.take() {
+            // close_notify, so that the end is not taken for an attack (RFC 8446 section 6.1).
+            let _ = timeout(LINGER_SILENT, stream.shutdown()).await;
+        }
+    }
+
+    /// Reads on, for a while, what the client still sends: the answer comes first.
+    async fn linger(&self) {
+        if let Some((mut stream, _)) = self.wire.take() {
+            let _ = timeout(LINGER, discard(&mut stream)).await;
+        }
+    }
+}
 
 async fn discard(stream: &mut (impl AsyncRead + AsyncWrite + Unpin)) -> std::io::Result<()> {
     stream.shutdown().await?;
     let mut buffer = vec![0; 16 << 10];
-    while let Ok(read) = tokio::time::timeout(LINGER_SILENT, stream.read(&mut buffer)).await {
+    while let Ok(read) = timeout(LINGER_SILENT, stream.read(&mut buffer)).await {
         if read? == 0 {
             break;
         }
@@ -63,181 +324,67 @@ async fn discard(stream: &mut (impl AsyncRead + AsyncWrite + Unpin)) -> std::io:
     Ok(())
 }
 
-enum End {
-    /// hyper is done: the connection is to be closed, or has become a tunnel.
-    Done,
-    /// The peer broke HTTP or the connection.
-    Broken,
-    /// Nothing is in flight, and nothing came for a while.
-    Silent,
-    TimedOut,
-    /// The client has gone.
-    Gone,
+/// An answer on its way out.
+struct Sending {
+    framing: Framing,
+    body: ResponseBody,
+    /// All of the body was taken, or there is none to send.
+    is_taken: bool,
+    /// It ended before its end.
+    is_broken: bool,
 }
 
-impl Http1Connection {
-    /// Counts an answer of ours to what did not come to be a request.
-    fn count_refusal(&self) {
-        let view = self.listener.view();
-        view.counters.errors.add(1);
-        view.counters.answered(400);
-    }
-
-    /// Serves requests until the connection ends. Between them it may rest: then it is no more than its
-    /// socket and this future.
-    async fn serve<S: ClientStream>(&self, mut stream: S) {
-        let mut closing = pin!(self.listener.closing());
-        loop {
-            let readable = poll_fn(|cx| {
-                if closing.as_mut().poll(cx).is_ready() {
-                    return Poll::Ready(false);
-                }
-                if let Poll::Ready(readable) = stream.poll_readable(cx) {
-                    return Poll::Ready(readable.is_ok());
-                }
-                loop {
-                    match self.stream.deadline.poll(cx) {
-                        Poll::Ready(Due::Expired) => return Poll::Ready(false),
-                        Poll::Ready(Due::Silent) => {}
-                        Poll::Pending => return Poll::Pending,
-                    }
-                }
-            });
-            if !readable.await {
-                if self.stream.connection.tls {
-                    // close_notify, so that the end is not taken for an attack (RFC 8446 section 6.1).
-                    let _ = tokio::time::timeout(LINGER_SILENT, stream.shutdown()).await;
-                }
-                return;
+impl Sending {
+    /// Takes the next piece of the body.
+    fn poll_take<S: ClientStream>(&mut self, wire: &Wire<S>, cx: &mut Context<'_>) -> Poll<()> {
+        let frame = match Pin::new(&mut self.body).poll_frame(cx) {
+            Poll::Pending => return Poll::Pending,
+            Poll::Ready(Some(Ok(frame))) => frame,
+            Poll::Ready(Some(Err(error))) => {
+                // What came before it goes out all the same.
+                tracing::debug!(%error, "an answer broke off");
+                (self.is_taken, self.is_broken) = (true, true);
+                return Poll::Ready(());
             }
-            // Boxed, so that its size is paid for only while there is something to do.
-            match Box::pin(self.serve_http1(stream, closing.as_mut())).await {
-                Some(rests) => stream = rests,
-                None => return,
+            Poll::Ready(None) => {
+                self.end(wire);
+                return Poll::Ready(());
             }
-        }
-    }
-
-    /// Speaks HTTP until the connection ends, or falls silent between two requests: then it comes back.
-    async fn serve_http1<S: ClientStream>(
-        &self,
-        stream: S,
-        mut closing: Pin<&mut impl Future<Output = ()>>,
-    ) -> Option<S> {
-        // Copies, for a view that is held here would keep its rules alive as long as the connection.
-        let (head_time, most_head, most_fields) = {
-            let settings = &self.listener.view().virtual_.settings;
-            (settings.timeouts.head, settings.limits.head, settings.limits.fields)
         };
-        let service = service_fn(|request| {
-            service::serve(&self.stream, &self.findings, &self.listener.view(), request)
-        });
-        let (findings, deadline) = (Rc::clone(&self.findings), Rc::clone(&self.stream.deadline));
-        let guarded = Guarded::new(
-            stream,
-            findings,
-            deadline,
-            self.findings.next_ordinal(),
-            self.stream.connection.tls,
-        );
-        let mut builder = http1::Builder::new();
-        if most_fields != HYPERS_FIELDS {
-            builder.max_headers(most_fields);
-        }
-        let mut http = builder
-            // Head and body in one write. Not `pipeline_flush`, which flattens too: it holds an answer back
-            // while the beginning of another request is there, and buffers a body without limit.
-            .writev(false)
-            .max_buf_size(most_head)
-            .max_header_size(most_head)
-            .serve_connection(TokioIo::new(guarded), service);
-
-        let (mut registered, mut told, mut ending) = (false, false, false);
-        let end = poll_fn(|cx| {
-            // Once to be told of it; after that a flag says whether asking is worth it.
-            if !registered || self.listener.is_closed() && !told {
-                registered = true;
-                told = closing.as_mut().poll(cx).is_ready();
-                if told {
-                    Pin::new(&mut http).graceful_shutdown();
+        match frame.into_data() {
+            Ok(data) => {
+                wire.write(|out| match self.framing {
+                    Framing::Chunked => write_chunk(out, &data),
+                    _ => out.extend_from_slice(&data),
+                });
+                if self.body.is_end_stream() {
+                    self.end(wire);
                 }
             }
-            loop {
-                match Pin::new(&mut http).poll(cx) {
-                    Poll::Ready(Ok(())) => return Poll::Ready(End::Done),
-                    Poll::Ready(Err(error)) => {
-                        if error.is_parse() {
-                            // hyper has answered 400, 414 or 431.
-                            self.count_refusal();
-                        }
-                        return Poll::Ready(End::Broken);
+            Err(frame) => {
+                if let Ok(trailers) = frame.into_trailers() {
+                    if self.framing == Framing::Chunked {
+                        wire.write(|out| write_last_chunk(out, trailers.iter()));
                     }
-                    Poll::Pending => {}
-                }
-                if self.findings.half_close.is_seen() && !ending {
-                    ending = !self.findings.in_flight(&self.stream.deadline);
-                    if ending {
-                        // The answer is out: now the end of the client's side is the end of the connection.
-                        continue;
-                    }
-                    if self.findings.half_close.poll_reset(cx).is_ready() {
-                        return Poll::Ready(End::Gone);
-                    }
-                }
-                if self.findings.inside_head() && self.stream.deadline.waiting() == Waiting::Request {
-                    self.stream.deadline.wait_for(Waiting::Head, Instant::now() + head_time);
-                }
-                let expired = self.stream.deadline.expired();
-                match self.stream.deadline.poll(cx) {
-                    Poll::Pending => return Poll::Pending,
-                    // Whoever waits was asked and had nothing to say.
-                    Poll::Ready(Due::Expired) if expired => return Poll::Ready(End::TimedOut),
-                    Poll::Ready(Due::Silent)
-                        if self.findings.at_rest() && !self.stream.uploads() && !told =>
-                    {
-                        return Poll::Ready(End::Silent);
-                    }
-                    Poll::Ready(Due::Expired | Due::Silent) => {}
+                    self.is_taken = true;
                 }
             }
-        })
-        .await;
-
-        self.findings.half_close.unwatch();
-        let parts = http.into_parts();
-        let stream = parts.io.into_inner().into_inner();
-        if matches!(end, End::Silent) && parts.read_buf.is_empty() {
-            return Some(stream);
         }
-        self.shutdown(stream, end, parts.read_buf).await;
-        None
+        Poll::Ready(())
     }
 
-    /// Ends a connection as it deserves; `early` is what was read and not understood as HTTP.
-    async fn shutdown<S: ClientStream>(&self, mut stream: S, end: End, early: Bytes) {
-        match (end, self.stream.take_tunnel()) {
-            (End::Done, Some(tunnel)) => {
-                let idle = self.listener.view().virtual_.settings.timeouts.idle;
-                Box::pin(tunnel.relay(stream, early, idle)).await;
-            }
-            (End::TimedOut, _) if self.stream.deadline.waiting() == Waiting::Head => {
-                self.count_refusal();
-                // Best effort: who sends a head this slowly may not read either.
-                let answer =
-                    b"HTTP/1.1 408 Request Timeout\r\nconnection: close\r\ncontent-length: 0\r\n\r\n";
-                let _ = tokio::time::timeout(LINGER_SILENT, async {
-                    stream.write_all(answer).await?;
-                    stream.shutdown().await
-                })
-                .await;
-            }
-            (End::Done, None)
-                if !self.findings.inside_message() && early.is_empty() && !self.stream.is_last.get() => {}
-            // hyper has answered what is no HTTP, or the client may have more to say: it reads first.
-            (End::Done | End::Broken | End::Silent, _) => {
-                let _ = tokio::time::timeout(LINGER, discard(&mut stream)).await;
-            }
-            (End::TimedOut | End::Gone, _) => {}
+    fn end<S: ClientStream>(&mut self, wire: &Wire<S>) {
+        if self.framing == Framing::Chunked {
+            wire.write(|out| write_last_chunk(out, std::iter::empty()));
+        }
+        self.is_taken = true;
+    }
+
+    /// How far it has come, for a client that ends its side now.
+    fn answer(&self) -> Answer {
+        match self.framing {
+            Framing::Chunked if !self.is_taken => Answer::InChunks,
+            _ => Answer::Begun,
         }
     }
 }

@@ -22,9 +22,8 @@ const STATUS_LINE: &[u8] = b"HTTP/1.";
 const CHUNK_SIZE: &[u8] = b"0";
 
 /// How far the answer to the request at hand has come.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Answer {
-    #[default]
     NotBegun,
     /// It streams in chunks.
     InChunks,
@@ -35,7 +34,6 @@ pub(crate) enum Answer {
 #[derive(Default)]
 pub(crate) struct HalfClose {
     seen: Cell<bool>,
-    answer: Cell<Answer>,
     /// So many bytes of the next answer's beginning are out already.
     ahead: Cell<usize>,
     /// Resolves when the connection is reset.
@@ -48,19 +46,16 @@ impl HalfClose {
         self.seen.get()
     }
 
-    pub(crate) fn set_answer(&self, answer: Answer) {
-        self.answer.set(answer);
-    }
-
-    /// Takes note of the end. `clear`: nothing waits to be written.
+    /// Takes note of the end. `answer`: how far it has come; `clear`: nothing waits to be written.
     pub(crate) fn note(
         &self,
         mut stream: Pin<&mut impl AsyncWrite>,
         cx: &mut Context<'_>,
+        answer: Answer,
         clear: bool,
     ) -> io::Result<()> {
         self.seen.set(true);
-        let ahead = match self.answer.get() {
+        let ahead = match answer {
             Answer::NotBegun if clear => STATUS_LINE,
             Answer::InChunks if clear => CHUNK_SIZE,
             _ => return Ok(()),
@@ -106,23 +101,8 @@ impl HalfClose {
         }
     }
 
-    /// How much of this beginning of an answer is out already.
-    pub(crate) fn already_out(&self, answer: &[u8]) -> usize {
-        let ahead = self.ahead.get();
-        if ahead == 0 { 0 } else { ahead.min(answer.len()) }
-    }
-
-    /// So much of what was out already has been passed over.
-    pub(crate) fn passed_over(&self, count: usize) {
-        self.ahead.set(self.ahead.get() - count);
-    }
-}
-
-impl std::fmt::Debug for HalfClose {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("HalfClose")
-            .field("seen", &self.seen)
-            .field("answer", &self.answer)
-            .finish_non_exhaustive()
+    /// How much of the beginning of the next answer is out already, for what writes that answer now.
+    pub(crate) fn take_ahead(&self) -> usize {
+        self.ahead.take()
     }
 }

@@ -1,7 +1,21 @@
-//! HTTP/1 towards clients: a connection, the guard before its parser, and what stands between it and the phases.
+//! HTTP/1 towards clients: a connection, the heads and bodies that come on it, and the answers that are written.
+//!
+//! | module | what |
+//! |---|---|
+//! | [`connection`] | a connection from its first request to its end |
+//! | `wire` | its bytes: what came and was not looked at, what waits to be written |
+//! | `head`, `body` | requests as the bytes say them |
+//! | [`refusal`] | what is refused of them |
+//! | `answer` | answers as bytes |
+//! | `half_close` | a client that has ended its side |
+//! | [`framing`], [`write`] | numbers and pieces that members' messages have, too |
 
+mod answer;
+mod body;
 pub(crate) mod connection;
 pub(crate) mod framing;
-pub(crate) mod guard;
-pub(crate) mod half_close;
-pub(crate) mod service;
+mod half_close;
+mod head;
+pub(crate) mod refusal;
+pub(crate) mod wire;
+pub(crate) mod write;

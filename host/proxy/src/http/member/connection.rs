@@ -129,12 +129,13 @@ impl ServerConnection {
         }
     }
 
-    /// Sends what can be sent and reads the head of the answer. Informational answers are passed over,
-    /// but for 101, which is final here (RFC 9110 section 15.2).
+    /// Sends what can be sent and reads the head of the answer. `inform` gets informational answers, but for 101,
+    /// which is final here (RFC 9110 section 15.2).
     pub(super) fn poll_answer(
         &mut self,
         method: &Method,
         cx: &mut Context<'_>,
+        mut inform: impl FnMut(response::Parts),
     ) -> Poll<Result<response::Parts, Broken>> {
         if let Some(Stream::Whole(stream)) = &mut self.stream
             && !self.request.is_written()
@@ -154,6 +155,7 @@ impl ServerConnection {
                     if parts.status.is_informational()
                         && parts.status != http::StatusCode::SWITCHING_PROTOCOLS
                     {
+                        inform(parts);
                         continue;
                     }
                     self.body = body;

@@ -14,7 +14,7 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use http::{request as http_request, response as http_response};
+use http::{StatusCode, request as http_request, response as http_response};
 use http_body::{Frame, SizeHint};
 use shunt_engine::member::Active;
 use thiserror::Error;
@@ -22,9 +22,9 @@ use tokio::net::TcpStream;
 use tokio::task::spawn_local;
 use tokio::time::{Instant, timeout};
 
-use crate::deadline::Deadline;
 use crate::http::body::{BodyError, RequestBody, RequestBodyState};
-use crate::http::stream::Upload;
+use crate::http::fields::prepare_response;
+use crate::http::stream::Stream;
 use crate::member::MemberView;
 use connection::ServerConnection;
 pub(crate) use outgoing::{MOST_KEPT, Pace, Resend};
@@ -203,8 +203,6 @@ pub(crate) struct Rest {
     pub(crate) body: Rc<RequestBodyState>,
     /// Bytes of it that are counted for the member.
     pub(crate) counted: u64,
-    /// The client's connection is not at rest before.
-    pub(crate) _upload: Upload,
 }
 
 impl Lease {
@@ -247,13 +245,20 @@ impl Lease {
         &mut self,
         head: &http_request::Parts,
         body: RequestBody,
-        deadline: &Deadline,
+        stream: &Stream,
     ) -> Result<http_response::Parts, SendError> {
         let connection = &mut *self.connection;
         connection.begin(head, body);
-        let answer = poll_fn(|cx| match connection.poll_answer(&head.method, cx) {
+        let inform = |mut interim: http_response::Parts| {
+            // 100 is between Shunt and the member: the client gets it of Shunt (RFC 9110 section 10.1.1).
+            if interim.status != StatusCode::CONTINUE {
+                prepare_response(&mut interim.headers, interim.status, false);
+                stream.inform(interim);
+            }
+        };
+        let answer = poll_fn(|cx| match connection.poll_answer(&head.method, cx, inform) {
             Poll::Ready(answer) => Poll::Ready(Some(answer)),
-            Poll::Pending if deadline.expired() => Poll::Ready(None),
+            Poll::Pending if stream.deadline.expired() => Poll::Ready(None),
             Poll::Pending => Poll::Pending,
         });
         match answer.await {

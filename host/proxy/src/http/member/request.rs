@@ -3,6 +3,8 @@
 
 use http::{HeaderMap, HeaderName, Method, header, request};
 
+use crate::http::h1::write::{write_chunk, write_decimal, write_field, write_last_chunk};
+
 /// How the length of a request body is framed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Framing {
@@ -47,22 +49,13 @@ pub(super) fn write_data(out: &mut Vec<u8>, framing: Framing, data: &[u8]) {
     if framing != Framing::Chunked {
         return out.extend_from_slice(data);
     }
-    if !data.is_empty() {
-        write_hexadecimal(out, data.len());
-        out.extend_from_slice(b"\r\n");
-        out.extend_from_slice(data);
-        out.extend_from_slice(b"\r\n");
-    }
+    write_chunk(out, data);
 }
 
 /// Appends the end of a body, with the trailers that may stand there.
 pub(super) fn write_end(out: &mut Vec<u8>, framing: Framing, trailers: Option<&HeaderMap>) {
     if framing == Framing::Chunked {
-        out.extend_from_slice(b"0\r\n");
-        for (name, value) in trailers.into_iter().flatten().filter(|(name, _)| may_trail(name)) {
-            write_field(out, name, value.as_bytes());
-        }
-        out.extend_from_slice(b"\r\n");
+        write_last_chunk(out, trailers.into_iter().flatten().filter(|(name, _)| may_trail(name)));
     }
 }
 
@@ -80,39 +73,9 @@ pub(super) fn may_trail(name: &HeaderName) -> bool {
     .contains(name)
 }
 
-fn write_field(out: &mut Vec<u8>, name: &HeaderName, value: &[u8]) {
-    out.extend_from_slice(name.as_str().as_bytes());
-    out.extend_from_slice(b": ");
-    out.extend_from_slice(value);
-    out.extend_from_slice(b"\r\n");
-}
-
 /// RFC 9110 section 9.3: methods for which content has no meaning need no word about its absence.
 fn expects_content(method: &Method) -> bool {
     !matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS | Method::DELETE | Method::TRACE)
-}
-
-fn write_decimal(out: &mut Vec<u8>, number: u64) {
-    write_digits(out, number, 10);
-}
-
-fn write_hexadecimal(out: &mut Vec<u8>, number: usize) {
-    write_digits(out, number as u64, 16);
-}
-
-fn write_digits(out: &mut Vec<u8>, mut number: u64, base: u64) {
-    // 2^64 has 20 decimal digits.
-    let mut digits = [0; 20];
-    let mut first = digits.len();
-    loop {
-        first -= 1;
-        digits[first] = b"0123456789abcdef"[(number % base) as usize];
-        number /= base;
-        if number == 0 {
-            break;
-        }
-    }
-    out.extend_from_slice(&digits[first..]);
 }
 
 #[cfg(test)]

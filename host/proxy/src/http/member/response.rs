@@ -5,13 +5,13 @@ use std::mem::MaybeUninit;
 
 use bytes::{Buf, Bytes, BytesMut};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode, Version, header, response};
-use hyper::ext::ReasonPhrase;
 use memchr::memchr;
 
 mod unusual;
 
 use super::Broken;
 use crate::http::h1::framing::{chunk_size, decimal};
+use crate::http::reason::ReasonPhrase;
 
 /// Fields of a head, and of the trailers, that there is room for without an allocation.
 const USUAL_FIELDS: usize = 128;
@@ -78,10 +78,10 @@ fn find<'b>(
         return Err(Broken::HeadTooLarge);
     }
     let status = parsed.code.and_then(|code| StatusCode::from_u16(code).ok()).ok_or(Broken::Status)?;
-    // A status that is not registered keeps the reason phrase of the member; hyper knows none.
+    // A status that is not registered keeps the reason phrase of the member.
     let reason = match status.canonical_reason() {
         Some(_) => None,
-        None => parsed.reason.and_then(|reason| ReasonPhrase::try_from(reason.as_bytes()).ok()),
+        None => parsed.reason.map(ReasonPhrase::new),
     };
     let version = if parsed.version == Some(1) { Version::HTTP_11 } else { Version::HTTP_10 };
     for (place, field) in places.iter_mut().zip(parsed.headers.iter()) {

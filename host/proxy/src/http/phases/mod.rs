@@ -96,7 +96,7 @@ pub(crate) struct BareOptions;
 ///
 /// What serves a stream has checked what its protocol says about a head. It writes the answer, whose framing and
 /// connection are its own: it leaves out or adds the fields that say something about them, and looks at
-/// [`Stream::is_last`] and [`Stream::take_tunnel`]. While it polls the future that this returns or the body of the
+/// [`Stream::is_last`] and [`Stream::take_tunnel`]. Behind each poll it writes [`Stream::take_interim`]. While it polls the future that this returns or the body of the
 /// answer, it polls the deadline of the stream behind them, for these only look whether the time is up.
 ///
 /// The head is read before the future is made, which is moved about and should not hold the request twice.
@@ -115,16 +115,6 @@ pub(crate) fn serve(
         };
         transaction.conclude(result)
     }
-}
-
-/// The answer to a request that what serves the stream refuses. It counts as one, and no rule sees it before its end.
-pub(crate) fn refuse(
-    stream: &Rc<Stream>,
-    view: &Rc<VirtualView>,
-    head: request::Parts,
-    problem: Problem,
-) -> Response<ResponseBody> {
-    Transaction::new(stream, view, head, ClientBody::Empty).conclude(Err(problem.into()))
 }
 
 impl Transaction {

@@ -61,7 +61,7 @@ impl Transaction {
         // Whoever sends it sees it to its end.
         self.body_state.unread.set(false);
         let body = Rc::clone(&self.body_state);
-        Rest { pace, counted: body.sent.get(), body, _upload: self.stream.upload() }
+        Rest { pace, counted: body.sent.get(), body }
     }
 
     /// Handles a request body that no member reads any more, for the answer does not come of it: what is left is
@@ -73,11 +73,7 @@ impl Transaction {
         let body = std::mem::replace(&mut self.body, RequestBody::Empty);
         // A client that expects 100 and gets an answer may send the body or not (RFC 9110 section 10.1.1).
         if body.is_coming() && is_little(&body) && !self.expects_continue {
-            let upload = self.stream.upload();
-            tokio::task::spawn_local(async move {
-                body.discard().await;
-                drop(upload);
-            });
+            tokio::task::spawn_local(body.discard());
             return;
         }
         self.stream.is_last.set(true);

@@ -89,7 +89,7 @@ impl Transaction {
                 std::mem::replace(&mut self.body, RequestBody::Empty)
             }
         };
-        let response = lease.send(&self.exchange.request, body, &self.stream.deadline).await?;
+        let response = lease.send(&self.exchange.request, body, &self.stream).await?;
         Ok((response, lease))
     }
 

@@ -1,0 +1,55 @@
+//! Pieces of messages that requests and answers are written from.
+
+use http::{HeaderName, HeaderValue};
+
+pub(crate) fn write_field(out: &mut Vec<u8>, name: &HeaderName, value: &[u8]) {
+    out.extend_from_slice(name.as_str().as_bytes());
+    out.extend_from_slice(b": ");
+    out.extend_from_slice(value);
+    out.extend_from_slice(b"\r\n");
+}
+
+/// A piece of a chunked body (RFC 9112 section 7.1); an empty one is nothing, for as a chunk it would be the end.
+pub(crate) fn write_chunk(out: &mut Vec<u8>, data: &[u8]) {
+    if !data.is_empty() {
+        write_hexadecimal(out, data.len());
+        out.extend_from_slice(b"\r\n");
+        out.extend_from_slice(data);
+        out.extend_from_slice(b"\r\n");
+    }
+}
+
+/// The end of a chunked body, with trailers.
+pub(crate) fn write_last_chunk<'a>(
+    out: &mut Vec<u8>,
+    trailers: impl Iterator<Item = (&'a HeaderName, &'a HeaderValue)>,
+) {
+    out.extend_from_slice(b"0\r\n");
+    for (name, value) in trailers {
+        write_field(out, name, value.as_bytes());
+    }
+    out.extend_from_slice(b"\r\n");
+}
+
+pub(crate) fn write_decimal(out: &mut Vec<u8>, number: u64) {
+    write_digits(out, number, 10);
+}
+
+fn write_hexadecimal(out: &mut Vec<u8>, number: usize) {
+    write_digits(out, number as u64, 16);
+}
+
+fn write_digits(out: &mut Vec<u8>, mut number: u64, base: u64) {
+    // 2^64 has 20 decimal digits.
+    let mut digits = [0; 20];
+    let mut first = digits.len();
+    loop {
+        first -= 1;
+        digits[first] = b"0123456789abcdef"[(number % base) as usize];
+        number /= base;
+        if number == 0 {
+            break;
+        }
+    }
+    out.extend_from_slice(&digits[first..]);
+}
