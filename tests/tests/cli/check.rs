@@ -17,7 +17,8 @@ fn compare(name: &str, folder: &Folder, ended: Ended) {
     stored::compare(name, &ended.refused(1), &[(&path, "FOLDER")]);
 }
 
-const RIGHT: &str = "\
+/// The least that is right.
+pub(super) const RIGHT: &str = "\
 [[virtual]]
 name = \"shop\"
 listen = \"127.0.0.1:8080\"

@@ -6,17 +6,7 @@ use std::process::Command;
 use shunt_tests::daemon::Folder;
 use shunt_tests::{program, site};
 
-const CONFIG: &str = "\
-[[virtual]]
-name = \"shop\"
-listen = \"127.0.0.1:8080\"
-protocol = \"http\"
-pool = \"web\"
-
-[[pool]]
-name = \"web\"
-members = [{ address = \"10.0.0.1:80\" }]
-";
+use super::check::RIGHT;
 
 fn text(path: &Path) -> &str {
     path.to_str().unwrap()
@@ -47,7 +37,7 @@ fn a_fifo_is_refused_and_not_waited_for() {
     let rule = site::rule("main", Path::new(fifo), "");
     let policy = format!("\n[[pack-policy]]\nmatch = \"*\"\nkeys = [{fifo:?}]\n");
     for more in [rule, policy] {
-        folder.configure(&format!("{CONFIG}\n{more}"));
+        folder.configure(&format!("{RIGHT}\n{more}"));
         says(&["check", text(&folder.config())], &format!("`{fifo}` is a FIFO"));
     }
 }
@@ -56,7 +46,7 @@ fn a_fifo_is_refused_and_not_waited_for() {
 fn what_is_no_lock_file_is_to_be_moved_away() {
     for make in ["mkfifo", "mkdir"] {
         let folder = Folder::new();
-        folder.configure(CONFIG);
+        folder.configure(RIGHT);
         let (config, lock) = (folder.config(), folder.path().join("shunt.lock"));
         assert!(Command::new(make).arg(&lock).status().unwrap().success());
         let advice = format!("move it away, then pin by `shunt pack lock --config {}`", config.display());
@@ -73,12 +63,12 @@ fn a_damaged_lock_is_replaced_and_kept() {
     let advice = format!("write it again by `shunt pack lock --config {}`", config.display());
     for damaged in [&b"\xff\xfe\x00"[..], &b"[[pack]]\nreference = \"registry.ex"[..]] {
         std::fs::write(&lock, damaged).unwrap();
-        folder.configure(CONFIG);
+        folder.configure(RIGHT);
         says(&["check", text(&config)], &advice);
         folder.configure("wrong = 1\n");
         says(&["pack", "lock", "--config", text(&config)], "the lock stays as it was");
         assert_eq!(std::fs::read(&lock).unwrap(), damaged);
-        folder.configure(CONFIG);
+        folder.configure(RIGHT);
         let told = program::run(&["pack", "lock", "--config", text(&config)]).good();
         let expected = format!(
             "damaged: the lock before, which is {} now; what it pinned is not known\n",
@@ -94,7 +84,7 @@ fn a_damaged_lock_is_replaced_and_kept() {
 fn a_reference_where_a_path_is_meant_is_told() {
     let folder = Folder::new();
     let rule = site::rule("main", Path::new("registry.example/team/steer"), "");
-    folder.configure(&format!("{CONFIG}\n{rule}"));
+    folder.configure(&format!("{RIGHT}\n{rule}"));
     says(
         &["check", text(&folder.config())],
         "if it is in a registry, add a tag or a digest, as in registry.example/team/steer:1.2.0",

@@ -1,5 +1,7 @@
 //! A rule in C: `tests/languages/c`, whose compiled module is committed so that this needs no compiler for it.
 
+mod members;
+
 use std::path::{Path, PathBuf};
 
 use shunt_tests::daemon::Folder;
@@ -40,23 +42,6 @@ fn becomes_a_pack(module: &Path) {
 #[test]
 fn a_rule_in_c_runs() {
     becomes_a_pack(&source().join("rule.wasm"));
-}
-
-#[test]
-fn a_rule_in_c_is_compiled_where_its_compiler_is() {
-    let folder = Folder::new();
-    let module = folder.path().join("rule.wasm");
-    let there = |names: &[&str]| {
-        let path = std::env::var_os("PATH").unwrap_or_default();
-        std::env::split_paths(&path).any(|folder| names.iter().any(|name| folder.join(name).is_file()))
-    };
-    if !there(&["wit-bindgen"]) || !there(&["clang", "clang-14"]) {
-        println!("skipped: it needs wit-bindgen (`cargo install wit-bindgen-cli`) and clang");
-        return;
-    }
-    let mut build = std::process::Command::new(source().join("build"));
-    program::ended(build.arg(packs::root().join("wit")).arg(&module)).good();
-    becomes_a_pack(&module);
 }
 
 #[test]

@@ -90,10 +90,7 @@ fn a_secret_key_that_others_can_read_signs_nothing() {
 #[test]
 fn a_lock_that_is_a_link_stays_one() {
     let folder = Folder::new();
-    folder.configure(
-        "[[virtual]]\nname = \"shop\"\nlisten = \"127.0.0.1:8080\"\nprotocol = \"http\"\npool = \"web\"\n\n\
-         [[pool]]\nname = \"web\"\nmembers = [{ address = \"10.0.0.1:80\" }]\n",
-    );
+    folder.configure(super::check::RIGHT);
     // Of a reference that the configuration had once.
     let entry = format!("reference = \"r.example/a:1\"\ndigest = \"sha256:{}\"\n", "0".repeat(64));
     let kept = folder.write("kept.lock", format!("[[pack]]\n{entry}name = \"a\"\nversion = \"1.0.0\"\n"));
