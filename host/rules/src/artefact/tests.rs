@@ -424,4 +424,42 @@ proptest::proptest! {
         changed[at..end].copy_from_slice(&bytes[..end - at]);
         proptest::prop_assert_eq!(Artefact::read(&changed).is_ok(), changed == good);
     }
+
+    /// Behind their digests: what someone makes who knows how.
+    #[test]
+    fn what_manifests_say_is_read_or_refused_whatever_it_is(
+        of_pack: bool, at in 0usize..2_000, cut in 0usize..40, put in "[\"{}\\[\\]:,0-9a-f/.-]{0,12}|[0-9]{1,20}|null",
+    ) {
+        let good = artefact("t");
+        let mut entries = entries(&good.to_bytes());
+        let (blob, other) =
+            if of_pack { (&good.companion, &good.component) } else { (&good.component, &good.companion) };
+        let mut text = String::from_utf8(blob.bytes.clone()).unwrap();
+        let at = at % text.len();
+        text.replace_range(at..(at + cut).min(text.len()), &put);
+        let changed = Blob::new(text.into_bytes());
+        entries.remove(&Name::Blob(blob.digest));
+        entries.insert(Name::Blob(changed.digest), changed.bytes.clone());
+        let mut index: Index = serde_json::from_slice(&entries[&Name::Index]).unwrap();
+        for descriptor in index.manifests.iter_mut().filter(|it| it.digest == blob.digest) {
+            (descriptor.digest, descriptor.size) = (changed.digest, changed.bytes.len() as u64);
+        }
+        entries.insert(Name::Index, Blob::json(&index).bytes);
+        let bytes = archived(&entries);
+        if let Ok(read) = Artefact::read(&bytes) {
+            proptest::prop_assert_eq!(read.to_bytes(), bytes);
+        }
+        // And in the parts that a registry gives.
+        let (component, companion) = if of_pack {
+            (other.bytes.clone(), changed.bytes)
+        } else {
+            (changed.bytes, other.bytes.clone())
+        };
+        if let Ok(mut assembly) = Assembly::new(component, companion) {
+            for part in good.blobs() {
+                assembly.put(Checked::new(part.bytes.to_vec()));
+            }
+            let _ = assembly.finish();
+        }
+    }
 }
