@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use crate::breaker::Breaker;
 use crate::budget::TimeBudget;
+use crate::direct::Direct;
 use crate::hooks::Node;
 use crate::host::MAX_MEMORY;
 use crate::instance::Instance;
@@ -33,6 +34,17 @@ pub struct AttachOptions {
     pub header_limit: usize,
     pub environment: Arc<dyn Environment>,
     pub stats: Arc<RuleStats>,
+    pub way: WayOfCalls,
+}
+
+/// How a rule is called. What it does is the same.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum WayOfCalls {
+    /// Its core module directly, where its component is nothing more.
+    #[default]
+    Quickest,
+    /// As a component, always: what the other way is compared with.
+    Component,
 }
 
 /// A slot of the pack and the pool or SNAT pool that it stands for.
@@ -110,6 +122,7 @@ impl AttachOptions {
             header_limit: 64 << 10,
             environment,
             stats: RuleStats::new(),
+            way: WayOfCalls::default(),
         }
     }
 }
@@ -185,6 +198,7 @@ pub struct Attachment {
     pub(crate) header_limit: usize,
     pub(crate) environment: Arc<dyn Environment>,
     pub(crate) stats: Arc<RuleStats>,
+    way: WayOfCalls,
     /// One per hook: a hook that is fine says nothing about another that is not.
     pub(crate) breakers: [Breaker; Hook::COUNT],
 }
@@ -214,9 +228,18 @@ impl Rule {
             header_limit: options.header_limit,
             environment: options.environment,
             stats: options.stats,
+            way: options.way,
             breakers: std::array::from_fn(|_| Breaker::new()),
         });
         let one = |problem| Err(AttachError(vec![problem]));
+        if attachment.is_direct() {
+            // A core module's functions say less of their types than the component does.
+            match Instance::make(&attachment, false).map(|mut component| component.check_hooks()) {
+                Ok(Ok(())) => {}
+                Ok(Err((hook, message))) => return one(AttachProblem::Contract { hook, message }),
+                Err(failure) => return one(AttachProblem::OnLoad(failure.fault)),
+            }
+        }
         match Instance::new(&attachment, &mut Meter::new(&attachment.stats)) {
             Ok(mut instance) => match instance.check_hooks() {
                 Ok(()) => Ok(attachment),
@@ -291,6 +314,16 @@ impl Attachment {
     /// What the indices in a [`Target`](crate::Target) mean.
     pub fn slots(&self) -> &[SlotBinding] {
         &self.slots
+    }
+
+    /// Whether instances are made of the rule's core module alone.
+    pub(crate) fn is_direct(&self) -> bool {
+        self.way == WayOfCalls::Quickest && self.rule.is_direct()
+    }
+
+    /// The core module that such instances are made of.
+    pub(crate) fn direct(&self) -> wasmtime::Result<&Direct> {
+        self.rule.direct().ok_or_else(|| wasmtime::Error::msg("the rule is called as a component"))
     }
 
     pub fn isolation(&self) -> Isolation {

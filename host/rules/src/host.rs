@@ -3,9 +3,9 @@
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 
-use wasmtime::component::Linker;
 use wasmtime::{
-    Config, Enabled, Engine, InstanceAllocationStrategy, OptLevel, PoolingAllocationConfig, Strategy,
+    Config, Enabled, Engine, InstanceAllocationStrategy, Linker, OptLevel, PoolingAllocationConfig, Strategy,
+    component,
 };
 
 use crate::capabilities;
@@ -38,9 +38,15 @@ const BACKTRACE_FRAMES: usize = 24;
 /// One per process: engine, linker and the clock of the time budgets.
 pub struct RuleHost {
     engine: Engine,
-    linker: Linker<State>,
+    linkers: Linkers,
     clock: Arc<EpochClock>,
     cache: Option<CompileCache>,
+}
+
+/// The host's functions, for components and for core modules that are called directly.
+pub(crate) struct Linkers {
+    pub component: component::Linker<State>,
+    pub core: Linker<State>,
 }
 
 /// Why rules cannot be run on this machine.
@@ -78,10 +84,10 @@ impl RuleHost {
         let mut config = config();
         config.cache(cache.as_ref().map(|it| it.cache().clone()));
         let engine = Engine::new(&config).map_err(HostError::Engine)?;
-        let mut linker = Linker::new(&engine);
-        capabilities::link(&mut linker).map_err(HostError::Engine)?;
+        let mut linkers = Linkers { component: component::Linker::new(&engine), core: Linker::new(&engine) };
+        capabilities::link(&mut linkers.component, &mut linkers.core).map_err(HostError::Engine)?;
         let clock = Arc::new(EpochClock::start(&engine)?);
-        Ok(Arc::new(RuleHost { engine, linker, clock, cache }))
+        Ok(Arc::new(RuleHost { engine, linkers, clock, cache }))
     }
 
     /// How often code was compiled, and how often it was in the cache; `None`: there is no cache.
@@ -98,7 +104,7 @@ impl RuleHost {
     /// # Errors
     /// See [`RuleError`].
     pub fn compile(&self, pack: &Pack) -> Result<Arc<Rule>, RuleError> {
-        let rule = Rule::compile(&self.engine, &self.linker, &self.clock, pack);
+        let rule = Rule::compile(&self.engine, &self.linkers, &self.clock, pack);
         if let Some(cache) = &self.cache {
             cache.record();
         }

@@ -3,10 +3,10 @@
 use std::mem;
 use std::sync::Arc;
 
-use wasmtime::component::{ComponentNamedList, Lift, Lower, Resource, TypedFunc};
+use wasmtime::component::Resource;
 use wasmtime::{PoolConcurrencyLimitError, Store, StoreContextMut, Trap, UpdateDeadline, WasmBacktrace};
 
-use crate::abi::{self, Contract};
+use crate::abi;
 use crate::budget::{CallTime, Expiry, thread_time};
 use crate::exchange::Flow;
 use crate::grants::Grant;
@@ -23,8 +23,16 @@ pub(crate) const RESPONSE: u32 = 1;
 
 pub(crate) struct Instance {
     pub(crate) store: Store<State>,
-    component: wasmtime::component::Instance,
+    pub(crate) made: Made,
     pub(crate) functions: Functions,
+}
+
+/// What was instantiated.
+#[derive(Clone, Copy)]
+pub(crate) enum Made {
+    Component(wasmtime::component::Instance),
+    /// The core module alone, see [`crate::direct`].
+    Direct(wasmtime::Instance),
 }
 
 /// A fault, and whether the rule is to blame for it.
@@ -36,6 +44,19 @@ pub(crate) struct Failure {
 impl Instance {
     /// Makes an instance and runs its `on-load`, all under the budget.
     pub(crate) fn new(attachment: &Arc<Attachment>, meter: &mut Meter) -> Result<Instance, Failure> {
+        let mut instance = Instance::make(attachment, attachment.is_direct())?;
+        if attachment.rule().export(Hook::OnLoad).is_some() {
+            let started = meter.begin(Hook::OnLoad);
+            let loaded = instance.on_load();
+            meter.end(Hook::OnLoad, started);
+            loaded?;
+        }
+        instance.store.data_mut().memory.settle();
+        Ok(instance)
+    }
+
+    /// Makes an instance of the component, or of its core module.
+    pub(crate) fn make(attachment: &Arc<Attachment>, direct: bool) -> Result<Instance, Failure> {
         let rule = attachment.rule();
         let state = State {
             attachment: attachment.clone(),
@@ -44,25 +65,19 @@ impl Instance {
             usage: Usage::default(),
             time: CallTime::default(),
             memory: Memory::new(attachment.budget.memory),
+            guest: None,
         };
         let mut store = Store::new(rule.pre().engine(), state);
         store.limiter(|state| &mut state.memory);
-        // What a guest can make the host copy in one call; a list of strings that all name the
-        // same bytes would else multiply its memory.
-        store.set_hostcall_fuel(usize::try_from(attachment.budget.memory).unwrap_or(usize::MAX));
+        store.set_hostcall_fuel(store.data().copied_at_most());
         store.epoch_deadline_callback(at_deadline);
         arm(&mut store);
-        let component =
-            rule.pre().instantiate(&mut store).map_err(|error| explain(&mut store, Hook::OnLoad, error))?;
-        let mut instance = Instance { store, component, functions: Functions::default() };
-        if rule.export(Hook::OnLoad).is_some() {
-            let started = meter.begin(Hook::OnLoad);
-            let loaded = instance.on_load();
-            meter.end(Hook::OnLoad, started);
-            loaded?;
-        }
-        instance.store.data_mut().memory.settle();
-        Ok(instance)
+        let made = match rule.direct() {
+            Some(core) if direct => core.instantiate(&mut store).map(Made::Direct),
+            _ => rule.pre().instantiate(&mut store).map(Made::Component),
+        };
+        let made = made.map_err(|error| explain(&mut store, Hook::OnLoad, error))?;
+        Ok(Instance { store, made, functions: Functions::default() })
     }
 
     /// Checks that every exported hook has the contract's type.
@@ -98,64 +113,47 @@ impl Instance {
     pub(crate) fn explain(&mut self, hook: Hook, error: wasmtime::Error) -> Failure {
         explain(&mut self.store, hook, error)
     }
+}
 
-    /// Runs a call with the exchange in the store.
-    #[inline]
-    pub(crate) fn with<R>(
-        &mut self,
-        exchange: &mut Box<Exchange>,
-        call: impl FnOnce(&mut Store<State>) -> R,
-    ) -> R {
-        let state = self.store.data_mut();
-        state.flow_only = false;
-        mem::swap(&mut state.exchange, exchange);
-        let result = call(&mut self.store);
-        mem::swap(&mut self.store.data_mut().exchange, exchange);
-        result
-    }
+/// Runs a call with the exchange in the store.
+#[inline]
+pub(crate) fn with<R>(
+    store: &mut Store<State>,
+    exchange: &mut Box<Exchange>,
+    call: impl FnOnce(&mut Store<State>) -> R,
+) -> R {
+    let state = store.data_mut();
+    state.flow_only = false;
+    mem::swap(&mut state.exchange, exchange);
+    let result = call(store);
+    mem::swap(&mut store.data_mut().exchange, exchange);
+    result
+}
 
-    /// Runs a call that sees a flow and no request.
-    #[inline]
-    pub(crate) fn with_flow<R>(
-        &mut self,
-        flow: &Flow,
-        vars: &mut Vars,
-        call: impl FnOnce(&mut Store<State>) -> R,
-    ) -> R {
-        let state = self.store.data_mut();
-        state.flow_only = true;
-        state.exchange.flow = *flow;
-        self.with_flow_vars(vars, call)
-    }
+/// Runs a call that sees a flow and no request.
+#[inline]
+pub(crate) fn with_flow<R>(
+    store: &mut Store<State>,
+    flow: &Flow,
+    vars: &mut Vars,
+    call: impl FnOnce(&mut Store<State>) -> R,
+) -> R {
+    let state = store.data_mut();
+    state.flow_only = true;
+    state.exchange.flow = *flow;
+    with_flow_vars(store, vars, call)
+}
 
-    #[inline]
-    pub(crate) fn with_flow_vars<R>(
-        &mut self,
-        vars: &mut Vars,
-        call: impl FnOnce(&mut Store<State>) -> R,
-    ) -> R {
-        mem::swap(&mut self.store.data_mut().exchange.flow_vars, vars);
-        let result = call(&mut self.store);
-        mem::swap(&mut self.store.data_mut().exchange.flow_vars, vars);
-        result
-    }
-
-    pub(crate) fn contract(&self) -> &'static Contract {
-        self.store.data().attachment.rule().contract()
-    }
-
-    pub(crate) fn function<P, R>(&mut self, hook: Hook) -> wasmtime::Result<TypedFunc<P, R>>
-    where
-        P: ComponentNamedList + Lower,
-        R: ComponentNamedList + Lift,
-    {
-        let attachment = self.store.data().attachment.clone();
-        let export = attachment
-            .rule()
-            .export(hook)
-            .ok_or_else(|| wasmtime::Error::msg(format!("the rule does not export {hook}")))?;
-        self.component.get_typed_func(&mut self.store, export)
-    }
+#[inline]
+pub(crate) fn with_flow_vars<R>(
+    store: &mut Store<State>,
+    vars: &mut Vars,
+    call: impl FnOnce(&mut Store<State>) -> R,
+) -> R {
+    mem::swap(&mut store.data_mut().exchange.flow_vars, vars);
+    let result = call(store);
+    mem::swap(&mut store.data_mut().exchange.flow_vars, vars);
+    result
 }
 
 pub(crate) fn request() -> Resource<abi::Request> {

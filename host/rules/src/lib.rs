@@ -33,6 +33,7 @@ mod capabilities;
 pub mod cases;
 mod compile_cache;
 mod digest;
+mod direct;
 mod environment;
 mod epoch;
 mod exchange;
@@ -64,6 +65,7 @@ pub mod whole;
 pub use abi::ContractError;
 pub use attach::{
     AttachError, AttachOptions, AttachProblem, Attachment, Budget, Isolation, OnFault, SlotBinding,
+    WayOfCalls,
 };
 pub use compile_cache::{CacheError, Compilations};
 pub use digest::Digest;

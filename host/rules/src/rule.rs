@@ -3,10 +3,12 @@
 use std::sync::Arc;
 
 use wasmtime::Engine;
-use wasmtime::component::{Component, ComponentExportIndex, InstancePre, Linker};
+use wasmtime::component::{Component, ComponentExportIndex, InstancePre};
 
 use crate::abi::Contract;
+use crate::direct::{self, Direct};
 use crate::epoch::EpochClock;
+use crate::host::Linkers;
 use crate::names::Names;
 use crate::state::State;
 use crate::{Digest, Hook, HookSet, Manifest, Pack, Schema, abi, capabilities};
@@ -19,6 +21,8 @@ pub struct Rule {
     digest: Digest,
     hooks: HookSet,
     pre: InstancePre<State>,
+    /// Its core module, where the component is nothing more.
+    direct: Option<Direct>,
     exports: [Option<ComponentExportIndex>; Hook::COUNT],
     names: Option<Arc<Names>>,
     clock: Arc<EpochClock>,
@@ -58,12 +62,16 @@ pub enum RuleError {
 impl Rule {
     pub(crate) fn compile(
         engine: &Engine,
-        linker: &Linker<State>,
+        linkers: &Linkers,
         clock: &Arc<EpochClock>,
         pack: &Pack,
     ) -> Result<Arc<Rule>, RuleError> {
-        let component = Component::from_binary(engine, pack.bytes())
-            .map_err(|error| RuleError::Compile(format!("{error:#}")))?;
+        let shape = direct::recognise(pack.bytes(), abi::newest()).ok();
+        let component = match shape {
+            Some(shape) => Component::from_binary(engine, &direct::exporting(pack.bytes(), shape)),
+            None => Component::from_binary(engine, pack.bytes()),
+        };
+        let component = component.map_err(|error| RuleError::Compile(format!("{error:#}")))?;
         let contract = check_names(engine, &component)?;
 
         let mut exports = [const { None }; Hook::COUNT];
@@ -76,14 +84,17 @@ impl Rule {
         if hooks.without(HookSet::EMPTY.with(Hook::OnLoad)).is_empty() {
             return Err(RuleError::NoHook);
         }
-        let pre =
-            linker.instantiate_pre(&component).map_err(|error| RuleError::Contract(format!("{error:#}")))?;
+        let pre = linkers.component.instantiate_pre(&component);
+        let pre = pre.map_err(|error| RuleError::Contract(format!("{error:#}")))?;
+        // Whatever stands against it, the component can be called.
+        let direct = shape.and_then(|shape| Direct::new(&component, shape, contract, &linkers.core).ok());
         Ok(Arc::new(Rule {
             manifest: pack.manifest().clone(),
             schema: pack.schema().cloned(),
             digest: pack.digest(),
             hooks,
             pre,
+            direct,
             exports,
             names: pack.names().cloned(),
             clock: clock.clone(),
@@ -117,6 +128,15 @@ impl Rule {
 
     pub(crate) fn pre(&self) -> &InstancePre<State> {
         &self.pre
+    }
+
+    pub(crate) fn direct(&self) -> Option<&Direct> {
+        self.direct.as_ref()
+    }
+
+    /// Whether its core module can be called without the component around it, which is quicker.
+    pub fn is_direct(&self) -> bool {
+        self.direct.is_some()
     }
 
     pub(crate) fn export(&self, hook: Hook) -> Option<&ComponentExportIndex> {

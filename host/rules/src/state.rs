@@ -6,6 +6,7 @@ use wasmtime::ResourceLimiter;
 
 use crate::abi::FieldError;
 use crate::budget::CallTime;
+use crate::direct::guest::Guest;
 use crate::grants::{Access, Grant, Key};
 use crate::host::MAX_TABLE;
 use crate::{Attachment, Exchange};
@@ -29,6 +30,8 @@ pub(crate) struct State {
     pub usage: Usage,
     pub time: CallTime,
     pub memory: Memory,
+    /// Where the instance is a core module that is called directly.
+    pub guest: Option<Guest>,
 }
 
 /// What the current call has used of the host.
@@ -107,6 +110,13 @@ impl Usage {
 }
 
 impl State {
+    /// Bytes that the host copies at most for one host call, or of what one call returned: a list of strings that all
+    /// name the same bytes would else multiply its memory.
+    #[inline]
+    pub(crate) fn copied_at_most(&self) -> usize {
+        usize::try_from(self.attachment.budget.memory).unwrap_or(usize::MAX)
+    }
+
     /// Whether the pack was granted this field of a head. `key` is one of those that list fields.
     #[inline]
     pub(crate) fn check_field(&mut self, key: Key, name: &str) -> Result<(), FieldError> {
@@ -118,11 +128,6 @@ impl State {
             _ => (&grants.response.write, Access::Write),
         };
         if fields.allows(access, name) { Ok(()) } else { Err(self.usage.deny(key, name)) }
-    }
-
-    /// Counts what the pack was not granted.
-    pub(crate) fn deny(&mut self, key: Key, name: &str) -> FieldError {
-        self.usage.deny(key, name)
     }
 
     /// Refuses what the pack was not granted.

@@ -11,7 +11,7 @@ use shunt_rules::artefact::Reference;
 use shunt_rules::trust::{Source, TrustError};
 use shunt_rules::{
     AttachError, AttachOptions, Attachment, Environment, Hook, HookSet, Pack, PackError, Rule, RuleError,
-    RuleHost, RuleStats, SlotBinding,
+    RuleHost, RuleStats, SlotBinding, WayOfCalls,
 };
 use thiserror::Error;
 
@@ -269,6 +269,7 @@ pub(super) fn attach(
         header_limit: using.header_limit,
         environment,
         stats,
+        way: WayOfCalls::Quickest,
     };
     Ok(rule.attach(options)?)
 }

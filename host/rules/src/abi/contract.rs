@@ -30,6 +30,11 @@ pub(crate) static CONTRACTS: &[Contract] = &[
     super::v0_0_9::CONTRACT,
 ];
 
+/// The newest of them.
+pub(crate) fn newest() -> &'static Contract {
+    &CONTRACTS[0]
+}
+
 /// Why a pack is for another version of the contract. The text says what to do.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ContractError {

@@ -10,7 +10,7 @@ mod types;
 pub(crate) mod v0_0_9;
 
 pub use contract::ContractError;
-pub(crate) use contract::{CONTRACTS, Contract, WIT, check_written, read_name, spoken};
+pub(crate) use contract::{CONTRACTS, Contract, WIT, check_written, newest, read_name, spoken};
 pub(crate) use types::*;
 
 /// Where the contract's interfaces live.

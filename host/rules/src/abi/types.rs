@@ -4,6 +4,7 @@ use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
 use wasmtime::component::{ComponentType, Lift, Lower};
 
+use crate::direct::canon::{Flat, enumeration, record};
 use crate::environment::{self, MemberStatus};
 use crate::{exchange, verdict};
 
@@ -98,7 +99,6 @@ impl From<&exchange::Flow> for Flow {
 }
 
 #[derive(ComponentType, Lift, Clone, Copy)]
-#[expect(dead_code, reason = "made by lifting")]
 #[component(enum)]
 #[repr(u8)]
 pub(crate) enum Mode {
@@ -201,7 +201,6 @@ pub(crate) struct Answer {
 }
 
 #[derive(ComponentType, Lift, Clone, Copy)]
-#[expect(dead_code, reason = "made by lifting")]
 #[component(enum)]
 #[repr(u8)]
 pub(crate) enum Level {
@@ -227,7 +226,6 @@ impl From<Level> for environment::Level {
 }
 
 #[derive(ComponentType, Lift, Clone, Copy)]
-#[expect(dead_code, reason = "made by lifting")]
 #[component(enum)]
 #[repr(u8)]
 pub(crate) enum Scope {
@@ -290,9 +288,100 @@ impl From<environment::MemberState> for Member {
     }
 }
 
+// The same once more, for core modules that are called directly; a test compares the two.
+record!(Address { hi: u64, lo: u64 } load save);
+record!(Endpoint { address: Address, port: u16 } load save);
+enumeration!(Transport { Tcp, Udp, Icmp, Other } save);
+record!(Flow { id: u64, client: Endpoint, vip: Endpoint, transport: Transport, ingress: u32 } save);
+enumeration!(Mode { Proxy, Nat, Snat, L2dsr, L3dsrDscp, L3dsrIpip, L3dsrGre, L3dsrGue } load);
+record!(PersistKey { key: Vec<u8>, timeout_ms: u32 } load);
+record!(Target {
+    pool: Option<String>,
+    member: Option<Endpoint>,
+    mode: Option<Mode>,
+    snat_pool: Option<String>,
+    persist: Option<PersistKey>,
+} load);
+enumeration!(FieldError { Invalid, Forbidden, TooLarge, NotGranted } save);
+enumeration!(Version { Http10, Http11, Http2, Http3 } save);
+enumeration!(Scheme { Http, Https } save);
+record!(Answer { status: u16, headers: Vec<(String, Vec<u8>)>, body: Vec<u8> } load);
+enumeration!(Level { Error, Warn, Info, Debug } load);
+enumeration!(Scope { Request, Flow } load);
+record!(Pool { members: u32, usable: u32, active: u32 } save);
+enumeration!(MemberState { Up, Down, Draining, Disabled } save);
+record!(Member { address: Endpoint, state: MemberState, weight: u32, active: u32 } save);
+
+impl Flat for Version {
+    type Core = u32;
+
+    fn flat(self) -> u32 {
+        self as u32
+    }
+}
+
+impl Flat for Scheme {
+    type Core = u32;
+
+    fn flat(self) -> u32 {
+        self as u32
+    }
+}
+
+impl Flow {
+    /// The values in which it is given to a function.
+    pub(crate) fn flat(self) -> (u64, u64, u64, u32, u64, u64, u32, u32, u32) {
+        let Flow { id, client, vip, transport, ingress } = self;
+        let (from, to) = (client.address, vip.address);
+        (id, from.hi, from.lo, client.port.into(), to.hi, to.lo, vip.port.into(), transport as u32, ingress)
+    }
+}
+
+impl Endpoint {
+    /// The values in which an endpoint, or none, is given to a function.
+    pub(crate) fn flat(endpoint: Option<Endpoint>) -> (u32, u64, u64, u32) {
+        match endpoint {
+            Some(Endpoint { address, port }) => (1, address.hi, address.lo, port.into()),
+            None => (0, 0, 0, 0),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::direct::canon::Layout;
+
+    /// The size and the alignment of a type, as wasmtime has them and as we have.
+    fn same<T: ComponentType + Layout>() {
+        assert_eq!((T::SIZE, T::ALIGN), (T::SIZE32, T::ALIGN32 as usize), "{}", std::any::type_name::<T>());
+    }
+
+    #[test]
+    fn values_lie_in_memory_as_the_component_model_says() {
+        same::<Address>();
+        same::<Endpoint>();
+        same::<Transport>();
+        same::<Flow>();
+        same::<Mode>();
+        same::<PersistKey>();
+        same::<Target>();
+        same::<FieldError>();
+        same::<Version>();
+        same::<Scheme>();
+        same::<Answer>();
+        same::<Level>();
+        same::<Scope>();
+        same::<Pool>();
+        same::<MemberState>();
+        same::<Member>();
+        same::<Option<Endpoint>>();
+        same::<Result<Option<Vec<u8>>, FieldError>>();
+        same::<Result<(), FieldError>>();
+        same::<Result<(), String>>();
+        same::<(String, u32)>();
+        same::<crate::hooks::Node>();
+    }
 
     #[test]
     fn addresses_cross_as_128_bits_and_come_back() {

@@ -1,15 +1,14 @@
 //! `fault`
 
-use wasmtime::component::WasmStr;
-
-use super::Interface;
 use super::log::MAX_LINE;
+use super::{Interface, function};
+use crate::state::State;
 
 pub(super) fn define(fault: &mut Interface<'_>) -> wasmtime::Result<()> {
-    fault.function("report", |mut context, (message,): (WasmStr,)| {
-        let message = message.to_str(&context)?;
-        let message = message[..message.floor_char_boundary(MAX_LINE)].to_owned();
-        context.data_mut().usage.report = Some(message);
-        Ok(())
-    })
+    function!(fault, "report", (message: text) -> nothing, report)
+}
+
+fn report(state: &mut State, message: &str) -> wasmtime::Result<()> {
+    state.usage.report = Some(message[..message.floor_char_boundary(MAX_LINE)].to_owned());
+    Ok(())
 }

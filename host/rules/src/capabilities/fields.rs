@@ -35,8 +35,13 @@ pub(super) fn name(text: &str) -> Result<HeaderName, FieldError> {
     if is_forbidden(&name) { Err(FieldError::Forbidden) } else { Ok(name) }
 }
 
-pub(super) fn value(bytes: &[u8]) -> Result<HeaderValue, FieldError> {
+fn value(bytes: &[u8]) -> Result<HeaderValue, FieldError> {
     HeaderValue::from_bytes(bytes).map_err(|_| FieldError::Invalid)
+}
+
+/// A field that a rule may write, if it may write this one.
+pub(super) fn field(of: &str, content: &[u8]) -> Result<(HeaderName, HeaderValue), FieldError> {
+    Ok((name(of)?, value(content)?))
 }
 
 /// What is read of a field, by its name.

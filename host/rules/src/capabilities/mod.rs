@@ -6,6 +6,7 @@
 mod clock;
 mod fault;
 mod fields;
+mod interface;
 mod lb;
 mod log;
 mod random;
@@ -15,10 +16,12 @@ mod response;
 pub(crate) mod v0_0_9;
 mod vars;
 
-use wasmtime::StoreContextMut;
-use wasmtime::component::{ComponentNamedList, Lift, Linker, LinkerInstance, Lower, ResourceType};
+use wasmtime::Linker;
+use wasmtime::component::Linker as ComponentLinker;
 
+use self::interface::{Interface, function};
 use crate::abi::{self, CONTRACTS, Contract};
+use crate::direct::guest;
 use crate::state::State;
 
 pub(crate) use fields::is_forbidden;
@@ -26,24 +29,30 @@ pub(crate) use fields::is_forbidden;
 /// The interfaces that a rule may import. `types` has no functions.
 pub(crate) const OFFERED: [&str; 8] = ["types", "fault", "log", "clock", "random", "vars", "lb", "http"];
 
-/// The store as a host function sees it.
-type Context<'a> = StoreContextMut<'a, State>;
-
-/// Defines every function of every interface, in every version of the contract.
-pub(crate) fn link(linker: &mut Linker<State>) -> wasmtime::Result<()> {
-    for contract in CONTRACTS {
-        link_as(contract, linker)?;
-        linker.allow_shadowing(true);
-        (contract.adapt)(linker)?;
-        linker.allow_shadowing(false);
+/// Defines every function of every interface, in every version of the contract; those of the newest for core modules too.
+pub(crate) fn link(
+    components: &mut ComponentLinker<State>,
+    cores: &mut Linker<State>,
+) -> wasmtime::Result<()> {
+    for (contract, newest) in CONTRACTS.iter().zip([true].into_iter().chain(std::iter::repeat(false))) {
+        link_as(contract, components, newest.then_some(&mut *cores))?;
+        components.allow_shadowing(true);
+        (contract.adapt)(components)?;
+        components.allow_shadowing(false);
     }
     Ok(())
 }
 
 /// Defines the newest functions under the names of a version.
-fn link_as(contract: &Contract, linker: &mut Linker<State>) -> wasmtime::Result<()> {
+fn link_as(
+    contract: &Contract,
+    components: &mut ComponentLinker<State>,
+    mut cores: Option<&mut Linker<State>>,
+) -> wasmtime::Result<()> {
     let mut interface = |name, define: fn(&mut Interface<'_>) -> wasmtime::Result<()>| {
-        define(&mut Interface(linker.instance(&contract.interface(name))?))
+        let name = contract.interface(name);
+        let component = components.instance(&name)?;
+        define(&mut Interface { component, core: cores.as_deref_mut().map(|core| (core, name.as_str())) })
     };
     interface("types", |_| Ok(()))?;
     interface("fault", fault::define)?;
@@ -53,34 +62,9 @@ fn link_as(contract: &Contract, linker: &mut Linker<State>) -> wasmtime::Result<
     interface("vars", vars::define)?;
     interface("lb", lb::define)?;
     interface("http", |http| {
-        http.resource::<abi::Request>("request")?;
-        http.resource::<abi::Response>("response")?;
+        http.resource::<abi::Request>("request", guest::REQUEST)?;
+        http.resource::<abi::Response>("response", guest::RESPONSE)?;
         request::define(http)?;
         response::define(http)
     })
-}
-
-/// An interface under definition.
-struct Interface<'a>(LinkerInstance<'a, State>);
-
-impl Interface<'_> {
-    fn function<P, R>(
-        &mut self,
-        name: &str,
-        body: impl Fn(Context<'_>, P) -> wasmtime::Result<R> + Send + Sync + 'static,
-    ) -> wasmtime::Result<()>
-    where
-        P: ComponentNamedList + Lift + 'static,
-        R: ComponentNamedList + Lower + 'static,
-    {
-        self.0.func_wrap(name, move |mut context: Context<'_>, params: P| {
-            context.data_mut().usage.host_call()?;
-            body(context, params)
-        })
-    }
-
-    fn resource<T: 'static>(&mut self, name: &str) -> wasmtime::Result<()> {
-        // Rules only ever borrow them: there is nothing to drop.
-        self.0.resource(name, ResourceType::host::<T>(), |_, _| Ok(()))
-    }
 }

@@ -1,26 +1,30 @@
 //! `random`
 
-use super::Interface;
-use crate::state::Refusal;
+use super::{Interface, function};
+use crate::state::{Refusal, State};
 
 /// Bytes of one request, as the contract says.
 const MAX_BYTES: u32 = 4096;
 
 pub(super) fn define(random: &mut Interface<'_>) -> wasmtime::Result<()> {
-    random.function("number", |context, (): ()| {
-        let mut bytes = [0; 8];
-        context.data().attachment.environment.fill_random(&mut bytes);
-        Ok((u64::from_ne_bytes(bytes),))
-    })?;
-    random.function("bytes", |mut context, (len,): (u32,)| {
-        if len > MAX_BYTES {
-            return Err(Refusal::host_call(format!(
-                "asked for {len} random bytes; at most {MAX_BYTES} are allowed"
-            )));
-        }
-        context.data_mut().usage.random_bytes(len)?;
-        let mut bytes = vec![0; len as usize];
-        context.data().attachment.environment.fill_random(&mut bytes);
-        Ok((bytes,))
-    })
+    function!(random, "number", () -> flat, number)?;
+    function!(random, "bytes", (len: u32) -> memory, bytes)
+}
+
+fn number(state: &mut State) -> wasmtime::Result<u64> {
+    let mut bytes = [0; 8];
+    state.attachment.environment.fill_random(&mut bytes);
+    Ok(u64::from_ne_bytes(bytes))
+}
+
+fn bytes(state: &mut State, len: u32) -> wasmtime::Result<Vec<u8>> {
+    if len > MAX_BYTES {
+        return Err(Refusal::host_call(format!(
+            "asked for {len} random bytes; at most {MAX_BYTES} are allowed"
+        )));
+    }
+    state.usage.random_bytes(len)?;
+    let mut bytes = vec![0; len as usize];
+    state.attachment.environment.fill_random(&mut bytes);
+    Ok(bytes)
 }

@@ -1,142 +1,139 @@
 //! `http`, resource `request`
 
 use http::uri::{Authority, PathAndQuery, Uri};
-use http::{HeaderName, HeaderValue, header, request::Parts};
+use http::{HeaderName, HeaderValue, header};
 use shunt_wire::authority::is_host;
-use wasmtime::component::{Resource, WasmList, WasmStr};
 
 use super::fields::{self, Head, Read};
-use super::{Context, Interface};
-use crate::abi::{FieldError, Flow, Request, Scheme, Version};
-use crate::exchange;
+use super::{Interface, function};
+use crate::abi::{FieldError, Flow, Scheme, Version};
+use crate::exchange::{self, HeaderEdit};
 use crate::grants::Key;
 use crate::state::State;
 
-type This = Resource<Request>;
+/// What a host function returns that changes or reads what must be granted.
+type Granted<T> = wasmtime::Result<Result<T, FieldError>>;
 
 pub(super) fn define(http: &mut Interface<'_>) -> wasmtime::Result<()> {
-    read(http)?;
-    change(http)?;
-    change_answer(http)
+    function!(http, "[method]request.flow", (this: request) -> memory, flow)?;
+    function!(http, "[method]request.version", (this: request) -> flat, version)?;
+    function!(http, "[method]request.scheme", (this: request) -> flat, scheme)?;
+    function!(http, "[method]request.method", (this: request) -> memory, method)?;
+    function!(http, "[method]request.path", (this: request) -> memory, path)?;
+    function!(http, "[method]request.query", (this: request) -> memory, query)?;
+    function!(http, "[method]request.authority", (this: request) -> memory, authority)?;
+    function!(http, "[method]request.header", (this: request, name: text) -> memory, header)?;
+    function!(http, "[method]request.headers", (this: request, name: text) -> memory, headers)?;
+    function!(http, "[method]request.header-names", (this: request) -> memory, header_names)?;
+    function!(http, "[method]request.set-path", (this: request, path: text) -> memory, set_path)?;
+    function!(http, "[method]request.set-query", (this: request, query: maybe_text) -> memory, set_query)?;
+    function!(http, "[method]request.set-authority", (this: request, authority: text) -> memory, set_authority)?;
+    function!(http, "[method]request.set-header", (this: request, name: text, value: octets) -> memory, set_header)?;
+    function!(http, "[method]request.add-header", (this: request, name: text, value: octets) -> memory, add_header)?;
+    function!(http, "[method]request.remove-header", (this: request, name: text) -> memory, remove_header)?;
+    function!(
+        http,
+        "[method]request.set-response-header",
+        (this: request, name: text, value: octets) -> memory,
+        set_response_header
+    )?;
+    function!(
+        http,
+        "[method]request.remove-response-header",
+        (this: request, name: text) -> memory,
+        remove_response_header
+    )
 }
 
-fn read(http: &mut Interface<'_>) -> wasmtime::Result<()> {
-    http.function("[method]request.flow", |context, (_,): (This,)| {
-        Ok((Flow::from(&context.data().exchange.flow),))
-    })?;
-    http.function("[method]request.version", |context, (_,): (This,)| {
-        Ok((match parts(&context).version {
-            http::Version::HTTP_09 | http::Version::HTTP_10 => Version::Http10,
-            http::Version::HTTP_2 => Version::Http2,
-            http::Version::HTTP_3 => Version::Http3,
-            _ => Version::Http11,
-        },))
-    })?;
-    http.function("[method]request.scheme", |context, (_,): (This,)| {
-        Ok((match context.data().exchange.scheme {
-            exchange::Scheme::Http => Scheme::Http,
-            exchange::Scheme::Https => Scheme::Https,
-        },))
-    })?;
-    http.function("[method]request.method", |context, (_,): (This,)| {
-        Ok((parts(&context).method.as_str().to_owned(),))
-    })?;
-    http.function("[method]request.path", |context, (_,): (This,)| {
-        Ok((parts(&context).uri.path().to_owned(),))
-    })?;
-    http.function("[method]request.query", |context, (_,): (This,)| {
-        Ok((parts(&context).uri.query().map(str::to_owned),))
-    })?;
-    http.function("[method]request.authority", |context, (_,): (This,)| Ok((authority(parts(&context)),)))?;
-    http.function("[method]request.header", |mut context, (_, name): (This, WasmStr)| {
-        Ok((read_field(&mut context, &name, fields::first_value)?,))
-    })?;
-    http.function("[method]request.headers", |mut context, (_, name): (This, WasmStr)| {
-        Ok((read_field(&mut context, &name, fields::all_values)?,))
-    })?;
-    http.function("[method]request.header-names", |context, (_,): (This,)| {
-        Ok((fields::names(&parts(&context).headers, &context.data().attachment.grants.request.read),))
+fn flow(state: &mut State) -> wasmtime::Result<Flow> {
+    Ok(Flow::from(&state.exchange.flow))
+}
+
+fn version(state: &mut State) -> wasmtime::Result<Version> {
+    Ok(match state.exchange.request.version {
+        http::Version::HTTP_09 | http::Version::HTTP_10 => Version::Http10,
+        http::Version::HTTP_2 => Version::Http2,
+        http::Version::HTTP_3 => Version::Http3,
+        _ => Version::Http11,
     })
 }
 
-fn change(http: &mut Interface<'_>) -> wasmtime::Result<()> {
-    http.function("[method]request.set-path", |mut context, (_, path): (This, WasmStr)| {
-        let path = path.to_str(&context)?.into_owned();
-        Ok((set_path(context.data_mut(), &path),))
-    })?;
-    http.function("[method]request.set-query", |mut context, (_, query): (This, Option<WasmStr>)| {
-        let query = match query {
-            Some(query) => Some(query.to_str(&context)?.into_owned()),
-            None => None,
-        };
-        Ok((set_query(context.data_mut(), query.as_deref()),))
-    })?;
-    http.function("[method]request.set-authority", |mut context, (_, authority): (This, WasmStr)| {
-        let authority = authority.to_str(&context)?.into_owned();
-        Ok((set_authority(context.data_mut(), &authority),))
-    })?;
-    http.function(
-        "[method]request.set-header",
-        |mut context, (_, name, value): (This, WasmStr, WasmList<u8>)| {
-            let field = field(&context, &name, &value)?;
-            let state = context.data_mut();
-            Ok((field.and_then(|(name, value)| writable(state, &name)?.set(name, value)),))
-        },
-    )?;
-    http.function(
-        "[method]request.add-header",
-        |mut context, (_, name, value): (This, WasmStr, WasmList<u8>)| {
-            let field = field(&context, &name, &value)?;
-            let state = context.data_mut();
-            Ok((field.and_then(|(name, value)| writable(state, &name)?.add(name, value)),))
-        },
-    )?;
-    http.function("[method]request.remove-header", |mut context, (_, name): (This, WasmStr)| {
-        let name = fields::name(&name.to_str(&context)?);
-        let state = context.data_mut();
-        Ok((name.and_then(|name| writable(state, &name).map(|mut head| head.remove(&name))),))
+fn scheme(state: &mut State) -> wasmtime::Result<Scheme> {
+    Ok(match state.exchange.scheme {
+        exchange::Scheme::Http => Scheme::Http,
+        exchange::Scheme::Https => Scheme::Https,
     })
+}
+
+fn method(state: &mut State) -> wasmtime::Result<String> {
+    Ok(state.exchange.request.method.as_str().to_owned())
+}
+
+fn path(state: &mut State) -> wasmtime::Result<String> {
+    Ok(state.exchange.request.uri.path().to_owned())
+}
+
+fn query(state: &mut State) -> wasmtime::Result<Option<String>> {
+    Ok(state.exchange.request.uri.query().map(str::to_owned))
+}
+
+fn authority(state: &mut State) -> wasmtime::Result<String> {
+    let parts = &state.exchange.request;
+    Ok(match parts.uri.authority() {
+        Some(authority) => authority.as_str().to_owned(),
+        None => match parts.headers.get(header::HOST) {
+            Some(host) => String::from_utf8_lossy(host.as_bytes()).into_owned(),
+            None => String::new(),
+        },
+    })
+}
+
+pub(super) fn header(state: &mut State, name: &str) -> Granted<Option<Vec<u8>>> {
+    Ok(read_field(state, name, fields::first_value))
+}
+
+fn headers(state: &mut State, name: &str) -> Granted<Vec<Vec<u8>>> {
+    Ok(read_field(state, name, fields::all_values))
+}
+
+fn header_names(state: &mut State) -> wasmtime::Result<Vec<String>> {
+    Ok(fields::names(&state.exchange.request.headers, &state.attachment.grants.request.read))
 }
 
 /// What a rule reads of a field.
 #[inline]
-pub(super) fn read_field<T>(
-    context: &mut Context<'_>,
-    name: &WasmStr,
-    read: Read<T>,
-) -> wasmtime::Result<Result<T, FieldError>> {
-    let name = name.to_str(&*context)?;
-    let state = context.data();
-    if state.attachment.grants.request.read.contains(&name) {
-        return Ok(Ok(read(&state.exchange.request.headers, &name)));
-    }
-    let name = name.into_owned();
-    Ok(Err(context.data_mut().deny(Key::RequestRead, &name)))
+fn read_field<T>(state: &mut State, name: &str, read: Read<T>) -> Result<T, FieldError> {
+    state.check_field(Key::RequestRead, name)?;
+    Ok(read(&state.exchange.request.headers, name))
+}
+
+fn set_header(state: &mut State, name: &str, value: &[u8]) -> Granted<()> {
+    let field = fields::field(name, value);
+    Ok(field.and_then(|(name, value)| writable(state, &name)?.set(name, value)))
+}
+
+fn add_header(state: &mut State, name: &str, value: &[u8]) -> Granted<()> {
+    let field = fields::field(name, value);
+    Ok(field.and_then(|(name, value)| writable(state, &name)?.add(name, value)))
+}
+
+fn remove_header(state: &mut State, name: &str) -> Granted<()> {
+    Ok(fields::name(name).and_then(|name| writable(state, &name).map(|mut head| head.remove(&name))))
+}
+
+fn set_response_header(state: &mut State, name: &str, value: &[u8]) -> Granted<()> {
+    let field = fields::field(name, value);
+    Ok(field.and_then(|(name, value)| edit(state, HeaderEdit::Set(name, value))))
+}
+
+fn remove_response_header(state: &mut State, name: &str) -> Granted<()> {
+    Ok(fields::name(name).and_then(|name| edit(state, HeaderEdit::Remove(name))))
 }
 
 /// The head, if the rule may change this field of it.
 fn writable<'a>(state: &'a mut State, name: &HeaderName) -> Result<Head<'a>, FieldError> {
     state.check_field(Key::RequestWrite, name.as_str())?;
     Ok(head(state))
-}
-
-fn change_answer(http: &mut Interface<'_>) -> wasmtime::Result<()> {
-    http.function(
-        "[method]request.set-response-header",
-        |mut context, (_, name, value): (This, WasmStr, WasmList<u8>)| {
-            let field = field(&context, &name, &value)?;
-            Ok((field
-                .and_then(|(name, value)| edit(context.data_mut(), exchange::HeaderEdit::Set(name, value))),))
-        },
-    )?;
-    http.function("[method]request.remove-response-header", |mut context, (_, name): (This, WasmStr)| {
-        let name = fields::name(&name.to_str(&context)?);
-        Ok((name.and_then(|name| edit(context.data_mut(), exchange::HeaderEdit::Remove(name))),))
-    })
-}
-
-fn parts<'a>(context: &'a Context<'_>) -> &'a Parts {
-    &context.data().exchange.request
 }
 
 fn head(state: &mut State) -> Head<'_> {
@@ -147,30 +144,9 @@ fn head(state: &mut State) -> Head<'_> {
     }
 }
 
-fn edit(state: &mut State, edit: exchange::HeaderEdit) -> Result<(), FieldError> {
+fn edit(state: &mut State, edit: HeaderEdit) -> Result<(), FieldError> {
     state.check_field(Key::ResponseWrite, edit.name().as_str())?;
     fields::note_edit(&mut state.exchange.response_edits, edit, state.attachment.header_limit)
-}
-
-/// A name and a value out of the guest's memory; the outer error is the guest's breach of the
-/// calling convention, the inner one its answer.
-pub(super) fn field(
-    context: &Context<'_>,
-    name: &WasmStr,
-    value: &WasmList<u8>,
-) -> wasmtime::Result<Result<(HeaderName, HeaderValue), FieldError>> {
-    let name = fields::name(&name.to_str(context)?);
-    Ok(name.and_then(|name| Ok((name, fields::value(value.as_le_slice(context))?))))
-}
-
-fn authority(parts: &Parts) -> String {
-    match parts.uri.authority() {
-        Some(authority) => authority.as_str().to_owned(),
-        None => match parts.headers.get(header::HOST) {
-            Some(host) => String::from_utf8_lossy(host.as_bytes()).into_owned(),
-            None => String::new(),
-        },
-    }
 }
 
 /// Whether the rule may change path, query and authority.
@@ -178,7 +154,11 @@ fn check_target(state: &mut State) -> Result<(), FieldError> {
     state.check(Key::RequestTarget, state.attachment.grants.request.target)
 }
 
-fn set_path(state: &mut State, path: &str) -> Result<(), FieldError> {
+fn set_path(state: &mut State, path: &str) -> Granted<()> {
+    Ok(change_path(state, path))
+}
+
+fn change_path(state: &mut State, path: &str) -> Result<(), FieldError> {
     check_target(state)?;
     if !path.starts_with('/') || path.contains('?') {
         return Err(FieldError::Invalid);
@@ -190,7 +170,11 @@ fn set_path(state: &mut State, path: &str) -> Result<(), FieldError> {
     set_path_and_query(state, text)
 }
 
-fn set_query(state: &mut State, query: Option<&str>) -> Result<(), FieldError> {
+fn set_query(state: &mut State, query: Option<&str>) -> Granted<()> {
+    Ok(change_query(state, query))
+}
+
+fn change_query(state: &mut State, query: Option<&str>) -> Result<(), FieldError> {
     check_target(state)?;
     let path = state.exchange.request.uri.path();
     let text = match query {
@@ -218,7 +202,11 @@ fn set_path_and_query(state: &mut State, text: String) -> Result<(), FieldError>
     set
 }
 
-fn set_authority(state: &mut State, text: &str) -> Result<(), FieldError> {
+fn set_authority(state: &mut State, text: &str) -> Granted<()> {
+    Ok(change_authority(state, text))
+}
+
+fn change_authority(state: &mut State, text: &str) -> Result<(), FieldError> {
     check_target(state)?;
     let authority = Authority::try_from(text).map_err(|_| FieldError::Invalid)?;
     // RFC 9110 section 4.2.4: user information has no place in a request.

@@ -2,104 +2,93 @@
 
 use http::response::Parts;
 use http::{HeaderName, StatusCode};
-use wasmtime::component::{Resource, WasmList, WasmStr};
 
 use super::fields::{self, Head, Read};
-use super::request::field;
-use super::{Context, Interface};
-use crate::abi::{Endpoint, FieldError, Response};
+use super::{Interface, function};
+use crate::abi::{Endpoint, FieldError};
 use crate::grants::Key;
 use crate::state::State;
 
-type This = Resource<Response>;
+/// What a host function returns that changes or reads what must be granted.
+type Granted<T> = wasmtime::Result<Result<T, FieldError>>;
 
 pub(super) fn define(http: &mut Interface<'_>) -> wasmtime::Result<()> {
-    read(http)?;
-    change(http)
+    function!(http, "[method]response.status", (this: response) -> flat, status)?;
+    function!(http, "[method]response.header", (this: response, name: text) -> memory, header)?;
+    function!(http, "[method]response.headers", (this: response, name: text) -> memory, headers)?;
+    function!(http, "[method]response.header-names", (this: response) -> memory, header_names)?;
+    function!(http, "[method]response.slot", (this: response) -> memory, slot)?;
+    function!(http, "[method]response.member", (this: response) -> memory, member)?;
+    function!(http, "[method]response.set-status", (this: response, status: u16) -> memory, set_status)?;
+    function!(http, "[method]response.set-header", (this: response, name: text, value: octets) -> memory, set_header)?;
+    function!(http, "[method]response.add-header", (this: response, name: text, value: octets) -> memory, add_header)?;
+    function!(http, "[method]response.remove-header", (this: response, name: text) -> memory, remove_header)
 }
 
-fn read(http: &mut Interface<'_>) -> wasmtime::Result<()> {
-    http.function("[method]response.status", |context, (_,): (This,)| {
-        Ok((parts(&context)?.status.as_u16(),))
-    })?;
-    http.function("[method]response.header", |mut context, (_, name): (This, WasmStr)| {
-        Ok((read_field(&mut context, &name, fields::first_value)?,))
-    })?;
-    http.function("[method]response.headers", |mut context, (_, name): (This, WasmStr)| {
-        Ok((read_field(&mut context, &name, fields::all_values)?,))
-    })?;
-    http.function("[method]response.header-names", |context, (_,): (This,)| {
-        Ok((fields::names(&parts(&context)?.headers, &context.data().attachment.grants.response.read),))
-    })?;
-    http.function("[method]response.slot", |context, (_,): (This,)| {
-        let state = context.data();
-        let slot = state
-            .exchange
-            .pool
-            .as_deref()
-            .and_then(|pool| state.attachment.slots().iter().find(|binding| binding.pool == pool));
-        Ok((slot.map(|binding| binding.slot.clone()),))
-    })?;
-    http.function("[method]response.member", |context, (_,): (This,)| {
-        let member = context.data().exchange.member.ok_or_else(missing)?;
-        Ok((Endpoint::from(member),))
-    })
+fn status(state: &mut State) -> wasmtime::Result<u16> {
+    Ok(parts(state)?.status.as_u16())
 }
 
-fn change(http: &mut Interface<'_>) -> wasmtime::Result<()> {
-    http.function("[method]response.set-status", |mut context, (_, status): (This, u16)| {
-        let state = context.data_mut();
-        if let Err(error) = state.check(Key::ResponseStatus, state.attachment.grants.response.status) {
-            return Ok((Err(error),));
-        }
-        let parts = state.exchange.response.as_mut().ok_or_else(missing)?;
-        let set = match StatusCode::from_u16(status) {
-            Ok(code) if (200..=599).contains(&status) => {
-                parts.status = code;
-                Ok(())
-            }
-            _ => Err(FieldError::Invalid),
-        };
-        Ok((set,))
-    })?;
-    http.function(
-        "[method]response.set-header",
-        |mut context, (_, name, value): (This, WasmStr, WasmList<u8>)| {
-            let field = field(&context, &name, &value)?;
-            let field = field.and_then(|(name, value)| Ok((writable(context.data_mut(), name)?, value)));
-            let mut head = head(context.data_mut())?;
-            Ok((field.and_then(|(name, value)| head.set(name, value)),))
-        },
-    )?;
-    http.function(
-        "[method]response.add-header",
-        |mut context, (_, name, value): (This, WasmStr, WasmList<u8>)| {
-            let field = field(&context, &name, &value)?;
-            let field = field.and_then(|(name, value)| Ok((writable(context.data_mut(), name)?, value)));
-            let mut head = head(context.data_mut())?;
-            Ok((field.and_then(|(name, value)| head.add(name, value)),))
-        },
-    )?;
-    http.function("[method]response.remove-header", |mut context, (_, name): (This, WasmStr)| {
-        let name = fields::name(&name.to_str(&context)?);
-        let name = name.and_then(|name| writable(context.data_mut(), name));
-        let mut head = head(context.data_mut())?;
-        Ok((name.map(|name| head.remove(&name)),))
-    })
+fn header(state: &mut State, name: &str) -> Granted<Option<Vec<u8>>> {
+    read_field(state, name, fields::first_value)
+}
+
+fn headers(state: &mut State, name: &str) -> Granted<Vec<Vec<u8>>> {
+    read_field(state, name, fields::all_values)
+}
+
+fn header_names(state: &mut State) -> wasmtime::Result<Vec<String>> {
+    Ok(fields::names(&parts(state)?.headers, &state.attachment.grants.response.read))
 }
 
 /// What a rule reads of a field.
-fn read_field<T>(
-    context: &mut Context<'_>,
-    name: &WasmStr,
-    read: Read<T>,
-) -> wasmtime::Result<Result<T, FieldError>> {
-    let name = name.to_str(&*context)?;
-    if context.data().attachment.grants.response.read.contains(&name) {
-        return Ok(Ok(read(&parts(context)?.headers, &name)));
+fn read_field<T>(state: &mut State, name: &str, read: Read<T>) -> Granted<T> {
+    if let Err(error) = state.check_field(Key::ResponseRead, name) {
+        return Ok(Err(error));
     }
-    let name = name.into_owned();
-    Ok(Err(context.data_mut().deny(Key::ResponseRead, &name)))
+    Ok(Ok(read(&parts(state)?.headers, name)))
+}
+
+fn slot(state: &mut State) -> wasmtime::Result<Option<String>> {
+    let pool = state.exchange.pool.as_deref();
+    let slot = pool.and_then(|pool| state.attachment.slots().iter().find(|binding| binding.pool == pool));
+    Ok(slot.map(|binding| binding.slot.clone()))
+}
+
+fn member(state: &mut State) -> wasmtime::Result<Endpoint> {
+    state.exchange.member.map(Endpoint::from).ok_or_else(missing)
+}
+
+fn set_status(state: &mut State, status: u16) -> Granted<()> {
+    if let Err(error) = state.check(Key::ResponseStatus, state.attachment.grants.response.status) {
+        return Ok(Err(error));
+    }
+    let parts = state.exchange.response.as_mut().ok_or_else(missing)?;
+    Ok(match StatusCode::from_u16(status) {
+        Ok(code) if (200..=599).contains(&status) => {
+            parts.status = code;
+            Ok(())
+        }
+        _ => Err(FieldError::Invalid),
+    })
+}
+
+fn set_header(state: &mut State, name: &str, value: &[u8]) -> Granted<()> {
+    let field = fields::field(name, value).and_then(|(name, value)| Ok((writable(state, name)?, value)));
+    let mut head = head(state)?;
+    Ok(field.and_then(|(name, value)| head.set(name, value)))
+}
+
+fn add_header(state: &mut State, name: &str, value: &[u8]) -> Granted<()> {
+    let field = fields::field(name, value).and_then(|(name, value)| Ok((writable(state, name)?, value)));
+    let mut head = head(state)?;
+    Ok(field.and_then(|(name, value)| head.add(name, value)))
+}
+
+fn remove_header(state: &mut State, name: &str) -> Granted<()> {
+    let name = fields::name(name).and_then(|name| writable(state, name));
+    let mut head = head(state)?;
+    Ok(name.map(|name| head.remove(&name)))
 }
 
 /// The name, if the rule may change this field.
@@ -108,8 +97,8 @@ fn writable(state: &mut State, name: HeaderName) -> Result<HeaderName, FieldErro
     Ok(name)
 }
 
-fn parts<'a>(context: &'a Context<'_>) -> wasmtime::Result<&'a Parts> {
-    context.data().exchange.response.as_ref().ok_or_else(missing)
+fn parts(state: &State) -> wasmtime::Result<&Parts> {
+    state.exchange.response.as_ref().ok_or_else(missing)
 }
 
 fn head(state: &mut State) -> wasmtime::Result<Head<'_>> {

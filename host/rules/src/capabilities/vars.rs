@@ -1,32 +1,30 @@
 //! `vars`
 
-use wasmtime::component::{WasmList, WasmStr};
-
-use super::Interface;
+use super::{Interface, function};
 use crate::Vars;
 use crate::abi::Scope;
 use crate::state::{Refusal, State};
 
 pub(super) fn define(vars: &mut Interface<'_>) -> wasmtime::Result<()> {
-    vars.function("get", |context, (scope, name): (Scope, WasmStr)| {
-        let name = name.to_str(&context)?;
-        let state = context.data();
-        let vars = if is_flow(state, scope) { &state.exchange.flow_vars } else { &state.exchange.vars };
-        Ok((vars.get(state.attachment.name(), &name).map(<[u8]>::to_vec),))
-    })?;
-    vars.function("set", |mut context, (scope, name, value): (Scope, WasmStr, WasmList<u8>)| {
-        let name = name.to_str(&context)?.into_owned();
-        let value = value.as_le_slice(&context).to_vec();
-        let (vars, attachment) = of(context.data_mut(), scope);
-        vars.set(attachment.name(), name, value).map_err(Refusal::host_call)?;
-        Ok(())
-    })?;
-    vars.function("remove", |mut context, (scope, name): (Scope, WasmStr)| {
-        let name = name.to_str(&context)?.into_owned();
-        let (vars, attachment) = of(context.data_mut(), scope);
-        vars.remove(attachment.name(), &name);
-        Ok(())
-    })
+    function!(vars, "get", (scope: scope, name: text) -> memory, get)?;
+    function!(vars, "set", (scope: scope, name: text, value: octets) -> nothing, set)?;
+    function!(vars, "remove", (scope: scope, name: text) -> nothing, remove)
+}
+
+fn get(state: &mut State, scope: Scope, name: &str) -> wasmtime::Result<Option<Vec<u8>>> {
+    let vars = if is_flow(state, scope) { &state.exchange.flow_vars } else { &state.exchange.vars };
+    Ok(vars.get(state.attachment.name(), name).map(<[u8]>::to_vec))
+}
+
+fn set(state: &mut State, scope: Scope, name: &str, value: &[u8]) -> wasmtime::Result<()> {
+    let (vars, attachment) = of(state, scope);
+    vars.set(attachment.name(), name.to_owned(), value.to_vec()).map_err(Refusal::host_call)
+}
+
+fn remove(state: &mut State, scope: Scope, name: &str) -> wasmtime::Result<()> {
+    let (vars, attachment) = of(state, scope);
+    vars.remove(attachment.name(), name);
+    Ok(())
 }
 
 /// The variables of a scope.

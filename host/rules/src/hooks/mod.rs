@@ -13,9 +13,14 @@ mod validate;
 
 use std::fmt;
 
-use wasmtime::component::{ComponentNamedList, Lift, Lower, TypedFunc};
+use wasmtime::component::{ComponentNamedList, ComponentType, Lift, Lower, TypedFunc};
+use wasmtime::{Store, WasmParams};
 
-use crate::instance::Instance;
+use crate::direct::canon::Load;
+use crate::direct::function::Function;
+use crate::direct::guest::Lent;
+use crate::instance::{Instance, Made, first};
+use crate::state::State;
 
 pub use on_connect_failed::ConnectFailedVerdict;
 pub use on_flow::FlowVerdict;
@@ -28,7 +33,7 @@ pub use on_response::ResponseVerdict;
 /// the function that an instance looks up when it is first called.
 macro_rules! hooks {
     (
-        $load:ident $load_name:literal;
+        $load:ident $load_name:literal $load_ty:ty;
         $($hook:ident $name:literal $module:ident $function:ident $ty:ty;)*
     ) => {
         /// A place where the host calls a rule. One interface of `wit/hooks.wit` each.
@@ -64,22 +69,22 @@ macro_rules! hooks {
 
         impl Instance {
             $(
+                /// The function, and the store to call it with.
                 #[inline]
-                pub(crate) fn $function(&mut self) -> wasmtime::Result<$ty> {
-                    if let Some(function) = self.functions.$module {
-                        return Ok(function);
-                    }
-                    let function = <$ty as Export>::find(self, Hook::$hook)?;
-                    self.functions.$module = Some(function);
-                    Ok(function)
+                pub(crate) fn $function(&mut self) -> wasmtime::Result<(&$ty, &mut Store<State>)> {
+                    let Instance { store, made, functions } = self;
+                    let function = match &mut functions.$module {
+                        Some(function) => function,
+                        none => none.insert(<$ty as Export>::find(store, *made, Hook::$hook)?),
+                    };
+                    Ok((function, store))
                 }
             )*
 
             /// Whether the rule exports a hook with the type that the contract gives it.
             pub(crate) fn check_hook(&mut self, hook: Hook) -> wasmtime::Result<()> {
                 match hook {
-                    // It was called.
-                    Hook::$load => Ok(()),
+                    Hook::$load => <$load_ty as Export>::find(&mut self.store, self.made, hook).map(drop),
                     $(Hook::$hook => self.$function().map(drop)),*
                 }
             }
@@ -88,19 +93,80 @@ macro_rules! hooks {
 }
 
 /// The function of a hook, as it is looked up in an instance.
-pub(crate) trait Export: Copy {
-    fn find(instance: &mut Instance, hook: Hook) -> wasmtime::Result<Self>;
+pub(crate) trait Export: Sized {
+    fn find(store: &mut Store<State>, made: Made, hook: Hook) -> wasmtime::Result<Self>;
 }
 
-/// It has one type in all versions of the contract.
-impl<P: ComponentNamedList + Lower, R: ComponentNamedList + Lift> Export for TypedFunc<P, R> {
-    fn find(instance: &mut Instance, hook: Hook) -> wasmtime::Result<Self> {
-        instance.function(hook)
+/// The function of a hook that has one type in all versions of the contract: `P` is what it is given and `R` what it
+/// returns, and `D` what a core module is given.
+pub(crate) enum Typed<P, R, D> {
+    Component(TypedFunc<P, (R,)>),
+    Direct(Function<D>),
+}
+
+impl<P, R, D> Export for Typed<P, R, D>
+where
+    P: ComponentNamedList + Lower,
+    R: ComponentType + Lift,
+    (R,): ComponentNamedList + Lift,
+    D: WasmParams,
+{
+    fn find(store: &mut Store<State>, made: Made, hook: Hook) -> wasmtime::Result<Typed<P, R, D>> {
+        match made {
+            Made::Component(instance) => component_function(store, instance, hook).map(Typed::Component),
+            Made::Direct(instance) => {
+                let attachment = store.data().attachment.clone();
+                attachment.direct()?.function(instance, store, hook).map(Typed::Direct)
+            }
+        }
     }
 }
 
+impl<P, R, D> Typed<P, R, D>
+where
+    P: ComponentNamedList + Lower,
+    R: ComponentType + Lift + Load,
+    (R,): ComponentNamedList + Lift,
+    D: WasmParams,
+{
+    /// Calls it. `params` are what a component is given; `flat` is what a core module is given, with the handles that are
+    /// lent to it.
+    #[inline]
+    pub(crate) fn call(
+        &self,
+        store: &mut Store<State>,
+        params: impl FnOnce() -> P,
+        lent: Lent,
+        flat: impl FnOnce(&mut Store<State>) -> wasmtime::Result<D>,
+    ) -> wasmtime::Result<R> {
+        match self {
+            Typed::Component(function) => function.call(store, params()).map(first),
+            Typed::Direct(function) => {
+                let flat = flat(store)?;
+                function.call(store, lent, flat)
+            }
+        }
+    }
+}
+
+/// The function of a hook in an instance of a component.
+pub(crate) fn component_function<P, R>(
+    store: &mut Store<State>,
+    instance: wasmtime::component::Instance,
+    hook: Hook,
+) -> wasmtime::Result<TypedFunc<P, R>>
+where
+    P: ComponentNamedList + Lower,
+    R: ComponentNamedList + Lift,
+{
+    let attachment = store.data().attachment.clone();
+    let export = attachment.rule().export(hook);
+    let export = export.ok_or_else(|| wasmtime::Error::msg(format!("the rule does not export {hook}")))?;
+    instance.get_typed_func(store, export)
+}
+
 hooks! {
-    OnLoad "on-load";
+    OnLoad "on-load" on_load::Typed<'static>;
     OnFlow "on-flow" on_flow on_flow_function on_flow::Typed;
     OnRequest "on-request" on_request on_request_function on_request::Typed;
     OnRequestBody "on-request-body" on_request_body on_request_body_function on_request_body::Typed<'static>;

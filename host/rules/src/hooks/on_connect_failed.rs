@@ -1,13 +1,15 @@
 //! `on-connect-failed`: no connection to a member could be made.
 
-use wasmtime::component::{ComponentType, Lift, Lower, Resource, TypedFunc};
+use wasmtime::component::{ComponentType, Lift, Lower, Resource};
 
 use super::validate::{Validated, answer, target};
 use super::{Hook, verdict_names};
 use crate::abi::Endpoint;
 use crate::cases::file::{CauseCase, ConnectFailedCase};
 use crate::cases::play::{Play, Stop};
-use crate::instance::{Instance, first, request};
+use crate::direct::canon::variant;
+use crate::direct::guest::{self, Lent};
+use crate::instance::{Instance, request, with};
 use crate::{Answer, Attachment, ConnectCause, ConnectFailure, Exchange, Fault, Runner, Target, abi};
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -73,8 +75,11 @@ impl From<&ConnectFailure> for Failed {
     }
 }
 
+variant!(Returned { Next, Retry, To(abi::Target), Respond(abi::Answer) });
+
 /// The function that a rule exports.
-pub(crate) type Typed = TypedFunc<(Resource<abi::Request>, Failed), (Returned,)>;
+pub(crate) type Typed =
+    super::Typed<(Resource<abi::Request>, Failed), Returned, (u32, u32, u64, u64, u32, u32, u32)>;
 
 fn validated(verdict: Returned, attachment: &Attachment) -> Validated<ConnectFailedVerdict> {
     Ok(match verdict {
@@ -107,8 +112,19 @@ impl Instance {
         exchange: &mut Box<Exchange>,
         failure: &ConnectFailure,
     ) -> wasmtime::Result<Returned> {
-        let function = self.on_connect_failed_function()?;
-        self.with(exchange, |store| function.call(store, (request(), failure.into())).map(first))
+        let (function, store) = self.on_connect_failed_function()?;
+        let failed = Failed::from(failure);
+        with(store, exchange, |store| {
+            function.call(
+                store,
+                || (request(), failed),
+                Lent::REQUEST,
+                |_| {
+                    let (some, hi, lo, port) = Endpoint::flat(failed.member);
+                    Ok((guest::REQUEST, some, hi, lo, port, failed.cause as u32, failed.attempts))
+                },
+            )
+        })
     }
 }
 

@@ -3,13 +3,17 @@
 use std::mem;
 use std::time::Duration;
 
+use wasmtime::Store;
 use wasmtime::component::{ComponentType, Lower, TypedFunc};
 
-use super::Hook;
+use super::{Export, Hook, component_function};
 use crate::abi::{self, Endpoint};
 use crate::cases::file::{DoneCase, OutcomeCase};
 use crate::cases::play::{Play, Stop};
-use crate::instance::Instance;
+use crate::direct::canon::{enumeration, record};
+use crate::direct::function::{Procedure, give};
+use crate::instance::{Instance, Made, with_flow, with_flow_vars};
+use crate::state::State;
 use crate::{Exchange, Fault, Outcome, Runner, Summary, Vars};
 
 #[derive(ComponentType, Lower, Clone, Copy)]
@@ -73,8 +77,49 @@ impl From<&Summary> for Sent {
     }
 }
 
-/// The function that a rule exports.
-pub(crate) type Typed = TypedFunc<(Sent,), ()>;
+enumeration!(OutcomeSent { Complete, ClientGone, MemberFailed, Answered, Refused } save);
+record!(Sent {
+    flow: abi::Flow,
+    outcome: OutcomeSent,
+    status: u16,
+    member: Option<Endpoint>,
+    bytes_to_server: u64,
+    bytes_to_client: u64,
+    packets_to_server: u64,
+    packets_to_client: u64,
+    duration_us: u64,
+    first_byte_us: u64,
+} save);
+
+/// The function that a rule exports. What it is given does not fit into registers: a core module gets the address of it.
+pub(crate) enum Typed {
+    Component(TypedFunc<(Sent,), ()>),
+    Direct(Procedure),
+}
+
+impl Export for Typed {
+    fn find(store: &mut Store<State>, made: Made, hook: Hook) -> wasmtime::Result<Typed> {
+        match made {
+            Made::Component(instance) => component_function(store, instance, hook).map(Typed::Component),
+            Made::Direct(instance) => {
+                let attachment = store.data().attachment.clone();
+                attachment.direct()?.procedure(instance, store, hook).map(Typed::Direct)
+            }
+        }
+    }
+}
+
+impl Typed {
+    fn call(&self, store: &mut Store<State>, sent: Sent) -> wasmtime::Result<()> {
+        match self {
+            Typed::Component(function) => function.call(store, (sent,)),
+            Typed::Direct(procedure) => {
+                let at = give(store, &sent)?;
+                procedure.call(store, at)
+            }
+        }
+    }
+}
 
 impl Runner {
     /// `vars` are those of the request; `None` when a flow is done.
@@ -101,14 +146,14 @@ impl Instance {
         vars: Option<&mut Vars>,
         flow_vars: &mut Vars,
     ) -> wasmtime::Result<()> {
-        let function = self.on_done_function()?;
+        let (function, store) = self.on_done_function()?;
         let Some(vars) = vars else {
-            return self.with_flow(&summary.flow, flow_vars, |store| function.call(store, (summary.into(),)));
+            return with_flow(store, &summary.flow, flow_vars, |store| function.call(store, summary.into()));
         };
-        self.store.data_mut().flow_only = false;
-        mem::swap(&mut self.store.data_mut().exchange.vars, vars);
-        let done = self.with_flow_vars(flow_vars, |store| function.call(store, (summary.into(),)));
-        mem::swap(&mut self.store.data_mut().exchange.vars, vars);
+        store.data_mut().flow_only = false;
+        mem::swap(&mut store.data_mut().exchange.vars, vars);
+        let done = with_flow_vars(store, flow_vars, |store| function.call(store, summary.into()));
+        mem::swap(&mut store.data_mut().exchange.vars, vars);
         done
     }
 }

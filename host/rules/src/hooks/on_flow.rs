@@ -1,11 +1,13 @@
 //! `on-flow`: the first packet of a flow, or an accepted connection.
 
-use wasmtime::component::{ComponentType, Lift, TypedFunc};
+use wasmtime::component::{ComponentType, Lift};
 
 use super::validate::{Validated, target};
 use super::{Hook, verdict_names};
 use crate::cases::play::{Play, Stop};
-use crate::instance::{Instance, first};
+use crate::direct::canon::variant;
+use crate::direct::guest::Lent;
+use crate::instance::{Instance, with_flow};
 use crate::{Attachment, Fault, Flow, Runner, Target, Vars, abi};
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,8 +33,10 @@ pub(crate) enum Returned {
     Drop,
 }
 
+variant!(Returned { Next, To(abi::Target), Reject, Drop });
+
 /// The function that a rule exports.
-pub(crate) type Typed = TypedFunc<(abi::Flow,), (Returned,)>;
+pub(crate) type Typed = super::Typed<(abi::Flow,), Returned, (u64, u64, u64, u32, u64, u64, u32, u32, u32)>;
 
 fn validated(verdict: Returned, attachment: &Attachment) -> Validated<FlowVerdict> {
     Ok(match verdict {
@@ -58,8 +62,11 @@ impl Runner {
 
 impl Instance {
     fn on_flow(&mut self, flow: &Flow, vars: &mut Vars) -> wasmtime::Result<Returned> {
-        let function = self.on_flow_function()?;
-        self.with_flow(flow, vars, |store| function.call(store, (flow.into(),)).map(first))
+        let (function, store) = self.on_flow_function()?;
+        let given = abi::Flow::from(flow);
+        with_flow(store, flow, vars, |store| {
+            function.call(store, || (given,), Lent::NOTHING, |_| Ok(given.flat()))
+        })
     }
 }
 

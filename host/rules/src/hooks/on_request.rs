@@ -1,13 +1,15 @@
 //! `on-request`: the head of a request.
 
 use wasmtime::Store;
-use wasmtime::component::{ComponentType, Lift, Resource, TypedFunc};
+use wasmtime::component::{ComponentType, Lift, Resource};
 
 use super::validate::{Validated, answer, target};
 use super::{Export, Hook, verdict_names};
 use crate::cases::file::RequestCase;
 use crate::cases::play::{Play, Stop};
-use crate::instance::{Instance, first, request};
+use crate::direct::canon::variant;
+use crate::direct::guest::{self, Lent};
+use crate::instance::{Instance, Made, request, with};
 use crate::state::State;
 use crate::{Answer, Attachment, Exchange, Fault, Runner, Target, abi};
 
@@ -38,31 +40,40 @@ pub(crate) enum Returned {
     Reject,
 }
 
+variant!(Returned { Next, To(abi::Target), Respond(abi::Answer), NeedBody(u32), Reject });
+
+type Newest = super::Typed<(Resource<abi::Request>,), Returned, u32>;
+
 /// The function that a rule exports, by what it returns.
-#[derive(Clone, Copy)]
 pub(crate) enum Typed {
-    Newest(TypedFunc<(Resource<abi::Request>,), (Returned,)>),
+    Newest(Newest),
     #[cfg(test)]
-    V0_0_9(TypedFunc<(Resource<abi::Request>,), (abi::v0_0_9::RequestVerdict,)>),
+    V0_0_9(wasmtime::component::TypedFunc<(Resource<abi::Request>,), (abi::v0_0_9::RequestVerdict,)>),
 }
 
 impl Export for Typed {
-    fn find(instance: &mut Instance, hook: Hook) -> wasmtime::Result<Typed> {
-        match instance.contract().version {
+    fn find(store: &mut Store<State>, made: Made, hook: Hook) -> wasmtime::Result<Typed> {
+        match (store.data().attachment.rule().contract().version, made) {
             #[cfg(test)]
-            "0.0.9" => instance.function(hook).map(Typed::V0_0_9),
-            _ => instance.function(hook).map(Typed::Newest),
+            ("0.0.9", Made::Component(instance)) => {
+                super::component_function(store, instance, hook).map(Typed::V0_0_9)
+            }
+            (_, made) => Newest::find(store, made, hook).map(Typed::Newest),
         }
     }
 }
 
 impl Typed {
     #[inline]
-    fn call(self, store: &mut Store<State>) -> wasmtime::Result<Returned> {
+    fn call(&self, store: &mut Store<State>) -> wasmtime::Result<Returned> {
         match self {
-            Typed::Newest(function) => function.call(store, (request(),)).map(first),
+            Typed::Newest(function) => {
+                function.call(store, || (request(),), Lent::REQUEST, |_| Ok(guest::REQUEST))
+            }
             #[cfg(test)]
-            Typed::V0_0_9(function) => function.call(store, (request(),)).map(first).map(Returned::from),
+            Typed::V0_0_9(function) => {
+                function.call(store, (request(),)).map(crate::instance::first).map(Returned::from)
+            }
         }
     }
 }
@@ -105,8 +116,8 @@ impl Runner {
 
 impl Instance {
     fn on_request(&mut self, exchange: &mut Box<Exchange>) -> wasmtime::Result<Returned> {
-        let function = self.on_request_function()?;
-        self.with(exchange, |store| function.call(store))
+        let (function, store) = self.on_request_function()?;
+        with(store, exchange, |store| function.call(store))
     }
 }
 

@@ -2,12 +2,15 @@
 
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
-use wasmtime::component::{ComponentType, Lift, Lower, Resource, TypedFunc};
+use wasmtime::component::{ComponentType, Lift, Lower, Resource};
 
 use super::validate::{Validated, answer, target};
 use super::{Hook, verdict_names};
 use crate::cases::play::{Play, Stop};
-use crate::instance::{Instance, first, request};
+use crate::direct::canon::variant;
+use crate::direct::function::give_list;
+use crate::direct::guest::{self, Lent};
+use crate::instance::{Instance, request, with};
 use crate::{Answer, Attachment, Exchange, Fault, Runner, Target, abi};
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -44,8 +47,10 @@ pub(crate) struct Body<'a> {
     complete: bool,
 }
 
+variant!(Returned { Next, Replace(Vec<u8>), To(abi::Target), Respond(abi::Answer), Reject });
+
 /// The function that a rule exports.
-pub(crate) type Typed<'a> = TypedFunc<(Resource<abi::Request>, Body<'a>), (Returned,)>;
+pub(crate) type Typed<'a> = super::Typed<(Resource<abi::Request>, Body<'a>), Returned, (u32, u32, u32, u32)>;
 
 fn validated(verdict: Returned, attachment: &Attachment) -> Validated<BodyVerdict> {
     Ok(match verdict {
@@ -82,8 +87,18 @@ impl Instance {
         exchange: &mut Box<Exchange>,
         body: Body<'_>,
     ) -> wasmtime::Result<Returned> {
-        let function: Typed<'_> = self.on_request_body_function()?;
-        self.with(exchange, |store| function.call(store, (request(), body)).map(first))
+        let (function, store) = self.on_request_body_function()?;
+        with(store, exchange, |store| {
+            function.call(
+                store,
+                || (request(), body),
+                Lent::REQUEST,
+                |store| {
+                    let (at, len) = give_list(store, body.bytes)?;
+                    Ok((guest::REQUEST, at, len, body.complete.into()))
+                },
+            )
+        })
     }
 }
 

@@ -1,11 +1,13 @@
 //! `on-response`: the head of a member's response.
 
-use wasmtime::component::{ComponentType, Lift, Resource, TypedFunc};
+use wasmtime::component::{ComponentType, Lift, Resource};
 
 use super::validate::{Validated, answer};
 use super::{Hook, verdict_names};
 use crate::cases::play::{Play, Stop};
-use crate::instance::{Instance, RESPONSE, first, request};
+use crate::direct::canon::variant;
+use crate::direct::guest::{self, Lent};
+use crate::instance::{Instance, RESPONSE, request, with};
 use crate::{Answer, Attachment, Exchange, Fault, Runner, abi};
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,8 +30,10 @@ pub(crate) enum Returned {
     Retry,
 }
 
+variant!(Returned { Next, Replace(abi::Answer), Retry });
+
 /// The function that a rule exports.
-pub(crate) type Typed = TypedFunc<(Resource<abi::Request>, Resource<abi::Response>), (Returned,)>;
+pub(crate) type Typed = super::Typed<(Resource<abi::Request>, Resource<abi::Response>), Returned, (u32, u32)>;
 
 fn validated(verdict: Returned, attachment: &Attachment) -> Validated<ResponseVerdict> {
     Ok(match verdict {
@@ -54,9 +58,10 @@ impl Runner {
 
 impl Instance {
     fn on_response(&mut self, exchange: &mut Box<Exchange>) -> wasmtime::Result<Returned> {
-        let function = self.on_response_function()?;
-        self.with(exchange, |store| {
-            function.call(store, (request(), Resource::new_borrow(RESPONSE))).map(first)
+        let (function, store) = self.on_response_function()?;
+        with(store, exchange, |store| {
+            let lent = || (request(), Resource::new_borrow(RESPONSE));
+            function.call(store, lent, Lent::BOTH, |_| Ok((guest::REQUEST, guest::RESPONSE)))
         })
     }
 }

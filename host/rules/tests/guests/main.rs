@@ -3,6 +3,7 @@
 // A test that cannot continue fails.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
+mod breaches;
 mod cache;
 mod cases;
 mod faults;
@@ -10,4 +11,5 @@ mod grants;
 mod isolation;
 mod lifecycle;
 mod surface;
+mod ways;
 mod world;

@@ -14,16 +14,26 @@ use shunt_rules::{
 
 /// The guest of that name, built once per process; cargo knows when there is nothing to do.
 pub(crate) fn pack(name: &str) -> Pack {
-    static BUILT: OnceLock<Mutex<HashMap<String, Pack>>> = OnceLock::new();
+    built(&folder(name))
+}
+
+/// The example of that name, built so.
+pub(crate) fn example(name: &str) -> Pack {
+    built(&root().join("rules-examples").join(name))
+}
+
+fn built(folder: &Path) -> Pack {
+    static BUILT: OnceLock<Mutex<HashMap<PathBuf, Pack>>> = OnceLock::new();
     let mut built = BUILT.get_or_init(Mutex::default).lock().unwrap();
-    if let Some(pack) = built.get(name) {
+    if let Some(pack) = built.get(folder) {
         return pack.clone();
     }
-    let output = build(&folder(name), &build_options()).unwrap_or_else(|error| panic!("{name}: {error}"));
+    let output =
+        build(folder, &build_options()).unwrap_or_else(|error| panic!("{}: {error}", folder.display()));
     // The folder, which has the names of its functions too.
     assert!(output.file.is_file());
-    let pack = Pack::read(&folder(name)).unwrap();
-    built.insert(name.to_owned(), pack.clone());
+    let pack = Pack::read(folder).unwrap();
+    built.insert(folder.to_owned(), pack.clone());
     pack
 }
 

@@ -1,0 +1,347 @@
+//! A rule does the same called directly and as a component: the same verdicts, faults, counts, log lines, variables and
+//! changes to the exchange, call after call.
+
+use std::fmt::Write as _;
+use std::sync::Arc;
+use std::time::Duration;
+
+use proptest::prelude::*;
+use serde_json::{Value, json};
+use shunt_rules::{
+    ConnectCause, ConnectFailure, Exchange, FaultKind, Hook, Isolation, Outcome, Pack, Rule, Runner, Scheme,
+    Summary, Vars, WayOfCalls, builtin,
+};
+
+use crate::world::{World, example, exchange, flow, host, options, pack, rule};
+
+const GUESTS: [&str; 6] = ["calls", "hostile", "packets", "plain", "steer", "surface"];
+const EXAMPLES: [&str; 7] =
+    ["api-canary", "canary", "fallback", "headers", "https-redirect", "maintenance", "switch"];
+
+fn compiled(pack: &Pack) -> Arc<Rule> {
+    host().compile(pack).unwrap()
+}
+
+#[test]
+fn what_cargo_and_this_host_build_is_called_directly() {
+    for name in GUESTS {
+        assert!(rule(name).is_direct(), "{name}");
+    }
+    for name in EXAMPLES {
+        assert!(compiled(&example(name)).is_direct(), "{name}");
+    }
+    for name in builtin::names() {
+        let pack = Pack::from_bytes(builtin::component(name).unwrap().to_vec()).unwrap();
+        assert!(compiled(&pack).is_direct(), "{name}");
+    }
+}
+
+/// One call, of any hook.
+#[derive(Clone, Debug)]
+enum Step {
+    Flow { port: u16 },
+    Request(Request),
+    Body { request: Request, body: Vec<u8>, complete: bool },
+    ConnectFailed { request: Request, cause: ConnectCause, attempts: u32 },
+    Response { request: Request, status: u16, fields: Vec<(String, String)> },
+    Done { outcome: Outcome, status: u16, of_request: bool, bytes: u64 },
+}
+
+#[derive(Clone, Debug)]
+struct Request {
+    method: &'static str,
+    target: String,
+    https: bool,
+    fields: Vec<(String, String)>,
+}
+
+impl Request {
+    fn exchange(&self) -> Box<Exchange> {
+        let fields: Vec<(&str, &str)> =
+            self.fields.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+        let mut exchange = exchange(&self.target, &fields);
+        exchange.request.method = self.method.parse().unwrap();
+        exchange.scheme = if self.https { Scheme::Https } else { Scheme::Http };
+        exchange
+    }
+}
+
+/// What a rule can see of the host and the host of the rule, in one way of calls.
+struct Way {
+    world: Arc<World>,
+    runner: Runner,
+    flow_vars: Vars,
+}
+
+impl Way {
+    fn new(rule: &Arc<Rule>, settings: &Value, isolation: Isolation, way: WayOfCalls) -> Way {
+        let world = World::new();
+        let mut options = options(rule, &world);
+        (options.settings, options.isolation, options.way) = (settings.clone(), isolation, way);
+        let attachment = rule.attach(options).unwrap_or_else(|error| panic!("{error}"));
+        Way { world, runner: Runner::new(attachment), flow_vars: Vars::default() }
+    }
+
+    /// Makes a call, and tells all that came of it.
+    fn step(&mut self, step: &Step) -> String {
+        // So that a breaker that opened lets the next call try.
+        self.world.advance_ms(120_000);
+        let mut told = String::new();
+        let runner = &mut self.runner;
+        match step {
+            Step::Flow { port } => {
+                let flow = flow(&format!("192.0.2.7:{port}"));
+                write!(told, "{:?}", runner.on_flow(&flow, &mut self.flow_vars)).unwrap();
+            }
+            Step::Request(request) => {
+                let mut exchange = request.exchange();
+                write!(told, "{:?} {exchange:?}", runner.on_request(&mut exchange)).unwrap();
+            }
+            Step::Body { request, body, complete } => {
+                let mut exchange = request.exchange();
+                let verdict = runner.on_request_body(&mut exchange, body, *complete);
+                write!(told, "{verdict:?} {exchange:?}").unwrap();
+            }
+            Step::ConnectFailed { request, cause, attempts } => {
+                let mut exchange = request.exchange();
+                let member = (*cause != ConnectCause::NoMember).then(|| "[2001:db8::1]:443".parse().unwrap());
+                let failure = ConnectFailure { member, cause: *cause, attempts: *attempts };
+                let verdict = runner.on_connect_failed(&mut exchange, &failure);
+                write!(told, "{verdict:?} {exchange:?}").unwrap();
+            }
+            Step::Response { request, status, fields } => {
+                let mut exchange = request.exchange();
+                let mut response = http::Response::builder().status(*status);
+                for (name, value) in fields {
+                    response = response.header(name, value);
+                }
+                exchange.response = Some(response.body(()).unwrap().into_parts().0);
+                exchange.member = Some("192.0.2.9:8080".parse().unwrap());
+                exchange.pool = Some("pool-primary".into());
+                write!(told, "{:?} {exchange:?}", runner.on_response(&mut exchange)).unwrap();
+            }
+            Step::Done { outcome, status, of_request, bytes } => {
+                let summary = Summary {
+                    flow: flow("192.0.2.7:5555"),
+                    outcome: *outcome,
+                    status: *status,
+                    member: of_request.then(|| "192.0.2.9:8080".parse().unwrap()),
+                    bytes_to_server: *bytes,
+                    bytes_to_client: bytes / 2,
+                    packets_to_server: 3,
+                    packets_to_client: u64::MAX,
+                    duration: Duration::from_micros(*bytes),
+                    first_byte: of_request.then_some(Duration::from_micros(77)),
+                };
+                let mut vars = Vars::default();
+                let done = runner.on_done(&summary, of_request.then_some(&mut vars), &mut self.flow_vars);
+                write!(told, "{done:?} {vars:?}").unwrap();
+            }
+        }
+        write!(told, " {:?} {:?}", self.flow_vars, std::mem::take(&mut *self.world.lines.lock().unwrap()))
+            .unwrap();
+        let reading = self.runner.attachment().stats().read();
+        for hook in Hook::ALL {
+            let counts = reading.hook(hook);
+            let faults = FaultKind::ALL.map(|kind| counts.fault(kind));
+            write!(told, " {} {faults:?} {}", counts.calls, counts.not_granted).unwrap();
+        }
+        let (denied, opened) = (self.runner.attachment().stats().denied(), self.world.opened.lock().unwrap());
+        write!(told, " {denied:?} {opened:?}").unwrap();
+        told
+    }
+}
+
+/// Plays the steps in both ways and compares after each.
+#[track_caller]
+fn same(rule: &Arc<Rule>, settings: &Value, isolation: Isolation, steps: &[Step]) {
+    assert!(rule.is_direct());
+    let mut direct = Way::new(rule, settings, isolation, WayOfCalls::Quickest);
+    let mut component = Way::new(rule, settings, isolation, WayOfCalls::Component);
+    for step in steps {
+        assert_eq!(direct.step(step), component.step(step), "{step:?}");
+    }
+}
+
+/// The paths that the guests know, in their own sources: whatever stands between quotes and begins with a slash.
+fn paths(guest: &str) -> Vec<String> {
+    let source = std::fs::read_to_string(crate::world::folder(guest).join("src/lib.rs")).unwrap();
+    let quoted = source
+        .split('"')
+        .filter(|text| text.starts_with('/') && text.bytes().all(|byte| byte.is_ascii_graphic()));
+    quoted.map(str::to_owned).collect()
+}
+
+fn fields() -> impl Strategy<Value = Vec<(String, String)>> {
+    let name = prop_oneof![
+        prop::sample::select(vec![
+            "host",
+            "cookie",
+            "x-canary",
+            "x-do",
+            "x-a",
+            "x-b",
+            "accept",
+            "user-agent",
+            "server",
+            "x-many",
+            "date",
+        ])
+        .prop_map(str::to_owned),
+        "[a-z]{1,8}(-[a-z]{1,8})?",
+    ];
+    let value = prop_oneof![
+        prop::sample::select(vec![
+            "1", "retry", "read", "change", "replace", "to", "respond", "reject", "canary=1"
+        ])
+        .prop_map(str::to_owned),
+        "[ -~]{0,40}",
+        "[a-z]{0,300}",
+    ];
+    prop::collection::vec((name, value), 0..6)
+}
+
+fn request(paths: Vec<String>) -> impl Strategy<Value = Request> {
+    let path = prop_oneof![
+        4 => prop::sample::select(paths),
+        1 => "/[a-z/]{0,20}",
+    ];
+    let query = prop_oneof![
+        prop::sample::select(vec![
+            "x-a",
+            "x-many",
+            "host",
+            "/other",
+            "a.example:80",
+            "bad%20name",
+            "content-length"
+        ])
+        .prop_map(|query| Some(query.to_owned())),
+        Just(None),
+        "[a-z0-9=&%-]{0,30}".prop_map(Some),
+    ];
+    (prop::sample::select(vec!["GET", "POST", "PURGE"]), path, query, any::<bool>(), fields()).prop_map(
+        |(method, path, query, https, fields)| {
+            let target = match query {
+                Some(query) => format!("{path}?{query}"),
+                None => path,
+            };
+            Request { method, target, https, fields }
+        },
+    )
+}
+
+fn step(paths: Vec<String>) -> impl Strategy<Value = Step> {
+    let causes = vec![
+        ConnectCause::NoMember,
+        ConnectCause::Refused,
+        ConnectCause::TimedOut,
+        ConnectCause::Unreachable,
+        ConnectCause::Other,
+    ];
+    let outcomes = vec![
+        Outcome::Complete,
+        Outcome::ClientGone,
+        Outcome::MemberFailed,
+        Outcome::Answered,
+        Outcome::Refused,
+    ];
+    let body = prop::collection::vec(any::<u8>(), 0..400);
+    prop_oneof![
+        2 => (0_u16..9).prop_map(|port| Step::Flow { port }),
+        8 => request(paths.clone()).prop_map(Step::Request),
+        2 => (request(paths.clone()), body, any::<bool>())
+            .prop_map(|(request, body, complete)| Step::Body { request, body, complete }),
+        2 => (request(paths.clone()), prop::sample::select(causes), any::<u32>())
+            .prop_map(|(request, cause, attempts)| Step::ConnectFailed { request, cause, attempts }),
+        2 => (request(paths), 200_u16..600, fields())
+            .prop_map(|(request, status, fields)| Step::Response { request, status, fields }),
+        1 => (prop::sample::select(outcomes), 0_u16..600, any::<bool>(), 0_u64..1 << 40)
+            .prop_map(|(outcome, status, of_request, bytes)| Step::Done { outcome, status, of_request, bytes }),
+    ]
+}
+
+fn steps(paths: Vec<String>) -> impl Strategy<Value = Vec<Step>> {
+    prop::collection::vec(step(paths), 1..25)
+}
+
+/// Runs the property for one rule.
+fn property(rule: &Arc<Rule>, settings: &Value, paths: Vec<String>, cases: u32) {
+    let mut runner = proptest::test_runner::TestRunner::new(ProptestConfig {
+        cases,
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    });
+    let isolation = prop_oneof![4 => Just(Isolation::Worker), 1 => Just(Isolation::Call)];
+    let property = |(steps, isolation): (Vec<Step>, Isolation)| {
+        same(rule, settings, isolation, &steps);
+        Ok(())
+    };
+    runner.run(&(steps(paths), isolation), property).unwrap_or_else(|error| panic!("{error}"));
+}
+
+#[test]
+fn guests_do_the_same_in_both_ways() {
+    for name in ["calls", "plain", "steer"] {
+        property(&rule(name), &json!({}), paths(name), 30);
+    }
+    let settings = json!({
+        "flag": true, "number": 9, "ratio": 0.25, "text": "é", "list": ["a", "b"], "labels": {"a": "1", "b": "2"}
+    });
+    property(&rule("surface"), &settings, paths("surface"), 100);
+    let clients = |how: &[&str]| json!({ "clients": [{ "from": "192.0.2.0/24", "how": how[0] }] });
+    for how in ["nat", "snat", "l2dsr", "l3dsr-gue", "other", "bare-snat", "reject", "drop", "panic"] {
+        property(&rule("packets"), &clients(&[how]), vec!["/".to_owned()], 4);
+    }
+}
+
+#[test]
+fn hostile_guests_fault_the_same_in_both_ways() {
+    // What runs out of time takes it.
+    let quick = paths("hostile").into_iter().filter(|path| !matches!(path.as_str(), "/loop" | "/memory"));
+    property(&rule("hostile"), &json!({}), quick.collect(), 40);
+    for path in ["/loop", "/memory", "/leak"] {
+        let request = Request { method: "GET", target: path.to_owned(), https: false, fields: Vec::new() };
+        same(&rule("hostile"), &json!({}), Isolation::Worker, &vec![Step::Request(request); 3]);
+    }
+}
+
+#[test]
+fn examples_do_the_same_in_both_ways() {
+    let paths = ["/", "/api/items", "/static/a.png", "/health", "/admin"].map(str::to_owned).to_vec();
+    for name in EXAMPLES {
+        let settings = match name {
+            "canary" => json!({ "percent": 50 }),
+            "switch" => {
+                json!({ "routes": [{ "prefix": "/api/", "slot": "api" }, { "suffix": "/", "slot": "web" }] })
+            }
+            _ => json!({}),
+        };
+        property(&compiled(&example(name)), &settings, paths.clone(), 15);
+    }
+}
+
+#[test]
+fn a_rule_that_is_refused_is_refused_the_same() {
+    for load in ["refuse", "panic", "loop", "memory"] {
+        let refused = |way| {
+            let rule = rule("hostile");
+            let mut options = options(&rule, &World::new());
+            (options.settings, options.way) = (json!({ "load": load }), way);
+            rule.attach(options).err().unwrap().to_string()
+        };
+        assert_eq!(refused(WayOfCalls::Quickest), refused(WayOfCalls::Component), "{load}");
+    }
+    let bare = Pack::from_bytes(pack("hostile").bytes().to_vec()).unwrap();
+    same(
+        &compiled(&bare),
+        &json!({}),
+        Isolation::Worker,
+        &[Step::Request(Request {
+            method: "GET",
+            target: "/recursion".to_owned(),
+            https: false,
+            fields: Vec::new(),
+        })],
+    );
+}
