@@ -10,6 +10,7 @@
 //! | `walk` | the walk through a document, collecting problems |
 //! | `shape`, `containers` | what values look like |
 //! | `packs` | where packs come from |
+//! | [`tls`] | what a checked configuration says about TLS |
 //! | `text`, `units` | the grammar of values |
 //! | `keys` | every key, declared once |
 //! | `defaults` | keys that the virtuals of a file have in common |
@@ -39,6 +40,7 @@ mod source;
 mod suggest;
 mod syntax;
 mod text;
+pub mod tls;
 mod units;
 mod walk;
 mod warnings;

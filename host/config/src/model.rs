@@ -15,6 +15,7 @@ use shunt_rules::{Budget, Grants, Isolation, OnFault};
 
 use super::monitors::Probe;
 use super::persistence::PersistBy;
+use super::tls::ClientTls;
 
 /// A whole configuration.
 #[derive(Clone, Debug, PartialEq)]
@@ -105,8 +106,8 @@ pub struct Virtual {
     /// At least one, each once.
     pub listen: Vec<SocketAddr>,
     pub protocol: Protocol,
-    /// Certificates, chosen by SNI; empty: no TLS. The first serves names that no other knows.
-    pub tls: Vec<Certificate>,
+    /// With clients; `None`: no TLS.
+    pub tls: Option<ClientTls>,
     /// Where requests go that no rule sent elsewhere. Without it such requests get 503.
     pub pool: Option<String>,
     pub persistence: Option<Persistence>,
@@ -122,13 +123,6 @@ pub struct Virtual {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Protocol {
     Http,
-}
-
-/// `tls = { certificate = "…", key = "…" }`, PEM files; relative to the configuration file.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Certificate {
-    pub certificate: PathBuf,
-    pub key: PathBuf,
 }
 
 /// `persistence = { source = true | cookie = "NAME", timeout = "1h" }`

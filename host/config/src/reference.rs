@@ -113,6 +113,12 @@ impl TableType {
     pub(super) fn is_flag(&self, name: &str) -> bool {
         self.keys.iter().any(|key| key.name == name && matches!(key.of, Type::Flag))
     }
+
+    /// The key that takes a list of tables, if one does.
+    pub(super) fn list_of_tables(&self) -> Option<&'static str> {
+        let takes = |key: &&Key| matches!(&key.of, Type::List(of) if matches!(**of, Type::Table(_)));
+        self.keys.iter().find(takes).map(|key| key.name)
+    }
 }
 
 /// As a hint to those who wrote something else.

@@ -77,7 +77,10 @@ fn rewrite(at: &At<'_>, takes: &Type) -> Option<String> {
         (Type::Tables(_), DeValue::Table(_)) => {
             Some(format!("write `[[{}]]`: there may be several", at.key.entry))
         }
-        (Type::Table(_), DeValue::Array(_)) => Some(format!("write `[{}]`: there is one only", at.key.entry)),
+        (Type::Table(table), DeValue::Array(_)) => Some(match table.list_of_tables() {
+            Some(key) => format!("write `{} = {{ {key} = [ … ] }}`", last(&at.key)),
+            None => format!("write `[{}]`: there is one only", at.key.entry),
+        }),
         (Type::Table(table) | Type::Tables(table), _) => Some(table.to_string()),
         (Type::List(_), _) => Some("write it in brackets: `[ … ]`".to_string()),
         _ => None,
@@ -163,6 +166,12 @@ pub(super) fn host() -> Text<String> {
 pub(super) fn registry() -> Text<String> {
     let what = Type::Text { what: "the host of a registry, with its port if that is not 443", pattern: None };
     Text { what, parse: text::registry, write: String::clone }
+}
+
+/// What a server is called in TLS, or all names with one more label.
+pub(super) fn server_pattern() -> Text<String> {
+    let what = Type::Text { what: "the name of a server, or `*.` and a name", pattern: None };
+    Text { what, parse: text::server_pattern, write: String::clone }
 }
 
 /// The name of a network interface.
@@ -265,7 +274,7 @@ pub(super) struct FilePath {
 enum PathKind {
     File,
     /// It need not be there.
-    Folder,
+    New,
     Socket,
 }
 
@@ -276,7 +285,12 @@ pub(super) fn file(what: &'static str) -> FilePath {
 
 /// A folder that is made where it is not there.
 pub(super) fn folder() -> FilePath {
-    FilePath { what: "the path of a folder", kind: PathKind::Folder }
+    FilePath { what: "the path of a folder", kind: PathKind::New }
+}
+
+/// A file that is made where it is not there.
+pub(super) fn new_file(what: &'static str) -> FilePath {
+    FilePath { what, kind: PathKind::New }
 }
 
 /// A unix socket to make.
@@ -298,7 +312,7 @@ impl Shape for FilePath {
         };
         let path = walk.folder.join(written.as_ref());
         let sound = match self.kind {
-            PathKind::File | PathKind::Folder => text::path(written),
+            PathKind::File | PathKind::New => text::path(written),
             PathKind::Socket => text::socket(written, &path),
         };
         if let Err(refusal) = sound {

@@ -263,6 +263,34 @@ pub(super) fn host(text: &str) -> Result<String, Refusal> {
         .help("write a name or address, and a port where it is not 80: `shop.example`, `shop.example:8080`"))
 }
 
+/// What SNI may hold (RFC 6066 section 3): a DNS name, in lower case and without the dot of the root.
+pub(super) fn server_name(text: &str) -> Result<String, Refusal> {
+    let refusal = |help: &str| {
+        Refusal::new(Cause::BadValue, format!("{} is not the name of a server", quoted(text))).help(help)
+    };
+    if text.parse::<IpAddr>().is_ok() {
+        return Err(refusal("write a name: addresses are not sent in TLS (RFC 6066 section 3)"));
+    }
+    let name = text.strip_suffix('.').unwrap_or(text);
+    let inner = |byte: u8| byte.is_ascii_alphanumeric() || b"-_".contains(&byte);
+    let is_label = |label: &str| (1..=63).contains(&label.len()) && label.bytes().all(inner);
+    if name.len() <= 253 && name.split('.').all(is_label) {
+        return Ok(name.to_ascii_lowercase());
+    }
+    Err(refusal("write a DNS name without port or path, such as `shop.example`; other letters as `xn--…`"))
+}
+
+/// A name, or a wildcard for one label (RFC 9525 section 6.3).
+pub(super) fn server_pattern(text: &str) -> Result<String, Refusal> {
+    match text.strip_prefix("*.") {
+        Some(rest) => server_name(rest).map(|rest| format!("*.{rest}")),
+        None => server_name(text).map_err(|refusal| match text.contains('*') {
+            true => refusal.help("a wildcard is the whole first label: `*.shop.example`"),
+            false => refusal,
+        }),
+    }
+}
+
 pub(super) fn path(text: &str) -> Result<(), Refusal> {
     if !text.is_empty() && !text.contains('\0') {
         return Ok(());
@@ -409,6 +437,34 @@ mod tests {
         for text in ["", "health", "/a b", "/a#b", "/caf\u{e9}", "http://shop.example/", "/\r\nX: y"] {
             assert!(request_path(text).is_err(), "{text}");
         }
+    }
+
+    #[test]
+    fn server_names_are_dns_names() {
+        for (text, read) in [
+            ("Shop.Example.", "shop.example"),
+            ("localhost", "localhost"),
+            ("_a.xn--bcher-kva.example", "_a.xn--bcher-kva.example"),
+            ("*.Shop.example", "*.shop.example"),
+        ] {
+            assert_eq!(server_pattern(text).unwrap(), read);
+        }
+        for text in [
+            "",
+            ".",
+            "a..b",
+            "shop.example:443",
+            "192.0.2.1",
+            "::1",
+            "b\u{fc}cher.example",
+            "*",
+            "w*.example",
+            "*.*.a",
+        ] {
+            assert!(server_pattern(text).is_err(), "{text}");
+        }
+        assert!(server_name("*.shop.example").is_err());
+        assert!(server_name(&"a.".repeat(128)).is_err());
     }
 
     #[test]

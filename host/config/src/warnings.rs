@@ -4,14 +4,26 @@ use std::collections::BTreeSet;
 use std::net::SocketAddr;
 
 use super::Remark;
-use super::model::{Config, RuleUse};
+use super::model::{Config, RuleUse, Virtual};
 use shunt_rules::OnFault;
 
 /// Everything that is suspicious in a configuration, each at its key.
 pub(super) fn warnings(config: &Config) -> Vec<Remark> {
     let mut remarks = unused_pools(config);
     remarks.extend(own_listeners(config));
+    remarks.extend(key_logs(config));
     remarks
+}
+
+/// Virtuals whose secrets are written to a file.
+fn key_logs(config: &Config) -> Vec<Remark> {
+    let logged = config.virtuals.iter().filter(|it| it.tls.as_ref().is_some_and(|tls| tls.key_log.is_some()));
+    let remark = |virtual_: &Virtual| Remark {
+        key: ["virtual", &virtual_.name, "tls", "key-log"].map(str::to_owned).to_vec(),
+        message: format!("whoever reads this file can decrypt all traffic of virtual `{}`", virtual_.name),
+        help: Some("remove `key-log` once nothing is to be debugged any more".to_owned()),
+    };
+    logged.map(remark).collect()
 }
 
 fn unused_pools(config: &Config) -> Vec<Remark> {

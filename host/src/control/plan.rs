@@ -19,7 +19,7 @@ use super::packs::{Loaded, Packs, play_cases};
 use super::rules::{self, Histories, LoadError, RuleName, Using, lines};
 use shunt_config::{Document, Fingerprint, Remark, Report, model};
 use shunt_runtime::Snapshot;
-use shunt_runtime::tls::Tls;
+use shunt_runtime::tls::{Invalid, Tls};
 
 /// What `shunt check` found to be right.
 #[derive(Clone, Debug, Serialize)]
@@ -135,7 +135,7 @@ impl Basis {
         }
         let mut beside = Vec::new();
         let rules = self.rules(&document, &packs, compiled, &mut beside)?;
-        let tls = plan_tls(&document, &self.before)?;
+        let tls = plan_tls(&document, &self.before, self.asked)?;
         let Basis { before, stats, highest, asked, .. } = self;
         let new = rules.iter().filter_map(|(name, plan)| Some((name, &plan.run.as_ref()?.1)));
         beside.extend(new.flat_map(advice));
@@ -286,18 +286,26 @@ fn remark(name: &RuleName, error: &LoadError) -> Vec<Remark> {
 }
 
 /// The certificates of each virtual, in their order.
-fn plan_tls(document: &Document, before: &Snapshot) -> Result<Vec<Option<Arc<Tls>>>, ApplyError> {
+fn plan_tls(
+    document: &Document,
+    before: &Snapshot,
+    asked: Asked,
+) -> Result<Vec<Option<Arc<Tls>>>, ApplyError> {
     let mut remarks = Vec::new();
+    // One certificate of many must not keep a daemon from starting again.
+    let invalid = if asked == Asked::Start { Invalid::Served } else { Invalid::Refused };
     let planned = document.config.virtuals.iter().map(|virtual_| {
-        if virtual_.tls.is_empty() {
-            return None;
-        }
+        let settings = virtual_.tls.as_ref()?;
         let old = before.virtual_named(&virtual_.name).and_then(|it| it.tls.as_ref());
-        match Tls::load(&virtual_.tls, old) {
+        match Tls::load(settings, old, invalid) {
             Ok(tls) => Some(tls),
-            Err(error) => {
-                let key = ["virtual", &virtual_.name, "tls"].map(str::to_owned).to_vec();
-                remarks.push(Remark { key, message: error.to_string(), help: None });
+            Err(problems) => {
+                remarks.extend(problems.into_iter().map(|problem| {
+                    let key =
+                        ["virtual", &virtual_.name, "tls"].into_iter().chain(problem.key.iter().copied());
+                    let message = problem.error.to_string();
+                    Remark { key: key.map(str::to_owned).collect(), message, help: None }
+                }));
                 None
             }
         }

@@ -114,7 +114,7 @@ fn secure_beside(
         ders.push(certificate.der().clone());
     }
     let address = address::free();
-    let tls = format!("tls = [{}]\n{keys}", entries.join(", "));
+    let tls = format!("tls = {{ certificates = [{}] }}\n{keys}", entries.join(", "));
     let rest = site::pool("web", "", &[origin.address()]) + another;
     folder.configure(&site::config(address, &tls, &rest));
     (Site { daemon: Daemon::start_in(folder), address }, ders)

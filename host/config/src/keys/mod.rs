@@ -6,6 +6,7 @@ pub(super) mod packs;
 mod pools;
 mod rules;
 mod snat;
+mod tls;
 mod translation;
 pub(super) mod virtuals;
 mod wildcards;

@@ -7,16 +7,17 @@ use shunt_wire::ip;
 
 use super::super::containers::{once, one_or_list, table as in_table, tables};
 use super::super::model::{
-    Certificate, Forwarded, Limits, PacketTimeouts, PacketVirtual, Protocol, Timeouts, Translator, Virtual,
+    Forwarded, Limits, PacketTimeouts, PacketVirtual, Protocol, Timeouts, Translator, Virtual,
 };
 use super::super::persistence::persistence;
 use super::super::report::{Cause, Refusal};
-use super::super::shape::{duration, file, integer, listen_address, name, one_of, pool_name, size};
+use super::super::shape::{duration, integer, listen_address, name, one_of, pool_name, size};
 use super::super::suggest::quoted;
 use super::super::text;
 use super::super::walk::{Kind, Table};
 use super::packets::{Shared, packet_keys, packet_virtual, translator};
 use super::rules::rule;
+use super::tls::client_tls;
 use super::{DAY, GIB, HOUR, KIB, MIB, MILLISECOND, SECOND};
 
 /// A virtual of either kind.
@@ -80,8 +81,8 @@ pub(in super::super) fn virtual_server(table: &mut Table<'_>) -> Option<AnyVirtu
     let packet_keys = packet_keys(table);
     let tls = table.derived(
         "tls",
-        "Certificates. The server name that the client sends (SNI) chooses one; the first serves all other names.",
-        one_or_list(in_table(certificate)),
+        "TLS with clients: certificates, and what is negotiated.",
+        in_table(client_tls),
         "no TLS",
     );
     let pool = table.derived(
@@ -153,7 +154,7 @@ pub(in super::super) fn virtual_server(table: &mut Table<'_>) -> Option<AnyVirtu
             name: name?,
             listen: first.map(|_| listen)?,
             protocol,
-            tls: tls.unwrap_or_default(),
+            tls,
             pool,
             persistence,
             timeouts: proxy_timeouts?,
@@ -197,20 +198,6 @@ fn address_once(table: &mut Table<'_>, listen: SocketAddr, transport: Transport)
             .help("give one of them another address or port");
         table.refuse("listen", refusal);
     }
-}
-
-fn certificate(table: &mut Table<'_>) -> Option<Certificate> {
-    let certificate = table.required(
-        "certificate",
-        "The certificate and its intermediate certificates, PEM; relative to the folder of the file.",
-        file("the path of a PEM file"),
-    );
-    let key = table.required(
-        "key",
-        "The private key of the certificate, PEM; relative to the folder of the file.",
-        file("the path of a PEM file"),
-    );
-    Some(Certificate { certificate: certificate?, key: key? })
 }
 
 fn timeouts(table: &mut Table<'_>) -> Option<(Timeouts, PacketTimeouts)> {

@@ -15,6 +15,7 @@ use serde_json::Value;
 use shunt_config::model::Forwarded;
 use shunt_config::monitors::{Http, Probe, Tcp};
 use shunt_config::persistence::{Cookie, PersistBy};
+use shunt_config::tls::{CertificateField, CipherSuite, Group, Version};
 use shunt_config::{Cause, Document, Remark, Report, entries, load, reference_markdown, schema};
 use shunt_engine::balance::Balance;
 use shunt_rules::OnFault;
@@ -157,8 +158,18 @@ fn everything_means_what_it_says() {
 
     let shop = &config.virtuals[0];
     assert_eq!(shop.listen, ["[::]:8443".parse().unwrap()]);
-    assert_eq!(shop.tls[0].certificate, folder.join("tls/shop.pem"));
-    assert_eq!(shop.tls[1].key, Path::new("/etc/shunt/other.key"));
+    let tls = shop.tls.as_ref().unwrap();
+    assert_eq!(tls.certificates[0].certificate, folder.join("tls/shop.pem"));
+    assert_eq!(tls.certificates[1].key, Path::new("/etc/shunt/other.key"));
+    assert_eq!(tls.certificates[1].names, ["other.example", "*.other.example"]);
+    assert_eq!(tls.policy.min_version, Version::Tls13);
+    assert_eq!(tls.policy.ciphers, [CipherSuite(0x1301)]);
+    assert_eq!(tls.policy.groups, [Group(0x11ec), Group(0x1d)]);
+    let clients = tls.clients.as_ref().unwrap();
+    assert_eq!((clients.ca.len(), clients.crl.len(), clients.required), (2, 1, false));
+    assert_eq!(clients.headers, [CertificateField::Subject, CertificateField::Der]);
+    assert_eq!(tls.ticket_keys.as_deref(), Some(&*folder.join("tls/tickets")));
+    assert_eq!(tls.key_log.as_deref(), Some(&*folder.join("secrets")));
     let persistence = shop.persistence.as_ref().unwrap();
     assert_eq!(persistence.by, PersistBy::Cookie(Cookie { name: "__Host-shunt".to_string() }));
     assert_eq!(persistence.timeout, Some(Duration::from_secs(365 * 24 * 3600)));

@@ -2,7 +2,7 @@
 //! readers pass over it and lose a certificate.
 
 use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::pki_types::{CertificateDer, CertificateRevocationListDer, PrivateKeyDer};
 use thiserror::Error;
 
 /// Why a file is not what it should be. Lines are counted from 1.
@@ -48,22 +48,42 @@ const BEGIN: &str = "-----BEGIN ";
 const END: &str = "-----END ";
 const DASHES: &str = "-----";
 
+/// Something of a file, and the line that it begins at.
+pub(super) type Located<T> = (usize, T);
+
 /// The certificates of a file, in their order; at least one.
 ///
 /// # Errors
 /// See [`PemError`].
-pub(super) fn certificates(bytes: &[u8]) -> Result<Vec<CertificateDer<'static>>, PemError> {
+pub(super) fn certificates(bytes: &[u8]) -> Result<Vec<Located<CertificateDer<'static>>>, PemError> {
+    all(bytes, "CERTIFICATE", "certificate", "x509")
+}
+
+/// The lists of revoked certificates of a file, in their order; at least one.
+///
+/// # Errors
+/// See [`PemError`].
+pub(super) fn crls(bytes: &[u8]) -> Result<Vec<Located<CertificateRevocationListDer<'static>>>, PemError> {
+    all(bytes, "X509 CRL", "CRL", "crl")
+}
+
+fn all<T: PemObject>(
+    bytes: &[u8],
+    label: &str,
+    wanted: &'static str,
+    command: &'static str,
+) -> Result<Vec<Located<T>>, PemError> {
     let text = String::from_utf8_lossy(bytes);
     let sections = sections(&text)?;
-    let certificates = sections.iter().filter(|it| it.label == "CERTIFICATE");
-    let certificates = certificates.map(|section| {
-        CertificateDer::from_pem_slice(section.text.as_bytes()).map_err(|error| section.content(&error))
-    });
-    let certificates = certificates.collect::<Result<Vec<_>, _>>()?;
-    if certificates.is_empty() {
-        return Err(missing("certificate", "x509", &sections, bytes));
+    let read = |section: &Section<'_>| {
+        let read = T::from_pem_slice(section.text.as_bytes()).map_err(|error| section.content(&error))?;
+        Ok((section.line, read))
+    };
+    let found = sections.iter().filter(|it| it.label == label).map(read).collect::<Result<Vec<_>, _>>()?;
+    if found.is_empty() {
+        return Err(missing(wanted, command, &sections, bytes));
     }
-    Ok(certificates)
+    Ok(found)
 }
 
 /// The private key of a file: the first one.

@@ -1,0 +1,155 @@
+//! TLS: rustls with aws-lc-rs. All that a virtual needs to terminate it, and a pool to speak it with its members.
+//!
+//! | module | what |
+//! |---|---|
+//! | [`material`] | the files that settings name, each read once |
+//! | `pem` | what is in such a file |
+//! | [`error`] | why they cannot be used |
+//! | `certificate` | a certificate with its key, and whether it can be served |
+//! | `choice` | which certificate a client gets |
+//! | `policy` | versions, cipher suites and groups |
+//! | `clients` | which certificates of clients are taken |
+//! | [`peer`] | what is said of a client's certificate |
+//! | `tickets` | sessions that are resumed, by any worker and any balancer |
+//! | `ocsp` | responses that are stapled |
+//! | `key_log` | secrets of sessions, where an operator asks for them |
+
+mod certificate;
+mod choice;
+mod clients;
+pub mod error;
+mod key_log;
+pub mod material;
+mod ocsp;
+pub mod peer;
+mod pem;
+mod policy;
+mod tickets;
+mod time;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use rustls::ServerConfig;
+use rustls::server::WebPkiClientVerifier;
+
+pub use error::{Problem, TlsError};
+pub use pem::PemError;
+pub use time::{now, rfc3339};
+
+use certificate::Certified;
+use choice::BySni;
+use material::Material;
+use shunt_config::tls::{CertificateField, ClientTls};
+use tickets::Resumption;
+
+/// What clients and Shunt can agree to speak, the preferred first (RFC 7301).
+const PROTOCOLS: &[&[u8]] = &[b"http/1.1"];
+
+/// The TLS settings of a virtual, ready to serve, and what they were made from: a reload keeps them where nothing of
+/// that has changed.
+pub struct Tls {
+    pub config: Arc<ServerConfig>,
+    /// In the order of the configuration.
+    pub certificates: Vec<Served>,
+    /// What members are told of a client's certificate.
+    pub headers: Vec<CertificateField>,
+    digest: [u8; 32],
+    resumption: Resumption,
+}
+
+/// A certificate that clients can get.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Served {
+    pub file: PathBuf,
+    pub names: Vec<String>,
+    /// When it ends, in seconds of Unix time.
+    pub not_after: i64,
+}
+
+/// What is made of a certificate that has expired, or is not valid yet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Invalid {
+    Refused,
+    /// It is served all the same, and the log has a warning: at a start there is nothing that could serve on.
+    Served,
+}
+
+impl Tls {
+    /// Reads certificates, keys and all else that the settings name; keeps `before` if nothing has changed.
+    ///
+    /// # Errors
+    /// All that is wrong with any of it.
+    pub fn load(
+        settings: &ClientTls,
+        before: Option<&Arc<Tls>>,
+        invalid: Invalid,
+    ) -> Result<Arc<Tls>, Vec<Problem>> {
+        let material = Material::of_clients(settings)?;
+        let digest = material.digest(settings);
+        if let Some(before) = before.filter(|before| before.digest == digest) {
+            return Ok(Arc::clone(before));
+        }
+        Tls::make(settings, &material, digest, before, invalid).map(Arc::new)
+    }
+
+    fn make(
+        settings: &ClientTls,
+        material: &Material,
+        digest: [u8; 32],
+        before: Option<&Arc<Tls>>,
+        invalid: Invalid,
+    ) -> Result<Tls, Vec<Problem>> {
+        let mut problems = Vec::new();
+        let provider = Arc::new(policy::provider(&settings.policy));
+        let mut certified = Vec::new();
+        for files in &settings.certificates {
+            match Certified::read(files, material, &provider, invalid) {
+                Ok(read) => certified.push(read),
+                Err(problem) => problems.push(problem),
+            }
+        }
+        let verifier = match &settings.clients {
+            None => Some(WebPkiClientVerifier::no_client_auth()),
+            Some(clients) => {
+                clients::verifier(clients, material, &provider).map_err(|more| problems.extend(more)).ok()
+            }
+        };
+        let context = clients::context(settings.clients.as_ref(), material);
+        let before = before.map(|before| &before.resumption);
+        let resumption = Resumption::next(settings.ticket_keys.as_deref(), material, context, before)
+            .map_err(|problem| problems.push(problem))
+            .ok();
+        let (Some(verifier), Some(resumption), true) = (verifier, resumption, problems.is_empty()) else {
+            return Err(problems);
+        };
+
+        let served = certified.iter().map(Certified::served).collect();
+        let setup = |error| vec![Problem::new(&[], TlsError::Setup(error))];
+        let choice =
+            BySni::new(certified, &provider).ok_or_else(|| setup(rustls::Error::NoCertificatesPresented))?;
+        let mut config = ServerConfig::builder_with_provider(provider)
+            .with_protocol_versions(policy::versions(settings.policy.min_version))
+            .map_err(setup)?
+            .with_client_cert_verifier(verifier)
+            .with_cert_resolver(Arc::new(choice));
+        config.alpn_protocols = PROTOCOLS.iter().map(|it| it.to_vec()).collect();
+        // Who writes an order wants it.
+        config.ignore_client_order = !settings.policy.ciphers.is_empty();
+        resumption.put_in(&mut config);
+        if let Some(path) = &settings.key_log {
+            config.key_log = Arc::new(key_log::KeyLogFile::new(path));
+        }
+        // With stateless tickets rustls neither offers nor takes early data, which can be replayed. What a client sends with
+        // the ticket of another server is skipped up to here (RFC 8446 section 4.2.10). Others allow 16 KiB, but rustls
+        // (0.23.46) keeps what it skipped in its buffer of 18 KiB and counts all of it again with each read.
+        config.max_early_data_size = 1 << 20;
+        // One is what a browser needs; each costs a write of its own.
+        config.send_tls13_tickets = 1;
+        let headers = settings.clients.as_ref().map(|it| it.headers.clone()).unwrap_or_default();
+        Ok(Tls { config: Arc::new(config), certificates: served, headers, digest, resumption })
+    }
+}
+
+#[cfg(test)]
+mod tests;
