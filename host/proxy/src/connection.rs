@@ -5,6 +5,7 @@ use std::mem;
 use std::rc::Rc;
 use std::sync::Arc;
 
+use http::{HeaderName, HeaderValue};
 use shunt_rules::{Exchange, Flow, Isolation, Runner, Vars};
 use tokio::time::Instant;
 
@@ -20,6 +21,8 @@ pub(crate) struct Connection {
     /// Where `on-flow` sent the connection; requests go there unless a rule says otherwise.
     pub(crate) route: Route,
     forwarding: OnceCell<Forwarding>,
+    /// Fields that tell members about the client's certificate; set where it showed one and they are wanted.
+    pub(crate) certificate: OnceCell<Box<[(HeaderName, HeaderValue)]>>,
     /// Variables of scope `flow`.
     vars: RefCell<Vars>,
     /// Instances of rules with isolation `flow`, made when first called.
@@ -34,6 +37,7 @@ impl Connection {
             accepted: Instant::now(),
             route: Route::default(),
             forwarding: OnceCell::new(),
+            certificate: OnceCell::new(),
             vars: RefCell::default(),
             runners: RefCell::default(),
         }

@@ -14,15 +14,18 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Notify;
 use tokio::time::{sleep, timeout};
 use tokio_rustls::TlsAcceptor;
+use tokio_rustls::rustls::HandshakeKind;
+use tokio_rustls::server::TlsStream;
 
 use crate::client::ClientStream;
 use crate::connection::Connection;
+use crate::http::fields;
 use crate::route::Route;
 use crate::view::VirtualView;
 use shunt_runtime::clock;
 use shunt_runtime::counters::{Shard, VirtualCounters};
 use shunt_runtime::rules::chain::{Chain, Decision};
-use shunt_runtime::tls::Tls;
+use shunt_runtime::tls::{Tls, peer};
 
 /// How long accepting pauses when descriptors or memory are used up: the connections that hold them
 /// get time to end, and the loop does not spin.
@@ -229,7 +232,14 @@ impl Place {
     ) {
         let handshake = TlsAcceptor::from(Arc::clone(&tls.config)).accept(stream);
         match timeout(handshake_time, handshake).await {
-            Ok(Ok(stream)) => protocol.serve(Rc::clone(&self.listener), connection, stream).await,
+            Ok(Ok(stream)) => {
+                if !know_client(&stream, &tls, &connection) {
+                    self.counters.handshakes_failed.add(1);
+                    return;
+                }
+                drop(tls);
+                protocol.serve(Rc::clone(&self.listener), connection, stream).await;
+            }
             Ok(Err(error)) => {
                 self.counters.handshakes_failed.add(1);
                 tracing::debug!(client = %connection.flow.client, %error, "TLS handshake failed");
@@ -237,6 +247,23 @@ impl Place {
             Err(_) => self.counters.handshakes_failed.add(1),
         }
     }
+}
+
+/// Takes note of the client's certificate, if it showed one. `false`: it has expired since the session was begun that
+/// this one resumes.
+fn know_client(stream: &TlsStream<TcpStream>, tls: &Tls, connection: &Connection) -> bool {
+    let (_, session) = stream.get_ref();
+    let Some(certificate) = session.peer_certificates().and_then(|chain| chain.first()) else { return true };
+    if session.handshake_kind() == Some(HandshakeKind::Resumed) && !peer::is_in_date(certificate) {
+        tracing::debug!(client = %connection.flow.client, "the certificate of a resumed session has expired");
+        return false;
+    }
+    if !tls.headers.is_empty() {
+        let fields = fields::of_client_certificate(certificate, &tls.headers);
+        // Empty until now: a connection has one handshake.
+        let _ = connection.certificate.set(fields.into());
+    }
+    true
 }
 
 /// `on-flow`, in the order of the rules, until one decides.

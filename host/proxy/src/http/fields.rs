@@ -2,6 +2,7 @@
 //!
 //! One pass over a head notes what has to be done; a head with nothing to remove costs only the pass.
 
+mod client_certificate;
 mod forwarding;
 mod trailers;
 mod upgrade;
@@ -13,6 +14,7 @@ use shunt_wire::authority::is_host;
 use crate::http::problem::Problem;
 use shunt_config::model::Forwarded;
 
+pub(crate) use client_certificate::fields as of_client_certificate;
 pub(crate) use forwarding::Forwarding;
 pub(crate) use trailers::prepare_trailers;
 pub(crate) use upgrade::switches_to_http;
@@ -48,6 +50,8 @@ struct Seen {
     expect: bool,
     http2_settings: bool,
     forwarding: bool,
+    /// A name of those that say something of the client's certificate.
+    client_certificate: bool,
     /// A name that members may take for one of those that decide framing or say who the client is.
     look_alike: bool,
 }
@@ -72,7 +76,10 @@ fn look(headers: &HeaderMap) -> Seen {
                 "proxy-connection" => seen.proxy_connection = true,
                 "http2-settings" => seen.http2_settings = true,
                 "x-forwarded-for" | "x-forwarded-proto" => seen.forwarding = true,
-                other => seen.look_alike |= looks_alike(other, &LOOKED_FOR),
+                other => {
+                    seen.look_alike |= looks_alike(other, &LOOKED_FOR);
+                    seen.client_certificate |= client_certificate::is_told(other);
+                }
             },
         }
     }
@@ -152,6 +159,9 @@ pub(crate) fn prepare_request<'a>(
     }
     if seen.odd_host {
         return Err(Problem::BadRequest("Host is not a valid host"));
+    }
+    if seen.client_certificate {
+        client_certificate::remove(headers);
     }
     if seen.look_alike {
         // With `off` what a client says of itself is passed on as it is.

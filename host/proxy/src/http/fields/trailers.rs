@@ -2,6 +2,7 @@
 
 use http::header::{self, HeaderMap, HeaderName};
 
+use super::client_certificate::is_told;
 use super::{HTTP2_SETTINGS, KEEP_ALIVE, LOOKED_FOR, PROXY_CONNECTION, looks_alike};
 
 /// Removes the fields that have no meaning behind a body or a dangerous one: a receiver that joins them with the head would
@@ -73,5 +74,5 @@ fn may_trail(name: &HeaderName) -> bool {
         header::CONTENT_RANGE,
         header::CONTENT_TYPE,
     ];
-    !UNFIT.contains(name) && !name.as_str().starts_with("x-forwarded-")
+    !UNFIT.contains(name) && !name.as_str().starts_with("x-forwarded-") && !is_told(name.as_str())
 }

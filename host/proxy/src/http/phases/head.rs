@@ -35,6 +35,9 @@ impl Transaction {
         let requested = fields::prepare_request(&mut request.headers, http_11, forwarded, || {
             self.stream.connection.forwarding()
         })?;
+        for (name, value) in self.stream.connection.certificate.get().into_iter().flatten() {
+            request.headers.insert(name, value.clone());
+        }
         if matches!(request.method, Method::OPTIONS | Method::TRACE) {
             count_forward(&request.method, &mut request.headers)?;
         }
