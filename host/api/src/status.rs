@@ -37,10 +37,25 @@ pub struct VirtualStatus {
     /// Address and port; several with commas between them.
     pub listen: String,
     pub tls: bool,
+    /// The first serves clients that ask for no known name; empty without TLS.
+    pub certificates: Vec<CertificateStatus>,
     pub pool: Option<String>,
     pub rules: Vec<RuleStatus>,
     #[serde(flatten)]
     pub counts: VirtualCounts,
+}
+
+/// A certificate that clients can get.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", default)]
+pub struct CertificateStatus {
+    pub file: String,
+    /// The server names that it is served for.
+    pub names: Vec<String>,
+    /// When it expires: `2027-01-31T23:59:59Z`.
+    pub not_after: String,
+    /// The same in seconds of Unix time.
+    pub not_after_seconds: u64,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]

@@ -16,6 +16,16 @@ pub struct Fingerprint {
 /// Device and inode, time of the last change of the content in nanoseconds, and length.
 type Mark = (u64, u64, i128, u64);
 
+/// Files as they are at a moment.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Marks(BTreeMap<PathBuf, Option<Mark>>);
+
+impl Marks {
+    pub fn of(files: impl IntoIterator<Item = PathBuf>) -> Marks {
+        Marks(files.into_iter().map(|path| (path.clone(), mark(&path))).collect())
+    }
+}
+
 impl Fingerprint {
     /// Of a configuration, which is a file or a folder.
     pub(super) fn take(config: &Path) -> Fingerprint {
@@ -30,6 +40,15 @@ impl Fingerprint {
             let mark = mark(&path);
             (path, mark)
         }));
+    }
+
+    /// Of files that belong to it, what they have become: it is in force.
+    pub fn renew(&mut self, marks: &Marks) {
+        for (path, mark) in &mut self.files {
+            if let Some(renewed) = marks.0.get(path) {
+                *mark = *renewed;
+            }
+        }
     }
 
     /// The files that were written, added or removed since.
@@ -71,6 +90,11 @@ mod tests {
         fs::remove_file(path("b.toml")).unwrap();
         fs::write(path("c.toml"), "").unwrap();
         fs::write(path("none"), "").unwrap();
+        let marks = Marks::of([path("none"), path("other")]);
+        assert_ne!(marks, Marks::of([path("none"), path("key")]));
+        let mut renewed = taken.clone();
+        renewed.renew(&marks);
+        assert_eq!(renewed.changed(), ["a.toml", "b.toml", "c.toml"].map(path));
         // Put in its place by renaming, as editors and tools for certificates do.
         fs::write(path("new"), "key").unwrap();
         fs::rename(path("new"), path("key")).unwrap();

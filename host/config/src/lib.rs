@@ -51,7 +51,7 @@ use std::sync::Arc;
 
 use toml::de::DeTable;
 
-pub use fingerprint::Fingerprint;
+pub use fingerprint::{Fingerprint, Marks};
 pub use model::Config;
 pub use reference::{Entry, entries, reference_markdown, schema};
 pub use report::{Also, Cause, Problem, Report};

@@ -75,6 +75,7 @@ fn families(status: &Status) -> Vec<Family> {
     let parts = [
         of_process(status),
         counted("virtual", virtuals),
+        of_certificates(status),
         of_members(status),
         counted("member", members),
         counted("packet", packets().map(|it| (Vec::new(), &it.counts))),
@@ -138,6 +139,20 @@ fn of_process(status: &Status) -> Vec<Family> {
             one(status.log_lines_lost),
         ),
     ]
+}
+
+fn of_certificates(status: &Status) -> Vec<Family> {
+    let each = status.virtuals.iter().flat_map(|virtual_| {
+        virtual_.certificates.iter().map(move |it| {
+            let labels = [label("virtual", &virtual_.name), label("certificate", &it.file)].concat();
+            (labels, it.not_after_seconds)
+        })
+    });
+    vec![gauge(
+        "certificate_not_after_seconds",
+        "When the certificate expires, in seconds of Unix time",
+        each.collect(),
+    )]
 }
 
 fn of_members(status: &Status) -> Vec<Family> {
@@ -309,6 +324,7 @@ mod tests {
             "shunt_build_info{version=\"0.1.0\"} 1.0",
             "shunt_virtual_requests_total{virtual=\"shop\"} 1234",
             "shunt_virtual_answers_total{virtual=\"shop\",class=\"5xx\"} 5",
+            "shunt_certificate_not_after_seconds{virtual=\"shop\",certificate=\"/etc/shunt/shop.pem\"} 1801439999.0",
             "shunt_member_up{pool=\"web\",member=\"10.0.0.2:80\"} 0.0",
             "shunt_member_response_bytes_total{pool=\"web\",member=\"10.0.0.1:80\"} 4096",
             "shunt_packet_flows{} 12.0",

@@ -13,7 +13,9 @@ use shunt_api::packets::{
     SnatPoolStatus, TranslatorStatus,
 };
 use shunt_api::rules::{HookStatus, RuleStatus, RuleVersion, Signer, Times};
-use shunt_api::status::{Difference, MemberStatus, OnPathStatus, PoolStatus, Status, VirtualStatus};
+use shunt_api::status::{
+    CertificateStatus, Difference, MemberStatus, OnPathStatus, PoolStatus, Status, VirtualStatus,
+};
 
 pub(crate) fn status() -> Status {
     Status {
@@ -32,6 +34,12 @@ pub(crate) fn status() -> Status {
             name: "shop".to_owned(),
             listen: "0.0.0.0:8443".to_owned(),
             tls: true,
+            certificates: vec![CertificateStatus {
+                file: "/etc/shunt/shop.pem".to_owned(),
+                names: vec!["shop.example".to_owned()],
+                not_after: "2027-01-31T23:59:59Z".to_owned(),
+                not_after_seconds: 1_801_439_999,
+            }],
             pool: Some("web".to_owned()),
             rules: vec![rule()],
             counts: VirtualCounts {

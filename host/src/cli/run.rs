@@ -76,7 +76,10 @@ async fn serve(
     let workers = count(status.workers, "worker");
     say(&format!("shunt {} ready: {virtuals}, {pools}, {workers}, admin socket {path}", status.version));
 
-    attend(&control, &mut signals, opened, &renewal).await;
+    tokio::select! {
+        () = attend(&control, &mut signals, opened, &renewal) => {}
+        () = control::follow_tls(&control) => {}
+    }
 
     // The admin socket stays, so that the drain can be watched; it takes no changes any more.
     tracing::info!("draining; a second signal ends at once");

@@ -1,6 +1,6 @@
 //! The next snapshot: what a configuration asks for, with what runs and stays.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
 use super::rules::{Histories, running, same_rules};
@@ -119,6 +119,38 @@ fn removed(before: &Snapshot, after: &Snapshot) -> Vec<String> {
     gone("virtual", virtuals(before), virtuals(after))
         .chain(gone("pool", pools(before), pools(after)))
         .collect()
+}
+
+/// TLS settings made anew of files that have changed, by the names of what they are of.
+#[derive(Default)]
+pub(super) struct Renewed {
+    pub(super) virtuals: BTreeMap<String, Arc<Tls>>,
+}
+
+impl Renewed {
+    pub(super) fn is_empty(&self) -> bool {
+        self.virtuals.is_empty()
+    }
+}
+
+/// The next snapshot where nothing but material of TLS changes.
+pub(super) fn with_tls(before: &Snapshot, renewed: &Renewed) -> Snapshot {
+    let virtuals = before.virtuals.iter().map(|virtual_| {
+        let Some(tls) = renewed.virtuals.get(&virtual_.settings.name) else { return Arc::clone(virtual_) };
+        Arc::new(Virtual {
+            settings: virtual_.settings.clone(),
+            tls: Some(Arc::clone(tls)),
+            rules: virtual_.rules.clone(),
+            counters: Arc::clone(&virtual_.counters),
+        })
+    });
+    Snapshot {
+        epoch: before.epoch + 1,
+        virtuals: virtuals.collect(),
+        packet_virtuals: before.packet_virtuals.clone(),
+        translators: before.translators.clone(),
+        pools: before.pools.clone(),
+    }
 }
 
 /// The next snapshot where nothing but rules changes.

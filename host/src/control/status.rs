@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use shunt_api::counts::{MemberCounts, VirtualCounts};
 use shunt_api::packets::PacketStatus;
 use shunt_api::rules::{HookStatus, RuleStatus, RuleVersion, Signer, Times};
-use shunt_api::status::{MemberStatus, OnPathStatus, PoolStatus, Status, VirtualStatus};
+use shunt_api::status::{CertificateStatus, MemberStatus, OnPathStatus, PoolStatus, Status, VirtualStatus};
 
 use crate::control::Control;
 use shunt_rules::stats::{HookReading, bucket_bound};
@@ -17,6 +17,7 @@ use super::rules::RuleName;
 use crate::monitor::OnPath;
 use shunt_config::model::RuleUse;
 use shunt_runtime::counters::Count;
+use shunt_runtime::tls::{Served, rfc3339};
 use shunt_runtime::{Member, Pool, Virtual, log};
 
 impl Control {
@@ -52,6 +53,12 @@ impl Control {
             name: settings.name.clone(),
             listen: settings.listen.iter().map(SocketAddr::to_string).collect::<Vec<_>>().join(", "),
             tls: virtual_.tls.is_some(),
+            certificates: virtual_
+                .tls
+                .iter()
+                .flat_map(|tls| &tls.certificates)
+                .map(certificate_status)
+                .collect(),
             pool: settings.pool.clone(),
             rules: self.rule_statuses(&settings.name, &settings.rules),
             counts: VirtualCounts::sum(virtual_.counters.shards(), Count::get),
@@ -97,6 +104,15 @@ impl Control {
             flows: counted.map(|it| it.traffic.active),
             counts: MemberCounts::sum(member.counters.shards(), Count::get),
         }
+    }
+}
+
+fn certificate_status(served: &Served) -> CertificateStatus {
+    CertificateStatus {
+        file: served.file.display().to_string(),
+        names: served.names.clone(),
+        not_after: rfc3339(served.not_after),
+        not_after_seconds: served.not_after.try_into().unwrap_or_default(),
     }
 }
 

@@ -10,6 +10,7 @@ use shunt_sys::xsk;
 
 use shunt_config::model::Config;
 use shunt_packets::network_of;
+use shunt_runtime::tls::{self, Invalid, Served, Tls};
 
 /// Read once; what is not known is absent.
 #[derive(Clone, Debug, Default)]
@@ -27,6 +28,10 @@ pub struct Facts {
     pub ports: BTreeMap<u32, PortFacts>,
     /// By their path under `/proc/sys`.
     pub sysctls: BTreeMap<String, String>,
+    /// Of each virtual with TLS, by its name: the certificates, or what is wrong with its files.
+    pub certificates: BTreeMap<String, Result<Vec<Served>, Vec<String>>>,
+    /// The time, in seconds of Unix time.
+    pub now: i64,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -69,12 +74,23 @@ impl Facts {
             state,
             ports,
             sysctls,
+            certificates: certificates(config),
+            now: tls::now(),
         })
     }
 
     pub(super) fn sysctl(&self, name: &str) -> Option<&str> {
         self.sysctls.get(name).map(String::as_str)
     }
+}
+
+fn certificates(config: &Config) -> BTreeMap<String, Result<Vec<Served>, Vec<String>>> {
+    let virtuals = config.virtuals.iter().filter_map(|it| Some((it.name.clone(), it.tls.as_ref()?)));
+    let read = |settings| match Tls::load(settings, None, Invalid::Served) {
+        Ok(tls) => Ok(tls.certificates.clone()),
+        Err(problems) => Err(problems.into_iter().map(|it| it.error.to_string()).collect()),
+    };
+    virtuals.map(|(name, settings)| (name, read(settings))).collect()
 }
 
 fn capabilities() -> u64 {

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `facts` | what this host is, read once |
 //! | `host` | privileges and the kernel |
+//! | `certificates` | whether they can be served, and for how long |
 //! | `files` | how many files and sockets may be open |
 //! | `ports` | interfaces: there, up, whose addresses, how fast |
 //! | `reachability` | whether packets reach members, and replies come back |
@@ -12,6 +13,7 @@
 //!
 //! Checks take facts and give findings: nothing is changed, and nothing is sent.
 
+mod certificates;
 mod facts;
 mod files;
 mod host;
@@ -57,6 +59,7 @@ pub fn examine(config: &Config, facts: &Facts) -> Vec<Finding> {
     let mut findings = Vec::new();
     files::check(config, facts, &mut findings);
     own_listeners(config, facts, &mut findings);
+    certificates::check(facts, &mut findings);
     if !config.forwards_packets() {
         findings.push(Finding::good("configuration", "has no packet virtuals, so nothing else is checked"));
         return findings;

@@ -1,4 +1,4 @@
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::net::IpAddr;
 use std::time::Duration;
@@ -11,6 +11,7 @@ use super::*;
 use shunt_config::model::Monitor;
 use shunt_config::monitors::{Probe, Tcp};
 use shunt_packets::network_of;
+use shunt_runtime::tls::Served;
 
 const CLIENTS: u32 = 2;
 const SERVERS: u32 = 3;
@@ -47,6 +48,8 @@ fn facts() -> Facts {
         state,
         ports: [(CLIENTS, port.clone()), (SERVERS, port)].into(),
         sysctls: [("net/ipv4/ip_forward".to_owned(), "1".to_owned())].into(),
+        certificates: BTreeMap::new(),
+        now: 1_000_000_000,
     }
 }
 
@@ -95,6 +98,30 @@ fn without_packet_virtuals_nothing_is_asked_of_the_host() {
     let config = Config { packet_virtuals: Vec::new(), ..configured(BOTH) };
     let findings = examine(&config, &Facts::default());
     assert!(findings.len() == 1 && findings[0].result == Outcome::Good, "{findings:?}");
+}
+
+#[test]
+fn certificates_that_end_are_told() {
+    let served = |file: &str, days: i64| Served {
+        file: file.into(),
+        names: Vec::new(),
+        not_after: 1_000_000_000 + days * 24 * 60 * 60,
+    };
+    let read = Ok(vec![served("old.pem", -1), served("soon.pem", 20), served("new.pem", 60)]);
+    let wrong = Err(vec!["a.key: gone".to_owned()]);
+    let certificates = [("shop".to_owned(), read), ("other".to_owned(), wrong)].into();
+    let facts = Facts { certificates, ..facts() };
+    fails(
+        &configured(BOTH),
+        &facts,
+        &[
+            "virtual other: a.key: gone",
+            "certificate old.pem of virtual shop: expired at 2001-09-08T01:46:40Z",
+        ],
+    );
+    let notes = found(Outcome::Note, &configured(BOTH), &facts);
+    let soon = "certificate soon.pem of virtual shop: expires at 2001-09-29T01:46:40Z, in 20 days";
+    assert!(notes.contains(&soon.to_owned()), "{notes:?}");
 }
 
 #[test]

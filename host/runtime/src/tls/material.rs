@@ -62,6 +62,11 @@ pub(super) fn digest<'a>(parts: impl Iterator<Item = &'a [u8]>) -> [u8; 32] {
     digest
 }
 
+/// The files that settings name.
+pub fn files(settings: &ClientTls) -> impl Iterator<Item = PathBuf> {
+    named_by_clients(settings).into_iter().map(|(_, path)| path.clone())
+}
+
 fn named_by_clients(settings: &ClientTls) -> Vec<Named<'_>> {
     let mut named: Vec<Named<'_>> = Vec::new();
     for it in &settings.certificates {
