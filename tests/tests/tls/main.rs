@@ -1,0 +1,14 @@
+//! TLS of virtuals and members, with the clients and servers that people use: openssl, curl, nginx, HAProxy.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test that cannot continue says so and ends"
+)]
+
+mod certificates;
+mod clients;
+mod follow;
+mod pki;
+mod sessions;

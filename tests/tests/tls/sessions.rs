@@ -1,0 +1,83 @@
+//! Sessions that go on: with another worker, another process, another key.
+
+use shunt_tests::address;
+use shunt_tests::daemon::{Daemon, Folder};
+use shunt_tests::origin::Origin;
+use shunt_tests::site;
+
+use crate::pki::{Ca, s_client};
+
+/// In base64, 32 bytes each.
+const KEYS: [&str; 2] =
+    ["AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE=", "AgICAgICAgICAgICAgICAgICAgICAgICAgICAgICAgI="];
+
+/// A daemon that ends, and another that goes on with its key: as two balancers.
+#[test]
+fn another_process_with_the_same_key_resumes_sessions() {
+    let (folder, origin, address) = (Folder::new(), Origin::named("a"), address::free());
+    Ca::new(&folder).sign(&folder, "one", &["a.example"], 1);
+    let config = |ticket_keys: &str| {
+        let tls = format!("tls = {{ certificate = \"one.pem\", key = \"one.key\"{ticket_keys} }}");
+        let config = site::config(address, &tls, &site::pool("web", "", &[origin.address()]));
+        config.replace("workers = 1", "workers = 3")
+    };
+    let (one, two) = (folder.path().join("one.pem"), folder.path().join("one.key"));
+    let (certificate, key) = (std::fs::read(one).unwrap(), std::fs::read(two).unwrap());
+    let again = |keys: &str| {
+        let folder = Folder::new();
+        folder.write("one.pem", &certificate);
+        folder.write("one.key", &key);
+        folder.write("tickets", keys);
+        folder.configure(&config(", ticket-keys = \"tickets\""));
+        Daemon::start_in(folder)
+    };
+    for (version, session) in [("-tls1_3", "new13"), ("-tls1_2", "new12")] {
+        // In TLS 1.3 tickets come behind the handshake: with the answer.
+        folder.write("request", "GET / HTTP/1.1\r\nHost: a.example\r\nConnection: close\r\n\r\n");
+        let ask = |reuse: &str| {
+            let command = format!(
+                "openssl s_client -connect {address} -CAfile ca.pem -servername a.example -ign_eof {version} {reuse} <request"
+            );
+            let mut shell = std::process::Command::new("sh");
+            let said = shunt_tests::program::ended(shell.current_dir(folder.path()).args(["-c", &command]));
+            said.stdout + &said.stderr
+        };
+        let daemon = again(KEYS[0]);
+        let said = ask(&format!("-sess_out {session}"));
+        assert!(said.contains("New, TLSv1."), "{said}");
+        drop(daemon);
+        let daemon = again(&format!("{}\n{}\n", KEYS[1], KEYS[0]));
+        let said = ask(&format!("-sess_in {session} -sess_out {session}"));
+        assert!(said.contains("Reused, TLSv1."), "{version}\n{said}");
+        drop(daemon);
+        let _daemon = again(KEYS[0]);
+        let said = ask(&format!("-sess_in {session}"));
+        let reused = said.contains("Reused, TLSv1.");
+        // TLS 1.2 keeps the ticket that it resumed with, of the first key.
+        assert_eq!(reused, version == "-tls1_2", "{said}");
+    }
+}
+
+/// RFC 5246 appendix F.1.4: a client without tickets, on any worker.
+#[test]
+fn clients_without_tickets_resume_by_the_session_identifier() {
+    let (folder, origin, address) = (Folder::new(), Origin::named("a"), address::free());
+    Ca::new(&folder).sign(&folder, "one", &["a.example"], 1);
+    let tls = "tls = { certificate = \"one.pem\", key = \"one.key\" }";
+    let config = site::config(address, tls, &site::pool("web", "", &[origin.address()]));
+    folder.configure(&config.replace("workers = 1", "workers = 3"));
+    let daemon = Daemon::start_in(folder);
+    let folder = daemon.folder();
+    let arguments = "-tls1_2 -no_ticket -servername a.example";
+    let said = s_client(folder, address, &format!("{arguments} -sess_out session"));
+    assert!(said.contains("New, TLSv1.2"), "{said}");
+    for _ in 0..6 {
+        let said = s_client(folder, address, &format!("{arguments} -sess_in session"));
+        assert!(said.contains("Reused, TLSv1.2"), "{said}");
+    }
+    // A reload that changes the certificate ends no session.
+    Ca::new(folder).sign(folder, "one", &["a.example"], 1);
+    daemon.shunt(&["reload"]).good();
+    let said = s_client(folder, address, &format!("{arguments} -sess_in session"));
+    assert!(said.contains("Reused, TLSv1.2"), "{said}");
+}
