@@ -297,8 +297,8 @@ fn merge(parts: Vec<Part>, whole: bool, walk: &mut Walk) -> Option<Config> {
         policies.extend(part.policies);
         for virtual_ in part.virtuals {
             match virtual_ {
-                AnyVirtual::Proxy(virtual_) => virtuals.push(virtual_),
-                AnyVirtual::Packet(virtual_) => packet_virtuals.push(virtual_),
+                AnyVirtual::Proxy(virtual_) => virtuals.push(*virtual_),
+                AnyVirtual::Packet(virtual_) => packet_virtuals.push(*virtual_),
                 AnyVirtual::Translator(translator) => translators.push(translator),
             }
         }

@@ -108,13 +108,14 @@ pub struct Virtual {
     pub protocol: Protocol,
     /// With clients; `None`: no TLS.
     pub tls: Option<ClientTls>,
-    /// Where requests go that no rule sent elsewhere. Without it such requests get 503.
+    /// Where requests go that no rule sent elsewhere. Without it such requests get 404.
     pub pool: Option<String>,
     pub persistence: Option<Persistence>,
     pub timeouts: Timeouts,
     pub limits: Limits,
     /// What becomes of `X-Forwarded-For` and `Forwarded` that a client sent.
     pub forwarded: Forwarded,
+    pub pages: Pages,
     /// In the order in which they are called.
     pub rules: Vec<RuleUse>,
 }
@@ -169,6 +170,15 @@ pub enum Forwarded {
     Append,
     /// Both fields are left as they came.
     Off,
+}
+
+/// `pages = { 502 = "busy.html", sorry = "sorry.html" }`: files of answers that Shunt makes in a member's place.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Pages {
+    /// Each status once.
+    pub by_status: Vec<(u16, PathBuf)>,
+    /// Where no member of the pool is up; it precedes that of 503.
+    pub sorry: Option<PathBuf>,
 }
 
 /// `[[virtual]]` with `protocol = "packet"`: packets, not sockets.

@@ -8,6 +8,7 @@
 //! | [`registry`] | live state by identity: what a reload must not forget |
 //! | [`counters`] | counters that each worker writes for itself |
 //! | [`clock`] | the monotonic clock, as the numbers that the engine takes |
+//! | [`pages`] | pages of answers that Shunt makes itself |
 //! | [`tls`] | certificates and keys, chosen by server name |
 //! | [`rules`] | what planes do alike around rules |
 
@@ -15,6 +16,7 @@ pub mod clock;
 pub mod counters;
 pub mod dial;
 pub mod log;
+pub mod pages;
 pub mod plane;
 pub mod registry;
 pub mod rules;

@@ -8,6 +8,7 @@ use shunt_engine::persistence::PersistenceTable;
 use shunt_rules::Attachment;
 
 use crate::counters::{MemberCounters, Sharded, VirtualCounters};
+use crate::pages::Pages;
 use crate::tls::Tls;
 use shunt_config::model;
 
@@ -28,6 +29,7 @@ pub struct Virtual {
     pub settings: model::Virtual,
     /// `None`: no TLS.
     pub tls: Option<Arc<Tls>>,
+    pub pages: Arc<Pages>,
     /// In the order in which they are called.
     pub rules: Vec<Arc<Attachment>>,
     pub counters: Arc<Sharded<VirtualCounters>>,

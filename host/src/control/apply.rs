@@ -135,8 +135,19 @@ impl Control {
 
     /// Puts a configuration in force, or changes nothing. `by`: who asked for it; `None` at the start.
     async fn put_in_force(&mut self, plan: Plan, by: Option<&Actor>) -> Result<ReloadSummary, ApplyError> {
-        let Plan { config, files, warnings, rules: planned, packs, mut highest, asked, tls, stats, .. } =
-            plan;
+        let Plan {
+            config,
+            files,
+            warnings,
+            rules: planned,
+            packs,
+            mut highest,
+            asked,
+            tls,
+            pages,
+            stats,
+            ..
+        } = plan;
         let mut rules = self.rules.clone();
         let (mut changes, mut grown) = (Vec::new(), Vec::new());
         for (name, plan) in planned {
@@ -165,7 +176,8 @@ impl Control {
         rules.retain(|name, _| named.contains(name));
 
         let before = self.snapshot.load_full();
-        let (snapshot, mut summary) = Builder::new(&before, &rules, &mut self.registry).build(&config, tls);
+        let (snapshot, mut summary) =
+            Builder::new(&before, &rules, &mut self.registry).build(&config, tls, pages);
         if let Err(problems) = self.change(&config, snapshot).await {
             // What the next snapshot would have had is forgotten again.
             self.registry.retain(&before);

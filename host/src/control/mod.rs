@@ -22,6 +22,7 @@ mod next;
 mod operate;
 mod packet_status;
 mod packs;
+mod pages;
 mod plan;
 mod rollback;
 mod rules;

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::rules::{Histories, running, same_rules};
 use shunt_api::status::ReloadSummary;
 use shunt_config::model::{self, Config};
+use shunt_runtime::pages::Pages;
 use shunt_runtime::registry::Registry;
 use shunt_runtime::tls::Tls;
 use shunt_runtime::{PacketVirtual, Pool, Snapshot, Virtual};
@@ -24,10 +25,17 @@ impl<'a> Builder<'a> {
         Builder { before, rules, registry, summary }
     }
 
-    /// `tls` has the certificates of each proxy, in their order.
-    pub(super) fn build(mut self, config: &Config, tls: Vec<Option<Arc<Tls>>>) -> (Snapshot, ReloadSummary) {
+    /// `tls` has the certificates of each proxy and `pages` its pages, in their order.
+    pub(super) fn build(
+        mut self,
+        config: &Config,
+        tls: Vec<Option<Arc<Tls>>>,
+        pages: Vec<Arc<Pages>>,
+    ) -> (Snapshot, ReloadSummary) {
         let pools: Vec<_> = config.pools.iter().map(|it| self.pool(it)).collect();
-        let virtuals = config.virtuals.iter().zip(tls).map(|(it, tls)| self.virtual_(it, tls)).collect();
+        let files = tls.into_iter().zip(pages);
+        let virtuals = config.virtuals.iter().zip(files);
+        let virtuals = virtuals.map(|(it, (tls, pages))| self.virtual_(it, tls, pages)).collect();
         let packet_virtuals =
             config.packet_virtuals.iter().map(|it| self.packet_virtual(it, &pools)).collect();
         let translators = config.translators.iter().map(|it| self.translator(it)).collect();
@@ -46,20 +54,26 @@ impl<'a> Builder<'a> {
         Arc::new(self.registry.pool(settings))
     }
 
-    fn virtual_(&mut self, settings: &model::Virtual, tls: Option<Arc<Tls>>) -> Arc<Virtual> {
+    fn virtual_(
+        &mut self,
+        settings: &model::Virtual,
+        tls: Option<Arc<Tls>>,
+        pages: Arc<Pages>,
+    ) -> Arc<Virtual> {
         let rules = running(self.rules, &settings.name, &settings.rules);
         let old = self.before.virtual_named(&settings.name);
         let same = |old: &&Arc<Virtual>| {
             old.settings == *settings
                 && same_rules(&rules, &old.rules)
                 && old.tls.as_ref().map(Arc::as_ptr) == tls.as_ref().map(Arc::as_ptr)
+                && Arc::ptr_eq(&old.pages, &pages)
         };
         if let Some(old) = old.filter(same) {
             return self.unchanged(old);
         }
         self.note(old.is_some(), "virtual", &settings.name);
         let counters = self.registry.virtual_counters(&settings.name);
-        Arc::new(Virtual { settings: settings.clone(), tls, rules, counters })
+        Arc::new(Virtual { settings: settings.clone(), tls, pages, rules, counters })
     }
 
     fn packet_virtual(&mut self, settings: &model::PacketVirtual, pools: &[Arc<Pool>]) -> Arc<PacketVirtual> {
@@ -140,6 +154,7 @@ pub(super) fn with_tls(before: &Snapshot, renewed: &Renewed) -> Snapshot {
         Arc::new(Virtual {
             settings: virtual_.settings.clone(),
             tls: Some(Arc::clone(tls)),
+            pages: Arc::clone(&virtual_.pages),
             rules: virtual_.rules.clone(),
             counters: Arc::clone(&virtual_.counters),
         })
@@ -161,7 +176,8 @@ pub(super) fn with_rules(before: &Snapshot, rules: &Histories) -> Snapshot {
             return Arc::clone(virtual_);
         }
         let (settings, tls) = (virtual_.settings.clone(), virtual_.tls.clone());
-        Arc::new(Virtual { settings, tls, rules, counters: Arc::clone(&virtual_.counters) })
+        let (pages, counters) = (Arc::clone(&virtual_.pages), Arc::clone(&virtual_.counters));
+        Arc::new(Virtual { settings, tls, pages, rules, counters })
     });
     let packet_virtuals = before.packet_virtuals.iter().map(|virtual_| {
         let settings = &virtual_.settings;

@@ -144,7 +144,7 @@ fn without(config: &model::Config, histories: &Histories, name: &RuleName) -> St
     };
     let goal = match pool {
         Some(pool) => format!("go to pool {pool}"),
-        None if what == "requests" => "get 503, because the virtual has no pool".to_owned(),
+        None if what == "requests" => "get 404, because the virtual has no pool".to_owned(),
         None => "are refused, or go to their own destination, because the virtual has no pool".to_owned(),
     };
     let unloaded = rules.iter().find(|it| it.name == name.rule);

@@ -16,9 +16,11 @@ use super::guard::{Allow, Before};
 use super::highest::Highest;
 use super::history::Running;
 use super::packs::{Loaded, Packs, play_cases};
+use super::pages;
 use super::rules::{self, Histories, LoadError, RuleName, Using, lines};
 use shunt_config::{Document, Fingerprint, Remark, Report, model};
 use shunt_runtime::Snapshot;
+use shunt_runtime::pages::Pages;
 use shunt_runtime::tls::{Invalid, Tls};
 
 /// What `shunt check` found to be right.
@@ -98,6 +100,8 @@ pub(super) struct Plan {
     pub(super) asked: Asked,
     /// The certificates of each virtual, in their order.
     pub(super) tls: Vec<Option<Arc<Tls>>>,
+    /// The pages of each virtual, in their order.
+    pub(super) pages: Vec<Arc<Pages>>,
     /// Of rules that are new.
     pub(super) stats: HashMap<String, Arc<RuleStats>>,
 }
@@ -136,13 +140,14 @@ impl Basis {
         let mut beside = Vec::new();
         let rules = self.rules(&document, &packs, compiled, &mut beside)?;
         let tls = plan_tls(&document, &self.before, self.asked)?;
+        let pages = pages::plan(&document, &self.before)?;
         let Basis { before, stats, highest, asked, .. } = self;
         let new = rules.iter().filter_map(|(name, plan)| Some((name, &plan.run.as_ref()?.1)));
         beside.extend(new.flat_map(advice));
         let (files, warnings) = (document.fingerprint().clone(), document.warnings(beside));
         let config = Arc::new(document.config);
         let epoch = before.epoch;
-        Ok(Plan { epoch, config, files, warnings, rules, packs, highest, asked, tls, stats })
+        Ok(Plan { epoch, config, files, warnings, rules, packs, highest, asked, tls, pages, stats })
     }
 
     /// Reads, compiles and attaches what is new; everything that is wrong with any of the rules is told.

@@ -16,6 +16,7 @@ mod limits;
 mod members;
 mod messages;
 mod mixed;
+mod own_answers;
 mod rules;
 mod smuggling;
 mod streaming;

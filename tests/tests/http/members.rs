@@ -232,7 +232,7 @@ fn a_member_that_does_not_accept_is_given_up() {
 fn no_pool_and_no_live_member() {
     let site = Site::configured(|address| site::config(address, "", "").replace("pool = \"web\"", ""));
     let answer = site.client().get("/");
-    assert_eq!((answer.status(), answer.text().as_str()), (503, "no pool is configured for this request\n"));
+    assert_eq!((answer.status(), answer.text().as_str()), (404, "no pool is configured for this request\n"));
 
     let mut origin = Origin::named("a");
     let monitor = "monitor = { tcp = true, interval = \"20ms\", rise = 1, fall = 1 }";

@@ -3,6 +3,7 @@
 
 mod packets;
 pub(super) mod packs;
+mod pages;
 mod pools;
 mod rules;
 mod snat;
@@ -63,7 +64,7 @@ pub(super) fn file(table: &mut Table<'_>) -> Option<Part> {
             table.optional(
                 "defaults",
                 "Keys that the virtuals of this file have in common, by their protocol. A virtual's own key takes precedence; \
-                 `timeouts` and `limits` are merged key by key.",
+                 `timeouts`, `limits` and `pages` are merged key by key.",
                 in_table(defaults),
             );
             table.optional(

@@ -16,6 +16,7 @@ use super::super::suggest::quoted;
 use super::super::text;
 use super::super::walk::{Kind, Table};
 use super::packets::{Shared, packet_keys, packet_virtual, translator};
+use super::pages::pages;
 use super::rules::rule;
 use super::tls::client_tls;
 use super::{DAY, GIB, HOUR, KIB, MIB, MILLISECOND, SECOND};
@@ -23,8 +24,8 @@ use super::{DAY, GIB, HOUR, KIB, MIB, MILLISECOND, SECOND};
 /// A virtual of either kind.
 #[derive(Debug)]
 pub(in super::super) enum AnyVirtual {
-    Proxy(Virtual),
-    Packet(PacketVirtual),
+    Proxy(Box<Virtual>),
+    Packet(Box<PacketVirtual>),
     Translator(Translator),
 }
 
@@ -89,7 +90,7 @@ pub(in super::super) fn virtual_server(table: &mut Table<'_>) -> Option<AnyVirtu
         "pool",
         "The pool for requests and flows that no rule sends elsewhere.",
         pool_name(),
-        "such requests get 503 and such flows are refused; packet virtuals on every address forward packets to their own \
+        "such requests get 404 and such flows are refused; packet virtuals on every address forward packets to their own \
          destination, in modes `route` and `snat`",
     );
     let persistence = table.optional("persistence", "Keeps a client with its member.", in_table(persistence));
@@ -103,6 +104,12 @@ pub(in super::super) fn virtual_server(table: &mut Table<'_>) -> Option<AnyVirtu
         one_of(&[("replace", Forwarded::Replace), ("append", Forwarded::Append), ("off", Forwarded::Off)]),
         Forwarded::Replace,
     );
+    let pages = table.section(
+        "pages",
+        "Files of answers that Shunt makes in a member's place, by status. Shunt answers the others with a line of text, or \
+         with JSON where the client prefers it.",
+        pages,
+    );
     let rules = table.optional(
         "rule",
         "A rule. Shunt calls the rules of a virtual in the order of the file.",
@@ -113,6 +120,7 @@ pub(in super::super) fn virtual_server(table: &mut Table<'_>) -> Option<AnyVirtu
         &[
             ("tls", "Shunt forwards packets, and the member terminates TLS"),
             ("forwarded", "packets have no header fields"),
+            ("pages", "a packet virtual sends no HTTP answers"),
         ],
     );
     if table.walk.is_default {
@@ -148,9 +156,9 @@ pub(in super::super) fn virtual_server(table: &mut Table<'_>) -> Option<AnyVirtu
         Speaks::Packet => {
             let (timeouts, limits) = (packet_timeouts, packet_limits);
             let shared = Shared { name, listen: first, pool, persistence, timeouts, limits, rules };
-            packet_virtual(table, shared, packet_keys).map(AnyVirtual::Packet)
+            packet_virtual(table, shared, packet_keys).map(Box::new).map(AnyVirtual::Packet)
         }
-        Speaks::Proxy(protocol) => Some(AnyVirtual::Proxy(Virtual {
+        Speaks::Proxy(protocol) => Some(AnyVirtual::Proxy(Box::new(Virtual {
             name: name?,
             listen: first.map(|_| listen)?,
             protocol,
@@ -160,8 +168,9 @@ pub(in super::super) fn virtual_server(table: &mut Table<'_>) -> Option<AnyVirtu
             timeouts: proxy_timeouts?,
             limits: proxy_limits?,
             forwarded,
+            pages: pages.unwrap_or_default(),
             rules,
-        })),
+        }))),
     }
 }
 

@@ -6,6 +6,7 @@ pub(crate) mod fields;
 pub(crate) mod finish;
 pub(crate) mod h1;
 pub(crate) mod member;
+pub(crate) mod own_answer;
 pub(crate) mod phases;
 pub(crate) mod problem;
 pub(crate) mod reason;

@@ -1,12 +1,13 @@
 //! What goes wrong with a request, sorted by who must act, and the one place that says what the
 //! client gets for it.
 
-use bytes::Bytes;
-use http::header::{CONTENT_TYPE, HeaderValue};
+use http::header::{ALLOW, HeaderMap, HeaderValue, RETRY_AFTER};
 use http::{Response, StatusCode};
+use shunt_runtime::pages::Pages;
 
 use crate::http::body::ResponseBody;
 use crate::http::h1::refusal::Refusal;
+use crate::http::own_answer;
 
 /// The methods of a reverse proxy. Others are passed on, too, but for CONNECT.
 pub(crate) const ALLOWED: HeaderValue =
@@ -32,7 +33,11 @@ pub(crate) enum Problem {
     /// The operator: no pool is configured and no rule named one.
     NoPool,
     /// The operator or the members: nothing to choose from in this pool.
-    NoMember(std::sync::Arc<str>),
+    NoMember {
+        pool: std::sync::Arc<str>,
+        /// In how many seconds a monitor can find a member up again, at the earliest.
+        back_in: Option<u64>,
+    },
     /// The members: none of those tried could be connected to.
     NotConnected,
     /// The member: it closed the connection before a response head, or sent what is not HTTP.
@@ -63,9 +68,9 @@ impl Problem {
                 (StatusCode::INTERNAL_SERVER_ERROR, "a rule of this service failed".to_owned(), false)
             }
             Problem::NoPool => {
-                (StatusCode::SERVICE_UNAVAILABLE, "no pool is configured for this request".to_owned(), false)
+                (StatusCode::NOT_FOUND, "no pool is configured for this request".to_owned(), false)
             }
-            Problem::NoMember(pool) => {
+            Problem::NoMember { pool, .. } => {
                 (StatusCode::SERVICE_UNAVAILABLE, format!("pool {pool} has no member that is up"), false)
             }
             Problem::NotConnected => {
@@ -81,17 +86,21 @@ impl Problem {
         (status, text, close)
     }
 
-    /// The answer, and whether it is the last.
-    pub(crate) fn into_response(self) -> (Response<ResponseBody>, bool) {
-        let (status, mut text, close) = self.answer();
-        text.push('\n');
-        let mut response = Response::new(ResponseBody::whole(Bytes::from(text)));
-        *response.status_mut() = status;
+    /// The answer to a request that had these fields, and whether it is the last.
+    pub(crate) fn into_response(self, pages: &Pages, asked: &HeaderMap) -> (Response<ResponseBody>, bool) {
+        let (status, text, close) = self.answer();
+        let page = match self {
+            Problem::NoMember { .. } => pages.sorry(),
+            _ => pages.of(status.as_u16()),
+        };
+        let mut response = own_answer::make(status, &text, page, asked).map(ResponseBody::whole);
         let headers = response.headers_mut();
-        headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
         if status == StatusCode::METHOD_NOT_ALLOWED {
             // RFC 9110 section 15.5.6 wants the list.
-            headers.insert(http::header::ALLOW, ALLOWED);
+            headers.insert(ALLOW, ALLOWED);
+        }
+        if let Problem::NoMember { back_in: Some(seconds), .. } = self {
+            headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
         }
         (response, close)
     }

@@ -3,7 +3,8 @@
 use std::cell::RefCell;
 use std::time::SystemTime;
 
-use http::{HeaderValue, StatusCode, header, response};
+use bytes::Bytes;
+use http::{StatusCode, header, response};
 
 use super::write::{write_decimal, write_field};
 use crate::http::reason::ReasonPhrase;
@@ -120,16 +121,13 @@ pub(super) fn write_interim(out: &mut Vec<u8>, parts: &response::Parts) {
     out.extend_from_slice(b"\r\n");
 }
 
-/// Appends an answer to what is no request, with a text for the client; it is the last.
-pub(super) fn write_refusal(out: &mut Vec<u8>, status: StatusCode, reason: &str) {
-    let (mut parts, ()) = http::Response::new(()).into_parts();
-    parts.status = status;
-    parts.headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
+/// Appends an answer to what is no request; it is the last.
+pub(super) fn write_refusal(out: &mut Vec<u8>, answer: http::Response<Bytes>) {
+    let (parts, body) = answer.into_parts();
     let asked = Asked { http_11: true, head: false, keep_alive: false };
-    let text = format!("{reason}\n");
-    let length = text.len() as u64;
+    let length = body.len() as u64;
     write_head(out, &parts, asked, Framing::Length(length), Some(length), false);
-    out.extend_from_slice(text.as_bytes());
+    out.extend_from_slice(&body);
 }
 
 fn write_status(out: &mut Vec<u8>, parts: &response::Parts, http_11: bool) {

@@ -9,7 +9,7 @@ use std::rc::Rc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use http::{Method, Response, StatusCode, Version};
+use http::{HeaderMap, Method, Response, StatusCode, Version};
 use http_body::Body as _;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::time::{Instant, timeout};
@@ -27,7 +27,7 @@ use crate::http::body::ResponseBody;
 use crate::http::client_body::ClientBody;
 use crate::http::stream::Stream;
 use crate::http::tunnel::Tunnel;
-use crate::http::{fields, phases};
+use crate::http::{fields, own_answer, phases};
 use crate::listener::{Listener, Serve};
 use crate::view::VirtualView;
 
@@ -291,9 +291,12 @@ impl<S: ClientStream> Http1Connection<S> {
         let view = self.listener.view();
         view.counters.errors.add(1);
         view.counters.answered(why.status().as_u16());
+        let (status, reason) = (why.status(), format!("bad request: {}", why.reason()));
+        // Its fields are not known.
+        let asked = HeaderMap::new();
+        let made = own_answer::make(status, &reason, view.virtual_.pages.of(status.as_u16()), &asked);
         drop(view);
-        let reason = format!("bad request: {}", why.reason());
-        self.wire.write_head(|out| answer::write_refusal(out, why.status(), &reason));
+        self.wire.write_head(|out| answer::write_refusal(out, made));
         let written = poll_fn(|cx| self.wire.poll_write(cx, &self.stream.deadline));
         let _ = timeout(LINGER_SILENT, written).await;
     }

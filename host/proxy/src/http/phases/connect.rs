@@ -2,6 +2,7 @@
 
 use std::rc::Rc;
 
+use shunt_engine::member::Admin;
 use shunt_rules::{ConnectCause, ConnectFailure};
 use tokio::time::Instant;
 
@@ -30,7 +31,7 @@ impl Transaction {
                 }
                 // Nothing is left of this pool; was there ever anything?
                 let problem = match self.tried.is_empty() {
-                    true => Problem::NoMember(pool.name.clone()),
+                    true => Problem::NoMember { pool: pool.name.clone(), back_in: back_in(&pool) },
                     false => Problem::NotConnected,
                 };
                 return Err(problem.into());
@@ -99,4 +100,17 @@ impl Transaction {
         let attempts = u32::try_from(self.tried.len()).unwrap_or(u32::MAX);
         ConnectFailure { member: member.map(|it| it.address), cause, attempts }
     }
+}
+
+/// In how many seconds a monitor can find a member of the pool up at the earliest (RFC 9110 section 10.2.3). A member
+/// that the operator took out does not come back by itself.
+fn back_in(pool: &PoolView) -> Option<u64> {
+    let monitor = pool.pool.settings.monitor.as_ref()?;
+    let comes_back =
+        |member: &Rc<MemberView>| member.state.admin() == Admin::Enabled && !member.state.is_up();
+    let time = monitor.interval * monitor.rise;
+    pool.members
+        .iter()
+        .any(comes_back)
+        .then(|| time.as_millis().div_ceil(1000).try_into().unwrap_or(u64::MAX))
 }

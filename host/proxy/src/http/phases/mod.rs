@@ -198,12 +198,13 @@ impl Transaction {
                 self.view.counters.errors.add(1);
                 let outcome = match problem {
                     Problem::NoResponse | Problem::TimedOut => Outcome::MemberFailed,
-                    Problem::NoPool | Problem::NoMember(_) | Problem::NotConnected | Problem::Fault => {
+                    Problem::NoPool | Problem::NoMember { .. } | Problem::NotConnected | Problem::Fault => {
                         Outcome::Answered
                     }
                     _ => Outcome::Refused,
                 };
-                let (response, last) = problem.into_response();
+                let pages = &self.view.virtual_.pages;
+                let (response, last) = problem.into_response(pages, &self.exchange.request.headers);
                 if last {
                     self.stream.is_last.set(true);
                 }

@@ -1,4 +1,4 @@
-use http::{HeaderName, Response};
+use http::{HeaderName, HeaderValue, Response};
 
 use super::*;
 
@@ -70,7 +70,8 @@ fn the_end_of_a_connection_is_said() {
 #[test]
 fn what_is_no_request_is_told_so() {
     let mut out = Vec::new();
-    write_refusal(&mut out, StatusCode::BAD_REQUEST, "bad request: malformed field");
+    let answer = Response::builder().status(StatusCode::BAD_REQUEST);
+    write_refusal(&mut out, answer.body(Bytes::from("bad request: malformed field\n")).unwrap());
     let text = String::from_utf8(out).unwrap();
     assert!(text.starts_with("HTTP/1.1 400 Bad Request\r\n"), "{text}");
     assert!(
