@@ -4,7 +4,7 @@
 //! |---|---|
 //! | [`connection`] | a connection from its first request to its end |
 //! | `wire` | its bytes: what came and was not looked at, what waits to be written |
-//! | `head`, `body` | requests as the bytes say them |
+//! | `input`, `head`, `body` | requests as the bytes say them |
 //! | [`refusal`] | what is refused of them |
 //! | `answer` | answers as bytes |
 //! | `half_close` | a client that has ended its side |
@@ -14,8 +14,11 @@ mod answer;
 mod body;
 pub(crate) mod connection;
 pub(crate) mod framing;
+#[cfg(test)]
+mod fuzzed;
 mod half_close;
 mod head;
+mod input;
 pub(crate) mod refusal;
 pub(crate) mod wire;
 pub(crate) mod write;

@@ -9,13 +9,14 @@ use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker, ready};
 
-use bytes::{Buf, Bytes, BytesMut};
+use bytes::{Bytes, BytesMut};
 use http_body::Frame;
 use tokio::io::{AsyncReadExt, ReadBuf};
 
 use super::body::{Body, Piece};
 use super::half_close::{Answer, HalfClose};
-use super::head::{self, Head, Limits, Lines};
+use super::head::{Head, Limits};
+use super::input::Input;
 use super::refusal::Refusal;
 use crate::client::ClientStream;
 use crate::deadline::Deadline;
@@ -41,18 +42,14 @@ thread_local! {
 pub(super) struct Wire<S> {
     /// `None` once it is something else's.
     stream: RefCell<Option<S>>,
-    input: RefCell<Input>,
+    received: RefCell<Received>,
     output: RefCell<Output>,
     pub(super) half_close: HalfClose,
 }
 
 #[derive(Default)]
-struct Input {
-    /// Read and not looked at.
-    bytes: BytesMut,
-    lines: Lines,
-    /// Bytes of empty lines before the request.
-    blank: usize,
+struct Received {
+    input: Input,
     /// What is still to come of the request's body.
     body: Option<OpenBody>,
     /// Told when the body has ended.
@@ -95,7 +92,7 @@ impl<S: ClientStream> Wire<S> {
     pub(super) fn new(stream: S) -> Self {
         Wire {
             stream: RefCell::new(Some(stream)),
-            input: RefCell::default(),
+            received: RefCell::default(),
             output: RefCell::default(),
             half_close: HalfClose::default(),
         }
@@ -104,7 +101,7 @@ impl<S: ClientStream> Wire<S> {
     /// The stream, and what was read from it and not looked at.
     pub(super) fn take(&self) -> Option<(S, Bytes)> {
         self.half_close.unwatch();
-        let bytes = std::mem::take(&mut self.input.borrow_mut().bytes);
+        let bytes = std::mem::take(&mut self.received.borrow_mut().input.bytes);
         Some((self.stream.take()?, bytes.freeze()))
     }
 
@@ -121,21 +118,21 @@ impl<S: ClientStream> Wire<S> {
 
     /// Whether a head has begun that is not complete.
     pub(super) fn inside_head(&self) -> bool {
-        !self.input.borrow().bytes.is_empty()
+        !self.received.borrow().input.bytes.is_empty()
     }
 
     /// Whether something came that was not looked at, or more of a message may be in flight. Closing then resets the
     /// connection, and the client may lose the answer (RFC 9112 section 9.6).
     pub(super) fn inside_message(&self) -> bool {
-        let input = self.input.borrow();
-        !input.bytes.is_empty() || input.body.is_some()
+        let received = self.received.borrow();
+        !received.input.bytes.is_empty() || received.body.is_some()
     }
 
     /// Reads the head of the next request.
     pub(super) fn poll_head(&self, cx: &mut Context<'_>, limits: Limits) -> Poll<Result<Came, NoHead>> {
-        let input = &mut *self.input.borrow_mut();
-        if !input.bytes.is_empty()
-            && let Some(head) = input.take_head(limits).map_err(NoHead::Refused)?
+        let received = &mut *self.received.borrow_mut();
+        if !received.input.bytes.is_empty()
+            && let Some(head) = received.input.take_head(limits).map_err(NoHead::Refused)?
         {
             return Poll::Ready(Ok(Came::Head(head)));
         }
@@ -149,7 +146,7 @@ impl<S: ClientStream> Wire<S> {
                     Err(_) => Err(NoHead::Io),
                     Ok(0) => Ok(Some(Came::End)),
                     Ok(_) => {
-                        let head = input.head_in(scratch.filled(), limits);
+                        let head = received.input.head_in(scratch.filled(), limits);
                         head.map(|head| head.map(Came::Head)).map_err(NoHead::Refused)
                     }
                 })
@@ -162,7 +159,7 @@ impl<S: ClientStream> Wire<S> {
 
     /// Says that the request has a body, which is read by [`Source`].
     pub(super) fn begin_body(&self, body: Body, limits: Limits, expects_continue: bool) {
-        self.input.borrow_mut().body = Some(OpenBody {
+        self.received.borrow_mut().body = Some(OpenBody {
             body,
             limits,
             read_size: LEAST_READ,
@@ -174,13 +171,13 @@ impl<S: ClientStream> Wire<S> {
 
     /// Ready when nothing more of the request's body will be read: whether it has ended.
     pub(super) fn poll_body_end(&self, cx: &mut Context<'_>) -> Poll<bool> {
-        let mut input = self.input.borrow_mut();
-        match &input.body {
+        let mut received = self.received.borrow_mut();
+        match &received.body {
             None => Poll::Ready(true),
             Some(incoming) if incoming.is_lost => Poll::Ready(false),
             Some(_) => {
-                if !input.waiter.as_ref().is_some_and(|waiter| waiter.will_wake(cx.waker())) {
-                    input.waiter = Some(cx.waker().clone());
+                if !received.waiter.as_ref().is_some_and(|waiter| waiter.will_wake(cx.waker())) {
+                    received.waiter = Some(cx.waker().clone());
                 }
                 Poll::Pending
             }
@@ -196,14 +193,14 @@ impl<S: ClientStream> Wire<S> {
         if self.poll_body_end(cx).is_pending() {
             return Poll::Pending;
         }
-        let mut input = self.input.borrow_mut();
-        if input.body.is_some() || !input.bytes.is_empty() {
+        let mut received = self.received.borrow_mut();
+        if received.body.is_some() || !received.input.bytes.is_empty() {
             return Poll::Pending;
         }
         let read = READ_INTO.with_borrow_mut(|scratch| {
             let mut scratch = ReadBuf::new(scratch);
             let read = ready!(self.poll_read(cx, &mut scratch));
-            input.bytes.extend_from_slice(scratch.filled());
+            received.input.bytes.extend_from_slice(scratch.filled());
             Poll::Ready(read)
         });
         match ready!(read) {
@@ -257,7 +254,7 @@ impl<S: ClientStream> Wire<S> {
 
     /// Appends 100 where the client waits for it and the body is asked for.
     pub(super) fn write_continue(&self) {
-        let due = match &mut self.input.borrow_mut().body {
+        let due = match &mut self.received.borrow_mut().body {
             Some(incoming) => std::mem::take(&mut incoming.continue_due),
             None => false,
         };
@@ -314,58 +311,6 @@ impl Output {
     }
 }
 
-impl Input {
-    /// The head in what just came, if it is all there; what is left is kept.
-    fn head_in(&mut self, came: &[u8], limits: Limits) -> Result<Option<Box<Head>>, Refusal> {
-        let is_first = self.bytes.is_empty();
-        if is_first && self.blank == 0 && !came.starts_with(b"\r\n") {
-            // The usual case: one head, alone.
-            let mut lines = Lines::default();
-            if let Some(length) = lines.end(came)?.filter(|&length| length <= limits.head) {
-                let head = head::read(&came[..length], limits.fields)?;
-                self.bytes.extend_from_slice(&came[length..]);
-                return Ok(Some(Box::new(head)));
-            }
-        }
-        self.bytes.extend_from_slice(came);
-        let head = self.take_head(limits)?;
-        if head.is_none() && is_first {
-            head::judge_beginning(&self.bytes)?;
-        }
-        Ok(head)
-    }
-
-    /// Takes the head off the front of what came, if it is all there.
-    fn take_head(&mut self, limits: Limits) -> Result<Option<Box<Head>>, Refusal> {
-        if self.lines.is_new() {
-            let blank = head::blank(&self.bytes);
-            self.bytes.advance(blank);
-            self.blank += blank;
-        }
-        let length = match self.lines.end(&self.bytes)? {
-            Some(length) if length <= limits.head => length,
-            None if self.bytes.len() < limits.head && self.blank < limits.head => {
-                self.let_go();
-                return Ok(None);
-            }
-            Some(_) | None => return Err(Refusal::HeadTooLarge),
-        };
-        let head = head::read(&self.bytes[..length], limits.fields)?;
-        self.bytes.advance(length);
-        self.lines = Lines::default();
-        self.blank = 0;
-        self.let_go();
-        Ok(Some(Box::new(head)))
-    }
-
-    /// Holds no memory where nothing is held.
-    fn let_go(&mut self) {
-        if self.bytes.is_empty() {
-            self.bytes = BytesMut::new();
-        }
-    }
-}
-
 /// Where the body of a request comes from.
 pub(super) trait Source {
     fn poll_frame(&self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>>;
@@ -378,16 +323,16 @@ pub(super) trait Source {
 
 impl<S: ClientStream> Source for Wire<S> {
     fn poll_frame(&self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
-        let input = &mut *self.input.borrow_mut();
-        let Some(incoming) = &mut input.body else { return Poll::Ready(None) };
+        let received = &mut *self.received.borrow_mut();
+        let Some(incoming) = &mut received.body else { return Poll::Ready(None) };
         if incoming.is_lost {
             return Poll::Ready(Some(Err(BodyError::Client(Box::new(io::Error::from(
                 io::ErrorKind::UnexpectedEof,
             ))))));
         }
         loop {
-            let piece = match incoming.body.take(&mut input.bytes, incoming.limits) {
-                Ok(Piece::More) => match ready!(self.poll_more(cx, &mut input.bytes, incoming)) {
+            let piece = match incoming.body.take(&mut received.input.bytes, incoming.limits) {
+                Ok(Piece::More) => match ready!(self.poll_more(cx, &mut received.input.bytes, incoming)) {
                     Ok(()) => continue,
                     Err(error) => Err(BodyError::Client(Box::new(error))),
                 },
@@ -398,11 +343,11 @@ impl<S: ClientStream> Source for Wire<S> {
             };
             incoming.is_lost = piece.is_err();
             if incoming.body.is_ended() {
-                input.body = None;
-                input.let_go();
+                received.body = None;
+                received.input.let_go();
             }
-            if input.body.as_ref().is_none_or(|incoming| incoming.is_lost)
-                && let Some(waiter) = input.waiter.take()
+            if received.body.as_ref().is_none_or(|incoming| incoming.is_lost)
+                && let Some(waiter) = received.waiter.take()
             {
                 waiter.wake();
             }
@@ -411,23 +356,26 @@ impl<S: ClientStream> Source for Wire<S> {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.input.borrow().body.is_none()
+        self.received.borrow().body.is_none()
     }
 
     fn left(&self) -> Option<u64> {
-        self.input.borrow().body.as_ref().map_or(Some(0), |incoming| incoming.body.left())
+        self.received.borrow().body.as_ref().map_or(Some(0), |incoming| incoming.body.left())
     }
 
     fn has_arrived(&self) -> bool {
-        let input = self.input.borrow();
-        input.body.as_ref().is_none_or(|incoming| incoming.body.is_within(&input.bytes, incoming.limits))
+        let received = self.received.borrow();
+        received
+            .body
+            .as_ref()
+            .is_none_or(|incoming| incoming.body.is_within(&received.input.bytes, incoming.limits))
     }
 
     fn abandon(&self) {
-        let input = &mut *self.input.borrow_mut();
-        if let Some(incoming) = &mut input.body {
+        let received = &mut *self.received.borrow_mut();
+        if let Some(incoming) = &mut received.body {
             incoming.is_lost = true;
-            if let Some(waiter) = input.waiter.take() {
+            if let Some(waiter) = received.waiter.take() {
                 waiter.wake();
             }
         }

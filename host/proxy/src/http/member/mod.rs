@@ -3,7 +3,7 @@
 
 mod connection;
 mod outgoing;
-mod request;
+pub(in crate::http) mod request;
 mod response;
 
 use std::cell::{Cell, RefCell};

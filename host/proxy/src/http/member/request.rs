@@ -7,14 +7,14 @@ use crate::http::h1::write::{write_chunk, write_decimal, write_field, write_last
 
 /// How the length of a request body is framed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Framing {
+pub(in crate::http) enum Framing {
     Empty,
     Length(u64),
     Chunked,
 }
 
 /// Appends a request head. What the parts say about framing is left out, for it is said again.
-pub(super) fn write_head(out: &mut Vec<u8>, request: &request::Parts, framing: Framing) {
+pub(in crate::http) fn write_head(out: &mut Vec<u8>, request: &request::Parts, framing: Framing) {
     let target = request.uri.path_and_query().map_or("/", |it| it.as_str());
     out.extend_from_slice(request.method.as_str().as_bytes());
     out.push(b' ');
@@ -45,7 +45,7 @@ pub(super) fn write_head(out: &mut Vec<u8>, request: &request::Parts, framing: F
 }
 
 /// Appends a piece of the body; an empty one is nothing, for as a chunk it would be the end.
-pub(super) fn write_data(out: &mut Vec<u8>, framing: Framing, data: &[u8]) {
+pub(in crate::http) fn write_data(out: &mut Vec<u8>, framing: Framing, data: &[u8]) {
     if framing != Framing::Chunked {
         return out.extend_from_slice(data);
     }
@@ -53,14 +53,14 @@ pub(super) fn write_data(out: &mut Vec<u8>, framing: Framing, data: &[u8]) {
 }
 
 /// Appends the end of a body, with the trailers that may stand there.
-pub(super) fn write_end(out: &mut Vec<u8>, framing: Framing, trailers: Option<&HeaderMap>) {
+pub(in crate::http) fn write_end(out: &mut Vec<u8>, framing: Framing, trailers: Option<&HeaderMap>) {
     if framing == Framing::Chunked {
         write_last_chunk(out, trailers.into_iter().flatten().filter(|(name, _)| may_trail(name)));
     }
 }
 
 /// What frames or routes a message has no say behind it (RFC 9110 section 6.5.1).
-pub(super) fn may_trail(name: &HeaderName) -> bool {
+pub(in crate::http) fn may_trail(name: &HeaderName) -> bool {
     ![
         header::CONNECTION,
         header::CONTENT_LENGTH,

@@ -1,0 +1,71 @@
+//! What came from a client and was not looked at.
+
+use bytes::{Buf, BytesMut};
+
+use super::head::{self, Head, Limits, Lines};
+use super::refusal::Refusal;
+
+/// Bytes at the place where a head begins, or behind one that was taken.
+#[derive(Debug, Default)]
+pub(super) struct Input {
+    pub(super) bytes: BytesMut,
+    /// Those of the head at the front, as far as it is there.
+    lines: Lines,
+    /// Bytes of empty lines before it.
+    blank: usize,
+}
+
+impl Input {
+    /// The head in what just came, if it is all there; what is left is kept.
+    pub(super) fn head_in(&mut self, came: &[u8], limits: Limits) -> Result<Option<Box<Head>>, Refusal> {
+        let is_first = self.bytes.is_empty();
+        if is_first && self.blank == 0 && !came.starts_with(b"\r\n") {
+            // The usual case: one head, alone.
+            let mut lines = Lines::default();
+            if let Some(length) = lines.end(came)?.filter(|&length| length <= limits.head) {
+                let head = head::read(&came[..length], limits.fields)?;
+                self.bytes.extend_from_slice(&came[length..]);
+                return Ok(Some(Box::new(head)));
+            }
+        }
+        self.bytes.extend_from_slice(came);
+        let head = self.take_head(limits)?;
+        if head.is_none() && is_first {
+            head::judge_beginning(&self.bytes)?;
+        }
+        Ok(head)
+    }
+
+    /// Takes the head off the front of what came, if it is all there.
+    pub(super) fn take_head(&mut self, limits: Limits) -> Result<Option<Box<Head>>, Refusal> {
+        if self.lines.is_new() {
+            let blank = head::blank(&self.bytes);
+            if blank > 0 {
+                self.bytes.advance(blank);
+                self.blank += blank;
+                self.lines = Lines::default();
+            }
+        }
+        let length = match self.lines.end(&self.bytes)? {
+            Some(length) if length <= limits.head => length,
+            None if self.bytes.len() < limits.head && self.blank < limits.head => {
+                self.let_go();
+                return Ok(None);
+            }
+            Some(_) | None => return Err(Refusal::HeadTooLarge),
+        };
+        let head = head::read(&self.bytes[..length], limits.fields)?;
+        self.bytes.advance(length);
+        self.lines = Lines::default();
+        self.blank = 0;
+        self.let_go();
+        Ok(Some(Box::new(head)))
+    }
+
+    /// Holds no memory where nothing is held.
+    pub(super) fn let_go(&mut self) {
+        if self.bytes.is_empty() {
+            self.bytes = BytesMut::new();
+        }
+    }
+}
