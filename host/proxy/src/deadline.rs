@@ -115,6 +115,12 @@ impl Deadline {
         }
     }
 
+    /// Waits for the next request, for the idle time from now on. The timer stays where it is: setting it costs a
+    /// system call where it is the next of the worker's.
+    pub(crate) fn rest(&self) {
+        self.wait_for(Waiting::Request, Instant::now() + self.idle);
+    }
+
     fn set_timer(&self, at: Instant) {
         self.timer.borrow_mut().as_mut().reset(at);
         self.registered.set(false);

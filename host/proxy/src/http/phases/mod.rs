@@ -231,8 +231,10 @@ impl Transaction {
         let switched = response.status() == StatusCode::SWITCHING_PROTOCOLS;
         let streams = response.body().is_streaming();
         // A body says when it has ended.
-        let next = if switched || streams { Waiting::Body } else { Waiting::Request };
-        self.stream.deadline.wait_idle(next);
+        match switched || streams {
+            true => self.stream.deadline.wait_idle(Waiting::Body),
+            false => self.stream.deadline.rest(),
+        }
         response
     }
 
