@@ -1,6 +1,6 @@
 //! Header fields: which may be changed, to what, and how far a head may grow.
 
-use http::header::{self, HeaderMap, HeaderName, HeaderValue};
+use http::header::{Entry, HeaderMap, HeaderName, HeaderValue};
 
 use crate::abi::FieldError;
 use crate::exchange::HeaderEdit;
@@ -12,21 +12,18 @@ const OVERHEAD: usize = 4;
 /// Whether rules may read and not change it: the fields that decide framing or belong to one
 /// connection, which the host rewrites (RFC 9110 section 7.6.1, RFC 9112 section 6).
 pub(crate) fn is_forbidden(name: &HeaderName) -> bool {
-    // The two without a constant in `http`.
-    const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
-    const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
-    [
-        header::CONNECTION,
-        header::CONTENT_LENGTH,
-        header::HOST,
-        KEEP_ALIVE,
-        PROXY_CONNECTION,
-        header::TE,
-        header::TRAILER,
-        header::TRANSFER_ENCODING,
-        header::UPGRADE,
-    ]
-    .contains(name)
+    matches!(
+        name.as_str(),
+        "connection"
+            | "content-length"
+            | "host"
+            | "keep-alive"
+            | "proxy-connection"
+            | "te"
+            | "trailer"
+            | "transfer-encoding"
+            | "upgrade"
+    )
 }
 
 /// A name that a rule may change.
@@ -73,8 +70,20 @@ pub(super) struct Head<'a> {
 impl Head<'_> {
     /// Replaces all values of a field by one.
     pub(super) fn set(&mut self, name: HeaderName, value: HeaderValue) -> Result<(), FieldError> {
-        self.make_room(field_size(&name, &value), fields_size(self.headers, &name))?;
-        self.headers.try_insert(name, value).map_err(|_| FieldError::TooLarge)?;
+        let more = field_size(&name, &value);
+        let size = counted(self.size, self.headers);
+        // One search for the field, which is what a change costs most.
+        match self.headers.try_entry(name).map_err(|_| FieldError::TooLarge)? {
+            Entry::Occupied(mut field) => {
+                let less = field.iter().map(|value| field_size(field.key(), value)).sum();
+                grow(size, more, less, self.limit)?;
+                field.insert(value);
+            }
+            Entry::Vacant(field) => {
+                grow(size, more, 0, self.limit)?;
+                field.try_insert(value).map_err(|_| FieldError::TooLarge)?;
+            }
+        }
         Ok(())
     }
 
@@ -93,18 +102,25 @@ impl Head<'_> {
         self.headers.remove(name);
     }
 
-    /// Accounts for `more` bytes in place of `less`. What makes a head no larger is always allowed.
+    /// Accounts for `more` bytes in place of `less`.
     pub(super) fn make_room(&mut self, more: usize, less: usize) -> Result<(), FieldError> {
-        let size = self
-            .size
-            .get_or_insert_with(|| self.headers.iter().map(|(name, value)| field_size(name, value)).sum());
-        let after = (*size + more).saturating_sub(less);
-        if after > self.limit && more > less {
-            return Err(FieldError::TooLarge);
-        }
-        *size = after;
-        Ok(())
+        grow(counted(self.size, self.headers), more, less, self.limit)
     }
+}
+
+/// The size of a head, which is counted at its first change.
+fn counted<'a>(size: &'a mut Option<usize>, headers: &HeaderMap) -> &'a mut usize {
+    size.get_or_insert_with(|| headers.iter().map(|(name, value)| field_size(name, value)).sum())
+}
+
+/// Accounts for `more` bytes in place of `less`. What makes a head no larger is always allowed.
+fn grow(size: &mut usize, more: usize, less: usize, limit: usize) -> Result<(), FieldError> {
+    let after = (*size + more).saturating_sub(less);
+    if after > limit && more > less {
+        return Err(FieldError::TooLarge);
+    }
+    *size = after;
+    Ok(())
 }
 
 /// Notes a change to the answer that is still to come. The last one to a field is the one

@@ -138,6 +138,7 @@ macro_rules! record {
     };
     (@load $name:ident { $($field:ident: $ty:ty),* $(,)? }) => {
         impl $crate::direct::canon::Load for $name {
+            #[inline]
             fn load(from: &mut $crate::direct::memory::Source<'_>, at: usize) -> wasmtime::Result<Self> {
                 let mut fields = $crate::direct::canon::Fields(at);
                 Ok(Self { $($field: <$ty as $crate::direct::canon::Load>::load(from, fields.next::<$ty>())?),* })
@@ -146,6 +147,7 @@ macro_rules! record {
     };
     (@save $name:ident { $($field:ident: $ty:ty),* $(,)? }) => {
         impl $crate::direct::canon::Save for $name {
+            #[inline]
             fn save(&self, into: &mut $crate::direct::memory::Sink<'_>, at: usize) -> wasmtime::Result<()> {
                 let mut fields = $crate::direct::canon::Fields(at);
                 $(<$ty as $crate::direct::canon::Save>::save(&self.$field, into, fields.next::<$ty>())?;)*
@@ -169,6 +171,7 @@ macro_rules! variant {
         }
 
         impl $crate::direct::canon::Load for $name {
+            #[inline]
             fn load(from: &mut $crate::direct::memory::Source<'_>, at: usize) -> wasmtime::Result<Self> {
                 let case = <u8 as $crate::direct::canon::Load>::load(from, at)?;
                 let value = at
@@ -210,6 +213,7 @@ macro_rules! enumeration {
         }
 
         impl $crate::direct::canon::Load for $name {
+            #[inline]
             fn load(from: &mut $crate::direct::memory::Source<'_>, at: usize) -> wasmtime::Result<Self> {
                 $name::case(<u8 as $crate::direct::canon::Load>::load(from, at)?.into())
             }
@@ -217,6 +221,7 @@ macro_rules! enumeration {
     };
     (@save $name:ident { $($case:ident),* $(,)? }) => {
         impl $crate::direct::canon::Save for $name {
+            #[inline]
             fn save(&self, into: &mut $crate::direct::memory::Sink<'_>, at: usize) -> wasmtime::Result<()> {
                 <u8 as $crate::direct::canon::Save>::save(&(*self as u8), into, at)
             }

@@ -123,13 +123,15 @@ pub(crate) fn settle(state: &mut State) -> wasmtime::Result<()> {
     }
 }
 
-/// Sets whether the guest may call the host; gives what was so before.
+/// Sets whether the guest may call the host.
 #[inline]
-pub(crate) fn may_leave(state: &mut State, may: bool) -> wasmtime::Result<bool> {
-    Ok(std::mem::replace(&mut guest(state)?.may_leave, may))
+pub(crate) fn may_leave(state: &mut State, may: bool) -> wasmtime::Result<()> {
+    guest(state)?.may_leave = may;
+    Ok(())
 }
 
 /// Asks the guest for memory, for what the host gives to it.
+#[inline]
 pub(crate) fn allocate(
     mut context: StoreContextMut<'_, State>,
     memory: Memory,
@@ -137,13 +139,12 @@ pub(crate) fn allocate(
     size: usize,
 ) -> wasmtime::Result<usize> {
     let (align, size_asked) = (u32::try_from(align)?, u32::try_from(size)?);
-    let before = may_leave(context.data_mut(), false)?;
-    let Some(realloc) = guest(context.data_mut())?.realloc.take() else {
-        return Err(breach("the guest has no cabi_realloc"));
-    };
+    let guest_before = guest(context.data_mut())?;
+    let before = std::mem::replace(&mut guest_before.may_leave, false);
+    let realloc = guest_before.realloc.take().ok_or_else(|| breach("the guest has no cabi_realloc"))?;
     let allocated = realloc.call(&mut context, (0, 0, align, size_asked));
-    guest(context.data_mut())?.realloc = Some(realloc);
-    may_leave(context.data_mut(), before)?;
+    let guest_after = guest(context.data_mut())?;
+    (guest_after.realloc, guest_after.may_leave) = (Some(realloc), before);
     let at = allocated?;
     if !at.is_multiple_of(align) {
         return Err(breach("realloc return: result not aligned"));

@@ -19,6 +19,7 @@ impl<'a> Source<'a> {
     }
 
     /// Reads what a function returned by its address.
+    #[inline]
     pub(crate) fn returned<T: Load>(&mut self, at: u32) -> wasmtime::Result<T> {
         let at = address(at);
         if !at.is_multiple_of(T::ALIGN) {
@@ -54,6 +55,7 @@ impl<'a> Source<'a> {
         self.memory.get(at..at + len)
     }
 
+    #[inline]
     pub(super) fn consume(&mut self, bytes: usize) -> wasmtime::Result<()> {
         match self.fuel.checked_sub(bytes) {
             Some(left) => {
@@ -67,6 +69,7 @@ impl<'a> Source<'a> {
         }
     }
 
+    #[inline]
     pub(super) fn array<const N: usize>(&self, at: usize) -> wasmtime::Result<[u8; N]> {
         let bytes = self.memory.get(at..).and_then(|bytes| bytes.first_chunk());
         bytes.copied().ok_or_else(|| breach("pointer out of bounds of memory"))
@@ -85,6 +88,7 @@ impl<'a> Sink<'a> {
     }
 
     /// Writes a function's result where the guest wants it.
+    #[inline]
     pub(crate) fn result<T: Save>(&mut self, at: u32, value: &T) -> wasmtime::Result<()> {
         let at = address(at);
         if !at.is_multiple_of(T::ALIGN) {
@@ -97,10 +101,12 @@ impl<'a> Sink<'a> {
     }
 
     /// Asks the guest for memory.
+    #[inline]
     pub(crate) fn allocate(&mut self, align: usize, size: usize) -> wasmtime::Result<usize> {
         guest::allocate(self.context.as_context_mut(), self.memory, align, size)
     }
 
+    #[inline]
     pub(super) fn write(&mut self, at: usize, bytes: &[u8]) -> wasmtime::Result<()> {
         match self.memory.data_mut(&mut self.context).get_mut(at..at + bytes.len()) {
             Some(place) => {
@@ -112,12 +118,14 @@ impl<'a> Sink<'a> {
     }
 
     /// Allocates, writes the bytes there, and writes their address and length at `at`.
+    #[inline]
     pub(super) fn octets(&mut self, at: usize, bytes: &[u8]) -> wasmtime::Result<()> {
         let place = self.allocate(1, bytes.len())?;
         self.write(place, bytes)?;
         self.span(at, place, bytes.len())
     }
 
+    #[inline]
     pub(super) fn span(&mut self, at: usize, place: usize, len: usize) -> wasmtime::Result<()> {
         let (place, len) = (u32::try_from(place)?, u32::try_from(len)?);
         self.write(at, &(u64::from(len) << 32 | u64::from(place)).to_le_bytes())

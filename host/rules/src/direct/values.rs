@@ -13,12 +13,14 @@ macro_rules! number {
         }
 
         impl Load for $ty {
+            #[inline]
             fn load(from: &mut Source<'_>, at: usize) -> wasmtime::Result<$ty> {
                 Ok(<$ty>::from_le_bytes(from.array(at)?))
             }
         }
 
         impl Save for $ty {
+            #[inline]
             fn save(&self, into: &mut Sink<'_>, at: usize) -> wasmtime::Result<()> {
                 into.write(at, &self.to_le_bytes())
             }
@@ -34,6 +36,7 @@ impl Layout for u8 {
 }
 
 impl Load for u8 {
+    #[inline]
     fn load(from: &mut Source<'_>, at: usize) -> wasmtime::Result<u8> {
         from.array::<1>(at).map(|[octet]| octet)
     }
@@ -46,6 +49,7 @@ impl Load for u8 {
 }
 
 impl Save for u8 {
+    #[inline]
     fn save(&self, into: &mut Sink<'_>, at: usize) -> wasmtime::Result<()> {
         into.write(at, &[*self])
     }
@@ -61,6 +65,7 @@ impl Layout for bool {
 }
 
 impl Save for bool {
+    #[inline]
     fn save(&self, into: &mut Sink<'_>, at: usize) -> wasmtime::Result<()> {
         into.write(at, &[u8::from(*self)])
     }
@@ -72,12 +77,14 @@ impl Layout for () {
 }
 
 impl Load for () {
+    #[inline]
     fn load(_: &mut Source<'_>, _: usize) -> wasmtime::Result<()> {
         Ok(())
     }
 }
 
 impl Save for () {
+    #[inline]
     fn save(&self, _: &mut Sink<'_>, _: usize) -> wasmtime::Result<()> {
         Ok(())
     }
@@ -89,6 +96,7 @@ impl Layout for String {
 }
 
 impl Load for String {
+    #[inline]
     fn load(from: &mut Source<'_>, at: usize) -> wasmtime::Result<String> {
         let (place, len) = (u32::load(from, at)?, u32::load(from, at + 4)?);
         let bytes = from.string(place, len)?;
@@ -97,6 +105,7 @@ impl Load for String {
 }
 
 impl Save for String {
+    #[inline]
     fn save(&self, into: &mut Sink<'_>, at: usize) -> wasmtime::Result<()> {
         into.octets(at, self.as_bytes())
     }
@@ -108,6 +117,7 @@ impl<T> Layout for Vec<T> {
 }
 
 impl<T: Load> Load for Vec<T> {
+    #[inline]
     fn load(from: &mut Source<'_>, at: usize) -> wasmtime::Result<Vec<T>> {
         let (place, len) = (address(u32::load(from, at)?), address(u32::load(from, at + 4)?));
         if from.bytes(place, len * T::SIZE).is_none() {
@@ -123,6 +133,7 @@ impl<T: Load> Load for Vec<T> {
 }
 
 impl<T: Save> Save for Vec<T> {
+    #[inline]
     fn save(&self, into: &mut Sink<'_>, at: usize) -> wasmtime::Result<()> {
         self.as_slice().save(into, at)
     }
@@ -134,6 +145,7 @@ impl<T> Layout for &[T] {
 }
 
 impl<T: Save> Save for &[T] {
+    #[inline]
     fn save(&self, into: &mut Sink<'_>, at: usize) -> wasmtime::Result<()> {
         let place = into.allocate(T::ALIGN, self.len() * T::SIZE)?;
         T::save_list(self, into, place)?;
@@ -147,6 +159,7 @@ impl<T: Layout> Layout for Option<T> {
 }
 
 impl<T: Load> Load for Option<T> {
+    #[inline]
     fn load(from: &mut Source<'_>, at: usize) -> wasmtime::Result<Option<T>> {
         match u8::load(from, at)? {
             0 => Ok(None),
@@ -157,6 +170,7 @@ impl<T: Load> Load for Option<T> {
 }
 
 impl<T: Save> Save for Option<T> {
+    #[inline]
     fn save(&self, into: &mut Sink<'_>, at: usize) -> wasmtime::Result<()> {
         match self {
             None => into.write(at, &[0]),
@@ -174,6 +188,7 @@ impl<T: Layout, E: Layout> Layout for Result<T, E> {
 }
 
 impl<T: Load, E: Load> Load for Result<T, E> {
+    #[inline]
     fn load(from: &mut Source<'_>, at: usize) -> wasmtime::Result<Result<T, E>> {
         let value = at + payload(Self::ALIGN);
         match u8::load(from, at)? {
@@ -185,6 +200,7 @@ impl<T: Load, E: Load> Load for Result<T, E> {
 }
 
 impl<T: Save, E: Save> Save for Result<T, E> {
+    #[inline]
     fn save(&self, into: &mut Sink<'_>, at: usize) -> wasmtime::Result<()> {
         into.write(at, &[u8::from(self.is_err())])?;
         let value = at + payload(Self::ALIGN);
@@ -201,6 +217,7 @@ impl<A: Layout, B: Layout> Layout for (A, B) {
 }
 
 impl<A: Load, B: Load> Load for (A, B) {
+    #[inline]
     fn load(from: &mut Source<'_>, at: usize) -> wasmtime::Result<(A, B)> {
         let mut fields = Fields(at);
         Ok((A::load(from, fields.next::<A>())?, B::load(from, fields.next::<B>())?))
@@ -208,6 +225,7 @@ impl<A: Load, B: Load> Load for (A, B) {
 }
 
 impl<A: Save, B: Save> Save for (A, B) {
+    #[inline]
     fn save(&self, into: &mut Sink<'_>, at: usize) -> wasmtime::Result<()> {
         let mut fields = Fields(at);
         self.0.save(into, fields.next::<A>())?;

@@ -38,6 +38,7 @@ variant!(Returned { Next, To(abi::Target), Reject, Drop });
 /// The function that a rule exports.
 pub(crate) type Typed = super::Typed<(abi::Flow,), Returned, (u64, u64, u64, u32, u64, u64, u32, u32, u32)>;
 
+#[inline]
 fn validated(verdict: Returned, attachment: &Attachment) -> Validated<FlowVerdict> {
     Ok(match verdict {
         Returned::Next => FlowVerdict::Next,

@@ -90,6 +90,7 @@ impl From<abi::v0_0_9::RequestVerdict> for Returned {
     }
 }
 
+#[inline]
 fn validated(verdict: Returned, attachment: &Attachment) -> Validated<RequestVerdict> {
     Ok(match verdict {
         Returned::Next => RequestVerdict::Next,

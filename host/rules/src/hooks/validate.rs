@@ -18,6 +18,7 @@ const MAX_PERSIST_KEY: usize = 256;
 /// Why a verdict means nothing; becomes the fault's message.
 pub(super) type Validated<T> = Result<T, String>;
 
+#[inline]
 pub(super) fn target(target: abi::Target, attachment: &Attachment) -> Validated<Target> {
     let slot = |name: Option<String>, snat: bool| {
         let Some(name) = name else { return Ok(None) };
