@@ -214,7 +214,6 @@ impl Rule {
             return Err(AttachError(problems));
         }
         let time = TimeBudget::new(options.budget.time);
-        self.clock().announce(time.first_ticks());
         let attachment = Arc::new(Attachment {
             rule: self.clone(),
             name: options.name.into(),

@@ -1,8 +1,12 @@
-//! The clock of the time budgets: one thread that advances the engine's epoch each
-//! millisecond while rules are being called, and sleeps while none is.
+//! The clock of the time budgets: one thread that advances the engine's epoch each millisecond while a call lasts.
+//!
+//! Nearly every call ends within microseconds, and a thread that wakes a thousand times a second for them takes time from the
+//! workers. So each instance has a [`Mark`], which says whether a call runs in it. While calls are made the thread looks at
+//! the marks every [`LOOK`]; where it finds one in a call it looks again a [`TICK`] later, and only a call that is found by
+//! two looks, and so has lasted a tick, makes the epoch advance. While none is called it sleeps.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
@@ -10,8 +14,10 @@ use wasmtime::Engine;
 
 /// One epoch.
 pub(crate) const TICK: Duration = Duration::from_millis(1);
-/// Ticks without a call after which the thread parks, beyond the longest budget in use.
-const IDLE_TICKS: u64 = 100;
+/// How often the thread looks whether a call lasts. A call may take so long more than its budget, and a tick.
+const LOOK: Duration = Duration::from_millis(5);
+/// Looks that found no call to have been made, after which the thread sleeps.
+const IDLE_LOOKS: u32 = 20;
 
 /// A call was made since the thread last looked. The state in which calls only read.
 const CALLED: u8 = 0;
@@ -21,22 +27,41 @@ const QUIET: u8 = 1;
 const PARKED: u8 = 2;
 const STOPPED: u8 = 3;
 
+/// Says whether a call runs in an instance: the number is odd while one does, and each call has another.
+#[derive(Debug, Default)]
+pub(crate) struct Mark(AtomicU64);
+
+impl Mark {
+    /// A call begins. The thread that calls is the only one that writes.
+    #[inline]
+    pub(crate) fn begin(&self) {
+        self.0.store((self.0.load(Ordering::Relaxed) + 1) | 1, Ordering::Relaxed);
+    }
+
+    /// It ended.
+    #[inline]
+    pub(crate) fn end(&self) {
+        self.0.store((self.0.load(Ordering::Relaxed) | 1) + 1, Ordering::Relaxed);
+    }
+}
+
 pub(crate) struct EpochClock {
     shared: Arc<Shared>,
     thread: Option<JoinHandle<()>>,
 }
 
+#[derive(Default)]
 struct Shared {
     state: AtomicU8,
-    /// Ticks of the longest budget that was ever announced.
-    longest: AtomicU64,
+    /// Those that the thread has not seen yet.
+    marks: Mutex<Vec<Weak<Mark>>>,
 }
 
 impl EpochClock {
     /// # Errors
     /// If no thread can be started.
     pub(crate) fn start(engine: &Engine) -> std::io::Result<EpochClock> {
-        let shared = Arc::new(Shared { state: AtomicU8::new(QUIET), longest: AtomicU64::new(0) });
+        let shared = Arc::new(Shared { state: AtomicU8::new(QUIET), marks: Mutex::default() });
         let thread = thread::Builder::new().name("rule-clock".into()).spawn({
             let (shared, engine) = (shared.clone(), engine.clone());
             move || shared.run(&engine)
@@ -44,17 +69,19 @@ impl EpochClock {
         Ok(EpochClock { shared, thread: Some(thread) })
     }
 
-    /// Says that a call may run for so many ticks before it touches the clock again.
-    pub(crate) fn announce(&self, ticks: u64) {
-        self.shared.longest.fetch_max(ticks, Ordering::Relaxed);
+    /// The mark of a new instance.
+    pub(crate) fn mark(&self) -> Arc<Mark> {
+        let mark = Arc::<Mark>::default();
+        self.shared.marks.lock().unwrap_or_else(PoisonError::into_inner).push(Arc::downgrade(&mark));
+        mark
     }
 
-    /// To be called before each call into a rule: from here on the epoch advances for at
-    /// least the longest announced budget.
+    /// To be called before each call into a rule, after its mark says that it runs: from here on the thread looks at it
+    /// until it ends.
     ///
-    /// The usual path is one load of a line that no thread writes while calls run. Such a load may
-    /// miss a `QUIET` that was stored nanoseconds ago; that is why the thread, which counts from
-    /// that very store, continues for [`IDLE_TICKS`] more than any budget before it parks.
+    /// The usual path is one load of a line that no thread writes while calls run. Such a load may miss a `QUIET` that was
+    /// stored nanoseconds ago; that is why the thread looks [`IDLE_LOOKS`] times more before it sleeps, and does not sleep
+    /// while a call runs.
     #[inline]
     pub(crate) fn touch(&self) {
         if self.shared.state.load(Ordering::Acquire) != CALLED {
@@ -84,21 +111,55 @@ impl Drop for EpochClock {
     }
 }
 
+/// The marks, as the thread last saw them.
+#[derive(Default)]
+struct Marks(Vec<(Weak<Mark>, u64)>);
+
+/// What a look found.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Look {
+    /// A call runs.
+    running: bool,
+    /// It ran at the look before already.
+    lasting: bool,
+}
+
+impl Marks {
+    /// Takes marks that are new, forgets those whose instances are gone, and looks at all.
+    fn look(&mut self, new: &mut Vec<Weak<Mark>>) -> Look {
+        self.0.extend(new.drain(..).map(|mark| (mark, 0)));
+        let mut look = Look::default();
+        self.0.retain_mut(|(mark, before)| {
+            let Some(mark) = mark.upgrade() else { return false };
+            let now = mark.0.load(Ordering::Relaxed);
+            look.running |= now % 2 == 1;
+            look.lasting |= now % 2 == 1 && now == *before;
+            *before = now;
+            true
+        });
+        look
+    }
+}
+
 impl Shared {
     fn run(&self, engine: &Engine) {
-        let mut quiet_ticks = 0;
+        let (mut marks, mut look, mut quiet_looks) = (Marks::default(), Look::default(), 0);
         loop {
             // One tick per waking, however late: a machine that stood still for a
             // second must not cost a rule its budget.
-            thread::park_timeout(TICK);
-            engine.increment_epoch();
-            match self.state.compare_exchange(CALLED, QUIET, Ordering::AcqRel, Ordering::Acquire) {
-                Ok(_) => quiet_ticks = 0,
-                Err(STOPPED) => return,
-                Err(_) => quiet_ticks += 1,
+            thread::park_timeout(if look.running { TICK } else { LOOK });
+            look = marks.look(&mut self.marks.lock().unwrap_or_else(PoisonError::into_inner));
+            if look.lasting {
+                engine.increment_epoch();
             }
-            if quiet_ticks > IDLE_TICKS + self.longest.load(Ordering::Relaxed) {
-                quiet_ticks = 0;
+            match self.state.compare_exchange(CALLED, QUIET, Ordering::AcqRel, Ordering::Acquire) {
+                Ok(_) => quiet_looks = 0,
+                Err(STOPPED) => return,
+                Err(_) if look.running => quiet_looks = 0,
+                Err(_) => quiet_looks += 1,
+            }
+            if quiet_looks > IDLE_LOOKS {
+                quiet_looks = 0;
                 if self.state.compare_exchange(QUIET, PARKED, Ordering::AcqRel, Ordering::Acquire).is_ok() {
                     while self.state.load(Ordering::Acquire) == PARKED {
                         thread::park();
@@ -137,5 +198,39 @@ mod tests {
         let clock = EpochClock::start(&Engine::default()).unwrap();
         wait_for(&clock, PARKED);
         drop(clock);
+    }
+
+    #[test]
+    fn only_a_call_that_two_looks_found_lasts() {
+        let (mark, mut marks, mut new) = (Arc::<Mark>::default(), Marks::default(), Vec::new());
+        new.push(Arc::downgrade(&mark));
+        let mut look = |marks: &mut Marks| marks.look(&mut new);
+        let (none, running) = (Look::default(), Look { running: true, lasting: false });
+        assert_eq!(look(&mut marks), none);
+        mark.begin();
+        assert_eq!(look(&mut marks), running);
+        mark.end();
+        mark.begin();
+        assert_eq!(look(&mut marks), running, "it is another call");
+        assert_eq!(look(&mut marks), Look { running: true, lasting: true });
+        assert_eq!(look(&mut marks), Look { running: true, lasting: true });
+        mark.end();
+        assert_eq!(look(&mut marks), none);
+        drop(mark);
+        assert_eq!(look(&mut marks), none);
+        assert!(marks.0.is_empty(), "its instance is gone");
+    }
+
+    #[test]
+    fn a_call_that_failed_to_say_its_end_counts_as_the_next() {
+        let mark = Mark::default();
+        mark.begin();
+        let first = mark.0.load(Ordering::Relaxed);
+        mark.begin();
+        let second = mark.0.load(Ordering::Relaxed);
+        assert!(first % 2 == 1 && second % 2 == 1 && first != second);
+        mark.end();
+        mark.end();
+        assert_eq!(mark.0.load(Ordering::Relaxed) % 2, 0);
     }
 }

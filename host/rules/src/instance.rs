@@ -51,6 +51,7 @@ impl Instance {
             meter.end(Hook::OnLoad, started);
             loaded?;
         }
+        instance.rest();
         instance.store.data_mut().memory.settle();
         Ok(instance)
     }
@@ -66,6 +67,7 @@ impl Instance {
             time: CallTime::default(),
             memory: Memory::new(attachment.budget.memory),
             guest: None,
+            mark: rule.clock().mark(),
         };
         let mut store = Store::new(rule.pre().engine(), state);
         store.limiter(|state| &mut state.memory);
@@ -107,6 +109,12 @@ impl Instance {
         state.usage = Usage::default();
         state.time = CallTime::default();
         arm(&mut self.store);
+    }
+
+    /// Says that no call runs.
+    #[inline]
+    pub(crate) fn rest(&self) {
+        self.store.data().mark.end();
     }
 
     /// Says what a call that failed ran into. The instance is not to be called again.
@@ -166,7 +174,8 @@ pub(crate) fn first<T>((value,): (T,)) -> T {
 
 #[inline]
 fn arm(store: &mut Store<State>) {
-    let attachment = &store.data().attachment;
+    let State { attachment, mark, .. } = store.data();
+    mark.begin();
     attachment.rule().clock().touch();
     let ticks = attachment.time.first_ticks();
     store.set_epoch_deadline(ticks);
@@ -175,8 +184,6 @@ fn arm(store: &mut Store<State>) {
 /// The epoch has reached the deadline of a call.
 fn at_deadline(mut store: StoreContextMut<'_, State>) -> wasmtime::Result<UpdateDeadline> {
     let State { attachment, time, .. } = store.data_mut();
-    // The clock may not park while a call runs.
-    attachment.rule().clock().touch();
     Ok(match attachment.time.expired(time, thread_time()) {
         Expiry::Stop => UpdateDeadline::Interrupt,
         Expiry::GoOn(ticks) => UpdateDeadline::Continue(ticks),

@@ -97,7 +97,9 @@ impl Runner {
             none => none.insert(Instance::new(&self.attachment, &mut self.meter)?),
         };
         instance.arm();
-        let result = match run(instance) {
+        let called = run(instance);
+        instance.rest();
+        let result = match called {
             Ok(verdict) => validate(verdict, &self.attachment).map_err(|message| Failure {
                 fault: Fault { kind: FaultKind::Verdict, hook, message },
                 blame: true,

@@ -7,6 +7,7 @@ use wasmtime::ResourceLimiter;
 use crate::abi::FieldError;
 use crate::budget::CallTime;
 use crate::direct::guest::Guest;
+use crate::epoch::Mark;
 use crate::grants::{Access, Grant, Key};
 use crate::host::MAX_TABLE;
 use crate::{Attachment, Exchange};
@@ -30,6 +31,8 @@ pub(crate) struct State {
     pub usage: Usage,
     pub time: CallTime,
     pub memory: Memory,
+    /// Says to the clock whether a call runs.
+    pub mark: Arc<Mark>,
     /// Where the instance is a core module that is called directly.
     pub guest: Option<Guest>,
 }
