@@ -11,6 +11,7 @@ use shunt_rules::{Attachment, Environment, Pack, Rule, RuleHost, RuleStats, Ship
 use tokio::sync::Mutex;
 
 use super::apply::{keep, unix_ms};
+use super::compile::compile_aside;
 use super::guard::{Allow, Before};
 use super::history::{History, Running};
 use super::packs::{Loaded, play_cases};
@@ -69,7 +70,7 @@ pub async fn load_rule(
             before.check(shipped.pack().manifest(), source, *allow)?;
             let rule = match known {
                 Some(rule) => rule,
-                None => rules::compile_aside(&bench.host, shipped.pack())?,
+                None => compile_aside(&bench.host, shipped.pack())?,
             };
             let attachment = bench.attach(&rule)?;
             play_cases(&rule, shipped)?;

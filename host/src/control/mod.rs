@@ -8,6 +8,7 @@
 
 mod actor;
 mod apply;
+mod compile;
 mod differences;
 mod environment;
 mod explain;

@@ -11,6 +11,7 @@ use shunt_rules::{Attachment, Digest, Environment, Pack, Rule, RuleHost, RuleSta
 use tokio::sync::mpsc;
 
 use super::ApplyError;
+use super::compile::{compile, compile_aside};
 use super::environment::DaemonEnvironment;
 use super::guard::{Allow, Before};
 use super::highest::Highest;
@@ -111,14 +112,14 @@ pub(super) struct Plan {
 pub(super) struct Compiled(HashMap<Digest, Arc<Rule>>);
 
 impl Compiled {
-    fn rule(&mut self, host: &RuleHost, pack: &Pack, asked: Asked) -> Result<Arc<Rule>, LoadError> {
+    fn rule(&mut self, host: &Arc<RuleHost>, pack: &Pack, asked: Asked) -> Result<Arc<Rule>, LoadError> {
         if let Some(rule) = self.0.get(&pack.digest()) {
             return Ok(Arc::clone(rule));
         }
         let rule = match asked {
-            Asked::Change(_) => rules::compile_aside(host, pack)?,
+            Asked::Change(_) => compile_aside(host, pack)?,
             // Nothing is served yet.
-            Asked::Check | Asked::Lock | Asked::Start => rules::compile(host, pack)?,
+            Asked::Check | Asked::Lock | Asked::Start => compile(host, pack)?,
         };
         self.0.insert(pack.digest(), Arc::clone(&rule));
         Ok(rule)

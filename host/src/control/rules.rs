@@ -10,8 +10,8 @@ use shunt_registry::{CacheError, RegistryError};
 use shunt_rules::artefact::Reference;
 use shunt_rules::trust::{Source, TrustError};
 use shunt_rules::{
-    AttachError, AttachOptions, Attachment, Environment, Hook, HookSet, Pack, PackError, Rule, RuleError,
-    RuleHost, RuleStats, SlotBinding, WayOfCalls,
+    AttachError, AttachOptions, Attachment, Environment, Hook, HookSet, PackError, Rule, RuleError,
+    RuleStats, SlotBinding, WayOfCalls,
 };
 use thiserror::Error;
 
@@ -225,28 +225,6 @@ impl<'c> RuleUse<'c> {
         });
         RuleUse { name, written, using: Using { rule, slots: slots.collect(), header_limit, fires } }
     }
-}
-
-/// Compiles a pack. Takes milliseconds to a second of one core: call it off the data path.
-pub(super) fn compile(host: &RuleHost, pack: &Pack) -> Result<Arc<Rule>, LoadError> {
-    Ok(host.compile(pack)?)
-}
-
-/// As [`compile`], on a thread of its own that yields to those which serve.
-pub(super) fn compile_aside(host: &RuleHost, pack: &Pack) -> Result<Arc<Rule>, LoadError> {
-    let compiling = || {
-        if let Err(error) = shunt_sys::background::yield_to_others() {
-            // It is compiled all the same, and may hold requests up.
-            tracing::debug!(%error, "the thread that compiles has the priority of those that serve");
-        }
-        compile(host, pack)
-    };
-    let failed = |why: &str| LoadError::System(why.to_owned());
-    std::thread::scope(|scope| {
-        let thread = std::thread::Builder::new().name("compile".to_owned()).spawn_scoped(scope, compiling);
-        let thread = thread.map_err(|error| failed(&format!("cannot start a thread: {error}")))?;
-        thread.join().unwrap_or_else(|_| Err(failed("the compiler panicked; its message is in the log")))
-    })
 }
 
 /// Attaches a rule as the configuration says, which runs its `on-load` once.
