@@ -41,7 +41,7 @@ pub enum Cause {
         "the certificate of {address} is not trusted ({reason}); where a CA of your own signed it, give that with {CA}"
     )]
     Certificate { address: String, reason: String },
-    #[error("no TLS connection to {address} ({reason})")]
+    #[error("no TLS connection to {address} ({reason}); look at its certificate, and at what it speaks")]
     Tls { address: String, reason: String },
     #[error("the CA file {} {reason}; use a file of certificates in PEM", path.display())]
     Ca { path: PathBuf, reason: String },
@@ -68,7 +68,9 @@ pub enum Cause {
     WrongLogin { registry: String, user: String, said: String },
     #[error("{user} may not do this ({said}); ask whoever runs the registry for the right to")]
     Forbidden { user: String, said: String },
-    #[error("the registry asks for a login of a kind that Shunt does not know: {challenge:?}")]
+    #[error(
+        "the registry asks for a login of a kind that Shunt does not know ({challenge:?}); have it take Basic or Bearer"
+    )]
     Challenge { challenge: String },
     #[error("{} cannot be used ({reason}); correct it, or run `docker login` again", path.display())]
     DockerConfig { path: PathBuf, reason: String },

@@ -54,7 +54,9 @@ pub enum ArtefactError {
     Size { by: &'static str, blob: Digest, says: u64, has: u64 },
     #[error("nothing in the pack file names the blob {blob}; use what `shunt pack build` writes")]
     Unnamed { blob: Digest },
-    #[error("the component's manifest names {found} layers; a WebAssembly component is exactly one")]
+    #[error(
+        "the component's manifest names {found} layers, and a WebAssembly component is exactly one; use what `shunt pack build` writes"
+    )]
     Layers { found: usize },
     #[error(
         "the index names {found} manifests of {what}, and a pack file has exactly one; use what `shunt pack build` writes"

@@ -298,7 +298,7 @@ fn manifests_that_say_something_else_are_refused() {
     };
     // rust-oci-wasm refuses it as well.
     let second = |forge: &mut Forge| forge.component.layers.push(forge.component.layers[0].clone());
-    refused(&edited(&second), "names 2 layers; a WebAssembly component is exactly one");
+    refused(&edited(&second), "names 2 layers, and a WebAssembly component is exactly one; use");
     refused(&edited(&|forge| forge.component.layers.clear()), "names 0 layers");
     let kind = |forge: &mut Forge| forge.component.layers[0].media_type = "application/x".to_owned();
     refused(&edited(&kind), "says \"application/x\" where \"application/wasm\" is expected");
