@@ -20,7 +20,8 @@ use std::array;
 use wasm_encoder::{ComponentExportKind, ComponentExportSection, ComponentSection as _};
 use wasmtime::component::{Component, Linker as ComponentLinker};
 use wasmtime::{
-    Extern, Instance, InstancePre, Linker, Module, ModuleExport, Store, TypedFunc, WasmParams, WasmResults,
+    Extern, ExternType, Instance, InstancePre, Linker, Module, ModuleExport, Store, TypedFunc, ValType,
+    WasmParams, WasmResults,
 };
 
 use self::canon::breach;
@@ -87,7 +88,8 @@ impl Direct {
         Ok(Direct {
             pre: linker.instantiate_pre(&module)?,
             memory: export(MEMORY).ok_or_else(missing)?,
-            realloc: export(REALLOC),
+            // One of another type is not for the host, and no function of the component needs it.
+            realloc: export(REALLOC).filter(|_| module.get_export(REALLOC).is_some_and(is_realloc)),
             hooks,
         })
     }
@@ -138,6 +140,12 @@ impl Direct {
     }
 }
 
+fn is_realloc(export: ExternType) -> bool {
+    let ExternType::Func(ty) = export else { return false };
+    let is_i32 = |ty: ValType| ty.is_i32();
+    ty.params().len() == 4 && ty.params().all(is_i32) && ty.results().len() == 1 && ty.results().all(is_i32)
+}
+
 fn typed<P: WasmParams, R: WasmResults>(
     instance: Instance,
     store: &mut Store<State>,
@@ -159,4 +167,35 @@ fn core_module(component: &Component) -> wasmtime::Result<Module> {
     store.set_epoch_deadline(TICKS);
     let instance = linker.instantiate(&mut store, component)?;
     instance.get_module(&mut store, EXPORT).ok_or_else(|| breach("the component has no core module"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{HookSet, abi};
+
+    /// A component of nothing but a core module that exports a function of that type as its allocator.
+    fn has_realloc(ty: &str) -> bool {
+        let engine = wasmtime::Engine::default();
+        let text = format!(
+            "(component (core module $m (memory (export \"memory\") 1) (func (export \"cabi_realloc\") {ty} unreachable))
+             (export \"core\" (core module $m)))"
+        );
+        let component = Component::new(&engine, wat::parse_str(text).unwrap()).unwrap();
+        let shape = Shape { module: 0, hooks: HookSet::EMPTY, post_return: HookSet::EMPTY };
+        Direct::new(&component, shape, abi::newest(), &Linker::new(&engine)).unwrap().realloc.is_some()
+    }
+
+    #[test]
+    fn an_allocator_of_another_type_is_not_the_host_s() {
+        assert!(has_realloc("(param i32 i32 i32 i32) (result i32)"));
+        for other in [
+            "",
+            "(param i32 i32 i32 i64) (result i32)",
+            "(param i32 i32 i32) (result i32)",
+            "(param i32 i32 i32 i32)",
+        ] {
+            assert!(!has_realloc(other), "{other}");
+        }
+    }
 }

@@ -170,6 +170,15 @@ fn what_only_looks_so_is_not() {
 }
 
 #[test]
+fn on_done_has_nothing_to_take_back() {
+    let done = COMPONENT.replace("on-request", "on-done");
+    assert_eq!(read(&done), Err(Unlike("a hook is another function than its name says")));
+    let hooks = HookSet::EMPTY.with(Hook::OnDone);
+    let without = done.replace(" (post-return $post)", "");
+    assert_eq!(read(&without), Ok(Shape { module: 0, hooks, post_return: HookSet::EMPTY }));
+}
+
+#[test]
 fn anything_else_is_something_else() {
     assert!(recognise(b"", abi::newest()).is_err());
     assert!(recognise(b"\0asm\x0d\0\x01\0", abi::newest()).is_err());
