@@ -142,6 +142,8 @@ counts! {
         counter refused => connections_refused,
         /// TLS handshakes that failed.
         counter handshakes_failed,
+        /// Connections closed because they do not begin with a valid PROXY header.
+        counter proxy_headers_refused,
         /// Requests whose head was read.
         counter requests,
         /// Responses by the class of their status, from 1xx to 5xx.

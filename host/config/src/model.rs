@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use shunt_engine::balance::Balance;
 use shunt_engine::datapath::{self, ModeName, Translation, Transport};
+use shunt_engine::network::Prefix;
 use shunt_rules::trust::{Pattern, Source};
 use shunt_rules::{Budget, Grants, Isolation, OnFault};
 
@@ -113,8 +114,14 @@ pub struct Virtual {
     pub persistence: Option<Persistence>,
     pub timeouts: Timeouts,
     pub limits: Limits,
-    /// What becomes of `X-Forwarded-For` and `Forwarded` that a client sent.
+    /// What becomes of `X-Forwarded-…` and `Forwarded` that a client sent.
     pub forwarded: Forwarded,
+    /// Proxies whose word about the client is kept.
+    pub trusted_proxies: Vec<Prefix>,
+    /// Sources whose connections begin with a PROXY header.
+    pub proxy_protocol: Vec<Prefix>,
+    /// Each request gets an `X-Request-Id`.
+    pub request_id: bool,
     pub pages: Pages,
     /// In the order in which they are called.
     pub rules: Vec<RuleUse>,

@@ -17,6 +17,10 @@ use crate::view::RuleView;
 pub(crate) struct Connection {
     pub(crate) flow: Flow,
     pub(crate) tls: bool,
+    /// The client's own connection is TLS: this one, or that to a proxy in front.
+    pub(crate) https: bool,
+    /// A proxy whose word about the client is kept.
+    pub(crate) is_trusted: bool,
     pub(crate) accepted: Instant,
     /// Where `on-flow` sent the connection; requests go there unless a rule says otherwise.
     pub(crate) route: Route,
@@ -34,6 +38,8 @@ impl Connection {
         Connection {
             flow,
             tls,
+            https: tls,
+            is_trusted: false,
             accepted: Instant::now(),
             route: Route::default(),
             forwarding: OnceCell::new(),
@@ -45,7 +51,8 @@ impl Connection {
 
     /// The fields that tell members about the client; made for the first request.
     pub(crate) fn forwarding(&self) -> &Forwarding {
-        self.forwarding.get_or_init(|| Forwarding::new(self.flow.client.ip(), self.tls))
+        self.forwarding
+            .get_or_init(|| Forwarding::new(self.flow.client.ip(), self.flow.vip.port(), self.https))
     }
 
     /// Calls a rule through the instance that its isolation asks for.

@@ -21,6 +21,7 @@ mod deadline;
 mod http;
 mod listener;
 mod member;
+mod proxy_protocol;
 mod route;
 mod view;
 pub mod worker;

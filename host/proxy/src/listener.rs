@@ -3,12 +3,13 @@
 
 use std::cell::{Cell, RefCell};
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
+use shunt_engine::network::Prefix;
 use shunt_rules::{Flow, FlowVerdict, Hook, Transport};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Notify;
@@ -20,6 +21,7 @@ use tokio_rustls::server::TlsStream;
 use crate::client::ClientStream;
 use crate::connection::Connection;
 use crate::http::fields;
+use crate::proxy_protocol;
 use crate::route::Route;
 use crate::view::VirtualView;
 use shunt_runtime::clock;
@@ -188,16 +190,43 @@ impl Drop for Place {
 }
 
 impl Place {
-    async fn serve(self, view: Rc<VirtualView>, stream: TcpStream, client: SocketAddr, protocol: impl Serve) {
-        let vip = if self.listener.address.ip().is_unspecified() {
+    async fn serve(
+        self,
+        view: Rc<VirtualView>,
+        mut stream: TcpStream,
+        mut client: SocketAddr,
+        protocol: impl Serve,
+    ) {
+        let mut vip = if self.listener.address.ip().is_unspecified() {
             stream.local_addr().unwrap_or(self.listener.address)
         } else {
             self.listener.address
         };
+        let settings = &view.virtual_.settings;
+        let mut https = view.virtual_.tls.is_some();
+        if is_one_of(&settings.proxy_protocol, client.ip()) {
+            let reading = timeout(settings.timeouts.head, proxy_protocol::read(&mut stream));
+            // Boxed: connections of other sources do not need its room.
+            let told = match Box::pin(reading).await {
+                Ok(Ok(told)) => told,
+                refused => {
+                    self.counters.proxy_headers_refused.add(1);
+                    let why = refused.map_or("it did not come in time".to_owned(), |read| {
+                        read.err().map(|error| error.to_string()).unwrap_or_default()
+                    });
+                    tracing::debug!(source = %client, why, "no PROXY header");
+                    return;
+                }
+            };
+            https |= told.over_tls;
+            (client, vip) = told.addresses.unwrap_or((client, vip));
+        }
+        let is_trusted = is_one_of(&settings.trusted_proxies, client.ip());
         let flow =
             Flow { id: NEXT_FLOW.fetch_add(1, Relaxed), client, vip, transport: Transport::Tcp, ingress: 0 };
         let tls = view.virtual_.tls.clone();
         let mut connection = Connection::new(flow, tls.is_some());
+        (connection.https, connection.is_trusted) = (https, is_trusted);
         match on_flow(&connection, &view) {
             Admission::Serve(route) => connection.route = route,
             Admission::Reset => {
@@ -293,6 +322,10 @@ fn on_flow(connection: &Connection, view: &VirtualView) -> Admission {
         Some(Decision::Refuse) => Admission::Reset,
         Some(Decision::Pool(pool)) => Admission::Serve(Route::to_pool(Rc::clone(pool))),
     }
+}
+
+fn is_one_of(prefixes: &[Prefix], source: IpAddr) -> bool {
+    !prefixes.is_empty() && prefixes.iter().any(|it| it.contains(source.into()))
 }
 
 /// Closes with RST, which tells the client at once that nothing will come.

@@ -9,6 +9,7 @@
 
 mod early_answers;
 mod fields;
+mod fronts;
 mod half_close;
 mod hot_loads;
 mod lifecycle;

@@ -11,7 +11,9 @@ use super::super::model::{
 };
 use super::super::persistence::persistence;
 use super::super::report::{Cause, Refusal};
-use super::super::shape::{duration, integer, listen_address, name, one_of, pool_name, size};
+use super::super::shape::{
+    OnlyTrue, duration, integer, listen_address, name, one_of, pool_name, prefix, size,
+};
 use super::super::suggest::quoted;
 use super::super::text;
 use super::super::walk::{Kind, Table};
@@ -98,11 +100,28 @@ pub(in super::super) fn virtual_server(table: &mut Table<'_>) -> Option<AnyVirtu
     let limits = table.section("limits", "What clients may send and open.", limits);
     let forwarded = table.or(
         "forwarded",
-        "What Shunt does with `X-Forwarded-For`, `X-Forwarded-Proto` and `Forwarded` of a client, which can claim \
-         anything: `replace` removes them and sets Shunt's own, `append` adds Shunt's own values and keeps \
-         `X-Forwarded-Proto`, `off` forwards them unchanged.",
+        "What Shunt does with `X-Forwarded-For`, `-Proto`, `-Host` and `-Port` and `Forwarded` of a client, which can claim \
+         anything: `replace` removes them and sets Shunt's own, `append` adds Shunt's own values and keeps `-Proto`, `-Host` \
+         and `-Port`, `off` forwards them unchanged.",
         one_of(&[("replace", Forwarded::Replace), ("append", Forwarded::Append), ("off", Forwarded::Off)]),
         Forwarded::Replace,
+    );
+    let trusted_proxies = table.optional(
+        "trusted-proxies",
+        "Addresses of proxies in front of Shunt, and prefixes of such. Where `forwarded` is `replace`, the fields of their \
+         requests are treated as with `append`. Shunt also keeps their `X-Request-Id`.",
+        one_or_list(prefix()),
+    );
+    let proxy_protocol = table.optional(
+        "proxy-protocol",
+        "Addresses of proxies, and prefixes of such, whose connections begin with a header of the PROXY protocol, version 1 \
+         or 2. It says who the client is. Shunt closes and counts connections of theirs without a valid one.",
+        one_or_list(prefix()),
+    );
+    let request_id = table.optional(
+        "request-id",
+        "Shunt gives each request an `X-Request-Id`, which the member and the client get.",
+        OnlyTrue,
     );
     let pages = table.section(
         "pages",
@@ -120,6 +139,9 @@ pub(in super::super) fn virtual_server(table: &mut Table<'_>) -> Option<AnyVirtu
         &[
             ("tls", "Shunt forwards packets, and the member terminates TLS"),
             ("forwarded", "packets have no header fields"),
+            ("trusted-proxies", "packets have no header fields"),
+            ("proxy-protocol", "it stands in a connection, which is between the client and the member"),
+            ("request-id", "packets have no header fields"),
             ("pages", "a packet virtual sends no HTTP answers"),
         ],
     );
@@ -168,6 +190,9 @@ pub(in super::super) fn virtual_server(table: &mut Table<'_>) -> Option<AnyVirtu
             timeouts: proxy_timeouts?,
             limits: proxy_limits?,
             forwarded,
+            trusted_proxies: trusted_proxies.unwrap_or_default(),
+            proxy_protocol: proxy_protocol.unwrap_or_default(),
+            request_id: request_id.is_some(),
             pages: pages.unwrap_or_default(),
             rules,
         }))),

@@ -4,6 +4,7 @@
 
 mod client_certificate;
 mod forwarding;
+mod request_id;
 mod trailers;
 mod upgrade;
 
@@ -16,6 +17,7 @@ use shunt_config::model::Forwarded;
 
 pub(crate) use client_certificate::fields as of_client_certificate;
 pub(crate) use forwarding::Forwarding;
+pub(crate) use request_id::{REQUEST_ID, identify};
 pub(crate) use trailers::prepare_trailers;
 pub(crate) use upgrade::switches_to_http;
 
@@ -75,7 +77,9 @@ fn look(headers: &HeaderMap) -> Seen {
                 "keep-alive" => seen.keep_alive = true,
                 "proxy-connection" => seen.proxy_connection = true,
                 "http2-settings" => seen.http2_settings = true,
-                "x-forwarded-for" | "x-forwarded-proto" => seen.forwarding = true,
+                "x-forwarded-for" | "x-forwarded-proto" | "x-forwarded-host" | "x-forwarded-port" => {
+                    seen.forwarding = true;
+                }
                 other => {
                     seen.look_alike |= looks_alike(other, &LOOKED_FOR);
                     seen.client_certificate |= client_certificate::is_told(other);
@@ -89,14 +93,16 @@ fn look(headers: &HeaderMap) -> Seen {
 /// Fields that decide framing.
 const FRAMING: [&str; 2] = ["content-length", "transfer-encoding"];
 /// Fields by which members know the client.
-const VOUCHED_FOR: [&str; 2] = ["x-forwarded-for", "x-forwarded-proto"];
-const LOOKED_FOR: [&str; 4] = [FRAMING[0], FRAMING[1], VOUCHED_FOR[0], VOUCHED_FOR[1]];
+const VOUCHED_FOR: [&str; 4] =
+    ["x-forwarded-for", "x-forwarded-proto", "x-forwarded-host", "x-forwarded-port"];
+const LOOKED_FOR: [&str; 6] =
+    [FRAMING[0], FRAMING[1], VOUCHED_FOR[0], VOUCHED_FOR[1], VOUCHED_FOR[2], VOUCHED_FOR[3]];
 
 /// Whether a name is one of these once every sign is the same: so members read it that turn names into variables
 /// of an environment (RFC 3875 section 4.1.18), where `Content_Length` is `Content-Length`.
 fn looks_alike(name: &str, known: &[&str]) -> bool {
     // Nearly every name differs by its length.
-    matches!(name.len(), 14 | 15 | 17)
+    matches!(name.len(), 14..=17)
         && known.iter().any(|known| {
             known.len() == name.len()
                 && *known != name
@@ -188,7 +194,7 @@ pub(crate) fn prepare_request<'a>(
         headers.remove(header::EXPECT);
     }
     if policy != Forwarded::Off {
-        forwarding().apply(headers, policy == Forwarded::Append && seen.forwarding);
+        forwarding().apply(headers, seen.forwarding, policy == Forwarded::Append);
     }
     Ok(Requested { upgrade, trailers: trailers_wanted && http_11, nominated })
 }

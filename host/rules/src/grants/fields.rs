@@ -28,7 +28,8 @@ const SENSITIVE: [&str; 8] = [
 /// either where fields are written.
 ///
 /// RFC 7239, and what came before it.
-const VOUCHED_FOR: [&str; 4] = ["forwarded", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto"];
+const VOUCHED_FOR: [&str; 5] =
+    ["forwarded", "x-forwarded-for", "x-forwarded-host", "x-forwarded-port", "x-forwarded-proto"];
 
 /// What is done to a field.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,4 +1,5 @@
-//! The fields that tell a member about the client: `X-Forwarded-For`, `X-Forwarded-Proto` and `Forwarded` (RFC 7239).
+//! The fields that tell a member about the client: `X-Forwarded-For`, `-Proto`, `-Host`, `-Port`, and `Forwarded`
+//! (RFC 7239).
 
 use std::net::IpAddr;
 
@@ -6,6 +7,8 @@ use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
+const X_FORWARDED_PORT: HeaderName = HeaderName::from_static("x-forwarded-port");
 
 /// The fields that tell a member about the client, made once per connection.
 #[derive(Debug)]
@@ -15,11 +18,13 @@ pub(crate) struct Forwarding {
     /// `Forwarded` (RFC 7239): `for=…;proto=…`; an IPv6 address in brackets and quotes (section 6).
     element: HeaderValue,
     proto: HeaderValue,
+    /// `X-Forwarded-Port`: the one that the client connected to.
+    port: HeaderValue,
 }
 
 impl Forwarding {
-    pub(crate) fn new(client: IpAddr, tls: bool) -> Self {
-        let proto = if tls { "https" } else { "http" };
+    pub(crate) fn new(client: IpAddr, port: u16, https: bool) -> Self {
+        let proto = if https { "https" } else { "http" };
         let client = client.to_canonical();
         let node = match client {
             IpAddr::V4(address) => format!("for={address};proto={proto}"),
@@ -34,25 +39,42 @@ impl Forwarding {
             address: value(client.to_string()),
             element: value(node),
             proto: HeaderValue::from_static(proto),
+            port: HeaderValue::from(port),
         }
     }
 
-    /// `append`: to what is there already.
-    pub(super) fn apply(&self, headers: &mut HeaderMap, append: bool) {
-        if append {
+    /// `claimed`: the head has some of these fields. `append`: ours are added to them.
+    pub(super) fn apply(&self, headers: &mut HeaderMap, claimed: bool, append: bool) {
+        let host = headers.get(header::HOST).filter(|host| !host.is_empty()).cloned();
+        if claimed && append {
             let for_ = joined(headers, &X_FORWARDED_FOR, &self.address);
             headers.insert(X_FORWARDED_FOR, for_);
             let element = joined(headers, &header::FORWARDED, &self.element);
             headers.insert(header::FORWARDED, element);
             // The first proxy knows what the client used. A field without a value says nothing.
-            if headers.get_all(X_FORWARDED_PROTO).iter().all(|value| elements(value.as_bytes()).is_empty()) {
-                headers.insert(X_FORWARDED_PROTO, self.proto.clone());
+            let own = [
+                (X_FORWARDED_PROTO, Some(&self.proto)),
+                (X_FORWARDED_HOST, host.as_ref()),
+                (X_FORWARDED_PORT, Some(&self.port)),
+            ];
+            for (name, value) in own {
+                if let Some(value) = value
+                    && headers.get_all(&name).iter().all(|value| elements(value.as_bytes()).is_empty())
+                {
+                    headers.insert(name, value.clone());
+                }
             }
             return;
         }
         headers.insert(X_FORWARDED_FOR, self.address.clone());
         headers.insert(X_FORWARDED_PROTO, self.proto.clone());
+        headers.insert(X_FORWARDED_PORT, self.port.clone());
         headers.insert(header::FORWARDED, self.element.clone());
+        if let Some(host) = host {
+            headers.insert(X_FORWARDED_HOST, host);
+        } else if claimed {
+            headers.remove(X_FORWARDED_HOST);
+        }
     }
 }
 

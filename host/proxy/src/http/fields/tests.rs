@@ -73,7 +73,7 @@ fn what_a_client_claims_of_itself_is_replaced_or_kept() {
     let sent = [("host", "a"), ("x-forwarded-for", "10.0.0.1"), ("x-forwarded-for", "10.0.0.2")];
     let with = |policy, client: &str| {
         let mut headers = head(&sent);
-        let forwarding = Forwarding::new(client.parse().unwrap(), true);
+        let forwarding = Forwarding::new(client.parse().unwrap(), 443, true);
         prepare_request(&mut headers, true, policy, || &forwarding).unwrap();
         text(&headers)
     };
@@ -83,6 +83,8 @@ fn what_a_client_claims_of_itself_is_replaced_or_kept() {
             "forwarded: for=192.0.2.7;proto=https",
             "host: a",
             "x-forwarded-for: 192.0.2.7",
+            "x-forwarded-host: a",
+            "x-forwarded-port: 443",
             "x-forwarded-proto: https"
         ]
     );
@@ -92,6 +94,8 @@ fn what_a_client_claims_of_itself_is_replaced_or_kept() {
             "forwarded: for=\"[2001:db8::7]\";proto=https",
             "host: a",
             "x-forwarded-for: 10.0.0.1, 10.0.0.2, 2001:db8::7",
+            "x-forwarded-host: a",
+            "x-forwarded-port: 443",
             "x-forwarded-proto: https"
         ]
     );
@@ -174,7 +178,7 @@ fn a_response_that_needs_another_protocol_says_which() {
 
 #[test]
 fn empty_elements_of_a_list_are_none() {
-    let forwarding = Forwarding::new("192.0.2.7".parse().unwrap(), false);
+    let forwarding = Forwarding::new("192.0.2.7".parse().unwrap(), 80, false);
     let appended = |name: &'static str, values: &[&'static str]| {
         let mut headers = head(&[("host", "a")]);
         for value in values {
@@ -213,7 +217,7 @@ fn empty_elements_of_a_list_are_none() {
 
 #[test]
 fn look_alikes_of_what_members_rely_on_are_removed() {
-    let forwarding = Forwarding::new("192.0.2.7".parse().unwrap(), false);
+    let forwarding = Forwarding::new("192.0.2.7".parse().unwrap(), 80, false);
     let kept = |policy| {
         let mut headers = head(&[
             ("host", "a"),
@@ -223,6 +227,7 @@ fn look_alikes_of_what_members_rely_on_are_removed() {
             ("x_forwarded_for", "6.6.6.6"),
             ("x-forwarded_for", "6.6.6.6"),
             ("x_forwarded_proto", "https"),
+            ("x_forwarded_host", "evil"),
             ("user_agent", "x"),
             ("content_type", "x"),
             ("contentxlength", "x"),
@@ -232,12 +237,23 @@ fn look_alikes_of_what_members_rely_on_are_removed() {
     };
     let harmless = ["content_type: x", "contentxlength: x"];
     let ours = ["forwarded: for=192.0.2.7;proto=http"];
-    let end = ["user_agent: x", "x-forwarded-for: 192.0.2.7", "x-forwarded-proto: http"];
+    let end = [
+        "user_agent: x",
+        "x-forwarded-for: 192.0.2.7",
+        "x-forwarded-host: a",
+        "x-forwarded-port: 80",
+        "x-forwarded-proto: http",
+    ];
     for policy in [Forwarded::Replace, Forwarded::Append] {
         assert_eq!(kept(policy), [&harmless[..], &ours, &["host: a"], &end].concat());
     }
-    let theirs =
-        ["user_agent: x", "x-forwarded_for: 6.6.6.6", "x_forwarded_for: 6.6.6.6", "x_forwarded_proto: https"];
+    let theirs = [
+        "user_agent: x",
+        "x-forwarded_for: 6.6.6.6",
+        "x_forwarded_for: 6.6.6.6",
+        "x_forwarded_host: evil",
+        "x_forwarded_proto: https",
+    ];
     assert_eq!(kept(Forwarded::Off), [&harmless[..], &["host: a"], &theirs].concat());
 }
 

@@ -2,6 +2,7 @@
 
 use http::uri::{PathAndQuery, Scheme};
 use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, Version, header};
+use shunt_config::model::Forwarded;
 use shunt_rules::Answer;
 use shunt_wire::authority::{is_host, split_port};
 
@@ -15,7 +16,12 @@ impl Transaction {
     /// # Errors
     /// What the client did wrong, or an answer that is Shunt's own.
     pub(super) fn read_head(&mut self) -> Result<(), Stop> {
-        let forwarded = self.view.virtual_.settings.forwarded;
+        let settings = &self.view.virtual_.settings;
+        let is_trusted = self.stream.connection.is_trusted;
+        let forwarded = match settings.forwarded {
+            Forwarded::Replace if is_trusted => Forwarded::Append,
+            configured => configured,
+        };
         if self.body.is_larger_than_allowed() {
             return Err(Problem::BodyTooLarge.into());
         }
@@ -37,6 +43,9 @@ impl Transaction {
         })?;
         for (name, value) in self.stream.connection.certificate.get().into_iter().flatten() {
             request.headers.insert(name, value.clone());
+        }
+        if settings.request_id {
+            fields::identify(&mut request.headers, is_trusted);
         }
         if matches!(request.method, Method::OPTIONS | Method::TRACE) {
             count_forward(&request.method, &mut request.headers)?;

@@ -139,7 +139,7 @@ impl Transaction {
             started,
             exchange: Box::new(Exchange {
                 flow: connection.flow,
-                scheme: if connection.tls { shunt_rules::Scheme::Https } else { shunt_rules::Scheme::Http },
+                scheme: if connection.https { shunt_rules::Scheme::Https } else { shunt_rules::Scheme::Http },
                 request: head,
                 response: None,
                 member: None,
@@ -218,6 +218,11 @@ impl Transaction {
             && self.served_by.is_some()
         {
             response.headers_mut().append(http::header::SET_COOKIE, cookie);
+        }
+        if self.view.virtual_.settings.request_id
+            && let Some(id) = self.exchange.request.headers.get(&fields::REQUEST_ID)
+        {
+            response.headers_mut().insert(fields::REQUEST_ID, id.clone());
         }
         if self.body_state.unread.get() {
             self.leave_body();

@@ -64,7 +64,7 @@ impl CookieBinding<'_> {
         let value = cookie::value(std::iter::once(own).chain(elsewhere), lapse);
         // RFC 6265bis: not for scripts, not across sites; over TLS, never without.
         let mut text = format!("{name}={value}; Path=/; HttpOnly; SameSite=Lax");
-        if request.stream.connection.tls {
+        if request.stream.connection.https {
             text.push_str("; Secure");
         }
         if let Some(within) = within {
