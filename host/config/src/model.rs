@@ -289,6 +289,8 @@ pub struct Pool {
     /// Where none is written, `round-robin` when all weights are equal, else `weighted-round-robin`.
     pub balance: Balance,
     pub monitor: Option<Monitor>,
+    /// How long a proxy keeps an idle connection to a member that does not say how long it keeps it. Default 4 s.
+    pub keep_alive: Duration,
     /// In the order of the file; addresses are unique within the pool; at least one.
     pub members: Vec<Member>,
 }

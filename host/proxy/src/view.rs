@@ -162,6 +162,7 @@ impl PoolView {
         for gone in before_members.filter(|member| !places.contains_key(&member.address)) {
             gone.close_idle();
         }
+        members.iter().for_each(|member| member.kept.keep_for(pool.settings.keep_alive));
         let selector = match &before {
             Some(view) => {
                 let before = |at: usize| place(members.get(at)?.address);

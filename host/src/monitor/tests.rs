@@ -218,6 +218,7 @@ fn snapshot(members: &[(SocketAddr, &Arc<MemberState>)], monitor: Option<model::
             name: "web".to_owned(),
             balance: Balance::RoundRobin,
             monitor,
+            keep_alive: 4 * SECOND,
             members: members.iter().map(|(address, _)| settings(*address)).collect(),
         },
         members: members

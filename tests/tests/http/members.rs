@@ -124,6 +124,56 @@ fn a_post_does_not_go_on_an_old_connection() {
     assert_eq!(origin.accepts(), 2);
 }
 
+/// As Node does, which says 5 and closes after 6 seconds; and where nothing is said, the pool says it. Another connection,
+/// that is closed for its silence, tells the time.
+#[test]
+fn an_idle_connection_is_closed_before_the_member_would() {
+    for (said, keys) in [("Keep-Alive: timeout=1, max=100\r\n", ""), ("", "keep-alive = \"500ms\"")] {
+        let answer = format!("HTTP/1.1 200 OK\r\n{said}Content-Length: 1\r\n\r\na");
+        let (origin, brief) = (Origin::answering(answer), address::free());
+        let another = site::virtual_("brief", brief, "web", "timeouts = { idle = \"1s\" }");
+        let rest = site::pool("web", keys, &[origin.address()]) + &another;
+        let site = Site::configured(|at| site::config(at, "", &rest));
+        let mut client = site.client();
+        assert_eq!(client.get("/").text(), "a");
+        assert_eq!(client.get("/").text(), "a");
+        assert_eq!(origin.accepts(), 1, "{said}{keys}");
+        assert!(Client::connect(brief).ended());
+        assert_eq!(client.get("/").text(), "a");
+        assert_eq!(origin.accepts(), 2, "{said}{keys}");
+        origin.wait_ended(1);
+    }
+}
+
+/// As waitress and daphne do: the content that a GET would get comes behind the answer to HEAD, and is no answer to the
+/// next request.
+#[test]
+fn content_behind_the_answer_to_head_harms_no_other_request() {
+    let origin = Origin::start(|call| {
+        loop {
+            if call.request()?.head.line.starts_with("HEAD") {
+                call.send("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n")?;
+                call.request()?;
+                return call.send("hello");
+            }
+            call.send(ok("a"))?;
+        }
+    });
+    let site = Site::of(&[&origin]);
+    let mut client = site.client();
+    let mut head = || {
+        client.send("HEAD / HTTP/1.1\r\nHost: h\r\n\r\n");
+        assert_eq!(client.answer_head().status(), 200);
+        assert_eq!(client.get("/").text(), "a");
+    };
+    head();
+    assert_eq!((origin.count(), origin.accepts()), (3, 2), "the GET was sent again");
+    for _ in 0..3 {
+        head();
+    }
+    assert_eq!(origin.count(), 9, "and from then on no connection is used behind a HEAD");
+}
+
 /// As uWSGI does: it closes behind each answer without a word. That is found out once.
 #[test]
 fn a_member_that_never_keeps_a_connection_is_remembered() {

@@ -1,5 +1,7 @@
 //! `[[pool]]`
 
+use std::time::Duration;
+
 use shunt_engine::balance::Balance;
 
 use super::super::containers::{list, once, table as in_table};
@@ -33,11 +35,18 @@ pub(in super::super) fn pool(table: &mut Table<'_>) -> Option<Pool> {
         in_table(monitor),
         "every member counts as up",
     );
+    let keep_alive = table.or(
+        "keep-alive",
+        "How long a proxy keeps an idle connection to a member that does not say how long it keeps it (`Keep-Alive: \
+         timeout=…`); at most about 40 seconds. Less than the members' own time-out.",
+        duration(Duration::ZERO..=HOUR),
+        4 * SECOND,
+    );
     let members = table.required("members", "The members, at least one.", list(in_table(member)));
     let members = members?;
     let alike = members.windows(2).all(|pair| pair[0].weight == pair[1].weight);
     let natural = if alike { Balance::RoundRobin } else { Balance::WeightedRoundRobin };
-    Some(Pool { name: name?, balance: balance.unwrap_or(natural), monitor, members })
+    Some(Pool { name: name?, balance: balance.unwrap_or(natural), monitor, keep_alive, members })
 }
 
 fn member(table: &mut Table<'_>) -> Option<Member> {

@@ -38,6 +38,8 @@ pub(super) struct ServerConnection {
     /// Of the answer that is coming in; ended between requests.
     body: Body,
     keep_alive: bool,
+    /// For so many seconds, as the member said last.
+    kept_for: Option<u64>,
     /// Writing failed. What the member said before may still come in.
     unwritable: Option<Broken>,
 }
@@ -70,6 +72,7 @@ impl ServerConnection {
             read_size: LEAST_READ,
             body: Body::ENDED,
             keep_alive: true,
+            kept_for: None,
             unwritable: None,
         }
     }
@@ -99,6 +102,11 @@ impl ServerConnection {
     /// Whether another request may follow the one that was answered.
     pub(super) fn is_reusable(&self) -> bool {
         self.keep_alive && self.body.is_ended() && self.read.is_empty() && self.is_sent()
+    }
+
+    /// For how many seconds the member keeps it idle, as it said behind the last request.
+    pub(super) fn kept_for(&self) -> Option<u64> {
+        self.kept_for
     }
 
     /// Whether all of the request is with the kernel.
@@ -151,7 +159,9 @@ impl ServerConnection {
         }
         loop {
             if !self.read.is_empty() {
-                while let Some(Head { parts, body, keep_alive }) = take_head(&mut self.read, method)? {
+                while let Some(Head { parts, body, keep_alive, kept_for }) =
+                    take_head(&mut self.read, method)?
+                {
                     if parts.status.is_informational()
                         && parts.status != http::StatusCode::SWITCHING_PROTOCOLS
                     {
@@ -160,6 +170,7 @@ impl ServerConnection {
                     }
                     self.body = body;
                     self.keep_alive = keep_alive && self.unwritable.is_none();
+                    self.kept_for = kept_for;
                     return Poll::Ready(Ok(parts));
                 }
             }

@@ -2,6 +2,7 @@
 //! the ones not needed grow old and are closed.
 
 mod connection;
+mod lifetime;
 mod outgoing;
 pub(in crate::http) mod request;
 mod response;
@@ -14,7 +15,7 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use http::{StatusCode, request as http_request, response as http_response};
+use http::{Method, StatusCode, request as http_request, response as http_response};
 use http_body::{Frame, SizeHint};
 use shunt_engine::member::Active;
 use thiserror::Error;
@@ -27,6 +28,7 @@ use crate::http::fields::prepare_response;
 use crate::http::stream::Stream;
 use crate::member::MemberView;
 use connection::ServerConnection;
+use lifetime::Lifetime;
 pub(crate) use outgoing::{MOST_KEPT, Pace, Resend};
 use response::Piece;
 use shunt_runtime::dial;
@@ -51,6 +53,10 @@ pub(crate) struct Kept {
     /// It closed a connection just behind an answer, unsaid, and has answered on no kept one since. There are
     /// servers that close behind each answer (uWSGI).
     closes_early: Cell<bool>,
+    /// It sent what is no answer where one was due on a kept connection. There are servers that send content behind
+    /// the answer to HEAD (waitress, daphne).
+    overruns: Cell<bool>,
+    lifetime: Lifetime,
 }
 
 struct Idle {
@@ -71,7 +77,8 @@ pub(crate) enum ConnectError {
 
 /// Why there is no response.
 pub(crate) enum SendError {
-    /// The member closed a connection that was kept alive just as it was taken.
+    /// The member closed a connection that was kept alive just as it was taken, or still sent on it what belongs to
+    /// the answer before.
     Stale(Broken, Resend),
     /// The member closed the connection early or sent what is not HTTP, or the request's own body ended early.
     Member(Broken),
@@ -109,14 +116,33 @@ pub(crate) enum Broken {
 impl Kept {
     /// All of it, for the same member with other settings.
     pub(crate) fn take(&self) -> Self {
-        Kept { idle: RefCell::new(self.idle.take()), closes_early: self.closes_early.clone() }
+        Kept {
+            idle: RefCell::new(self.idle.take()),
+            closes_early: self.closes_early.clone(),
+            overruns: self.overruns.clone(),
+            lifetime: self.lifetime.clone(),
+        }
+    }
+
+    /// Connections are kept so long where the member neither says nor shows that it keeps them for less.
+    pub(crate) fn keep_for(&self, configured: Duration) {
+        self.lifetime.configure(configured);
     }
 
     /// Closes what is idle for too long or was closed by the member.
     pub(crate) fn sweep(&self) {
-        self.idle.borrow_mut().retain_mut(|idle| {
+        self.lifetime.relax();
+        let mut idle = self.idle.borrow_mut();
+        if idle.is_empty() {
+            return;
+        }
+        let now = Instant::now();
+        idle.retain_mut(|idle| {
             idle.sweeps += 1;
-            idle.sweeps < MOST_SWEEPS && idle.connection.is_quiet()
+            let unused = now.saturating_duration_since(idle.used);
+            idle.sweeps < MOST_SWEEPS
+                && unused <= self.lifetime.of(idle.connection.kept_for())
+                && idle.connection.is_quiet()
         });
     }
 
@@ -146,6 +172,10 @@ impl Kept {
                 }
             };
             let unused = now.saturating_duration_since(used);
+            if unused > self.lifetime.of(connection.kept_for()) {
+                // The member is about to close it, or has.
+                continue;
+            }
             if !repeatable && unused > FRESH {
                 idle.push(Idle { connection, used, sweeps });
                 return None;
@@ -155,10 +185,12 @@ impl Kept {
                 true => connection.is_quiet_now(),
             };
             if quiet {
-                return Some((connection, if unused < FRESH { Past::Recent } else { Past::Old }));
+                return Some((connection, if unused < FRESH { Past::Recent } else { Past::Old(unused) }));
             }
             if unused < FRESH {
                 self.closes_early.set(true);
+            } else {
+                self.lifetime.closed_after(unused);
             }
         }
     }
@@ -183,6 +215,8 @@ pub(crate) struct Lease {
     past: Past,
     /// When the request began that it is for.
     began: Instant,
+    /// The request is HEAD.
+    is_head: bool,
     /// The rest of the request goes on behind its answer.
     rest: Option<Box<Rest>>,
     active: Active,
@@ -194,7 +228,8 @@ enum Past {
     Nothing,
     /// A request that began less than [`FRESH`] ago.
     Recent,
-    Old,
+    /// One that began so long ago.
+    Old(Duration),
 }
 
 /// The rest of a request whose answer came before it was out.
@@ -233,7 +268,7 @@ impl Lease {
 
     fn new(connection: Box<ServerConnection>, member: &Rc<MemberView>, past: Past, began: Instant) -> Self {
         let active = member.state.begin();
-        Lease { connection, member: Rc::clone(member), past, began, rest: None, active }
+        Lease { connection, member: Rc::clone(member), past, began, is_head: false, rest: None, active }
     }
 
     pub(crate) fn member(&self) -> &Rc<MemberView> {
@@ -247,6 +282,7 @@ impl Lease {
         body: RequestBody,
         stream: &Stream,
     ) -> Result<http_response::Parts, SendError> {
+        self.is_head = head.method == Method::HEAD;
         let connection = &mut *self.connection;
         connection.begin(head, body);
         let inform = |mut interim: http_response::Parts| {
@@ -271,9 +307,16 @@ impl Lease {
             }
             // Nothing of an answer came, and it was closed or reset: the member had closed it.
             Some(Err(error)) if self.past != Past::Nothing && error.is_closed() => {
-                if self.past == Past::Recent {
-                    self.member.kept.closes_early.set(true);
+                match self.past {
+                    Past::Recent => self.member.kept.closes_early.set(true),
+                    Past::Old(idle) => self.member.kept.lifetime.closed_after(idle),
+                    Past::Nothing => {}
                 }
+                Err(SendError::Stale(error, connection.take_again()))
+            }
+            // What came belongs to an answer before: this request has none yet.
+            Some(Err(error)) if self.past != Past::Nothing && error.is_no_answer() => {
+                self.member.kept.overruns.set(true);
                 Err(SendError::Stale(error, connection.take_again()))
             }
             Some(Err(error)) => Err(SendError::Member(error)),
@@ -347,8 +390,8 @@ impl Lease {
             });
             return;
         }
-        let Lease { mut connection, member, began, .. } = self;
-        if connection.is_reusable() {
+        let Lease { mut connection, member, began, is_head, .. } = self;
+        if connection.is_reusable() && !(is_head && member.kept.overruns.get()) {
             connection.rest();
             member.kept.keep(connection, began);
         }
@@ -372,6 +415,11 @@ impl Lease {
 }
 
 impl Broken {
+    /// Whether what came does not begin as an answer does.
+    fn is_no_answer(&self) -> bool {
+        matches!(self, Broken::Head(_) | Broken::Status)
+    }
+
     /// Whether the member ended the connection without a word.
     fn is_closed(&self) -> bool {
         match self {

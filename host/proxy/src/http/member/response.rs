@@ -26,6 +26,8 @@ pub(super) struct Head {
     pub(super) body: Body,
     /// The member will take another request on the connection.
     pub(super) keep_alive: bool,
+    /// For so many seconds, where it says so.
+    pub(super) kept_for: Option<u64>,
 }
 
 /// Takes a response head off the front of `buffer`; `None`: not all of it is there.
@@ -45,9 +47,9 @@ pub(super) fn take_head(buffer: &mut BytesMut, request: &Method) -> Result<Optio
     };
     let Some(parts) = taken else { return Ok(None) };
     let framing = Framing::read(&parts.headers, parts.version)?;
-    let keep_alive = framing.keep_alive;
+    let (keep_alive, kept_for) = (framing.keep_alive, framing.kept_for);
     let body = framing.body(request, parts.status);
-    Ok(Some(Head { keep_alive: keep_alive && body != Body::UntilClosed, parts, body }))
+    Ok(Some(Head { keep_alive: keep_alive && body != Body::UntilClosed, kept_for, parts, body }))
 }
 
 /// A head that is whole.
@@ -141,12 +143,13 @@ struct Framing {
     chunked: bool,
     length: Option<u64>,
     keep_alive: bool,
+    kept_for: Option<u64>,
 }
 
 impl Framing {
     fn read(fields: &HeaderMap, version: Version) -> Result<Self, Broken> {
         let http_11 = version == Version::HTTP_11;
-        let mut framing = Framing { chunked: false, length: None, keep_alive: http_11 };
+        let mut framing = Framing { chunked: false, length: None, keep_alive: http_11, kept_for: None };
         for (name, value) in fields {
             match *name {
                 header::CONTENT_LENGTH => {
@@ -177,6 +180,7 @@ impl Framing {
                         }
                     }
                 }
+                _ if name.as_str() == "keep-alive" => framing.kept_for = timeout(value.as_bytes()),
                 _ => {}
             }
         }
@@ -198,6 +202,14 @@ impl Framing {
             (false, None) => Body::UntilClosed,
         }
     }
+}
+
+/// The seconds of `Keep-Alive: timeout=5, max=100` (RFC 2068 section 19.7.1.1).
+fn timeout(value: &[u8]) -> Option<u64> {
+    value.split(|&byte| byte == b',').find_map(|parameter| {
+        let (name, seconds) = parameter.trim_ascii().split_at_checked("timeout=".len())?;
+        name.eq_ignore_ascii_case(b"timeout=").then(|| decimal(seconds.trim_ascii()))?
+    })
 }
 
 /// What is still to come of a body.

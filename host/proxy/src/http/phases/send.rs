@@ -28,7 +28,7 @@ impl Transaction {
         }
     }
 
-    /// The member closed a connection while it was idle. That is no fault of its own, so it gets a second
+    /// The member closed a connection while it was idle, or had not ended what it sent on it. The request gets a second
     /// attempt, where nothing of the request is lost and the member may get it twice.
     async fn send_again(
         &mut self,
@@ -47,7 +47,7 @@ impl Transaction {
             Resend::Whole(body) if is_idempotent(&self.exchange.request.method) => self.replay = Some(body),
             again => return Err(self.failed(member, SendError::Stale(error, again))),
         }
-        tracing::debug!(member = %member.address, %error, "kept connection was closed, connecting again");
+        tracing::debug!(member = %member.address, %error, "kept connection serves no more, connecting again");
         match self.connect_new(member).await {
             Err(cause) => {
                 self.connect_failed(member, cause)?;
