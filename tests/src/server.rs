@@ -3,7 +3,9 @@
 #![allow(clippy::expect_used, clippy::panic, reason = "a test that cannot continue says so and ends")]
 
 use std::net::{SocketAddr, TcpStream};
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::OnceLock;
 
 use crate::address;
 use crate::daemon::{Folder, until};
@@ -37,6 +39,70 @@ require('http').createServer((request, response) => {
 }).listen(PORT, 'IP');
 ";
 
+/// Takes bodies by their length, and refuses those for `/refuse` without reading them.
+const WSGI: &str = "\
+def app(environ, start_response):
+    if environ['PATH_INFO'] == '/refuse':
+        start_response('413 Content Too Large', [('Content-Length', '3')])
+        return [b'big']
+    taken = len(environ['wsgi.input'].read(int(environ.get('CONTENT_LENGTH') or 0)))
+    body = b'took %d' % taken
+    start_response('200 OK', [('Content-Length', str(len(body)))])
+    return [body]
+";
+
+/// The same by the other interface of Python's servers.
+const ASGI: &str = "\
+async def app(scope, receive, send):
+    if scope['type'] != 'http':
+        return
+    status, taken, more = 200, 0, scope['path'] != '/refuse'
+    while more:
+        event = await receive()
+        taken += len(event.get('body', b''))
+        more = event.get('more_body', False)
+    if scope['path'] == '/refuse':
+        status, body = 413, b'big'
+    else:
+        body = b'took %d' % taken
+    await send({'type': 'http.response.start', 'status': status,
+                'headers': [(b'content-length', str(len(body)).encode())]})
+    await send({'type': 'http.response.body', 'body': body})
+";
+
+/// What is got from PyPI; the next versions are others' to try.
+const PYTHON: [&str; 4] = ["gunicorn==27.0.1", "uvicorn==0.54.0", "hypercorn==0.18.0", "waitress==3.0.2"];
+
+/// Where what is got for tests is kept: beside what was built.
+fn cache() -> PathBuf {
+    let program = std::env::current_exe().expect("a test that runs");
+    program.ancestors().nth(3).expect("the folder of what is built").join("servers")
+}
+
+/// The folder of programs of an environment of Python with these servers, made once and kept; `None`: there is no
+/// Python, or nothing can be got.
+fn python() -> Option<&'static Path> {
+    static MADE: OnceLock<Option<PathBuf>> = OnceLock::new();
+    let make = || {
+        let folder = cache().join("python");
+        let run = |program: &Path, arguments: &[&str]| {
+            Command::new(program).args(arguments).status().is_ok_and(|status| status.success())
+        };
+        let (programs, done) = (folder.join("bin"), folder.join(PYTHON.join(",")));
+        if !done.is_file() {
+            let made = run(Path::new("python3"), &["-m", "venv", folder.to_str()?])
+                && run(&programs.join("pip"), &[&["install", "--quiet"], &PYTHON[..]].concat())
+                && std::fs::write(done, "").is_ok();
+            if !made {
+                println!("skipped: the servers of Python cannot be got");
+                return None;
+            }
+        }
+        Some(programs)
+    };
+    MADE.get_or_init(make).as_deref()
+}
+
 /// A server that runs. It is ended when this is dropped.
 pub struct Server {
     child: Child,
@@ -61,6 +127,55 @@ impl Server {
         })
     }
 
+    /// gunicorn with threads, which closes a connection after 2 seconds and does not read what it refuses.
+    #[must_use]
+    pub fn gunicorn() -> Option<Server> {
+        Server::of_python(
+            "gunicorn",
+            "app.py",
+            WSGI,
+            &["--worker-class", "gthread", "--threads", "16", "--bind", "ADDRESS", "app:app"],
+        )
+    }
+
+    /// waitress, which sends content behind the answer to HEAD.
+    #[must_use]
+    pub fn waitress() -> Option<Server> {
+        Server::of_python("waitress-serve", "app.py", WSGI, &["--listen", "ADDRESS", "app:app"])
+    }
+
+    /// uvicorn, which closes a connection after 5 seconds.
+    #[must_use]
+    pub fn uvicorn() -> Option<Server> {
+        Server::of_python(
+            "uvicorn",
+            "app.py",
+            ASGI,
+            &["--host", "IP", "--port", "NUMBER", "--log-level", "error", "app:app"],
+        )
+    }
+
+    /// hypercorn, which closes a connection after 5 seconds and does not read what it refuses.
+    #[must_use]
+    pub fn hypercorn() -> Option<Server> {
+        Server::of_python("hypercorn", "app.py", ASGI, &["--workers", "0", "--bind", "ADDRESS", "app:app"])
+    }
+
+    fn of_python(program: &str, file: &str, content: &str, arguments: &[&str]) -> Option<Server> {
+        let program = python()?.join(program);
+        let run = |command: &mut Command, folder: &Folder, address: SocketAddr| {
+            let (ip, port) = (address.ip().to_string(), address.port().to_string());
+            let filled = |it: &&str| match *it {
+                "ADDRESS" => address.to_string(),
+                "IP" => ip.clone(),
+                "NUMBER" => port.clone(),
+                other => other.to_owned(),
+            };
+            command.current_dir(folder.path()).args(arguments.iter().map(filled));
+        };
+        Some(Server::run(&program, file, content, run))
+    }
+
     fn start(
         program: &str,
         file: &str,
@@ -74,16 +189,25 @@ impl Server {
             println!("skipped: {program} is not installed");
             return None;
         };
+        Some(Server::run(&found, file, content, |command, folder, _| arguments(command, folder)))
+    }
+
+    fn run(
+        program: &Path,
+        file: &str,
+        content: &str,
+        arguments: impl FnOnce(&mut Command, &Folder, SocketAddr),
+    ) -> Server {
         let (address, folder) = (address::free(), Folder::new());
         let content = content.replace("ADDRESS", &address.to_string());
         let content = content.replace("PORT", &address.port().to_string());
         folder.write(file, content.replace("IP", &address.ip().to_string()));
-        let mut command = Command::new(found);
-        arguments(&mut command, &folder);
+        let mut command = Command::new(program);
+        arguments(&mut command, &folder, address);
         let child = command.stdin(Stdio::null()).stdout(Stdio::null()).spawn();
         let server = Server { child: child.expect("a server that starts"), address, _folder: folder };
-        until(&format!("{program} accepts connections"), || TcpStream::connect(address).is_ok());
-        Some(server)
+        until(&format!("{} accepts connections", program.display()), || TcpStream::connect(address).is_ok());
+        server
     }
 }
 
