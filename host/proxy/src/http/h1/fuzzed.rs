@@ -9,6 +9,8 @@ use super::refusal::Refusal;
 use crate::http::member::request::{Framing, write_data, write_end, write_head};
 
 const LIMITS: Limits = Limits { head: 4 << 10, fields: 20 };
+/// What is sent has a length that may not have been said, and a space behind each colon.
+const LIMITS_AGAIN: Limits = Limits { head: 8 << 10, fields: 21 };
 
 /// A request as it was read.
 #[derive(Debug, PartialEq)]
@@ -29,12 +31,12 @@ type Read = (Vec<Message>, Option<Refusal>);
 pub(crate) fn http1(bytes: &[u8]) {
     let Some((piece, bytes)) = bytes.split_first() else { return };
     // Why no more are read may be seen earlier or later.
-    let (whole, _) = read(bytes, usize::MAX);
-    let (cut, _) = read(bytes, usize::from(*piece).max(1));
+    let (whole, _) = read(bytes, usize::MAX, LIMITS);
+    let (cut, _) = read(bytes, usize::from(*piece).max(1), LIMITS);
     assert_eq!(whole, cut, "cut into pieces of {piece}");
     for message in &whole {
         let sent = send(message);
-        let (again, refusal) = read(&sent, usize::MAX);
+        let (again, refusal) = read(&sent, usize::MAX, LIMITS_AGAIN);
         assert_eq!(
             (again.len(), refusal),
             (1, None),
@@ -51,12 +53,12 @@ pub(crate) fn http1(bytes: &[u8]) {
     }
 }
 
-fn read(bytes: &[u8], piece: usize) -> Read {
+fn read(bytes: &[u8], piece: usize, limits: Limits) -> Read {
     let mut pieces = bytes.chunks(piece.min(bytes.len()).max(1));
     let mut input = Input::default();
     let mut messages = Vec::new();
     loop {
-        match read_one(&mut input, &mut pieces) {
+        match read_one(&mut input, &mut pieces, limits) {
             Ok(Some(message)) => messages.push(message),
             Ok(None) => return (messages, None),
             Err(why) => return (messages, Some(why)),
@@ -67,17 +69,18 @@ fn read(bytes: &[u8], piece: usize) -> Read {
 fn read_one<'b>(
     input: &mut Input,
     pieces: &mut impl Iterator<Item = &'b [u8]>,
+    limits: Limits,
 ) -> Result<Option<Message>, Refusal> {
-    let mut found = if input.bytes.is_empty() { None } else { input.take_head(LIMITS)? };
+    let mut found = if input.bytes.is_empty() { None } else { input.take_head(limits)? };
     while found.is_none() {
         let Some(more) = pieces.next() else { return Ok(None) };
-        found = input.head_in(more, LIMITS)?;
+        found = input.head_in(more, limits)?;
     }
     let Some(Head { parts, body: mut framing, .. }) = found.map(|head| *head) else { return Ok(None) };
     let is_chunked = framing.left().is_none();
     let (mut body, mut trailers) = (Vec::new(), None);
     loop {
-        match framing.take(&mut input.bytes, LIMITS)? {
+        match framing.take(&mut input.bytes, limits)? {
             Piece::Data(data) => body.extend_from_slice(&data),
             Piece::Trailers(fields) => trailers = Some(fields),
             Piece::End => break,
