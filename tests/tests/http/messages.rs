@@ -517,6 +517,43 @@ fn early_hints_are_early() {
     assert_eq!(client.answer().text(), "a");
 }
 
+/// A client can do without informational answers (RFC 9110 section 15.2): they do not pile up for one that does not
+/// read.
+#[test]
+fn informational_answers_do_not_wait_for_a_client_that_does_not_read() {
+    const BURST: usize = 7;
+    const BURSTS: usize = 700;
+    let interim = format!("HTTP/1.1 103 Early Hints\r\nLink: </{}>\r\n\r\n", "a".repeat(8_000));
+    let burst = interim.repeat(BURST);
+    let origin = Origin::start(move |call| {
+        loop {
+            if call.request()?.head.line.starts_with("GET /storm ") {
+                for number in 0..BURSTS {
+                    call.send(&burst)?;
+                    call.await_mark(&number.to_string())?;
+                }
+            }
+            call.send(ok("a"))?;
+        }
+    });
+    let site = Site::of(&[&origin]);
+    let mut client = site.client();
+    client.send("GET /storm HTTP/1.1\r\nHost: h\r\n\r\n");
+    let mut other = site.client();
+    for number in 0..BURSTS {
+        // The worker that answers this has looked at the burst.
+        assert_eq!(other.get("/").text(), "a");
+        origin.tell(&number.to_string());
+    }
+    let mut passed = 0;
+    while client.answer_head().status() == 103 {
+        passed += interim.len();
+    }
+    // What the buffers of two sockets take is much less than all.
+    let most = BURSTS * BURST * interim.len() / 2;
+    assert!(passed < most, "{passed} bytes waited");
+}
+
 #[test]
 fn an_answer_with_two_lengths_is_framed_by_its_chunks() {
     for lengths in [

@@ -201,7 +201,10 @@ pub(crate) fn prepare_request<'a>(
 
 /// Whether a client sends its body only once it has got 100.
 pub(crate) fn expects_continue(headers: &HeaderMap) -> bool {
-    headers.get(header::EXPECT).is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"100-continue"))
+    let lines = headers.get_all(header::EXPECT).into_iter();
+    lines
+        .flat_map(|line| line.as_bytes().split(|&byte| byte == b','))
+        .any(|expectation| expectation.trim_ascii().eq_ignore_ascii_case(b"100-continue"))
 }
 
 /// Makes the fields of a member's response fit to send to a client, and says which ones `Connection` named.

@@ -301,3 +301,18 @@ fn trailers_are_such_as_may_come_behind_a_body() {
     prepare_trailers(&mut trailers, &nominated);
     assert_eq!(trailers, head(&fit));
 }
+
+#[test]
+fn a_client_waits_for_100_wherever_it_says_so() {
+    let expects = |lines: &[&str]| {
+        let mut headers = HeaderMap::new();
+        for line in lines {
+            headers.append(header::EXPECT, line.parse().unwrap());
+        }
+        expects_continue(&headers)
+    };
+    assert!(
+        expects(&["100-Continue"]) && expects(&["foo, 100-continue"]) && expects(&["foo", "100-continue"])
+    );
+    assert!(!expects(&[]) && !expects(&["foo"]) && !expects(&["100-continue-not"]));
+}

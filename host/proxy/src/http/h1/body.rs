@@ -130,8 +130,9 @@ impl Chunk {
             *self = Chunk::Size;
             return Ok(true);
         }
-        let Some(end) = memchr(b'\n', buffer) else {
-            return if buffer.len() > MOST_CHUNK_LINE { Err(Refusal::BadChunk) } else { Ok(false) };
+        // As much of a long line is refused however it is cut.
+        let Some(end) = memchr(b'\n', &buffer[..buffer.len().min(MOST_CHUNK_LINE)]) else {
+            return if buffer.len() >= MOST_CHUNK_LINE { Err(Refusal::BadChunk) } else { Ok(false) };
         };
         let line = buffer[..end].strip_suffix(b"\r").ok_or(Refusal::BareLf)?;
         // A size near 2^64 is nothing that a body can have.

@@ -165,7 +165,8 @@ impl<S: ClientStream> Http1Connection<S> {
             let response = served.as_mut().poll(cx);
             self.wire.write_continue();
             for interim in self.stream.take_interim() {
-                if asked.http_11 {
+                // They do not wait for a client that does not read: it can do without (RFC 9110 section 15.2).
+                if asked.http_11 && self.wire.unwritten() < MOST_UNWRITTEN {
                     self.wire.write_head(|out| answer::write_interim(out, &interim));
                 }
             }

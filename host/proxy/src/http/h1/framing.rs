@@ -15,13 +15,17 @@ pub(crate) fn decimal(value: &[u8]) -> Option<u64> {
 
 /// The size in the first line of a chunk, `chunk-size [ chunk-ext ]` without its line end (RFC 9112
 /// section 7.1). White space before the extension is "bad whitespace" (section 7.1.1) and taken;
-/// anything else after the digits is not.
+/// anything else after the digits is not. Nor are octets that no extension has: a reader may end the line at a CR
+/// (section 2.2).
 pub(crate) fn chunk_size(line: &[u8]) -> Option<u64> {
     let digits = line.iter().position(|b| !b.is_ascii_hexdigit()).unwrap_or(line.len());
     if digits == 0 || digits > 16 {
         return None;
     }
     if !matches!(line[digits..].trim_ascii_start().first(), None | Some(b';')) {
+        return None;
+    }
+    if line[digits..].iter().any(|byte| byte.is_ascii_control() && *byte != b'\t') {
         return None;
     }
     let text = std::str::from_utf8(&line[..digits]).ok()?;
@@ -44,7 +48,21 @@ mod tests {
     fn chunk_sizes() {
         assert_eq!(chunk_size(b"ffffffffffffffff"), Some(u64::MAX));
         assert_eq!(chunk_size(b"1A ;name=value"), Some(26));
-        for wrong in ["", ";x", " 1", "1 2", "0x1", "+1", "1g", "00000000000000001"] {
+        assert_eq!(chunk_size(b"3;name=\"a\tb\""), Some(3));
+        for wrong in [
+            "3;a\rb",
+            "3\r",
+            "3;a\0",
+            "3;\x7f",
+            "",
+            ";x",
+            " 1",
+            "1 2",
+            "0x1",
+            "+1",
+            "1g",
+            "00000000000000001",
+        ] {
             assert_eq!(chunk_size(wrong.as_bytes()), None, "{wrong:?}");
         }
     }

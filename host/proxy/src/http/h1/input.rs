@@ -47,7 +47,7 @@ impl Input {
             }
         }
         let length = match self.lines.end(&self.bytes)? {
-            Some(length) if length <= limits.head => length,
+            Some(length) if length <= limits.head && self.blank < limits.head => length,
             None if self.bytes.len() < limits.head && self.blank < limits.head => {
                 self.let_go();
                 return Ok(None);
@@ -66,6 +66,30 @@ impl Input {
     pub(super) fn let_go(&mut self) {
         if self.bytes.is_empty() {
             self.bytes = BytesMut::new();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn empty_lines_before_a_request_have_the_limit_of_a_head_however_they_are_cut() {
+        let limits = Limits { head: 64, fields: 10 };
+        let read = |blank: usize, piece: usize| {
+            let bytes = ["\r\n".repeat(blank).as_str(), "GET / HTTP/1.1\r\nHost: h\r\n\r\n"].concat();
+            let mut input = Input::default();
+            for came in bytes.as_bytes().chunks(piece) {
+                if input.head_in(came, limits)?.is_some() {
+                    return Ok(());
+                }
+            }
+            unreachable!("it is all there")
+        };
+        for piece in [1, 2, 7, 1_000] {
+            assert_eq!(read(31, piece), Ok(()), "in pieces of {piece}");
+            assert_eq!(read(32, piece), Err(Refusal::HeadTooLarge), "in pieces of {piece}");
         }
     }
 }

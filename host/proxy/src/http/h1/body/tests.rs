@@ -71,8 +71,12 @@ fn broken_framing_is_refused() {
             assert_eq!(read(CHUNKED, bytes.as_bytes(), piece), Err(why), "{what} in pieces of {piece}");
         }
     }
-    let endless = format!("1;{}", "x".repeat(MOST_CHUNK_LINE));
-    assert_eq!(read(CHUNKED, endless.as_bytes(), 100), Err(Refusal::BadChunk));
+    let line = |length: usize| format!("1;{}\r\na\r\n0\r\n\r\n", "x".repeat(length - "1;\r\n".len()));
+    for piece in [100, MOST_CHUNK_LINE, usize::MAX] {
+        assert!(read(CHUNKED, line(MOST_CHUNK_LINE).as_bytes(), piece).is_ok(), "in pieces of {piece}");
+        let more = line(MOST_CHUNK_LINE + 1);
+        assert_eq!(read(CHUNKED, more.as_bytes(), piece), Err(Refusal::BadChunk), "in pieces of {piece}");
+    }
 }
 
 #[test]
