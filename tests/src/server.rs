@@ -176,7 +176,8 @@ impl Server {
         Some(Server::run(&program, file, content, run))
     }
 
-    fn start(
+    /// Another program; in `content`, `ADDRESS` stands for where it is to listen.
+    pub fn start(
         program: &str,
         file: &str,
         content: &str,

@@ -16,7 +16,7 @@ use shunt_rules::{Budget, Grants, Isolation, OnFault};
 
 use super::monitors::Probe;
 use super::persistence::PersistBy;
-use super::tls::ClientTls;
+use super::tls::{ClientTls, MemberTls};
 
 /// A whole configuration.
 #[derive(Clone, Debug, PartialEq)]
@@ -291,6 +291,8 @@ pub struct Pool {
     pub monitor: Option<Monitor>,
     /// How long a proxy keeps an idle connection to a member that does not say how long it keeps it. Default 4 s.
     pub keep_alive: Duration,
+    /// With members; `None`: no TLS.
+    pub tls: Option<MemberTls>,
     /// In the order of the file; addresses are unique within the pool; at least one.
     pub members: Vec<Member>,
 }
@@ -302,6 +304,8 @@ pub struct Member {
     pub address: SocketAddr,
     /// 1 to 256. Default 1.
     pub weight: u32,
+    /// What it is called in TLS; there with `tls` of the pool only.
+    pub server_name: Option<String>,
 }
 
 /// `[[snat-pool]]`

@@ -168,7 +168,13 @@ pub(super) fn registry() -> Text<String> {
     Text { what, parse: text::registry, write: String::clone }
 }
 
-/// What a server is called in TLS, or all names with one more label.
+/// What a server is called in TLS.
+pub(super) fn server_name() -> Text<String> {
+    let what = Type::Text { what: "the name of a server", pattern: None };
+    Text { what, parse: text::server_name, write: String::clone }
+}
+
+/// The same, or all names with one more label.
 pub(super) fn server_pattern() -> Text<String> {
     let what = Type::Text { what: "the name of a server, or `*.` and a name", pattern: None };
     Text { what, parse: text::server_pattern, write: String::clone }

@@ -1,4 +1,4 @@
-//! What a configuration says about TLS.
+//! What a configuration says about TLS, with clients and with members.
 
 use std::path::PathBuf;
 
@@ -119,4 +119,26 @@ pub enum CertificateField {
     Pem,
     /// `Client-Cert` of RFC 9440.
     Der,
+}
+
+/// `tls = { … }` of a pool: TLS with its members.
+#[derive(Clone, Debug, PartialEq)]
+pub struct MemberTls {
+    /// Empty: the CAs of the system.
+    pub ca: Vec<PathBuf>,
+    pub server_name: ServerName,
+    /// What Shunt shows to members that ask for a certificate: the file and that of the key.
+    pub certificate: Option<(PathBuf, PathBuf)>,
+    pub policy: Policy,
+}
+
+/// What members are called: in SNI, and what their certificates have to be for.
+#[derive(Clone, Debug, PartialEq)]
+pub enum ServerName {
+    /// By its own `server-name`, else by its address.
+    OfMember,
+    /// One name for those that have none of their own.
+    Name(String),
+    /// The host of the request.
+    OfRequest,
 }

@@ -10,6 +10,7 @@
 //! | `view` | a worker's view of virtuals, pools and rules, built on the one before it |
 //! | `connection` | a client's connection as its rules see it, whatever protocol runs over it |
 //! | `client` | a client's stream of bytes, with TLS or without |
+//! | `server` | a stream of bytes to a member, with TLS or without |
 //! | `route` | where a connection or a request is to go |
 //! | `deadline` | the one time-out that a stream waits for at a moment |
 //! | `http` | HTTP: connections, their streams, and the phases of a request |
@@ -23,5 +24,6 @@ mod listener;
 mod member;
 mod proxy_protocol;
 mod route;
+mod server;
 mod view;
 pub mod worker;

@@ -147,12 +147,17 @@ impl PoolView {
             .iter()
             .map(|member| {
                 let (address, weight) = (member.settings.address, member.settings.weight);
-                match old(address) {
+                let tls = pool.tls.as_ref().and_then(|tls| tls.member(address));
+                let same_tls =
+                    |old: &&Rc<MemberView>| old.tls.as_ref().map(Arc::as_ptr) == tls.map(Arc::as_ptr);
+                match old(address).filter(same_tls) {
                     Some(old) if old.weight == weight => Rc::clone(old),
                     Some(old) => Rc::new(old.with_weight(weight)),
                     None => {
-                        let counters = member.counters.shard(worker);
-                        Rc::new(MemberView::new(address, weight, Arc::clone(&member.state), counters))
+                        // What was made with other settings of TLS serves no more.
+                        old(address).inspect(|old| old.close_idle());
+                        let (state, counters) = (Arc::clone(&member.state), member.counters.shard(worker));
+                        Rc::new(MemberView::new(address, weight, tls.cloned(), state, counters))
                     }
                 }
             })

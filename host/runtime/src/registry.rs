@@ -66,6 +66,7 @@ impl Registry {
         }
     }
 
+    /// A pool without TLS.
     pub fn pool(&mut self, settings: &model::Pool) -> Pool {
         let (name, workers) = (&settings.name, self.workers);
         let new_table = || Arc::new(PersistenceTable::new(MOST_BINDINGS, self.hash_key));
@@ -76,7 +77,7 @@ impl Registry {
             let (state, counters) = self.members.entry(key).or_insert_with(new_member);
             Member { settings: member.clone(), state: Arc::clone(state), counters: Arc::clone(counters) }
         });
-        Pool { members: members.collect(), settings: settings.clone(), bindings }
+        Pool { members: members.collect(), settings: settings.clone(), tls: None, bindings }
     }
 
     /// The pools that a virtual probes on the service path.

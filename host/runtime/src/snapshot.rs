@@ -10,6 +10,7 @@ use shunt_rules::Attachment;
 use crate::counters::{MemberCounters, Sharded, VirtualCounters};
 use crate::pages::Pages;
 use crate::tls::Tls;
+use crate::tls::members::PoolTls;
 use shunt_config::model;
 
 /// A configuration in force. Never changed: a reload, or a rule that is loaded, makes the next one.
@@ -64,6 +65,8 @@ impl PathPool {
 
 pub struct Pool {
     pub settings: model::Pool,
+    /// `None`: no TLS with its members.
+    pub tls: Option<Arc<PoolTls>>,
     pub members: Vec<Member>,
     /// Keys bound to members, from source addresses and from rules. Shared by all workers.
     pub bindings: Arc<PersistenceTable<SocketAddr>>,

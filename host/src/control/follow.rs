@@ -1,6 +1,7 @@
 //! Files of TLS that are written while Shunt runs: certificates, keys, CAs, lists of revoked certificates, OCSP responses,
 //! ticket keys. Shunt takes them over without a reload, and without the rest of the configuration.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,7 +13,8 @@ use super::next::{Renewed, with_tls};
 use super::{ApplyError, Control, off_thread};
 use shunt_config::Marks;
 use shunt_runtime::Snapshot;
-use shunt_runtime::tls::{Invalid, Tls, material};
+use shunt_runtime::tls::members::PoolTls;
+use shunt_runtime::tls::{Invalid, Problem, Tls, material};
 
 /// Between two looks at the files. Two looks must find the same: a certificate and its key are written one after the
 /// other.
@@ -39,37 +41,65 @@ pub async fn follow_tls(control: &Mutex<Control>) {
 }
 
 fn files(snapshot: &Snapshot) -> Vec<PathBuf> {
-    snapshot.virtuals.iter().filter_map(|it| it.settings.tls.as_ref()).flat_map(material::files).collect()
+    let virtuals = snapshot.virtuals.iter().filter_map(|it| it.settings.tls.as_ref());
+    let pools = snapshot.pools.iter().filter_map(|it| it.settings.tls.as_ref());
+    virtuals.flat_map(material::files_of_clients).chain(pools.flat_map(material::files_of_members)).collect()
 }
 
 /// What the files have become.
 #[derive(Default)]
 struct Read {
     renewed: Renewed,
-    /// Of which virtual, and what.
+    /// Of what: `virtual shop`.
+    taken: Vec<String>,
+    /// Of what, and why.
     refused: Vec<(String, String)>,
 }
 
 fn read(snapshot: &Snapshot) -> Read {
     let mut read = Read::default();
-    for virtual_ in &snapshot.virtuals {
-        let Some(settings) = &virtual_.settings.tls else { continue };
-        match Tls::load(settings, virtual_.tls.as_ref(), Invalid::Refused) {
-            Ok(tls) if virtual_.tls.as_ref().is_some_and(|old| Arc::ptr_eq(old, &tls)) => {}
-            Ok(tls) => drop(read.renewed.virtuals.insert(virtual_.settings.name.clone(), tls)),
-            Err(problems) => read.refused.extend(
-                problems.into_iter().map(|it| (virtual_.settings.name.clone(), it.error.to_string())),
-            ),
-        }
+    for it in &snapshot.virtuals {
+        let Some(settings) = &it.settings.tls else { continue };
+        let made = Tls::load(settings, it.tls.as_ref(), Invalid::Refused);
+        read.note("virtual", &it.settings.name, made, it.tls.as_ref(), |renewed| &mut renewed.virtuals);
+    }
+    for it in &snapshot.pools {
+        let Some(settings) = &it.settings.tls else { continue };
+        let made = PoolTls::load(settings, &it.settings.members, it.tls.as_ref(), Invalid::Refused);
+        read.note("pool", &it.settings.name, made, it.tls.as_ref(), |renewed| &mut renewed.pools);
     }
     read
+}
+
+impl Read {
+    fn note<T>(
+        &mut self,
+        kind: &str,
+        name: &str,
+        made: Result<Arc<T>, Vec<Problem>>,
+        old: Option<&Arc<T>>,
+        of: fn(&mut Renewed) -> &mut BTreeMap<String, Arc<T>>,
+    ) {
+        match made {
+            Ok(made) if old.is_some_and(|old| Arc::ptr_eq(old, &made)) => {}
+            Ok(made) => {
+                of(&mut self.renewed).insert(name.to_owned(), made);
+                self.taken.push(format!("{kind} {name}"));
+            }
+            Err(problems) => {
+                let told = |it: Problem| (format!("{kind} {name}"), it.error.to_string());
+                self.refused.extend(problems.into_iter().map(told));
+            }
+        }
+    }
 }
 
 async fn take(control: &Mutex<Control>, marks: &Marks) -> Result<(), ApplyError> {
     loop {
         let snapshot = control.lock().await.snapshot.load_full();
         let planned = Arc::clone(&snapshot);
-        let Read { renewed, refused } = off_thread(move || Ok::<_, ApplyError>(read(&planned))).await?;
+        let Read { renewed, taken, refused } =
+            off_thread(move || Ok::<_, ApplyError>(read(&planned))).await?;
         let mut control = control.lock().await;
         if control.is_draining() {
             return Ok(());
@@ -79,21 +109,15 @@ async fn take(control: &Mutex<Control>, marks: &Marks) -> Result<(), ApplyError>
             continue;
         }
         for (name, error) in &refused {
-            tracing::error!(
-                event = "tls-files-refused",
-                "virtual" = name,
-                "{error}; what was before is served on"
-            );
+            tracing::error!(event = "tls-files-refused", of = name, "{error}; what was before is served on");
         }
         if !renewed.is_empty() {
             let config = Arc::clone(&control.config);
             control.change(&config, with_tls(&snapshot, &renewed)).await.map_err(ApplyError::Resources)?;
-            for name in renewed.virtuals.keys() {
-                tracing::info!(
-                    event = "tls-files-taken",
-                    "virtual" = name,
-                    "changed files of TLS are in force"
-                );
+            let snapshot = control.snapshot.load_full();
+            control.monitors.apply(&snapshot);
+            for name in &taken {
+                tracing::info!(event = "tls-files-taken", of = name, "changed files of TLS are in force");
             }
         }
         if refused.is_empty() {

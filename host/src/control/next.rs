@@ -9,7 +9,8 @@ use shunt_config::model::{self, Config};
 use shunt_runtime::pages::Pages;
 use shunt_runtime::registry::Registry;
 use shunt_runtime::tls::Tls;
-use shunt_runtime::{PacketVirtual, Pool, Snapshot, Virtual};
+use shunt_runtime::tls::members::PoolTls;
+use shunt_runtime::{Member, PacketVirtual, Pool, Snapshot, Virtual};
 
 /// Makes the parts of a snapshot, list by list; those that do not change are those that run.
 pub(super) struct Builder<'a> {
@@ -25,15 +26,15 @@ impl<'a> Builder<'a> {
         Builder { before, rules, registry, summary }
     }
 
-    /// `tls` has the certificates of each proxy and `pages` its pages, in their order.
+    /// `pages` has those of each proxy, in their order.
     pub(super) fn build(
         mut self,
         config: &Config,
-        tls: Vec<Option<Arc<Tls>>>,
+        tls: PlannedTls,
         pages: Vec<Arc<Pages>>,
     ) -> (Snapshot, ReloadSummary) {
-        let pools: Vec<_> = config.pools.iter().map(|it| self.pool(it)).collect();
-        let files = tls.into_iter().zip(pages);
+        let pools: Vec<_> = config.pools.iter().zip(tls.pools).map(|(it, tls)| self.pool(it, tls)).collect();
+        let files = tls.virtuals.into_iter().zip(pages);
         let virtuals = config.virtuals.iter().zip(files);
         let virtuals = virtuals.map(|(it, (tls, pages))| self.virtual_(it, tls, pages)).collect();
         let packet_virtuals =
@@ -45,13 +46,16 @@ impl<'a> Builder<'a> {
         (snapshot, self.summary)
     }
 
-    fn pool(&mut self, settings: &model::Pool) -> Arc<Pool> {
+    fn pool(&mut self, settings: &model::Pool, tls: Option<Arc<PoolTls>>) -> Arc<Pool> {
         let old = self.before.pool(&settings.name);
-        if let Some(old) = old.filter(|old| old.settings == *settings) {
+        let same = |old: &&Arc<Pool>| {
+            old.settings == *settings && old.tls.as_ref().map(Arc::as_ptr) == tls.as_ref().map(Arc::as_ptr)
+        };
+        if let Some(old) = old.filter(same) {
             return self.unchanged(old);
         }
         self.note(old.is_some(), "pool", &settings.name);
-        Arc::new(self.registry.pool(settings))
+        Arc::new(Pool { tls, ..self.registry.pool(settings) })
     }
 
     fn virtual_(
@@ -135,15 +139,22 @@ fn removed(before: &Snapshot, after: &Snapshot) -> Vec<String> {
         .collect()
 }
 
+/// TLS of each proxy and each pool, in their order.
+pub(super) struct PlannedTls {
+    pub(super) virtuals: Vec<Option<Arc<Tls>>>,
+    pub(super) pools: Vec<Option<Arc<PoolTls>>>,
+}
+
 /// TLS settings made anew of files that have changed, by the names of what they are of.
 #[derive(Default)]
 pub(super) struct Renewed {
     pub(super) virtuals: BTreeMap<String, Arc<Tls>>,
+    pub(super) pools: BTreeMap<String, Arc<PoolTls>>,
 }
 
 impl Renewed {
     pub(super) fn is_empty(&self) -> bool {
-        self.virtuals.is_empty()
+        self.virtuals.is_empty() && self.pools.is_empty()
     }
 }
 
@@ -159,12 +170,26 @@ pub(super) fn with_tls(before: &Snapshot, renewed: &Renewed) -> Snapshot {
             counters: Arc::clone(&virtual_.counters),
         })
     });
+    let pools = before.pools.iter().map(|pool| {
+        let Some(tls) = renewed.pools.get(&pool.settings.name) else { return Arc::clone(pool) };
+        let members = pool.members.iter().map(|it| Member {
+            settings: it.settings.clone(),
+            state: Arc::clone(&it.state),
+            counters: Arc::clone(&it.counters),
+        });
+        Arc::new(Pool {
+            settings: pool.settings.clone(),
+            tls: Some(Arc::clone(tls)),
+            members: members.collect(),
+            bindings: Arc::clone(&pool.bindings),
+        })
+    });
     Snapshot {
         epoch: before.epoch + 1,
         virtuals: virtuals.collect(),
         packet_virtuals: before.packet_virtuals.clone(),
         translators: before.translators.clone(),
-        pools: before.pools.clone(),
+        pools: pools.collect(),
     }
 }
 

@@ -16,13 +16,15 @@ use super::environment::DaemonEnvironment;
 use super::guard::{Allow, Before};
 use super::highest::Highest;
 use super::history::Running;
+use super::next::PlannedTls;
 use super::packs::{Loaded, Packs, play_cases};
 use super::pages;
 use super::rules::{self, Histories, LoadError, RuleName, Using, lines};
 use shunt_config::{Document, Fingerprint, Remark, Report, model};
 use shunt_runtime::Snapshot;
 use shunt_runtime::pages::Pages;
-use shunt_runtime::tls::{Invalid, Tls};
+use shunt_runtime::tls::members::PoolTls;
+use shunt_runtime::tls::{Invalid, Problem, Tls};
 
 /// What `shunt check` found to be right.
 #[derive(Clone, Debug, Serialize)]
@@ -99,8 +101,7 @@ pub(super) struct Plan {
     /// What ran before it.
     pub(super) highest: Highest,
     pub(super) asked: Asked,
-    /// The certificates of each virtual, in their order.
-    pub(super) tls: Vec<Option<Arc<Tls>>>,
+    pub(super) tls: PlannedTls,
     /// The pages of each virtual, in their order.
     pub(super) pages: Vec<Arc<Pages>>,
     /// Of rules that are new.
@@ -291,31 +292,34 @@ fn remark(name: &RuleName, error: &LoadError) -> Vec<Remark> {
     }
 }
 
-/// The certificates of each virtual, in their order.
-fn plan_tls(
-    document: &Document,
-    before: &Snapshot,
-    asked: Asked,
-) -> Result<Vec<Option<Arc<Tls>>>, ApplyError> {
+/// Makes what TLS needs of the files that the configuration names; all that is wrong with them is told.
+fn plan_tls(document: &Document, before: &Snapshot, asked: Asked) -> Result<PlannedTls, ApplyError> {
     let mut remarks = Vec::new();
     // One certificate of many must not keep a daemon from starting again.
     let invalid = if asked == Asked::Start { Invalid::Served } else { Invalid::Refused };
-    let planned = document.config.virtuals.iter().map(|virtual_| {
-        let settings = virtual_.tls.as_ref()?;
-        let old = before.virtual_named(&virtual_.name).and_then(|it| it.tls.as_ref());
-        match Tls::load(settings, old, invalid) {
-            Ok(tls) => Some(tls),
-            Err(problems) => {
-                remarks.extend(problems.into_iter().map(|problem| {
-                    let key =
-                        ["virtual", &virtual_.name, "tls"].into_iter().chain(problem.key.iter().copied());
-                    let message = problem.error.to_string();
-                    Remark { key: key.map(str::to_owned).collect(), message, help: None }
-                }));
-                None
-            }
-        }
-    });
-    let planned: Vec<_> = planned.collect();
+    let mut refuse = |table: &str, name: &str, problems: Vec<Problem>| {
+        remarks.extend(problems.into_iter().map(|problem| {
+            let key = [table, name, "tls"].into_iter().chain(problem.key.iter().copied());
+            Remark { key: key.map(str::to_owned).collect(), message: problem.error.to_string(), help: None }
+        }));
+    };
+    let mut planned = PlannedTls { virtuals: Vec::new(), pools: Vec::new() };
+    for it in &document.config.virtuals {
+        let old = before.virtual_named(&it.name).and_then(|it| it.tls.as_ref());
+        let tls = it.tls.as_ref().map(|settings| Tls::load(settings, old, invalid)).transpose();
+        planned.virtuals.push(tls.unwrap_or_else(|problems| {
+            refuse("virtual", &it.name, problems);
+            None
+        }));
+    }
+    for it in &document.config.pools {
+        let old = before.pool(&it.name).and_then(|it| it.tls.as_ref());
+        let tls =
+            it.tls.as_ref().map(|settings| PoolTls::load(settings, &it.members, old, invalid)).transpose();
+        planned.pools.push(tls.unwrap_or_else(|problems| {
+            refuse("pool", &it.name, problems);
+            None
+        }));
+    }
     if remarks.is_empty() { Ok(planned) } else { Err(ApplyError::Config(document.refuse(remarks))) }
 }

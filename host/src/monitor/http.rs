@@ -9,8 +9,9 @@ use http_body_util::{BodyExt, Empty};
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use shunt_config::monitors::Http;
+use shunt_wire::authority::split_port;
 use thiserror::Error;
-use tokio::net::TcpStream;
+use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::probe::{self, Ask, Good, MAX_BODY_BYTES, ProbeTransport, Probing, io_text};
 use super::tcp::connect;
@@ -30,6 +31,7 @@ impl Ask for Http {
     async fn ask<S: ProbeTransport>(&self, probing: Probing<'_, S>) -> Result<Good, probe::Failure> {
         let Http { path, host, expect } = self;
         let address = probing.to.to_string();
+        let tls = probing.tls;
         let stream = connect(probing).await?;
         let request = Request::get(path)
             .header(HOST, host.as_deref().unwrap_or(&address))
@@ -38,7 +40,15 @@ impl Ask for Http {
             .header(USER_AGENT, HeaderValue::from_static(concat!("shunt/", env!("CARGO_PKG_VERSION"))))
             .body(Empty::new())
             .map_err(Failure::Request)?;
-        let got = get(stream, request).await?;
+        let got = match tls {
+            None => get(stream, request).await?,
+            Some(tls) => {
+                let host = host.as_deref().unwrap_or(&address);
+                let (host, _) = split_port(host.as_bytes());
+                let name = tls.name(std::str::from_utf8(host).ok())?;
+                get(tls.connect(stream, name).await?, request).await?
+            }
+        };
         if !expect.contains(&got.as_u16()) {
             return Err(Failure::Status { got, expected: expect.clone() }.into());
         }
@@ -47,7 +57,10 @@ impl Ask for Http {
 }
 
 /// The status of the answer, once its body is there, or as much of it as a probe reads.
-async fn get(stream: TcpStream, request: Request<Empty<Bytes>>) -> Result<StatusCode, Failure> {
+async fn get(
+    stream: impl AsyncRead + AsyncWrite + Unpin,
+    request: Request<Empty<Bytes>>,
+) -> Result<StatusCode, Failure> {
     let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(Failure::Exchange)?;
     let exchange = async {
         let response = sender.send_request(request).await?;

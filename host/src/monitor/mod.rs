@@ -31,6 +31,7 @@ use on_path::ServicePath;
 use probe::Probe;
 use shunt_config::model;
 use shunt_packets::Probes;
+use shunt_runtime::tls::members::ToMember;
 use shunt_runtime::{Member, Pool, Snapshot};
 use watch::{AggregateHealth, Known, LastResult, Watched};
 
@@ -55,6 +56,7 @@ struct Key {
 struct Watch {
     settings: model::Monitor,
     path: Option<ServicePath>,
+    tls: Option<Arc<ToMember>>,
     state: Arc<MemberState>,
     last: Arc<LastResult>,
     /// What was known when it began.
@@ -98,6 +100,7 @@ impl Monitors {
                     member.state.set_up(true);
                     continue;
                 };
+                let tls = pool.tls.as_ref().and_then(|tls| tls.member(member.settings.address));
                 let is_known = watched.contains(&Arc::as_ptr(&member.state));
                 let known = if is_known { Known::Elsewhere(member.state.is_up()) } else { Known::Never };
                 let paths = paths(snapshot, pool, member);
@@ -107,13 +110,13 @@ impl Monitors {
                 if straight {
                     let key = key(None);
                     let old = (before.remove(&key), known);
-                    let watch = Watch::next(old, &key, (settings, None), &member.state, &self.probes);
+                    let watch = Watch::next(old, &key, (settings, None, tls), &member.state, &self.probes);
                     self.watches.insert(key, watch);
                 }
                 for (path, state) in paths {
                     let key = key(Some(path.virtual_.clone()));
                     let old = (before.remove(&key), known);
-                    let watch = Watch::next(old, &key, (settings, Some(path)), &state, &self.probes);
+                    let watch = Watch::next(old, &key, (settings, Some(path), tls), &state, &self.probes);
                     watch.last.belong(whole.clone());
                     self.watches.insert(key, watch);
                 }
@@ -177,14 +180,20 @@ impl Watch {
     fn next(
         (old, elsewhere): (Option<Watch>, Known),
         key: &Key,
-        (settings, path): (&model::Monitor, Option<ServicePath>),
+        (settings, path, tls): (&model::Monitor, Option<ServicePath>, Option<&Arc<ToMember>>),
         state: &Arc<MemberState>,
         probes: &Arc<Probes>,
     ) -> Watch {
         // A member that left and came back has a new state, of which its old watch knows nothing.
         let old = old.filter(|old| Arc::ptr_eq(&old.state, state));
         let known = match old {
-            Some(old) if old.settings == *settings && old.path == path => return old,
+            Some(old)
+                if old.settings == *settings
+                    && old.path == path
+                    && old.tls.as_ref().map(Arc::as_ptr) == tls.map(Arc::as_ptr) =>
+            {
+                return old;
+            }
             // The old task ends here, before the new one begins.
             Some(old) if old.last.text().is_some() => Known::Same,
             Some(old) if old.knows() => Known::Elsewhere(state.is_up()),
@@ -208,9 +217,10 @@ impl Watch {
         };
         let delay = delay(&key.pool, key.member, settings.interval);
         let (probes, on_path) = (Arc::clone(probes), path.clone());
+        let (tls, of_probe) = (tls.cloned(), tls.cloned());
         let task = tokio::spawn(async move {
             let model::Monitor { probe, timeout, .. } = watched.settings.clone();
-            let probe = Probe { address: watched.address, does: probe, timeout };
+            let probe = Probe { address: watched.address, does: probe, timeout, tls: of_probe };
             match &on_path {
                 Some(path) => {
                     watch::run(&watched, known, delay, || path.probe(&probe, &watched.state, &probes)).await;
@@ -218,7 +228,7 @@ impl Watch {
                 None => watch::run(&watched, known, delay, || probe.run()).await,
             }
         });
-        Watch { settings: settings.clone(), path, state: Arc::clone(state), last, known, task }
+        Watch { settings: settings.clone(), path, tls, state: Arc::clone(state), last, known, task }
     }
 }
 

@@ -110,7 +110,12 @@ impl ServicePath {
             monitors::Probe::Http(_) => monitors::Probe::Tcp(monitors::Tcp),
             other => other.clone(),
         };
-        let question = Probe { address: self.member, does, timeout: probe.timeout.min(QUESTION) };
+        let question = Probe {
+            address: self.member,
+            does,
+            timeout: probe.timeout.min(QUESTION),
+            tls: probe.tls.clone(),
+        };
         let plainly = question.run();
         let from_here = async {
             let here = self.own_address().filter(|_| self.is_direct())?;

@@ -4,9 +4,11 @@ use std::borrow::Cow;
 use std::fmt;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::sync::Arc;
 use std::time::Duration;
 
 use shunt_config::monitors;
+use shunt_runtime::tls::members::{NoTls, ToMember};
 use thiserror::Error;
 
 /// How much of an answer is read. A health page is short; what is longer is cut by closing.
@@ -20,6 +22,8 @@ pub(super) struct Probe {
     pub(super) does: monitors::Probe,
     /// For all of it.
     pub(super) timeout: Duration,
+    /// For kinds that speak TLS where clients' requests do.
+    pub(super) tls: Option<Arc<ToMember>>,
 }
 
 /// How a probe is sent.
@@ -60,6 +64,8 @@ pub(super) enum Failure {
     TimedOut(Duration),
     #[error(transparent)]
     Http(#[from] super::http::Failure),
+    #[error("TLS: {0}")]
+    Tls(#[from] NoTls),
     #[error(transparent)]
     Udp(#[from] super::udp::Failure),
     /// It failed on the service path, and this is why.
@@ -95,7 +101,7 @@ impl Probe {
         transport: &S,
         held: &mut Option<S::Held>,
     ) -> Result<Good, Failure> {
-        let probing = Probing { to: self.address, transport, held };
+        let probing = Probing { to: self.address, tls: self.tls.as_deref(), transport, held };
         match &self.does {
             monitors::Probe::Tcp(tcp) => tcp.ask(probing).await,
             monitors::Probe::Http(http) => http.ask(probing).await,
@@ -114,6 +120,7 @@ pub(super) trait Ask {
 /// One probe in flight.
 pub(super) struct Probing<'a, S: ProbeTransport> {
     pub(super) to: SocketAddr,
+    pub(super) tls: Option<&'a ToMember>,
     transport: &'a S,
     held: &'a mut Option<S::Held>,
 }

@@ -127,7 +127,7 @@ fn closed_port() -> SocketAddr {
 }
 
 async fn told(address: SocketAddr, does: Does, timeout: Duration) -> String {
-    match (Probe { address, does, timeout }).run().await {
+    match (Probe { address, does, timeout, tls: None }).run().await {
         Ok(good) => format!("good: {good}"),
         Err(failure) => {
             assert!(!failure.is_ours());
@@ -212,15 +212,17 @@ async fn a_long_body_is_not_read_to_its_end() {
 }
 
 fn snapshot(members: &[(SocketAddr, &Arc<MemberState>)], monitor: Option<model::Monitor>) -> Snapshot {
-    let settings = |address| model::Member { address, weight: 1 };
+    let settings = |address| model::Member { address, weight: 1, server_name: None };
     let pool = Pool {
         settings: model::Pool {
             name: "web".to_owned(),
             balance: Balance::RoundRobin,
             monitor,
             keep_alive: 4 * SECOND,
+            tls: None,
             members: members.iter().map(|(address, _)| settings(*address)).collect(),
         },
+        tls: None,
         members: members
             .iter()
             .map(|(address, state)| Member {

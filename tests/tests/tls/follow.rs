@@ -144,7 +144,7 @@ fn a_bad_file_is_refused_and_the_old_one_stays() {
     assert_eq!(certificates[0]["not-after"], "2120-01-01T00:00:00Z");
 
     folder.write("one.pem", &read("two.pem")[..300]);
-    daemon.wait_log("event=\"tls-files-refused\" virtual=\"web\"");
+    daemon.wait_log("event=\"tls-files-refused\" of=\"virtual web\"");
     daemon.wait_log("has no `-----END CERTIFICATE-----`: copy the whole file; what was before is served on");
     let said = s_client(folder, address, "-servername a.example");
     assert!(said.contains("subject=CN = one\n"), "{said}");

@@ -10,5 +10,6 @@
 mod certificates;
 mod clients;
 mod follow;
+mod members;
 mod pki;
 mod sessions;

@@ -8,9 +8,10 @@ use super::super::containers::{list, once, table as in_table};
 use super::super::model::{Member, Monitor, Pool};
 use super::super::monitors;
 use super::super::report::{Cause, Refusal};
-use super::super::shape::{duration, integer, member_address, name, one_of, target};
+use super::super::shape::{duration, integer, member_address, name, one_of, server_name, target};
 use super::super::units::{DURATION, milliseconds};
 use super::super::walk::Table;
+use super::tls::member_tls;
 use super::{HOUR, MILLISECOND, SECOND};
 
 pub(in super::super) fn pool(table: &mut Table<'_>) -> Option<Pool> {
@@ -42,11 +43,22 @@ pub(in super::super) fn pool(table: &mut Table<'_>) -> Option<Pool> {
         duration(Duration::ZERO..=HOUR),
         4 * SECOND,
     );
+    let tls = table.derived(
+        "tls",
+        "TLS with the members, and of their HTTP monitor.",
+        in_table(member_tls),
+        "no TLS",
+    );
     let members = table.required("members", "The members, at least one.", list(in_table(member)));
     let members = members?;
+    if !table.wrote("tls") && members.iter().any(|member| member.server_name.is_some()) {
+        let refusal = Refusal::new(Cause::Conflict, "`server-name` means nothing without `tls`")
+            .help("add `tls = {}` to the pool, or remove `server-name` of its members");
+        table.refuse("members", refusal);
+    }
     let alike = members.windows(2).all(|pair| pair[0].weight == pair[1].weight);
     let natural = if alike { Balance::RoundRobin } else { Balance::WeightedRoundRobin };
-    Some(Pool { name: name?, balance: balance.unwrap_or(natural), monitor, keep_alive, members })
+    Some(Pool { name: name?, balance: balance.unwrap_or(natural), monitor, keep_alive, tls, members })
 }
 
 fn member(table: &mut Table<'_>) -> Option<Member> {
@@ -58,7 +70,12 @@ fn member(table: &mut Table<'_>) -> Option<Member> {
     );
     let weight =
         table.or("weight", "Its share, in proportion to the weights of the others.", integer(1..=256u32), 1);
-    Some(Member { address: address?, weight })
+    let server_name = table.optional(
+        "server-name",
+        "With `tls`: what it is called, in the place of the name that the pool gives its members.",
+        server_name(),
+    );
+    Some(Member { address: address?, weight, server_name })
 }
 
 fn monitor(table: &mut Table<'_>) -> Option<Monitor> {

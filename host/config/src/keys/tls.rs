@@ -1,13 +1,14 @@
-//! `tls` of proxies.
+//! `tls` of proxies and of pools.
 
-use super::super::containers::{list, one_or_list, table as in_table};
+use super::super::containers::{list, one_or_list, or_table, table as in_table};
+use super::super::reference::Type;
 use super::super::report::{Cause, Refusal};
-use super::super::shape::{file, new_file, one_of, server_pattern};
+use super::super::shape::{OnlyTrue, Shape, Text, file, new_file, one_of, server_name, server_pattern};
 use super::super::tls::{
-    CIPHER_SUITES, Certificate, CertificateField, CipherSuite, ClientCertificates, ClientTls, GROUPS, Policy,
-    Version,
+    CIPHER_SUITES, Certificate, CertificateField, CipherSuite, ClientCertificates, ClientTls, GROUPS,
+    MemberTls, Policy, ServerName, Version,
 };
-use super::super::walk::Table;
+use super::super::walk::{At, Table, Walk};
 
 /// RFC 8996.
 const TOO_OLD: &str = "use `\"1.2\"`: older versions are broken, and Shunt does not speak them";
@@ -100,7 +101,7 @@ fn names_and_ocsp(table: &mut Table<'_>) -> (Vec<String>, Option<std::path::Path
     (names.unwrap_or_default(), ocsp)
 }
 
-/// What may be negotiated.
+/// What may be negotiated; the same toward clients and members.
 fn policy(table: &mut Table<'_>) -> Policy {
     let min_version = table.or(
         "min-version",
@@ -122,7 +123,8 @@ fn policy(table: &mut Table<'_>) -> Policy {
     );
     let groups = table.derived(
         "groups",
-        "Groups for the key exchange, by their names at IANA. Of those that both have, the client's first is taken.",
+        "Groups for the key exchange, by their names at IANA. Of those that both sides have, the client's first is taken; toward members \
+         Shunt is the client, and this list its order.",
         list(one_of(GROUPS).instead(GROUPS_OF_OPENSSL)),
         "hybrids with a post-quantum half, `X25519MLKEM768` and `SecP256r1MLKEM768`, then `x25519`, `secp256r1` and `secp384r1`",
     );
@@ -205,6 +207,60 @@ fn client_certificates(table: &mut Table<'_>) -> Option<ClientCertificates> {
         }
     }
     Some(ClientCertificates { ca: ca?, crl: crl.unwrap_or_default(), required, headers })
+}
+
+pub(super) fn member_tls(table: &mut Table<'_>) -> Option<MemberTls> {
+    let ca = table.derived(
+        "ca",
+        "The CAs that certificates of members must come from, PEM; a file may have several.",
+        one_or_list(file(PEM)),
+        "the CAs of the system",
+    );
+    let server_name = table.derived(
+        "server-name",
+        "The name of the members: sent to them (SNI), and what their certificates must be for. A member's own `server-name` goes \
+         before it. `{ request-host = true }`: the host of each request; connections are reused for requests of the same host \
+         only.",
+        or_table(PoolName(server_name()), of_request),
+        "the member's address, which its certificate must have; no name is sent then",
+    );
+    let certificate = table.optional(
+        "certificate",
+        "The certificate that Shunt shows to members that ask for one, with its intermediate certificates, PEM.",
+        file(PEM),
+    );
+    let key = table.optional("key", "The private key of `certificate`, PEM.", file(PEM));
+    let policy = policy(table);
+    if table.wrote("certificate") {
+        table.needs("key");
+    }
+    table.only_with(&["key"], "certificate");
+    Some(MemberTls {
+        ca: ca.unwrap_or_default(),
+        server_name: server_name.unwrap_or(ServerName::OfMember),
+        certificate: certificate.zip(key),
+        policy,
+    })
+}
+
+/// One name for the members of a pool.
+struct PoolName(Text<String>);
+
+impl Shape for PoolName {
+    type Value = ServerName;
+
+    fn describe(&self) -> Type {
+        self.0.describe()
+    }
+
+    fn read(&self, at: At<'_>, walk: &mut Walk) -> Option<ServerName> {
+        self.0.read(at, walk).map(ServerName::Name)
+    }
+}
+
+fn of_request(table: &mut Table<'_>) -> Option<ServerName> {
+    let host = table.required("request-host", "The host of the request, without its port.", OnlyTrue);
+    host.map(|()| ServerName::OfRequest)
 }
 
 /// Suites by the names that OpenSSL gives those of TLS 1.2.

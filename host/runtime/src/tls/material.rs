@@ -7,7 +7,7 @@ use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 
 use aws_lc_rs::digest::{Context, SHA256};
-use shunt_config::tls::ClientTls;
+use shunt_config::tls::{ClientTls, MemberTls};
 use shunt_rules::plain_file;
 
 use super::{Problem, TlsError};
@@ -25,6 +25,12 @@ impl Material {
     /// Those that cannot be read.
     pub(super) fn of_clients(settings: &ClientTls) -> Result<Material, Vec<Problem>> {
         Material::read(named_by_clients(settings))
+    }
+
+    /// # Errors
+    /// Those that cannot be read.
+    pub(super) fn of_members(settings: &MemberTls) -> Result<Material, Vec<Problem>> {
+        Material::read(named_by_members(settings))
     }
 
     fn read(named: Vec<Named<'_>>) -> Result<Material, Vec<Problem>> {
@@ -63,8 +69,13 @@ pub(super) fn digest<'a>(parts: impl Iterator<Item = &'a [u8]>) -> [u8; 32] {
 }
 
 /// The files that settings name.
-pub fn files(settings: &ClientTls) -> impl Iterator<Item = PathBuf> {
+pub fn files_of_clients(settings: &ClientTls) -> impl Iterator<Item = PathBuf> {
     named_by_clients(settings).into_iter().map(|(_, path)| path.clone())
+}
+
+/// The files that settings name.
+pub fn files_of_members(settings: &MemberTls) -> impl Iterator<Item = PathBuf> {
+    named_by_members(settings).into_iter().map(|(_, path)| path.clone())
 }
 
 fn named_by_clients(settings: &ClientTls) -> Vec<Named<'_>> {
@@ -79,6 +90,15 @@ fn named_by_clients(settings: &ClientTls) -> Vec<Named<'_>> {
         named.extend(clients.crl.iter().map(|path| (&["client-certificates", "crl"][..], path)));
     }
     named.extend(settings.ticket_keys.iter().map(|path| (&["ticket-keys"][..], path)));
+    named
+}
+
+fn named_by_members(settings: &MemberTls) -> Vec<Named<'_>> {
+    let mut named: Vec<Named<'_>> = settings.ca.iter().map(|path| (&["ca"][..], path)).collect();
+    if let Some((certificate, key)) = &settings.certificate {
+        named.push((&["certificate"], certificate));
+        named.push((&["key"], key));
+    }
     named
 }
 

@@ -10,6 +10,7 @@
 //! | `policy` | versions, cipher suites and groups |
 //! | `clients` | which certificates of clients are taken |
 //! | [`peer`] | what is said of a client's certificate |
+//! | [`members`] | TLS with members |
 //! | `tickets` | sessions that are resumed, by any worker and any balancer |
 //! | `ocsp` | responses that are stapled |
 //! | `key_log` | secrets of sessions, where an operator asks for them |
@@ -20,6 +21,7 @@ mod clients;
 pub mod error;
 mod key_log;
 pub mod material;
+pub mod members;
 mod ocsp;
 pub mod peer;
 mod pem;

@@ -7,19 +7,17 @@
 
 use std::future::Future;
 use std::io;
-use std::mem::MaybeUninit;
 use std::pin::pin;
 use std::task::{Context, Poll, ready};
 
 use bytes::{Bytes, BytesMut};
 use http::{Method, request, response};
-use socket2::SockRef;
 use tokio::io::AsyncReadExt;
-use tokio::net::TcpStream;
-use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::task::{JoinHandle, spawn_local};
+use tokio_rustls::rustls::pki_types::ServerName;
 
 use crate::http::body::RequestBody;
+use crate::server::{ReadHalf, ServerStream, WriteHalf};
 
 use super::Broken;
 use super::outgoing::{Outgoing, Pace, Resend};
@@ -31,6 +29,7 @@ const MOST_READ: usize = 64 << 10;
 pub(super) struct ServerConnection {
     /// `None` only while it is being split.
     stream: Option<Stream>,
+    called: Option<ServerName<'static>>,
     request: Outgoing,
     /// What was read and not looked at.
     read: BytesMut,
@@ -45,17 +44,17 @@ pub(super) struct ServerConnection {
 }
 
 enum Stream {
-    Whole(TcpStream),
+    Whole(ServerStream),
     /// The other half is with the task that sends the rest of the request.
     Split {
-        reading: OwnedReadHalf,
+        reading: ReadHalf,
         sending: Sending,
     },
 }
 
 /// A task that sends the rest of a request, and ends with what it works for. It comes to the half that it wrote
 /// to where all of it got out.
-struct Sending(JoinHandle<Option<(OwnedWriteHalf, Outgoing)>>);
+struct Sending(JoinHandle<Option<(WriteHalf, Outgoing)>>);
 
 impl Drop for Sending {
     fn drop(&mut self) {
@@ -64,8 +63,10 @@ impl Drop for Sending {
 }
 
 impl ServerConnection {
-    pub(super) fn new(stream: TcpStream) -> Self {
+    /// `called`: requests to other names need another connection.
+    pub(super) fn new(stream: ServerStream, called: Option<ServerName<'static>>) -> Self {
         ServerConnection {
+            called,
             stream: Some(Stream::Whole(stream)),
             request: Outgoing::default(),
             read: BytesMut::new(),
@@ -79,24 +80,25 @@ impl ServerConnection {
 
     /// Whether the member has said nothing since the last answer, as it should: neither closed the
     /// connection nor sent bytes without a request. Costs a system call only where something came.
-    pub(super) fn is_quiet(&self) -> bool {
-        match &self.stream {
-            Some(Stream::Whole(stream)) => {
-                matches!(stream.try_read(&mut [0]), Err(error) if error.kind() == io::ErrorKind::WouldBlock)
-            }
-            Some(Stream::Split { .. }) | None => false,
-        }
+    pub(super) fn is_quiet(&mut self) -> bool {
+        self.whole().is_some_and(ServerStream::is_quiet)
     }
 
     /// The same, asked of the kernel itself: what came since the worker last waited for events is seen, too.
-    pub(super) fn is_quiet_now(&self) -> bool {
-        match &self.stream {
-            Some(Stream::Whole(stream)) => {
-                let peeked = SockRef::from(stream).peek(&mut [MaybeUninit::uninit()]);
-                matches!(peeked, Err(error) if error.kind() == io::ErrorKind::WouldBlock)
-            }
-            Some(Stream::Split { .. }) | None => false,
+    pub(super) fn is_quiet_now(&mut self) -> bool {
+        self.whole().is_some_and(ServerStream::is_quiet_now)
+    }
+
+    fn whole(&mut self) -> Option<&mut ServerStream> {
+        match &mut self.stream {
+            Some(Stream::Whole(stream)) => Some(stream),
+            Some(Stream::Split { .. }) | None => None,
         }
+    }
+
+    /// Whether it goes to what is called so; see [`ServerConnection::new`].
+    pub(super) fn is_called(&self, name: Option<&ServerName<'static>>) -> bool {
+        self.called.as_ref() == name
     }
 
     /// Whether another request may follow the one that was answered.
@@ -175,7 +177,7 @@ impl ServerConnection {
                 }
             }
             match self.poll_read(cx) {
-                Poll::Ready(Ok(0)) => {
+                Poll::Ready(end) if is_end(&end) => {
                     let closed = if self.read.is_empty() { Broken::Closed } else { Broken::Truncated };
                     return Poll::Ready(Err(self.unwritable.take().unwrap_or(closed)));
                 }
@@ -240,7 +242,7 @@ impl ServerConnection {
             Stream::Split { reading, mut sending } => {
                 let (writing, request) = (&mut sending.0).await.ok()??;
                 self.request = request;
-                reading.reunite(writing).ok()?
+                reading.reunite(writing)?
             }
         };
         self.stream = Some(Stream::Whole(stream));
@@ -248,7 +250,7 @@ impl ServerConnection {
     }
 
     /// The raw connection, and what was read from it already.
-    pub(super) fn into_stream(self) -> Option<(TcpStream, BytesMut)> {
+    pub(super) fn into_stream(self) -> Option<(ServerStream, BytesMut)> {
         match self.stream {
             Some(Stream::Whole(stream)) => Some((stream, self.read)),
             Some(Stream::Split { .. }) | None => None,
@@ -277,5 +279,14 @@ impl ServerConnection {
             self.read_size = (2 * self.read_size).min(MOST_READ);
         }
         Poll::Ready(Ok(count))
+    }
+}
+
+/// Whether nothing more comes. An end without close_notify (RFC 8446 section 6.1) is one where no answer was begun, and an
+/// answer that was is cut off either way.
+fn is_end(read: &io::Result<usize>) -> bool {
+    match read {
+        Ok(count) => *count == 0,
+        Err(error) => error.kind() == io::ErrorKind::UnexpectedEof,
     }
 }

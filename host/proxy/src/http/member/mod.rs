@@ -22,16 +22,19 @@ use thiserror::Error;
 use tokio::net::TcpStream;
 use tokio::task::spawn_local;
 use tokio::time::{Instant, timeout};
+use tokio_rustls::rustls::pki_types::ServerName;
 
 use crate::http::body::{BodyError, RequestBody, RequestBodyState};
 use crate::http::fields::prepare_response;
 use crate::http::stream::Stream;
 use crate::member::MemberView;
+use crate::server::ServerStream;
 use connection::ServerConnection;
 use lifetime::Lifetime;
 pub(crate) use outgoing::{MOST_KEPT, Pace, Resend};
 use response::Piece;
 use shunt_runtime::dial;
+use shunt_runtime::tls::members::NoTls;
 
 /// Idle connections kept per member and worker. Enough for the concurrency that one worker reaches;
 /// more would only hold descriptors of the member.
@@ -72,6 +75,8 @@ pub(crate) enum ConnectError {
     Refused,
     TimedOut,
     Unreachable,
+    /// There is a connection, and no TLS on it.
+    Tls(NoTls),
     Other,
 }
 
@@ -159,18 +164,29 @@ impl Kept {
     }
 
     /// See [`Lease::reuse`].
-    fn reuse(&self, now: Instant, repeatable: bool) -> Option<(Box<ServerConnection>, Past)> {
+    fn reuse(
+        &self,
+        now: Instant,
+        repeatable: bool,
+        called: Option<&ServerName<'static>>,
+    ) -> Option<(Box<ServerConnection>, Past)> {
         let mut idle = self.idle.borrow_mut();
         loop {
-            let (Idle { connection, used, sweeps }, cautious) = match repeatable || !self.closes_early.get() {
-                true => (idle.pop()?, false),
-                // What it closes behind an answer is closed by now.
-                false => {
-                    let settled =
-                        |it: &Idle| (JUST_USED..FRESH).contains(&now.saturating_duration_since(it.used));
-                    (idle.iter().position(settled).map(|index| idle.remove(index))?, true)
-                }
-            };
+            let (Idle { mut connection, used, sweeps }, cautious) =
+                match repeatable || !self.closes_early.get() {
+                    true => {
+                        let last = idle.iter().rposition(|it| it.connection.is_called(called))?;
+                        (idle.remove(last), false)
+                    }
+                    // What it closes behind an answer is closed by now.
+                    false => {
+                        let settled = |it: &Idle| {
+                            (JUST_USED..FRESH).contains(&now.saturating_duration_since(it.used))
+                                && it.connection.is_called(called)
+                        };
+                        (idle.iter().position(settled).map(|index| idle.remove(index))?, true)
+                    }
+                };
             let unused = now.saturating_duration_since(used);
             if unused > self.lifetime.of(connection.kept_for()) {
                 // The member is about to close it, or has.
@@ -244,8 +260,15 @@ impl Lease {
     /// A connection that was kept alive, for a request that begins `now`. The member may just have closed it:
     /// then sending on it fails, see [`SendError::Stale`]. For a request that is not `repeatable` only one that the
     /// member is not likely to have closed.
-    pub(crate) fn reuse(member: &Rc<MemberView>, now: Instant, repeatable: bool) -> Option<Lease> {
-        let (connection, past) = member.kept.reuse(now, repeatable)?;
+    pub(crate) fn reuse(
+        member: &Rc<MemberView>,
+        now: Instant,
+        repeatable: bool,
+        host: Option<&str>,
+    ) -> Option<Lease> {
+        let by_request = member.tls.as_ref().filter(|tls| tls.is_called_by_request());
+        let called = by_request.map(|tls| tls.name(host)).transpose().ok()?;
+        let (connection, past) = member.kept.reuse(now, repeatable, called.as_ref())?;
         Some(Lease::new(connection, member, past, now))
     }
 
@@ -254,16 +277,25 @@ impl Lease {
         member: &Rc<MemberView>,
         within: Duration,
         now: Instant,
+        host: Option<&str>,
     ) -> Result<Lease, ConnectError> {
-        let stream = match timeout(within, TcpStream::connect(member.address)).await {
-            Err(_) => return Err(ConnectError::TimedOut),
-            Ok(Err(error)) => return Err(error.into()),
-            Ok(Ok(stream)) => stream,
-        };
+        let connection = timeout(within, Lease::connection(member, host));
+        let connection = connection.await.unwrap_or(Err(ConnectError::TimedOut))?;
+        Ok(Lease::new(Box::new(connection), member, Past::Nothing, now))
+    }
+
+    async fn connection(member: &MemberView, host: Option<&str>) -> Result<ServerConnection, ConnectError> {
+        let stream = TcpStream::connect(member.address).await?;
         dial::refuse_itself(&stream)?;
         // Best effort: without it small writes wait for the peer's delayed ACK.
         let _ = stream.set_nodelay(true);
-        Ok(Lease::new(Box::new(ServerConnection::new(stream)), member, Past::Nothing, now))
+        let Some(tls) = &member.tls else {
+            return Ok(ServerConnection::new(ServerStream::Plain(stream), None));
+        };
+        let name = tls.name(host).map_err(ConnectError::Tls)?;
+        let session = tls.connect(stream, name.clone()).await.map_err(ConnectError::Tls)?;
+        let called = tls.is_called_by_request().then_some(name);
+        Ok(ServerConnection::new(ServerStream::Tls(Box::new(session)), called))
     }
 
     fn new(connection: Box<ServerConnection>, member: &Rc<MemberView>, past: Past, began: Instant) -> Self {
@@ -407,7 +439,7 @@ impl Lease {
 
     /// The raw connection after the member switched protocols (RFC 9110 section 15.2.2), and what it
     /// sent already in the new one. It switches when all of the request is out (section 7.8).
-    pub(crate) async fn into_stream(self) -> Option<(TcpStream, BytesMut, Active)> {
+    pub(crate) async fn into_stream(self) -> Option<(ServerStream, BytesMut, Active)> {
         let lease = self.sent().await?;
         let (stream, early) = lease.connection.into_stream()?;
         Some((stream, early, lease.active))

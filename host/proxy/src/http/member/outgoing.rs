@@ -39,6 +39,8 @@ pub(super) struct Outgoing {
     taken: Option<Bytes>,
     /// All of the body is in `bytes`, or was.
     complete: bool,
+    /// What was written is with the kernel, and not with a session of TLS.
+    flushed: bool,
     /// Grows with what is written.
     progress: usize,
 }
@@ -75,6 +77,7 @@ impl Default for Outgoing {
             body: RequestBody::Empty,
             taken: None,
             complete: true,
+            flushed: true,
             progress: 0,
         }
     }
@@ -91,6 +94,7 @@ impl Outgoing {
         self.body = body;
         self.taken = None;
         self.started = false;
+        self.flushed = true;
         self.kept = true;
         self.written = 0;
         self.bytes.clear();
@@ -99,7 +103,7 @@ impl Outgoing {
     }
 
     pub(super) fn is_written(&self) -> bool {
-        self.complete && self.written == self.bytes.len()
+        self.complete && self.written == self.bytes.len() && self.flushed
     }
 
     /// What has not been taken of the body.
@@ -131,6 +135,7 @@ impl Outgoing {
         loop {
             let waits_for_body = self.poll_take(cx)?.is_pending();
             while self.written < self.bytes.len() {
+                self.flushed = false;
                 let written = ready!(Pin::new(&mut *stream).poll_write(cx, &self.bytes[self.written..]));
                 match written.map_err(Broken::Io)? {
                     0 => return Poll::Ready(Err(Broken::Io(io::ErrorKind::WriteZero.into()))),
@@ -141,6 +146,10 @@ impl Outgoing {
                 }
                 self.started = true;
                 self.taken = None;
+            }
+            if !self.flushed {
+                ready!(Pin::new(&mut *stream).poll_flush(cx)).map_err(Broken::Io)?;
+                self.flushed = true;
             }
             if self.complete {
                 return Poll::Ready(Ok(()));

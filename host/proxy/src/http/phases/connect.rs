@@ -2,8 +2,10 @@
 
 use std::rc::Rc;
 
+use http::header;
 use shunt_engine::member::Admin;
 use shunt_rules::{ConnectCause, ConnectFailure};
+use shunt_wire::authority::split_port;
 use tokio::time::Instant;
 
 use crate::deadline::Waiting;
@@ -60,7 +62,7 @@ impl Transaction {
     }
 
     async fn lease(&mut self, member: &Rc<MemberView>) -> Result<Lease, ConnectCause> {
-        match Lease::reuse(member, self.started, self.is_repeatable()) {
+        match Lease::reuse(member, self.started, self.is_repeatable(), self.host(member)) {
             Some(lease) => Ok(lease),
             // Boxed, and with it all that connecting takes: it is rare, and every request would have its
             // size around.
@@ -76,7 +78,7 @@ impl Transaction {
         // The member's time begins when the request can be sent.
         let deadline = Rc::clone(&self.stream.deadline);
         deadline.wait_for(Waiting::FirstByte, Instant::now() + within + first_byte);
-        let connected = Lease::connect(member, within, self.started).await;
+        let connected = Lease::connect(member, within, self.started, self.host(member)).await;
         self.wait_for_member();
         match connected {
             Ok(lease) => {
@@ -85,15 +87,26 @@ impl Transaction {
             }
             Err(error) => {
                 member.counters.connects_failed.add(1);
-                tracing::debug!(member = %member.address, ?error, "connect failed");
+                match &error {
+                    ConnectError::Tls(why) => member.tell_no_tls(&self.view.virtual_.settings.name, why),
+                    error => tracing::debug!(member = %member.address, ?error, "connect failed"),
+                }
                 Err(match error {
                     ConnectError::Refused => ConnectCause::Refused,
                     ConnectError::TimedOut => ConnectCause::TimedOut,
                     ConnectError::Unreachable => ConnectCause::Unreachable,
-                    ConnectError::Other => ConnectCause::Other,
+                    // The contract has no cause of its own for it.
+                    ConnectError::Tls(_) | ConnectError::Other => ConnectCause::Other,
                 })
             }
         }
+    }
+
+    /// The host of the request without its port, where the member is called as it.
+    fn host(&self, member: &MemberView) -> Option<&str> {
+        member.tls.as_ref().filter(|tls| tls.is_called_by_request())?;
+        let host = self.exchange.request.headers.get(header::HOST)?;
+        std::str::from_utf8(split_port(host.as_bytes()).0).ok()
     }
 
     fn failure(&self, member: Option<&Rc<MemberView>>, cause: ConnectCause) -> ConnectFailure {

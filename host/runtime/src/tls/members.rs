@@ -1,0 +1,247 @@
+//! TLS with members: whom Shunt trusts, what it calls them, what it shows them.
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use rustls::client::Resumption;
+use rustls::pki_types::ServerName;
+use rustls::{CertificateError, ClientConfig, RootCertStore};
+use shunt_config::model::Member;
+use shunt_config::tls::{self, Certificate, MemberTls};
+use thiserror::Error;
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
+
+use super::certificate::{is_valid, pair, parse};
+use super::error::{Problem, TlsError};
+use super::material::{Material, shown};
+use super::{Invalid, clients, pem, policy};
+
+/// What Shunt speaks with members, the preferred first (RFC 7301).
+const PROTOCOLS: &[&[u8]] = &[b"http/1.1"];
+
+/// Sessions of one member that are kept to be resumed.
+const SESSIONS: usize = 64;
+
+/// The TLS settings of a pool, ready to connect, and what they were made from.
+pub struct PoolTls {
+    members: HashMap<SocketAddr, Arc<ToMember>>,
+    digest: [u8; 32],
+}
+
+/// TLS with one member. Its sessions are its own: other members do not know them.
+pub struct ToMember {
+    config: Arc<ClientConfig>,
+    called: Called,
+}
+
+/// What a member is called.
+enum Called {
+    Always(ServerName<'static>),
+    /// As the host of the request.
+    ByRequest,
+}
+
+/// Why there is no TLS with a member.
+#[derive(Debug, Error)]
+pub enum NoTls {
+    #[error("the host of the request is no name that a certificate could be for")]
+    Host,
+    #[error("its certificate is of no CA that the pool trusts")]
+    Untrusted,
+    #[error("its certificate has expired or is not valid yet")]
+    NotInTime,
+    #[error("its certificate is not for {0}")]
+    OtherName(String),
+    #[error("its certificate is refused: {0}")]
+    Certificate(CertificateError),
+    #[error("it does not speak TLS")]
+    Plain,
+    #[error("it refused with the alert {0:?}")]
+    Alert(rustls::AlertDescription),
+    #[error("it ended the connection during the handshake")]
+    Ended,
+    #[error("{0}")]
+    Other(rustls::Error),
+    #[error("{0}")]
+    Io(std::io::Error),
+}
+
+impl PoolTls {
+    /// Reads all that the settings name; keeps `before` if nothing has changed.
+    ///
+    /// # Errors
+    /// All that is wrong with any of it.
+    pub fn load(
+        settings: &MemberTls,
+        members: &[Member],
+        before: Option<&Arc<PoolTls>>,
+        invalid: Invalid,
+    ) -> Result<Arc<PoolTls>, Vec<Problem>> {
+        let material = Material::of_members(settings)?;
+        let called = |it: &Member| (it.address, it.server_name.clone());
+        let digest = material.digest(&(settings, members.iter().map(called).collect::<Vec<_>>()));
+        if let Some(before) = before.filter(|before| before.digest == digest) {
+            return Ok(Arc::clone(before));
+        }
+        let config = config(settings, &material, invalid)?;
+        let to_member = |it: &Member| {
+            let mut config = config.clone();
+            config.resumption = Resumption::in_memory_sessions(SESSIONS);
+            let to_member = ToMember { config: Arc::new(config), called: called_of(settings, it)? };
+            Some((it.address, Arc::new(to_member)))
+        };
+        Ok(Arc::new(PoolTls { members: members.iter().filter_map(to_member).collect(), digest }))
+    }
+
+    pub fn member(&self, address: SocketAddr) -> Option<&Arc<ToMember>> {
+        self.members.get(&address)
+    }
+}
+
+/// `None` for no name that was checked.
+fn called_of(settings: &MemberTls, member: &Member) -> Option<Called> {
+    let name = match (&member.server_name, &settings.server_name) {
+        (Some(name), _) | (None, tls::ServerName::Name(name)) => name.clone(),
+        (None, tls::ServerName::OfMember) => return Some(Called::Always(member.address.ip().into())),
+        (None, tls::ServerName::OfRequest) => return Some(Called::ByRequest),
+    };
+    ServerName::try_from(name).ok().map(Called::Always)
+}
+
+impl ToMember {
+    /// What the member is called for a request to this host, which has no port.
+    ///
+    /// # Errors
+    /// It is called as the host, and the host is no name.
+    pub fn name(&self, host: Option<&str>) -> Result<ServerName<'static>, NoTls> {
+        match (&self.called, host) {
+            (Called::Always(name), _) => Ok(name.clone()),
+            (Called::ByRequest, Some(host)) => {
+                let host = host.strip_prefix('[').and_then(|it| it.strip_suffix(']')).unwrap_or(host);
+                let host = host.strip_suffix('.').unwrap_or(host).to_ascii_lowercase();
+                ServerName::try_from(host).map_err(|_| NoTls::Host)
+            }
+            (Called::ByRequest, None) => Err(NoTls::Host),
+        }
+    }
+
+    /// Begins TLS on a connection that is there.
+    ///
+    /// # Errors
+    /// See [`NoTls`].
+    pub async fn connect(
+        &self,
+        stream: TcpStream,
+        name: ServerName<'static>,
+    ) -> Result<TlsStream<TcpStream>, NoTls> {
+        let connector = TlsConnector::from(Arc::clone(&self.config));
+        connector.connect(name.clone(), stream).await.map_err(|error| NoTls::of(error, &name))
+    }
+
+    /// Whether requests to several hosts need several connections.
+    pub fn is_called_by_request(&self) -> bool {
+        matches!(self.called, Called::ByRequest)
+    }
+}
+
+impl std::fmt::Debug for ToMember {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ToMember").finish_non_exhaustive()
+    }
+}
+
+impl NoTls {
+    /// Why a handshake failed.
+    fn of(error: std::io::Error, name: &ServerName<'_>) -> Self {
+        use CertificateError as Wrong;
+        if error.kind() == std::io::ErrorKind::UnexpectedEof {
+            return NoTls::Ended;
+        }
+        let cause = error.get_ref().and_then(|it| it.downcast_ref::<rustls::Error>()).cloned();
+        match cause {
+            Some(rustls::Error::InvalidCertificate(wrong)) => match wrong {
+                Wrong::UnknownIssuer | Wrong::BadSignature => NoTls::Untrusted,
+                Wrong::Expired
+                | Wrong::ExpiredContext { .. }
+                | Wrong::NotValidYet
+                | Wrong::NotValidYetContext { .. } => NoTls::NotInTime,
+                Wrong::NotValidForName | Wrong::NotValidForNameContext { .. } => {
+                    NoTls::OtherName(name.to_str().into_owned())
+                }
+                other => NoTls::Certificate(other),
+            },
+            Some(rustls::Error::InvalidMessage(_)) => NoTls::Plain,
+            Some(rustls::Error::AlertReceived(alert)) => NoTls::Alert(alert),
+            Some(other) => NoTls::Other(other),
+            None => NoTls::Io(error),
+        }
+    }
+}
+
+fn config(settings: &MemberTls, material: &Material, invalid: Invalid) -> Result<ClientConfig, Vec<Problem>> {
+    let mut problems = Vec::new();
+    let provider = Arc::new(policy::provider(&settings.policy));
+    let roots = match settings.ca.as_slice() {
+        [] => of_system().map_err(|error| vec![Problem::new(&[], error)]),
+        files => clients::roots(&["ca"], files, material),
+    };
+    let roots = roots.map_err(|more| problems.extend(more)).ok();
+    let own = settings.certificate.as_ref().map(|(certificate, key)| Certificate {
+        certificate: certificate.clone(),
+        key: key.clone(),
+        names: Vec::new(),
+        ocsp: None,
+    });
+    let own = own.map(|files| shown_to_members(&files, material, &provider, invalid));
+    let own = own.transpose().map_err(|problem| problems.push(problem)).ok();
+    let (Some(roots), Some(own)) = (roots, own) else { return Err(problems) };
+    let setup = |error| vec![Problem::new(&[], TlsError::Setup(error))];
+    let builder = ClientConfig::builder_with_provider(provider)
+        .with_protocol_versions(policy::versions(settings.policy.min_version))
+        .map_err(setup)?
+        .with_root_certificates(roots);
+    let mut config = match own {
+        None => builder.with_no_client_auth(),
+        Some(resolver) => builder.with_client_cert_resolver(resolver),
+    };
+    config.alpn_protocols = PROTOCOLS.iter().map(|it| it.to_vec()).collect();
+    Ok(config)
+}
+
+fn shown_to_members(
+    files: &Certificate,
+    material: &Material,
+    provider: &rustls::crypto::CryptoProvider,
+    invalid: Invalid,
+) -> Result<Arc<rustls::sign::SingleCertAndKey>, Problem> {
+    let of_certificate = |error| Problem::new(&["certificate"], error);
+    let file = shown(&files.certificate);
+    let chain = pem::certificates(material.get(&files.certificate))
+        .map_err(|error| of_certificate(TlsError::Pem(file.clone(), error)))?;
+    for (index, it) in chain.iter().enumerate() {
+        let parsed = parse(&file, it).map_err(of_certificate)?;
+        match (index, is_valid(&file, &parsed), invalid) {
+            (0, Err(error), Invalid::Refused) => return Err(of_certificate(error)),
+            (0, Err(error), Invalid::Served) => tracing::warn!(event = "certificate-invalid", "{error}"),
+            _ => {}
+        }
+    }
+    let chain = chain.into_iter().map(|(_, der)| der).collect();
+    let key = pair(chain, files, material, provider)?;
+    Ok(Arc::new(rustls::sign::SingleCertAndKey::from(key)))
+}
+
+/// The CAs of the system; those that cannot be read are missed when a certificate needs them.
+fn of_system() -> Result<RootCertStore, TlsError> {
+    let found = rustls_native_certs::load_native_certs();
+    let mut roots = RootCertStore::empty();
+    roots.add_parsable_certificates(found.certs);
+    if roots.is_empty() {
+        let why = found.errors.first().map_or_else(|| "there are none".to_owned(), ToString::to_string);
+        return Err(TlsError::NoSystemCas(why));
+    }
+    Ok(roots)
+}
