@@ -150,6 +150,12 @@ counts! {
         counter answers[class: "1xx", "2xx", "3xx", "4xx", "5xx"],
         /// Responses that Shunt made in a member's place because of an error.
         counter errors,
+        /// Streams of HTTP/2 clients refused before they were requests: malformed, too large, too many.
+        counter http2_refused => http2_streams_refused,
+        /// Streams of HTTP/2 ended because the client took nothing of the answer for `timeouts.idle`.
+        counter http2_stalled => http2_streams_stalled,
+        /// HTTP/2 connections closed because of what their client sent too much of.
+        counter http2_floods[of: "resets", "settings", "pings", "empty-frames", "continuations", "heads", "others"],
     }
 
     /// What is counted of a member where the proxy sends requests to it.

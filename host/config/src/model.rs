@@ -114,6 +114,7 @@ pub struct Virtual {
     pub persistence: Option<Persistence>,
     pub timeouts: Timeouts,
     pub limits: Limits,
+    pub http2: Http2,
     /// What becomes of `X-Forwarded-…` and `Forwarded` that a client sent.
     pub forwarded: Forwarded,
     /// Proxies whose word about the client is kept.
@@ -166,6 +167,26 @@ pub struct Limits {
     pub body: Option<u64>,
     /// Client connections at once per worker. Default 10,000.
     pub connections: usize,
+}
+
+/// `http2 = { start = "alpn", streams = 100, websocket = true }`
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Http2 {
+    pub start: Http2Start,
+    /// Requests at once on a connection. Default 100.
+    pub streams: u32,
+    /// WebSocket by extended CONNECT (RFC 8441).
+    pub websocket: bool,
+}
+
+/// How HTTP/2 starts (RFC 9113 section 3).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Http2Start {
+    Off,
+    /// In TLS, as agreed by ALPN. The default.
+    Alpn,
+    /// Without TLS too, with clients that know.
+    PriorKnowledge,
 }
 
 /// `forwarded = "replace" | "append" | "off"`

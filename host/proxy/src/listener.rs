@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
+use shunt_config::model::Http2Start;
 use shunt_engine::network::Prefix;
 use shunt_rules::{Flow, FlowVerdict, Hook, Transport};
 use tokio::net::{TcpListener, TcpStream};
@@ -225,6 +226,7 @@ impl Place {
         let flow =
             Flow { id: NEXT_FLOW.fetch_add(1, Relaxed), client, vip, transport: Transport::Tcp, ingress: 0 };
         let tls = view.virtual_.tls.clone();
+        let http2 = view.virtual_.settings.http2.start != Http2Start::Off;
         let mut connection = Connection::new(flow, tls.is_some());
         (connection.https, connection.is_trusted) = (https, is_trusted);
         match on_flow(&connection, &view) {
@@ -246,7 +248,7 @@ impl Place {
             None => protocol.serve(Rc::clone(&self.listener), connection, stream).await,
             // Boxed, for it is large, and plain connections would have its size.
             Some(tls) => {
-                Box::pin(self.serve_tls(connection, stream, tls, handshake_time, protocol)).await;
+                Box::pin(self.serve_tls(connection, stream, tls, http2, handshake_time, protocol)).await;
             }
         }
     }
@@ -256,10 +258,15 @@ impl Place {
         connection: Rc<Connection>,
         stream: TcpStream,
         tls: Arc<Tls>,
+        http2: bool,
         handshake_time: Duration,
         protocol: impl Serve,
     ) {
-        let handshake = TlsAcceptor::from(Arc::clone(&tls.config)).accept(stream);
+        let mut config = Arc::clone(&tls.config);
+        if !http2 {
+            Arc::make_mut(&mut config).alpn_protocols.retain(|protocol| protocol != b"h2");
+        }
+        let handshake = TlsAcceptor::from(config).accept(stream);
         match timeout(handshake_time, handshake).await {
             Ok(Ok(stream)) => {
                 if !know_client(&stream, &tls, &connection) {

@@ -12,7 +12,7 @@ use tokio::net::TcpListener;
 use tokio::runtime::{Builder, LocalOptions};
 use tokio::sync::{mpsc, oneshot};
 
-use crate::http::h1::connection::Http1;
+use crate::http::serve::Http;
 use crate::listener::Listener;
 use crate::member::SWEEP_EVERY;
 use crate::view::Views;
@@ -129,7 +129,7 @@ async fn run(number: usize, mut inbox: mpsc::UnboundedReceiver<Command>) {
                             listener.set_view(Rc::clone(view));
                         } else if let Some(socket) = prepared.remove(&address) {
                             let listener = Listener::new(address, Rc::clone(view));
-                            tokio::task::spawn_local(Rc::clone(&listener).accept(socket, Http1));
+                            tokio::task::spawn_local(Rc::clone(&listener).accept(socket, Http));
                             listeners.insert(address, listener);
                         }
                     }

@@ -12,6 +12,7 @@ mod fields;
 mod fronts;
 mod half_close;
 mod hot_loads;
+mod http2;
 mod lifecycle;
 mod limits;
 mod members;

@@ -77,7 +77,7 @@ fn client_config(version: &'static rustls::SupportedProtocolVersion) -> ClientCo
         .dangerous()
         .with_custom_certificate_verifier(Arc::new(Anyone(provider)))
         .with_no_client_auth();
-    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    config.alpn_protocols = vec![b"http/1.1".to_vec()];
     config
 }
 
@@ -394,4 +394,19 @@ fn early_data_with_the_ticket_of_another_server_is_skipped() {
     assert_eq!(client.get("/").text(), "a");
     let session = client.into_stream().conn;
     assert!(!session.is_early_data_accepted());
+}
+
+#[test]
+fn http_2_is_offered_where_it_is_wanted() {
+    let origin = Origin::named("a");
+    for (keys, agreed) in [("", "h2"), ("http2 = { start = \"off\" }", "http/1.1")] {
+        let (site, _) = secure(keys, &origin, &[&["shop.example"]]);
+        let mut config = client_config(&rustls::version::TLS13);
+        config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+        let name = ServerName::try_from("shop.example").unwrap();
+        let mut session = ClientConnection::new(Arc::new(config), name).unwrap();
+        let mut socket = Client::connect(site.address).into_stream();
+        session.complete_io(&mut socket).unwrap();
+        assert_eq!(session.alpn_protocol(), Some(agreed.as_bytes()));
+    }
 }

@@ -17,6 +17,7 @@ use super::super::shape::{
 use super::super::suggest::quoted;
 use super::super::text;
 use super::super::walk::{Kind, Table};
+use super::http2::http2;
 use super::packets::{Shared, packet_keys, packet_virtual, translator};
 use super::pages::pages;
 use super::rules::rule;
@@ -98,6 +99,7 @@ pub(in super::super) fn virtual_server(table: &mut Table<'_>) -> Option<AnyVirtu
     let persistence = table.optional("persistence", "Keeps a client with its member.", in_table(persistence));
     let timeouts = table.section("timeouts", "How long Shunt waits for clients and members.", timeouts);
     let limits = table.section("limits", "What clients may send and open.", limits);
+    let http2 = table.section("http2", "HTTP/2 with clients.", http2);
     let forwarded = table.or(
         "forwarded",
         "What Shunt does with `X-Forwarded-For`, `-Proto`, `-Host` and `-Port` and `Forwarded` of a client, which can claim \
@@ -139,6 +141,7 @@ pub(in super::super) fn virtual_server(table: &mut Table<'_>) -> Option<AnyVirtu
         &[
             ("tls", "Shunt forwards packets, and the member terminates TLS"),
             ("forwarded", "packets have no header fields"),
+            ("http2", "a packet virtual does not read HTTP messages"),
             ("trusted-proxies", "packets have no header fields"),
             ("proxy-protocol", "it stands in a connection, which is between the client and the member"),
             ("request-id", "packets have no header fields"),
@@ -189,6 +192,7 @@ pub(in super::super) fn virtual_server(table: &mut Table<'_>) -> Option<AnyVirtu
             persistence,
             timeouts: proxy_timeouts?,
             limits: proxy_limits?,
+            http2: http2?,
             forwarded,
             trusted_proxies: trusted_proxies.unwrap_or_default(),
             proxy_protocol: proxy_protocol.unwrap_or_default(),

@@ -7,6 +7,7 @@ use http_body::Frame;
 
 use crate::http::body::BodyError;
 use crate::http::h1::wire::Incoming;
+use crate::http::h2;
 
 /// One variant for each protocol. What a protocol says about 100 (RFC 9110 section 10.1.1) is sent when the body is
 /// first asked for and nothing of it has come.
@@ -14,6 +15,7 @@ pub(crate) enum ClientBody {
     /// The head said that there is none.
     Empty,
     Http1(Incoming),
+    Http2(h2::body::Incoming),
 }
 
 impl ClientBody {
@@ -25,6 +27,7 @@ impl ClientBody {
         match self {
             ClientBody::Empty => Poll::Ready(None),
             ClientBody::Http1(body) => body.poll_frame(cx),
+            ClientBody::Http2(body) => body.poll_frame(cx),
         }
     }
 
@@ -33,6 +36,7 @@ impl ClientBody {
         match self {
             ClientBody::Empty => true,
             ClientBody::Http1(body) => body.is_end_stream(),
+            ClientBody::Http2(body) => body.is_end_stream(),
         }
     }
 
@@ -41,6 +45,7 @@ impl ClientBody {
         match self {
             ClientBody::Empty => Some(0),
             ClientBody::Http1(body) => body.left(),
+            ClientBody::Http2(body) => body.left(),
         }
     }
 
@@ -49,6 +54,7 @@ impl ClientBody {
         match self {
             ClientBody::Empty => true,
             ClientBody::Http1(body) => body.has_arrived(),
+            ClientBody::Http2(body) => body.is_end_stream(),
         }
     }
 }

@@ -13,6 +13,10 @@ use crate::http::own_answer;
 pub(crate) const ALLOWED: HeaderValue =
     HeaderValue::from_static("GET, HEAD, POST, PUT, DELETE, OPTIONS, PATCH");
 
+/// In the extensions of an answer: it is Shunt's own or a rule's, and no member's.
+#[derive(Clone, Copy)]
+pub(crate) struct OwnAnswer;
+
 /// Why a request was not answered by a member or a rule.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Problem {

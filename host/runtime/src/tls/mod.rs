@@ -45,8 +45,9 @@ use material::Material;
 use shunt_config::tls::{CertificateField, ClientTls};
 use tickets::Resumption;
 
-/// What clients and Shunt can agree to speak, the preferred first (RFC 7301).
-const PROTOCOLS: &[&[u8]] = &[b"http/1.1"];
+/// What clients and Shunt can agree to speak, the preferred first (RFC 7301). The proxy takes HTTP/2 away where a virtual
+/// does not want it.
+const PROTOCOLS: &[&[u8]] = &[b"h2", b"http/1.1"];
 
 /// The TLS settings of a virtual, ready to serve, and what they were made from: a reload keeps them where nothing of
 /// that has changed.

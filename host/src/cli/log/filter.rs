@@ -9,8 +9,8 @@ use tracing_subscriber::EnvFilter;
 /// The variable of the environment that says what is logged.
 const VARIABLE: &str = "SHUNT_LOG";
 
-/// What is logged where the variable says nothing.
-const DEFAULT: &str = "info";
+/// What is logged where the variable says nothing. `h2` warns of what any client can do as often as it likes.
+const DEFAULT: &str = "info,h2=error";
 
 const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
 

@@ -157,6 +157,15 @@ thread_local! {
 }
 
 fn write_date(out: &mut Vec<u8>) {
+    with_date(|date| {
+        out.extend_from_slice(b"date: ");
+        out.extend_from_slice(date.as_bytes());
+        out.extend_from_slice(b"\r\n");
+    });
+}
+
+/// The date as a value of `Date` (RFC 9110 section 5.6.7).
+pub(crate) fn with_date<T>(take: impl FnOnce(&str) -> T) -> T {
     let now = SystemTime::now();
     let second = now.duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs());
     DATE.with_borrow_mut(|(made, date)| {
@@ -164,10 +173,8 @@ fn write_date(out: &mut Vec<u8>) {
             *date = httpdate::fmt_http_date(now);
             *made = second;
         }
-        out.extend_from_slice(b"date: ");
-        out.extend_from_slice(date.as_bytes());
-        out.extend_from_slice(b"\r\n");
-    });
+        take(date)
+    })
 }
 
 #[cfg(test)]

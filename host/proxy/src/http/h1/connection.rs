@@ -37,7 +37,6 @@ pub(crate) struct Http1;
 
 impl Serve for Http1 {
     async fn serve<S: ClientStream>(self, listener: Rc<Listener>, connection: Rc<Connection>, stream: S) {
-        // ALPN offers nothing else (`shunt_runtime::tls`).
         let connection = Http1Connection {
             wire: Rc::new(Wire::new(stream)),
             stream: Stream::new(&connection, &listener.view().virtual_.settings.timeouts),

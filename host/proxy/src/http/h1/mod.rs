@@ -10,7 +10,7 @@
 //! | `half_close` | a client that has ended its side |
 //! | [`framing`], [`write`] | numbers and pieces that members' messages have, too |
 
-mod answer;
+pub(crate) mod answer;
 mod body;
 pub(crate) mod connection;
 pub(crate) mod framing;

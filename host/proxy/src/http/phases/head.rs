@@ -79,18 +79,13 @@ fn absolute_to_origin(request: &mut http::request::Parts, bare_options: bool) ->
         // User information is refused with it (RFC 9110 section 4.2.4).
         return Err(Problem::BadRequest("the target has no valid host"));
     }
-    let default_port: &[u8] = if scheme == Scheme::HTTPS { b"443" } else { b"80" };
-    let named = normal(authority, default_port);
-    let same = |host: &HeaderValue| {
-        // A client that leaves it empty says nothing else.
-        host.is_empty() || is_same(named, normal(host.as_bytes(), default_port))
-    };
+    let https = scheme == Scheme::HTTPS;
+    let same = |host: &HeaderValue| is_same_authority(authority, host.as_bytes(), https);
     if !request.headers.get_all(header::HOST).iter().all(same) {
         return Err(Problem::BadRequest("the target and Host differ"));
     }
     // The member gets what the target says.
-    let length = named.0.len() + named.1.map_or(0, |port| 1 + port.len());
-    if let Ok(host) = HeaderValue::from_bytes(&authority[..length]) {
+    if let Ok(host) = HeaderValue::from_bytes(authority_of(authority, https)) {
         match request.headers.get_mut(header::HOST) {
             Some(first) => *first = host,
             None if request.version < Version::HTTP_11 => {
@@ -110,6 +105,23 @@ fn absolute_to_origin(request: &mut http::request::Parts, bare_options: bool) ->
     };
     request.uri = Uri::from(path);
     Ok(())
+}
+
+/// An authority without the port of its scheme.
+pub(crate) fn authority_of(authority: &[u8], https: bool) -> &[u8] {
+    let (host, port) = normal(authority, default_port(https));
+    &authority[..host.len() + port.map_or(0, |port| 1 + port.len())]
+}
+
+/// Whether the authority of a target and a `Host` beside it say the same.
+pub(crate) fn is_same_authority(authority: &[u8], host: &[u8], https: bool) -> bool {
+    let port = default_port(https);
+    // A client that leaves it empty says nothing else.
+    host.is_empty() || is_same(normal(authority, port), normal(host, port))
+}
+
+fn default_port(https: bool) -> &'static [u8] {
+    if https { b"443" } else { b"80" }
 }
 
 /// A host and its port, where that is not the one of the scheme (RFC 9110 section 4.2.3).

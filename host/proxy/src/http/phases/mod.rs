@@ -18,7 +18,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::HeaderValue;
-use http::{Response, StatusCode, request};
+use http::{Response, StatusCode, Version, request};
 use http_body::Body as _;
 use shunt_rules::{Answer, Exchange, Hook, Outcome};
 use tokio::time::Instant;
@@ -28,10 +28,11 @@ use crate::http::body::{RequestBody, RequestBodyState, ResponseBody};
 use crate::http::client_body::ClientBody;
 use crate::http::fields;
 use crate::http::finish::Finish;
-use crate::http::problem::Problem;
+use crate::http::problem::{OwnAnswer, Problem};
 use crate::http::stream::Stream;
 use crate::route::Route;
 use crate::view::VirtualView;
+pub(crate) use head::{authority_of, is_same_authority};
 use send::Sent;
 
 /// Why the list of phases ends early: something else answers.
@@ -211,6 +212,10 @@ impl Transaction {
                 (response, outcome)
             }
         };
+        let http_2 = self.exchange.request.version == Version::HTTP_2;
+        if http_2 && (self.served_by.is_none() || outcome != Outcome::Complete) {
+            response.extensions_mut().insert(OwnAnswer);
+        }
         for edit in self.exchange.response_edits.drain(..) {
             edit.apply(response.headers_mut());
         }
