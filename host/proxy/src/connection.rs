@@ -5,11 +5,10 @@ use std::mem;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use http::{HeaderName, HeaderValue};
+use shunt_config::tls::CertificateField;
 use shunt_rules::{Exchange, Flow, Isolation, Runner, Vars};
 use tokio::time::Instant;
 
-use crate::http::fields::Forwarding;
 use crate::route::Route;
 use crate::view::RuleView;
 
@@ -24,9 +23,10 @@ pub(crate) struct Connection {
     pub(crate) accepted: Instant,
     /// Where `on-flow` sent the connection; requests go there unless a rule says otherwise.
     pub(crate) route: Route,
-    forwarding: OnceCell<Forwarding>,
-    /// Fields that tell members about the client's certificate; set where it showed one and they are wanted.
-    pub(crate) certificate: OnceCell<Box<[(HeaderName, HeaderValue)]>>,
+    /// What members are to know of the client's certificate; set where it showed one.
+    pub(crate) certificate: OnceCell<Vec<(CertificateField, String)>>,
+    /// What is said of the client in each request.
+    pub(crate) told: crate::http::fields::Told,
     /// Variables of scope `flow`.
     vars: RefCell<Vars>,
     /// Instances of rules with isolation `flow`, made when first called.
@@ -42,17 +42,11 @@ impl Connection {
             is_trusted: false,
             accepted: Instant::now(),
             route: Route::default(),
-            forwarding: OnceCell::new(),
             certificate: OnceCell::new(),
+            told: Default::default(),
             vars: RefCell::default(),
             runners: RefCell::default(),
         }
-    }
-
-    /// The fields that tell members about the client; made for the first request.
-    pub(crate) fn forwarding(&self) -> &Forwarding {
-        self.forwarding
-            .get_or_init(|| Forwarding::new(self.flow.client.ip(), self.flow.vip.port(), self.https))
     }
 
     /// Calls a rule through the instance that its isolation asks for.

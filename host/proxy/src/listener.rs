@@ -21,7 +21,6 @@ use tokio_rustls::server::TlsStream;
 
 use crate::client::ClientStream;
 use crate::connection::Connection;
-use crate::http::fields;
 use crate::proxy_protocol;
 use crate::route::Route;
 use crate::view::VirtualView;
@@ -295,9 +294,8 @@ fn know_client(stream: &TlsStream<TcpStream>, tls: &Tls, connection: &Connection
         return false;
     }
     if !tls.headers.is_empty() {
-        let fields = fields::of_client_certificate(certificate, &tls.headers);
         // Empty until now: a connection has one handshake.
-        let _ = connection.certificate.set(fields.into());
+        let _ = connection.certificate.set(peer::describe(certificate, &tls.headers));
     }
     true
 }

@@ -6,8 +6,8 @@ use std::fs;
 use std::path::Path;
 
 /// Files beside the folders of the protocols in which one line names HTTP: `lib.rs` has it as a module, the worker
-/// gives it to listeners, and a member has a field for what is kept of it.
-const WITH_HTTP: [&str; 3] = ["lib.rs", "member.rs", "worker.rs"];
+/// gives it to listeners, and a connection and a member have a field each for what is kept of it.
+const WITH_HTTP: [&str; 4] = ["connection.rs", "lib.rs", "member.rs", "worker.rs"];
 
 #[test]
 fn listeners_know_no_http() {

@@ -5,6 +5,7 @@
 mod client_certificate;
 mod forwarding;
 mod request_id;
+mod told;
 mod trailers;
 mod upgrade;
 
@@ -15,9 +16,9 @@ use shunt_wire::authority::is_host;
 use crate::http::problem::Problem;
 use shunt_config::model::Forwarded;
 
-pub(crate) use client_certificate::fields as of_client_certificate;
-pub(crate) use forwarding::Forwarding;
+use forwarding::Forwarding;
 pub(crate) use request_id::{REQUEST_ID, identify};
+pub(crate) use told::Told;
 pub(crate) use trailers::prepare_trailers;
 pub(crate) use upgrade::switches_to_http;
 

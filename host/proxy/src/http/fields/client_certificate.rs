@@ -2,7 +2,6 @@
 
 use http::header::{HeaderMap, HeaderName, HeaderValue};
 use shunt_config::tls::CertificateField;
-use shunt_runtime::tls::peer;
 
 /// The field that says it.
 fn name(field: CertificateField) -> HeaderName {
@@ -19,11 +18,11 @@ fn name(field: CertificateField) -> HeaderName {
     })
 }
 
-/// The fields for a certificate, DER.
-pub(crate) fn fields(der: &[u8], wanted: &[CertificateField]) -> Vec<(HeaderName, HeaderValue)> {
-    let described = peer::describe(der, wanted).into_iter();
+/// The fields that say what is known of a certificate.
+pub(super) fn fields(described: &[(CertificateField, String)]) -> Vec<(HeaderName, HeaderValue)> {
     // It is visible ASCII by construction.
-    described.filter_map(|(field, text)| Some((name(field), HeaderValue::try_from(text).ok()?))).collect()
+    let described = described.iter();
+    described.filter_map(|(field, text)| Some((name(*field), HeaderValue::try_from(text).ok()?))).collect()
 }
 
 /// Whether a name is one of these fields, `Client-Cert-Chain` (RFC 9440 section 2.3), or one that a member may read as

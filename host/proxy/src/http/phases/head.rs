@@ -17,7 +17,8 @@ impl Transaction {
     /// What the client did wrong, or an answer that is Shunt's own.
     pub(super) fn read_head(&mut self) -> Result<(), Stop> {
         let settings = &self.view.virtual_.settings;
-        let is_trusted = self.stream.connection.is_trusted;
+        let connection = &*self.stream.connection;
+        let is_trusted = connection.is_trusted;
         let forwarded = match settings.forwarded {
             Forwarded::Replace if is_trusted => Forwarded::Append,
             configured => configured,
@@ -39,9 +40,9 @@ impl Transaction {
         }
         let http_11 = request.version >= Version::HTTP_11;
         let requested = fields::prepare_request(&mut request.headers, http_11, forwarded, || {
-            self.stream.connection.forwarding()
+            connection.told.forwarding(connection)
         })?;
-        for (name, value) in self.stream.connection.certificate.get().into_iter().flatten() {
+        for (name, value) in connection.told.certificate(connection) {
             request.headers.insert(name, value.clone());
         }
         if settings.request_id {
@@ -52,7 +53,7 @@ impl Transaction {
         }
         if !http_11 && !request.headers.contains_key(header::HOST) {
             // HTTP/1.1 towards the member needs one; the address that the client came to is what it meant.
-            if let Ok(host) = HeaderValue::from_str(&self.stream.connection.flow.vip.to_string()) {
+            if let Ok(host) = HeaderValue::from_str(&connection.flow.vip.to_string()) {
                 request.headers.insert(header::HOST, host);
             }
         }
