@@ -1,5 +1,8 @@
 //! Messages on their way through: versions, framing, fields, and what becomes of connections.
 
+use std::sync::mpsc::sync_channel;
+use std::time::Duration;
+
 use shunt_tests::origin::{Origin, ok};
 use shunt_tests::site::Site;
 
@@ -525,11 +528,13 @@ fn informational_answers_do_not_wait_for_a_client_that_does_not_read() {
     const BURSTS: usize = 700;
     let interim = format!("HTTP/1.1 103 Early Hints\r\nLink: </{}>\r\n\r\n", "a".repeat(8_000));
     let burst = interim.repeat(BURST);
+    let (sent, bursts) = sync_channel(1);
     let origin = Origin::start(move |call| {
         loop {
             if call.request()?.head.line.starts_with("GET /storm ") {
                 for number in 0..BURSTS {
                     call.send(&burst)?;
+                    let _ = sent.send(());
                     call.await_mark(&number.to_string())?;
                 }
             }
@@ -541,6 +546,7 @@ fn informational_answers_do_not_wait_for_a_client_that_does_not_read() {
     client.send("GET /storm HTTP/1.1\r\nHost: h\r\n\r\n");
     let mut other = site.client();
     for number in 0..BURSTS {
+        bursts.recv_timeout(Duration::from_secs(20)).unwrap();
         // The worker that answers this has looked at the burst.
         assert_eq!(other.get("/").text(), "a");
         origin.tell(&number.to_string());
