@@ -51,11 +51,20 @@ pub fn pack_file(example: &str, file: &str, folder: &Folder, change: impl FnOnce
     std::fs::write(place.join("Cargo.toml"), package).expect("a file that can be written");
     change(&place);
     let file = folder.path().join(file);
+    build(&place, &file);
+    file
+}
+
+/// Builds the pack of a folder to this file.
+///
+/// # Panics
+/// It does not build.
+#[track_caller]
+pub fn build(pack: &Path, file: &Path) {
     let mut command = program::command();
     command.env("CARGO_TARGET_DIR", root().join("target/guests")).args(["pack", "build", "-o", "json"]);
-    let built = program::ended(command.arg(place).arg("--file").arg(&file));
+    let built = program::ended(command.arg(pack).arg("--file").arg(file));
     drop(built.good());
-    file
 }
 
 /// An example of `rules-examples`, built to a pack file in this folder.

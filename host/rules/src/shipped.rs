@@ -5,7 +5,7 @@ use std::path::Path;
 use crate::artefact::{Artefact, PackFile};
 use crate::pack::read_bytes;
 use crate::trust::Source;
-use crate::{Pack, PackError};
+use crate::{Digest, Pack, PackError};
 
 /// A pack, with what was shipped with it.
 #[derive(Clone, Debug)]
@@ -47,6 +47,12 @@ impl Shipped {
             Shipped::Bare(pack) => pack,
             Shipped::Artefact(artefact) => artefact.pack(),
         }
+    }
+
+    /// What it is known by: of a pack file the digest that signatures are over, of a bare component its own.
+    #[must_use]
+    pub fn digest(&self) -> Digest {
+        self.artefact().map_or_else(|| self.pack().digest(), Artefact::digest)
     }
 
     /// The pack file that it was in.

@@ -5,7 +5,6 @@ use shunt_api::status::Difference;
 use shunt_engine::member::Admin;
 
 use super::Control;
-use super::history::Content as _;
 use super::operate::shown;
 use super::rules;
 
@@ -17,7 +16,7 @@ impl Control {
             let Some(history) = self.rules.get(&name) else { continue };
             let how = match history.running_version() {
                 None => "is unloaded, and the configuration has it".to_owned(),
-                Some(version) if Some(version.content.digest()) != history.configured => {
+                Some(version) if Some(version.content.shipped) != history.configured => {
                     format!("runs version {}, which is not the configured pack", shown(history))
                 }
                 Some(_) => continue,

@@ -76,7 +76,8 @@ pub async fn load_rule(
             play_cases(&rule, shipped)?;
             // What is refused is not kept.
             packs.keep(source, shipped)?;
-            Ok::<_, LoadError>((Loaded { rule, provenance }, attachment, bench.using))
+            let loaded = Loaded { rule, provenance, shipped: shipped.digest() };
+            Ok::<_, LoadError>((loaded, attachment, bench.using))
         });
         let (loaded, attachment, using) = made.await?;
         let mut control = control.lock().await;

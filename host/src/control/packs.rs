@@ -57,6 +57,8 @@ pub(super) struct Provenance {
 pub(super) struct Loaded {
     pub(super) rule: Arc<Rule>,
     pub(super) provenance: Arc<Provenance>,
+    /// Of all that came, not of the component alone.
+    pub(super) shipped: Digest,
 }
 
 /// The rule host of the process, which keeps compiled code in Shunt's folder, where there is one.

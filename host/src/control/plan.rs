@@ -183,7 +183,7 @@ impl Basis {
         let shipped = packs.read(&written.pack)?;
         // What runs already as well: a policy may be new.
         let provenance = packs.judge(&written.pack, &shipped)?;
-        let configured = shipped.pack().digest();
+        let configured = shipped.digest();
         let history = self.rules.get(name);
         let kept = history.filter(|history| history.configured == Some(configured));
         let grown = match kept {
@@ -199,7 +199,7 @@ impl Basis {
             play_cases(&rule, &shipped)?;
             // What is refused is not kept.
             packs.keep(&written.pack, &shipped)?;
-            let loaded = Loaded { rule, provenance: Arc::new(provenance) };
+            let loaded = Loaded { rule, provenance: Arc::new(provenance), shipped: configured };
             return Ok(RulePlan { configured, grown, run: Some((loaded, attachment, using)) });
         };
         packs.keep(&written.pack, &shipped)?;

@@ -135,7 +135,7 @@ fn rule_status(name: &RuleName, history: &History) -> RuleStatus {
 }
 
 fn rule_version(version: &Version) -> RuleVersion {
-    let Loaded { rule, provenance } = &version.content;
+    let Loaded { rule, provenance, .. } = &version.content;
     let manifest = rule.manifest();
     RuleVersion {
         number: version.number,

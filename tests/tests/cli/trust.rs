@@ -269,13 +269,16 @@ fn a_policy_bounds_what_packs_may_ask_for() {
 #[test]
 fn the_cases_of_a_pack_are_played_where_it_is_loaded() {
     let shop = Shop::new("");
+    let right = shop.folder.path().join("right.pack.tar");
     let fails = |place: &Path| {
         let case =
             "[[case]]\nname = \"all is well\"\nrequest = { path = \"/\" }\nexpect = { verdict = \"next\" }\n";
+        // One component, with two sets of cases.
+        packs::build(place, &right);
         std::fs::write(place.join("cases/wrong.toml"), case).unwrap();
     };
     let wrong: PathBuf = packs::pack_file("maintenance", "wrong.pack.tar", &shop.folder, fails);
-    let daemon = Daemon::start(&shop.config(Path::new("builtin:maintenance"), ""));
+    let daemon = Daemon::start(&shop.config(&right, ""));
     let refused = load(&daemon, &wrong, &["-o", "json"]).refused(1);
     let error = serde_json::from_str::<Value>(&refused).unwrap()["error"].clone();
     assert_eq!(error["kind"], "cases");
@@ -287,5 +290,5 @@ fn the_cases_of_a_pack_are_played_where_it_is_loaded() {
     daemon.folder().configure(&shop.config(&wrong, ""));
     let refused = daemon.shunt(&["reload"]).refused(1);
     assert!(refused.contains("do not pass on this host"), "{refused}");
-    assert_eq!(runs(&daemon)["source"], "builtin:maintenance");
+    assert_eq!(runs(&daemon)["source"], text(&right));
 }
