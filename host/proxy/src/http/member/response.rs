@@ -341,8 +341,9 @@ impl Chunk {
             *self = Chunk::Size;
             return Ok(true);
         }
-        let Some(end) = memchr(b'\n', buffer) else {
-            return if buffer.len() > MOST_CHUNK_LINE { Err(Broken::Chunk) } else { Ok(false) };
+        // As much of a long line is refused however it is cut.
+        let Some(end) = memchr(b'\n', &buffer[..buffer.len().min(MOST_CHUNK_LINE)]) else {
+            return if buffer.len() >= MOST_CHUNK_LINE { Err(Broken::Chunk) } else { Ok(false) };
         };
         let size = buffer[..end].strip_suffix(b"\r").and_then(chunk_size).ok_or(Broken::Chunk)?;
         buffer.advance(end + 1);

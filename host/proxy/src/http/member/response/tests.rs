@@ -209,6 +209,8 @@ fn broken_chunks_are_refused() {
     }
     let endless = [b"3;", &[b'x'; MOST_CHUNK_LINE][..]].concat();
     assert!(read_chunked(&endless, b"").is_err());
+    let at_once = [&endless, &b"\r\nabc\r\n0\r\n\r\n"[..]].concat();
+    assert!(read_chunked(&at_once, b"").is_err(), "however it is cut");
 }
 
 proptest! {
