@@ -13,6 +13,7 @@ mod fronts;
 mod half_close;
 mod hot_loads;
 mod http2;
+mod informational;
 mod lifecycle;
 mod limits;
 mod members;
