@@ -107,7 +107,8 @@ def main():
                 tag = json.loads(subprocess.run(
                     [asked.shunt, "pack", "list", f"{name}/shunt/r{round}", "-o", "json", *plain], capture_output=True
                 ).stdout)["tags"][0]["tag"]
-                out = os.path.join(folder, "out.tar")
+                # A pull onto a file that is there reads it first, so each goes to a new one.
+                out = os.path.join(folder, f"out-{round}.tar")
                 pull = [asked.shunt, "pack", "pull", f"{name}/shunt/r{round}:{tag}", "--file", out, *plain]
                 rows["pull"][0].append(curl_pull(name, f"curl/r{round}", files, folder))
                 rows["pull"][1].append(timed(pull, env=environment))
