@@ -1,8 +1,15 @@
 //! A client's stream of bytes, with TLS or without.
 
-use tokio::io::{AsyncRead, AsyncWrite};
+use std::io;
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
+use tokio::time::timeout;
 use tokio_rustls::server::TlsStream;
+
+/// How long a client that is silent is listened to after the last that Shunt has to say.
+pub(crate) const LINGER_SILENT: Duration = Duration::from_secs(2);
 
 /// A stream that has a socket of its own.
 pub(crate) trait ClientStream: AsyncRead + AsyncWrite + Unpin + 'static {
@@ -30,4 +37,21 @@ impl ClientStream for TlsStream<TcpStream> {
     fn protocol(&self) -> Option<&[u8]> {
         self.get_ref().1.alpn_protocol()
     }
+}
+
+/// Ends what is sent, and reads on, for `most` at most, what the client still sends: where a socket is closed with something
+/// unread, the kernel resets the connection, and the client may lose what was said last (RFC 9112 section 9.6).
+pub(crate) async fn linger(mut stream: impl AsyncRead + AsyncWrite + Unpin, most: Duration) {
+    let discard = async {
+        stream.shutdown().await?;
+        let mut buffer = vec![0; 16 << 10];
+        while let Ok(read) = timeout(LINGER_SILENT, stream.read(&mut buffer)).await {
+            if read? == 0 {
+                break;
+            }
+        }
+        io::Result::Ok(())
+    };
+    // Whether that came to its end makes no difference: the connection is over.
+    let _ = timeout(most, discard).await;
 }

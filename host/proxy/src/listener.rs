@@ -19,7 +19,7 @@ use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::HandshakeKind;
 use tokio_rustls::server::TlsStream;
 
-use crate::client::ClientStream;
+use crate::client::{self, ClientStream};
 use crate::connection::Connection;
 use crate::proxy_protocol;
 use crate::route::Route;
@@ -265,7 +265,7 @@ impl Place {
         if !http2 {
             Arc::make_mut(&mut config).alpn_protocols.retain(|protocol| protocol != b"h2");
         }
-        let handshake = TlsAcceptor::from(config).accept(stream);
+        let handshake = TlsAcceptor::from(config).accept(stream).into_fallible();
         match timeout(handshake_time, handshake).await {
             Ok(Ok(stream)) => {
                 if !know_client(&stream, &tls, &connection) {
@@ -275,9 +275,11 @@ impl Place {
                 drop(tls);
                 protocol.serve(Rc::clone(&self.listener), connection, stream).await;
             }
-            Ok(Err(error)) => {
+            Ok(Err((error, stream))) => {
                 self.counters.handshakes_failed.add(1);
                 tracing::debug!(client = %connection.flow.client, %error, "TLS handshake failed");
+                // The alert says why, and a client of TLS 1.3 has sent its request before it can come.
+                client::linger(stream, handshake_time).await;
             }
             Err(_) => self.counters.handshakes_failed.add(1),
         }

@@ -90,7 +90,7 @@ fn connect(site: &Site, name: &str, version: &'static rustls::SupportedProtocolV
 }
 
 /// Certificates for these names, the first for who asks for none of them.
-fn secure(keys: &str, origin: &Origin, names: &[&[&str]]) -> (Site, Vec<CertificateDer<'static>>) {
+pub(crate) fn secure(keys: &str, origin: &Origin, names: &[&[&str]]) -> (Site, Vec<CertificateDer<'static>>) {
     secure_beside(keys, origin, names, "")
 }
 
@@ -212,6 +212,21 @@ fn handshakes_that_come_to_nothing() {
     }
     until("all are counted", || site.daemon.status()["virtuals"][0]["handshakes-failed"] == 3);
     assert_eq!(origin.count(), 1);
+}
+
+/// As one without a certificate that it was asked for: in TLS 1.3 its request is on the way when the alert comes.
+#[test]
+fn an_alert_reaches_a_client_that_has_sent_more() {
+    let origin = Origin::named("a");
+    let (site, _) = secure("", &origin, &[&["a.example"]]);
+    let mut client = site.client();
+    let mut bytes = b"GET / HTTP/1.1\r\n".to_vec();
+    bytes.resize(200 << 10, b'x');
+    // It may be told to stop.
+    let _ = client.try_send(&bytes);
+    client.end();
+    // RFC 8446 section 6: fatal, decode_error.
+    assert_eq!(client.try_rest().unwrap(), [21, 3, 3, 0, 2, 2, 50]);
 }
 
 #[test]

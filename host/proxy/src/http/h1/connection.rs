@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use http::{HeaderMap, Method, Response, StatusCode, Version};
 use http_body::Body as _;
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::io::AsyncWriteExt;
 use tokio::time::{Instant, timeout};
 
 use super::answer::{self, Asked, Framing};
@@ -20,7 +20,7 @@ use super::head::{self, Head, Limits};
 use super::refusal::Refusal;
 use super::wire::{Came, Incoming, NoHead, Wire};
 use super::write::{write_chunk, write_last_chunk};
-use crate::client::ClientStream;
+use crate::client::{self, ClientStream, LINGER_SILENT};
 use crate::connection::Connection;
 use crate::deadline::{Due, Waiting};
 use crate::http::body::ResponseBody;
@@ -46,9 +46,7 @@ impl Serve for Http1 {
     }
 }
 
-/// How long a connection is read on after its last answer, so that the answer to a request that was
-/// refused in its middle is not lost to a reset (RFC 9112 section 9.6): in silence, and in all.
-const LINGER_SILENT: Duration = Duration::from_secs(2);
+/// How long a request that was refused in its middle is read on after the answer.
 const LINGER: Duration = Duration::from_secs(30);
 
 /// Bytes of an answer that may wait to be written before more of its body is taken.
@@ -310,21 +308,10 @@ impl<S: ClientStream> Http1Connection<S> {
 
     /// Reads on, for a while, what the client still sends: the answer comes first.
     async fn linger(&self) {
-        if let Some((mut stream, _)) = self.wire.take() {
-            let _ = timeout(LINGER, discard(&mut stream)).await;
+        if let Some((stream, _)) = self.wire.take() {
+            client::linger(stream, LINGER).await;
         }
     }
-}
-
-async fn discard(stream: &mut (impl AsyncRead + AsyncWrite + Unpin)) -> std::io::Result<()> {
-    stream.shutdown().await?;
-    let mut buffer = vec![0; 16 << 10];
-    while let Ok(read) = timeout(LINGER_SILENT, stream.read(&mut buffer)).await {
-        if read? == 0 {
-            break;
-        }
-    }
-    Ok(())
 }
 
 /// An answer on its way out.

@@ -15,7 +15,6 @@ use h2::{Reason, RecvStream};
 use http::{Request, Response};
 use shunt_config::model::{Http2, Limits, Timeouts};
 use shunt_runtime::counters::{Shard, VirtualCounters};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::task::spawn_local;
 use tokio::time::{Instant, timeout};
 
@@ -23,7 +22,7 @@ use super::exchange;
 use super::floods::MOST_RESET_UNSEEN;
 use super::head::{self, Refused};
 use super::watched::{Watch, Watched};
-use crate::client::ClientStream;
+use crate::client::{self, ClientStream, LINGER_SILENT};
 use crate::connection::Connection;
 use crate::deadline::{Deadline, Due, Waiting};
 use crate::http::stream::Stream;
@@ -39,9 +38,7 @@ const MOST_UNWRITTEN: usize = 64 << 10;
 const FIELD_OVERHEAD: usize = 32;
 /// How long a client may take to answer the PING behind the first GOAWAY. What it opens after that is refused.
 const GRACE: Duration = Duration::from_secs(2);
-/// How long a connection is read on after the last word was said, so that it is not lost to a reset: in silence, and
-/// in all.
-const LINGER_SILENT: Duration = Duration::from_secs(2);
+/// How long a connection is read on after the last GOAWAY.
 const LINGER: Duration = Duration::from_secs(10);
 
 /// Serves a connection to its end.
@@ -81,7 +78,7 @@ pub(crate) async fn serve<S: ClientStream>(listener: Rc<Listener>, connection: R
     let lingers = connection.lingers;
     drop(connection);
     if lingers && let Ok(stream) = Rc::try_unwrap(stream) {
-        let _ = timeout(LINGER, discard(stream.into_inner())).await;
+        client::linger(stream.into_inner(), LINGER).await;
     }
 }
 
@@ -100,17 +97,6 @@ fn builder(limits: &Limits, http2: &Http2) -> server::Builder {
         builder.enable_connect_protocol();
     }
     builder
-}
-
-async fn discard(mut stream: impl ClientStream) -> std::io::Result<()> {
-    stream.shutdown().await?;
-    let mut buffer = vec![0; 16 << 10];
-    while let Ok(read) = timeout(LINGER_SILENT, stream.read(&mut buffer)).await {
-        if read? == 0 {
-            break;
-        }
-    }
-    Ok(())
 }
 
 /// How far a connection is on its way to its end.
