@@ -99,16 +99,24 @@ fn a_head_that_does_not_come() {
     }
 }
 
+/// A line of another version than HTTP/1 is no request either: it gets no answer of a version that the client does not
+/// speak (RFC 9113 section 3.4).
 #[test]
 fn what_is_no_preface() {
     let origin = patient();
     let site = site("timeouts = { idle = \"1s\" }", &origin);
-    // It begins as one, and is a request of HTTP/1 that is refused there.
-    let mut client = site.client();
-    let answer = client.ask("PRI * HTTP/2.0\r\n\r\nXX\r\n\r\n");
-    assert!(answer.status() >= 400);
-    let mut client = site.client();
-    client.send("PRI * HT");
-    assert!(client.ended());
-    assert_eq!(origin.count(), 0);
+    for bytes in [
+        "PRI * HTTP/2.0\r\n\r\nXX\r\n\r\n",
+        "INVALID CONNECTION PREFACE\r\n\r\n",
+        "GET / HTTP/3.0\r\n\r\n",
+        "PRI * HT",
+    ] {
+        let mut client = site.client();
+        client.send(bytes);
+        assert!(client.ended(), "{bytes}");
+    }
+    let answer = site.client().ask("GET / HTTP/1.1\r\nHost: a b\r\n\r\n");
+    assert_eq!((answer.status(), origin.count()), (400, 0), "it speaks HTTP/1");
+    let counted = &site.daemon.status()["virtuals"][0];
+    assert_eq!((&counted["errors"], &counted["answers"][3]), (&4.into(), &1.into()), "{counted}");
 }

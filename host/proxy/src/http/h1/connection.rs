@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use http::{HeaderMap, Method, Response, StatusCode, Version};
 use http_body::Body as _;
+use shunt_config::model::Http2Start;
 use tokio::io::AsyncWriteExt;
 use tokio::time::{Instant, timeout};
 
@@ -288,6 +289,12 @@ impl<S: ClientStream> Http1Connection<S> {
     async fn refuse(&self, why: Refusal) {
         let view = self.listener.view();
         view.counters.errors.add(1);
+        let settings = &view.virtual_.settings;
+        let may_be_http2 = settings.http2.start == Http2Start::PriorKnowledge && !self.stream.connection.tls;
+        if why == Refusal::Version && may_be_http2 {
+            // It is no preface either, and who speaks neither version gets no answer of one (RFC 9113 section 3.4).
+            return;
+        }
         view.counters.answered(why.status().as_u16());
         let (status, reason) = (why.status(), format!("bad request: {}", why.reason()));
         // Its fields are not known.
