@@ -34,7 +34,7 @@ cargo xtask <command>
                   --once sends the traffic once and ends with exit code 0 or 1
   test [NAME]     every test, or those whose names contain NAME
   test slow       tests that wait for more than a minute, which `test` leaves out (root)
-  test members    tests with the servers of others as members and with their compilers, as far as they are
+  test members    tests with servers, browsers, suites and compilers of others, as far as they are
                   installed; says what it skipped, and why; `test` leaves them out
   fuzz [--seconds N]
                   every fuzz target for 10 or N seconds, its corpus first

@@ -1,5 +1,7 @@
 //! Clients that others made. What is not installed is skipped.
 
+mod members;
+
 use std::process::Command;
 
 use shunt_tests::origin::{Origin, ok};
