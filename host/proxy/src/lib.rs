@@ -11,6 +11,7 @@
 //! | `connection` | a client's connection as its rules see it, whatever protocol runs over it |
 //! | `client` | a client's stream of bytes, with TLS or without |
 //! | `server` | a stream of bytes to a member, with TLS or without |
+//! | `relay` | bytes both ways between a client and a member |
 //! | `route` | where a connection or a request is to go |
 //! | `deadline` | the one time-out that a stream waits for at a moment |
 //! | `http` | HTTP: connections, their streams, and the phases of a request |
@@ -23,6 +24,7 @@ mod http;
 mod listener;
 mod member;
 mod proxy_protocol;
+mod relay;
 mod route;
 mod server;
 mod view;

@@ -1,0 +1,302 @@
+//! Bytes both ways between a client and a member, once nothing that they say is Shunt's to read.
+
+use std::cell::RefCell;
+use std::future::poll_fn;
+use std::io;
+use std::pin::{Pin, pin};
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use bytes::{Buf, Bytes};
+use shunt_runtime::counters::{Count, MemberCounters};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::time::{Instant, sleep_until};
+
+/// Bytes read at once: four records of TLS.
+const PIECE: usize = 64 << 10;
+
+thread_local! {
+    /// What is read goes out from here. A connection keeps only what its peer does not take at once.
+    static SCRATCH: RefCell<Vec<u8>> = RefCell::new(Vec::with_capacity(PIECE));
+}
+
+/// How a relay ended.
+#[derive(Debug)]
+pub(crate) enum End {
+    /// Each side has said that it is done, and was told so of the other.
+    Complete,
+    /// Neither side has sent anything for the idle time.
+    Idle,
+    /// One of them is gone.
+    Broken(io::Error),
+}
+
+/// What came before the relay began, and still has to go out.
+#[derive(Default)]
+pub(crate) struct Early {
+    pub(crate) to_server: Bytes,
+    pub(crate) to_client: Bytes,
+}
+
+/// Relays bytes until both sides have ended or one is gone, or neither has sent anything for `idle`. The end of one
+/// side is passed on to the other, which may go on (RFC 9293 section 3.6). A side that takes nothing stops the reading
+/// of the other: at most [`PIECE`] bytes wait for each. Counts what went out as the member's.
+pub(crate) async fn relay<C, S>(
+    client: &mut C,
+    server: &mut S,
+    early: Early,
+    idle: Duration,
+    counters: &MemberCounters,
+) -> End
+where
+    C: AsyncRead + AsyncWrite + Unpin,
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    let mut to_server = Direction::new(early.to_server, &counters.bytes_to_server);
+    let mut to_client = Direction::new(early.to_client, &counters.bytes_to_client);
+    let mut silent = pin!(sleep_until(Instant::now() + idle));
+    let mut last = Instant::now();
+    poll_fn(|cx| {
+        let (mut moved, mut complete) = (false, true);
+        let polled = [
+            to_server.poll(&mut *client, &mut *server, cx, &mut moved),
+            to_client.poll(&mut *server, &mut *client, cx, &mut moved),
+        ];
+        for direction in polled {
+            match direction {
+                Poll::Ready(Ok(())) => {}
+                Poll::Ready(Err(error)) => return Poll::Ready(End::Broken(error)),
+                Poll::Pending => complete = false,
+            }
+        }
+        if complete {
+            return Poll::Ready(End::Complete);
+        }
+        if moved {
+            last = Instant::now();
+        }
+        while silent.as_mut().poll(cx).is_ready() {
+            if last.elapsed() >= idle {
+                return Poll::Ready(End::Idle);
+            }
+            silent.as_mut().reset(last + idle);
+        }
+        Poll::Pending
+    })
+    .await
+}
+
+/// One way of two.
+struct Direction<'a> {
+    /// Read, and not taken by the other side yet.
+    left: Bytes,
+    state: State,
+    /// Something was written that may not have left yet.
+    unflushed: bool,
+    count: &'a Count,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum State {
+    Open,
+    /// The one side has ended, and the other is to be told.
+    Ending,
+    Ended,
+}
+
+impl<'a> Direction<'a> {
+    fn new(early: Bytes, count: &'a Count) -> Self {
+        Direction { left: early, state: State::Open, unflushed: false, count }
+    }
+
+    /// Moves what can be moved; ready once the end was passed on.
+    fn poll(
+        &mut self,
+        from: &mut (impl AsyncRead + Unpin),
+        to: &mut (impl AsyncWrite + Unpin),
+        cx: &mut Context<'_>,
+        moved: &mut bool,
+    ) -> Poll<io::Result<()>> {
+        loop {
+            while self.left.has_remaining() {
+                let count = ready!(Pin::new(&mut *to).poll_write(cx, &self.left))?;
+                self.wrote(count)?;
+                self.left.advance(count);
+            }
+            match self.state {
+                State::Ended => return Poll::Ready(Ok(())),
+                State::Ending => {
+                    ready!(Pin::new(&mut *to).poll_shutdown(cx))?;
+                    self.state = State::Ended;
+                    return Poll::Ready(Ok(()));
+                }
+                State::Open => {}
+            }
+            self.left = ready!(SCRATCH.with_borrow_mut(|scratch| {
+                let mut piece = ReadBuf::uninit(scratch.spare_capacity_mut());
+                self.forward(from, to, cx, &mut piece)
+            }))?;
+            *moved = true;
+        }
+    }
+
+    /// Reads a piece and writes what the other side takes of it at once; returns the rest.
+    fn forward(
+        &mut self,
+        from: &mut (impl AsyncRead + Unpin),
+        to: &mut (impl AsyncWrite + Unpin),
+        cx: &mut Context<'_>,
+        piece: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<Bytes>> {
+        if Pin::new(from).poll_read(cx, piece)?.is_pending() {
+            if self.unflushed {
+                ready!(Pin::new(to).poll_flush(cx))?;
+                self.unflushed = false;
+            }
+            return Poll::Pending;
+        }
+        let mut piece = piece.filled();
+        if piece.is_empty() {
+            self.state = State::Ending;
+        }
+        while !piece.is_empty() {
+            let Poll::Ready(count) = Pin::new(&mut *to).poll_write(cx, piece)? else { break };
+            self.wrote(count)?;
+            piece = &piece[count..];
+        }
+        Poll::Ready(Ok(Bytes::copy_from_slice(piece)))
+    }
+
+    fn wrote(&mut self, count: usize) -> io::Result<()> {
+        if count == 0 {
+            return Err(io::ErrorKind::WriteZero.into());
+        }
+        self.unflushed = true;
+        self.count.add(count as u64);
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
+    use tokio::join;
+
+    use super::*;
+
+    const IDLE: Duration = Duration::from_secs(60);
+
+    /// A relay between two streams that hold 1 KiB each way, and their far ends.
+    fn between() -> ((DuplexStream, DuplexStream), DuplexStream, DuplexStream) {
+        let (client, near_client) = duplex(1024);
+        let (server, near_server) = duplex(1024);
+        ((near_client, near_server), client, server)
+    }
+
+    async fn run(ends: (DuplexStream, DuplexStream), early: Early, counters: &MemberCounters) -> End {
+        let (mut client, mut server) = ends;
+        relay(&mut client, &mut server, early, IDLE, counters).await
+    }
+
+    fn bytes(count: usize, first: usize) -> Vec<u8> {
+        (first..first + count).map(|at| at as u8).collect()
+    }
+
+    #[tokio::test]
+    async fn bytes_come_over_whole_and_are_counted() {
+        let (ends, client, server) = between();
+        let counters = MemberCounters::default();
+        let (up, down) = (bytes(300_000, 3), bytes(200_000, 7));
+        let early = Early { to_server: Bytes::from_static(b"early"), to_client: Bytes::from_static(b"hi") };
+        let side = async |stream: DuplexStream, send: &[u8]| {
+            let (mut reading, mut writing) = tokio::io::split(stream);
+            let mut got = Vec::new();
+            let sending = async {
+                writing.write_all(send).await.unwrap();
+                writing.shutdown().await.unwrap();
+            };
+            join!(sending, reading.read_to_end(&mut got)).1.unwrap();
+            got
+        };
+        let (end, at_client, at_server) =
+            join!(run(ends, early, &counters), side(client, &up), side(server, &down));
+        assert!(matches!(end, End::Complete), "{end:?}");
+        assert!(at_server == [b"early", &up[..]].concat() && at_client == [b"hi", &down[..]].concat());
+        assert_eq!((counters.bytes_to_server.get(), counters.bytes_to_client.get()), (300_005, 200_002));
+    }
+
+    #[tokio::test]
+    async fn the_end_of_one_side_is_passed_on_and_the_other_goes_on() {
+        let (ends, mut client, mut server) = between();
+        let counters = MemberCounters::default();
+        let talk = async {
+            client.write_all(b"question").await.unwrap();
+            client.shutdown().await.unwrap();
+            let mut got = Vec::new();
+            server.read_to_end(&mut got).await.unwrap();
+            assert_eq!(got, b"question");
+            server.write_all(b"answer").await.unwrap();
+            let mut answer = [0; 6];
+            client.read_exact(&mut answer).await.unwrap();
+            assert_eq!(&answer, b"answer");
+            server.shutdown().await.unwrap();
+            assert_eq!(client.read(&mut [0]).await.unwrap(), 0);
+        };
+        let (end, ()) = join!(run(ends, Early::default(), &counters), talk);
+        assert!(matches!(end, End::Complete), "{end:?}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn silence_ends_it_and_whatever_moves_does_not() {
+        let (ends, mut client, mut server) = between();
+        let counters = MemberCounters::default();
+        let began = Instant::now();
+        let talk = async {
+            for _ in 0..3 {
+                tokio::time::sleep(IDLE * 2 / 3).await;
+                server.write_all(b".").await.unwrap();
+                client.read_u8().await.unwrap();
+            }
+        };
+        let (end, ()) = join!(run(ends, Early::default(), &counters), talk);
+        assert!(matches!(end, End::Idle), "{end:?}");
+        assert_eq!(began.elapsed().as_secs(), 3 * 40 + 60);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_side_that_takes_nothing_stops_the_other() {
+        let (ends, mut client, mut server) = between();
+        let counters = MemberCounters::default();
+        let talk = async {
+            let mut sent = 0;
+            let piece = [7; 4096];
+            // Nothing of it is read: what is written is in the pipes and the relay.
+            while let Ok(count) = tokio::time::timeout(Duration::from_millis(50), client.write(&piece))
+                .await
+                .map(Result::unwrap)
+            {
+                sent += count;
+            }
+            assert!(sent <= PIECE + 2 * 1024 + 4096, "{sent}");
+            drop(client);
+            let mut got = Vec::new();
+            server.read_to_end(&mut got).await.unwrap();
+            assert_eq!(got.len(), sent);
+            server.shutdown().await.unwrap();
+        };
+        join!(run(ends, Early::default(), &counters), talk);
+    }
+
+    #[tokio::test]
+    async fn a_side_that_is_gone_breaks_it() {
+        let (ends, mut client, server) = between();
+        drop(server);
+        let counters = MemberCounters::default();
+        let talk = async {
+            client.write_all(b"question").await.unwrap();
+            client
+        };
+        let (end, _client) = join!(run(ends, Early::default(), &counters), talk);
+        assert!(matches!(end, End::Broken(_)), "{end:?}");
+    }
+}
