@@ -142,6 +142,8 @@ counts! {
         counter refused => connections_refused,
         /// TLS handshakes that failed.
         counter handshakes_failed,
+        /// TLS connections passed through to a member.
+        counter passed_through => connections_passed_through,
         /// Connections closed because they do not begin with a valid PROXY header.
         counter proxy_headers_refused,
         /// Requests whose head was read.
@@ -168,9 +170,9 @@ counts! {
         counter connects_failed,
         /// Responses that were missing, late or incomplete.
         counter failures,
-        /// Bytes of response bodies.
+        /// Bytes of response bodies, and of what is relayed to clients unread.
         counter bytes_to_client => response_bytes,
-        /// Bytes of request bodies.
+        /// Bytes of request bodies, and of what is relayed to the member unread.
         counter bytes_to_server => request_bytes,
     }
 

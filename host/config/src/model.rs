@@ -107,8 +107,10 @@ pub struct Virtual {
     /// At least one, each once.
     pub listen: Vec<SocketAddr>,
     pub protocol: Protocol,
-    /// With clients; `None`: no TLS.
+    /// With clients; `None`: no TLS, or none of Shunt's.
     pub tls: Option<ClientTls>,
+    /// TLS is between clients and members; there is no `tls` then.
+    pub pass_through: bool,
     /// Where requests go that no rule sent elsewhere. Without it such requests get 404.
     pub pool: Option<String>,
     pub persistence: Option<Persistence>,

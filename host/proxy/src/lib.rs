@@ -13,6 +13,7 @@
 //! | `server` | a stream of bytes to a member, with TLS or without |
 //! | `relay` | bytes both ways between a client and a member |
 //! | `route` | where a connection or a request is to go |
+//! | `tls` | what a client says before the handshake, and TLS that is passed through |
 //! | `deadline` | the one time-out that a stream waits for at a moment |
 //! | `http` | HTTP: connections, their streams, and the phases of a request |
 
@@ -27,5 +28,6 @@ mod proxy_protocol;
 mod relay;
 mod route;
 mod server;
+mod tls;
 mod view;
 pub mod worker;

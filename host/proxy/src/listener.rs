@@ -23,6 +23,11 @@ use crate::client::{self, ClientStream};
 use crate::connection::Connection;
 use crate::proxy_protocol;
 use crate::route::Route;
+use crate::tls::{
+    self,
+    alert::Alert,
+    hello::{Hello, NoHello},
+};
 use crate::view::VirtualView;
 use shunt_runtime::clock;
 use shunt_runtime::counters::{Shard, VirtualCounters};
@@ -203,7 +208,7 @@ impl Place {
             self.listener.address
         };
         let settings = &view.virtual_.settings;
-        let mut https = view.virtual_.tls.is_some();
+        let mut https = view.virtual_.tls.is_some() || settings.pass_through;
         if is_one_of(&settings.proxy_protocol, client.ip()) {
             let reading = timeout(settings.timeouts.head, proxy_protocol::read(&mut stream));
             // Boxed: connections of other sources do not need its room.
@@ -239,6 +244,10 @@ impl Place {
                 return;
             }
         }
+        if view.virtual_.settings.pass_through {
+            // Boxed, for other connections would have its size.
+            return Box::pin(self.pass_through(view, connection, stream)).await;
+        }
         let connection = Rc::new(connection);
         let handshake_time = view.virtual_.settings.timeouts.head;
         // What is held here lives as long as the connection.
@@ -250,6 +259,29 @@ impl Place {
                 Box::pin(self.serve_tls(connection, stream, tls, http2, handshake_time, protocol)).await;
             }
         }
+    }
+
+    async fn pass_through(&self, view: Rc<VirtualView>, connection: Connection, mut stream: TcpStream) {
+        let Some(hello) = self.read_hello(&view, &mut stream).await else { return };
+        tls::pass_through::serve(view, connection.flow, connection.route, stream, hello).await;
+    }
+
+    /// What a client of TLS says first. Where there is none, the client is told what fits and the handshake counts as
+    /// failed.
+    async fn read_hello(&self, view: &VirtualView, stream: &mut TcpStream) -> Option<Hello> {
+        let why = match timeout(view.virtual_.settings.timeouts.head, Hello::read(stream)).await {
+            Ok(Ok(hello)) => return Some(hello),
+            Ok(Err(why)) => why,
+            Err(_) => NoHello::Io(io::ErrorKind::TimedOut.into()),
+        };
+        self.counters.handshakes_failed.add(1);
+        tracing::debug!(listen = %self.listener.address, %why, "no ClientHello");
+        if let NoHello::Unfit(error) = why
+            && let Some(alert) = Alert::of(error)
+        {
+            alert.send(stream).await;
+        }
+        None
     }
 
     async fn serve_tls(
@@ -336,7 +368,7 @@ fn is_one_of(prefixes: &[Prefix], source: IpAddr) -> bool {
 }
 
 /// Closes with RST, which tells the client at once that nothing will come.
-fn reset(stream: &TcpStream) {
+pub(crate) fn reset(stream: &TcpStream) {
     let _ = socket2::SockRef::from(stream).set_linger(Some(Duration::ZERO));
 }
 

@@ -1,10 +1,23 @@
 //! What a connection that Shunt opens has to be.
 
 use std::io;
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use socket2::SockRef;
 use tokio::net::TcpStream;
+
+/// Connects. What is written to it goes out at once.
+///
+/// # Errors
+/// There is no connection.
+pub async fn connect(to: SocketAddr) -> io::Result<TcpStream> {
+    let stream = TcpStream::connect(to).await?;
+    refuse_itself(&stream)?;
+    // Best effort: without it small writes wait for the peer's delayed ACK.
+    let _ = stream.set_nodelay(true);
+    Ok(stream)
+}
 
 /// Refuses a connection that reached itself.
 ///
@@ -25,7 +38,7 @@ pub fn refuse_itself(stream: &TcpStream) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::net::{Ipv4Addr, SocketAddr};
+    use std::net::Ipv4Addr;
     use tokio::net::{TcpListener, TcpSocket};
 
     #[tokio::test]

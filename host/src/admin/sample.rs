@@ -47,6 +47,7 @@ pub(crate) fn status() -> Status {
                 open: 7,
                 refused: 1,
                 handshakes_failed: 2,
+                passed_through: 2,
                 proxy_headers_refused: 3,
                 requests: 1_234,
                 answers: [0, 1_200, 20, 9, 5],

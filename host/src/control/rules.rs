@@ -176,11 +176,19 @@ pub(super) type Histories = BTreeMap<RuleName, History>;
 /// What a packet virtual can fire.
 const OF_PACKETS: HookSet = HookSet::EMPTY.with(Hook::OnLoad).with(Hook::OnFlow).with(Hook::OnDone);
 
+/// What a proxy can fire: it sees no requests where it passes TLS through.
+fn of_proxy(virtual_: &model::Virtual) -> HookSet {
+    match virtual_.pass_through {
+        true => HookSet::EMPTY.with(Hook::OnLoad).with(Hook::OnFlow),
+        false => HookSet::HTTP,
+    }
+}
+
 /// Every rule of a configuration.
 pub(super) fn uses(config: &model::Config) -> impl Iterator<Item = RuleUse<'_>> {
     let snat_pools = &config.snat_pools;
     let proxies = config.virtuals.iter().flat_map(move |it| {
-        let of = move |rule| RuleUse::of(&it.name, rule, snat_pools, it.limits.head, HookSet::HTTP);
+        let of = move |rule| RuleUse::of(&it.name, rule, snat_pools, it.limits.head, of_proxy(it));
         it.rules.iter().map(of)
     });
     // Packet virtuals have no heads that a rule could grow.

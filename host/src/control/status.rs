@@ -52,7 +52,7 @@ impl Control {
         VirtualStatus {
             name: settings.name.clone(),
             listen: settings.listen.iter().map(SocketAddr::to_string).collect::<Vec<_>>().join(", "),
-            tls: virtual_.tls.is_some(),
+            tls: virtual_.tls.is_some() || settings.pass_through,
             certificates: virtual_
                 .tls
                 .iter()

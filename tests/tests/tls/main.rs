@@ -10,6 +10,8 @@
 mod certificates;
 mod clients;
 mod follow;
+mod hello;
 mod members;
+mod pass_through;
 mod pki;
 mod sessions;

@@ -44,7 +44,7 @@ http {
 ";
 
 /// A CA, and a member's certificate for `member.example`, `a.example` and `b.example`.
-fn pki() -> Folder {
+pub(crate) fn pki() -> Folder {
     let folder = Folder::new();
     let ca = Ca::new(&folder);
     ca.sign(&folder, "server", &["member.example", "a.example", "b.example"], 1);
@@ -52,7 +52,7 @@ fn pki() -> Folder {
     folder
 }
 
-fn nginx(pki: &Folder, keys: &str, behind: SocketAddr) -> Option<Server> {
+pub(crate) fn nginx(pki: &Folder, keys: &str, behind: SocketAddr) -> Option<Server> {
     let content = NGINX.replace("PKI", &pki.path().display().to_string());
     let content = content.replace("KEYS", keys).replace("BEHIND", &behind.to_string());
     Server::start("nginx", "nginx.conf", &content, |command, folder| {

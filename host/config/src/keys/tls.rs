@@ -15,7 +15,36 @@ const TOO_OLD: &str = "use `\"1.2\"`: older versions are broken, and Shunt does 
 
 const PEM: &str = "the path of a PEM file";
 
-pub(super) fn client_tls(table: &mut Table<'_>) -> Option<ClientTls> {
+/// What a virtual does with the TLS of its clients.
+pub(super) enum WithClients {
+    Terminated(Box<ClientTls>),
+    PassedThrough,
+}
+
+pub(super) fn with_clients(table: &mut Table<'_>) -> Option<WithClients> {
+    let pass_through = table.optional(
+        "pass-through",
+        "Shunt reads the first message of TLS, and relays the connection to a member as it is: the certificate is the member's, \
+         and Shunt sees no requests. `tls` of the pool does not apply.",
+        OnlyTrue,
+    );
+    let terminated = client_tls(table);
+    table.exactly_one(&["certificate", "certificates", "pass-through"]);
+    if pass_through.is_none() {
+        return terminated.map(Box::new).map(WithClients::Terminated);
+    }
+    for name in ["min-version", "ciphers", "groups", "client-certificates", "ticket-keys", "key-log"] {
+        if table.wrote(name) {
+            let message = format!("`{name}` means nothing beside `pass-through`");
+            let refusal = Refusal::new(Cause::Conflict, message).help("remove one of them");
+            let refusal = table.also(refusal, "pass-through");
+            table.refuse(name, refusal);
+        }
+    }
+    Some(WithClients::PassedThrough)
+}
+
+fn client_tls(table: &mut Table<'_>) -> Option<ClientTls> {
     let one = certificate_keys(table);
     let several = table.optional(
         "certificates",
@@ -45,7 +74,6 @@ pub(super) fn client_tls(table: &mut Table<'_>) -> Option<ClientTls> {
          traffic of this virtual. For debugging; `check` warns of it.",
         new_file("the path of a file"),
     );
-    table.exactly_one(&["certificate", "certificates"]);
     if table.wrote("certificate") {
         table.needs("key");
     }

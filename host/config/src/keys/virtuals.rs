@@ -7,9 +7,9 @@ use shunt_wire::ip;
 
 use super::super::containers::{once, one_or_list, table as in_table, tables};
 use super::super::model::{
-    Forwarded, Limits, PacketTimeouts, PacketVirtual, Protocol, Timeouts, Translator, Virtual,
+    Forwarded, Limits, PacketTimeouts, PacketVirtual, Persistence, Protocol, Timeouts, Translator, Virtual,
 };
-use super::super::persistence::persistence;
+use super::super::persistence::{PersistBy, persistence};
 use super::super::report::{Cause, Refusal};
 use super::super::shape::{
     OnlyTrue, duration, integer, listen_address, name, one_of, pool_name, prefix, size,
@@ -21,7 +21,7 @@ use super::http2::http2;
 use super::packets::{Shared, packet_keys, packet_virtual, translator};
 use super::pages::pages;
 use super::rules::rule;
-use super::tls::client_tls;
+use super::tls::{WithClients, with_clients};
 use super::{DAY, GIB, HOUR, KIB, MIB, MILLISECOND, SECOND};
 
 /// A virtual of either kind.
@@ -85,8 +85,8 @@ pub(in super::super) fn virtual_server(table: &mut Table<'_>) -> Option<AnyVirtu
     let packet_keys = packet_keys(table);
     let tls = table.derived(
         "tls",
-        "TLS with clients: certificates, and what is negotiated.",
-        in_table(client_tls),
+        "TLS with clients: certificates, and what is negotiated; or `pass-through`.",
+        in_table(with_clients),
         "no TLS",
     );
     let pool = table.derived(
@@ -148,6 +148,14 @@ pub(in super::super) fn virtual_server(table: &mut Table<'_>) -> Option<AnyVirtu
             ("pages", "a packet virtual sends no HTTP answers"),
         ],
     );
+    let (tls, pass_through) = match tls {
+        None => (None, false),
+        Some(WithClients::Terminated(tls)) => (Some(*tls), false),
+        Some(WithClients::PassedThrough) => (None, true),
+    };
+    if pass_through {
+        useless_unread(table, persistence.as_ref());
+    }
     if table.walk.is_default {
         // Each key by itself: a virtual has others.
         return None;
@@ -188,6 +196,7 @@ pub(in super::super) fn virtual_server(table: &mut Table<'_>) -> Option<AnyVirtu
             listen: first.map(|_| listen)?,
             protocol,
             tls,
+            pass_through,
             pool,
             persistence,
             timeouts: proxy_timeouts?,
@@ -200,6 +209,23 @@ pub(in super::super) fn virtual_server(table: &mut Table<'_>) -> Option<AnyVirtu
             pages: pages.unwrap_or_default(),
             rules,
         }))),
+    }
+}
+
+/// Keys about requests, which a virtual that passes TLS through does not see.
+fn useless_unread(table: &mut Table<'_>, persistence: Option<&Persistence>) {
+    let refusal = |message: String| {
+        Refusal::new(Cause::Conflict, message)
+            .label("Shunt sees no requests where `tls` is `pass-through`")
+            .help("remove it")
+    };
+    if persistence.is_some_and(|it| matches!(it.by, PersistBy::Cookie(_))) {
+        table.refuse("persistence", refusal("a cookie means nothing beside `pass-through`".to_owned()));
+    }
+    for name in ["http2", "forwarded", "trusted-proxies", "request-id", "pages"] {
+        if table.wrote(name) {
+            table.refuse(name, refusal(format!("`{name}` means nothing beside `pass-through`")));
+        }
     }
 }
 

@@ -66,6 +66,12 @@ impl Records {
         Ok(self.is_whole(message).then_some(self.length))
     }
 
+    /// Bytes received that were looked at: where the message is whole, those of its records and none behind them.
+    #[must_use]
+    pub const fn taken(&self) -> usize {
+        self.at
+    }
+
     /// The length that the message says it has, with its header.
     fn said(&self, message: &[u8]) -> Option<usize> {
         let header: &[u8; MESSAGE_HEADER] = message.get(..self.length)?.first_chunk()?;

@@ -19,7 +19,6 @@ use http::{Method, StatusCode, request as http_request, response as http_respons
 use http_body::{Frame, SizeHint};
 use shunt_engine::member::Active;
 use thiserror::Error;
-use tokio::net::TcpStream;
 use tokio::task::spawn_local;
 use tokio::time::{Instant, timeout};
 use tokio_rustls::rustls::pki_types::ServerName;
@@ -285,10 +284,7 @@ impl Lease {
     }
 
     async fn connection(member: &MemberView, host: Option<&str>) -> Result<ServerConnection, ConnectError> {
-        let stream = TcpStream::connect(member.address).await?;
-        dial::refuse_itself(&stream)?;
-        // Best effort: without it small writes wait for the peer's delayed ACK.
-        let _ = stream.set_nodelay(true);
+        let stream = dial::connect(member.address).await?;
         let Some(tls) = &member.tls else {
             return Ok(ServerConnection::new(ServerStream::Plain(stream), None));
         };
