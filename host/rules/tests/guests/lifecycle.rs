@@ -157,7 +157,14 @@ fn everything_that_is_wrong_at_attach_is_told_at_once() {
 
 #[test]
 fn on_load_may_refuse_and_may_not_misbehave() {
-    let load = |what: &str| problems(|options| options.settings = json!({ "load": what }));
+    let load = |what: &str| {
+        problems(|options| {
+            options.settings = json!({ "load": what });
+            if what == "loop" {
+                options.budget.time = Budget::default().time;
+            }
+        })
+    };
     assert_eq!(load("refuse").0, [AttachProblem::Refused("no licence for this virtual".into())]);
     for (what, kind) in
         [("loop", FaultKind::Timeout), ("panic", FaultKind::Panic), ("memory", FaultKind::Memory)]

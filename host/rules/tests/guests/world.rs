@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
+use std::time::Duration;
 
 use shunt_rules::build::{BuildOptions, build};
 use shunt_rules::{
@@ -48,6 +49,9 @@ pub(crate) fn root() -> PathBuf {
 pub(crate) fn build_options() -> BuildOptions {
     BuildOptions { target_dir: Some(root().join("target/guests")), ..BuildOptions::default() }
 }
+
+/// More than any call takes that ends by itself, however busy the machine is. What is to run out of time has less.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 /// One host for all tests, as in the daemon.
 pub(crate) fn host() -> &'static Arc<RuleHost> {
@@ -132,7 +136,7 @@ impl Environment for World {
     }
 }
 
-/// The guest attached with every slot bound to the pool `pool-<slot>`.
+/// The guest attached with every slot bound to the pool `pool-<slot>`, and with [`PATIENCE`].
 pub(crate) fn options(rule: &Rule, world: &Arc<World>) -> AttachOptions {
     let mut options = AttachOptions::new("shop/test", world.clone());
     let slots = rule.manifest().slots.iter();
@@ -142,6 +146,7 @@ pub(crate) fn options(rule: &Rule, world: &Arc<World>) -> AttachOptions {
         snat: declared.snat,
     };
     options.slots = slots.map(bind).collect();
+    options.budget.time = PATIENCE;
     options
 }
 
