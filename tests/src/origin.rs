@@ -170,6 +170,11 @@ impl Origin {
     /// end of a connection later than what its peer says next.
     pub fn wait_ends_arrived(&self, count: usize) {
         self.wait_ended(count);
+        self.wait_fins_arrived();
+    }
+
+    /// Waits until the FIN of every connection has arrived where it goes; all are about to be sent.
+    pub fn wait_fins_arrived(&self) {
         let begin = Instant::now();
         while established_to(self.address) > 0 {
             assert!(begin.elapsed() < PATIENCE, "the end of a connection does not arrive");
