@@ -1,5 +1,7 @@
 //! `tls` of proxies and of pools.
 
+use std::path::PathBuf;
+
 use super::super::containers::{list, one_or_list, or_table, table as in_table};
 use super::super::reference::Type;
 use super::super::report::{Cause, Refusal};
@@ -14,6 +16,8 @@ use super::super::walk::{At, Table, Walk};
 const TOO_OLD: &str = "use `\"1.2\"`: older versions are broken, and Shunt does not speak them";
 
 const PEM: &str = "the path of a PEM file";
+const CERTIFICATE: &str =
+    "The certificate and its intermediate certificates, PEM; relative to the folder of the file.";
 
 /// What a virtual does with the TLS of its clients.
 pub(super) enum WithClients {
@@ -45,7 +49,13 @@ pub(super) fn with_clients(table: &mut Table<'_>) -> Option<WithClients> {
 }
 
 fn client_tls(table: &mut Table<'_>) -> Option<ClientTls> {
-    let one = certificate_keys(table);
+    let certificate_file = table.optional("certificate", CERTIFICATE, file(PEM));
+    let key = table.optional(
+        "key",
+        "The private key of the certificate, PEM; relative to the folder of the file. Required beside `certificate`.",
+        file(PEM),
+    );
+    let one = of_files(table, certificate_file, key);
     let several = table.optional(
         "certificates",
         "Several certificates, each with `key`, `names` and `ocsp` of its own. The server name that the client sends (SNI) \
@@ -82,38 +92,22 @@ fn client_tls(table: &mut Table<'_>) -> Option<ClientTls> {
     Some(ClientTls { certificates, policy, clients, ticket_keys, key_log })
 }
 
-/// The keys of a certificate, in a table that has others.
-fn certificate_keys(table: &mut Table<'_>) -> Option<Certificate> {
-    let certificate = table.optional(
-        "certificate",
-        "The certificate and its intermediate certificates, PEM; relative to the folder of the file.",
-        file(PEM),
-    );
-    let key = table.optional(
-        "key",
-        "The private key of the certificate, PEM; relative to the folder of the file. Required beside `certificate`.",
-        file(PEM),
-    );
-    let (names, ocsp) = names_and_ocsp(table);
-    Some(Certificate { certificate: certificate?, key: key?, names, ocsp })
-}
-
+/// The keys of a certificate, in a table of its own.
 fn certificate(table: &mut Table<'_>) -> Option<Certificate> {
-    let certificate = table.required(
-        "certificate",
-        "The certificate and its intermediate certificates, PEM; relative to the folder of the file.",
-        file(PEM),
-    );
+    let certificate = table.required("certificate", CERTIFICATE, file(PEM));
     let key = table.required(
         "key",
         "The private key of the certificate, PEM; relative to the folder of the file.",
         file(PEM),
     );
-    let (names, ocsp) = names_and_ocsp(table);
-    Some(Certificate { certificate: certificate?, key: key?, names, ocsp })
+    of_files(table, certificate, key)
 }
 
-fn names_and_ocsp(table: &mut Table<'_>) -> (Vec<String>, Option<std::path::PathBuf>) {
+fn of_files(
+    table: &mut Table<'_>,
+    certificate: Option<PathBuf>,
+    key: Option<PathBuf>,
+) -> Option<Certificate> {
     let names = table.derived(
         "names",
         "The server names that it serves: `shop.example`, `*.shop.example`.",
@@ -126,7 +120,7 @@ fn names_and_ocsp(table: &mut Table<'_>) -> (Vec<String>, Option<std::path::Path
          Shunt reads it again when it changes.",
         file("the path of a DER file"),
     );
-    (names.unwrap_or_default(), ocsp)
+    Some(Certificate { certificate: certificate?, key: key?, names: names.unwrap_or_default(), ocsp })
 }
 
 /// What may be negotiated; the same toward clients and members.
