@@ -10,7 +10,7 @@ use std::sync::OnceLock;
 use crate::address;
 use crate::daemon::{Folder, until};
 
-/// Answers every request with 200, whatever its method and body.
+/// `HTTP` stands for what a test wants of it.
 const NGINX: &str = "\
 daemon off;
 master_process off;
@@ -24,10 +24,7 @@ http {
     fastcgi_temp_path fastcgi;
     uwsgi_temp_path uwsgi;
     scgi_temp_path scgi;
-    server {
-        listen ADDRESS;
-        location / { return 200 'nginx'; }
-    }
+    HTTP
 }
 ";
 
@@ -111,10 +108,16 @@ pub struct Server {
 }
 
 impl Server {
-    /// nginx, which answers by the head and does not wait for the body.
+    /// nginx, which answers every request with 200 by its head, and does not wait for the body.
     #[must_use]
     pub fn nginx() -> Option<Server> {
-        Server::start("nginx", "nginx.conf", NGINX, |command, folder| {
+        Server::nginx_with("server { listen ADDRESS; location / { return 200 'nginx'; } }")
+    }
+
+    /// nginx with this in its block `http`.
+    #[must_use]
+    pub fn nginx_with(http: &str) -> Option<Server> {
+        Server::start("nginx", "nginx.conf", &NGINX.replace("HTTP", http), |command, folder| {
             command.arg("-p").arg(folder.path()).arg("-c").arg(folder.path().join("nginx.conf"));
         })
     }

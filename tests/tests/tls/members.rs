@@ -12,33 +12,20 @@ use crate::pki::Ca;
 
 /// Says what TLS was like: the name that was asked for, whether the session was resumed, who showed a certificate.
 const NGINX: &str = "\
-daemon off;
-master_process off;
-pid nginx.pid;
-error_log stderr;
-events {}
-http {
-    access_log off;
-    client_body_temp_path body;
-    proxy_temp_path proxy;
-    fastcgi_temp_path fastcgi;
-    uwsgi_temp_path uwsgi;
-    scgi_temp_path scgi;
-    client_max_body_size 0;
-    ssl_protocols TLSv1.2 TLSv1.3;
-    ssl_certificate PKI/server.pem;
-    ssl_certificate_key PKI/server.key;
-    server {
-        listen ADDRESS ssl;
-        KEYS
-        location / { return 200 '$ssl_server_name $ssl_session_reused $ssl_client_s_dn $ssl_protocol $connection'; }
-        location /behind {
-            proxy_pass http://BEHIND;
-            proxy_http_version 1.1;
-            proxy_request_buffering off;
-            proxy_set_header Upgrade $http_upgrade;
-            proxy_set_header Connection $http_connection;
-        }
+client_max_body_size 0;
+ssl_protocols TLSv1.2 TLSv1.3;
+ssl_certificate PKI/server.pem;
+ssl_certificate_key PKI/server.key;
+server {
+    listen ADDRESS ssl;
+    KEYS
+    location / { return 200 '$ssl_server_name $ssl_session_reused $ssl_client_s_dn $ssl_protocol $connection'; }
+    location /behind {
+        proxy_pass http://BEHIND;
+        proxy_http_version 1.1;
+        proxy_request_buffering off;
+        proxy_set_header Upgrade $http_upgrade;
+        proxy_set_header Connection $http_connection;
     }
 }
 ";
@@ -54,10 +41,7 @@ pub(crate) fn pki() -> Folder {
 
 pub(crate) fn nginx(pki: &Folder, keys: &str, behind: SocketAddr) -> Option<Server> {
     let content = NGINX.replace("PKI", &pki.path().display().to_string());
-    let content = content.replace("KEYS", keys).replace("BEHIND", &behind.to_string());
-    Server::start("nginx", "nginx.conf", &content, |command, folder| {
-        command.arg("-p").arg(folder.path()).arg("-c").arg(folder.path().join("nginx.conf"));
-    })
+    Server::nginx_with(&content.replace("KEYS", keys).replace("BEHIND", &behind.to_string()))
 }
 
 /// A virtual before members that speak TLS; `keys` stand in the pool.
