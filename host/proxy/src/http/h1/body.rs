@@ -2,14 +2,10 @@
 
 use bytes::{Buf, Bytes, BytesMut};
 use http::HeaderMap;
-use memchr::memchr;
 
-use super::framing::chunk_size;
+use super::framing::{BadChunk, Chunk, take_data};
 use super::head::{Limits, Lines, read_trailers};
 use super::refusal::Refusal;
-
-/// A chunk size with its extensions, which are ignored.
-const MOST_CHUNK_LINE: usize = 4 << 10;
 
 /// What is still to come of a body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -17,15 +13,6 @@ pub(super) enum Body {
     /// So many bytes.
     Length(u64),
     Chunked(Chunk),
-}
-
-/// Where in a chunked body the next byte falls.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Chunk {
-    Size,
-    /// So many bytes of a chunk; 0: its line end.
-    Data(u64),
-    Trailers,
 }
 
 /// A step through a body.
@@ -116,41 +103,13 @@ impl Body {
     }
 }
 
-impl Chunk {
-    /// Goes past the line end of a chunk, or past the line with a size. `false`: it is not all there.
-    fn pass_line(&mut self, buffer: &mut BytesMut) -> Result<bool, Refusal> {
-        if *self != Chunk::Size {
-            if !b"\r\n".starts_with(&buffer[..buffer.len().min(2)]) {
-                return Err(Refusal::BadChunk);
-            }
-            if buffer.len() < 2 {
-                return Ok(false);
-            }
-            buffer.advance(2);
-            *self = Chunk::Size;
-            return Ok(true);
+impl From<BadChunk> for Refusal {
+    fn from(bad: BadChunk) -> Refusal {
+        match bad {
+            BadChunk::BareLf => Refusal::BareLf,
+            BadChunk::Other => Refusal::BadChunk,
         }
-        // As much of a long line is refused however it is cut.
-        let Some(end) = memchr(b'\n', &buffer[..buffer.len().min(MOST_CHUNK_LINE)]) else {
-            return if buffer.len() >= MOST_CHUNK_LINE { Err(Refusal::BadChunk) } else { Ok(false) };
-        };
-        let line = buffer[..end].strip_suffix(b"\r").ok_or(Refusal::BareLf)?;
-        // A size near 2^64 is nothing that a body can have.
-        let size = chunk_size(line).filter(|&size| size <= i64::MAX as u64).ok_or(Refusal::BadChunk)?;
-        buffer.advance(end + 1);
-        *self = if size == 0 { Chunk::Trailers } else { Chunk::Data(size) };
-        Ok(true)
     }
-}
-
-/// Up to `left` bytes, of which it takes them off.
-fn take_data(buffer: &mut BytesMut, left: &mut u64) -> Option<Bytes> {
-    let count = usize::try_from(*left).unwrap_or(usize::MAX).min(buffer.len());
-    if count == 0 {
-        return None;
-    }
-    *left -= count as u64;
-    Some(buffer.split_to(count).freeze())
 }
 
 fn take_trailers(buffer: &mut BytesMut, limits: Limits) -> Result<Option<HeaderMap>, Refusal> {

@@ -8,8 +8,8 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Uri, Version, header, request};
 use memchr::{memchr, memchr_iter};
 
-use super::body::{Body, Chunk};
-use super::framing::decimal;
+use super::body::Body;
+use super::framing::{Chunk, decimal};
 use super::refusal::Refusal;
 use crate::http::phases::BareOptions;
 

@@ -5,21 +5,17 @@ use std::mem::MaybeUninit;
 
 use bytes::{Buf, Bytes, BytesMut};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode, Version, header, response};
-use memchr::memchr;
 
 mod unusual;
 
 use super::Broken;
-use crate::http::h1::framing::{chunk_size, decimal};
+use crate::http::h1::framing::{BadChunk, Chunk, decimal, take_data};
 use crate::http::reason::ReasonPhrase;
 
 /// Fields of a head, and of the trailers, that there is room for without an allocation.
 const USUAL_FIELDS: usize = 128;
 /// Bytes of a head, and of the trailers, at most.
 const MOST_HEAD: usize = (64 << 10) - 1;
-/// A chunk size with its extensions, which are ignored.
-const MOST_CHUNK_LINE: usize = 4 << 10;
-
 /// A response head, and what follows it.
 pub(super) struct Head {
     pub(super) parts: response::Parts,
@@ -222,15 +218,6 @@ pub(super) enum Body {
     UntilClosed,
 }
 
-/// Where in a chunked body the next byte falls (RFC 9112 section 7.1).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Chunk {
-    Size,
-    /// So many bytes of a chunk; 0: its line end.
-    Data(u64),
-    Trailers,
-}
-
 /// A step through a body.
 #[derive(Debug, PartialEq)]
 pub(super) enum Piece {
@@ -327,39 +314,10 @@ impl Body {
     }
 }
 
-impl Chunk {
-    /// Goes past the line end of a chunk, or past the line with a size. `false`: it is not all there.
-    fn pass_line(&mut self, buffer: &mut BytesMut) -> Result<bool, Broken> {
-        if *self != Chunk::Size {
-            if buffer.len() < 2 {
-                return Ok(false);
-            }
-            if !buffer.starts_with(b"\r\n") {
-                return Err(Broken::Chunk);
-            }
-            buffer.advance(2);
-            *self = Chunk::Size;
-            return Ok(true);
-        }
-        // As much of a long line is refused however it is cut.
-        let Some(end) = memchr(b'\n', &buffer[..buffer.len().min(MOST_CHUNK_LINE)]) else {
-            return if buffer.len() >= MOST_CHUNK_LINE { Err(Broken::Chunk) } else { Ok(false) };
-        };
-        let size = buffer[..end].strip_suffix(b"\r").and_then(chunk_size).ok_or(Broken::Chunk)?;
-        buffer.advance(end + 1);
-        *self = if size == 0 { Chunk::Trailers } else { Chunk::Data(size) };
-        Ok(true)
+impl From<BadChunk> for Broken {
+    fn from(_: BadChunk) -> Broken {
+        Broken::Chunk
     }
-}
-
-/// Up to `left` bytes, of which it takes them off.
-fn take_data(buffer: &mut BytesMut, left: &mut u64) -> Option<Bytes> {
-    let count = usize::try_from(*left).unwrap_or(usize::MAX).min(buffer.len());
-    if count == 0 {
-        return None;
-    }
-    *left -= count as u64;
-    Some(buffer.split_to(count).freeze())
 }
 
 fn take_trailers(buffer: &mut BytesMut) -> Result<Option<HeaderMap>, Broken> {

@@ -1,6 +1,7 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::http::h1::framing::MOST_CHUNK_LINE;
 
 const LIMITS: Limits = Limits { head: 64 << 10, fields: 100 };
 

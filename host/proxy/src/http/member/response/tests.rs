@@ -1,6 +1,7 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::http::h1::framing::MOST_CHUNK_LINE;
 
 fn head_of(text: &str) -> Result<Option<Head>, Broken> {
     take_head(&mut text.into(), &Method::GET)
