@@ -12,11 +12,11 @@ processes per request, from /proc) before requests/s.
   ./l7.py --candidate 'ours[plain,rule]=...' --peers nginx,nginx-lua,haproxy-lua
 
 A candidate runs in the foreground, listens on 127.0.0.1:{port} and forwards to
-{origin_a} / {origin_b} (ip:port).  {mode} is plain, rule, tls or l4; {cert} and
+{origin_a} / {origin_b} (ip:port).  {mode} is plain, rule, tls, tls-rule or l4; {cert} and
 {key} are PEM files, {work} a scratch folder.  It must pass the same checks as the
 peers before it is measured (see check()).
 
-RULE (mode rule): path begins with /api/ and header X-Canary is 1 -> origin_b,
+RULE (modes rule and tls-rule): path begins with /api/ and header X-Canary is 1 -> origin_b,
 else origin_a; response header X-Pool: a|b names the choice.
 """
 import argparse
@@ -43,12 +43,14 @@ TICK = os.sysconf('SC_CLK_TCK')
 # case: mode, load generator, what it is
 CASES = {
     'h1':       ('plain', 'wrk',      'HTTP/1.1 keep-alive, 1 KB, no rule'),
+    'h1-256':   ('plain', 'wrk-256',  'the same over 256 connections in place of 32'),
     'lat':      ('plain', 'rate',     'HTTP/1.1 keep-alive at a fixed rate (latency, no coordinated omission)'),
     'rule':     ('rule',  'wrk-rule', 'path+header rule picks a pool, sets a response header'),
     'lat-rule': ('rule',  'rate-rule', 'the rule at a fixed rate'),
     'tls':      ('tls',   'wrk-tls',  'TLS 1.3 keep-alive, HTTP/1.1'),
     'tls-new':  ('tls',   'ab-tls',   'full TLS 1.3 handshake + 1 request per connection'),
     'h2':       ('tls',   'h2load',   'HTTP/2 over TLS downstream, 8 connections x 16 streams'),
+    'h2-rule':  ('tls-rule', 'h2load-rule', 'the same with the rule'),
     'conn':     ('plain', 'ab',       'new TCP connection per request'),
     'l4':       ('l4',    'wrk',      'TCP passthrough, keep-alive, 1 KB'),
     'l4-conn':  ('l4',    'ab',       'TCP passthrough, new connection per request, 1 KB'),
@@ -194,17 +196,18 @@ def get(port, tls, path='/', headers=None):
 def check(port, mode):
     """'' when the proxy does what the mode asks, else what is wrong."""
     tests = [('/', {}, 'a')]
-    if mode == 'rule':
+    rule = mode in ('rule', 'tls-rule')
+    if rule:
         tests += [('/api/x', {'X-Canary': '1'}, 'b'), ('/api/x', {}, 'a'),
                   ('/api/x', {'X-Canary': '2'}, 'a'), ('/other', {'X-Canary': '1'}, 'a')]
     for path, hdr, pool in tests:
         try:
-            status, h, body = get(port, mode == 'tls', path, hdr)
+            status, h, body = get(port, mode.startswith('tls'), path, hdr)
         except (OSError, http.client.HTTPException) as e:
             return f'{path}: {e!r}'
         if status != 200 or len(body) != 1024:
             return f'{path}: status {status}, {len(body)} bytes'
-        if h.get('x-origin') != pool or (mode == 'rule' and h.get('x-pool') != pool):
+        if h.get('x-origin') != pool or (rule and h.get('x-pool') != pool):
             return f"{path} {hdr}: origin {h.get('x-origin')}, x-pool {h.get('x-pool')}, wanted {pool}"
     return ''
 
@@ -241,12 +244,12 @@ def ab(o, port, secs, tls=False):
             float(pct['50']) * 1e3, float(pct['99']) * 1e3, fail + int(bad.group(1) if bad else 0))
 
 
-def h2load(o, port, secs):
+def h2load(o, port, secs, path='/', headers=()):
     log = os.path.join(o.work, 'h2load.log')
     if os.path.exists(log):
         os.unlink(log)
     out = sh(['taskset', '-c', o.load_cpu, 'h2load', '-t1', '-c8', '-m16', '-D', str(secs), f'--log-file={log}',
-              f'https://127.0.0.1:{port}/'], secs + 30)
+              *(part for h in headers for part in ('-H', h)), f'https://127.0.0.1:{port}{path}'], secs + 30)
     if 'Application protocol: h2' not in out:
         raise RuntimeError('HTTP/2 was not negotiated')
     with open(log) as f:
@@ -270,7 +273,9 @@ def rate(o, port, secs, path='/', headers=()):
 CANARY = dict(path='/api/x', headers=['X-Canary: 1'])
 LOADS = {
     'wrk': wrk, 'ab': ab, 'h2load': h2load, 'rate': rate,
+    'wrk-256': lambda o, p, s: wrk(o, p, s, conns=256),
     'wrk-rule': lambda o, p, s: wrk(o, p, s, **CANARY),
+    'h2load-rule': lambda o, p, s: h2load(o, p, s, **CANARY),
     'rate-rule': lambda o, p, s: rate(o, p, s, **CANARY),
     'wrk-tls': lambda o, p, s: wrk(o, p, s, tls=True),
     'ab-tls': lambda o, p, s: ab(o, p, s, tls=True),
@@ -397,11 +402,11 @@ def main():
     starters = P.peers(dict(envoy=o.envoy, pingora=o.pingora, haproxy=haps))
     o.candidate_names = []
     for c in o.candidate:
-        m = re.match(r'([\w.-]+)(?:\[([\w,]+)\])?=(.*)$', c, re.S)
+        m = re.match(r'([\w.-]+)(?:\[([\w,-]+)\])?=(.*)$', c, re.S)
         if not m:
             a.error(f'--candidate wants NAME=COMMAND, got {c!r}')
         o.candidate_names.append(m.group(1))
-        starters.append((m.group(1), set((m.group(2) or 'plain,rule,tls,l4').split(',')), P.candidate(m.group(3))))
+        starters.append((m.group(1), set((m.group(2) or 'plain,rule,tls,tls-rule,l4').split(',')), P.candidate(m.group(3))))
 
     lock = only_one()  # noqa: F841
     o.work = tempfile.mkdtemp(prefix='l7-', dir='/dev/shm' if os.path.isdir('/dev/shm') else None)
