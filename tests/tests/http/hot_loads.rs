@@ -2,7 +2,7 @@
 
 use std::os::unix::net::UnixStream;
 
-use shunt_tests::daemon::until;
+use shunt_tests::daemon::{Folder, until};
 use shunt_tests::load::Load;
 use shunt_tests::origin::Origin;
 use shunt_tests::packs;
@@ -96,4 +96,35 @@ fn load(versions: usize, warm: usize) {
 #[test]
 fn a_thousand_versions_under_load() {
     load(1_000, 100);
+}
+
+/// Each worker makes its instance when a version becomes the one that serves, so that no request waits for one.
+#[test]
+fn instances_are_made_before_the_first_request() {
+    let (origin, folder) = (Origin::named("a"), Folder::new());
+    let rule = site::rule("main", &packs::guest("plain"), "slots = { web = \"web\" }");
+    let site = Site::configured(|at| {
+        let config = site::config(at, "", &(rule + &site::pool("web", "", &[origin.address()])));
+        config.replace("workers = 1", "workers = 2")
+    });
+    let calls = |name: &str| {
+        let status = site.daemon.status();
+        let hooks = status["virtuals"][0]["rules"][0]["hooks"].as_array().unwrap().clone();
+        let hook = hooks.iter().find(|it| it["hook"] == name);
+        hook.map_or(0, |it| it["calls"].as_u64().unwrap())
+    };
+    let newer = packs::guest_version("plain", "1.0.1", &folder);
+    for version in 1..=2 {
+        if version == 2 {
+            site.daemon.shunt(&["rule", "load", "web/main", newer.to_str().unwrap()]).good();
+        }
+        // `on-load` is called once per instance: for the settings where it is attached, and by each worker.
+        let made = version * 3;
+        until("each worker has its instance", || calls("on-load") == made);
+        // A connection each, so that either worker has some.
+        for _ in 0..40 {
+            assert_eq!(site.client().get("/").text(), "a");
+        }
+        assert_eq!((calls("on-request"), calls("on-load")), (version * 40, made));
+    }
 }
