@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use shunt_config::lock::{Lock, Pin, references};
 use shunt_config::{Document, Remark};
-use shunt_registry::{Client, RegistryError};
+use shunt_registry::{Client, Progress, RegistryError};
 use shunt_rules::artefact::reference::highest;
 use shunt_rules::artefact::{Artefact, Reference};
 use shunt_rules::trust::Source;
@@ -46,7 +46,7 @@ pub struct Change {
 ///
 /// # Errors
 /// Everything that is wrong; the lock that was there stays.
-pub fn lock(config: &Path) -> Result<Locked, ApplyError> {
+pub fn lock(config: &Path, progress: &dyn Progress) -> Result<Locked, ApplyError> {
     let system = |error: std::io::Error| ApplyError::System(error.to_string());
     let document = Document::read(config).map_err(ApplyError::Config)?;
     let packs = Packs::of(&document, Asked::Lock)?;
@@ -60,7 +60,8 @@ pub fn lock(config: &Path) -> Result<Locked, ApplyError> {
         if after.0.contains_key(&reference.to_string()) {
             continue;
         }
-        let got = runtime.block_on(get(&packs, &client, reference)).map_err(|error| error.to_string());
+        let got =
+            runtime.block_on(get(&packs, &client, reference, progress)).map_err(|error| error.to_string());
         let judged = got.and_then(|artefact| {
             let shipped = Shipped::Artefact(Box::new(artefact));
             let judged = same_name(&before, reference, &shipped)
@@ -110,7 +111,12 @@ pub fn lock(config: &Path) -> Result<Locked, ApplyError> {
 }
 
 /// What a reference stands for now.
-async fn get(packs: &Packs, client: &Client, reference: &Reference) -> Result<Artefact, LoadError> {
+async fn get(
+    packs: &Packs,
+    client: &Client,
+    reference: &Reference,
+    progress: &dyn Progress,
+) -> Result<Artefact, LoadError> {
     if let Some(artefact) = packs.cached(reference)? {
         return Ok(artefact);
     }
@@ -124,7 +130,7 @@ async fn get(packs: &Packs, client: &Client, reference: &Reference) -> Result<Ar
         }
         None => reference.clone(),
     };
-    Ok(client.pull(&reference, packs.cache(), &()).await?)
+    Ok(client.pull(&reference, packs.cache(), progress).await?)
 }
 
 /// # Errors

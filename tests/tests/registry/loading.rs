@@ -47,6 +47,14 @@ impl Operator {
         self.shunt(&["pack", "lock", "--config", "shunt.toml"])
     }
 
+    /// The same on a terminal of its own (script of util-linux), and what is seen there.
+    fn lock_on_terminal(&self) -> String {
+        let command = format!("{} pack lock --config shunt.toml", program::path().display());
+        let mut script = std::process::Command::new("script");
+        script.args(["-qec", &command, "/dev/null"]).env("TERM", "xterm").current_dir(self.folder.path());
+        program::ended(&mut script).good()
+    }
+
     /// Starts the daemon in this folder, which is its own from then on.
     fn start(self) -> (Daemon, Origin) {
         (Daemon::start_in(self.folder), self.origin)
@@ -159,6 +167,10 @@ fn references_are_pinned_and_the_registry_may_go() {
         "{lock}"
     );
     assert_eq!(operator.lock().good(), "shunt.lock: 1 reference, as it was\n");
+    // A person sees that it works, and nothing of that when it is done.
+    let seen = operator.lock_on_terminal();
+    assert!(seen.contains("lock ["), "{seen:?}");
+    assert!(seen.ends_with("shunt.lock: 1 reference, as it was\r\n"), "{seen:?}");
     operator.shunt(&["check", "shunt.toml"]).good();
 
     // One that says of a pack what it is not.

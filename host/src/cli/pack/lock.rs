@@ -9,6 +9,7 @@ use shunt_config::lock::{Lock, Pin};
 use super::super::failure::Failure;
 use super::super::format::count;
 use super::super::screen::{Paint, Screen, Tone};
+use super::registry::Bar;
 use crate::control::{self, Change, Locked};
 
 /// Pins the references of a configuration.
@@ -17,7 +18,10 @@ use crate::control::{self, Change, Locked};
 /// The configuration is wrong, or a pack cannot be had or is refused; the lock that was there stays.
 pub(super) fn lock(config: &Path, screen: &Screen) -> Result<(), Failure> {
     let damaged = set_aside(config)?;
-    let locked = control::lock(config).map_err(|error| {
+    let bar = Bar::new(screen, "lock");
+    let locked = control::lock(config, &bar);
+    bar.end();
+    let locked = locked.map_err(|error| {
         let kept = damaged.as_ref().filter(|damaged| fs::rename(damaged, Lock::path(config)).is_err());
         let outcome = kept.map(|kept| format!("the damaged lock is {} now", kept.display()));
         Failure::not_applied(&error, outcome.as_deref().unwrap_or("the lock stays as it was"))

@@ -216,21 +216,24 @@ fn refused(error: RegistryError) -> Failure {
 }
 
 /// Shows people how far it is: on a terminal, and not for programs.
-struct Bar(indicatif::ProgressBar);
+pub(super) struct Bar(indicatif::ProgressBar);
 
 impl Bar {
-    fn new(screen: &Screen, what: &'static str) -> Bar {
+    pub(super) fn new(screen: &Screen, what: &'static str) -> Bar {
         use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
         let target =
             if screen.is_json() { ProgressDrawTarget::hidden() } else { ProgressDrawTarget::stderr() };
         let bar = ProgressBar::with_draw_target(Some(0), target).with_message(what);
         let style =
             ProgressStyle::with_template("{msg} [{bar:30}] {bytes} of {total_bytes}, {bytes_per_sec}");
-        Bar(style.map(|style| bar.clone().with_style(style.progress_chars("=> "))).unwrap_or(bar))
+        let bar = style.map(|style| bar.clone().with_style(style.progress_chars("=> "))).unwrap_or(bar);
+        // A registry may take its time before the first byte.
+        bar.tick();
+        Bar(bar)
     }
 
     /// The result says what came of it.
-    fn end(&self) {
+    pub(super) fn end(&self) {
         self.0.finish_and_clear();
     }
 }
