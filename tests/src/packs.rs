@@ -207,3 +207,15 @@ fn built(folder: &Path) -> PathBuf {
     built.insert(folder.to_owned(), file.clone());
     file
 }
+
+/// 200 MiB of zeros, which gzip makes some 200 KiB of, as a file.
+///
+/// # Panics
+/// It cannot be made.
+#[must_use]
+pub fn bomb(folder: &Folder) -> PathBuf {
+    let script = "head -c 200M /dev/zero | gzip > bomb.pack.tar.gz";
+    let made = std::process::Command::new("sh").args(["-ec", script]).current_dir(folder.path()).status();
+    assert!(made.is_ok_and(|status| status.success()), "{script}");
+    folder.path().join("bomb.pack.tar.gz")
+}

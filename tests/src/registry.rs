@@ -3,6 +3,7 @@
 
 #![allow(clippy::expect_used, clippy::panic, reason = "a test that cannot continue says so and ends")]
 
+use std::io::Write as _;
 use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -11,6 +12,7 @@ use shunt_lab::needs;
 
 use crate::address;
 use crate::daemon::{Folder, until};
+use crate::raw::{Client, Message};
 
 const PROGRAM: &str = "/usr/bin/docker-registry";
 
@@ -82,6 +84,51 @@ impl Registry {
         }
     }
 
+    /// Stores a blob, as any program may; its digest.
+    ///
+    /// # Panics
+    /// It does not take it.
+    #[must_use]
+    pub fn put_blob(&self, repository: &str, bytes: &[u8]) -> String {
+        let digest = digest(bytes);
+        let begun = self.send("POST", &format!("/v2/{repository}/blobs/uploads/"), "", b"");
+        let place = begun.get("location").expect("a place for a blob");
+        let path = place.split_once("://").and_then(|(_, rest)| rest.find('/').map(|at| &rest[at..]));
+        let path = path.unwrap_or(place);
+        let mark = if path.contains('?') { '&' } else { '?' };
+        self.send("PUT", &format!("{path}{mark}digest={digest}"), "application/octet-stream", bytes);
+        digest
+    }
+
+    /// Stores a manifest under a tag, or its digest if there is none; its digest.
+    ///
+    /// # Panics
+    /// It does not take it.
+    pub fn put_manifest(&self, repository: &str, tag: Option<&str>, manifest: &serde_json::Value) -> String {
+        let (bytes, digest) = (manifest.to_string(), digest(manifest.to_string().as_bytes()));
+        let path = format!("/v2/{repository}/manifests/{}", tag.unwrap_or(&digest));
+        let kind = manifest["mediaType"].as_str().expect("a manifest says what it is");
+        self.send("PUT", &path, kind, bytes.as_bytes());
+        digest
+    }
+
+    fn send(&self, method: &str, path: &str, kind: &str, body: &[u8]) -> Message {
+        let mut client = Client::connect(self.address);
+        client.send(format!(
+            "{method} {path} HTTP/1.1\r\nHost: {}\r\nContent-Type: {kind}\r\nContent-Length: {}\r\n\r\n",
+            self.address,
+            body.len()
+        ));
+        let answer = client.ask(body);
+        assert!(
+            (200..300).contains(&answer.status()),
+            "{method} {path}: {} {}",
+            answer.status(),
+            answer.text()
+        );
+        answer
+    }
+
     /// Where it keeps a blob or a manifest, which are the same to it.
     #[must_use]
     pub fn blob(&self, digest: &str) -> PathBuf {
@@ -117,6 +164,19 @@ impl Registry {
     fn root(&self) -> PathBuf {
         self.folder.path().join("data/docker/registry/v2")
     }
+}
+
+/// As OCI writes it.
+///
+/// # Panics
+/// There is no `sha256sum`.
+#[must_use]
+pub fn digest(bytes: &[u8]) -> String {
+    let mut command = Command::new("sha256sum");
+    let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("sha256sum");
+    child.stdin.take().expect("its input").write_all(bytes).expect("it reads");
+    let told = child.wait_with_output().expect("it ends").stdout;
+    format!("sha256:{}", String::from_utf8_lossy(&told[..64]))
 }
 
 fn spawn(folder: &Folder, address: SocketAddr, setup: Setup<'_>) -> Child {

@@ -23,6 +23,7 @@ mod tests;
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use crate::compressed::Compression;
 use crate::{Digest, Pack, PackError};
 use oci::{Annotations, Descriptor, Index, Manifest, WasmConfig, WasmInterfaces};
 
@@ -139,7 +140,13 @@ impl Artefact {
     pub fn open(file: &Path) -> Result<Option<Artefact>, PackError> {
         let bytes = crate::pack::read_bytes(file)
             .map_err(|source| PackError::Io { path: file.to_owned(), source })?;
-        if Artefact::is_one(&bytes) { Ok(Some(Artefact::read(&bytes)?)) } else { Ok(None) }
+        if Artefact::is_one(&bytes) {
+            return Ok(Some(Artefact::read(&bytes)?));
+        }
+        match Compression::of(&bytes) {
+            Some(compression) => Err(compression.into()),
+            None => Ok(None),
+        }
     }
 
     /// Reads a pack file, and checks every byte of it but the signatures, which need keys: see [`Artefact::verify`].

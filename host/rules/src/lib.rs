@@ -32,6 +32,7 @@ pub mod builtin;
 mod capabilities;
 pub mod cases;
 mod compile_cache;
+mod compressed;
 mod digest;
 mod direct;
 mod environment;

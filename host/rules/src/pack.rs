@@ -8,6 +8,7 @@ use wasmparser::{Encoding, Parser, Payload};
 
 use crate::artefact::{Artefact, ArtefactError, MAX_FILE_BYTES};
 use crate::builtin;
+use crate::compressed::Compression;
 use crate::grants::{Grant, asked};
 use crate::manifest::{Manifest, ManifestError};
 use crate::names::Names;
@@ -57,6 +58,8 @@ pub enum PackError {
         "the file is not WebAssembly; use the folder of a pack, or the file that `shunt rule build` wrote"
     )]
     NotWasm,
+    #[error("the file is compressed by {format}, and packs are not compressed; unpack it by `{unpack}`")]
+    Compressed { format: &'static str, unpack: &'static str },
     #[error("the file is a core module and not a component; build the pack by `shunt rule build`")]
     CoreModule,
     #[error("the file is truncated or damaged ({0}); build or copy it again")]
@@ -80,6 +83,12 @@ pub enum PackError {
         "cannot read the settings schema ({0}); build the pack again with the shunt-sdk of this version of Shunt"
     )]
     Schema(String),
+}
+
+impl From<Compression> for PackError {
+    fn from(Compression { format, unpack }: Compression) -> PackError {
+        PackError::Compressed { format, unpack }
+    }
 }
 
 impl Pack {
@@ -241,6 +250,10 @@ struct Sections<'a> {
 
 impl<'a> Sections<'a> {
     fn read(bytes: &'a [u8]) -> Result<Sections<'a>, PackError> {
+        // One that is too large is not to be made smaller so.
+        if let Some(compression) = Compression::of(bytes) {
+            return Err(compression.into());
+        }
         if bytes.len() > MAX_PACK_BYTES {
             return Err(PackError::TooLarge);
         }
@@ -310,6 +323,8 @@ mod tests {
         let says = |bytes: Vec<u8>| Pack::from_bytes(bytes).unwrap_err().to_string();
         assert!(says(b"#!/bin/sh".to_vec()).contains("not WebAssembly"));
         assert!(says(Vec::new()).contains("not WebAssembly"));
+        let compressed = "compressed by gzip, and packs are not compressed; unpack it by `gunzip`";
+        assert!(says(b"\x1f\x8b\x08\0".to_vec()).contains(compressed));
         assert!(
             says(wat::parse_str("(module)").unwrap())
                 .contains("core module and not a component; build the pack by `shunt rule build`")

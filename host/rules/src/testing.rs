@@ -1,5 +1,7 @@
 //! What the tests of several modules need.
 
+use std::process::Command;
+
 use wasm_encoder::{CustomSection, Encode as _, Section as _};
 
 /// A component in the text format, with custom sections added at its end.
@@ -11,4 +13,11 @@ pub(crate) fn component(text: &str, sections: &[(&str, &[u8])]) -> Vec<u8> {
         section.encode(&mut bytes);
     }
     bytes
+}
+
+/// 200 MiB of zeros, which gzip makes some 200 KiB of.
+pub(crate) fn bomb() -> Vec<u8> {
+    let made = Command::new("sh").args(["-ec", "head -c 200M /dev/zero | gzip"]).output().unwrap();
+    assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+    made.stdout
 }

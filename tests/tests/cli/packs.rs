@@ -232,6 +232,58 @@ fn a_daemon_takes_a_pack_file_and_refuses_a_changed_one() {
     assert_eq!(Client::connect(listen).get("/").status(), 503, "the one that ran runs on");
 }
 
+/// A file that would unpack to a thousand times its size is not unpacked, and nothing is left of it.
+#[test]
+fn what_is_compressed_is_refused() {
+    let folder = Folder::new();
+    let (good, bomb) = (packs::file("maintenance", &folder), packs::bomb(&folder));
+    pack(&folder, &["keygen", "team"]).good();
+    let listen = address::free();
+    let config = |pack: &Path| {
+        let pool = site::pool("web", "", &[address::free()]);
+        [&site::virtual_("shop", listen, "web", "")[..], &site::rule("main", pack, ""), &pool].concat()
+    };
+    let daemon = Daemon::start(&config(&good));
+    let toml = folder.write("site.toml", config(&bomb));
+    let files = |folder: &Folder| std::fs::read_dir(folder.path()).unwrap().count();
+    let before = (files(&folder), files(daemon.folder()), peak_kib(&daemon));
+
+    let file = text(&bomb);
+    let told = |what: &str, said: &str| {
+        let says = "is compressed by gzip, and packs are not compressed; unpack it by `gunzip`";
+        assert!(said.contains(says), "{what}: {said}");
+    };
+    for command in [
+        &["inspect", file][..],
+        &["verify", file, "--key", "team.pub"],
+        &["sign", file, "--key", "team.key"],
+        &["diff", text(&good), file],
+        &["push", file, "registry.invalid/team/x"],
+    ] {
+        let code = if command[0] == "diff" { 2 } else { 1 };
+        told(command[0], &pack(&folder, command).refused(code));
+    }
+    told("check", &program::run(&["check", text(&toml)]).refused(1));
+    told("load", &daemon.shunt(&["rule", "load", "shop/main", file]).refused(1));
+    let sent = daemon.ask("PUT", "/v1/rules/shop/main", "application/wasm", &std::fs::read(&bomb).unwrap());
+    assert_eq!(sent.status(), 422);
+    told("sent", &sent.text());
+    daemon.folder().configure(&config(&bomb));
+    told("reload", &daemon.shunt(&["reload"]).refused(1));
+
+    let peak = peak_kib(&daemon);
+    assert!(peak < before.2 + (64 << 10), "the daemon took {} KiB, and {peak} KiB", before.2);
+    assert_eq!((files(&folder), files(daemon.folder())), (before.0, before.1));
+    assert_eq!(Client::connect(listen).get("/").status(), 503, "the one that ran runs on");
+}
+
+/// The most memory that it had (proc_pid_status: VmHWM).
+fn peak_kib(daemon: &Daemon) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{}/status", daemon.pid())).unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
+    line.trim().trim_end_matches(" kB").parse().unwrap()
+}
+
 #[test]
 fn what_cannot_be_signed_says_why() {
     let folder = Folder::new();

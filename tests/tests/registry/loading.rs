@@ -368,7 +368,7 @@ fn what_was_tampered_with_is_refused_before_it_is_compiled() {
     }
     assert!(flipped >= 6, "{flipped} things were changed");
 
-    // As files that are sent: what leads out of the archive, and ten thousand entries.
+    // As files that are sent: what leads out of the archive, ten thousand entries, and what unpacks to 200 MiB.
     let tar = |script: &str| {
         let folder = Folder::new();
         let mut command = std::process::Command::new("sh");
@@ -379,10 +379,13 @@ fn what_was_tampered_with_is_refused_before_it_is_compiled() {
     let many = tar(
         "mkdir -p blobs/sha256; seq -f 'blobs/sha256/%064.0f' 10000 | xargs touch; tar --format=ustar -cf out.tar blobs/sha256/*",
     );
+    let bomb = std::fs::read(packs::bomb(&Folder::new())).unwrap();
     let path = "/v1/rules/shop/main?allow-downgrade=true";
-    for (what, body, says) in
-        [("a path", outside, "has an entry"), ("entries", many, "more than 256 entries")]
-    {
+    for (what, body, says) in [
+        ("a path", outside, "has an entry"),
+        ("entries", many, "more than 256 entries"),
+        ("a bomb", bomb, "packs are not compressed"),
+    ] {
         let answer = daemon.ask("PUT", path, "application/wasm", &body);
         assert_eq!(answer.status(), 422, "{what}: {}", answer.text());
         assert!(answer.text().contains(says), "{what}: {}", answer.text());

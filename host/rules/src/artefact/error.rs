@@ -46,6 +46,10 @@ pub enum ArtefactError {
         "{what} says {found:?} where {expected:?} is expected; use what `shunt pack build` of this version writes"
     )]
     MediaType { what: &'static str, found: String, expected: String },
+    #[error(
+        "{what} names a layer of the type {media_type:?}, and packs are not compressed; use what `shunt pack push` sends"
+    )]
+    Compressed { what: &'static str, media_type: String },
     #[error("{by} names the blob {blob}, which is not in the pack file; get the pack from its author again")]
     Absent { by: &'static str, blob: Digest },
     #[error(

@@ -9,6 +9,7 @@ use super::{
     Artefact, ArtefactError, Blob, MAX_ENTRIES, MAX_FILE_BYTES, MAX_JSON_BYTES, MAX_LAYER_BYTES,
     MAX_PAYLOAD_BYTES, MAX_SIGNATURE_BYTES, MAX_SIGNATURES, archive, cosign,
 };
+use crate::compressed::Compression;
 use crate::{Digest, MAX_PACK_BYTES};
 
 /// Bytes with their digest. A manifest has the media type of manifests.
@@ -155,6 +156,13 @@ impl Assembly {
             wanted: BTreeMap::new(),
             blobs: BTreeMap::from([(Digest::of(oci::EMPTY_JSON), oci::EMPTY_JSON.to_vec())]),
         };
+        for (what, layer) in
+            [(COMPONENT, layer)].into_iter().chain(of_pack.layers.iter().map(|it| (COMPANION, it)))
+        {
+            if Compression::is_in_media_type(&layer.media_type) {
+                return Err(ArtefactError::Compressed { what, media_type: layer.media_type.clone() });
+            }
+        }
         if layer.size > MAX_PACK_BYTES as u64 {
             return Err(ArtefactError::Component);
         }
@@ -381,6 +389,14 @@ mod tests {
             companion.layers.iter_mut().for_each(|layer| layer.size = MAX_LAYER_BYTES as u64);
         });
         assert!(many.contains("larger than 64 MiB"), "{many}");
+        let compressed = |media_type: &str| {
+            format!("names a layer of the type {media_type:?}, and packs are not compressed")
+        };
+        let code =
+            edited(&|component, _| component.layers[0].media_type = "application/wasm+gzip".to_owned());
+        assert!(code.contains(&compressed("application/wasm+gzip")), "{code}");
+        let file = edited(&|_, companion| companion.layers[0].media_type.push_str("+zstd"));
+        assert!(file.contains(&compressed("application/octet-stream+zstd")), "{file}");
         let long = Assembly::new(vec![b' '; MAX_JSON_BYTES + 1], Vec::new()).unwrap_err().to_string();
         assert!(long.contains("larger than 256 KiB"), "{long}");
     }

@@ -11,6 +11,7 @@ use super::{
     Artefact, ArtefactError, Blob, MAX_FILE_BYTES, MAX_JSON_BYTES, MAX_LAYER_BYTES, MAX_PAYLOAD_BYTES,
     MAX_SIGNATURE_BYTES, MAX_SIGNATURES, PackFile, cosign, file,
 };
+use crate::compressed::Compression;
 use crate::{Digest, MAX_PACK_BYTES, Pack};
 
 const INDEX: &str = "the index";
@@ -240,5 +241,8 @@ fn expect(what: &'static str, found: &str, expected: &str) -> Result<(), Artefac
 }
 
 fn wrong(what: &'static str, found: &str, expected: &str) -> ArtefactError {
+    if Compression::is_in_media_type(found) {
+        return ArtefactError::Compressed { what, media_type: found.to_owned() };
+    }
     ArtefactError::MediaType { what, found: found.to_owned(), expected: expected.to_owned() }
 }

@@ -8,8 +8,9 @@ use tar::{EntryType, Header};
 use super::archive::Name;
 use super::*;
 use crate::MAX_PACK_BYTES;
+use crate::Shipped;
 use crate::pack::{PACK_SECTION, SETTINGS_SECTION};
-use crate::testing::component;
+use crate::testing::{self, component};
 
 const COMPONENT: &str = "(component (core module))";
 
@@ -302,6 +303,8 @@ fn manifests_that_say_something_else_are_refused() {
     refused(&edited(&|forge| forge.component.layers.clear()), "names 0 layers");
     let kind = |forge: &mut Forge| forge.component.layers[0].media_type = "application/x".to_owned();
     refused(&edited(&kind), "says \"application/x\" where \"application/wasm\" is expected");
+    let kind = |forge: &mut Forge| forge.component.layers[0].media_type = "application/wasm+gzip".to_owned();
+    refused(&edited(&kind), "\"application/wasm+gzip\", and packs are not compressed");
     refused(&edited(&|forge| forge.component.layers[0].size += 1), "bytes, and it has");
     refused(
         &edited(&|forge| forge.component.layers[0].size = u64::MAX),
@@ -351,20 +354,51 @@ fn parts_of_two_packs_are_refused() {
 
 #[test]
 fn what_is_no_pack_in_a_pack_file_is_refused() {
-    let mut forge = Forge::new("t");
+    let refused = |code: &[u8], says: &str| refused(&of_component(code), says);
     let core = wat::parse_str("(module)").unwrap();
+    refused(&core, "the component of the pack file: the file is a core module");
+    let bomb = testing::bomb();
+    assert!(bomb.len() < 1 << 20, "{}", bomb.len());
+    refused(
+        &bomb,
+        "the component of the pack file: the file is compressed by gzip, and packs are not compressed",
+    );
+}
+
+/// A pack file in which all is well but its component.
+fn of_component(core: &[u8]) -> Vec<u8> {
+    let mut forge = Forge::new("t");
     let config = Blob::json(&WasmConfig::new(
-        Digest::of(&core),
+        Digest::of(core),
         WasmInterfaces { exports: Vec::new(), imports: Vec::new() },
     ));
     for old in [forge.component.config.digest, forge.component.layers[0].digest] {
         forge.entries.remove(&Name::Blob(old));
     }
     forge.component.config = config.descriptor(oci::WASM_CONFIG);
-    forge.component.layers = vec![Descriptor::of(oci::WASM, &core)];
+    forge.component.layers = vec![Descriptor::of(oci::WASM, core)];
     forge.blob(&config.bytes);
-    forge.blob(&core);
-    refused(&forge.bytes(), "the component of the pack file: the file is a core module");
+    forge.blob(core);
+    forge.bytes()
+}
+
+#[test]
+fn what_is_compressed_is_refused_wherever_a_pack_is_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("t.pack.tar.gz");
+    std::fs::write(&file, testing::bomb()).unwrap();
+    let refused = [
+        Pack::read(&file).map(drop),
+        Artefact::open(&file).map(drop),
+        Shipped::read(&file).map(drop),
+        Shipped::from_bytes(std::fs::read(&file).unwrap()).map(drop),
+    ];
+    for refused in refused {
+        assert!(
+            matches!(refused, Err(PackError::Compressed { format: "gzip", unpack: "gunzip" })),
+            "{refused:?}"
+        );
+    }
 }
 
 #[test]
