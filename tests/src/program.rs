@@ -30,6 +30,19 @@ pub fn path() -> PathBuf {
     })
 }
 
+/// The first of these programs of others that is in `PATH`; a test that needs one says that it is skipped, and how to get it.
+#[must_use]
+pub fn other(names: &[&str], how: &str) -> Option<PathBuf> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let mut files =
+        std::env::split_paths(&path).flat_map(|folder| names.iter().map(move |name| folder.join(name)));
+    let found = files.find(|file| file.is_file());
+    if found.is_none() {
+        println!("skipped: needs {}: {how}", names[0]);
+    }
+    found
+}
+
 /// The program, in surroundings that do not depend on who runs the test.
 #[must_use]
 pub fn command() -> Command {

@@ -10,6 +10,7 @@
 mod cosign;
 mod loading;
 mod login;
+mod members;
 mod story;
 mod tampering;
 mod transfer;
