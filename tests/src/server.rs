@@ -29,11 +29,12 @@ http {
 ";
 
 const NODE: &str = "\
+const [host, port] = 'ADDRESS'.split(':');
 require('http').createServer((request, response) => {
     let length = 0;
     request.on('data', (piece) => { length += piece.length; });
     request.on('end', () => { response.end(`node took ${length}`); });
-}).listen(PORT, 'IP');
+}).listen(port, host);
 ";
 
 /// Takes bodies by their length, and refuses those for `/refuse` without reading them.
@@ -203,9 +204,7 @@ impl Server {
         arguments: impl FnOnce(&mut Command, &Folder, SocketAddr),
     ) -> Server {
         let (address, folder) = (address::free(), Folder::new());
-        let content = content.replace("ADDRESS", &address.to_string());
-        let content = content.replace("PORT", &address.port().to_string());
-        folder.write(file, content.replace("IP", &address.ip().to_string()));
+        folder.write(file, content.replace("ADDRESS", &address.to_string()));
         let mut command = Command::new(program);
         arguments(&mut command, &folder, address);
         let child = command.stdin(Stdio::null()).stdout(Stdio::null()).spawn();
