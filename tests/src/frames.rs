@@ -8,6 +8,10 @@ use std::net::{Shutdown, SocketAddr, TcpStream};
 
 use crate::raw::prepared;
 
+mod server;
+
+pub use server::Server;
+
 /// RFC 9113 section 6.
 pub const DATA: u8 = 0;
 pub const HEADERS: u8 = 1;
@@ -21,6 +25,7 @@ pub const CONTINUATION: u8 = 9;
 
 /// RFC 9113 section 6.5.2.
 pub const HEADER_TABLE_SIZE: u16 = 1;
+pub const MAX_CONCURRENT_STREAMS: u16 = 3;
 pub const INITIAL_WINDOW_SIZE: u16 = 4;
 
 pub const ACK: u8 = 1;
@@ -28,7 +33,9 @@ pub const END_STREAM: u8 = 1;
 pub const END_HEADERS: u8 = 4;
 
 /// RFC 9113 section 7.
+pub const NO_ERROR: u32 = 0;
 pub const PROTOCOL_ERROR: u32 = 1;
+pub const INTERNAL_ERROR: u32 = 2;
 pub const REFUSED_STREAM: u32 = 7;
 pub const CANCEL: u32 = 8;
 pub const ENHANCE_YOUR_CALM: u32 = 11;
@@ -96,10 +103,55 @@ impl Answer {
     }
 }
 
-/// A client's end of a connection.
-pub struct Client {
+/// Frames on a connection.
+struct Wire {
     stream: TcpStream,
     held: Vec<u8>,
+}
+
+impl Wire {
+    fn new(stream: TcpStream) -> Wire {
+        Wire { stream, held: Vec::new() }
+    }
+
+    fn send(&mut self, frame: &Frame) -> io::Result<()> {
+        self.stream.write_all(&frame.bytes())
+    }
+
+    fn read(&mut self) -> io::Result<Frame> {
+        let header = self.exact(9)?;
+        let length = u32::from_be_bytes([0, header[0], header[1], header[2]]) as usize;
+        let stream = u32::from_be_bytes([header[5], header[6], header[7], header[8]]) & ANY_STREAM;
+        Ok(Frame { kind: header[3], flags: header[4], stream, payload: self.exact(length)? })
+    }
+
+    fn exact(&mut self, count: usize) -> io::Result<Vec<u8>> {
+        while self.held.len() < count {
+            let mut buffer = [0; 32 << 10];
+            match self.stream.read(&mut buffer) {
+                Ok(0) => return Err(ErrorKind::UnexpectedEof.into()),
+                Ok(read) => self.held.extend_from_slice(&buffer[..read]),
+                Err(error) => return Err(error),
+            }
+        }
+        let rest = self.held.split_off(count);
+        Ok(std::mem::replace(&mut self.held, rest))
+    }
+}
+
+/// The payload of SETTINGS, by their numbers (RFC 9113 section 6.5.1).
+fn settings_payload(settings: &[(u16, u32)]) -> Vec<u8> {
+    let mut payload = Vec::new();
+    for (number, value) in settings {
+        payload.extend(number.to_be_bytes());
+        payload.extend(value.to_be_bytes());
+    }
+    payload
+}
+
+/// A client's end of a connection.
+pub struct Client {
+    wire: Wire,
     next_stream: u32,
     answers: BTreeMap<u32, Answer>,
     ended: Vec<u32>,
@@ -122,8 +174,7 @@ impl Client {
     pub fn with_settings(address: SocketAddr, settings: &[(u16, u32)]) -> Client {
         let stream = TcpStream::connect(address).and_then(prepared).expect("a connection");
         let mut client = Client {
-            stream,
-            held: Vec::new(),
+            wire: Wire::new(stream),
             next_stream: 1,
             answers: BTreeMap::new(),
             ended: Vec::new(),
@@ -132,11 +183,7 @@ impl Client {
             polite: true,
         };
         // Without a dynamic table a status is a byte or a literal.
-        let mut payload = Vec::new();
-        for (number, value) in [&[(HEADER_TABLE_SIZE, 0)], settings].concat() {
-            payload.extend(number.to_be_bytes());
-            payload.extend(value.to_be_bytes());
-        }
+        let payload = settings_payload(&[&[(HEADER_TABLE_SIZE, 0)], settings].concat());
         client.send_bytes(PREFACE).expect("a preface");
         client.send(&Frame::new(SETTINGS, 0, 0, payload));
         client
@@ -145,7 +192,7 @@ impl Client {
     /// # Errors
     /// The connection is gone.
     pub fn send_bytes(&mut self, bytes: &[u8]) -> io::Result<()> {
-        self.stream.write_all(bytes)
+        self.wire.stream.write_all(bytes)
     }
 
     /// # Errors
@@ -160,7 +207,7 @@ impl Client {
 
     /// Ends the client's side.
     pub fn end(&self) {
-        self.stream.shutdown(Shutdown::Write).expect("shutdown");
+        self.wire.stream.shutdown(Shutdown::Write).expect("shutdown");
     }
 
     /// Begins a request whose head has all these fields, pseudo-fields among them; says its stream.
@@ -262,7 +309,7 @@ impl Client {
     /// # Errors
     /// The connection ends.
     pub fn step(&mut self) -> io::Result<Frame> {
-        let frame = self.read()?;
+        let frame = self.wire.read()?;
         let answer = self.answers.entry(frame.stream);
         match frame.kind {
             HEADERS => {
@@ -305,26 +352,6 @@ impl Client {
             }
         }
         Ok(frame)
-    }
-
-    fn read(&mut self) -> io::Result<Frame> {
-        let header = self.exact(9)?;
-        let length = u32::from_be_bytes([0, header[0], header[1], header[2]]) as usize;
-        let stream = u32::from_be_bytes([header[5], header[6], header[7], header[8]]) & ANY_STREAM;
-        Ok(Frame { kind: header[3], flags: header[4], stream, payload: self.exact(length)? })
-    }
-
-    fn exact(&mut self, count: usize) -> io::Result<Vec<u8>> {
-        while self.held.len() < count {
-            let mut buffer = [0; 32 << 10];
-            match self.stream.read(&mut buffer) {
-                Ok(0) => return Err(ErrorKind::UnexpectedEof.into()),
-                Ok(read) => self.held.extend_from_slice(&buffer[..read]),
-                Err(error) => return Err(error),
-            }
-        }
-        let rest = self.held.split_off(count);
-        Ok(std::mem::replace(&mut self.held, rest))
     }
 }
 

@@ -170,6 +170,14 @@ counts! {
         counter connects_failed,
         /// Responses that were missing, late or incomplete.
         counter failures,
+        /// HTTP/2 connections to it that an error ended.
+        counter http2_broken => http2_connections_broken,
+        /// Requests that it said it had not processed: REFUSED_STREAM, or GOAWAY with a lower stream.
+        counter http2_unprocessed => http2_streams_unprocessed,
+        /// Streams of HTTP/2 that it reset for another reason before the answer was whole.
+        counter http2_resets => http2_streams_reset,
+        /// Requests that waited for room on its HTTP/2 connections until `timeouts.connect` was over.
+        counter http2_no_room,
         /// Bytes of response bodies, and of what is relayed to clients unread.
         counter bytes_to_client => response_bytes,
         /// Bytes of request bodies, and of what is relayed to the member unread.

@@ -311,6 +311,8 @@ pub struct Pool {
     pub name: String,
     /// Where none is written, `round-robin` when all weights are equal, else `weighted-round-robin`.
     pub balance: Balance,
+    /// What a proxy speaks with the members.
+    pub protocol: MemberProtocol,
     pub monitor: Option<Monitor>,
     /// How long a proxy keeps an idle connection to a member that does not say how long it keeps it. Default 4 s.
     pub keep_alive: Duration,
@@ -318,6 +320,17 @@ pub struct Pool {
     pub tls: Option<MemberTls>,
     /// In the order of the file; addresses are unique within the pool; at least one.
     pub members: Vec<Member>,
+}
+
+/// `protocol = "http/1.1" | "h2" | "auto"`
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum MemberProtocol {
+    #[default]
+    Http1,
+    /// By ALPN over TLS, else with prior knowledge (RFC 9113 section 3.3).
+    Http2,
+    /// As a member chooses by ALPN; over TLS only.
+    Auto,
 }
 
 /// `{ address = "10.0.0.1:80", weight = 2 }`

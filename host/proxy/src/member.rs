@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use shunt_config::model::MemberProtocol;
 use shunt_engine::member::MemberState;
 use shunt_runtime::clock;
 use shunt_runtime::counters::{MemberCounters, Shard};
@@ -16,28 +17,39 @@ pub(crate) const SWEEP_EVERY: Duration = Duration::from_secs(10);
 pub(crate) struct MemberView {
     pub(crate) address: SocketAddr,
     pub(crate) weight: u32,
+    pub(crate) protocol: MemberProtocol,
     /// `None`: no TLS with it.
     pub(crate) tls: Option<Arc<ToMember>>,
     pub(crate) state: Arc<MemberState>,
     pub(crate) counters: Arc<Shard<MemberCounters>>,
     /// Connections that are not in use. What stands above keeps them; here they only grow old and are closed.
     pub(crate) kept: crate::http::member::Kept,
-    /// When a failure of TLS was last told.
+    /// When a failure to speak with it was last told.
     told: Cell<Option<u64>>,
 }
 
-/// Failures of TLS with a member are told at most so often by each worker, in milliseconds.
+/// Failures to speak with a member are told at most so often by each worker, in milliseconds.
 const TELL_EVERY: u64 = 1_000;
 
 impl MemberView {
     pub(crate) fn new(
         address: SocketAddr,
         weight: u32,
+        protocol: MemberProtocol,
         tls: Option<Arc<ToMember>>,
         state: Arc<MemberState>,
         counters: Arc<Shard<MemberCounters>>,
     ) -> Self {
-        MemberView { address, weight, tls, state, counters, kept: Default::default(), told: Cell::default() }
+        MemberView {
+            address,
+            weight,
+            protocol,
+            tls,
+            state,
+            counters,
+            kept: Default::default(),
+            told: Cell::default(),
+        }
     }
 
     /// The same member with another weight: takes its connections over.
@@ -45,6 +57,7 @@ impl MemberView {
         MemberView {
             address: self.address,
             weight,
+            protocol: self.protocol,
             tls: self.tls.clone(),
             state: Arc::clone(&self.state),
             counters: Arc::clone(&self.counters),
@@ -53,14 +66,37 @@ impl MemberView {
         }
     }
 
+    /// Whether the member is called as the host of a request, and connections to other hosts do not do.
+    pub(crate) fn is_called_by_request(&self) -> bool {
+        self.tls.as_ref().is_some_and(|tls| tls.is_called_by_request())
+    }
+
     /// Logs why there is no TLS, unless that was logged a moment ago: it is mostly for an operator to put right.
     pub(crate) fn tell_no_tls(&self, virtual_: &str, why: &NoTls) {
-        let now = clock::monotonic_ms();
-        if self.told.get().is_none_or(|last| now - last >= TELL_EVERY) {
-            self.told.set(Some(now));
+        if self.tells() {
             let member = self.address;
             tracing::warn!(event = "member-tls-failed", "virtual" = virtual_, %member, "no TLS with the member: {why}");
         }
+    }
+
+    /// Logs that the member does not speak what the pool says, likewise.
+    pub(crate) fn tell_no_http_2(&self, virtual_: &str) {
+        if self.tells() {
+            let member = self.address;
+            tracing::warn!(
+                event = "member-protocol-failed", "virtual" = virtual_, %member,
+                "the member does not speak HTTP/2: use `protocol = \"http/1.1\"` for its pool"
+            );
+        }
+    }
+
+    fn tells(&self) -> bool {
+        let now = clock::monotonic_ms();
+        let tells = self.told.get().is_none_or(|last| now - last >= TELL_EVERY);
+        if tells {
+            self.told.set(Some(now));
+        }
+        tells
     }
 
     /// Closes connections that are idle for too long or were closed by the member.

@@ -139,7 +139,7 @@ impl PoolView {
         {
             return Rc::clone(view);
         }
-        let balance = pool.settings.balance;
+        let (balance, protocol) = (pool.settings.balance, pool.settings.protocol);
         let place = |address| before.as_ref().and_then(|view| view.place(address));
         let old = |address| before.as_ref().and_then(|view| view.members.get(place(address)?));
         let members = pool
@@ -148,16 +148,17 @@ impl PoolView {
             .map(|member| {
                 let (address, weight) = (member.settings.address, member.settings.weight);
                 let tls = pool.tls.as_ref().and_then(|tls| tls.member(address));
-                let same_tls =
-                    |old: &&Rc<MemberView>| old.tls.as_ref().map(Arc::as_ptr) == tls.map(Arc::as_ptr);
-                match old(address).filter(same_tls) {
+                let speaks_same = |old: &&Rc<MemberView>| {
+                    old.protocol == protocol && old.tls.as_ref().map(Arc::as_ptr) == tls.map(Arc::as_ptr)
+                };
+                match old(address).filter(speaks_same) {
                     Some(old) if old.weight == weight => Rc::clone(old),
                     Some(old) => Rc::new(old.with_weight(weight)),
                     None => {
-                        // What was made with other settings of TLS serves no more.
+                        // What was made with another protocol or other settings of TLS serves no more.
                         old(address).inspect(|old| old.close_idle());
                         let (state, counters) = (Arc::clone(&member.state), member.counters.shard(worker));
-                        Rc::new(MemberView::new(address, weight, tls.cloned(), state, counters))
+                        Rc::new(MemberView::new(address, weight, protocol, tls.cloned(), state, counters))
                     }
                 }
             })

@@ -65,7 +65,13 @@ fn read(snapshot: &Snapshot) -> Read {
     }
     for it in &snapshot.pools {
         let Some(settings) = &it.settings.tls else { continue };
-        let made = PoolTls::load(settings, &it.settings.members, it.tls.as_ref(), Invalid::Refused);
+        let made = PoolTls::load(
+            settings,
+            &it.settings.members,
+            it.settings.protocol,
+            it.tls.as_ref(),
+            Invalid::Refused,
+        );
         read.note("pool", &it.settings.name, made, it.tls.as_ref(), |renewed| &mut renewed.pools);
     }
     read

@@ -314,8 +314,8 @@ fn plan_tls(document: &Document, before: &Snapshot, asked: Asked) -> Result<Plan
     }
     for it in &document.config.pools {
         let old = before.pool(&it.name).and_then(|it| it.tls.as_ref());
-        let tls =
-            it.tls.as_ref().map(|settings| PoolTls::load(settings, &it.members, old, invalid)).transpose();
+        let load = |settings| PoolTls::load(settings, &it.members, it.protocol, old, invalid);
+        let tls = it.tls.as_ref().map(load).transpose();
         planned.pools.push(tls.unwrap_or_else(|problems| {
             refuse("pool", &it.name, problems);
             None

@@ -15,7 +15,7 @@ use shunt_runtime::{Member, Pool};
 const SECOND: Duration = Duration::from_secs(1);
 
 fn get(path: &str, expect: &[u16]) -> Does {
-    Does::Http(Http { path: path.to_owned(), host: None, expect: expect.to_vec() })
+    Does::Http(Http { path: path.to_owned(), host: None, expect: expect.to_vec(), http_2: false })
 }
 
 /// The sides that a member is on after probes with these results, one each interval; rise 2, fall 3.
@@ -153,8 +153,12 @@ async fn what_an_http_probe_says() {
     assert!(head.contains(&format!("\r\nhost: {address}\r\n")), "{head}");
     assert!(head.contains("\r\nconnection: close\r\n"), "{head}");
 
-    let named =
-        Does::Http(Http { path: "/".to_owned(), host: Some("shop.example".to_owned()), expect: vec![204] });
+    let named = Does::Http(Http {
+        path: "/".to_owned(),
+        host: Some("shop.example".to_owned()),
+        expect: vec![204],
+        http_2: false,
+    });
     assert_eq!(told(address, named, 5 * SECOND).await, "status 200, expected 204");
     assert!(asked.lock().unwrap().remove(0).contains("shop.example"));
     assert_eq!(told(address, get("/", &[201, 204]), 5 * SECOND).await, "status 200, expected 201 or 204");
@@ -217,6 +221,7 @@ fn snapshot(members: &[(SocketAddr, &Arc<MemberState>)], monitor: Option<model::
         settings: model::Pool {
             name: "web".to_owned(),
             balance: Balance::RoundRobin,
+            protocol: model::MemberProtocol::Http1,
             monitor,
             keep_alive: 4 * SECOND,
             tls: None,

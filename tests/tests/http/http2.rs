@@ -1,8 +1,11 @@
-//! HTTP/2 with clients.
+//! HTTP/2 with clients and with members.
 
 mod floods;
 mod flow;
 mod life;
+mod members;
+mod misbehaviour;
+mod peers;
 mod requests;
 mod tools;
 mod websocket;

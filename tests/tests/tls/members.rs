@@ -20,6 +20,7 @@ server {
     listen ADDRESS ssl;
     KEYS
     location / { return 200 '$ssl_server_name $ssl_session_reused $ssl_client_s_dn $ssl_protocol $connection'; }
+    location /protocol { return 200 '$server_protocol $scheme $host $ssl_alpn_protocol $connection'; }
     location /behind {
         proxy_pass http://BEHIND;
         proxy_http_version 1.1;
@@ -40,7 +41,16 @@ pub(crate) fn pki() -> Folder {
 }
 
 pub(crate) fn nginx(pki: &Folder, keys: &str, behind: SocketAddr) -> Option<Server> {
-    let content = NGINX.replace("PKI", &pki.path().display().to_string());
+    nginx_of(NGINX, pki, keys, behind)
+}
+
+/// The same, which takes HTTP/2 too.
+fn nginx_of_http_2(pki: &Folder, behind: SocketAddr) -> Option<Server> {
+    nginx_of(&NGINX.replace("ADDRESS ssl;", "ADDRESS ssl http2;"), pki, "", behind)
+}
+
+fn nginx_of(content: &str, pki: &Folder, keys: &str, behind: SocketAddr) -> Option<Server> {
+    let content = content.replace("PKI", &pki.path().display().to_string());
     Server::nginx_with(&content.replace("KEYS", keys).replace("BEHIND", &behind.to_string()))
 }
 
@@ -72,9 +82,9 @@ fn a_member_is_verified_and_sees_who_asks() {
     assert!(said[2].starts_with("member.example r CN=shunt TLSv1.3 "), "a session is resumed: {said:?}");
 }
 
-#[test]
-fn bodies_and_tunnels_go_through_tls() {
-    let behind = Origin::start(|call| {
+/// Answers with the body of the request, or switches protocols.
+fn echo() -> Origin {
+    Origin::start(|call| {
         let request = call.request()?;
         if request.get("upgrade").is_some() {
             call.send(
@@ -87,7 +97,12 @@ fn bodies_and_tunnels_go_through_tls() {
         }
         call.send(format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", request.body.len()))?;
         call.send(&request.body)
-    });
+    })
+}
+
+#[test]
+fn bodies_and_tunnels_go_through_tls() {
+    let behind = echo();
     let pki = pki();
     let Some(server) = nginx(&pki, "", behind.address()) else { return };
     let site = site(&pki, TRUSTED, "", &[server.address]);
@@ -244,4 +259,81 @@ fn settings_that_cannot_be_used_are_refused() {
     assert!(told.contains("shunt.toml:"), "{told}");
     folder.write("half.pem", "-----BEGIN CERTIFICATE-----\n");
     assert!(pool("ca = \"half.pem\"").contains("has no `-----END CERTIFICATE-----`"));
+}
+
+#[test]
+fn members_of_http_2() {
+    let pki = pki();
+    let behind = echo();
+    let Some(server) = nginx_of_http_2(&pki, behind.address()) else { return };
+    for protocol in ["h2", "auto"] {
+        let site = site(&pki, TRUSTED, &format!("protocol = \"{protocol}\""), &[server.address]);
+        let mut client = site.client();
+        let said: Vec<_> = (0..3).map(|_| client.get("/protocol").text()).collect();
+        assert!(said[0].starts_with("HTTP/2.0 https test h2 "), "{protocol}: {said:?}");
+        assert!(said.iter().all(|it| *it == said[0]), "{protocol}: on one connection: {said:?}");
+        let body = "x".repeat(3 << 20);
+        let head = format!("POST /behind HTTP/1.1\r\nHost: h\r\nContent-Length: {}\r\n\r\n", body.len());
+        assert!(client.ask(head + &body).text() == body);
+        assert_eq!(site.daemon.status()["pools"][0]["members"][0]["connects"], 1, "{protocol}");
+        // What a stream of HTTP/2 cannot do is done on a connection of HTTP/1.1 where there may be one.
+        client.send("GET /behind HTTP/1.1\r\nHost: h\r\nConnection: upgrade\r\nUpgrade: echo\r\n\r\n");
+        let status = client.try_head().unwrap().status();
+        assert_eq!(status, if protocol == "auto" { 101 } else { 200 }, "{protocol}");
+        // They are both kept.
+        assert!(site.client().get("/protocol").text() == said[0], "{protocol}");
+    }
+}
+
+#[test]
+fn members_that_choose_another_protocol_than_the_pool_speaks() {
+    let pki = pki();
+    let (Some(http_1), Some(http_2)) =
+        (nginx(&pki, "", address::free()), nginx_of_http_2(&pki, address::free()))
+    else {
+        return;
+    };
+    let auto = site(&pki, TRUSTED, "protocol = \"auto\"", &[http_1.address]);
+    let ask = |site: &Site| site.client().get("/protocol").text();
+    for _ in 0..3 {
+        assert!(ask(&auto).starts_with("HTTP/1.1 https test http/1.1 "));
+    }
+    let member = |site: &Site| site.daemon.status()["pools"][0]["members"][0].clone();
+    assert_eq!(member(&auto)["connects"], 1);
+    let fixed = site(&pki, TRUSTED, "protocol = \"h2\"", &[http_1.address, http_2.address]);
+    for _ in 0..2 {
+        assert!(ask(&fixed).starts_with("HTTP/2.0 https "));
+    }
+    assert_eq!((&member(&fixed)["connects-failed"], &member(&fixed)["connects"]), (&2.into(), &0.into()));
+    fixed.daemon.wait_log("it does not speak HTTP/2, which Shunt offers by ALPN (`protocol` of the pool)");
+}
+
+#[test]
+fn haproxy_is_a_member_of_http_2() {
+    let pki = pki();
+    let read = |name: &str| std::fs::read_to_string(pki.path().join(name)).unwrap();
+    let both = pki.write("both.pem", read("server.pem") + &read("server.key"));
+    for (alpn, protocol, said) in [
+        ("h2,http/1.1", "auto", "h2 2.0"),
+        ("h2", "h2", "h2 2.0"),
+        ("http/1.1", "auto", "http/1.1 1.1"),
+        ("h2,http/1.1", "http/1.1", "http/1.1 1.1"),
+    ] {
+        let config = format!(
+            "defaults\n mode http\n timeout client 10s\n timeout server 10s\n timeout connect 5s\n\
+             frontend in\n bind ADDRESS ssl crt {} alpn {alpn}\n\
+             http-request return status 200 content-type text/plain lf-string \"%[ssl_fc_alpn] %[req.ver]\"\n",
+            both.display()
+        );
+        let server = Server::start("haproxy", "haproxy.cfg", &config, |command, folder| {
+            command.arg("-db").arg("-f").arg(folder.path().join("haproxy.cfg"));
+        });
+        let Some(server) = server else { return };
+        let site = site(&pki, TRUSTED, &format!("protocol = \"{protocol}\""), &[server.address]);
+        let mut client = site.client();
+        for _ in 0..3 {
+            assert_eq!(client.get("/").text(), said, "{alpn} {protocol}");
+        }
+        assert_eq!(site.daemon.status()["pools"][0]["members"][0]["connects"], 1, "{alpn} {protocol}");
+    }
 }

@@ -5,8 +5,8 @@ use std::time::Duration;
 use shunt_engine::balance::Balance;
 
 use super::super::containers::{list, once, table as in_table};
-use super::super::model::{Member, Monitor, Pool};
-use super::super::monitors;
+use super::super::model::{Member, MemberProtocol, Monitor, Pool};
+use super::super::monitors::{self, Probe};
 use super::super::report::{Cause, Refusal};
 use super::super::shape::{duration, integer, member_address, name, one_of, server_name, target};
 use super::super::units::{DURATION, milliseconds};
@@ -30,7 +30,28 @@ pub(in super::super) fn pool(table: &mut Table<'_>) -> Option<Pool> {
         one_of(Balance::ALL),
         "`\"round-robin\"`; `\"weighted-round-robin\"` where weights differ",
     );
-    let monitor = table.derived(
+    let protocol = table.or(
+        "protocol",
+        "What a proxy speaks with the members: `http/1.1`; `h2`, HTTP/2 from the first byte on, over TLS by ALPN; `auto`, \
+         over TLS only, what a member chooses of the two by ALPN.",
+        one_of(&[
+            ("http/1.1", MemberProtocol::Http1),
+            ("h2", MemberProtocol::Http2),
+            ("auto", MemberProtocol::Auto),
+        ])
+        .instead(&[
+            ("http", "use `\"http/1.1\"`"),
+            ("http1", "use `\"http/1.1\"`"),
+            ("h1", "use `\"http/1.1\"`"),
+            ("h2c", "use `\"h2\"`"),
+            ("http2", "use `\"h2\"`"),
+            ("http/2", "use `\"h2\"`"),
+            ("grpc", "use `\"h2\"`"),
+            ("alpn", "use `\"auto\"`"),
+        ]),
+        MemberProtocol::Http1,
+    );
+    let mut monitor = table.derived(
         "monitor",
         "How Shunt finds out whether members are up.",
         in_table(monitor),
@@ -50,7 +71,16 @@ pub(in super::super) fn pool(table: &mut Table<'_>) -> Option<Pool> {
         "no TLS",
     );
     let members = table.required("members", "The members, at least one.", list(in_table(member)));
+    if let Some(Monitor { probe: Probe::Http(http), .. }) = &mut monitor {
+        http.http_2 = protocol == MemberProtocol::Http2;
+    }
     let members = members?;
+    if protocol == MemberProtocol::Auto && !table.wrote("tls") {
+        let refusal =
+            Refusal::new(Cause::Conflict, "`auto` means nothing without `tls`: ALPN is a part of it")
+                .help("use `\"http/1.1\"` or `\"h2\"`, or add `tls = {}` to the pool");
+        table.refuse("protocol", refusal);
+    }
     if !table.wrote("tls") && members.iter().any(|member| member.server_name.is_some()) {
         let refusal = Refusal::new(Cause::Conflict, "`server-name` means nothing without `tls`")
             .help("add `tls = {}` to the pool, or remove `server-name` of its members");
@@ -58,7 +88,15 @@ pub(in super::super) fn pool(table: &mut Table<'_>) -> Option<Pool> {
     }
     let alike = members.windows(2).all(|pair| pair[0].weight == pair[1].weight);
     let natural = if alike { Balance::RoundRobin } else { Balance::WeightedRoundRobin };
-    Some(Pool { name: name?, balance: balance.unwrap_or(natural), monitor, keep_alive, tls, members })
+    Some(Pool {
+        name: name?,
+        balance: balance.unwrap_or(natural),
+        protocol,
+        monitor,
+        keep_alive,
+        tls,
+        members,
+    })
 }
 
 fn member(table: &mut Table<'_>) -> Option<Member> {

@@ -15,6 +15,8 @@ pub struct Http {
     pub host: Option<String>,
     /// The statuses with which a probe succeeds. Default 200.
     pub expect: Vec<u16>,
+    /// By HTTP/2, as the `protocol` of the pool says.
+    pub http_2: bool,
 }
 
 impl Kind for Http {
@@ -36,7 +38,7 @@ impl Kind for Http {
             host(),
             "the address that the probe is sent to",
         );
-        Some(Http { path: path?, host, expect })
+        Some(Http { path: path?, host, expect, http_2: false })
     }
 
     fn passes(transport: Transport) -> bool {

@@ -193,7 +193,7 @@ fn everything_means_what_it_says() {
 
     let web = &config.pools[0];
     assert_eq!(web.members.iter().map(|member| member.weight).collect::<Vec<_>>(), [256, 1]);
-    let Probe::Http(Http { path, host, expect }) = &web.monitor.as_ref().unwrap().probe else {
+    let Probe::Http(Http { path, host, expect, .. }) = &web.monitor.as_ref().unwrap().probe else {
         panic!("an HTTP probe")
     };
     assert_eq!((path.as_str(), host.as_deref()), ("/health?deep=1", Some("shop.example:8080")));

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use rustls::client::Resumption;
 use rustls::pki_types::ServerName;
 use rustls::{CertificateError, ClientConfig, RootCertStore};
-use shunt_config::model::Member;
+use shunt_config::model::{Member, MemberProtocol};
 use shunt_config::tls::{self, Certificate, MemberTls};
 use thiserror::Error;
 use tokio::net::TcpStream;
@@ -19,8 +19,9 @@ use super::error::{Problem, TlsError};
 use super::material::{Material, shown};
 use super::{Invalid, clients, pem, policy};
 
-/// What Shunt speaks with members, the preferred first (RFC 7301).
-const PROTOCOLS: &[&[u8]] = &[b"http/1.1"];
+/// Names of protocols (RFC 7301 section 6, RFC 9113 section 3.1).
+const HTTP_1: &[u8] = b"http/1.1";
+const HTTP_2: &[u8] = b"h2";
 
 /// Sessions of one member that are kept to be resumed.
 const SESSIONS: usize = 64;
@@ -34,6 +35,9 @@ pub struct PoolTls {
 /// TLS with one member. Its sessions are its own: other members do not know them.
 pub struct ToMember {
     config: Arc<ClientConfig>,
+    /// The same, offering nothing but HTTP/1.1.
+    http_1: Arc<ClientConfig>,
+    protocol: MemberProtocol,
     called: Called,
 }
 
@@ -59,6 +63,8 @@ pub enum NoTls {
     Certificate(CertificateError),
     #[error("it does not speak TLS")]
     Plain,
+    #[error("it does not speak {}", offer(*.0))]
+    Protocol(MemberProtocol),
     #[error("it refused with the alert {0:?}")]
     Alert(rustls::AlertDescription),
     #[error("it ended the connection during the handshake")]
@@ -77,12 +83,13 @@ impl PoolTls {
     pub fn load(
         settings: &MemberTls,
         members: &[Member],
+        protocol: MemberProtocol,
         before: Option<&Arc<PoolTls>>,
         invalid: Invalid,
     ) -> Result<Arc<PoolTls>, Vec<Problem>> {
         let material = Material::of_members(settings)?;
         let called = |it: &Member| (it.address, it.server_name.clone());
-        let digest = material.digest(&(settings, members.iter().map(called).collect::<Vec<_>>()));
+        let digest = material.digest(&(settings, protocol, members.iter().map(called).collect::<Vec<_>>()));
         if let Some(before) = before.filter(|before| before.digest == digest) {
             return Ok(Arc::clone(before));
         }
@@ -90,7 +97,18 @@ impl PoolTls {
         let to_member = |it: &Member| {
             let mut config = config.clone();
             config.resumption = Resumption::in_memory_sessions(SESSIONS);
-            let to_member = ToMember { config: Arc::new(config), called: called_of(settings, it)? };
+            let offering = |names: &[&[u8]]| {
+                let mut config = config.clone();
+                config.alpn_protocols = names.iter().map(|it| it.to_vec()).collect();
+                Arc::new(config)
+            };
+            let http_1 = offering(&[HTTP_1]);
+            let config = match protocol {
+                MemberProtocol::Http1 => Arc::clone(&http_1),
+                MemberProtocol::Http2 => offering(&[HTTP_2]),
+                MemberProtocol::Auto => offering(&[HTTP_2, HTTP_1]),
+            };
+            let to_member = ToMember { config, http_1, protocol, called: called_of(settings, it)? };
             Some((it.address, Arc::new(to_member)))
         };
         Ok(Arc::new(PoolTls { members: members.iter().filter_map(to_member).collect(), digest }))
@@ -128,7 +146,7 @@ impl ToMember {
         }
     }
 
-    /// Begins TLS on a connection that is there.
+    /// Begins TLS on a connection that is there, for what the pool speaks.
     ///
     /// # Errors
     /// See [`NoTls`].
@@ -137,8 +155,24 @@ impl ToMember {
         stream: TcpStream,
         name: ServerName<'static>,
     ) -> Result<TlsStream<TcpStream>, NoTls> {
-        let connector = TlsConnector::from(Arc::clone(&self.config));
-        connector.connect(name.clone(), stream).await.map_err(|error| NoTls::of(error, &name))
+        let session = begin(&self.config, self.protocol, stream, name).await?;
+        if self.protocol == MemberProtocol::Http2 && !chose_http_2(&session) {
+            // RFC 9113 section 3.2: over TLS both sides say so.
+            return Err(NoTls::Protocol(self.protocol));
+        }
+        Ok(session)
+    }
+
+    /// The same for HTTP/1.1.
+    ///
+    /// # Errors
+    /// See [`NoTls`].
+    pub async fn connect_http_1(
+        &self,
+        stream: TcpStream,
+        name: ServerName<'static>,
+    ) -> Result<TlsStream<TcpStream>, NoTls> {
+        begin(&self.http_1, MemberProtocol::Http1, stream, name).await
     }
 
     /// Whether requests to several hosts need several connections.
@@ -153,9 +187,34 @@ impl std::fmt::Debug for ToMember {
     }
 }
 
+async fn begin(
+    config: &Arc<ClientConfig>,
+    offered: MemberProtocol,
+    stream: TcpStream,
+    name: ServerName<'static>,
+) -> Result<TlsStream<TcpStream>, NoTls> {
+    let connector = TlsConnector::from(Arc::clone(config));
+    connector.connect(name.clone(), stream).await.map_err(|error| NoTls::of(error, &name, offered))
+}
+
+/// Whether the member chose HTTP/2.
+#[must_use]
+pub fn chose_http_2(session: &TlsStream<TcpStream>) -> bool {
+    session.get_ref().1.alpn_protocol() == Some(HTTP_2)
+}
+
+/// What is offered by ALPN, in words.
+fn offer(protocol: MemberProtocol) -> &'static str {
+    match protocol {
+        MemberProtocol::Http1 => "HTTP/1.1, which Shunt offers by ALPN (`protocol` of the pool)",
+        MemberProtocol::Http2 => "HTTP/2, which Shunt offers by ALPN (`protocol` of the pool)",
+        MemberProtocol::Auto => "HTTP/2 or HTTP/1.1, which Shunt offers by ALPN (`protocol` of the pool)",
+    }
+}
+
 impl NoTls {
-    /// Why a handshake failed.
-    fn of(error: std::io::Error, name: &ServerName<'_>) -> Self {
+    /// Why a handshake failed in which this was `offered`.
+    fn of(error: std::io::Error, name: &ServerName<'_>, offered: MemberProtocol) -> Self {
         use CertificateError as Wrong;
         if error.kind() == std::io::ErrorKind::UnexpectedEof {
             return NoTls::Ended;
@@ -174,6 +233,9 @@ impl NoTls {
                 other => NoTls::Certificate(other),
             },
             Some(rustls::Error::InvalidMessage(_)) => NoTls::Plain,
+            Some(rustls::Error::AlertReceived(rustls::AlertDescription::NoApplicationProtocol)) => {
+                NoTls::Protocol(offered)
+            }
             Some(rustls::Error::AlertReceived(alert)) => NoTls::Alert(alert),
             Some(other) => NoTls::Other(other),
             None => NoTls::Io(error),
@@ -203,12 +265,10 @@ fn config(settings: &MemberTls, material: &Material, invalid: Invalid) -> Result
         .with_protocol_versions(policy::versions(settings.policy.min_version))
         .map_err(setup)?
         .with_root_certificates(roots);
-    let mut config = match own {
+    Ok(match own {
         None => builder.with_no_client_auth(),
         Some(resolver) => builder.with_client_cert_resolver(resolver),
-    };
-    config.alpn_protocols = PROTOCOLS.iter().map(|it| it.to_vec()).collect();
-    Ok(config)
+    })
 }
 
 fn shown_to_members(

@@ -26,9 +26,9 @@ pub(super) enum Flood {
 }
 
 /// So many at once, and so many more with each second.
-struct Bound {
-    burst: u32,
-    per_second: u32,
+pub(in crate::http) struct Bound {
+    pub(in crate::http) burst: u32,
+    pub(in crate::http) per_second: u32,
 }
 
 /// Browsers and gRPC clients cancel what they need no more, a page of requests at once.
@@ -54,13 +54,13 @@ const FRAME_SIZE: usize = 16 << 10;
 
 /// A budget: how much of it is spent, as of when.
 #[derive(Debug, Default)]
-struct Spent {
+pub(in crate::http) struct Spent {
     frames: u32,
     at: u64,
 }
 
 impl Spent {
-    fn spend(&mut self, bound: &Bound, now: u64) -> bool {
+    pub(in crate::http) fn spend(&mut self, bound: &Bound, now: u64) -> bool {
         let filled = now.saturating_sub(self.at).saturating_mul(u64::from(bound.per_second)) / 1_000;
         if filled > 0 {
             self.frames = self.frames.saturating_sub(u32::try_from(filled).unwrap_or(u32::MAX));
@@ -70,7 +70,7 @@ impl Spent {
         self.frames <= bound.burst
     }
 
-    fn earn(&mut self, frames: u32) {
+    pub(in crate::http) fn earn(&mut self, frames: u32) {
         self.frames = self.frames.saturating_sub(frames);
     }
 }

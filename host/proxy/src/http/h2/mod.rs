@@ -21,3 +21,4 @@ mod watched;
 mod websocket;
 
 pub(crate) use floods::PREFACE;
+pub(in crate::http) use floods::{Bound, Spent};

@@ -1,7 +1,9 @@
 //! Connections to members: one set per worker and member, reused in last-in-first-out order so that
 //! the ones not needed grow old and are closed.
 
+mod carrier;
 mod connection;
+mod h2;
 mod lifetime;
 mod outgoing;
 pub(in crate::http) mod request;
@@ -23,15 +25,17 @@ use tokio::task::spawn_local;
 use tokio::time::{Instant, timeout};
 use tokio_rustls::rustls::pki_types::ServerName;
 
+use self::h2::connections::{Connections, Opened};
 use crate::http::body::{BodyError, RequestBody, RequestBodyState};
 use crate::http::fields::prepare_response;
 use crate::http::stream::Stream;
 use crate::member::MemberView;
 use crate::server::ServerStream;
+use carrier::Carrier;
 use connection::ServerConnection;
 use lifetime::Lifetime;
 pub(crate) use outgoing::{MOST_KEPT, Pace, Resend};
-use response::Piece;
+use shunt_config::model::MemberProtocol;
 use shunt_runtime::dial;
 use shunt_runtime::tls::members::NoTls;
 
@@ -59,6 +63,8 @@ pub(crate) struct Kept {
     /// the answer to HEAD (waitress, daphne).
     overruns: Cell<bool>,
     lifetime: Lifetime,
+    /// Those of HTTP/2, idle or not.
+    shared: Connections,
 }
 
 struct Idle {
@@ -76,6 +82,10 @@ pub(crate) enum ConnectError {
     Unreachable,
     /// There is a connection, and no TLS on it.
     Tls(NoTls),
+    /// The member is to speak HTTP/2, and does not.
+    NoHttp2,
+    /// All connections of HTTP/2 that may be have as many streams as the member takes.
+    NoRoom,
     Other,
 }
 
@@ -114,6 +124,11 @@ pub(crate) enum Broken {
     #[error("malformed chunk")]
     Chunk,
     #[error(transparent)]
+    Http2(::h2::Error),
+    /// No stream was begun.
+    #[error("there is no stream: {0}")]
+    NotBegun(::h2::Error),
+    #[error(transparent)]
     Body(BodyError),
 }
 
@@ -125,6 +140,7 @@ impl Kept {
             closes_early: self.closes_early.clone(),
             overruns: self.overruns.clone(),
             lifetime: self.lifetime.clone(),
+            shared: self.shared.take(),
         }
     }
 
@@ -133,9 +149,14 @@ impl Kept {
         self.lifetime.configure(configured);
     }
 
+    fn keeps_for(&self) -> Duration {
+        self.lifetime.of(None)
+    }
+
     /// Closes what is idle for too long or was closed by the member.
     pub(crate) fn sweep(&self) {
         self.lifetime.relax();
+        self.shared.sweep(self.keeps_for());
         let mut idle = self.idle.borrow_mut();
         if idle.is_empty() {
             return;
@@ -153,6 +174,7 @@ impl Kept {
     /// Closes every idle connection.
     pub(crate) fn close(&self) {
         self.idle.borrow_mut().clear();
+        self.shared.close();
     }
 
     fn keep(&self, connection: Box<ServerConnection>, used: Instant) {
@@ -225,7 +247,7 @@ impl From<io::Error> for ConnectError {
 /// A connection to a member in use by one request. Dropping it closes the connection; the member's
 /// count of active requests goes down either way.
 pub(crate) struct Lease {
-    connection: Box<ServerConnection>,
+    connection: Carrier,
     member: Rc<MemberView>,
     past: Past,
     /// When the request began that it is for.
@@ -255,48 +277,101 @@ pub(crate) struct Rest {
     pub(crate) counted: u64,
 }
 
+/// What a connection is wanted for.
+pub(crate) struct Want<'a> {
+    /// When the request began.
+    pub(crate) began: Instant,
+    /// The member may get it twice.
+    pub(crate) repeatable: bool,
+    /// It asks to switch protocols, which a stream of HTTP/2 does not.
+    pub(crate) upgrade: bool,
+    /// Its host, where the member is called as that.
+    pub(crate) host: Option<&'a str>,
+}
+
+impl MemberView {
+    fn may_speak_http_2(&self, want: &Want<'_>) -> bool {
+        match self.protocol {
+            MemberProtocol::Http1 => false,
+            MemberProtocol::Http2 => true,
+            MemberProtocol::Auto => !want.upgrade,
+        }
+    }
+}
+
 impl Lease {
-    /// A connection that was kept alive, for a request that begins `now`. The member may just have closed it:
+    /// A connection that was kept alive, or a stream on one. The member may just have closed it:
     /// then sending on it fails, see [`SendError::Stale`]. For a request that is not `repeatable` only one that the
     /// member is not likely to have closed.
-    pub(crate) fn reuse(
-        member: &Rc<MemberView>,
-        now: Instant,
-        repeatable: bool,
-        host: Option<&str>,
-    ) -> Option<Lease> {
+    pub(crate) fn reuse(member: &Rc<MemberView>, want: &Want<'_>) -> Option<Lease> {
         let by_request = member.tls.as_ref().filter(|tls| tls.is_called_by_request());
-        let called = by_request.map(|tls| tls.name(host)).transpose().ok()?;
-        let (connection, past) = member.kept.reuse(now, repeatable, called.as_ref())?;
-        Some(Lease::new(connection, member, past, now))
+        let called = by_request.map(|tls| tls.name(want.host)).transpose().ok()?;
+        if member.may_speak_http_2(want) {
+            let keep = member.kept.keeps_for();
+            if let Some(exchange) = member.kept.shared.reuse(called.as_ref(), keep, want.began) {
+                return Some(Lease::new(Carrier::Http2(Box::new(exchange)), member, Past::Nothing, want));
+            }
+            if !member.kept.shared.chose_http_1() {
+                return None;
+            }
+        }
+        let (connection, past) = member.kept.reuse(want.began, want.repeatable, called.as_ref())?;
+        Some(Lease::new(Carrier::Http1(connection), member, past, want))
     }
 
-    /// A new connection.
+    /// A new connection, or a stream on one that has room.
     pub(crate) async fn connect(
         member: &Rc<MemberView>,
         within: Duration,
-        now: Instant,
-        host: Option<&str>,
+        want: &Want<'_>,
     ) -> Result<Lease, ConnectError> {
-        let connection = timeout(within, Lease::connection(member, host));
-        let connection = connection.await.unwrap_or(Err(ConnectError::TimedOut))?;
-        Ok(Lease::new(Box::new(connection), member, Past::Nothing, now))
+        let name =
+            member.tls.as_ref().map(|tls| tls.name(want.host).map_err(ConnectError::Tls)).transpose()?;
+        let carrier = if member.may_speak_http_2(want) {
+            match h2::connections::wait(member, name.clone(), within).await? {
+                Some(Ok(exchange)) => Carrier::Http2(Box::new(exchange)),
+                Some(Err(connection)) => Carrier::Http1(connection),
+                None => {
+                    let opened = timeout(within, h2::connections::open(member, name)).await;
+                    match opened.unwrap_or(Err(ConnectError::TimedOut))? {
+                        Opened::Http1(connection) => Carrier::Http1(connection),
+                        Opened::Http2(shared) => Carrier::Http2(Box::new(member.kept.shared.add(shared))),
+                    }
+                }
+            }
+        } else {
+            let connection = timeout(within, Lease::connection(member, name)).await;
+            Carrier::Http1(Box::new(connection.unwrap_or(Err(ConnectError::TimedOut))?))
+        };
+        Ok(Lease::new(carrier, member, Past::Nothing, want))
     }
 
-    async fn connection(member: &MemberView, host: Option<&str>) -> Result<ServerConnection, ConnectError> {
+    /// A connection of HTTP/1.1.
+    async fn connection(
+        member: &MemberView,
+        name: Option<ServerName<'static>>,
+    ) -> Result<ServerConnection, ConnectError> {
         let stream = dial::connect(member.address).await?;
-        let Some(tls) = &member.tls else {
+        let (Some(tls), Some(name)) = (&member.tls, name) else {
             return Ok(ServerConnection::new(ServerStream::Plain(stream), None));
         };
-        let name = tls.name(host).map_err(ConnectError::Tls)?;
-        let session = tls.connect(stream, name.clone()).await.map_err(ConnectError::Tls)?;
-        let called = tls.is_called_by_request().then_some(name);
+        let session = tls.connect_http_1(stream, name.clone()).await.map_err(ConnectError::Tls)?;
+        let called = member.is_called_by_request().then_some(name);
         Ok(ServerConnection::new(ServerStream::Tls(Box::new(session)), called))
     }
 
-    fn new(connection: Box<ServerConnection>, member: &Rc<MemberView>, past: Past, began: Instant) -> Self {
+    fn new(connection: Carrier, member: &Rc<MemberView>, past: Past, want: &Want<'_>) -> Self {
         let active = member.state.begin();
+        let began = want.began;
         Lease { connection, member: Rc::clone(member), past, began, is_head: false, rest: None, active }
+    }
+
+    /// Whether its connection was made for this request.
+    pub(crate) fn is_new(&self) -> bool {
+        match &self.connection {
+            Carrier::Http1(_) => self.past == Past::Nothing,
+            Carrier::Http2(exchange) => exchange.is_first(),
+        }
     }
 
     pub(crate) fn member(&self) -> &Rc<MemberView> {
@@ -311,7 +386,7 @@ impl Lease {
         stream: &Stream,
     ) -> Result<http_response::Parts, SendError> {
         self.is_head = head.method == Method::HEAD;
-        let connection = &mut *self.connection;
+        let connection = &mut self.connection;
         connection.begin(head, body);
         let inform = |mut interim: http_response::Parts| {
             // 100 is between Shunt and the member: the client gets it of Shunt (RFC 9110 section 10.1.1).
@@ -325,7 +400,21 @@ impl Lease {
             Poll::Pending if stream.deadline.expired() => Poll::Ready(None),
             Poll::Pending => Poll::Pending,
         });
-        match answer.await {
+        let answer = answer.await;
+        let connection = match &mut self.connection {
+            Carrier::Http1(connection) => connection,
+            Carrier::Http2(exchange) => {
+                return match answer {
+                    Some(Ok(response)) => Ok(response),
+                    Some(Err(error)) => Err(exchange.failed(error, &self.member)),
+                    None => {
+                        exchange.timed_out();
+                        Err(SendError::FirstByte)
+                    }
+                };
+            }
+        };
+        match answer {
             None => Err(SendError::FirstByte),
             Some(Ok(response)) => {
                 if self.past != Past::Nothing {
@@ -380,25 +469,29 @@ impl Lease {
 
     /// What is known of the length of the rest of the response's body.
     pub(crate) fn size_hint(&self) -> SizeHint {
-        self.connection.body().exact().map_or_else(SizeHint::default, SizeHint::with_exact)
+        self.connection.left().map_or_else(SizeHint::default, SizeHint::with_exact)
     }
 
     /// Whether all of the response was taken.
     pub(crate) fn is_answered(&self) -> bool {
-        self.connection.body().is_ended()
+        self.connection.is_answered()
     }
 
     /// The next piece of the response's body; `None`: it has ended.
     pub(crate) fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Broken>>> {
-        Poll::Ready(match ready!(self.connection.poll_body(cx)) {
-            Some(Ok(Piece::Data(data))) => {
-                self.member.counters.bytes_to_client.add(data.len() as u64);
-                Some(Ok(Frame::data(data)))
+        let frame = ready!(self.connection.poll_frame(cx));
+        match &frame {
+            Some(Ok(frame)) => {
+                let length = frame.data_ref().map_or(0, Bytes::len);
+                self.member.counters.bytes_to_client.add(length as u64);
             }
-            Some(Ok(Piece::Trailers(trailers))) => Some(Ok(Frame::trailers(trailers))),
-            Some(Ok(Piece::More)) | None => None,
-            Some(Err(error)) => Some(Err(error)),
-        })
+            Some(Err(error)) => {
+                self.member.counters.failures.add(1);
+                self.connection.count(error, &self.member);
+            }
+            None => {}
+        }
+        Poll::Ready(frame)
     }
 
     /// The whole body of the response, if all of it is here and it has no trailers.
@@ -418,8 +511,11 @@ impl Lease {
             });
             return;
         }
-        let Lease { mut connection, member, began, is_head, .. } = self;
-        if connection.is_reusable() && !(is_head && member.kept.overruns.get()) {
+        let Lease { connection, member, began, is_head, .. } = self;
+        if let Carrier::Http1(mut connection) = connection
+            && connection.is_reusable()
+            && !(is_head && member.kept.overruns.get())
+        {
             connection.rest();
             member.kept.keep(connection, began);
         }

@@ -9,7 +9,7 @@ use shunt_wire::authority::split_port;
 use tokio::time::Instant;
 
 use crate::deadline::Waiting;
-use crate::http::member::{ConnectError, Lease};
+use crate::http::member::{ConnectError, Lease, Want};
 use crate::http::phases::rules::AfterFailure;
 use crate::http::phases::{Stop, Transaction};
 use crate::http::problem::Problem;
@@ -62,7 +62,7 @@ impl Transaction {
     }
 
     async fn lease(&mut self, member: &Rc<MemberView>) -> Result<Lease, ConnectCause> {
-        match Lease::reuse(member, self.started, self.is_repeatable(), self.host(member)) {
+        match Lease::reuse(member, &self.want(member)) {
             Some(lease) => Ok(lease),
             // Boxed, and with it all that connecting takes: it is rare, and every request would have its
             // size around.
@@ -78,27 +78,43 @@ impl Transaction {
         // The member's time begins when the request can be sent.
         let deadline = Rc::clone(&self.stream.deadline);
         deadline.wait_for(Waiting::FirstByte, Instant::now() + within + first_byte);
-        let connected = Lease::connect(member, within, self.started, self.host(member)).await;
+        let connected = Lease::connect(member, within, &self.want(member)).await;
         self.wait_for_member();
         match connected {
             Ok(lease) => {
-                member.counters.connects.add(1);
+                if lease.is_new() {
+                    member.counters.connects.add(1);
+                }
                 Ok(lease)
             }
             Err(error) => {
-                member.counters.connects_failed.add(1);
+                match error {
+                    ConnectError::NoRoom => member.counters.http2_no_room.add(1),
+                    _ => member.counters.connects_failed.add(1),
+                }
+                let virtual_ = &self.view.virtual_.settings.name;
                 match &error {
-                    ConnectError::Tls(why) => member.tell_no_tls(&self.view.virtual_.settings.name, why),
+                    ConnectError::Tls(why) => member.tell_no_tls(virtual_, why),
+                    ConnectError::NoHttp2 => member.tell_no_http_2(virtual_),
                     error => tracing::debug!(member = %member.address, ?error, "connect failed"),
                 }
                 Err(match error {
                     ConnectError::Refused => ConnectCause::Refused,
-                    ConnectError::TimedOut => ConnectCause::TimedOut,
+                    ConnectError::TimedOut | ConnectError::NoRoom => ConnectCause::TimedOut,
                     ConnectError::Unreachable => ConnectCause::Unreachable,
                     // The contract has no cause of its own for it.
-                    ConnectError::Tls(_) | ConnectError::Other => ConnectCause::Other,
+                    ConnectError::Tls(_) | ConnectError::NoHttp2 | ConnectError::Other => ConnectCause::Other,
                 })
             }
+        }
+    }
+
+    fn want(&self, member: &MemberView) -> Want<'_> {
+        Want {
+            began: self.started,
+            repeatable: self.is_repeatable(),
+            upgrade: self.upgrade,
+            host: self.host(member),
         }
     }
 

@@ -3,6 +3,7 @@
 use std::rc::Rc;
 
 use http::{Method, StatusCode, response};
+use shunt_rules::ConnectCause;
 
 use crate::deadline::Waiting;
 use crate::http::body::{RequestBody, RequestBodyFailure};
@@ -36,16 +37,8 @@ impl Transaction {
         error: Broken,
         again: Resend,
     ) -> Result<Sent, Stop> {
-        match again {
-            Resend::Unsent(body) => {
-                // What is at hand is sent as it is.
-                if self.replay.is_none() {
-                    self.body = body;
-                }
-                self.body_state.given_away.set(false);
-            }
-            Resend::Whole(body) if is_idempotent(&self.exchange.request.method) => self.replay = Some(body),
-            again => return Err(self.failed(member, SendError::Stale(error, again))),
+        if let Err(again) = self.take_back(again) {
+            return Err(self.failed(member, SendError::Stale(error, again)));
         }
         tracing::debug!(member = %member.address, %error, "kept connection serves no more, connecting again");
         match self.connect_new(member).await {
@@ -55,8 +48,35 @@ impl Transaction {
             }
             Ok(lease) => match self.send_once(lease).await {
                 Ok((response, lease)) => self.sent(response, lease),
+                // It does not take any: another member may.
+                Err(SendError::Stale(error, again @ Resend::Unsent(_))) => {
+                    tracing::debug!(member = %member.address, %error, "not processed again");
+                    member.counters.failures.add(1);
+                    drop(self.take_back(again));
+                    self.connect_failed(member, ConnectCause::Other)?;
+                    Ok(Sent::Again)
+                }
                 Err(error) => Err(self.failed(member, error)),
             },
+        }
+    }
+
+    /// Has at hand what is left of the request, if the member may get that.
+    fn take_back(&mut self, again: Resend) -> Result<(), Resend> {
+        match again {
+            Resend::Unsent(body) => {
+                // What is at hand is sent as it is.
+                if self.replay.is_none() {
+                    self.body = body;
+                }
+                self.body_state.given_away.set(false);
+                Ok(())
+            }
+            Resend::Whole(body) if is_idempotent(&self.exchange.request.method) => {
+                self.replay = Some(body);
+                Ok(())
+            }
+            again => Err(again),
         }
     }
 

@@ -1,0 +1,274 @@
+//! The member's bytes on their way to the crate that speaks HTTP/2: what the crate does not tell is seen here.
+
+use std::cell::{Cell, RefCell};
+use std::io::{self, IoSlice};
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll, ready};
+
+use shunt_runtime::clock;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+use crate::http::h2::{Bound, Spent};
+
+/// RFC 9113 section 4.1.
+const FRAME_HEADER: usize = 9;
+/// Streams that ended last, of which it is known.
+const LAST_ENDED: usize = 32;
+/// Frames without content, which cost a member nothing (section 10.5); one more for each with content. gRPC servers
+/// send PING to measure the round trip while they send.
+const EMPTY: Bound = Bound { burst: 1_000, per_second: 100 };
+
+/// RFC 9113 section 6.
+mod kind {
+    pub(super) const DATA: u8 = 0;
+    pub(super) const HEADERS: u8 = 1;
+    pub(super) const RST_STREAM: u8 = 3;
+    pub(super) const SETTINGS: u8 = 4;
+    pub(super) const PING: u8 = 6;
+    pub(super) const GOAWAY: u8 = 7;
+    pub(super) const WINDOW_UPDATE: u8 = 8;
+    pub(super) const CONTINUATION: u8 = 9;
+}
+
+/// Why nothing more is read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Refused {
+    NotHttp2,
+    Flood,
+}
+
+const ACK: u8 = 1;
+const END_STREAM: u8 = 1;
+
+/// What a member sends, as far as it was looked at.
+#[derive(Default)]
+pub(super) struct Heard {
+    frames: RefCell<Frames>,
+    /// How often something came.
+    reads: Cell<u64>,
+}
+
+#[derive(Default)]
+struct Frames {
+    /// Bytes of a payload that are to come.
+    skip: usize,
+    /// A frame header of which not all is here.
+    header: [u8; FRAME_HEADER],
+    held: usize,
+    first: First,
+    /// Streams that the member ended last, the next of them to be forgotten.
+    ended: [u32; LAST_ENDED],
+    next: usize,
+    empty: Spent,
+}
+
+/// What came first (RFC 9113 section 3.4: SETTINGS).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum First {
+    #[default]
+    Nothing,
+    /// The beginning of SETTINGS.
+    Begun,
+    Settings,
+    Other,
+}
+
+impl Heard {
+    /// How often something came, to be compared.
+    pub(super) fn reads(&self) -> u64 {
+        self.reads.get()
+    }
+
+    /// Whether the member speaks HTTP/2; `None`: it has not said so far.
+    pub(super) fn speaks_http_2(&self) -> Option<bool> {
+        match self.frames.borrow().first {
+            First::Nothing | First::Begun => None,
+            First::Settings => Some(true),
+            First::Other => Some(false),
+        }
+    }
+
+    /// Whether the member ended this stream, not long ago. The crate forgets it when the stream is reset behind its end.
+    pub(super) fn has_ended(&self, stream: u32) -> bool {
+        self.frames.borrow().ended.contains(&stream)
+    }
+}
+
+impl Frames {
+    /// Takes the next bytes of the connection.
+    fn follow(&mut self, mut bytes: &[u8], now: impl Fn() -> u64) -> Result<(), Refused> {
+        loop {
+            let skipped = self.skip.min(bytes.len());
+            self.skip -= skipped;
+            bytes = &bytes[skipped..];
+            if self.first == First::Begun && self.skip == 0 {
+                self.first = First::Settings;
+            }
+            if bytes.is_empty() {
+                return Ok(());
+            }
+            let taken = (FRAME_HEADER - self.held).min(bytes.len());
+            self.header[self.held..self.held + taken].copy_from_slice(&bytes[..taken]);
+            self.held += taken;
+            bytes = &bytes[taken..];
+            if self.held == FRAME_HEADER {
+                self.held = 0;
+                self.begin_frame(&now)?;
+            }
+        }
+    }
+
+    fn begin_frame(&mut self, now: &impl Fn() -> u64) -> Result<(), Refused> {
+        let [l2, l1, l0, kind, flags, s3, s2, s1, s0] = self.header;
+        self.skip = usize::from(l2) << 16 | usize::from(l1) << 8 | usize::from(l0);
+        if self.first == First::Nothing {
+            let is_settings = kind == kind::SETTINGS && flags & ACK == 0;
+            self.first = if is_settings { First::Begun } else { First::Other };
+        }
+        if self.first == First::Other {
+            return Err(Refused::NotHttp2);
+        }
+        if matches!(kind, kind::DATA | kind::HEADERS) && flags & END_STREAM != 0 {
+            self.ended[self.next] = u32::from_be_bytes([s3 & 0x7f, s2, s1, s0]);
+            self.next = (self.next + 1) % LAST_ENDED;
+            return Ok(());
+        }
+        match kind {
+            kind::DATA if self.skip > 0 => self.empty.earn(1),
+            kind::CONTINUATION if self.skip > 0 => {}
+            kind::HEADERS | kind::RST_STREAM | kind::GOAWAY | kind::WINDOW_UPDATE => {}
+            // Acknowledgements answer what Shunt sent.
+            kind::SETTINGS | kind::PING if flags & ACK != 0 => {}
+            _ if self.empty.spend(&EMPTY, now()) => {}
+            _ => return Err(Refused::Flood),
+        }
+        Ok(())
+    }
+}
+
+/// A stream of bytes that is listened to.
+pub(super) struct Wire<S> {
+    stream: S,
+    heard: Rc<Heard>,
+}
+
+impl<S> Wire<S> {
+    pub(super) fn new(stream: S, heard: &Rc<Heard>) -> Self {
+        Wire { stream, heard: Rc::clone(heard) }
+    }
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for Wire<S> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let before = buf.filled().len();
+        ready!(Pin::new(&mut self.stream).poll_read(cx, buf))?;
+        let bytes = &buf.filled()[before..];
+        self.heard.reads.set(self.heard.reads.get() + 1);
+        let followed = self.heard.frames.borrow_mut().follow(bytes, clock::monotonic_ms);
+        followed.map_err(|refused| {
+            buf.set_filled(before);
+            let why = match refused {
+                Refused::NotHttp2 => "not HTTP/2",
+                Refused::Flood => "too many frames without content",
+            };
+            io::Error::new(io::ErrorKind::InvalidData, why)
+        })?;
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for Wire<S> {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write(cx, buf)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write_vectored(cx, bufs)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
+        let length = (payload.len() as u32).to_be_bytes();
+        [&length[1..], &[kind, flags], &stream.to_be_bytes(), payload].concat()
+    }
+
+    #[test]
+    fn frames_are_followed_however_they_are_cut() {
+        let bytes = [
+            frame(kind::SETTINGS, 0, 0, &[0; 6]),
+            frame(kind::HEADERS, END_STREAM, 3, b"\x88"),
+            frame(kind::DATA, 0, 5, &[1; 9]),
+            frame(kind::DATA, END_STREAM, 7, b""),
+        ]
+        .concat();
+        for size in [1, 2, 8, 10, bytes.len()] {
+            let heard = Heard::default();
+            assert_eq!(heard.speaks_http_2(), None);
+            for piece in bytes.chunks(size) {
+                assert_eq!(heard.frames.borrow_mut().follow(piece, || 0), Ok(()));
+            }
+            assert_eq!(heard.speaks_http_2(), Some(true));
+            assert_eq!([1, 3, 5, 7].map(|stream| heard.has_ended(stream)), [false, true, false, true]);
+        }
+    }
+
+    #[test]
+    fn what_does_not_begin_with_settings_is_not_http_2() {
+        for bytes in [
+            &b"HTTP/1.1 400 Bad Request\r\n"[..],
+            &frame(kind::SETTINGS, ACK, 0, b""),
+            &frame(6, 0, 0, &[0; 8]),
+        ] {
+            let heard = Heard::default();
+            assert_eq!(heard.frames.borrow_mut().follow(bytes, || 0), Err(Refused::NotHttp2));
+            assert_eq!(heard.speaks_http_2(), Some(false));
+        }
+    }
+
+    #[test]
+    fn frames_without_content_have_a_budget() {
+        for (repeated, is_empty) in [
+            (frame(kind::SETTINGS, 0, 0, b""), true),
+            (frame(kind::PING, 0, 0, &[0; 8]), true),
+            (frame(kind::DATA, 0, 1, b""), true),
+            (frame(99, 0, 0, b"x"), true),
+            (frame(kind::PING, ACK, 0, &[0; 8]), false),
+            (frame(kind::DATA, 0, 1, b"x"), false),
+            (frame(kind::WINDOW_UPDATE, 0, 1, &[0, 0, 0, 1]), false),
+        ] {
+            // How many more there may be so much later than the first thousand.
+            let more = |later| {
+                let mut frames = Frames { first: First::Settings, ..Frames::default() };
+                (0..1_000).for_each(|_| frames.follow(&repeated, || 0).unwrap());
+                (0..5_000).find(|_| frames.follow(&repeated, || later).is_err())
+            };
+            let expected = if is_empty { [Some(0), Some(500)] } else { [None, None] };
+            assert_eq!([more(0), more(5_000)], expected, "{repeated:?}");
+        }
+    }
+}
