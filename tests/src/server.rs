@@ -69,7 +69,8 @@ async def app(scope, receive, send):
 ";
 
 /// What is got from PyPI; the next versions are others' to try.
-const PYTHON: [&str; 4] = ["gunicorn==27.0.1", "uvicorn==0.54.0", "hypercorn==0.18.0", "waitress==3.0.2"];
+const PYTHON: [&str; 5] =
+    ["gunicorn==27.0.1", "uvicorn==0.54.0", "hypercorn==0.18.0", "waitress==3.0.2", "grpcio==1.85.3"];
 
 /// Where what is got for tests is kept: beside what was built.
 fn cache() -> PathBuf {
@@ -79,7 +80,8 @@ fn cache() -> PathBuf {
 
 /// The folder of programs of an environment of Python with these servers, made once and kept; `None`: there is no
 /// Python, or nothing can be got.
-fn python() -> Option<&'static Path> {
+#[must_use]
+pub fn python() -> Option<&'static Path> {
     static MADE: OnceLock<Option<PathBuf>> = OnceLock::new();
     let make = || {
         let folder = cache().join("python");
@@ -163,6 +165,12 @@ impl Server {
     #[must_use]
     pub fn hypercorn() -> Option<Server> {
         Server::of_python("hypercorn", "app.py", ASGI, &["--workers", "0", "--bind", "ADDRESS", "app:app"])
+    }
+
+    /// A script with a gRPC server.
+    #[must_use]
+    pub fn grpc(script: &str) -> Option<Server> {
+        Server::of_python("python", "server.py", script, &["server.py"])
     }
 
     fn of_python(program: &str, file: &str, content: &str, arguments: &[&str]) -> Option<Server> {

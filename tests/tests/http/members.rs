@@ -1,5 +1,6 @@
 //! Which member gets a request, and what happens when it does not take it.
 
+mod grpc;
 mod real;
 
 use std::collections::BTreeMap;
