@@ -3,10 +3,11 @@
 
 use std::cell::{Cell, RefCell};
 use std::future::{Future, poll_fn};
+use std::io;
 use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -22,6 +23,7 @@ use super::exchange;
 use super::floods::MOST_RESET_UNSEEN;
 use super::head::{self, Refused};
 use super::watched::{Watch, Watched};
+use super::wire::Wire;
 use crate::client::{self, ClientStream, LINGER_SILENT};
 use crate::connection::Connection;
 use crate::deadline::{Deadline, Due, Waiting};
@@ -43,6 +45,21 @@ const LINGER: Duration = Duration::from_secs(10);
 
 /// Serves a connection to its end.
 pub(crate) async fn serve<S: ClientStream>(listener: Rc<Listener>, connection: Rc<Connection>, stream: S) {
+    // Boxed, for it is large, and given back: the connection may do nothing for long.
+    let begun = Box::pin(begin(&listener, connection, stream)).await;
+    let Some(mut connection) = begun else { return };
+    connection.run(&listener).await;
+    if let Some(stream) = connection.into_lingering() {
+        Box::pin(client::linger(stream, LINGER)).await;
+    }
+}
+
+/// Sends SETTINGS and waits for the client's preface; `None`: it does not come.
+async fn begin<S: ClientStream>(
+    listener: &Listener,
+    connection: Rc<Connection>,
+    stream: S,
+) -> Option<Box<Http2Connection<S>>> {
     let view = listener.view();
     let settings = &view.virtual_.settings;
     let counters = Arc::clone(&view.counters);
@@ -50,16 +67,25 @@ pub(crate) async fn serve<S: ClientStream>(listener: Rc<Listener>, connection: R
     // A view that is held would keep its rules alive as long as the connection.
     drop(view);
     let watch = Watch::new(limits.head);
-    let stream = Rc::new(RefCell::new(stream));
-    let handshake = builder(&limits, &http2).handshake(Watched::new(&stream, &watch));
-    let h2 = match timeout(timeouts.head, handshake).await {
-        Ok(Ok(h2)) => h2,
-        Ok(Err(_)) | Err(_) => return counters.errors.add(1),
+    let wire = Wire::new(stream, &watch);
+    let mut handshake = pin!(builder(&limits, &http2).handshake(Watched::new(&wire, &watch)));
+    let begun = poll_fn(|cx| {
+        let begun = handshake.as_mut().poll(cx);
+        if begun.is_pending() {
+            // Reading fails where this does.
+            let _ = wire.borrow_mut().poll_flush(cx);
+        }
+        begun
+    });
+    let Ok(Ok(h2)) = timeout(timeouts.head, begun).await else {
+        counters.errors.add(1);
+        return None;
     };
     let deadline =
         Deadline::new(Waiting::Request, Instant::now() + timeouts.idle, timeouts.idle, timeouts.first_byte);
-    let mut connection = Http2Connection {
+    Some(Box::new(Http2Connection {
         h2,
+        wire: Rc::clone(&wire),
         watch,
         deadline,
         timeouts,
@@ -73,13 +99,7 @@ pub(crate) async fn serve<S: ClientStream>(listener: Rc<Listener>, connection: R
         ending: Ending::No,
         over: false,
         lingers: false,
-    };
-    connection.run(&listener).await;
-    let lingers = connection.lingers;
-    drop(connection);
-    if lingers && let Ok(stream) = Rc::try_unwrap(stream) {
-        client::linger(stream.into_inner(), LINGER).await;
-    }
+    }))
 }
 
 fn builder(limits: &Limits, http2: &Http2) -> server::Builder {
@@ -118,6 +138,7 @@ enum Next {
 
 struct Http2Connection<S> {
     h2: server::Connection<Watched<S>, Bytes>,
+    wire: Rc<RefCell<Wire<S>>>,
     watch: Rc<Watch>,
     deadline: Deadline,
     timeouts: Timeouts,
@@ -163,6 +184,13 @@ impl Drop for Place {
 }
 
 impl<S: ClientStream> Http2Connection<S> {
+    /// The client's stream, where it may have more to say than it is listened to.
+    fn into_lingering(self: Box<Self>) -> Option<S> {
+        let Http2Connection { h2, wire, lingers, .. } = *self;
+        drop(h2);
+        lingers.then(|| Rc::try_unwrap(wire).ok()).flatten().map(|wire| wire.into_inner().into_stream())
+    }
+
     async fn run(&mut self, listener: &Rc<Listener>) {
         let mut closing = pin!(listener.closing());
         let mut registered = false;
@@ -203,12 +231,26 @@ impl<S: ClientStream> Http2Connection<S> {
                 continue;
             }
             self.count_refused();
+            if let Poll::Ready(Err(error)) = self.poll_flush(cx) {
+                tracing::debug!(client = %self.connection.flow.client, %error, "the client is gone");
+                return Poll::Ready(());
+            }
             match self.poll_time(cx) {
                 Poll::Ready(Next::Again) => {}
                 Poll::Ready(Next::Over) => return Poll::Ready(()),
                 Poll::Pending => return Poll::Pending,
             }
         }
+    }
+
+    /// Sends what the streams have to say.
+    fn poll_flush(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let mut wire = self.wire.borrow_mut();
+        ready!(wire.poll_flush(cx))?;
+        if self.open.count.get() == 0 {
+            wire.rest();
+        }
+        Poll::Ready(Ok(()))
     }
 
     /// Takes a stream: it is served, or refused for what its head says.

@@ -5,6 +5,7 @@
 //! | [`connection`] | a connection: its streams, how long it may do nothing, and how it ends |
 //! | `floods` | what is too much of a kind of frames |
 //! | `watched` | the client's bytes on their way to and from the crate |
+//! | `wire` | what goes to the client, gathered from all streams |
 //! | `head` | what a request must be beyond what the crate asks for, and what the phases take |
 //! | [`body`] | the body of a request |
 //! | `exchange` | a stream: from a request to the end of its answer |
@@ -19,6 +20,7 @@ mod grpc;
 mod head;
 mod watched;
 mod websocket;
+mod wire;
 
 pub(crate) use floods::PREFACE;
 pub(in crate::http) use floods::{Bound, Spent};

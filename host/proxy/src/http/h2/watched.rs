@@ -9,6 +9,7 @@ use std::task::{Context, Poll, ready};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::floods::{Flood, Frames};
+use super::wire::Wire;
 
 /// What is known of a connection by its bytes.
 pub(super) struct Watch {
@@ -57,12 +58,16 @@ impl Watch {
         self.unwritten.get()
     }
 
+    pub(super) fn set_unwritten(&self, unwritten: bool) {
+        self.unwritten.set(unwritten);
+    }
+
     /// Whether the client has read something that it let wait, since this was asked last.
     pub(super) fn moved(&self) -> bool {
         self.moved.take()
     }
 
-    fn wrote(&self, written: &Poll<io::Result<usize>>) {
+    pub(super) fn wrote(&self, written: &Poll<io::Result<usize>>) {
         match written {
             Poll::Ready(Ok(count)) => {
                 self.frames.borrow_mut().wrote(*count);
@@ -74,15 +79,16 @@ impl Watch {
     }
 }
 
-/// A stream that is watched. It is shared with the connection, which has the last word when the crate is done.
+/// A stream that is watched. It is shared with the connection, which flushes it, and has the last word when the crate is
+/// done.
 pub(super) struct Watched<S> {
-    stream: Rc<RefCell<S>>,
+    wire: Rc<RefCell<Wire<S>>>,
     watch: Rc<Watch>,
 }
 
 impl<S> Watched<S> {
-    pub(super) fn new(stream: &Rc<RefCell<S>>, watch: &Rc<Watch>) -> Self {
-        Watched { stream: Rc::clone(stream), watch: Rc::clone(watch) }
+    pub(super) fn new(wire: &Rc<RefCell<Wire<S>>>, watch: &Rc<Watch>) -> Self {
+        Watched { wire: Rc::clone(wire), watch: Rc::clone(watch) }
     }
 }
 
@@ -93,7 +99,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Watched<S> {
             return Poll::Pending;
         }
         let before = buf.filled().len();
-        let read = Pin::new(&mut *self.stream.borrow_mut()).poll_read(cx, buf);
+        let read = Pin::new(self.wire.borrow_mut().stream()).poll_read(cx, buf);
         watch.read_all.set(read.is_pending());
         ready!(read)?;
         if let Err(flood) = watch.frames.borrow_mut().follow(&buf.filled()[before..]) {
@@ -107,9 +113,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Watched<S> {
 
 impl<S: AsyncWrite + Unpin> AsyncWrite for Watched<S> {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        let written = Pin::new(&mut *self.stream.borrow_mut()).poll_write(cx, buf);
-        self.watch.wrote(&written);
-        written
+        self.wire.borrow_mut().poll_gather(cx, &[IoSlice::new(buf)])
     }
 
     fn poll_write_vectored(
@@ -117,22 +121,21 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Watched<S> {
         cx: &mut Context<'_>,
         bufs: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        let written = Pin::new(&mut *self.stream.borrow_mut()).poll_write_vectored(cx, bufs);
-        self.watch.wrote(&written);
-        written
+        self.wire.borrow_mut().poll_gather(cx, bufs)
     }
 
     fn is_write_vectored(&self) -> bool {
-        self.stream.borrow().is_write_vectored()
+        true
     }
 
-    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let flushed = Pin::new(&mut *self.stream.borrow_mut()).poll_flush(cx);
-        self.watch.unwritten.set(flushed.is_pending());
-        flushed
+    /// The connection flushes.
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut *self.stream.borrow_mut()).poll_shutdown(cx)
+        let mut wire = self.wire.borrow_mut();
+        ready!(wire.poll_flush(cx))?;
+        Pin::new(wire.stream()).poll_shutdown(cx)
     }
 }
