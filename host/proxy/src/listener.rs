@@ -4,6 +4,7 @@
 use std::cell::{Cell, RefCell};
 use std::io;
 use std::net::{IpAddr, SocketAddr};
+use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -61,7 +62,20 @@ pub(crate) struct Listener {
 pub(crate) trait Serve: Copy + 'static {
     /// Serves a connection to its end.
     async fn serve<S: ClientStream>(self, listener: Rc<Listener>, connection: Rc<Connection>, stream: S);
+
+    /// The same for one with TLS.
+    fn serve_tls(
+        self,
+        listener: Rc<Listener>,
+        connection: Rc<Connection>,
+        stream: TlsStream<TcpStream>,
+    ) -> Serving {
+        Box::pin(self.serve(listener, connection, stream))
+    }
 }
+
+/// A connection that is served. Boxed, for what protocols need is of different sizes.
+pub(crate) type Serving = Pin<Box<dyn Future<Output = ()>>>;
 
 /// What `on-flow` came to.
 enum Admission {
@@ -254,9 +268,15 @@ impl Place {
         drop(view);
         match tls {
             None => protocol.serve(Rc::clone(&self.listener), connection, stream).await,
-            // Boxed, for it is large, and plain connections would have its size.
             Some(tls) => {
-                Box::pin(self.serve_tls(connection, stream, tls, http2, handshake_time, protocol)).await;
+                // Boxed, for it is large, and plain connections would have its size. What comes behind it has a box of
+                // its own: this one is given back.
+                let shaken =
+                    Box::pin(self.shake_hands(connection, stream, tls, http2, handshake_time, protocol))
+                        .await;
+                if let Some(serving) = shaken {
+                    serving.await;
+                }
             }
         }
     }
@@ -284,7 +304,8 @@ impl Place {
         None
     }
 
-    async fn serve_tls(
+    /// The TLS handshake; `None`: there is no connection to be served.
+    async fn shake_hands(
         &self,
         connection: Rc<Connection>,
         stream: TcpStream,
@@ -292,7 +313,7 @@ impl Place {
         http2: bool,
         handshake_time: Duration,
         protocol: impl Serve,
-    ) {
+    ) -> Option<Serving> {
         let mut config = Arc::clone(&tls.config);
         if !http2 {
             Arc::make_mut(&mut config).alpn_protocols.retain(|protocol| protocol != b"h2");
@@ -300,12 +321,10 @@ impl Place {
         let handshake = TlsAcceptor::from(config).accept(stream).into_fallible();
         match timeout(handshake_time, handshake).await {
             Ok(Ok(stream)) => {
-                if !know_client(&stream, &tls, &connection) {
-                    self.counters.handshakes_failed.add(1);
-                    return;
+                if know_client(&stream, &tls, &connection) {
+                    return Some(protocol.serve_tls(Rc::clone(&self.listener), connection, stream));
                 }
-                drop(tls);
-                protocol.serve(Rc::clone(&self.listener), connection, stream).await;
+                self.counters.handshakes_failed.add(1);
             }
             Ok(Err((error, stream))) => {
                 self.counters.handshakes_failed.add(1);
@@ -315,6 +334,7 @@ impl Place {
             }
             Err(_) => self.counters.handshakes_failed.add(1),
         }
+        None
     }
 }
 

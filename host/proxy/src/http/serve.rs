@@ -9,12 +9,13 @@ use shunt_config::model::Http2Start;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
+use tokio_rustls::server::TlsStream;
 
 use crate::client::ClientStream;
 use crate::connection::Connection;
 use crate::http::h1::connection::Http1;
 use crate::http::h2;
-use crate::listener::{Listener, Serve};
+use crate::listener::{Listener, Serve, Serving};
 
 /// HTTP, as a listener serves it.
 #[derive(Clone, Copy)]
@@ -22,15 +23,23 @@ pub(crate) struct Http;
 
 impl Serve for Http {
     async fn serve<S: ClientStream>(self, listener: Rc<Listener>, connection: Rc<Connection>, stream: S) {
-        if stream.protocol() == Some(b"h2") {
-            // Boxed, for it is large, and connections of HTTP/1 would have its size.
-            return Box::pin(h2::connection::serve(listener, connection, stream)).await;
-        }
         let start = listener.view().virtual_.settings.http2.start;
-        if start == Http2Start::PriorKnowledge && !connection.tls {
+        if start == Http2Start::PriorKnowledge {
             return Box::pin(look_at_preface(listener, connection, stream)).await;
         }
         Http1.serve(listener, connection, stream).await;
+    }
+
+    fn serve_tls(
+        self,
+        listener: Rc<Listener>,
+        connection: Rc<Connection>,
+        stream: TlsStream<TcpStream>,
+    ) -> Serving {
+        match stream.protocol() {
+            Some(b"h2") => Box::pin(h2::connection::serve(listener, connection, stream)),
+            _ => Box::pin(Http1.serve(listener, connection, stream)),
+        }
     }
 }
 
