@@ -34,6 +34,10 @@ pub(super) fn run(config: PathBuf, socket: Option<PathBuf>, screen: &Screen) -> 
     if let Err(error) = &open_files {
         tracing::warn!(%error, "cannot raise the limit of open files");
     }
+    // Connections are small and many. Packet virtuals allow huge pages for their tables of flows.
+    if let Err(error) = shunt_sys::memory::allow_huge_pages(false) {
+        tracing::debug!(%error, "the allocator may use huge pages");
+    }
     let runtime = Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|error| Failure::failed("system", error))?;
     let ended = runtime.block_on(serve(config, socket, open_files.ok()));

@@ -7,6 +7,7 @@ pub mod cores;
 mod ethtool;
 pub mod files;
 pub mod listen;
+pub mod memory;
 pub mod netlink;
 pub mod raw;
 pub mod tun;

@@ -72,6 +72,9 @@ impl Packets {
         let steered = Arc::new(Mutex::new(steered));
         let count = most_workers.min(queues).max(1);
         let most_flows = flows_of(config);
+        if let Err(error) = shunt_sys::memory::allow_huge_pages(true) {
+            tracing::debug!(%error, "no huge pages");
+        }
         let workers = worker::start(count, key, most_flows.div_ceil(count), probes).map_err(system)?;
         let handles = workers.iter().map(|worker| worker.handle().clone()).collect();
         let follower = Follower::start(handles, Arc::clone(&steered)).map_err(system)?;
