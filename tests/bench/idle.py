@@ -6,6 +6,7 @@ have all been silent for a while, the growth of the process is divided by their 
 
   ./idle.py --shunt ../../target/release/shunt
   ./idle.py --shunt ../../target/release/shunt --connections 3000 --batch 3000
+  ./idle.py --shunt ../../target/release/shunt --speak h2 --connections 20000     HTTP/2 over TLS 1.3
 
 The process that opens the connections and the one under test each need as many descriptors: the limit is raised to
 what is allowed, and no more connections are made than fit.
@@ -15,6 +16,8 @@ import http.server
 import os
 import resource
 import socket
+import ssl
+import struct
 import subprocess
 import sys
 import tempfile
@@ -32,6 +35,7 @@ socket = "{folder}/admin.sock"
 name = "web"
 listen = "127.0.0.1:{port}"
 protocol = "http"
+{tls}
 pool = "web"
 limits = {{ connections = {most} }}
 timeouts = {{ idle = "30m" }}
@@ -40,7 +44,14 @@ timeouts = {{ idle = "30m" }}
 name = "web"
 members = [{{ address = "127.0.0.1:{origin}" }}]
 """
+TLS = 'tls = {{ certificate = "{folder}/cert.pem", key = "{folder}/key.pem" }}'
 REQUEST = b"GET / HTTP/1.1\r\nhost: shop.example\r\nuser-agent: idle\r\n\r\n"
+
+# RFC 9113 sections 3.4 and 6; the fields of the request by RFC 7541 section 6: GET, https, /, and :authority.
+PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
+DATA, HEADERS, SETTINGS = 0, 1, 4
+END_STREAM, END_HEADERS, ACK = 1, 4, 1
+FIELDS = b"\x82\x87\x84\x41\x0cshop.example"
 
 
 class Origin(http.server.BaseHTTPRequestHandler):
@@ -98,20 +109,73 @@ def answered(connection):
         body += connection.recv(65536)
 
 
-def connected(port, patience=10):
+def frame(kind, flags, stream, payload=b""):
+    return struct.pack(">I", len(payload))[1:] + struct.pack(">BBI", kind, flags, stream) + payload
+
+
+def exactly(connection, count):
+    data = b""
+    while len(data) < count:
+        got = connection.recv(count - len(data))
+        if not got:
+            sys.exit("a connection was closed before its answer; see the log of Shunt")
+        data += got
+    return data
+
+
+def answered_h2(connection):
+    """Reads the whole answer on stream 1."""
+    while True:
+        head = exactly(connection, 9)
+        kind, flags, stream = struct.unpack(">BBI", head[3:])
+        exactly(connection, int.from_bytes(head[:3], "big"))
+        if kind == SETTINGS and not flags & ACK:
+            connection.sendall(frame(SETTINGS, ACK, 0))
+        if kind not in (DATA, HEADERS) and stream == 1:
+            sys.exit(f"not answered: a frame of type {kind}")
+        if stream == 1 and flags & END_STREAM:
+            return
+
+
+def ask(connection):
+    if isinstance(connection, ssl.SSLSocket) and connection.selected_alpn_protocol() == "h2":
+        connection.sendall(PREFACE + frame(SETTINGS, 0, 0) + frame(HEADERS, END_STREAM | END_HEADERS, 1, FIELDS))
+        return answered_h2(connection)
+    connection.sendall(REQUEST)
+    answered(connection)
+
+
+def connected(port, tls=None, number=0, patience=10):
+    """A connection; `number` tells sources apart, for an address has not ports enough."""
     end = time.monotonic() + patience
     while True:
         try:
-            return socket.create_connection(("127.0.0.1", port), timeout=30)
+            source = (f"127.0.1.{number // 10_000 + 1}", 0)
+            plain = socket.create_connection(("127.0.0.1", port), timeout=30, source_address=source)
+            return tls.wrap_socket(plain, server_hostname="shop.example") if tls else plain
         except ConnectionRefusedError:
             if time.monotonic() > end:
                 sys.exit("Shunt does not listen")
             time.sleep(0.05)
 
 
+def client_tls(folder, protocol):
+    """A key and a certificate in `folder`, and clients that take any."""
+    subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
+                    "-days", "30", "-subj", "/CN=shop.example", "-addext", "subjectAltName=DNS:shop.example",
+                    "-keyout", f"{folder}/key.pem", "-out", f"{folder}/cert.pem"], check=True, capture_output=True)
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    tls.check_hostname = False
+    tls.verify_mode = ssl.CERT_NONE
+    tls.set_alpn_protocols([protocol])
+    return tls
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--shunt", required=True, help="the program, built with --release")
+    parser.add_argument("--speak", choices=["http", "https", "h2"], default="http",
+                        help="HTTP/1.1 in clear text or over TLS, or HTTP/2 over TLS")
     parser.add_argument("--connections", type=int, default=8000)
     parser.add_argument("--batch", type=int, default=1000, help="how many are opened at once")
     parser.add_argument("--pause", type=float, default=5, help="seconds between batches")
@@ -125,21 +189,23 @@ def main():
     threading.Thread(target=origin.serve_forever, daemon=True).start()
     with tempfile.TemporaryDirectory() as folder:
         port, config = free_port(), os.path.join(folder, "shunt.toml")
+        tls = None if asked.speak == "http" else client_tls(folder, "h2" if asked.speak == "h2" else "http/1.1")
         with open(config, "w") as file:
-            file.write(CONFIG.format(folder=folder, port=port, origin=origin.server_port, most=count + 100))
+            file.write(CONFIG.format(folder=folder, port=port, origin=origin.server_port, most=count + 100,
+                                     tls=TLS.format(folder=folder) if tls else ""))
         shunt = subprocess.Popen([asked.shunt, "run", "--config", config],
                                  stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         try:
-            warm = connected(port)
-            warm.sendall(REQUEST)
-            answered(warm)
+            warm = connected(port, tls)
+            ask(warm)
             before = settled(shunt.pid, 5)
             connections = []
             while len(connections) < count:
-                new = [connected(port) for _ in range(min(asked.batch, count - len(connections)))]
+                begun = len(connections)
+                numbers = range(begun, min(begun + asked.batch, count))
+                new = [connected(port, tls, number) for number in numbers]
                 for connection in new:
-                    connection.sendall(REQUEST)
-                    answered(connection)
+                    ask(connection)
                 connections += new
                 if len(connections) < count:
                     time.sleep(asked.pause)
