@@ -139,6 +139,7 @@ fn inform(respond: &mut SendResponse<Bytes>, status: StatusCode, headers: Header
     *response.status_mut() = status;
     *response.headers_mut() = headers;
     remove_per_connection(response.headers_mut());
+    detach(response.headers_mut());
     let _ = respond.send_informational(response);
 }
 
@@ -146,6 +147,7 @@ fn inform(respond: &mut SendResponse<Bytes>, status: StatusCode, headers: Header
 fn make_fit(head: &mut response::Parts, body: &ResponseBody, is_head: bool) {
     head.version = Version::HTTP_2;
     remove_per_connection(&mut head.headers);
+    detach(&mut head.headers);
     if head.status == StatusCode::SWITCHING_PROTOCOLS {
         // RFC 8441 section 5.
         head.status = StatusCode::OK;
@@ -170,6 +172,17 @@ fn make_fit(head: &mut response::Parts, body: &ResponseBody, is_head: bool) {
 fn remove_per_connection(headers: &mut HeaderMap) {
     for name in [header::CONNECTION, header::UPGRADE] {
         headers.remove(name);
+    }
+}
+
+/// Gives values bytes of their own. Those of a member are parts of what was read from it at once, and the crate keeps
+/// values in its table (RFC 7541 section 2.3.2) for as long as the connection lives: the date of each second among them.
+fn detach(headers: &mut HeaderMap) {
+    for value in headers.values_mut() {
+        if let Ok(mut own) = HeaderValue::from_bytes(value.as_bytes()) {
+            own.set_sensitive(value.is_sensitive());
+            *value = own;
+        }
     }
 }
 
@@ -246,10 +259,32 @@ fn poll_send(
                     *piece = data;
                 }
                 Err(frame) => {
-                    sending.send_trailers(frame.into_trailers().unwrap_or_default())?;
+                    let mut trailers = frame.into_trailers().unwrap_or_default();
+                    detach(&mut trailers);
+                    sending.send_trailers(trailers)?;
                     return Poll::Ready(Ok(()));
                 }
             },
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_holds_nothing_of_what_was_read_with_it() {
+        let read = Bytes::from(b"Mon, 30 Nov 2026 02:00:00 GMT and all that came with it".to_vec());
+        let date = HeaderValue::from_maybe_shared(read.slice(..29)).unwrap();
+        let mut headers = HeaderMap::new();
+        headers.insert(header::DATE, date.clone());
+        headers.insert(header::SERVER, date);
+        assert!(!read.is_unique());
+        let mut head = Response::new(()).into_parts().0;
+        head.headers = headers;
+        make_fit(&mut head, &ResponseBody::whole(Bytes::new()), false);
+        assert_eq!(head.headers[header::DATE], "Mon, 30 Nov 2026 02:00:00 GMT");
+        assert!(read.is_unique(), "values are parts of what was read");
     }
 }
