@@ -70,6 +70,7 @@ async fn begin<S: ClientStream>(
     let wire = Wire::new(stream, &watch);
     let mut handshake = pin!(builder(&limits, &http2).handshake(Watched::new(&wire, &watch)));
     let begun = poll_fn(|cx| {
+        watch.wake();
         let begun = handshake.as_mut().poll(cx);
         if begun.is_pending() {
             // Reading fails where this does.
@@ -208,6 +209,7 @@ impl<S: ClientStream> Http2Connection<S> {
     }
 
     fn poll(&mut self, listener: &Rc<Listener>, cx: &mut Context<'_>) -> Poll<()> {
+        self.watch.wake();
         loop {
             match self.h2.poll_accept(cx) {
                 Poll::Ready(Some(Ok((request, respond)))) => {

@@ -53,17 +53,18 @@ pub(super) async fn serve(
     let Head { parts, length, websocket } = head;
     let is_head = parts.method == Method::HEAD;
     let is_call = grpc::is_call(&parts.headers);
-    let wanted = Rc::new(Cell::new(false));
+    let mut wanted = None;
     let (body, socket) = if websocket {
         (ClientBody::Empty, Some(body))
     } else if body.is_end_stream() {
         (ClientBody::Empty, None)
     } else {
-        let waits = parts.headers.contains_key(header::EXPECT).then(|| Rc::clone(&wanted));
-        (ClientBody::Http2(Incoming::new(body, length, view.virtual_.settings.limits.fields, waits)), None)
+        wanted = parts.headers.contains_key(header::EXPECT).then(Rc::<Cell<bool>>::default);
+        let most_fields = view.virtual_.settings.limits.fields;
+        (ClientBody::Http2(Incoming::new(body, length, most_fields, wanted.clone())), None)
     };
     let served = phases::serve(&stream, &view, parts, body);
-    let Some(answer) = answer(&stream, served, &wanted, &mut respond).await else { return };
+    let Some(answer) = answer(&stream, served, wanted.as_deref(), &mut respond).await else { return };
     let (mut head, body) = answer.into_parts();
     let switched = websocket && head.status == StatusCode::SWITCHING_PROTOCOLS;
     let of_call = is_call && head.extensions.get::<OwnAnswer>().is_some() && grpc::make_answer(&mut head);
@@ -100,15 +101,19 @@ pub(super) async fn serve(
 async fn answer(
     stream: &Stream,
     served: impl Future<Output = Response<ResponseBody>>,
-    wanted: &Cell<bool>,
+    wanted: Option<&Cell<bool>>,
     respond: &mut SendResponse<Bytes>,
 ) -> Option<Response<ResponseBody>> {
     let mut served = pin!(served);
     let deadline = &stream.deadline;
+    let mut begun = false;
     poll_fn(|cx| {
-        if respond.poll_reset(cx).is_ready() {
+        // What was taken back before anything was done about it is not begun.
+        let mut asked = !begun;
+        if !begun && respond.poll_reset(cx).is_ready() {
             return Poll::Ready(None);
         }
+        begun = true;
         loop {
             let answer = served.as_mut().poll(cx);
             for interim in stream.take_interim() {
@@ -117,7 +122,11 @@ async fn answer(
             if let Poll::Ready(answer) = answer {
                 return Poll::Ready(Some(answer));
             }
-            if wanted.take() {
+            if !asked && respond.poll_reset(cx).is_ready() {
+                return Poll::Ready(None);
+            }
+            asked = true;
+            if wanted.is_some_and(Cell::take) {
                 // RFC 9110 section 10.1.1.
                 inform(respond, StatusCode::CONTINUE, HeaderMap::new());
             }
@@ -195,13 +204,10 @@ async fn send_body(
     let mut piece = Bytes::new();
     let mut last = false;
     poll_fn(|cx| {
-        if let Poll::Ready(reset) = sending.poll_reset(cx) {
-            drop(reset);
-            return Poll::Ready(Err(Cut::Gone));
-        }
         loop {
             match poll_send(sending, &mut piece, &mut body, &mut last, deadline, cx) {
                 Poll::Ready(done) => return Poll::Ready(done),
+                Poll::Pending if sending.poll_reset(cx).is_ready() => return Poll::Ready(Err(Cut::Gone)),
                 Poll::Pending => {}
             }
             let expired = deadline.expired();

@@ -39,7 +39,6 @@ pub(super) struct Head {
 /// It is malformed, or beyond a limit.
 pub(super) fn check(mut parts: request::Parts, limits: &Limits, http2: &Http2) -> Result<Head, Refused> {
     let length = check_fields(&parts, limits)?;
-    let authority = parts.uri.authority().map(|it| it.as_str().to_owned());
     let websocket = match parts.extensions.remove::<h2::ext::Protocol>() {
         Some(protocol) if http2.websocket && protocol.as_str() == "websocket" => true,
         // RFC 8441 section 4, RFC 9220 section 3.
@@ -51,14 +50,15 @@ pub(super) fn check(mut parts: request::Parts, limits: &Limits, http2: &Http2) -
         return Ok(Head { parts, length, websocket });
     }
     check_method(&parts.method)?;
-    let scheme = parts.uri.scheme().cloned();
+    let uri = std::mem::take(&mut parts.uri).into_parts();
+    let scheme = uri.scheme;
     if scheme.as_ref().is_some_and(|scheme| *scheme != Scheme::HTTP && *scheme != Scheme::HTTPS) {
         return Err(Malformed(":scheme is neither http nor https"));
     }
-    let path = std::mem::take(&mut parts.uri).into_parts().path_and_query;
-    let path = path.unwrap_or(PathAndQuery::from_static("/"));
+    let path = uri.path_and_query.unwrap_or(PathAndQuery::from_static("/"));
     check_path(&path, &parts.method)?;
     parts.uri = Uri::from(path);
+    let authority = uri.authority.as_ref().map(|it| it.as_str());
     check_authority(&mut parts.headers, authority, scheme.as_ref() == Some(&Scheme::HTTPS))?;
     join_cookies(&mut parts.headers);
     if websocket {
@@ -123,7 +123,7 @@ fn check_path(path: &PathAndQuery, method: &Method) -> Result<(), Refused> {
 }
 
 /// RFC 9113 section 8.3.1: `:authority` and `Host` say the same, and one of them is there. `Host` stands for both then.
-fn check_authority(headers: &mut HeaderMap, authority: Option<String>, https: bool) -> Result<(), Refused> {
+fn check_authority(headers: &mut HeaderMap, authority: Option<&str>, https: bool) -> Result<(), Refused> {
     let mut hosts = headers.get_all(header::HOST).iter();
     let (host, another) = (hosts.next(), hosts.next());
     if another.is_some() {

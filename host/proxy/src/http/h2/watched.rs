@@ -17,6 +17,8 @@ pub(super) struct Watch {
     flood: Cell<Option<Flood>>,
     /// All that came was looked at, and more is asked for.
     read_all: Cell<bool>,
+    /// So it was since the connection was woken, and nothing can have come since.
+    dry: Cell<bool>,
     /// What was to be written waits for the client to read.
     unwritten: Cell<bool>,
     /// Something was written that had to wait.
@@ -29,9 +31,15 @@ impl Watch {
             frames: RefCell::new(Frames::new(most_head)),
             flood: Cell::new(None),
             read_all: Cell::new(false),
+            dry: Cell::new(false),
             unwritten: Cell::new(false),
             moved: Cell::new(false),
         })
+    }
+
+    /// The connection was woken: something may have come. The crate reads once for each stream that it gives.
+    pub(super) fn wake(&self) {
+        self.dry.set(false);
     }
 
     /// What there was too much of. Nothing more is read then.
@@ -95,12 +103,13 @@ impl<S> Watched<S> {
 impl<S: AsyncRead + Unpin> AsyncRead for Watched<S> {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let watch = &self.watch;
-        if watch.flood.get().is_some() {
+        if watch.flood.get().is_some() || watch.dry.get() {
             return Poll::Pending;
         }
         let before = buf.filled().len();
         let read = Pin::new(self.wire.borrow_mut().stream()).poll_read(cx, buf);
         watch.read_all.set(read.is_pending());
+        watch.dry.set(read.is_pending());
         ready!(read)?;
         if let Err(flood) = watch.frames.borrow_mut().follow(&buf.filled()[before..]) {
             watch.flood.set(Some(flood));
