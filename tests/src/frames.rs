@@ -104,18 +104,19 @@ impl Answer {
 }
 
 /// Frames on a connection.
-struct Wire {
-    stream: TcpStream,
+struct Wire<S = TcpStream> {
+    stream: S,
     held: Vec<u8>,
 }
 
-impl Wire {
-    fn new(stream: TcpStream) -> Wire {
+impl<S: Read + Write> Wire<S> {
+    fn new(stream: S) -> Self {
         Wire { stream, held: Vec::new() }
     }
 
     fn send(&mut self, frame: &Frame) -> io::Result<()> {
-        self.stream.write_all(&frame.bytes())
+        self.stream.write_all(&frame.bytes())?;
+        self.stream.flush()
     }
 
     fn read(&mut self) -> io::Result<Frame> {
@@ -150,8 +151,8 @@ fn settings_payload(settings: &[(u16, u32)]) -> Vec<u8> {
 }
 
 /// A client's end of a connection.
-pub struct Client {
-    wire: Wire,
+pub struct Client<S = TcpStream> {
+    wire: Wire<S>,
     next_stream: u32,
     answers: BTreeMap<u32, Answer>,
     ended: Vec<u32>,
@@ -172,7 +173,24 @@ impl Client {
     /// With settings of the client, by their numbers.
     #[must_use]
     pub fn with_settings(address: SocketAddr, settings: &[(u16, u32)]) -> Client {
-        let stream = TcpStream::connect(address).and_then(prepared).expect("a connection");
+        Client::over(TcpStream::connect(address).and_then(prepared).expect("a connection"), settings)
+    }
+
+    #[must_use]
+    pub fn socket(&self) -> &TcpStream {
+        &self.wire.stream
+    }
+
+    /// Ends the client's side.
+    pub fn end(&self) {
+        self.wire.stream.shutdown(Shutdown::Write).expect("shutdown");
+    }
+}
+
+impl<S: Read + Write> Client<S> {
+    /// On a connection that is there.
+    #[must_use]
+    pub fn over(stream: S, settings: &[(u16, u32)]) -> Self {
         let mut client = Client {
             wire: Wire::new(stream),
             next_stream: 1,
@@ -192,7 +210,8 @@ impl Client {
     /// # Errors
     /// The connection is gone.
     pub fn send_bytes(&mut self, bytes: &[u8]) -> io::Result<()> {
-        self.wire.stream.write_all(bytes)
+        self.wire.stream.write_all(bytes)?;
+        self.wire.stream.flush()
     }
 
     /// # Errors
@@ -203,11 +222,6 @@ impl Client {
 
     pub fn send(&mut self, frame: &Frame) {
         self.try_send(frame).expect("a connection that is there");
-    }
-
-    /// Ends the client's side.
-    pub fn end(&self) {
-        self.wire.stream.shutdown(Shutdown::Write).expect("shutdown");
     }
 
     /// Begins a request whose head has all these fields, pseudo-fields among them; says its stream.

@@ -7,7 +7,6 @@ use std::sync::Arc;
 
 use shunt_config::tls::CertificateField;
 use shunt_rules::{Exchange, Flow, Isolation, Runner, Vars};
-use tokio::time::Instant;
 
 use crate::route::Route;
 use crate::view::RuleView;
@@ -20,7 +19,6 @@ pub(crate) struct Connection {
     pub(crate) https: bool,
     /// A proxy whose word about the client is kept.
     pub(crate) is_trusted: bool,
-    pub(crate) accepted: Instant,
     /// Where `on-flow` sent the connection; requests go there unless a rule says otherwise.
     pub(crate) route: Route,
     /// What members are to know of the client's certificate; set where it showed one.
@@ -40,7 +38,6 @@ impl Connection {
             tls,
             https: tls,
             is_trusted: false,
-            accepted: Instant::now(),
             route: Route::default(),
             certificate: OnceCell::new(),
             told: Default::default(),

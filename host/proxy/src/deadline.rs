@@ -27,16 +27,8 @@ pub(crate) enum Waiting {
     Body,
 }
 
-/// What the time has come for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Due {
-    /// Nothing happened for [`SILENCE`], and less than the deadline.
-    Silent,
-    Expired,
-}
-
-/// After how long without a request a connection gives back what it needs only for requests.
-const SILENCE: Duration = Duration::from_secs(2);
+/// How often progress is looked for, at least.
+const MOST_TICK: Duration = Duration::from_secs(2);
 
 /// The clock of timers is no finer.
 const LEAST_TICK: Duration = Duration::from_millis(1);
@@ -78,7 +70,7 @@ impl Deadline {
             expired: Cell::new(false),
             ticking: Cell::new(false),
             idle,
-            tick: SILENCE.min(idle / 4).max(LEAST_TICK),
+            tick: MOST_TICK.min(idle / 4).max(LEAST_TICK),
             first_byte,
             timer: RefCell::new(Box::pin(sleep_until(at))),
             registered: Cell::new(false),
@@ -121,6 +113,19 @@ impl Deadline {
         self.wait_for(Waiting::Request, Instant::now() + self.idle);
     }
 
+    /// Waits no longer than `most` for the next request, from when the wait for it began.
+    pub(crate) fn cut_silence(&self, most: Duration) {
+        let now = Instant::now();
+        let since = match self.progressed.take() {
+            true => now,
+            false => self.at.get().checked_sub(self.idle).unwrap_or(now),
+        };
+        let at = (since + most).min(since + self.idle);
+        self.at.set(at);
+        self.ticking.set(false);
+        self.set_timer(at);
+    }
+
     fn set_timer(&self, at: Instant) {
         self.timer.borrow_mut().as_mut().reset(at);
         self.registered.set(false);
@@ -147,11 +152,11 @@ impl Deadline {
         self.expired.get()
     }
 
-    /// To be called at the end of every poll of the connection's task. `Expired` once the time is up; it
-    /// stays so until the connection waits for something else. `Silent` once for each silence.
-    pub(crate) fn poll(&self, cx: &mut Context<'_>) -> Poll<Due> {
+    /// To be called at the end of every poll of the connection's task. Ready once the time is up; it stays so until
+    /// the connection waits for something else.
+    pub(crate) fn poll(&self, cx: &mut Context<'_>) -> Poll<()> {
         if self.expired.get() {
-            return Poll::Ready(Due::Expired);
+            return Poll::Ready(());
         }
         let mut timer = self.timer.borrow_mut();
         if self.registered.get() && !timer.is_elapsed() {
@@ -171,7 +176,7 @@ impl Deadline {
             if now >= at {
                 self.ticking.set(false);
                 self.expired.set(true);
-                return Poll::Ready(Due::Expired);
+                return Poll::Ready(());
             }
             if matches!(waiting, Waiting::RequestBody | Waiting::Body) {
                 // Progress may come at any time before the deadline.
@@ -180,9 +185,7 @@ impl Deadline {
                 continue;
             }
             timer.as_mut().reset(at);
-            if self.ticking.take() && waiting == Waiting::Request {
-                return Poll::Ready(Due::Silent);
-            }
+            self.ticking.set(false);
         }
         self.registered.set(true);
         Poll::Pending
@@ -199,22 +202,37 @@ mod tests {
 
     async fn runs_out(deadline: &Deadline) -> Duration {
         let start = Instant::now();
-        while poll_fn(|cx| deadline.poll(cx)).await != Due::Expired {}
+        poll_fn(|cx| deadline.poll(cx)).await;
         start.elapsed()
     }
 
     #[tokio::test(start_paused = true)]
-    async fn silence_between_requests_is_told_once() {
+    async fn silence_that_is_cut_short_counts_from_its_beginning() {
         let start = Instant::now();
-        let deadline = Deadline::new(Waiting::Request, start + 60 * SECOND, 60 * SECOND, SECOND);
-        for request in 1..=2 {
-            deadline.wait_for(Waiting::FirstByte, Instant::now() + 60 * SECOND);
-            deadline.wait_idle(Waiting::Request);
-            assert_eq!(poll_fn(|cx| deadline.poll(cx)).await, Due::Silent);
-            // The timer is set once; it finds the progress, and after that the silence.
-            assert_eq!(start.elapsed(), request * 2 * SILENCE);
-        }
-        assert_eq!(runs_out(&deadline).await.as_secs(), 58);
+        let deadline = || Deadline::new(Waiting::Request, start + 60 * SECOND, 60 * SECOND, SECOND);
+        let fresh = deadline();
+        fresh.cut_silence(2 * SECOND);
+        assert_eq!(runs_out(&fresh).await, 2 * SECOND);
+
+        let old = deadline();
+        sleep_until(start + 5 * SECOND).await;
+        old.cut_silence(2 * SECOND);
+        assert_eq!(runs_out(&old).await, Duration::ZERO);
+
+        let answered = deadline();
+        answered.rest();
+        sleep_until(start + 6 * SECOND).await;
+        answered.cut_silence(2 * SECOND);
+        assert_eq!(runs_out(&answered).await, SECOND);
+
+        let moving = deadline();
+        moving.wait_idle(Waiting::Request);
+        moving.cut_silence(2 * SECOND);
+        assert_eq!(runs_out(&moving).await, 2 * SECOND);
+
+        let brief = Deadline::new(Waiting::Request, Instant::now() + SECOND, SECOND, SECOND);
+        brief.cut_silence(2 * SECOND);
+        assert_eq!(runs_out(&brief).await, SECOND, "it gives no more time than there was");
     }
 
     #[tokio::test(start_paused = true)]

@@ -15,7 +15,7 @@ use shunt_engine::network::Prefix;
 use shunt_rules::{Flow, FlowVerdict, Hook, Transport};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Notify;
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, sleep_until, timeout, timeout_at};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::HandshakeKind;
 use tokio_rustls::server::TlsStream;
@@ -39,6 +39,13 @@ use shunt_runtime::tls::{Tls, peer};
 /// get time to end, and the loop does not spin.
 const PAUSE: Duration = Duration::from_millis(100);
 
+/// How long a connection of a closed listener may stay silent, from its beginning or its last answer on, before it is
+/// ended. A client that sends requests one after another gets one more answer, which says that it is the last.
+pub(crate) const SILENCE: Duration = Duration::from_secs(2);
+
+/// How long handshakes that the kernel has begun may take when a listener closes: a round trip of most networks.
+const HANDSHAKES: Duration = Duration::from_millis(100);
+
 /// Refusals for the same reason are written to the log at most so often by each listener, in milliseconds.
 const TELL_EVERY: u64 = 1_000;
 
@@ -50,11 +57,13 @@ pub(crate) struct Listener {
     view: RefCell<Rc<VirtualView>>,
     closing: Notify,
     closed: Cell<bool>,
+    /// Its socket is open: it accepts, or takes what the kernel has accepted before it closed.
+    accepting: Cell<bool>,
     open: Cell<usize>,
     /// Connections beyond the limit since the last log line about them, and when that was written.
     beyond: Cell<u64>,
     told_beyond: Cell<Option<u64>>,
-    /// Told when the last connection ends.
+    /// Told when its socket is closed, and when the last connection ends.
     emptied: Notify,
 }
 
@@ -91,6 +100,7 @@ impl Listener {
             view: RefCell::new(view),
             closing: Notify::new(),
             closed: Cell::new(false),
+            accepting: Cell::new(true),
             open: Cell::new(0),
             beyond: Cell::new(0),
             told_beyond: Cell::new(None),
@@ -107,7 +117,8 @@ impl Listener {
         self.view.replace(view);
     }
 
-    /// Stops accepting and asks the connections to end after the request that they are at.
+    /// Stops accepting and asks the connections to end after the request that they are at, or that comes within
+    /// [`SILENCE`].
     pub(crate) fn close(&self) {
         self.closed.set(true);
         self.closing.notify_waiters();
@@ -125,13 +136,21 @@ impl Listener {
         }
     }
 
-    pub(crate) fn is_empty(&self) -> bool {
-        self.open.get() == 0
+    /// Resolves once the listener is closed and this has been waited for as long as that.
+    pub(crate) async fn closed_for(&self, silence: Duration) {
+        let until = Instant::now() + silence;
+        self.closing().await;
+        sleep_until(until).await;
     }
 
-    /// Resolves once no connection is open.
+    /// Whether it is closed and no connection is open.
+    pub(crate) fn is_drained(&self) -> bool {
+        !self.accepting.get() && self.open.get() == 0
+    }
+
+    /// Resolves once it is closed and no connection is open.
     pub(crate) async fn drained(&self) {
-        while self.open.get() > 0 {
+        while !self.is_drained() {
             self.emptied.notified().await;
         }
     }
@@ -142,7 +161,7 @@ impl Listener {
             let accepted = tokio::select! {
                 biased;
                 accepted = socket.accept() => accepted,
-                () = self.closing() => return,
+                () = self.closing() => break,
             };
             match accepted {
                 Ok((stream, client)) => self.admit(stream, client, protocol),
@@ -151,6 +170,33 @@ impl Listener {
                     sleep(PAUSE).await;
                 }
                 // That connection is gone; the next may be fine.
+                Err(error) => tracing::debug!(listen = %self.address, %error, "accept failed"),
+            }
+        }
+        self.accept_rest(socket, protocol).await;
+        self.accepting.set(false);
+        self.emptied.notify_waiters();
+    }
+
+    /// Takes the connections whose handshakes the kernel has done, or is at, before the socket closes: clients have sent
+    /// requests on them already, and closing the socket would reset them.
+    async fn accept_rest(self: &Rc<Self>, socket: TcpListener, protocol: impl Serve) {
+        if let Err(error) = shunt_sys::listen::ignore_new_connections(&socket) {
+            tracing::debug!(listen = %self.address, %error, "cannot filter new connections");
+        }
+        let until = Instant::now() + HANDSHAKES;
+        while let Ok(accepted) = timeout_at(until, socket.accept()).await {
+            match accepted {
+                Ok((stream, client)) => self.admit(stream, client, protocol),
+                Err(error) if is_exhaustion(&error) => break,
+                Err(_) => {}
+            }
+        }
+        // The worker has not waited for events since, which would tell of the last of them.
+        let Ok(socket) = socket.into_std() else { return };
+        while let Ok((stream, client)) = socket.accept() {
+            match stream.set_nonblocking(true).and_then(|()| TcpStream::from_std(stream)) {
+                Ok(stream) => self.admit(stream, client, protocol),
                 Err(error) => tracing::debug!(listen = %self.address, %error, "accept failed"),
             }
         }

@@ -135,7 +135,7 @@ async fn run(number: usize, mut inbox: mpsc::UnboundedReceiver<Command>) {
                     }
                 }
                 prepared.clear();
-                leaving.retain(|listener| !listener.is_empty());
+                leaving.retain(|listener| !listener.is_drained());
                 let _ = done.send(());
             }
             Some(Command::Drain { done }) => {

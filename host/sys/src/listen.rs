@@ -5,9 +5,10 @@ mod holder;
 use std::fmt;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
+use std::os::fd::AsFd;
 
 pub use holder::Holder;
-use socket2::{Domain, Protocol, Socket, Type};
+use socket2::{Domain, Protocol, SockFilter, SockRef, Socket, Type};
 
 /// An address that cannot be listened on.
 #[derive(Debug)]
@@ -60,6 +61,28 @@ pub fn tcp_group(address: SocketAddr, sockets: usize, backlog: u32) -> Result<Ve
 /// [`ListenError`].
 pub fn tcp_join(address: SocketAddr, backlog: u32) -> Result<TcpListener, ListenError> {
     listener(address, backlog, Sharing::Shared).map_err(|source| ListenError::new(address, source))
+}
+
+/// Lets a listener take no more connections than those that have begun: the kernel drops each SYN without ACK that comes
+/// for it, and the client sends it again a second later, to who listens then. Handshakes that have begun come to their end.
+///
+/// # Errors
+///
+/// The kernel takes no filter; the listener is as it was.
+pub fn ignore_new_connections(listener: &impl AsFd) -> io::Result<()> {
+    // What a filter of a TCP socket sees begins with the TCP header; the 14th octet has the flags (RFC 9293 section 3.1).
+    const FLAGS: u32 = 13;
+    const SYN_ACK: u32 = 0x12;
+    const SYN: u32 = 0x02;
+    let code = |code: u32| u16::try_from(code).unwrap_or_default();
+    let filter = [
+        SockFilter::new(code(libc::BPF_LD | libc::BPF_B | libc::BPF_ABS), 0, 0, FLAGS),
+        SockFilter::new(code(libc::BPF_ALU | libc::BPF_AND | libc::BPF_K), 0, 0, SYN_ACK),
+        SockFilter::new(code(libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K), 0, 1, SYN),
+        SockFilter::new(code(libc::BPF_RET | libc::BPF_K), 0, 0, 0),
+        SockFilter::new(code(libc::BPF_RET | libc::BPF_K), 0, 0, u32::MAX),
+    ];
+    SockRef::from(listener).attach_filter(&filter)
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]

@@ -1,81 +1,12 @@
 //! Files that are written while clients come and go: no request fails.
 
-use std::net::{SocketAddr, TcpStream};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
-use std::thread::{self, JoinHandle};
-
-use rustls::crypto::aws_lc_rs;
-use rustls::pki_types::pem::PemObject as _;
-use rustls::pki_types::{CertificateDer, ServerName};
-use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 use shunt_tests::address;
 use shunt_tests::daemon::{Daemon, Folder, Signal, until};
 use shunt_tests::origin::Origin;
-use shunt_tests::raw::Conversation;
 use shunt_tests::site;
 
+use crate::load::Load;
 use crate::pki::{Ca, openssl, s_client};
-
-/// Clients that verify what they get. Each asks twice on a connection and begins the next one, often in a session that it
-/// resumes.
-struct Load {
-    stop: Arc<AtomicBool>,
-    done: Arc<AtomicUsize>,
-    clients: Vec<JoinHandle<()>>,
-}
-
-impl Load {
-    fn start(folder: &Folder, address: SocketAddr) -> Load {
-        let (stop, done) = (Arc::<AtomicBool>::default(), Arc::<AtomicUsize>::default());
-        let mut roots = RootCertStore::empty();
-        roots.add(CertificateDer::from_pem_file(folder.path().join("ca.pem")).unwrap()).unwrap();
-        let config = ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
-            .with_safe_default_protocol_versions()
-            .unwrap()
-            .with_root_certificates(roots)
-            .with_no_client_auth();
-        let client = |_| {
-            let (stop, done, config) = (Arc::clone(&stop), Arc::clone(&done), Arc::new(config.clone()));
-            thread::spawn(move || {
-                while !stop.load(SeqCst) {
-                    let name = ServerName::try_from("a.example").unwrap();
-                    let session = ClientConnection::new(Arc::clone(&config), name).unwrap();
-                    let asked = TcpStream::connect(address).and_then(|socket| {
-                        let mut client = Conversation::new(StreamOwned::new(session, socket));
-                        for last in ["", "Connection: close\r\n"] {
-                            client.try_send(format!("GET / HTTP/1.1\r\nHost: a\r\n{last}\r\n"))?;
-                            assert_eq!(client.try_answer()?.text(), "a");
-                            done.fetch_add(1, SeqCst);
-                        }
-                        Ok(())
-                    });
-                    match asked {
-                        // A drain ends connections between two requests, and takes no new ones.
-                        Err(_) if stop.load(SeqCst) => return,
-                        asked => asked.expect("an answer"),
-                    }
-                }
-            })
-        };
-        let clients = (0..4).map(client).collect();
-        Load { stop, done, clients }
-    }
-
-    #[track_caller]
-    fn go_on(&self, more: usize) {
-        let before = self.done.load(SeqCst);
-        let failed = || self.clients.iter().any(JoinHandle::is_finished);
-        until("requests are answered", || failed() || self.done.load(SeqCst) >= before + more);
-        assert!(!failed(), "a request failed");
-    }
-
-    #[track_caller]
-    fn end(self) {
-        self.stop.store(true, SeqCst);
-        self.clients.into_iter().for_each(|client| client.join().expect("all requests are answered"));
-    }
-}
 
 const KEYS: [&str; 3] = [
     "AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE=\n",
@@ -100,7 +31,7 @@ fn certificates_and_keys_change_and_no_request_fails() {
         read.stdout.trim() == format!("serial={serial:02X}")
     };
     assert!(serial(1));
-    let load = Load::start(daemon.folder(), address);
+    let load = Load::start(daemon.folder(), None, Some(address));
     load.go_on(20);
 
     // In the file at once, as a tool does that renames.
@@ -122,7 +53,7 @@ fn certificates_and_keys_change_and_no_request_fails() {
     let changed = daemon.status()["differences"].clone();
     assert_eq!(changed, serde_json::json!([]), "what is in force is what a start would take");
 
-    load.stop.store(true, SeqCst);
+    load.may_be_refused();
     daemon.signal(Signal::SIGTERM);
     assert_eq!(daemon.wait().code(), Some(0));
     load.end();

@@ -9,8 +9,10 @@
 
 mod certificates;
 mod clients;
+mod drain;
 mod follow;
 mod hello;
+mod load;
 mod members;
 mod pass_through;
 mod pki;

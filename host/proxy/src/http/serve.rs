@@ -15,7 +15,7 @@ use crate::client::ClientStream;
 use crate::connection::Connection;
 use crate::http::h1::connection::Http1;
 use crate::http::h2;
-use crate::listener::{Listener, Serve, Serving};
+use crate::listener::{Listener, SILENCE, Serve, Serving};
 
 /// HTTP, as a listener serves it.
 #[derive(Clone, Copy)]
@@ -52,7 +52,7 @@ async fn look_at_preface<S: ClientStream>(listener: Rc<Listener>, connection: Rc
         let left = h2::PREFACE.len() - came.len();
         let read = tokio::select! {
             read = timeout(idle, stream.read(&mut piece[..left])) => read,
-            () = listener.closing() => return,
+            () = listener.closed_for(SILENCE) => return,
         };
         match read {
             Ok(Ok(count @ 1..)) => came.extend_from_slice(&piece[..count]),

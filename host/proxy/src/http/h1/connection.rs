@@ -23,13 +23,13 @@ use super::wire::{Came, Incoming, NoHead, Wire};
 use super::write::{write_chunk, write_last_chunk};
 use crate::client::{self, ClientStream, LINGER_SILENT};
 use crate::connection::Connection;
-use crate::deadline::{Due, Waiting};
+use crate::deadline::Waiting;
 use crate::http::body::ResponseBody;
 use crate::http::client_body::ClientBody;
 use crate::http::stream::Stream;
 use crate::http::tunnel::Tunnel;
 use crate::http::{fields, own_answer, phases};
-use crate::listener::{Listener, Serve};
+use crate::listener::{Listener, SILENCE, Serve};
 use crate::view::VirtualView;
 
 /// HTTP/1, as a listener serves it.
@@ -98,7 +98,8 @@ impl<S: ClientStream> Http1Connection<S> {
 
     /// Waits for the next request.
     fn next_request(&self) -> impl Future<Output = Result<(Rc<VirtualView>, Box<Head>), End>> {
-        poll_fn(|cx| {
+        let mut closing = false;
+        poll_fn(move |cx| {
             let view = self.listener.view();
             let settings = &view.virtual_.settings;
             let limits = Limits { head: settings.limits.head, fields: settings.limits.fields };
@@ -111,13 +112,14 @@ impl<S: ClientStream> Http1Connection<S> {
             }
             let deadline = &self.stream.deadline;
             if !self.wire.inside_head() {
-                if self.listener.is_closed() {
-                    return Poll::Ready(Err(End::Closed));
+                if self.listener.is_closed() && !closing {
+                    closing = true;
+                    deadline.cut_silence(SILENCE);
                 }
             } else if deadline.waiting() == Waiting::Request {
                 deadline.wait_for(Waiting::Head, Instant::now() + settings.timeouts.head);
             }
-            self.poll_late(cx).map(|()| {
+            deadline.poll(cx).map(|()| {
                 Err(match deadline.waiting() {
                     Waiting::Head => End::Refused(Refusal::HeadTooLate),
                     _ => End::Closed,
@@ -180,8 +182,8 @@ impl<S: ClientStream> Http1Connection<S> {
             match self.stream.deadline.poll(cx) {
                 Poll::Pending => return Poll::Pending,
                 // Whoever waits was asked and had nothing to say.
-                Poll::Ready(Due::Expired) if expired => return Poll::Ready(Err(End::Gone)),
-                Poll::Ready(Due::Expired | Due::Silent) => {}
+                Poll::Ready(()) if expired => return Poll::Ready(Err(End::Gone)),
+                Poll::Ready(()) => {}
             }
         }
     }
@@ -232,8 +234,8 @@ impl<S: ClientStream> Http1Connection<S> {
             }
             match self.stream.deadline.poll(cx) {
                 Poll::Pending => return Poll::Pending,
-                Poll::Ready(Due::Expired) if expired => return Poll::Ready(Err(End::Gone)),
-                Poll::Ready(Due::Expired | Due::Silent) => {}
+                Poll::Ready(()) if expired => return Poll::Ready(Err(End::Gone)),
+                Poll::Ready(()) => {}
             }
         }
     }
@@ -242,20 +244,9 @@ impl<S: ClientStream> Http1Connection<S> {
     async fn body_end(&self) -> Option<bool> {
         poll_fn(|cx| match self.wire.poll_body_end(cx) {
             Poll::Ready(is_whole) => Poll::Ready(Some(is_whole)),
-            Poll::Pending => self.poll_late(cx).map(|()| None),
+            Poll::Pending => self.stream.deadline.poll(cx).map(|()| None),
         })
         .await
-    }
-
-    /// Ready when the time is up.
-    fn poll_late(&self, cx: &mut Context<'_>) -> Poll<()> {
-        loop {
-            match self.stream.deadline.poll(cx) {
-                Poll::Pending => return Poll::Pending,
-                Poll::Ready(Due::Expired) => return Poll::Ready(()),
-                Poll::Ready(Due::Silent) => {}
-            }
-        }
     }
 
     /// Ends a connection as it deserves.

@@ -26,9 +26,9 @@ use super::watched::{Watch, Watched};
 use super::wire::Wire;
 use crate::client::{self, ClientStream, LINGER_SILENT};
 use crate::connection::Connection;
-use crate::deadline::{Deadline, Due, Waiting};
+use crate::deadline::{Deadline, Waiting};
 use crate::http::stream::Stream;
-use crate::listener::Listener;
+use crate::listener::{Listener, SILENCE};
 
 /// What a client may send of one request's body before a member takes it (RFC 9113 section 6.9.2): the initial size.
 const STREAM_WINDOW: u32 = 65_535;
@@ -97,6 +97,7 @@ async fn begin<S: ClientStream>(
         open: Rc::default(),
         begun: 0,
         refused: 0,
+        closing: false,
         ending: Ending::No,
         over: false,
         lingers: false,
@@ -151,6 +152,8 @@ struct Http2Connection<S> {
     /// Streams that the crate gave, and streams that it kept to itself.
     begun: u64,
     refused: u64,
+    /// The listener is closed.
+    closing: bool,
     ending: Ending,
     /// The last GOAWAY is said: nothing more is waited for than that the client reads it.
     over: bool,
@@ -197,11 +200,16 @@ impl<S: ClientStream> Http2Connection<S> {
         let mut registered = false;
         poll_fn(|cx| {
             // Once to be told of it; after that a flag says whether asking is worth it.
-            if !registered || listener.is_closed() && self.ending == Ending::No {
+            if !registered || listener.is_closed() && !self.closing {
                 registered = true;
-                if closing.as_mut().poll(cx).is_ready() {
-                    self.end();
+                self.closing = closing.as_mut().poll(cx).is_ready();
+                if self.closing && self.deadline.waiting() == Waiting::Request {
+                    self.deadline.cut_silence(SILENCE);
                 }
+            }
+            // GOAWAY in answer to the preface would have the client send its first request elsewhere.
+            if self.closing && self.begun > 0 && self.ending == Ending::No {
+                self.end();
             }
             self.poll(listener, cx)
         })
@@ -321,13 +329,7 @@ impl<S: ClientStream> Http2Connection<S> {
         if !self.over {
             self.look_what_is_waited_for();
         }
-        loop {
-            match self.deadline.poll(cx) {
-                Poll::Pending => return Poll::Pending,
-                Poll::Ready(Due::Silent) => {}
-                Poll::Ready(Due::Expired) => return Poll::Ready(self.expire()),
-            }
-        }
+        self.deadline.poll(cx).map(|()| self.expire())
     }
 
     fn look_what_is_waited_for(&mut self) {
@@ -348,6 +350,7 @@ impl<S: ClientStream> Http2Connection<S> {
             Waiting::Request if self.ending != Ending::No => {
                 self.deadline.wait_for(waiting, Instant::now() + GRACE);
             }
+            Waiting::Request if self.closing => self.deadline.wait_for(waiting, Instant::now() + SILENCE),
             _ => self.deadline.wait_idle(waiting),
         }
     }

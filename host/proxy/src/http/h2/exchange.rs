@@ -17,7 +17,7 @@ use super::body::Incoming;
 use super::grpc;
 use super::head::Head;
 use super::websocket::Socket;
-use crate::deadline::{Deadline, Due};
+use crate::deadline::Deadline;
 use crate::http::body::{BodyError, ResponseBody};
 use crate::http::client_body::ClientBody;
 use crate::http::h1::answer::with_date;
@@ -134,8 +134,8 @@ async fn answer(
             match deadline.poll(cx) {
                 Poll::Pending => return Poll::Pending,
                 // Whoever waits was asked and had nothing to say.
-                Poll::Ready(Due::Expired) if expired => return Poll::Ready(None),
-                Poll::Ready(Due::Expired | Due::Silent) => {}
+                Poll::Ready(()) if expired => return Poll::Ready(None),
+                Poll::Ready(()) => {}
             }
         }
     })
@@ -214,8 +214,8 @@ async fn send_body(
             match deadline.poll(cx) {
                 Poll::Pending => return Poll::Pending,
                 // A member that stalls is told by the body.
-                Poll::Ready(Due::Expired) if expired => return Poll::Ready(Err(Cut::Stalled)),
-                Poll::Ready(Due::Expired | Due::Silent) => {}
+                Poll::Ready(()) if expired => return Poll::Ready(Err(Cut::Stalled)),
+                Poll::Ready(()) => {}
             }
         }
     })
