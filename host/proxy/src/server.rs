@@ -53,6 +53,13 @@ impl ServerStream {
         matches!(peeked, Err(error) if error.kind() == io::ErrorKind::WouldBlock) && self.is_quiet()
     }
 
+    /// Tells the member that nothing more comes (RFC 8446 section 6.1: close_notify), as far as its socket takes that now.
+    pub(crate) fn close(&mut self) {
+        if let ServerStream::Tls(stream) = self {
+            let _ = Pin::new(stream).poll_shutdown(&mut Context::from_waker(Waker::noop()));
+        }
+    }
+
     pub(crate) fn into_split(self) -> (ReadHalf, WriteHalf) {
         match self {
             ServerStream::Plain(stream) => {

@@ -11,6 +11,7 @@ mod certificates;
 mod clients;
 mod drain;
 mod follow;
+mod goodbye;
 mod hello;
 mod load;
 mod members;

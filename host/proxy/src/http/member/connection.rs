@@ -250,9 +250,9 @@ impl ServerConnection {
     }
 
     /// The raw connection, and what was read from it already.
-    pub(super) fn into_stream(self) -> Option<(ServerStream, BytesMut)> {
-        match self.stream {
-            Some(Stream::Whole(stream)) => Some((stream, self.read)),
+    pub(super) fn into_stream(mut self) -> Option<(ServerStream, BytesMut)> {
+        match self.stream.take() {
+            Some(Stream::Whole(stream)) => Some((stream, std::mem::take(&mut self.read))),
             Some(Stream::Split { .. }) | None => None,
         }
     }
@@ -279,6 +279,14 @@ impl ServerConnection {
             self.read_size = (2 * self.read_size).min(MOST_READ);
         }
         Poll::Ready(Ok(count))
+    }
+}
+
+impl Drop for ServerConnection {
+    fn drop(&mut self) {
+        if let Some(stream) = self.whole() {
+            stream.close();
+        }
     }
 }
 
