@@ -152,6 +152,8 @@ counts! {
         counter answers[class: "1xx", "2xx", "3xx", "4xx", "5xx"],
         /// Responses that Shunt made in a member's place because of an error.
         counter errors,
+        /// Answers of HTTP/1 cut off because the client took nothing of them for `timeouts.idle`.
+        counter http1_stalled => http1_answers_stalled,
         /// Streams of HTTP/2 clients refused before they were requests: malformed, too large, too many.
         counter http2_refused => http2_streams_refused,
         /// Streams of HTTP/2 ended because the client took nothing of the answer for `timeouts.idle`.

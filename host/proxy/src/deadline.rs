@@ -6,10 +6,12 @@
 //! every [`Deadline::tick`]: that is how much longer than the idle time a wait without progress may last.
 
 use std::cell::{Cell, RefCell};
-use std::pin::Pin;
+use std::future::Future;
+use std::pin::{Pin, pin};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use tokio::task::unconstrained;
 use tokio::time::{Instant, Sleep, sleep_until};
 
 /// What a stream waits for; it decides what happens when the time is up.
@@ -162,7 +164,8 @@ impl Deadline {
         if self.registered.get() && !timer.is_elapsed() {
             return Poll::Pending;
         }
-        while timer.as_mut().poll(cx).is_ready() {
+        // Unconstrained: a peer that sends without end uses up the task's budget, by which the timer would never be due.
+        while pin!(unconstrained(timer.as_mut())).poll(cx).is_ready() {
             let now = Instant::now();
             let waiting = self.waiting.get();
             if self.progressed.take() && waiting.is_extended_by_progress() {
@@ -240,6 +243,23 @@ mod tests {
         let deadline = Deadline::new(Waiting::Head, Instant::now() + 10 * SECOND, 60 * SECOND, SECOND);
         assert_eq!(runs_out(&deadline).await.as_secs(), 10);
         assert!(deadline.expired());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn expires_though_the_task_has_used_up_its_budget() {
+        let deadline = Deadline::new(Waiting::Head, Instant::now() + SECOND, 60 * SECOND, SECOND);
+        poll_fn(|cx| {
+            assert!(deadline.poll(cx).is_pending());
+            Poll::Ready(())
+        })
+        .await;
+        tokio::time::advance(2 * SECOND).await;
+        poll_fn(|cx| {
+            while pin!(tokio::task::consume_budget()).poll(cx).is_ready() {}
+            assert!(deadline.poll(cx).is_ready());
+            Poll::Ready(())
+        })
+        .await;
     }
 
     #[tokio::test(start_paused = true)]

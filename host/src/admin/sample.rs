@@ -52,6 +52,7 @@ pub(crate) fn status() -> Status {
                 requests: 1_234,
                 answers: [0, 1_200, 20, 9, 5],
                 errors: 4,
+                http1_stalled: 2,
                 http2_refused: 3,
                 http2_stalled: 1,
                 http2_floods: [1, 0, 2, 0, 0, 0, 0],

@@ -18,6 +18,7 @@ mod lifecycle;
 mod limits;
 mod members;
 mod messages;
+mod misbehaving;
 mod mixed;
 mod own_answers;
 mod rules;

@@ -381,11 +381,13 @@ impl MemberBody {
         let Some(lease) = &mut self.lease else { return Poll::Ready(None) };
         match lease.poll_frame(cx) {
             Poll::Pending if self.deadline.expired() => {
+                lease.member().counters.failures.add(1);
                 self.lease = None;
                 Poll::Ready(Some(Err(BodyError::Stalled)))
             }
             Poll::Pending => Poll::Pending,
             Poll::Ready(Some(Err(error))) => {
+                lease.member().counters.failures.add(1);
                 self.lease = None;
                 Poll::Ready(Some(Err(BodyError::Member(error.to_string()))))
             }

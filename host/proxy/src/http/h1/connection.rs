@@ -234,7 +234,11 @@ impl<S: ClientStream> Http1Connection<S> {
             }
             match self.stream.deadline.poll(cx) {
                 Poll::Pending => return Poll::Pending,
-                Poll::Ready(()) if expired => return Poll::Ready(Err(End::Gone)),
+                // A member that stalls is told by the body.
+                Poll::Ready(()) if expired => {
+                    self.listener.view().counters.http1_stalled.add(1);
+                    return Poll::Ready(Err(End::Gone));
+                }
                 Poll::Ready(()) => {}
             }
         }
