@@ -39,6 +39,8 @@ pub struct VirtualStatus {
     pub tls: bool,
     /// The first serves clients that ask for no known name; empty without TLS.
     pub certificates: Vec<CertificateStatus>,
+    /// Lists of revoked certificates and OCSP responses that expire.
+    pub revocation: Vec<RevocationStatus>,
     pub pool: Option<String>,
     pub rules: Vec<RuleStatus>,
     #[serde(flatten)]
@@ -56,6 +58,19 @@ pub struct CertificateStatus {
     pub not_after: String,
     /// The same in seconds of Unix time.
     pub not_after_seconds: u64,
+}
+
+/// A file that says whether certificates are revoked.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", default)]
+pub struct RevocationStatus {
+    /// `crl` or `ocsp`.
+    pub kind: String,
+    pub file: String,
+    /// When it expires: `2027-01-31T23:59:59Z`.
+    pub next_update: String,
+    /// The same in seconds of Unix time.
+    pub next_update_seconds: u64,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]

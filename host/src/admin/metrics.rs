@@ -148,11 +148,24 @@ fn of_certificates(status: &Status) -> Vec<Family> {
             (labels, it.not_after_seconds)
         })
     });
-    vec![gauge(
-        "certificate_not_after_seconds",
-        "When the certificate expires, in seconds of Unix time",
-        each.collect(),
-    )]
+    let revocation = status.virtuals.iter().flat_map(|virtual_| {
+        virtual_.revocation.iter().map(move |it| {
+            let file = [label("kind", &it.kind), label("file", &it.file)].concat();
+            ([label("virtual", &virtual_.name), file].concat(), it.next_update_seconds)
+        })
+    });
+    vec![
+        gauge(
+            "certificate_not_after_seconds",
+            "When the certificate expires, in seconds of Unix time",
+            each.collect(),
+        ),
+        gauge(
+            "revocation_next_update_seconds",
+            "When the CRL, or the OCSP response, expires, in seconds of Unix time",
+            revocation.collect(),
+        ),
+    ]
 }
 
 fn of_members(status: &Status) -> Vec<Family> {
@@ -325,6 +338,7 @@ mod tests {
             "shunt_virtual_requests_total{virtual=\"shop\"} 1234",
             "shunt_virtual_answers_total{virtual=\"shop\",class=\"5xx\"} 5",
             "shunt_certificate_not_after_seconds{virtual=\"shop\",certificate=\"/etc/shunt/shop.pem\"} 1801439999.0",
+            "shunt_revocation_next_update_seconds{virtual=\"shop\",kind=\"crl\",file=\"/etc/shunt/staff.crl\"} 1796601599.0",
             "shunt_member_up{pool=\"web\",member=\"10.0.0.2:80\"} 0.0",
             "shunt_member_response_bytes_total{pool=\"web\",member=\"10.0.0.1:80\"} 4096",
             "shunt_packet_flows{} 12.0",

@@ -14,7 +14,8 @@ use shunt_api::packets::{
 };
 use shunt_api::rules::{HookStatus, RuleStatus, RuleVersion, Signer, Times};
 use shunt_api::status::{
-    CertificateStatus, Difference, MemberStatus, OnPathStatus, PoolStatus, Status, VirtualStatus,
+    CertificateStatus, Difference, MemberStatus, OnPathStatus, PoolStatus, RevocationStatus, Status,
+    VirtualStatus,
 };
 
 pub(crate) fn status() -> Status {
@@ -39,6 +40,12 @@ pub(crate) fn status() -> Status {
                 names: vec!["shop.example".to_owned()],
                 not_after: "2027-01-31T23:59:59Z".to_owned(),
                 not_after_seconds: 1_801_439_999,
+            }],
+            revocation: vec![RevocationStatus {
+                kind: "crl".to_owned(),
+                file: "/etc/shunt/staff.crl".to_owned(),
+                next_update: "2026-12-06T23:59:59Z".to_owned(),
+                next_update_seconds: 1_796_601_599,
             }],
             pool: Some("web".to_owned()),
             rules: vec![rule()],

@@ -36,6 +36,10 @@ fn told(status: &Status, paint: Paint) -> String {
     if !status.virtuals.is_empty() {
         parts.push(virtuals(status).render(paint));
     }
+    let certificates = certificates(status);
+    if !certificates.is_empty() {
+        parts.push(certificates.render(paint));
+    }
     if !status.pools.is_empty() {
         parts.push(member::table(&status.pools).render(paint));
         let on_path = member::on_path(&status.pools);
@@ -101,6 +105,34 @@ fn virtuals(status: &Status) -> Table {
     table
 }
 
+/// Certificates, CRLs and OCSP responses.
+fn certificates(status: &Status) -> Table {
+    use Align::Left;
+    let mut table =
+        Table::new([("EXPIRES", Left), ("VIRTUAL", Left), ("KIND", Left), ("FILE", Left), ("NAMES", Left)]);
+    for it in &status.virtuals {
+        for certificate in &it.certificates {
+            table.row([
+                (&certificate.not_after).into(),
+                (&it.name).into(),
+                "certificate".into(),
+                (&certificate.file).into(),
+                certificate.names.join(", ").into(),
+            ]);
+        }
+        for revocation in &it.revocation {
+            table.row([
+                (&revocation.next_update).into(),
+                (&it.name).into(),
+                revocation.kind.as_str().into(),
+                (&revocation.file).into(),
+                "".into(),
+            ]);
+        }
+    }
+    table
+}
+
 fn rules(status: &Status) -> Table {
     use Align::{Left, Right};
     let mut table =
@@ -148,6 +180,10 @@ differs from the configuration; a restart would change this:
 
 VIRTUAL  LISTEN        TLS  POOL  OPEN  CONNECTIONS  REQUESTS   2XX  3XX  4XX  5XX  ERRORS
 shop     0.0.0.0:8443  yes  web      7          100      1234  1200   20    9    5       4
+
+EXPIRES               VIRTUAL  KIND         FILE                  NAMES
+2027-01-31T23:59:59Z  shop     certificate  /etc/shunt/shop.pem   shop.example
+2026-12-06T23:59:59Z  shop     crl          /etc/shunt/staff.crl  -
 
 POOL  MEMBER       WEIGHT  ADMIN    HEALTH  ACTIVE  REQUESTS  FAILED  LAST PROBE
 web   10.0.0.1:80       1  enabled  up           3       617       3  status 200

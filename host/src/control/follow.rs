@@ -1,7 +1,7 @@
 //! Files of TLS that are written while Shunt runs: certificates, keys, CAs, lists of revoked certificates, OCSP responses,
 //! ticket keys. Shunt takes them over without a reload, and without the rest of the configuration.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,7 +14,7 @@ use super::{ApplyError, Control, off_thread};
 use shunt_config::Marks;
 use shunt_runtime::Snapshot;
 use shunt_runtime::tls::members::PoolTls;
-use shunt_runtime::tls::{Invalid, Problem, Tls, material};
+use shunt_runtime::tls::{self, Invalid, Problem, RevocationKind, Tls, material};
 
 /// Between two looks at the files. Two looks must find the same: a certificate and its key are written one after the
 /// other.
@@ -23,10 +23,11 @@ const EVERY: Duration = Duration::from_secs(1);
 /// Takes over files of TLS whenever they have changed, for ever. What is wrong with them stands in the log, and what ran
 /// before goes on.
 pub async fn follow_tls(control: &Mutex<Control>) {
-    let (mut taken, mut before) = (None, None);
+    let (mut taken, mut before, mut told) = (None, None, BTreeSet::new());
     loop {
         sleep(EVERY).await;
         let snapshot = control.lock().await.snapshot.load_full();
+        tell_expired(&snapshot, &mut told);
         let looked = off_thread(move || Ok::<_, ApplyError>(Marks::of(files(&snapshot))));
         let Ok(marks) = looked.await else { continue };
         if taken.as_ref() == Some(&marks) || before.as_ref() != Some(&marks) {
@@ -37,6 +38,35 @@ pub async fn follow_tls(control: &Mutex<Control>) {
             tracing::error!(event = "tls-files-refused", %error, "changed files of TLS are not taken over");
         }
         taken = Some(marks);
+    }
+}
+
+/// Logs what has come to expire, once each.
+fn tell_expired(snapshot: &Snapshot, told: &mut BTreeSet<(String, PathBuf, i64)>) {
+    let now = tls::now();
+    for it in &snapshot.virtuals {
+        let (Some(tls), name) = (&it.tls, &it.settings.name) else { continue };
+        let certificates = tls.certificates.iter().map(|it| (&it.file, it.not_after, None));
+        let revocation = tls.revocation.iter().map(|it| (&it.file, it.next_update, Some(it.kind)));
+        for (file, at, kind) in certificates.chain(revocation).filter(|(_, at, _)| *at < now) {
+            if !told.insert((name.clone(), file.clone(), at)) {
+                continue;
+            }
+            let (of, file, at) = (format!("virtual {name}"), file.display(), tls::rfc3339(at));
+            match kind {
+                None => {
+                    tracing::error!(event = "certificate-expired", of, %file, at, "renew the certificate")
+                }
+                Some(RevocationKind::Crl) => tracing::error!(
+                    event = "crl-expired", of, %file, at,
+                    "clients of its CA are refused: fetch the next CRL"
+                ),
+                Some(RevocationKind::Ocsp) => tracing::error!(
+                    event = "ocsp-expired", of, %file, at,
+                    "the response is not stapled: fetch the next one"
+                ),
+            }
+        }
     }
 }
 

@@ -5,7 +5,9 @@ use std::net::SocketAddr;
 use shunt_api::counts::{MemberCounts, VirtualCounts};
 use shunt_api::packets::PacketStatus;
 use shunt_api::rules::{HookStatus, RuleStatus, RuleVersion, Signer, Times};
-use shunt_api::status::{CertificateStatus, MemberStatus, OnPathStatus, PoolStatus, Status, VirtualStatus};
+use shunt_api::status::{
+    CertificateStatus, MemberStatus, OnPathStatus, PoolStatus, RevocationStatus, Status, VirtualStatus,
+};
 
 use crate::control::Control;
 use shunt_rules::stats::{HookReading, bucket_bound};
@@ -17,7 +19,7 @@ use super::rules::RuleName;
 use crate::monitor::OnPath;
 use shunt_config::model::RuleUse;
 use shunt_runtime::counters::Count;
-use shunt_runtime::tls::{Served, rfc3339};
+use shunt_runtime::tls::{Revocation, Served, rfc3339};
 use shunt_runtime::{Member, Pool, Virtual, log};
 
 impl Control {
@@ -59,6 +61,7 @@ impl Control {
                 .flat_map(|tls| &tls.certificates)
                 .map(certificate_status)
                 .collect(),
+            revocation: virtual_.tls.iter().flat_map(|tls| &tls.revocation).map(revocation_status).collect(),
             pool: settings.pool.clone(),
             rules: self.rule_statuses(&settings.name, &settings.rules),
             counts: VirtualCounts::sum(virtual_.counters.shards(), Count::get),
@@ -113,6 +116,15 @@ fn certificate_status(served: &Served) -> CertificateStatus {
         names: served.names.clone(),
         not_after: rfc3339(served.not_after),
         not_after_seconds: served.not_after.try_into().unwrap_or_default(),
+    }
+}
+
+fn revocation_status(it: &Revocation) -> RevocationStatus {
+    RevocationStatus {
+        kind: it.kind.as_str().to_owned(),
+        file: it.file.display().to_string(),
+        next_update: rfc3339(it.next_update),
+        next_update_seconds: it.next_update.try_into().unwrap_or_default(),
     }
 }
 

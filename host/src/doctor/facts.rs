@@ -10,7 +10,7 @@ use shunt_sys::xsk;
 
 use shunt_config::model::Config;
 use shunt_packets::network_of;
-use shunt_runtime::tls::{self, Invalid, Served, Tls};
+use shunt_runtime::tls::{self, Invalid, Revocation, Served, Tls};
 
 /// Read once; what is not known is absent.
 #[derive(Clone, Debug, Default)]
@@ -29,9 +29,16 @@ pub struct Facts {
     /// By their path under `/proc/sys`.
     pub sysctls: BTreeMap<String, String>,
     /// Of each virtual with TLS, by its name: the certificates, or what is wrong with its files.
-    pub certificates: BTreeMap<String, Result<Vec<Served>, Vec<String>>>,
+    pub certificates: BTreeMap<String, Result<Expiring, Vec<String>>>,
     /// The time, in seconds of Unix time.
     pub now: i64,
+}
+
+/// What comes to expire of the files of a virtual.
+#[derive(Clone, Debug, Default)]
+pub struct Expiring {
+    pub certificates: Vec<Served>,
+    pub revocation: Vec<Revocation>,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -84,10 +91,12 @@ impl Facts {
     }
 }
 
-fn certificates(config: &Config) -> BTreeMap<String, Result<Vec<Served>, Vec<String>>> {
+fn certificates(config: &Config) -> BTreeMap<String, Result<Expiring, Vec<String>>> {
     let virtuals = config.virtuals.iter().filter_map(|it| Some((it.name.clone(), it.tls.as_ref()?)));
     let read = |settings| match Tls::load(settings, None, Invalid::Served) {
-        Ok(tls) => Ok(tls.certificates.clone()),
+        Ok(tls) => {
+            Ok(Expiring { certificates: tls.certificates.clone(), revocation: tls.revocation.clone() })
+        }
         Err(problems) => Err(problems.into_iter().map(|it| it.error.to_string()).collect()),
     };
     virtuals.map(|(name, settings)| (name, read(settings))).collect()

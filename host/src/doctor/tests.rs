@@ -6,12 +6,12 @@ use std::time::Duration;
 use shunt_sys::netlink::{Hop, InterfaceAddress, Link, Neighbour, NetworkState, Route, Vlan};
 use shunt_wire::Mac;
 
-use super::facts::PortFacts;
+use super::facts::{Expiring, PortFacts};
 use super::*;
 use shunt_config::model::Monitor;
 use shunt_config::monitors::{Probe, Tcp};
 use shunt_packets::network_of;
-use shunt_runtime::tls::Served;
+use shunt_runtime::tls::{Revocation, RevocationKind, Served};
 
 const CLIENTS: u32 = 2;
 const SERVERS: u32 = 3;
@@ -107,7 +107,19 @@ fn certificates_that_end_are_told() {
         names: Vec::new(),
         not_after: 1_000_000_000 + days * 24 * 60 * 60,
     };
-    let read = Ok(vec![served("old.pem", -1), served("soon.pem", 20), served("new.pem", 60)]);
+    let revocation = |kind, file: &str, hours: i64| Revocation {
+        kind,
+        file: file.into(),
+        next_update: 1_000_000_000 + hours * 60 * 60,
+    };
+    let read = Ok(Expiring {
+        certificates: vec![served("old.pem", -1), served("soon.pem", 20), served("new.pem", 60)],
+        revocation: vec![
+            revocation(RevocationKind::Crl, "old.crl", -1),
+            revocation(RevocationKind::Crl, "new.crl", 48),
+            revocation(RevocationKind::Ocsp, "soon.ocsp", 3),
+        ],
+    });
     let wrong = Err(vec!["a.key: gone".to_owned()]);
     let certificates = [("shop".to_owned(), read), ("other".to_owned(), wrong)].into();
     let facts = Facts { certificates, ..facts() };
@@ -117,10 +129,13 @@ fn certificates_that_end_are_told() {
         &[
             "virtual other: a.key: gone",
             "certificate old.pem of virtual shop: expired at 2001-09-08T01:46:40Z",
+            "CRL old.crl of virtual shop: expired at 2001-09-09T00:46:40Z: clients of its CA are refused",
         ],
     );
     let notes = found(Outcome::Note, &configured(BOTH), &facts);
     let soon = "certificate soon.pem of virtual shop: expires at 2001-09-29T01:46:40Z, in 20 days";
+    assert!(notes.contains(&soon.to_owned()), "{notes:?}");
+    let soon = "OCSP response soon.ocsp of virtual shop: expires at 2001-09-09T04:46:40Z, in 3 hours";
     assert!(notes.contains(&soon.to_owned()), "{notes:?}");
 }
 

@@ -1,5 +1,7 @@
 //! Clients that show certificates.
 
+use std::time::{Duration, SystemTime};
+
 use shunt_tests::address;
 use shunt_tests::daemon::{Daemon, Folder};
 use shunt_tests::origin::Origin;
@@ -81,21 +83,50 @@ fn a_virtual_without_tls_passes_no_claims_on_either() {
     assert_eq!(seen.get("client-certificate"), Some("mine"), "no name of these");
 }
 
+/// A start takes it all the same: otherwise one list would keep all virtuals down.
+#[test]
+fn a_list_that_expires_is_told_and_refuses_clients() {
+    let (folder, origin, address) = (Folder::new(), Origin::named("a"), address::free());
+    let ca = Ca::new(&folder);
+    ca.sign(&folder, "server", &["a.example"], 1);
+    ca.sign(&folder, "good", &["good.client"], 2);
+    ca.revoke_until(&folder, &[], SystemTime::now() + Duration::from_secs(2));
+    let tls = "tls = { certificate = \"server.pem\", key = \"server.key\", \
+               client-certificates = { ca = \"ca.pem\", crl = \"crl.pem\" } }";
+    folder.configure(&site::config(address, tls, &site::pool("web", "", &[origin.address()])));
+    let daemon = Daemon::start_in(folder);
+    let folder = daemon.folder();
+    daemon.wait_log("event=\"crl-expired\" of=\"virtual web\"");
+    assert_ne!(curl(folder, address, &GOOD).code, Some(0));
+    let listed = daemon.status()["virtuals"][0]["revocation"].clone();
+    assert_eq!(listed[0]["kind"], "crl");
+    let metrics = daemon.ask("GET", "/v1/metrics", "text/plain", b"").text();
+    let next = listed[0]["next-update-seconds"].as_u64().unwrap();
+    let line = metrics.lines().find(|line| line.starts_with("shunt_revocation_next_update_seconds{"));
+    assert!(line.is_some_and(|line| line.ends_with(&format!("}} {next}.0"))), "{line:?}");
+    assert!(daemon.shunt(&["status"]).good().contains("crl.pem"));
+
+    ca.revoke(folder, &[]);
+    daemon.wait_log("event=\"tls-files-taken\"");
+    assert_eq!(curl(folder, address, &GOOD).code, Some(0));
+}
+
 #[test]
 fn who_shows_none_or_a_wrong_one_is_refused() {
     let origin = Origin::named("a");
     let (site, ca) = site("crl = \"crl.pem\"", &origin);
     let folder = site.daemon.folder();
-    let strange = Folder::new();
-    Ca::new(&strange).sign(&strange, "strange", &["strange.client"], 2);
-    let strange = ["pem", "key"].map(|it| strange.path().join(format!("strange.{it}")).display().to_string());
+    let elsewhere = Folder::new();
+    Ca::new(&elsewhere).sign(&elsewhere, "untrusted", &["untrusted.client"], 2);
+    let untrusted =
+        ["pem", "key"].map(|it| elsewhere.path().join(format!("untrusted.{it}")).display().to_string());
     for version in ["--tls-max=1.2", "--tlsv1.3"] {
         let version = version.split('=').collect::<Vec<_>>();
         let ask = |shows: &[&str]| curl(folder, site.address, &[&version[..], shows].concat()).code;
         assert_eq!(ask(&GOOD), Some(0));
         assert_eq!(ask(&BAD), Some(0));
         assert_ne!(ask(&[]), Some(0));
-        assert_ne!(ask(&["--cert", &strange[0], "--key", &strange[1]]), Some(0));
+        assert_ne!(ask(&["--cert", &untrusted[0], "--key", &untrusted[1]]), Some(0));
     }
     ca.revoke(folder, &[3]);
     site.daemon.shunt(&["reload"]).good();

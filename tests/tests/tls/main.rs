@@ -7,6 +7,7 @@
     reason = "a test that cannot continue says so and ends"
 )]
 
+mod bad_input;
 mod certificates;
 mod clients;
 mod drain;

@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::process::Command;
+use std::time::SystemTime;
 
 use rcgen::{
     BasicConstraints, CertificateParams, CertificateRevocationListParams, CertifiedIssuer, DnType, IsCa,
@@ -30,24 +31,34 @@ impl Ca {
         self.sign_key(folder, name, names, serial, &KeyPair::generate().unwrap());
     }
 
+    /// The same, valid in these years.
+    pub(crate) fn sign_in(&self, folder: &Folder, name: &str, names: &[&str], (from, to): (i32, i32)) {
+        let key = KeyPair::generate().unwrap();
+        let mut params = params(name, names);
+        (params.not_before, params.not_after) = (date_time_ymd(from, 1, 1), date_time_ymd(to, 1, 1));
+        folder.write(&format!("{name}.pem"), params.signed_by(&key, &self.0).unwrap().pem());
+        folder.write(&format!("{name}.key"), key.serialize_pem());
+    }
+
     /// The same with a key of RSA.
     pub(crate) fn sign_rsa(&self, folder: &Folder, name: &str, names: &[&str], serial: u8) {
         self.sign_key(folder, name, names, serial, &KeyPair::generate_for(&PKCS_RSA_SHA256).unwrap());
     }
 
     fn sign_key(&self, folder: &Folder, name: &str, names: &[&str], serial: u8, key: &KeyPair) {
-        let names: Vec<_> = names.iter().map(|&it| it.to_owned()).collect();
-        let mut params = CertificateParams::new(names).unwrap();
+        let mut params = params(name, names);
         params.serial_number = Some(SerialNumber::from(vec![serial]));
-        params.distinguished_name.push(DnType::CommonName, name);
-        params.not_before = date_time_ymd(2020, 1, 1);
-        params.not_after = date_time_ymd(2120, 1, 1);
         folder.write(&format!("{name}.pem"), params.signed_by(key, &self.0).unwrap().pem());
         folder.write(&format!("{name}.key"), key.serialize_pem());
     }
 
     /// Writes `crl.pem`.
     pub(crate) fn revoke(&self, folder: &Folder, serials: &[u8]) {
+        self.revoke_until(folder, serials, date_time_ymd(2120, 1, 1).into());
+    }
+
+    /// The same, to be replaced at this time.
+    pub(crate) fn revoke_until(&self, folder: &Folder, serials: &[u8], next: SystemTime) {
         let revoked = serials.iter().map(|serial| RevokedCertParams {
             serial_number: SerialNumber::from(vec![*serial]),
             revocation_time: date_time_ymd(2021, 1, 1),
@@ -56,7 +67,7 @@ impl Ca {
         });
         let params = CertificateRevocationListParams {
             this_update: date_time_ymd(2021, 1, 1),
-            next_update: date_time_ymd(2120, 1, 1),
+            next_update: next.into(),
             crl_number: SerialNumber::from(1),
             issuing_distribution_point: None,
             revoked_certs: revoked.collect(),
@@ -64,6 +75,15 @@ impl Ca {
         };
         folder.write("crl.pem", params.signed_by(&self.0).unwrap().pem().unwrap());
     }
+}
+
+fn params(name: &str, names: &[&str]) -> CertificateParams {
+    let names: Vec<_> = names.iter().map(|&it| it.to_owned()).collect();
+    let mut params = CertificateParams::new(names).unwrap();
+    params.distinguished_name.push(DnType::CommonName, name);
+    params.not_before = date_time_ymd(2020, 1, 1);
+    params.not_after = date_time_ymd(2120, 1, 1);
+    params
 }
 
 /// openssl, in the folder.

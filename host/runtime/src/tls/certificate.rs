@@ -14,11 +14,13 @@ use x509_parser::prelude::FromDer as _;
 use super::error::{Problem, TlsError};
 use super::material::{Material, shown};
 use super::pem::Located;
-use super::{Invalid, Served, now, ocsp, pem, rfc3339};
+use super::{Lenience, Revocation, RevocationKind, Served, now, ocsp, pem, rfc3339};
 
 /// A certificate that is right, and belongs to its key.
 pub(super) struct Certified {
     pub(super) key: Arc<CertifiedKey>,
+    /// The OCSP response in `key`, where it is one that comes to expire.
+    pub(super) stapled: Option<Revocation>,
     /// In lower case, without a dot at the end.
     pub(super) names: Vec<String>,
     file: PathBuf,
@@ -30,7 +32,7 @@ impl Certified {
         files: &Certificate,
         material: &Material,
         provider: &CryptoProvider,
-        invalid: Invalid,
+        lenience: Lenience<'_>,
     ) -> Result<Self, Problem> {
         let of_certificate = |error| Problem::new(&["certificate"], error);
         let file = shown(&files.certificate);
@@ -42,10 +44,10 @@ impl Certified {
         let leaf = &parsed[0];
         let not_after = leaf.validity().not_after.timestamp();
         if let Err(error) = is_valid(&file, leaf) {
-            match invalid {
-                Invalid::Refused => return Err(of_certificate(error)),
-                Invalid::Served => tracing::warn!(event = "certificate-invalid", "{error}"),
+            if !lenience.takes_certificate(&files.certificate, not_after) {
+                return Err(of_certificate(error));
             }
+            tracing::warn!(event = "certificate-invalid", "{error}");
         }
         let names = if files.names.is_empty() {
             dns_names(&file, leaf).map_err(of_certificate)?
@@ -55,13 +57,23 @@ impl Certified {
 
         let chain: Vec<CertificateDer<'static>> = chain.iter().map(|(_, der)| der.clone()).collect();
         let mut key = pair(chain, files, material, provider)?;
+        let mut stapled = None;
         if let Some(path) = &files.ocsp {
-            let response = ocsp::read(material.get(path), leaf, now());
+            let response = ocsp::read(material.get(path), leaf).and_then(|it| match it.next_update {
+                Some(next) if lenience.takes_revocation(RevocationKind::Ocsp, path, next) => Ok(it),
+                _ => it.is_in_date(now()).map(|()| it),
+            });
             let response =
                 response.map_err(|why| Problem::new(&["ocsp"], TlsError::Ocsp { file: shown(path), why }))?;
-            key.ocsp = Some(response);
+            let next = response.next_update;
+            stapled = next.map(|next_update| Revocation {
+                kind: RevocationKind::Ocsp,
+                file: path.clone(),
+                next_update,
+            });
+            key.ocsp = Some(response.bytes);
         }
-        Ok(Certified { key: Arc::new(key), names, file: files.certificate.clone(), not_after })
+        Ok(Certified { key: Arc::new(key), stapled, names, file: files.certificate.clone(), not_after })
     }
 
     pub(super) fn served(&self) -> Served {

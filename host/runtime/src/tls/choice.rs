@@ -10,6 +10,7 @@ use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 
 use super::certificate::Certified;
+use super::now;
 
 /// Certificates by their names.
 #[derive(Debug)]
@@ -18,7 +19,17 @@ pub(super) struct BySni {
     names: HashMap<String, Vec<Arc<CertifiedKey>>>,
     /// For all other names, and for clients that send none: the first, and what serves a name of it besides.
     fallback: Vec<Arc<CertifiedKey>>,
+    stapled: Vec<Stapled>,
     suites: Vec<Suite>,
+}
+
+/// A certificate with an OCSP response that comes to expire: clients refuse one that has.
+#[derive(Debug)]
+struct Stapled {
+    key: Arc<CertifiedKey>,
+    /// In seconds of Unix time.
+    until: i64,
+    without: Arc<CertifiedKey>,
 }
 
 /// A cipher suite that is spoken.
@@ -43,6 +54,14 @@ impl BySni {
                 names.entry(name.to_owned()).or_default().push(Arc::clone(&it.key));
             }
         }
+        let stapled = certified.iter().filter_map(|it| {
+            Some(Stapled {
+                until: it.stapled.as_ref()?.next_update,
+                key: Arc::clone(&it.key),
+                without: Arc::new(CertifiedKey { ocsp: None, ..CertifiedKey::clone(&it.key) }),
+            })
+        });
+        let stapled = stapled.collect();
         let suites = provider.cipher_suites.iter().map(|suite| Suite {
             number: suite.suite().into(),
             signs: match suite {
@@ -50,7 +69,7 @@ impl BySni {
                 rustls::SupportedCipherSuite::Tls13(_) => None,
             },
         });
-        Some(BySni { names, fallback, suites: suites.collect() })
+        Some(BySni { names, fallback, stapled, suites: suites.collect() })
     }
 
     /// The certificates for a name: those of the name itself before those of a wildcard; none: nobody knows it.
@@ -97,6 +116,8 @@ impl BySni {
 impl ResolvesServerCert for BySni {
     fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
         let named = hello.server_name().and_then(|name| self.choose(self.named(name), &hello));
-        named.or_else(|| self.choose(self.fallback.iter(), &hello)).cloned()
+        let key = named.or_else(|| self.choose(self.fallback.iter(), &hello))?;
+        let expired = |it: &&Stapled| Arc::ptr_eq(&it.key, key) && it.until < now();
+        Some(Arc::clone(self.stapled.iter().find(expired).map_or(key, |it| &it.without)))
     }
 }

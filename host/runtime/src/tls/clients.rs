@@ -1,6 +1,6 @@
 //! Which certificates of clients are taken: those of the CAs that an operator names, unless they are revoked.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use rustls::RootCertStore;
@@ -15,17 +15,19 @@ use x509_parser::revocation_list::CertificateRevocationList;
 use super::error::{Problem, TlsError};
 use super::material::{Material, digest, shown};
 use super::pem::Located;
-use super::{now, pem, rfc3339};
+use super::{Lenience, Revocation, RevocationKind, now, pem, rfc3339};
 
 const CRL: &[&str] = &["client-certificates", "crl"];
 const CA: &[&str] = &["client-certificates", "ca"];
 
+/// What verifies clients, and when its CRLs expire.
 pub(super) fn verifier(
     settings: &ClientCertificates,
     material: &Material,
     provider: &Arc<CryptoProvider>,
-) -> Result<Arc<dyn ClientCertVerifier>, Vec<Problem>> {
-    let (mut problems, mut crls) = (Vec::new(), Vec::new());
+    lenience: Lenience<'_>,
+) -> Result<(Arc<dyn ClientCertVerifier>, Vec<Revocation>), Vec<Problem>> {
+    let (mut problems, mut crls, mut listed) = (Vec::new(), Vec::new(), Vec::new());
     let roots = roots(CA, &settings.ca, material).unwrap_or_else(|more| {
         problems.extend(more);
         RootCertStore::empty()
@@ -36,8 +38,14 @@ pub(super) fn verifier(
         match pem::crls(material.get(path)) {
             Err(error) => problems.push(Problem::new(CRL, TlsError::Pem(file, error))),
             Ok(found) => {
-                let check = |it: &Located<_>| usable(&file, it, &roots, provider).err();
-                problems.extend(found.iter().filter_map(check).map(|error| Problem::new(CRL, error)));
+                let mut first = i64::MAX;
+                for it in &found {
+                    match usable(path, it, &roots, provider, lenience) {
+                        Ok(next_update) => first = first.min(next_update),
+                        Err(error) => problems.push(Problem::new(CRL, error)),
+                    }
+                }
+                listed.push(Revocation { kind: RevocationKind::Crl, file: path.clone(), next_update: first });
                 crls.extend(found.into_iter().map(|(_, der)| der));
             }
         }
@@ -54,7 +62,7 @@ pub(super) fn verifier(
     let setup = |error: rustls::server::VerifierBuilderError| {
         vec![Problem::new(CA, TlsError::Setup(rustls::Error::General(error.to_string())))]
     };
-    builder.build().map_err(setup)
+    builder.build().map(|verifier| (verifier, listed)).map_err(setup)
 }
 
 /// Everything that says whether a client may come in. A session may be resumed only where that is the same: a resumed
@@ -90,28 +98,28 @@ pub(super) fn roots(
     if problems.is_empty() { Ok(roots) } else { Err(problems) }
 }
 
-/// Whether a CRL can be read, and has not expired. One that comes to expire refuses the clients of its CA
+/// Whether a CRL can be read, and has not expired; says when it does. One that has refuses the clients of its CA
 /// (RFC 5280 section 6.3.3).
 fn usable(
-    file: &str,
+    path: &Path,
     (line, der): &Located<CertificateRevocationListDer<'static>>,
     roots: &Arc<RootCertStore>,
     provider: &Arc<CryptoProvider>,
-) -> Result<(), TlsError> {
-    let failed = |why: String| TlsError::Crl { file: file.to_owned(), line: *line, why };
+    lenience: Lenience<'_>,
+) -> Result<i64, TlsError> {
+    let file = shown(path);
+    let failed = |why: String| TlsError::Crl { file: file.clone(), line: *line, why };
     let (_, crl) = CertificateRevocationList::from_der(der).map_err(|error| failed(error.to_string()))?;
-    match crl.next_update() {
-        None => return Err(failed("it does not say when the next one comes".to_owned())),
-        Some(next) if next.timestamp() < now() => {
-            let at = rfc3339(next.timestamp());
-            return Err(TlsError::CrlExpired { file: file.to_owned(), line: *line, at });
-        }
-        Some(_) => {}
+    let Some(next) = crl.next_update().map(|next| next.timestamp()) else {
+        return Err(failed("it does not say when the next one comes".to_owned()));
+    };
+    if next < now() && !lenience.takes_revocation(RevocationKind::Crl, path, next) {
+        return Err(TlsError::CrlExpired { file: shown(path), line: *line, at: rfc3339(next) });
     }
     if roots.is_empty() {
         // What is wrong with the CAs is told.
-        return Ok(());
+        return Ok(next);
     }
     let alone = WebPkiClientVerifier::builder_with_provider(Arc::clone(roots), Arc::clone(provider));
-    alone.with_crls([der.clone()]).build().map(drop).map_err(|error| failed(error.to_string()))
+    alone.with_crls([der.clone()]).build().map(|_| next).map_err(|error| failed(error.to_string()))
 }

@@ -67,6 +67,8 @@ pub enum TlsError {
     TicketKeyTwice { file: String, line: usize, first: usize },
     #[error("{file}: {why}")]
     Ocsp { file: String, why: super::ocsp::OcspError },
+    #[error("{file}: the secrets of sessions cannot be written there: {why}")]
+    KeyLog { file: String, why: String },
     #[error("the CAs of the system cannot be read: {0}; name a file with `ca`")]
     NoSystemCas(String),
     #[error("TLS cannot be set up: {0}")]

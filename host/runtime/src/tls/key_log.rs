@@ -22,7 +22,20 @@ impl KeyLogFile {
         KeyLogFile { path: path.to_owned(), file: Mutex::default() }
     }
 
+    /// Why secrets cannot be written there, as far as it shows without making the file.
+    pub(super) fn check(path: &Path) -> Result<(), String> {
+        let folder = path.parent().filter(|it| !it.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        match path.metadata() {
+            Ok(found) if found.is_file() => Ok(()),
+            // Opening a FIFO would wait for its reader, and the worker with it.
+            Ok(_) => Err("it is not a plain file; name another".to_owned()),
+            Err(_) if folder.is_dir() => Ok(()),
+            Err(_) => Err(format!("there is no folder {}; make it, or name another", folder.display())),
+        }
+    }
+
     fn open(path: &Path) -> io::Result<File> {
+        KeyLogFile::check(path).map_err(io::Error::other)?;
         OpenOptions::new().append(true).create(true).mode(0o600).open(path)
     }
 

@@ -29,7 +29,7 @@ mod policy;
 mod tickets;
 mod time;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use rustls::ServerConfig;
@@ -55,6 +55,8 @@ pub struct Tls {
     pub config: Arc<ServerConfig>,
     /// In the order of the configuration.
     pub certificates: Vec<Served>,
+    /// What says whether certificates are revoked, of clients and Shunt's own.
+    pub revocation: Vec<Revocation>,
     /// What members are told of a client's certificate.
     pub headers: Vec<CertificateField>,
     digest: [u8; 32],
@@ -70,12 +72,59 @@ pub struct Served {
     pub not_after: i64,
 }
 
-/// What is made of a certificate that has expired, or is not valid yet.
+/// A file that says whether certificates are revoked, and has to be fetched anew.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Revocation {
+    pub kind: RevocationKind,
+    pub file: PathBuf,
+    /// When it expires, in seconds of Unix time: the first of what is in it.
+    pub next_update: i64,
+}
+
+/// How the status of certificates is told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RevocationKind {
+    /// A list of revoked ones (RFC 5280 section 5).
+    Crl,
+    /// A response that is stapled (RFC 6960).
+    Ocsp,
+}
+
+impl RevocationKind {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            RevocationKind::Crl => "crl",
+            RevocationKind::Ocsp => "ocsp",
+        }
+    }
+}
+
+/// What is made of a certificate that has expired, or is not valid yet, of an expired CRL or OCSP response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Invalid {
     Refused,
-    /// It is served all the same, and the log has a warning: at a start there is nothing that could serve on.
+    /// A certificate is served all the same, a response is not stapled, a CRL refuses the clients of its CA; the log says
+    /// so. At a start there is nothing that could serve on.
     Served,
+}
+
+/// What of the files may have expired: what was in force before may stay, so that a change of another file is taken over.
+#[derive(Clone, Copy)]
+struct Lenience<'a> {
+    invalid: Invalid,
+    before: Option<&'a Tls>,
+}
+
+impl Lenience<'_> {
+    fn takes_certificate(&self, file: &Path, not_after: i64) -> bool {
+        let same = |it: &Served| it.file == file && it.not_after == not_after;
+        self.invalid == Invalid::Served || self.before.is_some_and(|it| it.certificates.iter().any(same))
+    }
+
+    fn takes_revocation(&self, kind: RevocationKind, file: &Path, next_update: i64) -> bool {
+        let same = |it: &Revocation| it.kind == kind && it.file == file && it.next_update <= next_update;
+        self.invalid == Invalid::Served || self.before.is_some_and(|it| it.revocation.iter().any(same))
+    }
 }
 
 impl Tls {
@@ -104,29 +153,38 @@ impl Tls {
         invalid: Invalid,
     ) -> Result<Tls, Vec<Problem>> {
         let mut problems = Vec::new();
+        let lenience = Lenience { invalid, before: before.map(Arc::as_ref) };
         let provider = Arc::new(policy::provider(&settings.policy));
+        if let Some(path) = &settings.key_log
+            && let Err(why) = key_log::KeyLogFile::check(path)
+        {
+            problems.push(Problem::new(&["key-log"], TlsError::KeyLog { file: material::shown(path), why }));
+        }
         let mut certified = Vec::new();
         for files in &settings.certificates {
-            match Certified::read(files, material, &provider, invalid) {
+            match Certified::read(files, material, &provider, lenience) {
                 Ok(read) => certified.push(read),
                 Err(problem) => problems.push(problem),
             }
         }
         let verifier = match &settings.clients {
-            None => Some(WebPkiClientVerifier::no_client_auth()),
-            Some(clients) => {
-                clients::verifier(clients, material, &provider).map_err(|more| problems.extend(more)).ok()
-            }
+            None => Some((WebPkiClientVerifier::no_client_auth(), Vec::new())),
+            Some(clients) => clients::verifier(clients, material, &provider, lenience)
+                .map_err(|more| problems.extend(more))
+                .ok(),
         };
         let context = clients::context(settings.clients.as_ref(), material);
         let before = before.map(|before| &before.resumption);
         let resumption = Resumption::next(settings.ticket_keys.as_deref(), material, context, before)
             .map_err(|problem| problems.push(problem))
             .ok();
-        let (Some(verifier), Some(resumption), true) = (verifier, resumption, problems.is_empty()) else {
+        let (Some((verifier, mut revocation)), Some(resumption), true) =
+            (verifier, resumption, problems.is_empty())
+        else {
             return Err(problems);
         };
 
+        revocation.extend(certified.iter().filter_map(|it| it.stapled.clone()));
         let served = certified.iter().map(Certified::served).collect();
         let setup = |error| vec![Problem::new(&[], TlsError::Setup(error))];
         let choice =
@@ -150,7 +208,7 @@ impl Tls {
         // One is what a browser needs; each costs a write of its own.
         config.send_tls13_tickets = 1;
         let headers = settings.clients.as_ref().map(|it| it.headers.clone()).unwrap_or_default();
-        Ok(Tls { config: Arc::new(config), certificates: served, headers, digest, resumption })
+        Ok(Tls { config: Arc::new(config), certificates: served, revocation, headers, digest, resumption })
     }
 }
 

@@ -33,8 +33,23 @@ const OID: u32 = 6;
 const ENUMERATED: u32 = 10;
 const SEQUENCE: u32 = 16;
 
-/// The bytes of a response for this certificate.
-pub(super) fn read(bytes: &[u8], certificate: &X509Certificate<'_>, now: i64) -> Result<Vec<u8>, OcspError> {
+/// A response for a certificate, which says `good`.
+pub(super) struct Response {
+    pub(super) bytes: Vec<u8>,
+    /// In seconds of Unix time; `None`: newer information is there all the time (RFC 6960 section 4.2.2.1).
+    pub(super) next_update: Option<i64>,
+}
+
+impl Response {
+    pub(super) fn is_in_date(&self, now: i64) -> Result<(), OcspError> {
+        match self.next_update {
+            Some(next) if next < now => Err(OcspError::Expired(rfc3339(next))),
+            _ => Ok(()),
+        }
+    }
+}
+
+pub(super) fn read(bytes: &[u8], certificate: &X509Certificate<'_>) -> Result<Response, OcspError> {
     let (status, basic) = outside(bytes).ok_or(OcspError::Malformed)?;
     if status != 0 {
         return Err(OcspError::Status(status));
@@ -54,10 +69,7 @@ pub(super) fn read(bytes: &[u8], certificate: &X509Certificate<'_>, now: i64) ->
         1 => return Err(OcspError::Revoked),
         _ => return Err(OcspError::Unknown),
     }
-    match single.next_update {
-        Some(next) if next < now => Err(OcspError::Expired(rfc3339(next))),
-        _ => Ok(bytes.to_vec()),
-    }
+    Ok(Response { bytes: bytes.to_vec(), next_update: single.next_update })
 }
 
 /// What a SingleResponse says.
@@ -175,7 +187,7 @@ mod tests {
         let certificate = params.self_signed(&KeyPair::generate().unwrap()).unwrap();
         let (_, certificate) = X509Certificate::from_der(certificate.der()).unwrap();
         let now = 1_600_000_000;
-        let told = |bytes: &[u8]| read(bytes, &certificate, now).map(drop);
+        let told = |bytes: &[u8]| read(bytes, &certificate).and_then(|it| it.is_in_date(now));
         let (serial, next) = (&[0, 0x8a, 1][..], &b"21200101000000Z"[..]);
         let good = response(serial, &[0x80, 0], next);
         assert_eq!(told(&good), Ok(()));

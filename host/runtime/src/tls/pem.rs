@@ -21,7 +21,7 @@ pub enum PemError {
     Closed { line: usize, label: String },
     #[error("line {line}: cannot read the {label} that begins here: {why}")]
     Content { line: usize, label: String, why: String },
-    #[error("the file has no {wanted}{}", if found.is_empty() { String::new() } else { format!(", but {}", found.join(", ")) })]
+    #[error("the file has no {wanted}{}: name the file that has one", if found.is_empty() { String::new() } else { format!(", but {}", found.join(", ")) })]
     Missing { wanted: &'static str, found: Vec<String> },
     #[error(
         "the file is not PEM but binary, such as DER or PKCS #12; convert it: `openssl {command} -inform DER -in FILE -out NEW`, \
@@ -275,12 +275,18 @@ mod tests {
 
     #[test]
     fn what_is_there_instead_is_named() {
-        assert_eq!(key("").unwrap_err().to_string(), "the file has no private key");
-        assert_eq!(key(CERTIFICATE).unwrap_err().to_string(), "the file has no private key, but CERTIFICATE");
+        assert_eq!(
+            key("").unwrap_err().to_string(),
+            "the file has no private key: name the file that has one"
+        );
+        assert_eq!(
+            key(CERTIFICATE).unwrap_err().to_string(),
+            "the file has no private key, but CERTIFICATE: name the file that has one"
+        );
         let request = CERTIFICATE.replace("CERTIFICATE", "CERTIFICATE REQUEST");
         assert_eq!(
             certificates(&request).unwrap_err().to_string(),
-            "the file has no certificate, but CERTIFICATE REQUEST"
+            "the file has no certificate, but CERTIFICATE REQUEST: name the file that has one"
         );
         let der = super::certificates(&[0x30, 0x82, 1, 0, 0xff]).unwrap_err();
         assert_eq!(der, PemError::Binary { command: "x509" });

@@ -273,9 +273,10 @@ fn what_cannot_be_served_is_refused_with_place_and_remedy() {
     }
     assert_eq!(refused(&lab, &settings(&[&old, &good, &swapped])).len(), 2, "all are told");
     assert!(Tls::load(&settings(&[&old]), None, Invalid::Served).is_ok());
-    // What runs goes on, whatever else a reload is for.
+    // What runs goes on, whatever else a reload is for, and whatever other file changes.
     let served = Tls::load(&settings(&[&old]), None, Invalid::Served).unwrap();
     assert!(Tls::load(&settings(&[&old]), Some(&served), Invalid::Refused).is_ok());
+    assert!(Tls::load(&settings(&[&good, &old]), Some(&served), Invalid::Refused).is_ok());
 }
 
 #[test]
@@ -285,7 +286,7 @@ fn clients_show_certificates() {
     let (good, revoked) = (lab.ecdsa("good", &["client"]), lab.ecdsa("revoked", &["client"]));
     let crl = lab.crl("crl.pem", &[&[0x0a, 7]], 2120);
     let elsewhere = Lab::new();
-    let stranger = elsewhere.ecdsa("stranger", &["client"]);
+    let untrusted = elsewhere.ecdsa("untrusted", &["client"]);
     for version in [&version::TLS12, &version::TLS13] {
         for required in [true, false] {
             let clients = Some(asking(&lab, vec![crl.clone()], required));
@@ -296,7 +297,7 @@ fn clients_show_certificates() {
             assert_eq!(tried(None).is_ok(), !required);
             // Another CA of the same name.
             use rustls::CertificateError::{BadSignature, Revoked};
-            for (shows, why) in [(&revoked, Revoked), (&stranger, BadSignature)] {
+            for (shows, why) in [(&revoked, Revoked), (&untrusted, BadSignature)] {
                 assert_eq!(tried(Some(shows)).unwrap_err(), rustls::Error::InvalidCertificate(why));
             }
         }
@@ -341,6 +342,20 @@ fn bad_lists_of_cas_and_revoked_certificates_are_refused() {
     let told = with(&lab.path("ca.pem"), &lab.path("ca.pem"));
     assert!(told[0].1.starts_with("ca.pem: the file has no CRL, but CERTIFICATE"), "{told:?}");
     assert_eq!(with(&broken, &expired).len(), 2);
+
+    // A start takes it, and its clients are refused.
+    let clients = Some(asking(&lab, vec![good, expired.clone()], true));
+    let asks = ClientTls { clients, ..settings(&[&server]) };
+    assert!(Tls::load(&asks, None, Invalid::Refused).is_err());
+    let tls = Tls::load(&asks, None, Invalid::Served).unwrap();
+    let of_crls: Vec<_> = tls.revocation.iter().map(|it| (it.kind, it.next_update)).collect();
+    assert_eq!(of_crls, [(RevocationKind::Crl, 4_733_510_400), (RevocationKind::Crl, 1_640_995_200)]);
+    assert_eq!(tls.revocation[1].file, expired);
+    // What has expired since does not keep another file from being taken over.
+    let renewed = lab.ecdsa("server", &["a.test", "b.test"]);
+    assert_eq!(renewed.certificate, server.certificate);
+    let next = Tls::load(&asks, Some(&tls), Invalid::Refused).unwrap();
+    assert_eq!(next.certificates[0].names.len(), 2);
 }
 
 /// A client that resumes its session, and how it went.
