@@ -101,9 +101,9 @@ fn certificates_are_read() {
         let signed = rcgen::generate_simple_self_signed([name.to_owned()]).unwrap();
         (signed.cert.pem(), signed.signing_key.serialize_pem())
     };
-    let ((certificate, key), (_, stranger)) = (made("shop.example"), made("other.example"));
+    let ((certificate, key), (_, other)) = (made("shop.example"), made("other.example"));
     folder.write("a.pem", certificate);
-    folder.write("a.key", stranger);
+    folder.write("a.key", other);
     let refused = check(&folder, &[]).refused(1);
     assert!(refused.contains("does not belong to the certificate"), "{refused}");
     folder.write("a.key", key);

@@ -155,7 +155,7 @@ fn what_is_no_pack_is_refused_and_says_why() {
 #[test]
 fn a_component_of_another_world_is_refused() {
     let shop = Shop::start(&packs::guest("plain"), "");
-    // A component with a manifest and nothing else: it has no hook, and one that imports a stranger.
+    // A component with a manifest and nothing else: it has no hook, and one with an import that Shunt does not have.
     let manifest = "[pack]\nname = \"other\"\nversion = \"1.0.0\"\nwit = \"0.1\"\n\n[slots]\nweb = \"x\"\n";
     let section = |id: u8, content: &[u8]| [&[id], &leb(content.len())[..], content].concat();
     let custom = section(0, &[&[10], &b"shunt:pack"[..], manifest.as_bytes()].concat());

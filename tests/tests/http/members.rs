@@ -246,35 +246,35 @@ fn nobody_to_connect_to() {
 }
 
 /// A listener whose queue is full: connects to it hang. Holds what fills it.
-struct Deaf {
+struct FullQueue {
     address: SocketAddr,
     _listener: Socket,
     _queued: Vec<TcpStream>,
 }
 
-impl Deaf {
-    fn new() -> Deaf {
+impl FullQueue {
+    fn new() -> FullQueue {
         let address = address::free();
         let listener = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
         listener.bind(&address.into()).unwrap();
         listener.listen(0).unwrap();
         let soon = std::time::Duration::from_millis(200);
         let queued = std::iter::from_fn(|| TcpStream::connect_timeout(&address, soon).ok()).collect();
-        Deaf { address, _listener: listener, _queued: queued }
+        FullQueue { address, _listener: listener, _queued: queued }
     }
 }
 
 #[test]
 fn a_member_that_does_not_accept_is_given_up() {
-    let deaf = Deaf::new();
+    let full = FullQueue::new();
     let origin = Origin::named("a");
-    let site = Site::members("timeouts = { connect = \"300ms\" }", &[deaf.address, origin.address()]);
+    let site = Site::members("timeouts = { connect = \"300ms\" }", &[full.address, origin.address()]);
     let mut client = site.client();
     for _ in 0..4 {
         assert_eq!(client.get("/").text(), "a");
     }
     // It has its own time, which is not that of the first byte.
-    let site = Site::members("timeouts = { connect = \"1s\", first-byte = \"200ms\" }", &[deaf.address]);
+    let site = Site::members("timeouts = { connect = \"1s\", first-byte = \"200ms\" }", &[full.address]);
     let answer = site.client().get("/");
     assert_eq!((answer.status(), answer.text().as_str()), (502, "no member accepted a connection\n"));
 }

@@ -346,10 +346,10 @@ fn what_has_no_address_there_is_refused() {
     }
     let site = Site::start("unmapped", Through::Tun, 1);
     // On the client's segment, and in no map.
-    let stranger: IpAddr = "2001:db8:6::1:77".parse().unwrap();
-    site.lab.client.run(&format!("ip address add {stranger}/64 dev six nodad")).unwrap();
+    let unmapped: IpAddr = "2001:db8:6::1:77".parse().unwrap();
+    site.lab.client.run(&format!("ip address add {unmapped}/64 dev six nodad")).unwrap();
     let server = SocketAddr::new(site.lab.server_address(Family::V6), Member::HTTP[0]);
-    let error = site.lab.client.connect(stranger, server).unwrap_err();
+    let error = site.lab.client.connect(unmapped, server).unwrap_err();
     let kind = error.downcast_ref::<std::io::Error>().map(std::io::Error::kind);
     assert_eq!(kind, Some(ErrorKind::PermissionDenied), "{error:?}");
     let refused = || site.shunt.client(&["status"]).unwrap_or_default();

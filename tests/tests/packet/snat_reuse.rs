@@ -19,10 +19,10 @@ use crate::has_labs;
 /// What an ordinary connection takes here is a millisecond or two; the client's second SYN goes after one second.
 const SOON: Duration = Duration::from_millis(2_500);
 
-/// Members that never hear of a client's reset: the first does not heed it, the second does not get it.
-fn deaf_members(site: &PacketSite) {
+/// Has members keep connections that the client has reset: the first ignores the reset, the second does not get it.
+fn ignore_resets(site: &PacketSite) {
     site.topology.members[0].host.run("sysctl -w net.ipv4.tcp_rfc1337=1").unwrap();
-    let table = "table inet lab { chain deaf {
+    let table = "table inet lab { chain no_resets {
         type filter hook prerouting priority raw;
         tcp dport { 80, 8080 } tcp flags & rst == rst drop
     }\n}";
@@ -78,7 +78,7 @@ fn without_the_promise_connections_fail() {
     let snat = "ports = \"20000-20000\"\ntime-wait = \"0s\"".to_owned();
     let plan = Plan { snat, ..Plan::new(Mode::Snat) };
     let site = PacketSite::start("snat-broken", Shape::TwoArm, &plan);
-    deaf_members(&site);
+    ignore_resets(&site);
     let mut failed = 0;
     let client = site.topology.client.clone();
     let seen = client.within(|| {
@@ -101,7 +101,7 @@ fn no_port_is_offered_while_the_member_holds_it() {
     let snat = format!("ports = \"20000-{}\"", 20_000 + PORTS - 1);
     let plan = Plan { snat, members: 1, ..Plan::new(Mode::Snat) };
     let site = PacketSite::start("snat-quarantine", Shape::TwoArm, &plan);
-    deaf_members(&site);
+    ignore_resets(&site);
     let client = site.topology.client.clone();
     let (ports, refused) = client
         .within(|| {
@@ -141,7 +141,7 @@ fn ten_thousand_reuses() {
     let snat = format!("ports = \"20000-{}\"", 20_000 + PORTS - 1);
     let plan = Plan { snat, ..Plan::new(Mode::Snat) };
     let site = PacketSite::start("snat-promise", Shape::TwoArm, &plan);
-    deaf_members(&site);
+    ignore_resets(&site);
     let client = site.topology.client.clone();
     let mut used: HashMap<(String, u16), Instant> = HashMap::new();
     let mut shortest = Duration::MAX;

@@ -206,8 +206,8 @@ async fn a_registry_that_says_nothing_is_not_waited_for() {
     .await;
     says(pulled(&fake, ":1.0.0").await, "said nothing for 0.3 s");
     // One that accepts and never answers, not even TLS.
-    let deaf = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let name = deaf.local_addr().unwrap().to_string();
+    let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let name = silent.local_addr().unwrap().to_string();
     for insecure in [vec![name.clone()], Vec::new()] {
         let settings = Settings {
             insecure,
