@@ -1,10 +1,15 @@
 //! Proxies in a change: listeners are opened and registered with every worker before any takes the snapshot.
 
 use std::collections::BTreeMap;
+use std::fmt;
+use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
+use std::time::Duration;
 
+use shunt_sys::listen::ListenError;
 use tokio::sync::oneshot;
+use tokio::time::sleep;
 
 use crate::worker::{Command, Worker};
 use shunt_runtime::Snapshot;
@@ -12,6 +17,10 @@ use shunt_runtime::plane::{Next, Plane, Preparation, Prepared, Step};
 
 /// Connections that the kernel holds for a listener until they are accepted.
 const BACKLOG: u32 = 8192;
+
+/// What holds an address may be a listener that is closing, of a change just before this one or of the Shunt before this
+/// one: it takes no longer.
+const CLOSING: Duration = Duration::from_millis(300);
 
 /// The plane of proxies.
 pub struct ProxyPlane {
@@ -36,7 +45,14 @@ impl ProxyPlane {
 
     async fn ready<'a>(&'a self, next: Next<'a>) -> Preparation<'a> {
         if concerns(next) {
-            let mut sockets = bind(next, self.workers.len())?;
+            let mut sockets = match bind(next, self.workers.len()) {
+                Err(problems) if problems.iter().any(NotBound::is_in_use) => {
+                    sleep(CLOSING).await;
+                    bind(next, self.workers.len())
+                }
+                bound => bound,
+            }
+            .map_err(|problems| problems.iter().map(NotBound::to_string).collect::<Vec<_>>())?;
             // From here on workers hold something, which is taken back when this is dropped.
             let ready = Ready { workers: &self.workers, snapshot: Some(Arc::clone(next.snapshot)) };
             let mut waits = Vec::new();
@@ -114,6 +130,24 @@ impl Drop for Ready<'_> {
     }
 }
 
+/// A virtual whose address cannot be listened on.
+struct NotBound {
+    virtual_: String,
+    error: ListenError,
+}
+
+impl NotBound {
+    fn is_in_use(&self) -> bool {
+        self.error.source.kind() == io::ErrorKind::AddrInUse
+    }
+}
+
+impl fmt::Display for NotBound {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "virtual {}: {}", self.virtual_, self.error)
+    }
+}
+
 /// Does a change concern proxies?
 fn concerns(next: Next<'_>) -> bool {
     let same = |before: &Snapshot, after: &Snapshot| {
@@ -126,7 +160,7 @@ fn concerns(next: Next<'_>) -> bool {
 }
 
 /// Opens the listeners that are new: one socket per worker.
-fn bind(next: Next<'_>, count: usize) -> Result<BTreeMap<SocketAddr, Vec<TcpListener>>, Vec<String>> {
+fn bind(next: Next<'_>, count: usize) -> Result<BTreeMap<SocketAddr, Vec<TcpListener>>, Vec<NotBound>> {
     let held: Vec<SocketAddr> =
         next.before.virtuals.iter().flat_map(|it| it.settings.listen.iter().copied()).collect();
     let mut sockets = BTreeMap::new();
@@ -145,7 +179,7 @@ fn bind(next: Next<'_>, count: usize) -> Result<BTreeMap<SocketAddr, Vec<TcpList
         };
         match opened {
             Ok(group) => drop(sockets.insert(address, group)),
-            Err(error) => problems.push(format!("virtual {}: {error}", virtual_.name)),
+            Err(error) => problems.push(NotBound { virtual_: virtual_.name.clone(), error }),
         }
     }
     if problems.is_empty() { Ok(sockets) } else { Err(problems) }

@@ -58,6 +58,17 @@ fn a_reload_that_takes_listeners_out_under_load_fails_no_request() {
     }
 }
 
+#[test]
+fn a_listener_that_is_closing_may_be_opened_again() {
+    let place = place();
+    let with = std::fs::read_to_string(place.daemon.folder().config()).unwrap();
+    for _ in 0..3 {
+        place.daemon.reload(&place.without);
+        place.daemon.reload(&with);
+        assert!(Talk::begin(place.clear, None, false).unwrap().ask().unwrap());
+    }
+}
+
 /// Every kind of connection: TLS or not, HTTP/2 or not.
 const KINDS: [(bool, bool); 4] = [(false, false), (false, true), (true, false), (true, true)];
 
