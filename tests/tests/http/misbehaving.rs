@@ -37,7 +37,7 @@ fn compare(site: &Site, before: &Value, requests: u64, cells: &[&str], missing: 
     let line = || format!("| {} | {} |", cells.join(" | "), counted(site, before, requests));
     let begins = format!("| {} |", cells.join(" | "));
     if PAGE.contains(&begins) {
-        until("what is counted", || PAGE.contains(&line()));
+        until(&format!("{begins} what is counted"), || PAGE.contains(&line()));
     } else {
         until("it is let go", || site.daemon.status()["virtuals"][0]["open"] == 0);
         missing.push(line());

@@ -387,7 +387,6 @@ impl MemberBody {
             }
             Poll::Pending => Poll::Pending,
             Poll::Ready(Some(Err(error))) => {
-                lease.member().counters.failures.add(1);
                 self.lease = None;
                 Poll::Ready(Some(Err(BodyError::Member(error.to_string()))))
             }

@@ -21,12 +21,14 @@ const CRL: &[&str] = &["client-certificates", "crl"];
 const CA: &[&str] = &["client-certificates", "ca"];
 
 /// What verifies clients, and when its CRLs expire.
+type Verifier = (Arc<dyn ClientCertVerifier>, Vec<Revocation>);
+
 pub(super) fn verifier(
     settings: &ClientCertificates,
     material: &Material,
     provider: &Arc<CryptoProvider>,
     lenience: Lenience<'_>,
-) -> Result<(Arc<dyn ClientCertVerifier>, Vec<Revocation>), Vec<Problem>> {
+) -> Result<Verifier, Vec<Problem>> {
     let (mut problems, mut crls, mut listed) = (Vec::new(), Vec::new(), Vec::new());
     let roots = roots(CA, &settings.ca, material).unwrap_or_else(|more| {
         problems.extend(more);
