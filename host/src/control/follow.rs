@@ -55,7 +55,7 @@ fn tell_expired(snapshot: &Snapshot, told: &mut BTreeSet<(String, PathBuf, i64)>
             let (of, file, at) = (format!("virtual {name}"), file.display(), tls::rfc3339(at));
             match kind {
                 None => {
-                    tracing::error!(event = "certificate-expired", of, %file, at, "renew the certificate")
+                    tracing::error!(event = "certificate-expired", of, %file, at, "renew the certificate");
                 }
                 Some(RevocationKind::Crl) => tracing::error!(
                     event = "crl-expired", of, %file, at,
