@@ -7,6 +7,7 @@ use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use tokio::net::TcpListener;
 use tokio::runtime::{Builder, LocalOptions};
@@ -17,6 +18,10 @@ use crate::listener::Listener;
 use crate::member::SWEEP_EVERY;
 use crate::view::Views;
 use shunt_runtime::Snapshot;
+
+/// A timer that is set to be the next of a worker's wakes it by a write to an eventfd (tokio 1.54), whoever sets it. Those
+/// of each connection are for longer than this one.
+const TICK: Duration = Duration::from_secs(1);
 
 /// What the control thread asks of a worker.
 pub enum Command {
@@ -91,6 +96,7 @@ async fn run(number: usize, mut inbox: mpsc::UnboundedReceiver<Command>) {
     // Those that the next snapshot adds.
     let mut prepared: HashMap<SocketAddr, TcpListener> = HashMap::new();
     let mut sweep = tokio::time::interval(SWEEP_EVERY);
+    let mut tick = tokio::time::interval(TICK);
     loop {
         let command = tokio::select! {
             command = inbox.recv() => command,
@@ -98,6 +104,7 @@ async fn run(number: usize, mut inbox: mpsc::UnboundedReceiver<Command>) {
                 views.sweep();
                 continue;
             }
+            _ = tick.tick() => continue,
         };
         match command {
             None => return,
