@@ -44,19 +44,27 @@ const GRACE: Duration = Duration::from_secs(2);
 const LINGER: Duration = Duration::from_secs(10);
 
 /// Serves a connection to its end.
-pub(crate) async fn serve<S: ClientStream>(listener: Rc<Listener>, connection: Rc<Connection>, stream: S) {
-    // Boxed, for it is large, and given back: the connection may do nothing for long.
-    let begun = Box::pin(begin(&listener, connection, stream)).await;
-    let Some(mut connection) = begun else { return };
-    connection.run(&listener).await;
-    if let Some(stream) = connection.into_lingering() {
-        Box::pin(client::linger(stream, LINGER)).await;
+///
+/// What it begins with has a box of its own, made before the future, which would keep room for it: the connection may do
+/// nothing for long.
+pub(crate) fn serve<S: ClientStream>(
+    listener: Rc<Listener>,
+    connection: Rc<Connection>,
+    stream: S,
+) -> impl Future<Output = ()> {
+    let beginning = Box::pin(begin(Rc::clone(&listener), connection, stream));
+    async move {
+        let Some(mut connection) = beginning.await else { return };
+        connection.run(&listener).await;
+        if let Some(stream) = connection.into_lingering() {
+            Box::pin(client::linger(stream, LINGER)).await;
+        }
     }
 }
 
 /// Sends SETTINGS and waits for the client's preface; `None`: it does not come.
 async fn begin<S: ClientStream>(
-    listener: &Listener,
+    listener: Rc<Listener>,
     connection: Rc<Connection>,
     stream: S,
 ) -> Option<Box<Http2Connection<S>>> {
