@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 
 use shunt_tests::address;
-use shunt_tests::frames::{Client, END_HEADERS, END_STREAM, Frame, HEADERS, block};
+use shunt_tests::frames::{Client, END_HEADERS, END_STREAM, Frame, HEADERS, Server, block};
 use shunt_tests::origin::{Origin, ok};
 use shunt_tests::site::{self, Site};
 
@@ -195,4 +195,93 @@ fn connections_that_are_not_kept() {
         assert_eq!(client.get("/").text(), "GET / HTTP/1.1 0");
         assert_eq!(counted(&site, "connections"), count);
     }
+}
+
+/// A client that reads nothing of its answer holds back the origin behind the member, whatever it speaks, and no other
+/// request on the connection that they share.
+#[test]
+fn a_client_that_does_not_read_holds_back_the_origin() {
+    for http_2 in [false, true] {
+        let origin = Origin::start(|call| {
+            let request = call.request()?;
+            if !request.head.line.contains("/endless") {
+                return call.send(ok("a"));
+            }
+            call.send("HTTP/1.1 200 OK\r\nContent-Length: 100000000000\r\n\r\n")?;
+            call.stream().set_write_timeout(Some(std::time::Duration::from_millis(300)))?;
+            while call.send([b'x'; 1 << 16]).is_ok() {}
+            call.mark("held back");
+            call.until_end();
+            call.mark("cut");
+            Ok(())
+        });
+        let site = chain(PRIOR_KNOWLEDGE, origin.address());
+        let mut stuck = site.client();
+        let mut stuck_stream = Client::connect(site.address);
+        stuck_stream.polite = false;
+        if http_2 {
+            stuck_stream.request("GET", "/endless", &[]);
+        } else {
+            stuck.send("GET /endless HTTP/1.1\r\nHost: h\r\n\r\n");
+        }
+        origin.wait_mark("held back");
+        for _ in 0..3 {
+            assert_eq!(site.client().get("/").text(), "a");
+        }
+        assert_eq!(counted(&site, "connections"), 1);
+        drop((stuck, stuck_stream));
+        origin.wait_mark("cut");
+    }
+}
+
+/// Each connection answers its first request when the test says so, and tells how Shunt ends it.
+fn patient() -> Origin {
+    Origin::start(|call| {
+        let mut server = Server::begin(call, &[])?;
+        let stream = server.request()?;
+        call.mark("request");
+        call.await_mark("go on")?;
+        server.answer(stream, b"a")?;
+        call.mark(format!("goaway {:?}", server.rest()));
+        Ok(())
+    })
+}
+
+#[test]
+fn a_member_that_is_taken_out() {
+    let (origin, other) = (patient(), patient());
+    let config = |site: SocketAddr, member: &Origin| {
+        let pool = "protocol = \"h2\"\nkeep-alive = \"30s\"";
+        site::config(site, PRIOR_KNOWLEDGE, &site::pool("web", pool, &[member.address()]))
+    };
+    let site = Site::configured(|listen| config(listen, &origin));
+    let mut client = Client::connect(site.address);
+    let first = client.request("GET", "/", &[]);
+    origin.wait_mark("request");
+    site.daemon.reload(&config(site.address, &other));
+    other.tell("go on");
+    assert_eq!(client.get("/").text(), "a", "the next goes to the other");
+    origin.tell("go on");
+    assert_eq!(client.answer(first).text(), "a", "what is under way gets its answer");
+    origin.wait_mark("goaway Some(0)");
+    // One that is idle ends at once.
+    site.daemon.reload(&config(site.address, &origin));
+    other.wait_mark("goaway Some(0)");
+}
+
+#[test]
+fn a_drain_lets_streams_of_members_finish() {
+    let origin = patient();
+    let mut site = Site::configured(|listen| {
+        site::config(listen, PRIOR_KNOWLEDGE, &site::pool("web", "protocol = \"h2\"", &[origin.address()]))
+    });
+    let mut client = Client::connect(site.address);
+    let stream = client.request("GET", "/", &[]);
+    origin.wait_mark("request");
+    site.daemon.signal(shunt_tests::daemon::Signal::SIGTERM);
+    site.daemon.wait_log("draining");
+    origin.tell("go on");
+    assert_eq!(client.answer(stream).text(), "a");
+    client.rest();
+    assert!(site.daemon.wait().success());
 }
