@@ -184,9 +184,9 @@ fn remove_per_connection(headers: &mut HeaderMap) {
     }
 }
 
-/// Gives values bytes of their own. Those of a member are parts of what was read from it at once, and the crate keeps
+/// Gives values bytes of their own. Those that came by HTTP/1 are parts of what was read at once, and the crate keeps
 /// values in its table (RFC 7541 section 2.3.2) for as long as the connection lives: the date of each second among them.
-fn detach(headers: &mut HeaderMap) {
+pub(in crate::http) fn detach(headers: &mut HeaderMap) {
     for value in headers.values_mut() {
         if let Ok(mut own) = HeaderValue::from_bytes(value.as_bytes()) {
             own.set_sensitive(value.is_sensitive());

@@ -22,5 +22,6 @@ mod watched;
 mod websocket;
 mod wire;
 
+pub(in crate::http) use exchange::detach;
 pub(crate) use floods::PREFACE;
 pub(in crate::http) use floods::{Bound, Spent};

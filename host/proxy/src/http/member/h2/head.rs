@@ -5,6 +5,7 @@ use http::uri::{Authority, Parts, Scheme};
 use http::{Request, StatusCode, Uri, Version, request, response};
 
 use crate::http::h1::framing::decimal;
+use crate::http::h2::detach;
 use crate::http::member::Broken;
 
 /// A request as a member gets it, with a body of this length, if that is known.
@@ -14,6 +15,7 @@ pub(super) fn of_member(head: &request::Parts, length: Option<u64>, scheme: &Sch
     let headers = request.headers_mut();
     headers.clone_from(&head.headers);
     remove_per_connection(headers);
+    detach(headers);
     // Said again, for a rule may have made the body another one.
     let said = headers.remove(header::CONTENT_LENGTH).is_some();
     if let Some(length) = length.filter(|length| said || *length > 0) {
@@ -80,6 +82,7 @@ pub(super) fn check_fields(fields: &HeaderMap) -> Result<(), Broken> {
 
 #[cfg(test)]
 mod tests {
+    use bytes::Bytes;
     use http::Response;
 
     use super::*;
@@ -120,6 +123,19 @@ mod tests {
         assert_eq!(made.headers()[header::TE], "trailers");
         assert_eq!(request("POST", "/", &fields, Some(3)).headers()[header::CONTENT_LENGTH], "3");
         assert!(request("POST", "/", &[("te", "gzip")], None).headers().is_empty());
+    }
+
+    #[test]
+    fn a_request_holds_nothing_of_what_was_read_with_it() {
+        let read = Bytes::from(b"x.example and all that came with it".to_vec());
+        let value = HeaderValue::from_maybe_shared(read.slice(..9)).unwrap();
+        let mut head = Request::new(()).into_parts().0;
+        head.headers.insert(header::HOST, value.clone());
+        head.headers.insert(header::ORIGIN, value);
+        let made = of_member(&head, None, &Scheme::HTTP);
+        drop(head);
+        assert_eq!(made.headers()[header::ORIGIN], "x.example");
+        assert!(read.is_unique(), "values are parts of what was read");
     }
 
     #[test]

@@ -11,6 +11,7 @@ use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
 use crate::http::body::RequestBody;
+use crate::http::h2::detach;
 use crate::http::member::Broken;
 use crate::http::member::outgoing::{MOST_KEPT, Pace, Resend};
 
@@ -112,7 +113,8 @@ impl Upload {
                     Err(frame) => {
                         // They are not kept.
                         self.kept = None;
-                        let trailers = frame.into_trailers().unwrap_or_default();
+                        let mut trailers = frame.into_trailers().unwrap_or_default();
+                        detach(&mut trailers);
                         sending.send_trailers(trailers).map_err(Broken::Http2)?;
                         self.sent = true;
                     }
