@@ -58,14 +58,17 @@ impl Worker {
                 // It works unpinned too, with caches that are less warm.
                 tracing::debug!(number, core, %error, "not pinned");
             }
-            let runtime =
-                match Builder::new_current_thread().enable_all().build_local(LocalOptions::default()) {
-                    Ok(runtime) => runtime,
-                    Err(error) => {
-                        let _ = ready.send(Err(error));
-                        return;
-                    }
-                };
+            let runtime = match Builder::new_current_thread()
+                .enable_io()
+                .enable_time()
+                .build_local(LocalOptions::default())
+            {
+                Ok(runtime) => runtime,
+                Err(error) => {
+                    let _ = ready.send(Err(error));
+                    return;
+                }
+            };
             let _ = ready.send(Ok(()));
             runtime.block_on(run(number, inbox));
         })?;

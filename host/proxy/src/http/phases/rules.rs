@@ -178,6 +178,7 @@ impl Transaction {
                     });
                     if self.can_replay() && another {
                         self.tried.push(tried);
+                        self.wait_for_member();
                         return Ok(None);
                     }
                     break;

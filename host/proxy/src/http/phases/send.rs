@@ -5,7 +5,6 @@ use std::rc::Rc;
 use http::{Method, StatusCode, response};
 use shunt_rules::ConnectCause;
 
-use crate::deadline::Waiting;
 use crate::http::body::{RequestBody, RequestBodyFailure};
 use crate::http::fields::switches_to_http;
 use crate::http::member::{Broken, Lease, MOST_KEPT, Resend, SendError};
@@ -94,7 +93,6 @@ impl Transaction {
         if self.view.hooks.contains(shunt_rules::Hook::OnDone) {
             self.first_byte = Some(self.started.elapsed());
         }
-        self.stream.deadline.wait_idle(Waiting::Body);
         Ok(Sent::Response(response, lease))
     }
 
