@@ -41,7 +41,7 @@ pub enum HeaderEdit {
 }
 
 impl HeaderEdit {
-    pub(crate) fn name(&self) -> &HeaderName {
+    pub fn name(&self) -> &HeaderName {
         match self {
             HeaderEdit::Set(name, _) | HeaderEdit::Remove(name) => name,
         }

@@ -17,6 +17,7 @@ use crate::http::client_body::ClientBody;
 use crate::http::fields::prepare_trailers;
 use crate::http::finish::Finish;
 use crate::http::h1::refusal::Refusal;
+use crate::http::lines::Lines;
 use crate::http::member::Lease;
 
 /// Why a body ended before its end.
@@ -266,6 +267,8 @@ impl Body for RequestBody {
 
 /// What is sent to a client, with what has to happen when it ends.
 pub(crate) struct ResponseBody {
+    /// Fields that belong in front of it and are not in the head that it comes with.
+    pub(crate) lines: Option<Lines>,
     source: Source,
     finish: Option<Box<Finish>>,
 }
@@ -279,11 +282,17 @@ enum Source {
 impl ResponseBody {
     pub(crate) fn whole(bytes: Bytes) -> Self {
         let source = if bytes.is_empty() { Source::Empty } else { Source::Whole(bytes) };
-        ResponseBody { source, finish: None }
+        ResponseBody { lines: None, source, finish: None }
     }
 
     pub(crate) fn from_member(body: MemberBody) -> Self {
-        ResponseBody { source: Source::Member(body), finish: None }
+        ResponseBody { lines: None, source: Source::Member(body), finish: None }
+    }
+
+    /// The same with these fields.
+    pub(crate) fn behind(mut self, lines: Option<Lines>) -> Self {
+        self.lines = lines;
+        self
     }
 
     /// Whether more of it has to come from a member.

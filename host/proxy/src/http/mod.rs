@@ -6,6 +6,7 @@ pub(crate) mod fields;
 pub(crate) mod finish;
 pub(crate) mod h1;
 pub(crate) mod h2;
+pub(crate) mod lines;
 pub(crate) mod member;
 pub(crate) mod own_answer;
 pub(crate) mod phases;

@@ -7,6 +7,7 @@ use bytes::Bytes;
 use http::{StatusCode, header, response};
 
 use super::write::{write_decimal, write_field};
+use crate::http::lines::Lines;
 use crate::http::reason::ReasonPhrase;
 
 /// What an answer is to.
@@ -46,10 +47,12 @@ impl Framing {
     }
 }
 
-/// Appends the head of an answer. `length` is that of the body, where it is known; `stays`: the connection does.
+/// Appends the head of an answer. `lines`: fields beside those of `parts`; `length` is that of the body, where it is
+/// known; `stays`: the connection does.
 pub(super) fn write_head(
     out: &mut Vec<u8>,
     parts: &response::Parts,
+    lines: Option<&Lines>,
     asked: Asked,
     framing: Framing,
     length: Option<u64>,
@@ -57,6 +60,10 @@ pub(super) fn write_head(
 ) {
     write_status(out, parts, asked.http_11);
     let (mut dated, mut said_length, mut switched) = (false, false, false);
+    if let Some(lines) = lines {
+        dated = lines.is_dated();
+        out.extend_from_slice(lines.as_bytes());
+    }
     for (name, value) in &parts.headers {
         match *name {
             header::CONTENT_LENGTH => {
@@ -126,7 +133,7 @@ pub(super) fn write_refusal(out: &mut Vec<u8>, answer: http::Response<Bytes>) {
     let (parts, body) = answer.into_parts();
     let asked = Asked { http_11: true, head: false, keep_alive: false };
     let length = body.len() as u64;
-    write_head(out, &parts, asked, Framing::Length(length), Some(length), false);
+    write_head(out, &parts, None, asked, Framing::Length(length), Some(length), false);
     out.extend_from_slice(&body);
 }
 

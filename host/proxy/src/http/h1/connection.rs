@@ -190,13 +190,17 @@ impl<S: ClientStream> Http1Connection<S> {
 
     /// Writes an answer, and waits until the next request can be read. Fails where none follows.
     async fn write_answer(&self, response: Response<ResponseBody>, asked: Asked) -> Result<(), End> {
-        let (parts, body) = response.into_parts();
+        let (parts, mut body) = response.into_parts();
+        let lines = body.lines.take();
         let length = body.size_hint().exact();
         let framing = Framing::of(asked, parts.status, length);
         let is_last = self.stream.is_last.get();
         let stays =
             asked.keep_alive && framing != Framing::UntilClosed && !is_last && !self.listener.is_closed();
-        self.wire.write_head(|out| answer::write_head(out, &parts, asked, framing, length, stays));
+        self.wire.write_head(|out| {
+            answer::write_head(out, &parts, lines.as_ref(), asked, framing, length, stays);
+        });
+        drop(lines);
         head::give_spare(parts.headers);
         let mut sending = Sending { framing, body, is_taken: framing == Framing::None, is_broken: false };
         poll_fn(|cx| self.poll_answer(&mut sending, cx)).await?;

@@ -272,7 +272,7 @@ fn take_spare() -> HeaderMap {
 }
 
 /// Takes back the fields of a message that is out.
-pub(super) fn give_spare(mut headers: HeaderMap) {
+pub(crate) fn give_spare(mut headers: HeaderMap) {
     if headers.capacity() > 0 && headers.capacity() <= MOST_SPARE_FIELDS {
         headers.clear();
         SPARE.with_borrow_mut(|spare| {

@@ -17,7 +17,7 @@ pub(crate) mod framing;
 #[cfg(test)]
 mod fuzzed;
 mod half_close;
-mod head;
+pub(crate) mod head;
 mod input;
 pub(crate) mod refusal;
 pub(crate) mod wire;

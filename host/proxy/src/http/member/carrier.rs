@@ -12,6 +12,7 @@ use super::h2::Exchange;
 use super::outgoing::Pace;
 use super::response::Piece;
 use crate::http::body::RequestBody;
+use crate::http::lines::Lines;
 use crate::member::MemberView;
 use crate::server::ServerStream;
 
@@ -23,10 +24,10 @@ pub(super) enum Carrier {
 use Carrier::{Http1, Http2};
 
 impl Carrier {
-    /// Takes up a request.
-    pub(super) fn begin(&mut self, head: &request::Parts, body: RequestBody) {
+    /// Takes up a request. `passes`: nothing looks at the fields of its answer, see [`Carrier::take_lines`].
+    pub(super) fn begin(&mut self, head: &request::Parts, body: RequestBody, passes: bool) {
         match self {
-            Http1(connection) => connection.begin(head, body),
+            Http1(connection) => connection.begin(head, body, passes),
             Http2(exchange) => exchange.begin(head, body),
         }
     }
@@ -41,6 +42,14 @@ impl Carrier {
         match self {
             Http1(connection) => connection.poll_answer(method, cx, inform),
             Http2(exchange) => exchange.poll_answer(cx, inform),
+        }
+    }
+
+    /// The fields of the answer, where they are not in its head.
+    pub(super) fn take_lines(&mut self) -> Option<Lines> {
+        match self {
+            Http1(connection) => connection.take_lines(),
+            Http2(_) => None,
         }
     }
 

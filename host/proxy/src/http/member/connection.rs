@@ -17,6 +17,7 @@ use tokio::task::{JoinHandle, spawn_local};
 use tokio_rustls::rustls::pki_types::ServerName;
 
 use crate::http::body::RequestBody;
+use crate::http::lines::Lines;
 use crate::server::{ReadHalf, ServerStream, WriteHalf};
 
 use super::Broken;
@@ -34,6 +35,10 @@ pub(super) struct ServerConnection {
     /// What was read and not looked at.
     read: BytesMut,
     read_size: usize,
+    /// Nothing looks at the fields of the answer.
+    passes: bool,
+    /// They, until they are taken.
+    lines: Option<Lines>,
     /// Of the answer that is coming in; ended between requests.
     body: Body,
     keep_alive: bool,
@@ -71,6 +76,8 @@ impl ServerConnection {
             request: Outgoing::default(),
             read: BytesMut::new(),
             read_size: LEAST_READ,
+            passes: false,
+            lines: None,
             body: Body::ENDED,
             keep_alive: true,
             kept_for: None,
@@ -121,8 +128,10 @@ impl ServerConnection {
         self.keep_alive && self.unwritable.is_none()
     }
 
-    /// Takes up a request. Nothing is written before it is driven.
-    pub(super) fn begin(&mut self, head: &request::Parts, body: RequestBody) {
+    /// Takes up a request. Nothing is written before it is driven. `passes`: nothing looks at the fields of its answer,
+    /// see [`ServerConnection::take_lines`].
+    pub(super) fn begin(&mut self, head: &request::Parts, body: RequestBody, passes: bool) {
+        self.passes = passes;
         self.request.begin(head, body);
     }
 
@@ -161,8 +170,8 @@ impl ServerConnection {
         }
         loop {
             if !self.read.is_empty() {
-                while let Some(Head { parts, body, keep_alive, kept_for }) =
-                    take_head(&mut self.read, method)?
+                while let Some(Head { parts, lines, body, keep_alive, kept_for }) =
+                    take_head(&mut self.read, method, self.passes)?
                 {
                     if parts.status.is_informational()
                         && parts.status != http::StatusCode::SWITCHING_PROTOCOLS
@@ -170,6 +179,7 @@ impl ServerConnection {
                         inform(parts);
                         continue;
                     }
+                    self.lines = lines;
                     self.body = body;
                     self.keep_alive = keep_alive && self.unwritable.is_none();
                     self.kept_for = kept_for;
@@ -186,6 +196,11 @@ impl ServerConnection {
                 Poll::Pending => return Poll::Pending,
             }
         }
+    }
+
+    /// The fields of the answer, where they are not in its head.
+    pub(super) fn take_lines(&mut self) -> Option<Lines> {
+        self.lines.take()
     }
 
     /// What the framing of the answer says is still to come.

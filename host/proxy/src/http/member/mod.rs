@@ -28,6 +28,7 @@ use tokio_rustls::rustls::pki_types::ServerName;
 use self::h2::connections::{Connections, Opened};
 use crate::http::body::{BodyError, RequestBody, RequestBodyState};
 use crate::http::fields::prepare_response;
+use crate::http::lines::Lines;
 use crate::http::stream::Stream;
 use crate::member::MemberView;
 use crate::server::ServerStream;
@@ -378,16 +379,18 @@ impl Lease {
         &self.member
     }
 
-    /// Sends a request and waits for the head of its response, or for the deadline.
+    /// Sends a request and waits for the head of its response, or for the deadline. `passes`: nothing looks at the
+    /// fields of the response, see [`Lease::take_lines`].
     pub(crate) async fn send(
         &mut self,
         head: &http_request::Parts,
         body: RequestBody,
         stream: &Stream,
+        passes: bool,
     ) -> Result<http_response::Parts, SendError> {
         self.is_head = head.method == Method::HEAD;
         let connection = &mut self.connection;
-        connection.begin(head, body);
+        connection.begin(head, body, passes);
         let inform = |mut interim: http_response::Parts| {
             // 100 is between Shunt and the member: the client gets it of Shunt (RFC 9110 section 10.1.1).
             if interim.status != StatusCode::CONTINUE {
@@ -465,6 +468,11 @@ impl Lease {
     pub(crate) fn send_behind(mut self, rest: Rest) {
         self.rest = Some(Box::new(rest));
         self.give_back();
+    }
+
+    /// The fields of the response, where they are not in its head: they are passed on as they are.
+    pub(crate) fn take_lines(&mut self) -> Option<Lines> {
+        self.connection.take_lines()
     }
 
     /// What is known of the length of the rest of the response's body.

@@ -6,10 +6,12 @@ use std::mem::MaybeUninit;
 use bytes::{Buf, Bytes, BytesMut};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode, Version, header, response};
 
+mod passed;
 mod unusual;
 
 use super::Broken;
 use crate::http::h1::framing::{BadChunk, Chunk, decimal, take_data};
+use crate::http::lines::Lines;
 use crate::http::reason::ReasonPhrase;
 
 /// Fields of a head, and of the trailers, that there is room for without an allocation.
@@ -19,6 +21,8 @@ const MOST_HEAD: usize = (64 << 10) - 1;
 /// A response head, and what follows it.
 pub(super) struct Head {
     pub(super) parts: response::Parts,
+    /// The fields, where they are not in `parts`.
+    pub(super) lines: Option<Lines>,
     pub(super) body: Body,
     /// The member will take another request on the connection.
     pub(super) keep_alive: bool,
@@ -26,11 +30,19 @@ pub(super) struct Head {
     pub(super) kept_for: Option<u64>,
 }
 
-/// Takes a response head off the front of `buffer`; `None`: not all of it is there.
+/// Takes a response head off the front of `buffer`; `None`: not all of it is there. `passes`: nothing looks at its
+/// fields, so they may stay lines.
 ///
 /// # Errors
 /// It is no HTTP/1 response, or its framing can be read in more than one way.
-pub(super) fn take_head(buffer: &mut BytesMut, request: &Method) -> Result<Option<Head>, Broken> {
+pub(super) fn take_head(
+    buffer: &mut BytesMut,
+    request: &Method,
+    passes: bool,
+) -> Result<Option<Head>, Broken> {
+    if passes && let Some(head) = passed::take(buffer, request) {
+        return Ok(Some(head));
+    }
     let mut places = [Place::default(); USUAL_FIELDS];
     let found = {
         let mut fields = [const { MaybeUninit::uninit() }; USUAL_FIELDS];
@@ -42,10 +54,7 @@ pub(super) fn take_head(buffer: &mut BytesMut, request: &Method) -> Result<Optio
         Err(error) => return Err(error),
     };
     let Some(parts) = taken else { return Ok(None) };
-    let framing = Framing::read(&parts.headers, parts.version)?;
-    let (keep_alive, kept_for) = (framing.keep_alive, framing.kept_for);
-    let body = framing.body(request, parts.status);
-    Ok(Some(Head { keep_alive: keep_alive && body != Body::UntilClosed, kept_for, parts, body }))
+    Ok(Some(Framing::read(&parts.headers, parts.version)?.head(parts, request)))
 }
 
 /// A head that is whole.
@@ -134,70 +143,98 @@ fn fields_at(bytes: &Bytes, places: &[Place]) -> Result<HeaderMap, Broken> {
     Ok(fields)
 }
 
-/// What the fields say about the length.
+/// What the fields say about the length, and about the connection.
 struct Framing {
+    http_11: bool,
     chunked: bool,
     length: Option<u64>,
     keep_alive: bool,
     kept_for: Option<u64>,
 }
 
+/// A field that says something of it.
+#[derive(Clone, Copy)]
+enum Name {
+    Length,
+    Coding,
+    Connection,
+    KeepAlive,
+}
+
 impl Framing {
-    fn read(fields: &HeaderMap, version: Version) -> Result<Self, Broken> {
+    fn new(version: Version) -> Self {
         let http_11 = version == Version::HTTP_11;
-        let mut framing = Framing { chunked: false, length: None, keep_alive: http_11, kept_for: None };
+        Framing { http_11, chunked: false, length: None, keep_alive: http_11, kept_for: None }
+    }
+
+    fn read(fields: &HeaderMap, version: Version) -> Result<Self, Broken> {
+        let mut framing = Framing::new(version);
         for (name, value) in fields {
-            match *name {
-                header::CONTENT_LENGTH => {
-                    for length in value.as_bytes().split(|&byte| byte == b',') {
-                        let length = decimal(length.trim_ascii()).ok_or(Broken::Length)?;
-                        // RFC 9112 section 6.3, item 5: several that are equal are one.
-                        if framing.length.is_some_and(|first| first != length) {
-                            return Err(Broken::Length);
-                        }
-                        framing.length = Some(length);
-                    }
-                }
-                header::TRANSFER_ENCODING => {
-                    // Another coding, or one in HTTP/1.0, leaves the end of the body a matter of opinion
-                    // (RFC 9112 section 6.1).
-                    if framing.chunked || !http_11 || !value.as_bytes().eq_ignore_ascii_case(b"chunked") {
-                        return Err(Broken::Coding);
-                    }
-                    framing.chunked = true;
-                }
-                header::CONNECTION => {
-                    for option in value.as_bytes().split(|&byte| byte == b',') {
-                        let option = option.trim_ascii();
-                        if option.eq_ignore_ascii_case(b"close") {
-                            framing.keep_alive = false;
-                        } else if !http_11 && option.eq_ignore_ascii_case(b"keep-alive") {
-                            framing.keep_alive = true;
-                        }
-                    }
-                }
-                _ if name.as_str() == "keep-alive" => framing.kept_for = timeout(value.as_bytes()),
-                _ => {}
-            }
+            let name = match *name {
+                header::CONTENT_LENGTH => Name::Length,
+                header::TRANSFER_ENCODING => Name::Coding,
+                header::CONNECTION => Name::Connection,
+                _ if name.as_str() == "keep-alive" => Name::KeepAlive,
+                _ => continue,
+            };
+            framing.note(name, value.as_bytes())?;
         }
-        // RFC 9112 section 6.3, item 3: the coding wins, and the connection is not trusted with more.
-        framing.keep_alive &= !(framing.chunked && framing.length.is_some());
         Ok(framing)
     }
 
-    fn body(&self, request: &Method, status: StatusCode) -> Body {
-        if *request == Method::HEAD
-            || status.is_informational()
-            || matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED)
-        {
-            return Body::Length(0);
+    fn note(&mut self, name: Name, value: &[u8]) -> Result<(), Broken> {
+        match name {
+            Name::Length => {
+                for length in value.split(|&byte| byte == b',') {
+                    let length = decimal(length.trim_ascii()).ok_or(Broken::Length)?;
+                    // RFC 9112 section 6.3, item 5: several that are equal are one.
+                    if self.length.is_some_and(|first| first != length) {
+                        return Err(Broken::Length);
+                    }
+                    self.length = Some(length);
+                }
+            }
+            Name::Coding => {
+                // Another coding, or one in HTTP/1.0, leaves the end of the body a matter of opinion
+                // (RFC 9112 section 6.1).
+                if self.chunked || !self.http_11 || !value.eq_ignore_ascii_case(b"chunked") {
+                    return Err(Broken::Coding);
+                }
+                self.chunked = true;
+            }
+            Name::Connection => {
+                for option in value.split(|&byte| byte == b',') {
+                    let option = option.trim_ascii();
+                    if option.eq_ignore_ascii_case(b"close") {
+                        self.keep_alive = false;
+                    } else if !self.http_11 && option.eq_ignore_ascii_case(b"keep-alive") {
+                        self.keep_alive = true;
+                    }
+                }
+            }
+            Name::KeepAlive => self.kept_for = timeout(value),
         }
-        match (self.chunked, self.length) {
+        Ok(())
+    }
+
+    /// The head whose fields these were.
+    fn head(self, parts: response::Parts, request: &Method) -> Head {
+        let body = match (self.chunked, self.length) {
+            _ if *request == Method::HEAD || !has_content(parts.status) => Body::Length(0),
             (true, _) => Body::Chunked(Chunk::Size),
             (false, Some(length)) => Body::Length(length),
             (false, None) => Body::UntilClosed,
-        }
+        };
+        // RFC 9112 section 6.3, item 3: the coding wins, and the connection is not trusted with more.
+        let is_plain = !(self.chunked && self.length.is_some());
+        let keep_alive = self.keep_alive && is_plain && body != Body::UntilClosed;
+        Head { parts, lines: None, body, keep_alive, kept_for: self.kept_for }
     }
+}
+
+/// Whether a message with this status has content, if it is no answer to HEAD (RFC 9110 section 6.4.1).
+fn has_content(status: StatusCode) -> bool {
+    !status.is_informational() && !matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED)
 }
 
 /// The seconds of `Keep-Alive: timeout=5, max=100` (RFC 2068 section 19.7.1.1).

@@ -28,6 +28,7 @@ use crate::http::body::{RequestBody, RequestBodyState, ResponseBody};
 use crate::http::client_body::ClientBody;
 use crate::http::fields;
 use crate::http::finish::Finish;
+use crate::http::h1::head::give_spare;
 use crate::http::problem::{OwnAnswer, Problem};
 use crate::http::stream::Stream;
 use crate::route::Route;
@@ -217,7 +218,10 @@ impl Transaction {
             response.extensions_mut().insert(OwnAnswer);
         }
         for edit in self.exchange.response_edits.drain(..) {
-            edit.apply(response.headers_mut());
+            match &mut response.body_mut().lines {
+                Some(lines) => lines.edit(&edit),
+                None => edit.apply(response.headers_mut()),
+            }
         }
         if let Some(cookie) = self.set_cookie.take()
             && self.served_by.is_some()
@@ -227,11 +231,15 @@ impl Transaction {
         if self.view.virtual_.settings.request_id
             && let Some(id) = self.exchange.request.headers.get(&fields::REQUEST_ID)
         {
+            if let Some(lines) = &mut response.body_mut().lines {
+                lines.remove(&fields::REQUEST_ID);
+            }
             response.headers_mut().insert(fields::REQUEST_ID, id.clone());
         }
         if self.body_state.unread.get() {
             self.leave_body();
         }
+        give_spare(std::mem::take(&mut self.exchange.request.headers));
         self.concluded = true;
         self.view.counters.answered(response.status().as_u16());
         if self.view.hooks.contains(Hook::OnDone) {

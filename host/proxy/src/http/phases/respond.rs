@@ -21,7 +21,11 @@ impl Transaction {
     /// Turns a member's response into the one that the client gets; its body streams.
     pub(super) fn forward(&mut self, mut head: response::Parts, mut lease: Lease) -> Response<ResponseBody> {
         let switched = head.status == StatusCode::SWITCHING_PROTOCOLS && self.upgrade;
-        let nominated = fields::prepare_response(&mut head.headers, head.status, switched);
+        let lines = lease.take_lines();
+        let nominated = match lines {
+            Some(_) => Vec::new(),
+            None => fields::prepare_response(&mut head.headers, head.status, switched),
+        };
         head.version = Version::HTTP_11;
         let rest = if lease.is_sent() { None } else { Some(self.rest_behind_answer(head.status, &lease)) };
         if switched {
@@ -36,7 +40,7 @@ impl Transaction {
                 None => lease.give_back(),
                 Some(rest) => lease.send_behind(rest),
             }
-            return Response::from_parts(head, ResponseBody::whole(body));
+            return Response::from_parts(head, ResponseBody::whole(body).behind(lines));
         }
         if let Some(rest) = rest {
             // The client may want to send all of it before it reads anything.
@@ -44,7 +48,7 @@ impl Transaction {
         }
         let trailers = self.trailers.then_some(nominated);
         let body = MemberBody::new(lease, Rc::clone(&self.stream.deadline), trailers);
-        Response::from_parts(head, ResponseBody::from_member(body))
+        Response::from_parts(head, ResponseBody::from_member(body).behind(lines))
     }
 
     /// The answer came before the request was out: the rest continues to the member, whose next request on that

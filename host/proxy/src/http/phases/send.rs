@@ -2,8 +2,8 @@
 
 use std::rc::Rc;
 
-use http::{Method, StatusCode, response};
-use shunt_rules::ConnectCause;
+use http::{Method, StatusCode, Version, response};
+use shunt_rules::{ConnectCause, Hook};
 
 use crate::http::body::{RequestBody, RequestBodyFailure};
 use crate::http::fields::switches_to_http;
@@ -90,7 +90,7 @@ impl Transaction {
         }
         member.counters.bytes_to_server.add(self.body_state.sent.get());
         self.served_by = Some(member.address);
-        if self.view.hooks.contains(shunt_rules::Hook::OnDone) {
+        if self.view.hooks.contains(Hook::OnDone) {
             self.first_byte = Some(self.started.elapsed());
         }
         Ok(Sent::Response(response, lease))
@@ -107,7 +107,9 @@ impl Transaction {
                 std::mem::replace(&mut self.body, RequestBody::Empty)
             }
         };
-        let response = lease.send(&self.exchange.request, body, &self.stream).await?;
+        let http_1 = self.exchange.request.version < Version::HTTP_2;
+        let passes = http_1 && !self.view.hooks.contains(Hook::OnResponse);
+        let response = lease.send(&self.exchange.request, body, &self.stream, passes).await?;
         Ok((response, lease))
     }
 

@@ -14,7 +14,7 @@ fn written(status: u16, fields: &[(&str, &str)], asked: Asked, length: Option<u6
     }
     let mut out = Vec::new();
     let framing = Framing::of(asked, parts.status, length);
-    write_head(&mut out, &parts, asked, framing, length, stays);
+    write_head(&mut out, &parts, None, asked, framing, length, stays);
     let text = String::from_utf8(out).unwrap();
     let lines = text.split_inclusive("\r\n").filter(|line| !line.starts_with("date: "));
     assert_eq!(lines.clone().count() + 1, text.matches("\r\n").count(), "one date");

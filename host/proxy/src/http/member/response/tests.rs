@@ -1,10 +1,11 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::http::fields::prepare_response;
 use crate::http::h1::framing::MOST_CHUNK_LINE;
 
 fn head_of(text: &str) -> Result<Option<Head>, Broken> {
-    take_head(&mut text.into(), &Method::GET)
+    take_head(&mut text.into(), &Method::GET, false)
 }
 
 fn framed(fields: &str) -> Result<(Body, bool), Broken> {
@@ -21,7 +22,7 @@ fn a_head_is_taken_when_it_is_whole() {
         assert!(head_of(&text[..end]).unwrap().is_none(), "{end}");
     }
     let mut buffer = BytesMut::from(format!("{text}abc").as_str());
-    let head = take_head(&mut buffer, &Method::GET).unwrap().unwrap();
+    let head = take_head(&mut buffer, &Method::GET, false).unwrap().unwrap();
     assert_eq!(head.parts.status, 200);
     assert_eq!(head.parts.headers.get_all("x-a").iter().collect::<Vec<_>>(), ["1", "2"]);
     assert_eq!(head.body, Body::Length(3));
@@ -66,7 +67,7 @@ fn unusual_heads_are_read_however_they_are_cut() {
             assert!(head_of(&text[..end]).unwrap().is_none(), "{:?}", &text[..end]);
         }
         let mut buffer = BytesMut::from(format!("{text}abc").as_str());
-        let head = take_head(&mut buffer, &Method::GET).unwrap().unwrap();
+        let head = take_head(&mut buffer, &Method::GET, false).unwrap().unwrap();
         assert_eq!(head.parts.headers[name], value, "{text:?}");
         assert_eq!(head.parts.version, Version::HTTP_11, "{text:?}");
         assert_eq!(buffer, "abc", "{text:?}");
@@ -121,7 +122,7 @@ fn some_answers_have_no_body_whatever_they_say() {
         assert_eq!(head.body, Body::ENDED, "{status}");
     }
     let mut buffer = BytesMut::from(format!("HTTP/1.1 200 x\r\n{length}").as_str());
-    assert_eq!(take_head(&mut buffer, &Method::HEAD).unwrap().unwrap().body, Body::ENDED);
+    assert_eq!(take_head(&mut buffer, &Method::HEAD, false).unwrap().unwrap().body, Body::ENDED);
 }
 
 #[test]
@@ -214,11 +215,133 @@ fn broken_chunks_are_refused() {
     assert!(read_chunked(&at_once, b"").is_err(), "however it is cut");
 }
 
+/// The fields that a client gets, without those of framing.
+fn passed_on(mut head: Head) -> Vec<(String, Vec<u8>)> {
+    let mut fields: Vec<(String, Vec<u8>)> = match head.lines {
+        Some(lines) => {
+            let lines = std::str::from_utf8(lines.as_bytes()).unwrap().split_terminator("\r\n");
+            let field = |line: &str| line.split_once(": ").map(|(name, value)| (name.into(), value.into()));
+            lines.map(|line| field(line).unwrap()).collect()
+        }
+        None => {
+            prepare_response(&mut head.parts.headers, head.parts.status, false);
+            let map = head.parts.headers.iter();
+            map.map(|(name, value)| (name.to_string(), value.as_bytes().into())).collect()
+        }
+    };
+    fields.retain(|(name, _)| !["content-length", "transfer-encoding"].contains(&name.as_str()));
+    fields.sort_by(|one, other| one.0.cmp(&other.0));
+    fields
+}
+
+/// Takes a head in both ways: what is framed and what a client gets are the same. Whether the fields stayed lines.
+fn is_passed(text: &str, method: &Method) -> bool {
+    let mut buffers = [BytesMut::from(text), BytesMut::from(text)];
+    let [as_lines, as_fields] =
+        [true, false].map(|passes| take_head(&mut buffers[usize::from(!passes)], method, passes));
+    let (as_lines, as_fields) = match (as_lines, as_fields) {
+        (Ok(Some(as_lines)), Ok(Some(as_fields))) => (as_lines, as_fields),
+        (Ok(None), Ok(None)) | (Err(_), Err(_)) => return false,
+        _ => panic!("{text:?}: it is a head in one way"),
+    };
+    let is_passed = as_lines.lines.is_some();
+    let said =
+        |head: &Head| (head.parts.status, head.parts.version, head.body, head.keep_alive, head.kept_for);
+    assert_eq!(said(&as_lines), said(&as_fields), "{text:?}");
+    assert_eq!(passed_on(as_lines), passed_on(as_fields), "{text:?}");
+    assert_eq!(buffers[0], buffers[1], "{text:?}");
+    is_passed
+}
+
+#[test]
+fn fields_stay_lines_where_passing_them_on_is_all() {
+    let head = |fields: &str| format!("HTTP/1.1 200 OK\r\n{fields}\r\n");
+    for fields in [
+        "",
+        "Server: x\r\nDate: now\r\nContent-Length: 0\r\n",
+        "Connection: Keep-Alive\r\nKeep-Alive: timeout=5\r\nSet-Cookie: a\r\nset-cookie: b\r\n",
+        "connection: close\r\ntransfer-encoding: chunked\r\n",
+        "Transfer-Encoding: chunked\r\nContent-Length: 3\r\n",
+    ] {
+        assert!(is_passed(&head(fields), &Method::GET), "{fields:?}");
+        assert!(!is_passed(&head(fields), &Method::HEAD), "{fields:?}");
+    }
+    for fields in [
+        "Connection: x-a\r\nX-A: 1\r\n",
+        "Connection: keep-alive, te\r\n",
+        "Trailer: x\r\n",
+        "Upgrade: h2c\r\n",
+        "TE: trailers\r\n",
+        "Proxy-Connection: close\r\n",
+        "HTTP2-Settings: x\r\n",
+        "X-Space : 1\r\n",
+    ] {
+        assert!(!is_passed(&head(fields), &Method::GET), "{fields:?}");
+    }
+    for line in [
+        "HTTP/1.1 204 No Content",
+        "HTTP/1.1 304 x",
+        "HTTP/1.1 103 x",
+        "HTTP/1.1 299 Mine",
+        "HTTP/1.2 200 OK",
+    ] {
+        assert!(!is_passed(&format!("{line}\r\n\r\n"), &Method::GET), "{line}");
+    }
+}
+
+fn field() -> impl Strategy<Value = String> {
+    let name = prop::sample::select(vec![
+        "Server",
+        "date",
+        "X-A",
+        "Content-Length",
+        "Transfer-Encoding",
+        "Connection",
+        "Keep-Alive",
+        "TE",
+        "Trailer",
+        "Upgrade",
+        "Proxy-Connection",
+        "HTTP2-Settings",
+        "x_b",
+        "Set-Cookie",
+        "a b",
+        "Content-Length ",
+    ]);
+    let value = prop::sample::select(vec![
+        "",
+        "1",
+        "3",
+        "3, 3",
+        "3, 4",
+        "+3",
+        "chunked",
+        "gzip, chunked",
+        "close",
+        "keep-alive",
+        "Keep-Alive, X-A",
+        "x-a",
+        "timeout=5",
+        " a\tb ",
+        "a\rb",
+        "\0",
+    ]);
+    (name, value).prop_map(|(name, value)| format!("{name}: {value}\r\n"))
+}
+
 proptest! {
+    #[test]
+    fn passed_on_as_lines_or_as_fields_is_the_same(
+        line in prop::sample::select(vec!["1.1 200 OK", "1.0 200 OK", "1.1 404 ", "1.1 304 x", "1.2 500 x"]),
+        fields in prop::collection::vec(field(), 0..6),
+    ) {
+        is_passed(&format!("HTTP/{line}\r\n{}\r\nabc", fields.concat()), &Method::GET);
+    }
+
     #[test]
     fn no_bytes_make_it_panic(bytes: Vec<u8>, chunked: bool) {
         let mut buffer = BytesMut::from(&bytes[..]);
-        let _ = take_head(&mut buffer, &Method::GET);
+        let _ = take_head(&mut buffer, &Method::GET, false);
         let mut buffer = BytesMut::from(&bytes[..]);
         let mut body = if chunked { Body::Chunked(Chunk::Size) } else { Body::UntilClosed };
         while let Ok(Piece::Data(_) | Piece::Trailers(_)) = body.take(&mut buffer) {}
