@@ -5,6 +5,7 @@
 //! task (`host/docs/decisions/0008-own-client-side-of-members.md`). Only where an answer comes before the
 //! whole request is out does the rest of the request get a task, see [`ServerConnection::upload_in_background`].
 
+use std::cell::Cell;
 use std::future::Future;
 use std::io;
 use std::pin::pin;
@@ -27,6 +28,13 @@ use super::response::{Body, Head, Piece, take_head};
 /// What is read at once. Grows while a member sends more than that.
 const LEAST_READ: usize = 8 << 10;
 const MOST_READ: usize = 64 << 10;
+
+thread_local! {
+    /// What a worker's connections read into, one after the other, while nothing of it has to be kept: memory that is in
+    /// the cache, however many they are.
+    static READ_INTO: Cell<Option<BytesMut>> = const { Cell::new(None) };
+}
+
 pub(super) struct ServerConnection {
     /// `None` only while it is being split.
     stream: Option<Stream>,
@@ -276,20 +284,34 @@ impl ServerConnection {
     pub(super) fn rest(&mut self) {
         self.request.rest();
         self.read_size = LEAST_READ;
-        if self.read.capacity() > 2 * LEAST_READ {
-            self.read = BytesMut::new();
+        self.let_go();
+        self.read = BytesMut::new();
+    }
+
+    /// Gives back what is read into, where nothing of it is kept.
+    fn let_go(&mut self) {
+        if self.read.is_empty() && self.read.capacity() <= 2 * LEAST_READ {
+            READ_INTO.set(Some(std::mem::take(&mut self.read)));
         }
     }
 
     /// Reads what is there, up to a buffer full.
     fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        if self.read.capacity() == 0 {
+            self.read = READ_INTO.take().unwrap_or_default();
+        }
         self.read.reserve(self.read_size);
         let room = self.read.capacity() - self.read.len();
-        let count = ready!(match &mut self.stream {
+        let read = match &mut self.stream {
             Some(Stream::Whole(stream)) => pin!(stream.read_buf(&mut self.read)).poll(cx),
             Some(Stream::Split { reading, .. }) => pin!(reading.read_buf(&mut self.read)).poll(cx),
             None => Poll::Ready(Ok(0)),
-        })?;
+        };
+        let Poll::Ready(count) = read else {
+            self.let_go();
+            return Poll::Pending;
+        };
+        let count = count?;
         if count == room {
             self.read_size = (2 * self.read_size).min(MOST_READ);
         }

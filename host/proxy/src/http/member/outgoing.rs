@@ -1,5 +1,6 @@
 //! A request on its way out: its bytes, and how much of them is written.
 
+use std::cell::Cell;
 use std::future::poll_fn;
 use std::io;
 use std::pin::Pin;
@@ -19,12 +20,16 @@ use super::request::{Framing, write_data, write_end, write_head};
 
 /// Bytes of a request that may wait to be written before more of its body is taken.
 const MOST_UNWRITTEN: usize = 64 << 10;
-/// What is kept of the buffer between requests, and of a request that may have to be sent once more.
+/// What is kept of the buffer for the next request, and of a request that may have to be sent once more.
 pub(crate) const MOST_KEPT: usize = 8 << 10;
 
+thread_local! {
+    /// What a worker's next request is written from.
+    static WRITE_FROM: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
+}
+
 pub(super) struct Outgoing {
-    /// Bytes to write, of which so many are written. Kept from request to request, so that it is
-    /// allocated once.
+    /// Bytes to write, of which so many are written.
     bytes: Vec<u8>,
     written: usize,
     /// Where its body begins in `bytes`.
@@ -96,8 +101,8 @@ impl Outgoing {
         self.started = false;
         self.flushed = true;
         self.kept = true;
-        self.written = 0;
-        self.bytes.clear();
+        self.let_go();
+        self.bytes = WRITE_FROM.take();
         write_head(&mut self.bytes, head, self.framing);
         self.head = self.bytes.len();
     }
@@ -152,6 +157,10 @@ impl Outgoing {
                 self.flushed = true;
             }
             if self.complete {
+                if self.framing == Framing::Empty {
+                    // There is no body to send once more.
+                    self.let_go();
+                }
                 return Poll::Ready(Ok(()));
             }
             if waits_for_body {
@@ -231,8 +240,15 @@ impl Outgoing {
     /// Gives back what only a request needs: its body holds on to the client's connection.
     pub(super) fn rest(&mut self) {
         self.body = RequestBody::Empty;
-        self.bytes.clear();
-        self.written = 0;
-        self.bytes.shrink_to(MOST_KEPT);
+        self.let_go();
+    }
+
+    fn let_go(&mut self) {
+        let mut bytes = std::mem::take(&mut self.bytes);
+        (self.written, self.head) = (0, 0);
+        if bytes.capacity() > 0 && bytes.capacity() <= MOST_KEPT {
+            bytes.clear();
+            WRITE_FROM.set(bytes);
+        }
     }
 }
