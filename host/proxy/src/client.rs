@@ -1,12 +1,16 @@
 //! A client's stream of bytes, with TLS or without.
 
 use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_rustls::server::TlsStream;
+
+use crate::socket;
 
 /// How long a client that is silent is listened to after the last that Shunt has to say.
 pub(crate) const LINGER_SILENT: Duration = Duration::from_secs(2);
@@ -17,6 +21,16 @@ pub(crate) trait ClientStream: AsyncRead + AsyncWrite + Unpin + 'static {
 
     /// What was agreed on by ALPN (RFC 7301).
     fn protocol(&self) -> Option<&[u8]>;
+
+    /// As [`AsyncRead::poll_read`], by the shortest way.
+    fn poll_recv(&mut self, cx: &mut Context<'_>, into: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        Pin::new(self).poll_read(cx, into)
+    }
+
+    /// As [`AsyncWrite::poll_write`], by the shortest way.
+    fn poll_send(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(self).poll_write(cx, bytes)
+    }
 }
 
 impl ClientStream for TcpStream {
@@ -26,6 +40,14 @@ impl ClientStream for TcpStream {
 
     fn protocol(&self) -> Option<&[u8]> {
         None
+    }
+
+    fn poll_recv(&mut self, cx: &mut Context<'_>, into: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        socket::poll_recv(self, cx, into).map_ok(|_| ())
+    }
+
+    fn poll_send(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        socket::poll_send(self, cx, bytes)
     }
 }
 

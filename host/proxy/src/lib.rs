@@ -12,6 +12,7 @@
 //! | `client` | a client's stream of bytes, with TLS or without |
 //! | `server` | a stream of bytes to a member, with TLS or without |
 //! | `relay` | bytes both ways between a client and a member |
+//! | `socket` | the bytes of a connection without TLS |
 //! | `route` | where a connection or a request is to go |
 //! | `tls` | what a client says before the handshake, and TLS that is passed through |
 //! | `deadline` | the one time-out that a stream waits for at a moment |
@@ -28,6 +29,7 @@ mod proxy_protocol;
 mod relay;
 mod route;
 mod server;
+mod socket;
 mod tls;
 mod view;
 pub mod worker;

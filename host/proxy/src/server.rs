@@ -2,14 +2,17 @@
 
 use std::io;
 use std::mem::MaybeUninit;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::task::{Context, Poll, Waker};
 
+use bytes::BytesMut;
 use socket2::SockRef;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf, split};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf, split};
 use tokio::net::TcpStream;
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio_rustls::client::TlsStream;
+
+use crate::socket;
 
 type Session = Box<TlsStream<TcpStream>>;
 
@@ -60,6 +63,14 @@ impl ServerStream {
         }
     }
 
+    /// Reads what is there, as far as there is room for it; 0: the member has ended its side.
+    pub(crate) fn poll_recv(&mut self, cx: &mut Context<'_>, into: &mut BytesMut) -> Poll<io::Result<usize>> {
+        match self {
+            ServerStream::Plain(stream) => socket::poll_recv(stream, cx, into),
+            ServerStream::Tls(stream) => pin!(stream.read_buf(into)).poll(cx),
+        }
+    }
+
     pub(crate) fn into_split(self) -> (ReadHalf, WriteHalf) {
         match self {
             ServerStream::Plain(stream) => {
@@ -105,7 +116,7 @@ macro_rules! either {
             }
         }
     };
-    (write $of:ident) => {
+    (write $of:ident, $socket:path) => {
         impl AsyncWrite for $of {
             fn poll_write(
                 self: Pin<&mut Self>,
@@ -113,7 +124,7 @@ macro_rules! either {
                 bytes: &[u8],
             ) -> Poll<io::Result<usize>> {
                 match self.get_mut() {
-                    $of::Plain(stream) => Pin::new(stream).poll_write(cx, bytes),
+                    $of::Plain(stream) => socket::poll_send($socket(stream), cx, bytes),
                     $of::Tls(stream) => Pin::new(stream).poll_write(cx, bytes),
                 }
             }
@@ -136,6 +147,6 @@ macro_rules! either {
 }
 
 either!(read ServerStream);
-either!(write ServerStream);
+either!(write ServerStream, std::convert::identity::<&TcpStream>);
 either!(read ReadHalf);
-either!(write WriteHalf);
+either!(write WriteHalf, AsRef::<TcpStream>::as_ref);

@@ -10,6 +10,7 @@ pub mod listen;
 pub mod memory;
 pub mod netlink;
 pub mod raw;
+pub mod stream;
 pub mod tun;
 pub mod waker;
 pub mod xdp;

@@ -108,7 +108,7 @@ impl<S: ClientStream> Wire<S> {
     fn poll_read(&self, cx: &mut Context<'_>, into: &mut ReadBuf<'_>) -> Poll<io::Result<usize>> {
         let Some(stream) = &mut *self.stream.borrow_mut() else { return Poll::Ready(Ok(0)) };
         let before = into.filled().len();
-        match ready!(Pin::new(stream).poll_read(cx, into)) {
+        match ready!(stream.poll_recv(cx, into)) {
             Ok(()) => Poll::Ready(Ok(into.filled().len() - before)),
             // TLS without close_notify. Messages are whole by their own framing, or are not.
             Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Poll::Ready(Ok(0)),
@@ -278,9 +278,8 @@ impl<S: ClientStream> Wire<S> {
         let Some(stream) = &mut *self.stream.borrow_mut() else {
             return Poll::Ready(Err(io::ErrorKind::NotConnected.into()));
         };
-        let mut stream = Pin::new(stream);
         while output.written < output.bytes.len() {
-            match stream.as_mut().poll_write(cx, &output.bytes[output.written..]) {
+            match stream.poll_send(cx, &output.bytes[output.written..]) {
                 Poll::Ready(Ok(0)) => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
                 Poll::Ready(Ok(count)) => output.written += count,
                 Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
@@ -294,7 +293,7 @@ impl<S: ClientStream> Wire<S> {
                 deadline.progress();
             }
         }
-        if stream.poll_flush(cx)?.is_pending() {
+        if Pin::new(stream).poll_flush(cx)?.is_pending() {
             output.is_blocked = true;
             return Poll::Pending;
         }

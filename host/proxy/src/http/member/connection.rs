@@ -303,7 +303,7 @@ impl ServerConnection {
         self.read.reserve(self.read_size);
         let room = self.read.capacity() - self.read.len();
         let read = match &mut self.stream {
-            Some(Stream::Whole(stream)) => pin!(stream.read_buf(&mut self.read)).poll(cx),
+            Some(Stream::Whole(stream)) => stream.poll_recv(cx, &mut self.read),
             Some(Stream::Split { reading, .. }) => pin!(reading.read_buf(&mut self.read)).poll(cx),
             None => Poll::Ready(Ok(0)),
         };
