@@ -276,7 +276,8 @@ pub(crate) struct ResponseBody {
 enum Source {
     Empty,
     Whole(Bytes),
-    Member(MemberBody),
+    /// Boxed, for it is large, and answers that are here as a whole would have its size.
+    Member(Box<MemberBody>),
 }
 
 impl ResponseBody {
@@ -286,7 +287,7 @@ impl ResponseBody {
     }
 
     pub(crate) fn from_member(body: MemberBody) -> Self {
-        ResponseBody { lines: None, source: Source::Member(body), finish: None }
+        ResponseBody { lines: None, source: Source::Member(Box::new(body)), finish: None }
     }
 
     /// The same with these fields.

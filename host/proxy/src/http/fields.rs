@@ -124,10 +124,24 @@ fn remove_look_alikes(headers: &mut HeaderMap, known: &[&str]) {
 }
 
 impl Seen {
+    fn has_per_connection(&self) -> bool {
+        self.connection
+            || self.keep_alive
+            || self.proxy_connection
+            || self.te
+            || self.transfer_encoding
+            || self.upgrade
+            || self.http2_settings
+    }
+
     /// Removes the fields that say something about one connection only (RFC 9110 section 7.6.1), and
     /// those that `Connection` names, which it returns. `trailer` is not among them: it names end-to-end
     /// fields and is needed to send them on.
     fn remove_per_connection(&self, headers: &mut HeaderMap) -> Vec<HeaderName> {
+        if !self.has_per_connection() {
+            // The names below are values that have to be made.
+            return Vec::new();
+        }
         let nominated = if self.connection { remove_nominated(headers) } else { Vec::new() };
         for (seen, name) in [
             (self.connection, header::CONNECTION),

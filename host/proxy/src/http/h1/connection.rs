@@ -69,7 +69,7 @@ enum End {
     /// What came is no request.
     Refused(Refusal),
     /// It has become something else.
-    Switched(Tunnel),
+    Switched(Box<Tunnel>),
     /// The client has gone, or nothing more can be told to it: an answer broke off, or a time is up.
     Gone,
 }
@@ -209,7 +209,7 @@ impl<S: ClientStream> Http1Connection<S> {
         if parts.status == StatusCode::SWITCHING_PROTOCOLS
             && let Some(tunnel) = self.stream.take_tunnel()
         {
-            return Err(End::Switched(tunnel));
+            return Err(End::Switched(Box::new(tunnel)));
         }
         match self.body_end().await {
             None => Err(End::Gone),
