@@ -31,7 +31,7 @@ fn what_is_appended_to_an_empty_list_begins_it() {
         let seen = seen(&site, &origin, sent);
         assert_eq!(seen.head.all("x-forwarded-for"), [expected], "{sent:?}");
     }
-    let ours = "for=127.0.0.1;proto=http";
+    let ours = "for=127.0.0.1;proto=http;host=h";
     for (sent, expected) in [
         ("Forwarded:\r\n", ours.to_owned()),
         ("Forwarded: for=10.0.0.1,\r\n", format!("for=10.0.0.1, {ours}")),

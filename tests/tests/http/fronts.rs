@@ -35,11 +35,11 @@ fn the_word_of_trusted_proxies_is_kept() {
         let id = seen.get("x-request-id").unwrap();
         assert_eq!(answer.get("x-request-id"), Some(id));
         if is_kept {
-            let appended = "for=192.0.2.7, for=127.0.0.1;proto=http";
+            let appended = "for=192.0.2.7, for=127.0.0.1;proto=http;host=h";
             told(&seen, ["192.0.2.7, 127.0.0.1", "https", "shop.example", "443", appended]);
             assert_eq!(id, "of-the-front");
         } else {
-            told(&seen, ["127.0.0.1", "http", "h", &port, "for=127.0.0.1;proto=http"]);
+            told(&seen, ["127.0.0.1", "http", "h", &port, "for=127.0.0.1;proto=http;host=h"]);
             assert_eq!(id.len(), 32, "{id}");
         }
         // Without a host there is none to tell of.
@@ -77,11 +77,11 @@ fn a_proxy_header_of_a_trusted_source_says_who_the_client_is() {
     for (header, expected) in [
         (
             b"PROXY TCP4 192.0.2.7 198.51.100.1 4000 8443\r\n".to_vec(),
-            ["192.0.2.7", "http", "h", "8443", "for=192.0.2.7;proto=http"],
+            ["192.0.2.7", "http", "h", "8443", "for=192.0.2.7;proto=http;host=h"],
         ),
-        (v2, ["2001:db8::7", "https", "h", "8443", "for=\"[2001:db8::7]\";proto=https"]),
-        (b"PROXY UNKNOWN\r\n".to_vec(), ["127.0.0.1", "http", "h", &port, "for=127.0.0.1;proto=http"]),
-        (local, ["127.0.0.1", "http", "h", &port, "for=127.0.0.1;proto=http"]),
+        (v2, ["2001:db8::7", "https", "h", "8443", "for=\"[2001:db8::7]\";proto=https;host=h"]),
+        (b"PROXY UNKNOWN\r\n".to_vec(), ["127.0.0.1", "http", "h", &port, "for=127.0.0.1;proto=http;host=h"]),
+        (local, ["127.0.0.1", "http", "h", &port, "for=127.0.0.1;proto=http;host=h"]),
     ] {
         let mut client = site.client();
         // At once with the request, and apart from it.

@@ -191,3 +191,44 @@ fn half_a_request_is_no_request() {
     until("all are let go", || site.daemon.status()["virtuals"][0]["open"] == 0);
     assert_eq!(origin.count(), 0);
 }
+
+/// What comes behind a request is kept for the next one, and the end behind that is seen all the same.
+#[test]
+fn a_client_that_leaves_behind_what_it_sent_ahead_is_noticed() {
+    for ahead in ["\r\n", "G", "GET /next HTTP/1.1\r\nHost: h\r\n\r\n"] {
+        for apart in [false, true] {
+            let origin = waiting();
+            let site = Site::of(&[&origin]);
+            let mut client = site.client();
+            client.send("GET / HTTP/1.1\r\nHost: h\r\n\r\n");
+            if apart {
+                origin.wait_requests(1);
+            }
+            client.send(ahead);
+            if !apart {
+                origin.wait_requests(1);
+            }
+            drop(client);
+            until("it is let go", || site.daemon.status()["virtuals"][0]["open"] == 0);
+            origin.tell("go on");
+        }
+    }
+}
+
+/// Who only ends its side behind several requests gets all their answers.
+#[test]
+fn the_end_behind_requests_that_wait_is_no_end_to_them() {
+    let origin = waiting();
+    let site = Site::of(&[&origin]);
+    let mut client = site.client();
+    client.send("GET / HTTP/1.1\r\nHost: h\r\n\r\n");
+    origin.wait_requests(1);
+    client.send("GET / HTTP/1.1\r\nHost: h\r\n\r\n".repeat(2));
+    client.end();
+    for count in 1..4 {
+        origin.wait_requests(count);
+        origin.tell("go on");
+        assert_eq!(client.answer().text(), "answer", "{count}");
+    }
+    assert!(client.ended());
+}

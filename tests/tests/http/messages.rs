@@ -339,12 +339,12 @@ fn members_are_told_of_the_client_as_the_operator_wants() {
     let ours = [
         ("x-forwarded-for", "127.0.0.1"),
         ("x-forwarded-proto", "http"),
-        ("forwarded", "for=127.0.0.1;proto=http"),
+        ("forwarded", "for=127.0.0.1;proto=http;host=h"),
     ];
     let appended = [
         ("x-forwarded-for", "10.9.9.9, 10.8.8.8, 127.0.0.1"),
         ("x-forwarded-proto", "https"),
-        ("forwarded", "for=10.9.9.9, for=127.0.0.1;proto=http"),
+        ("forwarded", "for=10.9.9.9, for=127.0.0.1;proto=http;host=h"),
     ];
     let kept = [
         ("x-forwarded-for", "10.9.9.9|10.8.8.8"),

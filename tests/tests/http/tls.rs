@@ -163,7 +163,7 @@ fn http_goes_through_tls() {
     assert!(set.split("; ").any(|it| it == "Secure"), "{set}");
     let seen = origin.request();
     assert_eq!(seen.get("x-forwarded-proto"), Some("https"));
-    assert_eq!(seen.get("forwarded"), Some("for=127.0.0.1;proto=https"));
+    assert_eq!(seen.get("forwarded"), Some("for=127.0.0.1;proto=https;host=test"));
 
     let body = vec![b'x'; 1 << 20];
     let (head, chunks) =

@@ -1,6 +1,7 @@
 //! The fields that tell a member about the client: `X-Forwarded-For`, `-Proto`, `-Host`, `-Port`, and `Forwarded`
 //! (RFC 7239).
 
+use std::cell::RefCell;
 use std::net::IpAddr;
 
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
@@ -10,6 +11,9 @@ const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto
 const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 const X_FORWARDED_PORT: HeaderName = HeaderName::from_static("x-forwarded-port");
 
+/// RFC 7239 section 5.3.
+const HOST: &[u8] = b";host=";
+
 /// The fields that tell a member about the client, made once per connection.
 #[derive(Debug)]
 pub(crate) struct Forwarding {
@@ -17,6 +21,8 @@ pub(crate) struct Forwarding {
     address: HeaderValue,
     /// `Forwarded` (RFC 7239): `for=…;proto=…`; an IPv6 address in brackets and quotes (section 6).
     element: HeaderValue,
+    /// The same with `;host=…` of the last request that had a host: the next one mostly has the same.
+    element_with_host: RefCell<HeaderValue>,
     proto: HeaderValue,
     /// `X-Forwarded-Port`: the one that the client connected to.
     port: HeaderValue,
@@ -35,12 +41,30 @@ impl Forwarding {
             HeaderValue::from_maybe_shared(bytes::Bytes::from(text))
                 .unwrap_or_else(|_| HeaderValue::from_static("unknown"))
         };
+        let element = value(node);
         Forwarding {
             address: value(client.to_string()),
-            element: value(node),
+            element_with_host: RefCell::new(element.clone()),
+            element,
             proto: HeaderValue::from_static(proto),
             port: HeaderValue::from(port),
         }
+    }
+
+    /// What `Forwarded` says of a request to `host`.
+    fn element(&self, host: Option<&HeaderValue>) -> HeaderValue {
+        let Some(host) = host.map(HeaderValue::as_bytes) else { return self.element.clone() };
+        let mut last = self.element_with_host.borrow_mut();
+        let said = last.as_bytes()[self.element.len()..]
+            .strip_prefix(HOST)
+            .map(|said| said.strip_prefix(b"\"").and_then(|said| said.strip_suffix(b"\"")).unwrap_or(said));
+        if said != Some(host) {
+            let quote = if is_token(host) { &b""[..] } else { b"\"" };
+            let text = [self.element.as_bytes(), HOST, quote, host, quote].concat();
+            *last = HeaderValue::from_maybe_shared(bytes::Bytes::from(text))
+                .unwrap_or_else(|_| self.element.clone());
+        }
+        last.clone()
     }
 
     /// `claimed`: the head has some of these fields. `append`: ours are added to them.
@@ -49,7 +73,7 @@ impl Forwarding {
         if claimed && append {
             let for_ = joined(headers, &X_FORWARDED_FOR, &self.address);
             headers.insert(X_FORWARDED_FOR, for_);
-            let element = joined(headers, &header::FORWARDED, &self.element);
+            let element = joined(headers, &header::FORWARDED, &self.element(host.as_ref()));
             headers.insert(header::FORWARDED, element);
             // The first proxy knows what the client used. A field without a value says nothing.
             let own = [
@@ -69,13 +93,19 @@ impl Forwarding {
         headers.insert(X_FORWARDED_FOR, self.address.clone());
         headers.insert(X_FORWARDED_PROTO, self.proto.clone());
         headers.insert(X_FORWARDED_PORT, self.port.clone());
-        headers.insert(header::FORWARDED, self.element.clone());
+        headers.insert(header::FORWARDED, self.element(host.as_ref()));
         if let Some(host) = host {
             headers.insert(X_FORWARDED_HOST, host);
         } else if claimed {
             headers.remove(X_FORWARDED_HOST);
         }
     }
+}
+
+/// RFC 7239 section 4: a value is a token or a quoted string. A host with a port is none of the first, and what stands
+/// in a host needs no escape in the second (RFC 3986 section 3.2.2).
+fn is_token(host: &[u8]) -> bool {
+    host.iter().all(|byte| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(byte))
 }
 
 /// All elements of a list field and one more, as one value. Empty elements are none (RFC 9110 section 5.6.1.2).

@@ -80,7 +80,7 @@ fn what_a_client_claims_of_itself_is_replaced_or_kept() {
     assert_eq!(
         with(Forwarded::Replace, "192.0.2.7"),
         [
-            "forwarded: for=192.0.2.7;proto=https",
+            "forwarded: for=192.0.2.7;proto=https;host=a",
             "host: a",
             "x-forwarded-for: 192.0.2.7",
             "x-forwarded-host: a",
@@ -91,7 +91,7 @@ fn what_a_client_claims_of_itself_is_replaced_or_kept() {
     assert_eq!(
         with(Forwarded::Append, "2001:db8::7"),
         [
-            "forwarded: for=\"[2001:db8::7]\";proto=https",
+            "forwarded: for=\"[2001:db8::7]\";proto=https;host=a",
             "host: a",
             "x-forwarded-for: 10.0.0.1, 10.0.0.2, 2001:db8::7",
             "x-forwarded-host: a",
@@ -199,7 +199,7 @@ fn empty_elements_of_a_list_are_none() {
     ] {
         assert_eq!(appended("x-forwarded-for", values), expected, "{values:?}");
     }
-    let ours = "for=192.0.2.7;proto=http";
+    let ours = "for=192.0.2.7;proto=http;host=a";
     for (values, expected) in [
         (&[""][..], String::new()),
         (&["for=10.0.0.1,"], "for=10.0.0.1, ".to_owned()),
@@ -212,6 +212,28 @@ fn empty_elements_of_a_list_are_none() {
     }
     for (values, expected) in [(&[][..], "http"), (&[""], "http"), (&[","], "http"), (&["https"], "https")] {
         assert_eq!(appended("x-forwarded-proto", values), expected, "{values:?}");
+    }
+}
+
+/// RFC 7239 sections 4 and 5.3: a host with a port or in brackets is a quoted string.
+#[test]
+fn the_host_of_each_request_is_told() {
+    let forwarding = Forwarding::new("2001:db8::7".parse().unwrap(), 80, false);
+    for (host, told) in [
+        ("shop.example", ";host=shop.example"),
+        ("shop.example", ";host=shop.example"),
+        ("shop.example:80", ";host=\"shop.example:80\""),
+        ("shop.example:80", ";host=\"shop.example:80\""),
+        ("", ""),
+        ("[2001:db8::1]", ";host=\"[2001:db8::1]\""),
+        ("a,b", ";host=\"a,b\""),
+        ("a;b", ";host=\"a;b\""),
+        ("a", ";host=a"),
+    ] {
+        let mut headers = head(&[("host", host)]);
+        prepare_request(&mut headers, true, Forwarded::Replace, || &forwarding).unwrap();
+        let expected = format!("for=\"[2001:db8::7]\";proto=http{told}");
+        assert_eq!(headers["forwarded"], expected, "{host}");
     }
 }
 
@@ -236,7 +258,7 @@ fn look_alikes_of_what_members_rely_on_are_removed() {
         text(&headers)
     };
     let harmless = ["content_type: x", "contentxlength: x"];
-    let ours = ["forwarded: for=192.0.2.7;proto=http"];
+    let ours = ["forwarded: for=192.0.2.7;proto=http;host=a"];
     let end = [
         "user_agent: x",
         "x-forwarded-for: 192.0.2.7",

@@ -128,13 +128,16 @@ pub(super) fn write_interim(out: &mut Vec<u8>, parts: &response::Parts) {
     out.extend_from_slice(b"\r\n");
 }
 
-/// Appends an answer to what is no request; it is the last.
-pub(super) fn write_refusal(out: &mut Vec<u8>, answer: http::Response<Bytes>) {
+/// Appends an answer to what is no request; it is the last. `head`: its method is HEAD.
+pub(super) fn write_refusal(out: &mut Vec<u8>, answer: http::Response<Bytes>, head: bool) {
     let (parts, body) = answer.into_parts();
-    let asked = Asked { http_11: true, head: false, keep_alive: false };
-    let length = body.len() as u64;
-    write_head(out, &parts, None, asked, Framing::Length(length), Some(length), false);
-    out.extend_from_slice(&body);
+    let asked = Asked { http_11: true, head, keep_alive: false };
+    let length = Some(body.len() as u64);
+    let framing = Framing::of(asked, parts.status, length);
+    write_head(out, &parts, None, asked, framing, length, false);
+    if framing != Framing::None {
+        out.extend_from_slice(&body);
+    }
 }
 
 fn write_status(out: &mut Vec<u8>, parts: &response::Parts, http_11: bool) {

@@ -300,7 +300,8 @@ impl<S: ClientStream> Http1Connection<S> {
         let asked = HeaderMap::new();
         let made = own_answer::make(status, &reason, view.virtual_.pages.of(status.as_u16()), &asked);
         drop(view);
-        self.wire.write_head(|out| answer::write_refusal(out, made));
+        let head = self.wire.asks_for_head_alone();
+        self.wire.write_head(|out| answer::write_refusal(out, made, head));
         let written = poll_fn(|cx| self.wire.poll_write(cx, &self.stream.deadline));
         let _ = timeout(LINGER_SILENT, written).await;
     }

@@ -52,6 +52,11 @@ impl Lines {
         self.line == 0
     }
 
+    /// So many bytes are lines that are all there.
+    pub(super) fn begun(&self) -> usize {
+        self.line
+    }
+
     /// The length of all lines, the empty one included, if it is there. `bytes` are those of the last call and more.
     ///
     /// # Errors
@@ -78,13 +83,57 @@ pub(super) fn blank(bytes: &[u8]) -> usize {
     2 * bytes.chunks_exact(2).take_while(|pair| *pair == b"\r\n").count()
 }
 
-/// Refuses a head that is not all there and can come to nothing, as far as that shows.
-pub(super) fn judge_beginning(bytes: &[u8]) -> Result<(), Refusal> {
+/// How far the lines were judged of a head that is not all there.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Judged {
+    /// So many bytes are lines that may stand in a head.
+    lines: usize,
+}
+
+/// The part of a line that is judged before its end is there: no more, so that a line that comes byte by byte is not
+/// read from its beginning each time for nothing.
+const MOST_JUDGED: usize = 1 << 10;
+
+impl Judged {
+    /// Refuses a head that is not all there and can come to nothing, as far as that shows. Of `bytes` the first `whole`
+    /// are lines that are all there.
+    pub(super) fn judge(&mut self, bytes: &[u8], whole: usize) -> Result<(), Refusal> {
+        let shown = &bytes[..bytes.len().min(whole + MOST_JUDGED)];
+        if self.lines == 0 {
+            let line = memchr(b'\n', shown).map_or(shown, |end| &shown[..=end]);
+            judge_request_line(line)?;
+            if whole == 0 {
+                return Ok(());
+            }
+            self.lines = line.len();
+        }
+        judge_fields(&shown[std::mem::replace(&mut self.lines, whole)..])
+    }
+}
+
+fn judge_request_line(line: &[u8]) -> Result<(), Refusal> {
+    match httparse::Request::new(&mut []).parse(line) {
+        Ok(_) | Err(httparse::Error::TooManyHeaders) => Ok(()),
+        Err(httparse::Error::Version) if becomes_version(line) => Ok(()),
+        Err(error) => Err(refusal(error, line)),
+    }
+}
+
+/// Whether a line ends with a version that is taken, or with the beginning of one.
+fn becomes_version(line: &[u8]) -> bool {
+    let version = line.rsplit(|&byte| byte == b' ').next().unwrap_or_default().trim_ascii_end();
+    match version.strip_prefix(b"HTTP/1.") {
+        Some([b'0'..=b'9']) => true,
+        _ => !line.ends_with(b"\n") && b"HTTP/1.".starts_with(version),
+    }
+}
+
+fn judge_fields(lines: &[u8]) -> Result<(), Refusal> {
     let mut fields = [httparse::EMPTY_HEADER; USUAL_FIELDS];
-    match httparse::Request::new(&mut fields).parse(bytes) {
-        // It may have a minor version that is taken, or more fields; that shows when it is all there.
-        Ok(_) | Err(httparse::Error::Version | httparse::Error::TooManyHeaders) => Ok(()),
-        Err(error) => Err(refusal(error, bytes)),
+    match httparse::parse_headers(lines, &mut fields) {
+        // There may be more fields; that shows when all are there.
+        Ok(_) | Err(httparse::Error::TooManyHeaders) => Ok(()),
+        Err(error) => Err(refusal(error, lines)),
     }
 }
 

@@ -2,7 +2,7 @@
 
 use bytes::{Buf, BytesMut};
 
-use super::head::{self, Head, Limits, Lines};
+use super::head::{self, Head, Judged, Limits, Lines};
 use super::refusal::Refusal;
 
 /// Bytes at the place where a head begins, or behind one that was taken.
@@ -11,6 +11,8 @@ pub(super) struct Input {
     pub(super) bytes: BytesMut,
     /// Those of the head at the front, as far as it is there.
     lines: Lines,
+    /// What was found of them already.
+    judged: Judged,
     /// Bytes of empty lines before it.
     blank: usize,
 }
@@ -22,18 +24,27 @@ impl Input {
         if is_first && self.blank == 0 && !came.starts_with(b"\r\n") {
             // The usual case: one head, alone.
             let mut lines = Lines::default();
-            if let Some(length) = lines.end(came)?.filter(|&length| length <= limits.head) {
-                let head = head::read(&came[..length], limits.fields)?;
+            if let Ok(Some(length)) = lines.end(came)
+                && length <= limits.head
+                && let Ok(head) = head::read(&came[..length], limits.fields)
+            {
                 self.bytes.extend_from_slice(&came[length..]);
                 return Ok(Some(Box::new(head)));
             }
         }
+        // What is refused is found again, and stays.
         self.bytes.extend_from_slice(came);
         let head = self.take_head(limits)?;
-        if head.is_none() && is_first {
-            head::judge_beginning(&self.bytes)?;
+        if head.is_none() {
+            self.judged.judge(&self.bytes, self.lines.begun())?;
         }
         Ok(head)
+    }
+
+    /// Whether the method is HEAD of what is refused, as far as that shows: its answer has no body then (RFC 9110
+    /// section 9.3.2).
+    pub(super) fn asks_for_head_alone(&self) -> bool {
+        self.bytes[head::blank(&self.bytes)..].starts_with(b"HEAD ")
     }
 
     /// Takes the head off the front of what came, if it is all there.
@@ -56,7 +67,7 @@ impl Input {
         };
         let head = head::read(&self.bytes[..length], limits.fields)?;
         self.bytes.advance(length);
-        self.lines = Lines::default();
+        (self.lines, self.judged) = (Lines::default(), Judged::default());
         self.blank = 0;
         self.let_go();
         Ok(Some(Box::new(head)))
@@ -90,6 +101,27 @@ mod tests {
         for piece in [1, 2, 7, 1_000] {
             assert_eq!(read(31, piece), Ok(()), "in pieces of {piece}");
             assert_eq!(read(32, piece), Err(Refusal::HeadTooLarge), "in pieces of {piece}");
+        }
+    }
+
+    #[test]
+    fn what_is_refused_says_whether_its_method_is_head() {
+        let limits = Limits { head: 200, fields: 10 };
+        for (bytes, is_head) in [
+            ("HEAD / HTTP/1.1\r\nContent-Length: x\r\n\r\n", true),
+            ("\r\n\r\nHEAD / HTTP/1.1\r\nno colon\r\n", true),
+            ("HEAD ftp:\x01", true),
+            ("HEADS / HTTP/1.1\r\nContent-Length: x\r\n\r\n", false),
+            ("GET / HTTP/1.1\r\nContent-Length: x\r\n\r\n", false),
+            ("HEAD\0", false),
+        ] {
+            for piece in [1, 7, 1_000] {
+                let mut input = Input::default();
+                let refused =
+                    bytes.as_bytes().chunks(piece).find_map(|came| input.head_in(came, limits).err());
+                assert!(refused.is_some(), "{bytes:?}");
+                assert_eq!(input.asks_for_head_alone(), is_head, "{bytes:?} in pieces of {piece}");
+            }
         }
     }
 }

@@ -121,6 +121,11 @@ impl<S: ClientStream> Wire<S> {
         !self.received.borrow().input.bytes.is_empty()
     }
 
+    /// Whether what is refused is a HEAD request, as far as that shows.
+    pub(super) fn asks_for_head_alone(&self) -> bool {
+        self.received.borrow().input.asks_for_head_alone()
+    }
+
     /// Whether something came that was not looked at, or more of a message may be in flight. Closing then resets the
     /// connection, and the client may lose the answer (RFC 9112 section 9.6).
     pub(super) fn inside_message(&self) -> bool {
@@ -194,28 +199,34 @@ impl<S: ClientStream> Wire<S> {
             return Poll::Pending;
         }
         let mut received = self.received.borrow_mut();
-        if received.body.is_some() || !received.input.bytes.is_empty() {
+        if received.body.is_some() {
             return Poll::Pending;
         }
-        let read = READ_INTO.with_borrow_mut(|scratch| {
-            let mut scratch = ReadBuf::new(scratch);
-            let read = ready!(self.poll_read(cx, &mut scratch));
-            received.input.bytes.extend_from_slice(scratch.filled());
-            Poll::Ready(read)
-        });
-        match ready!(read) {
-            Err(_) => Poll::Ready(()),
-            Ok(0) => {
-                let is_clear = self.output.borrow().is_written();
-                let Some(stream) = &mut *self.stream.borrow_mut() else { return Poll::Ready(()) };
-                if self.half_close.note(Pin::new(stream), cx, answer, is_clear).is_err() {
-                    return Poll::Ready(());
-                }
-                self.half_close.watch(stream.socket());
-                self.half_close.poll_reset(cx)
+        loop {
+            // Behind requests that wait there may be the end.
+            let room = SCRATCH.saturating_sub(received.input.bytes.len());
+            if room == 0 {
+                return Poll::Pending;
             }
-            Ok(_) => Poll::Pending,
+            let read = READ_INTO.with_borrow_mut(|scratch| {
+                let mut scratch = ReadBuf::new(&mut scratch[..room]);
+                let read = ready!(self.poll_read(cx, &mut scratch));
+                received.input.bytes.extend_from_slice(scratch.filled());
+                Poll::Ready(read)
+            });
+            match ready!(read) {
+                Err(_) => return Poll::Ready(()),
+                Ok(0) => break,
+                Ok(_) => {}
+            }
         }
+        let is_clear = self.output.borrow().is_written();
+        let Some(stream) = &mut *self.stream.borrow_mut() else { return Poll::Ready(()) };
+        if self.half_close.note(Pin::new(stream), cx, answer, is_clear).is_err() {
+            return Poll::Ready(());
+        }
+        self.half_close.watch(stream.socket());
+        self.half_close.poll_reset(cx)
     }
 
     /// Lets `write` append the head of an answer to what is to be written.

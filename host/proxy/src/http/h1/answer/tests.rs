@@ -71,7 +71,7 @@ fn the_end_of_a_connection_is_said() {
 fn what_is_no_request_is_told_so() {
     let mut out = Vec::new();
     let answer = Response::builder().status(StatusCode::BAD_REQUEST);
-    write_refusal(&mut out, answer.body(Bytes::from("bad request: malformed field\n")).unwrap());
+    write_refusal(&mut out, answer.body(Bytes::from("bad request: malformed field\n")).unwrap(), false);
     let text = String::from_utf8(out).unwrap();
     assert!(text.starts_with("HTTP/1.1 400 Bad Request\r\n"), "{text}");
     assert!(

@@ -173,13 +173,51 @@ fn fields_are_counted_and_targets_measured() {
     assert_eq!(refused(&target(MOST_TARGET + 1)), Refusal::TargetTooLong);
 }
 
-/// What can come to nothing is refused before it is all there.
+/// What is found of a head that comes in pieces of so many bytes, and does not end.
+fn judged(head: &[u8], piece: usize) -> Result<(), Refusal> {
+    let (mut lines, mut judged) = (Lines::default(), Judged::default());
+    let cuts = (piece..head.len() + piece).step_by(piece).map(|end| &head[..end.min(head.len())]);
+    for so_far in cuts {
+        assert_eq!(lines.end(so_far), Ok(None), "it does not end");
+        judged.judge(so_far, lines.begun())?;
+    }
+    Ok(())
+}
+
+/// What can come to nothing is refused before it is all there, however it is cut.
 #[test]
 fn a_beginning_is_judged() {
-    for good in ["", "G", "GET / HTT", "GET / HTTP/1.3", "GET / HTTP/1.1\r\nHo"] {
-        assert_eq!(judge_beginning(good.as_bytes()), Ok(()), "{good:?}");
+    let many = format!("GET / HTTP/1.1\r\n{}", "X: y\r\n".repeat(300));
+    let long = format!("GET / HTTP/1.1\r\nX: {}", "y".repeat(3 * MOST_JUDGED));
+    for good in
+        ["G", "GET / HTT", "GET / HTTP/1.3", "GET / HTTP/1.3\r\nA: b\r", "GET / HTTP/1.1\r\nHo", &many, &long]
+    {
+        for piece in [1, 2, 7, good.len()] {
+            assert_eq!(judged(good.as_bytes(), piece), Ok(()), "{good:?} in pieces of {piece}");
+        }
     }
-    // A TLS hello to a port without TLS.
-    assert_eq!(judge_beginning(b"\x16\x03\x01\x02\x00"), Err(Refusal::Method));
-    assert_eq!(judge_beginning(b"GET / HTTP/1.1\r\nA B"), Err(Refusal::Field));
+    for (bad, why) in [
+        // A TLS hello to a port without TLS.
+        (&b"\x16\x03\x01\x02\x00"[..], Refusal::Method),
+        (b"G\0T", Refusal::Method),
+        (b"GET /\x01", Refusal::Target),
+        (b"GET / HTTQ", Refusal::Version),
+        (b"GET / HTTP/2.0", Refusal::Version),
+        (b"GET / HTTP/1\r\n", Refusal::Version),
+        (b"GET / HTTP/1.10\r\n", Refusal::Field),
+        (b"GET /\r\n", Refusal::Target),
+        (b"GET / HTTP/1.1\r\nA B", Refusal::Field),
+        (b"GET / HTTP/1.1\r\nA: b\r\n fold", Refusal::Field),
+        (b"GET / HTTP/1.1\r\nA: b\r\nno colon\r\nC: d", Refusal::Field),
+        (b"GET / HTTP/1.1\r\nA: b\0", Refusal::Field),
+    ] {
+        for piece in [1, 2, 7, bad.len()] {
+            assert_eq!(judged(bad, piece), Err(why), "{} in pieces of {piece}", bad.escape_ascii());
+        }
+    }
+    let late = [many.as_bytes(), b"no colon\r\n"].concat();
+    for piece in [1, 11, 4_000] {
+        let found = judged(&late, piece);
+        assert!(found == Err(Refusal::Field) || piece == 4_000, "{found:?} in pieces of {piece}");
+    }
 }
