@@ -10,6 +10,7 @@ mod round_robin;
 mod symmetric_hash;
 #[cfg(test)]
 mod tests;
+mod url_hash;
 mod weighted_round_robin;
 
 use std::net::SocketAddr;
@@ -49,12 +50,14 @@ impl Candidate {
     }
 }
 
-/// The addresses of a flow.
+/// The addresses of a flow, and what it asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Ends {
     pub client: Address,
     /// What the client asks for: the address of the virtual, or on any address that of the packet.
     pub destination: Address,
+    /// The [stable hash](crate::hash::stable) of the URL of a request, for balances that ask for it; else 0.
+    pub url: u64,
 }
 
 /// What each balance does.
@@ -158,6 +161,8 @@ balances! {
     "destination-hash" => DestinationHash(destination_hash::DestinationHash);
     /// By both addresses, whichever is the source: both directions, equal members.
     "symmetric-hash" => SymmetricHash(symmetric_hash::SymmetricHash);
+    /// By the URL of a request: equal URLs, equal members.
+    "url-hash" => UrlHash(url_hash::UrlHash);
 }
 
 /// Chooses members of one pool for one worker. It never allocates while the number of members stays.

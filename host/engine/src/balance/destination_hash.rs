@@ -15,14 +15,7 @@ impl Kind for DestinationHash {
     }
 
     fn pick(&mut self, ends: &Ends, members: &impl Members) -> Option<usize> {
-        let name = |place: usize| {
-            let endpoint = members.endpoint(place);
-            let mut name = [0; 18];
-            name[..16].copy_from_slice(&endpoint.address.octets());
-            name[16..].copy_from_slice(&endpoint.port.to_be_bytes());
-            name
-        };
-        rendezvous::choose(&ends.destination.octets(), members, name)
+        rendezvous::choose_by_endpoint(&ends.destination.octets(), members)
     }
 }
 

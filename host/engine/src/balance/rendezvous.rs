@@ -36,6 +36,19 @@ pub(super) fn choose<N: AsRef<[u8]>>(
     first.map(|(place, ..)| place)
 }
 
+/// The same, where members are known by their own addresses: balancers of one configuration agree, and a change of it
+/// moves few.
+pub(super) fn choose_by_endpoint(key: &[u8], members: &impl Members) -> Option<usize> {
+    let name = |place: usize| {
+        let endpoint = members.endpoint(place);
+        let mut name = [0; 18];
+        name[..16].copy_from_slice(&endpoint.address.octets());
+        name[16..].copy_from_slice(&endpoint.port.to_be_bytes());
+        name
+    };
+    choose(key, members, name)
+}
+
 /// Bits behind the point of [`minus_log2`].
 const FRACTION: u32 = 32;
 

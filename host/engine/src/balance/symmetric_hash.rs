@@ -15,7 +15,7 @@ impl Kind for SymmetricHash {
     }
 
     fn pick(&mut self, ends: &Ends, members: &impl Members) -> Option<usize> {
-        let Ends { client, destination } = *ends;
+        let Ends { client, destination, .. } = *ends;
         let (low, high) = if client <= destination { (client, destination) } else { (destination, client) };
         let mut pair = [0; 32];
         pair[..16].copy_from_slice(&low.octets());

@@ -56,7 +56,7 @@ pub(super) fn select(
         named,
         bound: bound.and_then(|member| among.place(member)),
         bind: key.map(|key| Bind { bindings: &pool.bindings, key, now: first.now }),
-        ends: Ends { client: first.client().address, destination: first.vip().address },
+        ends: Ends { client: first.client().address, destination: first.vip().address, url: 0 },
         is_mid_stream: first.is_mid_stream(),
     };
     let selector = accounting.entries.selector(&config.snapshot, index).ok_or(DropReason::NoPool)?;

@@ -59,7 +59,7 @@ impl Transaction {
             named: self.route.member.and_then(|address| pool.place(address)),
             bound,
             bind,
-            ends: Ends { client: flow.client.ip().into(), destination: flow.vip.ip().into() },
+            ends: Ends { client: flow.client.ip().into(), destination: flow.vip.ip().into(), url: 0 },
             is_mid_stream: false,
         };
         let (chosen, member) = pool.choose(&self.tried, &ask).ok()?;
