@@ -2,6 +2,7 @@
 //! together.
 
 mod on_path;
+mod proxies;
 mod translation;
 mod wildcards;
 
@@ -29,6 +30,7 @@ pub(super) fn check(config: &Config, walk: &mut Walk) {
     on_path::targets(config, walk);
     numbers_tell_addresses(config, walk);
     wildcards::check(config, walk);
+    proxies::check(config, walk);
     translation::check(config, walk);
     packs_are_kept(config, walk);
 }

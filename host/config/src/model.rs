@@ -333,6 +333,13 @@ pub enum MemberProtocol {
     Auto,
 }
 
+/// `proxy-protocol = "v1" | "v2"` of a pool
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ProxyVersion {
+    V1,
+    V2,
+}
+
 /// `{ address = "10.0.0.1:80", weight = 2 }`
 #[derive(Clone, Debug, PartialEq)]
 pub struct Member {
@@ -340,8 +347,17 @@ pub struct Member {
     pub address: SocketAddr,
     /// 1 to 256. Default 1.
     pub weight: u32,
+    /// Connections to members begin with a PROXY header of this version.
+    pub proxy_protocol: Option<ProxyVersion>,
     /// What it is called in TLS; there with `tls` of the pool only.
     pub server_name: Option<String>,
+}
+
+/// `proxy-protocol = "v1" | "v2"` of a pool
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ProxyVersion {
+    V1,
+    V2,
 }
 
 /// `[[snat-pool]]`

@@ -8,6 +8,9 @@ use std::sync::Arc;
 use shunt_config::tls::CertificateField;
 use shunt_rules::{Exchange, Flow, Isolation, Runner, Vars};
 
+use crate::http::member::Kept;
+use crate::member::MemberView;
+use crate::proxy_protocol::OfTls;
 use crate::route::Route;
 use crate::view::RuleView;
 
@@ -23,12 +26,16 @@ pub(crate) struct Connection {
     pub(crate) route: Route,
     /// What members are to know of the client's certificate; set where it showed one.
     pub(crate) certificate: OnceCell<Vec<(CertificateField, String)>>,
+    /// What members may be told of the client's TLS by the PROXY protocol; set where one of them is.
+    pub(crate) of_tls: OnceCell<Box<OfTls>>,
     /// What is said of the client in each request.
     pub(crate) told: crate::http::fields::Told,
     /// Variables of scope `flow`.
     vars: RefCell<Vars>,
     /// Instances of rules with isolation `flow`, made when first called.
     runners: RefCell<Vec<(Rc<RuleView>, Runner)>>,
+    /// Idle connections to members that begin with who this client is: they are its own, and end with it.
+    own: RefCell<Vec<(Rc<MemberView>, Rc<Kept>)>>,
 }
 
 impl Connection {
@@ -40,10 +47,26 @@ impl Connection {
             is_trusted: false,
             route: Route::default(),
             certificate: OnceCell::new(),
+            of_tls: OnceCell::new(),
             told: Default::default(),
             vars: RefCell::default(),
             runners: RefCell::default(),
+            own: RefCell::default(),
         }
+    }
+
+    /// Where idle connections to a member are that serve this client alone; `None`: the member's serve all clients.
+    pub(crate) fn own_kept(&self, member: &Rc<MemberView>) -> Option<Rc<Kept>> {
+        member.proxy_protocol?;
+        let mut own = self.own.borrow_mut();
+        if let Some((_, kept)) = own.iter().find(|(of, _)| Rc::ptr_eq(of, member)) {
+            return Some(Rc::clone(kept));
+        }
+        // Those of members that a reload took out are used no more.
+        own.retain(|(of, _)| Rc::strong_count(of) > 1);
+        let kept = Rc::new(member.kept.alike());
+        own.push((Rc::clone(member), Rc::clone(&kept)));
+        Some(kept)
     }
 
     /// Calls a rule through the instance that its isolation asks for.

@@ -22,7 +22,7 @@ use tokio_rustls::server::TlsStream;
 
 use crate::client::{self, ClientStream};
 use crate::connection::Connection;
-use crate::proxy_protocol;
+use crate::proxy_protocol::{self, OfTls};
 use crate::route::Route;
 use crate::tls::{
     self,
@@ -368,6 +368,10 @@ impl Place {
         match timeout(handshake_time, handshake).await {
             Ok(Ok(stream)) => {
                 if know_client(&stream, &tls, &connection) {
+                    if self.listener.view().tells_of_tls() {
+                        // Empty until now: a connection has one handshake.
+                        let _ = connection.of_tls.set(Box::new(OfTls::new(stream.get_ref().1)));
+                    }
                     return Some(protocol.serve_tls(Rc::clone(&self.listener), connection, stream));
                 }
                 self.counters.handshakes_failed.add(1);

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use shunt_config::model::MemberProtocol;
+use shunt_config::model::{MemberProtocol, ProxyVersion};
 use shunt_engine::member::MemberState;
 use shunt_runtime::clock;
 use shunt_runtime::counters::{MemberCounters, Shard};
@@ -18,6 +18,8 @@ pub(crate) struct MemberView {
     pub(crate) address: SocketAddr,
     pub(crate) weight: u32,
     pub(crate) protocol: MemberProtocol,
+    /// Connections to it begin with a header of this version, and serve one client's connection each.
+    pub(crate) proxy_protocol: Option<ProxyVersion>,
     /// `None`: no TLS with it.
     pub(crate) tls: Option<Arc<ToMember>>,
     pub(crate) state: Arc<MemberState>,
@@ -36,6 +38,7 @@ impl MemberView {
         address: SocketAddr,
         weight: u32,
         protocol: MemberProtocol,
+        proxy_protocol: Option<ProxyVersion>,
         tls: Option<Arc<ToMember>>,
         state: Arc<MemberState>,
         counters: Arc<Shard<MemberCounters>>,
@@ -44,6 +47,7 @@ impl MemberView {
             address,
             weight,
             protocol,
+            proxy_protocol,
             tls,
             state,
             counters,
@@ -58,6 +62,7 @@ impl MemberView {
             address: self.address,
             weight,
             protocol: self.protocol,
+            proxy_protocol: self.proxy_protocol,
             tls: self.tls.clone(),
             state: Arc::clone(&self.state),
             counters: Arc::clone(&self.counters),

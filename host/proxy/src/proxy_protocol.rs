@@ -1,12 +1,21 @@
-//! The PROXY protocol in front of a client's connection: what a trusted proxy says of whose connection it is.
+//! The PROXY protocol: what a trusted proxy says in front of a client's connection of whose it is, and what members are
+//! told in front of theirs.
 
 use std::io;
 use std::net::SocketAddr;
 
-use shunt_wire::proxy_protocol::{Header, MOST_V2, Origin, ProxyError};
+use shunt_config::model::ProxyVersion;
+use shunt_rules::Flow;
+use shunt_runtime::tls::peer;
+use shunt_wire::proxy_protocol::{
+    Header, MOST_V1, MOST_V2, Origin, ProxyError, TlsFacts, TlvKind, Writer, write_v1,
+};
 use thiserror::Error;
 use tokio::io::AsyncReadExt;
 use tokio::net::TcpStream;
+use tokio_rustls::rustls::{CipherSuite, ProtocolVersion, ServerConnection};
+
+use crate::connection::Connection;
 
 /// What a proxy says of a connection.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -60,9 +69,103 @@ pub(crate) async fn read(stream: &mut TcpStream) -> Result<Told, NoHeader> {
     }
 }
 
+/// What members may be told of a client's TLS.
+#[derive(Debug)]
+pub(crate) struct OfTls {
+    version: Option<&'static str>,
+    cipher: Option<&'static str>,
+    /// What the client named by SNI.
+    authority: Option<Box<str>>,
+    protocol: Option<Box<[u8]>>,
+    certificate: bool,
+    common_name: Option<Box<str>>,
+}
+
+impl OfTls {
+    pub(crate) fn new(session: &ServerConnection) -> Self {
+        let certificate = session.peer_certificates().and_then(|chain| chain.first());
+        OfTls {
+            version: session.protocol_version().and_then(version_name),
+            cipher: session.negotiated_cipher_suite().and_then(|it| cipher_name(it.suite())),
+            authority: session.server_name().map(Into::into),
+            protocol: session.alpn_protocol().map(Into::into),
+            certificate: certificate.is_some(),
+            common_name: certificate.and_then(|it| peer::common_name(it)).map(Into::into),
+        }
+    }
+
+    fn facts(&self) -> TlsFacts<'_> {
+        TlsFacts {
+            over_tls: true,
+            certificate: self.certificate,
+            // A handshake with one that cannot be verified fails.
+            verified: self.certificate,
+            version: self.version,
+            cipher: self.cipher,
+            common_name: self.common_name.as_deref(),
+        }
+    }
+}
+
+fn version_name(version: ProtocolVersion) -> Option<&'static str> {
+    match version {
+        ProtocolVersion::TLSv1_2 => Some("TLSv1.2"),
+        ProtocolVersion::TLSv1_3 => Some("TLSv1.3"),
+        _ => None,
+    }
+}
+
+/// As OpenSSL calls them, which is how the specification writes them.
+fn cipher_name(suite: CipherSuite) -> Option<&'static str> {
+    Some(match suite {
+        CipherSuite::TLS13_AES_128_GCM_SHA256 => "TLS_AES_128_GCM_SHA256",
+        CipherSuite::TLS13_AES_256_GCM_SHA384 => "TLS_AES_256_GCM_SHA384",
+        CipherSuite::TLS13_CHACHA20_POLY1305_SHA256 => "TLS_CHACHA20_POLY1305_SHA256",
+        CipherSuite::TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256 => "ECDHE-ECDSA-AES128-GCM-SHA256",
+        CipherSuite::TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384 => "ECDHE-ECDSA-AES256-GCM-SHA384",
+        CipherSuite::TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256 => "ECDHE-ECDSA-CHACHA20-POLY1305",
+        CipherSuite::TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256 => "ECDHE-RSA-AES128-GCM-SHA256",
+        CipherSuite::TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384 => "ECDHE-RSA-AES256-GCM-SHA384",
+        CipherSuite::TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256 => "ECDHE-RSA-CHACHA20-POLY1305",
+        _ => return None,
+    })
+}
+
+/// The header of a connection to a member, made for a client's connection `of`.
+pub(crate) fn header_of(version: ProxyVersion, of: &Connection) -> Vec<u8> {
+    header(version, &of.flow, of.https, of.of_tls.get().map(|known| &**known))
+}
+
+/// The header of a connection to a member, made for a client's. `over_tls`: that is TLS, which was terminated here or
+/// in front; `known`: what is known of that.
+pub(crate) fn header(version: ProxyVersion, flow: &Flow, over_tls: bool, known: Option<&OfTls>) -> Vec<u8> {
+    let canonical = |address: SocketAddr| SocketAddr::new(address.ip().to_canonical(), address.port());
+    let addresses = Some((canonical(flow.client), canonical(flow.vip)));
+    if version == ProxyVersion::V1 {
+        let mut line = [0; MOST_V1];
+        let length = write_v1(addresses, &mut line);
+        return line[..length].to_vec();
+    }
+    let mut out = Box::new([0; MOST_V2]);
+    let mut writer = Writer::new(addresses, &mut out);
+    if let Some(protocol) = known.and_then(|it| it.protocol.as_deref()) {
+        writer.tlv(TlvKind::Alpn, protocol);
+    }
+    if let Some(authority) = known.and_then(|it| it.authority.as_deref()) {
+        writer.tlv(TlvKind::Authority, authority.as_bytes());
+    }
+    match known {
+        Some(known) => drop(writer.tls(&known.facts())),
+        // A proxy in front has said so.
+        None if over_tls => drop(writer.tls(&TlsFacts { over_tls: true, ..TlsFacts::default() })),
+        None => {}
+    }
+    let length = writer.end();
+    out[..length].to_vec()
+}
+
 #[cfg(test)]
 mod tests {
-    use shunt_wire::proxy_protocol::{TlsFacts, Writer, write_v1};
     use tokio::io::AsyncWriteExt;
     use tokio::net::TcpListener;
 
@@ -98,7 +201,7 @@ mod tests {
 
     #[tokio::test]
     async fn nothing_behind_the_header_is_taken() {
-        let mut line = [0; shunt_wire::proxy_protocol::MOST_V1];
+        let mut line = [0; MOST_V1];
         let length = write_v1(Some(addresses()), &mut line);
         let v1 = line[..length].to_vec();
         let mut out = [0; MOST_V2];
@@ -120,5 +223,54 @@ mod tests {
         assert!(matches!(lie, Err(NoHeader::Unfit(ProxyError::Missing))), "{lie:?}");
         let (nobody, _) = read_of(&[b"PROXY UNKNOWN\r\n"]).await;
         assert_eq!(nobody.unwrap(), Told::default());
+    }
+
+    fn connection(client: &str, vip: &str, https: bool) -> Connection {
+        let flow = Flow { client: client.parse().unwrap(), vip: vip.parse().unwrap(), ..Flow::default() };
+        let mut connection = Connection::new(flow, false);
+        connection.https = https;
+        connection
+    }
+
+    #[test]
+    fn members_are_told_what_is_known() {
+        let of = connection("192.0.2.7:4000", "198.51.100.1:443", false);
+        assert_eq!(header_of(ProxyVersion::V1, &of), b"PROXY TCP4 192.0.2.7 198.51.100.1 4000 443\r\n");
+        let mapped = connection("[::ffff:192.0.2.7]:4000", "198.51.100.1:443", false);
+        assert_eq!(header_of(ProxyVersion::V1, &mapped), header_of(ProxyVersion::V1, &of));
+        let bytes = header_of(ProxyVersion::V2, &of);
+        let read = Header::read(&bytes).unwrap().unwrap();
+        let (source, destination) = addresses();
+        assert_eq!(read.origin, Origin::Client { source, destination });
+        assert_eq!((read.tlvs.count(), read.length), (0, bytes.len()));
+
+        // What a proxy in front has said of the client's connection is all that is known of it.
+        let fronted = header_of(ProxyVersion::V2, &connection("192.0.2.7:4000", "198.51.100.1:443", true));
+        let read = Header::read(&fronted).unwrap().unwrap();
+        assert_eq!(read.tlvs.tls(), Some(TlsFacts { over_tls: true, ..TlsFacts::default() }));
+
+        let known = OfTls {
+            version: version_name(ProtocolVersion::TLSv1_3),
+            cipher: cipher_name(CipherSuite::TLS13_AES_128_GCM_SHA256),
+            authority: Some("shop.example".into()),
+            protocol: Some(b"http/1.1"[..].into()),
+            certificate: true,
+            common_name: Some("c".repeat(MOST_V2).into()),
+        };
+        of.of_tls.set(Box::new(known)).unwrap();
+        let bytes = header_of(ProxyVersion::V2, &of);
+        let tlvs = Header::read(&bytes).unwrap().unwrap().tlvs;
+        assert_eq!(tlvs.value(TlvKind::Authority), Some(&b"shop.example"[..]));
+        assert_eq!(tlvs.value(TlvKind::Alpn), Some(&b"http/1.1"[..]));
+        let facts = TlsFacts {
+            over_tls: true,
+            certificate: true,
+            verified: true,
+            version: Some("TLSv1.3"),
+            cipher: Some("TLS_AES_128_GCM_SHA256"),
+            // For more there is no room.
+            common_name: None,
+        };
+        assert_eq!(tlvs.tls(), Some(facts));
     }
 }

@@ -7,6 +7,7 @@ use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 
+use shunt_config::model::ProxyVersion;
 use shunt_engine::balance::choose::{self, Ask, Chosen, NotChosen};
 use shunt_engine::balance::{Candidate, Members, Selector};
 use shunt_engine::persistence::{MemberTag, key_prefix};
@@ -47,6 +48,11 @@ impl VirtualView {
     pub(crate) fn pools(&self) -> impl Iterator<Item = &Rc<PoolView>> {
         let by_rules = self.rules.iter().flat_map(|rule| rule.slots().chain(rule.fallback()));
         self.pool.iter().chain(by_rules)
+    }
+
+    /// Whether members may be told of a client's TLS by the PROXY protocol.
+    pub(crate) fn tells_of_tls(&self) -> bool {
+        self.pools().any(|pool| pool.pool.settings.proxy_protocol == Some(ProxyVersion::V2))
     }
 }
 
@@ -140,6 +146,7 @@ impl PoolView {
             return Rc::clone(view);
         }
         let (balance, protocol) = (pool.settings.balance, pool.settings.protocol);
+        let proxy_protocol = pool.settings.proxy_protocol;
         let place = |address| before.as_ref().and_then(|view| view.place(address));
         let old = |address| before.as_ref().and_then(|view| view.members.get(place(address)?));
         let members = pool
@@ -148,17 +155,28 @@ impl PoolView {
             .map(|member| {
                 let (address, weight) = (member.settings.address, member.settings.weight);
                 let tls = pool.tls.as_ref().and_then(|tls| tls.member(address));
-                let speaks_same = |old: &&Rc<MemberView>| {
-                    old.protocol == protocol && old.tls.as_ref().map(Arc::as_ptr) == tls.map(Arc::as_ptr)
+                let begins_alike = |old: &&Rc<MemberView>| {
+                    old.protocol == protocol
+                        && old.proxy_protocol == proxy_protocol
+                        && old.tls.as_ref().map(Arc::as_ptr) == tls.map(Arc::as_ptr)
                 };
-                match old(address).filter(speaks_same) {
+                match old(address).filter(begins_alike) {
                     Some(old) if old.weight == weight => Rc::clone(old),
                     Some(old) => Rc::new(old.with_weight(weight)),
                     None => {
-                        // What was made with another protocol or other settings of TLS serves no more.
+                        // What begins in another way serves no more.
                         old(address).inspect(|old| old.close_idle());
                         let (state, counters) = (Arc::clone(&member.state), member.counters.shard(worker));
-                        Rc::new(MemberView::new(address, weight, protocol, tls.cloned(), state, counters))
+                        let tls = tls.cloned();
+                        Rc::new(MemberView::new(
+                            address,
+                            weight,
+                            protocol,
+                            proxy_protocol,
+                            tls,
+                            state,
+                            counters,
+                        ))
                     }
                 }
             })

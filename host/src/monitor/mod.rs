@@ -29,7 +29,7 @@ use tokio::task::JoinHandle;
 
 use on_path::ServicePath;
 use probe::Probe;
-use shunt_config::model;
+use shunt_config::model::{self, ProxyVersion};
 use shunt_packets::Probes;
 use shunt_runtime::tls::members::ToMember;
 use shunt_runtime::{Member, Pool, Snapshot};
@@ -56,12 +56,26 @@ struct Key {
 struct Watch {
     settings: model::Monitor,
     path: Option<ServicePath>,
-    tls: Option<Arc<ToMember>>,
+    begins: Beginning,
     state: Arc<MemberState>,
     last: Arc<LastResult>,
     /// What was known when it began.
     known: Known,
     task: JoinHandle<()>,
+}
+
+/// How connections to a member begin.
+#[derive(Clone, Debug)]
+struct Beginning {
+    proxy_protocol: Option<ProxyVersion>,
+    tls: Option<Arc<ToMember>>,
+}
+
+impl Beginning {
+    fn is(&self, other: &Beginning) -> bool {
+        let tls = |of: &Beginning| of.tls.as_ref().map(Arc::as_ptr);
+        self.proxy_protocol == other.proxy_protocol && tls(self) == tls(other)
+    }
 }
 
 /// A member as the clients of one virtual find it.
@@ -100,7 +114,10 @@ impl Monitors {
                     member.state.set_up(true);
                     continue;
                 };
-                let tls = pool.tls.as_ref().and_then(|tls| tls.member(member.settings.address));
+                let begins = Beginning {
+                    proxy_protocol: pool.settings.proxy_protocol,
+                    tls: pool.tls.as_ref().and_then(|tls| tls.member(member.settings.address)).cloned(),
+                };
                 let is_known = watched.contains(&Arc::as_ptr(&member.state));
                 let known = if is_known { Known::Elsewhere(member.state.is_up()) } else { Known::Never };
                 let paths = paths(snapshot, pool, member);
@@ -110,13 +127,15 @@ impl Monitors {
                 if straight {
                     let key = key(None);
                     let old = (before.remove(&key), known);
-                    let watch = Watch::next(old, &key, (settings, None, tls), &member.state, &self.probes);
+                    let asks = (settings, None, &begins);
+                    let watch = Watch::next(old, &key, asks, &member.state, &self.probes);
                     self.watches.insert(key, watch);
                 }
                 for (path, state) in paths {
                     let key = key(Some(path.virtual_.clone()));
                     let old = (before.remove(&key), known);
-                    let watch = Watch::next(old, &key, (settings, Some(path), tls), &state, &self.probes);
+                    let asks = (settings, Some(path), &begins);
+                    let watch = Watch::next(old, &key, asks, &state, &self.probes);
                     watch.last.belong(whole.clone());
                     self.watches.insert(key, watch);
                 }
@@ -180,18 +199,14 @@ impl Watch {
     fn next(
         (old, elsewhere): (Option<Watch>, Known),
         key: &Key,
-        (settings, path, tls): (&model::Monitor, Option<ServicePath>, Option<&Arc<ToMember>>),
+        (settings, path, begins): (&model::Monitor, Option<ServicePath>, &Beginning),
         state: &Arc<MemberState>,
         probes: &Arc<Probes>,
     ) -> Watch {
         // A member that left and came back has a new state, of which its old watch knows nothing.
         let old = old.filter(|old| Arc::ptr_eq(&old.state, state));
         let known = match old {
-            Some(old)
-                if old.settings == *settings
-                    && old.path == path
-                    && old.tls.as_ref().map(Arc::as_ptr) == tls.map(Arc::as_ptr) =>
-            {
+            Some(old) if old.settings == *settings && old.path == path && old.begins.is(begins) => {
                 return old;
             }
             // The old task ends here, before the new one begins.
@@ -217,10 +232,10 @@ impl Watch {
         };
         let delay = delay(&key.pool, key.member, settings.interval);
         let (probes, on_path) = (Arc::clone(probes), path.clone());
-        let (tls, of_probe) = (tls.cloned(), tls.cloned());
+        let Beginning { proxy_protocol, tls } = begins.clone();
         let task = tokio::spawn(async move {
             let model::Monitor { probe, timeout, .. } = watched.settings.clone();
-            let probe = Probe { address: watched.address, does: probe, timeout, tls: of_probe };
+            let probe = Probe { address: watched.address, does: probe, timeout, proxy_protocol, tls };
             match &on_path {
                 Some(path) => {
                     watch::run(&watched, known, delay, || path.probe(&probe, &watched.state, &probes)).await;
@@ -228,7 +243,8 @@ impl Watch {
                 None => watch::run(&watched, known, delay, || probe.run()).await,
             }
         });
-        Watch { settings: settings.clone(), path, tls, state: Arc::clone(state), last, known, task }
+        let (settings, begins) = (settings.clone(), begins.clone());
+        Watch { settings, path, begins, state: Arc::clone(state), last, known, task }
     }
 }
 

@@ -114,6 +114,7 @@ impl ServicePath {
             address: self.member,
             does,
             timeout: probe.timeout.min(QUESTION),
+            proxy_protocol: probe.proxy_protocol,
             tls: probe.tls.clone(),
         };
         let plainly = question.run();

@@ -7,6 +7,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
+use shunt_config::model::ProxyVersion;
 use shunt_config::monitors;
 use shunt_runtime::tls::members::{NoTls, ToMember};
 use thiserror::Error;
@@ -22,6 +23,8 @@ pub(super) struct Probe {
     pub(super) does: monitors::Probe,
     /// For all of it.
     pub(super) timeout: Duration,
+    /// Where clients' connections to the member begin with a PROXY header.
+    pub(super) proxy_protocol: Option<ProxyVersion>,
     /// For kinds that speak TLS where clients' requests do.
     pub(super) tls: Option<Arc<ToMember>>,
 }
@@ -101,7 +104,8 @@ impl Probe {
         transport: &S,
         held: &mut Option<S::Held>,
     ) -> Result<Good, Failure> {
-        let probing = Probing { to: self.address, tls: self.tls.as_deref(), transport, held };
+        let (to, tls, proxy_protocol) = (self.address, self.tls.as_deref(), self.proxy_protocol);
+        let probing = Probing { to, proxy_protocol, tls, transport, held };
         match &self.does {
             monitors::Probe::Tcp(tcp) => tcp.ask(probing).await,
             monitors::Probe::Http(http) => http.ask(probing).await,
@@ -120,6 +124,7 @@ pub(super) trait Ask {
 /// One probe in flight.
 pub(super) struct Probing<'a, S: ProbeTransport> {
     pub(super) to: SocketAddr,
+    pub(super) proxy_protocol: Option<ProxyVersion>,
     pub(super) tls: Option<&'a ToMember>,
     transport: &'a S,
     held: &'a mut Option<S::Held>,

@@ -1,8 +1,11 @@
 //! A connection is enough.
 
+use shunt_config::model::ProxyVersion;
 use shunt_config::monitors::Tcp;
 use shunt_runtime::dial;
 use shunt_wire::ip;
+use shunt_wire::proxy_protocol::{LOCAL_V2, MOST_V1, write_v1};
+use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpSocket, TcpStream};
 
 use super::probe::{Ask, Failure, Good, ProbeTransport, Probing};
@@ -14,7 +17,7 @@ impl Ask for Tcp {
     }
 }
 
-/// A connection to the member.
+/// A connection to the member, which knows by its beginning that it is no client's.
 pub(super) async fn connect<S: ProbeTransport>(mut probing: Probing<'_, S>) -> Result<TcpStream, Failure> {
     let socket = if probing.to.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() };
     let socket = socket.map_err(Failure::Connect)?;
@@ -23,7 +26,16 @@ pub(super) async fn connect<S: ProbeTransport>(mut probing: Probing<'_, S>) -> R
         let from = socket.local_addr().map_err(Failure::Connect)?;
         probing.begin(ip::TCP, from);
     }
-    let stream = socket.connect(probing.to).await.map_err(Failure::Connect)?;
+    let mut stream = socket.connect(probing.to).await.map_err(Failure::Connect)?;
     dial::refuse_itself(&stream).map_err(Failure::Connect)?;
+    match probing.proxy_protocol {
+        None => {}
+        Some(ProxyVersion::V1) => {
+            let mut line = [0; MOST_V1];
+            let length = write_v1(None, &mut line);
+            stream.write_all(&line[..length]).await.map_err(Failure::Connect)?;
+        }
+        Some(ProxyVersion::V2) => stream.write_all(&LOCAL_V2).await.map_err(Failure::Connect)?,
+    }
     Ok(stream)
 }

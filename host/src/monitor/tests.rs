@@ -127,7 +127,7 @@ fn closed_port() -> SocketAddr {
 }
 
 async fn told(address: SocketAddr, does: Does, timeout: Duration) -> String {
-    match (Probe { address, does, timeout, tls: None }).run().await {
+    match (Probe { address, does, timeout, proxy_protocol: None, tls: None }).run().await {
         Ok(good) => format!("good: {good}"),
         Err(failure) => {
             assert!(!failure.is_ours());
@@ -225,6 +225,7 @@ fn snapshot(members: &[(SocketAddr, &Arc<MemberState>)], monitor: Option<model::
             monitor,
             keep_alive: 4 * SECOND,
             tls: None,
+            proxy_protocol: None,
             members: members.iter().map(|(address, _)| settings(*address)).collect(),
         },
         tls: None,

@@ -22,6 +22,7 @@ mod misbehaving;
 mod mixed;
 mod own_answers;
 mod rules;
+mod proxy_headers;
 mod smuggling;
 mod streaming;
 mod tls;

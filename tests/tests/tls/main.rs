@@ -18,4 +18,5 @@ mod load;
 mod members;
 mod pass_through;
 mod pki;
+mod proxy_headers;
 mod sessions;

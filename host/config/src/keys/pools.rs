@@ -5,7 +5,7 @@ use std::time::Duration;
 use shunt_engine::balance::Balance;
 
 use super::super::containers::{list, once, table as in_table};
-use super::super::model::{Member, MemberProtocol, Monitor, Pool};
+use super::super::model::{Member, MemberProtocol, Monitor, Pool, ProxyVersion};
 use super::super::monitors::{self, Probe};
 use super::super::report::{Cause, Refusal};
 use super::super::shape::{duration, integer, member_address, name, one_of, server_name, target};
@@ -24,7 +24,8 @@ pub(in super::super) fn pool(table: &mut Table<'_>) -> Option<Pool> {
     let balance = table.derived(
         "balance",
         "How Shunt chooses a member where neither a rule nor persistence does. `round-robin` takes each in turn, whatever \
-         its weight; `least-connections` the one with the fewest requests in flight, in proportion to its weight. For packet \
+         its weight; `least-connections` the one with the fewest requests in flight, in proportion to its weight. For proxies: \
+         `url-hash` hashes the URL of requests, so that each URL is with one member. For packet \
          virtuals: `destination-hash` hashes the destination address of packets, `symmetric-hash` both addresses, whichever \
          is the source; only the flows of a member that goes down move.",
         one_of(Balance::ALL),
@@ -70,6 +71,13 @@ pub(in super::super) fn pool(table: &mut Table<'_>) -> Option<Pool> {
         in_table(member_tls),
         "no TLS",
     );
+    let proxy_protocol = table.optional(
+        "proxy-protocol",
+        "Connections to the members begin with a header of the PROXY protocol of this version, before TLS: `v1` says who the \
+         client is, `v2` also what is known of its TLS. A connection then serves the requests of one client's connection \
+         only. The monitor says that its connections are Shunt's own.",
+        one_of(&[("v1", ProxyVersion::V1), ("v2", ProxyVersion::V2)]),
+    );
     let members = table.required("members", "The members, at least one.", list(in_table(member)));
     if let Some(Monitor { probe: Probe::Http(http), .. }) = &mut monitor {
         http.http_2 = protocol == MemberProtocol::Http2;
@@ -80,6 +88,13 @@ pub(in super::super) fn pool(table: &mut Table<'_>) -> Option<Pool> {
             Refusal::new(Cause::Conflict, "`auto` means nothing without `tls`: ALPN is a part of it")
                 .help("use `\"http/1.1\"` or `\"h2\"`, or add `tls = {}` to the pool");
         table.refuse("protocol", refusal);
+    }
+    if protocol != MemberProtocol::Http1 && proxy_protocol.is_some() {
+        let refusal = Refusal::new(Cause::Conflict, "a connection of HTTP/2 serves many clients")
+            .label("and begins with one of them")
+            .help("use `protocol = \"http/1.1\"`, or remove `proxy-protocol`");
+        let refusal = table.also(refusal, "protocol");
+        table.refuse("proxy-protocol", refusal);
     }
     if !table.wrote("tls") && members.iter().any(|member| member.server_name.is_some()) {
         let refusal = Refusal::new(Cause::Conflict, "`server-name` means nothing without `tls`")
@@ -95,6 +110,7 @@ pub(in super::super) fn pool(table: &mut Table<'_>) -> Option<Pool> {
         monitor,
         keep_alive,
         tls,
+        proxy_protocol,
         members,
     })
 }

@@ -1,5 +1,6 @@
 //! TLS between client and member: the connection goes to a member as it came.
 
+use std::io;
 use std::net::SocketAddr;
 use std::rc::Rc;
 
@@ -9,6 +10,7 @@ use shunt_engine::balance::choose::{Ask, Bind};
 use shunt_engine::persistence::Key;
 use shunt_rules::Flow;
 use shunt_runtime::{clock, dial};
+use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
@@ -16,6 +18,7 @@ use super::alert::Alert;
 use super::hello::Hello;
 use crate::listener::reset;
 use crate::member::MemberView;
+use crate::proxy_protocol;
 use crate::relay::{Early, End, relay};
 use crate::route::Route;
 use crate::view::{PoolView, VirtualView};
@@ -59,8 +62,15 @@ async fn connect(view: &VirtualView, flow: &Flow, route: &Route) -> Option<(Rc<M
     let mut tried = Vec::new();
     while tried.len() < MOST_ATTEMPTS {
         let member = choose(view, pool, flow, route, &tried)?;
-        let connecting = timeout(view.virtual_.settings.timeouts.connect, dial::connect(member.address));
-        match connecting.await {
+        let connecting = async {
+            let mut stream = dial::connect(member.address).await?;
+            if let Some(version) = member.proxy_protocol {
+                // What TLS is like is between the client and the member.
+                stream.write_all(&proxy_protocol::header(version, flow, false, None)).await?;
+            }
+            io::Result::Ok(stream)
+        };
+        match timeout(view.virtual_.settings.timeouts.connect, connecting).await {
             Ok(Ok(stream)) => {
                 member.counters.connects.add(1);
                 return Some((member, stream));

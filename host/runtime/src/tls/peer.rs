@@ -42,6 +42,13 @@ pub fn describe(der: &[u8], fields: &[CertificateField]) -> Vec<(CertificateFiel
     fields.iter().filter_map(|field| Some((*field, text(*field)?))).collect()
 }
 
+/// The common name of a certificate, DER, where it has one that is text.
+pub fn common_name(der: &[u8]) -> Option<String> {
+    let (_, certificate) = X509Certificate::from_der(der).ok()?;
+    let name = certificate.subject().iter_common_name().next()?;
+    name.as_str().ok().map(str::to_owned)
+}
+
 /// A name as in RFC 4514: the last part first.
 fn name(name: &X509Name<'_>) -> String {
     let parts: Vec<_> = name.iter().collect();

@@ -154,6 +154,15 @@ impl<'a> Iterator for Tlvs<'a> {
 const OVER_TLS: u8 = 0x01;
 const CERTIFICATE: u8 = 0x02;
 
+/// The header of a connection of the proxy's own.
+pub const LOCAL_V2: [u8; HEAD] = {
+    let mut header = [0; HEAD];
+    let (signature, _) = header.split_at_mut(SIGNATURE.len());
+    signature.copy_from_slice(SIGNATURE);
+    header[SIGNATURE.len()] = LOCAL;
+    header
+};
+
 /// What is said of the TLS connection between the client and the proxy (section 2.2.6).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct TlsFacts<'a> {

@@ -21,16 +21,19 @@ use http::{Method, StatusCode, request as http_request, response as http_respons
 use http_body::{Frame, SizeHint};
 use shunt_engine::member::Active;
 use thiserror::Error;
+use tokio::io::AsyncWriteExt;
 use tokio::task::spawn_local;
 use tokio::time::{Instant, timeout};
 use tokio_rustls::rustls::pki_types::ServerName;
 
 use self::h2::connections::{Connections, Opened};
+use crate::connection::Connection;
 use crate::http::body::{BodyError, RequestBody, RequestBodyState};
 use crate::http::fields::prepare_response;
 use crate::http::lines::Lines;
 use crate::http::stream::Stream;
 use crate::member::MemberView;
+use crate::proxy_protocol;
 use crate::server::ServerStream;
 use carrier::Carrier;
 use connection::ServerConnection;
@@ -145,6 +148,11 @@ impl Kept {
         }
     }
 
+    /// None, kept as long as these.
+    pub(crate) fn alike(&self) -> Self {
+        Kept { lifetime: self.lifetime.clone(), ..Kept::default() }
+    }
+
     /// Connections are kept so long where the member neither says nor shows that it keeps them for less.
     pub(crate) fn keep_for(&self, configured: Duration) {
         self.lifetime.configure(configured);
@@ -250,6 +258,8 @@ impl From<io::Error> for ConnectError {
 pub(crate) struct Lease {
     connection: Carrier,
     member: Rc<MemberView>,
+    /// Where it is kept, if not with the member's others.
+    own: Option<Rc<Kept>>,
     past: Past,
     /// When the request began that it is for.
     began: Instant,
@@ -288,6 +298,8 @@ pub(crate) struct Want<'a> {
     pub(crate) upgrade: bool,
     /// Its host, where the member is called as that.
     pub(crate) host: Option<&'a str>,
+    /// The client's connection that it came on.
+    pub(crate) of: &'a Connection,
 }
 
 impl MemberView {
@@ -310,14 +322,16 @@ impl Lease {
         if member.may_speak_http_2(want) {
             let keep = member.kept.keeps_for();
             if let Some(exchange) = member.kept.shared.reuse(called.as_ref(), keep, want.began) {
-                return Some(Lease::new(Carrier::Http2(Box::new(exchange)), member, Past::Nothing, want));
+                return Some(Lease::new(Carrier::Http2(Box::new(exchange)), member, None, Past::Nothing, want));
             }
             if !member.kept.shared.chose_http_1() {
                 return None;
             }
         }
-        let (connection, past) = member.kept.reuse(want.began, want.repeatable, called.as_ref())?;
-        Some(Lease::new(Carrier::Http1(connection), member, past, want))
+        let own = want.of.own_kept(member);
+        let kept = own.as_deref().unwrap_or(&member.kept);
+        let (connection, past) = kept.reuse(want.began, want.repeatable, called.as_ref())?;
+        Some(Lease::new(Carrier::Http1(connection), member, own, past, want))
     }
 
     /// A new connection, or a stream on one that has room.
@@ -341,18 +355,22 @@ impl Lease {
                 }
             }
         } else {
-            let connection = timeout(within, Lease::connection(member, name)).await;
+            let connection = timeout(within, Lease::connection(member, name, want.of)).await;
             Carrier::Http1(Box::new(connection.unwrap_or(Err(ConnectError::TimedOut))?))
         };
-        Ok(Lease::new(carrier, member, Past::Nothing, want))
+        Ok(Lease::new(carrier, member, want.of.own_kept(member), Past::Nothing, want))
     }
 
-    /// A connection of HTTP/1.1.
+    /// A connection of HTTP/1.1, for a client's connection `of`.
     async fn connection(
         member: &MemberView,
         name: Option<ServerName<'static>>,
+        of: &Connection,
     ) -> Result<ServerConnection, ConnectError> {
-        let stream = dial::connect(member.address).await?;
+        let mut stream = dial::connect(member.address).await?;
+        if let Some(version) = member.proxy_protocol {
+            stream.write_all(&proxy_protocol::header_of(version, of)).await?;
+        }
         let (Some(tls), Some(name)) = (&member.tls, name) else {
             return Ok(ServerConnection::new(ServerStream::Plain(stream), None));
         };
@@ -361,10 +379,15 @@ impl Lease {
         Ok(ServerConnection::new(ServerStream::Tls(Box::new(session)), called))
     }
 
-    fn new(connection: Carrier, member: &Rc<MemberView>, past: Past, want: &Want<'_>) -> Self {
-        let active = member.state.begin();
-        let began = want.began;
-        Lease { connection, member: Rc::clone(member), past, began, is_head: false, rest: None, active }
+    fn new(
+        connection: Carrier,
+        member: &Rc<MemberView>,
+        own: Option<Rc<Kept>>,
+        past: Past,
+        want: &Want<'_>,
+    ) -> Self {
+        let (member, active) = (Rc::clone(member), member.state.begin());
+        Lease { connection, member, own, past, began: want.began, is_head: false, rest: None, active }
     }
 
     /// Whether its connection was made for this request.
@@ -417,26 +440,27 @@ impl Lease {
                 };
             }
         };
+        let kept = self.own.as_deref().unwrap_or(&self.member.kept);
         match answer {
             None => Err(SendError::FirstByte),
             Some(Ok(response)) => {
                 if self.past != Past::Nothing {
-                    self.member.kept.closes_early.set(false);
+                    kept.closes_early.set(false);
                 }
                 Ok(response)
             }
             // Nothing of an answer came, and it was closed or reset: the member had closed it.
             Some(Err(error)) if self.past != Past::Nothing && error.is_closed() => {
                 match self.past {
-                    Past::Recent => self.member.kept.closes_early.set(true),
-                    Past::Old(idle) => self.member.kept.lifetime.closed_after(idle),
+                    Past::Recent => kept.closes_early.set(true),
+                    Past::Old(idle) => kept.lifetime.closed_after(idle),
                     Past::Nothing => {}
                 }
                 Err(SendError::Stale(error, connection.take_again()))
             }
             // What came belongs to an answer before: this request has none yet.
             Some(Err(error)) if self.past != Past::Nothing && error.is_no_answer() => {
-                self.member.kept.overruns.set(true);
+                kept.overruns.set(true);
                 Err(SendError::Stale(error, connection.take_again()))
             }
             Some(Err(error)) => Err(SendError::Member(error)),
@@ -519,13 +543,14 @@ impl Lease {
             });
             return;
         }
-        let Lease { connection, member, began, is_head, .. } = self;
+        let Lease { connection, member, own, began, is_head, .. } = self;
+        let kept = own.as_deref().unwrap_or(&member.kept);
         if let Carrier::Http1(mut connection) = connection
             && connection.is_reusable()
-            && !(is_head && member.kept.overruns.get())
+            && !(is_head && kept.overruns.get())
         {
             connection.rest();
-            member.kept.keep(connection, began);
+            kept.keep(connection, began);
         }
     }
 

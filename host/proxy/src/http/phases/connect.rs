@@ -115,6 +115,7 @@ impl Transaction {
             repeatable: self.is_repeatable(),
             upgrade: self.upgrade,
             host: self.host(member),
+            of: &self.stream.connection,
         }
     }
 
