@@ -121,6 +121,8 @@ pub struct Virtual {
     pub forwarded: Forwarded,
     /// Proxies whose word about the client is kept.
     pub trusted_proxies: Vec<Prefix>,
+    /// What the members of its pools are.
+    pub proxy: ProxyKind,
     /// Sources whose connections begin with a PROXY header.
     pub proxy_protocol: Vec<Prefix>,
     /// Each request gets an `X-Request-Id`.
@@ -200,6 +202,15 @@ pub enum Forwarded {
     Append,
     /// Both fields are left as they came.
     Off,
+}
+
+/// `proxy = "reverse" | "forward"`
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ProxyKind {
+    /// Servers. The default.
+    Reverse,
+    /// Forward proxies, which clients send URLs to.
+    Forward,
 }
 
 /// `pages = { 502 = "busy.html", sorry = "sorry.html" }`: files of answers that Shunt makes in a member's place.
@@ -318,6 +329,8 @@ pub struct Pool {
     pub keep_alive: Duration,
     /// With members; `None`: no TLS.
     pub tls: Option<MemberTls>,
+    /// Connections to members begin with a PROXY header of this version.
+    pub proxy_protocol: Option<ProxyVersion>,
     /// In the order of the file; addresses are unique within the pool; at least one.
     pub members: Vec<Member>,
 }
@@ -347,17 +360,8 @@ pub struct Member {
     pub address: SocketAddr,
     /// 1 to 256. Default 1.
     pub weight: u32,
-    /// Connections to members begin with a PROXY header of this version.
-    pub proxy_protocol: Option<ProxyVersion>,
     /// What it is called in TLS; there with `tls` of the pool only.
     pub server_name: Option<String>,
-}
-
-/// `proxy-protocol = "v1" | "v2"` of a pool
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ProxyVersion {
-    V1,
-    V2,
 }
 
 /// `[[snat-pool]]`

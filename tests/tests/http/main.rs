@@ -9,6 +9,7 @@
 
 mod early_answers;
 mod fields;
+mod forward_proxies;
 mod fronts;
 mod half_close;
 mod hot_loads;
@@ -21,8 +22,8 @@ mod messages;
 mod misbehaving;
 mod mixed;
 mod own_answers;
-mod rules;
 mod proxy_headers;
+mod rules;
 mod smuggling;
 mod streaming;
 mod tls;

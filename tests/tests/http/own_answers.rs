@@ -133,3 +133,36 @@ fn files_that_are_no_pages_are_refused_before_anything_changes() {
     site.daemon.shunt(&["reload"]).good();
     assert_eq!(get(&mut client, "").text(), "second");
 }
+
+/// RFC 9110 section 9.3.2, whether Shunt could read the request or not.
+#[test]
+fn the_answer_to_a_head_request_that_is_refused_has_no_body() {
+    let origin = Origin::named("a");
+    let site = Site::of(&[&origin]);
+    for (refused, rest) in [
+        ("HTTP/1.1\r\nHost: h\r\nContent-Length: x", "\r\n\r\n"),
+        ("HTTP/1.1\r\nHost: h\r\nContent-Length: 1\r\nTransfer-Encoding: chunked", "\r\n\r\n"),
+        ("HTTP/1.1\r\nX: y", "\r\n\r\n"),
+        ("HTTP/3.0", "\r\n\r\n"),
+        // It never ends.
+        ("HTTP/1.1\r\nHost: h\r\nno colon", "\r\nX: y\r\n"),
+    ] {
+        for method in ["HEAD", "GET"] {
+            let mut client = site.client();
+            client.send(format!("{method} / {refused}{rest}"));
+            let head = client.answer_head();
+            assert_eq!(head.status(), 400, "{method} {refused:?}");
+            let length: usize = head.get("content-length").unwrap().parse().unwrap();
+            let body = client.try_rest().unwrap();
+            assert_eq!(body.len(), if method == "HEAD" { 0 } else { length }, "{method} {refused:?}");
+        }
+    }
+    // A head that is malformed from its second read on.
+    let mut client = site.client();
+    for byte in b"GET / HTTP/1.1\r\nHost: h\r\nno colon\r\nX" {
+        client.send([*byte]);
+    }
+    assert_eq!(client.answer().status(), 400);
+    assert_eq!(site.client().ask("GET ftp://h/ HTTP/1.1\r\nHost: h\r\n\r\n").status(), 400);
+    assert_eq!(origin.count(), 0);
+}

@@ -2,7 +2,7 @@
 
 use shunt_engine::balance::Balance;
 
-use super::super::model::{Config, Pool};
+use super::super::model::{Config, MemberProtocol, Pool, ProxyKind};
 use super::super::report::{Cause, Refusal};
 use super::super::walk::Walk;
 use super::path;
@@ -11,8 +11,12 @@ use super::wildcards::uses;
 pub(super) fn check(config: &Config, walk: &mut Walk) {
     for pool in &config.pools {
         if pool.balance == Balance::UrlHash {
+            urls_are_seen(pool, config, walk);
             let help = "use another `balance`, or give the proxies a pool of their own";
             refuse(pool, "balance", "`url-hash` balances requests, not packets", help, config, walk);
+        }
+        if pool.protocol != MemberProtocol::Http1 {
+            forward_proxies_speak_http_1(pool, config, walk);
         }
         if pool.proxy_protocol.is_some() {
             let what = "the header stands in a connection, which is between the client and the member";
@@ -20,6 +24,32 @@ pub(super) fn check(config: &Config, walk: &mut Walk) {
             refuse(pool, "proxy-protocol", what, help, config, walk);
         }
     }
+}
+
+/// What is passed through is not read.
+fn urls_are_seen(pool: &Pool, config: &Config, walk: &mut Walk) {
+    let unread = config.virtuals.iter().find(|it| it.pass_through && uses(it.pool.as_ref(), &it.rules, pool));
+    let Some(virtual_) = unread else { return };
+    let (place, key) = walk.spot(&path(&["pool", &pool.name, "balance"]));
+    let (first, _) = walk.spot(&path(&["virtual", &virtual_.name, "tls"]));
+    let message = format!("virtual `{}` sees no URLs: it passes TLS through", virtual_.name);
+    let refusal = Refusal::new(Cause::Conflict, message)
+        .also(first, "passed through")
+        .help("use another `balance`, or give the virtual a pool of its own");
+    walk.refuse(&place, Some(&key), refusal);
+}
+
+/// What clients ask of forward proxies is passed on as HTTP/1.1 says it.
+fn forward_proxies_speak_http_1(pool: &Pool, config: &Config, walk: &mut Walk) {
+    let mut forward = config.virtuals.iter().filter(|it| it.proxy == ProxyKind::Forward);
+    let Some(virtual_) = forward.find(|it| uses(it.pool.as_ref(), &it.rules, pool)) else { return };
+    let (place, key) = walk.spot(&path(&["pool", &pool.name, "protocol"]));
+    let (first, _) = walk.spot(&path(&["virtual", &virtual_.name, "proxy"]));
+    let message = format!("virtual `{}` asks forward proxies by HTTP/1.1", virtual_.name);
+    let refusal = Refusal::new(Cause::Conflict, message)
+        .also(first, "forward proxies")
+        .help("use `protocol = \"http/1.1\"`");
+    walk.refuse(&place, Some(&key), refusal);
 }
 
 fn refuse(pool: &Pool, name: &str, message: &str, help: &str, config: &Config, walk: &mut Walk) {

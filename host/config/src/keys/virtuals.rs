@@ -7,7 +7,8 @@ use shunt_wire::ip;
 
 use super::super::containers::{once, one_or_list, table as in_table, tables};
 use super::super::model::{
-    Forwarded, Limits, PacketTimeouts, PacketVirtual, Persistence, Protocol, Timeouts, Translator, Virtual,
+    Forwarded, Limits, PacketTimeouts, PacketVirtual, Persistence, Protocol, ProxyKind, Timeouts, Translator,
+    Virtual,
 };
 use super::super::persistence::{PersistBy, persistence};
 use super::super::report::{Cause, Refusal};
@@ -120,6 +121,13 @@ pub(in super::super) fn virtual_server(table: &mut Table<'_>) -> Option<AnyVirtu
          or 2. It says who the client is. Shunt closes and counts connections of theirs without a valid one.",
         one_or_list(prefix()),
     );
+    let proxy = table.or(
+        "proxy",
+        "What the members are: `reverse`, servers; `forward`, forward proxies, for clients that have this virtual as \
+         their proxy. Shunt then passes whole URLs on as they are, and CONNECT.",
+        one_of(&[("reverse", ProxyKind::Reverse), ("forward", ProxyKind::Forward)]),
+        ProxyKind::Reverse,
+    );
     let request_id = table.optional(
         "request-id",
         "Shunt gives each request an `X-Request-Id`, which the member and the client get.",
@@ -144,6 +152,7 @@ pub(in super::super) fn virtual_server(table: &mut Table<'_>) -> Option<AnyVirtu
             ("http2", "a packet virtual does not read HTTP messages"),
             ("trusted-proxies", "packets have no header fields"),
             ("proxy-protocol", "it stands in a connection, which is between the client and the member"),
+            ("proxy", "a packet virtual does not read HTTP messages"),
             ("request-id", "packets have no header fields"),
             ("pages", "a packet virtual sends no HTTP answers"),
         ],
@@ -205,6 +214,7 @@ pub(in super::super) fn virtual_server(table: &mut Table<'_>) -> Option<AnyVirtu
             forwarded,
             trusted_proxies: trusted_proxies.unwrap_or_default(),
             proxy_protocol: proxy_protocol.unwrap_or_default(),
+            proxy,
             request_id: request_id.is_some(),
             pages: pages.unwrap_or_default(),
             rules,
@@ -222,7 +232,7 @@ fn useless_unread(table: &mut Table<'_>, persistence: Option<&Persistence>) {
     if persistence.is_some_and(|it| matches!(it.by, PersistBy::Cookie(_))) {
         table.refuse("persistence", refusal("a cookie means nothing beside `pass-through`".to_owned()));
     }
-    for name in ["http2", "forwarded", "trusted-proxies", "request-id", "pages"] {
+    for name in ["http2", "forwarded", "trusted-proxies", "proxy", "request-id", "pages"] {
         if table.wrote(name) {
             table.refuse(name, refusal(format!("`{name}` means nothing beside `pass-through`")));
         }

@@ -14,4 +14,5 @@ pub(crate) mod problem;
 pub(crate) mod reason;
 pub(crate) mod serve;
 pub(crate) mod stream;
+mod target;
 pub(crate) mod tunnel;

@@ -56,9 +56,14 @@ impl Stream {
         self.interim.take()
     }
 
-    /// Turns into a tunnel once the answer (101) is out.
+    /// Turns into a tunnel once the answer is out: 101, or that to CONNECT.
     pub(crate) fn switch_to(&self, tunnel: Tunnel) {
         self.tunnel.replace(Some(tunnel));
+    }
+
+    /// Whether it turns into one.
+    pub(crate) fn becomes_tunnel(&self) -> bool {
+        self.tunnel.borrow().is_some()
     }
 
     pub(crate) fn take_tunnel(&self) -> Option<Tunnel> {

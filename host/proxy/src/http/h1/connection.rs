@@ -9,7 +9,7 @@ use std::rc::Rc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use http::{HeaderMap, Method, Response, StatusCode, Version};
+use http::{HeaderMap, Method, Response, Version};
 use http_body::Body as _;
 use shunt_config::model::Http2Start;
 use tokio::io::AsyncWriteExt;
@@ -193,10 +193,15 @@ impl<S: ClientStream> Http1Connection<S> {
         let (parts, mut body) = response.into_parts();
         let lines = body.lines.take();
         let length = body.size_hint().exact();
-        let framing = Framing::of(asked, parts.status, length);
+        let tunnel = self.stream.take_tunnel();
+        let (asked, framing) = match &tunnel {
+            // What follows the head is no body. HTTP/1.0 may ask for a tunnel, too, and not to keep the connection.
+            Some(_) => (Asked { http_11: true, keep_alive: true, ..asked }, Framing::None),
+            None => (asked, Framing::of(asked, parts.status, length)),
+        };
         let is_last = self.stream.is_last.get();
-        let stays =
-            asked.keep_alive && framing != Framing::UntilClosed && !is_last && !self.listener.is_closed();
+        let ends = framing == Framing::UntilClosed || is_last || self.listener.is_closed();
+        let stays = tunnel.is_some() || asked.keep_alive && !ends;
         self.wire.write_head(|out| {
             answer::write_head(out, &parts, lines.as_ref(), asked, framing, length, stays);
         });
@@ -206,9 +211,7 @@ impl<S: ClientStream> Http1Connection<S> {
         poll_fn(|cx| self.poll_answer(&mut sending, cx)).await?;
         self.wire.rest();
         drop(sending);
-        if parts.status == StatusCode::SWITCHING_PROTOCOLS
-            && let Some(tunnel) = self.stream.take_tunnel()
-        {
+        if let Some(tunnel) = tunnel {
             return Err(End::Switched(Box::new(tunnel)));
         }
         match self.body_end().await {

@@ -50,11 +50,11 @@ pub(super) async fn serve(
     body: RecvStream,
     mut respond: SendResponse<Bytes>,
 ) {
-    let Head { parts, length, websocket } = head;
+    let Head { parts, length, tunnel } = head;
     let is_head = parts.method == Method::HEAD;
     let is_call = grpc::is_call(&parts.headers);
     let mut wanted = None;
-    let (body, socket) = if websocket {
+    let (body, socket) = if tunnel {
         (ClientBody::Empty, Some(body))
     } else if body.is_end_stream() {
         (ClientBody::Empty, None)
@@ -66,12 +66,13 @@ pub(super) async fn serve(
     let served = phases::serve(&stream, &view, parts, body);
     let Some(answer) = answer(&stream, served, wanted.as_deref(), &mut respond).await else { return };
     let (mut head, body) = answer.into_parts();
-    let switched = websocket && head.status == StatusCode::SWITCHING_PROTOCOLS;
+    let tunnel = stream.take_tunnel();
+    let switched = tunnel.is_some();
     let of_call = is_call && head.extensions.get::<OwnAnswer>().is_some() && grpc::make_answer(&mut head);
-    make_fit(&mut head, &body, is_head || of_call);
+    make_fit(&mut head, &body, is_head || of_call || switched);
     let ended = !switched && (is_head || of_call || body.is_end_stream());
     let Ok(mut sending) = respond.send_response(Response::from_parts(head, ()), ended) else { return };
-    if let (true, Some(tunnel), Some(receiving)) = (switched, stream.take_tunnel(), socket) {
+    if let (Some(tunnel), Some(receiving)) = (tunnel, socket) {
         drop(body);
         let idle = view.virtual_.settings.timeouts.idle;
         drop((view, stream));

@@ -29,8 +29,8 @@ use Refused::{Malformed, Status};
 pub(super) struct Head {
     pub(super) parts: request::Parts,
     pub(super) length: Option<u64>,
-    /// It is to become a WebSocket; its body is none of HTTP's.
-    pub(super) websocket: bool,
+    /// It is to become a tunnel, of a WebSocket or another: what follows is no body.
+    pub(super) tunnel: bool,
 }
 
 /// Checks a head that the crate let through, and makes it one in origin form.
@@ -46,8 +46,8 @@ pub(super) fn check(mut parts: request::Parts, limits: &Limits, http2: &Http2) -
         None => false,
     };
     if parts.method == Method::CONNECT && !websocket {
-        // Answered by the phases, which do not look at its target.
-        return Ok(Head { parts, length, websocket });
+        // The phases know whether there is anything to connect to.
+        return Ok(Head { parts, length, tunnel: true });
     }
     check_method(&parts.method)?;
     let uri = std::mem::take(&mut parts.uri).into_parts();
@@ -64,7 +64,7 @@ pub(super) fn check(mut parts: request::Parts, limits: &Limits, http2: &Http2) -
     if websocket {
         become_upgrade(&mut parts);
     }
-    Ok(Head { parts, length, websocket })
+    Ok(Head { parts, length, tunnel: websocket })
 }
 
 /// The fields, and what `Content-Length` says.

@@ -10,7 +10,7 @@
 //! | [`body`] | the body of a request |
 //! | `exchange` | a stream: from a request to the end of its answer |
 //! | `grpc` | answers of Shunt's own to gRPC clients |
-//! | `websocket` | a stream that becomes a WebSocket (RFC 8441) |
+//! | `websocket` | a stream that becomes a WebSocket (RFC 8441) or another tunnel |
 
 pub(crate) mod body;
 pub(crate) mod connection;

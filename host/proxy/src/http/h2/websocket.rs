@@ -1,4 +1,5 @@
-//! A stream that becomes a WebSocket (RFC 8441): its data is the connection's bytes.
+//! A stream that becomes a WebSocket (RFC 8441) or another tunnel (RFC 9113 section 8.5): its data is the
+//! connection's bytes.
 
 use std::io;
 use std::pin::Pin;

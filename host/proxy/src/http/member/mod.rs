@@ -322,7 +322,13 @@ impl Lease {
         if member.may_speak_http_2(want) {
             let keep = member.kept.keeps_for();
             if let Some(exchange) = member.kept.shared.reuse(called.as_ref(), keep, want.began) {
-                return Some(Lease::new(Carrier::Http2(Box::new(exchange)), member, None, Past::Nothing, want));
+                return Some(Lease::new(
+                    Carrier::Http2(Box::new(exchange)),
+                    member,
+                    None,
+                    Past::Nothing,
+                    want,
+                ));
             }
             if !member.kept.shared.chose_http_1() {
                 return None;

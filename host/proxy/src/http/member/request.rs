@@ -4,6 +4,7 @@
 use http::{HeaderMap, HeaderName, Method, header, request};
 
 use crate::http::h1::write::{write_chunk, write_decimal, write_field, write_last_chunk};
+use crate::http::target;
 
 /// How the length of a request body is framed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -15,10 +16,9 @@ pub(in crate::http) enum Framing {
 
 /// Appends a request head. What the parts say about framing is left out, for it is said again.
 pub(in crate::http) fn write_head(out: &mut Vec<u8>, request: &request::Parts, framing: Framing) {
-    let target = request.uri.path_and_query().map_or("/", |it| it.as_str());
     out.extend_from_slice(request.method.as_str().as_bytes());
     out.push(b' ');
-    out.extend_from_slice(target.as_bytes());
+    target::write(out, request);
     out.extend_from_slice(b" HTTP/1.1\r\n");
     let mut said_zero = false;
     for (name, value) in &request.headers {
@@ -75,7 +75,9 @@ pub(in crate::http) fn may_trail(name: &HeaderName) -> bool {
 
 /// RFC 9110 section 9.3: methods for which content has no meaning need no word about its absence.
 fn expects_content(method: &Method) -> bool {
-    !matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS | Method::DELETE | Method::TRACE)
+    let without =
+        [Method::GET, Method::HEAD, Method::OPTIONS, Method::DELETE, Method::TRACE, Method::CONNECT];
+    !without.contains(method)
 }
 
 #[cfg(test)]
@@ -108,6 +110,7 @@ mod tests {
         assert_eq!(length(Framing::Length(u64::MAX)), "content-length: 18446744073709551615\r\n\r\n");
         assert_eq!(length(Framing::Chunked), "transfer-encoding: chunked\r\n\r\n");
         assert_eq!(length(Framing::Empty), "content-length: 0\r\n\r\n");
+        assert_eq!(head("CONNECT", "/", &[], Framing::Empty), "CONNECT / HTTP/1.1\r\n\r\n");
         assert_eq!(head("PUT", "/", &[], Framing::Empty), "PUT / HTTP/1.1\r\ncontent-length: 0\r\n\r\n");
     }
 

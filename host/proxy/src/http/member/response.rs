@@ -220,7 +220,9 @@ impl Framing {
     /// The head whose fields these were.
     fn head(self, parts: response::Parts, request: &Method) -> Head {
         let body = match (self.chunked, self.length) {
+            // RFC 9112 section 6.3, items 1 and 2.
             _ if *request == Method::HEAD || !has_content(parts.status) => Body::Length(0),
+            _ if *request == Method::CONNECT && parts.status.is_success() => Body::Length(0),
             (true, _) => Body::Chunked(Chunk::Size),
             (false, Some(length)) => Body::Length(length),
             (false, None) => Body::UntilClosed,

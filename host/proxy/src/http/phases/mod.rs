@@ -63,6 +63,8 @@ pub(crate) struct Transaction {
     replay: Option<Bytes>,
     /// The client asked to switch protocols.
     upgrade: bool,
+    /// The method is CONNECT: an answer of success makes a tunnel (RFC 9110 section 9.3.6).
+    connects: bool,
     /// The client takes trailers.
     trailers: bool,
     /// The client sends its body when it has got 100 (RFC 9110 section 10.1.1).
@@ -154,6 +156,7 @@ impl Transaction {
             body_state,
             replay: None,
             upgrade: false,
+            connects: false,
             trailers: false,
             expects_continue,
             route: connection.route.clone(),
@@ -193,6 +196,13 @@ impl Transaction {
 
     /// Makes the answer of whatever the phases came to, and leaves the connection ready for the next.
     fn conclude(&mut self, result: Result<Response<ResponseBody>, Stop>) -> Response<ResponseBody> {
+        let result = match result {
+            // Success means that a tunnel begins, and there is none (RFC 9110 section 9.3.6).
+            Err(Stop::Answer(answer)) if self.connects && answer.status.is_success() => {
+                Err(Problem::Fault.into())
+            }
+            result => result,
+        };
         let (mut response, outcome) = match result {
             Ok(response) => (response, Outcome::Complete),
             Err(Stop::Answer(answer)) => (respond::from_rule(*answer), Outcome::Answered),
@@ -246,7 +256,7 @@ impl Transaction {
             let finish = self.finish(Some(response.status()), outcome);
             response.body_mut().finish_with(Box::new(finish));
         }
-        let switched = response.status() == StatusCode::SWITCHING_PROTOCOLS;
+        let switched = self.stream.becomes_tunnel();
         let streams = response.body().is_streaming();
         // A body says when it has ended.
         match switched || streams {

@@ -6,12 +6,13 @@ mod source;
 use std::rc::Rc;
 use std::time::Duration;
 
-use shunt_engine::balance::Ends;
 use shunt_engine::balance::choose::{Ask, Bind};
+use shunt_engine::balance::{Balance, Ends};
 use shunt_engine::persistence::Key;
 
 use crate::http::phases::Transaction;
 use crate::http::problem::Problem;
+use crate::http::target;
 use crate::member::MemberView;
 use crate::view::PoolView;
 use cookie::CookieBinding;
@@ -59,7 +60,14 @@ impl Transaction {
             named: self.route.member.and_then(|address| pool.place(address)),
             bound,
             bind,
-            ends: Ends { client: flow.client.ip().into(), destination: flow.vip.ip().into(), url: 0 },
+            ends: Ends {
+                client: flow.client.ip().into(),
+                destination: flow.vip.ip().into(),
+                url: match pool.pool.settings.balance {
+                    Balance::UrlHash => target::hash(&self.exchange.request),
+                    _ => 0,
+                },
+            },
             is_mid_stream: false,
         };
         let (chosen, member) = pool.choose(&self.tried, &ask).ok()?;

@@ -20,12 +20,17 @@ const LAST_PATIENCE: Duration = Duration::from_secs(2);
 impl Transaction {
     /// Turns a member's response into the one that the client gets; its body streams.
     pub(super) fn forward(&mut self, mut head: response::Parts, mut lease: Lease) -> Response<ResponseBody> {
-        let switched = head.status == StatusCode::SWITCHING_PROTOCOLS && self.upgrade;
+        let connected = self.connects && head.status.is_success();
+        let switched = connected || head.status == StatusCode::SWITCHING_PROTOCOLS && self.upgrade;
         let lines = lease.take_lines();
         let nominated = match lines {
             Some(_) => Vec::new(),
             None => fields::prepare_response(&mut head.headers, head.status, switched),
         };
+        if connected {
+            // RFC 9110 section 9.3.6: it has neither a length nor a coding.
+            head.headers.remove(header::CONTENT_LENGTH);
+        }
         head.version = Version::HTTP_11;
         let rest = if lease.is_sent() { None } else { Some(self.rest_behind_answer(head.status, &lease)) };
         if switched {

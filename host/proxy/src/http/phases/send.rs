@@ -108,7 +108,7 @@ impl Transaction {
             }
         };
         let http_1 = self.exchange.request.version < Version::HTTP_2;
-        let passes = http_1 && !self.view.hooks.contains(Hook::OnResponse);
+        let passes = http_1 && !self.connects && !self.view.hooks.contains(Hook::OnResponse);
         let response = lease.send(&self.exchange.request, body, &self.stream, passes).await?;
         Ok((response, lease))
     }

@@ -98,7 +98,7 @@ fn extended_connect_becomes_an_upgrade() {
     let mut connect = parts("CONNECT", "https://h/chat", &[("sec-websocket-version", "13")]);
     connect.extensions.insert(h2::ext::Protocol::from_static("websocket"));
     let head = check(connect.clone(), &LIMITS, &HTTP2).unwrap();
-    assert!(head.websocket);
+    assert!(head.tunnel);
     assert_eq!((head.parts.method.as_str(), head.parts.uri.path()), ("GET", "/chat"));
     let headers = &head.parts.headers;
     assert_eq!(
