@@ -21,6 +21,8 @@ mod imports {
                 import shunt:rule/random@0.1.0;
                 import shunt:rule/vars@0.1.0;
                 import shunt:rule/lb@0.1.0;
+                import shunt:rule/tls@0.1.0;
+                import shunt:rule/client-certificate@0.1.0;
             }
         ",
         generate_all,
@@ -30,7 +32,7 @@ mod imports {
     });
 }
 
-pub use imports::shunt::rule::{clock, fault, http, lb, log, random, types, vars};
+pub use imports::shunt::rule::{client_certificate, clock, fault, http, lb, log, random, tls, types, vars};
 
 /// One module per hook: its types, the trait `Guest` that the rule's adapter
 /// implements, and the macro `export` that makes the adapter visible to the host.
@@ -58,6 +60,9 @@ hooks! {
     on_load: "package shunt:sdk; world on-load { export shunt:rule/on-load@0.1.0; }" with {};
     on_flow: "package shunt:sdk; world on-flow { export shunt:rule/on-flow@0.1.0; }" with {
         "shunt:rule/types@0.1.0": types
+    };
+    on_client_hello: "package shunt:sdk; world on-client-hello { export shunt:rule/on-client-hello@0.1.0; }" with {
+        "shunt:rule/types@0.1.0": types, "shunt:rule/tls@0.1.0": tls
     };
     on_request: "package shunt:sdk; world on-request { export shunt:rule/on-request@0.1.0; }" with {
         "shunt:rule/types@0.1.0": types, "shunt:rule/http@0.1.0": http

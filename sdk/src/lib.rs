@@ -42,6 +42,7 @@
 //! | respond in the member's place | [`respond(503).header("retry-after", "120").text("…")`](respond), [`redirect(308, "https://…")`](redirect) |
 //! | refuse | [`reject()`](reject), [`drop_flow()`](flow::drop_flow) |
 //! | try another member | [`retry()`](retry) |
+//! | choose how TLS with the client is | [`to_pool("api").certificate("api.example")`](client_hello), `to_pool("raw").pass_through()` |
 //! | read the body first | [`need_body(65_536)`](request::need_body) |
 //!
 //! A hook may return a `Result` of its verdict, and so use `?`. An error is
@@ -72,7 +73,7 @@
 //! # Capabilities
 //!
 //! [`log`], [`clock`], [`random`], [`vars`] (variables that live as long as a request or a
-//! flow) and [`lb`] (the live state of pools). A rule may use what `[capabilities]` of its
+//! flow), [`lb`] (the live state of pools) and [`client_certificate`]. A rule may use what `[capabilities]` of its
 //! `pack.toml` asks for, and nothing else. Keep no state in the fields of a rule: an instance
 //! serves many requests of one worker, and the host may replace it at any time.
 
@@ -88,6 +89,8 @@ mod address;
 mod allocator;
 #[doc(hidden)]
 pub mod bindings;
+pub mod client_certificate;
+pub mod client_hello;
 pub mod clock;
 mod fault;
 mod field_error;
@@ -106,6 +109,7 @@ pub mod vars;
 mod verdict;
 
 pub use address::{Prefix, PrefixError};
+pub use client_hello::ClientHello;
 pub use field_error::FieldError;
 pub use flow::Flow;
 pub use hash::{Key, stable_hash};
@@ -186,6 +190,7 @@ pub mod prelude {
     pub use std::net::{IpAddr, SocketAddr};
     pub use std::time::Duration;
 
+    pub use crate::client_hello::{self, ClientHello};
     pub use crate::flow::{self, Flow, Mode, Transport, drop_flow};
     pub use crate::hooks::{connect_failed, done, request_body};
     pub use crate::request::{self, Request, Scheme, need_body};
@@ -193,5 +198,5 @@ pub mod prelude {
     pub use crate::response::{self, Response};
     pub use crate::{FieldError, Prefix, Settings, rule, stable_hash};
     pub use crate::{as_configured, next, redirect, reject, respond, retry, to_member, to_pool};
-    pub use crate::{clock, lb, log, random, vars};
+    pub use crate::{client_certificate, clock, lb, log, random, vars};
 }

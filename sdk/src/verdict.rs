@@ -117,7 +117,8 @@ pub fn redirect<H: Answers, S: FromAnswering>(status: u16, location: &str) -> Ve
 }
 
 /// Refuses the request or flow: in `on_flow` Shunt sends a TCP reset or an ICMP Destination
-/// Unreachable, in other hooks it responds with 403 and closes the connection.
+/// Unreachable, in `on_client_hello` the alert `access-denied`; in other hooks it responds with 403 and closes the
+/// connection.
 pub fn reject<H: Refuses>() -> Verdict<H> {
     Verdict::new(H::reject())
 }
@@ -127,7 +128,8 @@ pub fn retry<H: Retries>() -> Verdict<H> {
     Verdict::new(H::retry())
 }
 
-const AS_CONFIGURED: Target = Target { pool: None, member: None, mode: None, snat_pool: None, persist: None };
+pub(crate) const AS_CONFIGURED: Target =
+    Target { pool: None, member: None, mode: None, snat_pool: None, persist: None };
 
 impl<H: Decides, S> Verdict<H, S> {
     pub(crate) fn new(wire: H::Wire) -> Self {

@@ -24,6 +24,17 @@ impl Everything {
         if self.may_enter(flow.client.ip()) { to_pool("in").persist(flow.client.ip()) } else { drop_flow() }
     }
 
+    fn on_client_hello(&self, hello: &ClientHello) -> client_hello::Verdict {
+        match hello.server_name().as_deref() {
+            Some("raw.example") => to_pool("in").pass_through(),
+            Some("staff.example") => {
+                to_pool("in").certificate("staff.example").protocols(&["h2"]).member(self.member())
+            }
+            Some(_) if hello.offers("h2") => next(),
+            _ => client_hello::reject_with(client_hello::Alert::UnrecognizedName),
+        }
+    }
+
     fn on_request(&self, request: &Request) -> Result<request::Verdict, FieldError> {
         request.set_header("x-from", "shunt")?;
         request.remove_header("x-secret").ok();
@@ -57,6 +68,10 @@ impl Everything {
 
     #[cfg(windows)]
     fn on_done(&self, _: &done::Summary) {}
+
+    fn member(&self) -> SocketAddr {
+        SocketAddr::from(([192, 0, 2, 1], 443))
+    }
 
     fn may_enter(&self, client: IpAddr) -> bool {
         self.allowed.iter().any(|prefix| prefix.contains(client))

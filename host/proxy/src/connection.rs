@@ -6,7 +6,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use shunt_config::tls::CertificateField;
-use shunt_rules::{Exchange, Flow, Isolation, Runner, Vars};
+use shunt_rules::{ClientCertificate, Exchange, Flow, Isolation, Runner, Vars};
 
 use crate::http::member::Kept;
 use crate::member::MemberView;
@@ -28,6 +28,8 @@ pub(crate) struct Connection {
     pub(crate) certificate: OnceCell<Vec<(CertificateField, String)>>,
     /// What members may be told of the client's TLS by the PROXY protocol; set where one of them is.
     pub(crate) of_tls: OnceCell<Box<OfTls>>,
+    /// The certificate itself, for rules.
+    pub(crate) shown: OnceCell<Arc<dyn ClientCertificate>>,
     /// What is said of the client in each request.
     pub(crate) told: crate::http::fields::Told,
     /// Variables of scope `flow`.
@@ -48,6 +50,7 @@ impl Connection {
             route: Route::default(),
             certificate: OnceCell::new(),
             of_tls: OnceCell::new(),
+            shown: OnceCell::new(),
             told: Default::default(),
             vars: RefCell::default(),
             runners: RefCell::default(),

@@ -16,24 +16,23 @@ use shunt_rules::{Flow, FlowVerdict, Hook, Transport};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep, sleep_until, timeout, timeout_at};
-use tokio_rustls::TlsAcceptor;
-use tokio_rustls::rustls::HandshakeKind;
+use tokio_rustls::rustls::{HandshakeKind, ServerConfig};
 use tokio_rustls::server::TlsStream;
 
 use crate::client::{self, ClientStream};
 use crate::connection::Connection;
 use crate::proxy_protocol::{self, OfTls};
 use crate::route::Route;
-use crate::tls::{
-    self,
-    alert::Alert,
-    hello::{Hello, NoHello},
-};
+use crate::tls::alert::Alert;
+use crate::tls::choose::{Plan, on_client_hello};
+use crate::tls::hello::{Hello, NoHello};
+use crate::tls::{pass_through, terminate};
 use crate::view::VirtualView;
 use shunt_runtime::clock;
 use shunt_runtime::counters::{Shard, VirtualCounters};
 use shunt_runtime::rules::chain::{Chain, Decision};
-use shunt_runtime::tls::{Tls, peer};
+use shunt_runtime::tls::Tls;
+use shunt_runtime::tls::peer::{self, Shown};
 
 /// How long accepting pauses when descriptors or memory are used up: the connections that hold them
 /// get time to end, and the loop does not spin.
@@ -290,7 +289,6 @@ impl Place {
         let flow =
             Flow { id: NEXT_FLOW.fetch_add(1, Relaxed), client, vip, transport: Transport::Tcp, ingress: 0 };
         let tls = view.virtual_.tls.clone();
-        let http2 = view.virtual_.settings.http2.start != Http2Start::Off;
         let mut connection = Connection::new(flow, tls.is_some());
         (connection.https, connection.is_trusted) = (https, is_trusted);
         match on_flow(&connection, &view) {
@@ -304,22 +302,24 @@ impl Place {
                 return;
             }
         }
-        if view.virtual_.settings.pass_through {
+        let settings = &view.virtual_.settings;
+        if settings.pass_through || tls.is_some() && view.hooks.contains(Hook::OnClientHello) {
             // Boxed, for other connections would have its size.
-            return Box::pin(self.pass_through(view, connection, stream)).await;
+            if let Some(serving) = Box::pin(self.behind_hello(view, connection, stream, protocol)).await {
+                serving.await;
+            }
+            return;
         }
         let connection = Rc::new(connection);
-        let handshake_time = view.virtual_.settings.timeouts.head;
+        let handshake = tls.map(|tls| Handshake::as_configured(&view, tls));
         // What is held here lives as long as the connection.
         drop(view);
-        match tls {
+        match handshake {
             None => protocol.serve(Rc::clone(&self.listener), connection, stream).await,
-            Some(tls) => {
+            Some(handshake) => {
                 // Boxed, for it is large, and plain connections would have its size. What comes behind it has a box of
                 // its own: this one is given back.
-                let shaken =
-                    Box::pin(self.shake_hands(connection, stream, tls, http2, handshake_time, protocol))
-                        .await;
+                let shaken = Box::pin(self.shake_hands(connection, stream, handshake, protocol)).await;
                 if let Some(serving) = shaken {
                     serving.await;
                 }
@@ -327,16 +327,46 @@ impl Place {
         }
     }
 
-    async fn pass_through(&self, view: Rc<VirtualView>, connection: Connection, mut stream: TcpStream) {
-        let Some(hello) = self.read_hello(&view, &mut stream).await else { return };
-        tls::pass_through::serve(view, connection.flow, connection.route, stream, hello).await;
+    /// Reads what the client says first, asks the rules what is to become of the connection, and does that; `None`: there
+    /// is no connection to be served.
+    async fn behind_hello(
+        &self,
+        view: Rc<VirtualView>,
+        mut connection: Connection,
+        stream: TcpStream,
+        protocol: impl Serve,
+    ) -> Option<Serving> {
+        let (hello, stream) = self.read_hello(&view, stream).await?;
+        let plan = match view.hooks.contains(Hook::OnClientHello) {
+            true => on_client_hello(&mut connection, &view, &hello),
+            false => Plan::AsConfigured,
+        };
+        let (tls, terms) = match (plan, view.virtual_.tls.clone()) {
+            (Plan::Refuse(alert), _) => {
+                self.counters.refused.add(1);
+                alert.send(stream, view.virtual_.settings.timeouts.head).await;
+                return None;
+            }
+            (Plan::Terminate(config), Some(tls)) => (tls, Some(config)),
+            (Plan::AsConfigured, Some(tls)) => (tls, None),
+            (Plan::PassThrough, _) | (Plan::AsConfigured | Plan::Terminate(_), None) => {
+                pass_through::serve(view, connection.flow, connection.route, stream, hello).await;
+                return None;
+            }
+        };
+        let mut handshake = Handshake::as_configured(&view, tls);
+        handshake.hello = Some(hello);
+        handshake.config = terms.unwrap_or(handshake.config);
+        drop(view);
+        self.shake_hands(Rc::new(connection), stream, handshake, protocol).await
     }
 
     /// What a client of TLS says first. Where there is none, the client is told what fits and the handshake counts as
     /// failed.
-    async fn read_hello(&self, view: &VirtualView, stream: &mut TcpStream) -> Option<Hello> {
-        let why = match timeout(view.virtual_.settings.timeouts.head, Hello::read(stream)).await {
-            Ok(Ok(hello)) => return Some(hello),
+    async fn read_hello(&self, view: &VirtualView, mut stream: TcpStream) -> Option<(Hello, TcpStream)> {
+        let within = view.virtual_.settings.timeouts.head;
+        let why = match timeout(within, Hello::read(&mut stream)).await {
+            Ok(Ok(hello)) => return Some((hello, stream)),
             Ok(Err(why)) => why,
             Err(_) => NoHello::Io(io::ErrorKind::TimedOut.into()),
         };
@@ -345,7 +375,7 @@ impl Place {
         if let NoHello::Unfit(error) = why
             && let Some(alert) = Alert::of(error)
         {
-            alert.send(stream).await;
+            alert.send(stream, within).await;
         }
         None
     }
@@ -355,17 +385,14 @@ impl Place {
         &self,
         connection: Rc<Connection>,
         stream: TcpStream,
-        tls: Arc<Tls>,
-        http2: bool,
-        handshake_time: Duration,
+        handshake: Handshake,
         protocol: impl Serve,
     ) -> Option<Serving> {
-        let mut config = Arc::clone(&tls.config);
+        let Handshake { tls, hello, mut config, http2, within } = handshake;
         if !http2 {
             Arc::make_mut(&mut config).alpn_protocols.retain(|protocol| protocol != b"h2");
         }
-        let handshake = TlsAcceptor::from(config).accept(stream).into_fallible();
-        match timeout(handshake_time, handshake).await {
+        match timeout(within, terminate::handshake(stream, hello, config)).await {
             Ok(Ok(stream)) => {
                 if know_client(&stream, &tls, &connection) {
                     if self.listener.view().tells_of_tls() {
@@ -380,11 +407,34 @@ impl Place {
                 self.counters.handshakes_failed.add(1);
                 tracing::debug!(client = %connection.flow.client, %error, "TLS handshake failed");
                 // The alert says why, and a client of TLS 1.3 has sent its request before it can come.
-                client::linger(stream, handshake_time).await;
+                client::linger(stream, within).await;
             }
             Err(_) => self.counters.handshakes_failed.add(1),
         }
         None
+    }
+}
+
+/// A handshake that is to be made.
+struct Handshake {
+    tls: Arc<Tls>,
+    /// What was read of it.
+    hello: Option<Hello>,
+    config: Arc<ServerConfig>,
+    http2: bool,
+    within: Duration,
+}
+
+impl Handshake {
+    fn as_configured(view: &VirtualView, tls: Arc<Tls>) -> Self {
+        let settings = &view.virtual_.settings;
+        Handshake {
+            hello: None,
+            config: Arc::clone(&tls.config),
+            http2: settings.http2.start != Http2Start::Off,
+            within: settings.timeouts.head,
+            tls,
+        }
     }
 }
 
@@ -397,6 +447,7 @@ fn know_client(stream: &TlsStream<TcpStream>, tls: &Tls, connection: &Connection
         tracing::debug!(client = %connection.flow.client, "the certificate of a resumed session has expired");
         return false;
     }
+    let _ = connection.shown.set(Arc::new(Shown::new(certificate)));
     if !tls.headers.is_empty() {
         // Empty until now: a connection has one handshake.
         let _ = connection.certificate.set(peer::describe(certificate, &tls.headers));

@@ -17,8 +17,9 @@ use std::time::Duration;
 use criterion::measurement::{Measurement, ValueFormatter, WallTime};
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use nix::time::{ClockId, clock_gettime};
+use serde_json::json;
 use shunt_rules::{Isolation, Runner, Vars};
-use world::{World, exchange, flow, host, options, pack, rule, runner};
+use world::{World, example, exchange, flow, hello, host, options, pack, rule, runner};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -73,6 +74,16 @@ fn hooks(criterion: &mut Bench) {
     let mut steer = runner("steer", &World::new());
     let (flow, mut vars) = (flow("192.0.2.7:5555"), Vars::default());
     criterion.bench_function("on-flow", |bench| bench.iter(|| steer.on_flow(black_box(&flow), &mut vars)));
+
+    // The server name read and compared with a few, a pool picked.
+    let (world, names) = (World::new(), host().compile(&example("server-names")).unwrap());
+    let mut attach = options(&names, &world);
+    attach.settings = json!({ "through": ["mail.example", "*.db.example"], "staff": ["intern.example"] });
+    let mut names = Runner::new(names.attach(attach).unwrap());
+    let said = hello("shop.example");
+    criterion.bench_function("on-client-hello", |bench| {
+        bench.iter(|| names.on_client_hello(black_box(&flow), &said, &mut vars));
+    });
 
     // Path and one header read, one header set, a pool picked.
     let mut request = exchange("/api/items?page=2", &HEADERS);

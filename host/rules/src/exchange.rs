@@ -1,5 +1,6 @@
 //! What a hook call shows to its rule.
 
+use std::fmt;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,6 +8,7 @@ use std::time::Duration;
 use http::{HeaderName, HeaderValue, request, response};
 
 use crate::Vars;
+use crate::hello::Hello;
 
 /// What one request shows to its rules.
 ///
@@ -15,8 +17,14 @@ use crate::Vars;
 #[derive(Debug)]
 pub struct Exchange {
     pub flow: Flow,
+    /// Set for `on-client-hello`.
+    pub hello: Option<Arc<Hello>>,
     pub scheme: Scheme,
+    /// What the client showed.
+    pub client_certificate: Option<Arc<dyn ClientCertificate>>,
     pub request: request::Parts,
+    /// Why there is no TLS with the member; set for `on-connect-failed`.
+    pub member_failure: Option<MemberFailure>,
     /// Set for `on-response`.
     pub response: Option<response::Parts>,
     /// The member that served it; set for `on-response`.
@@ -30,6 +38,26 @@ pub struct Exchange {
     /// What rules asked to be done to the answer, whoever makes it; applied in this order
     /// after `on-response`.
     pub response_edits: Vec<HeaderEdit>,
+}
+
+/// A certificate that a client showed. It is read when a rule asks for it.
+pub trait ClientCertificate: fmt::Debug + Send + Sync {
+    fn facts(&self) -> CertificateFacts;
+
+    fn pem(&self) -> String;
+}
+
+/// What is said of a certificate, as `wit/tls.wit` writes it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct CertificateFacts {
+    pub subject: String,
+    pub issuer: String,
+    pub serial: String,
+    pub sha256: String,
+    /// Seconds of Unix time.
+    pub not_before: i64,
+    pub not_after: i64,
+    pub names: Vec<String>,
 }
 
 /// A change to the head of an answer.
@@ -63,7 +91,10 @@ impl Default for Exchange {
     fn default() -> Exchange {
         Exchange {
             flow: Flow::default(),
+            hello: None,
             scheme: Scheme::Http,
+            client_certificate: None,
+            member_failure: None,
             request: http::Request::new(()).into_parts().0,
             response: None,
             member: None,
@@ -117,6 +148,8 @@ pub struct ConnectFailure {
     /// The member that was tried; `None` with [`ConnectCause::NoMember`].
     pub member: Option<SocketAddr>,
     pub cause: ConnectCause,
+    /// Why there is no TLS; with [`ConnectCause::Other`].
+    pub tls: Option<MemberFailure>,
     /// How many members were tried for this request so far.
     pub attempts: u32,
 }
@@ -128,6 +161,23 @@ pub enum ConnectCause {
     Refused,
     TimedOut,
     Unreachable,
+    Other,
+}
+
+/// Why there is no TLS with a member.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum MemberFailure {
+    NotTrusted,
+    OtherName,
+    NotInTime,
+    /// It is wrong in another way.
+    Certificate,
+    Alert,
+    /// None that Shunt offers (ALPN).
+    NoProtocol,
+    /// What the member sends is no TLS.
+    NoTls,
+    Closed,
     Other,
 }
 

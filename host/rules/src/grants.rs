@@ -9,6 +9,7 @@
 //! random = true
 //! vars = true
 //! lb = true
+//! client-certificate = true
 //! modes = ["nat", "l2dsr"]               # that a verdict may choose
 //!
 //! [capabilities.request]
@@ -58,6 +59,9 @@ pub struct Grants {
     /// The live state of the pools that the slots of the rule are bound to.
     #[serde(skip_serializing_if = "is_false")]
     pub lb: bool,
+    /// Whose certificate the client showed.
+    #[serde(rename = "client-certificate", skip_serializing_if = "is_false")]
+    pub client_certificate: bool,
     /// That a verdict may choose.
     #[serde(skip_serializing_if = "BTreeSet::is_empty")]
     pub modes: BTreeSet<Mode>,
@@ -134,6 +138,7 @@ pub enum Key {
     Random,
     Vars,
     Lb,
+    ClientCertificate,
     Modes,
     RequestRead,
     RequestWrite,
@@ -191,6 +196,7 @@ impl Grants {
             (Key::Random, self.random, other.random),
             (Key::Vars, self.vars, other.vars),
             (Key::Lb, self.lb, other.lb),
+            (Key::ClientCertificate, self.client_certificate, other.client_certificate),
         ] {
             if asked && !allowed {
                 add(key, String::new());
@@ -231,6 +237,7 @@ impl Key {
             Key::Random => ("capabilities", "random"),
             Key::Vars => ("capabilities", "vars"),
             Key::Lb => ("capabilities", "lb"),
+            Key::ClientCertificate => ("capabilities", "client-certificate"),
             Key::Modes => ("capabilities", "modes"),
             Key::RequestRead => ("capabilities.request", "read"),
             Key::RequestWrite => ("capabilities.request", "write"),
@@ -309,6 +316,7 @@ impl fmt::Display for Grant {
             Key::Random => f.write_str("get random numbers"),
             Key::Vars => f.write_str("keep variables of a request or flow"),
             Key::Lb => f.write_str("read the state of the pools that its slots are bound to"),
+            Key::ClientCertificate => f.write_str("read the certificates of clients"),
             Key::Modes if value.is_empty() => f.write_str("choose modes"),
             Key::Modes => write!(f, "choose the mode {value}"),
             Key::RequestTarget => f.write_str("change path, query and authority of requests"),

@@ -10,16 +10,18 @@ use crate::abi;
 use crate::budget::{CallTime, Expiry, thread_time};
 use crate::exchange::Flow;
 use crate::grants::Grant;
+use crate::hello::Hello;
 use crate::hooks::Functions;
 use crate::names::Names;
 use crate::state::{Memory, Refusal, State, Usage};
 use crate::stats::Meter;
 use crate::{Attachment, Exchange, Fault, FaultKind, Hook, Vars};
 
-/// The handles that a call lends. There is one request and one response per call, so
-/// their numbers say nothing.
+/// The handles that a call lends. There is at most one of each kind per call, so their
+/// numbers say nothing.
 const REQUEST: u32 = 0;
 pub(crate) const RESPONSE: u32 = 1;
+pub(crate) const HELLO: u32 = 2;
 
 pub(crate) struct Instance {
     pub(crate) store: Store<State>,
@@ -150,6 +152,20 @@ pub(crate) fn with_flow<R>(
     state.flow_only = true;
     state.exchange.flow = *flow;
     with_flow_vars(store, vars, call)
+}
+
+/// The same, with what the client of the flow has said first.
+pub(crate) fn with_hello<R>(
+    store: &mut Store<State>,
+    flow: &Flow,
+    hello: &Arc<Hello>,
+    vars: &mut Vars,
+    call: impl FnOnce(&mut Store<State>) -> R,
+) -> R {
+    store.data_mut().exchange.hello = Some(Arc::clone(hello));
+    let result = with_flow(store, flow, vars, call);
+    store.data_mut().exchange.hello = None;
+    result
 }
 
 #[inline]

@@ -40,6 +40,7 @@ mod epoch;
 mod exchange;
 mod fault;
 pub mod grants;
+mod hello;
 mod hooks;
 mod host;
 mod instance;
@@ -72,12 +73,15 @@ pub use compile_cache::{CacheError, Compilations};
 pub use digest::Digest;
 pub use environment::{Environment, Level, MemberState, MemberStatus, PoolState};
 pub use exchange::{
-    ConnectCause, ConnectFailure, Exchange, Flow, HeaderEdit, Outcome, Scheme, Summary, Transport,
+    CertificateFacts, ClientCertificate, ConnectCause, ConnectFailure, Exchange, Flow, HeaderEdit,
+    MemberFailure, Outcome, Scheme, Summary, Transport,
 };
 pub use fault::{Fault, FaultKind};
 pub use grants::Grants;
+pub use hello::Hello;
 pub use hooks::{
-    BodyVerdict, ConnectFailedVerdict, FlowVerdict, Hook, HookSet, RequestVerdict, ResponseVerdict,
+    BodyVerdict, ConnectFailedVerdict, FlowVerdict, HelloVerdict, Hook, HookSet, RequestVerdict,
+    ResponseVerdict,
 };
 pub use host::{HostError, RuleHost};
 pub use manifest::{Advice, FaultAdvice, Manifest, ManifestError, Slot};
@@ -89,7 +93,7 @@ pub use settings::{Field, Kind, Schema, SettingsError, Shape};
 pub use shipped::Shipped;
 pub use stats::RuleStats;
 pub use vars::Vars;
-pub use verdict::{Answer, Mode, PersistKey, Target};
+pub use verdict::{Alert, Answer, Demand, Mode, PersistKey, Target, Terms};
 
 /// Settings as the operator wrote them: an object.
 pub type SettingsTree = serde_json::Value;

@@ -21,6 +21,60 @@ pub struct Target {
     pub persist: Option<PersistKey>,
 }
 
+/// How Shunt terminates TLS with a client. `None` means: as configured.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Terms {
+    pub target: Target,
+    /// A name that a certificate serves. Whether one does is for the caller to know, as with [`Target::member`]; and so
+    /// with what follows.
+    pub certificate: Option<String>,
+    /// Of ALPN, the preferred first.
+    pub protocols: Option<Vec<String>>,
+    pub client_certificate: Option<Demand>,
+}
+
+/// Whether a client is asked for a certificate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Demand {
+    None,
+    Optional,
+    Required,
+}
+
+impl Demand {
+    /// The name in the contract.
+    pub fn name(self) -> &'static str {
+        match self {
+            Demand::None => "none",
+            Demand::Optional => "optional",
+            Demand::Required => "required",
+        }
+    }
+}
+
+/// With what a client is refused (RFC 8446 section 6.2).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Alert {
+    HandshakeFailure,
+    AccessDenied,
+    ProtocolVersion,
+    UnrecognizedName,
+    NoApplicationProtocol,
+}
+
+impl Alert {
+    /// The name in the contract.
+    pub fn name(self) -> &'static str {
+        match self {
+            Alert::HandshakeFailure => "handshake-failure",
+            Alert::AccessDenied => "access-denied",
+            Alert::ProtocolVersion => "protocol-version",
+            Alert::UnrecognizedName => "unrecognized-name",
+            Alert::NoApplicationProtocol => "no-application-protocol",
+        }
+    }
+}
+
 /// How Shunt forwards the flow to the chosen member; see `mode` in `wit/types.wit`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize, Serialize)]
 #[serde(rename_all = "kebab-case")]

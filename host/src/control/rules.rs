@@ -176,11 +176,13 @@ pub(super) type Histories = BTreeMap<RuleName, History>;
 /// What a packet virtual can fire.
 const OF_PACKETS: HookSet = HookSet::EMPTY.with(Hook::OnLoad).with(Hook::OnFlow).with(Hook::OnDone);
 
-/// What a proxy can fire: it sees no requests where it passes TLS through.
+/// What a proxy can fire: it sees no requests where it passes TLS through, and no ClientHello where there is no TLS.
 fn of_proxy(virtual_: &model::Virtual) -> HookSet {
-    match virtual_.pass_through {
-        true => HookSet::EMPTY.with(Hook::OnLoad).with(Hook::OnFlow),
-        false => HookSet::HTTP,
+    let hello = HookSet::EMPTY.with(Hook::OnClientHello);
+    match (virtual_.pass_through, &virtual_.tls) {
+        (true, _) => hello.with(Hook::OnLoad).with(Hook::OnFlow),
+        (false, Some(_)) => HookSet::HTTP,
+        (false, None) => HookSet::HTTP.without(hello),
     }
 }
 

@@ -16,8 +16,8 @@ pub(crate) struct Argument {
 
 /// How an argument of the contract becomes that of the rule's method.
 enum Crossing {
-    /// A resource: the SDK's type wraps the contract's.
-    Resource,
+    /// A resource of this interface: the SDK's type wraps the contract's.
+    Resource(&'static str),
     /// A record: the SDK's type is made from it.
     Record,
     /// The contract's type is the SDK's.
@@ -34,7 +34,8 @@ pub(crate) struct Hook {
     marker: &'static str,
 }
 
-const REQUEST: Argument = Argument { name: "request", shown: "Request", crossing: Crossing::Resource };
+const REQUEST: Argument =
+    Argument { name: "request", shown: "Request", crossing: Crossing::Resource("http") };
 
 /// `on_load` is not among [`HOOKS`]: every rule exports it, to read the settings.
 pub(crate) const ON_LOAD: &str = "on_load";
@@ -45,6 +46,12 @@ pub(crate) const HOOKS: &[Hook] = &[
         arguments: &[Argument { name: "flow", shown: "Flow", crossing: Crossing::Record }],
         returns: "flow::Verdict",
         marker: "flow::OnFlow",
+    },
+    Hook {
+        name: "on_client_hello",
+        arguments: &[Argument { name: "hello", shown: "ClientHello", crossing: Crossing::Resource("tls") }],
+        returns: "client_hello::Verdict",
+        marker: "client_hello::OnClientHello",
     },
     Hook {
         name: "on_request",
@@ -72,7 +79,10 @@ pub(crate) const HOOKS: &[Hook] = &[
     },
     Hook {
         name: "on_response",
-        arguments: &[REQUEST, Argument { name: "response", shown: "Response", crossing: Crossing::Resource }],
+        arguments: &[
+            REQUEST,
+            Argument { name: "response", shown: "Response", crossing: Crossing::Resource("http") },
+        ],
         returns: "response::Verdict",
         marker: "response::OnResponse",
     },
@@ -245,10 +255,13 @@ impl Argument {
         let last = format_ident!("{last}");
         let module = hook.module();
         match self.crossing {
-            Crossing::Resource => (
-                quote!(#name: &::shunt_sdk::__rt::bindings::http::#last),
-                quote_spanned!(span=> ::shunt_sdk::__rt::wrap::<::shunt_sdk::#shown, _>(#name)),
-            ),
+            Crossing::Resource(interface) => {
+                let interface = format_ident!("{interface}");
+                (
+                    quote!(#name: &::shunt_sdk::__rt::bindings::#interface::#last),
+                    quote_spanned!(span=> ::shunt_sdk::__rt::wrap::<::shunt_sdk::#shown, _>(#name)),
+                )
+            }
             Crossing::Record => (
                 quote!(#name: ::shunt_sdk::__rt::bindings::#module::#last),
                 quote_spanned!(span=> &<::shunt_sdk::#shown as ::core::convert::From<_>>::from(#name)),
@@ -322,7 +335,7 @@ mod tests {
     fn declarations_are_what_an_author_writes() {
         let declarations: Vec<String> = HOOKS.iter().map(Hook::declaration).collect();
         assert_eq!(declarations[0], "fn on_flow(&self, flow: &Flow) -> flow::Verdict");
-        assert_eq!(declarations[5], "fn on_done(&self, summary: &done::Summary)");
+        assert_eq!(declarations[6], "fn on_done(&self, summary: &done::Summary)");
         for declaration in declarations {
             syn::parse_str::<syn::TraitItemFn>(&format!("{declaration};")).expect("is Rust");
         }

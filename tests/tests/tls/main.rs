@@ -9,6 +9,7 @@
 
 mod bad_input;
 mod certificates;
+mod client_hello;
 mod clients;
 mod drain;
 mod follow;

@@ -1,8 +1,9 @@
 //! The ClientHello as it came: read, and not answered yet.
 
 use std::io;
+use std::sync::Arc;
 
-use shunt_wire::client_hello::{ClientHello, HelloError, MOST_MESSAGE, Records};
+use shunt_wire::client_hello::{HelloError, MOST_MESSAGE, Records};
 use thiserror::Error;
 use tokio::io::AsyncReadExt;
 use tokio::net::TcpStream;
@@ -17,6 +18,7 @@ const MOST_RECEIVED: usize = 2 * MOST_MESSAGE;
 pub(crate) struct Hello {
     /// All that came of it: its records, and nothing behind them.
     pub(crate) received: Vec<u8>,
+    pub(crate) said: Arc<shunt_rules::Hello>,
 }
 
 /// Why there is none.
@@ -63,9 +65,8 @@ impl Hello {
             read = end;
             if let Some(length) = taken? {
                 message.truncate(length);
-                ClientHello::read(&message)?;
                 received.truncate(read);
-                return Ok(Hello { received });
+                return Ok(Hello { received, said: Arc::new(shunt_rules::Hello::new(message)?) });
             }
         }
     }

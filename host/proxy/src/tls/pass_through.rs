@@ -36,7 +36,7 @@ pub(crate) async fn serve(
 ) {
     let Some((member, mut server)) = connect(&view, &flow, &route).await else {
         view.counters.errors.add(1);
-        return Alert::InternalError.send(&mut client).await;
+        return Alert::InternalError.send(client, view.virtual_.settings.timeouts.head).await;
     };
     view.counters.passed_through.add(1);
     let idle = view.virtual_.settings.timeouts.idle;

@@ -1,4 +1,4 @@
-//! `wit/types.wit`, `wit/http.wit` and `wit/capabilities.wit`.
+//! `wit/types.wit`, `wit/http.wit`, `wit/tls.wit` and `wit/capabilities.wit`.
 
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
@@ -12,6 +12,8 @@ use crate::{exchange, verdict};
 pub(crate) struct Request;
 /// Tag of the resource `response`.
 pub(crate) struct Response;
+/// Tag of the resource `client-hello`.
+pub(crate) struct ClientHello;
 
 #[derive(ComponentType, Lift, Lower, Clone, Copy)]
 #[component(record)]
@@ -288,6 +290,68 @@ impl From<environment::MemberState> for Member {
     }
 }
 
+#[derive(ComponentType, Lower, Clone, Copy)]
+#[component(enum)]
+#[repr(u8)]
+pub(crate) enum MemberFailure {
+    #[component(name = "not-trusted")]
+    NotTrusted,
+    #[component(name = "other-name")]
+    OtherName,
+    #[component(name = "not-in-time")]
+    NotInTime,
+    #[component(name = "certificate")]
+    Certificate,
+    #[component(name = "alert")]
+    Alert,
+    #[component(name = "no-protocol")]
+    NoProtocol,
+    #[component(name = "no-tls")]
+    NoTls,
+    #[component(name = "closed")]
+    Closed,
+    #[component(name = "other")]
+    Other,
+}
+
+impl From<exchange::MemberFailure> for MemberFailure {
+    fn from(failure: exchange::MemberFailure) -> MemberFailure {
+        match failure {
+            exchange::MemberFailure::NotTrusted => MemberFailure::NotTrusted,
+            exchange::MemberFailure::OtherName => MemberFailure::OtherName,
+            exchange::MemberFailure::NotInTime => MemberFailure::NotInTime,
+            exchange::MemberFailure::Certificate => MemberFailure::Certificate,
+            exchange::MemberFailure::Alert => MemberFailure::Alert,
+            exchange::MemberFailure::NoProtocol => MemberFailure::NoProtocol,
+            exchange::MemberFailure::NoTls => MemberFailure::NoTls,
+            exchange::MemberFailure::Closed => MemberFailure::Closed,
+            exchange::MemberFailure::Other => MemberFailure::Other,
+        }
+    }
+}
+
+#[derive(ComponentType, Lower)]
+#[component(record)]
+pub(crate) struct Certificate {
+    subject: String,
+    issuer: String,
+    serial: String,
+    sha256: String,
+    #[component(name = "not-before")]
+    not_before: i64,
+    #[component(name = "not-after")]
+    not_after: i64,
+    names: Vec<String>,
+}
+
+impl From<exchange::CertificateFacts> for Certificate {
+    fn from(facts: exchange::CertificateFacts) -> Certificate {
+        let exchange::CertificateFacts { subject, issuer, serial, sha256, not_before, not_after, names } =
+            facts;
+        Certificate { subject, issuer, serial, sha256, not_before, not_after, names }
+    }
+}
+
 // The same once more, for core modules that are called directly; a test compares the two.
 record!(Address { hi: u64, lo: u64 } load save);
 record!(Endpoint { address: Address, port: u16 } load save);
@@ -311,6 +375,18 @@ enumeration!(Scope { Request, Flow } load);
 record!(Pool { members: u32, usable: u32, active: u32 } save);
 enumeration!(MemberState { Up, Down, Draining, Disabled } save);
 record!(Member { address: Endpoint, state: MemberState, weight: u32, active: u32 } save);
+enumeration!(MemberFailure {
+    NotTrusted, OtherName, NotInTime, Certificate, Alert, NoProtocol, NoTls, Closed, Other
+} save);
+record!(Certificate {
+    subject: String,
+    issuer: String,
+    serial: String,
+    sha256: String,
+    not_before: i64,
+    not_after: i64,
+    names: Vec<String>,
+} save);
 
 impl Flat for Version {
     type Core = u32;
@@ -375,6 +451,9 @@ mod tests {
         same::<Pool>();
         same::<MemberState>();
         same::<Member>();
+        same::<MemberFailure>();
+        same::<Certificate>();
+        same::<Vec<u16>>();
         same::<Option<Endpoint>>();
         same::<Result<Option<Vec<u8>>, FieldError>>();
         same::<Result<(), FieldError>>();

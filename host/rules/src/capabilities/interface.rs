@@ -36,7 +36,7 @@ impl Interface<'_> {
 ///
 /// | kind | given to the body |
 /// |---|---|
-/// | `request`, `response` | nothing |
+/// | `request`, `response`, `hello` | nothing |
 /// | `text` | `&str` |
 /// | `maybe_text` | `Option<&str>` |
 /// | `octets` | `&[u8]` |
@@ -69,6 +69,15 @@ macro_rules! function {
             [$($pattern)* _,] [$($ty)* wasmtime::component::Resource<$crate::abi::Response>,] [$($copy)*]
             [$($flat)* $p: u32,]
             [$($check)* $crate::direct::guest::check($state, $p, $crate::direct::guest::RESPONSE)?;]
+            [$($decode)*] [$($given)*] $($rest)*)
+    };
+    (@read $i:ident, $name:literal, $r:ident, $body:expr, $cx:ident, $caller:ident, $source:ident, $state:ident,
+     [$($pattern:tt)*] [$($ty:tt)*] [$($copy:tt)*] [$($flat:tt)*] [$($check:tt)*] [$($decode:tt)*] [$($given:tt)*]
+     $p:ident: hello, $($rest:tt)*) => {
+        function!(@read $i, $name, $r, $body, $cx, $caller, $source, $state,
+            [$($pattern)* _,] [$($ty)* wasmtime::component::Resource<$crate::abi::ClientHello>,] [$($copy)*]
+            [$($flat)* $p: u32,]
+            [$($check)* $crate::direct::guest::check($state, $p, $crate::direct::guest::HELLO)?;]
             [$($decode)*] [$($given)*] $($rest)*)
     };
     (@read $i:ident, $name:literal, $r:ident, $body:expr, $cx:ident, $caller:ident, $source:ident, $state:ident,

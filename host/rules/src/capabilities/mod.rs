@@ -3,6 +3,7 @@
 //! One module per interface. Each function takes its strings and lists as views of the guest's
 //! memory and copies what it keeps; each counts as a host call of the current hook call.
 
+mod client_certificate;
 mod clock;
 mod fault;
 mod fields;
@@ -12,6 +13,7 @@ mod log;
 mod random;
 mod request;
 mod response;
+mod tls;
 #[cfg(test)]
 pub(crate) mod v0_0_9;
 mod vars;
@@ -27,7 +29,8 @@ use crate::state::State;
 pub(crate) use fields::is_forbidden;
 
 /// The interfaces that a rule may import. `types` has no functions.
-pub(crate) const OFFERED: [&str; 8] = ["types", "fault", "log", "clock", "random", "vars", "lb", "http"];
+pub(crate) const OFFERED: [&str; 10] =
+    ["types", "fault", "log", "clock", "random", "vars", "lb", "http", "tls", "client-certificate"];
 
 /// Defines every function of every interface, in every version of the contract; those of the newest for core modules too.
 pub(crate) fn link(
@@ -66,5 +69,10 @@ fn link_as(
         http.resource::<abi::Response>("response", guest::RESPONSE)?;
         request::define(http)?;
         response::define(http)
-    })
+    })?;
+    interface("tls", |tls| {
+        tls.resource::<abi::ClientHello>("client-hello", guest::HELLO)?;
+        tls::define(tls)
+    })?;
+    interface("client-certificate", client_certificate::define)
 }

@@ -7,6 +7,7 @@ use http::{HeaderMap, header};
 
 use super::file::{Expect, FieldExpect};
 use super::play::Played;
+use crate::Alert;
 
 /// One thing that was not as expected.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -81,6 +82,19 @@ pub(super) fn compare(expect: &Expect, played: &Played) -> Vec<Difference> {
     let persist = target.and_then(|target| target.persist.as_ref());
     let persist = persist.map_or("none".into(), |persist| String::from_utf8_lossy(&persist.key));
     all.equals("persist", expect.persist.as_ref(), &persist);
+
+    let terms = played.terms.as_ref();
+    let certificate = terms.and_then(|terms| terms.certificate.as_deref()).unwrap_or("as configured");
+    all.equals("certificate", expect.certificate.as_ref(), certificate);
+    let demand =
+        terms.and_then(|terms| terms.client_certificate).map_or("as configured", |demand| demand.name());
+    all.equals("client-certificate", expect.client_certificate.as_ref(), demand);
+    let protocols = terms.and_then(|terms| terms.protocols.as_ref());
+    let named = |protocols: &Vec<String>| protocols.join(", ");
+    let found = protocols.map_or("as configured".to_owned(), named);
+    all.equals("protocols", expect.protocols.as_ref().map(named).as_ref(), &found);
+    let alert = played.alert.map_or("none", Alert::name);
+    all.equals("alert", expect.alert.as_ref(), alert);
 
     let status = played.answered().map_or("no answer".to_owned(), |(status, _)| status.as_u16().to_string());
     all.equals("status", expect.status.map(|status| status.to_string()).as_ref(), &status);

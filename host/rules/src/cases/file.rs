@@ -7,8 +7,9 @@ use serde::Deserialize;
 use serde_json::Value;
 use toml::Spanned;
 
-use crate::Manifest;
+use crate::hello::{Hello, Writer};
 use crate::suggest::{hint, nearest};
+use crate::{CertificateFacts, ClientCertificate, Manifest, MemberFailure};
 
 /// The cases of a file, each with the line that it begins in.
 ///
@@ -43,6 +44,7 @@ pub(crate) struct Case {
     #[serde(default)]
     pub pools: BTreeMap<String, PoolCase>,
     pub flow: Option<FlowCase>,
+    pub client_hello: Option<HelloCase>,
     pub request: Option<RequestCase>,
     pub connect_failed: Option<ConnectFailedCase>,
     pub response: Option<ResponseCase>,
@@ -120,6 +122,52 @@ pub(crate) enum TransportCase {
     Other,
 }
 
+/// What the client of TLS says first. Numbers are those of the IANA registries.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, default, rename_all = "kebab-case")]
+pub(crate) struct HelloCase {
+    pub server_name: Option<String>,
+    pub protocols: Vec<String>,
+    pub versions: Vec<u16>,
+    pub ciphers: Vec<u16>,
+    pub groups: Vec<u16>,
+    pub signature_schemes: Vec<u16>,
+    pub early_data: bool,
+    /// Default: that of `flow`.
+    pub client: Option<Client>,
+}
+
+impl Default for HelloCase {
+    fn default() -> HelloCase {
+        HelloCase {
+            server_name: Some("shop.example".to_owned()),
+            protocols: vec!["h2".to_owned(), "http/1.1".to_owned()],
+            versions: vec![0x0304, 0x0303],
+            ciphers: vec![0x1301, 0x1302, 0x1303, 0xc02b, 0xc02f],
+            groups: vec![0x11ec, 0x001d, 0x0017],
+            signature_schemes: vec![0x0403, 0x0804, 0x0401],
+            early_data: false,
+            client: None,
+        }
+    }
+}
+
+impl HelloCase {
+    pub(crate) fn hello(&self) -> Result<Hello, String> {
+        let writer = Writer {
+            // No name is written as the empty one.
+            server_name: self.server_name.clone().filter(|name| !name.is_empty()),
+            protocols: self.protocols.iter().map(|name| name.clone().into_bytes()).collect(),
+            versions: self.versions.clone(),
+            ciphers: self.ciphers.clone(),
+            groups: self.groups.clone(),
+            signature_schemes: self.signature_schemes.clone(),
+            early_data: self.early_data,
+        };
+        writer.hello().map_err(|error| format!("client-hello: {}", error.reason()))
+    }
+}
+
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields, default, rename_all = "kebab-case")]
 pub(crate) struct RequestCase {
@@ -133,6 +181,39 @@ pub(crate) struct RequestCase {
     pub version: VersionCase,
     pub headers: BTreeMap<String, Values>,
     pub body: Option<String>,
+    pub client_certificate: Option<CertificateCase>,
+}
+
+/// What the client showed.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default, rename_all = "kebab-case")]
+pub(crate) struct CertificateCase {
+    pub subject: String,
+    pub issuer: String,
+    pub serial: String,
+    pub sha256: String,
+    pub not_before: i64,
+    pub not_after: i64,
+    pub names: Vec<String>,
+    pub pem: String,
+}
+
+impl ClientCertificate for CertificateCase {
+    fn facts(&self) -> CertificateFacts {
+        CertificateFacts {
+            subject: self.subject.clone(),
+            issuer: self.issuer.clone(),
+            serial: self.serial.clone(),
+            sha256: self.sha256.clone(),
+            not_before: self.not_before,
+            not_after: self.not_after,
+            names: self.names.clone(),
+        }
+    }
+
+    fn pem(&self) -> String {
+        self.pem.clone()
+    }
 }
 
 impl Default for RequestCase {
@@ -146,6 +227,7 @@ impl Default for RequestCase {
             version: VersionCase::Http11,
             headers: BTreeMap::new(),
             body: None,
+            client_certificate: None,
         }
     }
 }
@@ -190,6 +272,8 @@ impl Values {
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub(crate) struct ConnectFailedCase {
     pub cause: CauseCase,
+    /// Why there is no TLS; with the cause `other`.
+    pub tls: Option<TlsCase>,
     #[serde(default = "one")]
     pub attempts: u32,
 }
@@ -202,6 +286,36 @@ pub(crate) enum CauseCase {
     TimedOut,
     Unreachable,
     Other,
+}
+
+#[derive(Clone, Copy, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum TlsCase {
+    NotTrusted,
+    OtherName,
+    NotInTime,
+    Certificate,
+    Alert,
+    NoProtocol,
+    NoTls,
+    Closed,
+    Other,
+}
+
+impl From<TlsCase> for MemberFailure {
+    fn from(case: TlsCase) -> MemberFailure {
+        match case {
+            TlsCase::NotTrusted => MemberFailure::NotTrusted,
+            TlsCase::OtherName => MemberFailure::OtherName,
+            TlsCase::NotInTime => MemberFailure::NotInTime,
+            TlsCase::Certificate => MemberFailure::Certificate,
+            TlsCase::Alert => MemberFailure::Alert,
+            TlsCase::NoProtocol => MemberFailure::NoProtocol,
+            TlsCase::NoTls => MemberFailure::NoTls,
+            TlsCase::Closed => MemberFailure::Closed,
+            TlsCase::Other => MemberFailure::Other,
+        }
+    }
 }
 
 #[derive(Deserialize)]
@@ -250,6 +364,14 @@ pub(crate) struct Expect {
     pub pool: Option<String>,
     /// The member that the rule sent it to.
     pub member: Option<SocketAddr>,
+    /// The certificate that the rule chose, by its name.
+    pub certificate: Option<String>,
+    /// The protocols that it left to the client.
+    pub protocols: Option<Vec<String>>,
+    /// Its demand of a certificate.
+    pub client_certificate: Option<String>,
+    /// With what it refused the client.
+    pub alert: Option<String>,
     /// The verdict of the last hook; `fault` if that faulted.
     pub verdict: Option<String>,
     /// What the fault's message contains.
@@ -287,6 +409,10 @@ impl Expect {
         let Expect {
             pool,
             member,
+            certificate,
+            protocols,
+            client_certificate,
+            alert,
             verdict,
             fault,
             refused,
@@ -302,7 +428,9 @@ impl Expect {
             log,
         } = self;
         let texts = [pool, verdict, fault, refused, body, body_contains, path, host, persist];
-        texts.into_iter().all(Option::is_none)
+        let of_hello = [certificate, client_certificate, alert];
+        texts.into_iter().chain(of_hello).all(Option::is_none)
+            && protocols.is_none()
             && member.is_none()
             && status.is_none()
             && log.is_none()
@@ -311,16 +439,28 @@ impl Expect {
 }
 
 /// The names that `verdict` may have.
-const VERDICTS: [&str; 9] =
-    ["next", "to", "respond", "need-body", "reject", "retry", "replace", "drop", "fault"];
+const VERDICTS: [&str; 11] = [
+    "next",
+    "to",
+    "terminate",
+    "pass-through",
+    "respond",
+    "need-body",
+    "reject",
+    "retry",
+    "replace",
+    "drop",
+    "fault",
+];
 
 /// What types alone cannot say.
 fn check(case: &Case, manifest: &Manifest) -> Result<(), String> {
     if case.expect.is_empty() {
         return Err("expects nothing; write what must hold, as in expect = { verdict = \"next\" }".to_owned());
     }
-    if case.flow.is_none() && case.request.is_none() {
-        return Err("has neither a request nor a flow; write request = { path = \"/\" }".to_owned());
+    if case.flow.is_none() && case.client_hello.is_none() && case.request.is_none() {
+        return Err("has neither a request nor a flow nor a client-hello; write request = { path = \"/\" }"
+            .to_owned());
     }
     if case.request.is_none() && (case.connect_failed.is_some() || case.response.is_some()) {
         return Err(

@@ -10,8 +10,8 @@ use super::file::{Case, RequestCase, ResponseCase, SchemeCase, TransportCase, Va
 use super::stage::Stage;
 use crate::grants::Grant;
 use crate::{
-    Answer, AttachOptions, Exchange, Fault, Flow, HeaderEdit, Rule, Runner, Scheme, SlotBinding, Target,
-    Transport,
+    Alert, Answer, AttachOptions, Exchange, Fault, Flow, HeaderEdit, Rule, Runner, Scheme, SlotBinding,
+    Target, Terms, Transport,
 };
 
 /// What a case came to.
@@ -24,6 +24,9 @@ pub(crate) struct Played {
     pub fault: Option<Fault>,
     /// Of the last verdict that sent it somewhere.
     pub target: Option<Target>,
+    /// On which it wants TLS to be terminated.
+    pub terms: Option<Terms>,
+    pub alert: Option<Alert>,
     /// The rule's answer.
     pub answer: Option<Answer>,
     pub exchange: Box<Exchange>,
@@ -100,6 +103,9 @@ impl<'a> Play<'a> {
         if self.case.flow.is_some() {
             self.on_flow()?;
         }
+        if let Some(hello) = &self.case.client_hello {
+            self.on_client_hello(hello)?;
+        }
         if let Some(request) = &self.case.request {
             set_request(&mut self.played.exchange, request).map_err(Stop::Case)?;
             self.on_request(request)?;
@@ -148,7 +154,9 @@ impl<'a> Play<'a> {
 
 fn flow(case: &Case) -> Flow {
     let flow = case.flow.clone().unwrap_or_default();
-    let client = case.request.as_ref().and_then(|request| request.client).unwrap_or(flow.client);
+    let of_hello = case.client_hello.as_ref().and_then(|hello| hello.client);
+    let client = case.request.as_ref().and_then(|request| request.client).or(of_hello);
+    let client = client.unwrap_or(flow.client);
     Flow {
         id: 1,
         client: client.0,
@@ -180,6 +188,9 @@ fn set_request(exchange: &mut Exchange, request: &RequestCase) -> Result<(), Str
     }
     for (name, values) in &request.headers {
         append(&mut parts.headers, name, values)?;
+    }
+    if let Some(shown) = &request.client_certificate {
+        exchange.client_certificate = Some(Arc::new(shown.clone()));
     }
     exchange.scheme = match request.scheme {
         SchemeCase::Http => Scheme::Http,

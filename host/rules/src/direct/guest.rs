@@ -9,10 +9,11 @@ use crate::state::State;
 /// `cabi_realloc`: address and size of what is moved, alignment, new size.
 pub(crate) type Realloc = TypedFunc<(u32, u32, u32, u32), u32>;
 
-/// The handles of the two resources that a call lends. A guest has never more of them, so they have always the same
-/// numbers; 0 is none, as in a component.
+/// The handles of the resources that a call lends. A guest has never more than one of each, so they have always the
+/// same numbers; 0 is none, as in a component.
 pub(crate) const REQUEST: u32 = 1;
 pub(crate) const RESPONSE: u32 = 2;
+pub(crate) const HELLO: u32 = 3;
 
 /// What the store keeps of an instance that is called directly.
 pub(crate) struct Guest {
@@ -29,17 +30,20 @@ pub(crate) struct Guest {
 pub(crate) struct Lent {
     pub request: bool,
     pub response: bool,
+    pub hello: bool,
 }
 
 impl Lent {
-    pub(crate) const NOTHING: Lent = Lent { request: false, response: false };
-    pub(crate) const REQUEST: Lent = Lent { request: true, response: false };
-    pub(crate) const BOTH: Lent = Lent { request: true, response: true };
+    pub(crate) const NOTHING: Lent = Lent { request: false, response: false, hello: false };
+    pub(crate) const REQUEST: Lent = Lent { request: true, ..Lent::NOTHING };
+    pub(crate) const BOTH: Lent = Lent { request: true, response: true, ..Lent::NOTHING };
+    pub(crate) const HELLO: Lent = Lent { hello: true, ..Lent::NOTHING };
 
     fn of(&mut self, handle: u32) -> Option<&mut bool> {
         match handle {
             REQUEST => Some(&mut self.request),
             RESPONSE => Some(&mut self.response),
+            HELLO => Some(&mut self.hello),
             _ => None,
         }
     }

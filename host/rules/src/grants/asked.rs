@@ -17,6 +17,7 @@ fn of_interface(interface: &str) -> Option<Key> {
         "random" => Key::Random,
         "vars" => Key::Vars,
         "lb" => Key::Lb,
+        "client-certificate" => Key::ClientCertificate,
         _ => return None,
     })
 }
@@ -85,8 +86,19 @@ mod tests {
     use super::*;
 
     /// The functions of the contract that need no grant; each other one needs one.
-    const FREE: [&str; 11] = [
+    const FREE: [&str; 22] = [
         "fault.report",
+        "tls.get-member-failure",
+        "[method]client-hello.flow",
+        "[method]client-hello.server-name",
+        "[method]client-hello.protocols",
+        "[method]client-hello.versions",
+        "[method]client-hello.ciphers",
+        "[method]client-hello.groups",
+        "[method]client-hello.signature-schemes",
+        "[method]client-hello.extensions",
+        "[method]client-hello.fingerprint",
+        "[method]client-hello.offers-early-data",
         "[method]request.flow",
         "[method]request.version",
         "[method]request.scheme",
@@ -102,15 +114,19 @@ mod tests {
     #[test]
     fn every_function_of_the_contract_needs_a_grant_or_is_free() {
         let mut found = 0;
-        for text in
-            [include_str!("../../../../wit/capabilities.wit"), include_str!("../../../../wit/http.wit")]
-        {
+        for text in [
+            include_str!("../../../../wit/capabilities.wit"),
+            include_str!("../../../../wit/http.wit"),
+            include_str!("../../../../wit/tls.wit"),
+        ] {
             let (mut interface, mut resource) = ("", "");
             for line in text.lines().map(str::trim) {
                 if let Some(name) = line.strip_prefix("interface ") {
                     (interface, resource) = (name.trim_end_matches(" {"), "");
                 } else if let Some(name) = line.strip_prefix("resource ") {
                     resource = name.trim_end_matches(" {");
+                } else if line == "}" {
+                    resource = "";
                 } else if let Some((name, _)) = line.split_once(": func(") {
                     let (function, known) = match resource {
                         "" => (name.to_owned(), format!("{interface}.{name}")),

@@ -2,6 +2,7 @@
 //! of what a rule returned, the call, and how a case plays it. A new hook is a file, a row in [`hooks`], and its
 //! interface in `wit/hooks.wit`.
 
+mod on_client_hello;
 mod on_connect_failed;
 mod on_done;
 mod on_flow;
@@ -22,6 +23,7 @@ use crate::direct::guest::Lent;
 use crate::instance::{Instance, Made, first};
 use crate::state::State;
 
+pub use on_client_hello::HelloVerdict;
 pub use on_connect_failed::ConnectFailedVerdict;
 pub use on_flow::FlowVerdict;
 pub(crate) use on_load::Node;
@@ -168,6 +170,7 @@ where
 hooks! {
     OnLoad "on-load" on_load::Typed<'static>;
     OnFlow "on-flow" on_flow on_flow_function on_flow::Typed;
+    OnClientHello "on-client-hello" on_client_hello on_client_hello_function on_client_hello::Typed;
     OnRequest "on-request" on_request on_request_function on_request::Typed;
     OnRequestBody "on-request-body" on_request_body on_request_body_function on_request_body::Typed<'static>;
     OnConnectFailed "on-connect-failed" on_connect_failed on_connect_failed_function on_connect_failed::Typed;
@@ -203,7 +206,7 @@ impl fmt::Display for Hook {
 
 /// A set of hooks.
 #[derive(Clone, Copy, Default, PartialEq, Eq, Hash)]
-pub struct HookSet(u8);
+pub struct HookSet(u16);
 
 impl HookSet {
     pub const EMPTY: HookSet = HookSet(0);

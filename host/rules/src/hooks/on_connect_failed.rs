@@ -10,7 +10,9 @@ use crate::cases::play::{Play, Stop};
 use crate::direct::canon::variant;
 use crate::direct::guest::{self, Lent};
 use crate::instance::{Instance, request, with};
-use crate::{Answer, Attachment, ConnectCause, ConnectFailure, Exchange, Fault, Runner, Target, abi};
+use crate::{
+    Answer, Attachment, ConnectCause, ConnectFailure, Exchange, Fault, MemberFailure, Runner, Target, abi,
+};
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ConnectFailedVerdict {
@@ -114,7 +116,8 @@ impl Instance {
     ) -> wasmtime::Result<Returned> {
         let (function, store) = self.on_connect_failed_function()?;
         let failed = Failed::from(failure);
-        with(store, exchange, |store| {
+        exchange.member_failure = failure.tls;
+        let returned = with(store, exchange, |store| {
             function.call(
                 store,
                 || (request(), failed),
@@ -124,7 +127,9 @@ impl Instance {
                     Ok((guest::REQUEST, some, hi, lo, port, failed.cause as u32, failed.attempts))
                 },
             )
-        })
+        });
+        exchange.member_failure = None;
+        returned
     }
 }
 
@@ -138,7 +143,8 @@ impl Play<'_> {
             CauseCase::Unreachable => ConnectCause::Unreachable,
             CauseCase::Other => ConnectCause::Other,
         };
-        let failure = ConnectFailure { member, cause, attempts: failed.attempts };
+        let tls = failed.tls.map(MemberFailure::from);
+        let failure = ConnectFailure { member, cause, tls, attempts: failed.attempts };
         let verdict = self.runner.on_connect_failed(&mut self.played.exchange, &failure)?;
         self.played.verdict = verdict.name();
         match verdict {

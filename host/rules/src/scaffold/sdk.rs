@@ -30,6 +30,8 @@ const SOURCES: &[(&str, &str)] = sources! {
     "sdk/src/address.rs"
     "sdk/src/allocator.rs"
     "sdk/src/bindings.rs"
+    "sdk/src/client_certificate.rs"
+    "sdk/src/client_hello.rs"
     "sdk/src/clock.rs"
     "sdk/src/fault.rs"
     "sdk/src/field_error.rs"
@@ -53,6 +55,7 @@ const SOURCES: &[(&str, &str)] = sources! {
     "wit/hooks.wit"
     "wit/http.wit"
     "wit/package.wit"
+    "wit/tls.wit"
     "wit/types.wit"
 };
 

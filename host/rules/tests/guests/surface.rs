@@ -1,17 +1,19 @@
 //! One test per host function and per verdict.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use http::{HeaderMap, StatusCode};
 use serde_json::json;
 use shunt_rules::{
-    Answer, BodyVerdict, ConnectCause, ConnectFailedVerdict, ConnectFailure, Exchange, Fault, FlowVerdict,
-    HeaderEdit, Level, Mode, Outcome, PersistKey, RequestVerdict, ResponseVerdict, Runner, Scheme, Summary,
-    Target, Vars,
+    Alert, Answer, BodyVerdict, CertificateFacts, ClientCertificate, ConnectCause, ConnectFailedVerdict,
+    ConnectFailure, Demand, Exchange, Fault, FaultKind, FlowVerdict, HeaderEdit, HelloVerdict, Level,
+    MemberFailure, Mode, Outcome, PersistKey, RequestVerdict, ResponseVerdict, Runner, Scheme, Summary,
+    Target, Terms, Vars,
 };
 
-use crate::world::{World, exchange, flow, options, pack, root, rule, runner};
+use crate::world::{World, exchange, flow, hello, options, pack, root, rule, runner};
 
 /// Calls `on-request`; the text that it answered.
 fn ask(exchange: &mut Box<Exchange>) -> String {
@@ -257,6 +259,85 @@ fn verdicts_on_a_flow() {
 }
 
 #[test]
+fn a_hello_is_read() {
+    let world = World::new();
+    let mut runner = runner("surface", &world);
+    let mut vars = Vars::default();
+    runner.on_client_hello(&flow("192.0.2.7:5555"), &hello("Shop.example"), &mut vars).unwrap();
+    let print = "t13d0105h2_";
+    let line = r#"192.0.2.7:5555 Some("shop.example") h2|http/1.1 [772] [4865] [4588, 29] [1027, 2052] [43, 10, 13, 16, 0]"#;
+    assert!(world.logged(line), "{:?}", world.lines);
+    assert!(world.logged(&format!("{line} {print}")) && world.logged(" false"), "{:?}", world.lines);
+    let set = format!("{vars:?}");
+    assert!(set.contains("print"), "variables are the flow's: {set}");
+}
+
+#[test]
+fn verdicts_on_a_hello() {
+    let mut runner = runner("surface", &World::new());
+    let mut on =
+        |name: &str| runner.on_client_hello(&flow("192.0.2.7:1"), &hello(name), &mut Vars::default());
+    let other = Target { pool: Some(0), ..Target::default() };
+    let persist = Some(PersistKey { key: b"who".to_vec(), timeout: None });
+    assert_eq!(on("to.example"), Ok(HelloVerdict::To(Target { persist, ..other })));
+    let terms = Terms {
+        target: other.clone(),
+        certificate: Some("a.example".to_owned()),
+        protocols: Some(vec!["http/1.1".to_owned()]),
+        client_certificate: Some(Demand::Optional),
+    };
+    assert_eq!(on("terms.example"), Ok(HelloVerdict::Terminate(terms)));
+    let bare = Terms { client_certificate: Some(Demand::None), ..Terms::default() };
+    assert_eq!(on("bare.example"), Ok(HelloVerdict::Terminate(bare)));
+    let member = Some("192.0.2.9:8080".parse().unwrap());
+    assert_eq!(on("through.example"), Ok(HelloVerdict::PassThrough(Target { member, ..other })));
+    assert_eq!(on("reject.example"), Ok(HelloVerdict::Reject(Alert::AccessDenied)));
+    assert_eq!(on("alert.example"), Ok(HelloVerdict::Reject(Alert::NoApplicationProtocol)));
+    assert_eq!(on("next.example"), Ok(HelloVerdict::Next));
+    assert_eq!(on("slot.example").unwrap_err().kind, FaultKind::Verdict);
+    assert_eq!(on("panic.example").unwrap_err().kind, FaultKind::Panic);
+    assert_eq!(on("next.example"), Ok(HelloVerdict::Next), "another instance serves");
+}
+
+/// A certificate that a client showed.
+#[derive(Debug)]
+struct Shown;
+
+impl ClientCertificate for Shown {
+    fn facts(&self) -> CertificateFacts {
+        CertificateFacts {
+            subject: "CN=Ann".to_owned(),
+            serial: "0A".to_owned(),
+            not_before: -1,
+            not_after: i64::MAX,
+            names: vec!["DNS:a".to_owned(), "DNS:b".to_owned()],
+            ..CertificateFacts::default()
+        }
+    }
+
+    fn pem(&self) -> String {
+        "-----BEGIN".to_owned()
+    }
+}
+
+#[test]
+fn the_certificate_of_the_client_is_read() {
+    let mut exchange = exchange("/client-certificate", &[]);
+    assert_eq!(ask(&mut exchange), "None None");
+    exchange.client_certificate = Some(Arc::new(Shown));
+    let read = ask(&mut exchange);
+    for part in [
+        r#"subject: "CN=Ann""#,
+        r#"serial: "0A""#,
+        "not_before: -1, not_after: 9223372036854775807",
+        r#"names: ["DNS:a", "DNS:b"]"#,
+    ] {
+        assert!(read.contains(part), "{read}");
+    }
+    assert!(read.ends_with(r#"Some("-----BEGIN")"#), "{read}");
+}
+
+#[test]
 fn verdicts_on_a_request() {
     let mut runner = runner("surface", &World::new());
     let mut at = |path: &str| runner.on_request(&mut exchange(path, &[])).unwrap();
@@ -289,7 +370,8 @@ fn verdicts_on_a_body() {
 fn verdicts_on_a_failed_connect() {
     let mut runner = runner("surface", &World::new());
     let member: SocketAddr = "192.0.2.1:80".parse().unwrap();
-    let failure = ConnectFailure { member: Some(member), cause: ConnectCause::TimedOut, attempts: 2 };
+    let failure =
+        ConnectFailure { member: Some(member), cause: ConnectCause::TimedOut, tls: None, attempts: 2 };
     let mut with = |to_do: &str, failure: &ConnectFailure| {
         runner.on_connect_failed(&mut exchange("/", &[("x-do", to_do)]), failure).unwrap()
     };
@@ -297,10 +379,13 @@ fn verdicts_on_a_failed_connect() {
     assert_eq!(with("to", &failure), ConnectFailedVerdict::To(Target { pool: Some(0), ..Target::default() }));
     assert_eq!(with("", &failure), ConnectFailedVerdict::Next);
     let ConnectFailedVerdict::Respond(answer) = with("respond", &failure) else { panic!() };
-    assert_eq!(body(&answer), "Some(192.0.2.1:80) Cause::TimedOut 2");
-    let none = ConnectFailure { member: None, cause: ConnectCause::NoMember, attempts: 0 };
+    assert_eq!(body(&answer), "Some(192.0.2.1:80) Cause::TimedOut None 2");
+    let none = ConnectFailure { member: None, cause: ConnectCause::NoMember, tls: None, attempts: 0 };
     let ConnectFailedVerdict::Respond(answer) = with("respond", &none) else { panic!() };
-    assert_eq!(body(&answer), "None Cause::NoMember 0");
+    assert_eq!(body(&answer), "None Cause::NoMember None 0");
+    let tls = ConnectFailure { cause: ConnectCause::Other, tls: Some(MemberFailure::OtherName), ..failure };
+    let ConnectFailedVerdict::Respond(answer) = with("respond", &tls) else { panic!() };
+    assert_eq!(body(&answer), "Some(192.0.2.1:80) Cause::Other Some(MemberFailure::OtherName) 2");
 }
 
 /// An exchange whose member has answered.
@@ -383,12 +468,14 @@ fn the_end_of_a_request_and_of_a_flow_are_told() {
 fn the_guest_calls_every_function_of_the_contract() {
     let pack = pack("surface");
     let bytes = pack.bytes();
-    for file in ["capabilities.wit", "http.wit"] {
+    for file in ["capabilities.wit", "http.wit", "tls.wit"] {
         let text = std::fs::read_to_string(root().join("wit").join(file)).unwrap();
         let (mut resource, mut functions) = (String::new(), 0);
         for line in text.lines().map(str::trim) {
             if let Some(name) = line.strip_prefix("resource ") {
                 resource = name.trim_end_matches(" {").to_owned();
+            } else if line == "}" {
+                resource.clear();
             } else if let Some((name, _)) = line.split_once(": func(") {
                 let import =
                     if resource.is_empty() { name.to_owned() } else { format!("[method]{resource}.{name}") };

@@ -8,15 +8,39 @@ use std::time::Duration;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 use shunt_rules::{
-    Budget, ConnectCause, ConnectFailure, Exchange, FaultKind, Hook, Isolation, Outcome, Pack, Rule, Runner,
-    Scheme, Summary, Vars, WayOfCalls, builtin,
+    Budget, CertificateFacts, ClientCertificate, ConnectCause, ConnectFailure, Exchange, FaultKind, Hook,
+    Isolation, MemberFailure, Outcome, Pack, Rule, Runner, Scheme, Summary, Vars, WayOfCalls, builtin,
 };
 
-use crate::world::{PATIENCE, World, example, exchange, flow, host, options, pack, rule};
+use crate::world::{PATIENCE, World, example, exchange, flow, hello, host, options, pack, rule};
 
-const GUESTS: [&str; 6] = ["calls", "hostile", "packets", "plain", "steer", "surface"];
-const EXAMPLES: [&str; 7] =
-    ["api-canary", "canary", "fallback", "headers", "https-redirect", "maintenance", "switch"];
+const GUESTS: [&str; 7] = ["calls", "hello", "hostile", "packets", "plain", "steer", "surface"];
+const EXAMPLES: [&str; 8] = [
+    "api-canary",
+    "canary",
+    "fallback",
+    "headers",
+    "https-redirect",
+    "maintenance",
+    "server-names",
+    "switch",
+];
+/// What the guests and examples know.
+const NAMES: [&str; 13] = [
+    "to.example",
+    "terms.example",
+    "bare.example",
+    "through.example",
+    "reject.example",
+    "alert.example",
+    "slot.example",
+    "panic.example",
+    "raw.example",
+    "h3.example",
+    "staff.example",
+    "Mail.example",
+    "other.example",
+];
 
 fn compiled(pack: &Pack) -> Arc<Rule> {
     host().compile(pack).unwrap()
@@ -40,6 +64,7 @@ fn what_cargo_and_this_host_build_is_called_directly() {
 #[derive(Clone, Debug)]
 enum Step {
     Flow { port: u16 },
+    Hello { name: &'static str },
     Request(Request),
     Body { request: Request, body: Vec<u8>, complete: bool },
     ConnectFailed { request: Request, cause: ConnectCause, attempts: u32 },
@@ -62,7 +87,30 @@ impl Request {
         let mut exchange = exchange(&self.target, &fields);
         exchange.request.method = self.method.parse().unwrap();
         exchange.scheme = if self.https { Scheme::Https } else { Scheme::Http };
+        if self.https {
+            exchange.client_certificate = Some(Arc::new(Shown));
+        }
         exchange
+    }
+}
+
+/// A certificate that a client showed.
+#[derive(Debug)]
+struct Shown;
+
+impl ClientCertificate for Shown {
+    fn facts(&self) -> CertificateFacts {
+        let names = vec!["DNS:a.example".to_owned(), "URI:spiffe://é".to_owned()];
+        CertificateFacts {
+            subject: "CN=a".to_owned(),
+            not_after: 1 << 40,
+            names,
+            ..CertificateFacts::default()
+        }
+    }
+
+    fn pem(&self) -> String {
+        "pem".repeat(500)
     }
 }
 
@@ -94,6 +142,11 @@ impl Way {
                 let flow = flow(&format!("192.0.2.7:{port}"));
                 write!(told, "{:?}", runner.on_flow(&flow, &mut self.flow_vars)).unwrap();
             }
+            Step::Hello { name } => {
+                let verdict =
+                    runner.on_client_hello(&flow("192.0.2.7:5555"), &hello(name), &mut self.flow_vars);
+                write!(told, "{verdict:?}").unwrap();
+            }
             Step::Request(request) => {
                 let mut exchange = request.exchange();
                 write!(told, "{:?} {exchange:?}", runner.on_request(&mut exchange)).unwrap();
@@ -106,7 +159,8 @@ impl Way {
             Step::ConnectFailed { request, cause, attempts } => {
                 let mut exchange = request.exchange();
                 let member = (*cause != ConnectCause::NoMember).then(|| "[2001:db8::1]:443".parse().unwrap());
-                let failure = ConnectFailure { member, cause: *cause, attempts: *attempts };
+                let tls = (*attempts % 2 == 0).then_some(MemberFailure::NotTrusted);
+                let failure = ConnectFailure { member, cause: *cause, tls, attempts: *attempts };
                 let verdict = runner.on_connect_failed(&mut exchange, &failure);
                 write!(told, "{verdict:?} {exchange:?}").unwrap();
             }
@@ -255,6 +309,7 @@ fn step(paths: Vec<String>) -> impl Strategy<Value = Step> {
     let body = prop::collection::vec(any::<u8>(), 0..400);
     prop_oneof![
         2 => (0_u16..9).prop_map(|port| Step::Flow { port }),
+        2 => prop::sample::select(NAMES.to_vec()).prop_map(|name| Step::Hello { name }),
         8 => request(paths.clone()).prop_map(Step::Request),
         2 => (request(paths.clone()), body, any::<bool>())
             .prop_map(|(request, body, complete)| Step::Body { request, body, complete }),
@@ -288,6 +343,7 @@ fn property(rule: &Arc<Rule>, settings: &Value, paths: Vec<String>, cases: u32) 
 
 #[test]
 fn guests_do_the_same_in_both_ways() {
+    property(&rule("hello"), &json!({}), vec!["/".to_owned()], 30);
     for name in ["calls", "plain", "steer"] {
         property(&rule(name), &json!({}), paths(name), 30);
     }
@@ -321,6 +377,9 @@ fn examples_do_the_same_in_both_ways() {
     for name in EXAMPLES {
         let settings = match name {
             "canary" => json!({ "percent": 50 }),
+            "server-names" => {
+                json!({ "through": ["mail.example"], "staff": ["*.example"], "strict": true })
+            }
             "switch" => {
                 json!({ "routes": [{ "prefix": "/api/", "slot": "api" }, { "suffix": "/", "slot": "web" }] })
             }

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use shunt_rules::build::{BuildOptions, build};
 use shunt_rules::{
-    AttachOptions, Attachment, Environment, Exchange, Flow, Level, MemberState, MemberStatus, Pack,
+    AttachOptions, Attachment, Environment, Exchange, Flow, Hello, Level, MemberState, MemberStatus, Pack,
     PoolState, Rule, RuleHost, Runner, Slot, SlotBinding, Transport,
 };
 
@@ -167,6 +167,26 @@ pub(crate) fn flow(client: &str) -> Flow {
         transport: Transport::Tcp,
         ingress: 3,
     }
+}
+
+/// The hello of a client of TLS 1.3 that asks for this name.
+pub(crate) fn hello(name: &str) -> Arc<Hello> {
+    fn vec16(content: &[u8]) -> Vec<u8> {
+        [&(content.len() as u16).to_be_bytes(), content].concat()
+    }
+    let extension = |kind: u16, content: &[u8]| [&kind.to_be_bytes()[..], &vec16(content)].concat();
+    let name = vec16(&[&[0], &vec16(name.as_bytes())[..]].concat());
+    let extensions = [
+        extension(43, &[2, 3, 4]),
+        extension(10, &vec16(&[0x11, 0xec, 0, 0x1d])),
+        extension(13, &vec16(&[4, 3, 8, 4])),
+        extension(16, &vec16(b"\x02h2\x08http/1.1")),
+        extension(0, &name),
+    ];
+    let body = [&[3, 3][..], &[7; 32], &[0], &vec16(&[0x13, 1]), &[1, 0], &vec16(&extensions.concat())];
+    let body = body.concat();
+    let message = [&[1][..], &(body.len() as u32).to_be_bytes()[1..], &body].concat();
+    Arc::new(Hello::new(message).unwrap())
 }
 
 pub(crate) fn exchange(target: &str, headers: &[(&str, &str)]) -> Box<Exchange> {

@@ -113,6 +113,27 @@ impl BySni {
     }
 }
 
+/// The certificates for one name, whatever the client asks for.
+#[derive(Debug)]
+pub(super) struct Named {
+    choice: Arc<BySni>,
+    name: String,
+}
+
+impl Named {
+    /// `None`: no certificate serves the name.
+    pub(super) fn new(choice: &Arc<BySni>, name: &str) -> Option<Self> {
+        choice.named(name).next()?;
+        Some(Named { choice: Arc::clone(choice), name: name.to_owned() })
+    }
+}
+
+impl ResolvesServerCert for Named {
+    fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        self.choice.choose(self.choice.named(&self.name), &hello).cloned()
+    }
+}
+
 impl ResolvesServerCert for BySni {
     fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
         let named = hello.server_name().and_then(|name| self.choose(self.named(name), &hello));

@@ -9,6 +9,7 @@ use rustls::pki_types::ServerName;
 use rustls::{CertificateError, ClientConfig, RootCertStore};
 use shunt_config::model::{Member, MemberProtocol};
 use shunt_config::tls::{self, Certificate, MemberTls};
+use shunt_rules::MemberFailure;
 use thiserror::Error;
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
@@ -213,6 +214,21 @@ fn offer(protocol: MemberProtocol) -> &'static str {
 }
 
 impl NoTls {
+    /// What rules are told of it.
+    pub fn failure(&self) -> MemberFailure {
+        match self {
+            NoTls::Untrusted => MemberFailure::NotTrusted,
+            NoTls::OtherName(_) => MemberFailure::OtherName,
+            NoTls::NotInTime => MemberFailure::NotInTime,
+            NoTls::Certificate(_) => MemberFailure::Certificate,
+            NoTls::Protocol(_) => MemberFailure::NoProtocol,
+            NoTls::Alert(_) => MemberFailure::Alert,
+            NoTls::Plain => MemberFailure::NoTls,
+            NoTls::Ended => MemberFailure::Closed,
+            NoTls::Host | NoTls::Other(_) | NoTls::Io(_) => MemberFailure::Other,
+        }
+    }
+
     /// Why a handshake failed in which this was `offered`.
     fn of(error: std::io::Error, name: &ServerName<'_>, offered: MemberProtocol) -> Self {
         use CertificateError as Wrong;

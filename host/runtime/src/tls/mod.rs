@@ -40,9 +40,10 @@ pub use pem::PemError;
 pub use time::{now, rfc3339};
 
 use certificate::Certified;
-use choice::BySni;
+use choice::{BySni, Named};
 use material::Material;
-use shunt_config::tls::{CertificateField, ClientTls};
+use shunt_config::tls::{CertificateField, ClientCertificates, ClientTls};
+use shunt_rules::{Demand, Terms};
 use tickets::Resumption;
 
 /// What clients and Shunt can agree to speak, the preferred first (RFC 7301). The proxy takes HTTP/2 away where a virtual
@@ -60,6 +61,15 @@ pub struct Tls {
     /// What members are told of a client's certificate.
     pub headers: Vec<CertificateField>,
     digest: [u8; 32],
+    choice: Arc<BySni>,
+    /// By what is demanded of clients. The first is as configured; the others are there where an operator names CAs.
+    sides: Vec<Side>,
+}
+
+/// TLS as it is with one demand.
+struct Side {
+    demand: Demand,
+    config: Arc<ServerConfig>,
     resumption: Resumption,
 }
 
@@ -167,49 +177,113 @@ impl Tls {
                 Err(problem) => problems.push(problem),
             }
         }
-        let verifier = match &settings.clients {
-            None => Some((WebPkiClientVerifier::no_client_auth(), Vec::new())),
-            Some(clients) => clients::verifier(clients, material, &provider, lenience)
-                .map_err(|more| problems.extend(more))
-                .ok(),
-        };
-        let context = clients::context(settings.clients.as_ref(), material);
-        let before = before.map(|before| &before.resumption);
-        let resumption = Resumption::next(settings.ticket_keys.as_deref(), material, context, before)
-            .map_err(|problem| problems.push(problem))
-            .ok();
-        let (Some((verifier, mut revocation)), Some(resumption), true) =
-            (verifier, resumption, problems.is_empty())
-        else {
-            return Err(problems);
-        };
+        let (mut gates, mut revocation) = (Vec::new(), Vec::new());
+        for (demand, clients) in demands(settings.clients.as_ref()) {
+            let verifier = match &clients {
+                None => Some((WebPkiClientVerifier::no_client_auth(), Vec::new())),
+                Some(clients) => clients::verifier(clients, material, &provider, lenience)
+                    .map_err(|more| problems.extend(more))
+                    .ok(),
+            };
+            let context = clients::context(clients.as_ref(), material);
+            let before = before.and_then(|before| before.side(demand)).map(|side| &side.resumption);
+            let resumption = Resumption::next(settings.ticket_keys.as_deref(), material, context, before)
+                .map_err(|problem| problems.push(problem))
+                .ok();
+            if !problems.is_empty() {
+                // What is wrong with the first is wrong with all.
+                return Err(problems);
+            }
+            if let Some(((verifier, lists), resumption)) = verifier.zip(resumption) {
+                if gates.is_empty() {
+                    revocation = lists;
+                }
+                gates.push((demand, verifier, resumption));
+            }
+        }
 
         revocation.extend(certified.iter().filter_map(|it| it.stapled.clone()));
         let served = certified.iter().map(Certified::served).collect();
         let setup = |error| vec![Problem::new(&[], TlsError::Setup(error))];
         let choice =
             BySni::new(certified, &provider).ok_or_else(|| setup(rustls::Error::NoCertificatesPresented))?;
-        let mut config = ServerConfig::builder_with_provider(provider)
-            .with_protocol_versions(policy::versions(settings.policy.min_version))
-            .map_err(setup)?
-            .with_client_cert_verifier(verifier)
-            .with_cert_resolver(Arc::new(choice));
-        config.alpn_protocols = PROTOCOLS.iter().map(|it| it.to_vec()).collect();
-        // Who writes an order wants it.
-        config.ignore_client_order = !settings.policy.ciphers.is_empty();
-        resumption.put_in(&mut config);
-        if let Some(path) = &settings.key_log {
-            config.key_log = Arc::new(key_log::KeyLogFile::new(path));
+        let choice = Arc::new(choice);
+        let key_log = settings.key_log.as_deref().map(|path| Arc::new(key_log::KeyLogFile::new(path)));
+        let mut sides = Vec::new();
+        for (demand, verifier, resumption) in gates {
+            let mut config = ServerConfig::builder_with_provider(Arc::clone(&provider))
+                .with_protocol_versions(policy::versions(settings.policy.min_version))
+                .map_err(setup)?
+                .with_client_cert_verifier(verifier)
+                .with_cert_resolver(Arc::clone(&choice) as _);
+            config.alpn_protocols = PROTOCOLS.iter().map(|it| it.to_vec()).collect();
+            // Who writes an order wants it.
+            config.ignore_client_order = !settings.policy.ciphers.is_empty();
+            resumption.put_in(&mut config);
+            if let Some(key_log) = &key_log {
+                config.key_log = Arc::clone(key_log) as _;
+            }
+            // With stateless tickets rustls neither offers nor takes early data, which can be replayed. What a client sends
+            // with the ticket of another server is skipped up to here (RFC 8446 section 4.2.10). Others allow 16 KiB, but
+            // rustls (0.23.46) keeps what it skipped in its buffer of 18 KiB and counts all of it again with each read.
+            config.max_early_data_size = 1 << 20;
+            // One is what a browser needs; each costs a write of its own.
+            config.send_tls13_tickets = 1;
+            sides.push(Side { demand, config: Arc::new(config), resumption });
         }
-        // With stateless tickets rustls neither offers nor takes early data, which can be replayed. What a client sends with
-        // the ticket of another server is skipped up to here (RFC 8446 section 4.2.10). Others allow 16 KiB, but rustls
-        // (0.23.46) keeps what it skipped in its buffer of 18 KiB and counts all of it again with each read.
-        config.max_early_data_size = 1 << 20;
-        // One is what a browser needs; each costs a write of its own.
-        config.send_tls13_tickets = 1;
+        let first = sides.first().ok_or_else(|| setup(rustls::Error::NoCertificatesPresented))?;
+        let config = Arc::clone(&first.config);
         let headers = settings.clients.as_ref().map(|it| it.headers.clone()).unwrap_or_default();
-        Ok(Tls { config: Arc::new(config), certificates: served, revocation, headers, digest, resumption })
+        Ok(Tls { config, certificates: served, revocation, headers, digest, choice, sides })
     }
+
+    fn side(&self, demand: Demand) -> Option<&Side> {
+        self.sides.iter().find(|side| side.demand == demand)
+    }
+
+    /// What a rule wants of one connection. `spoken` are the protocols that the virtual speaks (ALPN).
+    ///
+    /// # Errors
+    /// The virtual has not what the rule names; the text says what the rule did.
+    pub fn on_terms(&self, terms: &Terms, spoken: &[&str]) -> Result<Arc<ServerConfig>, String> {
+        let mut config = match terms.client_certificate {
+            None => Arc::clone(&self.config),
+            Some(demand) => {
+                let side = self.side(demand);
+                Arc::clone(
+                    &side
+                        .ok_or("asked for certificates of clients, for which the virtual has no CAs")?
+                        .config,
+                )
+            }
+        };
+        if let Some(name) = &terms.certificate {
+            let named = Named::new(&self.choice, name);
+            let named = named.ok_or_else(|| {
+                format!("chose the certificate for {name:?}, which the virtual does not have")
+            })?;
+            Arc::make_mut(&mut config).cert_resolver = Arc::new(named);
+        }
+        if let Some(protocols) = &terms.protocols {
+            if let Some(other) = protocols.iter().find(|it| !spoken.contains(&it.as_str())) {
+                return Err(format!("chose the protocol {other:?}, which the virtual does not speak"));
+            }
+            Arc::make_mut(&mut config).alpn_protocols =
+                protocols.iter().map(|it| it.clone().into_bytes()).collect();
+        }
+        Ok(config)
+    }
+}
+
+/// What can be demanded of clients, with what lets them in; as configured first.
+fn demands(clients: Option<&ClientCertificates>) -> Vec<(Demand, Option<ClientCertificates>)> {
+    let Some(clients) = clients else { return vec![(Demand::None, None)] };
+    let with = |required| Some(ClientCertificates { required, ..clients.clone() });
+    let mut all = vec![(Demand::Required, with(true)), (Demand::Optional, with(false)), (Demand::None, None)];
+    if !clients.required {
+        all.swap(0, 1);
+    }
+    all
 }
 
 #[cfg(test)]

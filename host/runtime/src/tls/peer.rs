@@ -6,6 +6,7 @@ use std::net::IpAddr;
 use aws_lc_rs::digest::{SHA256, digest};
 use base64ct::{Base64, Encoding as _};
 use shunt_config::tls::CertificateField;
+use shunt_rules::{CertificateFacts, ClientCertificate};
 use x509_parser::certificate::X509Certificate;
 use x509_parser::extensions::GeneralName;
 use x509_parser::objects::{oid_registry, oid2abbrev};
@@ -20,6 +21,38 @@ pub fn is_in_date(der: &[u8]) -> bool {
         let validity = it.validity();
         (validity.not_before.timestamp()..=validity.not_after.timestamp()).contains(&now())
     })
+}
+
+/// A certificate that a client showed, DER, which rules may ask about.
+#[derive(Debug)]
+pub struct Shown(Vec<u8>);
+
+impl Shown {
+    pub fn new(der: &[u8]) -> Shown {
+        Shown(der.to_vec())
+    }
+}
+
+impl ClientCertificate for Shown {
+    fn facts(&self) -> CertificateFacts {
+        let Ok((_, certificate)) = X509Certificate::from_der(&self.0) else {
+            return CertificateFacts::default();
+        };
+        let validity = certificate.validity();
+        CertificateFacts {
+            subject: name(certificate.subject()),
+            issuer: name(certificate.issuer()),
+            serial: hex(certificate.raw_serial()).to_ascii_uppercase(),
+            sha256: hex(digest(&SHA256, &self.0).as_ref()),
+            not_before: validity.not_before.timestamp(),
+            not_after: validity.not_after.timestamp(),
+            names: each_alternative_name(&certificate),
+        }
+    }
+
+    fn pem(&self) -> String {
+        armoured(&self.0)
+    }
 }
 
 /// What these fields say of a certificate, DER: visible ASCII and spaces. A field that it has not is left out.
@@ -94,7 +127,12 @@ fn escape(value: &str, text: &mut String) {
 
 /// `DNS:a.example, URI:spiffe://a/b`. Characters that would end or begin a name in the list are percent-encoded.
 fn alternative_names(certificate: &X509Certificate<'_>) -> Option<String> {
-    let extension = certificate.subject_alternative_name().ok()??;
+    let names = each_alternative_name(certificate);
+    (!names.is_empty()).then(|| names.join(", "))
+}
+
+fn each_alternative_name(certificate: &X509Certificate<'_>) -> Vec<String> {
+    let Ok(Some(extension)) = certificate.subject_alternative_name() else { return Vec::new() };
     let names = extension.value.general_names.iter().filter_map(|name| match name {
         GeneralName::DNSName(name) => Some(format!("DNS:{}", encode(name, b",% "))),
         GeneralName::RFC822Name(name) => Some(format!("email:{}", encode(name, b",% "))),
@@ -106,8 +144,7 @@ fn alternative_names(certificate: &X509Certificate<'_>) -> Option<String> {
         }
         _ => None,
     });
-    let names: Vec<String> = names.collect();
-    (!names.is_empty()).then(|| names.join(", "))
+    names.collect()
 }
 
 fn encode(text: &str, besides: &[u8]) -> String {
@@ -124,6 +161,10 @@ fn encode(text: &str, besides: &[u8]) -> String {
 
 /// PEM on one line: percent-encoded, as nginx does (`$ssl_client_escaped_cert`).
 fn pem(der: &[u8]) -> String {
+    encode(&armoured(der), b"+/=")
+}
+
+fn armoured(der: &[u8]) -> String {
     let body = Base64::encode_string(der);
     let mut text = String::from("-----BEGIN CERTIFICATE-----\n");
     for line in body.as_bytes().chunks(64) {
@@ -131,7 +172,7 @@ fn pem(der: &[u8]) -> String {
         text.push('\n');
     }
     text.push_str("-----END CERTIFICATE-----\n");
-    encode(&text, b"+/=")
+    text
 }
 
 fn hex(bytes: &[u8]) -> String {

@@ -37,6 +37,43 @@ impl Surface {
         }
     }
 
+    fn on_client_hello(&self, hello: &ClientHello) -> client_hello::Verdict {
+        vars::flow().set("print", hello.fingerprint());
+        let protocols: Vec<String> =
+            hello.protocols().iter().map(|it| String::from_utf8_lossy(it).into_owned()).collect();
+        log::info!(
+            "{} {:?} {} {:?} {:?} {:?} {:?} {:?} {} {}",
+            hello.flow().client,
+            hello.server_name(),
+            protocols.join("|"),
+            hello.versions(),
+            hello.ciphers(),
+            hello.groups(),
+            hello.signature_schemes(),
+            hello.extensions(),
+            hello.fingerprint(),
+            hello.offers_early_data(),
+        );
+        match hello.server_name().as_deref() {
+            Some("to.example") => to_pool("other").persist("who"),
+            Some("terms.example") => to_pool("other")
+                .certificate("a.example")
+                .protocols(&["http/1.1"])
+                .client_certificate(client_hello::Demand::Optional),
+            Some("bare.example") => as_configured().client_certificate(client_hello::Demand::None),
+            Some("through.example") => {
+                to_pool("other").pass_through().member("192.0.2.9:8080".parse().unwrap())
+            }
+            Some("reject.example") => reject(),
+            Some("alert.example") => {
+                client_hello::reject_with(client_hello::Alert::NoApplicationProtocol)
+            }
+            Some("slot.example") => to_pool(&["no", "where"].concat()).pass_through(),
+            Some("panic.example") => panic!("a hello"),
+            _ => next(),
+        }
+    }
+
     fn on_request(&self, request: &Request) -> request::Verdict {
         let query = request.query();
         let argument = query.as_deref().unwrap_or_default();
@@ -120,6 +157,9 @@ impl Surface {
                         .join("|"),
                 )
             }
+            "/client-certificate" => {
+                answer(format!("{:?} {:?}", client_certificate::get(), client_certificate::pem()))
+            }
             "/settings" => answer(format!(
                 "{} {} {:?} {} {:?} {:?}",
                 self.flag, self.number, self.ratio, self.text, self.list, self.labels
@@ -160,9 +200,13 @@ impl Surface {
         match request.header("x-do").as_deref() {
             Some("retry") => retry(),
             Some("to") => to_pool("other"),
-            Some("respond") => {
-                respond(503).text(format!("{:?} {:?} {}", failure.member, failure.cause, failure.attempts))
-            }
+            Some("respond") => respond(503).text(format!(
+                "{:?} {:?} {:?} {}",
+                failure.member,
+                failure.cause,
+                failure.tls(),
+                failure.attempts
+            )),
             _ => next(),
         }
     }

@@ -4,7 +4,7 @@ use std::rc::Rc;
 
 use http::header;
 use shunt_engine::member::Admin;
-use shunt_rules::{ConnectCause, ConnectFailure};
+use shunt_rules::{ConnectCause, ConnectFailure, MemberFailure};
 use shunt_wire::authority::split_port;
 use tokio::time::Instant;
 
@@ -20,13 +20,27 @@ use crate::view::PoolView;
 /// for the connect time-out of each.
 const MOST_ATTEMPTS: usize = 3;
 
+/// Why there is no connection.
+#[derive(Clone, Copy)]
+pub(super) struct Unconnected {
+    cause: ConnectCause,
+    /// Why there is no TLS on it.
+    tls: Option<MemberFailure>,
+}
+
+impl From<ConnectCause> for Unconnected {
+    fn from(cause: ConnectCause) -> Self {
+        Unconnected { cause, tls: None }
+    }
+}
+
 impl Transaction {
     /// Chooses members until one can be connected to.
     pub(super) async fn connect(&mut self) -> Result<(Rc<PoolView>, Lease), Stop> {
         loop {
             let pool = self.pool()?;
             let Some(member) = self.choose(&pool) else {
-                let failure = self.failure(None, ConnectCause::NoMember);
+                let failure = self.failure(None, ConnectCause::NoMember.into());
                 match self.on_connect_failed(&failure)? {
                     AfterFailure::Elsewhere => continue,
                     AfterFailure::AsConfigured | AfterFailure::SamePool => {}
@@ -40,19 +54,15 @@ impl Transaction {
             };
             match self.lease(&member).await {
                 Ok(lease) => return Ok((pool, lease)),
-                Err(cause) => self.connect_failed(&member, cause)?,
+                Err(why) => self.connect_failed(&member, why)?,
             }
         }
     }
 
     /// What a failed connect comes to: rules are asked, and another member is to be chosen, unless enough were.
-    pub(super) fn connect_failed(
-        &mut self,
-        member: &Rc<MemberView>,
-        cause: ConnectCause,
-    ) -> Result<(), Stop> {
+    pub(super) fn connect_failed(&mut self, member: &Rc<MemberView>, why: Unconnected) -> Result<(), Stop> {
         self.tried.push(member.address);
-        let failure = self.failure(Some(member), cause);
+        let failure = self.failure(Some(member), why);
         match self.on_connect_failed(&failure)? {
             AfterFailure::AsConfigured if self.tried.len() >= MOST_ATTEMPTS => {
                 Err(Problem::NotConnected.into())
@@ -61,7 +71,7 @@ impl Transaction {
         }
     }
 
-    async fn lease(&mut self, member: &Rc<MemberView>) -> Result<Lease, ConnectCause> {
+    async fn lease(&mut self, member: &Rc<MemberView>) -> Result<Lease, Unconnected> {
         match Lease::reuse(member, &self.want(member)) {
             Some(lease) => Ok(lease),
             // Boxed, and with it all that connecting takes: it is rare, and every request would have its
@@ -70,7 +80,7 @@ impl Transaction {
         }
     }
 
-    pub(super) async fn connect_new(&mut self, member: &Rc<MemberView>) -> Result<Lease, ConnectCause> {
+    pub(super) async fn connect_new(&mut self, member: &Rc<MemberView>) -> Result<Lease, Unconnected> {
         let (within, first_byte) = {
             let timeouts = &self.view.virtual_.settings.timeouts;
             (timeouts.connect, timeouts.first_byte)
@@ -99,11 +109,13 @@ impl Transaction {
                     error => tracing::debug!(member = %member.address, ?error, "connect failed"),
                 }
                 Err(match error {
-                    ConnectError::Refused => ConnectCause::Refused,
-                    ConnectError::TimedOut | ConnectError::NoRoom => ConnectCause::TimedOut,
-                    ConnectError::Unreachable => ConnectCause::Unreachable,
-                    // The contract has no cause of its own for it.
-                    ConnectError::Tls(_) | ConnectError::NoHttp2 | ConnectError::Other => ConnectCause::Other,
+                    ConnectError::Refused => ConnectCause::Refused.into(),
+                    ConnectError::TimedOut | ConnectError::NoRoom => ConnectCause::TimedOut.into(),
+                    ConnectError::Unreachable => ConnectCause::Unreachable.into(),
+                    ConnectError::Tls(why) => {
+                        Unconnected { cause: ConnectCause::Other, tls: Some(why.failure()) }
+                    }
+                    ConnectError::NoHttp2 | ConnectError::Other => ConnectCause::Other.into(),
                 })
             }
         }
@@ -126,9 +138,10 @@ impl Transaction {
         std::str::from_utf8(split_port(host.as_bytes()).0).ok()
     }
 
-    fn failure(&self, member: Option<&Rc<MemberView>>, cause: ConnectCause) -> ConnectFailure {
+    fn failure(&self, member: Option<&Rc<MemberView>>, why: Unconnected) -> ConnectFailure {
+        let Unconnected { cause, tls } = why;
         let attempts = u32::try_from(self.tried.len()).unwrap_or(u32::MAX);
-        ConnectFailure { member: member.map(|it| it.address), cause, attempts }
+        ConnectFailure { member: member.map(|it| it.address), cause, tls, attempts }
     }
 }
 

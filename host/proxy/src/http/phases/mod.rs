@@ -143,6 +143,9 @@ impl Transaction {
             started,
             exchange: Box::new(Exchange {
                 flow: connection.flow,
+                hello: None,
+                client_certificate: connection.shown.get().cloned(),
+                member_failure: None,
                 scheme: if connection.https { shunt_rules::Scheme::Https } else { shunt_rules::Scheme::Http },
                 request: head,
                 response: None,

@@ -52,7 +52,7 @@ impl Transaction {
                     tracing::debug!(member = %member.address, %error, "not processed again");
                     member.counters.failures.add(1);
                     drop(self.take_back(again));
-                    self.connect_failed(member, ConnectCause::Other)?;
+                    self.connect_failed(member, ConnectCause::Other.into())?;
                     Ok(Sent::Again)
                 }
                 Err(error) => Err(self.failed(member, error)),
