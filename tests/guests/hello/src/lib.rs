@@ -42,11 +42,7 @@ impl Hello {
         Ok(next())
     }
 
-    fn on_connect_failed(
-        &self,
-        _: &Request,
-        failure: &connect_failed::Failure,
-    ) -> connect_failed::Verdict {
+    fn on_connect_failed(&self, _: &Request, failure: &connect_failed::Failure) -> connect_failed::Verdict {
         respond(503).text(format!("{:?} {:?}", failure.cause, failure.tls()))
     }
 }

@@ -65,9 +65,7 @@ impl Surface {
                 to_pool("other").pass_through().member("192.0.2.9:8080".parse().unwrap())
             }
             Some("reject.example") => reject(),
-            Some("alert.example") => {
-                client_hello::reject_with(client_hello::Alert::NoApplicationProtocol)
-            }
+            Some("alert.example") => client_hello::reject_with(client_hello::Alert::NoApplicationProtocol),
             Some("slot.example") => to_pool(&["no", "where"].concat()).pass_through(),
             Some("panic.example") => panic!("a hello"),
             _ => next(),
