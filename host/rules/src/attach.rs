@@ -251,9 +251,19 @@ impl Rule {
         }
     }
 
+    /// The hooks for which a rule is refused where `fires` is all that is called. One pack may serve a virtual with TLS and
+    /// one without, so `on-client-hello` may stand beside other hooks of HTTP.
+    fn never_fired(&self, fires: HookSet) -> HookSet {
+        let load = HookSet::EMPTY.with(Hook::OnLoad);
+        let idle = self.hooks().without(fires.union(load));
+        let hello = HookSet::EMPTY.with(Hook::OnClientHello);
+        let serves = !self.hooks().without(load.union(idle)).is_empty();
+        if serves && fires.contains(Hook::OnRequest) { idle.without(hello) } else { idle }
+    }
+
     fn problems(&self, options: &AttachOptions) -> Vec<AttachProblem> {
         let mut problems = Vec::new();
-        let idle = self.hooks().without(options.fires.with(Hook::OnLoad));
+        let idle = self.never_fired(options.fires);
         if !idle.is_empty() {
             problems.push(AttachProblem::NeverFires(idle));
         }

@@ -1,15 +1,16 @@
 //! Building, compiling, attaching: what is refused, and that nothing stays behind.
 
 use std::fs;
+use std::sync::Arc;
 
 use serde_json::json;
 use shunt_rules::build::{BuildError, build};
 use shunt_rules::{
-    AttachError, AttachProblem, Budget, FaultKind, Hook, HookSet, Pack, RuleError, RuleHost, Runner,
+    AttachError, AttachProblem, Budget, FaultKind, Hook, HookSet, Pack, Rule, RuleError, RuleHost, Runner,
     SlotBinding,
 };
 
-use crate::world::{World, build_options, exchange, folder, host, options, pack, rule};
+use crate::world::{World, build_options, example, exchange, folder, host, options, pack, rule};
 
 #[test]
 fn hooks_are_found_from_the_exports() {
@@ -153,6 +154,20 @@ fn everything_that_is_wrong_at_attach_is_told_at_once() {
     let snat = problems(|options| options.slots[0].snat = true);
     let text = "slot \"web\" (where good requests go) stands for a pool, and \"pool-web\" is a SNAT pool; bind it to a pool";
     assert_eq!(snat.to_string(), text);
+}
+
+#[test]
+fn a_rule_for_tls_and_clear_text_may_have_the_hook_of_one() {
+    let without_tls = HookSet::HTTP.without([Hook::OnClientHello].into_iter().collect());
+    let attach = |rule: &Arc<Rule>| {
+        let mut options = options(rule, &World::new());
+        options.fires = without_tls;
+        rule.attach(options).map(drop).map_err(|error| error.to_string())
+    };
+    assert_eq!(attach(&rule("hello")), Ok(()), "its other hooks are called");
+    let names = host().compile(&example("server-names")).unwrap();
+    let refused = attach(&names).unwrap_err();
+    assert!(refused.contains("the rule exports on-client-hello, which its virtual never calls"), "{refused}");
 }
 
 #[test]
