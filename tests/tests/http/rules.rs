@@ -254,7 +254,7 @@ fn a_rule_decides_when_a_kept_connection_cannot_be_replaced() {
         let answer = client.answer();
         assert_eq!(answer.status(), status, "{wish}: {}", answer.text());
         if wish == "respond" {
-            assert!(answer.text().ends_with("Refused 1"), "{}", answer.text());
+            assert!(answer.text().ends_with("Refused None 1"), "{}", answer.text());
         }
     }
 }
@@ -286,7 +286,7 @@ fn a_rule_decides_when_members_fail() {
     assert_eq!(ask(&mut client, "GET /", "X-Do: to\r\n").text(), "other");
     let answer = ask(&mut client, "GET /", "X-Do: respond\r\n");
     assert_eq!(answer.status(), 503);
-    assert!(answer.text().ends_with("Refused 1"), "{}", answer.text());
+    assert!(answer.text().ends_with("Refused None 1"), "{}", answer.text());
     for wish in ["retry", "next"] {
         assert_eq!(ask(&mut client, "GET /", &format!("X-Do: {wish}\r\n")).status(), 502, "{wish}");
     }
