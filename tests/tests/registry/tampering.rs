@@ -30,7 +30,7 @@ fn one_changed_byte_of_anything_that_is_stored_is_found() {
         // The registry itself looks at manifests.
         let found = text.contains("what it stores was changed");
         assert!(found || text.contains("does not have it"), "{}: {text}", blob.display());
-        assert!(!text.contains("500"), "{}: {text}", blob.display());
+        assert!(!text.contains(" 500"), "{}: {text}", blob.display());
         assert!(!team.path().join("out.tar").exists() && team.left().is_empty());
         std::fs::write(&blob, good).unwrap();
         refused += 1;
