@@ -244,7 +244,8 @@ fn a_rule_is_told_why_there_is_no_tls_with_a_member() {
 fn a_virtual_without_tls_cannot_fire_it() {
     let origin = Origin::named("a");
     let folder = Folder::new();
-    let rule = site::rule("names", &packs::example("server-names"), "slots = { mail = \"web\" }");
+    let rule =
+        site::rule("names", &packs::example("server-names"), "slots = { web = \"web\", through = \"web\" }");
     folder.configure(&site::config(address::free(), &rule, &site::pool("web", "", &[origin.address()])));
     let refused = Daemon::try_start(folder).err().expect("it is refused");
     assert!(refused.stderr.contains("on-client-hello"), "{refused:?}");
