@@ -193,6 +193,16 @@ pub enum Http2Start {
     PriorKnowledge,
 }
 
+impl Http2Start {
+    /// What a virtual speaks over TLS, by the names of ALPN; what is preferred first.
+    pub fn protocols(self) -> &'static [&'static str] {
+        match self {
+            Http2Start::Off => &["http/1.1"],
+            Http2Start::Alpn | Http2Start::PriorKnowledge => &["h2", "http/1.1"],
+        }
+    }
+}
+
 /// `forwarded = "replace" | "append" | "off"`
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Forwarded {

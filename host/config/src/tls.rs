@@ -8,6 +8,8 @@ pub struct ClientTls {
     /// At least one. The first serves names that no other is for.
     pub certificates: Vec<Certificate>,
     pub policy: Policy,
+    /// Offered by ALPN (RFC 7301), what is preferred first; by what `http2` of the virtual says.
+    pub protocols: &'static [&'static str],
     /// `None`: clients are not asked for certificates.
     pub clients: Option<ClientCertificates>,
     /// The keys of session tickets; `None`: random ones of this process.

@@ -10,7 +10,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
-use shunt_config::model::Http2Start;
 use shunt_engine::network::Prefix;
 use shunt_rules::{Flow, FlowVerdict, Hook, Transport};
 use tokio::net::{TcpListener, TcpStream};
@@ -388,10 +387,7 @@ impl Place {
         handshake: Handshake,
         protocol: impl Serve,
     ) -> Option<Serving> {
-        let Handshake { tls, hello, mut config, http2, within } = handshake;
-        if !http2 {
-            Arc::make_mut(&mut config).alpn_protocols.retain(|protocol| protocol != b"h2");
-        }
+        let Handshake { tls, hello, config, within } = handshake;
         match timeout(within, terminate::handshake(stream, hello, config)).await {
             Ok(Ok(stream)) => {
                 if know_client(&stream, &tls, &connection) {
@@ -421,20 +417,13 @@ struct Handshake {
     /// What was read of it.
     hello: Option<Hello>,
     config: Arc<ServerConfig>,
-    http2: bool,
     within: Duration,
 }
 
 impl Handshake {
     fn as_configured(view: &VirtualView, tls: Arc<Tls>) -> Self {
         let settings = &view.virtual_.settings;
-        Handshake {
-            hello: None,
-            config: Arc::clone(&tls.config),
-            http2: settings.http2.start != Http2Start::Off,
-            within: settings.timeouts.head,
-            tls,
-        }
+        Handshake { hello: None, config: Arc::clone(&tls.config), within: settings.timeouts.head, tls }
     }
 }
 

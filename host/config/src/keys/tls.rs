@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use super::super::containers::{list, one_or_list, or_table, table as in_table};
+use super::super::model::Http2Start;
 use super::super::reference::Type;
 use super::super::report::{Cause, Refusal};
 use super::super::shape::{OnlyTrue, Shape, Text, file, new_file, one_of, server_name, server_pattern};
@@ -89,7 +90,9 @@ fn client_tls(table: &mut Table<'_>) -> Option<ClientTls> {
     }
     table.only_with(&["key", "names", "ocsp"], "certificate");
     let certificates = one.map(|one| vec![one]).or(several)?;
-    Some(ClientTls { certificates, policy, clients, ticket_keys, key_log })
+    // `http2` stands beside `tls` and may say otherwise.
+    let protocols = Http2Start::Alpn.protocols();
+    Some(ClientTls { certificates, policy, protocols, clients, ticket_keys, key_log })
 }
 
 /// The keys of a certificate, in a table of its own.

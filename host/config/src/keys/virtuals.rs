@@ -17,6 +17,7 @@ use super::super::shape::{
 };
 use super::super::suggest::quoted;
 use super::super::text;
+use super::super::tls::ClientTls;
 use super::super::walk::{Kind, Table};
 use super::http2::http2;
 use super::packets::{Shared, packet_keys, packet_virtual, translator};
@@ -159,7 +160,10 @@ pub(in super::super) fn virtual_server(table: &mut Table<'_>) -> Option<AnyVirtu
     );
     let (tls, pass_through) = match tls {
         None => (None, false),
-        Some(WithClients::Terminated(tls)) => (Some(*tls), false),
+        Some(WithClients::Terminated(tls)) => {
+            let protocols = http2.map_or(tls.protocols, |it| it.start.protocols());
+            (Some(ClientTls { protocols, ..*tls }), false)
+        }
         Some(WithClients::PassedThrough) => (None, true),
     };
     if pass_through {

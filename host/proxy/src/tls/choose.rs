@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use shunt_config::model::Http2Start;
 use shunt_rules::{HelloVerdict, Hook};
 use shunt_runtime::rules::chain::{Chain, Decision};
 use tokio_rustls::rustls::ServerConfig;
@@ -35,7 +34,7 @@ pub(crate) fn on_client_hello(connection: &mut Connection, view: &VirtualView, h
                 HelloVerdict::PassThrough(target) => (target, Ok(Plan::PassThrough)),
                 HelloVerdict::Terminate(terms) => {
                     let config = match &view.virtual_.tls {
-                        Some(tls) => tls.on_terms(&terms, spoken(view)),
+                        Some(tls) => tls.on_terms(&terms),
                         None => Err("terminated TLS, which the virtual passes through".to_owned()),
                     };
                     (terms.target, config.map(Plan::Terminate))
@@ -59,13 +58,5 @@ pub(crate) fn on_client_hello(connection: &mut Connection, view: &VirtualView, h
             connection.route = Route::to_pool(pool.clone());
             Plan::AsConfigured
         }
-    }
-}
-
-/// The protocols of ALPN that the virtual speaks.
-fn spoken(view: &VirtualView) -> &'static [&'static str] {
-    match view.virtual_.settings.http2.start {
-        Http2Start::Off => &["http/1.1"],
-        _ => &["h2", "http/1.1"],
     }
 }

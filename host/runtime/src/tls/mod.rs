@@ -46,10 +46,6 @@ use shunt_config::tls::{CertificateField, ClientCertificates, ClientTls};
 use shunt_rules::{Demand, Terms};
 use tickets::Resumption;
 
-/// What clients and Shunt can agree to speak, the preferred first (RFC 7301). The proxy takes HTTP/2 away where a virtual
-/// does not want it.
-const PROTOCOLS: &[&[u8]] = &[b"h2", b"http/1.1"];
-
 /// The TLS settings of a virtual, ready to serve, and what they were made from: a reload keeps them where nothing of
 /// that has changed.
 pub struct Tls {
@@ -216,7 +212,7 @@ impl Tls {
                 .map_err(setup)?
                 .with_client_cert_verifier(verifier)
                 .with_cert_resolver(Arc::clone(&choice) as _);
-            config.alpn_protocols = PROTOCOLS.iter().map(|it| it.to_vec()).collect();
+            config.alpn_protocols = settings.protocols.iter().map(|it| it.as_bytes().to_vec()).collect();
             // Who writes an order wants it.
             config.ignore_client_order = !settings.policy.ciphers.is_empty();
             resumption.put_in(&mut config);
@@ -241,11 +237,11 @@ impl Tls {
         self.sides.iter().find(|side| side.demand == demand)
     }
 
-    /// What a rule wants of one connection. `spoken` are the protocols that the virtual speaks (ALPN).
+    /// What a rule wants of one connection.
     ///
     /// # Errors
     /// The virtual has not what the rule names; the text says what the rule did.
-    pub fn on_terms(&self, terms: &Terms, spoken: &[&str]) -> Result<Arc<ServerConfig>, String> {
+    pub fn on_terms(&self, terms: &Terms) -> Result<Arc<ServerConfig>, String> {
         let mut config = match terms.client_certificate {
             None => Arc::clone(&self.config),
             Some(demand) => {
@@ -265,7 +261,8 @@ impl Tls {
             Arc::make_mut(&mut config).cert_resolver = Arc::new(named);
         }
         if let Some(protocols) = &terms.protocols {
-            if let Some(other) = protocols.iter().find(|it| !spoken.contains(&it.as_str())) {
+            let is_spoken = |it: &String| config.alpn_protocols.iter().any(|own| own == it.as_bytes());
+            if let Some(other) = protocols.iter().find(|it| !is_spoken(it)) {
                 return Err(format!("chose the protocol {other:?}, which the virtual does not speak"));
             }
             Arc::make_mut(&mut config).alpn_protocols =

@@ -134,6 +134,7 @@ fn settings(certificates: &[&Certificate]) -> ClientTls {
     ClientTls {
         certificates: certificates.iter().map(|&it| it.clone()).collect(),
         policy: Policy::default(),
+        protocols: &["h2", "http/1.1"],
         clients: None,
         ticket_keys: None,
         key_log: None,
