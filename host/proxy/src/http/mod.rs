@@ -4,6 +4,7 @@ pub(crate) mod body;
 pub(crate) mod client_body;
 pub(crate) mod fields;
 pub(crate) mod finish;
+mod frames;
 pub(crate) mod h1;
 pub(crate) mod h2;
 pub(crate) mod lines;

@@ -6,6 +6,8 @@
 
 use shunt_runtime::clock;
 
+use crate::http::frames::{Follower, FrameHeader, flag, kind};
+
 /// What a client sent too much of, in the order of the counter `http2_floods`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Flood {
@@ -77,35 +79,13 @@ impl Spent {
 
 /// RFC 9113 section 3.4.
 pub(crate) const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
-/// RFC 9113 section 4.1.
-const FRAME_HEADER: usize = 9;
 
-/// RFC 9113 section 6.
-mod kind {
-    pub(super) const DATA: u8 = 0;
-    pub(super) const HEADERS: u8 = 1;
-    pub(super) const RST_STREAM: u8 = 3;
-    pub(super) const SETTINGS: u8 = 4;
-    pub(super) const PING: u8 = 6;
-    pub(super) const CONTINUATION: u8 = 9;
-}
-
-mod flag {
-    pub(super) const ACK: u8 = 1;
-    pub(super) const END_STREAM: u8 = 1;
-    pub(super) const END_HEADERS: u8 = 4;
-}
-
-/// Where in the frames of a connection the next byte falls, and what came before it.
+/// What came on a connection so far.
 #[derive(Debug)]
 pub(super) struct Frames {
     /// The largest head that a request may have.
     most_head: usize,
-    /// Bytes of the preface, or of a payload, that are to come.
-    skip: usize,
-    /// A frame header of which not all is here.
-    header: [u8; FRAME_HEADER],
-    held: usize,
+    frames: Follower,
     /// Of the head that is coming in: its CONTINUATION frames and its bytes. `None`: between heads.
     head: Option<(usize, usize)>,
     /// The frame whose payload is coming in is part of a head.
@@ -126,9 +106,7 @@ impl Frames {
     pub(super) fn new(most_head: usize) -> Self {
         Frames {
             most_head,
-            skip: PREFACE.len(),
-            header: [0; FRAME_HEADER],
-            held: 0,
+            frames: Follower::behind(PREFACE.len()),
             head: None,
             payload_of_head: false,
             last_stream: 0,
@@ -149,7 +127,7 @@ impl Frames {
 
     /// Whether a head has begun that is not complete.
     pub(super) fn inside_head(&self) -> bool {
-        self.head.is_some() || self.payload_of_head && self.skip > 0
+        self.head.is_some() || self.payload_of_head && self.frames.is_in_payload()
     }
 
     /// What there was too much of, where the crate found it: heads that are reset before they were looked at, or a head
@@ -182,29 +160,14 @@ impl Frames {
     }
 
     fn follow_at(&mut self, mut bytes: &[u8], now: impl Fn() -> u64) -> Result<(), Flood> {
-        loop {
-            let skipped = self.skip.min(bytes.len());
-            self.skip -= skipped;
-            bytes = &bytes[skipped..];
-            if bytes.is_empty() {
-                return Ok(());
-            }
-            let taken = (FRAME_HEADER - self.held).min(bytes.len());
-            self.header[self.held..self.held + taken].copy_from_slice(&bytes[..taken]);
-            self.held += taken;
-            bytes = &bytes[taken..];
-            if self.held == FRAME_HEADER {
-                self.held = 0;
-                self.begin_frame(&now)?;
-            }
+        while let Some(frame) = self.frames.next(&mut bytes) {
+            self.begin_frame(frame, &now)?;
         }
+        Ok(())
     }
 
-    fn begin_frame(&mut self, now: &impl Fn() -> u64) -> Result<(), Flood> {
-        let [l2, l1, l0, kind, flags, s3, s2, s1, s0] = self.header;
-        let length = usize::from(l2) << 16 | usize::from(l1) << 8 | usize::from(l0);
-        let stream = u32::from_be_bytes([s3 & 0x7f, s2, s1, s0]);
-        self.skip = length;
+    fn begin_frame(&mut self, frame: FrameHeader, now: &impl Fn() -> u64) -> Result<(), Flood> {
+        let FrameHeader { length, kind, flags, stream } = frame;
         self.payload_of_head = false;
         let within = |is: bool, flood| if is { Ok(()) } else { Err(flood) };
         match kind {

@@ -1,13 +1,14 @@
 use std::cell::Cell;
 
 use super::*;
+use crate::http::frames::HEADER;
 
 fn frame(kind: u8, flags: u8, stream: u32, length: usize) -> Vec<u8> {
     let length_bytes = u32::try_from(length).unwrap().to_be_bytes();
     let mut frame = length_bytes[1..].to_vec();
     frame.extend([kind, flags]);
     frame.extend(stream.to_be_bytes());
-    frame.resize(FRAME_HEADER + length, 0);
+    frame.resize(HEADER + length, 0);
     frame
 }
 

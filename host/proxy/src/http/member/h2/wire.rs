@@ -9,27 +9,14 @@ use std::task::{Context, Poll, ready};
 use shunt_runtime::clock;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
+use crate::http::frames::{Follower, FrameHeader, flag, kind};
 use crate::http::h2::{Bound, Spent};
 
-/// RFC 9113 section 4.1.
-const FRAME_HEADER: usize = 9;
 /// Streams that ended last, of which it is known.
 const LAST_ENDED: usize = 32;
 /// Frames without content, which cost a member nothing (section 10.5); one more for each with content. gRPC servers
 /// send PING to measure the round trip while they send.
 const EMPTY: Bound = Bound { burst: 1_000, per_second: 100 };
-
-/// RFC 9113 section 6.
-mod kind {
-    pub(super) const DATA: u8 = 0;
-    pub(super) const HEADERS: u8 = 1;
-    pub(super) const RST_STREAM: u8 = 3;
-    pub(super) const SETTINGS: u8 = 4;
-    pub(super) const PING: u8 = 6;
-    pub(super) const GOAWAY: u8 = 7;
-    pub(super) const WINDOW_UPDATE: u8 = 8;
-    pub(super) const CONTINUATION: u8 = 9;
-}
 
 /// Why nothing more is read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,9 +24,6 @@ enum Refused {
     NotHttp2,
     Flood,
 }
-
-const ACK: u8 = 1;
-const END_STREAM: u8 = 1;
 
 /// What a member sends, as far as it was looked at.
 #[derive(Default)]
@@ -51,11 +35,7 @@ pub(super) struct Heard {
 
 #[derive(Default)]
 struct Frames {
-    /// Bytes of a payload that are to come.
-    skip: usize,
-    /// A frame header of which not all is here.
-    header: [u8; FRAME_HEADER],
-    held: usize,
+    headers: Follower,
     first: First,
     /// Streams that the member ended last, the next of them to be forgotten.
     ended: [u32; LAST_ENDED],
@@ -99,47 +79,35 @@ impl Frames {
     /// Takes the next bytes of the connection.
     fn follow(&mut self, mut bytes: &[u8], now: impl Fn() -> u64) -> Result<(), Refused> {
         loop {
-            let skipped = self.skip.min(bytes.len());
-            self.skip -= skipped;
-            bytes = &bytes[skipped..];
-            if self.first == First::Begun && self.skip == 0 {
+            let frame = self.headers.next(&mut bytes);
+            if self.first == First::Begun && (frame.is_some() || !self.headers.is_in_payload()) {
                 self.first = First::Settings;
             }
-            if bytes.is_empty() {
-                return Ok(());
-            }
-            let taken = (FRAME_HEADER - self.held).min(bytes.len());
-            self.header[self.held..self.held + taken].copy_from_slice(&bytes[..taken]);
-            self.held += taken;
-            bytes = &bytes[taken..];
-            if self.held == FRAME_HEADER {
-                self.held = 0;
-                self.begin_frame(&now)?;
-            }
+            let Some(frame) = frame else { return Ok(()) };
+            self.begin_frame(frame, &now)?;
         }
     }
 
-    fn begin_frame(&mut self, now: &impl Fn() -> u64) -> Result<(), Refused> {
-        let [l2, l1, l0, kind, flags, s3, s2, s1, s0] = self.header;
-        self.skip = usize::from(l2) << 16 | usize::from(l1) << 8 | usize::from(l0);
+    fn begin_frame(&mut self, frame: FrameHeader, now: &impl Fn() -> u64) -> Result<(), Refused> {
+        let FrameHeader { length, kind, flags, stream } = frame;
         if self.first == First::Nothing {
-            let is_settings = kind == kind::SETTINGS && flags & ACK == 0;
+            let is_settings = kind == kind::SETTINGS && flags & flag::ACK == 0;
             self.first = if is_settings { First::Begun } else { First::Other };
         }
         if self.first == First::Other {
             return Err(Refused::NotHttp2);
         }
-        if matches!(kind, kind::DATA | kind::HEADERS) && flags & END_STREAM != 0 {
-            self.ended[self.next] = u32::from_be_bytes([s3 & 0x7f, s2, s1, s0]);
+        if matches!(kind, kind::DATA | kind::HEADERS) && flags & flag::END_STREAM != 0 {
+            self.ended[self.next] = stream;
             self.next = (self.next + 1) % LAST_ENDED;
             return Ok(());
         }
         match kind {
-            kind::DATA if self.skip > 0 => self.empty.earn(1),
-            kind::CONTINUATION if self.skip > 0 => {}
+            kind::DATA if length > 0 => self.empty.earn(1),
+            kind::CONTINUATION if length > 0 => {}
             kind::HEADERS | kind::RST_STREAM | kind::GOAWAY | kind::WINDOW_UPDATE => {}
             // Acknowledgements answer what Shunt sent.
-            kind::SETTINGS | kind::PING if flags & ACK != 0 => {}
+            kind::SETTINGS | kind::PING if flags & flag::ACK != 0 => {}
             _ if self.empty.spend(&EMPTY, now()) => {}
             _ => return Err(Refused::Flood),
         }
@@ -221,9 +189,9 @@ mod tests {
     fn frames_are_followed_however_they_are_cut() {
         let bytes = [
             frame(kind::SETTINGS, 0, 0, &[0; 6]),
-            frame(kind::HEADERS, END_STREAM, 3, b"\x88"),
+            frame(kind::HEADERS, flag::END_STREAM, 3, b"\x88"),
             frame(kind::DATA, 0, 5, &[1; 9]),
-            frame(kind::DATA, END_STREAM, 7, b""),
+            frame(kind::DATA, flag::END_STREAM, 7, b""),
         ]
         .concat();
         for size in [1, 2, 8, 10, bytes.len()] {
@@ -241,7 +209,7 @@ mod tests {
     fn what_does_not_begin_with_settings_is_not_http_2() {
         for bytes in [
             &b"HTTP/1.1 400 Bad Request\r\n"[..],
-            &frame(kind::SETTINGS, ACK, 0, b""),
+            &frame(kind::SETTINGS, flag::ACK, 0, b""),
             &frame(6, 0, 0, &[0; 8]),
         ] {
             let heard = Heard::default();
@@ -257,7 +225,7 @@ mod tests {
             (frame(kind::PING, 0, 0, &[0; 8]), true),
             (frame(kind::DATA, 0, 1, b""), true),
             (frame(99, 0, 0, b"x"), true),
-            (frame(kind::PING, ACK, 0, &[0; 8]), false),
+            (frame(kind::PING, flag::ACK, 0, &[0; 8]), false),
             (frame(kind::DATA, 0, 1, b"x"), false),
             (frame(kind::WINDOW_UPDATE, 0, 1, &[0, 0, 0, 1]), false),
         ] {
