@@ -12,13 +12,14 @@ the end the ratio of the medians.
 import argparse
 import multiprocessing
 import os
-import select
 import socket
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
+
+from clients import Clients, percentile
 
 SIZE = 100_000
 REQUEST = b'GET / HTTP/1.1\r\nHost: shop\r\n\r\n'
@@ -39,7 +40,7 @@ def main():
     with tempfile.TemporaryDirectory() as folder:
         daemon, port, admin = start(os.path.abspath(asked.shunt), asked.pack, folder)
         try:
-            clients = Clients(port, asked.connections)
+            clients = Clients(port, asked.connections, REQUEST, b'HTTP/1.1 ')
             loader = Loader(admin, pack, asked.every)
             clients.run(asked.rate, 1.0)
             loader.load()
@@ -75,48 +76,6 @@ def start(shunt, pack, folder):
     if not daemon.stdout.readline():
         sys.exit('the daemon does not start: `shunt check` says why')
     return daemon, port, admin
-
-
-def percentile(times, part):
-    return sorted(times)[int(part * (len(times) - 1))]
-
-
-class Clients:
-    """Connections that are used in turn, in one thread that waits for nothing but the next event."""
-
-    def __init__(self, port, number):
-        self.poll = select.epoll()
-        self.sockets, self.waiting = {}, {}
-        for _ in range(number):
-            client = socket.create_connection(('127.0.0.1', port))
-            client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            client.setblocking(False)
-            self.sockets[client.fileno()] = client
-            self.poll.register(client, select.EPOLLIN)
-        self.idle = list(self.sockets)
-
-    def run(self, rate, seconds):
-        """Gives the seconds that each request took."""
-        begin, sent, times = time.perf_counter() + 0.01, 0, []
-        number = int(rate * seconds)
-        late = []
-        while len(times) < number:
-            now = time.perf_counter()
-            while sent < number and begin + sent / rate <= now:
-                late.append(begin + sent / rate)
-                sent += 1
-            while late and self.idle:
-                key = self.idle.pop()
-                self.waiting[key] = late.pop(0)
-                self.sockets[key].send(REQUEST)
-            rest = begin + sent / rate - time.perf_counter() if sent < number else 1
-            for key, _ in self.poll.poll(max(rest, 0)):
-                # Answers of the rule fit into one segment.
-                if not self.sockets[key].recv(65536).startswith(b'HTTP/1.1 '):
-                    sys.exit('a connection broke')
-                times.append(time.perf_counter() - self.waiting.pop(key))
-                self.idle.append(key)
-        return times
 
 
 class Loader:

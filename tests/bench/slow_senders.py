@@ -23,6 +23,8 @@ import sys
 import tempfile
 import time
 
+from clients import Clients, percentile
+
 CONFIG = '''
 [process]
 workers = 1
@@ -88,7 +90,7 @@ def main():
             for served in (serve, member), (swallow, slow_member):
                 helpers.append(multiprocessing.Process(target=served[0], args=(served[1],), daemon=True))
                 helpers[-1].start()
-            measure(asked, Clients(ports['port'], asked.connections), ports['slow'])
+            measure(asked, Clients(ports['port'], asked.connections, REQUEST, b'HTTP/1.1 200'), ports['slow'])
         finally:
             for helper in helpers:
                 helper.kill()
@@ -127,10 +129,6 @@ def free_port():
         return free.getsockname()[1]
 
 
-def percentile(times, part):
-    return sorted(times)[int(part * (len(times) - 1))]
-
-
 def each_event(server, came):
     poll, open_ = select.epoll(), {}
     poll.register(server.fileno(), select.EPOLLIN)
@@ -163,43 +161,6 @@ def swallow(server):
         except OSError:
             return False
     each_event(server, came)
-
-
-class Clients:
-    """Connections that are used in turn, in one thread that waits for nothing but the next event."""
-
-    def __init__(self, port, number):
-        self.poll = select.epoll()
-        self.sockets, self.waiting = {}, {}
-        for _ in range(number):
-            client = socket.create_connection(('127.0.0.1', port))
-            client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            client.setblocking(False)
-            self.sockets[client.fileno()] = client
-            self.poll.register(client, select.EPOLLIN)
-        self.idle = list(self.sockets)
-
-    def run(self, rate, seconds):
-        """Gives the seconds that each request took."""
-        begin, sent, times = time.perf_counter() + 0.01, 0, []
-        number = int(rate * seconds)
-        late = []
-        while len(times) < number:
-            now = time.perf_counter()
-            while sent < number and begin + sent / rate <= now:
-                late.append(begin + sent / rate)
-                sent += 1
-            while late and self.idle:
-                key = self.idle.pop()
-                self.waiting[key] = late.pop(0)
-                self.sockets[key].send(REQUEST)
-            rest = begin + sent / rate - time.perf_counter() if sent < number else 1
-            for key, _ in self.poll.poll(max(rest, 0)):
-                if not self.sockets[key].recv(65536).startswith(b'HTTP/1.1 200'):
-                    sys.exit('a connection broke')
-                times.append(time.perf_counter() - self.waiting.pop(key))
-                self.idle.append(key)
-        return times
 
 
 class Senders:
