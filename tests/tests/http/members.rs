@@ -125,6 +125,33 @@ fn a_post_does_not_go_on_an_old_connection() {
     assert_eq!(origin.accepts(), 2);
 }
 
+/// A connection is idle from the end of its last answer on, however long that took. Another connection, that is closed for
+/// its silence, tells the time.
+#[test]
+fn a_post_goes_on_behind_an_answer_that_took_long() {
+    let origin = Origin::start(|call| {
+        loop {
+            if call.request()?.head.line.contains("/late") {
+                call.await_mark("go on")?;
+            }
+            call.send(ok("a"))?;
+        }
+    });
+    let brief = address::free();
+    let pool = site::pool("web", "", &[origin.address()]);
+    let rest = pool + &site::virtual_("brief", brief, "web", "timeouts = { idle = \"1500ms\" }");
+    let site = Site::configured(|at| site::config(at, "", &rest));
+    let mut client = site.client();
+    client.send("POST /late HTTP/1.1\r\nHost: h\r\nContent-Length: 2\r\n\r\nhi");
+    origin.wait_requests(1);
+    assert!(Client::connect(brief).ended());
+    origin.tell("go on");
+    assert_eq!(client.answer().text(), "a");
+    let answer = client.ask("POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 2\r\n\r\nhi");
+    assert_eq!(answer.text(), "a");
+    assert_eq!(origin.accepts(), 1);
+}
+
 /// As Node does, which says 5 and closes after 6 seconds; and where nothing is said, the pool says it. Another connection,
 /// that is closed for its silence, tells the time.
 #[test]

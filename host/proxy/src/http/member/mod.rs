@@ -49,7 +49,7 @@ const MOST_IDLE: usize = 256;
 /// A connection that was idle at so many sweeps is closed: after 30 to 40 s, before the 60 to 75 s at
 /// which common servers do. Counting sweeps takes no clock on the path of a request.
 const MOST_SWEEPS: u8 = 4;
-/// Requests that must not be sent twice go on a kept connection only if its last request began so shortly ago:
+/// Requests that must not be sent twice go on a kept connection only if its last answer ended so shortly ago:
 /// the shortest idle time that servers have by default is 2 s (gunicorn gthread), and a request that crosses the end of
 /// its connection may have been acted on (RFC 9112 section 9.3.1).
 const FRESH: Duration = Duration::from_secs(1);
@@ -73,7 +73,7 @@ pub(crate) struct Kept {
 
 struct Idle {
     connection: Box<ServerConnection>,
-    /// When its last request began: that is known without looking at a clock once more.
+    /// When its last answer ended.
     used: Instant,
     sweeps: u8,
 }
@@ -261,8 +261,6 @@ pub(crate) struct Lease {
     /// Where it is kept, if not with the member's others.
     own: Option<Rc<Kept>>,
     past: Past,
-    /// When the request began that it is for.
-    began: Instant,
     /// The request is HEAD.
     is_head: bool,
     /// The rest of the request goes on behind its answer.
@@ -274,9 +272,9 @@ pub(crate) struct Lease {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Past {
     Nothing,
-    /// A request that began less than [`FRESH`] ago.
+    /// A request whose answer ended less than [`FRESH`] ago.
     Recent,
-    /// One that began so long ago.
+    /// One whose answer ended so long ago.
     Old(Duration),
 }
 
@@ -393,7 +391,7 @@ impl Lease {
         want: &Want<'_>,
     ) -> Self {
         let (member, active) = (Rc::clone(member), member.state.begin());
-        Lease { connection, member, own, past, began: want.began, is_head: false, rest: None, active }
+        Lease { connection, member, own, past, is_head: false, rest: None, active }
     }
 
     /// Whether its connection was made for this request.
@@ -549,14 +547,14 @@ impl Lease {
             });
             return;
         }
-        let Lease { connection, member, own, began, is_head, .. } = self;
+        let Lease { connection, member, own, is_head, .. } = self;
         let kept = own.as_deref().unwrap_or(&member.kept);
         if let Carrier::Http1(mut connection) = connection
             && connection.is_reusable()
             && !(is_head && kept.overruns.get())
         {
             connection.rest();
-            kept.keep(connection, began);
+            kept.keep(connection, Instant::now());
         }
     }
 
