@@ -59,6 +59,17 @@ impl ClientStream for TlsStream<TcpStream> {
     fn protocol(&self) -> Option<&[u8]> {
         self.get_ref().1.alpn_protocol()
     }
+
+    /// What the session says by itself goes out when it was caused: `tokio_rustls` keeps it for the next answer, and a
+    /// client of TLS 1.2 that waits to hear that nothing is renegotiated (RFC 5246 section 7.2.2) asks for none.
+    fn poll_recv(&mut self, cx: &mut Context<'_>, into: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let read = Pin::new(&mut *self).poll_read(cx, into);
+        if self.get_ref().1.wants_write() {
+            // What the socket does not take now goes out before the next answer, and what is wrong with it shows there.
+            let _ = Pin::new(self).poll_flush(cx);
+        }
+        read
+    }
 }
 
 /// Ends what is sent, and reads on, for `most` at most, what the client still sends: where a socket is closed with something

@@ -1,7 +1,11 @@
 //! Sessions that go on: with another worker, another process, another key.
 
+use std::cell::RefCell;
+use std::io::Write as _;
+use std::process::{Command, Stdio};
+
 use shunt_tests::address;
-use shunt_tests::daemon::{Daemon, Folder};
+use shunt_tests::daemon::{Daemon, Folder, until};
 use shunt_tests::origin::Origin;
 use shunt_tests::site;
 
@@ -38,7 +42,7 @@ fn another_process_with_the_same_key_resumes_sessions() {
             let command = format!(
                 "openssl s_client -connect {address} -CAfile ca.pem -servername a.example -ign_eof {version} {reuse} <request"
             );
-            let mut shell = std::process::Command::new("sh");
+            let mut shell = Command::new("sh");
             let said = shunt_tests::program::ended(shell.current_dir(folder.path()).args(["-c", &command]));
             said.stdout + &said.stderr
         };
@@ -80,4 +84,26 @@ fn clients_without_tickets_resume_by_the_session_identifier() {
     daemon.shunt(&["reload"]).good();
     let said = s_client(folder, address, &format!("{arguments} -sess_in session"));
     assert!(said.contains("Reused, TLSv1.2"), "{said}");
+}
+
+/// RFC 5246 section 7.2.2: a client of TLS 1.2 that wants to renegotiate is told at once that nobody does, and not with the
+/// next answer, for it asks for none before.
+#[test]
+fn nothing_is_renegotiated() {
+    let (folder, origin, address) = (Folder::new(), Origin::named("a"), address::free());
+    Ca::new(&folder).sign(&folder, "one", &["a.example"], 1);
+    let tls = "tls = { certificate = \"one.pem\", key = \"one.key\" }\ntimeouts = { idle = \"1h\" }";
+    folder.configure(&site::config(address, tls, &site::pool("web", "", &[origin.address()])));
+    let _daemon = Daemon::start_in(folder);
+    let mut command = Command::new("openssl");
+    command.args(["s_client", "-connect", &address.to_string(), "-tls1_2"]);
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let client = RefCell::new(command.spawn().unwrap());
+    // It stays open, so that the client ends by what it is told alone.
+    let mut commands = client.borrow_mut().stdin.take().unwrap();
+    commands.write_all(b"R\n").unwrap();
+    until("the client was told", || client.borrow_mut().try_wait().unwrap().is_some());
+    let ended = client.into_inner().wait_with_output().unwrap();
+    let said = String::from_utf8_lossy(&ended.stderr);
+    assert!(said.contains("no renegotiation"), "{said}");
 }

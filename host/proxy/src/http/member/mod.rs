@@ -320,13 +320,7 @@ impl Lease {
         if member.may_speak_http_2(want) {
             let keep = member.kept.keeps_for();
             if let Some(exchange) = member.kept.shared.reuse(called.as_ref(), keep, want.began) {
-                return Some(Lease::new(
-                    Carrier::Http2(Box::new(exchange)),
-                    member,
-                    None,
-                    Past::Nothing,
-                    want,
-                ));
+                return Some(Lease::new(Carrier::Http2(Box::new(exchange)), member, None, Past::Nothing));
             }
             if !member.kept.shared.chose_http_1() {
                 return None;
@@ -335,7 +329,7 @@ impl Lease {
         let own = want.of.own_kept(member);
         let kept = own.as_deref().unwrap_or(&member.kept);
         let (connection, past) = kept.reuse(want.began, want.repeatable, called.as_ref())?;
-        Some(Lease::new(Carrier::Http1(connection), member, own, past, want))
+        Some(Lease::new(Carrier::Http1(connection), member, own, past))
     }
 
     /// A new connection, or a stream on one that has room.
@@ -362,7 +356,7 @@ impl Lease {
             let connection = timeout(within, Lease::connection(member, name, want.of)).await;
             Carrier::Http1(Box::new(connection.unwrap_or(Err(ConnectError::TimedOut))?))
         };
-        Ok(Lease::new(carrier, member, want.of.own_kept(member), Past::Nothing, want))
+        Ok(Lease::new(carrier, member, want.of.own_kept(member), Past::Nothing))
     }
 
     /// A connection of HTTP/1.1, for a client's connection `of`.
@@ -383,13 +377,7 @@ impl Lease {
         Ok(ServerConnection::new(ServerStream::Tls(Box::new(session)), called))
     }
 
-    fn new(
-        connection: Carrier,
-        member: &Rc<MemberView>,
-        own: Option<Rc<Kept>>,
-        past: Past,
-        want: &Want<'_>,
-    ) -> Self {
+    fn new(connection: Carrier, member: &Rc<MemberView>, own: Option<Rc<Kept>>, past: Past) -> Self {
         let (member, active) = (Rc::clone(member), member.state.begin());
         Lease { connection, member, own, past, is_head: false, rest: None, active }
     }
