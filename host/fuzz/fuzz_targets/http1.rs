@@ -23,6 +23,8 @@ mod http {
     pub(crate) mod member {
         pub(crate) mod request;
     }
+
+    pub(crate) mod target;
 }
 
 libfuzzer_sys::fuzz_target!(|data: &[u8]| http::h1::fuzzed::http1(data));
