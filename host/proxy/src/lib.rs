@@ -15,6 +15,7 @@
 //! | `socket` | the bytes of a connection without TLS |
 //! | `route` | where a connection or a request is to go |
 //! | `tls` | what a client says before the handshake, and TLS that is passed through |
+//! | `done` | what rules are told at the end of a connection without requests |
 //! | `deadline` | the one time-out that a stream waits for at a moment |
 //! | `http` | HTTP: connections, their streams, and the phases of a request |
 
@@ -22,6 +23,7 @@ pub mod change;
 mod client;
 mod connection;
 mod deadline;
+mod done;
 mod http;
 mod listener;
 mod member;

@@ -349,7 +349,7 @@ impl Place {
             (Plan::Terminate(config), Some(tls)) => (tls, Some(config)),
             (Plan::AsConfigured, Some(tls)) => (tls, None),
             (Plan::PassThrough, _) | (Plan::AsConfigured | Plan::Terminate(_), None) => {
-                pass_through::serve(view, connection.flow, connection.route, stream, hello).await;
+                pass_through::serve(view, connection, stream, hello).await;
                 return None;
             }
         };

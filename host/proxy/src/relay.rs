@@ -1,6 +1,6 @@
 //! Bytes both ways between a client and a member, once nothing that they say is Shunt's to read.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
 use std::io;
 use std::pin::{Pin, pin};
@@ -28,7 +28,20 @@ pub(crate) enum End {
     /// Neither side has sent anything for the idle time.
     Idle,
     /// One of them is gone.
-    Broken(io::Error),
+    Broken(Side, io::Error),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Side {
+    Client,
+    Server,
+}
+
+/// Bytes that one relay has passed on.
+#[derive(Default)]
+pub(crate) struct Moved {
+    pub(crate) to_server: Cell<u64>,
+    pub(crate) to_client: Cell<u64>,
 }
 
 /// What came before the relay began, and still has to go out.
@@ -40,32 +53,35 @@ pub(crate) struct Early {
 
 /// Relays bytes until both sides have ended or one is gone, or neither has sent anything for `idle`. The end of one
 /// side is passed on to the other, which may go on (RFC 9293 section 3.6). A side that takes nothing stops the reading
-/// of the other: at most [`PIECE`] bytes wait for each. Counts what went out as the member's.
+/// of the other: at most [`PIECE`] bytes wait for each. Counts what went out as the member's, and as the relay's.
 pub(crate) async fn relay<C, S>(
     client: &mut C,
     server: &mut S,
     early: Early,
     idle: Duration,
     counters: &MemberCounters,
+    moved: &Moved,
 ) -> End
 where
     C: AsyncRead + AsyncWrite + Unpin,
     S: AsyncRead + AsyncWrite + Unpin,
 {
-    let mut to_server = Direction::new(early.to_server, &counters.bytes_to_server);
-    let mut to_client = Direction::new(early.to_client, &counters.bytes_to_client);
+    let counts = [&counters.bytes_to_server, &counters.bytes_to_client];
+    let mut to_server = Direction::new(early.to_server, counts[0], &moved.to_server);
+    let mut to_client = Direction::new(early.to_client, counts[1], &moved.to_client);
     let mut silent = pin!(sleep_until(Instant::now() + idle));
     let mut last = Instant::now();
     poll_fn(|cx| {
         let (mut moved, mut complete) = (false, true);
         let polled = [
-            to_server.poll(&mut *client, &mut *server, cx, &mut moved),
-            to_client.poll(&mut *server, &mut *client, cx, &mut moved),
+            (to_server.poll(&mut *client, &mut *server, cx, &mut moved), [Side::Client, Side::Server]),
+            (to_client.poll(&mut *server, &mut *client, cx, &mut moved), [Side::Server, Side::Client]),
         ];
-        for direction in polled {
+        for (direction, [from, to]) in polled {
             match direction {
                 Poll::Ready(Ok(())) => {}
-                Poll::Ready(Err(error)) => return Poll::Ready(End::Broken(error)),
+                Poll::Ready(Err(Gone::From(error))) => return Poll::Ready(End::Broken(from, error)),
+                Poll::Ready(Err(Gone::To(error))) => return Poll::Ready(End::Broken(to, error)),
                 Poll::Pending => complete = false,
             }
         }
@@ -94,6 +110,13 @@ struct Direction<'a> {
     /// Something was written that may not have left yet.
     unflushed: bool,
     count: &'a Count,
+    sum: &'a Cell<u64>,
+}
+
+/// The side that a direction reads from, or the one that it writes to, is gone.
+enum Gone {
+    From(io::Error),
+    To(io::Error),
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -105,8 +128,8 @@ enum State {
 }
 
 impl<'a> Direction<'a> {
-    fn new(early: Bytes, count: &'a Count) -> Self {
-        Direction { left: early, state: State::Open, unflushed: false, count }
+    fn new(early: Bytes, count: &'a Count, sum: &'a Cell<u64>) -> Self {
+        Direction { left: early, state: State::Open, unflushed: false, count, sum }
     }
 
     /// Moves what can be moved; ready once the end was passed on.
@@ -116,17 +139,17 @@ impl<'a> Direction<'a> {
         to: &mut (impl AsyncWrite + Unpin),
         cx: &mut Context<'_>,
         moved: &mut bool,
-    ) -> Poll<io::Result<()>> {
+    ) -> Poll<Result<(), Gone>> {
         loop {
             while self.left.has_remaining() {
-                let count = ready!(Pin::new(&mut *to).poll_write(cx, &self.left))?;
+                let count = ready!(Pin::new(&mut *to).poll_write(cx, &self.left)).map_err(Gone::To)?;
                 self.wrote(count)?;
                 self.left.advance(count);
             }
             match self.state {
                 State::Ended => return Poll::Ready(Ok(())),
                 State::Ending => {
-                    ready!(Pin::new(&mut *to).poll_shutdown(cx))?;
+                    ready!(Pin::new(&mut *to).poll_shutdown(cx)).map_err(Gone::To)?;
                     self.state = State::Ended;
                     return Poll::Ready(Ok(()));
                 }
@@ -147,10 +170,10 @@ impl<'a> Direction<'a> {
         to: &mut (impl AsyncWrite + Unpin),
         cx: &mut Context<'_>,
         piece: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<Bytes>> {
-        if Pin::new(from).poll_read(cx, piece)?.is_pending() {
+    ) -> Poll<Result<Bytes, Gone>> {
+        if Pin::new(from).poll_read(cx, piece).map_err(Gone::From)?.is_pending() {
             if self.unflushed {
-                ready!(Pin::new(to).poll_flush(cx))?;
+                ready!(Pin::new(to).poll_flush(cx)).map_err(Gone::To)?;
                 self.unflushed = false;
             }
             return Poll::Pending;
@@ -160,19 +183,21 @@ impl<'a> Direction<'a> {
             self.state = State::Ending;
         }
         while !piece.is_empty() {
-            let Poll::Ready(count) = Pin::new(&mut *to).poll_write(cx, piece)? else { break };
+            let written = Pin::new(&mut *to).poll_write(cx, piece).map_err(Gone::To)?;
+            let Poll::Ready(count) = written else { break };
             self.wrote(count)?;
             piece = &piece[count..];
         }
         Poll::Ready(Ok(Bytes::copy_from_slice(piece)))
     }
 
-    fn wrote(&mut self, count: usize) -> io::Result<()> {
+    fn wrote(&mut self, count: usize) -> Result<(), Gone> {
         if count == 0 {
-            return Err(io::ErrorKind::WriteZero.into());
+            return Err(Gone::To(io::ErrorKind::WriteZero.into()));
         }
         self.unflushed = true;
         self.count.add(count as u64);
+        self.sum.set(self.sum.get() + count as u64);
         Ok(())
     }
 }
@@ -195,7 +220,7 @@ mod tests {
 
     async fn run(ends: (DuplexStream, DuplexStream), early: Early, counters: &MemberCounters) -> End {
         let (mut client, mut server) = ends;
-        relay(&mut client, &mut server, early, IDLE, counters).await
+        relay(&mut client, &mut server, early, IDLE, counters, &Moved::default()).await
     }
 
     fn bytes(count: usize, first: usize) -> Vec<u8> {
@@ -296,7 +321,28 @@ mod tests {
             client.write_all(b"question").await.unwrap();
             client
         };
-        let (end, _client) = join!(run(ends, Early::default(), &counters), talk);
-        assert!(matches!(end, End::Broken(_)), "{end:?}");
+        let (end, client) = join!(run(ends, Early::default(), &counters), talk);
+        assert!(matches!(end, End::Broken(Side::Server, _)), "{end:?}");
+        drop(client);
+    }
+
+    #[tokio::test]
+    async fn the_side_that_is_gone_is_named_and_what_went_before_is_known() {
+        let (ends, client, mut server) = between();
+        let counters = MemberCounters::default();
+        let ((mut near_client, mut near_server), moved) = (ends, Moved::default());
+        let relayed = relay(&mut near_client, &mut near_server, Early::default(), IDLE, &counters, &moved);
+        let talk = async {
+            server.write_all(b"answer").await.unwrap();
+            while moved.to_client.get() < 6 {
+                tokio::task::yield_now().await;
+            }
+            drop(client);
+            server.write_all(b"more").await.unwrap();
+            server
+        };
+        let (end, _server) = join!(relayed, talk);
+        assert!(matches!(end, End::Broken(Side::Client, _)), "{end:?}");
+        assert_eq!((moved.to_server.get(), moved.to_client.get()), (0, 6));
     }
 }

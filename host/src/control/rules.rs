@@ -177,10 +177,11 @@ pub(super) type Histories = BTreeMap<RuleName, History>;
 const OF_PACKETS: HookSet = HookSet::EMPTY.with(Hook::OnLoad).with(Hook::OnFlow).with(Hook::OnDone);
 
 /// What a proxy can fire: it sees no requests where it passes TLS through, and no ClientHello where there is no TLS.
+/// `on-connect-failed` is about a request.
 fn of_proxy(virtual_: &model::Virtual) -> HookSet {
     let hello = HookSet::EMPTY.with(Hook::OnClientHello);
     match (virtual_.pass_through, &virtual_.tls) {
-        (true, _) => hello.with(Hook::OnLoad).with(Hook::OnFlow),
+        (true, _) => OF_PACKETS.union(hello),
         (false, Some(_)) => HookSet::HTTP,
         (false, None) => HookSet::HTTP.without(hello),
     }

@@ -1,11 +1,12 @@
 //! TLS between client and member, which Shunt passes through.
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
-use shunt_tests::address;
 use shunt_tests::daemon::until;
 use shunt_tests::origin::Origin;
-use shunt_tests::site::Site;
+use shunt_tests::site::{self, Site};
+use shunt_tests::{address, packs};
 
 use crate::hello::{Hello, alert, in_records};
 use crate::members::{nginx, pki};
@@ -147,7 +148,7 @@ fn a_stream_that_is_cut_does_not_look_ended() {
         call.wire().try_exact(length)?;
         call.send("seen")?;
         call.await_mark("reset")?;
-        socket2::SockRef::from(call.stream()).set_linger(Some(std::time::Duration::ZERO))
+        socket2::SockRef::from(call.stream()).set_linger(Some(Duration::ZERO))
     });
     let site = Site::with(KEYS, &[&origin]);
     let mut client = site.client();
@@ -172,4 +173,55 @@ fn persistence_by_source_holds() {
     let mut accepts = origins.each_ref().map(Origin::accepts);
     accepts.sort_unstable();
     assert_eq!(accepts, [0, 4]);
+}
+
+#[test]
+fn rules_are_told_how_each_connection_ended() {
+    let hello = Hello { name: Some("a.example"), ..Hello::default() }.record();
+    let length = hello.len();
+    let away = address::free();
+    let cut = Origin::start(move |call| {
+        call.wire().try_exact(length)?;
+        call.send("seen")?;
+        call.await_mark("reset")?;
+        socket2::SockRef::from(call.stream()).set_linger(Some(Duration::ZERO))
+    });
+    let whole = taking(hello.clone());
+    let member = |member: Option<SocketAddr>| site::pool("web", "", &[member.unwrap_or(away)]);
+    let rule = site::rule("ends", &packs::guest("ends"), "");
+    let keys = format!("{KEYS}\n{rule}");
+    let between = |at: Option<SocketAddr>| Site::configured(|it| site::config(it, &keys, &member(at)));
+
+    let site = between(Some(whole.address()));
+    let mut client = site.client();
+    client.send(&hello);
+    assert_eq!(client.exact(4), b"seen");
+    client.send("more");
+    client.end();
+    assert_eq!(client.exact(7), b"the end");
+    assert!(client.ended());
+    let at = whole.address();
+    site.daemon.wait_log(&format!("127.0.0.1: Outcome::Complete None [{at}] {} 11", length + 4));
+
+    let mut client = site.client();
+    client.send(&hello);
+    assert_eq!(client.exact(4), b"seen");
+    socket2::SockRef::from(client.stream()).set_linger(Some(Duration::ZERO)).unwrap();
+    drop(client);
+    site.daemon.wait_log(&format!("127.0.0.1: Outcome::ClientGone None [{at}] {length} 4"));
+
+    let site = between(Some(cut.address()));
+    let mut client = site.client();
+    client.send(&hello);
+    assert_eq!(client.exact(4), b"seen");
+    cut.tell("reset");
+    assert!(client.try_exact(1).is_err());
+    let at = cut.address();
+    site.daemon.wait_log(&format!("127.0.0.1: Outcome::MemberFailed None [{at}] {length} 4"));
+
+    let site = between(None);
+    let mut client = site.client();
+    client.send(&hello);
+    assert_eq!(client.exact(7), alert(80));
+    site.daemon.wait_log("127.0.0.1: Outcome::Answered None [] 0 0");
 }

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use crate::http::member::Lease;
-use crate::relay::{Early, End, relay};
+use crate::relay::{Early, End, Moved, relay};
 
 /// The server side of a connection that is about to switch.
 pub(crate) struct Tunnel {
@@ -27,10 +27,10 @@ impl Tunnel {
         let member = self.lease.member().clone();
         let Some((mut server, greeting, _active)) = self.lease.into_stream().await else { return };
         let early = Early { to_server: early, to_client: greeting.freeze() };
-        match relay(&mut client, &mut server, early, idle, &member.counters).await {
+        match relay(&mut client, &mut server, early, idle, &member.counters, &Moved::default()).await {
             // Whatever ends a tunnel, either side sees it closed.
             End::Complete => {}
-            End::Broken(error) => tracing::debug!(%error, "tunnel was cut"),
+            End::Broken(side, error) => tracing::debug!(?side, %error, "tunnel was cut"),
             End::Idle => tracing::debug!("tunnel was idle"),
         }
     }

@@ -8,18 +8,20 @@ use shunt_config::persistence::PersistBy;
 use shunt_engine::balance::Ends;
 use shunt_engine::balance::choose::{Ask, Bind};
 use shunt_engine::persistence::Key;
-use shunt_rules::Flow;
+use shunt_rules::{Flow, Outcome};
 use shunt_runtime::{clock, dial};
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 use super::alert::Alert;
 use super::hello::Hello;
+use crate::connection::Connection;
+use crate::done::Done;
 use crate::listener::reset;
 use crate::member::MemberView;
 use crate::proxy_protocol;
-use crate::relay::{Early, End, relay};
+use crate::relay::{Early, End, Moved, Side, relay};
 use crate::route::Route;
 use crate::view::{PoolView, VirtualView};
 
@@ -29,29 +31,42 @@ const MOST_ATTEMPTS: usize = 3;
 /// Connects to a member and relays the connection to its end.
 pub(crate) async fn serve(
     view: Rc<VirtualView>,
-    flow: Flow,
-    route: Route,
+    connection: Connection,
     mut client: TcpStream,
     hello: Hello,
 ) {
-    let Some((member, mut server)) = connect(&view, &flow, &route).await else {
+    let (flow, moved, started) = (connection.flow, Moved::default(), Instant::now());
+    let connected = connect(&view, &flow, &connection.route).await;
+    let member = connected.as_ref().map(|(member, _)| member.address);
+    let mut done = Done::new(connection, &view, member, started, &moved);
+    let Some((member, mut server)) = connected else {
         view.counters.errors.add(1);
+        if let Some(done) = &mut done {
+            done.outcome = Outcome::Answered;
+        }
         return Alert::InternalError.send(client, view.virtual_.settings.timeouts.head).await;
     };
     view.counters.passed_through.add(1);
     let idle = view.virtual_.settings.timeouts.idle;
     // What is held here lives as long as the connection.
-    drop((view, route));
+    drop(view);
     let _active = member.state.begin();
     let early = Early { to_server: hello.received.into(), ..Early::default() };
-    match relay(&mut client, &mut server, early, idle, &member.counters).await {
-        End::Complete => {}
+    let outcome = match relay(&mut client, &mut server, early, idle, &member.counters, &moved).await {
+        End::Complete => Outcome::Complete,
         // A stream that was cut is not to look as if it had ended.
-        cut @ (End::Idle | End::Broken(_)) => {
+        cut @ (End::Idle | End::Broken(..)) => {
             tracing::debug!(client = %flow.client, member = %member.address, ?cut, "connection was cut");
             reset(&client);
             reset(&server);
+            match cut {
+                End::Broken(Side::Server, _) => Outcome::MemberFailed,
+                _ => Outcome::ClientGone,
+            }
         }
+    };
+    if let Some(done) = &mut done {
+        done.outcome = outcome;
     }
 }
 

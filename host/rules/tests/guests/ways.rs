@@ -14,7 +14,7 @@ use shunt_rules::{
 
 use crate::world::{PATIENCE, World, example, exchange, flow, hello, host, options, pack, rule};
 
-const GUESTS: [&str; 7] = ["calls", "hello", "hostile", "packets", "plain", "steer", "surface"];
+const GUESTS: [&str; 8] = ["calls", "ends", "hello", "hostile", "packets", "plain", "steer", "surface"];
 const EXAMPLES: [&str; 8] = [
     "api-canary",
     "canary",
