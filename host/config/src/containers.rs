@@ -8,7 +8,7 @@ use toml::de::{DeArray, DeTable, DeValue};
 
 use super::reference::Type;
 use super::report::{Cause, KeyPath, Refusal};
-use super::shape::{Shape, Written, last, wrong_type};
+use super::shape::{OnlyTrue, Shape, Written, last, wrong_type};
 use super::suggest::quoted;
 use super::text;
 use super::walk::{At, ReadTable, Unique, Walk, describe};
@@ -216,6 +216,35 @@ impl<S: Shape> Shape for OrTable<S, S::Value> {
 impl<S: Written> Written for OrTable<S, S::Value> {
     fn write(&self, value: &S::Value) -> String {
         self.plain.write(value)
+    }
+}
+
+/// `true` for one value, or a table for another.
+pub(super) struct TrueOrTable<T> {
+    plain: T,
+    table: Table<T>,
+}
+
+pub(super) fn true_or_table<T: Clone>(plain: T, read: ReadTable<T>) -> TrueOrTable<T> {
+    TrueOrTable { plain, table: table(read) }
+}
+
+impl<T: Clone> Shape for TrueOrTable<T> {
+    type Value = T;
+
+    fn describe(&self) -> Type {
+        Type::Either(Box::new(OnlyTrue.describe()), Box::new(self.table.describe()))
+    }
+
+    fn read(&self, at: At<'_>, walk: &mut Walk) -> Option<T> {
+        match at.value {
+            DeValue::Table(_) => self.table.read(at, walk),
+            DeValue::Boolean(_) => OnlyTrue.read(at, walk).map(|()| self.plain.clone()),
+            _ => {
+                wrong_type(&at, &self.describe(), walk);
+                None
+            }
+        }
     }
 }
 

@@ -138,13 +138,15 @@ pub enum Protocol {
     Http,
 }
 
-/// `persistence = { source = true | cookie = "NAME", timeout = "1h" }`
+/// `persistence = { source = true | cookie = "NAME", timeout = "1h", group = "NAME" }`
 #[derive(Clone, Debug, PartialEq)]
 pub struct Persistence {
     pub by: PersistBy,
     /// How long a binding outlives its last use; for a cookie, its `Max-Age`, and without one it
     /// lives as long as the browser. Default for tables 1 h.
     pub timeout: Option<Duration>,
+    /// Virtuals of a group share bindings.
+    pub group: Option<String>,
 }
 
 /// `timeouts = { head = "10s", … }`
@@ -266,8 +268,8 @@ pub struct PacketVirtual {
     pub return_to_sender: bool,
     /// Between IPv4 and IPv6, in modes `nat` and `snat`.
     pub translation: Option<Arc<Translation>>,
-    /// A client stays with its member for so long after its last new flow.
-    pub persistence: Option<Duration>,
+    /// By the address of the client, its timeout counted from its last new flow.
+    pub persistence: Option<Persistence>,
     pub timeouts: PacketTimeouts,
     /// `limits = { flows = 100000, flow-rate = 5000, syn-rate = 1000 }`
     pub limits: datapath::Limits,

@@ -6,14 +6,16 @@ mod source;
 
 use std::time::Duration;
 
+use shunt_engine::persistence::{group_prefix, key_prefix};
+
 use super::keys::{DAY, SECOND};
 use super::model::Persistence;
 use super::report::Refusal;
-use super::shape::duration;
+use super::shape::{duration, name};
 use super::walk::{self, Table};
 
 pub use cookie::Cookie;
-pub use source::Source;
+pub use shunt_engine::persistence::Source;
 
 /// What a kind of persistence is to the configuration.
 trait Kind: Sized {
@@ -82,7 +84,7 @@ macro_rules! persistences {
 }
 
 persistences! {
-    /// `source = true`: the client's address.
+    /// `source = true`: the client's address, or what of it counts.
     Source;
     /// `cookie = "NAME"`: a cookie of this name, set by Shunt.
     Cookie;
@@ -97,8 +99,25 @@ pub(super) fn persistence(table: &mut Table<'_>) -> Option<Persistence> {
         duration(SECOND..=365 * DAY),
         "`\"1h\"` with `source`; with `cookie` until the browser ends",
     );
+    let group = table.optional(
+        "group",
+        "Virtuals of the same group share the bindings of the pools that they have in common: a client has one member of \
+         such a pool, whichever of the virtuals it asks.",
+        name(),
+    );
     table.exactly_one(PersistBy::KEYS);
     refuse_at_packets(table);
     let by = by?;
-    Some(Persistence { timeout: timeout.or(by.timeout()), by })
+    Some(Persistence { timeout: timeout.or(by.timeout()), by, group })
+}
+
+impl Persistence {
+    /// What the keys of a virtual begin with: its own, or that of the group.
+    #[must_use]
+    pub fn prefix(this: Option<&Self>, virtual_: &str) -> [u8; 8] {
+        match this.and_then(|it| it.group.as_ref()) {
+            Some(group) => group_prefix(group),
+            None => key_prefix(virtual_),
+        }
+    }
 }

@@ -2,9 +2,11 @@
 
 pub mod cookie;
 mod key;
+mod source;
 mod table;
 mod tag;
 
-pub use key::{Key, key_prefix};
+pub use key::{Key, group_prefix, key_prefix};
+pub use source::Source;
 pub use table::{Bound, Counts, MAX_KEY, PersistenceTable};
 pub use tag::MemberTag;

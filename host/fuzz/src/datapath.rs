@@ -17,7 +17,7 @@ use shunt_engine::mapping::{Embedding, Map, Mapping, Maps, Routers};
 use shunt_engine::member::{Admin, MemberState};
 use shunt_engine::network::{Hop, Interface, Network, Prefix, Route};
 use shunt_engine::packet::{Kind, Packet, dissect, routed};
-use shunt_engine::persistence::PersistenceTable;
+use shunt_engine::persistence::{PersistenceTable, Source};
 use shunt_engine::snat;
 use shunt_wire::checksum::{self, Sum, partial};
 use shunt_wire::frame::HEADROOM;
@@ -421,7 +421,11 @@ fn snapshot(pool: &Pool, there: u16) -> Snapshot {
             ),
             mss: Some(1200),
             translation: None,
-            persistence: (place == 2).then_some(SourcePersistence { timeout: 10_000 }),
+            persistence: (place == 2).then_some(SourcePersistence {
+                source: Source { ipv4: 24, ipv6: 64, port: false },
+                prefix: [2; 8],
+                timeout: 10_000,
+            }),
             return_to_sender: place == 1,
             idle: None,
             limits: Limits { flows: Some(9), flow_rate: None, syn_rate: (place == 3).then_some(5) },

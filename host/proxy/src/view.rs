@@ -7,10 +7,10 @@ use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use shunt_config::model::ProxyVersion;
+use shunt_config::model::{Persistence, ProxyVersion};
 use shunt_engine::balance::choose::{self, Ask, Chosen, NotChosen};
 use shunt_engine::balance::{Candidate, Members, Selector};
-use shunt_engine::persistence::{MemberTag, key_prefix};
+use shunt_engine::persistence::MemberTag;
 use shunt_rules::{Attachment, HookSet};
 use shunt_wire::Endpoint;
 
@@ -36,7 +36,7 @@ pub(crate) struct VirtualView {
     pub(crate) rules: Vec<Rc<RuleView>>,
     /// Every hook that any of its rules exports.
     pub(crate) hooks: HookSet,
-    /// Keeps the bindings of two virtuals that share a pool apart.
+    /// Keeps the bindings of two virtuals that share a pool apart, unless they are of one group.
     pub(crate) binding_prefix: [u8; 8],
 }
 
@@ -107,7 +107,7 @@ impl Views {
         VirtualView {
             counters: virtual_.counters.shard(self.worker),
             pool: virtual_.settings.pool.as_ref().and_then(|name| self.pools.get(name)).cloned(),
-            binding_prefix: key_prefix(name),
+            binding_prefix: Persistence::prefix(virtual_.settings.persistence.as_ref(), name),
             virtual_: Arc::clone(virtual_),
             rules,
             hooks,

@@ -22,6 +22,7 @@ mod messages;
 mod misbehaving;
 mod mixed;
 mod own_answers;
+mod persistence;
 mod proxy_headers;
 mod rules;
 mod smuggling;

@@ -250,7 +250,7 @@ pub(super) fn packet_virtual(
         probe_from: keys.probe_from,
         return_to_sender: keys.return_to_sender.is_some(),
         translation: keys.translation,
-        persistence: shared.persistence.and_then(|persistence| persistence.timeout),
+        persistence: shared.persistence,
         timeouts: shared.timeouts?,
         limits: shared.limits?,
         rules: shared.rules,

@@ -90,7 +90,7 @@ mod tests {
     use super::super::tests::{Pool, address, ends, weighted};
     use super::super::{Balance, Candidate};
     use super::*;
-    use crate::persistence::{Bound, key_prefix};
+    use crate::persistence::{Bound, Source, key_prefix};
 
     const DOWN: Candidate = Candidate { usable: false, weight: 1, active: 0 };
 
@@ -142,7 +142,7 @@ mod tests {
     #[test]
     fn a_client_is_bound_where_its_turn_led() {
         let bindings = PersistenceTable::new(8, [1, 2]);
-        let key = Key::of_client(key_prefix("v"), "192.0.2.1".parse().unwrap(), Some(1_000));
+        let key = Source::ADDRESS.key(key_prefix("v"), "192.0.2.1:1".parse().unwrap(), Some(1_000));
         let members = [weighted(1); 2];
         let mut selector = Selector::new(Balance::RoundRobin, 0);
         let bind = Bind { bindings: &bindings, key: &key, now: 5 };

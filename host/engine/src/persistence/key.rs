@@ -1,7 +1,5 @@
 //! What a client is known by in the table.
 
-use std::net::IpAddr;
-
 use crate::hash;
 
 /// How long a binding outlives its last use where nothing is configured, in milliseconds: an hour.
@@ -13,6 +11,12 @@ pub fn key_prefix(virtual_: &str) -> [u8; 8] {
     hash::stable(virtual_.as_bytes()).to_be_bytes()
 }
 
+/// The same for all virtuals of a group: a hash of the group's name, which no virtual has for its own.
+#[must_use]
+pub fn group_prefix(group: &str) -> [u8; 8] {
+    hash::stable_of(&[b"group\0", group.as_bytes()]).to_be_bytes()
+}
+
 /// A key, and how long a binding of it outlives its last use.
 pub struct Key {
     bytes: Bytes,
@@ -22,18 +26,24 @@ pub struct Key {
 
 /// That of an address allocates nothing.
 enum Bytes {
-    Client([u8; 24]),
+    Source([u8; 26], usize),
     Other(Vec<u8>),
 }
 
 impl Key {
-    /// Of a client that is known by its address alone. `timeout` in milliseconds; `None`: an hour.
-    #[must_use]
-    pub fn of_client(prefix: [u8; 8], client: IpAddr, timeout: Option<u64>) -> Self {
-        let mut bytes = [0; 24];
+    /// Of the octets of a client's address, and of its port where that counts.
+    pub(super) fn of_source(
+        prefix: [u8; 8],
+        octets: [u8; 16],
+        port: Option<u16>,
+        timeout: Option<u64>,
+    ) -> Self {
+        let mut bytes = [0; 26];
         bytes[..8].copy_from_slice(&prefix);
-        bytes[8..].copy_from_slice(&shunt_wire::Address::from(client).octets());
-        Self { bytes: Bytes::Client(bytes), timeout: timeout.unwrap_or(DEFAULT_TIMEOUT) }
+        bytes[8..24].copy_from_slice(&octets);
+        bytes[24..].copy_from_slice(&port.unwrap_or_default().to_be_bytes());
+        let length = if port.is_some() { 26 } else { 24 };
+        Self { bytes: Bytes::Source(bytes, length), timeout: timeout.unwrap_or(DEFAULT_TIMEOUT) }
     }
 
     /// That a rule made.
@@ -45,7 +55,7 @@ impl Key {
     #[must_use]
     pub fn bytes(&self) -> &[u8] {
         match &self.bytes {
-            Bytes::Client(bytes) => bytes,
+            Bytes::Source(bytes, length) => &bytes[..*length],
             Bytes::Other(bytes) => bytes,
         }
     }
@@ -59,21 +69,34 @@ impl Key {
 
 #[cfg(test)]
 mod tests {
+    use std::net::IpAddr;
+
     use super::*;
+    use crate::persistence::Source;
+
+    fn key(prefix: [u8; 8], client: &str) -> Key {
+        Source::ADDRESS.key(prefix, client.parse().unwrap(), None)
+    }
 
     #[test]
     fn virtuals_and_clients_have_keys_of_their_own() {
-        let of = |virtual_, client: &str| Key::of_client(key_prefix(virtual_), client.parse().unwrap(), None);
-        let all = [of("a", "192.0.2.1"), of("b", "192.0.2.1"), of("a", "192.0.2.2"), of("a", "2001:db8::1")];
+        let of = |virtual_, client| key(key_prefix(virtual_), client);
+        let all = [
+            of("a", "192.0.2.1:1"),
+            of("b", "192.0.2.1:1"),
+            of("a", "192.0.2.2:1"),
+            of("a", "[2001:db8::1]:1"),
+            key(group_prefix("a"), "192.0.2.1:1"),
+            key(group_prefix("b"), "192.0.2.1:1"),
+        ];
         for (place, one) in all.iter().enumerate() {
             assert!(all[place + 1..].iter().all(|other| other.bytes() != one.bytes()));
         }
-        assert_eq!(of("a", "::ffff:192.0.2.1").bytes(), of("a", "192.0.2.1").bytes());
         // A rule that gives the address as its key means the same client.
         let octets = shunt_wire::Address::from("192.0.2.1".parse::<IpAddr>().unwrap()).octets();
-        assert_eq!(Key::of_rule(key_prefix("a"), &octets, Some(5)).bytes(), of("a", "192.0.2.1").bytes());
+        assert_eq!(Key::of_rule(key_prefix("a"), &octets, None).bytes(), of("a", "192.0.2.1:1").bytes());
         assert_eq!(
-            (of("a", "192.0.2.1").timeout(), Key::of_rule([0; 8], b"x", Some(5)).timeout()),
+            (of("a", "192.0.2.1:1").timeout(), Key::of_rule([0; 8], b"x", Some(5)).timeout()),
             (3_600_000, 5)
         );
     }

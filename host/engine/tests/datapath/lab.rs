@@ -45,7 +45,7 @@ use shunt_engine::datapath::{
 use shunt_engine::hash::Keyed;
 use shunt_engine::member::{Admin, MemberState};
 use shunt_engine::network::{Hop, Interface, Network, Prefix, Route, Vlan};
-use shunt_engine::persistence::PersistenceTable;
+use shunt_engine::persistence::{PersistenceTable, Source, key_prefix};
 use shunt_engine::snat;
 use shunt_wire::{Address, Endpoint, Family, FlowKey, Mac, icmp, ip};
 
@@ -294,7 +294,9 @@ impl Lab {
                 "mss" => virtual_.mss = Some(number(words.next()?)?),
                 "idle" => virtual_.idle = Some(number(words.next()?)?),
                 "persist" => {
-                    virtual_.persistence = Some(SourcePersistence { timeout: number(words.next()?)? });
+                    let prefix = key_prefix(&virtual_.name);
+                    let (source, timeout) = (Source::ADDRESS, number(words.next()?)?);
+                    virtual_.persistence = Some(SourcePersistence { source, prefix, timeout });
                 }
                 "syn-rate" => virtual_.limits.syn_rate = Some(number(words.next()?)?),
                 "flow-rate" => virtual_.limits.flow_rate = Some(number(words.next()?)?),

@@ -16,7 +16,8 @@ use shunt_sys::xdp::Wanted;
 use shunt_wire::Address;
 
 use crate::control::ports::Named;
-use shunt_config::model;
+use shunt_config::model::{self, Persistence};
+use shunt_config::persistence::PersistBy;
 use shunt_runtime::PacketVirtual;
 
 /// A snapshot as a worker takes it over.
@@ -195,9 +196,7 @@ impl Names<'_> {
             tunnel_sources: TunnelSources::new(settings.tunnel_sources.iter().copied().map(Address::from)),
             mss: settings.mss,
             translation: settings.translation.clone(),
-            persistence: settings
-                .persistence
-                .map(|timeout| SourcePersistence { timeout: milliseconds(timeout) }),
+            persistence: settings.persistence.as_ref().and_then(|it| source(it, &settings.name)),
             return_to_sender: settings.return_to_sender,
             idle: settings.timeouts.idle.map(milliseconds),
             limits: Limits { flow_rate, ..settings.limits },
@@ -213,6 +212,18 @@ impl Names<'_> {
             }),
             name,
         })
+    }
+}
+
+/// How a client is bound by its address, of a virtual.
+fn source(settings: &Persistence, virtual_: &str) -> Option<SourcePersistence> {
+    match (&settings.by, settings.timeout) {
+        (PersistBy::Source(source), Some(timeout)) => Some(SourcePersistence {
+            source: *source,
+            prefix: Persistence::prefix(Some(settings), virtual_),
+            timeout: milliseconds(timeout),
+        }),
+        _ => None,
     }
 }
 

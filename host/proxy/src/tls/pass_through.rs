@@ -115,8 +115,8 @@ fn choose(
             let timeout = key.timeout.and_then(|it| u64::try_from(it.as_millis()).ok()).or(configured);
             Some(Key::of_rule(view.binding_prefix, &key.key, timeout))
         }
-        (None, Some(PersistBy::Source(_))) => {
-            Some(Key::of_client(view.binding_prefix, flow.client.ip(), configured))
+        (None, Some(PersistBy::Source(source))) => {
+            Some(source.key(view.binding_prefix, flow.client, configured))
         }
         // Cookies are in requests.
         (None, Some(PersistBy::Cookie(_)) | None) => None,

@@ -11,6 +11,7 @@ use super::pool::Member;
 use super::translation::Translation;
 use super::tunnel_sources::TunnelSources;
 use crate::member::MemberState;
+use crate::persistence::Source;
 
 /// A virtual server whose packets Shunt forwards.
 ///
@@ -76,6 +77,9 @@ pub enum Transport {
 /// A client address stays with its member.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SourcePersistence {
+    pub source: Source,
+    /// Keeps the keys apart from those of other virtuals, or of other groups of such.
+    pub prefix: [u8; 8],
     /// After its last new flow, in milliseconds.
     pub timeout: u64,
 }

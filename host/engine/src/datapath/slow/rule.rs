@@ -44,11 +44,14 @@ pub(super) fn choose(
     if pool.is_none() && !has_one {
         return Err(DropReason::NoPool);
     }
-    let configured = virtual_.persistence.map(|persistence| persistence.timeout);
-    let prefix = || key_prefix(&virtual_.name);
+    let configured = virtual_.persistence;
     let key = match (&persist, configured) {
-        (Some(persist), _) => Some(Key::of_rule(prefix(), &persist.key, persist.timeout.or(configured))),
-        (None, Some(_)) => Some(Key::of_client(prefix(), first.client().address.to_ip(), configured)),
+        (Some(persist), _) => {
+            let prefix = configured.map_or_else(|| key_prefix(&virtual_.name), |it| it.prefix);
+            let timeout = persist.timeout.or(configured.map(|it| it.timeout));
+            Some(Key::of_rule(prefix, &persist.key, timeout))
+        }
+        (None, Some(it)) => Some(it.source.key(it.prefix, first.client().into(), Some(it.timeout))),
         (None, None) => None,
     };
     first.trace.at(Stage::Rule, || {

@@ -1,7 +1,6 @@
-//! A client is known by its address.
+//! A client is known by its address, or by a part of it.
 
 use shunt_config::persistence::Source;
-use shunt_engine::persistence::Key;
 
 use super::{Known, Recognise};
 use crate::http::phases::Transaction;
@@ -9,7 +8,7 @@ use crate::view::PoolView;
 
 impl Recognise for Source {
     fn recognise(&self, request: &Transaction, _: &PoolView) -> Known<'_> {
-        let client = request.stream.connection.flow.client.ip();
-        Known::ByKey(Key::of_client(request.view.binding_prefix, client, request.outlives()))
+        let client = request.stream.connection.flow.client;
+        Known::ByKey(self.key(request.view.binding_prefix, client, request.outlives()))
     }
 }
