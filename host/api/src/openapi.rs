@@ -9,9 +9,11 @@ use serde_json::{Map, Value, json};
 use crate::explain::Explained;
 use crate::flows::{DeletedFlow, FlowDetails, Flows};
 use crate::refusal::Refusal;
-use crate::requests::{Allowed, FlowsQuery, LoadQuery, LoadReference, MemberChange, Packet, Rollback};
+use crate::requests::{
+    Allowed, FlowsQuery, LoadQuery, LoadReference, MemberChange, Packet, PrioritiesChange, Rollback,
+};
 use crate::rules::{LoadedRule, Rules, Unloaded};
-use crate::status::{MemberStatus, Pools, ReloadSummary, Status};
+use crate::status::{MemberStatus, PoolStatus, Pools, ReloadSummary, Status};
 
 /// One thing that can be asked of the daemon.
 #[derive(Clone, Copy, Debug)]
@@ -108,7 +110,7 @@ const fn answers<T: JsonSchema>(description: &'static str) -> Answer {
 }
 
 /// Everything that is served, in the order of the document.
-pub const OPERATIONS: [Operation; 15] = [
+pub const OPERATIONS: [Operation; 18] = [
     Operation::get("/v1/status", "status", "The state of everything.", answers::<Status>("The status.")),
     Operation::get("/v1/pools", "pools", "Pools and their members.", answers::<Pools>("The pools.")),
     Operation::change(
@@ -121,6 +123,35 @@ pub const OPERATIONS: [Operation; 15] = [
     )
     .description("The state stays over reloads, until the member leaves its pool or the process ends.")
     .takes::<MemberChange>(true, ""),
+    Operation::change(
+        "PUT",
+        "/v1/pools/{pool}/priorities",
+        "setPriorities",
+        "Moves members to other priority groups.",
+        answers::<PoolStatus>("The pool as it is now."),
+        &[400, 404, 409],
+    )
+    .description(
+        "They take effect at once and together, whatever `fail-back` says, and stay over reloads until they are reset, the \
+         members leave the pool or the process ends.",
+    )
+    .takes::<PrioritiesChange>(true, ""),
+    Operation::change(
+        "DELETE",
+        "/v1/pools/{pool}/priorities",
+        "resetPriorities",
+        "Gives all members their configured priorities.",
+        answers::<PoolStatus>("The pool as it is now."),
+        &[404, 409],
+    ),
+    Operation::change(
+        "POST",
+        "/v1/pools/{pool}/fail-back",
+        "failBack",
+        "Has the highest priority groups used again that have enough usable members.",
+        answers::<PoolStatus>("The pool as it is now."),
+        &[404, 409],
+    ),
     Operation::get(
         "/v1/rules",
         "rules",

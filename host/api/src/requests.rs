@@ -1,5 +1,7 @@
 //! What bodies and queries of requests may say. Unlike answers they are refused where they say more.
 
+use std::collections::BTreeMap;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -9,6 +11,14 @@ use serde::{Deserialize, Serialize};
 pub struct MemberChange {
     /// `enabled`, `draining` or `disabled`.
     pub admin: String,
+}
+
+/// Which priority groups members are in.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PrioritiesChange {
+    /// By the address and port of the member. The others keep theirs.
+    pub priorities: BTreeMap<String, u16>,
 }
 
 /// A pack that the daemon gets from a registry.

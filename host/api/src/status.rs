@@ -79,7 +79,20 @@ pub struct PoolStatus {
     pub name: String,
     pub balance: String,
     pub usable: usize,
+    /// Members by their priority, the highest first.
+    pub groups: Vec<GroupStatus>,
     pub members: Vec<MemberStatus>,
+}
+
+/// The members of a pool that have one priority.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", default)]
+pub struct GroupStatus {
+    pub priority: u16,
+    pub members: usize,
+    pub usable: usize,
+    /// Its members can be chosen.
+    pub in_use: bool,
 }
 
 /// A member of a pool.
@@ -88,6 +101,8 @@ pub struct PoolStatus {
 pub struct MemberStatus {
     pub address: String,
     pub weight: u32,
+    /// Its priority group: the operator's, else as configured.
+    pub priority: u16,
     /// The state by its monitor: `up` or `down`; `up` without a monitor.
     pub health: String,
     /// Why it is down, or the result of the last probe to its own address.

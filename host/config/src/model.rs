@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use shunt_engine::balance::Balance;
+use shunt_engine::balance::groups::{self, Priority};
 use shunt_engine::datapath::{self, ModeName, Translation, Transport};
 use shunt_engine::network::Prefix;
 use shunt_rules::trust::{Pattern, Source};
@@ -343,6 +344,8 @@ pub struct Pool {
     pub tls: Option<MemberTls>,
     /// Connections to members begin with a PROXY header of this version.
     pub proxy_protocol: Option<ProxyVersion>,
+    /// `min-members = 2`, `fail-back = "30s"`: which priority groups are in use.
+    pub groups: groups::Policy,
     /// In the order of the file; addresses are unique within the pool; at least one.
     pub members: Vec<Member>,
 }
@@ -372,6 +375,8 @@ pub struct Member {
     pub address: SocketAddr,
     /// 1 to 256. Default 1.
     pub weight: u32,
+    /// Members of one priority are a group; the highest comes first. Default 0.
+    pub priority: Priority,
     /// What it is called in TLS; there with `tls` of the pool only.
     pub server_name: Option<String>,
 }

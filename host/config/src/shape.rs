@@ -6,6 +6,7 @@ use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use shunt_engine::balance::groups::FailBack;
 use shunt_engine::network::Prefix;
 use toml::de::DeValue;
 
@@ -142,6 +143,17 @@ pub(super) fn listen_address() -> Text<SocketAddr> {
 pub(super) fn member_address() -> Text<SocketAddr> {
     let what = Type::Text { what: "an address and port", pattern: None };
     Text { what, parse: text::member_address, write: SocketAddr::to_string }
+}
+
+/// When higher priority groups are used again.
+pub(super) fn fail_back() -> Text<FailBack> {
+    let what = Type::Text { what: "`immediate`, `manual` or a duration", pattern: None };
+    let write = |fail_back: &FailBack| match fail_back {
+        FailBack::Immediate => "immediate".to_owned(),
+        FailBack::Manual => "manual".to_owned(),
+        FailBack::After(time) => DURATION.show(*time),
+    };
+    Text { what, parse: text::fail_back, write }
 }
 
 /// A cookie's name.

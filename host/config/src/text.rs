@@ -7,6 +7,7 @@ use std::ops::RangeInclusive;
 use std::path::Path;
 
 use http::uri::PathAndQuery;
+use shunt_engine::balance::groups::FailBack;
 use shunt_engine::network::Prefix;
 use shunt_wire::Address;
 use shunt_wire::authority::is_host;
@@ -14,6 +15,7 @@ use shunt_wire::authority::is_host;
 use super::model::Target;
 use super::report::{Cause, Refusal};
 use super::suggest::quoted;
+use super::units::DURATION;
 
 /// Names stand in URLs of the admin socket, in labels of metrics and in `virtual/rule`.
 pub(super) const NAME_PATTERN: &str = "^[A-Za-z0-9_][A-Za-z0-9._-]{0,63}$";
@@ -278,6 +280,23 @@ pub(super) fn server_name(text: &str) -> Result<String, Refusal> {
         return Ok(name.to_ascii_lowercase());
     }
     Err(refusal("write a DNS name without port or path, such as `shop.example`; other letters as `xn--…`"))
+}
+
+/// A word, or how long.
+pub(super) fn fail_back(text: &str) -> Result<FailBack, Refusal> {
+    const DAY: u64 = 24 * 60 * 60 * 1000;
+    match text {
+        "immediate" => Ok(FailBack::Immediate),
+        "manual" => Ok(FailBack::Manual),
+        _ if text.starts_with(|it: char| it.is_ascii_digit()) => {
+            DURATION.parse(text, &(1..=DAY)).map(FailBack::After)
+        }
+        _ => {
+            let message = format!("{} does not say when to fail back", quoted(text));
+            Err(Refusal::new(Cause::BadValue, message)
+                .help("use `\"immediate\"`, `\"manual\"` or a time such as `\"30s\"`"))
+        }
+    }
 }
 
 /// A name, or a wildcard for one label (RFC 9525 section 6.3).

@@ -4,6 +4,7 @@
 
 pub mod choose;
 mod destination_hash;
+pub mod groups;
 mod least_connections;
 mod rendezvous;
 mod round_robin;
@@ -15,6 +16,7 @@ mod weighted_round_robin;
 
 use std::net::SocketAddr;
 
+use groups::Priority;
 use shunt_wire::{Address, Endpoint};
 
 /// The members of a pool as one request or flow finds them.
@@ -31,6 +33,16 @@ pub trait Members {
     fn serves_bound(&self, place: usize) -> bool;
 
     fn place(&self, member: SocketAddr) -> Option<usize>;
+
+    /// The member's priority, where the pool has [groups].
+    fn priority(&self, _place: usize) -> Priority {
+        0
+    }
+
+    /// Whether the member counts as usable for its group: whatever else this request or flow asks of it.
+    fn is_available(&self, place: usize) -> bool {
+        self.candidate(place).may_be_chosen()
+    }
 }
 
 /// What a choice needs to know of a member at this moment.

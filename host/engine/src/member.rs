@@ -9,6 +9,8 @@ use std::str::FromStr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, AtomicU32, Ordering::Relaxed};
 
+use crate::balance::groups::Priority;
+
 /// One member of one pool, shared by the workers and the control thread. It outlives reloads: a
 /// member that stays in the configuration keeps its state.
 ///
@@ -103,6 +105,37 @@ impl MemberState {
         self.is_up() && self.admin() != Admin::Disabled
     }
 
+    /// Its priority: the operator's, else as configured.
+    #[must_use]
+    pub fn priority(&self) -> Priority {
+        self.whole().standing.priority.load(Relaxed) as Priority
+    }
+
+    /// Whether the operator has set its priority.
+    #[must_use]
+    pub fn has_set_priority(&self) -> bool {
+        self.whole().standing.priority.load(Relaxed) & SET != 0
+    }
+
+    /// Sets its priority as the operator wants it, whatever is configured.
+    pub fn set_priority(&self, priority: Priority) {
+        self.whole().standing.priority.store(u32::from(priority) | SET, Relaxed);
+    }
+
+    /// Gives it the configured priority, in the place of the operator's too.
+    pub fn reset_priority(&self, configured: Priority) {
+        self.whole().standing.priority.store(configured.into(), Relaxed);
+    }
+
+    /// Takes in the configured priority; what the operator has set stays. Gives whether it is another now.
+    pub fn configure_priority(&self, configured: Priority) -> bool {
+        let changes = !self.has_set_priority() && self.priority() != configured;
+        if changes {
+            self.reset_priority(configured);
+        }
+        changes
+    }
+
     /// The way into the tunnel to it, in modes that have one.
     #[must_use]
     pub fn tunnel(&self) -> &TunnelPath {
@@ -172,11 +205,16 @@ const UP: u8 = 0;
 const DOWN: u8 = 1;
 const AS_A_WHOLE: u8 = 2;
 
+/// Beside a priority: the operator has set it.
+const SET: u32 = 1 << 16;
+
 #[derive(Debug, Default)]
 struct Standing {
     /// [`UP`], [`DOWN`], or of a view [`AS_A_WHOLE`].
     side: AtomicU8,
     admin: AtomicU8,
+    /// A [`Priority`], with [`SET`] where it is the operator's.
+    priority: AtomicU32,
     /// Set in a [view](MemberState::view): who has the operator's will and the load.
     whole: Option<Arc<MemberState>>,
     tunnel: TunnelPath,
@@ -268,6 +306,18 @@ mod tests {
         assert_eq!([&member, &views[0], &views[1]].map(|it| it.active()), [2; 3]);
         drop(active);
         assert_eq!(member.active(), 0);
+    }
+
+    #[test]
+    fn the_operators_priority_comes_before_the_configured_one() {
+        let member = MemberState::new();
+        assert!(member.configure_priority(7) && !member.configure_priority(7));
+        assert_eq!((member.priority(), member.has_set_priority()), (7, false));
+        member.view().set_priority(9);
+        assert!(!member.configure_priority(8));
+        assert_eq!((member.priority(), member.has_set_priority()), (9, true));
+        member.reset_priority(8);
+        assert_eq!((member.priority(), member.has_set_priority()), (8, false));
     }
 
     #[test]

@@ -5,6 +5,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
 use shunt_engine::balance::Balance;
+use shunt_engine::balance::groups::Policy;
 use shunt_engine::datapath::{
     Datapath, Done, Driver, Dscp, Filter, Hooks, Limits, Member, ModeName, Modes, NewFlow, Options, Pool,
     PoolIndex, Ruling, Snapshot, SnatPool, SnatPoolIndex, SourcePersistence, Target, Translation, Translator,
@@ -112,6 +113,8 @@ impl Scene {
             balance: Balance::RoundRobin,
             members: members.collect(),
             bindings: Arc::new(PersistenceTable::new(16, [3, 4])),
+            policy: Policy::default(),
+            groups: Arc::default(),
         };
         let network = network();
         let options = Options { worker: 0, workers: 1, key: Keyed::new([1, 2]), flows: 24 };

@@ -9,12 +9,14 @@ use std::sync::Arc;
 
 use shunt_config::model::{Persistence, ProxyVersion};
 use shunt_engine::balance::choose::{self, Ask, Chosen, NotChosen};
+use shunt_engine::balance::groups::{Priority, Ranked};
 use shunt_engine::balance::{Candidate, Members, Selector};
 use shunt_engine::persistence::MemberTag;
 use shunt_rules::{Attachment, HookSet};
 use shunt_wire::Endpoint;
 
 use crate::member::MemberView;
+use shunt_runtime::clock;
 use shunt_runtime::counters::{Shard, VirtualCounters};
 use shunt_runtime::rules::attached::AttachedRule;
 use shunt_runtime::{Pool, Snapshot, Virtual};
@@ -217,6 +219,17 @@ impl PoolView {
         Ok((chosen, self.members.get(chosen.place).ok_or(NotChosen::NoMember)?))
     }
 
+    /// Its priority groups, where it has more than one.
+    pub(crate) fn ranked(&self) -> Option<Ranked<'_>> {
+        let groups = &self.pool.groups;
+        groups.are_ranked().then(|| Ranked {
+            groups,
+            policy: self.pool.settings.groups,
+            now: clock::monotonic_ms(),
+            only_explains: false,
+        })
+    }
+
     /// Its members as a request finds them that has `tried` some.
     pub(crate) fn untried<'a>(&'a self, tried: &'a [SocketAddr]) -> Untried<'a> {
         Untried { pool: self, tried }
@@ -269,5 +282,15 @@ impl Members for Untried<'_> {
 
     fn place(&self, member: SocketAddr) -> Option<usize> {
         self.pool.place(member)
+    }
+
+    fn priority(&self, place: usize) -> Priority {
+        self.pool.members.get(place).map_or(0, |member| member.state.priority())
+    }
+
+    /// Also one that this request has tried: groups are for all.
+    fn is_available(&self, place: usize) -> bool {
+        let member = self.pool.members.get(place);
+        member.is_some_and(|member| member.state.usable_for_new() && member.weight > 0)
     }
 }

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use shunt_engine::balance::groups::Groups;
 use shunt_engine::member::MemberState;
 use shunt_engine::persistence::PersistenceTable;
 use shunt_rules::RuleStats;
@@ -24,9 +25,12 @@ pub struct Registry {
     hash_key: [u64; 2],
     virtuals: HashMap<String, Arc<Sharded<VirtualCounters>>>,
     bindings: HashMap<String, Arc<PersistenceTable<SocketAddr>>>,
+    groups: HashMap<String, Arc<Groups>>,
     members: HashMap<(String, SocketAddr), LiveMember>,
     /// Views of members: by virtual, pool and address.
     on_path: HashMap<(String, String, SocketAddr), Arc<MemberState>>,
+    /// By virtual and pool.
+    groups_on_path: HashMap<(String, String), Arc<Groups>>,
     rules: HashMap<String, Arc<RuleStats>>,
 }
 
@@ -38,8 +42,10 @@ impl Registry {
             hash_key,
             virtuals: HashMap::new(),
             bindings: HashMap::new(),
+            groups: HashMap::new(),
             members: HashMap::new(),
             on_path: HashMap::new(),
+            groups_on_path: HashMap::new(),
             rules: HashMap::new(),
         }
     }
@@ -73,11 +79,22 @@ impl Registry {
         let bindings = Arc::clone(self.bindings.entry(name.clone()).or_insert_with(new_table));
         let members = settings.members.iter().map(|member| {
             let key = (name.clone(), member.address);
-            let new_member = || (MemberState::new(), Sharded::new(workers));
+            let new_member = || {
+                let state = MemberState::new();
+                state.configure_priority(member.priority);
+                (state, Sharded::new(workers))
+            };
             let (state, counters) = self.members.entry(key).or_insert_with(new_member);
             Member { settings: member.clone(), state: Arc::clone(state), counters: Arc::clone(counters) }
         });
-        Pool { members: members.collect(), settings: settings.clone(), tls: None, bindings }
+        let members: Vec<Member> = members.collect();
+        let new_groups = || {
+            let groups = Groups::default();
+            groups.rank(members.iter().map(|it| it.state.priority()), false);
+            Arc::new(groups)
+        };
+        let groups = Arc::clone(self.groups.entry(name.clone()).or_insert_with(new_groups));
+        Pool { members, settings: settings.clone(), tls: None, bindings, groups }
     }
 
     /// The pools that a virtual probes on the service path.
@@ -93,15 +110,26 @@ impl Registry {
             (address, Arc::clone(self.on_path.entry(key).or_insert_with(|| member.state.view())))
         };
         probed
-            .map(|pool| PathPool {
-                pool: pool.settings.name.clone(),
-                members: pool.members.iter().map(|member| view(pool, member)).collect(),
+            .map(|pool| {
+                let name = &pool.settings.name;
+                let members: Vec<_> = pool.members.iter().map(|member| view(pool, member)).collect();
+                let new_groups = || {
+                    let groups = Groups::default();
+                    groups.rank(members.iter().map(|(_, state)| state.priority()), false);
+                    Arc::new(groups)
+                };
+                let key = (virtual_.name.clone(), name.clone());
+                let groups = Arc::clone(self.groups_on_path.entry(key).or_insert_with(new_groups));
+                PathPool { pool: name.clone(), members, groups }
             })
             .collect()
     }
 
-    /// Forgets what is not in force any more.
+    /// Takes in what a snapshot says of the members that it has, and forgets what is not in force any more.
     pub fn retain(&mut self, snapshot: &Snapshot) {
+        for pool in &snapshot.pools {
+            configure_priorities(snapshot, pool);
+        }
         self.virtuals.retain(|name, _| snapshot.virtual_named(name).is_some());
         self.bindings.retain(|name, bindings| {
             let pool = snapshot.pool(name);
@@ -109,6 +137,10 @@ impl Registry {
                 bindings.retain(|address| pool.members.iter().any(|it| it.settings.address == *address));
             }
             pool.is_some()
+        });
+        self.groups.retain(|name, _| snapshot.pool(name).is_some());
+        self.groups_on_path.retain(|(name, pool), _| {
+            snapshot.packet_virtual(name).is_some_and(|it| it.on_path.iter().any(|it| it.pool == *pool))
         });
         self.members.retain(|(pool, address), _| {
             let pool = snapshot.pool(pool);
@@ -131,4 +163,25 @@ impl Registry {
             })
         });
     }
+}
+
+/// Has the groups of a pool follow the configured priorities.
+fn configure_priorities(snapshot: &Snapshot, pool: &Pool) {
+    let configure = |member: &Member| member.state.configure_priority(member.settings.priority);
+    let changed = pool.members.iter().filter(|it| configure(it)).count() > 0;
+    rank_groups(snapshot, pool, changed);
+}
+
+/// Has the groups of a pool follow the priorities of its members. Where they are `new`, groups begin anew.
+pub fn rank_groups(snapshot: &Snapshot, pool: &Pool, new: bool) {
+    for groups in groups_of(snapshot, pool) {
+        groups.rank(pool.members.iter().map(|it| it.state.priority()), new);
+    }
+}
+
+/// The groups of a pool: its own, and those of virtuals that probe it on the service path.
+pub fn groups_of<'a>(snapshot: &'a Snapshot, pool: &'a Pool) -> impl Iterator<Item = &'a Arc<Groups>> {
+    let on_path = snapshot.packet_virtuals.iter().flat_map(|it| &it.on_path);
+    let on_path = on_path.filter(|it| it.pool == pool.settings.name).map(|it| &it.groups);
+    std::iter::once(&pool.groups).chain(on_path)
 }

@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use shunt_engine::balance::groups::Groups;
 use shunt_engine::member::MemberState;
 use shunt_engine::persistence::PersistenceTable;
 use shunt_rules::Attachment;
@@ -51,6 +52,8 @@ pub struct PathPool {
     pub pool: String,
     /// In the order of the pool's. Each is a view of the pool's own state.
     pub members: Vec<(SocketAddr, Arc<MemberState>)>,
+    /// Which priority groups are in use by these.
+    pub groups: Arc<Groups>,
 }
 
 impl PathPool {
@@ -70,6 +73,8 @@ pub struct Pool {
     pub members: Vec<Member>,
     /// Keys bound to members, from source addresses and from rules. Shared by all workers.
     pub bindings: Arc<PersistenceTable<SocketAddr>>,
+    /// Which priority groups are in use, for all workers.
+    pub groups: Arc<Groups>,
 }
 
 pub struct Member {

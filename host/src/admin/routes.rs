@@ -17,9 +17,11 @@ use http_body::Body;
 use shunt_api::explain::Explained;
 use shunt_api::flows::{DeletedFlow, FlowDetails, Flows};
 use shunt_api::openapi;
-use shunt_api::requests::{Allowed, FlowsQuery, LoadQuery, LoadReference, MemberChange, Packet, Rollback};
+use shunt_api::requests::{
+    Allowed, FlowsQuery, LoadQuery, LoadReference, MemberChange, Packet, PrioritiesChange, Rollback,
+};
 use shunt_api::rules::{LoadedRule, Rules, Unloaded};
-use shunt_api::status::{MemberStatus, Pools, ReloadSummary, Status};
+use shunt_api::status::{MemberStatus, PoolStatus, Pools, ReloadSummary, Status};
 use shunt_engine::datapath::ModeName;
 use shunt_engine::flow::FlowId;
 use shunt_engine::member::Admin;
@@ -57,6 +59,9 @@ fn routes() -> Vec<(Method, &'static str, MethodRouter<SharedControl>)> {
         (Method::GET, "/v1/status", get(status)),
         (Method::GET, "/v1/pools", get(pools)),
         (Method::PUT, "/v1/pools/{pool}/members/{address}", put(set_member)),
+        (Method::PUT, "/v1/pools/{pool}/priorities", put(set_priorities)),
+        (Method::DELETE, "/v1/pools/{pool}/priorities", delete(reset_priorities)),
+        (Method::POST, "/v1/pools/{pool}/fail-back", post(fail_back)),
         (Method::GET, "/v1/rules", get(rules)),
         (
             Method::PUT,
@@ -96,16 +101,53 @@ async fn set_member(
     change: Result<Json<MemberChange>, JsonRejection>,
 ) -> Answer<MemberStatus> {
     let Path((pool, address)) = path.map_err(|error| bad_request(error.body_text()))?;
-    let address = SocketAddr::from_str(&address).map_err(|_| {
-        bad_request(format!("{address:?} is not the address of a member"))
-            .help("write an address and a port, such as 10.0.0.1:80")
-    })?;
+    let address = member_address(&address)?;
     let Json(change) = change.map_err(|error| bad_request(error.body_text()))?;
     let admin = change.admin.parse::<Admin>().map_err(|()| {
         bad_request(format!("{:?} is not a state of a member", change.admin))
             .help("use `enabled`, `draining` or `disabled`")
     })?;
     Ok(Json(for_change(&control).await?.set_member(&pool, address, admin, &actor(by)).await?))
+}
+
+async fn set_priorities(
+    State(control): State<SharedControl>,
+    by: By,
+    pool: Result<Path<String>, PathRejection>,
+    change: Result<Json<PrioritiesChange>, JsonRejection>,
+) -> Answer<PoolStatus> {
+    let Path(pool) = pool.map_err(|error| bad_request(error.body_text()))?;
+    let Json(change) = change.map_err(|error| bad_request(error.body_text()))?;
+    let mut priorities = Vec::new();
+    for (address, priority) in change.priorities {
+        priorities.push((member_address(&address)?, priority));
+    }
+    Ok(Json(for_change(&control).await?.set_priorities(&pool, &priorities, &actor(by)).await?))
+}
+
+async fn reset_priorities(
+    State(control): State<SharedControl>,
+    by: By,
+    pool: Result<Path<String>, PathRejection>,
+) -> Answer<PoolStatus> {
+    let Path(pool) = pool.map_err(|error| bad_request(error.body_text()))?;
+    Ok(Json(for_change(&control).await?.reset_priorities(&pool, &actor(by)).await?))
+}
+
+async fn fail_back(
+    State(control): State<SharedControl>,
+    by: By,
+    pool: Result<Path<String>, PathRejection>,
+) -> Answer<PoolStatus> {
+    let Path(pool) = pool.map_err(|error| bad_request(error.body_text()))?;
+    Ok(Json(for_change(&control).await?.fail_back(&pool, &actor(by)).await?))
+}
+
+fn member_address(text: &str) -> Result<SocketAddr, Refusal> {
+    SocketAddr::from_str(text).map_err(|_| {
+        bad_request(format!("{text:?} is not the address of a member"))
+            .help("write an address and a port, such as 10.0.0.1:80")
+    })
 }
 
 async fn load_rule(

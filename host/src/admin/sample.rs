@@ -14,8 +14,8 @@ use shunt_api::packets::{
 };
 use shunt_api::rules::{HookStatus, RuleStatus, RuleVersion, Signer, Times};
 use shunt_api::status::{
-    CertificateStatus, Difference, MemberStatus, OnPathStatus, PoolStatus, RevocationStatus, Status,
-    VirtualStatus,
+    CertificateStatus, Difference, GroupStatus, MemberStatus, OnPathStatus, PoolStatus, RevocationStatus,
+    Status, VirtualStatus,
 };
 
 pub(crate) fn status() -> Status {
@@ -69,6 +69,7 @@ pub(crate) fn status() -> Status {
             name: "web".to_owned(),
             balance: "least-connections".to_owned(),
             usable: 1,
+            groups: vec![GroupStatus { priority: 0, members: 2, usable: 1, in_use: true }],
             members: vec![
                 member("10.0.0.1:80", "up", "status 200"),
                 member("10.0.0.2:80", "down", "connection refused"),
@@ -239,6 +240,7 @@ fn member(address: &str, health: &str, reason: &str) -> MemberStatus {
     MemberStatus {
         address: address.to_owned(),
         weight: 1,
+        priority: 0,
         health: health.to_owned(),
         reason: Some(reason.to_owned()),
         on_path: vec![OnPathStatus {

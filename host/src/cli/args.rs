@@ -226,6 +226,25 @@ impl Allowing {
 pub(super) enum PoolCommand {
     /// List pools with their members
     List,
+    /// Move members to other priority groups, at once
+    Priority {
+        /// The pool's name
+        pool: String,
+        /// The member's address and port, and its priority: 10.0.0.1:80=10
+        #[arg(
+            value_name = "ADDRESS:PORT=PRIORITY", value_parser = member_priority,
+            required_unless_present = "configured"
+        )]
+        priorities: Vec<(SocketAddr, u16)>,
+        /// Give all members their configured priorities
+        #[arg(long, conflicts_with = "priorities")]
+        configured: bool,
+    },
+    /// Use the highest priority groups again that have enough usable members
+    FailBack {
+        /// The pool's name
+        pool: String,
+    },
 }
 
 #[derive(Debug, Subcommand)]
@@ -305,6 +324,13 @@ pub(super) struct MemberName {
 
 fn address(text: &str) -> Result<IpAddr, String> {
     text.parse().map_err(|_| "write an address, such as 192.0.2.7 or 2001:db8::7".to_owned())
+}
+
+fn member_priority(text: &str) -> Result<(SocketAddr, u16), String> {
+    let (address, priority) =
+        text.rsplit_once('=').ok_or("write a member and its priority, such as 10.0.0.1:80=10")?;
+    let priority = priority.parse().map_err(|_| "write a priority from 0 to 65535".to_owned())?;
+    Ok((address_and_port(address)?, priority))
 }
 
 fn address_and_port(text: &str) -> Result<SocketAddr, String> {

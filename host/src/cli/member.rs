@@ -1,10 +1,12 @@
-//! `shunt pool list` and `shunt member …`
+//! `shunt pool …` and `shunt member …`
+
+use std::collections::BTreeMap;
 
 use http::Method;
 use serde_json::json;
 use shunt_engine::member::Admin;
 
-use super::args::{MemberCommand, MemberName};
+use super::args::{MemberCommand, MemberName, PoolCommand};
 use super::client::{Body, Client};
 use super::failure::Failure;
 use super::format;
@@ -12,18 +14,39 @@ use super::screen::{Screen, Tone};
 use super::table::{Align, Cell, Table};
 use shunt_api::status::{MemberStatus, PoolStatus, Pools};
 
-/// Lists pools with their members.
+/// Lists pools, or changes which of their members are used.
 ///
 /// # Errors
-/// No daemon answers.
-pub(super) fn list(client: &Client, screen: &Screen) -> Result<(), Failure> {
+/// No daemon answers, or there is no such pool or member.
+pub(super) fn pool(command: PoolCommand, client: &Client, screen: &Screen) -> Result<(), Failure> {
+    let answer = match command {
+        PoolCommand::List => return list(client, screen),
+        PoolCommand::Priority { pool, configured: true, .. } => {
+            client.ask(Method::DELETE, &["pools", &pool, "priorities"], Body::None)?
+        }
+        PoolCommand::Priority { pool, priorities, .. } => {
+            let priorities: BTreeMap<String, u16> =
+                priorities.into_iter().map(|(address, priority)| (address.to_string(), priority)).collect();
+            let change = Body::Json(json!({ "priorities": priorities }));
+            client.ask(Method::PUT, &["pools", &pool, "priorities"], change)?
+        }
+        PoolCommand::FailBack { pool } => {
+            client.ask(Method::POST, &["pools", &pool, "fail-back"], Body::None)?
+        }
+    };
+    let pool = [client.read::<PoolStatus>(&answer)?];
+    screen.show(&answer, |paint| groups(&pool).render(paint));
+    Ok(())
+}
+
+fn list(client: &Client, screen: &Screen) -> Result<(), Failure> {
     let answer = client.get("pools")?;
     let pools = client.read::<Pools>(&answer)?.pools;
     screen.show(&answer, |paint| {
         if pools.is_empty() {
             return "no pools\n".to_owned();
         }
-        let tables = [summary(&pools), table(&pools), on_path(&pools)];
+        let tables = [summary(&pools), groups(&pools), table(&pools), on_path(&pools)];
         let shown = tables.iter().filter(|table| !table.is_empty()).map(|table| table.render(paint));
         shown.collect::<Vec<_>>().join("\n")
     });
@@ -66,6 +89,32 @@ fn summary(pools: &[PoolStatus]) -> Table {
         let tone = if pool.usable == 0 { Tone::Bad } else { Tone::Plain };
         let usable = format!("{} of {}", pool.usable, pool.members.len());
         table.row([(&pool.name).into(), (&pool.balance).into(), Cell::from(usable).tone(tone)]);
+    }
+    table
+}
+
+/// The priority groups of pools that have several.
+fn groups(pools: &[PoolStatus]) -> Table {
+    use Align::{Left, Right};
+    let mut table = Table::new([
+        ("POOL", Left),
+        ("PRIORITY", Right),
+        ("USABLE", Left),
+        ("IN USE", Left),
+        ("MEMBERS", Left),
+    ]);
+    for pool in pools.iter().filter(|pool| pool.groups.len() > 1) {
+        for group in &pool.groups {
+            let members = pool.members.iter().filter(|it| it.priority == group.priority);
+            let members: Vec<&str> = members.map(|it| it.address.as_str()).collect();
+            table.row([
+                (&pool.name).into(),
+                u32::from(group.priority).into(),
+                format!("{} of {}", group.usable, group.members).into(),
+                if group.in_use { "yes" } else { "no" }.into(),
+                members.join(" ").into(),
+            ]);
+        }
     }
     table
 }

@@ -78,7 +78,7 @@ fn dispatch(arguments: Arguments, screen: &Screen) -> Result<(), Failure> {
         Command::Check { config } => check::check(&config, screen),
         Command::Status => status::status(client, screen),
         Command::Reload(allowed) => reload::reload(allowed, client, screen),
-        Command::Pool(args::PoolCommand::List) => member::list(client, screen),
+        Command::Pool(command) => member::pool(command, client, screen),
         Command::Member(command) => member::set(command, client, screen),
         Command::Flow(command) => match command {
             FlowCommand::List(filter) => flow::list(&filter, client, screen),

@@ -83,6 +83,7 @@ async fn serve(
     tokio::select! {
         () = attend(&control, &mut signals, opened, &renewal) => {}
         () = control::follow_tls(&control) => {}
+        () = control::follow_groups(&control) => {}
     }
 
     // The admin socket stays, so that the drain can be watched; it takes no changes any more.

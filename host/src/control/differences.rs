@@ -25,6 +25,17 @@ impl Control {
         }
         let snapshot = self.snapshot.load();
         for pool in &snapshot.pools {
+            for member in pool.members.iter().filter(|it| it.state.has_set_priority()) {
+                differences.push(Difference {
+                    kind: "member".to_owned(),
+                    what: format!("{} in pool {}", member.settings.address, pool.settings.name),
+                    how: format!(
+                        "has priority {}, which is configured as {}",
+                        member.state.priority(),
+                        member.settings.priority
+                    ),
+                });
+            }
             for member in pool.members.iter().filter(|it| it.state.admin() != Admin::Enabled) {
                 differences.push(Difference {
                     kind: "member".to_owned(),

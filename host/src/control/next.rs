@@ -182,6 +182,7 @@ pub(super) fn with_tls(before: &Snapshot, renewed: &Renewed) -> Snapshot {
             tls: Some(Arc::clone(tls)),
             members: members.collect(),
             bindings: Arc::clone(&pool.bindings),
+            groups: Arc::clone(&pool.groups),
         })
     });
     Snapshot {

@@ -1,12 +1,14 @@
 //! What the process says of itself, in the shapes that the admin interface sends.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
 use shunt_api::counts::{MemberCounts, VirtualCounts};
 use shunt_api::packets::PacketStatus;
 use shunt_api::rules::{HookStatus, RuleStatus, RuleVersion, Signer, Times};
 use shunt_api::status::{
-    CertificateStatus, MemberStatus, OnPathStatus, PoolStatus, RevocationStatus, Status, VirtualStatus,
+    CertificateStatus, GroupStatus, MemberStatus, OnPathStatus, PoolStatus, RevocationStatus, Status,
+    VirtualStatus,
 };
 
 use crate::control::Control;
@@ -68,11 +70,12 @@ impl Control {
         }
     }
 
-    fn pool_status(&self, pool: &Pool, packets: Option<&PacketStatus>) -> PoolStatus {
+    pub(super) fn pool_status(&self, pool: &Pool, packets: Option<&PacketStatus>) -> PoolStatus {
         PoolStatus {
             name: pool.settings.name.clone(),
             balance: pool.settings.balance.as_str().to_owned(),
             usable: pool.members.iter().filter(|it| it.state.usable_for_new()).count(),
+            groups: group_statuses(pool),
             members: pool.members.iter().map(|it| self.member_status(pool, it, packets)).collect(),
         }
     }
@@ -90,6 +93,7 @@ impl Control {
         MemberStatus {
             address,
             weight: member.settings.weight,
+            priority: member.state.priority(),
             health: health(member.state.is_up()),
             reason: self.monitors.reason(&pool.settings.name, member.settings.address),
             on_path: self
@@ -108,6 +112,20 @@ impl Control {
             counts: MemberCounts::sum(member.counters.shards(), Count::get),
         }
     }
+}
+
+fn group_statuses(pool: &Pool) -> Vec<GroupStatus> {
+    let in_use = super::groups::in_use(pool);
+    let mut groups: BTreeMap<u16, GroupStatus> = BTreeMap::new();
+    for member in &pool.members {
+        let priority = member.state.priority();
+        let group = groups.entry(priority).or_default();
+        group.priority = priority;
+        group.members += 1;
+        group.usable += usize::from(member.state.usable_for_new());
+        group.in_use = in_use.is_some_and(|it| it.has(priority));
+    }
+    groups.into_values().rev().collect()
 }
 
 fn certificate_status(served: &Served) -> CertificateStatus {

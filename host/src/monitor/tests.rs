@@ -9,6 +9,7 @@ use super::probe::{Failure, Good, Probe};
 use super::*;
 use shunt_config::monitors::{Http, Probe as Does, Tcp, Udp};
 use shunt_engine::balance::Balance;
+use shunt_engine::balance::groups::Policy;
 use shunt_runtime::counters::Sharded;
 use shunt_runtime::{Member, Pool};
 
@@ -216,7 +217,7 @@ async fn a_long_body_is_not_read_to_its_end() {
 }
 
 fn snapshot(members: &[(SocketAddr, &Arc<MemberState>)], monitor: Option<model::Monitor>) -> Snapshot {
-    let settings = |address| model::Member { address, weight: 1, server_name: None };
+    let settings = |address| model::Member { address, weight: 1, priority: 0, server_name: None };
     let pool = Pool {
         settings: model::Pool {
             name: "web".to_owned(),
@@ -226,6 +227,7 @@ fn snapshot(members: &[(SocketAddr, &Arc<MemberState>)], monitor: Option<model::
             keep_alive: 4 * SECOND,
             tls: None,
             proxy_protocol: None,
+            groups: Policy::default(),
             members: members.iter().map(|(address, _)| settings(*address)).collect(),
         },
         tls: None,
@@ -238,6 +240,7 @@ fn snapshot(members: &[(SocketAddr, &Arc<MemberState>)], monitor: Option<model::
             })
             .collect(),
         bindings: Arc::new(shunt_engine::persistence::PersistenceTable::new(16, [1, 2])),
+        groups: Arc::default(),
     };
     Snapshot { epoch: 1, pools: vec![Arc::new(pool)], ..Snapshot::empty() }
 }

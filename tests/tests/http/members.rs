@@ -1,5 +1,6 @@
 //! Which member gets a request, and what happens when it does not take it.
 
+mod groups;
 mod grpc;
 mod real;
 

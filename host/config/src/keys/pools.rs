@@ -3,12 +3,13 @@
 use std::time::Duration;
 
 use shunt_engine::balance::Balance;
+use shunt_engine::balance::groups::{FailBack, Policy};
 
 use super::super::containers::{list, once, table as in_table};
 use super::super::model::{Member, MemberProtocol, Monitor, Pool, ProxyVersion};
 use super::super::monitors::{self, Probe};
 use super::super::report::{Cause, Refusal};
-use super::super::shape::{duration, integer, member_address, name, one_of, server_name, target};
+use super::super::shape::{duration, fail_back, integer, member_address, name, one_of, server_name, target};
 use super::super::units::{DURATION, milliseconds};
 use super::super::walk::Table;
 use super::tls::member_tls;
@@ -78,6 +79,20 @@ pub(in super::super) fn pool(table: &mut Table<'_>) -> Option<Pool> {
          only. The monitor says that its connections are Shunt's own.",
         one_of(&[("v1", ProxyVersion::V1), ("v2", ProxyVersion::V2)]),
     );
+    let min_members = table.or(
+        "min-members",
+        "How many usable members the priority groups in use have together: while there are fewer, members of the next \
+         lower `priority` take part.",
+        integer(1..=10_000u32),
+        Policy::default().min_members,
+    );
+    let fail_back = table.or(
+        "fail-back",
+        "When members of a higher `priority` that had no usable member are used again: `immediate`, once they have enough; \
+         a time, once they had enough for so long; `manual`, once the operator says so by `shunt pool fail-back`.",
+        fail_back(),
+        FailBack::Immediate,
+    );
     let members = table.required("members", "The members, at least one.", list(in_table(member)));
     if let Some(Monitor { probe: Probe::Http(http), .. }) = &mut monitor {
         http.http_2 = protocol == MemberProtocol::Http2;
@@ -101,6 +116,12 @@ pub(in super::super) fn pool(table: &mut Table<'_>) -> Option<Pool> {
             .help("add `tls = {}` to the pool, or remove `server-name` of its members");
         table.refuse("members", refusal);
     }
+    if table.wrote("min-members") && min_members as usize > members.len() {
+        let message = format!("`{min_members}` members cannot be usable: the pool has {}", members.len());
+        let refusal = Refusal::new(Cause::Conflict, message)
+            .help(format!("use at most `{}`, or add members", members.len()));
+        table.refuse("min-members", refusal);
+    }
     let alike = members.windows(2).all(|pair| pair[0].weight == pair[1].weight);
     let natural = if alike { Balance::RoundRobin } else { Balance::WeightedRoundRobin };
     Some(Pool {
@@ -111,6 +132,7 @@ pub(in super::super) fn pool(table: &mut Table<'_>) -> Option<Pool> {
         keep_alive,
         tls,
         proxy_protocol,
+        groups: Policy { min_members, fail_back },
         members,
     })
 }
@@ -124,12 +146,19 @@ fn member(table: &mut Table<'_>) -> Option<Member> {
     );
     let weight =
         table.or("weight", "Its share, in proportion to the weights of the others.", integer(1..=256u32), 1);
+    let priority = table.or(
+        "priority",
+        "Members of one priority are a group. The highest group is used; a lower one, such as of backup members, where the \
+         higher have fewer usable members than `min-members` of the pool.",
+        integer(0..=u16::MAX),
+        0,
+    );
     let server_name = table.optional(
         "server-name",
         "With `tls`: what it is called, in the place of the name that the pool gives its members.",
         server_name(),
     );
-    Some(Member { address: address?, weight, server_name })
+    Some(Member { address: address?, weight, priority, server_name })
 }
 
 fn monitor(table: &mut Table<'_>) -> Option<Monitor> {

@@ -3,6 +3,7 @@
 
 use std::net::SocketAddr;
 
+use super::groups::{OfGroups, Ranked};
 use super::{Ends, Members, Selector};
 use crate::persistence::{Key, PersistenceTable};
 
@@ -15,6 +16,8 @@ pub struct Ask<'a> {
     /// Where a client is bound to the member that is chosen for it.
     pub bind: Option<Bind<'a>>,
     pub ends: Ends,
+    /// Where members differ in their priority.
+    pub groups: Option<Ranked<'a>>,
     /// The middle of a connection whose beginning was not seen here.
     pub is_mid_stream: bool,
 }
@@ -69,7 +72,13 @@ pub fn choose(ask: &Ask<'_>, members: &impl Members, selector: &mut Selector) ->
     if ask.is_mid_stream && members.count() != 1 && !selector.balance().is_hash() {
         return Err(NotChosen::MidStream);
     }
-    let turn = selector.pick(&ask.ends, members).ok_or(NotChosen::NoMember)?;
+    let turn = match &ask.groups {
+        None => selector.pick(&ask.ends, members),
+        Some(ranked) => {
+            ranked.settle(members).and_then(|in_use| selector.pick(&ask.ends, &OfGroups { members, in_use }))
+        }
+    };
+    let turn = turn.ok_or(NotChosen::NoMember)?;
     let place = ask.bind.map_or(turn, |bind| bind.to(turn, members));
     Ok(Chosen { place, why: Why::Balanced })
 }
@@ -95,7 +104,7 @@ mod tests {
     const DOWN: Candidate = Candidate { usable: false, weight: 1, active: 0 };
 
     fn ask<'a>(named: Option<usize>, bound: Option<usize>) -> Ask<'a> {
-        Ask { named, bound, bind: None, ends: ends(1, 2), is_mid_stream: false }
+        Ask { named, bound, bind: None, ends: ends(1, 2), groups: None, is_mid_stream: false }
     }
 
     #[test]

@@ -130,6 +130,13 @@ fn each_member_says_why_not() {
         Standing::AnotherTurn,
     ];
     assert_eq!(standings(&told), expected);
+    let told = of(&[
+        "virtual shop 203.0.113.1:80 tcp nat",
+        "member 10.0.0.1:80 priority 1",
+        "member 10.0.0.2:80 priority 2",
+        "member 10.0.0.3:80 priority 3 down",
+    ]);
+    assert_eq!(standings(&told), [Standing::GroupNotInUse, Standing::Turn, Standing::Down]);
     let told = of(&["virtual shop 203.0.113.1:80 tcp nat", "member 10.0.0.1:80 down"]);
     assert_eq!(told.verdict, Verdict::Refuse { interface: ETH0, reason: DropReason::NoMember });
     assert_eq!(noted(&told, Stage::Selection), ["not forwarded: no-member"]);

@@ -37,6 +37,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use shunt_engine::balance::Balance;
+use shunt_engine::balance::groups::Policy;
 use shunt_engine::datapath::{
     Datapath, Dscp, Hooks, Limits, Member, ModeName, Modes, OnPath, Options, PersistKey, Pool, PoolIndex,
     Probed, Ruling, Snapshot, SnatPool, SnatPoolIndex, SourcePersistence, Target, Translator, Transport,
@@ -86,6 +87,8 @@ impl Default for Lab {
                 balance: Balance::RoundRobin,
                 members: Vec::new(),
                 bindings: Arc::new(PersistenceTable::new(1000, [7, 7])),
+                policy: Policy::default(),
+                groups: Arc::default(),
             },
             snat_pools: Vec::new(),
             options: Options { worker: 0, workers: 1, key: Keyed::new([1, 2]), flows: 1000 },
@@ -313,7 +316,8 @@ impl Lab {
                 "probe-from" => {
                     let from = address(words.next()?)?;
                     self.add_probe_link(from);
-                    virtual_.on_path = Some(OnPath { from, link: PROBES, health: Vec::new() });
+                    virtual_.on_path =
+                        Some(OnPath { from, link: PROBES, health: Vec::new(), groups: Vec::new() });
                 }
                 "no-pool" => virtual_.pool = None,
                 "return" => virtual_.return_to_sender = true,
@@ -359,6 +363,7 @@ impl Lab {
         while let Some(word) = words.0.next() {
             match word {
                 "weight" => weight = number(words.next()?)?,
+                "priority" => state.set_priority(number(words.next()?)?),
                 "down" => state.set_up(false),
                 "down-on-path" => on_path.set_up(false),
                 "draining" => state.set_admin(Admin::Draining),
@@ -370,6 +375,7 @@ impl Lab {
             Some(place) => self.pool.members[place].weight = weight,
             None => self.pool.members.push(Member { endpoint, weight, state }),
         }
+        self.pool.groups.rank(self.pool.members.iter().map(|it| it.state.priority()), true);
         Ok(())
     }
 }

@@ -209,6 +209,11 @@ impl Names<'_> {
                     .iter()
                     .filter_map(|it| Some((pool(&it.pool)?, states(it))))
                     .collect(),
+                groups: virtual_
+                    .on_path
+                    .iter()
+                    .filter_map(|it| Some((pool(&it.pool)?, Arc::clone(&it.groups))))
+                    .collect(),
             }),
             name,
         })
@@ -242,6 +247,8 @@ fn pool(pool: &shunt_runtime::Pool) -> Pool {
         balance: pool.settings.balance,
         members: pool.members.iter().map(member).collect(),
         bindings: Arc::clone(&pool.bindings),
+        policy: pool.settings.groups,
+        groups: Arc::clone(&pool.groups),
     }
 }
 

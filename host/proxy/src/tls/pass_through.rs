@@ -128,6 +128,7 @@ fn choose(
         bound: bound.and_then(|address| pool.place(address)),
         bind: key.as_ref().map(|key| Bind { bindings, key, now }),
         ends: Ends { client: flow.client.ip().into(), destination: flow.vip.ip().into(), url: 0 },
+        groups: pool.ranked(),
         is_mid_stream: false,
     };
     pool.choose(tried, &ask).ok().map(|(_, member)| Rc::clone(member))

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use shunt_wire::Endpoint;
 
 use crate::balance::Balance;
+use crate::balance::groups::{Groups, Policy};
 use crate::member::MemberState;
 use crate::persistence::PersistenceTable;
 use crate::snat;
@@ -18,6 +19,9 @@ pub struct Pool {
     pub members: Vec<Member>,
     /// Which client is bound to which member; the same table that proxies of the pool use.
     pub bindings: Arc<PersistenceTable<SocketAddr>>,
+    pub policy: Policy,
+    /// Which priority groups are in use; the same that proxies of the pool use.
+    pub groups: Arc<Groups>,
 }
 
 #[derive(Clone, Debug)]

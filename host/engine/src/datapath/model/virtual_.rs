@@ -7,9 +7,10 @@ use shunt_wire::{Address, Endpoint};
 use super::conflict::Conflict;
 use super::index::PoolIndex;
 use super::mode::{Mode, ModeName, Modes};
-use super::pool::Member;
+use super::pool::{Member, Pool};
 use super::translation::Translation;
 use super::tunnel_sources::TunnelSources;
+use crate::balance::groups::Groups;
 use crate::member::MemberState;
 use crate::persistence::Source;
 
@@ -61,6 +62,8 @@ pub struct OnPath {
     /// The members' health as it was found on this way, in the order of each pool's members. Pools without a
     /// monitor are not there.
     pub health: Vec<(PoolIndex, Vec<Arc<MemberState>>)>,
+    /// Which priority groups are in use by that health.
+    pub groups: Vec<(PoolIndex, Arc<Groups>)>,
 }
 
 /// The protocols that a virtual takes.
@@ -129,6 +132,14 @@ impl Virtual {
         let on_path = self.on_path.iter().flat_map(|it| &it.health);
         let mut of_pool = on_path.filter(|(index, _)| *index == pool);
         of_pool.next().and_then(|(_, members)| members.get(place)).unwrap_or(&member.state)
+    }
+
+    /// The groups of a pool that this virtual's flows use.
+    #[must_use]
+    pub fn groups<'a>(&'a self, index: PoolIndex, pool: &'a Pool) -> &'a Groups {
+        let on_path = self.on_path.iter().flat_map(|it| &it.groups);
+        let mut of_pool = on_path.filter(|(other, _)| *other == index);
+        of_pool.next().map_or(&pool.groups, |(_, groups)| groups)
     }
 
     pub(in crate::datapath) fn check(

@@ -8,6 +8,7 @@ use shunt_wire::Endpoint;
 use super::translation::Bridge;
 use super::{Choice, First};
 use crate::balance::choose::{self, Ask, Bind, NotChosen, Why};
+use crate::balance::groups::{InUse, Priority, Ranked};
 use crate::balance::{Candidate, Ends, Members};
 use crate::datapath::model::id::EntryId;
 use crate::datapath::model::index::PoolIndex;
@@ -44,8 +45,16 @@ pub(super) fn select(
     let virtual_ = first.virtual_;
     let pool = config.snapshot.pool(index).ok_or(DropReason::NoPool)?;
     let bridge = Bridge::new(&config.snapshot, virtual_, choice.mode, first.client().address);
+    let groups = virtual_.groups(index, pool);
+    let ranked = groups.are_ranked().then(|| Ranked {
+        groups,
+        policy: pool.policy,
+        now: first.now,
+        only_explains: first.trace.listens(),
+    });
     let among = Among { virtual_, index, pool, bridge };
-    first.trace.consider(|| among.considered(None));
+    let in_use = ranked.filter(|_| first.trace.listens()).and_then(|ranked| ranked.settle(&among));
+    first.trace.consider(|| among.considered(None, in_use));
     let named = match choice.named {
         Some(endpoint) => Some(pool.position(endpoint).ok_or(DropReason::NoSuchMember)?),
         None => None,
@@ -57,6 +66,7 @@ pub(super) fn select(
         bound: bound.and_then(|member| among.place(member)),
         bind: key.map(|key| Bind { bindings: &pool.bindings, key, now: first.now }),
         ends: Ends { client: first.client().address, destination: first.vip().address, url: 0 },
+        groups: ranked,
         is_mid_stream: first.is_mid_stream(),
     };
     let selector = accounting.entries.selector(&config.snapshot, index).ok_or(DropReason::NoPool)?;
@@ -71,7 +81,7 @@ pub(super) fn select(
         Why::Balanced if pool.balance.is_hash() => Standing::Hash,
         Why::Balanced => Standing::Turn,
     };
-    first.trace.consider(|| among.considered(Some((place, why))));
+    first.trace.consider(|| among.considered(Some((place, why)), in_use));
     let member = among.member(place).ok_or(DropReason::NoMember)?;
     first.trace.at(Stage::Selection, || format!("{} is chosen: {}", member.endpoint, why.means()));
     let entry = config.snapshot.member_entry(index, place).ok_or(DropReason::NoMember)?;
@@ -110,6 +120,16 @@ impl Members for Among<'_> {
     fn place(&self, member: SocketAddr) -> Option<usize> {
         self.pool.position(member.into())
     }
+
+    fn priority(&self, place: usize) -> Priority {
+        self.pool.members.get(place).map_or(0, |member| member.state.priority())
+    }
+
+    /// Groups are for clients of either family.
+    fn is_available(&self, place: usize) -> bool {
+        let member = self.pool.members.get(place);
+        member.is_some_and(|member| self.state(place, member).usable_for_new() && member.weight > 0)
+    }
 }
 
 impl Among<'_> {
@@ -134,7 +154,11 @@ impl Among<'_> {
     }
 
     /// What spoke for and against each member.
-    fn considered(&self, chosen: Option<(usize, Standing)>) -> impl Iterator<Item = Considered> {
+    fn considered(
+        &self,
+        chosen: Option<(usize, Standing)>,
+        in_use: Option<InUse>,
+    ) -> impl Iterator<Item = Considered> {
         (0..).zip(&self.pool.members).map(move |(place, member)| {
             let state = self.state(place, member);
             let why = match chosen {
@@ -144,6 +168,7 @@ impl Among<'_> {
                 _ if state.admin() == Admin::Draining => Standing::Draining,
                 _ if member.weight == 0 => Standing::WeightZero,
                 _ if self.bridge.why_not(member).is_some() => Standing::OtherFamily,
+                _ if in_use.is_some_and(|it| !it.has(state.priority())) => Standing::GroupNotInUse,
                 Some((_, Standing::Named)) => Standing::AnotherNamed,
                 Some((_, Standing::Bound)) => Standing::AnotherBound,
                 Some((_, Standing::Hash)) => Standing::AnotherHash,

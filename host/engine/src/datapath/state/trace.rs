@@ -67,6 +67,8 @@ pub enum Standing {
     WeightZero,
     /// The mode does not bring packets of the client's IP family to it.
     OtherFamily,
+    /// Its priority group is not in use.
+    GroupNotInUse,
     /// The rule named another one.
     AnotherNamed,
     /// The client is bound to another one.
@@ -166,6 +168,7 @@ impl Standing {
             Self::Draining => "draining",
             Self::WeightZero => "weight-zero",
             Self::OtherFamily => "other-family",
+            Self::GroupNotInUse => "group-not-in-use",
             Self::AnotherNamed => "another-named",
             Self::AnotherBound => "another-bound",
             Self::AnotherTurn => "another-turn",
@@ -187,6 +190,7 @@ impl Standing {
             Self::Draining => "draining: it gets no new clients",
             Self::WeightZero => "weight 0: it is never chosen",
             Self::OtherFamily => "of the other IP family, which the mode cannot bridge here",
+            Self::GroupNotInUse => "usable, but its priority group is not in use",
             Self::AnotherNamed => "usable, but the rule named another one",
             Self::AnotherBound => "usable, but the client is bound to another one",
             Self::AnotherTurn => "usable, but not its turn",

@@ -68,6 +68,7 @@ impl Transaction {
                     _ => 0,
                 },
             },
+            groups: pool.ranked(),
             is_mid_stream: false,
         };
         let (chosen, member) = pool.choose(&self.tried, &ask).ok()?;
