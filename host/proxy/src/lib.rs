@@ -5,6 +5,7 @@
 //! |---|---|
 //! | [`worker`] | a thread with its own runtime, listeners, rule instances and connections to members |
 //! | [`change`] | a change: listeners are opened before any worker takes the snapshot |
+//! | `accepting` | a socket that listens |
 //! | `listener` | accepts, asks `on-flow`, hands each connection to what serves it |
 //! | `member` | a member as a worker sees it, with the connections that are kept to it |
 //! | `view` | a worker's view of virtuals, pools and rules, built on the one before it |
@@ -19,6 +20,7 @@
 //! | `deadline` | the one time-out that a stream waits for at a moment |
 //! | `http` | HTTP: connections, their streams, and the phases of a request |
 
+mod accepting;
 pub mod change;
 mod client;
 mod connection;

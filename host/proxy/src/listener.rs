@@ -12,12 +12,13 @@ use std::time::Duration;
 
 use shunt_engine::network::Prefix;
 use shunt_rules::{Flow, FlowVerdict, Hook, Transport};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpStream;
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep, sleep_until, timeout, timeout_at};
 use tokio_rustls::rustls::{HandshakeKind, ServerConfig};
 use tokio_rustls::server::TlsStream;
 
+use crate::accepting::Accepting;
 use crate::client::{self, ClientStream};
 use crate::connection::Connection;
 use crate::proxy_protocol::{self, OfTls};
@@ -154,11 +155,11 @@ impl Listener {
     }
 
     /// Accepts until closed, and gives what is admitted to `protocol`.
-    pub(crate) async fn accept(self: Rc<Self>, socket: TcpListener, protocol: impl Serve) {
+    pub(crate) async fn accept(self: Rc<Self>, socket: Accepting, protocol: impl Serve) {
         loop {
             let accepted = tokio::select! {
                 biased;
-                accepted = socket.accept() => accepted,
+                accepted = socket.next() => accepted,
                 () = self.closing() => break,
             };
             match accepted {
@@ -178,12 +179,12 @@ impl Listener {
 
     /// Takes the connections whose handshakes the kernel has done, or is at, before the socket closes: clients have sent
     /// requests on them already, and closing the socket would reset them.
-    async fn accept_rest(self: &Rc<Self>, socket: TcpListener, protocol: impl Serve) {
+    async fn accept_rest(self: &Rc<Self>, socket: Accepting, protocol: impl Serve) {
         if let Err(error) = shunt_sys::listen::ignore_new_connections(&socket) {
             tracing::debug!(listen = %self.address, %error, "cannot filter new connections");
         }
         let until = Instant::now() + HANDSHAKES;
-        while let Ok(accepted) = timeout_at(until, socket.accept()).await {
+        while let Ok(accepted) = timeout_at(until, socket.next()).await {
             match accepted {
                 Ok((stream, client)) => self.admit(stream, client, protocol),
                 Err(error) if is_exhaustion(&error) => break,
@@ -191,12 +192,8 @@ impl Listener {
             }
         }
         // The worker has not waited for events since, which would tell of the last of them.
-        let Ok(socket) = socket.into_std() else { return };
-        while let Ok((stream, client)) = socket.accept() {
-            match stream.set_nonblocking(true).and_then(|()| TcpStream::from_std(stream)) {
-                Ok(stream) => self.admit(stream, client, protocol),
-                Err(error) => tracing::debug!(listen = %self.address, %error, "accept failed"),
-            }
+        while let Ok((stream, client)) = socket.next_now() {
+            self.admit(stream, client, protocol);
         }
     }
 

@@ -9,10 +9,10 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use tokio::net::TcpListener;
 use tokio::runtime::{Builder, LocalOptions};
 use tokio::sync::{mpsc, oneshot};
 
+use crate::accepting::Accepting;
 use crate::http::serve::Http;
 use crate::listener::Listener;
 use crate::member::SWEEP_EVERY;
@@ -97,7 +97,7 @@ async fn run(number: usize, mut inbox: mpsc::UnboundedReceiver<Command>) {
     // Those that a reload took out, until their last connection ends.
     let mut leaving: Vec<Rc<Listener>> = Vec::new();
     // Those that the next snapshot adds.
-    let mut prepared: HashMap<SocketAddr, TcpListener> = HashMap::new();
+    let mut prepared: HashMap<SocketAddr, Accepting> = HashMap::new();
     let mut sweep = tokio::time::interval(SWEEP_EVERY);
     let mut tick = tokio::time::interval(TICK);
     loop {
@@ -114,7 +114,7 @@ async fn run(number: usize, mut inbox: mpsc::UnboundedReceiver<Command>) {
             Some(Command::Prepare { sockets, done }) => {
                 let mut problems = Vec::new();
                 for (address, socket) in sockets {
-                    match TcpListener::from_std(socket) {
+                    match Accepting::new(socket) {
                         Ok(socket) => drop(prepared.insert(address, socket)),
                         Err(error) => problems.push(format!("cannot listen on {address}: {error}")),
                     }

@@ -2,6 +2,7 @@
 //!
 //! The one crate that may hold unsafe code; each block says why it is sound.
 
+pub mod accept;
 pub mod background;
 pub mod cores;
 mod ethtool;
