@@ -1,6 +1,6 @@
 //! A client's stream of bytes, with TLS or without.
 
-use std::io;
+use std::io::{self, Write};
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -30,6 +30,12 @@ pub(crate) trait ClientStream: AsyncRead + AsyncWrite + Unpin + 'static {
     /// As [`AsyncWrite::poll_write`], by the shortest way.
     fn poll_send(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         Pin::new(self).poll_write(cx, bytes)
+    }
+
+    /// The same, of the last that is sent. What is said of the end goes out with it, by [`AsyncWrite::poll_flush`] at the
+    /// latest.
+    fn poll_send_last(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        self.poll_send(cx, bytes)
     }
 }
 
@@ -69,6 +75,21 @@ impl ClientStream for TlsStream<TcpStream> {
             let _ = Pin::new(self).poll_flush(cx);
         }
         read
+    }
+
+    /// close_notify (RFC 8446 section 6.1) takes no write of its own.
+    fn poll_send_last(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        let (_, session) = self.get_mut();
+        match session.writer().write(bytes)? {
+            // The session holds as much as it may.
+            0 => self.poll_send(cx, bytes),
+            count => {
+                if count == bytes.len() {
+                    session.send_close_notify();
+                }
+                Poll::Ready(Ok(count))
+            }
+        }
     }
 }
 

@@ -91,7 +91,9 @@ impl<S: ClientStream> Http1Connection<S> {
                 }
             }
         };
-        if !matches!(end, End::Closed) || self.stream.connection.tls {
+        // With TLS the client is told of the end, if it was not with the answer.
+        let is_told = !self.stream.connection.tls || self.wire.has_ended();
+        if !matches!(end, End::Closed) || !is_told {
             Box::pin(self.end(end)).await;
         }
     }
@@ -207,7 +209,8 @@ impl<S: ClientStream> Http1Connection<S> {
         });
         drop(lines);
         head::give_spare(parts.headers);
-        let mut sending = Sending { framing, body, is_taken: framing == Framing::None, is_broken: false };
+        let mut sending =
+            Sending { framing, body, is_taken: framing == Framing::None, is_broken: false, stays };
         poll_fn(|cx| self.poll_answer(&mut sending, cx)).await?;
         self.wire.rest();
         drop(sending);
@@ -228,6 +231,9 @@ impl<S: ClientStream> Http1Connection<S> {
             let mut waits_for_body = false;
             while !sending.is_taken && self.wire.unwritten() < MOST_UNWRITTEN && !waits_for_body {
                 waits_for_body = sending.poll_take(&self.wire, cx).is_pending();
+            }
+            if sending.is_taken && !sending.is_broken && !sending.stays {
+                self.wire.end_with_this();
             }
             match self.wire.poll_write(cx, &self.stream.deadline) {
                 Poll::Ready(Err(_)) => return Poll::Ready(Err(End::Gone)),
@@ -332,6 +338,8 @@ struct Sending {
     is_taken: bool,
     /// It ended before its end.
     is_broken: bool,
+    /// The connection stays behind it.
+    stays: bool,
 }
 
 impl Sending {

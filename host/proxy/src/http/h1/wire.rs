@@ -73,6 +73,8 @@ struct Output {
     written: usize,
     /// The client did not take all of it at once.
     is_blocked: bool,
+    /// Nothing follows it.
+    is_last: bool,
 }
 
 /// What came of reading a head.
@@ -255,6 +257,18 @@ impl<S: ClientStream> Wire<S> {
         write(&mut output.bytes);
     }
 
+    /// What is to be written is the last, unless the client still sends: where one of TLS 1.2 is told of the end, it sends
+    /// no more (RFC 5246 section 7.2.1).
+    pub(super) fn end_with_this(&self) {
+        self.output.borrow_mut().is_last = self.received.borrow().body.is_none();
+    }
+
+    /// Whether all is written, and with it that nothing follows.
+    pub(super) fn has_ended(&self) -> bool {
+        let output = self.output.borrow();
+        output.is_last && output.is_written()
+    }
+
     /// Gives the memory back that an answer needed.
     pub(super) fn rest(&self) {
         let bytes = std::mem::take(&mut self.output.borrow_mut().bytes);
@@ -290,7 +304,12 @@ impl<S: ClientStream> Wire<S> {
             return Poll::Ready(Err(io::ErrorKind::NotConnected.into()));
         };
         while output.written < output.bytes.len() {
-            match stream.poll_send(cx, &output.bytes[output.written..]) {
+            let bytes = &output.bytes[output.written..];
+            let sent = match output.is_last {
+                true => stream.poll_send_last(cx, bytes),
+                false => stream.poll_send(cx, bytes),
+            };
+            match sent {
                 Poll::Ready(Ok(0)) => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
                 Poll::Ready(Ok(count)) => output.written += count,
                 Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
