@@ -14,6 +14,8 @@ use std::time::Duration;
 use tokio::task::unconstrained;
 use tokio::time::{Instant, Sleep, sleep_until};
 
+use crate::turn;
+
 /// What a stream waits for; it decides what happens when the time is up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Waiting {
@@ -112,7 +114,7 @@ impl Deadline {
     /// Waits for the next request, for the idle time from now on. The timer stays where it is: setting it costs a
     /// system call where it is the next of the worker's.
     pub(crate) fn rest(&self) {
-        self.wait_for(Waiting::Request, Instant::now() + self.idle);
+        self.wait_for(Waiting::Request, turn::now() + self.idle);
     }
 
     /// Waits no longer than `most` for the next request, from when the wait for it began.

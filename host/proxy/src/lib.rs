@@ -17,6 +17,7 @@
 //! | `route` | where a connection or a request is to go |
 //! | `tls` | what a client says before the handshake, and TLS that is passed through |
 //! | `done` | what rules are told at the end of a connection without requests |
+//! | `turn` | the time, read once for what is done at once |
 //! | `deadline` | the one time-out that a stream waits for at a moment |
 //! | `http` | HTTP: connections, their streams, and the phases of a request |
 
@@ -35,5 +36,6 @@ mod route;
 mod server;
 mod socket;
 mod tls;
+mod turn;
 mod view;
 pub mod worker;

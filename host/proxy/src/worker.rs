@@ -16,6 +16,7 @@ use crate::accepting::Accepting;
 use crate::http::serve::Http;
 use crate::listener::Listener;
 use crate::member::SWEEP_EVERY;
+use crate::turn;
 use crate::view::Views;
 use shunt_runtime::Snapshot;
 
@@ -61,6 +62,7 @@ impl Worker {
             let runtime = match Builder::new_current_thread()
                 .enable_io()
                 .enable_time()
+                .on_thread_unpark(turn::begin)
                 .build_local(LocalOptions::default())
             {
                 Ok(runtime) => runtime,

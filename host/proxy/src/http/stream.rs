@@ -7,11 +7,11 @@ use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
 use http::response;
-use tokio::time::Instant;
 
 use crate::connection::Connection;
 use crate::deadline::{Deadline, Waiting};
 use crate::http::tunnel::Tunnel;
+use crate::turn;
 use shunt_config::model::Timeouts;
 
 /// Informational answers that may wait for a client.
@@ -31,7 +31,7 @@ pub(crate) struct Stream {
 impl Stream {
     pub(crate) fn new(connection: &Rc<Connection>, timeouts: &Timeouts) -> Rc<Self> {
         // A client that has connected has the idle time to begin its first request, as for any later one.
-        let until = Instant::now() + timeouts.idle;
+        let until = turn::now() + timeouts.idle;
         let deadline = Deadline::new(Waiting::Request, until, timeouts.idle, timeouts.first_byte);
         Rc::new(Stream {
             connection: Rc::clone(connection),
@@ -78,6 +78,7 @@ mod tests {
     use std::time::Duration;
 
     use shunt_rules::{Exchange, Flow};
+    use tokio::time::Instant;
 
     use super::*;
 

@@ -35,6 +35,7 @@ use crate::http::stream::Stream;
 use crate::member::MemberView;
 use crate::proxy_protocol;
 use crate::server::ServerStream;
+use crate::turn;
 use carrier::Carrier;
 use connection::ServerConnection;
 use lifetime::Lifetime;
@@ -542,7 +543,7 @@ impl Lease {
             && !(is_head && kept.overruns.get())
         {
             connection.rest();
-            kept.keep(connection, Instant::now());
+            kept.keep(connection, turn::now());
         }
     }
 

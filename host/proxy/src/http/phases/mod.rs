@@ -32,6 +32,7 @@ use crate::http::h1::head::give_spare;
 use crate::http::problem::{OwnAnswer, Problem};
 use crate::http::stream::Stream;
 use crate::route::Route;
+use crate::turn;
 use crate::view::VirtualView;
 pub(crate) use head::{authority_of, is_same_authority};
 use send::Sent;
@@ -128,7 +129,8 @@ impl Transaction {
         let body_state = Rc::<RequestBodyState>::default();
         let connection = &stream.connection;
         let body = RequestBody::streamed(body, settings.limits.body, &body_state, &stream.deadline);
-        let started = Instant::now();
+        // What rules are told of times is exact.
+        let started = if view.hooks.contains(Hook::OnDone) { Instant::now() } else { turn::now() };
         match body {
             RequestBody::Empty => {
                 stream.deadline.wait_for(Waiting::FirstByte, started + settings.timeouts.first_byte);
