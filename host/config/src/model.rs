@@ -15,7 +15,7 @@ use shunt_engine::network::Prefix;
 use shunt_rules::trust::{Pattern, Source};
 use shunt_rules::{Budget, Grants, Isolation, OnFault};
 
-use super::monitors::Probe;
+use super::monitors::Monitor;
 use super::persistence::PersistBy;
 use super::tls::{ClientTls, MemberTls};
 
@@ -337,7 +337,10 @@ pub struct Pool {
     pub balance: Balance,
     /// What a proxy speaks with the members.
     pub protocol: MemberProtocol,
-    pub monitor: Option<Monitor>,
+    /// Empty: every member counts as up.
+    pub monitors: Vec<Monitor>,
+    /// How many of them must find a member up; at least 1, and at most as many as there are.
+    pub monitors_needed: usize,
     /// How long a proxy keeps an idle connection to a member that does not say how long it keeps it. Default 4 s.
     pub keep_alive: Duration,
     /// With members; `None`: no TLS.
@@ -391,27 +394,4 @@ pub struct SnatPool {
     pub ports: RangeInclusive<u16>,
     /// How long a port rests toward a server that closed first. Default 66 s.
     pub time_wait: Duration,
-}
-
-/// `monitor = { http = "/health", expect = 200, interval = "2s", … }`
-#[derive(Clone, Debug, PartialEq)]
-pub struct Monitor {
-    pub probe: Probe,
-    /// From the start of a probe to the start of the next. Default 5 s.
-    pub interval: Duration,
-    /// For one probe; at most `interval`. Default 2 s, or `interval` where that is shorter.
-    pub timeout: Duration,
-    /// Good probes in a row until a member is up. Default 2.
-    pub rise: u32,
-    /// Failed probes in a row until a member is down. Default 3.
-    pub fall: u32,
-    /// Where probes on the service path go at virtuals that listen on every address: beyond the member.
-    pub target: Option<Target>,
-}
-
-/// `"192.0.2.1:80"`, or `"192.0.2.1"` where the virtual says the port.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Target {
-    pub address: IpAddr,
-    pub port: Option<u16>,
 }

@@ -3,6 +3,7 @@
 
 mod http;
 mod ping;
+mod settings;
 mod tcp;
 mod udp;
 
@@ -12,6 +13,7 @@ use super::walk::Table;
 
 pub use http::Http;
 pub use ping::Ping;
+pub use settings::{Monitor, Start, Target};
 pub use tcp::Tcp;
 pub use udp::Udp;
 

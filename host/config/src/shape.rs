@@ -10,7 +10,7 @@ use shunt_engine::balance::groups::FailBack;
 use shunt_engine::network::Prefix;
 use toml::de::DeValue;
 
-use super::model::Target;
+use super::monitors::Target;
 use super::reference::Type;
 use super::report::{Cause, KeyPath, Refusal};
 use super::suggest::{nearest, or_list, quoted};

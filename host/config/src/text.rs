@@ -12,7 +12,7 @@ use shunt_engine::network::Prefix;
 use shunt_wire::Address;
 use shunt_wire::authority::is_host;
 
-use super::model::Target;
+use super::monitors::Target;
 use super::report::{Cause, Refusal};
 use super::suggest::quoted;
 use super::units::DURATION;

@@ -101,7 +101,7 @@ impl Registry {
     pub fn on_path(&mut self, virtual_: &model::PacketVirtual, pools: &[Arc<Pool>]) -> Vec<PathPool> {
         let probed = pools.iter().filter(|pool| {
             virtual_.probe_from.is_some()
-                && pool.settings.monitor.is_some()
+                && !pool.settings.monitors.is_empty()
                 && virtual_.reaches(&pool.settings.name)
         });
         let mut view = |pool: &Pool, member: &Member| {

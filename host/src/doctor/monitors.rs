@@ -12,7 +12,7 @@ use shunt_config::model::{Config, PacketVirtual};
 pub(super) fn check(config: &Config, facts: &Facts, findings: &mut Vec<Finding>) {
     for virtual_ in &config.packet_virtuals {
         let watched =
-            config.pools.iter().filter(|pool| pool.monitor.is_some() && virtual_.reaches(&pool.name));
+            config.pools.iter().filter(|pool| !pool.monitors.is_empty() && virtual_.reaches(&pool.name));
         let watched: Vec<_> = watched.collect();
         let Some(pool) = watched.first() else { continue };
         let about = format!("virtual {}", virtual_.name);

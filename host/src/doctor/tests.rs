@@ -8,8 +8,7 @@ use shunt_wire::Mac;
 
 use super::facts::{Expiring, PortFacts};
 use super::*;
-use shunt_config::model::Monitor;
-use shunt_config::monitors::{Probe, Tcp};
+use shunt_config::monitors::{Monitor, Probe, Start, Tcp};
 use shunt_packets::network_of;
 use shunt_runtime::tls::{Revocation, RevocationKind, Served};
 
@@ -309,14 +308,19 @@ fn each_mode_reminds_of_what_members_need() {
 #[test]
 fn monitors_that_do_not_take_the_way_of_clients_are_named() {
     let mut config = configured(&format!("{BOTH}\nmode = 'l2dsr'"));
-    config.pools[0].monitor = Some(Monitor {
+    config.pools[0].monitors = vec![Monitor {
         probe: Probe::Tcp(Tcp),
         interval: Duration::from_secs(5),
+        interval_down: Duration::from_secs(5),
+        interval_changing: None,
+        jitter: 0,
         timeout: Duration::from_secs(2),
         rise: 2,
         fall: 3,
+        start: Start::Up,
+        inverse: false,
         target: None,
-    });
+    }];
     let notes = |config: &Config| found(Outcome::Note, config, &facts()).join("\n");
     assert!(
         notes(&config).contains("the monitor of `web` connects to members directly"),

@@ -1,9 +1,8 @@
 //! Monitors: what asks each member, again and again, whether it serves.
 //!
-//! One task per watch, on the control thread. What a probe is, is in `probe`, and what each kind
-//! does in a file of its own, when a member counts as
-//! up or down is [`shunt_engine::health`], and the result is a bit in the member's state, which workers
-//! read for each choice.
+//! One task per monitor and member, on the control thread (`watch`). What a probe is, is in `probe`, and what each kind
+//! does in a file of its own; when a monitor finds a member up or down is [`shunt_engine::health`], what several
+//! say together is in `verdict`, and the result is a bit in the member's state, which workers read for each choice.
 //!
 //! A member is watched straight, out of a plain socket of this process: so does the traffic of a proxy go. For a
 //! packet virtual with `probe-from` it is watched on the service path as well (`on_path`), where the result is
@@ -16,12 +15,12 @@ mod probe;
 mod reasons;
 mod tcp;
 mod udp;
+mod verdict;
 mod watch;
 
 use std::collections::{HashMap, HashSet};
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
 
 use shunt_engine::member::MemberState;
 use shunt_rules::OnFault;
@@ -30,16 +29,20 @@ use tokio::task::JoinHandle;
 use on_path::ServicePath;
 use probe::Probe;
 use shunt_config::model::{self, ProxyVersion};
+use shunt_config::monitors::Monitor;
 use shunt_packets::Probes;
 use shunt_runtime::tls::members::ToMember;
 use shunt_runtime::{Member, Pool, Snapshot};
-use watch::{AggregateHealth, Known, LastResult, Watched};
+use verdict::{AggregateHealth, Side, Verdict};
+use watch::{Known, Place, Watched};
 
 /// All that is watched. Dropping it ends every probe.
 #[derive(Debug)]
 pub struct Monitors {
     probes: Arc<Probes>,
     watches: HashMap<Key, Watch>,
+    /// Tasks begun so far, which tells the times of their probes apart.
+    begun: u32,
 }
 
 /// What is watched.
@@ -51,14 +54,21 @@ struct Key {
     member: SocketAddr,
 }
 
-/// A member under a monitor.
+/// A member under its monitors, on one path.
 #[derive(Debug)]
 struct Watch {
-    settings: model::Monitor,
-    path: Option<ServicePath>,
     begins: Beginning,
-    state: Arc<MemberState>,
-    last: Arc<LastResult>,
+    verdict: Arc<Verdict>,
+    /// In the order of the configuration.
+    monitors: Vec<MonitorTask>,
+}
+
+/// One monitor of a member.
+#[derive(Debug)]
+struct MonitorTask {
+    settings: Monitor,
+    path: Option<ServicePath>,
+    side: Arc<Side>,
     /// What was known when it began.
     known: Known,
     task: JoinHandle<()>,
@@ -87,13 +97,9 @@ pub struct OnPath {
     pub reason: Option<String>,
 }
 
-/// First probes are spread over this much time, so that a thousand members do not cost a thousand
-/// connects in one instant. Short enough to count as "at once" for a person.
-const SPREAD: Duration = Duration::from_millis(100);
-
 impl Monitors {
     pub fn new(probes: Arc<Probes>) -> Self {
-        Monitors { probes, watches: HashMap::new() }
+        Monitors { probes, watches: HashMap::new(), begun: 0 }
     }
 
     /// Watches what the snapshot says: a member whose monitor did not change is left to its task, one
@@ -103,17 +109,17 @@ impl Monitors {
         let mut before = std::mem::take(&mut self.watches);
         let watched = before.values().filter(|watch| watch.knows());
         let watched: HashSet<*const MemberState> =
-            watched.map(|watch| std::ptr::from_ref(watch.state.whole())).collect();
+            watched.map(|watch| std::ptr::from_ref(watch.verdict.state.whole())).collect();
         for pool in &snapshot.pools {
             for member in &pool.members {
                 let key = |on_path_of: Option<String>| {
                     let (pool, member) = (pool.settings.name.clone(), member.settings.address);
                     Key { on_path_of, pool, member }
                 };
-                let Some(settings) = &pool.settings.monitor else {
+                if pool.settings.monitors.is_empty() {
                     member.state.set_up(true);
                     continue;
-                };
+                }
                 let begins = Beginning {
                     proxy_protocol: pool.settings.proxy_protocol,
                     tls: pool.tls.as_ref().and_then(|tls| tls.member(member.settings.address)).cloned(),
@@ -127,27 +133,25 @@ impl Monitors {
                 if straight {
                     let key = key(None);
                     let old = (before.remove(&key), known);
-                    let asks = (settings, None, &begins);
-                    let watch = Watch::next(old, &key, asks, &member.state, &self.probes);
+                    let watch = self.next(old, &key, pool, None, &begins, &member.state);
                     self.watches.insert(key, watch);
                 }
-                for (path, state) in paths {
-                    let key = key(Some(path.virtual_.clone()));
+                for (virtual_, state) in paths {
+                    let key = key(Some(virtual_.name.clone()));
                     let old = (before.remove(&key), known);
-                    let asks = (settings, Some(path), &begins);
-                    let watch = Watch::next(old, &key, asks, &state, &self.probes);
-                    watch.last.belong(whole.clone());
+                    let watch = self.next(old, &key, pool, Some(virtual_), &begins, &state);
+                    watch.verdict.belong(whole.clone());
                     self.watches.insert(key, watch);
                 }
             }
         }
     }
 
-    /// The result of the last probe of a member.s own address: `status 200`, `connection refused`, `timed out
+    /// The result of the last probe of a member's own address: `status 200`, `connection refused`, `timed out
     /// after 2s`. `None` before the first has come back, and where nothing is watched so.
     pub fn reason(&self, pool: &str, member: SocketAddr) -> Option<String> {
         let key = Key { on_path_of: None, pool: pool.to_owned(), member };
-        self.watches.get(&key)?.last.text()
+        self.watches.get(&key)?.verdict.text()
     }
 
     /// How the clients of each virtual find a member that is watched on their way, by the virtuals' names.
@@ -156,7 +160,7 @@ impl Monitors {
         let mut found: Vec<OnPath> = watches
             .filter_map(|(key, watch)| {
                 let virtual_ = key.on_path_of.clone()?;
-                Some(OnPath { virtual_, up: watch.state.is_up(), reason: watch.last.text() })
+                Some(OnPath { virtual_, up: watch.verdict.state.is_up(), reason: watch.verdict.text() })
             })
             .collect();
         found.sort_by(|one, other| one.virtual_.cmp(&other.virtual_));
@@ -164,14 +168,16 @@ impl Monitors {
     }
 }
 
-/// The service paths to a member that are probed, each with the member.s state on it.
-fn paths(snapshot: &Snapshot, pool: &Pool, member: &Member) -> Vec<(ServicePath, Arc<MemberState>)> {
-    let address = member.settings.address;
-    let of_virtual = |virtual_: &Arc<shunt_runtime::PacketVirtual>| {
+/// The virtuals on whose service paths a member is probed, each with the member's state there.
+fn paths<'a>(
+    snapshot: &'a Snapshot,
+    pool: &Pool,
+    member: &Member,
+) -> Vec<(&'a model::PacketVirtual, Arc<MemberState>)> {
+    let of_virtual = |virtual_: &'a Arc<shunt_runtime::PacketVirtual>| {
         let on_path = virtual_.on_path.iter().find(|it| it.pool == pool.settings.name)?;
-        let (_, state) = on_path.members.iter().find(|(it, _)| *it == address)?;
-        let path = ServicePath::new(&virtual_.settings, &pool.settings, address)?;
-        Some((path, Arc::clone(state)))
+        let (_, state) = on_path.members.iter().find(|(it, _)| *it == member.settings.address)?;
+        virtual_.settings.probe_from.map(|_| (&virtual_.settings, Arc::clone(state)))
     };
     snapshot.packet_virtuals.iter().filter_map(of_virtual).collect()
 }
@@ -195,78 +201,109 @@ fn goes_straight(snapshot: &Snapshot, pool: &Pool) -> bool {
     reaching.peek().is_none() || reaching.any(|it| it.probe_from.is_none())
 }
 
-impl Watch {
+impl Monitors {
+    /// The watch over a member from now on, and what is known of it from elsewhere. Monitors that did not change are
+    /// left to their tasks.
     fn next(
+        &mut self,
         (old, elsewhere): (Option<Watch>, Known),
         key: &Key,
-        (settings, path, begins): (&model::Monitor, Option<ServicePath>, &Beginning),
+        pool: &Pool,
+        virtual_: Option<&model::PacketVirtual>,
+        begins: &Beginning,
         state: &Arc<MemberState>,
-        probes: &Arc<Probes>,
     ) -> Watch {
         // A member that left and came back has a new state, of which its old watch knows nothing.
-        let old = old.filter(|old| Arc::ptr_eq(&old.state, state));
-        let known = match old {
-            Some(old) if old.settings == *settings && old.path == path && old.begins.is(begins) => {
-                return old;
-            }
-            // The old task ends here, before the new one begins.
-            Some(old) if old.last.text().is_some() => Known::Same,
+        let old = old.filter(|old| Arc::ptr_eq(&old.verdict.state, state));
+        let elsewhere = match &old {
             Some(old) if old.knows() => Known::Elsewhere(state.is_up()),
             Some(_) => Known::Never,
-            None => {
-                // Until its task runs, which may be after the first clients.
-                if let Known::Elsewhere(up) = elsewhere {
-                    state.set_up(up);
-                }
-                elsewhere
-            }
+            None => elsewhere,
         };
-        let last = Arc::<LastResult>::default();
+        let verdict =
+            old.as_ref().map_or_else(|| Verdict::new(Arc::clone(state)), |old| Arc::clone(&old.verdict));
+        let begins_alike = old.as_ref().is_some_and(|old| old.begins.is(begins));
+        let mut before: Vec<Option<MonitorTask>> = old
+            .map(|mut old| std::mem::take(&mut old.monitors))
+            .unwrap_or_default()
+            .into_iter()
+            .map(Some)
+            .collect();
+        let path = |settings: &Monitor| {
+            virtual_.and_then(|it| ServicePath::new(it, &pool.settings.name, settings, key.member))
+        };
+        let mut asked: Vec<(&Monitor, Option<ServicePath>, Option<MonitorTask>)> = Vec::new();
+        for settings in &pool.settings.monitors {
+            let path = path(settings);
+            let is_same = |task: &&mut Option<MonitorTask>| {
+                task.as_ref().is_some_and(|it| begins_alike && it.settings == *settings && it.path == path)
+            };
+            let same = before.iter_mut().find(is_same).and_then(Option::take);
+            asked.push((settings, path, same));
+        }
+        let mut monitors = Vec::new();
+        for (index, (settings, path, same)) in asked.into_iter().enumerate() {
+            // One that changed begins on the side of the one in whose place it is; that one's task ends before.
+            let replaced = before.get_mut(index).and_then(Option::take);
+            let known = match replaced {
+                Some(old) if old.side.is_probed() => Known::Same(old.side.found().up),
+                _ => elsewhere,
+            };
+            monitors.push(same.unwrap_or_else(|| self.begin(key, &verdict, (settings, path), begins, known)));
+        }
+        let sides = monitors.iter().map(|it| Arc::clone(&it.side)).collect();
+        // Before their tasks run, which may be after the first clients.
+        verdict.set(sides, pool.settings.monitors_needed);
+        Watch { begins: begins.clone(), verdict, monitors }
+    }
+
+    fn begin(
+        &mut self,
+        key: &Key,
+        verdict: &Arc<Verdict>,
+        (settings, path): (&Monitor, Option<ServicePath>),
+        begins: &Beginning,
+        known: Known,
+    ) -> MonitorTask {
+        let side = Side::new(settings.probe.as_str(), known.up(settings));
         let watched = Watched {
             pool: key.pool.clone(),
             address: key.member,
             on_path_of: key.on_path_of.clone(),
             settings: settings.clone(),
-            state: Arc::clone(state),
-            last: Arc::clone(&last),
+            side: Arc::clone(&side),
+            verdict: Arc::clone(verdict),
+            place: Place::of(self.begun),
         };
-        let delay = delay(&key.pool, key.member, settings.interval);
-        let (probes, on_path) = (Arc::clone(probes), path.clone());
+        self.begun = self.begun.wrapping_add(1);
+        let (probes, on_path) = (Arc::clone(&self.probes), path.clone());
         let Beginning { proxy_protocol, tls } = begins.clone();
         let task = tokio::spawn(async move {
-            let model::Monitor { probe, timeout, .. } = watched.settings.clone();
+            let Monitor { probe, timeout, .. } = watched.settings.clone();
             let probe = Probe { address: watched.address, does: probe, timeout, proxy_protocol, tls };
             match &on_path {
                 Some(path) => {
-                    watch::run(&watched, known, delay, || path.probe(&probe, &watched.state, &probes)).await;
+                    watch::run(&watched, known, || path.probe(&probe, &watched.verdict.state, &probes)).await;
                 }
-                None => watch::run(&watched, known, delay, || probe.run()).await,
+                None => watch::run(&watched, known, || probe.run()).await,
             }
         });
-        let (settings, begins) = (settings.clone(), begins.clone());
-        Watch { settings, path, begins, state: Arc::clone(state), last, known, task }
+        MonitorTask { settings: settings.clone(), path, side, known, task }
     }
 }
 
 impl Watch {
     /// Whether the side of its member is more than a guess.
     fn knows(&self) -> bool {
-        self.known != Known::Never || self.last.text().is_some()
+        self.monitors.iter().any(|it| it.known != Known::Never || it.side.is_probed())
     }
 }
 
 /// A task of the same thread: once this returns, it does not run again.
-impl Drop for Watch {
+impl Drop for MonitorTask {
     fn drop(&mut self) {
         self.task.abort();
     }
-}
-
-/// When the first probe of a member goes out: the same for the same member in every process.
-fn delay(pool: &str, address: SocketAddr, interval: Duration) -> Duration {
-    let place = shunt_engine::hash::stable(format!("{pool} {address}").as_bytes());
-    // 16 bits of it are a fraction of the time.
-    SPREAD.min(interval) * u32::from(place as u16) / u32::from(u16::MAX)
 }
 
 #[cfg(test)]

@@ -37,13 +37,14 @@ const QUESTION: Duration = Duration::from_secs(1);
 const RECENT: u64 = 5_000;
 
 impl ServicePath {
-    /// `None`: the virtual does not probe on the service path, or the pool has no monitor.
+    /// `None`: the virtual does not probe on the service path.
     pub(super) fn new(
         virtual_: &model::PacketVirtual,
-        pool: &model::Pool,
+        pool: &str,
+        monitor: &monitors::Monitor,
         member: SocketAddr,
     ) -> Option<ServicePath> {
-        let (from, monitor) = (virtual_.probe_from?, pool.monitor.as_ref()?);
+        let from = virtual_.probe_from?;
         let target = monitor.target.filter(|_| virtual_.is_wildcard());
         let (to, port) = match target {
             Some(target) => (target.address, target.port.unwrap_or(virtual_.listen.port())),
@@ -53,7 +54,7 @@ impl ServicePath {
         let port = if monitor.probe.has_port() { port } else { 0 };
         Some(ServicePath {
             virtual_: virtual_.name.clone(),
-            pool: pool.name.clone(),
+            pool: pool.to_owned(),
             member,
             mode: virtual_.mode,
             dscp: virtual_.dscp,

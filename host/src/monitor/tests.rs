@@ -2,12 +2,13 @@ use std::collections::VecDeque;
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, TcpListener};
 use std::sync::Mutex;
+use std::time::Duration;
 
 use tokio::time::sleep;
 
 use super::probe::{Failure, Good, Probe};
 use super::*;
-use shunt_config::monitors::{Http, Probe as Does, Tcp, Udp};
+use shunt_config::monitors::{Http, Probe as Does, Start, Tcp, Udp};
 use shunt_engine::balance::Balance;
 use shunt_engine::balance::groups::Policy;
 use shunt_runtime::counters::Sharded;
@@ -19,27 +20,41 @@ fn get(path: &str, expect: &[u16]) -> Does {
     Does::Http(Http { path: path.to_owned(), host: None, expect: expect.to_vec(), http_2: false })
 }
 
+/// A monitor that connects each second.
+fn monitor(fall: u32) -> Monitor {
+    Monitor {
+        probe: Does::Tcp(Tcp),
+        interval: SECOND,
+        interval_down: SECOND,
+        interval_changing: None,
+        jitter: 0,
+        timeout: SECOND,
+        rise: 2,
+        fall,
+        start: Start::Up,
+        inverse: false,
+        target: None,
+    }
+}
+
 /// The sides that a member is on after probes with these results, one each interval; rise 2, fall 3.
 async fn sides(
     mut script: VecDeque<Result<Good, Failure>>,
     known: Known,
     state: Arc<MemberState>,
 ) -> Vec<bool> {
-    let settings = model::Monitor {
-        probe: Does::Tcp(Tcp),
-        interval: SECOND,
-        timeout: SECOND,
-        rise: 2,
-        fall: 3,
-        target: None,
-    };
+    let settings = monitor(3);
+    let side = Side::new("tcp", known.up(&settings));
+    let verdict = Verdict::new(Arc::clone(&state));
+    verdict.set(vec![Arc::clone(&side)], 1);
     let watched = Watched {
         pool: "web".to_owned(),
         address: (Ipv4Addr::LOCALHOST, 80).into(),
         on_path_of: None,
         settings,
-        state: Arc::clone(&state),
-        last: Arc::default(),
+        side,
+        verdict,
+        place: Place::of(0),
     };
     let probes = script.len();
     let look = async {
@@ -53,7 +68,7 @@ async fn sides(
         sides
     };
     tokio::select! {
-        () = watch::run(&watched, known, Duration::ZERO, || std::future::ready(script.pop_front().unwrap_or(Ok(Good("connected".into()))))) => unreachable!(),
+        () = watch::run(&watched, known, || std::future::ready(script.pop_front().unwrap_or(Ok(Good("connected".into()))))) => unreachable!(),
         sides = look => sides,
     }
 }
@@ -80,7 +95,7 @@ async fn the_first_probe_decides_about_a_new_member_and_only_there() {
         sides([bad(), good(), good()].into(), Known::Never, Arc::clone(&state)).await,
         [false, false, true]
     );
-    assert_eq!(sides([bad(), bad(), bad()].into(), Known::Same, state).await, [true, true, false]);
+    assert_eq!(sides([bad(), bad(), bad()].into(), Known::Same(true), state).await, [true, true, false]);
 }
 
 #[tokio::test(start_paused = true)]
@@ -216,14 +231,15 @@ async fn a_long_body_is_not_read_to_its_end() {
     assert_eq!(told(address, get("/", &[200]), 5 * SECOND).await, "good: status 200");
 }
 
-fn snapshot(members: &[(SocketAddr, &Arc<MemberState>)], monitor: Option<model::Monitor>) -> Snapshot {
+fn snapshot(members: &[(SocketAddr, &Arc<MemberState>)], monitors: Vec<Monitor>) -> Snapshot {
     let settings = |address| model::Member { address, weight: 1, priority: 0, server_name: None };
     let pool = Pool {
         settings: model::Pool {
             name: "web".to_owned(),
             balance: Balance::RoundRobin,
             protocol: model::MemberProtocol::Http1,
-            monitor,
+            monitors_needed: monitors.len().max(1),
+            monitors,
             keep_alive: 4 * SECOND,
             tls: None,
             proxy_protocol: None,
@@ -255,37 +271,29 @@ async fn until(what: impl Fn() -> bool) {
 async fn a_snapshot_is_watched_and_the_next_changes_only_what_differs() {
     let address = closed_port();
     let (state, other) = (MemberState::new(), MemberState::new());
-    let monitor = |fall| model::Monitor {
-        probe: Does::Tcp(Tcp),
-        interval: SECOND,
-        timeout: SECOND,
-        rise: 2,
-        fall,
-        target: None,
-    };
     let mut monitors = Monitors::new(Arc::default());
 
-    monitors.apply(&snapshot(&[(address, &state)], Some(monitor(3))));
+    monitors.apply(&snapshot(&[(address, &state)], vec![monitor(3)]));
     assert_eq!(monitors.reason("web", address), None);
     assert!(state.is_up());
     until(|| !state.is_up()).await;
     assert_eq!(monitors.reason("web", address).as_deref(), Some("connection refused"));
 
     let key = Key { on_path_of: None, pool: "web".to_owned(), member: address };
-    let task = |monitors: &Monitors| monitors.watches[&key].task.id();
+    let task = |monitors: &Monitors| monitors.watches[&key].monitors[0].task.id();
     let first = task(&monitors);
-    monitors.apply(&snapshot(&[(address, &state)], Some(monitor(3))));
+    monitors.apply(&snapshot(&[(address, &state)], vec![monitor(3)]));
     assert_eq!(task(&monitors), first, "the same monitor continues");
 
-    monitors.apply(&snapshot(&[(address, &state)], Some(monitor(4))));
+    monitors.apply(&snapshot(&[(address, &state)], vec![monitor(4)]));
     assert_ne!(task(&monitors), first, "another monitor is another task");
     assert!(!state.is_up(), "and the member stays where it was");
 
-    monitors.apply(&snapshot(&[(address, &other)], Some(monitor(4))));
+    monitors.apply(&snapshot(&[(address, &other)], vec![monitor(4)]));
     assert_eq!(monitors.reason("web", address), None, "a member that came back is new");
     until(|| !other.is_up()).await;
 
-    monitors.apply(&snapshot(&[(address, &other)], None));
+    monitors.apply(&snapshot(&[(address, &other)], Vec::new()));
     assert!(other.is_up(), "without a monitor it is up");
     assert_eq!(monitors.reason("web", address), None);
     assert!(monitors.watches.is_empty());
@@ -400,14 +408,113 @@ async fn another_way_begins_with_what_is_known() {
 }
 
 #[test]
-fn first_probes_are_spread_and_always_the_same() {
-    let delays: Vec<Duration> =
-        (1..=200u16).map(|port| delay("web", (Ipv4Addr::LOCALHOST, port).into(), SECOND)).collect();
-    assert!(delays.iter().all(|delay| *delay <= SPREAD));
-    let early = delays.iter().filter(|delay| **delay < SPREAD / 2).count();
-    assert!((60..=140).contains(&early), "{early} of 200 in the first half");
-    let again = delay("web", (Ipv4Addr::LOCALHOST, 1).into(), SECOND);
-    assert_eq!(again, delays[0]);
+fn probes_are_spread_evenly() {
+    let places = || (0..1000).map(Place::of);
+    assert!(places().all(|place| place.first(SECOND) <= watch::SPREAD));
     let short = Duration::from_millis(10);
-    assert!(delay("web", (Ipv4Addr::LOCALHOST, 1).into(), short) <= short);
+    assert!(places().all(|place| place.first(short) <= short));
+    // From the second on, in each hundredth of the interval as many.
+    let mut slots = [0; 100];
+    for place in places() {
+        let at = place.first(SECOND) + place.second(SECOND);
+        slots[usize::try_from(at.as_millis() % 1000 / 10).unwrap()] += 1;
+    }
+    assert!(slots.iter().all(|probes| (8..=13).contains(probes)), "{slots:?}");
+}
+
+/// What a member is by several monitors, all of which connect: to a port that listens, and to one that does not.
+#[tokio::test]
+async fn several_monitors_decide_together() {
+    let (_, state) = (closed_port(), MemberState::new());
+    let (open, _) = origin(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok");
+    let http = |expect| Monitor { probe: get("/", &[expect]), ..monitor(3) };
+    let mut monitors = Monitors::new(Arc::default());
+    for (needed, up) in [(2, false), (1, true)] {
+        let mut snapshot = snapshot(&[(open, &state)], vec![http(200), http(500)]);
+        let pool = Arc::get_mut(&mut snapshot.pools[0]).unwrap();
+        pool.settings.monitors_needed = needed;
+        monitors.apply(&snapshot);
+        until(|| {
+            monitors.reason("web", open).is_some_and(|reason| reason.contains("status 200, expected 500"))
+        })
+        .await;
+        assert_eq!(state.is_up(), up, "{needed} needed");
+        let reason = monitors.reason("web", open).unwrap();
+        let said = format!("1 of 2 monitors up, {needed} needed; http: status 200, expected 500");
+        assert_eq!(reason, said);
+    }
+}
+
+#[tokio::test]
+async fn a_monitor_that_is_added_leaves_the_others_alone_and_a_member_where_it_was() {
+    let address = closed_port();
+    let state = MemberState::new();
+    let mut monitors = Monitors::new(Arc::default());
+    monitors.apply(&snapshot(&[(address, &state)], vec![monitor(3)]));
+    until(|| !state.is_up()).await;
+    let key = Key { on_path_of: None, pool: "web".to_owned(), member: address };
+    let task = |monitors: &Monitors, index: usize| monitors.watches[&key].monitors[index].task.id();
+    let first = task(&monitors, 0);
+    let mut both = snapshot(&[(address, &state)], vec![monitor(4), monitor(3)]);
+    Arc::get_mut(&mut both.pools[0]).unwrap().settings.monitors_needed = 1;
+    monitors.apply(&both);
+    assert_eq!(task(&monitors, 1), first);
+    assert!(!state.is_up());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_member_may_start_as_down() {
+    let state = MemberState::new();
+    let start = Monitor { start: Start::Down, ..monitor(3) };
+    let mut monitors = Monitors::new(Arc::default());
+    let (open, _) = origin(b"");
+    monitors.apply(&snapshot(&[(open, &state)], vec![start]));
+    assert!(!state.is_up());
+    until(|| state.is_up()).await;
+}
+
+#[test]
+fn an_inverse_monitor_turns_results_but_no_troubles_of_our_own() {
+    let judged = |outcome| watch::judged(outcome, true).map_err(|failure| failure.to_string());
+    assert_eq!(judged(good()), Ok((false, "connected, which `inverse` counts as failed".to_owned())));
+    assert_eq!(judged(bad()), Ok((true, "connection refused, which `inverse` counts as good".to_owned())));
+    assert!(judged(Err(Failure::NotForwarded("full".to_owned()))).is_err());
+}
+
+#[tokio::test(start_paused = true)]
+async fn intervals_follow_the_side_and_its_changes() {
+    let settings = Monitor {
+        interval: 10 * SECOND,
+        interval_down: 60 * SECOND,
+        interval_changing: Some(SECOND),
+        ..monitor(3)
+    };
+    let side = Side::new("tcp", true);
+    let verdict = Verdict::new(MemberState::new());
+    verdict.set(vec![Arc::clone(&side)], 1);
+    let watched = Watched {
+        pool: "web".to_owned(),
+        address: (Ipv4Addr::LOCALHOST, 80).into(),
+        on_path_of: None,
+        settings,
+        side,
+        verdict,
+        place: Place::of(0),
+    };
+    let began = tokio::time::Instant::now();
+    let mut times = Vec::new();
+    let mut script = VecDeque::from([good(), good(), bad(), bad(), bad(), bad(), good(), good(), good()]);
+    let probe = || {
+        times.push(began.elapsed().as_secs());
+        let next = script.pop_front();
+        async move {
+            match next {
+                Some(outcome) => outcome,
+                None => std::future::pending().await,
+            }
+        }
+    };
+    let run = watch::run(&watched, Known::Never, probe);
+    let _ = tokio::time::timeout(200 * SECOND, run).await;
+    assert_eq!(times, [0, 10, 20, 21, 22, 82, 142, 143, 153, 163]);
 }

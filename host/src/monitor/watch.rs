@@ -1,123 +1,184 @@
-//! The watch over one member: probes at their times, and what follows from them.
+//! The watch of one monitor over one member: probes at their times, and what follows from them.
 
 use std::net::SocketAddr;
 use std::num::NonZeroU32;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
+use shunt_config::monitors::{Monitor, Start};
 use shunt_engine::health::{Change, Health};
-use shunt_engine::member::MemberState;
-use tokio::time::{Instant, MissedTickBehavior, interval_at};
+use tokio::time::{Instant, sleep_until};
 
 use super::probe::{Failure, Good};
-use shunt_config::model;
+use super::verdict::{Side, Verdict};
 
 /// What a watch is over, and where it writes.
 #[derive(Debug)]
 pub(super) struct Watched {
     pub(super) pool: String,
     pub(super) address: SocketAddr,
-    /// The virtual on whose service path; `None`: at the member.s own address.
+    /// The virtual on whose service path; `None`: at the member's own address.
     pub(super) on_path_of: Option<String>,
-    pub(super) settings: model::Monitor,
-    pub(super) state: Arc<MemberState>,
-    pub(super) last: Arc<LastResult>,
+    pub(super) settings: Monitor,
+    pub(super) side: Arc<Side>,
+    pub(super) verdict: Arc<Verdict>,
+    /// Its place among all watches, which tells its times apart from theirs.
+    pub(super) place: Place,
 }
 
-/// The result of the last probe, and what follows from it beyond the watch.
-#[derive(Debug, Default)]
-pub(super) struct LastResult {
-    text: Mutex<Option<String>>,
-    whole: Mutex<Option<AggregateHealth>>,
+/// What is known of a member when a watch begins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Known {
+    Never,
+    /// By another monitor on the same path, which found it up or down: that is no guess.
+    Same(bool),
+    /// On another path, or by other monitors, where it is up or not.
+    Elsewhere(bool),
 }
 
-/// A member that is watched on service paths only: it is up as long as it is for anybody's clients.
-#[derive(Clone, Debug)]
-pub(super) struct AggregateHealth {
-    pub(super) state: Arc<MemberState>,
-    pub(super) views: Vec<Arc<MemberState>>,
-}
-
-impl LastResult {
-    pub(super) fn text(&self) -> Option<String> {
-        self.text.lock().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-
-    /// From now on the member as a whole follows from this.
-    pub(super) fn belong(&self, whole: Option<AggregateHealth>) {
-        *self.whole.lock().unwrap_or_else(PoisonError::into_inner) = whole;
-        self.settle();
-    }
-
-    fn record(&self, text: String) {
-        *self.text.lock().unwrap_or_else(PoisonError::into_inner) = Some(text);
-    }
-
-    fn settle(&self) {
-        if let Some(AggregateHealth { state, views }) =
-            &*self.whole.lock().unwrap_or_else(PoisonError::into_inner)
-        {
-            state.set_up(views.iter().any(|view| view.is_up()));
+impl Known {
+    /// The side that a member begins on.
+    pub(super) fn up(self, settings: &Monitor) -> bool {
+        match self {
+            Known::Never => settings.start == Start::Up,
+            Known::Same(up) | Known::Elsewhere(up) => up,
         }
     }
 }
 
-/// What is known of a member when its watch begins.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Known {
-    Never,
-    /// By another monitor on the same path: its state is no guess.
-    Same,
-    /// On another path, where it is up or not.
-    Elsewhere(bool),
+/// A fraction of one: where in the interval a watch has its probes.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Place(u32);
+
+/// First probes are spread over this much time, so that a thousand members do not cost a thousand
+/// connects in one instant. Short enough to count as "at once" for a person.
+pub(super) const SPREAD: Duration = Duration::from_millis(100);
+
+impl Place {
+    /// That of the n-th watch. Multiples of the golden ratio lie evenly in the interval however many there are (Knuth,
+    /// The Art of Computer Programming, volume 3, section 6.4).
+    pub(super) const fn of(number: u32) -> Place {
+        Place(number.wrapping_mul(0x9e37_79b9))
+    }
+
+    pub(super) fn part_of(self, time: Duration) -> Duration {
+        time.mul_f64(f64::from(self.0) / f64::from(u32::MAX))
+    }
+
+    /// The first comes soon.
+    pub(super) fn first(self, interval: Duration) -> Duration {
+        self.part_of(SPREAD.min(interval))
+    }
+
+    /// The second comes early, so that from then on all are spread over the whole interval.
+    pub(super) fn second(self, interval: Duration) -> Duration {
+        let early = self.part_of(interval) + self.first(interval);
+        // The last of the interval come after a whole one more.
+        if early <= interval { interval - early } else { interval + interval - early }
+    }
 }
 
-/// Probes for ever: the first time after `delay`, then once each interval, counted from start to
-/// start.
-pub(super) async fn run<F>(watched: &Watched, known: Known, delay: Duration, mut probe: impl FnMut() -> F)
+/// Probes for ever, each time an interval after the last probe began, and not before that one ended.
+pub(super) async fn run<F>(watched: &Watched, known: Known, mut probe: impl FnMut() -> F)
 where
     F: Future<Output = Result<Good, Failure>>,
 {
-    let Watched { pool, address, on_path_of, settings, state, last } = watched;
-    let on_path_of = on_path_of.as_ref().map(tracing::field::display);
+    let Watched { settings, side, place, .. } = watched;
     let count = |probes| NonZeroU32::new(probes).unwrap_or(NonZeroU32::MIN);
     let (rise, fall) = (count(settings.rise), count(settings.fall));
     let mut health = match known {
-        Known::Never => Health::new(rise, fall),
-        Known::Same => Health::resume(rise, fall, state.is_up()),
-        Known::Elsewhere(up) => Health::guess(rise, fall, up),
+        Known::Same(up) => Health::resume(rise, fall, up),
+        Known::Never | Known::Elsewhere(_) => Health::guess(rise, fall, known.up(settings)),
     };
-    state.set_up(health.is_up());
-    last.settle();
-
-    let mut times = interval_at(Instant::now() + delay, settings.interval);
-    times.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut at = Instant::now() + place.first(settings.interval);
+    let mut number: u32 = 0;
     loop {
-        times.tick().await;
-        let (good, text) = match probe().await {
-            Ok(good) => (true, good.to_string()),
-            Err(failure) if failure.is_ours() => {
+        sleep_until(at).await;
+        match judged(probe().await, settings.inverse) {
+            Ok((good, text)) => {
+                let change = health.observe(good);
+                side.record(health.is_up(), with_flapping(text, &health));
+                watched.tell(change);
+            }
+            Err(failure) => {
+                let Watched { pool, address, on_path_of, .. } = watched;
+                let on_path_of = on_path_of.as_ref().map(tracing::field::display);
                 // It says nothing about the member, and to take all of them down for it would
                 // make a small trouble a great one.
                 tracing::warn!(%pool, member = %address, on_path_of, reason = %failure, "probe not sent");
                 // What took it down stays true; that it is up is not known any more.
                 if health.is_up() {
-                    last.record(format!("not probed: {failure}"));
+                    side.record(true, format!("not probed: {failure}"));
                 }
-                continue;
             }
-            Err(failure) => (false, failure.to_string()),
-        };
-        let change = health.observe(good);
-        state.set_up(health.is_up());
-        last.settle();
-        match change {
-            Some(Change::Up) => tracing::info!(%pool, member = %address, on_path_of, "member up"),
-            Some(Change::Down) => {
-                tracing::warn!(%pool, member = %address, on_path_of, reason = %text, "member down");
-            }
-            None => tracing::trace!(%pool, member = %address, on_path_of, result = %text, "probe"),
         }
-        last.record(text);
+        number = number.wrapping_add(1);
+        let interval = settings.interval(health.is_up(), health.is_changing());
+        let interval = if number == 1 { place.second(interval) } else { interval };
+        let early = early(*place, number, interval, settings.jitter);
+        at = (at + interval - early).max(Instant::now());
+    }
+}
+
+/// Whether a probe speaks for its member, and what it says.
+///
+/// # Errors
+/// It says nothing about the member.
+pub(super) fn judged(outcome: Result<Good, Failure>, inverse: bool) -> Result<(bool, String), Failure> {
+    match outcome {
+        Err(failure) if failure.is_ours() => Err(failure),
+        Ok(good) if inverse => Ok((false, format!("{good}, which `inverse` counts as failed"))),
+        Err(failure) if inverse => Ok((true, format!("{failure}, which `inverse` counts as good"))),
+        Ok(good) => Ok((true, good.to_string())),
+        Err(failure) => Ok((false, failure.to_string())),
+    }
+}
+
+fn with_flapping(text: String, health: &Health) -> String {
+    match health.is_flapping() && !health.is_up() {
+        true => format!("{text} (flapping: {} good probes in a row bring it up)", health.rise_needed()),
+        false => text,
+    }
+}
+
+/// By how much a probe comes early.
+fn early(place: Place, number: u32, interval: Duration, percent: u32) -> Duration {
+    if percent == 0 {
+        return Duration::ZERO;
+    }
+    // It need not be unforeseeable, only different at each time and in each process.
+    let seed = [place.0, number, std::process::id()].map(u32::to_be_bytes).concat();
+    let random = shunt_engine::hash::stable(&seed);
+    // 16 bits of it are a fraction of the most.
+    interval * percent / 100 * u32::from(random as u16) / u32::from(u16::MAX)
+}
+
+impl Watched {
+    /// Logs that the member went up or down; of one monitor among several also that its own finding changed.
+    fn tell(&self, own: Option<Change>) {
+        let Watched { pool, address, on_path_of, settings, side, verdict, .. } = self;
+        let on_path_of = on_path_of.as_ref().map(tracing::field::display);
+        let result = side.found().result.unwrap_or_default();
+        let changed = verdict.settle();
+        let monitor = settings.probe.as_str();
+        match changed {
+            Some((Change::Up, lasted)) => {
+                tracing::info!(%pool, member = %address, on_path_of, monitor, result = %result, ?lasted, "member up");
+            }
+            Some((Change::Down, lasted)) => {
+                tracing::warn!(%pool, member = %address, on_path_of, reason = %result, monitor, ?lasted, "member down");
+            }
+            None => match own.filter(|_| verdict.monitors() > 1) {
+                Some(Change::Up) => {
+                    tracing::info!(%pool, member = %address, on_path_of, monitor, result = %result, "monitor up");
+                }
+                Some(Change::Down) => {
+                    tracing::info!(%pool, member = %address, on_path_of, monitor, reason = %result, "monitor down");
+                }
+                None => {
+                    tracing::trace!(%pool, member = %address, on_path_of, monitor, result = %result, "probe");
+                }
+            },
+        }
     }
 }

@@ -1,7 +1,7 @@
 //! Monitors on the service path: what `probe-from` asks of the rest.
 
-use super::super::model::{Config, Monitor, PacketVirtual, Pool};
-use super::super::monitors::Probe;
+use super::super::model::{Config, PacketVirtual, Pool};
+use super::super::monitors::{Monitor, Probe};
 use super::super::report::{Cause, Refusal, join};
 use super::super::walk::Walk;
 use super::{Owned, family, path};
@@ -38,7 +38,7 @@ pub(super) fn check(virtual_: &PacketVirtual, config: &Config, walk: &mut Walk) 
             .help(format!("use an {} address for `probe-from`", family(is_v4)));
         walk.refuse(&place, Some(&key), refusal);
     }
-    let watched: Vec<(&Pool, &Monitor)> = watched(virtual_, config).collect();
+    let watched: Vec<_> = watched(virtual_, config, walk);
     // One that is wrong is told of already.
     let is_written = |pool: &Pool| walk.places.contains_key(&path(&["pool", &pool.name, "monitor"]));
     let reached = config.pools.iter().filter(|pool| virtual_.reaches(&pool.name));
@@ -47,8 +47,7 @@ pub(super) fn check(virtual_: &PacketVirtual, config: &Config, walk: &mut Walk) 
         let refusal = Refusal::new(Cause::Conflict, message).help("give the pool a `monitor`");
         walk.refuse(&place, Some(&key), refusal);
     }
-    for (pool, monitor) in watched {
-        let monitor_path = path(&["pool", &pool.name, "monitor"]);
+    for (pool, monitor, monitor_path) in watched {
         if !monitor.probe.passes(virtual_.transport) {
             let (transport, kind) = (virtual_.transport.as_str(), monitor.probe.as_str());
             let message = format!(
@@ -108,19 +107,33 @@ pub(super) fn targets(config: &Config, walk: &mut Walk) {
         })
     };
     for pool in &config.pools {
-        if pool.monitor.as_ref().is_some_and(|monitor| monitor.target.is_some()) && !uses(pool) {
-            let (place, key) = walk.spot(&path(&["pool", &pool.name, "monitor", "target"]));
-            let message = "`target` means nothing: no virtual with `probe-from` that listens on every address uses the pool";
-            walk.refuse(&place, Some(&key), Refusal::new(Cause::Conflict, message).help("remove it"));
+        for (monitor, here) in monitors(pool, walk) {
+            if monitor.target.is_some() && !uses(pool) {
+                let (place, key) = walk.spot(&join(&here, "target"));
+                let message = "`target` means nothing: no virtual with `probe-from` that listens on every address uses the pool";
+                walk.refuse(&place, Some(&key), Refusal::new(Cause::Conflict, message).help("remove it"));
+            }
         }
     }
 }
 
-/// The pools that a virtual's flows can reach, and that have a monitor.
+/// The monitors of the pools that a virtual's flows can reach, each with its path.
 fn watched<'a>(
-    virtual_: &'a PacketVirtual,
+    virtual_: &PacketVirtual,
     config: &'a Config,
-) -> impl Iterator<Item = (&'a Pool, &'a Monitor)> {
+    walk: &Walk,
+) -> Vec<(&'a Pool, &'a Monitor, String)> {
     let reached = config.pools.iter().filter(|pool| virtual_.reaches(&pool.name));
-    reached.filter_map(|pool| Some((pool, pool.monitor.as_ref()?)))
+    let of = |pool| monitors(pool, walk).into_iter().map(move |(monitor, here)| (pool, monitor, here));
+    reached.flat_map(of).collect()
+}
+
+/// The monitors of a pool, each with its path: of the only one that of the key, of several those of its elements.
+fn monitors<'a>(pool: &'a Pool, walk: &Walk) -> Vec<(&'a Monitor, String)> {
+    let here = path(&["pool", &pool.name, "monitor"]);
+    let of = |(index, monitor)| {
+        let element = format!("{here}[{index}]");
+        (monitor, if walk.places.contains_key(&element) { element } else { here.clone() })
+    };
+    pool.monitors.iter().enumerate().map(of).collect()
 }

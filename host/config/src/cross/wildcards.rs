@@ -80,7 +80,7 @@ fn ports_are_known(pool: &Pool, config: &Config, walk: &mut Walk) {
         let message =
             format!("proxy `{name}` connects to members of `{}`, and this one has no port", pool.name);
         walk.refuse(&place, Some(&key), refusal(message, "write the port that it listens on"));
-    } else if pool.monitor.as_ref().is_some_and(|monitor| monitor.probe.has_port()) {
+    } else if pool.monitors.iter().any(|monitor| monitor.probe.has_port()) {
         let message = format!("the monitor of `{}` connects to members, and this one has no port", pool.name);
         let help = "write the port to probe (mode `route` uses it for nothing else), or use `ping = true`";
         walk.refuse(&place, Some(&key), refusal(message, help));

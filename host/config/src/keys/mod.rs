@@ -2,6 +2,7 @@
 //! default and meaning. Order and words are those of the reference.
 
 mod http2;
+mod monitors;
 mod packets;
 pub(super) mod packs;
 mod pages;

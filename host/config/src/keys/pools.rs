@@ -5,15 +5,15 @@ use std::time::Duration;
 use shunt_engine::balance::Balance;
 use shunt_engine::balance::groups::{FailBack, Policy};
 
-use super::super::containers::{list, once, table as in_table};
-use super::super::model::{Member, MemberProtocol, Monitor, Pool, ProxyVersion};
-use super::super::monitors::{self, Probe};
+use super::super::containers::{list, once, one_or_list, table as in_table};
+use super::super::model::{Member, MemberProtocol, Pool, ProxyVersion};
+use super::super::monitors::{Monitor, Probe};
 use super::super::report::{Cause, Refusal};
-use super::super::shape::{duration, fail_back, integer, member_address, name, one_of, server_name, target};
-use super::super::units::{DURATION, milliseconds};
+use super::super::shape::{duration, fail_back, integer, member_address, name, one_of, server_name};
 use super::super::walk::Table;
+use super::monitors::monitor;
 use super::tls::member_tls;
-use super::{HOUR, MILLISECOND, SECOND};
+use super::{HOUR, SECOND};
 
 pub(in super::super) fn pool(table: &mut Table<'_>) -> Option<Pool> {
     table.walk.seen.members.clear();
@@ -53,11 +53,17 @@ pub(in super::super) fn pool(table: &mut Table<'_>) -> Option<Pool> {
         ]),
         MemberProtocol::Http1,
     );
-    let mut monitor = table.derived(
+    let monitors = table.derived(
         "monitor",
-        "How Shunt finds out whether members are up.",
-        in_table(monitor),
+        "How Shunt finds out whether members are up; several, each in a way of its own, in a list.",
+        one_or_list(in_table(monitor)),
         "every member counts as up",
+    );
+    let needed = table.derived(
+        "monitors-needed",
+        "How many of several monitors must find a member up, so that it is up: `1` is any of them.",
+        integer(1..=64u32),
+        "all of them",
     );
     let keep_alive = table.or(
         "keep-alive",
@@ -94,9 +100,13 @@ pub(in super::super) fn pool(table: &mut Table<'_>) -> Option<Pool> {
         FailBack::Immediate,
     );
     let members = table.required("members", "The members, at least one.", list(in_table(member)));
-    if let Some(Monitor { probe: Probe::Http(http), .. }) = &mut monitor {
-        http.http_2 = protocol == MemberProtocol::Http2;
+    let mut monitors = monitors.unwrap_or_default();
+    for monitor in &mut monitors {
+        if let Probe::Http(http) = &mut monitor.probe {
+            http.http_2 = protocol == MemberProtocol::Http2;
+        }
     }
+    let monitors_needed = enough(table, &monitors, needed);
     let members = members?;
     if protocol == MemberProtocol::Auto && !table.wrote("tls") {
         let refusal =
@@ -128,13 +138,27 @@ pub(in super::super) fn pool(table: &mut Table<'_>) -> Option<Pool> {
         name: name?,
         balance: balance.unwrap_or(natural),
         protocol,
-        monitor,
+        monitors,
+        monitors_needed,
         keep_alive,
         tls,
         proxy_protocol,
         groups: Policy { min_members, fail_back },
         members,
     })
+}
+
+/// How many monitors must find a member up.
+fn enough(table: &mut Table<'_>, monitors: &[Monitor], needed: Option<u32>) -> usize {
+    table.only_with(&["monitors-needed"], "monitor");
+    let needed = needed.and_then(|it| usize::try_from(it).ok()).unwrap_or(monitors.len());
+    if needed > monitors.len() && !monitors.is_empty() {
+        let message = format!("{needed} monitors are needed, and the pool has {}", monitors.len());
+        let help = "write at most as many as there are, or leave it out: all of them are needed then";
+        let refusal = Refusal::new(Cause::Conflict, message).help(help);
+        table.refuse("monitors-needed", table.also(refusal, "monitor"));
+    }
+    needed.max(1)
 }
 
 fn member(table: &mut Table<'_>) -> Option<Member> {
@@ -159,42 +183,4 @@ fn member(table: &mut Table<'_>) -> Option<Member> {
         server_name(),
     );
     Some(Member { address: address?, weight, priority, server_name })
-}
-
-fn monitor(table: &mut Table<'_>) -> Option<Monitor> {
-    let probe = monitors::read(table);
-    let interval = table.or(
-        "interval",
-        "From the start of a probe to the start of the next.",
-        duration(10 * MILLISECOND..=HOUR),
-        5 * SECOND,
-    );
-    let timeout = table.derived(
-        "timeout",
-        "For one probe; at most `interval`.",
-        duration(MILLISECOND..=HOUR),
-        "`\"2s\"`, or `interval` where that is shorter",
-    );
-    let rise = table.or("rise", "Successful probes in a row until a member is up.", integer(1..=100u32), 2);
-    let fall = table.or("fall", "Failed probes in a row until a member is down.", integer(1..=100u32), 3);
-
-    let target = table.optional(
-        "target",
-        "For packet virtuals that listen on every address and have `probe-from`: the destination of probes through the \
-         member, such as the load balancer on the other side of a firewall.",
-        target(),
-    );
-
-    if let Some(timeout) = timeout.filter(|timeout| *timeout > interval) {
-        let shown = |duration| DURATION.show(milliseconds(duration));
-        let message =
-            format!("a probe may take {}, but the next begins after {}", shown(timeout), shown(interval));
-        let refusal = Refusal::new(Cause::Conflict, message)
-            .label("longer than `interval`")
-            .help(format!("use at most `{}`, or a longer `interval`", shown(interval)));
-        table.refuse("timeout", table.also(refusal, "interval"));
-    }
-
-    let timeout = timeout.unwrap_or(interval.min(2 * SECOND));
-    Some(Monitor { probe: probe?, interval, timeout, rise, fall, target })
 }

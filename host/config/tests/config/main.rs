@@ -193,12 +193,12 @@ fn everything_means_what_it_says() {
 
     let web = &config.pools[0];
     assert_eq!(web.members.iter().map(|member| member.weight).collect::<Vec<_>>(), [256, 1]);
-    let Probe::Http(Http { path, host, expect, .. }) = &web.monitor.as_ref().unwrap().probe else {
+    let Probe::Http(Http { path, host, expect, .. }) = &web.monitors[0].probe else {
         panic!("an HTTP probe")
     };
     assert_eq!((path.as_str(), host.as_deref()), ("/health?deep=1", Some("shop.example:8080")));
     assert_eq!(expect, &[200, 204]);
-    assert_eq!(config.pools[1].monitor.as_ref().unwrap().probe, Probe::Tcp(Tcp));
+    assert_eq!(config.pools[1].monitors[0].probe, Probe::Tcp(Tcp));
 }
 
 #[test]
@@ -220,7 +220,7 @@ fn what_follows_from_something_else_follows() {
     for (interval, timeout) in [("1s", 1), ("1m", 2)] {
         let config =
             of(&format!("members = [{}]\nmonitor = {{ tcp = true, interval = '{interval}' }}", member(1)));
-        assert_eq!(config.pools[0].monitor.as_ref().unwrap().timeout, Duration::from_secs(timeout));
+        assert_eq!(config.pools[0].monitors[0].timeout, Duration::from_secs(timeout));
     }
 }
 

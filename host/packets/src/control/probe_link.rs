@@ -50,7 +50,7 @@ impl Places {
                 continue;
             }
             let reached = config.pools.iter().filter(|pool| virtual_.reaches(&pool.name));
-            let targets = reached.filter_map(|pool| pool.monitor.as_ref()?.target);
+            let targets = reached.flat_map(|pool| &pool.monitors).filter_map(|monitor| monitor.target);
             places.to.extend(targets.map(|target| target.address));
         }
         places

@@ -3,6 +3,7 @@
 use std::rc::Rc;
 
 use http::header;
+use shunt_config::monitors::Monitor;
 use shunt_engine::member::Admin;
 use shunt_rules::{ConnectCause, ConnectFailure, MemberFailure};
 use shunt_wire::authority::split_port;
@@ -145,13 +146,15 @@ impl Transaction {
     }
 }
 
-/// In how many seconds a monitor can find a member of the pool up at the earliest (RFC 9110 section 10.2.3). A member
+/// In how many seconds the monitors can find a member of the pool up at the earliest (RFC 9110 section 10.2.3). A member
 /// that the operator took out does not come back by itself.
 fn back_in(pool: &PoolView) -> Option<u64> {
-    let monitor = pool.pool.settings.monitor.as_ref()?;
+    let settings = &pool.pool.settings;
+    let mut times: Vec<_> = settings.monitors.iter().map(Monitor::time_to_up).collect();
+    times.sort_unstable();
+    let time = *times.get(settings.monitors_needed - 1)?;
     let comes_back =
         |member: &Rc<MemberView>| member.state.admin() == Admin::Enabled && !member.state.is_up();
-    let time = monitor.interval * monitor.rise;
     pool.members
         .iter()
         .any(comes_back)
