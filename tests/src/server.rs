@@ -188,7 +188,7 @@ impl Server {
         Some(Server::run(&program, file, content, run))
     }
 
-    /// Another program; in `content`, `ADDRESS` stands for where it is to listen.
+    /// Another program; in `content`, `ADDRESS` stands for where it is to listen, `HOST` and `PORT` for its parts.
     pub fn start(
         program: &str,
         file: &str,
@@ -212,7 +212,9 @@ impl Server {
         arguments: impl FnOnce(&mut Command, &Folder, SocketAddr),
     ) -> Server {
         let (address, folder) = (address::free(), Folder::new());
-        folder.write(file, content.replace("ADDRESS", &address.to_string()));
+        let (host, port) = (address.ip().to_string(), address.port().to_string());
+        let content = content.replace("ADDRESS", &address.to_string());
+        folder.write(file, content.replace("HOST", &host).replace("PORT", &port));
         let mut command = Command::new(program);
         arguments(&mut command, &folder, address);
         let child = command.stdin(Stdio::null()).stdout(Stdio::null()).spawn();

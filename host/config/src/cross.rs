@@ -6,6 +6,8 @@ mod proxies;
 mod translation;
 mod wildcards;
 
+pub(super) use wildcards::uses;
+
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 

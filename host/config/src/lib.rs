@@ -19,6 +19,7 @@
 //! | `reference` | the keys told: reference, JSON schema |
 //! | `report` | problems, rendered |
 //! | `warnings` | what is right, and most likely not meant |
+//! | `watching` | how soon monitors find members down, and what they miss |
 //! | [`Fingerprint`] | whether the files are still those that were read |
 
 mod containers;
@@ -44,6 +45,7 @@ pub mod tls;
 mod units;
 mod walk;
 mod warnings;
+mod watching;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -55,6 +57,7 @@ pub use fingerprint::{Fingerprint, Marks};
 pub use model::Config;
 pub use reference::{Entry, entries, reference_markdown, schema};
 pub use report::{Also, Cause, Problem, Report};
+pub use watching::{PoolWatch, pool_watches};
 
 use keys::Part;
 use keys::virtuals::AnyVirtual;

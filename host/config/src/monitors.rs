@@ -1,21 +1,39 @@
 //! Kinds of monitors. Each is a file beside this one, with its keys and what they say, and a row in the table below;
 //! how it asks is in the file of the same name of the daemon's monitors.
 
+mod dns;
+mod exec;
+mod expected;
+mod grpc;
 mod http;
 mod ping;
+mod script;
+mod service;
 mod settings;
+mod sip;
 mod tcp;
+mod tls;
 mod udp;
 
 use shunt_engine::datapath::Transport;
 
 use super::walk::Table;
 
-pub use http::Http;
+pub use dns::{CODES as DNS_CODES, Dns};
+pub use exec::Exec;
+pub use expected::Expected;
+pub use grpc::Grpc;
+pub use http::{Http, HttpVersion};
 pub use ping::Ping;
-pub use settings::{Monitor, Start, Target};
+pub use script::{Script, Step};
+pub use service::{Protocol, Service};
+pub use settings::{Monitor, Origin, Start, Target};
+pub use sip::Sip;
 pub use tcp::Tcp;
+pub use tls::Tls;
 pub use udp::Udp;
+
+use expected::expected;
 
 /// What a kind of monitors is to the configuration.
 trait Kind: Sized {
@@ -96,10 +114,24 @@ macro_rules! monitors {
 monitors! {
     /// `tcp = true`: the member must accept a connection.
     Tcp;
-    /// `http = "/path"`: a GET must get a status of `expect`.
+    /// `http = "/path"`: a request must get a status of `expect`.
     Http;
+    /// `tls = {}`: a TLS handshake must succeed.
+    Tls;
+    /// `script = […]`: a conversation must go as it is written.
+    Script;
+    /// `service = "smtp"`: a server of a known protocol must greet.
+    Service;
+    /// `grpc = {}`: the health service of gRPC must say SERVING.
+    Grpc;
     /// `udp = { send = "…", expect = "…" }`: a datagram must get a reply.
     Udp;
+    /// `dns = { name = "…" }`: a query must get a response.
+    Dns;
+    /// `sip = "udp"`: an OPTIONS request must get a response.
+    Sip;
     /// `ping = true`: an ICMP echo request must get a reply.
     Ping;
+    /// `exec = ["/path", …]`: a program must succeed.
+    Exec;
 }

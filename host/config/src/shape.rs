@@ -6,6 +6,7 @@ use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use regex_lite::Regex;
 use shunt_engine::balance::groups::FailBack;
 use shunt_engine::network::Prefix;
 use toml::de::DeValue;
@@ -210,6 +211,12 @@ pub(super) fn own_address() -> Text<IpAddr> {
     Text { what, parse: text::own_address, write: IpAddr::to_string }
 }
 
+/// An address of this host to send from.
+pub(super) fn source_address() -> Text<IpAddr> {
+    let what = Type::Text { what: "an IP address of this host", pattern: None };
+    Text { what, parse: text::source_address, write: IpAddr::to_string }
+}
+
 /// Where a probe goes beyond a member.
 pub(super) fn target() -> Text<Target> {
     let what = Type::Text { what: "an address, with a port where it needs one", pattern: None };
@@ -224,6 +231,89 @@ pub(super) fn target() -> Text<Target> {
 pub(super) fn datagram() -> Text<String> {
     let what = Type::Text { what: "text of 1 to 1024 bytes", pattern: None };
     Text { what, parse: text::datagram, write: String::clone }
+}
+
+/// Text of at least one byte and at most `MOST`.
+pub(super) fn text_up_to<const MOST: usize>() -> Text<String> {
+    Text {
+        what: Type::Text { what: "text", pattern: None },
+        parse: text::up_to::<MOST>,
+        write: String::clone,
+    }
+}
+
+/// The value of a field of HTTP.
+pub(super) fn field_value() -> Text<String> {
+    let what = Type::Text { what: "the value of a field", pattern: None };
+    Text { what, parse: text::field_value, write: String::clone }
+}
+
+/// A method of HTTP.
+pub(super) fn method() -> Text<String> {
+    let what = Type::Text { what: "a method", pattern: Some("^[A-Z]+$") };
+    Text { what, parse: text::method, write: String::clone }
+}
+
+/// The name of a user of a database.
+pub(super) fn user() -> Text<String> {
+    Text {
+        what: Type::Text { what: "the name of a user", pattern: None },
+        parse: text::user,
+        write: String::clone,
+    }
+}
+
+/// A regular expression.
+pub(super) fn pattern() -> Text<Regex> {
+    let what = Type::Text { what: "a regular expression", pattern: None };
+    Text { what, parse: text::regex, write: |regex| regex.as_str().to_owned() }
+}
+
+/// A status of HTTP, or the first and the last of several.
+pub(super) struct Statuses;
+
+pub(super) fn statuses() -> Statuses {
+    Statuses
+}
+
+const STATUSES: RangeInclusive<u16> = 200..=599;
+
+impl Shape for Statuses {
+    type Value = RangeInclusive<u16>;
+
+    fn describe(&self) -> Type {
+        let several = Type::Text {
+            what: "the first and the last of several",
+            pattern: Some("^[2-5][0-9]{2}-[2-5][0-9]{2}$"),
+        };
+        Type::Either(Box::new(integer(STATUSES).describe()), Box::new(several))
+    }
+
+    fn read(&self, at: At<'_>, walk: &mut Walk) -> Option<Self::Value> {
+        match at.value {
+            DeValue::Integer(_) => integer(STATUSES).read(at, walk).map(|status| status..=status),
+            DeValue::String(text) => match text::statuses(text, &STATUSES) {
+                Ok(range) => Some(range),
+                Err(refusal) => {
+                    walk.refuse_at(&at, refusal);
+                    None
+                }
+            },
+            _ => {
+                wrong_type(&at, &self.describe(), walk);
+                None
+            }
+        }
+    }
+}
+
+impl Written for Statuses {
+    fn write(&self, range: &Self::Value) -> String {
+        match range.start() == range.end() {
+            true => range.start().to_string(),
+            false => format!("\"{}-{}\"", range.start(), range.end()),
+        }
+    }
 }
 
 /// A prefix of addresses, or one address.

@@ -6,7 +6,9 @@ use std::net::{IpAddr, SocketAddr};
 use std::ops::RangeInclusive;
 use std::path::Path;
 
+use http::HeaderValue;
 use http::uri::PathAndQuery;
+use regex_lite::Regex;
 use shunt_engine::balance::groups::FailBack;
 use shunt_engine::network::Prefix;
 use shunt_wire::Address;
@@ -152,6 +154,75 @@ pub(super) fn datagram(text: &str) -> Result<String, Refusal> {
     }
     let message = format!("a probe cannot be a datagram of {} bytes", text.len());
     Err(Refusal::new(Cause::OutOfRange, message).help(format!("write 1 to {LONGEST} bytes")))
+}
+
+pub(super) fn source_address(text: &str) -> Result<IpAddr, Refusal> {
+    match text.parse::<IpAddr>() {
+        Ok(address) if !address.is_unspecified() && !address.is_multicast() => Ok(address),
+        _ => Err(Refusal::new(Cause::BadValue, format!("{} is no address to send from", quoted(text)))
+            .help("write an address of this host, without a port")),
+    }
+}
+
+pub(super) fn up_to<const MOST: usize>(text: &str) -> Result<String, Refusal> {
+    if (1..=MOST).contains(&text.len()) {
+        return Ok(text.to_string());
+    }
+    let message = format!("a text of {} bytes is not within 1 to {MOST}", text.len());
+    Err(Refusal::new(Cause::OutOfRange, message).help(format!("write 1 to {MOST} bytes")))
+}
+
+/// RFC 9110 section 5.5.
+pub(super) fn field_value(text: &str) -> Result<String, Refusal> {
+    match HeaderValue::from_str(text) {
+        Ok(_) if text.len() <= 4096 => Ok(text.to_string()),
+        _ => Err(Refusal::new(Cause::BadValue, format!("{} is not the value of a field", quoted(text)))
+            .help("write visible characters and spaces, at most 4096 bytes")),
+    }
+}
+
+/// RFC 9110 section 9: case matters, and all that are registered are in upper case.
+pub(super) fn method(text: &str) -> Result<String, Refusal> {
+    let refusal = Refusal::new(Cause::BadValue, format!("{} is not the method of a probe", quoted(text)));
+    if text == "CONNECT" {
+        return Err(refusal.help("a tunnel is no probe: use `GET`, `HEAD`, `OPTIONS` or `POST`"));
+    }
+    if (1..=32).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_uppercase()) {
+        return Ok(text.to_string());
+    }
+    Err(refusal.help("write it in upper case: `GET`, `HEAD`, `OPTIONS`, `POST`"))
+}
+
+/// PostgreSQL takes 63 bytes, MySQL 32 characters.
+pub(super) fn user(text: &str) -> Result<String, Refusal> {
+    if (1..=63).contains(&text.len()) && !text.contains('\0') {
+        return Ok(text.to_string());
+    }
+    Err(Refusal::new(Cause::BadValue, format!("{} is not the name of a user", quoted(text)))
+        .help("write 1 to 63 bytes"))
+}
+
+pub(super) fn regex(text: &str) -> Result<Regex, Refusal> {
+    let refusal = |why: String| {
+        Refusal::new(Cause::BadValue, format!("{} is not a regular expression: {why}", quoted(text)))
+            .help("write a backslash as `\\\\`, or the whole in single quotes: `'^\\+OK'`")
+    };
+    if text.len() > 1024 {
+        return Err(refusal("it is longer than 1024 bytes".to_owned()));
+    }
+    Regex::new(text).map_err(|error| refusal(error.to_string()))
+}
+
+pub(super) fn statuses(text: &str, within: &RangeInclusive<u16>) -> Result<RangeInclusive<u16>, Refusal> {
+    let read = text.split_once('-').and_then(|(first, last)| {
+        let range = first.parse::<u16>().ok()?..=last.parse::<u16>().ok()?;
+        (within.contains(range.start()) && within.contains(range.end()) && !range.is_empty()).then_some(range)
+    });
+    read.ok_or_else(|| {
+        Refusal::new(Cause::BadValue, format!("{} is not a range of statuses", quoted(text))).help(
+            "write the first and the last of 200 to 599: `\"200-399\"`; a single one without quotes: `200`",
+        )
+    })
 }
 
 pub(super) fn addresses(text: &str) -> Result<RangeInclusive<IpAddr>, Refusal> {

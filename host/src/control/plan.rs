@@ -20,7 +20,7 @@ use super::next::PlannedTls;
 use super::packs::{Loaded, Packs, play_cases};
 use super::pages;
 use super::rules::{self, Histories, LoadError, RuleName, Using, lines};
-use shunt_config::{Document, Fingerprint, Remark, Report, model};
+use shunt_config::{Document, Fingerprint, PoolWatch, Remark, Report, model, pool_watches};
 use shunt_runtime::Snapshot;
 use shunt_runtime::pages::Pages;
 use shunt_runtime::tls::members::PoolTls;
@@ -33,6 +33,9 @@ pub struct Summary {
     pub virtuals: usize,
     pub pools: usize,
     pub rules: usize,
+    /// How the members of each pool are watched.
+    #[serde(skip)]
+    pub watches: Vec<PoolWatch>,
     /// What is right, and most likely not meant.
     #[serde(skip)]
     pub warnings: Report,
@@ -61,7 +64,14 @@ pub fn check(path: &Path) -> Result<Summary, ApplyError> {
     };
     let Plan { config, warnings, .. } = basis.plan(document, &mut Compiled::default())?;
     let virtuals = config.virtuals.len() + config.packet_virtuals.len() + config.translators.len();
-    Ok(Summary { virtuals, pools: config.pools.len(), rules: rules::uses(&config).count(), warnings })
+    let watches = pool_watches(&config);
+    Ok(Summary {
+        virtuals,
+        pools: config.pools.len(),
+        rules: rules::uses(&config).count(),
+        watches,
+        warnings,
+    })
 }
 
 /// What a configuration is planned against: all that runs, at one moment.

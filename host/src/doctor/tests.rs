@@ -8,7 +8,7 @@ use shunt_wire::Mac;
 
 use super::facts::{Expiring, PortFacts};
 use super::*;
-use shunt_config::monitors::{Monitor, Probe, Start, Tcp};
+use shunt_config::monitors::{Monitor, Origin, Probe, Start, Tcp};
 use shunt_packets::network_of;
 use shunt_runtime::tls::{Revocation, RevocationKind, Served};
 
@@ -319,6 +319,7 @@ fn monitors_that_do_not_take_the_way_of_clients_are_named() {
         fall: 3,
         start: Start::Up,
         inverse: false,
+        origin: Origin::default(),
         target: None,
     }];
     let notes = |config: &Config| found(Outcome::Note, config, &facts()).join("\n");

@@ -8,12 +8,20 @@
 //! packet virtual with `probe-from` it is watched on the service path as well (`on_path`), where the result is
 //! that virtual's alone.
 
+mod dialogue;
+mod dns;
+mod exec;
+mod grpc;
 mod http;
 mod on_path;
 mod ping;
 mod probe;
 mod reasons;
+mod script;
+mod service;
+mod sip;
 mod tcp;
+mod tls;
 mod udp;
 mod verdict;
 mod watch;
@@ -279,8 +287,8 @@ impl Monitors {
         let (probes, on_path) = (Arc::clone(&self.probes), path.clone());
         let Beginning { proxy_protocol, tls } = begins.clone();
         let task = tokio::spawn(async move {
-            let Monitor { probe, timeout, .. } = watched.settings.clone();
-            let probe = Probe { address: watched.address, does: probe, timeout, proxy_protocol, tls };
+            let Monitor { probe, timeout, origin, .. } = watched.settings.clone();
+            let probe = Probe { address: watched.address, does: probe, timeout, proxy_protocol, tls, origin };
             match &on_path {
                 Some(path) => {
                     watch::run(&watched, known, || path.probe(&probe, &watched.verdict.state, &probes)).await;
@@ -306,5 +314,7 @@ impl Drop for MonitorTask {
     }
 }
 
+#[cfg(test)]
+mod conversations;
 #[cfg(test)]
 mod tests;

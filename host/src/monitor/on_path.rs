@@ -4,12 +4,14 @@
 //! When one fails, what the datapath noticed of it and two more questions tell why: does the member answer a plain
 //! probe, and does it answer one that takes the same way but comes from this host's own address?
 
+use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
 use std::sync::Arc;
 use std::time::Duration;
 
 use shunt_engine::datapath::{ModeName, Notice};
 use shunt_engine::member::MemberState;
+use socket2::SockRef;
 
 use super::probe::{Failure, Good, Probe, ProbeTransport};
 use super::reasons::{self, Finding};
@@ -108,8 +110,11 @@ impl ServicePath {
         probes: &Arc<Probes>,
     ) -> (Option<Result<(), String>>, Option<bool>) {
         let does = match &probe.does {
-            monitors::Probe::Http(_) => monitors::Probe::Tcp(monitors::Tcp),
-            other => other.clone(),
+            asks @ (monitors::Probe::Udp(_)
+            | monitors::Probe::Dns(_)
+            | monitors::Probe::Sip(_)
+            | monitors::Probe::Ping(_)) => asks.clone(),
+            _ => monitors::Probe::Tcp(monitors::Tcp),
         };
         let question = Probe {
             address: self.member,
@@ -117,6 +122,7 @@ impl ServicePath {
             timeout: probe.timeout.min(QUESTION),
             proxy_protocol: probe.proxy_protocol,
             tls: probe.tls.clone(),
+            origin: probe.origin.clone(),
         };
         let plainly = question.run();
         let from_here = async {
@@ -161,6 +167,10 @@ impl ProbeTransport for OnPath<'_> {
 
     fn from(&self) -> Option<IpAddr> {
         Some(self.from)
+    }
+
+    fn mark(&self, _: SockRef<'_>, _: bool) -> io::Result<()> {
+        Ok(())
     }
 
     fn begin(&self, protocol: u8, from: SocketAddr) -> ProbeGuard {

@@ -1,7 +1,7 @@
 //! An ICMP echo must come back (RFC 792, RFC 4443 section 4.1).
 
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU16, Ordering::Relaxed};
 
 use shunt_config::monitors;
@@ -18,11 +18,11 @@ const PAYLOAD: &[u8] = b"shunt asks whether you are there";
 
 impl Ask for monitors::Ping {
     async fn ask<S: ProbeTransport>(&self, mut probing: Probing<'_, S>) -> Result<Good, Failure> {
-        let socket = Ping::open(probing.to.ip(), probing.from()).map_err(Failure::Connect)?;
+        let socket = Ping::open(&probing).map_err(Failure::Connect)?;
         let from = SocketAddr::new(probing.source().ip(), socket.identifier);
         probing.begin(socket.protocol(), from);
         socket.ask().await.map_err(Failure::Connect)?;
-        Ok(Good("got an echo reply".into()))
+        Ok("got an echo reply".into())
     }
 }
 
@@ -37,12 +37,14 @@ struct Ping {
 impl Ping {
     /// # Errors
     /// As the kernel gives them.
-    fn open(to: IpAddr, from: Option<IpAddr>) -> io::Result<Ping> {
+    fn open<S: ProbeTransport>(probing: &Probing<'_, S>) -> io::Result<Ping> {
+        let (to, from) = (probing.to.ip(), probing.from());
         let is_v4 = to.is_ipv4();
         let (domain, protocol) =
             if is_v4 { (Domain::IPV4, Protocol::ICMPV4) } else { (Domain::IPV6, Protocol::ICMPV6) };
         let open = |kind: Type| -> io::Result<Socket> {
             let socket = Socket::new(domain, kind.nonblocking().cloexec(), Some(protocol))?;
+            probing.mark(&socket)?;
             if let Some(from) = from {
                 socket.bind(&SocketAddr::new(from, 0).into())?;
             }

@@ -4,12 +4,14 @@ use std::borrow::Cow;
 use std::fmt;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::time::Duration;
 
 use shunt_config::model::ProxyVersion;
-use shunt_config::monitors;
+use shunt_config::monitors::{self, Origin};
 use shunt_runtime::tls::members::{NoTls, ToMember};
+use socket2::SockRef;
 use thiserror::Error;
 
 /// How much of an answer is read. A health page is short; what is longer is cut by closing.
@@ -27,6 +29,8 @@ pub(super) struct Probe {
     pub(super) proxy_protocol: Option<ProxyVersion>,
     /// For kinds that speak TLS where clients' requests do.
     pub(super) tls: Option<Arc<ToMember>>,
+    /// Where it comes from if it goes straight to the member.
+    pub(super) origin: Origin,
 }
 
 /// How a probe is sent.
@@ -37,26 +41,60 @@ pub(super) trait ProbeTransport {
     /// The address that it is sent from; `None`: as the kernel chooses.
     fn from(&self) -> Option<IpAddr>;
 
+    /// Sets what its packets are marked with, before anything is sent.
+    ///
+    /// # Errors
+    /// As the kernel gives them.
+    fn mark(&self, socket: SockRef<'_>, is_ipv4: bool) -> io::Result<()>;
+
     /// Takes note of where it is sent from, before anything is sent. `protocol` is an IP protocol number.
     fn begin(&self, protocol: u8, from: SocketAddr) -> Self::Held;
 }
 
 /// Straight to the member.
-pub(super) struct Straight;
+pub(super) struct Straight<'a>(&'a Origin);
 
-impl ProbeTransport for Straight {
+impl ProbeTransport for Straight<'_> {
     type Held = ();
 
     fn from(&self) -> Option<IpAddr> {
-        None
+        self.0.source
+    }
+
+    fn mark(&self, socket: SockRef<'_>, is_ipv4: bool) -> io::Result<()> {
+        if let Some(interface) = &self.0.interface {
+            socket.bind_device(Some(interface.as_bytes()))?;
+        }
+        match self.0.dscp.map(|dscp| u32::from(dscp) << 2) {
+            None => Ok(()),
+            Some(tos) if is_ipv4 => socket.set_tos_v4(tos),
+            Some(class) => socket.set_tclass_v6(class),
+        }
     }
 
     fn begin(&self, _: u8, _: SocketAddr) {}
 }
 
-/// What a member that serves did, in a few words.
+/// What a member that serves did.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Good(pub(super) Cow<'static, str>);
+pub(super) struct Good {
+    /// In a few words.
+    pub(super) said: Cow<'static, str>,
+    /// What will be a trouble later.
+    pub(super) warning: Option<String>,
+}
+
+impl From<&'static str> for Good {
+    fn from(said: &'static str) -> Good {
+        Good { said: said.into(), warning: None }
+    }
+}
+
+impl From<String> for Good {
+    fn from(said: String) -> Good {
+        Good { said: said.into(), warning: None }
+    }
+}
 
 /// Why a probe failed.
 #[derive(Debug, Error)]
@@ -71,6 +109,18 @@ pub(super) enum Failure {
     Tls(#[from] NoTls),
     #[error(transparent)]
     Udp(#[from] super::udp::Failure),
+    #[error(transparent)]
+    Dialogue(#[from] super::dialogue::Failure),
+    #[error(transparent)]
+    Script(#[from] super::script::Failure),
+    #[error(transparent)]
+    Dns(#[from] super::dns::Failure),
+    #[error(transparent)]
+    Sip(#[from] super::sip::Failure),
+    #[error(transparent)]
+    Grpc(#[from] super::grpc::Failure),
+    #[error(transparent)]
+    Exec(#[from] super::exec::Failure),
     /// It failed on the service path, and this is why.
     #[error("{0}")]
     OnPath(String),
@@ -85,7 +135,7 @@ impl Probe {
     /// # Errors
     /// See [`Failure`].
     pub(super) async fn run(&self) -> Result<Good, Failure> {
-        self.run_by(&Straight).await.0
+        self.run_by(&Straight(&self.origin)).await.0
     }
 
     /// Sends it once. What was held meanwhile comes back with the outcome, if it came so far.
@@ -105,11 +155,18 @@ impl Probe {
         held: &mut Option<S::Held>,
     ) -> Result<Good, Failure> {
         let (to, tls, proxy_protocol) = (self.address, self.tls.as_deref(), self.proxy_protocol);
-        let probing = Probing { to, proxy_protocol, tls, transport, held };
+        let probing = Probing { to, timeout: self.timeout, proxy_protocol, tls, transport, held };
         match &self.does {
             monitors::Probe::Tcp(tcp) => tcp.ask(probing).await,
             monitors::Probe::Http(http) => http.ask(probing).await,
+            monitors::Probe::Tls(tls) => tls.ask(probing).await,
+            monitors::Probe::Script(script) => script.ask(probing).await,
+            monitors::Probe::Service(service) => service.ask(probing).await,
+            monitors::Probe::Grpc(grpc) => grpc.ask(probing).await,
             monitors::Probe::Udp(udp) => udp.ask(probing).await,
+            monitors::Probe::Dns(dns) => dns.ask(probing).await,
+            monitors::Probe::Sip(sip) => sip.ask(probing).await,
+            monitors::Probe::Exec(exec) => exec.ask(probing).await,
             monitors::Probe::Ping(ping) => ping.ask(probing).await,
         }
     }
@@ -124,6 +181,8 @@ pub(super) trait Ask {
 /// One probe in flight.
 pub(super) struct Probing<'a, S: ProbeTransport> {
     pub(super) to: SocketAddr,
+    /// For all of it.
+    pub(super) timeout: Duration,
     pub(super) proxy_protocol: Option<ProxyVersion>,
     pub(super) tls: Option<&'a ToMember>,
     transport: &'a S,
@@ -143,6 +202,14 @@ impl<S: ProbeTransport> Probing<'_, S> {
         self.transport.from()
     }
 
+    /// Sets what its packets are marked with, before anything is sent.
+    ///
+    /// # Errors
+    /// As the kernel gives them.
+    pub(super) fn mark(&self, socket: &impl AsFd) -> io::Result<()> {
+        self.transport.mark(SockRef::from(socket), self.to.is_ipv4())
+    }
+
     /// Takes note of where it is sent from, before anything is sent. `protocol` is an IP protocol number.
     pub(super) fn begin(&mut self, protocol: u8, from: SocketAddr) {
         *self.held = Some(self.transport.begin(protocol, from));
@@ -159,7 +226,7 @@ impl Failure {
                 matches!(error.kind(), io::ErrorKind::AddrNotAvailable | io::ErrorKind::OutOfMemory)
                     || error.raw_os_error().is_some_and(|code| NO_FILES.contains(&code))
             }
-            Failure::NotForwarded(_) => true,
+            Failure::NotForwarded(_) | Failure::Exec(super::exec::Failure::NotRun { .. }) => true,
             _ => false,
         }
     }
@@ -167,7 +234,7 @@ impl Failure {
 
 impl fmt::Display for Good {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        f.write_str(&self.said)
     }
 }
 

@@ -8,7 +8,7 @@ use tokio::time::sleep;
 
 use super::probe::{Failure, Good, Probe};
 use super::*;
-use shunt_config::monitors::{Http, Probe as Does, Start, Tcp, Udp};
+use shunt_config::monitors::{Http, Origin, Probe as Does, Start, Tcp, Udp};
 use shunt_engine::balance::Balance;
 use shunt_engine::balance::groups::Policy;
 use shunt_runtime::counters::Sharded;
@@ -16,8 +16,21 @@ use shunt_runtime::{Member, Pool};
 
 const SECOND: Duration = Duration::from_secs(1);
 
+fn http(path: &str, expect: &[u16]) -> Http {
+    Http {
+        path: path.to_owned(),
+        host: None,
+        method: "GET".to_owned(),
+        headers: Vec::new(),
+        body: None,
+        expect: expect.iter().map(|status| *status..=*status).collect(),
+        expect_body: None,
+        version: None,
+    }
+}
+
 fn get(path: &str, expect: &[u16]) -> Does {
-    Does::Http(Http { path: path.to_owned(), host: None, expect: expect.to_vec(), http_2: false })
+    Does::Http(http(path, expect))
 }
 
 /// A monitor that connects each second.
@@ -33,6 +46,7 @@ fn monitor(fall: u32) -> Monitor {
         fall,
         start: Start::Up,
         inverse: false,
+        origin: Origin::default(),
         target: None,
     }
 }
@@ -68,13 +82,13 @@ async fn sides(
         sides
     };
     tokio::select! {
-        () = watch::run(&watched, known, || std::future::ready(script.pop_front().unwrap_or(Ok(Good("connected".into()))))) => unreachable!(),
+        () = watch::run(&watched, known, || std::future::ready(script.pop_front().unwrap_or(Ok("connected".into())))) => unreachable!(),
         sides = look => sides,
     }
 }
 
 fn good() -> Result<Good, Failure> {
-    Ok(Good("connected".into()))
+    Ok("connected".into())
 }
 
 fn bad() -> Result<Good, Failure> {
@@ -143,7 +157,10 @@ fn closed_port() -> SocketAddr {
 }
 
 async fn told(address: SocketAddr, does: Does, timeout: Duration) -> String {
-    match (Probe { address, does, timeout, proxy_protocol: None, tls: None }).run().await {
+    match (Probe { address, does, timeout, proxy_protocol: None, tls: None, origin: Origin::default() })
+        .run()
+        .await
+    {
         Ok(good) => format!("good: {good}"),
         Err(failure) => {
             assert!(!failure.is_ours());
@@ -169,15 +186,10 @@ async fn what_an_http_probe_says() {
     assert!(head.contains(&format!("\r\nhost: {address}\r\n")), "{head}");
     assert!(head.contains("\r\nconnection: close\r\n"), "{head}");
 
-    let named = Does::Http(Http {
-        path: "/".to_owned(),
-        host: Some("shop.example".to_owned()),
-        expect: vec![204],
-        http_2: false,
-    });
-    assert_eq!(told(address, named, 5 * SECOND).await, "status 200, expected 204");
+    let named = Does::Http(Http { host: Some("shop.example".to_owned()), ..http("/", &[204]) });
+    assert_eq!(told(address, named, 5 * SECOND).await, "status 200, expected 204: ok");
     assert!(asked.lock().unwrap().remove(0).contains("shop.example"));
-    assert_eq!(told(address, get("/", &[201, 204]), 5 * SECOND).await, "status 200, expected 201 or 204");
+    assert_eq!(told(address, get("/", &[201, 204]), 5 * SECOND).await, "status 200, expected 201 or 204: ok");
 
     for (answer, says) in [
         (&b"SSH-2.0-OpenSSH_9.9\r\n"[..], "the answer is not HTTP/1.1"),
@@ -435,12 +447,12 @@ async fn several_monitors_decide_together() {
         pool.settings.monitors_needed = needed;
         monitors.apply(&snapshot);
         until(|| {
-            monitors.reason("web", open).is_some_and(|reason| reason.contains("status 200, expected 500"))
+            monitors.reason("web", open).is_some_and(|reason| reason.contains("status 200, expected 500: ok"))
         })
         .await;
         assert_eq!(state.is_up(), up, "{needed} needed");
         let reason = monitors.reason("web", open).unwrap();
-        let said = format!("1 of 2 monitors up, {needed} needed; http: status 200, expected 500");
+        let said = format!("1 of 2 monitors up, {needed} needed; http: status 200, expected 500: ok");
         assert_eq!(reason, said);
     }
 }

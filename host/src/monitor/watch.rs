@@ -92,9 +92,12 @@ where
     };
     let mut at = Instant::now() + place.first(settings.interval);
     let mut number: u32 = 0;
+    let mut warned = None;
     loop {
         sleep_until(at).await;
-        match judged(probe().await, settings.inverse) {
+        let outcome = probe().await;
+        watched.warn(&outcome, &mut warned);
+        match judged(outcome, settings.inverse) {
             Ok((good, text)) => {
                 let change = health.observe(good);
                 side.record(health.is_up(), with_flapping(text, &health));
@@ -154,6 +157,16 @@ fn early(place: Place, number: u32, interval: Duration, percent: u32) -> Duratio
 }
 
 impl Watched {
+    /// Logs what will be a trouble later, once.
+    fn warn(&self, outcome: &Result<Good, Failure>, warned: &mut Option<String>) {
+        let Ok(Good { warning, .. }) = outcome else { return };
+        if let Some(warning) = warning.as_ref().filter(|it| warned.as_ref() != Some(it)) {
+            let Watched { pool, address, .. } = self;
+            tracing::warn!(%pool, member = %address, "{warning}");
+        }
+        warned.clone_from(warning);
+    }
+
     /// Logs that the member went up or down; of one monitor among several also that its own finding changed.
     fn tell(&self, own: Option<Change>) {
         let Watched { pool, address, on_path_of, settings, side, verdict, .. } = self;

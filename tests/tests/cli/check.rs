@@ -55,10 +55,19 @@ fn what_is_right_is_said_to_be() {
     let path = folder.config();
     assert_eq!(
         check(&folder, &[]).good(),
-        format!("{} is right: 1 virtual, 1 pool, 0 rules\n", path.display())
+        format!(
+            "pool web: no `monitor`: a member that is down gets its share of clients\n\
+             {} is right: 1 virtual, 1 pool, 0 rules\n",
+            path.display()
+        )
     );
     let json = check(&folder, &["-o", "json"]).json();
-    assert_eq!(json, serde_json::json!({ "virtuals": 1, "pools": 1, "rules": 0, "warnings": [] }));
+    let misses = "no `monitor`: a member that is down gets its share of clients";
+    let monitors = serde_json::json!([{ "pool": "web", "down-within-ms": null, "misses": misses }]);
+    assert_eq!(
+        json,
+        serde_json::json!({ "virtuals": 1, "pools": 1, "rules": 0, "monitors": monitors, "warnings": [] })
+    );
     assert!(!folder.socket().exists());
 }
 

@@ -11,6 +11,7 @@ mod admin;
 mod compile;
 mod life;
 mod log;
+mod members;
 mod prepare;
 mod registry;
 mod reload;

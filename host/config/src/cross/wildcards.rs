@@ -124,7 +124,7 @@ fn proxy_of<'c>(pool: &Pool, config: &'c Config) -> Option<(&'c str, &'static st
     Some((&virtual_.name, by))
 }
 
-pub(super) fn uses(named: Option<&String>, rules: &[RuleUse], pool: &Pool) -> bool {
+pub(in super::super) fn uses(named: Option<&String>, rules: &[RuleUse], pool: &Pool) -> bool {
     named == Some(&pool.name)
         || rules.iter().any(|rule| {
             let fallback = matches!(&rule.on_fault, OnFault::Pool(name) if *name == pool.name);

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use super::super::monitors::{self, Monitor, Start};
+use super::super::monitors::{self, Monitor, Origin, Start};
 use super::super::report::{Cause, Refusal};
-use super::super::shape::{Flag, duration, integer, one_of, target};
+use super::super::shape::{Flag, duration, integer, interface, one_of, source_address, target};
 use super::super::units::{DURATION, milliseconds};
 use super::super::walk::Table;
 use super::{HOUR, MILLISECOND, SECOND};
@@ -56,6 +56,23 @@ pub(super) fn monitor(table: &mut Table<'_>) -> Option<Monitor> {
     let inverse = table
         .derived("inverse", "A probe that succeeds counts as failed, and one that fails as good.", Flag, "no")
         .unwrap_or(false);
+    let source = table.derived(
+        "source",
+        "The address of this host that probes come from, straight to the member. Those on the service path come from \
+         `probe-from` of the virtual.",
+        source_address(),
+        "as the route to the member says",
+    );
+    let source_interface = table.optional(
+        "interface",
+        "The interface that probes leave by, straight to the member, whatever the routes say; such as that of a VRF.",
+        interface(),
+    );
+    let dscp = table.optional(
+        "dscp",
+        "The DSCP of packets of probes that go straight to the member.",
+        integer(0..=63u8),
+    );
     let target = table.optional(
         "target",
         "For packet virtuals that listen on every address and have `probe-from`: the destination of probes through the \
@@ -85,6 +102,7 @@ pub(super) fn monitor(table: &mut Table<'_>) -> Option<Monitor> {
         fall,
         start,
         inverse,
+        origin: Origin { source, interface: source_interface, dscp },
         target,
     })
 }

@@ -7,7 +7,7 @@ use shunt_engine::balance::groups::{FailBack, Policy};
 
 use super::super::containers::{list, once, one_or_list, table as in_table};
 use super::super::model::{Member, MemberProtocol, Pool, ProxyVersion};
-use super::super::monitors::{Monitor, Probe};
+use super::super::monitors::{HttpVersion, Monitor, Probe};
 use super::super::report::{Cause, Refusal};
 use super::super::shape::{duration, fail_back, integer, member_address, name, one_of, server_name};
 use super::super::walk::Table;
@@ -102,12 +102,15 @@ pub(in super::super) fn pool(table: &mut Table<'_>) -> Option<Pool> {
     let members = table.required("members", "The members, at least one.", list(in_table(member)));
     let mut monitors = monitors.unwrap_or_default();
     for monitor in &mut monitors {
-        if let Probe::Http(http) = &mut monitor.probe {
-            http.http_2 = protocol == MemberProtocol::Http2;
+        if let Probe::Http(http) = &mut monitor.probe
+            && protocol == MemberProtocol::Http2
+        {
+            http.version.get_or_insert(HttpVersion::Http2);
         }
     }
     let monitors_needed = enough(table, &monitors, needed);
     let members = members?;
+    fit(table, &monitors, &members, protocol);
     if protocol == MemberProtocol::Auto && !table.wrote("tls") {
         let refusal =
             Refusal::new(Cause::Conflict, "`auto` means nothing without `tls`: ALPN is a part of it")
@@ -146,6 +149,31 @@ pub(in super::super) fn pool(table: &mut Table<'_>) -> Option<Pool> {
         groups: Policy { min_members, fail_back },
         members,
     })
+}
+
+/// Monitors whose probes could never succeed.
+fn fit(table: &mut Table<'_>, monitors: &[Monitor], members: &[Member], protocol: MemberProtocol) {
+    for monitor in monitors {
+        let http_2 = match &monitor.probe {
+            Probe::Http(http) => http.version == Some(HttpVersion::Http2),
+            Probe::Grpc(_) => true,
+            _ => false,
+        };
+        if http_2 && protocol == MemberProtocol::Http1 && table.wrote("tls") {
+            let message =
+                "a monitor speaks HTTP/2, which Shunt does not offer the members of the pool by ALPN";
+            let refusal = Refusal::new(Cause::Conflict, message)
+                .help("use `protocol = \"h2\"` or `protocol = \"auto\"`, or another monitor");
+            table.refuse("monitor", table.also(refusal, "protocol"));
+        }
+        let Some(source) = monitor.origin.source else { continue };
+        if let Some(member) = members.iter().find(|it| it.address.is_ipv4() != source.is_ipv4()) {
+            let message =
+                format!("probes from `{source}` cannot reach `{}` of the other IP family", member.address);
+            let help = "use a `source` of the members' family, or remove it";
+            table.refuse("monitor", Refusal::new(Cause::Conflict, message).help(help));
+        }
+    }
 }
 
 /// How many monitors must find a member up.

@@ -27,8 +27,20 @@ pub struct Monitor {
     pub start: Start,
     /// A probe that succeeds counts as failed, and one that fails as good.
     pub inverse: bool,
+    /// Where probes come from that go straight to the member.
+    pub origin: Origin,
     /// Where probes on the service path go at virtuals that listen on every address: beyond the member.
     pub target: Option<Target>,
+}
+
+/// Where probes come from, and how their packets are marked.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Origin {
+    /// `None`: as the kernel chooses.
+    pub source: Option<IpAddr>,
+    pub interface: Option<String>,
+    /// Differentiated services code point, 0 to 63.
+    pub dscp: Option<u8>,
 }
 
 /// `start = "up" | "down"`

@@ -176,6 +176,20 @@ impl ToMember {
         begin(&self.http_1, MemberProtocol::Http1, stream, name).await
     }
 
+    /// The same for a protocol that is not chosen by ALPN.
+    ///
+    /// # Errors
+    /// See [`NoTls`].
+    pub async fn connect_without_protocol(
+        &self,
+        stream: TcpStream,
+        name: ServerName<'static>,
+    ) -> Result<TlsStream<TcpStream>, NoTls> {
+        let mut config = ClientConfig::clone(&self.http_1);
+        config.alpn_protocols = Vec::new();
+        begin_without_protocol(&Arc::new(config), stream, name).await
+    }
+
     /// Whether requests to several hosts need several connections.
     pub fn is_called_by_request(&self) -> bool {
         matches!(self.called, Called::ByRequest)
@@ -196,6 +210,15 @@ async fn begin(
 ) -> Result<TlsStream<TcpStream>, NoTls> {
     let connector = TlsConnector::from(Arc::clone(config));
     connector.connect(name.clone(), stream).await.map_err(|error| NoTls::of(error, &name, offered))
+}
+
+/// Begins TLS without ALPN.
+pub(super) async fn begin_without_protocol(
+    config: &Arc<ClientConfig>,
+    stream: TcpStream,
+    name: ServerName<'static>,
+) -> Result<TlsStream<TcpStream>, NoTls> {
+    begin(config, MemberProtocol::Http1, stream, name).await
 }
 
 /// Whether the member chose HTTP/2.

@@ -11,6 +11,7 @@
 //! | `clients` | which certificates of clients are taken |
 //! | [`peer`] | what is said of a client's certificate |
 //! | [`members`] | TLS with members |
+//! | [`shown`] | what members show of themselves to monitors |
 //! | `tickets` | sessions that are resumed, by any worker and any balancer |
 //! | `ocsp` | responses that are stapled |
 //! | `key_log` | secrets of sessions, where an operator asks for them |
@@ -26,6 +27,7 @@ mod ocsp;
 pub mod peer;
 mod pem;
 mod policy;
+pub mod shown;
 mod tickets;
 mod time;
 
