@@ -16,6 +16,7 @@ pub mod health;
 pub mod limit;
 pub mod mapping;
 pub mod member;
+pub mod names;
 pub mod network;
 pub mod packet;
 pub mod persistence;

@@ -6,7 +6,7 @@
 //! Packets are read elsewhere. Here they are rewritten in place ([`rewrite`], [`translation`],
 //! [`fragment`]) and answered ([`icmp`], [`tcp`], [`arp`], [`ndp`]), by a [`Layout`] that says where their headers are.
 //! Of HTTP there is what several readers of a message must agree on ([`authority`]), of TLS the hello of a client
-//! ([`client_hello`]).
+//! ([`client_hello`]), of DNS what a resolver is asked and answers ([`dns`]).
 
 #![no_std]
 
@@ -16,6 +16,7 @@ pub mod authority;
 mod bytes;
 pub mod checksum;
 pub mod client_hello;
+pub mod dns;
 mod error;
 pub mod ethernet;
 pub mod flow;
