@@ -3,6 +3,7 @@
 mod client_hello;
 mod datapath;
 mod dissect;
+mod dns;
 mod proxy_protocol;
 mod replay;
 mod rewrite;
@@ -11,6 +12,7 @@ mod translate;
 pub use client_hello::client_hello;
 pub use datapath::datapath;
 pub use dissect::dissect;
+pub use dns::dns;
 pub use proxy_protocol::proxy_protocol;
 pub use replay::replay;
 pub use rewrite::rewrite;
@@ -20,7 +22,7 @@ pub use translate::translate;
 pub type Target = (&'static str, fn(&[u8]));
 
 /// Every target.
-pub const TARGETS: [Target; 7] = [
+pub const TARGETS: [Target; 8] = [
     ("dissect", dissect),
     ("rewrite", rewrite),
     ("replay", replay),
@@ -28,4 +30,5 @@ pub const TARGETS: [Target; 7] = [
     ("datapath", datapath),
     ("client_hello", client_hello),
     ("proxy_protocol", proxy_protocol),
+    ("dns", dns),
 ];

@@ -14,7 +14,7 @@ pub enum Answer {
     /// Records of the type that was asked for, at least one, valid for so many seconds.
     Found { data: Vec<Data>, ttl: u32 },
     /// The name is an alias of one whose records the answer lacks.
-    Alias { target: Name, ttl: u32 },
+    Alias { target: Box<Name>, ttl: u32 },
     /// There are none (RFC 2308): of this type, or no such name.
     Nothing,
 }
@@ -62,7 +62,7 @@ pub fn read(message: &Message<'_>, name: &Name, kind: Kind) -> Result<Answer, Un
             _ if !data.is_empty() => return Ok(Answer::Found { data, ttl }),
             Some((target, its)) => (owner, ttl) = (target, ttl.min(its)),
             None if followed == 0 => return Ok(Answer::Nothing),
-            None => return Ok(Answer::Alias { target: owner, ttl }),
+            None => return Ok(Answer::Alias { target: Box::new(owner), ttl }),
         }
     }
     Err(Unanswered::Loop)
@@ -113,7 +113,7 @@ mod tests {
             said(0, &[a("c.test", 1), alias("b.test", "c.test"), alias("a.test", "b.test")]),
             found(&[1], 58)
         );
-        let target = Name::parse("b.test").unwrap();
+        let target = Box::new(Name::parse("b.test").unwrap());
         assert_eq!(said(0, &[alias("a.test", "b.test")]), Ok(Answer::Alias { target, ttl: 60 }));
     }
 

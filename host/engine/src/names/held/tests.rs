@@ -123,12 +123,15 @@ fn addresses_that_nobody_answers_at_and_too_many_are_left_out() {
     assert_eq!((held.members().len(), held.left_out()), (MOST_MEMBERS, 1_000 - MOST_MEMBERS));
 }
 
+/// A part: its host, and what it gave.
+type Given = (u8, Option<Vec<u8>>);
+
 /// The plain reference: of each address when its part gave it last.
 #[derive(Default)]
 struct Model(BTreeMap<(u8, u8), u64>);
 
 impl Model {
-    fn learn(&mut self, now: u64, parts: Option<&[(u8, Option<Vec<u8>>)]>) {
+    fn learn(&mut self, now: u64, parts: Option<&[Given]>) {
         let answered: Vec<(u8, u8)> = parts
             .into_iter()
             .flatten()
@@ -143,7 +146,7 @@ impl Model {
     }
 }
 
-type Parts = Vec<(u8, Option<Vec<u8>>)>;
+type Parts = Vec<Given>;
 
 fn look_up() -> impl Strategy<Value = (u64, Option<Parts>)> {
     let part = prop::option::weighted(0.7, prop::collection::vec(1u8..12, 0..4));
