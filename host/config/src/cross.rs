@@ -28,6 +28,7 @@ pub(super) fn check(config: &Config, walk: &mut Walk) {
         members_fit(virtual_, config, walk);
         snat_fits(virtual_, config, walk);
         on_path::check(virtual_, config, walk);
+        no_names(virtual_, config, walk);
     }
     on_path::targets(config, walk);
     numbers_tell_addresses(config, walk);
@@ -152,6 +153,23 @@ fn members_fit(virtual_: &PacketVirtual, config: &Config, walk: &mut Walk) {
     }
 }
 
+/// Leases of ports, routes and translations of packet virtuals are made for addresses of the file.
+fn no_names(virtual_: &PacketVirtual, config: &Config, walk: &mut Walk) {
+    for pool in config.pools.iter().filter(|pool| virtual_.reaches(&pool.name)) {
+        let Some(named) = pool.names.first() else { continue };
+        let message = format!(
+            "packets of `{}` go to members of `{}`, and this one is written by name",
+            virtual_.name, pool.name
+        );
+        let (place, key) = walk.spot(&written_path(pool, named.place));
+        let (first, _) = walk.spot(&path(&["virtual", &virtual_.name]));
+        let refusal = Refusal::new(Cause::Conflict, message)
+            .also(first, "forwards packets")
+            .help("write the addresses of its members, or give proxies a pool of their own");
+        walk.refuse(&place, Some(&key), refusal);
+    }
+}
+
 fn families_match(virtual_: &PacketVirtual, pool: &Pool, here: &str, walk: &mut Walk) {
     let is_v4 = virtual_.listen.is_ipv4();
     let other = pool.members.iter().position(|member| member.address.is_ipv4() != is_v4);
@@ -268,6 +286,13 @@ fn path(names: &[&str]) -> String {
     names.iter().fold(String::new(), |path, name| join(&path, name))
 }
 
+/// Where the address of one of `members` is written: the file has those by name among them.
 fn member_path(pool: &Pool, index: usize) -> String {
-    format!("{}[{index}].address", path(&["pool", &pool.name, "members"]))
+    let written = pool.names.iter().fold(index, |at, named| at + usize::from(named.place <= at));
+    written_path(pool, written)
+}
+
+/// Where the address of a member is written, by its place in the file.
+fn written_path(pool: &Pool, place: usize) -> String {
+    format!("{}[{place}].address", path(&["pool", &pool.name, "members"]))
 }

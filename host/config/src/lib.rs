@@ -10,6 +10,7 @@
 //! | `walk` | the walk through a document, collecting problems |
 //! | `shape`, `containers` | what values look like |
 //! | `packs` | where packs come from |
+//! | `names` | members by name |
 //! | [`tls`] | what a checked configuration says about TLS |
 //! | `text`, `units` | the grammar of values |
 //! | `keys` | every key, declared once |
@@ -31,6 +32,7 @@ mod keys;
 pub mod lock;
 pub mod model;
 pub mod monitors;
+mod names;
 mod packs;
 pub mod persistence;
 mod reference;
@@ -290,12 +292,14 @@ fn read_recovered(
 /// One configuration of all files, once names are known. `whole`: all of them could be read.
 fn merge(parts: Vec<Part>, whole: bool, walk: &mut Walk) -> Option<Config> {
     resolve(whole, walk);
-    let (mut process, mut admin, mut packs, mut policies) = (None, None, None, Vec::new());
+    let (mut process, mut admin, mut resolver, mut packs, mut policies) =
+        (None, None, None, None, Vec::new());
     let (mut virtuals, mut packet_virtuals, mut translators) = (Vec::new(), Vec::new(), Vec::new());
     let (mut pools, mut snat_pools) = (Vec::new(), Vec::new());
     for part in parts {
         process = process.or(part.process);
         admin = admin.or(part.admin);
+        resolver = resolver.or(part.resolver);
         packs = packs.or(part.packs);
         policies.extend(part.policies);
         for virtual_ in part.virtuals {
@@ -318,6 +322,7 @@ fn merge(parts: Vec<Part>, whole: bool, walk: &mut Walk) -> Option<Config> {
     let config = Config {
         process: process.or_else(|| walk::absent(keys::process))?,
         admin: admin.or_else(|| walk::absent(keys::admin))?,
+        resolver: resolver.or_else(|| walk::absent(keys::resolver::resolver))?,
         packs: packs.or_else(|| walk::absent(keys::packs::packs))?,
         policies,
         virtuals,

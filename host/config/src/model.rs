@@ -16,6 +16,7 @@ use shunt_rules::trust::{Pattern, Source};
 use shunt_rules::{Budget, Grants, Isolation, OnFault};
 
 use super::monitors::Monitor;
+pub use super::names::{MemberName, NamedMembers};
 use super::persistence::PersistBy;
 use super::tls::{ClientTls, MemberTls};
 
@@ -24,6 +25,7 @@ use super::tls::{ClientTls, MemberTls};
 pub struct Config {
     pub process: Process,
     pub admin: Admin,
+    pub resolver: Resolver,
     pub packs: Packs,
     /// In the order in which they are asked.
     pub policies: Vec<PackPolicy>,
@@ -75,6 +77,21 @@ pub struct Process {
 pub struct Admin {
     /// Default `/run/shunt/admin.sock`.
     pub socket: PathBuf,
+}
+
+/// `[resolver]`
+#[derive(Clone, Debug, PartialEq)]
+pub struct Resolver {
+    /// Recursive servers, in the order in which they are asked; none: those of `/etc/resolv.conf`.
+    pub servers: Vec<SocketAddr>,
+    /// For the answer of one server. Default 2 s.
+    pub timeout: Duration,
+    /// A shorter TTL counts as this. Default 1 s.
+    pub min_ttl: Duration,
+    /// A longer one as this. Default 5 min.
+    pub max_ttl: Duration,
+    /// How long addresses stay whose answers are missing or empty. Default 1 h.
+    pub hold: Duration,
 }
 
 /// `[packs]`
@@ -349,8 +366,11 @@ pub struct Pool {
     pub proxy_protocol: Option<ProxyVersion>,
     /// `min-members = 2`, `fail-back = "30s"`: which priority groups are in use.
     pub groups: groups::Policy,
-    /// In the order of the file; addresses are unique within the pool; at least one.
+    /// Addresses are unique within the pool: those of the file, in its order, then those that names stand for, once they
+    /// are known.
     pub members: Vec<Member>,
+    /// Those by name, in the order of the file; at least one where no member has an address.
+    pub names: Vec<NamedMembers>,
 }
 
 /// `protocol = "http/1.1" | "h2" | "auto"`
@@ -382,6 +402,8 @@ pub struct Member {
     pub priority: Priority,
     /// What it is called in TLS; there with `tls` of the pool only.
     pub server_name: Option<String>,
+    /// The name that stands for its address; `None`: the file has the address.
+    pub name: Option<MemberName>,
 }
 
 /// `[[snat-pool]]`

@@ -12,6 +12,7 @@ use shunt_engine::network::Prefix;
 use toml::de::DeValue;
 
 use super::monitors::Target;
+use super::names::{self, MemberAt};
 use super::reference::Type;
 use super::report::{Cause, KeyPath, Refusal};
 use super::suggest::{nearest, or_list, quoted};
@@ -140,10 +141,17 @@ pub(super) fn listen_address() -> Text<SocketAddr> {
     Text { what, parse: text::listen_address, write: SocketAddr::to_string }
 }
 
-/// Address and port to connect to.
-pub(super) fn member_address() -> Text<SocketAddr> {
-    let what = Type::Text { what: "an address and port", pattern: None };
-    Text { what, parse: text::member_address, write: SocketAddr::to_string }
+/// Where members are: address and port, or a name that stands for such.
+pub(super) fn member_at() -> Text<MemberAt> {
+    let what =
+        Type::Text { what: "an address and port, a name and port, or the name of a service", pattern: None };
+    Text { what, parse: names::member_at, write: MemberAt::to_string }
+}
+
+/// A server of DNS.
+pub(super) fn dns_server() -> Text<SocketAddr> {
+    let what = Type::Text { what: "an IP address, with a port where it is not 53", pattern: None };
+    Text { what, parse: names::dns_server, write: SocketAddr::to_string }
 }
 
 /// When higher priority groups are used again.

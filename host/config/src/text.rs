@@ -425,7 +425,7 @@ pub(super) fn socket(text: &str, resolved: &Path) -> Result<(), Refusal> {
         .help("choose a shorter one, such as `/run/shunt/admin.sock`"))
 }
 
-fn address(text: &str) -> Result<SocketAddr, Refusal> {
+pub(super) fn address(text: &str) -> Result<SocketAddr, Refusal> {
     let message = format!("{} is not an address and port", quoted(text));
     let refusal = Refusal::new(Cause::BadValue, message);
     match text.parse::<SocketAddr>() {

@@ -137,7 +137,7 @@ pub struct MemberTls {
 /// What members are called: in SNI, and what their certificates have to be for.
 #[derive(Clone, Debug, PartialEq)]
 pub enum ServerName {
-    /// By its own `server-name`, else by its address.
+    /// By its own `server-name`, else by the name or the address that it is written with.
     OfMember,
     /// One name for those that have none of their own.
     Name(String),

@@ -13,6 +13,7 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::containers;
+use super::names::MemberAt;
 use super::reference::{self, Entry, Key, Need, TableType};
 use super::repair;
 use super::report::{Cause, Finding, KeyPath, Refusal};
@@ -57,7 +58,7 @@ pub(super) struct Seen {
     /// Patterns of policies.
     pub(super) patterns: Unique<String>,
     /// Of the pool at hand.
-    pub(super) members: Unique<SocketAddr>,
+    pub(super) members: Unique<MemberAt>,
     /// Of the virtual at hand.
     pub(super) interfaces: Unique<String>,
     pub(super) client_interfaces: Unique<String>,

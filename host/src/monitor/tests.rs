@@ -244,7 +244,7 @@ async fn a_long_body_is_not_read_to_its_end() {
 }
 
 fn snapshot(members: &[(SocketAddr, &Arc<MemberState>)], monitors: Vec<Monitor>) -> Snapshot {
-    let settings = |address| model::Member { address, weight: 1, priority: 0, server_name: None };
+    let settings = |address| model::Member { address, weight: 1, priority: 0, server_name: None, name: None };
     let pool = Pool {
         settings: model::Pool {
             name: "web".to_owned(),
@@ -257,6 +257,7 @@ fn snapshot(members: &[(SocketAddr, &Arc<MemberState>)], monitors: Vec<Monitor>)
             proxy_protocol: None,
             groups: Policy::default(),
             members: members.iter().map(|(address, _)| settings(*address)).collect(),
+            names: Vec::new(),
         },
         tls: None,
         members: members

@@ -7,6 +7,7 @@ mod packets;
 pub(super) mod packs;
 mod pages;
 mod pools;
+pub(super) mod resolver;
 mod rules;
 mod snat;
 mod tls;
@@ -20,7 +21,7 @@ use std::time::Duration;
 
 use super::containers::{table as in_table, tables};
 use super::defaults::Defaults;
-use super::model::{Admin, PackPolicy, Packs, Pool, Process, SnatPool};
+use super::model::{Admin, PackPolicy, Packs, Pool, Process, Resolver, SnatPool};
 use super::shape::{duration, integer, socket};
 use super::walk::Table;
 use virtuals::AnyVirtual;
@@ -38,6 +39,7 @@ pub(super) const GIB: u64 = 1 << 30;
 pub(super) struct Part {
     pub(super) process: Option<Process>,
     pub(super) admin: Option<Admin>,
+    pub(super) resolver: Option<Resolver>,
     pub(super) packs: Option<Packs>,
     pub(super) policies: Vec<PackPolicy>,
     pub(super) virtuals: Vec<AnyVirtual>,
@@ -52,6 +54,11 @@ pub(super) fn file(table: &mut Table<'_>) -> Option<Part> {
             "admin",
             "The socket through which the CLI and tools reach the daemon.",
             admin,
+        ),
+        resolver: table.section_of_one_file(
+            "resolver",
+            "How Shunt finds the addresses of members that are written by name.",
+            resolver::resolver,
         ),
         packs: table.section_of_one_file("packs", "Where rule packs are kept.", packs::packs),
         policies: table

@@ -1,15 +1,17 @@
 //! `[[pool]]`
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use shunt_engine::balance::Balance;
 use shunt_engine::balance::groups::{FailBack, Policy};
 
 use super::super::containers::{list, once, one_or_list, table as in_table};
-use super::super::model::{Member, MemberProtocol, Pool, ProxyVersion};
+use super::super::model::{Member, MemberProtocol, NamedMembers, Pool, ProxyVersion};
 use super::super::monitors::{HttpVersion, Monitor, Probe};
+use super::super::names::MemberAt;
 use super::super::report::{Cause, Refusal};
-use super::super::shape::{duration, fail_back, integer, member_address, name, one_of, server_name};
+use super::super::shape::{duration, fail_back, integer, member_at, name, one_of, server_name};
 use super::super::walk::Table;
 use super::monitors::monitor;
 use super::tls::member_tls;
@@ -109,8 +111,16 @@ pub(in super::super) fn pool(table: &mut Table<'_>) -> Option<Pool> {
         }
     }
     let monitors_needed = enough(table, &monitors, needed);
-    let members = members?;
+    let written = members?;
+    let (mut members, mut names) = (Vec::new(), Vec::new());
+    for (place, (at, like)) in written.into_iter().enumerate() {
+        match at {
+            MemberAt::Address(_) => members.push(like),
+            MemberAt::Name(name) => names.push(NamedMembers::new(*name, place, like)),
+        }
+    }
     fit(table, &monitors, &members, protocol);
+    let all = || members.iter().chain(names.iter().map(NamedMembers::like));
     if protocol == MemberProtocol::Auto && !table.wrote("tls") {
         let refusal =
             Refusal::new(Cause::Conflict, "`auto` means nothing without `tls`: ALPN is a part of it")
@@ -124,18 +134,20 @@ pub(in super::super) fn pool(table: &mut Table<'_>) -> Option<Pool> {
         let refusal = table.also(refusal, "protocol");
         table.refuse("proxy-protocol", refusal);
     }
-    if !table.wrote("tls") && members.iter().any(|member| member.server_name.is_some()) {
+    if !table.wrote("tls") && all().any(|member| member.server_name.is_some()) {
         let refusal = Refusal::new(Cause::Conflict, "`server-name` means nothing without `tls`")
             .help("add `tls = {}` to the pool, or remove `server-name` of its members");
         table.refuse("members", refusal);
     }
-    if table.wrote("min-members") && min_members as usize > members.len() {
+    if names.is_empty() && table.wrote("min-members") && min_members as usize > members.len() {
         let message = format!("`{min_members}` members cannot be usable: the pool has {}", members.len());
         let refusal = Refusal::new(Cause::Conflict, message)
             .help(format!("use at most `{}`, or add members", members.len()));
         table.refuse("min-members", refusal);
     }
-    let alike = members.windows(2).all(|pair| pair[0].weight == pair[1].weight);
+    let mut weights = all().map(|member| member.weight);
+    let first = weights.next();
+    let alike = weights.all(|weight| Some(weight) == first) && !names.iter().any(|it| it.name.is_service());
     let natural = if alike { Balance::RoundRobin } else { Balance::WeightedRoundRobin };
     Some(Pool {
         name: name?,
@@ -148,6 +160,7 @@ pub(in super::super) fn pool(table: &mut Table<'_>) -> Option<Pool> {
         proxy_protocol,
         groups: Policy { min_members, fail_back },
         members,
+        names,
     })
 }
 
@@ -189,12 +202,13 @@ fn enough(table: &mut Table<'_>, monitors: &[Monitor], needed: Option<u32>) -> u
     needed.max(1)
 }
 
-fn member(table: &mut Table<'_>) -> Option<Member> {
-    let address = table.required(
+fn member(table: &mut Table<'_>) -> Option<(MemberAt, Member)> {
+    let at = table.required(
         "address",
         "Its address and port: `10.0.0.1:80`, `[2001:db8::1]:80`. For packet virtuals, port 0 is the destination \
-         port of the client's packets.",
-        once(member_address(), |walk| &mut walk.seen.members, "this pool already has a member"),
+         port of the client's packets. For proxies also a name: `app.internal:8080` is a member at each address that DNS has for \
+         it, `_http._tcp.app.internal` one for each server of its SRV records, with their ports and weights.",
+        once(member_at(), |walk| &mut walk.seen.members, "this pool already has a member"),
     );
     let weight =
         table.or("weight", "Its share, in proportion to the weights of the others.", integer(1..=256u32), 1);
@@ -210,5 +224,18 @@ fn member(table: &mut Table<'_>) -> Option<Member> {
         "With `tls`: what it is called, in the place of the name that the pool gives its members.",
         server_name(),
     );
-    Some(Member { address: address?, weight, priority, server_name })
+    let at = at?;
+    let (address, name) = match &at {
+        MemberAt::Address(address) => (*address, None),
+        MemberAt::Name(name) => (SocketAddr::from(([0, 0, 0, 0], 0)), Some((**name).clone())),
+    };
+    let is_service = name.as_ref().is_some_and(|name| name.is_service());
+    for (key, what) in [("weight", "weights"), ("priority", "priorities")] {
+        if is_service && table.wrote(key) {
+            let message = format!("the SRV records of a service say the {what} of its members");
+            let refusal = Refusal::new(Cause::Conflict, message).help(format!("remove `{key}`"));
+            table.refuse(key, table.also(refusal, "address"));
+        }
+    }
+    Some((at, Member { address, weight, priority, server_name, name }))
 }

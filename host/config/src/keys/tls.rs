@@ -247,7 +247,8 @@ pub(super) fn member_tls(table: &mut Table<'_>) -> Option<MemberTls> {
          before it. `{ request-host = true }`: the host of each request; connections are reused for requests of the same host \
          only.",
         or_table(PoolName(server_name()), of_request),
-        "the member's address, which its certificate must have; no name is sent then",
+        "the name that the member is written with; where it is written with its address, the address, which its certificate must \
+         have, and no name is sent",
     );
     let certificate = table.optional(
         "certificate",

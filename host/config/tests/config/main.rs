@@ -146,6 +146,12 @@ fn everything_means_what_it_says() {
     assert_eq!(config.process.workers.unwrap().get(), 16);
     assert_eq!(config.process.drain, Duration::ZERO);
     assert_eq!(config.admin.socket, folder.join("admin.sock"));
+    let resolver = &config.resolver;
+    assert_eq!(resolver.servers, ["10.0.0.53:53", "[2001:db8::53]:5353"].map(|it| it.parse().unwrap()));
+    assert_eq!(
+        (resolver.min_ttl, resolver.hold),
+        (Duration::from_millis(100), Duration::from_secs(30 * 24 * 3600))
+    );
     assert_eq!(config.packs.cache, Some(folder.join("packs")));
     let [team, local] = config.policies.as_slice() else { panic!("two policies") };
     assert_eq!(team.pattern.as_str(), "registry.example/team/*");
