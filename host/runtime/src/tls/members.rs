@@ -29,6 +29,10 @@ const SESSIONS: usize = 64;
 
 /// The TLS settings of a pool, ready to connect, and what they were made from.
 pub struct PoolTls {
+    /// What all members have in common.
+    config: ClientConfig,
+    protocol: MemberProtocol,
+    called: tls::ServerName,
     members: HashMap<SocketAddr, Arc<ToMember>>,
     digest: [u8; 32],
 }
@@ -43,6 +47,7 @@ pub struct ToMember {
 }
 
 /// What a member is called.
+#[derive(PartialEq)]
 enum Called {
     Always(ServerName<'static>),
     /// As the host of the request.
@@ -89,30 +94,50 @@ impl PoolTls {
         invalid: Invalid,
     ) -> Result<Arc<PoolTls>, Vec<Problem>> {
         let material = Material::of_members(settings)?;
-        let called = |it: &Member| (it.address, it.server_name.clone());
-        let digest = material.digest(&(settings, protocol, members.iter().map(called).collect::<Vec<_>>()));
+        let digest = material.digest(&(settings, protocol));
         if let Some(before) = before.filter(|before| before.digest == digest) {
-            return Ok(Arc::clone(before));
+            return Ok(before.with_members(members));
         }
         let config = config(settings, &material, invalid)?;
+        let called = settings.server_name.clone();
+        let none = Arc::new(PoolTls { config, protocol, called, members: HashMap::new(), digest });
+        Ok(none.with_members(members))
+    }
+
+    /// The same for these members; with those that were there before, nothing changes.
+    #[must_use]
+    pub fn with_members(self: &Arc<Self>, members: &[Member]) -> Arc<PoolTls> {
         let to_member = |it: &Member| {
-            let mut config = config.clone();
-            config.resumption = Resumption::in_memory_sessions(SESSIONS);
-            let offering = |names: &[&[u8]]| {
-                let mut config = config.clone();
-                config.alpn_protocols = names.iter().map(|it| it.to_vec()).collect();
-                Arc::new(config)
-            };
-            let http_1 = offering(&[HTTP_1]);
-            let config = match protocol {
-                MemberProtocol::Http1 => Arc::clone(&http_1),
-                MemberProtocol::Http2 => offering(&[HTTP_2]),
-                MemberProtocol::Auto => offering(&[HTTP_2, HTTP_1]),
-            };
-            let to_member = ToMember { config, http_1, protocol, called: called_of(settings, it)? };
-            Some((it.address, Arc::new(to_member)))
+            let called = called_of(&self.called, it)?;
+            let old = self.members.get(&it.address).filter(|old| old.called == called);
+            Some((it.address, old.cloned().unwrap_or_else(|| Arc::new(self.to_member(called)))))
         };
-        Ok(Arc::new(PoolTls { members: members.iter().filter_map(to_member).collect(), digest }))
+        let members: HashMap<_, _> = members.iter().filter_map(to_member).collect();
+        let is_same = |(address, now): (&SocketAddr, &Arc<ToMember>)| {
+            self.members.get(address).is_some_and(|old| Arc::ptr_eq(old, now))
+        };
+        if members.len() == self.members.len() && members.iter().all(is_same) {
+            return Arc::clone(self);
+        }
+        let (config, called) = (self.config.clone(), self.called.clone());
+        Arc::new(PoolTls { config, protocol: self.protocol, called, members, digest: self.digest })
+    }
+
+    fn to_member(&self, called: Called) -> ToMember {
+        let mut config = self.config.clone();
+        config.resumption = Resumption::in_memory_sessions(SESSIONS);
+        let offering = |names: &[&[u8]]| {
+            let mut config = config.clone();
+            config.alpn_protocols = names.iter().map(|it| it.to_vec()).collect();
+            Arc::new(config)
+        };
+        let http_1 = offering(&[HTTP_1]);
+        let config = match self.protocol {
+            MemberProtocol::Http1 => Arc::clone(&http_1),
+            MemberProtocol::Http2 => offering(&[HTTP_2]),
+            MemberProtocol::Auto => offering(&[HTTP_2, HTTP_1]),
+        };
+        ToMember { config, http_1, protocol: self.protocol, called }
     }
 
     pub fn member(&self, address: SocketAddr) -> Option<&Arc<ToMember>> {
@@ -121,10 +146,13 @@ impl PoolTls {
 }
 
 /// `None` for no name that was checked.
-fn called_of(settings: &MemberTls, member: &Member) -> Option<Called> {
-    let name = match (&member.server_name, &settings.server_name) {
+fn called_of(of_pool: &tls::ServerName, member: &Member) -> Option<Called> {
+    let name = match (&member.server_name, of_pool) {
         (Some(name), _) | (None, tls::ServerName::Name(name)) => name.clone(),
-        (None, tls::ServerName::OfMember) => return Some(Called::Always(member.address.ip().into())),
+        (None, tls::ServerName::OfMember) => match &member.name {
+            Some(name) => name.server_name(),
+            None => return Some(Called::Always(member.address.ip().into())),
+        },
         (None, tls::ServerName::OfRequest) => return Some(Called::ByRequest),
     };
     ServerName::try_from(name).ok().map(Called::Always)
