@@ -10,6 +10,7 @@
 
 pub mod address;
 pub mod daemon;
+pub mod dns;
 pub mod frames;
 pub mod load;
 pub mod origin;

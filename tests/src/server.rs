@@ -125,6 +125,36 @@ impl Server {
         })
     }
 
+    /// BIND with this zone `test`.
+    #[must_use]
+    pub fn named(zone: &str) -> Option<Server> {
+        Server::start("named", "address", "ADDRESS", |command, folder| {
+            let text = std::fs::read_to_string(folder.path().join("address")).expect("a file of its own");
+            let (ip, port) = text.split_once(':').expect("an address of IPv4");
+            let at = folder.path().display();
+            folder.write("zone", zone);
+            folder.write("named.conf", format!(
+                "options {{ directory \"{at}\"; listen-on port {port} {{ {ip}; }}; listen-on-v6 {{ none; }}; recursion no; \
+                 dnssec-validation no; pid-file none; session-keyfile \"{at}/session\"; }};\n\
+                 controls {{}};\nzone \"test\" {{ type primary; file \"{at}/zone\"; }};\n"
+            ));
+            command.arg("-c").arg(folder.path().join("named.conf")).args(["-f", "-4"]).stderr(Stdio::null());
+        })
+    }
+
+    /// dnsmasq with these records.
+    #[must_use]
+    pub fn dnsmasq(records: &str) -> Option<Server> {
+        Server::start("dnsmasq", "address", "ADDRESS", |command, folder| {
+            let text = std::fs::read_to_string(folder.path().join("address")).expect("a file of its own");
+            let (ip, port) = text.split_once(':').expect("an address of IPv4");
+            let file = folder.write("dnsmasq.conf", format!(
+                "no-resolv\nno-hosts\nbind-interfaces\nlisten-address={ip}\nport={port}\nlocal=/test/\npid-file\n{records}"
+            ));
+            command.arg("-C").arg(file).args(["--keep-in-foreground", "--log-facility=/dev/null"]);
+        })
+    }
+
     /// The HTTP server of Node, which reads the whole body before it answers.
     #[must_use]
     pub fn node() -> Option<Server> {

@@ -82,6 +82,29 @@ pub struct PoolStatus {
     /// Members by their priority, the highest first.
     pub groups: Vec<GroupStatus>,
     pub members: Vec<MemberStatus>,
+    /// Members that are written by name.
+    pub names: Vec<NameStatus>,
+}
+
+/// A name that members are written with.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", default)]
+pub struct NameStatus {
+    /// `app.internal:8080`, `_http._tcp.app.internal`.
+    pub name: String,
+    /// Addresses and ports of its members.
+    pub addresses: Vec<String>,
+    /// How long the last answer said that it is valid; `null`: it had no addresses.
+    pub ttl_seconds: Option<u32>,
+    /// Addresses that the last answers lack, and that are held for a while.
+    pub held: usize,
+    /// Addresses that are no members because there are too many.
+    pub left_out: usize,
+    /// What the last look-up lacked.
+    pub error: Option<String>,
+    pub lookups: u64,
+    /// Of these, those that lacked an answer or found nothing.
+    pub lookups_failed: u64,
 }
 
 /// The members of a pool that have one priority.
@@ -115,6 +138,8 @@ pub struct MemberStatus {
     pub active: u32,
     /// Flows of packet virtuals among them; `null`: no packet worker knows the member.
     pub flows: Option<u64>,
+    /// The name that it is written with; `null`: its address.
+    pub name: Option<String>,
     #[serde(flatten)]
     pub counts: MemberCounts,
 }

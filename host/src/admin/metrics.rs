@@ -11,7 +11,7 @@ use prometheus_client::registry::Registry;
 
 use shunt_api::counts::{Counts, Kind};
 use shunt_api::rules::Times;
-use shunt_api::status::{MemberStatus, PoolStatus, Status};
+use shunt_api::status::{MemberStatus, NameStatus, PoolStatus, Status};
 
 /// What goes with the text.
 pub(super) const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -78,6 +78,7 @@ fn families(status: &Status) -> Vec<Family> {
         of_certificates(status),
         of_members(status),
         counted("member", members),
+        of_names(status),
         counted("packet", packets().map(|it| (Vec::new(), &it.counts))),
         of_packets(status),
         counted("packet_virtual", packet_virtuals().map(|(labels, it)| (labels, &it.counts))),
@@ -195,6 +196,28 @@ fn of_members(status: &Status) -> Vec<Family> {
             each(|it| (it.admin == "enabled").into()),
         ),
         gauge("member_active", "Requests in flight", each(|it| it.active.into())),
+    ]
+}
+
+/// Names that members are written with.
+fn of_names(status: &Status) -> Vec<Family> {
+    let names = || {
+        status.pools.iter().flat_map(|pool| {
+            pool.names
+                .iter()
+                .map(move |it| ([label("pool", &pool.name), label("name", &it.name)].concat(), it))
+        })
+    };
+    let each = |value: fn(&NameStatus) -> u64| names().map(|(labels, it)| (labels, value(it))).collect();
+    vec![
+        gauge("name_members", "Members that the name stands for", each(|it| it.addresses.len() as u64)),
+        gauge("name_held", "Of these, those that the last answers of DNS lack", each(|it| it.held as u64)),
+        counter("name_lookups", "Look-ups of the name", each(|it| it.lookups)),
+        counter(
+            "name_lookups_failed",
+            "Look-ups that lacked an answer, or found no address",
+            each(|it| it.lookups_failed),
+        ),
     ]
 }
 

@@ -14,7 +14,7 @@ use shunt_api::packets::{
 };
 use shunt_api::rules::{HookStatus, RuleStatus, RuleVersion, Signer, Times};
 use shunt_api::status::{
-    CertificateStatus, Difference, GroupStatus, MemberStatus, OnPathStatus, PoolStatus, RevocationStatus,
+    CertificateStatus, Difference, GroupStatus, MemberStatus, NameStatus, OnPathStatus, PoolStatus, RevocationStatus,
     Status, VirtualStatus,
 };
 
@@ -74,6 +74,16 @@ pub(crate) fn status() -> Status {
                 member("10.0.0.1:80", "up", "status 200"),
                 member("10.0.0.2:80", "down", "connection refused"),
             ],
+            names: vec![NameStatus {
+                name: "app.internal:80".to_owned(),
+                addresses: vec!["10.0.0.1:80".to_owned(), "10.0.0.2:80".to_owned()],
+                ttl_seconds: Some(30),
+                held: 1,
+                left_out: 0,
+                error: Some("app.internal AAAA: 10.0.0.53:53 answers SERVFAIL".to_owned()),
+                lookups: 17,
+                lookups_failed: 2,
+            }],
         }],
         packets: Some(packets()),
     }
@@ -238,6 +248,7 @@ fn version(number: u64, version: &str, digest: &str) -> RuleVersion {
 
 fn member(address: &str, health: &str, reason: &str) -> MemberStatus {
     MemberStatus {
+        name: None,
         address: address.to_owned(),
         weight: 1,
         priority: 0,

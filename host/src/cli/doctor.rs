@@ -35,12 +35,14 @@ pub(super) fn doctor(config: &Path, socket: Option<PathBuf>, screen: &Screen) ->
     Err(Failure::new(Exit::Failed, "unhealthy", message))
 }
 
-/// What the daemon says, where one runs: how the kernel runs its program is not known before.
+/// What the daemon says, where one runs: how the kernel runs its program, and what names stand for, is not known before.
 fn running(client: &Client) -> Vec<Finding> {
     let status = client.get("status").and_then(|answer| client.read::<Status>(&answer));
-    let packets = status.ok().and_then(|status| status.packets);
-    let interfaces = packets.into_iter().flat_map(|packets| packets.interfaces);
-    interfaces.map(|it| doctor::attached(&it.name, &it.mode)).collect()
+    let Ok(status) = status else { return Vec::new() };
+    let names =
+        status.pools.iter().flat_map(|pool| pool.names.iter().map(|it| doctor::resolved(&pool.name, it)));
+    let interfaces = status.packets.iter().flat_map(|packets| &packets.interfaces);
+    names.chain(interfaces.map(|it| doctor::attached(&it.name, &it.mode))).collect()
 }
 
 /// A line for each finding, and one for what to do; what failed comes last, where it is seen.

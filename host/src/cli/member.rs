@@ -179,6 +179,31 @@ pub(super) fn on_path(pools: &[PoolStatus]) -> Table {
     table
 }
 
+/// Names that members are written with.
+pub(super) fn names(pools: &[PoolStatus]) -> Table {
+    use Align::{Left, Right};
+    let mut table = Table::new([
+        ("NAME", Left),
+        ("POOL", Left),
+        ("MEMBERS", Right),
+        ("HELD", Right),
+        ("TTL", Right),
+        ("LAST ERROR", Left),
+    ]);
+    for (pool, it) in pools.iter().flat_map(|pool| pool.names.iter().map(move |it| (pool, it))) {
+        let members = if it.addresses.is_empty() { Tone::Bad } else { Tone::Plain };
+        table.row([
+            (&it.name).into(),
+            (&pool.name).into(),
+            Cell::from(it.addresses.len() as u64).tone(members),
+            (it.held as u64).into(),
+            it.ttl_seconds.map(|seconds| format!("{seconds} s")).as_ref().into(),
+            it.error.as_ref().into(),
+        ]);
+    }
+    table
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -84,6 +84,7 @@ async fn serve(
         () = attend(&control, &mut signals, opened, &renewal) => {}
         () = control::follow_tls(&control) => {}
         () = control::follow_groups(&control) => {}
+        () = control::follow_names(&control) => {}
     }
 
     // The admin socket stays, so that the drain can be watched; it takes no changes any more.

@@ -46,6 +46,10 @@ fn told(status: &Status, paint: Paint) -> String {
         if !on_path.is_empty() {
             parts.push(on_path.render(paint));
         }
+        let names = member::names(&status.pools);
+        if !names.is_empty() {
+            parts.push(names.render(paint));
+        }
     }
     if let Some(packets) = &status.packets {
         let tables = packet_status::tables(packets);
@@ -192,6 +196,9 @@ web   10.0.0.2:80       1  enabled  down         3       617       3  connection
 SERVICE PATH OF  POOL  MEMBER       HEALTH  LAST PROBE
 mail             web   10.0.0.1:80  up      connected
 mail             web   10.0.0.2:80  up      connected
+
+NAME             POOL  MEMBERS  HELD   TTL  LAST ERROR
+app.internal:80  web         2     1  30 s  app.internal AAAA: 10.0.0.53:53 answers SERVFAIL
 
 packets: 12 flows, 2 workers
 

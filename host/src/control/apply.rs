@@ -14,6 +14,7 @@ use super::environment::DaemonEnvironment;
 use super::guard::Allow;
 use super::highest::Highest;
 use super::history::Running;
+use super::names;
 use super::next::Builder;
 use super::operate::shown;
 use super::plan::{Asked, Basis, Compiled, Plan};
@@ -75,6 +76,7 @@ impl Control {
             environment,
             rules: Histories::new(),
             packs: Arc::default(),
+            names: Arc::default(),
             highest: Highest::default(),
             snapshot,
             monitors: Monitors::new(probes),
@@ -83,6 +85,7 @@ impl Control {
             files: document.fingerprint().clone(),
             opened: Some(opened),
         };
+        names::learn_new(&control.names, &document.config).await;
         let basis = control.basis(Asked::Start);
         let plan = off_thread(move || basis.plan(document, &mut Compiled::default())).await?;
         control.put_in_force(plan, None).await?;
@@ -102,6 +105,7 @@ impl Control {
             host: Arc::clone(&self.host),
             environment: Arc::clone(&self.environment),
             highest: self.highest.clone(),
+            names: self.names.sets(),
             asked,
         }
     }
@@ -198,6 +202,7 @@ impl Control {
         (self.packs, self.highest) = (Arc::new(packs), highest);
         let snapshot = self.snapshot.load_full();
         self.monitors.apply(&snapshot);
+        self.names.retain(&self.config);
         self.registry.adopt_rule_stats(stats);
         self.registry.retain(&snapshot);
         self.files = files;
@@ -264,12 +269,15 @@ pub async fn reload(control: &Mutex<Control>, allow: Allow, by: &Actor) -> Resul
 async fn read_again(control: &Mutex<Control>, allow: Allow, by: &Actor) -> Result<ReloadSummary, ApplyError> {
     let mut compiled = Compiled::default();
     loop {
-        let (path, basis, ending) = {
+        let (path, names, ending) = {
             let control = control.lock().await;
-            (control.path.clone(), control.basis(Asked::Change(allow)), control.ending.subscribe())
+            (control.path.clone(), Arc::clone(&control.names), control.ending.subscribe())
         };
+        let read = unless_ending(ending.clone(), move || Document::read(&path).map_err(ApplyError::Config));
+        let document = read.await?;
+        names::learn_new(&names, &document.config).await;
+        let basis = control.lock().await.basis(Asked::Change(allow));
         let planned = unless_ending(ending, move || {
-            let document = Document::read(&path).map_err(ApplyError::Config)?;
             let plan = basis.plan(document, &mut compiled)?;
             Ok::<_, ApplyError>((plan, compiled))
         });

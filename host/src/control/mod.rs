@@ -20,6 +20,7 @@ mod highest;
 mod history;
 mod load;
 mod lock;
+mod names;
 mod next;
 mod operate;
 mod packet_status;
@@ -58,6 +59,7 @@ pub use groups::follow_groups;
 pub use guard::Allow;
 pub use load::{Load, load_reference, load_rule};
 pub use lock::{Change, Locked, lock};
+pub use names::follow_names;
 pub use operate::NotFound;
 pub use plan::{Summary, check};
 pub use rollback::{breaker_opened, rollback_rule};
@@ -75,6 +77,8 @@ pub struct Control {
     registry: Registry,
     rules: rules::Histories,
     packs: Arc<packs::Packs>,
+    /// What members by name are.
+    names: Arc<names::Names>,
     highest: highest::Highest,
     snapshot: Arc<ArcSwap<Snapshot>>,
     monitors: Monitors,

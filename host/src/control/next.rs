@@ -194,6 +194,27 @@ pub(super) fn with_tls(before: &Snapshot, renewed: &Renewed) -> Snapshot {
     }
 }
 
+/// The next snapshot where nothing but the members of these pools changes, in the order of the pools.
+pub(super) fn with_members(before: &Snapshot, pools: &[model::Pool], registry: &mut Registry) -> Snapshot {
+    let of = |old: &Arc<Pool>| {
+        let settings = pools.iter().find(|it| it.name == old.settings.name);
+        let Some(settings) = settings.filter(|it| it.members != old.settings.members) else {
+            return Arc::clone(old);
+        };
+        let tls = old.tls.as_ref().map(|tls| tls.with_members(&settings.members));
+        let settings = model::Pool { members: settings.members.clone(), ..old.settings.clone() };
+        Arc::new(Pool { tls, ..registry.pool(&settings) })
+    };
+    Snapshot {
+        epoch: before.epoch + 1,
+        virtuals: before.virtuals.clone(),
+        // No packets go to members by name.
+        packet_virtuals: before.packet_virtuals.clone(),
+        translators: before.translators.clone(),
+        pools: before.pools.iter().map(of).collect(),
+    }
+}
+
 /// The next snapshot where nothing but rules changes.
 pub(super) fn with_rules(before: &Snapshot, rules: &Histories) -> Snapshot {
     let virtuals = before.virtuals.iter().map(|virtual_| {

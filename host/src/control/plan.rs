@@ -16,6 +16,7 @@ use super::environment::DaemonEnvironment;
 use super::guard::{Allow, Before};
 use super::highest::Highest;
 use super::history::Running;
+use super::names::{self, Sets};
 use super::next::PlannedTls;
 use super::packs::{Loaded, Packs, play_cases};
 use super::pages;
@@ -60,6 +61,7 @@ pub fn check(path: &Path) -> Result<Summary, ApplyError> {
         host,
         environment,
         highest: Highest::default(),
+        names: Sets::new(),
         asked: Asked::Check,
     };
     let Plan { config, warnings, .. } = basis.plan(document, &mut Compiled::default())?;
@@ -82,6 +84,7 @@ pub(super) struct Basis {
     pub(super) host: Arc<RuleHost>,
     pub(super) environment: Arc<DaemonEnvironment>,
     pub(super) highest: Highest,
+    pub(super) names: Sets,
     pub(super) asked: Asked,
 }
 
@@ -143,8 +146,13 @@ impl Basis {
     ///
     /// # Errors
     /// Everything that is wrong with it.
-    pub(super) fn plan(mut self, document: Document, compiled: &mut Compiled) -> Result<Plan, ApplyError> {
+    pub(super) fn plan(
+        mut self,
+        mut document: Document,
+        compiled: &mut Compiled,
+    ) -> Result<Plan, ApplyError> {
         document.verify_files().map_err(ApplyError::Config)?;
+        names::give_members(&mut document.config, &self.names);
         let packs = Packs::of(&document, self.asked)?;
         if self.asked == Asked::Start {
             self.highest = Highest::read(packs.folder.as_ref());

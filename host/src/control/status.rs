@@ -77,6 +77,7 @@ impl Control {
             usable: pool.members.iter().filter(|it| it.state.usable_for_new()).count(),
             groups: group_statuses(pool),
             members: pool.members.iter().map(|it| self.member_status(pool, it, packets)).collect(),
+            names: pool.settings.names.iter().map(|it| self.names.status(&it.name)).collect(),
         }
     }
 
@@ -92,6 +93,7 @@ impl Control {
         });
         MemberStatus {
             address,
+            name: member.settings.name.as_ref().map(ToString::to_string),
             weight: member.settings.weight,
             priority: member.state.priority(),
             health: health(member.state.is_up()),

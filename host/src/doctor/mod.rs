@@ -10,6 +10,7 @@
 //! | `reachability` | whether packets reach members, and replies come back |
 //! | `monitors` | whether they would see what clients see |
 //! | `members` | what members have to be set up with, which cannot be seen from here |
+//! | `names` | what a daemon that runs found of names |
 //!
 //! Checks take facts and give findings: nothing is changed, and nothing is sent.
 
@@ -19,6 +20,7 @@ mod files;
 mod host;
 mod members;
 mod monitors;
+mod names;
 mod ports;
 mod reachability;
 #[cfg(test)]
@@ -30,6 +32,7 @@ use serde::Serialize;
 
 pub use facts::Facts;
 pub use files::{RAISE_FILES, too_few_files};
+pub use names::resolved;
 use shunt_config::model::Config;
 use shunt_packets::holder;
 

@@ -12,6 +12,7 @@ mod compile;
 mod life;
 mod log;
 mod members;
+mod names;
 mod prepare;
 mod registry;
 mod reload;

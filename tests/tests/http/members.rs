@@ -2,6 +2,7 @@
 
 mod groups;
 mod grpc;
+mod names;
 mod real;
 
 use std::collections::BTreeMap;
