@@ -114,7 +114,7 @@ fn a_start_does_not_wait_for_long() {
     assert_eq!(client.get("/").status(), 503);
     until("the error", || !name_of(&daemon)["error"].is_null());
     let folder = daemon.folder().config();
-    let doctor = daemon.shunt(&["doctor", "--config", folder.to_str().unwrap()]);
+    let doctor = daemon.shunt(&["doctor", folder.to_str().unwrap()]);
     assert!(doctor.stdout.contains("has no members: app.test A: "), "{}{}", doctor.stdout, doctor.stderr);
     assert!(daemon.log().contains("name-unresolved"), "{}", daemon.log());
     let status = daemon.shunt(&["status"]).good();
