@@ -3,7 +3,8 @@
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 
-use shunt_engine::names::PlacedMember;
+use shunt_engine::balance::groups::Priority;
+use shunt_engine::names::{PlacedMember, Service};
 use shunt_wire::dns::Name;
 
 use super::model::{Member, Pool};
@@ -69,8 +70,12 @@ impl NamedMembers {
     }
 
     fn member(&self, placed: &PlacedMember) -> Member {
-        let weight = placed.weight.unwrap_or(self.like.weight);
-        Member { address: placed.address, weight, ..self.like.clone() }
+        let (weight, priority) = match placed.service {
+            // The lower the number of a record, the sooner its server; the higher that of a member.
+            Some(Service { priority, weight }) => (weight, Priority::MAX - priority),
+            None => (self.like.weight, self.like.priority),
+        };
+        Member { address: placed.address, weight, priority, ..self.like.clone() }
     }
 }
 
@@ -255,12 +260,19 @@ mod tests {
         let placed =
             |last: u8, weight| PlacedMember { address: SocketAddr::from(([10, 0, 0, last], 80)), weight };
         let (hosts, services) =
-            ([placed(1, None), placed(2, None)], [placed(2, Some(3)), placed(3, Some(9))]);
+            ([placed(1, None), placed(2, None)], [placed(2, service_of(3)), placed(3, service_of(9))]);
         let known = |it: &MemberName| if *it == host { &hosts[..] } else { &services[..] };
-        let members: Vec<_> =
-            pool.with_names(known).members.iter().map(|it| (it.address.to_string(), it.weight)).collect();
-        let expected = [("10.0.0.1:80", 7), ("10.0.0.2:80", 7), ("10.0.0.3:80", 9)];
-        assert_eq!(members, expected.map(|(address, weight)| (address.to_owned(), weight)));
+        let members: Vec<_> = pool
+            .with_names(known)
+            .members
+            .iter()
+            .map(|it| (it.address.to_string(), it.weight, it.priority))
+            .collect();
+        let expected = [("10.0.0.1:80", 7, 0), ("10.0.0.2:80", 7, 0), ("10.0.0.3:80", 9, 65_525)];
+        assert_eq!(
+            members,
+            expected.map(|(address, weight, priority)| (address.to_owned(), weight, priority))
+        );
         // Once more, with what is known by then.
         let later = pool.with_names(known).with_names(|_| &[]);
         assert_eq!(later, pool);

@@ -5,4 +5,4 @@
 pub mod answer;
 mod held;
 
-pub use held::{Bounds, Endpoint, Found, Held, Learnt, MOST_MEMBERS, Part, PlacedMember};
+pub use held::{Bounds, Endpoint, Found, Held, Learnt, MOST_MEMBERS, Part, PlacedMember, Service};

@@ -14,8 +14,8 @@ use shunt_api::packets::{
 };
 use shunt_api::rules::{HookStatus, RuleStatus, RuleVersion, Signer, Times};
 use shunt_api::status::{
-    CertificateStatus, Difference, GroupStatus, MemberStatus, NameStatus, OnPathStatus, PoolStatus, RevocationStatus,
-    Status, VirtualStatus,
+    CertificateStatus, Difference, GroupStatus, MemberStatus, NameStatus, OnPathStatus, PoolStatus,
+    RevocationStatus, Status, VirtualStatus,
 };
 
 pub(crate) fn status() -> Status {

@@ -157,6 +157,8 @@ fn services_say_ports_and_weights() {
     let ones = (0..8).filter(|_| client.get("/").text() == "one").count();
     assert_eq!(ones, 6);
     service([1, 1], [20, 10]);
-    until("those of the lowest number alone", || has(&daemon, &[two.address()]));
-    assert_eq!(client.get("/").text(), "two");
+    let priority = |member: usize| daemon.status()["pools"][0]["members"][member]["priority"].as_u64();
+    until("the priorities of the records", || (priority(0), priority(1)) == (Some(65_515), Some(65_525)));
+    let answers: Vec<String> = (0..4).map(|_| client.get("/").text()).collect();
+    assert_eq!(answers, ["two"; 4], "the lowest number of records is the highest group");
 }

@@ -1,11 +1,12 @@
 //! The members that a name stands for: those of the last answers, and for a while those whose answers are missing.
 
+use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
 
 use shunt_wire::dns::{Kind, Name};
 
-/// Members of one name; of more, those with the lowest addresses are taken.
+/// Members of one name; of more, those with the lowest priorities and addresses are taken.
 pub const MOST_MEMBERS: usize = 256;
 
 /// The wait behind the first look-up that failed, and the longest.
@@ -56,8 +57,17 @@ pub enum Found {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct PlacedMember {
     pub address: SocketAddr,
-    /// Of a service: 1 to 256, in proportion to the weights of its records.
-    pub weight: Option<u32>,
+    /// What the records of a service say; `None` otherwise.
+    pub service: Option<Service>,
+}
+
+/// What the records of a service say of a member.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Service {
+    /// As records have it: the lower, the sooner (RFC 2782).
+    pub priority: u16,
+    /// 1 to 256, in proportion to the weights of the records of the same priority.
+    pub weight: u32,
 }
 
 /// What came of a look-up.
@@ -66,15 +76,15 @@ pub struct Learnt {
     /// Addresses, in their order.
     pub added: Vec<SocketAddr>,
     pub removed: Vec<SocketAddr>,
-    /// The same addresses have other weights.
-    pub weighted: bool,
+    /// The same addresses have other weights or priorities.
+    pub ranked: bool,
 }
 
 impl Learnt {
     /// Whether the members are others.
     #[must_use]
     pub fn is_change(&self) -> bool {
-        self.weighted || !self.added.is_empty() || !self.removed.is_empty()
+        self.ranked || !self.added.is_empty() || !self.removed.is_empty()
     }
 }
 
@@ -136,27 +146,39 @@ impl Held {
 
     /// Which of the addresses are members.
     fn place(&mut self) -> Learnt {
-        // Clients use the hosts of the lowest number that they can reach (RFC 2782).
-        let lowest = self.endpoints.keys().map(|(_, _, it)| it.priority).min();
-        let mut weights: BTreeMap<SocketAddr, Option<u16>> = BTreeMap::new();
-        for (_, _, it) in self.endpoints.keys().filter(|(_, _, it)| Some(it.priority) == lowest) {
-            let weight = weights.entry(it.address).or_default();
-            *weight = (*weight).max(it.weight);
+        // Of an address that is there several times, what comes first by its priority, with the greatest weight.
+        let mut known: BTreeMap<SocketAddr, (u16, Option<u16>)> = BTreeMap::new();
+        let mut most: BTreeMap<u16, u16> = BTreeMap::new();
+        for (_, _, it) in self.endpoints.keys() {
+            let (priority, weight) = known.entry(it.address).or_insert((it.priority, it.weight));
+            match it.priority.cmp(priority) {
+                Ordering::Less => (*priority, *weight) = (it.priority, it.weight),
+                Ordering::Equal => *weight = (*weight).max(it.weight),
+                Ordering::Greater => {}
+            }
+            let most = most.entry(it.priority).or_default();
+            *most = (*most).max(it.weight.unwrap_or_default());
         }
-        self.left_out = weights.len().saturating_sub(MOST_MEMBERS);
-        let most = weights.values().flatten().copied().max().unwrap_or_default();
-        let members: Vec<PlacedMember> = weights
-            .into_iter()
-            .take(MOST_MEMBERS)
-            .map(|(address, weight)| PlacedMember { address, weight: weight.map(|it| scaled(it, most)) })
-            .collect();
+        self.left_out = known.len().saturating_sub(MOST_MEMBERS);
+        let mut sorted: Vec<_> =
+            known.into_iter().map(|(address, (priority, weight))| (priority, address, weight)).collect();
+        // Of too many, those of the last priorities are left out.
+        sorted.sort_unstable();
+        sorted.truncate(MOST_MEMBERS);
+        sorted.sort_unstable_by_key(|(_, address, _)| *address);
+        let placed = |(priority, address, weight): (u16, SocketAddr, Option<u16>)| {
+            let most = most.get(&priority).copied().unwrap_or_default();
+            let service = weight.map(|weight| Service { priority, weight: scaled(weight, most) });
+            PlacedMember { address, service }
+        };
+        let members: Vec<PlacedMember> = sorted.into_iter().map(placed).collect();
         let before = std::mem::replace(&mut self.members, members);
         let addresses = |of: &[PlacedMember]| of.iter().map(|it| it.address).collect::<BTreeSet<_>>();
         let (old, new) = (addresses(&before), addresses(&self.members));
         Learnt {
             added: new.difference(&old).copied().collect(),
             removed: old.difference(&new).copied().collect(),
-            weighted: old == new && before != self.members,
+            ranked: old == new && before != self.members,
         }
     }
 

@@ -86,16 +86,20 @@ fn services_have_priorities_and_weights() {
     let record = |last, priority, weight| Endpoint { priority, weight: Some(weight), ..plain(last) };
     let service =
         |records: &[Endpoint]| found(&[Part { endpoints: Some(records.to_vec()), ..part(0, None) }], 10);
-    let weights = |held: &Held| held.members().iter().filter_map(|it| it.weight).collect::<Vec<_>>();
-    held.learn(0, &service(&[record(1, 10, 3), record(2, 10, 0), record(3, 20, 9)]), BOUNDS);
-    assert_eq!((lasts(&held), weights(&held)), (vec![1, 2], vec![3, 1]));
+    let told = |held: &Held| {
+        let services = held.members().iter().filter_map(|it| it.service);
+        services.map(|it| (it.priority, it.weight)).collect::<Vec<_>>()
+    };
+    held.learn(0, &service(&[record(1, 10, 3), record(2, 10, 0), record(3, 20, 900)]), BOUNDS);
+    assert_eq!((lasts(&held), told(&held)), (vec![1, 2, 3], vec![(10, 3), (10, 1), (20, 256)]));
     held.learn(0, &service(&[record(1, 10, 65_535), record(2, 10, 32_768), record(3, 10, 1)]), BOUNDS);
-    assert_eq!(weights(&held), [256, 128, 1]);
+    assert_eq!(told(&held), [(10, 256), (10, 128), (10, 1)]);
     let learnt = held.learn(0, &service(&[record(1, 10, 0), record(2, 10, 0), record(3, 10, 0)]), BOUNDS);
-    assert_eq!(weights(&held), [1, 1, 1]);
-    assert!(learnt.is_change() && learnt.weighted);
-    let learnt = held.learn(0, &service(&[record(3, 20, 1)]), BOUNDS);
-    assert_eq!((learnt.removed, lasts(&held)), (vec![address(1), address(2)], vec![3]));
+    assert_eq!(told(&held), [(10, 1); 3]);
+    assert!(learnt.is_change() && learnt.ranked);
+    // An address that is there twice.
+    let learnt = held.learn(0, &service(&[record(3, 20, 1), record(3, 10, 7), record(3, 10, 8)]), BOUNDS);
+    assert_eq!((learnt.removed, told(&held)), (vec![address(1), address(2)], vec![(10, 8)]));
 }
 
 #[test]
