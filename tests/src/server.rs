@@ -2,7 +2,7 @@
 
 #![allow(clippy::expect_used, clippy::panic, reason = "a test that cannot continue says so and ends")]
 
-use std::net::{SocketAddr, TcpStream};
+use std::net::{SocketAddr, TcpStream, UdpSocket};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
@@ -128,18 +128,22 @@ impl Server {
     /// BIND with this zone `test`.
     #[must_use]
     pub fn named(zone: &str) -> Option<Server> {
-        Server::start("named", "address", "ADDRESS", |command, folder| {
-            let text = std::fs::read_to_string(folder.path().join("address")).expect("a file of its own");
-            let (ip, port) = text.split_once(':').expect("an address of IPv4");
-            let at = folder.path().display();
-            folder.write("zone", zone);
-            folder.write("named.conf", format!(
-                "options {{ directory \"{at}\"; listen-on port {port} {{ {ip}; }}; listen-on-v6 {{ none; }}; recursion no; \
-                 dnssec-validation no; pid-file none; session-keyfile \"{at}/session\"; }};\n\
-                 controls {{}};\nzone \"test\" {{ type primary; file \"{at}/zone\"; }};\n"
-            ));
-            command.arg("-c").arg(folder.path().join("named.conf")).args(["-f", "-4"]).stderr(Stdio::null());
-        })
+        // It listens on addresses of interfaces alone.
+        let address =
+            UdpSocket::bind("127.0.0.1:0").and_then(|it| it.local_addr()).expect("a port that is free");
+        let found = find("named")?;
+        Some(Server::run_at(address, &found, "zone", zone, |command, folder, address| {
+            let (ip, port, at) = (address.ip(), address.port(), folder.path().display());
+            let file = folder.write(
+                "named.conf",
+                format!(
+                    "options {{ directory \"{at}\"; listen-on port {port} {{ {ip}; }}; listen-on-v6 {{ none; }}; recursion no; \
+                     dnssec-validation no; pid-file none; session-keyfile \"{at}/session\"; }};\n\
+                     controls {{}};\nzone \"test\" {{ type primary; file \"{at}/zone\"; }};\n"
+                ),
+            );
+            command.arg("-c").arg(file).args(["-f", "-4"]).stderr(Stdio::null());
+        }))
     }
 
     /// dnsmasq with these records.
@@ -225,13 +229,7 @@ impl Server {
         content: &str,
         arguments: impl FnOnce(&mut Command, &Folder),
     ) -> Option<Server> {
-        let path = std::env::var_os("PATH").unwrap_or_default();
-        // Debian keeps servers where the path of an ordinary user does not lead.
-        let folders = std::env::split_paths(&path).chain(["/usr/sbin".into()]);
-        let Some(found) = folders.map(|it| it.join(program)).find(|it| it.is_file()) else {
-            println!("skipped: {program} is not installed");
-            return None;
-        };
+        let found = find(program)?;
         Some(Server::run(&found, file, content, |command, folder, _| arguments(command, folder)))
     }
 
@@ -241,7 +239,17 @@ impl Server {
         content: &str,
         arguments: impl FnOnce(&mut Command, &Folder, SocketAddr),
     ) -> Server {
-        let (address, folder) = (address::free(), Folder::new());
+        Server::run_at(address::free(), program, file, content, arguments)
+    }
+
+    fn run_at(
+        address: SocketAddr,
+        program: &Path,
+        file: &str,
+        content: &str,
+        arguments: impl FnOnce(&mut Command, &Folder, SocketAddr),
+    ) -> Server {
+        let folder = Folder::new();
         let (host, port) = (address.ip().to_string(), address.port().to_string());
         let content = content.replace("ADDRESS", &address.to_string());
         folder.write(file, content.replace("HOST", &host).replace("PORT", &port));
@@ -252,6 +260,18 @@ impl Server {
         until(&format!("{} accepts connections", program.display()), || TcpStream::connect(address).is_ok());
         server
     }
+}
+
+/// Where a program is; a test that needs one which is not there says that it is skipped.
+fn find(program: &str) -> Option<PathBuf> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    // Debian keeps servers where the path of an ordinary user does not lead.
+    let mut folders = std::env::split_paths(&path).chain(["/usr/sbin".into()]);
+    let found = folders.find_map(|it| Some(it.join(program)).filter(|it| it.is_file()));
+    if found.is_none() {
+        println!("skipped: {program} is not installed");
+    }
+    found
 }
 
 impl Drop for Server {

@@ -257,8 +257,9 @@ mod tests {
             ],
             ..config.pools[0].clone()
         };
+        let service_of = |weight| Some(Service { priority: 10, weight });
         let placed =
-            |last: u8, weight| PlacedMember { address: SocketAddr::from(([10, 0, 0, last], 80)), weight };
+            |last: u8, service| PlacedMember { address: SocketAddr::from(([10, 0, 0, last], 80)), service };
         let (hosts, services) =
             ([placed(1, None), placed(2, None)], [placed(2, service_of(3)), placed(3, service_of(9))]);
         let known = |it: &MemberName| if *it == host { &hosts[..] } else { &services[..] };
