@@ -133,7 +133,7 @@ fn tell(name: &MemberName, known: &Known, learnt: &Learnt, (was_empty, before): 
             tracing::warn!(event = "name-unanswered", %name, error, held, "answers for the name are missing");
         }
         None if before.is_some() => {
-            tracing::info!(event = "name-answered", %name, "the name is answered again")
+            tracing::info!(event = "name-answered", %name, "the name is answered again");
         }
         _ => {}
     }
