@@ -150,8 +150,12 @@ counts! {
         counter requests,
         /// Responses by the class of their status, from 1xx to 5xx.
         counter answers[class: "1xx", "2xx", "3xx", "4xx", "5xx"],
-        /// Responses that Shunt made in a member's place because of an error.
+        /// Responses that Shunt made in a member's place because of an error, and relayed connections that got no member.
         counter errors,
+        /// Relayed connections reset because neither side sent anything for `timeouts.idle`.
+        counter relays_idle,
+        /// How long relayed connections were open that have ended, in milliseconds.
+        counter relay_milliseconds,
         /// Answers of HTTP/1 cut off because the client took nothing of them for `timeouts.idle`.
         counter http1_stalled => http1_answers_stalled,
         /// Streams of HTTP/2 clients refused before they were requests: malformed, too large, too many.

@@ -36,6 +36,8 @@ pub struct VirtualStatus {
     pub name: String,
     /// Address and port; several with commas between them.
     pub listen: String,
+    /// `http` or `tcp`.
+    pub protocol: String,
     pub tls: bool,
     /// The first serves clients that ask for no known name; empty without TLS.
     pub certificates: Vec<CertificateStatus>,

@@ -1,4 +1,4 @@
-//! `[defaults.http]` and `[defaults.packet]`: keys that virtuals of one file have in common.
+//! `[defaults.http]`, `[defaults.tcp]` and `[defaults.packet]`: keys that virtuals of one file have in common.
 //!
 //! They are put into each virtual before it is read, so that a virtual is read in one way only, and the report names the
 //! default as the place of a wrong value. Each table is read by itself too: no virtual may use a default.

@@ -154,6 +154,19 @@ pub struct Virtual {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Protocol {
     Http,
+    /// Bytes, which are relayed unread.
+    Tcp,
+}
+
+impl Protocol {
+    /// As it is written.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Protocol::Http => "http",
+            Protocol::Tcp => "tcp",
+        }
+    }
 }
 
 /// `persistence = { source = true | cookie = "NAME", timeout = "1h", group = "NAME" }`

@@ -373,7 +373,8 @@ impl Shape for Reach {
     fn read(&self, at: At<'_>, walk: &mut Walk) -> Option<String> {
         let (place, key) = (at.place.clone(), at.key.clone());
         let name = self.name.read(at, walk)?;
-        let allowed = if walk.kind == Some(Kind::Proxy) { Named::Pool } else { Named::Either };
+        let allowed =
+            if walk.kind.is_some_and(|it| it.is(Kind::Proxy)) { Named::Pool } else { Named::Either };
         let to = self.to.unwrap_or(allowed);
         walk.references.push(Reference { name: name.clone(), to, place, key });
         Some(name)

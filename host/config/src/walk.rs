@@ -67,8 +67,17 @@ pub(super) struct Seen {
 /// What a virtual is, which decides what its keys may be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
+    /// Of any protocol.
     Proxy,
+    /// One of TCP, which is a proxy too.
+    Tcp,
     Packet,
+}
+
+impl Kind {
+    pub(super) fn is(self, other: Kind) -> bool {
+        self == other || (self, other) == (Kind::Tcp, Kind::Proxy)
+    }
 }
 
 /// The name of something that must be there.
@@ -291,11 +300,12 @@ impl<'t> Table<'t> {
 
     /// Keys that mean nothing at a virtual of this kind, each with the reason.
     pub(super) fn useless_at(&mut self, kind: Kind, keys: &[(&'static str, &str)]) {
-        if self.walk.kind != Some(kind) {
+        if !self.walk.kind.is_some_and(|it| it.is(kind)) {
             return;
         }
         let what = match kind {
             Kind::Proxy => "a proxy",
+            Kind::Tcp => "a proxy for TCP",
             Kind::Packet => "a packet virtual",
         };
         for (name, why) in keys {

@@ -13,7 +13,7 @@ use crate::view::VirtualView;
 
 /// Calls the rules when it is dropped.
 pub(crate) struct Done<'a> {
-    connection: Connection,
+    connection: Rc<Connection>,
     view: Rc<VirtualView>,
     member: Option<SocketAddr>,
     started: Instant,
@@ -25,7 +25,7 @@ pub(crate) struct Done<'a> {
 impl<'a> Done<'a> {
     /// `None`: no rule asks.
     pub(crate) fn new(
-        connection: Connection,
+        connection: Rc<Connection>,
         view: &Rc<VirtualView>,
         member: Option<SocketAddr>,
         started: Instant,

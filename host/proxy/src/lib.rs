@@ -19,6 +19,8 @@
 //! | `done` | what rules are told at the end of a connection without requests |
 //! | `turn` | the time, read once for what is done at once |
 //! | `deadline` | the one time-out that a stream waits for at a moment |
+//! | `protocol` | which of the two below serves a connection |
+//! | `tcp` | TCP: a connection to a member, and bytes both ways |
 //! | `http` | HTTP: connections, their streams, and the phases of a request |
 
 mod accepting;
@@ -30,11 +32,13 @@ mod done;
 mod http;
 mod listener;
 mod member;
+mod protocol;
 mod proxy_protocol;
 mod relay;
 mod route;
 mod server;
 mod socket;
+mod tcp;
 mod tls;
 mod turn;
 mod view;

@@ -46,13 +46,16 @@ impl ServerStream {
         }
     }
 
+    pub(crate) fn socket(&self) -> &TcpStream {
+        match self {
+            ServerStream::Plain(stream) => stream,
+            ServerStream::Tls(stream) => stream.get_ref().0,
+        }
+    }
+
     /// The same, asked of the kernel itself: what came since the worker last waited for events is seen, too.
     pub(crate) fn is_quiet_now(&mut self) -> bool {
-        let socket = match self {
-            ServerStream::Plain(stream) => &*stream,
-            ServerStream::Tls(stream) => stream.get_ref().0,
-        };
-        let peeked = SockRef::from(socket).peek(&mut [MaybeUninit::uninit()]);
+        let peeked = SockRef::from(self.socket()).peek(&mut [MaybeUninit::uninit()]);
         matches!(peeked, Err(error) if error.kind() == io::ErrorKind::WouldBlock) && self.is_quiet()
     }
 

@@ -13,9 +13,9 @@ use tokio::runtime::{Builder, LocalOptions};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::accepting::Accepting;
-use crate::http::serve::Http;
 use crate::listener::Listener;
 use crate::member::SWEEP_EVERY;
+use crate::protocol::AsConfigured;
 use crate::turn;
 use crate::view::Views;
 use shunt_runtime::Snapshot;
@@ -141,7 +141,7 @@ async fn run(number: usize, mut inbox: mpsc::UnboundedReceiver<Command>) {
                             listener.set_view(Rc::clone(view));
                         } else if let Some(socket) = prepared.remove(&address) {
                             let listener = Listener::new(address, Rc::clone(view));
-                            tokio::task::spawn_local(Rc::clone(&listener).accept(socket, Http));
+                            tokio::task::spawn_local(Rc::clone(&listener).accept(socket, AsConfigured));
                             listeners.insert(address, listener);
                         }
                     }

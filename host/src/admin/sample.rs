@@ -34,6 +34,7 @@ pub(crate) fn status() -> Status {
         virtuals: vec![VirtualStatus {
             name: "shop".to_owned(),
             listen: "0.0.0.0:8443".to_owned(),
+            protocol: "http".to_owned(),
             tls: true,
             certificates: vec![CertificateStatus {
                 file: "/etc/shunt/shop.pem".to_owned(),
@@ -59,6 +60,8 @@ pub(crate) fn status() -> Status {
                 requests: 1_234,
                 answers: [0, 1_200, 20, 9, 5],
                 errors: 4,
+                relays_idle: 3,
+                relay_milliseconds: 70_000,
                 http1_stalled: 2,
                 http2_refused: 3,
                 http2_stalled: 1,

@@ -78,6 +78,7 @@ fn virtuals(status: &Status) -> Table {
     let mut table = Table::new([
         ("VIRTUAL", Left),
         ("LISTEN", Left),
+        ("PROTOCOL", Left),
         ("TLS", Left),
         ("POOL", Left),
         ("OPEN", Right),
@@ -94,6 +95,7 @@ fn virtuals(status: &Status) -> Table {
         table.row([
             (&it.name).into(),
             (&it.listen).into(),
+            (&it.protocol).into(),
             if it.tls { "yes" } else { "no" }.into(),
             it.pool.as_ref().into(),
             it.counts.open.into(),
@@ -182,8 +184,8 @@ the log lost 6 lines: the reader of the log was gone or too slow, or the disk wa
 differs from the configuration; a restart would change this:
   10.0.0.2:80 in pool web is draining
 
-VIRTUAL  LISTEN        TLS  POOL  OPEN  CONNECTIONS  REQUESTS   2XX  3XX  4XX  5XX  ERRORS
-shop     0.0.0.0:8443  yes  web      7          100      1234  1200   20    9    5       4
+VIRTUAL  LISTEN        PROTOCOL  TLS  POOL  OPEN  CONNECTIONS  REQUESTS   2XX  3XX  4XX  5XX  ERRORS
+shop     0.0.0.0:8443  http      yes  web      7          100      1234  1200   20    9    5       4
 
 EXPIRES               VIRTUAL  KIND         FILE                  NAMES
 2027-01-31T23:59:59Z  shop     certificate  /etc/shunt/shop.pem   shop.example

@@ -173,18 +173,16 @@ pub(super) struct RuleUse<'c> {
 
 pub(super) type Histories = BTreeMap<RuleName, History>;
 
-/// What a packet virtual can fire.
-const OF_PACKETS: HookSet = HookSet::EMPTY.with(Hook::OnLoad).with(Hook::OnFlow).with(Hook::OnDone);
+/// What a virtual can fire that relays packets or bytes.
+const OF_RELAYED: HookSet = HookSet::EMPTY.with(Hook::OnLoad).with(Hook::OnFlow).with(Hook::OnDone);
 
-/// What a proxy can fire: it sees no requests where it passes TLS through, and no ClientHello where there is no TLS.
-/// `on-connect-failed` is about a request.
+/// What a proxy can fire: it sees no requests where it relays bytes or passes TLS through, and no ClientHello where there
+/// is no TLS. `on-connect-failed` is about a request.
 fn of_proxy(virtual_: &model::Virtual) -> HookSet {
     let hello = HookSet::EMPTY.with(Hook::OnClientHello);
-    match (virtual_.pass_through, &virtual_.tls) {
-        (true, _) => OF_PACKETS.union(hello),
-        (false, Some(_)) => HookSet::HTTP,
-        (false, None) => HookSet::HTTP.without(hello),
-    }
+    let relays = virtual_.pass_through || virtual_.protocol == model::Protocol::Tcp;
+    let hooks = if relays { OF_RELAYED.union(hello) } else { HookSet::HTTP };
+    if virtual_.pass_through || virtual_.tls.is_some() { hooks } else { hooks.without(hello) }
 }
 
 /// Every rule of a configuration.
@@ -196,7 +194,7 @@ pub(super) fn uses(config: &model::Config) -> impl Iterator<Item = RuleUse<'_>> 
     });
     // Packet virtuals have no heads that a rule could grow.
     let packets = config.packet_virtuals.iter().flat_map(move |it| {
-        it.rules.iter().map(move |rule| RuleUse::of(&it.name, rule, snat_pools, 0, OF_PACKETS))
+        it.rules.iter().map(move |rule| RuleUse::of(&it.name, rule, snat_pools, 0, OF_RELAYED))
     });
     proxies.chain(packets)
 }

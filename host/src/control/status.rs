@@ -56,6 +56,7 @@ impl Control {
         VirtualStatus {
             name: settings.name.clone(),
             listen: settings.listen.iter().map(SocketAddr::to_string).collect::<Vec<_>>().join(", "),
+            protocol: settings.protocol.as_str().to_owned(),
             tls: virtual_.tls.is_some() || settings.pass_through,
             certificates: virtual_
                 .tls

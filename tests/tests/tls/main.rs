@@ -21,3 +21,4 @@ mod pass_through;
 mod pki;
 mod proxy_headers;
 mod sessions;
+mod tcp;

@@ -2,8 +2,9 @@
 
 use shunt_engine::balance::Balance;
 
-use super::super::model::{Config, MemberProtocol, Pool, ProxyKind};
+use super::super::model::{Config, MemberProtocol, Pool, Protocol, ProxyKind, Virtual};
 use super::super::report::{Cause, Refusal};
+use super::super::tls::ServerName;
 use super::super::walk::Walk;
 use super::path;
 use super::wildcards::uses;
@@ -14,6 +15,9 @@ pub(super) fn check(config: &Config, walk: &mut Walk) {
             urls_are_seen(pool, config, walk);
             let help = "use another `balance`, or give the proxies a pool of their own";
             refuse(pool, "balance", "`url-hash` balances requests, not packets", help, config, walk);
+        }
+        if pool.tls.as_ref().is_some_and(|it| it.server_name == ServerName::OfRequest) {
+            members_have_names(pool, config, walk);
         }
         if pool.protocol != MemberProtocol::Http1 {
             forward_proxies_speak_http_1(pool, config, walk);
@@ -26,16 +30,34 @@ pub(super) fn check(config: &Config, walk: &mut Walk) {
     }
 }
 
-/// What is passed through is not read.
+/// What is relayed is not read.
 fn urls_are_seen(pool: &Pool, config: &Config, walk: &mut Walk) {
-    let unread = config.virtuals.iter().find(|it| it.pass_through && uses(it.pool.as_ref(), &it.rules, pool));
-    let Some(virtual_) = unread else { return };
+    let unread = |it: &&Virtual| it.pass_through || it.protocol == Protocol::Tcp;
+    let mut unread = config.virtuals.iter().filter(unread);
+    let Some(virtual_) = unread.find(|it| uses(it.pool.as_ref(), &it.rules, pool)) else { return };
+    let (why, by, label) = match virtual_.protocol {
+        Protocol::Tcp => ("relays bytes", "protocol", "relayed"),
+        Protocol::Http => ("passes TLS through", "tls", "passed through"),
+    };
     let (place, key) = walk.spot(&path(&["pool", &pool.name, "balance"]));
-    let (first, _) = walk.spot(&path(&["virtual", &virtual_.name, "tls"]));
-    let message = format!("virtual `{}` sees no URLs: it passes TLS through", virtual_.name);
+    let (first, _) = walk.spot(&path(&["virtual", &virtual_.name, by]));
+    let message = format!("virtual `{}` sees no URLs: it {why}", virtual_.name);
     let refusal = Refusal::new(Cause::Conflict, message)
-        .also(first, "passed through")
+        .also(first, label)
         .help("use another `balance`, or give the virtual a pool of its own");
+    walk.refuse(&place, Some(&key), refusal);
+}
+
+/// Members that are called as the host of a request have no name where there is none.
+fn members_have_names(pool: &Pool, config: &Config, walk: &mut Walk) {
+    let mut tcp = config.virtuals.iter().filter(|it| it.protocol == Protocol::Tcp && !it.pass_through);
+    let Some(virtual_) = tcp.find(|it| uses(it.pool.as_ref(), &it.rules, pool)) else { return };
+    let (place, key) = walk.spot(&path(&["pool", &pool.name, "tls", "server-name"]));
+    let (first, _) = walk.spot(&path(&["virtual", &virtual_.name, "protocol"]));
+    let message = format!("virtual `{}` sees no hosts: it relays bytes", virtual_.name);
+    let refusal = Refusal::new(Cause::Conflict, message)
+        .also(first, "relayed")
+        .help("write the name of the members, or give the virtual a pool of its own");
     walk.refuse(&place, Some(&key), refusal);
 }
 

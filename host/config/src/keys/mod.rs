@@ -98,8 +98,13 @@ pub(super) fn file(table: &mut Table<'_>) -> Option<Part> {
 }
 
 fn defaults(table: &mut Table<'_>) -> Option<()> {
-    let (http, packet) = (Defaults { protocol: "http" }, Defaults { protocol: "packet" });
-    table.optional("http", "Of proxies: any keys but `name`, `listen`, `protocol` and `rule`.", http);
+    let [http, tcp, packet] = ["http", "tcp", "packet"].map(|protocol| Defaults { protocol });
+    table.optional(
+        "http",
+        "Of proxies for HTTP: any keys but `name`, `listen`, `protocol` and `rule`.",
+        http,
+    );
+    table.optional("tcp", "Of proxies for TCP: any keys but those four.", tcp);
     table.optional("packet", "Of packet virtuals: any keys but those four.", packet);
     Some(())
 }

@@ -62,9 +62,14 @@ pub(in super::super) fn virtual_server(table: &mut Table<'_>) -> Option<AnyVirtu
     );
     let protocol = table.required(
         "protocol",
-        "`http`: a proxy for HTTP; `packet`: forwards packets, and connections are between client and member.",
-        one_of(&[("http", Speaks::Proxy(Protocol::Http)), ("packet", Speaks::Packet)])
-            .later(&["tcp", "udp"])
+        "`http`: a proxy for HTTP; `tcp`: a proxy for any protocol over TCP, whose bytes it relays; `packet`: forwards \
+         packets, and connections are between client and member.",
+        one_of(&[
+            ("http", Speaks::Proxy(Protocol::Http)),
+            ("tcp", Speaks::Proxy(Protocol::Tcp)),
+            ("packet", Speaks::Packet),
+        ])
+            .later(&["udp"])
             .instead(&[
                 ("https", TLS),
                 ("tls", TLS),
@@ -81,7 +86,8 @@ pub(in super::super) fn virtual_server(table: &mut Table<'_>) -> Option<AnyVirtu
             ]),
     );
     table.walk.kind = protocol.map(|protocol| match protocol {
-        Speaks::Proxy(_) => Kind::Proxy,
+        Speaks::Proxy(Protocol::Http) => Kind::Proxy,
+        Speaks::Proxy(Protocol::Tcp) => Kind::Tcp,
         Speaks::Packet => Kind::Packet,
     });
     let packet_keys = packet_keys(table);
@@ -161,13 +167,20 @@ pub(in super::super) fn virtual_server(table: &mut Table<'_>) -> Option<AnyVirtu
     let (tls, pass_through) = match tls {
         None => (None, false),
         Some(WithClients::Terminated(tls)) => {
-            let protocols = http2.map_or(tls.protocols, |it| it.start.protocols());
+            let protocols = match protocol {
+                // What runs over it is the clients' and the members'.
+                Some(Speaks::Proxy(Protocol::Tcp)) => &[],
+                _ => http2.map_or(tls.protocols, |it| it.start.protocols()),
+            };
             (Some(ClientTls { protocols, ..*tls }), false)
         }
         Some(WithClients::PassedThrough) => (None, true),
     };
-    if pass_through {
-        useless_unread(table, persistence.as_ref());
+    if table.walk.kind == Some(Kind::Tcp) {
+        useless_unread(table, persistence.as_ref(), "at a proxy for TCP", UNREAD);
+    } else if pass_through {
+        let why = "Shunt sees no requests where `tls` is `pass-through`";
+        useless_unread(table, persistence.as_ref(), "beside `pass-through`", why);
     }
     if table.walk.is_default {
         // Each key by itself: a virtual has others.
@@ -226,19 +239,15 @@ pub(in super::super) fn virtual_server(table: &mut Table<'_>) -> Option<AnyVirtu
     }
 }
 
-/// Keys about requests, which a virtual that passes TLS through does not see.
-fn useless_unread(table: &mut Table<'_>, persistence: Option<&Persistence>) {
-    let refusal = |message: String| {
-        Refusal::new(Cause::Conflict, message)
-            .label("Shunt sees no requests where `tls` is `pass-through`")
-            .help("remove it")
-    };
+/// Keys about requests, at a virtual that reads none.
+fn useless_unread(table: &mut Table<'_>, persistence: Option<&Persistence>, at: &str, why: &'static str) {
+    let refusal = |message: String| Refusal::new(Cause::Conflict, message).label(why).help("remove it");
     if persistence.is_some_and(|it| matches!(it.by, PersistBy::Cookie(_))) {
-        table.refuse("persistence", refusal("a cookie means nothing beside `pass-through`".to_owned()));
+        table.refuse("persistence", refusal(format!("a cookie means nothing {at}")));
     }
     for name in ["http2", "forwarded", "trusted-proxies", "proxy", "request-id", "pages"] {
         if table.wrote(name) {
-            table.refuse(name, refusal(format!("`{name}` means nothing beside `pass-through`")));
+            table.refuse(name, refusal(format!("`{name}` means nothing {at}")));
         }
     }
 }
@@ -288,9 +297,10 @@ fn timeouts(table: &mut Table<'_>) -> Option<(Timeouts, PacketTimeouts)> {
     let idle = table.derived(
         "idle",
         "Between requests on a client's connection; while neither the client nor the member sends or receives more of a \
-         body; after the last packet of a flow.",
+         body, or of what is relayed; after the last packet of a flow.",
         duration(MILLISECOND..=DAY),
-        "`\"1m\"`; at packet virtuals `\"5m\"` for open TCP connections and `\"1m\"` for UDP and ICMP echo",
+        "`\"1m\"`; with `protocol = \"tcp\"` `\"5m\"`; at packet virtuals `\"5m\"` for open TCP connections and `\"1m\"` for UDP \
+         and ICMP echo",
     );
     let connect = table.or("connect", "To connect to a member.", duration(MILLISECOND..=HOUR), 5 * SECOND);
     let first_byte = table.or(
@@ -301,8 +311,12 @@ fn timeouts(table: &mut Table<'_>) -> Option<(Timeouts, PacketTimeouts)> {
     );
     let why = "the connection is between the client and the member";
     table.useless_at(Kind::Packet, &["head", "connect", "first-byte"].map(|name| (name, why)));
-    Some((Timeouts { head, idle: idle.unwrap_or(60 * SECOND), connect, first_byte }, PacketTimeouts { idle }))
+    table.useless_at(Kind::Tcp, &[("first-byte", UNREAD)]);
+    let by_default = if table.walk.kind == Some(Kind::Tcp) { 300 * SECOND } else { 60 * SECOND };
+    Some((Timeouts { head, idle: idle.unwrap_or(by_default), connect, first_byte }, PacketTimeouts { idle }))
 }
+
+const UNREAD: &str = "it relays bytes, and reads no requests";
 
 /// What hyper has room for without asking for memory.
 const DEFAULT_FIELDS: u32 = 100;
@@ -355,6 +369,7 @@ fn limits(table: &mut Table<'_>) -> Option<(Limits, datapath::Limits)> {
         Kind::Packet,
         &[("head", message), ("fields", message), ("body", message), ("connections", count)],
     );
+    table.useless_at(Kind::Tcp, &["head", "fields", "body"].map(|name| (name, UNREAD)));
     let why = "a proxy has connections and requests";
     table.useless_at(Kind::Proxy, &["flows", "flow-rate", "syn-rate"].map(|name| (name, why)));
     Some((

@@ -42,6 +42,8 @@ pub struct ToMember {
     config: Arc<ClientConfig>,
     /// The same, offering nothing but HTTP/1.1.
     http_1: Arc<ClientConfig>,
+    /// The same, offering nothing: Shunt does not know what is spoken.
+    unread: Arc<ClientConfig>,
     protocol: MemberProtocol,
     called: Called,
 }
@@ -137,7 +139,8 @@ impl PoolTls {
             MemberProtocol::Http2 => offering(&[HTTP_2]),
             MemberProtocol::Auto => offering(&[HTTP_2, HTTP_1]),
         };
-        ToMember { config, http_1, protocol: self.protocol, called }
+        let unread = offering(&[]);
+        ToMember { config, http_1, unread, protocol: self.protocol, called }
     }
 
     pub fn member(&self, address: SocketAddr) -> Option<&Arc<ToMember>> {
@@ -184,7 +187,7 @@ impl ToMember {
         stream: TcpStream,
         name: ServerName<'static>,
     ) -> Result<TlsStream<TcpStream>, NoTls> {
-        let session = begin(&self.config, self.protocol, stream, name).await?;
+        let session = begin(&self.config, Some(self.protocol), stream, name).await?;
         if self.protocol == MemberProtocol::Http2 && !chose_http_2(&session) {
             // RFC 9113 section 3.2: over TLS both sides say so.
             return Err(NoTls::Protocol(self.protocol));
@@ -201,7 +204,19 @@ impl ToMember {
         stream: TcpStream,
         name: ServerName<'static>,
     ) -> Result<TlsStream<TcpStream>, NoTls> {
-        begin(&self.http_1, MemberProtocol::Http1, stream, name).await
+        begin(&self.http_1, Some(MemberProtocol::Http1), stream, name).await
+    }
+
+    /// The same for bytes that Shunt does not read: without ALPN.
+    ///
+    /// # Errors
+    /// See [`NoTls`].
+    pub async fn connect_unread(
+        &self,
+        stream: TcpStream,
+        name: ServerName<'static>,
+    ) -> Result<TlsStream<TcpStream>, NoTls> {
+        begin(&self.unread, None, stream, name).await
     }
 
     /// The same for a protocol that is not chosen by ALPN.
@@ -232,7 +247,7 @@ impl std::fmt::Debug for ToMember {
 
 async fn begin(
     config: &Arc<ClientConfig>,
-    offered: MemberProtocol,
+    offered: Option<MemberProtocol>,
     stream: TcpStream,
     name: ServerName<'static>,
 ) -> Result<TlsStream<TcpStream>, NoTls> {
@@ -246,7 +261,7 @@ pub(super) async fn begin_without_protocol(
     stream: TcpStream,
     name: ServerName<'static>,
 ) -> Result<TlsStream<TcpStream>, NoTls> {
-    begin(config, MemberProtocol::Http1, stream, name).await
+    begin(config, Some(MemberProtocol::Http1), stream, name).await
 }
 
 /// Whether the member chose HTTP/2.
@@ -281,7 +296,7 @@ impl NoTls {
     }
 
     /// Why a handshake failed in which this was `offered`.
-    fn of(error: std::io::Error, name: &ServerName<'_>, offered: MemberProtocol) -> Self {
+    fn of(error: std::io::Error, name: &ServerName<'_>, offered: Option<MemberProtocol>) -> Self {
         use CertificateError as Wrong;
         if error.kind() == std::io::ErrorKind::UnexpectedEof {
             return NoTls::Ended;
@@ -300,10 +315,10 @@ impl NoTls {
                 other => NoTls::Certificate(other),
             },
             Some(rustls::Error::InvalidMessage(_)) => NoTls::Plain,
-            Some(rustls::Error::AlertReceived(rustls::AlertDescription::NoApplicationProtocol)) => {
-                NoTls::Protocol(offered)
-            }
-            Some(rustls::Error::AlertReceived(alert)) => NoTls::Alert(alert),
+            Some(rustls::Error::AlertReceived(alert)) => match (alert, offered) {
+                (rustls::AlertDescription::NoApplicationProtocol, Some(offered)) => NoTls::Protocol(offered),
+                _ => NoTls::Alert(alert),
+            },
             Some(other) => NoTls::Other(other),
             None => NoTls::Io(error),
         }

@@ -1,0 +1,125 @@
+//! Connect: from a pool to a connection to one of its members.
+
+use std::io;
+use std::net::SocketAddr;
+use std::rc::Rc;
+
+use shunt_config::persistence::PersistBy;
+use shunt_engine::balance::Ends;
+use shunt_engine::balance::choose::{Ask, Bind};
+use shunt_engine::persistence::Key;
+use shunt_runtime::tls::members::NoTls;
+use shunt_runtime::{clock, dial};
+use thiserror::Error;
+use tokio::io::AsyncWriteExt;
+use tokio::time::timeout;
+
+use super::Inner;
+use crate::connection::Connection;
+use crate::member::MemberView;
+use crate::proxy_protocol;
+use crate::server::ServerStream;
+use crate::view::{PoolView, VirtualView};
+
+/// Members tried for one connection, as for one request.
+const MOST_ATTEMPTS: usize = 3;
+
+/// Why there is no connection to a member.
+#[derive(Debug, Error)]
+enum Unconnected {
+    #[error(transparent)]
+    Io(#[from] io::Error),
+    #[error(transparent)]
+    Tls(#[from] NoTls),
+}
+
+/// A connection to a member of the pool that the client's goes to; `None`: there is no pool, or none of its members that
+/// were tried could be connected to.
+pub(super) async fn connect(
+    view: &VirtualView,
+    connection: &Connection,
+    inner: Inner,
+) -> Option<(Rc<MemberView>, ServerStream)> {
+    let pool = connection.route.pool.as_ref().or(view.pool.as_ref())?;
+    let mut tried = Vec::new();
+    while tried.len() < MOST_ATTEMPTS {
+        let member = choose(view, pool, connection, &tried)?;
+        let within = view.virtual_.settings.timeouts.connect;
+        match timeout(within, open(&member, connection, inner)).await {
+            Ok(Ok(stream)) => {
+                member.counters.connects.add(1);
+                return Some((member, stream));
+            }
+            failed => {
+                member.counters.connects_failed.add(1);
+                match &failed {
+                    Ok(Err(Unconnected::Tls(why))) => member.tell_no_tls(&view.virtual_.settings.name, why),
+                    failed => {
+                        let failed = failed.as_ref().map(|it| it.as_ref().err());
+                        tracing::debug!(member = %member.address, ?failed, "connect failed");
+                    }
+                }
+                tried.push(member.address);
+            }
+        }
+    }
+    None
+}
+
+async fn open(
+    member: &MemberView,
+    connection: &Connection,
+    inner: Inner,
+) -> Result<ServerStream, Unconnected> {
+    let mut stream = dial::connect(member.address).await?;
+    if let Some(version) = member.proxy_protocol {
+        let header = match inner {
+            Inner::AsConfigured => proxy_protocol::header_of(version, connection),
+            // What TLS is like is between the client and the member.
+            Inner::PassedThrough => proxy_protocol::header(version, &connection.flow, false, None),
+        };
+        stream.write_all(&header).await?;
+    }
+    match &member.tls {
+        Some(tls) if inner == Inner::AsConfigured => {
+            // Boxed, for connections without TLS would have its room.
+            let session = Box::pin(tls.connect_unread(stream, tls.name(None)?)).await?;
+            Ok(ServerStream::Tls(Box::new(session)))
+        }
+        _ => Ok(ServerStream::Plain(stream)),
+    }
+}
+
+/// The member that is next: by what a rule says of the client, else by its address where that is configured.
+fn choose(
+    view: &VirtualView,
+    pool: &PoolView,
+    connection: &Connection,
+    tried: &[SocketAddr],
+) -> Option<Rc<MemberView>> {
+    let (flow, route) = (&connection.flow, &connection.route);
+    let settings = view.virtual_.settings.persistence.as_ref();
+    let configured = settings.and_then(|it| it.timeout).and_then(|it| u64::try_from(it.as_millis()).ok());
+    let key = match (&route.persist, settings.map(|it| &it.by)) {
+        (Some(key), _) => {
+            let timeout = key.timeout.and_then(|it| u64::try_from(it.as_millis()).ok()).or(configured);
+            Some(Key::of_rule(view.binding_prefix, &key.key, timeout))
+        }
+        (None, Some(PersistBy::Source(source))) => {
+            Some(source.key(view.binding_prefix, flow.client, configured))
+        }
+        // Cookies are in requests.
+        (None, Some(PersistBy::Cookie(_)) | None) => None,
+    };
+    let (bindings, now) = (&pool.pool.bindings, clock::monotonic_ms());
+    let bound = key.as_ref().and_then(|key| bindings.find(key.bytes(), now));
+    let ask = Ask {
+        named: route.member.and_then(|address| pool.place(address)),
+        bound: bound.and_then(|address| pool.place(address)),
+        bind: key.as_ref().map(|key| Bind { bindings, key, now }),
+        ends: Ends { client: flow.client.ip().into(), destination: flow.vip.ip().into(), url: 0 },
+        groups: pool.ranked(),
+        is_mid_stream: false,
+    };
+    pool.choose(tried, &ask).ok().map(|(_, member)| Rc::clone(member))
+}

@@ -1,0 +1,11 @@
+//! TCP: a client's connection goes to one member, and bytes both ways.
+//!
+//! | module | what |
+//! |---|---|
+//! | `serve` | a connection from its beginning to its end |
+//! | `connect` | from a pool to a connection to one of its members |
+
+mod connect;
+mod serve;
+
+pub(crate) use serve::{Inner, Tcp, forward};

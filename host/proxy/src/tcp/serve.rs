@@ -1,0 +1,93 @@
+//! A connection from its beginning to its end.
+
+use std::rc::Rc;
+
+use bytes::Bytes;
+use shunt_rules::Outcome;
+use tokio::time::Instant;
+
+use super::connect::connect;
+use crate::client::ClientStream;
+use crate::connection::Connection;
+use crate::done::Done;
+use crate::listener::{Listener, Serve, reset};
+use crate::relay::{Early, End, Moved, Side, relay};
+use crate::view::VirtualView;
+
+/// TCP, as a listener serves it.
+#[derive(Clone, Copy)]
+pub(crate) struct Tcp;
+
+impl Serve for Tcp {
+    async fn serve<S: ClientStream>(self, listener: Rc<Listener>, connection: Rc<Connection>, stream: S) {
+        let view = listener.view();
+        let served = forward(view, connection, stream, Bytes::new(), Inner::AsConfigured);
+        // It tells at once that nothing will come.
+        if let Err(client) = served.await {
+            reset(client.socket());
+        }
+    }
+}
+
+/// What goes to the member.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Inner {
+    /// The bytes of the client, over TLS where its pool says so.
+    AsConfigured,
+    /// The client's TLS.
+    PassedThrough,
+}
+
+/// Connects to a member, and relays a connection to its end. `early` came before.
+///
+/// # Errors
+/// There is no member; the client is told nothing of it here.
+pub(crate) async fn forward<S: ClientStream>(
+    view: Rc<VirtualView>,
+    connection: Rc<Connection>,
+    mut client: S,
+    early: Bytes,
+    inner: Inner,
+) -> Result<(), S> {
+    let (flow, moved, started) = (connection.flow, Moved::default(), Instant::now());
+    let connected = connect(&view, &connection, inner).await;
+    let member = connected.as_ref().map(|(member, _)| member.address);
+    let mut done = Done::new(connection, &view, member, started, &moved);
+    let Some((member, mut server)) = connected else {
+        view.counters.errors.add(1);
+        if let Some(done) = &mut done {
+            done.outcome = Outcome::Answered;
+        }
+        return Err(client);
+    };
+    if inner == Inner::PassedThrough {
+        view.counters.passed_through.add(1);
+    }
+    let (idle, counters) = (view.virtual_.settings.timeouts.idle, view.counters.clone());
+    // What is held here lives as long as the connection.
+    drop(view);
+    let _active = member.state.begin();
+    let early = Early { to_server: early, ..Early::default() };
+    let outcome = match relay(&mut client, &mut server, early, idle, &member.counters, &moved).await {
+        End::Complete => Outcome::Complete,
+        // A stream that was cut is not to look as if it had ended.
+        cut @ (End::Idle | End::Broken(..)) => {
+            tracing::debug!(client = %flow.client, member = %member.address, ?cut, "connection was cut");
+            reset(client.socket());
+            reset(server.socket());
+            match cut {
+                End::Broken(Side::Server, _) => Outcome::MemberFailed,
+                End::Idle => {
+                    counters.relays_idle.add(1);
+                    Outcome::ClientGone
+                }
+                _ => Outcome::ClientGone,
+            }
+        }
+    };
+    counters.relay_milliseconds.add(u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX));
+    if let Some(done) = &mut done {
+        done.outcome = outcome;
+    }
+    Ok(())
+}

@@ -1,0 +1,95 @@
+//! Which member a connection goes to, and what it begins with.
+
+use std::io::ErrorKind;
+use std::net::{Ipv6Addr, TcpListener};
+
+use shunt_tests::address;
+use shunt_tests::daemon::until;
+use shunt_tests::origin::Origin;
+use shunt_tests::site::Site;
+
+use crate::{between, config, echo, of_member, of_virtual};
+
+#[test]
+fn another_member_is_tried_and_without_one_the_client_is_reset() {
+    let (away, origin) = (address::free(), echo("hello"));
+    let site = between("", "", &[away, origin.address()]);
+    for _ in 0..2 {
+        assert_eq!(site.client().exact(5), b"hello");
+    }
+    assert!(of_member(&site, 0, "connects-failed") > 0);
+    let site = between("", "", &[away]);
+    assert_eq!(site.client().try_exact(1).unwrap_err().kind(), ErrorKind::ConnectionReset);
+    until("it to be counted", || of_virtual(&site, "errors") == 1);
+}
+
+#[test]
+fn a_member_that_does_not_answer_in_time_is_passed_over() {
+    // A queue that is full takes no SYN.
+    let full = TcpListener::bind("127.0.0.1:0").unwrap();
+    socket2::SockRef::from(&full).listen(0).unwrap();
+    let away = full.local_addr().unwrap();
+    let _held: Vec<_> = (0..4)
+        .map(|_| std::net::TcpStream::connect_timeout(&away, std::time::Duration::from_millis(50)))
+        .collect();
+    let origin = echo("hello");
+    let site = between("timeouts = { connect = \"100ms\" }", "", &[away, origin.address()]);
+    for _ in 0..2 {
+        assert_eq!(site.client().exact(5), b"hello");
+    }
+}
+
+#[test]
+fn clients_and_members_may_be_of_different_families() {
+    // All of IPv6's loopback is one address.
+    let port = 20_000 + u16::try_from(std::process::id() % 10_000).unwrap();
+    let origin = Origin::at((Ipv6Addr::LOCALHOST, port).into(), |call| {
+        call.send("six")?;
+        call.end()
+    });
+    let site = between("", "", &[origin.address()]);
+    assert_eq!(site.client().exact(3), b"six");
+}
+
+#[test]
+fn clients_stay_with_their_member() {
+    let origins = [echo("a"), echo("b")];
+    let members = origins.each_ref().map(Origin::address);
+    let site = between("persistence = { source = true }", "", &members);
+    let names: Vec<_> = (0..4).map(|_| site.client().exact(1)).collect();
+    assert!(names.iter().all(|it| *it == names[0]), "{names:?}");
+}
+
+#[test]
+fn proxies_in_front_say_who_the_client_is_and_members_are_told() {
+    let origin = Origin::start(|call| {
+        let line = call.wire().try_until(b"\r\n")?;
+        call.mark(String::from_utf8_lossy(&line).trim_end());
+        let rest = call.wire().try_rest()?;
+        call.mark(String::from_utf8_lossy(&rest));
+        call.end()
+    });
+    let keys = "proxy-protocol = \"127.0.0.0/8\"";
+    let site = between(keys, "proxy-protocol = \"v1\"", &[origin.address()]);
+    let mut client = site.client();
+    client.send("PROXY TCP4 192.0.2.7 198.51.100.1 4000 25\r\nEHLO");
+    client.end();
+    assert!(client.ended());
+    assert_eq!(origin.marks(), ["PROXY TCP4 192.0.2.7 198.51.100.1 4000 25", "EHLO"]);
+    let mut client = site.client();
+    client.send("EHLO a.example\r\n");
+    assert!(client.try_exact(1).is_err());
+    assert_eq!(of_virtual(&site, "proxy-headers-refused"), 1);
+}
+
+#[test]
+fn several_addresses_of_one_virtual() {
+    let origin = echo("hello");
+    let other = address::free();
+    let site = Site::configured(|address| {
+        let one = config(address, "", "", &[origin.address()]);
+        one.replace(&format!("listen = \"{address}\""), &format!("listen = [\"{address}\", \"{other}\"]"))
+    });
+    assert_eq!(site.client().exact(5), b"hello");
+    assert_eq!(shunt_tests::raw::Client::connect(other).exact(5), b"hello");
+}
