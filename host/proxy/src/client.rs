@@ -10,30 +10,21 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_rustls::server::TlsStream;
 
+use crate::relay::Wire;
 use crate::socket;
 
 /// How long a client that is silent is listened to after the last that Shunt has to say.
 pub(crate) const LINGER_SILENT: Duration = Duration::from_secs(2);
 
 /// A stream that has a socket of its own.
-pub(crate) trait ClientStream: AsyncRead + AsyncWrite + Unpin + 'static {
+pub(crate) trait ClientStream: Wire + 'static {
     fn socket(&self) -> &TcpStream;
 
     /// What was agreed on by ALPN (RFC 7301).
     fn protocol(&self) -> Option<&[u8]>;
 
-    /// As [`AsyncRead::poll_read`], by the shortest way.
-    fn poll_recv(&mut self, cx: &mut Context<'_>, into: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        Pin::new(self).poll_read(cx, into)
-    }
-
-    /// As [`AsyncWrite::poll_write`], by the shortest way.
-    fn poll_send(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(self).poll_write(cx, bytes)
-    }
-
-    /// The same, of the last that is sent. What is said of the end goes out with it, by [`AsyncWrite::poll_flush`] at the
-    /// latest.
+    /// As [`Wire::poll_send`], of the last that is sent. What is said of the end goes out with it, by
+    /// [`AsyncWrite::poll_flush`] at the latest.
     fn poll_send_last(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         self.poll_send(cx, bytes)
     }
@@ -47,13 +38,19 @@ impl ClientStream for TcpStream {
     fn protocol(&self) -> Option<&[u8]> {
         None
     }
+}
 
+impl Wire for TcpStream {
     fn poll_recv(&mut self, cx: &mut Context<'_>, into: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         socket::poll_recv(self, cx, into).map_ok(|_| ())
     }
 
     fn poll_send(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         socket::poll_send(self, cx, bytes)
+    }
+
+    fn bare(&self) -> Option<&TcpStream> {
+        Some(self)
     }
 }
 
@@ -64,17 +61,6 @@ impl ClientStream for TlsStream<TcpStream> {
 
     fn protocol(&self) -> Option<&[u8]> {
         self.get_ref().1.alpn_protocol()
-    }
-
-    /// What the session says by itself goes out when it was caused: `tokio_rustls` keeps it for the next answer, and a
-    /// client of TLS 1.2 that waits to hear that nothing is renegotiated (RFC 5246 section 7.2.2) asks for none.
-    fn poll_recv(&mut self, cx: &mut Context<'_>, into: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        let read = Pin::new(&mut *self).poll_read(cx, into);
-        if self.get_ref().1.wants_write() {
-            // What the socket does not take now goes out before the next answer, and what is wrong with it shows there.
-            let _ = Pin::new(self).poll_flush(cx);
-        }
-        read
     }
 
     /// close_notify (RFC 8446 section 6.1) takes no write of its own.
@@ -90,6 +76,19 @@ impl ClientStream for TlsStream<TcpStream> {
                 Poll::Ready(Ok(count))
             }
         }
+    }
+}
+
+impl Wire for TlsStream<TcpStream> {
+    /// What the session says by itself goes out when it was caused: `tokio_rustls` keeps it for the next answer, and a
+    /// client of TLS 1.2 that waits to hear that nothing is renegotiated (RFC 5246 section 7.2.2) asks for none.
+    fn poll_recv(&mut self, cx: &mut Context<'_>, into: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let read = Pin::new(&mut *self).poll_read(cx, into);
+        if self.get_ref().1.wants_write() {
+            // What the socket does not take now goes out before the next answer, and what is wrong with it shows there.
+            let _ = Pin::new(self).poll_flush(cx);
+        }
+        read
     }
 }
 

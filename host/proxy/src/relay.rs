@@ -1,5 +1,7 @@
 //! Bytes both ways between a client and a member, once nothing that they say is Shunt's to read.
 
+mod splice;
+
 use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
 use std::io;
@@ -9,15 +11,39 @@ use std::time::Duration;
 
 use bytes::{Buf, Bytes};
 use shunt_runtime::counters::{Count, MemberCounters};
+use shunt_sys::pipe::Pipe;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep_until};
 
 /// Bytes read at once: four records of TLS.
 const PIECE: usize = 64 << 10;
 
+/// A transfer is long when so much came in pieces of [`LARGE`] and more. Below, a pipe costs more than it saves.
+const LONG: usize = 4 * PIECE;
+const LARGE: usize = PIECE / 4;
+
 thread_local! {
     /// What is read goes out from here. A connection keeps only what its peer does not take at once.
     static SCRATCH: RefCell<Vec<u8>> = RefCell::new(Vec::with_capacity(PIECE));
+}
+
+/// A side of a relay.
+pub(crate) trait Wire: AsyncRead + AsyncWrite + Unpin {
+    /// As [`AsyncRead::poll_read`], by the shortest way.
+    fn poll_recv(&mut self, cx: &mut Context<'_>, into: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        Pin::new(self).poll_read(cx, into)
+    }
+
+    /// As [`AsyncWrite::poll_write`], by the shortest way.
+    fn poll_send(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(self).poll_write(cx, bytes)
+    }
+
+    /// The socket, where what is read and written is what goes over it.
+    fn bare(&self) -> Option<&TcpStream> {
+        None
+    }
 }
 
 /// How a relay ended.
@@ -53,7 +79,7 @@ pub(crate) struct Early {
 
 /// Relays bytes until both sides have ended or one is gone, or neither has sent anything for `idle`. The end of one
 /// side is passed on to the other, which may go on (RFC 9293 section 3.6). A side that takes nothing stops the reading
-/// of the other: at most [`PIECE`] bytes wait for each. Counts what went out as the member's, and as the relay's.
+/// of the other: at most [`PIECE`] bytes wait for each, or what a pipe holds. Counts what went out as the member's, and as the relay's.
 pub(crate) async fn relay<C, S>(
     client: &mut C,
     server: &mut S,
@@ -63,8 +89,8 @@ pub(crate) async fn relay<C, S>(
     moved: &Moved,
 ) -> End
 where
-    C: AsyncRead + AsyncWrite + Unpin,
-    S: AsyncRead + AsyncWrite + Unpin,
+    C: Wire,
+    S: Wire,
 {
     let counts = [&counters.bytes_to_server, &counters.bytes_to_client];
     let mut to_server = Direction::new(early.to_server, counts[0], &moved.to_server);
@@ -106,6 +132,10 @@ where
 struct Direction<'a> {
     /// Read, and not taken by the other side yet.
     left: Bytes,
+    /// The same, in a pipe.
+    pipe: Option<Pipe>,
+    /// Bytes that came in large pieces, one after the other.
+    run: usize,
     state: State,
     /// Something was written that may not have left yet.
     unflushed: bool,
@@ -129,20 +159,20 @@ enum State {
 
 impl<'a> Direction<'a> {
     fn new(early: Bytes, count: &'a Count, sum: &'a Cell<u64>) -> Self {
-        Direction { left: early, state: State::Open, unflushed: false, count, sum }
+        Direction { left: early, pipe: None, run: 0, state: State::Open, unflushed: false, count, sum }
     }
 
     /// Moves what can be moved; ready once the end was passed on.
     fn poll(
         &mut self,
-        from: &mut (impl AsyncRead + Unpin),
-        to: &mut (impl AsyncWrite + Unpin),
+        from: &mut impl Wire,
+        to: &mut impl Wire,
         cx: &mut Context<'_>,
         moved: &mut bool,
     ) -> Poll<Result<(), Gone>> {
         loop {
             while self.left.has_remaining() {
-                let count = ready!(Pin::new(&mut *to).poll_write(cx, &self.left)).map_err(Gone::To)?;
+                let count = ready!(to.poll_send(cx, &self.left)).map_err(Gone::To)?;
                 self.wrote(count)?;
                 self.left.advance(count);
             }
@@ -155,6 +185,13 @@ impl<'a> Direction<'a> {
                 }
                 State::Open => {}
             }
+            if self.run >= LONG
+                && let (Some(from), Some(to)) = (from.bare(), to.bare())
+                && let Some(pipe) = self.pipe.take().or_else(splice::take)
+            {
+                ready!(self.splice(pipe, from, to, cx, moved))?;
+                continue;
+            }
             self.left = ready!(SCRATCH.with_borrow_mut(|scratch| {
                 let mut piece = ReadBuf::uninit(scratch.spare_capacity_mut());
                 self.forward(from, to, cx, &mut piece)
@@ -166,12 +203,12 @@ impl<'a> Direction<'a> {
     /// Reads a piece and writes what the other side takes of it at once; returns the rest.
     fn forward(
         &mut self,
-        from: &mut (impl AsyncRead + Unpin),
-        to: &mut (impl AsyncWrite + Unpin),
+        from: &mut impl Wire,
+        to: &mut impl Wire,
         cx: &mut Context<'_>,
         piece: &mut ReadBuf<'_>,
     ) -> Poll<Result<Bytes, Gone>> {
-        if Pin::new(from).poll_read(cx, piece).map_err(Gone::From)?.is_pending() {
+        if from.poll_recv(cx, piece).map_err(Gone::From)?.is_pending() {
             if self.unflushed {
                 ready!(Pin::new(to).poll_flush(cx)).map_err(Gone::To)?;
                 self.unflushed = false;
@@ -182,13 +219,49 @@ impl<'a> Direction<'a> {
         if piece.is_empty() {
             self.state = State::Ending;
         }
+        self.run = if piece.len() < LARGE { 0 } else { self.run + piece.len() };
         while !piece.is_empty() {
-            let written = Pin::new(&mut *to).poll_write(cx, piece).map_err(Gone::To)?;
-            let Poll::Ready(count) = written else { break };
+            let Poll::Ready(count) = to.poll_send(cx, piece).map_err(Gone::To)? else { break };
             self.wrote(count)?;
             piece = &piece[count..];
         }
         Poll::Ready(Ok(Bytes::copy_from_slice(piece)))
+    }
+
+    /// Moves what can be moved through a pipe; ready when the one side has ended.
+    fn splice(
+        &mut self,
+        mut pipe: Pipe,
+        from: &TcpStream,
+        to: &TcpStream,
+        cx: &mut Context<'_>,
+        moved: &mut bool,
+    ) -> Poll<Result<(), Gone>> {
+        let mut came = 0;
+        loop {
+            while pipe.held() > 0 {
+                let Poll::Ready(count) = splice::poll_drain(&mut pipe, to, cx).map_err(Gone::To)? else {
+                    self.pipe = Some(pipe);
+                    return Poll::Pending;
+                };
+                self.wrote(count)?;
+            }
+            let filled = splice::poll_fill(&mut pipe, from, cx).map_err(Gone::From)?;
+            if let Poll::Ready(count @ 1..) = filled {
+                came += count;
+                *moved = true;
+                continue;
+            }
+            splice::give_back(pipe);
+            if filled.is_ready() {
+                self.state = State::Ending;
+                return Poll::Ready(Ok(()));
+            }
+            if came < LARGE {
+                self.run = 0;
+            }
+            return Poll::Pending;
+        }
     }
 
     fn wrote(&mut self, count: usize) -> Result<(), Gone> {
@@ -208,6 +281,8 @@ mod tests {
     use tokio::join;
 
     use super::*;
+
+    impl Wire for DuplexStream {}
 
     const IDLE: Duration = Duration::from_secs(60);
 
@@ -344,5 +419,61 @@ mod tests {
         let (end, _server) = join!(relayed, talk);
         assert!(matches!(end, End::Broken(Side::Client, _)), "{end:?}");
         assert_eq!((moved.to_server.get(), moved.to_client.get()), (0, 6));
+    }
+
+    /// A connection of TCP.
+    async fn connected() -> (TcpStream, TcpStream) {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let (far, near) = join!(TcpStream::connect(address), listener.accept());
+        (far.unwrap(), near.unwrap().0)
+    }
+
+    #[tokio::test]
+    async fn long_transfers_go_through_pipes_which_are_given_back() {
+        let ((client, mut near_client), (server, mut near_server)) = join!(connected(), connected());
+        let (counters, moved) = (MemberCounters::default(), Moved::default());
+        let relayed = relay(&mut near_client, &mut near_server, Early::default(), IDLE, &counters, &moved);
+        let (up, down) = (bytes(9_000_001, 3), bytes(7_000_003, 7));
+        let side = async |stream: TcpStream, send: &[u8], slow: bool| {
+            let (mut reading, mut writing) = stream.into_split();
+            let mut got = Vec::new();
+            let sending = async {
+                writing.write_all(send).await.unwrap();
+                writing.shutdown().await.unwrap();
+            };
+            let receiving = async {
+                // What the other side does not take waits in a pipe.
+                for _ in 0..if slow { 2_000 } else { 0 } {
+                    tokio::task::yield_now().await;
+                }
+                reading.read_to_end(&mut got).await.unwrap();
+            };
+            join!(sending, receiving);
+            got
+        };
+        let (end, at_client, at_server) = join!(relayed, side(client, &up, true), side(server, &down, false));
+        assert!(matches!(end, End::Complete), "{end:?}");
+        assert!(at_server == up && at_client == down);
+        assert_eq!((moved.to_server.get(), moved.to_client.get()), (9_000_001, 7_000_003));
+        assert!(splice::spare() > 0, "no pipe was used");
+    }
+
+    #[tokio::test]
+    async fn a_reset_behind_what_waits_in_a_pipe_breaks_it() {
+        let ((client, mut near_client), (mut server, mut near_server)) = join!(connected(), connected());
+        let (counters, moved) = (MemberCounters::default(), Moved::default());
+        let relayed = relay(&mut near_client, &mut near_server, Early::default(), IDLE, &counters, &moved);
+        let talk = async {
+            let sent = tokio::time::timeout(Duration::from_millis(300), async {
+                while server.write_all(&[7; 1 << 16]).await.is_ok() {}
+            });
+            assert!(sent.await.is_err(), "the client takes nothing");
+            socket2::SockRef::from(&client).set_linger(Some(Duration::ZERO)).unwrap();
+            drop(client);
+            server
+        };
+        let (end, _server) = join!(relayed, talk);
+        assert!(matches!(end, End::Broken(Side::Client, _)), "{end:?}");
     }
 }

@@ -12,6 +12,7 @@ use tokio::net::TcpStream;
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio_rustls::client::TlsStream;
 
+use crate::relay::Wire;
 use crate::socket;
 
 type Session = Box<TlsStream<TcpStream>>;
@@ -84,6 +85,22 @@ impl ServerStream {
                 let (reading, writing) = split(stream);
                 (ReadHalf::Tls(reading), WriteHalf::Tls(writing))
             }
+        }
+    }
+}
+
+impl Wire for ServerStream {
+    fn poll_recv(&mut self, cx: &mut Context<'_>, into: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        match self {
+            ServerStream::Plain(stream) => socket::poll_recv(stream, cx, into).map_ok(|_| ()),
+            ServerStream::Tls(stream) => Pin::new(stream).poll_read(cx, into),
+        }
+    }
+
+    fn bare(&self) -> Option<&TcpStream> {
+        match self {
+            ServerStream::Plain(stream) => Some(stream),
+            ServerStream::Tls(_) => None,
         }
     }
 }

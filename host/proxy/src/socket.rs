@@ -24,8 +24,9 @@ pub(crate) fn poll_send(socket: &TcpStream, cx: &mut Context<'_>, bytes: &[u8]) 
     poll_io(socket, cx, Interest::WRITABLE, bytes.len(), || stream::send(socket.as_fd(), bytes))
 }
 
-/// Does what can be done with up to `most` bytes, and waits where that is nothing.
-fn poll_io(
+/// Does what can be done with up to `most` bytes, and waits where that is nothing. What does less is taken to have done all
+/// that can be done; with 0 for `most` it is not.
+pub(crate) fn poll_io(
     socket: &TcpStream,
     cx: &mut Context<'_>,
     interest: Interest,

@@ -10,6 +10,7 @@ pub mod files;
 pub mod listen;
 pub mod memory;
 pub mod netlink;
+pub mod pipe;
 pub mod raw;
 pub mod stream;
 pub mod tun;

@@ -16,6 +16,7 @@ use crate::connection::Connection;
 use crate::http::h1::connection::Http1;
 use crate::http::h2;
 use crate::listener::{Listener, SILENCE, Serve, Serving};
+use crate::relay::Wire;
 
 /// HTTP, as a listener serves it.
 #[derive(Clone, Copy)]
@@ -74,6 +75,8 @@ struct Begun<S> {
     came: Vec<u8>,
     stream: S,
 }
+
+impl<S: ClientStream> Wire for Begun<S> {}
 
 impl<S: ClientStream> ClientStream for Begun<S> {
     fn socket(&self) -> &TcpStream {

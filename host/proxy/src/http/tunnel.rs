@@ -3,10 +3,9 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use tokio::io::{AsyncRead, AsyncWrite};
 
 use crate::http::member::Lease;
-use crate::relay::{Early, End, Moved, relay};
+use crate::relay::{Early, End, Moved, Wire, relay};
 
 /// The server side of a connection that is about to switch.
 pub(crate) struct Tunnel {
@@ -22,7 +21,7 @@ impl Tunnel {
     /// sent behind its request.
     pub(crate) async fn relay<S>(self, mut client: S, early: Bytes, idle: Duration)
     where
-        S: AsyncRead + AsyncWrite + Unpin,
+        S: Wire,
     {
         let member = self.lease.member().clone();
         let Some((mut server, greeting, _active)) = self.lease.into_stream().await else { return };

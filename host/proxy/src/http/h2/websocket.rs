@@ -9,6 +9,8 @@ use bytes::{Buf, Bytes};
 use h2::{RecvStream, SendStream};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
+use crate::relay::Wire;
+
 /// Both directions of a stream, as bytes.
 pub(super) struct Socket {
     sending: SendStream<Bytes>,
@@ -26,6 +28,8 @@ impl Socket {
 fn broken(error: h2::Error) -> io::Error {
     error.into_io().unwrap_or_else(|| io::ErrorKind::ConnectionReset.into())
 }
+
+impl Wire for Socket {}
 
 impl AsyncRead for Socket {
     fn poll_read(
