@@ -379,6 +379,8 @@ pub struct Pool {
     pub proxy_protocol: Option<ProxyVersion>,
     /// `min-members = 2`, `fail-back = "30s"`: which priority groups are in use.
     pub groups: groups::Policy,
+    /// What connections to members come from; empty: as the kernel chooses. Of each family that an address among them has.
+    pub source: Vec<IpAddr>,
     /// Addresses are unique within the pool: those of the file, in its order, then those that names stand for, once they
     /// are known.
     pub members: Vec<Member>,

@@ -159,6 +159,7 @@ impl PoolView {
                 let tls = pool.tls.as_ref().and_then(|tls| tls.member(address));
                 let begins_alike = |old: &&Rc<MemberView>| {
                     old.protocol == protocol
+                        && old.comes_from(&pool.settings.source)
                         && old.proxy_protocol == proxy_protocol
                         && old.tls.as_ref().map(Arc::as_ptr) == tls.map(Arc::as_ptr)
                 };
@@ -170,15 +171,9 @@ impl PoolView {
                         old(address).inspect(|old| old.close_idle());
                         let (state, counters) = (Arc::clone(&member.state), member.counters.shard(worker));
                         let tls = tls.cloned();
-                        Rc::new(MemberView::new(
-                            address,
-                            weight,
-                            protocol,
-                            proxy_protocol,
-                            tls,
-                            state,
-                            counters,
-                        ))
+                        let view =
+                            MemberView::new(address, weight, protocol, proxy_protocol, tls, state, counters);
+                        Rc::new(view.with_sources(&pool.settings.source))
                     }
                 }
             })

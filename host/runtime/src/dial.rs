@@ -5,14 +5,25 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use socket2::SockRef;
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 
 /// Connects. What is written to it goes out at once.
 ///
 /// # Errors
 /// There is no connection.
 pub async fn connect(to: SocketAddr) -> io::Result<TcpStream> {
-    let stream = TcpStream::connect(to).await?;
+    ready(TcpStream::connect(to).await?)
+}
+
+/// The same, over a socket that is there: not blocking, and bound where the connection is to come from.
+///
+/// # Errors
+/// There is no connection.
+pub async fn connect_over(socket: std::net::TcpStream, to: SocketAddr) -> io::Result<TcpStream> {
+    ready(TcpSocket::from_std_stream(socket).connect(to).await?)
+}
+
+fn ready(stream: TcpStream) -> io::Result<TcpStream> {
     refuse_itself(&stream)?;
     // Best effort: without it small writes wait for the peer's delayed ACK.
     let _ = stream.set_nodelay(true);
@@ -39,7 +50,7 @@ pub fn refuse_itself(stream: &TcpStream) -> io::Result<()> {
 mod tests {
     use super::*;
     use std::net::Ipv4Addr;
-    use tokio::net::{TcpListener, TcpSocket};
+    use tokio::net::TcpListener;
 
     #[tokio::test]
     async fn a_connection_to_itself_is_refused() {

@@ -256,6 +256,7 @@ fn snapshot(members: &[(SocketAddr, &Arc<MemberState>)], monitors: Vec<Monitor>)
             tls: None,
             proxy_protocol: None,
             groups: Policy::default(),
+            source: Vec::new(),
             members: members.iter().map(|(address, _)| settings(*address)).collect(),
             names: Vec::new(),
         },

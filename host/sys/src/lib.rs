@@ -12,6 +12,7 @@ pub mod memory;
 pub mod netlink;
 pub mod pipe;
 pub mod raw;
+pub mod source;
 pub mod stream;
 pub mod tun;
 pub mod waker;

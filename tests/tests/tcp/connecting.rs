@@ -5,10 +5,17 @@ use std::net::{Ipv6Addr, TcpListener};
 
 use shunt_tests::address;
 use shunt_tests::daemon::until;
-use shunt_tests::origin::Origin;
+use shunt_tests::origin::{Origin, ok};
+use shunt_tests::raw::Client;
 use shunt_tests::site::Site;
 
 use crate::{between, config, echo, of_member, of_virtual};
+
+/// How a connection ends that may end before the client has begun.
+fn refused(site: &Site) -> ErrorKind {
+    let ended = Client::try_connect(site.address).and_then(|mut client| client.try_exact(1));
+    ended.unwrap_err().kind()
+}
 
 #[test]
 fn another_member_is_tried_and_without_one_the_client_is_reset() {
@@ -19,7 +26,7 @@ fn another_member_is_tried_and_without_one_the_client_is_reset() {
     }
     assert!(of_member(&site, 0, "connects-failed") > 0);
     let site = between("", "", &[away]);
-    assert_eq!(site.client().try_exact(1).unwrap_err().kind(), ErrorKind::ConnectionReset);
+    assert_eq!(refused(&site), ErrorKind::ConnectionReset);
     until("it to be counted", || of_virtual(&site, "errors") == 1);
 }
 
@@ -91,5 +98,28 @@ fn several_addresses_of_one_virtual() {
         one.replace(&format!("listen = \"{address}\""), &format!("listen = [\"{address}\", \"{other}\"]"))
     });
     assert_eq!(site.client().exact(5), b"hello");
-    assert_eq!(shunt_tests::raw::Client::connect(other).exact(5), b"hello");
+    assert_eq!(Client::connect(other).exact(5), b"hello");
+}
+
+#[test]
+fn connections_come_from_the_addresses_of_the_pool() {
+    let origin = Origin::start(|call| {
+        let from = call.stream().peer_addr()?.ip();
+        call.send(ok(&from.to_string()))?;
+        call.end()
+    });
+    // Of these only the two of loopback are this machine's.
+    let source = "source = [\"127.0.0.71\", \"192.0.2.71\", \"127.0.0.72\"]";
+    let site = between("", source, &[origin.address()]);
+    let mut seen: Vec<_> = (0..4).map(|_| site.client().answer().text()).collect();
+    seen.sort();
+    seen.dedup();
+    assert_eq!(seen, ["127.0.0.71", "127.0.0.72"]);
+    site.daemon.wait_log("member-source-failed");
+
+    let http = config(site.address, "", source, &[origin.address()]).replace("\"tcp\"", "\"http\"");
+    site.daemon.reload(&http);
+    assert!(seen.contains(&site.client().get("/").text()));
+    let none = between("", "source = \"192.0.2.71\"", &[origin.address()]);
+    assert_eq!(refused(&none), ErrorKind::ConnectionReset);
 }

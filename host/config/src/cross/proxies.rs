@@ -22,6 +22,11 @@ pub(super) fn check(config: &Config, walk: &mut Walk) {
         if pool.protocol != MemberProtocol::Http1 {
             forward_proxies_speak_http_1(pool, config, walk);
         }
+        if !pool.source.is_empty() {
+            let what = "packets come from the client, or from an SNAT pool";
+            let help = "use mode `snat` with a `snat-pool`, or give the proxies a pool of their own";
+            refuse(pool, "source", what, help, config, walk);
+        }
         if pool.proxy_protocol.is_some() {
             let what = "the header stands in a connection, which is between the client and the member";
             let help = "remove `proxy-protocol`, or give the proxies a pool of their own";

@@ -11,7 +11,9 @@ use super::super::model::{Member, MemberProtocol, NamedMembers, Pool, ProxyVersi
 use super::super::monitors::{HttpVersion, Monitor, Probe};
 use super::super::names::MemberAt;
 use super::super::report::{Cause, Refusal};
-use super::super::shape::{duration, fail_back, integer, member_at, name, one_of, server_name};
+use super::super::shape::{
+    duration, fail_back, integer, member_at, name, one_of, server_name, source_address,
+};
 use super::super::walk::Table;
 use super::monitors::monitor;
 use super::tls::member_tls;
@@ -101,6 +103,13 @@ pub(in super::super) fn pool(table: &mut Table<'_>) -> Option<Pool> {
         fail_back(),
         FailBack::Immediate,
     );
+    let source = table.derived(
+        "source",
+        "Addresses of this host that connections of proxies to the members come from, in turn, and that have some 28,000 ports \
+         each toward every member: `[\"10.0.0.5\", \"10.0.0.6\"]`.",
+        one_or_list(source_address()),
+        "the address of the interface toward the member",
+    );
     let members = table.required("members", "The members, at least one.", list(in_table(member)));
     let mut monitors = monitors.unwrap_or_default();
     for monitor in &mut monitors {
@@ -145,6 +154,16 @@ pub(in super::super) fn pool(table: &mut Table<'_>) -> Option<Pool> {
             .help(format!("use at most `{}`, or add members", members.len()));
         table.refuse("min-members", refusal);
     }
+    let source = source.unwrap_or_default();
+    let from_none = |member: &&Member| !source.iter().any(|it| it.is_ipv4() == member.address.is_ipv4());
+    if let Some(member) = members.iter().find(from_none).filter(|_| !source.is_empty()) {
+        let family = if member.address.is_ipv4() { "IPv4" } else { "IPv6" };
+        let message = format!("`source` has no {family} address, and `{}` is one", member.address);
+        let refusal = Refusal::new(Cause::Conflict, message)
+            .help(format!("add an {family} address of this host, or remove `source`"));
+        let refusal = table.also(refusal, "members");
+        table.refuse("source", refusal);
+    }
     let mut weights = all().map(|member| member.weight);
     let first = weights.next();
     let alike = weights.all(|weight| Some(weight) == first) && !names.iter().any(|it| it.name.is_service());
@@ -159,6 +178,7 @@ pub(in super::super) fn pool(table: &mut Table<'_>) -> Option<Pool> {
         tls,
         proxy_protocol,
         groups: Policy { min_members, fail_back },
+        source,
         members,
         names,
     })

@@ -8,8 +8,8 @@ use shunt_config::persistence::PersistBy;
 use shunt_engine::balance::Ends;
 use shunt_engine::balance::choose::{Ask, Bind};
 use shunt_engine::persistence::Key;
+use shunt_runtime::clock;
 use shunt_runtime::tls::members::NoTls;
-use shunt_runtime::{clock, dial};
 use thiserror::Error;
 use tokio::io::AsyncWriteExt;
 use tokio::time::timeout;
@@ -71,7 +71,7 @@ async fn open(
     connection: &Connection,
     inner: Inner,
 ) -> Result<ServerStream, Unconnected> {
-    let mut stream = dial::connect(member.address).await?;
+    let mut stream = member.dial().await?;
     if let Some(version) = member.proxy_protocol {
         let header = match inner {
             Inner::AsConfigured => proxy_protocol::header_of(version, connection),

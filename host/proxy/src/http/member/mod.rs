@@ -41,7 +41,6 @@ use connection::ServerConnection;
 use lifetime::Lifetime;
 pub(crate) use outgoing::{MOST_KEPT, Pace, Resend};
 use shunt_config::model::MemberProtocol;
-use shunt_runtime::dial;
 use shunt_runtime::tls::members::NoTls;
 
 /// Idle connections kept per member and worker. Enough for the concurrency that one worker reaches;
@@ -366,7 +365,7 @@ impl Lease {
         name: Option<ServerName<'static>>,
         of: &Connection,
     ) -> Result<ServerConnection, ConnectError> {
-        let mut stream = dial::connect(member.address).await?;
+        let mut stream = member.dial().await?;
         if let Some(version) = member.proxy_protocol {
             stream.write_all(&proxy_protocol::header_of(version, of)).await?;
         }

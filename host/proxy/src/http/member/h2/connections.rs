@@ -16,7 +16,6 @@ use crate::http::member::connection::ServerConnection;
 use crate::member::MemberView;
 use crate::server::ServerStream;
 use shunt_config::model::MemberProtocol;
-use shunt_runtime::dial;
 use shunt_runtime::tls::members::chose_http_2;
 
 /// Connections of one worker to a member, at most.
@@ -203,7 +202,7 @@ pub(in crate::http::member) async fn open(
     member: &Rc<MemberView>,
     name: Name,
 ) -> Result<Opened, ConnectError> {
-    let stream = dial::connect(member.address).await?;
+    let stream = member.dial().await?;
     let (stream, called) = match (&member.tls, name) {
         (Some(tls), Some(name)) => {
             let session = tls.connect(stream, name.clone()).await.map_err(ConnectError::Tls)?;
