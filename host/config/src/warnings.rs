@@ -12,7 +12,37 @@ pub(super) fn warnings(config: &Config) -> Vec<Remark> {
     let mut remarks = unused_pools(config);
     remarks.extend(own_listeners(config));
     remarks.extend(key_logs(config));
+    remarks.extend(second_connections(config));
     remarks
+}
+
+/// Protocols whose messages name the addresses of further connections, by their ports.
+const NAMING: [(u16, &str, &str); 2] = [
+    (
+        21,
+        "FTP",
+        "serve it by a packet virtual on port 0 with persistence by source, as the page \"Proxies for TCP\" says, or use SFTP",
+    ),
+    (554, "RTSP", "let clients ask for media in the same connection, as the page \"Proxies for TCP\" says"),
+];
+
+/// Virtuals for one port of a protocol that needs more.
+fn second_connections(config: &Config) -> Vec<Remark> {
+    let proxies =
+        config.virtuals.iter().flat_map(|it| it.listen.iter().map(move |listen| (&it.name, *listen)));
+    let packets = config.packet_virtuals.iter().map(|it| (&it.name, it.listen));
+    let remark = |(name, listen): (&String, SocketAddr)| {
+        let (port, protocol, help) = NAMING.iter().find(|(port, ..)| *port == listen.port())?;
+        Some(Remark {
+            key: ["virtual", name, "listen"].map(str::to_owned).to_vec(),
+            message: format!(
+                "port {port} is {protocol}'s, whose messages name addresses and ports of further connections: Shunt does not \
+                 rewrite them"
+            ),
+            help: Some((*help).to_owned()),
+        })
+    };
+    proxies.chain(packets).filter_map(remark).collect()
 }
 
 /// Virtuals whose secrets are written to a file.
