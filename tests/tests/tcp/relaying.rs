@@ -3,8 +3,9 @@
 use std::io::{ErrorKind, Read, Write};
 use std::time::Duration;
 
-use shunt_tests::daemon::until;
+use shunt_tests::daemon::{Signal, until};
 use shunt_tests::origin::Origin;
+use shunt_tests::raw::Client;
 use socket2::SockRef;
 
 use crate::{between, config, echo, of_member, of_virtual};
@@ -159,11 +160,27 @@ fn a_connection_outlives_its_virtual() {
     assert_eq!(client.exact(5), b"hello");
     let elsewhere = shunt_tests::address::free();
     site.daemon.reload(&config(elsewhere, "", "", &[origin.address()]));
-    assert!(shunt_tests::raw::Client::try_connect(site.address).is_err());
+    assert!(Client::try_connect(site.address).is_err());
     client.send("said");
     client.end();
     assert_eq!(client.exact(4), b"said");
     assert!(client.ended());
+}
+
+#[test]
+fn a_process_that_is_to_end_waits_for_its_connections() {
+    let origin = echo("hello");
+    let mut site = between("", "", &[origin.address()]);
+    let mut client = site.client();
+    assert_eq!(client.exact(5), b"hello");
+    site.daemon.signal(Signal::SIGTERM);
+    site.daemon.wait_log("draining");
+    until("the listener to close", || Client::try_connect(site.address).is_err());
+    client.send("said");
+    client.end();
+    assert_eq!(client.exact(4), b"said");
+    assert!(client.ended());
+    assert!(site.daemon.wait().success());
 }
 
 #[test]
