@@ -184,6 +184,8 @@ counts! {
         counter http2_resets => http2_streams_reset,
         /// Requests that waited for room on its HTTP/2 connections until `timeouts.connect` was over.
         counter http2_no_room,
+        /// WebSockets that it does not take by HTTP/2, which its pool has for `protocol`.
+        counter http2_no_websocket => websockets_not_taken,
         /// Bytes of response bodies, and of what is relayed to clients unread.
         counter bytes_to_client => response_bytes,
         /// Bytes of request bodies, and of what is relayed to the member unread.

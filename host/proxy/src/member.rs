@@ -157,6 +157,18 @@ impl MemberView {
         }
     }
 
+    /// Logs that the member takes no WebSockets by what the pool says that it speaks, likewise.
+    pub(crate) fn tell_no_websocket(&self, virtual_: &str) {
+        if self.tells() {
+            let member = self.address;
+            tracing::warn!(
+                event = "member-protocol-failed", "virtual" = virtual_, %member,
+                "the member takes no WebSockets by HTTP/2 (RFC 8441): use `protocol = \"http/1.1\"` for their pool, or \
+                 `auto` where it has `tls`"
+            );
+        }
+    }
+
     fn tells(&self) -> bool {
         let now = clock::monotonic_ms();
         let tells = self.told.get().is_none_or(|last| now - last >= TELL_EVERY);

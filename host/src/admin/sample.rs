@@ -274,6 +274,7 @@ fn member(address: &str, health: &str, reason: &str) -> MemberStatus {
             http2_unprocessed: 3,
             http2_resets: 2,
             http2_no_room: 4,
+            http2_no_websocket: 1,
             bytes_to_client: 4_096,
             bytes_to_server: 1_024,
         },

@@ -337,3 +337,40 @@ fn haproxy_is_a_member_of_http_2() {
         assert_eq!(site.daemon.status()["pools"][0]["members"][0]["connects"], 1, "{alpn} {protocol}");
     }
 }
+
+#[test]
+fn a_websocket_goes_by_what_the_member_takes() {
+    let pki = pki();
+    // The members are virtuals of the same daemon: the first takes extended CONNECT, the second HTTP/2 without.
+    for (keys, by_http_2) in [("http2 = { websocket = true }", true), ("", false)] {
+        let behind = echo();
+        let (folder, listen, member) = (Folder::new(), address::free(), address::free());
+        for name in ["ca.pem", "server.pem", "server.key"] {
+            folder.write(name, std::fs::read(pki.path().join(name)).unwrap());
+        }
+        let tls = "tls = { certificate = \"server.pem\", key = \"server.key\" }";
+        let rest = site::pool("web", &format!("tls = {{ {TRUSTED} }}\nprotocol = \"auto\""), &[member])
+            + &site::virtual_("member", member, "behind", &format!("{tls}\n{keys}"))
+            + &site::pool("behind", "", &[behind.address()]);
+        folder.configure(&site::config(listen, "", &rest));
+        let site = Site { daemon: Daemon::start_in(folder), address: listen };
+        for _ in 0..2 {
+            let mut client = site.client();
+            client.send(
+                "GET / HTTP/1.1\r\nHost: h\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+                 Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n",
+            );
+            assert_eq!(client.answer_head().status(), 101);
+            assert_eq!(client.exact(5), b"hello");
+            client.send("ping");
+            assert_eq!(client.exact(4), b"ping");
+            assert!(client.ended());
+        }
+        assert_eq!(site.client().get("/").text(), "");
+        let status = site.daemon.status();
+        // Two of HTTP/1.1 where streams do not do.
+        let connections = if by_http_2 { 1 } else { 3 };
+        assert_eq!(status["virtuals"][1]["connections"], connections, "{status}");
+        assert_eq!(status["pools"][0]["members"][0]["http2-no-websocket"], 0);
+    }
+}

@@ -8,6 +8,7 @@ use std::rc::Rc;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
+use h2::Reason;
 use http::HeaderName;
 use http_body::{Body, Frame, SizeHint};
 use thiserror::Error as ThisError;
@@ -33,8 +34,12 @@ pub(crate) enum BodyError {
     #[error("the framing of the request body is ambiguous: {}", .0.reason())]
     Framing(Refusal),
     /// The member closed the connection early.
-    #[error("the member ended the response body early: {0}")]
-    Member(String),
+    #[error("the member ended the response body early: {why}")]
+    Member {
+        why: String,
+        /// It reset the stream, and what it said by that is for the client, too.
+        reset: Option<Reason>,
+    },
     /// Neither side made progress for the idle time-out.
     #[error("no progress within `timeouts.idle`")]
     Stalled,
@@ -398,7 +403,8 @@ impl MemberBody {
             Poll::Pending => Poll::Pending,
             Poll::Ready(Some(Err(error))) => {
                 self.lease = None;
-                Poll::Ready(Some(Err(BodyError::Member(error.to_string()))))
+                let (why, reset) = (error.to_string(), error.reset_for_client());
+                Poll::Ready(Some(Err(BodyError::Member { why, reset })))
             }
             Poll::Ready(None) => {
                 self.end_if_answered();

@@ -20,7 +20,7 @@ use forwarding::Forwarding;
 pub(crate) use request_id::{REQUEST_ID, identify};
 pub(crate) use told::Told;
 pub(crate) use trailers::prepare_trailers;
-pub(crate) use upgrade::switches_to_http;
+pub(crate) use upgrade::{asks_for_websocket, switches_to_http};
 
 const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
 const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use crate::http::member::Lease;
+use crate::http::member::{Lease, Switched};
 use crate::relay::{Early, End, Moved, Wire, relay};
 
 /// The server side of a connection that is about to switch.
@@ -24,9 +24,19 @@ impl Tunnel {
         S: Wire,
     {
         let member = self.lease.member().clone();
-        let Some((mut server, greeting, _active)) = self.lease.into_stream().await else { return };
-        let early = Early { to_server: early, to_client: greeting.freeze() };
-        match relay(&mut client, &mut server, early, idle, &member.counters, &Moved::default()).await {
+        let Some((switched, _active)) = self.lease.into_switched().await else { return };
+        let (counters, moved) = (&member.counters, Moved::default());
+        let mut early = Early { to_server: early, to_client: Bytes::new() };
+        let end = match switched {
+            Switched::Connection(mut server, greeting) => {
+                early.to_client = greeting.freeze();
+                relay(&mut client, &mut server, early, idle, counters, &moved).await
+            }
+            Switched::Stream(mut server, _open) => {
+                relay(&mut client, &mut server, early, idle, counters, &moved).await
+            }
+        };
+        match end {
             // Whatever ends a tunnel, either side sees it closed.
             End::Complete => {}
             End::Broken(side, error) => tracing::debug!(?side, %error, "tunnel was cut"),

@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 
 use shunt_tests::address;
+use shunt_tests::daemon::until;
 use shunt_tests::frames::{Client, END_HEADERS, END_STREAM, Frame, HEADERS, Server, block};
 use shunt_tests::origin::{Origin, ok};
 use shunt_tests::site::{self, Site};
@@ -145,7 +146,7 @@ fn a_member_that_says_goaway_between_requests() {
         let answer = client.ask("POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\n\r\nhello");
         assert_eq!(answer.text(), "POST / HTTP/1.1 5");
         assert_eq!(counted(&site, "connections"), count);
-        shunt_tests::daemon::until("the member has ended it", || counted(&site, "open") == 0);
+        until("the member has ended it", || counted(&site, "open") == 0);
     }
 }
 
@@ -175,8 +176,8 @@ fn monitors_speak_what_the_pool_speaks() {
         let member = site.daemon.status()["pools"][pool]["members"][0].clone();
         member["health"] == health && member["reason"] == reason
     };
-    shunt_tests::daemon::until("the member was asked", || told(0, "up", "status 200"));
-    shunt_tests::daemon::until("the other was asked", || told(2, "down", "the answer is not HTTP/2"));
+    until("the member was asked", || told(0, "up", "status 200"));
+    until("the other was asked", || told(2, "down", "the answer is not HTTP/2"));
     // What begins HTTP/2 came there as well.
     assert!(origin.requests().iter().any(|it| it.head.line == "GET /health HTTP/1.1"));
 }
@@ -285,4 +286,115 @@ fn a_drain_lets_streams_of_members_finish() {
     assert_eq!(client.answer(stream).text(), "a");
     client.rest();
     assert!(site.daemon.wait().success());
+}
+
+/// Switches to a WebSocket, and sends back five bytes.
+fn switching() -> Origin {
+    Origin::start(|call| {
+        let head = call.head()?;
+        let accept = if head.get("upgrade") == Some("websocket") { "yes" } else { "no upgrade" };
+        call.mark(format!("{} {accept} {}", head.line, head.has("sec-websocket-key")));
+        call.send("HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Accept: x\r\nX-Of: member\r\n\r\n")?;
+        let bytes = call.wire().try_exact(5)?;
+        call.send(bytes)?;
+        call.until_end();
+        call.mark("ended");
+        Ok(())
+    })
+}
+
+const ASKS: &str = "GET /chat HTTP/1.1\r\nHost: h\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+                    Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
+const TAKES: &str = "http2 = { start = \"prior-knowledge\", websocket = true }";
+
+#[test]
+fn a_websocket_of_http_1_in_a_stream_to_the_member() {
+    let origin = switching();
+    let site = chain(TAKES, origin.address());
+    let mut client = site.client();
+    // Behind the request already.
+    client.send([ASKS, "hello"].concat());
+    let head = client.answer_head();
+    assert_eq!(head.status(), 101);
+    // RFC 6455 section 1.3 has this key, and what answers it.
+    assert_eq!(head.get("sec-websocket-accept"), Some("s3pPLMBiTxaQ9kYGzzhZRbK+xOo="));
+    assert_eq!((head.get("upgrade"), head.get("x-of")), (Some("websocket"), Some("member")));
+    assert_eq!(client.exact(5), b"hello");
+    client.end();
+    origin.wait_mark("ended");
+    assert!(client.ended());
+    assert_eq!(origin.marks(), ["GET /chat HTTP/1.1 yes true", "ended"]);
+    assert_eq!(counted(&site, "requests"), 1);
+}
+
+#[test]
+fn a_websocket_in_a_stream_on_both_sides() {
+    let origin = switching();
+    let member = address::free();
+    let site = Site::configured(|listen| {
+        let rest = site::pool("web", "protocol = \"h2\"", &[member])
+            + &site::virtual_("member", member, "origins", TAKES)
+            + &site::pool("origins", "", &[origin.address()]);
+        site::config(listen, TAKES, &rest)
+    });
+    let mut client = Client::connect(site.address);
+    let fields = [
+        (":method", "CONNECT"),
+        (":protocol", "websocket"),
+        (":scheme", "http"),
+        (":path", "/chat"),
+        (":authority", "h"),
+        ("sec-websocket-version", "13"),
+    ];
+    let stream = client.begin(&fields, 0);
+    assert_eq!(client.status(stream), 200);
+    client.data(stream, b"hello", 0);
+    client.read_body(stream, 5);
+    client.data(stream, b"", END_STREAM);
+    origin.wait_mark("ended");
+    assert_eq!(client.answer(stream).text(), "hello");
+    // One that goes away takes the member's stream with it.
+    let stream = client.begin(&fields, 0);
+    assert_eq!(client.status(stream), 200);
+    client.data(stream, b"hello", 0);
+    client.read_body(stream, 5);
+    drop(client);
+    until("the second to end", || origin.marks().iter().filter(|mark| *mark == "ended").count() == 2);
+    assert_eq!(counted(&site, "connections"), 1);
+}
+
+#[test]
+fn a_websocket_that_the_member_answers_otherwise() {
+    let origin = Origin::start(|call| {
+        loop {
+            call.request()?;
+            call.send("HTTP/1.1 404 Not Found\r\nContent-Length: 2\r\n\r\nno")?;
+        }
+    });
+    let site = chain(TAKES, origin.address());
+    let mut client = site.client();
+    for _ in 0..2 {
+        let answer = client.ask(ASKS);
+        assert_eq!((answer.status(), answer.text().as_str()), (404, "no"));
+    }
+    assert_eq!(client.get("/").text(), "no");
+    assert_eq!(counted(&site, "connections"), 1);
+}
+
+#[test]
+fn a_member_of_http_2_that_takes_no_websockets() {
+    let origin = switching();
+    let site = chain(PRIOR_KNOWLEDGE, origin.address());
+    for _ in 0..2 {
+        assert_eq!(site.client().ask(ASKS).status(), 502);
+    }
+    let status = site.daemon.status();
+    let member = &status["pools"][0]["members"][0];
+    assert_eq!(
+        (&member["http2-no-websocket"], &member["connects-failed"]),
+        (&2.into(), &0.into()),
+        "{member}"
+    );
+    site.daemon.wait_log("takes no WebSockets by HTTP/2 (RFC 8441)");
+    assert_eq!(origin.accepts(), 0);
 }

@@ -1,6 +1,7 @@
 //! Which protocols a connection may switch to (RFC 9110 section 7.8).
 
 use http::header::{self, HeaderMap, HeaderValue};
+use http::{Method, request};
 
 /// The protocols that a request may switch to, as one value. Those with HTTP inside are left out: no check and no
 /// rule would see the requests in such a tunnel (for `h2c` see RFC 9113 section 3.1, for TLS RFC 2817).
@@ -16,6 +17,15 @@ pub(super) fn all(headers: &HeaderMap) -> Option<HeaderValue> {
 /// Whether a member says that it switches to a protocol that no request may ask for.
 pub(crate) fn switches_to_http(headers: &HeaderMap) -> bool {
     headers.get_all(header::UPGRADE).iter().flat_map(listed).any(has_http_inside)
+}
+
+/// Whether a request asks for a WebSocket and for nothing else (RFC 6455 section 4.1).
+pub(crate) fn asks_for_websocket(head: &request::Parts) -> bool {
+    let mut asked = head.headers.get_all(header::UPGRADE).iter().flat_map(listed);
+    head.method == Method::GET
+        && asked.next().is_some_and(|protocol| protocol.eq_ignore_ascii_case(b"websocket"))
+        && asked.next().is_none()
+        && head.headers.contains_key(header::SEC_WEBSOCKET_KEY)
 }
 
 fn has_http_inside(protocol: &[u8]) -> bool {

@@ -92,7 +92,10 @@ pub(super) async fn serve(
             tracing::debug!(%error, "the answer broke off");
             // What came before goes out first: the connection has its turn.
             tokio::task::yield_now().await;
-            Reason::INTERNAL_ERROR
+            match error {
+                BodyError::Member { reset: Some(reason), .. } => reason,
+                _ => Reason::INTERNAL_ERROR,
+            }
         }
     };
     sending.send_reset(reason);

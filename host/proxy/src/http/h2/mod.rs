@@ -25,3 +25,4 @@ mod wire;
 pub(in crate::http) use exchange::detach;
 pub(crate) use floods::PREFACE;
 pub(in crate::http) use floods::{Bound, Spent};
+pub(in crate::http) use websocket::Socket;

@@ -11,8 +11,9 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use crate::relay::Wire;
 
-/// Both directions of a stream, as bytes.
-pub(super) struct Socket {
+/// Both directions of a stream, as bytes: one of a client, or one to a member. What is dropped before its end is reset
+/// with CANCEL (RFC 8441 section 5).
+pub(in crate::http) struct Socket {
     sending: SendStream<Bytes>,
     receiving: RecvStream,
     /// What came and was not read.
@@ -20,7 +21,7 @@ pub(super) struct Socket {
 }
 
 impl Socket {
-    pub(super) fn new(sending: SendStream<Bytes>, receiving: RecvStream) -> Self {
+    pub(in crate::http) fn new(sending: SendStream<Bytes>, receiving: RecvStream) -> Self {
         Socket { sending, receiving, held: Bytes::new() }
     }
 }

@@ -12,6 +12,7 @@ use super::h2::Exchange;
 use super::outgoing::Pace;
 use super::response::Piece;
 use crate::http::body::RequestBody;
+use crate::http::h2::Socket;
 use crate::http::lines::Lines;
 use crate::member::MemberView;
 use crate::server::ServerStream;
@@ -22,6 +23,14 @@ pub(super) enum Carrier {
 }
 
 use Carrier::{Http1, Http2};
+
+/// What speaks another protocol from now on.
+pub(in crate::http) enum Switched {
+    /// The connection, and what was read from it already.
+    Connection(ServerStream, BytesMut),
+    /// A stream of HTTP/2, and what it counts as on its connection.
+    Stream(Socket, Box<Exchange>),
+}
 
 impl Carrier {
     /// Takes up a request. `passes`: nothing looks at the fields of its answer, see [`Carrier::take_lines`].
@@ -139,11 +148,17 @@ impl Carrier {
         })
     }
 
-    /// The raw connection, and what was read from it already. A stream of HTTP/2 has none.
-    pub(super) fn into_stream(self) -> Option<(ServerStream, BytesMut)> {
+    /// What is left of it when the member has switched protocols.
+    pub(super) fn into_switched(self) -> Option<Switched> {
         match self {
-            Http1(connection) => connection.into_stream(),
-            Http2(_) => None,
+            Http1(connection) => {
+                let (stream, early) = connection.into_stream()?;
+                Some(Switched::Connection(stream, early))
+            }
+            Http2(mut exchange) => {
+                let socket = exchange.take_socket()?;
+                Some(Switched::Stream(socket, exchange))
+            }
         }
     }
 }

@@ -16,7 +16,7 @@ use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use http::{Method, StatusCode, request as http_request, response as http_response};
 use http_body::{Frame, SizeHint};
 use shunt_engine::member::Active;
@@ -26,6 +26,7 @@ use tokio::task::spawn_local;
 use tokio::time::{Instant, timeout};
 use tokio_rustls::rustls::pki_types::ServerName;
 
+use self::h2::Exchange;
 use self::h2::connections::{Connections, Opened};
 use crate::connection::Connection;
 use crate::http::body::{BodyError, RequestBody, RequestBodyState};
@@ -37,6 +38,7 @@ use crate::proxy_protocol;
 use crate::server::ServerStream;
 use crate::turn;
 use carrier::Carrier;
+pub(in crate::http) use carrier::Switched;
 use connection::ServerConnection;
 use lifetime::Lifetime;
 pub(crate) use outgoing::{MOST_KEPT, Pace, Resend};
@@ -88,6 +90,8 @@ pub(crate) enum ConnectError {
     Tls(NoTls),
     /// The member is to speak HTTP/2, and does not.
     NoHttp2,
+    /// The member takes no WebSockets in streams of HTTP/2, which is all that it is to speak.
+    NoWebSocket,
     /// All connections of HTTP/2 that may be have as many streams as the member takes.
     NoRoom,
     Other,
@@ -292,12 +296,27 @@ pub(crate) struct Want<'a> {
     pub(crate) began: Instant,
     /// The member may get it twice.
     pub(crate) repeatable: bool,
-    /// It asks to switch protocols, which a stream of HTTP/2 does not.
-    pub(crate) upgrade: bool,
+    pub(crate) upgrade: Upgrade,
     /// Its host, where the member is called as that.
     pub(crate) host: Option<&'a str>,
     /// The client's connection that it came on.
     pub(crate) of: &'a Connection,
+}
+
+/// The protocol that a request asks to switch to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Upgrade {
+    None,
+    /// Which a stream of HTTP/2 may become (RFC 8441).
+    WebSocket,
+    /// Which no stream becomes.
+    Other,
+}
+
+impl Want<'_> {
+    fn suits(&self, exchange: &Exchange) -> bool {
+        self.upgrade != Upgrade::WebSocket || exchange.takes_websockets()
+    }
 }
 
 impl MemberView {
@@ -305,7 +324,7 @@ impl MemberView {
         match self.protocol {
             MemberProtocol::Http1 => false,
             MemberProtocol::Http2 => true,
-            MemberProtocol::Auto => !want.upgrade,
+            MemberProtocol::Auto => want.upgrade != Upgrade::Other,
         }
     }
 }
@@ -319,11 +338,13 @@ impl Lease {
         let called = by_request.map(|tls| tls.name(want.host)).transpose().ok()?;
         if member.may_speak_http_2(want) {
             let keep = member.kept.keeps_for();
-            if let Some(exchange) = member.kept.shared.reuse(called.as_ref(), keep, want.began) {
-                return Some(Lease::new(Carrier::Http2(Box::new(exchange)), member, None, Past::Nothing));
-            }
-            if !member.kept.shared.chose_http_1() {
-                return None;
+            match member.kept.shared.reuse(called.as_ref(), keep, want.began) {
+                Some(exchange) if want.suits(&exchange) => {
+                    return Some(Lease::new(Carrier::Http2(Box::new(exchange)), member, None, Past::Nothing));
+                }
+                Some(_) if member.protocol == MemberProtocol::Auto => {}
+                None if member.kept.shared.chose_http_1() => {}
+                Some(_) | None => return None,
             }
         }
         let own = want.of.own_kept(member);
@@ -340,23 +361,44 @@ impl Lease {
     ) -> Result<Lease, ConnectError> {
         let name =
             member.tls.as_ref().map(|tls| tls.name(want.host).map_err(ConnectError::Tls)).transpose()?;
-        let carrier = if member.may_speak_http_2(want) {
-            match h2::connections::wait(member, name.clone(), within).await? {
-                Some(Ok(exchange)) => Carrier::Http2(Box::new(exchange)),
-                Some(Err(connection)) => Carrier::Http1(connection),
-                None => {
-                    let opened = timeout(within, h2::connections::open(member, name)).await;
-                    match opened.unwrap_or(Err(ConnectError::TimedOut))? {
-                        Opened::Http1(connection) => Carrier::Http1(connection),
-                        Opened::Http2(shared) => Carrier::Http2(Box::new(member.kept.shared.add(shared))),
-                    }
-                }
+        let chosen = match member.may_speak_http_2(want) {
+            true => Some(Lease::choose_protocol(member, within, name.clone()).await?),
+            false => None,
+        };
+        let carrier = match chosen {
+            Some(Carrier::Http2(exchange)) if !want.suits(&exchange) => match member.protocol {
+                MemberProtocol::Auto => None,
+                MemberProtocol::Http1 | MemberProtocol::Http2 => return Err(ConnectError::NoWebSocket),
+            },
+            chosen => chosen,
+        };
+        let carrier = match carrier {
+            Some(carrier) => carrier,
+            None => {
+                let connection = timeout(within, Lease::connection(member, name, want.of)).await;
+                Carrier::Http1(Box::new(connection.unwrap_or(Err(ConnectError::TimedOut))?))
             }
-        } else {
-            let connection = timeout(within, Lease::connection(member, name, want.of)).await;
-            Carrier::Http1(Box::new(connection.unwrap_or(Err(ConnectError::TimedOut))?))
         };
         Ok(Lease::new(carrier, member, want.of.own_kept(member), Past::Nothing))
+    }
+
+    /// A stream of HTTP/2, or a connection of HTTP/1.1 where the member chooses that.
+    async fn choose_protocol(
+        member: &Rc<MemberView>,
+        within: Duration,
+        name: Option<ServerName<'static>>,
+    ) -> Result<Carrier, ConnectError> {
+        Ok(match h2::connections::wait(member, name.clone(), within).await? {
+            Some(Ok(exchange)) => Carrier::Http2(Box::new(exchange)),
+            Some(Err(connection)) => Carrier::Http1(connection),
+            None => {
+                let opened = timeout(within, h2::connections::open(member, name)).await;
+                match opened.unwrap_or(Err(ConnectError::TimedOut))? {
+                    Opened::Http1(connection) => Carrier::Http1(connection),
+                    Opened::Http2(shared) => Carrier::Http2(Box::new(member.kept.shared.add(shared))),
+                }
+            }
+        })
     }
 
     /// A connection of HTTP/1.1, for a client's connection `of`.
@@ -554,16 +596,24 @@ impl Lease {
         Some(Lease { connection: sent?, ..self })
     }
 
-    /// The raw connection after the member switched protocols (RFC 9110 section 15.2.2), and what it
-    /// sent already in the new one. It switches when all of the request is out (section 7.8).
-    pub(crate) async fn into_stream(self) -> Option<(ServerStream, BytesMut, Active)> {
+    /// The raw connection or stream after the member switched protocols (RFC 9110 section 15.2.2). It switches when all
+    /// of the request is out (section 7.8).
+    pub(in crate::http) async fn into_switched(self) -> Option<(Switched, Active)> {
         let lease = self.sent().await?;
-        let (stream, early) = lease.connection.into_stream()?;
-        Some((stream, early, lease.active))
+        Some((lease.connection.into_switched()?, lease.active))
     }
 }
 
 impl Broken {
+    /// The code of RST_STREAM that a client gets as well. Others say something of the connection to the member, or that
+    /// nothing was done, which is not so once there is an answer (RFC 9113 section 7).
+    pub(crate) fn reset_for_client(&self) -> Option<::h2::Reason> {
+        use ::h2::Reason;
+        let Broken::Http2(error) = self else { return None };
+        let reason = error.reason().filter(|_| error.is_reset() && error.is_remote())?;
+        matches!(reason, Reason::CANCEL | Reason::ENHANCE_YOUR_CALM).then_some(reason)
+    }
+
     /// Whether what came does not begin as an answer does.
     fn is_no_answer(&self) -> bool {
         matches!(self, Broken::Head(_) | Broken::Status)

@@ -10,7 +10,9 @@ use shunt_wire::authority::split_port;
 use tokio::time::Instant;
 
 use crate::deadline::Waiting;
-use crate::http::member::{ConnectError, Lease, Want};
+use crate::http::body::RequestBody;
+use crate::http::fields::asks_for_websocket;
+use crate::http::member::{ConnectError, Lease, Upgrade, Want};
 use crate::http::phases::rules::AfterFailure;
 use crate::http::phases::{Stop, Transaction};
 use crate::http::problem::Problem;
@@ -101,12 +103,14 @@ impl Transaction {
             Err(error) => {
                 match error {
                     ConnectError::NoRoom => member.counters.http2_no_room.add(1),
+                    ConnectError::NoWebSocket => member.counters.http2_no_websocket.add(1),
                     _ => member.counters.connects_failed.add(1),
                 }
                 let virtual_ = &self.view.virtual_.settings.name;
                 match &error {
                     ConnectError::Tls(why) => member.tell_no_tls(virtual_, why),
                     ConnectError::NoHttp2 => member.tell_no_http_2(virtual_),
+                    ConnectError::NoWebSocket => member.tell_no_websocket(virtual_),
                     error => tracing::debug!(member = %member.address, ?error, "connect failed"),
                 }
                 Err(match error {
@@ -116,7 +120,9 @@ impl Transaction {
                     ConnectError::Tls(why) => {
                         Unconnected { cause: ConnectCause::Other, tls: Some(why.failure()) }
                     }
-                    ConnectError::NoHttp2 | ConnectError::Other => ConnectCause::Other.into(),
+                    ConnectError::NoHttp2 | ConnectError::NoWebSocket | ConnectError::Other => {
+                        ConnectCause::Other.into()
+                    }
                 })
             }
         }
@@ -126,9 +132,19 @@ impl Transaction {
         Want {
             began: self.started,
             repeatable: self.is_repeatable(),
-            upgrade: self.upgrade,
+            upgrade: self.upgrade_to(),
             host: self.host(member),
             of: &self.stream.connection,
+        }
+    }
+
+    /// What a member has to be able to switch to. What comes with a body is no WebSocket.
+    fn upgrade_to(&self) -> Upgrade {
+        let bare = matches!(self.body, RequestBody::Empty) && self.replay.is_none();
+        match self.upgrade {
+            false => Upgrade::None,
+            true if bare && asks_for_websocket(&self.exchange.request) => Upgrade::WebSocket,
+            true => Upgrade::Other,
         }
     }
 

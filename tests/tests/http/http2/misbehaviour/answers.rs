@@ -3,7 +3,8 @@
 use std::io;
 
 use shunt_tests::frames::{
-    CONTINUATION, Client, END_HEADERS, END_STREAM, Frame, HEADERS, INTERNAL_ERROR, NO_ERROR, Server, block,
+    CANCEL, CONTINUATION, Client, END_HEADERS, END_STREAM, ENHANCE_YOUR_CALM, Frame, HEADERS, INTERNAL_ERROR,
+    NO_ERROR, PROTOCOL_ERROR, REFUSED_STREAM, Server, block,
 };
 use shunt_tests::site::Site;
 
@@ -24,6 +25,13 @@ struct Case {
 
 const WHOLE: Option<usize> = None;
 
+/// Resets the stream in the middle of the body.
+fn cut(server: &mut Server, stream: u32, code: u32) -> io::Result<()> {
+    server.head(stream, &[(":status", "200"), ("content-length", "10")], 0)?;
+    server.data(stream, b"hello", 0)?;
+    server.reset(stream, code)
+}
+
 /// Each is played to one request, and the next on the connection gets its answer where the connection goes on.
 const CASES: &[Case] = &[
     Case {
@@ -36,11 +44,47 @@ const CASES: &[Case] = &[
     },
     Case {
         name: "RST_STREAM in the body",
-        plays: |server, stream| {
-            server.head(stream, &[(":status", "200"), ("content-length", "10")], 0)?;
-            server.data(stream, b"hello", 0)?;
-            server.reset(stream, INTERNAL_ERROR)
-        },
+        plays: |server, stream| cut(server, stream, INTERNAL_ERROR),
+        cut_after: Some(5),
+        status: 200,
+        reset: Some(INTERNAL_ERROR),
+        counts: &[("failures", 1), ("http2-resets", 1)],
+    },
+    Case {
+        name: "RST_STREAM with CANCEL in the body",
+        plays: |server, stream| cut(server, stream, CANCEL),
+        cut_after: Some(5),
+        status: 200,
+        reset: Some(CANCEL),
+        counts: &[("failures", 1), ("http2-resets", 1)],
+    },
+    Case {
+        name: "RST_STREAM with ENHANCE_YOUR_CALM in the body",
+        plays: |server, stream| cut(server, stream, ENHANCE_YOUR_CALM),
+        cut_after: Some(5),
+        status: 200,
+        reset: Some(ENHANCE_YOUR_CALM),
+        counts: &[("failures", 1), ("http2-resets", 1)],
+    },
+    Case {
+        name: "RST_STREAM with PROTOCOL_ERROR in the body",
+        plays: |server, stream| cut(server, stream, PROTOCOL_ERROR),
+        cut_after: Some(5),
+        status: 200,
+        reset: Some(INTERNAL_ERROR),
+        counts: &[("failures", 1), ("http2-resets", 1)],
+    },
+    Case {
+        name: "RST_STREAM with REFUSED_STREAM in the body",
+        plays: |server, stream| cut(server, stream, REFUSED_STREAM),
+        cut_after: Some(5),
+        status: 200,
+        reset: Some(INTERNAL_ERROR),
+        counts: &[("failures", 1)],
+    },
+    Case {
+        name: "RST_STREAM with a code that is not registered in the body",
+        plays: |server, stream| cut(server, stream, 99),
         cut_after: Some(5),
         status: 200,
         reset: Some(INTERNAL_ERROR),

@@ -7,6 +7,7 @@ use std::task::{Context, Poll, ready};
 use bytes::Bytes;
 use h2::client::{ResponseFuture, SendRequest};
 use h2::{Reason, RecvStream};
+use http::header::HeaderValue;
 use http::{StatusCode, request, response};
 use http_body::{Body as _, Frame};
 use tokio::task::spawn_local;
@@ -14,12 +15,15 @@ use tokio::task::spawn_local;
 use super::connection::Shared;
 use super::head::{check_fields, of_answer, of_member};
 use super::upload::{Background, Upload};
+use super::websocket::{become_connect, become_switch};
 use crate::http::body::RequestBody;
+use crate::http::fields::asks_for_websocket;
+use crate::http::h2::Socket;
 use crate::http::member::outgoing::Pace;
 use crate::http::member::{Broken, SendError};
 use crate::member::MemberView;
 
-pub(in crate::http::member) struct Exchange {
+pub(in crate::http) struct Exchange {
     shared: Rc<Shared>,
     requests: SendRequest<Bytes>,
     /// It is the first one on its connection.
@@ -32,6 +36,8 @@ pub(in crate::http::member) struct Exchange {
     background: Option<Background>,
     /// Of the answer's body, where it has a length.
     left: Option<u64>,
+    /// It asks for a WebSocket: what `Sec-WebSocket-Accept` says to a client of HTTP/1.1 that gets one.
+    accept: Option<HeaderValue>,
 }
 
 enum Answer {
@@ -59,7 +65,13 @@ impl Exchange {
             upload: Upload::new(RequestBody::Empty),
             background: None,
             left: None,
+            accept: None,
         }
+    }
+
+    /// Whether a stream may become a WebSocket: the member has sent SETTINGS_ENABLE_CONNECT_PROTOCOL (RFC 8441 section 3).
+    pub(in crate::http::member) fn takes_websockets(&self) -> bool {
+        self.requests.is_extended_connect_protocol_enabled()
     }
 
     /// Whether its connection was made for it.
@@ -71,8 +83,11 @@ impl Exchange {
     pub(in crate::http::member) fn begin(&mut self, head: &request::Parts, body: RequestBody) {
         let length = body.size_hint().exact();
         self.upload = Upload::new(body);
-        let request = of_member(head, length, &self.shared.scheme);
-        match self.requests.send_request(request, self.upload.is_sent()) {
+        let mut request = of_member(head, length, &self.shared.scheme);
+        if self.takes_websockets() && self.upload.is_sent() && asks_for_websocket(head) {
+            self.accept = become_connect(&mut request);
+        }
+        match self.requests.send_request(request, self.upload.is_sent() && self.accept.is_none()) {
             Ok((answer, sending)) => {
                 self.answer = Answer::Awaited(answer);
                 self.upload.begin(sending);
@@ -111,10 +126,25 @@ impl Exchange {
             inform(interim);
         }
         let (parts, body) = ready!(Pin::new(answer).poll(cx)).map_err(Broken::Http2)?.into_parts();
-        let (parts, left) = of_answer(parts)?;
+        let (mut parts, left) = of_answer(parts)?;
         self.left = left;
+        if let Some(accept) = self.accept.take() {
+            match parts.status.is_success() {
+                true => become_switch(&mut parts, accept),
+                // What the stream was for does not come.
+                false => self.upload.end(),
+            }
+        }
         self.answer = Answer::Body { body, held: 0 };
         Poll::Ready(Ok(parts))
+    }
+
+    /// Both directions of a stream that has become a WebSocket.
+    pub(in crate::http::member) fn take_socket(&mut self) -> Option<Socket> {
+        let Answer::Body { body, .. } = std::mem::replace(&mut self.answer, Answer::Ended) else {
+            return None;
+        };
+        Some(Socket::new(self.upload.take_sending()?, body))
     }
 
     /// What it means that there is no answer.

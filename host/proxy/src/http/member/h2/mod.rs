@@ -8,12 +8,14 @@
 //! | `exchange` | a request and its answer, driven by the task that waits for it |
 //! | `upload` | a request body on its way out |
 //! | `head` | what a request becomes, and what an answer must be |
+//! | `websocket` | a request that asks for a WebSocket (RFC 8441) |
 
 mod connection;
 pub(super) mod connections;
 mod exchange;
 mod head;
 mod upload;
+mod websocket;
 mod wire;
 
 pub(super) use exchange::Exchange;

@@ -46,6 +46,19 @@ impl Upload {
         self.sending = Some(sending);
     }
 
+    /// There is nothing to send any more.
+    pub(super) fn end(&mut self) {
+        if let Some(mut sending) = self.sending.take() {
+            // Fails where the member has reset it.
+            let _ = sending.send_data(Bytes::new(), true);
+        }
+    }
+
+    /// The direction to the member, of a request that has no body.
+    pub(super) fn take_sending(&mut self) -> Option<SendStream<Bytes>> {
+        self.sending.take()
+    }
+
     pub(super) fn is_sent(&self) -> bool {
         self.sent
     }
