@@ -10,6 +10,7 @@ mod faults;
 mod grants;
 mod isolation;
 mod lifecycle;
+mod older;
 mod surface;
 mod ways;
 mod world;
