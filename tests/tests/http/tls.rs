@@ -1,6 +1,6 @@
 //! TLS towards clients: certificates by name, and what HTTP notices of it.
 
-use std::io::Write as _;
+use std::io::{ErrorKind, Write as _};
 use std::net::TcpStream;
 use std::sync::Arc;
 
@@ -424,4 +424,29 @@ fn http_2_is_offered_where_it_is_wanted() {
         session.complete_io(&mut socket).unwrap();
         assert_eq!(session.alpn_protocol(), Some(agreed.as_bytes()));
     }
+}
+
+/// RFC 8446 section 4.6.3: each asks for another, and costs new keys. 32 of them may come without data in between.
+#[test]
+fn key_updates_have_a_bound() {
+    let origin = Origin::named("a");
+    let (site, _) = secure("", &origin, &[&["a.example"]]);
+    let mut client = connect(&site, "a.example", &rustls::version::TLS13);
+    let update = |client: TlsClient, times: usize| {
+        let mut stream = client.into_stream();
+        for _ in 0..times {
+            stream.conn.refresh_traffic_keys().unwrap();
+            // The last of them may find the connection closed.
+            let _ = stream.flush();
+        }
+        TlsClient::new(stream)
+    };
+    for _ in 0..3 {
+        assert_eq!(client.get("/").text(), "a");
+        client = update(client, 32);
+    }
+    assert_eq!(client.get("/").text(), "a");
+    let error = update(client, 33).try_exact(1).unwrap_err();
+    assert!(![ErrorKind::WouldBlock, ErrorKind::TimedOut].contains(&error.kind()), "{error}");
+    until("the connection to end", || site.daemon.status()["virtuals"][0]["open"] == 0);
 }
