@@ -1,6 +1,6 @@
 //! A stream of bytes to a member, with TLS or without.
 
-use std::io;
+use std::io::{self, IoSlice};
 use std::mem::MaybeUninit;
 use std::pin::{Pin, pin};
 use std::task::{Context, Poll, Waker};
@@ -147,6 +147,22 @@ macro_rules! either {
                     $of::Plain(stream) => socket::poll_send($socket(stream), cx, bytes),
                     $of::Tls(stream) => Pin::new(stream).poll_write(cx, bytes),
                 }
+            }
+
+            fn poll_write_vectored(
+                self: Pin<&mut Self>,
+                cx: &mut Context<'_>,
+                bytes: &[IoSlice<'_>],
+            ) -> Poll<io::Result<usize>> {
+                match self.get_mut() {
+                    $of::Plain(stream) => Pin::new(stream).poll_write_vectored(cx, bytes),
+                    $of::Tls(stream) => Pin::new(stream).poll_write_vectored(cx, bytes),
+                }
+            }
+
+            // A frame of HTTP/2 is two pieces: its header, and what it has of a body.
+            fn is_write_vectored(&self) -> bool {
+                true
             }
 
             fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
