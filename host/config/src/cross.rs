@@ -1,6 +1,7 @@
 //! What shows only where the whole configuration is there: keys of different tables that do not fit
 //! together.
 
+mod balances;
 mod on_path;
 mod proxies;
 mod translation;
@@ -33,6 +34,7 @@ pub(super) fn check(config: &Config, walk: &mut Walk) {
     on_path::targets(config, walk);
     numbers_tell_addresses(config, walk);
     wildcards::check(config, walk);
+    balances::check(config, walk);
     proxies::check(config, walk);
     translation::check(config, walk);
     packs_are_kept(config, walk);

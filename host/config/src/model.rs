@@ -8,8 +8,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use shunt_engine::balance::Balance;
 use shunt_engine::balance::groups::{self, Priority};
+use shunt_engine::balance::{Balance, SlowStart};
 use shunt_engine::datapath::{self, ModeName, Translation, Transport};
 use shunt_engine::network::Prefix;
 use shunt_rules::trust::{Pattern, Source};
@@ -365,6 +365,10 @@ pub struct Pool {
     pub name: String,
     /// Where none is written, `round-robin` when all weights are equal, else `weighted-round-robin`.
     pub balance: Balance,
+    /// The header field or the cookie that the balance hashes.
+    pub hashed: Option<String>,
+    /// How members that come start.
+    pub slow_start: Option<SlowStart>,
     /// What a proxy speaks with the members.
     pub protocol: MemberProtocol,
     /// Empty: every member counts as up.
@@ -411,7 +415,7 @@ pub enum ProxyVersion {
 pub struct Member {
     /// Port 0, of packets only: the port that was asked for.
     pub address: SocketAddr,
-    /// 1 to 256. Default 1.
+    /// 0 to 256: 0 takes no new clients. Default 1.
     pub weight: u32,
     /// Members of one priority are a group; the highest comes first. Default 0.
     pub priority: Priority,

@@ -171,6 +171,12 @@ pub(super) fn cookie() -> Text<String> {
     Text { what, parse: text::cookie, write: String::clone }
 }
 
+/// The name of a header field.
+pub(super) fn header_field() -> Text<String> {
+    let what = Type::Text { what: "the name of a header field", pattern: Some(text::COOKIE_PATTERN) };
+    Text { what, parse: text::header_field, write: String::clone }
+}
+
 /// Path and query of a request.
 pub(super) fn request_path() -> Text<String> {
     let what = Type::Text { what: "a path that begins with `/`", pattern: Some("^/") };

@@ -303,10 +303,23 @@ pub(super) fn interface(text: &str) -> Result<String, Refusal> {
         .help("write a name that `ip link` lists, such as `eth0`"))
 }
 
-pub(super) fn cookie(text: &str) -> Result<String, Refusal> {
-    // RFC 9110 section 5.6.2: tchar.
+/// RFC 9110 section 5.6.2.
+fn is_token(text: &str) -> bool {
     let letter = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
-    if !text.is_empty() && text.len() <= NAME_LONGEST && text.bytes().all(letter) {
+    !text.is_empty() && text.len() <= NAME_LONGEST && text.bytes().all(letter)
+}
+
+/// In lower case, as fields have no case.
+pub(super) fn header_field(text: &str) -> Result<String, Refusal> {
+    if is_token(text) {
+        return Ok(text.to_ascii_lowercase());
+    }
+    Err(Refusal::new(Cause::BadValue, format!("{} cannot be the name of a header field", quoted(text)))
+        .help(format!("write at most {NAME_LONGEST} letters, digits and dashes, such as `x-user`")))
+}
+
+pub(super) fn cookie(text: &str) -> Result<String, Refusal> {
+    if is_token(text) {
         return Ok(text.to_string());
     }
     Err(Refusal::new(Cause::BadValue, format!("{} cannot be the name of a cookie", quoted(text)))

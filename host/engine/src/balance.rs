@@ -3,14 +3,27 @@
 //! A balance is a file beside this one and a row in the table below; nothing else lists them.
 
 pub mod choose;
+mod cookie_hash;
 mod destination_hash;
+mod fastest;
 pub mod groups;
+mod header_hash;
+mod keyed;
 mod least_connections;
+mod least_response_time;
+mod loads;
+mod maglev;
+#[cfg(test)]
+mod model;
 mod rendezvous;
 mod round_robin;
+mod slow_start;
+mod source_hash;
 mod symmetric_hash;
 #[cfg(test)]
 mod tests;
+mod times;
+mod two_random_choices;
 mod url_hash;
 mod weighted_round_robin;
 
@@ -18,6 +31,8 @@ use std::net::SocketAddr;
 
 use groups::Priority;
 use shunt_wire::{Address, Endpoint};
+pub use slow_start::SlowStart;
+use slow_start::Starts;
 
 /// The members of a pool as one request or flow finds them.
 pub trait Members {
@@ -54,6 +69,10 @@ pub struct Candidate {
     pub weight: u32,
     /// Requests and connections in flight.
     pub active: u32,
+    /// What the balance asks for with [`Balance::time`], in microseconds; 0 where that is not known, or not asked.
+    pub time: u32,
+    /// How often the member [came](crate::member::MemberState::came).
+    pub came: u32,
 }
 
 impl Candidate {
@@ -68,8 +87,39 @@ pub struct Ends {
     pub client: Address,
     /// What the client asks for: the address of the virtual, or on any address that of the packet.
     pub destination: Address,
-    /// The [stable hash](crate::hash::stable) of the URL of a request, for balances that ask for it; else 0.
-    pub url: u64,
+    /// The [stable hash](crate::hash::stable) of what the balance asks for of a request; `None` where the request does
+    /// not have it, or it is no request.
+    pub key: Option<u64>,
+    /// The time in milliseconds, where the [selector asks for it](Selector::asks_the_time); else 0.
+    pub now: u64,
+}
+
+impl Ends {
+    /// Of what is no request.
+    #[must_use]
+    pub const fn new(client: Address, destination: Address) -> Self {
+        Self { client, destination, key: None, now: 0 }
+    }
+}
+
+/// What a virtual must see, so that a balance can choose by it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Needs {
+    /// What every virtual sees.
+    Nothing,
+    /// Packets, and with them destinations that differ.
+    Packets,
+    /// Requests and their answers.
+    Requests,
+}
+
+/// A time that a balance compares members by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Time {
+    /// Until the first byte of an answer to a request.
+    Answer,
+    /// Until the answer to a probe.
+    Probe,
 }
 
 /// What each balance does.
@@ -77,11 +127,21 @@ trait Kind: Sized {
     /// The addresses of a flow say which member it goes to, so that its middle can be placed as well as its beginning.
     const BY_ADDRESSES: bool = false;
 
+    const NEEDS: Needs = Needs::Nothing;
+
+    /// What [`Candidate::time`] is.
+    const TIME: Option<Time> = None;
+
     /// `ahead`: by how many picks it is ahead of one with 0.
     fn new(ahead: usize) -> Self;
 
     /// The place of the next member, or `None` when none may be chosen. Each candidate is asked for at most once.
     fn pick(&mut self, ends: &Ends, members: &impl Members) -> Option<usize>;
+
+    /// What is hashed, where that leads to a member; `None`: it is a matter of turns or of load.
+    fn key(_: &Ends) -> Option<u64> {
+        None
+    }
 
     /// By how much each member is behind the others, by place: the member with the most is next. Empty where it has
     /// taken no turn yet, or takes none.
@@ -89,13 +149,19 @@ trait Kind: Sized {
         Vec::new()
     }
 
-    /// Continues where another stopped: `owed` is not empty, and has a value for each member.
-    fn resume(&mut self, _owed: &[i64]) {}
+    /// Whether a member that came counts as loaded as the others are, because it still has less than they.
+    fn is_arriving(&self, _place: usize) -> bool {
+        false
+    }
+
+    /// Continues where another stopped: `owed` is not empty, and has a value for each member; `arrives` says which of
+    /// them are new, or were [arriving](Self::is_arriving).
+    fn resume(&mut self, _owed: &[i64], _arrives: &[bool]) {}
 }
 
 /// Writes the enum of all balances, and the one of their states, from the rows.
 macro_rules! balances {
-    ($($(#[$doc:meta])* $name:literal => $variant:ident($state:path);)+) => {
+    ($($(#[$doc:meta])* $name:literal $([$of:literal])? => $variant:ident($state:path);)+) => {
         /// How a member is chosen where nothing else decides.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
         pub enum Balance {
@@ -110,6 +176,29 @@ macro_rules! balances {
             pub const fn as_str(self) -> &'static str {
                 match self {
                     $(Self::$variant => $name,)+
+                }
+            }
+
+            /// Which of several it hashes is to be said: of what, as `header field`.
+            #[must_use]
+            pub const fn which(self) -> Option<&'static str> {
+                match self {
+                    $(Self::$variant => first(&[$($of)?]),)+
+                }
+            }
+
+            #[must_use]
+            pub const fn needs(self) -> Needs {
+                match self {
+                    $(Self::$variant => <$state>::NEEDS,)+
+                }
+            }
+
+            /// The time that it compares members by.
+            #[must_use]
+            pub const fn time(self) -> Option<Time> {
+                match self {
+                    $(Self::$variant => <$state>::TIME,)+
                 }
             }
 
@@ -146,19 +235,38 @@ macro_rules! balances {
                 }
             }
 
+            fn key(&self, ends: &Ends) -> Option<u64> {
+                match self {
+                    $(Self::$variant(_) => <$state>::key(ends),)+
+                }
+            }
+
             fn owed(&self) -> Vec<i64> {
                 match self {
                     $(Self::$variant(state) => state.owed(),)+
                 }
             }
 
-            fn resume(&mut self, owed: &[i64]) {
+            fn is_arriving(&self, place: usize) -> bool {
                 match self {
-                    $(Self::$variant(state) => state.resume(owed),)+
+                    $(Self::$variant(state) => state.is_arriving(place),)+
+                }
+            }
+
+            fn resume(&mut self, owed: &[i64], arrives: &[bool]) {
+                match self {
+                    $(Self::$variant(state) => state.resume(owed, arrives),)+
                 }
             }
         }
     };
+}
+
+const fn first(of: &[&'static str]) -> Option<&'static str> {
+    match of {
+        [first, ..] => Some(first),
+        [] => None,
+    }
 }
 
 balances! {
@@ -169,12 +277,26 @@ balances! {
     "weighted-round-robin" => WeightedRoundRobin(weighted_round_robin::WeightedRoundRobin);
     /// The fewest requests in flight in proportion to the weight; among equals, weighted turns.
     "least-connections" => LeastConnections(least_connections::LeastConnections);
+    /// The least time until the first byte of answers, times what is in flight, in proportion to the weight.
+    "least-response-time" => LeastResponseTime(least_response_time::LeastResponseTime);
+    /// The same by the time of the monitor's probes.
+    "fastest" => Fastest(fastest::Fastest);
+    /// Of two that chance chooses by weight, the one with fewer requests in flight.
+    "two-random-choices" => TwoRandomChoices(two_random_choices::TwoRandomChoices);
+    /// By the address of the client: equal clients, equal members.
+    "source-hash" => SourceHash(source_hash::SourceHash);
+    /// The same, but no member has much more in flight than its share.
+    "maglev" => Maglev(maglev::Maglev);
     /// By the address that packets go to: equal destinations, equal members.
     "destination-hash" => DestinationHash(destination_hash::DestinationHash);
     /// By both addresses, whichever is the source: both directions, equal members.
     "symmetric-hash" => SymmetricHash(symmetric_hash::SymmetricHash);
     /// By the URL of a request: equal URLs, equal members.
     "url-hash" => UrlHash(url_hash::UrlHash);
+    /// By a header field of a request; without it, weighted turns.
+    "header-hash" ["header field"] => HeaderHash(header_hash::HeaderHash);
+    /// By a cookie of a request; without it, weighted turns.
+    "cookie-hash" ["cookie"] => CookieHash(cookie_hash::CookieHash);
 }
 
 /// Chooses members of one pool for one worker. It never allocates while the number of members stays.
@@ -184,13 +306,15 @@ balances! {
 #[derive(Clone, Debug)]
 pub struct Selector {
     state: State,
+    /// Where members that come start slowly.
+    starts: Option<Starts>,
 }
 
 impl Selector {
     /// `ahead`: by how many picks this selector is ahead of one with 0; a worker gives its number.
     #[must_use]
     pub fn new(balance: Balance, ahead: usize) -> Self {
-        Self { state: State::new(balance, ahead) }
+        Self { state: State::new(balance, ahead), starts: None }
     }
 
     /// The selector of a pool that had this one before: turns continue where they were, whichever members came, went or
@@ -204,6 +328,7 @@ impl Selector {
         before: impl Fn(usize) -> Option<usize>,
     ) -> Self {
         let mut next = Self::new(balance, ahead);
+        next.starts = self.starts.as_ref().map(|starts| starts.next(members, &before));
         let owed = self.state.owed();
         if owed.is_empty() || members == 0 {
             return next;
@@ -214,8 +339,16 @@ impl Selector {
         let sum: i64 = known.iter().flatten().sum();
         let average = i64::try_from(stay).ok().and_then(|stay| sum.checked_div_euclid(stay)).unwrap_or(0);
         let owed: Vec<i64> = known.into_iter().map(|owed| owed.unwrap_or(average)).collect();
-        next.state.resume(&owed);
+        let arrives = |place| before(place).is_none_or(|before| self.state.is_arriving(before));
+        next.state.resume(&owed, &(0..members).map(arrives).collect::<Vec<_>>());
         next
+    }
+
+    /// The same, and from now on members that come start so.
+    #[must_use]
+    pub fn starting(mut self, slowly: Option<SlowStart>) -> Self {
+        self.starts = slowly.map(|slowly| Starts::new(slowly, self.starts.take()));
+        self
     }
 
     #[must_use]
@@ -223,10 +356,53 @@ impl Selector {
         self.state.balance()
     }
 
+    /// Whether it goes by [`Ends::now`].
+    #[must_use]
+    pub const fn asks_the_time(&self) -> bool {
+        self.starts.is_some() || matches!(self.balance().time(), Some(Time::Answer))
+    }
+
     /// The place of the next member, or `None` when no candidate is usable.
     ///
     /// Weights may change between calls. Members that are unusable for a while keep their place in the order.
     pub fn pick(&mut self, ends: &Ends, members: &impl Members) -> Option<usize> {
-        self.state.pick(ends, members)
+        let turn = self.state.pick(ends, members)?;
+        let Some(starts) = &mut self.starts else { return Some(turn) };
+        if !starts.passes_over(turn, self.state.key(ends), ends.now, members) {
+            return Some(turn);
+        }
+        // With only such as start slowly, each takes its turns.
+        let place = self.state.pick(ends, &starts.others(members)).unwrap_or(turn);
+        starts.taken(place);
+        Some(place)
+    }
+}
+
+/// Some of the members of a pool.
+struct Only<'a, M, F> {
+    members: &'a M,
+    may: F,
+}
+
+impl<M: Members, F: Fn(usize, &Candidate) -> bool> Members for Only<'_, M, F> {
+    fn count(&self) -> usize {
+        self.members.count()
+    }
+
+    fn candidate(&self, place: usize) -> Candidate {
+        let candidate = self.members.candidate(place);
+        Candidate { usable: candidate.usable && (self.may)(place, &candidate), ..candidate }
+    }
+
+    fn endpoint(&self, place: usize) -> Endpoint {
+        self.members.endpoint(place)
+    }
+
+    fn serves_bound(&self, place: usize) -> bool {
+        self.members.serves_bound(place)
+    }
+
+    fn place(&self, member: SocketAddr) -> Option<usize> {
+        self.members.place(member)
     }
 }

@@ -1,7 +1,9 @@
 //! The live state of a member: what workers read for each choice, and what they count.
 
+mod response_time;
 mod tunnel;
 
+pub use response_time::ResponseTime;
 pub use tunnel::{Trouble, Troubles, TunnelPath};
 
 use std::fmt;
@@ -63,7 +65,42 @@ impl MemberState {
     }
 
     pub fn set_up(&self, up: bool) {
-        self.standing.side.store(if up { UP } else { DOWN }, Relaxed);
+        let before = self.standing.side.swap(if up { UP } else { DOWN }, Relaxed);
+        if up && before == DOWN {
+            self.standing.came.fetch_add(1, Relaxed);
+        }
+    }
+
+    /// How often it came up, or was enabled after it was disabled: what has another number now starts anew.
+    #[must_use]
+    pub fn came(&self) -> u32 {
+        let own = self.standing.came.load(Relaxed);
+        // A view's member is no view.
+        self.standing.whole.as_ref().map_or(own, |whole| own.wrapping_add(whole.standing.came.load(Relaxed)))
+    }
+
+    /// The moving average of the time that it takes to answer a probe, in microseconds; 0 before the first.
+    #[must_use]
+    pub fn probe_time(&self) -> u32 {
+        match self.standing.probe_time.load(Relaxed) {
+            0 => self.standing.whole.as_ref().map_or(0, |whole| whole.standing.probe_time.load(Relaxed)),
+            time => time,
+        }
+    }
+
+    /// A probe was answered after so many microseconds. One at a time says so.
+    pub fn record_probe(&self, took: u32) {
+        let average = match self.standing.probe_time.load(Relaxed) {
+            0 => took,
+            before => before - before / 4 + took / 4,
+        };
+        self.standing.probe_time.store(average.max(1), Relaxed);
+    }
+
+    /// The time that it takes to answer requests, over all workers.
+    #[must_use]
+    pub fn response_time(&self) -> &ResponseTime {
+        &self.whole().load.response_time
     }
 
     /// From now on a view is up or down as the member is: nobody looks at it by itself any more, but flows may
@@ -90,7 +127,11 @@ impl MemberState {
     }
 
     pub fn set_admin(&self, admin: Admin) {
-        self.whole().standing.admin.store(admin as u8, Relaxed);
+        let standing = &self.whole().standing;
+        let before = standing.admin.swap(admin as u8, Relaxed);
+        if admin == Admin::Enabled && before == Admin::Disabled as u8 {
+            standing.came.fetch_add(1, Relaxed);
+        }
     }
 
     /// May it be chosen for a client that is not bound to it?
@@ -215,6 +256,8 @@ struct Standing {
     admin: AtomicU8,
     /// A [`Priority`], with [`SET`] where it is the operator's.
     priority: AtomicU32,
+    came: AtomicU32,
+    probe_time: AtomicU32,
     /// Set in a [view](MemberState::view): who has the operator's will and the load.
     whole: Option<Arc<MemberState>>,
     tunnel: TunnelPath,
@@ -223,6 +266,7 @@ struct Standing {
 #[derive(Debug, Default)]
 struct Load {
     active: AtomicU32,
+    response_time: ResponseTime,
 }
 
 /// 128 bytes: x86 fetches lines of 64 in pairs, and newer Arm cores have lines of 128.
@@ -318,6 +362,46 @@ mod tests {
         assert_eq!((member.priority(), member.has_set_priority()), (9, true));
         member.reset_priority(8);
         assert_eq!((member.priority(), member.has_set_priority()), (8, false));
+    }
+
+    #[test]
+    fn coming_is_counted() {
+        let member = MemberState::new();
+        let view = member.view();
+        let mut seen = (member.came(), view.came());
+        let mut came = |both: (bool, bool)| {
+            let now = (member.came(), view.came());
+            assert_eq!((now.0 != seen.0, now.1 != seen.1), both);
+            seen = now;
+        };
+        member.set_up(true);
+        came((false, false));
+        member.set_up(false);
+        came((false, false));
+        member.set_up(true);
+        came((true, true));
+        view.set_up(false);
+        view.set_up(true);
+        came((false, true));
+        member.set_admin(Admin::Draining);
+        member.set_admin(Admin::Enabled);
+        came((false, false));
+        member.set_admin(Admin::Disabled);
+        member.set_admin(Admin::Enabled);
+        came((true, true));
+    }
+
+    #[test]
+    fn probes_of_a_path_come_before_those_of_the_member() {
+        let member = MemberState::new();
+        let view = member.view();
+        assert_eq!((member.probe_time(), view.probe_time()), (0, 0));
+        member.record_probe(800);
+        assert_eq!((member.probe_time(), view.probe_time()), (800, 800));
+        view.record_probe(0);
+        assert_eq!((member.probe_time(), view.probe_time()), (800, 1));
+        member.record_probe(400);
+        assert_eq!(member.probe_time(), 700);
     }
 
     #[test]

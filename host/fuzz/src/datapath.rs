@@ -111,6 +111,7 @@ impl Scene {
         let pool = Pool {
             name: "web".into(),
             balance: Balance::RoundRobin,
+            slow_start: None,
             members: members.collect(),
             bindings: Arc::new(PersistenceTable::new(16, [3, 4])),
             policy: Policy::default(),

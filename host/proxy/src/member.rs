@@ -32,6 +32,8 @@ pub(crate) struct MemberView {
     pub(crate) counters: Arc<Shard<MemberCounters>>,
     /// Connections that are not in use. What stands above keeps them; here they only grow old and are closed.
     pub(crate) kept: crate::http::member::Kept,
+    /// Whether its pool's balance goes by the time that it takes to answer.
+    pub(crate) times_answers: Cell<bool>,
     /// When a failure to speak with it was last told.
     told: Cell<Option<u64>>,
 }
@@ -60,6 +62,7 @@ impl MemberView {
             state,
             counters,
             kept: Default::default(),
+            times_answers: Cell::default(),
             told: Cell::default(),
         }
     }
@@ -129,6 +132,7 @@ impl MemberView {
             state: Arc::clone(&self.state),
             counters: Arc::clone(&self.counters),
             kept: self.kept.take(),
+            times_answers: self.times_answers.clone(),
             told: self.told.clone(),
         }
     }

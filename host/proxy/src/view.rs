@@ -10,7 +10,7 @@ use std::sync::Arc;
 use shunt_config::model::{Persistence, ProxyVersion};
 use shunt_engine::balance::choose::{self, Ask, Chosen, NotChosen};
 use shunt_engine::balance::groups::{Priority, Ranked};
-use shunt_engine::balance::{Candidate, Members, Selector};
+use shunt_engine::balance::{Candidate, Members, Selector, Time};
 use shunt_engine::persistence::MemberTag;
 use shunt_rules::{Attachment, HookSet};
 use shunt_wire::Endpoint;
@@ -25,6 +25,9 @@ pub(crate) struct PoolView {
     pub(crate) pool: Arc<Pool>,
     pub(crate) name: Arc<str>,
     selector: RefCell<Selector>,
+    /// The time that its balance compares members by.
+    time: Option<Time>,
+    asks_the_time: bool,
     pub(crate) members: Vec<Rc<MemberView>>,
     places: HashMap<SocketAddr, usize>,
     /// What a cookie calls each of the members, with the member's place; sorted.
@@ -184,13 +187,18 @@ impl PoolView {
             gone.close_idle();
         }
         members.iter().for_each(|member| member.kept.keep_for(pool.settings.keep_alive));
+        let time = balance.time();
+        members.iter().for_each(|member| member.times_answers.set(time == Some(Time::Answer)));
+        let workers = pool.members.first().map_or(1, |member| member.counters.shards().count());
+        let slow_start = pool.settings.slow_start.map(|it| it.share(worker, workers));
         let selector = match &before {
             Some(view) => {
                 let before = |at: usize| place(members.get(at)?.address);
                 view.selector.borrow().next(balance, worker, members.len(), before)
             }
             None => Selector::new(balance, worker),
-        };
+        }
+        .starting(slow_start);
         let tag = |member: &Rc<MemberView>| MemberTag::of(&pool.settings.name, member.address);
         let mut tags: Vec<_> = members.iter().map(tag).zip(0..).collect();
         tags.sort_unstable();
@@ -199,6 +207,8 @@ impl PoolView {
             places,
             name: pool.settings.name.as_str().into(),
             pool: Arc::clone(pool),
+            time,
+            asks_the_time: selector.asks_the_time(),
             selector: RefCell::new(selector),
             members,
         })
@@ -210,7 +220,8 @@ impl PoolView {
         tried: &[SocketAddr],
         ask: &Ask<'_>,
     ) -> Result<(Chosen, &Rc<MemberView>), NotChosen> {
-        let chosen = choose::choose(ask, &self.untried(tried), &mut self.selector.borrow_mut())?;
+        let untried = Untried { now: ask.ends.now, ..self.untried(tried) };
+        let chosen = choose::choose(ask, &untried, &mut self.selector.borrow_mut())?;
         Ok((chosen, self.members.get(chosen.place).ok_or(NotChosen::NoMember)?))
     }
 
@@ -227,7 +238,12 @@ impl PoolView {
 
     /// Its members as a request finds them that has `tried` some.
     pub(crate) fn untried<'a>(&'a self, tried: &'a [SocketAddr]) -> Untried<'a> {
-        Untried { pool: self, tried }
+        Untried { pool: self, tried, now: 0 }
+    }
+
+    /// The time of a choice in milliseconds, where the pool's asks for it; else 0.
+    pub(crate) fn now(&self) -> u64 {
+        if self.asks_the_time { clock::monotonic_ms() } else { 0 }
     }
 
     /// The place of the member that a cookie calls so.
@@ -245,6 +261,8 @@ impl PoolView {
 pub(crate) struct Untried<'a> {
     pool: &'a PoolView,
     tried: &'a [SocketAddr],
+    /// As [`PoolView::now`].
+    now: u64,
 }
 
 impl Untried<'_> {
@@ -263,6 +281,12 @@ impl Members for Untried<'_> {
             usable: member.state.usable_for_new() && !self.is_tried(member),
             weight: member.weight,
             active: member.state.active(),
+            time: match self.pool.time {
+                None => 0,
+                Some(Time::Answer) => member.state.response_time().at(self.now),
+                Some(Time::Probe) => member.state.probe_time(),
+            },
+            came: member.state.came(),
         })
     }
 

@@ -147,6 +147,7 @@ impl Members for Plain<'_> {
             usable: member.state.usable_for_new(),
             weight: member.settings.weight,
             active: member.state.active(),
+            ..Candidate::default()
         })
     }
 

@@ -249,6 +249,8 @@ fn snapshot(members: &[(SocketAddr, &Arc<MemberState>)], monitors: Vec<Monitor>)
         settings: model::Pool {
             name: "web".to_owned(),
             balance: Balance::RoundRobin,
+            hashed: None,
+            slow_start: None,
             protocol: model::MemberProtocol::Http1,
             monitors_needed: monitors.len().max(1),
             monitors,

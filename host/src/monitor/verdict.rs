@@ -103,6 +103,11 @@ impl Verdict {
         parts.settle_whole();
     }
 
+    /// A probe was answered after this time.
+    pub(super) fn took(&self, time: Duration) {
+        self.state.record_probe(u32::try_from(time.as_micros()).unwrap_or(u32::MAX));
+    }
+
     /// Does what follows from what the monitors found; returns whether the member went up or down, and how long it
     /// was on the other side.
     pub(super) fn settle(&self) -> Option<(Change, Duration)> {

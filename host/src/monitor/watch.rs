@@ -95,7 +95,11 @@ where
     let mut warned = None;
     loop {
         sleep_until(at).await;
+        let begun = Instant::now();
         let outcome = probe().await;
+        if outcome.is_ok() {
+            watched.verdict.took(begun.elapsed());
+        }
         watched.warn(&outcome, &mut warned);
         match judged(outcome, settings.inverse) {
             Ok((good, text)) => {

@@ -7,6 +7,7 @@
     reason = "a test that cannot continue says so and ends"
 )]
 
+mod balances;
 mod early_answers;
 mod fields;
 mod forward_proxies;

@@ -1,8 +1,6 @@
 //! Keys of pools that mean something to proxies alone, at pools that packets can go to.
 
-use shunt_engine::balance::Balance;
-
-use super::super::model::{Config, MemberProtocol, Pool, Protocol, ProxyKind, Virtual};
+use super::super::model::{Config, MemberProtocol, Pool, Protocol, ProxyKind};
 use super::super::report::{Cause, Refusal};
 use super::super::tls::ServerName;
 use super::super::walk::Walk;
@@ -11,11 +9,6 @@ use super::wildcards::uses;
 
 pub(super) fn check(config: &Config, walk: &mut Walk) {
     for pool in &config.pools {
-        if pool.balance == Balance::UrlHash {
-            urls_are_seen(pool, config, walk);
-            let help = "use another `balance`, or give the proxies a pool of their own";
-            refuse(pool, "balance", "`url-hash` balances requests, not packets", help, config, walk);
-        }
         if pool.tls.as_ref().is_some_and(|it| it.server_name == ServerName::OfRequest) {
             members_have_names(pool, config, walk);
         }
@@ -33,24 +26,6 @@ pub(super) fn check(config: &Config, walk: &mut Walk) {
             refuse(pool, "proxy-protocol", what, help, config, walk);
         }
     }
-}
-
-/// What is relayed is not read.
-fn urls_are_seen(pool: &Pool, config: &Config, walk: &mut Walk) {
-    let unread = |it: &&Virtual| it.pass_through || it.protocol == Protocol::Tcp;
-    let mut unread = config.virtuals.iter().filter(unread);
-    let Some(virtual_) = unread.find(|it| uses(it.pool.as_ref(), &it.rules, pool)) else { return };
-    let (why, by, label) = match virtual_.protocol {
-        Protocol::Tcp => ("relays bytes", "protocol", "relayed"),
-        Protocol::Http => ("passes TLS through", "tls", "passed through"),
-    };
-    let (place, key) = walk.spot(&path(&["pool", &pool.name, "balance"]));
-    let (first, _) = walk.spot(&path(&["virtual", &virtual_.name, by]));
-    let message = format!("virtual `{}` sees no URLs: it {why}", virtual_.name);
-    let refusal = Refusal::new(Cause::Conflict, message)
-        .also(first, label)
-        .help("use another `balance`, or give the virtual a pool of its own");
-    walk.refuse(&place, Some(&key), refusal);
 }
 
 /// Members that are called as the host of a request have no name where there is none.

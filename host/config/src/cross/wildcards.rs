@@ -1,7 +1,6 @@
 //! What shows only over several tables, of virtuals that take packets to every address, and of pools that
 //! only packets can use.
 
-use shunt_engine::balance::Balance;
 use shunt_engine::datapath::{ModeName, Transport};
 use shunt_rules::OnFault;
 
@@ -22,7 +21,6 @@ pub(super) fn check(config: &Config, walk: &mut Walk) {
     }
     for pool in &config.pools {
         ports_are_known(pool, config, walk);
-        hashes_differ(pool, config, walk);
     }
 }
 
@@ -87,38 +85,8 @@ fn ports_are_known(pool: &Pool, config: &Config, walk: &mut Walk) {
     }
 }
 
-/// A hash of addresses needs packets, and addresses that differ.
-fn hashes_differ(pool: &Pool, config: &Config, walk: &mut Walk) {
-    if !pool.balance.is_hash() {
-        return;
-    }
-    let (word, here) = (pool.balance.as_str(), path(&["pool", &pool.name, "balance"]));
-    let (place, key) = walk.spot(&here);
-    if let Some((name, what)) = proxy_of(pool, config) {
-        let (first, _) = walk.spot(&path(&["virtual", name, what]));
-        let refusal = Refusal::new(Cause::Conflict, format!("`{word}` balances packets, not requests"))
-            .label(format!("proxy `{name}` uses this pool"))
-            .also(first, "here")
-            .help("use another `balance`, or give the packet virtuals a pool of their own");
-        walk.refuse(&place, Some(&key), refusal);
-    }
-    let one =
-        config.packet_virtuals.iter().find(|it| !it.is_wildcard() && uses(it.pool.as_ref(), &it.rules, pool));
-    if let (Balance::DestinationHash, Some(virtual_)) = (pool.balance, one) {
-        let (first, _) = walk.spot(&path(&["virtual", &virtual_.name, "listen"]));
-        let message = format!(
-            "packets of virtual `{}` have one destination, so one member would get all of them",
-            virtual_.name
-        );
-        let refusal = Refusal::new(Cause::Conflict, message)
-            .also(first, "one address")
-            .help("use another `balance`: `destination-hash` is for virtuals on every address");
-        walk.refuse(&place, Some(&key), refusal);
-    }
-}
-
 /// A proxy that can send requests to a pool, and the key by which.
-fn proxy_of<'c>(pool: &Pool, config: &'c Config) -> Option<(&'c str, &'static str)> {
+pub(super) fn proxy_of<'c>(pool: &Pool, config: &'c Config) -> Option<(&'c str, &'static str)> {
     let virtual_ = config.virtuals.iter().find(|it| uses(it.pool.as_ref(), &it.rules, pool))?;
     let by = if virtual_.pool.as_ref() == Some(&pool.name) { "pool" } else { "name" };
     Some((&virtual_.name, by))

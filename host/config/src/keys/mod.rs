@@ -1,6 +1,7 @@
 //! The keys of a configuration: each declared once, by the call that reads it, with its type, range,
 //! default and meaning. Order and words are those of the reference.
 
+mod balances;
 mod http2;
 mod monitors;
 mod packets;

@@ -3,8 +3,8 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use shunt_engine::balance::Balance;
 use shunt_engine::balance::groups::{FailBack, Policy};
+use shunt_engine::balance::{Balance, Time};
 
 use super::super::containers::{list, once, one_or_list, table as in_table};
 use super::super::model::{Member, MemberProtocol, NamedMembers, Pool, ProxyVersion};
@@ -15,6 +15,7 @@ use super::super::shape::{
     duration, fail_back, integer, member_at, name, one_of, server_name, source_address,
 };
 use super::super::walk::Table;
+use super::balances;
 use super::monitors::monitor;
 use super::tls::member_tls;
 use super::{HOUR, SECOND};
@@ -29,12 +30,20 @@ pub(in super::super) fn pool(table: &mut Table<'_>) -> Option<Pool> {
     let balance = table.derived(
         "balance",
         "How Shunt chooses a member where neither a rule nor persistence does. `round-robin` takes each in turn, whatever \
-         its weight; `least-connections` the one with the fewest requests in flight, in proportion to its weight. For proxies: \
-         `url-hash` hashes the URL of requests, so that each URL is with one member. For packet \
+         its weight; all others weigh. `least-connections` takes the one with the fewest requests in flight; \
+         `two-random-choices` of two the one with fewer; `fastest` the one that answers the monitor soonest. `source-hash` \
+         hashes the address of the client; so does `maglev`, but no member gets much more than its share. For proxies: \
+         `least-response-time` takes the one that answers requests soonest; `url-hash` hashes the URL of requests. For packet \
          virtuals: `destination-hash` hashes the destination address of packets, `symmetric-hash` both addresses, whichever \
-         is the source; only the flows of a member that goes down move.",
-        one_of(Balance::ALL),
+         is the source.",
+        balances::OfPool,
         "`\"round-robin\"`; `\"weighted-round-robin\"` where weights differ",
+    );
+    let slow_start = table.optional(
+        "slow-start",
+        "For how long, or for how many requests, a member that recovers or is new gets less than its share: a sixteenth of it \
+         at first, then more and more.",
+        balances::Slowly,
     );
     let protocol = table.or(
         "protocol",
@@ -164,13 +173,33 @@ pub(in super::super) fn pool(table: &mut Table<'_>) -> Option<Pool> {
         let refusal = table.also(refusal, "members");
         table.refuse("source", refusal);
     }
-    let mut weights = all().map(|member| member.weight);
+    if all().next().is_some() && all().all(|member| member.weight == 0) {
+        let refusal = Refusal::new(Cause::Conflict, "the weights sum to 0: no member takes new clients")
+            .help("give a member a `weight` of 1 or more; to take all of them out, use `shunt member drain`");
+        table.refuse("members", refusal);
+    }
+    let mut weights = all().map(|member| member.weight).filter(|weight| *weight > 0);
     let first = weights.next();
     let alike = weights.all(|weight| Some(weight) == first) && !names.iter().any(|it| it.name.is_service());
     let natural = if alike { Balance::RoundRobin } else { Balance::WeightedRoundRobin };
+    let (balance, hashed) = balance.map_or((natural, None), |it| (it.balance, it.hashed));
+    if balance.time() == Some(Time::Probe) && !table.wrote("monitor") {
+        let message = format!("`{}` goes by the time of probes, and there is no monitor", balance.as_str());
+        let refusal = Refusal::new(Cause::Conflict, message)
+            .help("add a `monitor` to the pool, or use `\"least-response-time\"` or `\"least-connections\"`");
+        table.refuse("balance", refusal);
+    }
+    if balance == Balance::SymmetricHash && slow_start.is_some() {
+        let message = "the two directions of a flow would go to different members while one starts";
+        let refusal =
+            Refusal::new(Cause::Conflict, message).help("remove `slow-start`, or use another `balance`");
+        table.refuse("slow-start", table.also(refusal, "balance"));
+    }
     Some(Pool {
         name: name?,
-        balance: balance.unwrap_or(natural),
+        balance,
+        hashed,
+        slow_start,
         protocol,
         monitors,
         monitors_needed,
@@ -230,8 +259,13 @@ fn member(table: &mut Table<'_>) -> Option<(MemberAt, Member)> {
          it, `_http._tcp.app.internal` one for each server of its SRV records, with their ports and weights.",
         once(member_at(), |walk| &mut walk.seen.members, "this pool already has a member"),
     );
-    let weight =
-        table.or("weight", "Its share, in proportion to the weights of the others.", integer(1..=256u32), 1);
+    let weight = table.or(
+        "weight",
+        "Its share, in proportion to the weights of the others. A member of weight 0 keeps the clients that are bound to \
+         it, and takes no others.",
+        integer(0..=256u32),
+        1,
+    );
     let priority = table.or(
         "priority",
         "Members of one priority are a group. The highest group is used; a lower one, such as of backup members, where the \

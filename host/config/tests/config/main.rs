@@ -221,6 +221,9 @@ fn what_follows_from_something_else_follows() {
     assert_eq!(alike.pools[0].balance, Balance::RoundRobin);
     let unlike = of(&format!("members = [{}, {}]", member(1), member(2)));
     assert_eq!(unlike.pools[0].balance, Balance::WeightedRoundRobin);
+    // One that takes no turns makes no difference between the others.
+    let leaving = of(&format!("members = [{}, {}]", member(0).replace(":0'", ":7'"), member(1)));
+    assert_eq!((leaving.pools[0].balance, leaving.pools[0].members[0].weight), (Balance::RoundRobin, 0));
     // A cookie without a time lives as long as the browser.
     assert_eq!(unlike.virtuals[0].persistence.as_ref().unwrap().timeout, None);
     for (interval, timeout) in [("1s", 1), ("1m", 2)] {

@@ -101,7 +101,7 @@ mod tests {
     use super::*;
     use crate::persistence::{Bound, Source, key_prefix};
 
-    const DOWN: Candidate = Candidate { usable: false, weight: 1, active: 0 };
+    const DOWN: Candidate = Candidate { usable: false, weight: 1, active: 0, time: 0, came: 0 };
 
     fn ask<'a>(named: Option<usize>, bound: Option<usize>) -> Ask<'a> {
         Ask { named, bound, bind: None, ends: ends(1, 2), groups: None, is_mid_stream: false }

@@ -1,6 +1,7 @@
 //! By the address that packets go to, as caches want it: what is asked of one address is with one member.
 
-use super::{Ends, Kind, Members, rendezvous};
+use super::{Ends, Kind, Members, Needs, rendezvous};
+use crate::hash;
 
 /// Members are known by their own addresses, so that balancers of one configuration agree and a change of it moves
 /// few.
@@ -9,6 +10,7 @@ pub(super) struct DestinationHash;
 
 impl Kind for DestinationHash {
     const BY_ADDRESSES: bool = true;
+    const NEEDS: Needs = Needs::Packets;
 
     fn new(_: usize) -> Self {
         Self
@@ -16,6 +18,10 @@ impl Kind for DestinationHash {
 
     fn pick(&mut self, ends: &Ends, members: &impl Members) -> Option<usize> {
         rendezvous::choose_by_endpoint(&ends.destination.octets(), members)
+    }
+
+    fn key(ends: &Ends) -> Option<u64> {
+        Some(hash::stable(&ends.destination.octets()))
     }
 }
 

@@ -1,50 +1,43 @@
 //! The member with the fewest requests in flight, in proportion to its weight.
 
-use std::cmp::Ordering;
-
-use super::weighted_round_robin::Turns;
-use super::{Candidate, Ends, Kind, Members};
+use super::loads::Loads;
+use super::{Ends, Kind, Members};
 
 /// Among equals, weighted turns.
 #[derive(Clone, Debug)]
-pub(super) struct LeastConnections(Turns);
+pub(super) struct LeastConnections(Loads);
 
 impl Kind for LeastConnections {
     fn new(ahead: usize) -> Self {
-        Self(Turns::new(ahead))
+        Self(Loads::new(ahead))
     }
 
     fn pick(&mut self, _: &Ends, members: &impl Members) -> Option<usize> {
         self.0.look(members);
-        let least =
-            self.0.candidates().filter(|it| it.may_be_chosen()).min_by(|a, b| by_load(a, b)).copied()?;
-        self.0.take(|candidate| candidate.may_be_chosen() && by_load(candidate, &least).is_eq())
+        self.0.take_least(|_, halves| halves)
     }
 
     fn owed(&self) -> Vec<i64> {
         self.0.owed()
     }
 
-    fn resume(&mut self, owed: &[i64]) {
-        self.0.resume(owed);
+    fn is_arriving(&self, place: usize) -> bool {
+        self.0.is_arriving(place)
     }
-}
 
-/// Compares `active / weight` without dividing.
-fn by_load(a: &Candidate, b: &Candidate) -> Ordering {
-    let cross = |active: u32, weight: u32| u64::from(active) * u64::from(weight);
-    cross(a.active, b.weight).cmp(&cross(b.active, a.weight))
+    fn resume(&mut self, owed: &[i64], arrives: &[bool]) {
+        self.0.resume(owed, arrives);
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::super::tests::{Pool, picks};
-    use super::super::{Balance, Selector};
-    use super::*;
+    use super::super::{Balance, Candidate, Selector};
     use proptest::prelude::*;
 
     fn loaded(active: u32, weight: u32) -> Candidate {
-        Candidate { usable: true, weight, active }
+        Candidate { usable: true, weight, active, ..Candidate::default() }
     }
 
     #[test]
@@ -59,26 +52,29 @@ mod tests {
     }
 
     proptest! {
-        /// Whatever happened before, the choice is usable and no usable member has a smaller load.
+        /// Whatever happened before, no usable member has a smaller load than the one that is taken.
         #[test]
         fn a_worse_one_is_never_taken(
+            usable in proptest::collection::vec(any::<bool>(), 8),
             steps in proptest::collection::vec(
-                proptest::collection::vec((any::<bool>(), 0u32..6, prop_oneof![0u32..20, Just(u32::MAX)]), 0..8),
+                proptest::collection::vec((1u32..6, prop_oneof![0u32..20, Just(u32::MAX)]), 8),
                 1..12,
             ),
         ) {
             let mut selector = Selector::new(Balance::LeastConnections, 1);
             for step in steps {
-                let members: Vec<Candidate> =
-                    step.into_iter().map(|(usable, weight, active)| Candidate { usable, weight, active }).collect();
+                let member = |((weight, active), usable): ((u32, u32), &bool)| {
+                    Candidate { usable: *usable, ..loaded(active, weight) }
+                };
+                let members: Vec<Candidate> = step.into_iter().zip(&usable).map(member).collect();
                 let load = |member: &Candidate| f64::from(member.active) / f64::from(member.weight);
                 match Pool(&members).pick(&mut selector) {
                     Some(chosen) => {
                         let chosen = &members[chosen];
-                        prop_assert!(chosen.may_be_chosen());
-                        prop_assert!(members.iter().filter(|it| it.may_be_chosen()).all(|it| load(chosen) <= load(it)));
+                        prop_assert!(chosen.usable);
+                        prop_assert!(members.iter().filter(|it| it.usable).all(|it| load(chosen) <= load(it)));
                     }
-                    None => prop_assert!(!members.iter().any(Candidate::may_be_chosen)),
+                    None => prop_assert!(!members.iter().any(|it| it.usable)),
                 }
             }
         }

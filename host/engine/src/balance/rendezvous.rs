@@ -39,14 +39,16 @@ pub(super) fn choose<N: AsRef<[u8]>>(
 /// The same, where members are known by their own addresses: balancers of one configuration agree, and a change of it
 /// moves few.
 pub(super) fn choose_by_endpoint(key: &[u8], members: &impl Members) -> Option<usize> {
-    let name = |place: usize| {
-        let endpoint = members.endpoint(place);
-        let mut name = [0; 18];
-        name[..16].copy_from_slice(&endpoint.address.octets());
-        name[16..].copy_from_slice(&endpoint.port.to_be_bytes());
-        name
-    };
-    choose(key, members, name)
+    choose(key, members, |place| name(members, place))
+}
+
+/// What a member is known by to every balancer with the same pool, as bytes.
+pub(super) fn name(members: &impl Members, place: usize) -> [u8; 18] {
+    let endpoint = members.endpoint(place);
+    let mut name = [0; 18];
+    name[..16].copy_from_slice(&endpoint.address.octets());
+    name[16..].copy_from_slice(&endpoint.port.to_be_bytes());
+    name
 }
 
 /// Bits behind the point of [`minus_log2`].

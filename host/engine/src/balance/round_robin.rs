@@ -50,7 +50,7 @@ impl Kind for RoundRobin {
         owed
     }
 
-    fn resume(&mut self, owed: &[i64]) {
+    fn resume(&mut self, owed: &[i64], _: &[bool]) {
         let mut order: Vec<(usize, i64)> = owed.iter().copied().enumerate().collect();
         // Stable: among equals the order is that of the places.
         order.sort_by_key(|(_, owed)| std::cmp::Reverse(*owed));
@@ -84,7 +84,7 @@ mod tests {
             let count = usable.iter().filter(|usable| **usable).count();
             let mut selector = Selector::new(Balance::RoundRobin, 7);
             let members: Vec<_> =
-                usable.iter().map(|usable| Candidate { usable: *usable, weight: 1, active: 0 }).collect();
+                usable.iter().map(|usable| Candidate { usable: *usable, ..weighted(1) }).collect();
             let mut taken = vec![0; usable.len()];
             for _ in 0..count * rounds {
                 taken[Pool(&members).pick(&mut selector).unwrap()] += 1;

@@ -1,17 +1,23 @@
 //! By the URL that a request asks for, as caches want it: what one of them has stored the others need not store.
 
-use super::{Ends, Kind, Members, rendezvous};
+use super::{Ends, Kind, Members, Needs, rendezvous};
 
 #[derive(Clone, Debug)]
 pub(super) struct UrlHash;
 
 impl Kind for UrlHash {
+    const NEEDS: Needs = Needs::Requests;
+
     fn new(_: usize) -> Self {
         Self
     }
 
     fn pick(&mut self, ends: &Ends, members: &impl Members) -> Option<usize> {
-        rendezvous::choose_by_endpoint(&ends.url.to_be_bytes(), members)
+        rendezvous::choose_by_endpoint(&ends.key.unwrap_or_default().to_be_bytes(), members)
+    }
+
+    fn key(ends: &Ends) -> Option<u64> {
+        ends.key
     }
 }
 
@@ -26,7 +32,7 @@ mod tests {
     use crate::hash;
 
     fn asks(client: u8, url: u32) -> Ends {
-        Ends { url: hash::stable(format!("/{url}").as_bytes()), ..ends(client, 1) }
+        Ends { key: Some(hash::stable(format!("/{url}").as_bytes())), ..ends(client, 1) }
     }
 
     /// What a plain map from URLs to members says: an URL stays where it is while that member can be chosen, and comes

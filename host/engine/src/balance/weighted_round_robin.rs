@@ -1,5 +1,7 @@
 //! Turns by weight, spread out: nginx's smooth weighted round robin.
 
+use std::cmp::Ordering;
+
 use super::{Candidate, Ends, Kind, Members};
 
 #[derive(Clone, Debug)]
@@ -12,15 +14,15 @@ impl Kind for WeightedRoundRobin {
 
     fn pick(&mut self, _: &Ends, members: &impl Members) -> Option<usize> {
         self.0.look(members);
-        self.0.take(Candidate::may_be_chosen)
+        self.0.take()
     }
 
     fn owed(&self) -> Vec<i64> {
         self.0.owed()
     }
 
-    fn resume(&mut self, owed: &[i64]) {
-        self.0.resume(owed);
+    fn resume(&mut self, owed: &[i64], arrives: &[bool]) {
+        self.0.resume(owed, arrives);
     }
 }
 
@@ -30,6 +32,8 @@ pub(super) struct Turns {
     ahead: usize,
     /// By place; empty before the first turn.
     members: Vec<Member>,
+    /// They are as a reload found them, and not looked at since.
+    resumed: bool,
 }
 
 /// What is remembered of a member between turns.
@@ -38,32 +42,40 @@ struct Member {
     candidate: Candidate,
     /// nginx's `current_weight`: how much the member is owed.
     owed: i64,
+    /// What it was found to be loaded with when the least loaded was looked for.
+    load: u64,
+    /// It could not be chosen when it was last looked at.
+    came: bool,
 }
 
 impl Turns {
     pub(super) const fn new(ahead: usize) -> Self {
-        Self { ahead, members: Vec::new() }
+        Self { ahead, members: Vec::new(), resumed: false }
     }
 
-    /// Takes in what the candidates are now.
-    pub(super) fn look(&mut self, members: &impl Members) {
+    /// Takes in what the candidates are now. Whether one came: it can be chosen, and could not.
+    pub(super) fn look(&mut self, members: &impl Members) -> bool {
+        let mut came = false;
         let begins = self.members.is_empty();
-        let mut changed = self.members.len() != members.count();
+        let mut changed = self.members.len() != members.count() || std::mem::take(&mut self.resumed);
         self.members.resize(members.count(), Member::default());
         for (place, member) in self.members.iter_mut().enumerate() {
             let now = members.candidate(place);
             changed |= now.weight != member.candidate.weight;
+            member.came = now.may_be_chosen() && !member.candidate.may_be_chosen();
+            came |= member.came;
             member.candidate = now;
         }
         if begins {
             // The order repeats after the sum of the weights, so more than that is never needed.
             let round = usize::try_from(self.round()).unwrap_or(usize::MAX);
             for _ in 0..self.ahead.checked_rem(round).unwrap_or(0) {
-                self.take(|candidate| candidate.weight > 0);
+                self.step(|member| member.candidate.weight > 0);
             }
         } else if changed {
             self.settle();
         }
+        came && !begins
     }
 
     /// The candidates that [`look`](Self::look) saw.
@@ -71,12 +83,37 @@ impl Turns {
         self.members.iter().map(|member| &member.candidate)
     }
 
+    /// Whether the last [`look`](Self::look) found that this one came.
+    pub(super) fn came(&self, place: usize) -> bool {
+        self.members.get(place).is_some_and(|member| member.came)
+    }
+
+    /// Whose turn it is among those that may be chosen.
+    pub(super) fn take(&mut self) -> Option<usize> {
+        self.step(|member| member.candidate.may_be_chosen())
+    }
+
+    /// Whose turn it is among the least loaded in proportion to their weights.
+    pub(super) fn take_least(&mut self, load: impl Fn(usize, &Candidate) -> u64) -> Option<usize> {
+        let mut least: Option<Member> = None;
+        for (place, member) in self.members.iter_mut().enumerate() {
+            if member.candidate.may_be_chosen() {
+                member.load = load(place, &member.candidate);
+                if least.is_none_or(|least| member.by_load(&least).is_lt()) {
+                    least = Some(*member);
+                }
+            }
+        }
+        let least = least?;
+        self.step(|member| member.candidate.may_be_chosen() && member.by_load(&least).is_eq())
+    }
+
     /// One step among the members that are `eligible`: each is owed its weight more, who is owed most is taken and
     /// pays the sum of the weights. Over a round of that many turns each is taken as often as its weight says.
-    pub(super) fn take(&mut self, eligible: impl Fn(&Candidate) -> bool) -> Option<usize> {
+    fn step(&mut self, eligible: impl Fn(&Member) -> bool) -> Option<usize> {
         let mut total = 0;
         let mut most: Option<(usize, i64)> = None;
-        for (place, member) in self.members.iter_mut().enumerate().filter(|(_, it)| eligible(&it.candidate)) {
+        for (place, member) in self.members.iter_mut().enumerate().filter(|(_, it)| eligible(it)) {
             let weight = i64::from(member.candidate.weight);
             member.owed += weight;
             total += weight;
@@ -93,9 +130,14 @@ impl Turns {
         self.members.iter().map(|member| member.owed).collect()
     }
 
-    pub(super) fn resume(&mut self, owed: &[i64]) {
-        // Without weights: the first look settles them.
-        self.members = owed.iter().map(|owed| Member { owed: *owed, ..Member::default() }).collect();
+    pub(super) fn resume(&mut self, owed: &[i64], arrives: &[bool]) {
+        let member = |(owed, arrives): (&i64, &bool)| {
+            // One that does not arrive could be chosen; its weight, which it may have lost, the first look settles.
+            let candidate = Candidate { usable: !arrives, weight: 1, ..Candidate::default() };
+            Member { owed: *owed, candidate, ..Member::default() }
+        };
+        self.members = owed.iter().zip(arrives).map(member).collect();
+        self.resumed = true;
     }
 
     /// The sum of the weights.
@@ -114,6 +156,14 @@ impl Turns {
         for member in &mut self.members {
             member.owed = (member.owed - average).clamp(-round, round);
         }
+    }
+}
+
+impl Member {
+    /// Compares `load / weight` without dividing.
+    fn by_load(&self, other: &Self) -> Ordering {
+        let cross = |load: u64, weight: u32| u128::from(load) * u128::from(weight);
+        cross(self.load, other.candidate.weight).cmp(&cross(other.load, self.candidate.weight))
     }
 }
 

@@ -86,6 +86,7 @@ impl Default for Lab {
                 name: "web".into(),
                 balance: Balance::RoundRobin,
                 members: Vec::new(),
+                slow_start: None,
                 bindings: Arc::new(PersistenceTable::new(1000, [7, 7])),
                 policy: Policy::default(),
                 groups: Arc::default(),

@@ -245,6 +245,7 @@ fn pool(pool: &shunt_runtime::Pool) -> Pool {
     Pool {
         name: pool.settings.name.as_str().into(),
         balance: pool.settings.balance,
+        slow_start: pool.settings.slow_start,
         members: pool.members.iter().map(member).collect(),
         bindings: Arc::clone(&pool.bindings),
         policy: pool.settings.groups,

@@ -117,7 +117,7 @@ fn choose(
         named: route.member.and_then(|address| pool.place(address)),
         bound: bound.and_then(|address| pool.place(address)),
         bind: key.as_ref().map(|key| Bind { bindings, key, now }),
-        ends: Ends { client: flow.client.ip().into(), destination: flow.vip.ip().into(), url: 0 },
+        ends: Ends { now: pool.now(), ..Ends::new(flow.client.ip().into(), flow.vip.ip().into()) },
         groups: pool.ranked(),
         is_mid_stream: false,
     };

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use shunt_wire::Endpoint;
 
-use crate::balance::Balance;
 use crate::balance::groups::{Groups, Policy};
+use crate::balance::{Balance, SlowStart};
 use crate::member::MemberState;
 use crate::persistence::PersistenceTable;
 use crate::snat;
@@ -16,6 +16,8 @@ use crate::snat;
 pub struct Pool {
     pub name: Arc<str>,
     pub balance: Balance,
+    /// How members that come start, over all workers.
+    pub slow_start: Option<SlowStart>,
     pub members: Vec<Member>,
     /// Which client is bound to which member; the same table that proxies of the pool use.
     pub bindings: Arc<PersistenceTable<SocketAddr>>,

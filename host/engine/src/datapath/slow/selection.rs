@@ -9,7 +9,7 @@ use super::translation::Bridge;
 use super::{Choice, First};
 use crate::balance::choose::{self, Ask, Bind, NotChosen, Why};
 use crate::balance::groups::{InUse, Priority, Ranked};
-use crate::balance::{Candidate, Ends, Members};
+use crate::balance::{Candidate, Ends, Members, Time};
 use crate::datapath::model::id::EntryId;
 use crate::datapath::model::index::PoolIndex;
 use crate::datapath::model::pool::{Member, Pool};
@@ -65,7 +65,7 @@ pub(super) fn select(
         named,
         bound: bound.and_then(|member| among.place(member)),
         bind: key.map(|key| Bind { bindings: &pool.bindings, key, now: first.now }),
-        ends: Ends { client: first.client().address, destination: first.vip().address, url: 0 },
+        ends: Ends { now: first.now, ..Ends::new(first.client().address, first.vip().address) },
         groups: ranked,
         is_mid_stream: first.is_mid_stream(),
     };
@@ -102,10 +102,18 @@ impl Members for Among<'_> {
     }
 
     fn candidate(&self, place: usize) -> Candidate {
-        self.pool.members.get(place).map_or_else(Candidate::default, |member| Candidate {
-            usable: self.state(place, member).usable_for_new() && self.bridge.why_not(member).is_none(),
-            weight: member.weight,
-            active: member.state.active(),
+        self.pool.members.get(place).map_or_else(Candidate::default, |member| {
+            let state = self.state(place, member);
+            Candidate {
+                usable: state.usable_for_new() && self.bridge.why_not(member).is_none(),
+                weight: member.weight,
+                active: state.active(),
+                time: match self.pool.balance.time() {
+                    Some(Time::Probe) => state.probe_time(),
+                    Some(Time::Answer) | None => 0,
+                },
+                came: state.came(),
+            }
         })
     }
 

@@ -5,9 +5,10 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::counters::FlowCounters;
-use crate::balance::Selector;
+use crate::balance::{Selector, SlowStart};
 use crate::datapath::model::id::EntryId;
 use crate::datapath::model::index::PoolIndex;
+use crate::datapath::model::pool::Pool;
 use crate::datapath::model::virtual_;
 use crate::datapath::snapshot::Snapshot;
 use crate::flow::Direction;
@@ -32,6 +33,7 @@ pub(in crate::datapath) struct Entries {
 #[derive(Clone)]
 struct Turns {
     selector: Selector,
+    slow_start: Option<SlowStart>,
     /// The members that it knows, in the order of the pool as it was.
     members: Arc<[EntryId]>,
 }
@@ -101,11 +103,13 @@ impl Entries {
         snapshot: &Snapshot,
         pool: PoolIndex,
     ) -> Option<&mut Selector> {
-        let (worker, balance) = (self.worker, snapshot.pool(pool)?.balance);
+        let (worker, workers) = (self.worker, self.workers);
+        let Pool { balance, slow_start, .. } = *snapshot.pool(pool)?;
         let members = snapshot.member_entries(pool)?;
         let turns = self.turns.get_mut(snapshot.pool_number(pool)? as usize)?;
         let turns = turns.get_or_insert_with(|| Turns {
             selector: Selector::new(balance, worker),
+            slow_start: None,
             members: Arc::clone(members),
         });
         if !Arc::ptr_eq(&turns.members, members) || turns.selector.balance() != balance {
@@ -114,6 +118,10 @@ impl Entries {
             let before = |place: usize| places.get(members.get(place)?).copied();
             turns.selector = turns.selector.next(balance, worker, members.len(), before);
             turns.members = Arc::clone(members);
+        }
+        if turns.slow_start != slow_start {
+            turns.selector = turns.selector.clone().starting(slow_start.map(|it| it.share(worker, workers)));
+            turns.slow_start = slow_start;
         }
         Some(&mut turns.selector)
     }

@@ -1,18 +1,18 @@
 //! Pool, persistence, selection: which member is next.
 
 mod cookie;
+mod hashed;
 mod source;
 
 use std::rc::Rc;
 use std::time::Duration;
 
+use shunt_engine::balance::Ends;
 use shunt_engine::balance::choose::{Ask, Bind};
-use shunt_engine::balance::{Balance, Ends};
 use shunt_engine::persistence::Key;
 
 use crate::http::phases::Transaction;
 use crate::http::problem::Problem;
-use crate::http::target;
 use crate::member::MemberView;
 use crate::view::PoolView;
 use cookie::CookieBinding;
@@ -61,12 +61,9 @@ impl Transaction {
             bound,
             bind,
             ends: Ends {
-                client: flow.client.ip().into(),
-                destination: flow.vip.ip().into(),
-                url: match pool.pool.settings.balance {
-                    Balance::UrlHash => target::hash(&self.exchange.request),
-                    _ => 0,
-                },
+                key: hashed::key(&pool.pool.settings, &self.exchange.request),
+                now: pool.now(),
+                ..Ends::new(flow.client.ip().into(), flow.vip.ip().into())
             },
             groups: pool.ranked(),
             is_mid_stream: false,

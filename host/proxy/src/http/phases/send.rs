@@ -4,6 +4,8 @@ use std::rc::Rc;
 
 use http::{Method, StatusCode, Version, response};
 use shunt_rules::{ConnectCause, Hook};
+use shunt_runtime::clock;
+use tokio::time::Instant;
 
 use crate::http::body::{RequestBody, RequestBodyFailure};
 use crate::http::fields::switches_to_http;
@@ -109,8 +111,13 @@ impl Transaction {
         };
         let http_1 = self.exchange.request.version < Version::HTTP_2;
         let passes = http_1 && !self.connects && !self.view.hooks.contains(Hook::OnResponse);
-        let response = lease.send(&self.exchange.request, body, &self.stream, passes).await?;
-        Ok((response, lease))
+        let begun = lease.member().times_answers.get().then(Instant::now);
+        let response = lease.send(&self.exchange.request, body, &self.stream, passes).await;
+        if let (Some(begun), Ok(_) | Err(SendError::FirstByte)) = (begun, &response) {
+            let took = u32::try_from(begun.elapsed().as_micros()).unwrap_or(u32::MAX);
+            lease.member().state.response_time().record(took, clock::monotonic_ms());
+        }
+        Ok((response?, lease))
     }
 
     /// Whether it does no harm that the member gets the request twice (RFC 9110 section 9.2.2), and all of it

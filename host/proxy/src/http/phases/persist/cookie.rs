@@ -83,7 +83,7 @@ fn tags<'a>(request: &'a Transaction, name: &str) -> impl Iterator<Item = (&'a [
 
 /// The values of the cookies of that name, in the order in which the client sent them. There are several where
 /// some were set for other paths or domains (RFC 6265 section 5.4).
-fn cookies<'a>(headers: &'a HeaderMap, name: &str) -> impl Iterator<Item = &'a [u8]> {
+pub(super) fn cookies<'a>(headers: &'a HeaderMap, name: &str) -> impl Iterator<Item = &'a [u8]> {
     let pairs =
         headers.get_all(header::COOKIE).iter().flat_map(|it| it.as_bytes().split(|byte| *byte == b';'));
     let values =
