@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::cross::uses;
-use super::model::{Config, Pool};
+use super::model::{Config, Pool, Protocol};
 use super::monitors::{Monitor, Probe};
 
 /// How the members of a pool are watched.
@@ -42,8 +42,8 @@ fn misses(pool: &Pool, config: &Config) -> Option<String> {
     if !pool.monitors.iter().all(|monitor| is_plain(&monitor.probe)) {
         return None;
     }
-    let speaks =
-        config.virtuals.iter().find(|it| !it.pass_through && uses(it.pool.as_ref(), &it.rules, pool))?;
+    let mut speaking = config.virtuals.iter().filter(|it| it.protocol == Protocol::Http && !it.pass_through);
+    let speaks = speaking.find(|it| uses(it.pool.as_ref(), &it.rules, pool))?;
     let what = match first.probe {
         Probe::Ping(_) => "a host whose server does not run",
         _ => "a server that accepts connections and answers with errors, or not at all,",
@@ -90,5 +90,8 @@ mod tests {
             "[[pool]]\nname = 'other'\nmonitor = { tcp = true }\nmembers = [{ address = '10.0.0.1:1' }]\n";
         let pool = "[[pool]]\nname = 'p'\nmembers = [{ address = '10.0.0.1:1' }]\n";
         assert_eq!(watches(&format!("{pool}{unused}"))[1].misses, None);
+        let relayed =
+            "[[virtual]]\nname = 'mail'\nlisten = '127.0.0.1:2'\nprotocol = 'tcp'\npool = 'other'\n";
+        assert_eq!(watches(&format!("{relayed}{pool}{unused}"))[1].misses, None, "nobody speaks HTTP there");
     }
 }
