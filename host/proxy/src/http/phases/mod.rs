@@ -201,10 +201,18 @@ impl Transaction {
 
     /// Makes the answer of whatever the phases came to, and leaves the connection ready for the next.
     fn conclude(&mut self, result: Result<Response<ResponseBody>, Stop>) -> Response<ResponseBody> {
+        let http_2 = self.exchange.request.version == Version::HTTP_2;
+        // By an answer of success a tunnel begins (RFC 9110 section 9.3.6, RFC 8441 section 5).
+        let asks_for_tunnel = self.connects || http_2 && self.upgrade;
         let result = match result {
-            // Success means that a tunnel begins, and there is none (RFC 9110 section 9.3.6).
-            Err(Stop::Answer(answer)) if self.connects && answer.status.is_success() => {
+            Err(Stop::Answer(answer)) if asks_for_tunnel && answer.status.is_success() => {
                 Err(Problem::Fault.into())
+            }
+            // HTTP/1.1 may answer a request to switch as any other (RFC 9110 section 7.8).
+            Ok(response)
+                if asks_for_tunnel && response.status().is_success() && !self.stream.becomes_tunnel() =>
+            {
+                Err(Problem::NoResponse.into())
             }
             result => result,
         };
@@ -228,7 +236,6 @@ impl Transaction {
                 (response, outcome)
             }
         };
-        let http_2 = self.exchange.request.version == Version::HTTP_2;
         if http_2 && (self.served_by.is_none() || outcome != Outcome::Complete) {
             response.extensions_mut().insert(OwnAnswer);
         }
