@@ -152,6 +152,8 @@ counts! {
         counter answers[class: "1xx", "2xx", "3xx", "4xx", "5xx"],
         /// Responses that Shunt made in a member's place because of an error, and relayed connections that got no member.
         counter errors,
+        /// Requests and connections whose client is bound to a member that is down or disabled, by what became of them.
+        counter persistence_down[then: "reselected", "refused", "waited"],
         /// Relayed connections reset because neither side sent anything for `timeouts.idle`.
         counter relays_idle,
         /// How long relayed connections were open that have ended, in milliseconds.

@@ -178,6 +178,18 @@ pub struct Persistence {
     pub timeout: Option<Duration>,
     /// Virtuals of a group share bindings.
     pub group: Option<String>,
+    pub when_down: WhenDown,
+}
+
+/// `when-down = "reselect" | "refuse" | "wait"`: what becomes of a client whose member does not serve it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum WhenDown {
+    /// It is bound to another.
+    #[default]
+    Reselect,
+    Refuse,
+    /// For so long at most; then it is refused.
+    Wait(Duration),
 }
 
 /// `timeouts = { head = "10s", … }`

@@ -2,19 +2,21 @@
 //! client by it is in the file of the same name of the proxy's phases.
 
 mod cookie;
+mod session;
 mod source;
 
 use std::time::Duration;
 
 use shunt_engine::persistence::{group_prefix, key_prefix};
 
-use super::keys::{DAY, SECOND};
-use super::model::Persistence;
-use super::report::Refusal;
-use super::shape::{duration, name};
+use super::keys::{DAY, HOUR, MILLISECOND, SECOND};
+use super::model::{Persistence, WhenDown};
+use super::report::{Cause, Refusal};
+use super::shape::{duration, name, one_of};
 use super::walk::{self, Table};
 
-pub use cookie::Cookie;
+pub use cookie::{Cookie, SameSite};
+pub use session::Session;
 pub use shunt_engine::persistence::Source;
 
 /// What a kind of persistence is to the configuration.
@@ -26,11 +28,24 @@ trait Kind: Sized {
     /// Why packet virtuals have none of it; `None`: they have.
     const NO_PACKETS: Option<&'static str> = None;
 
+    /// What it is called where Shunt sees no requests, for it needs them; `None`: it does not.
+    const UNREAD: Option<&'static str> = None;
+
+    /// Whether answers of members say who is bound.
+    fn reads_answers(&self) -> bool {
+        false
+    }
+
     /// Reads the key.
     fn read(table: &mut Table<'_>) -> Option<Self>;
 
     /// What is wrong with it at a proxy without TLS.
     fn without_tls(&self) -> Option<Refusal> {
+        None
+    }
+
+    /// Why `timeout` means nothing beside it.
+    fn without_timeout(&self) -> Option<&'static str> {
         None
     }
 }
@@ -51,6 +66,27 @@ macro_rules! persistences {
             const fn timeout(&self) -> Option<Duration> {
                 match self {
                     $(Self::$kind(_) => $kind::TIMEOUT,)+
+                }
+            }
+
+            fn without_timeout(&self) -> Option<&'static str> {
+                match self {
+                    $(Self::$kind(kind) => kind.without_timeout(),)+
+                }
+            }
+
+            /// Whether answers of members say who is bound.
+            #[must_use]
+            pub fn reads_answers(&self) -> bool {
+                match self {
+                    $(Self::$kind(kind) => kind.reads_answers(),)+
+                }
+            }
+
+            /// What it is called where Shunt sees no requests, if it needs them.
+            pub(super) const fn unread(&self) -> Option<&'static str> {
+                match self {
+                    $(Self::$kind(_) => $kind::UNREAD,)+
                 }
             }
 
@@ -88,6 +124,8 @@ persistences! {
     Source;
     /// `cookie = "NAME"`: a cookie of this name, set by Shunt.
     Cookie;
+    /// `session = { … }`: what the application calls a session.
+    Session;
 }
 
 /// `persistence = { … }`
@@ -97,7 +135,7 @@ pub(super) fn persistence(table: &mut Table<'_>) -> Option<Persistence> {
         "timeout",
         "How long a binding is kept after its last use. Shunt sets the cookie again once a tenth of this has passed.",
         duration(SECOND..=365 * DAY),
-        "`\"1h\"` with `source`; with `cookie` until the browser ends",
+        "`\"1h\"` with `source` and `session`; with `cookie` until the browser ends",
     );
     let group = table.optional(
         "group",
@@ -105,10 +143,53 @@ pub(super) fn persistence(table: &mut Table<'_>) -> Option<Persistence> {
          such a pool, whichever of the virtuals it asks.",
         name(),
     );
+    let when_down = when_down(table);
     table.exactly_one(PersistBy::KEYS);
     refuse_at_packets(table);
     let by = by?;
-    Some(Persistence { timeout: timeout.or(by.timeout()), by, group })
+    if let Some(why) = by.without_timeout().filter(|_| table.wrote("timeout")) {
+        let refusal =
+            Refusal::new(Cause::Conflict, "`timeout` means nothing beside a cookie that is rewritten");
+        table.refuse("timeout", refusal.label(why).help("remove it"));
+    }
+    Some(Persistence { timeout: timeout.or(by.timeout()), by, group, when_down })
+}
+
+/// What is written for [`WhenDown`].
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Then {
+    Reselect,
+    Refuse,
+    Wait,
+}
+
+fn when_down(table: &mut Table<'_>) -> WhenDown {
+    let then = table.or(
+        "when-down",
+        "What becomes of requests, and of connections that TLS is passed through on, whose client is bound to a member that \
+         is down or disabled: `reselect` binds the client to another, `refuse` refuses them, with 503; `wait` holds them until \
+         the member is up, for as long as `wait` says, and then refuses them.",
+        one_of(&[("reselect", Then::Reselect), ("refuse", Then::Refuse), ("wait", Then::Wait)]),
+        Then::Reselect,
+    );
+    let wait = table.derived(
+        "wait",
+        "With `when-down = \"wait\"`: how long Shunt waits for the member.",
+        duration(MILLISECOND..=HOUR),
+        "ten seconds",
+    );
+    if then != Then::Wait && table.wrote("wait") {
+        let refusal = Refusal::new(Cause::Conflict, "`wait` means nothing without `when-down = \"wait\"`")
+            .help("add it, or remove `wait`");
+        table.refuse("wait", refusal);
+    }
+    let why = "a flow whose client's member is down goes to another";
+    table.useless_at(walk::Kind::Packet, &[("when-down", why), ("wait", why)]);
+    match then {
+        Then::Reselect => WhenDown::Reselect,
+        Then::Refuse => WhenDown::Refuse,
+        Then::Wait => WhenDown::Wait(wait.unwrap_or(10 * SECOND)),
+    }
 }
 
 impl Persistence {

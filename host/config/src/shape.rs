@@ -177,6 +177,18 @@ pub(super) fn header_field() -> Text<String> {
     Text { what, parse: text::header_field, write: String::clone }
 }
 
+/// The path of a cookie.
+pub(super) fn cookie_path() -> Text<String> {
+    let what = Type::Text { what: "a path that begins with `/`", pattern: Some("^/") };
+    Text { what, parse: text::cookie_path, write: String::clone }
+}
+
+/// A parameter of a URL.
+pub(super) fn parameter() -> Text<String> {
+    let what = Type::Text { what: "the name of a parameter", pattern: None };
+    Text { what, parse: text::parameter, write: String::clone }
+}
+
 /// Path and query of a request.
 pub(super) fn request_path() -> Text<String> {
     let what = Type::Text { what: "a path that begins with `/`", pattern: Some("^/") };
@@ -552,7 +564,7 @@ impl<T: Copy + Into<u64> + TryFrom<u64>> Written for Integer<T> {
     }
 }
 
-/// `true`; `false` says the same as leaving the key out.
+/// `true` or `false`.
 pub(super) struct Flag;
 
 impl Shape for Flag {
@@ -570,6 +582,12 @@ impl Shape for Flag {
                 None
             }
         }
+    }
+}
+
+impl Written for Flag {
+    fn write(&self, value: &bool) -> String {
+        value.to_string()
     }
 }
 

@@ -326,6 +326,25 @@ pub(super) fn cookie(text: &str) -> Result<String, Refusal> {
         .help(format!("write at most {NAME_LONGEST} letters, digits and dashes, such as `SHUNT`")))
 }
 
+pub(super) fn cookie_path(text: &str) -> Result<String, Refusal> {
+    // RFC 6265 section 4.1.1: path-value.
+    if text.starts_with('/') && text.bytes().all(|byte| matches!(byte, b' '..=b'~') && byte != b';') {
+        return Ok(text.to_string());
+    }
+    Err(Refusal::new(Cause::BadValue, format!("{} is not the path of a cookie", quoted(text)))
+        .help("begin it with `/`, and use ASCII without `;`: `/shop`"))
+}
+
+pub(super) fn parameter(text: &str) -> Result<String, Refusal> {
+    // RFC 3986 section 2.3: unreserved.
+    let letter = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
+    if !text.is_empty() && text.len() <= NAME_LONGEST && text.bytes().all(letter) {
+        return Ok(text.to_string());
+    }
+    Err(Refusal::new(Cause::BadValue, format!("{} cannot be the name of a parameter", quoted(text)))
+        .help(format!("write at most {NAME_LONGEST} letters, digits, `-`, `.`, `_` and `~`: `jsessionid`")))
+}
+
 pub(super) fn request_path(text: &str) -> Result<String, Refusal> {
     // RFC 3986 section 2: a target is ASCII. The parser takes `#` for the end and other octets as they come.
     if text.starts_with('/') && !text.contains('#') && text.is_ascii() && text.parse::<PathAndQuery>().is_ok()
@@ -607,6 +626,7 @@ mod tests {
         fn no_text_panics(text in any::<String>()) {
             let _ = (name(&text), listen_address(&text), member_address(&text), cookie(&text));
             let _ = (request_path(&text), host(&text), pack(&text));
+            let _ = (cookie_path(&text), parameter(&text));
             let _ = (addresses(&text), ports(&text), interface(&text));
         }
     }

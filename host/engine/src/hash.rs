@@ -5,7 +5,7 @@ use std::hash::{BuildHasher, Hasher};
 use siphasher::sip::{SipHasher13, SipHasher24};
 
 /// The key of [`stable`]. Not a secret: it sets Shunt's hashes apart from plain SipHash ones.
-const STABLE_KEY: [u64; 2] = [u64::from_be_bytes(*b"shunt sh"), u64::from_be_bytes(*b"unt hash")];
+pub(crate) const STABLE_KEY: [u64; 2] = [u64::from_be_bytes(*b"shunt sh"), u64::from_be_bytes(*b"unt hash")];
 
 /// The same number for the same bytes on every machine, in every version of Shunt.
 ///
@@ -20,7 +20,13 @@ pub fn stable(bytes: &[u8]) -> u64 {
 /// [`stable`] of all the bytes in their order, without putting them together first.
 #[must_use]
 pub fn stable_of(parts: &[&[u8]]) -> u64 {
-    let mut hasher = SipHasher24::new_with_keys(STABLE_KEY[0], STABLE_KEY[1]);
+    authenticate(STABLE_KEY, parts)
+}
+
+/// What only those who have the key can compute: SipHash-2-4 of all the bytes in their order.
+#[must_use]
+pub fn authenticate(key: [u64; 2], parts: &[&[u8]]) -> u64 {
+    let mut hasher = SipHasher24::new_with_keys(key[0], key[1]);
     parts.iter().for_each(|part| hasher.write(part));
     hasher.finish()
 }

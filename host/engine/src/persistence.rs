@@ -1,12 +1,14 @@
 //! Clients that stay with their member: by a key in a table, or by what their cookie says.
 
+mod away;
 pub mod cookie;
 mod key;
 mod source;
 mod table;
 mod tag;
 
+pub use away::is_away;
 pub use key::{Key, group_prefix, key_prefix};
 pub use source::Source;
 pub use table::{Bound, Counts, MAX_KEY, PersistenceTable};
-pub use tag::MemberTag;
+pub use tag::{MemberTag, TagKeys};

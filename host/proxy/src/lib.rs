@@ -15,6 +15,7 @@
 //! | `relay` | bytes both ways between a client and a member |
 //! | `socket` | the bytes of a connection without TLS |
 //! | `route` | where a connection or a request is to go |
+//! | `away` | waiting for the member that a client is bound to |
 //! | `tls` | what a client says before the handshake, and TLS that is passed through |
 //! | `done` | what rules are told at the end of a connection without requests |
 //! | `turn` | the time, read once for what is done at once |
@@ -24,6 +25,7 @@
 //! | `http` | HTTP: connections, their streams, and the phases of a request |
 
 mod accepting;
+mod away;
 pub mod change;
 mod client;
 mod connection;

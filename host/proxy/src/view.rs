@@ -5,14 +5,14 @@ use std::cell::RefCell;
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::rc::Rc;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
-use shunt_config::model::{Persistence, ProxyVersion};
+use shunt_config::model::{Persistence, ProxyVersion, WhenDown};
 use shunt_engine::balance::choose::{self, Ask, Chosen, NotChosen};
 use shunt_engine::balance::groups::{Priority, Ranked};
 use shunt_engine::balance::{Candidate, Members, Selector, Time};
-use shunt_engine::persistence::MemberTag;
-use shunt_rules::{Attachment, HookSet};
+use shunt_engine::persistence::{MemberTag, TagKeys};
+use shunt_rules::{Attachment, Hook, HookSet};
 use shunt_wire::Endpoint;
 
 use crate::member::MemberView;
@@ -30,9 +30,12 @@ pub(crate) struct PoolView {
     asks_the_time: bool,
     pub(crate) members: Vec<Rc<MemberView>>,
     places: HashMap<SocketAddr, usize>,
-    /// What a cookie calls each of the members, with the member's place; sorted.
-    tags: Vec<(MemberTag, usize)>,
+    /// What cookies call the members, by the keys of virtuals; made when it is asked for.
+    tags: RefCell<Vec<(Weak<TagKeys>, Rc<Tags>)>>,
 }
+
+/// What a cookie calls each of the members, with the member's place; sorted.
+type Tags = [(MemberTag, usize)];
 
 pub(crate) struct VirtualView {
     pub(crate) virtual_: Arc<Virtual>,
@@ -41,6 +44,8 @@ pub(crate) struct VirtualView {
     pub(crate) rules: Vec<Rc<RuleView>>,
     /// Every hook that any of its rules exports.
     pub(crate) hooks: HookSet,
+    /// Rules or persistence look at the fields of members' answers.
+    pub(crate) reads_answers: bool,
     /// Keeps the bindings of two virtuals that share a pool apart, unless they are of one group.
     pub(crate) binding_prefix: [u8; 8],
 }
@@ -53,6 +58,11 @@ impl VirtualView {
     pub(crate) fn pools(&self) -> impl Iterator<Item = &Rc<PoolView>> {
         let by_rules = self.rules.iter().flat_map(|rule| rule.slots().chain(rule.fallback()));
         self.pool.iter().chain(by_rules)
+    }
+
+    /// What becomes of clients whose member does not serve them.
+    pub(crate) fn when_down(&self) -> WhenDown {
+        self.virtual_.settings.persistence.as_ref().map_or(WhenDown::Reselect, |it| it.when_down)
     }
 
     /// Whether members may be told of a client's TLS by the PROXY protocol.
@@ -109,10 +119,13 @@ impl Views {
         let rules: Vec<_> = virtual_.rules.iter().map(|it| self.rule_view(it, before)).collect();
         let hooks = rules.iter().fold(HookSet::EMPTY, |all, rule| all.union(rule.attachment.hooks()));
         let name = &virtual_.settings.name;
+        let persistence = virtual_.settings.persistence.as_ref();
+        let by_answers = persistence.is_some_and(|it| it.by.reads_answers());
         VirtualView {
+            reads_answers: hooks.contains(Hook::OnResponse) || by_answers,
             counters: virtual_.counters.shard(self.worker),
             pool: virtual_.settings.pool.as_ref().and_then(|name| self.pools.get(name)).cloned(),
-            binding_prefix: Persistence::prefix(virtual_.settings.persistence.as_ref(), name),
+            binding_prefix: Persistence::prefix(persistence, name),
             virtual_: Arc::clone(virtual_),
             rules,
             hooks,
@@ -199,11 +212,8 @@ impl PoolView {
             None => Selector::new(balance, worker),
         }
         .starting(slow_start);
-        let tag = |member: &Rc<MemberView>| MemberTag::of(&pool.settings.name, member.address);
-        let mut tags: Vec<_> = members.iter().map(tag).zip(0..).collect();
-        tags.sort_unstable();
         Rc::new(PoolView {
-            tags,
+            tags: RefCell::default(),
             places,
             name: pool.settings.name.as_str().into(),
             pool: Arc::clone(pool),
@@ -247,9 +257,27 @@ impl PoolView {
     }
 
     /// The place of the member that a cookie calls so.
-    pub(crate) fn tagged(&self, tag: &MemberTag) -> Option<usize> {
-        let place = self.tags.binary_search_by_key(tag, |(known, _)| *known).ok()?;
-        self.tags.get(place).map(|(_, place)| *place)
+    pub(crate) fn tagged(&self, keys: &Arc<TagKeys>, tag: &MemberTag) -> Option<usize> {
+        let tags = self.tags(keys);
+        let place = tags.binary_search_by_key(tag, |(known, _)| *known).ok()?;
+        tags.get(place).map(|(_, place)| *place)
+    }
+
+    fn tags(&self, keys: &Arc<TagKeys>) -> Rc<Tags> {
+        let mut all = self.tags.borrow_mut();
+        if let Some((_, tags)) = all.iter().find(|(known, _)| Weak::as_ptr(known) == Arc::as_ptr(keys)) {
+            return Rc::clone(tags);
+        }
+        // No virtual has them any more.
+        all.retain(|(known, _)| known.strong_count() > 0);
+        let tags = |(place, member): (usize, &Rc<MemberView>)| {
+            keys.tags(&self.name, member.address).map(move |tag| (tag, place)).collect::<Vec<_>>()
+        };
+        let mut tags: Vec<_> = self.members.iter().enumerate().flat_map(tags).collect();
+        tags.sort_unstable();
+        let tags = Rc::from(tags);
+        all.push((Arc::downgrade(keys), Rc::clone(&tags)));
+        tags
     }
 
     pub(crate) fn place(&self, address: SocketAddr) -> Option<usize> {

@@ -13,6 +13,7 @@
 //! | [`rules`] | what planes do alike around rules |
 
 pub mod clock;
+pub mod cookie_keys;
 pub mod counters;
 pub mod dial;
 pub mod log;

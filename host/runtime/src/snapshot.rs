@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use shunt_engine::balance::groups::Groups;
 use shunt_engine::member::MemberState;
-use shunt_engine::persistence::PersistenceTable;
+use shunt_engine::persistence::{PersistenceTable, TagKeys};
 use shunt_rules::Attachment;
 
 use crate::counters::{MemberCounters, Sharded, VirtualCounters};
@@ -32,6 +32,8 @@ pub struct Virtual {
     /// `None`: no TLS.
     pub tls: Option<Arc<Tls>>,
     pub pages: Arc<Pages>,
+    /// What cookies that bind clients are computed with.
+    pub cookie_keys: Arc<TagKeys>,
     /// In the order in which they are called.
     pub rules: Vec<Arc<Attachment>>,
     pub counters: Arc<Sharded<VirtualCounters>>,

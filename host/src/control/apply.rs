@@ -149,6 +149,7 @@ impl Control {
             asked,
             tls,
             pages,
+            cookie_keys,
             stats,
             ..
         } = plan;
@@ -181,7 +182,7 @@ impl Control {
 
         let before = self.snapshot.load_full();
         let (snapshot, mut summary) =
-            Builder::new(&before, &rules, &mut self.registry).build(&config, tls, pages);
+            Builder::new(&before, &rules, &mut self.registry).build(&config, tls, pages, cookie_keys);
         if let Err(problems) = self.change(&config, snapshot).await {
             // What the next snapshot would have had is forgotten again.
             self.registry.retain(&before);

@@ -9,6 +9,7 @@
 mod actor;
 mod apply;
 mod compile;
+mod cookie_keys;
 mod differences;
 mod environment;
 mod explain;

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::rules::{Histories, running, same_rules};
 use shunt_api::status::ReloadSummary;
 use shunt_config::model::{self, Config};
+use shunt_engine::persistence::TagKeys;
 use shunt_runtime::pages::Pages;
 use shunt_runtime::registry::Registry;
 use shunt_runtime::tls::Tls;
@@ -26,17 +27,19 @@ impl<'a> Builder<'a> {
         Builder { before, rules, registry, summary }
     }
 
-    /// `pages` has those of each proxy, in their order.
+    /// `pages` and `cookie_keys` have those of each proxy, in their order.
     pub(super) fn build(
         mut self,
         config: &Config,
         tls: PlannedTls,
         pages: Vec<Arc<Pages>>,
+        cookie_keys: Vec<Arc<TagKeys>>,
     ) -> (Snapshot, ReloadSummary) {
         let pools: Vec<_> = config.pools.iter().zip(tls.pools).map(|(it, tls)| self.pool(it, tls)).collect();
-        let files = tls.virtuals.into_iter().zip(pages);
+        let files = tls.virtuals.into_iter().zip(pages).zip(cookie_keys);
         let virtuals = config.virtuals.iter().zip(files);
-        let virtuals = virtuals.map(|(it, (tls, pages))| self.virtual_(it, tls, pages)).collect();
+        let virtuals =
+            virtuals.map(|(it, ((tls, pages), keys))| self.virtual_(it, tls, pages, keys)).collect();
         let packet_virtuals =
             config.packet_virtuals.iter().map(|it| self.packet_virtual(it, &pools)).collect();
         let translators = config.translators.iter().map(|it| self.translator(it)).collect();
@@ -63,6 +66,7 @@ impl<'a> Builder<'a> {
         settings: &model::Virtual,
         tls: Option<Arc<Tls>>,
         pages: Arc<Pages>,
+        cookie_keys: Arc<TagKeys>,
     ) -> Arc<Virtual> {
         let rules = running(self.rules, &settings.name, &settings.rules);
         let old = self.before.virtual_named(&settings.name);
@@ -71,13 +75,14 @@ impl<'a> Builder<'a> {
                 && same_rules(&rules, &old.rules)
                 && old.tls.as_ref().map(Arc::as_ptr) == tls.as_ref().map(Arc::as_ptr)
                 && Arc::ptr_eq(&old.pages, &pages)
+                && Arc::ptr_eq(&old.cookie_keys, &cookie_keys)
         };
         if let Some(old) = old.filter(same) {
             return self.unchanged(old);
         }
         self.note(old.is_some(), "virtual", &settings.name);
         let counters = self.registry.virtual_counters(&settings.name);
-        Arc::new(Virtual { settings: settings.clone(), tls, pages, rules, counters })
+        Arc::new(Virtual { settings: settings.clone(), tls, pages, cookie_keys, rules, counters })
     }
 
     fn packet_virtual(&mut self, settings: &model::PacketVirtual, pools: &[Arc<Pool>]) -> Arc<PacketVirtual> {
@@ -166,6 +171,7 @@ pub(super) fn with_tls(before: &Snapshot, renewed: &Renewed) -> Snapshot {
             settings: virtual_.settings.clone(),
             tls: Some(Arc::clone(tls)),
             pages: Arc::clone(&virtual_.pages),
+            cookie_keys: Arc::clone(&virtual_.cookie_keys),
             rules: virtual_.rules.clone(),
             counters: Arc::clone(&virtual_.counters),
         })
@@ -224,7 +230,8 @@ pub(super) fn with_rules(before: &Snapshot, rules: &Histories) -> Snapshot {
         }
         let (settings, tls) = (virtual_.settings.clone(), virtual_.tls.clone());
         let (pages, counters) = (Arc::clone(&virtual_.pages), Arc::clone(&virtual_.counters));
-        Arc::new(Virtual { settings, tls, pages, rules, counters })
+        let cookie_keys = Arc::clone(&virtual_.cookie_keys);
+        Arc::new(Virtual { settings, tls, pages, cookie_keys, rules, counters })
     });
     let packet_virtuals = before.packet_virtuals.iter().map(|virtual_| {
         let settings = &virtual_.settings;

@@ -19,9 +19,10 @@ use super::history::Running;
 use super::names::{self, Sets};
 use super::next::PlannedTls;
 use super::packs::{Loaded, Packs, play_cases};
-use super::pages;
 use super::rules::{self, Histories, LoadError, RuleName, Using, lines};
+use super::{cookie_keys, pages};
 use shunt_config::{Document, Fingerprint, PoolWatch, Remark, Report, model, pool_watches};
+use shunt_engine::persistence::TagKeys;
 use shunt_runtime::Snapshot;
 use shunt_runtime::pages::Pages;
 use shunt_runtime::tls::members::PoolTls;
@@ -117,6 +118,8 @@ pub(super) struct Plan {
     pub(super) tls: PlannedTls,
     /// The pages of each virtual, in their order.
     pub(super) pages: Vec<Arc<Pages>>,
+    /// The keys of cookies of each virtual, in their order.
+    pub(super) cookie_keys: Vec<Arc<TagKeys>>,
     /// Of rules that are new.
     pub(super) stats: HashMap<String, Arc<RuleStats>>,
 }
@@ -161,13 +164,27 @@ impl Basis {
         let rules = self.rules(&document, &packs, compiled, &mut beside)?;
         let tls = plan_tls(&document, &self.before, self.asked)?;
         let pages = pages::plan(&document, &self.before)?;
+        let cookie_keys = cookie_keys::plan(&document, &self.before)?;
         let Basis { before, stats, highest, asked, .. } = self;
         let new = rules.iter().filter_map(|(name, plan)| Some((name, &plan.run.as_ref()?.1)));
         beside.extend(new.flat_map(advice));
         let (files, warnings) = (document.fingerprint().clone(), document.warnings(beside));
         let config = Arc::new(document.config);
         let epoch = before.epoch;
-        Ok(Plan { epoch, config, files, warnings, rules, packs, highest, asked, tls, pages, stats })
+        Ok(Plan {
+            epoch,
+            config,
+            files,
+            warnings,
+            rules,
+            packs,
+            highest,
+            asked,
+            tls,
+            pages,
+            cookie_keys,
+            stats,
+        })
     }
 
     /// Reads, compiles and attaches what is new; everything that is wrong with any of the rules is told.

@@ -10,7 +10,7 @@ use super::super::model::{
     Forwarded, Limits, PacketTimeouts, PacketVirtual, Persistence, Protocol, ProxyKind, Timeouts, Translator,
     Virtual,
 };
-use super::super::persistence::{PersistBy, persistence};
+use super::super::persistence::persistence;
 use super::super::report::{Cause, Refusal};
 use super::super::shape::{
     OnlyTrue, duration, integer, listen_address, name, one_of, pool_name, prefix, size,
@@ -242,8 +242,8 @@ pub(in super::super) fn virtual_server(table: &mut Table<'_>) -> Option<AnyVirtu
 /// Keys about requests, at a virtual that reads none.
 fn useless_unread(table: &mut Table<'_>, persistence: Option<&Persistence>, at: &str, why: &'static str) {
     let refusal = |message: String| Refusal::new(Cause::Conflict, message).label(why).help("remove it");
-    if persistence.is_some_and(|it| matches!(it.by, PersistBy::Cookie(_))) {
-        table.refuse("persistence", refusal(format!("a cookie means nothing {at}")));
+    if let Some(what) = persistence.and_then(|it| it.by.unread()) {
+        table.refuse("persistence", refusal(format!("{what} means nothing {at}")));
     }
     for name in ["http2", "forwarded", "trusted-proxies", "proxy", "request-id", "pages"] {
         if table.wrote(name) {

@@ -182,7 +182,7 @@ fn everything_means_what_it_says() {
     assert_eq!(web.members[0].server_name.as_deref(), Some("one.internal"));
     assert_eq!(tls.key_log.as_deref(), Some(&*folder.join("secrets")));
     let persistence = shop.persistence.as_ref().unwrap();
-    assert_eq!(persistence.by, PersistBy::Cookie(Cookie { name: "__Host-shunt".to_string() }));
+    assert_eq!(persistence.by, PersistBy::Cookie(Cookie::named("__Host-shunt".to_string())));
     assert_eq!(persistence.timeout, Some(Duration::from_secs(365 * 24 * 3600)));
     assert_eq!(shop.timeouts.first_byte, Duration::from_secs(90 * 60));
     assert_eq!((shop.limits.head, shop.limits.body), (8192, Some(10 << 30)));

@@ -73,12 +73,13 @@ fn pieces(value: &[u8]) -> impl Iterator<Item = &[u8]> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::persistence::TagKeys;
     use proptest::prelude::*;
 
     const TIMEOUT: u64 = 5_000;
 
     fn tag(member: u16) -> MemberTag {
-        MemberTag::of("web", ([10, 0, 0, 1], member).into())
+        TagKeys::public().tag("web", ([10, 0, 0, 1], member).into())
     }
 
     fn read(value: &str) -> (Vec<MemberTag>, Option<u64>) {

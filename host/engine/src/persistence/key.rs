@@ -26,7 +26,7 @@ pub struct Key {
 
 /// That of an address allocates nothing.
 enum Bytes {
-    Source([u8; 26], usize),
+    Short([u8; 26], usize),
     Other(Vec<u8>),
 }
 
@@ -43,7 +43,17 @@ impl Key {
         bytes[8..24].copy_from_slice(&octets);
         bytes[24..].copy_from_slice(&port.unwrap_or_default().to_be_bytes());
         let length = if port.is_some() { 26 } else { 24 };
-        Self { bytes: Bytes::Source(bytes, length), timeout: timeout.unwrap_or(DEFAULT_TIMEOUT) }
+        Self { bytes: Bytes::Short(bytes, length), timeout: timeout.unwrap_or(DEFAULT_TIMEOUT) }
+    }
+
+    /// Of a session of the application, by the [digest](super::PersistenceTable::digest) of what it is called.
+    #[must_use]
+    pub fn of_session(prefix: [u8; 8], digest: [u8; 16], timeout: Option<u64>) -> Self {
+        let mut bytes = [0; 26];
+        bytes[..8].copy_from_slice(&prefix);
+        bytes[8..24].copy_from_slice(&digest);
+        // No address has this length.
+        Self { bytes: Bytes::Short(bytes, 25), timeout: timeout.unwrap_or(DEFAULT_TIMEOUT) }
     }
 
     /// That a rule made.
@@ -55,7 +65,7 @@ impl Key {
     #[must_use]
     pub fn bytes(&self) -> &[u8] {
         match &self.bytes {
-            Bytes::Source(bytes, length) => &bytes[..*length],
+            Bytes::Short(bytes, length) => &bytes[..*length],
             Bytes::Other(bytes) => bytes,
         }
     }

@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use dashmap::{DashMap, Entry};
+use siphasher::sip128::SipHasher24;
 
 use crate::hash::Keyed;
 
@@ -39,6 +40,7 @@ pub struct PersistenceTable<V> {
     /// Entries, and those about to be inserted; never above `capacity`.
     len: AtomicUsize,
     counters: Counters,
+    hash_key: [u64; 2],
 }
 
 /// What a key is bound to after [`PersistenceTable::bind`].
@@ -78,7 +80,15 @@ impl<V: Clone> PersistenceTable<V> {
             capacity: capacity.max(1),
             len: AtomicUsize::new(0),
             counters: Counters::default(),
+            hash_key,
         }
+    }
+
+    /// Stands for a text of any length that clients send, and does not tell it: SipHash-2-4 with 128 bits under the
+    /// key of the table.
+    #[must_use]
+    pub fn digest(&self, text: &[u8]) -> [u8; 16] {
+        SipHasher24::new_with_keys(self.hash_key[0], self.hash_key[1]).hash(text).as_bytes()
     }
 
     /// The member that the key is bound to. That is a use: its time begins again.

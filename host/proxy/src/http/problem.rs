@@ -42,6 +42,8 @@ pub(crate) enum Problem {
         /// In how many seconds a monitor can find a member up again, at the earliest.
         back_in: Option<u64>,
     },
+    /// The operator or the members: the member that the client is bound to is down or disabled, and it has no other.
+    MemberAway { pool: std::sync::Arc<str> },
     /// The members: none of those tried could be connected to.
     NotConnected,
     /// The member: it closed the connection before a response head, or sent what is not HTTP.
@@ -76,6 +78,10 @@ impl Problem {
             }
             Problem::NoMember { pool, .. } => {
                 (StatusCode::SERVICE_UNAVAILABLE, format!("pool {pool} has no member that is up"), false)
+            }
+            Problem::MemberAway { pool } => {
+                let text = format!("the member of pool {pool} that this client is bound to is not up");
+                (StatusCode::SERVICE_UNAVAILABLE, text, false)
             }
             Problem::NotConnected => {
                 (StatusCode::BAD_GATEWAY, "no member accepted a connection".to_owned(), false)

@@ -108,8 +108,8 @@ fn choose(
         (None, Some(PersistBy::Source(source))) => {
             Some(source.key(view.binding_prefix, flow.client, configured))
         }
-        // Cookies are in requests.
-        (None, Some(PersistBy::Cookie(_)) | None) => None,
+        // Cookies and sessions are in requests.
+        (None, Some(PersistBy::Cookie(_) | PersistBy::Session(_)) | None) => None,
     };
     let (bindings, now) = (&pool.pool.bindings, clock::monotonic_ms());
     let bound = key.as_ref().and_then(|key| bindings.find(key.bytes(), now));

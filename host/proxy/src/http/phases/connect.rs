@@ -9,10 +9,12 @@ use shunt_rules::{ConnectCause, ConnectFailure, MemberFailure};
 use shunt_wire::authority::split_port;
 use tokio::time::Instant;
 
+use crate::away::{Away, REFUSED, WAITED};
 use crate::deadline::Waiting;
 use crate::http::body::RequestBody;
 use crate::http::fields::asks_for_websocket;
 use crate::http::member::{ConnectError, Lease, Upgrade, Want};
+use crate::http::phases::persist::Next;
 use crate::http::phases::rules::AfterFailure;
 use crate::http::phases::{Stop, Transaction};
 use crate::http::problem::Problem;
@@ -40,15 +42,27 @@ impl From<ConnectCause> for Unconnected {
 impl Transaction {
     /// Chooses members until one can be connected to.
     pub(super) async fn connect(&mut self) -> Result<(Rc<PoolView>, Lease), Stop> {
+        let mut away = Away::new(self.view.when_down());
         loop {
             let pool = self.pool()?;
-            let Some(member) = self.choose(&pool) else {
+            let next = self.choose(&pool);
+            if let Next::Away = next
+                && let Some(until) = away.until()
+            {
+                self.wait_for_bound(until).await;
+                continue;
+            }
+            let Next::Member(member) = next else {
                 let failure = self.failure(None, ConnectCause::NoMember.into());
                 match self.on_connect_failed(&failure)? {
                     AfterFailure::Elsewhere => continue,
                     AfterFailure::AsConfigured | AfterFailure::SamePool => {}
                 }
                 // Nothing is left of this pool; was there ever anything?
+                if let Next::Away = next {
+                    self.view.counters.persistence_down[REFUSED].add(1);
+                    return Err(Problem::MemberAway { pool: pool.name.clone() }.into());
+                }
                 let problem = match self.tried.is_empty() {
                     true => Problem::NoMember { pool: pool.name.clone(), back_in: back_in(&pool) },
                     false => Problem::NotConnected,
@@ -56,10 +70,27 @@ impl Transaction {
                 return Err(problem.into());
             };
             match self.lease(&member).await {
-                Ok(lease) => return Ok((pool, lease)),
+                Ok(lease) => {
+                    if away.has_waited() {
+                        self.view.counters.persistence_down[WAITED].add(1);
+                    }
+                    return Ok((pool, lease));
+                }
                 Err(why) => self.connect_failed(&member, why)?,
             }
         }
+    }
+
+    /// Waits for a while for the member that the client is bound to, until this moment at the latest.
+    async fn wait_for_bound(&mut self, until: Instant) {
+        let first_byte = self.view.virtual_.settings.timeouts.first_byte;
+        // The member's time begins when the request can be sent.
+        self.stream.deadline.wait_for(Waiting::FirstByte, until + first_byte);
+        // Boxed, for every request would have its size around.
+        Box::pin(Away::wait(until)).await;
+        // It may take a connection now.
+        self.tried.clear();
+        self.wait_for_member();
     }
 
     /// What a failed connect comes to: rules are asked, and another member is to be chosen, unless enough were.

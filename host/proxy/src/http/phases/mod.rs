@@ -189,7 +189,10 @@ impl Transaction {
         loop {
             let (pool, lease) = self.connect().await?;
             match self.send(lease).await? {
-                Sent::Response(response, lease) => {
+                Sent::Response(mut response, lease) => {
+                    if self.view.reads_answers {
+                        self.bind_by_answer(&pool, &mut response, lease.member());
+                    }
                     if let Some(response) = self.on_response(&pool, response, lease)? {
                         return Ok(response);
                     }
@@ -223,9 +226,11 @@ impl Transaction {
                 self.view.counters.errors.add(1);
                 let outcome = match problem {
                     Problem::NoResponse | Problem::TimedOut => Outcome::MemberFailed,
-                    Problem::NoPool | Problem::NoMember { .. } | Problem::NotConnected | Problem::Fault => {
-                        Outcome::Answered
-                    }
+                    Problem::NoPool
+                    | Problem::NoMember { .. }
+                    | Problem::MemberAway { .. }
+                    | Problem::NotConnected
+                    | Problem::Fault => Outcome::Answered,
                     _ => Outcome::Refused,
                 };
                 let pages = &self.view.virtual_.pages;

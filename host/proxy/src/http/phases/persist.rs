@@ -2,34 +2,49 @@
 
 mod cookie;
 mod hashed;
+mod session;
 mod source;
 
 use std::rc::Rc;
 use std::time::Duration;
 
+use http::response;
+use shunt_config::model::WhenDown;
+use shunt_config::persistence::PersistBy;
 use shunt_engine::balance::Ends;
 use shunt_engine::balance::choose::{Ask, Bind};
-use shunt_engine::persistence::Key;
+use shunt_engine::persistence::{Key, is_away};
+use shunt_runtime::clock;
 
+use crate::away::RESELECTED;
 use crate::http::phases::Transaction;
 use crate::http::problem::Problem;
 use crate::member::MemberView;
 use crate::view::PoolView;
 use cookie::CookieBinding;
-use shunt_config::persistence::PersistBy;
-use shunt_runtime::clock;
 
 /// How the client of a request is known.
 enum Known<'a> {
     /// By a key in the table of bindings.
-    ByKey(Key),
+    Key(Key),
     /// By what it says itself.
-    ByCookie(CookieBinding<'a>),
+    Cookie(CookieBinding<'a>),
+    /// By a session that an answer bound: the place of the member.
+    Session(Option<usize>),
 }
 
 /// A kind of persistence: how it knows a client.
 trait Recognise {
     fn recognise(&self, request: &Transaction, pool: &PoolView) -> Known<'_>;
+}
+
+/// What is next for a request.
+pub(super) enum Next {
+    Member(Rc<MemberView>),
+    /// The member that its client is bound to does not serve, and the client has no other.
+    Away,
+    /// There is none left to choose.
+    None,
 }
 
 impl Transaction {
@@ -39,20 +54,21 @@ impl Transaction {
         pool.cloned().ok_or(Problem::NoPool)
     }
 
-    /// The member of `pool` that is next, or `None` when there is none left to choose.
-    pub(super) fn choose(&mut self, pool: &Rc<PoolView>) -> Option<Rc<MemberView>> {
+    /// The member of `pool` that is next.
+    pub(super) fn choose(&mut self, pool: &Rc<PoolView>) -> Next {
         self.set_cookie = None;
         let view = Rc::clone(&self.view);
         let by = view.virtual_.settings.persistence.as_ref().map(|it| &it.by);
         let known = self.known(by, pool);
         let bindings = &pool.pool.bindings;
         let (bound, bind) = match &known {
-            Some(Known::ByKey(key)) => {
+            Some(Known::Key(key)) => {
                 let now = clock::monotonic_ms();
                 let bound = bindings.find(key.bytes(), now).and_then(|address| pool.place(address));
                 (bound, Some(Bind { bindings, key, now }))
             }
-            Some(Known::ByCookie(cookie)) => (cookie.place(), None),
+            Some(Known::Cookie(cookie)) => (cookie.place(), None),
+            Some(Known::Session(place)) => (*place, None),
             None => (None, None),
         };
         let flow = &self.stream.connection.flow;
@@ -68,22 +84,44 @@ impl Transaction {
             groups: pool.ranked(),
             is_mid_stream: false,
         };
-        let (chosen, member) = pool.choose(&self.tried, &ask).ok()?;
-        if let Some(Known::ByCookie(cookie)) = &known {
+        let away = is_away(&ask, &pool.untried(&self.tried));
+        if away && view.when_down() != WhenDown::Reselect {
+            return Next::Away;
+        }
+        let Ok((chosen, member)) = pool.choose(&self.tried, &ask) else { return Next::None };
+        if away {
+            view.counters.persistence_down[RESELECTED].add(1);
+        }
+        if let Some(Known::Cookie(cookie)) = &known {
             self.set_cookie = cookie.to_set(chosen.why, self, pool, member);
         }
-        Some(Rc::clone(member))
+        Next::Member(Rc::clone(member))
+    }
+
+    /// Binds the client as the answer of its member says, where that is configured.
+    pub(super) fn bind_by_answer(&self, pool: &PoolView, head: &mut response::Parts, member: &MemberView) {
+        let configured = self.view.virtual_.settings.persistence.as_ref();
+        match configured.map(|it| &it.by) {
+            // A rule says by what the client is known.
+            _ if self.route.persist.is_some() => {}
+            Some(PersistBy::Session(session)) => session::learn(session, self, pool, head, member),
+            Some(PersistBy::Cookie(cookie)) if cookie.rewrite => {
+                cookie::rewrite(cookie, self, pool, head, member);
+            }
+            Some(PersistBy::Cookie(_) | PersistBy::Source(_)) | None => {}
+        }
     }
 
     /// By what the client is known, if it is: by what a rule says, else as configured.
     fn known<'a>(&self, by: Option<&'a PersistBy>, pool: &PoolView) -> Option<Known<'a>> {
         if let Some(key) = &self.route.persist {
             let timeout = key.timeout.map(milliseconds).or(self.outlives());
-            return Some(Known::ByKey(Key::of_rule(self.view.binding_prefix, &key.key, timeout)));
+            return Some(Known::Key(Key::of_rule(self.view.binding_prefix, &key.key, timeout)));
         }
         Some(match by? {
             PersistBy::Source(source) => source.recognise(self, pool),
             PersistBy::Cookie(cookie) => cookie.recognise(self, pool),
+            PersistBy::Session(session) => session.recognise(self, pool),
         })
     }
 

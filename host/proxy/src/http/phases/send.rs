@@ -110,7 +110,7 @@ impl Transaction {
             }
         };
         let http_1 = self.exchange.request.version < Version::HTTP_2;
-        let passes = http_1 && !self.connects && !self.view.hooks.contains(Hook::OnResponse);
+        let passes = http_1 && !self.connects && !self.view.reads_answers;
         let begun = lease.member().times_answers.get().then(Instant::now);
         let response = lease.send(&self.exchange.request, body, &self.stream, passes).await;
         if let (Some(begun), Ok(_) | Err(SendError::FirstByte)) = (begun, &response) {

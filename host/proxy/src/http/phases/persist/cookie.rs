@@ -1,6 +1,6 @@
 //! A client says by a cookie which member it is bound to.
 
-use http::{HeaderMap, HeaderValue, header};
+use http::{HeaderMap, HeaderValue, header, response};
 use shunt_config::persistence::Cookie;
 use shunt_engine::balance::Members;
 use shunt_engine::balance::choose::Why;
@@ -14,7 +14,7 @@ use shunt_runtime::clock;
 
 /// What a client's cookies say.
 pub(super) struct CookieBinding<'a> {
-    name: &'a str,
+    cookie: &'a Cookie,
     /// The place of the member that it is bound to in the pool, and when that cookie lapses.
     bound: Option<(usize, Option<u64>)>,
 }
@@ -22,11 +22,19 @@ pub(super) struct CookieBinding<'a> {
 impl Recognise for Cookie {
     fn recognise(&self, request: &Transaction, pool: &PoolView) -> Known<'_> {
         let members = pool.untried(&request.tried);
-        let bound = tags(request, &self.name).find_map(|(value, tag)| {
-            let place = pool.tagged(&tag).filter(|place| members.serves_bound(*place))?;
-            Some((place, cookie::lapse(value)))
-        });
-        Known::ByCookie(CookieBinding { name: &self.name, bound })
+        let keys = &request.view.virtual_.cookie_keys;
+        let mut bound: Option<(usize, Option<u64>)> = None;
+        for (value, tag) in tags(request, &self.name) {
+            let Some(place) = pool.tagged(keys, &tag) else { continue };
+            let serves = members.serves_bound(place);
+            if serves || bound.is_none() {
+                bound = Some((place, cookie::lapse(value)));
+            }
+            if serves {
+                break;
+            }
+        }
+        Known::Cookie(CookieBinding { cookie: self, bound })
     }
 }
 
@@ -46,6 +54,7 @@ impl CookieBinding<'_> {
     ) -> Option<HeaderValue> {
         let bound = match why {
             Why::Named => return None,
+            _ if self.cookie.rewrite => return None,
             Why::Bound => self.bound,
             Why::Balanced => None,
         };
@@ -54,17 +63,20 @@ impl CookieBinding<'_> {
         if bound.is_some_and(|(_, lapse)| !cookie::is_due(lapse, within, now)) {
             return None;
         }
-        let name = self.name;
-        let own = MemberTag::of(&pool.name, member.address);
-        // Rules may send the next request to another pool: what binds the client there stays.
-        let known = |tag: &MemberTag| request.view.pools().any(|pool| pool.tagged(tag).is_some());
-        let all = tags(request, name).map(|(_, tag)| tag);
-        let elsewhere = all.filter(|tag| pool.tagged(tag).is_none() && known(tag));
         let lapse = within.map(|within| now.saturating_add(within));
-        let value = cookie::value(std::iter::once(own).chain(elsewhere), lapse);
-        // RFC 6265bis: not for scripts, not across sites; over TLS, never without.
-        let mut text = format!("{name}={value}; Path=/; HttpOnly; SameSite=Lax");
-        if request.stream.connection.https {
+        let Cookie { name, path, domain, secure, http_only, same_site, .. } = self.cookie;
+        let mut text = format!("{name}={}; Path={path}", value(name, request, pool, member, lapse));
+        if let Some(domain) = domain {
+            text.push_str(&format!("; Domain={domain}"));
+        }
+        if *http_only {
+            text.push_str("; HttpOnly");
+        }
+        if let Some(same_site) = same_site.as_str() {
+            text.push_str(&format!("; SameSite={same_site}"));
+        }
+        // Over TLS, never without.
+        if secure.unwrap_or(request.stream.connection.https) {
             text.push_str("; Secure");
         }
         if let Some(within) = within {
@@ -72,6 +84,58 @@ impl CookieBinding<'_> {
         }
         HeaderValue::from_maybe_shared(bytes::Bytes::from(text)).ok()
     }
+}
+
+/// Puts the value that binds the client into the cookie of this name that the member sets, if it does.
+pub(super) fn rewrite(
+    cookie: &Cookie,
+    request: &Transaction,
+    pool: &PoolView,
+    head: &mut response::Parts,
+    member: &MemberView,
+) {
+    for line in
+        head.headers.iter_mut().filter_map(|(name, line)| (name == header::SET_COOKIE).then_some(line))
+    {
+        let Some(set) = set_cookie(line.as_bytes(), &cookie.name) else { continue };
+        let own = value(&cookie.name, request, pool, member, None);
+        let attributes = &line.as_bytes()[line.len() - set.attributes..];
+        let text = [cookie.name.as_bytes(), b"=", own.as_bytes(), attributes].concat();
+        if let Ok(text) = HeaderValue::from_maybe_shared(bytes::Bytes::from(text)) {
+            *line = text;
+        }
+    }
+}
+
+/// The value that binds the client to a member, and that keeps what binds it in other pools.
+fn value(
+    name: &str,
+    request: &Transaction,
+    pool: &PoolView,
+    member: &MemberView,
+    lapse: Option<u64>,
+) -> String {
+    let keys = &request.view.virtual_.cookie_keys;
+    let own = keys.tag(&pool.name, member.address);
+    // Rules may send the next request to another pool: what binds the client there stays.
+    let known = |tag: &MemberTag| request.view.pools().any(|pool| pool.tagged(keys, tag).is_some());
+    let all = tags(request, name).map(|(_, tag)| tag);
+    let elsewhere = all.filter(|tag| pool.tagged(keys, tag).is_none() && known(tag));
+    cookie::value(std::iter::once(own).chain(elsewhere), lapse)
+}
+
+/// What a field `Set-Cookie` says.
+pub(super) struct SetCookie<'a> {
+    pub(super) value: &'a [u8],
+    /// How many octets at its end are attributes.
+    attributes: usize,
+}
+
+/// What a field says, if it sets the cookie of this name (RFC 6265 section 5.2).
+pub(super) fn set_cookie<'a>(line: &'a [u8], name: &str) -> Option<SetCookie<'a>> {
+    let end = line.iter().position(|byte| *byte == b';').unwrap_or(line.len());
+    let value = line[..end].trim_ascii().strip_prefix(name.as_bytes())?.strip_prefix(b"=")?;
+    Some(SetCookie { value: unquoted(value), attributes: line.len() - end })
 }
 
 /// The tags in all cookies of a name, each with the value that it is in.
@@ -108,6 +172,19 @@ mod tests {
         headers.append(header::COOKIE, HeaderValue::from_static("b=1;SHUNT=4; SHUNT=5"));
         headers.append(header::COOKIE, HeaderValue::from_static("SHUNT=6"));
         assert!(cookies(&headers, "SHUNT").eq([&b"4"[..], b"5", b"6"]));
+    }
+
+    #[test]
+    fn what_sets_a_cookie_is_told_from_what_sets_others() {
+        let found = |line: &'static str| {
+            set_cookie(line.as_bytes(), "S").map(|set| (set.value, &line[line.len() - set.attributes..]))
+        };
+        assert_eq!(found("S=1; Path=/"), Some((&b"1"[..], "; Path=/")));
+        assert_eq!(found(" S=\"1\""), Some((&b"1"[..], "")));
+        assert_eq!(found("S=;S=2"), Some((&b""[..], ";S=2")));
+        for other in ["SS=1", "s=1", "S", "", "a=S=1", "; S=1"] {
+            assert!(found(other).is_none(), "{other}");
+        }
     }
 
     #[test]

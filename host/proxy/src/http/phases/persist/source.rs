@@ -9,6 +9,6 @@ use crate::view::PoolView;
 impl Recognise for Source {
     fn recognise(&self, request: &Transaction, _: &PoolView) -> Known<'_> {
         let client = request.stream.connection.flow.client;
-        Known::ByKey(self.key(request.view.binding_prefix, client, request.outlives()))
+        Known::Key(self.key(request.view.binding_prefix, client, request.outlives()))
     }
 }
