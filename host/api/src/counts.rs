@@ -194,6 +194,22 @@ counts! {
         counter bytes_to_server => request_bytes,
     }
 
+    /// What is counted of the bindings of a pool.
+    BindingCounts {
+        /// Bindings in the table now, expired ones that no sweep has met among them.
+        gauge entries,
+        /// Lookups that found a member.
+        counter hits,
+        /// Lookups that found none.
+        counter misses,
+        /// Bindings that ended because they were not used for their time-out.
+        counter expired,
+        /// Bindings that gave way to new ones because the table was full.
+        counter evicted,
+        /// Keys that could not be bound.
+        counter refused,
+    }
+
     /// What is counted of all packet workers together.
     PacketCounts {
         /// Flows of packet virtuals now.

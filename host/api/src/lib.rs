@@ -16,6 +16,7 @@
 //! Within `/v1` fields are added and never removed. A field that the other side does not know is ignored,
 //! and one that the other side does not send is empty, so that the two may be of different versions.
 
+pub mod bindings;
 pub mod counts;
 pub mod explain;
 pub mod flows;

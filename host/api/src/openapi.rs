@@ -6,11 +6,13 @@ use schemars::transform::RecursiveTransform;
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde_json::{Map, Value, json};
 
+use crate::bindings::{Bindings, DeletedBindings};
 use crate::explain::Explained;
 use crate::flows::{DeletedFlow, FlowDetails, Flows};
 use crate::refusal::Refusal;
 use crate::requests::{
-    Allowed, FlowsQuery, LoadQuery, LoadReference, MemberChange, Packet, PrioritiesChange, Rollback,
+    Allowed, BindingsQuery, FlowsQuery, LoadQuery, LoadReference, MemberChange, Packet, PrioritiesChange,
+    Rollback,
 };
 use crate::rules::{LoadedRule, Rules, Unloaded};
 use crate::status::{MemberStatus, PoolStatus, Pools, ReloadSummary, Status};
@@ -54,12 +56,13 @@ struct Answer {
 const JSON: &str = "application/json";
 
 /// Path parameters, each with what it is.
-const PARAMETERS: [(&str, &str); 5] = [
+const PARAMETERS: [(&str, &str); 6] = [
     ("pool", "Name of the pool."),
     ("address", "Address and port of the member."),
     ("virtual", "Name of the virtual."),
     ("rule", "Name of the rule in it."),
     ("id", "As the list of flows has it."),
+    ("key", "As the list of bindings has it, or what the application calls the session."),
 ];
 
 /// What a refusal's status says.
@@ -110,7 +113,7 @@ const fn answers<T: JsonSchema>(description: &'static str) -> Answer {
 }
 
 /// Everything that is served, in the order of the document.
-pub const OPERATIONS: [Operation; 18] = [
+pub const OPERATIONS: [Operation; 21] = [
     Operation::get("/v1/status", "status", "The state of everything.", answers::<Status>("The status.")),
     Operation::get("/v1/pools", "pools", "Pools and their members.", answers::<Pools>("The pools.")),
     Operation::change(
@@ -207,6 +210,33 @@ pub const OPERATIONS: [Operation; 18] = [
         &[400, 404, 409, 422, 500],
     )
     .takes::<Rollback>(false, "Without a body: the version that ran before."),
+    Operation {
+        query: Some(schema_of::<BindingsQuery>),
+        ..Operation::get(
+            "/v1/pools/{pool}/bindings",
+            "bindings",
+            "Bindings of clients to members of a pool.",
+            answers::<Bindings>("The bindings that match."),
+        )
+        .description("Those in Shunt's table: by source address, by session, and by a rule's key. Cookies are with the clients.")
+        .refuses(&[400, 404])
+    },
+    Operation::get(
+        "/v1/pools/{pool}/bindings/{key}",
+        "binding",
+        "The bindings of a key, one of each virtual or group that has it.",
+        answers::<Bindings>("The bindings."),
+    )
+    .refuses(&[400, 404]),
+    Operation::change(
+        "DELETE",
+        "/v1/pools/{pool}/bindings/{key}",
+        "deleteBinding",
+        "Deletes the bindings of a key.",
+        answers::<DeletedBindings>("The bindings are deleted."),
+        &[400, 404],
+    )
+    .description("The next request or flow of the client is bound anew. What is open stays with its member."),
     Operation {
         query: Some(schema_of::<FlowsQuery>),
         ..Operation::get(

@@ -65,6 +65,16 @@ pub struct Rollback {
     pub to: Option<u64>,
 }
 
+/// The query of a list of bindings. What is not asked for does not matter.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct BindingsQuery {
+    /// Address and port of the member.
+    pub member: Option<String>,
+    /// How many at most, from 1 to 10,000. Default 100.
+    pub limit: Option<usize>,
+}
+
 /// The query of a list of flows. What is not asked for does not matter.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]

@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::counts::{MemberCounts, VirtualCounts};
+use crate::counts::{BindingCounts, MemberCounts, VirtualCounts};
 use crate::packets::PacketStatus;
 use crate::rules::RuleStatus;
 
@@ -86,6 +86,7 @@ pub struct PoolStatus {
     pub members: Vec<MemberStatus>,
     /// Members that are written by name.
     pub names: Vec<NameStatus>,
+    pub persistence: PersistenceStatus,
 }
 
 /// A name that members are written with.
@@ -107,6 +108,14 @@ pub struct NameStatus {
     pub lookups: u64,
     /// Of these, those that lacked an answer or found nothing.
     pub lookups_failed: u64,
+}
+
+/// The table of bindings of a pool.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", default)]
+pub struct PersistenceStatus {
+    #[serde(flatten)]
+    pub counts: BindingCounts,
 }
 
 /// The members of a pool that have one priority.

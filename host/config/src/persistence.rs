@@ -166,7 +166,7 @@ enum Then {
 fn when_down(table: &mut Table<'_>) -> WhenDown {
     let then = table.or(
         "when-down",
-        "What becomes of requests, and of connections that TLS is passed through on, whose client is bound to a member that \
+        "What becomes of requests, and of relayed connections, whose client is bound to a member that \
          is down or disabled: `reselect` binds the client to another, `refuse` refuses them, with 503; `wait` holds them until \
          the member is up, for as long as `wait` says, and then refuses them.",
         one_of(&[("reselect", Then::Reselect), ("refuse", Then::Refuse), ("wait", Then::Wait)]),

@@ -3,12 +3,15 @@
 mod away;
 pub mod cookie;
 mod key;
+pub mod shown;
 mod source;
 mod table;
 mod tag;
+#[cfg(test)]
+mod tests;
 
 pub use away::is_away;
 pub use key::{Key, group_prefix, key_prefix};
 pub use source::Source;
-pub use table::{Bound, Counts, MAX_KEY, PersistenceTable};
+pub use table::{Bound, Counts, Listed, MAX_KEY, PersistenceTable};
 pub use tag::{MemberTag, TagKeys};

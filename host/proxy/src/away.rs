@@ -1,9 +1,12 @@
 //! Waiting for the member that a client is bound to.
 
+use std::rc::Rc;
 use std::time::Duration;
 
 use shunt_config::model::WhenDown;
 use tokio::time::{Instant, sleep};
+
+use crate::member::MemberView;
 
 /// How often it is looked whether the member serves again: less than a monitor's interval by far.
 const LOOK: Duration = Duration::from_millis(100);
@@ -12,6 +15,15 @@ const LOOK: Duration = Duration::from_millis(100);
 pub(crate) const RESELECTED: usize = 0;
 pub(crate) const REFUSED: usize = 1;
 pub(crate) const WAITED: usize = 2;
+
+/// What is next for a request or a connection.
+pub(crate) enum Next {
+    Member(Rc<MemberView>),
+    /// The member that its client is bound to does not serve, and the client has no other.
+    Away,
+    /// There is none left to choose.
+    None,
+}
 
 /// A request or a connection that may have to wait.
 pub(crate) struct Away {

@@ -79,6 +79,10 @@ fn families(status: &Status) -> Vec<Family> {
         of_members(status),
         counted("member", members),
         of_names(status),
+        counted(
+            "persistence",
+            status.pools.iter().map(|it| (label("pool", &it.name), &it.persistence.counts)),
+        ),
         counted("packet", packets().map(|it| (Vec::new(), &it.counts))),
         of_packets(status),
         counted("packet_virtual", packet_virtuals().map(|(labels, it)| (labels, &it.counts))),
@@ -344,8 +348,8 @@ mod tests {
     use serde::Serialize;
     use serde_json::Value;
     use shunt_api::counts::{
-        InterfaceCounts, MemberCounts, PacketCounts, PacketVirtualCounts, Sample, SnatCounts, SnatPoolCounts,
-        TrafficCounts, TranslatorCounts, VirtualCounts,
+        BindingCounts, InterfaceCounts, MemberCounts, PacketCounts, PacketVirtualCounts, Sample, SnatCounts,
+        SnatPoolCounts, TrafficCounts, TranslatorCounts, VirtualCounts,
     };
 
     use super::*;
@@ -403,6 +407,7 @@ mod tests {
         let check = Check { text: &text, book: &book, schemas: &document["components"]["schemas"] };
         check.rows::<VirtualCounts>("virtual", "VirtualStatus");
         check.rows::<MemberCounts>("member", "MemberStatus");
+        check.rows::<BindingCounts>("persistence", "PersistenceStatus");
         check.rows::<PacketCounts>("packet", "PacketStatus");
         check.rows::<PacketVirtualCounts>("packet_virtual", "PacketVirtualStatus");
         check.rows::<TrafficCounts>("packet_virtual", "PacketVirtualStatus");

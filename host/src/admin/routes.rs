@@ -14,11 +14,13 @@ use axum::http::{Method, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodRouter, delete, get, post, put};
 use http_body::Body;
+use shunt_api::bindings::{Bindings, DeletedBindings};
 use shunt_api::explain::Explained;
 use shunt_api::flows::{DeletedFlow, FlowDetails, Flows};
 use shunt_api::openapi;
 use shunt_api::requests::{
-    Allowed, FlowsQuery, LoadQuery, LoadReference, MemberChange, Packet, PrioritiesChange, Rollback,
+    Allowed, BindingsQuery, FlowsQuery, LoadQuery, LoadReference, MemberChange, Packet, PrioritiesChange,
+    Rollback,
 };
 use shunt_api::rules::{LoadedRule, Rules, Unloaded};
 use shunt_api::status::{MemberStatus, PoolStatus, Pools, ReloadSummary, Status};
@@ -62,6 +64,9 @@ fn routes() -> Vec<(Method, &'static str, MethodRouter<SharedControl>)> {
         (Method::PUT, "/v1/pools/{pool}/priorities", put(set_priorities)),
         (Method::DELETE, "/v1/pools/{pool}/priorities", delete(reset_priorities)),
         (Method::POST, "/v1/pools/{pool}/fail-back", post(fail_back)),
+        (Method::GET, "/v1/pools/{pool}/bindings", get(bindings)),
+        (Method::GET, "/v1/pools/{pool}/bindings/{key}", get(binding)),
+        (Method::DELETE, "/v1/pools/{pool}/bindings/{key}", delete(delete_binding)),
         (Method::GET, "/v1/rules", get(rules)),
         (
             Method::PUT,
@@ -232,19 +237,54 @@ async fn unload_rule(
     Ok(Json(Unloaded { name: shown, without: done.await?? }))
 }
 
-/// Flows that a list has where it is not said how many, and at most.
-const FLOWS: usize = 100;
-const MOST_FLOWS: usize = 10_000;
+async fn bindings(
+    State(control): State<SharedControl>,
+    path: Result<Path<String>, PathRejection>,
+    query: Result<Query<BindingsQuery>, QueryRejection>,
+) -> Answer<Bindings> {
+    let Path(pool) = path.map_err(|error| bad_request(error.body_text()))?;
+    let Query(BindingsQuery { member, limit }) = query.map_err(|error| bad_request(error.body_text()))?;
+    let limit = limit.unwrap_or(LISTED);
+    if !(1..=MOST_LISTED).contains(&limit) {
+        return Err(bad_request(format!("cannot list {limit} bindings"))
+            .help(format!("use a limit from 1 to {MOST_LISTED}")));
+    }
+    let help = "write an address and a port, such as 10.0.0.1:80";
+    let member = parsed(member, "a member's address", help)?;
+    Ok(Json(control.lock().await.bindings(&pool, member, limit)?))
+}
+
+async fn binding(
+    State(control): State<SharedControl>,
+    path: Result<Path<(String, String)>, PathRejection>,
+) -> Answer<Bindings> {
+    let Path((pool, key)) = path.map_err(|error| bad_request(error.body_text()))?;
+    Ok(Json(control.lock().await.binding(&pool, &key)?))
+}
+
+async fn delete_binding(
+    State(control): State<SharedControl>,
+    by: By,
+    path: Result<Path<(String, String)>, PathRejection>,
+) -> Answer<DeletedBindings> {
+    let Path((pool, key)) = path.map_err(|error| bad_request(error.body_text()))?;
+    let deleted = control.lock().await.delete_binding(&pool, &key, &actor(by))?;
+    Ok(Json(DeletedBindings { deleted }))
+}
+
+/// Flows or bindings that a list has where it is not said how many, and at most.
+const LISTED: usize = 100;
+const MOST_LISTED: usize = 10_000;
 
 async fn flows(
     State(control): State<SharedControl>,
     query: Result<Query<FlowsQuery>, QueryRejection>,
 ) -> Answer<Flows> {
     let Query(asked) = query.map_err(|error| bad_request(error.body_text()))?;
-    let limit = asked.limit.unwrap_or(FLOWS);
-    if !(1..=MOST_FLOWS).contains(&limit) {
+    let limit = asked.limit.unwrap_or(LISTED);
+    if !(1..=MOST_LISTED).contains(&limit) {
         return Err(bad_request(format!("cannot list {limit} flows"))
-            .help(format!("use a limit from 1 to {MOST_FLOWS}")));
+            .help(format!("use a limit from 1 to {MOST_LISTED}")));
     }
     let query = FlowQuery {
         virtual_name: asked.virtual_name,

@@ -1,8 +1,8 @@
 //! A status with something of everything in it, for tests.
 
 use shunt_api::counts::{
-    InterfaceCounts, MemberCounts, PacketCounts, PacketVirtualCounts, SnatCounts, SnatPoolCounts,
-    TrafficCounts, TranslatorCounts, VirtualCounts,
+    BindingCounts, InterfaceCounts, MemberCounts, PacketCounts, PacketVirtualCounts, SnatCounts,
+    SnatPoolCounts, TrafficCounts, TranslatorCounts, VirtualCounts,
 };
 use shunt_api::explain::{
     ConsideredStatus, Explained, LeavingStatus, RewriteStatus, RuleSaid, StageStatus, VerdictStatus,
@@ -14,8 +14,8 @@ use shunt_api::packets::{
 };
 use shunt_api::rules::{HookStatus, RuleStatus, RuleVersion, Signer, Times};
 use shunt_api::status::{
-    CertificateStatus, Difference, GroupStatus, MemberStatus, NameStatus, OnPathStatus, PoolStatus,
-    RevocationStatus, Status, VirtualStatus,
+    CertificateStatus, Difference, GroupStatus, MemberStatus, NameStatus, OnPathStatus, PersistenceStatus,
+    PoolStatus, RevocationStatus, Status, VirtualStatus,
 };
 
 pub(crate) fn status() -> Status {
@@ -60,6 +60,7 @@ pub(crate) fn status() -> Status {
                 requests: 1_234,
                 answers: [0, 1_200, 20, 9, 5],
                 errors: 4,
+                persistence_down: [3, 2, 1],
                 relays_idle: 3,
                 relay_milliseconds: 70_000,
                 http1_stalled: 2,
@@ -87,6 +88,15 @@ pub(crate) fn status() -> Status {
                 lookups: 17,
                 lookups_failed: 2,
             }],
+            persistence: PersistenceStatus {
+                counts: BindingCounts {
+                    entries: 40,
+                    hits: 900,
+                    misses: 60,
+                    expired: 20,
+                    ..BindingCounts::default()
+                },
+            },
         }],
         packets: Some(packets()),
     }

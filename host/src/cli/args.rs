@@ -102,6 +102,9 @@ pub(super) enum Command {
     /// List, show and delete flows of packet virtuals
     #[command(subcommand)]
     Flow(FlowCommand),
+    /// List, show and delete bindings of clients to members
+    #[command(subcommand)]
+    Persistence(PersistenceCommand),
     /// Trace how a packet would be handled, and why
     ///
     /// Shows each stage that such a packet would pass now, with what it finds, and for each member of
@@ -255,6 +258,35 @@ pub(super) enum MemberCommand {
     Enable(MemberName),
     /// Disable a member: it gets no clients
     Disable(MemberName),
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum PersistenceCommand {
+    /// List bindings of a pool: by source address, by session and by a rule's key; cookies are with the clients
+    List {
+        /// The pool's name
+        pool: String,
+        /// Only those to this member: 10.0.0.1:80
+        #[arg(long, value_name = "ADDRESS:PORT", value_parser = address_and_port)]
+        member: Option<SocketAddr>,
+        /// List at most so many
+        #[arg(long, default_value_t = 100, value_parser = number::<usize>)]
+        limit: usize,
+    },
+    /// Show the bindings of a key
+    Show {
+        /// The pool's name
+        pool: String,
+        /// As the list shows it, or what the application calls the session
+        key: String,
+    },
+    /// Delete the bindings of a key; its client is bound anew
+    Delete {
+        /// The pool's name
+        pool: String,
+        /// As the list shows it, or what the application calls the session
+        key: String,
+    },
 }
 
 #[derive(Debug, Subcommand)]

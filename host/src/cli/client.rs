@@ -58,8 +58,8 @@ impl Client {
     ///
     /// # Errors
     /// As `ask`.
-    pub(super) fn search(&self, path: &str, query: &[(&str, String)]) -> Result<Value, Failure> {
-        self.send(request(Method::GET, &[path], query, Body::None))
+    pub(super) fn search(&self, path: &[&str], query: &[(&str, String)]) -> Result<Value, Failure> {
+        self.send(request(Method::GET, path, query, Body::None))
     }
 
     /// Puts something at a path, with names and values of a query.

@@ -26,7 +26,7 @@ pub(super) fn list(filter: &FlowFilter, client: &Client, screen: &Screen) -> Res
         ("limit", Some(limit.to_string())),
     ];
     let query: Vec<_> = query.into_iter().filter_map(|(name, value)| Some((name, value?))).collect();
-    let answer = client.search("flows", &query)?;
+    let answer = client.search(&["flows"], &query)?;
     let flows: Flows = client.read(&answer)?;
     screen.show(&answer, |paint| listed(&flows, paint));
     Ok(())

@@ -16,6 +16,7 @@ mod log;
 mod member;
 mod pack;
 mod packet_status;
+mod persistence;
 mod reload;
 mod rule;
 mod rule_author;
@@ -85,6 +86,7 @@ fn dispatch(arguments: Arguments, screen: &Screen) -> Result<(), Failure> {
             FlowCommand::Show { id } => flow::show(id, client, screen),
             FlowCommand::Delete { id } => flow::delete(id, client, screen),
         },
+        Command::Persistence(command) => persistence::run(command, client, screen),
         Command::Explain(args) => explain::explain(&args, client, screen),
         Command::Doctor { config } => doctor::doctor(&config, socket, screen),
         Command::Pack(command) => pack::run(command, screen),

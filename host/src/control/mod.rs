@@ -8,6 +8,7 @@
 
 mod actor;
 mod apply;
+mod bindings;
 mod compile;
 mod cookie_keys;
 mod differences;

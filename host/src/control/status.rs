@@ -7,14 +7,15 @@ use shunt_api::counts::{MemberCounts, VirtualCounts};
 use shunt_api::packets::PacketStatus;
 use shunt_api::rules::{HookStatus, RuleStatus, RuleVersion, Signer, Times};
 use shunt_api::status::{
-    CertificateStatus, GroupStatus, MemberStatus, OnPathStatus, PoolStatus, RevocationStatus, Status,
-    VirtualStatus,
+    CertificateStatus, GroupStatus, MemberStatus, OnPathStatus, PersistenceStatus, PoolStatus,
+    RevocationStatus, Status, VirtualStatus,
 };
 
 use crate::control::Control;
 use shunt_rules::stats::{HookReading, bucket_bound};
 use shunt_rules::{FaultKind, Hook};
 
+use super::bindings;
 use super::history::{History, Version};
 use super::packs::Loaded;
 use super::rules::RuleName;
@@ -79,6 +80,7 @@ impl Control {
             groups: group_statuses(pool),
             members: pool.members.iter().map(|it| self.member_status(pool, it, packets)).collect(),
             names: pool.settings.names.iter().map(|it| self.names.status(&it.name)).collect(),
+            persistence: PersistenceStatus { counts: bindings::counts(pool) },
         }
     }
 

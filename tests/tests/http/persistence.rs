@@ -286,3 +286,74 @@ fn a_client_whose_member_is_down_is_refused_or_waits() {
     assert_eq!(waiting.answer().text(), first.text());
     assert_eq!(asked(&site, "/", &format!("Cookie: {sent}\r\n")).text(), first.text());
 }
+
+#[test]
+fn bindings_are_listed_shown_and_deleted() {
+    let (a, b) = (setting("a"), setting("b"));
+    let keys = "persistence = { session = { cookie = \"S\" } }";
+    let members = [&a, &b].map(|it| it.address());
+    let by_source = address::free();
+    let more = site::virtual_("plain", by_source, "web", "persistence = { source = true, group = \"shop\" }");
+    let site =
+        Site::configured(|at| site::config(at, keys, &format!("{more}{}", site::pool("web", "", &members))));
+    let shunt = |args: &[&str]| site.daemon.shunt(&[&["persistence"], args].concat());
+    assert_eq!(shunt(&["list", "web"]).good(), "no bindings\n");
+    let first = asked(&site, "/", "X-Set: Set-Cookie: S=secret\r\n");
+    let by_address = Client::connect(by_source).get("/").text();
+
+    let listed = shunt(&["list", "web", "-o", "json"]).json();
+    let listed = listed["bindings"].as_array().unwrap();
+    assert_eq!(listed.len(), 2);
+    let of = |of: &str| listed.iter().find(|it| it["of"] == of).unwrap();
+    let member = |name: &str| if name == "a" { members[0] } else { members[1] }.to_string();
+    assert_eq!(
+        (&of("group shop")["key"], &of("group shop")["member"]),
+        (&"127.0.0.1".into(), &member(&by_address).into())
+    );
+    let session = of("virtual web")["key"].as_str().unwrap();
+    assert!(session.starts_with("session:") && !session.contains("secret"), "{session}");
+    assert!(shunt(&["list", "web", "--limit", "1"]).good().contains("there are more"));
+    let others = shunt(&["list", "web", "-o", "json", "--member", &member(&first.text())]).json();
+    assert!(others["bindings"].as_array().unwrap().iter().all(|it| it["member"] == member(&first.text())));
+
+    for key in ["secret", session] {
+        let shown = shunt(&["show", "web", key, "-o", "json"]).json();
+        assert_eq!(shown["bindings"][0]["member"], member(&first.text()), "{key}");
+    }
+    let said = shunt(&["delete", "web", "secret"]).good();
+    assert_eq!(
+        said,
+        format!("{session} of virtual web is not bound to {} any more\n", member(&first.text()))
+    );
+    for args in [["show", "web", "secret"], ["delete", "web", "secret"], ["show", "wep", "127.0.0.1"]] {
+        assert_ne!(shunt(&args).code, Some(0), "{args:?}");
+    }
+    let counted = &site.daemon.status()["pools"][0]["persistence"];
+    assert_eq!((&counted["entries"], &counted["evicted"]), (&1.into(), &0.into()));
+}
+
+/// Reloads change members, weights and the balance, and each client stays where it is.
+#[test]
+fn bindings_outlive_many_reloads() {
+    let (a, b, c) = (setting("a"), setting("b"), setting("c"));
+    let keys = "persistence = { session = { cookie = \"S\" } }";
+    let (both, all) = ([&a, &b].map(|it| it.address()), [&a, &b, &c].map(|it| it.address()));
+    let at = address::free();
+    let configs = [
+        site::config(at, keys, &site::pool("web", "", &all)),
+        site::config(at, keys, &site::pool("web", "balance = \"least-connections\"", &both)),
+        site::config(at, keys, &site::pool("web", "keep-alive = \"1s\"", &both)),
+    ];
+    let site = Site { daemon: Daemon::start(&configs[2]), address: at };
+    let homes: Vec<_> = (0..4)
+        .map(|client| asked(&site, "/", &format!("X-Set: Set-Cookie: S={client}\r\n")).text())
+        .collect();
+    let mut clients: Vec<_> = homes.iter().map(|_| site.client()).collect();
+    for config in configs.iter().cycle().take(100) {
+        site.daemon.reload(config);
+        for (at, client) in clients.iter_mut().enumerate() {
+            let answer = client.ask(format!("GET / HTTP/1.1\r\nHost: h\r\nCookie: S={at}\r\n\r\n"));
+            assert_eq!(answer.text(), homes[at]);
+        }
+    }
+}

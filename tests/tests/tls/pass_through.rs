@@ -176,6 +176,36 @@ fn persistence_by_source_holds() {
 }
 
 #[test]
+fn a_client_whose_member_is_down_is_refused_or_waits() {
+    let hello = Hello::default().record();
+    let origins = [taking(hello.clone()), taking(hello.clone())];
+    for then in ["when-down = \"refuse\"", "when-down = \"wait\", wait = \"1m\""] {
+        let keys = format!("{KEYS}\npersistence = {{ source = true, {then} }}");
+        let site = Site::with(&keys, &[&origins[0], &origins[1]]);
+        let before = origins.each_ref().map(Origin::accepts);
+        let begin = || {
+            let mut client = site.client();
+            client.send(&hello);
+            client
+        };
+        assert_eq!(begin().exact(4), b"seen");
+        let after = origins.each_ref().map(Origin::accepts);
+        let home = usize::from(after[0] == before[0]);
+        let address = origins[home].address().to_string();
+        site.daemon.shunt(&["member", "disable", "web", &address]).good();
+        let mut away = begin();
+        if then.contains("refuse") {
+            // An alert, internal_error (RFC 8446 section 6.2).
+            assert_eq!(away.exact(7)[5..], [2, 80]);
+        }
+        site.daemon.shunt(&["member", "enable", "web", &address]).good();
+        let mut served = if then.contains("refuse") { begin() } else { away };
+        assert_eq!(served.exact(4), b"seen");
+        assert_eq!(origins[1 - home].accepts(), after[1 - home], "{then}");
+    }
+}
+
+#[test]
 fn rules_are_told_how_each_connection_ended() {
     let hello = Hello { name: Some("a.example"), ..Hello::default() }.record();
     let length = hello.len();

@@ -30,7 +30,7 @@ const SAMPLE: usize = 8;
 /// ago among a few. There is no timer: each new key sweeps a little.
 ///
 /// No lock of the map is held while another is taken or when a call returns, and no caller's code
-/// runs under one except `keep` of [`bind`](Self::bind).
+/// runs under one except `keep` of [`bind`](Self::bind) and `want` of [`list`](Self::list).
 pub struct PersistenceTable<V> {
     entries: DashMap<Arc<[u8]>, Record<V>, Keyed>,
     /// Every key of `entries` stands here (one that was forgotten may too, until it is looked at), and
@@ -53,6 +53,17 @@ pub enum Bound<V> {
     /// It is not bound: the key is too long, or the table is full of entries that others use right
     /// now. The choice that was offered serves this once.
     Not(V),
+}
+
+/// An entry at one moment; times in milliseconds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Listed<V> {
+    pub key: Arc<[u8]>,
+    pub value: V,
+    /// Since its last use.
+    pub idle: u64,
+    /// Until it is forgotten if it is not used.
+    pub expires_in: u64,
 }
 
 /// Counts over the life of the table.
@@ -140,6 +151,30 @@ impl<V: Clone> PersistenceTable<V> {
         }
         self.with_ring(|ring| ring.push_back(key));
         Bound::Now(choice)
+    }
+
+    /// Some of the entries that have not expired and that `want` takes, `most` at most, and whether there are more. In no
+    /// order. `want` must not call this table.
+    #[must_use]
+    pub fn list(&self, now: u64, most: usize, want: impl Fn(&[u8], &V) -> bool) -> (Vec<Listed<V>>, bool) {
+        let mut listed = Vec::new();
+        for entry in &self.entries {
+            let record = entry.value();
+            if record.is_expired(now) || !want(entry.key(), &record.value) {
+                continue;
+            }
+            if listed.len() == most {
+                return (listed, true);
+            }
+            let idle = now.saturating_sub(record.used.load(Relaxed));
+            listed.push(Listed {
+                key: Arc::clone(entry.key()),
+                value: record.value.clone(),
+                idle,
+                expires_in: record.timeout.saturating_sub(idle),
+            });
+        }
+        (listed, false)
     }
 
     /// Forgets a key; true if it was there.

@@ -4,10 +4,11 @@ use std::io;
 use std::net::SocketAddr;
 use std::rc::Rc;
 
+use shunt_config::model::WhenDown;
 use shunt_config::persistence::PersistBy;
 use shunt_engine::balance::Ends;
 use shunt_engine::balance::choose::{Ask, Bind};
-use shunt_engine::persistence::Key;
+use shunt_engine::persistence::{Key, is_away};
 use shunt_runtime::clock;
 use shunt_runtime::tls::members::NoTls;
 use thiserror::Error;
@@ -15,6 +16,7 @@ use tokio::io::AsyncWriteExt;
 use tokio::time::timeout;
 
 use super::Inner;
+use crate::away::{Away, Next, REFUSED, RESELECTED, WAITED};
 use crate::connection::Connection;
 use crate::member::MemberView;
 use crate::proxy_protocol;
@@ -42,12 +44,29 @@ pub(super) async fn connect(
 ) -> Option<(Rc<MemberView>, ServerStream)> {
     let pool = connection.route.pool.as_ref().or(view.pool.as_ref())?;
     let mut tried = Vec::new();
+    let mut away = Away::new(view.when_down());
     while tried.len() < MOST_ATTEMPTS {
-        let member = choose(view, pool, connection, &tried)?;
+        let member = match choose(view, pool, connection, &tried) {
+            Next::Member(member) => member,
+            Next::Away => {
+                let Some(until) = away.until() else {
+                    view.counters.persistence_down[REFUSED].add(1);
+                    return None;
+                };
+                Away::wait(until).await;
+                // It may take a connection now.
+                tried.clear();
+                continue;
+            }
+            Next::None => return None,
+        };
         let within = view.virtual_.settings.timeouts.connect;
         match timeout(within, open(&member, connection, inner)).await {
             Ok(Ok(stream)) => {
                 member.counters.connects.add(1);
+                if away.has_waited() {
+                    view.counters.persistence_down[WAITED].add(1);
+                }
                 return Some((member, stream));
             }
             failed => {
@@ -91,12 +110,7 @@ async fn open(
 }
 
 /// The member that is next: by what a rule says of the client, else by its address where that is configured.
-fn choose(
-    view: &VirtualView,
-    pool: &PoolView,
-    connection: &Connection,
-    tried: &[SocketAddr],
-) -> Option<Rc<MemberView>> {
+fn choose(view: &VirtualView, pool: &PoolView, connection: &Connection, tried: &[SocketAddr]) -> Next {
     let (flow, route) = (&connection.flow, &connection.route);
     let settings = view.virtual_.settings.persistence.as_ref();
     let configured = settings.and_then(|it| it.timeout).and_then(|it| u64::try_from(it.as_millis()).ok());
@@ -121,5 +135,13 @@ fn choose(
         groups: pool.ranked(),
         is_mid_stream: false,
     };
-    pool.choose(tried, &ask).ok().map(|(_, member)| Rc::clone(member))
+    let is_away = is_away(&ask, &pool.untried(tried));
+    if is_away && view.when_down() != WhenDown::Reselect {
+        return Next::Away;
+    }
+    let Ok((_, member)) = pool.choose(tried, &ask) else { return Next::None };
+    if is_away {
+        view.counters.persistence_down[RESELECTED].add(1);
+    }
+    Next::Member(Rc::clone(member))
 }

@@ -244,3 +244,22 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn what_is_bound_is_listed() {
+    let table = PersistenceTable::new(8, [1, 2]);
+    for (key, member, now) in [(b"a", 1, 0), (b"b", 2, 5), (b"c", 1, 9)] {
+        table.bind(key, member, 10, now, |_| true);
+    }
+    let list = |now, most, member| {
+        let (mut listed, more) = table.list(now, most, |_, of| member == 0 || *of == member);
+        listed.sort_by_key(|it| it.idle);
+        let shown = listed.iter().map(|it| (it.key[0], it.value, it.idle, it.expires_in)).collect::<Vec<_>>();
+        (shown, more)
+    };
+    assert_eq!(list(9, 3, 0), (vec![(b'c', 1, 0, 10), (b'b', 2, 4, 6), (b'a', 1, 9, 1)], false));
+    assert_eq!(list(9, 3, 2), (vec![(b'b', 2, 4, 6)], false));
+    assert_eq!(list(10, 3, 1), (vec![(b'c', 1, 1, 9)], false), "the first has expired");
+    let (some, more) = list(9, 2, 0);
+    assert_eq!((some.len(), more), (2, true));
+}

@@ -9,12 +9,11 @@ use shunt_rules::{ConnectCause, ConnectFailure, MemberFailure};
 use shunt_wire::authority::split_port;
 use tokio::time::Instant;
 
-use crate::away::{Away, REFUSED, WAITED};
+use crate::away::{Away, Next, REFUSED, WAITED};
 use crate::deadline::Waiting;
 use crate::http::body::RequestBody;
 use crate::http::fields::asks_for_websocket;
 use crate::http::member::{ConnectError, Lease, Upgrade, Want};
-use crate::http::phases::persist::Next;
 use crate::http::phases::rules::AfterFailure;
 use crate::http::phases::{Stop, Transaction};
 use crate::http::problem::Problem;

@@ -16,7 +16,7 @@ use shunt_engine::balance::choose::{Ask, Bind};
 use shunt_engine::persistence::{Key, is_away};
 use shunt_runtime::clock;
 
-use crate::away::RESELECTED;
+use crate::away::{Next, RESELECTED};
 use crate::http::phases::Transaction;
 use crate::http::problem::Problem;
 use crate::member::MemberView;
@@ -36,15 +36,6 @@ enum Known<'a> {
 /// A kind of persistence: how it knows a client.
 trait Recognise {
     fn recognise(&self, request: &Transaction, pool: &PoolView) -> Known<'_>;
-}
-
-/// What is next for a request.
-pub(super) enum Next {
-    Member(Rc<MemberView>),
-    /// The member that its client is bound to does not serve, and the client has no other.
-    Away,
-    /// There is none left to choose.
-    None,
 }
 
 impl Transaction {
