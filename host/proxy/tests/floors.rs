@@ -5,10 +5,10 @@
 use std::fs;
 use std::path::Path;
 
-/// Files beside the folders of the protocols in which one line names HTTP: `lib.rs` has it as a module, the worker
-/// gives it to listeners, a member has a field for what is kept of it, and a connection one for that and one for what
+/// Files beside the folders of the protocols in which one line names HTTP: `lib.rs` has it as a module, `protocol.rs`
+/// gives connections to it, a member has a field for what is kept of it, and a connection one for that and one for what
 /// requests say of the client.
-const WITH_HTTP: [&str; 5] = ["connection.rs", "connection.rs", "lib.rs", "member.rs", "worker.rs"];
+const WITH_HTTP: [&str; 5] = ["connection.rs", "connection.rs", "lib.rs", "member.rs", "protocol.rs"];
 
 #[test]
 fn listeners_know_no_http() {
