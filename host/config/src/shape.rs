@@ -1,24 +1,22 @@
 //! The shapes that values have. A shape reads a value and describes itself; the description is
 //! what error messages, the reference and the schema say, so they cannot differ.
 
-use std::net::{IpAddr, SocketAddr};
+mod texts;
+
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use regex_lite::Regex;
-use shunt_engine::balance::groups::FailBack;
-use shunt_engine::network::Prefix;
 use toml::de::DeValue;
 
-use super::monitors::Target;
-use super::names::{self, MemberAt};
 use super::reference::Type;
 use super::report::{Cause, KeyPath, Refusal};
 use super::suggest::{nearest, or_list, quoted};
 use super::text;
 use super::units::{DURATION, SIZE, Units, milliseconds};
 use super::walk::{At, Kind, Named, NamedFile, Reference, Walk};
+
+pub(super) use texts::*;
 
 /// What may be written for a key, and what it means.
 pub(super) trait Shape {
@@ -129,172 +127,6 @@ impl<T> Written for Text<T> {
     }
 }
 
-/// The name of something of ours: letters, digits, `.`, `_`, `-`, at most 64.
-pub(super) fn name() -> Text<String> {
-    let what = Type::Text { what: "a name", pattern: Some(text::NAME_PATTERN) };
-    Text { what, parse: text::name, write: String::clone }
-}
-
-/// Address and port to listen on.
-pub(super) fn listen_address() -> Text<SocketAddr> {
-    let what = Type::Text { what: "an address and port", pattern: None };
-    Text { what, parse: text::listen_address, write: SocketAddr::to_string }
-}
-
-/// Where members are: address and port, or a name that stands for such.
-pub(super) fn member_at() -> Text<MemberAt> {
-    let what =
-        Type::Text { what: "an address and port, a name and port, or the name of a service", pattern: None };
-    Text { what, parse: names::member_at, write: MemberAt::to_string }
-}
-
-/// A server of DNS.
-pub(super) fn dns_server() -> Text<SocketAddr> {
-    let what = Type::Text { what: "an IP address, with a port where it is not 53", pattern: None };
-    Text { what, parse: names::dns_server, write: SocketAddr::to_string }
-}
-
-/// When higher priority groups are used again.
-pub(super) fn fail_back() -> Text<FailBack> {
-    let what = Type::Text { what: "`immediate`, `manual` or a duration", pattern: None };
-    let write = |fail_back: &FailBack| match fail_back {
-        FailBack::Immediate => "immediate".to_owned(),
-        FailBack::Manual => "manual".to_owned(),
-        FailBack::After(time) => DURATION.show(*time),
-    };
-    Text { what, parse: text::fail_back, write }
-}
-
-/// A cookie's name.
-pub(super) fn cookie() -> Text<String> {
-    let what = Type::Text { what: "the name of a cookie", pattern: Some(text::COOKIE_PATTERN) };
-    Text { what, parse: text::cookie, write: String::clone }
-}
-
-/// The name of a header field.
-pub(super) fn header_field() -> Text<String> {
-    let what = Type::Text { what: "the name of a header field", pattern: Some(text::COOKIE_PATTERN) };
-    Text { what, parse: text::header_field, write: String::clone }
-}
-
-/// The path of a cookie.
-pub(super) fn cookie_path() -> Text<String> {
-    let what = Type::Text { what: "a path that begins with `/`", pattern: Some("^/") };
-    Text { what, parse: text::cookie_path, write: String::clone }
-}
-
-/// A parameter of a URL.
-pub(super) fn parameter() -> Text<String> {
-    let what = Type::Text { what: "the name of a parameter", pattern: None };
-    Text { what, parse: text::parameter, write: String::clone }
-}
-
-/// Path and query of a request.
-pub(super) fn request_path() -> Text<String> {
-    let what = Type::Text { what: "a path that begins with `/`", pattern: Some("^/") };
-    Text { what, parse: text::request_path, write: String::clone }
-}
-
-/// What a Host field may hold.
-pub(super) fn host() -> Text<String> {
-    let what = Type::Text { what: "a host name, with a port where it needs one", pattern: None };
-    Text { what, parse: text::host, write: String::clone }
-}
-
-/// A registry of packs.
-pub(super) fn registry() -> Text<String> {
-    let what = Type::Text { what: "the host of a registry, with its port if that is not 443", pattern: None };
-    Text { what, parse: text::registry, write: String::clone }
-}
-
-/// What a server is called in TLS.
-pub(super) fn server_name() -> Text<String> {
-    let what = Type::Text { what: "the name of a server", pattern: None };
-    Text { what, parse: text::server_name, write: String::clone }
-}
-
-/// The same, or all names with one more label.
-pub(super) fn server_pattern() -> Text<String> {
-    let what = Type::Text { what: "the name of a server, or `*.` and a name", pattern: None };
-    Text { what, parse: text::server_pattern, write: String::clone }
-}
-
-/// The name of a network interface.
-pub(super) fn interface() -> Text<String> {
-    let what = Type::Text { what: "the name of an interface", pattern: Some(text::INTERFACE_PATTERN) };
-    Text { what, parse: text::interface, write: String::clone }
-}
-
-/// An IP address, or the first and the last of some.
-pub(super) fn addresses() -> Text<RangeInclusive<IpAddr>> {
-    let what = Type::Text { what: "an IP address, or the first and the last of several", pattern: None };
-    Text { what, parse: text::addresses, write: |range| format!("{}-{}", range.start(), range.end()) }
-}
-
-/// An address that Shunt alone is to have.
-pub(super) fn own_address() -> Text<IpAddr> {
-    let what = Type::Text { what: "an IP address", pattern: None };
-    Text { what, parse: text::own_address, write: IpAddr::to_string }
-}
-
-/// An address of this host to send from.
-pub(super) fn source_address() -> Text<IpAddr> {
-    let what = Type::Text { what: "an IP address of this host", pattern: None };
-    Text { what, parse: text::source_address, write: IpAddr::to_string }
-}
-
-/// Where a probe goes beyond a member.
-pub(super) fn target() -> Text<Target> {
-    let what = Type::Text { what: "an address, with a port where it needs one", pattern: None };
-    let write = |target: &Target| match target.port {
-        Some(port) => SocketAddr::new(target.address, port).to_string(),
-        None => target.address.to_string(),
-    };
-    Text { what, parse: text::target, write }
-}
-
-/// What a datagram holds.
-pub(super) fn datagram() -> Text<String> {
-    let what = Type::Text { what: "text of 1 to 1024 bytes", pattern: None };
-    Text { what, parse: text::datagram, write: String::clone }
-}
-
-/// Text of at least one byte and at most `MOST`.
-pub(super) fn text_up_to<const MOST: usize>() -> Text<String> {
-    Text {
-        what: Type::Text { what: "text", pattern: None },
-        parse: text::up_to::<MOST>,
-        write: String::clone,
-    }
-}
-
-/// The value of a field of HTTP.
-pub(super) fn field_value() -> Text<String> {
-    let what = Type::Text { what: "the value of a field", pattern: None };
-    Text { what, parse: text::field_value, write: String::clone }
-}
-
-/// A method of HTTP.
-pub(super) fn method() -> Text<String> {
-    let what = Type::Text { what: "a method", pattern: Some("^[A-Z]+$") };
-    Text { what, parse: text::method, write: String::clone }
-}
-
-/// The name of a user of a database.
-pub(super) fn user() -> Text<String> {
-    Text {
-        what: Type::Text { what: "the name of a user", pattern: None },
-        parse: text::user,
-        write: String::clone,
-    }
-}
-
-/// A regular expression.
-pub(super) fn pattern() -> Text<Regex> {
-    let what = Type::Text { what: "a regular expression", pattern: None };
-    Text { what, parse: text::regex, write: |regex| regex.as_str().to_owned() }
-}
-
 /// A status of HTTP, or the first and the last of several.
 pub(super) struct Statuses;
 
@@ -340,18 +172,6 @@ impl Written for Statuses {
             false => format!("\"{}-{}\"", range.start(), range.end()),
         }
     }
-}
-
-/// A prefix of addresses, or one address.
-pub(super) fn prefix() -> Text<Prefix> {
-    let what = Type::Text { what: "a prefix of IP addresses", pattern: None };
-    Text { what, parse: text::prefix, write: Prefix::to_string }
-}
-
-/// A port, or the first and the last of some.
-pub(super) fn ports() -> Text<RangeInclusive<u16>> {
-    let what = Type::Text { what: "the first and the last port", pattern: Some(text::PORTS_PATTERN) };
-    Text { what, parse: text::ports, write: |range| format!("{}-{}", range.start(), range.end()) }
 }
 
 /// The name of a pool or a SNAT pool, which must be there.
