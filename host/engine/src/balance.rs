@@ -3,11 +3,9 @@
 //! A balance is a file beside this one and a row in the table below; nothing else lists them.
 
 pub mod choose;
-mod cookie_hash;
 mod destination_hash;
 mod fastest;
 pub mod groups;
-mod header_hash;
 mod keyed;
 mod least_connections;
 mod least_response_time;
@@ -71,7 +69,7 @@ pub struct Candidate {
     pub active: u32,
     /// What the balance asks for with [`Balance::time`], in microseconds; 0 where that is not known, or not asked.
     pub time: u32,
-    /// How often the member [came](crate::member::MemberState::came).
+    /// How often the member [came](crate::member::MemberState::came), where those that come start slowly; else 0.
     pub came: u32,
 }
 
@@ -294,9 +292,9 @@ balances! {
     /// By the URL of a request: equal URLs, equal members.
     "url-hash" => UrlHash(url_hash::UrlHash);
     /// By a header field of a request; without it, weighted turns.
-    "header-hash" ["header field"] => HeaderHash(header_hash::HeaderHash);
+    "header-hash" ["header field"] => HeaderHash(keyed::KeyOrTurn);
     /// By a cookie of a request; without it, weighted turns.
-    "cookie-hash" ["cookie"] => CookieHash(cookie_hash::CookieHash);
+    "cookie-hash" ["cookie"] => CookieHash(keyed::KeyOrTurn);
 }
 
 /// Chooses members of one pool for one worker. It never allocates while the number of members stays.

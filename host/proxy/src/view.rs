@@ -314,7 +314,7 @@ impl Members for Untried<'_> {
                 Some(Time::Answer) => member.state.response_time().at(self.now),
                 Some(Time::Probe) => member.state.probe_time(),
             },
-            came: member.state.came(),
+            came: self.pool.pool.settings.slow_start.map_or(0, |_| member.state.came()),
         })
     }
 

@@ -93,7 +93,7 @@ pub(super) enum Command {
     /// Build, inspect, compare, sign and verify packs, and push them to registries, without a daemon
     #[command(subcommand)]
     Pack(PackCommand),
-    /// Show pools
+    /// Show pools, and say which of their members come first
     #[command(subcommand)]
     Pool(PoolCommand),
     /// Drain, disable and enable members of pools

@@ -1,7 +1,8 @@
-//! A key of a request, for requests that may not have it.
+//! By a key of a request, for requests that may not have it: a header field, such as one that says which customer asks, or
+//! a cookie, such as the session that an application gives its clients. The balances differ in what is the key alone.
 
 use super::weighted_round_robin::Turns;
-use super::{Ends, Kind, Members, rendezvous};
+use super::{Ends, Kind, Members, Needs, rendezvous};
 
 /// Equal keys go to equal members; requests without a key take weighted turns, for else one member would get all of
 /// them.
@@ -9,6 +10,8 @@ use super::{Ends, Kind, Members, rendezvous};
 pub(super) struct KeyOrTurn(Turns);
 
 impl Kind for KeyOrTurn {
+    const NEEDS: Needs = Needs::Requests;
+
     fn new(ahead: usize) -> Self {
         Self(Turns::new(ahead))
     }
@@ -36,39 +39,26 @@ impl Kind for KeyOrTurn {
     }
 }
 
-/// A balance of its own that does the same by what it asks for of requests.
-macro_rules! keyed {
-    ($kind:ident) => {
-        #[derive(Clone, Debug)]
-        pub(super) struct $kind($crate::balance::keyed::KeyOrTurn);
+#[cfg(test)]
+mod tests {
+    use super::super::tests::{Pool, ends, weighted};
+    use super::super::{Balance, Ends, Selector};
 
-        impl $crate::balance::Kind for $kind {
-            const NEEDS: $crate::balance::Needs = $crate::balance::Needs::Requests;
-
-            fn new(ahead: usize) -> Self {
-                Self($crate::balance::Kind::new(ahead))
+    #[test]
+    fn equal_keys_go_to_equal_members_and_none_take_turns() {
+        let members = [weighted(1), weighted(1), weighted(2)];
+        let pick = |selector: &mut Selector, key| {
+            selector.pick(&Ends { key, ..ends(1, 1) }, &Pool(&members)).unwrap()
+        };
+        for balance in [Balance::HeaderHash, Balance::CookieHash] {
+            let mut selectors = [0, 1].map(|ahead| Selector::new(balance, ahead));
+            for key in 0..100 {
+                let [one, other] = selectors.each_mut().map(|selector| pick(selector, Some(key)));
+                assert_eq!(one, other);
             }
-
-            fn pick(
-                &mut self,
-                ends: &$crate::balance::Ends,
-                members: &impl $crate::balance::Members,
-            ) -> Option<usize> {
-                self.0.pick(ends, members)
-            }
-
-            fn key(ends: &$crate::balance::Ends) -> Option<u64> {
-                ends.key
-            }
-
-            fn owed(&self) -> Vec<i64> {
-                self.0.owed()
-            }
-
-            fn resume(&mut self, owed: &[i64], arrives: &[bool]) {
-                self.0.resume(owed, arrives);
-            }
+            let mut taken = [0; 3];
+            (0..40).for_each(|_| taken[pick(&mut selectors[0], None)] += 1);
+            assert_eq!(taken, [10, 10, 20]);
         }
-    };
+    }
 }
-pub(super) use keyed;

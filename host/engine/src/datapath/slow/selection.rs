@@ -112,7 +112,7 @@ impl Members for Among<'_> {
                     Some(Time::Probe) => state.probe_time(),
                     Some(Time::Answer) | None => 0,
                 },
-                came: state.came(),
+                came: self.pool.slow_start.map_or(0, |_| state.came()),
             }
         })
     }
