@@ -1,6 +1,7 @@
 //! Kinds of monitors. Each is a file beside this one, with its keys and what they say, and a row in the table below;
 //! how it asks is in the file of the same name of the daemon's monitors.
 
+mod agent;
 mod dns;
 mod exec;
 mod expected;
@@ -19,6 +20,7 @@ use shunt_engine::datapath::Transport;
 
 use super::walk::Table;
 
+pub use agent::Agent;
 pub use dns::{CODES as DNS_CODES, Dns};
 pub use exec::Exec;
 pub use expected::Expected;
@@ -134,4 +136,6 @@ monitors! {
     Ping;
     /// `exec = ["/path", …]`: a program must succeed.
     Exec;
+    /// `agent = { port = … }`: an agent of the member says how it is.
+    Agent;
 }

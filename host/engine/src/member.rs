@@ -27,7 +27,7 @@ pub struct MemberState {
 }
 
 /// What the operator wants of a member.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 #[repr(u8)]
 pub enum Admin {
     #[default]
@@ -119,11 +119,7 @@ impl MemberState {
 
     #[must_use]
     pub fn admin(&self) -> Admin {
-        match self.whole().standing.admin.load(Relaxed) {
-            0 => Admin::Enabled,
-            1 => Admin::Draining,
-            _ => Admin::Disabled,
-        }
+        Admin::of(self.whole().standing.admin.load(Relaxed))
     }
 
     pub fn set_admin(&self, admin: Admin) {
@@ -134,16 +130,47 @@ impl MemberState {
         }
     }
 
+    /// What it wants of itself, as its agent says.
+    #[must_use]
+    pub fn agent(&self) -> Admin {
+        Admin::of(self.whole().standing.agent.load(Relaxed))
+    }
+
+    pub fn set_agent(&self, agent: Admin) {
+        self.whole().standing.agent.store(agent as u8, Relaxed);
+    }
+
+    /// What the operator and its agent leave of it together.
+    #[must_use]
+    pub fn limits(&self) -> Admin {
+        self.admin().max(self.agent())
+    }
+
+    /// Its weight, of which its agent may take a part: at least 1 as long as that leaves anything.
+    #[must_use]
+    pub fn weight(&self, configured: u32) -> u32 {
+        match self.whole().standing.withheld.load(Relaxed) {
+            0 => configured,
+            withheld @ 1..100 => (configured * (100 - u32::from(withheld)) / 100).max(configured.min(1)),
+            _ => 0,
+        }
+    }
+
+    /// Its agent leaves it so many percent of its weight, at most 100.
+    pub fn set_share(&self, percent: u8) {
+        self.whole().standing.withheld.store(100 - percent.min(100), Relaxed);
+    }
+
     /// May it be chosen for a client that is not bound to it?
     #[must_use]
     pub fn usable_for_new(&self) -> bool {
-        self.is_up() && self.admin() == Admin::Enabled
+        self.is_up() && self.limits() == Admin::Enabled
     }
 
     /// May a client that is bound to it continue? Also while it drains.
     #[must_use]
     pub fn usable_for_persistent(&self) -> bool {
-        self.is_up() && self.admin() != Admin::Disabled
+        self.is_up() && self.limits() != Admin::Disabled
     }
 
     /// Its priority: the operator's, else as configured.
@@ -215,6 +242,14 @@ impl Drop for Active {
 }
 
 impl Admin {
+    const fn of(number: u8) -> Admin {
+        match number {
+            0 => Admin::Enabled,
+            1 => Admin::Draining,
+            _ => Admin::Disabled,
+        }
+    }
+
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -254,6 +289,10 @@ struct Standing {
     /// [`UP`], [`DOWN`], or of a view [`AS_A_WHOLE`].
     side: AtomicU8,
     admin: AtomicU8,
+    /// As `admin`, by its agent.
+    agent: AtomicU8,
+    /// How many percent of its weight its agent takes away.
+    withheld: AtomicU8,
     /// A [`Priority`], with [`SET`] where it is the operator's.
     priority: AtomicU32,
     came: AtomicU32,
@@ -408,5 +447,24 @@ mod tests {
     fn counters_have_a_line_of_their_own() {
         assert_eq!(size_of::<MemberState>(), 256);
         assert_eq!(align_of::<MemberState>(), 128);
+    }
+
+    #[test]
+    fn an_agent_takes_of_a_member_what_the_operator_leaves() {
+        let member = MemberState::new();
+        member.set_agent(Admin::Draining);
+        assert!(!member.usable_for_new() && member.usable_for_persistent());
+        assert_eq!(member.admin(), Admin::Enabled, "the operator's will is another thing");
+        member.set_admin(Admin::Disabled);
+        member.set_agent(Admin::Enabled);
+        assert!(!member.usable_for_persistent());
+        let weights = |percent| {
+            member.set_share(percent);
+            [0, 1, 10, 256].map(|weight| member.weight(weight))
+        };
+        assert_eq!(weights(100), [0, 1, 10, 256]);
+        assert_eq!(weights(50), [0, 1, 5, 128]);
+        assert_eq!(weights(1), [0, 1, 1, 2]);
+        assert_eq!(weights(0), [0; 4]);
     }
 }

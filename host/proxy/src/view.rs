@@ -307,7 +307,7 @@ impl Members for Untried<'_> {
     fn candidate(&self, place: usize) -> Candidate {
         self.pool.members.get(place).map_or_else(Candidate::default, |member| Candidate {
             usable: member.state.usable_for_new() && !self.is_tried(member),
-            weight: member.weight,
+            weight: member.state.weight(member.weight),
             active: member.state.active(),
             time: match self.pool.time {
                 None => 0,
@@ -338,6 +338,6 @@ impl Members for Untried<'_> {
     /// Also one that this request has tried: groups are for all.
     fn is_available(&self, place: usize) -> bool {
         let member = self.pool.members.get(place);
-        member.is_some_and(|member| member.state.usable_for_new() && member.weight > 0)
+        member.is_some_and(|member| member.state.usable_for_new() && member.state.weight(member.weight) > 0)
     }
 }

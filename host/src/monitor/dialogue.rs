@@ -51,7 +51,7 @@ pub(super) struct Dialogue {
 }
 
 /// The coarseness of timers, twice.
-const MARGIN: Duration = Duration::from_millis(2);
+pub(super) const MARGIN: Duration = Duration::from_millis(2);
 
 impl Dialogue {
     /// Connects, with TLS where the pool has it.

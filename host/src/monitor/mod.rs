@@ -8,6 +8,7 @@
 //! packet virtual with `probe-from` it is watched on the service path as well (`on_path`), where the result is
 //! that virtual's alone.
 
+mod agent;
 mod dialogue;
 mod dns;
 mod exec;
@@ -30,14 +31,14 @@ use std::collections::{HashMap, HashSet};
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use shunt_engine::member::MemberState;
+use shunt_engine::member::{Admin, MemberState};
 use shunt_rules::OnFault;
 use tokio::task::JoinHandle;
 
 use on_path::ServicePath;
 use probe::Probe;
 use shunt_config::model::{self, ProxyVersion};
-use shunt_config::monitors::Monitor;
+use shunt_config::monitors::{self, Monitor};
 use shunt_packets::Probes;
 use shunt_runtime::tls::members::ToMember;
 use shunt_runtime::{Member, Pool, Snapshot};
@@ -124,6 +125,11 @@ impl Monitors {
                     let (pool, member) = (pool.settings.name.clone(), member.settings.address);
                     Key { on_path_of, pool, member }
                 };
+                let is_agent = |monitor: &Monitor| matches!(monitor.probe, monitors::Probe::Agent(_));
+                if !pool.settings.monitors.iter().any(is_agent) {
+                    member.state.set_agent(Admin::Enabled);
+                    member.state.set_share(100);
+                }
                 if pool.settings.monitors.is_empty() {
                     member.state.set_up(true);
                     continue;

@@ -82,17 +82,19 @@ pub(super) struct Good {
     pub(super) said: Cow<'static, str>,
     /// What will be a trouble later.
     pub(super) warning: Option<String>,
+    /// What an agent says beside that.
+    pub(super) agent: Option<super::agent::Said>,
 }
 
 impl From<&'static str> for Good {
     fn from(said: &'static str) -> Good {
-        Good { said: said.into(), warning: None }
+        Good { said: said.into(), warning: None, agent: None }
     }
 }
 
 impl From<String> for Good {
     fn from(said: String) -> Good {
-        Good { said: said.into(), warning: None }
+        Good { said: said.into(), warning: None, agent: None }
     }
 }
 
@@ -119,6 +121,8 @@ pub(super) enum Failure {
     Sip(#[from] super::sip::Failure),
     #[error(transparent)]
     Grpc(#[from] super::grpc::Failure),
+    #[error(transparent)]
+    Agent(#[from] super::agent::Failure),
     #[error(transparent)]
     Exec(#[from] super::exec::Failure),
     /// It failed on the service path, and this is why.
@@ -166,6 +170,7 @@ impl Probe {
             monitors::Probe::Udp(udp) => udp.ask(probing).await,
             monitors::Probe::Dns(dns) => dns.ask(probing).await,
             monitors::Probe::Sip(sip) => sip.ask(probing).await,
+            monitors::Probe::Agent(agent) => agent.ask(probing).await,
             monitors::Probe::Exec(exec) => exec.ask(probing).await,
             monitors::Probe::Ping(ping) => ping.ask(probing).await,
         }
@@ -226,6 +231,8 @@ impl Failure {
                 matches!(error.kind(), io::ErrorKind::AddrNotAvailable | io::ErrorKind::OutOfMemory)
                     || error.raw_os_error().is_some_and(|code| NO_FILES.contains(&code))
             }
+            // Whether the member serves is a matter of other monitors.
+            Failure::Agent(super::agent::Failure::Silent(_) | super::agent::Failure::Foreign(_)) => true,
             Failure::NotForwarded(_) | Failure::Exec(super::exec::Failure::NotRun { .. }) => true,
             _ => false,
         }

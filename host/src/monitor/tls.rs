@@ -44,7 +44,7 @@ fn judged(shown: Shown, warn_before: Duration, now: i64) -> Good {
         true => format!("the certificate of the member expired {}", rfc3339(end)),
         false => format!("the certificate of the member expires {}", rfc3339(end)),
     });
-    Good { said: said.into(), warning }
+    Good { said: said.into(), warning, agent: None }
 }
 
 #[cfg(test)]

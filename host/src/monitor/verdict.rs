@@ -135,7 +135,8 @@ impl Verdict {
             return None;
         }
         let up = found.iter().filter(|it| it.up).count();
-        let against = found.iter().filter(|it| !it.up).filter_map(|it| {
+        // An agent says more than up or down.
+        let against = found.iter().filter(|it| !it.up || it.kind == "agent").filter_map(|it| {
             let result = it.result.as_ref()?;
             Some(format!("{}: {result}", it.kind))
         });

@@ -101,6 +101,7 @@ where
             watched.verdict.took(begun.elapsed());
         }
         watched.warn(&outcome, &mut warned);
+        watched.heed(&outcome);
         match judged(outcome, settings.inverse) {
             Ok((good, text)) => {
                 let change = health.observe(good);
@@ -169,6 +170,19 @@ impl Watched {
             tracing::warn!(%pool, member = %address, "{warning}");
         }
         warned.clone_from(warning);
+    }
+
+    /// Does what an agent says beside that its member is up.
+    fn heed(&self, outcome: &Result<Good, Failure>) {
+        let Ok(Good { agent: Some(said), .. }) = outcome else { return };
+        let (state, Watched { pool, address, .. }) = (&self.verdict.state, self);
+        if let Some(admin) = said.admin.filter(|it| *it != state.agent()) {
+            tracing::info!(%pool, member = %address, from = %state.agent(), to = %admin, "agent of the member");
+            state.set_agent(admin);
+        }
+        if let Some(percent) = said.percent {
+            state.set_share(percent);
+        }
     }
 
     /// Logs that the member went up or down; of one monitor among several also that its own finding changed.

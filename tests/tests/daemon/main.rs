@@ -8,6 +8,7 @@
 )]
 
 mod admin;
+mod agents;
 mod compile;
 mod life;
 mod log;

@@ -106,7 +106,7 @@ impl Members for Among<'_> {
             let state = self.state(place, member);
             Candidate {
                 usable: state.usable_for_new() && self.bridge.why_not(member).is_none(),
-                weight: member.weight,
+                weight: state.weight(member.weight),
                 active: state.active(),
                 time: match self.pool.balance.time() {
                     Some(Time::Probe) => state.probe_time(),
@@ -136,7 +136,9 @@ impl Members for Among<'_> {
     /// Groups are for clients of either family.
     fn is_available(&self, place: usize) -> bool {
         let member = self.pool.members.get(place);
-        member.is_some_and(|member| self.state(place, member).usable_for_new() && member.weight > 0)
+        member.is_some_and(|member| {
+            self.state(place, member).usable_for_new() && member.state.weight(member.weight) > 0
+        })
     }
 }
 
@@ -155,7 +157,7 @@ impl Among<'_> {
     /// Why there is none to choose.
     fn why_none(&self) -> DropReason {
         let usable = |(place, member): &(usize, &Member)| {
-            self.state(*place, member).usable_for_new() && member.weight > 0
+            self.state(*place, member).usable_for_new() && member.state.weight(member.weight) > 0
         };
         let first = self.pool.members.iter().enumerate().find(usable);
         first.and_then(|(_, member)| self.bridge.why_not(member)).unwrap_or(DropReason::NoMember)
@@ -172,9 +174,9 @@ impl Among<'_> {
             let why = match chosen {
                 Some((chosen, why)) if chosen == place => why,
                 _ if !state.is_up() => Standing::Down,
-                _ if state.admin() == Admin::Disabled => Standing::Disabled,
-                _ if state.admin() == Admin::Draining => Standing::Draining,
-                _ if member.weight == 0 => Standing::WeightZero,
+                _ if state.limits() == Admin::Disabled => Standing::Disabled,
+                _ if state.limits() == Admin::Draining => Standing::Draining,
+                _ if member.state.weight(member.weight) == 0 => Standing::WeightZero,
                 _ if self.bridge.why_not(member).is_some() => Standing::OtherFamily,
                 _ if in_use.is_some_and(|it| !it.has(state.priority())) => Standing::GroupNotInUse,
                 Some((_, Standing::Named)) => Standing::AnotherNamed,
