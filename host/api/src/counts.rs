@@ -158,6 +158,12 @@ counts! {
         counter relays_idle,
         /// How long relayed connections were open that have ended, in milliseconds.
         counter relay_milliseconds,
+        /// Datagrams that clients of a UDP virtual sent.
+        counter datagrams_to_server => datagrams{to: "server"} "Datagrams of UDP virtuals, by where they go",
+        /// Answers to them.
+        counter datagrams_to_client => datagrams{to: "client"},
+        /// Datagrams that went no further: no member, no room, refused.
+        counter datagrams_lost,
         /// Answers of HTTP/1 cut off because the client took nothing of them for `timeouts.idle`.
         counter http1_stalled => http1_answers_stalled,
         /// Streams of HTTP/2 clients refused before they were requests: malformed, too large, too many.

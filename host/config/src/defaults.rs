@@ -15,7 +15,7 @@ use super::shape::{Shape, wrong_type};
 use super::walk::{At, Walk};
 
 /// Tables whose keys are filled up one by one; any other value that a virtual has stands as it is.
-const FILLED: [&str; 4] = ["timeouts", "limits", "http2", "pages"];
+const FILLED: [&str; 5] = ["timeouts", "limits", "http2", "udp", "pages"];
 
 /// What each virtual has for itself.
 const OWN: [&str; 4] = ["name", "listen", "protocol", "rule"];

@@ -135,6 +135,7 @@ pub struct Virtual {
     pub timeouts: Timeouts,
     pub limits: Limits,
     pub http2: Http2,
+    pub udp: Udp,
     /// What becomes of `X-Forwarded-…` and `Forwarded` that a client sent.
     pub forwarded: Forwarded,
     /// Proxies whose word about the client is kept.
@@ -156,6 +157,8 @@ pub enum Protocol {
     Http,
     /// Bytes, which are relayed unread.
     Tcp,
+    /// Datagrams, likewise.
+    Udp,
 }
 
 impl Protocol {
@@ -165,6 +168,7 @@ impl Protocol {
         match self {
             Protocol::Http => "http",
             Protocol::Tcp => "tcp",
+            Protocol::Udp => "udp",
         }
     }
 }
@@ -226,6 +230,15 @@ pub struct Http2 {
     pub streams: u32,
     /// WebSocket by extended CONNECT (RFC 8441).
     pub websocket: bool,
+}
+
+/// `udp = { one-shot = true }`: how sessions of a proxy for UDP end before `timeouts.idle`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Udp {
+    /// Each datagram has a session of its own, which its first answer ends.
+    pub one_shot: bool,
+    /// Answers that end a session; `None`: any number.
+    pub answers: Option<u64>,
 }
 
 /// How HTTP/2 starts (RFC 9113 section 3).

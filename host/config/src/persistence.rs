@@ -166,9 +166,9 @@ enum Then {
 fn when_down(table: &mut Table<'_>) -> WhenDown {
     let then = table.or(
         "when-down",
-        "What becomes of requests, and of relayed connections, whose client is bound to a member that \
+        "What becomes of requests, and of relayed connections and datagrams, whose client is bound to a member that \
          is down or disabled: `reselect` binds the client to another, `refuse` refuses them, with 503; `wait` holds them until \
-         the member is up, for as long as `wait` says, and then refuses them.",
+         the member is up, for as long as `wait` says, and then refuses them (not with `protocol = \"udp\"`).",
         one_of(&[("reselect", Then::Reselect), ("refuse", Then::Refuse), ("wait", Then::Wait)]),
         Then::Reselect,
     );
@@ -182,6 +182,12 @@ fn when_down(table: &mut Table<'_>) -> WhenDown {
         let refusal = Refusal::new(Cause::Conflict, "`wait` means nothing without `when-down = \"wait\"`")
             .help("add it, or remove `wait`");
         table.refuse("wait", refusal);
+    }
+    if then == Then::Wait && table.walk.kind == Some(walk::Kind::Udp) {
+        let refusal =
+            Refusal::new(Cause::Conflict, "a proxy for UDP keeps no datagrams until a member is up")
+                .help("use `when-down = \"refuse\"`: clients send again what is not answered");
+        table.refuse("when-down", refusal);
     }
     let why = "a flow whose client's member is down goes to another";
     table.useless_at(walk::Kind::Packet, &[("when-down", why), ("wait", why)]);

@@ -76,8 +76,6 @@ pub enum Cause {
     Duplicate,
     /// Keys, each right, that do not fit together.
     Conflict,
-    /// It will exist, but this version has not got it.
-    NotBuilt,
     /// The key is right; what it points to was refused when it was opened.
     Refused,
     /// It can be used, and is most likely not what was meant. A warning.
@@ -86,7 +84,7 @@ pub enum Cause {
 
 impl Cause {
     /// Every cause, for tests and documents.
-    pub const ALL: [Cause; 13] = [
+    pub const ALL: [Cause; 12] = [
         Cause::Unreadable,
         Cause::Syntax,
         Cause::UnknownKey,
@@ -97,7 +95,6 @@ impl Cause {
         Cause::Unresolved,
         Cause::Duplicate,
         Cause::Conflict,
-        Cause::NotBuilt,
         Cause::Refused,
         Cause::Suspicious,
     ];
@@ -115,7 +112,6 @@ impl Cause {
             Cause::Unresolved => "unresolved",
             Cause::Duplicate => "duplicate",
             Cause::Conflict => "conflict",
-            Cause::NotBuilt => "not-built",
             Cause::Refused => "refused",
             Cause::Suspicious => "suspicious",
         }

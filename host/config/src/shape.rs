@@ -437,22 +437,15 @@ impl Shape for OnlyTrue {
 /// One of the listed texts.
 pub(super) struct OneOf<T: 'static> {
     words: &'static [(&'static str, T)],
-    /// Known, and not there yet.
-    later: &'static [&'static str],
     /// Texts of other products, in lower case, and what to write here.
     instead: &'static [(&'static str, &'static str)],
 }
 
 pub(super) fn one_of<T>(words: &'static [(&'static str, T)]) -> OneOf<T> {
-    OneOf { words, later: &[], instead: &[] }
+    OneOf { words, instead: &[] }
 }
 
 impl<T> OneOf<T> {
-    /// Texts that a later version will take.
-    pub(super) fn later(self, later: &'static [&'static str]) -> Self {
-        OneOf { later, ..self }
-    }
-
     /// Texts that mean something elsewhere, with what to write for them.
     pub(super) fn instead(self, instead: &'static [(&'static str, &'static str)]) -> Self {
         OneOf { instead, ..self }
@@ -480,23 +473,14 @@ impl<T: Clone> Shape for OneOf<T> {
         }
         let name = last(&at.key);
         let other = self.instead.iter().find(|(word, _)| text.eq_ignore_ascii_case(word));
-        let refusal = if self.later.contains(&text.as_ref()) {
-            Refusal::new(
-                Cause::NotBuilt,
-                format!("`{name} = \"{text}\"` is not part of this version of Shunt"),
-            )
-            .help(format!("use {takes}"))
-        } else {
-            let refusal =
-                Refusal::new(Cause::BadValue, format!("{} is not a value of `{name}`", quoted(text)));
-            if let Some((_, help)) = other {
-                walk.refuse_at(&at, refusal.help(*help));
-                return None;
-            }
-            match nearest(text, self.words.iter().map(|(word, _)| *word)) {
-                Some(word) => refusal.help(format!("did you mean `{word}`?")),
-                None => refusal.help(format!("use {}", choices(takes))),
-            }
+        let refusal = Refusal::new(Cause::BadValue, format!("{} is not a value of `{name}`", quoted(text)));
+        if let Some((_, help)) = other {
+            walk.refuse_at(&at, refusal.help(*help));
+            return None;
+        }
+        let refusal = match nearest(text, self.words.iter().map(|(word, _)| *word)) {
+            Some(word) => refusal.help(format!("did you mean `{word}`?")),
+            None => refusal.help(format!("use {}", choices(takes))),
         };
         walk.refuse_at(&at, refusal);
         None

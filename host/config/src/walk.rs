@@ -71,12 +71,14 @@ pub(super) enum Kind {
     Proxy,
     /// One of TCP, which is a proxy too.
     Tcp,
+    /// One of UDP, likewise.
+    Udp,
     Packet,
 }
 
 impl Kind {
     pub(super) fn is(self, other: Kind) -> bool {
-        self == other || (self, other) == (Kind::Tcp, Kind::Proxy)
+        self == other || (matches!(self, Kind::Tcp | Kind::Udp) && other == Kind::Proxy)
     }
 }
 
@@ -306,6 +308,7 @@ impl<'t> Table<'t> {
         let what = match kind {
             Kind::Proxy => "a proxy",
             Kind::Tcp => "a proxy for TCP",
+            Kind::Udp => "a proxy for UDP",
             Kind::Packet => "a packet virtual",
         };
         for (name, why) in keys {

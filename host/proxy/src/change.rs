@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::io;
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,7 +11,8 @@ use shunt_sys::listen::ListenError;
 use tokio::sync::oneshot;
 use tokio::time::sleep;
 
-use crate::worker::{Command, Worker};
+use crate::worker::{Command, Listening, Worker};
+use shunt_config::model::Protocol;
 use shunt_runtime::Snapshot;
 use shunt_runtime::plane::{Next, Plane, Preparation, Prepared, Step};
 
@@ -59,7 +60,7 @@ impl ProxyPlane {
             let mut problems = Vec::new();
             for worker in &self.workers {
                 let sockets =
-                    sockets.iter_mut().filter_map(|(address, group)| Some((*address, group.pop()?)));
+                    sockets.iter_mut().filter_map(|((address, _), group)| Some((*address, group.pop()?)));
                 let (done, registered) = oneshot::channel();
                 worker.send(Command::Prepare { sockets: sockets.collect(), done });
                 waits.push(registered);
@@ -159,28 +160,48 @@ fn concerns(next: Next<'_>) -> bool {
     !same(next.before, next.snapshot)
 }
 
+/// What is listened on: an address, and whether for datagrams.
+type Place = (SocketAddr, bool);
+
+fn places(snapshot: &Snapshot) -> impl Iterator<Item = (Place, &str)> {
+    snapshot.virtuals.iter().map(|it| &it.settings).flat_map(|it| {
+        let datagrams = it.protocol == Protocol::Udp;
+        it.listen.iter().map(move |address| ((*address, datagrams), it.name.as_str()))
+    })
+}
+
 /// Opens the listeners that are new: one socket per worker.
-fn bind(next: Next<'_>, count: usize) -> Result<BTreeMap<SocketAddr, Vec<TcpListener>>, Vec<NotBound>> {
-    let held: Vec<SocketAddr> =
-        next.before.virtuals.iter().flat_map(|it| it.settings.listen.iter().copied()).collect();
+fn bind(next: Next<'_>, count: usize) -> Result<BTreeMap<Place, Vec<Listening>>, Vec<NotBound>> {
+    let held: Vec<Place> = places(next.before).map(|(place, _)| place).collect();
     let mut sockets = BTreeMap::new();
     let mut problems = Vec::new();
-    let virtuals = next.snapshot.virtuals.iter().map(|it| &it.settings);
-    for (virtual_, address) in virtuals.flat_map(|it| it.listen.iter().map(move |address| (it, *address))) {
-        if held.contains(&address) {
+    for (place, name) in places(next.snapshot) {
+        if held.contains(&place) {
             continue;
         }
         // An address that one of our own covers is not in use by someone else.
-        let ours = held.iter().any(|it| it.port() == address.port());
-        let opened = if ours {
-            (0..count).map(|_| shunt_sys::listen::tcp_join(address, BACKLOG)).collect()
-        } else {
-            shunt_sys::listen::tcp_group(address, count, BACKLOG)
-        };
-        match opened {
-            Ok(group) => drop(sockets.insert(address, group)),
-            Err(error) => problems.push(NotBound { virtual_: virtual_.name.clone(), error }),
+        let (address, datagrams) = place;
+        let ours = held.iter().any(|(it, of)| (it.port(), *of) == (address.port(), datagrams));
+        match open(place, count, ours) {
+            Ok(group) => drop(sockets.insert(place, group)),
+            Err(error) => problems.push(NotBound { virtual_: name.to_owned(), error }),
         }
     }
     if problems.is_empty() { Ok(sockets) } else { Err(problems) }
+}
+
+/// Opens the sockets of one place; `ours`: beside others of this process.
+fn open((address, datagrams): Place, count: usize, ours: bool) -> Result<Vec<Listening>, ListenError> {
+    use shunt_sys::listen::{tcp_group, tcp_join, udp_group, udp_join};
+    Ok(match (datagrams, ours) {
+        (false, false) => tcp_group(address, count, BACKLOG)?.into_iter().map(Listening::Tcp).collect(),
+        (true, false) => udp_group(address, count)?.into_iter().map(Listening::Udp).collect(),
+        (false, true) => {
+            let joined = (0..count).map(|_| tcp_join(address, BACKLOG).map(Listening::Tcp));
+            joined.collect::<Result<_, _>>()?
+        }
+        (true, true) => {
+            (0..count).map(|_| udp_join(address).map(Listening::Udp)).collect::<Result<_, _>>()?
+        }
+    })
 }

@@ -22,6 +22,7 @@
 //! | `deadline` | the one time-out that a stream waits for at a moment |
 //! | `protocol` | which of the two below serves a connection |
 //! | `tcp` | TCP: a connection to a member, and bytes both ways |
+//! | `udp` | UDP: sessions of clients with members |
 //! | `http` | HTTP: connections, their streams, and the phases of a request |
 
 mod accepting;
@@ -43,5 +44,6 @@ mod socket;
 mod tcp;
 mod tls;
 mod turn;
+mod udp;
 mod view;
 pub mod worker;

@@ -51,6 +51,10 @@ const TELL_EVERY: u64 = 1_000;
 /// Flow numbers are unique over all workers.
 static NEXT_FLOW: AtomicU64 = AtomicU64::new(1);
 
+pub(crate) fn next_flow() -> u64 {
+    NEXT_FLOW.fetch_add(1, Relaxed)
+}
+
 pub(crate) struct Listener {
     pub(crate) address: SocketAddr,
     view: RefCell<Rc<VirtualView>>,
@@ -86,7 +90,7 @@ pub(crate) trait Serve: Copy + 'static {
 pub(crate) type Serving = Pin<Box<dyn Future<Output = ()>>>;
 
 /// What `on-flow` came to.
-enum Admission {
+pub(crate) enum Admission {
     Serve(Route),
     Reset,
     Close,
@@ -282,8 +286,7 @@ impl Place {
             (client, vip) = told.addresses.unwrap_or((client, vip));
         }
         let is_trusted = is_one_of(&settings.trusted_proxies, client.ip());
-        let flow =
-            Flow { id: NEXT_FLOW.fetch_add(1, Relaxed), client, vip, transport: Transport::Tcp, ingress: 0 };
+        let flow = Flow { id: next_flow(), client, vip, transport: Transport::Tcp, ingress: 0 };
         let tls = view.virtual_.tls.clone();
         let mut connection = Connection::new(flow, tls.is_some());
         (connection.https, connection.is_trusted) = (https, is_trusted);
@@ -442,7 +445,7 @@ fn know_client(stream: &TlsStream<TcpStream>, tls: &Tls, connection: &Connection
 }
 
 /// `on-flow`, in the order of the rules, until one decides.
-fn on_flow(connection: &Connection, view: &VirtualView) -> Admission {
+pub(crate) fn on_flow(connection: &Connection, view: &VirtualView) -> Admission {
     let mut route = Route::default();
     if !view.hooks.contains(Hook::OnFlow) {
         return Admission::Serve(route);

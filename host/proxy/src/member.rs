@@ -102,7 +102,8 @@ impl MemberView {
         dial::connect(self.address).await
     }
 
-    fn source(&self) -> Option<IpAddr> {
+    /// The address that its next connection or session comes from; `None`: as the kernel chooses.
+    pub(crate) fn source(&self) -> Option<IpAddr> {
         let turn = self.next_source.get();
         self.next_source.set(turn.wrapping_add(1));
         self.sources.get(turn.checked_rem(self.sources.len())?).copied()

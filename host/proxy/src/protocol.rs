@@ -22,7 +22,8 @@ impl Serve for AsConfigured {
         match protocol {
             Protocol::Http => Http.serve(listener, connection, stream).await,
             // Boxed, for those of HTTP would have its size.
-            Protocol::Tcp => Box::pin(Tcp.serve(listener, connection, stream)).await,
+            // Those of UDP have no connections.
+            Protocol::Tcp | Protocol::Udp => Box::pin(Tcp.serve(listener, connection, stream)).await,
         }
     }
 
@@ -35,7 +36,7 @@ impl Serve for AsConfigured {
         let protocol = listener.view().virtual_.settings.protocol;
         match protocol {
             Protocol::Http => Http.serve_tls(listener, connection, stream),
-            Protocol::Tcp => Tcp.serve_tls(listener, connection, stream),
+            Protocol::Tcp | Protocol::Udp => Tcp.serve_tls(listener, connection, stream),
         }
     }
 }

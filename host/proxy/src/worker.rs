@@ -17,7 +17,9 @@ use crate::listener::Listener;
 use crate::member::SWEEP_EVERY;
 use crate::protocol::AsConfigured;
 use crate::turn;
+use crate::udp::UdpListeners;
 use crate::view::Views;
+use shunt_config::model::Protocol;
 use shunt_runtime::Snapshot;
 
 /// A timer that is set to be the next of a worker's wakes it by a write to an eventfd (tokio 1.54), whoever sets it. Those
@@ -28,7 +30,7 @@ const TICK: Duration = Duration::from_secs(1);
 pub enum Command {
     /// Make ready the sockets of the listeners that the next snapshot adds; answered with what is in the way.
     /// Nothing is accepted yet.
-    Prepare { sockets: Vec<(SocketAddr, std::net::TcpListener)>, done: oneshot::Sender<Vec<String>> },
+    Prepare { sockets: Vec<(SocketAddr, Listening)>, done: oneshot::Sender<Vec<String>> },
     /// Close them again: the change is not to be.
     Discard,
     /// Take over the snapshot that was prepared for. Listeners that it does not have are closed and their
@@ -36,6 +38,12 @@ pub enum Command {
     Apply { snapshot: Arc<Snapshot>, done: oneshot::Sender<()> },
     /// Stop accepting, and answer when every connection has ended.
     Drain { done: oneshot::Sender<()> },
+}
+
+/// A socket that clients send to.
+pub enum Listening {
+    Tcp(std::net::TcpListener),
+    Udp(std::net::UdpSocket),
 }
 
 /// The control thread's end of a worker.
@@ -96,6 +104,7 @@ impl Worker {
 async fn run(number: usize, mut inbox: mpsc::UnboundedReceiver<Command>) {
     let mut views = Views::new(number);
     let mut listeners: HashMap<SocketAddr, Rc<Listener>> = HashMap::new();
+    let mut udp = UdpListeners::default();
     // Those that a reload took out, until their last connection ends.
     let mut leaving: Vec<Rc<Listener>> = Vec::new();
     // Those that the next snapshot adds.
@@ -116,25 +125,36 @@ async fn run(number: usize, mut inbox: mpsc::UnboundedReceiver<Command>) {
             Some(Command::Prepare { sockets, done }) => {
                 let mut problems = Vec::new();
                 for (address, socket) in sockets {
-                    match Accepting::new(socket) {
-                        Ok(socket) => drop(prepared.insert(address, socket)),
-                        Err(error) => problems.push(format!("cannot listen on {address}: {error}")),
+                    let taken = match socket {
+                        Listening::Tcp(socket) => {
+                            Accepting::new(socket).map(|socket| drop(prepared.insert(address, socket)))
+                        }
+                        Listening::Udp(socket) => udp.prepare(address, socket),
+                    };
+                    if let Err(error) = taken {
+                        problems.push(format!("cannot listen on {address}: {error}"));
                     }
                 }
                 let _ = done.send(problems);
             }
-            Some(Command::Discard) => prepared.clear(),
+            Some(Command::Discard) => {
+                prepared.clear();
+                udp.discard();
+            }
             Some(Command::Apply { snapshot, done }) => {
                 views.apply(&snapshot);
                 listeners.retain(|address, listener| {
-                    let stays = snapshot.virtuals.iter().any(|it| it.settings.listen.contains(address));
+                    let mut streams =
+                        snapshot.virtuals.iter().filter(|it| it.settings.protocol != Protocol::Udp);
+                    let stays = streams.any(|it| it.settings.listen.contains(address));
                     if !stays {
                         listener.close();
                         leaving.push(Rc::clone(listener));
                     }
                     stays
                 });
-                for virtual_ in &snapshot.virtuals {
+                udp.apply(&snapshot, &views);
+                for virtual_ in snapshot.virtuals.iter().filter(|it| it.settings.protocol != Protocol::Udp) {
                     let Some(view) = views.virtual_named(&virtual_.settings.name) else { continue };
                     for &address in &virtual_.settings.listen {
                         if let Some(listener) = listeners.get(&address) {
@@ -153,8 +173,12 @@ async fn run(number: usize, mut inbox: mpsc::UnboundedReceiver<Command>) {
             Some(Command::Drain { done }) => {
                 let draining: Vec<_> = listeners.drain().map(|(_, it)| it).chain(leaving.drain(..)).collect();
                 draining.iter().for_each(|listener| listener.close());
+                let udp = udp.drain();
                 tokio::task::spawn_local(async move {
                     for listener in draining {
+                        listener.drained().await;
+                    }
+                    for listener in udp {
                         listener.drained().await;
                     }
                     let _ = done.send(());

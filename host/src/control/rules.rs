@@ -180,7 +180,7 @@ const OF_RELAYED: HookSet = HookSet::EMPTY.with(Hook::OnLoad).with(Hook::OnFlow)
 /// is no TLS. `on-connect-failed` is about a request.
 fn of_proxy(virtual_: &model::Virtual) -> HookSet {
     let hello = HookSet::EMPTY.with(Hook::OnClientHello);
-    let relays = virtual_.pass_through || virtual_.protocol == model::Protocol::Tcp;
+    let relays = virtual_.pass_through || virtual_.protocol != model::Protocol::Http;
     let hooks = if relays { OF_RELAYED.union(hello) } else { HookSet::HTTP };
     if virtual_.pass_through || virtual_.tls.is_some() { hooks } else { hooks.without(hello) }
 }

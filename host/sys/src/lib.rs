@@ -5,6 +5,7 @@
 pub mod accept;
 pub mod background;
 pub mod cores;
+pub mod datagrams;
 mod ethtool;
 pub mod files;
 pub mod listen;

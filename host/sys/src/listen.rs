@@ -4,11 +4,11 @@ mod holder;
 
 use std::fmt;
 use std::io;
-use std::net::{SocketAddr, TcpListener};
+use std::net::{SocketAddr, TcpListener, UdpSocket};
 use std::os::fd::AsFd;
 
 pub use holder::Holder;
-use socket2::{Domain, Protocol, SockFilter, SockRef, Socket, Type};
+use socket2::{Domain, SockFilter, SockRef, Socket, Type};
 
 /// An address that cannot be listened on.
 #[derive(Debug)]
@@ -22,6 +22,11 @@ pub struct ListenError {
 impl ListenError {
     fn new(address: SocketAddr, source: io::Error) -> Self {
         let holder = (source.kind() == io::ErrorKind::AddrInUse).then(|| Holder::of(address));
+        Self { address, source, holder }
+    }
+
+    fn of_udp(address: SocketAddr, source: io::Error) -> Self {
+        let holder = (source.kind() == io::ErrorKind::AddrInUse).then_some(Holder::Datagrams);
         Self { address, source, holder }
     }
 }
@@ -63,6 +68,34 @@ pub fn tcp_join(address: SocketAddr, backlog: u32) -> Result<TcpListener, Listen
     listener(address, backlog, Sharing::Shared).map_err(|source| ListenError::new(address, source))
 }
 
+/// Opens `sockets` sockets for datagrams on one address, as [`tcp_group`] does. The kernel gives all datagrams of one sender to
+/// one of them.
+///
+/// # Errors
+///
+/// [`ListenError`]; no socket stays open then.
+pub fn udp_group(address: SocketAddr, sockets: usize) -> Result<Vec<UdpSocket>, ListenError> {
+    let open = || {
+        let first = datagrams(address, Sharing::CheckedFirst)?;
+        let bound = first.local_addr()?;
+        let mut group = vec![first];
+        while group.len() < sockets {
+            group.push(datagrams(bound, Sharing::Shared)?);
+        }
+        Ok(group)
+    };
+    open().map_err(|source| ListenError::of_udp(address, source))
+}
+
+/// Opens one more beside those that this process holds, as [`tcp_join`] does.
+///
+/// # Errors
+///
+/// [`ListenError`].
+pub fn udp_join(address: SocketAddr) -> Result<UdpSocket, ListenError> {
+    datagrams(address, Sharing::Shared).map_err(|source| ListenError::of_udp(address, source))
+}
+
 /// Lets a listener take no more connections than those that have begun: the kernel drops each SYN without ACK that comes
 /// for it, and the client sends it again a second later, to who listens then. Handshakes that have begun come to their end.
 ///
@@ -96,9 +129,9 @@ fn listener(address: SocketAddr, backlog: u32, sharing: Sharing) -> io::Result<T
     if sharing == Sharing::CheckedFirst && address.port() != 0 {
         // Binding without SO_REUSEPORT fails where anyone listens, shared or not. The socket closes
         // before the real one opens; who comes in between shares, which the kernel cannot prevent.
-        bound(address, false)?;
+        bound(address, Type::STREAM, false)?;
     }
-    let socket = bound(address, true)?;
+    let socket = bound(address, Type::STREAM, true)?;
     // Connections inherit it, which saves each of them the call. Without it small writes wait for the
     // peer's delayed ACK.
     socket.set_tcp_nodelay(true)?;
@@ -106,11 +139,26 @@ fn listener(address: SocketAddr, backlog: u32, sharing: Sharing) -> io::Result<T
     Ok(socket.into())
 }
 
-fn bound(address: SocketAddr, shared: bool) -> io::Result<Socket> {
-    let socket =
-        Socket::new(Domain::for_address(address), Type::STREAM.nonblocking().cloexec(), Some(Protocol::TCP))?;
-    // Connections in TIME_WAIT from before a restart do not hold the port (ip(7), socket(7)).
-    socket.set_reuse_address(true)?;
+/// Bytes that the kernel holds for a socket until the worker comes to it; it gives no more than `net.core.rmem_max`.
+const RECEIVE_BUFFER: usize = 4 << 20;
+
+fn datagrams(address: SocketAddr, sharing: Sharing) -> io::Result<UdpSocket> {
+    if sharing == Sharing::CheckedFirst && address.port() != 0 {
+        bound(address, Type::DGRAM, false)?;
+    }
+    let socket = bound(address, Type::DGRAM, true)?;
+    // Best effort: with less room, more is lost when many come at once.
+    let _ = socket.set_recv_buffer_size(RECEIVE_BUFFER);
+    crate::datagrams::prepare(&socket, address)?;
+    Ok(socket.into())
+}
+
+fn bound(address: SocketAddr, kind: Type, shared: bool) -> io::Result<Socket> {
+    let socket = Socket::new(Domain::for_address(address), kind.nonblocking().cloexec(), None)?;
+    if kind == Type::STREAM {
+        // Connections in TIME_WAIT from before a restart do not hold the port (ip(7), socket(7)).
+        socket.set_reuse_address(true)?;
+    }
     socket.set_reuse_port(shared)?;
     if address.is_ipv6() {
         socket.set_only_v6(true)?;
@@ -189,6 +237,21 @@ mod tests {
     }
 
     #[test]
+    fn a_group_for_datagrams_shares_one_port() {
+        let group = udp_group(own_address(), 3).unwrap();
+        let address = group[0].local_addr().unwrap();
+        assert!(group.iter().all(|socket| socket.local_addr().unwrap() == address));
+        assert_eq!(udp_join(address).unwrap().local_addr().unwrap(), address);
+        let error = udp_group(address, 1).unwrap_err().to_string();
+        let port = address.port();
+        assert!(error.contains(&format!("`ss -lunp 'sport = :{port}'` shows")), "{error}");
+        // One of TCP has nothing to do with it.
+        drop(tcp_group(address, 1, 16).unwrap());
+        drop(group);
+        udp_group(address, 1).unwrap();
+    }
+
+    #[test]
     fn a_port_in_use_is_named_even_where_its_holder_would_share() {
         let holder = tcp_group(own_address(), 1, 16).unwrap();
         let address = holder[0].local_addr().unwrap();
@@ -222,7 +285,7 @@ mod tests {
     /// Without SO_REUSEADDR a program keeps the port of its ended connections from everybody.
     #[test]
     fn a_port_that_time_wait_keeps_says_so() {
-        let socket = Socket::new(Domain::IPV4, Type::STREAM, Some(Protocol::TCP)).unwrap();
+        let socket = Socket::new(Domain::IPV4, Type::STREAM, Some(socket2::Protocol::TCP)).unwrap();
         socket.bind(&own_address().into()).unwrap();
         socket.listen(1).unwrap();
         let listener = TcpListener::from(socket);

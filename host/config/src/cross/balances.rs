@@ -55,11 +55,11 @@ fn requests_come(pool: &Pool, config: &Config, walk: &mut Walk) {
         walk.refuse(&place, Some(&key), refusal);
     }
     // What is relayed is not read.
-    let unread = |it: &&Virtual| it.pass_through || it.protocol == Protocol::Tcp;
+    let unread = |it: &&Virtual| it.pass_through || it.protocol != Protocol::Http;
     let mut unread = config.virtuals.iter().filter(unread);
     if let Some(virtual_) = unread.find(|it| uses(it.pool.as_ref(), &it.rules, pool)) {
         let (by, label) = match virtual_.protocol {
-            Protocol::Tcp => ("protocol", "relayed"),
+            Protocol::Tcp | Protocol::Udp => ("protocol", "relayed"),
             Protocol::Http => ("tls", "passed through"),
         };
         let (first, _) = walk.spot(&path(&["virtual", &virtual_.name, by]));

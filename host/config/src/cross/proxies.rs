@@ -20,7 +20,11 @@ pub(super) fn check(config: &Config, walk: &mut Walk) {
             let help = "use mode `snat` with a `snat-pool`, or give the proxies a pool of their own";
             refuse(pool, "source", what, help, config, walk);
         }
+        if pool.tls.is_some() {
+            datagrams_have_none(pool, "tls", "TLS", config, walk);
+        }
         if pool.proxy_protocol.is_some() {
+            datagrams_have_none(pool, "proxy-protocol", "a header of the PROXY protocol", config, walk);
             let what = "the header stands in a connection, which is between the client and the member";
             let help = "remove `proxy-protocol`, or give the proxies a pool of their own";
             refuse(pool, "proxy-protocol", what, help, config, walk);
@@ -38,6 +42,19 @@ fn members_have_names(pool: &Pool, config: &Config, walk: &mut Walk) {
     let refusal = Refusal::new(Cause::Conflict, message)
         .also(first, "relayed")
         .help("write the name of the members, or give the virtual a pool of its own");
+    walk.refuse(&place, Some(&key), refusal);
+}
+
+/// What stands in a connection cannot stand in datagrams.
+fn datagrams_have_none(pool: &Pool, key: &str, what: &str, config: &Config, walk: &mut Walk) {
+    let mut udp = config.virtuals.iter().filter(|it| it.protocol == Protocol::Udp);
+    let Some(virtual_) = udp.find(|it| uses(it.pool.as_ref(), &it.rules, pool)) else { return };
+    let (place, key) = walk.spot(&path(&["pool", &pool.name, key]));
+    let (first, _) = walk.spot(&path(&["virtual", &virtual_.name, "protocol"]));
+    let message = format!("virtual `{}` sends datagrams to its members, without {what}", virtual_.name);
+    let refusal = Refusal::new(Cause::Conflict, message)
+        .also(first, "datagrams")
+        .help("remove it, or give the virtual a pool of its own");
     walk.refuse(&place, Some(&key), refusal);
 }
 

@@ -13,6 +13,7 @@ mod rules;
 mod snat;
 mod tls;
 mod translation;
+mod udp;
 pub(super) mod virtuals;
 mod wildcards;
 
@@ -99,13 +100,14 @@ pub(super) fn file(table: &mut Table<'_>) -> Option<Part> {
 }
 
 fn defaults(table: &mut Table<'_>) -> Option<()> {
-    let [http, tcp, packet] = ["http", "tcp", "packet"].map(|protocol| Defaults { protocol });
+    let [http, tcp, udp, packet] = ["http", "tcp", "udp", "packet"].map(|protocol| Defaults { protocol });
     table.optional(
         "http",
         "Of proxies for HTTP: any keys but `name`, `listen`, `protocol` and `rule`.",
         http,
     );
     table.optional("tcp", "Of proxies for TCP: any keys but those four.", tcp);
+    table.optional("udp", "Of proxies for UDP: any keys but those four.", udp);
     table.optional("packet", "Of packet virtuals: any keys but those four.", packet);
     Some(())
 }

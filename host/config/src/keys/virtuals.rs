@@ -24,6 +24,7 @@ use super::packets::{Shared, packet_keys, packet_virtual, translator};
 use super::pages::pages;
 use super::rules::rule;
 use super::tls::{WithClients, with_clients};
+use super::udp::udp;
 use super::{DAY, GIB, HOUR, KIB, MIB, MILLISECOND, SECOND};
 
 /// A virtual of either kind.
@@ -62,14 +63,14 @@ pub(in super::super) fn virtual_server(table: &mut Table<'_>) -> Option<AnyVirtu
     );
     let protocol = table.required(
         "protocol",
-        "`http`: a proxy for HTTP; `tcp`: a proxy for any protocol over TCP, whose bytes it relays; `packet`: forwards \
-         packets, and connections are between client and member.",
+        "`http`: a proxy for HTTP; `tcp`: a proxy for any protocol over TCP, whose bytes it relays; `udp`: \
+         a proxy for UDP, whose datagrams it relays; `packet`: forwards packets, and connections are between client and member.",
         one_of(&[
             ("http", Speaks::Proxy(Protocol::Http)),
             ("tcp", Speaks::Proxy(Protocol::Tcp)),
+            ("udp", Speaks::Proxy(Protocol::Udp)),
             ("packet", Speaks::Packet),
         ])
-            .later(&["udp"])
             .instead(&[
                 ("https", TLS),
                 ("tls", TLS),
@@ -88,6 +89,7 @@ pub(in super::super) fn virtual_server(table: &mut Table<'_>) -> Option<AnyVirtu
     table.walk.kind = protocol.map(|protocol| match protocol {
         Speaks::Proxy(Protocol::Http) => Kind::Proxy,
         Speaks::Proxy(Protocol::Tcp) => Kind::Tcp,
+        Speaks::Proxy(Protocol::Udp) => Kind::Udp,
         Speaks::Packet => Kind::Packet,
     });
     let packet_keys = packet_keys(table);
@@ -108,6 +110,7 @@ pub(in super::super) fn virtual_server(table: &mut Table<'_>) -> Option<AnyVirtu
     let timeouts = table.section("timeouts", "How long Shunt waits for clients and members.", timeouts);
     let limits = table.section("limits", "What clients may send and open.", limits);
     let http2 = table.section("http2", "HTTP/2 with clients.", http2);
+    let udp = table.section("udp", "When sessions of a proxy for UDP end.", udp);
     let forwarded = table.or(
         "forwarded",
         "What Shunt does with `X-Forwarded-For`, `-Proto`, `-Host` and `-Port` and `Forwarded` of a client, which can claim \
@@ -176,7 +179,12 @@ pub(in super::super) fn virtual_server(table: &mut Table<'_>) -> Option<AnyVirtu
         }
         Some(WithClients::PassedThrough) => (None, true),
     };
-    if table.walk.kind == Some(Kind::Tcp) {
+    if table.walk.kind == Some(Kind::Udp) {
+        let unread = "it relays datagrams, and reads no requests";
+        useless_unread(table, persistence.as_ref(), "at a proxy for UDP", unread);
+        let connection = "it stands in a connection, and datagrams have none";
+        table.useless_at(Kind::Udp, &["tls", "proxy-protocol"].map(|name| (name, connection)));
+    } else if table.walk.kind == Some(Kind::Tcp) {
         useless_unread(table, persistence.as_ref(), "at a proxy for TCP", UNREAD);
     } else if pass_through {
         let why = "Shunt sees no requests where `tls` is `pass-through`";
@@ -191,6 +199,11 @@ pub(in super::super) fn virtual_server(table: &mut Table<'_>) -> Option<AnyVirtu
         && let Some(refusal) = persistence.as_ref().and_then(|it| it.by.without_tls())
     {
         table.refuse("persistence", refusal);
+    }
+    if protocol != Some(Speaks::Proxy(Protocol::Udp)) && table.wrote("udp") {
+        let refusal = Refusal::new(Cause::Conflict, "`udp` means nothing without `protocol = \"udp\"`")
+            .help("remove it");
+        table.refuse("udp", table.also(refusal, "protocol"));
     }
     if packet_keys.is_stateless() && protocol == Some(Speaks::Packet) {
         return translator(table, name, packet_keys).map(AnyVirtual::Translator);
@@ -228,6 +241,7 @@ pub(in super::super) fn virtual_server(table: &mut Table<'_>) -> Option<AnyVirtu
             timeouts: proxy_timeouts?,
             limits: proxy_limits?,
             http2: http2?,
+            udp: udp?,
             forwarded,
             trusted_proxies: trusted_proxies.unwrap_or_default(),
             proxy_protocol: proxy_protocol.unwrap_or_default(),
@@ -271,7 +285,7 @@ fn address_once(table: &mut Table<'_>, listen: SocketAddr, transport: Transport)
     }
     let protocols: &[u8] = match (table.walk.kind, transport) {
         (Some(Kind::Packet), Transport::Any | Transport::All) => &[ip::TCP, ip::UDP],
-        (Some(Kind::Packet), Transport::Udp) => &[ip::UDP],
+        (Some(Kind::Packet), Transport::Udp) | (Some(Kind::Udp), _) => &[ip::UDP],
         _ => &[ip::TCP],
     };
     let place = table.place_of("listen");
@@ -297,9 +311,9 @@ fn timeouts(table: &mut Table<'_>) -> Option<(Timeouts, PacketTimeouts)> {
     let idle = table.derived(
         "idle",
         "Between requests on a client's connection; while neither the client nor the member sends or receives more of a \
-         body, or of what is relayed; after the last packet of a flow.",
+         body, or of what is relayed; after the last datagram of a session or packet of a flow.",
         duration(MILLISECOND..=DAY),
-        "`\"1m\"`; with `protocol = \"tcp\"` `\"5m\"`; at packet virtuals `\"5m\"` for open TCP connections and `\"1m\"` for UDP \
+        "`\"1m\"`; with `protocol = \"tcp\"` `\"5m\"`, with `\"udp\"` `\"30s\"`; at packet virtuals `\"5m\"` for open TCP connections and `\"1m\"` for UDP \
          and ICMP echo",
     );
     let connect = table.or("connect", "To connect to a member.", duration(MILLISECOND..=HOUR), 5 * SECOND);
@@ -312,7 +326,13 @@ fn timeouts(table: &mut Table<'_>) -> Option<(Timeouts, PacketTimeouts)> {
     let why = "the connection is between the client and the member";
     table.useless_at(Kind::Packet, &["head", "connect", "first-byte"].map(|name| (name, why)));
     table.useless_at(Kind::Tcp, &[("first-byte", UNREAD)]);
-    let by_default = if table.walk.kind == Some(Kind::Tcp) { 300 * SECOND } else { 60 * SECOND };
+    let none = "datagrams have no connection";
+    table.useless_at(Kind::Udp, &["head", "connect", "first-byte"].map(|name| (name, none)));
+    let by_default = match table.walk.kind {
+        Some(Kind::Tcp) => 300 * SECOND,
+        Some(Kind::Udp) => 30 * SECOND,
+        _ => 60 * SECOND,
+    };
     Some((Timeouts { head, idle: idle.unwrap_or(by_default), connect, first_byte }, PacketTimeouts { idle }))
 }
 
@@ -369,7 +389,9 @@ fn limits(table: &mut Table<'_>) -> Option<(Limits, datapath::Limits)> {
         Kind::Packet,
         &[("head", message), ("fields", message), ("body", message), ("connections", count)],
     );
-    table.useless_at(Kind::Tcp, &["head", "fields", "body"].map(|name| (name, UNREAD)));
+    for kind in [Kind::Tcp, Kind::Udp] {
+        table.useless_at(kind, &["head", "fields", "body"].map(|name| (name, UNREAD)));
+    }
     let why = "a proxy has connections and requests";
     table.useless_at(Kind::Proxy, &["flows", "flow-rate", "syn-rate"].map(|name| (name, why)));
     Some((

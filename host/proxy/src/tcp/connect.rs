@@ -110,7 +110,12 @@ async fn open(
 }
 
 /// The member that is next: by what a rule says of the client, else by its address where that is configured.
-fn choose(view: &VirtualView, pool: &PoolView, connection: &Connection, tried: &[SocketAddr]) -> Next {
+pub(crate) fn choose(
+    view: &VirtualView,
+    pool: &PoolView,
+    connection: &Connection,
+    tried: &[SocketAddr],
+) -> Next {
     let (flow, route) = (&connection.flow, &connection.route);
     let settings = view.virtual_.settings.persistence.as_ref();
     let configured = settings.and_then(|it| it.timeout).and_then(|it| u64::try_from(it.as_millis()).ok());

@@ -8,4 +8,5 @@
 mod connect;
 mod serve;
 
+pub(crate) use connect::choose;
 pub(crate) use serve::{Inner, Tcp, forward};

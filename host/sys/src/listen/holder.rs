@@ -13,6 +13,8 @@ pub enum Holder {
     TimeWait(usize),
     /// None of them: a socket that is bound, and neither listens nor is connected.
     Bound,
+    /// A socket for datagrams.
+    Datagrams,
 }
 
 /// The states of sockets, by their numbers in `include/net/tcp_states.h` of Linux.
@@ -52,6 +54,9 @@ impl Holder {
                     "port {port} is in use; stop the process that `ss -ltnp 'sport = :{port}'` shows, or use another port"
                 )
             }
+            Holder::Datagrams => format!(
+                "port {port} is in use; stop the process that `ss -lunp 'sport = :{port}'` shows, or use another port"
+            ),
             Holder::Connection => format!(
                 "port {port} is in use as the own port of a connection; `ss -tanp 'sport = :{port}'` shows whose. Keep such \
                  ports for listeners with the sysctl net.ipv4.ip_local_reserved_ports"

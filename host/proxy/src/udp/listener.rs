@@ -1,0 +1,325 @@
+//! A worker's socket for the clients of a UDP virtual: receives, finds or begins sessions, sends answers.
+
+use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
+use std::io;
+use std::net::SocketAddr;
+use std::os::fd::AsFd;
+use std::rc::Rc;
+use std::time::Duration;
+
+use shunt_rules::{Flow, Outcome, Transport};
+use shunt_runtime::clock;
+use shunt_sys::datagrams::{Batch, MOST, Train};
+use tokio::io::Interest;
+use tokio::net::UdpSocket;
+use tokio::sync::Notify;
+use tokio::time::sleep;
+
+use super::outbox::{Outbox, Sent};
+use super::session::{Peers, Refused, Session, connect, datagrams_of};
+use crate::away::{Next, REFUSED};
+use crate::connection::Connection;
+use crate::listener::{Admission, SILENCE, next_flow, on_flow};
+use crate::member::MemberView;
+use crate::tcp::choose;
+use crate::view::VirtualView;
+
+/// Members that are tried for one session: a socket toward one may not be had, for want of a route.
+const MOST_ATTEMPTS: usize = 3;
+
+/// Between two looks for sessions that are over, at least and at most.
+const LOOK_LEAST: Duration = Duration::from_millis(10);
+const LOOK_MOST: Duration = Duration::from_secs(1);
+
+pub(crate) struct UdpListener {
+    address: SocketAddr,
+    view: RefCell<Rc<VirtualView>>,
+    socket: UdpSocket,
+    sessions: RefCell<HashMap<Peers, Rc<Session>>>,
+    /// The number of the last session of one datagram.
+    last: Cell<u64>,
+    outbox: RefCell<Outbox>,
+    /// There are answers to send.
+    answers: Notify,
+    closing: Notify,
+    closed: Cell<bool>,
+    /// Told when it has no sessions any more.
+    emptied: Notify,
+    serving: Cell<bool>,
+}
+
+impl UdpListener {
+    /// Serves by a socket that is bound. `batch` is the worker's.
+    pub(crate) fn start(
+        address: SocketAddr,
+        view: Rc<VirtualView>,
+        socket: UdpSocket,
+        batch: &Rc<RefCell<Batch>>,
+    ) -> Rc<UdpListener> {
+        let listener = Rc::new(UdpListener {
+            address,
+            view: RefCell::new(view),
+            socket,
+            sessions: RefCell::default(),
+            last: Cell::new(0),
+            outbox: RefCell::default(),
+            answers: Notify::new(),
+            closing: Notify::new(),
+            closed: Cell::new(false),
+            emptied: Notify::new(),
+            serving: Cell::new(true),
+        });
+        tokio::task::spawn_local(Rc::clone(&listener).receive_all(Rc::clone(batch)));
+        tokio::task::spawn_local(Rc::clone(&listener).send_answers());
+        tokio::task::spawn_local(Rc::clone(&listener).end_idle());
+        listener
+    }
+
+    /// The configuration for the next session.
+    pub(crate) fn set_view(&self, view: Rc<VirtualView>) {
+        self.view.replace(view);
+    }
+
+    /// Begins no more sessions; those that are there get answers for a while.
+    pub(crate) fn close(&self) {
+        self.closed.set(true);
+        self.closing.notify_one();
+    }
+
+    pub(crate) fn is_drained(&self) -> bool {
+        !self.serving.get() && self.sessions.borrow().is_empty()
+    }
+
+    /// Resolves once it is closed and has no sessions.
+    pub(crate) async fn drained(&self) {
+        while !self.is_drained() {
+            self.emptied.notified().await;
+        }
+    }
+
+    /// Receives until it is closed, and then what the kernel has received by then.
+    async fn receive_all(self: Rc<Self>, batch: Rc<RefCell<Batch>>) {
+        loop {
+            let ready = tokio::select! {
+                biased;
+                () = self.closing.notified() => break,
+                ready = self.socket.readable() => ready,
+            };
+            // An error is that of an answer before, whose client is gone.
+            if let Err(error) = ready.and_then(|()| self.receive(&batch)) {
+                tracing::debug!(listen = %self.address, %error, "receive failed");
+            }
+            // The sessions have their turn.
+            tokio::task::yield_now().await;
+        }
+        while self.receive(&batch).is_ok_and(|count| count > 0) {}
+        // What comes from now on begins nothing; members get time to answer.
+        sleep(SILENCE).await;
+        for session in self.sessions.borrow().values() {
+            session.end(Outcome::ClientGone);
+        }
+        self.serving.set(false);
+        self.emptied.notify_waiters();
+    }
+
+    /// Receives once, and gives all that came to its sessions. Gives how much came.
+    fn receive(self: &Rc<Self>, batch: &Rc<RefCell<Batch>>) -> io::Result<usize> {
+        let mut room = batch.borrow_mut();
+        let mut received = 0;
+        let tried = self.socket.try_io(Interest::READABLE, || {
+            received = room.receive(self.socket.as_fd())?;
+            // All that there is: the kernel tells when there is more (epoll(7), edges), and need not be asked.
+            if received < MOST { Err(io::ErrorKind::WouldBlock.into()) } else { Ok(()) }
+        });
+        if let Err(error) = tried
+            && error.kind() != io::ErrorKind::WouldBlock
+        {
+            return Err(error);
+        }
+        let (view, now) = (Rc::clone(&self.view.borrow()), clock::monotonic_ms());
+        let one_shot = view.virtual_.settings.udp.one_shot;
+        for train in room.trains() {
+            let count = datagrams_of(&train);
+            view.counters.datagrams_to_server.add(count);
+            // Each datagram has a session of its own.
+            if one_shot && count > 1 {
+                for bytes in train.bytes.chunks(train.segment) {
+                    self.forward(&view, &Train { bytes, segment: bytes.len(), ..train }, now, batch);
+                }
+            } else {
+                self.forward(&view, &train, now, batch);
+            }
+        }
+        Ok(received)
+    }
+
+    fn forward(
+        self: &Rc<Self>,
+        view: &Rc<VirtualView>,
+        train: &Train<'_>,
+        now: u64,
+        batch: &Rc<RefCell<Batch>>,
+    ) {
+        let vip = train.to.map_or(self.address, |ip| SocketAddr::new(ip, self.address.port()));
+        let mut peers = Peers { client: train.from, vip, number: 0 };
+        if view.virtual_.settings.udp.one_shot {
+            self.last.set(self.last.get() + 1);
+            peers.number = self.last.get();
+        }
+        let known = self.sessions.borrow().get(&peers).map(Rc::clone);
+        let session = match known {
+            Some(known) if !known.is_over() && known.member.state.usable_for_persistent() => Some(known),
+            Some(known) => {
+                // Its member is down: the client gets another.
+                known.end(Outcome::MemberFailed);
+                self.begin(view, peers, train, batch)
+            }
+            None => self.begin(view, peers, train, batch),
+        };
+        let all = datagrams_of(train);
+        let lost = match session.map(|session| session.send(train, now)) {
+            Some(Ok(lost)) => lost,
+            Some(Err(Refused)) => {
+                let another = self.begin(view, peers, train, batch);
+                another.and_then(|session| session.send(train, now).ok()).unwrap_or(all)
+            }
+            None => all,
+        };
+        view.counters.datagrams_lost.add(lost);
+    }
+
+    /// Begins a session; `None`: there are too many, a rule refuses it, or no member can be had.
+    fn begin(
+        self: &Rc<Self>,
+        view: &Rc<VirtualView>,
+        peers: Peers,
+        train: &Train<'_>,
+        batch: &Rc<RefCell<Batch>>,
+    ) -> Option<Rc<Session>> {
+        let settings = &view.virtual_.settings;
+        if self.closed.get() {
+            return None;
+        }
+        view.counters.connections.add(1);
+        if self.sessions.borrow().len() >= settings.limits.connections {
+            view.counters.refused.add(1);
+            return None;
+        }
+        let flow = Flow {
+            id: next_flow(),
+            client: peers.client,
+            vip: peers.vip,
+            transport: Transport::Udp,
+            ingress: 0,
+        };
+        let mut connection = Connection::new(flow, false);
+        match on_flow(&connection, view) {
+            Admission::Serve(route) => connection.route = route,
+            Admission::Reset | Admission::Close => {
+                view.counters.refused.add(1);
+                return None;
+            }
+        }
+        let Some((member, socket)) = connected(view, &connection) else {
+            view.counters.errors.add(1);
+            return None;
+        };
+        let session = Session::new(peers, train.to, member, connection, Rc::clone(view), socket);
+        if let Some(before) = self.sessions.borrow_mut().insert(peers, Rc::clone(&session)) {
+            before.end(Outcome::ClientGone);
+        }
+        view.counters.open.add(1);
+        let most = if settings.udp.one_shot { Some(1) } else { settings.udp.answers };
+        tokio::task::spawn_local(Rc::clone(&session).run(Rc::clone(self), Rc::clone(batch), most));
+        Some(session)
+    }
+
+    /// Takes an answer of a member, to be sent with others.
+    pub(super) fn answer(&self, train: &Train<'_>, session: &Session) {
+        let view = self.view.borrow();
+        let (count, mut outbox) = (datagrams_of(train), self.outbox.borrow_mut());
+        if outbox.is_empty() {
+            self.answers.notify_one();
+        }
+        match outbox.push(train, session.peers.client, session.from) {
+            true => view.counters.datagrams_to_client.add(count),
+            false => view.counters.datagrams_lost.add(count),
+        }
+    }
+
+    /// Sends answers, those that came since it did so last together.
+    async fn send_answers(self: Rc<Self>) {
+        while !self.is_drained() {
+            self.answers.notified().await;
+            loop {
+                let mut sent = Sent::default();
+                let _ = self.socket.try_io(Interest::WRITABLE, || {
+                    sent = self.outbox.borrow_mut().send(self.socket.as_fd());
+                    if sent.is_full { Err(io::ErrorKind::WouldBlock.into()) } else { Ok(()) }
+                });
+                self.view.borrow().counters.datagrams_lost.add(sent.lost as u64);
+                if !sent.is_full && self.outbox.borrow().is_empty() {
+                    break;
+                }
+                let _ = self.socket.writable().await;
+            }
+        }
+    }
+
+    /// Ends sessions without datagrams for `timeouts.idle`.
+    async fn end_idle(self: Rc<Self>) {
+        while !self.is_drained() {
+            let idle = self.view.borrow().virtual_.settings.timeouts.idle;
+            let wait = (idle / 4).clamp(LOOK_LEAST, LOOK_MOST);
+            sleep(wait).await;
+            let (now, idle) = (clock::monotonic_ms(), u64::try_from(idle.as_millis()).unwrap_or(u64::MAX));
+            for session in self.sessions.borrow().values().filter(|it| it.is_idle(now, idle)) {
+                session.end(Outcome::ClientGone);
+            }
+        }
+        // Whoever sends answers sees it too.
+        self.answers.notify_one();
+    }
+
+    /// Forgets a session that is over.
+    pub(super) fn ended(&self, session: &Rc<Session>) {
+        session.view().counters.open.subtract(1);
+        let mut sessions = self.sessions.borrow_mut();
+        if sessions.get(&session.peers).is_some_and(|it| Rc::ptr_eq(it, session)) {
+            sessions.remove(&session.peers);
+        }
+        if sessions.is_empty() {
+            self.emptied.notify_waiters();
+        }
+    }
+}
+
+/// A member of the pool that the client's datagrams go to, and a socket toward it.
+fn connected(view: &VirtualView, connection: &Connection) -> Option<(Rc<MemberView>, UdpSocket)> {
+    let pool = connection.route.pool.as_ref().or(view.pool.as_ref())?;
+    let trains = !view.virtual_.settings.udp.one_shot;
+    let mut tried = Vec::new();
+    while tried.len() < MOST_ATTEMPTS {
+        let member = match choose(view, pool, connection, &tried) {
+            Next::Member(member) => member,
+            Next::Away => {
+                view.counters.persistence_down[REFUSED].add(1);
+                return None;
+            }
+            Next::None => return None,
+        };
+        match connect(member.address, member.source(), trains) {
+            Ok(socket) => {
+                member.counters.connects.add(1);
+                return Some((member, socket));
+            }
+            Err(error) => {
+                member.counters.connects_failed.add(1);
+                tracing::debug!(member = %member.address, %error, "no socket toward the member");
+                tried.push(member.address);
+            }
+        }
+    }
+    None
+}
