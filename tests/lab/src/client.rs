@@ -247,8 +247,10 @@ impl Answer {
     }
 }
 
+/// Proxies write names in lower case (RFC 9110 section 5.1: case does not matter).
 fn field<'a>(head: &'a str, name: &str) -> Result<&'a str> {
-    let found = head.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(": "));
+    let mut fields = head.lines().filter_map(|line| line.split_once(": "));
+    let found = fields.find(|(it, _)| it.eq_ignore_ascii_case(name)).map(|(_, value)| value);
     found.with_context(|| format!("no {name} in {head}"))
 }
 
