@@ -408,13 +408,34 @@ pub struct Pool {
     pub proxy_protocol: Option<ProxyVersion>,
     /// `min-members = 2`, `fail-back = "30s"`: which priority groups are in use.
     pub groups: groups::Policy,
-    /// What connections to members come from; empty: as the kernel chooses. Of each family that an address among them has.
-    pub source: Vec<IpAddr>,
+    /// What connections of proxies to members come from.
+    pub source: ConnectFrom,
     /// Addresses are unique within the pool: those of the file, in its order, then those that names stand for, once they
     /// are known.
     pub members: Vec<Member>,
     /// Those by name, in the order of the file; at least one where no member has an address.
     pub names: Vec<NamedMembers>,
+}
+
+/// `source = "client" | ["10.0.0.5", "10.0.0.6"]` of a pool
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum ConnectFrom {
+    /// As the kernel chooses, by the route.
+    #[default]
+    Routed,
+    /// These, in turn. Of each family that an address among the members has.
+    Addresses(Vec<IpAddr>),
+    /// The client's own address.
+    Client,
+}
+
+impl ConnectFrom {
+    /// The first of its addresses that is of the member's family.
+    #[must_use]
+    pub fn first_toward(&self, member: SocketAddr) -> Option<IpAddr> {
+        let ConnectFrom::Addresses(addresses) = self else { return None };
+        addresses.iter().copied().find(|it| it.is_ipv4() == member.is_ipv4())
+    }
 }
 
 /// `protocol = "http/1.1" | "h2" | "auto"`

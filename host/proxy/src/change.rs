@@ -7,6 +7,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use shunt_config::model::ConnectFrom;
 use shunt_sys::listen::ListenError;
 use tokio::sync::oneshot;
 use tokio::time::sleep;
@@ -46,6 +47,7 @@ impl ProxyPlane {
 
     async fn ready<'a>(&'a self, next: Next<'a>) -> Preparation<'a> {
         if concerns(next) {
+            may_send_as_clients(next.snapshot)?;
             let mut sockets = match bind(next, self.workers.len()) {
                 Err(problems) if problems.iter().any(NotBound::is_in_use) => {
                     sleep(CLOSING).await;
@@ -168,6 +170,17 @@ fn places(snapshot: &Snapshot) -> impl Iterator<Item = (Place, &str)> {
         let datagrams = it.protocol == Protocol::Udp;
         it.listen.iter().map(move |address| ((*address, datagrams), it.name.as_str()))
     })
+}
+
+/// A pool with `source = "client"` needs a privilege, which would else be missed when the first client comes.
+fn may_send_as_clients(snapshot: &Snapshot) -> Result<(), Vec<String>> {
+    let needs = snapshot.pools.iter().find(|it| it.settings.source == ConnectFrom::Client);
+    let (Some(pool), Err(error)) = (needs, shunt_sys::source::may_be_transparent()) else { return Ok(()) };
+    let name = &pool.settings.name;
+    Err(vec![format!(
+        "pool {name}: connections cannot come from clients' addresses: {error}; run Shunt as root, or with CAP_NET_RAW \
+         (systemd: AmbientCapabilities=CAP_NET_RAW), or remove `source = \"client\"`"
+    )])
 }
 
 /// Opens the listeners that are new: one socket per worker.

@@ -60,7 +60,9 @@ impl Connection {
 
     /// Where idle connections to a member are that serve this client alone; `None`: the member's serve all clients.
     pub(crate) fn own_kept(&self, member: &Rc<MemberView>) -> Option<Rc<Kept>> {
-        member.proxy_protocol?;
+        if !member.knows_clients() {
+            return None;
+        }
         let mut own = self.own.borrow_mut();
         if let Some((_, kept)) = own.iter().find(|(of, _)| Rc::ptr_eq(of, member)) {
             return Some(Rc::clone(kept));

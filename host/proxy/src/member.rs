@@ -1,18 +1,22 @@
 //! A member as one worker sees it, whatever protocol is spoken with it.
 
+mod source;
+
 use std::cell::Cell;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use shunt_config::model::{MemberProtocol, ProxyVersion};
+use shunt_config::model::{ConnectFrom, MemberProtocol, ProxyVersion};
 use shunt_engine::member::MemberState;
+use shunt_runtime::clock;
 use shunt_runtime::counters::{MemberCounters, Shard};
 use shunt_runtime::tls::members::{NoTls, ToMember};
-use shunt_runtime::{clock, dial};
-use shunt_sys::source;
 use tokio::net::TcpStream;
+
+pub(crate) use source::ComesFrom;
+use source::{Source, Unusable};
 
 /// How often [`MemberView::sweep`] is to be called.
 pub(crate) const SWEEP_EVERY: Duration = Duration::from_secs(10);
@@ -25,9 +29,7 @@ pub(crate) struct MemberView {
     pub(crate) proxy_protocol: Option<ProxyVersion>,
     /// `None`: no TLS with it.
     pub(crate) tls: Option<Arc<ToMember>>,
-    /// What connections to it come from, in turn; empty: as the kernel chooses.
-    sources: Vec<IpAddr>,
-    next_source: Cell<usize>,
+    source: Source,
     pub(crate) state: Arc<MemberState>,
     pub(crate) counters: Arc<Shard<MemberCounters>>,
     /// Connections that are not in use. What stands above keeps them; here they only grow old and are closed.
@@ -57,8 +59,7 @@ impl MemberView {
             protocol,
             proxy_protocol,
             tls,
-            sources: Vec::new(),
-            next_source: Cell::default(),
+            source: Source::routed(),
             state,
             counters,
             kept: Default::default(),
@@ -67,56 +68,41 @@ impl MemberView {
         }
     }
 
-    /// The same, with connections that come from these addresses, as far as they are of its family.
-    pub(crate) fn with_sources(self, sources: &[IpAddr]) -> Self {
-        let sources = sources.iter().copied().filter(|it| it.is_ipv4() == self.address.is_ipv4()).collect();
-        MemberView { sources, ..self }
+    /// The same, with connections that come from there.
+    pub(crate) fn with_source(self, from: &ConnectFrom) -> Self {
+        MemberView { source: Source::of(from, self.address), ..self }
     }
 
-    pub(crate) fn comes_from(&self, sources: &[IpAddr]) -> bool {
-        sources.iter().filter(|it| it.is_ipv4() == self.address.is_ipv4()).eq(&self.sources)
+    pub(crate) fn comes_from(&self, from: &ConnectFrom) -> bool {
+        self.source.is(from, self.address)
     }
 
-    /// A connection to it. A source address that cannot be used, or has no port left, is passed over.
+    /// Whether each connection to it says who one client is, and so serves no other.
+    pub(crate) fn knows_clients(&self) -> bool {
+        self.proxy_protocol.is_some() || self.source.is_client()
+    }
+
+    /// A connection to it, for a client where it is for one.
     ///
     /// # Errors
     /// There is none.
-    pub(crate) async fn dial(&self) -> io::Result<TcpStream> {
-        let mut left = self.sources.len();
-        while let Some(from) = self.source() {
-            let connected = match source::bound(from) {
-                Ok(socket) => dial::connect_over(socket, self.address).await,
-                Err(error) => Err(error),
-            };
-            left -= 1;
-            match connected {
-                Err(error) if error.kind() == io::ErrorKind::AddrNotAvailable => {
-                    self.tell_no_source(from);
-                    if left == 0 {
-                        return Err(error);
-                    }
-                }
-                connected => return connected,
-            }
-        }
-        dial::connect(self.address).await
+    pub(crate) async fn dial(&self, client: Option<IpAddr>) -> io::Result<TcpStream> {
+        self.source.dial(self.address, client, |from, unusable| self.tell_unusable(from, unusable)).await
     }
 
-    /// The address that its next connection or session comes from; `None`: as the kernel chooses.
-    pub(crate) fn source(&self) -> Option<IpAddr> {
-        let turn = self.next_source.get();
-        self.next_source.set(turn.wrapping_add(1));
-        self.sources.get(turn.checked_rem(self.sources.len())?).copied()
+    /// What its next session of datagrams comes from, for this client.
+    ///
+    /// # Errors
+    /// Nothing can.
+    pub(crate) fn source(&self, client: IpAddr) -> io::Result<ComesFrom> {
+        self.source.next(self.address, client, |from, unusable| self.tell_unusable(from, unusable))
     }
 
-    fn tell_no_source(&self, from: IpAddr) {
+    fn tell_unusable(&self, source: IpAddr, why: Unusable) {
+        self.counters.sources_failed[why as usize].add(1);
         if self.tells() {
             let member = self.address;
-            tracing::warn!(
-                event = "member-source-failed", %member, source = %from,
-                "no connection can come from this address: it is none of this host, or has no port left toward the member; \
-                 fix `source` of the pool"
-            );
+            tracing::warn!(event = "member-source-failed", %member, %source, cause = why.as_str(), "{}", why.told());
         }
     }
 
@@ -128,8 +114,7 @@ impl MemberView {
             protocol: self.protocol,
             proxy_protocol: self.proxy_protocol,
             tls: self.tls.clone(),
-            sources: self.sources.clone(),
-            next_source: self.next_source.clone(),
+            source: self.source.continued(),
             state: Arc::clone(&self.state),
             counters: Arc::clone(&self.counters),
             kept: self.kept.take(),

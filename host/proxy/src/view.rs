@@ -189,7 +189,7 @@ impl PoolView {
                         let tls = tls.cloned();
                         let view =
                             MemberView::new(address, weight, protocol, proxy_protocol, tls, state, counters);
-                        Rc::new(view.with_sources(&pool.settings.source))
+                        Rc::new(view.with_source(&pool.settings.source))
                     }
                 }
             })

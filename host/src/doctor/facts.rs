@@ -5,7 +5,7 @@ use std::io;
 use std::path::Path;
 
 use shunt_engine::network::Network;
-use shunt_sys::netlink::{Netlink, NetworkState};
+use shunt_sys::netlink::{LocalMarks, Netlink, NetworkState};
 use shunt_sys::xsk;
 
 use shunt_config::model::Config;
@@ -24,6 +24,8 @@ pub struct Facts {
     pub open_files: Option<u64>,
     pub state: NetworkState,
     pub network: Network,
+    /// Marks of packets that come to this host's sockets, whatever their destination is.
+    pub local_marks: LocalMarks,
     /// Of the interfaces that the configuration names, and the carriers of VLANs among them, by number.
     pub ports: BTreeMap<u32, PortFacts>,
     /// By their path under `/proc/sys`.
@@ -78,6 +80,7 @@ impl Facts {
             open_files: shunt_sys::files::hard_limit().ok(),
             cores: shunt_sys::cores::usable()?.len(),
             network: network_of(&state, &tuns),
+            local_marks: LocalMarks::read()?,
             state,
             ports,
             sysctls,

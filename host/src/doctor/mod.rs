@@ -9,6 +9,7 @@
 //! | `ports` | interfaces: there, up, whose addresses, how fast |
 //! | `reachability` | whether packets reach members, and replies come back |
 //! | `monitors` | whether they would see what clients see |
+//! | `transparent` | whether replies to clients' addresses reach Shunt |
 //! | `members` | what members have to be set up with, which cannot be seen from here |
 //! | `names` | what a daemon that runs found of names |
 //!
@@ -25,6 +26,7 @@ mod ports;
 mod reachability;
 #[cfg(test)]
 mod tests;
+mod transparent;
 
 use std::net::SocketAddr;
 
@@ -63,6 +65,7 @@ pub fn examine(config: &Config, facts: &Facts) -> Vec<Finding> {
     files::check(config, facts, &mut findings);
     own_listeners(config, facts, &mut findings);
     certificates::check(facts, &mut findings);
+    transparent::check(config, facts, &mut findings);
     if !config.forwards_packets() {
         findings.push(Finding::good("configuration", "has no packet virtuals, so nothing else is checked"));
         return findings;

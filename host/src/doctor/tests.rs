@@ -3,7 +3,7 @@ use std::fs;
 use std::net::IpAddr;
 use std::time::Duration;
 
-use shunt_sys::netlink::{Hop, InterfaceAddress, Link, Neighbour, NetworkState, Route, Vlan};
+use shunt_sys::netlink::{Hop, InterfaceAddress, Link, LocalMarks, Neighbour, NetworkState, Route, Vlan};
 use shunt_wire::Mac;
 
 use super::facts::{Expiring, PortFacts};
@@ -44,6 +44,7 @@ fn facts() -> Facts {
         cores: 4,
         open_files: Some(1 << 20),
         network: network_of(&state, &BTreeSet::new()),
+        local_marks: LocalMarks::default(),
         state,
         ports: [(CLIENTS, port.clone()), (SERVERS, port)].into(),
         sysctls: [("net/ipv4/ip_forward".to_owned(), "1".to_owned())].into(),
@@ -375,4 +376,32 @@ fn sysctls_that_matter_are_read() {
     v6.packet_virtuals[0].listen = "[2001:db8::1]:80".parse().unwrap();
     v6.packet_virtuals[0].pool = None;
     fails(&v6, &facts, &["interface eth0: IPv6 is switched off, and an IPv6 virtual uses it"]);
+}
+
+#[test]
+fn replies_to_clients_addresses_must_reach_this_host() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("shunt.toml");
+    let text = "[[virtual]]\nname = 'web'\nlisten = '192.0.2.1:80'\nprotocol = 'http'\npool = 'web'\n\
+         [[pool]]\nname = 'web'\nsource = 'client'\nmembers = [{ address = '10.0.0.1:80' }]\n";
+    fs::write(&path, text).unwrap();
+    let config = shunt_config::load(&path).unwrap_or_else(|report| panic!("{report}"));
+    let mut facts = facts();
+    fails(
+        &config,
+        &facts,
+        &[
+            "pool web: members' replies to IPv4 addresses of clients do not reach Shunt: no rule sends marked packets to a table \
+           in which every address is local",
+        ],
+    );
+    facts.local_marks.v4.push(7);
+    facts.capabilities = 1;
+    fails(&config, &facts, &[]);
+    let notes: Vec<_> =
+        examine(&config, &facts).into_iter().filter(|it| it.result == Outcome::Note).collect();
+    let remedies: Vec<_> = notes.iter().filter_map(|it| it.remedy.as_deref()).collect();
+    let [privilege, mark, route] = remedies.as_slice() else { panic!("{notes:?}") };
+    assert!(privilege.contains("CAP_NET_RAW") && mark.contains("meta mark set 7"), "{notes:?}");
+    assert_eq!(*route, "on each member: `ip route replace default via 10.0.0.254`");
 }

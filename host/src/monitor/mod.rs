@@ -28,7 +28,7 @@ mod verdict;
 mod watch;
 
 use std::collections::{HashMap, HashSet};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use shunt_engine::member::{Admin, MemberState};
@@ -38,7 +38,7 @@ use tokio::task::JoinHandle;
 use on_path::ServicePath;
 use probe::Probe;
 use shunt_config::model::{self, ProxyVersion};
-use shunt_config::monitors::{self, Monitor};
+use shunt_config::monitors::{self, Monitor, Origin};
 use shunt_packets::Probes;
 use shunt_runtime::tls::members::ToMember;
 use shunt_runtime::{Member, Pool, Snapshot};
@@ -88,12 +88,22 @@ struct MonitorTask {
 struct Beginning {
     proxy_protocol: Option<ProxyVersion>,
     tls: Option<Arc<ToMember>>,
+    /// The address of this host that they come from; `None`: as the kernel chooses.
+    source: Option<IpAddr>,
 }
 
 impl Beginning {
     fn is(&self, other: &Beginning) -> bool {
         let tls = |of: &Beginning| of.tls.as_ref().map(Arc::as_ptr);
-        self.proxy_protocol == other.proxy_protocol && tls(self) == tls(other)
+        self.proxy_protocol == other.proxy_protocol && tls(self) == tls(other) && self.source == other.source
+    }
+
+    /// Where probes come from that go straight to the member: where the monitor says, else where the connections do.
+    fn origin(&self, origin: Origin) -> Origin {
+        match (origin.source, &origin.interface) {
+            (None, None) => Origin { source: self.source, ..origin },
+            _ => origin,
+        }
     }
 }
 
@@ -137,6 +147,7 @@ impl Monitors {
                 let begins = Beginning {
                     proxy_protocol: pool.settings.proxy_protocol,
                     tls: pool.tls.as_ref().and_then(|tls| tls.member(member.settings.address)).cloned(),
+                    source: pool.settings.source.first_toward(member.settings.address),
                 };
                 let is_known = watched.contains(&Arc::as_ptr(&member.state));
                 let known = if is_known { Known::Elsewhere(member.state.is_up()) } else { Known::Never };
@@ -291,9 +302,10 @@ impl Monitors {
         };
         self.begun = self.begun.wrapping_add(1);
         let (probes, on_path) = (Arc::clone(&self.probes), path.clone());
-        let Beginning { proxy_protocol, tls } = begins.clone();
+        let begins = begins.clone();
         let task = tokio::spawn(async move {
             let Monitor { probe, timeout, origin, .. } = watched.settings.clone();
+            let (origin, Beginning { proxy_protocol, tls, .. }) = (begins.origin(origin), begins);
             let probe = Probe { address: watched.address, does: probe, timeout, proxy_protocol, tls, origin };
             match &on_path {
                 Some(path) => {

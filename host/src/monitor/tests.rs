@@ -258,7 +258,7 @@ fn snapshot(members: &[(SocketAddr, &Arc<MemberState>)], monitors: Vec<Monitor>)
             tls: None,
             proxy_protocol: None,
             groups: Policy::default(),
-            source: Vec::new(),
+            source: model::ConnectFrom::default(),
             members: members.iter().map(|(address, _)| settings(*address)).collect(),
             names: Vec::new(),
         },

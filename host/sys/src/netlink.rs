@@ -5,11 +5,13 @@
 //! every route that leaves (not of those that leave with their interface), but answers in full.
 
 mod edit;
+mod marks;
 mod read;
 mod request;
 mod state;
 
 pub use edit::Editor;
+pub use marks::LocalMarks;
 pub use request::Solicitor;
 pub use state::{Hop, InterfaceAddress, Link, Neighbour, NetworkState, Route, Vlan};
 

@@ -117,9 +117,26 @@ fn connections_come_from_the_addresses_of_the_pool() {
     assert_eq!(seen, ["127.0.0.71", "127.0.0.72"]);
     site.daemon.wait_log("member-source-failed");
 
+    assert!(site.daemon.status()["pools"][0]["members"][0]["sources-failed"][0].as_u64() > Some(0));
+
     let http = config(site.address, "", source, &[origin.address()]).replace("\"tcp\"", "\"http\"");
     site.daemon.reload(&http);
     assert!(seen.contains(&site.client().get("/").text()));
     let none = between("", "source = \"192.0.2.71\"", &[origin.address()]);
     assert_eq!(refused(&none), ErrorKind::ConnectionReset);
+}
+
+#[test]
+fn monitors_probe_from_the_addresses_of_the_pool() {
+    let origin = Origin::start(|call| {
+        call.mark(call.stream().peer_addr()?.ip().to_string());
+        call.end()
+    });
+    let monitor = "monitor = { tcp = true, interval = \"100ms\" }\nsource = [\"127.0.0.73\", \"127.0.0.74\"]";
+    let site = between("", monitor, &[origin.address()]);
+    origin.wait_mark("127.0.0.73");
+    let own = monitor.replace("tcp = true", "tcp = true, source = \"127.0.0.75\"");
+    site.daemon.reload(&config(site.address, "", &own, &[origin.address()]));
+    origin.wait_mark("127.0.0.75");
+    assert!(!origin.marks().iter().any(|it| it == "127.0.0.74"), "{:?}", origin.marks());
 }

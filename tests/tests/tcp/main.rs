@@ -4,6 +4,7 @@
 
 mod connecting;
 mod relaying;
+mod transparent;
 
 use std::net::SocketAddr;
 

@@ -1,11 +1,13 @@
 //! Keys of pools that mean something to proxies alone, at pools that packets can go to.
 
-use super::super::model::{Config, MemberProtocol, Pool, Protocol, ProxyKind};
+use std::net::SocketAddr;
+
+use super::super::model::{Config, ConnectFrom, MemberProtocol, Pool, Protocol, ProxyKind};
 use super::super::report::{Cause, Refusal};
 use super::super::tls::ServerName;
 use super::super::walk::Walk;
-use super::path;
 use super::wildcards::uses;
+use super::{family, path};
 
 pub(super) fn check(config: &Config, walk: &mut Walk) {
     for pool in &config.pools {
@@ -15,7 +17,10 @@ pub(super) fn check(config: &Config, walk: &mut Walk) {
         if pool.protocol != MemberProtocol::Http1 {
             forward_proxies_speak_http_1(pool, config, walk);
         }
-        if !pool.source.is_empty() {
+        if pool.source == ConnectFrom::Client {
+            clients_are_of_the_members_family(pool, config, walk);
+        }
+        if pool.source != ConnectFrom::Routed {
             let what = "packets come from the client, or from an SNAT pool";
             let help = "use mode `snat` with a `snat-pool`, or give the proxies a pool of their own";
             refuse(pool, "source", what, help, config, walk);
@@ -56,6 +61,31 @@ fn datagrams_have_none(pool: &Pool, key: &str, what: &str, config: &Config, walk
         .also(first, "datagrams")
         .help("remove it, or give the virtual a pool of its own");
     walk.refuse(&place, Some(&key), refusal);
+}
+
+/// A connection has one address family. What proxies in front say of clients is known when they say it.
+fn clients_are_of_the_members_family(pool: &Pool, config: &Config, walk: &mut Walk) {
+    for virtual_ in config.virtuals.iter().filter(|it| uses(it.pool.as_ref(), &it.rules, pool)) {
+        let other = |listen: &SocketAddr| {
+            pool.members.iter().position(|it| it.name.is_none() && it.address.is_ipv4() != listen.is_ipv4())
+        };
+        let Some((listen, member)) = virtual_.listen.iter().find_map(|it| Some((it, other(it)?))) else {
+            continue;
+        };
+        let (place, key) = walk.spot(&path(&["pool", &pool.name, "source"]));
+        let (first, _) = walk.spot(&path(&["virtual", &virtual_.name, "listen"]));
+        let message = format!(
+            "clients of `{}` come by {}, and member `{}` is {}: no connection can come from one and go to the other",
+            virtual_.name,
+            family(listen.is_ipv4()),
+            pool.members[member].address,
+            family(!listen.is_ipv4())
+        );
+        let refusal = Refusal::new(Cause::Conflict, message)
+            .also(first, "here")
+            .help("give each family a virtual and a pool of its own, or remove `source`");
+        walk.refuse(&place, Some(&key), refusal);
+    }
 }
 
 /// What clients ask of forward proxies is passed on as HTTP/1.1 says it.

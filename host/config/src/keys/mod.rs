@@ -11,6 +11,7 @@ mod pools;
 pub(super) mod resolver;
 mod rules;
 mod snat;
+mod sources;
 mod tls;
 mod translation;
 mod udp;

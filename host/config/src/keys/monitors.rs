@@ -61,7 +61,8 @@ pub(super) fn monitor(table: &mut Table<'_>) -> Option<Monitor> {
         "The address of this host that probes come from, straight to the member. Those on the service path come from \
          `probe-from` of the virtual.",
         source_address(),
-        "as the route to the member says",
+        "the first of the pool's `source` that is of the member's family, unless `interface` is written; else as the route to \
+         the member says",
     );
     let source_interface = table.optional(
         "interface",

@@ -7,18 +7,16 @@ use shunt_engine::balance::groups::{FailBack, Policy};
 use shunt_engine::balance::{Balance, Time};
 
 use super::super::containers::{list, once, one_or_list, table as in_table};
-use super::super::model::{Member, MemberProtocol, NamedMembers, Pool, ProxyVersion};
+use super::super::model::{ConnectFrom, Member, MemberProtocol, NamedMembers, Pool, ProxyVersion};
 use super::super::monitors::{HttpVersion, Monitor, Probe};
 use super::super::names::MemberAt;
 use super::super::report::{Cause, Refusal};
-use super::super::shape::{
-    duration, fail_back, integer, member_at, name, one_of, server_name, source_address,
-};
+use super::super::shape::{duration, fail_back, integer, member_at, name, one_of, server_name};
 use super::super::walk::Table;
-use super::balances;
 use super::monitors::monitor;
 use super::tls::member_tls;
 use super::{HOUR, SECOND};
+use super::{balances, sources};
 
 pub(in super::super) fn pool(table: &mut Table<'_>) -> Option<Pool> {
     table.walk.seen.members.clear();
@@ -115,8 +113,9 @@ pub(in super::super) fn pool(table: &mut Table<'_>) -> Option<Pool> {
     let source = table.derived(
         "source",
         "Addresses of this host that connections of proxies to the members come from, in turn, and that have some 28,000 ports \
-         each toward every member: `[\"10.0.0.5\", \"10.0.0.6\"]`.",
-        one_or_list(source_address()),
+         each toward every member: `[\"10.0.0.5\", \"10.0.0.6\"]`. `client`: connections come from the client's own address, \
+         and serve the requests of one client's connection only. The members' replies must come through this host.",
+        sources::OfPool,
         "the address of the interface toward the member",
     );
     let members = table.required("members", "The members, at least one.", list(in_table(member)));
@@ -164,8 +163,17 @@ pub(in super::super) fn pool(table: &mut Table<'_>) -> Option<Pool> {
         table.refuse("min-members", refusal);
     }
     let source = source.unwrap_or_default();
-    let from_none = |member: &&Member| !source.iter().any(|it| it.is_ipv4() == member.address.is_ipv4());
-    if let Some(member) = members.iter().find(from_none).filter(|_| !source.is_empty()) {
+    if protocol != MemberProtocol::Http1 && source == ConnectFrom::Client {
+        let refusal = Refusal::new(Cause::Conflict, "a connection of HTTP/2 serves many clients")
+            .label("and comes from one of them")
+            .help("use `protocol = \"http/1.1\"`, or remove `source`; `forwarded` of the virtual says who the client is");
+        let refusal = table.also(refusal, "protocol");
+        table.refuse("source", refusal);
+    }
+    if let ConnectFrom::Addresses(source) = &source
+        && let Some(member) =
+            members.iter().find(|member| !source.iter().any(|it| it.is_ipv4() == member.address.is_ipv4()))
+    {
         let family = if member.address.is_ipv4() { "IPv4" } else { "IPv6" };
         let message = format!("`source` has no {family} address, and `{}` is one", member.address);
         let refusal = Refusal::new(Cause::Conflict, message)

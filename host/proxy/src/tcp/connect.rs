@@ -90,7 +90,7 @@ async fn open(
     connection: &Connection,
     inner: Inner,
 ) -> Result<ServerStream, Unconnected> {
-    let mut stream = member.dial().await?;
+    let mut stream = member.dial(Some(connection.flow.client.ip())).await?;
     if let Some(version) = member.proxy_protocol {
         let header = match inner {
             Inner::AsConfigured => proxy_protocol::header_of(version, connection),

@@ -309,7 +309,8 @@ fn connected(view: &VirtualView, connection: &Connection) -> Option<(Rc<MemberVi
             }
             Next::None => return None,
         };
-        match connect(member.address, member.source(), trains) {
+        let source = member.source(connection.flow.client.ip());
+        match source.and_then(|source| connect(member.address, source, trains)) {
             Ok(socket) => {
                 member.counters.connects.add(1);
                 return Some((member, socket));

@@ -10,7 +10,7 @@ use shunt_rules::{Hook, Outcome, Summary};
 use shunt_runtime::clock;
 use shunt_runtime::rules::chain::Chain;
 use shunt_sys::datagrams::{self, Batch, MOST, Train};
-use shunt_sys::stream;
+use shunt_sys::{source, stream};
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::io::{Interest, Ready};
 use tokio::net::UdpSocket;
@@ -19,7 +19,7 @@ use tokio::time::Instant;
 
 use super::listener::UdpListener;
 use crate::connection::Connection;
-use crate::member::MemberView;
+use crate::member::{ComesFrom, MemberView};
 use crate::view::VirtualView;
 
 /// Whose datagrams belong to a session.
@@ -80,11 +80,16 @@ pub(super) struct Refused;
 const FIRST_CHOSEN: u16 = 1024;
 
 /// A socket that sends to a member and receives from it alone.
-pub(super) fn connect(to: SocketAddr, from: Option<IpAddr>, trains: bool) -> io::Result<UdpSocket> {
+pub(super) fn connect(to: SocketAddr, from: ComesFrom, trains: bool) -> io::Result<UdpSocket> {
     let socket =
         Socket::new(Domain::for_address(to), Type::DGRAM.nonblocking().cloexec(), Some(Protocol::UDP))?;
-    if let Some(from) = from {
-        socket.bind(&SocketAddr::new(from, 0).into())?;
+    match from {
+        ComesFrom::Routed => {}
+        ComesFrom::Own(from) => socket.bind(&SocketAddr::new(from, 0).into())?,
+        ComesFrom::Client(client) => {
+            source::set_transparent(&socket, client)?;
+            socket.bind(&SocketAddr::new(client, 0).into())?;
+        }
     }
     socket.connect(&to.into())?;
     // The kernel may have chosen the member's own port, where it is of this host and nobody is there: what is sent would come

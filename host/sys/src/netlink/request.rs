@@ -91,7 +91,7 @@ impl Requests {
         std::mem::take(&mut self.undecodable)
     }
 
-    fn list<T>(
+    pub(super) fn list<T>(
         &mut self,
         request: RouteNetlinkMessage,
         read: impl Fn(&RouteNetlinkMessage) -> Option<T>,

@@ -4,7 +4,9 @@ use std::net::IpAddr;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use shunt_sys::netlink::{Hop, InterfaceAddress, Link, Neighbour, Netlink, NetworkState, Route, Solicitor};
+use shunt_sys::netlink::{
+    Hop, InterfaceAddress, Link, LocalMarks, Neighbour, Netlink, NetworkState, Route, Solicitor,
+};
 use shunt_wire::Mac;
 
 use crate::namespace::{cable, ip, within};
@@ -251,5 +253,22 @@ fn a_wait_ends_when_woken_and_says_whether_anything_changed() {
             assert!(Instant::now() < deadline);
         }
         assert!(named(netlink.state(), "left").is_some());
+    });
+}
+
+#[test]
+fn marks_of_packets_that_are_this_hosts_are_known() {
+    within("rules of its own", || {
+        assert_eq!(LocalMarks::read().unwrap(), LocalMarks::default());
+        for family in ["-4", "-6"] {
+            ip(&format!("{family} rule add fwmark 7 lookup 300"));
+            // To a table that has something else.
+            ip(&format!("{family} rule add fwmark 8 lookup 301"));
+        }
+        ip("-4 rule add fwmark 9 lookup 100");
+        ip("-4 route add local default dev lo table 300");
+        ip("-4 route add local 192.0.2.0/24 dev lo table 301");
+        ip("-6 route add local ::/0 dev lo table 300");
+        assert_eq!(LocalMarks::read().unwrap(), LocalMarks { v4: vec![7], v6: vec![7] });
     });
 }

@@ -171,7 +171,7 @@ impl Lease {
         name: Option<ServerName<'static>>,
         of: &Connection,
     ) -> Result<ServerConnection, ConnectError> {
-        let mut stream = member.dial().await?;
+        let mut stream = member.dial(Some(of.flow.client.ip())).await?;
         if let Some(version) = member.proxy_protocol {
             stream.write_all(&proxy_protocol::header_of(version, of)).await?;
         }

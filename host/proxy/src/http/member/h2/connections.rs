@@ -202,7 +202,7 @@ pub(in crate::http::member) async fn open(
     member: &Rc<MemberView>,
     name: Name,
 ) -> Result<Opened, ConnectError> {
-    let stream = member.dial().await?;
+    let stream = member.dial(None).await?;
     let (stream, called) = match (&member.tls, name) {
         (Some(tls), Some(name)) => {
             let session = tls.connect(stream, name.clone()).await.map_err(ConnectError::Tls)?;
