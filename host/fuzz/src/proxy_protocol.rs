@@ -1,4 +1,4 @@
-use shunt_wire::proxy_protocol::{Header, MOST_V1, MOST_V2, Origin, Writer, write_v1};
+use shunt_wire::proxy_protocol::{Header, LONGEST_WRITTEN_V2, MOST_V1, MOST_V2, Origin, Writer, write_v1};
 
 /// Reads `data` as what a proxy sends first. What was refused or read stays so whatever follows, and a client that was
 /// read is the same when it is written again.
@@ -19,7 +19,7 @@ pub fn proxy_protocol(data: &[u8]) {
     let mut line = [0; MOST_V1];
     let length = write_v1(Some((source, destination)), &mut line);
     assert_eq!(read(&line[..length]), Ok(Some((header.origin, length))));
-    let mut binary = [0; MOST_V2];
+    let mut binary = [0; LONGEST_WRITTEN_V2];
     let length = Writer::new(Some((source, destination)), &mut binary).end();
     assert_eq!(read(&binary[..length]), Ok(Some((header.origin, length))));
 }

@@ -8,7 +8,7 @@ use shunt_config::model::ProxyVersion;
 use shunt_rules::Flow;
 use shunt_runtime::tls::peer;
 use shunt_wire::proxy_protocol::{
-    Header, MOST_V1, MOST_V2, Origin, ProxyError, TlsFacts, TlvKind, Writer, write_v1,
+    Header, LONGEST_WRITTEN_V2, MOST_V1, MOST_V2, Origin, ProxyError, TlsFacts, TlvKind, Writer, write_v1,
 };
 use thiserror::Error;
 use tokio::io::AsyncReadExt;
@@ -146,19 +146,20 @@ pub(crate) fn header(version: ProxyVersion, flow: &Flow, over_tls: bool, known: 
         let length = write_v1(addresses, &mut line);
         return line[..length].to_vec();
     }
-    let mut out = Box::new([0; MOST_V2]);
+    let mut out = [0; LONGEST_WRITTEN_V2];
     let mut writer = Writer::new(addresses, &mut out);
-    if let Some(protocol) = known.and_then(|it| it.protocol.as_deref()) {
-        writer.tlv(TlvKind::Alpn, protocol);
-    }
-    if let Some(authority) = known.and_then(|it| it.authority.as_deref()) {
-        writer.tlv(TlvKind::Authority, authority.as_bytes());
-    }
+    // The client chooses how long its authority is, so that comes behind what it must not push out.
     match known {
         Some(known) => drop(writer.tls(&known.facts())),
         // A proxy in front has said so.
         None if over_tls => drop(writer.tls(&TlsFacts { over_tls: true, ..TlsFacts::default() })),
         None => {}
+    }
+    if let Some(protocol) = known.and_then(|it| it.protocol.as_deref()) {
+        writer.tlv(TlvKind::Alpn, protocol);
+    }
+    if let Some(authority) = known.and_then(|it| it.authority.as_deref()) {
+        writer.tlv(TlvKind::Authority, authority.as_bytes());
     }
     let length = writer.end();
     out[..length].to_vec()
@@ -204,7 +205,7 @@ mod tests {
         let mut line = [0; MOST_V1];
         let length = write_v1(Some(addresses()), &mut line);
         let v1 = line[..length].to_vec();
-        let mut out = [0; MOST_V2];
+        let mut out = [0; LONGEST_WRITTEN_V2];
         let facts = TlsFacts { over_tls: true, ..TlsFacts::default() };
         let length = Writer::new(Some(addresses()), &mut out).tls(&facts).end();
         let v2 = out[..length].to_vec();
@@ -272,5 +273,27 @@ mod tests {
             common_name: None,
         };
         assert_eq!(tlvs.tls(), Some(facts));
+    }
+
+    /// A client cannot choose a name by which members refuse its connection, or by which they learn less of its TLS.
+    #[test]
+    fn a_long_authority_is_left_out() {
+        let of = connection("[2001:db8::7]:4000", "[2001:db8::1]:443", true);
+        let known = OfTls {
+            version: version_name(ProtocolVersion::TLSv1_3),
+            cipher: cipher_name(CipherSuite::TLS13_CHACHA20_POLY1305_SHA256),
+            authority: Some("a".repeat(253).into()),
+            protocol: Some(b"http/1.1"[..].into()),
+            certificate: true,
+            common_name: Some("c".repeat(64).into()),
+        };
+        of.of_tls.set(Box::new(known)).unwrap();
+        let bytes = header_of(ProxyVersion::V2, &of);
+        assert!(bytes.len() <= 16 + 216, "{}", bytes.len());
+        let tlvs = Header::read(&bytes).unwrap().unwrap().tlvs;
+        assert_eq!(tlvs.value(TlvKind::Authority), None);
+        assert_eq!(tlvs.value(TlvKind::Alpn), Some(&b"http/1.1"[..]));
+        assert_eq!(tlvs.tls().unwrap().common_name, Some(&*"c".repeat(64)));
+        assert_eq!(tlvs.tls().unwrap().cipher, Some("TLS_CHACHA20_POLY1305_SHA256"));
     }
 }

@@ -10,7 +10,7 @@ mod v2;
 use core::net::SocketAddr;
 
 pub use v1::{MOST_V1, write_v1};
-pub use v2::{LOCAL_V2, MOST_V2, TlsFacts, TlvKind, Tlvs, Writer};
+pub use v2::{LOCAL_V2, LONGEST_WRITTEN_V2, MOST_V2, TlsFacts, TlvKind, Tlvs, Writer};
 
 /// Why bytes are no PROXY header that can be trusted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -151,7 +151,7 @@ fn what_is_written_is_read() {
             cipher: Some("TLS_AES_128_GCM_SHA256"),
             common_name: Some("client"),
         };
-        let mut out = [0; MOST_V2];
+        let mut out = [0; LONGEST_WRITTEN_V2];
         let mut writer = Writer::new(addresses, &mut out);
         let length =
             writer.tlv(TlvKind::Authority, b"shop.example.org").tls(&facts).tlv(TlvKind::Alpn, b"h2").end();
@@ -169,22 +169,22 @@ fn addresses_of_two_families_are_unknown() {
     let mut out = [0; MOST_V1];
     let length = write_v1(addresses, &mut out);
     assert_eq!(&out[..length], b"PROXY UNKNOWN\r\n");
-    let mut out = [0; MOST_V2];
+    let mut out = [0; LONGEST_WRITTEN_V2];
     let length = Writer::new(addresses, &mut out).end();
     assert_eq!(origin(&out[..length]), Ok(Some((Origin::Unknown, 16))));
 }
 
 #[test]
 fn what_has_no_room_is_left_out() {
-    let mut out = [0; MOST_V2];
+    let mut out = [0; LONGEST_WRITTEN_V2];
     let mut writer = Writer::new(None, &mut out);
     let length = writer
-        .tlv(TlvKind::Authority, &[b'a'; 4090])
+        .tlv(TlvKind::Authority, &[b'a'; 210])
         .tlv(TlvKind::Alpn, b"h2")
         .tls(&TlsFacts::default())
         .end();
     let header = Header::read(&out[..length]).unwrap().unwrap();
-    assert_eq!((header.origin, length), (Origin::Unknown, 16 + 3 + 4090));
+    assert_eq!((header.origin, length), (Origin::Unknown, 16 + 3 + 210));
 }
 
 #[test]

@@ -9,6 +9,10 @@ use crate::bytes::{array_at, u16_at};
 /// The longest header that is read. Addresses take 36 bytes; names and certificates' facts the rest.
 pub const MOST_V2: usize = HEAD + (4 << 10);
 
+/// The longest header that is written: no longer than one with addresses of Unix sockets, the longest of section 2.2.
+/// Of receivers some refuse the connection beyond it (Apache 2.4, Exim 4.96), others little beyond it.
+pub const LONGEST_WRITTEN_V2: usize = HEAD + 216;
+
 const SIGNATURE: &[u8; 12] = b"\r\n\r\n\0\r\nQUIT\n";
 /// Signature, version and command, family and transport, length.
 const HEAD: usize = 16;
@@ -180,13 +184,13 @@ pub struct TlsFacts<'a> {
 /// Writes a header of version 2.
 #[derive(Debug)]
 pub struct Writer<'a> {
-    out: &'a mut [u8; MOST_V2],
+    out: &'a mut [u8; LONGEST_WRITTEN_V2],
     length: usize,
 }
 
 impl<'a> Writer<'a> {
     /// Begins a header about a client; `None`, or addresses of two families: about one that is unknown.
-    pub fn new(addresses: Option<(SocketAddr, SocketAddr)>, out: &'a mut [u8; MOST_V2]) -> Self {
+    pub fn new(addresses: Option<(SocketAddr, SocketAddr)>, out: &'a mut [u8; LONGEST_WRITTEN_V2]) -> Self {
         let mut writer = Writer { out, length: 0 };
         writer.put(SIGNATURE);
         match addresses.map(|(source, destination)| (source.ip(), destination.ip(), source, destination)) {
