@@ -64,6 +64,9 @@ hooks! {
     on_client_hello: "package shunt:sdk; world on-client-hello { export shunt:rule/on-client-hello@0.1.0; }" with {
         "shunt:rule/types@0.1.0": types, "shunt:rule/tls@0.1.0": tls
     };
+    on_data: "package shunt:sdk; world on-data { export shunt:rule/on-data@0.1.0; }" with {
+        "shunt:rule/types@0.1.0": types
+    };
     on_request: "package shunt:sdk; world on-request { export shunt:rule/on-request@0.1.0; }" with {
         "shunt:rule/types@0.1.0": types, "shunt:rule/http@0.1.0": http
     };

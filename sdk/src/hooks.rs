@@ -5,6 +5,7 @@
 //! | `on_load` | `&self` or `&mut self` | `Result<(), String>` |
 //! | `on_flow` | `&self, flow: &Flow` | [`flow::Verdict`](crate::flow::Verdict) |
 //! | `on_client_hello` | `&self, hello: &ClientHello` | [`client_hello::Verdict`](crate::client_hello::Verdict) |
+//! | `on_data` | `&self, flow: &Flow, data: &Data` | [`data::Verdict`](crate::data::Verdict) |
 //! | `on_request` | `&self, request: &Request` | [`request::Verdict`](crate::request::Verdict) |
 //! | `on_request_body` | `&self, request: &Request, body: &request_body::Body` | [`request_body::Verdict`] |
 //! | `on_connect_failed` | `&self, request: &Request, failure: &connect_failed::Failure` | [`connect_failed::Verdict`] |
@@ -40,7 +41,7 @@ pub trait Decides: Hook {
 #[diagnostic::on_unimplemented(
     message = "the hook `{Self}` cannot choose a pool or a member",
     label = "not a verdict of this hook",
-    note = "`to_pool` and its like belong to `on_flow`, `on_client_hello`, `on_request`, `on_request_body` and `on_connect_failed`"
+    note = "`to_pool` and its like belong to `on_flow`, `on_client_hello`, `on_data`, `on_request`, `on_request_body` and `on_connect_failed`"
 )]
 pub trait Steers: Decides {
     #[doc(hidden)]
@@ -66,7 +67,7 @@ pub trait Answers: Decides {
 #[diagnostic::on_unimplemented(
     message = "the hook `{Self}` cannot reject",
     label = "not a verdict of this hook",
-    note = "`reject` belongs to `on_flow`, `on_client_hello`, `on_request` and `on_request_body`; use `respond` in other hooks"
+    note = "`reject` belongs to `on_flow`, `on_client_hello`, `on_data`, `on_request` and `on_request_body`; use `respond` in other hooks"
 )]
 pub trait Refuses: Decides {
     #[doc(hidden)]

@@ -43,6 +43,7 @@
 //! | refuse | [`reject()`](reject), [`drop_flow()`](flow::drop_flow) |
 //! | try another member | [`retry()`](retry) |
 //! | choose how TLS with the client is | [`to_pool("api").certificate("api.example")`](client_hello), `to_pool("raw").pass_through()` |
+//! | see more of what is sent first | [`data::need(64)`](data::need) |
 //! | read the body first | [`need_body(65_536)`](request::need_body) |
 //!
 //! A hook may return a `Result` of its verdict, and so use `?`. An error is
@@ -92,6 +93,7 @@ pub mod bindings;
 pub mod client_certificate;
 pub mod client_hello;
 pub mod clock;
+pub mod data;
 mod fault;
 mod field_error;
 mod fields;
@@ -110,6 +112,7 @@ mod verdict;
 
 pub use address::{Prefix, PrefixError};
 pub use client_hello::ClientHello;
+pub use data::Data;
 pub use field_error::FieldError;
 pub use flow::Flow;
 pub use hash::{Key, stable_hash};
@@ -191,6 +194,7 @@ pub mod prelude {
     pub use std::time::Duration;
 
     pub use crate::client_hello::{self, ClientHello};
+    pub use crate::data::{self, Data};
     pub use crate::flow::{self, Flow, Mode, Transport, drop_flow};
     pub use crate::hooks::{connect_failed, done, request_body};
     pub use crate::request::{self, Request, Scheme, need_body};

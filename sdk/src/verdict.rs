@@ -117,7 +117,7 @@ pub fn redirect<H: Answers, S: FromAnswering>(status: u16, location: &str) -> Ve
 }
 
 /// Refuses the request or flow: in `on_flow` Shunt sends a TCP reset or an ICMP Destination
-/// Unreachable, in `on_client_hello` the alert `access-denied`; in other hooks it responds with 403 and closes the
+/// Unreachable, in `on_client_hello` the alert `access-denied`, in `on_data` a TCP reset; in other hooks it responds with 403 and closes the
 /// connection.
 pub fn reject<H: Refuses>() -> Verdict<H> {
     Verdict::new(H::reject())

@@ -35,6 +35,17 @@ impl Everything {
         }
     }
 
+    fn on_data(&self, flow: &Flow, data: &Data) -> data::Verdict {
+        match data.bytes.as_slice() {
+            [] if !data.is_open() => next(),
+            [b'E', ..] if data.is_of_client() => to_pool("in").persist(flow.client.ip()),
+            [b'2', b'2', b'0', ..] => data::replace("220 mail.example\r\n"),
+            bytes if bytes.len() < 8 => data::need(8 - bytes.len()),
+            _ if data.offset == 0 => data::pass_as(1, "x"),
+            _ => data::pass(1),
+        }
+    }
+
     fn on_request(&self, request: &Request) -> Result<request::Verdict, FieldError> {
         request.set_header("x-from", "shunt")?;
         request.remove_header("x-secret").ok();

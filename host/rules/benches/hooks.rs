@@ -18,7 +18,7 @@ use criterion::measurement::{Measurement, ValueFormatter, WallTime};
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use nix::time::{ClockId, clock_gettime};
 use serde_json::json;
-use shunt_rules::{Isolation, Runner, Vars};
+use shunt_rules::{Data, Direction, Isolation, Rest, Runner, Vars};
 use world::{World, example, exchange, flow, hello, host, options, pack, rule, runner};
 
 #[global_allocator]
@@ -83,6 +83,15 @@ fn hooks(criterion: &mut Bench) {
     let said = hello("shop.example");
     criterion.bench_function("on-client-hello", |bench| {
         bench.iter(|| names.on_client_hello(black_box(&flow), &said, &mut vars));
+    });
+
+    // 64 bytes read, a pool picked.
+    let mut sent = runner("prefix", &World::new());
+    let bytes = [b'x'; 64];
+    let (direction, rest) = (Direction::ToServer, Rest::Open);
+    let data = Data { direction, bytes: &bytes, offset: 0, rest, most: 4096, connected: false };
+    criterion.bench_function("on-data", |bench| {
+        bench.iter(|| sent.on_data(black_box(&flow), &data, &mut vars));
     });
 
     // Path and one header read, one header set, a pool picked.

@@ -5,6 +5,7 @@
 //! the case says, a clock that stands still, randomness from a fixed seed.
 
 mod compare;
+pub(crate) mod data;
 pub(crate) mod file;
 pub(crate) mod play;
 mod stage;

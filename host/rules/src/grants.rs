@@ -11,6 +11,7 @@
 //! lb = true
 //! client-certificate = true
 //! modes = ["nat", "l2dsr"]               # that a verdict may choose
+//! data = ["to-server", "choose"]         # what on-data may do
 //!
 //! [capabilities.request]
 //! read = ["accept-language", "x-*"]      # fields; a `*` at the end makes a prefix
@@ -65,6 +66,9 @@ pub struct Grants {
     /// That a verdict may choose.
     #[serde(skip_serializing_if = "BTreeSet::is_empty")]
     pub modes: BTreeSet<Mode>,
+    /// What it may do to the bytes of relayed connections.
+    #[serde(skip_serializing_if = "BTreeSet::is_empty")]
+    pub data: BTreeSet<DataGrant>,
     #[serde(skip_serializing_if = "is_default")]
     pub request: RequestGrants,
     #[serde(skip_serializing_if = "is_default")]
@@ -101,6 +105,32 @@ pub struct ResponseGrants {
     /// The rule may respond in a member's place.
     #[serde(skip_serializing_if = "is_false")]
     pub answer: bool,
+}
+
+/// One thing that a rule may do to the bytes of relayed connections.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum DataGrant {
+    /// It sees what clients send.
+    ToServer,
+    /// It sees what members send.
+    ToClient,
+    /// It sees what clients send first before there is a member, and may say where the connection goes.
+    Choose,
+    /// It may send something else.
+    Replace,
+}
+
+impl DataGrant {
+    /// The name in `pack.toml`.
+    pub fn name(self) -> &'static str {
+        match self {
+            DataGrant::ToServer => "to-server",
+            DataGrant::ToClient => "to-client",
+            DataGrant::Choose => "choose",
+            DataGrant::Replace => "replace",
+        }
+    }
 }
 
 /// Lines that one hook call may write to the log.
@@ -140,6 +170,7 @@ pub enum Key {
     Lb,
     ClientCertificate,
     Modes,
+    Data,
     RequestRead,
     RequestWrite,
     RequestTarget,
@@ -205,6 +236,9 @@ impl Grants {
         for mode in self.modes.difference(&other.modes) {
             add(Key::Modes, mode.name().to_owned());
         }
+        for data in self.data.difference(&other.data) {
+            add(Key::Data, data.name().to_owned());
+        }
         let (request, response) = (&self.request, &self.response);
         let mut fields = |key, access, asked: &Fields, allowed| {
             asked.beyond(access, allowed).into_iter().for_each(|pattern| add(key, pattern));
@@ -239,6 +273,7 @@ impl Key {
             Key::Lb => ("capabilities", "lb"),
             Key::ClientCertificate => ("capabilities", "client-certificate"),
             Key::Modes => ("capabilities", "modes"),
+            Key::Data => ("capabilities", "data"),
             Key::RequestRead => ("capabilities.request", "read"),
             Key::RequestWrite => ("capabilities.request", "write"),
             Key::RequestTarget => ("capabilities.request", "target"),
@@ -268,7 +303,12 @@ impl Key {
     fn is_list(self) -> bool {
         matches!(
             self,
-            Key::Modes | Key::RequestRead | Key::RequestWrite | Key::ResponseRead | Key::ResponseWrite
+            Key::Modes
+                | Key::Data
+                | Key::RequestRead
+                | Key::RequestWrite
+                | Key::ResponseRead
+                | Key::ResponseWrite
         )
     }
 }
@@ -319,6 +359,13 @@ impl fmt::Display for Grant {
             Key::ClientCertificate => f.write_str("read the certificates of clients"),
             Key::Modes if value.is_empty() => f.write_str("choose modes"),
             Key::Modes => write!(f, "choose the mode {value}"),
+            Key::Data => f.write_str(match value {
+                "to-server" => "read what clients send over relayed connections",
+                "to-client" => "read what members send over relayed connections",
+                "choose" => "choose where a connection goes by what its client sends first",
+                "replace" => "replace what is sent over relayed connections",
+                _ => "read what is sent over relayed connections",
+            }),
             Key::RequestTarget => f.write_str("change path, query and authority of requests"),
             Key::RequestBody => f.write_str("read and replace bodies of requests"),
             Key::ResponseStatus => f.write_str("change the status of responses"),

@@ -33,6 +33,7 @@ mod capabilities;
 pub mod cases;
 mod compile_cache;
 mod compressed;
+mod data;
 mod digest;
 mod direct;
 mod environment;
@@ -70,6 +71,7 @@ pub use attach::{
     WayOfCalls,
 };
 pub use compile_cache::{CacheError, Compilations};
+pub use data::{Data, Direction, Part, Rest};
 pub use digest::Digest;
 pub use environment::{Environment, Level, MemberState, MemberStatus, PoolState};
 pub use exchange::{
@@ -80,7 +82,7 @@ pub use fault::{Fault, FaultKind};
 pub use grants::Grants;
 pub use hello::Hello;
 pub use hooks::{
-    BodyVerdict, ConnectFailedVerdict, FlowVerdict, HelloVerdict, Hook, HookSet, RequestVerdict,
+    BodyVerdict, ConnectFailedVerdict, DataVerdict, FlowVerdict, HelloVerdict, Hook, HookSet, RequestVerdict,
     ResponseVerdict,
 };
 pub use host::{HostError, RuleHost};

@@ -34,6 +34,7 @@ pub(crate) struct Hook {
     marker: &'static str,
 }
 
+const FLOW: Argument = Argument { name: "flow", shown: "Flow", crossing: Crossing::Record };
 const REQUEST: Argument =
     Argument { name: "request", shown: "Request", crossing: Crossing::Resource("http") };
 
@@ -41,17 +42,18 @@ const REQUEST: Argument =
 pub(crate) const ON_LOAD: &str = "on_load";
 
 pub(crate) const HOOKS: &[Hook] = &[
-    Hook {
-        name: "on_flow",
-        arguments: &[Argument { name: "flow", shown: "Flow", crossing: Crossing::Record }],
-        returns: "flow::Verdict",
-        marker: "flow::OnFlow",
-    },
+    Hook { name: "on_flow", arguments: &[FLOW], returns: "flow::Verdict", marker: "flow::OnFlow" },
     Hook {
         name: "on_client_hello",
         arguments: &[Argument { name: "hello", shown: "ClientHello", crossing: Crossing::Resource("tls") }],
         returns: "client_hello::Verdict",
         marker: "client_hello::OnClientHello",
+    },
+    Hook {
+        name: "on_data",
+        arguments: &[FLOW, Argument { name: "data", shown: "Data", crossing: Crossing::Record }],
+        returns: "data::Verdict",
+        marker: "data::OnData",
     },
     Hook {
         name: "on_request",
@@ -335,7 +337,7 @@ mod tests {
     fn declarations_are_what_an_author_writes() {
         let declarations: Vec<String> = HOOKS.iter().map(Hook::declaration).collect();
         assert_eq!(declarations[0], "fn on_flow(&self, flow: &Flow) -> flow::Verdict");
-        assert_eq!(declarations[6], "fn on_done(&self, summary: &done::Summary)");
+        assert_eq!(declarations[7], "fn on_done(&self, summary: &done::Summary)");
         for declaration in declarations {
             syn::parse_str::<syn::TraitItemFn>(&format!("{declaration};")).expect("is Rust");
         }

@@ -1,6 +1,6 @@
 use super::*;
-use crate::bindings::{on_connect_failed, on_flow, on_request, on_request_body, on_response};
-use crate::{connect_failed, flow, request, request_body, response};
+use crate::bindings::{on_connect_failed, on_data, on_flow, on_request, on_request_body, on_response};
+use crate::{connect_failed, data, flow, request, request_body, response};
 
 fn target(verdict: request::Verdict) -> Target {
     match verdict.into_wire() {
@@ -80,6 +80,14 @@ fn every_hook_says_it_in_its_own_words() {
     assert!(matches!(flow::Verdict::into_wire(next()), on_flow::Verdict::Next));
     assert!(matches!(flow::Verdict::into_wire(reject()), on_flow::Verdict::Reject));
     assert!(matches!(flow::drop_flow().into_wire(), on_flow::Verdict::Drop));
+    assert!(matches!(data::need(9).into_wire(), on_data::Verdict::Need(9)));
+    assert!(matches!(data::need(usize::MAX).into_wire(), on_data::Verdict::Need(u32::MAX)));
+    assert!(matches!(data::Verdict::into_wire(reject()), on_data::Verdict::Reject));
+    assert!(matches!(data::replace("x").into_wire(), on_data::Verdict::Replace(bytes) if bytes == b"x"));
+    assert!(matches!(
+        data::pass_as(2, "x").into_wire(),
+        on_data::Verdict::Pass(part) if part.length == 2 && part.replacement.as_deref() == Some(b"x")
+    ));
     assert!(matches!(request::need_body(9).into_wire(), on_request::Verdict::NeedBody(9)));
     assert!(matches!(
         request_body::replace_body("x").into_wire(),

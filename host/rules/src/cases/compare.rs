@@ -5,6 +5,7 @@ use std::fmt;
 
 use http::{HeaderMap, header};
 
+use super::data::{Payload, shown};
 use super::file::{Expect, FieldExpect};
 use super::play::Played;
 use crate::Alert;
@@ -82,6 +83,16 @@ pub(super) fn compare(expect: &Expect, played: &Played) -> Vec<Difference> {
     let persist = target.and_then(|target| target.persist.as_ref());
     let persist = persist.map_or("none".into(), |persist| String::from_utf8_lossy(&persist.key));
     all.equals("persist", expect.persist.as_ref(), &persist);
+
+    for (key, expected, found) in
+        [("to-server", &expect.to_server, &played.data[0]), ("to-client", &expect.to_client, &played.data[1])]
+    {
+        match expected.as_ref().map(Payload::bytes) {
+            None => {}
+            Some(Ok(expected)) => all.equals(key, Some(&shown(&expected)), &shown(&found.sent)),
+            Some(Err(error)) => all.differ(key, "octets", &error),
+        }
+    }
 
     let terms = played.terms.as_ref();
     let certificate = terms.and_then(|terms| terms.certificate.as_deref()).unwrap_or("as configured");

@@ -7,6 +7,7 @@ use serde::Deserialize;
 use serde_json::Value;
 use toml::Spanned;
 
+use super::data::{DataCase, Payload};
 use crate::hello::{Hello, Writer};
 use crate::suggest::{hint, nearest};
 use crate::{CertificateFacts, ClientCertificate, Manifest, MemberFailure};
@@ -45,6 +46,9 @@ pub(crate) struct Case {
     pub pools: BTreeMap<String, PoolCase>,
     pub flow: Option<FlowCase>,
     pub client_hello: Option<HelloCase>,
+    /// In the order in which it comes.
+    #[serde(default)]
+    pub data: Vec<DataCase>,
     pub request: Option<RequestCase>,
     pub connect_failed: Option<ConnectFailedCase>,
     pub response: Option<ResponseCase>,
@@ -390,6 +394,9 @@ pub(crate) struct Expect {
     pub host: Option<String>,
     /// What the client gets, edits included.
     pub response_headers: BTreeMap<String, FieldExpect>,
+    /// What was sent of `data`, after all that the rule did to it.
+    pub to_server: Option<Payload>,
+    pub to_client: Option<Payload>,
     /// The persistence key.
     pub persist: Option<String>,
     /// Text that a logged line contains.
@@ -424,12 +431,15 @@ impl Expect {
             path,
             host,
             response_headers,
+            to_server,
+            to_client,
             persist,
             log,
         } = self;
         let texts = [pool, verdict, fault, refused, body, body_contains, path, host, persist];
         let of_hello = [certificate, client_certificate, alert];
         texts.into_iter().chain(of_hello).all(Option::is_none)
+            && [to_server, to_client].into_iter().all(Option::is_none)
             && protocols.is_none()
             && member.is_none()
             && status.is_none()
@@ -439,9 +449,11 @@ impl Expect {
 }
 
 /// The names that `verdict` may have.
-const VERDICTS: [&str; 11] = [
+const VERDICTS: [&str; 13] = [
     "next",
     "to",
+    "need",
+    "pass",
     "terminate",
     "pass-through",
     "respond",
@@ -458,9 +470,11 @@ fn check(case: &Case, manifest: &Manifest) -> Result<(), String> {
     if case.expect.is_empty() {
         return Err("expects nothing; write what must hold, as in expect = { verdict = \"next\" }".to_owned());
     }
-    if case.flow.is_none() && case.client_hello.is_none() && case.request.is_none() {
-        return Err("has neither a request nor a flow nor a client-hello; write request = { path = \"/\" }"
-            .to_owned());
+    if case.flow.is_none() && case.client_hello.is_none() && case.data.is_empty() && case.request.is_none() {
+        return Err(
+            "has neither a request nor a flow nor a client-hello nor data; write request = { path = \"/\" }"
+                .to_owned(),
+        );
     }
     if case.request.is_none() && (case.connect_failed.is_some() || case.response.is_some()) {
         return Err(

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 
 use super::compare::{self, Difference};
+use super::data::Shown;
 use super::file::{Case, RequestCase, ResponseCase, SchemeCase, TransportCase, Values, VersionCase};
 use super::stage::Stage;
 use crate::grants::Grant;
@@ -30,6 +31,8 @@ pub(crate) struct Played {
     /// The rule's answer.
     pub answer: Option<Answer>,
     pub exchange: Box<Exchange>,
+    /// By direction.
+    pub data: [Shown; 2],
     /// What the indices of `target` mean.
     pub slots: Vec<String>,
     pub log: Vec<String>,
@@ -106,6 +109,7 @@ impl<'a> Play<'a> {
         if let Some(hello) = &self.case.client_hello {
             self.on_client_hello(hello)?;
         }
+        self.on_data(&self.case.data)?;
         if let Some(request) = &self.case.request {
             set_request(&mut self.played.exchange, request).map_err(Stop::Case)?;
             self.on_request(request)?;

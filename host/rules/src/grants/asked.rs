@@ -45,9 +45,10 @@ fn interface(name: &str) -> Option<&str> {
     name.strip_prefix(abi::PACKAGE)?.strip_prefix('/')?.split('@').next()
 }
 
-fn of_exports(exports: &[String]) -> Option<Key> {
-    let body = Hook::OnRequestBody.name();
-    exports.iter().any(|name| interface(name) == Some(body)).then_some(Key::RequestBody)
+fn of_exports(exports: &[String]) -> impl Iterator<Item = Key> {
+    let hooks = [(Hook::OnRequestBody, Key::RequestBody), (Hook::OnData, Key::Data)];
+    let has = |hook: Hook| exports.iter().any(|name| interface(name) == Some(hook.name()));
+    hooks.into_iter().filter(move |(hook, _)| has(*hook)).map(|(_, key)| key)
 }
 
 /// What a component does by its imports and hooks.
@@ -147,6 +148,7 @@ mod tests {
             |names: &[&str]| names.iter().map(|name| format!("shunt:rule/{name}@0.1.0")).collect::<Vec<_>>();
         let done = by_interfaces(&names(&["types", "http", "fault", "log"]), &names(&["on-request-body"]));
         assert_eq!(done, BTreeSet::from([Key::Log, Key::RequestBody]));
+        assert_eq!(by_interfaces(&[], &names(&["on-data"])), BTreeSet::from([Key::Data]));
         let grants: Grants =
             toml::from_str("clock = true\nmodes = [\"nat\"]\n[request]\nbody = true").unwrap();
         assert_eq!(grants.lacking(&done), [Grant::new(Key::Log, "")]);

@@ -8,6 +8,7 @@ const ALL: &str = r#"
     vars = true
     lb = true
     modes = ["l3dsr-dscp", "nat"]
+    data = ["replace", "choose", "to-client", "to-server"]
     [request]
     read = ["accept-language", "x-*"]
     write = ["x-team"]
@@ -42,6 +43,10 @@ fn each_grant_is_read_told_and_written() {
             "lb: read the state of the pools that its slots are bound to",
             "modes: choose the mode nat",
             "modes: choose the mode l3dsr-dscp",
+            "data: read what clients send over relayed connections",
+            "data: read what members send over relayed connections",
+            "data: choose where a connection goes by what its client sends first",
+            "data: replace what is sent over relayed connections",
             "request.read: read the field accept-language of requests",
             "request.read: read the fields x-* of requests",
             "request.write: change the field x-team of requests",

@@ -4,6 +4,7 @@
 
 mod on_client_hello;
 mod on_connect_failed;
+mod on_data;
 mod on_done;
 mod on_flow;
 mod on_load;
@@ -25,6 +26,7 @@ use crate::state::State;
 
 pub use on_client_hello::HelloVerdict;
 pub use on_connect_failed::ConnectFailedVerdict;
+pub use on_data::DataVerdict;
 pub use on_flow::FlowVerdict;
 pub(crate) use on_load::Node;
 pub use on_request::RequestVerdict;
@@ -171,6 +173,7 @@ hooks! {
     OnLoad "on-load" on_load::Typed<'static>;
     OnFlow "on-flow" on_flow on_flow_function on_flow::Typed;
     OnClientHello "on-client-hello" on_client_hello on_client_hello_function on_client_hello::Typed;
+    OnData "on-data" on_data on_data_function on_data::Typed<'static>;
     OnRequest "on-request" on_request on_request_function on_request::Typed;
     OnRequestBody "on-request-body" on_request_body on_request_body_function on_request_body::Typed<'static>;
     OnConnectFailed "on-connect-failed" on_connect_failed on_connect_failed_function on_connect_failed::Typed;
@@ -212,7 +215,7 @@ impl HookSet {
     pub const EMPTY: HookSet = HookSet(0);
     pub const ALL: HookSet = HookSet((1 << Hook::COUNT) - 1);
     /// What a virtual of protocol `http` can fire.
-    pub const HTTP: HookSet = HookSet::ALL;
+    pub const HTTP: HookSet = HookSet::ALL.without(HookSet::EMPTY.with(Hook::OnData));
 
     pub const fn contains(self, hook: Hook) -> bool {
         self.0 & (1 << hook as u8) != 0

@@ -54,7 +54,7 @@ pub(super) fn target(target: abi::Target, attachment: &Attachment) -> Validated<
 }
 
 /// A fault's message: the rule did what its pack does not ask for.
-fn not_asked(did: String, grant: &Grant) -> String {
+pub(super) fn not_asked(did: String, grant: &Grant) -> String {
     format!("{did}, for which pack.toml does not ask; {}", grant.remedy())
 }
 

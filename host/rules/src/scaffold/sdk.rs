@@ -33,6 +33,7 @@ const SOURCES: &[(&str, &str)] = sources! {
     "sdk/src/client_certificate.rs"
     "sdk/src/client_hello.rs"
     "sdk/src/clock.rs"
+    "sdk/src/data.rs"
     "sdk/src/fault.rs"
     "sdk/src/field_error.rs"
     "sdk/src/fields.rs"

@@ -16,7 +16,8 @@ use crate::world::{World, build_options, example, exchange, folder, host, option
 fn hooks_are_found_from_the_exports() {
     assert_eq!(rule("plain").hooks().to_string(), "on-load, on-request");
     assert_eq!(rule("hostile").hooks().to_string(), "on-load, on-flow, on-request");
-    assert_eq!(rule("surface").hooks(), HookSet::ALL);
+    assert_eq!(rule("surface").hooks(), HookSet::HTTP);
+    assert!(rule("data").hooks().contains(Hook::OnData));
 }
 
 #[test]

@@ -6,6 +6,7 @@
 mod breaches;
 mod cache;
 mod cases;
+mod data;
 mod faults;
 mod grants;
 mod isolation;

@@ -8,21 +8,27 @@ use std::time::Duration;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 use shunt_rules::{
-    Budget, CertificateFacts, ClientCertificate, ConnectCause, ConnectFailure, Exchange, FaultKind, Hook,
-    Isolation, MemberFailure, Outcome, Pack, Rule, Runner, Scheme, Summary, Vars, WayOfCalls, builtin,
+    Budget, CertificateFacts, ClientCertificate, ConnectCause, ConnectFailure, Data, Direction, Exchange,
+    FaultKind, Hook, Isolation, MemberFailure, Outcome, Pack, Rest, Rule, Runner, Scheme, Summary, Vars,
+    WayOfCalls, builtin,
 };
 
 use crate::world::{PATIENCE, World, example, exchange, flow, hello, host, options, pack, rule};
 
-const GUESTS: [&str; 8] = ["calls", "ends", "hello", "hostile", "packets", "plain", "steer", "surface"];
-const EXAMPLES: [&str; 8] = [
+const GUESTS: [&str; 11] = [
+    "calls", "data", "ends", "hello", "hostile", "lines", "packets", "plain", "prefix", "steer", "surface",
+];
+const EXAMPLES: [&str; 11] = [
     "api-canary",
     "canary",
     "fallback",
     "headers",
     "https-redirect",
     "maintenance",
+    "postgres-database",
+    "rdp-cookie",
     "server-names",
+    "sip-call-id",
     "switch",
 ];
 /// What the guests and examples know.
@@ -65,6 +71,7 @@ fn what_cargo_and_this_host_build_is_called_directly() {
 enum Step {
     Flow { port: u16 },
     Hello { name: &'static str },
+    Data { direction: Direction, text: String, offset: u64, rest: Rest, connected: bool },
     Request(Request),
     Body { request: Request, body: Vec<u8>, complete: bool },
     ConnectFailed { request: Request, cause: ConnectCause, attempts: u32 },
@@ -145,6 +152,12 @@ impl Way {
             Step::Hello { name } => {
                 let verdict =
                     runner.on_client_hello(&flow("192.0.2.7:5555"), &hello(name), &mut self.flow_vars);
+                write!(told, "{verdict:?}").unwrap();
+            }
+            Step::Data { direction, text, offset, rest, connected } => {
+                let (direction, offset, rest, connected) = (*direction, *offset, *rest, *connected);
+                let data = Data { direction, bytes: text.as_bytes(), offset, rest, most: 4096, connected };
+                let verdict = runner.on_data(&flow("192.0.2.7:5555"), &data, &mut self.flow_vars);
                 write!(told, "{verdict:?}").unwrap();
             }
             Step::Request(request) => {
@@ -310,6 +323,7 @@ fn step(paths: Vec<String>) -> impl Strategy<Value = Step> {
     prop_oneof![
         2 => (0_u16..9).prop_map(|port| Step::Flow { port }),
         2 => prop::sample::select(NAMES.to_vec()).prop_map(|name| Step::Hello { name }),
+        2 => data(),
         8 => request(paths.clone()).prop_map(Step::Request),
         2 => (request(paths.clone()), body, any::<bool>())
             .prop_map(|(request, body, complete)| Step::Body { request, body, complete }),
@@ -320,6 +334,29 @@ fn step(paths: Vec<String>) -> impl Strategy<Value = Step> {
         1 => (prop::sample::select(outcomes), 0_u16..600, any::<bool>(), 0_u64..1 << 40)
             .prop_map(|(outcome, status, of_request, bytes)| Step::Done { outcome, status, of_request, bytes }),
     ]
+}
+
+/// A line that the guest knows, or any text.
+fn data() -> impl Strategy<Value = Step> {
+    let words = vec![
+        "to", "key", "member", "reject", "replace", "lines", "upper", "away", "need", "pass", "grow",
+        "panic", "count", "",
+    ];
+    let argument = prop_oneof![
+        prop::sample::select(vec!["0", "1", "7", "5000", "4294967295", "192.0.2.9:80", "é"])
+            .prop_map(str::to_owned),
+        "[ -~]{0,20}",
+        "[a-z]{0,300}",
+    ];
+    let line = (prop::sample::select(words), argument, "[\n -~]{0,20}")
+        .prop_map(|(word, argument, behind)| format!("{word} {argument}\n{behind}"));
+    let text = prop_oneof![4 => line, 1 => "[ -~]{0,400}"];
+    let directions = vec![Direction::ToServer, Direction::ToClient];
+    let rests = vec![Rest::Open, Rest::Ended, Rest::Late, Rest::Full];
+    let (directions, rests) = (prop::sample::select(directions), prop::sample::select(rests));
+    (directions, text, any::<u64>(), rests, any::<bool>()).prop_map(
+        |(direction, text, offset, rest, connected)| Step::Data { direction, text, offset, rest, connected },
+    )
 }
 
 fn steps(paths: Vec<String>) -> impl Strategy<Value = Vec<Step>> {
@@ -344,6 +381,7 @@ fn property(rule: &Arc<Rule>, settings: &Value, paths: Vec<String>, cases: u32) 
 #[test]
 fn guests_do_the_same_in_both_ways() {
     property(&rule("hello"), &json!({}), vec!["/".to_owned()], 30);
+    property(&rule("data"), &json!({}), vec!["/".to_owned()], 100);
     for name in ["calls", "plain", "steer"] {
         property(&rule(name), &json!({}), paths(name), 30);
     }
