@@ -2,6 +2,7 @@
 """What a rule costs: two virtuals of one daemon, without the rule and with it, asked in turns.
 
     tests/bench/own_ratio.py target/release/shunt rules-examples/api-canary/dist/api-canary.wasm
+    tests/bench/own_ratio.py target/release/shunt tests/guests/prefix/dist/prefix.wasm --protocol tcp
 
 Both have the same worker, origin and clients, and each pair of measurements is a ratio of its own: what differs between
 two processes, or drifts with the time, is not in it. Prints processor time per request, by the kernel, and the ratios.
@@ -26,6 +27,8 @@ def main():
     a.add_argument('pack')
     a.add_argument('--slots', default='a = "a", b = "b"', help='slots of the pack; there are the pools a and b')
     a.add_argument('--settings', default='', help='settings of the rule: `percent = 5`')
+    a.add_argument('--protocol', choices=('http', 'tcp'), default='http',
+                   help='tcp: a new connection for each request, by ab')
     a.add_argument('--path', default='/api/x')
     a.add_argument('--header', action='append', help='default: X-Canary: 1')
     a.add_argument('--connections', type=int, default=32)
@@ -64,13 +67,16 @@ def run(o):
         start(P.origin(a, b, env), o.load_cpu, 'origin', (a, b))
         file = P.put(env, 'shunt.toml', config(o, env, plain, ruled))
         daemon = start([os.path.abspath(o.shunt), 'run', '--config', file], o.proxy_cpu, 'shunt', (plain, ruled))
-        asked = types.SimpleNamespace(load_cpu=o.load_cpu)
+        asked = types.SimpleNamespace(load_cpu=o.load_cpu, work=o.work)
         headers = o.header or ['X-Canary: 1']
 
         def measure(port, seconds):
             l7.settle(o)
             before, begin = daemon.cpu()[0], time.time()
-            requests, _, _, _, errors = l7.wrk(asked, port, seconds, path=o.path, conns=o.connections, headers=headers)
+            if o.protocol == 'tcp':
+                requests, _, _, _, errors = l7.ab(asked, port, seconds)
+            else:
+                requests, _, _, _, errors = l7.wrk(asked, port, seconds, path=o.path, conns=o.connections, headers=headers)
             cpu = daemon.cpu()[0] - before
             if errors:
                 sys.exit(f'{errors} requests failed')
@@ -88,6 +94,8 @@ def run(o):
             util = statistics.median(util for _, util in found[port])
             print(f'{name:8} {statistics.median(cpu):6.2f} us/request ({min(cpu):.2f}-{max(cpu):.2f}), util {util:.2f}')
         ratios = sorted(y[0] / x[0] for x, y in zip(found[plain], found[ruled]))
+        more = sorted(y[0] - x[0] for x, y in zip(found[plain], found[ruled]))
+        print(f'more     {statistics.median(more):6.2f} us ({more[0]:.2f}-{more[-1]:.2f})')
         print(f'ratio    {statistics.median(ratios):6.3f} ({ratios[0]:.3f}-{ratios[-1]:.3f}) of {len(ratios)} pairs')
     finally:
         for process in reversed(running):
@@ -96,7 +104,7 @@ def run(o):
 
 def config(o, env, plain, ruled):
     pools = ''.join(f'\n[[pool]]\nname = "{name}"\nmembers = [{{ address = "{env["origin_" + name]}" }}]\n' for name in 'ab')
-    virtuals = ''.join(f'\n[[virtual]]\nname = "{name}"\nlisten = "127.0.0.1:{port}"\nprotocol = "http"\npool = "a"\n'
+    virtuals = ''.join(f'\n[[virtual]]\nname = "{name}"\nlisten = "127.0.0.1:{port}"\nprotocol = "{o.protocol}"\npool = "a"\n'
                        for name, port in (('without', plain), ('with', ruled)))
     # It belongs to the virtual above it.
     rule = (f'\n[[virtual.rule]]\nname = "measured"\npack = "{os.path.abspath(o.pack)}"\nslots = {{ {o.slots} }}\n'

@@ -156,6 +156,12 @@ counts! {
         counter persistence_down[then: "reselected", "refused", "waited"],
         /// Relayed connections reset because neither side sent anything for `timeouts.idle`.
         counter relays_idle,
+        /// Bytes of relayed connections that are held now for rules with `on-data`.
+        gauge data_held => data_held_bytes,
+        /// Times that such a rule was called with less than it had asked for, because more did not come within `timeouts.data`.
+        counter data_late,
+        /// Times that such a rule was called with as much as `limits.data` allows to hold.
+        counter data_full,
         /// How long relayed connections were open that have ended, in milliseconds.
         counter relay_milliseconds,
         /// Datagrams that clients of a UDP virtual sent.

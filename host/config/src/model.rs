@@ -207,6 +207,8 @@ pub struct Timeouts {
     pub connect: Duration,
     /// From the request sent to the first byte of the response. Default 60 s.
     pub first_byte: Duration,
+    /// For what a rule waits for that is shown bytes. Default 5 s.
+    pub data: Duration,
 }
 
 /// `limits = { head = "64KiB", fields = 100, body = "10MiB", connections = 10000 }`
@@ -220,6 +222,8 @@ pub struct Limits {
     pub body: Option<u64>,
     /// Client connections at once per worker. Default 10,000.
     pub connections: usize,
+    /// Bytes of a relayed connection that are held for rules, in each direction. Default 64 KiB.
+    pub data: usize,
 }
 
 /// `http2 = { start = "alpn", streams = 100, websocket = true }`

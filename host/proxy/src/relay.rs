@@ -14,7 +14,7 @@ use shunt_runtime::counters::{Count, MemberCounters};
 use shunt_sys::pipe::Pipe;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, Sleep, sleep_until};
 
 /// Bytes read at once: four records of TLS.
 const PIECE: usize = 64 << 10;
@@ -46,6 +46,38 @@ pub(crate) trait Wire: AsyncRead + AsyncWrite + Unpin {
     }
 }
 
+/// Sees what goes one way, before it goes on.
+pub(crate) trait Tap {
+    /// How many more bytes it may hold: at least one.
+    fn room(&self) -> usize;
+
+    /// These came; none: the side has ended what it sends.
+    fn came(&mut self, piece: &[u8]) -> Tapped;
+
+    /// Until when it waits for more.
+    fn until(&self) -> Option<Instant>;
+
+    /// Nothing more came until then.
+    fn late(&mut self) -> Tapped;
+}
+
+/// What becomes of what a tap was shown, and holds.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Tapped {
+    /// This goes on, and what comes is shown as well.
+    Pass(Bytes),
+    /// This goes on, and so does what comes.
+    Release(Bytes),
+    Refuse,
+}
+
+/// Those of both ways.
+#[derive(Default)]
+pub(crate) struct Taps {
+    pub(crate) to_server: Option<Box<dyn Tap>>,
+    pub(crate) to_client: Option<Box<dyn Tap>>,
+}
+
 /// How a relay ended.
 #[derive(Debug)]
 pub(crate) enum End {
@@ -55,6 +87,8 @@ pub(crate) enum End {
     Idle,
     /// One of them is gone.
     Broken(Side, io::Error),
+    /// A tap refused what came.
+    Refused,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -77,6 +111,21 @@ pub(crate) struct Early {
     pub(crate) to_client: Bytes,
 }
 
+/// Reads what is there, `most` bytes at most, for `see`; none: the side has ended what it sends.
+pub(crate) fn poll_see<T>(
+    from: &mut impl Wire,
+    most: usize,
+    cx: &mut Context<'_>,
+    see: impl FnOnce(&[u8]) -> T,
+) -> Poll<io::Result<T>> {
+    SCRATCH.with_borrow_mut(|scratch| {
+        let room = scratch.spare_capacity_mut();
+        let most = most.min(room.len());
+        let mut piece = ReadBuf::uninit(&mut room[..most]);
+        from.poll_recv(cx, &mut piece).map_ok(|()| see(piece.filled()))
+    })
+}
+
 /// Relays bytes until both sides have ended or one is gone, or neither has sent anything for `idle`. The end of one
 /// side is passed on to the other, which may go on (RFC 9293 section 3.6). A side that takes nothing stops the reading
 /// of the other: at most [`PIECE`] bytes wait for each, or what a pipe holds. Counts what went out as the member's, and as the relay's.
@@ -92,44 +141,82 @@ where
     C: Wire,
     S: Wire,
 {
+    relay_tapped(client, server, early, Taps::default(), idle, counters, moved).await
+}
+
+/// The same, where taps see what goes over.
+pub(crate) async fn relay_tapped<C, S>(
+    client: &mut C,
+    server: &mut S,
+    early: Early,
+    taps: Taps,
+    idle: Duration,
+    counters: &MemberCounters,
+    moved: &Moved,
+) -> End
+where
+    C: Wire,
+    S: Wire,
+{
     let counts = [&counters.bytes_to_server, &counters.bytes_to_client];
-    let mut to_server = Direction::new(early.to_server, counts[0], &moved.to_server);
-    let mut to_client = Direction::new(early.to_client, counts[1], &moved.to_client);
+    let mut to_server = Direction::new(early.to_server, taps.to_server, counts[0], &moved.to_server);
+    let mut to_client = Direction::new(early.to_client, taps.to_client, counts[1], &moved.to_client);
     let mut silent = pin!(sleep_until(Instant::now() + idle));
     let mut last = Instant::now();
+    // Boxed, for few wait for it.
+    let mut late: Option<Pin<Box<Sleep>>> = None;
     poll_fn(|cx| {
-        let (mut moved, mut complete) = (false, true);
-        let polled = [
-            (to_server.poll(&mut *client, &mut *server, cx, &mut moved), [Side::Client, Side::Server]),
-            (to_client.poll(&mut *server, &mut *client, cx, &mut moved), [Side::Server, Side::Client]),
-        ];
-        for (direction, [from, to]) in polled {
-            match direction {
-                Poll::Ready(Ok(())) => {}
-                Poll::Ready(Err(Gone::From(error))) => return Poll::Ready(End::Broken(from, error)),
-                Poll::Ready(Err(Gone::To(error))) => return Poll::Ready(End::Broken(to, error)),
-                Poll::Pending => complete = false,
+        loop {
+            let (mut moved, mut complete) = (false, true);
+            let polled = [
+                (to_server.poll(&mut *client, &mut *server, cx, &mut moved), [Side::Client, Side::Server]),
+                (to_client.poll(&mut *server, &mut *client, cx, &mut moved), [Side::Server, Side::Client]),
+            ];
+            for (direction, [from, to]) in polled {
+                match direction {
+                    Poll::Ready(Ok(())) => {}
+                    Poll::Ready(Err(Gone::From(error))) => return Poll::Ready(End::Broken(from, error)),
+                    Poll::Ready(Err(Gone::To(error))) => return Poll::Ready(End::Broken(to, error)),
+                    Poll::Ready(Err(Gone::Refused)) => return Poll::Ready(End::Refused),
+                    Poll::Pending => complete = false,
+                }
             }
-        }
-        if complete {
-            return Poll::Ready(End::Complete);
-        }
-        if moved {
-            last = Instant::now();
-        }
-        while silent.as_mut().poll(cx).is_ready() {
-            if last.elapsed() >= idle {
-                return Poll::Ready(End::Idle);
+            if complete {
+                return Poll::Ready(End::Complete);
             }
-            silent.as_mut().reset(last + idle);
+            if moved {
+                last = Instant::now();
+            }
+            if let Some(until) = to_server.until().into_iter().chain(to_client.until()).min() {
+                let late = late.get_or_insert_with(|| Box::pin(sleep_until(until)));
+                if late.deadline() != until {
+                    late.as_mut().reset(until);
+                }
+                if late.as_mut().poll(cx).is_ready() {
+                    for direction in [&mut to_server, &mut to_client] {
+                        if direction.late(until).is_err() {
+                            return Poll::Ready(End::Refused);
+                        }
+                    }
+                    continue;
+                }
+            }
+            while silent.as_mut().poll(cx).is_ready() {
+                if last.elapsed() >= idle {
+                    return Poll::Ready(End::Idle);
+                }
+                silent.as_mut().reset(last + idle);
+            }
+            return Poll::Pending;
         }
-        Poll::Pending
     })
     .await
 }
 
 /// One way of two.
 struct Direction<'a> {
+    /// Sees what comes, before it goes on.
+    tap: Option<Box<dyn Tap>>,
     /// Read, and not taken by the other side yet.
     left: Bytes,
     /// The same, in a pipe.
@@ -143,10 +230,11 @@ struct Direction<'a> {
     sum: &'a Cell<u64>,
 }
 
-/// The side that a direction reads from, or the one that it writes to, is gone.
+/// The side that a direction reads from, or the one that it writes to, is gone; or its tap wants no more.
 enum Gone {
     From(io::Error),
     To(io::Error),
+    Refused,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -158,8 +246,59 @@ enum State {
 }
 
 impl<'a> Direction<'a> {
-    fn new(early: Bytes, count: &'a Count, sum: &'a Cell<u64>) -> Self {
-        Direction { left: early, pipe: None, run: 0, state: State::Open, unflushed: false, count, sum }
+    fn new(early: Bytes, tap: Option<Box<dyn Tap>>, count: &'a Count, sum: &'a Cell<u64>) -> Self {
+        Direction { tap, left: early, pipe: None, run: 0, state: State::Open, unflushed: false, count, sum }
+    }
+
+    /// Until when its tap waits for more.
+    fn until(&self) -> Option<Instant> {
+        self.tap.as_ref()?.until()
+    }
+
+    /// Tells its tap if it waited until then.
+    fn late(&mut self, until: Instant) -> Result<(), Gone> {
+        match &mut self.tap {
+            Some(tap) if tap.until() == Some(until) => {
+                let tapped = tap.late();
+                self.act(tapped)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn act(&mut self, tapped: Tapped) -> Result<(), Gone> {
+        match tapped {
+            Tapped::Pass(bytes) => self.left = bytes,
+            Tapped::Release(bytes) => (self.left, self.tap) = (bytes, None),
+            Tapped::Refuse => return Err(Gone::Refused),
+        }
+        Ok(())
+    }
+
+    /// Reads a piece for the tap, and does what it says; ready when there is something to do.
+    fn see(
+        &mut self,
+        from: &mut impl Wire,
+        to: &mut impl Wire,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<(), Gone>> {
+        let Some(tap) = &mut self.tap else { return Poll::Ready(Ok(())) };
+        let seen = poll_see(from, tap.room(), cx, |piece| (piece.is_empty(), tap.came(piece)));
+        let Poll::Ready((ended, tapped)) = seen.map_err(Gone::From)? else { return self.flush(to, cx) };
+        self.act(tapped)?;
+        if ended {
+            (self.tap, self.state) = (None, State::Ending);
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    /// Lets go out what may be waiting, since nothing more is read now.
+    fn flush(&mut self, to: &mut impl Wire, cx: &mut Context<'_>) -> Poll<Result<(), Gone>> {
+        if self.unflushed {
+            ready!(Pin::new(to).poll_flush(cx)).map_err(Gone::To)?;
+            self.unflushed = false;
+        }
+        Poll::Pending
     }
 
     /// Moves what can be moved; ready once the end was passed on.
@@ -185,6 +324,11 @@ impl<'a> Direction<'a> {
                 }
                 State::Open => {}
             }
+            if self.tap.is_some() {
+                ready!(self.see(from, to, cx))?;
+                *moved = true;
+                continue;
+            }
             if self.run >= LONG
                 && let (Some(from), Some(to)) = (from.bare(), to.bare())
                 && let Some(pipe) = self.pipe.take().or_else(splice::take)
@@ -209,11 +353,7 @@ impl<'a> Direction<'a> {
         piece: &mut ReadBuf<'_>,
     ) -> Poll<Result<Bytes, Gone>> {
         if from.poll_recv(cx, piece).map_err(Gone::From)?.is_pending() {
-            if self.unflushed {
-                ready!(Pin::new(to).poll_flush(cx)).map_err(Gone::To)?;
-                self.unflushed = false;
-            }
-            return Poll::Pending;
+            return self.flush(to, cx).map_ok(|()| Bytes::new());
         }
         let mut piece = piece.filled();
         if piece.is_empty() {
@@ -419,6 +559,101 @@ mod tests {
         let (end, _server) = join!(relayed, talk);
         assert!(matches!(end, End::Broken(Side::Client, _)), "{end:?}");
         assert_eq!((moved.to_server.get(), moved.to_client.get()), (0, 6));
+    }
+
+    /// Waits for a line, and lets it go; behind `!` nothing more is seen, and `?` is refused.
+    #[derive(Default)]
+    struct Lines {
+        held: Vec<u8>,
+        until: Option<Instant>,
+    }
+
+    impl Tap for Lines {
+        fn room(&self) -> usize {
+            8 - self.held.len()
+        }
+
+        fn came(&mut self, piece: &[u8]) -> Tapped {
+            self.held.extend_from_slice(piece);
+            match self.held.last() {
+                Some(b'?') => Tapped::Refuse,
+                Some(b'!') => Tapped::Release(std::mem::take(&mut self.held).into()),
+                Some(b'.') => {
+                    self.until = None;
+                    Tapped::Pass(std::mem::take(&mut self.held).into())
+                }
+                _ if piece.is_empty() || self.held.len() == 8 => self.late(),
+                _ => {
+                    self.until.get_or_insert_with(|| Instant::now() + IDLE / 2);
+                    Tapped::Pass(Bytes::new())
+                }
+            }
+        }
+
+        fn until(&self) -> Option<Instant> {
+            self.until
+        }
+
+        fn late(&mut self) -> Tapped {
+            self.until = None;
+            Tapped::Pass([b"<", &std::mem::take(&mut self.held)[..], b">"].concat().into())
+        }
+    }
+
+    /// What comes over of pieces that a client sends, the next when the member has got as many as are said; and how it
+    /// ends.
+    async fn tapped(pieces: &[(&str, usize)]) -> (End, String) {
+        let ((near_client, near_server), client, mut server) = between();
+        let counters = MemberCounters::default();
+        let taps = Taps { to_server: Some(Box::<Lines>::default()), to_client: None };
+        let moved = Moved::default();
+        // The near ends are closed with it.
+        let relayed = async {
+            let (mut client, mut server) = (near_client, near_server);
+            relay_tapped(&mut client, &mut server, Early::default(), taps, IDLE, &counters, &moved).await
+        };
+        let talk = async {
+            let (mut client, mut got) = (client, Vec::new());
+            for (piece, count) in pieces {
+                client.write_all(piece.as_bytes()).await.unwrap();
+                while got.len() < *count && server.read_buf(&mut got).await.unwrap_or(0) > 0 {}
+            }
+            client.shutdown().await.unwrap();
+            let _ = server.shutdown().await;
+            let _ = server.read_to_end(&mut got).await;
+            String::from_utf8(got).unwrap()
+        };
+        tokio::select! {
+            both = async { join!(relayed, talk) } => both,
+            () = tokio::time::sleep(IDLE * 4) => panic!("it does not end"),
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_tap_sees_what_goes_one_way_and_says_what_goes_on() {
+        let (end, got) = tapped(&[("a", 0), ("b.", 3), ("c.", 5), ("d", 0)]).await;
+        assert!(matches!(end, End::Complete), "{end:?}");
+        assert_eq!(got, "ab.c.<d>");
+        let (end, got) = tapped(&[("a!", 2), ("b", 3), ("c?", 5)]).await;
+        assert!(matches!(end, End::Complete), "{end:?}");
+        assert_eq!(got, "a!bc?");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_tap_is_told_when_nothing_comes_and_holds_no_more_than_it_has_room_for() {
+        let began = Instant::now();
+        let (_, got) = tapped(&[("late", 6), ("b.", 8)]).await;
+        assert_eq!(got, "<late>b.");
+        assert_eq!(began.elapsed(), IDLE / 2);
+        let (_, got) = tapped(&[("0123456789", 0), (".", 0)]).await;
+        assert_eq!(got, "<01234567>89.");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_a_tap_refuses_ends_it() {
+        let (end, got) = tapped(&[("a.", 2), ("b?", 0)]).await;
+        assert!(matches!(end, End::Refused), "{end:?}");
+        assert_eq!(got, "a.");
     }
 
     /// A connection of TCP.

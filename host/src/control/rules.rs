@@ -177,11 +177,15 @@ pub(super) type Histories = BTreeMap<RuleName, History>;
 const OF_RELAYED: HookSet = HookSet::EMPTY.with(Hook::OnLoad).with(Hook::OnFlow).with(Hook::OnDone);
 
 /// What a proxy can fire: it sees no requests where it relays bytes or passes TLS through, and no ClientHello where there
-/// is no TLS. `on-connect-failed` is about a request.
+/// is no TLS. `on-connect-failed` is about a request. What is passed through is for nobody to read.
 fn of_proxy(virtual_: &model::Virtual) -> HookSet {
     let hello = HookSet::EMPTY.with(Hook::OnClientHello);
-    let relays = virtual_.pass_through || virtual_.protocol != model::Protocol::Http;
-    let hooks = if relays { OF_RELAYED.union(hello) } else { HookSet::HTTP };
+    let hooks = match virtual_.protocol {
+        _ if virtual_.pass_through => OF_RELAYED.union(hello),
+        model::Protocol::Tcp => OF_RELAYED.union(hello).with(Hook::OnData),
+        model::Protocol::Udp => OF_RELAYED,
+        model::Protocol::Http => HookSet::HTTP,
+    };
     if virtual_.pass_through || virtual_.tls.is_some() { hooks } else { hooks.without(hello) }
 }
 

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot continue has failed")]
 
 mod connecting;
+mod data;
 mod relaying;
 mod transparent;
 

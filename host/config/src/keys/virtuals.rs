@@ -323,20 +323,38 @@ fn timeouts(table: &mut Table<'_>) -> Option<(Timeouts, PacketTimeouts)> {
         duration(MILLISECOND..=DAY),
         60 * SECOND,
     );
+    let data = table.derived(
+        "data",
+        "With a rule that has `on-data`: for the bytes that it asks for, and for the first bytes of a client \
+         where they choose the member. The rule is then called with what there is.",
+        duration(MILLISECOND..=HOUR),
+        "with `protocol = \"tcp\"` `\"5s\"`",
+    );
     let why = "the connection is between the client and the member";
-    table.useless_at(Kind::Packet, &["head", "connect", "first-byte"].map(|name| (name, why)));
+    table.useless_at(Kind::Packet, &["head", "connect", "first-byte", "data"].map(|name| (name, why)));
+    if table.walk.kind == Some(Kind::Proxy) {
+        table.useless_at(Kind::Proxy, &[("data", UNSHOWN)]);
+    }
     table.useless_at(Kind::Tcp, &[("first-byte", UNREAD)]);
     let none = "datagrams have no connection";
-    table.useless_at(Kind::Udp, &["head", "connect", "first-byte"].map(|name| (name, none)));
+    table.useless_at(Kind::Udp, &["head", "connect", "first-byte", "data"].map(|name| (name, none)));
     let by_default = match table.walk.kind {
         Some(Kind::Tcp) => 300 * SECOND,
         Some(Kind::Udp) => 30 * SECOND,
         _ => 60 * SECOND,
     };
-    Some((Timeouts { head, idle: idle.unwrap_or(by_default), connect, first_byte }, PacketTimeouts { idle }))
+    let timeouts = Timeouts {
+        head,
+        idle: idle.unwrap_or(by_default),
+        connect,
+        first_byte,
+        data: data.unwrap_or(5 * SECOND),
+    };
+    Some((timeouts, PacketTimeouts { idle }))
 }
 
 const UNREAD: &str = "it relays bytes, and reads no requests";
+const UNSHOWN: &str = "it reads requests, and shows rules no bytes";
 
 /// What hyper has room for without asking for memory.
 const DEFAULT_FIELDS: u32 = 100;
@@ -383,15 +401,32 @@ fn limits(table: &mut Table<'_>) -> Option<(Limits, datapath::Limits)> {
         integer(1..=100_000_000u32),
         "no limit",
     );
+    let data = table.derived(
+        "data",
+        "With a rule that has `on-data`: bytes of a connection that are held for it in each direction, \
+         and bytes that it sends in their place. Asking for more is a fault of the rule.",
+        size(64..=MIB),
+        "with `protocol = \"tcp\"` `\"64KiB\"`",
+    );
     let (message, count) =
         ("a packet virtual does not read HTTP messages", "a packet virtual counts `flows`");
     table.useless_at(
         Kind::Packet,
-        &[("head", message), ("fields", message), ("body", message), ("connections", count)],
+        &[
+            ("head", message),
+            ("fields", message),
+            ("body", message),
+            ("connections", count),
+            ("data", "the connection is between the client and the member"),
+        ],
     );
+    if table.walk.kind == Some(Kind::Proxy) {
+        table.useless_at(Kind::Proxy, &[("data", UNSHOWN)]);
+    }
     for kind in [Kind::Tcp, Kind::Udp] {
         table.useless_at(kind, &["head", "fields", "body"].map(|name| (name, UNREAD)));
     }
+    table.useless_at(Kind::Udp, &[("data", "rules are shown no datagrams")]);
     let why = "a proxy has connections and requests";
     table.useless_at(Kind::Proxy, &["flows", "flow-rate", "syn-rate"].map(|name| (name, why)));
     Some((
@@ -400,6 +435,7 @@ fn limits(table: &mut Table<'_>) -> Option<(Limits, datapath::Limits)> {
             fields: fields as usize,
             body,
             connections: connections as usize,
+            data: usize::try_from(data.unwrap_or(64 * KIB)).ok()?,
         },
         datapath::Limits { flows, flow_rate, syn_rate },
     ))

@@ -84,8 +84,8 @@ mod tests {
 
     fn two_streams() -> (Rc<Stream>, Rc<Stream>) {
         let times = |seconds| Duration::from_secs(seconds);
-        let timeouts =
-            Timeouts { head: times(10), idle: times(60), connect: times(5), first_byte: times(60) };
+        let (head, idle, connect) = (times(10), times(60), times(5));
+        let timeouts = Timeouts { head, idle, connect, first_byte: times(60), data: times(5) };
         let connection = Rc::new(Connection::new(Flow::default(), true));
         (Stream::new(&connection, &timeouts), Stream::new(&connection, &timeouts))
     }

@@ -41,6 +41,8 @@ impl Tunnel {
             End::Complete => {}
             End::Broken(side, error) => tracing::debug!(?side, %error, "tunnel was cut"),
             End::Idle => tracing::debug!("tunnel was idle"),
+            // It has no taps.
+            End::Refused => {}
         }
     }
 }

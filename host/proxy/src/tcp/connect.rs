@@ -9,6 +9,7 @@ use shunt_config::persistence::PersistBy;
 use shunt_engine::balance::Ends;
 use shunt_engine::balance::choose::{Ask, Bind};
 use shunt_engine::persistence::{Key, is_away};
+use shunt_rules::{Flow, PersistKey};
 use shunt_runtime::clock;
 use shunt_runtime::tls::members::NoTls;
 use thiserror::Error;
@@ -20,6 +21,7 @@ use crate::away::{Away, Next, REFUSED, RESELECTED, WAITED};
 use crate::connection::Connection;
 use crate::member::MemberView;
 use crate::proxy_protocol;
+use crate::route::Route;
 use crate::server::ServerStream;
 use crate::view::{PoolView, VirtualView};
 
@@ -40,13 +42,14 @@ enum Unconnected {
 pub(super) async fn connect(
     view: &VirtualView,
     connection: &Connection,
+    route: &Route,
     inner: Inner,
 ) -> Option<(Rc<MemberView>, ServerStream)> {
-    let pool = connection.route.pool.as_ref().or(view.pool.as_ref())?;
+    let pool = route.pool.as_ref().or(view.pool.as_ref())?;
     let mut tried = Vec::new();
     let mut away = Away::new(view.when_down());
     while tried.len() < MOST_ATTEMPTS {
-        let member = match choose(view, pool, connection, &tried) {
+        let member = match choose(view, pool, &connection.flow, route, &tried) {
             Next::Member(member) => member,
             Next::Away => {
                 let Some(until) = away.until() else {
@@ -113,19 +116,14 @@ async fn open(
 pub(crate) fn choose(
     view: &VirtualView,
     pool: &PoolView,
-    connection: &Connection,
+    flow: &Flow,
+    route: &Route,
     tried: &[SocketAddr],
 ) -> Next {
-    let (flow, route) = (&connection.flow, &connection.route);
-    let settings = view.virtual_.settings.persistence.as_ref();
-    let configured = settings.and_then(|it| it.timeout).and_then(|it| u64::try_from(it.as_millis()).ok());
-    let key = match (&route.persist, settings.map(|it| &it.by)) {
-        (Some(key), _) => {
-            let timeout = key.timeout.and_then(|it| u64::try_from(it.as_millis()).ok()).or(configured);
-            Some(Key::of_rule(view.binding_prefix, &key.key, timeout))
-        }
+    let key = match (&route.persist, view.virtual_.settings.persistence.as_ref().map(|it| &it.by)) {
+        (Some(key), _) => Some(key_of(view, key)),
         (None, Some(PersistBy::Source(source))) => {
-            Some(source.key(view.binding_prefix, flow.client, configured))
+            Some(source.key(view.binding_prefix, flow.client, timeout_of_bindings(view)))
         }
         // Cookies and sessions are in requests.
         (None, Some(PersistBy::Cookie(_) | PersistBy::Session(_)) | None) => None,
@@ -149,4 +147,16 @@ pub(crate) fn choose(
         view.counters.persistence_down[RESELECTED].add(1);
     }
     Next::Member(Rc::clone(member))
+}
+
+/// How long bindings of the virtual last, where it says so, in milliseconds.
+fn timeout_of_bindings(view: &VirtualView) -> Option<u64> {
+    let timeout = view.virtual_.settings.persistence.as_ref()?.timeout?;
+    u64::try_from(timeout.as_millis()).ok()
+}
+
+/// What a rule calls a client, in the table.
+pub(super) fn key_of(view: &VirtualView, key: &PersistKey) -> Key {
+    let own = key.timeout.and_then(|it| u64::try_from(it.as_millis()).ok());
+    Key::of_rule(view.binding_prefix, &key.key, own.or_else(|| timeout_of_bindings(view)))
 }

@@ -1,5 +1,6 @@
 //! A connection from its beginning to its end.
 
+use std::mem;
 use std::rc::Rc;
 
 use bytes::Bytes;
@@ -7,11 +8,12 @@ use shunt_rules::Outcome;
 use tokio::time::Instant;
 
 use super::connect::connect;
+use super::data::{Stopped, Watched};
 use crate::client::ClientStream;
 use crate::connection::Connection;
 use crate::done::Done;
 use crate::listener::{Listener, Serve, reset};
-use crate::relay::{Early, End, Moved, Side, relay};
+use crate::relay::{Early, End, Moved, Side, Taps, relay_tapped};
 use crate::view::VirtualView;
 
 /// TCP, as a listener serves it.
@@ -50,8 +52,36 @@ pub(crate) async fn forward<S: ClientStream>(
     inner: Inner,
 ) -> Result<(), S> {
     let (flow, moved, started) = (connection.flow, Moved::default(), Instant::now());
-    let connected = connect(&view, &connection, inner).await;
+    let mut watched = None;
+    if inner == Inner::AsConfigured {
+        watched = Watched::new(&view, &connection);
+    }
+    if let Some(watched) = &mut watched
+        // Boxed, for other connections would have its size.
+        && let Err(stopped) = Box::pin(watched.choose(&mut client)).await
+    {
+        let mut done = Done::new(Rc::clone(&connection), &view, None, started, &moved);
+        match stopped {
+            Stopped::Refused => {
+                view.counters.refused.add(1);
+                if let Some(done) = &mut done {
+                    done.outcome = Outcome::Refused;
+                }
+                reset(client.socket());
+            }
+            Stopped::Gone(error) => tracing::debug!(client = %flow.client, %error, "the client is gone"),
+        }
+        return Ok(());
+    }
+    let route = watched.as_ref().and_then(|it| it.route.as_ref()).unwrap_or(&connection.route);
+    let connected = connect(&view, &connection, route, inner).await;
     let member = connected.as_ref().map(|(member, _)| member.address);
+    let mut early = Early { to_server: early, ..Early::default() };
+    let mut taps = Taps::default();
+    if let (Some(mut watched), Some(member)) = (watched, member) {
+        early.to_server = mem::take(&mut watched.early);
+        taps = watched.taps(&view, &connection, member);
+    }
     let mut done = Done::new(connection, &view, member, started, &moved);
     let Some((member, mut server)) = connected else {
         view.counters.errors.add(1);
@@ -67,9 +97,15 @@ pub(crate) async fn forward<S: ClientStream>(
     // What is held here lives as long as the connection.
     drop(view);
     let _active = member.state.begin();
-    let early = Early { to_server: early, ..Early::default() };
-    let outcome = match relay(&mut client, &mut server, early, idle, &member.counters, &moved).await {
+    let relayed = relay_tapped(&mut client, &mut server, early, taps, idle, &member.counters, &moved);
+    let outcome = match relayed.await {
         End::Complete => Outcome::Complete,
+        End::Refused => {
+            reset(client.socket());
+            reset(server.socket());
+            counters.refused.add(1);
+            Outcome::Refused
+        }
         // A stream that was cut is not to look as if it had ended.
         cut @ (End::Idle | End::Broken(..)) => {
             tracing::debug!(client = %flow.client, member = %member.address, ?cut, "connection was cut");

@@ -301,7 +301,7 @@ fn connected(view: &VirtualView, connection: &Connection) -> Option<(Rc<MemberVi
     let trains = !view.virtual_.settings.udp.one_shot;
     let mut tried = Vec::new();
     while tried.len() < MOST_ATTEMPTS {
-        let member = match choose(view, pool, connection, &tried) {
+        let member = match choose(view, pool, &connection.flow, &connection.route, &tried) {
             Next::Member(member) => member,
             Next::Away => {
                 view.counters.persistence_down[REFUSED].add(1);

@@ -15,9 +15,8 @@ use shunt_rules::{
 
 use crate::world::{PATIENCE, World, example, exchange, flow, hello, host, options, pack, rule};
 
-const GUESTS: [&str; 11] = [
-    "calls", "data", "ends", "hello", "hostile", "lines", "packets", "plain", "prefix", "steer", "surface",
-];
+const GUESTS: [&str; 11] =
+    ["calls", "data", "ends", "hello", "hostile", "lines", "packets", "plain", "prefix", "steer", "surface"];
 const EXAMPLES: [&str; 11] = [
     "api-canary",
     "canary",
