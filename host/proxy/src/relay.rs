@@ -576,6 +576,7 @@ mod tests {
         fn came(&mut self, piece: &[u8]) -> Tapped {
             self.held.extend_from_slice(piece);
             match self.held.last() {
+                None => Tapped::Pass(Bytes::new()),
                 Some(b'?') => Tapped::Refuse,
                 Some(b'!') => Tapped::Release(std::mem::take(&mut self.held).into()),
                 Some(b'.') => {
