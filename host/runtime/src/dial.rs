@@ -12,7 +12,7 @@ use tokio::net::{TcpSocket, TcpStream};
 /// # Errors
 /// There is no connection.
 pub async fn connect(to: SocketAddr) -> io::Result<TcpStream> {
-    ready(TcpStream::connect(to).await?)
+    ready(TcpStream::connect(to).await?, to)
 }
 
 /// The same, over a socket that is there: not blocking, and bound where the connection is to come from.
@@ -20,17 +20,17 @@ pub async fn connect(to: SocketAddr) -> io::Result<TcpStream> {
 /// # Errors
 /// There is no connection.
 pub async fn connect_over(socket: std::net::TcpStream, to: SocketAddr) -> io::Result<TcpStream> {
-    ready(TcpSocket::from_std_stream(socket).connect(to).await?)
+    ready(TcpSocket::from_std_stream(socket).connect(to).await?, to)
 }
 
-fn ready(stream: TcpStream) -> io::Result<TcpStream> {
-    refuse_itself(&stream)?;
+fn ready(stream: TcpStream, to: SocketAddr) -> io::Result<TcpStream> {
+    refuse_itself(&stream, to)?;
     // Best effort: without it small writes wait for the peer's delayed ACK.
     let _ = stream.set_nodelay(true);
     Ok(stream)
 }
 
-/// Refuses a connection that reached itself.
+/// Refuses a connection to `to` that reached itself.
 ///
 /// Where a port of this host is among those that the kernel chooses from and nothing listens on it, the kernel may
 /// choose that very port to connect from. Then both ends send a SYN and open the connection (RFC 9293 section
@@ -38,8 +38,9 @@ fn ready(stream: TcpStream) -> io::Result<TcpStream> {
 ///
 /// # Errors
 /// As if the connection had been refused, which it is where the kernel chooses any other port.
-pub fn refuse_itself(stream: &TcpStream) -> io::Result<()> {
-    if stream.local_addr()? != stream.peer_addr()? {
+pub fn refuse_itself(stream: &TcpStream, to: SocketAddr) -> io::Result<()> {
+    let own = stream.local_addr()?;
+    if (own.ip(), own.port()) != (to.ip(), to.port()) {
         return Ok(());
     }
     let _ = SockRef::from(stream).set_linger(Some(Duration::ZERO));
@@ -58,7 +59,7 @@ mod tests {
         socket.bind((Ipv4Addr::LOCALHOST, 0).into()).unwrap();
         let own = socket.local_addr().unwrap();
         let stream = socket.connect(own).await.unwrap();
-        let refused = refuse_itself(&stream).unwrap_err();
+        let refused = refuse_itself(&stream, own).unwrap_err();
         assert_eq!(refused.kind(), io::ErrorKind::ConnectionRefused);
         drop(stream);
         TcpListener::bind(own).await.unwrap();
@@ -67,7 +68,7 @@ mod tests {
     #[tokio::test]
     async fn a_connection_to_another_is_not() {
         let listener = TcpListener::bind(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))).await.unwrap();
-        let stream = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
-        refuse_itself(&stream).unwrap();
+        let to = listener.local_addr().unwrap();
+        refuse_itself(&TcpStream::connect(to).await.unwrap(), to).unwrap();
     }
 }

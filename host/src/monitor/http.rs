@@ -4,23 +4,20 @@ use std::io;
 use std::ops::RangeInclusive;
 
 use bytes::Bytes;
-use http::header::{CONNECTION, HOST, USER_AGENT};
-use http::request::Builder;
+use http::header::USER_AGENT;
 use http::uri::Scheme;
-use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, Uri, Version};
-use http_body_util::{BodyExt, Full};
-use hyper::client::conn::http1;
-use hyper_util::rt::TokioIo;
+use http::{HeaderMap, HeaderName, Request, StatusCode, Uri};
 use shunt_config::model::MemberProtocol;
 use shunt_config::monitors::{Http, HttpVersion};
 use shunt_runtime::tls::members::{NoTls, chose_http_2};
 use shunt_wire::authority::split_port;
 use thiserror::Error;
-use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 
 use super::dialogue::shown;
+use super::http1;
 use super::probe::{self, Ask, Good, MAX_BODY_BYTES, ProbeTransport, Probing, io_text};
-use super::tcp::connect;
+use super::tcp::connect_to_speak;
 
 /// Why the answer is not good.
 #[derive(Debug, Error)]
@@ -30,12 +27,16 @@ pub(super) enum Failure {
     Status { got: StatusCode, expected: Vec<RangeInclusive<u16>>, said: String },
     #[error("status {}, but the body does not hold {expected:?}{}", .got.as_u16(), told(.said))]
     Body { got: StatusCode, expected: String, said: String },
-    #[error("{}", exchange_text(.0))]
-    Exchange(hyper::Error),
+    #[error("closed before the answer was whole")]
+    Closed,
+    #[error("the answer is not HTTP/1.1")]
+    NotHttp1,
+    #[error("{}", io_text(.0))]
+    Broken(io::Error),
     #[error("{}", http_2_text(.0))]
     Http2(h2::Error),
     #[error("cannot make the request of the monitor: {0}")]
-    Request(http::Error),
+    Request(#[from] http::Error),
 }
 
 /// An answer, and as much of its body as a probe reads.
@@ -50,12 +51,13 @@ impl Ask for Http {
     async fn ask<S: ProbeTransport>(&self, probing: Probing<'_, S>) -> Result<Good, probe::Failure> {
         let address = probing.to.to_string();
         let tls = probing.tls;
-        let stream = connect(probing).await?;
+        let mut stream = connect_to_speak(probing).await?;
         let host = self.host.as_deref().unwrap_or(&address);
         let http_2 = self.version == Some(HttpVersion::Http2);
-        let answer = match tls {
-            None if http_2 => exchange_2(stream, self.request_2(Scheme::HTTP, host)?, self.sent()).await?,
-            None => exchange_1(stream, self.request_1(host)?).await?,
+        let is_head = self.method == "HEAD";
+        let (status, body) = match tls {
+            None if http_2 => self.by_http_2(stream, Scheme::HTTP, host).await?,
+            None => http1::exchange(&mut stream, &self.request_1(host)?, is_head).await?,
             Some(tls) => {
                 let (called, _) = split_port(host.as_bytes());
                 let name = tls.name(std::str::from_utf8(called).ok())?;
@@ -64,67 +66,87 @@ impl Ask for Http {
                     if !chose_http_2(&session) {
                         return Err(NoTls::Protocol(MemberProtocol::Http2).into());
                     }
-                    exchange_2(session, self.request_2(Scheme::HTTPS, host)?, self.sent()).await?
+                    self.by_http_2(session, Scheme::HTTPS, host).await?
                 } else {
-                    exchange_1(tls.connect_http_1(stream, name).await?, self.request_1(host)?).await?
+                    let mut session = tls.connect_http_1(stream, name).await?;
+                    let answer = http1::exchange(&mut session, &self.request_1(host)?, is_head).await?;
+                    // So that the member sees no truncated session (RFC 8446 section 6.1).
+                    let _ = session.shutdown().await;
+                    answer
                 }
             }
         };
-        Ok(self.judged(&answer)?)
+        Ok(self.judged(status, &body)?)
     }
 }
 
-pub(super) const USER: HeaderValue = HeaderValue::from_static(concat!("shunt/", env!("CARGO_PKG_VERSION")));
+pub(super) const USER: &str = concat!("shunt/", env!("CARGO_PKG_VERSION"));
 
-/// What the monitor adds to a request.
+/// What the monitor adds to an exchange.
 trait Asks {
-    fn request_1(&self, host: &str) -> Result<Request<Full<Bytes>>, Failure>;
+    fn request_1(&self, host: &str) -> Result<Vec<u8>, Failure>;
     fn request_2(&self, scheme: Scheme, host: &str) -> Result<Request<()>, Failure>;
-    fn with_fields(&self, request: Builder) -> Builder;
-    fn sent(&self) -> Bytes;
-    fn judged(&self, answer: &Answer) -> Result<Good, Failure>;
+    async fn by_http_2(
+        &self,
+        stream: impl AsyncRead + AsyncWrite + Unpin,
+        scheme: Scheme,
+        host: &str,
+    ) -> Result<(StatusCode, Vec<u8>), Failure>;
+    fn names(&self, field: &HeaderName) -> bool;
+    fn judged(&self, got: StatusCode, body: &[u8]) -> Result<Good, Failure>;
 }
 
 impl Asks for Http {
-    fn request_1(&self, host: &str) -> Result<Request<Full<Bytes>>, Failure> {
-        let version = match self.version {
-            Some(HttpVersion::Http10) => Version::HTTP_10,
-            _ => Version::HTTP_11,
-        };
-        let request = Request::builder()
-            .method(self.method.as_str())
-            .uri(&self.path)
-            .version(version)
-            .header(HOST, host)
-            // A probe says something about now, and a connection from before would not.
-            .header(CONNECTION, HeaderValue::from_static("close"));
-        self.with_fields(request).body(Full::new(self.sent())).map_err(Failure::Request)
+    fn request_1(&self, host: &str) -> Result<Vec<u8>, Failure> {
+        let version = if self.version == Some(HttpVersion::Http10) { "HTTP/1.0" } else { "HTTP/1.1" };
+        let mut request = http1::Request::new(&self.method, &self.path, version);
+        request.field("host", host)?;
+        // A probe says something about now, and a connection from before would not.
+        request.field("connection", "close")?;
+        if !self.names(&USER_AGENT) {
+            request.field("user-agent", USER)?;
+        }
+        for (name, value) in &self.headers {
+            request.field(name, value)?;
+        }
+        let body = self.body.as_deref().unwrap_or_default();
+        if !body.is_empty() {
+            request.field("content-length", &body.len().to_string())?;
+        }
+        Ok(request.with(body.as_bytes()))
     }
 
     fn request_2(&self, scheme: Scheme, host: &str) -> Result<Request<()>, Failure> {
         let uri = Uri::builder().scheme(scheme).authority(host).path_and_query(self.path.as_str()).build();
-        let request = Request::builder().method(self.method.as_str()).uri(uri.map_err(Failure::Request)?);
-        self.with_fields(request).body(()).map_err(Failure::Request)
+        let request = Request::builder().method(self.method.as_str()).uri(uri?);
+        let request = if self.names(&USER_AGENT) { request } else { request.header(USER_AGENT, USER) };
+        let fields = self.headers.iter();
+        Ok(fields.fold(request, |request, (name, value)| request.header(name, value)).body(())?)
     }
 
-    fn with_fields(&self, request: Builder) -> Builder {
-        let named = self.headers.iter().any(|(name, _)| name.eq_ignore_ascii_case(USER_AGENT.as_str()));
-        let request = if named { request } else { request.header(USER_AGENT, USER) };
-        self.headers.iter().fold(request, |request, (name, value)| request.header(name, value))
+    async fn by_http_2(
+        &self,
+        stream: impl AsyncRead + AsyncWrite + Unpin,
+        scheme: Scheme,
+        host: &str,
+    ) -> Result<(StatusCode, Vec<u8>), Failure> {
+        let sent = self.body.clone().unwrap_or_default().into();
+        let answer = exchange_2(stream, self.request_2(scheme, host)?, sent).await?;
+        Ok((answer.status, answer.body))
     }
 
-    fn sent(&self) -> Bytes {
-        self.body.clone().unwrap_or_default().into()
+    /// Whether it says this field itself.
+    fn names(&self, field: &HeaderName) -> bool {
+        self.headers.iter().any(|(name, _)| name.eq_ignore_ascii_case(field.as_str()))
     }
 
-    fn judged(&self, answer: &Answer) -> Result<Good, Failure> {
-        let got = answer.status;
-        let said = || shown(&answer.body);
+    fn judged(&self, got: StatusCode, body: &[u8]) -> Result<Good, Failure> {
+        let said = || shown(body);
         if !self.expect.iter().any(|range| range.contains(&got.as_u16())) {
             return Err(Failure::Status { got, expected: self.expect.clone(), said: said() });
         }
         match &self.expect_body {
-            Some(expected) if !expected.is_in(&answer.body) => {
+            Some(expected) if !expected.is_in(body) => {
                 Err(Failure::Body { got, expected: expected.as_str().to_owned(), said: said() })
             }
             _ => Ok(format!("status {}", got.as_u16()).into()),
@@ -157,7 +179,7 @@ pub(super) async fn exchange_2(
         Ok(Answer { status: head.status, headers: head.headers, body, trailers })
     };
     let driver = async {
-        // As for HTTP/1.1.
+        // What goes wrong is told to the exchange as well, which knows what it means.
         let _ = connection.await;
         std::future::pending().await
     };
@@ -166,52 +188,6 @@ pub(super) async fn exchange_2(
         result = exchange => result.map_err(Failure::Http2),
         never = driver => never,
     }
-}
-
-/// An exchange by HTTP/1.1, or 1.0.
-async fn exchange_1(
-    stream: impl AsyncRead + AsyncWrite + Unpin,
-    request: Request<Full<Bytes>>,
-) -> Result<Answer, Failure> {
-    let is_head = request.method() == Method::HEAD;
-    let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(Failure::Exchange)?;
-    let exchange = async {
-        let (head, mut incoming) = sender.send_request(request).await?.into_parts();
-        let mut body = Vec::new();
-        while !is_head
-            && body.len() <= MAX_BODY_BYTES
-            && let Some(frame) = incoming.frame().await
-        {
-            body.extend_from_slice(frame?.data_ref().map_or(&[], |data| data));
-        }
-        Ok(Answer { status: head.status, headers: head.headers, body, trailers: None })
-    };
-    let driver = async {
-        // What goes wrong is told to the exchange as well, which knows what it means.
-        let _ = connection.await;
-        std::future::pending().await
-    };
-    tokio::select! {
-        biased;
-        result = exchange => result.map_err(Failure::Exchange),
-        never = driver => never,
-    }
-}
-
-fn exchange_text(error: &hyper::Error) -> String {
-    let source = std::error::Error::source(error);
-    let io = source.and_then(|source| source.downcast_ref::<io::Error>());
-    // In the head it is one error of hyper's, in the body another.
-    if error.is_incomplete_message() || io.is_some_and(|io| io.kind() == io::ErrorKind::UnexpectedEof) {
-        return "closed before the answer was whole".to_owned();
-    }
-    if let Some(io) = io {
-        return io_text(io);
-    }
-    if error.is_parse() {
-        return "the answer is not HTTP/1.1".to_owned();
-    }
-    error.to_string()
 }
 
 fn http_2_text(error: &h2::Error) -> String {

@@ -14,6 +14,7 @@ mod dns;
 mod exec;
 mod grpc;
 mod http;
+mod http1;
 mod on_path;
 mod ping;
 mod probe;

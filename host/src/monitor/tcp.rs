@@ -5,6 +5,7 @@ use shunt_config::monitors::Tcp;
 use shunt_runtime::dial;
 use shunt_wire::ip;
 use shunt_wire::proxy_protocol::{LOCAL_V2, MOST_V1, write_v1};
+use socket2::SockRef;
 use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpSocket, TcpStream};
 
@@ -12,13 +13,24 @@ use super::probe::{Ask, Failure, Good, ProbeTransport, Probing};
 
 impl Ask for Tcp {
     async fn ask<S: ProbeTransport>(&self, probing: Probing<'_, S>) -> Result<Good, Failure> {
-        connect(probing).await?;
+        connect_to_speak(probing).await?;
         Ok("connected".into())
     }
 }
 
 /// A connection to the member, which knows by its beginning that it is no client's.
-pub(super) async fn connect<S: ProbeTransport>(mut probing: Probing<'_, S>) -> Result<TcpStream, Failure> {
+pub(super) async fn connect<S: ProbeTransport>(probing: Probing<'_, S>) -> Result<TcpStream, Failure> {
+    open(probing, false).await
+}
+
+/// The same, where this side speaks first, or ends: so the handshake's last ACK is one with that.
+pub(super) async fn connect_to_speak<S: ProbeTransport>(
+    probing: Probing<'_, S>,
+) -> Result<TcpStream, Failure> {
+    open(probing, true).await
+}
+
+async fn open<S: ProbeTransport>(mut probing: Probing<'_, S>, speaks: bool) -> Result<TcpStream, Failure> {
     let socket = if probing.to.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() };
     let socket = socket.map_err(Failure::Connect)?;
     probing.mark(&socket).map_err(Failure::Connect)?;
@@ -27,8 +39,12 @@ pub(super) async fn connect<S: ProbeTransport>(mut probing: Probing<'_, S>) -> R
         let from = socket.local_addr().map_err(Failure::Connect)?;
         probing.begin(ip::TCP, from);
     }
+    if speaks {
+        // Best effort: it saves a packet.
+        let _ = SockRef::from(&socket).set_tcp_quickack(false);
+    }
     let mut stream = socket.connect(probing.to).await.map_err(Failure::Connect)?;
-    dial::refuse_itself(&stream).map_err(Failure::Connect)?;
+    dial::refuse_itself(&stream, probing.to).map_err(Failure::Connect)?;
     match probing.proxy_protocol {
         None => {}
         Some(ProxyVersion::V1) => {

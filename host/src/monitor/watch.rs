@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 use std::num::NonZeroU32;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use shunt_config::monitors::{Monitor, Start};
@@ -78,6 +78,20 @@ impl Place {
     }
 }
 
+/// Probes of long intervals begin at multiples of this, so that one wake-up of the thread sends those of many members.
+const TICK: Duration = Duration::from_millis(10);
+
+/// The next multiple from here, where that is little beside the interval.
+fn on_tick(at: Instant, interval: Duration) -> Instant {
+    static BEGIN: OnceLock<Instant> = OnceLock::new();
+    let begin = *BEGIN.get_or_init(Instant::now);
+    let past = at.duration_since(begin).as_nanos() % TICK.as_nanos();
+    match u64::try_from(past) {
+        Ok(past @ 1..) if interval >= 100 * TICK => at + (TICK - Duration::from_nanos(past)),
+        _ => at,
+    }
+}
+
 /// Probes for ever, each time an interval after the last probe began, and not before that one ended.
 pub(super) async fn run<F>(watched: &Watched, known: Known, mut probe: impl FnMut() -> F)
 where
@@ -90,7 +104,7 @@ where
         Known::Same(up) => Health::resume(rise, fall, up),
         Known::Never | Known::Elsewhere(_) => Health::guess(rise, fall, known.up(settings)),
     };
-    let mut at = Instant::now() + place.first(settings.interval);
+    let mut at = on_tick(Instant::now() + place.first(settings.interval), settings.interval);
     let mut number: u32 = 0;
     let mut warned = None;
     loop {
@@ -124,7 +138,7 @@ where
         let interval = settings.interval(health.is_up(), health.is_changing());
         let interval = if number == 1 { place.second(interval) } else { interval };
         let early = early(*place, number, interval, settings.jitter);
-        at = (at + interval - early).max(Instant::now());
+        at = on_tick((at + interval - early).max(Instant::now()), interval);
     }
 }
 
