@@ -2,10 +2,12 @@
 
 use std::io;
 use std::os::fd::OwnedFd;
+use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::Duration;
 
 use shunt_config::monitors::Exec;
+use shunt_sys::process::kill_group;
 use thiserror::Error;
 use tokio::io::AsyncReadExt;
 use tokio::net::unix::pipe::Receiver;
@@ -66,12 +68,13 @@ fn start<S: ProbeTransport>(exec: &Exec, probing: &Probing<'_, S>) -> io::Result
         .stdin(Stdio::null())
         .stdout(writer.try_clone()?)
         .stderr(writer)
+        .process_group(0)
         .spawn()?;
     let running = Running(Some(child));
     Ok((Receiver::from_owned_fd(OwnedFd::from(output))?, running))
 }
 
-/// A program that runs; it is killed when this is dropped.
+/// A program that runs; it and what it started are killed when this is dropped.
 struct Running(Option<Child>);
 
 impl Running {
@@ -95,9 +98,47 @@ impl Drop for Running {
     fn drop(&mut self) {
         let Some(mut child) = self.0.take() else { return };
         // It may have ended by itself.
-        let _ = child.kill();
+        let _ = kill_group(&child);
         // One that the kernel does not let go of must not hold up the others.
         let wait = std::thread::Builder::new().name("shunt-reap".to_owned());
         let _ = wait.spawn(move || child.wait());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::File;
+    use std::io::Read;
+    use std::process::Command;
+    use std::sync::mpsc;
+    use std::time::Duration;
+
+    use shunt_config::monitors::{Exec, Origin, Probe as Does};
+
+    use super::super::probe::Probe;
+
+    /// How long a test waits for what comes.
+    const PATIENCE: Duration = Duration::from_secs(10);
+
+    #[tokio::test]
+    async fn a_program_that_is_given_up_leaves_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let pipe = folder.path().join("alive");
+        assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+        // What it starts holds the pipe open, and not its output.
+        let script = format!("sleep 1000 >{} 2>&1 & wait", pipe.display());
+        let does = Does::Exec(Exec { program: "/bin/sh".into(), arguments: vec!["-c".to_owned(), script] });
+        let (address, timeout) = (([127, 0, 0, 1], 80).into(), Duration::from_secs(3600));
+        let probe =
+            Probe { address, does, timeout, proxy_protocol: None, tls: None, origin: Origin::default() };
+        // It is open once the child has opened it.
+        let opened = tokio::task::spawn_blocking(move || File::open(pipe).unwrap());
+        let mut pipe = tokio::select! {
+            outcome = probe.run() => panic!("it ended: {outcome:?}"),
+            pipe = opened => pipe.unwrap(),
+        };
+        let (send, receive) = mpsc::channel();
+        std::thread::Builder::new().spawn(move || send.send(pipe.read(&mut [0]).unwrap())).unwrap();
+        assert_eq!(receive.recv_timeout(PATIENCE), Ok(0), "what it started is still there");
     }
 }

@@ -12,6 +12,7 @@ pub mod listen;
 pub mod memory;
 pub mod netlink;
 pub mod pipe;
+pub mod process;
 pub mod raw;
 pub mod source;
 pub mod stream;
