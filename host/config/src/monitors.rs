@@ -45,6 +45,8 @@ trait Kind: Sized {
     const MORE: &'static [&'static str] = &[];
     /// Whether what it asks is of a port.
     const HAS_PORT: bool = true;
+    /// Whether it can send packets of a given length.
+    const HAS_SIZE: bool = false;
 
     /// Reads the key and those beside it.
     fn read(table: &mut Table<'_>) -> Option<Self>;
@@ -77,6 +79,13 @@ macro_rules! monitors {
             pub const fn has_port(&self) -> bool {
                 match self {
                     $(Self::$kind(_) => $kind::HAS_PORT,)+
+                }
+            }
+
+            /// Whether it can send packets of a given length.
+            pub(super) const fn has_size(&self) -> bool {
+                match self {
+                    $(Self::$kind(_) => $kind::HAS_SIZE,)+
                 }
             }
 

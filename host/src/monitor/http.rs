@@ -17,7 +17,7 @@ use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use super::dialogue::shown;
 use super::http1;
 use super::probe::{self, Ask, Good, MAX_BODY_BYTES, ProbeTransport, Probing, io_text};
-use super::tcp::connect_to_speak;
+use super::tcp::{connect_to_speak, data_of};
 
 /// Why the answer is not good.
 #[derive(Debug, Error)]
@@ -50,14 +50,14 @@ pub(super) struct Answer {
 impl Ask for Http {
     async fn ask<S: ProbeTransport>(&self, probing: Probing<'_, S>) -> Result<Good, probe::Failure> {
         let address = probing.to.to_string();
-        let tls = probing.tls;
+        let (tls, size) = (probing.tls, probing.size.map(|size| data_of(size, probing.to.is_ipv4())));
         let mut stream = connect_to_speak(probing).await?;
         let host = self.host.as_deref().unwrap_or(&address);
         let http_2 = self.version == Some(HttpVersion::Http2);
         let is_head = self.method == "HEAD";
         let (status, body) = match tls {
-            None if http_2 => self.by_http_2(stream, Scheme::HTTP, host).await?,
-            None => http1::exchange(&mut stream, &self.request_1(host)?, is_head).await?,
+            None if http_2 => self.by_http_2(stream, Scheme::HTTP, host, size).await?,
+            None => http1::exchange(&mut stream, &self.request_1(host, size)?, is_head).await?,
             Some(tls) => {
                 let (called, _) = split_port(host.as_bytes());
                 let name = tls.name(std::str::from_utf8(called).ok())?;
@@ -66,10 +66,10 @@ impl Ask for Http {
                     if !chose_http_2(&session) {
                         return Err(NoTls::Protocol(MemberProtocol::Http2).into());
                     }
-                    self.by_http_2(session, Scheme::HTTPS, host).await?
+                    self.by_http_2(session, Scheme::HTTPS, host, size).await?
                 } else {
                     let mut session = tls.connect_http_1(stream, name).await?;
-                    let answer = http1::exchange(&mut session, &self.request_1(host)?, is_head).await?;
+                    let answer = http1::exchange(&mut session, &self.request_1(host, size)?, is_head).await?;
                     // So that the member sees no truncated session (RFC 8446 section 6.1).
                     let _ = session.shutdown().await;
                     answer
@@ -84,20 +84,21 @@ pub(super) const USER: &str = concat!("shunt/", env!("CARGO_PKG_VERSION"));
 
 /// What the monitor adds to an exchange.
 trait Asks {
-    fn request_1(&self, host: &str) -> Result<Vec<u8>, Failure>;
-    fn request_2(&self, scheme: Scheme, host: &str) -> Result<Request<()>, Failure>;
+    fn request_1(&self, host: &str, size: Option<usize>) -> Result<Vec<u8>, Failure>;
+    fn request_2(&self, scheme: Scheme, host: &str, size: Option<usize>) -> Result<Request<()>, Failure>;
     async fn by_http_2(
         &self,
         stream: impl AsyncRead + AsyncWrite + Unpin,
         scheme: Scheme,
         host: &str,
+        size: Option<usize>,
     ) -> Result<(StatusCode, Vec<u8>), Failure>;
     fn names(&self, field: &HeaderName) -> bool;
     fn judged(&self, got: StatusCode, body: &[u8]) -> Result<Good, Failure>;
 }
 
 impl Asks for Http {
-    fn request_1(&self, host: &str) -> Result<Vec<u8>, Failure> {
+    fn request_1(&self, host: &str, size: Option<usize>) -> Result<Vec<u8>, Failure> {
         let version = if self.version == Some(HttpVersion::Http10) { "HTTP/1.0" } else { "HTTP/1.1" };
         let mut request = http1::Request::new(&self.method, &self.path, version);
         request.field("host", host)?;
@@ -113,15 +114,20 @@ impl Asks for Http {
         if !body.is_empty() {
             request.field("content-length", &body.len().to_string())?;
         }
+        for length in padding(size.unwrap_or_default().saturating_sub(request.length(body.as_bytes()))) {
+            request.field(PADDING, &"x".repeat(length))?;
+        }
         Ok(request.with(body.as_bytes()))
     }
 
-    fn request_2(&self, scheme: Scheme, host: &str) -> Result<Request<()>, Failure> {
+    fn request_2(&self, scheme: Scheme, host: &str, size: Option<usize>) -> Result<Request<()>, Failure> {
         let uri = Uri::builder().scheme(scheme).authority(host).path_and_query(self.path.as_str()).build();
         let request = Request::builder().method(self.method.as_str()).uri(uri?);
         let request = if self.names(&USER_AGENT) { request } else { request.header(USER_AGENT, USER) };
         let fields = self.headers.iter();
-        Ok(fields.fold(request, |request, (name, value)| request.header(name, value)).body(())?)
+        let request = fields.fold(request, |request, (name, value)| request.header(name, value));
+        let padding = padding(size.unwrap_or_default());
+        Ok(padding.fold(request, |request, length| request.header(PADDING, "X".repeat(length))).body(())?)
     }
 
     async fn by_http_2(
@@ -129,9 +135,10 @@ impl Asks for Http {
         stream: impl AsyncRead + AsyncWrite + Unpin,
         scheme: Scheme,
         host: &str,
+        size: Option<usize>,
     ) -> Result<(StatusCode, Vec<u8>), Failure> {
         let sent = self.body.clone().unwrap_or_default().into();
-        let answer = exchange_2(stream, self.request_2(scheme, host)?, sent).await?;
+        let answer = exchange_2(stream, self.request_2(scheme, host, size)?, sent).await?;
         Ok((answer.status, answer.body))
     }
 
@@ -152,6 +159,27 @@ impl Asks for Http {
             _ => Ok(format!("status {}", got.as_u16()).into()),
         }
     }
+}
+
+/// A field that makes a request as long as `size` says.
+const PADDING: &str = "x-padding";
+
+/// How long the values of fields are that together have so many bytes, with all of each field, or a few less. No server
+/// refuses a field for its length then.
+fn padding(mut bytes: usize) -> impl Iterator<Item = usize> {
+    const MOST: usize = 1000;
+    const FRAME: usize = PADDING.len() + ": \r\n".len();
+    std::iter::from_fn(move || {
+        let room = bytes.checked_sub(FRAME)?;
+        let value = match room.saturating_sub(MOST) {
+            0 => room,
+            // What is left is to be a field again.
+            1..=FRAME => MOST - FRAME,
+            _ => MOST,
+        };
+        bytes -= FRAME + value;
+        Some(value)
+    })
 }
 
 /// An exchange by HTTP/2 (RFC 9113).
@@ -211,4 +239,39 @@ fn numbers(all: &[RangeInclusive<u16>]) -> String {
 
 fn told(said: &str) -> String {
     if said.is_empty() { String::new() } else { format!(": {said}") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn padding_has_the_length_that_is_asked_for() {
+        for bytes in 0..3000 {
+            let fields: Vec<usize> = padding(bytes).collect();
+            let whole: usize = fields.iter().map(|value| PADDING.len() + 4 + value).sum();
+            assert!(whole <= bytes && bytes - whole < PADDING.len() + 4, "{bytes}: {fields:?}");
+            assert!(bytes < 13 || whole == bytes, "{bytes}: {fields:?}");
+            assert!(fields.iter().all(|value| *value <= 1000));
+        }
+    }
+
+    #[test]
+    fn a_request_fills_a_packet() {
+        let http = Http {
+            path: "/health".to_owned(),
+            host: None,
+            method: "POST".to_owned(),
+            headers: vec![("x-check".to_owned(), "deep".to_owned())],
+            body: Some("ping".to_owned()),
+            expect: vec![200..=200],
+            expect_body: None,
+            version: None,
+        };
+        let short = http.request_1("shop.example", None).unwrap();
+        for size in [1428, 8928] {
+            assert_eq!(http.request_1("shop.example", Some(size)).unwrap().len(), size);
+        }
+        assert_eq!(http.request_1("shop.example", Some(10)).unwrap(), short, "it is as long as it is");
+    }
 }

@@ -40,6 +40,11 @@ impl Request {
         Ok(())
     }
 
+    /// How many bytes it has with this body.
+    pub(super) fn length(&self, body: &[u8]) -> usize {
+        self.0.len() + b"\r\n".len() + body.len()
+    }
+
     /// Ends the fields.
     pub(super) fn with(mut self, body: &[u8]) -> Vec<u8> {
         self.0.extend_from_slice(b"\r\n");
@@ -225,8 +230,11 @@ mod tests {
 
     use super::*;
 
+    /// A status and a body, or why there is none.
+    type Told = Result<(u16, String), String>;
+
     /// What comes of an answer that arrives in pieces, and then ends.
-    async fn told(pieces: &[&[u8]], is_head: bool) -> Result<(u16, String), String> {
+    async fn told(pieces: &[&[u8]], is_head: bool) -> Told {
         let (near, mut far) = duplex(1 << 20);
         let serve = async {
             for piece in pieces {
@@ -243,7 +251,7 @@ mod tests {
     #[tokio::test]
     async fn bodies_end_where_their_framing_says() {
         let ok = |status, body: &str| Ok((status, body.to_owned()));
-        let table: [(&[&[u8]], Result<(u16, String), String>); 9] = [
+        let table: [(&[&[u8]], Told); 9] = [
             (&[b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nokmore"], ok(200, "ok")),
             (&[b"HTTP/1.1 200", b" OK\r\ncontent-LENGTH:2\r", b"\n\r\no", b"k"], ok(200, "ok")),
             (&[b"HTTP/1.0 503 Out\r\n\r\n", b"all ", b"of it"], ok(503, "all of it")),

@@ -7,13 +7,12 @@
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
 use std::sync::Arc;
-use std::time::Duration;
 
 use shunt_engine::datapath::{ModeName, Notice};
 use shunt_engine::member::MemberState;
 use socket2::SockRef;
 
-use super::probe::{Failure, Good, Probe, ProbeTransport};
+use super::probe::{self, Failure, Good, Probe, ProbeTransport, QUESTION};
 use super::reasons::{self, Finding};
 use shunt_config::{model, monitors};
 use shunt_packets::{ProbeGuard, ProbeTarget, Probes};
@@ -31,9 +30,6 @@ pub(super) struct ServicePath {
     pub(super) from: IpAddr,
     pub(super) to: SocketAddr,
 }
-
-/// For each of the questions that a failure raises.
-const QUESTION: Duration = Duration::from_secs(1);
 
 /// An error about the tunnel concerns a probe that began so many milliseconds later, as well.
 const RECENT: u64 = 5_000;
@@ -83,6 +79,12 @@ impl ServicePath {
         if let Some(why) = reasons::not_forwarded(&notices) {
             return Err(Failure::NotForwarded(why));
         }
+        if let Some((size, small)) = probe.small(&failure)
+            && self.send(&small, self.from, probes).await.0.is_ok()
+        {
+            let cause = reasons::seen(self, &notices).unwrap_or_else(|| probe::of_size(&failure));
+            return Err(Failure::Size { size, cause });
+        }
         let answered = notices.contains(&Notice::Answered);
         let (plainly, from_here) = if answered { (None, None) } else { self.ask_more(probe, probes).await };
         // Hosts send few errors in a second, so that not every probe gets one.
@@ -122,7 +124,7 @@ impl ServicePath {
             timeout: probe.timeout.min(QUESTION),
             proxy_protocol: probe.proxy_protocol,
             tls: probe.tls.clone(),
-            origin: probe.origin.clone(),
+            origin: monitors::Origin { size: None, ..probe.origin.clone() },
         };
         let plainly = question.run();
         let from_here = async {

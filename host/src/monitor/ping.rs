@@ -2,14 +2,16 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::os::fd::AsFd;
 use std::sync::atomic::{AtomicU16, Ordering::Relaxed};
 
 use shunt_config::monitors;
+use shunt_sys::fragments::{self, Learned};
 use shunt_wire::{checksum, ip};
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::UdpSocket;
 
-use super::probe::{Ask, Failure, Good, ProbeTransport, Probing};
+use super::probe::{Ask, Failure, Good, ProbeTransport, Probing, is_too_long};
 
 /// Type, code, checksum, identifier and sequence number.
 const HEADER_LEN: usize = 8;
@@ -21,7 +23,7 @@ impl Ask for monitors::Ping {
         let socket = Ping::open(&probing).map_err(Failure::Connect)?;
         let from = SocketAddr::new(probing.source().ip(), socket.identifier);
         probing.begin(socket.protocol(), from);
-        socket.ask().await.map_err(Failure::Connect)?;
+        socket.ask(probing.size).await?;
         Ok("got an echo reply".into())
     }
 }
@@ -45,6 +47,9 @@ impl Ping {
         let open = |kind: Type| -> io::Result<Socket> {
             let socket = Socket::new(domain, kind.nonblocking().cloexec(), Some(protocol))?;
             probing.mark(&socket)?;
+            if probing.size.is_some() {
+                fragments::forbid(socket.as_fd(), is_v4, Learned::Ignored)?;
+            }
             if let Some(from) = from {
                 socket.bind(&SocketAddr::new(from, 0).into())?;
             }
@@ -68,17 +73,23 @@ impl Ping {
         if self.is_v4 { ip::ICMP } else { ip::ICMPV6 }
     }
 
-    /// Asks, and waits for the answer.
+    /// Asks, in a packet of this length if there is one, and waits for the answer.
     ///
     /// # Errors
     /// As the kernel gives them, which knows of ICMP errors too.
-    async fn ask(&self) -> io::Result<()> {
-        let request = request(self.is_v4, self.identifier);
-        self.socket.send(&request).await?;
-        let mut buffer = [0; 512];
+    async fn ask(&self, size: Option<u16>) -> Result<(), Failure> {
+        let payload = payload(self.is_v4, size);
+        let request = request(self.is_v4, self.identifier, &payload);
+        self.socket.send(&request).await.map_err(|error| match size {
+            Some(size) if is_too_long(&error) => Failure::TooLong(size),
+            _ => Failure::Connect(error),
+        })?;
+        // With a header of IP before it, and its options.
+        let mut buffer = vec![0; request.len() + 60];
         loop {
-            let length = self.socket.recv(&mut buffer).await?;
-            if is_reply(self.is_v4, self.identifier, buffer.get(..length).unwrap_or_default()) {
+            let length = self.socket.recv(&mut buffer).await.map_err(Failure::Connect)?;
+            let message = buffer.get(..length).unwrap_or_default();
+            if is_reply(self.is_v4, self.identifier, &payload, message) {
                 return Ok(());
             }
         }
@@ -94,13 +105,20 @@ fn next_identifier() -> u16 {
     }
 }
 
-fn request(is_v4: bool, identifier: u16) -> Vec<u8> {
+/// What makes a packet of this length, or of the usual one.
+fn payload(is_v4: bool, size: Option<u16>) -> Vec<u8> {
+    let header = if is_v4 { 20 } else { 40 };
+    let length = usize::from(size.unwrap_or_default()).saturating_sub(header + HEADER_LEN);
+    PAYLOAD.iter().copied().cycle().take(length.max(PAYLOAD.len())).collect()
+}
+
+fn request(is_v4: bool, identifier: u16, payload: &[u8]) -> Vec<u8> {
     let kind = if is_v4 { 8 } else { 128 };
     let mut message = vec![0; HEADER_LEN];
     message[0] = kind;
     message[4..6].copy_from_slice(&identifier.to_be_bytes());
     message[6..8].copy_from_slice(&1u16.to_be_bytes());
-    message.extend_from_slice(PAYLOAD);
+    message.extend_from_slice(payload);
     if is_v4 {
         // Of ICMPv6 the kernel makes it, which knows the addresses (RFC 3542 section 3.1).
         let sum = !checksum::sum(&message);
@@ -110,14 +128,14 @@ fn request(is_v4: bool, identifier: u16) -> Vec<u8> {
 }
 
 /// Whether it is the answer; in IPv4 a raw socket shows the IP header in front (raw(7)).
-fn is_reply(is_v4: bool, identifier: u16, bytes: &[u8]) -> bool {
+fn is_reply(is_v4: bool, identifier: u16, payload: &[u8], bytes: &[u8]) -> bool {
     let header =
         bytes.first().filter(|first| is_v4 && **first >> 4 == 4).map(|first| usize::from(first & 15) * 4);
     let message = bytes.get(header.unwrap_or(0)..).unwrap_or_default();
     let kind = if is_v4 { 0 } else { 129 };
     let [high, low] = identifier.to_be_bytes();
     matches!(message, [first, 0, _, _, a, b, ..] if (*first, *a, *b) == (kind, high, low))
-        && message.get(HEADER_LEN..) == Some(PAYLOAD)
+        && message.get(HEADER_LEN..) == Some(payload)
 }
 
 #[cfg(test)]
@@ -126,18 +144,27 @@ mod tests {
 
     #[test]
     fn only_its_own_answer_is_one() {
-        for is_v4 in [true, false] {
-            let mut message = request(is_v4, 7);
-            assert!(!is_reply(is_v4, 7, &message), "a request is no answer");
+        for (is_v4, size) in [(true, None), (false, None), (true, Some(1500)), (false, Some(1500))] {
+            let payload = payload(is_v4, size);
+            let is_reply = |identifier, message: &[u8]| is_reply(is_v4, identifier, &payload, message);
+            let mut message = request(is_v4, 7, &payload);
+            assert!(!is_reply(7, &message), "a request is no answer");
             message[0] = if is_v4 { 0 } else { 129 };
-            assert!(is_reply(is_v4, 7, &message));
-            assert!(!is_reply(is_v4, 8, &message));
-            assert!(!is_reply(is_v4, 7, &message[..20]));
+            assert!(is_reply(7, &message));
+            assert!(!is_reply(8, &message));
+            assert!(!is_reply(7, &message[..20]));
         }
         let mut raw = vec![0x45; 20];
-        raw.extend(request(true, 7));
+        raw.extend(request(true, 7, PAYLOAD));
         raw[20] = 0;
-        assert!(is_reply(true, 7, &raw));
-        assert_eq!(checksum::sum(&request(true, 7)), 0xffff);
+        assert!(is_reply(true, 7, PAYLOAD, &raw));
+        assert_eq!(checksum::sum(&request(true, 7, PAYLOAD)), 0xffff);
+    }
+
+    #[test]
+    fn a_packet_has_the_length_that_is_asked_for() {
+        let length = |is_v4, size| request(is_v4, 7, &payload(is_v4, size)).len();
+        assert_eq!([length(true, Some(1500)), length(false, Some(1500))], [1480, 1460]);
+        assert_eq!(length(true, None), HEADER_LEN + PAYLOAD.len());
     }
 }

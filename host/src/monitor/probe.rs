@@ -17,6 +17,9 @@ use thiserror::Error;
 /// How much of an answer is read. A health page is short; what is longer is cut by closing.
 pub(super) const MAX_BODY_BYTES: usize = 64 << 10;
 
+/// For each of the questions that a failure raises.
+pub(super) const QUESTION: Duration = Duration::from_secs(1);
+
 /// A probe of one member, to be sent again and again.
 #[derive(Clone, Debug)]
 pub(super) struct Probe {
@@ -29,7 +32,7 @@ pub(super) struct Probe {
     pub(super) proxy_protocol: Option<ProxyVersion>,
     /// For kinds that speak TLS where clients' requests do.
     pub(super) tls: Option<Arc<ToMember>>,
-    /// Where it comes from if it goes straight to the member.
+    /// Where it comes from if it goes straight to the member, and how long its packets are wherever it goes.
     pub(super) origin: Origin,
 }
 
@@ -125,6 +128,11 @@ pub(super) enum Failure {
     Agent(#[from] super::agent::Failure),
     #[error(transparent)]
     Exec(#[from] super::exec::Failure),
+    /// The same with small packets passed.
+    #[error("packets of {size} bytes do not pass, small ones do: {cause}")]
+    Size { size: u16, cause: String },
+    #[error("`size` is {0}, and the interface takes no packets so long")]
+    TooLong(u16),
     /// It failed on the service path, and this is why.
     #[error("{0}")]
     OnPath(String),
@@ -139,7 +147,24 @@ impl Probe {
     /// # Errors
     /// See [`Failure`].
     pub(super) async fn run(&self) -> Result<Good, Failure> {
-        self.run_by(&Straight(&self.origin)).await.0
+        let transport = Straight(&self.origin);
+        let failure = match self.run_by(&transport).await.0 {
+            Ok(good) => return Ok(good),
+            Err(failure) => failure,
+        };
+        match self.small(&failure) {
+            Some((size, small)) if small.run_by(&transport).await.0.is_ok() => {
+                Err(Failure::Size { size, cause: of_size(&failure) })
+            }
+            _ => Err(failure),
+        }
+    }
+
+    /// Of a probe with long packets, whose length may be why it failed: that length, and the same with small packets.
+    pub(super) fn small(&self, failure: &Failure) -> Option<(u16, Probe)> {
+        let size = self.origin.size.filter(|_| failure.may_be_of_size())?;
+        let origin = Origin { size: None, ..self.origin.clone() };
+        Some((size, Probe { timeout: self.timeout.min(QUESTION), origin, ..self.clone() }))
     }
 
     /// Sends it once. What was held meanwhile comes back with the outcome, if it came so far.
@@ -159,7 +184,8 @@ impl Probe {
         held: &mut Option<S::Held>,
     ) -> Result<Good, Failure> {
         let (to, tls, proxy_protocol) = (self.address, self.tls.as_deref(), self.proxy_protocol);
-        let probing = Probing { to, timeout: self.timeout, proxy_protocol, tls, transport, held };
+        let size = self.origin.size;
+        let probing = Probing { to, timeout: self.timeout, proxy_protocol, tls, size, transport, held };
         match &self.does {
             monitors::Probe::Tcp(tcp) => tcp.ask(probing).await,
             monitors::Probe::Http(http) => http.ask(probing).await,
@@ -190,6 +216,8 @@ pub(super) struct Probing<'a, S: ProbeTransport> {
     pub(super) timeout: Duration,
     pub(super) proxy_protocol: Option<ProxyVersion>,
     pub(super) tls: Option<&'a ToMember>,
+    /// The length of its packets in bytes, which nobody may fragment.
+    pub(super) size: Option<u16>,
     transport: &'a S,
     held: &'a mut Option<S::Held>,
 }
@@ -233,7 +261,18 @@ impl Failure {
             }
             // Whether the member serves is a matter of other monitors.
             Failure::Agent(super::agent::Failure::Silent(_) | super::agent::Failure::Foreign(_)) => true,
-            Failure::NotForwarded(_) | Failure::Exec(super::exec::Failure::NotRun { .. }) => true,
+            Failure::NotForwarded(_)
+            | Failure::TooLong(_)
+            | Failure::Exec(super::exec::Failure::NotRun { .. }) => true,
+            _ => false,
+        }
+    }
+
+    /// Whether it is what becomes of packets that are too long for the path.
+    fn may_be_of_size(&self) -> bool {
+        match self {
+            Failure::TimedOut(_) => true,
+            Failure::Connect(error) => is_too_long(error),
             _ => false,
         }
     }
@@ -243,6 +282,19 @@ impl fmt::Display for Good {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.said)
     }
+}
+
+/// Why long packets do not pass, by what a socket says.
+pub(super) fn of_size(failure: &Failure) -> String {
+    match failure {
+        Failure::TimedOut(_) => "no router says why, which is called an MTU black hole".to_owned(),
+        _ => "a router says that they are too big".to_owned(),
+    }
+}
+
+/// EMSGSIZE, which has no kind of its own.
+pub(super) fn is_too_long(error: &io::Error) -> bool {
+    error.raw_os_error() == Some(90)
 }
 
 /// What everyone calls it, without the number that the standard library adds.

@@ -50,8 +50,7 @@ pub(super) fn not_forwarded(notices: &[Notice]) -> Option<String> {
 /// Why it failed, and where that is not known, what it can be.
 pub(super) fn why(found: &Finding<'_>) -> String {
     let Finding { path, failure, notices, .. } = found;
-    let seen = notices.iter().find_map(|notice| of_notice(path, *notice));
-    if let Some(seen) = seen {
+    if let Some(seen) = seen(path, notices) {
         return seen;
     }
     if notices.contains(&Notice::Answered) {
@@ -97,6 +96,11 @@ pub(super) fn why(found: &Finding<'_>) -> String {
             ),
         },
     }
+}
+
+/// What the datapath saw for certain.
+pub(super) fn seen(path: &ServicePath, notices: &[Notice]) -> Option<String> {
+    notices.iter().find_map(|notice| of_notice(path, *notice))
 }
 
 /// What one notice says for certain.

@@ -1,8 +1,11 @@
 //! A connection is enough.
 
+use std::os::fd::AsFd;
+
 use shunt_config::model::ProxyVersion;
 use shunt_config::monitors::Tcp;
 use shunt_runtime::dial;
+use shunt_sys::fragments::{self, Learned};
 use shunt_wire::ip;
 use shunt_wire::proxy_protocol::{LOCAL_V2, MOST_V1, write_v1};
 use socket2::SockRef;
@@ -30,6 +33,17 @@ pub(super) async fn connect_to_speak<S: ProbeTransport>(
     open(probing, true).await
 }
 
+/// The headers of IP and TCP, without options, in bytes.
+const fn headers(is_ipv4: bool) -> u32 {
+    if is_ipv4 { 20 + 20 } else { 40 + 20 }
+}
+
+/// How much of a packet of this length is the data of TCP, with the option that all but a few systems send (RFC 7323).
+pub(super) fn data_of(size: u16, is_ipv4: bool) -> usize {
+    const TIMESTAMPS: u32 = 12;
+    u32::from(size).saturating_sub(headers(is_ipv4) + TIMESTAMPS) as usize
+}
+
 async fn open<S: ProbeTransport>(mut probing: Probing<'_, S>, speaks: bool) -> Result<TcpStream, Failure> {
     let socket = if probing.to.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() };
     let socket = socket.map_err(Failure::Connect)?;
@@ -38,6 +52,12 @@ async fn open<S: ProbeTransport>(mut probing: Probing<'_, S>, speaks: bool) -> R
         socket.bind(probing.source()).map_err(Failure::Connect)?;
         let from = socket.local_addr().map_err(Failure::Connect)?;
         probing.begin(ip::TCP, from);
+    }
+    if let Some(size) = probing.size {
+        let is_ipv4 = probing.to.is_ipv4();
+        fragments::forbid(socket.as_fd(), is_ipv4, Learned::Heeded).map_err(Failure::Connect)?;
+        let longest = u32::from(size).saturating_sub(headers(is_ipv4));
+        SockRef::from(&socket).set_tcp_mss(longest).map_err(Failure::Connect)?;
     }
     if speaks {
         // Best effort: it saves a packet.

@@ -8,6 +8,7 @@ pub mod cores;
 pub mod datagrams;
 mod ethtool;
 pub mod files;
+pub mod fragments;
 pub mod listen;
 pub mod memory;
 pub mod netlink;

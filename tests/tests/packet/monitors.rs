@@ -25,6 +25,11 @@ fn plan(mode: Mode) -> Plan {
 
 /// The configuration of a plan, with a pool `plain-…` of the same members whose monitor goes straight to them.
 fn config(plan: &Plan, site: &shunt_lab::Topology) -> String {
+    config_with(plan, site, "tcp = true")
+}
+
+/// The same with another plain monitor.
+fn config_with(plan: &Plan, site: &shunt_lab::Topology, plainly: &str) -> String {
     let mut config = plan.config(site);
     for family in Family::BOTH {
         let outer = plan.outer.unwrap_or(family);
@@ -32,7 +37,7 @@ fn config(plan: &Plan, site: &shunt_lab::Topology) -> String {
         let name = Plan::name("plain", family);
         config.push_str(&format!(
             "[[pool]]\nname = \"{name}\"\nmembers = [{{ address = \"{member}\" }}]\n\
-             monitor = {{ tcp = true, interval = \"1s\", timeout = \"1s\", rise = 1, fall = 3 }}\n\n"
+             monitor = {{ {plainly}, interval = \"1s\", timeout = \"1s\", rise = 1, fall = 3 }}\n\n"
         ));
     }
     config
@@ -397,4 +402,49 @@ members = [{{ address = "127.0.0.1:40004" }}]
     let log = shunt.drain().unwrap();
     let downs = log.matches("member down").count();
     assert!(downs == 2 && !log.contains("member up"), "{log}");
+}
+
+/// The router takes no packets that are longer, and says nothing of it.
+const HOLE: &str = "table inet hole { chain out { type filter hook output priority 0;
+    icmp type destination-unreachable drop
+    icmpv6 type packet-too-big drop
+} }";
+
+/// What a path that loses long packets is called, through a tunnel and straight.
+#[test]
+fn a_path_that_loses_long_packets_and_passes_small_ones() {
+    if !has_labs() {
+        return;
+    }
+    let monitor =
+        "monitor = { http = \"/\", size = 1400, interval = \"2s\", timeout = \"1s\", rise = 1, fall = 1 }";
+    let plan = Plan { pool: monitor.to_owned(), ..plan(Mode::L3dsrIpip) };
+    let topology = topology("monitor-size", Shape::Routed, &[plan.mode]);
+    let config = config_with(&plan, &topology, "ping = true, size = 1400");
+    let shunt = Shunt::start(&topology.shunt, &program::path(), &config);
+    let site = PacketSite { shunt: shunt.unwrap_or_else(|error| panic!("{error:?}\n{config}")), topology };
+    wait(&site, &["web"], "up", "status 200");
+    let plainly = |health: &str, says: &str| {
+        let is_so = || {
+            let status = site.told(&["status"]);
+            Family::BOTH.iter().all(|family| {
+                let name = Plan::name("plain", *family);
+                let pools = status["pools"].as_array().unwrap();
+                let member = &pools.iter().find(|pool| pool["name"] == name.as_str()).unwrap()["members"][0];
+                let reason = member["reason"].as_str().unwrap_or_default();
+                member["health"] == health && reason.contains(says)
+            })
+        };
+        until(is_so, || {
+            format!("plain monitors find it {health}: {says}\n{:#}", site.told(&["status"])["pools"])
+        });
+    };
+    plainly("up", "echo reply");
+    site.topology.router.feed("nft -f -", HOLE).unwrap();
+    site.topology.narrow_servers(1300).unwrap();
+    let says = "packets of 1400 bytes do not pass, small ones do: no router says why";
+    wait(&site, &["web"], "down", says);
+    plainly("down", says);
+    site.topology.router.run("nft delete table inet hole").unwrap();
+    plainly("down", "packets of 1400 bytes do not pass, small ones do: a router says that they are too big");
 }

@@ -74,6 +74,12 @@ pub(super) fn monitor(table: &mut Table<'_>) -> Option<Monitor> {
         "The DSCP of packets of probes that go straight to the member.",
         integer(0..=63u8),
     );
+    let size = table.optional(
+        "size",
+        "For `ping` and `http`: the length in bytes of IP packets that a probe sends, and that nobody may fragment (DF). A path \
+         that loses long packets and passes short ones fails the probe.",
+        integer(576..=9216u16),
+    );
     let target = table.optional(
         "target",
         "For packet virtuals that listen on every address and have `probe-from`: the destination of probes through the \
@@ -91,6 +97,13 @@ pub(super) fn monitor(table: &mut Table<'_>) -> Option<Monitor> {
         table.refuse("timeout", table.also(refusal, "interval"));
     }
 
+    if let Some(probe) = probe.as_ref().filter(|probe| size.is_some() && !probe.has_size()) {
+        let message = format!("`size` means nothing for `{}`", probe.as_str());
+        let refusal = Refusal::new(Cause::Conflict, message)
+            .help("remove it, and use it in a monitor of the pool with `ping` or `http`");
+        table.refuse("size", refusal);
+    }
+
     let timeout = timeout.unwrap_or(interval.min(2 * SECOND));
     Some(Monitor {
         probe: probe?,
@@ -103,7 +116,7 @@ pub(super) fn monitor(table: &mut Table<'_>) -> Option<Monitor> {
         fall,
         start,
         inverse,
-        origin: Origin { source, interface: source_interface, dscp },
+        origin: Origin { source, interface: source_interface, dscp, size },
         target,
     })
 }

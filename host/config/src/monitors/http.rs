@@ -43,6 +43,7 @@ const OWN: [&str; 5] = ["host", "connection", "content-length", "transfer-encodi
 
 impl Kind for Http {
     const KEY: &'static str = "http";
+    const HAS_SIZE: bool = true;
     const MORE: &'static [&'static str] =
         &["expect", "host", "method", "headers", "body", "expect-body", "expect-pattern", "http-version"];
 

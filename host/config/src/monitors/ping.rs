@@ -13,6 +13,7 @@ pub struct Ping;
 impl Kind for Ping {
     const KEY: &'static str = "ping";
     const HAS_PORT: bool = false;
+    const HAS_SIZE: bool = true;
 
     fn read(table: &mut Table<'_>) -> Option<Self> {
         table.optional(Self::KEY, "An ICMP echo request must get a reply.", OnlyTrue).map(|()| Ping)

@@ -33,7 +33,7 @@ pub struct Monitor {
     pub target: Option<Target>,
 }
 
-/// Where probes come from, and how their packets are marked.
+/// Where probes come from, and how their packets are.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Origin {
     /// `None`: as the kernel chooses.
@@ -41,6 +41,8 @@ pub struct Origin {
     pub interface: Option<String>,
     /// Differentiated services code point, 0 to 63.
     pub dscp: Option<u8>,
+    /// The length of IP packets in bytes, which nobody may fragment; also on the service path.
+    pub size: Option<u16>,
 }
 
 /// `start = "up" | "down"`
