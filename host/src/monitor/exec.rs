@@ -22,6 +22,8 @@ pub(super) enum Failure {
     NotRun { program: String, error: io::Error },
     #[error("{status}{}", told(.said))]
     Failed { status: ExitStatus, said: String },
+    #[error("it prints more than 1 MiB")]
+    Flood,
 }
 
 fn told(said: &str) -> String {
@@ -30,6 +32,8 @@ fn told(said: &str) -> String {
 
 /// How much of its output is kept; the rest is read and dropped, so that it does not wait for a reader.
 const MOST_KEPT: usize = 4096;
+/// How much it may print, so that what floods does not keep this thread from the other monitors until the time-out.
+const MOST_READ: usize = 1 << 20;
 
 impl Ask for Exec {
     async fn ask<S: ProbeTransport>(&self, probing: Probing<'_, S>) -> Result<Good, probe::Failure> {
@@ -37,10 +41,15 @@ impl Ask for Exec {
         let (mut output, mut running) = start(self, &probing).map_err(not_run)?;
         let mut said = Vec::new();
         let mut buffer = [0; 4096];
+        let mut read = 0;
         loop {
             let length = output.read(&mut buffer).await.map_err(not_run)?;
             if length == 0 {
                 break;
+            }
+            read += length;
+            if read > MOST_READ {
+                return Err(Failure::Flood.into());
             }
             let room = MOST_KEPT.saturating_sub(said.len()).min(length);
             said.extend_from_slice(buffer.get(..room).unwrap_or_default());
@@ -120,6 +129,21 @@ mod tests {
     /// How long a test waits for what comes.
     const PATIENCE: Duration = Duration::from_secs(10);
 
+    fn probe(program: &str, arguments: &[&str]) -> Probe {
+        let arguments = arguments.iter().map(|it| (*it).to_owned()).collect();
+        let does = Does::Exec(Exec { program: program.into(), arguments });
+        let (address, timeout) = (([127, 0, 0, 1], 80).into(), Duration::from_secs(3600));
+        Probe { address, does, timeout, proxy_protocol: None, tls: None, origin: Origin::default() }
+    }
+
+    #[tokio::test]
+    async fn a_program_that_floods_is_not_read_to_its_end() {
+        let failure = probe("/bin/cat", &["/dev/zero"]).run().await.unwrap_err();
+        assert_eq!(failure.to_string(), "it prints more than 1 MiB");
+        let good = probe("/bin/sh", &["-c", "echo fine; yes '' | head -c 1000000 >&2"]).run().await.unwrap();
+        assert_eq!(good.to_string(), "fine", "it may print more than is kept");
+    }
+
     #[tokio::test]
     async fn a_program_that_is_given_up_leaves_nothing() {
         let folder = tempfile::tempdir().unwrap();
@@ -127,10 +151,7 @@ mod tests {
         assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
         // What it starts holds the pipe open, and not its output.
         let script = format!("sleep 1000 >{} 2>&1 & wait", pipe.display());
-        let does = Does::Exec(Exec { program: "/bin/sh".into(), arguments: vec!["-c".to_owned(), script] });
-        let (address, timeout) = (([127, 0, 0, 1], 80).into(), Duration::from_secs(3600));
-        let probe =
-            Probe { address, does, timeout, proxy_protocol: None, tls: None, origin: Origin::default() };
+        let probe = probe("/bin/sh", &["-c", &script]);
         // It is open once the child has opened it.
         let opened = tokio::task::spawn_blocking(move || File::open(pipe).unwrap());
         let mut pipe = tokio::select! {
