@@ -404,6 +404,8 @@ pub struct Pool {
     pub monitors: Vec<Monitor>,
     /// How many of them must find a member up; at least 1, and at most as many as there are.
     pub monitors_needed: usize,
+    /// How long members stay up after most of those behind one interface fell silent at once.
+    pub convergence: Option<Duration>,
     /// How long a proxy keeps an idle connection to a member that does not say how long it keeps it. Default 4 s.
     pub keep_alive: Duration,
     /// With members; `None`: no TLS.

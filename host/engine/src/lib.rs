@@ -7,6 +7,7 @@
 #![forbid(unsafe_code)]
 
 pub mod balance;
+pub mod convergence;
 pub mod datapath;
 pub mod demand;
 pub mod flow;

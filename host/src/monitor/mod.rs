@@ -9,6 +9,7 @@
 //! that virtual's alone.
 
 mod agent;
+mod behind;
 mod dialogue;
 mod dns;
 mod exec;
@@ -31,11 +32,13 @@ mod watch;
 use std::collections::{HashMap, HashSet};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
+use std::time::Duration;
 
 use shunt_engine::member::{Admin, MemberState};
 use shunt_rules::OnFault;
 use tokio::task::JoinHandle;
 
+use behind::Behind;
 use on_path::ServicePath;
 use probe::Probe;
 use shunt_config::model::{self, ProxyVersion};
@@ -51,6 +54,7 @@ use watch::{Known, Place, Watched};
 pub struct Monitors {
     probes: Arc<Probes>,
     watches: HashMap<Key, Watch>,
+    behind: Behind,
     /// Tasks begun so far, which tells the times of their probes apart.
     begun: u32,
 }
@@ -78,6 +82,7 @@ struct Watch {
 struct MonitorTask {
     settings: Monitor,
     path: Option<ServicePath>,
+    convergence: Option<Duration>,
     side: Arc<Side>,
     /// What was known when it began.
     known: Known,
@@ -119,7 +124,7 @@ pub struct OnPath {
 
 impl Monitors {
     pub fn new(probes: Arc<Probes>) -> Self {
-        Monitors { probes, watches: HashMap::new(), begun: 0 }
+        Monitors { probes, watches: HashMap::new(), behind: Behind::default(), begun: 0 }
     }
 
     /// Watches what the snapshot says: a member whose monitor did not change is left to its task, one
@@ -127,6 +132,7 @@ impl Monitors {
     /// otherwise, and one without a monitor is up. To be called within a tokio runtime, on which the probes then run.
     pub fn apply(&mut self, snapshot: &Snapshot) {
         let mut before = std::mem::take(&mut self.watches);
+        self.behind.refresh();
         let watched = before.values().filter(|watch| watch.knows());
         let watched: HashSet<*const MemberState> =
             watched.map(|watch| std::ptr::from_ref(watch.verdict.state.whole())).collect();
@@ -262,7 +268,12 @@ impl Monitors {
         for settings in &pool.settings.monitors {
             let path = path(settings);
             let is_same = |task: &&mut Option<MonitorTask>| {
-                task.as_ref().is_some_and(|it| begins_alike && it.settings == *settings && it.path == path)
+                task.as_ref().is_some_and(|it| {
+                    begins_alike
+                        && it.settings == *settings
+                        && it.path == path
+                        && it.convergence == pool.settings.convergence
+                })
             };
             let same = before.iter_mut().find(is_same).and_then(Option::take);
             asked.push((settings, path, same));
@@ -275,7 +286,8 @@ impl Monitors {
                 Some(old) if old.side.is_probed() => Known::Same(old.side.found().up),
                 _ => elsewhere,
             };
-            monitors.push(same.unwrap_or_else(|| self.begin(key, &verdict, (settings, path), begins, known)));
+            let asks = (settings, path, pool.settings.convergence);
+            monitors.push(same.unwrap_or_else(|| self.begin(key, &verdict, asks, begins, known)));
         }
         let sides = monitors.iter().map(|it| Arc::clone(&it.side)).collect();
         // Before their tasks run, which may be after the first clients.
@@ -287,7 +299,7 @@ impl Monitors {
         &mut self,
         key: &Key,
         verdict: &Arc<Verdict>,
-        (settings, path): (&Monitor, Option<ServicePath>),
+        (settings, path, convergence): (&Monitor, Option<ServicePath>, Option<Duration>),
         begins: &Beginning,
         known: Known,
     ) -> MonitorTask {
@@ -300,6 +312,8 @@ impl Monitors {
             side: Arc::clone(&side),
             verdict: Arc::clone(verdict),
             place: Place::of(self.begun),
+            behind: self.behind.join(self.begun, key.member.ip(), settings),
+            convergence,
         };
         self.begun = self.begun.wrapping_add(1);
         let (probes, on_path) = (Arc::clone(&self.probes), path.clone());
@@ -315,7 +329,7 @@ impl Monitors {
                 None => watch::run(&watched, known, || probe.run()).await,
             }
         });
-        MonitorTask { settings: settings.clone(), path, side, known, task }
+        MonitorTask { settings: settings.clone(), path, convergence, side, known, task }
     }
 }
 

@@ -91,7 +91,7 @@ impl ServicePath {
         let troubles = state.tunnel().troubles().filter(|it| it.at.saturating_add(RECENT) >= began);
         let tunnel = troubles.map(|troubles| troubles.last);
         let found = Finding { path: self, failure: &failure, notices: &notices, tunnel, plainly, from_here };
-        Err(Failure::OnPath(reasons::why(&found)))
+        Err(Failure::OnPath { why: reasons::why(&found), is_silence: !answered && failure.is_silence() })
     }
 
     async fn send(

@@ -134,8 +134,8 @@ pub(super) enum Failure {
     #[error("`size` is {0}, and the interface takes no packets so long")]
     TooLong(u16),
     /// It failed on the service path, and this is why.
-    #[error("{0}")]
-    OnPath(String),
+    #[error("{why}")]
+    OnPath { why: String, is_silence: bool },
     /// Shunt did not forward it, for a reason that is no member's.
     #[error("{0}")]
     NotForwarded(String),
@@ -264,6 +264,22 @@ impl Failure {
             Failure::NotForwarded(_)
             | Failure::TooLong(_)
             | Failure::Exec(super::exec::Failure::NotRun { .. }) => true,
+            _ => false,
+        }
+    }
+
+    /// Whether nothing came back: what is wrong may be on the way.
+    pub(super) fn is_silence(&self) -> bool {
+        match self {
+            Failure::TimedOut(_) => true,
+            Failure::OnPath { is_silence, .. } => *is_silence,
+            Failure::Connect(error) => matches!(
+                error.kind(),
+                io::ErrorKind::TimedOut
+                    | io::ErrorKind::HostUnreachable
+                    | io::ErrorKind::NetworkUnreachable
+                    | io::ErrorKind::NetworkDown
+            ),
             _ => false,
         }
     }

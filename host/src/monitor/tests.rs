@@ -69,6 +69,8 @@ async fn sides(
         side,
         verdict,
         place: Place::of(0),
+        behind: None,
+        convergence: None,
     };
     let probes = script.len();
     let look = async {
@@ -253,6 +255,7 @@ fn snapshot(members: &[(SocketAddr, &Arc<MemberState>)], monitors: Vec<Monitor>)
             slow_start: None,
             protocol: model::MemberProtocol::Http1,
             monitors_needed: monitors.len().max(1),
+            convergence: None,
             monitors,
             keep_alive: 4 * SECOND,
             tls: None,
@@ -516,6 +519,8 @@ async fn intervals_follow_the_side_and_its_changes() {
         side,
         verdict,
         place: Place::of(0),
+        behind: None,
+        convergence: None,
     };
     let began = tokio::time::Instant::now();
     let mut times = Vec::new();

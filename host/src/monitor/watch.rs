@@ -9,6 +9,7 @@ use shunt_config::monitors::{Monitor, Start};
 use shunt_engine::health::{Change, Health};
 use tokio::time::{Instant, sleep_until};
 
+use super::behind;
 use super::probe::{Failure, Good};
 use super::verdict::{Side, Verdict};
 
@@ -24,6 +25,10 @@ pub(super) struct Watched {
     pub(super) verdict: Arc<Verdict>,
     /// Its place among all watches, which tells its times apart from theirs.
     pub(super) place: Place,
+    /// Its place among those behind the same interface.
+    pub(super) behind: Option<behind::Place>,
+    /// How long silence decides nothing when it is the interface's.
+    pub(super) convergence: Option<Duration>,
 }
 
 /// What is known of a member when a watch begins.
@@ -116,7 +121,15 @@ where
         }
         watched.warn(&outcome, &mut warned);
         watched.heed(&outcome);
+        let held = watched.held(&outcome);
         match judged(outcome, settings.inverse) {
+            Ok((false, text)) if health.is_up() && held.is_some() => {
+                let interface = held.unwrap_or_default();
+                side.record(
+                    true,
+                    format!("{text}, as of most members behind {interface}: held for `convergence`"),
+                );
+            }
             Ok((good, text)) => {
                 let change = health.observe(good);
                 side.record(health.is_up(), with_flapping(text, &health));
@@ -184,6 +197,14 @@ impl Watched {
             tracing::warn!(%pool, member = %address, "{warning}");
         }
         warned.clone_from(warning);
+    }
+
+    /// The interface whose trouble a failed probe is, if it is that.
+    fn held(&self, outcome: &Result<Good, Failure>) -> Option<&str> {
+        // There silence is what is wanted.
+        let behind = self.behind.as_ref().filter(|_| !self.settings.inverse)?;
+        let is_silent = outcome.as_ref().err().is_some_and(Failure::is_silence);
+        behind.observe(is_silent, self.convergence).filter(|_| is_silent)
     }
 
     /// Does what an agent says beside that its member is up.

@@ -9,6 +9,7 @@ pub mod datagrams;
 mod ethtool;
 pub mod files;
 pub mod fragments;
+pub mod interfaces;
 pub mod listen;
 pub mod memory;
 pub mod netlink;

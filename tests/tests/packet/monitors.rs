@@ -405,10 +405,14 @@ members = [{{ address = "127.0.0.1:40004" }}]
 }
 
 /// The router takes no packets that are longer, and says nothing of it.
-const HOLE: &str = "table inet hole { chain out { type filter hook output priority 0;
-    icmp type destination-unreachable drop
-    icmpv6 type packet-too-big drop
-} }";
+const HOLE: &str = "table inet hole {
+    chain out {
+        type filter hook output priority 0
+        icmp type destination-unreachable drop
+        icmpv6 type packet-too-big drop
+    }
+}
+";
 
 /// What a path that loses long packets is called, through a tunnel and straight.
 #[test]
@@ -447,4 +451,44 @@ fn a_path_that_loses_long_packets_and_passes_small_ones() {
     plainly("down", says);
     site.topology.router.run("nft delete table inet hole").unwrap();
     plainly("down", "packets of 1400 bytes do not pass, small ones do: a router says that they are too big");
+}
+
+/// A link that is lost is one event, for which the members behind it are held where the pool says so.
+#[test]
+fn members_behind_a_link_that_is_lost_are_held() {
+    if !has_labs() {
+        return;
+    }
+    let plan = Plan { families: vec![Family::V4], ..Plan::new(Mode::Snat) };
+    let topology = topology("monitor-convergence", Shape::Routed, &[plan.mode]);
+    let pool = |name: &str, keys: &str| {
+        let members = [0, 1].map(|at| topology.member_address(Family::V4, at, plan.port(Member::HTTP)));
+        format!(
+            "[[pool]]\nname = \"{name}\"\nmembers = [{{ address = \"{}\" }}, {{ address = \"{}\" }}]\n{keys}\
+             monitor = {{ tcp = true, interval = \"500ms\", timeout = \"200ms\", rise = 1, fall = 3 }}\n\n",
+            members[0], members[1],
+        )
+    };
+    let pools = [pool("held", "convergence = \"1h\"\n"), pool("free", "")].concat();
+    let config = plan.config(&topology) + &pools;
+    let shunt = Shunt::start(&topology.shunt, &program::path(), &config);
+    let site = PacketSite { shunt: shunt.unwrap_or_else(|error| panic!("{error:?}\n{config}")), topology };
+    let wait = |name: &str, health: &str, says: &str| {
+        let is_so = || {
+            let status = site.told(&["status"]);
+            let pool = status["pools"].as_array().unwrap().iter().find(|pool| pool["name"] == name).unwrap();
+            pool["members"].as_array().unwrap().iter().all(|member| {
+                member["health"] == health && member["reason"].as_str().unwrap_or_default().contains(says)
+            })
+        };
+        until(is_so, || format!("{name} is {health}: {says}"));
+    };
+    wait("held", "up", "connected");
+    wait("free", "up", "connected");
+    site.topology.router.run("ip link set servers down").unwrap();
+    wait("free", "down", "");
+    wait("held", "up", "as of most members behind service: held for `convergence`");
+    site.topology.router.run("ip link set servers up").unwrap();
+    wait("held", "up", "connected");
+    wait("free", "up", "connected");
 }

@@ -76,6 +76,13 @@ pub(in super::super) fn pool(table: &mut Table<'_>) -> Option<Pool> {
         integer(1..=64u32),
         "all of them",
     );
+    let convergence = table.optional(
+        "convergence",
+        "How long members stay up after most of those behind one interface fell silent at once, as they do while a router \
+         fails over or a switch computes its spanning tree.",
+        duration(SECOND..=HOUR),
+    );
+    table.only_with(&["convergence"], "monitor");
     let keep_alive = table.or(
         "keep-alive",
         "How long a proxy keeps an idle connection to a member that does not say how long it keeps it (`Keep-Alive: \
@@ -211,6 +218,7 @@ pub(in super::super) fn pool(table: &mut Table<'_>) -> Option<Pool> {
         protocol,
         monitors,
         monitors_needed,
+        convergence,
         keep_alive,
         tls,
         proxy_protocol,
