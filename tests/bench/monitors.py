@@ -4,7 +4,8 @@
 A pool of members, each an address of 127/8 with one nginx behind all of them, is probed by GET once a second: by
 HAProxy, then by Shunt, `--rounds` times in turn, each on the same machine for `--seconds`. Counted are the CPU seconds
 of the prober, and from nginx's log when the probes of each member came: how many were more than 50 ms late, by the
-second that lies between two of them.
+second that lies between two of them. HAProxy counts the interval from the end of a probe, so that it sends fewer: CPU is
+compared by the probe.
 
   ./monitors.py --shunt ../../target/release/shunt
   ./monitors.py --shunt ../../target/release/shunt --members 500 --seconds 10
@@ -114,7 +115,7 @@ def measure(name, command, log, options):
     print(f"{name:8} {spent / options.seconds * 100:6.1f} % of a core, {gaps / options.seconds:7.0f} probes a second, "
           f"{lates} of {gaps} more than 50 ms late, at most {most * 1000:.0f} ms; {least} to {greatest} in each 100 ms",
           flush=True)
-    return spent
+    return spent / gaps
 
 
 def main():
@@ -153,7 +154,7 @@ def main():
                 peer = measure("haproxy", ["haproxy", "-db", "-f", haproxy], log, options)
                 own = measure("shunt", [options.shunt, "run", "--config", shunt], log, options)
                 ratios.append(own / peer)
-            print("CPU of Shunt by that of HAProxy:", " ".join(f"{ratio:.2f}" for ratio in sorted(ratios)))
+            print("CPU of a probe of Shunt by that of HAProxy:", " ".join(f"{ratio:.2f}" for ratio in sorted(ratios)))
         finally:
             origin.terminate()
             origin.wait()
