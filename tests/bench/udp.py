@@ -8,6 +8,7 @@ ran (schedstat) is divided by the datagrams that it moved, both ways. Rounds tak
   ./udp.py --shunt ../../target/release/shunt --case one-shot --rounds 5
 
   session   64 clients, 8 datagrams of 100 bytes in flight each
+  single    64 clients, one datagram in flight each: none to be merged with
   one-shot  each question from a port of its own, one answer: DNS
 """
 import argparse
@@ -69,6 +70,10 @@ def session(address, seconds, clients=64, flight=8):
             except BlockingIOError:
                 pass
     return done
+
+
+def single(address, seconds):
+    return session(address, seconds, flight=1)
 
 
 def one_shot(address, seconds, flight=64):
@@ -137,7 +142,7 @@ def worker(pid):
 def main():
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument('--shunt', required=True)
-    p.add_argument('--case', choices=['session', 'one-shot'], action='append')
+    p.add_argument('--case', choices=['session', 'single', 'one-shot'], action='append')
     p.add_argument('--rounds', type=int, default=3)
     p.add_argument('--seconds', type=float, default=2)
     args = p.parse_args()
@@ -150,14 +155,14 @@ def main():
     with tempfile.TemporaryDirectory() as work:
         env = {'work': work, 'member': sock.getsockname()[1], 'shunt': os.path.abspath(args.shunt)}
         try:
-            for case in args.case or ['session', 'one-shot']:
+            for case in args.case or ['session', 'single', 'one-shot']:
                 cost = {}
                 for _ in range(args.rounds):
                     for name, start, port in (('shunt', shunt, 19101), ('nginx', nginx, 19102)):
                         proxy = subprocess.Popen(start(env, port, case), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
                         time.sleep(0.5)
                         pid = worker(proxy.pid)
-                        load = session if case == 'session' else one_shot
+                        load = {'session': session, 'single': single, 'one-shot': one_shot}[case]
                         load(('127.0.0.1', port), 0.3)
                         before = ran(pid)
                         done = load(('127.0.0.1', port), args.seconds)

@@ -10,8 +10,9 @@ use std::time::Duration;
 use shunt_config::model::ConnectFrom;
 use shunt_sys::listen::ListenError;
 use tokio::sync::oneshot;
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 
+use crate::listener::SILENCE;
 use crate::worker::{Command, Listening, Worker};
 use shunt_config::model::Protocol;
 use shunt_runtime::Snapshot;
@@ -24,9 +25,14 @@ const BACKLOG: u32 = 8192;
 /// one: it takes no longer.
 const CLOSING: Duration = Duration::from_millis(300);
 
+/// A socket for datagrams that is closing waits for answers of members.
+const DRAINING: Duration = SILENCE.saturating_add(CLOSING);
+
 /// The plane of proxies.
 pub struct ProxyPlane {
     workers: Vec<Worker>,
+    /// When a change last took out a virtual of UDP.
+    left: Option<Instant>,
 }
 
 /// A change that every worker is ready for.
@@ -38,24 +44,23 @@ struct Ready<'a> {
 
 impl ProxyPlane {
     pub fn new(workers: Vec<Worker>) -> Self {
-        ProxyPlane { workers }
+        ProxyPlane { workers, left: None }
     }
 
     pub fn workers(&self) -> usize {
         self.workers.len()
     }
 
-    async fn ready<'a>(&'a self, next: Next<'a>) -> Preparation<'a> {
+    async fn ready<'a>(&'a mut self, next: Next<'a>) -> Preparation<'a> {
         if concerns(next) {
             may_send_as_clients(next.snapshot)?;
-            let mut sockets = match bind(next, self.workers.len()) {
-                Err(problems) if problems.iter().any(NotBound::is_in_use) => {
-                    sleep(CLOSING).await;
-                    bind(next, self.workers.len())
-                }
-                bound => bound,
+            let bound = self.bound(next).await;
+            let mut sockets =
+                bound.map_err(|problems| problems.iter().map(NotBound::to_string).collect::<Vec<_>>())?;
+            let stays = |place| places(next.snapshot).any(|(it, _)| it == place);
+            if places(next.before).any(|(place, _)| place.1 && !stays(place)) {
+                self.left = Some(Instant::now());
             }
-            .map_err(|problems| problems.iter().map(NotBound::to_string).collect::<Vec<_>>())?;
             // From here on workers hold something, which is taken back when this is dropped.
             let ready = Ready { workers: &self.workers, snapshot: Some(Arc::clone(next.snapshot)) };
             let mut waits = Vec::new();
@@ -76,6 +81,20 @@ impl ProxyPlane {
             return if problems.is_empty() { Ok(Some(Box::new(ready))) } else { Err(problems) };
         }
         Ok(None)
+    }
+
+    /// Opens the listeners that are new, once those that are closing leave them their addresses.
+    async fn bound(&self, next: Next<'_>) -> Result<Opened, Vec<NotBound>> {
+        let draining = self.left.is_some_and(|left| left.elapsed() < DRAINING);
+        let until = Instant::now() + if draining { DRAINING } else { CLOSING };
+        loop {
+            match bind(next, self.workers.len()) {
+                Err(problems) if problems.iter().any(NotBound::is_in_use) && Instant::now() < until => {
+                    sleep(CLOSING).await;
+                }
+                bound => return bound,
+            }
+        }
     }
 }
 
@@ -165,6 +184,9 @@ fn concerns(next: Next<'_>) -> bool {
 /// What is listened on: an address, and whether for datagrams.
 type Place = (SocketAddr, bool);
 
+/// New listeners, a socket for each worker.
+type Opened = BTreeMap<Place, Vec<Listening>>;
+
 fn places(snapshot: &Snapshot) -> impl Iterator<Item = (Place, &str)> {
     snapshot.virtuals.iter().map(|it| &it.settings).flat_map(|it| {
         let datagrams = it.protocol == Protocol::Udp;
@@ -184,7 +206,7 @@ fn may_send_as_clients(snapshot: &Snapshot) -> Result<(), Vec<String>> {
 }
 
 /// Opens the listeners that are new: one socket per worker.
-fn bind(next: Next<'_>, count: usize) -> Result<BTreeMap<Place, Vec<Listening>>, Vec<NotBound>> {
+fn bind(next: Next<'_>, count: usize) -> Result<Opened, Vec<NotBound>> {
     let held: Vec<Place> = places(next.before).map(|(place, _)| place).collect();
     let mut sockets = BTreeMap::new();
     let mut problems = Vec::new();
@@ -194,13 +216,19 @@ fn bind(next: Next<'_>, count: usize) -> Result<BTreeMap<Place, Vec<Listening>>,
         }
         // An address that one of our own covers is not in use by someone else.
         let (address, datagrams) = place;
-        let ours = held.iter().any(|(it, of)| (it.port(), *of) == (address.port(), datagrams));
+        let ours = held.iter().any(|(it, of)| *of == datagrams && share(*it, address));
         match open(place, count, ours) {
             Ok(group) => drop(sockets.insert(place, group)),
             Err(error) => problems.push(NotBound { virtual_: name.to_owned(), error }),
         }
     }
     if problems.is_empty() { Ok(sockets) } else { Err(problems) }
+}
+
+/// Whether sockets on these addresses stand in each other's way, unless both say that they share (socket(7): `SO_REUSEPORT`).
+fn share(one: SocketAddr, other: SocketAddr) -> bool {
+    let every = one.ip().is_unspecified() || other.ip().is_unspecified();
+    one.port() == other.port() && one.is_ipv4() == other.is_ipv4() && (every || one.ip() == other.ip())
 }
 
 /// Opens the sockets of one place; `ours`: beside others of this process.

@@ -16,6 +16,7 @@
 //! | `socket` | the bytes of a connection without TLS |
 //! | `route` | where a connection or a request is to go |
 //! | `away` | waiting for the member that a client is bound to |
+//! | `beyond` | clients beyond a limit, told in the log |
 //! | `tls` | what a client says before the handshake, and TLS that is passed through |
 //! | `done` | what rules are told at the end of a connection without requests |
 //! | `turn` | the time, read once for what is done at once |
@@ -27,6 +28,7 @@
 
 mod accepting;
 mod away;
+mod beyond;
 pub mod change;
 mod client;
 mod connection;

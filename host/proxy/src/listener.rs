@@ -19,6 +19,7 @@ use tokio_rustls::rustls::{HandshakeKind, ServerConfig};
 use tokio_rustls::server::TlsStream;
 
 use crate::accepting::Accepting;
+use crate::beyond::Beyond;
 use crate::client::{self, ClientStream};
 use crate::connection::Connection;
 use crate::proxy_protocol::{self, OfTls};
@@ -28,7 +29,6 @@ use crate::tls::choose::{Plan, on_client_hello};
 use crate::tls::hello::{Hello, NoHello};
 use crate::tls::{pass_through, terminate};
 use crate::view::VirtualView;
-use shunt_runtime::clock;
 use shunt_runtime::counters::{Shard, VirtualCounters};
 use shunt_runtime::rules::chain::{Chain, Decision};
 use shunt_runtime::tls::Tls;
@@ -45,9 +45,6 @@ pub(crate) const SILENCE: Duration = Duration::from_secs(2);
 /// How long handshakes that the kernel has begun may take when a listener closes: a round trip of most networks.
 const HANDSHAKES: Duration = Duration::from_millis(100);
 
-/// Refusals for the same reason are written to the log at most so often by each listener, in milliseconds.
-const TELL_EVERY: u64 = 1_000;
-
 /// Flow numbers are unique over all workers.
 static NEXT_FLOW: AtomicU64 = AtomicU64::new(1);
 
@@ -63,9 +60,7 @@ pub(crate) struct Listener {
     /// Its socket is open: it accepts, or takes what the kernel has accepted before it closed.
     accepting: Cell<bool>,
     open: Cell<usize>,
-    /// Connections beyond the limit since the last log line about them, and when that was written.
-    beyond: Cell<u64>,
-    told_beyond: Cell<Option<u64>>,
+    beyond: Beyond,
     /// Told when its socket is closed, and when the last connection ends.
     emptied: Notify,
 }
@@ -105,8 +100,7 @@ impl Listener {
             closed: Cell::new(false),
             accepting: Cell::new(true),
             open: Cell::new(0),
-            beyond: Cell::new(0),
-            told_beyond: Cell::new(None),
+            beyond: Beyond::default(),
             emptied: Notify::new(),
         })
     }
@@ -201,33 +195,13 @@ impl Listener {
         }
     }
 
-    /// Logs that clients are refused, unless that was logged a moment ago.
-    fn tell_beyond(&self, view: &VirtualView, client: SocketAddr) {
-        let beyond = self.beyond.get() + 1;
-        let now = clock::monotonic_ms();
-        if self.told_beyond.get().is_some_and(|last| now - last < TELL_EVERY) {
-            self.beyond.set(beyond);
-            return;
-        }
-        self.told_beyond.set(Some(now));
-        self.beyond.set(0);
-        let settings = &view.virtual_.settings;
-        tracing::warn!(
-            "virtual" = %settings.name,
-            limit = settings.limits.connections,
-            refused = beyond,
-            last = %client,
-            "limits.connections is reached: connections are refused; raise it or find out who holds them"
-        );
-    }
-
     fn admit(self: &Rc<Self>, stream: TcpStream, client: SocketAddr, protocol: impl Serve) {
         let view = self.view();
         view.counters.connections.add(1);
         if self.open.get() >= view.virtual_.settings.limits.connections {
             view.counters.refused.add(1);
             reset(&stream);
-            self.tell_beyond(&view, client);
+            self.beyond.tell(&view, client, "connections");
             return;
         }
         self.open.set(self.open.get() + 1);

@@ -90,12 +90,17 @@ impl MemberView {
         self.source.dial(self.address, client, |from, unusable| self.tell_unusable(from, unusable)).await
     }
 
-    /// What its next session of datagrams comes from, for this client.
+    /// What a socket is made of that is bound to what it comes from, for this client. What cannot be used is passed over.
     ///
     /// # Errors
     /// Nothing can.
-    pub(crate) fn source(&self, client: IpAddr) -> io::Result<ComesFrom> {
-        self.source.next(self.address, client, |from, unusable| self.tell_unusable(from, unusable))
+    pub(crate) fn bound<T>(
+        &self,
+        client: IpAddr,
+        make: impl Fn(ComesFrom) -> io::Result<T>,
+    ) -> io::Result<T> {
+        let tell = |from, unusable| self.tell_unusable(from, unusable);
+        self.source.bound(self.address, client, make, tell)
     }
 
     fn tell_unusable(&self, source: IpAddr, why: Unusable) {

@@ -1,4 +1,4 @@
-//! What this host is, as far as packet virtuals depend on it.
+//! What this host is, as far as virtuals depend on it.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -71,8 +71,14 @@ impl Facts {
             Some((name, text.trim().to_owned()))
         };
         let of_interfaces = named.iter().map(|name| format!("net/ipv6/conf/{name}/disable_ipv6"));
-        let general =
-            ["kernel/osrelease", "net/ipv4/ip_forward", "net/ipv6/conf/all/forwarding"].map(str::to_owned);
+        let general = [
+            "kernel/osrelease",
+            "net/core/rmem_max",
+            "net/ipv4/ip_forward",
+            "net/ipv4/ip_local_port_range",
+            "net/ipv6/conf/all/forwarding",
+        ]
+        .map(str::to_owned);
         let sysctls: BTreeMap<_, _> = general.into_iter().chain(of_interfaces).filter_map(sysctl).collect();
         Ok(Facts {
             kernel: sysctls.get("kernel/osrelease").cloned().unwrap_or_default(),

@@ -11,7 +11,7 @@ pub const RAISE_FILES: &str =
 const PER_CONNECTION: u64 = 2;
 
 /// What `limits.connections` is where it is not written.
-const DEFAULT: usize = 10_000;
+pub(super) const DEFAULT: usize = 10_000;
 
 /// Where nobody asked for more connections than the default, a process may do with this.
 const ENOUGH: u64 = 16_384;
@@ -28,11 +28,7 @@ pub(super) fn check(config: &Config, facts: &Facts, findings: &mut Vec<Finding>)
 /// Why that many open files are too few for a configuration; `None`: they are enough.
 pub fn too_few_files(config: &Config, limit: u64) -> Option<String> {
     let virtual_ = config.virtuals.iter().max_by_key(|it| it.limits.connections)?;
-    let workers = config.process.workers.map_or_else(
-        || std::thread::available_parallelism().map_or(1, usize::from),
-        std::num::NonZeroUsize::get,
-    );
-    let connections = virtual_.limits.connections as u64 * workers as u64;
+    let connections = virtual_.limits.connections as u64 * workers(config);
     let by_default = virtual_.limits.connections == DEFAULT;
     let needed = connections * PER_CONNECTION;
     let few = limit < needed && !(by_default && limit >= ENOUGH);
@@ -42,4 +38,13 @@ pub fn too_few_files(config: &Config, limit: u64) -> Option<String> {
             virtual_.name
         )
     })
+}
+
+/// How many workers the daemon has.
+pub(super) fn workers(config: &Config) -> u64 {
+    let workers = config.process.workers.map_or_else(
+        || std::thread::available_parallelism().map_or(1, usize::from),
+        std::num::NonZeroUsize::get,
+    );
+    workers as u64
 }

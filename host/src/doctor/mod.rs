@@ -6,6 +6,7 @@
 //! | `host` | privileges and the kernel |
 //! | `certificates` | whether they can be served, and for how long |
 //! | `files` | how many files and sockets may be open |
+//! | `datagrams` | room and ports for proxies of UDP |
 //! | `ports` | interfaces: there, up, whose addresses, how fast |
 //! | `reachability` | whether packets reach members, and replies come back |
 //! | `monitors` | whether they would see what clients see |
@@ -16,6 +17,7 @@
 //! Checks take facts and give findings: nothing is changed, and nothing is sent.
 
 mod certificates;
+mod datagrams;
 mod facts;
 mod files;
 mod host;
@@ -63,6 +65,7 @@ pub enum Outcome {
 pub fn examine(config: &Config, facts: &Facts) -> Vec<Finding> {
     let mut findings = Vec::new();
     files::check(config, facts, &mut findings);
+    datagrams::check(config, facts, &mut findings);
     own_listeners(config, facts, &mut findings);
     certificates::check(facts, &mut findings);
     transparent::check(config, facts, &mut findings);

@@ -8,6 +8,7 @@ use shunt_wire::Mac;
 
 use super::facts::{Expiring, PortFacts};
 use super::*;
+use shunt_config::model::ConnectFrom;
 use shunt_config::monitors::{Monitor, Origin, Probe, Start, Tcp};
 use shunt_packets::network_of;
 use shunt_runtime::tls::{Revocation, RevocationKind, Served};
@@ -98,6 +99,30 @@ fn without_packet_virtuals_nothing_is_asked_of_the_host() {
     let config = Config { packet_virtuals: Vec::new(), ..configured(BOTH) };
     let findings = examine(&config, &Facts::default());
     assert!(findings.len() == 1 && findings[0].result == Outcome::Good, "{findings:?}");
+}
+
+#[test]
+fn sessions_of_udp_need_room_and_ports() {
+    let proxy = "[[virtual]]\nname = 'dns'\nlisten = '127.0.0.1:53'\nprotocol = 'udp'\npool = 'web'\n\
+                 limits = { connections = 40_000 }\n\
+                 [process]\nworkers = 2\n";
+    let config = configured(&format!("{BOTH}\n{proxy}"));
+    let mut facts = facts();
+    let sysctls = [("net/core/rmem_max", "212992"), ("net/ipv4/ip_local_port_range", "32768\t60999")];
+    facts.sysctls.extend(sysctls.map(|(name, value)| (name.to_owned(), value.to_owned())));
+    let ports = "virtual dns: may have 80000 sessions, each with a port of its own, of 28232";
+    let room = "UDP buffers: the kernel holds 212992 bytes for a socket at most, of 4194304 that Shunt asks for: bursts lose more";
+    let notes = |config: &Config, facts: &Facts| {
+        let about = |it: &String| it.starts_with("virtual dns") || it.starts_with("UDP");
+        found(Outcome::Note, config, facts).into_iter().filter(about).collect::<Vec<_>>()
+    };
+    assert_eq!(notes(&config, &facts), [ports]);
+    assert_eq!(notes(&config, &Facts { capabilities: 0, ..facts.clone() }), [room, ports]);
+    let mut more = config.clone();
+    more.pools[0].source = ConnectFrom::Addresses(["10.0.0.1", "10.0.0.2", "10.0.0.3"].map(ip).to_vec());
+    assert_eq!(notes(&more, &facts), Vec::<String>::new());
+    let without = Config { virtuals: Vec::new(), ..config };
+    assert_eq!(notes(&without, &Facts { capabilities: 0, ..facts }), Vec::<String>::new());
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! Datagrams of UDP, many with one call: `recvmmsg(2)`, `sendmmsg(2)`, and trains, which are datagrams of one size from one
 //! sender that the kernel hands over and takes as one (`UDP_GRO`, `UDP_SEGMENT`, udp(7)).
 
-use std::io;
+use std::io::{self, IoSlice};
 use std::mem;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
@@ -38,8 +38,9 @@ pub struct Batch {
     bytes: Box<[u8]>,
     names: Box<[Name; MOST]>,
     controls: Box<[Control; MOST]>,
-    /// Of each: its bytes, those of its name, those of its control messages.
-    lengths: [(usize, usize, usize); MOST],
+    /// What the kernel is given, and where it says how long each is. Their pointers are written for each call.
+    headers: Box<[libc::mmsghdr; MOST]>,
+    pieces: Box<[libc::iovec; MOST]>,
     count: usize,
 }
 
@@ -84,7 +85,10 @@ impl Default for Batch {
             bytes: vec![0; MOST * ROOM].into_boxed_slice(),
             names: Box::new([Name([0; NAME]); MOST]),
             controls: Box::new([Control([0; CONTROL]); MOST]),
-            lengths: [(0, 0, 0); MOST],
+            // SAFETY: all bytes zero are valid for these structs of C, whose pointers are then null.
+            headers: Box::new(unsafe { mem::zeroed() }),
+            // SAFETY: as above.
+            pieces: Box::new(unsafe { mem::zeroed() }),
             count: 0,
         }
     }
@@ -96,14 +100,10 @@ impl Batch {
     /// # Errors
     /// What the kernel says of the socket; `WouldBlock` where nothing is there.
     pub fn receive(&mut self, socket: BorrowedFd<'_>) -> io::Result<usize> {
-        self.count = 0;
-        // SAFETY: all bytes zero are valid for these structs of C, whose pointers are then null.
-        let mut pieces: [libc::iovec; MOST] = unsafe { mem::zeroed() };
-        // SAFETY: as above.
-        let mut headers: [libc::mmsghdr; MOST] = unsafe { mem::zeroed() };
         let rooms =
             self.bytes.chunks_exact_mut(ROOM).zip(self.names.iter_mut().zip(self.controls.iter_mut()));
-        for ((header, piece), (room, (name, control))) in headers.iter_mut().zip(&mut pieces).zip(rooms) {
+        let headers = self.headers.iter_mut().zip(self.pieces.iter_mut());
+        for ((header, piece), (room, (name, control))) in headers.zip(rooms) {
             *piece = libc::iovec { iov_base: room.as_mut_ptr().cast(), iov_len: room.len() };
             header.msg_hdr.msg_name = name.0.as_mut_ptr().cast();
             header.msg_hdr.msg_namelen = NAME as libc::socklen_t;
@@ -112,6 +112,7 @@ impl Batch {
             header.msg_hdr.msg_control = control.0.as_mut_ptr().cast();
             header.msg_hdr.msg_controllen = CONTROL;
         }
+        self.count = 0;
         // SAFETY: each header has pointers to memory that this borrows until the call is over, with its lengths; the kernel
         // writes no more than these.
         let count = unsafe {
@@ -119,31 +120,26 @@ impl Batch {
             libc::syscall(
                 libc::SYS_recvmmsg,
                 socket.as_raw_fd(),
-                headers.as_mut_ptr(),
+                self.headers.as_mut_ptr(),
                 MOST,
                 flags,
                 no_timeout,
             )
         };
         self.count = usize::try_from(count).map_err(|_| io::Error::last_os_error())?;
-        for (lengths, header) in self.lengths.iter_mut().zip(&headers[..self.count]) {
-            let of = &header.msg_hdr;
-            *lengths = (header.msg_len as usize, of.msg_namelen as usize, of.msg_controllen);
-        }
         Ok(self.count)
     }
 
     /// What was received, in its order. What has no sender that can be answered is left out.
     pub fn trains(&self) -> impl Iterator<Item = Train<'_>> {
         let rooms = self.bytes.chunks_exact(ROOM).zip(self.names.iter().zip(self.controls.iter()));
-        rooms.zip(&self.lengths).take(self.count).filter_map(
-            |((room, (name, control)), &(bytes, name_length, controls))| {
-                let bytes = room.get(..bytes)?;
-                let from = address(name.0.get(..name_length)?)?;
-                let (segment, to) = told(control.0.get(..controls)?);
-                Some(Train { bytes, segment: segment.unwrap_or(bytes.len()), from, to })
-            },
-        )
+        rooms.zip(self.headers.iter()).take(self.count).filter_map(|((room, (name, control)), header)| {
+            let of = &header.msg_hdr;
+            let bytes = room.get(..header.msg_len as usize)?;
+            let from = address(name.0.get(..of.msg_namelen as usize)?)?;
+            let (segment, to) = told(control.0.get(..of.msg_controllen)?);
+            Some(Train { bytes, segment: segment.unwrap_or(bytes.len()), from, to })
+        })
     }
 }
 
@@ -183,18 +179,18 @@ pub fn send(socket: BorrowedFd<'_>, outgoing: &[Outgoing<'_>]) -> io::Result<usi
     usize::try_from(sent).map_err(|_| io::Error::last_os_error())
 }
 
-/// Sends a train by a connected socket.
+/// Sends a train by a connected socket: what the pieces are together, in datagrams of `segment` bytes.
 ///
 /// # Errors
 /// Why the kernel does not take it; `WouldBlock` where there is no room.
-pub fn send_train(socket: BorrowedFd<'_>, bytes: &[u8], segment: usize) -> io::Result<()> {
+pub fn send_train(socket: BorrowedFd<'_>, pieces: &[IoSlice<'_>], segment: usize) -> io::Result<()> {
     let mut control = Control([0; CONTROL]);
-    let length = write_segment(segment, &mut control.0);
-    let mut piece = libc::iovec { iov_base: bytes.as_ptr().cast_mut().cast(), iov_len: bytes.len() };
+    let length = write_segment_at(segment, &mut control.0, 0);
     // SAFETY: all bytes zero are valid for this struct of C, whose pointers are then null.
     let mut header: libc::msghdr = unsafe { mem::zeroed() };
-    header.msg_iov = &raw mut piece;
-    header.msg_iovlen = 1;
+    // `IoSlice` is an `iovec` (its documentation); the kernel does not write to them.
+    header.msg_iov = pieces.as_ptr().cast_mut().cast();
+    header.msg_iovlen = pieces.len();
     header.msg_control = control.0.as_mut_ptr().cast();
     header.msg_controllen = length;
     // SAFETY: the header has pointers to memory that lives until the call is over, with its lengths; the kernel writes to none
@@ -204,6 +200,14 @@ pub fn send_train(socket: BorrowedFd<'_>, bytes: &[u8], segment: usize) -> io::R
         libc::syscall(libc::SYS_sendmsg, socket.as_raw_fd(), &raw const header, flags)
     };
     if sent < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
+}
+
+/// Whether a train was refused for being one: the device makes no checksums, or its packets are shorter than the datagrams
+/// (udp(7), `udp_send_skb` of Linux).
+#[must_use]
+pub fn takes_no_train(error: &io::Error) -> bool {
+    let number = error.raw_os_error();
+    [libc::EIO, libc::EINVAL, libc::EMSGSIZE].iter().any(|it| number == Some(*it))
 }
 
 /// `sockaddr_in` or `sockaddr_in6` (ip(7), ipv6(7)).
@@ -287,10 +291,6 @@ fn write_told(it: &Outgoing<'_>, controls: &mut [u8; CONTROL]) -> usize {
     if it.segment < it.bytes.len() { write_segment_at(it.segment, controls, at) } else { at }
 }
 
-fn write_segment(segment: usize, controls: &mut [u8; CONTROL]) -> usize {
-    write_segment_at(segment, controls, 0)
-}
-
 fn write_segment_at(segment: usize, controls: &mut [u8; CONTROL], at: usize) -> usize {
     let segment = u16::try_from(segment).unwrap_or(u16::MAX);
     write(controls, at, (libc::SOL_UDP, libc::UDP_SEGMENT), &segment.to_ne_bytes())
@@ -367,7 +367,8 @@ mod tests {
         let (server, client) = (socket("127.0.0.1:0"), socket("127.0.0.1:0"));
         client.connect(server.local_addr().unwrap()).unwrap();
         let bytes: Vec<u8> = (0..250).collect();
-        send_train(client.as_fd(), &bytes, 100).unwrap();
+        let pieces = [&bytes[..40], &bytes[40..]].map(IoSlice::new);
+        send_train(client.as_fd(), &pieces, 100).unwrap();
         let mut batch = Batch::default();
         let mut got = Vec::new();
         while got.iter().map(Vec::len).sum::<usize>() < 250 {

@@ -8,6 +8,7 @@ use std::net::{SocketAddr, TcpListener, UdpSocket};
 use std::os::fd::AsFd;
 
 pub use holder::Holder;
+use nix::sys::socket::{setsockopt, sockopt};
 use socket2::{Domain, SockFilter, SockRef, Socket, Type};
 
 /// An address that cannot be listened on.
@@ -139,16 +140,19 @@ fn listener(address: SocketAddr, backlog: u32, sharing: Sharing) -> io::Result<T
     Ok(socket.into())
 }
 
-/// Bytes that the kernel holds for a socket until the worker comes to it; it gives no more than `net.core.rmem_max`.
-const RECEIVE_BUFFER: usize = 4 << 20;
+/// Bytes that the kernel holds for a socket until the worker comes to it; without CAP_NET_ADMIN it gives no more than
+/// `net.core.rmem_max` (socket(7)).
+pub const RECEIVE_BUFFER: usize = 4 << 20;
 
 fn datagrams(address: SocketAddr, sharing: Sharing) -> io::Result<UdpSocket> {
     if sharing == Sharing::CheckedFirst && address.port() != 0 {
         bound(address, Type::DGRAM, false)?;
     }
     let socket = bound(address, Type::DGRAM, true)?;
-    // Best effort: with less room, more is lost when many come at once.
-    let _ = socket.set_recv_buffer_size(RECEIVE_BUFFER);
+    // Best effort: with less room, more is lost when many come at once. Who may, takes it whatever the kernel's limit is.
+    if setsockopt(&socket, sockopt::RcvBufForce, &RECEIVE_BUFFER).is_err() {
+        let _ = socket.set_recv_buffer_size(RECEIVE_BUFFER);
+    }
     crate::datagrams::prepare(&socket, address)?;
     Ok(socket.into())
 }

@@ -2,8 +2,11 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot continue has failed")]
 
+mod members;
 mod relaying;
+mod reloads;
 mod sessions;
+mod trouble;
 
 use std::collections::BTreeSet;
 use std::net::{SocketAddr, UdpSocket};
@@ -17,6 +20,9 @@ use shunt_tests::site::{self, Site};
 
 /// Long for a machine under load, and short for a person.
 const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Answers to one datagram that says `flood`.
+const FLOOD: usize = 100_000;
 
 /// A member that says its name in front of what it gets, and remembers who sent it.
 struct Echo {
@@ -44,8 +50,13 @@ impl Echo {
                         return;
                     }
                     senders.lock().unwrap().insert(from);
-                    if buffer[..length] == *b"silence" {
-                        continue;
+                    match &buffer[..length] {
+                        b"silence" => continue,
+                        b"flood" => {
+                            (0..FLOOD).for_each(|_| drop(socket.send_to(&[b'x'; 1_000], from)));
+                            continue;
+                        }
+                        _ => {}
                     }
                     let answer = [name.as_bytes(), &buffer[..length]].concat();
                     let _ = socket.send_to(&answer, from);
@@ -72,8 +83,12 @@ impl Drop for Echo {
 
 /// One worker, a virtual named `web` with a pool of these members, and more keys of it.
 fn config(listen: SocketAddr, keys: &str, members: &[SocketAddr]) -> String {
-    let pool = site::pool("web", "", members);
-    site::config(listen, keys, &pool).replace("protocol = \"http\"", "protocol = \"udp\"")
+    config_of(listen, keys, &site::pool("web", "", members))
+}
+
+/// The same with other tables than that of the pool.
+fn config_of(listen: SocketAddr, keys: &str, rest: &str) -> String {
+    site::config(listen, keys, rest).replace("protocol = \"http\"", "protocol = \"udp\"")
 }
 
 fn between(keys: &str, members: &[SocketAddr]) -> Site {
@@ -86,7 +101,10 @@ fn client(site: &Site) -> UdpSocket {
 }
 
 fn client_of(address: SocketAddr) -> UdpSocket {
-    let local = if address.is_ipv4() { "127.0.0.1:0" } else { "[::1]:0" };
+    client_from(if address.is_ipv4() { "127.0.0.1:0" } else { "[::1]:0" }, address)
+}
+
+fn client_from(local: &str, address: SocketAddr) -> UdpSocket {
     let socket = UdpSocket::bind(local).unwrap();
     socket.connect(address).unwrap();
     socket.set_read_timeout(Some(PATIENCE)).unwrap();

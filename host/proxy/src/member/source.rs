@@ -105,18 +105,33 @@ impl Source {
         }
     }
 
-    /// What the next socket for a client is to be bound to, where nothing is dialled.
-    pub(super) fn next(
+    /// What a socket is made of that is bound at once, without dialling. An address that cannot be used is told, and passed
+    /// over where there are others.
+    pub(super) fn bound<T>(
         &self,
         member: SocketAddr,
         client: IpAddr,
+        make: impl Fn(ComesFrom) -> io::Result<T>,
         tell: impl Fn(IpAddr, Unusable),
-    ) -> io::Result<ComesFrom> {
-        match &self.from {
-            ConnectFrom::Routed => Ok(ComesFrom::Routed),
-            ConnectFrom::Addresses(all) => Ok(self.turn(all).map_or(ComesFrom::Routed, ComesFrom::Own)),
-            ConnectFrom::Client => as_client(client, member, tell).map(ComesFrom::Client),
+    ) -> io::Result<T> {
+        let addresses = match &self.from {
+            ConnectFrom::Routed => return make(ComesFrom::Routed),
+            ConnectFrom::Client => return make(ComesFrom::Client(as_client(client, member, tell)?)),
+            ConnectFrom::Addresses(addresses) => addresses,
+        };
+        let mut failed = io::ErrorKind::AddrNotAvailable.into();
+        for _ in addresses {
+            let Some(from) = self.turn(addresses) else { break };
+            match make(ComesFrom::Own(from)) {
+                Err(error) => {
+                    let Some(why) = unusable(&error) else { return Err(error) };
+                    tell(from, why);
+                    failed = error;
+                }
+                made => return made,
+            }
         }
+        Err(failed)
     }
 
     fn turn(&self, addresses: &[IpAddr]) -> Option<IpAddr> {
@@ -147,6 +162,15 @@ impl Source {
             }
         }
         Err(failed)
+    }
+}
+
+/// What bind(2) and connect(2) say of an address where they are asked for a port as well (udp(7), `inet_autobind` of Linux).
+fn unusable(error: &io::Error) -> Option<Unusable> {
+    match error.kind() {
+        io::ErrorKind::AddrNotAvailable => Some(Unusable::NotOwn),
+        io::ErrorKind::AddrInUse | io::ErrorKind::WouldBlock => Some(Unusable::NoPort),
+        _ => None,
     }
 }
 

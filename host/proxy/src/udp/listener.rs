@@ -3,7 +3,7 @@
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::os::fd::AsFd;
 use std::rc::Rc;
 use std::time::Duration;
@@ -11,14 +11,15 @@ use std::time::Duration;
 use shunt_rules::{Flow, Outcome, Transport};
 use shunt_runtime::clock;
 use shunt_sys::datagrams::{Batch, MOST, Train};
-use tokio::io::Interest;
-use tokio::net::UdpSocket;
+use tokio::io::unix::AsyncFd;
 use tokio::sync::Notify;
 use tokio::time::sleep;
 
-use super::outbox::{Outbox, Sent};
-use super::session::{Peers, Refused, Session, connect, datagrams_of};
+use super::outbox::Outbox;
+use super::run::Run;
+use super::session::{Peers, Refused, Session, connect};
 use crate::away::{Next, REFUSED};
+use crate::beyond::Beyond;
 use crate::connection::Connection;
 use crate::listener::{Admission, SILENCE, next_flow, on_flow};
 use crate::member::MemberView;
@@ -32,14 +33,18 @@ const MOST_ATTEMPTS: usize = 3;
 const LOOK_LEAST: Duration = Duration::from_millis(10);
 const LOOK_MOST: Duration = Duration::from_secs(1);
 
+/// How long the kernel gets where it has no room for answers. It would tell when it has, but also after each that it sends.
+const FULL: Duration = Duration::from_millis(1);
+
 pub(crate) struct UdpListener {
     address: SocketAddr,
     view: RefCell<Rc<VirtualView>>,
-    socket: UdpSocket,
+    socket: AsyncFd<UdpSocket>,
     sessions: RefCell<HashMap<Peers, Rc<Session>>>,
     /// The number of the last session of one datagram.
     last: Cell<u64>,
     outbox: RefCell<Outbox>,
+    beyond: Beyond,
     /// There are answers to send.
     answers: Notify,
     closing: Notify,
@@ -54,7 +59,7 @@ impl UdpListener {
     pub(crate) fn start(
         address: SocketAddr,
         view: Rc<VirtualView>,
-        socket: UdpSocket,
+        socket: AsyncFd<UdpSocket>,
         batch: &Rc<RefCell<Batch>>,
     ) -> Rc<UdpListener> {
         let listener = Rc::new(UdpListener {
@@ -64,6 +69,7 @@ impl UdpListener {
             sessions: RefCell::default(),
             last: Cell::new(0),
             outbox: RefCell::default(),
+            beyond: Beyond::default(),
             answers: Notify::new(),
             closing: Notify::new(),
             closed: Cell::new(false),
@@ -87,7 +93,7 @@ impl UdpListener {
         self.closing.notify_one();
     }
 
-    pub(crate) fn is_drained(&self) -> bool {
+    fn is_drained(&self) -> bool {
         !self.serving.get() && self.sessions.borrow().is_empty()
     }
 
@@ -106,8 +112,15 @@ impl UdpListener {
                 () = self.closing.notified() => break,
                 ready = self.socket.readable() => ready,
             };
-            // An error is that of an answer before, whose client is gone.
-            if let Err(error) = ready.and_then(|()| self.receive(&batch)) {
+            let received = ready.and_then(|mut ready| {
+                let received = self.receive(&batch);
+                // That was all that there is: the kernel tells when there is more (epoll(7), edges), and need not be asked.
+                if received.as_ref().is_ok_and(|count| *count < MOST) {
+                    ready.clear_ready();
+                }
+                received
+            });
+            if let Err(error) = received {
                 tracing::debug!(listen = %self.address, %error, "receive failed");
             }
             // The sessions have their turn.
@@ -115,7 +128,14 @@ impl UdpListener {
         }
         while self.receive(&batch).is_ok_and(|count| count > 0) {}
         // What comes from now on begins nothing; members get time to answer.
-        sleep(SILENCE).await;
+        let until = sleep(SILENCE);
+        tokio::pin!(until);
+        while !self.sessions.borrow().is_empty() {
+            tokio::select! {
+                () = &mut until => break,
+                () = self.emptied.notified() => {}
+            }
+        }
         for session in self.sessions.borrow().values() {
             session.end(Outcome::ClientGone);
         }
@@ -126,43 +146,34 @@ impl UdpListener {
     /// Receives once, and gives all that came to its sessions. Gives how much came.
     fn receive(self: &Rc<Self>, batch: &Rc<RefCell<Batch>>) -> io::Result<usize> {
         let mut room = batch.borrow_mut();
-        let mut received = 0;
-        let tried = self.socket.try_io(Interest::READABLE, || {
-            received = room.receive(self.socket.as_fd())?;
-            // All that there is: the kernel tells when there is more (epoll(7), edges), and need not be asked.
-            if received < MOST { Err(io::ErrorKind::WouldBlock.into()) } else { Ok(()) }
-        });
-        if let Err(error) = tried
-            && error.kind() != io::ErrorKind::WouldBlock
-        {
-            return Err(error);
-        }
+        let received = match room.receive(self.socket.as_fd()) {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(0),
+            received => received?,
+        };
         let (view, now) = (Rc::clone(&self.view.borrow()), clock::monotonic_ms());
         let one_shot = view.virtual_.settings.udp.one_shot;
-        for train in room.trains() {
-            let count = datagrams_of(&train);
-            view.counters.datagrams_to_server.add(count);
-            // Each datagram has a session of its own.
-            if one_shot && count > 1 {
-                for bytes in train.bytes.chunks(train.segment) {
-                    self.forward(&view, &Train { bytes, segment: bytes.len(), ..train }, now, batch);
+        let mut trains = room.trains().peekable();
+        while let Some(train) = trains.next() {
+            let mut run = Run::of(train);
+            if one_shot {
+                // Each datagram has a session of its own.
+                for bytes in run.each() {
+                    let train = Train { bytes, segment: bytes.len(), ..train };
+                    self.forward(&view, &Run::of(train), now, batch);
                 }
             } else {
-                self.forward(&view, &train, now, batch);
+                while trains.next_if(|next| run.take(next)).is_some() {}
+                self.forward(&view, &run, now, batch);
             }
         }
         Ok(received)
     }
 
-    fn forward(
-        self: &Rc<Self>,
-        view: &Rc<VirtualView>,
-        train: &Train<'_>,
-        now: u64,
-        batch: &Rc<RefCell<Batch>>,
-    ) {
-        let vip = train.to.map_or(self.address, |ip| SocketAddr::new(ip, self.address.port()));
-        let mut peers = Peers { client: train.from, vip, number: 0 };
+    fn forward(self: &Rc<Self>, view: &Rc<VirtualView>, run: &Run<'_>, now: u64, batch: &Rc<RefCell<Batch>>) {
+        let all = run.datagrams();
+        view.counters.datagrams_to_server.add(all);
+        let vip = run.to.map_or(self.address, |ip| SocketAddr::new(ip, self.address.port()));
+        let mut peers = Peers { client: run.from, vip, number: 0 };
         if view.virtual_.settings.udp.one_shot {
             self.last.set(self.last.get() + 1);
             peers.number = self.last.get();
@@ -173,20 +184,21 @@ impl UdpListener {
             Some(known) => {
                 // Its member is down: the client gets another.
                 known.end(Outcome::MemberFailed);
-                self.begin(view, peers, train, batch)
+                self.begin(view, peers, run.to, batch)
             }
-            None => self.begin(view, peers, train, batch),
+            None => self.begin(view, peers, run.to, batch),
         };
-        let all = datagrams_of(train);
-        let lost = match session.map(|session| session.send(train, now)) {
+        let lost = match session.map(|session| session.send(run, now)) {
             Some(Ok(lost)) => lost,
             Some(Err(Refused)) => {
-                let another = self.begin(view, peers, train, batch);
-                another.and_then(|session| session.send(train, now).ok()).unwrap_or(all)
+                let another = self.begin(view, peers, run.to, batch);
+                another.and_then(|session| session.send(run, now).ok()).unwrap_or(all)
             }
             None => all,
         };
-        view.counters.datagrams_lost.add(lost);
+        if lost > 0 {
+            view.counters.datagrams_lost.add(lost);
+        }
     }
 
     /// Begins a session; `None`: there are too many, a rule refuses it, or no member can be had.
@@ -194,7 +206,7 @@ impl UdpListener {
         self: &Rc<Self>,
         view: &Rc<VirtualView>,
         peers: Peers,
-        train: &Train<'_>,
+        to: Option<IpAddr>,
         batch: &Rc<RefCell<Batch>>,
     ) -> Option<Rc<Session>> {
         let settings = &view.virtual_.settings;
@@ -204,6 +216,7 @@ impl UdpListener {
         view.counters.connections.add(1);
         if self.sessions.borrow().len() >= settings.limits.connections {
             view.counters.refused.add(1);
+            self.beyond.tell(view, peers.client, "sessions");
             return None;
         }
         let flow = Flow {
@@ -225,26 +238,28 @@ impl UdpListener {
             view.counters.errors.add(1);
             return None;
         };
-        let session = Session::new(peers, train.to, member, connection, Rc::clone(view), socket);
+        // From here on, for the next of this batch is to find it there.
+        let active = member.state.begin();
+        let session = Session::new(peers, to, member, connection, Rc::clone(view), socket);
         if let Some(before) = self.sessions.borrow_mut().insert(peers, Rc::clone(&session)) {
             before.end(Outcome::ClientGone);
         }
         view.counters.open.add(1);
         let most = if settings.udp.one_shot { Some(1) } else { settings.udp.answers };
-        tokio::task::spawn_local(Rc::clone(&session).run(Rc::clone(self), Rc::clone(batch), most));
+        tokio::task::spawn_local(Rc::clone(&session).run(Rc::clone(self), Rc::clone(batch), most, active));
         Some(session)
     }
 
-    /// Takes an answer of a member, to be sent with others.
-    pub(super) fn answer(&self, train: &Train<'_>, session: &Session) {
-        let view = self.view.borrow();
-        let (count, mut outbox) = (datagrams_of(train), self.outbox.borrow_mut());
+    /// Takes an answer of a member, which is so many datagrams, to be sent with others.
+    pub(super) fn answer(&self, train: &Train<'_>, count: u64, session: &Session) {
+        let mut outbox = self.outbox.borrow_mut();
         if outbox.is_empty() {
             self.answers.notify_one();
         }
+        let counters = &session.view().counters;
         match outbox.push(train, session.peers.client, session.from) {
-            true => view.counters.datagrams_to_client.add(count),
-            false => view.counters.datagrams_lost.add(count),
+            true => counters.datagrams_to_client.add(count),
+            false => counters.datagrams_lost.add(count),
         }
     }
 
@@ -253,16 +268,14 @@ impl UdpListener {
         while !self.is_drained() {
             self.answers.notified().await;
             loop {
-                let mut sent = Sent::default();
-                let _ = self.socket.try_io(Interest::WRITABLE, || {
-                    sent = self.outbox.borrow_mut().send(self.socket.as_fd());
-                    if sent.is_full { Err(io::ErrorKind::WouldBlock.into()) } else { Ok(()) }
-                });
-                self.view.borrow().counters.datagrams_lost.add(sent.lost as u64);
-                if !sent.is_full && self.outbox.borrow().is_empty() {
+                let sent = self.outbox.borrow_mut().send(self.socket.as_fd());
+                if sent.lost > 0 {
+                    self.view.borrow().counters.datagrams_lost.add(sent.lost as u64);
+                }
+                if !sent.is_full {
                     break;
                 }
-                let _ = self.socket.writable().await;
+                sleep(FULL).await;
             }
         }
     }
@@ -272,7 +285,10 @@ impl UdpListener {
         while !self.is_drained() {
             let idle = self.view.borrow().virtual_.settings.timeouts.idle;
             let wait = (idle / 4).clamp(LOOK_LEAST, LOOK_MOST);
-            sleep(wait).await;
+            tokio::select! {
+                () = sleep(wait) => {}
+                () = self.emptied.notified() => {}
+            }
             let (now, idle) = (clock::monotonic_ms(), u64::try_from(idle.as_millis()).unwrap_or(u64::MAX));
             for session in self.sessions.borrow().values().filter(|it| it.is_idle(now, idle)) {
                 session.end(Outcome::ClientGone);
@@ -289,14 +305,14 @@ impl UdpListener {
         if sessions.get(&session.peers).is_some_and(|it| Rc::ptr_eq(it, session)) {
             sessions.remove(&session.peers);
         }
-        if sessions.is_empty() {
+        if sessions.is_empty() && self.closed.get() {
             self.emptied.notify_waiters();
         }
     }
 }
 
 /// A member of the pool that the client's datagrams go to, and a socket toward it.
-fn connected(view: &VirtualView, connection: &Connection) -> Option<(Rc<MemberView>, UdpSocket)> {
+fn connected(view: &VirtualView, connection: &Connection) -> Option<(Rc<MemberView>, AsyncFd<UdpSocket>)> {
     let pool = connection.route.pool.as_ref().or(view.pool.as_ref())?;
     let trains = !view.virtual_.settings.udp.one_shot;
     let mut tried = Vec::new();
@@ -309,8 +325,8 @@ fn connected(view: &VirtualView, connection: &Connection) -> Option<(Rc<MemberVi
             }
             Next::None => return None,
         };
-        let source = member.source(connection.flow.client.ip());
-        match source.and_then(|source| connect(member.address, source, trains)) {
+        let client = connection.flow.client.ip();
+        match member.bound(client, |from| connect(member.address, from, trains)) {
             Ok(socket) => {
                 member.counters.connects.add(1);
                 return Some((member, socket));

@@ -3,24 +3,26 @@
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::io;
-use std::net::SocketAddr;
-use std::rc::Rc;
+use std::net::{SocketAddr, UdpSocket};
+use std::rc::{Rc, Weak};
 
 use shunt_config::model::Protocol;
 use shunt_runtime::Snapshot;
 use shunt_sys::datagrams::Batch;
-use tokio::net::UdpSocket;
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
 
 use super::listener::UdpListener;
+use super::waited_for;
 use crate::view::Views;
 
 #[derive(Default)]
 pub(crate) struct UdpListeners {
     open: HashMap<SocketAddr, Rc<UdpListener>>,
-    /// Those that a reload took out, until their last session ends.
-    leaving: Vec<Rc<UdpListener>>,
+    /// Those that a reload took out; they close with their last session.
+    leaving: Vec<Weak<UdpListener>>,
     /// Those that the next snapshot adds.
-    prepared: HashMap<SocketAddr, UdpSocket>,
+    prepared: HashMap<SocketAddr, AsyncFd<UdpSocket>>,
     /// Room for what is received, of all of them.
     batch: Option<Rc<RefCell<Batch>>>,
 }
@@ -30,8 +32,8 @@ impl UdpListeners {
     ///
     /// # Errors
     /// The runtime does not take it.
-    pub(crate) fn prepare(&mut self, address: SocketAddr, socket: std::net::UdpSocket) -> io::Result<()> {
-        self.prepared.insert(address, UdpSocket::from_std(socket)?);
+    pub(crate) fn prepare(&mut self, address: SocketAddr, socket: UdpSocket) -> io::Result<()> {
+        self.prepared.insert(address, waited_for(socket, Interest::READABLE)?);
         Ok(())
     }
 
@@ -47,7 +49,7 @@ impl UdpListeners {
             let stays = virtuals().any(|it| it.settings.listen.contains(address));
             if !stays {
                 listener.close();
-                self.leaving.push(Rc::clone(listener));
+                self.leaving.push(Rc::downgrade(listener));
             }
             stays
         });
@@ -64,12 +66,13 @@ impl UdpListeners {
             }
         }
         self.prepared.clear();
-        self.leaving.retain(|listener| !listener.is_drained());
+        self.leaving.retain(|listener| listener.strong_count() > 0);
     }
 
     /// Closes all; those that are given end with their sessions.
     pub(crate) fn drain(&mut self) -> Vec<Rc<UdpListener>> {
-        let draining: Vec<_> = self.open.drain().map(|(_, it)| it).chain(self.leaving.drain(..)).collect();
+        let leaving = self.leaving.drain(..).filter_map(|it| it.upgrade());
+        let draining: Vec<_> = self.open.drain().map(|(_, it)| it).chain(leaving).collect();
         draining.iter().for_each(|listener| listener.close());
         draining
     }

@@ -5,6 +5,7 @@
 //! | `listeners` | the sockets of a worker, from change to change |
 //! | `listener` | a worker's socket: receives, finds or begins sessions, sends answers |
 //! | `session` | one client and one member: the socket between Shunt and the member |
+//! | `run` | datagrams of one client that go on as a train |
 //! | `outbox` | answers that wait to be sent together |
 //!
 //! The kernel gives each client's datagrams to one worker (`SO_REUSEPORT`), so a session is one worker's. Datagrams are
@@ -13,6 +14,22 @@
 mod listener;
 mod listeners;
 mod outbox;
+mod run;
 mod session;
 
 pub(crate) use listeners::UdpListeners;
+
+use std::io;
+use std::net::UdpSocket;
+
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
+
+/// Has the worker wait for what is told of a socket.
+#[expect(
+    deprecated,
+    reason = "what took its place is unsafe for what may not own its descriptor; a socket does"
+)]
+fn waited_for(socket: UdpSocket, interest: Interest) -> io::Result<AsyncFd<UdpSocket>> {
+    AsyncFd::with_interest(socket, interest)
+}

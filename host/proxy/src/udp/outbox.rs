@@ -7,8 +7,11 @@ use std::os::fd::BorrowedFd;
 
 use shunt_sys::datagrams::{self, MOST, Outgoing, Train};
 
-/// Bytes that wait at most; what comes then is lost, as at a router.
+use super::run::joins;
+
+/// Bytes that wait at most, and trains; what comes then is lost, as at a router.
 const MOST_BYTES: usize = 4 << 20;
+const MOST_WAITING: usize = 1 << 14;
 
 /// Answers in the order in which they came.
 #[derive(Default)]
@@ -39,10 +42,19 @@ impl Outbox {
     /// Takes an answer; `false`: there is no room.
     pub(super) fn push(&mut self, train: &Train<'_>, to: SocketAddr, from: Option<IpAddr>) -> bool {
         let (at, end) = (self.bytes.len(), self.bytes.len() + train.bytes.len());
-        if end > MOST_BYTES {
+        if end > MOST_BYTES || self.waiting.len() >= MOST_WAITING {
             return false;
         }
         self.bytes.extend_from_slice(train.bytes);
+        // Answers to one client go as one train, as far as none of it is being sent.
+        let begun = self.waiting.len() <= self.next;
+        if let Some(last) = self.waiting.last_mut().filter(|_| !begun)
+            && (last.to, last.from) == (to, from)
+            && joins(last.segment, last.bytes.len(), train)
+        {
+            last.bytes.end = end;
+            return true;
+        }
         self.waiting.push(Waiting { bytes: at..end, segment: train.segment, to, from });
         true
     }

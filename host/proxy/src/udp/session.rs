@@ -2,22 +2,25 @@
 
 use std::cell::{Cell, RefCell};
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::os::fd::AsFd;
 use std::rc::Rc;
 
+use shunt_engine::member::Active;
 use shunt_rules::{Hook, Outcome, Summary};
 use shunt_runtime::clock;
 use shunt_runtime::rules::chain::Chain;
-use shunt_sys::datagrams::{self, Batch, MOST, Train};
+use shunt_sys::datagrams::{self, Batch, MOST};
 use shunt_sys::{source, stream};
 use socket2::{Domain, Protocol, Socket, Type};
-use tokio::io::{Interest, Ready};
-use tokio::net::UdpSocket;
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use super::listener::UdpListener;
+use super::run::{Run, datagrams as datagrams_of};
+use super::waited_for;
 use crate::connection::Connection;
 use crate::member::{ComesFrom, MemberView};
 use crate::view::VirtualView;
@@ -37,7 +40,9 @@ pub(super) struct Session {
     pub(super) member: Rc<MemberView>,
     connection: Connection,
     view: Rc<VirtualView>,
-    socket: UdpSocket,
+    socket: AsyncFd<UdpSocket>,
+    /// Whether the way to the member takes trains, as far as is known.
+    trains: Cell<bool>,
     /// The address that answers come from; `None`: the socket of the listener has one.
     pub(super) from: Option<IpAddr>,
     /// When the last datagram came, of either side, in milliseconds.
@@ -58,18 +63,14 @@ struct Count {
 }
 
 impl Count {
-    fn add(&self, train: &Train<'_>) {
-        self.datagrams.set(self.datagrams.get() + datagrams_of(train));
-        self.bytes.set(self.bytes.get() + train.bytes.len() as u64);
+    fn add(&self, bytes: usize, count: u64) {
+        self.datagrams.set(self.datagrams.get() + count);
+        self.bytes.set(self.bytes.get() + bytes as u64);
     }
 }
 
-/// How many datagrams a train is.
-pub(super) fn datagrams_of(train: &Train<'_>) -> u64 {
-    train.bytes.len().div_ceil(train.segment.max(1)).max(1) as u64
-}
-
-/// What a socket toward a member is waited for: answers, and what ICMP says, which epoll(7) tells as an error alone.
+/// What a socket toward a member is waited for: answers, and what ICMP says, which epoll(7) tells as an error alone. Not for
+/// room: the kernel would tell that there is some after each datagram that it has sent.
 const ANSWERED: Interest = Interest::READABLE.add(Interest::ERROR);
 
 /// The member's host says that nobody is there.
@@ -80,7 +81,7 @@ pub(super) struct Refused;
 const FIRST_CHOSEN: u16 = 1024;
 
 /// A socket that sends to a member and receives from it alone.
-pub(super) fn connect(to: SocketAddr, from: ComesFrom, trains: bool) -> io::Result<UdpSocket> {
+pub(super) fn connect(to: SocketAddr, from: ComesFrom, trains: bool) -> io::Result<AsyncFd<UdpSocket>> {
     let socket =
         Socket::new(Domain::for_address(to), Type::DGRAM.nonblocking().cloexec(), Some(Protocol::UDP))?;
     match from {
@@ -100,7 +101,7 @@ pub(super) fn connect(to: SocketAddr, from: ComesFrom, trains: bool) -> io::Resu
     if trains {
         datagrams::prepare(&socket, to)?;
     }
-    UdpSocket::from_std(socket.into())
+    waited_for(socket.into(), ANSWERED)
 }
 
 impl Session {
@@ -110,7 +111,7 @@ impl Session {
         member: Rc<MemberView>,
         connection: Connection,
         view: Rc<VirtualView>,
-        socket: UdpSocket,
+        socket: AsyncFd<UdpSocket>,
     ) -> Rc<Session> {
         Rc::new(Session {
             peers,
@@ -118,6 +119,7 @@ impl Session {
             connection,
             view,
             socket,
+            trains: Cell::new(true),
             from,
             last: Cell::new(clock::monotonic_ms()),
             started: Instant::now(),
@@ -152,37 +154,51 @@ impl Session {
     ///
     /// # Errors
     /// The member's host has said of one before that nobody is there, which ends the session. This one was not sent.
-    pub(super) fn send(&self, train: &Train<'_>, now: u64) -> Result<u64, Refused> {
-        let lost = match self.send_train(train) {
-            Ok(()) => 0,
+    pub(super) fn send(&self, run: &Run<'_>, now: u64) -> Result<u64, Refused> {
+        let is_train = run.segment < run.bytes;
+        let sent = match is_train && self.trains.get() {
+            true => self.send_train(run),
+            false => self.send_each(run),
+        };
+        let lost = match sent {
+            Ok(lost) => lost,
             Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
                 self.refused(&error);
                 self.end(Outcome::MemberFailed);
                 return Err(Refused);
             }
-            // The way out takes no trains.
-            Err(_) if train.segment < train.bytes.len() => {
-                let one = |bytes| Train { bytes, segment: usize::MAX, ..*train };
-                let lost = |bytes| self.send_train(&one(bytes)).is_err();
-                train.bytes.chunks(train.segment.max(1)).filter(|bytes| lost(*bytes)).count() as u64
-            }
             Err(error) => {
                 tracing::debug!(member = %self.member.address, %error, "a datagram cannot be sent");
-                1
+                run.datagrams()
             }
         };
         self.last.set(now);
-        self.to_server.add(train);
-        self.member.counters.bytes_to_server.add(train.bytes.len() as u64);
+        self.to_server.add(run.bytes, run.datagrams());
+        self.member.counters.bytes_to_server.add(run.bytes as u64);
         Ok(lost)
     }
 
-    fn send_train(&self, train: &Train<'_>) -> io::Result<()> {
-        let socket = self.socket.as_fd();
-        match train.segment < train.bytes.len() {
-            true => datagrams::send_train(socket, train.bytes, train.segment),
-            false => stream::send(socket, train.bytes).map(drop),
+    fn send_train(&self, run: &Run<'_>) -> io::Result<u64> {
+        match datagrams::send_train(self.socket.as_fd(), run.pieces(), run.segment) {
+            Ok(()) => Ok(0),
+            Err(error) if datagrams::takes_no_train(&error) => {
+                self.trains.set(false);
+                self.send_each(run)
+            }
+            Err(error) => Err(error),
         }
+    }
+
+    /// Sends one after another. Gives how many were lost; an error is that of the first.
+    fn send_each(&self, run: &Run<'_>) -> io::Result<u64> {
+        let mut lost = 0;
+        for (at, bytes) in run.each().enumerate() {
+            match stream::send(self.socket.as_fd(), bytes) {
+                Err(error) if at == 0 => return Err(error),
+                sent => lost += u64::from(sent.is_err()),
+            }
+        }
+        Ok(lost)
     }
 
     /// ICMP says that nobody is there (udp(7)).
@@ -197,33 +213,38 @@ impl Session {
         listener: Rc<UdpListener>,
         batch: Rc<RefCell<Batch>>,
         most: Option<u64>,
+        active: Active,
     ) {
-        let active = self.member.state.begin();
         let why = loop {
             let ready = tokio::select! {
                 biased;
                 () = self.ends.notified() => break self.why.get().unwrap_or(Outcome::ClientGone),
                 ready = self.socket.ready(ANSWERED) => ready,
             };
-            let mut batch = batch.borrow_mut();
-            let received = ready.and_then(|ready| self.receive(ready, &mut batch));
-            match received {
-                Ok(0) => {}
-                Ok(_) => {
-                    self.last.set(clock::monotonic_ms());
-                    for train in batch.trains() {
-                        self.to_client.add(&train);
-                        self.member.counters.bytes_to_client.add(train.bytes.len() as u64);
-                        listener.answer(&train, &self);
-                    }
-                    if most.is_some_and(|most| self.to_client.datagrams.get() >= most) {
-                        break Outcome::Complete;
-                    }
+            let received = ready.and_then(|mut ready| {
+                if ready.ready().is_error()
+                    && let Some(error) = self.socket.get_ref().take_error()?
+                {
+                    return Err(error);
                 }
+                let received = self.receive(&listener, &mut batch.borrow_mut())?;
+                // That was all that there is: the kernel tells when there is more (epoll(7), edges), and need not be asked.
+                if received < MOST {
+                    ready.clear_ready();
+                }
+                Ok(received)
+            });
+            match received {
                 Err(error) => {
                     self.refused(&error);
                     break Outcome::MemberFailed;
                 }
+                Ok(_) if most.is_some_and(|most| self.to_client.datagrams.get() >= most) => {
+                    break Outcome::Complete;
+                }
+                // A member that sends without end leaves others their turn.
+                Ok(MOST) => tokio::task::yield_now().await,
+                Ok(_) => {}
             }
         };
         self.why.set(Some(why));
@@ -232,28 +253,20 @@ impl Session {
         self.tell(why);
     }
 
-    /// What is there; 0: nothing.
-    fn receive(&self, ready: Ready, batch: &mut Batch) -> io::Result<usize> {
-        if ready.is_error() {
-            let asked = self.socket.try_io(Interest::ERROR, || {
-                Err::<(), _>(self.socket.take_error()?.unwrap_or_else(|| io::ErrorKind::WouldBlock.into()))
-            });
-            if let Err(error) = asked
-                && error.kind() != io::ErrorKind::WouldBlock
-            {
-                return Err(error);
-            }
+    /// Receives answers once, and has them sent. Gives how many came.
+    fn receive(&self, listener: &UdpListener, batch: &mut Batch) -> io::Result<usize> {
+        let received = match batch.receive(self.socket.as_fd()) {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(0),
+            received => received?,
+        };
+        self.last.set(clock::monotonic_ms());
+        for train in batch.trains() {
+            let count = datagrams_of(train.bytes.len(), train.segment);
+            self.to_client.add(train.bytes.len(), count);
+            self.member.counters.bytes_to_client.add(train.bytes.len() as u64);
+            listener.answer(&train, count, self);
         }
-        let mut received = 0;
-        let tried = self.socket.try_io(Interest::READABLE, || {
-            received = batch.receive(self.socket.as_fd())?;
-            // All that there is: the kernel tells when there is more (epoll(7), edges), and need not be asked.
-            if received < MOST { Err(io::ErrorKind::WouldBlock.into()) } else { Ok(()) }
-        });
-        match tried {
-            Err(error) if error.kind() != io::ErrorKind::WouldBlock => Err(error),
-            _ => Ok(received),
-        }
+        Ok(received)
     }
 
     /// Tells the rules that it has ended.
