@@ -12,33 +12,46 @@ pub(super) fn warnings(config: &Config) -> Vec<Remark> {
     let mut remarks = unused_pools(config);
     remarks.extend(own_listeners(config));
     remarks.extend(key_logs(config));
-    remarks.extend(second_connections(config));
+    remarks.extend(lone_ports(config));
     remarks
 }
 
-/// Protocols whose messages name the addresses of further connections, by their ports.
-const NAMING: [(u16, &str, &str); 2] = [
+/// Why one port is not enough for a protocol.
+const NAMES_ADDRESSES: &str =
+    "whose messages name addresses and ports of further connections: Shunt does not rewrite them";
+
+/// Protocols that need more than their port: port, name, why, and what to do.
+const NEED_MORE: [(u16, &str, &str, &str); 3] = [
     (
         21,
         "FTP",
+        NAMES_ADDRESSES,
         "serve it by a packet virtual on port 0 with persistence by source, as the page \"Proxies for TCP\" says, or use SFTP",
     ),
-    (554, "RTSP", "let clients ask for media in the same connection, as the page \"Proxies for TCP\" says"),
+    (
+        69,
+        "TFTP",
+        "whose servers answer from another port: Shunt takes a member's answers from the member's port alone",
+        "serve it by a packet virtual on port 0 in mode `l2dsr` or `l3dsr` with persistence by source, as the page \"Proxies for TCP\" says",
+    ),
+    (
+        554,
+        "RTSP",
+        NAMES_ADDRESSES,
+        "let clients ask for media in the same connection, as the page \"Proxies for TCP\" says",
+    ),
 ];
 
 /// Virtuals for one port of a protocol that needs more.
-fn second_connections(config: &Config) -> Vec<Remark> {
+fn lone_ports(config: &Config) -> Vec<Remark> {
     let proxies =
         config.virtuals.iter().flat_map(|it| it.listen.iter().map(move |listen| (&it.name, *listen)));
     let packets = config.packet_virtuals.iter().map(|it| (&it.name, it.listen));
     let remark = |(name, listen): (&String, SocketAddr)| {
-        let (port, protocol, help) = NAMING.iter().find(|(port, ..)| *port == listen.port())?;
+        let (port, protocol, why, help) = NEED_MORE.iter().find(|(port, ..)| *port == listen.port())?;
         Some(Remark {
             key: ["virtual", name, "listen"].map(str::to_owned).to_vec(),
-            message: format!(
-                "port {port} is {protocol}'s, whose messages name addresses and ports of further connections: Shunt does not \
-                 rewrite them"
-            ),
+            message: format!("port {port} is {protocol}'s, {why}"),
             help: Some((*help).to_owned()),
         })
     };
