@@ -81,6 +81,11 @@ pub struct PoolStatus {
     pub name: String,
     pub balance: String,
     pub usable: usize,
+    /// Requests and connections in flight that count for its `max-connections`; 0 without limits.
+    pub active: u32,
+    /// `null`: any number at once.
+    pub max_connections: Option<u32>,
+    pub queue: QueueStatus,
     /// Members by their priority, the highest first.
     pub groups: Vec<GroupStatus>,
     pub members: Vec<MemberStatus>,
@@ -118,6 +123,22 @@ pub struct PersistenceStatus {
     pub counts: BindingCounts,
 }
 
+/// Requests that waited for a member of a pool (`on-empty = { queue = … }`).
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", default)]
+pub struct QueueStatus {
+    /// They wait now.
+    pub waiting: u32,
+    /// They waited and got a member.
+    pub served: u64,
+    /// How long those waited together, in milliseconds.
+    pub waited_ms: u64,
+    /// They got 503, because as many waited as may.
+    pub full: u64,
+    /// They got 503 after they had waited.
+    pub timed_out: u64,
+}
+
 /// The members of a pool that have one priority.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", default)]
@@ -147,6 +168,10 @@ pub struct MemberStatus {
     pub admin: String,
     /// Requests and flows in flight.
     pub active: u32,
+    /// `null`: any number at once.
+    pub max_connections: Option<u32>,
+    /// Requests at it failed: it gets none for a while.
+    pub ejected: bool,
     /// Flows of packet virtuals among them; `null`: no packet worker knows the member.
     pub flows: Option<u64>,
     /// The name that it is written with; `null`: its address.

@@ -11,6 +11,7 @@ use std::time::Duration;
 use shunt_engine::balance::groups::{self, Priority};
 use shunt_engine::balance::{Balance, SlowStart};
 use shunt_engine::datapath::{self, ModeName, Translation, Transport};
+use shunt_engine::ejection;
 use shunt_engine::network::Prefix;
 use shunt_rules::trust::{Pattern, Source};
 use shunt_rules::{Budget, Grants, Isolation, OnFault};
@@ -416,6 +417,10 @@ pub struct Pool {
     pub groups: groups::Policy,
     /// What connections of proxies to members come from.
     pub source: ConnectFrom,
+    /// Requests and connections at once, over all workers; `None`: any number.
+    pub max_connections: Option<u32>,
+    pub on_empty: OnEmpty,
+    pub ejection: Option<Ejection>,
     /// Addresses are unique within the pool: those of the file, in its order, then those that names stand for, once they
     /// are known.
     pub members: Vec<Member>,
@@ -442,6 +447,26 @@ impl ConnectFrom {
         let ConnectFrom::Addresses(addresses) = self else { return None };
         addresses.iter().copied().find(|it| it.is_ipv4() == member.is_ipv4())
     }
+}
+
+/// `ejection = { failures = 5, slow = "2s", … }`: members at which requests fail are out for a while.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ejection {
+    pub policy: ejection::Policy,
+    /// An answer that begins later is a failure.
+    pub slow: Option<Duration>,
+}
+
+/// `on-empty = { pool = "sorry" } | { queue = 100, timeout = "10s" }`: where no member can be chosen.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum OnEmpty {
+    /// Clients get 503.
+    #[default]
+    Answer,
+    /// To this pool.
+    Pool(String),
+    /// Requests wait, at most so many at once and so long.
+    Queue { most: u32, timeout: Duration },
 }
 
 /// `protocol = "http/1.1" | "h2" | "auto"`
@@ -471,6 +496,8 @@ pub struct Member {
     pub weight: u32,
     /// Members of one priority are a group; the highest comes first. Default 0.
     pub priority: Priority,
+    /// Requests and connections at once, over all workers; `None`: any number.
+    pub max_connections: Option<u32>,
     /// What it is called in TLS; there with `tls` of the pool only.
     pub server_name: Option<String>,
     /// The name that stands for its address; `None`: the file has the address.

@@ -239,6 +239,7 @@ mod tests {
             address: "0.0.0.0:0".parse().unwrap(),
             weight: 7,
             priority: 0,
+            max_connections: None,
             server_name: None,
             name: Some(name.clone()),
         };

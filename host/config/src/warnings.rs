@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::net::SocketAddr;
 
 use super::Remark;
-use super::model::{Config, RuleUse, Virtual};
+use super::model::{Config, OnEmpty, RuleUse, Virtual};
 use shunt_rules::OnFault;
 
 /// Everything that is suspicious in a configuration, each at its key.
@@ -79,6 +79,11 @@ fn unused_pools(config: &Config) -> Vec<Remark> {
     for virtual_ in &config.packet_virtuals {
         used.extend([&virtual_.pool, &virtual_.snat_pool].into_iter().flatten().map(String::as_str));
         rules.extend(&virtual_.rules);
+    }
+    for pool in &config.pools {
+        if let OnEmpty::Pool(other) = &pool.on_empty {
+            used.insert(other);
+        }
     }
     for rule in rules {
         used.extend(rule.slots.iter().map(|(_, pool)| pool.as_str()));

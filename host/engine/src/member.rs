@@ -8,10 +8,12 @@ pub use tunnel::{Trouble, Troubles, TunnelPath};
 
 use std::fmt;
 use std::str::FromStr;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, AtomicU32, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, Ordering::Relaxed, Ordering::SeqCst};
+use std::sync::{Arc, Mutex};
 
 use crate::balance::groups::Priority;
+use crate::ejection::Ejection;
+use crate::queue::Queue;
 
 /// One member of one pool, shared by the workers and the control thread. It outlives reloads: a
 /// member that stays in the configuration keeps its state.
@@ -45,6 +47,13 @@ impl MemberState {
         Arc::default()
     }
 
+    /// A member of a pool, likewise.
+    #[must_use]
+    pub fn of(pool: &Arc<PoolState>) -> Arc<Self> {
+        let standing = Standing { pool: Some(Arc::clone(pool)), ..Standing::default() };
+        Arc::new(Self { standing: CacheLine(standing), ..Self::default() })
+    }
+
     /// The same member, up or down by itself: as the clients of one virtual find it. What the operator wants
     /// of it and the count of what is in flight stay one.
     #[must_use]
@@ -68,10 +77,43 @@ impl MemberState {
         let before = self.standing.side.swap(if up { UP } else { DOWN }, Relaxed);
         if up && before == DOWN {
             self.standing.came.fetch_add(1, Relaxed);
+            self.call_waiting();
         }
     }
 
-    /// How often it came up, or was enabled after it was disabled: what has another number now starts anew.
+    /// Those that wait for a member may find this one.
+    fn call_waiting(&self) {
+        if let Some(pool) = &self.whole().standing.pool {
+            pool.queue.call_all();
+        }
+    }
+
+    /// Takes in the most requests and connections at once, of the member and of its pool; 0: any number.
+    pub fn limit(&self, most: u32, most_of_pool: u32) {
+        let whole = self.whole();
+        whole.load.most.store(most, Relaxed);
+        if let Some(pool) = &whole.standing.pool {
+            pool.load.most.store(most_of_pool, Relaxed);
+        }
+        whole.standing.is_limited.store(most > 0 || most_of_pool > 0, Relaxed);
+        self.call_waiting();
+    }
+
+    /// Whether it or its pool has a limit.
+    #[must_use]
+    pub fn is_limited(&self) -> bool {
+        self.whole().standing.is_limited.load(Relaxed)
+    }
+
+    /// Whether neither it nor its pool is at its limit.
+    #[must_use]
+    pub fn has_room(&self) -> bool {
+        let whole = self.whole();
+        !whole.standing.is_limited.load(Relaxed)
+            || whole.load.has_room() && whole.standing.pool.as_ref().is_none_or(|pool| pool.load.has_room())
+    }
+
+    /// How often it came up or back, or was enabled after it was disabled: what has another number now starts anew.
     #[must_use]
     pub fn came(&self) -> u32 {
         let own = self.standing.came.load(Relaxed);
@@ -128,6 +170,7 @@ impl MemberState {
         if admin == Admin::Enabled && before == Admin::Disabled as u8 {
             standing.came.fetch_add(1, Relaxed);
         }
+        self.call_waiting();
     }
 
     /// What it wants of itself, as its agent says.
@@ -137,7 +180,9 @@ impl MemberState {
     }
 
     pub fn set_agent(&self, agent: Admin) {
-        self.whole().standing.agent.store(agent as u8, Relaxed);
+        if self.whole().standing.agent.swap(agent as u8, Relaxed) != agent as u8 {
+            self.call_waiting();
+        }
     }
 
     /// What the operator and its agent leave of it together.
@@ -164,13 +209,13 @@ impl MemberState {
     /// May it be chosen for a client that is not bound to it?
     #[must_use]
     pub fn usable_for_new(&self) -> bool {
-        self.is_up() && self.limits() == Admin::Enabled
+        self.is_up() && self.limits() == Admin::Enabled && !self.ejection().is_ejected() && self.has_room()
     }
 
     /// May a client that is bound to it continue? Also while it drains.
     #[must_use]
     pub fn usable_for_persistent(&self) -> bool {
-        self.is_up() && self.limits() != Admin::Disabled
+        self.is_up() && self.limits() != Admin::Disabled && !self.ejection().is_ejected() && self.has_room()
     }
 
     /// Its priority: the operator's, else as configured.
@@ -204,6 +249,22 @@ impl MemberState {
         changes
     }
 
+    /// Passive health.
+    #[must_use]
+    pub fn ejection(&self) -> &Ejection {
+        &self.whole().standing.ejection
+    }
+
+    /// Takes its ejection back where its time is over; gives whether it did.
+    pub fn end_ejection(&self, now: u64) -> bool {
+        let ends = self.ejection().is_over(now);
+        if ends {
+            self.whole().standing.came.fetch_add(1, Relaxed);
+            self.call_waiting();
+        }
+        ends
+    }
+
     /// The way into the tunnel to it, in modes that have one.
     #[must_use]
     pub fn tunnel(&self) -> &TunnelPath {
@@ -213,8 +274,34 @@ impl MemberState {
     /// Counts a request or connection as in flight until the guard is dropped.
     #[must_use]
     pub fn begin(self: &Arc<Self>) -> Active {
-        self.whole().load.active.fetch_add(1, Relaxed);
-        Active(Arc::clone(self))
+        let whole = self.whole();
+        whole.load.active.fetch_add(1, Relaxed);
+        let in_pool = whole.standing.pool.as_ref().filter(|_| self.is_limited());
+        if let Some(pool) = in_pool {
+            pool.load.active.fetch_add(1, Relaxed);
+        }
+        Active { member: Arc::clone(self), in_pool: in_pool.is_some() }
+    }
+
+    /// As [`begin`](Self::begin), unless it or its pool is at its limit: over all workers there are never more.
+    #[must_use]
+    pub fn try_begin(self: &Arc<Self>) -> Option<Active> {
+        let whole = self.whole();
+        if !self.is_limited() {
+            return Some(self.begin());
+        }
+        let pool = whole.standing.pool.as_ref();
+        if pool.is_some_and(|pool| !pool.load.take()) {
+            return None;
+        }
+        if !whole.load.take() {
+            if let Some(pool) = pool {
+                pool.load.active.fetch_sub(1, SeqCst);
+                pool.queue.call_next();
+            }
+            return None;
+        }
+        Some(Active { member: Arc::clone(self), in_pool: pool.is_some() })
     }
 
     /// Requests and connections in flight, over all workers.
@@ -226,18 +313,49 @@ impl MemberState {
 
 /// A request or connection in flight; it is counted until this is dropped.
 #[derive(Debug)]
-pub struct Active(Arc<MemberState>);
+pub struct Active {
+    member: Arc<MemberState>,
+    /// It is counted for the pool too.
+    in_pool: bool,
+}
 
 impl Active {
     #[must_use]
     pub fn member(&self) -> &Arc<MemberState> {
-        &self.0
+        &self.member
     }
 }
 
 impl Drop for Active {
     fn drop(&mut self) {
-        self.0.whole().load.active.fetch_sub(1, Relaxed);
+        let whole = self.member.whole();
+        whole.load.active.fetch_sub(1, SeqCst);
+        if let Some(pool) = &whole.standing.pool {
+            if self.in_pool {
+                pool.load.active.fetch_sub(1, SeqCst);
+            }
+            if self.in_pool || whole.standing.is_limited.load(Relaxed) {
+                pool.queue.call_next();
+            }
+        }
+    }
+}
+
+/// What the members of a pool have in common while it runs. It outlives reloads.
+#[derive(Debug, Default)]
+pub struct PoolState {
+    load: CacheLine<Load>,
+    /// Those that wait for a member.
+    pub queue: Arc<Queue>,
+    /// Held by who ejects a member: the share of those that may be out is counted by one at a time.
+    pub ejecting: Mutex<()>,
+}
+
+impl PoolState {
+    /// Requests and connections in flight that count for the limit of the pool.
+    #[must_use]
+    pub fn active(&self) -> u32 {
+        self.load.active.load(Relaxed)
     }
 }
 
@@ -297,6 +415,10 @@ struct Standing {
     priority: AtomicU32,
     came: AtomicU32,
     probe_time: AtomicU32,
+    /// It or its pool has a limit.
+    is_limited: AtomicBool,
+    ejection: Ejection,
+    pool: Option<Arc<PoolState>>,
     /// Set in a [view](MemberState::view): who has the operator's will and the load.
     whole: Option<Arc<MemberState>>,
     tunnel: TunnelPath,
@@ -306,6 +428,22 @@ struct Standing {
 struct Load {
     active: AtomicU32,
     response_time: ResponseTime,
+    /// 0: any number.
+    most: AtomicU32,
+}
+
+impl Load {
+    fn has_room(&self) -> bool {
+        let most = self.most.load(Relaxed);
+        most == 0 || self.active.load(SeqCst) < most
+    }
+
+    /// One more, if there is room.
+    fn take(&self) -> bool {
+        let most = self.most.load(Relaxed);
+        let room = |active: u32| (most == 0 || active < most).then(|| active.saturating_add(1));
+        self.active.fetch_update(SeqCst, SeqCst, room).is_ok()
+    }
 }
 
 /// 128 bytes: x86 fetches lines of 64 in pairs, and newer Arm cores have lines of 128.
@@ -369,6 +507,41 @@ mod tests {
             thread.join().unwrap();
         }
         assert_eq!(member.active(), 0);
+    }
+
+    #[test]
+    fn limits_are_kept_over_threads() {
+        let pool = Arc::<PoolState>::default();
+        let members = [MemberState::of(&pool), MemberState::of(&pool)];
+        members.iter().for_each(|it| it.limit(3, 4));
+        let (threads, most) = (4, AtomicU32::new(0));
+        std::thread::scope(|scope| {
+            for thread in 0..threads {
+                let (members, most, pool) = (&members, &most, &pool);
+                scope.spawn(move || {
+                    for turn in 0..2_000 {
+                        let taken: Vec<_> =
+                            (0..3).filter_map(|at| members[(thread + turn + at) % 2].try_begin()).collect();
+                        most.fetch_max(members.iter().map(|it| it.active()).max().unwrap_or(0), Relaxed);
+                        assert!(members.iter().all(|it| it.active() <= 3) && pool.active() <= 4);
+                        drop(taken);
+                    }
+                });
+            }
+        });
+        assert_eq!(members.each_ref().map(|it| it.active()), [0; 2]);
+        assert_eq!((pool.active(), most.into_inner() > 0), (0, true));
+        let held = [members[0].try_begin(), members[0].try_begin(), members[0].view().try_begin()];
+        assert!(held.iter().all(Option::is_some) && !members[0].has_room());
+        assert!(!members[0].usable_for_new() && !members[0].usable_for_persistent());
+        assert!(members[0].try_begin().is_none() && members[1].has_room());
+        let last = members[1].try_begin();
+        assert!(last.is_some() && !members[1].has_room(), "the pool is full");
+        // A limit that goes lets all in.
+        members.iter().for_each(|it| it.limit(0, 0));
+        assert!(members[0].try_begin().is_some());
+        drop((held, last));
+        assert_eq!((members[0].active(), pool.active()), (0, 0));
     }
 
     #[test]

@@ -4,6 +4,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use shunt_config::model::WhenDown;
+use shunt_engine::member::Active;
 use tokio::time::{Instant, sleep};
 
 use crate::member::MemberView;
@@ -18,7 +19,8 @@ pub(crate) const WAITED: usize = 2;
 
 /// What is next for a request or a connection.
 pub(crate) enum Next {
-    Member(Rc<MemberView>),
+    /// With the place that it takes there, where connections are limited.
+    Member(Rc<MemberView>, Option<Active>),
     /// The member that its client is bound to does not serve, and the client has no other.
     Away,
     /// There is none left to choose.

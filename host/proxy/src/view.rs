@@ -7,10 +7,11 @@ use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::{Arc, Weak};
 
-use shunt_config::model::{Persistence, ProxyVersion, WhenDown};
+use shunt_config::model::{OnEmpty, Persistence, ProxyVersion, WhenDown};
 use shunt_engine::balance::choose::{self, Ask, Chosen, NotChosen};
 use shunt_engine::balance::groups::{Priority, Ranked};
 use shunt_engine::balance::{Candidate, Members, Selector, Time};
+use shunt_engine::member::Active;
 use shunt_engine::persistence::{MemberTag, TagKeys};
 use shunt_rules::{Attachment, Hook, HookSet};
 use shunt_wire::Endpoint;
@@ -30,6 +31,8 @@ pub(crate) struct PoolView {
     asks_the_time: bool,
     pub(crate) members: Vec<Rc<MemberView>>,
     places: HashMap<SocketAddr, usize>,
+    /// Where requests go that find no member here.
+    on_empty: RefCell<Option<Rc<PoolView>>>,
     /// What cookies call the members, by the keys of virtuals; made when it is asked for.
     tags: RefCell<Vec<(Weak<TagKeys>, Rc<Tags>)>>,
 }
@@ -67,7 +70,9 @@ impl VirtualView {
 
     /// Whether members may be told of a client's TLS by the PROXY protocol.
     pub(crate) fn tells_of_tls(&self) -> bool {
-        self.pools().any(|pool| pool.pool.settings.proxy_protocol == Some(ProxyVersion::V2))
+        let tells = |pool: &Rc<PoolView>| pool.pool.settings.proxy_protocol == Some(ProxyVersion::V2);
+        self.pools()
+            .any(|pool| std::iter::successors(Some(Rc::clone(pool)), |it| it.on_empty()).any(|it| tells(&it)))
     }
 }
 
@@ -95,6 +100,13 @@ impl Views {
             let name = &pool.settings.name;
             let view = PoolView::next(before.remove(name), pool, self.worker);
             self.pools.insert(name.clone(), view);
+        }
+        for view in self.pools.values() {
+            let next = match &view.pool.settings.on_empty {
+                OnEmpty::Pool(name) => self.pools.get(name).cloned(),
+                OnEmpty::Answer | OnEmpty::Queue { .. } => None,
+            };
+            view.on_empty.replace(next);
         }
         for gone in before.values() {
             gone.members.iter().for_each(|member| member.close_idle());
@@ -220,19 +232,35 @@ impl PoolView {
             time,
             asks_the_time: selector.asks_the_time(),
             selector: RefCell::new(selector),
+            on_empty: RefCell::default(),
             members,
         })
     }
 
-    /// The member that a request goes to which has `tried` some.
+    /// The member that a request goes to which has `tried` some; where connections are limited, with the request's
+    /// place there.
     pub(crate) fn choose(
         &self,
         tried: &[SocketAddr],
         ask: &Ask<'_>,
-    ) -> Result<(Chosen, &Rc<MemberView>), NotChosen> {
+    ) -> Result<(Chosen, &Rc<MemberView>, Option<Active>), NotChosen> {
         let untried = Untried { now: ask.ends.now, ..self.untried(tried) };
-        let chosen = choose::choose(ask, &untried, &mut self.selector.borrow_mut())?;
-        Ok((chosen, self.members.get(chosen.place).ok_or(NotChosen::NoMember)?))
+        loop {
+            let chosen = choose::choose(ask, &untried, &mut self.selector.borrow_mut())?;
+            let member = self.members.get(chosen.place).ok_or(NotChosen::NoMember)?;
+            if !member.state.is_limited() {
+                return Ok((chosen, member, None));
+            }
+            // Where another worker was quicker, the member is at its limit by now.
+            if let Some(active) = member.state.try_begin() {
+                return Ok((chosen, member, Some(active)));
+            }
+        }
+    }
+
+    /// The pool for requests that find no member here.
+    pub(crate) fn on_empty(&self) -> Option<Rc<PoolView>> {
+        self.on_empty.borrow().clone()
     }
 
     /// Its priority groups, where it has more than one.

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use shunt_engine::balance::groups::Groups;
-use shunt_engine::member::MemberState;
+use shunt_engine::member::{MemberState, PoolState};
 use shunt_engine::persistence::PersistenceTable;
 use shunt_rules::RuleStats;
 
@@ -26,6 +26,7 @@ pub struct Registry {
     virtuals: HashMap<String, Arc<Sharded<VirtualCounters>>>,
     bindings: HashMap<String, Arc<PersistenceTable<SocketAddr>>>,
     groups: HashMap<String, Arc<Groups>>,
+    pools: HashMap<String, Arc<PoolState>>,
     members: HashMap<(String, SocketAddr), LiveMember>,
     /// Views of members: by virtual, pool and address.
     on_path: HashMap<(String, String, SocketAddr), Arc<MemberState>>,
@@ -43,6 +44,7 @@ impl Registry {
             virtuals: HashMap::new(),
             bindings: HashMap::new(),
             groups: HashMap::new(),
+            pools: HashMap::new(),
             members: HashMap::new(),
             on_path: HashMap::new(),
             groups_on_path: HashMap::new(),
@@ -77,11 +79,13 @@ impl Registry {
         let (name, workers) = (&settings.name, self.workers);
         let new_table = || Arc::new(PersistenceTable::new(MOST_BINDINGS, self.hash_key));
         let bindings = Arc::clone(self.bindings.entry(name.clone()).or_insert_with(new_table));
+        let pool_state = Arc::clone(self.pools.entry(name.clone()).or_default());
         let members = settings.members.iter().map(|member| {
             let key = (name.clone(), member.address);
             let new_member = || {
-                let state = MemberState::new();
+                let state = MemberState::of(&pool_state);
                 state.configure_priority(member.priority);
+                limit(settings, member, &state);
                 (state, Sharded::new(workers))
             };
             let (state, counters) = self.members.entry(key).or_insert_with(new_member);
@@ -94,7 +98,7 @@ impl Registry {
             Arc::new(groups)
         };
         let groups = Arc::clone(self.groups.entry(name.clone()).or_insert_with(new_groups));
-        Pool { members, settings: settings.clone(), tls: None, bindings, groups }
+        Pool { members, settings: settings.clone(), tls: None, bindings, groups, state: pool_state }
     }
 
     /// The pools that a virtual probes on the service path.
@@ -129,7 +133,9 @@ impl Registry {
     pub fn retain(&mut self, snapshot: &Snapshot) {
         for pool in &snapshot.pools {
             configure_priorities(snapshot, pool);
+            pool.members.iter().for_each(|it| limit(&pool.settings, &it.settings, &it.state));
         }
+        self.pools.retain(|name, _| snapshot.pool(name).is_some());
         self.virtuals.retain(|name, _| snapshot.virtual_named(name).is_some());
         self.bindings.retain(|name, bindings| {
             let pool = snapshot.pool(name);
@@ -163,6 +169,10 @@ impl Registry {
             })
         });
     }
+}
+
+fn limit(pool: &model::Pool, member: &model::Member, state: &MemberState) {
+    state.limit(member.max_connections.unwrap_or(0), pool.max_connections.unwrap_or(0));
 }
 
 /// Has the groups of a pool follow the configured priorities.

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use shunt_engine::balance::groups::Groups;
-use shunt_engine::member::MemberState;
+use shunt_engine::member::{MemberState, PoolState};
 use shunt_engine::persistence::{PersistenceTable, TagKeys};
 use shunt_rules::Attachment;
 
@@ -77,6 +77,7 @@ pub struct Pool {
     pub bindings: Arc<PersistenceTable<SocketAddr>>,
     /// Which priority groups are in use, for all workers.
     pub groups: Arc<Groups>,
+    pub state: Arc<PoolState>,
 }
 
 pub struct Member {

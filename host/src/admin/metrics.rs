@@ -76,6 +76,7 @@ fn families(status: &Status) -> Vec<Family> {
         of_process(status),
         counted("virtual", virtuals),
         of_certificates(status),
+        of_pools(status),
         of_members(status),
         counted("member", members),
         of_names(status),
@@ -199,6 +200,11 @@ fn of_members(status: &Status) -> Vec<Family> {
             "1 unless an operator drains or disables it",
             each(|it| (it.admin == "enabled").into()),
         ),
+        gauge(
+            "member_ejected",
+            "1 while requests at it failed and it gets none",
+            each(|it| it.ejected.into()),
+        ),
         gauge("member_active", "Requests in flight", each(|it| it.active.into())),
     ]
 }
@@ -221,6 +227,32 @@ fn of_names(status: &Status) -> Vec<Family> {
             "name_lookups_failed",
             "Look-ups that lacked an answer, or found no address",
             each(|it| it.lookups_failed),
+        ),
+    ]
+}
+
+fn of_pools(status: &Status) -> Vec<Family> {
+    let each = |value: fn(&PoolStatus) -> u64| {
+        status.pools.iter().map(|pool| (label("pool", &pool.name), value(pool))).collect()
+    };
+    vec![
+        gauge("pool_usable", "Members that new clients can go to", each(|it| it.usable as u64)),
+        gauge("pool_queue_waiting", "Requests that wait for a member", each(|it| it.queue.waiting.into())),
+        counter("pool_queue_served", "Requests that waited and got a member", each(|it| it.queue.served)),
+        counter(
+            "pool_queue_wait_milliseconds",
+            "How long those waited together that got a member",
+            each(|it| it.queue.waited_ms),
+        ),
+        counter(
+            "pool_queue_full",
+            "Requests that got 503, because as many waited as may",
+            each(|it| it.queue.full),
+        ),
+        counter(
+            "pool_queue_timed_out",
+            "Requests that got 503 after they had waited",
+            each(|it| it.queue.timed_out),
         ),
     ]
 }

@@ -15,7 +15,7 @@ use shunt_api::packets::{
 use shunt_api::rules::{HookStatus, RuleStatus, RuleVersion, Signer, Times};
 use shunt_api::status::{
     CertificateStatus, Difference, GroupStatus, MemberStatus, NameStatus, OnPathStatus, PersistenceStatus,
-    PoolStatus, RevocationStatus, Status, VirtualStatus,
+    PoolStatus, QueueStatus, RevocationStatus, Status, VirtualStatus,
 };
 
 pub(crate) fn status() -> Status {
@@ -79,6 +79,9 @@ pub(crate) fn status() -> Status {
             name: "web".to_owned(),
             balance: "least-connections".to_owned(),
             usable: 1,
+            active: 4,
+            max_connections: Some(100),
+            queue: QueueStatus { waiting: 2, served: 30, waited_ms: 1_500, full: 1, timed_out: 3 },
             groups: vec![GroupStatus { priority: 0, members: 2, usable: 1, in_use: true }],
             members: vec![
                 member("10.0.0.1:80", "up", "status 200"),
@@ -280,6 +283,8 @@ fn member(address: &str, health: &str, reason: &str) -> MemberStatus {
         }],
         admin: "enabled".to_owned(),
         active: 3,
+        max_connections: Some(50),
+        ejected: false,
         flows: Some(1),
         counts: MemberCounts {
             requests: 617,

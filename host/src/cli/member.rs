@@ -136,13 +136,14 @@ pub(super) fn table(pools: &[PoolStatus]) -> Table {
     for (pool, member) in pools.iter().flat_map(|pool| pool.members.iter().map(move |member| (pool, member)))
     {
         let admin = if member.admin == "enabled" { Tone::Plain } else { Tone::Faint };
-        let health = if member.health == "up" { Tone::Good } else { Tone::Bad };
+        let shown = if member.ejected { "ejected" } else { &member.health };
+        let health = if shown == "up" { Tone::Good } else { Tone::Bad };
         table.row([
             (&pool.name).into(),
             (&member.address).into(),
             member.weight.into(),
             Cell::from(&member.admin).tone(admin),
-            Cell::from(&member.health).tone(health),
+            Cell::from(shown).tone(health),
             member.active.into(),
             member.counts.requests.into(),
             (member.counts.connects_failed + member.counts.failures).into(),

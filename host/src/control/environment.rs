@@ -96,6 +96,7 @@ fn member(member: &Member) -> MemberState {
     let status = match (member.state.admin(), member.state.is_up()) {
         (Admin::Disabled, _) => MemberStatus::Disabled,
         (_, false) => MemberStatus::Down,
+        _ if member.state.ejection().is_ejected() => MemberStatus::Down,
         (Admin::Draining, true) => MemberStatus::Draining,
         (Admin::Enabled, true) => MemberStatus::Up,
     };

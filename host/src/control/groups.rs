@@ -1,4 +1,5 @@
-//! Priority groups of pools: the operator's priorities, and what becomes of groups without any traffic.
+//! Priority groups of pools: the operator's priorities, and what becomes of groups and of ejected members by time
+//! alone.
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -80,13 +81,22 @@ impl Control {
     }
 }
 
-/// Looks at the groups of pools each second, so that the time of a fail-back passes without traffic too, and logs which
-/// came in use. For ever.
+/// Takes members back whose ejection is over, and looks at the groups of pools, each second: the time of a fail-back passes
+/// without traffic too. Logs which groups came in use. For ever.
 pub async fn follow_groups(control: &Mutex<Control>) {
     let mut told: HashMap<String, InUse> = HashMap::new();
     loop {
         sleep(EVERY).await;
         let snapshot = control.lock().await.snapshot.load_full();
+        let now = clock::monotonic_ms();
+        for (pool, member) in
+            snapshot.pools.iter().flat_map(|pool| pool.members.iter().map(move |it| (pool, it)))
+        {
+            if member.state.end_ejection(now) {
+                let (pool, member) = (&pool.settings.name, member.settings.address);
+                tracing::info!(event = "member-back", pool, %member, "the member's ejection is over");
+            }
+        }
         told.retain(|name, _| snapshot.pool(name).is_some());
         for pool in snapshot.pools.iter().filter(|it| it.groups.are_ranked()) {
             let Some(now) = ranked(pool, &pool.groups, false).settle(&Plain(pool)) else { continue };

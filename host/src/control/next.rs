@@ -189,6 +189,7 @@ pub(super) fn with_tls(before: &Snapshot, renewed: &Renewed) -> Snapshot {
             members: members.collect(),
             bindings: Arc::clone(&pool.bindings),
             groups: Arc::clone(&pool.groups),
+            state: Arc::clone(&pool.state),
         })
     });
     Snapshot {

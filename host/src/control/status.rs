@@ -2,16 +2,18 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::sync::atomic::Ordering::Relaxed;
 
 use shunt_api::counts::{MemberCounts, VirtualCounts};
 use shunt_api::packets::PacketStatus;
 use shunt_api::rules::{HookStatus, RuleStatus, RuleVersion, Signer, Times};
 use shunt_api::status::{
-    CertificateStatus, GroupStatus, MemberStatus, OnPathStatus, PersistenceStatus, PoolStatus,
+    CertificateStatus, GroupStatus, MemberStatus, OnPathStatus, PersistenceStatus, PoolStatus, QueueStatus,
     RevocationStatus, Status, VirtualStatus,
 };
 
 use crate::control::Control;
+use shunt_engine::queue::Queue;
 use shunt_rules::stats::{HookReading, bucket_bound};
 use shunt_rules::{FaultKind, Hook};
 
@@ -77,6 +79,9 @@ impl Control {
             name: pool.settings.name.clone(),
             balance: pool.settings.balance.as_str().to_owned(),
             usable: pool.members.iter().filter(|it| it.state.usable_for_new()).count(),
+            active: pool.state.active(),
+            max_connections: pool.settings.max_connections,
+            queue: queue_status(&pool.state.queue),
             groups: group_statuses(pool),
             members: pool.members.iter().map(|it| self.member_status(pool, it, packets)).collect(),
             names: pool.settings.names.iter().map(|it| self.names.status(&it.name)).collect(),
@@ -113,9 +118,22 @@ impl Control {
                 .collect(),
             admin: member.state.admin().as_str().to_owned(),
             active: member.state.active(),
+            max_connections: member.settings.max_connections,
+            ejected: member.state.ejection().is_ejected(),
             flows: counted.map(|it| it.traffic.active),
             counts: MemberCounts::sum(member.counters.shards(), Count::get),
         }
+    }
+}
+
+fn queue_status(queue: &Queue) -> QueueStatus {
+    let counts = &queue.counts;
+    QueueStatus {
+        waiting: queue.waiting(),
+        served: counts.served.load(Relaxed),
+        waited_ms: counts.waited_ms.load(Relaxed),
+        full: counts.full.load(Relaxed),
+        timed_out: counts.timed_out.load(Relaxed),
     }
 }
 

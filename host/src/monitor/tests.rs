@@ -246,7 +246,14 @@ async fn a_long_body_is_not_read_to_its_end() {
 }
 
 fn snapshot(members: &[(SocketAddr, &Arc<MemberState>)], monitors: Vec<Monitor>) -> Snapshot {
-    let settings = |address| model::Member { address, weight: 1, priority: 0, server_name: None, name: None };
+    let settings = |address| model::Member {
+        address,
+        weight: 1,
+        priority: 0,
+        max_connections: None,
+        server_name: None,
+        name: None,
+    };
     let pool = Pool {
         settings: model::Pool {
             name: "web".to_owned(),
@@ -262,6 +269,9 @@ fn snapshot(members: &[(SocketAddr, &Arc<MemberState>)], monitors: Vec<Monitor>)
             proxy_protocol: None,
             groups: Policy::default(),
             source: model::ConnectFrom::default(),
+            max_connections: None,
+            on_empty: model::OnEmpty::Answer,
+            ejection: None,
             members: members.iter().map(|(address, _)| settings(*address)).collect(),
             names: Vec::new(),
         },
@@ -276,6 +286,7 @@ fn snapshot(members: &[(SocketAddr, &Arc<MemberState>)], monitors: Vec<Monitor>)
             .collect(),
         bindings: Arc::new(shunt_engine::persistence::PersistenceTable::new(16, [1, 2])),
         groups: Arc::default(),
+        state: Arc::default(),
     };
     Snapshot { epoch: 1, pools: vec![Arc::new(pool)], ..Snapshot::empty() }
 }

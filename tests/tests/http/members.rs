@@ -1,7 +1,9 @@
 //! Which member gets a request, and what happens when it does not take it.
 
+mod ejection;
 mod groups;
 mod grpc;
+mod limits;
 mod names;
 mod real;
 

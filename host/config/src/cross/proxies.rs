@@ -2,7 +2,9 @@
 
 use std::net::SocketAddr;
 
-use super::super::model::{Config, ConnectFrom, MemberProtocol, Pool, Protocol, ProxyKind};
+use super::super::model::{
+    Config, ConnectFrom, MemberProtocol, OnEmpty, Pool, Protocol, ProxyKind, Virtual,
+};
 use super::super::report::{Cause, Refusal};
 use super::super::tls::ServerName;
 use super::super::walk::Walk;
@@ -11,6 +13,13 @@ use super::{family, path};
 
 pub(super) fn check(config: &Config, walk: &mut Walk) {
     for pool in &config.pools {
+        if pool.on_empty != OnEmpty::Answer {
+            let what = "packets neither wait nor go to another pool";
+            let help = "remove `on-empty`: members of a lower `priority` can stand in; or give the proxies a pool of their own";
+            refuse(pool, "on-empty", what, help, config, walk);
+            requests_are_seen(pool, config, walk);
+            ends(pool, config, walk);
+        }
         if pool.tls.as_ref().is_some_and(|it| it.server_name == ServerName::OfRequest) {
             members_have_names(pool, config, walk);
         }
@@ -34,6 +43,46 @@ pub(super) fn check(config: &Config, walk: &mut Walk) {
             let help = "remove `proxy-protocol`, or give the proxies a pool of their own";
             refuse(pool, "proxy-protocol", what, help, config, walk);
         }
+    }
+}
+
+/// What is relayed has no requests.
+fn requests_are_seen(pool: &Pool, config: &Config, walk: &mut Walk) {
+    let relays = |it: &&Virtual| it.pass_through || it.protocol == Protocol::Tcp;
+    let mut relaying = config.virtuals.iter().filter(relays);
+    let Some(virtual_) = relaying.find(|it| uses(it.pool.as_ref(), &it.rules, pool)) else { return };
+    let (why, by, label) = match virtual_.protocol {
+        Protocol::Tcp => ("relays bytes", "protocol", "relayed"),
+        Protocol::Http => ("passes TLS through", "tls", "passed through"),
+    };
+    let (place, key) = walk.spot(&path(&["pool", &pool.name, "on-empty"]));
+    let (first, _) = walk.spot(&path(&["virtual", &virtual_.name, by]));
+    let message = format!("virtual `{}` has no requests: it {why}", virtual_.name);
+    let refusal = Refusal::new(Cause::Conflict, message)
+        .also(first, label)
+        .help("remove `on-empty`: members of a lower `priority` can stand in; or give the virtual a pool of its own");
+    walk.refuse(&place, Some(&key), refusal);
+}
+
+/// A pool that stands in for another does not come back to it.
+fn ends(pool: &Pool, config: &Config, walk: &mut Walk) {
+    let mut way = vec![pool.name.as_str()];
+    let mut at = pool;
+    while let OnEmpty::Pool(next) = &at.on_empty {
+        way.push(next);
+        if *next == pool.name {
+            let (place, key) = walk.spot(&path(&["pool", &pool.name, "on-empty"]));
+            let refusal =
+                Refusal::new(Cause::Conflict, format!("`on-empty` leads in a circle: {}", way.join(" → ")))
+                    .help("let the last of them answer: remove its `on-empty`");
+            return walk.refuse(&place, Some(&key), refusal);
+        }
+        let Some(pool) = config.pools.iter().find(|it| it.name == *next) else { return };
+        // A circle that others make is told at those.
+        if way.len() > config.pools.len() {
+            return;
+        }
+        at = pool;
     }
 }
 

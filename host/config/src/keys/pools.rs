@@ -5,17 +5,21 @@ use std::time::Duration;
 
 use shunt_engine::balance::groups::{FailBack, Policy};
 use shunt_engine::balance::{Balance, Time};
+use shunt_engine::ejection;
 
 use super::super::containers::{list, once, one_or_list, table as in_table};
-use super::super::model::{ConnectFrom, Member, MemberProtocol, NamedMembers, Pool, ProxyVersion};
+use super::super::model::{
+    ConnectFrom, Ejection, Member, MemberProtocol, NamedMembers, OnEmpty, Pool, ProxyVersion,
+};
 use super::super::monitors::{HttpVersion, Monitor, Probe};
 use super::super::names::MemberAt;
 use super::super::report::{Cause, Refusal};
-use super::super::shape::{duration, fail_back, integer, member_at, name, one_of, server_name};
+use super::super::shape::{duration, fail_back, integer, member_at, name, one_of, pool_name, server_name};
+use super::super::units::milliseconds;
 use super::super::walk::Table;
 use super::monitors::monitor;
 use super::tls::member_tls;
-use super::{HOUR, SECOND};
+use super::{HOUR, MILLISECOND, SECOND};
 use super::{balances, sources};
 
 pub(in super::super) fn pool(table: &mut Table<'_>) -> Option<Pool> {
@@ -125,6 +129,26 @@ pub(in super::super) fn pool(table: &mut Table<'_>) -> Option<Pool> {
         sources::OfPool,
         "the address of the interface toward the member",
     );
+    let max_connections = table.optional(
+        "max-connections",
+        "How many requests and connections all members together have at once, over all workers. Idle connections that are \
+         kept do not count; over HTTP/2 each request counts.",
+        integer(1..=MOST_CONNECTIONS),
+    );
+    let on_empty = table.derived(
+        "on-empty",
+        "For proxies: what becomes of requests where no member can be chosen, because all are down, disabled or at \
+         `max-connections`.",
+        in_table(on_empty),
+        "they get 503",
+    );
+    let ejection = table.derived(
+        "ejection",
+        "For proxies: a member at which requests fail in a row gets none for a while. Failed are those without a connection, or \
+         without an answer, and those that got a status of 500 and more, but 501 and 505.",
+        in_table(ejection),
+        "only monitors take members out",
+    );
     let members = table.required("members", "The members, at least one.", list(in_table(member)));
     let mut monitors = monitors.unwrap_or_default();
     for monitor in &mut monitors {
@@ -224,6 +248,9 @@ pub(in super::super) fn pool(table: &mut Table<'_>) -> Option<Pool> {
         proxy_protocol,
         groups: Policy { min_members, fail_back },
         source,
+        max_connections,
+        on_empty: on_empty.unwrap_or_default(),
+        ejection,
         members,
         names,
     })
@@ -289,6 +316,12 @@ fn member(table: &mut Table<'_>) -> Option<(MemberAt, Member)> {
         integer(0..=u16::MAX),
         0,
     );
+    let max_connections = table.optional(
+        "max-connections",
+        "How many requests and connections it has at once, over all workers. A member that has so many does not count for its \
+         priority group, and a client that is bound to it goes to another.",
+        integer(1..=MOST_CONNECTIONS),
+    );
     let server_name = table.optional(
         "server-name",
         "With `tls`: what it is called, in the place of the name that the pool gives its members.",
@@ -307,5 +340,71 @@ fn member(table: &mut Table<'_>) -> Option<(MemberAt, Member)> {
             table.refuse(key, table.also(refusal, "address"));
         }
     }
-    Some((at, Member { address, weight, priority, server_name, name }))
+    Some((at, Member { address, weight, priority, max_connections, server_name, name }))
+}
+
+/// More than a host has ports and descriptors for.
+const MOST_CONNECTIONS: u32 = 10_000_000;
+
+fn ejection(table: &mut Table<'_>) -> Option<Ejection> {
+    let failures =
+        table.or("failures", "How many failures in a row eject a member.", integer(1..=1000u32), 5);
+    let slow = table.optional(
+        "slow",
+        "An answer that begins later than this is a failure.",
+        duration(MILLISECOND..=HOUR),
+    );
+    let time = table.or(
+        "time",
+        "How long the member is out; twice as long each time that it happens again.",
+        duration(SECOND..=HOUR),
+        10 * SECOND,
+    );
+    let most_time = table.or(
+        "most-time",
+        "The longest time. After so long in peace, the first is `time` again.",
+        duration(SECOND..=HOUR),
+        300 * SECOND,
+    );
+    let most_share = table.or(
+        "most-share",
+        "At most so many members in a hundred are out at once: where most fail, it is not the members that are broken.",
+        integer(0..=100u32),
+        50,
+    );
+    if most_time < time {
+        let refusal = Refusal::new(Cause::Conflict, "the longest time is shorter than the first")
+            .help("use a shorter `time`, or a longer `most-time`");
+        table.refuse("most-time", refusal);
+    }
+    let policy = ejection::Policy {
+        failures,
+        time: milliseconds(time),
+        most_time: milliseconds(most_time),
+        most_share,
+    };
+    Some(Ejection { policy, slow })
+}
+
+fn on_empty(table: &mut Table<'_>) -> Option<OnEmpty> {
+    let pool = table.optional("pool", "They go to this pool.", pool_name());
+    let queue = table.optional(
+        "queue",
+        "They wait for a member in the order of their arrival, at most so many at once; the rest gets 503.",
+        integer(1..=1_000_000u32),
+    );
+    let timeout = table.derived(
+        "timeout",
+        "How long a request waits in the `queue` before it gets 503.",
+        duration(MILLISECOND..=HOUR),
+        "`\"10s\"`",
+    );
+    table.exactly_one(&["pool", "queue"]);
+    if table.wrote("timeout") && !table.wrote("queue") {
+        let refusal = Refusal::new(Cause::Conflict, "`timeout` means nothing without `queue`")
+            .help("remove it, or use `queue = 100` in the place of `pool`");
+        table.refuse("timeout", refusal);
+    }
+    let queue = queue.map(|most| OnEmpty::Queue { most, timeout: timeout.unwrap_or(10 * SECOND) });
+    queue.or(pool.map(OnEmpty::Pool))
 }

@@ -39,6 +39,8 @@ pub(crate) enum Problem {
     /// The operator or the members: nothing to choose from in this pool.
     NoMember {
         pool: std::sync::Arc<str>,
+        /// Some are up, and have as many connections as they may.
+        full: bool,
         /// In how many seconds a monitor can find a member up again, at the earliest.
         back_in: Option<u64>,
     },
@@ -76,7 +78,10 @@ impl Problem {
             Problem::NoPool => {
                 (StatusCode::NOT_FOUND, "no pool is configured for this request".to_owned(), false)
             }
-            Problem::NoMember { pool, .. } => {
+            Problem::NoMember { pool, full: true, .. } => {
+                (StatusCode::SERVICE_UNAVAILABLE, format!("all members of pool {pool} are busy"), false)
+            }
+            Problem::NoMember { pool, full: false, .. } => {
                 (StatusCode::SERVICE_UNAVAILABLE, format!("pool {pool} has no member that is up"), false)
             }
             Problem::MemberAway { pool } => {

@@ -8,6 +8,7 @@ use shunt_config::model::WhenDown;
 use shunt_config::persistence::PersistBy;
 use shunt_engine::balance::Ends;
 use shunt_engine::balance::choose::{Ask, Bind};
+use shunt_engine::member::Active;
 use shunt_engine::persistence::{Key, is_away};
 use shunt_rules::{Flow, PersistKey};
 use shunt_runtime::clock;
@@ -44,13 +45,13 @@ pub(super) async fn connect(
     connection: &Connection,
     route: &Route,
     inner: Inner,
-) -> Option<(Rc<MemberView>, ServerStream)> {
+) -> Option<(Rc<MemberView>, ServerStream, Active)> {
     let pool = route.pool.as_ref().or(view.pool.as_ref())?;
     let mut tried = Vec::new();
     let mut away = Away::new(view.when_down());
     while tried.len() < MOST_ATTEMPTS {
-        let member = match choose(view, pool, &connection.flow, route, &tried) {
-            Next::Member(member) => member,
+        let (member, reserved) = match choose(view, pool, &connection.flow, route, &tried) {
+            Next::Member(member, reserved) => (member, reserved),
             Next::Away => {
                 let Some(until) = away.until() else {
                     view.counters.persistence_down[REFUSED].add(1);
@@ -63,6 +64,7 @@ pub(super) async fn connect(
             }
             Next::None => return None,
         };
+        let active = reserved.unwrap_or_else(|| member.state.begin());
         let within = view.virtual_.settings.timeouts.connect;
         match timeout(within, open(&member, connection, inner)).await {
             Ok(Ok(stream)) => {
@@ -70,7 +72,7 @@ pub(super) async fn connect(
                 if away.has_waited() {
                     view.counters.persistence_down[WAITED].add(1);
                 }
-                return Some((member, stream));
+                return Some((member, stream, active));
             }
             failed => {
                 member.counters.connects_failed.add(1);
@@ -142,11 +144,11 @@ pub(crate) fn choose(
     if is_away && view.when_down() != WhenDown::Reselect {
         return Next::Away;
     }
-    let Ok((_, member)) = pool.choose(tried, &ask) else { return Next::None };
+    let Ok((_, member, reserved)) = pool.choose(tried, &ask) else { return Next::None };
     if is_away {
         view.counters.persistence_down[RESELECTED].add(1);
     }
-    Next::Member(Rc::clone(member))
+    Next::Member(Rc::clone(member), reserved)
 }
 
 /// How long bindings of the virtual last, where it says so, in milliseconds.

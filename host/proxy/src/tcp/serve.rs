@@ -75,7 +75,7 @@ pub(crate) async fn forward<S: ClientStream>(
     }
     let route = watched.as_ref().and_then(|it| it.route.as_ref()).unwrap_or(&connection.route);
     let connected = connect(&view, &connection, route, inner).await;
-    let member = connected.as_ref().map(|(member, _)| member.address);
+    let member = connected.as_ref().map(|(member, ..)| member.address);
     let mut early = Early { to_server: early, ..Early::default() };
     let mut taps = Taps::default();
     if let (Some(mut watched), Some(member)) = (watched, member) {
@@ -83,7 +83,7 @@ pub(crate) async fn forward<S: ClientStream>(
         taps = watched.taps(&view, &connection, member);
     }
     let mut done = Done::new(connection, &view, member, started, &moved);
-    let Some((member, mut server)) = connected else {
+    let Some((member, mut server, _active)) = connected else {
         view.counters.errors.add(1);
         if let Some(done) = &mut done {
             done.outcome = Outcome::Answered;
@@ -96,7 +96,6 @@ pub(crate) async fn forward<S: ClientStream>(
     let (idle, counters) = (view.virtual_.settings.timeouts.idle, view.counters.clone());
     // What is held here lives as long as the connection.
     drop(view);
-    let _active = member.state.begin();
     let relayed = relay_tapped(&mut client, &mut server, early, taps, idle, &member.counters, &moved);
     let outcome = match relayed.await {
         End::Complete => Outcome::Complete,

@@ -28,17 +28,24 @@ pub(super) fn insert(
     let tracker = first.tracker(visibility)?;
     let mut traffic = [Traffic::default(); 2];
     traffic[Direction::ToServer as usize].add(first.packet.length);
+    // Neither a probe nor what is only explained is a load of the member.
+    let active = match first.is_probe || first.trace.listens() {
+        true => Some(accounting.probed.begin()),
+        false => chosen.member.state.try_begin(),
+    };
+    let Some(active) = active else {
+        // Another worker was quicker.
+        if let Some(lease) = lease {
+            flows.leases.cancel(lease, first.now);
+        }
+        return Err(DropReason::NoMember);
+    };
     let state = FlowState {
         paths,
         traffic,
         last: first.now,
         tracker,
-        // Neither a probe nor what is only explained is a load of the member.
-        active: if first.is_probe || first.trace.listens() {
-            accounting.probed.begin()
-        } else {
-            chosen.member.state.begin()
-        },
+        active,
         mode: ends.mode,
         is_probe: first.is_probe,
         returns: ends.sender.is_some(),

@@ -176,6 +176,8 @@ impl Among<'_> {
                 _ if !state.is_up() => Standing::Down,
                 _ if state.limits() == Admin::Disabled => Standing::Disabled,
                 _ if state.limits() == Admin::Draining => Standing::Draining,
+                _ if state.ejection().is_ejected() => Standing::Ejected,
+                _ if !state.has_room() => Standing::Full,
                 _ if member.state.weight(member.weight) == 0 => Standing::WeightZero,
                 _ if self.bridge.why_not(member).is_some() => Standing::OtherFamily,
                 _ if in_use.is_some_and(|it| !it.has(state.priority())) => Standing::GroupNotInUse,

@@ -62,8 +62,12 @@ pub enum Standing {
     /// The addresses of the packet lead to it.
     Hash,
     Down,
+    /// Requests at it failed.
+    Ejected,
     Disabled,
     Draining,
+    /// It or its pool has as many connections as it may.
+    Full,
     WeightZero,
     /// The mode does not bring packets of the client's IP family to it.
     OtherFamily,
@@ -164,8 +168,10 @@ impl Standing {
             Self::Turn => "turn",
             Self::Hash => "hash",
             Self::Down => "down",
+            Self::Ejected => "ejected",
             Self::Disabled => "disabled",
             Self::Draining => "draining",
+            Self::Full => "full",
             Self::WeightZero => "weight-zero",
             Self::OtherFamily => "other-family",
             Self::GroupNotInUse => "group-not-in-use",
@@ -186,8 +192,10 @@ impl Standing {
             Self::Turn => "it is its turn",
             Self::Hash => "the hash of the addresses leads to it",
             Self::Down => "down",
+            Self::Ejected => "ejected: requests at it failed",
             Self::Disabled => "disabled by an operator",
             Self::Draining => "draining: it gets no new clients",
+            Self::Full => "full: it or the pool is at `max-connections`",
             Self::WeightZero => "weight 0: it is never chosen",
             Self::OtherFamily => "of the other IP family, which the mode cannot bridge here",
             Self::GroupNotInUse => "usable, but its priority group is not in use",

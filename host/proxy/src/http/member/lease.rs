@@ -1,5 +1,6 @@
 //! A connection to a member in use by one request: how it is chosen, what is sent and read on it, and where it goes then.
 
+use std::cell::Cell;
 use std::future::poll_fn;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
@@ -65,6 +66,8 @@ pub(crate) struct Want<'a> {
     pub(crate) host: Option<&'a str>,
     /// The client's connection that it came on.
     pub(crate) of: &'a Connection,
+    /// The request's place at the member, where it has one already.
+    pub(crate) reserved: Cell<Option<Active>>,
 }
 
 /// The protocol that a request asks to switch to.
@@ -104,7 +107,8 @@ impl Lease {
             let keep = member.kept.keeps_for();
             match member.kept.shared.reuse(called.as_ref(), keep, want.began) {
                 Some(exchange) if want.suits(&exchange) => {
-                    return Some(Lease::new(Carrier::Http2(Box::new(exchange)), member, None, Past::Nothing));
+                    let carrier = Carrier::Http2(Box::new(exchange));
+                    return Some(Lease::new(carrier, member, None, Past::Nothing, want));
                 }
                 Some(_) if member.protocol == MemberProtocol::Auto => {}
                 None if member.kept.shared.chose_http_1() => {}
@@ -114,7 +118,7 @@ impl Lease {
         let own = want.of.own_kept(member);
         let kept = own.as_deref().unwrap_or(&member.kept);
         let (connection, past) = kept.reuse(want.began, want.repeatable, called.as_ref())?;
-        Some(Lease::new(Carrier::Http1(connection), member, own, past))
+        Some(Lease::new(Carrier::Http1(connection), member, own, past, want))
     }
 
     /// A new connection, or a stream on one that has room.
@@ -143,7 +147,7 @@ impl Lease {
                 Carrier::Http1(Box::new(connection.unwrap_or(Err(ConnectError::TimedOut))?))
             }
         };
-        Ok(Lease::new(carrier, member, want.of.own_kept(member), Past::Nothing))
+        Ok(Lease::new(carrier, member, want.of.own_kept(member), Past::Nothing, want))
     }
 
     /// A stream of HTTP/2, or a connection of HTTP/1.1 where the member chooses that.
@@ -183,8 +187,15 @@ impl Lease {
         Ok(ServerConnection::new(ServerStream::Tls(Box::new(session)), called))
     }
 
-    fn new(connection: Carrier, member: &Rc<MemberView>, own: Option<Rc<Kept>>, past: Past) -> Self {
-        let (member, active) = (Rc::clone(member), member.state.begin());
+    fn new(
+        connection: Carrier,
+        member: &Rc<MemberView>,
+        own: Option<Rc<Kept>>,
+        past: Past,
+        want: &Want<'_>,
+    ) -> Self {
+        let active = want.reserved.take().unwrap_or_else(|| member.state.begin());
+        let member = Rc::clone(member);
         Lease { connection, member, own, past, is_head: false, rest: None, active }
     }
 

@@ -1,10 +1,11 @@
 //! Connect: from a pool to a connection that a request can be sent on.
 
+use std::cell::Cell;
 use std::rc::Rc;
 
 use http::header;
 use shunt_config::monitors::Monitor;
-use shunt_engine::member::Admin;
+use shunt_engine::member::{Active, Admin};
 use shunt_rules::{ConnectCause, ConnectFailure, MemberFailure};
 use shunt_wire::authority::split_port;
 use tokio::time::Instant;
@@ -14,10 +15,12 @@ use crate::deadline::Waiting;
 use crate::http::body::RequestBody;
 use crate::http::fields::asks_for_websocket;
 use crate::http::member::{ConnectError, Lease, Upgrade, Want};
+use crate::http::phases::queue::InQueue;
 use crate::http::phases::rules::AfterFailure;
-use crate::http::phases::{Stop, Transaction};
+use crate::http::phases::{Stop, Transaction, eject};
 use crate::http::problem::Problem;
 use crate::member::MemberView;
+use crate::route::Route;
 use crate::view::PoolView;
 
 /// Members tried for one request before it is given up: a pool of dead members must not hold a client
@@ -42,8 +45,17 @@ impl Transaction {
     /// Chooses members until one can be connected to.
     pub(super) async fn connect(&mut self) -> Result<(Rc<PoolView>, Lease), Stop> {
         let mut away = Away::new(self.view.when_down());
+        let mut queue: Option<InQueue> = None;
         loop {
             let pool = self.pool()?;
+            queue = queue.filter(|queue| queue.is_of(&pool));
+            if queue.is_none() && self.tried.is_empty() && pool.is_waited_for() {
+                queue = self.enter_queue(&pool)?;
+            }
+            if let Some(queue) = &queue {
+                // Boxed as what connecting takes.
+                Box::pin(self.wait_in(queue)).await?;
+            }
             let next = self.choose(&pool);
             if let Next::Away = next
                 && let Some(until) = away.until()
@@ -51,11 +63,24 @@ impl Transaction {
                 self.wait_for_bound(until).await;
                 continue;
             }
-            let Next::Member(member) = next else {
+            let Next::Member(member, reserved) = next else {
+                let waits = matches!(next, Next::None);
+                if waits && queue.is_none() && self.tried.is_empty() {
+                    queue = self.enter_queue(&pool)?;
+                }
+                if waits && queue.is_some() {
+                    continue;
+                }
                 let failure = self.failure(None, ConnectCause::NoMember.into());
                 match self.on_connect_failed(&failure)? {
                     AfterFailure::Elsewhere => continue,
                     AfterFailure::AsConfigured | AfterFailure::SamePool => {}
+                }
+                if self.tried.is_empty()
+                    && let Some(next) = pool.on_empty()
+                {
+                    self.route = Route::to_pool(next);
+                    continue;
                 }
                 // Nothing is left of this pool; was there ever anything?
                 if let Next::Away = next {
@@ -63,19 +88,25 @@ impl Transaction {
                     return Err(Problem::MemberAway { pool: pool.name.clone() }.into());
                 }
                 let problem = match self.tried.is_empty() {
-                    true => Problem::NoMember { pool: pool.name.clone(), back_in: back_in(&pool) },
+                    true => no_member(&pool),
                     false => Problem::NotConnected,
                 };
                 return Err(problem.into());
             };
-            match self.lease(&member).await {
+            if let Some(queue) = queue.take() {
+                queue.served();
+            }
+            match self.lease(&member, reserved).await {
                 Ok(lease) => {
                     if away.has_waited() {
                         self.view.counters.persistence_down[WAITED].add(1);
                     }
                     return Ok((pool, lease));
                 }
-                Err(why) => self.connect_failed(&member, why)?,
+                Err(why) => {
+                    eject::observe(&pool, &member, false);
+                    self.connect_failed(&member, why)?;
+                }
             }
         }
     }
@@ -104,16 +135,28 @@ impl Transaction {
         }
     }
 
-    async fn lease(&mut self, member: &Rc<MemberView>) -> Result<Lease, Unconnected> {
-        match Lease::reuse(member, &self.want(member)) {
+    async fn lease(
+        &mut self,
+        member: &Rc<MemberView>,
+        reserved: Option<Active>,
+    ) -> Result<Lease, Unconnected> {
+        let (kept, reserved) = {
+            let want = self.want(member, reserved);
+            (Lease::reuse(member, &want), want.reserved.take())
+        };
+        match kept {
             Some(lease) => Ok(lease),
             // Boxed, and with it all that connecting takes: it is rare, and every request would have its
             // size around.
-            None => Box::pin(self.connect_new(member)).await,
+            None => Box::pin(self.connect_new(member, reserved)).await,
         }
     }
 
-    pub(super) async fn connect_new(&mut self, member: &Rc<MemberView>) -> Result<Lease, Unconnected> {
+    pub(super) async fn connect_new(
+        &mut self,
+        member: &Rc<MemberView>,
+        reserved: Option<Active>,
+    ) -> Result<Lease, Unconnected> {
         let (within, first_byte) = {
             let timeouts = &self.view.virtual_.settings.timeouts;
             (timeouts.connect, timeouts.first_byte)
@@ -121,7 +164,7 @@ impl Transaction {
         // The member's time begins when the request can be sent.
         let deadline = Rc::clone(&self.stream.deadline);
         deadline.wait_for(Waiting::FirstByte, Instant::now() + within + first_byte);
-        let connected = Lease::connect(member, within, &self.want(member)).await;
+        let connected = Lease::connect(member, within, &self.want(member, reserved)).await;
         self.wait_for_member();
         match connected {
             Ok(lease) => {
@@ -158,8 +201,9 @@ impl Transaction {
         }
     }
 
-    fn want(&self, member: &MemberView) -> Want<'_> {
+    fn want(&self, member: &MemberView, reserved: Option<Active>) -> Want<'_> {
         Want {
+            reserved: Cell::new(reserved),
             began: self.started,
             repeatable: self.is_repeatable(),
             upgrade: self.upgrade_to(),
@@ -190,6 +234,15 @@ impl Transaction {
         let attempts = u32::try_from(self.tried.len()).unwrap_or(u32::MAX);
         ConnectFailure { member: member.map(|it| it.address), cause, tls, attempts }
     }
+}
+
+/// What a request comes to that finds no member.
+pub(super) fn no_member(pool: &PoolView) -> Problem {
+    let is_full = |member: &Rc<MemberView>| {
+        member.state.is_up() && member.state.admin() == Admin::Enabled && !member.state.has_room()
+    };
+    let (name, full) = (pool.name.clone(), pool.members.iter().any(is_full));
+    Problem::NoMember { pool: name, full, back_in: back_in(pool).filter(|_| !full) }
 }
 
 /// In how many seconds the monitors can find a member of the pool up at the earliest (RFC 9110 section 10.2.3). A member

@@ -6,8 +6,10 @@
 //! A phase returns what the next one needs, or a [`Stop`]. Only here is their order.
 
 mod connect;
+mod eject;
 mod head;
 mod persist;
+mod queue;
 mod respond;
 mod rules;
 mod send;
@@ -188,7 +190,12 @@ impl Transaction {
         self.on_request().await?;
         loop {
             let (pool, lease) = self.connect().await?;
-            match self.send(lease).await? {
+            let watched = pool.pool.settings.ejection.is_some().then(|| Rc::clone(lease.member()));
+            let sent = self.send(lease).await;
+            if let Some(member) = watched {
+                self.observe_sent(&pool, &member, &sent);
+            }
+            match sent? {
                 Sent::Response(mut response, lease) => {
                     if self.view.reads_answers {
                         self.bind_by_answer(&pool, &mut response, lease.member());

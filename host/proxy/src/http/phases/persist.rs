@@ -79,14 +79,14 @@ impl Transaction {
         if away && view.when_down() != WhenDown::Reselect {
             return Next::Away;
         }
-        let Ok((chosen, member)) = pool.choose(&self.tried, &ask) else { return Next::None };
+        let Ok((chosen, member, reserved)) = pool.choose(&self.tried, &ask) else { return Next::None };
         if away {
             view.counters.persistence_down[RESELECTED].add(1);
         }
         if let Some(Known::Cookie(cookie)) = &known {
             self.set_cookie = cookie.to_set(chosen.why, self, pool, member);
         }
-        Next::Member(Rc::clone(member))
+        Next::Member(Rc::clone(member), reserved)
     }
 
     /// Binds the client as the answer of its member says, where that is configured.

@@ -42,7 +42,12 @@ impl Transaction {
             return Err(self.failed(member, SendError::Stale(error, again)));
         }
         tracing::debug!(member = %member.address, %error, "kept connection serves no more, connecting again");
-        match self.connect_new(member).await {
+        let Some(reserved) = member.state.try_begin() else {
+            // Others have taken its connections.
+            self.connect_failed(member, ConnectCause::Other.into())?;
+            return Ok(Sent::Again);
+        };
+        match self.connect_new(member, Some(reserved)).await {
             Err(cause) => {
                 self.connect_failed(member, cause)?;
                 Ok(Sent::Again)
