@@ -206,6 +206,12 @@ impl MemberState {
         self.whole().standing.withheld.store(100 - percent.min(100), Relaxed);
     }
 
+    /// May a flow that it has continue? Also while it drains, is ejected or is at its limit.
+    #[must_use]
+    pub fn serves_on(&self) -> bool {
+        self.is_up() && self.limits() != Admin::Disabled
+    }
+
     /// May it be chosen for a client that is not bound to it?
     #[must_use]
     pub fn usable_for_new(&self) -> bool {
@@ -215,7 +221,7 @@ impl MemberState {
     /// May a client that is bound to it continue? Also while it drains.
     #[must_use]
     pub fn usable_for_persistent(&self) -> bool {
-        self.is_up() && self.limits() != Admin::Disabled && !self.ejection().is_ejected() && self.has_room()
+        self.serves_on() && !self.ejection().is_ejected() && self.has_room()
     }
 
     /// Its priority: the operator's, else as configured.
@@ -274,21 +280,34 @@ impl MemberState {
     /// Counts a request or connection as in flight until the guard is dropped.
     #[must_use]
     pub fn begin(self: &Arc<Self>) -> Active {
+        Active { in_pool: self.enter(), member: Arc::clone(self) }
+    }
+
+    /// As [`begin`](Self::begin), unless it or its pool is at its limit: over all workers there are never more.
+    #[must_use]
+    pub fn try_begin(self: &Arc<Self>) -> Option<Active> {
+        Some(Active { in_pool: self.try_enter()?, member: Arc::clone(self) })
+    }
+
+    /// One more in flight; gives whether it counts for the pool too. Who calls this calls [`leave`](Self::leave) with
+    /// that.
+    #[must_use]
+    pub(crate) fn enter(&self) -> bool {
         let whole = self.whole();
         whole.load.active.fetch_add(1, Relaxed);
         let in_pool = whole.standing.pool.as_ref().filter(|_| self.is_limited());
         if let Some(pool) = in_pool {
             pool.load.active.fetch_add(1, Relaxed);
         }
-        Active { member: Arc::clone(self), in_pool: in_pool.is_some() }
+        in_pool.is_some()
     }
 
-    /// As [`begin`](Self::begin), unless it or its pool is at its limit: over all workers there are never more.
+    /// As [`enter`](Self::enter), unless it or its pool is at its limit.
     #[must_use]
-    pub fn try_begin(self: &Arc<Self>) -> Option<Active> {
+    pub(crate) fn try_enter(&self) -> Option<bool> {
         let whole = self.whole();
         if !self.is_limited() {
-            return Some(self.begin());
+            return Some(self.enter());
         }
         let pool = whole.standing.pool.as_ref();
         if pool.is_some_and(|pool| !pool.load.take()) {
@@ -301,7 +320,20 @@ impl MemberState {
             }
             return None;
         }
-        Some(Active { member: Arc::clone(self), in_pool: pool.is_some() })
+        Some(pool.is_some())
+    }
+
+    /// One less in flight.
+    pub(crate) fn leave(&self, in_pool: bool) {
+        let whole = self.whole();
+        whole.load.active.fetch_sub(1, SeqCst);
+        let Some(pool) = &whole.standing.pool else { return };
+        if in_pool {
+            pool.load.active.fetch_sub(1, SeqCst);
+        }
+        if in_pool || whole.standing.is_limited.load(Relaxed) {
+            pool.queue.call_next();
+        }
     }
 
     /// Requests and connections in flight, over all workers.
@@ -328,16 +360,7 @@ impl Active {
 
 impl Drop for Active {
     fn drop(&mut self) {
-        let whole = self.member.whole();
-        whole.load.active.fetch_sub(1, SeqCst);
-        if let Some(pool) = &whole.standing.pool {
-            if self.in_pool {
-                pool.load.active.fetch_sub(1, SeqCst);
-            }
-            if self.in_pool || whole.standing.is_limited.load(Relaxed) {
-                pool.queue.call_next();
-            }
-        }
+        self.member.leave(self.in_pool);
     }
 }
 
@@ -534,6 +557,7 @@ mod tests {
         let held = [members[0].try_begin(), members[0].try_begin(), members[0].view().try_begin()];
         assert!(held.iter().all(Option::is_some) && !members[0].has_room());
         assert!(!members[0].usable_for_new() && !members[0].usable_for_persistent());
+        assert!(members[0].serves_on(), "what it has continues");
         assert!(members[0].try_begin().is_none() && members[1].has_room());
         let last = members[1].try_begin();
         assert!(last.is_some() && !members[1].has_room(), "the pool is full");

@@ -367,6 +367,7 @@ impl Lab {
                 "priority" => state.set_priority(number(words.next()?)?),
                 "down" => state.set_up(false),
                 "down-on-path" => on_path.set_up(false),
+                "most" => state.limit(number(words.next()?)?, 0),
                 "draining" => state.set_admin(Admin::Draining),
                 "disabled" => state.set_admin(Admin::Disabled),
                 other => return Err(format!("no word of a member: {other}")),

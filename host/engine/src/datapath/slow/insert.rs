@@ -1,5 +1,7 @@
 //! Insert: from here on the flow is found by its packets, in both directions.
 
+use std::sync::Arc;
+
 use super::First;
 use super::selection::Chosen;
 use crate::datapath::compile::plan::{Ends, Path, Plan};
@@ -29,11 +31,11 @@ pub(super) fn insert(
     let mut traffic = [Traffic::default(); 2];
     traffic[Direction::ToServer as usize].add(first.packet.length);
     // Neither a probe nor what is only explained is a load of the member.
-    let active = match first.is_probe || first.trace.listens() {
-        true => Some(accounting.probed.begin()),
-        false => chosen.member.state.try_begin(),
+    let busy = match first.is_probe || first.trace.listens() {
+        true => &accounting.probed,
+        false => &chosen.member.state,
     };
-    let Some(active) = active else {
+    let Some(in_pool) = busy.try_enter() else {
         // Another worker was quicker.
         if let Some(lease) = lease {
             flows.leases.cancel(lease, first.now);
@@ -45,7 +47,8 @@ pub(super) fn insert(
         traffic,
         last: first.now,
         tracker,
-        active,
+        busy: Arc::clone(busy),
+        in_pool,
         mode: ends.mode,
         is_probe: first.is_probe,
         returns: ends.sender.is_some(),
@@ -66,8 +69,8 @@ pub(super) fn insert(
     let inserted = flows.table.insert(first.packet.key, reverse, state);
     let id = match inserted {
         Ok(id) => id,
-        Err(refused) => {
-            if let Some(lease) = refused.value.lease {
+        Err(mut refused) => {
+            if let Some(lease) = refused.value.lease.take() {
                 flows.leases.cancel(lease, first.now);
             }
             return Err(match refused.why {

@@ -1,6 +1,7 @@
 //! What is remembered of a flow.
 
 use std::num::NonZeroU32;
+use std::sync::Arc;
 
 use shunt_wire::FlowKey;
 
@@ -11,7 +12,7 @@ use crate::datapath::model::id::EntryId;
 use crate::datapath::model::mode::ModeName;
 use crate::flow::tcp::TcpTracker;
 use crate::flow::{Direction, Ending, Flow};
-use crate::member::Active;
+use crate::member::MemberState;
 use crate::snat::Lease;
 
 /// A flow that is forwarded. What every packet touches stands first: behind the keys, in the same three cache
@@ -23,14 +24,16 @@ pub(in crate::datapath) struct FlowState {
     /// If it is TCP.
     pub(in crate::datapath) tracker: Option<TcpTracker>,
     pub(in crate::datapath) virtual_: EntryId,
-    /// The member, counted as busy with this flow until it ends.
-    pub(in crate::datapath) active: Active,
+    /// The member, which has entered this flow and leaves it when this is dropped.
+    pub(in crate::datapath) busy: Arc<MemberState>,
     pub(in crate::datapath) member: EntryId,
     pub(in crate::datapath) mode: ModeName,
     /// A monitor's: it counts for no virtual and no member.
     pub(in crate::datapath) is_probe: bool,
     /// Return traffic goes to the station that the client's packets come from, which the path to the client holds.
     pub(in crate::datapath) returns: bool,
+    /// It counts for the pool of the member too.
+    pub(in crate::datapath) in_pool: bool,
     /// What was received in each direction, by [`Direction`].
     pub(in crate::datapath) traffic: [Traffic; 2],
     /// By [`Direction`]. Of a flow whose return traffic goes elsewhere only the first counts.
@@ -104,7 +107,7 @@ impl FlowState {
     /// May packets of this direction not continue because of the member? Packets of a member prove that it
     /// is up; only clients are turned away from it.
     pub(in crate::datapath) fn has_lost_member(&self, direction: Direction) -> bool {
-        direction == Direction::ToServer && !self.active.member().usable_for_persistent()
+        direction == Direction::ToServer && !self.busy.serves_on()
     }
 
     /// Where return traffic goes back to the sender, the last sender counts: the client's packets may have come to take another
@@ -142,6 +145,12 @@ impl FlowState {
 
     pub(in crate::datapath) const fn path(&self, direction: Direction) -> &Path {
         &self.paths[direction as usize]
+    }
+}
+
+impl Drop for FlowState {
+    fn drop(&mut self) {
+        self.busy.leave(self.in_pool);
     }
 }
 
