@@ -105,3 +105,18 @@ fn udp_and_tcp_have_the_same_port_and_what_is_taken_is_named() {
     let Err(ended) = shunt_tests::daemon::Daemon::try_start(refused) else { panic!("the port is taken") };
     assert!(ended.stderr.contains("`ss -lunp"), "{}", ended.stderr);
 }
+
+#[test]
+fn a_full_member_keeps_its_sessions_and_gets_no_more() {
+    let (one, two) = (Echo::start("one"), Echo::start("two"));
+    let limited =
+        |address| config(address, "", &[one.address, two.address]).replace(" }", ", max-connections = 1 }");
+    let site = Site::configured(limited);
+    let clients = [(); 3].map(|()| client(&site));
+    let mut names = [ask(&clients[0], ""), ask(&clients[1], "")];
+    assert_eq!(names, [ask(&clients[0], ""), ask(&clients[1], "")], "they stay");
+    names.sort();
+    assert_eq!(names, ["one", "two"]);
+    clients[2].send(b"!").unwrap();
+    until("the third finds no member", || of_virtual(&site, "errors") == 1);
+}

@@ -2,9 +2,7 @@
 
 use std::net::SocketAddr;
 
-use super::super::model::{
-    Config, ConnectFrom, MemberProtocol, OnEmpty, Pool, Protocol, ProxyKind, Virtual,
-};
+use super::super::model::{Config, ConnectFrom, MemberProtocol, OnEmpty, Pool, Protocol, ProxyKind, Virtual};
 use super::super::report::{Cause, Refusal};
 use super::super::tls::ServerName;
 use super::super::walk::Walk;
@@ -48,11 +46,11 @@ pub(super) fn check(config: &Config, walk: &mut Walk) {
 
 /// What is relayed has no requests.
 fn requests_are_seen(pool: &Pool, config: &Config, walk: &mut Walk) {
-    let relays = |it: &&Virtual| it.pass_through || it.protocol == Protocol::Tcp;
+    let relays = |it: &&Virtual| it.pass_through || it.protocol != Protocol::Http;
     let mut relaying = config.virtuals.iter().filter(relays);
     let Some(virtual_) = relaying.find(|it| uses(it.pool.as_ref(), &it.rules, pool)) else { return };
     let (why, by, label) = match virtual_.protocol {
-        Protocol::Tcp => ("relays bytes", "protocol", "relayed"),
+        Protocol::Tcp | Protocol::Udp => ("relays what it gets", "protocol", "relayed"),
         Protocol::Http => ("passes TLS through", "tls", "passed through"),
     };
     let (place, key) = walk.spot(&path(&["pool", &pool.name, "on-empty"]));

@@ -8,6 +8,7 @@ use std::os::fd::AsFd;
 use std::rc::Rc;
 use std::time::Duration;
 
+use shunt_engine::member::Active;
 use shunt_rules::{Flow, Outcome, Transport};
 use shunt_runtime::clock;
 use shunt_sys::datagrams::{Batch, MOST, Train};
@@ -180,7 +181,7 @@ impl UdpListener {
         }
         let known = self.sessions.borrow().get(&peers).map(Rc::clone);
         let session = match known {
-            Some(known) if !known.is_over() && known.member.state.usable_for_persistent() => Some(known),
+            Some(known) if !known.is_over() && known.member.state.serves_on() => Some(known),
             Some(known) => {
                 // Its member is down: the client gets another.
                 known.end(Outcome::MemberFailed);
@@ -234,12 +235,10 @@ impl UdpListener {
                 return None;
             }
         }
-        let Some((member, socket)) = connected(view, &connection) else {
+        let Some((member, active, socket)) = connected(view, &connection) else {
             view.counters.errors.add(1);
             return None;
         };
-        // From here on, for the next of this batch is to find it there.
-        let active = member.state.begin();
         let session = Session::new(peers, to, member, connection, Rc::clone(view), socket);
         if let Some(before) = self.sessions.borrow_mut().insert(peers, Rc::clone(&session)) {
             before.end(Outcome::ClientGone);
@@ -311,14 +310,17 @@ impl UdpListener {
     }
 }
 
-/// A member of the pool that the client's datagrams go to, and a socket toward it.
-fn connected(view: &VirtualView, connection: &Connection) -> Option<(Rc<MemberView>, AsyncFd<UdpSocket>)> {
+/// A member of the pool that the client's datagrams go to, the session's place there, and a socket toward it.
+fn connected(
+    view: &VirtualView,
+    connection: &Connection,
+) -> Option<(Rc<MemberView>, Active, AsyncFd<UdpSocket>)> {
     let pool = connection.route.pool.as_ref().or(view.pool.as_ref())?;
     let trains = !view.virtual_.settings.udp.one_shot;
     let mut tried = Vec::new();
     while tried.len() < MOST_ATTEMPTS {
-        let member = match choose(view, pool, &connection.flow, &connection.route, &tried) {
-            Next::Member(member) => member,
+        let (member, reserved) = match choose(view, pool, &connection.flow, &connection.route, &tried) {
+            Next::Member(member, reserved) => (member, reserved),
             Next::Away => {
                 view.counters.persistence_down[REFUSED].add(1);
                 return None;
@@ -329,7 +331,8 @@ fn connected(view: &VirtualView, connection: &Connection) -> Option<(Rc<MemberVi
         match member.bound(client, |from| connect(member.address, from, trains)) {
             Ok(socket) => {
                 member.counters.connects.add(1);
-                return Some((member, socket));
+                let active = reserved.unwrap_or_else(|| member.state.begin());
+                return Some((member, active, socket));
             }
             Err(error) => {
                 member.counters.connects_failed.add(1);
