@@ -2,12 +2,11 @@
 //! together.
 
 mod balances;
+mod on_empty;
 mod on_path;
 mod proxies;
 mod translation;
 mod wildcards;
-
-pub(super) use wildcards::uses;
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -36,6 +35,7 @@ pub(super) fn check(config: &Config, walk: &mut Walk) {
     wildcards::check(config, walk);
     balances::check(config, walk);
     proxies::check(config, walk);
+    on_empty::check(config, walk);
     translation::check(config, walk);
     packs_are_kept(config, walk);
 }
@@ -147,7 +147,11 @@ fn members_fit(virtual_: &PacketVirtual, config: &Config, walk: &mut Walk) {
         }
         OnFault::Reject | OnFault::Continue => None,
     });
-    for (name, key) in configured.chain(fallbacks) {
+    let stand_ins = virtual_.stand_ins.iter().filter_map(|name| {
+        let from = config.pools.iter().find(|pool| pool.on_empty.pool() == Some(name))?;
+        Some((name, path(&["pool", &from.name, "on-empty"])))
+    });
+    for (name, key) in configured.chain(fallbacks).chain(stand_ins) {
         if let Some(pool) = config.pools.iter().find(|pool| pool.name == *name) {
             families_match(virtual_, pool, &key, walk);
             ports_match(virtual_, pool, &key, walk);

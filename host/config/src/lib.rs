@@ -312,6 +312,12 @@ fn merge(parts: Vec<Part>, whole: bool, walk: &mut Walk) -> Option<Config> {
         pools.extend(part.pools);
         snat_pools.extend(part.snat_pools);
     }
+    for virtual_ in &mut virtuals {
+        virtual_.stand_ins = model::stand_ins(&pools, |pool| virtual_.reaches(pool));
+    }
+    for virtual_ in &mut packet_virtuals {
+        virtual_.stand_ins = model::stand_ins(&pools, |pool| virtual_.reaches(pool));
+    }
     let nothing = virtuals.is_empty() && packet_virtuals.is_empty() && translators.is_empty();
     if whole && walk.findings.is_empty() && nothing {
         let refusal = Refusal::new(Cause::MissingKey, "there is no `[[virtual]]`: nothing would be served")

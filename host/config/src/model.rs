@@ -132,6 +132,8 @@ pub struct Virtual {
     pub pass_through: bool,
     /// Where requests go that no rule sent elsewhere. Without it such requests get 404.
     pub pool: Option<String>,
+    /// Pools that stand in for those where requests go by configuration or by a rule.
+    pub stand_ins: Vec<String>,
     pub persistence: Option<Persistence>,
     pub timeouts: Timeouts,
     pub limits: Limits,
@@ -310,6 +312,8 @@ pub struct PacketVirtual {
     /// Where flows go that no rule sent elsewhere. Without it such flows are refused; on any address, in the
     /// modes `route` and `snat`, they go to the destination itself.
     pub pool: Option<String>,
+    /// Pools that stand in for those where flows go by configuration or by a rule.
+    pub stand_ins: Vec<String>,
     /// Of flows for which no rule chose another.
     pub mode: ModeName,
     /// There with mode `snat`; with another mode it is for rules.
@@ -356,13 +360,37 @@ pub struct Translator {
 }
 
 impl PacketVirtual {
-    /// Whether its flows can go to a pool: by configuration, by a rule, or by its fault.
+    /// Whether its flows can go to a pool: by configuration, by a rule, by its fault, or where it stands in for such.
     pub fn reaches(&self, pool: &str) -> bool {
-        self.pool.as_deref() == Some(pool)
-            || self.rules.iter().any(|rule| {
-                let fallback = matches!(&rule.on_fault, OnFault::Pool(name) if name == pool);
-                fallback || rule.slots.iter().any(|(_, name)| name == pool)
-            })
+        reaches(self.pool.as_deref(), &self.rules, &self.stand_ins, pool)
+    }
+}
+
+impl Virtual {
+    /// Whether its requests can go to a pool, likewise.
+    pub fn reaches(&self, pool: &str) -> bool {
+        reaches(self.pool.as_deref(), &self.rules, &self.stand_ins, pool)
+    }
+}
+
+fn reaches(configured: Option<&str>, rules: &[RuleUse], stand_ins: &[String], pool: &str) -> bool {
+    let by_rule = |rule: &RuleUse| {
+        let fallback = matches!(&rule.on_fault, OnFault::Pool(name) if name == pool);
+        fallback || rule.slots.iter().any(|(_, name)| name == pool)
+    };
+    configured == Some(pool) || rules.iter().any(by_rule) || stand_ins.iter().any(|name| name == pool)
+}
+
+/// The pools that stand in for those that are reached, and for these in turn.
+pub(super) fn stand_ins(pools: &[Pool], is_reached: impl Fn(&str) -> bool) -> Vec<String> {
+    let mut all: Vec<String> = Vec::new();
+    let stand_in: Vec<(&str, &str)> =
+        pools.iter().filter_map(|pool| Some((pool.name.as_str(), pool.on_empty.pool()?))).collect();
+    loop {
+        let is_known = |name: &str| is_reached(name) || all.iter().any(|it| it == name);
+        let next = stand_in.iter().find(|(from, to)| is_known(from) && !is_known(to));
+        let Some((_, next)) = next else { return all };
+        all.push((*next).to_owned());
     }
 }
 
@@ -457,16 +485,28 @@ pub struct Ejection {
     pub slow: Option<Duration>,
 }
 
-/// `on-empty = { pool = "sorry" } | { queue = 100, timeout = "10s" }`: where no member can be chosen.
+/// `on-empty = "reset" | { pool = "sorry" } | { queue = 100, timeout = "10s" }`: where no member can be chosen.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum OnEmpty {
-    /// Clients get 503.
+    /// Requests get 503, and everything else a reset.
     #[default]
     Answer,
+    /// Requests get a reset, too.
+    Reset,
     /// To this pool.
     Pool(String),
-    /// Requests wait, at most so many at once and so long.
+    /// Requests and connections wait, at most so many at once and so long.
     Queue { most: u32, timeout: Duration },
+}
+
+impl OnEmpty {
+    /// The pool that stands in.
+    pub fn pool(&self) -> Option<&str> {
+        match self {
+            OnEmpty::Pool(name) => Some(name),
+            OnEmpty::Answer | OnEmpty::Reset | OnEmpty::Queue { .. } => None,
+        }
+    }
 }
 
 /// `protocol = "http/1.1" | "h2" | "auto"`

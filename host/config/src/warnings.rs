@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::net::SocketAddr;
 
 use super::Remark;
-use super::model::{Config, OnEmpty, RuleUse, Virtual};
+use super::model::{Config, RuleUse, Virtual};
 use shunt_rules::OnFault;
 
 /// Everything that is suspicious in a configuration, each at its key.
@@ -81,9 +81,7 @@ fn unused_pools(config: &Config) -> Vec<Remark> {
         rules.extend(&virtual_.rules);
     }
     for pool in &config.pools {
-        if let OnEmpty::Pool(other) = &pool.on_empty {
-            used.insert(other);
-        }
+        used.extend(pool.on_empty.pool());
     }
     for rule in rules {
         used.extend(rule.slots.iter().map(|(_, pool)| pool.as_str()));

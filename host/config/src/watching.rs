@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use super::cross::uses;
 use super::model::{Config, Pool, Protocol};
 use super::monitors::{Monitor, Probe};
 
@@ -43,7 +42,7 @@ fn misses(pool: &Pool, config: &Config) -> Option<String> {
         return None;
     }
     let mut speaking = config.virtuals.iter().filter(|it| it.protocol == Protocol::Http && !it.pass_through);
-    let speaks = speaking.find(|it| uses(it.pool.as_ref(), &it.rules, pool))?;
+    let speaks = speaking.find(|it| it.reaches(&pool.name))?;
     let what = match first.probe {
         Probe::Ping(_) => "a host whose server does not run",
         _ => "a server that accepts connections and answers with errors, or not at all,",

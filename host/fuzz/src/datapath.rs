@@ -116,6 +116,7 @@ impl Scene {
             bindings: Arc::new(PersistenceTable::new(16, [3, 4])),
             policy: Policy::default(),
             groups: Arc::default(),
+            on_empty: None,
         };
         let network = network();
         let options = Options { worker: 0, workers: 1, key: Keyed::new([1, 2]), flows: 24 };

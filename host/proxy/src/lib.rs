@@ -39,6 +39,7 @@ mod listener;
 mod member;
 mod protocol;
 mod proxy_protocol;
+mod queue;
 mod relay;
 mod route;
 mod server;

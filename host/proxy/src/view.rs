@@ -7,7 +7,7 @@ use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::{Arc, Weak};
 
-use shunt_config::model::{OnEmpty, Persistence, ProxyVersion, WhenDown};
+use shunt_config::model::{Persistence, ProxyVersion, WhenDown};
 use shunt_engine::balance::choose::{self, Ask, Chosen, NotChosen};
 use shunt_engine::balance::groups::{Priority, Ranked};
 use shunt_engine::balance::{Candidate, Members, Selector, Time};
@@ -102,11 +102,8 @@ impl Views {
             self.pools.insert(name.clone(), view);
         }
         for view in self.pools.values() {
-            let next = match &view.pool.settings.on_empty {
-                OnEmpty::Pool(name) => self.pools.get(name).cloned(),
-                OnEmpty::Answer | OnEmpty::Queue { .. } => None,
-            };
-            view.on_empty.replace(next);
+            let next = view.pool.settings.on_empty.pool().and_then(|name| self.pools.get(name));
+            view.on_empty.replace(next.cloned());
         }
         for gone in before.values() {
             gone.members.iter().for_each(|member| member.close_idle());

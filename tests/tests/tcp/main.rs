@@ -4,6 +4,7 @@
 
 mod connecting;
 mod data;
+mod limits;
 mod relaying;
 mod transparent;
 

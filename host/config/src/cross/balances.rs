@@ -7,7 +7,7 @@ use super::super::report::{Cause, Refusal};
 use super::super::suggest::or_list;
 use super::super::walk::Walk;
 use super::path;
-use super::wildcards::{proxy_of, uses};
+use super::wildcards::proxy_of;
 
 pub(super) fn check(config: &Config, walk: &mut Walk) {
     for pool in &config.pools {
@@ -44,7 +44,7 @@ fn packets_come(pool: &Pool, config: &Config, walk: &mut Walk) {
 fn requests_come(pool: &Pool, config: &Config, walk: &mut Walk) {
     let word = pool.balance.as_str();
     let (place, key) = walk.spot(&path(&["pool", &pool.name, "balance"]));
-    let packets = config.packet_virtuals.iter().find(|it| uses(it.pool.as_ref(), &it.rules, pool));
+    let packets = config.packet_virtuals.iter().find(|it| it.reaches(&pool.name));
     if let Some(virtual_) = packets {
         let by = if virtual_.pool.as_ref() == Some(&pool.name) { "pool" } else { "name" };
         let (first, _) = walk.spot(&path(&["virtual", &virtual_.name, by]));
@@ -57,7 +57,7 @@ fn requests_come(pool: &Pool, config: &Config, walk: &mut Walk) {
     // What is relayed is not read.
     let unread = |it: &&Virtual| it.pass_through || it.protocol != Protocol::Http;
     let mut unread = config.virtuals.iter().filter(unread);
-    if let Some(virtual_) = unread.find(|it| uses(it.pool.as_ref(), &it.rules, pool)) {
+    if let Some(virtual_) = unread.find(|it| it.reaches(&pool.name)) {
         let (by, label) = match virtual_.protocol {
             Protocol::Tcp | Protocol::Udp => ("protocol", "relayed"),
             Protocol::Http => ("tls", "passed through"),
@@ -71,8 +71,7 @@ fn requests_come(pool: &Pool, config: &Config, walk: &mut Walk) {
 }
 
 fn destinations_differ(pool: &Pool, config: &Config, walk: &mut Walk) {
-    let one =
-        config.packet_virtuals.iter().find(|it| !it.is_wildcard() && uses(it.pool.as_ref(), &it.rules, pool));
+    let one = config.packet_virtuals.iter().find(|it| !it.is_wildcard() && it.reaches(&pool.name));
     let Some(virtual_) = one else { return };
     let (place, key) = walk.spot(&path(&["pool", &pool.name, "balance"]));
     let (first, _) = walk.spot(&path(&["virtual", &virtual_.name, "listen"]));

@@ -2,22 +2,14 @@
 
 use std::net::SocketAddr;
 
-use super::super::model::{Config, ConnectFrom, MemberProtocol, OnEmpty, Pool, Protocol, ProxyKind, Virtual};
+use super::super::model::{Config, ConnectFrom, MemberProtocol, Pool, Protocol, ProxyKind};
 use super::super::report::{Cause, Refusal};
 use super::super::tls::ServerName;
 use super::super::walk::Walk;
-use super::wildcards::uses;
 use super::{family, path};
 
 pub(super) fn check(config: &Config, walk: &mut Walk) {
     for pool in &config.pools {
-        if pool.on_empty != OnEmpty::Answer {
-            let what = "packets neither wait nor go to another pool";
-            let help = "remove `on-empty`: members of a lower `priority` can stand in; or give the proxies a pool of their own";
-            refuse(pool, "on-empty", what, help, config, walk);
-            requests_are_seen(pool, config, walk);
-            ends(pool, config, walk);
-        }
         if pool.tls.as_ref().is_some_and(|it| it.server_name == ServerName::OfRequest) {
             members_have_names(pool, config, walk);
         }
@@ -44,50 +36,10 @@ pub(super) fn check(config: &Config, walk: &mut Walk) {
     }
 }
 
-/// What is relayed has no requests.
-fn requests_are_seen(pool: &Pool, config: &Config, walk: &mut Walk) {
-    let relays = |it: &&Virtual| it.pass_through || it.protocol != Protocol::Http;
-    let mut relaying = config.virtuals.iter().filter(relays);
-    let Some(virtual_) = relaying.find(|it| uses(it.pool.as_ref(), &it.rules, pool)) else { return };
-    let (why, by, label) = match virtual_.protocol {
-        Protocol::Tcp | Protocol::Udp => ("relays what it gets", "protocol", "relayed"),
-        Protocol::Http => ("passes TLS through", "tls", "passed through"),
-    };
-    let (place, key) = walk.spot(&path(&["pool", &pool.name, "on-empty"]));
-    let (first, _) = walk.spot(&path(&["virtual", &virtual_.name, by]));
-    let message = format!("virtual `{}` has no requests: it {why}", virtual_.name);
-    let refusal = Refusal::new(Cause::Conflict, message)
-        .also(first, label)
-        .help("remove `on-empty`: members of a lower `priority` can stand in; or give the virtual a pool of its own");
-    walk.refuse(&place, Some(&key), refusal);
-}
-
-/// A pool that stands in for another does not come back to it.
-fn ends(pool: &Pool, config: &Config, walk: &mut Walk) {
-    let mut way = vec![pool.name.as_str()];
-    let mut at = pool;
-    while let OnEmpty::Pool(next) = &at.on_empty {
-        way.push(next);
-        if *next == pool.name {
-            let (place, key) = walk.spot(&path(&["pool", &pool.name, "on-empty"]));
-            let refusal =
-                Refusal::new(Cause::Conflict, format!("`on-empty` leads in a circle: {}", way.join(" → ")))
-                    .help("let the last of them answer: remove its `on-empty`");
-            return walk.refuse(&place, Some(&key), refusal);
-        }
-        let Some(pool) = config.pools.iter().find(|it| it.name == *next) else { return };
-        // A circle that others make is told at those.
-        if way.len() > config.pools.len() {
-            return;
-        }
-        at = pool;
-    }
-}
-
 /// Members that are called as the host of a request have no name where there is none.
 fn members_have_names(pool: &Pool, config: &Config, walk: &mut Walk) {
     let mut tcp = config.virtuals.iter().filter(|it| it.protocol == Protocol::Tcp && !it.pass_through);
-    let Some(virtual_) = tcp.find(|it| uses(it.pool.as_ref(), &it.rules, pool)) else { return };
+    let Some(virtual_) = tcp.find(|it| it.reaches(&pool.name)) else { return };
     let (place, key) = walk.spot(&path(&["pool", &pool.name, "tls", "server-name"]));
     let (first, _) = walk.spot(&path(&["virtual", &virtual_.name, "protocol"]));
     let message = format!("virtual `{}` sees no hosts: it relays bytes", virtual_.name);
@@ -100,7 +52,7 @@ fn members_have_names(pool: &Pool, config: &Config, walk: &mut Walk) {
 /// What stands in a connection cannot stand in datagrams.
 fn datagrams_have_none(pool: &Pool, key: &str, what: &str, config: &Config, walk: &mut Walk) {
     let mut udp = config.virtuals.iter().filter(|it| it.protocol == Protocol::Udp);
-    let Some(virtual_) = udp.find(|it| uses(it.pool.as_ref(), &it.rules, pool)) else { return };
+    let Some(virtual_) = udp.find(|it| it.reaches(&pool.name)) else { return };
     let (place, key) = walk.spot(&path(&["pool", &pool.name, key]));
     let (first, _) = walk.spot(&path(&["virtual", &virtual_.name, "protocol"]));
     let message = format!("virtual `{}` sends datagrams to its members, without {what}", virtual_.name);
@@ -112,7 +64,7 @@ fn datagrams_have_none(pool: &Pool, key: &str, what: &str, config: &Config, walk
 
 /// A connection has one address family. What proxies in front say of clients is known when they say it.
 fn clients_are_of_the_members_family(pool: &Pool, config: &Config, walk: &mut Walk) {
-    for virtual_ in config.virtuals.iter().filter(|it| uses(it.pool.as_ref(), &it.rules, pool)) {
+    for virtual_ in config.virtuals.iter().filter(|it| it.reaches(&pool.name)) {
         let other = |listen: &SocketAddr| {
             pool.members.iter().position(|it| it.name.is_none() && it.address.is_ipv4() != listen.is_ipv4())
         };
@@ -138,7 +90,7 @@ fn clients_are_of_the_members_family(pool: &Pool, config: &Config, walk: &mut Wa
 /// What clients ask of forward proxies is passed on as HTTP/1.1 says it.
 fn forward_proxies_speak_http_1(pool: &Pool, config: &Config, walk: &mut Walk) {
     let mut forward = config.virtuals.iter().filter(|it| it.proxy == ProxyKind::Forward);
-    let Some(virtual_) = forward.find(|it| uses(it.pool.as_ref(), &it.rules, pool)) else { return };
+    let Some(virtual_) = forward.find(|it| it.reaches(&pool.name)) else { return };
     let (place, key) = walk.spot(&path(&["pool", &pool.name, "protocol"]));
     let (first, _) = walk.spot(&path(&["virtual", &virtual_.name, "proxy"]));
     let message = format!("virtual `{}` asks forward proxies by HTTP/1.1", virtual_.name);
@@ -149,7 +101,7 @@ fn forward_proxies_speak_http_1(pool: &Pool, config: &Config, walk: &mut Walk) {
 }
 
 fn refuse(pool: &Pool, name: &str, message: &str, help: &str, config: &Config, walk: &mut Walk) {
-    let packets = config.packet_virtuals.iter().find(|it| uses(it.pool.as_ref(), &it.rules, pool));
+    let packets = config.packet_virtuals.iter().find(|it| it.reaches(&pool.name));
     let Some(virtual_) = packets else { return };
     let by = if virtual_.pool.as_ref() == Some(&pool.name) { "pool" } else { "name" };
     let (place, key) = walk.spot(&path(&["pool", &pool.name, name]));

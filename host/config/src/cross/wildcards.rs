@@ -2,9 +2,8 @@
 //! only packets can use.
 
 use shunt_engine::datapath::{ModeName, Transport};
-use shunt_rules::OnFault;
 
-use super::super::model::{Config, PacketVirtual, Pool, RuleUse};
+use super::super::model::{Config, PacketVirtual, Pool};
 use super::super::report::{Cause, Refusal};
 use super::super::walk::Walk;
 use super::{family, member_path, path};
@@ -87,15 +86,7 @@ fn ports_are_known(pool: &Pool, config: &Config, walk: &mut Walk) {
 
 /// A proxy that can send requests to a pool, and the key by which.
 pub(super) fn proxy_of<'c>(pool: &Pool, config: &'c Config) -> Option<(&'c str, &'static str)> {
-    let virtual_ = config.virtuals.iter().find(|it| uses(it.pool.as_ref(), &it.rules, pool))?;
+    let virtual_ = config.virtuals.iter().find(|it| it.reaches(&pool.name))?;
     let by = if virtual_.pool.as_ref() == Some(&pool.name) { "pool" } else { "name" };
     Some((&virtual_.name, by))
-}
-
-pub(in super::super) fn uses(named: Option<&String>, rules: &[RuleUse], pool: &Pool) -> bool {
-    named == Some(&pool.name)
-        || rules.iter().any(|rule| {
-            let fallback = matches!(&rule.on_fault, OnFault::Pool(name) if *name == pool.name);
-            fallback || rule.slots.iter().any(|(_, name)| *name == pool.name)
-        })
 }

@@ -241,6 +241,7 @@ pub(super) fn packet_virtual(
         client_interfaces: keys.client_interfaces.or_else(|| keys.interfaces.clone())?,
         interfaces: keys.interfaces?,
         pool: shared.pool,
+        stand_ins: Vec::new(),
         mode: mode?,
         snat_pool: keys.snat_pool,
         dscp: keys.dscp,

@@ -7,7 +7,7 @@ use shunt_engine::balance::groups::{FailBack, Policy};
 use shunt_engine::balance::{Balance, Time};
 use shunt_engine::ejection;
 
-use super::super::containers::{list, once, one_or_list, table as in_table};
+use super::super::containers::{list, once, one_or_list, or_table, table as in_table};
 use super::super::model::{
     ConnectFrom, Ejection, Member, MemberProtocol, NamedMembers, OnEmpty, Pool, ProxyVersion,
 };
@@ -137,10 +137,10 @@ pub(in super::super) fn pool(table: &mut Table<'_>) -> Option<Pool> {
     );
     let on_empty = table.derived(
         "on-empty",
-        "For proxies: what becomes of requests where no member can be chosen, because all are down, disabled or at \
-         `max-connections`.",
-        in_table(on_empty),
-        "they get 503",
+        "What becomes of requests, connections and flows where no member can be chosen, because all are down, disabled or at \
+         `max-connections`. `reset`: requests get what the others get without this key.",
+        or_table(one_of(&RESET), on_empty),
+        "requests get 503; other connections and flows a reset, or what their protocol has for it",
     );
     let ejection = table.derived(
         "ejection",
@@ -386,16 +386,19 @@ fn ejection(table: &mut Table<'_>) -> Option<Ejection> {
     Some(Ejection { policy, slow })
 }
 
+static RESET: [(&str, OnEmpty); 1] = [("reset", OnEmpty::Reset)];
+
 fn on_empty(table: &mut Table<'_>) -> Option<OnEmpty> {
-    let pool = table.optional("pool", "They go to this pool.", pool_name());
+    let pool = table.optional("pool", "They go to this pool, as configured there.", pool_name());
     let queue = table.optional(
         "queue",
-        "They wait for a member in the order of their arrival, at most so many at once; the rest gets 503.",
+        "For proxies for HTTP and TCP: they wait for a member in the order of their arrival, at most so many at once; the rest \
+         is treated as without this key.",
         integer(1..=1_000_000u32),
     );
     let timeout = table.derived(
         "timeout",
-        "How long a request waits in the `queue` before it gets 503.",
+        "How long one waits in the `queue` before it is treated as the rest.",
         duration(MILLISECOND..=HOUR),
         "`\"10s\"`",
     );

@@ -237,6 +237,7 @@ pub(in super::super) fn virtual_server(table: &mut Table<'_>) -> Option<AnyVirtu
             tls,
             pass_through,
             pool,
+            stand_ins: Vec::new(),
             persistence,
             timeouts: proxy_timeouts?,
             limits: proxy_limits?,

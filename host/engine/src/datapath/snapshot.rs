@@ -101,6 +101,7 @@ impl Snapshot {
                 }
             }
         }
+        stand_ins_end(&pools)?;
         for (place, virtual_) in virtuals.iter().enumerate() {
             virtual_.check(&virtuals[..place], pools.len(), snat_pools.len())?;
             if !virtual_.is_wildcard()
@@ -403,4 +404,19 @@ impl Snapshot {
             FlowProtocol::Icmp | FlowProtocol::Other(_) => self.member_addresses.contains(&endpoint.address),
         }
     }
+}
+
+/// Whoever goes from a pool to the one that stands in for it comes to an end.
+fn stand_ins_end(pools: &[Pool]) -> Result<(), Conflict> {
+    for pool in pools {
+        let mut at = pool;
+        for _ in 0..=pools.len() {
+            let Some(next) = at.on_empty else { break };
+            at = pools.get(next.0).ok_or_else(|| Conflict::StandIn(Arc::clone(&pool.name)))?;
+        }
+        if at.on_empty.is_some() {
+            return Err(Conflict::StandIn(Arc::clone(&pool.name)));
+        }
+    }
+    Ok(())
 }

@@ -64,6 +64,8 @@ pub(crate) struct Lab {
     pub(crate) virtuals: Vec<Virtual>,
     pub(crate) translators: Vec<Translator>,
     pub(crate) pool: Pool,
+    /// The pool that stands in for it.
+    pub(crate) stand_in: Option<Pool>,
     pub(crate) snat_pools: Vec<SnatPool>,
     pub(crate) options: Options,
     pub(crate) ruling: Ruling,
@@ -90,7 +92,9 @@ impl Default for Lab {
                 bindings: Arc::new(PersistenceTable::new(1000, [7, 7])),
                 policy: Policy::default(),
                 groups: Arc::default(),
+                on_empty: None,
             },
+            stand_in: None,
             snat_pools: Vec::new(),
             options: Options { worker: 0, workers: 1, key: Keyed::new([1, 2]), flows: 1000 },
             ruling: Ruling::Next,
@@ -134,7 +138,9 @@ impl Lab {
         let mut other = self.pool.clone();
         other.name = "other".into();
         other.members.reverse();
-        let pools = vec![self.pool.clone(), other];
+        other.on_empty = None;
+        let mut pools = vec![self.pool.clone(), other];
+        pools.extend(self.stand_in.clone());
         let mut virtuals = virtuals;
         for on_path in virtuals.iter_mut().filter_map(|it| it.on_path.as_mut()) {
             let states = self.pool.members.iter().map(|it| Arc::clone(&self.on_path[&it.endpoint]));
@@ -163,6 +169,15 @@ impl Lab {
                 self.virtuals.retain(|virtual_| &*virtual_.name != name);
             }
             "member" => self.set_member(&mut words)?,
+            "stand-in" => {
+                let mut members = Vec::new();
+                for word in words.0.by_ref() {
+                    members.push(Member { endpoint: endpoint(word)?, weight: 1, state: MemberState::new() });
+                }
+                let pool = Pool { name: "sorry".into(), members, on_empty: None, ..self.pool.clone() };
+                self.stand_in = Some(pool);
+                self.pool.on_empty = Some(PoolIndex(2));
+            }
             "probe" => {
                 let (from, to) = (endpoint(words.next()?)?, endpoint(words.next()?)?);
                 let protocol = match (words.next()?, from.address.family()) {

@@ -83,7 +83,7 @@ pub(crate) fn load(parts: &Parts<'_>, before: Option<(&Loaded, &Left)>) -> Resul
     let names = Names { pools, snat_pools, links, probes, takes };
     let engine = Snapshot::new(
         virtuals.iter().map(|it| names.virtual_(it)).collect::<Result<_, _>>()?,
-        pools.iter().map(|it| pool(it)).collect(),
+        pools.iter().map(|it| pool(it, pools)).collect(),
         snat_pools.iter().map(snat_pool).collect(),
     )?
     .with_translators(snapshot.translators.iter().map(|it| names.translator(it)).collect())?;
@@ -236,7 +236,8 @@ fn states(pool: &shunt_runtime::PathPool) -> Vec<Arc<MemberState>> {
     pool.members.iter().map(|(_, state)| Arc::clone(state)).collect()
 }
 
-fn pool(pool: &shunt_runtime::Pool) -> Pool {
+fn pool(pool: &shunt_runtime::Pool, all: &[Arc<shunt_runtime::Pool>]) -> Pool {
+    let place = |name: &str| all.iter().position(|it| it.settings.name == name).map(PoolIndex);
     let member = |member: &shunt_runtime::Member| Member {
         endpoint: member.settings.address.into(),
         weight: member.settings.weight,
@@ -250,6 +251,7 @@ fn pool(pool: &shunt_runtime::Pool) -> Pool {
         bindings: Arc::clone(&pool.bindings),
         policy: pool.settings.groups,
         groups: Arc::clone(&pool.groups),
+        on_empty: pool.settings.on_empty.pool().and_then(place),
     }
 }
 

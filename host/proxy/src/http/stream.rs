@@ -22,6 +22,8 @@ pub(crate) struct Stream {
     pub(crate) deadline: Rc<Deadline>,
     /// The answer is the last: nothing more of the client's is read. HTTP/1 says so by `Connection: close`.
     pub(crate) is_last: Cell<bool>,
+    /// In the place of an answer the client gets a reset.
+    pub(crate) resets: Cell<bool>,
     /// Informational answers of members that the client did not get yet.
     interim: RefCell<Vec<response::Parts>>,
     /// Set when a request switched protocols: what the stream becomes.
@@ -37,6 +39,7 @@ impl Stream {
             connection: Rc::clone(connection),
             deadline: Rc::new(deadline),
             is_last: Cell::new(false),
+            resets: Cell::new(false),
             interim: RefCell::default(),
             tunnel: RefCell::default(),
         })

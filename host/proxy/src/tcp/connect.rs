@@ -1,10 +1,11 @@
 //! Connect: from a pool to a connection to one of its members.
 
+use std::borrow::Cow;
 use std::io;
 use std::net::SocketAddr;
 use std::rc::Rc;
 
-use shunt_config::model::WhenDown;
+use shunt_config::model::{OnEmpty, WhenDown};
 use shunt_config::persistence::PersistBy;
 use shunt_engine::balance::Ends;
 use shunt_engine::balance::choose::{Ask, Bind};
@@ -14,7 +15,8 @@ use shunt_rules::{Flow, PersistKey};
 use shunt_runtime::clock;
 use shunt_runtime::tls::members::NoTls;
 use thiserror::Error;
-use tokio::io::AsyncWriteExt;
+use tokio::io::{AsyncWriteExt, Interest};
+use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use super::Inner;
@@ -22,6 +24,7 @@ use crate::away::{Away, Next, REFUSED, RESELECTED, WAITED};
 use crate::connection::Connection;
 use crate::member::MemberView;
 use crate::proxy_protocol;
+use crate::queue::{InQueue, NoTurn};
 use crate::route::Route;
 use crate::server::ServerStream;
 use crate::view::{PoolView, VirtualView};
@@ -38,32 +41,67 @@ enum Unconnected {
     Tls(#[from] NoTls),
 }
 
-/// A connection to a member of the pool that the client's goes to; `None`: there is no pool, or none of its members that
-/// were tried could be connected to.
+/// A connection to a member, and its place there.
+pub(super) type Connected = (Rc<MemberView>, ServerStream, Active);
+
+/// There is no connection to a member.
+pub(super) struct NoMember {
+    /// The pool says that the client gets a reset.
+    pub(super) resets: bool,
+}
+
+/// A connection to a member of the pool that the client's goes to, or of one that stands in for it.
+///
+/// # Errors
+/// There is no pool, none of its members that were tried could be connected to, or the client is gone.
 pub(super) async fn connect(
     view: &VirtualView,
     connection: &Connection,
     route: &Route,
     inner: Inner,
-) -> Option<(Rc<MemberView>, ServerStream, Active)> {
-    let pool = route.pool.as_ref().or(view.pool.as_ref())?;
+    client: &TcpStream,
+) -> Result<Connected, NoMember> {
+    let mut pool = Rc::clone(route.pool.as_ref().or(view.pool.as_ref()).ok_or(NoMember { resets: false })?);
+    let mut route = Cow::Borrowed(route);
     let mut tried = Vec::new();
     let mut away = Away::new(view.when_down());
+    let mut queue: Option<InQueue> = None;
+    let none = |pool: &PoolView| NoMember { resets: pool.pool.settings.on_empty == OnEmpty::Reset };
     while tried.len() < MOST_ATTEMPTS {
-        let (member, reserved) = match choose(view, pool, &connection.flow, route, &tried) {
+        if queue.is_none() && tried.is_empty() && pool.is_waited_for() {
+            queue = InQueue::enter(&pool).map_err(|NoTurn| none(&pool))?;
+        }
+        if let Some(queue) = &queue {
+            // Boxed, for every connection would have its size.
+            Box::pin(wait_in(queue, client)).await.map_err(|NoTurn| none(&pool))?;
+        }
+        let (member, reserved) = match choose(view, &pool, &connection.flow, &route, &tried) {
             Next::Member(member, reserved) => (member, reserved),
             Next::Away => {
                 let Some(until) = away.until() else {
                     view.counters.persistence_down[REFUSED].add(1);
-                    return None;
+                    return Err(none(&pool));
                 };
                 Away::wait(until).await;
                 // It may take a connection now.
                 tried.clear();
                 continue;
             }
-            Next::None => return None,
+            Next::None if !tried.is_empty() => break,
+            Next::None => {
+                if queue.is_none() {
+                    queue = InQueue::enter(&pool).map_err(|NoTurn| none(&pool))?;
+                }
+                if queue.is_none() {
+                    pool = pool.on_empty().ok_or_else(|| none(&pool))?;
+                    route = Cow::Owned(Route::to_pool(Rc::clone(&pool)));
+                }
+                continue;
+            }
         };
+        if let Some(queue) = queue.take() {
+            queue.served();
+        }
         let active = reserved.unwrap_or_else(|| member.state.begin());
         let within = view.virtual_.settings.timeouts.connect;
         match timeout(within, open(&member, connection, inner)).await {
@@ -72,7 +110,7 @@ pub(super) async fn connect(
                 if away.has_waited() {
                     view.counters.persistence_down[WAITED].add(1);
                 }
-                return Some((member, stream, active));
+                return Ok((member, stream, active));
             }
             failed => {
                 member.counters.connects_failed.add(1);
@@ -87,7 +125,17 @@ pub(super) async fn connect(
             }
         }
     }
-    None
+    Err(NoMember { resets: false })
+}
+
+/// Waits in a queue until there may be room, unless the client resets its connection meanwhile. One that has ended its side may
+/// wait for an answer.
+async fn wait_in(queue: &InQueue, client: &TcpStream) -> Result<(), NoTurn> {
+    tokio::select! {
+        biased;
+        _ = client.ready(Interest::ERROR) => Err(NoTurn),
+        waited = queue.wait() => waited,
+    }
 }
 
 async fn open(

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use shunt_rules::Outcome;
 use tokio::time::Instant;
 
-use super::connect::connect;
+use super::connect::{NoMember, connect};
 use super::data::{Stopped, Watched};
 use crate::client::ClientStream;
 use crate::connection::Connection;
@@ -43,7 +43,7 @@ pub(crate) enum Inner {
 /// Connects to a member, and relays a connection to its end. `early` came before.
 ///
 /// # Errors
-/// There is no member; the client is told nothing of it here.
+/// There is no member; the client is told nothing of it here, unless the pool says that it gets a reset.
 pub(crate) async fn forward<S: ClientStream>(
     view: Rc<VirtualView>,
     connection: Rc<Connection>,
@@ -74,8 +74,8 @@ pub(crate) async fn forward<S: ClientStream>(
         return Ok(());
     }
     let route = watched.as_ref().and_then(|it| it.route.as_ref()).unwrap_or(&connection.route);
-    let connected = connect(&view, &connection, route, inner).await;
-    let member = connected.as_ref().map(|(member, ..)| member.address);
+    let connected = connect(&view, &connection, route, inner, client.socket()).await;
+    let member = connected.as_ref().ok().map(|(member, ..)| member.address);
     let mut early = Early { to_server: early, ..Early::default() };
     let mut taps = Taps::default();
     if let (Some(mut watched), Some(member)) = (watched, member) {
@@ -83,12 +83,19 @@ pub(crate) async fn forward<S: ClientStream>(
         taps = watched.taps(&view, &connection, member);
     }
     let mut done = Done::new(connection, &view, member, started, &moved);
-    let Some((member, mut server, _active)) = connected else {
-        view.counters.errors.add(1);
-        if let Some(done) = &mut done {
-            done.outcome = Outcome::Answered;
+    let (member, mut server, _active) = match connected {
+        Ok(connected) => connected,
+        Err(NoMember { resets }) => {
+            view.counters.errors.add(1);
+            if let Some(done) = &mut done {
+                done.outcome = Outcome::Answered;
+            }
+            if resets {
+                reset(client.socket());
+                return Ok(());
+            }
+            return Err(client);
         }
-        return Err(client);
     };
     if inner == Inner::PassedThrough {
         view.counters.passed_through.add(1);

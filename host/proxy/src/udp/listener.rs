@@ -1,5 +1,6 @@
 //! A worker's socket for the clients of a UDP virtual: receives, finds or begins sessions, sends answers.
 
+use std::borrow::Cow;
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::io;
@@ -24,6 +25,7 @@ use crate::beyond::Beyond;
 use crate::connection::Connection;
 use crate::listener::{Admission, SILENCE, next_flow, on_flow};
 use crate::member::MemberView;
+use crate::route::Route;
 use crate::tcp::choose;
 use crate::view::VirtualView;
 
@@ -310,22 +312,29 @@ impl UdpListener {
     }
 }
 
-/// A member of the pool that the client's datagrams go to, the session's place there, and a socket toward it.
+/// A member of the pool that the client's datagrams go to, or of one that stands in for it, the session's place there, and
+/// a socket toward it.
 fn connected(
     view: &VirtualView,
     connection: &Connection,
 ) -> Option<(Rc<MemberView>, Active, AsyncFd<UdpSocket>)> {
-    let pool = connection.route.pool.as_ref().or(view.pool.as_ref())?;
+    let mut pool = Rc::clone(connection.route.pool.as_ref().or(view.pool.as_ref())?);
+    let mut route = Cow::Borrowed(&connection.route);
     let trains = !view.virtual_.settings.udp.one_shot;
     let mut tried = Vec::new();
     while tried.len() < MOST_ATTEMPTS {
-        let (member, reserved) = match choose(view, pool, &connection.flow, &connection.route, &tried) {
+        let (member, reserved) = match choose(view, &pool, &connection.flow, &route, &tried) {
             Next::Member(member, reserved) => (member, reserved),
             Next::Away => {
                 view.counters.persistence_down[REFUSED].add(1);
                 return None;
             }
-            Next::None => return None,
+            Next::None if !tried.is_empty() => return None,
+            Next::None => {
+                pool = pool.on_empty()?;
+                route = Cow::Owned(Route::to_pool(Rc::clone(&pool)));
+                continue;
+            }
         };
         let client = connection.flow.client.ip();
         match member.bound(client, |from| connect(member.address, from, trains)) {

@@ -1,5 +1,6 @@
 //! Limits of connections, the queue of a pool, and pools that stand in.
 
+use std::io::ErrorKind;
 use std::net::SocketAddr;
 
 use serde_json::{Value, json};
@@ -137,6 +138,20 @@ fn a_request_waits_for_a_member_to_come_back() {
     site.daemon.reload(&site::config(site.address, "", &short));
     assert_eq!(site.client().ask(GET).status(), 503);
     assert_eq!(queue(&site)["timed-out"], json!(1));
+}
+
+#[test]
+fn a_pool_may_say_that_clients_get_a_reset() {
+    let origin = Origin::named("a");
+    let pools = pool("web", "on-empty = \"reset\"", "", &[origin.address()]);
+    let http2 = "http2 = { start = \"prior-knowledge\" }";
+    let site = Site::configured(|listen| site::config(listen, http2, &pools));
+    let mut client = site.client();
+    assert_eq!(client.get("/").text(), "a");
+    site.daemon.shunt(&["member", "disable", "web", &origin.address().to_string()]).good();
+    client.send(GET);
+    assert_eq!(client.try_answer().map(|it| it.status()).unwrap_err().kind(), ErrorKind::ConnectionReset);
+    assert_eq!(site.daemon.status()["virtuals"][0]["errors"], json!(1));
 }
 
 #[test]

@@ -13,6 +13,8 @@ pub enum Conflict {
     Listen([Arc<str>; 2]),
     /// A virtual names a pool that is not there.
     Pool(Arc<str>),
+    /// The pool that stands in for this one is not there, or this one stands in for it in turn.
+    StandIn(Arc<str>),
     /// A virtual names a SNAT pool that is not there.
     SnatPool(Arc<str>),
     /// An address serves two ends: two SNAT pools, a virtual, probes, or tunnels. Probes and tunnels of several

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use shunt_wire::Endpoint;
 
+use super::index::PoolIndex;
 use crate::balance::groups::{Groups, Policy};
 use crate::balance::{Balance, SlowStart};
 use crate::member::MemberState;
@@ -24,6 +25,8 @@ pub struct Pool {
     pub policy: Policy,
     /// Which priority groups are in use; the same that proxies of the pool use.
     pub groups: Arc<Groups>,
+    /// Where flows go that find no member here.
+    pub on_empty: Option<PoolIndex>,
 }
 
 #[derive(Clone, Debug)]

@@ -27,6 +27,7 @@ use crate::datapath::model::index::{PoolIndex, VirtualIndex};
 use crate::datapath::model::mode::Mode;
 use crate::datapath::model::reason::DropReason;
 use crate::datapath::model::ruling::{Done, NewFlow, Outcome};
+use crate::datapath::model::stage::Stage;
 use crate::datapath::model::verdict::Verdict;
 use crate::datapath::model::virtual_::Virtual;
 use crate::datapath::state::accounting::Accounting;
@@ -61,6 +62,19 @@ struct Choice {
     mode: Mode,
     /// By what the client is bound to a member.
     key: Option<Key>,
+}
+
+impl Choice {
+    /// Goes on with the pool that stands in for this one, if there is one. Pools do not stand in for each other in a
+    /// circle: a [`Snapshot`](crate::datapath::Snapshot) is not made of such.
+    fn stand_in(&mut self, config: &Config, first: &First<'_>) -> bool {
+        let empty = self.pool.and_then(|pool| config.snapshot.pool(pool));
+        let Some(next) = empty.and_then(|pool| pool.on_empty) else { return false };
+        let name = config.snapshot.pool(next).map_or("", |pool| &pool.name);
+        first.trace.at(Stage::Selection, || format!("no member can be chosen: pool {name} stands in"));
+        (self.pool, self.named) = (Some(next), None);
+        true
+    }
 }
 
 impl Datapath {
@@ -123,9 +137,14 @@ fn decide(
     first: &First<'_>,
     driver: &mut impl Driver,
 ) -> Result<FlowId, DropReason> {
-    let choice = rule::choose(config, flows.table.next_id(), first, driver)?;
-    let bound = persistence::bound(config, first, &choice);
-    let member = selection::select(config, accounting, first, &choice, bound)?;
+    let mut choice = rule::choose(config, flows.table.next_id(), first, driver)?;
+    let member = loop {
+        let bound = persistence::bound(config, first, &choice);
+        match selection::select(config, accounting, first, &choice, bound) {
+            Err(DropReason::NoMember) if choice.stand_in(config, first) => {}
+            selected => break selected?,
+        }
+    };
     let lease = lease::lease(config, &mut flows.leases, first, &choice, &member, driver)?;
     let seen = translation::seen(config, first, &choice, &member, lease.as_ref())?;
     let compiled = compile::compile(config, first, &choice, &member, seen)?;

@@ -29,7 +29,7 @@ use crate::http::client_body::ClientBody;
 use crate::http::stream::Stream;
 use crate::http::tunnel::Tunnel;
 use crate::http::{fields, own_answer, phases};
-use crate::listener::{Listener, SILENCE, Serve};
+use crate::listener::{Listener, SILENCE, Serve, reset};
 use crate::view::VirtualView;
 
 /// HTTP/1, as a listener serves it.
@@ -153,6 +153,12 @@ impl<S: ClientStream> Http1Connection<S> {
             drop(view);
             poll_fn(|cx| self.poll_served(served.as_mut(), asked, cx)).await?
         };
+        if self.stream.resets.get() {
+            if let Some((stream, _)) = self.wire.take() {
+                reset(stream.socket());
+            }
+            return Err(End::Gone);
+        }
         self.write_answer(response, asked).await
     }
 

@@ -65,6 +65,10 @@ pub(super) async fn serve(
     };
     let served = phases::serve(&stream, &view, parts, body);
     let Some(answer) = answer(&stream, served, wanted.as_deref(), &mut respond).await else { return };
+    if stream.resets.get() {
+        // It was not processed, and the client may send it again (RFC 9113 section 8.7).
+        return respond.send_reset(Reason::REFUSED_STREAM);
+    }
     let (mut head, body) = answer.into_parts();
     let tunnel = stream.take_tunnel();
     let switched = tunnel.is_some();

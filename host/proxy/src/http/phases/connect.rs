@@ -4,6 +4,7 @@ use std::cell::Cell;
 use std::rc::Rc;
 
 use http::header;
+use shunt_config::model::OnEmpty;
 use shunt_config::monitors::Monitor;
 use shunt_engine::member::{Active, Admin};
 use shunt_rules::{ConnectCause, ConnectFailure, MemberFailure};
@@ -15,11 +16,11 @@ use crate::deadline::Waiting;
 use crate::http::body::RequestBody;
 use crate::http::fields::asks_for_websocket;
 use crate::http::member::{ConnectError, Lease, Upgrade, Want};
-use crate::http::phases::queue::InQueue;
 use crate::http::phases::rules::AfterFailure;
 use crate::http::phases::{Stop, Transaction, eject};
 use crate::http::problem::Problem;
 use crate::member::MemberView;
+use crate::queue::{InQueue, NoTurn};
 use crate::route::Route;
 use crate::view::PoolView;
 
@@ -50,11 +51,11 @@ impl Transaction {
             let pool = self.pool()?;
             queue = queue.filter(|queue| queue.is_of(&pool));
             if queue.is_none() && self.tried.is_empty() && pool.is_waited_for() {
-                queue = self.enter_queue(&pool)?;
+                queue = InQueue::enter(&pool).map_err(|NoTurn| no_member(&pool))?;
             }
             if let Some(queue) = &queue {
                 // Boxed as what connecting takes.
-                Box::pin(self.wait_in(queue)).await?;
+                Box::pin(self.wait_in(queue)).await.map_err(|NoTurn| no_member(&pool))?;
             }
             let next = self.choose(&pool);
             if let Next::Away = next
@@ -66,7 +67,7 @@ impl Transaction {
             let Next::Member(member, reserved) = next else {
                 let waits = matches!(next, Next::None);
                 if waits && queue.is_none() && self.tried.is_empty() {
-                    queue = self.enter_queue(&pool)?;
+                    queue = InQueue::enter(&pool).map_err(|NoTurn| no_member(&pool))?;
                 }
                 if waits && queue.is_some() {
                     continue;
@@ -88,6 +89,7 @@ impl Transaction {
                     return Err(Problem::MemberAway { pool: pool.name.clone() }.into());
                 }
                 let problem = match self.tried.is_empty() {
+                    true if pool.pool.settings.on_empty == OnEmpty::Reset => return Err(Stop::Reset),
                     true => no_member(&pool),
                     false => Problem::NotConnected,
                 };
@@ -121,6 +123,16 @@ impl Transaction {
         // It may take a connection now.
         self.tried.clear();
         self.wait_for_member();
+    }
+
+    /// Waits in a queue until there may be room for the request.
+    async fn wait_in(&self, queue: &InQueue) -> Result<(), NoTurn> {
+        // The member's time begins when the request can be sent.
+        let first_byte = self.view.virtual_.settings.timeouts.first_byte;
+        self.stream.deadline.wait_for(Waiting::FirstByte, queue.until + first_byte);
+        let waited = queue.wait().await;
+        self.wait_for_member();
+        waited
     }
 
     /// What a failed connect comes to: rules are asked, and another member is to be chosen, unless enough were.
@@ -237,7 +249,7 @@ impl Transaction {
 }
 
 /// What a request comes to that finds no member.
-pub(super) fn no_member(pool: &PoolView) -> Problem {
+fn no_member(pool: &PoolView) -> Problem {
     let is_full = |member: &Rc<MemberView>| {
         member.state.is_up() && member.state.admin() == Admin::Enabled && !member.state.has_room()
     };

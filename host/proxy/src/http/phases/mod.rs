@@ -9,7 +9,6 @@ mod connect;
 mod eject;
 mod head;
 mod persist;
-mod queue;
 mod respond;
 mod rules;
 mod send;
@@ -44,6 +43,8 @@ pub(crate) enum Stop {
     Problem(Problem),
     /// A rule made the answer. Boxed: it is large, and every phase returns room for it.
     Answer(Box<Answer>),
+    /// The operator: where the pool has no member to choose, the client gets a reset.
+    Reset,
 }
 
 impl From<Problem> for Stop {
@@ -229,6 +230,15 @@ impl Transaction {
         let (mut response, outcome) = match result {
             Ok(response) => (response, Outcome::Complete),
             Err(Stop::Answer(answer)) => (respond::from_rule(*answer), Outcome::Answered),
+            Err(Stop::Reset) => {
+                self.view.counters.errors.add(1);
+                self.stream.resets.set(true);
+                self.concluded = true;
+                if self.view.hooks.contains(Hook::OnDone) {
+                    self.finish(None, Outcome::Answered).complete();
+                }
+                return Response::new(ResponseBody::whole(Bytes::new()));
+            }
             Err(Stop::Problem(problem)) => {
                 self.view.counters.errors.add(1);
                 let outcome = match problem {
