@@ -172,6 +172,9 @@ pub struct MemberStatus {
     pub max_connections: Option<u32>,
     /// Requests at it failed: it gets none for a while.
     pub ejected: bool,
+    /// Why it gets no new clients: `down`, `disabled`, `draining`, `ejected`, `full`, `weight-zero` or
+    /// `group-not-in-use`; `null`: it can be chosen.
+    pub ineligible: Option<String>,
     /// Flows of packet virtuals among them; `null`: no packet worker knows the member.
     pub flows: Option<u64>,
     /// The name that it is written with; `null`: its address.

@@ -11,6 +11,7 @@ pub mod convergence;
 pub mod datapath;
 pub mod demand;
 pub mod ejection;
+pub mod eligible;
 pub mod flow;
 pub mod fragment;
 pub mod hash;

@@ -285,6 +285,7 @@ fn member(address: &str, health: &str, reason: &str) -> MemberStatus {
         active: 3,
         max_connections: Some(50),
         ejected: false,
+        ineligible: (health == "down").then(|| health.to_owned()),
         flows: Some(1),
         counts: MemberCounts {
             requests: 617,

@@ -136,7 +136,10 @@ pub(super) fn table(pools: &[PoolStatus]) -> Table {
     for (pool, member) in pools.iter().flat_map(|pool| pool.members.iter().map(move |member| (pool, member)))
     {
         let admin = if member.admin == "enabled" { Tone::Plain } else { Tone::Faint };
-        let shown = if member.ejected { "ejected" } else { &member.health };
+        // What the operator did, and that it is down, stands beside.
+        let known = |why: &&str| ["down", "disabled", "draining"].contains(why);
+        let why = member.ineligible.as_deref().filter(|why| !known(why));
+        let shown = why.map_or_else(|| member.health.clone(), |why| format!("{}, {why}", member.health));
         let health = if shown == "up" { Tone::Good } else { Tone::Bad };
         table.row([
             (&pool.name).into(),

@@ -64,7 +64,7 @@ impl Control {
         member.state.set_admin(admin);
         tracing::info!(by = by.to_string(), pool, member = %address, %from, to = %admin, "member set");
         let packets = self.packet_status().await;
-        Ok(self.member_status(found, member, packets.as_ref()))
+        Ok(self.member_status(found, member, super::groups::in_use(found), packets.as_ref()))
     }
 
     pub(super) fn using(&self, name: &RuleName) -> Result<Using, LoadError> {

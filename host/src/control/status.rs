@@ -13,6 +13,7 @@ use shunt_api::status::{
 };
 
 use crate::control::Control;
+use shunt_engine::balance::groups::InUse;
 use shunt_engine::queue::Queue;
 use shunt_rules::stats::{HookReading, bucket_bound};
 use shunt_rules::{FaultKind, Hook};
@@ -75,6 +76,7 @@ impl Control {
     }
 
     pub(super) fn pool_status(&self, pool: &Pool, packets: Option<&PacketStatus>) -> PoolStatus {
+        let in_use = super::groups::in_use(pool);
         PoolStatus {
             name: pool.settings.name.clone(),
             balance: pool.settings.balance.as_str().to_owned(),
@@ -82,8 +84,8 @@ impl Control {
             active: pool.state.active(),
             max_connections: pool.settings.max_connections,
             queue: queue_status(&pool.state.queue),
-            groups: group_statuses(pool),
-            members: pool.members.iter().map(|it| self.member_status(pool, it, packets)).collect(),
+            groups: group_statuses(pool, in_use),
+            members: pool.members.iter().map(|it| self.member_status(pool, it, in_use, packets)).collect(),
             names: pool.settings.names.iter().map(|it| self.names.status(&it.name)).collect(),
             persistence: PersistenceStatus { counts: bindings::counts(pool) },
         }
@@ -93,6 +95,7 @@ impl Control {
         &self,
         pool: &Pool,
         member: &Member,
+        in_use: Option<InUse>,
         packets: Option<&PacketStatus>,
     ) -> MemberStatus {
         let address = member.settings.address.to_string();
@@ -120,6 +123,10 @@ impl Control {
             active: member.state.active(),
             max_connections: member.settings.max_connections,
             ejected: member.state.ejection().is_ejected(),
+            ineligible: member
+                .state
+                .ineligible_among(member.settings.weight, in_use)
+                .map(|why| why.as_str().to_owned()),
             flows: counted.map(|it| it.traffic.active),
             counts: MemberCounts::sum(member.counters.shards(), Count::get),
         }
@@ -137,8 +144,7 @@ fn queue_status(queue: &Queue) -> QueueStatus {
     }
 }
 
-fn group_statuses(pool: &Pool) -> Vec<GroupStatus> {
-    let in_use = super::groups::in_use(pool);
+fn group_statuses(pool: &Pool, in_use: Option<InUse>) -> Vec<GroupStatus> {
     let mut groups: BTreeMap<u16, GroupStatus> = BTreeMap::new();
     for member in &pool.members {
         let priority = member.state.priority();

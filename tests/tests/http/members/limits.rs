@@ -82,7 +82,10 @@ fn load_spills_to_the_next_group() {
         low.address()
     );
     let site = Site::configured(|listen| site::config(listen, "", &members));
+    let why = |at: usize| site.daemon.status()["pools"][0]["members"][at]["ineligible"].clone();
+    assert_eq!([why(0), why(1)], [Value::Null, json!("group-not-in-use")]);
     let first = hold(&site, 1);
+    assert_eq!([why(0), why(1)], [json!("full"), Value::Null]);
     assert_eq!(site.client().get("/").text(), "low");
     release(first);
     until("the member is free", || site.daemon.status()["pools"][0]["members"][0]["active"] == json!(0));

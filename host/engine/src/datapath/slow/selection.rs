@@ -19,7 +19,7 @@ use crate::datapath::model::virtual_::Virtual;
 use crate::datapath::state::accounting::Accounting;
 use crate::datapath::state::config::Config;
 use crate::datapath::state::trace::{Considered, Standing};
-use crate::member::{Admin, MemberState};
+use crate::member::MemberState;
 
 /// The member that takes the flow; without a pool, the destination itself.
 pub(super) struct Chosen {
@@ -171,14 +171,10 @@ impl Among<'_> {
     ) -> impl Iterator<Item = Considered> {
         (0..).zip(&self.pool.members).map(move |(place, member)| {
             let state = self.state(place, member);
+            let out = state.ineligible(member.weight);
             let why = match chosen {
                 Some((chosen, why)) if chosen == place => why,
-                _ if !state.is_up() => Standing::Down,
-                _ if state.limits() == Admin::Disabled => Standing::Disabled,
-                _ if state.limits() == Admin::Draining => Standing::Draining,
-                _ if state.ejection().is_ejected() => Standing::Ejected,
-                _ if !state.has_room() => Standing::Full,
-                _ if member.state.weight(member.weight) == 0 => Standing::WeightZero,
+                _ if out.is_some() => out.map_or(Standing::NotAsked, Standing::from),
                 _ if self.bridge.why_not(member).is_some() => Standing::OtherFamily,
                 _ if in_use.is_some_and(|it| !it.has(state.priority())) => Standing::GroupNotInUse,
                 Some((_, Standing::Named)) => Standing::AnotherNamed,

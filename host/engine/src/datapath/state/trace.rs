@@ -12,6 +12,7 @@ use std::sync::Arc;
 use shunt_wire::Endpoint;
 
 use crate::datapath::model::stage::Stage;
+use crate::eligible::Ineligible;
 
 /// Where on its way something was found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -149,6 +150,20 @@ impl Point {
             Self::Table => "flow-table",
             Self::Shunt => "shunt",
             Self::Stage(stage) => stage.as_str(),
+        }
+    }
+}
+
+impl From<Ineligible> for Standing {
+    fn from(why: Ineligible) -> Self {
+        match why {
+            Ineligible::Down => Self::Down,
+            Ineligible::Disabled => Self::Disabled,
+            Ineligible::Draining => Self::Draining,
+            Ineligible::Ejected => Self::Ejected,
+            Ineligible::Full => Self::Full,
+            Ineligible::WeightZero => Self::WeightZero,
+            Ineligible::GroupNotInUse => Self::GroupNotInUse,
         }
     }
 }
