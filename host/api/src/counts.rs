@@ -140,6 +140,16 @@ counts! {
         gauge open => connections_open,
         /// Connections refused: too many, or by a rule.
         counter refused => connections_refused,
+        /// Requests that got 503 because `limits.requests` was reached.
+        counter requests_refused,
+        /// Requests, connections and sessions refused because the process is at `max-memory`.
+        counter overloaded,
+        /// Times that accepting paused because descriptors or memory were used up.
+        counter accept_pauses,
+        /// Requests sent again to another member, and members tried after one that could not be connected to.
+        counter retries,
+        /// Requests not sent again because the pool's `retry` has a budget, or a limit, that was used up.
+        counter retries_withheld,
         /// TLS handshakes that failed.
         counter handshakes_failed,
         /// TLS connections passed through to a member.

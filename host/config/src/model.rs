@@ -71,6 +71,8 @@ pub struct Process {
     pub workers: Option<NonZeroUsize>,
     /// How long SIGTERM waits for what is in flight. Default 30 s.
     pub drain: Duration,
+    /// Bytes of memory beyond which no new work is taken; `None`: any number.
+    pub max_memory: Option<u64>,
 }
 
 /// `[admin]`
@@ -223,10 +225,17 @@ pub struct Limits {
     pub fields: usize,
     /// Bytes of a request body; `None`: no limit.
     pub body: Option<u64>,
-    /// Client connections at once per worker. Default 10,000.
-    pub connections: usize,
+    /// Client connections at once, over all workers; `None`: [`Limits::PER_WORKER`] of each.
+    pub connections: Option<u32>,
+    /// Requests at once, likewise; `None`: any number.
+    pub requests: Option<u32>,
     /// Bytes of a relayed connection that are held for rules, in each direction. Default 64 KiB.
     pub data: usize,
+}
+
+impl Limits {
+    /// Client connections at once of a worker where there is no limit for all.
+    pub const PER_WORKER: usize = 10_000;
 }
 
 /// `http2 = { start = "alpn", streams = 100, websocket = true }`
@@ -447,8 +456,11 @@ pub struct Pool {
     pub source: ConnectFrom,
     /// Requests and connections at once, over all workers; `None`: any number.
     pub max_connections: Option<u32>,
+    /// Connections to members at once that are being made, over all workers; `None`: any number.
+    pub max_connecting: Option<u32>,
     pub on_empty: OnEmpty,
     pub ejection: Option<Ejection>,
+    pub retry: Retry,
     /// Addresses are unique within the pool: those of the file, in its order, then those that names stand for, once they
     /// are known.
     pub members: Vec<Member>,
@@ -483,6 +495,36 @@ pub struct Ejection {
     pub policy: ejection::Policy,
     /// An answer that begins later is a failure.
     pub slow: Option<Duration>,
+}
+
+/// `retry = { attempts = 3, budget = 20, at-once = 50, timeout = "2s", no-answer = true, answers = [503] }`
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Retry {
+    /// Members tried for a request or a connection. Default 3.
+    pub attempts: usize,
+    /// Retries for a hundred requests; `None`: any number.
+    pub budget: Option<u32>,
+    /// Requests at once that are at another member than their first; `None`: any number.
+    pub at_once: Option<u32>,
+    /// For the head of the answer, of each attempt. A request that can be sent again is, behind it.
+    pub timeout: Option<Duration>,
+    /// So is one whose member closed the connection without an answer.
+    pub no_answer: bool,
+    /// And one that got such a status.
+    pub answers: Vec<RangeInclusive<u16>>,
+}
+
+impl Default for Retry {
+    fn default() -> Self {
+        Retry {
+            attempts: 3,
+            budget: None,
+            at_once: None,
+            timeout: None,
+            no_answer: false,
+            answers: Vec::new(),
+        }
+    }
 }
 
 /// `on-empty = "reset" | { pool = "sorry" } | { queue = 100, timeout = "10s" }`: where no member can be chosen.

@@ -6,6 +6,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod at_once;
 pub mod balance;
 pub mod convergence;
 pub mod datapath;
@@ -24,5 +25,6 @@ pub mod network;
 pub mod packet;
 pub mod persistence;
 pub mod queue;
+pub mod retry;
 pub mod snat;
 pub mod timer;

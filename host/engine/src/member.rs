@@ -11,9 +11,11 @@ use std::str::FromStr;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, Ordering::Relaxed, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
 
+use crate::at_once::AtOnce;
 use crate::balance::groups::Priority;
 use crate::ejection::Ejection;
 use crate::queue::Queue;
+use crate::retry::Budget;
 
 /// One member of one pool, shared by the workers and the control thread. It outlives reloads: a
 /// member that stays in the configuration keeps its state.
@@ -372,6 +374,11 @@ pub struct PoolState {
     pub queue: Arc<Queue>,
     /// Held by who ejects a member: the share of those that may be out is counted by one at a time.
     pub ejecting: Mutex<()>,
+    pub retries: Budget,
+    /// Requests that are at another member than their first.
+    pub retrying: Arc<AtOnce>,
+    /// Connections to members that are being made.
+    pub connecting: Arc<AtOnce>,
 }
 
 impl PoolState {

@@ -3,6 +3,7 @@
 use std::cell::Cell;
 use std::net::SocketAddr;
 
+use shunt_config::model::Limits;
 use shunt_runtime::clock;
 
 use crate::view::VirtualView;
@@ -32,7 +33,7 @@ impl Beyond {
         let settings = &view.virtual_.settings;
         tracing::warn!(
             "virtual" = %settings.name,
-            limit = settings.limits.connections,
+            limit = settings.limits.connections.map_or(Limits::PER_WORKER, |most| most as usize),
             refused,
             last = %client,
             "limits.connections is reached: {what} are refused; raise it or find out who holds them"

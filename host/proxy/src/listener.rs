@@ -10,6 +10,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
+use shunt_config::model::Protocol;
+use shunt_engine::at_once::Taken;
 use shunt_engine::network::Prefix;
 use shunt_rules::{Flow, FlowVerdict, Hook, Transport};
 use tokio::net::TcpStream;
@@ -30,6 +32,7 @@ use crate::tls::hello::{Hello, NoHello};
 use crate::tls::{pass_through, terminate};
 use crate::view::VirtualView;
 use shunt_runtime::counters::{Shard, VirtualCounters};
+use shunt_runtime::overload;
 use shunt_runtime::rules::chain::{Chain, Decision};
 use shunt_runtime::tls::Tls;
 use shunt_runtime::tls::peer::{self, Shown};
@@ -164,6 +167,7 @@ impl Listener {
                 Ok((stream, client)) => self.admit(stream, client, protocol),
                 Err(error) if is_exhaustion(&error) => {
                     tracing::warn!(listen = %self.address, %error, "cannot accept connections, pausing");
+                    self.view().counters.accept_pauses.add(1);
                     sleep(PAUSE).await;
                 }
                 // That connection is gone; the next may be fine.
@@ -198,15 +202,20 @@ impl Listener {
     fn admit(self: &Rc<Self>, stream: TcpStream, client: SocketAddr, protocol: impl Serve) {
         let view = self.view();
         view.counters.connections.add(1);
-        if self.open.get() >= view.virtual_.settings.limits.connections {
+        // Requests are told so.
+        if overload::is_overloaded() && view.virtual_.settings.protocol != Protocol::Http {
+            view.counters.overloaded.add(1);
+            return reset(&stream);
+        }
+        let Ok(taken) = view.admit(self.open.get()) else {
             view.counters.refused.add(1);
             reset(&stream);
             self.beyond.tell(&view, client, "connections");
             return;
-        }
+        };
         self.open.set(self.open.get() + 1);
         view.counters.open.add(1);
-        let place = Place { listener: Rc::clone(self), counters: Arc::clone(&view.counters) };
+        let place = Place { listener: Rc::clone(self), counters: Arc::clone(&view.counters), _taken: taken };
         tokio::task::spawn_local(place.serve(view, stream, client, protocol));
     }
 }
@@ -215,6 +224,8 @@ impl Listener {
 struct Place {
     listener: Rc<Listener>,
     counters: Arc<Shard<VirtualCounters>>,
+    /// Its place among those of all workers, where they have a limit.
+    _taken: Option<Taken>,
 }
 
 impl Drop for Place {

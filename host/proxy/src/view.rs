@@ -7,7 +7,8 @@ use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::{Arc, Weak};
 
-use shunt_config::model::{Persistence, ProxyVersion, WhenDown};
+use shunt_config::model::{Limits, Persistence, ProxyVersion, WhenDown};
+use shunt_engine::at_once::Taken;
 use shunt_engine::balance::choose::{self, Ask, Chosen, NotChosen};
 use shunt_engine::balance::groups::{Priority, Ranked};
 use shunt_engine::balance::{Candidate, Members, Selector, Time};
@@ -53,6 +54,9 @@ pub(crate) struct VirtualView {
     pub(crate) binding_prefix: [u8; 8],
 }
 
+/// There are as many connections as may be.
+pub(crate) struct Limited;
+
 /// A rule as one worker has it. Its slots stand for pools.
 pub(crate) type RuleView = AttachedRule<Rc<PoolView>>;
 
@@ -66,6 +70,19 @@ impl VirtualView {
     /// What becomes of clients whose member does not serve them.
     pub(crate) fn when_down(&self) -> WhenDown {
         self.virtual_.settings.persistence.as_ref().map_or(WhenDown::Reselect, |it| it.when_down)
+    }
+
+    /// A place for one more connection or session, of which a worker's listener has so many open; `None` in it: there is no
+    /// limit for all workers.
+    ///
+    /// # Errors
+    /// There are as many as may be.
+    pub(crate) fn admit(&self, open: usize) -> Result<Option<Taken>, Limited> {
+        match self.virtual_.settings.limits.connections {
+            Some(most) => self.virtual_.load.connections.take(most).map(Some).ok_or(Limited),
+            None if open < Limits::PER_WORKER => Ok(None),
+            None => Err(Limited),
+        }
     }
 
     /// Whether members may be told of a client's TLS by the PROXY protocol.
@@ -253,6 +270,20 @@ impl PoolView {
                 return Ok((chosen, member, Some(active)));
             }
         }
+    }
+
+    /// A place among the connections to members that are being made, where they have a limit.
+    ///
+    /// # Errors
+    /// There are as many as may be.
+    pub(crate) fn may_connect(&self) -> Result<Option<Taken>, Limited> {
+        let Some(most) = self.pool.settings.max_connecting else { return Ok(None) };
+        self.pool.state.connecting.take(most).map(Some).ok_or(Limited)
+    }
+
+    /// Whether there are as many.
+    pub(crate) fn is_connecting(&self) -> bool {
+        self.pool.settings.max_connecting.is_some_and(|most| self.pool.state.connecting.taken() >= most)
     }
 
     /// The pool for requests that find no member here.

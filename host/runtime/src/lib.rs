@@ -17,6 +17,7 @@ pub mod cookie_keys;
 pub mod counters;
 pub mod dial;
 pub mod log;
+pub mod overload;
 pub mod pages;
 pub mod plane;
 pub mod registry;
@@ -24,4 +25,4 @@ pub mod rules;
 pub mod snapshot;
 pub mod tls;
 
-pub use snapshot::{Member, PacketVirtual, PathPool, Pool, Snapshot, Virtual};
+pub use snapshot::{Member, PacketVirtual, PathPool, Pool, Snapshot, Virtual, VirtualLoad};

@@ -10,7 +10,7 @@ use shunt_engine::persistence::PersistenceTable;
 use shunt_rules::RuleStats;
 
 use crate::counters::{MemberCounters, Sharded, VirtualCounters};
-use crate::snapshot::{Member, PathPool, Pool, Snapshot};
+use crate::snapshot::{Member, PathPool, Pool, Snapshot, VirtualLoad};
 use shunt_config::model;
 
 /// Bindings that a pool remembers at most. An entry is about 150 bytes, and only those in use exist.
@@ -24,6 +24,7 @@ pub struct Registry {
     workers: usize,
     hash_key: [u64; 2],
     virtuals: HashMap<String, Arc<Sharded<VirtualCounters>>>,
+    loads: HashMap<String, Arc<VirtualLoad>>,
     bindings: HashMap<String, Arc<PersistenceTable<SocketAddr>>>,
     groups: HashMap<String, Arc<Groups>>,
     pools: HashMap<String, Arc<PoolState>>,
@@ -42,6 +43,7 @@ impl Registry {
             workers,
             hash_key,
             virtuals: HashMap::new(),
+            loads: HashMap::new(),
             bindings: HashMap::new(),
             groups: HashMap::new(),
             pools: HashMap::new(),
@@ -55,6 +57,10 @@ impl Registry {
     pub fn virtual_counters(&mut self, name: &str) -> Arc<Sharded<VirtualCounters>> {
         let workers = self.workers;
         Arc::clone(self.virtuals.entry(name.to_owned()).or_insert_with(|| Sharded::new(workers)))
+    }
+
+    pub fn virtual_load(&mut self, name: &str) -> Arc<VirtualLoad> {
+        Arc::clone(self.loads.entry(name.to_owned()).or_default())
     }
 
     /// `name` is `virtual/rule`.
@@ -137,6 +143,7 @@ impl Registry {
         }
         self.pools.retain(|name, _| snapshot.pool(name).is_some());
         self.virtuals.retain(|name, _| snapshot.virtual_named(name).is_some());
+        self.loads.retain(|name, _| snapshot.virtual_named(name).is_some());
         self.bindings.retain(|name, bindings| {
             let pool = snapshot.pool(name);
             if let Some(pool) = pool {

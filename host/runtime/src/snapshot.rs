@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use shunt_engine::at_once::AtOnce;
 use shunt_engine::balance::groups::Groups;
 use shunt_engine::member::{MemberState, PoolState};
 use shunt_engine::persistence::{PersistenceTable, TagKeys};
@@ -37,6 +38,14 @@ pub struct Virtual {
     /// In the order in which they are called.
     pub rules: Vec<Arc<Attachment>>,
     pub counters: Arc<Sharded<VirtualCounters>>,
+    pub load: Arc<VirtualLoad>,
+}
+
+/// What is in flight of a virtual that has limits. It outlives reloads.
+#[derive(Debug, Default)]
+pub struct VirtualLoad {
+    pub connections: Arc<AtOnce>,
+    pub requests: Arc<AtOnce>,
 }
 
 /// A packet virtual. What it counts is counted by the packet workers.

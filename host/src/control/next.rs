@@ -82,7 +82,8 @@ impl<'a> Builder<'a> {
         }
         self.note(old.is_some(), "virtual", &settings.name);
         let counters = self.registry.virtual_counters(&settings.name);
-        Arc::new(Virtual { settings: settings.clone(), tls, pages, cookie_keys, rules, counters })
+        let load = self.registry.virtual_load(&settings.name);
+        Arc::new(Virtual { settings: settings.clone(), tls, pages, cookie_keys, rules, counters, load })
     }
 
     fn packet_virtual(&mut self, settings: &model::PacketVirtual, pools: &[Arc<Pool>]) -> Arc<PacketVirtual> {
@@ -174,6 +175,7 @@ pub(super) fn with_tls(before: &Snapshot, renewed: &Renewed) -> Snapshot {
             cookie_keys: Arc::clone(&virtual_.cookie_keys),
             rules: virtual_.rules.clone(),
             counters: Arc::clone(&virtual_.counters),
+            load: Arc::clone(&virtual_.load),
         })
     });
     let pools = before.pools.iter().map(|pool| {
@@ -232,7 +234,8 @@ pub(super) fn with_rules(before: &Snapshot, rules: &Histories) -> Snapshot {
         let (settings, tls) = (virtual_.settings.clone(), virtual_.tls.clone());
         let (pages, counters) = (Arc::clone(&virtual_.pages), Arc::clone(&virtual_.counters));
         let cookie_keys = Arc::clone(&virtual_.cookie_keys);
-        Arc::new(Virtual { settings, tls, pages, cookie_keys, rules, counters })
+        let load = Arc::clone(&virtual_.load);
+        Arc::new(Virtual { settings, tls, pages, cookie_keys, rules, counters, load })
     });
     let packet_virtuals = before.packet_virtuals.iter().map(|virtual_| {
         let settings = &virtual_.settings;

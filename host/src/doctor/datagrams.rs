@@ -3,7 +3,7 @@
 use shunt_config::model::{Config, ConnectFrom, Pool, Protocol, Virtual};
 use shunt_sys::listen::RECEIVE_BUFFER;
 
-use super::files::{DEFAULT, workers};
+use super::files::most_connections;
 use super::{Facts, Finding};
 
 /// Who has it gets more room than the kernel's limit (socket(7): `SO_RCVBUFFORCE`).
@@ -45,8 +45,8 @@ fn ports(virtual_: &Virtual, config: &Config, facts: &Facts) -> Option<Finding> 
         Some(ConnectFrom::Client) => return None,
         Some(ConnectFrom::Routed) | None => 1,
     };
-    let sessions = virtual_.limits.connections as u64 * workers(config);
-    let by_default = virtual_.limits.connections == DEFAULT;
+    let sessions = most_connections(virtual_, config);
+    let by_default = virtual_.limits.connections.is_none();
     (!by_default && sessions > ports * sources).then(|| {
         let each = if sources == 1 { String::new() } else { format!(" from each of {sources} addresses") };
         Finding::note(

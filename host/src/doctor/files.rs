@@ -1,7 +1,7 @@
 //! How many files and sockets may be open.
 
 use super::{Facts, Finding};
-use shunt_config::model::Config;
+use shunt_config::model::{Config, Limits, Virtual};
 
 /// What to do about it.
 pub const RAISE_FILES: &str =
@@ -9,9 +9,6 @@ pub const RAISE_FILES: &str =
 
 /// Of a client, and of the member that it is served by.
 const PER_CONNECTION: u64 = 2;
-
-/// What `limits.connections` is where it is not written.
-pub(super) const DEFAULT: usize = 10_000;
 
 /// Where nobody asked for more connections than the default, a process may do with this.
 const ENOUGH: u64 = 16_384;
@@ -25,11 +22,17 @@ pub(super) fn check(config: &Config, facts: &Facts, findings: &mut Vec<Finding>)
     });
 }
 
+/// Connections, or sessions of UDP, that a virtual may have at once.
+pub(super) fn most_connections(virtual_: &Virtual, config: &Config) -> u64 {
+    let by_default = || Limits::PER_WORKER as u64 * workers(config);
+    virtual_.limits.connections.map_or_else(by_default, u64::from)
+}
+
 /// Why that many open files are too few for a configuration; `None`: they are enough.
 pub fn too_few_files(config: &Config, limit: u64) -> Option<String> {
-    let virtual_ = config.virtuals.iter().max_by_key(|it| it.limits.connections)?;
-    let connections = virtual_.limits.connections as u64 * workers(config);
-    let by_default = virtual_.limits.connections == DEFAULT;
+    let virtual_ = config.virtuals.iter().max_by_key(|it| most_connections(it, config))?;
+    let connections = most_connections(virtual_, config);
+    let by_default = virtual_.limits.connections.is_none();
     let needed = connections * PER_CONNECTION;
     let few = limit < needed && !(by_default && limit >= ENOUGH);
     few.then(|| {
@@ -41,7 +44,7 @@ pub fn too_few_files(config: &Config, limit: u64) -> Option<String> {
 }
 
 /// How many workers the daemon has.
-pub(super) fn workers(config: &Config) -> u64 {
+fn workers(config: &Config) -> u64 {
     let workers = config.process.workers.map_or_else(
         || std::thread::available_parallelism().map_or(1, usize::from),
         std::num::NonZeroUsize::get,

@@ -104,7 +104,7 @@ fn without_packet_virtuals_nothing_is_asked_of_the_host() {
 #[test]
 fn sessions_of_udp_need_room_and_ports() {
     let proxy = "[[virtual]]\nname = 'dns'\nlisten = '127.0.0.1:53'\nprotocol = 'udp'\npool = 'web'\n\
-                 limits = { connections = 40_000 }\n\
+                 limits = { connections = 80_000 }\n\
                  [process]\nworkers = 2\n";
     let config = configured(&format!("{BOTH}\n{proxy}"));
     let mut facts = facts();

@@ -1,4 +1,4 @@
-//! How large the pages of the process's memory are.
+//! The memory of the process: how large its pages are, and how much it has.
 
 use std::io;
 
@@ -15,9 +15,29 @@ pub fn allow_huge_pages(allowed: bool) -> io::Result<()> {
     Ok(prctl::set_thp_disable(!allowed)?)
 }
 
+/// How many bytes are resident (VmRSS of proc_pid_status(5)).
+///
+/// # Errors
+///
+/// Procfs is not there, or says nothing of it.
+pub fn resident() -> io::Result<u64> {
+    let status = std::fs::read_to_string("/proc/self/status")?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    let kibibytes = line.and_then(|line| line.split_whitespace().next()?.parse::<u64>().ok());
+    Ok(kibibytes.ok_or(io::ErrorKind::InvalidData)? << 10)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_touched_is_resident() {
+        let before = resident().unwrap();
+        let touched = vec![1u8; 64 << 20];
+        assert!(resident().unwrap() >= before + (32 << 20), "{before}");
+        drop(touched);
+    }
 
     #[test]
     fn huge_pages_can_be_forbidden_and_allowed_again() {

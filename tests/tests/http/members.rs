@@ -6,6 +6,7 @@ mod grpc;
 mod limits;
 mod names;
 mod real;
+mod retries;
 
 use std::collections::BTreeMap;
 use std::net::{SocketAddr, TcpStream};

@@ -2,6 +2,7 @@
 //! default and meaning. Order and words are those of the reference.
 
 mod balances;
+mod failures;
 mod http2;
 mod monitors;
 mod packets;
@@ -25,7 +26,7 @@ use std::time::Duration;
 use super::containers::{table as in_table, tables};
 use super::defaults::Defaults;
 use super::model::{Admin, PackPolicy, Packs, Pool, Process, Resolver, SnatPool};
-use super::shape::{duration, integer, socket};
+use super::shape::{duration, integer, size, socket};
 use super::walk::Table;
 use virtuals::AnyVirtual;
 
@@ -127,7 +128,15 @@ pub(super) fn process(table: &mut Table<'_>) -> Option<Process> {
         duration(Duration::ZERO..=DAY),
         30 * SECOND,
     );
-    Some(Process { workers: workers.and_then(|workers| NonZeroUsize::new(workers as usize)), drain })
+    let max_memory = table.derived(
+        "max-memory",
+        "How much memory the process may have (its resident set). Beyond it Shunt takes no new work: requests get 503 with \
+         `Retry-After`, connections of proxies for TCP a reset, and new sessions of UDP nothing. What is in flight goes on.",
+        size(MIB..=1024 * GIB),
+        "no limit",
+    );
+    let workers = workers.and_then(|workers| NonZeroUsize::new(workers as usize));
+    Some(Process { workers, drain, max_memory })
 }
 
 pub(super) fn admin(table: &mut Table<'_>) -> Option<Admin> {

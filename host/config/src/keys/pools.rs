@@ -5,21 +5,18 @@ use std::time::Duration;
 
 use shunt_engine::balance::groups::{FailBack, Policy};
 use shunt_engine::balance::{Balance, Time};
-use shunt_engine::ejection;
 
 use super::super::containers::{list, once, one_or_list, or_table, table as in_table};
-use super::super::model::{
-    ConnectFrom, Ejection, Member, MemberProtocol, NamedMembers, OnEmpty, Pool, ProxyVersion,
-};
+use super::super::model::{ConnectFrom, Member, MemberProtocol, NamedMembers, Pool, ProxyVersion};
 use super::super::monitors::{HttpVersion, Monitor, Probe};
 use super::super::names::MemberAt;
 use super::super::report::{Cause, Refusal};
-use super::super::shape::{duration, fail_back, integer, member_at, name, one_of, pool_name, server_name};
-use super::super::units::milliseconds;
+use super::super::shape::{duration, fail_back, integer, member_at, name, one_of, server_name};
 use super::super::walk::Table;
+use super::failures::{MOST_CONNECTIONS, RESET, ejection, on_empty, retry};
 use super::monitors::monitor;
 use super::tls::member_tls;
-use super::{HOUR, MILLISECOND, SECOND};
+use super::{HOUR, SECOND};
 use super::{balances, sources};
 
 pub(in super::super) fn pool(table: &mut Table<'_>) -> Option<Pool> {
@@ -135,6 +132,18 @@ pub(in super::super) fn pool(table: &mut Table<'_>) -> Option<Pool> {
          kept do not count; over HTTP/2 each request counts.",
         integer(1..=MOST_CONNECTIONS),
     );
+    let max_connecting = table.optional(
+        "max-connecting",
+        "For proxies: how many connections to members are being made at once, over all workers. Requests and connections of \
+         clients beyond are treated as where no member can be chosen.",
+        integer(1..=MOST_CONNECTIONS),
+    );
+    let retry = table.section(
+        "retry",
+        "For proxies: which other members are tried, and how often. Requests are sent again only where their method is \
+         idempotent and Shunt has all of them.",
+        retry,
+    );
     let on_empty = table.derived(
         "on-empty",
         "What becomes of requests, connections and flows where no member can be chosen, because all are down, disabled or at \
@@ -249,6 +258,8 @@ pub(in super::super) fn pool(table: &mut Table<'_>) -> Option<Pool> {
         groups: Policy { min_members, fail_back },
         source,
         max_connections,
+        max_connecting,
+        retry: retry.unwrap_or_default(),
         on_empty: on_empty.unwrap_or_default(),
         ejection,
         members,
@@ -341,73 +352,4 @@ fn member(table: &mut Table<'_>) -> Option<(MemberAt, Member)> {
         }
     }
     Some((at, Member { address, weight, priority, max_connections, server_name, name }))
-}
-
-/// More than a host has ports and descriptors for.
-const MOST_CONNECTIONS: u32 = 10_000_000;
-
-fn ejection(table: &mut Table<'_>) -> Option<Ejection> {
-    let failures =
-        table.or("failures", "How many failures in a row eject a member.", integer(1..=1000u32), 5);
-    let slow = table.optional(
-        "slow",
-        "An answer that begins later than this is a failure.",
-        duration(MILLISECOND..=HOUR),
-    );
-    let time = table.or(
-        "time",
-        "How long the member is out; twice as long each time that it happens again.",
-        duration(SECOND..=HOUR),
-        10 * SECOND,
-    );
-    let most_time = table.or(
-        "most-time",
-        "The longest time. After so long in peace, the first is `time` again.",
-        duration(SECOND..=HOUR),
-        300 * SECOND,
-    );
-    let most_share = table.or(
-        "most-share",
-        "At most so many members in a hundred are out at once: where most fail, it is not the members that are broken.",
-        integer(0..=100u32),
-        50,
-    );
-    if most_time < time {
-        let refusal = Refusal::new(Cause::Conflict, "the longest time is shorter than the first")
-            .help("use a shorter `time`, or a longer `most-time`");
-        table.refuse("most-time", refusal);
-    }
-    let policy = ejection::Policy {
-        failures,
-        time: milliseconds(time),
-        most_time: milliseconds(most_time),
-        most_share,
-    };
-    Some(Ejection { policy, slow })
-}
-
-static RESET: [(&str, OnEmpty); 1] = [("reset", OnEmpty::Reset)];
-
-fn on_empty(table: &mut Table<'_>) -> Option<OnEmpty> {
-    let pool = table.optional("pool", "They go to this pool, as configured there.", pool_name());
-    let queue = table.optional(
-        "queue",
-        "For proxies for HTTP and TCP: they wait for a member in the order of their arrival, at most so many at once; the rest \
-         is treated as without this key.",
-        integer(1..=1_000_000u32),
-    );
-    let timeout = table.derived(
-        "timeout",
-        "How long one waits in the `queue` before it is treated as the rest.",
-        duration(MILLISECOND..=HOUR),
-        "`\"10s\"`",
-    );
-    table.exactly_one(&["pool", "queue"]);
-    if table.wrote("timeout") && !table.wrote("queue") {
-        let refusal = Refusal::new(Cause::Conflict, "`timeout` means nothing without `queue`")
-            .help("remove it, or use `queue = 100` in the place of `pool`");
-        table.refuse("timeout", refusal);
-    }
-    let queue = queue.map(|most| OnEmpty::Queue { most, timeout: timeout.unwrap_or(10 * SECOND) });
-    queue.or(pool.map(OnEmpty::Pool))
 }

@@ -377,11 +377,17 @@ fn limits(table: &mut Table<'_>) -> Option<(Limits, datapath::Limits)> {
         DEFAULT_FIELDS,
     );
     let body = table.derived("body", "Size of a request body.", size(1..=1024 * GIB), "no limit");
-    let connections = table.or(
+    let connections = table.derived(
         "connections",
-        "Client connections at once, per worker. Shunt resets, counts and logs those beyond.",
+        "Client connections, or sessions of UDP, at once, over all workers. Shunt resets, counts and logs those beyond.",
         integer(1..=10_000_000u32),
-        10_000,
+        "10,000 per worker",
+    );
+    let requests = table.derived(
+        "requests",
+        "Requests at once, over all workers; over HTTP/2 each request counts. Those beyond get 503.",
+        integer(1..=10_000_000u32),
+        "no limit",
     );
     let flows = table.derived(
         "flows",
@@ -417,6 +423,7 @@ fn limits(table: &mut Table<'_>) -> Option<(Limits, datapath::Limits)> {
             ("head", message),
             ("fields", message),
             ("body", message),
+            ("requests", message),
             ("connections", count),
             ("data", "the connection is between the client and the member"),
         ],
@@ -425,7 +432,7 @@ fn limits(table: &mut Table<'_>) -> Option<(Limits, datapath::Limits)> {
         table.useless_at(Kind::Proxy, &[("data", UNSHOWN)]);
     }
     for kind in [Kind::Tcp, Kind::Udp] {
-        table.useless_at(kind, &["head", "fields", "body"].map(|name| (name, UNREAD)));
+        table.useless_at(kind, &["head", "fields", "body", "requests"].map(|name| (name, UNREAD)));
     }
     table.useless_at(Kind::Udp, &[("data", "rules are shown no datagrams")]);
     let why = "a proxy has connections and requests";
@@ -435,7 +442,8 @@ fn limits(table: &mut Table<'_>) -> Option<(Limits, datapath::Limits)> {
             head: usize::try_from(head).ok()?,
             fields: fields as usize,
             body,
-            connections: connections as usize,
+            connections,
+            requests,
             data: usize::try_from(data.unwrap_or(64 * KIB)).ok()?,
         },
         datapath::Limits { flows, flow_rate, syn_rate },

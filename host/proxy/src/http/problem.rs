@@ -46,6 +46,10 @@ pub(crate) enum Problem {
     },
     /// The operator or the members: the member that the client is bound to is down or disabled, and it has no other.
     MemberAway { pool: std::sync::Arc<str> },
+    /// The operator: the virtual has as many requests as it may.
+    Busy,
+    /// The system: the process has as much memory as it may.
+    Overloaded,
     /// The members: none of those tried could be connected to.
     NotConnected,
     /// The member: it closed the connection before a response head, or sent what is not HTTP.
@@ -53,6 +57,9 @@ pub(crate) enum Problem {
     /// The member: no response head in time.
     TimedOut,
 }
+
+/// When a client may come again that was refused for want of room, in seconds: room may be there at any time.
+const BACK_IN: u64 = 1;
 
 impl Problem {
     /// The status (RFC 9110 section 15), a text for the client, and whether the connection must end.
@@ -88,6 +95,12 @@ impl Problem {
                 let text = format!("the member of pool {pool} that this client is bound to is not up");
                 (StatusCode::SERVICE_UNAVAILABLE, text, false)
             }
+            Problem::Busy => {
+                (StatusCode::SERVICE_UNAVAILABLE, "too many requests are in flight".to_owned(), false)
+            }
+            Problem::Overloaded => {
+                (StatusCode::SERVICE_UNAVAILABLE, "the proxy is overloaded".to_owned(), true)
+            }
             Problem::NotConnected => {
                 (StatusCode::BAD_GATEWAY, "no member accepted a connection".to_owned(), false)
             }
@@ -114,7 +127,12 @@ impl Problem {
             // RFC 9110 section 15.5.6 wants the list.
             headers.insert(ALLOW, ALLOWED);
         }
-        if let Problem::NoMember { back_in: Some(seconds), .. } = self {
+        let back_in = match self {
+            Problem::NoMember { back_in, .. } => back_in,
+            Problem::Busy | Problem::Overloaded => Some(BACK_IN),
+            _ => None,
+        };
+        if let Some(seconds) = back_in {
             headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
         }
         (response, close)

@@ -7,6 +7,7 @@ use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
 use http::response;
+use shunt_engine::at_once::Taken;
 
 use crate::connection::Connection;
 use crate::deadline::{Deadline, Waiting};
@@ -24,6 +25,8 @@ pub(crate) struct Stream {
     pub(crate) is_last: Cell<bool>,
     /// In the place of an answer the client gets a reset.
     pub(crate) resets: Cell<bool>,
+    /// The request's place among those of all workers, where they have a limit.
+    pub(crate) place: RefCell<Option<Taken>>,
     /// Informational answers of members that the client did not get yet.
     interim: RefCell<Vec<response::Parts>>,
     /// Set when a request switched protocols: what the stream becomes.
@@ -40,6 +43,7 @@ impl Stream {
             deadline: Rc::new(deadline),
             is_last: Cell::new(false),
             resets: Cell::new(false),
+            place: RefCell::default(),
             interim: RefCell::default(),
             tunnel: RefCell::default(),
         })

@@ -27,10 +27,7 @@ use crate::proxy_protocol;
 use crate::queue::{InQueue, NoTurn};
 use crate::route::Route;
 use crate::server::ServerStream;
-use crate::view::{PoolView, VirtualView};
-
-/// Members tried for one connection, as for one request.
-const MOST_ATTEMPTS: usize = 3;
+use crate::view::{Limited, PoolView, VirtualView};
 
 /// Why there is no connection to a member.
 #[derive(Debug, Error)]
@@ -67,7 +64,7 @@ pub(super) async fn connect(
     let mut away = Away::new(view.when_down());
     let mut queue: Option<InQueue> = None;
     let none = |pool: &PoolView| NoMember { resets: pool.pool.settings.on_empty == OnEmpty::Reset };
-    while tried.len() < MOST_ATTEMPTS {
+    while tried.len() < pool.pool.settings.retry.attempts {
         if queue.is_none() && tried.is_empty() && pool.is_waited_for() {
             queue = InQueue::enter(&pool).map_err(|NoTurn| none(&pool))?;
         }
@@ -103,6 +100,10 @@ pub(super) async fn connect(
             queue.served();
         }
         let active = reserved.unwrap_or_else(|| member.state.begin());
+        if !may_try(view, &pool, tried.is_empty()) {
+            break;
+        }
+        let _connecting = pool.may_connect().map_err(|Limited| none(&pool))?;
         let within = view.virtual_.settings.timeouts.connect;
         match timeout(within, open(&member, connection, inner)).await {
             Ok(Ok(stream)) => {
@@ -126,6 +127,18 @@ pub(super) async fn connect(
         }
     }
     Err(NoMember { resets: false })
+}
+
+/// Whether the pool's budget has one more retry, which is taken and counted then; what is tried first adds to it.
+fn may_try(view: &VirtualView, pool: &PoolView, is_first: bool) -> bool {
+    let (budget, retries) = (pool.pool.settings.retry.budget, &pool.pool.state.retries);
+    if is_first {
+        budget.into_iter().for_each(|percent| retries.add(percent));
+        return true;
+    }
+    let may = budget.is_none() || retries.take();
+    if may { &view.counters.retries } else { &view.counters.retries_withheld }.add(1);
+    may
 }
 
 /// Waits in a queue until there may be room, unless the client resets its connection meanwhile. One that has ended its side may

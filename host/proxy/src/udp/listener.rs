@@ -12,6 +12,7 @@ use std::time::Duration;
 use shunt_engine::member::Active;
 use shunt_rules::{Flow, Outcome, Transport};
 use shunt_runtime::clock;
+use shunt_runtime::overload;
 use shunt_sys::datagrams::{Batch, MOST, Train};
 use tokio::io::unix::AsyncFd;
 use tokio::sync::Notify;
@@ -217,11 +218,15 @@ impl UdpListener {
             return None;
         }
         view.counters.connections.add(1);
-        if self.sessions.borrow().len() >= settings.limits.connections {
+        if overload::is_overloaded() {
+            view.counters.overloaded.add(1);
+            return None;
+        }
+        let Ok(taken) = view.admit(self.sessions.borrow().len()) else {
             view.counters.refused.add(1);
             self.beyond.tell(view, peers.client, "sessions");
             return None;
-        }
+        };
         let flow = Flow {
             id: next_flow(),
             client: peers.client,
@@ -247,7 +252,8 @@ impl UdpListener {
         }
         view.counters.open.add(1);
         let most = if settings.udp.one_shot { Some(1) } else { settings.udp.answers };
-        tokio::task::spawn_local(Rc::clone(&session).run(Rc::clone(self), Rc::clone(batch), most, active));
+        let places = (active, taken);
+        tokio::task::spawn_local(Rc::clone(&session).run(Rc::clone(self), Rc::clone(batch), most, places));
         Some(session)
     }
 

@@ -6,6 +6,7 @@ use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::os::fd::AsFd;
 use std::rc::Rc;
 
+use shunt_engine::at_once::Taken;
 use shunt_engine::member::Active;
 use shunt_rules::{Hook, Outcome, Summary};
 use shunt_runtime::clock;
@@ -213,7 +214,7 @@ impl Session {
         listener: Rc<UdpListener>,
         batch: Rc<RefCell<Batch>>,
         most: Option<u64>,
-        active: Active,
+        places: (Active, Option<Taken>),
     ) {
         let why = loop {
             let ready = tokio::select! {
@@ -248,7 +249,7 @@ impl Session {
             }
         };
         self.why.set(Some(why));
-        drop(active);
+        drop(places);
         listener.ended(&self);
         self.tell(why);
     }

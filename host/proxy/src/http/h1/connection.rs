@@ -223,6 +223,7 @@ impl<S: ClientStream> Http1Connection<S> {
         if let Some(tunnel) = tunnel {
             return Err(End::Switched(Box::new(tunnel)));
         }
+        self.stream.place.take();
         match self.body_end().await {
             None => Err(End::Gone),
             Some(true) if stays => Ok(()),

@@ -22,11 +22,7 @@ use crate::http::problem::Problem;
 use crate::member::MemberView;
 use crate::queue::{InQueue, NoTurn};
 use crate::route::Route;
-use crate::view::PoolView;
-
-/// Members tried for one request before it is given up: a pool of dead members must not hold a client
-/// for the connect time-out of each.
-const MOST_ATTEMPTS: usize = 3;
+use crate::view::{Limited, PoolView};
 
 /// Why there is no connection.
 #[derive(Clone, Copy)]
@@ -98,14 +94,20 @@ impl Transaction {
             if let Some(queue) = queue.take() {
                 queue.served();
             }
-            match self.lease(&member, reserved).await {
+            if let Some(percent) = pool.pool.settings.retry.budget
+                && self.tried.is_empty()
+            {
+                pool.pool.state.retries.add(percent);
+            }
+            match self.lease(&pool, &member, reserved).await {
                 Ok(lease) => {
                     if away.has_waited() {
                         self.view.counters.persistence_down[WAITED].add(1);
                     }
                     return Ok((pool, lease));
                 }
-                Err(why) => {
+                Err(None) => return Err(no_member(&pool).into()),
+                Err(Some(why)) => {
                     eject::observe(&pool, &member, false);
                     self.connect_failed(&member, why)?;
                 }
@@ -137,31 +139,38 @@ impl Transaction {
 
     /// What a failed connect comes to: rules are asked, and another member is to be chosen, unless enough were.
     pub(super) fn connect_failed(&mut self, member: &Rc<MemberView>, why: Unconnected) -> Result<(), Stop> {
+        let pool = self.pool()?;
         self.tried.push(member.address);
         let failure = self.failure(Some(member), why);
         match self.on_connect_failed(&failure)? {
-            AfterFailure::AsConfigured if self.tried.len() >= MOST_ATTEMPTS => {
+            // A pool of dead members must not hold a client for the connect time-out of each.
+            AfterFailure::AsConfigured if self.tried.len() >= pool.pool.settings.retry.attempts => {
+                Err(Problem::NotConnected.into())
+            }
+            AfterFailure::AsConfigured if self.has_another(&pool, member) && !self.may_retry(&pool) => {
                 Err(Problem::NotConnected.into())
             }
             AfterFailure::AsConfigured | AfterFailure::SamePool | AfterFailure::Elsewhere => Ok(()),
         }
     }
 
+    /// A connection to the member; nothing for an error: the pool has as many that are being made as it may.
     async fn lease(
         &mut self,
+        pool: &PoolView,
         member: &Rc<MemberView>,
         reserved: Option<Active>,
-    ) -> Result<Lease, Unconnected> {
+    ) -> Result<Lease, Option<Unconnected>> {
         let (kept, reserved) = {
             let want = self.want(member, reserved);
             (Lease::reuse(member, &want), want.reserved.take())
         };
-        match kept {
-            Some(lease) => Ok(lease),
-            // Boxed, and with it all that connecting takes: it is rare, and every request would have its
-            // size around.
-            None => Box::pin(self.connect_new(member, reserved)).await,
+        if let Some(lease) = kept {
+            return Ok(lease);
         }
+        let _connecting = pool.may_connect().map_err(|Limited| None::<Unconnected>)?;
+        // Boxed, and with it all that connecting takes: it is rare, and every request would have its size around.
+        Box::pin(self.connect_new(member, reserved)).await.map_err(Some)
     }
 
     pub(super) async fn connect_new(
@@ -253,7 +262,7 @@ fn no_member(pool: &PoolView) -> Problem {
     let is_full = |member: &Rc<MemberView>| {
         member.state.is_up() && member.state.admin() == Admin::Enabled && !member.state.has_room()
     };
-    let (name, full) = (pool.name.clone(), pool.members.iter().any(is_full));
+    let (name, full) = (pool.name.clone(), pool.is_connecting() || pool.members.iter().any(is_full));
     Problem::NoMember { pool: name, full, back_in: back_in(pool).filter(|_| !full) }
 }
 

@@ -31,6 +31,9 @@ pub(super) fn observe(pool: &PoolView, member: &MemberView, good: bool) {
 impl Transaction {
     /// The same of a request that was sent.
     pub(super) fn observe_sent(&self, pool: &PoolView, member: &Rc<MemberView>, sent: &Result<Sent, Stop>) {
+        if pool.pool.settings.ejection.is_none() {
+            return;
+        }
         let good = match sent {
             Ok(Sent::Response(response, _)) => {
                 let slow = pool.pool.settings.ejection.as_ref().and_then(|it| it.slow);

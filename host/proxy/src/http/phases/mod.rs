@@ -10,6 +10,7 @@ mod eject;
 mod head;
 mod persist;
 mod respond;
+mod retry;
 mod rules;
 mod send;
 
@@ -21,7 +22,9 @@ use bytes::Bytes;
 use http::header::HeaderValue;
 use http::{Response, StatusCode, Version, request};
 use http_body::Body as _;
+use shunt_engine::at_once::Taken;
 use shunt_rules::{Answer, Exchange, Hook, Outcome};
+use shunt_runtime::overload;
 use tokio::time::Instant;
 
 use crate::deadline::Waiting;
@@ -78,6 +81,8 @@ pub(crate) struct Transaction {
     tried: Vec<SocketAddr>,
     /// How often a failure sent it to another pool.
     detours: u32,
+    /// It is at another member than its first, where that has a limit.
+    retrying: Option<Taken>,
     served_by: Option<SocketAddr>,
     first_byte: Option<Duration>,
     /// A cookie that binds the client to the chosen member.
@@ -170,6 +175,7 @@ impl Transaction {
             route: connection.route.clone(),
             tried: Vec::new(),
             detours: 0,
+            retrying: None,
             served_by: None,
             first_byte: None,
             set_cookie: None,
@@ -187,16 +193,32 @@ impl Transaction {
         }
     }
 
+    /// Whether there is room for the request.
+    fn admit(&self) -> Result<(), Stop> {
+        if overload::is_overloaded() {
+            self.view.counters.overloaded.add(1);
+            return Err(Problem::Overloaded.into());
+        }
+        if let Some(most) = self.view.virtual_.settings.limits.requests {
+            let Some(taken) = self.view.virtual_.load.requests.take(most) else {
+                self.view.counters.requests_refused.add(1);
+                return Err(Problem::Busy.into());
+            };
+            self.stream.place.replace(Some(taken));
+        }
+        Ok(())
+    }
+
     async fn run(&mut self) -> Result<Response<ResponseBody>, Stop> {
+        self.admit()?;
         self.on_request().await?;
         loop {
             let (pool, lease) = self.connect().await?;
-            let watched = pool.pool.settings.ejection.is_some().then(|| Rc::clone(lease.member()));
+            let member = Rc::clone(lease.member());
+            self.limit_attempt(&pool);
             let sent = self.send(lease).await;
-            if let Some(member) = watched {
-                self.observe_sent(&pool, &member, &sent);
-            }
-            match sent? {
+            self.observe_sent(&pool, &member, &sent);
+            match self.retried(&pool, &member, sent)? {
                 Sent::Response(mut response, lease) => {
                     if self.view.reads_answers {
                         self.bind_by_answer(&pool, &mut response, lease.member());
@@ -246,6 +268,8 @@ impl Transaction {
                     Problem::NoPool
                     | Problem::NoMember { .. }
                     | Problem::MemberAway { .. }
+                    | Problem::Busy
+                    | Problem::Overloaded
                     | Problem::NotConnected
                     | Problem::Fault => Outcome::Answered,
                     _ => Outcome::Refused,

@@ -3,7 +3,8 @@ use shunt_config::model::Http2Start;
 
 use super::*;
 
-const LIMITS: Limits = Limits { head: 8 << 10, fields: 20, body: None, connections: 1, data: 64 };
+const LIMITS: Limits =
+    Limits { head: 8 << 10, fields: 20, body: None, connections: None, requests: None, data: 64 };
 const HTTP2: Http2 = Http2 { start: Http2Start::Alpn, streams: 100, websocket: true };
 
 fn parts(method: &str, uri: &str, fields: &[(&str, &str)]) -> request::Parts {
