@@ -164,6 +164,8 @@ counts! {
         counter errors,
         /// Requests and connections whose client is bound to a member that is down or disabled, by what became of them.
         counter persistence_down[then: "reselected", "refused", "waited"],
+        /// ClientHellos with a session that no member is known to have begun, where `tls-session` looks for it.
+        counter tls_sessions_unknown,
         /// Relayed connections reset because neither side sent anything for `timeouts.idle`.
         counter relays_idle,
         /// Bytes of relayed connections that are held now for rules with `on-data`.

@@ -4,6 +4,7 @@
 mod cookie;
 mod session;
 mod source;
+mod tls_session;
 
 use std::time::Duration;
 
@@ -18,6 +19,7 @@ use super::walk::{self, Table};
 pub use cookie::{Cookie, SameSite};
 pub use session::Session;
 pub use shunt_engine::persistence::Source;
+pub use tls_session::TlsSession;
 
 /// What a kind of persistence is to the configuration.
 trait Kind: Sized {
@@ -47,6 +49,16 @@ trait Kind: Sized {
     /// Why `timeout` means nothing beside it.
     fn without_timeout(&self) -> Option<&'static str> {
         None
+    }
+
+    /// What is wrong with it at a virtual that passes no TLS through.
+    fn without_pass_through(&self) -> Option<Refusal> {
+        None
+    }
+
+    /// Whether it knows few clients, and nothing else is said of the others.
+    fn wants_second(&self) -> bool {
+        false
     }
 }
 
@@ -90,6 +102,20 @@ macro_rules! persistences {
                 }
             }
 
+            /// What is wrong with it at a virtual that passes no TLS through.
+            pub(super) fn without_pass_through(&self) -> Option<Refusal> {
+                match self {
+                    $(Self::$kind(kind) => kind.without_pass_through(),)+
+                }
+            }
+
+            /// Whether it knows few clients, and nothing else is said of the others.
+            pub(super) fn wants_second(&self) -> bool {
+                match self {
+                    $(Self::$kind(kind) => kind.wants_second(),)+
+                }
+            }
+
             /// What is wrong with it at a proxy without TLS.
             pub(super) fn without_tls(&self) -> Option<Refusal> {
                 match self {
@@ -126,6 +152,8 @@ persistences! {
     Cookie;
     /// `session = { … }`: what the application calls a session.
     Session;
+    /// `tls-session = true`: the session of TLS that is passed through.
+    TlsSession;
 }
 
 /// `persistence = { … }`
@@ -135,7 +163,7 @@ pub(super) fn persistence(table: &mut Table<'_>) -> Option<Persistence> {
         "timeout",
         "How long a binding is kept after its last use. Shunt sets the cookie again once a tenth of this has passed.",
         duration(SECOND..=365 * DAY),
-        "`\"1h\"` with `source` and `session`; with `cookie` until the browser ends",
+        "`\"1h\"` with `source`, `session` and `tls-session`; with `cookie` until the browser ends",
     );
     let group = table.optional(
         "group",

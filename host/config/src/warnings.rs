@@ -13,7 +13,21 @@ pub(super) fn warnings(config: &Config) -> Vec<Remark> {
     remarks.extend(own_listeners(config));
     remarks.extend(key_logs(config));
     remarks.extend(lone_ports(config));
+    remarks.extend(second_keys(config));
     remarks
+}
+
+/// Virtuals whose kind of persistence knows few clients.
+fn second_keys(config: &Config) -> Vec<Remark> {
+    let known = |it: &&Virtual| it.persistence.as_ref().is_some_and(|it| it.by.wants_second());
+    let message = "clients of TLS 1.3, and those with tickets, have no session that a member says: `tls-session` alone does \
+                   not keep them at their member";
+    let remark = |virtual_: &Virtual| Remark {
+        key: ["virtual", &virtual_.name, "persistence"].map(str::to_owned).to_vec(),
+        message: message.to_owned(),
+        help: Some("add a second key: `persistence = { tls-session = { source = true } }`".to_owned()),
+    };
+    config.virtuals.iter().filter(known).map(remark).collect()
 }
 
 /// Why one port is not enough for a protocol.

@@ -32,6 +32,8 @@ pub(crate) struct Connection {
     pub(crate) shown: OnceCell<Arc<dyn ClientCertificate>>,
     /// What is said of the client in each request.
     pub(crate) told: crate::http::fields::Told,
+    /// What the client calls the session of TLS that is passed through; empty where it has none.
+    pub(crate) session: Box<[u8]>,
     /// Variables of scope `flow`.
     vars: RefCell<Vars>,
     /// Instances of rules with isolation `flow`, made when first called.
@@ -52,6 +54,7 @@ impl Connection {
             of_tls: OnceCell::new(),
             shown: OnceCell::new(),
             told: Default::default(),
+            session: Box::default(),
             vars: RefCell::default(),
             runners: RefCell::default(),
             own: RefCell::default(),

@@ -66,6 +66,7 @@ pub(crate) fn status() -> Status {
                 answers: [0, 1_200, 20, 9, 5],
                 errors: 4,
                 persistence_down: [3, 2, 1],
+                tls_sessions_unknown: 5,
                 relays_idle: 3,
                 data_held: 64,
                 data_late: 2,

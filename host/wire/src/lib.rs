@@ -30,6 +30,7 @@ pub mod names;
 pub mod ndp;
 pub mod proxy_protocol;
 pub mod rewrite;
+pub mod server_hello;
 pub mod steering;
 pub mod tcp;
 pub mod translation;

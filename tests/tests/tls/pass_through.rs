@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use shunt_tests::daemon::until;
+use shunt_tests::daemon::{Folder, until};
 use shunt_tests::origin::Origin;
 use shunt_tests::site::{self, Site};
 use shunt_tests::{address, packs};
@@ -254,4 +254,47 @@ fn rules_are_told_how_each_connection_ended() {
     client.send(&hello);
     assert_eq!(client.exact(7), alert(80));
     site.daemon.wait_log("127.0.0.1: Outcome::Answered None [] 0 0");
+}
+
+/// Begins a session through Shunt and comes back with it; how the server took each of these.
+fn come_back(pki: &Folder, address: SocketAddr, of: &str, times: usize) -> Vec<bool> {
+    let begun = s_client(pki, address, &format!("-servername a.example {of} -sess_out session.pem"));
+    assert!(begun.contains("New, "), "{begun}");
+    let again = format!("-servername a.example {of} -sess_in session.pem");
+    (0..times).map(|_| s_client(pki, address, &again).contains("Reused, ")).collect()
+}
+
+#[test]
+fn a_session_of_tls_1_2_goes_to_the_member_that_began_it() {
+    let pki = pki();
+    let keys = "ssl_session_tickets off; ssl_session_cache shared:a:1m;";
+    let servers: Option<Vec<_>> = (0..3).map(|_| nginx(&pki, keys, address::free())).collect();
+    let Some(servers) = servers else { return };
+    let members: Vec<_> = servers.iter().map(|it| it.address).collect();
+    let site =
+        |persistence: &str| Site::members(&format!("{KEYS}\npersistence = {{ {persistence} }}"), &members);
+    let by_session = site("tls-session = true");
+    for _ in 0..2 {
+        assert_eq!(come_back(&pki, by_session.address, "-tls1_2", 4), [true; 4]);
+    }
+    assert_eq!(count(&by_session, "tls-sessions-unknown"), 0);
+    // Elsewhere nobody knows it.
+    let other = site("tls-session = true");
+    s_client(&pki, other.address, "-servername a.example -tls1_2 -sess_in session.pem");
+    assert_eq!(count(&other, "tls-sessions-unknown"), 1);
+    // Clients of TLS 1.3 send ids that mean nothing, and a second key keeps them.
+    assert!(!come_back(&pki, by_session.address, "-tls1_3", 5).iter().all(|reused| *reused));
+    let with_source = site("tls-session = { source = true }");
+    let members_of = |site: &Site| {
+        let status = site.daemon.status();
+        let connects =
+            status["pools"][0]["members"].as_array().unwrap().iter().map(|it| it["connects"].as_u64());
+        connects.filter(|it| *it != Some(0)).count()
+    };
+    s_client(&pki, with_source.address, "-servername a.example -tls1_3");
+    for _ in 0..4 {
+        s_client(&pki, with_source.address, "-servername a.example -tls1_3 -sess_out session.pem");
+    }
+    assert_eq!(members_of(&with_source), 1);
+    assert!(count(&with_source, "tls-sessions-unknown") >= 4);
 }

@@ -200,6 +200,12 @@ pub(in super::super) fn virtual_server(table: &mut Table<'_>) -> Option<AnyVirtu
     {
         table.refuse("persistence", refusal);
     }
+    if protocol.is_some_and(|protocol| protocol != Speaks::Packet)
+        && !pass_through
+        && let Some(refusal) = persistence.as_ref().and_then(|it| it.by.without_pass_through())
+    {
+        table.refuse("persistence", refusal);
+    }
     if protocol != Some(Speaks::Proxy(Protocol::Udp)) && table.wrote("udp") {
         let refusal = Refusal::new(Cause::Conflict, "`udp` means nothing without `protocol = \"udp\"`")
             .help("remove it");

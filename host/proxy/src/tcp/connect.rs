@@ -6,12 +6,12 @@ use std::net::SocketAddr;
 use std::rc::Rc;
 
 use shunt_config::model::{OnEmpty, WhenDown};
-use shunt_config::persistence::PersistBy;
+use shunt_config::persistence::{PersistBy, TlsSession};
 use shunt_engine::balance::Ends;
 use shunt_engine::balance::choose::{Ask, Bind};
 use shunt_engine::member::Active;
 use shunt_engine::persistence::{Key, is_away};
-use shunt_rules::{Flow, PersistKey};
+use shunt_rules::PersistKey;
 use shunt_runtime::clock;
 use shunt_runtime::tls::members::NoTls;
 use thiserror::Error;
@@ -19,7 +19,7 @@ use tokio::io::{AsyncWriteExt, Interest};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
-use super::Inner;
+use super::{Inner, session};
 use crate::away::{Away, Next, REFUSED, RESELECTED, WAITED};
 use crate::connection::Connection;
 use crate::member::MemberView;
@@ -72,7 +72,7 @@ pub(super) async fn connect(
             // Boxed, for every connection would have its size.
             Box::pin(wait_in(queue, client)).await.map_err(|NoTurn| none(&pool))?;
         }
-        let (member, reserved) = match choose(view, &pool, &connection.flow, &route, &tried) {
+        let (member, reserved) = match choose(view, &pool, connection, &route, &tried) {
             Next::Member(member, reserved) => (member, reserved),
             Next::Away => {
                 let Some(until) = away.until() else {
@@ -179,20 +179,25 @@ async fn open(
 pub(crate) fn choose(
     view: &VirtualView,
     pool: &PoolView,
-    flow: &Flow,
+    connection: &Connection,
     route: &Route,
     tried: &[SocketAddr],
 ) -> Next {
+    let flow = &connection.flow;
     let key = match (&route.persist, view.virtual_.settings.persistence.as_ref().map(|it| &it.by)) {
         (Some(key), _) => Some(key_of(view, key)),
-        (None, Some(PersistBy::Source(source))) => {
-            Some(source.key(view.binding_prefix, flow.client, timeout_of_bindings(view)))
-        }
+        (
+            None,
+            Some(PersistBy::Source(source) | PersistBy::TlsSession(TlsSession { source: Some(source) })),
+        ) => Some(source.key(view.binding_prefix, flow.client, timeout_of_bindings(view))),
         // Cookies and sessions are in requests.
-        (None, Some(PersistBy::Cookie(_) | PersistBy::Session(_)) | None) => None,
+        (None, Some(PersistBy::TlsSession(_) | PersistBy::Cookie(_) | PersistBy::Session(_)) | None) => None,
     };
     let (bindings, now) = (&pool.pool.bindings, clock::monotonic_ms());
-    let bound = key.as_ref().and_then(|key| bindings.find(key.bytes(), now));
+    let by_session = route.persist.is_none() && session::of(view).is_some();
+    let bound =
+        by_session.then(|| session::find(view, pool, &connection.session, tried.is_empty())).flatten();
+    let bound = bound.or_else(|| key.as_ref().and_then(|key| bindings.find(key.bytes(), now)));
     let ask = Ask {
         named: route.member.and_then(|address| pool.place(address)),
         bound: bound.and_then(|address| pool.place(address)),
@@ -213,7 +218,7 @@ pub(crate) fn choose(
 }
 
 /// How long bindings of the virtual last, where it says so, in milliseconds.
-fn timeout_of_bindings(view: &VirtualView) -> Option<u64> {
+pub(super) fn timeout_of_bindings(view: &VirtualView) -> Option<u64> {
     let timeout = view.virtual_.settings.persistence.as_ref()?.timeout?;
     u64::try_from(timeout.as_millis()).ok()
 }

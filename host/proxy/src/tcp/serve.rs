@@ -9,6 +9,7 @@ use tokio::time::Instant;
 
 use super::connect::{NoMember, connect};
 use super::data::{Stopped, Watched};
+use super::session::{self, Learn};
 use crate::client::ClientStream;
 use crate::connection::Connection;
 use crate::done::Done;
@@ -81,6 +82,13 @@ pub(crate) async fn forward<S: ClientStream>(
     if let (Some(mut watched), Some(member)) = (watched, member) {
         early.to_server = mem::take(&mut watched.early);
         taps = watched.taps(&view, &connection, member);
+    }
+    if inner == Inner::PassedThrough
+        && session::of(&view).is_some()
+        && let Some(pool) = connection.route.pool.as_ref().or(view.pool.as_ref())
+        && let Some(member) = member
+    {
+        taps.to_client = Some(Box::new(Learn::new(&view, pool, member)));
     }
     let mut done = Done::new(connection, &view, member, started, &moved);
     let (member, mut server, _active) = match connected {

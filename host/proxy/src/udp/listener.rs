@@ -329,7 +329,7 @@ fn connected(
     let trains = !view.virtual_.settings.udp.one_shot;
     let mut tried = Vec::new();
     while tried.len() < MOST_ATTEMPTS {
-        let (member, reserved) = match choose(view, &pool, &connection.flow, &route, &tried) {
+        let (member, reserved) = match choose(view, &pool, connection, &route, &tried) {
             Next::Member(member, reserved) => (member, reserved),
             Next::Away => {
                 view.counters.persistence_down[REFUSED].add(1);

@@ -99,7 +99,7 @@ impl Transaction {
             Some(PersistBy::Cookie(cookie)) if cookie.rewrite => {
                 cookie::rewrite(cookie, self, pool, head, member);
             }
-            Some(PersistBy::Cookie(_) | PersistBy::Source(_)) | None => {}
+            Some(PersistBy::Cookie(_) | PersistBy::Source(_) | PersistBy::TlsSession(_)) | None => {}
         }
     }
 
@@ -113,6 +113,8 @@ impl Transaction {
             PersistBy::Source(source) => source.recognise(self, pool),
             PersistBy::Cookie(cookie) => cookie.recognise(self, pool),
             PersistBy::Session(session) => session.recognise(self, pool),
+            // It has no requests: TLS is passed through.
+            PersistBy::TlsSession(_) => return None,
         })
     }
 
