@@ -183,7 +183,7 @@ fn of_proxy(virtual_: &model::Virtual) -> HookSet {
     let hooks = match virtual_.protocol {
         _ if virtual_.pass_through => OF_RELAYED.union(hello),
         model::Protocol::Tcp => OF_RELAYED.union(hello).with(Hook::OnData),
-        model::Protocol::Udp => OF_RELAYED,
+        model::Protocol::Udp => OF_RELAYED.with(Hook::OnData),
         model::Protocol::Http => HookSet::HTTP,
     };
     if virtual_.pass_through || virtual_.tls.is_some() { hooks } else { hooks.without(hello) }

@@ -440,7 +440,7 @@ fn limits(table: &mut Table<'_>) -> Option<(Limits, datapath::Limits)> {
     for kind in [Kind::Tcp, Kind::Udp] {
         table.useless_at(kind, &["head", "fields", "body", "requests"].map(|name| (name, UNREAD)));
     }
-    table.useless_at(Kind::Udp, &[("data", "rules are shown no datagrams")]);
+    table.useless_at(Kind::Udp, &[("data", "a datagram is whole")]);
     let why = "a proxy has connections and requests";
     table.useless_at(Kind::Proxy, &["flows", "flow-rate", "syn-rate"].map(|name| (name, why)));
     Some((

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::io;
-use std::net::{IpAddr, SocketAddr, UdpSocket};
+use std::net::{SocketAddr, UdpSocket};
 use std::os::fd::AsFd;
 use std::rc::Rc;
 use std::time::Duration;
@@ -18,6 +18,7 @@ use tokio::io::unix::AsyncFd;
 use tokio::sync::Notify;
 use tokio::time::sleep;
 
+use super::data::on_data;
 use super::outbox::Outbox;
 use super::run::Run;
 use super::session::{Peers, Refused, Session, connect};
@@ -188,14 +189,14 @@ impl UdpListener {
             Some(known) => {
                 // Its member is down: the client gets another.
                 known.end(Outcome::MemberFailed);
-                self.begin(view, peers, run.to, batch)
+                self.begin(view, peers, run, batch)
             }
-            None => self.begin(view, peers, run.to, batch),
+            None => self.begin(view, peers, run, batch),
         };
         let lost = match session.map(|session| session.send(run, now)) {
             Some(Ok(lost)) => lost,
             Some(Err(Refused)) => {
-                let another = self.begin(view, peers, run.to, batch);
+                let another = self.begin(view, peers, run, batch);
                 another.and_then(|session| session.send(run, now).ok()).unwrap_or(all)
             }
             None => all,
@@ -210,7 +211,7 @@ impl UdpListener {
         self: &Rc<Self>,
         view: &Rc<VirtualView>,
         peers: Peers,
-        to: Option<IpAddr>,
+        run: &Run<'_>,
         batch: &Rc<RefCell<Batch>>,
     ) -> Option<Rc<Session>> {
         let settings = &view.virtual_.settings;
@@ -242,11 +243,15 @@ impl UdpListener {
                 return None;
             }
         }
+        if !on_data(&mut connection, view, run.each().next().unwrap_or_default()) {
+            view.counters.refused.add(1);
+            return None;
+        }
         let Some((member, active, socket)) = connected(view, &connection) else {
             view.counters.errors.add(1);
             return None;
         };
-        let session = Session::new(peers, to, member, connection, Rc::clone(view), socket);
+        let session = Session::new(peers, run.to, member, connection, Rc::clone(view), socket);
         if let Some(before) = self.sessions.borrow_mut().insert(peers, Rc::clone(&session)) {
             before.end(Outcome::ClientGone);
         }

@@ -6,11 +6,13 @@
 //! | `listener` | a worker's socket: receives, finds or begins sessions, sends answers |
 //! | `session` | one client and one member: the socket between Shunt and the member |
 //! | `run` | datagrams of one client that go on as a train |
+//! | `data` | what rules see of the first datagram of a session |
 //! | `outbox` | answers that wait to be sent together |
 //!
 //! The kernel gives each client's datagrams to one worker (`SO_REUSEPORT`), so a session is one worker's. Datagrams are
 //! received and sent many with one call; nothing is copied but answers, once.
 
+mod data;
 mod listener;
 mod listeners;
 mod outbox;

@@ -17,7 +17,7 @@ use crate::world::{PATIENCE, World, example, exchange, flow, hello, host, option
 
 const GUESTS: [&str; 11] =
     ["calls", "data", "ends", "hello", "hostile", "lines", "packets", "plain", "prefix", "steer", "surface"];
-const EXAMPLES: [&str; 11] = [
+const EXAMPLES: [&str; 12] = [
     "api-canary",
     "canary",
     "fallback",
@@ -25,6 +25,7 @@ const EXAMPLES: [&str; 11] = [
     "https-redirect",
     "maintenance",
     "postgres-database",
+    "radius-station",
     "rdp-cookie",
     "server-names",
     "sip-call-id",
