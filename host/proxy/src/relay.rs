@@ -54,6 +54,12 @@ pub(crate) trait Tap {
     /// These came; none: the side has ended what it sends.
     fn came(&mut self, piece: &[u8]) -> Tapped;
 
+    /// It has not seen to all that came: it does when what it let go has gone out, and others had their turn. `None`: it
+    /// has.
+    fn again(&mut self) -> Option<Tapped> {
+        None
+    }
+
     /// Until when it waits for more.
     fn until(&self) -> Option<Instant>;
 
@@ -217,6 +223,10 @@ where
 struct Direction<'a> {
     /// Sees what comes, before it goes on.
     tap: Option<Box<dyn Tap>>,
+    /// The side has ended, and the tap was told.
+    told: bool,
+    /// Others had their turn since the tap was last asked.
+    waited: bool,
     /// Read, and not taken by the other side yet.
     left: Bytes,
     /// The same, in a pipe.
@@ -247,7 +257,9 @@ enum State {
 
 impl<'a> Direction<'a> {
     fn new(early: Bytes, tap: Option<Box<dyn Tap>>, count: &'a Count, sum: &'a Cell<u64>) -> Self {
-        Direction { tap, left: early, pipe: None, run: 0, state: State::Open, unflushed: false, count, sum }
+        let (told, waited) = (false, true);
+        let state = State::Open;
+        Direction { tap, told, waited, left: early, pipe: None, run: 0, state, unflushed: false, count, sum }
     }
 
     /// Until when its tap waits for more.
@@ -283,11 +295,28 @@ impl<'a> Direction<'a> {
         cx: &mut Context<'_>,
     ) -> Poll<Result<(), Gone>> {
         let Some(tap) = &mut self.tap else { return Poll::Ready(Ok(())) };
+        if self.waited
+            && let Some(tapped) = tap.again()
+        {
+            self.waited = false;
+            return Poll::Ready(self.act(tapped));
+        }
+        if !self.waited {
+            // A tap takes its time: connections of the same worker take turns with it.
+            self.waited = true;
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        if self.told {
+            (self.tap, self.state) = (None, State::Ending);
+            return Poll::Ready(Ok(()));
+        }
         let seen = poll_see(from, tap.room(), cx, |piece| (piece.is_empty(), tap.came(piece)));
         let Poll::Ready((ended, tapped)) = seen.map_err(Gone::From)? else { return self.flush(to, cx) };
+        (self.told, self.waited) = (ended, false);
         self.act(tapped)?;
-        if ended {
-            (self.tap, self.state) = (None, State::Ending);
+        if self.told && self.tap.is_none() {
+            self.state = State::Ending;
         }
         Poll::Ready(Ok(()))
     }
@@ -565,6 +594,7 @@ mod tests {
     #[derive(Default)]
     struct Lines {
         held: Vec<u8>,
+        more: bool,
         until: Option<Instant>,
     }
 
@@ -575,6 +605,12 @@ mod tests {
 
         fn came(&mut self, piece: &[u8]) -> Tapped {
             self.held.extend_from_slice(piece);
+            if let Some(at) = self.held.iter().position(|byte| *byte == b';') {
+                // One at a time.
+                let rest = self.held.split_off(at + 1);
+                self.more = !rest.is_empty();
+                return Tapped::Pass(std::mem::replace(&mut self.held, rest).into());
+            }
             match self.held.last() {
                 None => Tapped::Pass(Bytes::new()),
                 Some(b'?') => Tapped::Refuse,
@@ -589,6 +625,10 @@ mod tests {
                     Tapped::Pass(Bytes::new())
                 }
             }
+        }
+
+        fn again(&mut self) -> Option<Tapped> {
+            std::mem::take(&mut self.more).then(|| self.came(b""))
         }
 
         fn until(&self) -> Option<Instant> {
@@ -648,6 +688,13 @@ mod tests {
         assert_eq!(began.elapsed(), IDLE / 2);
         let (_, got) = tapped(&[("0123456789", 0), (".", 0)]).await;
         assert_eq!(got, "<01234567>89.");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_tap_sees_to_what_came_piece_by_piece_also_at_the_end() {
+        let (end, got) = tapped(&[("a;b;c;", 6), (";;d;.", 0)]).await;
+        assert!(matches!(end, End::Complete), "{end:?}");
+        assert_eq!(got, "a;b;c;;;d;.");
     }
 
     #[tokio::test(start_paused = true)]

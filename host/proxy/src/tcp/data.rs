@@ -21,6 +21,9 @@ use crate::relay::{Tap, Tapped, Taps, Wire, poll_see};
 use crate::route::Route;
 use crate::view::{PoolView, RuleView, VirtualView};
 
+/// How often a rule is called about parts of what came, before other connections have their turn.
+const MOST_CALLS: usize = 16;
+
 /// What the rules of a connection see.
 pub(super) struct Watched {
     to_server: Option<Box<Watch>>,
@@ -112,6 +115,10 @@ struct Watch {
     /// With how many the rule is called.
     awaited: usize,
     until: Option<Instant>,
+    /// What was known of the side when the rules were called last.
+    rest: Rest,
+    /// They are to be called again, with what is left of what they were shown.
+    more: bool,
     /// Set for as long as it can be said where the connection goes.
     route: Option<Route>,
     /// The same, when that was said.
@@ -131,6 +138,8 @@ impl Watch {
             offset: 0,
             awaited: 1,
             until: None,
+            rest: Rest::Open,
+            more: false,
             route: None,
             chosen: None,
             member: None,
@@ -149,7 +158,8 @@ impl Watch {
     /// Calls the rules with what is held, until one of them waits for more or decides.
     fn ask(&mut self, rest: Rest) -> Tapped {
         let before = self.held.len();
-        let mut gone = Vec::new();
+        let (mut gone, mut calls) = (Vec::new(), 0);
+        (self.rest, self.more) = (rest, false);
         let tapped = loop {
             let view = Rc::clone(&self.view);
             let mut left = view.rules.iter().enumerate().skip(self.at);
@@ -174,7 +184,10 @@ impl Watch {
                     (self.at, self.awaited) = (at + 1, 1);
                 }
                 Some(Decision::Verdict(DataVerdict::To(target))) => {
-                    if let (Some(key), Some((pool, member))) = (&target.persist, &self.member) {
+                    // One of a pool that stands in for this one is bound to nobody.
+                    if let (Some(key), Some((pool, member))) = (&target.persist, &self.member)
+                        && pool.place(*member).is_some()
+                    {
                         let (key, now) = (key_of(&view, key), clock::monotonic_ms());
                         pool.pool.bindings.bind(key.bytes(), *member, key.timeout(), now, |_| false);
                     }
@@ -200,7 +213,12 @@ impl Watch {
                     if let Some(route) = self.route.take() {
                         self.chosen = Some(route);
                     }
+                    calls += 1;
                     if self.held.is_empty() {
+                        break Tapped::Pass(gone.into());
+                    }
+                    if calls == MOST_CALLS || gone.len() >= self.most() {
+                        self.more = true;
                         break Tapped::Pass(gone.into());
                     }
                 }
@@ -263,6 +281,10 @@ impl Tap for Watch {
             _ if self.held.len() < self.awaited => Tapped::Pass(Bytes::new()),
             _ => self.ask(Rest::Open),
         }
+    }
+
+    fn again(&mut self) -> Option<Tapped> {
+        self.more.then(|| self.ask(self.rest))
     }
 
     fn until(&self) -> Option<Instant> {

@@ -26,6 +26,7 @@ impl Rule {
             "lines" => data::pass(end + 1),
             "upper" => data::pass_as(end + 1, line.to_ascii_uppercase() + "\n"),
             "away" => data::pass_as(end + 1, ""),
+            "swell" => data::pass_as(end + 1, vec![b'x'; argument.parse().unwrap_or(0)]),
             "need" => data::need(argument.parse().unwrap_or(0)),
             "pass" => data::pass(argument.parse().unwrap_or(0)),
             "grow" => data::replace(vec![b'x'; argument.parse().unwrap_or(0)]),
