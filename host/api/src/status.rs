@@ -123,7 +123,7 @@ pub struct PersistenceStatus {
     pub counts: BindingCounts,
 }
 
-/// Requests that waited for a member of a pool (`on-empty = { queue = … }`).
+/// Requests and connections that waited for a member of a pool (`on-empty = { queue = … }`).
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", default)]
 pub struct QueueStatus {
@@ -133,9 +133,9 @@ pub struct QueueStatus {
     pub served: u64,
     /// How long those waited together, in milliseconds.
     pub waited_ms: u64,
-    /// They got 503, because as many waited as may.
+    /// They were refused, because as many waited as may.
     pub full: u64,
-    /// They got 503 after they had waited.
+    /// They were refused after they had waited.
     pub timed_out: u64,
 }
 

@@ -291,6 +291,19 @@ impl PoolView {
         self.on_empty.borrow().clone()
     }
 
+    /// Whether a request that has `tried` some can go to another member than this one.
+    pub(crate) fn has_another(&self, tried: &[SocketAddr], than: SocketAddr) -> bool {
+        let mut in_use = None;
+        if let Some(ranked) = self.ranked() {
+            in_use = Ranked { only_explains: true, ..ranked }.settle(&self.untried(tried));
+            if in_use.is_none() {
+                return false;
+            }
+        }
+        let mut others = self.members.iter().filter(|it| it.address != than && !tried.contains(&it.address));
+        others.any(|it| it.state.ineligible_among(it.weight, in_use).is_none())
+    }
+
     /// Its priority groups, where it has more than one.
     pub(crate) fn ranked(&self) -> Option<Ranked<'_>> {
         let groups = &self.pool.groups;

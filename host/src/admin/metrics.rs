@@ -237,8 +237,16 @@ fn of_pools(status: &Status) -> Vec<Family> {
     };
     vec![
         gauge("pool_usable", "Members that new clients can go to", each(|it| it.usable as u64)),
-        gauge("pool_queue_waiting", "Requests that wait for a member", each(|it| it.queue.waiting.into())),
-        counter("pool_queue_served", "Requests that waited and got a member", each(|it| it.queue.served)),
+        gauge(
+            "pool_queue_waiting",
+            "Requests and connections that wait for a member",
+            each(|it| it.queue.waiting.into()),
+        ),
+        counter(
+            "pool_queue_served",
+            "Requests and connections that waited and got a member",
+            each(|it| it.queue.served),
+        ),
         counter(
             "pool_queue_wait_milliseconds",
             "How long those waited together that got a member",
@@ -246,12 +254,12 @@ fn of_pools(status: &Status) -> Vec<Family> {
         ),
         counter(
             "pool_queue_full",
-            "Requests that got 503, because as many waited as may",
+            "Requests and connections refused because as many waited as may",
             each(|it| it.queue.full),
         ),
         counter(
             "pool_queue_timed_out",
-            "Requests that got 503 after they had waited",
+            "Requests and connections refused after they had waited",
             each(|it| it.queue.timed_out),
         ),
     ]

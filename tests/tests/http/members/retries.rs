@@ -46,6 +46,18 @@ fn a_member_without_an_answer_is_passed_over_where_the_pool_says_so() {
 }
 
 #[test]
+fn what_cannot_be_tried_is_no_retry() {
+    let (away, low) = (address::free(), Origin::named("low"));
+    let pool = format!(
+        "[[pool]]\nname = \"web\"\nmembers = [{{ address = \"{away}\", priority = 2 }}, {{ address = \"{}\" }}]\n",
+        low.address()
+    );
+    let site = Site::configured(|listen| site::config(listen, "", &pool));
+    assert_eq!(site.client().get("/").status(), 502, "the group in use has no other member");
+    assert_eq!((counted(&site, "retries"), counted(&site, "retries-withheld")), (0, 0));
+}
+
+#[test]
 fn an_attempt_has_a_time_of_its_own() {
     let (slow, good) = (Origin::start(|call| call.wire().try_rest().map(drop)), Origin::named("good"));
     let site = between("retry = { timeout = \"50ms\" }", &[&slow, &good]);

@@ -81,8 +81,6 @@ impl Transaction {
     }
 
     pub(super) fn has_another(&self, pool: &PoolView, member: &MemberView) -> bool {
-        pool.members.iter().any(|it| {
-            it.address != member.address && it.state.usable_for_new() && !self.tried.contains(&it.address)
-        })
+        pool.has_another(&self.tried, member.address)
     }
 }

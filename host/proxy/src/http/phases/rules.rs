@@ -171,12 +171,7 @@ impl Transaction {
                 Some(Decision::Verdict(Some(answer))) => return Err(Stop::Answer(Box::new(answer))),
                 Some(Decision::Verdict(None)) => {
                     let tried = lease.member().address;
-                    let another = pool.members.iter().any(|member| {
-                        member.address != tried
-                            && member.state.usable_for_new()
-                            && !self.tried.contains(&member.address)
-                    });
-                    if self.can_replay() && another {
+                    if self.can_replay() && pool.has_another(&self.tried, tried) {
                         self.tried.push(tried);
                         self.wait_for_member();
                         return Ok(None);
