@@ -73,6 +73,9 @@ hooks! {
     on_request_body: "package shunt:sdk; world on-request-body { export shunt:rule/on-request-body@0.1.0; }" with {
         "shunt:rule/types@0.1.0": types, "shunt:rule/http@0.1.0": http
     };
+    on_selected: "package shunt:sdk; world on-selected { export shunt:rule/on-selected@0.1.0; }" with {
+        "shunt:rule/types@0.1.0": types, "shunt:rule/http@0.1.0": http
+    };
     on_connect_failed: "package shunt:sdk; world on-connect-failed { export shunt:rule/on-connect-failed@0.1.0; }" with {
         "shunt:rule/types@0.1.0": types, "shunt:rule/http@0.1.0": http
     };

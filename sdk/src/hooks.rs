@@ -8,6 +8,7 @@
 //! | `on_data` | `&self, flow: &Flow, data: &Data` | [`data::Verdict`](crate::data::Verdict) |
 //! | `on_request` | `&self, request: &Request` | [`request::Verdict`](crate::request::Verdict) |
 //! | `on_request_body` | `&self, request: &Request, body: &request_body::Body` | [`request_body::Verdict`] |
+//! | `on_selected` | `&self, request: Option<&Request>, selection: &selected::Selection` | [`selected::Verdict`](crate::selected::Verdict) |
 //! | `on_connect_failed` | `&self, request: &Request, failure: &connect_failed::Failure` | [`connect_failed::Verdict`] |
 //! | `on_response` | `&self, request: &Request, response: &Response` | [`response::Verdict`](crate::response::Verdict) |
 //! | `on_done` | `&self, summary: &done::Summary` | nothing |
@@ -41,7 +42,7 @@ pub trait Decides: Hook {
 #[diagnostic::on_unimplemented(
     message = "the hook `{Self}` cannot choose a pool or a member",
     label = "not a verdict of this hook",
-    note = "`to_pool` and its like belong to `on_flow`, `on_client_hello`, `on_data`, `on_request`, `on_request_body` and `on_connect_failed`"
+    note = "`to_pool` and its like belong to `on_flow`, `on_client_hello`, `on_data`, `on_request`, `on_request_body`, `on_selected` and `on_connect_failed`"
 )]
 pub trait Steers: Decides {
     #[doc(hidden)]

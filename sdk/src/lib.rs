@@ -41,7 +41,7 @@
 //! | bind a user to a member | [`to_pool("api").persist(user)`](Verdict::persist), [`as_configured().persist(user)`](as_configured) |
 //! | respond in the member's place | [`respond(503).header("retry-after", "120").text("…")`](respond), [`redirect(308, "https://…")`](redirect) |
 //! | refuse | [`reject()`](reject), [`drop_flow()`](flow::drop_flow) |
-//! | try another member | [`retry()`](retry) |
+//! | try another member | [`retry()`](retry), [`veto("too busy")`](selected::veto) |
 //! | choose how TLS with the client is | [`to_pool("api").certificate("api.example")`](client_hello), `to_pool("raw").pass_through()` |
 //! | see more of what is sent first | [`data::need(64)`](data::need) |
 //! | read the body first | [`need_body(65_536)`](request::need_body) |
@@ -105,6 +105,7 @@ pub mod log;
 pub mod random;
 pub mod request;
 pub mod response;
+pub mod selected;
 pub mod settings;
 mod text;
 pub mod vars;
@@ -200,6 +201,7 @@ pub mod prelude {
     pub use crate::request::{self, Request, Scheme, need_body};
     pub use crate::request_body::replace_body;
     pub use crate::response::{self, Response};
+    pub use crate::selected::{self, veto};
     pub use crate::{FieldError, Prefix, Settings, rule, stable_hash};
     pub use crate::{as_configured, next, redirect, reject, respond, retry, to_member, to_pool};
     pub use crate::{client_certificate, clock, lb, log, random, vars};

@@ -56,6 +56,21 @@ impl Everything {
         if body.complete { replace_body(body.bytes.to_ascii_lowercase()) } else { reject() }
     }
 
+    fn on_selected(
+        &self,
+        request: Option<&Request>,
+        selection: &selected::Selection,
+    ) -> Result<selected::Verdict, FieldError> {
+        if let Some(request) = request {
+            request.set_header("x-member", selection.member.to_string())?;
+        }
+        Ok(match selection.reason {
+            selected::Reason::Balance if selection.active > 10 => veto("too busy"),
+            selected::Reason::Rule => to_pool("in"),
+            _ => next(),
+        })
+    }
+
     fn on_connect_failed(
         &self,
         request: &Request,

@@ -202,6 +202,8 @@ counts! {
         counter connects_failed,
         /// Addresses of `source` that no connection to it could come from, by cause.
         counter sources_failed[cause: "not-own", "no-port", "other-family", "not-permitted"],
+        /// Selections of the member that a rule vetoed.
+        counter vetoed,
         /// Responses that were missing, late or incomplete.
         counter failures,
         /// HTTP/2 connections to it that an error ended.

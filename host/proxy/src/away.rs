@@ -4,6 +4,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use shunt_config::model::WhenDown;
+use shunt_engine::balance::choose::Why;
 use shunt_engine::member::Active;
 use tokio::time::{Instant, sleep};
 
@@ -19,8 +20,8 @@ pub(crate) const WAITED: usize = 2;
 
 /// What is next for a request or a connection.
 pub(crate) enum Next {
-    /// With the place that it takes there, where connections are limited.
-    Member(Rc<MemberView>, Option<Active>),
+    /// What chose it, and the place that it takes there, where connections are limited.
+    Member(Rc<MemberView>, Why, Option<Active>),
     /// The member that its client is bound to does not serve, and the client has no other.
     Away,
     /// There is none left to choose.

@@ -15,6 +15,7 @@
 //! | `relay` | bytes both ways between a client and a member |
 //! | `socket` | the bytes of a connection without TLS |
 //! | `route` | where a connection or a request is to go |
+//! | `selected` | asks `on-selected` whether the chosen member is to be taken |
 //! | `away` | waiting for the member that a client is bound to |
 //! | `beyond` | clients beyond a limit, told in the log |
 //! | `tls` | what a client says before the handshake, and TLS that is passed through |
@@ -42,6 +43,7 @@ mod proxy_protocol;
 mod queue;
 mod relay;
 mod route;
+mod selected;
 mod server;
 mod socket;
 mod tcp;

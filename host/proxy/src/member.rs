@@ -164,6 +164,14 @@ impl MemberView {
         }
     }
 
+    /// Logs that a rule wants another, likewise.
+    pub(crate) fn tell_veto(&self, virtual_: &str, rule: &str, reason: &str) {
+        if self.tells() {
+            let member = self.address;
+            tracing::info!(event = "member-vetoed", "virtual" = virtual_, rule, %member, "the rule wants another member: {reason}");
+        }
+    }
+
     fn tells(&self) -> bool {
         let now = clock::monotonic_ms();
         let tells = self.told.get().is_none_or(|last| now - last >= TELL_EVERY);

@@ -142,6 +142,30 @@ pub enum Transport {
     Other,
 }
 
+/// What `on-selected` is told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Selection<'a> {
+    pub member: SocketAddr,
+    /// The name of its pool.
+    pub pool: &'a str,
+    pub reason: SelectionReason,
+    pub weight: u32,
+    /// Requests and connections in flight at the member.
+    pub active: u32,
+    /// How many members were vetoed before.
+    pub vetoes: u32,
+}
+
+/// What chose a member.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum SelectionReason {
+    /// A rule named it.
+    Rule,
+    /// The client is bound to it.
+    Persistence,
+    Balance,
+}
+
 /// What `on-connect-failed` is told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ConnectFailure {

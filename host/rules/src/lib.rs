@@ -76,14 +76,14 @@ pub use digest::Digest;
 pub use environment::{Environment, Level, MemberState, MemberStatus, PoolState};
 pub use exchange::{
     CertificateFacts, ClientCertificate, ConnectCause, ConnectFailure, Exchange, Flow, HeaderEdit,
-    MemberFailure, Outcome, Scheme, Summary, Transport,
+    MemberFailure, Outcome, Scheme, Selection, SelectionReason, Summary, Transport,
 };
 pub use fault::{Fault, FaultKind};
 pub use grants::Grants;
 pub use hello::Hello;
 pub use hooks::{
     BodyVerdict, ConnectFailedVerdict, DataVerdict, FlowVerdict, HelloVerdict, Hook, HookSet, RequestVerdict,
-    ResponseVerdict,
+    ResponseVerdict, SelectedVerdict,
 };
 pub use host::{HostError, RuleHost};
 pub use manifest::{Advice, FaultAdvice, Manifest, ManifestError, Slot};

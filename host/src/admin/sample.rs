@@ -298,6 +298,7 @@ fn member(address: &str, health: &str, reason: &str) -> MemberStatus {
             connects: 12,
             connects_failed: 1,
             sources_failed: [1, 5, 0, 0],
+            vetoed: 0,
             failures: 2,
             http2_broken: 1,
             http2_unprocessed: 3,

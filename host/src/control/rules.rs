@@ -180,9 +180,10 @@ const OF_RELAYED: HookSet = HookSet::EMPTY.with(Hook::OnLoad).with(Hook::OnFlow)
 /// is no TLS. `on-connect-failed` is about a request. What is passed through is for nobody to read.
 fn of_proxy(virtual_: &model::Virtual) -> HookSet {
     let hello = HookSet::EMPTY.with(Hook::OnClientHello);
+    let relayed = OF_RELAYED.with(Hook::OnSelected);
     let hooks = match virtual_.protocol {
-        _ if virtual_.pass_through => OF_RELAYED.union(hello),
-        model::Protocol::Tcp => OF_RELAYED.union(hello).with(Hook::OnData),
+        _ if virtual_.pass_through => relayed.union(hello),
+        model::Protocol::Tcp => relayed.union(hello).with(Hook::OnData),
         model::Protocol::Udp => OF_RELAYED.with(Hook::OnData),
         model::Protocol::Http => HookSet::HTTP,
     };

@@ -18,6 +18,8 @@ pub(crate) struct Argument {
 enum Crossing {
     /// A resource of this interface: the SDK's type wraps the contract's.
     Resource(&'static str),
+    /// One that may be missing: an `Option` of it.
+    Optional(&'static str),
     /// A record: the SDK's type is made from it.
     Record,
     /// The contract's type is the SDK's.
@@ -71,6 +73,15 @@ pub(crate) const HOOKS: &[Hook] = &[
         marker: "request_body::OnRequestBody",
     },
     Hook {
+        name: "on_selected",
+        arguments: &[
+            Argument { name: "request", shown: "Request", crossing: Crossing::Optional("http") },
+            Argument { name: "selection", shown: "selected::Selection", crossing: Crossing::Record },
+        ],
+        returns: "selected::Verdict",
+        marker: "selected::OnSelected",
+    },
+    Hook {
         name: "on_connect_failed",
         arguments: &[
             REQUEST,
@@ -121,7 +132,7 @@ impl Hook {
         let arguments: String = self
             .arguments
             .iter()
-            .map(|argument| format!(", {}: &{}", argument.name, argument.shown))
+            .map(|argument| format!(", {}: {}", argument.name, argument.written()))
             .collect();
         let arrow = if self.returns.is_empty() { "" } else { " -> " };
         format!("fn {}(&self{arguments}){arrow}{}", self.name, self.returns)
@@ -245,6 +256,14 @@ impl Hook {
 }
 
 impl Argument {
+    /// Its type as a rule writes it.
+    fn written(&self) -> String {
+        match self.crossing {
+            Crossing::Optional(_) => format!("Option<&{}>", self.shown),
+            Crossing::Resource(_) | Crossing::Record | Crossing::Same => format!("&{}", self.shown),
+        }
+    }
+
     /// The parameter as the contract declares it, and the expression that is passed to the
     /// rule's method. The compiler reports a wrong type at `span`, where the author wrote it.
     fn cross(&self, hook: &Hook, span: Span) -> (TokenStream, TokenStream) {
@@ -262,6 +281,13 @@ impl Argument {
                 (
                     quote!(#name: &::shunt_sdk::__rt::bindings::#interface::#last),
                     quote_spanned!(span=> ::shunt_sdk::__rt::wrap::<::shunt_sdk::#shown, _>(#name)),
+                )
+            }
+            Crossing::Optional(interface) => {
+                let interface = format_ident!("{interface}");
+                (
+                    quote!(#name: ::core::option::Option<&::shunt_sdk::__rt::bindings::#interface::#last>),
+                    quote_spanned!(span=> #name.map(::shunt_sdk::__rt::wrap::<::shunt_sdk::#shown, _>)),
                 )
             }
             Crossing::Record => (
@@ -337,7 +363,7 @@ mod tests {
     fn declarations_are_what_an_author_writes() {
         let declarations: Vec<String> = HOOKS.iter().map(Hook::declaration).collect();
         assert_eq!(declarations[0], "fn on_flow(&self, flow: &Flow) -> flow::Verdict");
-        assert_eq!(declarations[7], "fn on_done(&self, summary: &done::Summary)");
+        assert_eq!(declarations[HOOKS.len() - 1], "fn on_done(&self, summary: &done::Summary)");
         for declaration in declarations {
             syn::parse_str::<syn::TraitItemFn>(&format!("{declaration};")).expect("is Rust");
         }

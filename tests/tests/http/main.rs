@@ -26,6 +26,7 @@ mod own_answers;
 mod persistence;
 mod proxy_headers;
 mod rules;
+mod selection;
 mod smuggling;
 mod streaming;
 mod tls;

@@ -6,8 +6,9 @@ use std::net::{Ipv6Addr, TcpListener};
 use shunt_tests::address;
 use shunt_tests::daemon::until;
 use shunt_tests::origin::{Origin, ok};
+use shunt_tests::packs;
 use shunt_tests::raw::Client;
-use shunt_tests::site::Site;
+use shunt_tests::site::{self, Site};
 
 use crate::{between, config, echo, of_member, of_virtual};
 
@@ -139,4 +140,30 @@ fn monitors_probe_from_the_addresses_of_the_pool() {
     site.daemon.reload(&config(site.address, "", &own, &[origin.address()]));
     origin.wait_mark("127.0.0.75");
     assert!(!origin.marks().iter().any(|it| it == "127.0.0.74"), "{:?}", origin.marks());
+}
+
+#[test]
+fn a_rule_may_want_another_member_or_pool() {
+    let origins = ["a", "b", "c"].map(echo);
+    let [a, b, c] = origins.each_ref().map(Origin::address);
+    let between = |settings: &str| {
+        let of_rule = format!("slots = {{ other = \"other\" }}\nsettings = {{ {settings} }}");
+        let rule = site::rule("selects", &packs::guest("selects"), &of_rule);
+        let rest = rule + &site::pool("web", "", &[a, b]) + &site::pool("other", "", &[c]);
+        Site::configured(|at| {
+            site::config(at, "", &rest).replace("protocol = \"http\"", "protocol = \"tcp\"")
+        })
+    };
+    let site = between(&format!("veto = [\"{a}\"]"));
+    for _ in 0..3 {
+        assert_eq!(site.client().exact(1), b"b");
+    }
+    assert!(of_member(&site, 0, "vetoed") > 0);
+    let site = between(&format!("elsewhere = [\"{a}\", \"{b}\"]"));
+    assert_eq!(site.client().exact(1), b"c");
+    let site = between(&format!("veto = [\"{a}\", \"{b}\"]"));
+    assert_eq!(refused(&site), ErrorKind::ConnectionReset);
+    until("it to be counted", || of_virtual(&site, "errors") == 1);
+    let site = between(&format!("broken = \"{a}\""));
+    assert_eq!(refused(&site), ErrorKind::ConnectionReset);
 }

@@ -11,7 +11,7 @@ use shunt_engine::balance::Ends;
 use shunt_engine::balance::choose::{Ask, Bind};
 use shunt_engine::member::Active;
 use shunt_engine::persistence::{Key, is_away};
-use shunt_rules::PersistKey;
+use shunt_rules::{Hook, PersistKey};
 use shunt_runtime::clock;
 use shunt_runtime::tls::members::NoTls;
 use thiserror::Error;
@@ -26,6 +26,7 @@ use crate::member::MemberView;
 use crate::proxy_protocol;
 use crate::queue::{InQueue, NoTurn};
 use crate::route::Route;
+use crate::selected::{AfterSelection, MOST_VETOES, Selected, passed_over};
 use crate::server::ServerStream;
 use crate::view::{Limited, PoolView, VirtualView};
 
@@ -60,20 +61,27 @@ pub(super) async fn connect(
 ) -> Result<Connected, NoMember> {
     let mut pool = Rc::clone(route.pool.as_ref().or(view.pool.as_ref()).ok_or(NoMember { resets: false })?);
     let mut route = Cow::Borrowed(route);
-    let mut tried = Vec::new();
+    let (mut tried, mut vetoed) = (Vec::new(), Vec::new());
     let mut away = Away::new(view.when_down());
     let mut queue: Option<InQueue> = None;
+    let asks = view.hooks.contains(Hook::OnSelected);
+    // Where a rule has said where to choose, what is chosen there is taken.
+    let mut is_settled = false;
     let none = |pool: &PoolView| NoMember { resets: pool.pool.settings.on_empty == OnEmpty::Reset };
     while tried.len() < pool.pool.settings.retry.attempts {
-        if queue.is_none() && tried.is_empty() && pool.is_waited_for() {
+        if queue.is_none() && tried.is_empty() && vetoed.is_empty() && pool.is_waited_for() {
             queue = InQueue::enter(&pool).map_err(|NoTurn| none(&pool))?;
         }
         if let Some(queue) = &queue {
             // Boxed, for every connection would have its size.
             Box::pin(wait_in(queue, client)).await.map_err(|NoTurn| none(&pool))?;
         }
-        let (member, reserved) = match choose(view, &pool, connection, &route, &tried) {
-            Next::Member(member, reserved) => (member, reserved),
+        let next = match vetoed.len() > MOST_VETOES {
+            false => choose(view, &pool, connection, &route, &tried, &vetoed),
+            true => Next::None,
+        };
+        let (member, why, reserved) = match next {
+            Next::Member(member, why, reserved) => (member, why, reserved),
             Next::Away => {
                 let Some(until) = away.until() else {
                     view.counters.persistence_down[REFUSED].add(1);
@@ -86,18 +94,39 @@ pub(super) async fn connect(
             }
             Next::None if !tried.is_empty() => break,
             Next::None => {
-                if queue.is_none() {
+                if queue.is_none() && vetoed.is_empty() {
                     queue = InQueue::enter(&pool).map_err(|NoTurn| none(&pool))?;
                 }
                 if queue.is_none() {
                     pool = pool.on_empty().ok_or_else(|| none(&pool))?;
                     route = Cow::Owned(Route::to_pool(Rc::clone(&pool)));
+                    vetoed.clear();
                 }
                 continue;
             }
         };
         if let Some(queue) = queue.take() {
             queue.served();
+        }
+        if asks && !is_settled {
+            let (has_place, vetoes) = (reserved.is_some(), vetoed.len());
+            let selected = Selected { pool: &pool, member: &member, why, has_place, vetoes, route: &route };
+            match on_selected(view, connection, &selected) {
+                AfterSelection::Taken => {}
+                AfterSelection::Vetoed => {
+                    vetoed.push(member.address);
+                    continue;
+                }
+                AfterSelection::Elsewhere(to) => {
+                    if let Some(of_rule) = &to.pool {
+                        pool = Rc::clone(of_rule);
+                    }
+                    route = Cow::Owned(to);
+                    is_settled = true;
+                    continue;
+                }
+                AfterSelection::Refused => return Err(none(&pool)),
+            }
         }
         let active = reserved.unwrap_or_else(|| member.state.begin());
         if !may_try(view, &pool, tried.is_empty()) {
@@ -123,6 +152,7 @@ pub(super) async fn connect(
                     }
                 }
                 tried.push(member.address);
+                is_settled = false;
             }
         }
     }
@@ -175,6 +205,15 @@ async fn open(
     }
 }
 
+fn on_selected(view: &VirtualView, connection: &Connection, selected: &Selected<'_>) -> AfterSelection {
+    let flow = &connection.flow;
+    selected.ask(view, connection, |rule, selection| {
+        connection.with_runner(rule, |runner| {
+            connection.with_vars(|vars| runner.on_selected_of_flow(flow, vars, selection))
+        })
+    })
+}
+
 /// The member that is next: by what a rule says of the client, else by its address where that is configured.
 pub(crate) fn choose(
     view: &VirtualView,
@@ -182,6 +221,7 @@ pub(crate) fn choose(
     connection: &Connection,
     route: &Route,
     tried: &[SocketAddr],
+    vetoed: &[SocketAddr],
 ) -> Next {
     let flow = &connection.flow;
     let key = match (&route.persist, view.virtual_.settings.persistence.as_ref().map(|it| &it.by)) {
@@ -195,8 +235,8 @@ pub(crate) fn choose(
     };
     let (bindings, now) = (&pool.pool.bindings, clock::monotonic_ms());
     let by_session = route.persist.is_none() && session::of(view).is_some();
-    let bound =
-        by_session.then(|| session::find(view, pool, &connection.session, tried.is_empty())).flatten();
+    let is_first = tried.is_empty() && vetoed.is_empty();
+    let bound = by_session.then(|| session::find(view, pool, &connection.session, is_first)).flatten();
     let bound = bound.or_else(|| key.as_ref().and_then(|key| bindings.find(key.bytes(), now)));
     let ask = Ask {
         named: route.member.and_then(|address| pool.place(address)),
@@ -210,11 +250,12 @@ pub(crate) fn choose(
     if is_away && view.when_down() != WhenDown::Reselect {
         return Next::Away;
     }
-    let Ok((_, member, reserved)) = pool.choose(tried, &ask) else { return Next::None };
+    let passed_over = passed_over(tried, vetoed);
+    let Ok((chosen, member, reserved)) = pool.choose(&passed_over, &ask) else { return Next::None };
     if is_away {
         view.counters.persistence_down[RESELECTED].add(1);
     }
-    Next::Member(Rc::clone(member), reserved)
+    Next::Member(Rc::clone(member), chosen.why, reserved)
 }
 
 /// How long bindings of the virtual last, where it says so, in milliseconds.

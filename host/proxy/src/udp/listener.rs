@@ -334,8 +334,8 @@ fn connected(
     let trains = !view.virtual_.settings.udp.one_shot;
     let mut tried = Vec::new();
     while tried.len() < MOST_ATTEMPTS {
-        let (member, reserved) = match choose(view, &pool, connection, &route, &tried) {
-            Next::Member(member, reserved) => (member, reserved),
+        let (member, reserved) = match choose(view, &pool, connection, &route, &tried, &[]) {
+            Next::Member(member, _, reserved) => (member, reserved),
             Next::Away => {
                 view.counters.persistence_down[REFUSED].add(1);
                 return None;

@@ -106,6 +106,7 @@ pub(super) fn compare(expect: &Expect, played: &Played) -> Vec<Difference> {
     all.equals("protocols", expect.protocols.as_ref().map(named).as_ref(), &found);
     let alert = played.alert.map_or("none", Alert::name);
     all.equals("alert", expect.alert.as_ref(), alert);
+    all.contains("veto", expect.veto.as_ref(), played.veto.as_deref().unwrap_or("no veto"));
 
     let status = played.answered().map_or("no answer".to_owned(), |(status, _)| status.as_u16().to_string());
     all.equals("status", expect.status.map(|status| status.to_string()).as_ref(), &status);

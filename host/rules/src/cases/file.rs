@@ -50,6 +50,7 @@ pub(crate) struct Case {
     #[serde(default)]
     pub data: Vec<DataCase>,
     pub request: Option<RequestCase>,
+    pub selected: Option<SelectedCase>,
     pub connect_failed: Option<ConnectFailedCase>,
     pub response: Option<ResponseCase>,
     pub done: Option<DoneCase>,
@@ -273,6 +274,40 @@ impl Values {
 }
 
 #[derive(Deserialize)]
+#[serde(deny_unknown_fields, default, rename_all = "kebab-case")]
+pub(crate) struct SelectedCase {
+    /// Default: the one that the rule named, else the first of the pool.
+    pub member: Option<SocketAddr>,
+    /// The slot of its pool; default: where the rule sent the request.
+    pub slot: Option<String>,
+    pub reason: ReasonCase,
+    pub weight: u32,
+    pub active: u32,
+    pub vetoes: u32,
+}
+
+impl Default for SelectedCase {
+    fn default() -> SelectedCase {
+        SelectedCase {
+            member: None,
+            slot: None,
+            reason: ReasonCase::Balance,
+            weight: 1,
+            active: 0,
+            vetoes: 0,
+        }
+    }
+}
+
+#[derive(Clone, Copy, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum ReasonCase {
+    Rule,
+    Persistence,
+    Balance,
+}
+
+#[derive(Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub(crate) struct ConnectFailedCase {
     pub cause: CauseCase,
@@ -376,6 +411,8 @@ pub(crate) struct Expect {
     pub client_certificate: Option<String>,
     /// With what it refused the client.
     pub alert: Option<String>,
+    /// What the reason of its veto contains.
+    pub veto: Option<String>,
     /// The verdict of the last hook; `fault` if that faulted.
     pub verdict: Option<String>,
     /// What the fault's message contains.
@@ -420,6 +457,7 @@ impl Expect {
             protocols,
             client_certificate,
             alert,
+            veto,
             verdict,
             fault,
             refused,
@@ -436,7 +474,7 @@ impl Expect {
             persist,
             log,
         } = self;
-        let texts = [pool, verdict, fault, refused, body, body_contains, path, host, persist];
+        let texts = [pool, veto, verdict, fault, refused, body, body_contains, path, host, persist];
         let of_hello = [certificate, client_certificate, alert];
         texts.into_iter().chain(of_hello).all(Option::is_none)
             && [to_server, to_client].into_iter().all(Option::is_none)
@@ -449,7 +487,7 @@ impl Expect {
 }
 
 /// The names that `verdict` may have.
-const VERDICTS: [&str; 13] = [
+const VERDICTS: [&str; 14] = [
     "next",
     "to",
     "need",
@@ -460,6 +498,7 @@ const VERDICTS: [&str; 13] = [
     "need-body",
     "reject",
     "retry",
+    "veto",
     "replace",
     "drop",
     "fault",
@@ -487,7 +526,8 @@ fn check(case: &Case, manifest: &Manifest) -> Result<(), String> {
         return Err(format!("{verdict:?} is not a verdict{}", hint(verdict, VERDICTS)));
     }
     let response_slot = case.response.as_ref().and_then(|response| response.slot.as_ref());
-    let slots = case.pools.keys().chain(&case.expect.pool).chain(response_slot);
+    let selected_slot = case.selected.as_ref().and_then(|selected| selected.slot.as_ref());
+    let slots = case.pools.keys().chain(&case.expect.pool).chain(response_slot).chain(selected_slot);
     for slot in slots {
         if !manifest.slots.contains_key(slot) {
             let hint = hint(slot, manifest.slots.keys().map(String::as_str));

@@ -28,6 +28,8 @@ pub(crate) struct Played {
     /// On which it wants TLS to be terminated.
     pub terms: Option<Terms>,
     pub alert: Option<Alert>,
+    /// Why it wants another member.
+    pub veto: Option<String>,
     /// The rule's answer.
     pub answer: Option<Answer>,
     pub exchange: Box<Exchange>,
@@ -114,6 +116,9 @@ impl<'a> Play<'a> {
             set_request(&mut self.played.exchange, request).map_err(Stop::Case)?;
             self.on_request(request)?;
         }
+        if let Some(selected) = &self.case.selected {
+            self.on_selected(selected)?;
+        }
         if let Some(failed) = &self.case.connect_failed {
             self.on_connect_failed(failed)?;
         }
@@ -135,19 +140,24 @@ impl<'a> Play<'a> {
             append(&mut parts.headers, name, values).map_err(Stop::Case)?;
         }
         let slot = response.slot.clone().or_else(|| self.slot().map(str::to_owned));
-        self.played.exchange.member = Some(match &response.slot {
-            Some(slot) => self.stage.first_member(Some(slot)),
-            None => self.member(),
-        });
+        self.played.exchange.member = Some(self.member_of(response.slot.as_deref()));
         self.played.exchange.pool = slot.map(Into::into);
         self.played.exchange.response = Some(parts);
         Ok(())
     }
 
     /// The slot that the rule sent it to.
-    fn slot(&self) -> Option<&str> {
+    pub(crate) fn slot(&self) -> Option<&str> {
         let pool = self.played.target.as_ref()?.pool?;
         self.played.slots.get(pool).map(String::as_str)
+    }
+
+    /// The first member of that slot; by default, the one that the rule named or the first where it sent it.
+    pub(crate) fn member_of(&self, slot: Option<&str>) -> SocketAddr {
+        match slot {
+            Some(slot) => self.stage.first_member(Some(slot)),
+            None => self.member(),
+        }
     }
 
     pub(crate) fn member(&self) -> SocketAddr {

@@ -22,10 +22,11 @@ fn every_key_is_read() {
         pools = { primary = { members = 3, usable = 1, active = 4 } }
         flow = { client = "[2001:db8::1]:5", vip = "198.51.100.1:443", transport = "udp" }
         request = { method = "POST", path = "/a?x=1", host = "h", scheme = "https", client = "192.0.2.7", version = "2", headers = { A = "1", B = ["1", "2"] }, body = "b" }
+        selected = { member = "10.0.0.1:80", slot = "canary", reason = "persistence", weight = 2, active = 3, vetoes = 1 }
         connect-failed = { cause = "timed-out", attempts = 2 }
         response = { status = 404, headers = { Server = "x" }, slot = "canary" }
         done = { status = 404, outcome = "member-failed" }
-        expect = { pool = "canary", member = "10.0.0.1:80", verdict = "to", fault = "f", refused = "r", status = 301, headers = { L = "x" }, body = "b", body-contains = "b", request-headers = { A = false, B = true }, path = "/b", host = "h", response-headers = { P = ["1", "2"] }, persist = "k", log = ["l"] }
+        expect = { pool = "canary", member = "10.0.0.1:80", veto = "v", verdict = "to", fault = "f", refused = "r", status = 301, headers = { L = "x" }, body = "b", body-contains = "b", request-headers = { A = false, B = true }, path = "/b", host = "h", response-headers = { P = ["1", "2"] }, persist = "k", log = ["l"] }
 
         [[case]]
         name = "least"
@@ -35,7 +36,7 @@ fn every_key_is_read() {
     let cases = parse(text, &manifest()).unwrap_or_else(|message| panic!("{message}"));
     assert_eq!(
         cases.iter().map(|(line, case)| (*line, case.name.as_str())).collect::<Vec<_>>(),
-        [(2, "all"), (13, "least")]
+        [(2, "all"), (14, "least")]
     );
 }
 

@@ -11,6 +11,7 @@ mod on_load;
 mod on_request;
 mod on_request_body;
 mod on_response;
+mod on_selected;
 mod validate;
 
 use std::fmt;
@@ -32,6 +33,7 @@ pub(crate) use on_load::Node;
 pub use on_request::RequestVerdict;
 pub use on_request_body::BodyVerdict;
 pub use on_response::ResponseVerdict;
+pub use on_selected::SelectedVerdict;
 
 /// The rows: each hook with its name in the contract and, but for `on-load`, which runs when an instance is made,
 /// the function that an instance looks up when it is first called.
@@ -176,6 +178,7 @@ hooks! {
     OnData "on-data" on_data on_data_function on_data::Typed<'static>;
     OnRequest "on-request" on_request on_request_function on_request::Typed;
     OnRequestBody "on-request-body" on_request_body on_request_body_function on_request_body::Typed<'static>;
+    OnSelected "on-selected" on_selected on_selected_function on_selected::Typed;
     OnConnectFailed "on-connect-failed" on_connect_failed on_connect_failed_function on_connect_failed::Typed;
     OnResponse "on-response" on_response on_response_function on_response::Typed;
     OnDone "on-done" on_done on_done_function on_done::Typed;

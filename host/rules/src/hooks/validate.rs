@@ -15,6 +15,9 @@ use crate::verdict::{Answer, Mode, PersistKey, Target};
 /// Bytes of a persistence key, as `wit/types.wit` says.
 const MAX_PERSIST_KEY: usize = 256;
 
+/// Bytes of a veto's reason, as `wit/hooks.wit` says.
+const MAX_REASON: usize = 256;
+
 /// Why a verdict means nothing; becomes the fault's message.
 pub(super) type Validated<T> = Result<T, String>;
 
@@ -67,6 +70,13 @@ fn persist(persist: abi::PersistKey) -> Validated<PersistKey> {
     }
     let timeout = (persist.timeout_ms > 0).then(|| Duration::from_millis(persist.timeout_ms.into()));
     Ok(PersistKey { key: persist.key, timeout })
+}
+
+pub(super) fn reason(reason: String) -> Validated<String> {
+    match reason.len() {
+        0..=MAX_REASON => Ok(reason),
+        bytes => Err(format!("gave a reason of {bytes} bytes; at most {MAX_REASON} are allowed")),
+    }
 }
 
 pub(super) fn answer(answer: abi::Answer, attachment: &Attachment) -> Validated<Answer> {

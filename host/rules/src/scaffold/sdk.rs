@@ -47,6 +47,7 @@ const SOURCES: &[(&str, &str)] = sources! {
     "sdk/src/request.rs"
     "sdk/src/response.rs"
     "sdk/src/rt.rs"
+    "sdk/src/selected.rs"
     "sdk/src/settings.rs"
     "sdk/src/settings/schema.rs"
     "sdk/src/text.rs"

@@ -33,6 +33,18 @@ fn what_is_as_expected_passes() {
         expect = { verdict = "respond", status = 418, headers = { X-A = ["1", "2"], Location = "/b", X-B = false }, body = "short and stout", body-contains = "stout" }
 
         [[case]]
+        name = "a veto"
+        request = { headers = { X-Do = "veto" } }
+        selected = { slot = "primary", active = 9 }
+        expect = { verdict = "veto", veto = "has 9", log = "10.0.2.1:80 Some(\"primary\") Reason::Balance 1 9 0" }
+
+        [[case]]
+        name = "a member for a connection"
+        flow = { client = "192.0.2.7:9" }
+        selected = { reason = "persistence", vetoes = 2 }
+        expect = { verdict = "next", log = "None 192.0.2.7:9 10.0.1.1:80 None Reason::Persistence 1 0 2" }
+
+        [[case]]
         name = "a changed path"
         request = { path = "/set-path?/b" }
         expect = { path = "/b" }
@@ -129,7 +141,7 @@ fn what_is_as_expected_passes() {
     );
     let failed: Vec<String> = report.failed().map(ToString::to_string).collect();
     assert!(report.passed(), "{}", failed.join("\n"));
-    assert_eq!(report.cases.len(), 19);
+    assert_eq!(report.cases.len(), 21);
 }
 
 #[test]

@@ -9,8 +9,8 @@ use serde_json::json;
 use shunt_rules::{
     Alert, Answer, BodyVerdict, CertificateFacts, ClientCertificate, ConnectCause, ConnectFailedVerdict,
     ConnectFailure, Demand, Exchange, Fault, FaultKind, FlowVerdict, HeaderEdit, HelloVerdict, Level,
-    MemberFailure, Mode, Outcome, PersistKey, RequestVerdict, ResponseVerdict, Runner, Scheme, Summary,
-    Target, Terms, Vars,
+    MemberFailure, Mode, Outcome, PersistKey, RequestVerdict, ResponseVerdict, Runner, Scheme,
+    SelectedVerdict, Selection, SelectionReason, Summary, Target, Terms, Vars,
 };
 
 use crate::world::{World, exchange, flow, hello, options, pack, root, rule, runner};
@@ -364,6 +364,39 @@ fn verdicts_on_a_body() {
     assert_eq!(with("", true), BodyVerdict::Next);
     let BodyVerdict::Respond(answer) = with("respond", false) else { panic!() };
     assert_eq!(body(&answer), "3 false");
+}
+
+#[test]
+fn verdicts_on_a_selection() {
+    let world = World::new();
+    let mut runner = runner("surface", &world);
+    let selection = Selection {
+        member: "192.0.2.1:80".parse().unwrap(),
+        pool: "pool-primary",
+        reason: SelectionReason::Persistence,
+        weight: 3,
+        active: 4,
+        vetoes: 1,
+    };
+    let mut with = |to_do: &str| runner.on_selected(&mut exchange("/a", &[("x-do", to_do)]), &selection);
+    let member = Some("192.0.2.9:8080".parse().unwrap());
+    assert_eq!(
+        with("select"),
+        Ok(SelectedVerdict::To(Target { pool: Some(0), member, ..Target::default() }))
+    );
+    assert_eq!(with("veto"), Ok(SelectedVerdict::Veto("192.0.2.1:80 has 4".to_owned())));
+    assert_eq!(with("long").unwrap_err().message, "gave a reason of 257 bytes; at most 256 are allowed");
+    assert_eq!(with("panic").unwrap_err().kind, FaultKind::Panic);
+    assert_eq!(with(""), Ok(SelectedVerdict::Next));
+    let rest = r#"192.0.2.1:80 Some("primary") Reason::Persistence 3 4 1"#;
+    assert!(world.logged(&format!(r#"Some("/a") 192.0.2.7:5555 {rest}"#)), "{:?}", world.lines);
+
+    let mut vars = Vars::default();
+    let client = flow("192.0.2.7:9");
+    let elsewhere = Selection { pool: "another", ..selection };
+    assert_eq!(runner.on_selected_of_flow(&client, &mut vars, &elsewhere), Ok(SelectedVerdict::Next));
+    let told = "None 192.0.2.7:9 192.0.2.1:80 None Reason::Persistence 3 4 1";
+    assert!(world.logged(told), "{:?}", world.lines);
 }
 
 #[test]

@@ -9,14 +9,16 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 use shunt_rules::{
     Budget, CertificateFacts, ClientCertificate, ConnectCause, ConnectFailure, Data, Direction, Exchange,
-    FaultKind, Hook, Isolation, MemberFailure, Outcome, Pack, Rest, Rule, Runner, Scheme, Summary, Vars,
-    WayOfCalls, builtin,
+    FaultKind, Hook, Isolation, MemberFailure, Outcome, Pack, Rest, Rule, Runner, Scheme, Selection,
+    SelectionReason, Summary, Vars, WayOfCalls, builtin,
 };
 
 use crate::world::{PATIENCE, World, example, exchange, flow, hello, host, options, pack, rule};
 
-const GUESTS: [&str; 11] =
-    ["calls", "data", "ends", "hello", "hostile", "lines", "packets", "plain", "prefix", "steer", "surface"];
+const GUESTS: [&str; 12] = [
+    "calls", "data", "ends", "hello", "hostile", "lines", "packets", "plain", "prefix", "selects", "steer",
+    "surface",
+];
 const EXAMPLES: [&str; 12] = [
     "api-canary",
     "canary",
@@ -74,6 +76,7 @@ enum Step {
     Data { direction: Direction, text: String, offset: u64, rest: Rest, connected: bool },
     Request(Request),
     Body { request: Request, body: Vec<u8>, complete: bool },
+    Selected { request: Option<Request>, reason: SelectionReason, pool: &'static str, active: u32 },
     ConnectFailed { request: Request, cause: ConnectCause, attempts: u32 },
     Response { request: Request, status: u16, fields: Vec<(String, String)> },
     Done { outcome: Outcome, status: u16, of_request: bool, bytes: u64 },
@@ -168,6 +171,22 @@ impl Way {
                 let mut exchange = request.exchange();
                 let verdict = runner.on_request_body(&mut exchange, body, *complete);
                 write!(told, "{verdict:?} {exchange:?}").unwrap();
+            }
+            Step::Selected { request, reason, pool, active } => {
+                let (reason, active) = (*reason, *active);
+                let member = "[2001:db8::1]:443".parse().unwrap();
+                let selection = Selection { member, pool, reason, weight: 7, active, vetoes: active % 4 };
+                match request {
+                    Some(request) => {
+                        let mut exchange = request.exchange();
+                        let verdict = runner.on_selected(&mut exchange, &selection);
+                        write!(told, "{verdict:?} {exchange:?}").unwrap();
+                    }
+                    None => {
+                        let (flow, vars) = (flow("192.0.2.7:5555"), &mut self.flow_vars);
+                        write!(told, "{:?}", runner.on_selected_of_flow(&flow, vars, &selection)).unwrap();
+                    }
+                }
             }
             Step::ConnectFailed { request, cause, attempts } => {
                 let mut exchange = request.exchange();
@@ -265,7 +284,8 @@ fn fields() -> impl Strategy<Value = Vec<(String, String)>> {
     ];
     let value = prop_oneof![
         prop::sample::select(vec![
-            "1", "retry", "read", "change", "replace", "to", "respond", "reject", "canary=1"
+            "1", "retry", "veto", "select", "long", "panic", "read", "change", "replace", "to", "respond",
+            "reject", "canary=1"
         ])
         .prop_map(str::to_owned),
         "[ -~]{0,40}",
@@ -312,6 +332,8 @@ fn step(paths: Vec<String>) -> impl Strategy<Value = Step> {
         ConnectCause::Unreachable,
         ConnectCause::Other,
     ];
+    let reasons = vec![SelectionReason::Rule, SelectionReason::Persistence, SelectionReason::Balance];
+    let selection = (prop::sample::select(reasons), prop::sample::select(vec!["pool-primary", "elsewhere"]));
     let outcomes = vec![
         Outcome::Complete,
         Outcome::ClientGone,
@@ -327,6 +349,8 @@ fn step(paths: Vec<String>) -> impl Strategy<Value = Step> {
         8 => request(paths.clone()).prop_map(Step::Request),
         2 => (request(paths.clone()), body, any::<bool>())
             .prop_map(|(request, body, complete)| Step::Body { request, body, complete }),
+        2 => (prop::option::of(request(paths.clone())), selection, any::<u32>())
+            .prop_map(|(request, (reason, pool), active)| Step::Selected { request, reason, pool, active }),
         2 => (request(paths.clone()), prop::sample::select(causes), any::<u32>())
             .prop_map(|(request, cause, attempts)| Step::ConnectFailed { request, cause, attempts }),
         2 => (request(paths), 200_u16..600, fields())
@@ -382,6 +406,9 @@ fn property(rule: &Arc<Rule>, settings: &Value, paths: Vec<String>, cases: u32) 
 fn guests_do_the_same_in_both_ways() {
     property(&rule("hello"), &json!({}), vec!["/".to_owned()], 30);
     property(&rule("data"), &json!({}), vec!["/".to_owned()], 100);
+    for settings in [json!({}), json!({ "veto": ["[2001:db8::1]:443"] })] {
+        property(&rule("selects"), &settings, vec!["/".to_owned()], 10);
+    }
     for name in ["calls", "plain", "steer"] {
         property(&rule(name), &json!({}), paths(name), 30);
     }

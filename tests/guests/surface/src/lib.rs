@@ -190,6 +190,20 @@ impl Surface {
         }
     }
 
+    fn on_selected(&self, request: Option<&Request>, selection: &selected::Selection) -> selected::Verdict {
+        let selected::Selection { flow, member, slot, reason, weight, active, vetoes } = selection;
+        let path = request.map(Request::path);
+        log::info!("{path:?} {} {member} {slot:?} {reason:?} {weight} {active} {vetoes}", flow.client);
+        let name = vars::flow().text("client");
+        match request.and_then(|it| it.header("x-do")).or(name).as_deref() {
+            Some("select") => to_pool("other").member("192.0.2.9:8080".parse().unwrap()),
+            Some("veto") => veto(&format!("{member} has {active}")),
+            Some("long") => veto(&"v".repeat(257)),
+            Some("panic") => panic!("a selection"),
+            _ => next(),
+        }
+    }
+
     fn on_connect_failed(
         &self,
         request: &Request,

@@ -7,7 +7,7 @@ use http::header;
 use shunt_config::model::OnEmpty;
 use shunt_config::monitors::Monitor;
 use shunt_engine::member::{Active, Admin};
-use shunt_rules::{ConnectCause, ConnectFailure, MemberFailure};
+use shunt_rules::{ConnectCause, ConnectFailure, Hook, MemberFailure};
 use shunt_wire::authority::split_port;
 use tokio::time::Instant;
 
@@ -22,6 +22,7 @@ use crate::http::problem::Problem;
 use crate::member::MemberView;
 use crate::queue::{InQueue, NoTurn};
 use crate::route::Route;
+use crate::selected::{AfterSelection, MOST_VETOES};
 use crate::view::{Limited, PoolView};
 
 /// Why there is no connection.
@@ -43,26 +44,32 @@ impl Transaction {
     pub(super) async fn connect(&mut self) -> Result<(Rc<PoolView>, Lease), Stop> {
         let mut away = Away::new(self.view.when_down());
         let mut queue: Option<InQueue> = None;
+        let asks = self.view.hooks.contains(Hook::OnSelected);
+        // Where a rule has said where to choose, what is chosen there is taken.
+        let mut is_settled = false;
         loop {
             let pool = self.pool()?;
             queue = queue.filter(|queue| queue.is_of(&pool));
-            if queue.is_none() && self.tried.is_empty() && pool.is_waited_for() {
+            if queue.is_none() && self.is_first() && pool.is_waited_for() {
                 queue = InQueue::enter(&pool).map_err(|NoTurn| no_member(&pool))?;
             }
             if let Some(queue) = &queue {
                 // Boxed as what connecting takes.
                 Box::pin(self.wait_in(queue)).await.map_err(|NoTurn| no_member(&pool))?;
             }
-            let next = self.choose(&pool);
+            let next = match self.vetoed.len() > MOST_VETOES {
+                false => self.choose(&pool),
+                true => Next::None,
+            };
             if let Next::Away = next
                 && let Some(until) = away.until()
             {
                 self.wait_for_bound(until).await;
                 continue;
             }
-            let Next::Member(member, reserved) = next else {
-                let waits = matches!(next, Next::None);
-                if waits && queue.is_none() && self.tried.is_empty() {
+            let Next::Member(member, why, reserved) = next else {
+                let waits = matches!(next, Next::None) && self.is_first();
+                if waits && queue.is_none() {
                     queue = InQueue::enter(&pool).map_err(|NoTurn| no_member(&pool))?;
                 }
                 if waits && queue.is_some() {
@@ -70,13 +77,17 @@ impl Transaction {
                 }
                 let failure = self.failure(None, ConnectCause::NoMember.into());
                 match self.on_connect_failed(&failure)? {
-                    AfterFailure::Elsewhere => continue,
+                    AfterFailure::Elsewhere => {
+                        self.vetoed.clear();
+                        continue;
+                    }
                     AfterFailure::AsConfigured | AfterFailure::SamePool => {}
                 }
                 if self.tried.is_empty()
                     && let Some(next) = pool.on_empty()
                 {
                     self.route = Route::to_pool(next);
+                    self.vetoed.clear();
                     continue;
                 }
                 // Nothing is left of this pool; was there ever anything?
@@ -94,6 +105,16 @@ impl Transaction {
             if let Some(queue) = queue.take() {
                 queue.served();
             }
+            if asks && !is_settled {
+                match self.on_selected(&pool, &member, why, reserved.is_some())? {
+                    AfterSelection::Taken | AfterSelection::Refused => {}
+                    AfterSelection::Vetoed => continue,
+                    AfterSelection::Elsewhere(_) => {
+                        is_settled = true;
+                        continue;
+                    }
+                }
+            }
             if let Some(percent) = pool.pool.settings.retry.budget
                 && self.tried.is_empty()
             {
@@ -109,10 +130,16 @@ impl Transaction {
                 Err(None) => return Err(no_member(&pool).into()),
                 Err(Some(why)) => {
                     eject::observe(&pool, &member, false);
+                    is_settled = false;
                     self.connect_failed(&member, why)?;
                 }
             }
         }
+    }
+
+    /// Whether it has been to no member, and no rule has kept it from one: others come before it to the queue.
+    fn is_first(&self) -> bool {
+        self.tried.is_empty() && self.vetoed.is_empty()
     }
 
     /// Waits for a while for the member that the client is bound to, until this moment at the latest.

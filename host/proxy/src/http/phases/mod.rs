@@ -1,6 +1,6 @@
 //! The life of a request, as a list of phases:
 //!
-//! read head → `on-request` → (`on-request-body`) → pool → persistence → selection → connect
+//! read head → `on-request` → (`on-request-body`) → pool → persistence → selection → `on-selected` (→ reselect) → connect
 //! (→ `on-connect-failed`, reselect) → send → `on-response` → stream → `on-done`
 //!
 //! A phase returns what the next one needs, or a [`Stop`]. Only here is their order.
@@ -79,6 +79,8 @@ pub(crate) struct Transaction {
     route: Route,
     /// Members that were tried and did not serve it.
     tried: Vec<SocketAddr>,
+    /// Members of the pool that rules wanted no request to go to.
+    vetoed: Vec<SocketAddr>,
     /// How often a failure sent it to another pool.
     detours: u32,
     /// It is at another member than its first, where that has a limit.
@@ -174,6 +176,7 @@ impl Transaction {
             expects_continue,
             route: connection.route.clone(),
             tried: Vec::new(),
+            vetoed: Vec::new(),
             detours: 0,
             retrying: None,
             served_by: None,

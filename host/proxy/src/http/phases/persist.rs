@@ -20,6 +20,7 @@ use crate::away::{Next, RESELECTED};
 use crate::http::phases::Transaction;
 use crate::http::problem::Problem;
 use crate::member::MemberView;
+use crate::selected::passed_over;
 use crate::view::PoolView;
 use cookie::CookieBinding;
 
@@ -79,14 +80,15 @@ impl Transaction {
         if away && view.when_down() != WhenDown::Reselect {
             return Next::Away;
         }
-        let Ok((chosen, member, reserved)) = pool.choose(&self.tried, &ask) else { return Next::None };
+        let passed_over = passed_over(&self.tried, &self.vetoed);
+        let Ok((chosen, member, reserved)) = pool.choose(&passed_over, &ask) else { return Next::None };
         if away {
             view.counters.persistence_down[RESELECTED].add(1);
         }
         if let Some(Known::Cookie(cookie)) = &known {
             self.set_cookie = cookie.to_set(chosen.why, self, pool, member);
         }
-        Next::Member(Rc::clone(member), reserved)
+        Next::Member(Rc::clone(member), chosen.why, reserved)
     }
 
     /// Binds the client as the answer of its member says, where that is configured.

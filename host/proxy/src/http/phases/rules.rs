@@ -4,6 +4,7 @@ use std::rc::Rc;
 use std::slice;
 
 use http::{Response, response};
+use shunt_engine::balance::choose::Why;
 use shunt_rules::{
     BodyVerdict, ConnectFailedVerdict, ConnectFailure, Exchange, Fault, Hook, RequestVerdict,
     ResponseVerdict, Runner, Target,
@@ -14,7 +15,9 @@ use crate::http::body::{BodyError, RequestBody, ResponseBody, collect};
 use crate::http::member::Lease;
 use crate::http::phases::{Stop, Transaction};
 use crate::http::problem::Problem;
+use crate::member::MemberView;
 use crate::route::Route;
+use crate::selected::{AfterSelection, Selected};
 use crate::view::{PoolView, RuleView};
 use shunt_runtime::rules::chain::{Chain, Decision};
 
@@ -104,6 +107,30 @@ impl Transaction {
         }
         self.wait_for_member();
         Ok(decided)
+    }
+
+    /// Called for every member that is chosen, until a rule decides.
+    pub(super) fn on_selected(
+        &mut self,
+        pool: &PoolView,
+        member: &MemberView,
+        why: Why,
+        has_place: bool,
+    ) -> Result<AfterSelection, Stop> {
+        let (view, connection) = (Rc::clone(&self.view), Rc::clone(&self.stream.connection));
+        let route = self.route.clone();
+        let vetoes = self.vetoed.len();
+        let selected = Selected { pool, member, why, has_place, vetoes, route: &route };
+        let after = selected.ask(&view, &connection, |rule, selection| {
+            self.call(rule, |runner, exchange| runner.on_selected(exchange, selection))
+        });
+        match &after {
+            AfterSelection::Refused => return Err(Problem::Fault.into()),
+            AfterSelection::Vetoed => self.vetoed.push(member.address),
+            AfterSelection::Elsewhere(route) => self.route = route.clone(),
+            AfterSelection::Taken => {}
+        }
+        Ok(after)
     }
 
     /// Called for every failure, until a rule decides.
