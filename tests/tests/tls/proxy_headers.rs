@@ -53,7 +53,7 @@ fn members_are_told_of_the_tls_of_clients() {
         // Over TLS, and whether there was a certificate; whether it could not be verified.
         let begin = if common_name.is_empty() { [1, 0, 0, 0, 1] } else { [3, 0, 0, 0, 0] };
         let tls = [begin.to_vec(), inside(0x21, version), inside(0x22, common_name), inside(0x23, cipher)];
-        let all = vec![(1, protocol.into()), (2, b"a.example".to_vec()), (0x20, tls.concat())];
+        let all = vec![(0x20, tls.concat()), (1, protocol.into()), (2, b"a.example".to_vec())];
         format!("{all:02x?}")
     };
     let shows = ["--cert", "good.pem", "--key", "good.key"];
