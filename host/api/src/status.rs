@@ -189,6 +189,8 @@ pub struct MemberStatus {
 pub struct OnPathStatus {
     #[serde(rename = "virtual")]
     pub virtual_name: String,
+    /// The mode of the flows that find it so, with the name of the SNAT pool in mode `snat`.
+    pub mode: String,
     /// `up` or `down`.
     pub health: String,
     /// Why it is down, or the result of the last probe.

@@ -1,6 +1,7 @@
 //! What a configuration says, once it is known to be right: names resolve, numbers are in range,
 //! units are types. Nothing here has been opened, bound or compiled yet.
 
+use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::num::NonZeroUsize;
 use std::ops::RangeInclusive;
@@ -336,6 +337,10 @@ pub struct PacketVirtual {
     pub tunnel_sources: Vec<IpAddr>,
     /// Where monitors probe from on the service path; `None`: they go straight to the member.
     pub probe_from: Option<IpAddr>,
+    /// The modes that rules choose and monitors probe in, beside the virtual's own.
+    pub probe_modes: Vec<ModeName>,
+    /// The SNAT pools that rules choose and monitors probe by, beside the virtual's own.
+    pub probe_snat_pools: Vec<String>,
     /// What SYNs may offer at most, in bytes; `None`: as they come, less what a tunnel takes.
     pub mss: Option<u16>,
     /// Answers go to the MAC and the interface that the client's packets came from.
@@ -351,7 +356,42 @@ pub struct PacketVirtual {
     pub rules: Vec<RuleUse>,
 }
 
+/// How flows of a virtual are forwarded on one service path.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct PathMode {
+    pub mode: ModeName,
+    /// In mode `snat`.
+    pub snat_pool: Option<String>,
+}
+
+impl fmt::Display for PathMode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.snat_pool {
+            Some(pool) => write!(f, "{} {pool}", self.mode),
+            None => f.write_str(self.mode.as_str()),
+        }
+    }
+}
+
 impl PacketVirtual {
+    /// The modes that monitors probe in on the service path, the virtual's own first.
+    pub fn path_modes(&self) -> Vec<PathMode> {
+        let of = |mode| {
+            let snat_pool = self.snat_pool.clone().filter(|_| mode == ModeName::Snat);
+            PathMode { mode, snat_pool }
+        };
+        let mut modes = vec![of(self.mode)];
+        let snat = |pool: &String| PathMode { mode: ModeName::Snat, snat_pool: Some(pool.clone()) };
+        let more =
+            self.probe_modes.iter().map(|mode| of(*mode)).chain(self.probe_snat_pools.iter().map(snat));
+        for mode in more {
+            if !modes.contains(&mode) {
+                modes.push(mode);
+            }
+        }
+        modes
+    }
+
     /// It takes packets to every address that is nobody's here.
     pub fn is_wildcard(&self) -> bool {
         self.listen.ip().is_unspecified()

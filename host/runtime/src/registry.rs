@@ -19,6 +19,9 @@ const MOST_BINDINGS: usize = 1 << 20;
 /// What is kept of a member.
 type LiveMember = (Arc<MemberState>, Arc<Sharded<MemberCounters>>);
 
+/// A virtual, a pool, and the mode in which the virtual's flows go there.
+type PathKey = (String, String, model::PathMode);
+
 /// Who is who: virtuals, pools and rules by their name, members by their pool and address.
 pub struct Registry {
     workers: usize,
@@ -29,10 +32,9 @@ pub struct Registry {
     groups: HashMap<String, Arc<Groups>>,
     pools: HashMap<String, Arc<PoolState>>,
     members: HashMap<(String, SocketAddr), LiveMember>,
-    /// Views of members: by virtual, pool and address.
-    on_path: HashMap<(String, String, SocketAddr), Arc<MemberState>>,
-    /// By virtual and pool.
-    groups_on_path: HashMap<(String, String), Arc<Groups>>,
+    /// Views of members.
+    on_path: HashMap<(PathKey, SocketAddr), Arc<MemberState>>,
+    groups_on_path: HashMap<PathKey, Arc<Groups>>,
     rules: HashMap<String, Arc<RuleStats>>,
 }
 
@@ -114,23 +116,25 @@ impl Registry {
                 && !pool.settings.monitors.is_empty()
                 && virtual_.reaches(&pool.settings.name)
         });
-        let mut view = |pool: &Pool, member: &Member| {
+        let mut view = |key: &PathKey, member: &Member| {
             let address = member.settings.address;
-            let key = (virtual_.name.clone(), pool.settings.name.clone(), address);
-            (address, Arc::clone(self.on_path.entry(key).or_insert_with(|| member.state.view())))
+            let state = self.on_path.entry((key.clone(), address)).or_insert_with(|| member.state.view());
+            (address, Arc::clone(state))
         };
+        let modes = virtual_.path_modes();
+        let probed = probed.flat_map(|pool| modes.iter().map(move |mode| (pool, mode)));
         probed
-            .map(|pool| {
+            .map(|(pool, mode)| {
                 let name = &pool.settings.name;
-                let members: Vec<_> = pool.members.iter().map(|member| view(pool, member)).collect();
+                let key = (virtual_.name.clone(), name.clone(), mode.clone());
+                let members: Vec<_> = pool.members.iter().map(|member| view(&key, member)).collect();
                 let new_groups = || {
                     let groups = Groups::default();
                     groups.rank(members.iter().map(|(_, state)| state.priority()), false);
                     Arc::new(groups)
                 };
-                let key = (virtual_.name.clone(), name.clone());
                 let groups = Arc::clone(self.groups_on_path.entry(key).or_insert_with(new_groups));
-                PathPool { pool: name.clone(), members, groups }
+                PathPool { pool: name.clone(), mode: mode.clone(), members, groups }
             })
             .collect()
     }
@@ -152,16 +156,17 @@ impl Registry {
             pool.is_some()
         });
         self.groups.retain(|name, _| snapshot.pool(name).is_some());
-        self.groups_on_path.retain(|(name, pool), _| {
-            snapshot.packet_virtual(name).is_some_and(|it| it.on_path.iter().any(|it| it.pool == *pool))
-        });
+        let in_force = |(name, pool, mode): &PathKey| {
+            let paths = snapshot.packet_virtual(name).into_iter().flat_map(|it| &it.on_path);
+            paths.filter(|it| it.pool == *pool && it.mode == *mode).collect::<Vec<_>>()
+        };
+        self.groups_on_path.retain(|key, _| !in_force(key).is_empty());
         self.members.retain(|(pool, address), _| {
             let pool = snapshot.pool(pool);
             pool.is_some_and(|pool| pool.members.iter().any(|it| it.settings.address == *address))
         });
-        self.on_path.retain(|(name, pool, address), view| {
-            let pools = snapshot.packet_virtual(name).into_iter().flat_map(|it| &it.on_path);
-            let mut members = pools.filter(|it| it.pool == *pool).flat_map(|it| &it.members);
+        self.on_path.retain(|(key, address), view| {
+            let mut members = in_force(key).into_iter().flat_map(|it| &it.members);
             let stays = members.any(|(member, _)| member == address);
             if !stays {
                 // Flows that began by it continue, and no monitor probes for it any more.

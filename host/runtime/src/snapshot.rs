@@ -61,6 +61,8 @@ pub struct PacketVirtual {
 #[derive(Clone)]
 pub struct PathPool {
     pub pool: String,
+    /// In which mode.
+    pub mode: model::PathMode,
     /// In the order of the pool's. Each is a view of the pool's own state.
     pub members: Vec<(SocketAddr, Arc<MemberState>)>,
     /// Which priority groups are in use by these.
@@ -72,6 +74,7 @@ impl PathPool {
     pub fn is(&self, other: &PathPool) -> bool {
         let pairs = || self.members.iter().zip(&other.members);
         self.pool == other.pool
+            && self.mode == other.mode
             && self.members.len() == other.members.len()
             && pairs().all(|((left, a), (right, b))| left == right && Arc::ptr_eq(a, b))
     }

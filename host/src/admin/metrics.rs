@@ -181,7 +181,8 @@ fn of_members(status: &Status) -> Vec<Family> {
     let on_path = members(status).flat_map(|(pool, member)| {
         member.on_path.iter().map(move |found| {
             let of_member = of_member(&pool.name, &member.address);
-            ([label("virtual", &found.virtual_name), of_member].concat(), u64::from(found.health == "up"))
+            let path = [label("virtual", &found.virtual_name), label("mode", &found.mode)].concat();
+            ([path, of_member].concat(), u64::from(found.health == "up"))
         })
     });
     vec![
@@ -192,7 +193,7 @@ fn of_members(status: &Status) -> Vec<Family> {
         ),
         gauge(
             "member_up_on_path",
-            "1 if its monitor finds it up on the service path of the virtual",
+            "1 if its monitor finds it up on the service path of the virtual, in this mode",
             on_path.collect(),
         ),
         gauge(

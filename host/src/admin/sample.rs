@@ -284,6 +284,7 @@ fn member(address: &str, health: &str, reason: &str) -> MemberStatus {
         reason: Some(reason.to_owned()),
         on_path: vec![OnPathStatus {
             virtual_name: "mail".to_owned(),
+            mode: "nat".to_owned(),
             health: "up".to_owned(),
             reason: Some("connected".to_owned()),
         }],

@@ -161,6 +161,7 @@ pub(super) fn on_path(pools: &[PoolStatus]) -> Table {
     use Align::Left;
     let mut table = Table::new([
         ("SERVICE PATH OF", Left),
+        ("MODE", Left),
         ("POOL", Left),
         ("MEMBER", Left),
         ("HEALTH", Left),
@@ -172,6 +173,7 @@ pub(super) fn on_path(pools: &[PoolStatus]) -> Table {
                 let health = if found.health == "up" { Tone::Good } else { Tone::Bad };
                 table.row([
                     (&found.virtual_name).into(),
+                    (&found.mode).into(),
                     (&pool.name).into(),
                     (&member.address).into(),
                     Cell::from(&found.health).tone(health),

@@ -195,9 +195,9 @@ POOL  MEMBER       WEIGHT  ADMIN    HEALTH  ACTIVE  REQUESTS  FAILED  LAST PROBE
 web   10.0.0.1:80       1  enabled  up           3       617       3  status 200
 web   10.0.0.2:80       1  enabled  down         3       617       3  connection refused
 
-SERVICE PATH OF  POOL  MEMBER       HEALTH  LAST PROBE
-mail             web   10.0.0.1:80  up      connected
-mail             web   10.0.0.2:80  up      connected
+SERVICE PATH OF  MODE  POOL  MEMBER       HEALTH  LAST PROBE
+mail             nat   web   10.0.0.1:80  up      connected
+mail             nat   web   10.0.0.2:80  up      connected
 
 NAME             POOL  MEMBERS  HELD   TTL  LAST ERROR
 app.internal:80  web         2     1  30 s  app.internal AAAA: 10.0.0.53:53 answers SERVFAIL

@@ -35,9 +35,11 @@ impl Control {
     /// Why a member is down: on the service path of its virtual, where it is probed there.
     fn reason(&self, it: &Considered) -> Option<String> {
         let (pool, member) = (&*it.pool, SocketAddr::from(it.member));
-        let mut paths = self.monitors.on_path(pool, member).into_iter();
-        match paths.find(|path| *path.virtual_ == *it.virtual_) {
-            Some(path) => path.reason,
+        let paths = self.monitors.on_path(pool, member).into_iter();
+        let paths: Vec<_> = paths.filter(|path| *path.virtual_ == *it.virtual_).collect();
+        // In a mode in which nobody probes, by that of the virtual.
+        match paths.iter().find(|path| path.mode.mode == it.mode.name()).or(paths.first()) {
+            Some(path) => path.reason.clone(),
             None => self.monitors.reason(pool, member),
         }
     }

@@ -113,8 +113,9 @@ impl Control {
                 .monitors
                 .on_path(&pool.settings.name, member.settings.address)
                 .into_iter()
-                .map(|OnPath { virtual_, up, reason }| OnPathStatus {
+                .map(|OnPath { virtual_, mode, up, reason }| OnPathStatus {
                     virtual_name: virtual_,
+                    mode: mode.to_string(),
                     health: health(up),
                     reason,
                 })

@@ -41,7 +41,7 @@ use tokio::task::JoinHandle;
 use behind::Behind;
 use on_path::ServicePath;
 use probe::Probe;
-use shunt_config::model::{self, ProxyVersion};
+use shunt_config::model::{self, PathMode, ProxyVersion};
 use shunt_config::monitors::{self, Monitor, Origin};
 use shunt_packets::Probes;
 use shunt_runtime::tls::members::ToMember;
@@ -62,8 +62,8 @@ pub struct Monitors {
 /// What is watched.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 struct Key {
-    /// The virtual on whose clients' way; `None`: straight.
-    on_path_of: Option<String>,
+    /// The virtual on whose clients' way, and in which mode; `None`: straight.
+    on_path_of: Option<(String, PathMode)>,
     pool: String,
     member: SocketAddr,
 }
@@ -117,6 +117,8 @@ impl Beginning {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OnPath {
     pub virtual_: String,
+    /// Of flows in this mode.
+    pub mode: PathMode,
     pub up: bool,
     /// The result of the last probe; `None` before the first has come back.
     pub reason: Option<String>,
@@ -138,7 +140,7 @@ impl Monitors {
             watched.map(|watch| std::ptr::from_ref(watch.verdict.state.whole())).collect();
         for pool in &snapshot.pools {
             for member in &pool.members {
-                let key = |on_path_of: Option<String>| {
+                let key = |on_path_of: Option<(String, PathMode)>| {
                     let (pool, member) = (pool.settings.name.clone(), member.settings.address);
                     Key { on_path_of, pool, member }
                 };
@@ -160,7 +162,7 @@ impl Monitors {
                 let known = if is_known { Known::Elsewhere(member.state.is_up()) } else { Known::Never };
                 let paths = paths(snapshot, pool, member);
                 let straight = goes_straight(snapshot, pool);
-                let views: Vec<_> = paths.iter().map(|(_, state)| Arc::clone(state)).collect();
+                let views: Vec<_> = paths.iter().map(|(_, _, state)| Arc::clone(state)).collect();
                 let whole = (!straight).then(|| AggregateHealth { state: Arc::clone(&member.state), views });
                 if straight {
                     let key = key(None);
@@ -168,10 +170,10 @@ impl Monitors {
                     let watch = self.next(old, &key, pool, None, &begins, &member.state);
                     self.watches.insert(key, watch);
                 }
-                for (virtual_, state) in paths {
-                    let key = key(Some(virtual_.name.clone()));
+                for (virtual_, mode, state) in paths {
+                    let key = key(Some((virtual_.name.clone(), mode.clone())));
                     let old = (before.remove(&key), known);
-                    let watch = self.next(old, &key, pool, Some(virtual_), &begins, &state);
+                    let watch = self.next(old, &key, pool, Some((virtual_, &mode)), &begins, &state);
                     watch.verdict.belong(whole.clone());
                     self.watches.insert(key, watch);
                 }
@@ -186,32 +188,34 @@ impl Monitors {
         self.watches.get(&key)?.verdict.text()
     }
 
-    /// How the clients of each virtual find a member that is watched on their way, by the virtuals' names.
+    /// How the clients of each virtual find a member that is watched on their way, by the virtuals' names and modes.
     pub fn on_path(&self, pool: &str, member: SocketAddr) -> Vec<OnPath> {
         let watches = self.watches.iter().filter(|(key, _)| key.pool == pool && key.member == member);
         let mut found: Vec<OnPath> = watches
             .filter_map(|(key, watch)| {
-                let virtual_ = key.on_path_of.clone()?;
-                Some(OnPath { virtual_, up: watch.verdict.state.is_up(), reason: watch.verdict.text() })
+                let (virtual_, mode) = key.on_path_of.clone()?;
+                Some(OnPath { virtual_, mode, up: watch.verdict.state.is_up(), reason: watch.verdict.text() })
             })
             .collect();
-        found.sort_by(|one, other| one.virtual_.cmp(&other.virtual_));
+        found.sort_by(|one, other| (&one.virtual_, &one.mode).cmp(&(&other.virtual_, &other.mode)));
         found
     }
 }
 
-/// The virtuals on whose service paths a member is probed, each with the member's state there.
+/// The virtuals on whose service paths a member is probed, and in which modes, each with the member's state there.
 fn paths<'a>(
     snapshot: &'a Snapshot,
     pool: &Pool,
     member: &Member,
-) -> Vec<(&'a model::PacketVirtual, Arc<MemberState>)> {
+) -> Vec<(&'a model::PacketVirtual, PathMode, Arc<MemberState>)> {
     let of_virtual = |virtual_: &'a Arc<shunt_runtime::PacketVirtual>| {
-        let on_path = virtual_.on_path.iter().find(|it| it.pool == pool.settings.name)?;
-        let (_, state) = on_path.members.iter().find(|(it, _)| *it == member.settings.address)?;
-        virtual_.settings.probe_from.map(|_| (&virtual_.settings, Arc::clone(state)))
+        let on_path = virtual_.on_path.iter().filter(|it| it.pool == pool.settings.name);
+        on_path.filter_map(|it| {
+            let (_, state) = it.members.iter().find(|(it, _)| *it == member.settings.address)?;
+            virtual_.settings.probe_from.map(|_| (&virtual_.settings, it.mode.clone(), Arc::clone(state)))
+        })
     };
-    snapshot.packet_virtuals.iter().filter_map(of_virtual).collect()
+    snapshot.packet_virtuals.iter().flat_map(of_virtual).collect()
 }
 
 /// Whether somebody goes by what a pool's monitor finds straight at the members: a proxy, a packet virtual that does
@@ -241,7 +245,7 @@ impl Monitors {
         (old, elsewhere): (Option<Watch>, Known),
         key: &Key,
         pool: &Pool,
-        virtual_: Option<&model::PacketVirtual>,
+        virtual_: Option<(&model::PacketVirtual, &PathMode)>,
         begins: &Beginning,
         state: &Arc<MemberState>,
     ) -> Watch {
@@ -262,7 +266,8 @@ impl Monitors {
             .map(Some)
             .collect();
         let path = |settings: &Monitor| {
-            virtual_.and_then(|it| ServicePath::new(it, &pool.settings.name, settings, key.member))
+            let pool = &pool.settings.name;
+            virtual_.and_then(|(it, mode)| ServicePath::new(it, mode, pool, settings, key.member))
         };
         let mut asked: Vec<(&Monitor, Option<ServicePath>, Option<MonitorTask>)> = Vec::new();
         for settings in &pool.settings.monitors {
@@ -307,7 +312,7 @@ impl Monitors {
         let watched = Watched {
             pool: key.pool.clone(),
             address: key.member,
-            on_path_of: key.on_path_of.clone(),
+            on_path_of: key.on_path_of.as_ref().map(|(virtual_, mode)| format!("{virtual_} ({mode})")),
             settings: settings.clone(),
             side: Arc::clone(&side),
             verdict: Arc::clone(verdict),

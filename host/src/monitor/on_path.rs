@@ -25,6 +25,7 @@ pub(super) struct ServicePath {
     pub(super) pool: String,
     pub(super) member: SocketAddr,
     pub(super) mode: ModeName,
+    pub(super) snat_pool: Option<String>,
     pub(super) dscp: Option<u8>,
     /// Where probes come from, and where they go to.
     pub(super) from: IpAddr,
@@ -38,6 +39,7 @@ impl ServicePath {
     /// `None`: the virtual does not probe on the service path.
     pub(super) fn new(
         virtual_: &model::PacketVirtual,
+        mode: &model::PathMode,
         pool: &str,
         monitor: &monitors::Monitor,
         member: SocketAddr,
@@ -54,7 +56,8 @@ impl ServicePath {
             virtual_: virtual_.name.clone(),
             pool: pool.to_owned(),
             member,
-            mode: virtual_.mode,
+            mode: mode.mode,
+            snat_pool: mode.snat_pool.clone(),
             dscp: virtual_.dscp,
             from,
             to: SocketAddr::new(to, port),
@@ -176,7 +179,8 @@ impl ProbeTransport for OnPath<'_> {
     }
 
     fn begin(&self, protocol: u8, from: SocketAddr) -> ProbeGuard {
-        let ServicePath { virtual_, pool, member, to, .. } = self.path.clone();
-        self.probes.begin(protocol, from, ProbeTarget { virtual_, pool, member, to })
+        let ServicePath { virtual_, pool, member, to, mode, snat_pool, .. } = self.path.clone();
+        let mode = model::PathMode { mode, snat_pool };
+        self.probes.begin(protocol, from, ProbeTarget { virtual_, pool, member, mode, to })
     }
 }

@@ -199,6 +199,7 @@ mod tests {
             pool: "web".to_owned(),
             member: "10.0.0.1:80".parse().unwrap(),
             mode,
+            snat_pool: None,
             dscp: (mode == ModeName::L3dsrDscp).then_some(10),
             from: FROM.parse().unwrap(),
             to: "203.0.113.1:80".parse().unwrap(),

@@ -11,6 +11,7 @@ use super::*;
 use shunt_config::monitors::{Http, Origin, Probe as Does, Start, Tcp, Udp};
 use shunt_engine::balance::Balance;
 use shunt_engine::balance::groups::Policy;
+use shunt_engine::datapath::ModeName;
 use shunt_runtime::counters::Sharded;
 use shunt_runtime::{Member, Pool};
 
@@ -383,13 +384,16 @@ pool = 'web'
 #[tokio::test]
 async fn a_member_is_watched_on_every_way_that_somebody_goes_by() {
     let mut monitors = Monitors::new(Arc::default());
+    let mode = || PathMode { mode: ModeName::Nat, snat_pool: None };
     let watched = |monitors: &Monitors| {
         let mut keys: Vec<_> =
             monitors.watches.keys().map(|key| (key.pool.clone(), key.on_path_of.clone())).collect();
         keys.sort();
         keys
     };
-    let key = |pool: &str, on_path_of: Option<&str>| (pool.to_owned(), on_path_of.map(str::to_owned));
+    let key = |pool: &str, on_path_of: Option<&str>| {
+        (pool.to_owned(), on_path_of.map(|it| (it.to_owned(), mode())))
+    };
     let on_path = in_force(PROBED);
     monitors.apply(&on_path);
     assert_eq!(watched(&monitors), [key("unused", None), key("web", Some("shop"))]);
@@ -400,7 +404,7 @@ async fn a_member_is_watched_on_every_way_that_somebody_goes_by() {
     view.set_up(false);
     monitors.apply(&on_path);
     let found = monitors.on_path("web", "127.0.0.1:1".parse().unwrap());
-    assert_eq!(found, [OnPath { virtual_: "shop".to_owned(), up: false, reason: None }]);
+    assert_eq!(found, [OnPath { virtual_: "shop".to_owned(), mode: mode(), up: false, reason: None }]);
     assert!(!member.is_up());
 
     let both = in_force(&format!("{PROBED}{PLAIN}"));

@@ -492,3 +492,44 @@ fn members_behind_a_link_that_is_lost_are_held() {
     wait("held", "up", "connected");
     wait("free", "up", "connected");
 }
+
+/// A member whose tunnel is down is down for the flows that a rule sends through it, and for no others.
+#[test]
+fn each_mode_that_a_rule_chooses_has_a_state_of_its_own() {
+    if !has_labs() {
+        return;
+    }
+    let modes = [Mode::L2dsr, Mode::L3dsrGre];
+    let plan = plan(Mode::L2dsr);
+    let plan = Plan {
+        keys: format!("{}\nprobe-modes = [\"l3dsr-gre\"]", plan.keys),
+        rule: crate::rules::rule(&modes.map(Mode::name), ""),
+        ..plan
+    };
+    let mut site = PacketSite::serving("monitor-modes", Shape::OneArm, &modes, &plan);
+    let wait = |site: &PacketSite, expected: [&str; 2]| {
+        let found = || -> Vec<Value> {
+            let status = site.told(&["status"]);
+            let name = Plan::name("web", Family::V4);
+            let pools = status["pools"].as_array().unwrap();
+            let pool = pools.iter().find(|pool| pool["name"] == name.as_str()).unwrap();
+            pool["members"][MEMBER]["on-path"].as_array().unwrap().clone()
+        };
+        let is_so = || {
+            let found = found();
+            let of =
+                |mode: Mode| found.iter().find(|it| it["mode"] == mode.name()).unwrap()["health"].clone();
+            found.iter().all(|it| it["reason"].is_string()) && modes.map(of) == expected
+        };
+        until(is_so, || format!("{:#?}", found()));
+    };
+    wait(&site, ["up", "up"]);
+    site.topology.members[MEMBER].has_tunnel(None).unwrap();
+    wait(&site, ["up", "down"]);
+    for _ in 0..4 {
+        site.fetch(Family::V4, 0, 1_000, 1_000);
+        site.fetch(Family::V4, 1, 1_000, 1_000);
+    }
+    site.topology.members[MEMBER].has_tunnel(Some(Mode::L3dsrGre)).unwrap();
+    wait(&site, ["up", "up"]);
+}

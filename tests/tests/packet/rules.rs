@@ -10,7 +10,7 @@ use shunt_tests::packs;
 use crate::has_labs;
 
 /// The rule `tests/guests/packets`, which forwards the clients of the lab as this says, in their order.
-fn rule(site_clients: &[&str], keys: &str) -> String {
+pub(crate) fn rule(site_clients: &[&str], keys: &str) -> String {
     let client = |(number, how): (usize, &&str)| {
         let last = shunt_lab::Topology::CLIENTS[number];
         format!(

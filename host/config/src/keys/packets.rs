@@ -33,6 +33,8 @@ pub(super) struct PacketKeys {
     tunnel_sources: Vec<IpAddr>,
     mss: Option<u16>,
     probe_from: Option<IpAddr>,
+    probe_modes: Option<Vec<ModeName>>,
+    probe_snat_pools: Option<Vec<String>>,
     return_to_sender: Option<()>,
     translation: Option<Arc<Translation>>,
 }
@@ -52,6 +54,18 @@ const MODES: [(&str, Forwards); ModeName::ALL.len() + 1] = {
     while place < ModeName::ALL.len() {
         let mode = ModeName::ALL[place];
         modes[place] = (mode.as_str(), Forwards::Flows(mode));
+        place += 1;
+    }
+    modes
+};
+
+/// Those of flows alone.
+const FLOW_MODES: [(&str, ModeName); ModeName::ALL.len()] = {
+    let mut modes = [("", ModeName::Nat); ModeName::ALL.len()];
+    let mut place = 0;
+    while place < ModeName::ALL.len() {
+        let mode = ModeName::ALL[place];
+        modes[place] = (mode.as_str(), mode);
         place += 1;
     }
     modes
@@ -172,6 +186,17 @@ pub(super) fn packet_keys(table: &mut Table<'_>) -> PacketKeys {
             own_address(),
             "monitors connect to the address of the member, and do not test the service path",
         ),
+        probe_modes: table.optional(
+            "probe-modes",
+            "Packet virtuals with rules: modes that the rules choose. Monitors probe in each of them too, and flows in such a \
+             mode go by what they find there.",
+            list(one_of(&FLOW_MODES)),
+        ),
+        probe_snat_pools: table.optional(
+            "probe-snat-pools",
+            "Packet virtuals with rules: SNAT pools that the rules choose, as `probe-modes`.",
+            list(snat_pool_name()),
+        ),
         translation: table.optional(
             "translation",
             "Packet virtuals, modes `nat`, `snat` and `siit`: translation between IPv4 and IPv6.",
@@ -190,6 +215,8 @@ pub(super) fn packet_keys(table: &mut Table<'_>) -> PacketKeys {
         "tunnel-sources",
         "mss",
         "probe-from",
+        "probe-modes",
+        "probe-snat-pools",
         "return-to-sender",
         "translation",
     ];
@@ -228,6 +255,7 @@ pub(super) fn packet_virtual(
     of_translation(table, &keys, !shared.rules.is_empty());
     of_transport(table, &keys, shared.limits.as_ref());
     of_clients(table, &keys);
+    of_probes(table, &keys, !shared.rules.is_empty());
     let mode = keys.mode();
     if let (Some(listen), Some(mode), true) = (shared.listen, mode, keys.mode_is_known) {
         let what = Asked { listen, transport: keys.transport, mode };
@@ -249,6 +277,8 @@ pub(super) fn packet_virtual(
         tunnel_sources: keys.tunnel_sources,
         mss: keys.mss,
         probe_from: keys.probe_from,
+        probe_modes: keys.probe_modes.unwrap_or_default(),
+        probe_snat_pools: keys.probe_snat_pools.unwrap_or_default(),
         return_to_sender: keys.return_to_sender.is_some(),
         translation: keys.translation,
         persistence: shared.persistence,
@@ -256,6 +286,29 @@ pub(super) fn packet_virtual(
         limits: shared.limits?,
         rules: shared.rules,
     })
+}
+
+/// Probes in modes that rules choose.
+fn of_probes(table: &mut Table<'_>, keys: &PacketKeys, has_rules: bool) {
+    table.only_with(&["probe-modes", "probe-snat-pools"], "probe-from");
+    for key in ["probe-modes", "probe-snat-pools"] {
+        if table.wrote(key) && !has_rules {
+            let message = format!("`{key}` means nothing: no rule of this virtual chooses a mode");
+            let help = "remove it: monitors probe in the virtual's own mode";
+            table.refuse(key, Refusal::new(Cause::Conflict, message).help(help));
+        }
+    }
+    let modes = keys.probe_modes.iter().flatten();
+    for mode in modes {
+        let lacks = match mode {
+            ModeName::Snat if keys.snat_pool.is_none() => "snat-pool",
+            ModeName::L3dsrDscp if keys.dscp.is_none() => "dscp",
+            _ => continue,
+        };
+        let refusal = Refusal::new(Cause::Conflict, format!("mode `{mode}` needs `{lacks}`"))
+            .help(format!("add `{lacks}` to the virtual, or remove `{mode}`"));
+        table.refuse("probe-modes", refusal);
+    }
 }
 
 /// A virtual of mode `siit` of its keys, or what is wrong with them.

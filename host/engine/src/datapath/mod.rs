@@ -47,7 +47,7 @@ pub use model::stage::Stage;
 pub use model::translation::{Translation, Translator};
 pub use model::tunnel_sources::TunnelSources;
 pub use model::verdict::Verdict;
-pub use model::virtual_::{Hooks, Limits, OnPath, SourcePersistence, Transport, Virtual};
+pub use model::virtual_::{Hooks, Limits, OnPath, PathHealth, SourcePersistence, Transport, Virtual};
 pub use operate::explain::{Asked, Explanation, Leaving, Question, Unasked};
 pub use operate::list::{Filter, FlowDetails, FlowSummary};
 pub use snapshot::{Left, Owned, Snapshot};

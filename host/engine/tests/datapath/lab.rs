@@ -15,7 +15,7 @@
 //!     [rule] [done] [probe-from ADDRESS] [prefix PREFIX/LENGTH] [map V4/N=V6/M]… [lowest BYTES]
 //! siit NAME [on eth0,eth1] [prefix PREFIX/LENGTH] [map V4/N=V6/M]… [routers FIRST-LAST]… [lowest BYTES]
 //! balance turns|destination|symmetric
-//! member ENDPOINT [weight N] [down] [down-on-path] [draining] [disabled]
+//! member ENDPOINT [weight N] [down] [down-on-path] [down-in MODE] [draining] [disabled]
 //! probe ADDRESS:PORT ENDPOINT tcp|udp|icmp VIRTUAL MEMBER      a monitor sends it
 //! forget-probes
 //! snat FIRST-LAST-PORT ADDRESS…
@@ -32,16 +32,16 @@
 #[path = "knows.rs"]
 mod knows;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use shunt_engine::balance::Balance;
 use shunt_engine::balance::groups::Policy;
 use shunt_engine::datapath::{
-    Datapath, Dscp, Hooks, Limits, Member, ModeName, Modes, OnPath, Options, PersistKey, Pool, PoolIndex,
-    Probed, Ruling, Snapshot, SnatPool, SnatPoolIndex, SourcePersistence, Target, Translator, Transport,
-    TunnelSources, Virtual, VirtualIndex,
+    Datapath, Dscp, Hooks, Limits, Member, ModeName, Modes, OnPath, Options, PathHealth, PersistKey, Pool,
+    PoolIndex, Probed, Ruling, Snapshot, SnatPool, SnatPoolIndex, SourcePersistence, Target, Translator,
+    Transport, TunnelSources, Virtual, VirtualIndex,
 };
 use shunt_engine::hash::Keyed;
 use shunt_engine::member::{Admin, MemberState};
@@ -74,6 +74,8 @@ pub(crate) struct Lab {
     pub(crate) states: BTreeMap<Endpoint, Arc<MemberState>>,
     /// The same members as they were found on the service path.
     pub(crate) on_path: BTreeMap<Endpoint, Arc<MemberState>>,
+    /// The same in modes that rules choose.
+    in_mode: BTreeMap<(ModeName, Endpoint), Arc<MemberState>>,
     /// What monitors have sent: source, destination and protocol, virtual and member.
     pub(crate) probes: Vec<(FlowKey, String, Endpoint)>,
 }
@@ -101,6 +103,7 @@ impl Default for Lab {
             random: 0,
             states: BTreeMap::new(),
             on_path: BTreeMap::new(),
+            in_mode: BTreeMap::new(),
             probes: Vec::new(),
         }
     }
@@ -142,9 +145,20 @@ impl Lab {
         let mut pools = vec![self.pool.clone(), other];
         pools.extend(self.stand_in.clone());
         let mut virtuals = virtuals;
-        for on_path in virtuals.iter_mut().filter_map(|it| it.on_path.as_mut()) {
-            let states = self.pool.members.iter().map(|it| Arc::clone(&self.on_path[&it.endpoint]));
-            on_path.health = vec![(PoolIndex(0), states.collect())];
+        for virtual_ in &mut virtuals {
+            let modes = virtual_.modes;
+            let Some(on_path) = &mut virtual_.on_path else { continue };
+            let health = |mode, found: &dyn Fn(Endpoint) -> Arc<MemberState>| {
+                let members = self.pool.members.iter().map(|it| found(it.endpoint)).collect();
+                PathHealth { pool: PoolIndex(0), mode, members, groups: Arc::default() }
+            };
+            on_path.health = vec![health(modes.default_mode(), &|it| Arc::clone(&self.on_path[&it]))];
+            let chosen: BTreeSet<ModeName> = self.in_mode.keys().map(|(mode, _)| *mode).collect();
+            for name in chosen {
+                let Ok(mode) = modes.choose(Some(name), None) else { continue };
+                let found = |it| Arc::clone(self.in_mode.get(&(name, it)).unwrap_or(&self.on_path[&it]));
+                on_path.health.push(health(mode, &found));
+            }
         }
         let snapshot = Snapshot::new(virtuals, pools, snat_pools);
         let snapshot = snapshot.and_then(|it| it.with_translators(self.translators.clone()));
@@ -155,7 +169,10 @@ impl Lab {
     pub(crate) fn probed(&self) -> Vec<(FlowKey, Probed)> {
         let probed = |(key, name, member): &(FlowKey, String, Endpoint)| {
             let virtual_ = self.virtuals.iter().position(|it| *it.name == **name).map(VirtualIndex)?;
-            Some((*key, Probed { virtual_, pool: PoolIndex(0), member: *member }))
+            Some((
+                *key,
+                Probed { virtual_, pool: PoolIndex(0), member: *member, mode: None, snat_pool: None },
+            ))
         };
         self.probes.iter().filter_map(probed).collect()
     }
@@ -332,8 +349,7 @@ impl Lab {
                 "probe-from" => {
                     let from = address(words.next()?)?;
                     self.add_probe_link(from);
-                    virtual_.on_path =
-                        Some(OnPath { from, link: PROBES, health: Vec::new(), groups: Vec::new() });
+                    virtual_.on_path = Some(OnPath { from, link: PROBES, health: Vec::new() });
                 }
                 "no-pool" => virtual_.pool = None,
                 "return" => virtual_.return_to_sender = true,
@@ -373,6 +389,7 @@ impl Lab {
         let state = Arc::clone(self.states.entry(endpoint).or_default());
         let on_path = Arc::clone(self.on_path.entry(endpoint).or_insert_with(|| state.view()));
         on_path.set_up(true);
+        self.in_mode.retain(|(_, it), _| *it != endpoint);
         state.set_up(true);
         state.set_admin(Admin::Enabled);
         let mut weight = 1;
@@ -383,6 +400,11 @@ impl Lab {
                 "down" => state.set_up(false),
                 "down-on-path" => on_path.set_up(false),
                 "most" => state.limit(number(words.next()?)?, 0),
+                "down-in" => {
+                    let mode: ModeName = words.next()?.parse().map_err(|()| "no such mode".to_owned())?;
+                    let found = self.in_mode.entry((mode, endpoint)).or_insert_with(|| state.view());
+                    found.set_up(false);
+                }
                 "draining" => state.set_admin(Admin::Draining),
                 "disabled" => state.set_admin(Admin::Disabled),
                 other => return Err(format!("no word of a member: {other}")),

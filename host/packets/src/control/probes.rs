@@ -10,6 +10,7 @@ use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use shunt_config::model::PathMode;
 use shunt_engine::datapath::{Notice, Probed};
 use shunt_wire::{Endpoint, FlowKey};
 
@@ -28,6 +29,8 @@ pub struct ProbeTarget {
     pub virtual_: String,
     pub pool: String,
     pub member: SocketAddr,
+    /// In which mode.
+    pub mode: PathMode,
     /// What the probe's packets are addressed to.
     pub to: SocketAddr,
 }
@@ -73,6 +76,11 @@ impl Probes {
             virtual_: loaded.virtual_(&target.virtual_)?,
             pool: loaded.pool(&target.pool)?,
             member: target.member.into(),
+            mode: Some(target.mode.mode),
+            snat_pool: match &target.mode.snat_pool {
+                Some(name) => Some(loaded.snat_pool(name)?),
+                None => None,
+            },
         })
     }
 
@@ -110,6 +118,8 @@ impl Drop for ProbeGuard {
 
 #[cfg(test)]
 mod tests {
+    use shunt_engine::datapath::ModeName;
+
     use super::*;
 
     #[test]
@@ -120,6 +130,7 @@ mod tests {
             virtual_: "web".to_owned(),
             pool: "web".to_owned(),
             member: address("10.0.0.1:80"),
+            mode: PathMode { mode: ModeName::Nat, snat_pool: None },
             to: address("203.0.113.1:80"),
         };
         let guard = probes.begin(6, address("192.0.2.1:40000"), target.clone());

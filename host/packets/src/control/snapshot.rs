@@ -5,11 +5,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use shunt_engine::datapath::{
-    Conflict, Dscp, Hooks, Left, Limits, Member, Modes, OnPath, Pool, PoolIndex, Snapshot, SnatPool,
-    SnatPoolIndex, SourcePersistence, Translator, TunnelSources, Virtual, VirtualIndex,
+    Conflict, Dscp, Hooks, Left, Limits, Member, Modes, OnPath, PathHealth, Pool, PoolIndex, Snapshot,
+    SnatPool, SnatPoolIndex, SourcePersistence, Translator, TunnelSources, Virtual, VirtualIndex,
 };
 use shunt_engine::demand::{Demand, Needs};
-use shunt_engine::member::MemberState;
 use shunt_engine::snat;
 use shunt_rules::{Hook, HookSet};
 use shunt_sys::xdp::Wanted;
@@ -179,11 +178,17 @@ impl Names<'_> {
         let settings = &virtual_.settings;
         let name: Arc<str> = settings.name.as_str().into();
         let pool = |name: &String| self.pools.iter().position(|it| it.settings.name == *name).map(PoolIndex);
-        let snat_pool = settings.snat_pool.as_ref();
-        let snat_pool = snat_pool
-            .and_then(|name| self.snat_pools.iter().position(|it| it.name == *name))
-            .map(SnatPoolIndex);
+        let snat_pool_of =
+            |name: &String| self.snat_pools.iter().position(|it| it.name == *name).map(SnatPoolIndex);
+        let snat_pool = settings.snat_pool.as_ref().and_then(snat_pool_of);
         let modes = Modes::new(settings.mode, snat_pool, settings.dscp.and_then(Dscp::new));
+        let modes = modes.map_err(|_| Conflict::SnatPool(Arc::clone(&name)))?;
+        let health = |it: &shunt_runtime::PathPool| {
+            let snat_pool = it.mode.snat_pool.as_ref().and_then(&snat_pool_of);
+            let mode = modes.choose(Some(it.mode.mode), snat_pool).ok()?;
+            let members = it.members.iter().map(|(_, state)| Arc::clone(state)).collect();
+            Some(PathHealth { pool: pool(&it.pool)?, mode, members, groups: Arc::clone(&it.groups) })
+        };
         let hooks = virtual_.rules.iter().fold(HookSet::EMPTY, |all, rule| all.union(rule.hooks()));
         let flow_rate = if self.takes == Takes::Nothing { Some(0) } else { settings.limits.flow_rate };
         Ok(Virtual {
@@ -191,7 +196,7 @@ impl Names<'_> {
             transport: settings.transport,
             interfaces: self.numbers(&settings.client_interfaces),
             pool: settings.pool.as_ref().and_then(pool),
-            modes: modes.map_err(|_| Conflict::SnatPool(Arc::clone(&name)))?,
+            modes,
             gue_port: settings.gue_port,
             tunnel_sources: TunnelSources::new(settings.tunnel_sources.iter().copied().map(Address::from)),
             mss: settings.mss,
@@ -204,16 +209,7 @@ impl Names<'_> {
             on_path: settings.probe_from.zip(self.probes).map(|(from, link)| OnPath {
                 from: from.into(),
                 link,
-                health: virtual_
-                    .on_path
-                    .iter()
-                    .filter_map(|it| Some((pool(&it.pool)?, states(it))))
-                    .collect(),
-                groups: virtual_
-                    .on_path
-                    .iter()
-                    .filter_map(|it| Some((pool(&it.pool)?, Arc::clone(&it.groups))))
-                    .collect(),
+                health: virtual_.on_path.iter().filter_map(health).collect(),
             }),
             name,
         })
@@ -230,10 +226,6 @@ fn source(settings: &Persistence, virtual_: &str) -> Option<SourcePersistence> {
         }),
         _ => None,
     }
-}
-
-fn states(pool: &shunt_runtime::PathPool) -> Vec<Arc<MemberState>> {
-    pool.members.iter().map(|(_, state)| Arc::clone(state)).collect()
 }
 
 fn pool(pool: &shunt_runtime::Pool, all: &[Arc<shunt_runtime::Pool>]) -> Pool {

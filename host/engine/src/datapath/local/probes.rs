@@ -172,7 +172,10 @@ impl Datapath {
         let place = self.config.snapshot.pool(probed.pool).and_then(|pool| pool.position(probed.member));
         let member = place.and_then(|place| self.config.snapshot.member_entry(probed.pool, place));
         let virtual_ = self.config.snapshot.virtual_entry(probed.virtual_);
-        (virtual_, member) != (Some(flow.value.virtual_), Some(flow.value.member))
+        let modes = self.config.snapshot.virtual_(probed.virtual_).map(|it| it.modes);
+        let mode = modes.and_then(|modes| modes.choose(probed.mode, probed.snat_pool).ok());
+        let found = (virtual_, member, mode.map(|mode| mode.name()));
+        found != (Some(flow.value.virtual_), Some(flow.value.member), Some(flow.value.mode))
     }
 
     /// The gateway toward clients, if a reply in mode `nat` came from there and the member is not behind it. To

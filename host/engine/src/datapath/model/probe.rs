@@ -2,7 +2,8 @@
 
 use shunt_wire::{Address, Endpoint};
 
-use super::index::{PoolIndex, VirtualIndex};
+use super::index::{PoolIndex, SnatPoolIndex, VirtualIndex};
+use super::mode::ModeName;
 use super::reason::DropReason;
 use crate::packet::ErrorPacket;
 
@@ -13,6 +14,9 @@ pub struct Probed {
     pub virtual_: VirtualIndex,
     pub pool: PoolIndex,
     pub member: Endpoint,
+    /// In which mode and with which SNAT pool, as a rule would choose them; `None`: as the virtual has them.
+    pub mode: Option<ModeName>,
+    pub snat_pool: Option<SnatPoolIndex>,
 }
 
 /// Something that came of a probe.

@@ -7,7 +7,6 @@ use shunt_wire::{Address, Endpoint};
 use super::conflict::Conflict;
 use super::index::PoolIndex;
 use super::mode::{Mode, ModeName, Modes};
-use super::pool::{Member, Pool};
 use super::translation::Translation;
 use super::tunnel_sources::TunnelSources;
 use crate::balance::groups::Groups;
@@ -59,11 +58,20 @@ pub struct OnPath {
     pub from: Address,
     /// The probe interface: probes come in by it and replies leave by it, and nothing else comes in there.
     pub link: u32,
-    /// The members' health as it was found on this way, in the order of each pool's members. Pools without a
-    /// monitor are not there.
-    pub health: Vec<(PoolIndex, Vec<Arc<MemberState>>)>,
-    /// Which priority groups are in use by that health.
-    pub groups: Vec<(PoolIndex, Arc<Groups>)>,
+    /// The members' health as it was found on this way: for each pool in the virtual's own mode first, then in those that
+    /// its rules choose. Pools without a monitor are not there.
+    pub health: Vec<PathHealth>,
+}
+
+/// A pool as it was found in one mode.
+#[derive(Clone, Debug)]
+pub struct PathHealth {
+    pub pool: PoolIndex,
+    pub mode: Mode,
+    /// In the order of the pool's members.
+    pub members: Vec<Arc<MemberState>>,
+    /// Which priority groups are in use by that.
+    pub groups: Arc<Groups>,
 }
 
 /// The protocols that a virtual takes.
@@ -126,20 +134,12 @@ impl Virtual {
         self.name == other.name && self.listen == other.listen && self.transport == other.transport
     }
 
-    /// The state of a member of a pool as this virtual's flows find it.
+    /// A pool as this virtual's flows of a mode find it. In a mode in which nobody probes they find it as those of the
+    /// virtual's own mode do; `None`: as it is found straight.
     #[must_use]
-    pub fn state<'a>(&'a self, pool: PoolIndex, place: usize, member: &'a Member) -> &'a Arc<MemberState> {
-        let on_path = self.on_path.iter().flat_map(|it| &it.health);
-        let mut of_pool = on_path.filter(|(index, _)| *index == pool);
-        of_pool.next().and_then(|(_, members)| members.get(place)).unwrap_or(&member.state)
-    }
-
-    /// The groups of a pool that this virtual's flows use.
-    #[must_use]
-    pub fn groups<'a>(&'a self, index: PoolIndex, pool: &'a Pool) -> &'a Groups {
-        let on_path = self.on_path.iter().flat_map(|it| &it.groups);
-        let mut of_pool = on_path.filter(|(other, _)| *other == index);
-        of_pool.next().map_or(&pool.groups, |(_, groups)| groups)
+    pub fn found(&self, pool: PoolIndex, mode: Mode) -> Option<&PathHealth> {
+        let of_pool = || self.on_path.iter().flat_map(|it| &it.health).filter(|it| it.pool == pool);
+        of_pool().find(|it| it.mode == mode).or_else(|| of_pool().next())
     }
 
     pub(in crate::datapath) fn check(

@@ -11,7 +11,6 @@ use crate::datapath::context::Context;
 use crate::datapath::driver::Driver;
 use crate::datapath::local::answer::refuse;
 use crate::datapath::model::flow::FlowProtocol;
-use crate::datapath::model::mode::Mode;
 use crate::datapath::model::probe::{Notice, Probed};
 use crate::datapath::model::reason::DropReason;
 use crate::datapath::model::stage::Stage;
@@ -72,7 +71,11 @@ fn decide(
     probed: &Probed,
     driver: &mut impl Driver,
 ) -> Result<FlowId, DropReason> {
-    let mode: Mode = first.virtual_.modes.default_mode();
+    let mode = first.virtual_.modes.choose(probed.mode, probed.snat_pool);
+    let mode = mode.map_err(|_| DropReason::ModeIncomplete)?;
+    if !first.virtual_.may_use(mode.name()) {
+        return Err(DropReason::ModeIncomplete);
+    }
     let choice = Choice { pool: Some(probed.pool), named: Some(probed.member), mode, key: None };
     let pool = config.snapshot.pool(probed.pool).ok_or(DropReason::NoPool)?;
     let place = pool.position(probed.member).ok_or(DropReason::NoSuchMember)?;

@@ -11,11 +11,11 @@ use crate::balance::choose::{self, Ask, Bind, NotChosen, Why};
 use crate::balance::groups::{InUse, Priority, Ranked};
 use crate::balance::{Candidate, Ends, Members, Time};
 use crate::datapath::model::id::EntryId;
-use crate::datapath::model::index::PoolIndex;
+use crate::datapath::model::mode::Mode;
 use crate::datapath::model::pool::{Member, Pool};
 use crate::datapath::model::reason::DropReason;
 use crate::datapath::model::stage::Stage;
-use crate::datapath::model::virtual_::Virtual;
+use crate::datapath::model::virtual_::{PathHealth, Virtual};
 use crate::datapath::state::accounting::Accounting;
 use crate::datapath::state::config::Config;
 use crate::datapath::state::trace::{Considered, Standing};
@@ -45,14 +45,15 @@ pub(super) fn select(
     let virtual_ = first.virtual_;
     let pool = config.snapshot.pool(index).ok_or(DropReason::NoPool)?;
     let bridge = Bridge::new(&config.snapshot, virtual_, choice.mode, first.client().address);
-    let groups = virtual_.groups(index, pool);
+    let found = virtual_.found(index, choice.mode);
+    let groups = found.map_or(&pool.groups, |it| &it.groups);
     let ranked = groups.are_ranked().then(|| Ranked {
         groups,
         policy: pool.policy,
         now: first.now,
         only_explains: first.trace.listens(),
     });
-    let among = Among { virtual_, index, pool, bridge };
+    let among = Among { virtual_, mode: choice.mode, pool, found, bridge };
     let in_use = ranked.filter(|_| first.trace.listens()).and_then(|ranked| ranked.settle(&among));
     first.trace.consider(|| among.considered(None, in_use));
     let named = match choice.named {
@@ -91,8 +92,10 @@ pub(super) fn select(
 /// The members of a pool as a flow of one virtual finds them.
 struct Among<'a> {
     virtual_: &'a Virtual,
-    index: PoolIndex,
+    mode: Mode,
     pool: &'a Pool,
+    /// Where the virtual probes on the path of these flows.
+    found: Option<&'a PathHealth>,
     bridge: Bridge<'a>,
 }
 
@@ -144,7 +147,7 @@ impl Members for Among<'_> {
 
 impl Among<'_> {
     fn state<'a>(&'a self, place: usize, member: &'a Member) -> &'a Arc<MemberState> {
-        self.virtual_.state(self.index, place, member)
+        self.found.and_then(|it| it.members.get(place)).unwrap_or(&member.state)
     }
 
     /// A member with the state that it has here.
@@ -185,6 +188,7 @@ impl Among<'_> {
             };
             Considered {
                 virtual_: Arc::clone(&self.virtual_.name),
+                mode: self.mode,
                 pool: Arc::clone(&self.pool.name),
                 member: member.endpoint,
                 weight: member.weight,

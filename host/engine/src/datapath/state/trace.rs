@@ -11,6 +11,7 @@ use std::sync::Arc;
 
 use shunt_wire::Endpoint;
 
+use crate::datapath::model::mode::Mode;
 use crate::datapath::model::stage::Stage;
 use crate::eligible::Ineligible;
 
@@ -43,6 +44,8 @@ pub struct Note {
 pub struct Considered {
     /// The virtual whose clients find the member so.
     pub virtual_: Arc<str>,
+    /// In which they are forwarded.
+    pub mode: Mode,
     pub pool: Arc<str>,
     pub member: Endpoint,
     pub weight: u32,
