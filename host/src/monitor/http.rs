@@ -9,10 +9,11 @@ use http::uri::Scheme;
 use http::{HeaderMap, HeaderName, Request, StatusCode, Uri};
 use shunt_config::model::MemberProtocol;
 use shunt_config::monitors::{Http, HttpVersion};
-use shunt_runtime::tls::members::{NoTls, chose_http_2};
+use shunt_runtime::tls::members::{NoTls, ToMember, chose_http_2};
 use shunt_wire::authority::split_port;
 use thiserror::Error;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
+use tokio::net::TcpStream;
 
 use super::dialogue::shown;
 use super::http1;
@@ -56,25 +57,9 @@ impl Ask for Http {
         let http_2 = self.version == Some(HttpVersion::Http2);
         let is_head = self.method == "HEAD";
         let (status, body) = match tls {
-            None if http_2 => self.by_http_2(stream, Scheme::HTTP, host, size).await?,
+            None if http_2 => Box::pin(self.by_http_2(stream, Scheme::HTTP, host, size)).await?,
             None => http1::exchange(&mut stream, &self.request_1(host, size)?, is_head).await?,
-            Some(tls) => {
-                let (called, _) = split_port(host.as_bytes());
-                let name = tls.name(std::str::from_utf8(called).ok())?;
-                if http_2 {
-                    let session = tls.connect(stream, name).await?;
-                    if !chose_http_2(&session) {
-                        return Err(NoTls::Protocol(MemberProtocol::Http2).into());
-                    }
-                    self.by_http_2(session, Scheme::HTTPS, host, size).await?
-                } else {
-                    let mut session = tls.connect_http_1(stream, name).await?;
-                    let answer = http1::exchange(&mut session, &self.request_1(host, size)?, is_head).await?;
-                    // So that the member sees no truncated session (RFC 8446 section 6.1).
-                    let _ = session.shutdown().await;
-                    answer
-                }
-            }
+            Some(tls) => Box::pin(self.over_tls(tls, stream, host, size)).await?,
         };
         Ok(self.judged(status, &body)?)
     }
@@ -93,6 +78,13 @@ trait Asks {
         host: &str,
         size: Option<usize>,
     ) -> Result<(StatusCode, Vec<u8>), Failure>;
+    async fn over_tls(
+        &self,
+        tls: &ToMember,
+        stream: TcpStream,
+        host: &str,
+        size: Option<usize>,
+    ) -> Result<(StatusCode, Vec<u8>), probe::Failure>;
     fn names(&self, field: &HeaderName) -> bool;
     fn judged(&self, got: StatusCode, body: &[u8]) -> Result<Good, Failure>;
 }
@@ -140,6 +132,30 @@ impl Asks for Http {
         let sent = self.body.clone().unwrap_or_default().into();
         let answer = exchange_2(stream, self.request_2(scheme, host, size)?, sent).await?;
         Ok((answer.status, answer.body))
+    }
+
+    async fn over_tls(
+        &self,
+        tls: &ToMember,
+        stream: TcpStream,
+        host: &str,
+        size: Option<usize>,
+    ) -> Result<(StatusCode, Vec<u8>), probe::Failure> {
+        let (called, _) = split_port(host.as_bytes());
+        let name = tls.name(std::str::from_utf8(called).ok())?;
+        if self.version == Some(HttpVersion::Http2) {
+            let session = tls.connect(stream, name).await?;
+            if !chose_http_2(&session) {
+                return Err(NoTls::Protocol(MemberProtocol::Http2).into());
+            }
+            return Ok(self.by_http_2(session, Scheme::HTTPS, host, size).await?);
+        }
+        let mut session = tls.connect_http_1(stream, name).await?;
+        let request = self.request_1(host, size)?;
+        let answer = http1::exchange(&mut session, &request, self.method == "HEAD").await?;
+        // So that the member sees no truncated session (RFC 8446 section 6.1).
+        let _ = session.shutdown().await;
+        Ok(answer)
     }
 
     /// Whether it says this field itself.

@@ -329,7 +329,8 @@ impl Monitors {
             let probe = Probe { address: watched.address, does: probe, timeout, proxy_protocol, tls, origin };
             match &on_path {
                 Some(path) => {
-                    watch::run(&watched, known, || path.probe(&probe, &watched.verdict.state, &probes)).await;
+                    let ask = || Box::pin(path.probe(&probe, &watched.verdict.state, &probes));
+                    Box::pin(watch::run(&watched, known, ask)).await;
                 }
                 None => watch::run(&watched, known, || probe.run()).await,
             }

@@ -153,7 +153,7 @@ impl Probe {
             Err(failure) => failure,
         };
         match self.small(&failure) {
-            Some((size, small)) if small.run_by(&transport).await.0.is_ok() => {
+            Some((size, small)) if Box::pin(small.run_by(&transport)).await.0.is_ok() => {
                 Err(Failure::Size { size, cause: of_size(&failure) })
             }
             _ => Err(failure),
@@ -186,19 +186,20 @@ impl Probe {
         let (to, tls, proxy_protocol) = (self.address, self.tls.as_deref(), self.proxy_protocol);
         let size = self.origin.size;
         let probing = Probing { to, timeout: self.timeout, proxy_protocol, tls, size, transport, held };
+        // Those that are asked by the thousand are in the task of their watch; others would make every task as large.
         match &self.does {
             monitors::Probe::Tcp(tcp) => tcp.ask(probing).await,
             monitors::Probe::Http(http) => http.ask(probing).await,
-            monitors::Probe::Tls(tls) => tls.ask(probing).await,
-            monitors::Probe::Script(script) => script.ask(probing).await,
-            monitors::Probe::Service(service) => service.ask(probing).await,
-            monitors::Probe::Grpc(grpc) => grpc.ask(probing).await,
-            monitors::Probe::Udp(udp) => udp.ask(probing).await,
-            monitors::Probe::Dns(dns) => dns.ask(probing).await,
-            monitors::Probe::Sip(sip) => sip.ask(probing).await,
-            monitors::Probe::Agent(agent) => agent.ask(probing).await,
-            monitors::Probe::Exec(exec) => exec.ask(probing).await,
-            monitors::Probe::Ping(ping) => ping.ask(probing).await,
+            monitors::Probe::Tls(tls) => Box::pin(tls.ask(probing)).await,
+            monitors::Probe::Script(script) => Box::pin(script.ask(probing)).await,
+            monitors::Probe::Service(service) => Box::pin(service.ask(probing)).await,
+            monitors::Probe::Grpc(grpc) => Box::pin(grpc.ask(probing)).await,
+            monitors::Probe::Udp(udp) => Box::pin(udp.ask(probing)).await,
+            monitors::Probe::Dns(dns) => Box::pin(dns.ask(probing)).await,
+            monitors::Probe::Sip(sip) => Box::pin(sip.ask(probing)).await,
+            monitors::Probe::Agent(agent) => Box::pin(agent.ask(probing)).await,
+            monitors::Probe::Exec(exec) => Box::pin(exec.ask(probing)).await,
+            monitors::Probe::Ping(ping) => Box::pin(ping.ask(probing)).await,
         }
     }
 }

@@ -556,3 +556,45 @@ async fn intervals_follow_the_side_and_its_changes() {
     let _ = tokio::time::timeout(200 * SECOND, run).await;
     assert_eq!(times, [0, 10, 20, 21, 22, 82, 142, 143, 153, 163]);
 }
+
+/// When a thousand first probes keep the thread busy, those that are due meanwhile come late, and together. From then on
+/// they are spread all the same.
+#[tokio::test(start_paused = true)]
+async fn a_probe_that_comes_late_keeps_its_times() {
+    let place = (0..1000).map(Place::of).find(|it| it.second(SECOND) < SECOND / 20).unwrap();
+    let settings = monitor(3);
+    let side = Side::new("tcp", true);
+    let verdict = Verdict::new(MemberState::new());
+    verdict.set(vec![Arc::clone(&side)], 1);
+    let watched = Watched {
+        pool: "web".to_owned(),
+        address: (Ipv4Addr::LOCALHOST, 80).into(),
+        on_path_of: None,
+        settings,
+        side,
+        verdict,
+        place,
+        behind: None,
+        convergence: None,
+    };
+    let began = tokio::time::Instant::now();
+    let mut times = Vec::new();
+    let probe = || {
+        times.push(began.elapsed());
+        let is_first = times.len() == 1;
+        async move {
+            if is_first {
+                sleep(SECOND / 2).await;
+            }
+            good()
+        }
+    };
+    let _ = tokio::time::timeout(4 * SECOND, watch::run(&watched, Known::Never, probe)).await;
+    let [first, second, third, fourth] = times[..4] else { panic!("{times:?}") };
+    assert!(second >= first + SECOND / 2, "one at a time: {times:?}");
+    assert!(
+        third < first + SECOND + SECOND / 10,
+        "its own time, and not a second after the late one: {times:?}"
+    );
+    assert_eq!(fourth - third, SECOND);
+}

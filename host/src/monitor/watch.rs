@@ -97,7 +97,7 @@ fn on_tick(at: Instant, interval: Duration) -> Instant {
     }
 }
 
-/// Probes for ever, each time an interval after the last probe began, and not before that one ended.
+/// Probes for ever, each time an interval after the last probe was due, and not before that one ended.
 pub(super) async fn run<F>(watched: &Watched, known: Known, mut probe: impl FnMut() -> F)
 where
     F: Future<Output = Result<Good, Failure>>,
@@ -148,10 +148,13 @@ where
             }
         }
         number = number.wrapping_add(1);
-        let interval = settings.interval(health.is_up(), health.is_changing());
-        let interval = if number == 1 { place.second(interval) } else { interval };
+        let steady = settings.interval(health.is_up(), health.is_changing());
+        let interval = if number == 1 { place.second(steady) } else { steady };
         let early = early(*place, number, interval, settings.jitter);
-        at = on_tick((at + interval - early).max(Instant::now()), interval);
+        // What was late keeps its times, for else all that one pause made late would come together ever after; but it makes
+        // up for one interval alone.
+        let now = Instant::now();
+        at = on_tick((at + interval - early).max(now.checked_sub(steady).unwrap_or(now)), steady);
     }
 }
 
