@@ -166,6 +166,10 @@ counts! {
         counter persistence_down[then: "reselected", "refused", "waited"],
         /// ClientHellos with a session that no member is known to have begun, where `tls-session` looks for it.
         counter tls_sessions_unknown,
+        /// Requests and connections that went straight to the address that the client connected to.
+        counter straight,
+        /// Connections refused because they are Shunt's own to such addresses, and came back to it.
+        counter loops => connections_looped,
         /// Relayed connections reset because neither side sent anything for `timeouts.idle`.
         counter relays_idle,
         /// Bytes of relayed connections that are held now for rules with `on-data`.

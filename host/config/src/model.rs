@@ -133,7 +133,10 @@ pub struct Virtual {
     pub tls: Option<ClientTls>,
     /// TLS is between clients and members; there is no `tls` then.
     pub pass_through: bool,
-    /// Where requests go that no rule sent elsewhere. Without it such requests get 404.
+    /// It takes connections to any address, as they are redirected to `listen`; of TCP.
+    pub transparent: bool,
+    /// Where requests go that no rule sent elsewhere. Without it such requests go to where the client connected to if it is
+    /// `transparent`, else they get 404.
     pub pool: Option<String>,
     /// Pools that stand in for those where requests go by configuration or by a rule.
     pub stand_ins: Vec<String>,
@@ -579,6 +582,8 @@ pub enum OnEmpty {
     Pool(String),
     /// Requests and connections wait, at most so many at once and so long.
     Queue { most: u32, timeout: Duration },
+    /// Straight to where the client connected to, of virtuals that are `transparent`.
+    Route,
 }
 
 impl OnEmpty {
@@ -586,7 +591,7 @@ impl OnEmpty {
     pub fn pool(&self) -> Option<&str> {
         match self {
             OnEmpty::Pool(name) => Some(name),
-            OnEmpty::Answer | OnEmpty::Reset | OnEmpty::Queue { .. } => None,
+            OnEmpty::Answer | OnEmpty::Reset | OnEmpty::Route | OnEmpty::Queue { .. } => None,
         }
     }
 }

@@ -53,12 +53,12 @@ impl ProxyPlane {
 
     async fn ready<'a>(&'a mut self, next: Next<'a>) -> Preparation<'a> {
         if concerns(next) {
-            may_send_as_clients(next.snapshot)?;
+            may_be_transparent(next.snapshot)?;
             let bound = self.bound(next).await;
             let mut sockets =
                 bound.map_err(|problems| problems.iter().map(NotBound::to_string).collect::<Vec<_>>())?;
             let stays = |place| places(next.snapshot).any(|(it, _)| it == place);
-            if places(next.before).any(|(place, _)| place.1 && !stays(place)) {
+            if places(next.before).any(|(place, _)| place.takes == Takes::Datagrams && !stays(place)) {
                 self.left = Some(Instant::now());
             }
             // From here on workers hold something, which is taken back when this is dropped.
@@ -67,7 +67,7 @@ impl ProxyPlane {
             let mut problems = Vec::new();
             for worker in &self.workers {
                 let sockets =
-                    sockets.iter_mut().filter_map(|((address, _), group)| Some((*address, group.pop()?)));
+                    sockets.iter_mut().filter_map(|(place, group)| Some((place.address, group.pop()?)));
                 let (done, registered) = oneshot::channel();
                 worker.send(Command::Prepare { sockets: sockets.collect(), done });
                 waits.push(registered);
@@ -181,28 +181,56 @@ fn concerns(next: Next<'_>) -> bool {
     !same(next.before, next.snapshot)
 }
 
-/// What is listened on: an address, and whether for datagrams.
-type Place = (SocketAddr, bool);
+/// What is listened on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Place {
+    address: SocketAddr,
+    takes: Takes,
+}
+
+/// What a listener takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Takes {
+    Connections,
+    /// To any address, where they are redirected to it.
+    AnyConnections,
+    Datagrams,
+}
 
 /// New listeners, a socket for each worker.
 type Opened = BTreeMap<Place, Vec<Listening>>;
 
 fn places(snapshot: &Snapshot) -> impl Iterator<Item = (Place, &str)> {
     snapshot.virtuals.iter().map(|it| &it.settings).flat_map(|it| {
-        let datagrams = it.protocol == Protocol::Udp;
-        it.listen.iter().map(move |address| ((*address, datagrams), it.name.as_str()))
+        let takes = match (it.protocol, it.transparent) {
+            (Protocol::Udp, _) => Takes::Datagrams,
+            (_, true) => Takes::AnyConnections,
+            (_, false) => Takes::Connections,
+        };
+        it.listen.iter().map(move |address| (Place { address: *address, takes }, it.name.as_str()))
     })
 }
 
-/// A pool with `source = "client"` needs a privilege, which would else be missed when the first client comes.
-fn may_send_as_clients(snapshot: &Snapshot) -> Result<(), Vec<String>> {
-    let needs = snapshot.pools.iter().find(|it| it.settings.source == ConnectFrom::Client);
-    let (Some(pool), Err(error)) = (needs, shunt_sys::source::may_be_transparent()) else { return Ok(()) };
-    let name = &pool.settings.name;
-    Err(vec![format!(
-        "pool {name}: connections cannot come from clients' addresses: {error}; run Shunt as root, or with CAP_NET_RAW \
-         (systemd: AmbientCapabilities=CAP_NET_RAW), or remove `source = \"client\"`"
-    )])
+/// Addresses that are none of this host's need a privilege, which would else be missed when the first client comes.
+fn may_be_transparent(snapshot: &Snapshot) -> Result<(), Vec<String>> {
+    let pools = snapshot.pools.iter().map(|it| &it.settings);
+    let pools = pools.filter(|it| it.source == ConnectFrom::Client);
+    let pools = pools.map(|it| format!("pool {}: connections cannot come from clients' addresses", it.name));
+    let virtuals = snapshot.virtuals.iter().map(|it| &it.settings).filter(|it| it.transparent);
+    let virtuals =
+        virtuals.map(|it| format!("virtual {}: it cannot take connections to other addresses", it.name));
+    let needs: Vec<String> = pools.chain(virtuals).collect();
+    if needs.is_empty() {
+        return Ok(());
+    }
+    let told = |error: &io::Error, what: String| {
+        format!(
+            "{what}: {error}; run Shunt as root, or with CAP_NET_RAW (systemd: AmbientCapabilities=CAP_NET_RAW), or remove \
+             `source = \"client\"` and `transparent`"
+        )
+    };
+    shunt_sys::source::may_be_transparent()
+        .map_err(|error| needs.into_iter().map(|what| told(&error, what)).collect())
 }
 
 /// Opens the listeners that are new: one socket per worker.
@@ -215,8 +243,8 @@ fn bind(next: Next<'_>, count: usize) -> Result<Opened, Vec<NotBound>> {
             continue;
         }
         // An address that one of our own covers is not in use by someone else.
-        let (address, datagrams) = place;
-        let ours = held.iter().any(|(it, of)| *of == datagrams && share(*it, address));
+        let is_udp = |of: Place| of.takes == Takes::Datagrams;
+        let ours = held.iter().any(|it| is_udp(*it) == is_udp(place) && share(it.address, place.address));
         match open(place, count, ours) {
             Ok(group) => drop(sockets.insert(place, group)),
             Err(error) => problems.push(NotBound { virtual_: name.to_owned(), error }),
@@ -232,17 +260,26 @@ fn share(one: SocketAddr, other: SocketAddr) -> bool {
 }
 
 /// Opens the sockets of one place; `ours`: beside others of this process.
-fn open((address, datagrams): Place, count: usize, ours: bool) -> Result<Vec<Listening>, ListenError> {
+fn open(Place { address, takes }: Place, count: usize, ours: bool) -> Result<Vec<Listening>, ListenError> {
     use shunt_sys::listen::{tcp_group, tcp_join, udp_group, udp_join};
-    Ok(match (datagrams, ours) {
-        (false, false) => tcp_group(address, count, BACKLOG)?.into_iter().map(Listening::Tcp).collect(),
-        (true, false) => udp_group(address, count)?.into_iter().map(Listening::Udp).collect(),
-        (false, true) => {
-            let joined = (0..count).map(|_| tcp_join(address, BACKLOG).map(Listening::Tcp));
-            joined.collect::<Result<_, _>>()?
+    if takes == Takes::Datagrams {
+        return match ours {
+            true => (0..count).map(|_| udp_join(address).map(Listening::Udp)).collect(),
+            false => Ok(udp_group(address, count)?.into_iter().map(Listening::Udp).collect()),
+        };
+    }
+    let sockets = match ours {
+        true => (0..count).map(|_| tcp_join(address, BACKLOG)).collect::<Result<Vec<_>, _>>()?,
+        false => tcp_group(address, count, BACKLOG)?,
+    };
+    if takes == Takes::AnyConnections {
+        for socket in &sockets {
+            shunt_sys::source::set_transparent(socket, address.ip()).map_err(|source| ListenError {
+                address,
+                source,
+                holder: None,
+            })?;
         }
-        (true, true) => {
-            (0..count).map(|_| udp_join(address).map(Listening::Udp)).collect::<Result<_, _>>()?
-        }
-    })
+    }
+    Ok(sockets.into_iter().map(Listening::Tcp).collect())
 }

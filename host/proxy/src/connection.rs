@@ -7,12 +7,13 @@ use std::sync::Arc;
 
 use shunt_config::tls::CertificateField;
 use shunt_rules::{ClientCertificate, Exchange, Flow, Isolation, Runner, Vars};
+use shunt_sys::netlink;
 
 use crate::http::member::Kept;
 use crate::member::MemberView;
 use crate::proxy_protocol::OfTls;
 use crate::route::Route;
-use crate::view::RuleView;
+use crate::view::{PoolView, RuleView, VirtualView};
 
 /// What everything on one connection shares.
 pub(crate) struct Connection {
@@ -40,6 +41,8 @@ pub(crate) struct Connection {
     runners: RefCell<Vec<(Rc<RuleView>, Runner)>>,
     /// Idle connections to members that begin with who this client is: they are its own, and end with it.
     own: RefCell<Vec<(Rc<MemberView>, Rc<Kept>)>>,
+    /// What the client connected to, as a member; `None` in it: it cannot be one.
+    destination: OnceCell<Option<Rc<MemberView>>>,
 }
 
 impl Connection {
@@ -58,6 +61,7 @@ impl Connection {
             vars: RefCell::default(),
             runners: RefCell::default(),
             own: RefCell::default(),
+            destination: OnceCell::new(),
         }
     }
 
@@ -75,6 +79,23 @@ impl Connection {
         let kept = Rc::new(member.kept.alike());
         own.push((Rc::clone(member), Rc::clone(&kept)));
         Some(kept)
+    }
+
+    /// What the client connected to, where that is for the virtual to reach. Addresses of this host are not: at them Shunt
+    /// itself listens.
+    pub(crate) fn destination(&self, view: &VirtualView) -> Option<&Rc<MemberView>> {
+        let find = || {
+            let to = self.flow.vip;
+            let reaches = view.virtual_.settings.transparent && !netlink::is_own(to.ip()).unwrap_or(true);
+            reaches.then(|| Rc::new(MemberView::destination(to)))
+        };
+        self.destination.get_or_init(find).as_ref()
+    }
+
+    /// Whether the client is one of the caches of this pool, which asks for what it lacks.
+    pub(crate) fn is_of_cache(&self, view: &VirtualView, pool: &PoolView) -> bool {
+        let client = self.flow.client.ip();
+        view.virtual_.settings.transparent && pool.members.iter().any(|it| it.address.ip() == client)
     }
 
     /// Calls a rule through the instance that its isolation asks for.

@@ -37,6 +37,7 @@ mod deadline;
 mod done;
 mod http;
 mod listener;
+mod loops;
 mod member;
 mod protocol;
 mod proxy_protocol;

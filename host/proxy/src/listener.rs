@@ -24,6 +24,7 @@ use crate::accepting::Accepting;
 use crate::beyond::Beyond;
 use crate::client::{self, ClientStream};
 use crate::connection::Connection;
+use crate::loops;
 use crate::proxy_protocol::{self, OfTls};
 use crate::route::Route;
 use crate::tls::alert::Alert;
@@ -57,6 +58,8 @@ pub(crate) fn next_flow() -> u64 {
 
 pub(crate) struct Listener {
     pub(crate) address: SocketAddr,
+    /// Its socket takes connections to any address.
+    pub(crate) transparent: bool,
     view: RefCell<Rc<VirtualView>>,
     closing: Notify,
     closed: Cell<bool>,
@@ -98,6 +101,7 @@ impl Listener {
     pub(crate) fn new(address: SocketAddr, view: Rc<VirtualView>) -> Rc<Self> {
         Rc::new(Listener {
             address,
+            transparent: view.virtual_.settings.transparent,
             view: RefCell::new(view),
             closing: Notify::new(),
             closed: Cell::new(false),
@@ -246,12 +250,17 @@ impl Place {
         mut client: SocketAddr,
         protocol: impl Serve,
     ) {
-        let mut vip = if self.listener.address.ip().is_unspecified() {
+        let settings = &view.virtual_.settings;
+        let mut vip = if settings.transparent || self.listener.address.ip().is_unspecified() {
             stream.local_addr().unwrap_or(self.listener.address)
         } else {
             self.listener.address
         };
-        let settings = &view.virtual_.settings;
+        if settings.transparent && loops::is_own(client, vip) {
+            self.counters.loops.add(1);
+            loops::tell(&settings.name, vip);
+            return reset(&stream);
+        }
         let mut https = view.virtual_.tls.is_some() || settings.pass_through;
         if is_one_of(&settings.proxy_protocol, client.ip()) {
             let reading = timeout(settings.timeouts.head, proxy_protocol::read(&mut stream));

@@ -2,7 +2,7 @@
 
 mod source;
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -10,13 +10,14 @@ use std::time::Duration;
 
 use shunt_config::model::{ConnectFrom, MemberProtocol, ProxyVersion};
 use shunt_engine::member::MemberState;
-use shunt_runtime::clock;
 use shunt_runtime::counters::{MemberCounters, Shard};
 use shunt_runtime::tls::members::{NoTls, ToMember};
+use shunt_runtime::{clock, dial};
 use tokio::net::TcpStream;
 
-pub(crate) use source::ComesFrom;
-use source::{Source, Unusable};
+pub(crate) use self::source::ComesFrom;
+use self::source::{Source, Unusable};
+use crate::loops::Outgoing;
 
 /// How often [`MemberView::sweep`] is to be called.
 pub(crate) const SWEEP_EVERY: Duration = Duration::from_secs(10);
@@ -30,6 +31,8 @@ pub(crate) struct MemberView {
     /// `None`: no TLS with it.
     pub(crate) tls: Option<Arc<ToMember>>,
     source: Source,
+    /// Set where it is what one client connected to: its connections, which must not come back.
+    outgoing: Option<RefCell<Vec<Outgoing>>>,
     pub(crate) state: Arc<MemberState>,
     pub(crate) counters: Arc<Shard<MemberCounters>>,
     /// Connections that are not in use. What stands above keeps them; here they only grow old and are closed.
@@ -60,12 +63,20 @@ impl MemberView {
             proxy_protocol,
             tls,
             source: Source::routed(),
+            outgoing: None,
             state,
             counters,
             kept: Default::default(),
             times_answers: Cell::default(),
             told: Cell::default(),
         }
+    }
+
+    /// What one client connected to: a member of that connection alone, which nothing watches.
+    pub(crate) fn destination(address: SocketAddr) -> Self {
+        let (state, counters) = (MemberState::new(), Arc::default());
+        let member = MemberView::new(address, 1, MemberProtocol::Http1, None, None, state, counters);
+        MemberView { outgoing: Some(RefCell::default()), ..member }
     }
 
     /// The same, with connections that come from there.
@@ -87,6 +98,11 @@ impl MemberView {
     /// # Errors
     /// There is none.
     pub(crate) async fn dial(&self, client: Option<IpAddr>) -> io::Result<TcpStream> {
+        if let Some(outgoing) = &self.outgoing {
+            let begun = |from| outgoing.borrow_mut().push(Outgoing::begin(from, self.address));
+            return dial::connect_told(shunt_sys::source::unbound(self.address.ip())?, self.address, begun)
+                .await;
+        }
         self.source.dial(self.address, client, |from, unusable| self.tell_unusable(from, unusable)).await
     }
 
@@ -120,6 +136,7 @@ impl MemberView {
             proxy_protocol: self.proxy_protocol,
             tls: self.tls.clone(),
             source: self.source.continued(),
+            outgoing: None,
             state: Arc::clone(&self.state),
             counters: Arc::clone(&self.counters),
             kept: self.kept.take(),

@@ -146,7 +146,10 @@ async fn run(number: usize, mut inbox: mpsc::UnboundedReceiver<Command>) {
                 listeners.retain(|address, listener| {
                     let mut streams =
                         snapshot.virtuals.iter().filter(|it| it.settings.protocol != Protocol::Udp);
-                    let stays = streams.any(|it| it.settings.listen.contains(address));
+                    let stays = streams.any(|it| {
+                        it.settings.listen.contains(address)
+                            && it.settings.transparent == listener.transparent
+                    });
                     if !stays {
                         listener.close();
                         leaving.push(Rc::clone(listener));

@@ -23,6 +23,30 @@ pub async fn connect_over(socket: std::net::TcpStream, to: SocketAddr) -> io::Re
     ready(TcpSocket::from_std_stream(socket).connect(to).await?, to)
 }
 
+/// The same. `begun` gets to know where it comes from before anything can come back.
+///
+/// # Errors
+/// There is no connection.
+pub async fn connect_told(
+    socket: std::net::TcpStream,
+    to: SocketAddr,
+    begun: impl FnOnce(SocketAddr),
+) -> io::Result<TcpStream> {
+    match SockRef::from(&socket).connect(&to.into()) {
+        Err(error) if error.raw_os_error() != Some(EINPROGRESS) => return Err(error),
+        _ => begun(socket.local_addr()?),
+    }
+    let stream = TcpStream::from_std(socket)?;
+    stream.writable().await?;
+    match stream.take_error()? {
+        Some(error) => Err(error),
+        None => ready(stream, to),
+    }
+}
+
+/// Of Linux (errno(3)): the connection is being made.
+const EINPROGRESS: i32 = 115;
+
 fn ready(stream: TcpStream, to: SocketAddr) -> io::Result<TcpStream> {
     refuse_itself(&stream, to)?;
     // Best effort: without it small writes wait for the peer's delayed ACK.

@@ -67,6 +67,8 @@ pub(crate) fn status() -> Status {
                 errors: 4,
                 persistence_down: [3, 2, 1],
                 tls_sessions_unknown: 5,
+                straight: 6,
+                loops: 1,
                 relays_idle: 3,
                 data_held: 64,
                 data_late: 2,

@@ -10,7 +10,7 @@
 //! | `ports` | interfaces: there, up, whose addresses, how fast |
 //! | `reachability` | whether packets reach members, and replies come back |
 //! | `monitors` | whether they would see what clients see |
-//! | `transparent` | whether replies to clients' addresses reach Shunt |
+//! | `transparent` | whether packets for other hosts' addresses reach Shunt |
 //! | `members` | what members have to be set up with, which cannot be seen from here |
 //! | `names` | what a daemon that runs found of names |
 //!

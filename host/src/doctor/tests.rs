@@ -416,7 +416,7 @@ fn replies_to_clients_addresses_must_reach_this_host() {
         &config,
         &facts,
         &[
-            "pool web: members' replies to IPv4 addresses of clients do not reach Shunt: no rule sends marked packets to a table \
+            "pool web: members' replies to other IPv4 addresses do not reach Shunt: no rule sends marked packets to a table \
            in which every address is local",
         ],
     );

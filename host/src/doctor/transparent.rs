@@ -1,9 +1,10 @@
-//! Connections that come from clients' addresses: whether what members reply reaches Shunt.
+//! Addresses that are none of this host's: whether what is for them reaches Shunt, where it connects from clients' addresses
+//! or takes connections to any.
 
 use std::collections::BTreeSet;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use shunt_config::model::{Config, ConnectFrom, Pool};
+use shunt_config::model::{Config, ConnectFrom, Pool, Virtual};
 use shunt_engine::network::{NextHop, Via};
 
 use super::{Facts, Finding};
@@ -15,67 +16,95 @@ const ONE_OF: u64 = 1 << 12 | 1 << 13;
 const SHOWN: &str = "1";
 const TABLE: &str = "100";
 
+/// What needs it.
+struct Needs {
+    about: String,
+    /// What has to reach Shunt.
+    what: &'static str,
+    /// Families of it.
+    v4: BTreeSet<bool>,
+    /// What marks it, for `nft`.
+    marks: String,
+}
+
 pub(super) fn check(config: &Config, facts: &Facts, findings: &mut Vec<Finding>) {
-    let pools = config.pools.iter().filter(|pool| pool.source == ConnectFrom::Client);
-    for pool in pools {
+    let as_clients = || config.pools.iter().filter(|pool| pool.source == ConnectFrom::Client);
+    let any = config.virtuals.iter().filter(|it| it.transparent).map(of_virtual);
+    for needs in as_clients().map(of_pool).chain(any) {
         if facts.capabilities & ONE_OF == 0 {
             // The daemon may run as somebody else.
             findings.push(Finding::note(
-                about(pool),
-                "connections come from clients' addresses, and this user has no CAP_NET_RAW",
+                needs.about.clone(),
+                "it uses addresses that are none of this host's, and this user has no CAP_NET_RAW",
                 "run `shunt run` as root, or with this capability (systemd: AmbientCapabilities=CAP_NET_RAW)",
             ));
         }
-        let families: BTreeSet<bool> = pool.members.iter().map(|it| it.address.is_ipv4()).collect();
-        for is_v4 in families {
-            let first = pool.members.iter().map(|it| it.address.ip()).find(|it| it.is_ipv4() == is_v4);
-            findings.extend(first.map(|member| come_in(pool, member, facts)));
-        }
-        findings.extend(come_by_this_host(pool, facts));
+        findings.extend(needs.v4.iter().map(|is_v4| needs.comes_in(*is_v4, facts)));
+    }
+    findings.extend(as_clients().filter_map(|pool| come_by_this_host(pool, facts)));
+}
+
+fn of_pool(pool: &Pool) -> Needs {
+    Needs {
+        about: format!("pool {}", pool.name),
+        what: "members' replies to",
+        v4: pool.members.iter().map(|it| it.address.is_ipv4()).collect(),
+        marks: "meta l4proto { tcp, udp } socket transparent 1 meta mark set".to_owned(),
     }
 }
 
-fn about(pool: &Pool) -> String {
-    format!("pool {}", pool.name)
+fn of_virtual(virtual_: &Virtual) -> Needs {
+    let port = virtual_.listen.first().map(|listen| listen.port()).unwrap_or_default();
+    Needs {
+        about: format!("virtual {}", virtual_.name),
+        what: "connections to",
+        v4: virtual_.listen.iter().map(|it| it.is_ipv4()).collect(),
+        marks: format!("tcp dport … tproxy to :{port} meta mark set"),
+    }
 }
 
-/// Replies are for addresses of clients, and have to be taken for this host's own.
-fn come_in(pool: &Pool, member: IpAddr, facts: &Facts) -> Finding {
-    let (family, option) = if member.is_ipv4() { ("IPv4", "-4") } else { ("IPv6", "-6") };
-    let marking = |mark: &str| {
-        format!(
-            "`nft add table inet shunt`, `nft add chain inet shunt replies {{ type filter hook prerouting priority mangle\\; }}`, \
-             `nft add rule inet shunt replies meta l4proto {{ tcp, udp }} socket transparent 1 meta mark set {mark}`"
-        )
-    };
-    match facts.local_marks.of(member) {
-        [] => Finding::failed(
-            about(pool),
+impl Needs {
+    /// Packets for other addresses have to be taken for this host's own.
+    fn comes_in(&self, is_v4: bool, facts: &Facts) -> Finding {
+        let (any, family, option): (IpAddr, _, _) = match is_v4 {
+            true => (Ipv4Addr::UNSPECIFIED.into(), "IPv4", "-4"),
+            false => (Ipv6Addr::UNSPECIFIED.into(), "IPv6", "-6"),
+        };
+        let (what, marks) = (self.what, &self.marks);
+        let rule = |mark: &str| {
             format!(
-                "members' replies to {family} addresses of clients do not reach Shunt: no rule sends marked packets to a table \
-                 in which every address is local"
+                "in a chain `type filter hook prerouting priority mangle` of nft the rule `{marks} {mark}`"
+            )
+        };
+        match facts.local_marks.of(any) {
+            [] => Finding::failed(
+                self.about.clone(),
+                format!(
+                    "{what} other {family} addresses do not reach Shunt: no rule sends marked packets to a table in which every \
+                     address is local"
+                ),
+                format!(
+                    "`ip {option} rule add fwmark {SHOWN} lookup {TABLE}`, `ip {option} route add local default dev lo table \
+                     {TABLE}`, and {}",
+                    rule(SHOWN)
+                ),
             ),
-            format!(
-                "`ip {option} rule add fwmark {SHOWN} lookup {TABLE}`, `ip {option} route add local default dev lo table {TABLE}`, \
-                 {}",
-                marking(SHOWN)
+            [mark, ..] => Finding::note(
+                self.about.clone(),
+                format!(
+                    "{what} other {family} addresses reach Shunt if they have the mark {mark}; rules of the firewall cannot be \
+                     seen from here"
+                ),
+                format!("unless it is there, {}", rule(&mark.to_string())),
             ),
-        ),
-        [mark, ..] => Finding::note(
-            about(pool),
-            format!(
-                "members' replies to {family} addresses of clients reach Shunt if they have the mark {mark}; rules of the firewall \
-                 cannot be seen from here"
-            ),
-            format!("unless it is there: {}", marking(&mark.to_string())),
-        ),
+        }
     }
 }
 
 /// The routes of members cannot be seen from here.
 fn come_by_this_host(pool: &Pool, facts: &Facts) -> Option<Finding> {
-    let (member, via) =
-        pool.members.iter().find_map(|it| Some((it.address.ip(), via(it.address.ip(), facts)?)))?;
+    let members = pool.members.iter().map(|it| it.address.ip());
+    let (member, via) = members.filter_map(|it| Some((it, via(it, facts)?))).next()?;
     let own = facts.network.own_address(via.link, via.neighbour);
     let own = own.map_or_else(|| "this host".to_owned(), |own| own.to_string());
     let routers = match via.on_link {
@@ -83,7 +112,7 @@ fn come_by_this_host(pool: &Pool, facts: &Facts) -> Option<Finding> {
         false => format!(", and the same on the routers between it and {member}"),
     };
     Some(Finding::note(
-        about(pool),
+        format!("pool {}", pool.name),
         "members must send replies to clients through this host, also to clients of their own segment",
         format!("on each member: `ip route replace default via {own}`{routers}"),
     ))

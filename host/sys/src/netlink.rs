@@ -11,7 +11,7 @@ mod request;
 mod state;
 
 pub use edit::Editor;
-pub use marks::LocalMarks;
+pub use marks::{LocalMarks, is_own};
 pub use request::Solicitor;
 pub use state::{Hop, InterfaceAddress, Link, Neighbour, NetworkState, Route, Vlan};
 

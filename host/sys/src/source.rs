@@ -26,6 +26,14 @@ pub fn bound_as(client: IpAddr) -> io::Result<TcpStream> {
     bind(socket, client)
 }
 
+/// A socket that is not bound, toward such an address.
+///
+/// # Errors
+/// As the kernel gives them.
+pub fn unbound(toward: IpAddr) -> io::Result<TcpStream> {
+    socket(toward).map(TcpStream::from)
+}
+
 /// Whether this process may send from addresses that are none of this host's.
 ///
 /// # Errors

@@ -11,6 +11,7 @@ pub(super) fn check(config: &Config, walk: &mut Walk) {
             OnEmpty::Answer | OnEmpty::Reset => {}
             OnEmpty::Pool(_) => ends(pool, config, walk),
             OnEmpty::Queue { .. } => can_wait(pool, config, walk),
+            OnEmpty::Route => have_destinations(pool, config, walk),
         }
     }
 }
@@ -27,6 +28,23 @@ fn can_wait(pool: &Pool, config: &Config, walk: &mut Walk) {
         Refusal::new(Cause::Conflict, format!("virtual `{name}` forwards {what}, which do not wait"))
             .also(first, "here")
             .help("use `{ pool = \"…\" }`, or give the virtual a pool of its own");
+    walk.refuse(&place, Some(&key), refusal);
+}
+
+/// Clients of transparent proxies connected to somewhere else.
+fn have_destinations(pool: &Pool, config: &Config, walk: &mut Walk) {
+    let packets = config.packet_virtuals.iter().map(|it| (&it.name, it.reaches(&pool.name)));
+    let others = config.virtuals.iter().filter(|it| !it.transparent);
+    let others = others.map(|it| (&it.name, it.reaches(&pool.name)));
+    let Some((name, _)) = packets.chain(others).find(|(_, reaches)| *reaches) else { return };
+    let (place, key) = walk.spot(&path(&["pool", &pool.name, "on-empty"]));
+    let (first, _) = walk.spot(&path(&["virtual", name, "protocol"]));
+    let refusal = Refusal::new(
+        Cause::Conflict,
+        format!("virtual `{name}` is not `transparent`: its clients have no other destination"),
+    )
+    .also(first, "here")
+    .help("use `{ pool = \"…\" }`, or give transparent virtuals a pool of their own");
     walk.refuse(&place, Some(&key), refusal);
 }
 

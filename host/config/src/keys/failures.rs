@@ -89,7 +89,8 @@ pub(super) fn ejection(table: &mut Table<'_>) -> Option<Ejection> {
     Some(Ejection { policy, slow })
 }
 
-pub(super) static RESET: [(&str, OnEmpty); 1] = [("reset", OnEmpty::Reset)];
+/// What `on-empty` is in one word.
+pub(super) static AT_ONCE: [(&str, OnEmpty); 2] = [("reset", OnEmpty::Reset), ("route", OnEmpty::Route)];
 
 pub(super) fn on_empty(table: &mut Table<'_>) -> Option<OnEmpty> {
     let pool = table.optional("pool", "They go to this pool, as configured there.", pool_name());

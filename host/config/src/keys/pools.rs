@@ -13,7 +13,7 @@ use super::super::names::MemberAt;
 use super::super::report::{Cause, Refusal};
 use super::super::shape::{duration, fail_back, integer, member_at, name, one_of, server_name};
 use super::super::walk::Table;
-use super::failures::{MOST_CONNECTIONS, RESET, ejection, on_empty, retry};
+use super::failures::{AT_ONCE, MOST_CONNECTIONS, ejection, on_empty, retry};
 use super::monitors::monitor;
 use super::tls::member_tls;
 use super::{HOUR, SECOND};
@@ -147,8 +147,9 @@ pub(in super::super) fn pool(table: &mut Table<'_>) -> Option<Pool> {
     let on_empty = table.derived(
         "on-empty",
         "What becomes of requests, connections and flows where no member can be chosen, because all are down, disabled or at \
-         `max-connections`. `reset`: requests get what the others get without this key.",
-        or_table(one_of(&RESET), on_empty),
+         `max-connections`. `reset`: requests get what the others get without this key. \
+         `route`: requests and connections of `transparent` virtuals go straight to where the client connected to.",
+        or_table(one_of(&AT_ONCE), on_empty),
         "requests get 503; other connections and flows a reset, or what their protocol has for it",
     );
     let ejection = table.derived(

@@ -103,8 +103,14 @@ pub(in super::super) fn virtual_server(table: &mut Table<'_>) -> Option<AnyVirtu
         "pool",
         "The pool for requests and flows that no rule sends elsewhere.",
         pool_name(),
-        "such requests get 404 and such flows are refused; packet virtuals on every address forward packets to their own \
-         destination, in modes `route` and `snat`",
+        "such requests get 404 and such flows are refused; with `transparent` they go to their own destination, and so do \
+         packets of packet virtuals on every address, in modes `route` and `snat`",
+    );
+    let transparent = table.optional(
+        "transparent",
+        "For proxies of HTTP and TCP: takes connections to any address, which the host's firewall redirects to `listen` \
+         (TPROXY). Rules see the address that the client connected to, and it is where connections go without a `pool`.",
+        OnlyTrue,
     );
     let persistence = table.optional("persistence", "Keeps a client with its member.", in_table(persistence));
     let timeouts = table.section("timeouts", "How long Shunt waits for clients and members.", timeouts);
@@ -165,8 +171,10 @@ pub(in super::super) fn virtual_server(table: &mut Table<'_>) -> Option<AnyVirtu
             ("proxy", "a packet virtual does not read HTTP messages"),
             ("request-id", "packets have no header fields"),
             ("pages", "a packet virtual sends no HTTP answers"),
+            ("transparent", "`listen` with `0.0.0.0` or `[::]` is every address to it"),
         ],
     );
+    table.useless_at(Kind::Udp, &[("transparent", "it answers from the addresses of its host")]);
     let (tls, pass_through) = match tls {
         None => (None, false),
         Some(WithClients::Terminated(tls)) => {
@@ -189,6 +197,15 @@ pub(in super::super) fn virtual_server(table: &mut Table<'_>) -> Option<AnyVirtu
     } else if pass_through {
         let why = "Shunt sees no requests where `tls` is `pass-through`";
         useless_unread(table, persistence.as_ref(), "beside `pass-through`", why);
+    }
+    if transparent.is_some() && tls.is_some() {
+        let refusal = Refusal::new(
+            Cause::Conflict,
+            "the address that a client connects to has a certificate of its own",
+        )
+        .label("Shunt would end TLS in its place")
+        .help("use `tls = { pass-through = true }`, or remove `transparent`");
+        table.refuse("tls", table.also(refusal, "transparent"));
     }
     if table.walk.is_default {
         // Each key by itself: a virtual has others.
@@ -242,6 +259,7 @@ pub(in super::super) fn virtual_server(table: &mut Table<'_>) -> Option<AnyVirtu
             protocol,
             tls,
             pass_through,
+            transparent: transparent.is_some(),
             pool,
             stand_ins: Vec::new(),
             persistence,

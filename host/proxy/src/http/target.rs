@@ -30,11 +30,17 @@ pub(crate) fn write(out: &mut Vec<u8>, request: &request::Parts) {
 }
 
 /// The hash of a target, for balancers: the same for all that name one resource alike but for the case of its host.
-pub(crate) fn hash(request: &request::Parts) -> u64 {
+/// `any_host`: one in origin-form is hashed with its host.
+pub(crate) fn hash(request: &request::Parts, any_host: bool) -> u64 {
     let mut target = Vec::new();
+    let form = request.extensions.get::<Form>();
+    if any_host && form.is_none() {
+        target.extend_from_slice(authority(request));
+    }
+    let host = 0..target.len();
     write(&mut target, request);
-    let host = match request.extensions.get::<Form>() {
-        None => 0..0,
+    let host = match form {
+        None => host,
         Some(Form::Authority) => 0..target.len(),
         Some(Form::Absolute(scheme)) => {
             let begin = scheme.as_str().len() + "://".len();
@@ -84,10 +90,13 @@ mod tests {
     #[test]
     fn hashes_are_of_what_is_asked_for() {
         let http = || Some(Form::Absolute(Scheme::HTTP));
-        let of = |form, host, path| hash(&request(form, host, path));
+        let of = |form, host, path| hash(&request(form, host, path), false);
         assert_eq!(of(http(), "H.Example", "/A"), of(http(), "h.example", "/A"));
         assert_eq!(of(Some(Form::Authority), "H:443", "/"), of(Some(Form::Authority), "h:443", "/"));
         assert_eq!(of(None, "h", "/a"), of(None, "i", "/a"));
+        let of_any = |host, path| hash(&request(None, host, path), true);
+        assert_eq!(of_any("H", "/a"), of_any("h", "/a"));
+        assert_ne!(of_any("h", "/a"), of_any("i", "/a"));
         assert_ne!(of(None, "h", "/a"), of(None, "h", "/A"));
         assert_ne!(of(http(), "h", "/a"), of(http(), "h", "/A"));
         assert_ne!(of(http(), "h", "/a"), of(http(), "i", "/a"));

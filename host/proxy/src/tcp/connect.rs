@@ -59,8 +59,12 @@ pub(super) async fn connect(
     inner: Inner,
     client: &TcpStream,
 ) -> Result<Connected, NoMember> {
-    let mut pool = Rc::clone(route.pool.as_ref().or(view.pool.as_ref()).ok_or(NoMember { resets: false })?);
-    let mut route = Cow::Borrowed(route);
+    let named = route.pool.as_ref().or(view.pool.as_ref());
+    let Some(named) = named.filter(|pool| !connection.is_of_cache(view, pool)) else {
+        // Boxed, for every connection would have its size.
+        return Box::pin(straight(view, connection, inner)).await;
+    };
+    let (mut pool, mut route) = (Rc::clone(named), Cow::Borrowed(route));
     let (mut tried, mut vetoed) = (Vec::new(), Vec::new());
     let mut away = Away::new(view.when_down());
     let mut queue: Option<InQueue> = None;
@@ -96,6 +100,9 @@ pub(super) async fn connect(
             Next::None => {
                 if queue.is_none() && vetoed.is_empty() {
                     queue = InQueue::enter(&pool).map_err(|NoTurn| none(&pool))?;
+                }
+                if pool.pool.settings.on_empty == OnEmpty::Route {
+                    return Box::pin(straight(view, connection, inner)).await;
                 }
                 if queue.is_none() {
                     pool = pool.on_empty().ok_or_else(|| none(&pool))?;
@@ -178,6 +185,23 @@ async fn wait_in(queue: &InQueue, client: &TcpStream) -> Result<(), NoTurn> {
         biased;
         _ = client.ready(Interest::ERROR) => Err(NoTurn),
         waited = queue.wait() => waited,
+    }
+}
+
+/// A connection to where the client connected to.
+async fn straight(view: &VirtualView, connection: &Connection, inner: Inner) -> Result<Connected, NoMember> {
+    const NONE: NoMember = NoMember { resets: false };
+    let destination = connection.destination(view).ok_or(NONE)?;
+    match timeout(view.virtual_.settings.timeouts.connect, open(destination, connection, inner)).await {
+        Ok(Ok(stream)) => {
+            view.counters.straight.add(1);
+            Ok((Rc::clone(destination), stream, destination.state.begin()))
+        }
+        failed => {
+            let failed = failed.as_ref().map(|it| it.as_ref().err());
+            tracing::debug!(destination = %destination.address, ?failed, "connect failed");
+            Err(NONE)
+        }
     }
 }
 

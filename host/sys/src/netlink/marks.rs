@@ -1,9 +1,10 @@
-//! Policy routing by marks: which packets come to sockets of this host whatever their destination is.
+//! Which packets come to sockets of this host: those for its own addresses, and those that marks send there, whatever their
+//! destination is.
 
 use std::io;
 use std::net::IpAddr;
 
-use netlink_packet_route::route::{RouteAttribute, RouteMessage, RouteType};
+use netlink_packet_route::route::{RouteAddress, RouteAttribute, RouteMessage, RouteType};
 use netlink_packet_route::rule::{RuleAction, RuleAttribute, RuleMessage};
 use netlink_packet_route::{AddressFamily, RouteNetlinkMessage};
 
@@ -32,6 +33,32 @@ impl LocalMarks {
     #[must_use]
     pub fn of(&self, address: IpAddr) -> &[u32] {
         if address.is_ipv4() { &self.v4 } else { &self.v6 }
+    }
+}
+
+/// Whether an address is this host's own, by its routes. Binding to it says something else: `net.ipv4.ip_nonlocal_bind`
+/// permits any.
+///
+/// # Errors
+/// As the kernel gives them; that there is no route is none.
+pub fn is_own(address: IpAddr) -> io::Result<bool> {
+    let mut request = RouteMessage::default();
+    let (family, bits, destination) = match address {
+        IpAddr::V4(address) => (AddressFamily::Inet, 32, RouteAddress::Inet(address)),
+        IpAddr::V6(address) => (AddressFamily::Inet6, 128, RouteAddress::Inet6(address)),
+    };
+    request.header.address_family = family;
+    request.header.destination_prefix_length = bits;
+    request.attributes.push(RouteAttribute::Destination(destination));
+    let found = Requests::open()?.one(RouteNetlinkMessage::GetRoute(request), |message| match message {
+        RouteNetlinkMessage::NewRoute(message) => Some(message.header.kind == RouteType::Local),
+        _ => None,
+    });
+    match found {
+        Err(error) if matches!(error.raw_os_error(), Some(libc::ENETUNREACH | libc::EHOSTUNREACH)) => {
+            Ok(false)
+        }
+        found => found.map(|it| it.unwrap_or(false)),
     }
 }
 

@@ -106,6 +106,25 @@ impl Requests {
         }
     }
 
+    /// What an answer of one message says.
+    pub(super) fn one<T>(
+        &mut self,
+        request: RouteNetlinkMessage,
+        read: impl Fn(&RouteNetlinkMessage) -> Option<T>,
+    ) -> io::Result<Option<T>> {
+        self.sequence = self.sequence.wrapping_add(1);
+        send(&self.socket, request, NLM_F_REQUEST, self.sequence)?;
+        let length = self.socket.recv(&mut self.buffer.as_mut_slice(), 0)?;
+        let datagram = self.buffer.get(..length).unwrap_or(&self.buffer);
+        let mut found = Ok(None);
+        self.undecodable += messages(datagram, |_, payload| match payload {
+            NetlinkPayload::InnerMessage(message) => found = Ok(read(&message)),
+            NetlinkPayload::Error(error) => found = Err(error.to_io()),
+            _ => {}
+        });
+        found
+    }
+
     /// The list, and whether it changed meanwhile.
     fn list_once<T>(
         &mut self,

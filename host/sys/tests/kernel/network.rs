@@ -5,7 +5,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use shunt_sys::netlink::{
-    Hop, InterfaceAddress, Link, LocalMarks, Neighbour, Netlink, NetworkState, Route, Solicitor,
+    Hop, InterfaceAddress, Link, LocalMarks, Neighbour, Netlink, NetworkState, Route, Solicitor, is_own,
 };
 use shunt_wire::Mac;
 
@@ -270,5 +270,27 @@ fn marks_of_packets_that_are_this_hosts_are_known() {
         ip("-4 route add local 192.0.2.0/24 dev lo table 301");
         ip("-6 route add local ::/0 dev lo table 300");
         assert_eq!(LocalMarks::read().unwrap(), LocalMarks { v4: vec![7], v6: vec![7] });
+    });
+}
+
+#[test]
+fn own_addresses_are_told_from_others() {
+    within("addresses of its own", || {
+        let _ = cable();
+        ip("address add 192.0.2.1/24 dev left");
+        // Of the same network as another: the kernel would send to it from that one.
+        ip("address add 192.0.2.2/24 dev left");
+        ip("address add 2001:db8::1/64 dev lo nodad");
+        for (text, own) in [
+            ("127.9.9.9", true),
+            ("192.0.2.1", true),
+            ("192.0.2.2", true),
+            ("192.0.2.3", false),
+            ("198.51.100.1", false),
+            ("2001:db8::1", true),
+            ("2001:db8::2", false),
+        ] {
+            assert_eq!(is_own(address(text)).unwrap(), own, "{text}");
+        }
     });
 }

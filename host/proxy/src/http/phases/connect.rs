@@ -41,14 +41,23 @@ impl From<ConnectCause> for Unconnected {
 
 impl Transaction {
     /// Chooses members until one can be connected to.
-    pub(super) async fn connect(&mut self) -> Result<(Rc<PoolView>, Lease), Stop> {
+    ///
+    /// Without a pool the client's own destination is one, where the virtual is `transparent`.
+    pub(super) async fn connect(&mut self) -> Result<(Option<Rc<PoolView>>, Lease), Stop> {
         let mut away = Away::new(self.view.when_down());
         let mut queue: Option<InQueue> = None;
         let asks = self.view.hooks.contains(Hook::OnSelected);
         // Where a rule has said where to choose, what is chosen there is taken.
         let mut is_settled = false;
         loop {
-            let pool = self.pool()?;
+            let pool = self.pool().filter(|pool| !self.stream.connection.is_of_cache(&self.view, pool));
+            let Some(pool) = pool else {
+                match Box::pin(self.straight()).await? {
+                    Some(lease) => return Ok((None, lease)),
+                    // Rules know another pool.
+                    None => continue,
+                }
+            };
             queue = queue.filter(|queue| queue.is_of(&pool));
             if queue.is_none() && self.is_first() && pool.is_waited_for() {
                 queue = InQueue::enter(&pool).map_err(|NoTurn| no_member(&pool))?;
@@ -90,6 +99,12 @@ impl Transaction {
                     self.vetoed.clear();
                     continue;
                 }
+                if self.tried.is_empty() && pool.pool.settings.on_empty == OnEmpty::Route {
+                    match Box::pin(self.straight()).await? {
+                        Some(lease) => return Ok((None, lease)),
+                        None => continue,
+                    }
+                }
                 // Nothing is left of this pool; was there ever anything?
                 if let Next::Away = next {
                     self.view.counters.persistence_down[REFUSED].add(1);
@@ -125,7 +140,7 @@ impl Transaction {
                     if away.has_waited() {
                         self.view.counters.persistence_down[WAITED].add(1);
                     }
-                    return Ok((pool, lease));
+                    return Ok((Some(pool), lease));
                 }
                 Err(None) => return Err(no_member(&pool).into()),
                 Err(Some(why)) => {
@@ -140,6 +155,32 @@ impl Transaction {
     /// Whether it has been to no member, and no rule has kept it from one: others come before it to the queue.
     fn is_first(&self) -> bool {
         self.tried.is_empty() && self.vetoed.is_empty()
+    }
+
+    /// A connection to where the client connected to; `None`: there is none, and rules send the request elsewhere.
+    async fn straight(&mut self) -> Result<Option<Lease>, Stop> {
+        let connection = Rc::clone(&self.stream.connection);
+        let Some(destination) = connection.destination(&self.view) else {
+            return Err(Problem::NoPool.into());
+        };
+        let kept = Lease::reuse(destination, &self.want(destination, None));
+        let leased = match kept {
+            Some(lease) => Ok(lease),
+            None => self.connect_new(destination, None).await,
+        };
+        match leased {
+            Ok(lease) => {
+                self.view.counters.straight.add(1);
+                Ok(Some(lease))
+            }
+            Err(why) => {
+                let failure = self.failure(Some(destination), why);
+                match self.on_connect_failed(&failure)? {
+                    AfterFailure::Elsewhere => Ok(None),
+                    AfterFailure::AsConfigured | AfterFailure::SamePool => Err(Problem::NotConnected.into()),
+                }
+            }
+        }
     }
 
     /// Waits for a while for the member that the client is bound to, until this moment at the latest.
@@ -166,18 +207,24 @@ impl Transaction {
 
     /// What a failed connect comes to: rules are asked, and another member is to be chosen, unless enough were.
     pub(super) fn connect_failed(&mut self, member: &Rc<MemberView>, why: Unconnected) -> Result<(), Stop> {
-        let pool = self.pool()?;
+        let pool = self.pool();
         self.tried.push(member.address);
         let failure = self.failure(Some(member), why);
-        match self.on_connect_failed(&failure)? {
+        match (self.on_connect_failed(&failure)?, pool) {
+            (AfterFailure::SamePool | AfterFailure::Elsewhere, _) => Ok(()),
+            (AfterFailure::AsConfigured, None) => Err(Problem::NotConnected.into()),
             // A pool of dead members must not hold a client for the connect time-out of each.
-            AfterFailure::AsConfigured if self.tried.len() >= pool.pool.settings.retry.attempts => {
+            (AfterFailure::AsConfigured, Some(pool))
+                if self.tried.len() >= pool.pool.settings.retry.attempts =>
+            {
                 Err(Problem::NotConnected.into())
             }
-            AfterFailure::AsConfigured if self.has_another(&pool, member) && !self.may_retry(&pool) => {
+            (AfterFailure::AsConfigured, Some(pool))
+                if self.has_another(&pool, member) && !self.may_retry(&pool) =>
+            {
                 Err(Problem::NotConnected.into())
             }
-            AfterFailure::AsConfigured | AfterFailure::SamePool | AfterFailure::Elsewhere => Ok(()),
+            (AfterFailure::AsConfigured, Some(_)) => Ok(()),
         }
     }
 

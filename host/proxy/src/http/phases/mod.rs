@@ -218,15 +218,20 @@ impl Transaction {
         loop {
             let (pool, lease) = self.connect().await?;
             let member = Rc::clone(lease.member());
-            self.limit_attempt(&pool);
-            let sent = self.send(lease).await;
-            self.observe_sent(&pool, &member, &sent);
-            match self.retried(&pool, &member, sent)? {
+            if let Some(pool) = &pool {
+                self.limit_attempt(pool);
+            }
+            let mut sent = self.send(lease).await;
+            if let Some(pool) = &pool {
+                self.observe_sent(pool, &member, &sent);
+                sent = self.retried(pool, &member, sent);
+            }
+            match sent? {
                 Sent::Response(mut response, lease) => {
-                    if self.view.reads_answers {
-                        self.bind_by_answer(&pool, &mut response, lease.member());
+                    if let Some(pool) = pool.as_ref().filter(|_| self.view.reads_answers) {
+                        self.bind_by_answer(pool, &mut response, lease.member());
                     }
-                    if let Some(response) = self.on_response(&pool, response, lease)? {
+                    if let Some(response) = self.on_response(pool.as_deref(), response, lease)? {
                         return Ok(response);
                     }
                 }

@@ -18,7 +18,6 @@ use shunt_runtime::clock;
 
 use crate::away::{Next, RESELECTED};
 use crate::http::phases::Transaction;
-use crate::http::problem::Problem;
 use crate::member::MemberView;
 use crate::selected::passed_over;
 use crate::view::PoolView;
@@ -40,10 +39,9 @@ trait Recognise {
 }
 
 impl Transaction {
-    /// The pool that the request goes to.
-    pub(super) fn pool(&self) -> Result<Rc<PoolView>, Problem> {
-        let pool = self.route.pool.as_ref().or(self.view.pool.as_ref());
-        pool.cloned().ok_or(Problem::NoPool)
+    /// The pool that the request goes to; `None`: there is none.
+    pub(super) fn pool(&self) -> Option<Rc<PoolView>> {
+        self.route.pool.as_ref().or(self.view.pool.as_ref()).cloned()
     }
 
     /// The member of `pool` that is next.
@@ -69,7 +67,11 @@ impl Transaction {
             bound,
             bind,
             ends: Ends {
-                key: hashed::key(&pool.pool.settings, &self.exchange.request),
+                key: hashed::key(
+                    &pool.pool.settings,
+                    &self.exchange.request,
+                    view.virtual_.settings.transparent,
+                ),
                 now: pool.now(),
                 ..Ends::new(flow.client.ip().into(), flow.vip.ip().into())
             },

@@ -173,7 +173,7 @@ impl Transaction {
     /// `None`: the request is to be sent to another member.
     pub(super) fn on_response(
         &mut self,
-        pool: &Rc<PoolView>,
+        pool: Option<&PoolView>,
         head: response::Parts,
         lease: Lease,
     ) -> Result<Option<Response<ResponseBody>>, Stop> {
@@ -183,7 +183,7 @@ impl Transaction {
         let view = Rc::clone(&self.view);
         self.exchange.response = Some(head);
         self.exchange.member = Some(lease.member().address);
-        self.exchange.pool = Some(pool.name.clone());
+        self.exchange.pool = pool.map(|pool| pool.name.clone());
         let mut chain = Chain::new(Hook::OnResponse, &view.rules);
         loop {
             let decision = chain.ask(|rule| {
@@ -198,7 +198,8 @@ impl Transaction {
                 Some(Decision::Verdict(Some(answer))) => return Err(Stop::Answer(Box::new(answer))),
                 Some(Decision::Verdict(None)) => {
                     let tried = lease.member().address;
-                    if self.can_replay() && pool.has_another(&self.tried, tried) {
+                    let another = pool.is_some_and(|pool| pool.has_another(&self.tried, tried));
+                    if self.can_replay() && another {
                         self.tried.push(tried);
                         self.wait_for_member();
                         return Ok(None);

@@ -9,10 +9,11 @@ use super::cookie::cookies;
 use crate::http::target;
 
 /// The stable hash of it; `None` where the balance hashes nothing of requests, or this one does not have it.
-pub(super) fn key(pool: &Pool, request: &request::Parts) -> Option<u64> {
+/// `any_host`: the clients ask many servers, whose paths may be the same.
+pub(super) fn key(pool: &Pool, request: &request::Parts, any_host: bool) -> Option<u64> {
     let name = || pool.hashed.as_deref();
     match pool.balance {
-        Balance::UrlHash => Some(target::hash(request)),
+        Balance::UrlHash => Some(target::hash(request, any_host)),
         Balance::HeaderHash => header(&request.headers, name()?),
         Balance::CookieHash => cookies(&request.headers, name()?).find(|it| !it.is_empty()).map(hash::stable),
         _ => None,
