@@ -42,7 +42,12 @@ mode = "route"
 name = "caches-V"
 balance = "destination-hash"
 monitor = { tcp = true, interval = "100ms", rise = 2, fall = 2 }
+on-empty = { pool = "gateway-V" }
 members = [{ address = "M1" }, { address = "M2" }]
+
+[[pool]]
+name = "gateway-V"
+members = [{ address = "GATEWAY" }]
 "#;
 
 struct Site {
@@ -92,7 +97,8 @@ fn site() -> Site {
         let members = [0, 1].map(|number| topology.member_address(family, number, 80).to_string());
         let any = if family == Family::V4 { "0.0.0.0" } else { "[::]" };
         let config = CONFIG.replace("V\"", &format!("{}\"", &family.option()[1..])).replace("ANY", any);
-        config.replace("M1", &members[0]).replace("M2", &members[1])
+        let gateway = SocketAddr::new(topology.gateway(family), 80).to_string();
+        config.replace("M1", &members[0]).replace("M2", &members[1]).replace("GATEWAY", &gateway)
     });
     let shunt = Shunt::start(&topology.shunt, &program::path(), &config.concat()).unwrap();
     Site { shunt, topology, _origin: host, _internet: internet, _speakers: speakers }
@@ -121,7 +127,9 @@ impl Site {
         let status = || self.shunt.client(&["status", "-o", "json"]).unwrap();
         let usable = || {
             let told: serde_json::Value = serde_json::from_str(&status()).unwrap();
-            told["pools"].as_array().unwrap().iter().all(|pool| pool["usable"].as_u64() == Some(count))
+            let caches = told["pools"].as_array().unwrap().iter();
+            let mut caches = caches.filter(|pool| pool["name"].as_str().unwrap().starts_with("caches"));
+            caches.all(|pool| pool["usable"].as_u64() == Some(count))
         };
         until(usable, || format!("{count} caches are up: {}", status()));
     }
@@ -153,7 +161,17 @@ fn one_destination_is_one_caches() {
         assert!(owners.values().all(|owner| owner == "m2"), "{family}: {owners:?}");
     }
 
-    site.topology.lab.set_plugged(&site.topology.members[0].host, segment, true).unwrap();
+    // Without any cache the router gets the packets back, and they go where they were to go.
+    site.topology.lab.set_plugged(&site.topology.members[1].host, segment, false).unwrap();
+    site.wait_usable(0);
+    for family in Family::BOTH {
+        let answers = site.who_answers(family, 80);
+        assert!(answers.values().all(|name| name == "origin"), "{family}: {answers:?}");
+    }
+
+    for member in &site.topology.members {
+        site.topology.lab.set_plugged(&member.host, segment, true).unwrap();
+    }
     site.wait_usable(2);
     let after = Family::BOTH.map(|family| site.who_answers(family, 80));
     assert_eq!(after, before, "each cache has its own again");
