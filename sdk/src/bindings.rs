@@ -82,6 +82,9 @@ hooks! {
     on_response: "package shunt:sdk; world on-response { export shunt:rule/on-response@0.1.0; }" with {
         "shunt:rule/types@0.1.0": types, "shunt:rule/http@0.1.0": http
     };
+    on_response_body: "package shunt:sdk; world on-response-body { export shunt:rule/on-response-body@0.1.0; }" with {
+        "shunt:rule/types@0.1.0": types, "shunt:rule/http@0.1.0": http
+    };
     on_done: "package shunt:sdk; world on-done { export shunt:rule/on-done@0.1.0; }" with {
         "shunt:rule/types@0.1.0": types
     };

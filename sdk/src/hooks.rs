@@ -11,6 +11,7 @@
 //! | `on_selected` | `&self, request: Option<&Request>, selection: &selected::Selection` | [`selected::Verdict`](crate::selected::Verdict) |
 //! | `on_connect_failed` | `&self, request: &Request, failure: &connect_failed::Failure` | [`connect_failed::Verdict`] |
 //! | `on_response` | `&self, request: &Request, response: &Response` | [`response::Verdict`](crate::response::Verdict) |
+//! | `on_response_body` | `&self, request: &Request, response: &Response, body: &response_body::Body` | [`response_body::Verdict`](crate::response_body::Verdict) |
 //! | `on_done` | `&self, summary: &done::Summary` | nothing |
 //!
 //! Every hook may also return a `Result` of that. An error is a
@@ -62,6 +63,17 @@ pub trait Answers: Decides {
     fn answer(answer: Answer) -> Self::Wire;
     #[doc(hidden)]
     fn answer_mut(wire: &mut Self::Wire) -> Option<&mut Answer>;
+}
+
+/// A hook that may send another body.
+#[diagnostic::on_unimplemented(
+    message = "the hook `{Self}` cannot replace a body",
+    label = "not a verdict of this hook",
+    note = "`replace_body` belongs to `on_request_body` and `on_response_body`"
+)]
+pub trait Rewrites: Decides {
+    #[doc(hidden)]
+    fn replace(bytes: Vec<u8>) -> Self::Wire;
 }
 
 /// A hook that may refuse.
@@ -167,6 +179,14 @@ macro_rules! hook {
             }
         }
     };
+    (@rewrites $hook:ident $module:ident) => {
+        #[diagnostic::do_not_recommend]
+        impl $crate::hooks::Rewrites for $hook {
+            fn replace(bytes: Vec<u8>) -> Self::Wire {
+                Self::Wire::Replace(bytes)
+            }
+        }
+    };
     (@refuses $hook:ident $module:ident) => {
         #[diagnostic::do_not_recommend]
         impl $crate::hooks::Refuses for $hook {
@@ -192,20 +212,14 @@ pub mod request_body {
 
     super::hook! {
         /// The hook `on_request_body`.
-        OnRequestBody in on_request_body: steers answers refuses
+        OnRequestBody in on_request_body: steers answers refuses rewrites
     }
 
     /// What `on_request_body` may return: `next()`, `to_pool(…)`, `respond(…)`,
-    /// `reject()` and [`replace_body`].
+    /// `reject()` and `replace_body(…)`.
     pub type Verdict = crate::Verdict<OnRequestBody>;
 
     pub use wire::Body;
-
-    /// Sends these bytes in place of the collected ones. The rest of a longer body
-    /// follows unchanged.
-    pub fn replace_body(bytes: impl Into<Vec<u8>>) -> Verdict {
-        Verdict::new(wire::Verdict::Replace(bytes.into()))
-    }
 }
 
 /// `on_connect_failed`: the connection to a member failed, or no member can be chosen.

@@ -44,7 +44,8 @@
 //! | try another member | [`retry()`](retry), [`veto("too busy")`](selected::veto) |
 //! | choose how TLS with the client is | [`to_pool("api").certificate("api.example")`](client_hello), `to_pool("raw").pass_through()` |
 //! | see more of what is sent first | [`data::need(64)`](data::need) |
-//! | read the body first | [`need_body(65_536)`](request::need_body) |
+//! | read the body first | [`need_body(65_536)`](request::need_body), [`response.need_body(65_536)`](Response::need_body) and `next()` |
+//! | send another body | [`replace_body(bytes)`](replace_body) |
 //!
 //! A hook may return a `Result` of its verdict, and so use `?`. An error is
 //! a fault of the call with its text, as a panic is: the host applies the operator's `on-fault`
@@ -105,6 +106,7 @@ pub mod log;
 pub mod random;
 pub mod request;
 pub mod response;
+pub mod response_body;
 pub mod selected;
 pub mod settings;
 mod text;
@@ -123,7 +125,7 @@ pub use response::Response;
 pub use settings::Settings;
 pub use verdict::{
     Answering, Decided, FromAnswering, FromSteering, Steering, Verdict, as_configured, next, redirect,
-    reject, respond, retry, to_member, to_pool,
+    reject, replace_body, respond, retry, to_member, to_pool,
 };
 
 /// Makes a type a rule. Put it before the `impl` that has the hooks.
@@ -199,10 +201,12 @@ pub mod prelude {
     pub use crate::flow::{self, Flow, Mode, Transport, drop_flow};
     pub use crate::hooks::{connect_failed, done, request_body};
     pub use crate::request::{self, Request, Scheme, need_body};
-    pub use crate::request_body::replace_body;
     pub use crate::response::{self, Response};
+    pub use crate::response_body;
     pub use crate::selected::{self, veto};
     pub use crate::{FieldError, Prefix, Settings, rule, stable_hash};
-    pub use crate::{as_configured, next, redirect, reject, respond, retry, to_member, to_pool};
+    pub use crate::{
+        as_configured, next, redirect, reject, replace_body, respond, retry, to_member, to_pool,
+    };
     pub use crate::{client_certificate, clock, lb, log, random, vars};
 }

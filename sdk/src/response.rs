@@ -42,6 +42,39 @@ impl Response {
         self.0.slot()
     }
 
+    /// Asks for the body: where `on_response` returns `next()`, Shunt collects up to this many
+    /// bytes of it and calls `on_response_body` of this rule.
+    ///
+    /// ```
+    /// # use shunt_sdk::prelude::*;
+    /// struct Banner;
+    ///
+    /// #[rule]
+    /// impl Banner {
+    ///     fn on_request(&self, request: &Request) -> Result<request::Verdict, FieldError> {
+    ///         // So that the body is the text itself.
+    ///         request.remove_header("accept-encoding")?;
+    ///         Ok(next())
+    ///     }
+    ///
+    ///     fn on_response(&self, _: &Request, response: &Response) -> response::Verdict {
+    ///         if response.header_is("content-type", "text/html") {
+    ///             response.need_body(1 << 20);
+    ///         }
+    ///         next()
+    ///     }
+    ///
+    ///     fn on_response_body(&self, _: &Request, _: &Response, body: &response_body::Body) -> response_body::Verdict {
+    ///         let text = String::from_utf8_lossy(&body.bytes);
+    ///         replace_body(text.replacen("<body>", "<body><p>Test system</p>", 1))
+    ///     }
+    /// }
+    /// # fn main() {}
+    /// ```
+    pub fn need_body(&self, max: u32) {
+        self.0.need_body(max);
+    }
+
     /// The member that sent the response.
     pub fn member(&self) -> SocketAddr {
         from_endpoint(self.0.member())

@@ -9,7 +9,7 @@ use crate::bindings::http::Answer;
 use crate::bindings::types::{PersistKey, Target};
 use crate::flow::Mode;
 use crate::hash::Key;
-use crate::hooks::{Answers, Decides, Refuses, Retries, Steers};
+use crate::hooks::{Answers, Decides, Refuses, Retries, Rewrites, Steers};
 
 /// What a hook decided.
 ///
@@ -121,6 +121,12 @@ pub fn redirect<H: Answers, S: FromAnswering>(status: u16, location: &str) -> Ve
 /// connection.
 pub fn reject<H: Refuses>() -> Verdict<H> {
     Verdict::new(H::reject())
+}
+
+/// Sends these bytes in place of the collected ones. The rest of a longer body follows
+/// unchanged.
+pub fn replace_body<H: Rewrites>(bytes: impl Into<Vec<u8>>) -> Verdict<H> {
+    Verdict::new(H::replace(bytes.into()))
 }
 
 /// Sends the request to another member of the same pool.

@@ -84,7 +84,20 @@ impl Everything {
     }
 
     fn on_response(&self, _: &Request, response: &Response) -> response::Verdict {
+        if response.status() == 200 {
+            response.need_body(1_000);
+        }
         if response.status() == 502 { retry() } else { next() }
+    }
+
+    fn on_response_body(
+        &self,
+        _request: &Request,
+        response: &Response,
+        body: &response_body::Body,
+    ) -> Result<response_body::Verdict, FieldError> {
+        response.remove_header("content-encoding")?;
+        Ok(if body.complete { replace_body(body.bytes.to_ascii_uppercase()) } else { respond(502) })
     }
 
     #[cfg(not(windows))]

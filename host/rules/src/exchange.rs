@@ -27,6 +27,8 @@ pub struct Exchange {
     pub member_failure: Option<MemberFailure>,
     /// Set for `on-response`.
     pub response: Option<response::Parts>,
+    /// How many bytes of its body the rule asked for in `on-response`.
+    pub body_wanted: Option<u32>,
     /// The member that served it; set for `on-response`.
     pub member: Option<SocketAddr>,
     /// The name of the pool that served it; set for `on-response`.
@@ -97,6 +99,7 @@ impl Default for Exchange {
             member_failure: None,
             request: http::Request::new(()).into_parts().0,
             response: None,
+            body_wanted: None,
             member: None,
             pool: None,
             vars: Vars::default(),

@@ -24,6 +24,7 @@
 //! write = ["x-pool"]
 //! status = true                          # may be changed
 //! answer = true                          # the rule may respond itself
+//! body = true                            # bodies may be read and replaced
 //! ```
 //!
 //! What is not written is not granted.
@@ -105,6 +106,9 @@ pub struct ResponseGrants {
     /// The rule may respond in a member's place.
     #[serde(skip_serializing_if = "is_false")]
     pub answer: bool,
+    /// Bodies may be read and replaced.
+    #[serde(skip_serializing_if = "is_false")]
+    pub body: bool,
 }
 
 /// One thing that a rule may do to the bytes of relayed connections.
@@ -179,6 +183,7 @@ pub enum Key {
     ResponseWrite,
     ResponseStatus,
     ResponseAnswer,
+    ResponseBody,
 }
 
 /// One thing that a rule may do: `read the request field x-team`.
@@ -252,6 +257,7 @@ impl Grants {
             (Key::RequestBody, request.body, other.request.body),
             (Key::ResponseStatus, response.status, other.response.status),
             (Key::ResponseAnswer, response.answer, other.response.answer),
+            (Key::ResponseBody, response.body, other.response.body),
         ] {
             if asked && !allowed {
                 add(key, String::new());
@@ -282,6 +288,7 @@ impl Key {
             Key::ResponseWrite => ("capabilities.response", "write"),
             Key::ResponseStatus => ("capabilities.response", "status"),
             Key::ResponseAnswer => ("capabilities.response", "answer"),
+            Key::ResponseBody => ("capabilities.response", "body"),
         }
     }
 
@@ -296,6 +303,7 @@ impl Key {
             Key::ResponseWrite => "response.write",
             Key::ResponseStatus => "response.status",
             Key::ResponseAnswer => "response.answer",
+            Key::ResponseBody => "response.body",
             top => top.place().1,
         }
     }
@@ -370,6 +378,7 @@ impl fmt::Display for Grant {
             Key::RequestBody => f.write_str("read and replace bodies of requests"),
             Key::ResponseStatus => f.write_str("change the status of responses"),
             Key::ResponseAnswer => f.write_str("respond in a member's place"),
+            Key::ResponseBody => f.write_str("read and replace bodies of responses"),
         }
     }
 }

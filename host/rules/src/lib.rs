@@ -83,7 +83,7 @@ pub use grants::Grants;
 pub use hello::Hello;
 pub use hooks::{
     BodyVerdict, ConnectFailedVerdict, DataVerdict, FlowVerdict, HelloVerdict, Hook, HookSet, RequestVerdict,
-    ResponseVerdict, SelectedVerdict,
+    ResponseBodyVerdict, ResponseVerdict, SelectedVerdict,
 };
 pub use host::{HostError, RuleHost};
 pub use manifest::{Advice, FaultAdvice, Manifest, ManifestError, Slot};

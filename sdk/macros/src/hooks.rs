@@ -100,6 +100,16 @@ pub(crate) const HOOKS: &[Hook] = &[
         marker: "response::OnResponse",
     },
     Hook {
+        name: "on_response_body",
+        arguments: &[
+            REQUEST,
+            Argument { name: "response", shown: "Response", crossing: Crossing::Resource("http") },
+            Argument { name: "body", shown: "response_body::Body", crossing: Crossing::Same },
+        ],
+        returns: "response_body::Verdict",
+        marker: "response_body::OnResponseBody",
+    },
+    Hook {
         name: "on_done",
         arguments: &[Argument { name: "summary", shown: "done::Summary", crossing: Crossing::Record }],
         returns: "",

@@ -90,7 +90,7 @@ fn every_hook_says_it_in_its_own_words() {
     ));
     assert!(matches!(request::need_body(9).into_wire(), on_request::Verdict::NeedBody(9)));
     assert!(matches!(
-        request_body::replace_body("x").into_wire(),
+        replace_body::<request_body::OnRequestBody>("x").into_wire(),
         on_request_body::Verdict::Replace(body) if body == b"x"
     ));
     assert!(matches!(connect_failed::Verdict::into_wire(retry()), on_connect_failed::Verdict::Retry));

@@ -25,6 +25,7 @@ mod mixed;
 mod own_answers;
 mod persistence;
 mod proxy_headers;
+mod response_bodies;
 mod rules;
 mod selection;
 mod smuggling;

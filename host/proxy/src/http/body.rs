@@ -7,9 +7,9 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll};
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use h2::Reason;
-use http::HeaderName;
+use http::{HeaderMap, HeaderName};
 use http_body::{Body, Frame, SizeHint};
 use thiserror::Error as ThisError;
 
@@ -283,6 +283,15 @@ enum Source {
     Whole(Bytes),
     /// Boxed, for it is large, and answers that are here as a whole would have its size.
     Member(Box<MemberBody>),
+    /// The rest of it comes behind what was collected for a rule.
+    Collected(Box<Collected>),
+}
+
+/// A body of which a rule has seen the beginning.
+struct Collected {
+    first: Bytes,
+    rest: Option<Box<MemberBody>>,
+    trailers: Option<HeaderMap>,
 }
 
 impl ResponseBody {
@@ -303,7 +312,51 @@ impl ResponseBody {
 
     /// Whether more of it has to come from a member.
     pub(crate) fn is_streaming(&self) -> bool {
-        matches!(&self.source, Source::Member(body) if !body.ended)
+        match &self.source {
+            Source::Member(body) => !body.ended,
+            Source::Collected(body) => body.rest.as_ref().is_some_and(|rest| !rest.ended),
+            Source::Empty | Source::Whole(_) => false,
+        }
+    }
+
+    /// Collects it for a rule: at least `most` bytes, unless it ends before; says whether it ended. It goes on as if
+    /// none of it had been read.
+    ///
+    /// # Errors
+    /// It ended early, or did not go on in time.
+    pub(crate) async fn collect(&mut self, most: usize) -> Result<(Bytes, bool), BodyError> {
+        let (mut bytes, mut trailers) = (BytesMut::new(), None);
+        let ended = loop {
+            if bytes.len() >= most {
+                break self.is_end_stream();
+            }
+            match poll_fn(|cx| Pin::new(&mut *self).poll_frame(cx)).await {
+                None => break true,
+                Some(Err(error)) => return Err(error),
+                Some(Ok(frame)) => match frame.into_data() {
+                    Ok(data) => bytes.extend_from_slice(&data),
+                    Err(frame) => {
+                        trailers = frame.into_trailers().ok();
+                        break true;
+                    }
+                },
+            }
+        };
+        let bytes = bytes.freeze();
+        let rest = match std::mem::replace(&mut self.source, Source::Empty) {
+            Source::Member(body) if !ended => Some(body),
+            Source::Collected(body) if !ended => body.rest,
+            _ => None,
+        };
+        self.source = Source::Collected(Box::new(Collected { first: bytes.clone(), rest, trailers }));
+        Ok((bytes, ended))
+    }
+
+    /// Sends these bytes in place of what was collected.
+    pub(crate) fn replace_collected(&mut self, bytes: Bytes) {
+        if let Source::Collected(body) = &mut self.source {
+            body.first = bytes;
+        }
     }
 
     /// Runs `finish` when the body has ended or is dropped.
@@ -329,6 +382,7 @@ impl Body for ResponseBody {
                 Poll::Ready(Some(Ok(Frame::data(bytes))))
             }
             Source::Member(body) => body.poll_frame(cx),
+            Source::Collected(body) => body.poll_frame(cx),
         };
         if let (Some(finish), Poll::Ready(frame)) = (&mut this.finish, &polled) {
             match frame {
@@ -345,6 +399,7 @@ impl Body for ResponseBody {
             Source::Empty => true,
             Source::Whole(bytes) => bytes.is_empty(),
             Source::Member(body) => body.ended,
+            Source::Collected(body) => body.is_end_stream(),
         }
     }
 
@@ -353,6 +408,7 @@ impl Body for ResponseBody {
             Source::Empty => SizeHint::with_exact(0),
             Source::Whole(bytes) => SizeHint::with_exact(bytes.len() as u64),
             Source::Member(body) => body.size_hint(),
+            Source::Collected(body) => body.size_hint(),
         }
     }
 }
@@ -364,8 +420,34 @@ impl Drop for ResponseBody {
             // It is not asked for where there is none to send (HEAD, 204, 304).
             Source::Empty | Source::Whole(_) => finish.complete(),
             Source::Member(body) if body.ended => finish.complete(),
-            Source::Member(_) => {}
+            Source::Collected(body) if body.rest.is_none() => finish.complete(),
+            Source::Member(_) | Source::Collected(_) => {}
         }
+    }
+}
+
+impl Collected {
+    fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        if !self.first.is_empty() {
+            return Poll::Ready(Some(Ok(Frame::data(std::mem::take(&mut self.first)))));
+        }
+        match &mut self.rest {
+            Some(rest) => rest.poll_frame(cx),
+            None => Poll::Ready(self.trailers.take().map(|trailers| Ok(Frame::trailers(trailers)))),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.first.is_empty() && self.trailers.is_none() && self.rest.as_ref().is_none_or(|rest| rest.ended)
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        let rest = match &self.rest {
+            Some(rest) => rest.size_hint().exact(),
+            // Trailers need a coding that says where the body ends (RFC 9112 section 7.1.2).
+            None => self.trailers.is_none().then_some(0),
+        };
+        rest.map_or_else(SizeHint::default, |rest| SizeHint::with_exact(self.first.len() as u64 + rest))
     }
 }
 

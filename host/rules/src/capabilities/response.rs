@@ -5,9 +5,10 @@ use http::{HeaderName, StatusCode};
 
 use super::fields::{self, Head, Read};
 use super::{Interface, function};
+use crate::Hook;
 use crate::abi::{Endpoint, FieldError};
 use crate::grants::Key;
-use crate::state::State;
+use crate::state::{Refusal, State};
 
 /// What a host function returns that changes or reads what must be granted.
 type Granted<T> = wasmtime::Result<Result<T, FieldError>>;
@@ -19,6 +20,7 @@ pub(super) fn define(http: &mut Interface<'_>) -> wasmtime::Result<()> {
     function!(http, "[method]response.header-names", (this: response) -> memory, header_names)?;
     function!(http, "[method]response.slot", (this: response) -> memory, slot)?;
     function!(http, "[method]response.member", (this: response) -> memory, member)?;
+    function!(http, "[method]response.need-body", (this: response, max: u32) -> nothing, need_body)?;
     function!(http, "[method]response.set-status", (this: response, status: u16) -> memory, set_status)?;
     function!(http, "[method]response.set-header", (this: response, name: text, value: octets) -> memory, set_header)?;
     function!(http, "[method]response.add-header", (this: response, name: text, value: octets) -> memory, add_header)?;
@@ -57,6 +59,16 @@ fn slot(state: &mut State) -> wasmtime::Result<Option<String>> {
 
 fn member(state: &mut State) -> wasmtime::Result<Endpoint> {
     state.exchange.member.map(Endpoint::from).ok_or_else(missing)
+}
+
+fn need_body(state: &mut State, max: u32) -> wasmtime::Result<()> {
+    if !state.attachment.hooks().contains(Hook::OnResponseBody) {
+        return Err(Refusal::host_call(
+            "asked for the body, but the rule has no on-response-body".to_owned(),
+        ));
+    }
+    state.exchange.body_wanted = Some(max);
+    Ok(())
 }
 
 fn set_status(state: &mut State, status: u16) -> Granted<()> {

@@ -364,11 +364,13 @@ pub(crate) struct ResponseCase {
     pub headers: BTreeMap<String, Values>,
     /// The slot of the pool that made it; default: where the rule sent the request.
     pub slot: Option<String>,
+    /// What `on-response-body` gets, where the rule asks for it.
+    pub body: Option<String>,
 }
 
 impl Default for ResponseCase {
     fn default() -> ResponseCase {
-        ResponseCase { status: 200, headers: BTreeMap::new(), slot: None }
+        ResponseCase { status: 200, headers: BTreeMap::new(), slot: None, body: None }
     }
 }
 

@@ -124,7 +124,7 @@ impl<'a> Play<'a> {
         }
         if let Some(response) = &self.case.response {
             self.set_response(response)?;
-            self.on_response()?;
+            self.on_response(response)?;
         }
         match &self.case.done {
             Some(done) => self.on_done(done),

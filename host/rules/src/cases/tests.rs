@@ -24,7 +24,7 @@ fn every_key_is_read() {
         request = { method = "POST", path = "/a?x=1", host = "h", scheme = "https", client = "192.0.2.7", version = "2", headers = { A = "1", B = ["1", "2"] }, body = "b" }
         selected = { member = "10.0.0.1:80", slot = "canary", reason = "persistence", weight = 2, active = 3, vetoes = 1 }
         connect-failed = { cause = "timed-out", attempts = 2 }
-        response = { status = 404, headers = { Server = "x" }, slot = "canary" }
+        response = { status = 404, headers = { Server = "x" }, slot = "canary", body = "b" }
         done = { status = 404, outcome = "member-failed" }
         expect = { pool = "canary", member = "10.0.0.1:80", veto = "v", verdict = "to", fault = "f", refused = "r", status = 301, headers = { L = "x" }, body = "b", body-contains = "b", request-headers = { A = false, B = true }, path = "/b", host = "h", response-headers = { P = ["1", "2"] }, persist = "k", log = ["l"] }
 

@@ -36,6 +36,7 @@ fn of_function(interface: &str, function: &str) -> Option<Key> {
         ("response", "header" | "headers" | "header-names") => Key::ResponseRead,
         ("response", "set-header" | "add-header" | "remove-header") => Key::ResponseWrite,
         ("response", "set-status") => Key::ResponseStatus,
+        ("response", "need-body") => Key::ResponseBody,
         _ => return None,
     })
 }
@@ -46,7 +47,11 @@ fn interface(name: &str) -> Option<&str> {
 }
 
 fn of_exports(exports: &[String]) -> impl Iterator<Item = Key> {
-    let hooks = [(Hook::OnRequestBody, Key::RequestBody), (Hook::OnData, Key::Data)];
+    let hooks = [
+        (Hook::OnRequestBody, Key::RequestBody),
+        (Hook::OnResponseBody, Key::ResponseBody),
+        (Hook::OnData, Key::Data),
+    ];
     let has = |hook: Hook| exports.iter().any(|name| interface(name) == Some(hook.name()));
     hooks.into_iter().filter(move |(hook, _)| has(*hook)).map(|(_, key)| key)
 }

@@ -19,6 +19,7 @@ const ALL: &str = r#"
     write = ["x-pool"]
     status = true
     answer = true
+    body = true
 "#;
 
 fn grants(toml: &str) -> Grants {
@@ -56,6 +57,7 @@ fn each_grant_is_read_told_and_written() {
             "response.write: change the field x-pool of responses",
             "response.status: change the status of responses",
             "response.answer: respond in a member's place",
+            "response.body: read and replace bodies of responses",
         ]
     );
     let json = serde_json::to_value(&all).unwrap();

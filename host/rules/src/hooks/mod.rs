@@ -11,6 +11,7 @@ mod on_load;
 mod on_request;
 mod on_request_body;
 mod on_response;
+mod on_response_body;
 mod on_selected;
 mod validate;
 
@@ -33,6 +34,7 @@ pub(crate) use on_load::Node;
 pub use on_request::RequestVerdict;
 pub use on_request_body::BodyVerdict;
 pub use on_response::ResponseVerdict;
+pub use on_response_body::ResponseBodyVerdict;
 pub use on_selected::SelectedVerdict;
 
 /// The rows: each hook with its name in the contract and, but for `on-load`, which runs when an instance is made,
@@ -181,6 +183,7 @@ hooks! {
     OnSelected "on-selected" on_selected on_selected_function on_selected::Typed;
     OnConnectFailed "on-connect-failed" on_connect_failed on_connect_failed_function on_connect_failed::Typed;
     OnResponse "on-response" on_response on_response_function on_response::Typed;
+    OnResponseBody "on-response-body" on_response_body on_response_body_function on_response_body::Typed<'static>;
     OnDone "on-done" on_done on_done_function on_done::Typed;
 }
 

@@ -4,6 +4,7 @@ use wasmtime::component::{ComponentType, Lift, Resource};
 
 use super::validate::{Validated, answer};
 use super::{Hook, verdict_names};
+use crate::cases::file::ResponseCase;
 use crate::cases::play::{Play, Stop};
 use crate::direct::canon::variant;
 use crate::direct::guest::{self, Lent};
@@ -15,9 +16,11 @@ pub enum ResponseVerdict {
     Next,
     Replace(Answer),
     Retry,
+    /// Collect so many bytes of the body, then call `on-response-body`.
+    NeedBody(u32),
 }
 
-verdict_names!(ResponseVerdict { Next => "next", Replace => "replace", Retry => "retry" });
+verdict_names!(ResponseVerdict { Next => "next", Replace => "replace", Retry => "retry", NeedBody => "need-body" });
 
 #[derive(ComponentType, Lift)]
 #[component(variant)]
@@ -52,7 +55,12 @@ impl Runner {
         if !self.attachment.hooks().contains(Hook::OnResponse) {
             return Ok(ResponseVerdict::Next);
         }
-        self.call(Hook::OnResponse, |instance| instance.on_response(exchange), validated)
+        exchange.body_wanted = None;
+        let verdict = self.call(Hook::OnResponse, |instance| instance.on_response(exchange), validated)?;
+        Ok(match (verdict, exchange.body_wanted.take()) {
+            (ResponseVerdict::Next, Some(max)) => ResponseVerdict::NeedBody(max),
+            (verdict, _) => verdict,
+        })
     }
 }
 
@@ -67,11 +75,17 @@ impl Instance {
 }
 
 impl Play<'_> {
-    pub(crate) fn on_response(&mut self) -> Result<(), Stop> {
+    pub(crate) fn on_response(&mut self, response: &ResponseCase) -> Result<(), Stop> {
         let verdict = self.runner.on_response(&mut self.played.exchange)?;
         self.played.verdict = verdict.name();
         match verdict {
             ResponseVerdict::Replace(answer) => self.played.answer = Some(answer),
+            ResponseVerdict::NeedBody(max) => {
+                if let Some(body) = &response.body {
+                    let shown = body.len().min(usize::try_from(max).unwrap_or(usize::MAX));
+                    return self.on_response_body(&body.as_bytes()[..shown], shown == body.len());
+                }
+            }
             ResponseVerdict::Next | ResponseVerdict::Retry => {}
         }
         Ok(())

@@ -46,6 +46,7 @@ const SOURCES: &[(&str, &str)] = sources! {
     "sdk/src/random.rs"
     "sdk/src/request.rs"
     "sdk/src/response.rs"
+    "sdk/src/response_body.rs"
     "sdk/src/rt.rs"
     "sdk/src/selected.rs"
     "sdk/src/settings.rs"

@@ -9,7 +9,7 @@ use wasmparser::{Parser, Payload};
 
 use crate::world::{World, exchange, flow, host, options, pack};
 
-/// What the guest `surface` imports, and nothing besides.
+/// What the guest `surface` imports, and nothing besides; and bodies of responses, for which it has the hook.
 const LEAST: &str = "log = 1\nclock = true\nrandom = true\nvars = true\nlb = true\nclient-certificate = true\n[capabilities.request]\nbody = true\n";
 
 /// The guest `surface` with other capabilities.
@@ -17,6 +17,14 @@ fn asking(capabilities: &str) -> Result<Pack, PackError> {
     let surface = pack("surface");
     let manifest = String::from_utf8(surface.manifest_toml().to_vec()).unwrap();
     let (before, _) = manifest.split_once("[capabilities]").unwrap();
+    let mut capabilities = capabilities.to_owned();
+    if capabilities.starts_with(LEAST) {
+        let (table, body) = ("[capabilities.response]\n", "body = true\n");
+        match capabilities.find(table) {
+            Some(at) => capabilities.insert_str(at + table.len(), body),
+            None => capabilities += &(table.to_owned() + body),
+        }
+    }
     let manifest = format!("{before}[capabilities]\n{capabilities}");
     let bytes = surface.bytes();
     let (mut made, mut depth) = (bytes[..8].to_vec(), 0);
@@ -190,7 +198,8 @@ fn what_is_imported_and_not_asked_for_is_refused_before_it_is_compiled() {
          get random numbers: add `random = true` to [capabilities]\n  \
          keep variables of a request or flow: add `vars = true` to [capabilities]\n  \
          read the certificates of clients: add `client-certificate = true` to [capabilities]\n  \
-         read and replace bodies of requests: add `body = true` to [capabilities.request]"
+         read and replace bodies of requests: add `body = true` to [capabilities.request]\n  \
+         read and replace bodies of responses: add `body = true` to [capabilities.response]"
     );
 }
 

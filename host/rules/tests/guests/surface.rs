@@ -9,8 +9,8 @@ use serde_json::json;
 use shunt_rules::{
     Alert, Answer, BodyVerdict, CertificateFacts, ClientCertificate, ConnectCause, ConnectFailedVerdict,
     ConnectFailure, Demand, Exchange, Fault, FaultKind, FlowVerdict, HeaderEdit, HelloVerdict, Level,
-    MemberFailure, Mode, Outcome, PersistKey, RequestVerdict, ResponseVerdict, Runner, Scheme,
-    SelectedVerdict, Selection, SelectionReason, Summary, Target, Terms, Vars,
+    MemberFailure, Mode, Outcome, PersistKey, RequestVerdict, ResponseBodyVerdict, ResponseVerdict, Runner,
+    Scheme, SelectedVerdict, Selection, SelectionReason, Summary, Target, Terms, Vars,
 };
 
 use crate::world::{World, exchange, flow, hello, options, pack, root, rule, runner};
@@ -449,6 +449,23 @@ fn verdicts_on_a_response() {
     let head = "201 Some(\"origin\") 1|2 server x-many content-length";
     assert_eq!(read("pool-primary"), format!("{head} Some(\"primary\") 192.0.2.1:80"));
     assert_eq!(read("pool-of-another-rule"), format!("{head} None 192.0.2.1:80"));
+}
+
+#[test]
+fn verdicts_on_the_body_of_a_response() {
+    let mut runner = runner("surface", &World::new());
+    assert_eq!(runner.on_response(&mut answered("body", "p")), Ok(ResponseVerdict::NeedBody(5)), "the last");
+    assert_eq!(runner.on_response(&mut answered("body-and-retry", "p")), Ok(ResponseVerdict::Retry));
+    assert_eq!(runner.on_response(&mut answered("", "p")), Ok(ResponseVerdict::Next), "each call asks anew");
+    let mut exchange = answered("replace", "p");
+    let replaced = runner.on_response_body(&mut exchange, b"abc", true);
+    assert_eq!(replaced, Ok(ResponseBodyVerdict::Replace("cba".into())));
+    assert_eq!(exchange.response.unwrap().headers["x-replaced"], "1");
+    let mut with = |to_do: &str| runner.on_response_body(&mut answered(to_do, "p"), b"abc", false);
+    assert_eq!(with(""), Ok(ResponseBodyVerdict::Next));
+    assert_eq!(with("panic").unwrap_err().kind, FaultKind::Panic);
+    let Ok(ResponseBodyVerdict::Respond(answer)) = with("respond") else { panic!() };
+    assert_eq!(body(&answer), "201 3 false");
 }
 
 #[test]

@@ -15,9 +15,9 @@ use shunt_rules::{
 
 use crate::world::{PATIENCE, World, example, exchange, flow, hello, host, options, pack, rule};
 
-const GUESTS: [&str; 12] = [
-    "calls", "data", "ends", "hello", "hostile", "lines", "packets", "plain", "prefix", "selects", "steer",
-    "surface",
+const GUESTS: [&str; 13] = [
+    "calls", "data", "ends", "hello", "hostile", "lines", "packets", "plain", "prefix", "rewrites",
+    "selects", "steer", "surface",
 ];
 const EXAMPLES: [&str; 12] = [
     "api-canary",
@@ -79,6 +79,7 @@ enum Step {
     Selected { request: Option<Request>, reason: SelectionReason, pool: &'static str, active: u32 },
     ConnectFailed { request: Request, cause: ConnectCause, attempts: u32 },
     Response { request: Request, status: u16, fields: Vec<(String, String)> },
+    ResponseBody { request: Request, status: u16, body: Vec<u8>, complete: bool },
     Done { outcome: Outcome, status: u16, of_request: bool, bytes: u64 },
 }
 
@@ -206,6 +207,13 @@ impl Way {
                 exchange.member = Some("192.0.2.9:8080".parse().unwrap());
                 exchange.pool = Some("pool-primary".into());
                 write!(told, "{:?} {exchange:?}", runner.on_response(&mut exchange)).unwrap();
+            }
+            Step::ResponseBody { request, status, body, complete } => {
+                let mut exchange = request.exchange();
+                let response = http::Response::builder().status(*status).body(());
+                exchange.response = Some(response.unwrap().into_parts().0);
+                let verdict = runner.on_response_body(&mut exchange, body, *complete);
+                write!(told, "{verdict:?} {exchange:?}").unwrap();
             }
             Step::Done { outcome, status, of_request, bytes } => {
                 let summary = Summary {
@@ -347,12 +355,15 @@ fn step(paths: Vec<String>) -> impl Strategy<Value = Step> {
         2 => prop::sample::select(NAMES.to_vec()).prop_map(|name| Step::Hello { name }),
         2 => data(),
         8 => request(paths.clone()).prop_map(Step::Request),
-        2 => (request(paths.clone()), body, any::<bool>())
+        2 => (request(paths.clone()), body.clone(), any::<bool>())
             .prop_map(|(request, body, complete)| Step::Body { request, body, complete }),
         2 => (prop::option::of(request(paths.clone())), selection, any::<u32>())
             .prop_map(|(request, (reason, pool), active)| Step::Selected { request, reason, pool, active }),
         2 => (request(paths.clone()), prop::sample::select(causes), any::<u32>())
             .prop_map(|(request, cause, attempts)| Step::ConnectFailed { request, cause, attempts }),
+        2 => (request(paths.clone()), 200_u16..600, body, any::<bool>()).prop_map(
+            |(request, status, body, complete)| Step::ResponseBody { request, status, body, complete }
+        ),
         2 => (request(paths), 200_u16..600, fields())
             .prop_map(|(request, status, fields)| Step::Response { request, status, fields }),
         1 => (prop::sample::select(outcomes), 0_u16..600, any::<bool>(), 0_u64..1 << 40)

@@ -248,6 +248,36 @@ impl Surface {
                 request.set_response_header("x-results", results.map(name).join(" ")).ok();
                 next()
             }
+            Some("body") => {
+                response.need_body(1);
+                response.need_body(5);
+                next()
+            }
+            Some("body-and-retry") => {
+                response.need_body(5);
+                retry()
+            }
+            _ => next(),
+        }
+    }
+
+    fn on_response_body(
+        &self,
+        request: &Request,
+        response: &Response,
+        body: &response_body::Body,
+    ) -> response_body::Verdict {
+        match request.header("x-do").as_deref() {
+            Some("replace") => {
+                response.set_header("x-replaced", "1").ok();
+                let mut bytes = body.bytes.clone();
+                bytes.reverse();
+                replace_body(bytes)
+            }
+            Some("respond") => {
+                respond(200).text(format!("{} {} {}", response.status(), body.bytes.len(), body.complete))
+            }
+            Some("panic") => panic!("a body"),
             _ => next(),
         }
     }

@@ -1,10 +1,11 @@
 //! The life of a request, as a list of phases:
 //!
 //! read head → `on-request` → (`on-request-body`) → pool → persistence → selection → `on-selected` (→ reselect) → connect
-//! (→ `on-connect-failed`, reselect) → send → `on-response` → stream → `on-done`
+//! (→ `on-connect-failed`, reselect) → send → `on-response` → (`on-response-body`) → stream → `on-done`
 //!
 //! A phase returns what the next one needs, or a [`Stop`]. Only here is their order.
 
+mod answer;
 mod connect;
 mod eject;
 mod head;
@@ -161,6 +162,7 @@ impl Transaction {
                 scheme: if connection.https { shunt_rules::Scheme::Https } else { shunt_rules::Scheme::Http },
                 request: head,
                 response: None,
+                body_wanted: None,
                 member: None,
                 pool: None,
                 vars: shunt_rules::Vars::default(),
@@ -231,7 +233,7 @@ impl Transaction {
                     if let Some(pool) = pool.as_ref().filter(|_| self.view.reads_answers) {
                         self.bind_by_answer(pool, &mut response, lease.member());
                     }
-                    if let Some(response) = self.on_response(pool.as_deref(), response, lease)? {
+                    if let Some(response) = self.answered(pool.as_deref(), response, lease).await? {
                         return Ok(response);
                     }
                 }

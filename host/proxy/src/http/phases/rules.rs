@@ -3,16 +3,14 @@
 use std::rc::Rc;
 use std::slice;
 
-use http::{Response, response};
 use shunt_engine::balance::choose::Why;
 use shunt_rules::{
-    BodyVerdict, ConnectFailedVerdict, ConnectFailure, Exchange, Fault, Hook, RequestVerdict,
+    Answer, BodyVerdict, ConnectFailedVerdict, ConnectFailure, Exchange, Fault, Hook, RequestVerdict,
     ResponseVerdict, Runner, Target,
 };
 
 use crate::deadline::Waiting;
-use crate::http::body::{BodyError, RequestBody, ResponseBody, collect};
-use crate::http::member::Lease;
+use crate::http::body::{BodyError, RequestBody, collect};
 use crate::http::phases::{Stop, Transaction};
 use crate::http::problem::Problem;
 use crate::member::MemberView;
@@ -27,6 +25,25 @@ pub(super) enum AfterFailure {
     AsConfigured,
     SamePool,
     Elsewhere,
+}
+
+/// What `on-response` came to.
+pub(super) enum AfterResponse {
+    Send,
+    /// The request is to be sent to another member.
+    Again,
+    /// The rule at this place asks for so many bytes of the body.
+    Body {
+        rule: usize,
+        most: u32,
+    },
+}
+
+/// What a rule asks for in `on-response`.
+enum Asked<'a> {
+    Answer(Answer),
+    Again,
+    Body(&'a Rc<RuleView>, u32),
 }
 
 impl Transaction {
@@ -170,39 +187,36 @@ impl Transaction {
         }
     }
 
-    /// `None`: the request is to be sent to another member.
-    pub(super) fn on_response(
-        &mut self,
-        pool: Option<&PoolView>,
-        head: response::Parts,
-        lease: Lease,
-    ) -> Result<Option<Response<ResponseBody>>, Stop> {
-        if !self.view.hooks.contains(Hook::OnResponse) {
-            return Ok(Some(self.forward(head, lease)));
-        }
+    /// The rules from this one on, about the response in the exchange.
+    pub(super) fn on_response(&mut self, pool: Option<&PoolView>, from: usize) -> Result<AfterResponse, Stop> {
         let view = Rc::clone(&self.view);
-        self.exchange.response = Some(head);
-        self.exchange.member = Some(lease.member().address);
-        self.exchange.pool = pool.map(|pool| pool.name.clone());
-        let mut chain = Chain::new(Hook::OnResponse, &view.rules);
+        let rules = view.rules.get(from..).unwrap_or_default();
+        let mut chain = Chain::new(Hook::OnResponse, rules);
         loop {
             let decision = chain.ask(|rule| {
                 Ok(match self.call(rule, Runner::on_response)? {
                     ResponseVerdict::Next => None,
-                    ResponseVerdict::Replace(answer) => Some(Some(answer)),
-                    ResponseVerdict::Retry => Some(None),
+                    ResponseVerdict::Replace(answer) => Some(Asked::Answer(answer)),
+                    ResponseVerdict::Retry => Some(Asked::Again),
+                    ResponseVerdict::NeedBody(most) => Some(Asked::Body(rule, most)),
                 })
             });
             match decision {
                 None => break,
-                Some(Decision::Verdict(Some(answer))) => return Err(Stop::Answer(Box::new(answer))),
-                Some(Decision::Verdict(None)) => {
-                    let tried = lease.member().address;
+                Some(Decision::Verdict(Asked::Answer(answer))) => {
+                    return Err(Stop::Answer(Box::new(answer)));
+                }
+                Some(Decision::Verdict(Asked::Body(rule, most))) => {
+                    let place = view.rules.iter().position(|it| Rc::ptr_eq(it, rule)).unwrap_or_default();
+                    return Ok(AfterResponse::Body { rule: place, most });
+                }
+                Some(Decision::Verdict(Asked::Again)) => {
+                    let Some(tried) = self.exchange.member else { break };
                     let another = pool.is_some_and(|pool| pool.has_another(&self.tried, tried));
                     if self.can_replay() && another {
                         self.tried.push(tried);
                         self.wait_for_member();
-                        return Ok(None);
+                        return Ok(AfterResponse::Again);
                     }
                     break;
                 }
@@ -211,11 +225,10 @@ impl Transaction {
                 Some(Decision::Pool(_)) => {}
             }
         }
-        let head = self.exchange.response.take().unwrap_or_else(|| Response::new(()).into_parts().0);
-        Ok(Some(self.forward(head, lease)))
+        Ok(AfterResponse::Send)
     }
 
-    fn call<T>(
+    pub(super) fn call<T>(
         &mut self,
         rule: &Rc<RuleView>,
         hook: impl FnOnce(&mut Runner, &mut Box<Exchange>) -> Result<T, Fault>,
@@ -248,6 +261,6 @@ impl Transaction {
 }
 
 /// What a rule may ask to be collected, however much it asks for.
-const MOST_COLLECTED: usize = 16 << 20;
+pub(super) const MOST_COLLECTED: usize = 16 << 20;
 /// How often one request may be sent to another pool after failures.
 pub(super) const MOST_DETOURS: u32 = 3;
