@@ -188,7 +188,11 @@ impl Transaction {
     }
 
     /// The rules from this one on, about the response in the exchange.
-    pub(super) fn on_response(&mut self, pool: Option<&PoolView>, from: usize) -> Result<AfterResponse, Stop> {
+    pub(super) fn on_response(
+        &mut self,
+        pool: Option<&PoolView>,
+        from: usize,
+    ) -> Result<AfterResponse, Stop> {
         let view = Rc::clone(&self.view);
         let rules = view.rules.get(from..).unwrap_or_default();
         let mut chain = Chain::new(Hook::OnResponse, rules);
