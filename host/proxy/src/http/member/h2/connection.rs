@@ -107,14 +107,13 @@ impl Shared {
             // Answers that are refused here, over the life of a connection, are no reason to end it.
             .max_local_error_reset_streams(None)
             .handshake(Wire::new(stream, &heard));
-        let (requests, connection) = handshake.await.map_err(|_| ConnectError::Other)?;
+        let (requests, connection) = handshake.await.map_err(|_| heard.no_connection())?;
         let condition = Rc::<Condition>::default();
         spawn_local(drive(connection, Rc::clone(&heard), Rc::clone(&condition), member, Rc::clone(news)));
         condition.settling.notified().await;
         match heard.speaks_http_2() {
             Some(true) if !condition.over.get() => {}
-            Some(false) => return Err(ConnectError::NoHttp2),
-            Some(true) | None => return Err(ConnectError::Other),
+            _ => return Err(heard.no_connection()),
         }
         Ok(Rc::new(Shared {
             requests,

@@ -11,6 +11,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use crate::http::frames::{Follower, FrameHeader, flag, kind};
 use crate::http::h2::{Bound, Spent};
+use crate::http::member::ConnectError;
 
 /// Streams that ended last, of which it is known.
 const LAST_ENDED: usize = 32;
@@ -66,6 +67,14 @@ impl Heard {
             First::Nothing | First::Begun => None,
             First::Settings => Some(true),
             First::Other => Some(false),
+        }
+    }
+
+    /// Why there is no connection, where there is none.
+    pub(super) fn no_connection(&self) -> ConnectError {
+        match self.speaks_http_2() {
+            Some(false) => ConnectError::NoHttp2,
+            Some(true) | None => ConnectError::Other,
         }
     }
 
@@ -125,6 +134,15 @@ impl<S> Wire<S> {
     pub(super) fn new(stream: S, heard: &Rc<Heard>) -> Self {
         Wire { stream, heard: Rc::clone(heard) }
     }
+
+    /// What came of writing so many bytes. A member that speaks HTTP/1.1 alone answers the preface with 400 and closes:
+    /// a write that meets the reset must not end what is yet to be read.
+    fn wrote(&self, written: Poll<io::Result<usize>>, count: usize) -> Poll<io::Result<usize>> {
+        match written {
+            Poll::Ready(Err(_)) if self.heard.speaks_http_2().is_none() => Poll::Ready(Ok(count)),
+            written => written,
+        }
+    }
 }
 
 impl<S: AsyncRead + Unpin> AsyncRead for Wire<S> {
@@ -152,7 +170,8 @@ impl<S: AsyncRead + Unpin> AsyncRead for Wire<S> {
 
 impl<S: AsyncWrite + Unpin> AsyncWrite for Wire<S> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(cx, buf)
+        let written = Pin::new(&mut self.stream).poll_write(cx, buf);
+        self.wrote(written, buf.len())
     }
 
     fn poll_write_vectored(
@@ -160,7 +179,8 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Wire<S> {
         cx: &mut Context<'_>,
         bufs: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write_vectored(cx, bufs)
+        let written = Pin::new(&mut self.stream).poll_write_vectored(cx, bufs);
+        self.wrote(written, bufs.iter().map(|it| it.len()).sum())
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -216,6 +236,26 @@ mod tests {
             assert_eq!(heard.frames.borrow_mut().follow(bytes, || 0), Err(Refused::NotHttp2));
             assert_eq!(heard.speaks_http_2(), Some(false));
         }
+    }
+
+    #[tokio::test]
+    async fn an_answer_by_http_1_is_heard_behind_a_reset() {
+        use tokio::io::{AsyncReadExt, AsyncWriteExt};
+        use tokio::net::{TcpListener, TcpStream};
+
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let (mut server, _) = listener.accept().await.unwrap();
+        let heard = Rc::<Heard>::default();
+        let mut wire = Wire::new(client, &heard);
+        wire.write_all(b"PRI").await.unwrap();
+        server.read_u8().await.unwrap();
+        server.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n").await.unwrap();
+        // What it has not read makes this a reset.
+        drop(server);
+        wire.write_all(b" * HTTP/2.0").await.unwrap();
+        assert!(wire.read_to_end(&mut Vec::new()).await.is_err());
+        assert_eq!(heard.speaks_http_2(), Some(false));
     }
 
     #[test]
