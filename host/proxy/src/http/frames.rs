@@ -31,6 +31,15 @@ pub(in crate::http) struct FrameHeader {
     pub(in crate::http) stream: u32,
 }
 
+impl FrameHeader {
+    pub(in crate::http) fn read(bytes: &[u8; HEADER]) -> Self {
+        let [l2, l1, l0, kind, flags, s3, s2, s1, s0] = *bytes;
+        let length = usize::from(l2) << 16 | usize::from(l1) << 8 | usize::from(l0);
+        // The highest bit is reserved.
+        FrameHeader { length, kind, flags, stream: u32::from_be_bytes([s3 & 0x7f, s2, s1, s0]) }
+    }
+}
+
 /// Where in the frames of a connection the next byte falls.
 #[derive(Debug, Default)]
 pub(in crate::http) struct Follower {
@@ -65,10 +74,9 @@ impl Follower {
             return None;
         }
         self.held = 0;
-        let [l2, l1, l0, kind, flags, s3, s2, s1, s0] = self.header;
-        self.skip = usize::from(l2) << 16 | usize::from(l1) << 8 | usize::from(l0);
-        let stream = u32::from_be_bytes([s3 & 0x7f, s2, s1, s0]);
-        Some(FrameHeader { length: self.skip, kind, flags, stream })
+        let header = FrameHeader::read(&self.header);
+        self.skip = header.length;
+        Some(header)
     }
 }
 
