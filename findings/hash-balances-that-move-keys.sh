@@ -217,7 +217,8 @@ sub vcl_recv {{ set req.backend_hint = d.backend({choice}); return (pass); }}
 """)
     return [
         f"{UNPACKED}/usr/sbin/varnishd", "-F", "-j", "none", "-s", "malloc,10m", "-n", f"{HERE}/varnish",
-        "-a", f"127.0.0.1:{port}", "-f", f"{HERE}/pass.vcl", "-p", f"vmod_path={UNPACKED}/usr/lib/x86_64-linux-gnu/varnish/vmods",
+        "-a", f"127.0.0.1:{port}", "-f", f"{HERE}/pass.vcl",
+        "-p", f"vmod_path={UNPACKED}/usr/lib/x86_64-linux-gnu/varnish/vmods",
     ]
 
 
