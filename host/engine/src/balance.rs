@@ -12,7 +12,7 @@ mod least_response_time;
 mod loads;
 mod maglev;
 #[cfg(test)]
-mod model;
+pub(crate) mod model;
 mod rendezvous;
 mod round_robin;
 mod slow_start;

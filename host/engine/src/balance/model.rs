@@ -12,13 +12,13 @@ use crate::hash;
 
 /// A member by its number, whichever place it has.
 #[derive(Clone, Copy, Debug)]
-struct Member {
-    number: u8,
+pub(crate) struct Member {
+    pub(crate) number: u8,
     now: Candidate,
 }
 
 #[derive(Clone, Debug)]
-enum Step {
+pub(crate) enum Step {
     /// So many picks for clients and requests that follow from the number.
     Picks(u8, u8),
     /// The oldest requests in flight end.
@@ -34,6 +34,13 @@ enum Step {
 fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
         4 => (1u8..20, any::<u8>()).prop_map(|(count, of)| Step::Picks(count, of)),
+        5 => change(),
+    ]
+}
+
+/// A step without picks.
+pub(crate) fn change() -> impl Strategy<Value = Step> {
+    prop_oneof![
         2 => (1u8..20).prop_map(Step::Ends),
         1 => (0u8..6).prop_map(Step::Flaps),
         1 => (0u8..6, 0u32..7).prop_map(|(member, weight)| Step::Weighs(member, weight)),
@@ -42,7 +49,7 @@ fn step() -> impl Strategy<Value = Step> {
 }
 
 /// The members as [`Members`] that are known by their numbers, wherever they are.
-struct Numbered<'a>(&'a [Member]);
+pub(crate) struct Numbered<'a>(&'a [Member]);
 
 impl Members for Numbered<'_> {
     fn count(&self) -> usize {
@@ -54,11 +61,11 @@ impl Members for Numbered<'_> {
     }
 
     fn endpoint(&self, place: usize) -> Endpoint {
-        SocketAddr::from(([10, 0, 0, self.0[place].number], 80)).into()
+        self.0[place].address().into()
     }
 
     fn serves_bound(&self, place: usize) -> bool {
-        self.0[place].now.usable
+        self.0[place].serves_bound()
     }
 
     fn place(&self, member: SocketAddr) -> Option<usize> {
@@ -66,11 +73,22 @@ impl Members for Numbered<'_> {
     }
 }
 
+impl Member {
+    pub(crate) fn address(&self) -> SocketAddr {
+        ([10, 0, 0, self.number], 80).into()
+    }
+
+    /// Those who are bound to it stay, whatever its weight.
+    pub(crate) fn serves_bound(&self) -> bool {
+        self.now.usable
+    }
+}
+
 /// The pool, what is in flight, and what the reference remembers.
-struct World {
+pub(crate) struct World {
     balance: Balance,
     selector: Selector,
-    members: Vec<Member>,
+    pub(crate) members: Vec<Member>,
     in_flight: VecDeque<u8>,
     /// Members that came and have not been as loaded as any other since.
     came: BTreeSet<u8>,
@@ -81,7 +99,7 @@ struct World {
 }
 
 impl World {
-    fn new(balance: Balance) -> Self {
+    pub(crate) fn new(balance: Balance) -> Self {
         let member = |number| {
             let weight = u32::from(number) % 3 + 1;
             // Times of about the weight, and one that is not known.
@@ -125,7 +143,7 @@ impl World {
         self.members.iter_mut().find(|it| it.number == number)
     }
 
-    fn run(&mut self, step: &Step) -> Result<(), TestCaseError> {
+    pub(crate) fn run(&mut self, step: &Step) -> Result<(), TestCaseError> {
         match *step {
             Step::Picks(count, of) => (0..count).try_for_each(|more| self.pick(of.wrapping_add(more)))?,
             Step::Ends(count) => {
@@ -175,17 +193,30 @@ impl World {
         // Some requests have no key.
         let key = (!of.is_multiple_of(5)).then(|| hash::stable(&[of]));
         let ends = Ends { key, ..ends(of, of.wrapping_mul(3)) };
-        let chosen = self.selector.pick(&ends, &Numbered(&self.members));
+        self.ask(ends, |selector, members| Some((selector.pick(&ends, members)?, true))).map(drop)
+    }
+
+    /// Has a request get the member whose place `choose` gives, with whether it was that one's turn; then it is checked that
+    /// it was. Gives the member's number.
+    pub(crate) fn ask(
+        &mut self,
+        ends: Ends,
+        choose: impl FnOnce(&mut Selector, &Numbered<'_>) -> Option<(usize, bool)>,
+    ) -> Result<Option<u8>, TestCaseError> {
+        let chosen = choose(&mut self.selector, &Numbered(&self.members));
         let may: Vec<Member> = self.members.iter().filter(|it| it.now.may_be_chosen()).copied().collect();
-        let Some(chosen) = chosen.map(|place| self.members[place]) else {
+        let Some((place, in_turn)) = chosen else {
             prop_assert!(may.is_empty(), "{:?}: none of {:?}", self.balance, may);
-            return Ok(());
+            return Ok(None);
         };
-        prop_assert!(chosen.now.may_be_chosen(), "{:?}: {:?}", self.balance, chosen);
-        self.check(&chosen, &may, &ends)?;
-        self.of(chosen.number).unwrap().now.active += 1;
+        let chosen = self.members[place];
+        if in_turn {
+            prop_assert!(chosen.now.may_be_chosen(), "{:?}: {:?}", self.balance, chosen);
+            self.check(&chosen, &may, &ends)?;
+        }
+        self.members[place].now.active += 1;
         self.in_flight.push_back(chosen.number);
-        Ok(())
+        Ok(Some(chosen.number))
     }
 
     fn check(&mut self, chosen: &Member, may: &[Member], ends: &Ends) -> Result<(), TestCaseError> {
