@@ -15,21 +15,24 @@ use crate::pki::{Ca, s_client};
 const KEYS: [&str; 2] =
     ["AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE=", "AgICAgICAgICAgICAgICAgICAgICAgICAgICAgICAgI="];
 
-/// A daemon that ends, and another that goes on with its key: as two balancers.
+/// A daemon that ends, and others that go on with its key: as several balancers, of which one has a renewed certificate
+/// already.
 #[test]
 fn another_process_with_the_same_key_resumes_sessions() {
     let (folder, origin, address) = (Folder::new(), Origin::named("a"), address::free());
-    Ca::new(&folder).sign(&folder, "one", &["a.example"], 1);
+    let ca = Ca::new(&folder);
+    ca.sign(&folder, "first", &["a.example"], 1);
+    ca.sign(&folder, "renewed", &["a.example"], 2);
     let config = |ticket_keys: &str| {
         let tls = format!("tls = {{ certificate = \"one.pem\", key = \"one.key\"{ticket_keys} }}");
         let config = site::config(address, &tls, &site::pool("web", "", &[origin.address()]));
         config.replace("workers = 1", "workers = 3")
     };
-    let (one, two) = (folder.path().join("one.pem"), folder.path().join("one.key"));
-    let (certificate, key) = (std::fs::read(one).unwrap(), std::fs::read(two).unwrap());
-    let again = |keys: &str| {
+    let again = |certificate: &str, keys: &str| {
+        let read = |end: &str| std::fs::read(folder.path().join(format!("{certificate}.{end}"))).unwrap();
+        let (pem, key) = (read("pem"), read("key"));
         let folder = Folder::new();
-        folder.write("one.pem", &certificate);
+        folder.write("one.pem", &pem);
         folder.write("one.key", &key);
         folder.write("tickets", keys);
         folder.configure(&config(", ticket-keys = \"tickets\""));
@@ -46,15 +49,15 @@ fn another_process_with_the_same_key_resumes_sessions() {
             let said = shunt_tests::program::ended(shell.current_dir(folder.path()).args(["-c", &command]));
             said.stdout + &said.stderr
         };
-        let daemon = again(KEYS[0]);
+        let daemon = again("first", KEYS[0]);
         let said = ask(&format!("-sess_out {session}"));
         assert!(said.contains("New, TLSv1."), "{said}");
         drop(daemon);
-        let daemon = again(&format!("{}\n{}\n", KEYS[1], KEYS[0]));
+        let daemon = again("renewed", &format!("{}\n{}\n", KEYS[1], KEYS[0]));
         let said = ask(&format!("-sess_in {session} -sess_out {session}"));
         assert!(said.contains("Reused, TLSv1."), "{version}\n{said}");
         drop(daemon);
-        let _daemon = again(KEYS[0]);
+        let _daemon = again("first", KEYS[0]);
         let said = ask(&format!("-sess_in {session}"));
         let reused = said.contains("Reused, TLSv1.");
         // TLS 1.2 keeps the ticket that it resumed with, of the first key.
