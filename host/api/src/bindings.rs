@@ -10,6 +10,22 @@ pub struct Bindings {
     pub bindings: Vec<BindingStatus>,
     /// More of them match than were asked for.
     pub more: bool,
+    /// The keys of the pool that are looked up most often, the one with the most first: five at most, each with a percent or
+    /// more.
+    pub largest: Vec<LargeKey>,
+}
+
+/// A key that is a large part of the look-ups.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", default)]
+pub struct LargeKey {
+    /// As of a binding.
+    pub of: String,
+    pub key: String,
+    /// `null`: it is bound to none now.
+    pub member: Option<String>,
+    /// Of the last look-ups in the table of the pool, tens of thousands; rounded down.
+    pub percent: u32,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]

@@ -240,6 +240,8 @@ counts! {
         counter evicted,
         /// Keys that could not be bound.
         counter refused,
+        /// Percent of the look-ups that are of the key with the most, rounded down; 0 until there were some thousand.
+        gauge largest_percent,
     }
 
     /// What is counted of all packet workers together.

@@ -3,6 +3,7 @@
 mod away;
 pub mod cookie;
 mod key;
+mod largest;
 pub mod shown;
 mod source;
 mod table;
@@ -12,6 +13,7 @@ mod tests;
 
 pub use away::is_away;
 pub use key::{Key, group_prefix, key_prefix};
+pub use largest::{Share, outweighs};
 pub use source::Source;
 pub use table::{Bound, Counts, Listed, MAX_KEY, PersistenceTable};
 pub use tag::{MemberTag, TagKeys};

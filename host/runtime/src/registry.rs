@@ -1,6 +1,6 @@
 //! Live state by identity: what a reload must not forget.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -148,12 +148,23 @@ impl Registry {
         self.pools.retain(|name, _| snapshot.pool(name).is_some());
         self.virtuals.retain(|name, _| snapshot.virtual_named(name).is_some());
         self.loads.retain(|name, _| snapshot.virtual_named(name).is_some());
+        let in_pools: HashMap<&str, HashSet<SocketAddr>> = snapshot.pools.iter().map(members_of).collect();
+        let is_in = |pool: &str, address: &SocketAddr| {
+            in_pools.get(pool).is_some_and(|members| members.contains(address))
+        };
+        // Of a million clients: only where it must be.
+        let left = self
+            .members
+            .keys()
+            .filter(|(pool, address)| !is_in(pool, address))
+            .map(|(pool, _)| pool.as_str());
+        let left: HashSet<&str> = left.collect();
         self.bindings.retain(|name, bindings| {
-            let pool = snapshot.pool(name);
-            if let Some(pool) = pool {
-                bindings.retain(|address| pool.members.iter().any(|it| it.settings.address == *address));
+            let stays = in_pools.contains_key(name.as_str());
+            if stays && left.contains(name.as_str()) {
+                bindings.retain(|address| is_in(name, address));
             }
-            pool.is_some()
+            stays
         });
         self.groups.retain(|name, _| snapshot.pool(name).is_some());
         let in_force = |(name, pool, mode): &PathKey| {
@@ -161,10 +172,7 @@ impl Registry {
             paths.filter(|it| it.pool == *pool && it.mode == *mode).collect::<Vec<_>>()
         };
         self.groups_on_path.retain(|key, _| !in_force(key).is_empty());
-        self.members.retain(|(pool, address), _| {
-            let pool = snapshot.pool(pool);
-            pool.is_some_and(|pool| pool.members.iter().any(|it| it.settings.address == *address))
-        });
+        self.members.retain(|(pool, address), _| is_in(pool, address));
         self.on_path.retain(|(key, address), view| {
             let mut members = in_force(key).into_iter().flat_map(|it| &it.members);
             let stays = members.any(|(member, _)| member == address);
@@ -181,6 +189,10 @@ impl Registry {
             })
         });
     }
+}
+
+fn members_of(pool: &Arc<Pool>) -> (&str, HashSet<SocketAddr>) {
+    (&pool.settings.name, pool.members.iter().map(|it| it.settings.address).collect())
 }
 
 fn limit(pool: &model::Pool, member: &model::Member, state: &MemberState) {

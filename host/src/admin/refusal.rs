@@ -5,7 +5,7 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use shunt_api::refusal::{Also, Error, Problem, Refusal as Body};
 
-use crate::control::{ApplyError, LoadError, NotFound};
+use crate::control::{ApplyError, LoadError, NotFound, Unlisted};
 
 /// Why something was not done.
 #[derive(Clone, Debug)]
@@ -108,6 +108,15 @@ impl From<NotFound> for Refusal {
             refusal
         } else {
             refusal.help(format!("use one of {}", missing.known.join(", ")))
+        }
+    }
+}
+
+impl From<Unlisted> for Refusal {
+    fn from(why: Unlisted) -> Refusal {
+        match why {
+            Unlisted::NotFound(missing) => missing.into(),
+            Unlisted::System(why) => Refusal::new(StatusCode::INTERNAL_SERVER_ERROR, "system", why),
         }
     }
 }

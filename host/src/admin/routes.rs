@@ -251,7 +251,7 @@ async fn bindings(
     }
     let help = "write an address and a port, such as 10.0.0.1:80";
     let member = parsed(member, "a member's address", help)?;
-    Ok(Json(control.lock().await.bindings(&pool, member, limit)?))
+    Ok(Json(control::bindings(&control, &pool, member, limit).await?))
 }
 
 async fn binding(

@@ -111,6 +111,7 @@ pub(crate) fn status() -> Status {
                     hits: 900,
                     misses: 60,
                     expired: 20,
+                    largest_percent: 12,
                     ..BindingCounts::default()
                 },
             },

@@ -8,7 +8,7 @@ use super::failure::Failure;
 use super::format;
 use super::screen::{Paint, Screen};
 use super::table::{Align, Table};
-use shunt_api::bindings::{BindingStatus, Bindings, DeletedBindings};
+use shunt_api::bindings::{BindingStatus, Bindings, DeletedBindings, LargeKey};
 
 /// Does what is asked for.
 ///
@@ -49,7 +49,7 @@ fn owner(of: &str) -> &str {
 fn listed(bindings: &Bindings, paint: Paint) -> String {
     use Align::{Left, Right};
     if bindings.bindings.is_empty() {
-        return "no bindings\n".to_owned();
+        return "no bindings\n".to_owned() + &largest(bindings, paint);
     }
     let columns = [("KEY", Left), ("OF", Left), ("MEMBER", Left), ("IDLE", Right), ("ENDS IN", Right)];
     let mut table = Table::new(columns);
@@ -66,5 +66,20 @@ fn listed(bindings: &Bindings, paint: Paint) -> String {
     if bindings.more {
         text.push_str("there are more; `--limit` shows more of them, and `--member` picks some\n");
     }
-    text
+    text + &largest(bindings, paint)
+}
+
+/// Keys that are a large part of the look-ups, if there are any.
+fn largest(bindings: &Bindings, paint: Paint) -> String {
+    use Align::{Left, Right};
+    if bindings.largest.is_empty() {
+        return String::new();
+    }
+    let columns = [("LARGEST KEYS", Left), ("OF", Left), ("MEMBER", Left), ("OF LOOK-UPS", Right)];
+    let mut table = Table::new(columns);
+    for LargeKey { of, key, member, percent } in &bindings.largest {
+        let member = member.as_deref().unwrap_or("-");
+        table.row([key.into(), owner(of).into(), member.into(), format!("{percent} %").into()]);
+    }
+    format!("\n{}", table.render(paint))
 }

@@ -84,6 +84,7 @@ async fn serve(
         () = attend(&control, &mut signals, opened, &renewal) => {}
         () = control::follow_tls(&control) => {}
         () = control::follow_groups(&control) => {}
+        () = control::follow_large_keys(&control) => {}
         () = control::follow_memory(&control) => {}
         () = control::follow_names(&control) => {}
     }

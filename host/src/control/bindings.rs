@@ -3,36 +3,56 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use shunt_api::bindings::{BindingStatus, Bindings};
+use shunt_api::bindings::{BindingStatus, Bindings, LargeKey};
 use shunt_api::counts::BindingCounts;
 use shunt_config::model::Persistence;
-use shunt_engine::persistence::{Counts, Listed, PersistenceTable, shown};
+use shunt_engine::persistence::{Counts, Listed, PersistenceTable, Share, shown};
 use shunt_runtime::{Pool, Snapshot, clock};
+use tokio::sync::Mutex;
 
 use super::operate::NotFound;
-use super::{Actor, Control};
+use super::{Aborted, Actor, Control, off_thread};
 
-/// A binding, and the virtual or group that it is of.
 type Found = Listed<SocketAddr>;
 
-impl Control {
-    /// Bindings of a pool, `most` at most, of one member or of any.
-    ///
-    /// # Errors
-    /// There is no such pool.
-    pub fn bindings(
-        &self,
-        pool: &str,
-        member: Option<SocketAddr>,
-        most: usize,
-    ) -> Result<Bindings, NotFound> {
-        let snapshot = self.snapshot.load_full();
-        let table = table(&snapshot, pool)?;
+/// Keys with a large part of the look-ups that are shown at most.
+const MOST_LARGE: usize = 5;
+
+/// Why bindings are not listed.
+#[derive(Debug)]
+pub enum Unlisted {
+    NotFound(NotFound),
+    /// As an [`ApplyError::System`](super::ApplyError).
+    System(String),
+}
+
+impl From<Aborted> for Unlisted {
+    fn from(Aborted(why): Aborted) -> Self {
+        Self::System(why)
+    }
+}
+
+/// Bindings of a pool, `most` at most, of one member or of any. Nothing waits for the walk through the table.
+///
+/// # Errors
+/// There is no such pool.
+pub async fn bindings(
+    control: &Mutex<Control>,
+    pool: &str,
+    member: Option<SocketAddr>,
+    most: usize,
+) -> Result<Bindings, Unlisted> {
+    let snapshot = control.lock().await.snapshot.load_full();
+    let table = Arc::clone(table(&snapshot, pool).map_err(Unlisted::NotFound)?);
+    off_thread(move || {
         let want = |_: &[u8], of: &SocketAddr| member.is_none_or(|member| member == *of);
         let (found, more) = table.list(clock::monotonic_ms(), most, want);
-        Ok(Bindings { bindings: shown_all(&snapshot, found), more })
-    }
+        Ok(Bindings { bindings: shown_all(&snapshot, found), more, largest: largest(&snapshot, &table) })
+    })
+    .await
+}
 
+impl Control {
     /// The bindings that a text may mean, one of each virtual or group that has it.
     ///
     /// # Errors
@@ -40,7 +60,7 @@ impl Control {
     pub fn binding(&self, pool: &str, key: &str) -> Result<Bindings, NotFound> {
         let snapshot = self.snapshot.load_full();
         let found = found(&snapshot, pool, key)?;
-        Ok(Bindings { bindings: shown_all(&snapshot, found), more: false })
+        Ok(Bindings { bindings: shown_all(&snapshot, found), ..Bindings::default() })
     }
 
     /// Deletes the bindings that a text may mean, and says which.
@@ -63,7 +83,20 @@ impl Control {
 /// What a pool's table has counted.
 pub(super) fn counts(pool: &Pool) -> BindingCounts {
     let Counts { hits, misses, expired, evicted, refused } = pool.bindings.counts();
-    BindingCounts { entries: pool.bindings.len() as u64, hits, misses, expired, evicted, refused }
+    let largest = pool.bindings.largest(1).first().map_or(0, |it| it.thousandths / 10);
+    let (entries, largest_percent) = (pool.bindings.len() as u64, largest.into());
+    BindingCounts { entries, hits, misses, expired, evicted, refused, largest_percent }
+}
+
+/// The keys that are looked up most often.
+pub(super) fn largest(snapshot: &Snapshot, table: &PersistenceTable<SocketAddr>) -> Vec<LargeKey> {
+    let owners = owners(snapshot);
+    let shown = |it: Share| {
+        let (of, key) = shown_key(&owners, &it.key);
+        let member = table.look(&it.key, clock::monotonic_ms()).map(|it| it.to_string());
+        LargeKey { of, key, member, percent: it.thousandths / 10 }
+    };
+    table.largest(MOST_LARGE).into_iter().map(shown).filter(|it| it.percent > 0).collect()
 }
 
 fn table<'a>(snapshot: &'a Snapshot, pool: &str) -> Result<&'a Arc<PersistenceTable<SocketAddr>>, NotFound> {
@@ -76,15 +109,16 @@ fn found(snapshot: &Snapshot, pool: &str, key: &str) -> Result<Vec<Found>, NotFo
     let table = table(snapshot, pool)?;
     let meanings = shown::meanings(key, |text| table.digest(text));
     let now = clock::monotonic_ms();
-    // Those whose virtual left the configuration have a prefix that cannot be told: every key is looked at.
-    let wanted = |bound: &[u8], _: &SocketAddr| {
-        bound.get(8..).is_some_and(|rest| meanings.iter().any(|meaning| meaning == rest))
-    };
-    match table.list(now, usize::MAX, wanted).0 {
-        none if none.is_empty() => {
-            Err(NotFound { what: format!("binding of {key} in pool {pool}"), known: Vec::new() })
-        }
-        found => Ok(found),
+    let mut prefixes: Vec<_> = owners(snapshot).into_iter().map(|(prefix, _)| prefix).collect();
+    // Virtuals of a group have one.
+    prefixes.sort_unstable();
+    prefixes.dedup();
+    let keys =
+        prefixes.iter().flat_map(|prefix| meanings.iter().map(move |rest| [prefix, &rest[..]].concat()));
+    let found: Vec<_> = keys.filter_map(|key| table.entry(&key, now)).collect();
+    match found.is_empty() {
+        true => Err(NotFound { what: format!("binding of {key} in pool {pool}"), known: Vec::new() }),
+        false => Ok(found),
     }
 }
 
@@ -92,21 +126,23 @@ fn shown_all(snapshot: &Snapshot, mut found: Vec<Found>) -> Vec<BindingStatus> {
     found.sort_by_key(|it| it.idle);
     let owners = owners(snapshot);
     let status = |it: Found| {
-        let (prefix, key) = shown::shown(&it.key);
-        let of = owners.iter().find(|(of, _)| Some(*of) == prefix).map(|(_, name)| name.clone());
-        BindingStatus {
-            of: of.unwrap_or_default(),
-            key,
-            member: it.value.to_string(),
-            idle_ms: it.idle,
-            expires_ms: it.expires_in,
-        }
+        let (of, key) = shown_key(&owners, &it.key);
+        BindingStatus { of, key, member: it.value.to_string(), idle_ms: it.idle, expires_ms: it.expires_in }
     };
     found.into_iter().map(status).collect()
 }
 
-/// What the keys of each virtual or group begin with.
-fn owners(snapshot: &Snapshot) -> Vec<([u8; 8], String)> {
+/// The virtual or group that a key is of, empty where that left the configuration, and what it says.
+fn shown_key(owners: &[Owner], key: &[u8]) -> (String, String) {
+    let (prefix, key) = shown::shown(key);
+    let of = owners.iter().find(|(of, _)| Some(*of) == prefix).map(|(_, name)| name.clone());
+    (of.unwrap_or_default(), key)
+}
+
+/// What the keys of a virtual or group begin with, and which that is.
+type Owner = ([u8; 8], String);
+
+fn owners(snapshot: &Snapshot) -> Vec<Owner> {
     let proxies = snapshot.virtuals.iter().map(|it| (&it.settings.name, it.settings.persistence.as_ref()));
     let packets =
         snapshot.packet_virtuals.iter().map(|it| (&it.settings.name, it.settings.persistence.as_ref()));

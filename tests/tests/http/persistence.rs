@@ -332,6 +332,24 @@ fn bindings_are_listed_shown_and_deleted() {
     assert_eq!((&counted["entries"], &counted["evicted"]), (&1.into(), &0.into()));
 }
 
+#[test]
+fn a_client_that_is_a_large_part_of_all_is_told() {
+    let (a, b) = (Origin::named("a"), Origin::named("b"));
+    let site = Site::with("persistence = { source = true }", &[&a, &b]);
+    let mut client = site.client();
+    for _ in 0..10_000 {
+        assert_eq!(client.get("/").status(), 200);
+    }
+    let listed = site.daemon.shunt(&["persistence", "list", "web"]).good();
+    assert!(listed.contains("LARGEST KEYS") && listed.contains("100 %"), "{listed}");
+    let listed = site.daemon.shunt(&["persistence", "list", "web", "-o", "json"]).json();
+    let largest = &listed["largest"][0];
+    assert_eq!((&largest["key"], &largest["of"]), (&"127.0.0.1".into(), &"virtual web".into()));
+    assert_eq!(largest["member"], listed["bindings"][0]["member"]);
+    assert_eq!(site.daemon.status()["pools"][0]["persistence"]["largest-percent"], 100);
+    site.daemon.wait_log("persistence-large-key");
+}
+
 /// Reloads change members, weights and the balance, and each client stays where it is.
 #[test]
 fn bindings_outlive_many_reloads() {

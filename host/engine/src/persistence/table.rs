@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use dashmap::{DashMap, Entry};
 use siphasher::sip128::SipHasher24;
 
+use super::largest::{Largest, Share};
 use crate::hash::Keyed;
 
 /// The longest key in bytes: 256 of a rule, as the contract has it, after the 8 with which each
@@ -40,6 +41,7 @@ pub struct PersistenceTable<V> {
     /// Entries, and those about to be inserted; never above `capacity`.
     len: AtomicUsize,
     counters: Counters,
+    largest: Largest,
     hash_key: [u64; 2],
 }
 
@@ -91,6 +93,7 @@ impl<V: Clone> PersistenceTable<V> {
             capacity: capacity.max(1),
             len: AtomicUsize::new(0),
             counters: Counters::default(),
+            largest: Largest::default(),
             hash_key,
         }
     }
@@ -109,8 +112,16 @@ impl<V: Clone> PersistenceTable<V> {
             record.value.clone()
         });
         let counter = if found.is_some() { &self.counters.hits } else { &self.counters.misses };
-        counter.fetch_add(1, Relaxed);
+        let before = counter.fetch_add(1, Relaxed);
+        self.largest.observe(key, before, self.entries.hasher());
         found
+    }
+
+    /// The keys that are looked up most often, and their shares of the look-ups, the largest first; `most` at most. None until
+    /// there were some thousand look-ups.
+    #[must_use]
+    pub fn largest(&self, most: usize) -> Vec<Share> {
+        self.largest.shares(most)
     }
 
     /// As [`find`](Self::find), but no use: nothing is counted, and the time of the entry continues.
@@ -153,26 +164,28 @@ impl<V: Clone> PersistenceTable<V> {
         Bound::Now(choice)
     }
 
+    /// The entry of a key, as [`look`](Self::look).
+    #[must_use]
+    pub fn entry(&self, key: &[u8], now: u64) -> Option<Listed<V>> {
+        let entry = self.entries.get(key)?;
+        entry.value().listed(entry.key(), now)
+    }
+
     /// Some of the entries that have not expired and that `want` takes, `most` at most, and whether there are more. In no
-    /// order. `want` must not call this table.
+    /// order. A walk through the whole table, which keeps one part of it at a time from changes. `want` must not call this
+    /// table.
     #[must_use]
     pub fn list(&self, now: u64, most: usize, want: impl Fn(&[u8], &V) -> bool) -> (Vec<Listed<V>>, bool) {
         let mut listed = Vec::new();
         for entry in &self.entries {
-            let record = entry.value();
-            if record.is_expired(now) || !want(entry.key(), &record.value) {
+            if !want(entry.key(), &entry.value().value) {
                 continue;
             }
+            let Some(found) = entry.value().listed(entry.key(), now) else { continue };
             if listed.len() == most {
                 return (listed, true);
             }
-            let idle = now.saturating_sub(record.used.load(Relaxed));
-            listed.push(Listed {
-                key: Arc::clone(entry.key()),
-                value: record.value.clone(),
-                idle,
-                expires_in: record.timeout.saturating_sub(idle),
-            });
+            listed.push(found);
         }
         (listed, false)
     }
@@ -317,6 +330,18 @@ struct Record<V> {
 impl<V: Clone> Record<V> {
     fn is_expired(&self, now: u64) -> bool {
         now >= self.used.load(Relaxed).saturating_add(self.timeout)
+    }
+
+    /// `None`: it has expired.
+    fn listed(&self, key: &Arc<[u8]>, now: u64) -> Option<Listed<V>> {
+        let idle = now.saturating_sub(self.used.load(Relaxed));
+        let expires_in = self.timeout.saturating_sub(idle);
+        (!self.is_expired(now)).then(|| Listed {
+            key: Arc::clone(key),
+            value: self.value.clone(),
+            idle,
+            expires_in,
+        })
     }
 
     fn rebind(&mut self, choice: V, timeout: u64, now: u64, keep: impl Fn(&V) -> bool) -> Bound<V> {

@@ -260,6 +260,8 @@ fn what_is_bound_is_listed() {
     assert_eq!(list(9, 3, 0), (vec![(b'c', 1, 0, 10), (b'b', 2, 4, 6), (b'a', 1, 9, 1)], false));
     assert_eq!(list(9, 3, 2), (vec![(b'b', 2, 4, 6)], false));
     assert_eq!(list(10, 3, 1), (vec![(b'c', 1, 1, 9)], false), "the first has expired");
+    let entry = |key: &[u8], now| table.entry(key, now).map(|it| (it.value, it.idle, it.expires_in));
+    assert_eq!((entry(b"b", 9), entry(b"b", 15), entry(b"d", 9)), (Some((2, 4, 6)), None, None));
     let (some, more) = list(9, 2, 0);
     assert_eq!((some.len(), more), (2, true));
 }
