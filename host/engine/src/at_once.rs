@@ -19,6 +19,12 @@ impl AtOnce {
         self.0.fetch_update(Relaxed, Relaxed, more).ok().map(|_| Taken(Arc::clone(self)))
     }
 
+    /// As many, of which none is ever given back.
+    #[must_use]
+    pub fn apart(&self) -> Arc<Self> {
+        Arc::new(Self(AtomicU32::new(self.taken())))
+    }
+
     #[must_use]
     pub fn taken(&self) -> u32 {
         self.0.load(Relaxed)

@@ -360,6 +360,12 @@ impl Selector {
         self.starts.is_some() || matches!(self.balance().time(), Some(Time::Answer))
     }
 
+    /// Whether a hash leads to the member, and no turn or load.
+    #[must_use]
+    pub fn hashes(&self, ends: &Ends) -> bool {
+        self.state.key(ends).is_some()
+    }
+
     /// The place of the next member, or `None` when no candidate is usable.
     ///
     /// Weights may change between calls. Members that are unusable for a while keep their place in the order.

@@ -68,6 +68,17 @@ impl Ejection {
         Some(time)
     }
 
+    /// A copy, which goes its own way.
+    pub(crate) fn apart(&self) -> Self {
+        let number = |of: &AtomicU32| AtomicU32::new(of.load(Relaxed));
+        Self {
+            ejected: AtomicBool::new(self.is_ejected()),
+            failures: number(&self.failures),
+            times: number(&self.times),
+            until: AtomicU64::new(self.until.load(Relaxed)),
+        }
+    }
+
     /// Takes the ejection back where its time is over; gives whether it did.
     pub fn is_over(&self, now: u64) -> bool {
         self.is_ejected() && now >= self.until.load(Relaxed) && self.ejected.swap(false, Relaxed)

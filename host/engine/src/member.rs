@@ -1,5 +1,6 @@
 //! The live state of a member: what workers read for each choice, and what they count.
 
+mod apart;
 mod response_time;
 mod tunnel;
 

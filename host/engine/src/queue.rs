@@ -55,6 +55,12 @@ impl Queue {
         self.waiting.load(Relaxed)
     }
 
+    /// As many that wait, none of which is ever called.
+    #[must_use]
+    pub fn apart(&self) -> Arc<Self> {
+        Arc::new(Self { waiting: AtomicU32::new(self.waiting()), ..Self::default() })
+    }
+
     /// A place behind all others; `None`, and counted, where `most` wait already.
     #[must_use]
     pub fn enter(self: &Arc<Self>, most: u32) -> Option<Place> {

@@ -87,6 +87,18 @@ impl Groups {
         self.ranked.load(Relaxed)
     }
 
+    /// A copy, which goes its own way.
+    #[must_use]
+    pub fn apart(&self) -> Self {
+        let number = |of: &AtomicU64| AtomicU64::new(of.load(Relaxed));
+        Self {
+            ranked: AtomicBool::new(self.are_ranked()),
+            in_use: number(&self.in_use),
+            ready_since: number(&self.ready_since),
+            changes: AtomicU32::new(self.changes()),
+        }
+    }
+
     /// Takes in the priorities of all members. Where they are `new`, the next choice begins with the highest group,
     /// whatever fail-back says: the operator has changed them.
     pub fn rank(&self, priorities: impl IntoIterator<Item = Priority>, new: bool) {

@@ -24,6 +24,9 @@ const SWEEP: usize = 2;
 /// Among how many keys the one that gives way to a new one is found.
 const SAMPLE: usize = 8;
 
+/// Entries of a table [apart](PersistenceTable::apart): what a request or two bind.
+const APART: usize = 64;
+
 /// Keys bound to members, shared by all workers; an entry lives until its timeout after its last use.
 ///
 /// `now` is a monotonic clock in milliseconds that only the caller reads. A full table never refuses
@@ -43,6 +46,8 @@ pub struct PersistenceTable<V> {
     counters: Counters,
     largest: Largest,
     hash_key: [u64; 2],
+    /// Where keys are looked up that are not here.
+    beneath: Option<Arc<Self>>,
 }
 
 /// What a key is bound to after [`PersistenceTable::bind`].
@@ -95,7 +100,14 @@ impl<V: Clone> PersistenceTable<V> {
             counters: Counters::default(),
             largest: Largest::default(),
             hash_key,
+            beneath: None,
         }
+    }
+
+    /// A table that finds what this one has, and binds apart: nothing of this one changes, not the time of an entry.
+    #[must_use]
+    pub fn apart(self: &Arc<Self>) -> Self {
+        Self { beneath: Some(Arc::clone(self)), ..Self::new(APART, self.hash_key) }
     }
 
     /// Stands for a text of any length that clients send, and does not tell it: SipHash-2-4 with 128 bits under the
@@ -111,6 +123,7 @@ impl<V: Clone> PersistenceTable<V> {
             record.used.fetch_max(now, Relaxed);
             record.value.clone()
         });
+        let found = found.or_else(|| self.beneath.as_ref()?.look(key, now));
         let counter = if found.is_some() { &self.counters.hits } else { &self.counters.misses };
         let before = counter.fetch_add(1, Relaxed);
         self.largest.observe(key, before, self.entries.hasher());

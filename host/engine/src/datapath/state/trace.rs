@@ -85,6 +85,8 @@ pub enum Standing {
     AnotherTurn,
     /// The addresses of the packet lead to another one.
     AnotherHash,
+    /// A rule wants another one.
+    Vetoed,
     /// It might have been chosen, but no member was.
     NotAsked,
 }
@@ -197,6 +199,7 @@ impl Standing {
             Self::AnotherBound => "another-bound",
             Self::AnotherTurn => "another-turn",
             Self::AnotherHash => "another-hash",
+            Self::Vetoed => "vetoed",
             Self::NotAsked => "not-asked",
         }
     }
@@ -221,6 +224,7 @@ impl Standing {
             Self::AnotherBound => "usable, but the client is bound to another one",
             Self::AnotherTurn => "usable, but not its turn",
             Self::AnotherHash => "usable, but the hash of the addresses leads to another one",
+            Self::Vetoed => "vetoed: a rule wants another one",
             Self::NotAsked => "usable, but no member was chosen",
         }
     }

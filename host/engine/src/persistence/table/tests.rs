@@ -35,6 +35,21 @@ fn a_client_stays_while_it_keeps_coming() {
 }
 
 #[test]
+fn a_table_apart_finds_what_is_bound_and_binds_nothing() {
+    let table = Arc::new(table(10));
+    table.bind(b"k", 1, 100, 0, |_| true);
+    let apart = table.apart();
+    assert_eq!((apart.find(b"k", 60), apart.find(b"other", 60)), (Some(1), None));
+    assert_eq!(apart.digest(b"k"), table.digest(b"k"));
+    assert_eq!(apart.bind(b"k", 2, 100, 60, |_| false), Bound::Now(2));
+    assert_eq!(apart.bind(b"other", 3, 100, 60, |_| true), Bound::Now(3));
+    assert_eq!((apart.find(b"k", 70), apart.find(b"other", 70)), (Some(2), Some(3)));
+    assert_eq!(table.counts(), Counts::default());
+    assert_eq!((table.look(b"k", 99), table.look(b"k", 100)), (Some(1), None), "its time runs on");
+    assert_eq!(table.look(b"other", 70), None);
+}
+
+#[test]
 fn a_clock_that_lags_on_one_worker_shortens_nothing() {
     let table = table(10);
     table.bind(b"k", 1, 100, 1_000, |_| true);
