@@ -185,11 +185,11 @@ impl fmt::Display for AttachError {
 
 /// A rule that is ready to be called, by any number of [`Runner`](crate::Runner)s.
 pub struct Attachment {
-    rule: Arc<Rule>,
-    name: Arc<str>,
-    slots: Vec<SlotBinding>,
-    isolation: Isolation,
-    on_fault: OnFault,
+    pub(crate) rule: Arc<Rule>,
+    pub(crate) name: Arc<str>,
+    pub(crate) slots: Vec<SlotBinding>,
+    pub(crate) isolation: Isolation,
+    pub(crate) on_fault: OnFault,
     pub(crate) settings: Vec<Node>,
     /// Those of the pack, close at hand.
     pub(crate) grants: Grants,
@@ -198,7 +198,7 @@ pub struct Attachment {
     pub(crate) header_limit: usize,
     pub(crate) environment: Arc<dyn Environment>,
     pub(crate) stats: Arc<RuleStats>,
-    way: WayOfCalls,
+    pub(crate) way: WayOfCalls,
     /// One per hook: a hook that is fine says nothing about another that is not.
     pub(crate) breakers: [Breaker; Hook::COUNT],
 }

@@ -92,6 +92,15 @@ impl Breaker {
         }
     }
 
+    /// One that is open as long as this one is, and that goes its own way.
+    pub(crate) fn apart(&self) -> Breaker {
+        let state = match &*self.lock() {
+            State::Closed { faults } => State::Closed { faults: *faults },
+            State::Open { until_us, wait_us } => State::Open { until_us: *until_us, wait_us: *wait_us },
+        };
+        Breaker { noted: AtomicBool::new(self.noted.load(Ordering::Relaxed)), state: Mutex::new(state) }
+    }
+
     /// Whether calls are being refused.
     pub(crate) fn is_open(&self) -> bool {
         self.noted.load(Ordering::Relaxed) && matches!(*self.lock(), State::Open { .. })

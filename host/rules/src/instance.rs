@@ -69,6 +69,7 @@ impl Instance {
             time: CallTime::default(),
             memory: Memory::new(attachment.budget.memory),
             guest: None,
+            calls: None,
             mark: rule.clock().mark(),
         };
         let mut store = Store::new(rule.pre().engine(), state);

@@ -23,6 +23,7 @@
 //! [`Exchange`].
 
 mod abi;
+mod apart;
 pub mod artefact;
 mod attach;
 mod breaker;
@@ -60,6 +61,7 @@ pub mod stats;
 pub mod suggest;
 #[cfg(test)]
 mod testing;
+pub mod trace;
 pub mod trust;
 mod vars;
 mod verdict;

@@ -8,6 +8,7 @@ use crate::grants::Grant;
 use crate::instance::{Failure, Instance};
 use crate::state::MOST_DENIED;
 use crate::stats::Meter;
+use crate::trace::{Recording, Verdict};
 use crate::{Attachment, Fault, FaultKind, Hook, Isolation};
 
 /// A worker's way to call an attachment; with isolation `flow`, a connection's.
@@ -23,6 +24,8 @@ pub struct Runner {
     meter: Meter,
     /// What calls asked for and the pack was not granted; the first few, each once.
     denied: Vec<Grant>,
+    /// While somebody listens.
+    pub(crate) recording: Option<Box<Recording>>,
     /// A runner belongs to one thread at a time.
     not_sync: PhantomData<std::cell::Cell<()>>,
 }
@@ -30,7 +33,14 @@ pub struct Runner {
 impl Runner {
     pub fn new(attachment: Arc<Attachment>) -> Runner {
         let meter = Meter::new(&attachment.stats);
-        Runner { attachment, instance: None, meter, denied: Vec::new(), not_sync: PhantomData }
+        Runner {
+            attachment,
+            instance: None,
+            meter,
+            denied: Vec::new(),
+            recording: None,
+            not_sync: PhantomData,
+        }
     }
 
     pub fn attachment(&self) -> &Arc<Attachment> {
@@ -57,11 +67,15 @@ impl Runner {
     pub fn refuse_verdict(&mut self, hook: Hook, message: impl Into<String>) -> Fault {
         self.instance = None;
         let fault = Fault { kind: FaultKind::Verdict, hook, message: message.into() };
-        self.faulted(hook, Permit::Normal, Failure { fault, blame: true })
+        let fault = self.faulted(hook, Permit::Normal, Failure { fault, blame: true });
+        if self.recording.is_some() {
+            self.record_refusal(&fault);
+        }
+        fault
     }
 
     #[inline]
-    pub(crate) fn call<R, V>(
+    pub(crate) fn call<R, V: Verdict>(
         &mut self,
         hook: Hook,
         run: impl FnOnce(&mut Instance) -> wasmtime::Result<R>,
@@ -71,18 +85,27 @@ impl Runner {
             .try_acquire(|| self.attachment.environment.monotonic_us())
         else {
             self.meter.fault(hook, FaultKind::BreakerOpen);
-            return Err(Fault { kind: FaultKind::BreakerOpen, hook, message: String::new() });
+            let fault = Fault { kind: FaultKind::BreakerOpen, hook, message: String::new() };
+            if let Some(began) = self.recorded_from() {
+                self.record(hook, began, Err(&fault));
+            }
+            return Err(fault);
         };
+        let recorded = self.recorded_from();
         let started = self.meter.begin(hook);
         let result = self.attempt(hook, run, validate);
         self.meter.end(hook, started);
-        match result {
+        let result = match result {
             Ok(verdict) => {
                 self.attachment.breakers[hook as usize].record_success(permit);
                 Ok(verdict)
             }
             Err(failure) => Err(self.faulted(hook, permit, failure)),
+        };
+        if let Some(began) = recorded {
+            self.record(hook, began, result.as_ref().map(|verdict| verdict as &dyn Verdict));
         }
+        result
     }
 
     #[inline]
@@ -97,8 +120,10 @@ impl Runner {
             none => none.insert(Instance::new(&self.attachment, &mut self.meter)?),
         };
         instance.arm();
+        Runner::lend_calls(&mut self.recording, instance.store.data_mut());
         let called = run(instance);
         instance.rest();
+        Runner::take_calls(&mut self.recording, instance.store.data_mut());
         let result = match called {
             Ok(verdict) => validate(verdict, &self.attachment).map_err(|message| Failure {
                 fault: Fault { kind: FaultKind::Verdict, hook, message },

@@ -10,6 +10,7 @@ use crate::direct::guest::Guest;
 use crate::epoch::Mark;
 use crate::grants::{Access, Grant, Key};
 use crate::host::MAX_TABLE;
+use crate::trace::Calls;
 use crate::{Attachment, Exchange};
 
 /// Host calls that one hook call may make. The time budget ends a flood of expensive ones; this
@@ -35,6 +36,8 @@ pub(crate) struct State {
     pub mark: Arc<Mark>,
     /// Where the instance is a core module that is called directly.
     pub guest: Option<Guest>,
+    /// What the call asks of the host, where that is recorded.
+    pub calls: Option<Box<Calls>>,
 }
 
 /// What the current call has used of the host.

@@ -245,6 +245,32 @@ pub(crate) struct Pool {
     active: u32,
 }
 
+impl Pool {
+    /// Usable members, all of them, and what is in flight.
+    pub(crate) fn figures(&self) -> (u32, u32, u32) {
+        (self.usable, self.members, self.active)
+    }
+}
+
+impl Member {
+    /// Its address, its state in words, its weight, and what is in flight.
+    pub(crate) fn figures(&self) -> (Endpoint, &'static str, u32, u32) {
+        let state = match self.state {
+            MemberState::Up => "up",
+            MemberState::Down => "down",
+            MemberState::Draining => "draining",
+            MemberState::Disabled => "disabled",
+        };
+        (self.address, state, self.weight, self.active)
+    }
+}
+
+impl Certificate {
+    pub(crate) fn subject(&self) -> &str {
+        &self.subject
+    }
+}
+
 impl From<environment::PoolState> for Pool {
     fn from(pool: environment::PoolState) -> Pool {
         Pool { members: pool.members, usable: pool.usable, active: pool.active }
@@ -405,6 +431,10 @@ impl Flat for Scheme {
 }
 
 impl Flow {
+    pub(crate) fn ends(&self) -> (Endpoint, Endpoint) {
+        (self.client, self.vip)
+    }
+
     /// The values in which it is given to a function.
     pub(crate) fn flat(self) -> (u64, u64, u64, u32, u64, u64, u32, u32, u32) {
         let Flow { id, client, vip, transport, ingress } = self;

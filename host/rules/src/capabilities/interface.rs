@@ -9,6 +9,8 @@ use crate::state::State;
 
 /// An interface under definition.
 pub(super) struct Interface<'a> {
+    /// Its name in the contract.
+    pub name: &'static str,
     pub component: LinkerInstance<'a, State>,
     /// With the interface's name; `None`: core modules do not see these definitions.
     pub core: Option<(&'a mut Linker<State>, &'a str)>,
@@ -176,24 +178,30 @@ macro_rules! function {
 
     (@component $i:ident, $name:literal, $body:expr, $cx:ident,
      [$($pattern:tt)*] [$($ty:tt)*] [$($copy:tt)*] [$($given:tt)*], $result:ident => $returned:expr) => {
-        $i.component.func_wrap(
-            $name,
-            |mut $cx: wasmtime::StoreContextMut<'_, $crate::state::State>, ($($pattern)*): ($($ty)*)| {
-                $cx.data_mut().usage.host_call()?;
-                $($copy)*
-                let $result = $body($cx.data_mut(), $($given)*)?;
-                Ok($returned)
-            },
-        )
+        {
+            let name = ($i.name, $name);
+            $i.component.func_wrap(
+                $name,
+                move |mut $cx: wasmtime::StoreContextMut<'_, $crate::state::State>, ($($pattern)*): ($($ty)*)| {
+                    $cx.data_mut().usage.host_call()?;
+                    $($copy)*
+                    let $result = $crate::trace::host_call($cx.data_mut(), name, ($($given)*), |state| {
+                        $body(state, $($given)*)
+                    })?;
+                    Ok($returned)
+                },
+            )
+        }
     };
     (@core $i:ident, $name:literal, $body:expr, $caller:ident, $source:ident, $state:ident,
-     [$($flat:tt)*] [$($check:tt)*] [$($decode:tt)*] [$($given:tt)*], $memory:ident, $result:ident => $returned:expr) => {
+     [$($flat:tt)*] [$($check:tt)*] [$($decode:tt)*] [$($given:tt)*], $memory:ident, $result:ident => $returned:expr) => {{
+        let name = ($i.name, $name);
         match &mut $i.core {
             Some((core, interface)) => core
                 .func_wrap(
                     interface,
                     $name,
-                    |mut $caller: wasmtime::Caller<'_, $crate::state::State>, $($flat)*| {
+                    move |mut $caller: wasmtime::Caller<'_, $crate::state::State>, $($flat)*| {
                         let $memory = $crate::direct::guest::leave(&mut $caller)?;
                         let $result = {
                             let (mut $source, $state) = $crate::direct::guest::parts(&mut $caller, $memory);
@@ -202,7 +210,9 @@ macro_rules! function {
                             $($check)*
                             $state.usage.host_call()?;
                             $($decode)*
-                            $body($state, $($given)*)?
+                            $crate::trace::host_call($state, name, ($($given)*), |state| {
+                                $body(state, $($given)*)
+                            })?
                         };
                         let _ = $memory;
                         $returned
@@ -211,6 +221,6 @@ macro_rules! function {
                 .map(|_| ()),
             None => Ok(()),
         }
-    };
+    }};
 }
 pub(super) use function;

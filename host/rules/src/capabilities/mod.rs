@@ -52,10 +52,11 @@ fn link_as(
     components: &mut ComponentLinker<State>,
     mut cores: Option<&mut Linker<State>>,
 ) -> wasmtime::Result<()> {
-    let mut interface = |name, define: fn(&mut Interface<'_>) -> wasmtime::Result<()>| {
-        let name = contract.interface(name);
+    let mut interface = |short: &'static str, define: fn(&mut Interface<'_>) -> wasmtime::Result<()>| {
+        let name = contract.interface(short);
         let component = components.instance(&name)?;
-        define(&mut Interface { component, core: cores.as_deref_mut().map(|core| (core, name.as_str())) })
+        let core = cores.as_deref_mut().map(|core| (core, name.as_str()));
+        define(&mut Interface { name: short, component, core })
     };
     interface("types", |_| Ok(()))?;
     interface("fault", fault::define)?;

@@ -8,7 +8,7 @@ use crate::state::State;
 
 pub(crate) fn define(linker: &mut Linker<State>) -> wasmtime::Result<()> {
     let component = linker.instance(&CONTRACT.interface("http"))?;
-    let mut http = Interface { component, core: None };
+    let mut http = Interface { name: "http", component, core: None };
     function!(&mut http, "[method]request.header", (this: request, name: text) -> memory, header)
 }
 

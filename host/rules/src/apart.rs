@@ -1,0 +1,77 @@
+//! A rule apart from the one that serves: what its calls do is seen by nobody else.
+
+use std::sync::Arc;
+
+use crate::breaker::Breaker;
+use crate::environment::{MemberState, PoolState};
+use crate::{Attachment, Environment, Level, RuleStats};
+
+impl Attachment {
+    /// The same rule with the same choices. It counts for itself, has breakers that are open where those of this one
+    /// are, writes no log, and sees pools as they are. Its instances are made of the same code.
+    #[must_use]
+    pub fn apart(&self) -> Arc<Attachment> {
+        Arc::new(Attachment {
+            rule: Arc::clone(&self.rule),
+            name: Arc::clone(&self.name),
+            slots: self.slots.clone(),
+            isolation: self.isolation,
+            on_fault: self.on_fault.clone(),
+            settings: self.settings.clone(),
+            grants: self.grants.clone(),
+            budget: self.budget,
+            time: self.time,
+            header_limit: self.header_limit,
+            environment: Arc::new(Apart::of(&self.environment)),
+            stats: RuleStats::new(),
+            way: self.way,
+            breakers: self.breakers.each_ref().map(Breaker::apart),
+        })
+    }
+}
+
+/// What is lent to a rule that is apart.
+struct Apart {
+    of: Arc<dyn Environment>,
+    /// The levels that are written elsewhere.
+    levels: Vec<Level>,
+}
+
+impl Apart {
+    fn of(of: &Arc<dyn Environment>) -> Apart {
+        let mut levels = vec![Level::Error, Level::Warn, Level::Info, Level::Debug];
+        levels.retain(|level| of.log_enabled(*level));
+        Apart { of: Arc::clone(of), levels }
+    }
+}
+
+impl Environment for Apart {
+    fn log_enabled(&self, level: Level) -> bool {
+        self.levels.contains(&level)
+    }
+
+    /// A trace has the line.
+    fn log(&self, _: &str, _: Level, _: &str) {}
+
+    fn unix_ms(&self) -> u64 {
+        self.of.unix_ms()
+    }
+
+    fn monotonic_us(&self) -> u64 {
+        self.of.monotonic_us()
+    }
+
+    fn fill_random(&self, bytes: &mut [u8]) {
+        self.of.fill_random(bytes);
+    }
+
+    fn pool(&self, pool: &str) -> Option<PoolState> {
+        self.of.pool(pool)
+    }
+
+    fn members(&self, pool: &str) -> Vec<MemberState> {
+        self.of.members(pool)
+    }
+
+    fn breaker_opened(&self, _: &str) {}
+}
