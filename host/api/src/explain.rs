@@ -1,4 +1,8 @@
-//! How a packet would be handled.
+//! How a packet, and a request, would be handled.
+
+mod http;
+
+pub use http::{ExplainedRequest, HostCalled, RequestOutcome, RequestStep, RuleCalled};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};

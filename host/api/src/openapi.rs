@@ -7,12 +7,12 @@ use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde_json::{Map, Value, json};
 
 use crate::bindings::{Bindings, DeletedBindings};
-use crate::explain::Explained;
+use crate::explain::{Explained, ExplainedRequest};
 use crate::flows::{DeletedFlow, FlowDetails, Flows};
 use crate::refusal::Refusal;
 use crate::requests::{
-    Allowed, BindingsQuery, FlowsQuery, LoadQuery, LoadReference, MemberChange, Packet, PrioritiesChange,
-    Rollback,
+    Allowed, AskedRequest, BindingsQuery, FlowsQuery, LoadQuery, LoadReference, MemberChange, Packet,
+    PrioritiesChange, Rollback,
 };
 use crate::rules::{LoadedRule, Rules, Unloaded};
 use crate::status::{MemberStatus, PoolStatus, Pools, ReloadSummary, Status};
@@ -113,7 +113,7 @@ const fn answers<T: JsonSchema>(description: &'static str) -> Answer {
 }
 
 /// Everything that is served, in the order of the document.
-pub const OPERATIONS: [Operation; 21] = [
+pub const OPERATIONS: [Operation; 22] = [
     Operation::get("/v1/status", "status", "The state of everything.", answers::<Status>("The status.")),
     Operation::get("/v1/pools", "pools", "Pools and their members.", answers::<Pools>("The pools.")),
     Operation::change(
@@ -276,6 +276,19 @@ pub const OPERATIONS: [Operation; 21] = [
         "It changes no flow, binding, port or limit, but calls the rules, with `on-done` at the end.",
     )
     .takes::<Packet>(true, ""),
+    Operation::change(
+        "POST",
+        "/v1/explain/http",
+        "explainHttp",
+        "Traces how a request would be handled.",
+        answers::<ExplainedRequest>("How the request would be handled, and why."),
+        &[400, 404, 500],
+    )
+    .description(
+        "By the code that serves requests, on copies of what it would change: nothing is sent to a member, counted, bound or \
+         logged. Values of `Authorization`, `Proxy-Authorization`, `Cookie` and `Set-Cookie` are not shown.",
+    )
+    .takes::<AskedRequest>(true, ""),
     Operation::change(
         "POST",
         "/v1/reload",

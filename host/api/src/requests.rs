@@ -94,6 +94,25 @@ pub struct FlowsQuery {
     pub limit: Option<usize>,
 }
 
+/// A request, as a client would make it.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct AskedRequest {
+    /// `http://` or `https://`, with a host.
+    pub url: String,
+    /// GET where there is none, and POST with a body.
+    pub method: Option<String>,
+    /// Fields as `name: value`.
+    pub headers: Vec<String>,
+    pub body: Option<String>,
+    /// `1.1` or `2`; without it by ALPN where there is TLS, else 1.1.
+    pub version: Option<String>,
+    /// The client: an address, or an address and port.
+    pub from: Option<String>,
+    /// Address and port that the client connects to; without it those of the URL, or what listens on its port.
+    pub to: Option<String>,
+}
+
 /// A packet: its ends, or its bytes.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]

@@ -13,6 +13,7 @@ use crate::http::member::Kept;
 use crate::member::MemberView;
 use crate::proxy_protocol::OfTls;
 use crate::route::Route;
+use crate::trace::Trace;
 use crate::view::{PoolView, RuleView, VirtualView};
 
 /// What everything on one connection shares.
@@ -41,6 +42,8 @@ pub(crate) struct Connection {
     runners: RefCell<Vec<(Rc<RuleView>, Runner)>>,
     /// Idle connections to members that begin with who this client is: they are its own, and end with it.
     own: RefCell<Vec<(Rc<MemberView>, Rc<Kept>)>>,
+    /// Takes note of what it passes.
+    pub(crate) trace: Option<Rc<Trace>>,
     /// What the client connected to, as a member; `None` in it: it cannot be one.
     destination: OnceCell<Option<Rc<MemberView>>>,
 }
@@ -61,6 +64,7 @@ impl Connection {
             vars: RefCell::default(),
             runners: RefCell::default(),
             own: RefCell::default(),
+            trace: None,
             destination: OnceCell::new(),
         }
     }
@@ -100,6 +104,26 @@ impl Connection {
 
     /// Calls a rule through the instance that its isolation asks for.
     pub(crate) fn with_runner<T>(&self, rule: &Rc<RuleView>, call: impl FnOnce(&mut Runner) -> T) -> T {
+        self.with_runner_of(self.trace.as_deref(), rule, call)
+    }
+
+    /// The same for a trace, if there is one.
+    pub(crate) fn with_runner_of<T>(
+        &self,
+        trace: Option<&Trace>,
+        rule: &Rc<RuleView>,
+        call: impl FnOnce(&mut Runner) -> T,
+    ) -> T {
+        let Some(trace) = trace else { return self.lend_runner(rule, call) };
+        self.lend_runner(rule, |runner| {
+            runner.listen();
+            let result = call(runner);
+            trace.called(runner.heard());
+            result
+        })
+    }
+
+    fn lend_runner<T>(&self, rule: &Rc<RuleView>, call: impl FnOnce(&mut Runner) -> T) -> T {
         if rule.attachment.isolation() != Isolation::Flow {
             return call(&mut rule.runner.borrow_mut());
         }

@@ -18,6 +18,8 @@
 //! | `selected` | asks `on-selected` whether the chosen member is to be taken |
 //! | `away` | waiting for the member that a client is bound to |
 //! | `beyond` | clients beyond a limit, told in the log |
+//! | [`explain`] | how a request would be handled |
+//! | `trace` | what a connection or a request passes, for who asks why |
 //! | `tls` | what a client says before the handshake, and TLS that is passed through |
 //! | `done` | what rules are told at the end of a connection without requests |
 //! | `turn` | the time, read once for what is done at once |
@@ -35,6 +37,7 @@ mod client;
 mod connection;
 mod deadline;
 mod done;
+pub mod explain;
 mod http;
 mod listener;
 mod loops;
@@ -49,6 +52,7 @@ mod server;
 mod socket;
 mod tcp;
 mod tls;
+mod trace;
 mod turn;
 mod udp;
 mod view;

@@ -279,11 +279,9 @@ impl Place {
             https |= told.over_tls;
             (client, vip) = told.addresses.unwrap_or((client, vip));
         }
-        let is_trusted = is_one_of(&settings.trusted_proxies, client.ip());
         let flow = Flow { id: next_flow(), client, vip, transport: Transport::Tcp, ingress: 0 };
         let tls = view.virtual_.tls.clone();
-        let mut connection = Connection::new(flow, tls.is_some());
-        (connection.https, connection.is_trusted) = (https, is_trusted);
+        let mut connection = connection(&view, flow, https);
         match on_flow(&connection, &view) {
             Admission::Serve(route) => connection.route = route,
             Admission::Reset => {
@@ -436,6 +434,14 @@ fn know_client(stream: &TlsStream<TcpStream>, tls: &Tls, connection: &Connection
         let _ = connection.certificate.set(peer::describe(certificate, &tls.headers));
     }
     true
+}
+
+/// A connection of which no rule was told yet.
+pub(crate) fn connection(view: &VirtualView, flow: Flow, https: bool) -> Connection {
+    let mut connection = Connection::new(flow, view.virtual_.tls.is_some());
+    connection.https = https;
+    connection.is_trusted = is_one_of(&view.virtual_.settings.trusted_proxies, flow.client.ip());
+    connection
 }
 
 /// `on-flow`, in the order of the rules, until one decides.

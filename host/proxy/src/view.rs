@@ -10,8 +10,8 @@ use std::sync::{Arc, Weak};
 use shunt_config::model::{Limits, Persistence, ProxyVersion, WhenDown};
 use shunt_engine::at_once::Taken;
 use shunt_engine::balance::choose::{self, Ask, Chosen, NotChosen};
-use shunt_engine::balance::groups::{Priority, Ranked};
-use shunt_engine::balance::{Candidate, Members, Selector, Time};
+use shunt_engine::balance::groups::{InUse, Priority, Ranked};
+use shunt_engine::balance::{Candidate, Ends, Members, Selector, Time};
 use shunt_engine::member::Active;
 use shunt_engine::persistence::{MemberTag, TagKeys};
 use shunt_rules::{Attachment, Hook, HookSet};
@@ -293,15 +293,22 @@ impl PoolView {
 
     /// Whether a request that has `tried` some can go to another member than this one.
     pub(crate) fn has_another(&self, tried: &[SocketAddr], than: SocketAddr) -> bool {
-        let mut in_use = None;
-        if let Some(ranked) = self.ranked() {
-            in_use = Ranked { only_explains: true, ..ranked }.settle(&self.untried(tried));
-            if in_use.is_none() {
-                return false;
-            }
+        let in_use = self.in_use(tried);
+        if in_use.is_none() && self.pool.groups.are_ranked() {
+            return false;
         }
         let mut others = self.members.iter().filter(|it| it.address != than && !tried.contains(&it.address));
         others.any(|it| it.state.ineligible_among(it.weight, in_use).is_none())
+    }
+
+    /// Which priority groups would be in use for it; `None`: it has one group alone, or no member is usable.
+    pub(crate) fn in_use(&self, tried: &[SocketAddr]) -> Option<InUse> {
+        Ranked { only_explains: true, ..self.ranked()? }.settle(&self.untried(tried))
+    }
+
+    /// Whether a hash leads to the member, and no turn or load.
+    pub(crate) fn hashes(&self, ends: &Ends) -> bool {
+        self.selector.borrow().hashes(ends)
     }
 
     /// Its priority groups, where it has more than one.

@@ -12,6 +12,7 @@
 //! | [`tls`] | certificates and keys, chosen by server name |
 //! | [`rules`] | what planes do alike around rules |
 
+mod apart;
 pub mod clock;
 pub mod cookie_keys;
 pub mod counters;

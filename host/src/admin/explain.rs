@@ -110,7 +110,7 @@ pub(super) fn refusal(why: Unexplained) -> Refusal {
                 "no-packet-virtuals",
                 "no packet virtual is configured, so Shunt forwards no packets",
             )
-            .help("explain is for packet virtuals; the kernel handles the packets of a proxy");
+            .help("for requests to proxies there is `shunt explain http`: the kernel handles their packets");
         }
         Unexplained::NoSuchPacket(why) => why,
     };
@@ -124,6 +124,18 @@ pub(super) fn refusal(why: Unexplained) -> Refusal {
         Unasked::UnknownLink => {
             bad_request("there is no such interface").help("`ip link` lists the interfaces")
         }
+    }
+}
+
+/// The same of a request.
+pub(crate) fn unasked(why: shunt_proxy::explain::Unasked) -> Refusal {
+    use shunt_proxy::explain::Unasked as Why;
+    match why {
+        Why::NoVirtual { message, help } => {
+            Refusal::new(StatusCode::NOT_FOUND, "no-virtual", message).help(help)
+        }
+        Why::NotARequest(why) => bad_request(why),
+        Why::System(why) => Refusal::new(StatusCode::INTERNAL_SERVER_ERROR, "system", why),
     }
 }
 

@@ -5,7 +5,7 @@
 //! | [`socket`] | where it listens, and who may speak to it |
 //! | `routes` | what can be asked; described for programs by OpenAPI |
 //! | [`refusal`] | how it says no |
-//! | `explain` | the question how a packet would be handled |
+//! | `explain` | the question how a packet or a request would be handled |
 //! | [`metrics`] | the counters as OpenMetrics |
 //!
 //! Whoever may open the socket may do everything. It is the operator's door, and the command line is
@@ -31,6 +31,7 @@ use hyper_util::service::TowerToHyperService;
 use tokio::sync::Mutex;
 
 use crate::control::Control;
+pub(crate) use explain::unasked;
 use socket::AdminSocket;
 
 /// The control, one change at a time.

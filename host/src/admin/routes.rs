@@ -15,12 +15,12 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodRouter, delete, get, post, put};
 use http_body::Body;
 use shunt_api::bindings::{Bindings, DeletedBindings};
-use shunt_api::explain::Explained;
+use shunt_api::explain::{Explained, ExplainedRequest};
 use shunt_api::flows::{DeletedFlow, FlowDetails, Flows};
 use shunt_api::openapi;
 use shunt_api::requests::{
-    Allowed, BindingsQuery, FlowsQuery, LoadQuery, LoadReference, MemberChange, Packet, PrioritiesChange,
-    Rollback,
+    Allowed, AskedRequest, BindingsQuery, FlowsQuery, LoadQuery, LoadReference, MemberChange, Packet,
+    PrioritiesChange, Rollback,
 };
 use shunt_api::rules::{LoadedRule, Rules, Unloaded};
 use shunt_api::status::{MemberStatus, PoolStatus, Pools, ReloadSummary, Status};
@@ -80,6 +80,7 @@ fn routes() -> Vec<(Method, &'static str, MethodRouter<SharedControl>)> {
         (Method::GET, "/v1/flows/{id}", get(flow)),
         (Method::DELETE, "/v1/flows/{id}", delete(delete_flow)),
         (Method::POST, "/v1/explain", post(explain)),
+        (Method::POST, "/v1/explain/http", post(explain_http)),
         (Method::POST, "/v1/reload", post(reload)),
         (Method::GET, "/v1/metrics", get(metrics)),
         (Method::GET, "/v1/openapi.json", get(openapi_json)),
@@ -356,6 +357,14 @@ async fn explain(
     let Json(packet) = packet.map_err(|error| bad_request(error.body_text()))?;
     let query = explain::query(packet)?;
     Ok(Json(control.lock().await.explain(&query).await.map_err(explain::refusal)?))
+}
+
+async fn explain_http(
+    State(control): State<SharedControl>,
+    request: Result<Json<AskedRequest>, JsonRejection>,
+) -> Answer<ExplainedRequest> {
+    let Json(request) = request.map_err(|error| bad_request(error.body_text()))?;
+    Ok(Json(control::explain_http(&control, &request).await.map_err(explain::unasked)?))
 }
 
 async fn reload(

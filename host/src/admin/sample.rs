@@ -5,7 +5,8 @@ use shunt_api::counts::{
     SnatPoolCounts, TrafficCounts, TranslatorCounts, VirtualCounts,
 };
 use shunt_api::explain::{
-    ConsideredStatus, Explained, LeavingStatus, RewriteStatus, RuleSaid, StageStatus, VerdictStatus,
+    ConsideredStatus, Explained, ExplainedRequest, HostCalled, LeavingStatus, RequestOutcome, RequestStep,
+    RewriteStatus, RuleCalled, RuleSaid, StageStatus, VerdictStatus,
 };
 use shunt_api::flows::{FlowDetails, FlowStatus};
 use shunt_api::packets::{
@@ -369,6 +370,70 @@ pub(crate) fn explained() -> Explained {
             packet: vec!["IPv4 10.10.1.1 > 10.0.0.4, 33 bytes, time to live 63".to_owned()],
             hex: "4500".to_owned(),
         }],
+    }
+}
+
+pub(crate) fn explained_request() -> ExplainedRequest {
+    let found = |phase: &str, found: &str| RequestStep {
+        phase: phase.to_owned(),
+        found: vec![found.to_owned()],
+        ..RequestStep::default()
+    };
+    let call = |function: &str, argument: &str, result: Option<&str>, changes| HostCalled {
+        function: function.to_owned(),
+        arguments: vec![argument.to_owned()],
+        result: result.map(str::to_owned),
+        changes,
+    };
+    let member = |member: &str, active, chosen, standing: &str, why: &str| ConsideredStatus {
+        pool: "web".to_owned(),
+        member: member.to_owned(),
+        weight: 1,
+        active,
+        chosen,
+        standing: standing.to_owned(),
+        why: why.to_owned(),
+    };
+    let rule = RuleCalled {
+        rule: "shop/canary".to_owned(),
+        verdict: "to".to_owned(),
+        said: "to primary (pool web)".to_owned(),
+        took: 3_210,
+        calls: vec![
+            call("request.header", "\"x-beta\"", Some("none"), false),
+            call("request.set-path", "\"/b\"", None, true),
+        ],
+        more_calls: 0,
+    };
+    ExplainedRequest {
+        virtual_name: "shop".to_owned(),
+        client: "192.0.2.7:40000".to_owned(),
+        client_is_assumed: false,
+        vip: "203.0.113.1:80".to_owned(),
+        vip_is_assumed: true,
+        live: true,
+        request: vec!["GET /a HTTP/1.1".to_owned(), "host: shop.example".to_owned()],
+        steps: vec![
+            found("virtual", "shop listens on 203.0.113.1:80, http"),
+            RequestStep { phase: "on-request".to_owned(), rule: Some(rule), ..RequestStep::default() },
+            found("persistence", "the client is known by 192.0.2.7: it is bound to no member of pool web"),
+            RequestStep {
+                members: vec![
+                    member("10.0.0.1:80", 3, true, "hash", "the hash of the client's address leads to it"),
+                    member("10.0.0.2:80", 0, false, "down", "down: connection refused"),
+                ],
+                ..found("selection", "pool web, balance source-hash")
+            },
+        ],
+        outcome: RequestOutcome {
+            action: "send".to_owned(),
+            means: "the request is sent to 10.0.0.1:80 of pool web".to_owned(),
+            pool: Some("web".to_owned()),
+            member: Some("10.0.0.1:80".to_owned()),
+            sent: vec!["GET /b HTTP/1.1".to_owned(), "host: shop.example".to_owned()],
+            status: None,
+            answer: Vec::new(),
+        },
     }
 }
 

@@ -53,6 +53,10 @@ impl Command {
             Command::Rule(RuleCommand::Build { .. }) => Some("rule build"),
             Command::Rule(RuleCommand::Test { .. }) => Some("rule test"),
             Command::Pack(command) => Some(command.name()),
+            Command::Explain(ExplainArgs {
+                request: Some(ExplainCommand::Http(RequestArgs { config: Some(_), .. })),
+                ..
+            }) => Some("explain http --config"),
             _ => None,
         }
     }
@@ -105,9 +109,9 @@ pub(super) enum Command {
     /// List, show and delete bindings of clients to members
     #[command(subcommand)]
     Persistence(PersistenceCommand),
-    /// Trace how a packet would be handled, and why
+    /// Trace how a packet or a request would be handled, and why
     ///
-    /// Shows each stage that such a packet would pass now, with what it finds, and for each member of
+    /// `explain http` is for requests to proxy virtuals. For packets of packet virtuals it shows each stage that such a packet would pass now, with what it finds, and for each member of
     /// the pool why it is chosen or not. Changes no flow, binding, port or limit, but calls the
     /// rules. Write addresses with their ports, and for icmp (an echo request) without:
     ///
@@ -115,8 +119,9 @@ pub(super) enum Command {
     ///   shunt explain tcp 192.0.2.7:40000 '>' 203.0.113.1:80 --flags SA --interface eth0
     ///   shunt explain icmp 2001:db8::7 2001:db8:f::1
     ///   shunt explain --hex '45 00 00 1c …'
+    ///   shunt explain http http://203.0.113.1/cart -H 'X-Beta: 1'
     #[command(verbatim_doc_comment)]
-    Explain(PacketArgs),
+    Explain(ExplainArgs),
     /// Check whether this host is set up for packet virtuals; needs no daemon
     ///
     /// Reports each problem with what to do about it. Exit code 1 if there is any.
@@ -327,6 +332,62 @@ pub(super) struct FlowFilter {
     /// List at most so many flows
     #[arg(long, default_value_t = 100, value_parser = number::<usize>)]
     pub(super) limit: usize,
+}
+
+#[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
+pub(super) struct ExplainArgs {
+    #[command(subcommand)]
+    pub(super) request: Option<ExplainCommand>,
+    #[command(flatten)]
+    pub(super) packet: PacketArgs,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum ExplainCommand {
+    /// Trace how a request would be handled, and why
+    ///
+    /// The request passes the code that serves requests, on copies of what it would change: nothing is sent to
+    /// a member, counted, bound or logged. Shown are the virtual, TLS, each rule with what it read, changed
+    /// and returned, persistence, each member with why it is chosen or not, and the request as the member
+    /// would get it. Flags are those of curl where curl has them:
+    ///
+    ///   shunt explain http https://shop.example/cart -H 'X-Beta: 1' --to 203.0.113.1:443
+    ///   shunt explain http http://127.0.0.1:8080/login -d user=a --from 192.0.2.7
+    ///   shunt explain http http://127.0.0.1:8080/ --config next.toml
+    #[command(verbatim_doc_comment)]
+    Http(RequestArgs),
+}
+
+#[derive(Debug, Args)]
+pub(super) struct RequestArgs {
+    /// The URL, with http:// or https://
+    #[arg(value_name = "URL")]
+    pub(super) url: String,
+    /// The method; default: GET, and POST with --data
+    #[arg(short = 'X', long = "request", value_name = "METHOD")]
+    pub(super) method: Option<String>,
+    /// A field of the request, 'Name: value'; may be given several times
+    #[arg(short = 'H', long = "header", value_name = "FIELD")]
+    pub(super) headers: Vec<String>,
+    /// The body of the request
+    #[arg(short = 'd', long, value_name = "TEXT")]
+    pub(super) data: Option<String>,
+    /// Speak HTTP/1.1 alone; default over TLS: as ALPN agrees
+    #[arg(long = "http1.1", conflicts_with = "http2")]
+    pub(super) http1: bool,
+    /// Speak HTTP/2 alone; without TLS by prior knowledge
+    #[arg(long = "http2")]
+    pub(super) http2: bool,
+    /// The client: an address, or an address and port
+    #[arg(long, value_name = "ADDRESS")]
+    pub(super) from: Option<String>,
+    /// Address and port that the client connects to; default: those of the URL, or what listens on its port
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    pub(super) to: Option<String>,
+    /// A configuration that does not run, in place of the daemon's: a TOML file, or a folder of them
+    #[arg(long, value_name = "PATH")]
+    pub(super) config: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]

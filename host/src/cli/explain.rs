@@ -3,18 +3,27 @@
 use http::Method;
 use serde_json::{Value, json};
 
-use super::args::PacketArgs;
+use super::args::{ExplainArgs, ExplainCommand, PacketArgs};
 use super::client::{Body, Client};
 use super::failure::{Exit, Failure};
 use super::screen::{Paint, Screen, Tone};
 use super::table::{Align, Cell, Table};
-use shunt_api::explain::{Explained, RewriteStatus};
+use shunt_api::explain::{ConsideredStatus, Explained, RewriteStatus};
 
-/// Traces how a packet would be handled.
+mod request;
+
+/// Traces how a packet or a request would be handled.
 ///
 /// # Errors
-/// No daemon answers, or there is no such packet.
-pub(super) fn explain(args: &PacketArgs, client: &Client, screen: &Screen) -> Result<(), Failure> {
+/// No daemon answers, or there is no such packet or request.
+pub(super) fn explain(args: &ExplainArgs, client: &Client, screen: &Screen) -> Result<(), Failure> {
+    match &args.request {
+        Some(ExplainCommand::Http(request)) => request::explain(request, client, screen),
+        None => packet(&args.packet, client, screen),
+    }
+}
+
+fn packet(args: &PacketArgs, client: &Client, screen: &Screen) -> Result<(), Failure> {
     let question = question(args)?;
     let answer = client.ask(Method::POST, &["explain"], Body::Json(question))?;
     let explained: Explained = client.read(&answer)?;
@@ -49,7 +58,7 @@ fn question(args: &PacketArgs) -> Result<Value, Failure> {
 const NAME: usize = 12;
 
 fn told(it: &Explained, paint: Paint) -> String {
-    let mut text = Sections { text: String::new(), paint };
+    let mut text = Sections { text: String::new(), paint, name: NAME };
     let guess = if it.interface_is_a_guess { " (it has the route to the source)" } else { "" };
     text.section("in", Tone::Head, [format!("by {}{guess}", it.interface)].iter().chain(&it.packet));
     text.line();
@@ -59,7 +68,7 @@ fn told(it: &Explained, paint: Paint) -> String {
     }
     if !it.members.is_empty() {
         text.line();
-        text.text.push_str(&members(it).render(paint));
+        text.text.push_str(&members(&it.members).render(paint));
     }
     if let Some(rewrite) = it.rewrite.as_ref().filter(|_| it.verdict.reason.is_none()) {
         text.line();
@@ -85,7 +94,7 @@ fn told(it: &Explained, paint: Paint) -> String {
     text.text
 }
 
-fn members(it: &Explained) -> Table {
+fn members(members: &[ConsideredStatus]) -> Table {
     let mut table = Table::new([
         ("POOL", Align::Left),
         ("MEMBER", Align::Left),
@@ -94,7 +103,7 @@ fn members(it: &Explained) -> Table {
         (" ", Align::Left),
         ("WHY", Align::Left),
     ]);
-    for member in &it.members {
+    for member in members {
         let tone = match (member.chosen, member.standing.as_str()) {
             (true, _) => Tone::Good,
             (_, "down") => Tone::Bad,
@@ -149,13 +158,15 @@ fn asked(it: &Explained) -> Option<String> {
 struct Sections {
     text: String,
     paint: Paint,
+    /// How wide the names are.
+    name: usize,
 }
 
 impl Sections {
     fn section<'a>(&mut self, name: &str, tone: Tone, lines: impl IntoIterator<Item = &'a String>) {
-        let mut name = name;
+        let (mut name, width) = (name, self.name);
         for line in lines {
-            let shown = self.paint.on(tone, &format!("{name:<NAME$}"));
+            let shown = self.paint.on(tone, &format!("{name:<width$}"));
             self.text.push_str(&format!("{shown} {line}\n"));
             name = "";
         }

@@ -72,6 +72,14 @@ impl Failure {
         self
     }
 
+    /// As the daemon would refuse it.
+    pub(super) fn refused(exit: Exit, refusal: &Refusal) -> Failure {
+        let json = refusal.json();
+        let text = |name: &str| json["error"][name].as_str().map(str::to_owned);
+        let message = Message::Plain(text("message").unwrap_or_default());
+        Failure { exit, message, help: text("help"), json }
+    }
+
     /// A configuration that cannot be used; `outcome` is what came of it.
     pub(super) fn not_applied(error: &ApplyError, outcome: &str) -> Failure {
         let json = Refusal::from(error).json();

@@ -50,22 +50,8 @@ pub struct Summary {
 /// Everything that is wrong with it.
 pub fn check(path: &Path) -> Result<Summary, ApplyError> {
     let document = Document::read(path).map_err(ApplyError::Config)?;
-    let host = RuleHost::new().map_err(|error| ApplyError::System(error.to_string()))?;
-    let environment = Arc::new(DaemonEnvironment::new(
-        Arc::new(ArcSwap::from_pointee(Snapshot::empty())),
-        mpsc::unbounded_channel().0,
-    ));
-    let basis = Basis {
-        before: Arc::new(Snapshot::empty()),
-        rules: Histories::new(),
-        stats: HashMap::new(),
-        host,
-        environment,
-        highest: Highest::default(),
-        names: Sets::new(),
-        asked: Asked::Check,
-    };
-    let Plan { config, warnings, .. } = basis.plan(document, &mut Compiled::default())?;
+    let nothing = Arc::new(ArcSwap::from_pointee(Snapshot::empty()));
+    let Plan { config, warnings, .. } = apart(&nothing)?.plan(document, &mut Compiled::default())?;
     let virtuals = config.virtuals.len() + config.packet_virtuals.len() + config.translators.len();
     let watches = pool_watches(&config);
     Ok(Summary {
@@ -74,6 +60,22 @@ pub fn check(path: &Path) -> Result<Summary, ApplyError> {
         rules: rules::uses(&config).count(),
         watches,
         warnings,
+    })
+}
+
+/// The basis of what is not to run; rules are shown the pools of `shown`.
+pub(super) fn apart(shown: &Arc<ArcSwap<Snapshot>>) -> Result<Basis, ApplyError> {
+    let host = RuleHost::new().map_err(|error| ApplyError::System(error.to_string()))?;
+    let environment = Arc::new(DaemonEnvironment::new(Arc::clone(shown), mpsc::unbounded_channel().0));
+    Ok(Basis {
+        before: Arc::new(Snapshot::empty()),
+        rules: Histories::new(),
+        stats: HashMap::new(),
+        host,
+        environment,
+        highest: Highest::default(),
+        names: Sets::new(),
+        asked: Asked::Check,
     })
 }
 

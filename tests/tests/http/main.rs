@@ -9,6 +9,7 @@
 
 mod balances;
 mod early_answers;
+mod explain;
 mod fields;
 mod forward_proxies;
 mod fronts;

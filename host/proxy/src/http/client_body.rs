@@ -14,6 +14,8 @@ use crate::http::h2;
 pub(crate) enum ClientBody {
     /// The head said that there is none.
     Empty,
+    /// Of a request that is only explained: all that is left of it.
+    Whole(Option<Bytes>),
     Http1(Incoming),
     Http2(h2::body::Incoming),
 }
@@ -26,6 +28,7 @@ impl ClientBody {
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         match self {
             ClientBody::Empty => Poll::Ready(None),
+            ClientBody::Whole(bytes) => Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes)))),
             ClientBody::Http1(body) => body.poll_frame(cx),
             ClientBody::Http2(body) => body.poll_frame(cx),
         }
@@ -35,6 +38,7 @@ impl ClientBody {
     pub(crate) fn is_end_stream(&self) -> bool {
         match self {
             ClientBody::Empty => true,
+            ClientBody::Whole(bytes) => bytes.is_none(),
             ClientBody::Http1(body) => body.is_end_stream(),
             ClientBody::Http2(body) => body.is_end_stream(),
         }
@@ -44,6 +48,7 @@ impl ClientBody {
     pub(crate) fn left(&self) -> Option<u64> {
         match self {
             ClientBody::Empty => Some(0),
+            ClientBody::Whole(bytes) => Some(bytes.as_ref().map_or(0, |bytes| bytes.len() as u64)),
             ClientBody::Http1(body) => body.left(),
             ClientBody::Http2(body) => body.left(),
         }
@@ -52,7 +57,7 @@ impl ClientBody {
     /// Whether all of it is here: the client has no more of it to send.
     pub(crate) fn has_arrived(&self) -> bool {
         match self {
-            ClientBody::Empty => true,
+            ClientBody::Empty | ClientBody::Whole(_) => true,
             ClientBody::Http1(body) => body.has_arrived(),
             ClientBody::Http2(body) => body.is_end_stream(),
         }

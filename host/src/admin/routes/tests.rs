@@ -34,6 +34,7 @@ fn clients_read_what_is_sent() {
     comes_back(&status);
     comes_back(&sample::flow());
     comes_back(&sample::explained());
+    comes_back(&sample::explained_request());
     let refusal = bad_request("no").help("yes").json();
     assert_eq!(refusal, json!({ "error": { "kind": "bad-request", "message": "no", "help": "yes" } }));
 }

@@ -22,3 +22,5 @@ mod input;
 pub(crate) mod refusal;
 pub(crate) mod wire;
 pub(crate) mod write;
+
+pub(crate) use input::read_head;

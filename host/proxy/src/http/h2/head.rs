@@ -67,6 +67,21 @@ pub(super) fn check(mut parts: request::Parts, limits: &Limits, http2: &Http2) -
     Ok(Head { parts, length, tunnel: websocket })
 }
 
+/// The same of a request that no connection has: what the phases take of it.
+///
+/// # Errors
+/// The status that the client is told, else its stream is reset; and why.
+pub(crate) fn read_head(
+    parts: request::Parts,
+    limits: &Limits,
+    http2: &Http2,
+) -> Result<request::Parts, (Option<StatusCode>, &'static str)> {
+    check(parts, limits, http2).map(|head| head.parts).map_err(|refused| match refused {
+        Malformed(why) => (None, why),
+        Status(status) => (Some(status), status.canonical_reason().unwrap_or_default()),
+    })
+}
+
 /// The fields, and what `Content-Length` says.
 fn check_fields(parts: &request::Parts, limits: &Limits) -> Result<Option<u64>, Refused> {
     // As it would stand in HTTP/1.1, so that the limit means the same.

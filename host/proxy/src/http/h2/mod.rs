@@ -25,4 +25,5 @@ mod wire;
 pub(in crate::http) use exchange::detach;
 pub(crate) use floods::PREFACE;
 pub(in crate::http) use floods::{Bound, Spent};
+pub(crate) use head::read_head;
 pub(in crate::http) use websocket::Socket;

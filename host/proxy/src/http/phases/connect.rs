@@ -23,6 +23,7 @@ use crate::member::MemberView;
 use crate::queue::{InQueue, NoTurn};
 use crate::route::Route;
 use crate::selected::{AfterSelection, MOST_VETOES};
+use crate::trace::End;
 use crate::view::{Limited, PoolView};
 
 /// Why there is no connection.
@@ -60,7 +61,7 @@ impl Transaction {
             };
             queue = queue.filter(|queue| queue.is_of(&pool));
             if queue.is_none() && self.is_first() && pool.is_waited_for() {
-                queue = InQueue::enter(&pool).map_err(|NoTurn| no_member(&pool))?;
+                queue = self.enter(&pool)?;
             }
             if let Some(queue) = &queue {
                 // Boxed as what connecting takes.
@@ -73,13 +74,16 @@ impl Transaction {
             if let Next::Away = next
                 && let Some(until) = away.until()
             {
+                self.stops_apart(|| {
+                    End::Wait(format!("the member of pool {} that the client is bound to is down or disabled: the request waits for it", pool.name))
+                })?;
                 self.wait_for_bound(until).await;
                 continue;
             }
             let Next::Member(member, why, reserved) = next else {
                 let waits = matches!(next, Next::None) && self.is_first();
                 if waits && queue.is_none() {
-                    queue = InQueue::enter(&pool).map_err(|NoTurn| no_member(&pool))?;
+                    queue = self.enter(&pool)?;
                 }
                 if waits && queue.is_some() {
                     continue;
@@ -135,6 +139,7 @@ impl Transaction {
             {
                 pool.pool.state.retries.add(percent);
             }
+            self.stops_apart(|| End::Send { pool: Some(Rc::clone(&pool)), member: Rc::clone(&member) })?;
             match self.lease(&pool, &member, reserved).await {
                 Ok(lease) => {
                     if away.has_waited() {
@@ -163,6 +168,7 @@ impl Transaction {
         let Some(destination) = connection.destination(&self.view) else {
             return Err(Problem::NoPool.into());
         };
+        self.stops_apart(|| End::Send { pool: None, member: Rc::clone(destination) })?;
         let kept = Lease::reuse(destination, &self.want(destination, None));
         let leased = match kept {
             Some(lease) => Ok(lease),
@@ -193,6 +199,23 @@ impl Transaction {
         // It may take a connection now.
         self.tried.clear();
         self.wait_for_member();
+    }
+
+    /// A place in the queue of a pool, if it has a queue.
+    fn enter(&self, pool: &Rc<PoolView>) -> Result<Option<InQueue>, Stop> {
+        if let OnEmpty::Queue { most, timeout } = pool.pool.settings.on_empty {
+            let ahead = pool.pool.state.queue.waiting();
+            if self.trace.as_ref().is_some_and(|trace| trace.apart) && ahead >= most {
+                return Err(no_member(pool).into());
+            }
+            self.stops_apart(|| {
+                let name = &pool.name;
+                End::Wait(format!(
+                    "the request waits in the queue of pool {name} behind {ahead}, for {timeout:?} at most"
+                ))
+            })?;
+        }
+        InQueue::enter(pool).map_err(|NoTurn| no_member(pool).into())
     }
 
     /// Waits in a queue until there may be room for the request.

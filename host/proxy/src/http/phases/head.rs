@@ -382,7 +382,7 @@ mod tests {
                 Ok(()) => Ok(headers.get("max-forwards").map(|left| left.to_str().unwrap().to_owned())),
                 Err(Stop::Answer(answer)) => Err(answer.status.as_u16()),
                 Err(Stop::Problem(Problem::Method)) => Err(405),
-                Err(Stop::Problem(_) | Stop::Reset) => Err(400),
+                Err(Stop::Problem(_) | Stop::Reset | Stop::Apart) => Err(400),
             }
         };
         let left = |left: &str| Ok(Some(left.to_owned()));

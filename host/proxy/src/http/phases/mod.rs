@@ -8,6 +8,7 @@
 mod answer;
 mod connect;
 mod eject;
+mod explain;
 mod head;
 mod persist;
 mod respond;
@@ -37,8 +38,10 @@ use crate::http::h1::head::give_spare;
 use crate::http::problem::{OwnAnswer, Problem};
 use crate::http::stream::Stream;
 use crate::route::Route;
+use crate::trace::Trace;
 use crate::turn;
 use crate::view::VirtualView;
+pub(crate) use explain::{Explained, explain};
 pub(crate) use head::{authority_of, is_same_authority};
 use send::Sent;
 
@@ -49,6 +52,8 @@ pub(crate) enum Stop {
     Answer(Box<Answer>),
     /// The operator: where the pool has no member to choose, the client gets a reset.
     Reset,
+    /// It is only explained, and would be sent or would wait: nothing answers.
+    Apart,
 }
 
 impl From<Problem> for Stop {
@@ -92,6 +97,8 @@ pub(crate) struct Transaction {
     set_cookie: Option<HeaderValue>,
     /// There is an answer.
     concluded: bool,
+    /// Takes note of what it passes.
+    trace: Option<Rc<Trace>>,
 }
 
 /// Without an answer the client went away while it waited: that is an end, too.
@@ -185,6 +192,7 @@ impl Transaction {
             first_byte: None,
             set_cookie: None,
             concluded: false,
+            trace: connection.trace.clone(),
         }
     }
 
@@ -262,7 +270,7 @@ impl Transaction {
         let (mut response, outcome) = match result {
             Ok(response) => (response, Outcome::Complete),
             Err(Stop::Answer(answer)) => (respond::from_rule(*answer), Outcome::Answered),
-            Err(Stop::Reset) => {
+            Err(Stop::Reset | Stop::Apart) => {
                 self.view.counters.errors.add(1);
                 self.stream.resets.set(true);
                 self.concluded = true;

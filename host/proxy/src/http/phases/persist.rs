@@ -13,13 +13,14 @@ use shunt_config::model::WhenDown;
 use shunt_config::persistence::PersistBy;
 use shunt_engine::balance::Ends;
 use shunt_engine::balance::choose::{Ask, Bind};
-use shunt_engine::persistence::{Key, is_away};
+use shunt_engine::persistence::{Key, is_away, shown};
 use shunt_runtime::clock;
 
 use crate::away::{Next, RESELECTED};
 use crate::http::phases::Transaction;
 use crate::member::MemberView;
 use crate::selected::passed_over;
+use crate::trace::Considered;
 use crate::view::PoolView;
 use cookie::CookieBinding;
 
@@ -80,10 +81,21 @@ impl Transaction {
         };
         let away = is_away(&ask, &pool.untried(&self.tried));
         if away && view.when_down() != WhenDown::Reselect {
+            if let Some(considered) = self.considered(pool, &ask, known.as_ref())
+                && let Some(trace) = &self.trace
+            {
+                considered.chosen(None, trace);
+            }
             return Next::Away;
         }
+        let considered = self.considered(pool, &ask, known.as_ref());
         let passed_over = passed_over(&self.tried, &self.vetoed);
-        let Ok((chosen, member, reserved)) = pool.choose(&passed_over, &ask) else { return Next::None };
+        let chosen = pool.choose(&passed_over, &ask).ok();
+        if let (Some(considered), Some(trace)) = (considered, &self.trace) {
+            let chosen = chosen.as_ref().map(|(chosen, member, _)| (&***member, chosen.why));
+            considered.chosen(chosen, trace);
+        }
+        let Some((chosen, member, reserved)) = chosen else { return Next::None };
         if away {
             view.counters.persistence_down[RESELECTED].add(1);
         }
@@ -91,6 +103,31 @@ impl Transaction {
             self.set_cookie = cookie.to_set(chosen.why, self, pool, member);
         }
         Next::Member(Rc::clone(member), chosen.why, reserved)
+    }
+
+    /// For a trace: by what the client is known, and what speaks against each member.
+    fn considered<'a>(
+        &self,
+        pool: &'a Rc<PoolView>,
+        ask: &Ask<'_>,
+        known: Option<&Known<'_>>,
+    ) -> Option<Considered<'a>> {
+        let trace = self.trace.as_ref()?;
+        if let Some(known) = known {
+            let by = match known {
+                Known::Key(key) => format!("by {}", shown::shown(key.bytes()).1),
+                Known::Cookie(cookie) => format!("by the cookie {}", cookie.name()),
+                Known::Session(_) => "by its session".to_owned(),
+            };
+            let bound = match ask.bound.and_then(|place| pool.members.get(place)) {
+                Some(member) => format!("it is bound to {}", member.address),
+                None => format!("it is bound to no member of pool {}", pool.name),
+            };
+            trace.found("persistence", [format!("the client is known {by}: {bound}")]);
+        }
+        let in_use = pool.in_use(&self.tried);
+        let vetoed = |member: &MemberView| self.vetoed.contains(&member.address);
+        Some(Considered::of(pool, in_use, vetoed, pool.hashes(&ask.ends)))
     }
 
     /// Binds the client as the answer of its member says, where that is configured.

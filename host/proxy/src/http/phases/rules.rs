@@ -237,15 +237,18 @@ impl Transaction {
         rule: &Rc<RuleView>,
         hook: impl FnOnce(&mut Runner, &mut Box<Exchange>) -> Result<T, Fault>,
     ) -> Result<T, Fault> {
-        let connection = &self.stream.connection;
-        connection
-            .with_vars_in(&mut self.exchange, |it| connection.with_runner(rule, |runner| hook(runner, it)))
+        let (connection, trace) = (&self.stream.connection, self.trace.as_deref());
+        connection.with_vars_in(&mut self.exchange, |it| {
+            connection.with_runner_of(trace, rule, |runner| hook(runner, it))
+        })
     }
 
     /// Takes over a target. One that means nothing is a fault.
     fn redirect(&mut self, rule: &Rc<RuleView>, hook: Hook, target: Target) -> Result<(), Fault> {
         self.route.redirect(rule, target, self.view.pool.as_ref()).map_err(|why| {
-            self.stream.connection.with_runner(rule, |runner| runner.refuse_verdict(hook, why))
+            let trace = self.trace.as_deref();
+            let refuse = |runner: &mut Runner| runner.refuse_verdict(hook, why);
+            self.stream.connection.with_runner_of(trace, rule, refuse)
         })
     }
 

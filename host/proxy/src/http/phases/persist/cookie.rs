@@ -39,6 +39,10 @@ impl Recognise for Cookie {
 }
 
 impl CookieBinding<'_> {
+    pub(super) fn name(&self) -> &str {
+        &self.cookie.name
+    }
+
     /// The place of the member that the client is bound to in the pool.
     pub(super) fn place(&self) -> Option<usize> {
         self.bound.map(|(place, _)| place)
