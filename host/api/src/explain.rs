@@ -2,7 +2,9 @@
 
 mod http;
 
-pub use http::{ExplainedRequest, HostCalled, RequestOutcome, RequestStep, RuleCalled};
+pub use http::{
+    ExplainedRequest, HostCalled, RequestOutcome, RequestStep, RuleCalled, TraceEnd, TraceLine, TracedRequest,
+};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};

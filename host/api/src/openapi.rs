@@ -7,12 +7,12 @@ use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde_json::{Map, Value, json};
 
 use crate::bindings::{Bindings, DeletedBindings};
-use crate::explain::{Explained, ExplainedRequest};
+use crate::explain::{Explained, ExplainedRequest, TraceLine};
 use crate::flows::{DeletedFlow, FlowDetails, Flows};
 use crate::refusal::Refusal;
 use crate::requests::{
     Allowed, AskedRequest, BindingsQuery, FlowsQuery, LoadQuery, LoadReference, MemberChange, Packet,
-    PrioritiesChange, Rollback,
+    PrioritiesChange, Rollback, TraceQuery,
 };
 use crate::rules::{LoadedRule, Rules, Unloaded};
 use crate::status::{MemberStatus, PoolStatus, Pools, ReloadSummary, Status};
@@ -113,7 +113,7 @@ const fn answers<T: JsonSchema>(description: &'static str) -> Answer {
 }
 
 /// Everything that is served, in the order of the document.
-pub const OPERATIONS: [Operation; 22] = [
+pub const OPERATIONS: [Operation; 23] = [
     Operation::get("/v1/status", "status", "The state of everything.", answers::<Status>("The status.")),
     Operation::get("/v1/pools", "pools", "Pools and their members.", answers::<Pools>("The pools.")),
     Operation::change(
@@ -289,6 +289,24 @@ pub const OPERATIONS: [Operation; 22] = [
          logged. Values of `Authorization`, `Proxy-Authorization`, `Cookie` and `Set-Cookie` are not shown.",
     )
     .takes::<AskedRequest>(true, ""),
+    Operation {
+        query: Some(schema_of::<TraceQuery>),
+        ..Operation::get(
+            "/v1/virtuals/{virtual}/trace",
+            "trace",
+            "Follows the requests of a proxy virtual as they are served.",
+            Answer {
+                description: "A line of JSON for each request, once the head of its answer is there, and one at the end.",
+                media_type: "application/x-ndjson",
+                schema: schema_of::<TraceLine>,
+            },
+        )
+        .description(
+            "It ends by itself. Requests that come faster than they are read are served, counted and not shown. Values of \
+             `Authorization`, `Proxy-Authorization`, `Cookie` and `Set-Cookie` are not shown.",
+        )
+        .refuses(&[400, 404])
+    },
     Operation::change(
         "POST",
         "/v1/reload",
@@ -332,7 +350,7 @@ pub fn document() -> Value {
     }
     let mut schemas: Map<String, Value> = read.take_definitions(true);
     // Their fields are parameters.
-    for query in [FlowsQuery::schema_name(), LoadQuery::schema_name()] {
+    for query in [FlowsQuery::schema_name(), LoadQuery::schema_name(), TraceQuery::schema_name()] {
         schemas.remove(&*query);
     }
     schemas.extend(sent.take_definitions(true));

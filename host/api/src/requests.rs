@@ -113,6 +113,23 @@ pub struct AskedRequest {
     pub to: Option<String>,
 }
 
+/// The query of a trace. What is not asked for does not matter.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct TraceQuery {
+    /// A path, in which each `*` stands for any text.
+    pub path: Option<String>,
+    /// The same of the host.
+    pub host: Option<String>,
+    pub method: Option<String>,
+    /// An address of the client, or a prefix such as 192.0.2.0/24.
+    pub client: Option<String>,
+    /// How many requests at most, from 1 to 10,000. Default 100.
+    pub count: Option<u32>,
+    /// For how many seconds at most, from 1 to 3,600. Default 30.
+    pub seconds: Option<u64>,
+}
+
 /// A packet: its ends, or its bytes.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]

@@ -1,18 +1,25 @@
 //! What a connection or a request passes, for who asks why. While nobody does, a step costs a branch.
 
 use std::cell::{Cell, RefCell};
+use std::net::SocketAddr;
 use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
 
-use http::{HeaderMap, HeaderName, HeaderValue};
-use shunt_api::explain::{ConsideredStatus, HostCalled, RequestStep, RuleCalled};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header, request};
+use shunt_api::explain::{ConsideredStatus, HostCalled, RequestStep, RuleCalled, TracedRequest};
 use shunt_engine::balance::Balance;
 use shunt_engine::balance::choose::Why;
 use shunt_engine::balance::groups::InUse;
 use shunt_engine::datapath::Standing;
 use shunt_rules::trace::{Called, is_secret, left_out};
 
+use shunt_runtime::traces::{Follower, Said};
+use shunt_runtime::{clock, traces};
+use shunt_wire::authority::split_port;
+
 use crate::member::MemberView;
-use crate::view::PoolView;
+use crate::view::{PoolView, VirtualView};
 
 /// The steps so far.
 #[derive(Default)]
@@ -21,6 +28,9 @@ pub(crate) struct Trace {
     /// The request is apart from those that are served: it stops where it would be sent, or would wait.
     pub(crate) apart: bool,
     end: Cell<Option<End>>,
+    /// Of a request that is served: who is told of it, and what is known before its end.
+    told: Vec<Arc<Follower>>,
+    begun: TracedRequest,
 }
 
 /// Where a request stops that is apart.
@@ -44,6 +54,57 @@ impl Trace {
     /// Of a request that is only explained.
     pub(crate) fn apart() -> Rc<Self> {
         Rc::new(Trace { apart: true, ..Trace::default() })
+    }
+
+    /// Of a request that comes, for those who follow such requests; `None`: nobody does.
+    #[inline]
+    pub(crate) fn followed(
+        view: &VirtualView,
+        client: SocketAddr,
+        head: &request::Parts,
+    ) -> Option<Rc<Self>> {
+        if traces::are_followed() { Trace::for_followers(view, client, head) } else { None }
+    }
+
+    #[cold]
+    fn for_followers(view: &VirtualView, client: SocketAddr, head: &request::Parts) -> Option<Rc<Self>> {
+        let virtual_ = &view.virtual_.settings.name;
+        let host = head.headers.get(header::HOST).and_then(|host| host.to_str().ok());
+        let said = Said {
+            virtual_,
+            client,
+            method: head.method.as_str(),
+            path: head.uri.path(),
+            host: host.map_or("", |host| split_host(host)),
+        };
+        let told = traces::followers(&said);
+        if told.is_empty() {
+            return None;
+        }
+        let target = head.uri.path_and_query().map_or("", |it| it.as_str());
+        let first = format!("{} {target} {:?}", head.method, head.version);
+        let begun = TracedRequest {
+            at: clock::unix_ms(),
+            virtual_name: virtual_.clone(),
+            client: client.to_string(),
+            request: std::iter::once(first).chain(shown(&head.headers)).collect(),
+            ..TracedRequest::default()
+        };
+        Some(Rc::new(Trace { told, begun, ..Trace::default() }))
+    }
+
+    /// Tells those who follow what the request came to.
+    pub(crate) fn served(&self, status: Option<StatusCode>, member: Option<SocketAddr>, took: Duration) {
+        let Some((last, others)) = self.told.split_last() else { return };
+        let request = TracedRequest {
+            steps: self.take_steps(),
+            status: status.map(|it| it.as_u16()),
+            member: member.map(|it| it.to_string()),
+            took: u64::try_from(took.as_nanos()).unwrap_or(u64::MAX),
+            ..self.begun.clone()
+        };
+        others.iter().for_each(|follower| follower.tell(request.clone()));
+        last.tell(request);
     }
 
     pub(crate) fn found(&self, phase: &str, found: impl IntoIterator<Item = String>) {
@@ -201,6 +262,12 @@ fn not_certain(balance: Balance) -> Option<&'static str> {
         }
         _ => return None,
     })
+}
+
+/// A host without its port.
+fn split_host(host: &str) -> &str {
+    let (name, _) = split_port(host.as_bytes());
+    host.get(..name.len()).unwrap_or(host)
 }
 
 /// Fields as lines, without what is nobody's to read.

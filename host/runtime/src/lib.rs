@@ -10,6 +10,7 @@
 //! | [`clock`] | the monotonic clock, as the numbers that the engine takes |
 //! | [`pages`] | pages of answers that Shunt makes itself |
 //! | [`tls`] | certificates and keys, chosen by server name |
+//! | [`traces`] | who follows requests as they are served |
 //! | [`rules`] | what planes do alike around rules |
 
 mod apart;
@@ -25,5 +26,6 @@ pub mod registry;
 pub mod rules;
 pub mod snapshot;
 pub mod tls;
+pub mod traces;
 
 pub use snapshot::{Member, PacketVirtual, PathPool, Pool, Snapshot, Virtual, VirtualLoad};

@@ -6,6 +6,7 @@
 //! | `routes` | what can be asked; described for programs by OpenAPI |
 //! | [`refusal`] | how it says no |
 //! | `explain` | the question how a packet or a request would be handled |
+//! | `trace` | requests as they are served, a line each |
 //! | [`metrics`] | the counters as OpenMetrics |
 //!
 //! Whoever may open the socket may do everything. It is the operator's door, and the command line is
@@ -18,6 +19,7 @@ mod routes;
 #[cfg(test)]
 pub(crate) mod sample;
 pub mod socket;
+mod trace;
 
 use std::sync::Arc;
 

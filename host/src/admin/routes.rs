@@ -20,7 +20,7 @@ use shunt_api::flows::{DeletedFlow, FlowDetails, Flows};
 use shunt_api::openapi;
 use shunt_api::requests::{
     Allowed, AskedRequest, BindingsQuery, FlowsQuery, LoadQuery, LoadReference, MemberChange, Packet,
-    PrioritiesChange, Rollback,
+    PrioritiesChange, Rollback, TraceQuery,
 };
 use shunt_api::rules::{LoadedRule, Rules, Unloaded};
 use shunt_api::status::{MemberStatus, PoolStatus, Pools, ReloadSummary, Status};
@@ -34,7 +34,7 @@ use tokio::sync::MutexGuard;
 
 use super::refusal::Refusal;
 use super::socket::Peer;
-use super::{SharedControl, explain, metrics};
+use super::{SharedControl, explain, metrics, trace};
 use crate::control::{self, Actor, Allow, Control, FlowQuery, Load, LoadError, RuleName};
 
 /// The OpenAPI document, as it is sent.
@@ -81,6 +81,7 @@ fn routes() -> Vec<(Method, &'static str, MethodRouter<SharedControl>)> {
         (Method::DELETE, "/v1/flows/{id}", delete(delete_flow)),
         (Method::POST, "/v1/explain", post(explain)),
         (Method::POST, "/v1/explain/http", post(explain_http)),
+        (Method::GET, "/v1/virtuals/{virtual}/trace", get(follow)),
         (Method::POST, "/v1/reload", post(reload)),
         (Method::GET, "/v1/metrics", get(metrics)),
         (Method::GET, "/v1/openapi.json", get(openapi_json)),
@@ -365,6 +366,17 @@ async fn explain_http(
 ) -> Answer<ExplainedRequest> {
     let Json(request) = request.map_err(|error| bad_request(error.body_text()))?;
     Ok(Json(control::explain_http(&control, &request).await.map_err(explain::unasked)?))
+}
+
+async fn follow(
+    State(control): State<SharedControl>,
+    path: Result<Path<String>, PathRejection>,
+    query: Result<Query<TraceQuery>, QueryRejection>,
+) -> Result<Response, Refusal> {
+    let Path(name) = path.map_err(|error| bad_request(error.body_text()))?;
+    let Query(query) = query.map_err(|error| bad_request(error.body_text()))?;
+    control.lock().await.find_proxy(&name)?;
+    trace::follow(name, query)
 }
 
 async fn reload(

@@ -111,9 +111,10 @@ pub(super) enum Command {
     Persistence(PersistenceCommand),
     /// Trace how a packet or a request would be handled, and why
     ///
-    /// `explain http` is for requests to proxy virtuals. For packets of packet virtuals it shows each stage that such a packet would pass now, with what it finds, and for each member of
-    /// the pool why it is chosen or not. Changes no flow, binding, port or limit, but calls the
-    /// rules. Write addresses with their ports, and for icmp (an echo request) without:
+    /// `explain http` is for requests to proxy virtuals. Without it, each stage is shown that such a packet would
+    /// pass now at a packet virtual, with what it finds, and for each member of the pool why it is chosen or not.
+    /// Changes no flow, binding, port or limit, but calls the rules. Write addresses with their ports, and for
+    /// icmp (an echo request) without:
     ///
     ///   shunt explain tcp 192.0.2.7:40000 203.0.113.1:80
     ///   shunt explain tcp 192.0.2.7:40000 '>' 203.0.113.1:80 --flags SA --interface eth0
@@ -169,6 +170,15 @@ pub(super) enum RuleCommand {
         #[arg(value_name = "VIRTUAL/RULE")]
         rule: RuleName,
     },
+    /// Follow the requests of a virtual as they are served, with what its rules do
+    ///
+    /// Shows each request once the head of its answer is there: what each rule reads, changes and returns, and
+    /// how long each call takes, by what the client is known, and why its member was chosen. Ends by itself.
+    /// No request waits for it: those that come faster than they are shown are served, and counted at the end.
+    ///
+    ///   shunt rule trace --virtual shop --match 'path=/cart*' --match client=192.0.2.0/24
+    #[command(verbatim_doc_comment)]
+    Trace(TraceArgs),
     /// Roll a rule back to the version that ran before, or to the one given by `--to`
     ///
     /// Undoes the last step: a load, an unload, a reload that applied another version, or a
@@ -332,6 +342,43 @@ pub(super) struct FlowFilter {
     /// List at most so many flows
     #[arg(long, default_value_t = 100, value_parser = number::<usize>)]
     pub(super) limit: usize,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct TraceArgs {
+    /// The virtual's name
+    #[arg(long = "virtual", value_name = "NAME")]
+    pub(super) virtual_name: String,
+    /// Only such: path=PATTERN, host=PATTERN, method=METHOD, client=ADDRESS or client=PREFIX; all have to match
+    #[arg(long = "match", value_name = "WHAT=VALUE", value_parser = matching)]
+    pub(super) matching: Vec<(String, String)>,
+    /// How many requests at most
+    #[arg(long, value_name = "NUMBER", default_value_t = 100)]
+    pub(super) count: u32,
+    /// For how long at most: 30s, 5m
+    #[arg(long = "for", value_name = "TIME", default_value = "30s", value_parser = seconds)]
+    pub(super) seconds: u64,
+}
+
+fn matching(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((what @ ("path" | "host" | "method" | "client"), value)) if !value.is_empty() => {
+            Ok((what.to_owned(), value.to_owned()))
+        }
+        _ => Err("write path=, host=, method= or client= and what it is".to_owned()),
+    }
+}
+
+fn seconds(text: &str) -> Result<u64, String> {
+    let (number, unit) = text.split_at(text.trim_end_matches(char::is_alphabetic).len());
+    let times = match unit {
+        "s" => 1,
+        "m" => 60,
+        "h" => 3_600,
+        _ => return Err("write a time such as 30s, 5m or 1h".to_owned()),
+    };
+    let number = number.parse::<u64>().map_err(|_| "write a time such as 30s, 5m or 1h".to_owned())?;
+    number.checked_mul(times).ok_or_else(|| "that is too long".to_owned())
 }
 
 #[derive(Debug, Args)]

@@ -70,6 +70,47 @@ impl Client {
         self.send(request(Method::PUT, path, query, body))
     }
 
+    /// As `search`, of an answer that comes line by line: each is given to `each`.
+    ///
+    /// # Errors
+    /// As `ask`.
+    pub(super) fn follow(
+        &self,
+        path: &[&str],
+        query: &[(&str, String)],
+        mut each: impl FnMut(Value),
+    ) -> Result<(), Failure> {
+        let request = request(Method::GET, path, query, Body::None);
+        let request = request.map_err(|error| Failure::failed("usage", error))?;
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        let runtime = runtime.map_err(|error| Failure::failed("system", error))?;
+        runtime.block_on(async {
+            let stream = UnixStream::connect(&self.socket).await.map_err(|error| self.unreachable(&error))?;
+            let (mut sender, connection) =
+                http1::handshake(TokioIo::new(stream)).await.map_err(|error| self.broken_off(&error))?;
+            let lines = async move {
+                let response = sender.send_request(request).await.map_err(|error| self.broken_off(&error))?;
+                let (status, mut body) = (response.status(), response.into_body());
+                let mut came = Vec::new();
+                while let Some(frame) = body.frame().await {
+                    let frame = frame.map_err(|error| self.broken_off(&error))?;
+                    if let Some(data) = frame.data_ref() {
+                        came.extend_from_slice(data);
+                    }
+                    while let Some(end) =
+                        came.iter().position(|byte| *byte == b'\n').filter(|_| status.is_success())
+                    {
+                        let line: Vec<u8> = came.drain(..=end).collect();
+                        each(serde_json::from_slice(&line).map_err(|error| self.not_understood(&error))?);
+                    }
+                }
+                if status.is_success() { Ok(()) } else { Err(Failure::from_daemon(status, &came)) }
+            };
+            let (followed, _) = tokio::join!(lines, connection);
+            followed
+        })
+    }
+
     fn send(&self, request: Result<Request<Full<Bytes>>, http::Error>) -> Result<Value, Failure> {
         let request = request.map_err(|error| Failure::failed("usage", error))?;
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();

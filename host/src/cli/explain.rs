@@ -11,6 +11,9 @@ use super::table::{Align, Cell, Table};
 use shunt_api::explain::{ConsideredStatus, Explained, RewriteStatus};
 
 mod request;
+mod trace;
+
+pub(super) use trace::trace;
 
 /// Traces how a packet or a request would be handled.
 ///

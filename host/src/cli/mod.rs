@@ -92,6 +92,7 @@ fn dispatch(arguments: Arguments, screen: &Screen) -> Result<(), Failure> {
         Command::Pack(command) => pack::run(command, screen),
         Command::Rule(command) => match command {
             RuleCommand::List => rule::list(client, screen),
+            RuleCommand::Trace(args) => explain::trace(&args, client, screen),
             RuleCommand::Show { rule } => rule::show(&rule, client, screen),
             RuleCommand::Load { rule, pack, reference, allowed } => match (pack, reference) {
                 (_, Some(reference)) => rule::load_reference(&rule, &reference, allowed, client, screen),

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use shunt_config::model;
+use shunt_config::model::Protocol;
 use shunt_engine::member::Admin;
 use shunt_rules::OnFault;
 
@@ -23,6 +24,20 @@ pub struct NotFound {
 }
 
 impl Control {
+    /// Whether there is such a virtual of protocol http.
+    ///
+    /// # Errors
+    /// There is not.
+    pub fn find_proxy(&self, name: &str) -> Result<(), NotFound> {
+        let snapshot = self.snapshot.load();
+        let all = snapshot.virtuals.iter().map(|it| &it.settings).filter(|it| it.protocol == Protocol::Http);
+        let known: Vec<String> = all.map(|it| it.name.clone()).collect();
+        match known.iter().any(|it| it == name) {
+            true => Ok(()),
+            false => Err(NotFound { what: format!("virtual {name} of protocol http"), known }),
+        }
+    }
+
     /// Takes a rule out of its virtual; `rollback` and `load` bring it back. Gives what is so without it.
     ///
     /// # Errors

@@ -1,4 +1,5 @@
-//! `shunt explain http`: what is told of a request is what happens to it, and asking changes nothing.
+//! `shunt explain http`: what is told of a request is what happens to it, and asking changes nothing. `shunt rule trace`:
+//! what is told of requests is what happened to them.
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -6,6 +7,7 @@ use std::net::SocketAddr;
 use serde_json::{Value, json};
 use shunt_tests::origin::Origin;
 use shunt_tests::packs;
+use shunt_tests::raw::Client;
 use shunt_tests::site::{self, Site, rule};
 
 /// What is told of a request.
@@ -118,6 +120,90 @@ fn what_cannot_be_asked_is_refused() {
         let body = request.to_string();
         let answer = site.daemon.ask("POST", "/v1/explain/http", "application/json", body.as_bytes());
         assert_eq!(answer.status(), status, "{}", answer.text());
+        assert!(answer.text().contains(expected), "{}", answer.text());
+    }
+}
+
+/// The lines of a trace, read until it ends.
+fn lines(trace: &shunt_tests::program::Ended) -> Vec<Value> {
+    assert_eq!(trace.code, Some(0), "{}", trace.stderr);
+    serde_json::Deserializer::from_str(&trace.stdout)
+        .into_iter::<Value>()
+        .map(|it| it.expect("JSON"))
+        .collect()
+}
+
+#[test]
+fn requests_are_followed_as_they_are_served() {
+    let origins = ["a", "b"].map(Origin::named);
+    let [a, b] = origins.each_ref();
+    let rule = rule("canary", &packs::example("api-canary"), "slots = { a = \"web\", b = \"next\" }");
+    let pools = site::pool("web", "", &[a.address()]) + &site::pool("next", "", &[b.address()]);
+    let site = Site::configured(|at| site::config(at, "", &(rule + &pools)));
+    let (stop, stopped) = std::sync::mpsc::channel::<()>();
+    let address = site.address;
+    // Requests of which every other one is wanted, until the trace has enough of them.
+    let clients = std::thread::spawn(move || {
+        let mut client = Client::connect(address);
+        while stopped.try_recv().is_err() {
+            client.ask("GET /api/x?y HTTP/1.1\r\nHost: h:80\r\nX-Canary: 1\r\nCookie: secret=1\r\n\r\n");
+            client.get("/other");
+        }
+    });
+    let followed = site.daemon.shunt(&[
+        "-o",
+        "json",
+        "rule",
+        "trace",
+        "--virtual",
+        "web",
+        "--match",
+        "path=/api/*",
+        "--match",
+        "host=h",
+        "--match",
+        "client=127.0.0.0/8",
+        "--count",
+        "3",
+    ]);
+    stop.send(()).expect("a thread that listens");
+    clients.join().expect("clients that are answered");
+    let lines = lines(&followed);
+    let [requests @ .., end] = &lines[..] else { panic!("{followed:?}") };
+    assert_eq!(end["end"], json!({ "reason": "count", "shown": 3, "missed": 0 }));
+    assert_eq!(requests.len(), 3);
+    for line in requests {
+        let it = &line["request"];
+        assert_eq!(it["request"][0], "GET /api/x?y HTTP/1.1", "{it:#}");
+        assert!(!it.to_string().contains("secret"), "{it:#}");
+        assert_eq!((&it["status"], &it["member"]), (&json!(200), &json!(b.address().to_string())), "{it:#}");
+        let called = &step(it, "on-request")["rule"];
+        assert_eq!((&called["rule"], &called["verdict"]), (&json!("web/canary"), &json!("to")), "{it:#}");
+        assert!(
+            called["took"].as_u64().unwrap() > 0 && it["took"].as_u64() > called["took"].as_u64(),
+            "{it:#}"
+        );
+        assert_eq!(step(it, "selection")["members"][0]["chosen"], true);
+    }
+}
+
+#[test]
+fn a_trace_ends_by_itself_and_refuses_what_is_not_there() {
+    let site = Site::of(&[&Origin::named("a")]);
+    let followed = site.daemon.shunt(&["-o", "json", "rule", "trace", "--virtual", "web", "--for", "1s"]);
+    assert_eq!(
+        lines(&followed),
+        [json!({ "request": null, "end": { "reason": "time", "shown": 0, "missed": 0 } })]
+    );
+    let refused = site.daemon.shunt(&["rule", "trace", "--virtual", "nothing"]);
+    assert_eq!(refused.code, Some(1), "{}", refused.stderr);
+    assert!(refused.stderr.contains("there is no virtual nothing of protocol http"), "{}", refused.stderr);
+    for (query, expected) in
+        [("count=0", "is no number of requests"), ("client=x", "is neither an address nor a prefix")]
+    {
+        let answer =
+            site.daemon.ask("GET", &format!("/v1/virtuals/web/trace?{query}"), "application/json", b"");
+        assert_eq!(answer.status(), 400, "{}", answer.text());
         assert!(answer.text().contains(expected), "{}", answer.text());
     }
 }

@@ -94,3 +94,45 @@ pub struct RequestOutcome {
     /// Its fields, a line each.
     pub answer: Vec<String>,
 }
+
+/// A line of a trace: a request, or the end.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", default)]
+pub struct TraceLine {
+    pub request: Option<TracedRequest>,
+    pub end: Option<TraceEnd>,
+}
+
+/// A request that was served.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", default)]
+pub struct TracedRequest {
+    /// When its head had come: milliseconds of Unix time.
+    pub at: u64,
+    #[serde(rename = "virtual")]
+    pub virtual_name: String,
+    /// Address and port of the client.
+    pub client: String,
+    /// The head as the client sent it, a line each.
+    pub request: Vec<String>,
+    /// What it passed, in order.
+    pub steps: Vec<RequestStep>,
+    /// The status of the answer; `null`: there was none.
+    pub status: Option<u16>,
+    /// The member that served it.
+    pub member: Option<String>,
+    /// Nanoseconds until the head of the answer was there.
+    pub took: u64,
+}
+
+/// The end of a trace.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", default)]
+pub struct TraceEnd {
+    /// `count`: so many were shown; `time`: the time is up.
+    pub reason: String,
+    /// How many were shown.
+    pub shown: u64,
+    /// How many were served meanwhile and are not shown, because they came faster than they were read.
+    pub missed: u64,
+}

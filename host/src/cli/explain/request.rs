@@ -60,7 +60,7 @@ fn asked(args: &RequestArgs) -> AskedRequest {
 }
 
 /// How wide the names of phases are.
-const NAME: usize = 17;
+pub(super) const NAME: usize = 17;
 
 fn told(it: &ExplainedRequest, paint: Paint) -> String {
     let mut text = Sections { text: String::new(), paint, name: NAME };
@@ -95,7 +95,7 @@ fn told(it: &ExplainedRequest, paint: Paint) -> String {
     text.text
 }
 
-fn tell(step: &RequestStep, text: &mut Sections) {
+pub(super) fn tell(step: &RequestStep, text: &mut Sections) {
     if let Some(rule) = &step.rule {
         let tone = if rule.verdict == "fault" { Tone::Bad } else { Tone::Good };
         return text.section(&step.phase, tone, &called(rule));

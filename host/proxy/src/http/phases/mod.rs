@@ -104,7 +104,11 @@ pub(crate) struct Transaction {
 /// Without an answer the client went away while it waited: that is an end, too.
 impl Drop for Transaction {
     fn drop(&mut self) {
-        if !self.concluded && self.view.hooks.contains(Hook::OnDone) {
+        if self.concluded {
+            return;
+        }
+        self.traced(None);
+        if self.view.hooks.contains(Hook::OnDone) {
             drop(self.finish(None, Outcome::ClientGone));
         }
     }
@@ -157,6 +161,8 @@ impl Transaction {
             RequestBody::Streamed { .. } => stream.deadline.wait_idle(Waiting::RequestBody),
         }
         view.counters.requests.add(1);
+        let trace = connection.trace.clone();
+        let trace = trace.or_else(|| Trace::followed(view, connection.flow.client, &head));
         Transaction {
             stream: Rc::clone(stream),
             view: Rc::clone(view),
@@ -192,7 +198,7 @@ impl Transaction {
             first_byte: None,
             set_cookie: None,
             concluded: false,
-            trace: connection.trace.clone(),
+            trace,
         }
     }
 
@@ -274,6 +280,7 @@ impl Transaction {
                 self.view.counters.errors.add(1);
                 self.stream.resets.set(true);
                 self.concluded = true;
+                self.traced(None);
                 if self.view.hooks.contains(Hook::OnDone) {
                     self.finish(None, Outcome::Answered).complete();
                 }
@@ -328,6 +335,7 @@ impl Transaction {
         give_spare(std::mem::take(&mut self.exchange.request.headers));
         self.concluded = true;
         self.view.counters.answered(response.status().as_u16());
+        self.traced(Some(response.status()));
         if self.view.hooks.contains(Hook::OnDone) {
             let finish = self.finish(Some(response.status()), outcome);
             response.body_mut().finish_with(Box::new(finish));
@@ -340,6 +348,13 @@ impl Transaction {
             false => self.stream.deadline.rest(),
         }
         response
+    }
+
+    /// Tells those who follow the request what it came to.
+    fn traced(&self, status: Option<StatusCode>) {
+        if let Some(trace) = &self.trace {
+            trace.served(status, self.served_by, self.started.elapsed());
+        }
     }
 
     fn finish(&mut self, status: Option<StatusCode>, outcome: Outcome) -> Finish {
