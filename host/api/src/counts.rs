@@ -286,6 +286,8 @@ counts! {
     PacketVirtualCounts {
         /// First packets for which no flow was made.
         counter refused,
+        /// New flows of clients that are bound to a member that is down or disabled, by what became of them.
+        counter persistence_down[then: "reselected", "refused"],
     }
 
     /// What is counted of a virtual of mode `siit`.

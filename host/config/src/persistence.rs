@@ -194,9 +194,9 @@ enum Then {
 fn when_down(table: &mut Table<'_>) -> WhenDown {
     let then = table.or(
         "when-down",
-        "What becomes of requests, and of relayed connections and datagrams, whose client is bound to a member that \
-         is down or disabled: `reselect` binds the client to another, `refuse` refuses them, with 503; `wait` holds them until \
-         the member is up, for as long as `wait` says, and then refuses them (not with `protocol = \"udp\"`).",
+        "What becomes of requests, and of relayed connections and datagrams, and flows, whose client is bound to a member that \
+         is down or disabled: `reselect` binds the client to another, `refuse` refuses them, with 503; `wait` holds requests \
+         and relayed connections until the member is up, for as long as `wait` says, and then refuses them.",
         one_of(&[("reselect", Then::Reselect), ("refuse", Then::Refuse), ("wait", Then::Wait)]),
         Then::Reselect,
     );
@@ -211,14 +211,16 @@ fn when_down(table: &mut Table<'_>) -> WhenDown {
             .help("add it, or remove `wait`");
         table.refuse("wait", refusal);
     }
-    if then == Then::Wait && table.walk.kind == Some(walk::Kind::Udp) {
-        let refusal =
-            Refusal::new(Cause::Conflict, "a proxy for UDP keeps no datagrams until a member is up")
-                .help("use `when-down = \"refuse\"`: clients send again what is not answered");
+    let keeps_nothing = match table.walk.kind {
+        Some(walk::Kind::Udp) => Some("a proxy for UDP keeps no datagrams until a member is up"),
+        Some(walk::Kind::Packet) => Some("a packet virtual keeps no packets until a member is up"),
+        Some(walk::Kind::Proxy | walk::Kind::Tcp) | None => None,
+    };
+    if let Some(keeps_nothing) = keeps_nothing.filter(|_| then == Then::Wait) {
+        let refusal = Refusal::new(Cause::Conflict, keeps_nothing)
+            .help("use `when-down = \"refuse\"`: clients send again what is not answered, and connect again");
         table.refuse("when-down", refusal);
     }
-    let why = "a flow whose client's member is down goes to another";
-    table.useless_at(walk::Kind::Packet, &[("when-down", why), ("wait", why)]);
     match then {
         Then::Reselect => WhenDown::Reselect,
         Then::Refuse => WhenDown::Refuse,

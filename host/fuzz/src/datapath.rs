@@ -7,9 +7,9 @@ use std::sync::Arc;
 use shunt_engine::balance::Balance;
 use shunt_engine::balance::groups::Policy;
 use shunt_engine::datapath::{
-    Datapath, Done, Driver, Dscp, Filter, Hooks, Limits, Member, ModeName, Modes, NewFlow, Options, Pool,
-    PoolIndex, Ruling, Snapshot, SnatPool, SnatPoolIndex, SourcePersistence, Target, Translation, Translator,
-    Transport, TunnelSources, Verdict, Virtual, VirtualIndex,
+    Datapath, Done, Driver, Dscp, Filter, Hooks, Limits, Member, ModeName, Modes, NewFlow, OnEmpty, Options,
+    Pool, PoolIndex, Ruling, Snapshot, SnatPool, SnatPoolIndex, SourcePersistence, Target, Translation,
+    Translator, Transport, TunnelSources, Verdict, Virtual, VirtualIndex,
 };
 use shunt_engine::flow::{Cursor, FlowId};
 use shunt_engine::fragment::FragmentOf;
@@ -116,7 +116,7 @@ impl Scene {
             bindings: Arc::new(PersistenceTable::new(16, [3, 4])),
             policy: Policy::default(),
             groups: Arc::default(),
-            on_empty: None,
+            on_empty: OnEmpty::Nowhere,
         };
         let network = network();
         let options = Options { worker: 0, workers: 1, key: Keyed::new([1, 2]), flows: 24 };
@@ -430,6 +430,7 @@ fn snapshot(pool: &Pool, there: u16) -> Snapshot {
                 source: Source { ipv4: 24, ipv6: 64, port: false },
                 prefix: [2; 8],
                 timeout: 10_000,
+                refuses_when_down: false,
             }),
             return_to_sender: place == 1,
             idle: None,

@@ -143,7 +143,7 @@ fn packets() -> PacketStatus {
             mode: "snat".to_owned(),
             pool: Some("resolvers".to_owned()),
             rules: vec![RuleStatus { name: "resolvers/by-client".to_owned(), ..rule() }],
-            counts: PacketVirtualCounts { refused: 17 },
+            counts: PacketVirtualCounts { refused: 17, persistence_down: [2, 1] },
             traffic: traffic(),
         }],
         translators: vec![TranslatorStatus {

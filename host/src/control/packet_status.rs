@@ -93,7 +93,7 @@ impl Control {
         counted: VirtualCounters,
     ) -> PacketVirtualStatus {
         let settings = &virtual_.settings;
-        let VirtualCounters { traffic: flows, refused } = counted;
+        let VirtualCounters { traffic: flows, refused, persistence_down } = counted;
         PacketVirtualStatus {
             name: settings.name.clone(),
             listen: settings.listen.to_string(),
@@ -102,7 +102,7 @@ impl Control {
             mode: settings.mode.as_str().to_owned(),
             pool: settings.pool.clone(),
             rules: self.rule_statuses(&settings.name, &settings.rules),
-            counts: PacketVirtualCounts { refused },
+            counts: PacketVirtualCounts { refused, persistence_down },
             traffic: traffic(&flows),
         }
     }

@@ -1,6 +1,8 @@
 //! What becomes of clients of pools without a member to choose.
 
-use super::super::model::{Config, OnEmpty, Pool, Protocol};
+use shunt_engine::datapath::ModeName;
+
+use super::super::model::{Config, OnEmpty, PacketVirtual, Pool, Protocol};
 use super::super::report::{Cause, Refusal};
 use super::super::walk::Walk;
 use super::path;
@@ -31,20 +33,37 @@ fn can_wait(pool: &Pool, config: &Config, walk: &mut Walk) {
     walk.refuse(&place, Some(&key), refusal);
 }
 
-/// Clients of transparent proxies connected to somewhere else.
+/// Clients of transparent proxies connected to somewhere else, and packets to every address go somewhere.
 fn have_destinations(pool: &Pool, config: &Config, walk: &mut Walk) {
-    let packets = config.packet_virtuals.iter().map(|it| (&it.name, it.reaches(&pool.name)));
-    let others = config.virtuals.iter().filter(|it| !it.transparent);
-    let others = others.map(|it| (&it.name, it.reaches(&pool.name)));
-    let Some((name, _)) = packets.chain(others).find(|(_, reaches)| *reaches) else { return };
+    let reaches = |it: &&PacketVirtual| it.reaches(&pool.name);
+    let packets = config.packet_virtuals.iter().filter(reaches).filter_map(|it| {
+        let name = &it.name;
+        Some(match (it.is_wildcard(), it.mode) {
+            (true, ModeName::Route | ModeName::Snat) => return None,
+            (true, mode) => {
+                let why = format!("flows of virtual `{name}` need a member in mode `{mode}`");
+                (
+                    name,
+                    why,
+                    "use `{ pool = \"…\" }`; the member may be the router that would take the packets",
+                )
+            }
+            (false, _) => {
+                let why = format!("flows of virtual `{name}` have no other destination than its address");
+                (name, why, "use `{ pool = \"…\" }`, or give the virtual a pool of its own")
+            }
+        })
+    });
+    let others = config.virtuals.iter().filter(|it| !it.transparent && it.reaches(&pool.name)).map(|it| {
+        let why =
+            format!("virtual `{}` is not `transparent`: its clients have no other destination", it.name);
+        let help = "use `{ pool = \"…\" }`, or give transparent virtuals a pool of their own";
+        (&it.name, why, help)
+    });
+    let Some((name, why, help)) = packets.chain(others).next() else { return };
     let (place, key) = walk.spot(&path(&["pool", &pool.name, "on-empty"]));
     let (first, _) = walk.spot(&path(&["virtual", name, "protocol"]));
-    let refusal = Refusal::new(
-        Cause::Conflict,
-        format!("virtual `{name}` is not `transparent`: its clients have no other destination"),
-    )
-    .also(first, "here")
-    .help("use `{ pool = \"…\" }`, or give transparent virtuals a pool of their own");
+    let refusal = Refusal::new(Cause::Conflict, why).also(first, "here").help(help);
     walk.refuse(&place, Some(&key), refusal);
 }
 

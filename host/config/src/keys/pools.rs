@@ -148,7 +148,8 @@ pub(in super::super) fn pool(table: &mut Table<'_>) -> Option<Pool> {
         "on-empty",
         "What becomes of requests, connections and flows where no member can be chosen, because all are down, disabled or at \
          `max-connections`. `reset`: requests get what the others get without this key. \
-         `route`: requests and connections of `transparent` virtuals go straight to where the client connected to.",
+         `route`: requests and connections of `transparent` virtuals go straight to where the client connected to, and flows \
+         of packet virtuals on every address, in the modes `route` and `snat`, to their own destination.",
         or_table(one_of(&AT_ONCE), on_empty),
         "requests get 503; other connections and flows a reset, or what their protocol has for it",
     );

@@ -39,7 +39,7 @@ pub use model::conflict::Conflict;
 pub use model::flow::{FlowProtocol, Traffic};
 pub use model::index::{PoolIndex, SnatPoolIndex, TranslatorIndex, VirtualIndex};
 pub use model::mode::{Dscp, Lacks, Mode, ModeName, Modes};
-pub use model::pool::{Member, Pool, SnatPool};
+pub use model::pool::{Member, OnEmpty, Pool, SnatPool};
 pub use model::probe::{Notice, Probed};
 pub use model::reason::DropReason;
 pub use model::ruling::{Done, NewFlow, Outcome, PersistKey, Ruling, Target};

@@ -411,10 +411,10 @@ fn stand_ins_end(pools: &[Pool]) -> Result<(), Conflict> {
     for pool in pools {
         let mut at = pool;
         for _ in 0..=pools.len() {
-            let Some(next) = at.on_empty else { break };
+            let Some(next) = at.stand_in() else { break };
             at = pools.get(next.0).ok_or_else(|| Conflict::StandIn(Arc::clone(&pool.name)))?;
         }
-        if at.on_empty.is_some() {
+        if at.stand_in().is_some() {
             return Err(Conflict::StandIn(Arc::clone(&pool.name)));
         }
     }

@@ -10,10 +10,11 @@
 //! Words of a setting:
 //!
 //! ```text
-//! virtual NAME ENDPOINT tcp|udp|any|all MODE [dscp N] [snat] [mss N] [idle MS] [persist MS] [syn-rate N]
-//!     [flow-rate N] [flows N] [gue-port N] [tunnel-from ADDRESS,ADDRESS] [on eth0,eth1] [no-pool] [return]
+//! virtual NAME ENDPOINT tcp|udp|any|all MODE [dscp N] [snat] [mss N] [idle MS] [persist MS] [refuse-when-down]
+//!     [syn-rate N] [flow-rate N] [flows N] [gue-port N] [tunnel-from ADDRESS,ADDRESS] [on eth0,eth1] [no-pool] [return]
 //!     [rule] [done] [probe-from ADDRESS] [prefix PREFIX/LENGTH] [map V4/N=V6/M]… [lowest BYTES]
 //! siit NAME [on eth0,eth1] [prefix PREFIX/LENGTH] [map V4/N=V6/M]… [routers FIRST-LAST]… [lowest BYTES]
+//! straight-when-empty              flows that find no member go to their own destination
 //! balance turns|destination|symmetric
 //! member ENDPOINT [weight N] [down] [down-on-path] [down-in MODE] [draining] [disabled]
 //! probe ADDRESS:PORT ENDPOINT tcp|udp|icmp VIRTUAL MEMBER      a monitor sends it
@@ -39,9 +40,9 @@ use std::sync::Arc;
 use shunt_engine::balance::Balance;
 use shunt_engine::balance::groups::Policy;
 use shunt_engine::datapath::{
-    Datapath, Dscp, Hooks, Limits, Member, ModeName, Modes, OnPath, Options, PathHealth, PersistKey, Pool,
-    PoolIndex, Probed, Ruling, Snapshot, SnatPool, SnatPoolIndex, SourcePersistence, Target, Translator,
-    Transport, TunnelSources, Virtual, VirtualIndex,
+    Datapath, Dscp, Hooks, Limits, Member, ModeName, Modes, OnEmpty, OnPath, Options, PathHealth, PersistKey,
+    Pool, PoolIndex, Probed, Ruling, Snapshot, SnatPool, SnatPoolIndex, SourcePersistence, Target,
+    Translator, Transport, TunnelSources, Virtual, VirtualIndex,
 };
 use shunt_engine::hash::Keyed;
 use shunt_engine::member::{Admin, MemberState};
@@ -94,7 +95,7 @@ impl Default for Lab {
                 bindings: Arc::new(PersistenceTable::new(1000, [7, 7])),
                 policy: Policy::default(),
                 groups: Arc::default(),
-                on_empty: None,
+                on_empty: OnEmpty::Nowhere,
             },
             stand_in: None,
             snat_pools: Vec::new(),
@@ -141,7 +142,7 @@ impl Lab {
         let mut other = self.pool.clone();
         other.name = "other".into();
         other.members.reverse();
-        other.on_empty = None;
+        other.on_empty = OnEmpty::Nowhere;
         let mut pools = vec![self.pool.clone(), other];
         pools.extend(self.stand_in.clone());
         let mut virtuals = virtuals;
@@ -191,10 +192,12 @@ impl Lab {
                 for word in words.0.by_ref() {
                     members.push(Member { endpoint: endpoint(word)?, weight: 1, state: MemberState::new() });
                 }
-                let pool = Pool { name: "sorry".into(), members, on_empty: None, ..self.pool.clone() };
+                let pool =
+                    Pool { name: "sorry".into(), members, on_empty: OnEmpty::Nowhere, ..self.pool.clone() };
                 self.stand_in = Some(pool);
-                self.pool.on_empty = Some(PoolIndex(2));
+                self.pool.on_empty = OnEmpty::Pool(PoolIndex(2));
             }
+            "straight-when-empty" => self.pool.on_empty = OnEmpty::Route,
             "probe" => {
                 let (from, to) = (endpoint(words.next()?)?, endpoint(words.next()?)?);
                 let protocol = match (words.next()?, from.address.family()) {
@@ -332,7 +335,13 @@ impl Lab {
                 "persist" => {
                     let prefix = key_prefix(&virtual_.name);
                     let (source, timeout) = (Source::ADDRESS, number(words.next()?)?);
-                    virtual_.persistence = Some(SourcePersistence { source, prefix, timeout });
+                    let refuses_when_down = false;
+                    virtual_.persistence =
+                        Some(SourcePersistence { source, prefix, timeout, refuses_when_down });
+                }
+                "refuse-when-down" => {
+                    let persistence = virtual_.persistence.as_mut().ok_or("`persist` comes first")?;
+                    persistence.refuses_when_down = true;
                 }
                 "syn-rate" => virtual_.limits.syn_rate = Some(number(words.next()?)?),
                 "flow-rate" => virtual_.limits.flow_rate = Some(number(words.next()?)?),

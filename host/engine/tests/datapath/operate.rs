@@ -187,7 +187,11 @@ fn counters_of_workers_add_up() {
     let member = ("web".into(), endpoint("10.0.0.1:80").unwrap());
     let snat = address("10.10.1.1").unwrap();
     let of_worker = |exhausted, free| Counters {
-        virtuals: [("web".into(), VirtualCounters { traffic: counted, refused: 2 })].into(),
+        virtuals: [(
+            "web".into(),
+            VirtualCounters { traffic: counted, refused: 2, persistence_down: [1, 2] },
+        )]
+        .into(),
         members: [(member.clone(), counted)].into(),
         modes: ModeName::ALL
             .map(|mode| if mode == ModeName::Snat { counted } else { FlowCounters::default() }),
@@ -204,7 +208,11 @@ fn counters_of_workers_add_up() {
     total += &Counters { translators: [("siit".into(), translator)].into(), ..Counters::default() };
     let counted = FlowCounters { active: 2, flows: 10, to_server: traffic(20), to_client: traffic(16) };
     let expected = Counters {
-        virtuals: [("web".into(), VirtualCounters { traffic: counted, refused: 4 })].into(),
+        virtuals: [(
+            "web".into(),
+            VirtualCounters { traffic: counted, refused: 4, persistence_down: [2, 4] },
+        )]
+        .into(),
         translators: [("siit".into(), translator)].into(),
         members: [(member.clone(), counted)].into(),
         modes: ModeName::ALL

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use shunt_engine::datapath::{
-    Conflict, Dscp, Hooks, Left, Limits, Member, Modes, OnPath, PathHealth, Pool, PoolIndex, Snapshot,
-    SnatPool, SnatPoolIndex, SourcePersistence, Translator, TunnelSources, Virtual, VirtualIndex,
+    Conflict, Dscp, Hooks, Left, Limits, Member, Modes, OnEmpty, OnPath, PathHealth, Pool, PoolIndex,
+    Snapshot, SnatPool, SnatPoolIndex, SourcePersistence, Translator, TunnelSources, Virtual, VirtualIndex,
 };
 use shunt_engine::demand::{Demand, Needs};
 use shunt_engine::snat;
@@ -15,7 +15,7 @@ use shunt_sys::xdp::Wanted;
 use shunt_wire::Address;
 
 use crate::control::ports::Named;
-use shunt_config::model::{self, Persistence};
+use shunt_config::model::{self, Persistence, WhenDown};
 use shunt_config::persistence::PersistBy;
 use shunt_runtime::PacketVirtual;
 
@@ -223,6 +223,7 @@ fn source(settings: &Persistence, virtual_: &str) -> Option<SourcePersistence> {
             source: *source,
             prefix: Persistence::prefix(Some(settings), virtual_),
             timeout: milliseconds(timeout),
+            refuses_when_down: settings.when_down == WhenDown::Refuse,
         }),
         _ => None,
     }
@@ -243,7 +244,11 @@ fn pool(pool: &shunt_runtime::Pool, all: &[Arc<shunt_runtime::Pool>]) -> Pool {
         bindings: Arc::clone(&pool.bindings),
         policy: pool.settings.groups,
         groups: Arc::clone(&pool.groups),
-        on_empty: pool.settings.on_empty.pool().and_then(place),
+        on_empty: match &pool.settings.on_empty {
+            model::OnEmpty::Pool(name) => place(name).map_or(OnEmpty::Nowhere, OnEmpty::Pool),
+            model::OnEmpty::Route => OnEmpty::Route,
+            model::OnEmpty::Answer | model::OnEmpty::Reset | model::OnEmpty::Queue { .. } => OnEmpty::Nowhere,
+        },
     }
 }
 

@@ -35,6 +35,7 @@ const fn telling(reason: DropReason) -> Telling {
         | DropReason::TableFull
         | DropReason::NoPool
         | DropReason::NoSuchMember
+        | DropReason::BoundMemberDown
         | DropReason::NoMember
         | DropReason::MidStream
         | DropReason::OtherFamily

@@ -25,8 +25,17 @@ pub struct Pool {
     pub policy: Policy,
     /// Which priority groups are in use; the same that proxies of the pool use.
     pub groups: Arc<Groups>,
-    /// Where flows go that find no member here.
-    pub on_empty: Option<PoolIndex>,
+    pub on_empty: OnEmpty,
+}
+
+/// Where flows go that find no member of a pool.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum OnEmpty {
+    #[default]
+    Nowhere,
+    Pool(PoolIndex),
+    /// To their own destination, where they have one: of virtuals on any address, in the modes `route` and `snat`.
+    Route,
 }
 
 #[derive(Clone, Debug)]
@@ -45,6 +54,15 @@ pub struct SnatPool {
 }
 
 impl Pool {
+    /// The pool that stands in for it.
+    #[must_use]
+    pub const fn stand_in(&self) -> Option<PoolIndex> {
+        match self.on_empty {
+            OnEmpty::Pool(pool) => Some(pool),
+            OnEmpty::Nowhere | OnEmpty::Route => None,
+        }
+    }
+
     /// The place of the member with this endpoint.
     #[must_use]
     pub fn position(&self, endpoint: Endpoint) -> Option<usize> {

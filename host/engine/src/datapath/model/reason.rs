@@ -124,6 +124,9 @@ reasons! {
     /// A rule named a member that the pool has not got.
     NoSuchMember = "no-such-member", Some(Stage::Selection),
         "The rule names an address that is not a member of the pool. Fix the rule, or add the member.";
+    /// The client is bound to a member that is down or disabled, and `when-down` is to refuse.
+    BoundMemberDown = "bound-member-down", Some(Stage::Selection),
+        "Bring the member back: `shunt status` shows why it is down. Or use `when-down = \"reselect\"`: its clients then go to other members.";
     /// No member of the pool may take a new flow.
     NoMember = "no-member", Some(Stage::Selection),
         "All members are down, disabled or draining: `shunt status` shows which, and why.";

@@ -93,6 +93,8 @@ pub struct SourcePersistence {
     pub prefix: [u8; 8],
     /// After its last new flow, in milliseconds.
     pub timeout: u64,
+    /// Clients whose member is down or disabled are refused, and stay bound to it.
+    pub refuses_when_down: bool,
 }
 
 /// What one virtual may take, over all workers. `None`: as much as there is.
@@ -118,6 +120,11 @@ impl Virtual {
     #[must_use]
     pub fn is_wildcard(&self) -> bool {
         self.listen.address == self.listen.address.family().unspecified()
+    }
+
+    /// Whether flows of a mode have a destination of their own, so that they need no member.
+    pub(in crate::datapath) fn has_destinations(&self, mode: Mode) -> bool {
+        self.is_wildcard() && matches!(mode, Mode::Route | Mode::Snat(_))
     }
 
     /// Can its flows be in a mode? A rule may choose any, but for `nat` in the place of `route` on any address:

@@ -6,6 +6,7 @@ use crate::datapath::Datapath;
 use crate::datapath::model::index::{PoolIndex, TranslatorIndex, VirtualIndex};
 use crate::datapath::state::accounting::Accounting;
 use crate::datapath::state::counters::{Counters, VirtualCounters};
+use crate::datapath::state::entries::VirtualEntry;
 
 impl Datapath {
     /// What this worker counted so far.
@@ -14,7 +15,8 @@ impl Datapath {
         let (snapshot, Accounting { entries, tally, .. }) = (&self.config.snapshot, &self.accounting);
         let virtuals = snapshot.virtuals().iter().enumerate().filter_map(|(place, virtual_)| {
             let entry = entries.virtual_(snapshot.virtual_entry(VirtualIndex(place))?)?;
-            let counters = VirtualCounters { traffic: entry.traffic, refused: entry.refused };
+            let VirtualEntry { traffic, refused, persistence_down, .. } = *entry;
+            let counters = VirtualCounters { traffic, refused, persistence_down };
             Some((Arc::clone(&virtual_.name), counters))
         });
         let translators = snapshot.translators().iter().enumerate().filter_map(|(place, translator)| {

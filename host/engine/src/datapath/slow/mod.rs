@@ -25,6 +25,7 @@ use crate::datapath::model::flow::{FlowProtocol, Traffic};
 use crate::datapath::model::id::EntryId;
 use crate::datapath::model::index::{PoolIndex, VirtualIndex};
 use crate::datapath::model::mode::Mode;
+use crate::datapath::model::pool::OnEmpty;
 use crate::datapath::model::reason::DropReason;
 use crate::datapath::model::ruling::{Done, NewFlow, Outcome};
 use crate::datapath::model::stage::Stage;
@@ -65,14 +66,22 @@ struct Choice {
 }
 
 impl Choice {
-    /// Goes on with the pool that stands in for this one, if there is one. Pools do not stand in for each other in a
+    /// Goes on where the pool says that flows go without a member, if it does. Pools do not stand in for each other in a
     /// circle: a [`Snapshot`](crate::datapath::Snapshot) is not made of such.
     fn stand_in(&mut self, config: &Config, first: &First<'_>) -> bool {
         let empty = self.pool.and_then(|pool| config.snapshot.pool(pool));
-        let Some(next) = empty.and_then(|pool| pool.on_empty) else { return false };
-        let name = config.snapshot.pool(next).map_or("", |pool| &pool.name);
-        first.trace.at(Stage::Selection, || format!("no member can be chosen: pool {name} stands in"));
-        (self.pool, self.named) = (Some(next), None);
+        let next = match empty.map(|pool| pool.on_empty) {
+            Some(OnEmpty::Pool(next)) => Some(next),
+            Some(OnEmpty::Route) if first.virtual_.has_destinations(self.mode) => None,
+            Some(OnEmpty::Route | OnEmpty::Nowhere) | None => return false,
+        };
+        first.trace.at(Stage::Selection, || match next.map(|next| config.snapshot.pool(next)) {
+            Some(pool) => {
+                format!("no member can be chosen: pool {} stands in", pool.map_or("", |pool| &pool.name))
+            }
+            None => "no member can be chosen: the flow goes to its own destination".to_owned(),
+        });
+        (self.pool, self.named) = (next, None);
         true
     }
 }

@@ -2,7 +2,6 @@
 
 use super::{Choice, First};
 use crate::datapath::driver::Driver;
-use crate::datapath::model::mode::Mode;
 use crate::datapath::model::reason::DropReason;
 use crate::datapath::model::ruling::{Ruling, Target};
 use crate::datapath::model::stage::Stage;
@@ -39,9 +38,7 @@ pub(super) fn choose(
         return Err(DropReason::ModeIncomplete);
     }
     let pool = pool.or(virtual_.pool);
-    // What a virtual on any address takes has a destination of its own.
-    let has_one = virtual_.is_wildcard() && matches!(mode, Mode::Route | Mode::Snat(_));
-    if pool.is_none() && !has_one {
+    if pool.is_none() && !virtual_.has_destinations(mode) {
         return Err(DropReason::NoPool);
     }
     let configured = virtual_.persistence;

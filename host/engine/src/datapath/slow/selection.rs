@@ -20,6 +20,7 @@ use crate::datapath::state::accounting::Accounting;
 use crate::datapath::state::config::Config;
 use crate::datapath::state::trace::{Considered, Standing};
 use crate::member::MemberState;
+use crate::persistence::is_away;
 
 /// The member that takes the flow; without a pool, the destination itself.
 pub(super) struct Chosen {
@@ -70,11 +71,22 @@ pub(super) fn select(
         groups: ranked,
         is_mid_stream: first.is_mid_stream(),
     };
+    let is_away = is_away(&ask, &among);
+    if is_away && virtual_.persistence.is_some_and(|it| it.refuses_when_down) {
+        first
+            .trace
+            .at(Stage::Selection, || "the client's member is down, and `when-down` is to refuse".to_owned());
+        count_away(accounting, first, REFUSED);
+        return Err(DropReason::BoundMemberDown);
+    }
     let selector = accounting.entries.selector(&config.snapshot, index).ok_or(DropReason::NoPool)?;
     let chosen = choose::choose(&ask, &among, selector).map_err(|why| match why {
         NotChosen::MidStream => DropReason::MidStream,
         NotChosen::NoMember => among.why_none(),
     })?;
+    if is_away {
+        count_away(accounting, first, RESELECTED);
+    }
     let place = chosen.place;
     let why = match chosen.why {
         Why::Named => Standing::Named,
@@ -87,6 +99,17 @@ pub(super) fn select(
     first.trace.at(Stage::Selection, || format!("{} is chosen: {}", member.endpoint, why.means()));
     let entry = config.snapshot.member_entry(index, place).ok_or(DropReason::NoMember)?;
     Ok(Chosen { member, entry })
+}
+
+/// What became of a client whose member is down: its place in the counters of the virtual.
+const RESELECTED: usize = 0;
+const REFUSED: usize = 1;
+
+fn count_away(accounting: &mut Accounting, first: &First<'_>, then: usize) {
+    let entry = accounting.entries.virtual_mut(first.entry).filter(|_| !first.trace.listens());
+    if let Some(entry) = entry {
+        entry.persistence_down[then] += 1;
+    }
 }
 
 /// The members of a pool as a flow of one virtual finds them.

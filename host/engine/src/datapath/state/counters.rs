@@ -75,6 +75,8 @@ pub struct VirtualCounters {
     pub traffic: FlowCounters,
     /// First packets that became no flow, whatever the reason.
     pub refused: u64,
+    /// New flows of clients whose member was down: those that went to another, and those that were refused.
+    pub persistence_down: [u64; 2],
 }
 
 /// What a virtual of mode `siit` translated.
@@ -185,8 +187,11 @@ impl AddAssign for FrameCounters {
 
 impl AddAssign for VirtualCounters {
     fn add_assign(&mut self, more: VirtualCounters) {
-        self.traffic += more.traffic;
-        self.refused += more.refused;
+        let VirtualCounters { traffic, refused, persistence_down: [reselected, kept_out] } = more;
+        self.traffic += traffic;
+        self.refused += refused;
+        self.persistence_down[0] += reselected;
+        self.persistence_down[1] += kept_out;
     }
 }
 

@@ -44,6 +44,7 @@ pub(in crate::datapath) struct VirtualEntry {
     /// Flows of probes, which count for nothing else.
     pub(in crate::datapath) probes: u32,
     pub(in crate::datapath) refused: u64,
+    pub(in crate::datapath) persistence_down: [u64; 2],
     limits: Limits,
 }
 
