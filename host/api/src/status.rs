@@ -179,8 +179,22 @@ pub struct MemberStatus {
     pub flows: Option<u64>,
     /// The name that it is written with; `null`: its address.
     pub name: Option<String>,
+    /// Ports for connections of proxies over TCP, by the address that these come from: each of `source` of the pool, else
+    /// those that connections come from now.
+    pub ports: Vec<PortsStatus>,
     #[serde(flatten)]
     pub counts: MemberCounts,
+}
+
+/// Ports of one address toward one member.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", default)]
+pub struct PortsStatus {
+    pub source: String,
+    /// By connections of any process, those in TIME-WAIT among them.
+    pub in_use: u32,
+    /// Of `net.ipv4.ip_local_port_range`.
+    pub left: u32,
 }
 
 /// A member on the service path of one virtual.

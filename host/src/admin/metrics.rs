@@ -185,6 +185,12 @@ fn of_members(status: &Status) -> Vec<Family> {
             ([path, of_member].concat(), u64::from(found.health == "up"))
         })
     });
+    let ports = members(status).flat_map(|(pool, member)| {
+        member.ports.iter().map(move |it| {
+            let of_member = of_member(&pool.name, &member.address);
+            ([of_member, label("source", &it.source)].concat(), it.left.into())
+        })
+    });
     vec![
         gauge(
             "member_up",
@@ -207,6 +213,11 @@ fn of_members(status: &Status) -> Vec<Family> {
             each(|it| it.ejected.into()),
         ),
         gauge("member_active", "Requests in flight", each(|it| it.active.into())),
+        gauge(
+            "member_ports_left",
+            "Ports left for connections to it over TCP, by the address that these come from",
+            ports.collect(),
+        ),
     ]
 }
 

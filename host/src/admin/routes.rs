@@ -89,10 +89,12 @@ fn routes() -> Vec<(Method, &'static str, MethodRouter<SharedControl>)> {
 }
 
 async fn status(State(control): State<SharedControl>) -> Json<Status> {
+    control::look_at_ports(&control).await;
     Json(control.lock().await.status().await)
 }
 
 async fn pools(State(control): State<SharedControl>) -> Json<Pools> {
+    control::look_at_ports(&control).await;
     Json(Pools { pools: control.lock().await.status().await.pools })
 }
 
@@ -401,6 +403,7 @@ async fn reload(
 }
 
 async fn metrics(State(control): State<SharedControl>) -> Response {
+    control::look_at_ports(&control).await;
     let status = control.lock().await.status().await;
     match metrics::encode(status) {
         Ok(text) => ([(CONTENT_TYPE, metrics::CONTENT_TYPE)], text).into_response(),

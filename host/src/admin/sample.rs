@@ -16,7 +16,7 @@ use shunt_api::packets::{
 use shunt_api::rules::{HookStatus, RuleStatus, RuleVersion, Signer, Times};
 use shunt_api::status::{
     CertificateStatus, Difference, GroupStatus, MemberStatus, NameStatus, OnPathStatus, PersistenceStatus,
-    PoolStatus, QueueStatus, RevocationStatus, Status, VirtualStatus,
+    PoolStatus, PortsStatus, QueueStatus, RevocationStatus, Status, VirtualStatus,
 };
 
 pub(crate) fn status() -> Status {
@@ -298,6 +298,7 @@ fn member(address: &str, health: &str, reason: &str) -> MemberStatus {
         ejected: false,
         ineligible: (health == "down").then(|| health.to_owned()),
         flows: Some(1),
+        ports: vec![PortsStatus { source: "10.0.0.5".to_owned(), in_use: 12, left: 28_220 }],
         counts: MemberCounts {
             requests: 617,
             connects: 12,

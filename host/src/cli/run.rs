@@ -87,6 +87,7 @@ async fn serve(
         () = control::follow_large_keys(&control) => {}
         () = control::follow_memory(&control) => {}
         () = control::follow_names(&control) => {}
+        () = control::follow_ports(&control) => {}
     }
 
     // The admin socket stays, so that the drain can be watched; it takes no changes any more.

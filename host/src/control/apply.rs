@@ -77,6 +77,7 @@ impl Control {
             rules: Histories::new(),
             packs: Arc::default(),
             names: Arc::default(),
+            ports: Arc::default(),
             highest: Highest::default(),
             snapshot,
             monitors: Monitors::new(probes),

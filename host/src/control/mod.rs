@@ -32,6 +32,7 @@ mod packet_status;
 mod packs;
 mod pages;
 mod plan;
+mod ports;
 mod rollback;
 mod rules;
 mod status;
@@ -71,6 +72,7 @@ pub use memory::follow_memory;
 pub use names::follow_names;
 pub use operate::NotFound;
 pub use plan::{Summary, check};
+pub use ports::{follow_ports, look_at_ports};
 pub use rollback::{breaker_opened, rollback_rule};
 pub use rules::{LoadError, RuleName};
 
@@ -88,6 +90,7 @@ pub struct Control {
     packs: Arc<packs::Packs>,
     /// What members by name are.
     names: Arc<names::Names>,
+    ports: Arc<ports::Ports>,
     highest: highest::Highest,
     snapshot: Arc<ArcSwap<Snapshot>>,
     monitors: Monitors,

@@ -129,6 +129,7 @@ impl Control {
                 .ineligible_among(member.settings.weight, in_use)
                 .map(|why| why.as_str().to_owned()),
             flows: counted.map(|it| it.traffic.active),
+            ports: self.ports.status(&pool.settings, member.settings.address),
             counts: MemberCounts::sum(member.counters.shards(), Count::get),
         }
     }

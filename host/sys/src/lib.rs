@@ -14,6 +14,7 @@ pub mod listen;
 pub mod memory;
 pub mod netlink;
 pub mod pipe;
+pub mod ports;
 pub mod process;
 pub mod raw;
 pub mod source;

@@ -6,6 +6,7 @@ mod anywhere;
 mod connecting;
 mod data;
 mod limits;
+mod ports;
 mod relaying;
 mod transparent;
 
