@@ -17,3 +17,4 @@ mod names;
 mod prepare;
 mod registry;
 mod reload;
+mod reloads;
