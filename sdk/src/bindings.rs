@@ -20,6 +20,7 @@ mod imports {
                 import shunt:rule/clock@0.1.0;
                 import shunt:rule/random@0.1.0;
                 import shunt:rule/vars@0.1.0;
+                import shunt:rule/table@0.1.0;
                 import shunt:rule/lb@0.1.0;
                 import shunt:rule/tls@0.1.0;
                 import shunt:rule/client-certificate@0.1.0;
@@ -32,7 +33,9 @@ mod imports {
     });
 }
 
-pub use imports::shunt::rule::{client_certificate, clock, fault, http, lb, log, random, tls, types, vars};
+pub use imports::shunt::rule::{
+    client_certificate, clock, fault, http, lb, log, random, table, tls, types, vars,
+};
 
 /// One module per hook: its types, the trait `Guest` that the rule's adapter
 /// implements, and the macro `export` that makes the adapter visible to the host.

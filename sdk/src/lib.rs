@@ -75,7 +75,7 @@
 //! # Capabilities
 //!
 //! [`log`], [`clock`], [`random`], [`vars`] (variables that live as long as a request or a
-//! flow), [`lb`] (the live state of pools) and [`client_certificate`]. A rule may use what `[capabilities]` of its
+//! flow), [`table`] (what is remembered beyond that, shared by all workers), [`lb`] (the live state of pools) and [`client_certificate`]. A rule may use what `[capabilities]` of its
 //! `pack.toml` asks for, and nothing else. Keep no state in the fields of a rule: an instance
 //! serves many requests of one worker, and the host may replace it at any time.
 
@@ -109,7 +109,9 @@ pub mod response;
 pub mod response_body;
 pub mod selected;
 pub mod settings;
+pub mod table;
 mod text;
+mod value;
 pub mod vars;
 mod verdict;
 
@@ -123,6 +125,7 @@ pub use hooks::{connect_failed, done, request_body};
 pub use request::Request;
 pub use response::Response;
 pub use settings::Settings;
+pub use value::Value;
 pub use verdict::{
     Answering, Decided, FromAnswering, FromSteering, Steering, Verdict, as_configured, next, redirect,
     reject, replace_body, respond, retry, to_member, to_pool,
@@ -208,5 +211,5 @@ pub mod prelude {
     pub use crate::{
         as_configured, next, redirect, reject, replace_body, respond, retry, to_member, to_pool,
     };
-    pub use crate::{client_certificate, clock, lb, log, random, vars};
+    pub use crate::{client_certificate, clock, lb, log, random, table, vars};
 }

@@ -9,11 +9,14 @@
 //! # fn show(request: &Request) {
 //! vars::request().set("began", request.path());
 //! let began = vars::request().text("began");
+//! vars::flow().put("seen", &5_u64);
+//! let seen: Option<u64> = vars::flow().value("seen");
 //! # }
 //! ```
 
 use crate::bindings::vars as wire;
 use crate::text;
+use crate::value::Value;
 
 /// The variables of one scope.
 #[derive(Debug, Clone, Copy)]
@@ -41,6 +44,16 @@ impl Vars {
     /// The value as text, if it was set; octets that are not UTF-8 become U+FFFD.
     pub fn text(self, name: &str) -> Option<String> {
         self.get(name).map(text::from_bytes)
+    }
+
+    /// The value of a type, if it was set by [`put`](Vars::put) with that type.
+    pub fn value<T: Value>(self, name: &str) -> Option<T> {
+        self.get(name).and_then(T::from_bytes)
+    }
+
+    /// Sets it to a value of a type.
+    pub fn put<T: Value>(self, name: &str, value: &T) {
+        self.set(name, value.to_bytes());
     }
 
     /// Sets it.

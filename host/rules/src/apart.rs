@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use crate::breaker::Breaker;
 use crate::environment::{MemberState, PoolState};
-use crate::{Attachment, Environment, Level, RuleStats};
+use crate::{Attachment, Environment, Level, RuleStats, TableUse};
 
 impl Attachment {
     /// The same rule with the same choices. It counts for itself, has breakers that are open where those of this one
-    /// are, writes no log, and sees pools as they are. Its instances are made of the same code.
+    /// are, writes no log, sees pools as they are, and finds what is in its tables, which it changes for itself. Its instances are made of the same code.
     #[must_use]
     pub fn apart(&self) -> Arc<Attachment> {
         Arc::new(Attachment {
@@ -24,6 +24,7 @@ impl Attachment {
             header_limit: self.header_limit,
             environment: Arc::new(Apart::of(&self.environment)),
             stats: RuleStats::new(),
+            tables: self.tables().iter().map(TableUse::apart).collect(),
             way: self.way,
             breakers: self.breakers.each_ref().map(Breaker::apart),
         })

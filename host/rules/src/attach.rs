@@ -16,7 +16,7 @@ use crate::stats::Meter;
 use crate::suggest::hint;
 use crate::{
     Environment, Fault, FaultKind, Grants, Hook, HookSet, Rule, RuleStats, Schema, SettingsError,
-    SettingsTree, Slot, settings,
+    SettingsTree, Slot, TableUse, Tables, settings,
 };
 
 /// What the operator says where a rule is used.
@@ -34,6 +34,8 @@ pub struct AttachOptions {
     pub header_limit: usize,
     pub environment: Arc<dyn Environment>,
     pub stats: Arc<RuleStats>,
+    /// Where its tables are kept.
+    pub tables: Arc<Tables>,
     pub way: WayOfCalls,
 }
 
@@ -122,6 +124,7 @@ impl AttachOptions {
             header_limit: 64 << 10,
             environment,
             stats: RuleStats::new(),
+            tables: Arc::default(),
             way: WayOfCalls::default(),
         }
     }
@@ -198,6 +201,7 @@ pub struct Attachment {
     pub(crate) header_limit: usize,
     pub(crate) environment: Arc<dyn Environment>,
     pub(crate) stats: Arc<RuleStats>,
+    pub(crate) tables: Box<[TableUse]>,
     pub(crate) way: WayOfCalls,
     /// One per hook: a hook that is fine says nothing about another that is not.
     pub(crate) breakers: [Breaker; Hook::COUNT],
@@ -214,9 +218,13 @@ impl Rule {
             return Err(AttachError(problems));
         }
         let time = TimeBudget::new(options.budget.time);
+        let name = options.name.into();
+        let tables = self.manifest().tables.iter();
+        let tables = tables.map(|(table, declared)| options.tables.of(&name, table, declared)).collect();
         let attachment = Arc::new(Attachment {
             rule: self.clone(),
-            name: options.name.into(),
+            name,
+            tables,
             settings: settings::flatten(&options.settings),
             grants: self.manifest().grants.clone(),
             slots: options.slots,
@@ -345,6 +353,11 @@ impl Attachment {
 
     pub fn on_fault(&self) -> &OnFault {
         &self.on_fault
+    }
+
+    /// Those that the pack declares, in the order of their names.
+    pub fn tables(&self) -> &[TableUse] {
+        &self.tables
     }
 
     pub fn stats(&self) -> &Arc<RuleStats> {

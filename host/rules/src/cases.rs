@@ -2,13 +2,14 @@
 //!
 //! A case is a request (or a flow) and what is expected of it, in `cases/*.toml` of a pack. The
 //! rule runs as in the daemon, with its budgets; the world around it is a stage: pools as
-//! the case says, a clock that stands still, randomness from a fixed seed.
+//! the case says, a clock that it moves, randomness from a fixed seed.
 
 mod compare;
 pub(crate) mod data;
 pub(crate) mod file;
 pub(crate) mod play;
 mod stage;
+pub(crate) mod tables;
 
 use std::fmt;
 use std::io;

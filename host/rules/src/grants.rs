@@ -8,6 +8,7 @@
 //! clock = true
 //! random = true
 //! vars = true
+//! table = true                           # the tables that pack.toml declares
 //! lb = true
 //! client-certificate = true
 //! modes = ["nat", "l2dsr"]               # that a verdict may choose
@@ -58,6 +59,9 @@ pub struct Grants {
     pub random: bool,
     #[serde(skip_serializing_if = "is_false")]
     pub vars: bool,
+    /// The tables that the pack declares.
+    #[serde(skip_serializing_if = "is_false")]
+    pub table: bool,
     /// The live state of the pools that the slots of the rule are bound to.
     #[serde(skip_serializing_if = "is_false")]
     pub lb: bool,
@@ -171,6 +175,7 @@ pub enum Key {
     Clock,
     Random,
     Vars,
+    Table,
     Lb,
     ClientCertificate,
     Modes,
@@ -231,6 +236,7 @@ impl Grants {
             (Key::Clock, self.clock, other.clock),
             (Key::Random, self.random, other.random),
             (Key::Vars, self.vars, other.vars),
+            (Key::Table, self.table, other.table),
             (Key::Lb, self.lb, other.lb),
             (Key::ClientCertificate, self.client_certificate, other.client_certificate),
         ] {
@@ -276,6 +282,7 @@ impl Key {
             Key::Clock => ("capabilities", "clock"),
             Key::Random => ("capabilities", "random"),
             Key::Vars => ("capabilities", "vars"),
+            Key::Table => ("capabilities", "table"),
             Key::Lb => ("capabilities", "lb"),
             Key::ClientCertificate => ("capabilities", "client-certificate"),
             Key::Modes => ("capabilities", "modes"),
@@ -363,6 +370,7 @@ impl fmt::Display for Grant {
             Key::Clock => f.write_str("read the time"),
             Key::Random => f.write_str("get random numbers"),
             Key::Vars => f.write_str("keep variables of a request or flow"),
+            Key::Table => f.write_str("remember what it sees in the tables that it declares"),
             Key::Lb => f.write_str("read the state of the pools that its slots are bound to"),
             Key::ClientCertificate => f.write_str("read the certificates of clients"),
             Key::Modes if value.is_empty() => f.write_str("choose modes"),

@@ -59,6 +59,7 @@ mod shipped;
 mod state;
 pub mod stats;
 pub mod suggest;
+mod tables;
 #[cfg(test)]
 mod testing;
 pub mod trace;
@@ -96,6 +97,9 @@ pub use runner::Runner;
 pub use settings::{Field, Kind, Schema, SettingsError, Shape};
 pub use shipped::Shipped;
 pub use stats::RuleStats;
+pub use tables::{
+    Counts, Cursor, Declared, KeyForm, Kind as TableKind, Listed, TableUse, Tables, Value as TableValue,
+};
 pub use vars::Vars;
 pub use verdict::{Alert, Answer, Demand, Mode, PersistKey, Target, Terms};
 

@@ -1,6 +1,6 @@
 //! `pack.toml`: what a pack says about itself, asks for, and suggests.
 
-mod advice;
+pub(crate) mod advice;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -10,6 +10,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::grants::Grants;
 use crate::suggest::hint;
+use crate::tables::Declared;
+use crate::tables::declared::{MOST_MEMORY, MOST_TABLES};
 use crate::{Hook, HookSet, abi};
 
 pub use advice::{Advice, FaultAdvice};
@@ -35,6 +37,8 @@ pub struct Manifest {
     /// The hooks that it says it has; `None`: it does not say.
     pub hooks: Option<HookSet>,
     pub slots: BTreeMap<String, Slot>,
+    /// What it remembers, by name.
+    pub tables: BTreeMap<String, Declared>,
     /// What it asks for under `[capabilities]`, which is all that the rule may do.
     pub grants: Grants,
     /// What its authors suggest to operators.
@@ -92,6 +96,12 @@ pub enum ManifestError {
         "pack.toml: slot {0:?}: use 1 to 64 lower-case letters, digits and hyphens, beginning with a letter"
     )]
     Slot(String),
+    #[error(
+        "pack.toml: table {0:?}: use 1 to 64 lower-case letters, digits and hyphens, beginning with a letter"
+    )]
+    TableName(String),
+    #[error("pack.toml: table {name:?}: {problem}")]
+    Table { name: String, problem: String },
     #[error("pack.toml: hooks: there is no hook {hook:?}{hint}")]
     Hook { hook: String, hint: String },
     #[error("pack.toml: {key}: use at most {most}")]
@@ -108,7 +118,7 @@ impl Manifest {
     pub fn parse(text: &str) -> Result<Manifest, ManifestError> {
         let file: File = toml::from_str(text)
             .map_err(|error| ManifestError::Syntax(error.to_string().trim_end().into()))?;
-        let File { pack, slots, capabilities, budget } = file;
+        let File { pack, slots, tables, capabilities, budget } = file;
         if !is_name(&pack.name) {
             return Err(ManifestError::Name(pack.name));
         }
@@ -119,12 +129,14 @@ impl Manifest {
         if let Some(slot) = slots.keys().find(|slot| !is_name(slot)) {
             return Err(ManifestError::Slot(slot.clone()));
         }
+        check_tables(&tables)?;
         abi::check_written(&pack.wit)?;
         let too_much = |key, most: String| Err(ManifestError::TooMuch { key, most });
         if pack.maintainers.len() > MAX_MAINTAINERS {
             return too_much("maintainers", format!("{MAX_MAINTAINERS} names"));
         }
         let purposes = slots.values().map(|slot| ("slots", &slot.purpose));
+        let purposes = purposes.chain(tables.values().map(|table| ("tables", &table.purpose)));
         let texts = pack.description.iter().map(|text| ("description", text));
         let texts = texts.chain(pack.changes.iter().map(|text| ("changes", text)));
         let mut texts =
@@ -148,10 +160,30 @@ impl Manifest {
             changes: pack.changes,
             hooks: pack.hooks.map(|names| hooks(&names)).transpose()?,
             slots,
+            tables,
             grants: capabilities,
             advice,
         })
     }
+}
+
+fn check_tables(tables: &BTreeMap<String, Declared>) -> Result<(), ManifestError> {
+    if let Some(name) = tables.keys().find(|name| !is_name(name)) {
+        return Err(ManifestError::TableName(name.clone()));
+    }
+    for (name, table) in tables {
+        if let Some(problem) = table.problem() {
+            return Err(ManifestError::Table { name: name.clone(), problem });
+        }
+    }
+    let too_much = |most| Err(ManifestError::TooMuch { key: "tables", most });
+    if tables.len() > MOST_TABLES {
+        return too_much(format!("{MOST_TABLES} tables"));
+    }
+    if tables.values().map(|table| table.memory).sum::<u64>() > MOST_MEMORY {
+        return too_much(format!("{} MiB of memory for all together", MOST_MEMORY >> 20));
+    }
+    Ok(())
 }
 
 /// Hooks by their names.
@@ -181,6 +213,8 @@ struct File {
     pack: PackTable,
     #[serde(default)]
     slots: BTreeMap<String, Slot>,
+    #[serde(default)]
+    tables: BTreeMap<String, Declared>,
     #[serde(default)]
     capabilities: Grants,
     #[serde(default)]
@@ -213,6 +247,7 @@ struct BudgetTable {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::tables::Kind;
 
     const GOOD: &str =
         "[pack]\nname = \"canary\"\nversion = \"1.2.0\"\nwit = \"0.1\"\n\n[slots]\nprimary = \"most\"\n";
@@ -244,6 +279,15 @@ mod tests {
             primary = "most"
             out = { snat = true, purpose = "where it leaves" }
 
+            [tables.clients]
+            purpose = "requests of each client"
+            kind = "counters"
+            key = "address"
+            entries = 1000
+            memory = "1MiB"
+            idle = "1500ms"
+            lifetime = "1h"
+
             [capabilities]
             clock = true
             [capabilities.request]
@@ -260,6 +304,12 @@ mod tests {
         assert_eq!(manifest.advice.time, Some(Duration::from_millis(2)));
         assert_eq!(manifest.advice.memory, Some(4 << 20));
         assert_eq!(manifest.advice.on_fault, Some(FaultAdvice::Slot("primary".to_owned())));
+        let clients = &manifest.tables["clients"];
+        assert_eq!((clients.kind, clients.entries, clients.memory), (Kind::Counters, 1000, 1 << 20));
+        assert_eq!(
+            (clients.idle, clients.lifetime),
+            (Some(Duration::from_millis(1500)), Some(Duration::from_secs(3600)))
+        );
         assert!(manifest.grants.clock && manifest.grants.request.read.contains("X-Canary"));
         assert_eq!((manifest.maintainers.len(), manifest.wit.as_str()), (1, ">=0.1, <0.3"));
     }
@@ -285,6 +335,33 @@ mod tests {
             ("primary =", "\"Pri mary\" =", "slot \"Pri mary\""),
             ("\"most\"", "5", "a slot is its purpose"),
             ("\"most\"", "{ snat = true }", "a slot is its purpose"),
+            (
+                "[slots]",
+                "[tables.a_b]\npurpose = \"p\"\nkind = \"values\"\n[slots]",
+                "table \"a_b\": use 1 to 64",
+            ),
+            ("[slots]", "[tables.a]\npurpose = \"p\"\nkind = \"value\"\n[slots]", "unknown variant `value`"),
+            ("[slots]", "[tables.a]\nkind = \"values\"\n[slots]", "missing field `purpose`"),
+            (
+                "[slots]",
+                "[tables.a]\npurpose = \"p\"\nkind = \"windows\"\nidle = \"1s\"\n[slots]",
+                "table \"a\": entries of kind \"windows\" end when they limit nothing any more; remove idle",
+            ),
+            (
+                "[slots]",
+                "[tables.a]\npurpose = \"p\"\nkind = \"values\"\nentries = 0\n[slots]",
+                "write 1 to 16777216",
+            ),
+            (
+                "[slots]",
+                "[tables.a]\npurpose = \"p\"\nkind = \"values\"\nmemory = \"1\"\n[slots]",
+                "64KiB to 1GiB",
+            ),
+            (
+                "[slots]",
+                "[tables.a]\npurpose = \"p\"\nkind = \"values\"\nmemory = \"1GiB\"\n[tables.b]\npurpose = \"p\"\nkind = \"values\"\n[slots]",
+                "tables: use at most 1024 MiB",
+            ),
             ("[slots]", "[slot]", "unknown field `slot`"),
             ("[slots]", "[capabilities]\nclok = true\n[slots]", "unknown field `clok`"),
             ("[slots]", "[budget]\ntime = \"soon\"\n[slots]", "as in \"10ms\""),

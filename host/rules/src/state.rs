@@ -46,6 +46,8 @@ pub(crate) struct Usage {
     host_calls: u32,
     log_lines: u32,
     random_bytes: u32,
+    /// The clock, read where a call needs it first.
+    now_ms: Option<u64>,
     /// Bytes of the heads, where a change made it worth counting.
     pub request_head: Option<usize>,
     pub response_head: Option<usize>,
@@ -116,6 +118,13 @@ impl Usage {
 }
 
 impl State {
+    /// Milliseconds of the monotonic clock, the same for all of a call.
+    #[inline]
+    pub(crate) fn now_ms(&mut self) -> u64 {
+        let environment = &self.attachment.environment;
+        *self.usage.now_ms.get_or_insert_with(|| environment.monotonic_us() / 1000)
+    }
+
     /// Bytes that the host copies at most for one host call, or of what one call returned: a list of strings that all
     /// name the same bytes would else multiply its memory.
     #[inline]

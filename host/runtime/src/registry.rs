@@ -7,7 +7,7 @@ use std::sync::Arc;
 use shunt_engine::balance::groups::Groups;
 use shunt_engine::member::{MemberState, PoolState};
 use shunt_engine::persistence::PersistenceTable;
-use shunt_rules::RuleStats;
+use shunt_rules::{RuleStats, Tables};
 
 use crate::counters::{MemberCounters, Sharded, VirtualCounters};
 use crate::snapshot::{Member, PathPool, Pool, Snapshot, VirtualLoad};
@@ -36,6 +36,7 @@ pub struct Registry {
     on_path: HashMap<(PathKey, SocketAddr), Arc<MemberState>>,
     groups_on_path: HashMap<PathKey, Arc<Groups>>,
     rules: HashMap<String, Arc<RuleStats>>,
+    tables: Arc<Tables>,
 }
 
 impl Registry {
@@ -53,6 +54,7 @@ impl Registry {
             on_path: HashMap::new(),
             groups_on_path: HashMap::new(),
             rules: HashMap::new(),
+            tables: Arc::default(),
         }
     }
 
@@ -80,6 +82,16 @@ impl Registry {
         for (name, stats) in stats {
             self.rules.entry(name).or_insert(stats);
         }
+    }
+
+    /// What rules remember.
+    pub fn tables(&self) -> &Arc<Tables> {
+        &self.tables
+    }
+
+    /// Forgets the tables that no rule of a snapshot has.
+    pub fn retain_tables(&self, snapshot: &Snapshot) {
+        self.tables.retain(|name| is_configured(snapshot, name), snapshot.attachments());
     }
 
     /// A pool without TLS.
@@ -182,17 +194,20 @@ impl Registry {
             }
             stays
         });
-        self.rules.retain(|name, _| {
-            let parts = name.split_once('/');
-            parts.is_some_and(|(virtual_, rule)| {
-                snapshot.rules_of(virtual_).is_some_and(|rules| rules.iter().any(|it| it.name == rule))
-            })
-        });
+        self.rules.retain(|name, _| is_configured(snapshot, name));
+        self.retain_tables(snapshot);
     }
 }
 
 fn members_of(pool: &Arc<Pool>) -> (&str, HashSet<SocketAddr>) {
     (&pool.settings.name, pool.members.iter().map(|it| it.settings.address).collect())
+}
+
+/// Whether a rule is, `virtual/rule`.
+fn is_configured(snapshot: &Snapshot, name: &str) -> bool {
+    name.split_once('/').is_some_and(|(virtual_, rule)| {
+        snapshot.rules_of(virtual_).is_some_and(|rules| rules.iter().any(|it| it.name == rule))
+    })
 }
 
 fn limit(pool: &model::Pool, member: &model::Member, state: &MemberState) {

@@ -122,6 +122,12 @@ impl Snapshot {
         self.packet_virtuals.iter().find(|it| it.settings.name == name)
     }
 
+    /// Every rule that runs.
+    pub fn attachments(&self) -> impl Iterator<Item = &Arc<Attachment>> {
+        let packets = self.packet_virtuals.iter().flat_map(|it| &it.rules);
+        self.virtuals.iter().flat_map(|it| &it.rules).chain(packets)
+    }
+
     /// The rules that a virtual of either kind is configured with.
     pub fn rules_of(&self, name: &str) -> Option<&[model::RuleUse]> {
         let packets = || self.packet_virtual(name).map(|it| it.settings.rules.as_slice());

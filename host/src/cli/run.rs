@@ -88,6 +88,7 @@ async fn serve(
         () = control::follow_memory(&control) => {}
         () = control::follow_names(&control) => {}
         () = control::follow_ports(&control) => {}
+        () = control::follow_tables(&control) => {}
     }
 
     // The admin socket stays, so that the drain can be watched; it takes no changes any more.

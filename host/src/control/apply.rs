@@ -103,6 +103,7 @@ impl Control {
             before: self.snapshot.load_full(),
             rules: self.rules.clone(),
             stats: self.registry.all_rule_stats().clone(),
+            tables: Arc::clone(self.registry.tables()),
             host: Arc::clone(&self.host),
             environment: Arc::clone(&self.environment),
             highest: self.highest.clone(),

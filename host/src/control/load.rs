@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use shunt_rules::artefact::Reference;
 use shunt_rules::trust::Source;
-use shunt_rules::{Attachment, Environment, Pack, Rule, RuleHost, RuleStats, Shipped};
+use shunt_rules::{Attachment, Environment, Pack, Rule, RuleHost, RuleStats, Shipped, Tables};
 use tokio::sync::Mutex;
 
 use super::apply::{keep, unix_ms};
@@ -26,11 +26,13 @@ pub(super) struct Bench {
     host: Arc<RuleHost>,
     environment: Arc<dyn Environment>,
     stats: Arc<RuleStats>,
+    tables: Arc<Tables>,
 }
 
 impl Bench {
     pub(super) fn attach(&self, rule: &Arc<Rule>) -> Result<Arc<Attachment>, LoadError> {
-        rules::attach(rule, &self.name, &self.using, Arc::clone(&self.environment), Arc::clone(&self.stats))
+        let (stats, tables) = (Arc::clone(&self.stats), Arc::clone(&self.tables));
+        rules::attach(rule, &self.name, &self.using, Arc::clone(&self.environment), stats, tables)
     }
 }
 
@@ -135,6 +137,7 @@ impl Control {
             host: Arc::clone(&self.host),
             environment: Arc::clone(&self.environment) as Arc<dyn Environment>,
             stats: self.registry.rule_stats(&name.to_string()),
+            tables: Arc::clone(self.registry.tables()),
         })
     }
 

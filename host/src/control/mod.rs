@@ -36,6 +36,7 @@ mod ports;
 mod rollback;
 mod rules;
 mod status;
+mod tables;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -75,6 +76,7 @@ pub use plan::{Summary, check};
 pub use ports::{follow_ports, look_at_ports};
 pub use rollback::{breaker_opened, rollback_rule};
 pub use rules::{LoadError, RuleName};
+pub use tables::follow_tables;
 
 /// The running process, as the admin interface sees it. One change at a time.
 pub struct Control {

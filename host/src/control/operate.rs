@@ -135,6 +135,7 @@ impl Control {
         let config = Arc::clone(&self.config);
         self.change(&config, next).await.map_err(|problems| LoadError::System(problems.join("; ")))?;
         self.rules = rules;
+        self.registry.retain_tables(&self.snapshot.load());
         Ok(())
     }
 }

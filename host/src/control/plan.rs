@@ -7,7 +7,7 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 use serde::Serialize;
 use shunt_rules::trust::Source;
-use shunt_rules::{Attachment, Digest, Environment, Pack, Rule, RuleHost, RuleStats};
+use shunt_rules::{Attachment, Digest, Environment, Pack, Rule, RuleHost, RuleStats, Tables};
 use tokio::sync::mpsc;
 
 use super::ApplyError;
@@ -71,6 +71,7 @@ pub(super) fn apart(shown: &Arc<ArcSwap<Snapshot>>) -> Result<Basis, ApplyError>
         before: Arc::new(Snapshot::empty()),
         rules: Histories::new(),
         stats: HashMap::new(),
+        tables: Arc::default(),
         host,
         environment,
         highest: Highest::default(),
@@ -84,6 +85,7 @@ pub(super) struct Basis {
     pub(super) before: Arc<Snapshot>,
     pub(super) rules: Histories,
     pub(super) stats: HashMap<String, Arc<RuleStats>>,
+    pub(super) tables: Arc<Tables>,
     pub(super) host: Arc<RuleHost>,
     pub(super) environment: Arc<DaemonEnvironment>,
     pub(super) highest: Highest,
@@ -229,7 +231,8 @@ impl Basis {
         };
         let stats = Arc::clone(self.stats.entry(name.to_string()).or_default());
         let environment = Arc::clone(&self.environment) as Arc<dyn Environment>;
-        let attach = |rule| rules::attach(rule, name, &using, environment, stats);
+        let tables = Arc::clone(&self.tables);
+        let attach = |rule| rules::attach(rule, name, &using, environment, stats, tables);
         let Some(history) = kept else {
             let rule = compiled.rule(&self.host, shipped.pack(), self.asked)?;
             let attachment = attach(&rule)?;

@@ -11,7 +11,7 @@ use shunt_rules::artefact::Reference;
 use shunt_rules::trust::{Source, TrustError};
 use shunt_rules::{
     AttachError, AttachOptions, Attachment, Environment, Hook, HookSet, PackError, Rule, RuleError,
-    RuleStats, SlotBinding, WayOfCalls,
+    RuleStats, SlotBinding, Tables, WayOfCalls,
 };
 use thiserror::Error;
 
@@ -248,6 +248,7 @@ pub(super) fn attach(
     using: &Using,
     environment: Arc<dyn Environment>,
     stats: Arc<RuleStats>,
+    tables: Arc<Tables>,
 ) -> Result<Arc<Attachment>, LoadError> {
     let use_ = &using.rule;
     let options = AttachOptions {
@@ -261,6 +262,7 @@ pub(super) fn attach(
         header_limit: using.header_limit,
         environment,
         stats,
+        tables,
         way: WayOfCalls::Quickest,
     };
     Ok(rule.attach(options)?)

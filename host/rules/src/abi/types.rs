@@ -6,7 +6,7 @@ use wasmtime::component::{ComponentType, Lift, Lower};
 
 use crate::direct::canon::{Flat, enumeration, record};
 use crate::environment::{self, MemberStatus};
-use crate::{exchange, verdict};
+use crate::{exchange, tables, verdict};
 
 /// Tag of the resource `request`.
 pub(crate) struct Request;
@@ -239,6 +239,28 @@ pub(crate) enum Scope {
 
 #[derive(ComponentType, Lower, Clone, Copy)]
 #[component(record)]
+pub(crate) struct Allowance {
+    allowed: bool,
+    remaining: u32,
+    #[component(name = "retry-after-ms")]
+    retry_after_ms: u32,
+}
+
+impl Allowance {
+    /// Whether it is, what is left, and the milliseconds until it will be.
+    pub(crate) fn figures(&self) -> (bool, u32, u32) {
+        (self.allowed, self.remaining, self.retry_after_ms)
+    }
+}
+
+impl From<tables::Allowance> for Allowance {
+    fn from(tables::Allowance { allowed, remaining, retry_after_ms }: tables::Allowance) -> Allowance {
+        Allowance { allowed, remaining, retry_after_ms }
+    }
+}
+
+#[derive(ComponentType, Lower, Clone, Copy)]
+#[component(record)]
 pub(crate) struct Pool {
     members: u32,
     usable: u32,
@@ -398,6 +420,7 @@ enumeration!(Scheme { Http, Https } save);
 record!(Answer { status: u16, headers: Vec<(String, Vec<u8>)>, body: Vec<u8> } load);
 enumeration!(Level { Error, Warn, Info, Debug } load);
 enumeration!(Scope { Request, Flow } load);
+record!(Allowance { allowed: bool, remaining: u32, retry_after_ms: u32 } save);
 record!(Pool { members: u32, usable: u32, active: u32 } save);
 enumeration!(MemberState { Up, Down, Draining, Disabled } save);
 record!(Member { address: Endpoint, state: MemberState, weight: u32, active: u32 } save);
@@ -478,6 +501,7 @@ mod tests {
         same::<Answer>();
         same::<Level>();
         same::<Scope>();
+        same::<Allowance>();
         same::<Pool>();
         same::<MemberState>();
         same::<Member>();

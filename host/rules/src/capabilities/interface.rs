@@ -42,7 +42,7 @@ impl Interface<'_> {
 /// | `text` | `&str` |
 /// | `maybe_text` | `Option<&str>` |
 /// | `octets` | `&[u8]` |
-/// | `u16`, `u32` | itself |
+/// | `u16`, `u32`, `i64` | itself |
 /// | `level`, `scope` | the enumeration |
 ///
 /// Results, by how the canonical ABI returns them: `memory` where the guest says, `flat` as a value, `nothing`.
@@ -135,6 +135,13 @@ macro_rules! function {
      $p:ident: u32, $($rest:tt)*) => {
         function!(@read $i, $name, $r, $body, $cx, $caller, $source, $state,
             [$($pattern)* $p,] [$($ty)* u32,] [$($copy)*] [$($flat)* $p: u32,] [$($check)*] [$($decode)*]
+            [$($given)* $p,] $($rest)*)
+    };
+    (@read $i:ident, $name:literal, $r:ident, $body:expr, $cx:ident, $caller:ident, $source:ident, $state:ident,
+     [$($pattern:tt)*] [$($ty:tt)*] [$($copy:tt)*] [$($flat:tt)*] [$($check:tt)*] [$($decode:tt)*] [$($given:tt)*]
+     $p:ident: i64, $($rest:tt)*) => {
+        function!(@read $i, $name, $r, $body, $cx, $caller, $source, $state,
+            [$($pattern)* $p,] [$($ty)* i64,] [$($copy)*] [$($flat)* $p: i64,] [$($check)*] [$($decode)*]
             [$($given)* $p,] $($rest)*)
     };
     (@read $i:ident, $name:literal, $r:ident, $body:expr, $cx:ident, $caller:ident, $source:ident, $state:ident,

@@ -13,6 +13,7 @@ mod log;
 mod random;
 mod request;
 mod response;
+mod table;
 mod tls;
 #[cfg(test)]
 pub(crate) mod v0_0_9;
@@ -29,8 +30,8 @@ use crate::state::State;
 pub(crate) use fields::is_forbidden;
 
 /// The interfaces that a rule may import. `types` has no functions.
-pub(crate) const OFFERED: [&str; 10] =
-    ["types", "fault", "log", "clock", "random", "vars", "lb", "http", "tls", "client-certificate"];
+pub(crate) const OFFERED: [&str; 11] =
+    ["types", "fault", "log", "clock", "random", "vars", "table", "lb", "http", "tls", "client-certificate"];
 
 /// Defines every function of every interface, in every version of the contract; those of the newest for core modules too.
 pub(crate) fn link(
@@ -64,6 +65,7 @@ fn link_as(
     interface("clock", clock::define)?;
     interface("random", random::define)?;
     interface("vars", vars::define)?;
+    interface("table", table::define)?;
     interface("lb", lb::define)?;
     interface("http", |http| {
         http.resource::<abi::Request>("request", guest::REQUEST)?;

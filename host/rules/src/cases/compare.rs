@@ -138,6 +138,9 @@ pub(super) fn compare(expect: &Expect, played: &Played) -> Vec<Difference> {
             all.field("response-headers", name, field, &sent);
         }
     }
+    for (key, expected, found) in &played.tables {
+        all.differ(key, expected, found);
+    }
     for text in expect.log.iter().flat_map(|log| log.as_slice()) {
         if !played.log.iter().any(|line| line.contains(text.as_str())) {
             let found = if played.log.is_empty() { "no line".to_owned() } else { played.log.join(" | ") };

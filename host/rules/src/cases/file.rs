@@ -2,12 +2,14 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use serde::Deserialize;
 use serde_json::Value;
 use toml::Spanned;
 
 use super::data::{DataCase, Payload};
+use super::tables::{self, Contents, EarlierCase, EntryExpect, Written};
 use crate::hello::{Hello, Writer};
 use crate::suggest::{hint, nearest};
 use crate::{CertificateFacts, ClientCertificate, Manifest, MemberFailure};
@@ -44,6 +46,15 @@ pub(crate) struct Case {
     /// By slot.
     #[serde(default)]
     pub pools: BTreeMap<String, PoolCase>,
+    /// What is in tables before anything is called.
+    #[serde(default)]
+    pub tables: Contents<Written>,
+    /// Requests before the one that is looked at.
+    #[serde(default)]
+    pub earlier: Vec<EarlierCase>,
+    /// Time that passes before that one.
+    #[serde(default, deserialize_with = "tables::time")]
+    pub after: Duration,
     pub flow: Option<FlowCase>,
     pub client_hello: Option<HelloCase>,
     /// In the order in which it comes.
@@ -440,6 +451,8 @@ pub(crate) struct Expect {
     pub persist: Option<String>,
     /// Text that a logged line contains.
     pub log: Option<Values>,
+    /// What is in tables afterwards.
+    pub tables: Contents<EntryExpect>,
 }
 
 /// What is expected of a field: its values, or whether it is there.
@@ -475,6 +488,7 @@ impl Expect {
             to_client,
             persist,
             log,
+            tables,
         } = self;
         let texts = [pool, veto, verdict, fault, refused, body, body_contains, path, host, persist];
         let of_hello = [certificate, client_certificate, alert];
@@ -484,6 +498,7 @@ impl Expect {
             && member.is_none()
             && status.is_none()
             && log.is_none()
+            && tables.is_empty()
             && [headers, request_headers, response_headers].into_iter().all(BTreeMap::is_empty)
     }
 }
@@ -517,6 +532,9 @@ fn check(case: &Case, manifest: &Manifest) -> Result<(), String> {
                 .to_owned(),
         );
     }
+    if case.request.is_none() && !case.earlier.is_empty() {
+        return Err("earlier belongs to a request; write request = { path = \"/\" }".to_owned());
+    }
     if case.request.is_none() && (case.connect_failed.is_some() || case.response.is_some()) {
         return Err(
             "connect-failed and response belong to a request; write request = { path = \"/\" }".to_owned()
@@ -527,6 +545,9 @@ fn check(case: &Case, manifest: &Manifest) -> Result<(), String> {
     {
         return Err(format!("{verdict:?} is not a verdict{}", hint(verdict, VERDICTS)));
     }
+    tables::check(&case.tables, manifest)?;
+    tables::check(&case.expect.tables, manifest)?;
+    tables::check_earlier(&case.earlier)?;
     let response_slot = case.response.as_ref().and_then(|response| response.slot.as_ref());
     let selected_slot = case.selected.as_ref().and_then(|selected| selected.slot.as_ref());
     let slots = case.pools.keys().chain(&case.expect.pool).chain(response_slot).chain(selected_slot);

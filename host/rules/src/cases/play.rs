@@ -9,6 +9,7 @@ use super::compare::{self, Difference};
 use super::data::Shown;
 use super::file::{Case, RequestCase, ResponseCase, SchemeCase, TransportCase, Values, VersionCase};
 use super::stage::Stage;
+use super::tables;
 use crate::grants::Grant;
 use crate::{
     Alert, Answer, AttachOptions, Exchange, Fault, Flow, HeaderEdit, Rule, Runner, Scheme, SlotBinding,
@@ -40,6 +41,8 @@ pub(crate) struct Played {
     pub log: Vec<String>,
     /// What the rule asked for and `pack.toml` does not.
     pub denied: Vec<Grant>,
+    /// Where tables are not as expected: key, what is expected, what is found.
+    pub tables: Vec<(String, String, String)>,
 }
 
 /// Plays a case and compares; the differences, and what was logged.
@@ -55,14 +58,17 @@ pub(crate) fn play(rule: &Arc<Rule>, case: &Case) -> (Vec<Difference>, Vec<Strin
     options.settings = case.settings.clone();
     let mut played = Played { slots: rule.manifest().slots.keys().cloned().collect(), ..Played::default() };
     match rule.attach(options) {
-        Ok(attachment) => match Play::new(case, &stage, Runner::new(attachment), &mut played).all() {
-            Ok(()) => {}
-            Err(Stop::Fault(fault)) => {
-                played.verdict = "fault";
-                played.fault = Some(fault);
+        Ok(attachment) => {
+            match Play::new(case, &stage, Runner::new(Arc::clone(&attachment)), &mut played).all() {
+                Ok(()) => {}
+                Err(Stop::Fault(fault)) => {
+                    played.verdict = "fault";
+                    played.fault = Some(fault);
+                }
+                Err(Stop::Case(message)) => return (vec![Difference::case(message)], stage.log()),
             }
-            Err(Stop::Case(message)) => return (vec![Difference::case(message)], stage.log()),
-        },
+            played.tables = tables::differences(&case.expect.tables, &attachment, stage.now_ms());
+        }
         Err(error) => {
             played.refused = Some(error.to_string());
             played.verdict = "refused";
@@ -97,14 +103,35 @@ impl<'a> Play<'a> {
         Play { case, stage, runner, played }
     }
 
+    /// Fills the tables, and plays what came before.
+    fn earlier(&mut self) -> Result<(), Stop> {
+        tables::fill(&self.case.tables, self.runner.attachment(), self.stage.now_ms()).map_err(Stop::Case)?;
+        for earlier in &self.case.earlier {
+            for _ in 0..earlier.times {
+                self.run(
+                    earlier.request.as_ref().or(self.case.request.as_ref()),
+                    earlier.response.as_ref().or(self.case.response.as_ref()),
+                )?;
+                let slots = std::mem::take(&mut self.played.slots);
+                *self.played = Played { slots, ..Played::default() };
+                self.stage.pass(earlier.after);
+            }
+        }
+        self.stage.pass(self.case.after);
+        Ok(())
+    }
+
     fn all(mut self) -> Result<(), Stop> {
-        let ended = self.run();
+        let ended = self.earlier().and_then(|()| {
+            let Case { request, response, .. } = self.case;
+            self.run(request.as_ref(), response.as_ref())
+        });
         self.played.denied = self.runner.denied().to_vec();
         ended
     }
 
-    fn run(&mut self) -> Result<(), Stop> {
-        self.played.exchange.flow = flow(self.case);
+    fn run(&mut self, request: Option<&RequestCase>, response: Option<&ResponseCase>) -> Result<(), Stop> {
+        self.played.exchange.flow = flow(self.case, request);
         if self.case.flow.is_some() {
             self.on_flow()?;
         }
@@ -112,7 +139,7 @@ impl<'a> Play<'a> {
             self.on_client_hello(hello)?;
         }
         self.on_data(&self.case.data)?;
-        if let Some(request) = &self.case.request {
+        if let Some(request) = request {
             set_request(&mut self.played.exchange, request).map_err(Stop::Case)?;
             self.on_request(request)?;
         }
@@ -122,7 +149,7 @@ impl<'a> Play<'a> {
         if let Some(failed) = &self.case.connect_failed {
             self.on_connect_failed(failed)?;
         }
-        if let Some(response) = &self.case.response {
+        if let Some(response) = response {
             self.set_response(response)?;
             self.on_response(response)?;
         }
@@ -166,10 +193,10 @@ impl<'a> Play<'a> {
     }
 }
 
-fn flow(case: &Case) -> Flow {
+fn flow(case: &Case, request: Option<&RequestCase>) -> Flow {
     let flow = case.flow.clone().unwrap_or_default();
     let of_hello = case.client_hello.as_ref().and_then(|hello| hello.client);
-    let client = case.request.as_ref().and_then(|request| request.client).or(of_hello);
+    let client = request.and_then(|request| request.client).or(of_hello);
     let client = client.unwrap_or(flow.client);
     Flow {
         id: 1,

@@ -1,8 +1,9 @@
-//! The environment of a case: pools as it says, a clock that stands still, randomness with a seed.
+//! The environment of a case: pools as it says, a clock that moves as it says, randomness with a seed.
 
 use std::net::SocketAddr;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use super::file::{Case, PoolCase};
 use crate::{Environment, Level, Manifest, MemberState, MemberStatus, PoolState};
@@ -16,13 +17,30 @@ pub(super) struct Stage {
     pools: Vec<(String, PoolCase)>,
     log: Mutex<Vec<String>>,
     random: AtomicU64,
+    /// What has passed, in microseconds.
+    passed: AtomicU64,
 }
 
 impl Stage {
     pub(super) fn new(case: &Case, manifest: &Manifest) -> Stage {
         let slots = manifest.slots.iter().filter(|(_, slot)| !slot.snat);
         let pools = slots.map(|(slot, _)| (slot.clone(), case.pools.get(slot).copied().unwrap_or_default()));
-        Stage { pools: pools.collect(), log: Mutex::default(), random: AtomicU64::new(0) }
+        Stage {
+            pools: pools.collect(),
+            log: Mutex::default(),
+            random: AtomicU64::new(0),
+            passed: AtomicU64::new(0),
+        }
+    }
+
+    /// Milliseconds of the clock.
+    pub(super) fn now_ms(&self) -> u64 {
+        self.monotonic_us() / 1000
+    }
+
+    /// Lets time pass.
+    pub(super) fn pass(&self, time: Duration) {
+        self.passed.fetch_add(u64::try_from(time.as_micros()).unwrap_or(u64::MAX), Ordering::Relaxed);
     }
 
     /// What was logged so far: `info: text`.
@@ -66,11 +84,11 @@ impl Environment for Stage {
     }
 
     fn unix_ms(&self) -> u64 {
-        NOW_UNIX_MS
+        NOW_UNIX_MS + self.passed.load(Ordering::Relaxed) / 1000
     }
 
     fn monotonic_us(&self) -> u64 {
-        NOW_MONOTONIC_US
+        NOW_MONOTONIC_US + self.passed.load(Ordering::Relaxed)
     }
 
     fn fill_random(&self, bytes: &mut [u8]) {

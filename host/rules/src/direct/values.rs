@@ -241,6 +241,14 @@ impl Flat for u64 {
     }
 }
 
+impl Flat for i64 {
+    type Core = i64;
+
+    fn flat(self) -> i64 {
+        self
+    }
+}
+
 impl Flat for u16 {
     type Core = u32;
 

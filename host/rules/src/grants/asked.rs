@@ -16,6 +16,7 @@ fn of_interface(interface: &str) -> Option<Key> {
         "clock" => Key::Clock,
         "random" => Key::Random,
         "vars" => Key::Vars,
+        "table" => Key::Table,
         "lb" => Key::Lb,
         "client-certificate" => Key::ClientCertificate,
         _ => return None,

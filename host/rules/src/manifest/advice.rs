@@ -98,7 +98,7 @@ pub(super) fn memory<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Optio
     number(deserializer, &units, 64 << 10..=256 << 20, "64KiB to 256MiB, as in \"16MiB\"").map(Some)
 }
 
-fn number<'de, D: Deserializer<'de>>(
+pub(crate) fn number<'de, D: Deserializer<'de>>(
     deserializer: D,
     units: &[(&str, u64)],
     range: std::ops::RangeInclusive<u64>,

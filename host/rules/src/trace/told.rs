@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 
 use crate::abi::{
-    Certificate, Endpoint, FieldError, Flow, Level, Member, MemberFailure, Pool, Scheme, Scope, Version,
+    Allowance, Certificate, Endpoint, FieldError, Flow, Level, Member, MemberFailure, Pool, Scheme, Scope, Version,
 };
 
 /// Bytes of a value that are shown.
@@ -41,6 +41,7 @@ arguments!(A B);
 arguments!(A B C);
 arguments!(A B C D);
 arguments!(A B C D E);
+arguments!(A B C D E F);
 
 impl Told for () {
     fn told(&self) -> Option<String> {
@@ -173,6 +174,16 @@ impl Told for Flow {
     fn told(&self) -> Option<String> {
         let (client, vip) = self.ends();
         Some(format!("{} > {}", SocketAddr::from(client), SocketAddr::from(vip)))
+    }
+}
+
+impl Told for Allowance {
+    fn told(&self) -> Option<String> {
+        Some(match self.figures() {
+            (true, remaining, _) => format!("allowed, {remaining} left"),
+            (false, remaining, u32::MAX) => format!("never allowed, {remaining} left"),
+            (false, remaining, ms) => format!("not allowed, {remaining} left, in {ms} ms"),
+        })
     }
 }
 

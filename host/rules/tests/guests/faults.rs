@@ -99,6 +99,20 @@ fn floods_of_host_calls_are_stopped() {
     assert_fault("/log-flood", FaultKind::HostCalls, "more than 64 lines");
     assert_fault("/random-flood", FaultKind::HostCalls, "4097 random bytes");
     assert_fault("/random-much", FaultKind::HostCalls, "random bytes");
+    assert_fault(
+        "/table-none",
+        FaultKind::HostCalls,
+        "named the table \"none\", which the pack does not declare",
+    );
+    assert_fault(
+        "/table-kind",
+        FaultKind::HostCalls,
+        "used the table \"counts\" as one of values, and the pack declares it as one of counters",
+    );
+    assert_fault("/table-key", FaultKind::HostCalls, "used a key of 257 bytes in the table \"counts\"");
+    assert_fault("/table-value", FaultKind::HostCalls, "put a value of 4097 bytes into the table \"counts\"");
+    assert_fault("/table-item", FaultKind::HostCalls, "put a value of 4097 bytes into the table \"counts\"");
+    assert_fault("/table-keep", FaultKind::HostCalls, "whose entries end by themselves");
     assert_fault("/vars-many", FaultKind::HostCalls, "more than 64 variables");
     assert_fault("/vars-long", FaultKind::HostCalls, "longer than 4096 bytes");
     assert_fault("/vars-name", FaultKind::HostCalls, "longer than 256 bytes");

@@ -8,9 +8,9 @@ use http::{HeaderMap, StatusCode};
 use serde_json::json;
 use shunt_rules::{
     Alert, Answer, BodyVerdict, CertificateFacts, ClientCertificate, ConnectCause, ConnectFailedVerdict,
-    ConnectFailure, Demand, Exchange, Fault, FaultKind, FlowVerdict, HeaderEdit, HelloVerdict, Level,
-    MemberFailure, Mode, Outcome, PersistKey, RequestVerdict, ResponseBodyVerdict, ResponseVerdict, Runner,
-    Scheme, SelectedVerdict, Selection, SelectionReason, Summary, Target, Terms, Vars,
+    ConnectFailure, Demand, Exchange, Fault, FaultKind, FlowVerdict, HeaderEdit, HelloVerdict, Isolation,
+    Level, MemberFailure, Mode, Outcome, PersistKey, RequestVerdict, ResponseBodyVerdict, ResponseVerdict,
+    Runner, Scheme, SelectedVerdict, Selection, SelectionReason, Summary, Tables, Target, Terms, Vars,
 };
 
 use crate::world::{World, exchange, flow, hello, options, pack, root, rule, runner};
@@ -204,12 +204,88 @@ fn variables_live_as_long_as_their_scope() {
     let mut exchange = exchange("/vars", &[]);
     runner.on_flow(&flow("192.0.2.7:5555"), &mut exchange.flow_vars).unwrap();
     let first = text(runner.on_request(&mut exchange));
-    assert_eq!(first, r#"(None, None, Some("192.0.2.7:5555")) Some("r") Some("f") None"#);
+    assert_eq!(first, r#"(None, None, Some("192.0.2.7:5555")) Some("r") Some("f") None Some(7)"#);
     let again = text(runner.on_request(&mut exchange));
     assert!(again.starts_with(r#"(Some("r"), Some("f"), "#), "{again}");
     exchange.vars.clear();
     let next_request = text(runner.on_request(&mut exchange));
     assert!(next_request.starts_with(r#"(None, Some("f"), "#), "{next_request}");
+}
+
+#[test]
+fn tables_of_every_kind_are_used() {
+    let world = World::new();
+    let mut runner = runner("surface", &world);
+    let mut at = |path: &str| text(runner.on_request(&mut exchange(path, &[])));
+    assert_eq!(at("/table-values?k"), r#"None None Some("a") [false, true] Some("c") 1"#);
+    assert_eq!(at("/table-value?k"), r#"Some("d")"#);
+    assert_eq!(at("/table-delete?k"), "true false");
+    assert_eq!(at("/table-value?k"), "None");
+    assert_eq!(at("/table-keep?k"), r#"false Some("k")"#);
+    let most = i64::MAX;
+    assert_eq!(at("/table-count?a"), format!("0 [1, 42, 40, {most}, {most}] 1"));
+    assert!(at("/table-count?a").starts_with("0 [1, 42,"), "the most and the least are taken back");
+    for key in ["b", "c", "d"] {
+        at(&format!("/table-count?{key}"));
+    }
+    assert!(at("/table-count?d").ends_with(" 3"), "more than three are not kept");
+    let refused = "Allowance { allowed: false, remaining: 2, retry_after: Some(900ms) }";
+    let asked = "Allowance { allowed: true, remaining: 2, retry_after: None }";
+    assert_eq!(at("/table-window"), format!("{asked} {refused} {asked} Some(1)"));
+    let buckets = at("/table-bucket?k");
+    assert!(buckets.contains("{ allowed: true, remaining: 0, retry_after: None }"), "{buckets}");
+    assert!(buckets.contains("{ allowed: false, remaining: 0, retry_after: None }]"), "{buckets}");
+    assert!(buckets.ends_with(" Some(100ms)"), "{buckets}");
+    assert_eq!(at("/table-distinct"), "0 [1, 2, 2] 2 0");
+}
+
+#[test]
+fn entries_end_by_the_clock_of_the_environment() {
+    let world = World::new();
+    let mut runner = runner("surface", &world);
+    let mut at = |path: &str| text(runner.on_request(&mut exchange(path, &[])));
+    at("/table-values?idle");
+    at("/table-keep?short");
+    world.advance_ms(1499);
+    assert_eq!(
+        (at("/table-value?short"), at("/table-value?idle")),
+        (r#"Some("k")"#.into(), r#"Some("d")"#.into())
+    );
+    world.advance_ms(1);
+    assert_eq!(at("/table-value?short"), "None");
+    world.advance_ms(9_999);
+    assert_eq!(at("/table-value?idle"), "None", "ten seconds after its last use");
+    assert!(at("/table-window").starts_with("Allowance { allowed: true, remaining: 2"));
+    world.advance_ms(900);
+    assert!(at("/table-window").starts_with("Allowance { allowed: true, remaining: 2"));
+}
+
+/// Whatever becomes of the instance, the version and the attachment.
+#[test]
+fn tables_outlive_faults_and_versions() {
+    let (world, rule) = (World::new(), rule("surface"));
+    let tables = Arc::<Tables>::default();
+    let runner = |isolation| {
+        let mut options = options(&rule, &world);
+        (options.tables, options.isolation) = (tables.clone(), isolation);
+        Runner::new(rule.attach(options).unwrap())
+    };
+    let ask = |runner: &mut Runner, path: &str| text(runner.on_request(&mut exchange(path, &[])));
+    let mut first = runner(Isolation::Worker);
+    ask(&mut first, "/table-values?k");
+    assert!(
+        first.on_client_hello(&flow("192.0.2.7:1"), &hello("panic.example"), &mut Vars::default()).is_err()
+    );
+    assert_eq!(ask(&mut first, "/table-value?k"), r#"Some("d")"#);
+    let mut second = runner(Isolation::Call);
+    assert_eq!(ask(&mut second, "/table-value?k"), r#"Some("d")"#);
+    let table =
+        |name: &str| second.attachment().tables().iter().find(|it| it.name() == name).unwrap().clone();
+    assert_eq!(table("values").look(b"k", 0).unwrap().value.show(), "d");
+    table("values").write(b"k", "by hand", 0).unwrap();
+    assert_eq!(ask(&mut second, "/table-value?k"), r#"Some("by hand")"#);
+    let of_another = ask(&mut self::runner("surface", &world), "/table-value?k");
+    assert_eq!(of_another, "None", "a rule elsewhere has its own");
 }
 
 #[test]

@@ -19,15 +19,17 @@ const GUESTS: [&str; 13] = [
     "calls", "data", "ends", "hello", "hostile", "lines", "packets", "plain", "prefix", "rewrites",
     "selects", "steer", "surface",
 ];
-const EXAMPLES: [&str; 12] = [
+const EXAMPLES: [&str; 14] = [
     "api-canary",
     "canary",
     "fallback",
     "headers",
     "https-redirect",
     "maintenance",
+    "penalty-box",
     "postgres-database",
     "radius-station",
+    "rate-limit",
     "rdp-cookie",
     "server-names",
     "sip-call-id",
@@ -452,6 +454,7 @@ fn examples_do_the_same_in_both_ways() {
     let paths = ["/", "/api/items", "/static/a.png", "/health", "/admin"].map(str::to_owned).to_vec();
     for name in EXAMPLES {
         let settings = match name {
+            "rate-limit" => json!({ "limit": 3, "tell": true }),
             "canary" => json!({ "percent": 50 }),
             "server-names" => {
                 json!({ "through": ["mail.example"], "staff": ["*.example"], "strict": true })

@@ -4,6 +4,10 @@ use std::hint::black_box;
 
 use shunt_sdk::prelude::*;
 
+const VALUES: table::Values<str, i64> = table::Values::new("values");
+const COUNTS: table::Counters<str> = table::Counters::new("counts");
+const ITEMS: table::Distinct<str, str> = table::Distinct::new("items");
+
 struct Calls;
 
 #[rule]
@@ -37,6 +41,24 @@ impl Calls {
             "/random-bytes" => times(|| random::bytes(16)),
             "/vars-set" => times(|| vars::request().set("n", "value")),
             "/vars-get" => times(|| vars::request().get("n")),
+            "/table-get" => times(|| VALUES.get("client")),
+            "/table-put" => times(|| VALUES.put("client", &7)),
+            "/table-add-if-absent" => times(|| VALUES.add_if_absent("client", &7)),
+            "/table-compare-and-set" => times(|| VALUES.compare_and_set("client", &7, &7)),
+            "/table-counter" => times(|| COUNTS.get("client")),
+            "/table-add" => times(|| COUNTS.add("client", 1)),
+            "/table-window" => {
+                times(|| table::Windows::new("windows").allow("client", 50, Duration::from_millis(800)));
+            }
+            "/table-bucket" => {
+                let rate = table::Rate { tokens: 50, per: Duration::from_secs(1), burst: 50 };
+                times(|| table::Buckets::new("buckets").take("client", rate));
+            }
+            "/table-add-distinct" => times(|| ITEMS.add("client", "/items/7")),
+            "/table-distinct" => times(|| ITEMS.get("client")),
+            "/table-delete" => times(|| VALUES.delete("none")),
+            "/table-keep-for" => times(|| VALUES.keep_for("client", Duration::from_secs(9))),
+            "/table-count" => times(|| VALUES.count()),
             "/pool" => times(|| lb::pool("web")),
             "/members" => times(|| lb::members("web")),
             _ => {}

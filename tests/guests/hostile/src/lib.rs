@@ -7,6 +7,11 @@ use shunt_sdk::prelude::*;
 /// A slot that the pack does not declare. `shunt rule build` refuses such a literal where a slot is named.
 const UNDECLARED: &str = "nowhere";
 
+const COUNTS: table::Counters<str> = table::Counters::new("counts");
+const COUNTS_OF_NONE: table::Counters<str> = table::Counters::new("none");
+const COUNTS_AS_VALUES: table::Values<str, bool> = table::Values::new("counts");
+const COUNTS_AS_VALUES_LONG: table::Values<str, Vec<u8>> = table::Values::new("counts");
+
 /// What to do, and when.
 #[derive(Settings)]
 struct Hostile {
@@ -83,6 +88,37 @@ fn misbehave(path: &str) -> request::Verdict {
         }
         "/vars-name" => {
             vars::request().set(&"n".repeat(257), "");
+            next()
+        }
+        "/table-none" => {
+            COUNTS_OF_NONE.add("k", 1);
+            next()
+        }
+        "/table-kind" => {
+            COUNTS_AS_VALUES.put("k", &true);
+            next()
+        }
+        "/table-key" => {
+            COUNTS.add(&"k".repeat(257), 1);
+            next()
+        }
+        "/table-value" => {
+            COUNTS_AS_VALUES_LONG.put("k", &vec![0; 4097]);
+            next()
+        }
+        "/table-item" => {
+            table::Distinct::<str, [u8]>::new("counts").add("k", &[0; 4097]);
+            next()
+        }
+        "/table-keep" => {
+            table::Counters::<str>::new("limits").keep_for("k", Duration::from_secs(1));
+            next()
+        }
+        "/table-full" => {
+            // More than there may be, each used once.
+            for key in 0..20_000_u64 {
+                table::Counters::<u64>::new("counts").add(&key, 1);
+            }
             next()
         }
         "/pool" => {

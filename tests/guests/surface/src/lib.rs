@@ -5,6 +5,12 @@ use std::collections::BTreeMap;
 
 use shunt_sdk::prelude::*;
 
+const VALUES: table::Values<str, String> = table::Values::new("values");
+const COUNTS: table::Counters<str> = table::Counters::new("counts");
+const WINDOWS: table::Windows<IpAddr> = table::Windows::new("windows");
+const BUCKETS: table::Buckets<str> = table::Buckets::new("buckets");
+const ITEMS: table::Distinct<u64, str> = table::Distinct::new("items");
+
 /// One setting of each type.
 #[derive(Settings)]
 struct Surface {
@@ -129,13 +135,53 @@ impl Surface {
                 request.set("n", "r");
                 flow.set("n", "f");
                 flow.set("gone", "x");
+                flow.put("number", &7_i64);
                 flow.remove("gone");
                 answer(format!(
-                    "{before:?} {:?} {:?} {:?}",
+                    "{before:?} {:?} {:?} {:?} {:?}",
                     request.text("n"),
                     flow.text("n"),
-                    flow.text("gone")
+                    flow.text("gone"),
+                    flow.value::<i64>("number")
                 ))
+            }
+            "/table-values" => {
+                let before = VALUES.get(argument);
+                let added = VALUES.add_if_absent(argument, &"a".to_owned());
+                let again = VALUES.add_if_absent(argument, &"b".to_owned());
+                let swapped = ["b", "a"].map(|it| VALUES.compare_and_set(argument, &it.to_owned(), &"c".to_owned()));
+                let now = VALUES.get(argument);
+                VALUES.put(argument, &"d".to_owned());
+                answer(format!("{before:?} {added:?} {again:?} {swapped:?} {now:?} {}", VALUES.count()))
+            }
+            "/table-value" => answer(format!("{:?}", VALUES.get(argument))),
+            "/table-delete" => answer(format!("{} {}", VALUES.delete(argument), VALUES.delete(argument))),
+            "/table-keep" => {
+                let none = VALUES.keep_for("none", Duration::from_millis(1));
+                VALUES.put_for(argument, &"k".to_owned(), Duration::from_millis(1500));
+                answer(format!("{none} {:?}", VALUES.get(argument)))
+            }
+            "/table-count" => {
+                let before = COUNTS.get(argument);
+                let counts = [1, 41, -2, i64::MAX, i64::MAX].map(|by| COUNTS.add(argument, by));
+                COUNTS.add(argument, -i64::MAX);
+                answer(format!("{before} {counts:?} {}", COUNTS.count()))
+            }
+            "/table-window" => {
+                let client = request.flow().client.ip();
+                let limit = |cost| WINDOWS.allow_cost(&client, 5, Duration::from_millis(800), cost);
+                let (three, again) = (limit(3), limit(3));
+                answer(format!("{three:?} {again:?} {:?} {:?}", limit(0), again.retry_after_seconds()))
+            }
+            "/table-bucket" => {
+                let rate = table::Rate { tokens: 10, per: Duration::from_secs(1), burst: 2 };
+                let all = [2, 1, 3].map(|cost| BUCKETS.take_cost(argument, rate, cost));
+                answer(format!("{all:?} {:?}", BUCKETS.take(argument, rate).retry_after))
+            }
+            "/table-distinct" => {
+                let before = ITEMS.get(&7);
+                let counts = ["a", "b", "a"].map(|item| ITEMS.add(&7, item));
+                answer(format!("{before} {counts:?} {} {}", ITEMS.get(&7), ITEMS.get(&8)))
             }
             "/pool" => {
                 let lb::Pool { members, usable, active } = lb::pool("primary");
