@@ -244,6 +244,20 @@ counts! {
         gauge largest_percent,
     }
 
+    /// What is counted of a table of a rule.
+    TableCounts {
+        /// Entries in the table now, expired ones that no sweep has met among them.
+        gauge entries,
+        /// Bytes that the entries take.
+        gauge bytes,
+        /// Entries whose time was over.
+        counter expired,
+        /// Entries that gave way to new ones because the table was full.
+        counter evicted,
+        /// Entries for which there was no room.
+        counter refused,
+    }
+
     /// What is counted of all packet workers together.
     PacketCounts {
         /// Flows of packet virtuals now.

@@ -26,3 +26,4 @@ pub mod refusal;
 pub mod requests;
 pub mod rules;
 pub mod status;
+pub mod tables;

@@ -12,10 +12,11 @@ use crate::flows::{DeletedFlow, FlowDetails, Flows};
 use crate::refusal::Refusal;
 use crate::requests::{
     Allowed, AskedRequest, BindingsQuery, FlowsQuery, LoadQuery, LoadReference, MemberChange, Packet,
-    PrioritiesChange, Rollback, TraceQuery,
+    PrioritiesChange, Rollback, TableChange, TableQuery, TraceQuery,
 };
 use crate::rules::{LoadedRule, Rules, Unloaded};
 use crate::status::{MemberStatus, PoolStatus, Pools, ReloadSummary, Status};
+use crate::tables::{ClearedTable, TableEntries, TableEntry, Tables};
 
 /// One thing that can be asked of the daemon.
 #[derive(Clone, Copy, Debug)]
@@ -56,11 +57,13 @@ struct Answer {
 const JSON: &str = "application/json";
 
 /// Path parameters, each with what it is.
-const PARAMETERS: [(&str, &str); 6] = [
+const PARAMETERS: [(&str, &str); 8] = [
     ("pool", "Name of the pool."),
     ("address", "Address and port of the member."),
     ("virtual", "Name of the virtual."),
     ("rule", "Name of the rule in it."),
+    ("table", "Name of the table, as the pack declares it."),
+    ("entry", "Key of the entry, as the list of entries has it."),
     ("id", "As the list of flows has it."),
     ("key", "As the list of bindings has it, or what the application calls the session."),
 ];
@@ -113,7 +116,7 @@ const fn answers<T: JsonSchema>(description: &'static str) -> Answer {
 }
 
 /// Everything that is served, in the order of the document.
-pub const OPERATIONS: [Operation; 23] = [
+pub const OPERATIONS: [Operation; 29] = [
     Operation::get("/v1/status", "status", "The state of everything.", answers::<Status>("The status.")),
     Operation::get("/v1/pools", "pools", "Pools and their members.", answers::<Pools>("The pools.")),
     Operation::change(
@@ -210,6 +213,51 @@ pub const OPERATIONS: [Operation; 23] = [
         &[400, 404, 409, 422, 500],
     )
     .takes::<Rollback>(false, "Without a body: the version that ran before."),
+    Operation::get("/v1/tables", "tables", "Tables of the rules that run.", answers::<Tables>("The tables.")),
+    Operation {
+        query: Some(schema_of::<TableQuery>),
+        ..Operation::get(
+            "/v1/tables/{virtual}/{rule}/{table}",
+            "tableEntries",
+            "A page of the entries of a table.",
+            answers::<TableEntries>("The entries, in no order."),
+        )
+        .description("To look at an entry is no use of it.")
+        .refuses(&[400, 404])
+    },
+    Operation::change(
+        "DELETE",
+        "/v1/tables/{virtual}/{rule}/{table}",
+        "clearTable",
+        "Deletes all entries of a table.",
+        answers::<ClearedTable>("The table is empty."),
+        &[400, 404],
+    ),
+    Operation::get(
+        "/v1/tables/{virtual}/{rule}/{table}/{entry}",
+        "tableEntry",
+        "An entry of a table.",
+        answers::<TableEntry>("The entry."),
+    )
+    .refuses(&[400, 404]),
+    Operation::change(
+        "PUT",
+        "/v1/tables/{virtual}/{rule}/{table}/{entry}",
+        "setTableEntry",
+        "Puts an entry into a table of kind `values` or `counters`.",
+        answers::<TableEntry>("The entry as it is now."),
+        &[400, 404],
+    )
+    .description("Its lifetime begins anew.")
+    .takes::<TableChange>(true, ""),
+    Operation::change(
+        "DELETE",
+        "/v1/tables/{virtual}/{rule}/{table}/{entry}",
+        "deleteTableEntry",
+        "Deletes an entry of a table.",
+        answers::<TableEntry>("The entry as it was."),
+        &[400, 404],
+    ),
     Operation {
         query: Some(schema_of::<BindingsQuery>),
         ..Operation::get(

@@ -75,6 +75,24 @@ pub struct BindingsQuery {
     pub limit: Option<usize>,
 }
 
+/// The query of a list of the entries of a table.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct TableQuery {
+    /// `next` of the page before.
+    pub after: Option<String>,
+    /// How many at most, from 1 to 10,000. Default 100.
+    pub limit: Option<usize>,
+}
+
+/// What an entry of a table is to hold.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct TableChange {
+    /// Of `values` text, or `0x` and bytes; of `counters` an integer.
+    pub value: String,
+}
+
 /// The query of a list of flows. What is not asked for does not matter.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]

@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::tables::TableStatus;
+
 /// A rule where it is attached.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", default)]
@@ -20,6 +22,8 @@ pub struct RuleStatus {
     pub breaker: Option<String>,
     /// What it tried to do and its pack does not ask for: the first few, each once.
     pub not_granted: Vec<String>,
+    /// What it remembers.
+    pub tables: Vec<TableStatus>,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]

@@ -72,6 +72,9 @@ fn families(status: &Status) -> Vec<Family> {
     let snat_pools = packets().flat_map(|it| &it.snat_pools).map(|it| (label("pool", &it.name), &it.counts));
     let interfaces =
         packets().flat_map(|it| &it.interfaces).map(|it| (label("interface", &it.name), &it.counts));
+    let rule_tables = status.rules().flat_map(|it| &it.tables);
+    let rule_tables =
+        rule_tables.map(|it| ([label("rule", &it.rule), label("table", &it.name)].concat(), &it.counts));
     let parts = [
         of_process(status),
         counted("virtual", virtuals),
@@ -95,6 +98,7 @@ fn families(status: &Status) -> Vec<Family> {
         counted("snat", packets().map(|it| (Vec::new(), &it.snat))),
         counted("interface", interfaces),
         of_rules(status),
+        counted("rule_table", rule_tables),
     ];
     parts.into_iter().flatten().collect()
 }
@@ -401,7 +405,7 @@ mod tests {
     use serde_json::Value;
     use shunt_api::counts::{
         BindingCounts, InterfaceCounts, MemberCounts, PacketCounts, PacketVirtualCounts, Sample, SnatCounts,
-        SnatPoolCounts, TrafficCounts, TranslatorCounts, VirtualCounts,
+        SnatPoolCounts, TableCounts, TrafficCounts, TranslatorCounts, VirtualCounts,
     };
 
     use super::*;
@@ -460,6 +464,7 @@ mod tests {
         check.rows::<VirtualCounts>("virtual", "VirtualStatus");
         check.rows::<MemberCounts>("member", "MemberStatus");
         check.rows::<BindingCounts>("persistence", "PersistenceStatus");
+        check.rows::<TableCounts>("rule_table", "TableStatus");
         check.rows::<PacketCounts>("packet", "PacketStatus");
         check.rows::<PacketVirtualCounts>("packet_virtual", "PacketVirtualStatus");
         check.rows::<TrafficCounts>("packet_virtual", "PacketVirtualStatus");

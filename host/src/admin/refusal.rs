@@ -5,7 +5,7 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use shunt_api::refusal::{Also, Error, Problem, Refusal as Body};
 
-use crate::control::{ApplyError, LoadError, NotFound, Unlisted};
+use crate::control::{ApplyError, EntryError, LoadError, NotFound, Unlisted};
 
 /// Why something was not done.
 #[derive(Clone, Debug)]
@@ -117,6 +117,15 @@ impl From<Unlisted> for Refusal {
         match why {
             Unlisted::NotFound(missing) => missing.into(),
             Unlisted::System(why) => Refusal::new(StatusCode::INTERNAL_SERVER_ERROR, "system", why),
+        }
+    }
+}
+
+impl From<EntryError> for Refusal {
+    fn from(error: EntryError) -> Refusal {
+        match error {
+            EntryError::NotFound(missing) => missing.into(),
+            EntryError::Unfit(why) => Refusal::new(StatusCode::BAD_REQUEST, "bad-request", why),
         }
     }
 }

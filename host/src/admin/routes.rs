@@ -20,10 +20,11 @@ use shunt_api::flows::{DeletedFlow, FlowDetails, Flows};
 use shunt_api::openapi;
 use shunt_api::requests::{
     Allowed, AskedRequest, BindingsQuery, FlowsQuery, LoadQuery, LoadReference, MemberChange, Packet,
-    PrioritiesChange, Rollback, TraceQuery,
+    PrioritiesChange, Rollback, TableChange, TableQuery, TraceQuery,
 };
 use shunt_api::rules::{LoadedRule, Rules, Unloaded};
 use shunt_api::status::{MemberStatus, PoolStatus, Pools, ReloadSummary, Status};
+use shunt_api::tables::{ClearedTable, TableEntries, TableEntry, Tables};
 use shunt_engine::datapath::ModeName;
 use shunt_engine::flow::FlowId;
 use shunt_engine::member::Admin;
@@ -35,7 +36,7 @@ use tokio::sync::MutexGuard;
 use super::refusal::Refusal;
 use super::socket::Peer;
 use super::{SharedControl, explain, metrics, trace};
-use crate::control::{self, Actor, Allow, Control, FlowQuery, Load, LoadError, RuleName};
+use crate::control::{self, Actor, Allow, Control, FlowQuery, Load, LoadError, OperatedTable, RuleName};
 
 /// The OpenAPI document, as it is sent.
 static OPENAPI: LazyLock<String> = LazyLock::new(|| format!("{:#}", openapi::document()));
@@ -76,6 +77,12 @@ fn routes() -> Vec<(Method, &'static str, MethodRouter<SharedControl>)> {
         (Method::POST, "/v1/rules/{virtual}/{rule}/load", post(load_reference)),
         (Method::DELETE, "/v1/rules/{virtual}/{rule}", delete(unload_rule)),
         (Method::POST, "/v1/rules/{virtual}/{rule}/rollback", post(rollback_rule)),
+        (Method::GET, "/v1/tables", get(tables)),
+        (Method::GET, "/v1/tables/{virtual}/{rule}/{table}", get(table_entries)),
+        (Method::DELETE, "/v1/tables/{virtual}/{rule}/{table}", delete(clear_table)),
+        (Method::GET, "/v1/tables/{virtual}/{rule}/{table}/{entry}", get(table_entry)),
+        (Method::PUT, "/v1/tables/{virtual}/{rule}/{table}/{entry}", put(set_table_entry)),
+        (Method::DELETE, "/v1/tables/{virtual}/{rule}/{table}/{entry}", delete(delete_table_entry)),
         (Method::GET, "/v1/flows", get(flows)),
         (Method::GET, "/v1/flows/{id}", get(flow)),
         (Method::DELETE, "/v1/flows/{id}", delete(delete_flow)),
@@ -276,7 +283,84 @@ async fn delete_binding(
     Ok(Json(DeletedBindings { deleted }))
 }
 
-/// Flows or bindings that a list has where it is not said how many, and at most.
+async fn tables(State(control): State<SharedControl>) -> Json<Tables> {
+    Json(Tables { tables: control.lock().await.tables() })
+}
+
+async fn table_entries(
+    State(control): State<SharedControl>,
+    path: Result<Path<(String, String, String)>, PathRejection>,
+    query: Result<Query<TableQuery>, QueryRejection>,
+) -> Answer<TableEntries> {
+    let table = table(&control, path).await?;
+    let Query(TableQuery { after, limit }) = query.map_err(|error| bad_request(error.body_text()))?;
+    let limit = limit.unwrap_or(LISTED);
+    if !(1..=MOST_LISTED).contains(&limit) {
+        return Err(bad_request(format!("cannot list {limit} entries"))
+            .help(format!("use a limit from 1 to {MOST_LISTED}")));
+    }
+    let after = after.map(|text| {
+        text.parse().map_err(|()| {
+            bad_request(format!("{text:?} is no place in a table"))
+                .help("write what the page before has as `next`")
+        })
+    });
+    Ok(Json(table.entries(after.transpose()?, limit)))
+}
+
+async fn clear_table(
+    State(control): State<SharedControl>,
+    by: By,
+    path: Result<Path<(String, String, String)>, PathRejection>,
+) -> Answer<ClearedTable> {
+    Ok(Json(table(&control, path).await?.clear(&actor(by))))
+}
+
+async fn table_entry(
+    State(control): State<SharedControl>,
+    path: Result<Path<(String, String, String, String)>, PathRejection>,
+) -> Answer<TableEntry> {
+    let (table, key) = table_and_key(&control, path).await?;
+    Ok(Json(table.entry(&key)?))
+}
+
+async fn set_table_entry(
+    State(control): State<SharedControl>,
+    by: By,
+    path: Result<Path<(String, String, String, String)>, PathRejection>,
+    change: Result<Json<TableChange>, JsonRejection>,
+) -> Answer<TableEntry> {
+    let (table, key) = table_and_key(&control, path).await?;
+    let Json(TableChange { value }) = change.map_err(|error| bad_request(error.body_text()))?;
+    Ok(Json(table.set(&key, &value, &actor(by))?))
+}
+
+async fn delete_table_entry(
+    State(control): State<SharedControl>,
+    by: By,
+    path: Result<Path<(String, String, String, String)>, PathRejection>,
+) -> Answer<TableEntry> {
+    let (table, key) = table_and_key(&control, path).await?;
+    Ok(Json(table.delete(&key, &actor(by))?))
+}
+
+async fn table_and_key(
+    control: &SharedControl,
+    path: Result<Path<(String, String, String, String)>, PathRejection>,
+) -> Result<(OperatedTable, String), Refusal> {
+    let Path((virtual_name, rule, name, key)) = path.map_err(|error| bad_request(error.body_text()))?;
+    Ok((table(control, Ok(Path((virtual_name, rule, name)))).await?, key))
+}
+
+async fn table(
+    control: &SharedControl,
+    path: Result<Path<(String, String, String)>, PathRejection>,
+) -> Result<OperatedTable, Refusal> {
+    let Path((virtual_name, rule, name)) = path.map_err(|error| bad_request(error.body_text()))?;
+    Ok(control.lock().await.table(RuleName { virtual_name, rule }, &name)?)
+}
+
+/// Flows, bindings or entries that a list has where it is not said how many, and at most.
 const LISTED: usize = 100;
 const MOST_LISTED: usize = 10_000;
 

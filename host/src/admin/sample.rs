@@ -2,7 +2,7 @@
 
 use shunt_api::counts::{
     BindingCounts, InterfaceCounts, MemberCounts, PacketCounts, PacketVirtualCounts, SnatCounts,
-    SnatPoolCounts, TrafficCounts, TranslatorCounts, VirtualCounts,
+    SnatPoolCounts, TableCounts, TrafficCounts, TranslatorCounts, VirtualCounts,
 };
 use shunt_api::explain::{
     ConsideredStatus, Explained, ExplainedRequest, HostCalled, LeavingStatus, RequestOutcome, RequestStep,
@@ -18,6 +18,7 @@ use shunt_api::status::{
     CertificateStatus, Difference, GroupStatus, MemberStatus, NameStatus, OnPathStatus, PersistenceStatus,
     PoolStatus, PortsStatus, QueueStatus, RevocationStatus, Status, VirtualStatus,
 };
+use shunt_api::tables::TableStatus;
 
 pub(crate) fn status() -> Status {
     Status {
@@ -258,6 +259,18 @@ pub(crate) fn rule() -> RuleStatus {
             },
         }],
         not_granted: vec!["read the field cookie of requests".to_owned()],
+        tables: vec![TableStatus {
+            rule: "shop/canary".to_owned(),
+            name: "clients".to_owned(),
+            purpose: "requests of each client".to_owned(),
+            kind: "windows".to_owned(),
+            key: "address".to_owned(),
+            most_entries: 100_000,
+            most_bytes: 16 << 20,
+            idle_ms: None,
+            lifetime_ms: Some(60_000),
+            counts: TableCounts { entries: 70, bytes: 8_890, expired: 11, evicted: 12, refused: 13 },
+        }],
         breaker: Some("closed".to_owned()),
     }
 }

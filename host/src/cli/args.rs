@@ -109,6 +109,9 @@ pub(super) enum Command {
     /// List, show and delete bindings of clients to members
     #[command(subcommand)]
     Persistence(PersistenceCommand),
+    /// List tables of rules and their entries; get, set and delete entries
+    #[command(subcommand)]
+    Table(TableCommand),
     /// Trace how a packet or a request would be handled, and why
     ///
     /// `explain http` is for requests to proxy virtuals. Without it, each stage is shown that such a packet would
@@ -301,6 +304,65 @@ pub(super) enum PersistenceCommand {
         pool: String,
         /// As the list shows it, or what the application calls the session
         key: String,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum TableCommand {
+    /// List tables; or the entries of one, by pages
+    List {
+        /// The virtual and the rule
+        #[arg(value_name = "VIRTUAL/RULE")]
+        rule: Option<RuleName>,
+        /// The table, as the pack declares it; its entries are listed
+        table: Option<String>,
+        /// Begin where the page before ended
+        #[arg(long, value_name = "PLACE", requires = "table")]
+        after: Option<String>,
+        /// List at most so many entries
+        #[arg(long, default_value_t = 100, value_parser = number::<usize>)]
+        limit: usize,
+    },
+    /// Show the value of an entry
+    Get {
+        /// The virtual and the rule
+        #[arg(value_name = "VIRTUAL/RULE")]
+        rule: RuleName,
+        /// The table, as the pack declares it
+        table: String,
+        /// As the list shows it
+        key: String,
+    },
+    /// Put an entry into a table of values or of counters
+    Set {
+        /// The virtual and the rule
+        #[arg(value_name = "VIRTUAL/RULE")]
+        rule: RuleName,
+        /// The table, as the pack declares it
+        table: String,
+        /// As the list shows it
+        key: String,
+        /// Text, or 0x and pairs of hexadecimal digits; of counters an integer
+        #[arg(allow_hyphen_values = true)]
+        value: String,
+    },
+    /// Delete an entry
+    Delete {
+        /// The virtual and the rule
+        #[arg(value_name = "VIRTUAL/RULE")]
+        rule: RuleName,
+        /// The table, as the pack declares it
+        table: String,
+        /// As the list shows it
+        key: String,
+    },
+    /// Delete all entries of a table
+    Clear {
+        /// The virtual and the rule
+        #[arg(value_name = "VIRTUAL/RULE")]
+        rule: RuleName,
+        /// The table, as the pack declares it
+        table: String,
     },
 }
 

@@ -25,6 +25,7 @@ mod screen;
 mod signals;
 mod status;
 mod table;
+mod tables;
 mod usage;
 
 use std::process::ExitCode;
@@ -87,6 +88,7 @@ fn dispatch(arguments: Arguments, screen: &Screen) -> Result<(), Failure> {
             FlowCommand::Delete { id } => flow::delete(id, client, screen),
         },
         Command::Persistence(command) => persistence::run(command, client, screen),
+        Command::Table(command) => tables::run(command, client, screen),
         Command::Explain(args) => explain::explain(&args, client, screen),
         Command::Doctor { config } => doctor::doctor(&config, socket, screen),
         Command::Pack(command) => pack::run(command, screen),

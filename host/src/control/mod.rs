@@ -76,7 +76,7 @@ pub use plan::{Summary, check};
 pub use ports::{follow_ports, look_at_ports};
 pub use rollback::{breaker_opened, rollback_rule};
 pub use rules::{LoadError, RuleName};
-pub use tables::follow_tables;
+pub use tables::{EntryError, OperatedTable, follow_tables};
 
 /// The running process, as the admin interface sees it. One change at a time.
 pub struct Control {

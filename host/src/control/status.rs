@@ -188,6 +188,7 @@ fn rule_status(name: &RuleName, history: &History) -> RuleStatus {
         running: running.map(|it| it.number),
         versions: history.versions().iter().map(rule_version).collect(),
         hooks: running.map(|it| hook_statuses(&it.attachment)).unwrap_or_default(),
+        tables: running.map(|it| super::tables::statuses(&it.attachment).collect()).unwrap_or_default(),
         not_granted: running
             .map(|it| it.attachment.stats().denied().iter().map(ToString::to_string).collect())
             .unwrap_or_default(),

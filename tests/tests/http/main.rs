@@ -31,5 +31,6 @@ mod rules;
 mod selection;
 mod smuggling;
 mod streaming;
+mod tables;
 mod tls;
 mod upgrade;

@@ -59,6 +59,16 @@ pub enum KeyForm {
 }
 
 impl KeyForm {
+    /// The name in `pack.toml`.
+    pub const fn name(self) -> &'static str {
+        match self {
+            KeyForm::Text => "text",
+            KeyForm::Address => "address",
+            KeyForm::Number => "number",
+            KeyForm::Bytes => "bytes",
+        }
+    }
+
     /// A key as text. One that is not of this form is shown as bytes.
     pub fn show(self, key: &[u8]) -> String {
         match self {
