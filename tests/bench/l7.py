@@ -47,6 +47,7 @@ CASES = {
     'lat':      ('plain', 'rate',     'HTTP/1.1 keep-alive at a fixed rate (latency, no coordinated omission)'),
     'rule':     ('rule',  'wrk-rule', 'path+header rule picks a pool, sets a response header'),
     'lat-rule': ('rule',  'rate-rule', 'the rule at a fixed rate'),
+    'limit':    ('limit', 'wrk-limit', 'a limit of requests for each of 10,000 clients, by a field'),
     'tls':      ('tls',   'wrk-tls',  'TLS 1.3 keep-alive, HTTP/1.1'),
     'tls-new':  ('tls',   'ab-tls',   'full TLS 1.3 handshake + 1 request per connection'),
     'h2':       ('tls',   'h2load',   'HTTP/2 over TLS downstream, 8 connections x 16 streams'),
@@ -218,10 +219,15 @@ def us(text):
     return float(n) * {'us': 1, 'ms': 1e3, 's': 1e6, 'm': 6e7}[unit]
 
 
-def wrk(o, port, secs, tls=False, path='/', conns=32, headers=()):
+def wrk(o, port, secs, tls=False, path='/', conns=32, headers=(), script=''):
     cmd = ['taskset', '-c', o.load_cpu, 'wrk', '-t1', f'-c{conns}', f'-d{secs}s', '--timeout', '10s', '--latency']
     for h in headers:
         cmd += ['-H', h]
+    if script:
+        file = os.path.join(o.work, 'wrk.lua')
+        with open(file, 'w') as f:
+            f.write(script)
+        cmd += ['-s', file]
     out = sh(cmd + [f"http{'s' if tls else ''}://127.0.0.1:{port}{path}"], secs + 30)
     n, took = re.search(r'(\d+) requests in ([\d.]+\w+)', out).groups()
     errs = sum(int(x) for x in re.findall(r'(?:connect|read|write|timeout) (\d+)', out))
@@ -271,7 +277,20 @@ def rate(o, port, secs, path='/', headers=()):
 
 
 CANARY = dict(path='/api/x', headers=['X-Canary: 1'])
+# Requests that are made beforehand: making them would cost the load generator more than sending them.
+CLIENTS = '''local all, next = {}, 0
+init = function()
+  for n = 0, 9999 do
+    all[n] = wrk.format("GET", "/", { ["Host"] = "127.0.0.1", ["X-Api-Key"] = string.format("client-%05d", n) })
+  end
+end
+request = function()
+  next = (next + 1) % 10000
+  return all[next]
+end
+'''
 LOADS = {
+    'wrk-limit': lambda o, p, s: wrk(o, p, s, script=CLIENTS),
     'wrk': wrk, 'ab': ab, 'h2load': h2load, 'rate': rate,
     'wrk-256': lambda o, p, s: wrk(o, p, s, conns=256),
     'wrk-rule': lambda o, p, s: wrk(o, p, s, **CANARY),

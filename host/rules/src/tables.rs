@@ -45,9 +45,11 @@ fn allocated(bytes: usize) -> usize {
 /// All tables of a process.
 #[derive(Default)]
 pub struct Tables {
-    /// By rule and name. One name may stand for two kinds while one version of a rule follows another.
-    all: Mutex<BTreeMap<(Arc<str>, String), Vec<Arc<Table>>>>,
+    all: Mutex<ByName>,
 }
+
+/// By rule and name. One name may stand for two kinds while one version of a rule follows another.
+type ByName = BTreeMap<(Arc<str>, String), Vec<Arc<Table>>>;
 
 /// A table as a version of a rule has it.
 #[derive(Clone)]
@@ -67,12 +69,12 @@ struct Behind {
 }
 
 impl Tables {
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<(Arc<str>, String), Vec<Arc<Table>>>> {
+    fn lock(&self) -> MutexGuard<'_, ByName> {
         self.all.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The table of a rule: the one that is there if it is of that kind, or a new one.
-    pub(crate) fn of(&self, rule: &Arc<str>, name: &str, declared: &Declared) -> TableUse {
+    pub fn of(&self, rule: &Arc<str>, name: &str, declared: &Declared) -> TableUse {
         let mut all = self.lock();
         let kinds = all.entry((Arc::clone(rule), name.to_owned())).or_default();
         let table = match kinds.iter().find(|it| it.kind() == declared.kind) {

@@ -25,7 +25,7 @@ pub(crate) fn run(terminal: &Terminal, rest: &[&str]) -> Result<()> {
     let pack = packs::build(&shunt, &reference)?;
     let folder = tools::root().join("tests/bench");
     let candidate = format!(
-        "shunt[plain,rule,tls,tls-rule,l4]={} {} {} {{port}} {{origin_a}} {{origin_b}} {{mode}} {{cert}} {{key}} {{work}}",
+        "shunt[plain,rule,limit,tls,tls-rule,l4]={} {} {} {{port}} {{origin_a}} {{origin_b}} {{mode}} {{cert}} {{key}} {{work}}",
         folder.join("bench-shunt").display(),
         shunt.display(),
         pack.display(),

@@ -1,8 +1,15 @@
+use shunt_sdk::Key;
 use shunt_sdk::prelude::*;
 use table::{Allowance, Buckets, Rate, Windows};
 
-const WINDOWS: Windows<IpAddr> = Windows::new("windows");
-const BUCKETS: Buckets<IpAddr> = Buckets::new("buckets");
+/// Where clients of one kind are counted: in windows, or in buckets.
+type Tables<K> = (Windows<K>, Buckets<K>);
+
+const ADDRESSES: Tables<IpAddr> = (Windows::new("windows"), Buckets::new("buckets"));
+const KEYS: Tables<str> = (Windows::new("key-windows"), Buckets::new("key-buckets"));
+
+/// Bytes of a key in a table.
+const MAX_KEY: usize = 256;
 
 /// Responds with 429 to clients that send too many requests.
 #[derive(Settings)]
@@ -16,6 +23,9 @@ struct RateLimit {
     /// Requests of a client at once: then the limit flows into a token bucket of that size. Without it, no window has more
     /// than the limit.
     burst: Option<u32>,
+    /// Whether a client is who has the same `X-Api-Key`. Requests without one are counted by their address.
+    #[settings(default = false)]
+    by_key: bool,
     /// Whether responses say what is left, and not only the refusals.
     #[settings(default = false)]
     tell: bool,
@@ -33,7 +43,11 @@ impl RateLimit {
     }
 
     fn on_request(&self, request: &Request) -> request::Verdict {
-        let allowance = self.ask(&network(request.flow().client.ip()));
+        let key = if self.by_key { request.header("x-api-key") } else { None };
+        let allowance = match key {
+            Some(key) => self.ask(KEYS, &key[..key.floor_char_boundary(MAX_KEY)]),
+            None => self.ask(ADDRESSES, &network(request.flow().client.ip())),
+        };
         if self.tell || !allowance.allowed {
             // draft-ietf-httpapi-ratelimit-headers-10, sections 3 and 4.
             let seconds = self.window_ms.div_ceil(1000);
@@ -49,11 +63,11 @@ impl RateLimit {
         respond(429).header("retry-after", wait.to_string()).text("Too many requests.\n")
     }
 
-    fn ask(&self, client: &IpAddr) -> Allowance {
+    fn ask<K: Key + ?Sized>(&self, (windows, buckets): Tables<K>, client: &K) -> Allowance {
         let per = Duration::from_millis(self.window_ms.into());
         match self.burst {
-            Some(burst) => BUCKETS.take(client, Rate { tokens: self.limit, per, burst }),
-            None => WINDOWS.allow(client, self.limit, per),
+            Some(burst) => buckets.take(client, Rate { tokens: self.limit, per, burst }),
+            None => windows.allow(client, self.limit, per),
         }
     }
 }
