@@ -21,6 +21,7 @@ mod imports {
                 import shunt:rule/random@0.1.0;
                 import shunt:rule/vars@0.1.0;
                 import shunt:rule/table@0.1.0;
+                import shunt:rule/persist@0.1.0;
                 import shunt:rule/lb@0.1.0;
                 import shunt:rule/tls@0.1.0;
                 import shunt:rule/client-certificate@0.1.0;
@@ -34,7 +35,7 @@ mod imports {
 }
 
 pub use imports::shunt::rule::{
-    client_certificate, clock, fault, http, lb, log, random, table, tls, types, vars,
+    client_certificate, clock, fault, http, lb, log, persist, random, table, tls, types, vars,
 };
 
 /// One module per hook: its types, the trait `Guest` that the rule's adapter

@@ -75,7 +75,8 @@
 //! # Capabilities
 //!
 //! [`log`], [`clock`], [`random`], [`vars`] (variables that live as long as a request or a
-//! flow), [`table`] (what is remembered beyond that, shared by all workers), [`lb`] (the live state of pools) and [`client_certificate`]. A rule may use what `[capabilities]` of its
+//! flow), [`table`] (what is remembered beyond that, shared by all workers), [`persist`] (bindings of clients to
+//! members), [`lb`] (the live state of pools) and [`client_certificate`]. A rule may use what `[capabilities]` of its
 //! `pack.toml` asks for, and nothing else. Keep no state in the fields of a rule: an instance
 //! serves many requests of one worker, and the host may replace it at any time.
 
@@ -103,6 +104,7 @@ mod hash;
 pub mod hooks;
 pub mod lb;
 pub mod log;
+pub mod persist;
 pub mod random;
 pub mod request;
 pub mod response;
@@ -211,5 +213,5 @@ pub mod prelude {
     pub use crate::{
         as_configured, next, redirect, reject, replace_body, respond, retry, to_member, to_pool,
     };
-    pub use crate::{client_certificate, clock, lb, log, random, table, vars};
+    pub use crate::{client_certificate, clock, lb, log, persist, random, table, vars};
 }

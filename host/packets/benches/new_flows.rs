@@ -7,7 +7,7 @@
 #![allow(clippy::disallowed_methods, reason = "one that measures reads the clock")]
 
 use std::fs;
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -84,6 +84,22 @@ impl Environment for Silence {
 
     fn members(&self, _: &str) -> Vec<MemberState> {
         Vec::new()
+    }
+
+    fn bound(&self, _: &str, _: &str, _: &[u8]) -> Option<SocketAddr> {
+        None
+    }
+
+    fn bind(&self, _: &str, _: &str, _: &[u8], _: SocketAddr, _: Option<Duration>) -> bool {
+        false
+    }
+
+    fn unbind(&self, _: &str, _: &str, _: &[u8]) -> bool {
+        false
+    }
+
+    fn bindings(&self, _: &str) -> u64 {
+        0
     }
 
     fn breaker_opened(&self, rule: &str) {

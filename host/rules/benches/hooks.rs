@@ -176,6 +176,10 @@ fn host_functions(criterion: &mut Bench) {
         "table-delete",
         "table-keep-for",
         "table-count",
+        "persist-bind",
+        "persist-lookup",
+        "persist-delete",
+        "persist-count",
         "pool",
         "members",
     ] {

@@ -1,6 +1,9 @@
 //! A rule apart from the one that serves: what its calls do is seen by nobody else.
 
-use std::sync::Arc;
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use crate::breaker::Breaker;
 use crate::environment::{MemberState, PoolState};
@@ -36,13 +39,17 @@ struct Apart {
     of: Arc<dyn Environment>,
     /// The levels that are written elsewhere.
     levels: Vec<Level>,
+    bindings: Mutex<Bindings>,
 }
+
+/// Those that a rule made and deleted, by pool and key.
+type Bindings = BTreeMap<(String, Vec<u8>), Option<SocketAddr>>;
 
 impl Apart {
     fn of(of: &Arc<dyn Environment>) -> Apart {
         let mut levels = vec![Level::Error, Level::Warn, Level::Info, Level::Debug];
         levels.retain(|level| of.log_enabled(*level));
-        Apart { of: Arc::clone(of), levels }
+        Apart { of: Arc::clone(of), levels, bindings: Mutex::default() }
     }
 }
 
@@ -72,6 +79,34 @@ impl Environment for Apart {
 
     fn members(&self, pool: &str) -> Vec<MemberState> {
         self.of.members(pool)
+    }
+
+    fn bound(&self, rule: &str, pool: &str, key: &[u8]) -> Option<SocketAddr> {
+        let own = self.bindings.lock().unwrap_or_else(PoisonError::into_inner);
+        match own.get(&(pool.to_owned(), key.to_vec())) {
+            Some(own) => *own,
+            None => self.of.bound(rule, pool, key),
+        }
+    }
+
+    fn bind(&self, _: &str, pool: &str, key: &[u8], member: SocketAddr, _: Option<Duration>) -> bool {
+        let has = self.of.members(pool).iter().any(|it| it.address == member);
+        if has {
+            let mut own = self.bindings.lock().unwrap_or_else(PoisonError::into_inner);
+            own.insert((pool.to_owned(), key.to_vec()), Some(member));
+        }
+        has
+    }
+
+    fn unbind(&self, rule: &str, pool: &str, key: &[u8]) -> bool {
+        let was = self.bound(rule, pool, key).is_some();
+        let mut own = self.bindings.lock().unwrap_or_else(PoisonError::into_inner);
+        own.insert((pool.to_owned(), key.to_vec()), None);
+        was
+    }
+
+    fn bindings(&self, pool: &str) -> u64 {
+        self.of.bindings(pool)
     }
 
     fn breaker_opened(&self, _: &str) {}

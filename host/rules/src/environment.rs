@@ -1,6 +1,7 @@
 //! The one seam through which capabilities reach the world.
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 /// What the daemon, or the case runner, lends to rules. Called on the worker's thread in
 /// the middle of a hook call: nothing here may block.
@@ -19,6 +20,15 @@ pub trait Environment: Send + Sync {
     fn pool(&self, pool: &str) -> Option<PoolState>;
     /// The members of a pool in the order of the configuration; empty if there is no such pool.
     fn members(&self, pool: &str) -> Vec<MemberState>;
+    /// The member that a key of a rule's virtual is bound to in a pool; `rule` is the attachment's name. That is a use.
+    fn bound(&self, rule: &str, pool: &str, key: &[u8]) -> Option<SocketAddr>;
+    /// Binds a key so, for as long as the virtual says where no time is given; whether it is bound.
+    fn bind(&self, rule: &str, pool: &str, key: &[u8], member: SocketAddr, timeout: Option<Duration>)
+    -> bool;
+    /// Deletes the binding of a key; whether there was one.
+    fn unbind(&self, rule: &str, pool: &str, key: &[u8]) -> bool;
+    /// How many bindings a pool has.
+    fn bindings(&self, pool: &str) -> u64;
     /// The breaker of an attachment opened: it the breaker has opened: the rule had too many faults and is not called for a while.
     fn breaker_opened(&self, rule: &str);
 }

@@ -9,6 +9,7 @@
 //! random = true
 //! vars = true
 //! table = true                           # the tables that pack.toml declares
+//! persist = true                         # bindings in the pools of its slots
 //! lb = true
 //! client-certificate = true
 //! modes = ["nat", "l2dsr"]               # that a verdict may choose
@@ -62,6 +63,9 @@ pub struct Grants {
     /// The tables that the pack declares.
     #[serde(skip_serializing_if = "is_false")]
     pub table: bool,
+    /// Bindings in the pools that the slots of the rule are bound to.
+    #[serde(skip_serializing_if = "is_false")]
+    pub persist: bool,
     /// The live state of the pools that the slots of the rule are bound to.
     #[serde(skip_serializing_if = "is_false")]
     pub lb: bool,
@@ -176,6 +180,7 @@ pub enum Key {
     Random,
     Vars,
     Table,
+    Persist,
     Lb,
     ClientCertificate,
     Modes,
@@ -237,6 +242,7 @@ impl Grants {
             (Key::Random, self.random, other.random),
             (Key::Vars, self.vars, other.vars),
             (Key::Table, self.table, other.table),
+            (Key::Persist, self.persist, other.persist),
             (Key::Lb, self.lb, other.lb),
             (Key::ClientCertificate, self.client_certificate, other.client_certificate),
         ] {
@@ -283,6 +289,7 @@ impl Key {
             Key::Random => ("capabilities", "random"),
             Key::Vars => ("capabilities", "vars"),
             Key::Table => ("capabilities", "table"),
+            Key::Persist => ("capabilities", "persist"),
             Key::Lb => ("capabilities", "lb"),
             Key::ClientCertificate => ("capabilities", "client-certificate"),
             Key::Modes => ("capabilities", "modes"),
@@ -370,6 +377,7 @@ impl fmt::Display for Grant {
             Key::Clock => f.write_str("read the time"),
             Key::Random => f.write_str("get random numbers"),
             Key::Vars => f.write_str("keep variables of a request or flow"),
+            Key::Persist => f.write_str("read and change bindings in the pools that its slots are bound to"),
             Key::Table => f.write_str("remember what it sees in the tables that it declares"),
             Key::Lb => f.write_str("read the state of the pools that its slots are bound to"),
             Key::ClientCertificate => f.write_str("read the certificates of clients"),

@@ -194,10 +194,8 @@ fn left_out_of(shown: &str) -> String {
 /// Whether what a function does is seen by others than its caller.
 fn changes(verb: &str) -> bool {
     let first = verb.split('-').next().unwrap_or(verb);
-    [
-        "set", "add", "remove", "delete", "put", "write", "observe", "compare", "allow", "take", "keep", "bind",
-    ]
-    .contains(&first)
+    ["set", "add", "remove", "delete", "put", "write", "observe", "compare", "allow", "take", "keep", "bind"]
+        .contains(&first)
 }
 
 impl Attachment {

@@ -2,16 +2,18 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use arc_swap::ArcSwap;
 use rustls::crypto::SecureRandom;
+use shunt_config::model::Persistence;
 use shunt_engine::member::Admin;
+use shunt_engine::persistence::{Bound, Key};
 use shunt_rules::{Environment, Level, MemberState, MemberStatus, PoolState};
 use tokio::sync::mpsc;
 
 use shunt_runtime::clock;
-use shunt_runtime::{Member, Snapshot};
+use shunt_runtime::{Member, Pool, Snapshot};
 
 pub(crate) struct DaemonEnvironment {
     snapshot: Arc<ArcSwap<Snapshot>>,
@@ -81,6 +83,38 @@ impl Environment for DaemonEnvironment {
         members.unwrap_or_default()
     }
 
+    fn bound(&self, rule: &str, pool: &str, key: &[u8]) -> Option<SocketAddr> {
+        let snapshot = self.snapshot.load();
+        let (pool, key) = binding(&snapshot, rule, pool, key, None)?;
+        pool.bindings.find(key.bytes(), clock::monotonic_ms())
+    }
+
+    fn bind(
+        &self,
+        rule: &str,
+        pool: &str,
+        key: &[u8],
+        member: SocketAddr,
+        timeout: Option<Duration>,
+    ) -> bool {
+        let snapshot = self.snapshot.load();
+        let Some((pool, key)) = binding(&snapshot, rule, pool, key, timeout) else { return false };
+        if !pool.members.iter().any(|it| it.settings.address == member) {
+            return false;
+        }
+        let bound = pool.bindings.bind(key.bytes(), member, key.timeout(), clock::monotonic_ms(), |_| false);
+        !matches!(bound, Bound::Not(_))
+    }
+
+    fn unbind(&self, rule: &str, pool: &str, key: &[u8]) -> bool {
+        let snapshot = self.snapshot.load();
+        binding(&snapshot, rule, pool, key, None).is_some_and(|(pool, key)| pool.bindings.forget(key.bytes()))
+    }
+
+    fn bindings(&self, pool: &str) -> u64 {
+        self.snapshot.load().pool(pool).map_or(0, |pool| pool.bindings.len() as u64)
+    }
+
     fn breaker_opened(&self, rule: &str) {
         tracing::warn!(
             rule,
@@ -89,6 +123,25 @@ impl Environment for DaemonEnvironment {
         // Fails only while the process ends.
         let _ = self.breakers.send(rule.to_owned());
     }
+}
+
+/// A pool, and a key as a rule's virtual has it there.
+fn binding<'s>(
+    snapshot: &'s Snapshot,
+    rule: &str,
+    pool: &str,
+    key: &[u8],
+    timeout: Option<Duration>,
+) -> Option<(&'s Pool, Key)> {
+    let (virtual_, _) = rule.split_once('/')?;
+    let of_packets = || snapshot.packet_virtual(virtual_).and_then(|it| it.settings.persistence.as_ref());
+    let settings = snapshot.virtual_named(virtual_).and_then(|it| it.settings.persistence.as_ref());
+    let settings = settings.or_else(of_packets);
+    let timeout = timeout.or(settings.and_then(|it| it.timeout));
+    let timeout = timeout.map(|it| u64::try_from(it.as_millis()).unwrap_or(u64::MAX));
+    let key = Key::of_rule(Persistence::prefix(settings, virtual_), key, timeout);
+    let pool: &Pool = snapshot.pool(pool)?;
+    Some((pool, key))
 }
 
 fn member(member: &Member) -> MemberState {

@@ -114,3 +114,19 @@ fn operators_read_and_change_entries() {
         assert!(refused.code != Some(0) && refused.stderr.contains(says), "{words:?}: {refused:?}");
     }
 }
+
+#[test]
+fn bindings_that_a_rule_makes_are_those_of_the_pool() {
+    let slots = "slots = { primary = \"web\", other = \"web\" }";
+    let rule = rule("surface", &packs::guest("surface"), slots);
+    // The rule answers in its place.
+    let pool = site::pool("web", "", &["192.0.2.1:80".parse().expect("an address")]);
+    let site = Site::configured(|at| site::config(at, "", &(rule + &pool)));
+    let answer = site.client().get("/persist?ann").text();
+    assert_eq!(answer, "None [true, true, false] Some(192.0.2.1:80) 2 [true, false]");
+    let bindings =
+        site.daemon.shunt(&["persistence", "list", "web", "-o", "json"]).json()["bindings"].clone();
+    assert_eq!(bindings.as_array().map(Vec::len), Some(1), "{bindings}");
+    let (of, key, member) = (&bindings[0]["of"], &bindings[0]["key"], &bindings[0]["member"]);
+    assert_eq!((of, key, member), (&"virtual web".into(), &"ann".into(), &"192.0.2.1:80".into()));
+}

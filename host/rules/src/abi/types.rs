@@ -467,6 +467,11 @@ impl Flow {
 }
 
 impl Endpoint {
+    /// Of the values in which a guest gives it. The canonical ABI ignores the upper half of the port.
+    pub(crate) fn of_flat(hi: u64, lo: u64, port: u32) -> Endpoint {
+        Endpoint { address: Address { hi, lo }, port: port as u16 }
+    }
+
     /// The values in which an endpoint, or none, is given to a function.
     pub(crate) fn flat(endpoint: Option<Endpoint>) -> (u32, u64, u64, u32) {
         match endpoint {

@@ -124,6 +124,9 @@ fn takes_slot(before: &[TokenTree]) -> Option<bool> {
         "pool" | "members" => {
             preceded("::") && before.len() >= 3 && is_ident(&before[before.len() - 3], "lb")
         }
+        "lookup" | "bind" | "bind_for" | "delete" | "count" => {
+            preceded("::") && before.len() >= 3 && is_ident(&before[before.len() - 3], "persist")
+        }
         _ => false,
     };
     takes.then_some(name == "snat_pool")

@@ -43,6 +43,7 @@ impl Interface<'_> {
 /// | `maybe_text` | `Option<&str>` |
 /// | `octets` | `&[u8]` |
 /// | `u16`, `u32`, `i64` | itself |
+/// | `endpoint` | `SocketAddr` |
 /// | `level`, `scope` | the enumeration |
 ///
 /// Results, by how the canonical ABI returns them: `memory` where the guest says, `flat` as a value, `nothing`.
@@ -143,6 +144,16 @@ macro_rules! function {
         function!(@read $i, $name, $r, $body, $cx, $caller, $source, $state,
             [$($pattern)* $p,] [$($ty)* i64,] [$($copy)*] [$($flat)* $p: i64,] [$($check)*] [$($decode)*]
             [$($given)* $p,] $($rest)*)
+    };
+    (@read $i:ident, $name:literal, $r:ident, $body:expr, $cx:ident, $caller:ident, $source:ident, $state:ident,
+     [$($pattern:tt)*] [$($ty:tt)*] [$($copy:tt)*] [$($flat:tt)*] [$($check:tt)*] [$($decode:tt)*] [$($given:tt)*]
+     $p:ident: endpoint, $($rest:tt)*) => {
+        function!(@read $i, $name, $r, $body, $cx, $caller, $source, $state,
+            [$($pattern)* $p,] [$($ty)* $crate::abi::Endpoint,]
+            [$($copy)* let $p = std::net::SocketAddr::from($p);]
+            [$($flat)* hi: u64, lo: u64, $p: u32,]
+            [$($check)* let $p = std::net::SocketAddr::from($crate::abi::Endpoint::of_flat(hi, lo, $p));]
+            [$($decode)*] [$($given)* $p,] $($rest)*)
     };
     (@read $i:ident, $name:literal, $r:ident, $body:expr, $cx:ident, $caller:ident, $source:ident, $state:ident,
      [$($pattern:tt)*] [$($ty:tt)*] [$($copy:tt)*] [$($flat:tt)*] [$($check:tt)*] [$($decode:tt)*] [$($given:tt)*]

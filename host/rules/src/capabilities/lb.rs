@@ -23,7 +23,7 @@ fn members(state: &mut State, slot: &str) -> wasmtime::Result<Vec<Member>> {
 }
 
 /// The pool that a slot is bound to.
-fn pool_of<'a>(state: &'a State, slot: &str) -> wasmtime::Result<&'a str> {
+pub(super) fn pool_of<'a>(state: &'a State, slot: &str) -> wasmtime::Result<&'a str> {
     let attachment = &state.attachment;
     match attachment.slot_index(slot) {
         Some(index) if attachment.slots()[index].snat => {

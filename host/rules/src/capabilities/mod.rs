@@ -10,6 +10,7 @@ mod fields;
 mod interface;
 mod lb;
 mod log;
+mod persist;
 mod random;
 mod request;
 mod response;
@@ -30,8 +31,20 @@ use crate::state::State;
 pub(crate) use fields::is_forbidden;
 
 /// The interfaces that a rule may import. `types` has no functions.
-pub(crate) const OFFERED: [&str; 11] =
-    ["types", "fault", "log", "clock", "random", "vars", "table", "lb", "http", "tls", "client-certificate"];
+pub(crate) const OFFERED: [&str; 12] = [
+    "types",
+    "fault",
+    "log",
+    "clock",
+    "random",
+    "vars",
+    "table",
+    "persist",
+    "lb",
+    "http",
+    "tls",
+    "client-certificate",
+];
 
 /// Defines every function of every interface, in every version of the contract; those of the newest for core modules too.
 pub(crate) fn link(
@@ -66,6 +79,7 @@ fn link_as(
     interface("random", random::define)?;
     interface("vars", vars::define)?;
     interface("table", table::define)?;
+    interface("persist", persist::define)?;
     interface("lb", lb::define)?;
     interface("http", |http| {
         http.resource::<abi::Request>("request", guest::REQUEST)?;

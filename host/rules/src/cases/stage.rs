@@ -1,5 +1,6 @@
 //! The environment of a case: pools as it says, a clock that moves as it says, randomness with a seed.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -17,6 +18,7 @@ pub(super) struct Stage {
     pools: Vec<(String, PoolCase)>,
     log: Mutex<Vec<String>>,
     random: AtomicU64,
+    bindings: Mutex<BTreeMap<(String, Vec<u8>), SocketAddr>>,
     /// What has passed, in microseconds.
     passed: AtomicU64,
 }
@@ -29,6 +31,7 @@ impl Stage {
             pools: pools.collect(),
             log: Mutex::default(),
             random: AtomicU64::new(0),
+            bindings: Mutex::default(),
             passed: AtomicU64::new(0),
         }
     }
@@ -120,6 +123,28 @@ impl Environment for Stage {
             active: pool.active / pool.members + u32::from(member < pool.active % pool.members),
         });
         members.collect()
+    }
+
+    fn bound(&self, _: &str, pool: &str, key: &[u8]) -> Option<SocketAddr> {
+        self.bindings.lock().ok()?.get(&(pool.to_owned(), key.to_vec())).copied()
+    }
+
+    fn bind(&self, _: &str, pool: &str, key: &[u8], member: SocketAddr, _: Option<Duration>) -> bool {
+        let has = self.members(pool).iter().any(|it| it.address == member);
+        if has && let Ok(mut bindings) = self.bindings.lock() {
+            bindings.insert((pool.to_owned(), key.to_vec()), member);
+        }
+        has
+    }
+
+    fn unbind(&self, _: &str, pool: &str, key: &[u8]) -> bool {
+        let bindings = self.bindings.lock();
+        bindings.is_ok_and(|mut it| it.remove(&(pool.to_owned(), key.to_vec())).is_some())
+    }
+
+    fn bindings(&self, pool: &str) -> u64 {
+        let bindings = self.bindings.lock();
+        bindings.map_or(0, |it| it.keys().filter(|(of, _)| of == pool).count() as u64)
     }
 
     fn breaker_opened(&self, _: &str) {}

@@ -17,6 +17,7 @@ fn of_interface(interface: &str) -> Option<Key> {
         "random" => Key::Random,
         "vars" => Key::Vars,
         "table" => Key::Table,
+        "persist" => Key::Persist,
         "lb" => Key::Lb,
         "client-certificate" => Key::ClientCertificate,
         _ => return None,

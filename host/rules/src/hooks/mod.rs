@@ -36,6 +36,7 @@ pub use on_request_body::BodyVerdict;
 pub use on_response::ResponseVerdict;
 pub use on_response_body::ResponseBodyVerdict;
 pub use on_selected::SelectedVerdict;
+pub(crate) use validate::MAX_PERSIST_KEY;
 
 /// The rows: each hook with its name in the contract and, but for `on-load`, which runs when an instance is made,
 /// the function that an instance looks up when it is first called.

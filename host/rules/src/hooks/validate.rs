@@ -13,7 +13,7 @@ use crate::grants::{Grant, Key};
 use crate::verdict::{Answer, Mode, PersistKey, Target};
 
 /// Bytes of a persistence key, as `wit/types.wit` says.
-const MAX_PERSIST_KEY: usize = 256;
+pub(crate) const MAX_PERSIST_KEY: usize = 256;
 
 /// Bytes of a veto's reason, as `wit/hooks.wit` says.
 const MAX_REASON: usize = 256;

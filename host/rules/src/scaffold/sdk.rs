@@ -43,6 +43,7 @@ const SOURCES: &[(&str, &str)] = sources! {
     "sdk/src/lb.rs"
     "sdk/src/lib.rs"
     "sdk/src/log.rs"
+    "sdk/src/persist.rs"
     "sdk/src/random.rs"
     "sdk/src/request.rs"
     "sdk/src/response.rs"

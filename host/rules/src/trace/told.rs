@@ -3,7 +3,8 @@
 use std::net::SocketAddr;
 
 use crate::abi::{
-    Allowance, Certificate, Endpoint, FieldError, Flow, Level, Member, MemberFailure, Pool, Scheme, Scope, Version,
+    Allowance, Certificate, Endpoint, FieldError, Flow, Level, Member, MemberFailure, Pool, Scheme, Scope,
+    Version,
 };
 
 /// Bytes of a value that are shown.
@@ -167,6 +168,12 @@ by_case! {
 impl Told for Endpoint {
     fn told(&self) -> Option<String> {
         Some(SocketAddr::from(*self).to_string())
+    }
+}
+
+impl Told for SocketAddr {
+    fn told(&self) -> Option<String> {
+        Some(self.to_string())
     }
 }
 

@@ -113,6 +113,8 @@ fn floods_of_host_calls_are_stopped() {
     assert_fault("/table-value", FaultKind::HostCalls, "put a value of 4097 bytes into the table \"counts\"");
     assert_fault("/table-item", FaultKind::HostCalls, "put a value of 4097 bytes into the table \"counts\"");
     assert_fault("/table-keep", FaultKind::HostCalls, "whose entries end by themselves");
+    assert_fault("/persist-key", FaultKind::HostCalls, "used a persistence key of 257 bytes");
+    assert_fault("/persist-slot", FaultKind::HostCalls, "\"nowhere\"");
     assert_fault("/vars-many", FaultKind::HostCalls, "more than 64 variables");
     assert_fault("/vars-long", FaultKind::HostCalls, "longer than 4096 bytes");
     assert_fault("/vars-name", FaultKind::HostCalls, "longer than 256 bytes");

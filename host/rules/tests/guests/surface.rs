@@ -289,6 +289,16 @@ fn tables_outlive_faults_and_versions() {
 }
 
 #[test]
+fn bindings_are_those_of_the_virtual() {
+    let world = World::new();
+    let mut runner = runner("surface", &world);
+    let answer = text(runner.on_request(&mut exchange("/persist?ann", &[])));
+    assert_eq!(answer, "None [true, true, false] Some(192.0.2.1:80) 2 [true, false]");
+    let bindings = world.bindings.lock().unwrap().clone();
+    assert_eq!(bindings["shop/test pool-primary ann"], ("192.0.2.1:80".parse().unwrap(), None));
+}
+
+#[test]
 fn pools_are_seen_by_slot() {
     assert_eq!(ask(&mut exchange("/pool", &[])), "3 2 7");
     assert_eq!(

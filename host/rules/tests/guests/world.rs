@@ -72,6 +72,7 @@ pub(crate) struct World {
     pub(crate) lines: Mutex<Vec<(Level, String)>>,
     pub(crate) now_us: AtomicU64,
     pub(crate) opened: Mutex<Vec<String>>,
+    pub(crate) bindings: Mutex<HashMap<String, (SocketAddr, Option<Duration>)>>,
     random: AtomicU64,
 }
 
@@ -129,6 +130,36 @@ impl Environment for World {
             member("[2001:db8::2]:8080", MemberStatus::Draining, 2, 3),
             member("192.0.2.3:80", MemberStatus::Disabled, 1, 0),
         ]
+    }
+
+    fn bound(&self, rule: &str, pool: &str, key: &[u8]) -> Option<SocketAddr> {
+        let key = format!("{rule} {pool} {}", String::from_utf8_lossy(key));
+        self.bindings.lock().unwrap().get(&key).map(|(member, _)| *member)
+    }
+
+    fn bind(
+        &self,
+        rule: &str,
+        pool: &str,
+        key: &[u8],
+        member: SocketAddr,
+        timeout: Option<Duration>,
+    ) -> bool {
+        let key = format!("{rule} {pool} {}", String::from_utf8_lossy(key));
+        let has = self.members(pool).iter().any(|it| it.address == member);
+        if has {
+            self.bindings.lock().unwrap().insert(key, (member, timeout));
+        }
+        has
+    }
+
+    fn unbind(&self, rule: &str, pool: &str, key: &[u8]) -> bool {
+        let key = format!("{rule} {pool} {}", String::from_utf8_lossy(key));
+        self.bindings.lock().unwrap().remove(&key).is_some()
+    }
+
+    fn bindings(&self, _: &str) -> u64 {
+        self.bindings.lock().unwrap().len() as u64
     }
 
     fn breaker_opened(&self, rule: &str) {

@@ -8,6 +8,9 @@ const VALUES: table::Values<str, i64> = table::Values::new("values");
 const COUNTS: table::Counters<str> = table::Counters::new("counts");
 const ITEMS: table::Distinct<str, str> = table::Distinct::new("items");
 
+/// 192.0.2.1:80
+const MEMBER: SocketAddr = SocketAddr::new(IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, 1)), 80);
+
 struct Calls;
 
 #[rule]
@@ -59,6 +62,10 @@ impl Calls {
             "/table-delete" => times(|| VALUES.delete("none")),
             "/table-keep-for" => times(|| VALUES.keep_for("client", Duration::from_secs(9))),
             "/table-count" => times(|| VALUES.count()),
+            "/persist-bind" => times(|| persist::bind("web", "ann", MEMBER)),
+            "/persist-lookup" => times(|| persist::lookup("web", "ann")),
+            "/persist-delete" => times(|| persist::delete("web", "none")),
+            "/persist-count" => times(|| persist::count("web")),
             "/pool" => times(|| lb::pool("web")),
             "/members" => times(|| lb::members("web")),
             _ => {}

@@ -121,6 +121,14 @@ fn misbehave(path: &str) -> request::Verdict {
             }
             next()
         }
+        "/persist-key" => {
+            persist::delete("web", [7_u8; 257].as_slice());
+            next()
+        }
+        "/persist-slot" => {
+            persist::lookup(UNDECLARED, "k");
+            next()
+        }
         "/pool" => {
             lb::pool(UNDECLARED);
             next()

@@ -183,6 +183,18 @@ impl Surface {
                 let counts = ["a", "b", "a"].map(|item| ITEMS.add(&7, item));
                 answer(format!("{before} {counts:?} {} {}", ITEMS.get(&7), ITEMS.get(&8)))
             }
+            "/persist" => {
+                let member = "192.0.2.1:80".parse().unwrap();
+                let before = persist::lookup("primary", argument);
+                let bound = [
+                    persist::bind("primary", argument, member),
+                    persist::bind_for("primary", "other", member, Duration::from_millis(1500)),
+                    persist::bind("primary", "none", "192.0.2.99:80".parse().unwrap()),
+                ];
+                let (now, count) = (persist::lookup("primary", argument), persist::count("primary"));
+                let deleted = ["other", "other"].map(|key| persist::delete("primary", key));
+                answer(format!("{before:?} {bound:?} {now:?} {count} {deleted:?}"))
+            }
             "/pool" => {
                 let lb::Pool { members, usable, active } = lb::pool("primary");
                 answer(format!("{members} {usable} {active}"))
