@@ -9,7 +9,7 @@ use crate::admin::unasked;
 use crate::cli::args::RequestArgs;
 use crate::cli::client::{Body, Client};
 use crate::cli::failure::{Exit, Failure};
-use crate::cli::format::nanoseconds;
+use crate::cli::format::{count, nanoseconds};
 use crate::cli::screen::{Paint, Screen, Tone};
 use crate::control;
 
@@ -59,6 +59,9 @@ fn asked(args: &RequestArgs) -> AskedRequest {
     }
 }
 
+/// Members that are shown of a pool.
+const MOST_MEMBERS: usize = 24;
+
 /// How wide the names of phases are.
 pub(super) const NAME: usize = 17;
 
@@ -104,8 +107,17 @@ pub(super) fn tell(step: &RequestStep, text: &mut Sections) {
     if step.members.is_empty() {
         return;
     }
-    let table = members(&step.members).render(text.paint);
+    let (chosen, others): (Vec<_>, Vec<_>) = step.members.iter().cloned().partition(|it| it.chosen);
+    let shown: Vec<_> = match step.members.len() {
+        ..=MOST_MEMBERS => step.members.clone(),
+        _ => chosen.into_iter().chain(others).take(MOST_MEMBERS).collect(),
+    };
+    let table = members(&shown).render(text.paint);
     text.section("", Tone::Plain, &table.lines().map(str::to_owned).collect::<Vec<_>>());
+    if let Some(more @ 1..) = step.members.len().checked_sub(shown.len()) {
+        let more = format!("and {}, which `-o json` has", count(more, "more member"));
+        text.section("", Tone::Plain, [more].iter());
+    }
 }
 
 /// A call of a rule: what it said, and beneath it what it asked for.
@@ -156,6 +168,21 @@ sent              GET /b HTTP/1.1
 verdict           send: the request is sent to 10.0.0.1:80 of pool web
 ";
         assert_eq!(told(&explained, Paint(false)), expected);
+    }
+
+    #[test]
+    fn of_a_large_pool_some_members_are_shown_and_the_chosen_one_among_them() {
+        let mut explained = sample::explained_request();
+        let members = &mut explained.steps[3].members;
+        let chosen = members.remove(0);
+        *members = vec![members[0].clone(); 40];
+        members.push(chosen);
+        let text = told(&explained, Paint(false));
+        assert_eq!(text.matches("connection refused").count(), 23, "{text}");
+        assert!(
+            text.contains("→  the hash of the client's address")
+                && text.contains("and 17 more members, which")
+        );
     }
 
     #[test]
