@@ -188,9 +188,13 @@ members = [{ address = "192.0.2.21:80" }]
     }
 
     fn told(asked: &AskedRequest) -> Result<ExplainedRequest, Unasked> {
+        told_by(CONFIG, asked)
+    }
+
+    fn told_by(config: &str, asked: &AskedRequest) -> Result<ExplainedRequest, Unasked> {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("shunt.toml");
-        fs::write(&path, CONFIG).unwrap();
+        fs::write(&path, config).unwrap();
         explain_http_of(&path, asked).unwrap_or_else(|error| panic!("{error}"))
     }
 
@@ -232,6 +236,23 @@ members = [{ address = "192.0.2.21:80" }]
         assert_eq!(told(&refused).unwrap().outcome.status, Some(400));
         let http2 = AskedRequest { version: Some("2".to_owned()), ..asked("http://127.0.0.1:8080/") };
         assert_eq!(told(&http2).unwrap().outcome.action, "close");
+    }
+
+    #[test]
+    fn a_transparent_virtual_takes_requests_to_any_address() {
+        let redirected = r#"
+[[virtual]]
+name = "redirected"
+listen = "127.0.0.1:3128"
+protocol = "http"
+transparent = true
+pool = "web"
+"#;
+        let it = told_by(&format!("{redirected}{CONFIG}"), &asked("http://203.0.113.9/")).unwrap();
+        assert_eq!(
+            (&*it.virtual_name, &*it.vip, &*it.client),
+            ("redirected", "203.0.113.9:80", "192.0.2.1:50000")
+        );
     }
 
     #[test]

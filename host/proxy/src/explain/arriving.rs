@@ -49,7 +49,8 @@ pub(super) fn find<'a>(snapshot: &'a Snapshot, query: &Query) -> Result<Arriving
     Ok(Arriving { virtual_, client, vip, vip_is_assumed: named.is_none() })
 }
 
-/// The virtual that takes connections to an address: the one that listens there, else one that listens on every address.
+/// The virtual that takes connections to an address: the one that listens there, else one that listens on every address,
+/// else the only one to which connections to any address are redirected.
 fn at(snapshot: &Snapshot, vip: SocketAddr) -> Result<&Arc<Virtual>, Unasked> {
     let any = match vip.ip() {
         IpAddr::V4(_) => IpAddr::V4(Ipv4Addr::UNSPECIFIED),
@@ -59,7 +60,13 @@ fn at(snapshot: &Snapshot, vip: SocketAddr) -> Result<&Arc<Virtual>, Unasked> {
         let mut streams = snapshot.virtuals.iter().filter(|it| it.settings.protocol != Protocol::Udp);
         streams.find(|it| it.settings.listen.contains(&address))
     };
-    let found = on(vip).or_else(|| on(SocketAddr::new(any, vip.port())));
+    let redirected = || {
+        let takes_any =
+            |it: &&Arc<Virtual>| it.settings.transparent && it.settings.protocol == Protocol::Http;
+        let mut all = snapshot.virtuals.iter().filter(takes_any);
+        all.next().filter(|_| all.next().is_none())
+    };
+    let found = on(vip).or_else(|| on(SocketAddr::new(any, vip.port()))).or_else(redirected);
     found.ok_or_else(|| none(snapshot, &format!("no proxy virtual listens on {vip}")))
 }
 
