@@ -256,6 +256,14 @@ pool = "web"
     }
 
     #[test]
+    fn explain_leaves_the_level_of_the_log() {
+        let level = tracing::level_filters::LevelFilter::current;
+        let before = level();
+        told(&asked("http://127.0.0.1:8080/")).unwrap();
+        assert_eq!(level(), before);
+    }
+
+    #[test]
     fn what_is_no_request_to_a_virtual_is_refused_with_a_remedy() {
         let refused = |asked: &AskedRequest| match told(asked) {
             Err(Unasked::NoVirtual { message, help }) => format!("{message}; {help}"),

@@ -22,7 +22,7 @@ use shunt_config::model::Http2Start;
 use shunt_rules::{Flow, Hook, Transport};
 use shunt_runtime::{Snapshot, Virtual};
 use tokio::runtime::{Builder, LocalOptions};
-use tracing::subscriber::NoSubscriber;
+use tracing::{Dispatch, dispatcher};
 
 use self::arriving::Arriving;
 use crate::http::phases::{self, Explained};
@@ -76,9 +76,8 @@ pub fn explain(snapshot: &Snapshot, query: &Query, live: bool) -> Result<Explain
     let runtime = Builder::new_current_thread().enable_time().build_local(LocalOptions::default());
     let runtime = runtime.map_err(|error| Unasked::System(error.to_string()))?;
     // What is told of requests in the log is not told of this one.
-    let (steps, outcome, request) = tracing::subscriber::with_default(NoSubscriber::default(), || {
-        runtime.block_on(pass(&apart, &arriving, query))
-    })?;
+    let (steps, outcome, request) =
+        dispatcher::with_default(&Dispatch::none(), || runtime.block_on(pass(&apart, &arriving, query)))?;
     Ok(ExplainedRequest {
         virtual_name: arriving.virtual_.settings.name.clone(),
         client: arriving.client.to_string(),
