@@ -5,9 +5,8 @@
 #            forwards the field has to represent it in the same way (RFC 7541 section 6.2.3). nghttpx does. Apache and
 #            HAProxy forget it, both ways, and each goes by names: Apache puts an unknown field into the table all the same,
 #            HAProxy the client's Authorization.
-# For Shunt: The crate h2, which Shunt speaks HTTP/2 by, does not say which fields came so, and Shunt forgets it as well.
-#            The book says so; a reader of HPACK of its own has to keep it (`HeaderValue::is_sensitive`), and its tests to
-#            show it.
+# For Shunt: Its reader of HPACK towards clients keeps it, on to members of HTTP/2, and a test shows it. The crate h2, which
+#            Shunt speaks with members by, does not say which fields of answers came so; the book says so.
 # Seen:      none, request: x-plain indexed, x-token never indexed, authorization never indexed
 #            none, answer: x-plain indexed, x-token never indexed, set-cookie never indexed
 #            apache, request: x-plain indexed, x-token indexed, authorization never indexed

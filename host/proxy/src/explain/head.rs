@@ -1,6 +1,6 @@
 //! The head of the request: written as a client writes it, and read as its protocol reads it.
 
-use http::{HeaderName, HeaderValue, Request, StatusCode, Uri, Version, header, request, uri};
+use http::{HeaderName, HeaderValue, Method, StatusCode, header, request};
 use shunt_config::model::ProxyKind;
 
 use super::{Query, Spoken};
@@ -21,12 +21,8 @@ pub(super) fn read(view: &VirtualView, query: &Query, spoken: Spoken) -> Result<
     match spoken {
         Spoken::Http1 => h1::read_head(&text(view, query), &settings.limits)
             .map_err(|refusal| Refused { status: Some(refusal.status()), why: refusal.reason().to_owned() }),
-        Spoken::Http2 => {
-            let refuse = |why: String| Refused { status: None, why };
-            let parts = http2(query).map_err(|error| refuse(error.to_string()))?;
-            h2::read_head(parts, &settings.limits, &settings.http2)
-                .map_err(|(status, why)| Refused { status, why: why.to_owned() })
-        }
+        Spoken::Http2 => h2::read_head(&block(query), &settings.limits, &settings.http2)
+            .map_err(|(status, why)| Refused { status, why: why.to_owned() }),
     }
 }
 
@@ -85,14 +81,14 @@ fn text(view: &VirtualView, query: &Query) -> Vec<u8> {
     text.into_bytes()
 }
 
-fn http2(query: &Query) -> Result<request::Parts, http::Error> {
-    let scheme = if query.https { uri::Scheme::HTTPS } else { uri::Scheme::HTTP };
-    let uri =
-        Uri::builder().scheme(scheme).authority(query.authority.clone()).path_and_query(query.target.clone());
-    let mut request =
-        Request::builder().method(query.method.clone()).uri(uri.build()?).version(Version::HTTP_2);
-    for (name, value) in fields(query, Spoken::Http2) {
-        request = request.header(name, value);
+/// The fields of HTTP/2, which CONNECT has fewer of (RFC 9113 sections 8.3.1 and 8.5). Clients write names in lower case.
+fn block(query: &Query) -> Vec<(String, String)> {
+    let mut all = vec![(":method", query.method.to_string()), (":authority", query.authority.to_string())];
+    if query.method != Method::CONNECT {
+        all.push((":scheme", if query.https { "https" } else { "http" }.to_owned()));
+        all.push((":path", query.target.to_string()));
     }
-    Ok(request.body(())?.into_parts().0)
+    let pseudo = all.into_iter().map(|(name, value)| (name.to_owned(), value));
+    let fields = fields(query, Spoken::Http2).into_iter();
+    pseudo.chain(fields.map(|(name, value)| (name.to_ascii_lowercase(), value))).collect()
 }

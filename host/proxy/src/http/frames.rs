@@ -7,8 +7,10 @@ pub(in crate::http) const HEADER: usize = 9;
 pub(in crate::http) mod kind {
     pub(in crate::http) const DATA: u8 = 0;
     pub(in crate::http) const HEADERS: u8 = 1;
+    pub(in crate::http) const PRIORITY: u8 = 2;
     pub(in crate::http) const RST_STREAM: u8 = 3;
     pub(in crate::http) const SETTINGS: u8 = 4;
+    pub(in crate::http) const PUSH_PROMISE: u8 = 5;
     pub(in crate::http) const PING: u8 = 6;
     pub(in crate::http) const GOAWAY: u8 = 7;
     pub(in crate::http) const WINDOW_UPDATE: u8 = 8;
@@ -19,6 +21,8 @@ pub(in crate::http) mod flag {
     pub(in crate::http) const ACK: u8 = 1;
     pub(in crate::http) const END_STREAM: u8 = 1;
     pub(in crate::http) const END_HEADERS: u8 = 4;
+    pub(in crate::http) const PADDED: u8 = 8;
+    pub(in crate::http) const PRIORITY: u8 = 32;
 }
 
 /// The first nine bytes of a frame.

@@ -7,7 +7,6 @@ pub(crate) mod finish;
 mod frames;
 pub(crate) mod h1;
 pub(crate) mod h2;
-#[cfg_attr(not(test), expect(dead_code, reason = "the connection of HTTP/2 is to take it up"))]
 mod hpack;
 pub(crate) mod lines;
 pub(crate) mod member;

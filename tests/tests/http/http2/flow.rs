@@ -93,6 +93,32 @@ fn a_member_that_takes_nothing_of_one_request() {
     }
 }
 
+/// More than the connection has room for at once, in requests that are read, and in some that nobody reads.
+#[test]
+fn what_was_read_makes_room_for_more() {
+    let origin = Origin::start(|call| {
+        loop {
+            let request = call.request()?;
+            call.send(ok(&request.body.len().to_string()))?;
+        }
+    });
+    let site = site(
+        "http2 = { start = \"prior-knowledge\", streams = 10 }\nlimits = { body = \"60000B\" }",
+        &origin,
+    );
+    let mut client = Client::connect(site.address);
+    for number in 0..20 {
+        let stream = client.upload("/", &[]);
+        for _ in 0..6 {
+            client.data(stream, &[b'x'; 10_000], 0);
+        }
+        client.data(stream, if number % 2 == 0 { b"" } else { b"y" }, END_STREAM);
+        let answer = client.answer(stream);
+        assert_eq!(answer.status, if number % 2 == 0 { 200 } else { 413 }, "{number}: {answer:?}");
+    }
+    assert!(client.goaways.is_empty());
+}
+
 #[test]
 fn a_client_that_cancels() {
     let origin = endless();

@@ -316,7 +316,8 @@ thread_local! {
     static SPARE: RefCell<Vec<HeaderMap>> = const { RefCell::new(Vec::new()) };
 }
 
-fn take_spare() -> HeaderMap {
+/// Room for the fields of a message.
+pub(crate) fn take_spare() -> HeaderMap {
     SPARE.with_borrow_mut(Vec::pop).unwrap_or_default()
 }
 

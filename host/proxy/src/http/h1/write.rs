@@ -39,17 +39,27 @@ fn write_hexadecimal(out: &mut Vec<u8>, number: usize) {
     write_digits(out, number as u64, 16);
 }
 
-fn write_digits(out: &mut Vec<u8>, mut number: u64, base: u64) {
-    // 2^64 has 20 decimal digits.
-    let mut digits = [0; 20];
-    let mut first = digits.len();
+fn write_digits(out: &mut Vec<u8>, number: u64, base: u64) {
+    out.extend_from_slice(digits(number, base, &mut [0; MOST_DIGITS]));
+}
+
+/// 2^64 has 20 decimal digits.
+const MOST_DIGITS: usize = 20;
+
+fn digits(mut number: u64, base: u64, room: &mut [u8; MOST_DIGITS]) -> &[u8] {
+    let mut first = room.len();
     loop {
         first -= 1;
-        digits[first] = b"0123456789abcdef"[(number % base) as usize];
+        room[first] = b"0123456789abcdef"[(number % base) as usize];
         number /= base;
         if number == 0 {
             break;
         }
     }
-    out.extend_from_slice(&digits[first..]);
+    &room[first..]
+}
+
+/// The text of a number.
+pub(crate) fn with_decimal<T>(number: u64, take: impl FnOnce(&[u8]) -> T) -> T {
+    take(digits(number, 10, &mut [0; MOST_DIGITS]))
 }

@@ -2,21 +2,21 @@
 
 use std::cell::Cell;
 use std::rc::Rc;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use h2::RecvStream;
 use http_body::Frame;
 
+use super::streams::Receiving;
 use crate::http::body::BodyError;
 
 /// The client may send as much as was taken of it here: a piece that was handed on counts as taken when the next is
 /// asked for (RFC 9113 section 5.2).
 pub(crate) struct Incoming {
-    body: RecvStream,
+    body: Receiving,
     /// Bytes that were handed on and are not yet taken.
     held: usize,
-    /// What `Content-Length` says that is still to come. The crate sees to it that this is true (section 8.1.1).
+    /// What `Content-Length` says that is still to come. The stream sees to it that this is true (section 8.1.1).
     left: Option<u64>,
     /// Fields of the trailers, at most.
     most_fields: usize,
@@ -27,7 +27,7 @@ pub(crate) struct Incoming {
 
 impl Incoming {
     pub(super) fn new(
-        body: RecvStream,
+        body: Receiving,
         length: Option<u64>,
         most_fields: usize,
         wanted: Option<Rc<Cell<bool>>>,
@@ -52,9 +52,6 @@ impl Incoming {
                     self.wanted = None;
                     self.held = data.len();
                     self.left = self.left.map(|left| left.saturating_sub(data.len() as u64));
-                    if data.is_empty() && !self.body.is_end_stream() {
-                        continue;
-                    }
                     return Poll::Ready(Some(Ok(Frame::data(data))));
                 }
                 Poll::Ready(Some(Err(error))) => {
@@ -63,18 +60,14 @@ impl Incoming {
                 Poll::Ready(None) => self.data_ended = true,
             }
         }
-        match ready!(self.body.poll_trailers(cx)) {
-            Ok(None) => Poll::Ready(None),
-            Ok(Some(trailers)) if trailers.len() > self.most_fields => {
-                Poll::Ready(Some(Err(BodyError::Client("more trailers than `limits.fields`".into()))))
-            }
-            Ok(Some(trailers)) => Poll::Ready(Some(Ok(Frame::trailers(trailers)))),
-            Err(error) => Poll::Ready(Some(Err(BodyError::Client(error.into())))),
-        }
+        Poll::Ready(self.body.take_trailers().map(|trailers| match trailers.len() > self.most_fields {
+            true => Err(BodyError::Client("more trailers than `limits.fields`".into())),
+            false => Ok(Frame::trailers(trailers)),
+        }))
     }
 
     pub(crate) fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
+        self.body.is_ended()
     }
 
     pub(crate) fn left(&self) -> Option<u64> {
@@ -83,8 +76,7 @@ impl Incoming {
 
     fn release(&mut self) {
         if self.held > 0 {
-            // Fails only where more is released than came.
-            let _ = self.body.flow_control().release_capacity(std::mem::take(&mut self.held));
+            self.body.release(std::mem::take(&mut self.held));
         }
     }
 }

@@ -1,7 +1,7 @@
-//! HTTP/2 on a client's connection: takes streams from the crate, each served by a task of its own, and sees to how
-//! the connection ends.
+//! HTTP/2 on a client's connection: reads its frames, starts a task for each stream, writes what the streams have to say,
+//! and sees to how the connection ends.
 
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::future::{Future, poll_fn};
 use std::io;
 use std::pin::pin;
@@ -10,134 +10,51 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use bytes::Bytes;
-use h2::server::{self, SendResponse};
-use h2::{Reason, RecvStream};
-use http::{Request, Response};
-use shunt_config::model::{Http2, Limits, Timeouts};
-use shunt_runtime::counters::{Shard, VirtualCounters};
-use tokio::task::spawn_local;
-use tokio::time::{Instant, timeout};
+use h2::Reason;
+use shunt_config::model::{Http2, Limits};
+use tokio::io::ReadBuf;
+use tokio::time::Instant;
 
-use super::exchange;
-use super::floods::MOST_RESET_UNSEEN;
-use super::head::{self, Refused};
-use super::watched::{Watch, Watched};
-use super::wire::Wire;
+use super::floods::{Frames, PREFACE};
+use super::receive::{End, KNOWS, Receiver, most_head};
+use super::requests::{Ending, Requests};
+use super::session::{STREAM_WINDOW, Session, setting};
 use crate::client::{self, ClientStream, LINGER_SILENT};
 use crate::connection::Connection;
 use crate::deadline::{Deadline, Waiting};
-use crate::http::stream::Stream;
+use crate::http::frames::kind;
 use crate::listener::{Listener, SILENCE};
 
-/// What a client may send of one request's body before a member takes it (RFC 9113 section 6.9.2): the initial size.
-const STREAM_WINDOW: u32 = 65_535;
-/// Streams that may hold that much at once without holding back others.
-const FULL_STREAMS: u32 = 128;
-/// Bytes of an answer that may wait for the connection.
-const MOST_UNWRITTEN: usize = 64 << 10;
-/// RFC 9113 section 6.5.2: what a field takes of the size of a head beside its name and its value.
-const FIELD_OVERHEAD: usize = 32;
+/// What is read at once: two frames, and a record of TLS.
+const SCRATCH: usize = 32 << 10;
+/// How often one turn reads before others have theirs.
+const MOST_READS: u32 = 8;
+/// Of GOAWAY before the last stream is known (RFC 9113 section 6.8).
+const ANY_STREAM: u32 = (1 << 31) - 1;
 /// How long a client may take to answer the PING behind the first GOAWAY. What it opens after that is refused.
 const GRACE: Duration = Duration::from_secs(2);
 /// How long a connection is read on after the last GOAWAY.
 const LINGER: Duration = Duration::from_secs(10);
 
+thread_local! {
+    static READ_INTO: RefCell<Vec<u8>> = RefCell::new(vec![0; SCRATCH]);
+}
+
 /// Serves a connection to its end.
 ///
-/// What it begins with has a box of its own, made before the future, which would keep room for it: the connection may do
-/// nothing for long.
+/// What it is has a box of its own: the connection may do nothing for long, and the future would keep room for it twice.
 pub(crate) fn serve<S: ClientStream>(
     listener: Rc<Listener>,
     connection: Rc<Connection>,
     stream: S,
 ) -> impl Future<Output = ()> {
-    let beginning = Box::pin(begin(Rc::clone(&listener), connection, stream));
+    let mut connection = Box::new(Http2Connection::new(&listener, connection, stream));
     async move {
-        let Some(mut connection) = beginning.await else { return };
         connection.run(&listener).await;
         if let Some(stream) = connection.into_lingering() {
             Box::pin(client::linger(stream, LINGER)).await;
         }
     }
-}
-
-/// Sends SETTINGS and waits for the client's preface; `None`: it does not come.
-async fn begin<S: ClientStream>(
-    listener: Rc<Listener>,
-    connection: Rc<Connection>,
-    stream: S,
-) -> Option<Box<Http2Connection<S>>> {
-    let view = listener.view();
-    let settings = &view.virtual_.settings;
-    let counters = Arc::clone(&view.counters);
-    let (timeouts, limits, http2) = (settings.timeouts.clone(), settings.limits.clone(), settings.http2);
-    // A view that is held would keep its rules alive as long as the connection.
-    drop(view);
-    let watch = Watch::new(limits.head);
-    let wire = Wire::new(stream, &watch);
-    let mut handshake = pin!(builder(&limits, &http2).handshake(Watched::new(&wire, &watch)));
-    let begun = poll_fn(|cx| {
-        watch.wake();
-        let begun = handshake.as_mut().poll(cx);
-        if begun.is_pending() {
-            // Reading fails where this does.
-            let _ = wire.borrow_mut().poll_flush(cx);
-        }
-        begun
-    });
-    let Ok(Ok(h2)) = timeout(timeouts.head, begun).await else {
-        counters.errors.add(1);
-        return None;
-    };
-    let deadline =
-        Deadline::new(Waiting::Request, Instant::now() + timeouts.idle, timeouts.idle, timeouts.first_byte);
-    Some(Box::new(Http2Connection {
-        h2,
-        wire: Rc::clone(&wire),
-        watch,
-        deadline,
-        timeouts,
-        limits,
-        http2,
-        counters,
-        connection,
-        open: Rc::default(),
-        begun: 0,
-        refused: 0,
-        closing: false,
-        ending: Ending::No,
-        over: false,
-        lingers: false,
-    }))
-}
-
-fn builder(limits: &Limits, http2: &Http2) -> server::Builder {
-    let mut builder = server::Builder::new();
-    // Beyond `limits.head` gets an answer of Shunt's; twice that is what the crate keeps of a head.
-    let most_head = 2 * limits.head + FIELD_OVERHEAD * limits.fields;
-    builder
-        .max_concurrent_streams(http2.streams)
-        .initial_window_size(STREAM_WINDOW)
-        .initial_connection_window_size(http2.streams.min(FULL_STREAMS) * STREAM_WINDOW)
-        .max_send_buffer_size(MOST_UNWRITTEN)
-        .max_pending_accept_reset_streams(MOST_RESET_UNSEEN as usize)
-        .max_header_list_size(u32::try_from(most_head).unwrap_or(u32::MAX));
-    if http2.websocket {
-        builder.enable_connect_protocol();
-    }
-    builder
-}
-
-/// How far a connection is on its way to its end.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Ending {
-    No,
-    /// GOAWAY is out, with the highest stream there can be: the client opens no more, and those that are on their way
-    /// are served (RFC 9113 section 6.8).
-    Announced,
-    /// The client has not said in time that it knows: what it opens is refused.
-    Overdue,
 }
 
 /// What is to be done when a time is up.
@@ -147,60 +64,72 @@ enum Next {
 }
 
 struct Http2Connection<S> {
-    h2: server::Connection<Watched<S>, Bytes>,
-    wire: Rc<RefCell<Wire<S>>>,
-    watch: Rc<Watch>,
+    stream: S,
+    session: Rc<Session>,
+    receiver: Receiver,
+    floods: Frames,
+    /// How much of the preface has come.
+    preface: usize,
+    /// The beginning of a frame of which more is to come.
+    input: Vec<u8>,
     deadline: Deadline,
-    timeouts: Timeouts,
-    limits: Limits,
-    http2: Http2,
-    counters: Arc<Shard<VirtualCounters>>,
-    connection: Rc<Connection>,
-    open: Rc<Open>,
-    /// Streams that the crate gave, and streams that it kept to itself.
-    begun: u64,
-    refused: u64,
+    requests: Requests,
     /// The listener is closed.
     closing: bool,
-    ending: Ending,
-    /// The last GOAWAY is said: nothing more is waited for than that the client reads it.
+    /// Nothing more is waited for than that the client reads what is said.
     over: bool,
     /// The client may have more to say than it is listened to.
     lingers: bool,
-}
-
-/// Streams that are served.
-#[derive(Default)]
-struct Open {
-    count: Cell<usize>,
-    /// The last of them has ended.
-    emptied: Cell<bool>,
-}
-
-struct Place(Rc<Open>);
-
-impl Open {
-    fn begin(self: &Rc<Self>) -> Place {
-        self.count.set(self.count.get() + 1);
-        Place(Rc::clone(self))
-    }
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        self.0.count.set(self.0.count.get() - 1);
-        if self.0.count.get() == 0 {
-            self.0.emptied.set(true);
-        }
-    }
+    /// What is to be written waits for the client to read.
+    unwritten: bool,
+    /// The client has read something that waited.
+    moved: bool,
+    /// Nothing is read before more is written.
+    held_up: bool,
+    /// Streams were open when that was looked at last.
+    had_streams: bool,
 }
 
 impl<S: ClientStream> Http2Connection<S> {
+    /// With SETTINGS to be sent.
+    fn new(listener: &Rc<Listener>, connection: Rc<Connection>, stream: S) -> Self {
+        let view = listener.view();
+        let settings = &view.virtual_.settings;
+        let (timeouts, limits, http2) = (settings.timeouts.clone(), &settings.limits, settings.http2);
+        let session = Session::new(http2.streams);
+        write_settings(&session, limits, &http2);
+        let until = Instant::now() + timeouts.head;
+        Http2Connection {
+            stream,
+            receiver: Receiver::new(&session, limits, http2),
+            floods: Frames::new(limits.head),
+            preface: 0,
+            input: Vec::new(),
+            deadline: Deadline::new(Waiting::Head, until, timeouts.idle, timeouts.first_byte),
+            requests: Requests {
+                session: Rc::clone(&session),
+                listener: Rc::clone(listener),
+                connection,
+                counters: Arc::clone(&view.counters),
+                timeouts,
+                begun: false,
+                ending: Ending::No,
+                knows: false,
+            },
+            session,
+            closing: false,
+            over: false,
+            lingers: false,
+            unwritten: false,
+            moved: false,
+            held_up: false,
+            had_streams: false,
+        }
+    }
+
     /// The client's stream, where it may have more to say than it is listened to.
-    fn into_lingering(self: Box<Self>) -> Option<S> {
-        let Http2Connection { h2, wire, lingers, .. } = *self;
-        drop(h2);
-        lingers.then(|| Rc::try_unwrap(wire).ok()).flatten().map(|wire| wire.into_inner().into_stream())
+    fn into_lingering(self) -> Option<S> {
+        self.lingers.then_some(self.stream)
     }
 
     async fn run(&mut self, listener: &Rc<Listener>) {
@@ -216,42 +145,33 @@ impl<S: ClientStream> Http2Connection<S> {
                 }
             }
             // GOAWAY in answer to the preface would have the client send its first request elsewhere.
-            if self.closing && self.begun > 0 && self.ending == Ending::No {
+            if self.closing && self.requests.begun && self.requests.ending == Ending::No {
                 self.end();
             }
-            self.poll(listener, cx)
+            self.session.begin_turn(cx);
+            let over = self.poll(cx);
+            self.session.end_turn();
+            over
         })
         .await;
+        self.session.state().close_all();
     }
 
-    fn poll(&mut self, listener: &Rc<Listener>, cx: &mut Context<'_>) -> Poll<()> {
-        self.watch.wake();
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         loop {
-            match self.h2.poll_accept(cx) {
-                Poll::Ready(Some(Ok((request, respond)))) => {
-                    self.begin(listener, request, respond);
-                    continue;
-                }
-                Poll::Ready(Some(Err(error))) => {
-                    self.fail(&error);
+            if !self.over && self.poll_receive(cx).is_ready() {
+                return Poll::Ready(());
+            }
+            self.look_whether_it_ends();
+            match self.poll_write(cx) {
+                Poll::Ready(Ok(())) if self.over => return Poll::Ready(()),
+                Poll::Ready(Ok(())) if std::mem::take(&mut self.held_up) => continue,
+                Poll::Ready(Ok(())) | Poll::Pending => {}
+                Poll::Ready(Err(error)) => {
+                    tracing::debug!(client = %self.requests.connection.flow.client, %error, "the client is gone");
+                    self.lingers = false;
                     return Poll::Ready(());
                 }
-                Poll::Ready(None) => return Poll::Ready(()),
-                Poll::Pending => {}
-            }
-            if let Some(flood) = self.watch.flood()
-                && !self.over
-            {
-                self.lingers = true;
-                self.counters.http2_floods[flood as usize].add(1);
-                tracing::debug!(client = %self.connection.flow.client, ?flood, "HTTP/2 flood");
-                self.shut_down(Reason::ENHANCE_YOUR_CALM);
-                continue;
-            }
-            self.count_refused();
-            if let Poll::Ready(Err(error)) = self.poll_flush(cx) {
-                tracing::debug!(client = %self.connection.flow.client, %error, "the client is gone");
-                return Poll::Ready(());
             }
             match self.poll_time(cx) {
                 Poll::Ready(Next::Again) => {}
@@ -261,76 +181,146 @@ impl<S: ClientStream> Http2Connection<S> {
         }
     }
 
-    /// Sends what the streams have to say.
-    fn poll_flush(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let mut wire = self.wire.borrow_mut();
-        ready!(wire.poll_flush(cx))?;
-        if self.open.count.get() == 0 {
-            wire.rest();
+    /// Reads what has come. Ready when the client is gone.
+    fn poll_receive(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        for _ in 0..MOST_READS {
+            if self.session.state().is_full() {
+                self.held_up = true;
+                return Poll::Pending;
+            }
+            let read = READ_INTO.with_borrow_mut(|scratch| {
+                let mut scratch = ReadBuf::new(scratch);
+                match ready!(self.stream.poll_recv(cx, &mut scratch)) {
+                    Ok(()) if !scratch.filled().is_empty() => Poll::Ready(Ok(self.receive(scratch.filled()))),
+                    Ok(()) => Poll::Ready(Err(io::ErrorKind::UnexpectedEof.into())),
+                    Err(error) => Poll::Ready(Err(error)),
+                }
+            });
+            match ready!(read) {
+                Ok(Ok(())) => {}
+                Ok(Err(end)) => {
+                    self.fail(end);
+                    return Poll::Pending;
+                }
+                Err(error) => {
+                    tracing::debug!(client = %self.requests.connection.flow.client, %error, "the client has left");
+                    if self.preface < PREFACE.len() {
+                        self.requests.counters.errors.add(1);
+                    }
+                    return Poll::Ready(());
+                }
+            }
         }
-        Poll::Ready(Ok(()))
+        // Others have their turn.
+        cx.waker().wake_by_ref();
+        Poll::Pending
     }
 
-    /// Takes a stream: it is served, or refused for what its head says.
-    fn begin(&mut self, listener: &Listener, request: Request<RecvStream>, mut respond: SendResponse<Bytes>) {
-        self.begun += 1;
-        let (parts, body) = request.into_parts();
-        if self.ending == Ending::Overdue {
-            self.counters.http2_refused.add(1);
-            return respond.send_reset(Reason::REFUSED_STREAM);
+    /// Takes the next bytes of the connection.
+    fn receive(&mut self, mut bytes: &[u8]) -> Result<(), End> {
+        self.floods.follow(bytes).map_err(End::Flood)?;
+        if self.preface < PREFACE.len() {
+            let expected = &PREFACE[self.preface..];
+            let count = expected.len().min(bytes.len());
+            if bytes[..count] != expected[..count] {
+                // Section 3.4.
+                return Err(Reason::PROTOCOL_ERROR.into());
+            }
+            self.preface += count;
+            bytes = &bytes[count..];
         }
-        match head::check(parts, &self.limits, &self.http2) {
-            Ok(head) => {
-                let stream = Stream::new(&self.connection, &self.timeouts);
-                let (view, place) = (listener.view(), self.open.begin());
-                spawn_local(async move {
-                    exchange::serve(stream, view, head, body, respond).await;
-                    drop(place);
-                });
-            }
-            Err(Refused::Malformed(why)) => {
-                tracing::debug!(client = %self.connection.flow.client, why, "malformed request");
-                self.counters.http2_refused.add(1);
-                respond.send_reset(Reason::PROTOCOL_ERROR);
-            }
-            Err(Refused::Status(status)) => {
-                self.counters.errors.add(1);
-                self.counters.answered(status.as_u16());
-                let mut answer = Response::new(());
-                *answer.status_mut() = status;
-                // The client may be gone.
-                let _ = respond.send_response(answer, true);
-            }
+        if self.input.is_empty() {
+            let taken = self.receiver.take(bytes, &mut self.requests)?;
+            self.input.extend_from_slice(&bytes[taken..]);
+            return Ok(());
         }
+        self.input.extend_from_slice(bytes);
+        let taken = self.receiver.take(&self.input, &mut self.requests)?;
+        if taken == self.input.len() {
+            self.input = Vec::new();
+        } else {
+            self.input.drain(..taken);
+        }
+        Ok(())
+    }
+
+    /// Writes what the streams have to say.
+    fn poll_write(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let mut state = self.session.state();
+        if state.output.is_empty() && !self.unwritten {
+            return Poll::Ready(Ok(()));
+        }
+        let mut wrote = 0;
+        let written = state.output.poll_write(&mut self.stream, cx, &mut wrote);
+        self.floods.wrote(wrote);
+        self.moved |= self.unwritten && wrote > 0;
+        self.unwritten = written.is_pending();
+        ready!(written)?;
+        state.rest();
+        state.call_waiting();
+        Poll::Ready(Ok(()))
     }
 
     /// Says that the connection takes no more streams than those on their way, and ends with the last of them.
     fn end(&mut self) {
-        self.ending = Ending::Announced;
-        self.h2.graceful_shutdown();
+        self.requests.ending = Ending::Announced;
+        let mut state = self.session.state();
+        state.write_goaway(ANY_STREAM, Reason::NO_ERROR);
+        state.write_frame(kind::PING, 0, 0, &KNOWS);
         self.deadline.wait_for(Waiting::Request, Instant::now() + GRACE);
+    }
+
+    fn look_whether_it_ends(&mut self) {
+        let ending = self.requests.ending;
+        if matches!(ending, Ending::Announced | Ending::Overdue) && self.requests.knows {
+            self.requests.ending = Ending::Last;
+            let mut state = self.session.state();
+            let last = state.history.last();
+            state.write_goaway(last, Reason::NO_ERROR);
+            self.receiver.most = last;
+        }
+        if self.over || self.has_streams() {
+            return;
+        }
+        match self.requests.ending {
+            Ending::Last => self.finish(),
+            Ending::Overdue => self.shut_down(Reason::NO_ERROR),
+            _ if self.receiver.leaves => self.shut_down(Reason::NO_ERROR),
+            _ => {}
+        }
     }
 
     /// Ends the connection with what is on it.
     fn shut_down(&mut self, reason: Reason) {
-        self.over = true;
-        self.h2.abrupt_shutdown(reason);
+        let mut state = self.session.state();
+        let last = state.history.last();
+        state.close_all();
+        state.write_goaway(last, reason);
+        drop(state);
+        self.finish();
+    }
+
+    /// All is said.
+    fn finish(&mut self) {
+        (self.over, self.lingers) = (true, true);
         self.deadline.wait_for(Waiting::FirstByte, Instant::now() + LINGER_SILENT);
     }
 
-    fn fail(&mut self, error: &h2::Error) {
-        tracing::debug!(client = %self.connection.flow.client, %error, "HTTP/2 connection error");
-        if error.is_go_away() && error.is_library() {
-            self.lingers = true;
-            match error.reason() {
-                Some(Reason::ENHANCE_YOUR_CALM) => {
-                    // A bound of the crate's own, which does not say which.
-                    let flood = self.watch.likely_flood();
-                    self.counters.http2_floods[flood as usize].add(1);
-                }
-                _ => self.counters.errors.add(1),
+    fn fail(&mut self, end: End) {
+        let client = self.requests.connection.flow.client;
+        let reason = match end {
+            End::Error(reason) => {
+                tracing::debug!(%client, %reason, "HTTP/2 connection error");
+                self.requests.counters.errors.add(1);
+                reason
             }
-        }
+            End::Flood(flood) => {
+                tracing::debug!(%client, ?flood, "HTTP/2 flood");
+                self.requests.counters.http2_floods[flood as usize].add(1);
+                Reason::ENHANCE_YOUR_CALM
+            }
+        };
+        self.shut_down(reason);
     }
 
     fn poll_time(&mut self, cx: &mut Context<'_>) -> Poll<Next> {
@@ -340,22 +330,29 @@ impl<S: ClientStream> Http2Connection<S> {
         self.deadline.poll(cx).map(|()| self.expire())
     }
 
+    fn has_streams(&self) -> bool {
+        !self.session.state().open().is_empty()
+    }
+
     fn look_what_is_waited_for(&mut self) {
         let waiting = match () {
-            () if self.watch.unwritten() => Waiting::Body,
-            () if self.watch.inside_head() => Waiting::Head,
+            () if self.unwritten => Waiting::Body,
+            () if self.preface < PREFACE.len() || self.floods.inside_head() => Waiting::Head,
             () => Waiting::Request,
         };
-        let emptied = self.open.emptied.take() && waiting == Waiting::Request;
-        if waiting == self.deadline.waiting() && !(emptied && self.ending == Ending::No) {
-            if self.watch.moved() && waiting == Waiting::Body {
+        let has_streams = self.has_streams();
+        let emptied = std::mem::replace(&mut self.had_streams, has_streams)
+            && !has_streams
+            && waiting == Waiting::Request;
+        if waiting == self.deadline.waiting() && !(emptied && self.requests.ending == Ending::No) {
+            if std::mem::take(&mut self.moved) && waiting == Waiting::Body {
                 self.deadline.progress();
             }
             return;
         }
         match waiting {
-            Waiting::Head => self.deadline.wait_for(waiting, Instant::now() + self.timeouts.head),
-            Waiting::Request if self.ending != Ending::No => {
+            Waiting::Head => self.deadline.wait_for(waiting, Instant::now() + self.requests.timeouts.head),
+            Waiting::Request if self.requests.ending != Ending::No => {
                 self.deadline.wait_for(waiting, Instant::now() + GRACE);
             }
             Waiting::Request if self.closing => self.deadline.wait_for(waiting, Instant::now() + SILENCE),
@@ -365,19 +362,21 @@ impl<S: ClientStream> Http2Connection<S> {
 
     /// The time is up for what is waited for.
     fn expire(&mut self) -> Next {
-        match (self.deadline.waiting(), self.ending) {
-            (Waiting::Request, Ending::No) if self.h2.has_streams() => {
+        match (self.deadline.waiting(), self.requests.ending) {
+            (Waiting::Request, Ending::No) if self.has_streams() => {
                 // Each has a deadline of its own.
                 self.deadline.wait_idle(Waiting::Request);
             }
             (Waiting::Request, Ending::No) => self.end(),
-            (Waiting::Request, _) if self.h2.has_streams() => {
-                self.ending = Ending::Overdue;
+            (Waiting::Request, ending) if self.has_streams() => {
+                if ending == Ending::Announced {
+                    self.requests.ending = Ending::Overdue;
+                }
                 self.deadline.wait_for(Waiting::Request, Instant::now() + GRACE);
             }
             (Waiting::Request, _) => self.shut_down(Reason::NO_ERROR),
             (Waiting::Head, _) if !self.over => {
-                self.counters.errors.add(1);
+                self.requests.counters.errors.add(1);
                 self.shut_down(Reason::ENHANCE_YOUR_CALM);
             }
             // The client does not read, not even that.
@@ -385,15 +384,22 @@ impl<S: ClientStream> Http2Connection<S> {
         }
         Next::Again
     }
+}
 
-    /// Counts the streams that the crate has answered or reset by itself.
-    fn count_refused(&mut self) {
-        if let Some(streams) = self.watch.streams() {
-            let refused = streams.saturating_sub(self.begun);
-            if refused > self.refused {
-                self.counters.http2_refused.add(refused - self.refused);
-                self.refused = refused;
-            }
-        }
+fn write_settings(session: &Session, limits: &Limits, http2: &Http2) {
+    let most_head = u32::try_from(most_head(limits)).unwrap_or(u32::MAX);
+    let settings = [
+        (setting::MAX_CONCURRENT_STREAMS, http2.streams),
+        (setting::INITIAL_WINDOW_SIZE, STREAM_WINDOW),
+        (setting::MAX_HEADER_LIST_SIZE, most_head),
+        (setting::ENABLE_CONNECT_PROTOCOL, u32::from(http2.websocket)),
+    ];
+    let mut payload = Vec::with_capacity(6 * settings.len());
+    for (number, value) in settings {
+        payload.extend_from_slice(&number.to_be_bytes());
+        payload.extend_from_slice(&value.to_be_bytes());
     }
+    let mut state = session.state();
+    state.write_frame(kind::SETTINGS, 0, 0, &payload);
+    state.write_first_room();
 }

@@ -1,5 +1,5 @@
-//! Counts the frames that a client sends, before the crate that speaks HTTP/2 sees them, and says when there are too
-//! many of a kind (RFC 9113 section 10.5).
+//! Counts the frames that a client sends, before anything is done about them, and says when there are too many of a
+//! kind (RFC 9113 section 10.5).
 //!
 //! What costs a client nothing and Shunt something has a budget, which time fills up again, and which answers fill up
 //! too where clients send such frames about them. Only the beginnings of frames are looked at.
@@ -35,8 +35,6 @@ pub(in crate::http) struct Bound {
 
 /// Browsers and gRPC clients cancel what they need no more, a page of requests at once.
 const RESETS: Bound = Bound { burst: 500, per_second: 50 };
-/// Of those, as many as may come before anything was done about their streams.
-pub(super) const MOST_RESET_UNSEEN: u32 = 100;
 /// Clients send one, and another when a window is to change.
 const SETTINGS: Bound = Bound { burst: 50, per_second: 5 };
 /// gRPC clients measure the round trip while answers come.
@@ -49,7 +47,7 @@ const OTHERS: Bound = Bound { burst: 10_000, per_second: 1_000 };
 const BYTES_PER_FRAME: usize = 1 << 10;
 
 /// CONTINUATION frames of a head, and one more for as many bytes of `limits.head`: a frame has room for 16 KiB, and what
-/// is somewhat too large gets 431. The crate's own bound is not lower, so that this one counts.
+/// is somewhat too large gets 431.
 const CONTINUATIONS: usize = 2;
 const BYTES_PER_CONTINUATION: usize = 8 << 10;
 const FRAME_SIZE: usize = 16 << 10;
@@ -90,9 +88,6 @@ pub(super) struct Frames {
     head: Option<(usize, usize)>,
     /// The frame whose payload is coming in is part of a head.
     payload_of_head: bool,
-    /// The last stream that the client has begun, and how many it has.
-    last_stream: u32,
-    streams: u64,
     resets: Spent,
     settings: Spent,
     pings: Spent,
@@ -109,8 +104,6 @@ impl Frames {
             frames: Follower::behind(PREFACE.len()),
             head: None,
             payload_of_head: false,
-            last_stream: 0,
-            streams: 0,
             resets: Spent::default(),
             settings: Spent::default(),
             pings: Spent::default(),
@@ -120,24 +113,9 @@ impl Frames {
         }
     }
 
-    /// Streams that the client has begun.
-    pub(super) fn streams(&self) -> u64 {
-        self.streams
-    }
-
     /// Whether a head has begun that is not complete.
     pub(super) fn inside_head(&self) -> bool {
         self.head.is_some() || self.payload_of_head && self.frames.is_in_payload()
-    }
-
-    /// What there was too much of, where the crate found it: heads that are reset before they were looked at, or a head
-    /// that is small as it comes and large when it is decoded.
-    pub(super) fn likely_flood(&self) -> Flood {
-        match () {
-            () if self.resets.frames >= MOST_RESET_UNSEEN => Flood::Resets,
-            () if self.payload_of_head => Flood::Heads,
-            () => Flood::Others,
-        }
     }
 
     /// So many bytes went to the client.
@@ -167,17 +145,11 @@ impl Frames {
     }
 
     fn begin_frame(&mut self, frame: FrameHeader, now: &impl Fn() -> u64) -> Result<(), Flood> {
-        let FrameHeader { length, kind, flags, stream } = frame;
+        let FrameHeader { length, kind, flags, .. } = frame;
         self.payload_of_head = false;
         let within = |is: bool, flood| if is { Ok(()) } else { Err(flood) };
         match kind {
-            kind::HEADERS => {
-                if stream > self.last_stream {
-                    self.last_stream = stream;
-                    self.streams += 1;
-                }
-                self.part_of_head(length, flags, 0)
-            }
+            kind::HEADERS => self.part_of_head(length, flags, 0),
             kind::CONTINUATION => {
                 let frames = self.head.map_or(0, |(frames, _)| frames) + 1;
                 let most = CONTINUATIONS + self.most_head / BYTES_PER_CONTINUATION;

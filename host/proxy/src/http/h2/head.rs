@@ -1,16 +1,20 @@
-//! What a request must be beyond what the crate asks for (RFC 9113 section 8), and what the phases take.
+//! What a request must be (RFC 9113 section 8), and what the phases take.
 
 use std::hash::{BuildHasher, RandomState};
 
 use base64ct::{Base64, Encoding};
 use bytes::Bytes;
-use http::header::{self, HeaderMap, HeaderValue};
-use http::uri::{PathAndQuery, Scheme};
-use http::{Method, StatusCode, Uri, request};
+use http::header::{self, HeaderMap, HeaderName, HeaderValue};
+use http::uri::{Authority, PathAndQuery};
+use http::{Method, Request, StatusCode, Uri, Version, request};
 use shunt_config::model::{Http2, Limits};
 use shunt_wire::authority::is_host;
 
+use super::fields::Fields;
 use crate::http::h1::framing::decimal;
+use crate::http::h1::head::take_spare;
+use crate::http::hpack::names;
+use crate::http::hpack::table::Name;
 use crate::http::phases::{authority_of, is_same_authority};
 
 /// A request that does not come to be one.
@@ -33,38 +37,87 @@ pub(super) struct Head {
     pub(super) tunnel: bool,
 }
 
-/// Checks a head that the crate let through, and makes it one in origin form.
+/// Fields that are not of the message but say how it is asked for (section 8.3.1).
+#[derive(Debug, Default)]
+struct Pseudo {
+    method: Option<Bytes>,
+    scheme: Option<Bytes>,
+    authority: Option<Bytes>,
+    path: Option<Bytes>,
+    /// RFC 8441 section 4.
+    protocol: Option<Bytes>,
+}
+
+impl Pseudo {
+    fn set(&mut self, name: Name<'_>, value: Bytes) -> Result<(), Refused> {
+        let place = match name {
+            Name::Known(names::METHOD) => &mut self.method,
+            Name::Known(names::SCHEME) => &mut self.scheme,
+            Name::Known(names::AUTHORITY) => &mut self.authority,
+            Name::Known(names::PATH) => &mut self.path,
+            Name::Text(b":protocol") => &mut self.protocol,
+            _ => return Err(Malformed("a pseudo-field that no request has")),
+        };
+        match place.replace(value) {
+            None => Ok(()),
+            Some(_) => Err(Malformed("a pseudo-field is there twice")),
+        }
+    }
+}
+
+/// Makes a request of the fields of a block, in origin form.
 ///
 /// # Errors
 /// It is malformed, or beyond a limit.
-pub(super) fn check(mut parts: request::Parts, limits: &Limits, http2: &Http2) -> Result<Head, Refused> {
-    let length = check_fields(&parts, limits)?;
-    let websocket = match parts.extensions.remove::<h2::ext::Protocol>() {
-        Some(protocol) if http2.websocket && protocol.as_str() == "websocket" => true,
-        // RFC 8441 section 4, RFC 9220 section 3.
-        Some(_) => return Err(Status(StatusCode::NOT_IMPLEMENTED)),
-        None => false,
-    };
-    if parts.method == Method::CONNECT && !websocket {
-        // The phases know whether there is anything to connect to.
-        return Ok(Head { parts, length, tunnel: true });
+pub(super) fn read(fields: &Fields, limits: &Limits, http2: &Http2) -> Result<Head, Refused> {
+    let text = Bytes::copy_from_slice(fields.text());
+    let (mut pseudo, mut headers) = (Pseudo::default(), take_spare());
+    // As it would stand in HTTP/1.1, so that the limit means the same.
+    let mut size = "  HTTP/1.1\r\n\r\n".len();
+    let (mut count, mut length) = (0, None);
+    for field in fields.iter() {
+        let value = field.value(&text);
+        let name = match field.name {
+            Name::Known(index) => names::header_name(index).ok_or(field.name),
+            Name::Text([b':', ..]) => Err(field.name),
+            // Upper case is none (section 8.2.1).
+            Name::Text(text) => {
+                Ok(HeaderName::from_lowercase(text).map_err(|_| Malformed("a name that no field has"))?)
+            }
+        };
+        match name {
+            Err(name) if count > 0 => {
+                debug_assert!(name.as_bytes().starts_with(b":"));
+                return Err(Malformed("a pseudo-field behind others"));
+            }
+            Err(name) => {
+                size += value.len();
+                pseudo.set(name, value)?;
+            }
+            Ok(name) => {
+                count += 1;
+                size += name.as_str().len() + value.len() + ": \r\n".len();
+                let value = field.mark(checked(&name, value)?);
+                if name == header::CONTENT_LENGTH {
+                    let decimal = decimal(value.as_bytes());
+                    if length.is_some() || decimal.is_none() {
+                        return Err(Malformed("Content-Length is not one number"));
+                    }
+                    length = decimal;
+                }
+                if headers.try_append(name, value).is_err() {
+                    return Err(Status(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE));
+                }
+            }
+        }
     }
-    check_method(&parts.method)?;
-    let uri = std::mem::take(&mut parts.uri).into_parts();
-    let scheme = uri.scheme;
-    if scheme.as_ref().is_some_and(|scheme| *scheme != Scheme::HTTP && *scheme != Scheme::HTTPS) {
-        return Err(Malformed(":scheme is neither http nor https"));
+    size += pseudo.authority.as_ref().map_or(0, |_| "host: \r\n".len());
+    size -= pseudo.scheme.as_ref().map_or(0, Bytes::len);
+    let head = make(pseudo, headers, length, http2)?;
+    if size > limits.head || count > limits.fields {
+        return Err(Status(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE));
     }
-    let path = uri.path_and_query.unwrap_or(PathAndQuery::from_static("/"));
-    check_path(&path, &parts.method)?;
-    parts.uri = Uri::from(path);
-    let authority = uri.authority.as_ref().map(|it| it.as_str());
-    check_authority(&mut parts.headers, authority, scheme.as_ref() == Some(&Scheme::HTTPS))?;
-    join_cookies(&mut parts.headers);
-    if websocket {
-        become_upgrade(&mut parts);
-    }
-    Ok(Head { parts, length, tunnel: websocket })
+    Ok(head)
 }
 
 /// The same of a request that no connection has: what the phases take of it.
@@ -72,44 +125,90 @@ pub(super) fn check(mut parts: request::Parts, limits: &Limits, http2: &Http2) -
 /// # Errors
 /// The status that the client is told, else its stream is reset; and why.
 pub(crate) fn read_head(
-    parts: request::Parts,
+    fields: &[(String, String)],
     limits: &Limits,
     http2: &Http2,
 ) -> Result<request::Parts, (Option<StatusCode>, &'static str)> {
-    check(parts, limits, http2).map(|head| head.parts).map_err(|refused| match refused {
+    read(&Fields::said(fields), limits, http2).map(|head| head.parts).map_err(|refused| match refused {
         Malformed(why) => (None, why),
         Status(status) => (Some(status), status.canonical_reason().unwrap_or_default()),
     })
 }
 
-/// The fields, and what `Content-Length` says.
-fn check_fields(parts: &request::Parts, limits: &Limits) -> Result<Option<u64>, Refused> {
-    // As it would stand in HTTP/1.1, so that the limit means the same.
-    let mut size = parts.method.as_str().len() + "  HTTP/1.1\r\n\r\n".len();
-    size += parts.uri.path_and_query().map_or(0, |it| it.as_str().len());
-    size += parts.uri.authority().map_or(0, |it| "host: \r\n".len() + it.as_str().len());
-    let mut lengths = 0;
-    let mut length = None;
-    for (name, value) in &parts.headers {
-        let bytes = value.as_bytes();
-        size += name.as_str().len() + bytes.len() + ": \r\n".len();
-        let blank = |byte: Option<&u8>| matches!(byte, Some(b' ' | b'\t'));
-        if blank(bytes.first()) || blank(bytes.last()) {
-            // RFC 9113 section 8.2.1.
-            return Err(Malformed("blanks around a value"));
+/// Sections 8.2.1 and 8.2.2.
+fn checked(name: &HeaderName, value: Bytes) -> Result<HeaderValue, Refused> {
+    match *name {
+        header::CONNECTION | header::TRANSFER_ENCODING | header::UPGRADE => {
+            return Err(Malformed("a field of a connection of HTTP/1"));
         }
-        if *name == header::CONTENT_LENGTH {
-            lengths += 1;
-            length = decimal(bytes);
+        header::TE if value != "trailers" => return Err(Malformed("TE asks for more than trailers")),
+        _ if matches!(name.as_str(), "keep-alive" | "proxy-connection") => {
+            return Err(Malformed("a field of a connection of HTTP/1"));
         }
+        _ => {}
     }
-    if lengths > 1 || lengths == 1 && length.is_none() {
-        return Err(Malformed("Content-Length is not one number"));
+    let blank = |byte: Option<&u8>| matches!(byte, Some(b' ' | b'\t'));
+    if blank(value.first()) || blank(value.last()) {
+        return Err(Malformed("blanks around a value"));
     }
-    if size > limits.head || parts.headers.len() > limits.fields {
-        return Err(Status(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE));
+    HeaderValue::from_maybe_shared(value).map_err(|_| Malformed("an octet that no value has"))
+}
+
+/// Reads the fields behind a body.
+///
+/// # Errors
+/// They are malformed: why.
+pub(super) fn read_trailers(fields: &Fields) -> Result<HeaderMap, &'static str> {
+    let text = Bytes::copy_from_slice(fields.text());
+    let mut trailers = HeaderMap::new();
+    for field in fields.iter() {
+        let name = match field.name {
+            Name::Known(index) => names::header_name(index).ok_or("a pseudo-field behind a body")?,
+            Name::Text(text) => HeaderName::from_lowercase(text).map_err(|_| "a name that no field has")?,
+        };
+        let value = checked(&name, field.value(&text)).map_err(|_| "a value that no field has")?;
+        trailers.try_append(name, field.mark(value)).map_err(|_| "too many fields")?;
     }
-    Ok(length)
+    Ok(trailers)
+}
+
+fn make(pseudo: Pseudo, mut headers: HeaderMap, length: Option<u64>, http2: &Http2) -> Result<Head, Refused> {
+    let method = pseudo.method.ok_or(Malformed("no :method"))?;
+    let method = Method::from_bytes(&method).map_err(|_| Malformed(":method is none"))?;
+    let (mut parts, ()) = Request::new(()).into_parts();
+    parts.version = Version::HTTP_2;
+    let websocket = match &pseudo.protocol {
+        None => false,
+        Some(_) if !http2.websocket => return Err(Malformed(":protocol was not offered")),
+        Some(_) if method != Method::CONNECT => return Err(Malformed(":protocol is for CONNECT")),
+        Some(protocol) if protocol == "websocket" => true,
+        // RFC 8441 section 4, RFC 9220 section 3.
+        Some(_) => return Err(Status(StatusCode::NOT_IMPLEMENTED)),
+    };
+    if method == Method::CONNECT && !websocket {
+        // RFC 9113 section 8.5. The phases know whether there is anything to connect to.
+        let (Some(authority), None, None) = (pseudo.authority, pseudo.scheme, pseudo.path) else {
+            return Err(Malformed("CONNECT has :authority and no other pseudo-field"));
+        };
+        let authority = Authority::from_maybe_shared(authority)
+            .map_err(|_| Malformed(":authority is not a valid host"))?;
+        (parts.method, parts.headers, parts.uri) = (method, headers, Uri::from(authority));
+        return Ok(Head { parts, length, tunnel: true });
+    }
+    check_method(&method)?;
+    let scheme = pseudo.scheme.ok_or(Malformed("no :scheme"))?;
+    let https = scheme.eq_ignore_ascii_case(b"https");
+    if !https && !scheme.eq_ignore_ascii_case(b"http") {
+        return Err(Malformed(":scheme is neither http nor https"));
+    }
+    let path = read_path(pseudo.path.ok_or(Malformed("no :path"))?, &method)?;
+    check_authority(&mut headers, pseudo.authority.as_ref(), https)?;
+    join_cookies(&mut headers);
+    (parts.method, parts.headers, parts.uri) = (method, headers, Uri::from(path));
+    if websocket {
+        become_upgrade(&mut parts);
+    }
+    Ok(Head { parts, length, tunnel: websocket })
 }
 
 /// Methods are told apart by case (RFC 9110 section 9.1), and a member may not do that.
@@ -123,22 +222,24 @@ fn check_method(method: &Method) -> Result<(), Refused> {
 }
 
 /// RFC 9113 section 8.3.1.
-fn check_path(path: &PathAndQuery, method: &Method) -> Result<(), Refused> {
-    let text = path.as_str();
-    if !text.is_ascii() {
+fn read_path(path: Bytes, method: &Method) -> Result<PathAndQuery, Refused> {
+    match &path[..] {
+        b"*" if *method != Method::OPTIONS => return Err(Malformed("the path * is for OPTIONS")),
+        b"*" | [b'/', ..] => {}
+        _ => return Err(Malformed(":path does not begin with /")),
+    }
+    if path.contains(&b'#') {
+        return Err(Malformed(":path has a fragment"));
+    }
+    if !path.is_ascii() {
         // RFC 3986 section 2: such are sent as percent-encodings.
         return Err(Malformed(":path has octets that are not ASCII"));
     }
-    match text {
-        "*" if *method != Method::OPTIONS => Err(Malformed("the path * is for OPTIONS")),
-        "*" => Ok(()),
-        _ if text.starts_with('/') => Ok(()),
-        _ => Err(Malformed(":path does not begin with /")),
-    }
+    PathAndQuery::from_maybe_shared(path).map_err(|_| Malformed(":path is none"))
 }
 
 /// RFC 9113 section 8.3.1: `:authority` and `Host` say the same, and one of them is there. `Host` stands for both then.
-fn check_authority(headers: &mut HeaderMap, authority: Option<&str>, https: bool) -> Result<(), Refused> {
+fn check_authority(headers: &mut HeaderMap, authority: Option<&Bytes>, https: bool) -> Result<(), Refused> {
     let mut hosts = headers.get_all(header::HOST).iter();
     let (host, another) = (hosts.next(), hosts.next());
     if another.is_some() {
@@ -150,16 +251,13 @@ fn check_authority(headers: &mut HeaderMap, authority: Option<&str>, https: bool
         (None, Some(host)) if sound(host.as_bytes()) => Ok(()),
         (None, Some(_)) => Err(Malformed("Host is not a valid host")),
         // User information is refused with it (RFC 9110 section 4.2.4).
-        (Some(authority), _) if !sound(authority.as_bytes()) => {
-            Err(Malformed(":authority is not a valid host"))
-        }
+        (Some(authority), _) if !sound(authority) => Err(Malformed(":authority is not a valid host")),
         (Some(authority), host) => {
-            if host.is_some_and(|host| !is_same_authority(authority.as_bytes(), host.as_bytes(), https)) {
+            if host.is_some_and(|host| !is_same_authority(authority, host.as_bytes(), https)) {
                 return Err(Malformed(":authority and Host differ"));
             }
-            let text = authority_of(authority.as_bytes(), https);
-            let value =
-                HeaderValue::from_bytes(text).map_err(|_| Malformed(":authority is not a valid host"))?;
+            let value = HeaderValue::from_maybe_shared(authority.slice_ref(authority_of(authority, https)))
+                .map_err(|_| Malformed(":authority is not a valid host"))?;
             headers.insert(header::HOST, value);
             Ok(())
         }
@@ -173,8 +271,10 @@ fn join_cookies(headers: &mut HeaderMap) {
         return;
     }
     let all: Vec<_> = headers.get_all(header::COOKIE).iter().map(HeaderValue::as_bytes).collect();
+    let secret = headers.get_all(header::COOKIE).iter().any(HeaderValue::is_sensitive);
     let joined = HeaderValue::from_maybe_shared(Bytes::from(all.join(&b"; "[..])));
-    if let Ok(joined) = joined {
+    if let Ok(mut joined) = joined {
+        joined.set_sensitive(secret);
         headers.insert(header::COOKIE, joined);
     }
 }

@@ -6,28 +6,27 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use bytes::{Buf, Bytes};
-use h2::{RecvStream, SendStream};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
+use super::streams::{Gone, Receiving, Sending};
 use crate::relay::Wire;
 
-/// Both directions of a stream, as bytes: one of a client, or one to a member. What is dropped before its end is reset
-/// with CANCEL (RFC 8441 section 5).
-pub(in crate::http) struct Socket {
-    sending: SendStream<Bytes>,
-    receiving: RecvStream,
+/// Both directions of a stream, as bytes. What is dropped before its end is reset with CANCEL (RFC 8441 section 5).
+pub(super) struct Socket {
+    sending: Sending,
+    receiving: Receiving,
     /// What came and was not read.
     held: Bytes,
 }
 
 impl Socket {
-    pub(in crate::http) fn new(sending: SendStream<Bytes>, receiving: RecvStream) -> Self {
+    pub(super) fn new(sending: Sending, receiving: Receiving) -> Self {
         Socket { sending, receiving, held: Bytes::new() }
     }
 }
 
-fn broken(error: h2::Error) -> io::Error {
-    error.into_io().unwrap_or_else(|| io::ErrorKind::ConnectionReset.into())
+fn broken(gone: Gone) -> io::Error {
+    io::Error::new(io::ErrorKind::ConnectionReset, gone)
 }
 
 impl Wire for Socket {}
@@ -49,25 +48,17 @@ impl AsyncRead for Socket {
         let count = this.held.len().min(buf.remaining());
         buf.put_slice(&this.held[..count]);
         this.held.advance(count);
-        // What was read is room for as much (RFC 9113 section 5.2). Fails only where more is released than came.
-        let _ = this.receiving.flow_control().release_capacity(count);
+        // What was read is room for as much (RFC 9113 section 5.2).
+        this.receiving.release(count);
         Poll::Ready(Ok(()))
     }
 }
 
 impl AsyncWrite for Socket {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        let sending = &mut self.sending;
-        sending.reserve_capacity(buf.len());
-        let mut room = sending.capacity();
-        if room == 0 {
-            room = match ready!(sending.poll_capacity(cx)) {
-                Some(room) => room.map_err(broken)?,
-                None => return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into())),
-            };
-        }
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        let room = ready!(self.sending.poll_room(cx)).map_err(broken)?;
         let count = room.min(buf.len());
-        sending.send_data(Bytes::copy_from_slice(&buf[..count]), false).map_err(broken)?;
+        self.sending.send_data(Bytes::copy_from_slice(&buf[..count]), false).map_err(broken)?;
         Poll::Ready(Ok(count))
     }
 
@@ -75,7 +66,7 @@ impl AsyncWrite for Socket {
         Poll::Ready(Ok(()))
     }
 
-    fn poll_shutdown(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
         Poll::Ready(self.sending.send_data(Bytes::new(), true).map_err(broken))
     }
 }

@@ -40,7 +40,8 @@ impl Decoder {
         Decoder { table: Table::new(CAPACITY) }
     }
 
-    /// Reads a whole block, of at most so many bytes of fields, their overhead among them (RFC 9113 section 6.5.2).
+    /// Reads a whole block, of at most so many bytes of fields, their overhead among them (RFC 9113 section 6.5.2). `take`
+    /// gets each, and whether it is never to be indexed.
     ///
     /// # Errors
     /// It is malformed, and nothing more can be read on the connection.
@@ -49,7 +50,7 @@ impl Decoder {
         mut block: &[u8],
         most: usize,
         scratch: &mut Scratch,
-        mut take: impl FnMut(Name<'_>, &[u8]),
+        mut take: impl FnMut(Name<'_>, &[u8], bool),
     ) -> Result<(), Malformed> {
         let mut left = most;
         let mut count = |name: Name<'_>, value: &[u8]| {
@@ -70,10 +71,10 @@ impl Decoder {
                 let index = integer::take(&mut block, 7)?;
                 let (name, value) = self.field(index)?;
                 count(name, value)?;
-                take(name, value);
+                take(name, value, false);
                 continue;
             }
-            // Section 6.2. What is never to be indexed shows by its name alone to who writes it again.
+            // Section 6.2.
             let (prefix, learns) = match first {
                 0x40.. => (6, true),
                 0x20.. => return Err(Malformed::Resize),
@@ -86,7 +87,8 @@ impl Decoder {
             };
             let value = take_text(&mut block, &mut scratch.value)?;
             count(name, value)?;
-            take(name, value);
+            // Section 6.2.3.
+            take(name, value, (0x10..0x20).contains(&first));
             if learns {
                 // Made before others go for it: one of them may have its name (section 4.4).
                 let entry = self.table.entry(name, value);

@@ -100,18 +100,18 @@ impl Encoder {
             500 => out.push(0x8e),
             _ => {
                 let digits = [status / 100, status / 10 % 10, status % 10].map(|digit| b'0' + digit as u8);
-                self.write(Name::Known(names::STATUS), &digits, out);
+                self.write(Name::Known(names::STATUS), &digits, Way::Learn, out);
             }
         }
     }
 
-    /// Appends a field, whose name is in lower case.
-    pub(in crate::http) fn field(&mut self, name: &[u8], value: &[u8], out: &mut Vec<u8>) {
-        self.write(Name::of(name), value, out);
+    /// Appends a field, whose name is in lower case; `secret`: it is never to be indexed.
+    pub(in crate::http) fn field(&mut self, name: &[u8], value: &[u8], secret: bool, out: &mut Vec<u8>) {
+        let name = Name::of(name);
+        self.write(name, value, if secret { Way::Never } else { Way::of(name) }, out);
     }
 
-    fn write(&mut self, name: Name<'_>, value: &[u8], out: &mut Vec<u8>) {
-        let mut way = Way::of(name);
+    fn write(&mut self, name: Name<'_>, value: &[u8], mut way: Way, out: &mut Vec<u8>) {
         let (mut name_at, mut values) = (None, 0);
         if way == Way::Learn {
             for (at, entry) in self.table.iter().enumerate() {

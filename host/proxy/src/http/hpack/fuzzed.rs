@@ -5,12 +5,13 @@ use super::encoder::Encoder;
 
 const MOST: usize = 16 << 10;
 
-type Fields = Vec<(Vec<u8>, Vec<u8>)>;
+/// Names, values, and whether they are never to be indexed.
+type Fields = Vec<(Vec<u8>, Vec<u8>, bool)>;
 
 fn read(decoder: &mut Decoder, block: &[u8], most: usize) -> Result<Fields, Malformed> {
     let mut fields = Vec::new();
-    decoder.decode(block, most, &mut Scratch::default(), |name, value| {
-        fields.push((name.as_bytes().to_vec(), value.to_vec()));
+    decoder.decode(block, most, &mut Scratch::default(), |name, value, secret| {
+        fields.push((name.as_bytes().to_vec(), value.to_vec(), secret));
     })?;
     Ok(fields)
 }
@@ -24,16 +25,21 @@ pub(crate) fn hpack(bytes: &[u8]) {
     let mut encoder = Encoder::new();
     for block in bytes.chunks(length) {
         let Ok(fields) = read(&mut decoder, block, MOST) else { return };
-        let size: usize = fields.iter().map(|(name, value)| name.len() + value.len() + 32).sum();
+        let size: usize = fields.iter().map(|(name, value, _)| name.len() + value.len() + 32).sum();
         assert!(size <= MOST);
         if let [first @ ..=8, ..] = block {
             encoder.set_capacity(u32::from(*first) * 700);
         }
         let mut out = Vec::new();
         encoder.begin(&mut out);
-        for (name, value) in &fields {
-            encoder.field(name, value, &mut out);
+        for (name, value, secret) in &fields {
+            encoder.field(name, value, *secret, &mut out);
         }
-        assert_eq!(read(&mut again, &out, MOST), Ok(fields), "written as {out:x?}");
+        let read = read(&mut again, &out, MOST).unwrap_or_else(|why| panic!("{why:?}: {out:x?}"));
+        assert_eq!(read.len(), fields.len(), "written as {out:x?}");
+        for (read, field) in read.iter().zip(&fields) {
+            assert_eq!((&read.0, &read.1), (&field.0, &field.1), "written as {out:x?}");
+            assert!(read.2 || !field.2, "what is never to be indexed stays so");
+        }
     }
 }

@@ -17,6 +17,6 @@ pub(crate) mod fuzzed;
 mod huffman;
 mod integer;
 pub(in crate::http) mod names;
-mod table;
+pub(in crate::http) mod table;
 #[cfg(test)]
 mod tests;

@@ -17,7 +17,7 @@ pub(in crate::http) enum Name<'a> {
 }
 
 impl<'a> Name<'a> {
-    pub(super) fn of(text: &'a [u8]) -> Self {
+    pub(in crate::http) fn of(text: &'a [u8]) -> Self {
         match names::find(text) {
             0 => Name::Text(text),
             index => Name::Known(index),

@@ -27,7 +27,7 @@ fn read(decoder: &mut Decoder, block: &[u8]) -> Result<Fields, Malformed> {
 fn read_at_most(decoder: &mut Decoder, block: &[u8], most: usize) -> Result<Fields, Malformed> {
     let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
     let mut fields = Vec::new();
-    decoder.decode(block, most, &mut Scratch::default(), |name, value| {
+    decoder.decode(block, most, &mut Scratch::default(), |name, value, _| {
         assert!(!matches!(name, Name::Text(name) if Name::of(name) != Name::Text(name)), "{name:?}");
         fields.push((text(name.as_bytes()), text(value)));
     })?;
@@ -46,7 +46,7 @@ fn write(encoder: &mut Encoder, fields: &[(&str, &str)]) -> Vec<u8> {
     let mut out = Vec::new();
     encoder.begin(&mut out);
     for (name, value) in fields {
-        encoder.field(name.as_bytes(), value.as_bytes(), &mut out);
+        encoder.field(name.as_bytes(), value.as_bytes(), false, &mut out);
     }
     out
 }
@@ -234,6 +234,20 @@ fn secrets_and_what_changes_are_not_learnt() {
     assert_eq!(dates, [0x61; 5]);
     let long = "y".repeat(300);
     assert_eq!(write(&mut encoder, &[("x-long", &long)])[0], 0);
+}
+
+/// RFC 7541 section 6.2.3: who passes it on has to write it so.
+#[test]
+fn what_is_never_to_be_indexed_stays_so() {
+    let mut out = Vec::new();
+    let mut encoder = Encoder::new();
+    encoder.field(b"x-key", b"a", true, &mut out);
+    encoder.field(b"x-key", b"b", false, &mut out);
+    encoder.field(b"cookie", b"c", false, &mut out);
+    let mut secrets = Vec::new();
+    let taken =
+        Decoder::new().decode(&out, MOST, &mut Scratch::default(), |_, _, secret| secrets.push(secret));
+    assert_eq!((taken, secrets), (Ok(()), vec![true, false, true]));
 }
 
 #[test]

@@ -8,11 +8,10 @@ use http_body::Frame;
 
 use super::Broken;
 use super::connection::ServerConnection;
-use super::h2::Exchange;
+use super::h2::{Exchange, Socket};
 use super::outgoing::Pace;
 use super::response::Piece;
 use crate::http::body::RequestBody;
-use crate::http::h2::Socket;
 use crate::http::lines::Lines;
 use crate::member::MemberView;
 use crate::server::ServerStream;

@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use http::{Method, StatusCode, Version, response};
+use http::{Method, StatusCode, response};
 use shunt_rules::{ConnectCause, Hook};
 use shunt_runtime::clock;
 use tokio::time::Instant;
@@ -114,8 +114,7 @@ impl Transaction {
                 std::mem::replace(&mut self.body, RequestBody::Empty)
             }
         };
-        let http_1 = self.exchange.request.version < Version::HTTP_2;
-        let passes = http_1 && !self.connects && !self.view.reads_answers;
+        let passes = !self.connects && !self.view.reads_answers;
         let begun = lease.member().times_answers.get().then(Instant::now);
         let response = lease.send(&self.exchange.request, body, &self.stream, passes).await;
         if let (Some(begun), Ok(_) | Err(SendError::FirstByte)) = (begun, &response) {

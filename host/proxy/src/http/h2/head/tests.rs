@@ -1,4 +1,3 @@
-use http::Request;
 use shunt_config::model::Http2Start;
 
 use super::*;
@@ -7,98 +6,154 @@ const LIMITS: Limits =
     Limits { head: 8 << 10, fields: 20, body: None, connections: None, requests: None, data: 64 };
 const HTTP2: Http2 = Http2 { start: Http2Start::Alpn, streams: 100, websocket: true };
 
-fn parts(method: &str, uri: &str, fields: &[(&str, &str)]) -> request::Parts {
-    let mut request = Request::builder().method(method).uri(uri).version(http::Version::HTTP_2);
-    for (name, value) in fields {
-        request = request.header(*name, HeaderValue::from_bytes(value.as_bytes()).unwrap());
-    }
-    request.body(()).unwrap().into_parts().0
+/// The pseudo-fields of a usual request, with others in their place where they are given.
+fn checked(fields: &[(&str, &str)]) -> Result<Head, Refused> {
+    let usual = [(":method", "GET"), (":scheme", "http"), (":authority", "h"), (":path", "/")];
+    let kept = usual.into_iter().filter(|(name, _)| fields.iter().all(|(other, _)| other != name));
+    let (pseudo, others): (Vec<_>, Vec<_>) =
+        fields.iter().copied().partition(|(name, _)| name.starts_with(':'));
+    let all: Vec<_> = kept.chain(pseudo).chain(others).filter(|(_, value)| *value != NONE).collect();
+    read(&Fields::of(&all), &LIMITS, &HTTP2)
 }
 
-fn checked(method: &str, uri: &str, fields: &[(&str, &str)]) -> Result<Head, Refused> {
-    check(parts(method, uri, fields), &LIMITS, &HTTP2)
-}
+/// In the place of a value: there is no such field.
+const NONE: &str = "\0";
 
 #[test]
 fn a_request_gets_origin_form_and_a_host() {
-    for (uri, fields, target, host) in [
-        ("https://h/a?b", &[][..], "/a?b", "h"),
-        ("https://h:443/", &[], "/", "h"),
-        ("http://h:443/", &[], "/", "h:443"),
-        ("http://h/", &[("host", "H:80")], "/", "h"),
-        ("/x", &[("host", "h:81")], "/x", "h:81"),
+    for (fields, target, host) in [
+        (&[(":scheme", "https"), (":path", "/a?b")][..], "/a?b", "h"),
+        (&[(":scheme", "https"), (":authority", "h:443")], "/", "h"),
+        (&[(":authority", "h:443")], "/", "h:443"),
+        (&[("host", "H:80")], "/", "h"),
+        (&[(":authority", NONE), ("host", "h:81"), (":path", "/x")], "/x", "h:81"),
+        (&[(":method", "OPTIONS"), (":path", "*")], "*", "h"),
+        (&[(":scheme", "HTTP"), (":path", "/%23")], "/%23", "h"),
     ] {
-        let head = checked("GET", uri, fields).unwrap();
-        assert_eq!(head.parts.uri.to_string(), target, "{uri}");
-        assert!(head.parts.headers.get_all("host").iter().eq([host]), "{uri}");
+        let head = checked(fields).unwrap();
+        assert_eq!(head.parts.uri.path_and_query().unwrap().as_str(), target, "{fields:?}");
+        assert!(head.parts.headers.get_all("host").iter().eq([host]), "{fields:?}");
     }
-    // The text form of such a Uri is another one.
-    let mut options = parts("OPTIONS", "http://h/", &[]);
-    options.uri = {
-        let mut uri = options.uri.into_parts();
-        uri.path_and_query = Some(PathAndQuery::from_static("*"));
-        Uri::from_parts(uri).unwrap()
-    };
-    let head = check(options, &LIMITS, &HTTP2).unwrap();
-    assert_eq!(head.parts.uri.path(), "*");
 }
 
 #[test]
 fn malformed_requests() {
-    for (what, method, uri, fields) in [
+    for (what, fields) in [
+        ("two lengths that agree", &[("content-length", "1"), ("content-length", "1")][..]),
+        ("a length with a sign", &[("content-length", "+1")]),
+        ("two hosts", &[("host", "h"), ("host", "h")]),
+        ("another host", &[("host", "i")]),
+        ("another port", &[("host", "h:81")]),
+        ("no host", &[(":authority", NONE)]),
+        ("an empty host", &[(":authority", NONE), ("host", "")]),
+        ("an empty authority", &[(":authority", "")]),
+        ("no valid host", &[("host", "h:x")]),
+        ("user information", &[(":authority", "u@h")]),
+        ("a blank before", &[("x", " a")]),
+        ("a blank behind", &[("x", "a\t")]),
+        ("a line end", &[("x", "a\r\nb")]),
+        ("upper case", &[("X", "a")]),
+        ("a blank in a name", &[("x y", "a")]),
+        ("no name", &[("", "a")]),
+        ("lower case", &[(":method", "get")]),
+        ("mixed case", &[(":method", "Post")]),
+        ("no method", &[(":method", NONE)]),
+        ("a method that is none", &[(":method", "G T")]),
+        ("no scheme", &[(":scheme", NONE)]),
+        ("no scheme and no authority", &[(":scheme", NONE), (":authority", NONE), ("host", "h")]),
+        ("another scheme", &[(":scheme", "ftp")]),
+        ("another scheme and no authority", &[(":scheme", "ftp"), (":authority", NONE), ("host", "h")]),
+        ("no path", &[(":path", NONE)]),
+        ("an empty path", &[(":path", "")]),
+        ("a query alone", &[(":path", "?a")]),
+        ("*", &[(":path", "*")]),
+        ("a fragment", &[(":path", "/a#b")]),
+        ("not ASCII", &[(":path", "/\u{e9}")]),
+        ("a blank in the path", &[(":path", "/a b")]),
+        ("a status", &[(":status", "200")]),
+        ("a pseudo-field that is unknown", &[(":x", "a")]),
+        ("a protocol", &[(":protocol", "websocket")]),
+        ("a connection", &[("connection", "close")]),
+        ("a coding", &[("transfer-encoding", "chunked")]),
+        ("more than trailers", &[("te", "trailers, gzip")]),
+        ("CONNECT with a path", &[(":method", "CONNECT"), (":scheme", NONE)]),
         (
-            "two lengths that agree",
-            "POST",
-            "http://h/",
-            &[("content-length", "1"), ("content-length", "1")][..],
+            "CONNECT without an authority",
+            &[(":method", "CONNECT"), (":scheme", NONE), (":path", NONE), (":authority", NONE)],
         ),
-        ("a length with a sign", "POST", "http://h/", &[("content-length", "+1")]),
-        ("two hosts", "GET", "http://h/", &[("host", "h"), ("host", "h")]),
-        ("another host", "GET", "http://h/", &[("host", "i")]),
-        ("another port", "GET", "http://h/", &[("host", "h:81")]),
-        ("no host", "GET", "/", &[]),
-        ("an empty host", "GET", "/", &[("host", "")]),
-        ("no valid host", "GET", "/", &[("host", "h:x")]),
-        ("user information", "GET", "http://u@h/", &[]),
-        ("a blank before", "GET", "http://h/", &[("x", " a")]),
-        ("a blank behind", "GET", "http://h/", &[("x", "a\t")]),
-        ("lower case", "get", "http://h/", &[]),
-        ("mixed case", "Post", "http://h/", &[]),
-        ("another scheme", "GET", "ftp://h/", &[]),
-        ("not ASCII", "GET", "http://h/\u{e9}", &[]),
     ] {
-        let refused = checked(method, uri, fields);
+        let refused = checked(fields);
         assert!(matches!(refused, Err(Malformed(_))), "{what}: {refused:?}");
     }
-    for path in ["*", "?a"] {
-        let path = PathAndQuery::from_static(path);
-        assert!(check_path(&path, &Method::GET).is_err(), "{path}");
+    let refused = |fields: &[(&str, &str)]| read(&Fields::of(fields), &LIMITS, &HTTP2);
+    let [method, scheme, authority, path] =
+        [(":method", "GET"), (":scheme", "http"), (":authority", "h"), (":path", "/")];
+    for (what, fields) in [
+        ("there twice", [method, scheme, authority, path, path]),
+        ("behind others", [method, scheme, authority, ("x", "y"), path]),
+    ] {
+        assert!(matches!(refused(&fields), Err(Malformed(_))), "{what}");
+    }
+}
+
+#[test]
+fn connect_names_a_host_alone() {
+    let head =
+        checked(&[(":method", "CONNECT"), (":authority", "h:443"), (":scheme", NONE), (":path", NONE)])
+            .unwrap();
+    assert!(head.tunnel);
+    assert_eq!(head.parts.uri.to_string(), "h:443");
+}
+
+/// RFC 7541 section 6.2.3.
+#[test]
+fn what_is_never_to_be_indexed_is_marked() {
+    let head = checked(&[("secret", "a"), ("x", "a"), ("cookie", "c")]).unwrap();
+    let marked = |name: &str| head.parts.headers[name].is_sensitive();
+    assert_eq!((marked("secret"), marked("x"), marked("cookie")), (true, false, true));
+    let both = checked(&[("cookie", "a"), ("cookie", "b")]).unwrap();
+    assert!(both.parts.headers["cookie"].is_sensitive(), "joined they are what they were");
+}
+
+#[test]
+fn trailers() {
+    assert_eq!(read_trailers(&Fields::of(&[("x-sum", "1")])).unwrap()["x-sum"], "1");
+    for fields in [[(":path", "/")], [("X", "a")], [("x", " a")], [("connection", "close")]] {
+        assert!(read_trailers(&Fields::of(&fields)).is_err(), "{fields:?}");
     }
 }
 
 #[test]
 fn limits_are_those_of_http_1() {
     let too_large = Some(Status(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE));
-    let with = |length: usize| checked("GET", "http://h/", &[("x", &"y".repeat(length))]).err();
+    let with = |length: usize| checked(&[("x", &"y".repeat(length))]).err();
     // GET / HTTP/1.1, host: h, x: y, and the empty line.
     let rest = 16 + 9 + 5 + 2;
     assert_eq!(with(LIMITS.head - rest), None);
     assert_eq!(with(LIMITS.head - rest + 1), too_large);
-    assert_eq!(checked("GET", "http://h/", &[("x", "y"); 20]).err(), None);
-    assert_eq!(checked("GET", "http://h/", &[("x", "y"); 21]).err(), too_large);
+    assert_eq!(checked(&[("x", "y"); 20]).err(), None);
+    assert_eq!(checked(&[("x", "y"); 21]).err(), too_large);
 }
 
 #[test]
 fn cookies_are_joined() {
-    let head = checked("GET", "http://h/", &[("cookie", "a=1"), ("x", "y"), ("cookie", "b=2")]).unwrap();
+    let head = checked(&[("cookie", "a=1"), ("x", "y"), ("cookie", "b=2")]).unwrap();
     assert!(head.parts.headers.get_all("cookie").iter().eq(["a=1; b=2"]));
 }
 
 #[test]
 fn extended_connect_becomes_an_upgrade() {
-    let mut connect = parts("CONNECT", "https://h/chat", &[("sec-websocket-version", "13")]);
-    connect.extensions.insert(h2::ext::Protocol::from_static("websocket"));
-    let head = check(connect.clone(), &LIMITS, &HTTP2).unwrap();
+    let connect = |protocol| {
+        [
+            (":method", "CONNECT"),
+            (":protocol", protocol),
+            (":path", "/chat"),
+            (":scheme", "https"),
+            (":authority", "h"),
+            ("sec-websocket-version", "13"),
+        ]
+    };
+    let head = checked(&connect("websocket")).unwrap();
     assert!(head.tunnel);
     assert_eq!((head.parts.method.as_str(), head.parts.uri.path()), ("GET", "/chat"));
     let headers = &head.parts.headers;
@@ -107,10 +162,9 @@ fn extended_connect_becomes_an_upgrade() {
         (&"websocket".parse().unwrap(), &"upgrade".parse().unwrap(), &"h".parse().unwrap())
     );
     assert_eq!(headers["sec-websocket-key"].len(), 24);
+    assert_eq!(checked(&connect("connect-udp")).err(), Some(Status(StatusCode::NOT_IMPLEMENTED)));
 
     let off = Http2 { websocket: false, ..HTTP2 };
-    let not_there = Some(Status(StatusCode::NOT_IMPLEMENTED));
-    assert_eq!(check(connect.clone(), &LIMITS, &off).err(), not_there);
-    connect.extensions.insert(h2::ext::Protocol::from_static("connect-udp"));
-    assert_eq!(check(connect, &LIMITS, &HTTP2).err(), not_there);
+    let refused = read(&Fields::of(&connect("websocket")), &LIMITS, &off);
+    assert!(matches!(refused, Err(Malformed(_))), "{refused:?}");
 }

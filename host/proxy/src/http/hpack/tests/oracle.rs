@@ -64,7 +64,7 @@ async fn the_crate_and_this_read_each_other() {
     let (mut decoder, mut encoder) = (Decoder::new(), Encoder::new());
     for (number, (stream, block)) in blocks(&mut server).await.into_iter().enumerate() {
         let mut read = Vec::new();
-        let taken = decoder.decode(&block, MOST, &mut Scratch::default(), |name, value| {
+        let taken = decoder.decode(&block, MOST, &mut Scratch::default(), |name, value, _| {
             read.push((name.as_bytes().to_vec(), value.to_vec()));
         });
         assert_eq!(taken, Ok(()));
@@ -75,7 +75,7 @@ async fn the_crate_and_this_read_each_other() {
         encoder.begin(&mut out);
         encoder.status(200, &mut out);
         for (name, value) in fields_of(number) {
-            encoder.field(name.as_bytes(), value.as_bytes(), &mut out);
+            encoder.field(name.as_bytes(), value.as_bytes(), false, &mut out);
         }
         // END_STREAM is left out: the length says that there is more.
         server.write_all(&frame(kind::HEADERS, 4, stream, &out)).await.unwrap();

@@ -14,11 +14,11 @@ use tokio::task::spawn_local;
 
 use super::connection::Shared;
 use super::head::{check_fields, of_answer, of_member};
+use super::socket::Socket;
 use super::upload::{Background, Upload};
 use super::websocket::{become_connect, become_switch};
 use crate::http::body::RequestBody;
 use crate::http::fields::asks_for_websocket;
-use crate::http::h2::Socket;
 use crate::http::member::outgoing::Pace;
 use crate::http::member::{Broken, SendError};
 use crate::member::MemberView;

@@ -5,7 +5,6 @@ use http::uri::{Authority, Parts, Scheme};
 use http::{Request, StatusCode, Uri, Version, request, response};
 
 use crate::http::h1::framing::decimal;
-use crate::http::h2::detach;
 use crate::http::member::Broken;
 
 /// A request as a member gets it, with a body of this length, if that is known.
@@ -78,6 +77,17 @@ pub(super) fn check_fields(fields: &HeaderMap) -> Result<(), Broken> {
     let blank = |byte: Option<&u8>| matches!(byte, Some(b' ' | b'\t'));
     let bare = |value: &HeaderValue| !blank(value.as_bytes().first()) && !blank(value.as_bytes().last());
     if fields.values().all(bare) { Ok(()) } else { Err(Broken::Field) }
+}
+
+/// Gives values bytes of their own. Those that came by HTTP/1 are parts of what was read at once, and the crate keeps
+/// values in its table (RFC 7541 section 2.3.2) for as long as the connection lives.
+pub(super) fn detach(headers: &mut HeaderMap) {
+    for value in headers.values_mut() {
+        if let Ok(mut own) = HeaderValue::from_bytes(value.as_bytes()) {
+            own.set_sensitive(value.is_sensitive());
+            *value = own;
+        }
+    }
 }
 
 #[cfg(test)]

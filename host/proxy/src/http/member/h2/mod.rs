@@ -8,14 +8,17 @@
 //! | `exchange` | a request and its answer, driven by the task that waits for it |
 //! | `upload` | a request body on its way out |
 //! | `head` | what a request becomes, and what an answer must be |
+//! | `socket` | a stream that has become a tunnel |
 //! | `websocket` | a request that asks for a WebSocket (RFC 8441) |
 
 mod connection;
 pub(super) mod connections;
 mod exchange;
 mod head;
+mod socket;
 mod upload;
 mod websocket;
 mod wire;
 
 pub(super) use exchange::Exchange;
+pub(super) use socket::Socket;

@@ -10,8 +10,8 @@ use http_body::Body as _;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
+use super::head::detach;
 use crate::http::body::RequestBody;
-use crate::http::h2::detach;
 use crate::http::member::Broken;
 use crate::http::member::outgoing::{MOST_KEPT, Pace, Resend};
 
