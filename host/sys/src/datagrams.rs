@@ -9,6 +9,8 @@ use std::ptr;
 
 use nix::sys::socket::{setsockopt, sockopt};
 
+use crate::stream;
+
 /// Datagrams or trains of one call.
 pub const MOST: usize = 32;
 
@@ -200,6 +202,29 @@ pub fn send_train(socket: BorrowedFd<'_>, pieces: &[IoSlice<'_>], segment: usize
         libc::syscall(libc::SYS_sendmsg, socket.as_raw_fd(), &raw const header, flags)
     };
     if sent < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
+}
+
+/// Disconnects a socket that is bound to no port by itself: the kernel takes its port away, and chooses another when it is
+/// connected again (connect(2): `AF_UNSPEC`).
+///
+/// # Errors
+/// As the kernel gives them.
+pub fn disconnect(socket: BorrowedFd<'_>) -> io::Result<()> {
+    let nowhere = libc::sockaddr { sa_family: libc::AF_UNSPEC as libc::sa_family_t, sa_data: [0; 14] };
+    // SAFETY: the kernel reads the address, which is as long as is said.
+    let done = unsafe {
+        let length = size_of_val(&nowhere) as libc::socklen_t;
+        libc::connect(socket.as_raw_fd(), ptr::from_ref(&nowhere), length)
+    };
+    if done < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
+}
+
+/// Throws away what came, and what is known of errors; `false`: there is no end of it.
+#[must_use]
+pub fn discard(socket: BorrowedFd<'_>) -> bool {
+    // What a datagram has beyond the room for it is lost with it (udp(7)).
+    let nothing = || stream::recv(socket, &mut &mut [0; 1][..]);
+    (0..MOST).any(|_| nothing().is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock))
 }
 
 /// Whether a train was refused for being one: the device makes no checksums, or its packets are shorter than the datagrams
@@ -394,6 +419,39 @@ mod tests {
         let mut buffer = [0; 300];
         assert_eq!(plain.recv(&mut buffer).unwrap(), 200, "a socket without trains gets datagrams");
         assert_eq!(plain.recv(&mut buffer).unwrap(), 50);
+    }
+
+    #[test]
+    fn a_socket_that_was_disconnected_gets_another_port_and_nothing_of_before() {
+        for address in ["127.0.0.1:0", "[::1]:0"] {
+            let (Ok(member), Ok(socket)) = (UdpSocket::bind(address), UdpSocket::bind(address)) else {
+                continue;
+            };
+            drop(socket);
+            let to = member.local_addr().unwrap();
+            let domain = socket2::Domain::for_address(to);
+            let socket = socket2::Socket::new(domain, socket2::Type::DGRAM.nonblocking(), None).unwrap();
+            let mut ports = Vec::new();
+            for question in 0..4u8 {
+                assert!(discard(socket.as_fd()));
+                socket.connect(&to.into()).unwrap();
+                socket.send(&[question]).unwrap();
+                let (_, from) = member.recv_from(&mut [0]).unwrap();
+                ports.push(from.port());
+                // The second answer is one too many.
+                for answer in [question, 9] {
+                    member.send_to(&[answer], from).unwrap();
+                }
+                let mut answer = [9];
+                assert_eq!(stream::recv(socket.as_fd(), &mut &mut answer[..]).unwrap(), 1);
+                assert_eq!(answer, [question]);
+                disconnect(socket.as_fd()).unwrap();
+                // Nobody is there any more.
+                member.send_to(&[9], from).unwrap();
+            }
+            ports.dedup();
+            assert!(ports.len() > 1, "{address}: {ports:?}");
+        }
     }
 
     #[test]

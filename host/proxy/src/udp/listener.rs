@@ -21,7 +21,8 @@ use tokio::time::sleep;
 use super::data::on_data;
 use super::outbox::Outbox;
 use super::run::Run;
-use super::session::{Peers, Refused, Session, connect};
+use super::session::{Peers, Refused, Session, Toward, connect};
+use super::spare::Spare;
 use crate::away::{Next, REFUSED};
 use crate::beyond::Beyond;
 use crate::connection::Connection;
@@ -50,6 +51,7 @@ pub(crate) struct UdpListener {
     last: Cell<u64>,
     outbox: RefCell<Outbox>,
     beyond: Beyond,
+    pub(super) spare: Spare,
     /// There are answers to send.
     answers: Notify,
     closing: Notify,
@@ -75,6 +77,7 @@ impl UdpListener {
             last: Cell::new(0),
             outbox: RefCell::default(),
             beyond: Beyond::default(),
+            spare: Spare::default(),
             answers: Notify::new(),
             closing: Notify::new(),
             closed: Cell::new(false),
@@ -247,11 +250,11 @@ impl UdpListener {
             view.counters.refused.add(1);
             return None;
         }
-        let Some((member, active, socket)) = connected(view, &connection) else {
+        let Some((member, active, toward)) = connected(view, &connection, &self.spare) else {
             view.counters.errors.add(1);
             return None;
         };
-        let session = Session::new(peers, run.to, member, connection, Rc::clone(view), socket);
+        let session = Session::new(peers, run.to, member, connection, Rc::clone(view), toward);
         if let Some(before) = self.sessions.borrow_mut().insert(peers, Rc::clone(&session)) {
             before.end(Outcome::ClientGone);
         }
@@ -328,7 +331,8 @@ impl UdpListener {
 fn connected(
     view: &VirtualView,
     connection: &Connection,
-) -> Option<(Rc<MemberView>, Active, AsyncFd<UdpSocket>)> {
+    spare: &Spare,
+) -> Option<(Rc<MemberView>, Active, Toward)> {
     let mut pool = Rc::clone(connection.route.pool.as_ref().or(view.pool.as_ref())?);
     let mut route = Cow::Borrowed(&connection.route);
     let trains = !view.virtual_.settings.udp.one_shot;
@@ -348,11 +352,11 @@ fn connected(
             }
         };
         let client = connection.flow.client.ip();
-        match member.bound(client, |from| connect(member.address, from, trains)) {
-            Ok(socket) => {
+        match member.bound(client, |from| connect(member.address, from, trains, spare)) {
+            Ok(toward) => {
                 member.counters.connects.add(1);
                 let active = reserved.unwrap_or_else(|| member.state.begin());
-                return Some((member, active, socket));
+                return Some((member, active, toward));
             }
             Err(error) => {
                 member.counters.connects_failed.add(1);

@@ -7,6 +7,7 @@
 //! | `session` | one client and one member: the socket between Shunt and the member |
 //! | `run` | datagrams of one client that go on as a train |
 //! | `data` | what rules see of the first datagram of a session |
+//! | `spare` | sockets toward members that wait for the next question |
 //! | `outbox` | answers that wait to be sent together |
 //!
 //! The kernel gives each client's datagrams to one worker (`SO_REUSEPORT`), so a session is one worker's. Datagrams are
@@ -18,6 +19,7 @@ mod listeners;
 mod outbox;
 mod run;
 mod session;
+mod spare;
 
 pub(crate) use listeners::UdpListeners;
 

@@ -13,7 +13,7 @@ use shunt_runtime::clock;
 use shunt_runtime::rules::chain::Chain;
 use shunt_sys::datagrams::{self, Batch, MOST};
 use shunt_sys::{source, stream};
-use socket2::{Domain, Protocol, Socket, Type};
+use socket2::{Domain, Protocol, SockRef, Socket, Type};
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 use tokio::sync::Notify;
@@ -21,6 +21,7 @@ use tokio::time::Instant;
 
 use super::listener::UdpListener;
 use super::run::{Run, datagrams as datagrams_of};
+use super::spare::Spare;
 use super::waited_for;
 use crate::connection::Connection;
 use crate::member::{ComesFrom, MemberView};
@@ -42,6 +43,8 @@ pub(super) struct Session {
     connection: Connection,
     view: Rc<VirtualView>,
     socket: AsyncFd<UdpSocket>,
+    /// Another session may have its socket behind it.
+    is_plain: bool,
     /// Whether the way to the member takes trains, as far as is known.
     trains: Cell<bool>,
     /// The address that answers come from; `None`: the socket of the listener has one.
@@ -82,7 +85,29 @@ pub(super) struct Refused;
 const FIRST_CHOSEN: u16 = 1024;
 
 /// A socket that sends to a member and receives from it alone.
-pub(super) fn connect(to: SocketAddr, from: ComesFrom, trains: bool) -> io::Result<AsyncFd<UdpSocket>> {
+pub(super) struct Toward {
+    socket: AsyncFd<UdpSocket>,
+    /// It is bound to nothing but by being connected, and has no options.
+    is_plain: bool,
+}
+
+/// Whether the kernel has chosen the member's own port, where it is of this host and nobody is there: what is sent would come
+/// back as an answer.
+fn is_itself(socket: &impl AsFd, to: SocketAddr) -> io::Result<bool> {
+    Ok(to.port() >= FIRST_CHOSEN && SockRef::from(socket).local_addr()?.as_socket() == Some(to))
+}
+
+/// Connects a socket, one that waits where it may be any.
+pub(super) fn connect(to: SocketAddr, from: ComesFrom, trains: bool, spare: &Spare) -> io::Result<Toward> {
+    let is_plain = from == ComesFrom::Routed && !trains;
+    let waiting = if is_plain { spare.take(to.ip()) } else { None };
+    if let Some(socket) = waiting {
+        SockRef::from(&socket).connect(&to.into())?;
+        if is_itself(&socket, to)? {
+            return Err(io::ErrorKind::ConnectionRefused.into());
+        }
+        return Ok(Toward { socket, is_plain });
+    }
     let socket =
         Socket::new(Domain::for_address(to), Type::DGRAM.nonblocking().cloexec(), Some(Protocol::UDP))?;
     match from {
@@ -94,15 +119,13 @@ pub(super) fn connect(to: SocketAddr, from: ComesFrom, trains: bool) -> io::Resu
         }
     }
     socket.connect(&to.into())?;
-    // The kernel may have chosen the member's own port, where it is of this host and nobody is there: what is sent would come
-    // back as an answer.
-    if to.port() >= FIRST_CHOSEN && socket.local_addr()?.as_socket() == Some(to) {
+    if is_itself(&socket, to)? {
         return Err(io::ErrorKind::ConnectionRefused.into());
     }
     if trains {
         datagrams::prepare(&socket, to)?;
     }
-    waited_for(socket.into(), ANSWERED)
+    Ok(Toward { socket: waited_for(socket.into(), ANSWERED)?, is_plain })
 }
 
 impl Session {
@@ -112,14 +135,15 @@ impl Session {
         member: Rc<MemberView>,
         connection: Connection,
         view: Rc<VirtualView>,
-        socket: AsyncFd<UdpSocket>,
+        toward: Toward,
     ) -> Rc<Session> {
         Rc::new(Session {
             peers,
             member,
             connection,
             view,
-            socket,
+            socket: toward.socket,
+            is_plain: toward.is_plain,
             trains: Cell::new(true),
             from,
             last: Cell::new(clock::monotonic_ms()),
@@ -252,6 +276,9 @@ impl Session {
         drop(places);
         listener.ended(&self);
         self.tell(why);
+        if let Some(Session { socket, member, is_plain: true, .. }) = Rc::into_inner(self) {
+            listener.spare.give(member.address.ip(), socket);
+        }
     }
 
     /// Receives answers once, and has them sent. Gives how many came.
