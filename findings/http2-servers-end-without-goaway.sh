@@ -5,8 +5,9 @@
 #            section 6.8): a request that crosses it can be sent again, whatever its method, for the client knows that it was
 #            not taken. nghttpx, hypercorn and Varnish end a connection that has been idle for their time-out without a word,
 #            as over HTTP/1.1; hypercorn, Varnish and Caddy do so as well when they are told to stop.
-# For Shunt: A request that is not idempotent and crosses such an end gets 502. The book says which members do it, and that
-#            `keep-alive` of their pool has to be below their time-out, as it is where nothing is written.
+# For Shunt: A request that is not idempotent and crosses such an end gets 502. `keep-alive` of the pool has to be below the
+#            members' time-out, as it is where nothing is written; and Shunt learns from such an end how long the member
+#            keeps connections. The book has the table.
 # Seen:      apache    idle: GOAWAY of 1, end; told to stop: GOAWAY of 1, end
 #            caddy     idle: GOAWAY of 1, end; told to stop: end
 #            h2o       idle: GOAWAY of 1, end; told to stop: GOAWAY of all, GOAWAY of 1, end

@@ -4,12 +4,14 @@ mod answers;
 
 use std::io;
 
+use shunt_tests::address;
 use shunt_tests::daemon::until;
 use shunt_tests::frames::{
     CANCEL, Client, DATA, END_STREAM, Frame, INITIAL_WINDOW_SIZE, INTERNAL_ERROR, MAX_CONCURRENT_STREAMS,
     NO_ERROR, PING, REFUSED_STREAM, SETTINGS, Server,
 };
 use shunt_tests::origin::{Call, Origin};
+use shunt_tests::raw;
 use shunt_tests::site::{self, Site};
 
 /// Members that speak HTTP/2, played by the script on each connection.
@@ -302,6 +304,39 @@ fn a_member_that_is_gone_without_a_word() {
     assert_eq!(site.client().get("/").status(), 504);
     assert_eq!(site.client().get("/").text(), "a");
     assert_eq!(counted(&site, "connects"), 2);
+}
+
+/// A member that ends idle connections without GOAWAY shows how long it keeps them, and no request goes on one that has been
+/// idle for as long. Another connection, that is closed for its silence, tells the time.
+#[test]
+fn a_member_that_ends_idle_connections_without_goaway() {
+    let origin = member(|call, server| {
+        loop {
+            let stream = server.request()?;
+            server.answer(stream, b"a")?;
+            if call.number() == 1 {
+                call.await_mark("end")?;
+                return Err(io::ErrorKind::ConnectionAborted.into());
+            }
+        }
+    });
+    let brief = address::free();
+    let rest = site::pool("web", "protocol = \"h2\"", &[origin.address()])
+        + &site::virtual_("brief", brief, "web", "timeouts = { idle = \"1200ms\" }");
+    let site = Site::configured(|listen| site::config(listen, "", &rest));
+    let pause = || assert!(raw::Client::connect(brief).ended());
+    let mut client = site.client();
+    assert_eq!(client.get("/").text(), "a");
+    pause();
+    origin.tell("end");
+    origin.wait_ends_arrived(1);
+    assert_eq!(client.get("/").text(), "a");
+    assert_eq!(client.get("/").text(), "a");
+    assert_eq!(origin.accepts(), 2);
+    pause();
+    pause();
+    assert_eq!(client.get("/").text(), "a");
+    assert_eq!(origin.accepts(), 3);
 }
 
 #[test]

@@ -104,8 +104,7 @@ impl Lease {
         let by_request = member.tls.as_ref().filter(|tls| tls.is_called_by_request());
         let called = by_request.map(|tls| tls.name(want.host)).transpose().ok()?;
         if member.may_speak_http_2(want) {
-            let keep = member.kept.keeps_for();
-            match member.kept.shared.reuse(called.as_ref(), keep, want.began) {
+            match member.kept.shared.reuse(called.as_ref(), &member.kept.lifetime, want.began) {
                 Some(exchange) if want.suits(&exchange) => {
                     let carrier = Carrier::Http2(Box::new(exchange));
                     return Some(Lease::new(carrier, member, None, Past::Nothing, want));

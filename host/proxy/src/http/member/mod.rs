@@ -144,14 +144,10 @@ impl Kept {
         self.lifetime.configure(configured);
     }
 
-    fn keeps_for(&self) -> Duration {
-        self.lifetime.of(None)
-    }
-
     /// Closes what is idle for too long or was closed by the member.
     pub(crate) fn sweep(&self) {
         self.lifetime.relax();
-        self.shared.sweep(self.keeps_for());
+        self.shared.sweep(&self.lifetime);
         let mut idle = self.idle.borrow_mut();
         if idle.is_empty() {
             return;

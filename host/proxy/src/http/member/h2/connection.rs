@@ -155,6 +155,12 @@ impl Shared {
         self.is_idle() && now.saturating_duration_since(self.idle_since.get()) > time
     }
 
+    /// How long it had been without a stream when the member ended it without GOAWAY.
+    pub(super) fn left_after(&self) -> Option<Duration> {
+        let idle = self.heard.left()?.checked_duration_since(self.idle_since.get())?;
+        (self.is_idle() && self.used.get()).then_some(idle)
+    }
+
     /// A stream found that an error ended it.
     pub(super) fn broke(&self, counters: &Shard<MemberCounters>) {
         self.condition.broke(counters);

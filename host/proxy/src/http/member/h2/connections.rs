@@ -11,8 +11,9 @@ use tokio_rustls::rustls::pki_types::ServerName;
 
 use super::Exchange;
 use super::connection::Shared;
-use crate::http::member::ConnectError;
 use crate::http::member::connection::ServerConnection;
+use crate::http::member::lifetime::Lifetime;
+use crate::http::member::{ConnectError, FRESH};
 use crate::member::MemberView;
 use crate::server::ServerStream;
 use shunt_config::model::MemberProtocol;
@@ -60,11 +61,14 @@ impl Connections {
     }
 
     /// Closes those that are idle for longer than this, and lets go of those that take no more requests.
-    pub(in crate::http::member) fn sweep(&self, keep: Duration) {
+    pub(in crate::http::member) fn sweep(&self, lifetime: &Lifetime) {
         let mut all = self.all.borrow_mut();
         if !all.is_empty() {
             let now = Instant::now();
-            all.retain(|it| it.is_open() && !it.is_idle_for(keep.min(MOST_IDLE), now));
+            all.retain(|it| {
+                learn(it, lifetime);
+                it.is_open() && !it.is_idle_for(kept_for(lifetime), now)
+            });
         }
         self.outcome.take();
     }
@@ -84,15 +88,15 @@ impl Connections {
     pub(in crate::http::member) fn reuse(
         &self,
         called: Called<'_>,
-        keep: Duration,
+        lifetime: &Lifetime,
         now: Instant,
     ) -> Option<Exchange> {
         let _turn = self.turn.try_lock().ok()?;
-        self.share(called, keep, now)
+        self.share(called, lifetime, now)
     }
 
     /// The first connection that has room, so that those not needed grow idle.
-    fn share(&self, called: Called<'_>, keep: Duration, now: Instant) -> Option<Exchange> {
+    fn share(&self, called: Called<'_>, lifetime: &Lifetime, now: Instant) -> Option<Exchange> {
         let mut all = self.all.borrow_mut();
         let mut at = 0;
         while let Some(shared) = all.get(at) {
@@ -100,9 +104,10 @@ impl Connections {
                 at += 1;
                 continue;
             }
-            if shared.is_open() && !shared.is_idle_for(keep.min(MOST_IDLE), now) {
+            if shared.is_open() && !shared.is_idle_for(kept_for(lifetime), now) {
                 return Some(Exchange::new(Rc::clone(shared)));
             }
+            learn(shared, lifetime);
             all.remove(at);
         }
         None
@@ -128,6 +133,21 @@ impl Connections {
     }
 }
 
+/// How long a connection without streams is kept.
+fn kept_for(lifetime: &Lifetime) -> Duration {
+    lifetime.of(None).min(MOST_IDLE)
+}
+
+/// A member that ends idle connections without GOAWAY, which it should send (RFC 9113 section 6.8), shows how long it keeps
+/// them: of a request that crosses such an end nothing says whether it was taken.
+fn learn(gone: &Shared, lifetime: &Lifetime) {
+    if let Some(idle) = gone.left_after()
+        && idle >= FRESH
+    {
+        lifetime.closed_after(idle);
+    }
+}
+
 /// Waits for room on a connection of the member, or for an own connection of HTTP/1.1 where it chooses that; `None`: it
 /// does, and there is no need to wait.
 pub(in crate::http::member) async fn wait(
@@ -147,7 +167,7 @@ pub(in crate::http::member) async fn wait(
             if connections.chose_http_1() && connections.outcome.borrow().is_none() {
                 return Ok(None);
             }
-            if let Some(exchange) = connections.share(called, member.kept.keeps_for(), Instant::now()) {
+            if let Some(exchange) = connections.share(called, &member.kept.lifetime, Instant::now()) {
                 return Ok(Some(Ok(exchange)));
             }
             match connections.outcome.take() {

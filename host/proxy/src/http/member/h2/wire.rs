@@ -8,6 +8,7 @@ use std::task::{Context, Poll, ready};
 
 use shunt_runtime::clock;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::time::Instant;
 
 use crate::http::frames::{Follower, FrameHeader, flag, kind};
 use crate::http::h2::{Bound, Spent};
@@ -32,6 +33,8 @@ pub(super) struct Heard {
     frames: RefCell<Frames>,
     /// How often something came.
     reads: Cell<u64>,
+    /// When the member ended the connection without GOAWAY.
+    left: Cell<Option<Instant>>,
 }
 
 #[derive(Default)]
@@ -41,6 +44,8 @@ struct Frames {
     /// Streams that the member ended last, the next of them to be forgotten.
     ended: [u32; LAST_ENDED],
     next: usize,
+    /// GOAWAY has come.
+    says_goodbye: bool,
     empty: Spent,
 }
 
@@ -75,6 +80,18 @@ impl Heard {
         match self.speaks_http_2() {
             Some(false) => ConnectError::NoHttp2,
             Some(true) | None => ConnectError::Other,
+        }
+    }
+
+    /// When the member ended the connection without GOAWAY, if it has.
+    pub(super) fn left(&self) -> Option<Instant> {
+        self.left.get()
+    }
+
+    /// Nothing comes any more.
+    fn ended(&self) {
+        if self.left.get().is_none() && !self.frames.borrow().says_goodbye {
+            self.left.set(Some(Instant::now()));
         }
     }
 
@@ -114,7 +131,8 @@ impl Frames {
         match kind {
             kind::DATA if length > 0 => self.empty.earn(1),
             kind::CONTINUATION if length > 0 => {}
-            kind::HEADERS | kind::RST_STREAM | kind::GOAWAY | kind::WINDOW_UPDATE => {}
+            kind::GOAWAY => self.says_goodbye = true,
+            kind::HEADERS | kind::RST_STREAM | kind::WINDOW_UPDATE => {}
             // Acknowledgements answer what Shunt sent.
             kind::SETTINGS | kind::PING if flags & flag::ACK != 0 => {}
             _ if self.empty.spend(&EMPTY, now()) => {}
@@ -152,8 +170,12 @@ impl<S: AsyncRead + Unpin> AsyncRead for Wire<S> {
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let before = buf.filled().len();
-        ready!(Pin::new(&mut self.stream).poll_read(cx, buf))?;
+        let read = ready!(Pin::new(&mut self.stream).poll_read(cx, buf));
         let bytes = &buf.filled()[before..];
+        if read.is_err() || bytes.is_empty() && buf.remaining() > 0 {
+            self.heard.ended();
+        }
+        read?;
         self.heard.reads.set(self.heard.reads.get() + 1);
         let followed = self.heard.frames.borrow_mut().follow(bytes, clock::monotonic_ms);
         followed.map_err(|refused| {
