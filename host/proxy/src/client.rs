@@ -5,6 +5,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
@@ -22,12 +23,6 @@ pub(crate) trait ClientStream: Wire + 'static {
 
     /// What was agreed on by ALPN (RFC 7301).
     fn protocol(&self) -> Option<&[u8]>;
-
-    /// As [`Wire::poll_send`], of the last that is sent. What is said of the end goes out with it, by
-    /// [`AsyncWrite::poll_flush`] at the latest.
-    fn poll_send_last(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        self.poll_send(cx, bytes)
-    }
 }
 
 impl ClientStream for TcpStream {
@@ -49,6 +44,10 @@ impl Wire for TcpStream {
         socket::poll_send(self, cx, bytes)
     }
 
+    fn poll_send_last(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        socket::poll_send_last(self, cx, bytes)
+    }
+
     fn bare(&self) -> Option<&TcpStream> {
         Some(self)
     }
@@ -62,21 +61,6 @@ impl ClientStream for TlsStream<TcpStream> {
     fn protocol(&self) -> Option<&[u8]> {
         self.get_ref().1.alpn_protocol()
     }
-
-    /// close_notify (RFC 8446 section 6.1) takes no write of its own.
-    fn poll_send_last(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        let (_, session) = self.get_mut();
-        match session.writer().write(bytes)? {
-            // The session holds as much as it may.
-            0 => self.poll_send(cx, bytes),
-            count => {
-                if count == bytes.len() {
-                    session.send_close_notify();
-                }
-                Poll::Ready(Ok(count))
-            }
-        }
-    }
 }
 
 impl Wire for TlsStream<TcpStream> {
@@ -89,6 +73,23 @@ impl Wire for TlsStream<TcpStream> {
             let _ = Pin::new(self).poll_flush(cx);
         }
         read
+    }
+
+    /// close_notify (RFC 8446 section 6.1) takes no write of its own.
+    fn poll_send_last(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        let (socket, session) = self.get_mut();
+        match session.writer().write(bytes)? {
+            // The session holds as much as it may.
+            0 => self.poll_send(cx, bytes),
+            count => {
+                if count == bytes.len() {
+                    session.send_close_notify();
+                    // The end of the connection goes out with it (tcp(7)).
+                    let _ = SockRef::from(&*socket).set_tcp_cork(true);
+                }
+                Poll::Ready(Ok(count))
+            }
+        }
     }
 }
 

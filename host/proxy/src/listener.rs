@@ -4,7 +4,7 @@
 use std::cell::{Cell, RefCell};
 use std::io;
 use std::net::{IpAddr, SocketAddr};
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -161,11 +161,12 @@ impl Listener {
 
     /// Accepts until closed, and gives what is admitted to `protocol`.
     pub(crate) async fn accept(self: Rc<Self>, socket: Accepting, protocol: impl Serve) {
+        let mut closing = pin!(self.closing());
         loop {
             let accepted = tokio::select! {
                 biased;
                 accepted = socket.next() => accepted,
-                () = self.closing() => break,
+                () = &mut closing => break,
             };
             match accepted {
                 Ok((stream, client)) => self.admit(stream, client, protocol),

@@ -16,6 +16,8 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, Sleep, sleep_until};
 
+use crate::turn;
+
 /// Bytes read at once: four records of TLS.
 const PIECE: usize = 64 << 10;
 
@@ -38,6 +40,12 @@ pub(crate) trait Wire: AsyncRead + AsyncWrite + Unpin {
     /// As [`AsyncWrite::poll_write`], by the shortest way.
     fn poll_send(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         Pin::new(self).poll_write(cx, bytes)
+    }
+
+    /// As [`Wire::poll_send`], of the last that is sent: the end follows at once. What is said of it goes out with that, by
+    /// [`AsyncWrite::poll_flush`] or by closing at the latest.
+    fn poll_send_last(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        self.poll_send(cx, bytes)
     }
 
     /// The socket, where what is read and written is what goes over it.
@@ -133,8 +141,9 @@ pub(crate) fn poll_see<T>(
 }
 
 /// Relays bytes until both sides have ended or one is gone, or neither has sent anything for `idle`. The end of one
-/// side is passed on to the other, which may go on (RFC 9293 section 3.6). A side that takes nothing stops the reading
-/// of the other: at most [`PIECE`] bytes wait for each, or what a pipe holds. Counts what went out as the member's, and as the relay's.
+/// side is passed on to the other, which may go on (RFC 9293 section 3.6); that of the last, where there is no TLS, by who
+/// closes the sockets. A side that takes nothing stops the reading of the other: at most [`PIECE`] bytes wait for each, or
+/// what a pipe holds. Counts what went out as the member's, and as the relay's.
 pub(crate) async fn relay<C, S>(
     client: &mut C,
     server: &mut S,
@@ -167,18 +176,22 @@ where
     let counts = [&counters.bytes_to_server, &counters.bytes_to_client];
     let mut to_server = Direction::new(early.to_server, taps.to_server, counts[0], &moved.to_server);
     let mut to_client = Direction::new(early.to_client, taps.to_client, counts[1], &moved.to_client);
-    let mut silent = pin!(sleep_until(Instant::now() + idle));
-    let mut last = Instant::now();
+    let mut last = turn::now();
+    let mut silent = pin!(sleep_until(last + idle));
+    // The timer knows whom to wake.
+    let mut is_set = false;
     // Boxed, for few wait for it.
     let mut late: Option<Pin<Box<Sleep>>> = None;
     poll_fn(|cx| {
         loop {
             let (mut moved, mut complete) = (false, true);
-            let polled = [
-                (to_server.poll(&mut *client, &mut *server, cx, &mut moved), [Side::Client, Side::Server]),
-                (to_client.poll(&mut *server, &mut *client, cx, &mut moved), [Side::Server, Side::Client]),
-            ];
-            for (direction, [from, to]) in polled {
+            let is_last = to_client.is_ended();
+            let up = to_server.poll(&mut *client, &mut *server, cx, is_last, &mut moved);
+            let is_last = to_server.is_ended();
+            let down = to_client.poll(&mut *server, &mut *client, cx, is_last, &mut moved);
+            for (direction, from, to) in
+                [(up, Side::Client, Side::Server), (down, Side::Server, Side::Client)]
+            {
                 match direction {
                     Poll::Ready(Ok(())) => {}
                     Poll::Ready(Err(Gone::From(error))) => return Poll::Ready(End::Broken(from, error)),
@@ -191,7 +204,7 @@ where
                 return Poll::Ready(End::Complete);
             }
             if moved {
-                last = Instant::now();
+                last = turn::now();
             }
             if let Some(until) = to_server.until().into_iter().chain(to_client.until()).min() {
                 let late = late.get_or_insert_with(|| Box::pin(sleep_until(until)));
@@ -207,12 +220,16 @@ where
                     continue;
                 }
             }
+            if is_set && !silent.is_elapsed() {
+                return Poll::Pending;
+            }
             while silent.as_mut().poll(cx).is_ready() {
                 if last.elapsed() >= idle {
                     return Poll::Ready(End::Idle);
                 }
                 silent.as_mut().reset(last + idle);
             }
+            is_set = true;
             return Poll::Pending;
         }
     })
@@ -330,12 +347,18 @@ impl<'a> Direction<'a> {
         Poll::Pending
     }
 
-    /// Moves what can be moved; ready once the end was passed on.
+    fn is_ended(&self) -> bool {
+        self.state == State::Ended
+    }
+
+    /// Moves what can be moved; ready once the end was passed on. `is_last`: the other direction has ended, and the sockets
+    /// are closed behind this one.
     fn poll(
         &mut self,
         from: &mut impl Wire,
         to: &mut impl Wire,
         cx: &mut Context<'_>,
+        is_last: bool,
         moved: &mut bool,
     ) -> Poll<Result<(), Gone>> {
         loop {
@@ -346,6 +369,11 @@ impl<'a> Direction<'a> {
             }
             match self.state {
                 State::Ended => return Poll::Ready(Ok(())),
+                // Closing a socket that nothing more comes to says the same (RFC 9293 section 3.6), by one call less.
+                State::Ending if is_last && to.bare().is_some() => {
+                    self.state = State::Ended;
+                    return Poll::Ready(Ok(()));
+                }
                 State::Ending => {
                     ready!(Pin::new(&mut *to).poll_shutdown(cx)).map_err(Gone::To)?;
                     self.state = State::Ended;
@@ -367,13 +395,15 @@ impl<'a> Direction<'a> {
             }
             self.left = ready!(SCRATCH.with_borrow_mut(|scratch| {
                 let mut piece = ReadBuf::uninit(scratch.spare_capacity_mut());
-                self.forward(from, to, cx, &mut piece)
+                let forwarded = self.forward(from, to, cx, &mut piece);
+                *moved |= !piece.filled().is_empty();
+                forwarded
             }))?;
-            *moved = true;
         }
     }
 
-    /// Reads a piece and writes what the other side takes of it at once; returns the rest.
+    /// Reads what is there, so that an end goes out with what came before it, and writes what the other side takes of it at
+    /// once; returns the rest.
     fn forward(
         &mut self,
         from: &mut impl Wire,
@@ -381,18 +411,35 @@ impl<'a> Direction<'a> {
         cx: &mut Context<'_>,
         piece: &mut ReadBuf<'_>,
     ) -> Poll<Result<Bytes, Gone>> {
-        if from.poll_recv(cx, piece).map_err(Gone::From)?.is_pending() {
-            return self.flush(to, cx).map_ok(|()| Bytes::new());
+        let mut waits = false;
+        let mut broken = None;
+        while piece.remaining() > 0 {
+            let before = piece.filled().len();
+            match from.poll_recv(cx, piece) {
+                Poll::Ready(Ok(())) if piece.filled().len() > before => continue,
+                Poll::Ready(Ok(())) => self.state = State::Ending,
+                Poll::Ready(Err(error)) => broken = Some(error),
+                Poll::Pending => waits = true,
+            }
+            break;
         }
         let mut piece = piece.filled();
-        if piece.is_empty() {
-            self.state = State::Ending;
-        }
         self.run = if piece.len() < LARGE { 0 } else { self.run + piece.len() };
         while !piece.is_empty() {
-            let Poll::Ready(count) = to.poll_send(cx, piece).map_err(Gone::To)? else { break };
+            let sent = match self.state {
+                State::Ending => to.poll_send_last(cx, piece),
+                State::Open | State::Ended => to.poll_send(cx, piece),
+            };
+            let Poll::Ready(count) = sent.map_err(Gone::To)? else { break };
             self.wrote(count)?;
             piece = &piece[count..];
+        }
+        if let Some(error) = broken {
+            // What came before it went out, as far as there was room.
+            return Poll::Ready(Err(Gone::From(error)));
+        }
+        if waits && piece.is_empty() {
+            return self.flush(to, cx).map_ok(|()| Bytes::new());
         }
         Poll::Ready(Ok(Bytes::copy_from_slice(piece)))
     }

@@ -97,6 +97,20 @@ impl Wire for ServerStream {
         }
     }
 
+    fn poll_send(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        match self {
+            ServerStream::Plain(stream) => socket::poll_send(stream, cx, bytes),
+            ServerStream::Tls(stream) => Pin::new(stream).poll_write(cx, bytes),
+        }
+    }
+
+    fn poll_send_last(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        match self {
+            ServerStream::Plain(stream) => socket::poll_send_last(stream, cx, bytes),
+            ServerStream::Tls(stream) => Pin::new(stream).poll_write(cx, bytes),
+        }
+    }
+
     fn bare(&self) -> Option<&TcpStream> {
         match self {
             ServerStream::Plain(stream) => Some(stream),

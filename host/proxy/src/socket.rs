@@ -24,6 +24,15 @@ pub(crate) fn poll_send(socket: &TcpStream, cx: &mut Context<'_>, bytes: &[u8]) 
     poll_io(socket, cx, Interest::WRITABLE, bytes.len(), || stream::send(socket.as_fd(), bytes))
 }
 
+/// The same with what is sent last: the end follows at once, by closing the socket or its sending side.
+pub(crate) fn poll_send_last(
+    socket: &TcpStream,
+    cx: &mut Context<'_>,
+    bytes: &[u8],
+) -> Poll<io::Result<usize>> {
+    poll_io(socket, cx, Interest::WRITABLE, bytes.len(), || stream::send_last(socket.as_fd(), bytes))
+}
+
 /// Does what can be done with up to `most` bytes, and waits where that is nothing. What does less is taken to have done all
 /// that can be done; with 0 for `most` it is not.
 pub(crate) fn poll_io(

@@ -33,9 +33,22 @@ pub fn recv(socket: BorrowedFd<'_>, into: &mut impl BufMut) -> io::Result<usize>
 /// # Errors
 /// What the kernel says of the connection; `WouldBlock` where there is no room.
 pub fn send(socket: BorrowedFd<'_>, bytes: &[u8]) -> io::Result<usize> {
+    send_with(socket, bytes, 0)
+}
+
+/// The same, where the end of what is sent follows at once: what fills no segment waits for it (`MSG_MORE` of send(2)), so that
+/// a segment of its own, and its acknowledgement, are saved. The kernel waits for 200 ms at most (tcp(7), `TCP_CORK`).
+///
+/// # Errors
+/// As of [`send`].
+pub fn send_last(socket: BorrowedFd<'_>, bytes: &[u8]) -> io::Result<usize> {
+    send_with(socket, bytes, libc::MSG_MORE)
+}
+
+fn send_with(socket: BorrowedFd<'_>, bytes: &[u8], flags: libc::c_int) -> io::Result<usize> {
     // SAFETY: the kernel reads `bytes.len()` bytes at most of the memory that `bytes` borrows.
     let count = unsafe {
-        let (flags, no_address, no_length) = (libc::MSG_NOSIGNAL, ptr::null::<libc::c_void>(), 0);
+        let (flags, no_address, no_length) = (libc::MSG_NOSIGNAL | flags, ptr::null::<libc::c_void>(), 0);
         libc::syscall(
             libc::SYS_sendto,
             socket.as_raw_fd(),
@@ -51,6 +64,9 @@ pub fn send(socket: BorrowedFd<'_>, bytes: &[u8]) -> io::Result<usize> {
 
 #[cfg(test)]
 mod tests {
+    use std::io::Read;
+    use std::mem;
+    use std::net::{Ipv4Addr, TcpListener, TcpStream};
     use std::os::fd::AsFd;
     use std::os::unix::net::UnixStream;
 
@@ -77,5 +93,38 @@ mod tests {
         assert_eq!(recv(other.as_fd(), &mut into).unwrap(), 0);
         let gone = send(other.as_fd(), b"x").unwrap_err();
         assert_eq!(gone.kind(), io::ErrorKind::BrokenPipe);
+    }
+
+    /// Segments that came over a connection, and how many of them had data.
+    fn came(of: &TcpStream) -> (u32, u32) {
+        // SAFETY: all of it are numbers, of which the kernel writes `length` bytes at most.
+        let info = unsafe {
+            let mut info: libc::tcp_info = mem::zeroed();
+            let mut length = size_of_val(&info) as libc::socklen_t;
+            let into = ptr::from_mut(&mut info).cast();
+            let got = libc::getsockopt(of.as_raw_fd(), libc::SOL_TCP, libc::TCP_INFO, into, &mut length);
+            assert_eq!(got, 0, "{}", io::Error::last_os_error());
+            info
+        };
+        (info.tcpi_segs_in, info.tcpi_data_segs_in)
+    }
+
+    #[test]
+    fn the_end_comes_with_the_last_bytes() {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let segments = |send: fn(BorrowedFd<'_>, &[u8]) -> io::Result<usize>| {
+            let mut near = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+            let (far, _) = listener.accept().unwrap();
+            let before = came(&near);
+            assert_eq!(send(far.as_fd(), b"the last").unwrap(), 8);
+            drop(far);
+            let mut bytes = Vec::new();
+            near.read_to_end(&mut bytes).unwrap();
+            assert_eq!(bytes, b"the last");
+            let after = came(&near);
+            (after.0 - before.0, after.1 - before.1)
+        };
+        assert_eq!(segments(send), (2, 1));
+        assert_eq!(segments(send_last), (1, 1));
     }
 }

@@ -267,7 +267,13 @@ async fn connected() -> (TcpStream, TcpStream) {
 async fn long_transfers_go_through_pipes_which_are_given_back() {
     let ((client, mut near_client), (server, mut near_server)) = join!(connected(), connected());
     let (counters, moved) = (MemberCounters::default(), Moved::default());
-    let relayed = relay(&mut near_client, &mut near_server, Early::default(), IDLE, &counters, &moved);
+    let relayed = async {
+        let ends = (&mut near_client, &mut near_server);
+        let end = relay(ends.0, ends.1, Early::default(), IDLE, &counters, &moved).await;
+        // What ended last is told by that.
+        drop((near_client, near_server));
+        end
+    };
     let (up, down) = (bytes(9_000_001, 3), bytes(7_000_003, 7));
     let side = async |stream: TcpStream, send: &[u8], slow: bool| {
         let (mut reading, mut writing) = stream.into_split();
@@ -291,6 +297,20 @@ async fn long_transfers_go_through_pipes_which_are_given_back() {
     assert!(at_server == up && at_client == down);
     assert_eq!((moved.to_server.get(), moved.to_client.get()), (9_000_001, 7_000_003));
     assert!(splice::spare() > 0, "no pipe was used");
+}
+
+#[tokio::test]
+async fn what_came_before_a_reset_goes_on() {
+    let ((mut client, mut near_client), (mut server, mut near_server)) = join!(connected(), connected());
+    let (counters, moved) = (MemberCounters::default(), Moved::default());
+    client.write_all(b"the last").await.unwrap();
+    socket2::SockRef::from(&client).set_linger(Some(Duration::ZERO)).unwrap();
+    drop(client);
+    let end = relay(&mut near_client, &mut near_server, Early::default(), IDLE, &counters, &moved).await;
+    assert!(matches!(end, End::Broken(Side::Client, _)), "{end:?}");
+    let mut got = [0; 8];
+    server.read_exact(&mut got).await.unwrap();
+    assert_eq!((&got, moved.to_server.get()), (b"the last", 8));
 }
 
 #[tokio::test]

@@ -135,6 +135,8 @@ pub(crate) async fn forward<S: ClientStream>(
             }
         }
     };
+    // What a rule does at the end is no reason for the peers to wait for theirs.
+    drop((client, server));
     counters.relay_milliseconds.add(u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX));
     if let Some(done) = &mut done {
         done.outcome = outcome;
