@@ -20,7 +20,7 @@ use crate::turn;
 use crate::udp::UdpListeners;
 use crate::view::Views;
 use shunt_config::model::Protocol;
-use shunt_runtime::Snapshot;
+use shunt_runtime::{Snapshot, dial};
 
 /// A timer that is set to be the next of a worker's wakes it by a write to an eventfd (tokio 1.54), whoever sets it. Those
 /// of each connection are for longer than this one.
@@ -116,6 +116,7 @@ async fn run(number: usize, mut inbox: mpsc::UnboundedReceiver<Command>) {
             command = inbox.recv() => command,
             _ = sweep.tick() => {
                 views.sweep();
+                dial::read_own_ports();
                 continue;
             }
             _ = tick.tick() => continue,

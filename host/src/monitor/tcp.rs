@@ -6,11 +6,12 @@ use shunt_config::model::ProxyVersion;
 use shunt_config::monitors::Tcp;
 use shunt_runtime::dial;
 use shunt_sys::fragments::{self, Learned};
+use shunt_sys::source;
 use shunt_wire::ip;
 use shunt_wire::proxy_protocol::{LOCAL_V2, MOST_V1, write_v1};
 use socket2::SockRef;
 use tokio::io::AsyncWriteExt;
-use tokio::net::{TcpSocket, TcpStream};
+use tokio::net::TcpStream;
 
 use super::probe::{Ask, Failure, Good, ProbeTransport, Probing};
 
@@ -45,11 +46,10 @@ pub(super) fn data_of(size: u16, is_ipv4: bool) -> usize {
 }
 
 async fn open<S: ProbeTransport>(mut probing: Probing<'_, S>, speaks: bool) -> Result<TcpStream, Failure> {
-    let socket = if probing.to.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() };
-    let socket = socket.map_err(Failure::Connect)?;
+    let socket = source::unbound(probing.to.ip()).map_err(Failure::Connect)?;
     probing.mark(&socket).map_err(Failure::Connect)?;
     if probing.from().is_some() {
-        socket.bind(probing.source()).map_err(Failure::Connect)?;
+        SockRef::from(&socket).bind(&probing.source().into()).map_err(Failure::Connect)?;
         let from = socket.local_addr().map_err(Failure::Connect)?;
         probing.begin(ip::TCP, from);
     }
@@ -63,8 +63,7 @@ async fn open<S: ProbeTransport>(mut probing: Probing<'_, S>, speaks: bool) -> R
         // Best effort: it saves a packet.
         let _ = SockRef::from(&socket).set_tcp_quickack(false);
     }
-    let mut stream = socket.connect(probing.to).await.map_err(Failure::Connect)?;
-    dial::refuse_itself(&stream, probing.to).map_err(Failure::Connect)?;
+    let mut stream = dial::connect_plain(socket, probing.to).await.map_err(Failure::Connect)?;
     match probing.proxy_protocol {
         None => {}
         Some(ProxyVersion::V1) => {

@@ -2,9 +2,11 @@
 
 use std::mem;
 use std::rc::Rc;
+use std::task::{Context, Waker};
 
 use bytes::Bytes;
 use shunt_rules::Outcome;
+use shunt_runtime::dial;
 use tokio::time::Instant;
 
 use super::connect::{NoMember, connect};
@@ -14,7 +16,7 @@ use crate::client::ClientStream;
 use crate::connection::Connection;
 use crate::done::Done;
 use crate::listener::{Listener, Serve, reset};
-use crate::relay::{Early, End, Moved, Side, Taps, relay_tapped};
+use crate::relay::{Early, End, Moved, Side, Taps, Wire, relay_tapped};
 use crate::view::VirtualView;
 
 /// TCP, as a listener serves it.
@@ -105,6 +107,11 @@ pub(crate) async fn forward<S: ClientStream>(
             return Err(client);
         }
     };
+    let has_spoken = member.proxy_protocol.is_some() || server.bare().is_none();
+    let speaks = !early.to_server.is_empty() || taps.to_server.is_none() && has_come(&client);
+    if !has_spoken && !speaks {
+        dial::acknowledge(server.socket());
+    }
     if inner == Inner::PassedThrough {
         view.counters.passed_through.add(1);
     }
@@ -142,4 +149,10 @@ pub(crate) async fn forward<S: ClientStream>(
         done.outcome = outcome;
     }
     Ok(())
+}
+
+/// Whether bytes of the client can be passed on at once, as far as is known.
+fn has_come(client: &impl ClientStream) -> bool {
+    let mut cx = Context::from_waker(Waker::noop());
+    client.bare().is_some_and(|client| client.poll_read_ready(&mut cx).is_ready())
 }

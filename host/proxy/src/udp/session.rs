@@ -9,8 +9,8 @@ use std::rc::Rc;
 use shunt_engine::at_once::Taken;
 use shunt_engine::member::Active;
 use shunt_rules::{Hook, Outcome, Summary};
-use shunt_runtime::clock;
 use shunt_runtime::rules::chain::Chain;
+use shunt_runtime::{clock, dial};
 use shunt_sys::datagrams::{self, Batch, MOST};
 use shunt_sys::{source, stream};
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
@@ -80,10 +80,6 @@ const ANSWERED: Interest = Interest::READABLE.add(Interest::ERROR);
 /// The member's host says that nobody is there.
 pub(super) struct Refused;
 
-/// The first port that kernels choose by themselves, whatever `net.ipv4.ip_local_port_range` says: below are those of
-/// services.
-const FIRST_CHOSEN: u16 = 1024;
-
 /// A socket that sends to a member and receives from it alone.
 pub(super) struct Toward {
     socket: AsyncFd<UdpSocket>,
@@ -94,7 +90,7 @@ pub(super) struct Toward {
 /// Whether the kernel has chosen the member's own port, where it is of this host and nobody is there: what is sent would come
 /// back as an answer.
 fn is_itself(socket: &impl AsFd, to: SocketAddr) -> io::Result<bool> {
-    Ok(to.port() >= FIRST_CHOSEN && SockRef::from(socket).local_addr()?.as_socket() == Some(to))
+    Ok(dial::may_connect_from(to.port()) && SockRef::from(socket).local_addr()?.as_socket() == Some(to))
 }
 
 /// Connects a socket, one that waits where it may be any.
