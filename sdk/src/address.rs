@@ -82,13 +82,17 @@ pub(crate) fn from_endpoint(endpoint: Endpoint) -> SocketAddr {
     SocketAddr::new(ip, port)
 }
 
-pub(crate) fn to_endpoint(address: SocketAddr) -> Endpoint {
-    let ip = match address.ip() {
-        IpAddr::V4(ip) => ip.to_ipv6_mapped(),
-        IpAddr::V6(ip) => ip,
+pub(crate) fn to_address(address: IpAddr) -> Address {
+    let ip = match address {
+        IpAddr::V4(v4) => v4.to_ipv6_mapped(),
+        IpAddr::V6(v6) => v6,
     };
     let bits = ip.to_bits();
-    Endpoint { address: Address { hi: (bits >> 64) as u64, lo: bits as u64 }, port: address.port() }
+    Address { hi: (bits >> 64) as u64, lo: bits as u64 }
+}
+
+pub(crate) fn to_endpoint(address: SocketAddr) -> Endpoint {
+    Endpoint { address: to_address(address.ip()), port: address.port() }
 }
 
 #[cfg(test)]

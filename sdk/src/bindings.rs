@@ -23,6 +23,9 @@ mod imports {
                 import shunt:rule/table@0.1.0;
                 import shunt:rule/persist@0.1.0;
                 import shunt:rule/lb@0.1.0;
+                import shunt:rule/sets@0.1.0;
+                import shunt:rule/flag@0.1.0;
+                import shunt:rule/crypto@0.1.0;
                 import shunt:rule/tls@0.1.0;
                 import shunt:rule/client-certificate@0.1.0;
             }
@@ -35,7 +38,8 @@ mod imports {
 }
 
 pub use imports::shunt::rule::{
-    client_certificate, clock, fault, http, lb, log, persist, random, table, tls, types, vars,
+    client_certificate, clock, crypto, fault, flag, http, lb, log, persist, random, sets, table, tls, types,
+    vars,
 };
 
 /// One module per hook: its types, the trait `Guest` that the rule's adapter

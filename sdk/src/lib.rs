@@ -76,7 +76,8 @@
 //!
 //! [`log`], [`clock`], [`random`], [`vars`] (variables that live as long as a request or a
 //! flow), [`table`] (what is remembered beyond that, shared by all workers), [`persist`] (bindings of clients to
-//! members), [`lb`] (the live state of pools) and [`client_certificate`]. A rule may use what `[capabilities]` of its
+//! members), [`lb`] (the live state of pools), [`sets`] (entries that the operator keeps), [`flags`]
+//! (switches that the operator sets), [`crypto`] (hashes, sealed cookies, tokens) and [`client_certificate`]. A rule may use what `[capabilities]` of its
 //! `pack.toml` asks for, and nothing else. Keep no state in the fields of a rule: an instance
 //! serves many requests of one worker, and the host may replace it at any time.
 
@@ -95,10 +96,12 @@ pub mod bindings;
 pub mod client_certificate;
 pub mod client_hello;
 pub mod clock;
+pub mod crypto;
 pub mod data;
 mod fault;
 mod field_error;
 mod fields;
+pub mod flags;
 pub mod flow;
 mod hash;
 pub mod hooks;
@@ -110,6 +113,7 @@ pub mod request;
 pub mod response;
 pub mod response_body;
 pub mod selected;
+pub mod sets;
 pub mod settings;
 pub mod table;
 mod text;
@@ -213,5 +217,5 @@ pub mod prelude {
     pub use crate::{
         as_configured, next, redirect, reject, replace_body, respond, retry, to_member, to_pool,
     };
-    pub use crate::{client_certificate, clock, lb, log, persist, random, table, vars};
+    pub use crate::{client_certificate, clock, crypto, flags, lb, log, persist, random, sets, table, vars};
 }

@@ -19,11 +19,13 @@
 pub mod bindings;
 pub mod counts;
 pub mod explain;
+pub mod flags;
 pub mod flows;
 pub mod openapi;
 pub mod packets;
 pub mod refusal;
 pub mod requests;
 pub mod rules;
+pub mod sets;
 pub mod status;
 pub mod tables;

@@ -8,13 +8,15 @@ use serde_json::{Map, Value, json};
 
 use crate::bindings::{Bindings, DeletedBindings};
 use crate::explain::{Explained, ExplainedRequest, TraceLine};
+use crate::flags::{FlagChange, FlagStatus};
 use crate::flows::{DeletedFlow, FlowDetails, Flows};
 use crate::refusal::Refusal;
 use crate::requests::{
     Allowed, AskedRequest, BindingsQuery, FlowsQuery, LoadQuery, LoadReference, MemberChange, Packet,
-    PrioritiesChange, Rollback, TableChange, TableQuery, TraceQuery,
+    PrioritiesChange, Rollback, SetMatchQuery, SetQuery, TableChange, TableQuery, TraceQuery,
 };
-use crate::rules::{LoadedRule, Rules, Unloaded};
+use crate::rules::{LoadedRule, LogChange, RuleLog, Rules, Unloaded};
+use crate::sets::{SetMatch, SetStatus, Sets};
 use crate::status::{MemberStatus, PoolStatus, Pools, ReloadSummary, Status};
 use crate::tables::{ClearedTable, TableEntries, TableEntry, Tables};
 
@@ -57,13 +59,15 @@ struct Answer {
 const JSON: &str = "application/json";
 
 /// Path parameters, each with what it is.
-const PARAMETERS: [(&str, &str); 8] = [
+const PARAMETERS: [(&str, &str); 10] = [
     ("pool", "Name of the pool."),
     ("address", "Address and port of the member."),
     ("virtual", "Name of the virtual."),
     ("rule", "Name of the rule in it."),
     ("table", "Name of the table, as the pack declares it."),
     ("entry", "Key of the entry, as the list of entries has it."),
+    ("set", "Name of the set in its pack."),
+    ("flag", "Name of the flag in its pack."),
     ("id", "As the list of flows has it."),
     ("key", "As the list of bindings has it, or what the application calls the session."),
 ];
@@ -73,7 +77,7 @@ const REFUSALS: [(u16, &str); 7] = [
     (400, "The request is not valid."),
     (404, "It does not exist; `help` names what does."),
     (409, "Not possible in the present state: the rule is not loaded, or the process is draining."),
-    (413, "The pack is too large."),
+    (413, "The pack or the set is too large."),
     (422, "It was checked and refused; what ran before stays in force."),
     (500, "Shunt itself failed; see its log."),
     (502, "The registry does not give it."),
@@ -116,7 +120,7 @@ const fn answers<T: JsonSchema>(description: &'static str) -> Answer {
 }
 
 /// Everything that is served, in the order of the document.
-pub const OPERATIONS: [Operation; 29] = [
+pub const OPERATIONS: [Operation; 36] = [
     Operation::get("/v1/status", "status", "The state of everything.", answers::<Status>("The status.")),
     Operation::get("/v1/pools", "pools", "Pools and their members.", answers::<Pools>("The pools.")),
     Operation::change(
@@ -258,6 +262,73 @@ pub const OPERATIONS: [Operation; 29] = [
         answers::<TableEntry>("The entry as it was."),
         &[400, 404],
     ),
+    Operation::get("/v1/sets", "sets", "The sets of the rules that run.", answers::<Sets>("The sets.")),
+    Operation::get(
+        "/v1/rules/{virtual}/{rule}/sets/{set}",
+        "set",
+        "A set of a rule.",
+        answers::<SetStatus>("The set."),
+    )
+    .refuses(&[400, 404]),
+    Operation {
+        query: Some(schema_of::<SetQuery>),
+        body: Some(Body {
+            required: true,
+            description: "A line for each entry, with its value behind a space; 256 MiB at most.",
+            media_type: "text/plain",
+            schema: schema_of::<String>,
+        }),
+        ..Operation::change(
+            "PUT",
+            "/v1/rules/{virtual}/{rule}/sets/{set}",
+            "loadSet",
+            "Replaces what is in a set.",
+            answers::<SetStatus>("The set is in force."),
+            &[400, 404, 409, 413, 422, 500],
+        )
+        .description(
+            "As a whole, for the next look-up. It stays over reloads until the configuration has other lines, and ends with \
+             the process.",
+        )
+    },
+    Operation {
+        query: Some(schema_of::<SetMatchQuery>),
+        ..Operation::get(
+            "/v1/rules/{virtual}/{rule}/sets/{set}/match",
+            "matchSet",
+            "What a text finds in a set.",
+            answers::<SetMatch>("What is found."),
+        )
+        .refuses(&[400, 404])
+    },
+    Operation::change(
+        "PUT",
+        "/v1/rules/{virtual}/{rule}/log",
+        "setRuleLog",
+        "Says which lines of a rule are written to the log.",
+        answers::<RuleLog>("Which lines are written now."),
+        &[400, 404, 409],
+    )
+    .description("It stays over reloads and versions of the rule, and ends with the process.")
+    .takes::<LogChange>(true, ""),
+    Operation::change(
+        "PUT",
+        "/v1/rules/{virtual}/{rule}/flags/{flag}",
+        "setFlag",
+        "Sets a flag of a rule.",
+        answers::<FlagStatus>("The flag as it is now."),
+        &[400, 404, 409, 422],
+    )
+    .description("For the next call of the rule. It stays over reloads and versions of the rule, and ends with the process.")
+    .takes::<FlagChange>(true, ""),
+    Operation::change(
+        "DELETE",
+        "/v1/rules/{virtual}/{rule}/flags/{flag}",
+        "resetFlag",
+        "Gives a flag its default.",
+        answers::<FlagStatus>("The flag as it is now."),
+        &[400, 404, 409],
+    ),
     Operation {
         query: Some(schema_of::<BindingsQuery>),
         ..Operation::get(
@@ -398,7 +469,13 @@ pub fn document() -> Value {
     }
     let mut schemas: Map<String, Value> = read.take_definitions(true);
     // Their fields are parameters.
-    for query in [FlowsQuery::schema_name(), LoadQuery::schema_name(), TraceQuery::schema_name()] {
+    for query in [
+        FlowsQuery::schema_name(),
+        LoadQuery::schema_name(),
+        SetMatchQuery::schema_name(),
+        SetQuery::schema_name(),
+        TraceQuery::schema_name(),
+    ] {
         schemas.remove(&*query);
     }
     schemas.extend(sent.take_definitions(true));

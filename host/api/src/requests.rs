@@ -57,6 +57,22 @@ pub struct LoadQuery {
     pub accept_grants: bool,
 }
 
+/// The query of a load of a set.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct SetQuery {
+    /// What the lines are called in errors and in the list of sets: the path of their file.
+    pub source: Option<String>,
+}
+
+/// The query of what is looked up in a set.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct SetMatchQuery {
+    /// A text, or an address.
+    pub text: String,
+}
+
 /// Which version of a rule to go back to.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]

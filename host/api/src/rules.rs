@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::flags::FlagStatus;
 use crate::tables::TableStatus;
 
 /// A rule where it is attached.
@@ -24,6 +25,10 @@ pub struct RuleStatus {
     pub not_granted: Vec<String>,
     /// What it remembers.
     pub tables: Vec<TableStatus>,
+    /// Of what runs.
+    pub flags: Vec<FlagStatus>,
+    /// The level from which its lines are written, where it has one of its own.
+    pub log: Option<String>,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -112,6 +117,24 @@ pub struct LoadedRule {
 #[serde(default)]
 pub struct Rules {
     pub rules: Vec<RuleStatus>,
+}
+
+/// Which lines of a rule are written.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct LogChange {
+    /// `error`, `warn`, `info` or `debug`; `null`: as of other lines.
+    pub level: Option<String>,
+}
+
+/// Which lines of a rule are written.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct RuleLog {
+    /// `virtual/rule`.
+    pub name: String,
+    /// `null`: as of other lines.
+    pub level: Option<String>,
 }
 
 /// A rule that was taken out of its virtual.

@@ -38,6 +38,7 @@ pub mod persistence;
 mod reference;
 mod repair;
 mod report;
+mod sets;
 mod shape;
 mod source;
 mod suggest;

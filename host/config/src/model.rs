@@ -460,6 +460,10 @@ pub struct RuleUse {
     pub pack: Source,
     /// Slot to pool, or to SNAT pool at a packet virtual; sorted by slot.
     pub slots: Vec<(String, String)>,
+    /// What each set of the pack has; sorted by set.
+    pub sets: Vec<(String, SetSource)>,
+    /// The file of each key of the pack; sorted by key.
+    pub keys: Vec<(String, PathBuf)>,
     /// An object; checked against the pack's schema when the pack is read.
     pub settings: serde_json::Value,
     pub isolation: Isolation,
@@ -467,6 +471,14 @@ pub struct RuleUse {
     pub budget: Budget,
     /// `on-fault = "reject" | "continue" | { pool = "…" }`
     pub on_fault: OnFault,
+}
+
+/// `sets = { deny = "deny.txt" }`, or `["192.0.2.0/24 scanner"]` in place of the file
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SetSource {
+    File(PathBuf),
+    /// Lines, as they would be in a file.
+    Lines(Vec<String>),
 }
 
 /// `[[pool]]`

@@ -12,12 +12,14 @@
 mod world;
 
 use std::hint::black_box;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
 
 use criterion::measurement::{Measurement, ValueFormatter, WallTime};
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use nix::time::{ClockId, clock_gettime};
 use serde_json::json;
+use shunt_rules::sets::{Set, SetKind, SetLines};
 use shunt_rules::{Data, Direction, Isolation, Rest, Runner, Vars};
 use world::{World, example, exchange, flow, hello, host, options, pack, rule, runner};
 
@@ -182,6 +184,15 @@ fn host_functions(criterion: &mut Bench) {
         "persist-count",
         "pool",
         "members",
+        "sha256",
+        "sign",
+        "seal",
+        "token",
+        "flag",
+        "flag-text",
+        "set-address",
+        "set-address-none",
+        "set-text",
     ] {
         let mut runner = runner("calls", &World::new());
         let mut request = exchange(&format!("/{function}?a=1"), &HEADERS);
@@ -189,6 +200,40 @@ fn host_functions(criterion: &mut Bench) {
         group.bench_function(function, |bench| bench.iter(|| runner.on_request(&mut request).unwrap()));
     }
     group.finish();
+}
+
+/// A million prefixes: how long one look-up takes, and their memory.
+fn sets(criterion: &mut Bench) {
+    let mut group = criterion.benchmark_group("set of a million prefixes");
+    for family in ["IPv4", "IPv6"] {
+        let lines: String = (0..1_000_000_u32)
+            .map(|number| format!("{}/{}\n", address(family, number), length(family)))
+            .collect();
+        let set = Set::build(SetKind::Addresses, &SetLines::new("bench", lines)).unwrap();
+        println!("{family}: {} entries, {} KiB", set.entries(), set.bytes() >> 10);
+        assert!(set.bytes() <= 64 << 20, "{} bytes", set.bytes());
+        // In an order that no cache foresees.
+        let asked: Vec<IpAddr> = (0..1 << 16)
+            .map(|number: u32| address(family, number.wrapping_mul(2_654_435_761) % 2_000_000))
+            .collect();
+        let mut next = asked.iter().cycle();
+        group.bench_function(family, |bench| {
+            bench.iter(|| next.next().and_then(|address| set.value_of(black_box(*address))).is_some());
+        });
+    }
+    group.finish();
+}
+
+/// Of so many, spread over the addresses.
+fn address(family: &str, number: u32) -> IpAddr {
+    match family {
+        "IPv4" => Ipv4Addr::from_bits((number * 7) << 8).into(),
+        _ => Ipv6Addr::from_bits(0x2001 << 112 | u128::from(number) * 5 << 64).into(),
+    }
+}
+
+fn length(family: &str) -> u8 {
+    if family == "IPv4" { 24 } else { 64 }
 }
 
 fn loading(criterion: &mut Bench) {
@@ -205,6 +250,6 @@ criterion_group! {
         .sample_size(50)
         .warm_up_time(Duration::from_millis(500))
         .measurement_time(Duration::from_secs(2));
-    targets = hooks, faults, host_functions, loading
+    targets = hooks, faults, host_functions, sets, loading
 }
 criterion_main!(benches);

@@ -9,13 +9,16 @@ use serde_json::Value;
 use crate::breaker::Breaker;
 use crate::budget::TimeBudget;
 use crate::direct::Direct;
+use crate::flags::LiveFlag;
 use crate::hooks::Node;
 use crate::host::MAX_MEMORY;
 use crate::instance::Instance;
+use crate::keys::{Keys, KeysError};
+use crate::sets::{DeclaredSet, LiveSet, SetError, SetKind, SetLines};
 use crate::stats::Meter;
 use crate::suggest::hint;
 use crate::{
-    Environment, Fault, FaultKind, Grants, Hook, HookSet, Rule, RuleStats, Schema, SettingsError,
+    Environment, Fault, FaultKind, Grants, Hook, HookSet, LogLevel, Rule, RuleStats, Schema, SettingsError,
     SettingsTree, Slot, TableUse, Tables, settings,
 };
 
@@ -24,6 +27,12 @@ pub struct AttachOptions {
     /// `virtual/rule`: marks log lines, and owns the variables.
     pub name: String,
     pub slots: Vec<SlotBinding>,
+    pub sets: Vec<SetBinding>,
+    pub keys: Vec<KeyBinding>,
+    /// The flags of what ran before: what was set stays so.
+    pub flags: Vec<LiveFlag>,
+    /// That of what ran before.
+    pub log: Arc<LogLevel>,
     pub settings: SettingsTree,
     pub isolation: Isolation,
     pub budget: Budget,
@@ -57,6 +66,28 @@ pub struct SlotBinding {
     pub pool: String,
     /// Whether that is a SNAT pool.
     pub snat: bool,
+}
+
+/// A set of the pack and what it has.
+#[derive(Clone, Debug)]
+pub struct SetBinding {
+    pub set: String,
+    pub content: SetContent,
+}
+
+/// A key of the pack and the keys of its file.
+#[derive(Clone, Debug)]
+pub struct KeyBinding {
+    pub key: String,
+    pub keys: Result<Arc<Keys>, KeysError>,
+}
+
+#[derive(Clone, Debug)]
+pub enum SetContent {
+    /// Lines, to be built.
+    Lines(SetLines),
+    /// That of another attachment, which is of the declared kind.
+    Live(Arc<LiveSet>),
 }
 
 /// How far instances of a rule are shared.
@@ -116,6 +147,10 @@ impl AttachOptions {
         AttachOptions {
             name: name.into(),
             slots: Vec::new(),
+            sets: Vec::new(),
+            keys: Vec::new(),
+            flags: Vec::new(),
+            log: Arc::default(),
             settings: Value::Object(serde_json::Map::new()),
             isolation: Isolation::default(),
             budget: Budget::default(),
@@ -151,6 +186,23 @@ pub enum AttachProblem {
         kind(!bound_snat), kind(*bound_snat), kind(!bound_snat)
     )]
     SlotKind { slot: String, purpose: String, pool: String, bound_snat: bool },
+    #[error("the pack has no set {set:?}{hint}")]
+    UnknownSet { set: String, hint: String },
+    #[error(
+        "set {set:?} ({purpose}) is not bound to entries; add sets = {{ {set} = \"…\" }}, the path of a file with {}",
+        entries(*kind)
+    )]
+    MissingSet { set: String, purpose: String, kind: SetKind },
+    #[error("set {set:?} cannot be built:{}", indented(error))]
+    Set { set: String, error: SetError },
+    #[error("the pack has no key {key:?}{hint}")]
+    UnknownKey { key: String, hint: String },
+    #[error(
+        "key {key:?} ({purpose}) is not bound to a file; add keys = {{ {key} = \"…\" }}, the path of a file of keys"
+    )]
+    MissingKey { key: String, purpose: String },
+    #[error(transparent)]
+    Key(KeysError),
     #[error(transparent)]
     Settings(#[from] SettingsError),
     #[error("a memory budget of {0} bytes is more than 256 MiB")]
@@ -169,6 +221,22 @@ pub enum AttachProblem {
 
 fn kind(snat: bool) -> &'static str {
     if snat { "SNAT pool" } else { "pool" }
+}
+
+/// A line for each problem.
+fn indented(error: &SetError) -> String {
+    error.to_string().lines().map(|line| format!("\n  {line}")).collect()
+}
+
+/// What the lines of a set have.
+fn entries(kind: SetKind) -> &'static str {
+    match kind {
+        SetKind::Addresses => "an address or a prefix in each line",
+        SetKind::Exact => "a text in each line",
+        SetKind::Prefix => "the beginning of a text in each line",
+        SetKind::Suffix => "a host name in each line",
+        SetKind::Regex => "a regular expression in each line",
+    }
 }
 
 impl std::error::Error for AttachError {}
@@ -191,6 +259,10 @@ pub struct Attachment {
     pub(crate) rule: Arc<Rule>,
     pub(crate) name: Arc<str>,
     pub(crate) slots: Vec<SlotBinding>,
+    pub(crate) sets: Vec<(String, Arc<LiveSet>)>,
+    pub(crate) flags: Vec<LiveFlag>,
+    pub(crate) keys: Vec<(String, Arc<Keys>)>,
+    pub(crate) log: Arc<LogLevel>,
     pub(crate) isolation: Isolation,
     pub(crate) on_fault: OnFault,
     pub(crate) settings: Vec<Node>,
@@ -213,7 +285,9 @@ impl Rule {
     /// # Errors
     /// Everything that is wrong; `on-load` runs only when all else is right.
     pub fn attach(self: &Arc<Self>, options: AttachOptions) -> Result<Arc<Attachment>, AttachError> {
-        let problems = self.problems(&options);
+        let mut problems = self.problems(&options);
+        let sets = self.sets(&options.sets, &mut problems);
+        let keys = self.keys(&options.keys, &mut problems);
         if !problems.is_empty() {
             return Err(AttachError(problems));
         }
@@ -221,6 +295,11 @@ impl Rule {
         let name = options.name.into();
         let tables = self.manifest().tables.iter();
         let tables = tables.map(|(table, declared)| options.tables.of(&name, table, declared)).collect();
+        let flags = self.manifest().flags.iter().map(|(name, declared)| {
+            let before = options.flags.iter().find(|it| it.name() == name);
+            LiveFlag::new(name, &declared.default, before)
+        });
+        let flags = flags.collect();
         let attachment = Arc::new(Attachment {
             rule: self.clone(),
             name,
@@ -228,6 +307,10 @@ impl Rule {
             settings: settings::flatten(&options.settings),
             grants: self.manifest().grants.clone(),
             slots: options.slots,
+            sets,
+            flags,
+            keys,
+            log: options.log,
             isolation: options.isolation,
             budget: options.budget,
             time,
@@ -267,6 +350,62 @@ impl Rule {
         let hello = HookSet::EMPTY.with(Hook::OnClientHello);
         let serves = !self.hooks().without(load.union(idle)).is_empty();
         if serves && fires.contains(Hook::OnRequest) { idle.without(hello) } else { idle }
+    }
+
+    /// The sets, in the order of their names.
+    fn sets(
+        &self,
+        bindings: &[SetBinding],
+        problems: &mut Vec<AttachProblem>,
+    ) -> Vec<(String, Arc<LiveSet>)> {
+        let declared = &self.manifest().sets;
+        for SetBinding { set, .. } in bindings.iter().filter(|it| !declared.contains_key(&it.set)) {
+            let hint = match declared.len() {
+                0 => "; the pack declares none".to_owned(),
+                _ => hint(set, declared.keys().map(String::as_str)),
+            };
+            problems.push(AttachProblem::UnknownSet { set: set.clone(), hint });
+        }
+        let mut sets = Vec::new();
+        for (set, DeclaredSet { kind, purpose }) in declared {
+            let built = match bindings.iter().find(|it| it.set == *set).map(|it| &it.content) {
+                Some(SetContent::Live(live)) => Ok(Arc::clone(live)),
+                Some(SetContent::Lines(lines)) => LiveSet::build(*kind, lines)
+                    .map_err(|error| AttachProblem::Set { set: set.clone(), error }),
+                None => {
+                    let (set, purpose) = (set.clone(), purpose.clone());
+                    Err(AttachProblem::MissingSet { set, purpose, kind: *kind })
+                }
+            };
+            match built {
+                Ok(live) => sets.push((set.clone(), live)),
+                Err(problem) => problems.push(problem),
+            }
+        }
+        sets
+    }
+
+    /// The keys, in the order of their names.
+    fn keys(&self, bindings: &[KeyBinding], problems: &mut Vec<AttachProblem>) -> Vec<(String, Arc<Keys>)> {
+        let declared = &self.manifest().keys;
+        for KeyBinding { key, .. } in bindings.iter().filter(|it| !declared.contains_key(&it.key)) {
+            let hint = match declared.len() {
+                0 => "; the pack declares none".to_owned(),
+                _ => hint(key, declared.keys().map(String::as_str)),
+            };
+            problems.push(AttachProblem::UnknownKey { key: key.clone(), hint });
+        }
+        let mut keys = Vec::new();
+        for (key, purpose) in declared {
+            match bindings.iter().find(|it| it.key == *key).map(|it| &it.keys) {
+                Some(Ok(read)) => keys.push((key.clone(), Arc::clone(read))),
+                Some(Err(error)) => problems.push(AttachProblem::Key(error.clone())),
+                None => {
+                    problems.push(AttachProblem::MissingKey { key: key.clone(), purpose: purpose.clone() });
+                }
+            }
+        }
+        keys
     }
 
     fn problems(&self, options: &AttachOptions) -> Vec<AttachProblem> {
@@ -331,6 +470,44 @@ impl Attachment {
     /// What the indices in a [`Target`](crate::Target) mean.
     pub fn slots(&self) -> &[SlotBinding] {
         &self.slots
+    }
+
+    /// In the order of their names.
+    pub fn sets(&self) -> &[(String, Arc<LiveSet>)] {
+        &self.sets
+    }
+
+    #[inline]
+    pub fn set(&self, name: &str) -> Option<&Arc<LiveSet>> {
+        self.sets.iter().find(|(set, _)| set == name).map(|(_, live)| live)
+    }
+
+    /// The level from which its lines are written, for operators to set.
+    pub fn log(&self) -> &Arc<LogLevel> {
+        &self.log
+    }
+
+    /// In the order of their names.
+    pub fn flags(&self) -> &[LiveFlag] {
+        &self.flags
+    }
+
+    #[inline]
+    pub fn flag(&self, name: &str) -> Option<&LiveFlag> {
+        self.flags.iter().find(|flag| flag.name() == name)
+    }
+
+    pub(crate) fn key(&self, name: &str) -> Option<&Keys> {
+        self.keys.iter().find(|(key, _)| key == name).map(|(_, keys)| &**keys)
+    }
+
+    /// Whether these are the keys that it has.
+    pub fn has_keys(&self, bindings: &[KeyBinding]) -> bool {
+        bindings.len() == self.keys.len()
+            && bindings.iter().all(|KeyBinding { key, keys }| {
+                let own = self.key(key).map(Keys::digest);
+                own.is_some() && own == keys.as_ref().ok().map(|keys| keys.digest())
+            })
     }
 
     /// Whether instances are made of the rule's core module alone.

@@ -8,7 +8,8 @@ use std::time::Duration;
 pub trait Environment: Send + Sync {
     /// Whether a line of that level would be written.
     fn log_enabled(&self, level: Level) -> bool;
-    /// Writes a line; `rule` is the attachment's name. At most 4,096 bytes of `message`.
+    /// Writes a line, also one of a level that would else not be; `rule` is the attachment's name. At most 4,096 bytes of
+    /// `message`.
     fn log(&self, rule: &str, level: Level, message: &str);
     /// Milliseconds since 1970-01-01 00:00 UTC.
     fn unix_ms(&self) -> u64;
@@ -40,6 +41,20 @@ pub enum Level {
     Warn,
     Info,
     Debug,
+}
+
+impl Level {
+    /// From the one that matters most.
+    pub const ALL: [Level; 4] = [Level::Error, Level::Warn, Level::Info, Level::Debug];
+
+    pub fn name(self) -> &'static str {
+        match self {
+            Level::Error => "error",
+            Level::Warn => "warn",
+            Level::Info => "info",
+            Level::Debug => "debug",
+        }
+    }
 }
 
 /// A pool, summed over its members and all workers.

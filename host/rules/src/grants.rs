@@ -11,6 +11,9 @@
 //! table = true                           # the tables that pack.toml declares
 //! persist = true                         # bindings in the pools of its slots
 //! lb = true
+//! sets = true
+//! flags = true
+//! crypto = true
 //! client-certificate = true
 //! modes = ["nat", "l2dsr"]               # that a verdict may choose
 //! data = ["to-server", "choose"]         # what on-data may do
@@ -69,6 +72,15 @@ pub struct Grants {
     /// The live state of the pools that the slots of the rule are bound to.
     #[serde(skip_serializing_if = "is_false")]
     pub lb: bool,
+    /// The sets that the pack declares.
+    #[serde(skip_serializing_if = "is_false")]
+    pub sets: bool,
+    /// The flags that the pack declares.
+    #[serde(skip_serializing_if = "is_false")]
+    pub flags: bool,
+    /// Hashes, and the keys that the pack declares.
+    #[serde(skip_serializing_if = "is_false")]
+    pub crypto: bool,
     /// Whose certificate the client showed.
     #[serde(rename = "client-certificate", skip_serializing_if = "is_false")]
     pub client_certificate: bool,
@@ -182,6 +194,9 @@ pub enum Key {
     Table,
     Persist,
     Lb,
+    Sets,
+    Flags,
+    Crypto,
     ClientCertificate,
     Modes,
     Data,
@@ -244,6 +259,9 @@ impl Grants {
             (Key::Table, self.table, other.table),
             (Key::Persist, self.persist, other.persist),
             (Key::Lb, self.lb, other.lb),
+            (Key::Sets, self.sets, other.sets),
+            (Key::Flags, self.flags, other.flags),
+            (Key::Crypto, self.crypto, other.crypto),
             (Key::ClientCertificate, self.client_certificate, other.client_certificate),
         ] {
             if asked && !allowed {
@@ -291,6 +309,9 @@ impl Key {
             Key::Table => ("capabilities", "table"),
             Key::Persist => ("capabilities", "persist"),
             Key::Lb => ("capabilities", "lb"),
+            Key::Sets => ("capabilities", "sets"),
+            Key::Flags => ("capabilities", "flags"),
+            Key::Crypto => ("capabilities", "crypto"),
             Key::ClientCertificate => ("capabilities", "client-certificate"),
             Key::Modes => ("capabilities", "modes"),
             Key::Data => ("capabilities", "data"),
@@ -380,6 +401,9 @@ impl fmt::Display for Grant {
             Key::Persist => f.write_str("read and change bindings in the pools that its slots are bound to"),
             Key::Table => f.write_str("remember what it sees in the tables that it declares"),
             Key::Lb => f.write_str("read the state of the pools that its slots are bound to"),
+            Key::Sets => f.write_str("look up the sets that it declares"),
+            Key::Flags => f.write_str("read the flags that it declares"),
+            Key::Crypto => f.write_str("use hashes, and the keys that it declares without seeing them"),
             Key::ClientCertificate => f.write_str("read the certificates of clients"),
             Key::Modes if value.is_empty() => f.write_str("choose modes"),
             Key::Modes => write!(f, "choose the mode {value}"),

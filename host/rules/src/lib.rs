@@ -41,11 +41,14 @@ mod environment;
 mod epoch;
 mod exchange;
 mod fault;
+pub mod flags;
 pub mod grants;
 mod hello;
 mod hooks;
 mod host;
 mod instance;
+pub mod keys;
+mod log_level;
 mod manifest;
 mod names;
 mod pack;
@@ -54,6 +57,7 @@ mod private_folder;
 mod rule;
 mod runner;
 pub mod scaffold;
+pub mod sets;
 mod settings;
 mod shipped;
 mod state;
@@ -62,6 +66,7 @@ pub mod suggest;
 mod tables;
 #[cfg(test)]
 mod testing;
+mod tokens;
 pub mod trace;
 pub mod trust;
 mod vars;
@@ -70,8 +75,8 @@ pub mod whole;
 
 pub use abi::ContractError;
 pub use attach::{
-    AttachError, AttachOptions, AttachProblem, Attachment, Budget, Isolation, OnFault, SlotBinding,
-    WayOfCalls,
+    AttachError, AttachOptions, AttachProblem, Attachment, Budget, Isolation, KeyBinding, OnFault,
+    SetBinding, SetContent, SlotBinding, WayOfCalls,
 };
 pub use compile_cache::{CacheError, Compilations};
 pub use data::{Data, Direction, Part, Rest};
@@ -89,6 +94,7 @@ pub use hooks::{
     ResponseBodyVerdict, ResponseVerdict, SelectedVerdict,
 };
 pub use host::{HostError, RuleHost};
+pub use log_level::LogLevel;
 pub use manifest::{Advice, FaultAdvice, Manifest, ManifestError, Slot};
 pub use pack::{MAX_PACK_BYTES, Pack, PackError};
 pub use private_folder::{PrivateFolder, PrivateFolderError, shared_mode};

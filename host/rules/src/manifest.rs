@@ -8,7 +8,9 @@ use std::time::Duration;
 use semver::Version;
 use serde::{Deserialize, Serialize};
 
+use crate::flags::{DeclaredFlag, FlagValue};
 use crate::grants::Grants;
+use crate::sets::DeclaredSet;
 use crate::suggest::hint;
 use crate::tables::Declared;
 use crate::tables::declared::{MOST_MEMORY, MOST_TABLES};
@@ -39,6 +41,12 @@ pub struct Manifest {
     pub slots: BTreeMap<String, Slot>,
     /// What it remembers, by name.
     pub tables: BTreeMap<String, Declared>,
+    /// The sets that the rule looks up, which the operator binds to entries.
+    pub sets: BTreeMap<String, DeclaredSet>,
+    /// The names of keys, which the operator binds to files, each with what it is for.
+    pub keys: BTreeMap<String, String>,
+    /// The switches that operators set while the rule runs.
+    pub flags: BTreeMap<String, DeclaredFlag>,
     /// What it asks for under `[capabilities]`, which is all that the rule may do.
     pub grants: Grants,
     /// What its authors suggest to operators.
@@ -102,6 +110,18 @@ pub enum ManifestError {
     TableName(String),
     #[error("pack.toml: table {name:?}: {problem}")]
     Table { name: String, problem: String },
+    #[error(
+        "pack.toml: set {0:?}: use 1 to 64 lower-case letters, digits and hyphens, beginning with a letter"
+    )]
+    Set(String),
+    #[error(
+        "pack.toml: flag {0:?}: use 1 to 64 lower-case letters, digits and hyphens, beginning with a letter"
+    )]
+    Flag(String),
+    #[error(
+        "pack.toml: key {0:?}: use 1 to 64 lower-case letters, digits and hyphens, beginning with a letter"
+    )]
+    Key(String),
     #[error("pack.toml: hooks: there is no hook {hook:?}{hint}")]
     Hook { hook: String, hint: String },
     #[error("pack.toml: {key}: use at most {most}")]
@@ -118,7 +138,7 @@ impl Manifest {
     pub fn parse(text: &str) -> Result<Manifest, ManifestError> {
         let file: File = toml::from_str(text)
             .map_err(|error| ManifestError::Syntax(error.to_string().trim_end().into()))?;
-        let File { pack, slots, tables, capabilities, budget } = file;
+        let File { pack, slots, tables, sets, flags, keys, capabilities, budget } = file;
         if !is_name(&pack.name) {
             return Err(ManifestError::Name(pack.name));
         }
@@ -130,6 +150,15 @@ impl Manifest {
             return Err(ManifestError::Slot(slot.clone()));
         }
         check_tables(&tables)?;
+        if let Some(set) = sets.keys().find(|set| !is_name(set)) {
+            return Err(ManifestError::Set(set.clone()));
+        }
+        if let Some(flag) = flags.keys().find(|flag| !is_name(flag)) {
+            return Err(ManifestError::Flag(flag.clone()));
+        }
+        if let Some(key) = keys.keys().find(|key| !is_name(key)) {
+            return Err(ManifestError::Key(key.clone()));
+        }
         abi::check_written(&pack.wit)?;
         let too_much = |key, most: String| Err(ManifestError::TooMuch { key, most });
         if pack.maintainers.len() > MAX_MAINTAINERS {
@@ -137,6 +166,14 @@ impl Manifest {
         }
         let purposes = slots.values().map(|slot| ("slots", &slot.purpose));
         let purposes = purposes.chain(tables.values().map(|table| ("tables", &table.purpose)));
+        let purposes = purposes.chain(sets.values().map(|set| ("sets", &set.purpose)));
+        let purposes = purposes.chain(flags.values().map(|flag| ("flags", &flag.purpose)));
+        let purposes = purposes.chain(keys.values().map(|purpose| ("keys", purpose)));
+        let defaults = flags.values().filter_map(|flag| match &flag.default {
+            FlagValue::Text(text) => Some(("flags", text)),
+            FlagValue::Boolean(_) | FlagValue::Integer(_) => None,
+        });
+        let purposes = purposes.chain(defaults);
         let texts = pack.description.iter().map(|text| ("description", text));
         let texts = texts.chain(pack.changes.iter().map(|text| ("changes", text)));
         let mut texts =
@@ -161,6 +198,9 @@ impl Manifest {
             hooks: pack.hooks.map(|names| hooks(&names)).transpose()?,
             slots,
             tables,
+            sets,
+            flags,
+            keys,
             grants: capabilities,
             advice,
         })
@@ -216,6 +256,12 @@ struct File {
     #[serde(default)]
     tables: BTreeMap<String, Declared>,
     #[serde(default)]
+    sets: BTreeMap<String, DeclaredSet>,
+    #[serde(default)]
+    flags: BTreeMap<String, DeclaredFlag>,
+    #[serde(default)]
+    keys: BTreeMap<String, String>,
+    #[serde(default)]
     capabilities: Grants,
     #[serde(default)]
     budget: BudgetTable,
@@ -247,6 +293,7 @@ struct BudgetTable {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::sets::SetKind;
     use crate::tables::Kind;
 
     const GOOD: &str =
@@ -287,6 +334,11 @@ mod tests {
             memory = "1MiB"
             idle = "1500ms"
             lifetime = "1h"
+            [sets]
+            deny = { kind = "addresses", purpose = "who is refused" }
+
+            [flags]
+            share = { default = 5, purpose = "of a hundred" }
 
             [capabilities]
             clock = true
@@ -301,6 +353,9 @@ mod tests {
         .unwrap();
         assert_eq!(manifest.hooks.unwrap().to_string(), "on-request, on-done");
         assert_eq!(manifest.slots["out"], Slot { purpose: "where it leaves".to_owned(), snat: true });
+        let deny = DeclaredSet { kind: SetKind::Addresses, purpose: "who is refused".to_owned() };
+        assert_eq!(manifest.sets["deny"], deny);
+        assert_eq!(manifest.flags["share"].default, FlagValue::Integer(5));
         assert_eq!(manifest.advice.time, Some(Duration::from_millis(2)));
         assert_eq!(manifest.advice.memory, Some(4 << 20));
         assert_eq!(manifest.advice.on_fault, Some(FaultAdvice::Slot("primary".to_owned())));
@@ -363,6 +418,19 @@ mod tests {
                 "tables: use at most 1024 MiB",
             ),
             ("[slots]", "[slot]", "unknown field `slot`"),
+            ("[slots]", "[keys]\nA = \"p\"\n[slots]", "key \"A\""),
+            ("[slots]", "[flags]\nOn = { default = true, purpose = \"p\" }\n[slots]", "flag \"On\""),
+            (
+                "[slots]",
+                "[flags]\non = { default = 1.5, purpose = \"p\" }\n[slots]",
+                "true or false, a whole number",
+            ),
+            ("[slots]", "[sets]\nDeny = { kind = \"exact\", purpose = \"p\" }\n[slots]", "set \"Deny\""),
+            (
+                "[slots]",
+                "[sets]\nd = { kind = \"ip\", purpose = \"p\" }\n[slots]",
+                "expected one of `addresses`, `exact`",
+            ),
             ("[slots]", "[capabilities]\nclok = true\n[slots]", "unknown field `clok`"),
             ("[slots]", "[budget]\ntime = \"soon\"\n[slots]", "as in \"10ms\""),
             ("[slots]", "[budget]\nmemory = 5\n[slots]", "as in \"16MiB\""),

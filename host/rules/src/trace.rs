@@ -175,12 +175,18 @@ fn record_call(
     };
     let mut arguments = arguments.told();
     let names_secret = arguments.first().is_some_and(|first| is_secret(first.trim_matches('"')));
-    let hides = verb.contains("header") && names_secret;
+    // What keys seal, open and verify is as secret as they are; the name of the key is not.
+    let by_keys = interface == "crypto";
+    let hides = by_keys || verb.contains("header") && names_secret;
     if hides {
-        arguments.iter_mut().skip(1).for_each(|it| *it = left_out_of(it));
+        let shown = usize::from(!(by_keys && verb == "equal"));
+        arguments.iter_mut().skip(shown).for_each(|it| *it = left_out_of(it));
     }
     let result = match result {
-        Ok(result) => result.told().map(|it| if hides && it.contains('"') { left_out_of(&it) } else { it }),
+        Ok(result) => result.told().map(|it| {
+            let has_text = it.contains('"') || by_keys && it.starts_with("0x");
+            if hides && has_text { left_out_of(&it) } else { it }
+        }),
         Err(error) => Some(format!("refused: {error}")),
     };
     calls.kept.push(HostCall { function, arguments, result, changes: changes(verb) });

@@ -5,7 +5,7 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use shunt_api::refusal::{Also, Error, Problem, Refusal as Body};
 
-use crate::control::{ApplyError, EntryError, LoadError, NotFound, Unlisted};
+use crate::control::{ApplyError, EntryError, FlagRefusal, LoadError, NotFound, SetLoadError, Unlisted};
 
 /// Why something was not done.
 #[derive(Clone, Debug)]
@@ -96,6 +96,31 @@ impl From<&LoadError> for Refusal {
         match help {
             Some(help) => refusal.help(help),
             None => refusal,
+        }
+    }
+}
+
+impl From<FlagRefusal> for Refusal {
+    fn from(error: FlagRefusal) -> Refusal {
+        match error {
+            FlagRefusal::NotFound(missing) => missing.into(),
+            FlagRefusal::Value(error) => {
+                Refusal::new(StatusCode::UNPROCESSABLE_ENTITY, "flag", error.to_string())
+                    .help("use a value of its type; `shunt flag list` shows them")
+            }
+        }
+    }
+}
+
+impl From<SetLoadError> for Refusal {
+    fn from(error: SetLoadError) -> Refusal {
+        match error {
+            SetLoadError::NotFound(missing) => missing.into(),
+            SetLoadError::Lines(error) => {
+                Refusal::new(StatusCode::UNPROCESSABLE_ENTITY, "set", error.to_string())
+                    .help("fix these lines and load the set again; the one in force stays so")
+            }
+            SetLoadError::System(why) => Refusal::new(StatusCode::INTERNAL_SERVER_ERROR, "system", why),
         }
     }
 }

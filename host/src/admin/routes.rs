@@ -16,21 +16,24 @@ use axum::routing::{MethodRouter, delete, get, post, put};
 use http_body::Body;
 use shunt_api::bindings::{Bindings, DeletedBindings};
 use shunt_api::explain::{Explained, ExplainedRequest};
+use shunt_api::flags::{FlagChange, FlagStatus};
 use shunt_api::flows::{DeletedFlow, FlowDetails, Flows};
 use shunt_api::openapi;
 use shunt_api::requests::{
     Allowed, AskedRequest, BindingsQuery, FlowsQuery, LoadQuery, LoadReference, MemberChange, Packet,
-    PrioritiesChange, Rollback, TableChange, TableQuery, TraceQuery,
+    PrioritiesChange, Rollback, SetMatchQuery, SetQuery, TableChange, TableQuery, TraceQuery,
 };
-use shunt_api::rules::{LoadedRule, Rules, Unloaded};
+use shunt_api::rules::{LoadedRule, LogChange, RuleLog, Rules, Unloaded};
+use shunt_api::sets::{SetMatch, SetStatus, Sets};
 use shunt_api::status::{MemberStatus, PoolStatus, Pools, ReloadSummary, Status};
 use shunt_api::tables::{ClearedTable, TableEntries, TableEntry, Tables};
 use shunt_engine::datapath::ModeName;
 use shunt_engine::flow::FlowId;
 use shunt_engine::member::Admin;
 use shunt_rules::artefact::{MAX_FILE_BYTES, Reference};
+use shunt_rules::sets::{MAX_SET_BYTES, SetLines};
 use shunt_rules::trust::Source;
-use shunt_rules::{MAX_PACK_BYTES, Pack, Shipped};
+use shunt_rules::{Level, MAX_PACK_BYTES, Pack, Shipped};
 use tokio::sync::MutexGuard;
 
 use super::refusal::Refusal;
@@ -83,6 +86,17 @@ fn routes() -> Vec<(Method, &'static str, MethodRouter<SharedControl>)> {
         (Method::GET, "/v1/tables/{virtual}/{rule}/{table}/{entry}", get(table_entry)),
         (Method::PUT, "/v1/tables/{virtual}/{rule}/{table}/{entry}", put(set_table_entry)),
         (Method::DELETE, "/v1/tables/{virtual}/{rule}/{table}/{entry}", delete(delete_table_entry)),
+        (Method::PUT, "/v1/rules/{virtual}/{rule}/log", put(set_rule_log)),
+        (Method::PUT, "/v1/rules/{virtual}/{rule}/flags/{flag}", put(set_flag)),
+        (Method::DELETE, "/v1/rules/{virtual}/{rule}/flags/{flag}", delete(reset_flag)),
+        (Method::GET, "/v1/sets", get(sets)),
+        (Method::GET, "/v1/rules/{virtual}/{rule}/sets/{set}", get(set)),
+        (
+            Method::PUT,
+            "/v1/rules/{virtual}/{rule}/sets/{set}",
+            put(load_set).layer(DefaultBodyLimit::max(MAX_SET_BYTES)),
+        ),
+        (Method::GET, "/v1/rules/{virtual}/{rule}/sets/{set}/match", get(match_set)),
         (Method::GET, "/v1/flows", get(flows)),
         (Method::GET, "/v1/flows/{id}", get(flow)),
         (Method::DELETE, "/v1/flows/{id}", delete(delete_flow)),
@@ -179,7 +193,7 @@ async fn load_rule(
     let allow = Allow { downgrade: allow_downgrade, grants: accept_grants };
     // With the body in it: who has sent all of it may leave.
     let loaded = to_the_end(async move {
-        let bytes = pack_bytes(request).await?;
+        let bytes = body_bytes(request, "pack", MAX_FILE_BYTES).await?;
         let refused = |error| Refusal::from(&error);
         let shipped = Shipped::from_bytes(bytes.into()).map_err(LoadError::from).map_err(refused)?;
         let source = sent_from(path, shipped.pack())?;
@@ -246,6 +260,91 @@ async fn unload_rule(
         done.map_err(|error| Refusal::from(&error))
     });
     Ok(Json(Unloaded { name: shown, without: done.await?? }))
+}
+
+async fn sets(State(control): State<SharedControl>) -> Json<Sets> {
+    Json(Sets { sets: control.lock().await.sets() })
+}
+
+async fn set(
+    State(control): State<SharedControl>,
+    path: Result<Path<(String, String, String)>, PathRejection>,
+) -> Answer<SetStatus> {
+    let (name, set) = part_of_rule(path)?;
+    Ok(Json(control.lock().await.set(&name, &set)?))
+}
+
+async fn load_set(
+    State(control): State<SharedControl>,
+    by: By,
+    path: Result<Path<(String, String, String)>, PathRejection>,
+    query: Result<Query<SetQuery>, QueryRejection>,
+    request: Request,
+) -> Answer<SetStatus> {
+    let (name, set) = part_of_rule(path)?;
+    let Query(SetQuery { source }) = query.map_err(|error| bad_request(error.body_text()))?;
+    let loaded = to_the_end(async move {
+        let bytes = body_bytes(request, "set", MAX_SET_BYTES).await?;
+        drop(for_change(&control).await?);
+        let lines = SetLines::new(source.unwrap_or_else(|| "set".to_owned()), bytes);
+        control::load_set(&control, &name, &set, lines, &actor(by)).await.map_err(Refusal::from)
+    });
+    Ok(Json(loaded.await??))
+}
+
+async fn match_set(
+    State(control): State<SharedControl>,
+    path: Result<Path<(String, String, String)>, PathRejection>,
+    query: Result<Query<SetMatchQuery>, QueryRejection>,
+) -> Answer<SetMatch> {
+    let (name, set) = part_of_rule(path)?;
+    let Query(SetMatchQuery { text }) = query.map_err(|error| bad_request(error.body_text()))?;
+    Ok(Json(control.lock().await.find_in_set(&name, &set, &text)?))
+}
+
+async fn set_rule_log(
+    State(control): State<SharedControl>,
+    by: By,
+    path: Result<Path<(String, String)>, PathRejection>,
+    change: Result<Json<LogChange>, JsonRejection>,
+) -> Answer<RuleLog> {
+    let name = rule_name(path)?;
+    let Json(LogChange { level }) = change.map_err(|error| bad_request(error.body_text()))?;
+    let read = |level: String| {
+        Level::ALL.into_iter().find(|it| it.name() == level).ok_or_else(|| {
+            bad_request(format!("{level:?} is no level of the log")).help("use error, warn, info or debug")
+        })
+    };
+    let level = level.map(read).transpose()?;
+    Ok(Json(for_change(&control).await?.set_rule_log(&name, level, &actor(by))?))
+}
+
+async fn set_flag(
+    State(control): State<SharedControl>,
+    by: By,
+    path: Result<Path<(String, String, String)>, PathRejection>,
+    change: Result<Json<FlagChange>, JsonRejection>,
+) -> Answer<FlagStatus> {
+    let (name, flag) = part_of_rule(path)?;
+    let Json(FlagChange { value }) = change.map_err(|error| bad_request(error.body_text()))?;
+    Ok(Json(for_change(&control).await?.set_flag(&name, &flag, Some(value), &actor(by))?))
+}
+
+async fn reset_flag(
+    State(control): State<SharedControl>,
+    by: By,
+    path: Result<Path<(String, String, String)>, PathRejection>,
+) -> Answer<FlagStatus> {
+    let (name, flag) = part_of_rule(path)?;
+    Ok(Json(for_change(&control).await?.set_flag(&name, &flag, None, &actor(by))?))
+}
+
+/// A rule, and what it has of this name.
+fn part_of_rule(
+    path: Result<Path<(String, String, String)>, PathRejection>,
+) -> Result<(RuleName, String), Refusal> {
+    let Path((virtual_name, rule, set)) = path.map_err(|error| bad_request(error.body_text()))?;
+    Ok((RuleName { virtual_name, rule }, set))
 }
 
 async fn bindings(
@@ -525,13 +624,13 @@ fn sent_from(path: Option<String>, pack: &Pack) -> Result<Source, Refusal> {
     }
 }
 
-/// The body of a request, as long as a pack file may be. One that says that it is longer is not waited for.
-async fn pack_bytes(request: Request) -> Result<Bytes, Refusal> {
+/// The body of a request, of so many bytes at most. One that says that it is longer is not waited for.
+async fn body_bytes(request: Request, what: &str, most: usize) -> Result<Bytes, Refusal> {
     let too_large = || {
-        Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, "too-large", "the pack is too large")
-            .help(format!("a pack file may have at most {} MiB", MAX_FILE_BYTES >> 20))
+        Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, "too-large", format!("the {what} is too large"))
+            .help(format!("the file of a {what} may have at most {} MiB", most >> 20))
     };
-    if request.body().size_hint().lower() > MAX_FILE_BYTES as u64 {
+    if request.body().size_hint().lower() > most as u64 {
         return Err(too_large());
     }
     Bytes::from_request(request, &()).await.map_err(|error| match error.status() {

@@ -8,6 +8,7 @@ use shunt_api::explain::{
     ConsideredStatus, Explained, ExplainedRequest, HostCalled, LeavingStatus, RequestOutcome, RequestStep,
     RewriteStatus, RuleCalled, RuleSaid, StageStatus, VerdictStatus,
 };
+use shunt_api::flags::FlagStatus;
 use shunt_api::flows::{FlowDetails, FlowStatus};
 use shunt_api::packets::{
     DropStatus, InterfaceStatus, ModeStatus, PacketMemberStatus, PacketStatus, PacketVirtualStatus,
@@ -271,6 +272,8 @@ pub(crate) fn rule() -> RuleStatus {
             lifetime_ms: Some(60_000),
             counts: TableCounts { entries: 70, bytes: 8_890, expired: 11, evicted: 12, refused: 13 },
         }],
+        log: Some("debug".to_owned()),
+        flags: vec![FlagStatus { name: "green".to_owned(), set: true, ..FlagStatus::default() }],
         breaker: Some("closed".to_owned()),
     }
 }

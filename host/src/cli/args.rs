@@ -112,6 +112,12 @@ pub(super) enum Command {
     /// List tables of rules and their entries; get, set and delete entries
     #[command(subcommand)]
     Table(TableCommand),
+    /// List, set and reset the flags of rules
+    #[command(subcommand)]
+    Flag(FlagCommand),
+    /// List, show, replace and test the sets of rules
+    #[command(subcommand)]
+    Set(SetCommand),
     /// Trace how a packet or a request would be handled, and why
     ///
     /// `explain http` is for requests to proxy virtuals. Without it, each stage is shown that such a packet would
@@ -201,6 +207,18 @@ pub(super) enum RuleCommand {
         #[arg(value_name = "VIRTUAL/RULE")]
         rule: RuleName,
     },
+    /// Say which lines of a rule are written to the log
+    ///
+    /// From this level on, whatever SHUNT_LOG says. It stays over reloads and versions of the rule, and
+    /// ends with the process.
+    #[command(verbatim_doc_comment)]
+    Log {
+        /// The rule, as in the configuration: shop/canary
+        #[arg(value_name = "VIRTUAL/RULE")]
+        rule: RuleName,
+        /// `default`: as of other lines
+        level: LineLevel,
+    },
     /// Create the folder of a new pack, with a rule that builds and cases that pass
     New {
         /// The folder to create; its last part names the pack
@@ -222,6 +240,15 @@ pub(super) enum RuleCommand {
         #[arg(value_name = "DIR", default_value = ".")]
         folder: PathBuf,
     },
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum LineLevel {
+    Error,
+    Warn,
+    Info,
+    Debug,
+    Default,
 }
 
 /// What is refused unless it is written.
@@ -364,6 +391,77 @@ pub(super) enum TableCommand {
         /// The table, as the pack declares it
         table: String,
     },
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum FlagCommand {
+    /// List the flags of the rules that run
+    List,
+    /// Set a flag; the next call of its rule finds it
+    ///
+    /// It stays over reloads and versions of the rule, and ends with the process.
+    #[command(verbatim_doc_comment)]
+    Set {
+        #[command(flatten)]
+        flag: FlagName,
+        /// `true` or `false`, a whole number, or a text, as the flag's default is
+        #[arg(allow_hyphen_values = true)]
+        value: String,
+    },
+    /// Give a flag its default
+    Reset {
+        #[command(flatten)]
+        flag: FlagName,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(super) struct FlagName {
+    /// The rule, as in the configuration: shop/colour
+    #[arg(value_name = "VIRTUAL/RULE")]
+    pub(super) rule: RuleName,
+    /// The flag, as in its pack
+    #[arg(value_name = "FLAG")]
+    pub(super) name: String,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum SetCommand {
+    /// List the sets of the rules that run
+    List,
+    /// Show a set
+    Show {
+        #[command(flatten)]
+        set: SetName,
+    },
+    /// Replace what is in a set by the lines of a file, as a whole; the next look-up finds them
+    ///
+    /// They stay over reloads until the configuration has other lines for the set, and end with the
+    /// process.
+    #[command(verbatim_doc_comment)]
+    Load {
+        #[command(flatten)]
+        set: SetName,
+        /// A line for each entry, with its value behind a space
+        file: PathBuf,
+    },
+    /// Show what a text, or an address, finds in a set; exit code 1 if nothing
+    Test {
+        #[command(flatten)]
+        set: SetName,
+        /// The text, or the address
+        text: String,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(super) struct SetName {
+    /// The rule, as in the configuration: shop/deny
+    #[arg(value_name = "VIRTUAL/RULE")]
+    pub(super) rule: RuleName,
+    /// The set, as in its pack
+    #[arg(value_name = "SET")]
+    pub(super) name: String,
 }
 
 #[derive(Debug, Subcommand)]

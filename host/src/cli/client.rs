@@ -31,6 +31,7 @@ pub(super) enum Body {
     None,
     Json(Value),
     Pack(Vec<u8>),
+    Lines(Vec<u8>),
 }
 
 impl Client {
@@ -220,6 +221,7 @@ fn request(
         Body::Json(value) => {
             request.header(CONTENT_TYPE, "application/json").body(Full::from(value.to_string()))
         }
+        Body::Lines(bytes) => request.header(CONTENT_TYPE, "text/plain").body(Full::from(bytes)),
         Body::Pack(bytes) => request.header(CONTENT_TYPE, "application/wasm").body(Full::from(bytes)),
     }
 }

@@ -10,6 +10,7 @@ mod client;
 mod doctor;
 mod explain;
 mod failure;
+mod flag;
 mod flow;
 mod format;
 mod log;
@@ -22,6 +23,7 @@ mod rule;
 mod rule_author;
 mod run;
 mod screen;
+mod set;
 mod signals;
 mod status;
 mod table;
@@ -89,6 +91,8 @@ fn dispatch(arguments: Arguments, screen: &Screen) -> Result<(), Failure> {
         },
         Command::Persistence(command) => persistence::run(command, client, screen),
         Command::Table(command) => tables::run(command, client, screen),
+        Command::Flag(command) => flag::run(command, client, screen),
+        Command::Set(command) => set::run(command, client, screen),
         Command::Explain(args) => explain::explain(&args, client, screen),
         Command::Doctor { config } => doctor::doctor(&config, socket, screen),
         Command::Pack(command) => pack::run(command, screen),
@@ -102,6 +106,7 @@ fn dispatch(arguments: Arguments, screen: &Screen) -> Result<(), Failure> {
             },
             RuleCommand::Rollback { rule, to } => rule::rollback(&rule, to, client, screen),
             RuleCommand::Unload { rule } => rule::unload(&rule, client, screen),
+            RuleCommand::Log { rule, level } => rule::log(&rule, level, client, screen),
             RuleCommand::New { folder, sdk } => rule_author::new(&folder, sdk.as_deref(), screen),
             RuleCommand::Build { folder } => rule_author::build(&folder, screen),
             RuleCommand::Test { folder } => rule_author::test(&folder, screen),

@@ -9,7 +9,7 @@ use shunt_rules::artefact::{Artefact, Reference};
 use shunt_rules::trust::Source;
 use shunt_rules::{PackError, Shipped};
 
-use super::args::Allowing;
+use super::args::{Allowing, LineLevel};
 use super::client::{Body, Client};
 use super::failure::Failure;
 use super::format;
@@ -106,6 +106,32 @@ pub(super) fn unload(rule: &RuleName, client: &Client, screen: &Screen) -> Resul
     let without = answer["without"].as_str().unwrap_or_default().to_owned();
     screen.show(&answer, |_| {
         format!("{rule} is unloaded: {without}\n`shunt rule rollback {rule}` loads it again\n")
+    });
+    Ok(())
+}
+
+/// Says which lines of a rule are written.
+///
+/// # Errors
+/// No daemon answers, or there is no such rule that runs.
+pub(super) fn log(
+    rule: &RuleName,
+    level: LineLevel,
+    client: &Client,
+    screen: &Screen,
+) -> Result<(), Failure> {
+    let level = match level {
+        LineLevel::Error => Some("error"),
+        LineLevel::Warn => Some("warn"),
+        LineLevel::Info => Some("info"),
+        LineLevel::Debug => Some("debug"),
+        LineLevel::Default => None,
+    };
+    let path = ["rules", &rule.virtual_name, &rule.rule, "log"];
+    let answer = client.ask(Method::PUT, &path, Body::Json(json!({ "level": level })))?;
+    screen.show(&answer, |_| match level {
+        Some(level) => format!("lines of {rule} are written from level {level} on\n"),
+        None => format!("lines of {rule} are written as others are\n"),
     });
     Ok(())
 }

@@ -42,6 +42,11 @@ impl Environment for DaemonEnvironment {
     fn log(&self, rule: &str, level: Level, message: &str) {
         // A rule's text is untrusted: line ends and control characters must not forge log lines.
         let message = message.escape_debug();
+        if !self.log_enabled(level) {
+            // An operator wants to see it all the same.
+            tracing::info!(target: "rule", rule, at = level.name(), "{message}");
+            return;
+        }
         match level {
             Level::Error => tracing::error!(target: "rule", rule, "{message}"),
             Level::Warn => tracing::warn!(target: "rule", rule, "{message}"),

@@ -15,7 +15,8 @@ use super::compile::compile_aside;
 use super::guard::{Allow, Before};
 use super::history::{History, Running};
 use super::packs::{Loaded, play_cases};
-use super::rules::{self, LoadError, RuleName, Using};
+use super::rules::{self, Bound, LoadError, RuleName, Using};
+use super::sets::{self, Fresh};
 use super::{Actor, Control, unless_ending};
 use shunt_api::rules::LoadedRule;
 
@@ -27,12 +28,17 @@ pub(super) struct Bench {
     environment: Arc<dyn Environment>,
     stats: Arc<RuleStats>,
     tables: Arc<Tables>,
+    running: Option<Arc<Attachment>>,
 }
 
 impl Bench {
     pub(super) fn attach(&self, rule: &Arc<Rule>) -> Result<Arc<Attachment>, LoadError> {
-        let (stats, tables) = (Arc::clone(&self.stats), Arc::clone(&self.tables));
-        rules::attach(rule, &self.name, &self.using, Arc::clone(&self.environment), stats, tables)
+        let Bench { name, using, environment, stats, tables, running, .. } = self;
+        let sets = sets::bind(&using.rule, rule, running.as_ref(), Fresh::Never)?;
+        let keys = rules::keys(&using.rule);
+        let (environment, stats) = (Arc::clone(environment), Arc::clone(stats));
+        let bound = Bound { sets, keys, running: running.as_ref() };
+        rules::attach(rule, name, using, bound, environment, stats, Arc::clone(tables))
     }
 }
 
@@ -138,6 +144,7 @@ impl Control {
             environment: Arc::clone(&self.environment) as Arc<dyn Environment>,
             stats: self.registry.rule_stats(&name.to_string()),
             tables: Arc::clone(self.registry.tables()),
+            running: self.attached(name).cloned(),
         })
     }
 

@@ -15,6 +15,7 @@ mod differences;
 mod environment;
 mod explain;
 mod explain_http;
+mod flags;
 mod flows;
 mod follow;
 mod groups;
@@ -35,6 +36,7 @@ mod plan;
 mod ports;
 mod rollback;
 mod rules;
+mod sets;
 mod status;
 mod tables;
 
@@ -62,6 +64,7 @@ pub use apply::reload;
 pub use bindings::{Unlisted, bindings};
 pub use explain::Unexplained;
 pub use explain_http::{explain_http, explain_http_of};
+pub use flags::FlagRefusal;
 pub use flows::FlowQuery;
 pub use follow::follow_tls;
 pub use groups::follow_groups;
@@ -76,6 +79,7 @@ pub use plan::{Summary, check};
 pub use ports::{follow_ports, look_at_ports};
 pub use rollback::{breaker_opened, rollback_rule};
 pub use rules::{LoadError, RuleName};
+pub use sets::{SetLoadError, load_set};
 pub use tables::{EntryError, OperatedTable, follow_tables};
 
 /// The running process, as the admin interface sees it. One change at a time.

@@ -19,7 +19,8 @@ use super::history::Running;
 use super::names::{self, Sets};
 use super::next::PlannedTls;
 use super::packs::{Loaded, Packs, play_cases};
-use super::rules::{self, Histories, LoadError, RuleName, Using, lines};
+use super::rules::{self, Bound, Histories, LoadError, RuleName, Using, lines};
+use super::sets::{self, Fresh};
 use super::{cookie_keys, pages};
 use shunt_config::{Document, Fingerprint, PoolWatch, Remark, Report, model, pool_watches};
 use shunt_engine::persistence::TagKeys;
@@ -232,10 +233,17 @@ impl Basis {
         let stats = Arc::clone(self.stats.entry(name.to_string()).or_default());
         let environment = Arc::clone(&self.environment) as Arc<dyn Environment>;
         let tables = Arc::clone(&self.tables);
-        let attach = |rule| rules::attach(rule, name, &using, environment, stats, tables);
+        let running = history.and_then(|history| history.running()).map(|running| &running.attachment);
+        let bind = |rule: &Arc<Rule>| sets::bind(&using.rule, rule, running, Fresh::Changed);
+        let keys = rules::keys(&using.rule);
+        let keys_changed = running.is_some_and(|running| !running.has_keys(&keys));
+        let attach = |rule, sets| {
+            let bound = Bound { sets, keys, running };
+            rules::attach(rule, name, &using, bound, environment, stats, tables)
+        };
         let Some(history) = kept else {
             let rule = compiled.rule(&self.host, shipped.pack(), self.asked)?;
-            let attachment = attach(&rule)?;
+            let attachment = attach(&rule, bind(&rule)?)?;
             play_cases(&rule, &shipped)?;
             // What is refused is not kept.
             packs.keep(&written.pack, &shipped)?;
@@ -244,9 +252,15 @@ impl Basis {
         };
         packs.keep(&written.pack, &shipped)?;
         let run = match (history.running(), history.running_version()) {
-            (Some(Running { using: before, .. }), Some(version)) if *before != using => {
-                let attachment = attach(&version.content.rule)?;
-                Some((version.content.clone(), attachment, using))
+            (Some(Running { using: before, .. }), Some(version)) => {
+                let rule = &version.content.rule;
+                let sets = bind(rule)?;
+                if *before != using || sets::any_new(&sets) || keys_changed {
+                    let attachment = attach(rule, sets)?;
+                    Some((version.content.clone(), attachment, using))
+                } else {
+                    None
+                }
             }
             _ => None,
         };
@@ -321,6 +335,8 @@ fn remark(name: &RuleName, error: &LoadError) -> Vec<Remark> {
                     | Problem::MissingSlot { .. }
                     | Problem::SlotTwice(_)
                     | Problem::SlotKind { .. } => "slots",
+                    Problem::UnknownSet { .. } | Problem::MissingSet { .. } | Problem::Set { .. } => "sets",
+                    Problem::UnknownKey { .. } | Problem::MissingKey { .. } | Problem::Key(_) => "keys",
                     Problem::Settings(_) | Problem::Refused(_) => "settings",
                     Problem::Memory(_) => "budget",
                     Problem::NeverFires(_) | Problem::OnLoad(_) | Problem::Contract { .. } => "pack",

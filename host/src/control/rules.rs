@@ -3,15 +3,17 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::path::PathBuf;
 use std::str::FromStr;
 use std::sync::Arc;
 
 use shunt_registry::{CacheError, RegistryError};
 use shunt_rules::artefact::Reference;
+use shunt_rules::keys::Keys;
 use shunt_rules::trust::{Source, TrustError};
 use shunt_rules::{
-    AttachError, AttachOptions, Attachment, Environment, Hook, HookSet, PackError, Rule, RuleError,
-    RuleStats, SlotBinding, Tables, WayOfCalls,
+    AttachError, AttachOptions, Attachment, Environment, Hook, HookSet, KeyBinding, PackError, Rule,
+    RuleError, RuleStats, SetBinding, SlotBinding, Tables, WayOfCalls,
 };
 use thiserror::Error;
 
@@ -142,6 +144,8 @@ impl LoadError {
                     | Problem::SlotTwice(_)
                     | Problem::SlotKind { .. },
                 ) => "slots",
+                Some(Problem::UnknownSet { .. } | Problem::MissingSet { .. } | Problem::Set { .. }) => "sets",
+                Some(Problem::UnknownKey { .. } | Problem::MissingKey { .. } | Problem::Key(_)) => "keys",
                 Some(Problem::Settings(_)) => "settings",
                 Some(Problem::Memory(_)) => "budget",
                 Some(Problem::Refused(_) | Problem::OnLoad(_)) | None => "on-load",
@@ -158,7 +162,7 @@ pub(super) fn lines(all: &[String]) -> String {
 /// Everything of the configuration that an attachment depends on.
 #[derive(Clone, PartialEq)]
 pub(super) struct Using {
-    rule: model::RuleUse,
+    pub(super) rule: model::RuleUse,
     slots: Vec<SlotBinding>,
     header_limit: usize,
     fires: HookSet,
@@ -241,19 +245,42 @@ impl<'c> RuleUse<'c> {
     }
 }
 
+/// What a rule has beside what is written in its table.
+pub(super) struct Bound<'a> {
+    pub(super) sets: Vec<SetBinding>,
+    pub(super) keys: Vec<KeyBinding>,
+    /// What runs: what operators have set of it stays so.
+    pub(super) running: Option<&'a Arc<Attachment>>,
+}
+
+/// Reads the keys that the configuration binds.
+pub(super) fn keys(written: &model::RuleUse) -> Vec<KeyBinding> {
+    let read = |(key, path): &(String, PathBuf)| KeyBinding {
+        key: key.clone(),
+        keys: Keys::read(path).map(Arc::new),
+    };
+    written.keys.iter().map(read).collect()
+}
+
 /// Attaches a rule as the configuration says, which runs its `on-load` once.
 pub(super) fn attach(
     rule: &Arc<Rule>,
     name: &RuleName,
     using: &Using,
+    bound: Bound<'_>,
     environment: Arc<dyn Environment>,
     stats: Arc<RuleStats>,
     tables: Arc<Tables>,
 ) -> Result<Arc<Attachment>, LoadError> {
     let use_ = &using.rule;
+    let Bound { sets, keys, running } = bound;
     let options = AttachOptions {
         name: name.to_string(),
         slots: using.slots.clone(),
+        sets,
+        keys,
+        log: running.map(|running| Arc::clone(running.log())).unwrap_or_default(),
+        flags: running.map(|running| running.flags().to_vec()).unwrap_or_default(),
         settings: use_.settings.clone(),
         isolation: use_.isolation,
         budget: use_.budget,

@@ -19,6 +19,7 @@ use shunt_rules::stats::{HookReading, bucket_bound};
 use shunt_rules::{FaultKind, Hook};
 
 use super::bindings;
+use super::flags;
 use super::history::{History, Version};
 use super::packs::Loaded;
 use super::rules::RuleName;
@@ -192,6 +193,8 @@ fn rule_status(name: &RuleName, history: &History) -> RuleStatus {
         not_granted: running
             .map(|it| it.attachment.stats().denied().iter().map(ToString::to_string).collect())
             .unwrap_or_default(),
+        log: running.and_then(|it| Some(it.attachment.log().get()?.name().to_owned())),
+        flags: running.map(|it| flags::statuses(&it.attachment)).unwrap_or_default(),
         breaker: running.map(|it| if it.attachment.breaker_is_open() { "open" } else { "closed" }.to_owned()),
     }
 }

@@ -7,7 +7,8 @@ use super::super::containers::{Settings, map, once, or_table};
 use super::super::model::RuleUse;
 use super::super::packs::Pack;
 use super::super::report::{Cause, Refusal};
-use super::super::shape::{duration, name, one_of, pool_name, size, slot_name};
+use super::super::sets::Entries;
+use super::super::shape::{duration, file, name, one_of, pool_name, size, slot_name};
 use super::super::walk::{Kind, Table};
 use super::{KIB, MIB, MILLISECOND, SECOND};
 
@@ -30,6 +31,20 @@ pub(super) fn rule(table: &mut Table<'_>) -> Option<RuleUse> {
          At a packet virtual a slot may stand for a SNAT pool.",
         map(slot_name()),
         "the pack has no slots",
+    );
+    let sets = table.derived(
+        "sets",
+        "The entries of each set of the pack: `{ deny = \"deny.txt\" }`, a file that is relative to the folder of this one, or \
+         its lines in a list. Every set of the pack must be bound.",
+        map(Entries),
+        "the pack has no sets",
+    );
+    let keys = table.derived(
+        "keys",
+        "The file of each key of the pack: `{ session = \"session.key\" }`, relative to the folder of this one. Every key of the \
+         pack must be bound.",
+        map(file("the path of a file of keys")),
+        "the pack has no keys",
     );
     let settings = table.or(
         "settings",
@@ -64,6 +79,8 @@ pub(super) fn rule(table: &mut Table<'_>) -> Option<RuleUse> {
         name: name?,
         pack: pack?,
         slots: slots.unwrap_or_default(),
+        sets: sets.unwrap_or_default(),
+        keys: keys.unwrap_or_default(),
         settings,
         isolation,
         budget: budget?,

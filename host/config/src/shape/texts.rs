@@ -20,6 +20,12 @@ pub(crate) fn name() -> Text<String> {
     Text { what, parse: text::name, write: String::clone }
 }
 
+/// A line of a set: an entry, with its value behind it.
+pub(crate) fn set_line() -> Text<String> {
+    let what = Type::Text { what: "an entry, and its value behind a space", pattern: None };
+    Text { what, parse: |line| Ok(line.to_owned()), write: String::clone }
+}
+
 /// Address and port to listen on.
 pub(crate) fn listen_address() -> Text<SocketAddr> {
     let what = Type::Text { what: "an address and port", pattern: None };

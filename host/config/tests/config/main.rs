@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde_json::Value;
-use shunt_config::model::Forwarded;
+use shunt_config::model::{Forwarded, SetSource};
 use shunt_config::monitors::{Http, Probe, Tcp};
 use shunt_config::persistence::{Cookie, PersistBy};
 use shunt_config::tls::{CertificateField, CipherSuite, Group, ServerName, Version};
@@ -192,6 +192,13 @@ fn everything_means_what_it_says() {
     let slots =
         [("canary", "spare"), ("primary", "web")].map(|(slot, pool)| (slot.to_string(), pool.to_string()));
     assert_eq!(canary.slots, slots);
+    let lines = ["/old /new", "/other"].map(str::to_string).to_vec();
+    let sets = [
+        ("deny".to_string(), SetSource::File(folder.join("deny.txt"))),
+        ("paths".to_string(), SetSource::Lines(lines)),
+    ];
+    assert_eq!(canary.sets, sets);
+    assert_eq!(canary.keys, [("session".to_string(), folder.join("session.key"))]);
     let settings = r#"{"percent": 5, "share": 0.25, "enabled": true, "paths": ["/a", "/b"], "nested": {"deep": [{"x": -1}]}}"#;
     assert_eq!(canary.settings, serde_json::from_str::<Value>(settings).unwrap());
     assert_eq!(canary.budget.memory, 64 << 10);

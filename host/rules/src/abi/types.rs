@@ -6,7 +6,7 @@ use wasmtime::component::{ComponentType, Lift, Lower};
 
 use crate::direct::canon::{Flat, enumeration, record};
 use crate::environment::{self, MemberStatus};
-use crate::{exchange, tables, verdict};
+use crate::{exchange, sets, tables, tokens, verdict};
 
 /// Tag of the resource `request`.
 pub(crate) struct Request;
@@ -30,6 +30,13 @@ impl From<IpAddr> for Address {
         }
         .to_bits();
         Address { hi: (bits >> 64) as u64, lo: bits as u64 }
+    }
+}
+
+/// Its upper and its lower half, as a function is given them.
+impl From<(u64, u64)> for Address {
+    fn from((hi, lo): (u64, u64)) -> Address {
+        Address { hi, lo }
     }
 }
 
@@ -338,6 +345,87 @@ impl From<environment::MemberState> for Member {
     }
 }
 
+#[derive(ComponentType, Lift, Clone, Copy)]
+#[component(enum)]
+#[repr(u8)]
+pub(crate) enum Hash {
+    #[component(name = "sha256")]
+    Sha256,
+    #[component(name = "sha512")]
+    Sha512,
+}
+
+#[derive(ComponentType, Lower)]
+#[component(record)]
+pub(crate) struct Claims {
+    subject: Option<String>,
+    issuer: Option<String>,
+    audience: Vec<String>,
+    expires: Option<u64>,
+    json: String,
+}
+
+impl Claims {
+    pub(crate) fn json(&self) -> &str {
+        &self.json
+    }
+}
+
+impl From<tokens::Claims> for Claims {
+    fn from(claims: tokens::Claims) -> Claims {
+        let tokens::Claims { subject, issuer, audience, expires, json } = claims;
+        Claims { subject, issuer, audience, expires, json }
+    }
+}
+
+#[derive(ComponentType, Lower, Clone, Copy)]
+#[component(enum)]
+#[repr(u8)]
+pub(crate) enum TokenError {
+    #[component(name = "malformed")]
+    Malformed,
+    #[component(name = "algorithm")]
+    Algorithm,
+    #[component(name = "signature")]
+    Signature,
+    #[component(name = "expired")]
+    Expired,
+    #[component(name = "not-yet-valid")]
+    NotYetValid,
+}
+
+impl From<tokens::TokenError> for TokenError {
+    fn from(error: tokens::TokenError) -> TokenError {
+        match error {
+            tokens::TokenError::Malformed => TokenError::Malformed,
+            tokens::TokenError::Algorithm => TokenError::Algorithm,
+            tokens::TokenError::Signature => TokenError::Signature,
+            tokens::TokenError::Expired => TokenError::Expired,
+            tokens::TokenError::NotYetValid => TokenError::NotYetValid,
+        }
+    }
+}
+
+#[derive(ComponentType, Lower)]
+#[component(record)]
+pub(crate) struct SetEntry {
+    matched: String,
+    value: String,
+}
+
+impl SetEntry {
+    /// The entry and its value.
+    pub(crate) fn parts(&self) -> (&str, &str) {
+        (&self.matched, &self.value)
+    }
+}
+
+impl From<sets::Hit<'_>> for SetEntry {
+    fn from(hit: sets::Hit<'_>) -> SetEntry {
+        SetEntry { matched: hit.matched.into_owned(), value: hit.value.to_owned() }
+    }
+}
+
 #[derive(ComponentType, Lower, Clone, Copy)]
 #[component(enum)]
 #[repr(u8)]
@@ -424,6 +512,16 @@ record!(Allowance { allowed: bool, remaining: u32, retry_after_ms: u32 } save);
 record!(Pool { members: u32, usable: u32, active: u32 } save);
 enumeration!(MemberState { Up, Down, Draining, Disabled } save);
 record!(Member { address: Endpoint, state: MemberState, weight: u32, active: u32 } save);
+enumeration!(Hash { Sha256, Sha512 } load);
+record!(Claims {
+    subject: Option<String>,
+    issuer: Option<String>,
+    audience: Vec<String>,
+    expires: Option<u64>,
+    json: String,
+} save);
+enumeration!(TokenError { Malformed, Algorithm, Signature, Expired, NotYetValid } save);
+record!(SetEntry { matched: String, value: String } save);
 enumeration!(MemberFailure {
     NotTrusted, OtherName, NotInTime, Certificate, Alert, NoProtocol, NoTls, Closed, Other
 } save);
@@ -510,6 +608,13 @@ mod tests {
         same::<Pool>();
         same::<MemberState>();
         same::<Member>();
+        same::<Hash>();
+        same::<Claims>();
+        same::<TokenError>();
+        same::<Result<Claims, TokenError>>();
+        same::<SetEntry>();
+        same::<Option<SetEntry>>();
+        same::<Option<String>>();
         same::<MemberFailure>();
         same::<Certificate>();
         same::<Vec<u16>>();

@@ -43,8 +43,8 @@ impl Interface<'_> {
 /// | `maybe_text` | `Option<&str>` |
 /// | `octets` | `&[u8]` |
 /// | `u16`, `u32`, `i64` | itself |
-/// | `endpoint` | `SocketAddr` |
-/// | `level`, `scope` | the enumeration |
+/// | `address`, `endpoint` | `IpAddr`, `SocketAddr` |
+/// | `level`, `scope`, `hash` | the enumeration |
 ///
 /// Results, by how the canonical ABI returns them: `memory` where the guest says, `flat` as a value, `nothing`.
 macro_rules! function {
@@ -153,6 +153,23 @@ macro_rules! function {
             [$($copy)* let $p = std::net::SocketAddr::from($p);]
             [$($flat)* hi: u64, lo: u64, $p: u32,]
             [$($check)* let $p = std::net::SocketAddr::from($crate::abi::Endpoint::of_flat(hi, lo, $p));]
+            [$($decode)*] [$($given)* $p,] $($rest)*)
+    };
+    (@read $i:ident, $name:literal, $r:ident, $body:expr, $cx:ident, $caller:ident, $source:ident, $state:ident,
+     [$($pattern:tt)*] [$($ty:tt)*] [$($copy:tt)*] [$($flat:tt)*] [$($check:tt)*] [$($decode:tt)*] [$($given:tt)*]
+     $p:ident: address, $($rest:tt)*) => {
+        function!(@read $i, $name, $r, $body, $cx, $caller, $source, $state,
+            [$($pattern)* $p,] [$($ty)* $crate::abi::Address,] [$($copy)* let $p = std::net::IpAddr::from($p);]
+            [$($flat)* hi: u64, $p: u64,]
+            [$($check)* let $p = std::net::IpAddr::from($crate::abi::Address::from((hi, $p)));]
+            [$($decode)*] [$($given)* $p,] $($rest)*)
+    };
+    (@read $i:ident, $name:literal, $r:ident, $body:expr, $cx:ident, $caller:ident, $source:ident, $state:ident,
+     [$($pattern:tt)*] [$($ty:tt)*] [$($copy:tt)*] [$($flat:tt)*] [$($check:tt)*] [$($decode:tt)*] [$($given:tt)*]
+     $p:ident: hash, $($rest:tt)*) => {
+        function!(@read $i, $name, $r, $body, $cx, $caller, $source, $state,
+            [$($pattern)* $p,] [$($ty)* $crate::abi::Hash,] [$($copy)*] [$($flat)* $p: u32,]
+            [$($check)* let $p = $crate::abi::Hash::case($p)?;]
             [$($decode)*] [$($given)* $p,] $($rest)*)
     };
     (@read $i:ident, $name:literal, $r:ident, $body:expr, $cx:ident, $caller:ident, $source:ident, $state:ident,

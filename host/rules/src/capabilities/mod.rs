@@ -5,8 +5,10 @@
 
 mod client_certificate;
 mod clock;
+mod crypto;
 mod fault;
 mod fields;
+mod flags;
 mod interface;
 mod lb;
 mod log;
@@ -14,6 +16,7 @@ mod persist;
 mod random;
 mod request;
 mod response;
+mod sets;
 mod table;
 mod tls;
 #[cfg(test)]
@@ -31,7 +34,7 @@ use crate::state::State;
 pub(crate) use fields::is_forbidden;
 
 /// The interfaces that a rule may import. `types` has no functions.
-pub(crate) const OFFERED: [&str; 12] = [
+pub(crate) const OFFERED: [&str; 15] = [
     "types",
     "fault",
     "log",
@@ -41,6 +44,9 @@ pub(crate) const OFFERED: [&str; 12] = [
     "table",
     "persist",
     "lb",
+    "sets",
+    "flag",
+    "crypto",
     "http",
     "tls",
     "client-certificate",
@@ -81,6 +87,9 @@ fn link_as(
     interface("table", table::define)?;
     interface("persist", persist::define)?;
     interface("lb", lb::define)?;
+    interface("sets", sets::define)?;
+    interface("flag", flags::define)?;
+    interface("crypto", crypto::define)?;
     interface("http", |http| {
         http.resource::<abi::Request>("request", guest::REQUEST)?;
         http.resource::<abi::Response>("response", guest::RESPONSE)?;

@@ -10,6 +10,7 @@ use toml::Spanned;
 
 use super::data::{DataCase, Payload};
 use super::tables::{self, Contents, EarlierCase, EntryExpect, Written};
+use crate::flags::FlagValue;
 use crate::hello::{Hello, Writer};
 use crate::suggest::{hint, nearest};
 use crate::{CertificateFacts, ClientCertificate, Manifest, MemberFailure};
@@ -55,6 +56,15 @@ pub(crate) struct Case {
     /// Time that passes before that one.
     #[serde(default, deserialize_with = "tables::time")]
     pub after: Duration,
+    /// The lines of each set; one that is not here is empty.
+    #[serde(default)]
+    pub sets: BTreeMap<String, Vec<String>>,
+    /// As an operator set them; one that is not here has its default.
+    #[serde(default)]
+    pub flags: BTreeMap<String, FlagValue>,
+    /// The text of the file of each key; one that is not here is a secret of 32 zeros.
+    #[serde(default)]
+    pub keys: BTreeMap<String, String>,
     pub flow: Option<FlowCase>,
     pub client_hello: Option<HelloCase>,
     /// In the order in which it comes.
@@ -548,6 +558,24 @@ fn check(case: &Case, manifest: &Manifest) -> Result<(), String> {
     tables::check(&case.tables, manifest)?;
     tables::check(&case.expect.tables, manifest)?;
     tables::check_earlier(&case.earlier)?;
+    if let Some(set) = case.sets.keys().find(|set| !manifest.sets.contains_key(*set)) {
+        let hint = hint(set, manifest.sets.keys().map(String::as_str));
+        return Err(format!("the pack has no set {set:?}{hint}"));
+    }
+    if let Some(key) = case.keys.keys().find(|key| !manifest.keys.contains_key(*key)) {
+        let hint = hint(key, manifest.keys.keys().map(String::as_str));
+        return Err(format!("the pack has no key {key:?}{hint}"));
+    }
+    for (flag, value) in &case.flags {
+        let Some(declared) = manifest.flags.get(flag) else {
+            let hint = hint(flag, manifest.flags.keys().map(String::as_str));
+            return Err(format!("the pack has no flag {flag:?}{hint}"));
+        };
+        if !declared.default.is_like(value) {
+            let kind = declared.default.kind();
+            return Err(format!("the flag {flag:?} is of the type {kind}, and {value} is not"));
+        }
+    }
     let response_slot = case.response.as_ref().and_then(|response| response.slot.as_ref());
     let selected_slot = case.selected.as_ref().and_then(|selected| selected.slot.as_ref());
     let slots = case.pools.keys().chain(&case.expect.pool).chain(response_slot).chain(selected_slot);

@@ -11,9 +11,11 @@ use super::file::{Case, RequestCase, ResponseCase, SchemeCase, TransportCase, Va
 use super::stage::Stage;
 use super::tables;
 use crate::grants::Grant;
+use crate::keys::Keys;
+use crate::sets::SetLines;
 use crate::{
-    Alert, Answer, AttachOptions, Exchange, Fault, Flow, HeaderEdit, Rule, Runner, Scheme, SlotBinding,
-    Target, Terms, Transport,
+    Alert, Answer, AttachOptions, Attachment, Exchange, Fault, Flow, HeaderEdit, KeyBinding, Rule, Runner,
+    Scheme, SetBinding, SetContent, SlotBinding, Target, Terms, Transport,
 };
 
 /// What a case came to.
@@ -45,6 +47,9 @@ pub(crate) struct Played {
     pub tables: Vec<(String, String, String)>,
 }
 
+/// A secret of 32 zeros, in base64.
+const ZEROS: &str = "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=";
+
 /// Plays a case and compares; the differences, and what was logged.
 pub(crate) fn play(rule: &Arc<Rule>, case: &Case) -> (Vec<Difference>, Vec<String>) {
     let stage = Arc::new(Stage::new(case, rule.manifest()));
@@ -55,11 +60,23 @@ pub(crate) fn play(rule: &Arc<Rule>, case: &Case) -> (Vec<Difference>, Vec<Strin
     });
     let mut options = AttachOptions::new("case", stage.clone());
     options.slots = slots.collect();
+    let sets = rule.manifest().sets.keys().map(|set| {
+        let lines = case.sets.get(set).map(Vec::as_slice).unwrap_or_default();
+        SetBinding { set: set.clone(), content: SetContent::Lines(SetLines::of_list(set, lines)) }
+    });
+    options.sets = sets.collect();
+    let keys = rule.manifest().keys.keys().map(|key| {
+        let text = case.keys.get(key).map_or(ZEROS, String::as_str);
+        KeyBinding { key: key.clone(), keys: Keys::parse(key, text.as_bytes()).map(Arc::new) }
+    });
+    options.keys = keys.collect();
     options.settings = case.settings.clone();
     let mut played = Played { slots: rule.manifest().slots.keys().cloned().collect(), ..Played::default() };
     match rule.attach(options) {
         Ok(attachment) => {
-            match Play::new(case, &stage, Runner::new(Arc::clone(&attachment)), &mut played).all() {
+            match set_flags(&attachment, case).and_then(|()| {
+                Play::new(case, &stage, Runner::new(Arc::clone(&attachment)), &mut played).all()
+            }) {
                 Ok(()) => {}
                 Err(Stop::Fault(fault)) => {
                     played.verdict = "fault";
@@ -76,6 +93,16 @@ pub(crate) fn play(rule: &Arc<Rule>, case: &Case) -> (Vec<Difference>, Vec<Strin
     }
     played.log = stage.log();
     (compare::compare(&case.expect, &played), played.log)
+}
+
+/// Sets the flags as the case has them. `on-load` has run with their defaults.
+fn set_flags(attachment: &Attachment, case: &Case) -> Result<(), Stop> {
+    for (name, value) in &case.flags {
+        if let Some(Err(error)) = attachment.flag(name).map(|flag| flag.set(value.clone())) {
+            return Err(Stop::Case(error.to_string()));
+        }
+    }
+    Ok(())
 }
 
 /// Why a case ends early.

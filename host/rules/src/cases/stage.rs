@@ -75,12 +75,7 @@ impl Environment for Stage {
     }
 
     fn log(&self, _: &str, level: Level, message: &str) {
-        let level = match level {
-            Level::Error => "error",
-            Level::Warn => "warn",
-            Level::Info => "info",
-            Level::Debug => "debug",
-        };
+        let level = level.name();
         if let Ok(mut log) = self.log.lock() {
             log.push(format!("{level}: {message}"));
         }

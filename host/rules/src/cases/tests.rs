@@ -2,7 +2,7 @@ use super::file::parse;
 use crate::Manifest;
 
 fn manifest() -> Manifest {
-    let text = "[pack]\nname = \"t\"\nversion = \"1.0.0\"\nwit = \"0.1\"\n[slots]\nprimary = \"a\"\ncanary = \"b\"\n[tables.clients]\npurpose = \"p\"\nkind = \"counters\"\nkey = \"address\"\n";
+    let text = "[pack]\nname = \"t\"\nversion = \"1.0.0\"\nwit = \"0.1\"\n[slots]\nprimary = \"a\"\ncanary = \"b\"\n[tables.clients]\npurpose = \"p\"\nkind = \"counters\"\nkey = \"address\"\n[sets]\ndeny = { kind = \"exact\", purpose = \"c\" }\n[flags]\nshare = { default = 5, purpose = \"d\" }\n";
     Manifest::parse(text).unwrap()
 }
 
@@ -23,6 +23,8 @@ fn every_key_is_read() {
         tables.clients = { "192.0.2.7" = 5 }
         earlier = [{ times = 3, after = "1500ms", request = { path = "/b" }, response = { status = 500 } }, {}]
         after = "2s"
+        sets = { deny = ["a 1", "b"] }
+        flags = { share = 7 }
         flow = { client = "[2001:db8::1]:5", vip = "198.51.100.1:443", transport = "udp" }
         request = { method = "POST", path = "/a?x=1", host = "h", scheme = "https", client = "192.0.2.7", version = "2", headers = { A = "1", B = ["1", "2"] }, body = "b" }
         selected = { member = "10.0.0.1:80", slot = "canary", reason = "persistence", weight = 2, active = 3, vetoes = 1 }
@@ -39,7 +41,7 @@ fn every_key_is_read() {
     let cases = parse(text, &manifest()).unwrap_or_else(|message| panic!("{message}"));
     assert_eq!(
         cases.iter().map(|(line, case)| (*line, case.name.as_str())).collect::<Vec<_>>(),
-        [(2, "all"), (17, "least")]
+        [(2, "all"), (19, "least")]
     );
 }
 
@@ -55,6 +57,18 @@ fn mistakes_are_told_with_their_line() {
         (
             case("request = {}\nexpect = { pool = \"primry\" }"),
             &["no slot \"primry\"; did you mean \"primary\"?"],
+        ),
+        (
+            case("request = {}\nsets = { dney = [] }\nexpect = { verdict = \"next\" }"),
+            &["no set \"dney\"; did you mean \"deny\"?"],
+        ),
+        (
+            case("request = {}\nflags = { shar = 1 }\nexpect = { verdict = \"next\" }"),
+            &["no flag \"shar\"; did you mean \"share\"?"],
+        ),
+        (
+            case("request = {}\nflags = { share = true }\nexpect = { verdict = \"next\" }"),
+            &["\"share\" is of the type integer, and true is not"],
         ),
         (case("request = {}\npools = { web = {} }\nexpect = { pool = \"primary\" }"), &["no slot \"web\""]),
         (

@@ -19,6 +19,9 @@ fn of_interface(interface: &str) -> Option<Key> {
         "table" => Key::Table,
         "persist" => Key::Persist,
         "lb" => Key::Lb,
+        "sets" => Key::Sets,
+        "flag" => Key::Flags,
+        "crypto" => Key::Crypto,
         "client-certificate" => Key::ClientCertificate,
         _ => return None,
     })

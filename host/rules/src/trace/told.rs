@@ -1,10 +1,10 @@
 //! Values that cross between rule and host, in words.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use crate::abi::{
-    Allowance, Certificate, Endpoint, FieldError, Flow, Level, Member, MemberFailure, Pool, Scheme, Scope,
-    Version,
+    Allowance, Certificate, Claims, Endpoint, FieldError, Flow, Hash, Level, Member, MemberFailure, Pool,
+    Scheme, Scope, SetEntry, TokenError, Version,
 };
 
 /// Bytes of a value that are shown.
@@ -133,7 +133,7 @@ macro_rules! by_display {
     };
 }
 
-by_display!(bool u16 u32 u64 i64);
+by_display!(bool u16 u32 u64 i64 IpAddr);
 
 /// As the contract names its cases.
 macro_rules! by_case {
@@ -152,6 +152,14 @@ by_case! {
     Scheme { Http => "http", Https => "https" }
     Level { Error => "error", Warn => "warn", Info => "info", Debug => "debug" }
     Scope { Request => "request", Flow => "flow" }
+    Hash { Sha256 => "sha256", Sha512 => "sha512" }
+    TokenError {
+        Malformed => "malformed",
+        Algorithm => "algorithm",
+        Signature => "signature",
+        Expired => "expired",
+        NotYetValid => "not-yet-valid"
+    }
     MemberFailure {
         NotTrusted => "not-trusted",
         OtherName => "other-name",
@@ -205,6 +213,19 @@ impl Told for Member {
     fn told(&self) -> Option<String> {
         let (address, state, weight, active) = self.figures();
         Some(format!("{} {state} weight {weight}, {active} in flight", SocketAddr::from(address)))
+    }
+}
+
+impl Told for SetEntry {
+    fn told(&self) -> Option<String> {
+        let (matched, value) = self.parts();
+        Some(format!("{} {}", matched.told()?, value.told()?))
+    }
+}
+
+impl Told for Claims {
+    fn told(&self) -> Option<String> {
+        self.json().told()
     }
 }
 

@@ -10,7 +10,7 @@ use wasmparser::{Parser, Payload};
 use crate::world::{World, exchange, flow, host, options, pack};
 
 /// What the guest `surface` imports, and nothing besides; and bodies of responses, for which it has the hook.
-const LEAST: &str = "log = 1\nclock = true\nrandom = true\nvars = true\ntable = true\npersist = true\nlb = true\nclient-certificate = true\n[capabilities.request]\nbody = true\n";
+const LEAST: &str = "log = 1\nclock = true\nrandom = true\nvars = true\ntable = true\npersist = true\nlb = true\nsets = true\nflags = true\ncrypto = true\nclient-certificate = true\n[capabilities.request]\nbody = true\n";
 
 /// The guest `surface` with other capabilities.
 fn asking(capabilities: &str) -> Result<Pack, PackError> {
@@ -199,6 +199,9 @@ fn what_is_imported_and_not_asked_for_is_refused_before_it_is_compiled() {
          keep variables of a request or flow: add `vars = true` to [capabilities]\n  \
          remember what it sees in the tables that it declares: add `table = true` to [capabilities]\n  \
          read and change bindings in the pools that its slots are bound to: add `persist = true` to [capabilities]\n  \
+         look up the sets that it declares: add `sets = true` to [capabilities]\n  \
+         read the flags that it declares: add `flags = true` to [capabilities]\n  \
+         use hashes, and the keys that it declares without seeing them: add `crypto = true` to [capabilities]\n  \
          read the certificates of clients: add `client-certificate = true` to [capabilities]\n  \
          read and replace bodies of requests: add `body = true` to [capabilities.request]\n  \
          read and replace bodies of responses: add `body = true` to [capabilities.response]"

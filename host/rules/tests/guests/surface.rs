@@ -6,11 +6,14 @@ use std::time::Duration;
 
 use http::{HeaderMap, StatusCode};
 use serde_json::json;
+use shunt_rules::flags::FlagValue;
+use shunt_rules::sets::SetLines;
 use shunt_rules::{
     Alert, Answer, BodyVerdict, CertificateFacts, ClientCertificate, ConnectCause, ConnectFailedVerdict,
     ConnectFailure, Demand, Exchange, Fault, FaultKind, FlowVerdict, HeaderEdit, HelloVerdict, Isolation,
     Level, MemberFailure, Mode, Outcome, PersistKey, RequestVerdict, ResponseBodyVerdict, ResponseVerdict,
-    Runner, Scheme, SelectedVerdict, Selection, SelectionReason, Summary, Tables, Target, Terms, Vars,
+    Runner, Scheme, SelectedVerdict, Selection, SelectionReason, SetBinding, SetContent, Summary, Tables,
+    Target, Terms, Vars,
 };
 
 use crate::world::{World, exchange, flow, hello, options, pack, root, rule, runner};
@@ -185,6 +188,24 @@ fn lines_reach_the_log_with_their_level_and_rule() {
 }
 
 #[test]
+fn an_operator_says_which_lines_of_a_rule_are_written() {
+    let world = World::new();
+    let mut runner = runner("surface", &world);
+    for (level, expected) in [
+        (Some(Level::Debug), "Error Warn Info Debug Info"),
+        (Some(Level::Warn), "Error Warn"),
+        (None, "Error Warn Info Info"),
+    ] {
+        world.lines.lock().unwrap().clear();
+        runner.attachment().log().set(level);
+        runner.on_request(&mut exchange("/log", &[])).unwrap();
+        let levels: Vec<_> =
+            world.lines.lock().unwrap().iter().map(|(level, _)| format!("{level:?}")).collect();
+        assert_eq!(levels.join(" "), expected, "{level:?}");
+    }
+}
+
+#[test]
 fn the_clock_is_the_environments() {
     let world = World::new();
     world.advance_ms(1500);
@@ -304,6 +325,117 @@ fn pools_are_seen_by_slot() {
     assert_eq!(
         ask(&mut exchange("/members", &[])),
         "192.0.2.1:80 MemberState::Up 1 4|[2001:db8::2]:8080 MemberState::Draining 2 3|192.0.2.3:80 MemberState::Disabled 1 0"
+    );
+}
+
+#[test]
+fn sets_are_looked_up_and_replaced_as_a_whole() {
+    let mut runner = runner("surface", &World::new());
+    let of = |runner: &mut Runner, target: &str, client: &str| {
+        let mut exchange = exchange(target, &[]);
+        exchange.flow = flow(client);
+        text(runner.on_request(&mut exchange))
+    };
+    for (client, expected) in [
+        ("192.0.2.7:1", "Some(\"desk\")"),
+        ("192.0.2.8:1", "Some(\"office\")"),
+        ("[2001:db8::1]:1", "Some(\"\")"),
+        ("198.51.100.1:1", "None"),
+    ] {
+        assert_eq!(of(&mut runner, "/set-address", client), expected, "{client}");
+    }
+    for (text, expected) in [
+        ("paths=/a/bc", "Some(\"/a/b deep\")"),
+        ("paths=/c", "Some(\"/c \")"),
+        ("paths=b", "None"),
+        ("agents=Googlebot", "Some(\"(?i)bot seen\")"),
+        ("clients=192.0.2.8", "Some(\"192.0.2.0/24 office\")"),
+        ("clients=shop", "None"),
+    ] {
+        assert_eq!(of(&mut runner, &format!("/set-text?{text}"), "192.0.2.7:1"), expected, "{text}");
+    }
+    let clients = Arc::clone(runner.attachment().set("clients").unwrap());
+    clients.load(&SetLines::new("socket", "198.51.100.0/24 new")).unwrap();
+    assert_eq!(of(&mut runner, "/set-address", "198.51.100.1:1"), "Some(\"new\")");
+    assert_eq!(of(&mut runner, "/set-address", "192.0.2.7:1"), "None");
+}
+
+/// Made by OpenSSL with the keys of `world`.
+#[test]
+fn hashes_seals_and_tokens() {
+    let mut runner = runner("surface", &World::new());
+    let mut at = |target: &str| text(runner.on_request(&mut exchange(target, &[])));
+    assert_eq!(
+        at("/digest?abc"),
+        "ungWv48Bz-pBQUDeXa4iI7ADYaOWF3qctBD_YfIAFa0 \
+         3a81oZNherrMQXNJriBBMRLm-k6JqX6iCp7u5ktV05ohkpkqJ0_BqDa6PCOj_uu9RU1EI2Q86A4qmslPpUyknw"
+    );
+    assert_eq!(at("/sign?abc"), "_XrbFSwF74Dcz1Ch-kwF1aPsbalVdfwxKufF0JGDY1E true false");
+    assert_eq!((at("/equal?a=a").as_str(), at("/equal?a=b").as_str()), ("true", "false"));
+    let (first, second) = (at("/seal?abc"), at("/seal?abc"));
+    assert_ne!(first, second, "each has a nonce of its own");
+    assert_eq!(at(&format!("/open?{first}")), "Some([97, 98, 99]) None");
+    assert_eq!(at("/open?AAAA"), "None None");
+    let claims = r#"{"sub":"ann","iss":"https://id.example","aud":"shop","exp":1767229200}"#;
+    assert_eq!(
+        at(
+            "/token?eyJhbGciOiJFZERTQSJ9.eyJzdWIiOiJhbm4iLCJpc3MiOiJodHRwczovL2lkLmV4YW1wbGUiLCJhdWQiOiJzaG9wIiwiZXhwIjoxNzY3MjI5MjAwfQ.XagqvRBstKvHS5AVujPxlujCFnRAmpVt56z6_m2uZwy47DFq3_d-yNZp4RahmojL-PikC7jyxy9g1Gtw8KTtAA"
+        ),
+        format!(r#"Some("ann") Some("https://id.example") ["shop"] Some(1767229200) {claims}"#)
+    );
+    assert_eq!(
+        at(
+            "/token?eyJhbGciOiJFZERTQSJ9.eyJzdWIiOiJhbm4iLCJpc3MiOiJodHRwczovL2lkLmV4YW1wbGUiLCJhdWQiOiJzaG9wIiwiZXhwIjoxNjk5OTk5MDAwfQ.V05szUeaMV5GmyDA4wGQ5mEEvIM_9Ggk5oAbz-Zn395nc-RBufUGFdlZgaUvjH6vAZyGTEbz1Zgp0waQCOjdBg"
+        ),
+        "expired"
+    );
+    assert_eq!(
+        at("/token?eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJhbm4ifQ.0_lnacXAUZ1rNA2bp1U30axdABas4afNUeCEceOAsgg"),
+        "algorithm",
+        "a public key is no secret"
+    );
+    assert_eq!(at("/token?a.b.c"), "malformed");
+}
+
+#[test]
+fn flags_have_their_defaults_until_they_are_set_and_keep_that_over_versions() {
+    let (world, rule) = (World::new(), rule("surface"));
+    let mut runner = runner("surface", &world);
+    let read = |runner: &mut Runner| text(runner.on_request(&mut exchange("/flags", &[])));
+    assert_eq!(read(&mut runner), "false 5 hi");
+    let attachment = Arc::clone(runner.attachment());
+    let set = |name: &str, value| attachment.flag(name).unwrap().set(value);
+    set("on", FlagValue::Boolean(true)).unwrap();
+    set("share", FlagValue::Integer(-7)).unwrap();
+    set("banner", FlagValue::Text("é".to_owned())).unwrap();
+    set("on", FlagValue::Integer(1)).unwrap_err();
+    assert_eq!(read(&mut runner), "true -7 é");
+    let mut options = options(&rule, &world);
+    options.flags = attachment.flags().to_vec();
+    let mut next = Runner::new(rule.attach(options).unwrap());
+    assert_eq!(read(&mut next), "true -7 é");
+    next.attachment().flag("share").unwrap().reset();
+    assert_eq!((read(&mut next), read(&mut runner)), ("true 5 é".to_owned(), "true 5 é".to_owned()));
+}
+
+#[test]
+fn a_rule_gets_the_sets_that_it_declares_and_no_others() {
+    let (world, rule) = (World::new(), rule("surface"));
+    let mut options = options(&rule, &world);
+    let bind = |set: &str, lines: &str| SetBinding {
+        set: set.to_owned(),
+        content: SetContent::Lines(SetLines::new(format!("{set}.txt"), lines)),
+    };
+    options.sets = vec![bind("clients", "192.0.2.7/24\nx"), bind("path", "/"), bind("agents", "")];
+    let Err(error) = rule.attach(options) else { panic!("it is attached") };
+    assert_eq!(
+        error.to_string(),
+        "the pack has no set \"path\"; did you mean \"paths\"?\n\
+         set \"clients\" cannot be built:\n  \
+         clients.txt:1: \"192.0.2.7/24\" has bits behind its length; write 192.0.2.0/24, or the address alone\n  \
+         clients.txt:2: \"x\" is neither an address nor a prefix; write one such as 192.0.2.0/24 or 2001:db8::/32\n\
+         set \"paths\" (beginnings of texts) is not bound to entries; add sets = { paths = \"…\" }, the path of a file \
+         with the beginning of a text in each line"
     );
 }
 

@@ -19,12 +19,16 @@ const GUESTS: [&str; 13] = [
     "calls", "data", "ends", "hello", "hostile", "lines", "packets", "plain", "prefix", "rewrites",
     "selects", "steer", "surface",
 ];
-const EXAMPLES: [&str; 14] = [
+const EXAMPLES: [&str; 18] = [
     "api-canary",
+    "blue-green",
+    "bulk-redirects",
     "canary",
+    "deny-list",
     "fallback",
     "headers",
     "https-redirect",
+    "jwt-gate",
     "maintenance",
     "penalty-box",
     "postgres-database",
@@ -456,6 +460,7 @@ fn examples_do_the_same_in_both_ways() {
         let settings = match name {
             "rate-limit" => json!({ "limit": 3, "tell": true }),
             "canary" => json!({ "percent": 50 }),
+            "jwt-gate" => json!({ "issuer": "https://id.example" }),
             "server-names" => {
                 json!({ "through": ["mail.example"], "staff": ["*.example"], "strict": true })
             }

@@ -8,9 +8,12 @@ use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 use shunt_rules::build::{BuildOptions, build};
+use shunt_rules::keys::Keys;
+use shunt_rules::sets::SetLines;
 use shunt_rules::{
-    AttachOptions, Attachment, Environment, Exchange, Flow, Hello, Level, MemberState, MemberStatus, Pack,
-    PoolState, Rule, RuleHost, Runner, Slot, SlotBinding, Transport,
+    AttachOptions, Attachment, Environment, Exchange, Flow, Hello, KeyBinding, Level, MemberState,
+    MemberStatus, Pack, PoolState, Rule, RuleHost, Runner, SetBinding, SetContent, Slot, SlotBinding,
+    Transport,
 };
 
 /// The guest of that name, built once per process; cargo knows when there is nothing to do.
@@ -167,7 +170,29 @@ impl Environment for World {
     }
 }
 
-/// The guest attached with every slot bound to the pool `pool-<slot>`, and with [`PATIENCE`].
+/// What is in the file of a key: of `issuer` the public key of RFC 8037 appendix A.2, else 32 zeros.
+fn file(key: &str) -> &'static str {
+    match key {
+        "issuer" => {
+            "-----BEGIN PUBLIC KEY-----\nMCowBQYDK2VwAyEA11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo=\n-----END PUBLIC KEY-----\n"
+        }
+        _ => "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=",
+    }
+}
+
+/// What is in a set.
+fn lines(set: &str) -> SetLines {
+    let lines = match set {
+        "clients" | "addresses" => "192.0.2.0/24 office\n192.0.2.7 desk\n2001:db8::/32\n",
+        "paths" => "/a a\n/a/b deep\n/c\n",
+        "agents" => "(?i)bot seen\ncurl tool\n",
+        "words" => "example.com it\nshop.example\n",
+        _ => "",
+    };
+    SetLines::new(format!("{set}.txt"), lines)
+}
+
+/// The guest attached with every slot bound to the pool `pool-<slot>`, its sets to [`lines`], and with [`PATIENCE`].
 pub(crate) fn options(rule: &Rule, world: &Arc<World>) -> AttachOptions {
     let mut options = AttachOptions::new("shop/test", world.clone());
     let slots = rule.manifest().slots.iter();
@@ -177,6 +202,15 @@ pub(crate) fn options(rule: &Rule, world: &Arc<World>) -> AttachOptions {
         snat: declared.snat,
     };
     options.slots = slots.map(bind).collect();
+    let sets = rule.manifest().sets.keys();
+    options.sets =
+        sets.map(|set| SetBinding { set: set.clone(), content: SetContent::Lines(lines(set)) }).collect();
+    let keys = rule.manifest().keys.keys();
+    let bind = |key: &String| KeyBinding {
+        key: key.clone(),
+        keys: Keys::parse(key, file(key).as_bytes()).map(Arc::new),
+    };
+    options.keys = keys.map(bind).collect();
     options.budget.time = PATIENCE;
     options
 }

@@ -94,6 +94,26 @@ impl About {
         slots.map(|(name, slot)| (name.as_str(), told(slot))).collect()
     }
 
+    /// What a set has.
+    pub(super) fn sets(&self) -> Vec<(&str, String)> {
+        let sets = self.pack.manifest().sets.iter();
+        sets.map(|(name, set)| (name.as_str(), format!("{}: {}", set.kind.name(), set.purpose))).collect()
+    }
+
+    /// What a flag does, and its default.
+    pub(super) fn flags(&self) -> Vec<(&str, String)> {
+        let flags = self.pack.manifest().flags.iter();
+        flags
+            .map(|(name, flag)| (name.as_str(), format!("{}; default {}", flag.purpose, flag.default)))
+            .collect()
+    }
+
+    /// What a key is for.
+    pub(super) fn keys(&self) -> Vec<(&str, String)> {
+        let keys = self.pack.manifest().keys.iter();
+        keys.map(|(name, purpose)| (name.as_str(), purpose.clone())).collect()
+    }
+
     /// What its authors suggest.
     pub(super) fn advice(&self) -> Vec<(&'static str, String)> {
         let advice = &self.pack.manifest().advice;

@@ -70,7 +70,7 @@ fn changes(old: &About, new: &About) -> Vec<Change> {
 }
 
 /// What is told first.
-const ORDER: [&str; 12] = [
+const ORDER: [&str; 15] = [
     "name",
     "version",
     "changes",
@@ -79,6 +79,9 @@ const ORDER: [&str; 12] = [
     "hook",
     "may",
     "slot",
+    "set",
+    "flag",
+    "key",
     "suggests",
     "setting",
     "code",
@@ -99,6 +102,9 @@ fn items(about: &About, with_files: bool) -> Items {
     items.extend(manifest.maintainers.iter().map(|name| (("maintainer", name.clone()), String::new())));
     items.extend(about.may().into_iter().map(|(name, may)| (("may", name), may)));
     items.extend(about.slots().into_iter().map(|(slot, what)| (("slot", slot.to_owned()), what)));
+    items.extend(about.sets().into_iter().map(|(set, what)| (("set", set.to_owned()), what)));
+    items.extend(about.flags().into_iter().map(|(flag, what)| (("flag", flag.to_owned()), what)));
+    items.extend(about.keys().into_iter().map(|(key, what)| (("key", key.to_owned()), what)));
     items.extend(about.advice().into_iter().map(|(key, value)| (("suggests", key.to_owned()), value)));
     items.extend(about.settings().into_iter().map(|it| (("setting", it.path), it.kind)));
     if with_files {

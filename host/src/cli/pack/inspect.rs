@@ -85,7 +85,8 @@ fn as_json(about: &About, signers: &[Signer]) -> Value {
             "digest": format!("sha256:{}", about.pack.digest()), "bytes": about.pack.bytes().len(),
         },
         "hooks": about.hooks(), "imports": about.imports(), "capabilities": manifest.grants, "may": may,
-        "suggests": advice, "slots": manifest.slots, "settings": settings, "files": files,
+        "suggests": advice, "slots": manifest.slots, "sets": manifest.sets, "flags": manifest.flags, "keys": manifest.keys,
+        "settings": settings, "files": files,
         "signatures": signatures,
     })
 }
@@ -132,6 +133,9 @@ fn told(about: &About, signers: &[Signer], paint: Paint) -> String {
     });
     for (title, rows) in [
         ("slots, which the operator binds to pools", rows("  ", about.slots().into_iter())),
+        ("sets, which the operator binds to entries", rows("  ", about.sets().into_iter())),
+        ("flags, which the operator sets", rows("  ", about.flags().into_iter())),
+        ("keys, which the operator binds to files", rows("  ", about.keys().into_iter())),
         ("settings", rows("  ", settings)),
         ("what it may do", rows("  ", may)),
         ("what its authors suggest", rows("  ", about.advice().into_iter())),

@@ -67,6 +67,15 @@ impl Calls {
             "/persist-delete" => times(|| persist::delete("web", "none")),
             "/persist-count" => times(|| persist::count("web")),
             "/pool" => times(|| lb::pool("web")),
+            "/set-address" => times(|| sets::address("addresses", IpAddr::from([192, 0, 2, 7]))),
+            "/set-address-none" => times(|| sets::address("addresses", IpAddr::from([198, 51, 100, 7]))),
+            "/set-text" => times(|| sets::find("words", "shop.example")),
+            "/flag" => times(|| flags::is_on("on")),
+            "/flag-text" => times(|| flags::text("banner")),
+            "/sha256" => times(|| crypto::sha256("0123456789abcdef0123456789abcdef")),
+            "/sign" => times(|| crypto::sign("secret", "user=5")),
+            "/seal" => times(|| crypto::seal("secret", "user=5", "session")),
+            "/token" => times(|| crypto::verify_token("secret", "eyJhbGciOiJIUzI1NiJ9.e30.AAAA", 60)),
             "/members" => times(|| lb::members("web")),
             _ => {}
         }

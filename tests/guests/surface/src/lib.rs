@@ -213,6 +213,41 @@ impl Surface {
                         .join("|"),
                 )
             }
+            "/set-address" => answer(format!("{:?}", sets::address("clients", request.flow().client.ip()))),
+            "/set-text" => {
+                let (set, text) = argument.split_once('=').unwrap_or(("paths", argument));
+                let found = sets::find(set, text).map(|sets::Entry { matched, value }| format!("{matched} {value}"));
+                answer(format!("{found:?}"))
+            }
+            "/flags" => answer(format!(
+                "{} {} {}",
+                flags::is_on("on"),
+                flags::integer("share"),
+                flags::text("banner")
+            )),
+            "/digest" => {
+                let (short, long) = (crypto::sha256(argument), crypto::sha512(argument));
+                answer(format!("{} {}", crypto::base64url(short), crypto::base64url(long)))
+            }
+            "/sign" => {
+                let tag = crypto::sign("secret", argument);
+                let good = crypto::verify("secret", argument, &tag);
+                let bad = crypto::verify("secret", "other", &tag);
+                answer(format!("{} {good} {bad}", crypto::base64url(tag)))
+            }
+            "/equal" => {
+                let (left, right) = argument.split_once('=').unwrap_or_default();
+                answer(format!("{}", crypto::equal(left, right)))
+            }
+            "/seal" => answer(crypto::seal("secret", argument, "cookie")),
+            "/open" => answer(format!("{:?} {:?}", crypto::open("secret", argument, "cookie"), crypto::open("secret", argument, "other"))),
+            "/token" => answer(match crypto::verify_token("issuer", argument, 60) {
+                Ok(claims) => format!(
+                    "{:?} {:?} {:?} {:?} {}",
+                    claims.subject, claims.issuer, claims.audience, claims.expires, claims.json
+                ),
+                Err(error) => error.name().to_owned(),
+            }),
             "/client-certificate" => {
                 answer(format!("{:?} {:?}", client_certificate::get(), client_certificate::pem()))
             }
