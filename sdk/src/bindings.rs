@@ -96,4 +96,7 @@ hooks! {
     on_done: "package shunt:sdk; world on-done { export shunt:rule/on-done@0.1.0; }" with {
         "shunt:rule/types@0.1.0": types
     };
+    on_probe: "package shunt:sdk; world on-probe { export shunt:rule/on-probe@0.1.0; }" with {
+        "shunt:rule/types@0.1.0": types
+    };
 }

@@ -13,6 +13,7 @@
 //! | `on_response` | `&self, request: &Request, response: &Response` | [`response::Verdict`](crate::response::Verdict) |
 //! | `on_response_body` | `&self, request: &Request, response: &Response, body: &response_body::Body` | [`response_body::Verdict`](crate::response_body::Verdict) |
 //! | `on_done` | `&self, summary: &done::Summary` | nothing |
+//! | `on_probe` | `&self, probe: &Probe` | [`probe::Verdict`](crate::probe::Verdict) |
 //!
 //! Every hook may also return a `Result` of that. An error is a
 //! fault of the call: the host applies the operator's `on-fault` in place of a verdict.

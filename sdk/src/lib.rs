@@ -45,6 +45,7 @@
 //! | choose how TLS with the client is | [`to_pool("api").certificate("api.example")`](client_hello), `to_pool("raw").pass_through()` |
 //! | see more of what is sent first | [`data::need(64)`](data::need) |
 //! | read the body first | [`need_body(65_536)`](request::need_body), [`response.need_body(65_536)`](Response::need_body) and `next()` |
+//! | probe a member | [`probe::send("PING\r\n")`](probe::send), [`probe::up("PONG")`](probe::up) |
 //! | send another body | [`replace_body(bytes)`](replace_body) |
 //!
 //! A hook may return a `Result` of its verdict, and so use `?`. An error is
@@ -108,6 +109,7 @@ pub mod hooks;
 pub mod lb;
 pub mod log;
 pub mod persist;
+pub mod probe;
 pub mod random;
 pub mod request;
 pub mod response;
@@ -128,6 +130,7 @@ pub use field_error::FieldError;
 pub use flow::Flow;
 pub use hash::{Key, stable_hash};
 pub use hooks::{connect_failed, done, request_body};
+pub use probe::Probe;
 pub use request::Request;
 pub use response::Response;
 pub use settings::Settings;
@@ -209,6 +212,7 @@ pub mod prelude {
     pub use crate::data::{self, Data};
     pub use crate::flow::{self, Flow, Mode, Transport, drop_flow};
     pub use crate::hooks::{connect_failed, done, request_body};
+    pub use crate::probe::{self, Probe};
     pub use crate::request::{self, Request, Scheme, need_body};
     pub use crate::response::{self, Response};
     pub use crate::response_body;

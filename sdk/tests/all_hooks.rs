@@ -108,6 +108,16 @@ impl Everything {
     #[cfg(windows)]
     fn on_done(&self, _: &done::Summary) {}
 
+    fn on_probe(&self, probe: &Probe) -> probe::Verdict {
+        match (probe.step, probe.line()) {
+            (0, _) => probe::send("PING\r\n"),
+            (_, Some(b"+PONG")) => probe::up("PONG"),
+            (_, Some(_)) => probe::down("no PONG"),
+            (_, None) if probe.is_open() => probe::need(1),
+            (_, None) => probe::down(format!("{} said {:?}", probe.member, probe.bytes)),
+        }
+    }
+
     fn member(&self) -> SocketAddr {
         SocketAddr::from(([192, 0, 2, 1], 443))
     }

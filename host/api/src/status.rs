@@ -92,6 +92,8 @@ pub struct PoolStatus {
     /// Members that are written by name.
     pub names: Vec<NameStatus>,
     pub persistence: PersistenceStatus,
+    /// Those of its monitors.
+    pub rules: Vec<RuleStatus>,
 }
 
 /// A name that members are written with.
@@ -246,9 +248,11 @@ pub struct Pools {
 }
 
 impl Status {
-    /// The rules of all virtuals.
+    /// The rules of all virtuals, and of monitors.
     pub fn rules(&self) -> impl Iterator<Item = &RuleStatus> {
         let packets = self.packets.iter().flat_map(|packets| &packets.virtuals);
-        self.virtuals.iter().flat_map(|it| &it.rules).chain(packets.flat_map(|it| &it.rules))
+        let of_virtuals =
+            self.virtuals.iter().flat_map(|it| &it.rules).chain(packets.flat_map(|it| &it.rules));
+        of_virtuals.chain(self.pools.iter().flat_map(|it| &it.rules))
     }
 }

@@ -43,8 +43,9 @@ pub(super) fn check(config: &Config, walk: &mut Walk) {
 /// Packs of registries are kept, so that a registry that is away stops nothing.
 fn packs_are_kept(config: &Config, walk: &mut Walk) {
     let of_registry = config.rules().find(|(_, rule)| matches!(rule.pack, Source::Registry(_)));
-    let Some((virtual_, rule)) = of_registry.filter(|_| config.packs.cache.is_none()) else { return };
-    let (place, key) = walk.spot(&path(&["virtual", virtual_, "rule", &rule.name, "pack"]));
+    let Some((owner, rule)) = of_registry.filter(|_| config.packs.cache.is_none()) else { return };
+    let (place, key) =
+        walk.spot(&owner.key(&rule.name, "pack").iter().fold(String::new(), |path, name| join(&path, name)));
     let refusal = Refusal::new(Cause::MissingKey, "packs of registries need a folder to be kept in")
         .label("comes from a registry")
         .help("add `[packs]` with `cache = \"/var/lib/shunt/packs\"`, a folder of Shunt's user alone");

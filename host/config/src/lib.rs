@@ -15,6 +15,7 @@
 //! | `text`, `units` | the grammar of values |
 //! | `keys` | every key, declared once |
 //! | `defaults` | keys that the virtuals of a file have in common |
+//! | [`RuleOwner`] | which virtual or pool a rule belongs to |
 //! | [`lock`] | which packs references stand for |
 //! | `cross` | keys of different tables that do not fit together |
 //! | `reference` | the keys told: reference, JSON schema |
@@ -33,6 +34,7 @@ pub mod lock;
 pub mod model;
 pub mod monitors;
 mod names;
+mod owner;
 mod packs;
 pub mod persistence;
 mod reference;
@@ -58,6 +60,7 @@ use toml::de::DeTable;
 
 pub use fingerprint::{Fingerprint, Marks};
 pub use model::Config;
+pub use owner::RuleOwner;
 pub use reference::{Entry, entries, reference_markdown, schema};
 pub use report::{Also, Cause, Problem, Report};
 pub use watching::{PoolWatch, pool_watches};

@@ -169,9 +169,9 @@ impl Lock {
     /// Where a configuration and its lock disagree, `path` being that of the lock, and `command` what writes it.
     #[must_use]
     pub fn disagreements(&self, config: &Config, path: &Path, command: &str) -> Vec<Remark> {
-        let missing = config.rules().filter_map(|(virtual_, rule)| {
+        let missing = config.rules().filter_map(|(owner, rule)| {
             let Source::Registry(reference) = &rule.pack else { return None };
-            let key = ["virtual", virtual_, "rule", &rule.name, "pack"].map(str::to_owned).to_vec();
+            let key = owner.key(&rule.name, "pack");
             let message = format!("{} does not have {reference}", path.display());
             let help = Some(format!("pin it by {command}"));
             self.digest(reference).is_none().then_some(Remark { key, message, help })

@@ -52,13 +52,6 @@ impl Config {
         self.packet_virtuals.iter().flat_map(|it| &it.interfaces).chain(translators)
     }
 
-    /// Every rule, with the name of its virtual.
-    pub fn rules(&self) -> impl Iterator<Item = (&String, &RuleUse)> {
-        let proxies = self.virtuals.iter().map(|it| (&it.name, &it.rules));
-        let packets = self.packet_virtuals.iter().map(|it| (&it.name, &it.rules));
-        proxies.chain(packets).flat_map(|(name, rules)| rules.iter().map(move |rule| (name, rule)))
-    }
-
     /// Whether any virtual forwards packets.
     pub fn forwards_packets(&self) -> bool {
         !self.packet_virtuals.is_empty() || !self.translators.is_empty()

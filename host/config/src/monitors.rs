@@ -8,6 +8,7 @@ mod expected;
 mod grpc;
 mod http;
 mod ping;
+mod rule;
 mod script;
 mod service;
 mod settings;
@@ -27,6 +28,7 @@ pub use expected::Expected;
 pub use grpc::Grpc;
 pub use http::{Http, HttpVersion};
 pub use ping::Ping;
+pub use rule::{Over, Rule};
 pub use script::{Script, Step};
 pub use service::{Protocol, Service};
 pub use settings::{Monitor, Origin, Start, Target};
@@ -53,6 +55,11 @@ trait Kind: Sized {
 
     /// Whether a virtual of this transport lets it through.
     fn passes(transport: Transport) -> bool;
+
+    /// The same of this one, where its keys decide.
+    fn is_passed(&self, transport: Transport) -> bool {
+        Self::passes(transport)
+    }
 }
 
 /// Writes the enum of all kinds, and what is asked of each, from the rows.
@@ -92,7 +99,7 @@ macro_rules! monitors {
             /// Whether a virtual of this transport lets it through.
             pub fn passes(&self, transport: Transport) -> bool {
                 match self {
-                    $(Self::$kind(_) => $kind::passes(transport),)+
+                    $(Self::$kind(it) => it.is_passed(transport),)+
                 }
             }
 
@@ -147,4 +154,6 @@ monitors! {
     Exec;
     /// `agent = { port = … }`: an agent of the member says how it is.
     Agent;
+    /// `rule = { … }`: a rule judges what the member says.
+    Rule;
 }

@@ -59,6 +59,8 @@ pub(super) struct Seen {
     pub(super) patterns: Unique<String>,
     /// Of the pool at hand.
     pub(super) members: Unique<MemberAt>,
+    /// Rules of its monitors.
+    pub(super) probing: Unique<String>,
     /// Of the virtual at hand.
     pub(super) interfaces: Unique<String>,
     pub(super) client_interfaces: Unique<String>,

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::net::SocketAddr;
 
 use super::Remark;
-use super::model::{Config, RuleUse, Virtual};
+use super::model::{Config, Virtual};
 use shunt_rules::OnFault;
 
 /// Everything that is suspicious in a configuration, each at its key.
@@ -85,19 +85,16 @@ fn key_logs(config: &Config) -> Vec<Remark> {
 
 fn unused_pools(config: &Config) -> Vec<Remark> {
     let mut used = BTreeSet::new();
-    let mut rules: Vec<&RuleUse> = Vec::new();
     for virtual_ in &config.virtuals {
         used.extend(virtual_.pool.as_deref());
-        rules.extend(&virtual_.rules);
     }
     for virtual_ in &config.packet_virtuals {
         used.extend([&virtual_.pool, &virtual_.snat_pool].into_iter().flatten().map(String::as_str));
-        rules.extend(&virtual_.rules);
     }
     for pool in &config.pools {
         used.extend(pool.on_empty.pool());
     }
-    for rule in rules {
+    for (_, rule) in config.rules() {
         used.extend(rule.slots.iter().map(|(_, pool)| pool.as_str()));
         if let OnFault::Pool(pool) = &rule.on_fault {
             used.insert(pool);

@@ -20,7 +20,7 @@ use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use nix::time::{ClockId, clock_gettime};
 use serde_json::json;
 use shunt_rules::sets::{Set, SetKind, SetLines};
-use shunt_rules::{Data, Direction, Isolation, Rest, Runner, Vars};
+use shunt_rules::{Data, Direction, Isolation, Probe, Rest, Runner, Vars};
 use world::{World, example, exchange, flow, hello, host, options, pack, rule, runner};
 
 #[global_allocator]
@@ -94,6 +94,14 @@ fn hooks(criterion: &mut Bench) {
     let data = Data { direction, bytes: &bytes, offset: 0, rest, most: 4096, connected: false };
     criterion.bench_function("on-data", |bench| {
         bench.iter(|| sent.on_data(black_box(&flow), &data, &mut vars));
+    });
+
+    // The last step of a monitor, which reads a line and judges.
+    let mut judge = runner("probes", &World::new());
+    let member = "192.0.2.9:6379".parse().unwrap();
+    let probe = Probe { member, step: 1, bytes: b"up fine\n", rest };
+    criterion.bench_function("on-probe", |bench| {
+        bench.iter(|| judge.on_probe(black_box(&probe), &mut vars));
     });
 
     // Path and one header read, one header set, a pool picked.

@@ -172,9 +172,11 @@ pub struct AttachError(pub Vec<AttachProblem>);
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum AttachProblem {
     #[error(
-        "the rule exports {0}, which its virtual never calls; attach it to a virtual that does, or build it without"
+        "the rule exports {hooks}, which its virtual never calls; {remedy}", hooks = .0, remedy = remedy(*.0)
     )]
     NeverFires(HookSet),
+    #[error("the rule exports {0}, which a monitor never calls; attach it to a virtual, or build it without")]
+    NotOfMonitor(HookSet),
     #[error("the pack has no slot {slot:?}{hint}")]
     UnknownSlot { slot: String, hint: String },
     #[error("slot {slot:?} ({purpose}) is not bound to a {}; add slots = {{ {slot} = \"…\" }}", kind(*snat))]
@@ -217,6 +219,14 @@ pub enum AttachProblem {
         "{hook} does not match the contract: {message}; build the pack with the shunt-sdk of this version of Shunt"
     )]
     Contract { hook: Hook, message: String },
+}
+
+fn remedy(idle: HookSet) -> &'static str {
+    if idle.contains(Hook::OnProbe) {
+        "use it in the `monitor` of a pool, rule = { … }, or build it without"
+    } else {
+        "attach it to a virtual that does, or build it without"
+    }
 }
 
 fn kind(snat: bool) -> &'static str {
@@ -412,7 +422,11 @@ impl Rule {
         let mut problems = Vec::new();
         let idle = self.never_fired(options.fires);
         if !idle.is_empty() {
-            problems.push(AttachProblem::NeverFires(idle));
+            let is_monitor = options.fires == HookSet::MONITOR;
+            problems.push(match is_monitor {
+                true => AttachProblem::NotOfMonitor(idle),
+                false => AttachProblem::NeverFires(idle),
+            });
         }
         let declared = &self.manifest().slots;
         for (index, SlotBinding { slot, pool, snat }) in options.slots.iter().enumerate() {

@@ -8,6 +8,7 @@ mod compare;
 pub(crate) mod data;
 pub(crate) mod file;
 pub(crate) mod play;
+pub(crate) mod probe;
 mod stage;
 pub(crate) mod tables;
 

@@ -54,6 +54,7 @@ mod names;
 mod pack;
 pub mod plain_file;
 mod private_folder;
+mod probe;
 mod rule;
 mod runner;
 pub mod scaffold;
@@ -90,14 +91,15 @@ pub use fault::{Fault, FaultKind};
 pub use grants::Grants;
 pub use hello::Hello;
 pub use hooks::{
-    BodyVerdict, ConnectFailedVerdict, DataVerdict, FlowVerdict, HelloVerdict, Hook, HookSet, RequestVerdict,
-    ResponseBodyVerdict, ResponseVerdict, SelectedVerdict,
+    BodyVerdict, ConnectFailedVerdict, DataVerdict, FlowVerdict, HelloVerdict, Hook, HookSet, ProbeVerdict,
+    RequestVerdict, ResponseBodyVerdict, ResponseVerdict, SelectedVerdict,
 };
 pub use host::{HostError, RuleHost};
 pub use log_level::LogLevel;
 pub use manifest::{Advice, FaultAdvice, Manifest, ManifestError, Slot};
 pub use pack::{MAX_PACK_BYTES, Pack, PackError};
 pub use private_folder::{PrivateFolder, PrivateFolderError, shared_mode};
+pub use probe::{Probe, ProbeAction, ProbeDialogue, ProbeFailure};
 pub use rule::{Rule, RuleError};
 pub use runner::Runner;
 pub use settings::{Field, Kind, Schema, SettingsError, Shape};

@@ -81,6 +81,19 @@ impl Runner {
         run: impl FnOnce(&mut Instance) -> wasmtime::Result<R>,
         validate: impl FnOnce(R, &Attachment) -> Result<V, String>,
     ) -> Result<V, Fault> {
+        self.call_until(hook, run, validate, |_| true)
+    }
+
+    /// The same of a hook that is called in steps: a step that does not decide says nothing good of the rule, for the
+    /// fault may come in the next, each time.
+    #[inline]
+    pub(crate) fn call_until<R, V: Verdict>(
+        &mut self,
+        hook: Hook,
+        run: impl FnOnce(&mut Instance) -> wasmtime::Result<R>,
+        validate: impl FnOnce(R, &Attachment) -> Result<V, String>,
+        decides: impl FnOnce(&V) -> bool,
+    ) -> Result<V, Fault> {
         let Some(permit) = self.attachment.breakers[hook as usize]
             .try_acquire(|| self.attachment.environment.monotonic_us())
         else {
@@ -97,7 +110,10 @@ impl Runner {
         self.meter.end(hook, started);
         let result = match result {
             Ok(verdict) => {
-                self.attachment.breakers[hook as usize].record_success(permit);
+                // Where the breaker is open, the next step is to be permitted.
+                if permit == Permit::Probe || decides(&verdict) {
+                    self.attachment.breakers[hook as usize].record_success(permit);
+                }
                 Ok(verdict)
             }
             Err(failure) => Err(self.faulted(hook, permit, failure)),

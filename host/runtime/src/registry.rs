@@ -11,7 +11,7 @@ use shunt_rules::{RuleStats, Tables};
 
 use crate::counters::{MemberCounters, Sharded, VirtualCounters};
 use crate::snapshot::{Member, PathPool, Pool, Snapshot, VirtualLoad};
-use shunt_config::model;
+use shunt_config::{RuleOwner, model};
 
 /// Bindings that a pool remembers at most. An entry is about 150 bytes, and only those in use exist.
 const MOST_BINDINGS: usize = 1 << 20;
@@ -205,9 +205,7 @@ fn members_of(pool: &Arc<Pool>) -> (&str, HashSet<SocketAddr>) {
 
 /// Whether a rule is, `virtual/rule`.
 fn is_configured(snapshot: &Snapshot, name: &str) -> bool {
-    name.split_once('/').is_some_and(|(virtual_, rule)| {
-        snapshot.rules_of(virtual_).is_some_and(|rules| rules.iter().any(|it| it.name == rule))
-    })
+    name.split_once('/').is_some_and(|(owner, rule)| snapshot.has_rule(RuleOwner::of(owner), rule))
 }
 
 fn limit(pool: &model::Pool, member: &model::Member, state: &MemberState) {

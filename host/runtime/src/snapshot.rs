@@ -13,7 +13,7 @@ use crate::counters::{MemberCounters, Sharded, VirtualCounters};
 use crate::pages::Pages;
 use crate::tls::Tls;
 use crate::tls::members::PoolTls;
-use shunt_config::model;
+use shunt_config::{RuleOwner, model};
 
 /// A configuration in force. Never changed: a reload, or a rule that is loaded, makes the next one.
 #[derive(Debug)]
@@ -128,10 +128,19 @@ impl Snapshot {
         self.virtuals.iter().flat_map(|it| &it.rules).chain(packets)
     }
 
-    /// The rules that a virtual of either kind is configured with.
-    pub fn rules_of(&self, name: &str) -> Option<&[model::RuleUse]> {
-        let packets = || self.packet_virtual(name).map(|it| it.settings.rules.as_slice());
-        self.virtual_named(name).map(|it| it.settings.rules.as_slice()).or_else(packets)
+    /// Whether a virtual of either kind, or a monitor of a pool, is configured with a rule.
+    pub fn has_rule(&self, owner: RuleOwner<'_>, rule: &str) -> bool {
+        match owner {
+            RuleOwner::Virtual(name) => {
+                let packets = || self.packet_virtual(name).map(|it| it.settings.rules.as_slice());
+                let rules = self.virtual_named(name).map(|it| it.settings.rules.as_slice()).or_else(packets);
+                rules.is_some_and(|rules| rules.iter().any(|it| it.name == rule))
+            }
+            RuleOwner::Pool(name) => self.pool(name).is_some_and(|pool| {
+                let mut rules = pool.settings.monitors.iter().filter_map(|it| it.probe.rule());
+                rules.any(|it| it.rule.name == rule)
+            }),
+        }
     }
 }
 

@@ -118,6 +118,7 @@ pub(crate) fn status() -> Status {
                     ..BindingCounts::default()
                 },
             },
+            rules: Vec::new(),
         }],
         packets: Some(packets()),
     }

@@ -204,6 +204,7 @@ impl Control {
         }
         (self.packs, self.highest) = (Arc::new(packs), highest);
         let snapshot = self.snapshot.load_full();
+        self.monitors.judge_by(&rules::of_monitors(&self.config, &self.rules));
         self.monitors.apply(&snapshot);
         self.names.retain(&self.config);
         self.registry.adopt_rule_stats(stats);

@@ -55,7 +55,7 @@ pub fn lock(config: &Path, progress: &dyn Progress) -> Result<Locked, ApplyError
     let path = document.lock_path().to_owned();
     let before = packs.lock().clone();
     let (mut after, mut changes, mut remarks) = (Lock::default(), Vec::new(), Vec::new());
-    for (virtual_, rule) in document.config.rules() {
+    for (owner, rule) in document.config.rules() {
         let Source::Registry(reference) = &rule.pack else { continue };
         if after.0.contains_key(&reference.to_string()) {
             continue;
@@ -84,7 +84,7 @@ pub fn lock(config: &Path, progress: &dyn Progress) -> Result<Locked, ApplyError
                 }
             }
             Err(error) => {
-                let key = ["virtual", virtual_, "rule", &rule.name, "pack"].map(str::to_owned).to_vec();
+                let key = owner.key(&rule.name, "pack");
                 remarks.push(Remark { key, message: error, help: None });
             }
         }

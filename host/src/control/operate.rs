@@ -3,8 +3,8 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use shunt_config::model;
 use shunt_config::model::Protocol;
+use shunt_config::{RuleOwner, model};
 use shunt_engine::member::Admin;
 use shunt_rules::OnFault;
 
@@ -136,12 +136,16 @@ impl Control {
         self.change(&config, next).await.map_err(|problems| LoadError::System(problems.join("; ")))?;
         self.rules = rules;
         self.registry.retain_tables(&self.snapshot.load());
+        self.monitors.judge_by(&rules::of_monitors(&self.config, &self.rules));
         Ok(())
     }
 }
 
 /// What becomes of requests and flows of a virtual while a rule is unloaded.
 fn without(config: &model::Config, histories: &Histories, name: &RuleName) -> String {
+    if let RuleOwner::Pool(pool) = RuleOwner::of(&name.virtual_name) {
+        return format!("the monitor decides nothing more, and members of pool {pool} stay as they are");
+    }
     let proxies = config.virtuals.iter().map(|it| (&it.name, &it.pool, &it.rules, "requests"));
     let packets = config.packet_virtuals.iter().map(|it| (&it.name, &it.pool, &it.rules, "flows"));
     let mut all = proxies.chain(packets);

@@ -22,7 +22,7 @@ use super::packs::{Loaded, Packs, play_cases};
 use super::rules::{self, Bound, Histories, LoadError, RuleName, Using, lines};
 use super::sets::{self, Fresh};
 use super::{cookie_keys, pages};
-use shunt_config::{Document, Fingerprint, PoolWatch, Remark, Report, model, pool_watches};
+use shunt_config::{Document, Fingerprint, PoolWatch, Remark, Report, RuleOwner, model, pool_watches};
 use shunt_engine::persistence::TagKeys;
 use shunt_runtime::Snapshot;
 use shunt_runtime::pages::Pages;
@@ -318,7 +318,7 @@ fn advice((name, attachment): (&RuleName, &Arc<Attachment>)) -> Vec<Remark> {
 
 /// A key of a rule.
 fn key(name: &RuleName, key: &str) -> Vec<String> {
-    ["virtual", &name.virtual_name, "rule", &name.rule, key].map(str::to_owned).to_vec()
+    RuleOwner::of(&name.virtual_name).key(&name.rule, key)
 }
 
 /// An error of a rule, at the key of the configuration that it is about.
@@ -339,7 +339,10 @@ fn remark(name: &RuleName, error: &LoadError) -> Vec<Remark> {
                     Problem::UnknownKey { .. } | Problem::MissingKey { .. } | Problem::Key(_) => "keys",
                     Problem::Settings(_) | Problem::Refused(_) => "settings",
                     Problem::Memory(_) => "budget",
-                    Problem::NeverFires(_) | Problem::OnLoad(_) | Problem::Contract { .. } => "pack",
+                    Problem::NeverFires(_)
+                    | Problem::NotOfMonitor(_)
+                    | Problem::OnLoad(_)
+                    | Problem::Contract { .. } => "pack",
                 };
                 at(key, problem.to_string())
             })

@@ -1,7 +1,7 @@
 //! Rules where they are attached: their names, what an attachment depends on, and what is checked before a
 //! version may run.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::path::PathBuf;
 use std::str::FromStr;
@@ -18,11 +18,12 @@ use shunt_rules::{
 use thiserror::Error;
 
 use super::history::History;
-use shunt_config::model;
+use shunt_config::{RuleOwner, model};
 
-/// A rule where it is attached: `virtual/rule`.
+/// A rule where it is attached: `virtual/rule`, or `pool:pool/rule` of a monitor.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct RuleName {
+    /// What it is attached to, as [`RuleOwner::name`] writes it.
     pub virtual_name: String,
     pub rule: String,
 }
@@ -137,7 +138,7 @@ impl LoadError {
             LoadError::Cases(_) => "cases",
             LoadError::Component(_) => "component",
             LoadError::Attach(error) => match error.0.first() {
-                Some(Problem::NeverFires(_) | Problem::Contract { .. }) => "hooks",
+                Some(Problem::NeverFires(_) | Problem::NotOfMonitor(_) | Problem::Contract { .. }) => "hooks",
                 Some(
                     Problem::UnknownSlot { .. }
                     | Problem::MissingSlot { .. }
@@ -201,11 +202,27 @@ pub(super) fn uses(config: &model::Config) -> impl Iterator<Item = RuleUse<'_>> 
         let of = move |rule| RuleUse::of(&it.name, rule, snat_pools, it.limits.head, of_proxy(it));
         it.rules.iter().map(of)
     });
-    // Packet virtuals have no heads that a rule could grow.
+    // Packet virtuals have no heads that a rule could grow, nor have monitors.
     let packets = config.packet_virtuals.iter().flat_map(move |it| {
         it.rules.iter().map(move |rule| RuleUse::of(&it.name, rule, snat_pools, 0, OF_RELAYED))
     });
-    proxies.chain(packets)
+    let monitors = config.rules().filter(|(owner, _)| matches!(owner, RuleOwner::Pool(_)));
+    let monitors = monitors.map(|(owner, rule)| RuleUse::of(&owner.name(), rule, &[], 0, HookSet::MONITOR));
+    proxies.chain(packets).chain(monitors)
+}
+
+/// The rule of each monitor by its name, with what runs of it.
+pub(super) fn of_monitors(
+    config: &model::Config,
+    histories: &Histories,
+) -> HashMap<String, Option<Arc<Attachment>>> {
+    let monitors = config.rules().filter(|(owner, _)| matches!(owner, RuleOwner::Pool(_)));
+    let named = |(owner, rule): (RuleOwner<'_>, &model::RuleUse)| {
+        let name = RuleName { virtual_name: owner.name(), rule: rule.name.clone() };
+        let runs = histories.get(&name).and_then(History::running).map(|it| Arc::clone(&it.attachment));
+        (name.to_string(), runs)
+    };
+    monitors.map(named).collect()
 }
 
 /// What runs at a virtual, in the order of its configuration.

@@ -24,6 +24,7 @@ use super::history::{History, Version};
 use super::packs::Loaded;
 use super::rules::RuleName;
 use crate::monitor::OnPath;
+use shunt_config::RuleOwner;
 use shunt_config::model::RuleUse;
 use shunt_runtime::counters::Count;
 use shunt_runtime::tls::{Revocation, Served, rfc3339};
@@ -54,6 +55,14 @@ impl Control {
             Some(rule_status(&name, self.rules.get(&name)?))
         };
         rules.iter().filter_map(status).collect()
+    }
+
+    /// The rules of a pool's monitors.
+    fn monitor_rules(&self, pool: &Pool) -> Vec<RuleStatus> {
+        let owner = RuleOwner::Pool(&pool.settings.name).name();
+        let rules = pool.settings.monitors.iter().filter_map(|it| it.probe.rule());
+        let rules: Vec<RuleUse> = rules.map(|it| it.rule.clone()).collect();
+        self.rule_statuses(&owner, &rules)
     }
 
     fn virtual_status(&self, virtual_: &Virtual) -> VirtualStatus {
@@ -89,6 +98,7 @@ impl Control {
             members: pool.members.iter().map(|it| self.member_status(pool, it, in_use, packets)).collect(),
             names: pool.settings.names.iter().map(|it| self.names.status(&it.name)).collect(),
             persistence: PersistenceStatus { counts: bindings::counts(pool) },
+            rules: self.monitor_rules(pool),
         }
     }
 

@@ -45,7 +45,15 @@ fn server(words: Words) -> (SocketAddr, Receiver<Vec<u8>>) {
 async fn asked(does: Does, words: Words) -> (String, Vec<u8>) {
     let (address, got) = server(words);
     let timeout = Duration::from_secs(5);
-    let probe = Probe { address, does, timeout, proxy_protocol: None, tls: None, origin: Origin::default() };
+    let probe = Probe {
+        address,
+        does,
+        timeout,
+        proxy_protocol: None,
+        tls: None,
+        origin: Origin::default(),
+        judge: None,
+    };
     let found = match probe.run().await {
         Ok(good) => format!("good: {good}"),
         Err(failure) => failure.to_string(),
@@ -214,6 +222,14 @@ async fn a_farewell_that_is_not_answered_fails_no_probe() {
         })
         .unwrap();
     let (does, timeout) = (service(Protocol::Smtp), Duration::from_millis(200));
-    let probe = Probe { address, does, timeout, proxy_protocol: None, tls: None, origin: Origin::default() };
+    let probe = Probe {
+        address,
+        does,
+        timeout,
+        proxy_protocol: None,
+        tls: None,
+        origin: Origin::default(),
+        judge: None,
+    };
     assert_eq!(probe.run().await.map_err(|failure| failure.to_string()), Ok("220 ready".into()));
 }

@@ -53,6 +53,21 @@ pub(super) struct Dialogue {
 /// The coarseness of timers, twice.
 pub(super) const MARGIN: Duration = Duration::from_millis(2);
 
+/// A connection, with TLS where the pool has it.
+///
+/// # Errors
+/// There is none.
+pub(super) async fn open<S: ProbeTransport>(
+    probing: Probing<'_, S>,
+) -> Result<Box<dyn Stream>, probe::Failure> {
+    let tls = probing.tls;
+    let stream = connect(probing).await?;
+    Ok(match tls {
+        None => Box::new(stream),
+        Some(tls) => Box::new(tls.connect_without_protocol(stream, tls.name(None)?).await?),
+    })
+}
+
 impl Dialogue {
     /// Connects, with TLS where the pool has it.
     ///
@@ -60,13 +75,7 @@ impl Dialogue {
     /// There is no connection.
     pub(super) async fn open<S: ProbeTransport>(probing: Probing<'_, S>) -> Result<Self, probe::Failure> {
         let latest = Instant::now() + probing.timeout.saturating_sub(MARGIN);
-        let tls = probing.tls;
-        let stream = connect(probing).await?;
-        let stream: Box<dyn Stream> = match tls {
-            None => Box::new(stream),
-            Some(tls) => Box::new(tls.connect_without_protocol(stream, tls.name(None)?).await?),
-        };
-        Ok(Dialogue { stream, buffer: Vec::new(), latest })
+        Ok(Dialogue { stream: open(probing).await?, buffer: Vec::new(), latest })
     }
 
     /// # Errors

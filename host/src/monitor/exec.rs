@@ -133,7 +133,15 @@ mod tests {
         let arguments = arguments.iter().map(|it| (*it).to_owned()).collect();
         let does = Does::Exec(Exec { program: program.into(), arguments });
         let (address, timeout) = (([127, 0, 0, 1], 80).into(), Duration::from_secs(3600));
-        Probe { address, does, timeout, proxy_protocol: None, tls: None, origin: Origin::default() }
+        Probe {
+            address,
+            does,
+            timeout,
+            proxy_protocol: None,
+            tls: None,
+            origin: Origin::default(),
+            judge: None,
+        }
     }
 
     #[tokio::test]

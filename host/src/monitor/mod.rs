@@ -20,6 +20,7 @@ mod on_path;
 mod ping;
 mod probe;
 mod reasons;
+mod rule;
 mod script;
 mod service;
 mod sip;
@@ -35,12 +36,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use shunt_engine::member::{Admin, MemberState};
-use shunt_rules::OnFault;
+use shunt_rules::{Attachment, OnFault};
 use tokio::task::JoinHandle;
 
 use behind::Behind;
 use on_path::ServicePath;
 use probe::Probe;
+use rule::Judges;
+use shunt_config::RuleOwner;
 use shunt_config::model::{self, PathMode, ProxyVersion};
 use shunt_config::monitors::{self, Monitor, Origin};
 use shunt_packets::Probes;
@@ -54,6 +57,7 @@ use watch::{Known, Place, Watched};
 pub struct Monitors {
     probes: Arc<Probes>,
     watches: HashMap<Key, Watch>,
+    judges: Judges,
     behind: Behind,
     /// Tasks begun so far, which tells the times of their probes apart.
     begun: u32,
@@ -126,7 +130,19 @@ pub struct OnPath {
 
 impl Monitors {
     pub fn new(probes: Arc<Probes>) -> Self {
-        Monitors { probes, watches: HashMap::new(), behind: Behind::default(), begun: 0 }
+        Monitors {
+            probes,
+            watches: HashMap::new(),
+            judges: Judges::default(),
+            behind: Behind::default(),
+            begun: 0,
+        }
+    }
+
+    /// Has monitors that are rules be judged by these, by their names, from their next step on. To be called before
+    /// [`Monitors::apply`] where there are new ones. `None`: the rule is unloaded.
+    pub fn judge_by(&mut self, rules: &HashMap<String, Option<Arc<Attachment>>>) {
+        self.judges.replace(rules);
     }
 
     /// Watches what the snapshot says: a member whose monitor did not change is left to its task, one
@@ -323,10 +339,14 @@ impl Monitors {
         self.begun = self.begun.wrapping_add(1);
         let (probes, on_path) = (Arc::clone(&self.probes), path.clone());
         let begins = begins.clone();
+        let judge = settings.probe.rule().and_then(|it| {
+            self.judges.get(&format!("{}/{}", RuleOwner::Pool(&key.pool).name(), it.rule.name))
+        });
         let task = tokio::spawn(async move {
             let Monitor { probe, timeout, origin, .. } = watched.settings.clone();
             let (origin, Beginning { proxy_protocol, tls, .. }) = (begins.origin(origin), begins);
-            let probe = Probe { address: watched.address, does: probe, timeout, proxy_protocol, tls, origin };
+            let probe =
+                Probe { address: watched.address, does: probe, timeout, proxy_protocol, tls, origin, judge };
             match &on_path {
                 Some(path) => {
                     let ask = || Box::pin(path.probe(&probe, &watched.verdict.state, &probes));

@@ -118,7 +118,8 @@ impl ServicePath {
             asks @ (monitors::Probe::Udp(_)
             | monitors::Probe::Dns(_)
             | monitors::Probe::Sip(_)
-            | monitors::Probe::Ping(_)) => asks.clone(),
+            | monitors::Probe::Ping(_)
+            | monitors::Probe::Rule(monitors::Rule { over: monitors::Over::Udp, .. })) => asks.clone(),
             _ => monitors::Probe::Tcp(monitors::Tcp),
         };
         let question = Probe {
@@ -128,6 +129,7 @@ impl ServicePath {
             proxy_protocol: probe.proxy_protocol,
             tls: probe.tls.clone(),
             origin: monitors::Origin { size: None, ..probe.origin.clone() },
+            judge: probe.judge.clone(),
         };
         let plainly = question.run();
         let from_here = async {

@@ -14,6 +14,8 @@ use shunt_runtime::tls::members::{NoTls, ToMember};
 use socket2::SockRef;
 use thiserror::Error;
 
+use super::rule::Judge;
+
 /// How much of an answer is read. A health page is short; what is longer is cut by closing.
 pub(super) const MAX_BODY_BYTES: usize = 64 << 10;
 
@@ -34,6 +36,8 @@ pub(super) struct Probe {
     pub(super) tls: Option<Arc<ToMember>>,
     /// Where it comes from if it goes straight to the member, and how long its packets are wherever it goes.
     pub(super) origin: Origin,
+    /// Of a monitor that is a rule.
+    pub(super) judge: Option<Arc<Judge>>,
 }
 
 /// How a probe is sent.
@@ -127,6 +131,8 @@ pub(super) enum Failure {
     #[error(transparent)]
     Agent(#[from] super::agent::Failure),
     #[error(transparent)]
+    Rule(#[from] super::rule::Failure),
+    #[error(transparent)]
     Exec(#[from] super::exec::Failure),
     /// The same with small packets passed.
     #[error("packets of {size} bytes do not pass, small ones do: {cause}")]
@@ -200,6 +206,9 @@ impl Probe {
             monitors::Probe::Agent(agent) => Box::pin(agent.ask(probing)).await,
             monitors::Probe::Exec(exec) => Box::pin(exec.ask(probing)).await,
             monitors::Probe::Ping(ping) => Box::pin(ping.ask(probing)).await,
+            monitors::Probe::Rule(rule) => {
+                Box::pin(super::rule::ask(rule, self.judge.as_deref(), probing)).await
+            }
         }
     }
 }
@@ -264,7 +273,8 @@ impl Failure {
             Failure::Agent(super::agent::Failure::Silent(_) | super::agent::Failure::Foreign(_)) => true,
             Failure::NotForwarded(_)
             | Failure::TooLong(_)
-            | Failure::Exec(super::exec::Failure::NotRun { .. }) => true,
+            | Failure::Exec(super::exec::Failure::NotRun { .. })
+            | Failure::Rule(super::rule::Failure::NotCalled(_)) => true,
             _ => false,
         }
     }
@@ -273,7 +283,8 @@ impl Failure {
     pub(super) fn is_silence(&self) -> bool {
         match self {
             Failure::TimedOut(_) => true,
-            Failure::OnPath { is_silence, .. } => *is_silence,
+            Failure::OnPath { is_silence, .. }
+            | Failure::Rule(super::rule::Failure::Down { is_silence, .. }) => *is_silence,
             Failure::Connect(error) => matches!(
                 error.kind(),
                 io::ErrorKind::TimedOut

@@ -160,9 +160,17 @@ fn closed_port() -> SocketAddr {
 }
 
 async fn told(address: SocketAddr, does: Does, timeout: Duration) -> String {
-    match (Probe { address, does, timeout, proxy_protocol: None, tls: None, origin: Origin::default() })
-        .run()
-        .await
+    match (Probe {
+        address,
+        does,
+        timeout,
+        proxy_protocol: None,
+        tls: None,
+        origin: Origin::default(),
+        judge: None,
+    })
+    .run()
+    .await
     {
         Ok(good) => format!("good: {good}"),
         Err(failure) => {

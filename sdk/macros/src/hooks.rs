@@ -115,6 +115,12 @@ pub(crate) const HOOKS: &[Hook] = &[
         returns: "",
         marker: "done::OnDone",
     },
+    Hook {
+        name: "on_probe",
+        arguments: &[Argument { name: "probe", shown: "Probe", crossing: Crossing::Record }],
+        returns: "probe::Verdict",
+        marker: "probe::OnProbe",
+    },
 ];
 
 impl Hook {

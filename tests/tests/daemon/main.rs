@@ -15,6 +15,7 @@ mod log;
 mod members;
 mod names;
 mod prepare;
+mod probes;
 mod registry;
 mod reload;
 mod reloads;

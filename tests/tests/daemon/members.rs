@@ -152,6 +152,31 @@ fn redis_answers_and_logs_nothing() {
 }
 
 #[test]
+#[ignore = "takes Redis as a member: cargo xtask test members"]
+fn the_example_tells_a_redis_primary_from_its_replica() {
+    let script = "exec redis-server --port PORT --bind HOST --save '' --dir $PWD > log";
+    let Some(primary) = Real::start("redis-server", "redis-server", script) else { return };
+    let at = primary.server.address;
+    let replica = format!("{script} --replicaof {} {}", at.ip(), at.port()).replace(" > log", "") + " > log";
+    let Some(replica) = Real::start("redis-server", "redis-server", &replica) else { return };
+    until("it follows", || replica.logged().contains("Finished with success"));
+    let before = [primary.logged(), replica.logged()];
+    let pack = shunt_tests::packs::example("redis-primary");
+    let rule = |role: &str| {
+        format!("rule = {{ name = \"role\", pack = {pack:?}, settings = {{ role = \"{role}\" }} }}")
+    };
+    assert_eq!(found(&rule("master"), at, ""), "role:master");
+    assert_eq!(found(&rule("slave"), replica.server.address, ""), "role:slave");
+    let keys = format!("monitor = {{ {}, interval = \"50ms\" }}", rule("master"));
+    let pool = site::pool("web", &keys, &[at, replica.server.address]);
+    let daemon = Daemon::start(&site::config(address::free(), "", &pool));
+    let told = |index: usize| daemon.status()["pools"][0]["members"][index].clone();
+    until("the replica is down", || told(1)["health"] == "down" && told(1)["reason"] == "role:slave");
+    assert_eq!(told(0)["health"], "up");
+    assert_eq!([primary.logged(), replica.logged()], before);
+}
+
+#[test]
 #[ignore = "takes PostgreSQL as a member: cargo xtask test members"]
 fn postgresql_answers_and_logs_nothing() {
     let script = "bin=$(ls -d /usr/lib/postgresql/*/bin | tail -1); chmod 755 . && mkdir data && touch log && chown postgres data log \

@@ -10,7 +10,7 @@ pub(super) mod packs;
 mod pages;
 mod pools;
 pub(super) mod resolver;
-mod rules;
+pub(super) mod rules;
 mod snat;
 mod sources;
 mod tls;

@@ -21,6 +21,7 @@ use super::{balances, sources};
 
 pub(in super::super) fn pool(table: &mut Table<'_>) -> Option<Pool> {
     table.walk.seen.members.clear();
+    table.walk.seen.probing.clear();
     let name = table.required(
         "name",
         "Its name in virtuals, slots, commands, logs and metrics.",

@@ -88,7 +88,7 @@ pub(super) fn rule(table: &mut Table<'_>) -> Option<RuleUse> {
     })
 }
 
-fn budget(table: &mut Table<'_>) -> Option<Budget> {
+pub(in super::super) fn budget(table: &mut Table<'_>) -> Option<Budget> {
     Some(Budget {
         time: table.or(
             "time",

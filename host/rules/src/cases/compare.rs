@@ -94,6 +94,23 @@ pub(super) fn compare(expect: &Expect, played: &Played) -> Vec<Difference> {
         }
     }
 
+    if let Some(expected) = &expect.sent {
+        match expected.iter().map(Payload::bytes).collect::<Result<Vec<_>, _>>() {
+            Ok(expected) => {
+                let joined =
+                    |all: Vec<String>| if all.is_empty() { "nothing".to_owned() } else { all.join(", ") };
+                let found = joined(played.sent.iter().map(|bytes| shown(bytes)).collect());
+                all.equals(
+                    "sent",
+                    Some(&joined(expected.iter().map(|bytes| shown(bytes)).collect())),
+                    &found,
+                );
+            }
+            Err(error) => all.differ("sent", "octets", &error),
+        }
+    }
+    all.contains("result", expect.result.as_ref(), played.result.as_deref().unwrap_or("no probe"));
+
     let terms = played.terms.as_ref();
     let certificate = terms.and_then(|terms| terms.certificate.as_deref()).unwrap_or("as configured");
     all.equals("certificate", expect.certificate.as_ref(), certificate);

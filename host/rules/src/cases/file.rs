@@ -9,6 +9,7 @@ use serde_json::Value;
 use toml::Spanned;
 
 use super::data::{DataCase, Payload};
+use super::probe::ProbeCase;
 use super::tables::{self, Contents, EarlierCase, EntryExpect, Written};
 use crate::flags::FlagValue;
 use crate::hello::{Hello, Writer};
@@ -75,6 +76,8 @@ pub(crate) struct Case {
     pub connect_failed: Option<ConnectFailedCase>,
     pub response: Option<ResponseCase>,
     pub done: Option<DoneCase>,
+    /// The member, where the rule is a monitor.
+    pub probe: Option<ProbeCase>,
     pub expect: Expect,
 }
 
@@ -457,6 +460,10 @@ pub(crate) struct Expect {
     /// What was sent of `data`, after all that the rule did to it.
     pub to_server: Option<Payload>,
     pub to_client: Option<Payload>,
+    /// What a monitor's rule sent, step by step.
+    pub sent: Option<Vec<Payload>>,
+    /// What the result of the probe contains.
+    pub result: Option<String>,
     /// The persistence key.
     pub persist: Option<String>,
     /// Text that a logged line contains.
@@ -496,15 +503,18 @@ impl Expect {
             response_headers,
             to_server,
             to_client,
+            sent,
+            result,
             persist,
             log,
             tables,
         } = self;
-        let texts = [pool, veto, verdict, fault, refused, body, body_contains, path, host, persist];
+        let texts = [pool, veto, verdict, fault, refused, body, body_contains, path, host, result, persist];
         let of_hello = [certificate, client_certificate, alert];
         texts.into_iter().chain(of_hello).all(Option::is_none)
             && [to_server, to_client].into_iter().all(Option::is_none)
             && protocols.is_none()
+            && sent.is_none()
             && member.is_none()
             && status.is_none()
             && log.is_none()
@@ -514,7 +524,7 @@ impl Expect {
 }
 
 /// The names that `verdict` may have.
-const VERDICTS: [&str; 14] = [
+const VERDICTS: [&str; 17] = [
     "next",
     "to",
     "need",
@@ -528,6 +538,9 @@ const VERDICTS: [&str; 14] = [
     "veto",
     "replace",
     "drop",
+    "up",
+    "down",
+    "failed",
     "fault",
 ];
 
@@ -536,9 +549,14 @@ fn check(case: &Case, manifest: &Manifest) -> Result<(), String> {
     if case.expect.is_empty() {
         return Err("expects nothing; write what must hold, as in expect = { verdict = \"next\" }".to_owned());
     }
-    if case.flow.is_none() && case.client_hello.is_none() && case.data.is_empty() && case.request.is_none() {
+    let plays_nothing = case.flow.is_none()
+        && case.client_hello.is_none()
+        && case.data.is_empty()
+        && case.request.is_none()
+        && case.probe.is_none();
+    if plays_nothing {
         return Err(
-            "has neither a request nor a flow nor a client-hello nor data; write request = { path = \"/\" }"
+            "has neither a request nor a flow nor a client-hello nor data nor a probe; write request = { path = \"/\" }"
                 .to_owned(),
         );
     }

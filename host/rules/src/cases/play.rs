@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 
 use super::compare::{self, Difference};
@@ -38,6 +39,10 @@ pub(crate) struct Played {
     pub exchange: Box<Exchange>,
     /// By direction.
     pub data: [Shown; 2],
+    /// What it sent to a member that it probes.
+    pub sent: Vec<Bytes>,
+    /// What came of the probe.
+    pub result: Option<String>,
     /// What the indices of `target` mean.
     pub slots: Vec<String>,
     pub log: Vec<String>,
@@ -180,8 +185,11 @@ impl<'a> Play<'a> {
             self.set_response(response)?;
             self.on_response(response)?;
         }
-        match &self.case.done {
-            Some(done) => self.on_done(done),
+        if let Some(done) = &self.case.done {
+            self.on_done(done)?;
+        }
+        match &self.case.probe {
+            Some(probe) => self.on_probe(probe),
             None => Ok(()),
         }
     }

@@ -31,7 +31,8 @@ fn every_key_is_read() {
         connect-failed = { cause = "timed-out", attempts = 2 }
         response = { status = 404, headers = { Server = "x" }, slot = "canary", body = "b" }
         done = { status = 404, outcome = "member-failed" }
-        expect = { pool = "canary", member = "10.0.0.1:80", veto = "v", verdict = "to", fault = "f", refused = "r", status = 301, headers = { L = "x" }, body = "b", body-contains = "b", request-headers = { A = false, B = true }, path = "/b", host = "h", response-headers = { P = ["1", "2"] }, persist = "k", log = ["l"], tables.clients = { "192.0.2.7" = 8, "192.0.2.8" = false } }
+        probe = { member = "10.0.0.1:6379", answers = ["+OK\r\n", { hex = "00" }], then = "ended" }
+        expect = { pool = "canary", member = "10.0.0.1:80", veto = "v", verdict = "to", fault = "f", refused = "r", status = 301, headers = { L = "x" }, body = "b", body-contains = "b", request-headers = { A = false, B = true }, path = "/b", host = "h", response-headers = { P = ["1", "2"] }, sent = ["PING"], result = "r", persist = "k", log = ["l"], tables.clients = { "192.0.2.7" = 8, "192.0.2.8" = false } }
 
         [[case]]
         name = "least"
@@ -41,7 +42,7 @@ fn every_key_is_read() {
     let cases = parse(text, &manifest()).unwrap_or_else(|message| panic!("{message}"));
     assert_eq!(
         cases.iter().map(|(line, case)| (*line, case.name.as_str())).collect::<Vec<_>>(),
-        [(2, "all"), (19, "least")]
+        [(2, "all"), (20, "least")]
     );
 }
 

@@ -8,6 +8,7 @@ mod on_data;
 mod on_done;
 mod on_flow;
 mod on_load;
+mod on_probe;
 mod on_request;
 mod on_request_body;
 mod on_response;
@@ -31,6 +32,7 @@ pub use on_connect_failed::ConnectFailedVerdict;
 pub use on_data::DataVerdict;
 pub use on_flow::FlowVerdict;
 pub(crate) use on_load::Node;
+pub use on_probe::ProbeVerdict;
 pub use on_request::RequestVerdict;
 pub use on_request_body::BodyVerdict;
 pub use on_response::ResponseVerdict;
@@ -54,7 +56,7 @@ macro_rules! hooks {
         }
 
         impl Hook {
-            /// All of them, in the order in which a request meets them.
+            /// All of them, in the order in which a request meets them, and that of monitors.
             pub const ALL: [Hook; Hook::COUNT] = [Hook::$load, $(Hook::$hook),*];
 
             /// How many there are; `hook as usize` is below it.
@@ -186,6 +188,7 @@ hooks! {
     OnResponse "on-response" on_response on_response_function on_response::Typed;
     OnResponseBody "on-response-body" on_response_body on_response_body_function on_response_body::Typed<'static>;
     OnDone "on-done" on_done on_done_function on_done::Typed;
+    OnProbe "on-probe" on_probe on_probe_function on_probe::Typed<'static>;
 }
 
 /// The names of a verdict's cases in the contract, for logs, traces and cases.
@@ -222,7 +225,9 @@ impl HookSet {
     pub const EMPTY: HookSet = HookSet(0);
     pub const ALL: HookSet = HookSet((1 << Hook::COUNT) - 1);
     /// What a virtual of protocol `http` can fire.
-    pub const HTTP: HookSet = HookSet::ALL.without(HookSet::EMPTY.with(Hook::OnData));
+    pub const HTTP: HookSet = HookSet::ALL.without(HookSet::EMPTY.with(Hook::OnData).with(Hook::OnProbe));
+    /// What a monitor can fire.
+    pub const MONITOR: HookSet = HookSet::EMPTY.with(Hook::OnLoad).with(Hook::OnProbe);
 
     pub const fn contains(self, hook: Hook) -> bool {
         self.0 & (1 << hook as u8) != 0

@@ -46,6 +46,7 @@ const SOURCES: &[(&str, &str)] = sources! {
     "sdk/src/lib.rs"
     "sdk/src/log.rs"
     "sdk/src/persist.rs"
+    "sdk/src/probe.rs"
     "sdk/src/random.rs"
     "sdk/src/request.rs"
     "sdk/src/response.rs"

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use crate::{
     Answer, Attachment, BodyVerdict, ConnectFailedVerdict, DataVerdict, FlowVerdict, HelloVerdict,
-    RequestVerdict, ResponseBodyVerdict, ResponseVerdict, SelectedVerdict, Target,
+    ProbeVerdict, RequestVerdict, ResponseBodyVerdict, ResponseVerdict, SelectedVerdict, Target,
 };
 
 pub(crate) trait Verdict {
@@ -80,6 +80,12 @@ verdicts! {
     ResponseBodyVerdict {
         Replace(bytes, _of) => format!("replace by {} bytes", bytes.len()),
         Respond(answer, _of) => respond(answer),
+    }
+    ProbeVerdict {
+        Up(said, _of) => format!("up: {}", said.escape_debug()),
+        Down(why, _of) => format!("down: {}", why.escape_debug()),
+        Send(bytes, _of) => format!("send {} bytes", bytes.len()),
+        Need(bytes, _of) => format!("need {bytes} more bytes"),
     }
 }
 

@@ -12,6 +12,7 @@ mod grants;
 mod isolation;
 mod lifecycle;
 mod older;
+mod probes;
 mod surface;
 mod ways;
 mod world;

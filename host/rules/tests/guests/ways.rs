@@ -9,17 +9,17 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 use shunt_rules::{
     Budget, CertificateFacts, ClientCertificate, ConnectCause, ConnectFailure, Data, Direction, Exchange,
-    FaultKind, Hook, Isolation, MemberFailure, Outcome, Pack, Rest, Rule, Runner, Scheme, Selection,
+    FaultKind, Hook, Isolation, MemberFailure, Outcome, Pack, Probe, Rest, Rule, Runner, Scheme, Selection,
     SelectionReason, Summary, Vars, WayOfCalls, builtin,
 };
 
 use crate::world::{PATIENCE, World, example, exchange, flow, hello, host, options, pack, rule};
 
-const GUESTS: [&str; 13] = [
-    "calls", "data", "ends", "hello", "hostile", "lines", "packets", "plain", "prefix", "rewrites",
+const GUESTS: [&str; 14] = [
+    "calls", "data", "ends", "hello", "hostile", "lines", "packets", "plain", "prefix", "probes", "rewrites",
     "selects", "steer", "surface",
 ];
-const EXAMPLES: [&str; 18] = [
+const EXAMPLES: [&str; 19] = [
     "api-canary",
     "blue-green",
     "bulk-redirects",
@@ -35,6 +35,7 @@ const EXAMPLES: [&str; 18] = [
     "radius-station",
     "rate-limit",
     "rdp-cookie",
+    "redis-primary",
     "server-names",
     "sip-call-id",
     "switch",
@@ -87,6 +88,7 @@ enum Step {
     Response { request: Request, status: u16, fields: Vec<(String, String)> },
     ResponseBody { request: Request, status: u16, body: Vec<u8>, complete: bool },
     Done { outcome: Outcome, status: u16, of_request: bool, bytes: u64 },
+    Probe { step: u32, text: String, rest: Rest },
 }
 
 #[derive(Clone, Debug)]
@@ -169,6 +171,11 @@ impl Way {
                 let data = Data { direction, bytes: text.as_bytes(), offset, rest, most: 4096, connected };
                 let verdict = runner.on_data(&flow("192.0.2.7:5555"), &data, &mut self.flow_vars);
                 write!(told, "{verdict:?}").unwrap();
+            }
+            Step::Probe { step, text, rest } => {
+                let member = "[2001:db8::1]:6379".parse().unwrap();
+                let probe = Probe { member, step: *step, bytes: text.as_bytes(), rest: *rest };
+                write!(told, "{:?}", runner.on_probe(&probe, &mut self.flow_vars)).unwrap();
             }
             Step::Request(request) => {
                 let mut exchange = request.exchange();
@@ -360,6 +367,7 @@ fn step(paths: Vec<String>) -> impl Strategy<Value = Step> {
         2 => (0_u16..9).prop_map(|port| Step::Flow { port }),
         2 => prop::sample::select(NAMES.to_vec()).prop_map(|name| Step::Hello { name }),
         2 => data(),
+        2 => probe(),
         8 => request(paths.clone()).prop_map(Step::Request),
         2 => (request(paths.clone()), body.clone(), any::<bool>())
             .prop_map(|(request, body, complete)| Step::Body { request, body, complete }),
@@ -400,6 +408,23 @@ fn data() -> impl Strategy<Value = Step> {
     )
 }
 
+/// A line that the guest knows, the answer of a Redis server, or any text.
+fn probe() -> impl Strategy<Value = Step> {
+    let words = vec!["up", "down", "send", "nothing", "need", "long", "calls", "panic", "error"];
+    let argument = prop_oneof![
+        prop::sample::select(vec!["0", "1", "65536", "4294967295", "é"]).prop_map(str::to_owned),
+        "[ -~]{0,20}",
+        "[a-z]{0,300}",
+    ];
+    let line =
+        (prop::sample::select(words), argument).prop_map(|(word, argument)| format!("{word} {argument}\n"));
+    let bulk = (0_usize..40, "(role:(master|slave)\r\n){0,2}")
+        .prop_map(|(length, text)| format!("${length}\r\n{text}\r\n"));
+    let text = prop_oneof![4 => line, 2 => bulk, 1 => "[\n -~]{0,400}"];
+    let rest = prop::sample::select(vec![Rest::Open, Rest::Ended, Rest::Late, Rest::Full]);
+    (0_u32..4, text, rest).prop_map(|(step, text, rest)| Step::Probe { step, text, rest })
+}
+
 fn steps(paths: Vec<String>) -> impl Strategy<Value = Vec<Step>> {
     prop::collection::vec(step(paths), 1..25)
 }
@@ -423,6 +448,9 @@ fn property(rule: &Arc<Rule>, settings: &Value, paths: Vec<String>, cases: u32) 
 fn guests_do_the_same_in_both_ways() {
     property(&rule("hello"), &json!({}), vec!["/".to_owned()], 30);
     property(&rule("data"), &json!({}), vec!["/".to_owned()], 100);
+    for settings in [json!({}), json!({ "hello": "hi\n" })] {
+        property(&rule("probes"), &settings, vec!["/".to_owned()], 50);
+    }
     for settings in [json!({}), json!({ "veto": ["[2001:db8::1]:443"] })] {
         property(&rule("selects"), &settings, vec!["/".to_owned()], 10);
     }
