@@ -37,6 +37,8 @@ struct Line {
 #[derive(Debug)]
 struct Waiting {
     number: u64,
+    /// In milliseconds of the caller's clock.
+    since: u64,
     called: bool,
     waker: Option<Waker>,
 }
@@ -61,9 +63,19 @@ impl Queue {
         Arc::new(Self { waiting: AtomicU32::new(self.waiting()), ..Self::default() })
     }
 
-    /// A place behind all others; `None`, and counted, where `most` wait already.
+    /// Since when the first waits, in milliseconds of the clock of [`Queue::enter`]; `None`: none waits.
     #[must_use]
-    pub fn enter(self: &Arc<Self>, most: u32) -> Option<Place> {
+    pub fn oldest(&self) -> Option<u64> {
+        // Most queues are empty, and rules ask at each request.
+        if self.waiting() == 0 {
+            return None;
+        }
+        self.line().waiting.front().map(|it| it.since)
+    }
+
+    /// A place behind all others; `None`, and counted, where `most` wait already. `now` is in milliseconds.
+    #[must_use]
+    pub fn enter(self: &Arc<Self>, most: u32, now: u64) -> Option<Place> {
         let mut line = self.line();
         if line.waiting.len() >= most as usize {
             self.counts.full.fetch_add(1, Relaxed);
@@ -73,7 +85,7 @@ impl Queue {
         let number = line.last;
         // Whoever is first looks for itself.
         let called = line.waiting.is_empty();
-        line.waiting.push_back(Waiting { number, called, waker: None });
+        line.waiting.push_back(Waiting { number, since: now, called, waker: None });
         // Before it looks for room: whoever makes room after that sees it.
         self.waiting.fetch_add(1, SeqCst);
         drop(line);
@@ -158,8 +170,9 @@ mod tests {
     #[test]
     fn who_comes_first_is_called_first() {
         let queue = Arc::<Queue>::default();
-        let places = [(); 3].map(|()| queue.enter(3).unwrap());
-        assert!(queue.enter(3).is_none());
+        let places = [5, 6, 7].map(|now| queue.enter(3, now).unwrap());
+        assert!(queue.enter(3, 8).is_none());
+        assert_eq!(queue.oldest(), Some(5));
         assert_eq!((queue.waiting(), queue.counts.full.load(Relaxed)), (3, 1));
         let wakers = [(); 3].map(|()| waker());
         let calls = || [0, 1, 2].map(|at: usize| places[at].take_call(&wakers[at].1));
@@ -176,7 +189,7 @@ mod tests {
     #[test]
     fn who_leaves_calls_the_next() {
         let queue = Arc::<Queue>::default();
-        let (first, second) = (queue.enter(9).unwrap(), queue.enter(9).unwrap());
+        let (first, second) = (queue.enter(9, 1).unwrap(), queue.enter(9, 2).unwrap());
         let (woken, waker) = waker();
         assert!(!second.take_call(&waker));
         drop(first);

@@ -20,7 +20,8 @@ use shunt_engine::network::{Hop, Interface, Network, Prefix, Route};
 use shunt_packets::{Bare, Successions};
 use shunt_rules::build::{BuildOptions, build};
 use shunt_rules::{
-    AttachOptions, Attachment, Environment, Level, MemberState, Pack, PoolState, RuleHost, SlotBinding,
+    AttachOptions, Attachment, Environment, Level, MemberState, Pack, PoolState, QueueState, RuleHost,
+    SlotBinding,
 };
 use shunt_wire::frame::HEADROOM;
 use shunt_wire::{Frame, Mac, checksum};
@@ -76,6 +77,10 @@ impl Environment for Silence {
 
     fn fill_random(&self, bytes: &mut [u8]) {
         bytes.fill(7);
+    }
+
+    fn queue(&self, _: &str) -> Option<QueueState> {
+        None
     }
 
     fn pool(&self, _: &str) -> Option<PoolState> {

@@ -7,6 +7,7 @@ use std::task::Poll;
 
 use shunt_config::model::OnEmpty;
 use shunt_engine::queue::Place;
+use shunt_runtime::clock;
 use tokio::time::{Instant, timeout_at};
 
 use crate::view::PoolView;
@@ -26,7 +27,7 @@ impl InQueue {
     /// A place in the queue of a pool, if it has a queue.
     pub(crate) fn enter(pool: &Rc<PoolView>) -> Result<Option<Self>, NoTurn> {
         let OnEmpty::Queue { most, timeout } = pool.pool.settings.on_empty else { return Ok(None) };
-        let place = pool.pool.state.queue.enter(most).ok_or(NoTurn)?;
+        let place = pool.pool.state.queue.enter(most, clock::monotonic_ms()).ok_or(NoTurn)?;
         let since = Instant::now();
         Ok(Some(InQueue { place, pool: Rc::clone(pool), since, until: since + timeout }))
     }

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use crate::breaker::Breaker;
-use crate::environment::{MemberState, PoolState};
+use crate::environment::{MemberState, PoolState, QueueState};
 use crate::{Attachment, Environment, Level, RuleStats, TableUse};
 
 impl Attachment {
@@ -79,6 +79,10 @@ impl Environment for Apart {
 
     fn pool(&self, pool: &str) -> Option<PoolState> {
         self.of.pool(pool)
+    }
+
+    fn queue(&self, pool: &str) -> Option<QueueState> {
+        self.of.queue(pool)
     }
 
     fn members(&self, pool: &str) -> Vec<MemberState> {

@@ -19,6 +19,8 @@ pub trait Environment: Send + Sync {
     fn fill_random(&self, bytes: &mut [u8]);
     /// The live state of a pool, by its name in the configuration.
     fn pool(&self, pool: &str) -> Option<PoolState>;
+    /// Those that wait for a member of a pool, by its name in the configuration.
+    fn queue(&self, pool: &str) -> Option<QueueState>;
     /// The members of a pool in the order of the configuration; empty if there is no such pool.
     fn members(&self, pool: &str) -> Vec<MemberState>;
     /// The member that a key of a rule's virtual is bound to in a pool; `rule` is the attachment's name. That is a use.
@@ -30,7 +32,7 @@ pub trait Environment: Send + Sync {
     fn unbind(&self, rule: &str, pool: &str, key: &[u8]) -> bool;
     /// How many bindings a pool has.
     fn bindings(&self, pool: &str) -> u64;
-    /// The breaker of an attachment opened: it the breaker has opened: the rule had too many faults and is not called for a while.
+    /// The breaker of an attachment opened: the rule had too many faults and is not called for a while.
     fn breaker_opened(&self, rule: &str);
 }
 
@@ -65,6 +67,14 @@ pub struct PoolState {
     pub usable: u32,
     /// Requests and connections in flight.
     pub active: u32,
+}
+
+/// The queue of a pool, over all workers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct QueueState {
+    pub waiting: u32,
+    /// How long the first has waited; zero when none waits.
+    pub oldest: Duration,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -82,7 +82,7 @@ pub use attach::{
 pub use compile_cache::{CacheError, Compilations};
 pub use data::{Data, Direction, Part, Rest};
 pub use digest::Digest;
-pub use environment::{Environment, Level, MemberState, MemberStatus, PoolState};
+pub use environment::{Environment, Level, MemberState, MemberStatus, PoolState, QueueState};
 pub use exchange::{
     CertificateFacts, ClientCertificate, ConnectCause, ConnectFailure, Exchange, Flow, HeaderEdit,
     MemberFailure, Outcome, Scheme, Selection, SelectionReason, Summary, Transport,

@@ -9,7 +9,7 @@ use rustls::crypto::SecureRandom;
 use shunt_config::model::Persistence;
 use shunt_engine::member::Admin;
 use shunt_engine::persistence::{Bound, Key};
-use shunt_rules::{Environment, Level, MemberState, MemberStatus, PoolState};
+use shunt_rules::{Environment, Level, MemberState, MemberStatus, PoolState, QueueState};
 use tokio::sync::mpsc;
 
 use shunt_runtime::clock;
@@ -80,6 +80,13 @@ impl Environment for DaemonEnvironment {
             usable: count(pool.members.iter().filter(|it| it.state.usable_for_new()).count()),
             active: pool.members.iter().map(|it| it.state.active()).sum(),
         })
+    }
+
+    fn queue(&self, pool: &str) -> Option<QueueState> {
+        let snapshot = self.snapshot.load();
+        let queue = &snapshot.pool(pool)?.state.queue;
+        let waited = queue.oldest().map_or(0, |since| clock::monotonic_ms().saturating_sub(since));
+        Some(QueueState { waiting: queue.waiting(), oldest: Duration::from_millis(waited) })
     }
 
     fn members(&self, pool: &str) -> Vec<MemberState> {

@@ -307,6 +307,28 @@ impl From<environment::PoolState> for Pool {
 }
 
 #[derive(ComponentType, Lower, Clone, Copy)]
+#[component(record)]
+pub(crate) struct Queue {
+    waiting: u32,
+    #[component(name = "oldest-ms")]
+    oldest_ms: u32,
+}
+
+impl Queue {
+    /// How many wait, and for how many milliseconds the first.
+    pub(crate) fn figures(&self) -> (u32, u32) {
+        (self.waiting, self.oldest_ms)
+    }
+}
+
+impl From<environment::QueueState> for Queue {
+    fn from(queue: environment::QueueState) -> Queue {
+        let oldest_ms = u32::try_from(queue.oldest.as_millis()).unwrap_or(u32::MAX);
+        Queue { waiting: queue.waiting, oldest_ms }
+    }
+}
+
+#[derive(ComponentType, Lower, Clone, Copy)]
 #[component(enum)]
 #[repr(u8)]
 pub(crate) enum MemberState {
@@ -510,6 +532,7 @@ enumeration!(Level { Error, Warn, Info, Debug } load);
 enumeration!(Scope { Request, Flow } load);
 record!(Allowance { allowed: bool, remaining: u32, retry_after_ms: u32 } save);
 record!(Pool { members: u32, usable: u32, active: u32 } save);
+record!(Queue { waiting: u32, oldest_ms: u32 } save);
 enumeration!(MemberState { Up, Down, Draining, Disabled } save);
 record!(Member { address: Endpoint, state: MemberState, weight: u32, active: u32 } save);
 enumeration!(Hash { Sha256, Sha512 } load);
@@ -606,6 +629,7 @@ mod tests {
         same::<Scope>();
         same::<Allowance>();
         same::<Pool>();
+        same::<Queue>();
         same::<MemberState>();
         same::<Member>();
         same::<Hash>();

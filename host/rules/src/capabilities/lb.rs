@@ -1,20 +1,27 @@
 //! `lb`
 
 use super::{Interface, function};
-use crate::abi::{Member, Pool};
+use crate::abi::{Member, Pool, Queue};
 use crate::state::{Refusal, State};
 
 pub(super) fn define(lb: &mut Interface<'_>) -> wasmtime::Result<()> {
     function!(lb, "get-pool", (slot: text) -> memory, get_pool)?;
+    function!(lb, "get-queue", (slot: text) -> memory, get_queue)?;
     function!(lb, "members", (slot: text) -> memory, members)
 }
 
 fn get_pool(state: &mut State, slot: &str) -> wasmtime::Result<Pool> {
     let pool = pool_of(state, slot)?;
-    match state.attachment.environment.pool(pool) {
-        Some(state) => Ok(Pool::from(state)),
-        None => Err(Refusal::host_call(format!("asked for the pool {pool:?}, which no longer exists"))),
-    }
+    state.attachment.environment.pool(pool).map(Pool::from).ok_or_else(|| gone(pool))
+}
+
+fn get_queue(state: &mut State, slot: &str) -> wasmtime::Result<Queue> {
+    let pool = pool_of(state, slot)?;
+    state.attachment.environment.queue(pool).map(Queue::from).ok_or_else(|| gone(pool))
+}
+
+fn gone(pool: &str) -> wasmtime::Error {
+    Refusal::host_call(format!("asked for the pool {pool:?}, which no longer exists"))
 }
 
 fn members(state: &mut State, slot: &str) -> wasmtime::Result<Vec<Member>> {

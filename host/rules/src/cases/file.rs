@@ -89,11 +89,15 @@ pub(crate) struct PoolCase {
     pub usable: Option<u32>,
     /// Requests in flight at all of them.
     pub active: u32,
+    /// Requests that wait for one of them.
+    pub queued: u32,
+    /// For how many milliseconds the first has waited.
+    pub oldest_ms: u32,
 }
 
 impl Default for PoolCase {
     fn default() -> PoolCase {
-        PoolCase { members: 2, usable: None, active: 0 }
+        PoolCase { members: 2, usable: None, active: 0, queued: 0, oldest_ms: 0 }
     }
 }
 

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use super::file::{Case, PoolCase};
-use crate::{Environment, Level, Manifest, MemberState, MemberStatus, PoolState};
+use crate::{Environment, Level, Manifest, MemberState, MemberStatus, PoolState, QueueState};
 
 /// 2026-01-01 00:00 UTC.
 const NOW_UNIX_MS: u64 = 1_767_225_600_000;
@@ -104,6 +104,13 @@ impl Environment for Stage {
             members: pool.members,
             usable: pool.usable.unwrap_or(pool.members).min(pool.members),
             active: pool.active,
+        })
+    }
+
+    fn queue(&self, pool: &str) -> Option<QueueState> {
+        self.find(pool).map(|(_, pool)| QueueState {
+            waiting: pool.queued,
+            oldest: Duration::from_millis(pool.oldest_ms.into()),
         })
     }
 

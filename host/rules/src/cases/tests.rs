@@ -19,7 +19,7 @@ fn every_key_is_read() {
         [[case]]
         name = "all"
         settings = { percent = 5 }
-        pools = { primary = { members = 3, usable = 1, active = 4 } }
+        pools = { primary = { members = 3, usable = 1, active = 4, queued = 2, oldest-ms = 1500 } }
         tables.clients = { "192.0.2.7" = 5 }
         earlier = [{ times = 3, after = "1500ms", request = { path = "/b" }, response = { status = 500 } }, {}]
         after = "2s"

@@ -4,7 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use crate::abi::{
     Allowance, Certificate, Claims, Endpoint, FieldError, Flow, Hash, Level, Member, MemberFailure, Pool,
-    Scheme, Scope, SetEntry, TokenError, Version,
+    Queue, Scheme, Scope, SetEntry, TokenError, Version,
 };
 
 /// Bytes of a value that are shown.
@@ -206,6 +206,13 @@ impl Told for Pool {
     fn told(&self) -> Option<String> {
         let (usable, members, active) = self.figures();
         Some(format!("{usable} of {members} usable, {active} in flight"))
+    }
+}
+
+impl Told for Queue {
+    fn told(&self) -> Option<String> {
+        let (waiting, oldest_ms) = self.figures();
+        Some(format!("{waiting} waiting, the first for {oldest_ms} ms"))
     }
 }
 

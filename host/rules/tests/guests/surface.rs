@@ -322,6 +322,7 @@ fn bindings_are_those_of_the_virtual() {
 #[test]
 fn pools_are_seen_by_slot() {
     assert_eq!(ask(&mut exchange("/pool", &[])), "3 2 7");
+    assert_eq!(ask(&mut exchange("/queue", &[])), "5 1.25s");
     assert_eq!(
         ask(&mut exchange("/members", &[])),
         "192.0.2.1:80 MemberState::Up 1 4|[2001:db8::2]:8080 MemberState::Draining 2 3|192.0.2.3:80 MemberState::Disabled 1 0"

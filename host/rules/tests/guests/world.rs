@@ -12,8 +12,8 @@ use shunt_rules::keys::Keys;
 use shunt_rules::sets::SetLines;
 use shunt_rules::{
     AttachOptions, Attachment, Environment, Exchange, Flow, Hello, KeyBinding, Level, MemberState,
-    MemberStatus, Pack, PoolState, Rule, RuleHost, Runner, SetBinding, SetContent, Slot, SlotBinding,
-    Transport,
+    MemberStatus, Pack, PoolState, QueueState, Rule, RuleHost, Runner, SetBinding, SetContent, Slot,
+    SlotBinding, Transport,
 };
 
 /// The guest of that name, built once per process; cargo knows when there is nothing to do.
@@ -119,6 +119,10 @@ impl Environment for World {
 
     fn pool(&self, pool: &str) -> Option<PoolState> {
         (pool != "gone").then_some(PoolState { members: 3, usable: 2, active: 7 })
+    }
+
+    fn queue(&self, pool: &str) -> Option<QueueState> {
+        (pool != "gone").then_some(QueueState { waiting: 5, oldest: Duration::from_millis(1_250) })
     }
 
     fn members(&self, _: &str) -> Vec<MemberState> {

@@ -199,6 +199,10 @@ impl Surface {
                 let lb::Pool { members, usable, active } = lb::pool("primary");
                 answer(format!("{members} {usable} {active}"))
             }
+            "/queue" => {
+                let lb::Queue { waiting, oldest } = lb::queue("primary");
+                answer(format!("{waiting} {oldest:?}"))
+            }
             "/members" => {
                 let members = lb::members("primary").into_iter();
                 answer(

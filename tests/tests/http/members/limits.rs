@@ -8,6 +8,7 @@ use shunt_tests::address;
 use shunt_tests::daemon::until;
 use shunt_tests::frames;
 use shunt_tests::origin::{Origin, ok};
+use shunt_tests::packs;
 use shunt_tests::raw::Client;
 use shunt_tests::site::{self, Site};
 
@@ -184,4 +185,26 @@ fn other_pools_stand_in() {
     assert_eq!(site.client().get("/").text(), "sorry");
     site.daemon.shunt(&["member", "enable", "web", &origin.address().to_string()]).good();
     assert_eq!(site.client().get("/").text(), "a");
+}
+
+#[test]
+fn rules_see_who_waits() {
+    let origin = held();
+    let keys = "on-empty = { queue = 9, timeout = \"60s\" }";
+    let pools = pool("web", keys, ", max-connections = 1", &[origin.address()]);
+    let slots = "slots = { primary = \"web\", other = \"web\" }";
+    let rule = site::rule("main", &packs::guest("surface"), slots);
+    let site = Site::configured(|listen| site::config(listen, "", &(rule + &pools)));
+    let asked = || site.client().get("/queue").text();
+    assert_eq!(asked(), "0 0ns");
+    let holds = hold(&site, 1);
+    let mut waits = site.client();
+    waits.send(GET);
+    until("the rule sees that one waits, and for how long", || {
+        let told = asked();
+        told.starts_with("1 ") && told != "1 0ns"
+    });
+    release(holds);
+    assert_eq!(waits.answer().status(), 200);
+    assert_eq!(asked(), "0 0ns");
 }
