@@ -37,6 +37,7 @@ mod client;
 mod connection;
 mod deadline;
 mod done;
+mod eject;
 pub mod explain;
 mod http;
 mod listener;

@@ -1,5 +1,6 @@
 //! Rules that see and replace the bodies of answers.
 
+use shunt_tests::frames;
 use shunt_tests::origin::{Call, Origin};
 use shunt_tests::packs;
 use shunt_tests::raw::Message;
@@ -123,4 +124,40 @@ fn a_member_that_breaks_off_is_told_as_one_without_an_answer() {
     client.send("GET / HTTP/1.1\r\nHost: h\r\nX-Do: look\r\n\r\n");
     let all = String::from_utf8(client.try_rest().unwrap_or_default()).unwrap();
     assert!(all.starts_with("HTTP/1.1 200 OK\r\n") && all.ends_with("\r\n\r\nhalf"), "{all}");
+}
+
+#[test]
+fn clients_of_http2_get_the_same() {
+    let over_http2 = |origin: &Origin, settings: &str| {
+        let rule = rule("rewrites", &packs::guest("rewrites"), &format!("settings = {{ {settings} }}"));
+        let rest = rule + &site::pool("web", "", &[origin.address()]);
+        Site::configured(|at| site::config(at, "http2 = { start = \"prior-knowledge\" }", &rest))
+    };
+    let long = "x".repeat(100_000);
+    let origin = answering(&format!("200 OK\r\nContent-Length: {}", long.len()), &long);
+    let site = over_http2(&origin, "most = 10");
+    let mut client = frames::Client::connect(site.address);
+    // Streams of one connection, each with its own.
+    let streams: Vec<_> = ["look", "replace", "respond", "panic"]
+        .into_iter()
+        .map(|to_do| client.request("GET", "/", &[("x-do", to_do)]))
+        .collect();
+    let answers: Vec<_> = streams.into_iter().map(|stream| client.answer(stream)).collect();
+    let told: Vec<_> = answers.iter().map(|it| (it.status, it.text())).collect();
+    assert_eq!(told[0], (200, long.clone()));
+    assert_eq!(told[1], (200, format!("other{}", &long[10..])));
+    assert_eq!(told[2], (418, "instead".to_owned()));
+    assert_eq!(told[3].0, 500);
+
+    let origin = answering(
+        "200 OK\r\nTransfer-Encoding: chunked\r\nTrailer: x-sum",
+        "2\r\nab\r\n1\r\nc\r\n0\r\nx-sum: 7\r\n\r\n",
+    );
+    let site = over_http2(&origin, "");
+    let mut client = frames::Client::connect(site.address);
+    let stream = client.request("GET", "/", &[("x-do", "replace"), ("te", "trailers")]);
+    let answer = client.answer(stream);
+    assert_eq!((answer.text().as_str(), answer.trailers), ("other", true));
+    let head = client.request("HEAD", "/", &[("x-do", "replace")]);
+    assert_eq!(client.answer(head).text(), "");
 }

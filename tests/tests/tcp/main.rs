@@ -5,6 +5,7 @@
 mod anywhere;
 mod connecting;
 mod data;
+mod ejection;
 mod limits;
 mod ports;
 mod relaying;

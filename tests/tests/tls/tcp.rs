@@ -6,7 +6,7 @@ use shunt_tests::address;
 use shunt_tests::daemon::{Daemon, until};
 use shunt_tests::origin::Origin;
 use shunt_tests::raw::Client;
-use shunt_tests::{packs, site};
+use shunt_tests::{packs, program, site};
 
 use crate::hello::Hello;
 use crate::members::{nginx, pki};
@@ -36,6 +36,37 @@ fn tls_is_terminated_and_its_end_is_passed_on() {
     origin.wait_mark("ended");
     until("it to end", || daemon.status()["virtuals"][0]["open"] == 0);
     assert_eq!(daemon.status()["virtuals"][0]["handshakes-failed"], 0);
+}
+
+#[test]
+fn rules_see_the_bytes_inside_tls() {
+    let pki = pki();
+    let named = |name: &'static str| {
+        Origin::start(move |call| {
+            let line = call.wire().try_until(b"\n")?;
+            call.send([name.as_bytes(), b" got ", &line].concat())?;
+            call.end()
+        })
+    };
+    let (web, other) = (named("web"), named("other"));
+    let rule = site::rule("data", &packs::guest("data"), "slots = { other = \"other\" }");
+    let pools = site::pool("web", "", &[web.address()]) + &site::pool("other", "", &[other.address()]);
+    let listen = address::free();
+    pki.configure(&config(listen, &format!("{TERMINATED}\n{rule}"), &pools));
+    let daemon = Daemon::start_in(pki);
+    for (says, hears) in [
+        ("to it\n", "other got to it\n"),
+        ("upper all\n", "web got UPPER ALL\n"),
+        ("something\n", "web got something\n"),
+    ] {
+        let file = daemon.folder().write("says", says);
+        let mut command = std::process::Command::new("openssl");
+        command
+            .current_dir(daemon.folder().path())
+            .args(["s_client", "-quiet", "-CAfile", "ca.pem", "-connect"]);
+        command.arg(listen.to_string()).stdin(std::fs::File::open(file).unwrap());
+        assert_eq!(program::ended(&mut command).stdout, hears);
+    }
 }
 
 #[test]

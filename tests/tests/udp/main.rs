@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot continue has failed")]
 
 mod data;
+mod ejection;
 mod members;
 mod relaying;
 mod reloads;

@@ -156,8 +156,8 @@ pub(in super::super) fn pool(table: &mut Table<'_>) -> Option<Pool> {
     );
     let ejection = table.derived(
         "ejection",
-        "For proxies: a member at which requests fail in a row gets none for a while. Failed are those without a connection, or \
-         without an answer, and those that got a status of 500 and more, but 501 and 505.",
+        "For proxies: a member at which requests, connections or sessions fail in a row gets none for a while. Failed are those \
+         without a connection, or without an answer, and requests that got a status of 500 and more, but 501 and 505.",
         in_table(ejection),
         "only monitors take members out",
     );

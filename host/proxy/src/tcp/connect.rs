@@ -22,6 +22,7 @@ use tokio::time::timeout;
 use super::{Inner, session};
 use crate::away::{Away, Next, REFUSED, RESELECTED, WAITED};
 use crate::connection::Connection;
+use crate::eject;
 use crate::member::MemberView;
 use crate::proxy_protocol;
 use crate::queue::{InQueue, NoTurn};
@@ -40,7 +41,13 @@ enum Unconnected {
 }
 
 /// A connection to a member, and its place there.
-pub(super) type Connected = (Rc<MemberView>, ServerStream, Active);
+pub(super) struct Connected {
+    pub(super) member: Rc<MemberView>,
+    pub(super) stream: ServerStream,
+    pub(super) active: Active,
+    /// To be told what the connection comes to; `None`: it ejects no members.
+    pub(super) pool: Option<Rc<PoolView>>,
+}
 
 /// There is no connection to a member.
 pub(super) struct NoMember {
@@ -147,10 +154,12 @@ pub(super) async fn connect(
                 if away.has_waited() {
                     view.counters.persistence_down[WAITED].add(1);
                 }
-                return Ok((member, stream, active));
+                let pool = pool.to_be_told();
+                return Ok(Connected { member, stream, active, pool });
             }
             failed => {
                 member.counters.connects_failed.add(1);
+                eject::observe(&pool, &member, false);
                 match &failed {
                     Ok(Err(Unconnected::Tls(why))) => member.tell_no_tls(&view.virtual_.settings.name, why),
                     failed => {
@@ -195,7 +204,8 @@ async fn straight(view: &VirtualView, connection: &Connection, inner: Inner) -> 
     match timeout(view.virtual_.settings.timeouts.connect, open(destination, connection, inner)).await {
         Ok(Ok(stream)) => {
             view.counters.straight.add(1);
-            Ok((Rc::clone(destination), stream, destination.state.begin()))
+            let (member, active) = (Rc::clone(destination), destination.state.begin());
+            Ok(Connected { member, stream, active, pool: None })
         }
         failed => {
             let failed = failed.as_ref().map(|it| it.as_ref().err());

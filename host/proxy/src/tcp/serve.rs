@@ -9,15 +9,17 @@ use shunt_rules::Outcome;
 use shunt_runtime::dial;
 use tokio::time::Instant;
 
-use super::connect::{NoMember, connect};
+use super::connect::{Connected, NoMember, connect};
 use super::data::{Stopped, Watched};
 use super::session::{self, Learn};
 use crate::client::ClientStream;
 use crate::connection::Connection;
 use crate::done::Done;
+use crate::eject;
 use crate::listener::{Listener, Serve, reset};
+use crate::member::MemberView;
 use crate::relay::{Early, End, Moved, Side, Taps, Wire, relay_tapped};
-use crate::view::VirtualView;
+use crate::view::{PoolView, VirtualView};
 
 /// TCP, as a listener serves it.
 #[derive(Clone, Copy)]
@@ -78,7 +80,7 @@ pub(crate) async fn forward<S: ClientStream>(
     }
     let route = watched.as_ref().and_then(|it| it.route.as_ref()).unwrap_or(&connection.route);
     let connected = connect(&view, &connection, route, inner, client.socket()).await;
-    let member = connected.as_ref().ok().map(|(member, ..)| member.address);
+    let member = connected.as_ref().ok().map(|it| it.member.address);
     let mut early = Early { to_server: early, ..Early::default() };
     let mut taps = Taps::default();
     if let (Some(mut watched), Some(member)) = (watched, member) {
@@ -93,7 +95,7 @@ pub(crate) async fn forward<S: ClientStream>(
         taps.to_client = Some(Box::new(Learn::new(&view, pool, member)));
     }
     let mut done = Done::new(connection, &view, member, started, &moved);
-    let (member, mut server, _active) = match connected {
+    let Connected { member, stream: mut server, active: _active, pool } = match connected {
         Ok(connected) => connected,
         Err(NoMember { resets }) => {
             view.counters.errors.add(1);
@@ -119,7 +121,11 @@ pub(crate) async fn forward<S: ClientStream>(
     // What is held here lives as long as the connection.
     drop(view);
     let relayed = relay_tapped(&mut client, &mut server, early, taps, idle, &member.counters, &moved);
-    let outcome = match relayed.await {
+    let end = relayed.await;
+    if let Some(pool) = pool {
+        observe(&pool, &member, &end, &moved);
+    }
+    let outcome = match end {
         End::Complete => Outcome::Complete,
         End::Refused => {
             reset(client.socket());
@@ -155,4 +161,16 @@ pub(crate) async fn forward<S: ClientStream>(
 fn has_come(client: &impl ClientStream) -> bool {
     let mut cx = Context::from_waker(Waker::noop());
     client.bare().is_some_and(|client| client.poll_read_ready(&mut cx).is_ready())
+}
+
+/// Counts what a connection came to, where the pool ejects members: one that the member resets before it said a word has
+/// failed. Where the client leaves before that, or neither says anything, nothing is known of the member.
+fn observe(pool: &PoolView, member: &MemberView, end: &End, moved: &Moved) {
+    let has_spoken = moved.to_client.get() > 0;
+    match end {
+        End::Broken(Side::Server, _) if !has_spoken => eject::observe(pool, member, false),
+        End::Complete => eject::observe(pool, member, true),
+        _ if has_spoken => eject::observe(pool, member, true),
+        End::Broken(..) | End::Idle | End::Refused => {}
+    }
 }

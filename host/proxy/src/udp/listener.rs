@@ -30,7 +30,7 @@ use crate::listener::{Admission, SILENCE, next_flow, on_flow};
 use crate::member::MemberView;
 use crate::route::Route;
 use crate::tcp::choose;
-use crate::view::VirtualView;
+use crate::view::{PoolView, VirtualView};
 
 /// Members that are tried for one session: a socket toward one may not be had, for want of a route.
 const MOST_ATTEMPTS: usize = 3;
@@ -250,11 +250,12 @@ impl UdpListener {
             view.counters.refused.add(1);
             return None;
         }
-        let Some((member, active, toward)) = connected(view, &connection, &self.spare) else {
+        let Some(Connected { member, pool, active, toward }) = connected(view, &connection, &self.spare)
+        else {
             view.counters.errors.add(1);
             return None;
         };
-        let session = Session::new(peers, run.to, member, connection, Rc::clone(view), toward);
+        let session = Session::new(peers, run.to, (member, pool), connection, Rc::clone(view), toward);
         if let Some(before) = self.sessions.borrow_mut().insert(peers, Rc::clone(&session)) {
             before.end(Outcome::ClientGone);
         }
@@ -306,7 +307,7 @@ impl UdpListener {
             }
             let (now, idle) = (clock::monotonic_ms(), u64::try_from(idle.as_millis()).unwrap_or(u64::MAX));
             for session in self.sessions.borrow().values().filter(|it| it.is_idle(now, idle)) {
-                session.end(Outcome::ClientGone);
+                session.end_idle();
             }
         }
         // Whoever sends answers sees it too.
@@ -326,13 +327,16 @@ impl UdpListener {
     }
 }
 
+struct Connected {
+    member: Rc<MemberView>,
+    pool: Option<Rc<PoolView>>,
+    active: Active,
+    toward: Toward,
+}
+
 /// A member of the pool that the client's datagrams go to, or of one that stands in for it, the session's place there, and
 /// a socket toward it.
-fn connected(
-    view: &VirtualView,
-    connection: &Connection,
-    spare: &Spare,
-) -> Option<(Rc<MemberView>, Active, Toward)> {
+fn connected(view: &VirtualView, connection: &Connection, spare: &Spare) -> Option<Connected> {
     let mut pool = Rc::clone(connection.route.pool.as_ref().or(view.pool.as_ref())?);
     let mut route = Cow::Borrowed(&connection.route);
     let trains = !view.virtual_.settings.udp.one_shot;
@@ -356,7 +360,8 @@ fn connected(
             Ok(toward) => {
                 member.counters.connects.add(1);
                 let active = reserved.unwrap_or_else(|| member.state.begin());
-                return Some((member, active, toward));
+                let pool = pool.to_be_told();
+                return Some(Connected { member, pool, active, toward });
             }
             Err(error) => {
                 member.counters.connects_failed.add(1);

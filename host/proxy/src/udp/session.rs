@@ -24,8 +24,9 @@ use super::run::{Run, datagrams as datagrams_of};
 use super::spare::Spare;
 use super::waited_for;
 use crate::connection::Connection;
+use crate::eject;
 use crate::member::{ComesFrom, MemberView};
-use crate::view::VirtualView;
+use crate::view::{PoolView, VirtualView};
 
 /// Whose datagrams belong to a session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -40,6 +41,8 @@ pub(super) struct Peers {
 pub(super) struct Session {
     pub(super) peers: Peers,
     pub(super) member: Rc<MemberView>,
+    /// To be told what the session comes to; `None`: it ejects no members.
+    pool: Option<Rc<PoolView>>,
     connection: Connection,
     view: Rc<VirtualView>,
     socket: AsyncFd<UdpSocket>,
@@ -128,7 +131,7 @@ impl Session {
     pub(super) fn new(
         peers: Peers,
         from: Option<IpAddr>,
-        member: Rc<MemberView>,
+        (member, pool): (Rc<MemberView>, Option<Rc<PoolView>>),
         connection: Connection,
         view: Rc<VirtualView>,
         toward: Toward,
@@ -136,6 +139,7 @@ impl Session {
         Rc::new(Session {
             peers,
             member,
+            pool,
             connection,
             view,
             socket: toward.socket,
@@ -226,6 +230,24 @@ impl Session {
     fn refused(&self, error: &io::Error) {
         tracing::debug!(member = %self.member.address, %error, "the member refuses datagrams");
         self.member.counters.failures.add(1);
+        self.observe(false);
+    }
+
+    /// Counts what it came to, where the pool ejects members.
+    fn observe(&self, good: bool) {
+        if let Some(pool) = &self.pool {
+            eject::observe(pool, &self.member, good);
+        }
+    }
+
+    /// Ends it, for nothing came for so long. Where an answer belongs to each, or a number of them to all, a member that gave
+    /// none has failed; other protocols may have none.
+    pub(super) fn end_idle(&self) {
+        let udp = &self.view.virtual_.settings.udp;
+        if !self.is_over() && (udp.one_shot || udp.answers.is_some()) && self.to_client.datagrams.get() == 0 {
+            self.observe(false);
+        }
+        self.end(Outcome::ClientGone);
     }
 
     /// Takes what the member answers until the session ends. `most`: answers.
@@ -284,6 +306,9 @@ impl Session {
             received => received?,
         };
         self.last.set(clock::monotonic_ms());
+        if self.to_client.datagrams.get() == 0 {
+            self.observe(true);
+        }
         for train in batch.trains() {
             let count = datagrams_of(train.bytes.len(), train.segment);
             self.to_client.add(train.bytes.len(), count);

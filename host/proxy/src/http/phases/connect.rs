@@ -13,11 +13,12 @@ use tokio::time::Instant;
 
 use crate::away::{Away, Next, REFUSED, WAITED};
 use crate::deadline::Waiting;
+use crate::eject;
 use crate::http::body::RequestBody;
 use crate::http::fields::asks_for_websocket;
 use crate::http::member::{ConnectError, Lease, Upgrade, Want};
 use crate::http::phases::rules::AfterFailure;
-use crate::http::phases::{Stop, Transaction, eject};
+use crate::http::phases::{Stop, Transaction};
 use crate::http::problem::Problem;
 use crate::member::MemberView;
 use crate::queue::{InQueue, NoTurn};
