@@ -146,6 +146,7 @@ chmod 755 . && exec dovecot -F -c $PWD/dovecot.conf # and not {other}"
 fn redis_answers_and_logs_nothing() {
     let script = "exec redis-server --port PORT --bind HOST --save '' --dir $PWD > log";
     let Some(real) = Real::start("redis-server", "redis-server", script) else { return };
+    until("it is ready", || real.logged().contains("Ready to accept"));
     let before = real.logged();
     assert_eq!(found("service = \"redis\"", real.server.address, ""), "+PONG");
     assert_eq!(real.logged(), before);
