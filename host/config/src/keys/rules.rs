@@ -1,10 +1,12 @@
 //! `[[virtual.rule]]`
 
+use std::path::PathBuf;
+
 use serde_json::Value;
 use shunt_rules::{Budget, Isolation, OnFault};
 
 use super::super::containers::{Settings, map, once, or_table};
-use super::super::model::RuleUse;
+use super::super::model::{RuleUse, SetSource};
 use super::super::packs::Pack;
 use super::super::report::{Cause, Refusal};
 use super::super::sets::Entries;
@@ -32,20 +34,7 @@ pub(super) fn rule(table: &mut Table<'_>) -> Option<RuleUse> {
         map(slot_name()),
         "the pack has no slots",
     );
-    let sets = table.derived(
-        "sets",
-        "The entries of each set of the pack: `{ deny = \"deny.txt\" }`, a file that is relative to the folder of this one, or \
-         its lines in a list. Every set of the pack must be bound.",
-        map(Entries),
-        "the pack has no sets",
-    );
-    let keys = table.derived(
-        "keys",
-        "The file of each key of the pack: `{ session = \"session.key\" }`, relative to the folder of this one. Every key of the \
-         pack must be bound.",
-        map(file("the path of a file of keys")),
-        "the pack has no keys",
-    );
+    let (sets, keys) = (sets(table), keys(table));
     let settings = table.or(
         "settings",
         "The rule's settings; its pack defines them.",
@@ -79,13 +68,35 @@ pub(super) fn rule(table: &mut Table<'_>) -> Option<RuleUse> {
         name: name?,
         pack: pack?,
         slots: slots.unwrap_or_default(),
-        sets: sets.unwrap_or_default(),
-        keys: keys.unwrap_or_default(),
+        sets,
+        keys,
         settings,
         isolation,
         budget: budget?,
         on_fault,
     })
+}
+
+pub(in super::super) fn sets(table: &mut Table<'_>) -> Vec<(String, SetSource)> {
+    let sets = table.derived(
+        "sets",
+        "The entries of each set of the pack: `{ deny = \"deny.txt\" }`, a file that is relative to the folder of this one, or \
+         its lines in a list. Every set of the pack must be bound.",
+        map(Entries),
+        "the pack has no sets",
+    );
+    sets.unwrap_or_default()
+}
+
+pub(in super::super) fn keys(table: &mut Table<'_>) -> Vec<(String, PathBuf)> {
+    let keys = table.derived(
+        "keys",
+        "The file of each key of the pack: `{ session = \"session.key\" }`, relative to the folder of this one. Every key of the \
+         pack must be bound.",
+        map(file("the path of a file of keys")),
+        "the pack has no keys",
+    );
+    keys.unwrap_or_default()
 }
 
 pub(in super::super) fn budget(table: &mut Table<'_>) -> Option<Budget> {

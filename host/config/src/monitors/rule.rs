@@ -6,7 +6,7 @@ use shunt_rules::{Isolation, OnFault};
 
 use super::{Kind, Tcp, Udp};
 use crate::containers::{Settings, map, once, table as in_table};
-use crate::keys::rules::budget;
+use crate::keys::rules::{budget, keys, sets};
 use crate::model::RuleUse;
 use crate::packs::Pack;
 use crate::shape::{name, one_of, pool_name};
@@ -75,6 +75,7 @@ fn rule(table: &mut Table<'_>) -> Option<Rule> {
         map(pool_name()),
         "the pack has no slots",
     );
+    let (sets, keys) = (sets(table), keys(table));
     let settings = table.or(
         "settings",
         "The rule's settings; its pack defines them.",
@@ -86,6 +87,8 @@ fn rule(table: &mut Table<'_>) -> Option<Rule> {
         name: name?,
         pack: pack?,
         slots: slots.unwrap_or_default(),
+        sets,
+        keys,
         settings,
         isolation: Isolation::Worker,
         budget: budget?,
