@@ -155,6 +155,7 @@ pub struct TraceQuery {
     pub path: Option<String>,
     /// The same of the host.
     pub host: Option<String>,
+    /// As it is written: GET.
     pub method: Option<String>,
     /// An address of the client, or a prefix such as 192.0.2.0/24.
     pub client: Option<String>,
