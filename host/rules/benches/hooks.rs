@@ -236,7 +236,7 @@ fn sets(criterion: &mut Bench) {
 fn address(family: &str, number: u32) -> IpAddr {
     match family {
         "IPv4" => Ipv4Addr::from_bits((number * 7) << 8).into(),
-        _ => Ipv6Addr::from_bits(0x2001 << 112 | u128::from(number) * 5 << 64).into(),
+        _ => Ipv6Addr::from_bits(0x2001 << 112 | (u128::from(number) * 5) << 64).into(),
     }
 }
 
