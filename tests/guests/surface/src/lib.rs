@@ -149,7 +149,8 @@ impl Surface {
                 let before = VALUES.get(argument);
                 let added = VALUES.add_if_absent(argument, &"a".to_owned());
                 let again = VALUES.add_if_absent(argument, &"b".to_owned());
-                let swapped = ["b", "a"].map(|it| VALUES.compare_and_set(argument, &it.to_owned(), &"c".to_owned()));
+                let swapped =
+                    ["b", "a"].map(|it| VALUES.compare_and_set(argument, &it.to_owned(), &"c".to_owned()));
                 let now = VALUES.get(argument);
                 VALUES.put(argument, &"d".to_owned());
                 answer(format!("{before:?} {added:?} {again:?} {swapped:?} {now:?} {}", VALUES.count()))
@@ -220,7 +221,8 @@ impl Surface {
             "/set-address" => answer(format!("{:?}", sets::address("clients", request.flow().client.ip()))),
             "/set-text" => {
                 let (set, text) = argument.split_once('=').unwrap_or(("paths", argument));
-                let found = sets::find(set, text).map(|sets::Entry { matched, value }| format!("{matched} {value}"));
+                let found =
+                    sets::find(set, text).map(|sets::Entry { matched, value }| format!("{matched} {value}"));
                 answer(format!("{found:?}"))
             }
             "/flags" => answer(format!(
@@ -244,7 +246,11 @@ impl Surface {
                 answer(format!("{}", crypto::equal(left, right)))
             }
             "/seal" => answer(crypto::seal("secret", argument, "cookie")),
-            "/open" => answer(format!("{:?} {:?}", crypto::open("secret", argument, "cookie"), crypto::open("secret", argument, "other"))),
+            "/open" => answer(format!(
+                "{:?} {:?}",
+                crypto::open("secret", argument, "cookie"),
+                crypto::open("secret", argument, "other")
+            )),
             "/token" => answer(match crypto::verify_token("issuer", argument, 60) {
                 Ok(claims) => format!(
                     "{:?} {:?} {:?} {:?} {}",
