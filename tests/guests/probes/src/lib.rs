@@ -33,7 +33,9 @@ impl Probes {
             "calls" => probe::up(format!("{} calls of {}", calls + 1, probe.member)),
             "panic" => panic!("as the member says"),
             "error" => return Err(argument.to_owned()),
-            "forever" => loop {},
+            "forever" => loop {
+                std::hint::spin_loop();
+            },
             _ => probe::need(1),
         })
     }
