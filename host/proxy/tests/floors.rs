@@ -6,9 +6,10 @@ use std::fs;
 use std::path::Path;
 
 /// Files beside the folders of the protocols in which one line names HTTP: `lib.rs` has it as a module, `protocol.rs`
-/// gives connections to it, a member has a field for what is kept of it, and a connection one for that and one for what
-/// requests say of the client.
-const WITH_HTTP: [&str; 5] = ["connection.rs", "connection.rs", "lib.rs", "member.rs", "protocol.rs"];
+/// gives connections to it, a member has a field for what is kept of it, a connection one for that and one for what
+/// requests say of the client, and a trace shows fields.
+const WITH_HTTP: [&str; 6] =
+    ["connection.rs", "connection.rs", "lib.rs", "member.rs", "protocol.rs", "trace.rs"];
 
 #[test]
 fn listeners_know_no_http() {
