@@ -25,6 +25,16 @@ pub fn guest(name: &str) -> PathBuf {
     built(&root().join("tests/guests").join(name))
 }
 
+/// What a rule of the guest `surface` has bound beside its slots: an entry in each set, and a secret of zeros.
+#[must_use]
+pub fn surface_bindings() -> String {
+    let key = root().join("tests/guests/surface/zeros.key");
+    format!(
+        "sets = {{ clients = [\"192.0.2.1\"], paths = [\"/\"], agents = [\"x\"] }}\n\
+         keys = {{ secret = {key:?}, issuer = {key:?} }}\n"
+    )
+}
+
 /// The file of an example of `rules-examples`.
 ///
 /// # Panics

@@ -18,12 +18,13 @@ fn config(listen: SocketAddr, member: SocketAddr, down: SocketAddr) -> String {
         "[process]\nworkers = 2\n\n\
          [[virtual]]\nname = \"shop\"\nlisten = \"{listen}\"\nprotocol = \"http\"\npool = \"web\"\n\n\
          [[virtual.rule]]\nname = \"main\"\npack = \"{}\"\n\
-         slots = {{ primary = \"web\", other = \"web\" }}\n\n\
+         slots = {{ primary = \"web\", other = \"web\" }}\n{}\n\
          [[pool]]\nname = \"web\"\nmembers = [{{ address = \"{member}\" }}]\n\
          monitor = {{ tcp = true, interval = \"20ms\" }}\n\n\
          [[pool]]\nname = \"gone\"\nmembers = [{{ address = \"{down}\" }}]\n\
          monitor = {{ tcp = true, interval = \"20ms\", fall = 1 }}\n",
         surface.display(),
+        packs::surface_bindings(),
     )
 }
 

@@ -1,8 +1,6 @@
 //! Flags of rules: set and reset while requests run.
 
 use serde_json::json;
-use shunt_tests::address;
-use shunt_tests::daemon::{Daemon, Folder};
 use shunt_tests::load::Load;
 use shunt_tests::origin::Origin;
 use shunt_tests::packs;
@@ -52,15 +50,10 @@ fn a_flag_switches_pools_under_load_and_stays_over_reloads_and_versions() {
 #[test]
 fn lines_of_one_rule_are_written_from_the_level_that_is_set() {
     let origin = Origin::named("a");
-    let rule = site::rule(
-        "main",
-        &packs::guest("surface"),
-        "slots = { primary = \"web\", other = \"web\" }\nsets = { clients = [\"192.0.2.1\"], paths = [\"/\"], agents = [\"x\"] }\nkeys = { secret = \"secret.key\", issuer = \"secret.key\" }",
-    );
-    let (address, folder) = (address::free(), Folder::new());
-    folder.write("secret.key", "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=\n");
-    folder.configure(&site::config(address, "", &(rule + &site::pool("web", "", &[origin.address()]))));
-    let site = Site { daemon: Daemon::start_in(folder), address };
+    let slots = "slots = { primary = \"web\", other = \"web\" }\n".to_owned();
+    let rule = site::rule("main", &packs::guest("surface"), &(slots + &packs::surface_bindings()));
+    let pool = site::pool("web", "", &[origin.address()]);
+    let site = Site::configured(|at| site::config(at, "", &(rule + &pool)));
     let debug = || site.daemon.log().matches("at=\"debug\"").count();
     let log = |level: &str| site.daemon.shunt(&["rule", "log", "web/main", level]).good();
     let ask = || drop(site.client().get("/log"));

@@ -135,7 +135,8 @@ fn a_rule_answers_in_a_members_place() {
 
 fn surface(on_fault: &str) -> String {
     let keys = format!(
-        "slots = {{ primary = \"web\", other = \"other\" }}\nbudget = {{ time = \"1s\" }}\n{on_fault}"
+        "slots = {{ primary = \"web\", other = \"other\" }}\nbudget = {{ time = \"1s\" }}\n{on_fault}\n{}",
+        packs::surface_bindings()
     );
     rule("surface", &packs::guest("surface"), &keys)
 }

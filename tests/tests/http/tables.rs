@@ -117,8 +117,8 @@ fn operators_read_and_change_entries() {
 
 #[test]
 fn bindings_that_a_rule_makes_are_those_of_the_pool() {
-    let slots = "slots = { primary = \"web\", other = \"web\" }";
-    let rule = rule("surface", &packs::guest("surface"), slots);
+    let slots = "slots = { primary = \"web\", other = \"web\" }\n".to_owned();
+    let rule = rule("surface", &packs::guest("surface"), &(slots + &packs::surface_bindings()));
     // The rule answers in its place.
     let pool = site::pool("web", "", &["192.0.2.1:80".parse().expect("an address")]);
     let site = Site::configured(|at| site::config(at, "", &(rule + &pool)));

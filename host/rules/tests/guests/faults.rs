@@ -115,26 +115,27 @@ fn floods_of_host_calls_are_stopped() {
     assert_fault("/table-keep", FaultKind::HostCalls, "whose entries end by themselves");
     assert_fault("/persist-key", FaultKind::HostCalls, "used a persistence key of 257 bytes");
     assert_fault("/persist-slot", FaultKind::HostCalls, "\"nowhere\"");
-    assert_fault(
-        "/flag-unknown",
-        FaultKind::HostCalls,
-        "the flag \"nowhere\", which the pack does not declare",
-    );
-    assert_fault("/flag-type", FaultKind::HostCalls, "the flag \"on\", which is no integer");
-    assert_fault("/set-unknown", FaultKind::HostCalls, "\"nowhere\", which the pack does not declare");
-    assert_fault("/set-kind", FaultKind::HostCalls, "the set \"words\", which is of the kind exact");
-    assert_fault("/set-long", FaultKind::HostCalls, "65537 bytes in the set \"words\"; at most 65536");
-    assert_fault(
-        "/key-unknown",
-        FaultKind::HostCalls,
-        "the key \"nowhere\", which the pack does not declare",
-    );
-    assert_fault("/key-public", FaultKind::HostCalls, "the operator bound the key \"issuer\" to public keys");
-    assert_fault("/hash-much", FaultKind::HostCalls, "gave 1048577 bytes; at most 1048576");
     assert_fault("/vars-many", FaultKind::HostCalls, "more than 64 variables");
     assert_fault("/vars-long", FaultKind::HostCalls, "longer than 4096 bytes");
     assert_fault("/vars-name", FaultKind::HostCalls, "longer than 256 bytes");
     assert_fault("/pool", FaultKind::HostCalls, "\"nowhere\"");
+}
+
+#[test]
+fn misuse_of_what_operators_set_is_stopped() {
+    let misused = |path: &str, says: &str| {
+        let fault = runner("misuses", &World::new()).on_request(&mut exchange(path, &[])).unwrap_err();
+        assert_eq!(fault.kind, FaultKind::HostCalls, "{fault}");
+        assert!(fault.to_string().contains(says), "{fault}");
+    };
+    misused("/flag-unknown", "the flag \"nowhere\", which the pack does not declare");
+    misused("/flag-type", "the flag \"on\", which is no integer");
+    misused("/set-unknown", "\"nowhere\", which the pack does not declare");
+    misused("/set-kind", "the set \"words\", which is of the kind exact");
+    misused("/set-long", "65537 bytes in the set \"words\"; at most 65536");
+    misused("/key-unknown", "the key \"nowhere\", which the pack does not declare");
+    misused("/key-public", "the operator bound the key \"issuer\" to public keys");
+    misused("/hash-much", "gave 1048577 bytes; at most 1048576");
 }
 
 #[test]

@@ -15,9 +15,9 @@ use shunt_rules::{
 
 use crate::world::{PATIENCE, World, example, exchange, flow, hello, host, options, pack, rule};
 
-const GUESTS: [&str; 14] = [
-    "calls", "data", "ends", "hello", "hostile", "lines", "packets", "plain", "prefix", "probes", "rewrites",
-    "selects", "steer", "surface",
+const GUESTS: [&str; 15] = [
+    "calls", "data", "ends", "hello", "hostile", "lines", "misuses", "packets", "plain", "prefix", "probes",
+    "rewrites", "selects", "steer", "surface",
 ];
 const EXAMPLES: [&str; 19] = [
     "api-canary",
@@ -473,6 +473,7 @@ fn hostile_guests_fault_the_same_in_both_ways() {
     let slow = ["/loop", "/memory", "/host-calls"];
     let quick = paths("hostile").into_iter().filter(|path| !slow.contains(&path.as_str()));
     property(&rule("hostile"), &json!({}), quick.collect(), 40);
+    property(&rule("misuses"), &json!({}), paths("misuses"), 20);
     for path in ["/loop", "/memory", "/host-calls", "/leak"] {
         let request = Request { method: "GET", target: path.to_owned(), https: false, fields: Vec::new() };
         let time = if path == "/loop" { Budget::default().time } else { PATIENCE };

@@ -4,7 +4,7 @@ use std::hint::black_box;
 
 use shunt_sdk::prelude::*;
 
-/// A slot, a set, a flag and a key that the pack does not declare. `shunt rule build` refuses such a literal where a slot is named.
+/// A slot that the pack does not declare. `shunt rule build` refuses such a literal where a slot is named.
 const UNDECLARED: &str = "nowhere";
 
 const COUNTS: table::Counters<str> = table::Counters::new("counts");
@@ -76,38 +76,6 @@ fn misbehave(path: &str) -> request::Verdict {
         "/random-much" => loop {
             black_box(random::bytes(4096));
         },
-        "/key-unknown" => {
-            black_box(crypto::sign(UNDECLARED, "x"));
-            next()
-        }
-        "/key-public" => {
-            black_box(crypto::seal("issuer", "x", ""));
-            next()
-        }
-        "/hash-much" => {
-            black_box(crypto::sha256(vec![0; (1 << 20) + 1]));
-            next()
-        }
-        "/flag-unknown" => {
-            black_box(flags::is_on(UNDECLARED));
-            next()
-        }
-        "/flag-type" => {
-            black_box(flags::integer("on"));
-            next()
-        }
-        "/set-unknown" => {
-            black_box(sets::find(UNDECLARED, "x"));
-            next()
-        }
-        "/set-kind" => {
-            black_box(sets::address("words", IpAddr::from([192, 0, 2, 1])));
-            next()
-        }
-        "/set-long" => {
-            black_box(sets::find("words", &"x".repeat(65_537)));
-            next()
-        }
         "/vars-many" => {
             for name in 0..65 {
                 vars::request().set(&name.to_string(), "");

@@ -192,8 +192,8 @@ fn rules_see_who_waits() {
     let origin = held();
     let keys = "on-empty = { queue = 9, timeout = \"60s\" }";
     let pools = pool("web", keys, ", max-connections = 1", &[origin.address()]);
-    let slots = "slots = { primary = \"web\", other = \"web\" }";
-    let rule = site::rule("main", &packs::guest("surface"), slots);
+    let slots = "slots = { primary = \"web\", other = \"web\" }\n".to_owned();
+    let rule = site::rule("main", &packs::guest("surface"), &(slots + &packs::surface_bindings()));
     let site = Site::configured(|listen| site::config(listen, "", &(rule + &pools)));
     let asked = || site.client().get("/queue").text();
     assert_eq!(asked(), "0 0ns");
