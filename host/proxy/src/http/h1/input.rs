@@ -1,8 +1,6 @@
 //! What came from a client and was not looked at.
 
 use bytes::{Buf, BytesMut};
-use http::request;
-use shunt_config::model;
 
 use super::head::{self, Head, Judged, Limits, Lines};
 use super::refusal::Refusal;
@@ -81,16 +79,6 @@ impl Input {
             self.bytes = BytesMut::new();
         }
     }
-}
-
-/// A head that is all there.
-///
-/// # Errors
-/// It is none, or beyond a limit.
-pub(crate) fn read_head(bytes: &[u8], limits: &model::Limits) -> Result<request::Parts, Refusal> {
-    let limits = Limits { head: limits.head, fields: limits.fields };
-    let head = Input::default().head_in(bytes, limits)?;
-    head.map(|head| head.parts).ok_or(Refusal::HeadTooLate)
 }
 
 #[cfg(test)]

@@ -23,4 +23,4 @@ pub(crate) mod refusal;
 pub(crate) mod wire;
 pub(crate) mod write;
 
-pub(crate) use input::read_head;
+pub(crate) use wire::read_head;

@@ -10,7 +10,9 @@ use std::rc::Rc;
 use std::task::{Context, Poll, Waker, ready};
 
 use bytes::{Bytes, BytesMut};
+use http::request;
 use http_body::Frame;
+use shunt_config::model;
 use tokio::io::{AsyncReadExt, ReadBuf};
 
 use super::body::{Body, Piece};
@@ -477,6 +479,16 @@ impl Drop for Incoming {
             source.abandon();
         }
     }
+}
+
+/// A head that is all there.
+///
+/// # Errors
+/// It is none, or beyond a limit.
+pub(crate) fn read_head(bytes: &[u8], limits: &model::Limits) -> Result<request::Parts, Refusal> {
+    let limits = Limits { head: limits.head, fields: limits.fields };
+    let head = Input::default().head_in(bytes, limits)?;
+    head.map(|head| head.parts).ok_or(Refusal::HeadTooLate)
 }
 
 #[cfg(test)]
