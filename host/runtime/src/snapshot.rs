@@ -122,7 +122,7 @@ impl Snapshot {
         self.packet_virtuals.iter().find(|it| it.settings.name == name)
     }
 
-    /// Every rule that runs.
+    /// Every rule of a virtual that runs; monitors have theirs from the control.
     pub fn attachments(&self) -> impl Iterator<Item = &Arc<Attachment>> {
         let packets = self.packet_virtuals.iter().flat_map(|it| &it.rules);
         self.virtuals.iter().flat_map(|it| &it.rules).chain(packets)

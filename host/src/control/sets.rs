@@ -159,6 +159,11 @@ impl Control {
         })
     }
 
+    /// Every rule that runs: of virtuals of both kinds, and of monitors.
+    pub(super) fn attachments(&self) -> impl Iterator<Item = &Arc<Attachment>> {
+        rules::uses(&self.config).filter_map(|rule| self.attached(&rule.name))
+    }
+
     /// What runs at a rule.
     pub(super) fn attached(&self, name: &RuleName) -> Option<&Arc<Attachment>> {
         Some(&self.rules.get(name)?.running()?.attachment)

@@ -5,7 +5,7 @@ use std::time::Duration;
 use shunt_api::counts::TableCounts;
 use shunt_api::tables::{ClearedTable, TableEntries, TableEntry, TableStatus};
 use shunt_rules::{Attachment, Counts, Cursor, Listed, TableUse};
-use shunt_runtime::{Snapshot, clock};
+use shunt_runtime::clock;
 use tokio::sync::Mutex;
 use tokio::time::sleep;
 
@@ -23,9 +23,11 @@ pub async fn follow_tables(control: &Mutex<Control>) {
     loop {
         sleep(EVERY).await;
         round += 1;
-        let snapshot = control.lock().await.snapshot.load_full();
-        let due = |it: &TableUse| round.is_multiple_of(1 + it.counts().entries / FEW);
-        let due: Vec<TableUse> = all(&snapshot).filter(|it| due(it)).cloned().collect();
+        let due = |it: &&TableUse| round.is_multiple_of(1 + it.counts().entries / FEW);
+        let due: Vec<TableUse> = {
+            let control = control.lock().await;
+            control.attachments().flat_map(|it| it.tables()).filter(due).cloned().collect()
+        };
         if due.is_empty() {
             continue;
         }
@@ -38,11 +40,6 @@ pub async fn follow_tables(control: &Mutex<Control>) {
             tracing::error!(%error, "tables were not swept");
         }
     }
-}
-
-/// Every table of a rule that runs.
-fn all(snapshot: &Snapshot) -> impl Iterator<Item = &TableUse> {
-    snapshot.attachments().flat_map(|it| it.tables())
 }
 
 /// A table of a rule, for operators. It is used without the lock of the control.
@@ -62,23 +59,18 @@ pub enum EntryError {
 impl Control {
     /// Every table of the rules that run.
     pub fn tables(&self) -> Vec<TableStatus> {
-        self.snapshot.load().attachments().flat_map(|it| statuses(it)).collect()
+        self.attachments().flat_map(|it| statuses(it)).collect()
     }
 
     /// # Errors
     /// There is no such rule, or it has no such table.
     pub fn table(&self, rule: RuleName, table: &str) -> Result<OperatedTable, NotFound> {
-        let snapshot = self.snapshot.load();
-        let name = rule.to_string();
-        let Some(attachment) = snapshot.attachments().find(|it| **it.name() == *name) else {
-            let known = snapshot.attachments().map(|it| it.name().to_string()).collect();
-            return Err(NotFound { what: format!("rule {name} that runs"), known });
-        };
+        let attachment = self.running(&rule)?;
         match attachment.tables().iter().find(|it| it.name() == table) {
             Some(of) => Ok(OperatedTable { rule, of: of.clone() }),
             None => {
                 let known = attachment.tables().iter().map(|it| it.name().to_owned()).collect();
-                Err(NotFound { what: format!("table {table} of rule {name}"), known })
+                Err(NotFound { what: format!("table {table} of rule {rule}"), known })
             }
         }
     }

@@ -99,6 +99,8 @@ fn a_rule_judges_members() {
     assert_eq!(daemon.status()["pools"][0]["rules"][0]["name"], "pool:web/judge");
     let metrics = daemon.ask("GET", "/v1/metrics", "text/plain", b"").text();
     assert!(metrics.contains("rule=\"pool:web/judge\""), "{metrics}");
+    let tables = daemon.shunt(&["table", "list"]).good();
+    assert!(tables.contains("pool:web/judge") && tables.contains("ups"), "{tables}");
 }
 
 #[test]

@@ -3,18 +3,16 @@
 use std::sync::Arc;
 
 use shunt_wire::client_hello::{MOST_MESSAGE, Records};
-use tokio_rustls::rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use tokio_rustls::rustls::crypto::CryptoProvider;
-use tokio_rustls::rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use tokio_rustls::rustls::pki_types::ServerName;
 use tokio_rustls::rustls::server::NoServerSessionStorage;
 use tokio_rustls::rustls::{
-    ClientConfig, ClientConnection, DigitallySignedStruct, Error, NoKeyLog, ServerConfig, ServerConnection,
-    SignatureScheme, crypto,
+    ClientConfig, ClientConnection, NoKeyLog, ServerConfig, ServerConnection, crypto,
 };
 
 use super::Spoken;
 use crate::tls::hello::Hello;
 use shunt_runtime::tls::peer;
+use shunt_runtime::tls::shown::AnyCertificate;
 
 /// What the two agree on.
 pub(super) struct Agreed {
@@ -93,7 +91,7 @@ fn agreed(client: &ClientConnection) -> Agreed {
 
 fn client(host: &str, version: Option<Spoken>) -> Result<ClientConnection, String> {
     let provider = Arc::new(crypto::aws_lc_rs::default_provider());
-    let trusting = Arc::new(Trusting(Arc::clone(&provider)));
+    let trusting = Arc::new(AnyCertificate(Arc::clone(&provider)));
     let config = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
     let config =
         config.map_err(|error| error.to_string())?.dangerous().with_custom_certificate_verifier(trusting);
@@ -106,43 +104,4 @@ fn client(host: &str, version: Option<Spoken>) -> Result<ClientConnection, Strin
     let host = host.trim_start_matches('[').trim_end_matches(']').to_owned();
     let name = ServerName::try_from(host).map_err(|error| error.to_string())?;
     ClientConnection::new(Arc::new(config), name).map_err(|error| error.to_string())
-}
-
-/// Trusts everyone: what the virtual shows is what is asked.
-#[derive(Debug)]
-struct Trusting(Arc<CryptoProvider>);
-
-impl ServerCertVerifier for Trusting {
-    fn verify_server_cert(
-        &self,
-        _: &CertificateDer<'_>,
-        _: &[CertificateDer<'_>],
-        _: &ServerName<'_>,
-        _: &[u8],
-        _: UnixTime,
-    ) -> Result<ServerCertVerified, Error> {
-        Ok(ServerCertVerified::assertion())
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        _: &[u8],
-        _: &CertificateDer<'_>,
-        _: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        Ok(HandshakeSignatureValid::assertion())
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        _: &[u8],
-        _: &CertificateDer<'_>,
-        _: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        Ok(HandshakeSignatureValid::assertion())
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.0.signature_verification_algorithms.supported_schemes()
-    }
 }

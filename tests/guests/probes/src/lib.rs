@@ -2,6 +2,8 @@
 
 use shunt_sdk::prelude::*;
 
+const UPS: table::Counters<str> = table::Counters::new("ups");
+
 #[derive(Settings)]
 struct Probes {
     /// What it sends first; it waits for a line where that is empty.
@@ -24,7 +26,10 @@ impl Probes {
         let line = String::from_utf8_lossy(line).into_owned();
         let (word, argument) = line.split_once(' ').unwrap_or((&line, ""));
         Ok(match word {
-            "up" => probe::up(argument),
+            "up" => {
+                UPS.add(&probe.member.to_string(), 1);
+                probe::up(argument)
+            }
             "down" => probe::down(argument),
             "send" => probe::send(format!("{argument}\n")),
             "nothing" => probe::send(""),
